@@ -1,0 +1,286 @@
+//! What goes over the wire, and reading it: bodies within limits, query strings, JSON.
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::CONTENT_TYPE;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+use tokio::time::timeout;
+
+use super::has_query_input;
+use crate::error::{Error, ErrorKind};
+
+/// Largest body, in bytes.
+const MAX_BODY: usize = 64 * 1024;
+/// A body must arrive within this time.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Input of start.
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct StartInput {
+    /// The camera's id; numbers are taken too, since back ends send their database's keys.
+    #[serde(deserialize_with = "text_or_number")]
+    pub indicator_id: String,
+    /// The camera's RTSP URL. Without it the one of the last start is used.
+    #[serde(default)]
+    pub rtsp_link: Option<String>,
+    /// Whether to answer only when the stream is playable.
+    #[serde(default = "yes", deserialize_with = "flag")]
+    pub wait: bool,
+}
+
+/// Input of stop and status.
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct IdInput {
+    /// The camera's id.
+    #[serde(deserialize_with = "text_or_number")]
+    pub indicator_id: String,
+}
+
+/// Answer to start.
+#[derive(Debug, Serialize)]
+pub struct StartOutput<'a> {
+    /// The camera's id.
+    pub indicator_id: &'a str,
+    /// Path of the playlist on the nginx that serves the streams.
+    pub stream_path: String,
+    /// `started`, `active` or `starting`.
+    pub status: &'static str,
+}
+
+/// Answer to stop.
+#[derive(Debug, Serialize)]
+pub struct StopOutput<'a> {
+    /// The camera's id.
+    pub indicator_id: &'a str,
+    /// `stopped`, whether or not there was a stream.
+    pub status: &'static str,
+}
+
+/// State of one stream.
+#[derive(Debug, Serialize)]
+pub struct StreamOutput {
+    /// The camera's id.
+    pub indicator_id: String,
+    /// `starting`, `live`, `backoff`, `stopping`, `failed` or `stopped`.
+    pub state: &'static str,
+    /// Path of the playlist.
+    pub stream_path: String,
+    /// The source without its secrets.
+    pub source: String,
+    /// What is known only while there is a stream.
+    #[serde(flatten)]
+    pub running: Option<RunningOutput>,
+}
+
+/// What is known of a stream that runs.
+#[derive(Debug, Serialize)]
+pub struct RunningOutput {
+    /// Viewers that asked for something in the last seconds.
+    pub viewers: usize,
+    /// When the stream was first wanted, RFC 3339.
+    pub started_at: String,
+    /// Seconds for which the current run of FFmpeg is live; null while it is not.
+    pub uptime_seconds: Option<f64>,
+    /// Seconds since somebody last showed interest.
+    pub idle_seconds: f64,
+    /// Number of the current run of FFmpeg.
+    pub generation: u64,
+    /// Runs after the first.
+    pub restarts: u64,
+    /// What is played.
+    pub media: Option<MediaOutput>,
+    /// The last thing that went wrong.
+    pub last_error: Option<LastErrorOutput>,
+}
+
+/// What is played.
+#[derive(Debug, Serialize)]
+pub struct MediaOutput {
+    /// RFC 6381 codec of the video.
+    pub video_codec: String,
+    /// RFC 6381 codec of the audio.
+    pub audio_codec: Option<String>,
+    /// Pixels.
+    pub width: u16,
+    /// Pixels.
+    pub height: u16,
+    /// Frames per second over the last seconds.
+    pub frame_rate: f64,
+    /// Bits per second over the last seconds.
+    pub bit_rate: u64,
+}
+
+/// Something that went wrong.
+#[derive(Debug, Serialize)]
+pub struct LastErrorOutput {
+    /// The stable code.
+    pub code: ErrorKind,
+    /// In words.
+    pub detail: String,
+    /// How long ago.
+    pub seconds_ago: f64,
+}
+
+/// Answer to the list of streams.
+#[derive(Debug, Serialize)]
+pub struct StreamsOutput {
+    /// All streams, by id.
+    pub streams: Vec<StreamOutput>,
+}
+
+/// Answer to health.
+#[derive(Debug, Serialize)]
+pub struct HealthOutput {
+    /// `healthy`, or `shutting_down`.
+    pub status: &'static str,
+    /// Streams for which FFmpeg runs or will run again.
+    pub active_streams: usize,
+    /// Seconds since the manager started.
+    pub uptime_seconds: f64,
+    /// The program's version.
+    pub version: &'static str,
+}
+
+/// Reads the input of a request: the query of a GET; the body of a POST, as JSON or as a form,
+/// or its query when it has no body.
+pub async fn input<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Error> {
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    if has_query_input(request.method()) {
+        return from_form(query.as_bytes());
+    }
+    let is_form = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+    let body = body(request).await?;
+    if body.is_empty() {
+        from_form(query.as_bytes())
+    } else if is_form {
+        from_form(&body)
+    } else {
+        serde_json::from_slice(&body).map_err(|error| invalid(&error))
+    }
+}
+
+async fn body(request: Request<Incoming>) -> Result<Vec<u8>, Error> {
+    let read = timeout(BODY_TIMEOUT, Limited::new(request.into_body(), MAX_BODY).collect()).await;
+    let Ok(read) = read else {
+        return Err(Error::new(ErrorKind::RequestTimeout, "the body did not arrive within 10 s"));
+    };
+    match read {
+        Ok(body) => Ok(body.to_bytes().into()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Error::new(
+            ErrorKind::BodyTooLarge,
+            format!("the body is larger than {MAX_BODY} bytes"),
+        )),
+        Err(error) => {
+            Err(Error::new(ErrorKind::InvalidRequest, format!("the body cannot be read: {error}")))
+        }
+    }
+}
+
+fn from_form<T: DeserializeOwned>(form: &[u8]) -> Result<T, Error> {
+    let mut fields = Map::new();
+    for (name, value) in url::form_urlencoded::parse(form) {
+        if fields.insert(name.clone().into_owned(), Value::String(value.into_owned())).is_some() {
+            let detail = format!("{name} is given twice");
+            return Err(Error::new(ErrorKind::InvalidRequest, detail));
+        }
+    }
+    T::deserialize(Value::Object(fields)).map_err(|error| invalid(&error))
+}
+
+fn invalid(error: &serde_json::Error) -> Error {
+    let mut detail = format!("the request cannot be understood: {error}");
+    if detail.contains("unknown field") {
+        // A link's own & cut off the rest of the link.
+        detail.push_str("; a link in a query must be percent-encoded");
+    }
+    Error::new(ErrorKind::InvalidRequest, detail)
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "indicator_id must be a text or a whole number")]
+    enum TextOrNumber {
+        Text(String),
+        Number(u64),
+    }
+    Ok(match TextOrNumber::deserialize(deserializer)? {
+        TextOrNumber::Text(text) => text,
+        TextOrNumber::Number(number) => number.to_string(),
+    })
+}
+
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "wait must be true or false")]
+    enum Flag {
+        Bool(bool),
+        Text(String),
+    }
+    match Flag::deserialize(deserializer)? {
+        Flag::Bool(flag) => Ok(flag),
+        Flag::Text(text) => match text.as_str() {
+            "true" | "1" => Ok(true),
+            "false" | "0" => Ok(false),
+            _ => Err(serde::de::Error::custom("wait must be true or false")),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn start_by_query() {
+        let input: StartInput = from_form(
+            b"indicator_id=7&rtsp_link=rtsp%3A%2F%2Fu%3Ap%40h%2Fx%3Fa%3D1%26b%3D2&wait=false",
+        )
+        .expect("a query");
+        let link = "rtsp://u:p@h/x?a=1&b=2".to_owned();
+        assert_eq!(
+            input,
+            StartInput { indicator_id: "7".into(), rtsp_link: Some(link), wait: false }
+        );
+    }
+
+    #[test]
+    fn ids_are_texts_or_numbers() {
+        for json in [r#"{"indicator_id":"12"}"#, r#"{"indicator_id":12}"#] {
+            let input: StartInput = serde_json::from_str(json).expect(json);
+            assert_eq!(
+                input,
+                StartInput { indicator_id: "12".into(), rtsp_link: None, wait: true }
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        let table: [(&[u8], &str); 5] = [
+            (b"", "missing field `indicator_id`"),
+            (b"indicator_id=1&indicator_id=2", "given twice"),
+            (b"indicator_id=1&rtsp_link=rtsp://h/cam?channel=1&subtype=0", "percent-encoded"),
+            (b"indicator_id=1&wait=maybe", "true or false"),
+            (b"indicator_id=1&rtsp=x", "unknown field"),
+        ];
+        for (query, reason) in table {
+            let error = from_form::<StartInput>(query).expect_err(reason);
+            assert_eq!(error.kind, ErrorKind::InvalidRequest);
+            assert!(error.detail.contains(reason), "{error}");
+        }
+    }
+}

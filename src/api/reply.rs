@@ -1,0 +1,97 @@
+//! Answers: JSON, RFC 9457 problems, and the one map from error kinds to HTTP status.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::{Method, Response, StatusCode};
+use serde::Serialize;
+
+use crate::error::{Error, ErrorKind};
+
+/// A whole answer.
+pub type Reply = Response<Full<Bytes>>;
+
+/// An answer of the given type. Nothing that the manager says may be kept by a cache.
+pub fn with_body(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(Full::new(body.into()));
+    *reply.status_mut() = status;
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
+}
+
+/// 200 with JSON.
+pub fn json(value: &impl Serialize) -> Reply {
+    match serde_json::to_vec(value) {
+        Ok(body) => with_body(StatusCode::OK, "application/json", body),
+        Err(error) => problem(&Error::new(ErrorKind::Internal, format!("no JSON: {error}"))),
+    }
+}
+
+/// 204.
+pub fn no_content() -> Reply {
+    let mut reply = Response::new(Full::default());
+    *reply.status_mut() = StatusCode::NO_CONTENT;
+    reply
+}
+
+/// The answer to a failed request.
+pub fn problem(error: &Error) -> Reply {
+    #[derive(Serialize)]
+    struct Problem<'a> {
+        title: &'a str,
+        status: u16,
+        code: ErrorKind,
+        detail: &'a str,
+    }
+    let status = status(error.kind);
+    let body = Problem {
+        title: status.canonical_reason().unwrap_or_default(),
+        status: status.as_u16(),
+        code: error.kind,
+        detail: &error.detail,
+    };
+    let body = serde_json::to_vec(&body).unwrap_or_default();
+    let mut reply = with_body(status, "application/problem+json", body);
+    if let Some(delay) = error.retry_after {
+        let seconds = delay.as_secs().max(1);
+        reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    reply
+}
+
+/// The answer to a method that the path does not take.
+pub fn method_not_allowed(method: &Method, allowed: &[Method]) -> Reply {
+    let allowed = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+    let detail = format!("{method} is not allowed here; allowed: {allowed}");
+    let mut reply = problem(&Error::new(ErrorKind::MethodNotAllowed, detail));
+    if let Ok(allowed) = HeaderValue::from_str(&allowed) {
+        reply.headers_mut().insert(ALLOW, allowed);
+    }
+    reply
+}
+
+/// The HTTP status of every kind of error.
+fn status(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::InvalidRequest | ErrorKind::InvalidId | ErrorKind::InvalidSource => {
+            StatusCode::BAD_REQUEST
+        }
+        ErrorKind::NotFound | ErrorKind::UnknownCamera => StatusCode::NOT_FOUND,
+        ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorKind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+        ErrorKind::Stopped => StatusCode::CONFLICT,
+        ErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorKind::SourceNotFound
+        | ErrorKind::SourceUnauthorized
+        | ErrorKind::SourceUnreachable
+        | ErrorKind::SourceUnsupported => StatusCode::BAD_GATEWAY,
+        ErrorKind::StorageUnavailable
+        | ErrorKind::FfmpegUnavailable
+        | ErrorKind::TooManyStreams
+        | ErrorKind::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::SourceTimeout => StatusCode::GATEWAY_TIMEOUT,
+    }
+}

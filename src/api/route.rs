@@ -1,0 +1,122 @@
+//! Which path and method is which request: one table.
+
+use std::sync::LazyLock;
+
+use hyper::Method;
+use matchit::Router;
+
+/// A request by what it wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// Start or join a stream.
+    StreamStart,
+    /// Stop a stream.
+    StreamStop,
+    /// State of one stream.
+    StreamStatus,
+    /// State of all streams.
+    Streams,
+    /// Health for the back end.
+    Health,
+    /// The process answers.
+    Livez,
+    /// The service can do its work.
+    Readyz,
+    /// nginx asks whether a viewer may have a file.
+    Viewer,
+    /// A playlist that is not on disk, of the camera with this id (unchecked).
+    Playlist(String),
+}
+
+struct Entry {
+    path: &'static str,
+    methods: &'static [Method],
+    route: fn(&matchit::Params) -> Route,
+}
+
+const GET: &[Method] = &[Method::GET, Method::HEAD];
+const POST: &[Method] = &[Method::POST];
+const GET_OR_POST: &[Method] = &[Method::GET, Method::POST];
+
+const ROUTES: &[Entry] = &[
+    // GET starts a stream because existing back ends ask that way. No HEAD: it would start one too.
+    Entry { path: "/api/stream/start", methods: GET_OR_POST, route: |_| Route::StreamStart },
+    Entry { path: "/api/stream/stop", methods: POST, route: |_| Route::StreamStop },
+    Entry { path: "/api/stream/status", methods: GET, route: |_| Route::StreamStatus },
+    Entry { path: "/api/streams", methods: GET, route: |_| Route::Streams },
+    Entry { path: "/api/health", methods: GET, route: |_| Route::Health },
+    Entry { path: "/livez", methods: GET, route: |_| Route::Livez },
+    Entry { path: "/readyz", methods: GET, route: |_| Route::Readyz },
+    Entry { path: "/internal/viewer", methods: GET, route: |_| Route::Viewer },
+    Entry {
+        path: "/streams/{id}/stream.m3u8",
+        methods: GET,
+        route: |params| Route::Playlist(params.get("id").unwrap_or_default().to_owned()),
+    },
+];
+
+static ROUTER: LazyLock<Router<&Entry>> = LazyLock::new(|| {
+    let mut router = Router::new();
+    for entry in ROUTES {
+        #[expect(clippy::expect_used, reason = "a table that contradicts itself fails every test")]
+        router.insert(entry.path, entry).expect("paths that do not conflict");
+    }
+    router
+});
+
+/// Why a request is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unmatched {
+    /// There is nothing at the path.
+    Path,
+    /// The path takes these methods only.
+    Method(&'static [Method]),
+}
+
+/// Finds out what a request is.
+pub fn find(method: &Method, path: &str) -> Result<Route, Unmatched> {
+    let found = ROUTER.at(path).map_err(|_| Unmatched::Path)?;
+    if found.value.methods.contains(method) {
+        Ok((found.value.route)(&found.params))
+    } else {
+        Err(Unmatched::Method(found.value.methods))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_methods() {
+        let table = [
+            (Method::GET, "/api/stream/start", Ok(Route::StreamStart)),
+            (Method::POST, "/api/stream/start", Ok(Route::StreamStart)),
+            (Method::HEAD, "/api/stream/start", Err(Unmatched::Method(GET_OR_POST))),
+            (Method::GET, "/api/stream/stop", Err(Unmatched::Method(POST))),
+            (Method::DELETE, "/api/streams", Err(Unmatched::Method(GET))),
+            (Method::HEAD, "/livez", Ok(Route::Livez)),
+            (Method::GET, "/streams/7/stream.m3u8", Ok(Route::Playlist("7".into()))),
+            (Method::GET, "/streams/7/8/stream.m3u8", Err(Unmatched::Path)),
+            (Method::GET, "/streams/7/1.m4s", Err(Unmatched::Path)),
+            (Method::GET, "/", Err(Unmatched::Path)),
+            (Method::GET, "", Err(Unmatched::Path)),
+            (Method::GET, "/api/streams/", Err(Unmatched::Path)),
+        ];
+        for (method, path, expected) in table {
+            assert_eq!(find(&method, path), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn the_readme_lists_every_path() {
+        let readme = include_str!("../../README.md");
+        for entry in ROUTES {
+            assert!(
+                readme.contains(&format!("`{}`", entry.path)),
+                "README.md misses {}",
+                entry.path
+            );
+        }
+    }
+}

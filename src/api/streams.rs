@@ -1,0 +1,141 @@
+//! Start, stop, status and list of streams.
+
+use std::time::Duration;
+
+use super::Api;
+use super::model::{
+    IdInput, LastErrorOutput, MediaOutput, RunningOutput, StartInput, StartOutput, StopOutput,
+    StreamOutput, StreamsOutput,
+};
+use super::reply::{self, Reply};
+use crate::error::{Error, ErrorKind};
+use crate::hls::layout::PLAYLIST;
+use crate::store::Camera;
+use crate::stream::handle::{Joined, StreamHandle};
+use crate::stream::key::CameraId;
+use crate::stream::source::Source;
+use crate::stream::state::State;
+
+/// Starts or joins a stream.
+pub async fn start(api: &Api, input: StartInput) -> Result<Reply, Error> {
+    let id = CameraId::parse(&input.indicator_id)?;
+    let camera = match input.rtsp_link.filter(|link| !link.is_empty()) {
+        Some(link) => api.cameras.put(id.clone(), Source::parse(&link)?)?,
+        None => known_camera(api, &id)?,
+    };
+    let status = if input.wait {
+        match api.registry.start(camera).await? {
+            Joined::Active => "active",
+            Joined::Started => "started",
+        }
+    } else {
+        let (handle, _) = api.registry.begin(camera).await?;
+        if handle.status().state == State::Live { "active" } else { "starting" }
+    };
+    Ok(reply::json(&StartOutput {
+        indicator_id: id.as_str(),
+        stream_path: stream_path(&id),
+        status,
+    }))
+}
+
+/// Stops a stream. A stream that does not run is fine.
+pub async fn stop(api: &Api, input: &IdInput) -> Result<Reply, Error> {
+    let id = CameraId::parse(&input.indicator_id)?;
+    api.registry.stop(&id).await;
+    Ok(reply::json(&StopOutput { indicator_id: id.as_str(), status: "stopped" }))
+}
+
+/// State of one stream.
+pub fn status(api: &Api, input: &IdInput) -> Result<Reply, Error> {
+    let id = CameraId::parse(&input.indicator_id)?;
+    if let Some(handle) = api.registry.get(&id) {
+        return Ok(reply::json(&describe(&handle)));
+    }
+    let camera = known_camera(api, &id)?;
+    Ok(reply::json(&output(&camera, "stopped", None)))
+}
+
+/// State of all streams.
+pub fn list(api: &Api) -> Reply {
+    let mut streams: Vec<_> = api.registry.all().iter().map(describe).collect();
+    streams.sort_by(|a, b| a.indicator_id.cmp(&b.indicator_id));
+    reply::json(&StreamsOutput { streams })
+}
+
+/// The camera, if it was started before.
+pub fn known_camera(api: &Api, id: &CameraId) -> Result<Camera, Error> {
+    api.cameras.get(id).ok_or_else(|| {
+        let detail = format!("camera {id} is not known; start it once with its rtsp_link");
+        Error::new(ErrorKind::UnknownCamera, detail)
+    })
+}
+
+/// Whether FFmpeg runs for a stream in this state, or will run again.
+pub fn is_active(state: State) -> bool {
+    !matches!(state, State::Failed | State::Gone)
+}
+
+fn stream_path(id: &CameraId) -> String {
+    format!("/streams/{id}/{PLAYLIST}")
+}
+
+fn state_name(state: State) -> &'static str {
+    match state {
+        State::Starting => "starting",
+        State::Live => "live",
+        State::Backoff => "backoff",
+        State::Stopping(_) => "stopping",
+        State::Failed => "failed",
+        State::Gone => "stopped",
+    }
+}
+
+fn output(camera: &Camera, state: &'static str, running: Option<RunningOutput>) -> StreamOutput {
+    StreamOutput {
+        indicator_id: camera.id.to_string(),
+        state,
+        stream_path: stream_path(&camera.id),
+        source: camera.source.to_string(),
+        running,
+    }
+}
+
+fn describe(handle: &StreamHandle) -> StreamOutput {
+    let status = handle.status();
+    let shared = handle.shared();
+    let running = RunningOutput {
+        viewers: shared.viewers.count(),
+        started_at: humantime::format_rfc3339_millis(status.started_at).to_string(),
+        uptime_seconds: status.live_since.map(|since| seconds(since.elapsed())),
+        idle_seconds: seconds(shared.last_access.age()),
+        generation: status.generation,
+        restarts: status.restarts,
+        media: media(handle),
+        last_error: status.last_error.map(|(error, at)| LastErrorOutput {
+            code: error.kind,
+            detail: error.detail,
+            seconds_ago: seconds(at.elapsed()),
+        }),
+    };
+    output(&status.camera, state_name(status.state), Some(running))
+}
+
+fn media(handle: &StreamHandle) -> Option<MediaOutput> {
+    let flow = handle.shared().hub.flow()?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate, rounded")]
+    let bit_rate = flow.bit_rate.round() as u64;
+    Some(MediaOutput {
+        video_codec: flow.init.video.codec.clone(),
+        audio_codec: flow.init.audio_codec.clone(),
+        width: flow.init.video.width,
+        height: flow.init.video.height,
+        frame_rate: (flow.frame_rate * 100.0).round() / 100.0,
+        bit_rate,
+    })
+}
+
+/// Seconds to the millisecond.
+fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1000.0).round() / 1000.0
+}

@@ -1,0 +1,27 @@
+//! nginx asks before it serves any media file: may this viewer have it? The question is also the
+//! sign that the viewer is still there.
+
+use hyper::Request;
+use hyper::header::USER_AGENT;
+
+use super::Api;
+use super::reply::{self, Reply};
+use crate::error::Error;
+use crate::stream::key::CameraId;
+
+/// The header in which nginx names the camera.
+const CAMERA: &str = "x-camera-id";
+/// The header in which nginx names the viewer's address.
+const ADDRESS: &str = "x-real-ip";
+
+/// 204: the viewer may. nginx understands 401 and 403 besides; all else becomes an error.
+pub fn authorize<B>(api: &Api, request: &Request<B>) -> Result<Reply, Error> {
+    let header = |name: &str| {
+        request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    };
+    let id = CameraId::parse(header(CAMERA))?;
+    if let Some(handle) = api.registry.get(&id) {
+        handle.touch_as_viewer(header(ADDRESS), header(USER_AGENT.as_str()));
+    }
+    Ok(reply::no_content())
+}

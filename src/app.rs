@@ -1,0 +1,140 @@
+//! Puts the parts together, and is the one place that states the order of shutdown.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+
+use crate::api::Api;
+use crate::api::health::Readiness;
+use crate::api::server::Server;
+use crate::config::Config;
+use crate::ffmpeg::ingest::FfmpegLauncher;
+use crate::ffmpeg::process::Spawner;
+use crate::hls::layout::Layout;
+use crate::hls::packager::Cutting;
+use crate::hls::sweep;
+use crate::store::Cameras;
+use crate::stream::reaper;
+use crate::stream::registry::Registry;
+use crate::stream::supervisor::Limits;
+
+/// Requests that are answered when all streams have ended get this long to be sent.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Why the manager could not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// A setting turned out to be unusable.
+    Setting(String),
+    /// The system refused something.
+    System(String),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Setting(text) | Self::System(text) => f.write_str(text),
+        }
+    }
+}
+
+/// Runs the manager until SIGTERM or SIGINT. A second signal ends the process at once.
+pub async fn run(config: Config) -> Result<(), StartError> {
+    let layout = Layout::new(config.stream_dir.clone());
+    let unusable = |error| {
+        StartError::Setting(format!(
+            "STREAM_DIR={} cannot be used: {error}",
+            layout.root().display()
+        ))
+    };
+    let _lock = sweep::lock(&layout).map_err(unusable)?;
+    sweep::sweep(&layout).map_err(unusable)?;
+
+    let system = |what: &str| {
+        let what = what.to_owned();
+        move |error: std::io::Error| StartError::System(format!("{what}: {error}"))
+    };
+    // Kept to the end: FFmpeg lives no longer than the spawner's thread.
+    let spawner = Spawner::start().map_err(system("no thread can be started"))?;
+    let launcher = FfmpegLauncher::new(&config, spawner.clone());
+    let registry =
+        Registry::new(layout.clone(), limits(&config), config.max_streams, Arc::new(launcher));
+    let api = Arc::new(Api {
+        registry: registry.clone(),
+        cameras: Cameras::default(),
+        readiness: Readiness::new(config.ffmpeg_bin.clone(), layout.clone()),
+        layout,
+        started_at: Instant::now(),
+    });
+    if let Err(problem) = api.readiness.check().await {
+        error!(%problem, "not ready; streams cannot start until this is mended");
+    }
+    let address = SocketAddr::new(config.bind_addr, config.port);
+    let server = Server::bind(address, Arc::clone(&api))
+        .await
+        .map_err(system(&format!("BIND_ADDR and PORT {address} cannot be listened on")))?;
+    let mut signals = Signals::install().map_err(system("signals cannot be caught"))?;
+    if !config.bind_addr.is_loopback() {
+        warn!("BIND_ADDR is not loopback: whoever reaches it can start and stop streams");
+    }
+    info!(address = %server.address().map_err(system("no address"))?, "listening");
+
+    let reaper = tokio::spawn(reaper::run(registry.clone(), config.cleanup_interval));
+    let drain = server.run(signals.first()).await;
+    tokio::spawn(async move { signals.second().await });
+
+    // The order of shutdown. First orchestrators are told; no connection is accepted any more.
+    api.readiness.close();
+    info!("shutting down");
+    reaper.abort();
+    // Then the streams end: callers who wait get 503, every FFmpeg is reaped, directories go.
+    registry.shutdown().await;
+    // Then the answers to those callers go out.
+    drain.finish(DRAIN_DEADLINE).await;
+    info!("ended");
+    drop(spawner);
+    Ok(())
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        start_timeout: config.start_timeout,
+        stale_timeout: config.stale_timeout,
+        idle_timeout: config.idle_timeout,
+        stop_grace: config.stop_grace,
+        cutting: Cutting { segment_time: config.segment_time, list_size: config.list_size },
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn install() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn first(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// Ends the process on the next signal. The kernel then kills every FFmpeg.
+    async fn second(mut self) {
+        self.first().await;
+        warn!("ended by a second signal");
+        std::process::exit(1);
+    }
+}

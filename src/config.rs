@@ -1,0 +1,312 @@
+//! Settings: environment variables and an optional `.env` file become a [`Config`].
+//!
+//! Every setting is documented once, in [`SETTINGS`]; tests hold the README and `.env.example`
+//! against that table. Nothing else in the program reads the environment.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// One setting as the documentation shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Name of the environment variable.
+    pub name: &'static str,
+    /// Value used when the variable is unset or empty.
+    pub default: &'static str,
+    /// What values are allowed, in words.
+    pub allowed: &'static str,
+    /// What the setting does.
+    pub help: &'static str,
+}
+
+const fn setting(
+    name: &'static str,
+    default: &'static str,
+    allowed: &'static str,
+    help: &'static str,
+) -> Setting {
+    Setting { name, default, allowed, help }
+}
+
+/// All settings of the manager, in the order in which the documentation lists them.
+pub const SETTINGS: &[Setting] = &[
+    setting("PORT", "8088", "a port, 0 to 65535; 0 takes any free one", "Port of the HTTP API."),
+    setting("BIND_ADDR", "127.0.0.1", "an IP address", "Address the HTTP API listens on."),
+    setting(
+        "STREAM_DIR",
+        "./streams",
+        "a directory that can be written; best on a tmpfs",
+        "Where playlists and segments are written.",
+    ),
+    setting(
+        "CLEANUP_DELAY_SECONDS",
+        "30",
+        "seconds, 1 to 86400",
+        "A stream ends this long after its last viewer's last request.",
+    ),
+    setting(
+        "CLEANUP_INTERVAL_SECONDS",
+        "10",
+        "seconds, 0.1 to 3600",
+        "How often streams without viewers are looked for.",
+    ),
+    setting("HLS_SEGMENT_TIME", "2", "seconds, 1 to 10", "Wanted length of a segment."),
+    setting("HLS_LIST_SIZE", "5", "a number, 3 to 100", "Segments that the playlist names."),
+    setting("HLS_PART_MILLISECONDS", "200", "milliseconds, 100 to 2000", "Length of a fragment."),
+    setting(
+        "START_TIMEOUT_SECONDS",
+        "15",
+        "seconds, 1 to 120",
+        "A stream must be playable within this time.",
+    ),
+    setting(
+        "STALE_TIMEOUT_SECONDS",
+        "10",
+        "seconds, 1 to 300",
+        "A live stream without a new fragment for this long is restarted.",
+    ),
+    setting(
+        "STOP_GRACE_SECONDS",
+        "5",
+        "seconds, 0.1 to 60",
+        "FFmpeg gets this long to leave after SIGTERM, then SIGKILL.",
+    ),
+    setting(
+        "MAX_STREAMS",
+        "1000",
+        "a number, 1 to 100000",
+        "Streams that may run at once; a further start gets 503.",
+    ),
+    setting("FFMPEG_BIN", "ffmpeg", "a program's name or path", "The FFmpeg to run."),
+    setting("LOG_FORMAT", "text", "text or json", "Form of the log lines on stderr."),
+    setting(
+        "RUST_LOG",
+        "info",
+        "a tracing filter, e.g. info,stream_manager=debug",
+        "What is logged.",
+    ),
+];
+
+/// A setting that cannot be used. Its text is one line for the operator.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ConfigError {
+    /// A value that is not allowed.
+    #[error("{name}={value:?} cannot be used: {name} is {allowed}")]
+    Value {
+        /// Name of the setting.
+        name: &'static str,
+        /// The value as given.
+        value: String,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// The environment or the `.env` file cannot be read as text.
+    #[error("the settings cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// Form of the log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The checked settings. Fields are named after the settings in [`SETTINGS`].
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `PORT`
+    pub port: u16,
+    /// `BIND_ADDR`
+    pub bind_addr: IpAddr,
+    /// `STREAM_DIR`
+    pub stream_dir: PathBuf,
+    /// `CLEANUP_DELAY_SECONDS`
+    pub idle_timeout: Duration,
+    /// `CLEANUP_INTERVAL_SECONDS`
+    pub cleanup_interval: Duration,
+    /// `HLS_SEGMENT_TIME`
+    pub segment_time: Duration,
+    /// `HLS_LIST_SIZE`
+    pub list_size: usize,
+    /// `HLS_PART_MILLISECONDS`
+    pub part_time: Duration,
+    /// `START_TIMEOUT_SECONDS`
+    pub start_timeout: Duration,
+    /// `STALE_TIMEOUT_SECONDS`
+    pub stale_timeout: Duration,
+    /// `STOP_GRACE_SECONDS`
+    pub stop_grace: Duration,
+    /// `MAX_STREAMS`
+    pub max_streams: usize,
+    /// `FFMPEG_BIN`
+    pub ffmpeg_bin: PathBuf,
+    /// `LOG_FORMAT`
+    pub log_format: LogFormat,
+    /// `RUST_LOG`
+    pub log_filter: String,
+}
+
+impl Config {
+    /// Reads the environment, and `.env` in the working directory for what the environment does
+    /// not set.
+    pub fn load() -> Result<Self, ConfigError> {
+        let mut vars = dotenv_file()?;
+        vars.extend(std::env::vars_os().filter_map(|(name, value)| {
+            // A variable that is not text is none of ours, whatever it is.
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        }));
+        Self::from_vars(vars)
+    }
+
+    /// Builds the settings from name and value pairs. Of pairs with the same name the last counts;
+    /// an empty value counts as unset, as container files that list every variable expect.
+    pub fn from_vars(
+        vars: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let values = envy::from_iter::<_, HashMap<String, String>>(vars)
+            .map_err(|error| ConfigError::Unreadable(error.to_string()))?;
+        let vars = Vars(values);
+        Ok(Self {
+            port: vars.parsed("PORT", |_: &u16| true)?,
+            bind_addr: vars.parsed("BIND_ADDR", |_: &IpAddr| true)?,
+            stream_dir: vars.parsed("STREAM_DIR", |_: &PathBuf| true)?,
+            idle_timeout: vars.seconds("CLEANUP_DELAY_SECONDS", 1.0, 86_400.0)?,
+            cleanup_interval: vars.seconds("CLEANUP_INTERVAL_SECONDS", 0.1, 3600.0)?,
+            segment_time: vars.seconds("HLS_SEGMENT_TIME", 1.0, 10.0)?,
+            list_size: vars.parsed("HLS_LIST_SIZE", |n| (3..=100).contains(n))?,
+            part_time: vars
+                .parsed("HLS_PART_MILLISECONDS", |ms| (100..=2000).contains(ms))
+                .map(Duration::from_millis)?,
+            start_timeout: vars.seconds("START_TIMEOUT_SECONDS", 1.0, 120.0)?,
+            stale_timeout: vars.seconds("STALE_TIMEOUT_SECONDS", 1.0, 300.0)?,
+            stop_grace: vars.seconds("STOP_GRACE_SECONDS", 0.1, 60.0)?,
+            max_streams: vars.parsed("MAX_STREAMS", |n| (1..=100_000).contains(n))?,
+            ffmpeg_bin: vars.parsed("FFMPEG_BIN", |_: &PathBuf| true)?,
+            log_format: vars.parsed("LOG_FORMAT", |_: &LogFormat| true)?,
+            log_filter: vars.parsed("RUST_LOG", |filter: &String| {
+                tracing_subscriber::EnvFilter::try_new(filter).is_ok()
+            })?,
+        })
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(()),
+        }
+    }
+}
+
+fn dotenv_file() -> Result<HashMap<String, String>, ConfigError> {
+    match dotenvy::from_filename_iter(".env") {
+        Ok(entries) => entries
+            .collect::<Result<_, _>>()
+            .map_err(|_| ConfigError::Unreadable(".env has a line that is not NAME=value".into())),
+        Err(error) if error.not_found() => Ok(HashMap::new()),
+        Err(error) => Err(ConfigError::Unreadable(format!(".env: {error}"))),
+    }
+}
+
+/// The variables by lower-case name, as envy hands them over.
+struct Vars(HashMap<String, String>);
+
+impl Vars {
+    fn parsed<T: FromStr>(
+        &self,
+        name: &str,
+        is_allowed: impl Fn(&T) -> bool,
+    ) -> Result<T, ConfigError> {
+        #[expect(clippy::expect_used, reason = "a name missing from the table fails every start")]
+        let setting = SETTINGS
+            .iter()
+            .find(|setting| setting.name == name)
+            .expect("every setting stands in SETTINGS");
+        let given = self.0.get(&name.to_ascii_lowercase()).map(|value| value.trim());
+        let value = given.filter(|value| !value.is_empty()).unwrap_or(setting.default);
+        value.parse().ok().filter(is_allowed).ok_or_else(|| ConfigError::Value {
+            name: setting.name,
+            value: value.to_owned(),
+            allowed: setting.allowed,
+        })
+    }
+
+    fn seconds(&self, name: &str, min: f64, max: f64) -> Result<Duration, ConfigError> {
+        let seconds = self.parsed(name, |seconds: &f64| (min..=max).contains(seconds))?;
+        Ok(Duration::from_secs_f64(seconds))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::from_vars(vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
+    }
+
+    #[test]
+    fn defaults_are_usable() {
+        let config = config(&[]).expect("the defaults");
+        assert_eq!(config.port, 8088);
+        assert_eq!(config.idle_timeout, Duration::from_secs(30));
+        assert_eq!(config.part_time, Duration::from_millis(200));
+    }
+
+    #[test]
+    fn values_are_read_and_empty_means_unset() {
+        let config = config(&[("PORT", "0"), ("CLEANUP_DELAY_SECONDS", "1.5"), ("BIND_ADDR", "")])
+            .expect("allowed values");
+        assert_eq!(config.port, 0);
+        assert_eq!(config.idle_timeout, Duration::from_millis(1500));
+        assert!(config.bind_addr.is_loopback());
+    }
+
+    #[test]
+    fn an_unusable_value_names_setting_value_and_what_is_allowed() {
+        let table = [
+            ("PORT", "http"),
+            ("PORT", "65536"),
+            ("BIND_ADDR", "localhost"),
+            ("CLEANUP_DELAY_SECONDS", "0"),
+            ("CLEANUP_DELAY_SECONDS", "NaN"),
+            ("HLS_LIST_SIZE", "2"),
+            ("HLS_PART_MILLISECONDS", "99"),
+            ("STOP_GRACE_SECONDS", "-1"),
+            ("MAX_STREAMS", "many"),
+            ("LOG_FORMAT", "xml"),
+            ("RUST_LOG", "stream_manager=loud"),
+        ];
+        for (name, value) in table {
+            let error = config(&[(name, value)]).expect_err(name).to_string();
+            let setting = SETTINGS.iter().find(|setting| setting.name == name).expect(name);
+            assert!(error.contains(name) && error.contains(value), "{error}");
+            assert!(error.contains(setting.allowed), "{error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
+    }
+
+    #[test]
+    fn readme_and_env_example_list_every_setting_with_its_default() {
+        let readme = include_str!("../README.md");
+        let example = include_str!("../.env.example");
+        for setting in SETTINGS {
+            let row = format!("| `{}` | `{}` |", setting.name, setting.default);
+            assert!(readme.contains(&row), "README.md has no row that begins {row}");
+            let line = format!("{}={}", setting.name, setting.default);
+            assert!(example.lines().any(|l| l == line), ".env.example has no line {line}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! From a camera to FFmpeg's arguments. Pure.
+//!
+//! The source's URL never stands in the arguments, which every user of the machine can read:
+//! FFmpeg gets it as an ffconcat script on its stdin.
+
+use std::time::Duration;
+
+use crate::stream::source::Source;
+
+/// What FFmpeg does with the camera's audio.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audio {
+    /// Packets go into the MP4 as they are. Possible with AAC.
+    Copy,
+    /// Anything FFmpeg can decode becomes AAC, for cameras that send G.711.
+    ToAac,
+}
+
+/// How much FFmpeg reads before it says what the streams are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probe {
+    /// Enough for nearly every camera, whose SDP says most of it: the header is out 0.2 s after
+    /// the connection.
+    Small,
+    /// For the others.
+    Large,
+}
+
+/// How to ingest a camera. Begins with what suits most and learns from failed runs; what was
+/// learned is kept for the camera's next start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// What to do with audio.
+    pub audio: Audio,
+    /// How much to read first.
+    pub probe: Probe,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { audio: Audio::Copy, probe: Probe::Small }
+    }
+}
+
+/// FFmpeg's own patience with a silent connection. While it connects FFmpeg gives up after this
+/// time, in mid-stream after about twice as long, so that half of the manager's own limits lets
+/// FFmpeg say the cause before it is ended.
+pub fn socket_timeout(start_timeout: Duration, stale_timeout: Duration) -> Duration {
+    (start_timeout / 3).min(stale_timeout / 2)
+}
+
+/// The arguments, without the program's name.
+pub fn arguments(plan: Plan, part_time: Duration) -> Vec<String> {
+    let fragment = part_time.as_micros().to_string();
+    let audio = match plan.audio {
+        Audio::Copy => "copy",
+        Audio::ToAac => "aac",
+    };
+    let arguments = [
+        "-hide_banner",
+        "-nostats",
+        "-nostdin",
+        "-loglevel",
+        "level+warning",
+        // The source, by the script on stdin. The whitelist keeps FFmpeg from opening files.
+        "-f",
+        "concat",
+        "-safe",
+        "0",
+        "-protocol_whitelist",
+        "pipe,rtp,rtsp,rtsps,tcp,udp,tls",
+        "-i",
+        "pipe:0",
+        "-map",
+        "0:v:0",
+        "-c:v",
+        "copy",
+        "-map",
+        "0:a:0?",
+        "-c:a",
+        audio,
+        // Video waits this long at most for audio that is late or never comes; FFmpeg's default
+        // is 10 s. Microseconds.
+        "-max_interleave_delta",
+        "200000",
+        "-f",
+        "mp4",
+        "-movflags",
+        "+frag_keyframe+empty_moov+default_base_moof",
+        "-frag_duration",
+        &fragment,
+        "-flush_packets",
+        "1",
+        "pipe:1",
+    ];
+    arguments.map(str::to_owned).into()
+}
+
+/// The ffconcat script that names the source. [`Source`] has made sure that the URL cannot end
+/// the quotation.
+pub fn script(source: &Source, plan: Plan, socket_timeout: Duration) -> String {
+    let (analyze_duration, probe_size) = match plan.probe {
+        Probe::Small => (100_000, 5_000),
+        Probe::Large => (3_000_000, 2_000_000),
+    };
+    format!(
+        "ffconcat version 1.0\n\
+         file '{}'\n\
+         option rtsp_transport tcp\n\
+         option timeout {}\n\
+         option analyzeduration {analyze_duration}\n\
+         option probesize {probe_size}\n",
+        source.expose(),
+        socket_timeout.as_micros(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_source_is_in_the_script_and_not_in_the_arguments() {
+        let source = Source::parse("rtsp://admin:secret@cam:8554/live").expect("a link");
+        let plan = Plan::default();
+        let script = script(&source, plan, Duration::from_secs(5));
+        assert!(script.contains("\nfile 'rtsp://admin:secret@cam:8554/live'\n"), "{script}");
+        assert!(script.contains("\noption timeout 5000000\n"), "{script}");
+        let arguments = arguments(plan, Duration::from_millis(200)).join(" ");
+        assert!(!arguments.contains("secret") && !arguments.contains("cam"), "{arguments}");
+        assert!(arguments.contains("-frag_duration 200000 "), "{arguments}");
+    }
+
+    #[test]
+    fn a_plan_decides_audio_and_probe() {
+        let source = Source::parse("rtsp://cam/").expect("a link");
+        let plan = Plan { audio: Audio::ToAac, probe: Probe::Large };
+        assert!(arguments(plan, Duration::from_millis(200)).join(" ").contains("-c:a aac"));
+        assert!(script(&source, plan, Duration::from_secs(1)).contains("option probesize 2000000"));
+    }
+
+    #[test]
+    fn ffmpeg_gives_up_before_the_manager_does() {
+        let seconds = Duration::from_secs;
+        assert_eq!(socket_timeout(seconds(15), seconds(10)), seconds(5));
+        assert_eq!(socket_timeout(seconds(6), seconds(10)), seconds(2));
+    }
+}

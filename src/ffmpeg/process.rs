@@ -1,0 +1,129 @@
+//! Child processes that are always reaped and never survive the manager.
+//!
+//! A child leads a process group of its own, so that what it starts itself is ended with it. The
+//! kernel kills it when the *thread* that forked it ends (`PR_SET_PDEATHSIG`), so all children
+//! are forked by one thread that lives as long as the process: the [`Spawner`]'s.
+
+use std::io;
+use std::process::{ExitStatus, Stdio};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::{mpsc, oneshot};
+
+/// Spawns that may wait for the spawner's thread; further callers wait in line for a place.
+const QUEUE: usize = 64;
+
+type Request = (Command, oneshot::Sender<io::Result<Child>>);
+
+/// Forks all children from one long-lived thread. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Spawner {
+    requests: mpsc::Sender<Request>,
+}
+
+impl Spawner {
+    /// Starts the thread. Must be called within a tokio runtime. All children die with the last
+    /// clone, so the manager keeps one until its end.
+    pub fn start() -> io::Result<Self> {
+        let (requests, mut queue) = mpsc::channel::<Request>(QUEUE);
+        let runtime = tokio::runtime::Handle::current();
+        std::thread::Builder::new().name("spawner".into()).spawn(move || {
+            let _entered = runtime.enter();
+            while let Some((mut command, reply)) = queue.blocking_recv() {
+                // A caller who has left gets nothing: the child dies as its handle is dropped.
+                let _ = reply.send(command.spawn());
+            }
+        })?;
+        Ok(Self { requests })
+    }
+
+    /// Starts `command` in a process group of its own, with stdin, stdout and stderr as pipes.
+    pub async fn spawn(&self, mut command: Command) -> io::Result<Process> {
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        die_with_parent(&mut command);
+        let gone = || io::Error::other("the spawner's thread has ended");
+        let (reply, answer) = oneshot::channel();
+        self.requests.send((command, reply)).await.map_err(|_| gone())?;
+        Process::new(answer.await.map_err(|_| gone())??)
+    }
+}
+
+/// Lets the kernel kill the child when the manager dies in a way that lets it clean up nothing.
+fn die_with_parent(command: &mut Command) {
+    let parent = nix::unistd::getpid();
+    let in_child = move || {
+        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+        // The parent may have died before the line above took hold.
+        if nix::unistd::getppid() == parent {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+    };
+    // SAFETY: between fork and exec only prctl and getppid are called, both async-signal-safe;
+    // nothing is allocated and no lock is taken.
+    #[expect(unsafe_code, reason = "pre_exec is the only way to set the parent-death signal")]
+    unsafe {
+        command.pre_exec(in_child);
+    }
+}
+
+/// A running child. Dropping it kills its whole group.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    group: Pid,
+}
+
+impl Process {
+    fn new(child: Child) -> io::Result<Self> {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        let id = id.ok_or_else(|| io::Error::other("the child has no process id"))?;
+        Ok(Self { child, group: Pid::from_raw(id) })
+    }
+
+    /// Process id, as in `ps`.
+    pub fn id(&self) -> i32 {
+        self.group.as_raw()
+    }
+
+    /// The child's stdin, stdout and stderr. Can be taken once.
+    pub fn take_pipes(&mut self) -> io::Result<(ChildStdin, ChildStdout, ChildStderr)> {
+        let child = &mut self.child;
+        match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
+            (Some(stdin), Some(stdout), Some(stderr)) => Ok((stdin, stdout, stderr)),
+            _ => Err(io::Error::other("the pipes were taken before")),
+        }
+    }
+
+    /// Sends `signal` to the child and all it has started.
+    pub fn signal(&self, signal: Signal) {
+        // ESRCH: the whole group has gone already, which is all one can want.
+        let _ = killpg(self.group, signal);
+    }
+
+    /// Waits for the child's end, reaps it, and kills what it left behind in its group.
+    pub async fn wait(&mut self) -> io::Result<ExitStatus> {
+        let status = self.child.wait().await?;
+        // The group's number cannot belong to others yet: the kernel gives out process ids in
+        // turn, and as long as a member lives it keeps the number taken.
+        self.signal(Signal::SIGKILL);
+        Ok(status)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Reaped children have no id, and their group was killed by `wait`.
+        if self.child.id().is_some() {
+            self.signal(Signal::SIGKILL);
+        }
+    }
+}

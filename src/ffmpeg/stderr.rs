@@ -1,0 +1,227 @@
+//! What FFmpeg says on stderr: drained always, kept as a short tail without secrets, and read
+//! for the cause of its end, which its exit code does not tell.
+
+use std::collections::VecDeque;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tracing::debug;
+
+use crate::error::ErrorKind;
+use crate::stream::source::Source;
+
+/// Lines kept.
+const MAX_LINES: usize = 40;
+/// Bytes kept of a line before secrets are removed: more than the longest URL and FFmpeg's words
+/// around it, so that no line is cut inside of a secret and shown.
+const MAX_RAW_LINE: usize = 8 * 1024;
+/// Characters kept of a line in the end.
+const MAX_LINE: usize = 400;
+
+/// The last lines, without secrets.
+#[derive(Debug, Clone, Default)]
+pub struct Tail {
+    lines: VecDeque<String>,
+}
+
+/// What a tail means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The camera is the cause: what kind of error, and in words what to do.
+    Camera(ErrorKind, &'static str),
+    /// The audio cannot go into MP4 as it is.
+    AudioCannotBeCopied,
+    /// FFmpeg read too little to know what the streams are.
+    ProbedTooLittle,
+}
+
+/// What FFmpeg 5 to 7 say, most telling first: a line further down may come along with one
+/// further up as its consequence.
+const VERDICTS: &[(&str, Verdict)] = &[
+    ("401 Unauthorized", UNAUTHORIZED),
+    ("403 Forbidden", UNAUTHORIZED),
+    ("404 Not Found", NOT_FOUND),
+    ("454 Session Not Found", NOT_FOUND),
+    (
+        "Failed to resolve hostname",
+        Verdict::Camera(
+            ErrorKind::SourceUnreachable,
+            "the camera's host name is not known; check the address",
+        ),
+    ),
+    (
+        "Connection refused",
+        Verdict::Camera(
+            ErrorKind::SourceUnreachable,
+            "the camera refuses connections; check address and port, and that RTSP is switched on",
+        ),
+    ),
+    ("No route to host", UNREACHABLE),
+    ("Network is unreachable", UNREACHABLE),
+    (
+        "Connection reset by peer",
+        Verdict::Camera(ErrorKind::SourceUnreachable, "the camera broke the connection off"),
+    ),
+    ("Connection timed out", TIMEOUT),
+    ("Operation timed out", TIMEOUT),
+    ("Could not find tag for codec pcm_", Verdict::AudioCannotBeCopied),
+    ("Could not find tag for codec adpcm_", Verdict::AudioCannotBeCopied),
+    ("dimensions not set", Verdict::ProbedTooLittle),
+    ("unspecified size", Verdict::ProbedTooLittle),
+    (
+        "matches no streams",
+        Verdict::Camera(ErrorKind::SourceUnsupported, "the camera sends no video at this path"),
+    ),
+    (
+        "Could not find tag for codec",
+        Verdict::Camera(
+            ErrorKind::SourceUnsupported,
+            "the camera's codec cannot be played; set the camera to H.264",
+        ),
+    ),
+    (
+        "Server returned 5XX",
+        Verdict::Camera(
+            ErrorKind::SourceUnreachable,
+            "the camera answers with a server error; it may be overloaded or starting up",
+        ),
+    ),
+    (
+        "Server returned 4XX",
+        Verdict::Camera(
+            ErrorKind::SourceUnsupported,
+            "the camera refuses the request; check the path",
+        ),
+    ),
+    (
+        "Invalid data found",
+        Verdict::Camera(
+            ErrorKind::SourceUnsupported,
+            "what answers at this address is no RTSP camera; check the port",
+        ),
+    ),
+    (
+        "Protocol not found",
+        Verdict::Camera(
+            ErrorKind::SourceUnsupported,
+            "this FFmpeg cannot open the link's protocol",
+        ),
+    ),
+];
+
+const UNAUTHORIZED: Verdict =
+    Verdict::Camera(ErrorKind::SourceUnauthorized, "the camera rejects user name or password");
+const NOT_FOUND: Verdict = Verdict::Camera(
+    ErrorKind::SourceNotFound,
+    "the camera has no stream at this path; check the path of the link",
+);
+const UNREACHABLE: Verdict = Verdict::Camera(
+    ErrorKind::SourceUnreachable,
+    "the camera's address cannot be reached; check the network",
+);
+const TIMEOUT: Verdict = Verdict::Camera(
+    ErrorKind::SourceTimeout,
+    "the camera does not answer; check address and port, and that it is switched on",
+);
+
+impl Tail {
+    /// Reads `stderr` to its end, keeps the last lines and removes `source`'s secrets.
+    pub async fn collect(mut stderr: impl AsyncRead + Unpin, source: Source) -> Self {
+        let mut tail = Self::default();
+        let mut line = Vec::new();
+        let mut chunk = [0; 4096];
+        // A read error is an end like any other: there is nothing more to learn.
+        while let Ok(count @ 1..) = stderr.read(&mut chunk).await {
+            for &byte in &chunk[..count] {
+                if byte == b'\n' {
+                    tail.push(&line, &source);
+                    line.clear();
+                } else if line.len() < MAX_RAW_LINE {
+                    line.push(byte);
+                }
+            }
+        }
+        tail.push(&line, &source);
+        tail
+    }
+
+    fn push(&mut self, raw: &[u8], source: &Source) {
+        let line = source.redact(String::from_utf8_lossy(raw).trim());
+        if line.is_empty() {
+            return;
+        }
+        let line: String = line.chars().filter(|c| !c.is_control()).take(MAX_LINE).collect();
+        debug!(%line, "ffmpeg");
+        if self.lines.len() == MAX_LINES {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(line);
+    }
+
+    /// The cause of FFmpeg's end, if the lines tell one.
+    pub fn verdict(&self) -> Option<Verdict> {
+        let says = |words: &str| self.lines.iter().any(|line| line.contains(words));
+        VERDICTS.iter().find(|(words, _)| says(words)).map(|&(_, verdict)| verdict)
+    }
+
+    /// The last line.
+    pub fn last_line(&self) -> Option<&str> {
+        self.lines.back().map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn tail(said: &[u8]) -> Tail {
+        let source = Source::parse("rtsp://admin:s3cretpw@cam/x").expect("a link");
+        Tail::collect(said, source).await
+    }
+
+    #[tokio::test]
+    async fn causes() {
+        use ErrorKind::{
+            SourceNotFound, SourceTimeout, SourceUnauthorized, SourceUnreachable, SourceUnsupported,
+        };
+        let table = [
+            ("[rtsp @ 0x1] [error] method DESCRIBE failed: 401 Unauthorized", SourceUnauthorized),
+            (
+                "[rtsp @ 0x1] [error] method DESCRIBE failed: 404 Not Found\nServer returned 404 Not Found",
+                SourceNotFound,
+            ),
+            (
+                "[tcp @ 0x1] [error] Connection to tcp://127.0.0.1:1?timeout=0 failed: Connection refused",
+                SourceUnreachable,
+            ),
+            (
+                "[tcp @ 0x1] [error] Failed to resolve hostname nowhere.invalid: Name or service not known",
+                SourceUnreachable,
+            ),
+            ("pipe:0: No route to host", SourceUnreachable),
+            ("pipe:0: Connection timed out", SourceTimeout),
+            ("pipe:0: Invalid data found when processing input", SourceUnsupported),
+            ("Stream map '0:v:0' matches no streams.", SourceUnsupported),
+            ("Could not find tag for codec vp8 in stream #0", SourceUnsupported),
+        ];
+        for (said, expected) in table {
+            match tail(said.as_bytes()).await.verdict() {
+                Some(Verdict::Camera(kind, _)) => assert_eq!(kind, expected, "{said}"),
+                other => panic!("{said}: {other:?}"),
+            }
+        }
+        let audio = tail(b"Could not find tag for codec pcm_alaw in stream #1").await;
+        assert_eq!(audio.verdict(), Some(Verdict::AudioCannotBeCopied));
+        assert_eq!(tail(b"all is well\n").await.verdict(), None);
+        assert_eq!(tail(b"").await.verdict(), None);
+    }
+
+    #[tokio::test]
+    async fn secrets_and_floods() {
+        let mut said = b"Impossible to open 'rtsp://admin:s3cretpw@cam/x'\n".repeat(1000);
+        said.extend(vec![b'x'; 1_000_000]);
+        let tail = tail(&said).await;
+        assert_eq!(tail.lines.len(), MAX_LINES);
+        assert!(tail.lines.iter().all(|line| line.len() <= MAX_LINE && !line.contains("s3cretpw")));
+        assert_eq!(tail.lines[0], "Impossible to open 'rtsp://***@cam/x'");
+    }
+}

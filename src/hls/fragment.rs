@@ -1,0 +1,222 @@
+//! Init segments and fragments: what the boxes that FFmpeg writes say.
+//!
+//! Bytes become meaning here: codecs and size from a `moov`, time, duration and keyframe from a
+//! `moof`. Cutting the byte stream into boxes is `reader.rs`; files and playlists are the
+//! packager's. A hostile box gives a [`MediaError`], never a panic: mp4-atom checks every bound,
+//! and what it hands over unbounded (sample counts) is bounded here.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use mp4_atom::{Codec, Decode, Moof, Moov, Stsd, Traf, Trak, Trun, TrunSamples};
+use serde::Serialize;
+
+/// More samples than any fragment has: 100 fragments' worth of 48 kHz raw audio frames.
+const MAX_SAMPLES: usize = 100_000;
+
+/// Bytes that are not the fragmented MP4 that was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum MediaError {
+    /// A box that is malformed.
+    #[error("malformed MP4 box: {0}")]
+    Box(#[from] mp4_atom::Error),
+    /// A box that is larger than any honest one.
+    #[error("MP4 box {kind:?} of {size} bytes is too large")]
+    TooLarge {
+        /// The box's four letters.
+        kind: String,
+        /// Its claimed size in bytes.
+        size: u64,
+    },
+    /// A box where it does not belong, or one that is missing.
+    #[error("unexpected MP4: {0}")]
+    Unexpected(&'static str),
+    /// Reading failed or ended in the middle of a box.
+    #[error("reading the MP4 stream failed: {0}")]
+    Read(#[from] std::io::Error),
+}
+
+/// What the video track is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VideoTrack {
+    /// RFC 6381 codec, e.g. `avc1.42C01E`.
+    pub codec: String,
+    /// Width in pixels.
+    pub width: u16,
+    /// Height in pixels.
+    pub height: u16,
+}
+
+/// `ftyp` and `moov` of one generation, and what they say.
+#[derive(Debug)]
+pub struct InitSegment {
+    /// The generation of the stream that these belong to.
+    pub generation: u64,
+    /// `ftyp` and `moov` as FFmpeg wrote them.
+    pub bytes: Bytes,
+    /// The video track.
+    pub video: VideoTrack,
+    /// RFC 6381 codec of the audio track, if there is one.
+    pub audio_codec: Option<String>,
+    video_id: u32,
+    video_timescale: u32,
+    default_duration: u32,
+    default_flags: u32,
+}
+
+/// One `moof` and `mdat`. Holds its init segment, so that a consumer that joins late, or that
+/// missed some, always has what it needs to use the fragment.
+#[derive(Debug)]
+pub struct Fragment {
+    /// What the fragment is decoded with. Another generation has another one.
+    pub init: Arc<InitSegment>,
+    /// `moof` and `mdat` as FFmpeg wrote them.
+    pub bytes: Bytes,
+    /// Whether decoding can begin here.
+    pub is_keyframe: bool,
+    /// Decode time of the first video sample on the generation's own clock.
+    pub decode_time: Duration,
+    /// Playing time of the video samples; zero when there is only audio inside.
+    pub duration: Duration,
+    /// Number of video samples.
+    pub frames: u32,
+    /// When the fragment was complete here.
+    pub received_at: SystemTime,
+}
+
+impl InitSegment {
+    /// Reads the `moov` box (with header) that ends `bytes` at `moov_offset`.
+    pub fn parse(generation: u64, bytes: Bytes, moov_offset: usize) -> Result<Self, MediaError> {
+        let mut body = bytes
+            .get(moov_offset..)
+            .ok_or(MediaError::Unexpected("an init segment without moov"))?;
+        let moov = Moov::decode(&mut body)?;
+        let (track, video) = moov
+            .trak
+            .iter()
+            .find_map(|track| Some((track, video_track(stsd(track))?)))
+            .ok_or(MediaError::Unexpected("no video track that can be used"))?;
+        let timescale = track.mdia.mdhd.timescale;
+        if timescale == 0 {
+            return Err(MediaError::Unexpected("a video track with time scale 0"));
+        }
+        let audio_codec = moov.trak.iter().find_map(|track| audio_codec(stsd(track)));
+        let video_id = track.tkhd.track_id;
+        let defaults =
+            moov.mvex.iter().flat_map(|mvex| &mvex.trex).find(|trex| trex.track_id == video_id);
+        Ok(Self {
+            generation,
+            video,
+            audio_codec,
+            video_id,
+            video_timescale: timescale,
+            default_duration: defaults.map_or(0, |trex| trex.default_sample_duration),
+            default_flags: defaults.map_or(0, |trex| trex.default_sample_flags),
+            bytes,
+        })
+    }
+
+    fn time(&self, ticks: u64) -> Duration {
+        let scale = u64::from(self.video_timescale);
+        let nanos = u128::from(ticks % scale) * 1_000_000_000 / u128::from(scale);
+        // Less than a second, so it fits.
+        Duration::from_secs(ticks / scale) + Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
+    }
+}
+
+impl Fragment {
+    /// Reads the `moof` that `bytes` begins with.
+    pub fn parse(init: &Arc<InitSegment>, bytes: Bytes) -> Result<Self, MediaError> {
+        let moof = Moof::decode(&mut bytes.as_ref())?;
+        let video = moof.traf.iter().find(|traf| traf.tfhd.track_id == init.video_id);
+        let samples = video.map(|traf| VideoSamples::read(init, traf)).transpose()?;
+        let samples = samples.unwrap_or_default();
+        Ok(Self {
+            init: Arc::clone(init),
+            bytes,
+            is_keyframe: samples.first_is_sync,
+            decode_time: init.time(samples.decode_time),
+            duration: init.time(samples.duration),
+            frames: samples.count,
+            received_at: SystemTime::now(),
+        })
+    }
+}
+
+/// The video samples of one fragment, in ticks of the track's time scale.
+#[derive(Default)]
+struct VideoSamples {
+    decode_time: u64,
+    duration: u64,
+    count: u32,
+    first_is_sync: bool,
+}
+
+impl VideoSamples {
+    fn read(init: &InitSegment, traf: &Traf) -> Result<Self, MediaError> {
+        let duration = traf.tfhd.default_sample_duration.unwrap_or(init.default_duration);
+        let flags = traf.tfhd.default_sample_flags.unwrap_or(init.default_flags);
+        let mut samples = Self {
+            decode_time: traf.tfdt.as_ref().map_or(0, |tfdt| tfdt.base_media_decode_time),
+            ..Self::default()
+        };
+        for run in &traf.trun {
+            samples.add(run, duration, flags)?;
+        }
+        Ok(samples)
+    }
+
+    fn add(&mut self, run: &Trun, duration: u32, flags: u32) -> Result<(), MediaError> {
+        if run.samples.len() > MAX_SAMPLES {
+            return Err(MediaError::Unexpected("more samples than a fragment can have"));
+        }
+        let count = u32::try_from(run.samples.len()).unwrap_or(u32::MAX);
+        if self.count == 0 {
+            let first = run.samples.get(0).and_then(|sample| sample.flags);
+            self.first_is_sync = count > 0 && is_sync(first.unwrap_or(flags));
+        }
+        self.count = self.count.saturating_add(count);
+        let run_duration = match &run.samples {
+            TrunSamples::Inherited { .. } => u64::from(count) * u64::from(duration),
+            TrunSamples::Explicit(entries) => {
+                entries.iter().map(|entry| u64::from(entry.duration.unwrap_or(duration))).sum()
+            }
+        };
+        self.duration = self.duration.saturating_add(run_duration);
+        Ok(())
+    }
+}
+
+/// ISO/IEC 14496-12, 8.8.3.1: bit 16 is `sample_is_non_sync_sample`.
+fn is_sync(flags: u32) -> bool {
+    flags & 0x0001_0000 == 0
+}
+
+fn stsd(track: &Trak) -> &Stsd {
+    &track.mdia.minf.stbl.stsd
+}
+
+fn video_track(stsd: &Stsd) -> Option<VideoTrack> {
+    stsd.codecs.iter().find_map(|codec| match codec {
+        Codec::Avc1(avc1) => Some(VideoTrack {
+            codec: format!(
+                "avc1.{:02X}{:02X}{:02X}",
+                avc1.avcc.avc_profile_indication,
+                avc1.avcc.profile_compatibility,
+                avc1.avcc.avc_level_indication
+            ),
+            width: avc1.visual.width,
+            height: avc1.visual.height,
+        }),
+        _ => None,
+    })
+}
+
+fn audio_codec(stsd: &Stsd) -> Option<String> {
+    stsd.codecs.iter().find_map(|codec| match codec {
+        // FFmpeg's AAC is low complexity, and what a camera sends is too.
+        Codec::Mp4a(_) => Some("mp4a.40.2".to_owned()),
+        _ => None,
+    })
+}

@@ -1,0 +1,147 @@
+//! Sole owner of paths and file names under `STREAM_DIR`.
+//!
+//! ```text
+//! STREAM_DIR/.lock
+//! STREAM_DIR/{id}/stream.m3u8
+//! STREAM_DIR/{id}/init-{generation}.mp4
+//! STREAM_DIR/{id}/{sequence}.m4s
+//! ```
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::stream::key::CameraId;
+
+/// Name of the playlist in a stream's directory and in its URL.
+pub const PLAYLIST: &str = "stream.m3u8";
+/// Name under which a playlist is written before it replaces the last one.
+const PLAYLIST_NEXT: &str = "stream.m3u8.next";
+const LOCK: &str = ".lock";
+const READY: &str = ".ready";
+
+/// `STREAM_DIR`.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// The layout under `root`.
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// `STREAM_DIR` itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The file that a running manager holds locked.
+    pub fn lock_file(&self) -> PathBuf {
+        self.root.join(LOCK)
+    }
+
+    /// A file that is written to see whether that works.
+    pub fn ready_file(&self) -> PathBuf {
+        self.root.join(READY)
+    }
+
+    /// The directory of a camera's stream.
+    pub fn stream(&self, id: &CameraId) -> StreamDir {
+        StreamDir { path: self.root.join(id.as_str()) }
+    }
+}
+
+/// Directory of one stream.
+#[derive(Debug, Clone)]
+pub struct StreamDir {
+    path: PathBuf,
+}
+
+impl StreamDir {
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the directory.
+    pub fn create(&self) -> io::Result<()> {
+        std::fs::create_dir_all(&self.path)
+    }
+
+    /// Removes the directory and all in it. One that is not there is fine.
+    pub fn remove(&self) -> io::Result<()> {
+        ignore_missing(std::fs::remove_dir_all(&self.path))
+    }
+
+    /// Path of the playlist.
+    pub fn playlist(&self) -> PathBuf {
+        self.path.join(PLAYLIST)
+    }
+
+    /// Path of an init segment.
+    pub fn init(&self, generation: u64) -> PathBuf {
+        self.path.join(init_name(generation))
+    }
+
+    /// Path of a segment.
+    pub fn segment(&self, sequence: u64) -> PathBuf {
+        self.path.join(segment_name(sequence))
+    }
+
+    /// Replaces the playlist in one step: a reader sees the old one or the new one.
+    pub fn replace_playlist(&self, text: &str) -> io::Result<()> {
+        let next = self.path.join(PLAYLIST_NEXT);
+        std::fs::write(&next, text)?;
+        std::fs::rename(next, self.playlist())
+    }
+
+    /// Removes one file. One that is not there is fine.
+    pub fn remove_file(path: &Path) -> io::Result<()> {
+        ignore_missing(std::fs::remove_file(path))
+    }
+}
+
+/// File name, and relative URL, of an init segment.
+pub fn init_name(generation: u64) -> String {
+    format!("init-{generation}.mp4")
+}
+
+/// File name, and relative URL, of a segment.
+pub fn segment_name(sequence: u64) -> String {
+    format!("{sequence}.m4s")
+}
+
+/// Whether a stream's directory may hold a file of this name.
+pub fn is_stream_file(name: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    name == PLAYLIST
+        || name == PLAYLIST_NEXT
+        || name.strip_suffix(".m4s").is_some_and(is_number)
+        || name
+            .strip_prefix("init-")
+            .and_then(|rest| rest.strip_suffix(".mp4"))
+            .is_some_and(is_number)
+}
+
+fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_its_own_files() {
+        for own in [PLAYLIST, PLAYLIST_NEXT, &init_name(7), &segment_name(1_763_690_000)] {
+            assert!(is_stream_file(own), "{own}");
+        }
+        for other in ["", ".lock", "init-.mp4", "init-x.mp4", ".m4s", "1.m4s.bak", "family.mp4"] {
+            assert!(!is_stream_file(other), "{other}");
+        }
+    }
+}

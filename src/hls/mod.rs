@@ -1,0 +1,16 @@
+//! From fragments to HLS: reading FFmpeg's output, cutting segments, writing playlists.
+//!
+//! ```text
+//! stdout of FFmpeg ──reader──> fragments ──(any number of consumers)──> packager ──> layout ──> disk
+//!                                                                          └──> playlist
+//! ```
+//!
+//! Everything here works on fragments; whole segments exist on disk only. What starts and ends
+//! streams is `crate::stream`.
+
+pub mod fragment;
+pub mod layout;
+pub mod packager;
+pub mod playlist;
+pub mod reader;
+pub mod sweep;

@@ -1,0 +1,149 @@
+//! Cuts FFmpeg's fragmented MP4 into init segment and fragments, box by box.
+//!
+//! Memory is bounded: a box that claims more than its kind may have ends the reading with an
+//! error before anything is reserved for it, and room grows only as bytes arrive. What the boxes
+//! say is `fragment.rs`.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::fragment::{Fragment, InitSegment, MediaError};
+
+/// Room made for each read. A pipe holds 64 KiB.
+const READ_SIZE: usize = 64 * 1024;
+/// Largest `ftyp`, `moov` or `moof`. Real ones are a few kilobytes.
+const MAX_HEADER_BOX: u64 = 1024 * 1024;
+/// Largest `mdat`: two seconds at 100 Mbit/s.
+const MAX_MEDIA_BOX: u64 = 32 * 1024 * 1024;
+
+/// Reads the fragments of one generation from FFmpeg's stdout.
+pub struct FragmentReader<R> {
+    boxes: BoxReader<R>,
+    generation: u64,
+    init: Option<Arc<InitSegment>>,
+}
+
+impl<R: AsyncRead + Unpin> FragmentReader<R> {
+    /// A reader that numbers its init segment `generation`.
+    pub fn new(source: R, generation: u64) -> Self {
+        let boxes = BoxReader { source, buffer: BytesMut::new() };
+        Self { boxes, generation, init: None }
+    }
+
+    /// The next fragment, or `None` at the end of the stream between two fragments.
+    pub async fn next(&mut self) -> Result<Option<Fragment>, MediaError> {
+        let Some(init) = self.init().await? else { return Ok(None) };
+        loop {
+            let Some(header) = self.boxes.peek(0).await? else { return Ok(None) };
+            match &header.kind {
+                b"moof" => {
+                    let bytes = self.moof_and_mdat(header.size).await?;
+                    return Fragment::parse(&init, bytes).map(Some);
+                }
+                b"moov" | b"mdat" => {
+                    return Err(MediaError::Unexpected("a moov or mdat where a moof belongs"));
+                }
+                // styp, sidx, prft, mfra, free: nothing that a fragment needs.
+                _ => drop(self.boxes.take(header.size).await?),
+            }
+        }
+    }
+
+    /// The init segment, read when first asked for.
+    async fn init(&mut self) -> Result<Option<Arc<InitSegment>>, MediaError> {
+        if self.init.is_none() {
+            let Some(ftyp) = self.boxes.peek(0).await? else { return Ok(None) };
+            if &ftyp.kind != b"ftyp" {
+                return Err(MediaError::Unexpected("a stream that does not begin with ftyp"));
+            }
+            let moov = self.boxes.peek(ftyp.size).await?;
+            let moov = moov.filter(|header| &header.kind == b"moov");
+            let moov = moov.ok_or(MediaError::Unexpected("no moov after ftyp"))?;
+            let bytes = self.boxes.take(ftyp.size + moov.size).await?;
+            let init = InitSegment::parse(self.generation, bytes, ftyp.size)?;
+            self.init = Some(Arc::new(init));
+        }
+        Ok(self.init.clone())
+    }
+
+    async fn moof_and_mdat(&mut self, moof_size: usize) -> Result<Bytes, MediaError> {
+        let mdat = self.boxes.peek(moof_size).await?;
+        let mdat = mdat.filter(|header| &header.kind == b"mdat");
+        let mdat = mdat.ok_or(MediaError::Unexpected("no mdat after moof"))?;
+        self.boxes.take(moof_size + mdat.size).await
+    }
+}
+
+/// Kind and whole size, header included, of a box.
+struct BoxHeader {
+    kind: [u8; 4],
+    size: usize,
+}
+
+struct BoxReader<R> {
+    source: R,
+    buffer: BytesMut,
+}
+
+impl<R: AsyncRead + Unpin> BoxReader<R> {
+    /// The header of the box that begins `offset` bytes on; `None` when the stream ends there.
+    async fn peek(&mut self, offset: usize) -> Result<Option<BoxHeader>, MediaError> {
+        if !self.fill(offset + 8).await? {
+            if self.buffer.len() == offset {
+                return Ok(None);
+            }
+            return Err(cut_off());
+        }
+        let short = u64::from(u32::from_be_bytes(self.array(offset)));
+        let kind: [u8; 4] = self.array(offset + 4);
+        let (size, header_size) = if short == 1 {
+            if !self.fill(offset + 16).await? {
+                return Err(cut_off());
+            }
+            (u64::from_be_bytes(self.array(offset + 8)), 16)
+        } else {
+            (short, 8)
+        };
+        if size < header_size {
+            return Err(MediaError::Unexpected("a box shorter than its header"));
+        }
+        let limit = if &kind == b"mdat" { MAX_MEDIA_BOX } else { MAX_HEADER_BOX };
+        match usize::try_from(size) {
+            Ok(size_here) if size <= limit => Ok(Some(BoxHeader { kind, size: size_here })),
+            _ => Err(MediaError::TooLarge { kind: kind.escape_ascii().to_string(), size }),
+        }
+    }
+
+    /// The next `size` bytes, which must all come.
+    async fn take(&mut self, size: usize) -> Result<Bytes, MediaError> {
+        if self.fill(size).await? {
+            Ok(self.buffer.split_to(size).freeze())
+        } else {
+            Err(cut_off())
+        }
+    }
+
+    /// Reads until `size` bytes are buffered; false when the stream ends before.
+    async fn fill(&mut self, size: usize) -> Result<bool, MediaError> {
+        while self.buffer.len() < size {
+            self.buffer.reserve(READ_SIZE);
+            if self.source.read_buf(&mut self.buffer).await? == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// `N` buffered bytes. Callers have filled them.
+    fn array<const N: usize>(&self, offset: usize) -> [u8; N] {
+        let mut array = [0; N];
+        array.copy_from_slice(&self.buffer[offset..offset + N]);
+        array
+    }
+}
+
+fn cut_off() -> MediaError {
+    MediaError::Read(std::io::ErrorKind::UnexpectedEof.into())
+}

@@ -1,0 +1,106 @@
+//! Start-up: takes `STREAM_DIR` for this manager alone and clears what a killed one left behind.
+//!
+//! A mistyped `STREAM_DIR` must not cost anybody their files: only directories that are named
+//! like a camera and hold nothing but stream files are removed.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::Path;
+
+use tracing::{info, warn};
+
+use super::layout::{Layout, is_stream_file};
+use crate::stream::key::CameraId;
+
+/// `STREAM_DIR` belongs to whoever holds this. Dropping it lets go.
+#[derive(Debug)]
+pub struct DirLock {
+    _file: File,
+}
+
+/// Makes `STREAM_DIR` if need be and locks it. Fails when another manager uses it.
+pub fn lock(layout: &Layout) -> io::Result<DirLock> {
+    fs::create_dir_all(layout.root())?;
+    let file = File::create(layout.lock_file())?;
+    match file.try_lock() {
+        Ok(()) => Ok(DirLock { _file: file }),
+        Err(TryLockError::WouldBlock) => Err(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            "another stream-manager uses this directory",
+        )),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Removes the directories of streams that a killed manager left. For start-up only, when no
+/// stream runs.
+pub fn sweep(layout: &Layout) -> io::Result<()> {
+    for entry in fs::read_dir(layout.root())? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_camera = name.to_str().is_some_and(|name| CameraId::parse(name).is_ok());
+        if !is_camera || !entry.file_type()?.is_dir() {
+            continue;
+        }
+        if holds_only_stream_files(&entry.path())? {
+            fs::remove_dir_all(entry.path())?;
+            info!(directory = %entry.path().display(), "removed the rest of an earlier stream");
+        } else {
+            warn!(directory = %entry.path().display(), "left alone: holds files that are not ours");
+        }
+    }
+    Ok(())
+}
+
+fn holds_only_stream_files(directory: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let is_ours = entry.file_name().to_str().is_some_and(is_stream_file);
+        if !is_ours || !entry.file_type()?.is_file() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn removes_streams_and_nothing_else() {
+        let root = tempfile::tempdir().expect("a directory");
+        let write = |path: &str| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("mkdir");
+            fs::write(path, "x").expect("write");
+        };
+        for path in ["cam/stream.m3u8", "cam/init-1.mp4", "cam/17.m4s", "cam/stream.m3u8.next"] {
+            write(path);
+        }
+        for path in ["photos/1.m4s", "photos/holiday.jpg", "file.txt", "a.b/1.m4s", "deep/1.m4s/x"]
+        {
+            write(path);
+        }
+        fs::create_dir(root.path().join("empty")).expect("mkdir");
+        sweep(&Layout::new(root.path().to_owned())).expect("sweep");
+        for gone in ["cam", "empty"] {
+            assert!(!root.path().join(gone).exists(), "{gone} is still there");
+        }
+        for kept in ["photos/1.m4s", "photos/holiday.jpg", "file.txt", "a.b/1.m4s", "deep/1.m4s/x"]
+        {
+            assert!(root.path().join(kept).exists(), "{kept} is gone");
+        }
+    }
+
+    #[test]
+    fn one_manager_a_directory() {
+        let root = tempfile::tempdir().expect("a directory");
+        let layout = Layout::new(root.path().join("made/for/it"));
+        let held = lock(&layout).expect("the first");
+        let error = lock(&layout).expect_err("the second");
+        assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
+        drop(held);
+        lock(&layout).expect("after the first has gone");
+    }
+}

@@ -1,0 +1,31 @@
+//! `stream-manager` turns IP cameras (RTSP) into video that a browser plays, on demand.
+//!
+//! ```text
+//! back end ── HTTP ──> api ──> stream::registry ──> stream::supervisor (a task per stream)
+//!                                                        │ spawns, watches, ends
+//! camera ── RTSP ──> FFmpeg (own process group) ── fMP4 on stdout ──> hls::reader ──> fragments
+//!                                                                        │  hls::packager ──> disk
+//!                                                                        └──> other consumers  │
+//! browser <── HLS ── nginx (sendfile) <────────────────────────────────────────────────────────┘
+//!                     └─ auth_request ──> api ──> stream touched ──> reaper leaves it alive
+//! ```
+//!
+//! | Module | Owns |
+//! |---|---|
+//! | [`app`] | putting the parts together; the order of shutdown |
+//! | [`config`] | the settings |
+//! | [`error`] | the one error and its kinds |
+//! | [`api`] | the HTTP edge |
+//! | [`store`] | the cameras that are known |
+//! | [`stream`] | the life of streams |
+//! | [`ffmpeg`] | FFmpeg as an ingest |
+//! | [`hls`] | from fragments to segments and playlists |
+
+pub mod api;
+pub mod app;
+pub mod config;
+pub mod error;
+pub mod ffmpeg;
+pub mod hls;
+pub mod store;
+pub mod stream;

@@ -1,0 +1,120 @@
+//! Where the ingest leaves its fragments and every consumer of the stream finds them.
+//!
+//! Publishing never waits: the queue is a ring, and a consumer that is slower than the ring is
+//! long loses what it has not read and is told so. Consumers must not be able to slow the ingest.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+
+use super::stamp::Stamp;
+use crate::hls::fragment::{Fragment, InitSegment};
+
+/// Fragments that a consumer may be behind: about six seconds at 200 ms each.
+const RING: usize = 32;
+/// Rates are taken over the last fragments of at least this much playing time.
+const RATE_WINDOW: Duration = Duration::from_secs(4);
+
+/// One per stream, for all its generations. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct FragmentHub {
+    sender: broadcast::Sender<Arc<Fragment>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    last_fragment: Stamp,
+    recent: Mutex<Recent>,
+}
+
+#[derive(Debug, Default)]
+struct Recent {
+    init: Option<Arc<InitSegment>>,
+    window: VecDeque<Measure>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Measure {
+    duration: Duration,
+    bytes: u64,
+    frames: u32,
+}
+
+/// What flows through the hub now.
+#[derive(Debug, Clone)]
+pub struct Flow {
+    /// The init segment of the last fragment.
+    pub init: Arc<InitSegment>,
+    /// Bits per second over the last seconds.
+    pub bit_rate: f64,
+    /// Frames per second over the last seconds.
+    pub frame_rate: f64,
+}
+
+impl Default for FragmentHub {
+    fn default() -> Self {
+        let shared = Shared { last_fragment: Stamp::now(), recent: Mutex::default() };
+        Self { sender: broadcast::Sender::new(RING), shared: Arc::new(shared) }
+    }
+}
+
+impl FragmentHub {
+    /// Hands a fragment to all consumers. Never waits.
+    pub fn publish(&self, fragment: Fragment) {
+        self.shared.last_fragment.touch();
+        self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner).add(&fragment);
+        // No consumer is no error.
+        let _ = self.sender.send(Arc::new(fragment));
+    }
+
+    /// A consumer's end, which yields the fragments published from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Fragment>> {
+        self.sender.subscribe()
+    }
+
+    /// When the last fragment came. Before the first one: when the hub was made.
+    pub fn last_fragment(&self) -> &Stamp {
+        &self.shared.last_fragment
+    }
+
+    /// What flows now; `None` before the first fragment.
+    pub fn flow(&self) -> Option<Flow> {
+        self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner).flow()
+    }
+}
+
+impl Recent {
+    fn add(&mut self, fragment: &Fragment) {
+        if self.init.as_ref().is_none_or(|init| init.generation != fragment.init.generation) {
+            self.init = Some(Arc::clone(&fragment.init));
+            self.window.clear();
+        }
+        self.window.push_back(Measure {
+            duration: fragment.duration,
+            bytes: fragment.bytes.len() as u64,
+            frames: fragment.frames,
+        });
+        while self.window.len() > 1 {
+            let rest: Duration = self.window.iter().skip(1).map(|measure| measure.duration).sum();
+            // The second condition bounds the window when fragments claim no duration at all.
+            if rest < RATE_WINDOW && self.window.len() <= 4 * RING {
+                break;
+            }
+            self.window.pop_front();
+        }
+    }
+
+    fn flow(&self) -> Option<Flow> {
+        let init = Arc::clone(self.init.as_ref()?);
+        let seconds: f64 = self.window.iter().map(|measure| measure.duration.as_secs_f64()).sum();
+        let per_second = |amount: f64| if seconds > 0.0 { amount / seconds } else { 0.0 };
+        let bytes: u64 = self.window.iter().map(|measure| measure.bytes).sum();
+        let frames: u32 = self.window.iter().map(|measure| measure.frames).sum();
+        #[expect(clippy::cast_precision_loss, reason = "a rate, and bytes of a few seconds")]
+        let bits = bytes as f64 * 8.0;
+        Some(Flow { init, bit_rate: per_second(bits), frame_rate: per_second(frames.into()) })
+    }
+}

@@ -1,0 +1,126 @@
+//! What everybody but the supervisor holds of a stream: a cheap handle to ask, touch and command.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use super::fragments::FragmentHub;
+use super::key::CameraId;
+use super::stamp::Stamp;
+use super::state::State;
+use super::viewers::Viewers;
+use crate::error::Error;
+use crate::store::Camera;
+
+/// Commands that may wait for a supervisor. It is never busy for long, so this is plenty.
+pub const COMMANDS: usize = 64;
+
+/// What callers ask of a supervisor.
+#[derive(Debug)]
+pub enum Command {
+    /// The stream is wanted. The answer comes when it is playable, or with the cause why not;
+    /// no answer at all means that the stream has gone meanwhile and has to be asked for again.
+    Start(Camera, oneshot::Sender<StartAnswer>),
+    /// The stream shall end. `done` is dropped when it has.
+    Stop {
+        /// Dropped with the supervisor.
+        done: oneshot::Sender<()>,
+    },
+    /// The reaper thinks that nobody watches.
+    Idle,
+    /// The manager is ending.
+    Shutdown,
+}
+
+/// Answer to a start.
+pub type StartAnswer = Result<Joined, Error>;
+
+/// How a caller came to a playable stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Joined {
+    /// It was live already.
+    Active,
+    /// It became live while the caller waited.
+    Started,
+}
+
+/// A stream's state as the supervisor last told it.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// State in the table of `crate::stream`.
+    pub state: State,
+    /// Number of the current or last run of FFmpeg.
+    pub generation: u64,
+    /// Runs of FFmpeg after a failure or an interruption.
+    pub restarts: u64,
+    /// When the stream was first wanted.
+    pub started_at: SystemTime,
+    /// Since when the current generation is live.
+    pub live_since: Option<Instant>,
+    /// The last thing that went wrong, and when.
+    pub last_error: Option<(Error, Instant)>,
+    /// The camera with its source.
+    pub camera: Camera,
+}
+
+/// What supervisor and handles share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The camera's id.
+    pub id: CameraId,
+    /// When somebody last showed interest.
+    pub last_access: Stamp,
+    /// Who watches.
+    pub viewers: Viewers,
+    /// Where the fragments pass.
+    pub hub: FragmentHub,
+}
+
+/// Handle of a stream. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct StreamHandle {
+    pub(super) shared: Arc<Shared>,
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) status: watch::Receiver<Status>,
+}
+
+impl StreamHandle {
+    /// The camera's id.
+    pub fn id(&self) -> &CameraId {
+        &self.shared.id
+    }
+
+    /// Notes that somebody still wants the stream.
+    pub fn touch(&self) {
+        self.shared.last_access.touch();
+    }
+
+    /// Notes that a viewer still watches.
+    pub fn touch_as_viewer(&self, address: &str, player: &str) {
+        self.touch();
+        self.shared.viewers.saw(address, player);
+    }
+
+    /// What supervisor and handles share.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// The state as last told.
+    pub fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// Whether both are handles of the same stream, and not of two that had the same id.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// Waits until the stream has gone, its directory included.
+    pub async fn gone(&self) {
+        let mut status = self.status.clone();
+        while status.changed().await.is_ok() {}
+    }
+}

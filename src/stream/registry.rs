@@ -1,0 +1,186 @@
+//! All running streams, and get-or-start.
+//!
+//! The map holds handles only, and no guard of it is held across an await. A stream takes its
+//! name out of the map itself, when all of it has gone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::handle::{Command, Joined, StreamHandle};
+use super::key::CameraId;
+use super::supervisor::{self, Limits};
+use crate::error::{Error, ErrorKind};
+use crate::ffmpeg::ingest::Launcher;
+use crate::hls::layout::Layout;
+use crate::store::Camera;
+
+/// When a caller who found no room may try again.
+const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
+
+/// The running streams. Cheap to clone.
+#[derive(Clone)]
+pub struct Registry(Arc<Inner>);
+
+struct Inner {
+    streams: Arc<DashMap<CameraId, StreamHandle>>,
+    layout: Layout,
+    limits: Limits,
+    max_streams: usize,
+    launcher: Arc<dyn Launcher>,
+    is_closing: AtomicBool,
+}
+
+impl Registry {
+    /// A registry without streams.
+    pub fn new(
+        layout: Layout,
+        limits: Limits,
+        max_streams: usize,
+        launcher: Arc<dyn Launcher>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            streams: Arc::default(),
+            layout,
+            limits,
+            max_streams,
+            launcher,
+            is_closing: AtomicBool::new(false),
+        }))
+    }
+
+    /// The stream of a camera, if there is one.
+    pub fn get(&self, id: &CameraId) -> Option<StreamHandle> {
+        self.0.streams.get(id).map(|handle| handle.value().clone())
+    }
+
+    /// All streams.
+    pub fn all(&self) -> Vec<StreamHandle> {
+        self.0.streams.iter().map(|entry| entry.value().clone()).collect()
+    }
+
+    /// The limits that streams live by.
+    pub fn limits(&self) -> Limits {
+        self.0.limits
+    }
+
+    /// Starts the camera's stream, or joins it, and waits until it is playable.
+    pub async fn start(&self, camera: Camera) -> Result<Joined, Error> {
+        let limits = self.0.limits;
+        // Another stream's end, then a whole start, and a little for the machine.
+        let patience = limits.stop_grace + limits.start_timeout + Duration::from_secs(2);
+        let waited = timeout(patience, async {
+            loop {
+                let (_, answer) = self.begin(camera.clone()).await?;
+                match answer.await {
+                    Ok(answer) => return answer,
+                    // The stream was ending and has gone: the next round starts anew.
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            }
+        });
+        waited.await.unwrap_or_else(|_| Err(self.start_took_too_long(&camera.id)))
+    }
+
+    /// Starts the camera's stream, or joins it, without waiting for it. The answer may be
+    /// dropped.
+    pub async fn begin(
+        &self,
+        camera: Camera,
+    ) -> Result<(StreamHandle, oneshot::Receiver<Result<Joined, Error>>), Error> {
+        loop {
+            let handle = self.get_or_spawn(&camera)?;
+            let (send, answer) = oneshot::channel();
+            if handle.commands.send(Command::Start(camera.clone(), send)).await.is_ok() {
+                return Ok((handle, answer));
+            }
+            // It went between the look and the word. Its name goes with it; should its
+            // supervisor have failed, it is taken out here.
+            handle.gone().await;
+            remove(&self.0.streams, &handle);
+        }
+    }
+
+    /// Ends the camera's stream and waits until it has gone. False when there was none.
+    pub async fn stop(&self, id: &CameraId) -> bool {
+        let Some(handle) = self.get(id) else { return false };
+        let (done, gone) = oneshot::channel();
+        if handle.commands.send(Command::Stop { done }).await.is_ok() {
+            // FFmpeg is killed when the grace period is over; the rest takes no time.
+            let patience = self.0.limits.stop_grace + Duration::from_secs(2);
+            if timeout(patience, gone).await.is_err() {
+                warn!(camera = %id, "the stream takes long to end");
+            }
+        }
+        true
+    }
+
+    /// Ends all streams, lets no new one begin, and waits until all have gone.
+    pub async fn shutdown(&self) {
+        self.0.is_closing.store(true, Ordering::SeqCst);
+        // A start that looked before the line above may add one more stream meanwhile.
+        loop {
+            let streams = self.all();
+            if streams.is_empty() {
+                return;
+            }
+            for stream in &streams {
+                // Closed: it is going already.
+                let _ = stream.commands.send(Command::Shutdown).await;
+            }
+            for stream in &streams {
+                stream.gone().await;
+                remove(&self.0.streams, stream);
+            }
+        }
+    }
+
+    /// The one place where streams are made: under the map's lock for the name, so that there is
+    /// never more than one.
+    fn get_or_spawn(&self, camera: &Camera) -> Result<StreamHandle, Error> {
+        let inner = &self.0;
+        if inner.is_closing.load(Ordering::SeqCst) {
+            return Err(Error::shutting_down());
+        }
+        // Read before the entry is locked: the length looks at all parts of the map.
+        let is_full = inner.streams.len() >= inner.max_streams;
+        match inner.streams.entry(camera.id.clone()) {
+            Entry::Occupied(entry) => Ok(entry.get().clone()),
+            Entry::Vacant(_) if is_full => Err(Error::new(
+                ErrorKind::TooManyStreams,
+                format!("{} streams run already, as many as are allowed", inner.max_streams),
+            )
+            .retry_after(RETRY_WHEN_FULL)),
+            Entry::Vacant(entry) => {
+                let streams = Arc::clone(&inner.streams);
+                let handle = supervisor::spawn(
+                    camera.clone(),
+                    inner.layout.stream(&camera.id),
+                    inner.limits,
+                    Arc::clone(&inner.launcher),
+                    move |gone| remove(&streams, gone),
+                );
+                entry.insert(handle.clone());
+                Ok(handle)
+            }
+        }
+    }
+
+    fn start_took_too_long(&self, id: &CameraId) -> Error {
+        let last = self.get(id).and_then(|handle| handle.status().last_error);
+        match last {
+            Some((error, _)) => error,
+            None => Error::new(ErrorKind::SourceTimeout, "the camera is not playable in time"),
+        }
+    }
+}
+
+fn remove(streams: &DashMap<CameraId, StreamHandle>, gone: &StreamHandle) {
+    streams.remove_if(gone.id(), |_, handle| handle.is_same(gone));
+}

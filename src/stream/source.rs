@@ -1,0 +1,249 @@
+//! A camera's source: its RTSP URL with credentials, which must never be shown.
+//!
+//! `Debug` and `Display` show `rtsp://***@host:port/path`. The URL itself leaves through
+//! [`Source::expose`] only, which is for the writer of FFmpeg's script and nobody else.
+
+use std::fmt;
+use std::sync::Arc;
+
+use url::Url;
+
+use crate::error::{Error, ErrorKind};
+
+/// The longest URL, in bytes. Real ones stay far below.
+const MAX_LENGTH: usize = 2048;
+
+/// Query keys whose values are settings of a camera and no secrets. All other values are hidden:
+/// vendors put passwords into the strangest keys.
+const HARMLESS_KEYS: [&str; 8] =
+    ["channel", "subtype", "stream", "profile", "unicast", "proto", "media", "resolution"];
+
+/// A checked RTSP URL. Cheap to clone.
+#[derive(Clone)]
+pub struct Source(Arc<Inner>);
+
+struct Inner {
+    url: String,
+    shown: String,
+    secrets: Vec<String>,
+}
+
+impl Source {
+    /// Checks that `text` is a URL that FFmpeg may be given: `rtsp://` or `rtsps://`, a host, and
+    /// no character that could end a quotation or a line in FFmpeg's script.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let invalid = |reason: &str| Err(Error::new(ErrorKind::InvalidSource, reason));
+        if text.len() > MAX_LENGTH {
+            return invalid("rtsp_link is longer than 2048 characters");
+        }
+        if text.bytes().any(|byte| !byte.is_ascii_graphic() || matches!(byte, b'\'' | b'"' | b'\\'))
+        {
+            return invalid(
+                "rtsp_link has a space, quote, backslash, line break or non-ASCII character; \
+                 percent-encode it (a quote is %27)",
+            );
+        }
+        let Ok(url) = Url::parse(text) else {
+            return invalid("rtsp_link is no URL; expected rtsp://user:password@host:554/path");
+        };
+        if !matches!(url.scheme(), "rtsp" | "rtsps") {
+            return invalid("rtsp_link must begin with rtsp:// or rtsps://");
+        }
+        if url.host_str().is_none_or(str::is_empty) {
+            return invalid("rtsp_link names no host; expected rtsp://user:password@host:554/path");
+        }
+        Ok(Self(Arc::new(Inner {
+            shown: shown(&url),
+            secrets: secrets(text, &url),
+            url: text.to_owned(),
+        })))
+    }
+
+    /// The URL with its credentials. For FFmpeg's script only.
+    pub fn expose(&self) -> &str {
+        &self.0.url
+    }
+
+    /// `text` without anything that is secret about this source: the URL itself, user and
+    /// password, also decoded, and hidden query values.
+    pub fn redact(&self, text: &str) -> String {
+        let text = text.replace(&self.0.url, &self.0.shown);
+        self.0.secrets.iter().fold(text, |text, secret| text.replace(secret, "***"))
+    }
+}
+
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.url == other.0.url
+    }
+}
+
+impl Eq for Source {}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.shown)
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({self})")
+    }
+}
+
+fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+/// The URL as people may see it.
+fn shown(url: &Url) -> String {
+    let mut text = format!("{}://", url.scheme());
+    if has_credentials(url) {
+        text.push_str("***@");
+    }
+    text.push_str(url.host_str().unwrap_or_default());
+    let port = url.port().map(|port| format!(":{port}"));
+    text.push_str(port.as_deref().unwrap_or_default());
+    text.push_str(&hide_values(url.path(), '/'));
+    if let Some(query) = url.query() {
+        text.push('?');
+        text.push_str(&hide_values(query, '?'));
+    }
+    text
+}
+
+/// Hides the values of `key=value` pairs. Some vendors put them into the path.
+fn hide_values(text: &str, outer: char) -> String {
+    let hide_pair = |pair: &str| match pair.split_once('=') {
+        Some((key, value)) if is_secret(key, value) => format!("{key}=***"),
+        _ => pair.to_owned(),
+    };
+    let hide_pairs = |part: &str| part.split('&').map(hide_pair).collect::<Vec<_>>().join("&");
+    text.split(outer).map(hide_pairs).collect::<Vec<_>>().join(&outer.to_string())
+}
+
+fn is_secret(key: &str, value: &str) -> bool {
+    !value.is_empty() && !HARMLESS_KEYS.contains(&key.to_ascii_lowercase().as_str())
+}
+
+/// Every text that must not appear where the source is spoken of, longest first, so that a
+/// secret that is part of another leaves no rest.
+fn secrets(text: &str, url: &Url) -> Vec<String> {
+    let mut secrets = Vec::new();
+    if has_credentials(url) {
+        let after_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
+        let authority = after_scheme.split(['/', '?']).next().unwrap_or_default();
+        // As written, up to the last @: a password with a bare @ or / in it is cut differently
+        // by different readers, so the reader's own view follows below.
+        if let Some((userinfo, _)) = authority.rsplit_once('@') {
+            secrets.push(userinfo.to_owned());
+        }
+        secrets.extend(url.password().map(str::to_owned));
+    }
+    let pairs = url.path().split(['/', '&']).chain(url.query().unwrap_or_default().split('&'));
+    for (key, value) in pairs.filter_map(|pair| pair.split_once('=')) {
+        if is_secret(key, value) {
+            secrets.push(value.to_owned());
+        }
+    }
+    let decoded: Vec<_> = secrets.iter().map(|secret| percent_decoded(secret)).collect();
+    secrets.extend(decoded);
+    // One or two characters would blot out half of every message and hide nothing.
+    secrets.retain(|secret| secret.len() > 2);
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets.dedup();
+    secrets
+}
+
+fn percent_decoded(text: &str) -> String {
+    // form_urlencoded turns + into a space, which a password in a URL does not mean.
+    let pair = format!("v={}", text.replace('+', "%2B").replace('&', "%26"));
+    url::form_urlencoded::parse(pair.as_bytes())
+        .next()
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_that_are_none_are_refused_with_the_reason() {
+        let long = format!("rtsp://host/{}", "x".repeat(2048));
+        let table = [
+            ("", "no URL"),
+            ("camera", "no URL"),
+            ("http://host/x", "must begin with rtsp://"),
+            ("file:///etc/passwd", "must begin with rtsp://"),
+            ("concat:rtsp://host", "must begin with rtsp://"),
+            ("rtsp:///path", "names no host"),
+            ("rtsp://host/a b", "percent-encode"),
+            ("rtsp://host/a'b", "percent-encode"),
+            ("rtsp://host/a\nfile 'x'", "percent-encode"),
+            ("rtsp://host/ä", "percent-encode"),
+            ("rtsp://host:port/", "no URL"),
+            (long.as_str(), "longer than"),
+        ];
+        for (link, reason) in table {
+            let error = Source::parse(link).expect_err(link);
+            assert_eq!(error.kind, ErrorKind::InvalidSource);
+            assert!(error.detail.contains(reason), "{link}: {error}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_never_shown() {
+        let table = [
+            ("rtsp://h/x", "rtsp://h/x"),
+            ("rtsp://h:8554/x?channel=1&subtype=0", "rtsp://h:8554/x?channel=1&subtype=0"),
+            ("rtsp://admin:hunter22@h:554/x", "rtsp://***@h:554/x"),
+            ("rtsps://admin@h/x", "rtsps://***@h/x"),
+            ("rtsp://a:p@ss@h/x", "rtsp://***@h/x"),
+            ("rtsp://h/x?user=admin&pass=hunter22", "rtsp://h/x?user=***&pass=***"),
+            (
+                "rtsp://h/user=admin&password=hunter22&channel=1",
+                "rtsp://h/user=***&password=***&channel=1",
+            ),
+            ("rtsp://[::1]:554/x", "rtsp://[::1]:554/x"),
+        ];
+        for (link, shown) in table {
+            let source = Source::parse(link).expect(link);
+            assert_eq!(source.to_string(), shown);
+            assert_eq!(format!("{source:?}"), format!("Source({shown})"));
+            assert_eq!(source.redact(link), shown);
+        }
+    }
+
+    #[test]
+    fn redaction_finds_the_password_wherever_it_stands() {
+        let source = Source::parse("rtsp://admin:p%40ssw0rd@cam/x?key=abc123").expect("a link");
+        let said =
+            "[rtsp] rtsp://admin:p%40ssw0rd@cam/x?key=abc123/trackID=0: p@ssw0rd p%40ssw0rd abc123";
+        let redacted = source.redact(said);
+        for secret in ["p%40ssw0rd", "p@ssw0rd", "abc123"] {
+            assert!(!redacted.contains(secret), "{redacted}");
+        }
+        assert!(redacted.contains("cam/x"), "{redacted}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_refused_or_safe_in_a_script(text in "(rtsp://)?\\PC{0,80}") {
+            if let Ok(source) = Source::parse(&text) {
+                proptest::prop_assert!(!source.expose().contains(['\'', '\n', '\r', '\\', ' ']));
+            }
+        }
+
+        #[test]
+        fn no_password_survives_redaction(password in "[a-zA-Z0-9!%$*+,;:@]{8,20}") {
+            let link = format!("rtsp://user:{password}@camera.example:554/live");
+            if let Ok(source) = Source::parse(&link) {
+                let said = source.redact(&format!("Impossible to open '{link}' with {password}"));
+                proptest::prop_assert!(!said.contains(&password), "{}", said);
+                proptest::prop_assert!(!source.to_string().contains(&password));
+            }
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! The task that owns a stream: it feeds events to the state table and does what the table says.
+//!
+//! Owns the ingest, the packager's task, the timers and the callers who wait. Decides nothing by
+//! itself about the life of the stream (that is `state.rs`) and knows nothing of HTTP.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::sys::signal::Signal;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tracing::{Instrument, debug, info, info_span, warn};
+
+use super::backoff::Backoff;
+use super::fragments::FragmentHub;
+use super::handle::{COMMANDS, Command, Joined, Shared, StartAnswer, Status, StreamHandle};
+use super::stamp::Stamp;
+use super::state::{self, Action, After, Context, Event, State};
+use super::viewers::Viewers;
+use crate::error::{Error, ErrorKind};
+use crate::ffmpeg::ingest::{Ending, Ingest, Launcher, Order};
+use crate::hls::layout::StreamDir;
+use crate::hls::packager::{self, Cutting, Packager, Progress};
+use crate::store::Camera;
+
+/// The limits that a stream lives by, from the settings of the same names.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// A start must be playable within this time.
+    pub start_timeout: Duration,
+    /// A live stream must bring a fragment within this time.
+    pub stale_timeout: Duration,
+    /// A stream nobody wanted for this long ends.
+    pub idle_timeout: Duration,
+    /// FFmpeg may take this long to leave.
+    pub stop_grace: Duration,
+    /// How segments are cut.
+    pub cutting: Cutting,
+}
+
+/// Starts the supervisor of a new stream. Calls `on_gone` with the stream's handle when all of
+/// the stream has gone: child, packager and directory.
+pub fn spawn(
+    camera: Camera,
+    dir: StreamDir,
+    limits: Limits,
+    launcher: Arc<dyn Launcher>,
+    on_gone: impl FnOnce(&StreamHandle) + Send + 'static,
+) -> StreamHandle {
+    let span = info_span!("stream", camera = %camera.id);
+    let shared = Arc::new(Shared {
+        id: camera.id.clone(),
+        last_access: Stamp::now(),
+        viewers: Viewers::default(),
+        hub: FragmentHub::default(),
+    });
+    let (send_command, commands) = mpsc::channel(COMMANDS);
+    let first_number = seconds_since_epoch();
+    let (status, status_seen) = watch::channel(Status {
+        state: State::Starting,
+        generation: first_number,
+        restarts: 0,
+        started_at: SystemTime::now(),
+        live_since: None,
+        last_error: None,
+        camera: camera.clone(),
+    });
+    let handle =
+        StreamHandle { shared: Arc::clone(&shared), commands: send_command, status: status_seen };
+    let (send_progress, progress) = watch::channel(Progress::default());
+    let packager = Packager::new(dir, limits.cutting, first_number);
+    let (end_packaging, packaging_ended) = oneshot::channel();
+    let packaging = packager::run(packager, shared.hub.subscribe(), send_progress, packaging_ended);
+    let supervisor = Supervisor {
+        shared,
+        limits,
+        launcher,
+        commands,
+        status,
+        progress,
+        packaging: tokio::spawn(packaging.instrument(span.clone())),
+        end_packaging,
+        camera,
+        state: State::Starting,
+        next_generation: first_number,
+        ingest: None,
+        waiting: Vec::new(),
+        stopping: Vec::new(),
+        backoff: Backoff::default(),
+        was_live: false,
+        start_deadline: Instant::now(),
+        timer: Instant::now(),
+    };
+    let gone = handle.clone();
+    tokio::spawn(supervisor.run(move || on_gone(&gone)).instrument(span));
+    handle
+}
+
+/// Numbers of generations and segments start from the clock, so that they grow over restarts of
+/// the manager too. Both are used up more slowly than one a second, and seconds fit into the 32
+/// bits that some players read.
+fn seconds_since_epoch() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+struct Supervisor {
+    shared: Arc<Shared>,
+    limits: Limits,
+    launcher: Arc<dyn Launcher>,
+    commands: mpsc::Receiver<Command>,
+    status: watch::Sender<Status>,
+    progress: watch::Receiver<Progress>,
+    packaging: JoinHandle<()>,
+    /// Dropped to end the packager.
+    end_packaging: oneshot::Sender<()>,
+    camera: Camera,
+    state: State,
+    next_generation: u64,
+    ingest: Option<Ingest>,
+    /// Callers who want to know when the stream is playable. No more than there are connections.
+    waiting: Vec<oneshot::Sender<StartAnswer>>,
+    /// Callers who want to know when the stream has gone: they see their channel close.
+    stopping: Vec<oneshot::Sender<()>>,
+    backoff: Backoff,
+    was_live: bool,
+    start_deadline: Instant,
+    /// End of the back-off in Backoff, of the grace period in Stopping.
+    timer: Instant,
+}
+
+impl Supervisor {
+    async fn run(mut self, on_gone: impl FnOnce()) {
+        self.spawn_generation(true);
+        while self.state != State::Gone {
+            if let Some(event) = self.next_event().await {
+                self.handle(event);
+            }
+        }
+        self.finish(on_gone).await;
+    }
+
+    /// Waits for something to happen. `None` when it does not concern the state.
+    async fn next_event(&mut self) -> Option<Event> {
+        let (time, timer) = self.next_timer();
+        tokio::select! {
+            command = self.commands.recv() => self.take(command?),
+            ending = ended(&mut self.ingest) => Some(self.take_ending(ending)),
+            Ok(()) = self.progress.changed() => self.take_progress(),
+            () = tokio::time::sleep_until(time) => self.check_timer(timer),
+        }
+    }
+
+    fn take(&mut self, command: Command) -> Option<Event> {
+        match command {
+            Command::Start(camera, answer) => {
+                self.shared.last_access.touch();
+                self.waiting.retain(|waiting| !waiting.is_closed());
+                self.waiting.push(answer);
+                let is_replaced = camera.source != self.camera.source;
+                self.camera = camera;
+                Some(if is_replaced { Event::Replace } else { Event::Start })
+            }
+            Command::Stop { done } => {
+                self.stopping.push(done);
+                self.refuse(&Error::new(ErrorKind::Stopped, "the stream was stopped meanwhile"));
+                Some(Event::End)
+            }
+            Command::Idle => (!self.is_wanted()).then_some(Event::End),
+            Command::Shutdown => {
+                self.refuse(&Error::shutting_down());
+                Some(Event::End)
+            }
+        }
+    }
+
+    fn take_ending(&mut self, ending: Ending) -> Event {
+        self.ingest = None;
+        match ending {
+            Ending::Replan(plan) => {
+                info!(?plan, "trying again with what was learned");
+                self.camera.learned.set(plan);
+                Event::EndedReplan
+            }
+            Ending::Refused(error) => {
+                self.note_error(error);
+                Event::EndedRefused
+            }
+            Ending::Dropped(error) => {
+                self.note_error(error);
+                Event::Ended
+            }
+        }
+    }
+
+    fn take_progress(&mut self) -> Option<Event> {
+        let progress = self.progress.borrow_and_update().clone();
+        if let Some(error) = progress.error {
+            self.note_error(Error::new(
+                ErrorKind::StorageUnavailable,
+                format!("segments cannot be written: {error}"),
+            ));
+            return Some(Event::StorageFailed);
+        }
+        (progress.playable == Some(self.generation())).then_some(Event::Playable)
+    }
+
+    /// The next moment to wake at, and the event that it then may be.
+    fn next_timer(&self) -> (Instant, Event) {
+        match self.state {
+            State::Starting => (self.start_deadline, Event::StartTimedOut),
+            State::Live => {
+                let last = self.shared.hub.last_fragment().get();
+                (last + self.limits.stale_timeout, Event::Stalled)
+            }
+            State::Backoff if !self.was_live && self.start_deadline < self.timer => {
+                (self.start_deadline, Event::StartTimedOut)
+            }
+            State::Backoff | State::Stopping(_) => (self.timer, Event::TimedOut),
+            // Until the reaper or a caller comes.
+            State::Failed | State::Gone => {
+                (Instant::now() + Duration::from_secs(3600), Event::TimedOut)
+            }
+        }
+    }
+
+    fn check_timer(&mut self, timer: Event) -> Option<Event> {
+        match timer {
+            // Fragments have come while the timer ran.
+            Event::Stalled if self.shared.hub.last_fragment().age() < self.limits.stale_timeout => {
+                None
+            }
+            Event::Stalled => {
+                let seconds = self.limits.stale_timeout.as_secs_f64();
+                let detail = format!("the camera sent no video for {seconds} s");
+                self.note_error(Error::new(ErrorKind::SourceTimeout, detail));
+                Some(timer)
+            }
+            Event::StartTimedOut => {
+                let seconds = self.limits.start_timeout.as_secs_f64();
+                let detail =
+                    format!("the camera sent no video that can be played within {seconds} s");
+                self.note_error(Error::new(ErrorKind::SourceTimeout, detail));
+                Some(timer)
+            }
+            timer => Some(timer),
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        let context = Context { was_live: self.was_live, is_wanted: self.is_wanted() };
+        let (next, action) = state::next(self.state, event, context);
+        if next != self.state || action != Action::None {
+            debug!(generation = self.generation(), from = ?self.state, ?event, to = ?next, ?action, "transition");
+        }
+        let from = std::mem::replace(&mut self.state, next);
+        self.act(action, from, event);
+        let (state, camera) = (self.state, &self.camera);
+        self.status.send_modify(|status| {
+            status.state = state;
+            status.camera.clone_from(camera);
+            if state != State::Live {
+                status.live_since = None;
+            }
+        });
+    }
+
+    fn act(&mut self, action: Action, from: State, event: Event) {
+        match action {
+            Action::None => {}
+            Action::Spawn => {
+                let is_asked_for = matches!(event, Event::Start | Event::Replace);
+                let is_replaced =
+                    event == Event::Replace || from == State::Stopping(After::Replace);
+                if is_replaced || from == State::Failed {
+                    self.was_live = false;
+                }
+                self.spawn_generation(self.was_live || is_asked_for || is_replaced);
+            }
+            Action::Delay => self.delay(event),
+            Action::Announce => self.announce(from),
+            Action::Refuse => self.refuse_with_last_error(),
+            Action::Terminate => self.terminate(),
+            Action::TerminateAndRefuse => {
+                self.refuse_with_last_error();
+                self.terminate();
+            }
+            Action::Kill => {
+                warn!(generation = self.generation(), "FFmpeg does not leave: killed");
+                self.signal(Signal::SIGKILL);
+                self.timer = Instant::now() + self.limits.stop_grace;
+            }
+        }
+    }
+
+    /// Starts the next run of FFmpeg. The time to become playable counts from here when
+    /// `is_new_start`, else it goes on from the attempt before.
+    fn spawn_generation(&mut self, is_new_start: bool) {
+        let generation = self.next_generation;
+        self.next_generation += 1;
+        if is_new_start {
+            self.start_deadline = Instant::now() + self.limits.start_timeout;
+        }
+        self.status.send_modify(|status| {
+            status.restarts += u64::from(status.generation != generation);
+            status.generation = generation;
+        });
+        let order = Order {
+            source: self.camera.source.clone(),
+            plan: self.camera.learned.get(),
+            generation,
+            hub: self.shared.hub.clone(),
+        };
+        let ingest = info_span!("ingest", generation).in_scope(|| self.launcher.launch(order));
+        self.ingest = Some(ingest);
+    }
+
+    fn delay(&mut self, event: Event) {
+        let live_for = self.status.borrow().live_since.map(|since| since.elapsed());
+        let last_error = self.last_error();
+        let is_permanent = last_error.as_ref().is_some_and(|error| error.kind.is_permanent());
+        let delay = self.backoff.next(live_for, is_permanent);
+        self.timer = Instant::now() + delay;
+        let cause = last_error.map(|error| error.detail).unwrap_or_default();
+        warn!(generation = self.generation(), cause, retry_in = ?delay, "interrupted");
+        if event == Event::EndedRefused {
+            self.refuse_with_last_error();
+        }
+    }
+
+    fn announce(&mut self, from: State) {
+        let joined = if from == State::Live { Joined::Active } else { Joined::Started };
+        if from == State::Starting {
+            self.was_live = true;
+            self.status.send_modify(|status| status.live_since = Some(Instant::now()));
+            info!(generation = self.generation(), waiting = self.waiting.len(), "live");
+        }
+        for waiting in self.waiting.drain(..) {
+            // A caller who has left needs no answer.
+            let _ = waiting.send(Ok(joined));
+        }
+    }
+
+    fn refuse_with_last_error(&mut self) {
+        let error = self.last_error().unwrap_or_else(|| {
+            Error::new(ErrorKind::Internal, "the stream failed, and nobody noted why")
+        });
+        warn!(generation = self.generation(), code = ?error.kind, cause = error.detail, "failed");
+        self.refuse(&error);
+    }
+
+    fn refuse(&mut self, error: &Error) {
+        for waiting in self.waiting.drain(..) {
+            let _ = waiting.send(Err(error.clone()));
+        }
+    }
+
+    fn terminate(&mut self) {
+        self.timer = Instant::now() + self.limits.stop_grace;
+        self.signal(Signal::SIGTERM);
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(ingest) = &self.ingest {
+            // Full or closed: signals are on their way already, or the child has gone.
+            let _ = ingest.signals.try_send(signal);
+        }
+    }
+
+    fn note_error(&self, error: Error) {
+        self.status.send_modify(|status| status.last_error = Some((error, Instant::now())));
+    }
+
+    fn last_error(&self) -> Option<Error> {
+        self.status.borrow().last_error.as_ref().map(|(error, _)| error.clone())
+    }
+
+    fn generation(&self) -> u64 {
+        self.status.borrow().generation
+    }
+
+    /// Whether somebody watches or waits.
+    fn is_wanted(&self) -> bool {
+        self.shared.last_access.age() < self.limits.idle_timeout
+            || self.waiting.iter().any(|waiting| !waiting.is_closed())
+    }
+
+    /// The child has gone; now the packager and the directory, and only then the name, so that
+    /// no other stream of this camera can meet them. Callers who wait see their channels close
+    /// after that.
+    async fn finish(self, on_gone: impl FnOnce()) {
+        drop(self.end_packaging);
+        if let Err(error) = self.packaging.await {
+            warn!(%error, "the packager failed");
+        }
+        info!("gone");
+        on_gone();
+    }
+}
+
+/// Resolves when the ingest has ended; never, when there is none.
+async fn ended(ingest: &mut Option<Ingest>) -> Ending {
+    match ingest {
+        Some(ingest) => (&mut ingest.ended).await.unwrap_or_else(|_| {
+            Ending::Dropped(Error::new(ErrorKind::Internal, "the ingest was lost"))
+        }),
+        None => std::future::pending().await,
+    }
+}

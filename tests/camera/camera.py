@@ -1,0 +1,370 @@
+#!/usr/bin/python3
+"""A real RTSP camera for the tests, the demo and the benchmarks.
+
+It serves the mounts of MOUNTS, each to any number of clients, every client from
+a pipeline of its own, and reports on stdout, one JSON object a line, when it is
+ready and which clients play what. README.md tells how to use it.
+
+Only what a camera does belongs in here. No faults are built in: a test that
+wants a dead, frozen or restarted camera signals the process or cuts the
+connection. No knowledge of the project's own interfaces belongs in here either.
+"""
+
+import argparse
+import array
+import json
+import math
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import time
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtsp", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+
+from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
+
+from picture import Picture, check_size  # noqa: E402
+
+ANONYMOUS = "anonymous"
+MEMBER = "member"
+REALM = "camera"
+
+SESSION_SWEEP_SECONDS = 2
+SOUND_CHUNK_MS = 20
+BEEP_MS = 100
+BEEP_HERTZ = 1000
+
+
+class Beep:
+    """Sound to see the time in: a short tone at every full second."""
+
+    def __init__(self, rate):
+        count = rate * SOUND_CHUNK_MS // 1000
+        step = 2 * math.pi * BEEP_HERTZ / rate
+        tone = array.array("h", (int(8000 * math.sin(step * i)) for i in range(count)))
+        self._tone = tone.tobytes()
+        self._silence = bytes(len(self._tone))
+
+    def paint(self, now_ms):
+        """The chunk of samples that starts at this Unix time in milliseconds."""
+        return self._tone if now_ms % 1000 < BEEP_MS else self._silence
+
+
+class LiveSource:
+    """Feeds one appsrc in real time, the way a camera's sensor would.
+
+    Timestamps lie on an exact grid of periods. Whatever could not be taken in
+    time (a slow client, a stopped process) is left out and never made up for.
+    """
+
+    def __init__(self, maker, period):
+        self._maker = maker
+        self._period = period
+        self._next_tick = 0
+
+    def feed(self, appsrc, _wanted_bytes):
+        """Wait for the next tick and push what there is to see or hear then."""
+        now = appsrc.get_current_running_time()
+        tick = max(self._next_tick, now // self._period)
+        time.sleep(max(0, tick * self._period - now) / Gst.SECOND)
+        appsrc.emit("push-buffer", self._buffer(tick))
+        self._next_tick = tick + 1
+
+    def _buffer(self, tick):
+        """The data of this moment, stamped for this tick."""
+        data = self._maker.paint(time.time_ns() // 1_000_000)
+        buffer = Gst.Buffer.new_wrapped(data)
+        buffer.pts = tick * self._period
+        buffer.duration = self._period
+        if tick != self._next_tick:
+            buffer.set_flags(Gst.BufferFlags.DISCONT)
+        return buffer
+
+
+class Stream:
+    """One stream of a mount: what makes it and the pipeline that carries it."""
+
+    def __init__(self, caps, period, maker, carrier):
+        self._caps = caps
+        self._period = period
+        self._maker = maker
+        self._carrier = carrier
+
+    def launch(self, index):
+        """The launch line of this stream as number `index` of its mount."""
+        source = f'appsrc name=source{index} is-live=true format=time caps="{self._caps}"'
+        return f"{source} ! {self._carrier} name=pay{index}"
+
+    def attach(self, media, index, mount):
+        """Bring the stream to life in a newly built pipeline."""
+        appsrc = media.get_element().get_by_name(f"source{index}")
+        appsrc.connect("need-data", LiveSource(self._maker(mount), self._period).feed)
+
+
+def picture_stream(options, carrier):
+    """A stream of pictures."""
+    caps = (
+        f"video/x-raw,format=I420,width={options.width},height={options.height},"
+        f"framerate={options.fps}/1,pixel-aspect-ratio=1/1,colorimetry=bt709"
+    )
+    maker = lambda mount: Picture(mount.upper(), options.width, options.height)
+    return Stream(caps, Gst.SECOND // options.fps, maker, carrier)
+
+
+def sound_stream(rate, carrier):
+    """A stream of beeps."""
+    caps = f"audio/x-raw,format=S16LE,rate={rate},channels=1,layout=interleaved"
+    return Stream(caps, SOUND_CHUNK_MS * Gst.MSECOND, lambda _mount: Beep(rate), carrier)
+
+
+def h264(options):
+    """H.264 as browsers take it everywhere, one slice a frame."""
+    return picture_stream(
+        options,
+        "x264enc tune=zerolatency speed-preset=ultrafast threads=1 "
+        f"sliced-threads=false bframes=0 aud=false key-int-max={gop_frames(options)} "
+        f"bitrate={options.bitrate} option-string=scenecut=0 "
+        "! video/x-h264,profile=constrained-baseline "
+        "! h264parse ! rtph264pay pt=96 config-interval=-1",
+    )
+
+
+def hevc(options):
+    """H.265, with closed GOPs and one slice a frame."""
+    return picture_stream(
+        options,
+        "x265enc tune=zerolatency speed-preset=ultrafast "
+        f"key-int-max={gop_frames(options)} bitrate={options.bitrate} "
+        "option-string=scenecut=0:bframes=0:open-gop=0:pools=none:frame-threads=1 "
+        "! h265parse ! rtph265pay pt=96 config-interval=-1",
+    )
+
+
+def mjpeg(options):
+    """Motion JPEG."""
+    return picture_stream(options, "jpegenc ! rtpjpegpay pt=26")
+
+
+def pcma(_options):
+    """G.711 A-law."""
+    return sound_stream(8000, "alawenc ! rtppcmapay pt=8")
+
+
+def pcmu(_options):
+    """G.711 mu-law."""
+    return sound_stream(8000, "mulawenc ! rtppcmupay pt=0")
+
+
+def aac(_options):
+    """AAC-LC."""
+    return sound_stream(48000, "voaacenc bitrate=64000 ! aacparse ! rtpmp4gpay pt=97")
+
+
+PRIVATE = "private"
+
+MOUNTS = {
+    "h264": (h264,),
+    "h264-pcma": (h264, pcma),
+    "h264-pcmu": (h264, pcmu),
+    "h264-aac": (h264, aac),
+    PRIVATE: (h264,),
+    "audio-only": (pcma,),
+    "hevc": (hevc,),
+    "mjpeg": (mjpeg,),
+}
+
+
+def gop_frames(options):
+    """The distance between two key frames."""
+    return max(1, round(options.gop_seconds * options.fps))
+
+
+class Mount:
+    """One path of the server: a factory of pipelines, one for each client."""
+
+    def __init__(self, name, streams):
+        self._name = name
+        self._streams = streams
+
+    def factory(self, roles):
+        """The media factory of this mount, open to these roles."""
+        factory = GstRtspServer.RTSPMediaFactory()
+        factory.set_launch(self._launch())
+        factory.set_shared(False)
+        factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP | GstRtsp.RTSPLowerTrans.TCP)
+        factory.set_permissions(permissions(roles))
+        factory.connect("media-configure", self._on_media)
+        return factory
+
+    def _launch(self):
+        lines = (stream.launch(i) for i, stream in enumerate(self._streams))
+        return f"( {' '.join(lines)} )"
+
+    def _on_media(self, _factory, media):
+        for index, stream in enumerate(self._streams):
+            stream.attach(media, index, self._name)
+
+
+def permissions(roles):
+    """The right to use a mount, for these roles.
+
+    The others may know that it is there. Without that right they would be told
+    404 instead of being asked for a password.
+    """
+    granted = GstRtspServer.RTSPPermissions.new()
+    for role in (ANONYMOUS, MEMBER):
+        allowed = role in roles
+        granted.add_permission_for_role(role, "media.factory.access", True)
+        granted.add_permission_for_role(role, "media.factory.construct", allowed)
+    return granted
+
+
+def role_token(role):
+    """What a client of this role carries."""
+    token = GstRtspServer.RTSPToken.new()
+    token.set_string("media.factory.role", role)
+    return token
+
+
+def authentication(options):
+    """Everybody may in, the member with the password may into more."""
+    auth = GstRtspServer.RTSPAuth.new()
+    auth.set_realm(REALM)
+    auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+    auth.set_default_token(role_token(ANONYMOUS))
+    auth.add_digest(options.user, options.password, role_token(MEMBER))
+    return auth
+
+
+class Events:
+    """JSON lines on stdout, written by a thread of their own.
+
+    A reader that is slow or gone must not hold up the camera.
+    """
+
+    def __init__(self, stream):
+        self._stream = stream
+        self._lines = queue.SimpleQueue()
+        threading.Thread(target=self._write, daemon=True).start()
+
+    def emit(self, event, **facts):
+        """Report one event."""
+        self._lines.put(json.dumps({"event": event, **facts}, separators=(",", ":")))
+
+    def _write(self):
+        while self._stream:
+            try:
+                print(self._lines.get(), file=self._stream, flush=True)
+            except OSError:
+                self._stream = None
+
+
+def send_at_once(_server, client):
+    """Let no packet of this client wait in the kernel for the next one."""
+    connection = client.get_connection()
+    connection.get_write_socket().set_option(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+class Players:
+    """Reports who starts and who stops playing."""
+
+    def __init__(self, events):
+        self._events = events
+        self._playing = {}
+
+    def watch(self, server):
+        """Report the clients of this server from now on."""
+        server.connect("client-connected", self._on_client)
+        server.get_session_pool().connect("session-removed", self._on_session_removed)
+
+    def _on_client(self, _server, client):
+        client.connect("play-request", self._on_play)
+
+    def _on_play(self, client, context):
+        session = context.session.get_sessionid()
+        if session in self._playing:
+            return
+        path = context.uri.abspath.rstrip("/")
+        player = {"path": path, "client": client.get_connection().get_ip()}
+        self._playing[session] = player
+        self._events.emit("play", **player)
+
+    def _on_session_removed(self, _pool, session):
+        player = self._playing.pop(session.get_sessionid(), None)
+        if player:
+            self._events.emit("teardown", **player)
+
+
+def build_server(options):
+    """The server with all its mounts."""
+    server = GstRtspServer.RTSPServer()
+    server.set_address(options.address)
+    server.set_service(str(options.port))
+    server.set_auth(authentication(options))
+    for name, streams in MOUNTS.items():
+        roles = [MEMBER] if name == PRIVATE else [MEMBER, ANONYMOUS]
+        mount = Mount(name, [stream(options) for stream in streams])
+        server.get_mount_points().add_factory(f"/{name}", mount.factory(roles))
+    return server
+
+
+def serve(options, events):
+    """Run the camera until it is told to stop."""
+    loop = GLib.MainLoop()
+    server = build_server(options)
+    server.connect("client-connected", send_at_once)
+    Players(events).watch(server)
+    if not server.attach(None):
+        sys.exit(f"camera: cannot listen on {options.address}:{options.port}")
+    GLib.timeout_add_seconds(SESSION_SWEEP_SECONDS, sweep, server.get_session_pool())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        GLib.unix_signal_add(GLib.PRIORITY_HIGH, number, loop.quit)
+    events.emit("ready", port=server.get_bound_port())
+    loop.run()
+
+
+def sweep(pool):
+    """Drop the sessions of clients that went away without a word."""
+    pool.cleanup()
+    return GLib.SOURCE_CONTINUE
+
+
+def parse_options():
+    """The command line."""
+    parser = argparse.ArgumentParser(description="RTSP test camera")
+    parser.add_argument("--address", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0: a free one")
+    parser.add_argument("--user", default="viewer")
+    parser.add_argument("--password", default="secret")
+    parser.add_argument("--width", type=int, default=640)
+    parser.add_argument("--height", type=int, default=360)
+    parser.add_argument("--fps", type=int, default=25)
+    parser.add_argument("--gop-seconds", type=float, default=2)
+    parser.add_argument("--bitrate", type=int, help="kbit/s, default by picture size")
+    options = parser.parse_args()
+    try:
+        check_size(options.width, options.height)
+    except ValueError as error:
+        parser.error(str(error))
+    if options.bitrate is None:
+        options.bitrate = options.width * options.height * options.fps // 8000
+    return options
+
+
+def main():
+    """Serve, then leave at once, whatever the pipelines are busy with."""
+    options = parse_options()
+    Gst.init(None)
+    serve(options, Events(sys.stdout))
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
