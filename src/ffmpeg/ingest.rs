@@ -10,12 +10,12 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{ChildStdin, Command};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{Instrument, debug, info};
 
 use super::args::{self, Audio, Plan, Probe};
 use super::process::{Process, Spawner};
-use super::stderr::{Tail, Verdict};
+use super::stderr::{self, Tail, Verdict};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::hls::fragment::MediaError;
@@ -88,7 +88,10 @@ impl FfmpegLauncher {
 
     async fn run(self, order: Order, signals: mpsc::Receiver<Signal>) -> Ending {
         match self.start(&order).await {
-            Ok((process, script)) => Run::begin(process, script, &order).until_end(signals).await,
+            Ok((process, script)) => {
+                let run = Run::begin(process, script, &order, self.socket_timeout);
+                run.until_end(signals).await
+            }
             Err(error) => Ending::Refused(Error::new(
                 ErrorKind::FfmpegUnavailable,
                 format!("FFmpeg ({}) cannot be run: {error}", self.program.display()),
@@ -123,12 +126,19 @@ impl Launcher for FfmpegLauncher {
 struct Run {
     process: Process,
     plan: Plan,
+    began: Instant,
+    socket_timeout: Duration,
     reading: JoinHandle<Result<(), MediaError>>,
     telling: JoinHandle<Tail>,
 }
 
 impl Run {
-    fn begin(mut process: Process, script: String, order: &Order) -> Self {
+    fn begin(
+        mut process: Process,
+        script: String,
+        order: &Order,
+        socket_timeout: Duration,
+    ) -> Self {
         let (plan, generation, hub) = (order.plan, order.generation, order.hub.clone());
         let (reading, telling) = match process.take_pipes() {
             Ok((stdin, stdout, stderr)) => {
@@ -144,7 +154,7 @@ impl Run {
                 (tokio::spawn(async { Err(error.into()) }), tokio::spawn(async { Tail::default() }))
             }
         };
-        Self { process, plan, reading, telling }
+        Self { process, plan, began: Instant::now(), socket_timeout, reading, telling }
     }
 
     async fn until_end(mut self, mut signals: mpsc::Receiver<Signal>) -> Ending {
@@ -177,7 +187,8 @@ impl Run {
         let tail = tail.ok().and_then(Result::ok).unwrap_or_default();
         let media_error = read.and_then(Result::ok).and_then(Result::err);
         debug!(?status, ?media_error, ?tail, "FFmpeg ended");
-        ending(self.plan, status.ok(), media_error, &tail)
+        let was_patient = self.began.elapsed() >= self.socket_timeout;
+        ending(self.plan, status.ok(), media_error, &tail, was_patient)
     }
 }
 
@@ -197,13 +208,16 @@ async fn read_fragments(
     Ok(())
 }
 
-/// Tells why an ingest ended, most telling evidence first.
+/// Tells why an ingest ended, most telling evidence first. `was_patient` when it ran for as long
+/// as FFmpeg waits for a silent socket.
 fn ending(
     plan: Plan,
     status: Option<ExitStatus>,
     media_error: Option<MediaError>,
     tail: &Tail,
+    was_patient: bool,
 ) -> Ending {
+    let refused = |kind, detail: &str| Ending::Refused(Error::new(kind, detail));
     match tail.verdict() {
         Some(Verdict::AudioCannotBeCopied) if plan.audio == Audio::Copy => {
             return Ending::Replan(Plan { audio: Audio::ToAac, ..plan });
@@ -211,13 +225,20 @@ fn ending(
         Some(Verdict::ProbedTooLittle) if plan.probe == Probe::Small => {
             return Ending::Replan(Plan { probe: Probe::Large, ..plan });
         }
-        Some(Verdict::Camera(kind, detail)) => return Ending::Refused(Error::new(kind, detail)),
+        Some(Verdict::Camera(kind, detail)) => return refused(kind, detail),
+        Some(Verdict::NothingUnderstood) if was_patient => {
+            return refused(ErrorKind::SourceTimeout, stderr::NO_ANSWER);
+        }
+        Some(Verdict::NothingUnderstood) => {
+            let detail = "what answers at this address is no RTSP camera; check the port";
+            return refused(ErrorKind::SourceUnsupported, detail);
+        }
         _ => {}
     }
     // A read error is FFmpeg's end seen from the pipe, and no cause of its own.
     if let Some(error) = media_error.filter(|error| !matches!(error, MediaError::Read(_))) {
         let detail = format!("the camera's video cannot be used: {error}");
-        return Ending::Refused(Error::new(ErrorKind::SourceUnsupported, detail));
+        return refused(ErrorKind::SourceUnsupported, &detail);
     }
     let detail = match status {
         Some(status) if status.success() => "the camera ended the stream".to_owned(),

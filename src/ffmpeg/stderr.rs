@@ -32,6 +32,9 @@ pub enum Verdict {
     AudioCannotBeCopied,
     /// FFmpeg read too little to know what the streams are.
     ProbedTooLittle,
+    /// FFmpeg could make nothing of the answer, or there was none: it says the same of both.
+    /// The first it says at once, the second when its patience with the socket ends.
+    NothingUnderstood,
 }
 
 /// What FFmpeg 5 to 7 say, most telling first: a line further down may come along with one
@@ -92,13 +95,7 @@ const VERDICTS: &[(&str, Verdict)] = &[
             "the camera refuses the request; check the path",
         ),
     ),
-    (
-        "Invalid data found",
-        Verdict::Camera(
-            ErrorKind::SourceUnsupported,
-            "what answers at this address is no RTSP camera; check the port",
-        ),
-    ),
+    ("Invalid data found", Verdict::NothingUnderstood),
     (
         "Protocol not found",
         Verdict::Camera(
@@ -118,10 +115,11 @@ const UNREACHABLE: Verdict = Verdict::Camera(
     ErrorKind::SourceUnreachable,
     "the camera's address cannot be reached; check the network",
 );
-const TIMEOUT: Verdict = Verdict::Camera(
-    ErrorKind::SourceTimeout,
-    "the camera does not answer; check address and port, and that it is switched on",
-);
+const TIMEOUT: Verdict = Verdict::Camera(ErrorKind::SourceTimeout, NO_ANSWER);
+
+/// What a camera that says nothing is told of.
+pub const NO_ANSWER: &str =
+    "the camera does not answer; check address and port, and that it is switched on";
 
 impl Tail {
     /// Reads `stderr` to its end, keeps the last lines and removes `source`'s secrets.
@@ -199,7 +197,6 @@ mod tests {
             ),
             ("pipe:0: No route to host", SourceUnreachable),
             ("pipe:0: Connection timed out", SourceTimeout),
-            ("pipe:0: Invalid data found when processing input", SourceUnsupported),
             ("Stream map '0:v:0' matches no streams.", SourceUnsupported),
             ("Could not find tag for codec vp8 in stream #0", SourceUnsupported),
         ];
@@ -211,6 +208,8 @@ mod tests {
         }
         let audio = tail(b"Could not find tag for codec pcm_alaw in stream #1").await;
         assert_eq!(audio.verdict(), Some(Verdict::AudioCannotBeCopied));
+        let nothing = tail(b"pipe:0: Invalid data found when processing input").await;
+        assert_eq!(nothing.verdict(), Some(Verdict::NothingUnderstood));
         assert_eq!(tail(b"all is well\n").await.verdict(), None);
         assert_eq!(tail(b"").await.verdict(), None);
     }

@@ -15,6 +15,10 @@ use serde::Serialize;
 /// More samples than any fragment has: 100 fragments' worth of 48 kHz raw audio frames.
 const MAX_SAMPLES: usize = 100_000;
 
+/// No fragment plays longer. A camera whose clock jumps makes FFmpeg claim anything up to
+/// centuries, and all who add durations up must not overflow.
+const MAX_DURATION: Duration = Duration::from_secs(60);
+
 /// Bytes that are not the fragmented MP4 that was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum MediaError {
@@ -77,7 +81,7 @@ pub struct Fragment {
     pub is_keyframe: bool,
     /// Decode time of the first video sample on the generation's own clock.
     pub decode_time: Duration,
-    /// Playing time of the video samples; zero when there is only audio inside.
+    /// Playing time of the video samples, at most a minute; zero when there is only audio inside.
     pub duration: Duration,
     /// Number of video samples.
     pub frames: u32,
@@ -137,7 +141,7 @@ impl Fragment {
             bytes,
             is_keyframe: samples.first_is_sync,
             decode_time: init.time(samples.decode_time),
-            duration: init.time(samples.duration),
+            duration: init.time(samples.duration).min(MAX_DURATION),
             frames: samples.count,
             received_at: SystemTime::now(),
         })
@@ -219,4 +223,40 @@ fn audio_codec(stsd: &Stsd) -> Option<String> {
         Codec::Mp4a(_) => Some("mp4a.40.2".to_owned()),
         _ => None,
     })
+}
+
+/// Fragments that no FFmpeg made, for tests of what becomes of fragments.
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    pub(crate) fn init(generation: u64) -> Arc<InitSegment> {
+        Arc::new(InitSegment {
+            generation,
+            bytes: Bytes::from(format!("init {generation}")),
+            video: VideoTrack { codec: "avc1.42C01E".into(), width: 640, height: 360 },
+            audio_codec: None,
+            video_id: 1,
+            video_timescale: 1000,
+            default_duration: 40,
+            default_flags: 0,
+        })
+    }
+
+    pub(crate) fn fragment(
+        init: &Arc<InitSegment>,
+        is_keyframe: bool,
+        begin_ms: u64,
+        ms: u64,
+    ) -> Fragment {
+        Fragment {
+            init: Arc::clone(init),
+            bytes: Bytes::from(format!("[{begin_ms}]")),
+            is_keyframe,
+            decode_time: Duration::from_millis(begin_ms),
+            duration: Duration::from_millis(ms),
+            frames: 5,
+            received_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_000_000 + begin_ms + ms),
+        }
+    }
 }

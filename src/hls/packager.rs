@@ -326,3 +326,173 @@ fn report(progress: &watch::Sender<Progress>, generation: u64, result: &io::Resu
         is_changed
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fragment::testing;
+    use super::super::layout::Layout;
+    use super::*;
+    use crate::stream::key::CameraId;
+
+    const FIRST: u64 = 1_763_690_000;
+
+    struct Setup {
+        root: tempfile::TempDir,
+        packager: Packager,
+    }
+
+    fn setup(segment_time: f64, list_size: usize) -> Setup {
+        let root = tempfile::tempdir().expect("a directory");
+        let id = CameraId::parse("cam").expect("an id");
+        let dir = Layout::new(root.path().to_owned()).stream(&id);
+        let segment_time = Duration::from_secs_f64(segment_time);
+        Setup { packager: Packager::new(dir, Cutting { segment_time, list_size }, FIRST), root }
+    }
+
+    impl Setup {
+        /// Pushes `seconds` of fragments of 200 ms with a keyframe every `gop_ms`, from the
+        /// generation's time `from_ms` on.
+        fn feed(&mut self, generation: u64, from_ms: u64, seconds: u64, gop_ms: u64) {
+            let init = testing::init(generation);
+            for time in (from_ms..from_ms + seconds * 1000).step_by(200) {
+                let fragment = testing::fragment(&init, time % gop_ms == 0, time, 200);
+                self.packager.push(&fragment).expect("a disk that works");
+            }
+        }
+
+        fn playlist(&self) -> m3u8_rs::MediaPlaylist {
+            let text = std::fs::read(self.root.path().join("cam/stream.m3u8")).expect("a playlist");
+            m3u8_rs::parse_media_playlist_res(&text).expect("a playlist that others can read")
+        }
+
+        fn durations(&self) -> Vec<u32> {
+            let playlist = self.playlist();
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "milliseconds"
+            )]
+            playlist.segments.iter().map(|s| (s.duration * 1000.0).round() as u32).collect()
+        }
+
+        fn has(&self, name: &str) -> bool {
+            self.root.path().join("cam").join(name).exists()
+        }
+    }
+
+    #[test]
+    fn the_first_segment_is_short_and_the_others_begin_at_keyframes() {
+        let mut setup = setup(2.0, 5);
+        setup.feed(7, 0, 7, 2000);
+        assert_eq!(setup.durations(), [600, 1400, 2000, 2000]);
+        let playlist = setup.playlist();
+        assert_eq!(playlist.media_sequence, FIRST);
+        let third =
+            std::fs::read_to_string(setup.root.path().join("cam").join(&playlist.segments[2].uri));
+        assert!(third.expect("a segment").starts_with("[2000]"));
+        let time = playlist.segments[0].program_date_time.expect("a time");
+        assert_eq!(time.timestamp_millis(), 1_000_000);
+        assert_eq!(
+            std::fs::read(setup.root.path().join("cam/init-7.mp4")).expect("init"),
+            b"init 7"
+        );
+    }
+
+    #[test]
+    fn no_segment_exceeds_the_target_duration_whatever_the_gop() {
+        for gop_ms in [200, 400, 1000, 1200, 1400, 1600, 2000, 2400, 2600, 4000, 10_000, 60_000] {
+            for segment_time in [1.0, 1.5, 2.0, 4.0, 6.0] {
+                let mut setup = setup(segment_time, 100);
+                setup.feed(1, 0, 60, gop_ms);
+                let playlist = setup.playlist();
+                for segment in &playlist.segments {
+                    let rounded = segment.duration.round();
+                    assert!(
+                        f64::from(rounded)
+                            <= Duration::from_secs(playlist.target_duration).as_secs_f64(),
+                        "GOP {gop_ms} ms, segments of {segment_time} s: {}",
+                        segment.duration
+                    );
+                }
+                let covered: f32 = playlist.segments.iter().map(|segment| segment.duration).sum();
+                assert!(covered > 50.0, "GOP {gop_ms} ms: only {covered} s published");
+            }
+        }
+    }
+
+    #[test]
+    fn a_gop_that_divides_badly_still_begins_every_segment_with_a_keyframe() {
+        // 1.4 s and 2.4 s fit into a target duration of 2 s, but not twice.
+        for gop_ms in [1400_u32, 2400] {
+            let mut setup = setup(2.0, 20);
+            setup.feed(1, 0, 30, gop_ms.into());
+            assert!(
+                setup.durations()[2..].iter().all(|ms| *ms == gop_ms),
+                "{:?}",
+                setup.durations()
+            );
+        }
+    }
+
+    #[test]
+    fn a_new_generation_goes_on_after_a_discontinuity() {
+        let mut setup = setup(2.0, 10);
+        setup.feed(7, 0, 5, 2000);
+        setup.feed(8, 0, 5, 2000);
+        let playlist = setup.playlist();
+        let breaks: Vec<_> =
+            playlist.segments.iter().map(|segment| segment.discontinuity).collect();
+        // The rest of the old generation is published too: the viewer loses nothing that came.
+        assert_eq!(breaks, [false, false, false, false, true, false, false]);
+        assert_eq!(setup.durations(), [600, 1400, 2000, 1000, 600, 1400, 2000]);
+        assert_eq!(playlist.segments[4].map.as_ref().expect("a map").uri, "init-8.mp4");
+        assert_eq!(playlist.media_sequence, FIRST);
+    }
+
+    #[test]
+    fn old_files_go_after_the_length_of_the_playlist() {
+        let mut setup = setup(2.0, 3);
+        setup.feed(7, 0, 8, 2000);
+        setup.feed(8, 0, 40, 2000);
+        let first = setup.playlist().media_sequence;
+        let kept = (FIRST..first).filter(|sequence| setup.has(&format!("{sequence}.m4s"))).count();
+        assert_eq!(kept, 3);
+        assert!(!setup.has("init-7.mp4") && setup.has("init-8.mp4"));
+        assert_eq!(setup.playlist().discontinuity_sequence, FIRST + 1);
+        for segment in setup.playlist().segments {
+            assert!(setup.has(&segment.uri), "{} is named and missing", segment.uri);
+        }
+    }
+
+    #[test]
+    fn begins_at_a_keyframe_after_fragments_were_missed() {
+        let mut setup = setup(2.0, 10);
+        setup.feed(7, 0, 5, 2000);
+        setup.packager.interrupt();
+        setup.feed(7, 7000, 4, 2000);
+        let playlist = setup.playlist();
+        assert_eq!(setup.durations()[..4], [600, 1400, 2000, 600]);
+        assert!(playlist.segments[3].discontinuity);
+        let file = setup.root.path().join("cam").join(&playlist.segments[3].uri);
+        assert!(std::fs::read_to_string(file).expect("a segment").starts_with("[8000]"));
+        for segment in playlist.segments {
+            assert!(setup.has(&segment.uri), "{} is named and missing", segment.uri);
+        }
+    }
+
+    #[test]
+    fn goes_on_when_its_directory_was_removed() {
+        let mut setup = setup(2.0, 5);
+        setup.feed(7, 0, 5, 2000);
+        std::fs::remove_dir_all(setup.root.path().join("cam")).expect("rm");
+        let init = testing::init(7);
+        let failed = (5000..8000)
+            .step_by(200)
+            .map(|time| setup.packager.push(&testing::fragment(&init, time % 2000 == 0, time, 200)))
+            .any(|result| result.is_err());
+        assert!(failed, "writing without a directory was no error");
+        setup.feed(7, 8000, 4, 2000);
+        assert!(setup.has("init-7.mp4"));
+        assert!(setup.playlist().segments.last().is_some_and(|segment| setup.has(&segment.uri)));
+    }
+}

@@ -112,9 +112,9 @@ impl Recent {
         let seconds: f64 = self.window.iter().map(|measure| measure.duration.as_secs_f64()).sum();
         let per_second = |amount: f64| if seconds > 0.0 { amount / seconds } else { 0.0 };
         let bytes: u64 = self.window.iter().map(|measure| measure.bytes).sum();
-        let frames: u32 = self.window.iter().map(|measure| measure.frames).sum();
-        #[expect(clippy::cast_precision_loss, reason = "a rate, and bytes of a few seconds")]
-        let bits = bytes as f64 * 8.0;
-        Some(Flow { init, bit_rate: per_second(bits), frame_rate: per_second(frames.into()) })
+        let frames: u64 = self.window.iter().map(|measure| u64::from(measure.frames)).sum();
+        #[expect(clippy::cast_precision_loss, reason = "rates, and what came in a few seconds")]
+        let (bits, frames) = (bytes as f64 * 8.0, frames as f64);
+        Some(Flow { init, bit_rate: per_second(bits), frame_rate: per_second(frames) })
     }
 }

@@ -134,10 +134,11 @@ fn secrets(text: &str, url: &Url) -> Vec<String> {
     if has_credentials(url) {
         let after_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
         let authority = after_scheme.split(['/', '?']).next().unwrap_or_default();
-        // As written, up to the last @: a password with a bare @ or / in it is cut differently
-        // by different readers, so the reader's own view follows below.
+        // As written, up to the last @, and as the URL's reader sees it: a password with a bare
+        // @ or % in it is taken differently by different readers.
         if let Some((userinfo, _)) = authority.rsplit_once('@') {
             secrets.push(userinfo.to_owned());
+            secrets.extend(userinfo.split_once(':').map(|(_, password)| password.to_owned()));
         }
         secrets.extend(url.password().map(str::to_owned));
     }

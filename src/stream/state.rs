@@ -182,3 +182,155 @@ fn failed(event: Event) -> (State, Action) {
 fn dropped(context: Context) -> (State, Action) {
     if context.is_wanted { (State::Backoff, Action::Delay) } else { (State::Gone, Action::None) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Action as A;
+    use super::After::{End, Fail, Replace, Retry};
+    use super::Event as E;
+    use super::State::{Backoff, Failed, Gone, Live, Starting, Stopping};
+    use super::*;
+
+    const STATES: [State; 9] = [
+        Starting,
+        Live,
+        Backoff,
+        Stopping(Retry),
+        Stopping(Replace),
+        Stopping(Fail),
+        Stopping(End),
+        Failed,
+        Gone,
+    ];
+    const EVENTS: [Event; 11] = [
+        E::Start,
+        E::Replace,
+        E::Playable,
+        E::StorageFailed,
+        E::EndedReplan,
+        E::EndedRefused,
+        E::Ended,
+        E::StartTimedOut,
+        E::Stalled,
+        E::TimedOut,
+        E::End,
+    ];
+
+    /// In which contexts a row holds.
+    type When = fn(Context) -> bool;
+    const ALWAYS: When = |_| true;
+    const NEW: When = |context| !context.was_live;
+    const AGAIN: When = |context| context.was_live;
+    const WANTED: When = |context| context.is_wanted;
+    const UNWANTED: When = |context| !context.is_wanted;
+    const AGAIN_WANTED: When = |context| context.was_live && context.is_wanted;
+    const AGAIN_UNWANTED: When = |context| context.was_live && !context.is_wanted;
+
+    /// Every transition there is. What is not listed changes nothing and does nothing.
+    const TABLE: &[(State, Event, When, State, Action)] = &[
+        (Starting, E::Replace, ALWAYS, Stopping(Replace), A::Terminate),
+        (Starting, E::Playable, ALWAYS, Live, A::Announce),
+        (Starting, E::StorageFailed, ALWAYS, Stopping(Fail), A::TerminateAndRefuse),
+        (Starting, E::EndedReplan, ALWAYS, Starting, A::Spawn),
+        (Starting, E::EndedRefused, NEW, Failed, A::Refuse),
+        (Starting, E::EndedRefused, AGAIN_WANTED, Backoff, A::Delay),
+        (Starting, E::EndedRefused, AGAIN_UNWANTED, Gone, A::None),
+        (Starting, E::Ended, WANTED, Backoff, A::Delay),
+        (Starting, E::Ended, UNWANTED, Gone, A::None),
+        (Starting, E::StartTimedOut, NEW, Stopping(Fail), A::TerminateAndRefuse),
+        (Starting, E::StartTimedOut, AGAIN, Stopping(Retry), A::TerminateAndRefuse),
+        (Starting, E::End, ALWAYS, Stopping(End), A::Terminate),
+        (Live, E::Start, ALWAYS, Live, A::Announce),
+        (Live, E::Replace, ALWAYS, Stopping(Replace), A::Terminate),
+        (Live, E::EndedReplan, WANTED, Backoff, A::Delay),
+        (Live, E::EndedReplan, UNWANTED, Gone, A::None),
+        (Live, E::EndedRefused, WANTED, Backoff, A::Delay),
+        (Live, E::EndedRefused, UNWANTED, Gone, A::None),
+        (Live, E::Ended, WANTED, Backoff, A::Delay),
+        (Live, E::Ended, UNWANTED, Gone, A::None),
+        (Live, E::Stalled, ALWAYS, Stopping(Retry), A::Terminate),
+        (Live, E::End, ALWAYS, Stopping(End), A::Terminate),
+        (Backoff, E::Start, ALWAYS, Starting, A::Spawn),
+        (Backoff, E::Replace, ALWAYS, Starting, A::Spawn),
+        (Backoff, E::StartTimedOut, NEW, Failed, A::Refuse),
+        (Backoff, E::TimedOut, ALWAYS, Starting, A::Spawn),
+        (Backoff, E::End, ALWAYS, Gone, A::None),
+        (Stopping(Retry), E::Replace, ALWAYS, Stopping(Replace), A::None),
+        (Stopping(Retry), E::EndedReplan, WANTED, Backoff, A::Delay),
+        (Stopping(Retry), E::EndedReplan, UNWANTED, Gone, A::None),
+        (Stopping(Retry), E::EndedRefused, WANTED, Backoff, A::Delay),
+        (Stopping(Retry), E::EndedRefused, UNWANTED, Gone, A::None),
+        (Stopping(Retry), E::Ended, WANTED, Backoff, A::Delay),
+        (Stopping(Retry), E::Ended, UNWANTED, Gone, A::None),
+        (Stopping(Retry), E::TimedOut, ALWAYS, Stopping(Retry), A::Kill),
+        (Stopping(Retry), E::End, ALWAYS, Stopping(End), A::None),
+        (Stopping(Replace), E::EndedReplan, ALWAYS, Starting, A::Spawn),
+        (Stopping(Replace), E::EndedRefused, ALWAYS, Starting, A::Spawn),
+        (Stopping(Replace), E::Ended, ALWAYS, Starting, A::Spawn),
+        (Stopping(Replace), E::TimedOut, ALWAYS, Stopping(Replace), A::Kill),
+        (Stopping(Replace), E::End, ALWAYS, Stopping(End), A::None),
+        (Stopping(Fail), E::Replace, ALWAYS, Stopping(Replace), A::None),
+        (Stopping(Fail), E::EndedReplan, ALWAYS, Failed, A::Refuse),
+        (Stopping(Fail), E::EndedRefused, ALWAYS, Failed, A::Refuse),
+        (Stopping(Fail), E::Ended, ALWAYS, Failed, A::Refuse),
+        (Stopping(Fail), E::TimedOut, ALWAYS, Stopping(Fail), A::Kill),
+        (Stopping(Fail), E::End, ALWAYS, Stopping(End), A::None),
+        (Stopping(End), E::EndedReplan, ALWAYS, Gone, A::None),
+        (Stopping(End), E::EndedRefused, ALWAYS, Gone, A::None),
+        (Stopping(End), E::Ended, ALWAYS, Gone, A::None),
+        (Stopping(End), E::TimedOut, ALWAYS, Stopping(End), A::Kill),
+        (Failed, E::Start, ALWAYS, Starting, A::Spawn),
+        (Failed, E::Replace, ALWAYS, Starting, A::Spawn),
+        (Failed, E::End, ALWAYS, Gone, A::None),
+    ];
+
+    fn contexts() -> impl Iterator<Item = Context> {
+        [(false, false), (false, true), (true, false), (true, true)]
+            .into_iter()
+            .map(|(was_live, is_wanted)| Context { was_live, is_wanted })
+    }
+
+    #[test]
+    fn the_whole_table() {
+        for state in STATES {
+            for event in EVENTS {
+                for context in contexts() {
+                    let mut rows = TABLE.iter().filter(|(from, on, when, _, _)| {
+                        (*from, *on) == (state, event) && when(context)
+                    });
+                    let row = rows.next();
+                    assert!(rows.next().is_none(), "two rows for {state:?} {event:?} {context:?}");
+                    let expected = row.map_or((state, A::None), |row| (row.3, row.4));
+                    assert_eq!(
+                        next(state, event, context),
+                        expected,
+                        "{state:?} {event:?} {context:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_child_runs_in_the_states_that_end_it_and_in_no_others() {
+        let has_child = |state| matches!(state, Starting | Live | Stopping(_));
+        let is_end = |event| matches!(event, E::Ended | E::EndedRefused | E::EndedReplan);
+        for state in STATES {
+            for event in EVENTS {
+                // A child that does not run cannot end.
+                if is_end(event) && !has_child(state) {
+                    continue;
+                }
+                for context in contexts() {
+                    let (to, action) = next(state, event, context);
+                    let runs_before = has_child(state) && !is_end(event);
+                    let case = format!("{state:?} {event:?} {context:?} -> {to:?} {action:?}");
+                    if action == A::Spawn {
+                        assert!(!runs_before, "two children: {case}");
+                    }
+                    assert_eq!(has_child(to), runs_before || action == A::Spawn, "{case}");
+                }
+            }
+        }
+    }
+}

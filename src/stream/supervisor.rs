@@ -176,6 +176,10 @@ impl Supervisor {
 
     fn take_ending(&mut self, ending: Ending) -> Event {
         self.ingest = None;
+        if matches!(self.state, State::Stopping(_)) {
+            // It was told to leave: that it did tells nothing about the camera.
+            return Event::Ended;
+        }
         match ending {
             Ending::Replan(plan) => {
                 info!(?plan, "trying again with what was learned");
@@ -407,3 +411,6 @@ async fn ended(ingest: &mut Option<Ingest>) -> Ending {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

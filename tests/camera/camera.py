@@ -98,9 +98,13 @@ class Stream:
         self._carrier = carrier
 
     def launch(self, index):
-        """The launch line of this stream as number `index` of its mount."""
+        """The launch line of this stream as number `index` of its mount.
+
+        The tee keeps a stream that a client does not set up from failing as
+        "not linked", which would now and then stop its neighbour as well.
+        """
         source = f'appsrc name=source{index} is-live=true format=time caps="{self._caps}"'
-        return f"{source} ! {self._carrier} name=pay{index}"
+        return f"{source} ! tee allow-not-linked=true ! {self._carrier} name=pay{index}"
 
     def attach(self, media, index, mount):
         """Bring the stream to life in a newly built pipeline."""
@@ -281,11 +285,18 @@ class Players:
 
     def watch(self, server):
         """Report the clients of this server from now on."""
-        server.connect("client-connected", self._on_client)
-        server.get_session_pool().connect("session-removed", self._on_session_removed)
+        pool = server.get_session_pool()
+        pool.connect("session-removed", self._on_session_removed)
+        server.connect("client-connected", self._on_client, pool)
 
-    def _on_client(self, _server, client):
+    def _on_client(self, _server, client, pool):
+        sessions = []
+        client.connect("new-session", self._on_session, sessions)
         client.connect("play-request", self._on_play)
+        client.connect("closed", self._on_closed, pool, sessions)
+
+    def _on_session(self, _client, session, sessions):
+        sessions.append(session)
 
     def _on_play(self, client, context):
         session = context.session.get_sessionid()
@@ -295,6 +306,11 @@ class Players:
         player = {"path": path, "client": client.get_connection().get_ip()}
         self._playing[session] = player
         self._events.emit("play", **player)
+
+    def _on_closed(self, _client, pool, sessions):
+        """End what the client left behind, instead of letting it time out."""
+        for session in sessions:
+            pool.remove(session)
 
     def _on_session_removed(self, _pool, session):
         player = self._playing.pop(session.get_sessionid(), None)

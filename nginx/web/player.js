@@ -1,0 +1,115 @@
+// The first page: starts one camera over the API and plays it with hls.js.
+"use strict";
+
+const form = document.getElementById("form");
+const camera = document.getElementById("camera");
+const link = document.getElementById("link");
+const message = document.getElementById("message");
+const video = document.getElementById("video");
+
+let hls = null;
+
+function say(text, isError = false) {
+  message.textContent = text;
+  message.classList.toggle("error", isError);
+}
+
+/** Calls the API; throws an Error whose message is meant for people. */
+async function call(path, body) {
+  let response;
+  try {
+    response = await fetch(path, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    });
+  } catch {
+    throw new Error("the server cannot be reached");
+  }
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) {
+    throw new Error(answer.detail ?? `the server answered ${response.status}`);
+  }
+  return answer;
+}
+
+function release() {
+  hls?.destroy();
+  hls = null;
+  video.removeAttribute("src");
+  video.load();
+}
+
+function play(url) {
+  release();
+  if (!window.Hls?.isSupported()) {
+    video.src = url; // Safari on a phone plays HLS by itself.
+  } else {
+    hls = new Hls({ liveSyncDurationCount: 2 });
+    hls.on(Hls.Events.ERROR, (_, error) => recover(error));
+    hls.loadSource(url);
+    hls.attachMedia(video);
+  }
+  video.play().catch(() => say("press play to begin"));
+}
+
+/** A camera that was away comes back: fatal errors are tried again instead of giving up. */
+function recover(error) {
+  if (!error.fatal) {
+    return;
+  }
+  if (error.type === Hls.ErrorTypes.MEDIA_ERROR) {
+    hls.recoverMediaError();
+    return;
+  }
+  say("the stream was interrupted; trying again", true);
+  const current = hls;
+  setTimeout(() => {
+    if (hls === current) {
+      play(hls.url);
+    }
+  }, 2000);
+}
+
+async function start() {
+  const id = camera.value;
+  say("starting …");
+  try {
+    const wanted = link.value ? { indicator_id: id, rtsp_link: link.value } : { indicator_id: id };
+    const answer = await call("api/stream/start", wanted);
+    history.replaceState(null, "", `?id=${encodeURIComponent(id)}`);
+    play(answer.stream_path);
+  } catch (error) {
+    release();
+    say(error.message, true);
+  }
+}
+
+async function stop() {
+  release();
+  try {
+    await call("api/stream/stop", { indicator_id: camera.value });
+    say("stopped");
+  } catch (error) {
+    say(error.message, true);
+  }
+}
+
+video.addEventListener("playing", () => say("live"));
+video.addEventListener("waiting", () => say("waiting for the camera …"));
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  start();
+});
+document.getElementById("stop").addEventListener("click", () => {
+  if (form.reportValidity()) {
+    stop();
+  }
+});
+
+// A link to ?id=front-door plays that camera.
+const wanted = new URLSearchParams(location.search).get("id");
+if (wanted) {
+  camera.value = wanted;
+  start();
+}

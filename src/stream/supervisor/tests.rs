@@ -1,0 +1,431 @@
+//! The supervisor with a launcher that starts nothing and a clock that jumps: every child, every
+//! fragment and every end is made by the test.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout};
+
+use crate::error::{Error, ErrorKind};
+use crate::ffmpeg::args::{Audio, Plan};
+use crate::ffmpeg::ingest::{Ending, Ingest, Launcher, Order};
+use crate::hls::fragment::testing;
+use crate::hls::layout::Layout;
+use crate::hls::packager::Cutting;
+use crate::store::Camera;
+use crate::stream::handle::Joined;
+use crate::stream::key::CameraId;
+use crate::stream::reaper;
+use crate::stream::registry::Registry;
+use crate::stream::source::Source;
+use crate::stream::state::State;
+use crate::stream::supervisor::Limits;
+
+const LIMITS: Limits = Limits {
+    start_timeout: Duration::from_secs(15),
+    stale_timeout: Duration::from_secs(10),
+    idle_timeout: Duration::from_secs(30),
+    stop_grace: Duration::from_secs(5),
+    cutting: Cutting { segment_time: Duration::from_secs(2), list_size: 5 },
+};
+
+/// Far more than anything here takes; on the paused clock it passes in no time.
+const FOREVER: Duration = Duration::from_secs(600);
+
+struct FakeLauncher(mpsc::UnboundedSender<Child>);
+
+impl Launcher for FakeLauncher {
+    fn launch(&self, order: Order) -> Ingest {
+        let (end, ended) = oneshot::channel();
+        let (signals, received) = mpsc::channel(4);
+        self.0.send(Child { order, end, signals: received }).expect("a test that listens");
+        Ingest { ended, signals }
+    }
+}
+
+/// A child that does what the test says.
+struct Child {
+    order: Order,
+    end: oneshot::Sender<Ending>,
+    signals: mpsc::Receiver<Signal>,
+}
+
+impl Child {
+    /// Sends `count` fragments, the first of them a keyframe.
+    fn send(&self, count: u64) {
+        let init = testing::init(self.order.generation);
+        for number in 0..count {
+            self.order.hub.publish(testing::fragment(&init, number == 0, number * 200, 200));
+        }
+    }
+
+    fn end(self, kind: ErrorKind) {
+        let error = Error::new(kind, "it ended");
+        let is_drop = kind == ErrorKind::SourceUnreachable;
+        let ending = if is_drop { Ending::Dropped(error) } else { Ending::Refused(error) };
+        self.end.send(ending).expect("a supervisor");
+    }
+
+    async fn signal(&mut self) -> Signal {
+        timeout(FOREVER, self.signals.recv())
+            .await
+            .expect("a signal in time")
+            .expect("a supervisor")
+    }
+}
+
+struct Setup {
+    root: tempfile::TempDir,
+    registry: Registry,
+    children: mpsc::UnboundedReceiver<Child>,
+    camera: Camera,
+}
+
+fn setup() -> Setup {
+    let root = tempfile::tempdir().expect("a directory");
+    let (launched, children) = mpsc::unbounded_channel();
+    let layout = Layout::new(root.path().to_owned());
+    let registry = Registry::new(layout, LIMITS, 10, Arc::new(FakeLauncher(launched)));
+    Setup { root, registry, children, camera: camera("rtsp://cam/1") }
+}
+
+fn camera(link: &str) -> Camera {
+    Camera::new(CameraId::parse("cam").expect("an id"), Source::parse(link).expect("a link"))
+}
+
+impl Setup {
+    fn start(&self) -> tokio::task::JoinHandle<Result<Joined, Error>> {
+        self.start_camera(self.camera.clone())
+    }
+
+    fn start_camera(&self, camera: Camera) -> tokio::task::JoinHandle<Result<Joined, Error>> {
+        let registry = self.registry.clone();
+        tokio::spawn(async move { registry.start(camera).await })
+    }
+
+    async fn child(&mut self) -> Child {
+        timeout(FOREVER, self.children.recv()).await.expect("a child in time").expect("a launcher")
+    }
+
+    /// A stream that is live, with its child.
+    async fn live(&mut self) -> Child {
+        let start = self.start();
+        let child = self.child().await;
+        child.send(3);
+        assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
+        child
+    }
+
+    fn state(&self) -> Option<State> {
+        self.registry.get(&self.camera.id).map(|handle| handle.status().state)
+    }
+
+    async fn reaches(&self, state: State) {
+        let handle = self.registry.get(&self.camera.id).expect("a stream");
+        let mut status = handle.status;
+        let reached = status.wait_for(|status| status.state == state);
+        timeout(FOREVER, reached).await.expect("the state in time").expect("a supervisor");
+    }
+
+    async fn gone(&self) {
+        if let Some(handle) = self.registry.get(&self.camera.id) {
+            timeout(FOREVER, handle.gone()).await.expect("gone in time");
+        }
+        assert_eq!(self.state(), None);
+        assert!(!self.root.path().join("cam").exists(), "the directory is still there");
+    }
+
+    fn has_no_child(&mut self) {
+        assert!(self.children.try_recv().is_err(), "a second child");
+    }
+}
+
+fn kind(answer: Result<Joined, Error>) -> ErrorKind {
+    answer.expect_err("a failed start").kind
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_number_of_starts_make_one_child() {
+    let mut setup = setup();
+    let starts: Vec<_> = (0..50).map(|_| setup.start()).collect();
+    let child = setup.child().await;
+    child.send(3);
+    for start in starts {
+        assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
+    }
+    assert_eq!(setup.start().await.expect("a task"), Ok(Joined::Active));
+    setup.has_no_child();
+    assert!(setup.root.path().join("cam/stream.m3u8").exists());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_told_to_all_who_wait_and_the_next_start_tries_again() {
+    let mut setup = setup();
+    let starts: Vec<_> = (0..3).map(|_| setup.start()).collect();
+    setup.child().await.end(ErrorKind::SourceUnauthorized);
+    for start in starts {
+        assert_eq!(kind(start.await.expect("a task")), ErrorKind::SourceUnauthorized);
+    }
+    setup.reaches(State::Failed).await;
+    setup.has_no_child();
+    setup.live().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_of_unknown_cause_is_tried_again_while_somebody_waits() {
+    let mut setup = setup();
+    let start = setup.start();
+    setup.child().await.end(ErrorKind::SourceUnreachable);
+    let child = setup.child().await;
+    child.send(3);
+    assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_camera_that_never_plays_is_given_up_after_the_start_timeout() {
+    let mut setup = setup();
+    let began = Instant::now();
+    let start = setup.start();
+    let mut child = setup.child().await;
+    assert_eq!(kind(start.await.expect("a task")), ErrorKind::SourceTimeout);
+    assert_eq!(began.elapsed().as_secs(), 15);
+    assert_eq!(child.signal().await, Signal::SIGTERM);
+    assert_eq!(child.signal().await, Signal::SIGKILL);
+    assert_eq!(began.elapsed().as_secs(), 20);
+    child.end(ErrorKind::SourceUnreachable);
+    setup.reaches(State::Failed).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_that_break_off_share_one_start_timeout() {
+    let mut setup = setup();
+    let began = Instant::now();
+    let start = setup.start();
+    while !start.is_finished() {
+        match timeout(Duration::from_millis(100), setup.children.recv()).await {
+            Ok(Some(child)) => child.end(ErrorKind::SourceUnreachable),
+            Ok(None) => panic!("no launcher"),
+            Err(_) => {}
+        }
+    }
+    start.await.expect("a task").expect_err("a camera that never plays");
+    assert_eq!(began.elapsed().as_secs(), 15);
+    setup.reaches(State::Failed).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_breaks_off_is_started_again_while_it_is_watched() {
+    let mut setup = setup();
+    let child = setup.live().await;
+    let first = child.order.generation;
+    child.end(ErrorKind::SourceUnreachable);
+    setup.reaches(State::Backoff).await;
+    let child = setup.child().await;
+    assert_eq!(child.order.generation, first + 1);
+    child.send(3);
+    setup.reaches(State::Live).await;
+    let status = setup.registry.get(&setup.camera.id).expect("a stream").status();
+    assert_eq!(status.restarts, 1);
+    let playlist = std::fs::read_to_string(setup.root.path().join("cam/stream.m3u8"));
+    assert!(playlist.expect("a playlist").contains("#EXT-X-DISCONTINUITY\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watched_camera_that_refuses_is_tried_again_and_callers_are_told() {
+    let mut setup = setup();
+    setup.live().await.end(ErrorKind::SourceUnreachable);
+    let child = setup.child().await;
+    let start = setup.start();
+    // The caller has joined when the supervisor has taken its command.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    child.end(ErrorKind::SourceNotFound);
+    assert_eq!(kind(start.await.expect("a task")), ErrorKind::SourceNotFound);
+    assert_eq!(setup.state(), Some(State::Backoff));
+    setup.registry.get(&setup.camera.id).expect("a stream").touch();
+    let waited = Instant::now();
+    let child = setup.child().await;
+    child.send(3);
+    // Rarely: a wrong path does not mend itself in a second.
+    assert!(waited.elapsed() >= Duration::from_secs(30), "{:?}", waited.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_does_not_wait_for_the_backoff() {
+    let mut setup = setup();
+    setup.live().await.end(ErrorKind::SourceUnreachable);
+    setup.reaches(State::Backoff).await;
+    let start = setup.start();
+    let asked = Instant::now();
+    let child = setup.child().await;
+    child.send(3);
+    assert!(asked.elapsed() < Duration::from_millis(100), "{:?}", asked.elapsed());
+    assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_stalls_is_restarted() {
+    let mut setup = setup();
+    let mut child = setup.live().await;
+    let stalled = Instant::now();
+    assert_eq!(child.signal().await, Signal::SIGTERM);
+    assert_eq!(stalled.elapsed().as_secs(), 10);
+    child.end(ErrorKind::SourceUnreachable);
+    let second = setup.child().await;
+    second.send(3);
+    setup.reaches(State::Live).await;
+    // Fragments that keep coming keep it alive.
+    for _ in 0..30 {
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        second.send(1);
+    }
+    assert_eq!(setup.state(), Some(State::Live));
+    setup.has_no_child();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reaper_ends_what_nobody_watches_and_leaves_the_rest() {
+    let mut setup = setup();
+    tokio::spawn(reaper::run(setup.registry.clone(), Duration::from_secs(10)));
+    let mut child = setup.live().await;
+    let handle = setup.registry.get(&setup.camera.id).expect("a stream");
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        child.send(1);
+        handle.touch_as_viewer("10.0.0.1", "player");
+    }
+    assert_eq!(setup.state(), Some(State::Live));
+    let left = Instant::now();
+    let fragments = tokio::spawn({
+        let (hub, generation) = (child.order.hub.clone(), child.order.generation);
+        async move {
+            let init = testing::init(generation);
+            loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                hub.publish(testing::fragment(&init, true, 0, 1000));
+            }
+        }
+    });
+    assert_eq!(child.signal().await, Signal::SIGTERM);
+    assert!((30..=40).contains(&left.elapsed().as_secs()), "{:?}", left.elapsed());
+    fragments.abort();
+    child.end(ErrorKind::SourceUnreachable);
+    setup.gone().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_during_a_start_tells_the_waiting_caller() {
+    let mut setup = setup();
+    let start = setup.start();
+    let mut child = setup.child().await;
+    let stop = tokio::spawn({
+        let (registry, id) = (setup.registry.clone(), setup.camera.id.clone());
+        async move { registry.stop(&id).await }
+    });
+    assert_eq!(kind(start.await.expect("a task")), ErrorKind::Stopped);
+    assert_eq!(child.signal().await, Signal::SIGTERM);
+    assert!(!stop.is_finished(), "stop did not wait for the child");
+    child.end(ErrorKind::SourceUnreachable);
+    assert!(stop.await.expect("a task"));
+    setup.gone().await;
+    assert!(!setup.registry.stop(&setup.camera.id).await, "there was nothing to stop");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_during_a_stop_waits_and_starts_anew() {
+    let mut setup = setup();
+    let mut child = setup.live().await;
+    let stop = tokio::spawn({
+        let (registry, id) = (setup.registry.clone(), setup.camera.id.clone());
+        async move { registry.stop(&id).await }
+    });
+    assert_eq!(child.signal().await, Signal::SIGTERM);
+    let start = setup.start();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    setup.has_no_child();
+    child.end(ErrorKind::SourceUnreachable);
+    let next = setup.child().await;
+    assert!(stop.await.expect("a task"));
+    next.send(3);
+    assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_link_replaces_the_source() {
+    let mut setup = setup();
+    let mut child = setup.live().await;
+    let start = setup.start_camera(camera("rtsp://cam/2"));
+    assert_eq!(child.signal().await, Signal::SIGTERM);
+    setup.has_no_child();
+    child.end(ErrorKind::SourceUnreachable);
+    let next = setup.child().await;
+    assert_eq!(next.order.source, Source::parse("rtsp://cam/2").expect("a link"));
+    next.end(ErrorKind::SourceNotFound);
+    assert_eq!(kind(start.await.expect("a task")), ErrorKind::SourceNotFound);
+    setup.reaches(State::Failed).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_failed_run_taught_is_used_at_once_and_remembered() {
+    let mut setup = setup();
+    let start = setup.start();
+    let child = setup.child().await;
+    let plan = Plan { audio: Audio::ToAac, ..Plan::default() };
+    let began = Instant::now();
+    child.end.send(Ending::Replan(plan)).expect("a supervisor");
+    let second = setup.child().await;
+    assert_eq!(second.order.plan, plan);
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    second.send(3);
+    assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
+    assert_eq!(setup.camera.learned.get(), plan);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_house_says_so_and_a_running_stream_can_still_be_joined() {
+    let mut setup = setup();
+    let _live = setup.live().await;
+    for number in 1..10 {
+        let id = CameraId::parse(&number.to_string()).expect("an id");
+        let camera = Camera::new(id, setup.camera.source.clone());
+        setup.registry.begin(camera).await.expect("room");
+    }
+    let one_too_many =
+        Camera::new(CameraId::parse("x").expect("an id"), setup.camera.source.clone());
+    let error = setup.registry.start(one_too_many).await.expect_err("no room");
+    assert_eq!(error.kind, ErrorKind::TooManyStreams);
+    assert!(error.retry_after.is_some());
+    assert_eq!(setup.start().await.expect("a task"), Ok(Joined::Active));
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_ends_everything_and_lets_nothing_begin() {
+    let mut setup = setup();
+    let start = setup.start();
+    let mut child = setup.child().await;
+    let shutdown = tokio::spawn({
+        let registry = setup.registry.clone();
+        async move { registry.shutdown().await }
+    });
+    assert_eq!(kind(start.await.expect("a task")), ErrorKind::ShuttingDown);
+    assert_eq!(kind(setup.start().await.expect("a task")), ErrorKind::ShuttingDown);
+    assert_eq!(child.signal().await, Signal::SIGTERM);
+    assert_eq!(child.signal().await, Signal::SIGKILL);
+    child.end(ErrorKind::SourceUnreachable);
+    shutdown.await.expect("a task");
+    setup.gone().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_cannot_be_written_fails_the_start_with_the_reason() {
+    let mut setup = setup();
+    // A file where the directory belongs.
+    std::fs::write(setup.root.path().join("cam"), "").expect("a file");
+    let start = setup.start();
+    let mut child = setup.child().await;
+    child.send(3);
+    let error = start.await.expect("a task").expect_err("no disk");
+    assert_eq!(error.kind, ErrorKind::StorageUnavailable);
+    assert_eq!(child.signal().await, Signal::SIGTERM);
+}

@@ -1,0 +1,139 @@
+//! What the HTTP edge does with requests that no good client sends.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::{Manager, PATIENCE};
+
+async fn send(
+    manager: &Manager,
+    method: Method,
+    path: &str,
+    body: &str,
+) -> (u16, Value, Option<String>) {
+    let request = manager
+        .client()
+        .request(method, manager.url(path))
+        .header("content-type", "application/json")
+        .body(body.to_owned());
+    let response = request.send().await.expect("an answer");
+    let status = response.status().as_u16();
+    let allow =
+        response.headers().get("allow").map(|value| value.to_str().expect("text").to_owned());
+    if status >= 400 {
+        assert_eq!(response.headers()["content-type"], "application/problem+json", "{path}");
+    }
+    assert_eq!(response.headers()["cache-control"], "no-store", "{path}");
+    (status, response.json().await.unwrap_or_default(), allow)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_error_is_a_problem_with_a_code() {
+    let manager = Manager::start(&[]).await;
+    let large = format!(r#"{{"indicator_id":"{}"}}"#, "x".repeat(70_000));
+    let get = Method::GET;
+    let post = Method::POST;
+    let table = [
+        (get.clone(), "/nothing", "", 404, "not_found"),
+        (get.clone(), "/api/stream/start/", "", 404, "not_found"),
+        (get.clone(), "/api/stream/stop", "", 405, "method_not_allowed"),
+        (Method::from_bytes(b"BREW").expect("a method"), "/livez", "", 405, "method_not_allowed"),
+        (Method::DELETE, "/api/stream/start", "", 405, "method_not_allowed"),
+        (get.clone(), "/api/stream/status", "", 400, "invalid_request"),
+        (get.clone(), "/api/stream/status?indicator_id=x", "", 404, "unknown_camera"),
+        (get, "/api/stream/status?indicator_id=../x", "", 400, "invalid_id"),
+        (post.clone(), "/api/stream/start", "{", 400, "invalid_request"),
+        (post.clone(), "/api/stream/start", "[]", 400, "invalid_request"),
+        (post.clone(), "/api/stream/start", r#"{"indicator_id":{}}"#, 400, "invalid_request"),
+        (
+            post.clone(),
+            "/api/stream/start",
+            r#"{"indicator_id":"x","extra":1}"#,
+            400,
+            "invalid_request",
+        ),
+        (post.clone(), "/api/stream/start", r#"{"indicator_id":"x"}"#, 404, "unknown_camera"),
+        (post.clone(), "/api/stream/stop", "\u{0}", 400, "invalid_request"),
+        (post, "/api/stream/start", large.as_str(), 413, "body_too_large"),
+    ];
+    for (method, path, body, status, code) in table {
+        let (got, problem, allow) = send(&manager, method.clone(), path, body).await;
+        assert_eq!((got, &problem["code"]), (status, &code.into()), "{method} {path} {body:.40}");
+        assert_eq!(problem["status"], status);
+        assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()));
+        assert_eq!(allow.is_some(), status == 405, "{method} {path}");
+    }
+    let (_, _, allow) = send(&manager, Method::PUT, "/api/stream/start", "").await;
+    assert_eq!(allow.as_deref(), Some("GET, POST"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forms_are_understood() {
+    let manager = Manager::start(&[]).await;
+    let form = [("indicator_id", "x"), ("rtsp_link", "ftp://camera")];
+    let encoded = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    let request = manager
+        .client()
+        .post(manager.url("/api/stream/start"))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(encoded);
+    let answer = manager.send(request).await;
+    assert_eq!(answer.body["code"], "invalid_source", "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_probes_of_orchestrators() {
+    let manager = Manager::start(&[]).await;
+    assert_eq!(manager.get("/livez").await.status, 200);
+    assert_eq!(manager.get("/readyz").await.status, 200);
+    let head = manager.client().head(manager.url("/readyz")).send().await.expect("an answer");
+    assert_eq!(head.status(), 200);
+
+    let lame = Manager::start(&[("FFMPEG_BIN", "/no/such/ffmpeg")]).await;
+    let ready = lame.get("/readyz").await;
+    assert_eq!((ready.status.as_u16(), &ready.body["code"]), (503, &"ffmpeg_unavailable".into()));
+    assert_eq!(lame.get("/livez").await.status, 200);
+    let start = lame.start_stream("cam", "rtsp://127.0.0.1:1/x").await;
+    assert_eq!((start.status.as_u16(), &start.body["code"]), (503, &"ffmpeg_unavailable".into()));
+
+    let homeless = Manager::start(&[]).await;
+    std::fs::remove_dir_all(homeless.stream_dir()).expect("rm");
+    tokio::time::timeout(PATIENCE, async {
+        // An earlier good probe holds for some seconds.
+        while homeless.get("/readyz").await.body["code"] != "storage_unavailable" {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    })
+    .await
+    .expect("readyz notices that STREAM_DIR has gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_heads_and_slow_bodies_are_cut_off() {
+    let manager = Manager::start(&[]).await;
+    let slow_head = async {
+        let mut stream = TcpStream::connect(manager.address()).await.expect("a connection");
+        stream.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow:").await.expect("a write");
+        let mut answer = Vec::new();
+        // Closed without an answer, or with 408: either way it ends.
+        let _ = stream.read_to_end(&mut answer).await;
+    };
+    let slow_body = async {
+        let mut stream = TcpStream::connect(manager.address()).await.expect("a connection");
+        let head = b"POST /api/stream/stop HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{";
+        stream.write_all(head).await.expect("a write");
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.expect("an answer");
+        assert_eq!(&answer, b"HTTP/1.1 408");
+    };
+    let began = Instant::now();
+    tokio::time::timeout(PATIENCE, async { tokio::join!(slow_head, slow_body) })
+        .await
+        .expect("slow clients are cut off");
+    assert!(began.elapsed() > Duration::from_secs(5), "cut off after {:?}", began.elapsed());
+    assert_eq!(manager.get("/livez").await.status, 200);
+}

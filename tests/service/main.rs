@@ -1,0 +1,11 @@
+//! The real service: the binary, FFmpeg, nginx with the shipped configuration, and a real RTSP
+//! camera. One file a subject; how the parts are started is `support`.
+
+mod bad_children;
+mod causes;
+mod http_edge;
+mod lifetime;
+mod media;
+mod playing;
+mod shutdown;
+mod support;

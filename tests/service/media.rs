@@ -1,0 +1,118 @@
+//! How nginx serves media: types, headers, errors, and what it keeps to itself.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::support::{Camera, Manager, Nginx, Playlist};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn types_and_headers() {
+    let camera = Camera::start().await;
+    let manager = Manager::start(&[]).await;
+    let nginx = Nginx::start(&manager).await;
+    manager.play("cam", &camera.link("h264")).await;
+    let files = Playlist::fetch(&nginx, "cam").await.expect("a playlist").files();
+    let playlist = ("stream.m3u8".to_owned(), "application/vnd.apple.mpegurl");
+    let media = files.into_iter().map(|file| (file, "video/mp4"));
+    for (file, content_type) in media.chain([playlist]) {
+        let answer = nginx.get(&format!("/streams/cam/{file}")).await;
+        assert_eq!(answer.status(), 200, "{file}");
+        let headers = answer.headers();
+        assert_eq!(headers["content-type"], content_type, "{file}");
+        assert_eq!(headers["cache-control"], "no-store", "{file}");
+        assert_eq!(headers["access-control-allow-origin"], "*", "{file}");
+    }
+    let preflight = nginx
+        .client()
+        .request(Method::OPTIONS, nginx.playlist("cam"))
+        .header("origin", "https://example.org")
+        .header("access-control-request-method", "GET")
+        .header("access-control-request-headers", "range");
+    let preflight = preflight.send().await.expect("an answer");
+    assert_eq!(preflight.status(), 204);
+    assert_eq!(preflight.headers()["access-control-allow-headers"], "Range");
+    let post = nginx.client().post(nginx.playlist("cam")).send().await.expect("an answer");
+    assert_eq!(post.status(), 405);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_a_problem_that_any_page_may_read() {
+    let manager = Manager::start(&[]).await;
+    let nginx = Nginx::start(&manager).await;
+    for (path, code) in [
+        ("/streams/unknown/stream.m3u8", "unknown_camera"),
+        ("/streams/unknown/1.m4s", "not_found"),
+    ] {
+        let answer = nginx.get(path).await;
+        assert_eq!(answer.status(), 404, "{path}");
+        assert_eq!(answer.headers()["access-control-allow-origin"], "*", "{path}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json", "{path}");
+        let problem: Value = answer.json().await.expect("JSON");
+        assert_eq!(problem["code"], code, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_internal_stays_inside() {
+    let manager = Manager::start(&[]).await;
+    let nginx = Nginx::start(&manager).await;
+    let root = manager.stream_dir();
+    std::fs::write(root.join("secret.m4s"), "x").expect("a file");
+    for path in [
+        "/internal/viewer",
+        "/livez",
+        "/readyz",
+        "/streams/",
+        "/streams/.lock",
+        "/streams/cam/",
+        "/streams/../secret.m4s",
+        "/streams/%2e%2e/secret.m4s",
+        "/streams/cam/..%2fsecret.m4s",
+        "/streams/cam/.ready",
+        "/package.json",
+        "/node_modules/hls.js/package.json",
+    ] {
+        let status = nginx.get(path).await.status().as_u16();
+        assert!(status == 404 || status == 400, "{path} gives {status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_manager_nginx_says_503_at_once() {
+    let camera = Camera::start().await;
+    let mut manager = Manager::start(&[]).await;
+    let nginx = Nginx::start(&manager).await;
+    manager.play("cam", &camera.link("h264")).await;
+    let segment = Playlist::fetch(&nginx, "cam").await.expect("a playlist").files().remove(0);
+    manager.signal(Signal::SIGKILL);
+    manager.exit_code().await;
+    let paths = ["stream.m3u8", &segment].map(|file| format!("/streams/cam/{file}"));
+    for path in [paths.as_slice(), &["/api/health".to_owned()]].concat() {
+        let asked = Instant::now();
+        let answer = nginx.get(&path).await;
+        assert_eq!(answer.status(), 503, "{path}");
+        assert!(asked.elapsed() < Duration::from_secs(3), "{path} took {:?}", asked.elapsed());
+        assert_eq!(answer.headers()["access-control-allow-origin"], "*", "{path}");
+        assert!(answer.headers().contains_key("retry-after"), "{path}");
+        let problem: Value = answer.json().await.expect("JSON");
+        assert_eq!(problem["code"], "manager_unavailable", "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_and_its_player_are_served_from_here() {
+    let manager = Manager::start(&[]).await;
+    let nginx = Nginx::start(&manager).await;
+    let page = nginx.get("/").await;
+    assert_eq!(page.headers()["content-type"], "text/html");
+    assert!(page.headers().contains_key("content-security-policy"));
+    let html = page.text().await.expect("a page");
+    assert!(!html.contains("https://") && !html.contains("http://"), "{html}");
+    for file in ["hls.min.js", "player.js", "style.css"] {
+        assert!(html.contains(file), "the page does not use {file}");
+        assert_eq!(nginx.get(&format!("/{file}")).await.status(), 200, "{file}");
+    }
+}

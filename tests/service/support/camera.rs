@@ -1,0 +1,106 @@
+//! The test camera, a real RTSP server (see tests/camera/).
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::process::Process;
+use super::{eventually, project};
+
+pub struct Camera {
+    process: Process,
+    port: u16,
+    password: String,
+    events: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Camera {
+    /// A camera on a free port, with a password that occurs nowhere else.
+    pub async fn start() -> Self {
+        let password = format!("pw-{}", uuid_like());
+        Self::start_on(0, password).await
+    }
+
+    async fn start_on(port: u16, password: String) -> Self {
+        let script = project().join("tests/camera/camera.py");
+        let mut process = Process::start(script.to_str().expect("a path"), |command| {
+            command
+                .args(["--port", &port.to_string(), "--password", &password])
+                .stdout(Stdio::piped());
+        });
+        let stdout = process.child().stdout.take().expect("a pipe");
+        let events = Arc::<Mutex<Vec<Value>>>::default();
+        std::thread::spawn({
+            let events = Arc::clone(&events);
+            move || {
+                for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                    let event = serde_json::from_str(&line).expect("a JSON line of the camera");
+                    events.lock().expect("events").push(event);
+                }
+            }
+        });
+        let mut camera = Self { process, port, password, events };
+        camera.port = eventually("the camera listens", || {
+            let port = camera.events("ready").first().and_then(|event| event["port"].as_u64());
+            async move { port }
+        })
+        .await
+        .try_into()
+        .expect("a port");
+        camera
+    }
+
+    /// The link of a mount.
+    pub fn link(&self, mount: &str) -> String {
+        format!("rtsp://127.0.0.1:{}/{mount}", self.port)
+    }
+
+    /// The link of a mount with the right credentials.
+    pub fn private_link(&self, mount: &str) -> String {
+        format!("rtsp://viewer:{}@127.0.0.1:{}/{mount}", self.password, self.port)
+    }
+
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// How often a client began to play.
+    pub fn plays(&self) -> usize {
+        self.events("play").len()
+    }
+
+    /// As when somebody pulls the plug.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// The same camera again, after it was killed.
+    pub async fn come_back(&mut self) {
+        *self = Self::start_on(self.port, self.password.clone()).await;
+    }
+
+    /// Sends nothing more, but keeps its connections.
+    pub fn freeze(&self) {
+        self.process.signal(Signal::SIGSTOP);
+    }
+
+    pub fn thaw(&self) {
+        self.process.signal(Signal::SIGCONT);
+    }
+
+    fn events(&self, name: &str) -> Vec<Value> {
+        let events = self.events.lock().expect("events");
+        events.iter().filter(|event| event["event"] == name).cloned().collect()
+    }
+}
+
+fn uuid_like() -> String {
+    format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..))
+}

@@ -1,0 +1,173 @@
+//! The manager's binary, and its API as a back end sees it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use nix::sys::signal::Signal;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::process::{Process, children_of};
+use super::{PATIENCE, eventually, until};
+
+pub struct Manager {
+    process: Process,
+    dir: Arc<TempDir>,
+    log: Arc<Mutex<Vec<String>>>,
+    address: String,
+    client: reqwest::Client,
+}
+
+/// An answer of the API.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub body: Value,
+}
+
+impl Manager {
+    /// The command with its settings: a free port, a directory of its own, and what is `set`.
+    pub fn command(command: &mut Command, dir: &Path, set: &[(&str, &str)]) {
+        command
+            .current_dir(dir)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("PORT", "0")
+            .env("STREAM_DIR", dir.join("streams"))
+            .env("LOG_FORMAT", "json")
+            .env("RUST_LOG", "debug")
+            .envs(set.iter().copied())
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped());
+    }
+
+    pub async fn start(set: &[(&str, &str)]) -> Self {
+        Self::start_in(Arc::new(TempDir::new().expect("a directory")), set).await
+    }
+
+    /// A manager on the directory of another one.
+    pub async fn start_again(&self, set: &[(&str, &str)]) -> Self {
+        Self::start_in(Arc::clone(&self.dir), set).await
+    }
+
+    async fn start_in(dir: Arc<TempDir>, set: &[(&str, &str)]) -> Self {
+        let mut process = Process::start(env!("CARGO_BIN_EXE_stream-manager"), |command| {
+            Self::command(command, dir.path(), set);
+        });
+        let stderr = process.child().stderr.take().expect("a pipe");
+        let log = Arc::<Mutex<Vec<String>>>::default();
+        std::thread::spawn({
+            let log = Arc::clone(&log);
+            move || {
+                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                    log.lock().expect("log").push(line);
+                }
+            }
+        });
+        let client = reqwest::Client::builder().timeout(PATIENCE).build().expect("a client");
+        let mut manager = Self { process, dir, log, address: String::new(), client };
+        manager.address = eventually("the manager listens", || {
+            let address = manager.logged_address();
+            async move { address }
+        })
+        .await;
+        manager
+    }
+
+    fn logged_address(&self) -> Option<String> {
+        let log = self.log.lock().expect("log");
+        log.iter().find_map(|line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            let fields = line.get("fields")?;
+            (fields["message"] == "listening")
+                .then(|| fields["address"].as_str().map(str::to_owned))?
+        })
+    }
+
+    /// host:port
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub fn stream_dir(&self) -> PathBuf {
+        self.dir.path().join("streams")
+    }
+
+    pub fn log(&self) -> String {
+        self.log.lock().expect("log").join("\n")
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Its exit code, once it has ended.
+    pub async fn exit_code(&mut self) -> i32 {
+        eventually("the manager ends", || {
+            let code = self.process.exit_code();
+            async move { code }
+        })
+        .await
+    }
+
+    /// The FFmpeg processes that run.
+    pub fn ffmpegs(&self) -> Vec<u32> {
+        children_of(self.id())
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(self.client.get(self.url(path))).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.client.post(self.url(path)).json(body)).await
+    }
+
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        let response = request.send().await.expect("an answer of the manager");
+        let status = response.status();
+        let text = response.text().await.expect("a whole answer");
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Answer { status, body }
+    }
+
+    pub fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    pub async fn start_stream(&self, id: &str, link: &str) -> Answer {
+        self.post("/api/stream/start", &json!({ "indicator_id": id, "rtsp_link": link })).await
+    }
+
+    /// Starts a stream that is expected to play.
+    pub async fn play(&self, id: &str, link: &str) {
+        let answer = self.start_stream(id, link).await;
+        assert_eq!(answer.status, 200, "{answer:?}\n{}", self.log());
+    }
+
+    pub async fn stop_stream(&self, id: &str) -> Answer {
+        self.post("/api/stream/stop", &json!({ "indicator_id": id })).await
+    }
+
+    pub async fn status(&self, id: &str) -> Value {
+        self.get(&format!("/api/stream/status?indicator_id={id}")).await.body
+    }
+
+    pub async fn reaches(&self, id: &str, state: &str) {
+        until(&format!("stream {id} is {state}"), || async {
+            self.status(id).await["state"] == state
+        })
+        .await;
+    }
+}

@@ -1,0 +1,49 @@
+//! Starts the parts that a test needs and ends them with it, and waits for conditions.
+
+mod camera;
+mod manager;
+mod nginx;
+mod process;
+mod viewer;
+
+use std::future::Future;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+pub use camera::Camera;
+pub use manager::Manager;
+pub use nginx::Nginx;
+pub use process::{children_of, is_running, processes_that_show};
+pub use viewer::{Playlist, play, probe};
+
+/// Longer than anything takes on a machine that is busy with other tests.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The project's directory.
+pub fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Waits until `condition` yields something. Fails the test when that takes too long.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut condition: impl FnMut() -> F,
+) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = condition().await {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits until `condition` is true.
+pub async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    eventually(what, || {
+        let holds = condition();
+        async move { holds.await.then_some(()) }
+    })
+    .await;
+}

@@ -1,0 +1,106 @@
+//! nginx with the shipped configuration, rendered as everywhere else.
+
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::process::Process;
+use super::{Manager, PATIENCE, project, until};
+
+pub struct Nginx {
+    process: Process,
+    dir: TempDir,
+    port: u16,
+    client: reqwest::Client,
+}
+
+impl Nginx {
+    /// nginx in front of `manager`.
+    pub async fn start(manager: &Manager) -> Self {
+        // nginx cannot be asked which port 0 became, so a free one is found first; somebody else
+        // may take it before nginx does, and then another one is tried.
+        loop {
+            let port = free_port();
+            if let Some(nginx) = Self::start_on(port, manager).await {
+                return nginx;
+            }
+        }
+    }
+
+    async fn start_on(port: u16, manager: &Manager) -> Option<Self> {
+        let dir = TempDir::new().expect("a directory");
+        render(&dir, port, manager);
+        let log = std::fs::File::create(dir.path().join("log")).expect("a log");
+        let process = Process::start("nginx", |command| {
+            command
+                .args(["-e", "stderr", "-g", "daemon off;", "-c"])
+                .arg(dir.path().join("nginx.conf"))
+                .stdout(log.try_clone().expect("a log"))
+                .stderr(log);
+        });
+        let client = reqwest::Client::builder().timeout(PATIENCE).build().expect("a client");
+        let mut nginx = Self { process, dir, port, client };
+        let mut is_port_taken = false;
+        until("nginx answers", || {
+            is_port_taken = nginx.process.exit_code().is_some();
+            let request = nginx.client.get(nginx.url("/")).send();
+            async move { is_port_taken || request.await.is_ok() }
+        })
+        .await;
+        if !is_port_taken {
+            return Some(nginx);
+        }
+        let log = nginx.log();
+        assert!(log.contains("Address already in use"), "nginx ended: {log}");
+        None
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    pub fn playlist(&self, id: &str) -> String {
+        self.url(&format!("/streams/{id}/stream.m3u8"))
+    }
+
+    pub fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    pub async fn get(&self, path: &str) -> reqwest::Response {
+        self.client.get(self.url(path)).send().await.expect("an answer of nginx")
+    }
+
+    /// What nginx wrote to its access and error log.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).expect("a log")
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+fn render(dir: &TempDir, port: u16, manager: &Manager) {
+    let path = |path: &std::path::Path| path.to_str().expect("a path").to_owned();
+    let user = nix::unistd::User::from_uid(nix::unistd::Uid::current()).expect("users");
+    let variables = [
+        format!("NGINX_USER={}", user.expect("a user").name),
+        format!("NGINX_LISTEN=127.0.0.1:{port}"),
+        format!("NGINX_RUN_DIR={}", path(dir.path())),
+        format!("MANAGER_ADDR={}", manager.address()),
+        format!("STREAM_DIR={}", path(&manager.stream_dir())),
+        format!("WEB_DIR={}", path(&project().join("nginx/web"))),
+        "START_WAIT_SECONDS=40".to_owned(),
+    ];
+    let rendered = Command::new("bash")
+        .args(["-euc", r#". deploy/lib.sh; render_nginx "$@""#, "bash"])
+        .arg(dir.path().join("nginx.conf"))
+        .args(variables)
+        .current_dir(project())
+        .stdin(Stdio::null())
+        .status();
+    assert!(rendered.expect("bash").success(), "the template cannot be rendered");
+}
