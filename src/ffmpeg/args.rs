@@ -36,6 +36,16 @@ pub struct Plan {
     pub probe: Probe,
 }
 
+impl Probe {
+    /// `analyzeduration` in microseconds and `probesize` in bytes.
+    fn limits(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Small => ("100000", "5000"),
+            Self::Large => ("3000000", "2000000"),
+        }
+    }
+}
+
 impl Default for Plan {
     fn default() -> Self {
         Self { audio: Audio::Copy, probe: Probe::Small }
@@ -52,6 +62,7 @@ pub fn socket_timeout(start_timeout: Duration, stale_timeout: Duration) -> Durat
 /// The arguments, without the program's name.
 pub fn arguments(plan: Plan, part_time: Duration) -> Vec<String> {
     let fragment = part_time.as_micros().to_string();
+    let (analyze_duration, probe_size) = plan.probe.limits();
     let audio = match plan.audio {
         Audio::Copy => "copy",
         Audio::ToAac => "aac",
@@ -62,6 +73,12 @@ pub fn arguments(plan: Plan, part_time: Duration) -> Vec<String> {
         "-nostdin",
         "-loglevel",
         "level+warning",
+        // The concat reader probes once more what the reader inside of it has probed already; with
+        // FFmpeg's defaults that alone takes 20 frames.
+        "-analyzeduration",
+        analyze_duration,
+        "-probesize",
+        probe_size,
         // The source, by the script on stdin. The whitelist keeps FFmpeg from opening files.
         "-f",
         "concat",
@@ -99,10 +116,7 @@ pub fn arguments(plan: Plan, part_time: Duration) -> Vec<String> {
 /// The ffconcat script that names the source. [`Source`] has made sure that the URL cannot end
 /// the quotation.
 pub fn script(source: &Source, plan: Plan, socket_timeout: Duration) -> String {
-    let (analyze_duration, probe_size) = match plan.probe {
-        Probe::Small => (100_000, 5_000),
-        Probe::Large => (3_000_000, 2_000_000),
-    };
+    let (analyze_duration, probe_size) = plan.probe.limits();
     format!(
         "ffconcat version 1.0\n\
          file '{}'\n\
