@@ -106,7 +106,11 @@ fn limits(config: &Config) -> Limits {
         stale_timeout: config.stale_timeout,
         idle_timeout: config.idle_timeout,
         stop_grace: config.stop_grace,
-        cutting: Cutting { segment_time: config.segment_time, list_size: config.list_size },
+        cutting: Cutting {
+            segment_time: config.segment_time,
+            part_time: config.part_time,
+            list_size: config.list_size,
+        },
     }
 }
 

@@ -94,7 +94,7 @@ async fn dispatch(api: &Api, route: Route, request: Request<Incoming>) -> Result
         Route::Livez => Ok(health::live()),
         Route::Readyz => health::ready(api).await,
         Route::Viewer => viewer::authorize(api, &request),
-        Route::Playlist(id) => playlist::get(api, &id).await,
+        Route::Playlist(id) => playlist::get(api, &id, &request).await,
     }
 }
 

@@ -43,6 +43,46 @@ pub struct IdInput {
     pub indicator_id: String,
 }
 
+/// What a low-latency player asks for with a playlist request (RFC 8216bis, 6.2.5).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reload {
+    /// `_HLS_msn`: the playlist shall have this segment, or the part of it below.
+    pub sequence: Option<u64>,
+    /// `_HLS_part`
+    pub part: Option<usize>,
+    /// `_HLS_skip`: older segments may be left out.
+    pub skip: bool,
+}
+
+impl Reload {
+    /// Reads a playlist's query. What players and caches add besides is none of our business.
+    pub fn from_query(query: &str) -> Result<Self, Error> {
+        let mut reload = Self::default();
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            let is_understood = match name.as_ref() {
+                "_HLS_msn" => {
+                    value.parse().map(|sequence| reload.sequence = Some(sequence)).is_ok()
+                }
+                "_HLS_part" => value.parse().map(|part| reload.part = Some(part)).is_ok(),
+                "_HLS_skip" => {
+                    reload.skip = matches!(value.as_ref(), "YES" | "v2");
+                    reload.skip
+                }
+                _ => true,
+            };
+            if !is_understood {
+                let detail = format!("{name} has a value that is none");
+                return Err(Error::new(ErrorKind::InvalidRequest, detail));
+            }
+        }
+        if reload.part.is_some() && reload.sequence.is_none() {
+            let detail = "_HLS_part needs _HLS_msn beside it";
+            return Err(Error::new(ErrorKind::InvalidRequest, detail));
+        }
+        Ok(reload)
+    }
+}
+
 /// Answer to start.
 #[derive(Debug, Serialize)]
 pub struct StartOutput<'a> {
@@ -265,6 +305,25 @@ mod tests {
                 input,
                 StartInput { indicator_id: "12".into(), rtsp_link: None, wait: true }
             );
+        }
+    }
+
+    #[test]
+    fn reloads() {
+        let reload = |sequence, part, skip| Ok(Reload { sequence, part, skip });
+        let table = [
+            ("", reload(None, None, false)),
+            ("_HLS_msn=7", reload(Some(7), None, false)),
+            ("_HLS_msn=7&_HLS_part=2&_HLS_skip=YES&_=1", reload(Some(7), Some(2), true)),
+            ("_HLS_part=2", Err(())),
+            ("_HLS_msn=x", Err(())),
+            ("_HLS_msn=-1", Err(())),
+            ("_HLS_msn=7&_HLS_part=", Err(())),
+            ("_HLS_msn=99999999999999999999", Err(())),
+            ("_HLS_skip=NO", Err(())),
+        ];
+        for (query, expected) in table {
+            assert_eq!(Reload::from_query(query).map_err(|_| ()), expected, "{query}");
         }
     }
 

@@ -1,13 +1,16 @@
-//! A playlist that is not on disk: a viewer came to a camera that nobody watches, or came back
-//! to one. nginx serves all other playlists itself.
+//! Playlists that nginx does not serve from disk: of a camera that nobody watches yet, and the
+//! blocking reloads of low-latency players (RFC 8216bis, 6.2.5.2), answered from memory.
 
 use std::time::Duration;
 
-use hyper::StatusCode;
+use hyper::{Request, StatusCode};
+use tokio::time::timeout;
 
 use super::reply::{self, Reply};
-use super::{Api, streams};
+use super::{Api, model, streams, viewer};
 use crate::error::{Error, ErrorKind};
+use crate::hls::packager::Published;
+use crate::stream::handle::StreamHandle;
 use crate::stream::key::CameraId;
 use crate::stream::state::State;
 
@@ -17,17 +20,29 @@ use crate::stream::state::State;
 const HOLD: Duration = Duration::from_secs(3);
 const HOLD_PERMANENT: Duration = Duration::from_secs(30);
 
-/// Starts the camera, waits until it is playable, and answers the playlist.
-pub async fn get(api: &Api, id: &str) -> Result<Reply, Error> {
+/// A blocked reload is answered after this many segments' time at the latest, with the playlist as
+/// it is: the stream may be away for a moment, and a player that is told an error gives up.
+const BLOCKED_SEGMENTS: u32 = 3;
+
+/// Answers the playlist, when the camera is playable and has what the player asks for.
+pub async fn get<B>(api: &Api, id: &str, request: &Request<B>) -> Result<Reply, Error> {
     let id = CameraId::parse(id)?;
-    let camera = streams::known_camera(api, &id)?;
-    refuse_while_held(api, &id)?;
-    api.registry.start(camera).await?;
-    let path = api.layout.stream(&id).playlist();
-    let text = tokio::fs::read(path).await.map_err(|error| {
-        Error::new(ErrorKind::StorageUnavailable, format!("the playlist cannot be read: {error}"))
-    })?;
+    let wanted = model::Reload::from_query(request.uri().query().unwrap_or_default())?;
+    let handle = match api.registry.get(&id) {
+        Some(handle) if handle.shared().playlist.borrow().is_some() => handle,
+        _ => start(api, &id).await?,
+    };
+    viewer::touch(&handle, request);
+    let published = newest(api, &handle, wanted).await?;
+    let text = if wanted.skip { published.delta } else { published.whole };
     Ok(reply::with_body(StatusCode::OK, "application/vnd.apple.mpegurl", text))
+}
+
+async fn start(api: &Api, id: &CameraId) -> Result<StreamHandle, Error> {
+    let camera = streams::known_camera(api, id)?;
+    refuse_while_held(api, id)?;
+    api.registry.start(camera).await?;
+    api.registry.get(id).ok_or_else(|| gone(id))
 }
 
 fn refuse_while_held(api: &Api, id: &CameraId) -> Result<(), Error> {
@@ -41,4 +56,38 @@ fn refuse_while_held(api: &Api, id: &CameraId) -> Result<(), Error> {
         Some(rest) if !rest.is_zero() => Err(error.retry_after(rest)),
         _ => Ok(()),
     }
+}
+
+/// The newest playlist that has what is wanted. Every waiting player is woken by the packager,
+/// once a part.
+async fn newest(
+    api: &Api,
+    handle: &StreamHandle,
+    wanted: model::Reload,
+) -> Result<Published, Error> {
+    let mut newest = handle.shared().playlist.clone();
+    if let (Some(sequence), Some(now)) = (wanted.sequence, newest.borrow().as_ref())
+        && now.position.is_too_far(sequence)
+    {
+        let last = now.position.sequence;
+        let detail = format!("_HLS_msn={sequence} is too far ahead; the stream is at {last}");
+        return Err(Error::new(ErrorKind::InvalidRequest, detail));
+    }
+    let has_wanted = |published: &Option<Published>| {
+        let has = |now: &Published| {
+            wanted.sequence.is_none_or(|sequence| now.position.has(sequence, wanted.part))
+        };
+        published.as_ref().is_some_and(has)
+    };
+    let patience = api.registry.limits().cutting.segment_time * BLOCKED_SEGMENTS;
+    let found = match timeout(patience, newest.wait_for(has_wanted)).await {
+        Ok(Ok(published)) => published.clone(),
+        Ok(Err(_)) => return Err(gone(handle.id())),
+        Err(_) => handle.shared().playlist.borrow().clone(),
+    };
+    found.ok_or_else(|| gone(handle.id()))
+}
+
+fn gone(id: &CameraId) -> Error {
+    Error::new(ErrorKind::Stopped, format!("the stream of camera {id} was stopped meanwhile"))
 }

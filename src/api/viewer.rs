@@ -7,6 +7,7 @@ use hyper::header::USER_AGENT;
 use super::Api;
 use super::reply::{self, Reply};
 use crate::error::Error;
+use crate::stream::handle::StreamHandle;
 use crate::stream::key::CameraId;
 
 /// The header in which nginx names the camera.
@@ -16,12 +17,18 @@ const ADDRESS: &str = "x-real-ip";
 
 /// 204: the viewer may. nginx understands 401 and 403 besides; all else becomes an error.
 pub fn authorize<B>(api: &Api, request: &Request<B>) -> Result<Reply, Error> {
-    let header = |name: &str| {
-        request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-    };
-    let id = CameraId::parse(header(CAMERA))?;
+    let id = CameraId::parse(header(request, CAMERA))?;
     if let Some(handle) = api.registry.get(&id) {
-        handle.touch_as_viewer(header(ADDRESS), header(USER_AGENT.as_str()));
+        touch(&handle, request);
     }
     Ok(reply::no_content())
+}
+
+/// Notes the viewer that nginx asks for.
+pub fn touch<B>(handle: &StreamHandle, request: &Request<B>) {
+    handle.touch_as_viewer(header(request, ADDRESS), header(request, USER_AGENT.as_str()));
+}
+
+fn header<'a, B>(request: &'a Request<B>, name: &str) -> &'a str {
+    request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The text of a media playlist (RFC 8216) and the window of segments that it names.
+//! The text of a low-latency media playlist (RFC 8216bis) and the window of segments it names.
 //!
 //! Pure: no files, no clock. Segments that no longer stand in the playlist are handed back to
 //! the packager, which knows what to do with files.
@@ -9,43 +9,123 @@ use std::time::{Duration, SystemTime};
 
 use super::layout;
 
-/// A finished segment, as a playlist names it.
+/// Parts are named for segments that end less than this many target durations before the end of
+/// the playlist; players that are further behind play whole segments.
+const PARTS_WITHIN: u32 = 3;
+/// `HOLD-BACK` in target durations: the least that the draft allows.
+const HOLD_BACK: u32 = 3;
+/// `PART-HOLD-BACK` in part targets: what the draft recommends.
+const PART_HOLD_BACK: f64 = 3.0;
+/// `CAN-SKIP-UNTIL` in target durations: the least that the draft allows.
+const SKIP_BOUNDARY: u32 = 6;
+
+/// A part, as a playlist names it: a range of its segment's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Playing time.
+    pub duration: Duration,
+    /// Where it begins in the file, in bytes.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub length: u64,
+    /// Decoding can begin here.
+    pub is_independent: bool,
+}
+
+/// A segment, finished or growing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {
     /// Number in the stream; never given twice for a camera, also by later managers.
     pub sequence: u64,
-    /// Playing time.
-    pub duration: Duration,
     /// Wall clock at the first frame.
     pub begins_at: SystemTime,
     /// The init segment it needs.
     pub generation: u64,
     /// The time line breaks before this segment.
     pub is_discontinuity: bool,
+    /// What it consists of.
+    pub parts: Vec<Part>,
 }
 
-/// The window of the last segments.
+impl Segment {
+    /// Playing time.
+    pub fn duration(&self) -> Duration {
+        self.parts.iter().map(|part| part.duration).sum()
+    }
+
+    /// Length of its file in bytes.
+    pub fn length(&self) -> u64 {
+        self.parts.last().map_or(0, |part| part.offset + part.length)
+    }
+}
+
+/// The window of the last segments, and the one that grows.
 #[derive(Debug)]
 pub struct Playlist {
-    /// Seconds. Fixed, since RFC 8216 lets no player expect a change.
+    /// Seconds. Fixed, since no player expects a change.
     target_duration: u64,
+    /// The longest part so far.
+    part_target: Duration,
     length: usize,
     /// Number of breaks in the time line before the first segment here.
     discontinuity_sequence: u64,
     segments: VecDeque<Segment>,
+    open: Option<Segment>,
+    next_sequence: u64,
 }
 
 impl Playlist {
-    /// An empty playlist that will name at most `length` segments of at most `target_duration`
-    /// seconds, rounded. `discontinuity_sequence` must be higher than any that the camera's
-    /// viewers have seen.
-    pub fn new(target_duration: u64, length: usize, discontinuity_sequence: u64) -> Self {
-        Self { target_duration, length, discontinuity_sequence, segments: VecDeque::new() }
+    /// An empty playlist that will name at most `length` finished segments of at most
+    /// `target_duration` seconds, rounded, in parts of about `part_target`. `first_number` must be
+    /// higher than any sequence or discontinuity number that the camera's viewers have seen.
+    pub fn new(
+        target_duration: u64,
+        part_target: Duration,
+        length: usize,
+        first_number: u64,
+    ) -> Self {
+        Self {
+            target_duration,
+            part_target,
+            length,
+            discontinuity_sequence: first_number,
+            segments: VecDeque::new(),
+            open: None,
+            next_sequence: first_number,
+        }
     }
 
-    /// Appends a segment; returns the one that leaves the window, if the window is full.
-    pub fn push(&mut self, segment: Segment) -> Option<Segment> {
-        self.segments.push_back(segment);
+    /// Begins the next segment. Returns its number.
+    pub fn open(&mut self, begins_at: SystemTime, generation: u64, is_discontinuity: bool) -> u64 {
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        let parts = Vec::new();
+        self.open = Some(Segment { sequence, begins_at, generation, is_discontinuity, parts });
+        sequence
+    }
+
+    /// The segment that grows.
+    pub fn growing(&self) -> Option<&Segment> {
+        self.open.as_ref()
+    }
+
+    /// Appends to the segment that grows. Bytes without playing time (audio alone) lengthen the
+    /// part before them, since a part without duration is none.
+    pub fn append(&mut self, duration: Duration, length: u64, is_independent: bool) {
+        let Some(open) = &mut self.open else { return };
+        match open.parts.last_mut() {
+            Some(last) if duration.is_zero() => last.length += length,
+            _ => {
+                self.part_target = self.part_target.max(duration);
+                let offset = open.length();
+                open.parts.push(Part { duration, offset, length, is_independent });
+            }
+        }
+    }
+
+    /// Finishes the segment that grows; returns the segment that leaves the window, if it is full.
+    pub fn close(&mut self) -> Option<Segment> {
+        self.segments.push_back(self.open.take()?);
         if self.segments.len() <= self.length {
             return None;
         }
@@ -54,81 +134,193 @@ impl Playlist {
         Some(gone)
     }
 
-    /// The segments named now, oldest first.
-    pub fn segments(&self) -> impl Iterator<Item = &Segment> {
+    /// Gives the segment that grows up. Its number is not used again.
+    pub fn abandon(&mut self) -> Option<Segment> {
+        self.open.take()
+    }
+
+    /// The finished segments, oldest first.
+    pub fn segments(&self) -> impl DoubleEndedIterator<Item = &Segment> {
         self.segments.iter()
     }
 
+    /// What the next reload can be asked for.
+    pub fn position(&self) -> Position {
+        match &self.open {
+            Some(open) => Position { sequence: open.sequence, parts: open.parts.len() },
+            None => Position { sequence: self.next_sequence, parts: 0 },
+        }
+    }
+
     /// The playlist as text. There is no `EXT-X-ENDLIST`: a live stream that pauses must not make
-    /// players stop.
-    pub fn render(&self) -> String {
-        let mut text = String::with_capacity(256 + 128 * self.segments.len());
-        let first = self.segments.front().map_or(0, |segment| segment.sequence);
-        // Writing to a String does not fail.
-        let _ = write!(
-            text,
-            "#EXTM3U\n\
-             #EXT-X-VERSION:7\n\
-             #EXT-X-TARGETDURATION:{}\n\
-             #EXT-X-MEDIA-SEQUENCE:{first}\n\
-             #EXT-X-DISCONTINUITY-SEQUENCE:{}\n",
-            self.target_duration, self.discontinuity_sequence,
-        );
+    /// players stop. With `can_skip`, segments that a player knows from before are left out.
+    pub fn render(&self, can_skip: bool) -> String {
+        let mut text = String::with_capacity(512 + 512 * self.segments.len());
+        let first = self.segments.front().or(self.open.as_ref());
+        self.render_head(&mut text, first.map_or(self.next_sequence, |segment| segment.sequence));
+        let skipped = if can_skip { self.skippable() } else { 0 };
+        if skipped > 0 {
+            line(&mut text, format_args!("#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}"));
+        }
+        let parts_from = self.first_with_parts();
         let mut generation = None;
-        for segment in &self.segments {
-            if segment.is_discontinuity {
-                text.push_str("#EXT-X-DISCONTINUITY\n");
+        for (index, segment) in self.segments.iter().chain(&self.open).enumerate() {
+            let is_new_map = generation.replace(segment.generation) != Some(segment.generation);
+            if index < skipped {
+                continue;
             }
-            if generation != Some(segment.generation) {
-                generation = Some(segment.generation);
-                let _ =
-                    writeln!(text, "#EXT-X-MAP:URI=\"{}\"", layout::init_name(segment.generation));
-            }
-            let _ = write!(
-                text,
-                "#EXT-X-PROGRAM-DATE-TIME:{}\n#EXTINF:{:.5},\n{}\n",
-                humantime::format_rfc3339_millis(segment.begins_at),
-                segment.duration.as_secs_f64(),
-                layout::segment_name(segment.sequence),
-            );
+            let has_parts = index >= parts_from;
+            let is_finished = index < self.segments.len();
+            render_segment(&mut text, segment, is_new_map, has_parts, is_finished);
         }
         text
     }
+
+    fn render_head(&self, text: &mut String, first: u64) {
+        let target = self.target_duration;
+        let part_target = self.part_target.as_secs_f64();
+        let seconds = |targets: u32| u64::from(targets) * target;
+        line(text, format_args!("#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:{target}"));
+        line(
+            text,
+            format_args!(
+                "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={:.3},HOLD-BACK={},\
+                 CAN-SKIP-UNTIL={}",
+                part_target * PART_HOLD_BACK,
+                seconds(HOLD_BACK),
+                seconds(SKIP_BOUNDARY)
+            ),
+        );
+        line(text, format_args!("#EXT-X-PART-INF:PART-TARGET={part_target:.3}"));
+        line(text, format_args!("#EXT-X-MEDIA-SEQUENCE:{first}"));
+        line(text, format_args!("#EXT-X-DISCONTINUITY-SEQUENCE:{}", self.discontinuity_sequence));
+    }
+
+    /// How many segments, from the first one, lie before the skip boundary.
+    fn skippable(&self) -> usize {
+        self.older_than(SKIP_BOUNDARY)
+    }
+
+    /// Index of the first segment whose parts are named.
+    fn first_with_parts(&self) -> usize {
+        self.older_than(PARTS_WITHIN)
+    }
+
+    /// How many segments end more than `targets` target durations before the end.
+    fn older_than(&self, targets: u32) -> usize {
+        let boundary = Duration::from_secs(u64::from(targets) * self.target_duration);
+        let mut after = self.open.as_ref().map_or(Duration::ZERO, Segment::duration);
+        for (index, segment) in self.segments.iter().enumerate().rev() {
+            if after > boundary {
+                return index + 1;
+            }
+            after += segment.duration();
+        }
+        0
+    }
+}
+
+/// The growing end of a playlist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The segment that grows, or the next one.
+    pub sequence: u64,
+    /// How many of its parts there are.
+    pub parts: usize,
+}
+
+impl Position {
+    /// Whether a playlist that ends here has the segment, or the part of it.
+    pub fn has(self, sequence: u64, part: Option<usize>) -> bool {
+        sequence < self.sequence
+            || sequence == self.sequence && part.is_some_and(|part| part < self.parts)
+    }
+
+    /// Whether a request is so far ahead that it must be a mistake (RFC 8216bis, 6.2.5.2).
+    pub fn is_too_far(self, sequence: u64) -> bool {
+        sequence > self.sequence + 1
+    }
+}
+
+fn render_segment(
+    text: &mut String,
+    segment: &Segment,
+    is_new_map: bool,
+    has_parts: bool,
+    is_finished: bool,
+) {
+    if segment.is_discontinuity {
+        line(text, format_args!("#EXT-X-DISCONTINUITY"));
+    }
+    if is_new_map {
+        line(text, format_args!("#EXT-X-MAP:URI=\"{}\"", layout::init_name(segment.generation)));
+    }
+    let time = humantime::format_rfc3339_millis(segment.begins_at);
+    line(text, format_args!("#EXT-X-PROGRAM-DATE-TIME:{time}"));
+    let name = layout::segment_name(segment.sequence);
+    for part in segment.parts.iter().filter(|_| has_parts) {
+        let duration = part.duration.as_secs_f64();
+        let independent = if part.is_independent { ",INDEPENDENT=YES" } else { "" };
+        line(
+            text,
+            format_args!(
+                "#EXT-X-PART:DURATION={duration:.5},URI=\"{name}\",BYTERANGE=\"{}@{}\"{independent}",
+                part.length, part.offset
+            ),
+        );
+    }
+    if is_finished {
+        let duration = segment.duration().as_secs_f64();
+        line(text, format_args!("#EXTINF:{duration:.5},\n{name}"));
+    }
+}
+
+fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
+    // Writing to a String does not fail.
+    let _ = writeln!(text, "{content}");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn segment(sequence: u64, generation: u64, is_discontinuity: bool) -> Segment {
-        Segment {
-            sequence,
-            duration: Duration::from_millis(1960),
-            begins_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_763_690_000_250),
-            generation,
-            is_discontinuity,
+    const PART: Duration = Duration::from_millis(200);
+
+    fn playlist(length: usize) -> Playlist {
+        Playlist::new(2, PART, length, 100)
+    }
+
+    fn grow(playlist: &mut Playlist, parts: usize) {
+        for part in 0..parts {
+            playlist.append(PART, 1000, part == 0);
         }
     }
 
+    /// A finished segment of two seconds.
+    fn add(playlist: &mut Playlist, generation: u64, is_discontinuity: bool) -> Option<Segment> {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_763_690_000_250);
+        playlist.open(time, generation, is_discontinuity);
+        grow(playlist, 10);
+        playlist.close()
+    }
+
     fn parsed(playlist: &Playlist) -> m3u8_rs::MediaPlaylist {
-        let text = playlist.render();
+        let text = playlist.render(false);
         m3u8_rs::parse_media_playlist_res(text.as_bytes()).expect("a playlist that others can read")
     }
 
     #[test]
     fn another_reader_finds_every_segment() {
-        let mut playlist = Playlist::new(2, 5, 40);
-        assert_eq!(playlist.push(segment(100, 7, false)), None);
-        assert_eq!(playlist.push(segment(101, 8, true)), None);
+        let mut playlist = playlist(5);
+        assert_eq!(add(&mut playlist, 7, false), None);
+        assert_eq!(add(&mut playlist, 8, true), None);
         let read = parsed(&playlist);
-        assert_eq!(read.version, Some(7));
         assert_eq!(read.target_duration, 2);
-        assert_eq!(read.media_sequence, 100);
-        assert_eq!(read.discontinuity_sequence, 40);
+        assert_eq!((read.media_sequence, read.discontinuity_sequence), (100, 100));
         assert!(!read.end_list);
         let [first, second] = read.segments.as_slice() else { panic!("{read:?}") };
         assert_eq!(first.uri, "100.m4s");
-        assert!((first.duration - 1.96).abs() < 1e-6);
+        assert!((first.duration - 2.0).abs() < 1e-6);
         assert_eq!(first.map.as_ref().expect("a map").uri, "init-7.mp4");
         let time = first.program_date_time.expect("a time");
         assert_eq!(time.timestamp_millis(), 1_763_690_000_250);
@@ -138,15 +330,104 @@ mod tests {
 
     #[test]
     fn a_discontinuity_that_leaves_the_window_is_counted() {
-        let mut playlist = Playlist::new(2, 3, 40);
-        for sequence in 0..3 {
-            assert_eq!(playlist.push(segment(sequence, 1, sequence == 1)), None);
+        let mut playlist = playlist(3);
+        for number in 0..3 {
+            assert_eq!(add(&mut playlist, 1, number == 1), None);
         }
-        assert_eq!(playlist.push(segment(3, 1, false)).map(|gone| gone.sequence), Some(0));
-        assert_eq!(parsed(&playlist).discontinuity_sequence, 40);
-        assert_eq!(playlist.push(segment(4, 1, false)).map(|gone| gone.sequence), Some(1));
+        assert_eq!(add(&mut playlist, 1, false).map(|gone| gone.sequence), Some(100));
+        assert_eq!(parsed(&playlist).discontinuity_sequence, 100);
+        assert_eq!(add(&mut playlist, 1, false).map(|gone| gone.sequence), Some(101));
         let read = parsed(&playlist);
-        assert_eq!((read.media_sequence, read.discontinuity_sequence), (2, 41));
+        assert_eq!((read.media_sequence, read.discontinuity_sequence), (102, 101));
         assert_eq!(read.segments.len(), 3);
+    }
+
+    #[test]
+    fn the_growing_segment_is_named_by_its_parts() {
+        let mut playlist = playlist(5);
+        add(&mut playlist, 7, false);
+        playlist.open(SystemTime::UNIX_EPOCH, 7, false);
+        assert_eq!(playlist.position(), Position { sequence: 101, parts: 0 });
+        grow(&mut playlist, 2);
+        // Audio alone belongs to the part before it.
+        playlist.append(Duration::ZERO, 50, false);
+        assert_eq!(playlist.position(), Position { sequence: 101, parts: 2 });
+        let text = playlist.render(false);
+        let end: Vec<_> = text.lines().rev().take(3).collect();
+        assert_eq!(
+            end,
+            [
+                "#EXT-X-PART:DURATION=0.20000,URI=\"101.m4s\",BYTERANGE=\"1050@1000\"",
+                "#EXT-X-PART:DURATION=0.20000,URI=\"101.m4s\",BYTERANGE=\"1000@0\",INDEPENDENT=YES",
+                "#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:00.000Z",
+            ]
+        );
+        assert!(text.contains("\n#EXT-X-PART-INF:PART-TARGET=0.200\n"), "{text}");
+        assert!(text.contains("CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=0.600,HOLD-BACK=6,"), "{text}");
+    }
+
+    #[test]
+    fn parts_are_named_near_the_end_only() {
+        let mut playlist = playlist(10);
+        for _ in 0..10 {
+            add(&mut playlist, 7, false);
+        }
+        let text = playlist.render(false);
+        let with_parts: Vec<_> = (100..110)
+            .filter(|sequence| text.contains(&format!("URI=\"{sequence}.m4s\"")))
+            .collect();
+        assert_eq!(with_parts, [106, 107, 108, 109]);
+    }
+
+    #[test]
+    fn a_delta_leaves_out_what_the_player_knows() {
+        let mut playlist = playlist(20);
+        for _ in 0..5 {
+            add(&mut playlist, 7, false);
+        }
+        assert_eq!(playlist.render(true), playlist.render(false), "nothing is old enough");
+        for _ in 5..20 {
+            add(&mut playlist, 7, false);
+        }
+        let (full, delta) = (playlist.render(false), playlist.render(true));
+        let skipped: usize = delta
+            .lines()
+            .find_map(|line| line.strip_prefix("#EXT-X-SKIP:SKIPPED-SEGMENTS="))
+            .expect("a skip tag")
+            .parse()
+            .expect("a number");
+        // Twelve seconds are never skipped.
+        assert_eq!(skipped, 13);
+        assert!(!delta.contains("#EXT-X-MAP"), "the map was known before");
+        let segments = |text: &str| text.matches(".m4s\n").count();
+        assert_eq!(segments(&full), segments(&delta) + skipped);
+        let rest = full.split("#EXTINF").nth(skipped + 1).expect("a segment");
+        assert!(delta.contains(rest.lines().next().expect("a line")));
+    }
+
+    #[test]
+    fn what_a_reload_may_ask_for() {
+        let position = Position { sequence: 105, parts: 2 };
+        let table = [
+            (104, None, true),
+            (104, Some(99), true),
+            (105, None, false),
+            (105, Some(0), true),
+            (105, Some(1), true),
+            (105, Some(2), false),
+            (106, Some(0), false),
+        ];
+        for (sequence, part, expected) in table {
+            assert_eq!(position.has(sequence, part), expected, "{sequence} {part:?}");
+        }
+        assert!(!position.is_too_far(106) && position.is_too_far(107));
+    }
+
+    #[test]
+    fn a_longer_part_raises_the_part_target() {
+        let mut playlist = playlist(5);
+        playlist.open(SystemTime::UNIX_EPOCH, 7, false);
+        playlist.append(Duration::from_millis(240), 10, true);
+        assert!(playlist.render(false).contains("PART-TARGET=0.240"));
     }
 }

@@ -12,6 +12,7 @@ use super::stamp::Stamp;
 use super::state::State;
 use super::viewers::Viewers;
 use crate::error::Error;
+use crate::hls::packager::Newest;
 use crate::store::Camera;
 
 /// Commands that may wait for a supervisor. It is never busy for long, so this is plenty.
@@ -76,6 +77,8 @@ pub struct Shared {
     pub viewers: Viewers,
     /// Where the fragments pass.
     pub hub: FragmentHub,
+    /// The playlist as it grows.
+    pub playlist: Newest,
 }
 
 /// Handle of a stream. Cheap to clone.

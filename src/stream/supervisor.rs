@@ -49,14 +49,16 @@ pub fn spawn(
     on_gone: impl FnOnce(&StreamHandle) + Send + 'static,
 ) -> StreamHandle {
     let span = info_span!("stream", camera = %camera.id);
+    let first_number = seconds_since_epoch();
+    let packager = Packager::new(dir, limits.cutting, first_number);
     let shared = Arc::new(Shared {
         id: camera.id.clone(),
         last_access: Stamp::now(),
         viewers: Viewers::default(),
         hub: FragmentHub::default(),
+        playlist: packager.newest(),
     });
     let (send_command, commands) = mpsc::channel(COMMANDS);
-    let first_number = seconds_since_epoch();
     let (status, status_seen) = watch::channel(Status {
         state: State::Starting,
         generation: first_number,
@@ -69,7 +71,6 @@ pub fn spawn(
     let handle =
         StreamHandle { shared: Arc::clone(&shared), commands: send_command, status: status_seen };
     let (send_progress, progress) = watch::channel(Progress::default());
-    let packager = Packager::new(dir, limits.cutting, first_number);
     let (end_packaging, packaging_ended) = oneshot::channel();
     let packaging = packager::run(packager, shared.hub.subscribe(), send_progress, packaging_ended);
     let supervisor = Supervisor {

@@ -28,7 +28,11 @@ const LIMITS: Limits = Limits {
     stale_timeout: Duration::from_secs(10),
     idle_timeout: Duration::from_secs(30),
     stop_grace: Duration::from_secs(5),
-    cutting: Cutting { segment_time: Duration::from_secs(2), list_size: 5 },
+    cutting: Cutting {
+        segment_time: Duration::from_secs(2),
+        part_time: Duration::from_millis(200),
+        list_size: 5,
+    },
 };
 
 /// Far more than anything here takes; on the paused clock it passes in no time.
