@@ -57,11 +57,14 @@ npm_packages() {
 # Sets the variables of .env that the environment does not set.
 load_dotenv() {
     [ -f "$root/.env" ] || return 0
-    local line name
+    local line name value
     while IFS= read -r line || [ -n "$line" ]; do
         [[ $line =~ ^[A-Z_]+= ]] || continue
         name=${line%%=*}
-        [ -n "${!name+set}" ] || export "$line"
+        value=${line#*=}
+        # Quotes around a value are none of it.
+        [[ $value =~ ^\"(.*)\"$ || $value =~ ^\'(.*)\'$ ]] && value=${BASH_REMATCH[1]}
+        [ -n "${!name+set}" ] || export "$name=$value"
     done <"$root/.env"
 }
 

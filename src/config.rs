@@ -105,6 +105,9 @@ pub enum ConfigError {
         /// What is allowed.
         allowed: &'static str,
     },
+    /// Two values that are allowed, but not together.
+    #[error("{0}")]
+    Pair(&'static str),
     /// The environment or the `.env` file cannot be read as text.
     #[error("the settings cannot be read: {0}")]
     Unreadable(String),
@@ -174,7 +177,7 @@ impl Config {
         let values = envy::from_iter::<_, HashMap<String, String>>(vars)
             .map_err(|error| ConfigError::Unreadable(error.to_string()))?;
         let vars = Vars(values);
-        Ok(Self {
+        let config = Self {
             port: vars.parsed("PORT", |_: &u16| true)?,
             bind_addr: vars.parsed("BIND_ADDR", |_: &IpAddr| true)?,
             stream_dir: vars.parsed("STREAM_DIR", |_: &PathBuf| true)?,
@@ -194,7 +197,30 @@ impl Config {
             log_filter: vars.parsed("RUST_LOG", |filter: &String| {
                 tracing_subscriber::EnvFilter::try_new(filter).is_ok()
             })?,
-        })
+        };
+        config.check_pairs()?;
+        Ok(config)
+    }
+
+    fn check_pairs(&self) -> Result<(), ConfigError> {
+        let pairs = [
+            (
+                self.part_time * 2 <= self.segment_time,
+                "HLS_PART_MILLISECONDS must be at most half of HLS_SEGMENT_TIME",
+            ),
+            (
+                self.part_time * 3 <= self.stale_timeout,
+                "STALE_TIMEOUT_SECONDS must be at least three times HLS_PART_MILLISECONDS",
+            ),
+            (
+                self.segment_time <= self.idle_timeout,
+                "CLEANUP_DELAY_SECONDS must be at least HLS_SEGMENT_TIME",
+            ),
+        ];
+        match pairs.iter().find(|(is_allowed, _)| !is_allowed) {
+            Some((_, reason)) => Err(ConfigError::Pair(reason)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -267,10 +293,10 @@ mod tests {
 
     #[test]
     fn values_are_read_and_empty_means_unset() {
-        let config = config(&[("PORT", "0"), ("CLEANUP_DELAY_SECONDS", "1.5"), ("BIND_ADDR", "")])
+        let config = config(&[("PORT", "0"), ("CLEANUP_DELAY_SECONDS", "2.5"), ("BIND_ADDR", "")])
             .expect("allowed values");
         assert_eq!(config.port, 0);
-        assert_eq!(config.idle_timeout, Duration::from_millis(1500));
+        assert_eq!(config.idle_timeout, Duration::from_millis(2500));
         assert!(config.bind_addr.is_loopback());
     }
 
@@ -295,6 +321,18 @@ mod tests {
             assert!(error.contains(name) && error.contains(value), "{error}");
             assert!(error.contains(setting.allowed), "{error}");
             assert_eq!(error.lines().count(), 1, "{error}");
+        }
+    }
+
+    #[test]
+    fn values_that_contradict_each_other_are_refused() {
+        for vars in [
+            [("HLS_PART_MILLISECONDS", "2000"), ("HLS_SEGMENT_TIME", "1")],
+            [("HLS_PART_MILLISECONDS", "1000"), ("STALE_TIMEOUT_SECONDS", "1")],
+            [("HLS_SEGMENT_TIME", "10"), ("CLEANUP_DELAY_SECONDS", "5")],
+        ] {
+            let error = config(&vars).expect_err(vars[0].0).to_string();
+            assert!(error.contains(vars[0].0) && error.contains(vars[1].0), "{error}");
         }
     }
 

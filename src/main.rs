@@ -40,7 +40,10 @@ fn run(config: Config) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("no runtime: {error}"), 1),
     };
-    match runtime.block_on(app::run(config)) {
+    let ended = runtime.block_on(app::run(config));
+    // A disk that hangs must not keep the process.
+    runtime.shutdown_background();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ StartError::Setting(_)) => fail(&error.to_string(), EXIT_USAGE),
         Err(error @ StartError::System(_)) => fail(&error.to_string(), 1),

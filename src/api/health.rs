@@ -16,9 +16,11 @@ use super::{Api, streams};
 use crate::error::{Error, ErrorKind};
 use crate::hls::layout::Layout;
 
-/// A probe's result holds this long: orchestrators ask every few seconds, and FFmpeg need not be
-/// run for each of them.
-const PROBE_HOLDS: Duration = Duration::from_secs(10);
+/// A good result holds this long: orchestrators ask every few seconds, and FFmpeg need not be run
+/// for each of them.
+const GOOD_HOLDS: Duration = Duration::from_secs(10);
+/// A bad one is looked at again sooner, but not by every probe that waits in line.
+const BAD_HOLDS: Duration = Duration::from_secs(1);
 /// FFmpeg must tell its version within this time.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -76,10 +78,9 @@ impl Readiness {
         // Held across the probe on purpose: many probes at once make one run of FFmpeg.
         let mut last = self.last.lock().await;
         if let Some((at, result)) = last.as_ref()
-            && at.elapsed() < PROBE_HOLDS
-            && result.is_ok()
+            && at.elapsed() < if result.is_ok() { GOOD_HOLDS } else { BAD_HOLDS }
         {
-            return Ok(());
+            return result.clone();
         }
         let result = self.probe().await;
         *last = Some((Instant::now(), result.clone()));

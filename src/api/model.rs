@@ -132,9 +132,9 @@ pub struct RunningOutput {
     pub idle_seconds: f64,
     /// Number of the current run of FFmpeg.
     pub generation: u64,
-    /// Runs after the first.
+    /// How often it was started again after an interruption.
     pub restarts: u64,
-    /// What is played.
+    /// What is played; null unless the stream is live.
     pub media: Option<MediaOutput>,
     /// The last thing that went wrong.
     pub last_error: Option<LastErrorOutput>,
@@ -230,19 +230,27 @@ fn from_form<T: DeserializeOwned>(form: &[u8]) -> Result<T, Error> {
     let mut fields = Map::new();
     for (name, value) in url::form_urlencoded::parse(form) {
         if fields.insert(name.clone().into_owned(), Value::String(value.into_owned())).is_some() {
-            let detail = format!("{name} is given twice");
+            let detail = "a field is given twice";
             return Err(Error::new(ErrorKind::InvalidRequest, detail));
         }
     }
     T::deserialize(Value::Object(fields)).map_err(|error| invalid(&error))
 }
 
+/// Tells what is wrong without repeating any of the input: it may hold a password, in the wrong
+/// place.
 fn invalid(error: &serde_json::Error) -> Error {
-    let mut detail = format!("the request cannot be understood: {error}");
-    if detail.contains("unknown field") {
-        // A link's own & cut off the rest of the link.
-        detail.push_str("; a link in a query must be percent-encoded");
-    }
+    let text = error.to_string();
+    let reason = if error.is_syntax() || error.is_eof() {
+        format!("no JSON (line {}, column {})", error.line(), error.column())
+    } else if text.starts_with("unknown field") {
+        "a field that is not known; a link in a query must be percent-encoded".to_owned()
+    } else if text.starts_with("missing field") || text.contains(" must be ") {
+        text
+    } else {
+        "a field has the wrong type".to_owned()
+    };
+    let detail = format!("the request cannot be understood: {reason}");
     Error::new(ErrorKind::InvalidRequest, detail)
 }
 
@@ -334,12 +342,18 @@ mod tests {
             (b"indicator_id=1&indicator_id=2", "given twice"),
             (b"indicator_id=1&rtsp_link=rtsp://h/cam?channel=1&subtype=0", "percent-encoded"),
             (b"indicator_id=1&wait=maybe", "true or false"),
-            (b"indicator_id=1&rtsp=x", "unknown field"),
+            (b"indicator_id=1&rtsp=x", "not known"),
         ];
         for (query, reason) in table {
             let error = from_form::<StartInput>(query).expect_err(reason);
             assert_eq!(error.kind, ErrorKind::InvalidRequest);
             assert!(error.detail.contains(reason), "{error}");
+        }
+        for json in [r#""rtsp://u:secret@h""#, r#"{"secret":1}"#, r#"{"indicator_id":["secret"]}"#]
+        {
+            let error = serde_json::from_str::<StartInput>(json).expect_err(json);
+            let error = invalid(&error).detail;
+            assert!(!error.contains("secret"), "{error}");
         }
     }
 }

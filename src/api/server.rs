@@ -17,8 +17,9 @@ use tracing::{debug, warn};
 
 use super::Api;
 
-/// Connections at once. More wait in the kernel's queue until one ends.
-const MAX_CONNECTIONS: usize = 4096;
+/// Connections at once: every low-latency player holds one nearly always. More wait in the kernel's
+/// queue until one ends.
+const MAX_CONNECTIONS: usize = 16_384;
 /// A request's head must arrive within this time, on a connection kept alive too. nginx lets go
 /// of idle connections earlier, so that none is closed under a request of its.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);

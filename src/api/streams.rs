@@ -29,7 +29,7 @@ pub async fn start(api: &Api, input: StartInput) -> Result<Reply, Error> {
             Joined::Started => "started",
         }
     } else {
-        let (handle, _) = api.registry.begin(camera).await?;
+        let handle = api.registry.start_soon(camera)?;
         if handle.status().state == State::Live { "active" } else { "starting" }
     };
     Ok(reply::json(&StartOutput {
@@ -111,7 +111,7 @@ fn describe(handle: &StreamHandle) -> StreamOutput {
         idle_seconds: seconds(shared.last_access.age()),
         generation: status.generation,
         restarts: status.restarts,
-        media: media(handle),
+        media: (status.state == State::Live).then(|| media(handle)).flatten(),
         last_error: status.last_error.map(|(error, at)| LastErrorOutput {
             code: error.kind,
             detail: error.detail,

@@ -7,6 +7,7 @@
 use std::io;
 use std::process::{ExitStatus, Stdio};
 
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
@@ -60,6 +61,8 @@ fn die_with_parent(command: &mut Command) {
     let parent = nix::unistd::getpid();
     let in_child = move || {
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+        // A core dump would hold the camera's password.
+        setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
         // The parent may have died before the line above took hold.
         if nix::unistd::getppid() == parent {
             Ok(())
@@ -67,8 +70,8 @@ fn die_with_parent(command: &mut Command) {
             Err(io::ErrorKind::BrokenPipe.into())
         }
     };
-    // SAFETY: between fork and exec only prctl and getppid are called, both async-signal-safe;
-    // nothing is allocated and no lock is taken.
+    // SAFETY: between fork and exec only prctl, setrlimit and getppid are called, which are plain
+    // system calls; nothing is allocated and no lock is taken.
     #[expect(unsafe_code, reason = "pre_exec is the only way to set the parent-death signal")]
     unsafe {
         command.pre_exec(in_child);

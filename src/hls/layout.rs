@@ -64,14 +64,32 @@ impl StreamDir {
         &self.path
     }
 
-    /// Makes the directory.
+    /// Makes the directory. One that holds anything but a stream's files belongs to somebody
+    /// else and is refused.
     pub fn create(&self) -> io::Result<()> {
-        std::fs::create_dir_all(&self.path)
+        std::fs::create_dir_all(&self.path)?;
+        if holds_only_stream_files(&self.path)? {
+            return Ok(());
+        }
+        let reason = format!("{} holds files that are not a stream's", self.path.display());
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, reason))
     }
 
-    /// Removes the directory and all in it. One that is not there is fine.
+    /// Removes the stream's files, and the directory when nothing else is in it. A directory that
+    /// is not there is fine.
     pub fn remove(&self) -> io::Result<()> {
-        ignore_missing(std::fs::remove_dir_all(&self.path))
+        match std::fs::read_dir(&self.path) {
+            Ok(entries) => {
+                for entry in entries {
+                    let entry = entry?;
+                    if entry.file_name().to_str().is_some_and(is_stream_file) {
+                        Self::remove_file(&entry.path())?;
+                    }
+                }
+                ignore_missing(std::fs::remove_dir(&self.path))
+            }
+            Err(error) => ignore_missing(Err(error)),
+        }
     }
 
     /// Path of the playlist.
@@ -112,6 +130,18 @@ pub fn segment_name(sequence: u64) -> String {
     format!("{sequence}.m4s")
 }
 
+/// Whether there is nothing in a directory but a stream's files.
+pub fn holds_only_stream_files(directory: &Path) -> io::Result<bool> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let is_ours = entry.file_name().to_str().is_some_and(is_stream_file);
+        if !is_ours || !entry.file_type()?.is_file() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Whether a stream's directory may hold a file of this name.
 pub fn is_stream_file(name: &str) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -134,6 +164,21 @@ fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn never_takes_or_removes_what_belongs_to_others() {
+        let root = tempfile::tempdir().expect("a directory");
+        let id = CameraId::parse("photos").expect("an id");
+        let dir = Layout::new(root.path().to_owned()).stream(&id);
+        dir.remove().expect("nothing to remove");
+        dir.create().expect("a new directory");
+        std::fs::write(dir.segment(1), "x").expect("write");
+        dir.create().expect("its own directory");
+        std::fs::write(dir.path().join("holiday.jpg"), "x").expect("write");
+        assert!(dir.create().is_err());
+        assert!(dir.remove().is_err());
+        assert!(dir.path().join("holiday.jpg").exists() && !dir.segment(1).exists());
+    }
 
     #[test]
     fn knows_its_own_files() {

@@ -27,6 +27,13 @@ const FIRST_SEGMENT_PARTS: usize = 3;
 /// How far a segment may exceed the target duration: players round to whole seconds.
 const ROUNDING: Duration = Duration::from_millis(490);
 
+/// A larger difference between a fragment's time and the end of the one before is a jump.
+const JUMP: Duration = Duration::from_millis(500);
+
+/// Segments are no shorter than this, the first of a generation apart, so that their numbers stay
+/// behind the clock that the first one is taken from.
+const SHORTEST_SEGMENT: Duration = Duration::from_secs(1);
+
 /// How much of a segment's duration its wall clock may be corrected by: cameras' clocks run a
 /// little fast or slow, and no player minds so small a step.
 const CLOCK_CORRECTION: u32 = 100;
@@ -59,8 +66,8 @@ impl Cutting {
 pub struct Progress {
     /// The generation that has a segment in the playlist: its stream is playable.
     pub playable: Option<u64>,
-    /// Why the last write failed; cleared by a write that did not.
-    pub error: Option<String>,
+    /// Why the last write failed, and in which generation; cleared by a write that did not fail.
+    pub error: Option<(u64, String)>,
 }
 
 /// A playlist as players get it from memory.
@@ -93,16 +100,18 @@ pub struct Packager {
     since_keyframe: Duration,
     last_gop: Duration,
     next_begins_at: Option<SystemTime>,
+    /// Media time at which the next fragment should begin.
+    expected_time: Option<Duration>,
     progress: Progress,
 }
 
 impl Packager {
-    /// A packager that writes to `dir`. `first_number` must be higher than any number that the
-    /// camera's viewers have seen.
-    pub fn new(dir: StreamDir, cutting: Cutting, first_number: u64) -> Self {
+    /// A packager that writes to `dir`. `first_sequence` must be higher than any sequence number
+    /// that the camera's viewers have seen.
+    pub fn new(dir: StreamDir, cutting: Cutting, first_sequence: u64) -> Self {
         let target = cutting.target_duration();
         Self {
-            playlist: Playlist::new(target, cutting.part_time, cutting.list_size, first_number),
+            playlist: Playlist::new(target, cutting.part_time, cutting.list_size, first_sequence),
             newest: watch::Sender::new(None),
             dir,
             cutting,
@@ -114,6 +123,7 @@ impl Packager {
             since_keyframe: Duration::ZERO,
             last_gop: Duration::ZERO,
             next_begins_at: None,
+            expected_time: None,
             progress: Progress::default(),
         }
     }
@@ -132,12 +142,18 @@ impl Packager {
     ///
     /// After an error the packager begins anew with the next keyframe, after a discontinuity.
     pub fn push(&mut self, fragment: &Fragment) {
+        if self.breaks_the_time_line(fragment) {
+            self.interrupt();
+        }
+        self.expected_time = Some(fragment.decode_time + fragment.duration);
         // Until a keyframe comes nothing is written, which proves nothing.
-        if self.generation != Some(fragment.init.generation) && !fragment.is_keyframe {
+        let is_waiting = self.generation != Some(fragment.init.generation);
+        if is_waiting && !fragment.is_keyframe || fragment.duration > self.cutting.limit() {
             return;
         }
         let result = self.write(fragment);
-        self.progress.error = result.err().map(|error| error.to_string());
+        let generation = fragment.init.generation;
+        self.progress.error = result.err().map(|error| (generation, error.to_string()));
         if self.progress.error.is_some() {
             self.interrupt();
         } else if let Some(finished) = self.playlist.segments().next_back() {
@@ -149,9 +165,8 @@ impl Packager {
     pub fn interrupt(&mut self) {
         // Its parts may have been named, so it is not taken back but finished where it is. The
         // next publication shows it; should writing fail now, that one will too.
-        if self.playlist.growing().is_some_and(|open| open.parts.is_empty()) {
-            let unused = self.playlist.abandon();
-            self.needs_discontinuity |= unused.is_some_and(|segment| segment.is_discontinuity);
+        if let Some(unused) = self.playlist.abandon_empty() {
+            self.needs_discontinuity |= unused.is_discontinuity;
         }
         if let (Some(file), Some(open)) = (&self.file, self.playlist.growing()) {
             // Half a fragment may have been written.
@@ -167,6 +182,14 @@ impl Packager {
     pub fn remove(mut self) -> io::Result<()> {
         self.file = None;
         self.dir.remove()
+    }
+
+    /// A camera that corrects its clock makes the media time jump, and FFmpeg stretches a frame
+    /// over the gap. A playlist that named such a part would break its promises for good.
+    fn breaks_the_time_line(&self, fragment: &Fragment) -> bool {
+        let is_same = self.generation == Some(fragment.init.generation);
+        let gap = self.expected_time.map(|expected| fragment.decode_time.abs_diff(expected));
+        is_same && (gap > Some(JUMP) || fragment.duration > self.cutting.limit())
     }
 
     fn write(&mut self, fragment: &Fragment) -> io::Result<()> {
@@ -210,13 +233,14 @@ impl Packager {
         }
         let Some(open) = self.playlist.growing() else { return false };
         let duration = open.duration();
-        if fragment.is_keyframe {
-            // A camera's two seconds are not always quite two seconds.
-            let enough = self.cutting.segment_time * 19 / 20;
-            duration >= enough || duration + self.last_gop > self.cutting.limit()
-        } else {
-            duration + fragment.duration > self.cutting.limit()
+        let limit = self.cutting.limit();
+        if duration + fragment.duration > limit {
+            return true;
         }
+        // A camera's two seconds are not always quite two seconds.
+        let is_enough = duration >= self.cutting.segment_time * 19 / 20;
+        let is_last_chance = duration >= SHORTEST_SEGMENT && duration + self.last_gop > limit;
+        fragment.is_keyframe && (is_enough || is_last_chance)
     }
 
     fn append(&mut self, fragment: &Fragment) -> io::Result<()> {
@@ -280,9 +304,9 @@ impl Packager {
     }
 
     /// Deletes what left the playlist so long ago that no player wants it any more: RFC 8216
-    /// (6.2.2) says after the length of a playlist.
+    /// (6.2.2) says after its own length and that of a playlist.
     fn delete_old(&mut self) {
-        while self.retired.len() > self.cutting.list_size {
+        while self.retired.len() > self.cutting.list_size + 1 {
             let Some(old) = self.retired.pop_front() else { return };
             self.delete(&self.dir.segment(old.sequence));
             let is_used = |segment: &Segment| segment.generation == old.generation;
@@ -502,9 +526,9 @@ mod tests {
         setup.feed(8, 0, 40, 2000);
         let first = setup.playlist().media_sequence;
         let kept = (FIRST..first).filter(|sequence| setup.has(&format!("{sequence}.m4s"))).count();
-        assert_eq!(kept, 3);
+        assert_eq!(kept, 4);
         assert!(!setup.has("init-7.mp4") && setup.has("init-8.mp4"));
-        assert_eq!(setup.playlist().discontinuity_sequence, FIRST + 1);
+        assert_eq!(setup.playlist().discontinuity_sequence, FIRST % 4096 + 1);
         for segment in setup.playlist().segments {
             assert!(setup.has(&segment.uri), "{} is named and missing", segment.uri);
         }
@@ -524,6 +548,26 @@ mod tests {
         assert!(std::fs::read_to_string(file).expect("a segment").starts_with("[8000]"));
         for segment in playlist.segments {
             assert!(setup.has(&segment.uri), "{} is named and missing", segment.uri);
+        }
+    }
+
+    #[test]
+    fn a_camera_that_corrects_its_clock_makes_a_discontinuity_and_no_giant() {
+        for jump_ms in [3_600_000_u64, 700] {
+            let mut setup = setup(2.0, 10);
+            setup.feed(7, 0, 5, 2000);
+            // FFmpeg stretches the last frame over the gap.
+            let init = testing::init(7);
+            let stretched = testing::fragment(&init, false, 5000, (200 + jump_ms).min(60_000));
+            setup.packager.push(&stretched);
+            let after = (5200 + jump_ms) / 2000 * 2000;
+            setup.feed(7, after, 5, 2000);
+            let playlist = setup.playlist();
+            let text = setup.packager.playlist.render(false);
+            assert!(playlist.segments.iter().all(|segment| segment.duration < 2.5), "{text}");
+            assert!(text.contains("PART-TARGET=0.200") || jump_ms == 700, "{text}");
+            let breaks = playlist.segments.iter().filter(|segment| segment.discontinuity).count();
+            assert_eq!(breaks, 1, "{text}");
         }
     }
 

@@ -19,6 +19,11 @@ const PART_HOLD_BACK: f64 = 3.0;
 /// `CAN-SKIP-UNTIL` in target durations: the least that the draft allows.
 const SKIP_BOUNDARY: u32 = 6;
 
+/// Discontinuities are counted from a number below this. It differs from the one that viewers of
+/// the camera's last stream have seen, so that they notice the new time line; but it is small,
+/// because hls.js walks an array of that length at every reload.
+const FIRST_DISCONTINUITY_BELOW: u64 = 4096;
+
 /// A part, as a playlist names it: a range of its segment's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
@@ -64,8 +69,8 @@ impl Segment {
 pub struct Playlist {
     /// Seconds. Fixed, since no player expects a change.
     target_duration: u64,
-    /// The longest part so far.
-    part_target: Duration,
+    /// Wanted length of a part.
+    part_time: Duration,
     length: usize,
     /// Number of breaks in the time line before the first segment here.
     discontinuity_sequence: u64,
@@ -76,22 +81,22 @@ pub struct Playlist {
 
 impl Playlist {
     /// An empty playlist that will name at most `length` finished segments of at most
-    /// `target_duration` seconds, rounded, in parts of about `part_target`. `first_number` must be
-    /// higher than any sequence or discontinuity number that the camera's viewers have seen.
+    /// `target_duration` seconds, rounded, in parts of about `part_time`. `first_sequence` must
+    /// be higher than any sequence number that the camera's viewers have seen.
     pub fn new(
         target_duration: u64,
-        part_target: Duration,
+        part_time: Duration,
         length: usize,
-        first_number: u64,
+        first_sequence: u64,
     ) -> Self {
         Self {
             target_duration,
-            part_target,
+            part_time,
             length,
-            discontinuity_sequence: first_number,
+            discontinuity_sequence: first_sequence % FIRST_DISCONTINUITY_BELOW,
             segments: VecDeque::new(),
             open: None,
-            next_sequence: first_number,
+            next_sequence: first_sequence,
         }
     }
 
@@ -116,7 +121,6 @@ impl Playlist {
         match open.parts.last_mut() {
             Some(last) if duration.is_zero() => last.length += length,
             _ => {
-                self.part_target = self.part_target.max(duration);
                 let offset = open.length();
                 open.parts.push(Part { duration, offset, length, is_independent });
             }
@@ -134,9 +138,12 @@ impl Playlist {
         Some(gone)
     }
 
-    /// Gives the segment that grows up. Its number is not used again.
-    pub fn abandon(&mut self) -> Option<Segment> {
-        self.open.take()
+    /// Takes back the segment that grows, if nothing of it was named yet. Its number is given to
+    /// the next one, since the numbers of segments may have no gaps.
+    pub fn abandon_empty(&mut self) -> Option<Segment> {
+        let empty = self.open.take_if(|open| open.parts.is_empty())?;
+        self.next_sequence = empty.sequence;
+        Some(empty)
     }
 
     /// The finished segments, oldest first.
@@ -178,7 +185,7 @@ impl Playlist {
 
     fn render_head(&self, text: &mut String, first: u64) {
         let target = self.target_duration;
-        let part_target = self.part_target.as_secs_f64();
+        let part_target = self.part_target().as_secs_f64();
         let seconds = |targets: u32| u64::from(targets) * target;
         line(text, format_args!("#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:{target}"));
         line(
@@ -194,6 +201,13 @@ impl Playlist {
         line(text, format_args!("#EXT-X-PART-INF:PART-TARGET={part_target:.3}"));
         line(text, format_args!("#EXT-X-MEDIA-SEQUENCE:{first}"));
         line(text, format_args!("#EXT-X-DISCONTINUITY-SEQUENCE:{}", self.discontinuity_sequence));
+    }
+
+    /// The longest part that is named, or could be: a camera's frames do not always fit.
+    fn part_target(&self) -> Duration {
+        let named = self.segments.iter().skip(self.first_with_parts()).chain(&self.open);
+        let longest = named.flat_map(|segment| &segment.parts).map(|part| part.duration).max();
+        longest.unwrap_or_default().max(self.part_time)
     }
 
     /// How many segments, from the first one, lie before the skip boundary.
@@ -424,10 +438,16 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_part_raises_the_part_target() {
+    fn a_longer_part_raises_the_part_target_for_a_while() {
         let mut playlist = playlist(5);
         playlist.open(SystemTime::UNIX_EPOCH, 7, false);
         playlist.append(Duration::from_millis(240), 10, true);
         assert!(playlist.render(false).contains("PART-TARGET=0.240"));
+        // As long as it is named.
+        playlist.close();
+        for _ in 0..5 {
+            add(&mut playlist, 7, false);
+        }
+        assert!(playlist.render(false).contains("PART-TARGET=0.200"));
     }
 }

@@ -1,15 +1,14 @@
 //! Start-up: takes `STREAM_DIR` for this manager alone and clears what a killed one left behind.
 //!
 //! A mistyped `STREAM_DIR` must not cost anybody their files: only directories that are named
-//! like a camera and hold nothing but stream files are removed.
+//! like a camera and hold nothing but stream files, or nothing, are removed.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::path::Path;
 
 use tracing::{info, warn};
 
-use super::layout::{Layout, is_stream_file};
+use super::layout::{Layout, holds_only_stream_files};
 use crate::stream::key::CameraId;
 
 /// `STREAM_DIR` belongs to whoever holds this. Dropping it lets go.
@@ -50,17 +49,6 @@ pub fn sweep(layout: &Layout) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn holds_only_stream_files(directory: &Path) -> io::Result<bool> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let is_ours = entry.file_name().to_str().is_some_and(is_stream_file);
-        if !is_ours || !entry.file_type()?.is_file() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 #[cfg(test)]

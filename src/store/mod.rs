@@ -2,6 +2,7 @@
 //!
 //! Kept in memory. Whether a camera's stream runs is `crate::stream`'s business.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dashmap::DashMap;
@@ -23,12 +24,32 @@ pub struct Camera {
     pub source: Source,
     /// How it is best ingested.
     pub learned: Learned,
+    /// Which numbers its streams may use.
+    pub numbers: Numbers,
 }
 
 impl Camera {
     /// A camera about which nothing is learned yet.
     pub fn new(id: CameraId, source: Source) -> Self {
-        Self { id, source, learned: Learned::default() }
+        Self { id, source, learned: Learned::default(), numbers: Numbers::default() }
+    }
+}
+
+/// Numbers of segments and generations, which no two streams of a camera may share: players and
+/// caches know files by them. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Numbers(Arc<AtomicU64>);
+
+impl Numbers {
+    /// The first number of a new stream: `at_least`, or more.
+    pub fn first(&self, at_least: u64) -> u64 {
+        self.0.load(Ordering::Relaxed).max(at_least)
+    }
+
+    /// A stream that has ended used no number from `next` on.
+    pub fn used(&self, next: u64) {
+        // One more: a player may have been told of the segment that never came.
+        self.0.fetch_max(next + 1, Ordering::Relaxed);
     }
 }
 
@@ -74,7 +95,8 @@ impl Cameras {
             .entry(id.clone())
             .or_insert_with(|| Camera::new(id.clone(), source.clone()));
         if camera.source != source {
-            *camera = Camera::new(id, source);
+            let numbers = camera.numbers.clone();
+            *camera = Camera { numbers, ..Camera::new(id, source) };
         }
         Ok(camera.clone())
     }

@@ -14,6 +14,9 @@ use crate::hls::fragment::{Fragment, InitSegment};
 
 /// Fragments that a consumer may be behind: about six seconds at 200 ms each.
 const RING: usize = 32;
+/// The picture must advance by this much to count as a sign of life. Sound alone, or a camera whose
+/// clock stands still, is none.
+const SIGN_OF_LIFE: Duration = Duration::from_millis(100);
 /// Rates are taken over the last fragments of at least this much playing time.
 const RATE_WINDOW: Duration = Duration::from_secs(4);
 
@@ -26,7 +29,7 @@ pub struct FragmentHub {
 
 #[derive(Debug)]
 struct Shared {
-    last_fragment: Stamp,
+    last_progress: Stamp,
     recent: Mutex<Recent>,
 }
 
@@ -34,6 +37,8 @@ struct Shared {
 struct Recent {
     init: Option<Arc<InitSegment>>,
     window: VecDeque<Measure>,
+    /// How far the picture has advanced since the last sign of life.
+    advanced: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +61,7 @@ pub struct Flow {
 
 impl Default for FragmentHub {
     fn default() -> Self {
-        let shared = Shared { last_fragment: Stamp::now(), recent: Mutex::default() };
+        let shared = Shared { last_progress: Stamp::now(), recent: Mutex::default() };
         Self { sender: broadcast::Sender::new(RING), shared: Arc::new(shared) }
     }
 }
@@ -64,8 +69,11 @@ impl Default for FragmentHub {
 impl FragmentHub {
     /// Hands a fragment to all consumers. Never waits.
     pub fn publish(&self, fragment: Fragment) {
-        self.shared.last_fragment.touch();
-        self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner).add(&fragment);
+        let mut recent = self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent.add(&fragment) {
+            self.shared.last_progress.touch();
+        }
+        drop(recent);
         // No consumer is no error.
         let _ = self.sender.send(Arc::new(fragment));
     }
@@ -75,9 +83,9 @@ impl FragmentHub {
         self.sender.subscribe()
     }
 
-    /// When the last fragment came. Before the first one: when the hub was made.
-    pub fn last_fragment(&self) -> &Stamp {
-        &self.shared.last_fragment
+    /// When the picture last advanced. Before the first one: when the hub was made.
+    pub fn last_progress(&self) -> &Stamp {
+        &self.shared.last_progress
     }
 
     /// What flows now; `None` before the first fragment.
@@ -87,7 +95,8 @@ impl FragmentHub {
 }
 
 impl Recent {
-    fn add(&mut self, fragment: &Fragment) {
+    /// Takes note of a fragment. True when it is a sign of life.
+    fn add(&mut self, fragment: &Fragment) -> bool {
         if self.init.as_ref().is_none_or(|init| init.generation != fragment.init.generation) {
             self.init = Some(Arc::clone(&fragment.init));
             self.window.clear();
@@ -105,6 +114,12 @@ impl Recent {
             }
             self.window.pop_front();
         }
+        self.advanced += fragment.duration;
+        let is_alive = self.advanced >= SIGN_OF_LIFE;
+        if is_alive {
+            self.advanced = Duration::ZERO;
+        }
+        is_alive
     }
 
     fn flow(&self) -> Option<Flow> {
@@ -116,5 +131,38 @@ impl Recent {
         #[expect(clippy::cast_precision_loss, reason = "rates, and what came in a few seconds")]
         let (bits, frames) = (bytes as f64 * 8.0, frames as f64);
         Some(Flow { init, bit_rate: per_second(bits), frame_rate: per_second(frames) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hls::fragment::testing;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_picture_that_advances_is_a_sign_of_life() {
+        let hub = FragmentHub::default();
+        let init = testing::init(7);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        for _ in 0..50 {
+            hub.publish(testing::fragment(&init, false, 0, 0));
+            hub.publish(testing::fragment(&init, false, 0, 1));
+        }
+        assert_eq!(hub.last_progress().age(), Duration::from_secs(5));
+        hub.publish(testing::fragment(&init, false, 0, 200));
+        assert_eq!(hub.last_progress().age(), Duration::ZERO);
+    }
+
+    #[test]
+    fn rates_are_those_of_the_last_seconds() {
+        let hub = FragmentHub::default();
+        assert!(hub.flow().is_none());
+        let init = testing::init(7);
+        for number in 0..100 {
+            hub.publish(testing::fragment(&init, false, number * 200, 200));
+        }
+        let flow = hub.flow().expect("a flow");
+        assert!((flow.frame_rate - 25.0).abs() < 0.01, "{}", flow.frame_rate);
+        assert!((200.0..320.0).contains(&flow.bit_rate), "{}", flow.bit_rate);
     }
 }

@@ -54,7 +54,7 @@ pub struct Status {
     pub state: State,
     /// Number of the current or last run of FFmpeg.
     pub generation: u64,
-    /// Runs of FFmpeg after a failure or an interruption.
+    /// How often FFmpeg was started again after an interruption.
     pub restarts: u64,
     /// When the stream was first wanted.
     pub started_at: SystemTime,

@@ -77,8 +77,7 @@ impl Registry {
         let patience = limits.stop_grace + limits.start_timeout + Duration::from_secs(2);
         let waited = timeout(patience, async {
             loop {
-                let (_, answer) = self.begin(camera.clone()).await?;
-                match answer.await {
+                match self.begin(camera.clone()).await?.await {
                     Ok(answer) => return answer,
                     // The stream was ending and has gone: the next round starts anew.
                     Err(_) => tokio::task::yield_now().await,
@@ -88,17 +87,25 @@ impl Registry {
         waited.await.unwrap_or_else(|_| Err(self.start_took_too_long(&camera.id)))
     }
 
-    /// Starts the camera's stream, or joins it, without waiting for it. The answer may be
-    /// dropped.
-    pub async fn begin(
+    /// Starts the camera's stream, or joins it, in the background.
+    pub fn start_soon(&self, camera: Camera) -> Result<StreamHandle, Error> {
+        let handle = self.get_or_spawn(&camera)?;
+        let registry = self.clone();
+        // What becomes of it is told by the stream's state.
+        tokio::spawn(async move { registry.start(camera).await });
+        Ok(handle)
+    }
+
+    /// Hands a start to the camera's stream, which is made if need be.
+    async fn begin(
         &self,
         camera: Camera,
-    ) -> Result<(StreamHandle, oneshot::Receiver<Result<Joined, Error>>), Error> {
+    ) -> Result<oneshot::Receiver<Result<Joined, Error>>, Error> {
         loop {
             let handle = self.get_or_spawn(&camera)?;
             let (send, answer) = oneshot::channel();
             if handle.commands.send(Command::Start(camera.clone(), send)).await.is_ok() {
-                return Ok((handle, answer));
+                return Ok(answer);
             }
             // It went between the look and the word. Its name goes with it; should its
             // supervisor have failed, it is taken out here.
@@ -124,7 +131,7 @@ impl Registry {
     /// Ends all streams, lets no new one begin, and waits until all have gone.
     pub async fn shutdown(&self) {
         self.0.is_closing.store(true, Ordering::SeqCst);
-        // A start that looked before the line above may add one more stream meanwhile.
+        // A start that looked before the line above may have added one more stream meanwhile.
         loop {
             let streams = self.all();
             if streams.is_empty() {
@@ -145,12 +152,14 @@ impl Registry {
     /// never more than one.
     fn get_or_spawn(&self, camera: &Camera) -> Result<StreamHandle, Error> {
         let inner = &self.0;
+        // Read before the entry is locked: the length looks at all parts of the map.
+        let is_full = inner.streams.len() >= inner.max_streams;
+        let entry = inner.streams.entry(camera.id.clone());
+        // Read under the entry's lock: a shutdown that is not seen here sees this entry.
         if inner.is_closing.load(Ordering::SeqCst) {
             return Err(Error::shutting_down());
         }
-        // Read before the entry is locked: the length looks at all parts of the map.
-        let is_full = inner.streams.len() >= inner.max_streams;
-        match inner.streams.entry(camera.id.clone()) {
+        match entry {
             Entry::Occupied(entry) => Ok(entry.get().clone()),
             Entry::Vacant(_) if is_full => Err(Error::new(
                 ErrorKind::TooManyStreams,

@@ -52,6 +52,12 @@ impl Source {
         if url.host_str().is_none_or(str::is_empty) {
             return invalid("rtsp_link names no host; expected rtsp://user:password@host:554/path");
         }
+        if after_authority(text).contains('@') {
+            return invalid(
+                "rtsp_link has an @ after the host; percent-encode it in the path as %40, and a / \
+                 ? or # in the password as %2F, %3F or %23",
+            );
+        }
         Ok(Self(Arc::new(Inner {
             shown: shown(&url),
             secrets: secrets(text, &url),
@@ -64,8 +70,8 @@ impl Source {
         &self.0.url
     }
 
-    /// `text` without anything that is secret about this source: the URL itself, user and
-    /// password, also decoded, and hidden query values.
+    /// `text` without anything that is secret about this source: the URL itself, the password,
+    /// also decoded, and hidden query values.
     pub fn redact(&self, text: &str) -> String {
         let text = text.replace(&self.0.url, &self.0.shown);
         self.0.secrets.iter().fold(text, |text, secret| text.replace(secret, "***"))
@@ -90,6 +96,13 @@ impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Source({self})")
     }
+}
+
+/// What follows host and port. An @ in it is most likely the end of a password with a slash in
+/// it, of which the part before the slash would be taken for the host.
+fn after_authority(text: &str) -> &str {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    rest.find(['/', '?', '#']).map_or("", |end| &rest[end..])
 }
 
 fn has_credentials(url: &Url) -> bool {
@@ -185,6 +198,8 @@ mod tests {
             ("rtsp://host/a\nfile 'x'", "percent-encode"),
             ("rtsp://host/ä", "percent-encode"),
             ("rtsp://host:port/", "no URL"),
+            ("rtsp://admin:123/45secret@host/x", "%2F"),
+            ("rtsp://admin:123?45secret@host/x", "%3F"),
             (long.as_str(), "longer than"),
         ];
         for (link, reason) in table {

@@ -35,7 +35,7 @@ pub enum State {
 pub enum After {
     /// The next generation, after a delay.
     Retry,
-    /// The next generation at once: the source was replaced.
+    /// The next generation at once: another source, or a new start, was asked for.
     Replace,
     /// Failed.
     Fail,
@@ -119,7 +119,7 @@ fn starting(event: Event, context: Context) -> (State, Action) {
         Event::EndedReplan => (State::Starting, Action::Spawn),
         Event::EndedRefused if !context.was_live => (State::Failed, Action::Refuse),
         Event::EndedRefused | Event::Ended => dropped(context),
-        Event::StartTimedOut if context.was_live => {
+        Event::StartTimedOut | Event::StorageFailed if context.was_live => {
             (State::Stopping(After::Retry), Action::TerminateAndRefuse)
         }
         Event::StartTimedOut | Event::StorageFailed => {
@@ -146,6 +146,9 @@ fn live(event: Event, context: Context) -> (State, Action) {
 
 fn backoff(event: Event, context: Context) -> (State, Action) {
     match event {
+        // Callers of a camera that was never live wait for the attempt that is due anyway: they
+        // must not be able to make it try faster.
+        Event::Start if !context.was_live => (State::Backoff, Action::None),
         Event::Start | Event::Replace | Event::TimedOut => (State::Starting, Action::Spawn),
         Event::StartTimedOut if !context.was_live => (State::Failed, Action::Refuse),
         Event::End => (State::Gone, Action::None),
@@ -157,13 +160,13 @@ fn stopping(after: After, event: Event, context: Context) -> (State, Action) {
     match (event, after) {
         (Event::TimedOut, _) => (State::Stopping(after), Action::Kill),
         (Event::End, _) => (State::Stopping(After::End), Action::None),
-        (Event::Replace, After::Retry | After::Fail) => {
+        (Event::Replace, After::Retry | After::Fail) | (Event::Start, After::Fail) => {
             (State::Stopping(After::Replace), Action::None)
         }
         (Event::EndedReplan | Event::EndedRefused | Event::Ended, _) => match after {
             After::Retry => dropped(context),
             After::Replace => (State::Starting, Action::Spawn),
-            After::Fail => (State::Failed, Action::Refuse),
+            After::Fail => (State::Failed, Action::None),
             After::End => (State::Gone, Action::None),
         },
         _ => (State::Stopping(after), Action::None),
@@ -230,7 +233,8 @@ mod tests {
     const TABLE: &[(State, Event, When, State, Action)] = &[
         (Starting, E::Replace, ALWAYS, Stopping(Replace), A::Terminate),
         (Starting, E::Playable, ALWAYS, Live, A::Announce),
-        (Starting, E::StorageFailed, ALWAYS, Stopping(Fail), A::TerminateAndRefuse),
+        (Starting, E::StorageFailed, NEW, Stopping(Fail), A::TerminateAndRefuse),
+        (Starting, E::StorageFailed, AGAIN, Stopping(Retry), A::TerminateAndRefuse),
         (Starting, E::EndedReplan, ALWAYS, Starting, A::Spawn),
         (Starting, E::EndedRefused, NEW, Failed, A::Refuse),
         (Starting, E::EndedRefused, AGAIN_WANTED, Backoff, A::Delay),
@@ -250,7 +254,7 @@ mod tests {
         (Live, E::Ended, UNWANTED, Gone, A::None),
         (Live, E::Stalled, ALWAYS, Stopping(Retry), A::Terminate),
         (Live, E::End, ALWAYS, Stopping(End), A::Terminate),
-        (Backoff, E::Start, ALWAYS, Starting, A::Spawn),
+        (Backoff, E::Start, AGAIN, Starting, A::Spawn),
         (Backoff, E::Replace, ALWAYS, Starting, A::Spawn),
         (Backoff, E::StartTimedOut, NEW, Failed, A::Refuse),
         (Backoff, E::TimedOut, ALWAYS, Starting, A::Spawn),
@@ -269,10 +273,11 @@ mod tests {
         (Stopping(Replace), E::Ended, ALWAYS, Starting, A::Spawn),
         (Stopping(Replace), E::TimedOut, ALWAYS, Stopping(Replace), A::Kill),
         (Stopping(Replace), E::End, ALWAYS, Stopping(End), A::None),
+        (Stopping(Fail), E::Start, ALWAYS, Stopping(Replace), A::None),
         (Stopping(Fail), E::Replace, ALWAYS, Stopping(Replace), A::None),
-        (Stopping(Fail), E::EndedReplan, ALWAYS, Failed, A::Refuse),
-        (Stopping(Fail), E::EndedRefused, ALWAYS, Failed, A::Refuse),
-        (Stopping(Fail), E::Ended, ALWAYS, Failed, A::Refuse),
+        (Stopping(Fail), E::EndedReplan, ALWAYS, Failed, A::None),
+        (Stopping(Fail), E::EndedRefused, ALWAYS, Failed, A::None),
+        (Stopping(Fail), E::Ended, ALWAYS, Failed, A::None),
         (Stopping(Fail), E::TimedOut, ALWAYS, Stopping(Fail), A::Kill),
         (Stopping(Fail), E::End, ALWAYS, Stopping(End), A::None),
         (Stopping(End), E::EndedReplan, ALWAYS, Gone, A::None),

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
-use tracing::{Instrument, debug, info, info_span, warn};
+use tokio::time::{Instant, timeout};
+use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use super::backoff::Backoff;
 use super::fragments::FragmentHub;
@@ -23,6 +23,9 @@ use crate::ffmpeg::ingest::{Ending, Ingest, Launcher, Order};
 use crate::hls::layout::StreamDir;
 use crate::hls::packager::{self, Cutting, Packager, Progress};
 use crate::store::Camera;
+
+/// A disk that hangs must not keep the stream's name, nor the manager from ending.
+const PACKAGER_ENDS_WITHIN: Duration = Duration::from_secs(10);
 
 /// The limits that a stream lives by, from the settings of the same names.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +52,7 @@ pub fn spawn(
     on_gone: impl FnOnce(&StreamHandle) + Send + 'static,
 ) -> StreamHandle {
     let span = info_span!("stream", camera = %camera.id);
-    let first_number = seconds_since_epoch();
+    let first_number = camera.numbers.first(seconds_since_epoch());
     let packager = Packager::new(dir, limits.cutting, first_number);
     let shared = Arc::new(Shared {
         id: camera.id.clone(),
@@ -90,6 +93,7 @@ pub fn spawn(
         stopping: Vec::new(),
         backoff: Backoff::default(),
         was_live: false,
+        last_live_for: None,
         start_deadline: Instant::now(),
         timer: Instant::now(),
     };
@@ -99,8 +103,8 @@ pub fn spawn(
 }
 
 /// Numbers of generations and segments start from the clock, so that they grow over restarts of
-/// the manager too. Both are used up more slowly than one a second, and seconds fit into the 32
-/// bits that some players read.
+/// the manager too. Both are used up more slowly than one a second, in the long run, and seconds
+/// fit into the 32 bits that some players read.
 fn seconds_since_epoch() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
@@ -125,6 +129,8 @@ struct Supervisor {
     stopping: Vec<oneshot::Sender<()>>,
     backoff: Backoff,
     was_live: bool,
+    /// How long the last run that was live was so.
+    last_live_for: Option<Duration>,
     start_deadline: Instant,
     /// End of the back-off in Backoff, of the grace period in Stopping.
     timer: Instant,
@@ -200,7 +206,7 @@ impl Supervisor {
 
     fn take_progress(&mut self) -> Option<Event> {
         let progress = self.progress.borrow_and_update().clone();
-        if let Some(error) = progress.error {
+        if let Some((_, error)) = progress.error {
             self.note_error(Error::new(
                 ErrorKind::StorageUnavailable,
                 format!("segments cannot be written: {error}"),
@@ -215,7 +221,7 @@ impl Supervisor {
         match self.state {
             State::Starting => (self.start_deadline, Event::StartTimedOut),
             State::Live => {
-                let last = self.shared.hub.last_fragment().get();
+                let last = self.shared.hub.last_progress().get();
                 (last + self.limits.stale_timeout, Event::Stalled)
             }
             State::Backoff if !self.was_live && self.start_deadline < self.timer => {
@@ -232,7 +238,7 @@ impl Supervisor {
     fn check_timer(&mut self, timer: Event) -> Option<Event> {
         match timer {
             // Fragments have come while the timer ran.
-            Event::Stalled if self.shared.hub.last_fragment().age() < self.limits.stale_timeout => {
+            Event::Stalled if self.shared.hub.last_progress().age() < self.limits.stale_timeout => {
                 None
             }
             Event::Stalled => {
@@ -259,6 +265,9 @@ impl Supervisor {
             debug!(generation = self.generation(), from = ?self.state, ?event, to = ?next, ?action, "transition");
         }
         let from = std::mem::replace(&mut self.state, next);
+        if from == State::Live && next != State::Live {
+            self.last_live_for = self.status.borrow().live_since.map(|since| since.elapsed());
+        }
         self.act(action, from, event);
         let (state, camera) = (self.state, &self.camera);
         self.status.send_modify(|status| {
@@ -275,12 +284,10 @@ impl Supervisor {
             Action::None => {}
             Action::Spawn => {
                 let is_asked_for = matches!(event, Event::Start | Event::Replace);
-                let is_replaced =
-                    event == Event::Replace || from == State::Stopping(After::Replace);
-                if is_replaced || from == State::Failed {
-                    self.was_live = false;
-                }
+                let is_replaced = from == State::Stopping(After::Replace);
                 self.spawn_generation(self.was_live || is_asked_for || is_replaced);
+                let is_restart = from == State::Backoff;
+                self.status.send_modify(|status| status.restarts += u64::from(is_restart));
             }
             Action::Delay => self.delay(event),
             Action::Announce => self.announce(from),
@@ -306,10 +313,7 @@ impl Supervisor {
         if is_new_start {
             self.start_deadline = Instant::now() + self.limits.start_timeout;
         }
-        self.status.send_modify(|status| {
-            status.restarts += u64::from(status.generation != generation);
-            status.generation = generation;
-        });
+        self.status.send_modify(|status| status.generation = generation);
         let order = Order {
             source: self.camera.source.clone(),
             plan: self.camera.learned.get(),
@@ -321,7 +325,7 @@ impl Supervisor {
     }
 
     fn delay(&mut self, event: Event) {
-        let live_for = self.status.borrow().live_since.map(|since| since.elapsed());
+        let live_for = self.last_live_for.take();
         let last_error = self.last_error();
         let is_permanent = last_error.as_ref().is_some_and(|error| error.kind.is_permanent());
         let delay = self.backoff.next(live_for, is_permanent);
@@ -334,6 +338,8 @@ impl Supervisor {
     }
 
     fn announce(&mut self, from: State) {
+        // Whoever waited now goes to fetch the playlist.
+        self.shared.last_access.touch();
         let joined = if from == State::Live { Joined::Active } else { Joined::Started };
         if from == State::Starting {
             self.was_live = true;
@@ -395,9 +401,13 @@ impl Supervisor {
     /// after that.
     async fn finish(self, on_gone: impl FnOnce()) {
         drop(self.end_packaging);
-        if let Err(error) = self.packaging.await {
-            warn!(%error, "the packager failed");
+        match timeout(PACKAGER_ENDS_WITHIN, self.packaging).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, "the packager failed"),
+            Err(_) => error!("STREAM_DIR hangs: the stream's files are left"),
         }
+        let last_segment = self.shared.playlist.borrow().as_ref().map(|p| p.position.sequence);
+        self.camera.numbers.used(self.next_generation.max(last_segment.unwrap_or_default()));
         info!("gone");
         on_gone();
     }

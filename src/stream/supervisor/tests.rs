@@ -367,7 +367,70 @@ async fn another_link_replaces_the_source() {
     assert_eq!(next.order.source, Source::parse("rtsp://cam/2").expect("a link"));
     next.end(ErrorKind::SourceNotFound);
     assert_eq!(kind(start.await.expect("a task")), ErrorKind::SourceNotFound);
-    setup.reaches(State::Failed).await;
+    // Viewers of the old source are still there.
+    setup.reaches(State::Backoff).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn starts_do_not_make_a_camera_that_was_never_live_try_faster() {
+    let mut setup = setup();
+    let first = setup.start();
+    setup.child().await.end(ErrorKind::SourceUnreachable);
+    setup.reaches(State::Backoff).await;
+    let more: Vec<_> = (0..10).map(|_| setup.start()).collect();
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    setup.has_no_child();
+    let child = setup.child().await;
+    child.send(3);
+    for start in more.into_iter().chain([first]) {
+        assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_nobody_waits_for_survives_a_stop_under_way() {
+    let mut setup = setup();
+    let mut child = setup.live().await;
+    let stop = tokio::spawn({
+        let (registry, id) = (setup.registry.clone(), setup.camera.id.clone());
+        async move { registry.stop(&id).await }
+    });
+    assert_eq!(child.signal().await, Signal::SIGTERM);
+    setup.registry.start_soon(setup.camera.clone()).expect("room");
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let ended = child.order.generation;
+    child.end(ErrorKind::SourceUnreachable);
+    let next = setup.child().await;
+    assert!(next.order.generation > ended, "a number was used twice");
+    assert!(stop.await.expect("a task"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_start_is_not_reaped_before_its_caller_can_watch() {
+    let mut setup = setup();
+    setup.live().await.end(ErrorKind::SourceUnreachable);
+    setup.reaches(State::Backoff).await;
+    let start = setup.start();
+    let child = setup.child().await;
+    tokio::time::sleep(Duration::from_secs(14)).await;
+    child.send(3);
+    assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
+    let handle = setup.registry.get(&setup.camera.id).expect("a stream");
+    assert!(handle.shared().last_access.age() < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_start_meets_the_same_full_disk_and_says_so_again() {
+    let mut setup = setup();
+    std::fs::write(setup.root.path().join("cam"), "").expect("a file");
+    for _ in 0..2 {
+        let start = setup.start();
+        let child = setup.child().await;
+        child.send(3);
+        assert_eq!(kind(start.await.expect("a task")), ErrorKind::StorageUnavailable);
+        child.end(ErrorKind::SourceUnreachable);
+        setup.reaches(State::Failed).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -393,7 +456,7 @@ async fn a_full_house_says_so_and_a_running_stream_can_still_be_joined() {
     for number in 1..10 {
         let id = CameraId::parse(&number.to_string()).expect("an id");
         let camera = Camera::new(id, setup.camera.source.clone());
-        setup.registry.begin(camera).await.expect("room");
+        setup.registry.start_soon(camera).expect("room");
     }
     let one_too_many =
         Camera::new(CameraId::parse("x").expect("an id"), setup.camera.source.clone());

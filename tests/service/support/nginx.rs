@@ -56,8 +56,13 @@ impl Nginx {
         None
     }
 
+    /// host:port
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        format!("http://{}{path}", self.address())
     }
 
     pub fn playlist(&self, id: &str) -> String {
