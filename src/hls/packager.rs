@@ -251,7 +251,11 @@ impl Packager {
             file.write_all(&fragment.bytes)?;
         }
         let length = fragment.bytes.len() as u64;
-        self.playlist.append(fragment.duration, length, fragment.is_keyframe);
+        // A player that has loaded the short first segment as a whole must go on with the parts of
+        // the next, which begins between keyframes. hls.js does so only as long as no part before
+        // is marked, so the mark (which is optional) begins with the second keyframe.
+        let is_independent = fragment.is_keyframe && !self.is_first_of_generation;
+        self.playlist.append(fragment.duration, length, is_independent);
         self.since_keyframe += fragment.duration;
         Ok(())
     }
