@@ -57,7 +57,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("HLS_SEGMENT_TIME", "2", "seconds, 1 to 10", "Wanted length of a segment."),
     setting("HLS_LIST_SIZE", "5", "a number, 3 to 100", "Segments that the playlist names."),
-    setting("HLS_PART_MILLISECONDS", "200", "milliseconds, 100 to 2000", "Length of a fragment."),
+    setting(
+        "HLS_PART_MILLISECONDS",
+        "200",
+        "milliseconds, 100 to 2000; at most half of HLS_SEGMENT_TIME",
+        "Wanted length of a part.",
+    ),
     setting(
         "START_TIMEOUT_SECONDS",
         "15",

@@ -7,6 +7,16 @@ const link = document.getElementById("link");
 const message = document.getElementById("message");
 const video = document.getElementById("video");
 
+/** hls.js plays low latency by itself; a stall shall not make it stay behind for good. */
+const LIVE = { lowLatencyMode: true, liveSyncOnStallIncrease: 0 };
+const KEEP_UP_EVERY_MS = 200;
+/** Seconds behind the target from which on the picture is played a little faster. */
+const LATE = 0.1;
+/** Seconds behind the target from which on it jumps: after a sleep, or a long outage. */
+const LOST = 4;
+/** Seconds of video that must be there for playing faster not to end in a stall. */
+const SPARE = 0.15;
+
 let hls = null;
 
 function say(text, isError = false) {
@@ -45,12 +55,41 @@ function play(url) {
   if (!window.Hls?.isSupported()) {
     video.src = url; // Safari on a phone plays HLS by itself.
   } else {
-    hls = new Hls({ liveSyncDurationCount: 2 });
+    hls = new Hls(LIVE);
     hls.on(Hls.Events.ERROR, (_, error) => recover(error));
+    hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => catchUp(details));
     hls.loadSource(url);
     hls.attachMedia(video);
   }
   video.play().catch(() => say("press play to begin"));
+}
+
+/**
+ * A stream that was ended and started again meanwhile goes on at a later time than what was
+ * played. When an error came in between, hls.js waits for ever for what lies between.
+ */
+function catchUp(playlist) {
+  const isStarving = video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA;
+  if (isStarving && video.currentTime < playlist.fragmentStart) {
+    video.currentTime = hls.liveSyncPosition ?? playlist.fragmentStart;
+  }
+}
+
+/**
+ * Brings the picture back to its target latency after a stall. hls.js does so only with more than
+ * a second of video in store, which a low-latency stream never has.
+ */
+function keepUp() {
+  if (!hls || video.paused || !hls.liveSyncPosition) {
+    return;
+  }
+  const late = hls.latency - hls.targetLatency;
+  if (late > LOST) {
+    video.currentTime = hls.liveSyncPosition;
+  }
+  const { buffered } = video;
+  const spare = buffered.length ? buffered.end(buffered.length - 1) - video.currentTime : 0;
+  video.playbackRate = late > LATE && spare > SPARE ? 1.1 : 1;
 }
 
 /** A camera that was away comes back: fatal errors are tried again instead of giving up. */
@@ -106,6 +145,8 @@ document.getElementById("stop").addEventListener("click", () => {
     stop();
   }
 });
+
+setInterval(keepUp, KEEP_UP_EVERY_MS);
 
 // A link to ?id=front-door plays that camera.
 const wanted = new URLSearchParams(location.search).get("id");

@@ -5,6 +5,7 @@ mod bad_children;
 mod causes;
 mod http_edge;
 mod lifetime;
+mod low_latency;
 mod media;
 mod playing;
 mod shutdown;
