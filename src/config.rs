@@ -352,4 +352,15 @@ mod tests {
             assert!(example.lines().any(|l| l == line), ".env.example has no line {line}");
         }
     }
+
+    #[test]
+    fn docker_compose_passes_every_setting_on_that_is_not_the_images() {
+        let compose = include_str!("../docker-compose.yml");
+        let images = ["PORT", "BIND_ADDR", "STREAM_DIR", "FFMPEG_BIN"];
+        for setting in SETTINGS {
+            let line = format!("      {}:", setting.name);
+            let is_passed = compose.lines().any(|l| l == line);
+            assert_eq!(is_passed, !images.contains(&setting.name), "{}", setting.name);
+        }
+    }
 }

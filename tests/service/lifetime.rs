@@ -4,17 +4,14 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 
-use crate::support::{Camera, Manager, Nginx, Playlist, eventually, is_running, play, until};
+use crate::support::{Manager, Playlist, eventually, is_running, on_air, play, until};
 
 const IMPATIENT: &[(&str, &str)] =
     &[("CLEANUP_DELAY_SECONDS", "2"), ("CLEANUP_INTERVAL_SECONDS", "0.2")];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_keeps_the_stream_and_without_one_it_goes() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(IMPATIENT).await;
-    let nginx = Nginx::start(&manager).await;
-    manager.play("cam", &camera.link("h264")).await;
+    let (_camera, manager, nginx) = on_air("h264", IMPATIENT).await;
     let ffmpegs = manager.ffmpegs();
     let watching = Instant::now();
     while watching.elapsed() < Duration::from_secs(6) {
@@ -35,10 +32,7 @@ async fn a_viewer_keeps_the_stream_and_without_one_it_goes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_camera_that_was_away_goes_on_in_the_same_playlist() {
-    let mut camera = Camera::start().await;
-    let manager = Manager::start(&[]).await;
-    let nginx = Nginx::start(&manager).await;
-    manager.play("cam", &camera.link("h264")).await;
+    let (mut camera, manager, nginx) = on_air("h264", &[]).await;
     let before = Playlist::fetch(&nginx, "cam").await.expect("a playlist");
     camera.kill();
     manager.reaches("cam", "backoff").await;
@@ -60,10 +54,7 @@ async fn a_camera_that_was_away_goes_on_in_the_same_playlist() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_camera_is_noticed_and_comes_back() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[("STALE_TIMEOUT_SECONDS", "2")]).await;
-    let nginx = Nginx::start(&manager).await;
-    manager.play("cam", &camera.link("h264")).await;
+    let (camera, manager, nginx) = on_air("h264", &[("STALE_TIMEOUT_SECONDS", "2")]).await;
     let before = Playlist::fetch(&nginx, "cam").await.expect("a playlist");
     camera.freeze();
     eventually("the freeze is noticed", || async {

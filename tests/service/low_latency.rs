@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use crate::support::{Camera, Manager, Nginx, eventually};
+use crate::support::{Nginx, eventually, on_air};
 
 /// A part of the playlist: file, offset and length.
 type Part = (String, u64, u64);
@@ -40,10 +40,7 @@ async fn fetch(nginx: &Nginx, query: &str) -> (u16, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_part_is_a_range_that_nginx_serves() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[]).await;
-    let nginx = Nginx::start(&manager).await;
-    manager.play("cam", &camera.link("h264-aac")).await;
+    let (_camera, _manager, nginx) = on_air("h264-aac", &[]).await;
     let playlist = eventually("some segments are there", || async {
         let (_, playlist) = fetch(&nginx, "").await;
         (playlist.matches("#EXTINF").count() >= 3).then_some(playlist)
@@ -72,10 +69,7 @@ async fn every_part_is_a_range_that_nginx_serves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_waits_for_its_part_and_two_hundred_wait_as_one() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[]).await;
-    let nginx = Nginx::start(&manager).await;
-    manager.play("cam", &camera.link("h264")).await;
+    let (_camera, _manager, nginx) = on_air("h264", &[]).await;
     let (_, now) = fetch(&nginx, "").await;
     let (sequence, part) = position(&now);
     // Two parts ahead: not there yet, and there soon.
@@ -100,10 +94,7 @@ async fn a_reload_waits_for_its_part_and_two_hundred_wait_as_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_that_makes_no_sense_is_refused() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[]).await;
-    let nginx = Nginx::start(&manager).await;
-    manager.play("cam", &camera.link("h264")).await;
+    let (_camera, _manager, nginx) = on_air("h264", &[]).await;
     let (sequence, _) = position(&fetch(&nginx, "").await.1);
     for query in [
         format!("?_HLS_msn={}", sequence + 100),
@@ -121,10 +112,7 @@ async fn a_reload_that_makes_no_sense_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_of_a_camera_that_went_away_is_answered_in_time() {
-    let mut camera = Camera::start().await;
-    let manager = Manager::start(&[]).await;
-    let nginx = Nginx::start(&manager).await;
-    manager.play("cam", &camera.link("h264")).await;
+    let (mut camera, manager, nginx) = on_air("h264", &[]).await;
     camera.kill();
     manager.reaches("cam", "backoff").await;
     let (sequence, part) = position(&fetch(&nginx, "").await.1);

@@ -8,14 +8,11 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Camera, Manager, Nginx, Playlist};
+use crate::support::{Manager, Nginx, Playlist, on_air};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn types_and_headers() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[]).await;
-    let nginx = Nginx::start(&manager).await;
-    manager.play("cam", &camera.link("h264")).await;
+    let (_camera, _manager, nginx) = on_air("h264", &[]).await;
     let files = Playlist::fetch(&nginx, "cam").await.expect("a playlist").files();
     let playlist = ("stream.m3u8".to_owned(), "application/vnd.apple.mpegurl");
     let media = files.into_iter().map(|file| (file, "video/mp4"));
@@ -98,10 +95,7 @@ async fn raw_get(nginx: &Nginx, path: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_manager_nginx_says_503_at_once() {
-    let camera = Camera::start().await;
-    let mut manager = Manager::start(&[]).await;
-    let nginx = Nginx::start(&manager).await;
-    manager.play("cam", &camera.link("h264")).await;
+    let (_camera, mut manager, nginx) = on_air("h264", &[]).await;
     let segment = Playlist::fetch(&nginx, "cam").await.expect("a playlist").files().remove(0);
     manager.signal(Signal::SIGKILL);
     manager.exit_code().await;

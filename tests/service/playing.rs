@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::support::{Camera, Manager, Nginx, Playlist, eventually, play, probe};
+use crate::support::{Camera, Manager, Nginx, Playlist, eventually, on_air, play, probe};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_started_camera_plays_through_nginx_without_an_error() {
@@ -94,10 +94,7 @@ async fn the_back_end_may_ask_by_get_and_need_not_wait() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_of_a_known_camera_starts_it() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[]).await;
-    let nginx = Nginx::start(&manager).await;
-    manager.play("cam", &camera.link("h264")).await;
+    let (_camera, manager, nginx) = on_air("h264", &[]).await;
     let before = Playlist::fetch(&nginx, "cam").await.expect("a playlist").last();
     manager.stop_stream("cam").await;
     assert!(manager.ffmpegs().is_empty());
@@ -111,10 +108,7 @@ async fn a_viewer_of_a_known_camera_starts_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_link_replaces_the_source_of_a_running_stream() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[]).await;
-    let nginx = Nginx::start(&manager).await;
-    manager.play("cam", &camera.link("h264")).await;
+    let (camera, manager, nginx) = on_air("h264", &[]).await;
     let before = Playlist::fetch(&nginx, "cam").await.expect("a playlist");
     manager.play("cam", &camera.link("h264-aac")).await;
     assert_eq!(manager.ffmpegs().len(), 1);

@@ -109,6 +109,11 @@ impl Setup {
         tokio::spawn(async move { registry.start(camera).await })
     }
 
+    fn stop(&self) -> tokio::task::JoinHandle<bool> {
+        let (registry, id) = (self.registry.clone(), self.camera.id.clone());
+        tokio::spawn(async move { registry.stop(&id).await })
+    }
+
     async fn child(&mut self) -> Child {
         timeout(FOREVER, self.children.recv()).await.expect("a child in time").expect("a launcher")
     }
@@ -323,10 +328,7 @@ async fn stopping_during_a_start_tells_the_waiting_caller() {
     let mut setup = setup();
     let start = setup.start();
     let mut child = setup.child().await;
-    let stop = tokio::spawn({
-        let (registry, id) = (setup.registry.clone(), setup.camera.id.clone());
-        async move { registry.stop(&id).await }
-    });
+    let stop = setup.stop();
     assert_eq!(kind(start.await.expect("a task")), ErrorKind::Stopped);
     assert_eq!(child.signal().await, Signal::SIGTERM);
     assert!(!stop.is_finished(), "stop did not wait for the child");
@@ -340,10 +342,7 @@ async fn stopping_during_a_start_tells_the_waiting_caller() {
 async fn a_start_during_a_stop_waits_and_starts_anew() {
     let mut setup = setup();
     let mut child = setup.live().await;
-    let stop = tokio::spawn({
-        let (registry, id) = (setup.registry.clone(), setup.camera.id.clone());
-        async move { registry.stop(&id).await }
-    });
+    let stop = setup.stop();
     assert_eq!(child.signal().await, Signal::SIGTERM);
     let start = setup.start();
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -391,10 +390,7 @@ async fn starts_do_not_make_a_camera_that_was_never_live_try_faster() {
 async fn a_start_that_nobody_waits_for_survives_a_stop_under_way() {
     let mut setup = setup();
     let mut child = setup.live().await;
-    let stop = tokio::spawn({
-        let (registry, id) = (setup.registry.clone(), setup.camera.id.clone());
-        async move { registry.stop(&id).await }
-    });
+    let stop = setup.stop();
     assert_eq!(child.signal().await, Signal::SIGTERM);
     setup.registry.start_soon(setup.camera.clone()).expect("room");
     tokio::time::sleep(Duration::from_millis(1)).await;

@@ -24,6 +24,16 @@ pub fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// A camera, a manager with what is `set`, and nginx in front of it; the camera's `mount` plays as
+/// camera "cam".
+pub async fn on_air(mount: &str, set: &[(&str, &str)]) -> (Camera, Manager, Nginx) {
+    let camera = Camera::start().await;
+    let manager = Manager::start(set).await;
+    let nginx = Nginx::start(&manager).await;
+    manager.play("cam", &camera.link(mount)).await;
+    (camera, manager, nginx)
+}
+
 /// Waits until `condition` yields something. Fails the test when that takes too long.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
