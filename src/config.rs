@@ -87,6 +87,12 @@ pub const SETTINGS: &[Setting] = &[
         "a number, 1 to 100000",
         "Streams that may run at once; a further start gets 503.",
     ),
+    setting(
+        "TRANSCODE_PRESET",
+        "veryfast",
+        "a preset of libx264: ultrafast, superfast, veryfast, faster, fast or medium",
+        "How video that is not H.264 is turned into it: slower is smaller.",
+    ),
     setting("FFMPEG_BIN", "ffmpeg", "a program's name or path", "The FFmpeg to run."),
     setting("LOG_FORMAT", "text", "text or json", "Form of the log lines on stderr."),
     setting(
@@ -154,6 +160,8 @@ pub struct Config {
     pub stop_grace: Duration,
     /// `MAX_STREAMS`
     pub max_streams: usize,
+    /// `TRANSCODE_PRESET`
+    pub transcode_preset: String,
     /// `FFMPEG_BIN`
     pub ffmpeg_bin: PathBuf,
     /// `LOG_FORMAT`
@@ -197,6 +205,10 @@ impl Config {
             stale_timeout: vars.seconds("STALE_TIMEOUT_SECONDS", 1.0, 300.0)?,
             stop_grace: vars.seconds("STOP_GRACE_SECONDS", 0.1, 60.0)?,
             max_streams: vars.parsed("MAX_STREAMS", |n| (1..=100_000).contains(n))?,
+            transcode_preset: vars.parsed("TRANSCODE_PRESET", |preset: &String| {
+                ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"]
+                    .contains(&preset.as_str())
+            })?,
             ffmpeg_bin: vars.parsed("FFMPEG_BIN", |_: &PathBuf| true)?,
             log_format: vars.parsed("LOG_FORMAT", |_: &LogFormat| true)?,
             log_filter: vars.parsed("RUST_LOG", |filter: &String| {
@@ -317,6 +329,7 @@ mod tests {
             ("HLS_PART_MILLISECONDS", "99"),
             ("STOP_GRACE_SECONDS", "-1"),
             ("MAX_STREAMS", "many"),
+            ("TRANSCODE_PRESET", "placebo; rm"),
             ("LOG_FORMAT", "xml"),
             ("RUST_LOG", "stream_manager=loud"),
         ];

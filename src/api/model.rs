@@ -145,6 +145,8 @@ pub struct RunningOutput {
 pub struct MediaOutput {
     /// RFC 6381 codec of the video.
     pub video_codec: String,
+    /// Whether the camera's video is turned into that codec here.
+    pub transcoded: bool,
     /// RFC 6381 codec of the audio.
     pub audio_codec: Option<String>,
     /// Pixels.

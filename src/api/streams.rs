@@ -9,6 +9,7 @@ use super::model::{
 };
 use super::reply::{self, Reply};
 use crate::error::{Error, ErrorKind};
+use crate::ffmpeg::args::Video;
 use crate::hls::layout::PLAYLIST;
 use crate::store::Camera;
 use crate::stream::handle::{Joined, StreamHandle};
@@ -111,7 +112,7 @@ fn describe(handle: &StreamHandle) -> StreamOutput {
         idle_seconds: seconds(shared.last_access.age()),
         generation: status.generation,
         restarts: status.restarts,
-        media: (status.state == State::Live).then(|| media(handle)).flatten(),
+        media: (status.state == State::Live).then(|| media(handle, &status.camera)).flatten(),
         last_error: status.last_error.map(|(error, at)| LastErrorOutput {
             code: error.kind,
             detail: error.detail,
@@ -121,12 +122,13 @@ fn describe(handle: &StreamHandle) -> StreamOutput {
     output(&status.camera, state_name(status.state), Some(running))
 }
 
-fn media(handle: &StreamHandle) -> Option<MediaOutput> {
+fn media(handle: &StreamHandle, camera: &Camera) -> Option<MediaOutput> {
     let flow = handle.shared().hub.flow()?;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate, rounded")]
     let bit_rate = flow.bit_rate.round() as u64;
     Some(MediaOutput {
         video_codec: flow.init.video.codec.clone(),
+        transcoded: camera.learned.get().video == Video::ToH264,
         audio_codec: flow.init.audio_codec.clone(),
         width: flow.init.video.width,
         height: flow.init.video.height,

@@ -16,6 +16,15 @@ pub enum Audio {
     ToAac,
 }
 
+/// What FFmpeg does with the camera's video.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Video {
+    /// Packets go into the MP4 as they are. For H.264, which every browser plays.
+    Copy,
+    /// Anything FFmpeg can decode becomes H.264. Costs a good part of a processor core.
+    ToH264,
+}
+
 /// How much FFmpeg reads before it says what the streams are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Probe {
@@ -30,6 +39,8 @@ pub enum Probe {
 /// learned is kept for the camera's next start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
+    /// What to do with video.
+    pub video: Video,
     /// What to do with audio.
     pub audio: Audio,
     /// How much to read first.
@@ -48,7 +59,7 @@ impl Probe {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { audio: Audio::Copy, probe: Probe::Small }
+        Self { video: Video::Copy, audio: Audio::Copy, probe: Probe::Small }
     }
 }
 
@@ -59,58 +70,53 @@ pub fn socket_timeout(start_timeout: Duration, stale_timeout: Duration) -> Durat
     (start_timeout / 3).min(stale_timeout / 2)
 }
 
+/// What of the settings shapes the arguments.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    /// Wanted length of a fragment.
+    pub part_time: Duration,
+    /// Wanted length of a segment: video that is made here gets a keyframe as often.
+    pub segment_time: Duration,
+    /// Preset of libx264.
+    pub transcode_preset: String,
+}
+
 /// The arguments, without the program's name.
-pub fn arguments(plan: Plan, part_time: Duration) -> Vec<String> {
-    let fragment = part_time.as_micros().to_string();
+pub fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     let (analyze_duration, probe_size) = plan.probe.limits();
-    let audio = match plan.audio {
-        Audio::Copy => "copy",
-        Audio::ToAac => "aac",
-    };
-    let arguments = [
-        "-hide_banner",
-        "-nostats",
-        "-nostdin",
-        "-loglevel",
-        "level+warning",
-        // The concat reader probes once more what the reader inside of it has probed already; with
-        // FFmpeg's defaults that alone takes 20 frames.
-        "-analyzeduration",
-        analyze_duration,
-        "-probesize",
-        probe_size,
-        // The source, by the script on stdin. The whitelist keeps FFmpeg from opening files.
-        "-f",
-        "concat",
-        "-safe",
-        "0",
-        "-protocol_whitelist",
-        "pipe,rtp,rtsp,rtsps,tcp,udp,tls",
-        "-i",
-        "pipe:0",
-        "-map",
-        "0:v:0",
-        "-c:v",
-        "copy",
-        "-map",
-        "0:a:0?",
-        "-c:a",
-        audio,
-        // Video waits this long at most for audio that is late or never comes; FFmpeg's default
-        // is 10 s. Microseconds.
-        "-max_interleave_delta",
-        "200000",
-        "-f",
-        "mp4",
-        "-movflags",
-        "+frag_keyframe+empty_moov+default_base_moof",
-        "-frag_duration",
-        &fragment,
-        "-flush_packets",
-        "1",
-        "pipe:1",
-    ];
-    arguments.map(str::to_owned).into()
+    let mut arguments = Vec::new();
+    let mut add = |more: &[&str]| arguments.extend(more.iter().map(|&text| text.to_owned()));
+    add(&["-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+warning"]);
+    // The concat reader probes once more what the reader inside of it has probed already; with
+    // FFmpeg's defaults that alone takes 20 frames.
+    add(&["-analyzeduration", analyze_duration, "-probesize", probe_size]);
+    // The source, by the script on stdin. The whitelist keeps FFmpeg from opening files.
+    add(&["-f", "concat", "-safe", "0"]);
+    add(&["-protocol_whitelist", "pipe,rtp,rtsp,rtsps,tcp,udp,tls", "-i", "pipe:0"]);
+    add(&["-map", "0:v:0", "-map", "0:a:0?"]);
+    match plan.video {
+        Video::Copy => add(&["-c:v", "copy"]),
+        Video::ToH264 => {
+            let seconds = shape.segment_time.as_secs_f64();
+            add(&["-c:v", "libx264", "-preset", &shape.transcode_preset, "-tune", "zerolatency"]);
+            // Every browser plays 4:2:0; cameras with MJPEG send 4:2:2.
+            add(&["-pix_fmt", "yuv420p", "-sc_threshold", "0", "-g", "100000"]);
+            // A frame rate is a guess after so short a probe; frames keep their own times.
+            add(&["-fps_mode", "vfr"]);
+            add(&["-force_key_frames", &format!("expr:gte(t,n_forced*{seconds})")]);
+        }
+    }
+    match plan.audio {
+        Audio::Copy => add(&["-c:a", "copy"]),
+        Audio::ToAac => add(&["-c:a", "aac"]),
+    }
+    // Video waits this long at most for audio that is late or never comes; FFmpeg's default is
+    // 10 s. Microseconds.
+    add(&["-max_interleave_delta", "200000"]);
+    add(&["-f", "mp4", "-movflags", "+frag_keyframe+empty_moov+default_base_moof"]);
+    let fragment = shape.part_time.as_micros().to_string();
+    add(&["-frag_duration", &fragment, "-flush_packets", "1", "pipe:1"]);
+    arguments
 }
 
 /// The ffconcat script that names the source. [`Source`] has made sure that the URL cannot end
@@ -133,6 +139,14 @@ pub fn script(source: &Source, plan: Plan, socket_timeout: Duration) -> String {
 mod tests {
     use super::*;
 
+    fn shape() -> Shape {
+        Shape {
+            part_time: Duration::from_millis(200),
+            segment_time: Duration::from_secs(2),
+            transcode_preset: "veryfast".into(),
+        }
+    }
+
     #[test]
     fn the_source_is_in_the_script_and_not_in_the_arguments() {
         let source = Source::parse("rtsp://admin:secret@cam:8554/live").expect("a link");
@@ -140,16 +154,20 @@ mod tests {
         let script = script(&source, plan, Duration::from_secs(5));
         assert!(script.contains("\nfile 'rtsp://admin:secret@cam:8554/live'\n"), "{script}");
         assert!(script.contains("\noption timeout 5000000\n"), "{script}");
-        let arguments = arguments(plan, Duration::from_millis(200)).join(" ");
+        let arguments = arguments(plan, &shape()).join(" ");
         assert!(!arguments.contains("secret") && !arguments.contains("cam"), "{arguments}");
         assert!(arguments.contains("-frag_duration 200000 "), "{arguments}");
+        assert!(arguments.contains("-c:v copy -c:a copy "), "{arguments}");
     }
 
     #[test]
-    fn a_plan_decides_audio_and_probe() {
+    fn a_plan_decides_video_audio_and_probe() {
         let source = Source::parse("rtsp://cam/").expect("a link");
-        let plan = Plan { audio: Audio::ToAac, probe: Probe::Large };
-        assert!(arguments(plan, Duration::from_millis(200)).join(" ").contains("-c:a aac"));
+        let plan = Plan { video: Video::ToH264, audio: Audio::ToAac, probe: Probe::Large };
+        let arguments = arguments(plan, &shape()).join(" ");
+        for part in ["-c:v libx264 -preset veryfast ", "gte(t,n_forced*2) ", "-c:a aac "] {
+            assert!(arguments.contains(part), "{arguments}");
+        }
         assert!(script(&source, plan, Duration::from_secs(1)).contains("option probesize 2000000"));
     }
 

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, debug, info};
 
-use super::args::{self, Audio, Plan, Probe};
+use super::args::{self, Audio, Plan, Probe, Shape, Video};
 use super::process::{Process, Spawner};
 use super::stderr::{self, Tail, Verdict};
 use crate::config::Config;
@@ -70,7 +70,7 @@ pub trait Launcher: Send + Sync + 'static {
 #[derive(Debug, Clone)]
 pub struct FfmpegLauncher {
     program: PathBuf,
-    part_time: Duration,
+    shape: Shape,
     socket_timeout: Duration,
     spawner: Spawner,
 }
@@ -80,7 +80,11 @@ impl FfmpegLauncher {
     pub fn new(config: &Config, spawner: Spawner) -> Self {
         Self {
             program: config.ffmpeg_bin.clone(),
-            part_time: config.part_time,
+            shape: Shape {
+                part_time: config.part_time,
+                segment_time: config.segment_time,
+                transcode_preset: config.transcode_preset.clone(),
+            },
             socket_timeout: args::socket_timeout(config.start_timeout, config.stale_timeout),
             spawner,
         }
@@ -101,7 +105,7 @@ impl FfmpegLauncher {
 
     async fn start(&self, order: &Order) -> std::io::Result<(Process, String)> {
         let mut command = Command::new(&self.program);
-        command.args(args::arguments(order.plan, self.part_time));
+        command.args(args::arguments(order.plan, &self.shape));
         let process = self.spawner.spawn(command).await?;
         info!(pid = process.id(), source = %order.source, "FFmpeg started");
         Ok((process, args::script(&order.source, order.plan, self.socket_timeout)))
@@ -219,6 +223,9 @@ fn ending(
 ) -> Ending {
     let refused = |kind, detail: &str| Ending::Refused(Error::new(kind, detail));
     match tail.verdict() {
+        Some(Verdict::VideoCannotBeCopied) if plan.video == Video::Copy => {
+            return Ending::Replan(Plan { video: Video::ToH264, ..plan });
+        }
         Some(Verdict::AudioCannotBeCopied) if plan.audio == Audio::Copy => {
             return Ending::Replan(Plan { audio: Audio::ToAac, ..plan });
         }
@@ -234,6 +241,9 @@ fn ending(
             return refused(ErrorKind::SourceUnsupported, detail);
         }
         _ => {}
+    }
+    if matches!(media_error, Some(MediaError::NotH264)) && plan.video == Video::Copy {
+        return Ending::Replan(Plan { video: Video::ToH264, ..plan });
     }
     // A read error is FFmpeg's end seen from the pipe, and no cause of its own.
     if let Some(error) = media_error.filter(|error| !matches!(error, MediaError::Read(_))) {

@@ -28,6 +28,8 @@ pub struct Tail {
 pub enum Verdict {
     /// The camera is the cause: what kind of error, and in words what to do.
     Camera(ErrorKind, &'static str),
+    /// The video cannot go into MP4 as it is.
+    VideoCannotBeCopied,
     /// The audio cannot go into MP4 as it is.
     AudioCannotBeCopied,
     /// FFmpeg read too little to know what the streams are.
@@ -66,20 +68,13 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ),
     ("Connection timed out", TIMEOUT),
     ("Operation timed out", TIMEOUT),
-    ("Could not find tag for codec pcm_", Verdict::AudioCannotBeCopied),
-    ("Could not find tag for codec adpcm_", Verdict::AudioCannotBeCopied),
+    ("in stream #0, codec not currently supported", Verdict::VideoCannotBeCopied),
+    ("in stream #1, codec not currently supported", Verdict::AudioCannotBeCopied),
     ("dimensions not set", Verdict::ProbedTooLittle),
     ("unspecified size", Verdict::ProbedTooLittle),
     (
         "matches no streams",
         Verdict::Camera(ErrorKind::SourceUnsupported, "the camera sends no video at this path"),
-    ),
-    (
-        "Could not find tag for codec",
-        Verdict::Camera(
-            ErrorKind::SourceUnsupported,
-            "the camera's codec cannot be played; set the camera to H.264",
-        ),
     ),
     (
         "Server returned 5XX",
@@ -198,7 +193,6 @@ mod tests {
             ("pipe:0: No route to host", SourceUnreachable),
             ("pipe:0: Connection timed out", SourceTimeout),
             ("Stream map '0:v:0' matches no streams.", SourceUnsupported),
-            ("Could not find tag for codec vp8 in stream #0", SourceUnsupported),
         ];
         for (said, expected) in table {
             match tail(said.as_bytes()).await.verdict() {
@@ -206,8 +200,15 @@ mod tests {
                 other => panic!("{said}: {other:?}"),
             }
         }
-        let audio = tail(b"Could not find tag for codec pcm_alaw in stream #1").await;
+        let cannot = |codec: &str| {
+            format!(
+                "Could not find tag for codec {codec}, codec not currently supported in container"
+            )
+        };
+        let audio = tail(cannot("pcm_alaw in stream #1").as_bytes()).await;
         assert_eq!(audio.verdict(), Some(Verdict::AudioCannotBeCopied));
+        let video = tail(cannot("vp8 in stream #0").as_bytes()).await;
+        assert_eq!(video.verdict(), Some(Verdict::VideoCannotBeCopied));
         let nothing = tail(b"pipe:0: Invalid data found when processing input").await;
         assert_eq!(nothing.verdict(), Some(Verdict::NothingUnderstood));
         assert_eq!(tail(b"all is well\n").await.verdict(), None);

@@ -33,6 +33,9 @@ pub enum MediaError {
         /// Its claimed size in bytes.
         size: u64,
     },
+    /// Video of a codec that not every browser plays.
+    #[error("the video is not H.264")]
+    NotH264,
     /// A box where it does not belong, or one that is missing.
     #[error("unexpected MP4: {0}")]
     Unexpected(&'static str),
@@ -100,7 +103,7 @@ impl InitSegment {
             .trak
             .iter()
             .find_map(|track| Some((track, video_track(stsd(track))?)))
-            .ok_or(MediaError::Unexpected("no video track that can be used"))?;
+            .ok_or(MediaError::NotH264)?;
         let timescale = track.mdia.mdhd.timescale;
         if timescale == 0 {
             return Err(MediaError::Unexpected("a video track with time scale 0"));

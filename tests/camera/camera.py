@@ -12,6 +12,7 @@ connection. No knowledge of the project's own interfaces belongs in here either.
 
 import argparse
 import array
+import collections
 import json
 import math
 import os
@@ -32,11 +33,17 @@ from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 from picture import Picture, check_size  # noqa: E402
 
+PRIVATE = "private"
 ANONYMOUS = "anonymous"
 MEMBER = "member"
 REALM = "camera"
 
+# Clients that share a thread would have to wait for each other's pipelines.
+UNLIMITED = -1
+
 SESSION_SWEEP_SECONDS = 2
+# Of a running encoder, for clients that are held up for a moment.
+UNITS_KEPT = 25
 SOUND_CHUNK_MS = 20
 BEEP_MS = 100
 BEEP_HERTZ = 1000
@@ -88,14 +95,95 @@ class LiveSource:
         return buffer
 
 
-class Stream:
-    """One stream of a mount: what makes it and the pipeline that carries it."""
+class RunningEncoder:
+    """An encoder that runs all the time, as a real camera's does.
 
-    def __init__(self, caps, period, maker, carrier):
+    It keeps its newest units for whoever sends them on, and waits for nobody.
+    """
+
+    def __init__(self, launch, source):
+        self._pipeline = Gst.parse_launch(f"{launch} ! appsink name=units sync=false")
+        self._pipeline.get_by_name("source").connect("need-data", source.feed)
+        self._units = collections.deque(maxlen=UNITS_KEPT)
+        self._made = 0
+        self._news = threading.Condition()
+        self._sink = self._pipeline.get_by_name("units")
+        self._pipeline.set_state(Gst.State.PLAYING)
+        self._caps = self._keep_next()
+        threading.Thread(target=self._keep_all, daemon=True).start()
+
+    @property
+    def caps(self):
+        """What the units are, with all that a decoder has to know in advance."""
+        return self._caps
+
+    @property
+    def made(self):
+        """The number of units made so far."""
+        return self._made
+
+    def after(self, number):
+        """Wait for the first unit behind this one; its number and its buffer.
+
+        The buffer's time stamps are times of the system clock.
+        """
+        with self._news:
+            self._news.wait_for(lambda: self._made > number)
+            oldest = self._made - len(self._units) + 1
+            # Who is too late for that one has lost its place, and begins anew.
+            number = number + 1 if number + 1 >= oldest else self._made
+            return number, self._units[number - oldest]
+
+    def _keep_all(self):
+        while True:
+            self._keep_next()
+
+    def _keep_next(self):
+        sample = self._sink.emit("pull-sample")
+        unit = sample.get_buffer().copy()
+        segment, base = sample.get_segment(), self._pipeline.get_base_time()
+        unit.pts = base + segment.to_running_time(Gst.Format.TIME, unit.pts)
+        unit.dts = Gst.CLOCK_TIME_NONE
+        with self._news:
+            self._units.append(unit)
+            self._made += 1
+            self._news.notify_all()
+        return sample.get_caps()
+
+
+class JoinedSource:
+    """Feeds one appsrc from a running encoder, from wherever that is just now."""
+
+    def __init__(self, encoder):
+        self._encoder = encoder
+        self._last = None
+
+    def feed(self, appsrc, _wanted_bytes):
+        """Push the next unit."""
+        before = self._encoder.made if self._last is None else self._last
+        self._last, unit = self._encoder.after(before)
+        buffer = unit.copy()
+        buffer.pts = max(0, unit.pts - appsrc.get_base_time())
+        if self._last != before + 1:
+            buffer.set_flags(Gst.BufferFlags.DISCONT)
+        appsrc.emit("push-buffer", buffer)
+
+
+class Stream:
+    """One stream of a mount: what makes it, what encodes it and what sends it."""
+
+    def __init__(self, caps, period, maker, encoder, sender):
         self._caps = caps
         self._period = period
         self._maker = maker
-        self._carrier = carrier
+        self._encoder = encoder
+        self._sender = sender
+        self._running = None
+
+    def run(self, mount):
+        """Encode all the time from now on, once for all clients."""
+        launch = f"{self._source('source', self._caps)} ! {self._encoder}"
+        self._running = RunningEncoder(launch, LiveSource(self._maker(mount), self._period))
 
     def launch(self, index):
         """The launch line of this stream as number `index` of its mount.
@@ -103,29 +191,48 @@ class Stream:
         The tee keeps a stream that a client does not set up from failing as
         "not linked", which would now and then stop its neighbour as well.
         """
-        source = f'appsrc name=source{index} is-live=true format=time caps="{self._caps}"'
-        return f"{source} ! tee allow-not-linked=true ! {self._carrier} name=pay{index}"
+        tee = "tee allow-not-linked=true"
+        if self._running:
+            parts = [self._source(f"source{index}", self._running.caps.to_string()), tee]
+        else:
+            parts = [self._source(f"source{index}", self._caps), tee, self._encoder]
+        return f"{' ! '.join(parts)} ! {self._sender} name=pay{index}"
 
     def attach(self, media, index, mount):
         """Bring the stream to life in a newly built pipeline."""
         appsrc = media.get_element().get_by_name(f"source{index}")
-        appsrc.connect("need-data", LiveSource(self._maker(mount), self._period).feed)
+        if self._running:
+            source = JoinedSource(self._running)
+        else:
+            source = LiveSource(self._maker(mount), self._period)
+        appsrc.connect("need-data", source.feed)
+
+    @staticmethod
+    def _source(name, caps):
+        # Quotes inside of the caps would end the value.
+        caps = caps.replace('"', '\\"')
+        return f'appsrc name={name} is-live=true format=time caps="{caps}"'
 
 
-def picture_stream(options, carrier):
+def picture_stream(options, encoder, sender):
     """A stream of pictures."""
     caps = (
         f"video/x-raw,format=I420,width={options.width},height={options.height},"
         f"framerate={options.fps}/1,pixel-aspect-ratio=1/1,colorimetry=bt709"
     )
     maker = lambda mount: Picture(mount.upper(), options.width, options.height)
-    return Stream(caps, Gst.SECOND // options.fps, maker, carrier)
+    return Stream(caps, Gst.SECOND // options.fps, maker, encoder, sender)
 
 
-def sound_stream(rate, carrier):
+def sound_stream(rate, encoder, sender):
     """A stream of beeps."""
     caps = f"audio/x-raw,format=S16LE,rate={rate},channels=1,layout=interleaved"
-    return Stream(caps, SOUND_CHUNK_MS * Gst.MSECOND, lambda _mount: Beep(rate), carrier)
+    return Stream(caps, SOUND_CHUNK_MS * Gst.MSECOND, lambda _mount: Beep(rate), encoder, sender)
+
+
+def gop_frames(options):
+    """The distance between two key frames."""
+    return max(1, round(options.gop_seconds * options.fps))
 
 
 def h264(options):
@@ -136,7 +243,8 @@ def h264(options):
         f"sliced-threads=false bframes=0 aud=false key-int-max={gop_frames(options)} "
         f"bitrate={options.bitrate} option-string=scenecut=0 "
         "! video/x-h264,profile=constrained-baseline "
-        "! h264parse ! rtph264pay pt=96 config-interval=-1",
+        "! h264parse ! video/x-h264,stream-format=avc",
+        "rtph264pay pt=96 config-interval=-1",
     )
 
 
@@ -147,31 +255,30 @@ def hevc(options):
         "x265enc tune=zerolatency speed-preset=ultrafast "
         f"key-int-max={gop_frames(options)} bitrate={options.bitrate} "
         "option-string=scenecut=0:bframes=0:open-gop=0:pools=none:frame-threads=1 "
-        "! h265parse ! rtph265pay pt=96 config-interval=-1",
+        "! h265parse ! video/x-h265,stream-format=hvc1",
+        "rtph265pay pt=96 config-interval=-1",
     )
 
 
 def mjpeg(options):
     """Motion JPEG."""
-    return picture_stream(options, "jpegenc ! rtpjpegpay pt=26")
+    return picture_stream(options, "jpegenc", "rtpjpegpay pt=26")
 
 
 def pcma(_options):
     """G.711 A-law."""
-    return sound_stream(8000, "alawenc ! rtppcmapay pt=8")
+    return sound_stream(8000, "alawenc", "rtppcmapay pt=8")
 
 
 def pcmu(_options):
     """G.711 mu-law."""
-    return sound_stream(8000, "mulawenc ! rtppcmupay pt=0")
+    return sound_stream(8000, "mulawenc", "rtppcmupay pt=0")
 
 
 def aac(_options):
     """AAC-LC."""
-    return sound_stream(48000, "voaacenc bitrate=64000 ! aacparse ! rtpmp4gpay pt=97")
+    return sound_stream(48000, "voaacenc bitrate=64000 ! aacparse", "rtpmp4gpay pt=97")
 
-
-PRIVATE = "private"
 
 MOUNTS = {
     "h264": (h264,),
@@ -185,17 +292,17 @@ MOUNTS = {
 }
 
 
-def gop_frames(options):
-    """The distance between two key frames."""
-    return max(1, round(options.gop_seconds * options.fps))
-
-
 class Mount:
     """One path of the server: a factory of pipelines, one for each client."""
 
     def __init__(self, name, streams):
         self._name = name
         self._streams = streams
+
+    def run(self):
+        """Encode all the time from now on; clients join wherever that is."""
+        for stream in self._streams:
+            stream.run(self._name)
 
     def factory(self, roles):
         """The media factory of this mount, open to these roles."""
@@ -324,9 +431,12 @@ def build_server(options):
     server.set_address(options.address)
     server.set_service(str(options.port))
     server.set_auth(authentication(options))
+    server.get_thread_pool().set_max_threads(UNLIMITED)
     for name, streams in MOUNTS.items():
         roles = [MEMBER] if name == PRIVATE else [MEMBER, ANONYMOUS]
         mount = Mount(name, [stream(options) for stream in streams])
+        if name in options.running:
+            mount.run()
         server.get_mount_points().add_factory(f"/{name}", mount.factory(roles))
     return server
 
@@ -352,18 +462,41 @@ def sweep(pool):
     return GLib.SOURCE_CONTINUE
 
 
+def port_number(text):
+    """A port of the command line; the server takes a wrong one for any port."""
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise ValueError
+    return number
+
+
+def positive(text):
+    """A whole number of the command line that must not be zero."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
 def parse_options():
     """The command line."""
     parser = argparse.ArgumentParser(description="RTSP test camera")
     parser.add_argument("--address", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0: a free one")
+    parser.add_argument("--port", type=port_number, default=0, help="0: a free one")
     parser.add_argument("--user", default="viewer")
     parser.add_argument("--password", default="secret")
     parser.add_argument("--width", type=int, default=640)
     parser.add_argument("--height", type=int, default=360)
-    parser.add_argument("--fps", type=int, default=25)
+    parser.add_argument("--fps", type=positive, default=25)
     parser.add_argument("--gop-seconds", type=float, default=2)
-    parser.add_argument("--bitrate", type=int, help="kbit/s, default by picture size")
+    parser.add_argument("--bitrate", type=positive, help="kbit/s, default by picture size")
+    parser.add_argument(
+        "--running",
+        action="append",
+        choices=MOUNTS,
+        default=[],
+        help="encode this mount all the time, once for all clients; may be repeated",
+    )
     options = parser.parse_args()
     try:
         check_size(options.width, options.height)

@@ -60,6 +60,23 @@ async fn audio_is_copied_or_turned_into_aac() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn video_that_browsers_do_not_play_becomes_h264() {
+    let camera = Camera::start().await;
+    let manager = Manager::start(&[("TRANSCODE_PRESET", "ultrafast")]).await;
+    let nginx = Nginx::start(&manager).await;
+    for mount in ["hevc", "mjpeg"] {
+        manager.play(mount, &camera.link(mount)).await;
+        let media = &manager.status(mount).await["media"];
+        assert_eq!(media["transcoded"], true, "{mount}: {media}");
+        assert_eq!((media["width"].as_u64(), media["height"].as_u64()), (Some(640), Some(360)));
+        let streams = probe(&nginx.playlist(mount)).await;
+        assert_eq!(streams[0]["codec_name"], "h264", "{mount}");
+        play(&nginx.playlist(mount), 3).await;
+        manager.stop_stream(mount).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn fifty_starts_and_ten_viewers_share_one_ffmpeg() {
     let camera = Camera::start().await;
     let manager = Manager::start(&[]).await;
