@@ -1,0 +1,246 @@
+// What is compared. Each candidate has:
+//
+//   name, title   on the command line and in the table
+//   prepare()     starts what runs all the time
+//   origin        where its page is, then
+//   start         what the page does to get the stream; see begin() in page.js
+//   settings      what its viewers are told to give hls.js, on top of what all get
+//   begin()       starts the stream, when the page asks for that
+//   end()         ends the stream
+//   close()       ends everything
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { once } from "node:events";
+import { userInfo } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { Child } from "../../tests/browser/support/child.mjs";
+import { until } from "../../tests/browser/support/until.mjs";
+
+const RUN = fileURLToPath(new URL("../../deploy/run", import.meta.url));
+/** The first start may have to install and to build. */
+const RUN_SECONDS = 900;
+const ID = "benchmark";
+
+/** This service, as people start it. */
+class Service {
+  name = "service";
+  title = "this service";
+
+  constructor({ camera, directory, browser }) {
+    this.camera = camera;
+    this.browser = browser;
+    this.directory = join(directory, this.name);
+  }
+
+  async prepare() {
+    mkdirSync(this.directory);
+    const env = { PORT: "0", NGINX_PORT: "0", STREAM_DIR: join(this.directory, "streams") };
+    this.child = new Child(RUN, ["--no-demo"], { ...env, TMPDIR: this.directory });
+    const [, page] = await this.child.says(/^open (http:\S+)$/m, RUN_SECONDS);
+    this.origin = new URL(page).origin;
+    const body = { indicator_id: ID, rtsp_link: this.camera.link };
+    this.start = { post: { path: "/api/stream/start", body } };
+    await this.#post("start", body);
+    this.settings = await this.#pageSettings();
+    await this.end();
+  }
+
+  /** What the service's own page gives hls.js, seen when the page does it. */
+  async #pageSettings() {
+    const page = await this.browser.newPage();
+    try {
+      await page.addInitScript(recordSettings);
+      await page.goto(`${this.origin}/?id=${ID}`);
+      const settings = await page.waitForFunction(() => globalThis.recordedSettings);
+      return await settings.jsonValue();
+    } finally {
+      await page.close();
+    }
+  }
+
+  async #post(action, body) {
+    const answer = await fetch(`${this.origin}/api/stream/${action}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    if (!answer.ok) {
+      throw new Error(`${action}: ${await answer.text()}`);
+    }
+  }
+
+  end() {
+    return this.#post("stop", { indicator_id: ID });
+  }
+
+  async close() {
+    await this.child?.end();
+  }
+}
+
+/** In the page: keeps what `new Hls()` is given. */
+function recordSettings() {
+  let Player;
+  const record = {
+    construct(Hls, [settings = {}]) {
+      globalThis.recordedSettings = { ...settings };
+      return new Hls(settings);
+    },
+  };
+  Object.defineProperty(globalThis, "Hls", {
+    get: () => Player,
+    set: (Hls) => (Player = new Proxy(Hls, record)),
+  });
+}
+
+/** FFmpeg's own HLS, in files that nginx serves. */
+class FfmpegHls {
+  constructor({ camera, directory }, name, title, codec) {
+    this.name = name;
+    this.title = title;
+    this.codec = codec;
+    this.camera = camera;
+    this.directory = join(directory, name);
+    this.media = join(this.directory, "hls");
+    this.start = { isPolled: true, playlist: "/hls/stream.m3u8" };
+  }
+
+  async prepare() {
+    mkdirSync(this.media, { recursive: true });
+    const port = await freePort();
+    this.origin = `http://localhost:${port}`;
+    const config = join(this.directory, "nginx.conf");
+    writeFileSync(config, nginxConfig(this.directory, port));
+    const args = ["-e", "stderr", "-c", config, "-g", "daemon off;"];
+    this.nginx = new Child("nginx", args);
+    await answers(this.nginx, this.origin);
+  }
+
+  begin() {
+    const list = ["-hls_time", "2", "-hls_list_size", "5", "-hls_flags", "delete_segments"];
+    this.ffmpeg = new Child("ffmpeg", [
+      ...["-nostdin", "-loglevel", "error", "-rtsp_transport", "tcp", "-i", this.camera.link],
+      ...[...this.codec, "-f", "hls", ...list, join(this.media, "stream.m3u8")],
+    ]);
+  }
+
+  async end() {
+    await this.ffmpeg?.end();
+    this.ffmpeg = null;
+    rmSync(this.media, { recursive: true, force: true });
+    mkdirSync(this.media);
+  }
+
+  async close() {
+    await this.ffmpeg?.end();
+    await this.nginx?.end();
+  }
+}
+
+/** MediaMTX, which gets the camera on demand and serves low-latency HLS. */
+class MediaMtx {
+  name = "mediamtx";
+  title = "MediaMTX, LL-HLS";
+  start = { playlist: `/${ID}/index.m3u8` };
+
+  constructor({ camera, directory }) {
+    this.camera = camera;
+    this.directory = join(directory, this.name);
+  }
+
+  async prepare() {
+    mkdirSync(this.directory);
+    const port = await freePort();
+    this.origin = `http://localhost:${port}`;
+    const config = join(this.directory, "mediamtx.yml");
+    writeFileSync(config, mediaMtxConfig(this.camera.link, port));
+    this.child = new Child(process.env.MEDIAMTX_BIN, [config]);
+    await answers(this.child, this.origin);
+  }
+
+  /** It ends the stream by itself, after nobody has watched for a while. */
+  end() {}
+
+  async close() {
+    await this.child?.end();
+  }
+}
+
+/** All candidates, by name. */
+export const CANDIDATES = {
+  service: (bench) => new Service(bench),
+  "ffmpeg-copy": (bench) => {
+    return new FfmpegHls(bench, "ffmpeg-copy", "FFmpeg's HLS, copied", ["-c", "copy"]);
+  },
+  usual: (bench) => {
+    const codec = ["-c:v", "libx264", "-preset", "ultrafast"];
+    return new FfmpegHls(bench, "usual", "FFmpeg's HLS, libx264", codec);
+  },
+  mediamtx: (bench) => new MediaMtx(bench),
+};
+
+function nginxConfig(directory, port) {
+  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+  return `
+user ${userInfo().username};
+worker_processes auto;
+pid ${directory}/nginx.pid;
+error_log stderr warn;
+events {}
+http {
+  ${temporary.map((name) => `${name}_temp_path ${directory}/${name};`).join("\n  ")}
+  types { application/vnd.apple.mpegurl m3u8; video/mp2t ts; video/mp4 mp4 m4s; }
+  access_log off;
+  log_not_found off;
+  sendfile on;
+  tcp_nopush on;
+  tcp_nodelay on;
+  server {
+    listen 127.0.0.1:${port};
+    location = / { return 204; }
+    location /hls/ { root ${directory}; add_header Cache-Control no-store always; }
+  }
+}
+`;
+}
+
+/** The defaults, but for what would be in the way of others, and for its end in good time. */
+function mediaMtxConfig(link, port) {
+  return `
+logLevel: warn
+rtsp: no
+rtmp: no
+webrtc: no
+srt: no
+hlsAddress: 127.0.0.1:${port}
+hlsVariant: lowLatency
+hlsMuxerCloseAfter: 3s
+paths:
+  ${ID}:
+    source: ${link}
+    rtspTransport: tcp
+    sourceOnDemand: yes
+    sourceOnDemandCloseAfter: 1s
+`;
+}
+
+async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** Waits until a server that was just started answers anything. */
+async function answers(child, origin) {
+  await until(`an answer of ${child.program}`, 20, async () => {
+    if (child.hasEnded) {
+      throw new Error(`${child.program} ended: ${child.output}`);
+    }
+    return fetch(origin).then(() => true, () => false);
+  });
+}

@@ -1,0 +1,66 @@
+// A browser page that plays one candidate and measures it.
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const here = (name) => fileURLToPath(new URL(name, import.meta.url));
+const HTML = readFileSync(here("page.html"), "utf8");
+const HLS = here("../../nginx/web/node_modules/hls.js/dist/hls.min.js");
+
+/** No stream takes longer to show a picture, if it ever does. */
+const OPEN_SECONDS = 60;
+
+/** A page that is ready to ask for a stream. */
+export class Player {
+  static async load(browser, candidate) {
+    const page = await browser.newPage();
+    // A document of the candidate's own origin, so that nobody pays for requests across origins;
+    // not one that the candidate serves, as that may forbid scripts.
+    const address = new URL("/benchmark", candidate.origin).href;
+    await page.route(address, (route) => route.fulfill({ contentType: "text/html", body: HTML }));
+    await page.goto(address);
+    await page.unroute(address);
+    await page.exposeFunction("beginStream", () => candidate.begin());
+    await page.addScriptTag({ path: HLS });
+    await page.addScriptTag({ path: here("page.js") });
+    return new Player(page, candidate);
+  }
+
+  constructor(page, candidate) {
+    this.page = page;
+    this.candidate = candidate;
+  }
+
+  /** Asks for the stream; the steps up to its first picture, in milliseconds. */
+  open(settings) {
+    const opening = this.page.evaluate(
+      ([start, config]) => globalThis.bench.open(start, config),
+      [this.candidate.start, settings],
+    );
+    return within(OPEN_SECONDS, "no picture", opening);
+  }
+
+  watch(settleSeconds, seconds) {
+    const watching = this.page.evaluate(
+      ([settle, time]) => globalThis.bench.watch(settle, time),
+      [settleSeconds, seconds],
+    );
+    return within(settleSeconds + seconds + OPEN_SECONDS, "the page hangs", watching);
+  }
+
+  close() {
+    return this.page.close();
+  }
+}
+
+async function within(seconds, fault, promise) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${fault} within ${seconds} s`)), seconds * 1000);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+    promise.catch(() => {});
+  }
+}

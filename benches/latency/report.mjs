@@ -1,0 +1,80 @@
+// From what was measured to the table.
+
+/** The value that this part of all values lies below; null without any. */
+function quantile(values, part) {
+  if (values.length === 0) {
+    return null;
+  }
+  const sorted = values.toSorted((a, b) => a - b);
+  const place = part * (sorted.length - 1);
+  const [low, high] = [sorted[Math.floor(place)], sorted[Math.ceil(place)]];
+  return low + (high - low) * (place % 1);
+}
+
+function spread(values) {
+  const [min, median, p95, max] = [0, 0.5, 0.95, 1].map((part) => quantile(values, part));
+  return { min, median, p95, max };
+}
+
+const sum = (values) => values.reduce((total, value) => total + value, 0);
+
+/** The figures of one candidate, in milliseconds. */
+export function summary({ cold, steady }) {
+  const pictures = cold.filter((one) => !one.fault).map((one) => one.picture);
+  const figures = { cold: spread(pictures), age: spread(steady?.ages ?? []), watched: null };
+  if (steady) {
+    const settled = steady.stalls.filter(({ isSettled }) => isSettled);
+    figures.watched = {
+      stallsAtFirst: steady.stalls.length - settled.length,
+      stalls: settled.length,
+      stalled: sum(steady.stalls.map(({ milliseconds }) => milliseconds)),
+      fatal: sum(Object.values(steady.errors.fatal)),
+      other: sum(Object.values(steady.errors.other)),
+    };
+  }
+  return figures;
+}
+
+const NONE = "–";
+const seconds = (value) => (value === null ? NONE : (value / 1000).toFixed(2));
+const ratio = (value, base) => (value && base ? `${(value / base).toFixed(2)}×` : NONE);
+
+/** Each column: its head and its cell, from a row's figures and those of the first row. */
+const COLUMNS = [
+  ["first picture: min", ({ cold }) => seconds(cold.min)],
+  ["median", ({ cold }) => seconds(cold.median)],
+  ["max", ({ cold }) => seconds(cold.max)],
+  ["age: median", ({ age }) => seconds(age.median)],
+  ["p95", ({ age }) => seconds(age.p95)],
+  ["stalls: at first", ({ watched }) => watched?.stallsAtFirst ?? NONE],
+  ["later", ({ watched }) => watched?.stalls ?? NONE],
+  ["seconds", ({ watched }) => seconds(watched?.stalled ?? null)],
+  ["errors: fatal", ({ watched }) => watched?.fatal ?? NONE],
+  ["other", ({ watched }) => watched?.other ?? NONE],
+  ["ratio: first picture", ({ cold }, base) => ratio(cold.median, base.cold.median)],
+  ["age", ({ age }, base) => ratio(age.median, base.age.median)],
+];
+
+/** The table in Markdown, in seconds; ratios are those of the medians, to the first row. */
+export function table(results) {
+  const base = summary(results[0]);
+  const rows = results.map((result) => {
+    const figures = summary(result);
+    return [result.title, ...COLUMNS.map(([, cell]) => cell(figures, base))];
+  });
+  const head = ["", ...COLUMNS.map(([name]) => name)];
+  const rule = ["---", ...COLUMNS.map(() => "--:")];
+  const lines = [head, rule, ...rows].map((cells) => `| ${cells.join(" | ")} |`);
+  return [...lines, ...results.flatMap(faults)].join("\n");
+}
+
+/** What the figures of a candidate leave out. */
+function faults({ name, cold, steady, steadyFault }) {
+  const failed = cold.filter((one) => one.fault);
+  const unreadable = steady?.unreadable ?? 0;
+  return [
+    ...(failed.length ? [`${failed.length} of ${cold.length} starts failed: ${failed[0].fault}`] : []),
+    ...(steadyFault ? [`not watched: ${steadyFault}`] : []),
+    ...(unreadable ? [`${unreadable} pictures without a clock that could be read`] : []),
+  ].map((fault) => `\n${name}: ${fault}`);
+}
