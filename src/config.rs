@@ -59,7 +59,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("HLS_LIST_SIZE", "5", "a number, 3 to 100", "Segments that the playlist names."),
     setting(
         "HLS_PART_MILLISECONDS",
-        "200",
+        "100",
         "milliseconds, 100 to 2000; at most half of HLS_SEGMENT_TIME",
         "Wanted length of a part.",
     ),
@@ -305,7 +305,7 @@ mod tests {
         let config = config(&[]).expect("the defaults");
         assert_eq!(config.port, 8088);
         assert_eq!(config.idle_timeout, Duration::from_secs(30));
-        assert_eq!(config.part_time, Duration::from_millis(200));
+        assert_eq!(config.part_time, Duration::from_millis(100));
     }
 
     #[test]
