@@ -30,6 +30,8 @@ pub enum ErrorKind {
     BodyTooLarge,
     /// Somebody stopped the stream while this caller waited for it.
     Stopped,
+    /// The stream ended while a player waited for its next part. Asking again starts it anew.
+    StreamEnded,
     /// The camera has nothing at this path.
     SourceNotFound,
     /// The camera wants other credentials.

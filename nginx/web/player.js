@@ -57,22 +57,10 @@ function play(url) {
   } else {
     hls = new Hls(LIVE);
     hls.on(Hls.Events.ERROR, (_, error) => recover(error));
-    hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => catchUp(details));
     hls.loadSource(url);
     hls.attachMedia(video);
   }
   video.play().catch(() => say("press play to begin"));
-}
-
-/**
- * A stream that was ended and started again meanwhile goes on at a later time than what was
- * played. When an error came in between, hls.js waits for ever for what lies between.
- */
-function catchUp(playlist) {
-  const isStarving = video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA;
-  if (isStarving && video.currentTime < playlist.fragmentStart) {
-    video.currentTime = hls.liveSyncPosition ?? playlist.fragmentStart;
-  }
 }
 
 /**

@@ -88,6 +88,8 @@ async fn newest(
     found.ok_or_else(|| gone(handle.id()))
 }
 
+/// 503, which players try again; after an error of the 400s they give up.
 fn gone(id: &CameraId) -> Error {
-    Error::new(ErrorKind::Stopped, format!("the stream of camera {id} was stopped meanwhile"))
+    Error::new(ErrorKind::StreamEnded, format!("the stream of camera {id} has just ended"))
+        .retry_after(Duration::from_secs(1))
 }

@@ -90,6 +90,7 @@ fn status(kind: ErrorKind) -> StatusCode {
         | ErrorKind::SourceUnsupported => StatusCode::BAD_GATEWAY,
         ErrorKind::StorageUnavailable
         | ErrorKind::FfmpegUnavailable
+        | ErrorKind::StreamEnded
         | ErrorKind::TooManyStreams
         | ErrorKind::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::SourceTimeout => StatusCode::GATEWAY_TIMEOUT,

@@ -330,10 +330,10 @@ impl Supervisor {
         let is_permanent = last_error.as_ref().is_some_and(|error| error.kind.is_permanent());
         let delay = self.backoff.next(live_for, is_permanent);
         self.timer = Instant::now() + delay;
-        let cause = last_error.map(|error| error.detail).unwrap_or_default();
+        let cause = last_error.as_ref().map(|error| error.detail.as_str()).unwrap_or_default();
         warn!(generation = self.generation(), cause, retry_in = ?delay, "interrupted");
-        if event == Event::EndedRefused {
-            self.refuse_with_last_error();
+        if let (Event::EndedRefused, Some(error)) = (event, &last_error) {
+            self.refuse(error);
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use crate::support::{Nginx, eventually, on_air};
+use crate::support::{Nginx, eventually, on_air, project};
 
 /// A part of the playlist: file, offset and length.
 type Part = (String, u64, u64);
@@ -123,4 +123,18 @@ async fn a_reload_of_a_camera_that_went_away_is_answered_in_time() {
     assert_eq!(status, 200);
     assert_eq!(position(&playlist), (sequence, part));
     manager.stop_stream("cam").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_whose_stream_is_stopped_may_ask_again() {
+    // A child that is slow to leave: the reload arrives before the stream has gone.
+    let child = project().join("tests/service/children/ignores_sigterm");
+    let child = ("FFMPEG_BIN", child.to_str().expect("a path"));
+    let (_camera, manager, nginx) = on_air("h264", &[child, ("STOP_GRACE_SECONDS", "1")]).await;
+    let (sequence, _) = position(&fetch(&nginx, "").await.1);
+    let query = format!("?_HLS_msn={}", sequence + 1);
+    let (waiting, _) = tokio::join!(fetch(&nginx, &query), manager.stop_stream("cam"));
+    assert_eq!(waiting.0, 503, "{}", waiting.1);
+    assert!(waiting.1.contains("stream_ended"), "{}", waiting.1);
+    assert_eq!(fetch(&nginx, "").await.0, 200);
 }

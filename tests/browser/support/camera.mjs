@@ -1,0 +1,32 @@
+// The test camera, as a process of a test's own.
+import { fileURLToPath } from "node:url";
+
+import { Child } from "./child.mjs";
+
+const PROGRAM = fileURLToPath(new URL("../../camera/camera.py", import.meta.url));
+const START_SECONDS = 60;
+
+/** A camera that answers at `link`. */
+export class Camera {
+  static async start(port = 0) {
+    const child = new Child(PROGRAM, ["--port", String(port)]);
+    const [, bound] = await child.says(/"event":"ready","port":(\d+)/, START_SECONDS);
+    return new Camera(child, Number(bound));
+  }
+
+  constructor(child, port) {
+    this.child = child;
+    this.port = port;
+    this.link = `rtsp://127.0.0.1:${port}/h264`;
+  }
+
+  /** Is gone at once, without a word to anybody, as in a power cut. */
+  async die() {
+    this.child.signal("SIGKILL");
+    await this.child.ended(10);
+  }
+
+  end() {
+    return this.child.end();
+  }
+}

@@ -1,0 +1,56 @@
+// The whole service, as people start it.
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { Child } from "./child.mjs";
+
+const PROGRAM = fileURLToPath(new URL("../../../deploy/run", import.meta.url));
+/** The first start may have to install and to build. */
+const START_SECONDS = 900;
+
+/** `deploy/run` on free ports, with directories of its own. */
+export class Service {
+  static async start() {
+    const directory = mkdtempSync(join(tmpdir(), "browser-test-"));
+    // Tried again, as processes that were killed just now may still write.
+    const remove = { recursive: true, force: true, maxRetries: 10 };
+    process.on("exit", () => rmSync(directory, remove));
+    const streams = join(directory, "streams");
+    const env = { PORT: "0", NGINX_PORT: "0", STREAM_DIR: streams, TMPDIR: directory };
+    const child = new Child(PROGRAM, [], env);
+    const [, page] = await child.says(/^open (http:\S+)$/m, START_SECONDS);
+    return new Service(child, streams, page);
+  }
+
+  constructor(child, streams, page) {
+    this.child = child;
+    this.streams = streams;
+    /** Address of the page, with the demo camera. */
+    this.page = page;
+    this.origin = new URL(page).origin;
+  }
+
+  /** What the API says of a stream. */
+  async status(id) {
+    const answer = await fetch(`${this.origin}/api/stream/status?indicator_id=${id}`);
+    return answer.json();
+  }
+
+  /** Ends a stream, for all who watch. */
+  async stop(id) {
+    const body = JSON.stringify({ indicator_id: id });
+    await fetch(`${this.origin}/api/stream/stop`, { method: "POST", body });
+  }
+
+  /** Names of the streams that have a directory. */
+  streamDirectories() {
+    const entries = readdirSync(this.streams, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+  }
+
+  end() {
+    return this.child.end();
+  }
+}

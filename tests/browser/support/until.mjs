@@ -1,0 +1,23 @@
+// Waiting for conditions: as long as it takes, but not for ever.
+import { setTimeout as sleep } from "node:timers/promises";
+
+const POLL_MILLISECONDS = 100;
+const TOO_LATE = Symbol("too late");
+
+/**
+ * Asks `probe` until it answers something true, and returns that; throws after `seconds`, also
+ * when `probe` itself does not return, as from a page that hangs.
+ */
+export async function until(what, seconds, probe) {
+  const deadline = sleep(seconds * 1000, TOO_LATE, { ref: false });
+  for (;;) {
+    const answer = await Promise.race([probe(), deadline]);
+    if (answer === TOO_LATE) {
+      throw new Error(`not seen within ${seconds} s: ${what}`);
+    }
+    if (answer) {
+      return answer;
+    }
+    await sleep(POLL_MILLISECONDS);
+  }
+}
