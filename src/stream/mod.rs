@@ -6,11 +6,12 @@
 //! | Starting | first segment is playable | Live |
 //! | Starting | `start_timeout`, or a refusal by the camera | Failed; the waiting callers get the cause |
 //! | Starting, Live | FFmpeg ends, for whatever exit code | Backoff, while somebody is watching or waiting |
-//! | Live | no fragment for `stale_timeout` | Stopping(Retry) |
-//! | Backoff | timer, or a start | Starting: next generation, the playlist goes on after a discontinuity |
+//! | Live | no picture that advances for `stale_timeout` | Stopping(Retry) |
+//! | Starting, Live | another source | Stopping(Replace) |
+//! | Backoff | timer, or a start of a stream that was live | Starting: next generation, the playlist goes on after a discontinuity |
 //! | any | stop, idle, shutdown | Stopping(End) |
 //! | Stopping | `stop_grace` passes | SIGKILL to the group, still Stopping |
-//! | Stopping | child reaped | gone with its directory, or Backoff when it was a retry |
+//! | Stopping | child reaped | gone with its directory; Backoff when it was a retry; Starting when the source was replaced; Failed after a failed start |
 //!
 //! A task per stream, the [`supervisor`], owns the child and the packager. The [`registry`] holds
 //! cheap [`handle`]s; no guard of its map is held across an await. Get-or-start is atomic: any
