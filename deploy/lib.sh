@@ -29,14 +29,16 @@ install_packages() {
     [ "$(id -u)" = 0 ] || die "missing: ${missing[*]}; run: sudo apt-get install --no-install-recommends ${missing[*]}"
     say "installing ${missing[*]}"
     # A policy that keeps apt from starting services: nginx is run from here, on other ports.
-    local no_services
-    no_services=$(mktemp -d)
-    printf '#!/bin/sh\nexit 101\n' >"$no_services/policy-rc.d"
-    chmod +x "$no_services/policy-rc.d"
-    apt-get update -qq
-    PATH="$no_services:$PATH" POLICYRCD="$no_services/policy-rc.d" DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-    rm -r "$no_services"
+    local policy=/usr/sbin/policy-rc.d is_ours=false status=0
+    if [ ! -e "$policy" ]; then
+        is_ours=true
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod +x "$policy"
+    fi
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null; } || status=$?
+    if $is_ours; then rm -f "$policy"; fi
+    [ "$status" = 0 ] || die "the packages could not be installed: ${missing[*]}"
 }
 
 require_cargo() {

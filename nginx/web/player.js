@@ -9,6 +9,7 @@ const video = document.getElementById("video");
 
 /** hls.js plays low latency by itself; a stall shall not make it stay behind for good. */
 const LIVE = { lowLatencyMode: true, liveSyncOnStallIncrease: 0 };
+const RETRY_AFTER_MS = 2000;
 const KEEP_UP_EVERY_MS = 200;
 /** Seconds behind the target from which on the picture is played a little faster. */
 const LATE = 0.1;
@@ -90,21 +91,33 @@ function recover(error) {
     return;
   }
   say("the stream was interrupted; trying again", true);
-  const current = hls;
-  setTimeout(() => {
-    if (hls === current) {
-      play(hls.url);
-    }
-  }, 2000);
+  const isForgotten = error.response?.code === 404;
+  setTimeout(again, RETRY_AFTER_MS, hls, isForgotten);
+}
+
+/** Plays on, unless the person has done something else meanwhile. */
+async function again(current, isForgotten) {
+  if (hls === current && isForgotten && link.value) {
+    // A manager that was restarted knows the camera no more. What goes wrong now goes wrong again
+    // with the playlist, and is told there.
+    await call("api/stream/start", wanted()).catch(() => {});
+  }
+  if (hls === current) {
+    play(current.url);
+  }
+}
+
+/** The camera as the form names it. */
+function wanted() {
+  const id = camera.value;
+  return link.value ? { indicator_id: id, rtsp_link: link.value } : { indicator_id: id };
 }
 
 async function start() {
-  const id = camera.value;
   say("starting …");
   try {
-    const wanted = link.value ? { indicator_id: id, rtsp_link: link.value } : { indicator_id: id };
-    const answer = await call("api/stream/start", wanted);
-    history.replaceState(null, "", `?id=${encodeURIComponent(id)}`);
+    const answer = await call("api/stream/start", wanted());
+    history.replaceState(null, "", `?id=${encodeURIComponent(answer.indicator_id)}`);
     play(answer.stream_path);
   } catch (error) {
     release();
@@ -137,8 +150,8 @@ document.getElementById("stop").addEventListener("click", () => {
 setInterval(keepUp, KEEP_UP_EVERY_MS);
 
 // A link to ?id=front-door plays that camera.
-const wanted = new URLSearchParams(location.search).get("id");
-if (wanted) {
-  camera.value = wanted;
+const linked = new URLSearchParams(location.search).get("id");
+if (linked) {
+  camera.value = linked;
   start();
 }
