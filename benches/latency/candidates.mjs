@@ -9,13 +9,12 @@
 //   end()         ends the stream
 //   close()       ends everything
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
-import { once } from "node:events";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { Child } from "../../tests/browser/support/child.mjs";
+import { freePort } from "../../tests/browser/support/port.mjs";
 import { until } from "../../tests/browser/support/until.mjs";
 
 const RUN = fileURLToPath(new URL("../../deploy/run", import.meta.url));
@@ -224,15 +223,6 @@ paths:
     sourceOnDemand: yes
     sourceOnDemandCloseAfter: 1s
 `;
-}
-
-async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 /** Waits until a server that was just started answers anything. */

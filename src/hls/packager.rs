@@ -75,7 +75,7 @@ pub struct Progress {
 pub struct Published {
     /// The whole playlist.
     pub whole: Bytes,
-    /// The playlist for players that know the older segments.
+    /// The playlist for players that know the older segments; the whole one when it is short.
     pub delta: Bytes,
     /// Where it ends.
     pub position: Position,
@@ -296,14 +296,12 @@ impl Packager {
         if !self.has_segments() {
             return Ok(());
         }
-        let whole = self.playlist.render(false);
+        let whole = self.playlist.render();
         self.dir.replace_playlist(&whole)?;
-        let delta = self.playlist.render(true);
-        self.newest.send_replace(Some(Published {
-            whole: whole.into(),
-            delta: delta.into(),
-            position: self.playlist.position(),
-        }));
+        let whole = Bytes::from(whole);
+        let delta = self.playlist.render_delta().map_or_else(|| whole.clone(), Bytes::from);
+        let position = self.playlist.position();
+        self.newest.send_replace(Some(Published { whole, delta, position }));
         Ok(())
     }
 
@@ -567,7 +565,7 @@ mod tests {
             let after = (5200 + jump_ms) / 2000 * 2000;
             setup.feed(7, after, 5, 2000);
             let playlist = setup.playlist();
-            let text = setup.packager.playlist.render(false);
+            let text = setup.packager.playlist.render();
             assert!(playlist.segments.iter().all(|segment| segment.duration < 2.5), "{text}");
             assert!(text.contains("PART-TARGET=0.200") || jump_ms == 700, "{text}");
             let breaks = playlist.segments.iter().filter(|segment| segment.discontinuity).count();

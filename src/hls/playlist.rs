@@ -160,12 +160,22 @@ impl Playlist {
     }
 
     /// The playlist as text. There is no `EXT-X-ENDLIST`: a live stream that pauses must not make
-    /// players stop. With `can_skip`, segments that a player knows from before are left out.
-    pub fn render(&self, can_skip: bool) -> String {
+    /// players stop.
+    pub fn render(&self) -> String {
+        self.render_without(0)
+    }
+
+    /// The playlist without the segments that a player knows from before; `None` while it is too
+    /// short for that.
+    pub fn render_delta(&self) -> Option<String> {
+        let skipped = self.older_than(SKIP_BOUNDARY);
+        (skipped > 0).then(|| self.render_without(skipped))
+    }
+
+    fn render_without(&self, skipped: usize) -> String {
         let mut text = String::with_capacity(512 + 512 * self.segments.len());
         let first = self.segments.front().or(self.open.as_ref());
         self.render_head(&mut text, first.map_or(self.next_sequence, |segment| segment.sequence));
-        let skipped = if can_skip { self.skippable() } else { 0 };
         if skipped > 0 {
             line(&mut text, format_args!("#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}"));
         }
@@ -208,11 +218,6 @@ impl Playlist {
         let named = self.segments.iter().skip(self.first_with_parts()).chain(&self.open);
         let longest = named.flat_map(|segment| &segment.parts).map(|part| part.duration).max();
         longest.unwrap_or_default().max(self.part_time)
-    }
-
-    /// How many segments, from the first one, lie before the skip boundary.
-    fn skippable(&self) -> usize {
-        self.older_than(SKIP_BOUNDARY)
     }
 
     /// Index of the first segment whose parts are named.
@@ -319,7 +324,7 @@ mod tests {
     }
 
     fn parsed(playlist: &Playlist) -> m3u8_rs::MediaPlaylist {
-        let text = playlist.render(false);
+        let text = playlist.render();
         m3u8_rs::parse_media_playlist_res(text.as_bytes()).expect("a playlist that others can read")
     }
 
@@ -366,7 +371,7 @@ mod tests {
         // Audio alone belongs to the part before it.
         playlist.append(Duration::ZERO, 50, false);
         assert_eq!(playlist.position(), Position { sequence: 101, parts: 2 });
-        let text = playlist.render(false);
+        let text = playlist.render();
         let end: Vec<_> = text.lines().rev().take(3).collect();
         assert_eq!(
             end,
@@ -386,7 +391,7 @@ mod tests {
         for _ in 0..10 {
             add(&mut playlist, 7, false);
         }
-        let text = playlist.render(false);
+        let text = playlist.render();
         let with_parts: Vec<_> = (100..110)
             .filter(|sequence| text.contains(&format!("URI=\"{sequence}.m4s\"")))
             .collect();
@@ -399,11 +404,11 @@ mod tests {
         for _ in 0..5 {
             add(&mut playlist, 7, false);
         }
-        assert_eq!(playlist.render(true), playlist.render(false), "nothing is old enough");
+        assert_eq!(playlist.render_delta(), None, "nothing is old enough");
         for _ in 5..20 {
             add(&mut playlist, 7, false);
         }
-        let (full, delta) = (playlist.render(false), playlist.render(true));
+        let (full, delta) = (playlist.render(), playlist.render_delta().expect("a delta"));
         let skipped: usize = delta
             .lines()
             .find_map(|line| line.strip_prefix("#EXT-X-SKIP:SKIPPED-SEGMENTS="))
@@ -442,12 +447,12 @@ mod tests {
         let mut playlist = playlist(5);
         playlist.open(SystemTime::UNIX_EPOCH, 7, false);
         playlist.append(Duration::from_millis(240), 10, true);
-        assert!(playlist.render(false).contains("PART-TARGET=0.240"));
+        assert!(playlist.render().contains("PART-TARGET=0.240"));
         // As long as it is named.
         playlist.close();
         for _ in 0..5 {
             add(&mut playlist, 7, false);
         }
-        assert!(playlist.render(false).contains("PART-TARGET=0.200"));
+        assert!(playlist.render().contains("PART-TARGET=0.200"));
     }
 }

@@ -24,11 +24,8 @@ pub enum Command {
     /// The stream is wanted. The answer comes when it is playable, or with the cause why not;
     /// no answer at all means that the stream has gone meanwhile and has to be asked for again.
     Start(Camera, oneshot::Sender<StartAnswer>),
-    /// The stream shall end. `done` is dropped when it has.
-    Stop {
-        /// Dropped with the supervisor.
-        done: oneshot::Sender<()>,
-    },
+    /// The stream shall end.
+    Stop,
     /// The reaper thinks that nobody watches.
     Idle,
     /// The manager is ending.

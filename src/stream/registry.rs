@@ -117,13 +117,12 @@ impl Registry {
     /// Ends the camera's stream and waits until it has gone. False when there was none.
     pub async fn stop(&self, id: &CameraId) -> bool {
         let Some(handle) = self.get(id) else { return false };
-        let (done, gone) = oneshot::channel();
-        if handle.commands.send(Command::Stop { done }).await.is_ok() {
-            // FFmpeg is killed when the grace period is over; the rest takes no time.
-            let patience = self.0.limits.stop_grace + Duration::from_secs(2);
-            if timeout(patience, gone).await.is_err() {
-                warn!(camera = %id, "the stream takes long to end");
-            }
+        // Closed: it is going already.
+        let _ = handle.commands.send(Command::Stop).await;
+        // FFmpeg is killed when the grace period is over; the rest takes no time.
+        let patience = self.0.limits.stop_grace + Duration::from_secs(2);
+        if timeout(patience, handle.gone()).await.is_err() {
+            warn!(camera = %id, "the stream takes long to end");
         }
         true
     }

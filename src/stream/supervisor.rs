@@ -90,7 +90,6 @@ pub fn spawn(
         next_generation: first_number,
         ingest: None,
         waiting: Vec::new(),
-        stopping: Vec::new(),
         backoff: Backoff::default(),
         was_live: false,
         last_live_for: None,
@@ -125,8 +124,6 @@ struct Supervisor {
     ingest: Option<Ingest>,
     /// Callers who want to know when the stream is playable. No more than there are connections.
     waiting: Vec<oneshot::Sender<StartAnswer>>,
-    /// Callers who want to know when the stream has gone: they see their channel close.
-    stopping: Vec<oneshot::Sender<()>>,
     backoff: Backoff,
     was_live: bool,
     /// How long the last run that was live was so.
@@ -168,8 +165,7 @@ impl Supervisor {
                 self.camera = camera;
                 Some(if is_replaced { Event::Replace } else { Event::Start })
             }
-            Command::Stop { done } => {
-                self.stopping.push(done);
+            Command::Stop => {
                 self.refuse(&Error::new(ErrorKind::Stopped, "the stream was stopped meanwhile"));
                 Some(Event::End)
             }

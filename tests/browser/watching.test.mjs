@@ -1,10 +1,9 @@
 // The page in a real browser, in front of the real service and real cameras.
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
-import { once } from "node:events";
 import { after, afterEach, before, describe, test } from "node:test";
 
 import { Camera } from "./support/camera.mjs";
+import { freePort } from "./support/port.mjs";
 import { Service } from "./support/service.mjs";
 import { until } from "./support/until.mjs";
 import { SECONDS, Viewer, launchBrowser } from "./support/viewer.mjs";
@@ -56,7 +55,7 @@ describe("the page", () => {
 
     await viewer.start("typed", "http://x");
     await viewer.readsError("rtsp_link must begin with rtsp://");
-    await viewer.start("typed", `rtsp://127.0.0.1:${await closedPort()}/h264`);
+    await viewer.start("typed", `rtsp://127.0.0.1:${await freePort()}/h264`);
     await viewer.readsError("the camera refuses connections");
 
     await viewer.start("typed", camera.link);
@@ -102,13 +101,3 @@ describe("the page", () => {
     await viewer.watches(2);
   });
 });
-
-/** A port that nobody listens on. */
-async function closedPort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
-}

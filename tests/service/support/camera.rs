@@ -1,20 +1,19 @@
 //! The test camera, a real RTSP server (see tests/camera/).
 
-use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::process::Process;
+use super::process::{Process, lines_of};
 use super::{eventually, project};
 
 pub struct Camera {
     process: Process,
     port: u16,
     password: String,
-    events: Arc<Mutex<Vec<Value>>>,
+    events: Arc<Mutex<Vec<String>>>,
 }
 
 impl Camera {
@@ -32,16 +31,7 @@ impl Camera {
                 .stdout(Stdio::piped());
         });
         let stdout = process.child().stdout.take().expect("a pipe");
-        let events = Arc::<Mutex<Vec<Value>>>::default();
-        std::thread::spawn({
-            let events = Arc::clone(&events);
-            move || {
-                for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                    let event = serde_json::from_str(&line).expect("a JSON line of the camera");
-                    events.lock().expect("events").push(event);
-                }
-            }
-        });
+        let events = lines_of(stdout);
         let mut camera = Self { process, port, password, events };
         camera.port = eventually("the camera listens", || {
             let port = camera.events("ready").first().and_then(|event| event["port"].as_u64());
@@ -97,7 +87,10 @@ impl Camera {
 
     fn events(&self, name: &str) -> Vec<Value> {
         let events = self.events.lock().expect("events");
-        events.iter().filter(|event| event["event"] == name).cloned().collect()
+        let parsed = events.iter().map(|line| -> Value {
+            serde_json::from_str(line).expect("a JSON line of the camera")
+        });
+        parsed.filter(|event| event["event"] == name).collect()
     }
 }
 

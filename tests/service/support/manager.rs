@@ -1,6 +1,5 @@
 //! The manager's binary, and its API as a back end sees it.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -10,7 +9,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::process::{Process, children_of};
+use super::process::{Process, children_of, lines_of};
 use super::{PATIENCE, eventually, until};
 
 pub struct Manager {
@@ -58,15 +57,7 @@ impl Manager {
             Self::command(command, dir.path(), set);
         });
         let stderr = process.child().stderr.take().expect("a pipe");
-        let log = Arc::<Mutex<Vec<String>>>::default();
-        std::thread::spawn({
-            let log = Arc::clone(&log);
-            move || {
-                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                    log.lock().expect("log").push(line);
-                }
-            }
-        });
+        let log = lines_of(stderr);
         let client = reqwest::Client::builder().timeout(PATIENCE).build().expect("a client");
         let mut manager = Self { process, dir, log, address: String::new(), client };
         manager.address = eventually("the manager listens", || {

@@ -1,7 +1,9 @@
 //! Processes that do not outlive the test, and a look at all the others.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command};
+use std::sync::{Arc, Mutex};
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -52,6 +54,18 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The lines that a child writes to `pipe`, as they come.
+pub fn lines_of(pipe: impl Read + Send + 'static) -> Arc<Mutex<Vec<String>>> {
+    let lines = Arc::<Mutex<Vec<String>>>::default();
+    let collected = Arc::clone(&lines);
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            collected.lock().expect("lines").push(line);
+        }
+    });
+    lines
 }
 
 fn pid(id: u32) -> Pid {
