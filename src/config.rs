@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::ffmpeg::plan::Hevc;
+
 /// One setting as the documentation shows it.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
@@ -93,6 +95,24 @@ pub const SETTINGS: &[Setting] = &[
         "a preset of libx264: ultrafast, superfast, veryfast, faster, fast or medium",
         "How video that is not H.264 is turned into it: slower is smaller.",
     ),
+    setting(
+        "TRANSCODE_MAX_HEIGHT",
+        "1080",
+        "pixels, 120 to 4320",
+        "Video that is turned into H.264 is made this high at most.",
+    ),
+    setting(
+        "TRANSCODE_MAX_KBPS",
+        "4000",
+        "kilobits a second, 100 to 100000",
+        "Video that is turned into H.264 takes this much at most, over a second.",
+    ),
+    setting(
+        "HEVC",
+        "h264",
+        "h264 or copy",
+        "What becomes of H.265 from cameras without a video option: h264 plays everywhere, copy costs nothing and plays where the device can.",
+    ),
     setting("FFMPEG_BIN", "ffmpeg", "a program's name or path", "The FFmpeg to run."),
     setting("LOG_FORMAT", "text", "text or json", "Form of the log lines on stderr."),
     setting(
@@ -162,6 +182,12 @@ pub struct Config {
     pub max_streams: usize,
     /// `TRANSCODE_PRESET`
     pub transcode_preset: String,
+    /// `TRANSCODE_MAX_HEIGHT`
+    pub transcode_max_height: u32,
+    /// `TRANSCODE_MAX_KBPS`
+    pub transcode_max_bit_rate: u32,
+    /// `HEVC`
+    pub hevc: Hevc,
     /// `FFMPEG_BIN`
     pub ffmpeg_bin: PathBuf,
     /// `LOG_FORMAT`
@@ -209,6 +235,11 @@ impl Config {
                 ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"]
                     .contains(&preset.as_str())
             })?,
+            transcode_max_height: vars
+                .parsed("TRANSCODE_MAX_HEIGHT", |height| (120..=4320).contains(height))?,
+            transcode_max_bit_rate: vars
+                .parsed("TRANSCODE_MAX_KBPS", |rate| (100..=100_000).contains(rate))?,
+            hevc: vars.parsed("HEVC", |_: &Hevc| true)?,
             ffmpeg_bin: vars.parsed("FFMPEG_BIN", |_: &PathBuf| true)?,
             log_format: vars.parsed("LOG_FORMAT", |_: &LogFormat| true)?,
             log_filter: vars.parsed("RUST_LOG", |filter: &String| {
@@ -237,6 +268,18 @@ impl Config {
         match pairs.iter().find(|(is_allowed, _)| !is_allowed) {
             Some((_, reason)) => Err(ConfigError::Pair(reason)),
             None => Ok(()),
+        }
+    }
+}
+
+impl FromStr for Hevc {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "h264" => Ok(Self::ToH264),
+            "copy" => Ok(Self::Copy),
+            _ => Err(()),
         }
     }
 }
@@ -330,6 +373,8 @@ mod tests {
             ("STOP_GRACE_SECONDS", "-1"),
             ("MAX_STREAMS", "many"),
             ("TRANSCODE_PRESET", "placebo; rm"),
+            ("TRANSCODE_MAX_HEIGHT", "99"),
+            ("HEVC", "maybe"),
             ("LOG_FORMAT", "xml"),
             ("RUST_LOG", "stream_manager=loud"),
         ];

@@ -42,6 +42,8 @@ pub enum ErrorKind {
     SourceUnsupported,
     /// The camera did not answer, or sent no video, in time.
     SourceTimeout,
+    /// The camera's settings were changed while it was watched; it is taken up anew.
+    SourceChanged,
     /// Segments cannot be written.
     StorageUnavailable,
     /// FFmpeg cannot be run.

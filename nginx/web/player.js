@@ -5,10 +5,22 @@ const form = document.getElementById("form");
 const camera = document.getElementById("camera");
 const link = document.getElementById("link");
 const message = document.getElementById("message");
+const latency = document.getElementById("latency");
 const video = document.getElementById("video");
 
-/** hls.js plays low latency by itself; a stall shall not make it stay behind for good. */
-const LIVE = { lowLatencyMode: true, liveSyncOnStallIncrease: 0 };
+/**
+ * hls.js plays low latency by itself; a stall shall not make it stay behind for good. The first
+ * segment is loaded while the video element gets ready, and no worker has to start first: there is
+ * nothing to convert.
+ */
+const LIVE = {
+  lowLatencyMode: true,
+  liveSyncOnStallIncrease: 0,
+  startFragPrefetch: true,
+  enableWorker: false,
+};
+/** hls.js's words for a codec that the browser does not have. Trying again would not help. */
+const UNPLAYABLE = ["manifestIncompatibleCodecsError", "bufferAddCodecError"];
 const RETRY_AFTER_MS = 2000;
 const KEEP_UP_EVERY_MS = 200;
 /** Seconds behind the target from which on the picture is played a little faster. */
@@ -70,8 +82,10 @@ function play(url) {
  */
 function keepUp() {
   if (!hls || video.paused || !hls.liveSyncPosition) {
+    latency.textContent = "";
     return;
   }
+  latency.textContent = `${hls.latency.toFixed(1)} s behind`;
   const late = hls.latency - hls.targetLatency;
   if (late > LOST) {
     video.currentTime = hls.liveSyncPosition;
@@ -84,6 +98,11 @@ function keepUp() {
 /** A camera that was away comes back: fatal errors are tried again instead of giving up. */
 function recover(error) {
   if (!error.fatal) {
+    return;
+  }
+  if (UNPLAYABLE.includes(error.details)) {
+    release();
+    say("this browser cannot play the camera's video (H.265?)", true);
     return;
   }
   if (error.type === Hls.ErrorTypes.MEDIA_ERROR) {

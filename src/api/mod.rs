@@ -95,6 +95,7 @@ async fn dispatch(api: &Api, route: Route, request: Request<Incoming>) -> Result
         Route::Readyz => health::ready(api).await,
         Route::Viewer => viewer::authorize(api, &request),
         Route::Playlist(id) => playlist::get(api, &id, &request).await,
+        Route::Index(id) => playlist::index(api, &id, &request).await,
     }
 }
 

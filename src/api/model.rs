@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::has_query_input;
 use crate::error::{Error, ErrorKind};
+use crate::stream::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
 
 /// Largest body, in bytes.
 const MAX_BODY: usize = 64 * 1024;
@@ -29,6 +30,15 @@ pub struct StartInput {
     /// The camera's RTSP URL. Without it the one of the last start is used.
     #[serde(default)]
     pub rtsp_link: Option<String>,
+    /// What becomes of the video. What is left out stays as it was.
+    #[serde(default)]
+    pub video: Option<VideoOption>,
+    /// What becomes of the audio.
+    #[serde(default)]
+    pub audio: Option<AudioOption>,
+    /// How RTP travels.
+    #[serde(default)]
+    pub transport: Option<TransportOption>,
     /// Whether to answer only when the stream is playable.
     #[serde(default = "yes", deserialize_with = "flag")]
     pub wait: bool,
@@ -114,6 +124,8 @@ pub struct StreamOutput {
     pub stream_path: String,
     /// The source without its secrets.
     pub source: String,
+    /// The camera's options.
+    pub options: StreamOptions,
     /// What is known only while there is a stream.
     #[serde(flatten)]
     pub running: Option<RunningOutput>,
@@ -128,6 +140,8 @@ pub struct RunningOutput {
     pub started_at: String,
     /// Seconds for which the current run of FFmpeg is live; null while it is not.
     pub uptime_seconds: Option<f64>,
+    /// Seconds that this run took from its start to playable; null while it is not live.
+    pub start_seconds: Option<f64>,
     /// Seconds since somebody last showed interest.
     pub idle_seconds: f64,
     /// Number of the current run of FFmpeg.
@@ -157,6 +171,8 @@ pub struct MediaOutput {
     pub frame_rate: f64,
     /// Bits per second over the last seconds.
     pub bit_rate: u64,
+    /// Seconds between the last two keyframes; null before the second one.
+    pub gop_seconds: Option<f64>,
 }
 
 /// Something that went wrong.
@@ -249,6 +265,10 @@ fn invalid(error: &serde_json::Error) -> Error {
         "a field that is not known; a link in a query must be percent-encoded".to_owned()
     } else if text.starts_with("missing field") || text.contains(" must be ") {
         text
+    } else if let Some((_, allowed)) = text.split_once("expected one of ")
+        && text.starts_with("unknown variant")
+    {
+        format!("an option is none of {allowed}")
     } else {
         "a field has the wrong type".to_owned()
     };
@@ -294,6 +314,17 @@ fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
 mod tests {
     use super::*;
 
+    fn start(id: &str) -> StartInput {
+        StartInput {
+            indicator_id: id.into(),
+            rtsp_link: None,
+            video: None,
+            audio: None,
+            transport: None,
+            wait: true,
+        }
+    }
+
     #[test]
     fn start_by_query() {
         let input: StartInput = from_form(
@@ -301,20 +332,14 @@ mod tests {
         )
         .expect("a query");
         let link = "rtsp://u:p@h/x?a=1&b=2".to_owned();
-        assert_eq!(
-            input,
-            StartInput { indicator_id: "7".into(), rtsp_link: Some(link), wait: false }
-        );
+        assert_eq!(input, StartInput { rtsp_link: Some(link), wait: false, ..start("7") });
     }
 
     #[test]
     fn ids_are_texts_or_numbers() {
         for json in [r#"{"indicator_id":"12"}"#, r#"{"indicator_id":12}"#] {
             let input: StartInput = serde_json::from_str(json).expect(json);
-            assert_eq!(
-                input,
-                StartInput { indicator_id: "12".into(), rtsp_link: None, wait: true }
-            );
+            assert_eq!(input, start("12"));
         }
     }
 
@@ -339,12 +364,13 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_named() {
-        let table: [(&[u8], &str); 5] = [
+        let table: [(&[u8], &str); 6] = [
             (b"", "missing field `indicator_id`"),
             (b"indicator_id=1&indicator_id=2", "given twice"),
             (b"indicator_id=1&rtsp_link=rtsp://h/cam?channel=1&subtype=0", "percent-encoded"),
             (b"indicator_id=1&wait=maybe", "true or false"),
             (b"indicator_id=1&rtsp=x", "not known"),
+            (b"indicator_id=1&audio=loud", "none of `auto`, `aac`, `off`"),
         ];
         for (query, reason) in table {
             let error = from_form::<StartInput>(query).expect_err(reason);

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::{Request, StatusCode};
 use tokio::time::timeout;
 
@@ -26,16 +27,33 @@ const BLOCKED_SEGMENTS: u32 = 3;
 
 /// Answers the playlist, when the camera is playable and has what the player asks for.
 pub async fn get<B>(api: &Api, id: &str, request: &Request<B>) -> Result<Reply, Error> {
-    let id = CameraId::parse(id)?;
     let wanted = model::Reload::from_query(request.uri().query().unwrap_or_default())?;
+    let published = find(api, id, request, wanted).await?;
+    Ok(answer(if wanted.skip { published.delta } else { published.whole }))
+}
+
+/// Answers the multivariant playlist, when the camera is playable.
+pub async fn index<B>(api: &Api, id: &str, request: &Request<B>) -> Result<Reply, Error> {
+    Ok(answer(find(api, id, request, model::Reload::default()).await?.index))
+}
+
+fn answer(text: Bytes) -> Reply {
+    reply::with_body(StatusCode::OK, "application/vnd.apple.mpegurl", text)
+}
+
+async fn find<B>(
+    api: &Api,
+    id: &str,
+    request: &Request<B>,
+    wanted: model::Reload,
+) -> Result<Published, Error> {
+    let id = CameraId::parse(id)?;
     let handle = match api.registry.get(&id) {
         Some(handle) if handle.shared().playlist.borrow().is_some() => handle,
         _ => start(api, &id).await?,
     };
     viewer::touch(&handle, request);
-    let published = newest(api, &handle, wanted).await?;
-    let text = if wanted.skip { published.delta } else { published.whole };
-    Ok(reply::with_body(StatusCode::OK, "application/vnd.apple.mpegurl", text))
+    newest(api, &handle, wanted).await
 }
 
 async fn start(api: &Api, id: &CameraId) -> Result<StreamHandle, Error> {

@@ -87,7 +87,8 @@ fn status(kind: ErrorKind) -> StatusCode {
         ErrorKind::SourceNotFound
         | ErrorKind::SourceUnauthorized
         | ErrorKind::SourceUnreachable
-        | ErrorKind::SourceUnsupported => StatusCode::BAD_GATEWAY,
+        | ErrorKind::SourceUnsupported
+        | ErrorKind::SourceChanged => StatusCode::BAD_GATEWAY,
         ErrorKind::StorageUnavailable
         | ErrorKind::FfmpegUnavailable
         | ErrorKind::StreamEnded

@@ -26,6 +26,8 @@ pub enum Route {
     Viewer,
     /// A playlist that is not on disk, of the camera with this id (unchecked).
     Playlist(String),
+    /// The multivariant playlist beside it.
+    Index(String),
 }
 
 struct Entry {
@@ -51,9 +53,18 @@ const ROUTES: &[Entry] = &[
     Entry {
         path: "/streams/{id}/stream.m3u8",
         methods: GET,
-        route: |params| Route::Playlist(params.get("id").unwrap_or_default().to_owned()),
+        route: |params| Route::Playlist(id(params)),
+    },
+    Entry {
+        path: "/streams/{id}/index.m3u8",
+        methods: GET,
+        route: |params| Route::Index(id(params)),
     },
 ];
+
+fn id(params: &matchit::Params) -> String {
+    params.get("id").unwrap_or_default().to_owned()
+}
 
 static ROUTER: LazyLock<Router<&Entry>> = LazyLock::new(|| {
     let mut router = Router::new();
@@ -97,6 +108,7 @@ mod tests {
             (Method::DELETE, "/api/streams", Err(Unmatched::Method(GET))),
             (Method::HEAD, "/livez", Ok(Route::Livez)),
             (Method::GET, "/streams/7/stream.m3u8", Ok(Route::Playlist("7".into()))),
+            (Method::GET, "/streams/7/index.m3u8", Ok(Route::Index("7".into()))),
             (Method::GET, "/streams/7/8/stream.m3u8", Err(Unmatched::Path)),
             (Method::GET, "/streams/7/1.m4s", Err(Unmatched::Path)),
             (Method::GET, "/", Err(Unmatched::Path)),

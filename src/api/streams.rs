@@ -9,21 +9,23 @@ use super::model::{
 };
 use super::reply::{self, Reply};
 use crate::error::{Error, ErrorKind};
-use crate::ffmpeg::args::Video;
+use crate::ffmpeg::plan::Video;
 use crate::hls::layout::PLAYLIST;
 use crate::store::Camera;
 use crate::stream::handle::{Joined, StreamHandle};
 use crate::stream::key::CameraId;
+use crate::stream::options::OptionChanges;
 use crate::stream::source::Source;
 use crate::stream::state::State;
 
 /// Starts or joins a stream.
 pub async fn start(api: &Api, input: StartInput) -> Result<Reply, Error> {
     let id = CameraId::parse(&input.indicator_id)?;
-    let camera = match input.rtsp_link.filter(|link| !link.is_empty()) {
-        Some(link) => api.cameras.put(id.clone(), Source::parse(&link)?)?,
-        None => known_camera(api, &id)?,
-    };
+    let link = input.rtsp_link.filter(|link| !link.is_empty());
+    let source = link.map(|link| Source::parse(&link)).transpose()?;
+    let StartInput { video, audio, transport, .. } = input;
+    let changes = OptionChanges { video, audio, transport };
+    let camera = api.cameras.put(id.clone(), source, changes)?.ok_or_else(|| unknown(&id))?;
     let status = if input.wait {
         match api.registry.start(camera).await? {
             Joined::Active => "active",
@@ -66,10 +68,12 @@ pub fn list(api: &Api) -> Reply {
 
 /// The camera, if it was started before.
 pub fn known_camera(api: &Api, id: &CameraId) -> Result<Camera, Error> {
-    api.cameras.get(id).ok_or_else(|| {
-        let detail = format!("camera {id} is not known; start it once with its rtsp_link");
-        Error::new(ErrorKind::UnknownCamera, detail)
-    })
+    api.cameras.get(id).ok_or_else(|| unknown(id))
+}
+
+fn unknown(id: &CameraId) -> Error {
+    let detail = format!("camera {id} is not known; start it once with its rtsp_link");
+    Error::new(ErrorKind::UnknownCamera, detail)
 }
 
 /// Whether FFmpeg runs for a stream in this state, or will run again.
@@ -98,6 +102,7 @@ fn output(camera: &Camera, state: &'static str, running: Option<RunningOutput>) 
         state,
         stream_path: stream_path(&camera.id),
         source: camera.source.to_string(),
+        options: camera.options,
         running,
     }
 }
@@ -109,6 +114,7 @@ fn describe(handle: &StreamHandle) -> StreamOutput {
         viewers: shared.viewers.count(),
         started_at: humantime::format_rfc3339_millis(status.started_at).to_string(),
         uptime_seconds: status.live_since.map(|since| seconds(since.elapsed())),
+        start_seconds: status.start_took.map(seconds),
         idle_seconds: seconds(shared.last_access.age()),
         generation: status.generation,
         restarts: status.restarts,
@@ -134,6 +140,7 @@ fn media(handle: &StreamHandle, camera: &Camera) -> Option<MediaOutput> {
         height: flow.init.video.height,
         frame_rate: (flow.frame_rate * 100.0).round() / 100.0,
         bit_rate,
+        gop_seconds: flow.gop.map(seconds),
     })
 }
 

@@ -1,51 +1,12 @@
-//! From a camera to FFmpeg's arguments. Pure.
+//! From a camera and its plan to FFmpeg's arguments. Pure.
 //!
 //! The source's URL never stands in the arguments, which every user of the machine can read:
 //! FFmpeg gets it as an ffconcat script on its stdin.
 
 use std::time::Duration;
 
+use super::plan::{Audio, Plan, Probe, Times, Transport, Video};
 use crate::stream::source::Source;
-
-/// What FFmpeg does with the camera's audio.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audio {
-    /// Packets go into the MP4 as they are. Possible with AAC.
-    Copy,
-    /// Anything FFmpeg can decode becomes AAC, for cameras that send G.711.
-    ToAac,
-}
-
-/// What FFmpeg does with the camera's video.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Video {
-    /// Packets go into the MP4 as they are. For H.264, which every browser plays.
-    Copy,
-    /// Anything FFmpeg can decode becomes H.264. Costs a good part of a processor core.
-    ToH264,
-}
-
-/// How much FFmpeg reads before it says what the streams are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Probe {
-    /// Enough for nearly every camera, whose SDP says most of it: the header is out 0.2 s after
-    /// the connection.
-    Small,
-    /// For the others.
-    Large,
-}
-
-/// How to ingest a camera. Begins with what suits most and learns from failed runs; what was
-/// learned is kept for the camera's next start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Plan {
-    /// What to do with video.
-    pub video: Video,
-    /// What to do with audio.
-    pub audio: Audio,
-    /// How much to read first.
-    pub probe: Probe,
-}
 
 impl Probe {
     /// `analyzeduration` in microseconds and `probesize` in bytes.
@@ -54,12 +15,6 @@ impl Probe {
             Self::Small => ("100000", "5000"),
             Self::Large => ("3000000", "2000000"),
         }
-    }
-}
-
-impl Default for Plan {
-    fn default() -> Self {
-        Self { video: Video::Copy, audio: Audio::Copy, probe: Probe::Small }
     }
 }
 
@@ -77,39 +32,54 @@ pub struct Shape {
     pub part_time: Duration,
     /// Wanted length of a segment: video that is made here gets a keyframe as often.
     pub segment_time: Duration,
-    /// Preset of libx264.
-    pub transcode_preset: String,
+    /// How video is made that is made here.
+    pub transcode: Transcode,
 }
+
+/// How video becomes H.264.
+#[derive(Debug, Clone)]
+pub struct Transcode {
+    /// Preset of libx264.
+    pub preset: String,
+    /// Higher pictures are made this high, in pixels.
+    pub max_height: u32,
+    /// Kilobits per second that are not exceeded over a second.
+    pub max_bit_rate: u32,
+}
+
+/// More frames a second are no camera's; FFmpeg guesses up to 90,000 after a short probe, and
+/// libx264 would take its level from that.
+const MAX_FRAME_RATE: &str = "60";
 
 /// The arguments, without the program's name.
 pub fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     let (analyze_duration, probe_size) = plan.probe.limits();
     let mut arguments = Vec::new();
     let mut add = |more: &[&str]| arguments.extend(more.iter().map(|&text| text.to_owned()));
-    add(&["-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+warning"]);
+    // At this level it says what the camera's streams are.
+    add(&["-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+info"]);
     // The concat reader probes once more what the reader inside of it has probed already; with
     // FFmpeg's defaults that alone takes 20 frames.
     add(&["-analyzeduration", analyze_duration, "-probesize", probe_size]);
+    if plan.times == Times::Arrival {
+        // Here and not for the reader inside: the concat reader would not take times like these.
+        add(&["-use_wallclock_as_timestamps", "1"]);
+    }
     // The source, by the script on stdin. The whitelist keeps FFmpeg from opening files.
     add(&["-f", "concat", "-safe", "0"]);
     add(&["-protocol_whitelist", "pipe,rtp,rtsp,rtsps,tcp,udp,tls", "-i", "pipe:0"]);
-    add(&["-map", "0:v:0", "-map", "0:a:0?"]);
+    add(&["-map", "0:v:0"]);
+    match plan.audio {
+        Audio::Copy => add(&["-map", "0:a:0?", "-c:a", "copy"]),
+        Audio::ToAac => add(&["-map", "0:a:0?", "-c:a", "aac"]),
+        Audio::Off => {}
+    }
     match plan.video {
         Video::Copy => add(&["-c:v", "copy"]),
-        Video::ToH264 => {
-            let seconds = shape.segment_time.as_secs_f64();
-            add(&["-c:v", "libx264", "-preset", &shape.transcode_preset, "-tune", "zerolatency"]);
-            // Every browser plays 4:2:0; cameras with MJPEG send 4:2:2.
-            add(&["-pix_fmt", "yuv420p", "-sc_threshold", "0", "-g", "100000"]);
-            // A frame rate is a guess after so short a probe; frames keep their own times.
-            add(&["-fps_mode", "vfr"]);
-            add(&["-force_key_frames", &format!("expr:gte(t,n_forced*{seconds})")]);
-        }
+        Video::CopyHevc => add(&["-c:v", "copy", "-tag:v", "hvc1"]),
+        Video::ToH264 => arguments.extend(to_h264(shape)),
     }
-    match plan.audio {
-        Audio::Copy => add(&["-c:a", "copy"]),
-        Audio::ToAac => add(&["-c:a", "aac"]),
-    }
+    let mut add = |more: &[&str]| arguments.extend(more.iter().map(|&text| text.to_owned()));
     // Video waits this long at most for audio that is late or never comes; FFmpeg's default is
     // 10 s. Microseconds.
     add(&["-max_interleave_delta", "200000"]);
@@ -119,14 +89,44 @@ pub fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     arguments
 }
 
+/// Frames keep their own times, keyframes come once a segment, and no frame waits for another.
+fn to_h264(shape: &Shape) -> Vec<String> {
+    let Transcode { preset, max_height, max_bit_rate } = &shape.transcode;
+    let bit_rate = format!("{max_bit_rate}k");
+    // Even sizes, as 4:2:0 needs them.
+    let scale = format!("scale=-2:'trunc(min(ih,{max_height})/2)*2'");
+    let keyframes = format!("expr:gte(t,n_forced*{})", shape.segment_time.as_secs_f64());
+    let arguments = [
+        ["-c:v", "libx264"],
+        ["-preset", preset],
+        ["-tune", "zerolatency"],
+        ["-vf", &scale],
+        // Every browser plays 4:2:0; cameras with MJPEG send 4:2:2.
+        ["-pix_fmt", "yuv420p"],
+        ["-sc_threshold", "0"],
+        ["-g", "100000"],
+        ["-force_key_frames", &keyframes],
+        ["-maxrate", &bit_rate],
+        ["-bufsize", &bit_rate],
+        ["-fpsmax", MAX_FRAME_RATE],
+        ["-fps_mode", "vfr"],
+        ["-enc_time_base", "1:90000"],
+    ];
+    arguments.concat().into_iter().map(str::to_owned).collect()
+}
+
 /// The ffconcat script that names the source. [`Source`] has made sure that the URL cannot end
 /// the quotation.
 pub fn script(source: &Source, plan: Plan, socket_timeout: Duration) -> String {
     let (analyze_duration, probe_size) = plan.probe.limits();
+    let transport = match plan.transport {
+        Transport::Tcp => "tcp",
+        Transport::Udp => "udp",
+    };
     format!(
         "ffconcat version 1.0\n\
          file '{}'\n\
-         option rtsp_transport tcp\n\
+         option rtsp_transport {transport}\n\
          option timeout {}\n\
          option analyzeduration {analyze_duration}\n\
          option probesize {probe_size}\n",
@@ -143,7 +143,11 @@ mod tests {
         Shape {
             part_time: Duration::from_millis(200),
             segment_time: Duration::from_secs(2),
-            transcode_preset: "veryfast".into(),
+            transcode: Transcode {
+                preset: "veryfast".into(),
+                max_height: 1080,
+                max_bit_rate: 4000,
+            },
         }
     }
 
@@ -157,18 +161,38 @@ mod tests {
         let arguments = arguments(plan, &shape()).join(" ");
         assert!(!arguments.contains("secret") && !arguments.contains("cam"), "{arguments}");
         assert!(arguments.contains("-frag_duration 200000 "), "{arguments}");
-        assert!(arguments.contains("-c:v copy -c:a copy "), "{arguments}");
+        assert!(arguments.contains("-map 0:a:0? -c:a copy -c:v copy "), "{arguments}");
     }
 
     #[test]
-    fn a_plan_decides_video_audio_and_probe() {
+    fn a_plan_decides_what_ffmpeg_does() {
         let source = Source::parse("rtsp://cam/").expect("a link");
-        let plan = Plan { video: Video::ToH264, audio: Audio::ToAac, probe: Probe::Large };
-        let arguments = arguments(plan, &shape()).join(" ");
-        for part in ["-c:v libx264 -preset veryfast ", "gte(t,n_forced*2) ", "-c:a aac "] {
-            assert!(arguments.contains(part), "{arguments}");
+        let plan = Plan {
+            video: Video::ToH264,
+            audio: Audio::ToAac,
+            probe: Probe::Large,
+            transport: Transport::Udp,
+            times: Times::Arrival,
+        };
+        let arguments_of = |plan| arguments(plan, &shape()).join(" ");
+        let transcoding = arguments_of(plan);
+        for part in [
+            "-c:v libx264 -preset veryfast ",
+            "min(ih,1080)",
+            "-maxrate 4000k ",
+            "gte(t,n_forced*2) ",
+            "-c:a aac ",
+            "-use_wallclock_as_timestamps 1 ",
+        ] {
+            assert!(transcoding.contains(part), "{transcoding}");
         }
-        assert!(script(&source, plan, Duration::from_secs(1)).contains("option probesize 2000000"));
+        let script = script(&source, plan, Duration::from_secs(1));
+        for line in ["probesize 2000000", "rtsp_transport udp"] {
+            assert!(script.contains(&format!("\noption {line}\n")), "{script}");
+        }
+        let plan = Plan { video: Video::CopyHevc, audio: Audio::Off, ..Plan::default() };
+        let copying = arguments_of(plan);
+        assert!(copying.contains("-c:v copy -tag:v hvc1 ") && !copying.contains(":a"), "{copying}");
     }
 
     #[test]

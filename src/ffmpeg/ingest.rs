@@ -13,7 +13,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, debug, info};
 
-use super::args::{self, Audio, Plan, Probe, Shape, Video};
+use super::args::{self, Shape, Transcode};
+use super::pace::Pace;
+use super::plan::{Hevc, Lesson, Plan, Times, Video};
 use super::process::{Process, Spawner};
 use super::stderr::{self, Tail, Verdict};
 use crate::config::Config;
@@ -21,6 +23,7 @@ use crate::error::{Error, ErrorKind};
 use crate::hls::fragment::MediaError;
 use crate::hls::reader::FragmentReader;
 use crate::stream::fragments::FragmentHub;
+use crate::stream::options::{StreamOptions, VideoOption};
 use crate::stream::source::Source;
 
 /// After FFmpeg's end its pipes close at once, unless something outside of its process group
@@ -34,6 +37,8 @@ pub struct Order {
     pub source: Source,
     /// How to take it.
     pub plan: Plan,
+    /// What other plans there may be.
+    pub options: StreamOptions,
     /// The generation that this run is.
     pub generation: u64,
     /// Where the fragments go.
@@ -71,6 +76,7 @@ pub trait Launcher: Send + Sync + 'static {
 pub struct FfmpegLauncher {
     program: PathBuf,
     shape: Shape,
+    hevc: Hevc,
     socket_timeout: Duration,
     spawner: Spawner,
 }
@@ -83,8 +89,13 @@ impl FfmpegLauncher {
             shape: Shape {
                 part_time: config.part_time,
                 segment_time: config.segment_time,
-                transcode_preset: config.transcode_preset.clone(),
+                transcode: Transcode {
+                    preset: config.transcode_preset.clone(),
+                    max_height: config.transcode_max_height,
+                    max_bit_rate: config.transcode_max_bit_rate,
+                },
             },
+            hevc: config.hevc,
             socket_timeout: args::socket_timeout(config.start_timeout, config.stale_timeout),
             spawner,
         }
@@ -93,8 +104,9 @@ impl FfmpegLauncher {
     async fn run(self, order: Order, signals: mpsc::Receiver<Signal>) -> Ending {
         match self.start(&order).await {
             Ok((process, script)) => {
-                let run = Run::begin(process, script, &order, self.socket_timeout);
-                run.until_end(signals).await
+                let run = Run::begin(process, script, &order);
+                let end = run.until_end(signals).await;
+                end.told(order.plan, order.options, self.hevc, self.socket_timeout)
             }
             Err(error) => Ending::Refused(Error::new(
                 ErrorKind::FfmpegUnavailable,
@@ -129,41 +141,50 @@ impl Launcher for FfmpegLauncher {
 /// A child and the tasks that drain its pipes.
 struct Run {
     process: Process,
-    plan: Plan,
+    /// H.264 is made of video that ought to be copied if it is H.264 already.
+    may_be_needless: bool,
     began: Instant,
-    socket_timeout: Duration,
-    reading: JoinHandle<Result<(), MediaError>>,
+    video_codec: oneshot::Receiver<String>,
+    reading: JoinHandle<Result<(), Fault>>,
     telling: JoinHandle<Tail>,
 }
 
+/// Why fragments are no longer taken.
+#[derive(Debug)]
+enum Fault {
+    /// They are not what can be played.
+    Media(MediaError),
+    /// Another plan may do better.
+    Lesson(Lesson),
+}
+
 impl Run {
-    fn begin(
-        mut process: Process,
-        script: String,
-        order: &Order,
-        socket_timeout: Duration,
-    ) -> Self {
+    fn begin(mut process: Process, script: String, order: &Order) -> Self {
         let (plan, generation, hub) = (order.plan, order.generation, order.hub.clone());
+        let (tell_codec, video_codec) = oneshot::channel();
         let (reading, telling) = match process.take_pipes() {
             Ok((stdin, stdout, stderr)) => {
                 tokio::spawn(write_script(stdin, script).in_current_span());
                 let reader = FragmentReader::new(stdout, generation);
-                let tail = Tail::collect(stderr, order.source.clone());
-                (
-                    tokio::spawn(read_fragments(reader, hub).in_current_span()),
-                    tokio::spawn(tail.in_current_span()),
-                )
+                let reading = read_fragments(reader, hub, plan.times);
+                let tail = Tail::collect(stderr, order.source.clone(), tell_codec);
+                (tokio::spawn(reading.in_current_span()), tokio::spawn(tail.in_current_span()))
             }
-            Err(error) => {
-                (tokio::spawn(async { Err(error.into()) }), tokio::spawn(async { Tail::default() }))
-            }
+            Err(error) => (
+                tokio::spawn(async { Err(Fault::Media(error.into())) }),
+                tokio::spawn(async { Tail::default() }),
+            ),
         };
-        Self { process, plan, began: Instant::now(), socket_timeout, reading, telling }
+        let may_be_needless =
+            plan.video == Video::ToH264 && order.options.video == VideoOption::Auto;
+        let began = Instant::now();
+        Self { process, may_be_needless, began, video_codec, reading, telling }
     }
 
-    async fn until_end(mut self, mut signals: mpsc::Receiver<Signal>) -> Ending {
+    async fn until_end(mut self, mut signals: mpsc::Receiver<Signal>) -> End {
         let mut read = None;
         let mut is_wanted = true;
+        let mut is_needless = false;
         let status = loop {
             tokio::select! {
                 status = self.process.wait() => break status,
@@ -173,6 +194,13 @@ impl Run {
                         self.process.signal(Signal::SIGKILL);
                     }
                     read = Some(result);
+                }
+                codec = &mut self.video_codec, if self.may_be_needless => {
+                    self.may_be_needless = false;
+                    is_needless = codec.is_ok_and(|codec| codec == "h264");
+                    if is_needless {
+                        self.process.signal(Signal::SIGKILL);
+                    }
                 }
                 signal = signals.recv(), if is_wanted => {
                     // The stream has gone without a word when the channel is closed.
@@ -189,10 +217,12 @@ impl Run {
         self.reading.abort();
         self.telling.abort();
         let tail = tail.ok().and_then(Result::ok).unwrap_or_default();
-        let media_error = read.and_then(Result::ok).and_then(Result::err);
-        debug!(?status, ?media_error, ?tail, "FFmpeg ended");
-        let was_patient = self.began.elapsed() >= self.socket_timeout;
-        ending(self.plan, status.ok(), media_error, &tail, was_patient)
+        let mut fault = read.and_then(Result::ok).and_then(Result::err);
+        if is_needless {
+            fault = Some(Fault::Lesson(Lesson::VideoIsH264));
+        }
+        debug!(?status, ?fault, ?tail, "FFmpeg ended");
+        End { status: status.ok(), fault, tail, ran_for: self.began.elapsed() }
     }
 }
 
@@ -205,58 +235,87 @@ async fn write_script(mut stdin: ChildStdin, script: String) {
 async fn read_fragments(
     mut reader: FragmentReader<tokio::process::ChildStdout>,
     hub: FragmentHub,
-) -> Result<(), MediaError> {
-    while let Some(fragment) = reader.next().await? {
+    times: Times,
+) -> Result<(), Fault> {
+    let mut pace = Pace::default();
+    while let Some(fragment) = reader.next().await.map_err(Fault::Media)? {
+        if times == Times::Camera && !pace.makes_sense(fragment.decode_time) {
+            return Err(Fault::Lesson(Lesson::TimesAreWrong));
+        }
         hub.publish(fragment);
     }
     Ok(())
 }
 
-/// Tells why an ingest ended, most telling evidence first. `was_patient` when it ran for as long
-/// as FFmpeg waits for a silent socket.
-fn ending(
-    plan: Plan,
+/// What is known of a run that has ended.
+struct End {
     status: Option<ExitStatus>,
-    media_error: Option<MediaError>,
-    tail: &Tail,
-    was_patient: bool,
-) -> Ending {
-    let refused = |kind, detail: &str| Ending::Refused(Error::new(kind, detail));
-    match tail.verdict() {
-        Some(Verdict::VideoCannotBeCopied) if plan.video == Video::Copy => {
-            return Ending::Replan(Plan { video: Video::ToH264, ..plan });
+    fault: Option<Fault>,
+    tail: Tail,
+    ran_for: Duration,
+}
+
+impl End {
+    /// Tells why it ended, most telling evidence first, and what to do about it.
+    fn told(
+        self,
+        plan: Plan,
+        options: StreamOptions,
+        hevc: Hevc,
+        socket_timeout: Duration,
+    ) -> Ending {
+        let refused = |kind, detail: &str| Ending::Refused(Error::new(kind, detail));
+        if let Some(lesson) = self.lesson() {
+            return match plan.after(lesson, options, hevc) {
+                Ok(next) => Ending::Replan(next),
+                Err(detail) => refused(ErrorKind::SourceUnsupported, detail),
+            };
         }
-        Some(Verdict::AudioCannotBeCopied) if plan.audio == Audio::Copy => {
-            return Ending::Replan(Plan { audio: Audio::ToAac, ..plan });
+        match self.tail.verdict() {
+            Some(Verdict::Camera(kind, detail)) => return refused(kind, detail),
+            Some(Verdict::NothingUnderstood) if self.ran_for >= socket_timeout => {
+                return refused(ErrorKind::SourceTimeout, stderr::NO_ANSWER);
+            }
+            Some(Verdict::NothingUnderstood) => {
+                let detail = "what answers at this address is no RTSP camera; check the port";
+                return refused(ErrorKind::SourceUnsupported, detail);
+            }
+            Some(Verdict::Lesson(_)) | None => {}
         }
-        Some(Verdict::ProbedTooLittle) if plan.probe == Probe::Small => {
-            return Ending::Replan(Plan { probe: Probe::Large, ..plan });
+        match self.fault {
+            Some(Fault::Media(error @ MediaError::PictureChanged)) => {
+                Ending::Dropped(Error::new(ErrorKind::SourceChanged, error.to_string()))
+            }
+            // A read error is FFmpeg's end seen from the pipe, and no cause of its own.
+            Some(Fault::Media(MediaError::Read(_)) | Fault::Lesson(_)) | None => {
+                Ending::Dropped(self.dropped())
+            }
+            Some(Fault::Media(error)) => {
+                let detail = format!("the camera's video cannot be used: {error}");
+                refused(ErrorKind::SourceUnsupported, &detail)
+            }
         }
-        Some(Verdict::Camera(kind, detail)) => return refused(kind, detail),
-        Some(Verdict::NothingUnderstood) if was_patient => {
-            return refused(ErrorKind::SourceTimeout, stderr::NO_ANSWER);
-        }
-        Some(Verdict::NothingUnderstood) => {
-            let detail = "what answers at this address is no RTSP camera; check the port";
-            return refused(ErrorKind::SourceUnsupported, detail);
-        }
-        _ => {}
     }
-    if matches!(media_error, Some(MediaError::NotH264)) && plan.video == Video::Copy {
-        return Ending::Replan(Plan { video: Video::ToH264, ..plan });
-    }
-    // A read error is FFmpeg's end seen from the pipe, and no cause of its own.
-    if let Some(error) = media_error.filter(|error| !matches!(error, MediaError::Read(_))) {
-        let detail = format!("the camera's video cannot be used: {error}");
-        return refused(ErrorKind::SourceUnsupported, &detail);
-    }
-    let detail = match status {
-        Some(status) if status.success() => "the camera ended the stream".to_owned(),
-        status => {
-            let status = status.map_or("no exit status".into(), |status| status.to_string());
-            let said = tail.last_line().unwrap_or("nothing on stderr");
-            format!("FFmpeg ended ({status}): {said}")
+
+    fn lesson(&self) -> Option<Lesson> {
+        match (&self.fault, self.tail.verdict()) {
+            (Some(Fault::Lesson(lesson)), _) => Some(*lesson),
+            (Some(Fault::Media(MediaError::Hevc)), _) => Some(Lesson::VideoIsHevc),
+            (Some(Fault::Media(MediaError::NotPlayable)), _) => Some(Lesson::VideoCannotBeCopied),
+            (_, Some(Verdict::Lesson(lesson))) => Some(lesson),
+            _ => None,
         }
-    };
-    Ending::Dropped(Error::new(ErrorKind::SourceUnreachable, detail))
+    }
+
+    fn dropped(&self) -> Error {
+        let detail = match self.status {
+            Some(status) if status.success() => "the camera ended the stream".to_owned(),
+            status => {
+                let status = status.map_or("no exit status".into(), |status| status.to_string());
+                let said = self.tail.last_complaint().unwrap_or("nothing on stderr");
+                format!("FFmpeg ended ({status}): {said}")
+            }
+        };
+        Error::new(ErrorKind::SourceUnreachable, detail)
+    }
 }

@@ -4,13 +4,15 @@
 use std::collections::VecDeque;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::oneshot;
 use tracing::debug;
 
+use super::plan::Lesson;
 use crate::error::ErrorKind;
 use crate::stream::source::Source;
 
 /// Lines kept.
-const MAX_LINES: usize = 40;
+const MAX_LINES: usize = 60;
 /// Bytes kept of a line before secrets are removed: more than the longest URL and FFmpeg's words
 /// around it, so that no line is cut inside of a secret and shown.
 const MAX_RAW_LINE: usize = 8 * 1024;
@@ -18,9 +20,11 @@ const MAX_RAW_LINE: usize = 8 * 1024;
 const MAX_LINE: usize = 400;
 
 /// The last lines, without secrets.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Tail {
     lines: VecDeque<String>,
+    /// Taken by the first line that names the codec: the one of the input.
+    video_codec: Option<oneshot::Sender<String>>,
 }
 
 /// What a tail means.
@@ -28,12 +32,8 @@ pub struct Tail {
 pub enum Verdict {
     /// The camera is the cause: what kind of error, and in words what to do.
     Camera(ErrorKind, &'static str),
-    /// The video cannot go into MP4 as it is.
-    VideoCannotBeCopied,
-    /// The audio cannot go into MP4 as it is.
-    AudioCannotBeCopied,
-    /// FFmpeg read too little to know what the streams are.
-    ProbedTooLittle,
+    /// Another plan may do better.
+    Lesson(Lesson),
     /// FFmpeg could make nothing of the answer, or there was none: it says the same of both.
     /// The first it says at once, the second when its patience with the socket ends.
     NothingUnderstood,
@@ -68,10 +68,12 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ),
     ("Connection timed out", TIMEOUT),
     ("Operation timed out", TIMEOUT),
-    ("in stream #0, codec not currently supported", Verdict::VideoCannotBeCopied),
-    ("in stream #1, codec not currently supported", Verdict::AudioCannotBeCopied),
-    ("dimensions not set", Verdict::ProbedTooLittle),
-    ("unspecified size", Verdict::ProbedTooLittle),
+    ("in stream #0, codec not currently supported", Verdict::Lesson(Lesson::VideoCannotBeCopied)),
+    ("in stream #1, codec not currently supported", Verdict::Lesson(Lesson::AudioCannotBeCopied)),
+    ("Tag hvc1 incompatible", Verdict::Lesson(Lesson::VideoIsNotHevc)),
+    ("dimensions not set", Verdict::Lesson(Lesson::ProbedTooLittle)),
+    ("unspecified size", Verdict::Lesson(Lesson::ProbedTooLittle)),
+    ("461 Unsupported", Verdict::Lesson(Lesson::TransportRefused)),
     (
         "matches no streams",
         Verdict::Camera(ErrorKind::SourceUnsupported, "the camera sends no video at this path"),
@@ -117,9 +119,14 @@ pub const NO_ANSWER: &str =
     "the camera does not answer; check address and port, and that it is switched on";
 
 impl Tail {
-    /// Reads `stderr` to its end, keeps the last lines and removes `source`'s secrets.
-    pub async fn collect(mut stderr: impl AsyncRead + Unpin, source: Source) -> Self {
-        let mut tail = Self::default();
+    /// Reads `stderr` to its end, keeps the last lines and removes `source`'s secrets. Tells the
+    /// name of the codec of the camera's video, in FFmpeg's words (`h264`), as soon as FFmpeg says it.
+    pub async fn collect(
+        mut stderr: impl AsyncRead + Unpin,
+        source: Source,
+        video_codec: oneshot::Sender<String>,
+    ) -> Self {
+        let mut tail = Self { video_codec: Some(video_codec), ..Self::default() };
         let mut line = Vec::new();
         let mut chunk = [0; 4096];
         // A read error is an end like any other: there is nothing more to learn.
@@ -144,6 +151,13 @@ impl Tail {
         }
         let line: String = line.chars().filter(|c| !c.is_control()).take(MAX_LINE).collect();
         debug!(%line, "ffmpeg");
+        if let Some((_, stream)) = line.split_once("Video: ")
+            && let Some(tell) = self.video_codec.take()
+        {
+            let is_of_name = |c: &char| c.is_ascii_alphanumeric();
+            // Nobody listens any more: the run has ended meanwhile.
+            let _ = tell.send(stream.chars().take_while(is_of_name).collect());
+        }
         if self.lines.len() == MAX_LINES {
             self.lines.pop_front();
         }
@@ -156,9 +170,9 @@ impl Tail {
         VERDICTS.iter().find(|(words, _)| says(words)).map(|&(_, verdict)| verdict)
     }
 
-    /// The last line.
-    pub fn last_line(&self) -> Option<&str> {
-        self.lines.back().map(String::as_str)
+    /// The last line that is more than information.
+    pub fn last_complaint(&self) -> Option<&str> {
+        self.lines.iter().rfind(|line| !line.contains("[info]")).map(String::as_str)
     }
 }
 
@@ -168,7 +182,8 @@ mod tests {
 
     async fn tail(said: &[u8]) -> Tail {
         let source = Source::parse("rtsp://admin:s3cretpw@cam/x").expect("a link");
-        Tail::collect(said, source).await
+        let (tell, _) = oneshot::channel();
+        Tail::collect(said, source, tell).await
     }
 
     #[tokio::test]
@@ -206,9 +221,9 @@ mod tests {
             )
         };
         let audio = tail(cannot("pcm_alaw in stream #1").as_bytes()).await;
-        assert_eq!(audio.verdict(), Some(Verdict::AudioCannotBeCopied));
+        assert_eq!(audio.verdict(), Some(Verdict::Lesson(Lesson::AudioCannotBeCopied)));
         let video = tail(cannot("vp8 in stream #0").as_bytes()).await;
-        assert_eq!(video.verdict(), Some(Verdict::VideoCannotBeCopied));
+        assert_eq!(video.verdict(), Some(Verdict::Lesson(Lesson::VideoCannotBeCopied)));
         let nothing = tail(b"pipe:0: Invalid data found when processing input").await;
         assert_eq!(nothing.verdict(), Some(Verdict::NothingUnderstood));
         assert_eq!(tail(b"all is well\n").await.verdict(), None);

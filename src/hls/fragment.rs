@@ -5,12 +5,17 @@
 //! packager's. A hostile box gives a [`MediaError`], never a panic: mp4-atom checks every bound,
 //! and what it hands over unbounded (sample counts) is bounded here.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use mp4_atom::{Codec, Decode, Moof, Moov, Stsd, Traf, Trak, Trun, TrunSamples};
+use mp4_atom::{
+    Avcc, Codec, Decode, Hvcc, Moof, Moov, Stsd, Traf, Trak, Trun, TrunSamples, Visual,
+};
 use serde::Serialize;
+
+use super::parameter_set::NalUnits;
 
 /// More samples than any fragment has: 100 fragments' worth of 48 kHz raw audio frames.
 const MAX_SAMPLES: usize = 100_000;
@@ -33,9 +38,15 @@ pub enum MediaError {
         /// Its claimed size in bytes.
         size: u64,
     },
-    /// Video of a codec that not every browser plays.
-    #[error("the video is not H.264")]
-    NotH264,
+    /// Video of a codec that no browser plays in HLS.
+    #[error("the video is neither H.264 nor H.265")]
+    NotPlayable,
+    /// H.265 under the name that only some players take; `hvc1` is the one that all take.
+    #[error("the video is H.265")]
+    Hevc,
+    /// The camera goes on with pictures of another size or profile.
+    #[error("the camera changed its picture's size or profile")]
+    PictureChanged,
     /// A box where it does not belong, or one that is missing.
     #[error("unexpected MP4: {0}")]
     Unexpected(&'static str),
@@ -68,8 +79,16 @@ pub struct InitSegment {
     pub audio_codec: Option<String>,
     video_id: u32,
     video_timescale: u32,
-    default_duration: u32,
-    default_flags: u32,
+    nal_units: NalUnits,
+    defaults: Defaults,
+}
+
+/// What a sample is where a fragment does not say it.
+#[derive(Debug, Clone, Copy)]
+struct Defaults {
+    duration: u32,
+    size: u32,
+    flags: u32,
 }
 
 /// One `moof` and `mdat`. Holds its init segment, so that a consumer that joins late, or that
@@ -88,6 +107,8 @@ pub struct Fragment {
     pub duration: Duration,
     /// Number of video samples.
     pub frames: u32,
+    /// The sequence parameter set that comes with the keyframe that the fragment begins with.
+    pub parameter_set: Option<Bytes>,
     /// When the fragment was complete here.
     pub received_at: SystemTime,
 }
@@ -99,11 +120,9 @@ impl InitSegment {
             .get(moov_offset..)
             .ok_or(MediaError::Unexpected("an init segment without moov"))?;
         let moov = Moov::decode(&mut body)?;
-        let (track, video) = moov
-            .trak
-            .iter()
-            .find_map(|track| Some((track, video_track(stsd(track))?)))
-            .ok_or(MediaError::NotH264)?;
+        let video = moov.trak.iter().find_map(|track| Some((track, video_track(stsd(track))?)));
+        let (track, video) = video.ok_or(MediaError::NotPlayable)?;
+        let (video, nal_units) = video?;
         let timescale = track.mdia.mdhd.timescale;
         if timescale == 0 {
             return Err(MediaError::Unexpected("a video track with time scale 0"));
@@ -118,8 +137,12 @@ impl InitSegment {
             audio_codec,
             video_id,
             video_timescale: timescale,
-            default_duration: defaults.map_or(0, |trex| trex.default_sample_duration),
-            default_flags: defaults.map_or(0, |trex| trex.default_sample_flags),
+            nal_units,
+            defaults: Defaults {
+                duration: defaults.map_or(0, |trex| trex.default_sample_duration),
+                size: defaults.map_or(0, |trex| trex.default_sample_size),
+                flags: defaults.map_or(0, |trex| trex.default_sample_flags),
+            },
             bytes,
         })
     }
@@ -139,8 +162,14 @@ impl Fragment {
         let video = moof.traf.iter().find(|traf| traf.tfhd.track_id == init.video_id);
         let samples = video.map(|traf| VideoSamples::read(init, traf)).transpose()?;
         let samples = samples.unwrap_or_default();
+        let keyframe = samples.first_bytes.filter(|_| samples.first_is_sync);
+        let parameter_set = keyframe
+            .and_then(|range| init.nal_units.sequence_parameter_set(bytes.get(range)?))
+            // A copy, so that a small one that is kept does not keep the whole fragment.
+            .map(Bytes::copy_from_slice);
         Ok(Self {
             init: Arc::clone(init),
+            parameter_set,
             bytes,
             is_keyframe: samples.first_is_sync,
             decode_time: init.time(samples.decode_time),
@@ -158,41 +187,55 @@ struct VideoSamples {
     duration: u64,
     count: u32,
     first_is_sync: bool,
+    /// Where the first sample lies, counted from the `moof`.
+    first_bytes: Option<Range<usize>>,
 }
 
 impl VideoSamples {
     fn read(init: &InitSegment, traf: &Traf) -> Result<Self, MediaError> {
-        let duration = traf.tfhd.default_sample_duration.unwrap_or(init.default_duration);
-        let flags = traf.tfhd.default_sample_flags.unwrap_or(init.default_flags);
+        let defaults = Defaults {
+            duration: traf.tfhd.default_sample_duration.unwrap_or(init.defaults.duration),
+            size: traf.tfhd.default_sample_size.unwrap_or(init.defaults.size),
+            flags: traf.tfhd.default_sample_flags.unwrap_or(init.defaults.flags),
+        };
         let mut samples = Self {
             decode_time: traf.tfdt.as_ref().map_or(0, |tfdt| tfdt.base_media_decode_time),
             ..Self::default()
         };
         for run in &traf.trun {
-            samples.add(run, duration, flags)?;
+            samples.add(run, defaults)?;
         }
         Ok(samples)
     }
 
-    fn add(&mut self, run: &Trun, duration: u32, flags: u32) -> Result<(), MediaError> {
+    fn add(&mut self, run: &Trun, defaults: Defaults) -> Result<(), MediaError> {
         if run.samples.len() > MAX_SAMPLES {
             return Err(MediaError::Unexpected("more samples than a fragment can have"));
         }
         let count = u32::try_from(run.samples.len()).unwrap_or(u32::MAX);
-        if self.count == 0 {
-            let first = run.samples.get(0).and_then(|sample| sample.flags);
-            self.first_is_sync = count > 0 && is_sync(first.unwrap_or(flags));
+        if self.count == 0
+            && let Some(first) = run.samples.get(0)
+        {
+            self.first_is_sync = is_sync(first.flags.unwrap_or(defaults.flags));
+            self.first_bytes = sample_bytes(run, first.size.unwrap_or(defaults.size));
         }
         self.count = self.count.saturating_add(count);
         let run_duration = match &run.samples {
-            TrunSamples::Inherited { .. } => u64::from(count) * u64::from(duration),
-            TrunSamples::Explicit(entries) => {
-                entries.iter().map(|entry| u64::from(entry.duration.unwrap_or(duration))).sum()
-            }
+            TrunSamples::Inherited { .. } => u64::from(count) * u64::from(defaults.duration),
+            TrunSamples::Explicit(entries) => entries
+                .iter()
+                .map(|entry| u64::from(entry.duration.unwrap_or(defaults.duration)))
+                .sum(),
         };
         self.duration = self.duration.saturating_add(run_duration);
         Ok(())
     }
+}
+
+/// FFmpeg counts from the `moof` (`default_base_moof`).
+fn sample_bytes(run: &Trun, size: u32) -> Option<Range<usize>> {
+    let begin = usize::try_from(run.data_offset?).ok()?;
+    Some(begin..begin.checked_add(usize::try_from(size).ok()?)?)
 }
 
 /// ISO/IEC 14496-12, 8.8.3.1: bit 16 is `sample_is_non_sync_sample`.
@@ -204,20 +247,47 @@ fn stsd(track: &Trak) -> &Stsd {
     &track.mdia.minf.stbl.stsd
 }
 
-fn video_track(stsd: &Stsd) -> Option<VideoTrack> {
+/// The track's video; `None` when it is none that could be played.
+fn video_track(stsd: &Stsd) -> Option<Result<(VideoTrack, NalUnits), MediaError>> {
     stsd.codecs.iter().find_map(|codec| match codec {
-        Codec::Avc1(avc1) => Some(VideoTrack {
-            codec: format!(
-                "avc1.{:02X}{:02X}{:02X}",
-                avc1.avcc.avc_profile_indication,
-                avc1.avcc.profile_compatibility,
-                avc1.avcc.avc_level_indication
-            ),
-            width: avc1.visual.width,
-            height: avc1.visual.height,
-        }),
+        Codec::Avc1(avc1) => {
+            let length_size = usize::from(avc1.avcc.length_size);
+            let nal_units = NalUnits { is_hevc: false, length_size };
+            Some(Ok((track(&avc1.visual, h264_codec(&avc1.avcc)), nal_units)))
+        }
+        Codec::Hvc1(hvc1) => {
+            let length_size = usize::from(hvc1.hvcc.length_size_minus_one) + 1;
+            let nal_units = NalUnits { is_hevc: true, length_size };
+            Some(Ok((track(&hvc1.visual, hevc_codec(&hvc1.hvcc)), nal_units)))
+        }
+        Codec::Hev1(_) => Some(Err(MediaError::Hevc)),
         _ => None,
     })
+}
+
+fn track(visual: &Visual, codec: String) -> VideoTrack {
+    VideoTrack { codec, width: visual.width, height: visual.height }
+}
+
+/// RFC 6381, 3.3.
+fn h264_codec(avcc: &Avcc) -> String {
+    format!(
+        "avc1.{:02X}{:02X}{:02X}",
+        avcc.avc_profile_indication, avcc.profile_compatibility, avcc.avc_level_indication
+    )
+}
+
+/// ISO/IEC 14496-15, E.3: profile, compatibility flags in reverse order of bits, tier and level,
+/// constraints without the trailing zeros.
+fn hevc_codec(hvcc: &Hvcc) -> String {
+    let space = ["", "A", "B", "C"][usize::from(hvcc.general_profile_space & 3)];
+    let flags = u32::from_be_bytes(hvcc.general_profile_compatibility_flags).reverse_bits();
+    let tier = if hvcc.general_tier_flag { 'H' } else { 'L' };
+    let (profile, level) = (hvcc.general_profile_idc, hvcc.general_level_idc);
+    let constraints = &hvcc.general_constraint_indicator_flags;
+    let used = constraints.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let constraints: Vec<_> = constraints[..used].iter().map(|byte| format!(".{byte:X}")).collect();
+    format!("hvc1.{space}{profile}.{flags:X}.{tier}{level}{}", constraints.concat())
 }
 
 fn audio_codec(stsd: &Stsd) -> Option<String> {
@@ -241,8 +311,8 @@ pub(crate) mod testing {
             audio_codec: None,
             video_id: 1,
             video_timescale: 1000,
-            default_duration: 40,
-            default_flags: 0,
+            nal_units: NalUnits { is_hevc: false, length_size: 4 },
+            defaults: Defaults { duration: 40, size: 0, flags: 0 },
         })
     }
 
@@ -259,7 +329,33 @@ pub(crate) mod testing {
             decode_time: Duration::from_millis(begin_ms),
             duration: Duration::from_millis(ms),
             frames: 5,
+            parameter_set: None,
             received_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_000_000 + begin_ms + ms),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_codecs() {
+        let avcc = Avcc {
+            avc_profile_indication: 0x64,
+            profile_compatibility: 0,
+            avc_level_indication: 0x1f,
+            ..Avcc::default()
+        };
+        assert_eq!(h264_codec(&avcc), "avc1.64001F");
+        // The example of ISO/IEC 14496-15, E.3.
+        let hvcc = Hvcc {
+            general_profile_idc: 1,
+            general_profile_compatibility_flags: 0x6000_0000_u32.to_be_bytes(),
+            general_level_idc: 93,
+            general_constraint_indicator_flags: [0xb0, 0, 0, 0, 0, 0],
+            ..Hvcc::default()
+        };
+        assert_eq!(hevc_codec(&hvcc), "hvc1.1.6.L93.B0");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! STREAM_DIR/.lock
+//! STREAM_DIR/{id}/index.m3u8
 //! STREAM_DIR/{id}/stream.m3u8
 //! STREAM_DIR/{id}/init-{generation}.mp4
 //! STREAM_DIR/{id}/{sequence}.m4s
@@ -14,8 +15,10 @@ use crate::stream::key::CameraId;
 
 /// Name of the playlist in a stream's directory and in its URL.
 pub const PLAYLIST: &str = "stream.m3u8";
-/// Name under which a playlist is written before it replaces the last one.
-const PLAYLIST_NEXT: &str = "stream.m3u8.next";
+/// Name of the multivariant playlist beside it.
+pub const INDEX: &str = "index.m3u8";
+/// Ending of the name under which a playlist is written before it replaces the last one.
+const NEXT: &str = ".next";
 const LOCK: &str = ".lock";
 const READY: &str = ".ready";
 
@@ -92,11 +95,6 @@ impl StreamDir {
         }
     }
 
-    /// Path of the playlist.
-    pub fn playlist(&self) -> PathBuf {
-        self.path.join(PLAYLIST)
-    }
-
     /// Path of an init segment.
     pub fn init(&self, generation: u64) -> PathBuf {
         self.path.join(init_name(generation))
@@ -107,11 +105,11 @@ impl StreamDir {
         self.path.join(segment_name(sequence))
     }
 
-    /// Replaces the playlist in one step: a reader sees the old one or the new one.
-    pub fn replace_playlist(&self, text: &str) -> io::Result<()> {
-        let next = self.path.join(PLAYLIST_NEXT);
+    /// Replaces the playlist `name` in one step: a reader sees the old one or the new one.
+    pub fn replace(&self, name: &str, text: &str) -> io::Result<()> {
+        let next = self.path.join([name, NEXT].concat());
         std::fs::write(&next, text)?;
-        std::fs::rename(next, self.playlist())
+        std::fs::rename(next, self.path.join(name))
     }
 
     /// Removes one file. One that is not there is fine.
@@ -145,8 +143,8 @@ pub fn holds_only_stream_files(directory: &Path) -> io::Result<bool> {
 /// Whether a stream's directory may hold a file of this name.
 pub fn is_stream_file(name: &str) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    name == PLAYLIST
-        || name == PLAYLIST_NEXT
+    let playlist = name.strip_suffix(NEXT).unwrap_or(name);
+    [INDEX, PLAYLIST].contains(&playlist)
         || name.strip_suffix(".m4s").is_some_and(is_number)
         || name
             .strip_prefix("init-")
@@ -182,7 +180,9 @@ mod tests {
 
     #[test]
     fn knows_its_own_files() {
-        for own in [PLAYLIST, PLAYLIST_NEXT, &init_name(7), &segment_name(1_763_690_000)] {
+        for own in
+            [INDEX, PLAYLIST, "stream.m3u8.next", &init_name(7), &segment_name(1_763_690_000)]
+        {
             assert!(is_stream_file(own), "{own}");
         }
         for other in ["", ".lock", "init-.mp4", "init-x.mp4", ".m4s", "1.m4s.bak", "family.mp4"] {

@@ -9,8 +9,10 @@
 //! streams is `crate::stream`.
 
 pub mod fragment;
+pub mod index;
 pub mod layout;
 pub mod packager;
+pub mod parameter_set;
 pub mod playlist;
 pub mod reader;
 pub mod sweep;

@@ -17,12 +17,14 @@ use tokio::sync::{broadcast, oneshot, watch};
 use tracing::warn;
 
 use super::fragment::Fragment;
-use super::layout::StreamDir;
-use super::playlist::{Playlist, Position, Segment};
+use super::index::Variant;
+use super::layout::{self, StreamDir};
+use super::playlist::{Begin, Playlist, Position, Segment};
 
-/// The first segment of a generation ends after this many parts, wherever the next keyframe
-/// is: a player needs one whole segment before it shows a picture.
-const FIRST_SEGMENT_PARTS: usize = 3;
+/// The first segment of a generation is this many parts long, wherever the next keyframe is: a
+/// player needs one whole segment before it shows a picture, and two parts for it not to stall at
+/// once.
+const FIRST_SEGMENT_PARTS: u32 = 2;
 
 /// How far a segment may exceed the target duration: players round to whole seconds.
 const ROUNDING: Duration = Duration::from_millis(490);
@@ -30,8 +32,7 @@ const ROUNDING: Duration = Duration::from_millis(490);
 /// A larger difference between a fragment's time and the end of the one before is a jump.
 const JUMP: Duration = Duration::from_millis(500);
 
-/// Segments are no shorter than this, the first of a generation apart, so that their numbers stay
-/// behind the clock that the first one is taken from.
+/// Segments are no shorter than this, those of a generation's first seconds apart.
 const SHORTEST_SEGMENT: Duration = Duration::from_secs(1);
 
 /// How much of a segment's duration its wall clock may be corrected by: cameras' clocks run a
@@ -73,6 +74,8 @@ pub struct Progress {
 /// A playlist as players get it from memory.
 #[derive(Debug, Clone)]
 pub struct Published {
+    /// The multivariant playlist.
+    pub index: Bytes,
     /// The whole playlist.
     pub whole: Bytes,
     /// The playlist for players that know the older segments; the whole one when it is short.
@@ -94,8 +97,12 @@ pub struct Packager {
     /// Out of the playlist, but players may still be loading them.
     retired: VecDeque<Segment>,
     generation: Option<u64>,
+    variant: Option<Variant>,
+    /// The multivariant playlist as it was last written.
+    index: Bytes,
     file: Option<File>,
-    is_first_of_generation: bool,
+    /// Until the second keyframe: what the generation has in finished segments.
+    young: Option<Duration>,
     needs_discontinuity: bool,
     since_keyframe: Duration,
     last_gop: Duration,
@@ -117,8 +124,10 @@ impl Packager {
             cutting,
             retired: VecDeque::new(),
             generation: None,
+            variant: None,
+            index: Bytes::new(),
             file: None,
-            is_first_of_generation: true,
+            young: None,
             needs_discontinuity: false,
             since_keyframe: Duration::ZERO,
             last_gop: Duration::ZERO,
@@ -163,19 +172,24 @@ impl Packager {
 
     /// Fragments were missed, or could not be written: the growing segment ends before them.
     pub fn interrupt(&mut self) {
-        // Its parts may have been named, so it is not taken back but finished where it is. The
-        // next publication shows it; should writing fail now, that one will too.
-        if let Some(unused) = self.playlist.abandon_empty() {
+        self.give_up_growing();
+        self.needs_discontinuity |= self.has_segments();
+        // The init segment is written again: the directory itself may have gone.
+        self.generation = None;
+    }
+
+    /// Ends the growing segment before its time.
+    fn give_up_growing(&mut self) {
+        if let Some(unused) = self.playlist.abandon_unnamed() {
             self.needs_discontinuity |= unused.is_discontinuity;
         }
+        // What was named is not taken back but finished where it is. The next publication shows it;
+        // should writing fail now, that one will too.
         if let (Some(file), Some(open)) = (&self.file, self.playlist.growing()) {
             // Half a fragment may have been written.
             let _ = file.set_len(open.length());
         }
         self.close();
-        self.needs_discontinuity |= self.has_segments();
-        // The init segment is written again: the directory itself may have gone.
-        self.generation = None;
     }
 
     /// Removes everything that was written.
@@ -194,15 +208,20 @@ impl Packager {
 
     fn write(&mut self, fragment: &Fragment) -> io::Result<()> {
         if self.generation != Some(fragment.init.generation) {
-            self.close();
+            self.give_up_growing();
             self.begin_generation(fragment)?;
         } else if self.is_time_to_cut(fragment) {
             self.close();
         }
+        if fragment.is_keyframe && self.young.is_some_and(|young| !young.is_zero()) {
+            self.young = None;
+        }
         self.append(fragment)?;
-        let parts = self.playlist.growing().map_or(0, |open| open.parts.len());
-        if self.is_first_of_generation && parts >= FIRST_SEGMENT_PARTS {
+        if self.is_first_finished() {
             self.close();
+        }
+        if let Some(variant) = &mut self.variant {
+            variant.add(fragment);
         }
         self.publish()?;
         self.delete_old();
@@ -213,8 +232,10 @@ impl Packager {
         self.dir.create()?;
         std::fs::write(self.dir.init(fragment.init.generation), &fragment.init.bytes)?;
         self.generation = Some(fragment.init.generation);
+        self.variant = Some(Variant::new(&fragment.init));
+        self.index = Bytes::new();
         self.needs_discontinuity |= self.has_segments();
-        self.is_first_of_generation = true;
+        self.young = Some(Duration::ZERO);
         self.since_keyframe = Duration::ZERO;
         self.last_gop = Duration::ZERO;
         self.next_begins_at = None;
@@ -225,8 +246,9 @@ impl Packager {
         self.playlist.segments().next().is_some()
     }
 
-    /// Cuts at a keyframe, when the segment is long enough or would get too long by the next one;
-    /// with rare keyframes also elsewhere, because the target duration is a promise.
+    /// Whether the growing segment ends before this fragment: at a keyframe, when it is long enough
+    /// or would get too long by the next one; with rare keyframes also elsewhere, because the target
+    /// duration is a promise.
     fn is_time_to_cut(&mut self, fragment: &Fragment) -> bool {
         if fragment.is_keyframe {
             self.last_gop = std::mem::take(&mut self.since_keyframe);
@@ -234,13 +256,32 @@ impl Packager {
         let Some(open) = self.playlist.growing() else { return false };
         let duration = open.duration();
         let limit = self.cutting.limit();
-        if duration + fragment.duration > limit {
+        if duration + fragment.duration > limit || self.is_enough_for_young(open) {
             return true;
         }
         // A camera's two seconds are not always quite two seconds.
         let is_enough = duration >= self.cutting.segment_time * 19 / 20;
         let is_last_chance = duration >= SHORTEST_SEGMENT && duration + self.last_gop > limit;
-        fragment.is_keyframe && (is_enough || is_last_chance)
+        let is_young = self.young.is_some() && duration >= self.cutting.part_time;
+        fragment.is_keyframe && (is_enough || is_last_chance || is_young)
+    }
+
+    /// Whether the growing segment of a young generation ends before a fragment between keyframes:
+    /// it is never longer than what is finished, less a part. hls.js takes parts only when it has
+    /// more than the growing segment has, and would else wait for that as a whole.
+    fn is_enough_for_young(&self, open: &Segment) -> bool {
+        let longest = open.parts.iter().map(|part| part.duration).max().unwrap_or_default();
+        self.young.is_some_and(|young| !young.is_zero() && open.duration() + longest * 2 > young)
+    }
+
+    /// Whether the growing segment is the first of its generation and ends here, to be playable at
+    /// once. Any other one ends when its successor begins: hls.js loses count of the time in
+    /// playlists that end with a finished segment.
+    fn is_first_finished(&self) -> bool {
+        // A part may be a little shorter than wanted.
+        let enough = self.cutting.part_time * FIRST_SEGMENT_PARTS * 19 / 20;
+        let is_first = self.young.is_some_and(|young| young.is_zero());
+        is_first && self.playlist.growing().is_some_and(|open| open.duration() >= enough)
     }
 
     fn append(&mut self, fragment: &Fragment) -> io::Result<()> {
@@ -251,11 +292,15 @@ impl Packager {
             file.write_all(&fragment.bytes)?;
         }
         let length = fragment.bytes.len() as u64;
-        // A player that has loaded the short first segment as a whole must go on with the parts of
+        // A player that has loaded the short first segments as a whole must go on with the parts of
         // the next, which begins between keyframes. hls.js does so only as long as no part before
         // is marked, so the mark (which is optional) begins with the second keyframe.
-        let is_independent = fragment.is_keyframe && !self.is_first_of_generation;
-        self.playlist.append(fragment.duration, length, is_independent);
+        let begin = match (fragment.is_keyframe, self.young) {
+            (false, _) => Begin::Between,
+            (true, Some(_)) => Begin::Unmarked,
+            (true, None) => Begin::Keyframe,
+        };
+        self.playlist.append(fragment.duration, length, begin);
         self.since_keyframe += fragment.duration;
         Ok(())
     }
@@ -284,10 +329,16 @@ impl Packager {
     /// Finishes the growing segment, if there is one.
     fn close(&mut self) {
         let Some(open) = self.playlist.growing() else { return };
-        self.next_begins_at = Some(open.begins_at + open.duration());
-        self.is_first_of_generation = false;
+        let duration = open.duration();
+        self.next_begins_at = Some(open.begins_at + duration);
+        self.young = self.young.map(|young| young + duration);
         self.file = None;
         self.retired.extend(self.playlist.close());
+        if let (Some(variant), Some(finished)) =
+            (&mut self.variant, self.playlist.segments().next_back())
+        {
+            variant.finish(finished);
+        }
     }
 
     /// Shows the playlist to the world, once a player can make something of it: not before one
@@ -296,19 +347,36 @@ impl Packager {
         if !self.has_segments() {
             return Ok(());
         }
+        // Before the playlist, so that whoever finds the one finds the other.
+        self.publish_index()?;
         let whole = self.playlist.render();
-        self.dir.replace_playlist(&whole)?;
+        self.dir.replace(layout::PLAYLIST, &whole)?;
         let whole = Bytes::from(whole);
         let delta = self.playlist.render_delta().map_or_else(|| whole.clone(), Bytes::from);
         let position = self.playlist.position();
-        self.newest.send_replace(Some(Published { whole, delta, position }));
+        let index = self.index.clone();
+        self.newest.send_replace(Some(Published { index, whole, delta, position }));
+        Ok(())
+    }
+
+    /// Writes the multivariant playlist when it says something new.
+    fn publish_index(&mut self) -> io::Result<()> {
+        // A part more changes nothing that is worth a write.
+        let is_due = self.playlist.growing().is_none() || self.index.is_empty();
+        let Some(variant) = self.variant.as_ref().filter(|_| is_due) else { return Ok(()) };
+        let index = variant.render();
+        if index.as_bytes() != self.index {
+            self.dir.replace(layout::INDEX, &index)?;
+            self.index = Bytes::from(index);
+        }
         Ok(())
     }
 
     /// Deletes what left the playlist so long ago that no player wants it any more: RFC 8216
     /// (6.2.2) says after its own length and that of a playlist.
     fn delete_old(&mut self) {
-        while self.retired.len() > self.cutting.list_size + 1 {
+        let playlist = self.cutting.limit() * u32::try_from(self.cutting.list_size).unwrap_or(1);
+        while self.retired.iter().skip(1).map(Segment::duration).sum::<Duration>() >= playlist {
             let Some(old) = self.retired.pop_front() else { return };
             self.delete(&self.dir.segment(old.sequence));
             let is_used = |segment: &Segment| segment.generation == old.generation;
@@ -442,15 +510,15 @@ mod tests {
     }
 
     #[test]
-    fn the_first_segment_is_short_and_the_others_begin_at_keyframes() {
+    fn the_first_segments_are_short_and_the_others_begin_at_keyframes() {
         let mut setup = setup(2.0, 5);
         setup.feed(7, 0, 7, 2000);
-        assert_eq!(setup.durations(), [600, 1400, 2000, 2000]);
+        assert_eq!(setup.durations(), [400, 200, 400, 800, 200, 2000, 2000]);
         let playlist = setup.playlist();
         assert_eq!(playlist.media_sequence, FIRST);
-        let third =
-            std::fs::read_to_string(setup.root.path().join("cam").join(&playlist.segments[2].uri));
-        assert!(third.expect("a segment").starts_with("[2000]"));
+        let sixth =
+            std::fs::read_to_string(setup.root.path().join("cam").join(&playlist.segments[5].uri));
+        assert!(sixth.expect("a segment").starts_with("[2000]"));
         let time = playlist.segments[0].program_date_time.expect("a time");
         assert_eq!(time.timestamp_millis(), 1_000_000);
         assert_eq!(
@@ -488,7 +556,7 @@ mod tests {
             let mut setup = setup(2.0, 20);
             setup.feed(1, 0, 30, gop_ms.into());
             assert!(
-                setup.durations()[2..].iter().all(|ms| *ms == gop_ms),
+                setup.durations()[5..].iter().all(|ms| *ms == gop_ms),
                 "{:?}",
                 setup.durations()
             );
@@ -497,16 +565,17 @@ mod tests {
 
     #[test]
     fn a_new_generation_goes_on_after_a_discontinuity() {
-        let mut setup = setup(2.0, 10);
+        let mut setup = setup(2.0, 20);
         setup.feed(7, 0, 5, 2000);
         setup.feed(8, 0, 5, 2000);
         let playlist = setup.playlist();
         let breaks: Vec<_> =
             playlist.segments.iter().map(|segment| segment.discontinuity).collect();
         // The rest of the old generation is published too: the viewer loses nothing that came.
-        assert_eq!(breaks, [false, false, false, false, true, false, false]);
-        assert_eq!(setup.durations(), [600, 1400, 2000, 1000, 600, 1400, 2000]);
-        assert_eq!(playlist.segments[4].map.as_ref().expect("a map").uri, "init-8.mp4");
+        assert_eq!(breaks.iter().position(|is_break| *is_break), Some(7));
+        assert_eq!(breaks.iter().filter(|is_break| **is_break).count(), 1);
+        assert_eq!(setup.durations()[5..], [2000, 1000, 400, 200, 400, 800, 200, 2000]);
+        assert_eq!(playlist.segments[7].map.as_ref().expect("a map").uri, "init-8.mp4");
         assert_eq!(playlist.media_sequence, FIRST);
     }
 
@@ -515,10 +584,26 @@ mod tests {
         let mut setup = setup(2.0, 10);
         setup.feed(7, 0, 5, 2000);
         let init = testing::init(8);
-        for (part, playable) in [(0, 7), (1, 7), (2, 8)] {
+        for (part, playable) in [(0, 7), (1, 8), (2, 8)] {
             setup.packager.push(&testing::fragment(&init, part == 0, part * 200, 200));
             assert_eq!(setup.packager.progress().playable, Some(playable), "after part {part}");
         }
+    }
+
+    #[test]
+    fn what_came_before_anything_was_playable_is_not_shown() {
+        let mut setup = setup(2.0, 10);
+        // Fragments without playing time, as of a camera whose clock stands still.
+        let init = testing::init(7);
+        for time in 0..5 {
+            setup.packager.push(&testing::fragment(&init, true, time, 1));
+        }
+        assert_eq!(setup.packager.progress().playable, None);
+        setup.feed(8, 0, 5, 2000);
+        let playlist = setup.playlist();
+        assert_eq!(playlist.media_sequence, FIRST);
+        assert_eq!(playlist.segments[0].map.as_ref().expect("a map").uri, "init-8.mp4");
+        assert!(!playlist.segments[0].discontinuity);
     }
 
     #[test]
@@ -528,6 +613,7 @@ mod tests {
         setup.feed(8, 0, 40, 2000);
         let first = setup.playlist().media_sequence;
         let kept = (FIRST..first).filter(|sequence| setup.has(&format!("{sequence}.m4s"))).count();
+        // What was shown last, and the length of a playlist before that.
         assert_eq!(kept, 4);
         assert!(!setup.has("init-7.mp4") && setup.has("init-8.mp4"));
         assert_eq!(setup.playlist().discontinuity_sequence, FIRST % 4096 + 1);
@@ -538,15 +624,15 @@ mod tests {
 
     #[test]
     fn begins_at_a_keyframe_after_fragments_were_missed() {
-        let mut setup = setup(2.0, 10);
+        let mut setup = setup(2.0, 20);
         setup.feed(7, 0, 5, 2000);
         setup.packager.interrupt();
         setup.feed(7, 7000, 4, 2000);
         let playlist = setup.playlist();
         // What was named by its parts stays; the break comes after it.
-        assert_eq!(setup.durations()[..5], [600, 1400, 2000, 1000, 600]);
-        assert!(!playlist.segments[3].discontinuity && playlist.segments[4].discontinuity);
-        let file = setup.root.path().join("cam").join(&playlist.segments[4].uri);
+        assert_eq!(setup.durations()[5..8], [2000, 1000, 400]);
+        assert!(!playlist.segments[6].discontinuity && playlist.segments[7].discontinuity);
+        let file = setup.root.path().join("cam").join(&playlist.segments[7].uri);
         assert!(std::fs::read_to_string(file).expect("a segment").starts_with("[8000]"));
         for segment in playlist.segments {
             assert!(setup.has(&segment.uri), "{} is named and missing", segment.uri);

@@ -16,6 +16,8 @@ const PARTS_WITHIN: u32 = 3;
 const HOLD_BACK: u32 = 3;
 /// `PART-HOLD-BACK` in part targets: what the draft recommends.
 const PART_HOLD_BACK: f64 = 3.0;
+/// The shortest playlist from which segments are removed, in target durations.
+const LEAST_TARGETS: u32 = 3;
 /// `CAN-SKIP-UNTIL` in target durations: the least that the draft allows.
 const SKIP_BOUNDARY: u32 = 6;
 
@@ -23,6 +25,17 @@ const SKIP_BOUNDARY: u32 = 6;
 /// the camera's last stream have seen, so that they notice the new time line; but it is small,
 /// because hls.js walks an array of that length at every reload.
 const FIRST_DISCONTINUITY_BELOW: u64 = 4096;
+
+/// How a part begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// Between keyframes.
+    Between,
+    /// With a keyframe that the playlist does not point out.
+    Unmarked,
+    /// With a keyframe that is marked `INDEPENDENT`.
+    Keyframe,
+}
 
 /// A part, as a playlist names it: a range of its segment's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +46,8 @@ pub struct Part {
     pub offset: u64,
     /// Its length in bytes.
     pub length: u64,
-    /// Decoding can begin here.
-    pub is_independent: bool,
+    /// Whether decoding can begin here.
+    pub begin: Begin,
 }
 
 /// A segment, finished or growing.
@@ -116,34 +129,52 @@ impl Playlist {
 
     /// Appends to the segment that grows. Bytes without playing time (audio alone) lengthen the
     /// part before them, since a part without duration is none.
-    pub fn append(&mut self, duration: Duration, length: u64, is_independent: bool) {
+    pub fn append(&mut self, duration: Duration, length: u64, begin: Begin) {
         let Some(open) = &mut self.open else { return };
         match open.parts.last_mut() {
             Some(last) if duration.is_zero() => last.length += length,
             _ => {
                 let offset = open.length();
-                open.parts.push(Part { duration, offset, length, is_independent });
+                open.parts.push(Part { duration, offset, length, begin });
             }
         }
     }
 
-    /// Finishes the segment that grows; returns the segment that leaves the window, if it is full.
-    pub fn close(&mut self) -> Option<Segment> {
-        self.segments.push_back(self.open.take()?);
-        if self.segments.len() <= self.length {
-            return None;
+    /// Finishes the segment that grows; returns the segments that leave the window.
+    pub fn close(&mut self) -> Vec<Segment> {
+        self.segments.extend(self.open.take());
+        let mut gone = Vec::new();
+        while let Some(oldest) = self.take_oldest() {
+            self.discontinuity_sequence += u64::from(oldest.is_discontinuity);
+            gone.push(oldest);
         }
-        let gone = self.segments.pop_front()?;
-        self.discontinuity_sequence += u64::from(gone.is_discontinuity);
-        Some(gone)
+        gone
     }
 
-    /// Takes back the segment that grows, if nothing of it was named yet. Its number is given to
-    /// the next one, since the numbers of segments may have no gaps.
-    pub fn abandon_empty(&mut self) -> Option<Segment> {
-        let empty = self.open.take_if(|open| open.parts.is_empty())?;
-        self.next_sequence = empty.sequence;
-        Some(empty)
+    /// Takes out the oldest segment, if enough are left: as many as wanted, and as long as RFC 8216
+    /// (6.2.2) asks for.
+    fn take_oldest(&mut self) -> Option<Segment> {
+        let rest: Duration = self.segments.iter().skip(1).map(Segment::duration).sum();
+        let is_enough = rest >= self.targets(LEAST_TARGETS);
+        if self.segments.len() > self.length && is_enough {
+            self.segments.pop_front()
+        } else {
+            None
+        }
+    }
+
+    fn targets(&self, count: u32) -> Duration {
+        Duration::from_secs(u64::from(count) * self.target_duration)
+    }
+
+    /// Takes back the segment that grows, if nothing of it was named yet: a playlist without a
+    /// finished segment is shown to nobody. Its number is given to the next one, since the numbers
+    /// of segments may have no gaps.
+    pub fn abandon_unnamed(&mut self) -> Option<Segment> {
+        let is_unseen = self.segments.is_empty();
+        let unnamed = self.open.take_if(|open| is_unseen || open.parts.is_empty())?;
+        self.next_sequence = unnamed.sequence;
+        Some(unnamed)
     }
 
     /// The finished segments, oldest first.
@@ -196,7 +227,6 @@ impl Playlist {
     fn render_head(&self, text: &mut String, first: u64) {
         let target = self.target_duration;
         let part_target = self.part_target().as_secs_f64();
-        let seconds = |targets: u32| u64::from(targets) * target;
         line(text, format_args!("#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:{target}"));
         line(
             text,
@@ -204,13 +234,38 @@ impl Playlist {
                 "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={:.3},HOLD-BACK={},\
                  CAN-SKIP-UNTIL={}",
                 part_target * PART_HOLD_BACK,
-                seconds(HOLD_BACK),
-                seconds(SKIP_BOUNDARY)
+                self.targets(HOLD_BACK).as_secs(),
+                self.targets(SKIP_BOUNDARY).as_secs()
             ),
         );
         line(text, format_args!("#EXT-X-PART-INF:PART-TARGET={part_target:.3}"));
+        if let Some(start) = self.start() {
+            line(text, format_args!("#EXT-X-START:TIME-OFFSET={:.5}", start.as_secs_f64()));
+        }
         line(text, format_args!("#EXT-X-MEDIA-SEQUENCE:{first}"));
         line(text, format_args!("#EXT-X-DISCONTINUITY-SEQUENCE:{}", self.discontinuity_sequence));
+    }
+
+    /// Where a player has to begin, counted from the first segment, that cannot find a keyframe by
+    /// itself where it would begin: because the segment there has none, or it is not marked.
+    fn start(&self) -> Option<Duration> {
+        let all: Duration = self.segments.iter().chain(&self.open).map(Segment::duration).sum();
+        // Players begin this far before the end.
+        let edge = all.saturating_sub(self.part_target().mul_f64(PART_HOLD_BACK));
+        let mut begin = Duration::ZERO;
+        let (mut start, mut is_found_by_players) = (None, true);
+        for segment in self.segments.iter().chain(&self.open) {
+            if begin > edge {
+                break;
+            }
+            let keyframe = segment.parts.first().map(|part| part.begin);
+            is_found_by_players = keyframe == Some(Begin::Keyframe);
+            if is_found_by_players || keyframe == Some(Begin::Unmarked) {
+                start = Some(begin);
+            }
+            begin += segment.duration();
+        }
+        start.filter(|_| !is_found_by_players)
     }
 
     /// The longest part that is named, or could be: a camera's frames do not always fit.
@@ -227,7 +282,7 @@ impl Playlist {
 
     /// How many segments end more than `targets` target durations before the end.
     fn older_than(&self, targets: u32) -> usize {
-        let boundary = Duration::from_secs(u64::from(targets) * self.target_duration);
+        let boundary = self.targets(targets);
         let mut after = self.open.as_ref().map_or(Duration::ZERO, Segment::duration);
         for (index, segment) in self.segments.iter().enumerate().rev() {
             if after > boundary {
@@ -279,7 +334,7 @@ fn render_segment(
     let name = layout::segment_name(segment.sequence);
     for part in segment.parts.iter().filter(|_| has_parts) {
         let duration = part.duration.as_secs_f64();
-        let independent = if part.is_independent { ",INDEPENDENT=YES" } else { "" };
+        let independent = if part.begin == Begin::Keyframe { ",INDEPENDENT=YES" } else { "" };
         line(
             text,
             format_args!(
@@ -311,16 +366,16 @@ mod tests {
 
     fn grow(playlist: &mut Playlist, parts: usize) {
         for part in 0..parts {
-            playlist.append(PART, 1000, part == 0);
+            playlist.append(PART, 1000, if part == 0 { Begin::Keyframe } else { Begin::Between });
         }
     }
 
     /// A finished segment of two seconds.
-    fn add(playlist: &mut Playlist, generation: u64, is_discontinuity: bool) -> Option<Segment> {
+    fn add(playlist: &mut Playlist, generation: u64, is_discontinuity: bool) -> Vec<u64> {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_763_690_000_250);
         playlist.open(time, generation, is_discontinuity);
         grow(playlist, 10);
-        playlist.close()
+        playlist.close().into_iter().map(|gone| gone.sequence).collect()
     }
 
     fn parsed(playlist: &Playlist) -> m3u8_rs::MediaPlaylist {
@@ -331,8 +386,8 @@ mod tests {
     #[test]
     fn another_reader_finds_every_segment() {
         let mut playlist = playlist(5);
-        assert_eq!(add(&mut playlist, 7, false), None);
-        assert_eq!(add(&mut playlist, 8, true), None);
+        assert_eq!(add(&mut playlist, 7, false), [0; 0]);
+        assert_eq!(add(&mut playlist, 8, true), [0; 0]);
         let read = parsed(&playlist);
         assert_eq!(read.target_duration, 2);
         assert_eq!((read.media_sequence, read.discontinuity_sequence), (100, 100));
@@ -351,11 +406,11 @@ mod tests {
     fn a_discontinuity_that_leaves_the_window_is_counted() {
         let mut playlist = playlist(3);
         for number in 0..3 {
-            assert_eq!(add(&mut playlist, 1, number == 1), None);
+            assert_eq!(add(&mut playlist, 1, number == 1), [0; 0]);
         }
-        assert_eq!(add(&mut playlist, 1, false).map(|gone| gone.sequence), Some(100));
+        assert_eq!(add(&mut playlist, 1, false), [100]);
         assert_eq!(parsed(&playlist).discontinuity_sequence, 100);
-        assert_eq!(add(&mut playlist, 1, false).map(|gone| gone.sequence), Some(101));
+        assert_eq!(add(&mut playlist, 1, false), [101]);
         let read = parsed(&playlist);
         assert_eq!((read.media_sequence, read.discontinuity_sequence), (102, 101));
         assert_eq!(read.segments.len(), 3);
@@ -369,7 +424,7 @@ mod tests {
         assert_eq!(playlist.position(), Position { sequence: 101, parts: 0 });
         grow(&mut playlist, 2);
         // Audio alone belongs to the part before it.
-        playlist.append(Duration::ZERO, 50, false);
+        playlist.append(Duration::ZERO, 50, Begin::Between);
         assert_eq!(playlist.position(), Position { sequence: 101, parts: 2 });
         let text = playlist.render();
         let end: Vec<_> = text.lines().rev().take(3).collect();
@@ -446,7 +501,7 @@ mod tests {
     fn a_longer_part_raises_the_part_target_for_a_while() {
         let mut playlist = playlist(5);
         playlist.open(SystemTime::UNIX_EPOCH, 7, false);
-        playlist.append(Duration::from_millis(240), 10, true);
+        playlist.append(Duration::from_millis(240), 10, Begin::Keyframe);
         assert!(playlist.render().contains("PART-TARGET=0.240"));
         // As long as it is named.
         playlist.close();
@@ -454,5 +509,43 @@ mod tests {
             add(&mut playlist, 7, false);
         }
         assert!(playlist.render().contains("PART-TARGET=0.200"));
+    }
+
+    #[test]
+    fn short_segments_stay_until_the_playlist_is_long_enough() {
+        let mut playlist = playlist(3);
+        for _ in 0..20 {
+            playlist.open(SystemTime::UNIX_EPOCH, 7, false);
+            grow(&mut playlist, 2);
+            assert_eq!(playlist.close(), [], "{}", playlist.render());
+            if playlist.segments.len() == 15 {
+                break;
+            }
+        }
+        // Fifteen segments of 0.4 s are three target durations of 2 s; one of 2 s more makes five
+        // of them superfluous.
+        assert_eq!(add(&mut playlist, 7, false), [100, 101, 102, 103, 104]);
+    }
+
+    #[test]
+    fn a_player_is_sent_to_the_last_keyframe_when_it_would_begin_between_two() {
+        let mut playlist = playlist(10);
+        let mut add = |parts: usize, begin: Begin| {
+            playlist.open(SystemTime::UNIX_EPOCH, 7, false);
+            for part in 0..parts {
+                playlist.append(PART, 1000, if part == 0 { begin } else { Begin::Between });
+            }
+            playlist.close();
+            let text = playlist.render();
+            let start =
+                text.lines().find_map(|line| line.strip_prefix("#EXT-X-START:TIME-OFFSET="));
+            start.map(str::to_owned)
+        };
+        assert_eq!(add(3, Begin::Unmarked).as_deref(), Some("0.00000"));
+        assert_eq!(add(2, Begin::Between).as_deref(), Some("0.00000"));
+        assert_eq!(add(5, Begin::Between).as_deref(), Some("0.00000"));
+        assert_eq!(add(2, Begin::Keyframe).as_deref(), Some("0.00000"));
+        assert_eq!(add(1, Begin::Between), None, "the last keyframe is where players begin");
+        assert_eq!(add(10, Begin::Between).as_deref(), Some("2.00000"));
     }
 }

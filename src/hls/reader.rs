@@ -23,13 +23,16 @@ pub struct FragmentReader<R> {
     boxes: BoxReader<R>,
     generation: u64,
     init: Option<Arc<InitSegment>>,
+    /// As the first keyframe had it that had one. The init segment's may differ from the start:
+    /// some cameras' SDP describes their factory settings.
+    parameter_set: Option<Bytes>,
 }
 
 impl<R: AsyncRead + Unpin> FragmentReader<R> {
     /// A reader that numbers its init segment `generation`.
     pub fn new(source: R, generation: u64) -> Self {
         let boxes = BoxReader { source, buffer: BytesMut::new() };
-        Self { boxes, generation, init: None }
+        Self { boxes, generation, init: None, parameter_set: None }
     }
 
     /// The next fragment, or `None` at the end of the stream between two fragments.
@@ -40,7 +43,9 @@ impl<R: AsyncRead + Unpin> FragmentReader<R> {
             match &header.kind {
                 b"moof" => {
                     let bytes = self.moof_and_mdat(header.size).await?;
-                    return Fragment::parse(&init, bytes).map(Some);
+                    let fragment = Fragment::parse(&init, bytes)?;
+                    self.check_picture(&fragment)?;
+                    return Ok(Some(fragment));
                 }
                 b"moov" | b"mdat" => {
                     return Err(MediaError::Unexpected("a moov or mdat where a moof belongs"));
@@ -66,6 +71,13 @@ impl<R: AsyncRead + Unpin> FragmentReader<R> {
             self.init = Some(Arc::new(init));
         }
         Ok(self.init.clone())
+    }
+
+    /// A change of size or profile needs another init segment, and so another generation.
+    fn check_picture(&mut self, fragment: &Fragment) -> Result<(), MediaError> {
+        let Some(now) = &fragment.parameter_set else { return Ok(()) };
+        let first = self.parameter_set.get_or_insert_with(|| now.clone());
+        if first == now { Ok(()) } else { Err(MediaError::PictureChanged) }
     }
 
     async fn moof_and_mdat(&mut self, moof_size: usize) -> Result<Bytes, MediaError> {

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
 
 use crate::error::{Error, ErrorKind};
-use crate::ffmpeg::args::Plan;
+use crate::ffmpeg::plan::Plan;
 use crate::stream::key::CameraId;
+use crate::stream::options::{OptionChanges, StreamOptions};
 use crate::stream::source::Source;
 
 /// Cameras known at most, so that a faulty caller cannot fill the memory.
@@ -22,6 +24,8 @@ pub struct Camera {
     pub id: CameraId,
     /// Where its video comes from.
     pub source: Source,
+    /// What the operator chose for its stream.
+    pub options: StreamOptions,
     /// How it is best ingested.
     pub learned: Learned,
     /// Which numbers its streams may use.
@@ -30,8 +34,14 @@ pub struct Camera {
 
 impl Camera {
     /// A camera about which nothing is learned yet.
-    pub fn new(id: CameraId, source: Source) -> Self {
-        Self { id, source, learned: Learned::default(), numbers: Numbers::default() }
+    pub fn new(id: CameraId, source: Source, options: StreamOptions) -> Self {
+        let learned = Learned(Arc::new(Mutex::new(Plan::first(options))));
+        Self { id, source, options, learned, numbers: Numbers::default() }
+    }
+
+    /// Whether a stream of `other` shows the same.
+    pub fn is_same_stream(&self, other: &Self) -> bool {
+        self.source == other.source && self.options == other.options
     }
 }
 
@@ -54,7 +64,7 @@ impl Numbers {
 }
 
 /// The plan that worked last for a source. Clones share it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Learned(Arc<Mutex<Plan>>);
 
 impl Learned {
@@ -81,46 +91,77 @@ impl Cameras {
         self.cameras.get(id).map(|camera| camera.value().clone())
     }
 
-    /// Makes the camera known under `source`. What was learned about it stays as long as its
-    /// source does.
-    pub fn put(&self, id: CameraId, source: Source) -> Result<Camera, Error> {
-        if self.cameras.len() >= MAX_CAMERAS && !self.cameras.contains_key(&id) {
-            return Err(Error::new(
+    /// Changes the camera, which becomes known with its first `source`; what is not given stays as
+    /// it is. What was learned about it stays as long as source and options do. `None` when the
+    /// camera is not known and no source is given.
+    pub fn put(
+        &self,
+        id: CameraId,
+        source: Option<Source>,
+        changes: OptionChanges,
+    ) -> Result<Option<Camera>, Error> {
+        // Before the entry is held: looking at the whole map then would wait for itself.
+        let is_full = self.cameras.len() >= MAX_CAMERAS;
+        match self.cameras.entry(id.clone()) {
+            Entry::Occupied(mut known) => {
+                let old = known.get();
+                let source = source.unwrap_or_else(|| old.source.clone());
+                let new = Camera {
+                    numbers: old.numbers.clone(),
+                    ..Camera::new(id, source, old.options.with(changes))
+                };
+                if !new.is_same_stream(old) {
+                    known.insert(new);
+                }
+                Ok(Some(known.get().clone()))
+            }
+            Entry::Vacant(_) if is_full => Err(Error::new(
                 ErrorKind::TooManyStreams,
                 format!("{MAX_CAMERAS} cameras are known already; no further one can be added"),
-            ));
+            )),
+            Entry::Vacant(free) => {
+                let options = StreamOptions::default().with(changes);
+                let camera = source.map(|source| Camera::new(id, source, options));
+                Ok(camera.map(|camera| free.insert(camera).value().clone()))
+            }
         }
-        let mut camera = self
-            .cameras
-            .entry(id.clone())
-            .or_insert_with(|| Camera::new(id.clone(), source.clone()));
-        if camera.source != source {
-            let numbers = camera.numbers.clone();
-            *camera = Camera { numbers, ..Camera::new(id, source) };
-        }
-        Ok(camera.clone())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ffmpeg::args::Audio;
+    use crate::ffmpeg::plan::Audio;
+    use crate::stream::options::AudioOption;
+
+    fn put(cameras: &Cameras, link: Option<&str>, changes: OptionChanges) -> Option<Camera> {
+        let id = CameraId::parse("1").expect("an id");
+        let source = link.map(|link| Source::parse(link).expect("a link"));
+        cameras.put(id, source, changes).expect("room")
+    }
 
     #[test]
-    fn a_plan_is_remembered_as_long_as_the_source_stays() {
+    fn a_plan_is_remembered_as_long_as_source_and_options_stay() {
         let cameras = Cameras::default();
-        let id = CameraId::parse("1").expect("an id");
-        let first = Source::parse("rtsp://cam/a").expect("a link");
+        let (link, unchanged) = (Some("rtsp://cam/a"), OptionChanges::default());
         let plan = Plan { audio: Audio::ToAac, ..Plan::default() };
-        assert!(cameras.get(&id).is_none());
-        cameras.put(id.clone(), first.clone()).expect("room").learned.set(plan);
-        assert_eq!(cameras.put(id.clone(), first).expect("room").learned.get(), plan);
-        let second = Source::parse("rtsp://cam/b").expect("a link");
+        assert!(put(&cameras, None, unchanged).is_none());
+        put(&cameras, link, unchanged).expect("a camera").learned.set(plan);
+        for link in [link, None] {
+            assert_eq!(put(&cameras, link, unchanged).expect("a camera").learned.get(), plan);
+        }
+        let other = put(&cameras, Some("rtsp://cam/b"), unchanged).expect("a camera");
+        assert_eq!(other.learned.get(), Plan::default());
+
+        let silent = OptionChanges { audio: Some(AudioOption::Off), ..unchanged };
+        let other = put(&cameras, None, silent).expect("a camera");
         assert_eq!(
-            cameras.put(id.clone(), second.clone()).expect("room").learned.get(),
-            Plan::default()
+            (other.source.to_string().as_str(), other.learned.get().audio),
+            ("rtsp://cam/b", Audio::Off)
         );
-        assert_eq!(cameras.get(&id).expect("the camera").source, second);
+        assert_eq!(
+            put(&cameras, link, unchanged).expect("a camera").options.audio,
+            AudioOption::Off
+        );
     }
 }

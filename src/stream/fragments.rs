@@ -12,7 +12,7 @@ use tokio::sync::broadcast;
 use super::stamp::Stamp;
 use crate::hls::fragment::{Fragment, InitSegment};
 
-/// Fragments that a consumer may be behind: about six seconds at 200 ms each.
+/// Fragments that a consumer may be behind: about three seconds at 100 ms each.
 const RING: usize = 32;
 /// The picture must advance by this much to count as a sign of life. Sound alone, or a camera whose
 /// clock stands still, is none.
@@ -37,6 +37,8 @@ struct Shared {
 struct Recent {
     init: Option<Arc<InitSegment>>,
     window: VecDeque<Measure>,
+    last_keyframe: Option<Duration>,
+    gop: Option<Duration>,
     /// How far the picture has advanced since the last sign of life.
     advanced: Duration,
 }
@@ -57,6 +59,8 @@ pub struct Flow {
     pub bit_rate: f64,
     /// Frames per second over the last seconds.
     pub frame_rate: f64,
+    /// From the last keyframe but one to the last; `None` before the second one.
+    pub gop: Option<Duration>,
 }
 
 impl Default for FragmentHub {
@@ -100,6 +104,11 @@ impl Recent {
         if self.init.as_ref().is_none_or(|init| init.generation != fragment.init.generation) {
             self.init = Some(Arc::clone(&fragment.init));
             self.window.clear();
+            (self.last_keyframe, self.gop) = (None, None);
+        }
+        if fragment.is_keyframe {
+            let before = self.last_keyframe.replace(fragment.decode_time);
+            self.gop = before.and_then(|before| fragment.decode_time.checked_sub(before));
         }
         self.window.push_back(Measure {
             duration: fragment.duration,
@@ -130,7 +139,8 @@ impl Recent {
         let frames: u64 = self.window.iter().map(|measure| u64::from(measure.frames)).sum();
         #[expect(clippy::cast_precision_loss, reason = "rates, and what came in a few seconds")]
         let (bits, frames) = (bytes as f64 * 8.0, frames as f64);
-        Some(Flow { init, bit_rate: per_second(bits), frame_rate: per_second(frames) })
+        let (bit_rate, frame_rate) = (per_second(bits), per_second(frames));
+        Some(Flow { init, bit_rate, frame_rate, gop: self.gop })
     }
 }
 
@@ -159,9 +169,10 @@ mod tests {
         assert!(hub.flow().is_none());
         let init = testing::init(7);
         for number in 0..100 {
-            hub.publish(testing::fragment(&init, false, number * 200, 200));
+            hub.publish(testing::fragment(&init, number % 10 == 0, number * 200, 200));
         }
         let flow = hub.flow().expect("a flow");
+        assert_eq!(flow.gop, Some(Duration::from_secs(2)));
         assert!((flow.frame_rate - 25.0).abs() < 0.01, "{}", flow.frame_rate);
         assert!((200.0..320.0).contains(&flow.bit_rate), "{}", flow.bit_rate);
     }

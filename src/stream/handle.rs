@@ -1,7 +1,7 @@
 //! What everybody but the supervisor holds of a stream: a cheap handle to ask, touch and command.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -57,6 +57,8 @@ pub struct Status {
     pub started_at: SystemTime,
     /// Since when the current generation is live.
     pub live_since: Option<Instant>,
+    /// From the start of FFmpeg to playable, of the current generation while it is live.
+    pub start_took: Option<Duration>,
     /// The last thing that went wrong, and when.
     pub last_error: Option<(Error, Instant)>,
     /// The camera with its source.

@@ -27,6 +27,14 @@ use crate::store::Camera;
 /// A disk that hangs must not keep the stream's name, nor the manager from ending.
 const PACKAGER_ENDS_WITHIN: Duration = Duration::from_secs(10);
 
+/// Plans that may be tried one after the other until one is playable. More than there are lessons
+/// for one camera: a camera that contradicts itself must not be tried for ever.
+const MAX_REPLANS: u32 = 6;
+
+/// The beginning of 2025, in Unix time.
+const NUMBERS_SINCE: u64 = 1_735_689_600;
+const NUMBERS_A_SECOND: u64 = 4;
+
 /// The limits that a stream lives by, from the settings of the same names.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -52,7 +60,7 @@ pub fn spawn(
     on_gone: impl FnOnce(&StreamHandle) + Send + 'static,
 ) -> StreamHandle {
     let span = info_span!("stream", camera = %camera.id);
-    let first_number = camera.numbers.first(seconds_since_epoch());
+    let first_number = camera.numbers.first(first_number());
     let packager = Packager::new(dir, limits.cutting, first_number);
     let shared = Arc::new(Shared {
         id: camera.id.clone(),
@@ -68,6 +76,7 @@ pub fn spawn(
         restarts: 0,
         started_at: SystemTime::now(),
         live_since: None,
+        start_took: None,
         last_error: None,
         camera: camera.clone(),
     });
@@ -91,8 +100,10 @@ pub fn spawn(
         ingest: None,
         waiting: Vec::new(),
         backoff: Backoff::default(),
+        replans: 0,
         was_live: false,
         last_live_for: None,
+        spawned_at: Instant::now(),
         start_deadline: Instant::now(),
         timer: Instant::now(),
     };
@@ -102,10 +113,12 @@ pub fn spawn(
 }
 
 /// Numbers of generations and segments start from the clock, so that they grow over restarts of
-/// the manager too. Both are used up more slowly than one a second, in the long run, and seconds
-/// fit into the 32 bits that some players read.
-fn seconds_since_epoch() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+/// the manager too. Both are used up more slowly than the clock gives them out: segments at most a
+/// few a second in a stream's first two, and one a second then. They fit into the 31 bits that some
+/// players read until 2041.
+fn first_number() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.as_secs().saturating_sub(NUMBERS_SINCE) * NUMBERS_A_SECOND
 }
 
 struct Supervisor {
@@ -125,9 +138,13 @@ struct Supervisor {
     /// Callers who want to know when the stream is playable. No more than there are connections.
     waiting: Vec<oneshot::Sender<StartAnswer>>,
     backoff: Backoff,
+    /// Since the stream was last playable.
+    replans: u32,
     was_live: bool,
     /// How long the last run that was live was so.
     last_live_for: Option<Duration>,
+    /// When the current run of FFmpeg was begun.
+    spawned_at: Instant,
     start_deadline: Instant,
     /// End of the back-off in Backoff, of the grace period in Stopping.
     timer: Instant,
@@ -161,7 +178,7 @@ impl Supervisor {
                 self.shared.last_access.touch();
                 self.waiting.retain(|waiting| !waiting.is_closed());
                 self.waiting.push(answer);
-                let is_replaced = camera.source != self.camera.source;
+                let is_replaced = !camera.is_same_stream(&self.camera);
                 self.camera = camera;
                 Some(if is_replaced { Event::Replace } else { Event::Start })
             }
@@ -184,8 +201,14 @@ impl Supervisor {
             return Event::Ended;
         }
         match ending {
+            Ending::Replan(_) if self.replans == MAX_REPLANS => {
+                let detail = "the camera can be taken in no way that was tried";
+                self.note_error(Error::new(ErrorKind::SourceUnsupported, detail));
+                Event::EndedRefused
+            }
             Ending::Replan(plan) => {
                 info!(?plan, "trying again with what was learned");
+                self.replans += 1;
                 self.camera.learned.set(plan);
                 Event::EndedReplan
             }
@@ -271,6 +294,7 @@ impl Supervisor {
             status.camera.clone_from(camera);
             if state != State::Live {
                 status.live_since = None;
+                status.start_took = None;
             }
         });
     }
@@ -306,13 +330,15 @@ impl Supervisor {
     fn spawn_generation(&mut self, is_new_start: bool) {
         let generation = self.next_generation;
         self.next_generation += 1;
+        self.spawned_at = Instant::now();
         if is_new_start {
-            self.start_deadline = Instant::now() + self.limits.start_timeout;
+            self.start_deadline = self.spawned_at + self.limits.start_timeout;
         }
         self.status.send_modify(|status| status.generation = generation);
         let order = Order {
             source: self.camera.source.clone(),
             plan: self.camera.learned.get(),
+            options: self.camera.options,
             generation,
             hub: self.shared.hub.clone(),
         };
@@ -339,8 +365,13 @@ impl Supervisor {
         let joined = if from == State::Live { Joined::Active } else { Joined::Started };
         if from == State::Starting {
             self.was_live = true;
-            self.status.send_modify(|status| status.live_since = Some(Instant::now()));
-            info!(generation = self.generation(), waiting = self.waiting.len(), "live");
+            self.replans = 0;
+            let took = self.spawned_at.elapsed();
+            self.status.send_modify(|status| {
+                status.live_since = Some(Instant::now());
+                status.start_took = Some(took);
+            });
+            info!(generation = self.generation(), waiting = self.waiting.len(), ?took, "live");
         }
         for waiting in self.waiting.drain(..) {
             // A caller who has left needs no answer.

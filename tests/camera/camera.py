@@ -5,9 +5,10 @@ It serves the mounts of MOUNTS, each to any number of clients, every client from
 a pipeline of its own, and reports on stdout, one JSON object a line, when it is
 ready and which clients play what. README.md tells how to use it.
 
-Only what a camera does belongs in here. No faults are built in: a test that
-wants a dead, frozen or restarted camera signals the process or cuts the
-connection. No knowledge of the project's own interfaces belongs in here either.
+Only what a camera does belongs in here. The only faults built in are habits of
+real cameras that a test cannot bring about from outside: a test that wants a
+dead, frozen or restarted camera signals the process or cuts the connection. No
+knowledge of the project's own interfaces belongs in here either.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 from picture import Picture, check_size  # noqa: E402
 
 PRIVATE = "private"
+UDP_ONLY = "h264-udp"
 ANONYMOUS = "anonymous"
 MEMBER = "member"
 REALM = "camera"
@@ -44,6 +46,10 @@ UNLIMITED = -1
 SESSION_SWEEP_SECONDS = 2
 # Of a running encoder, for clients that are held up for a moment.
 UNITS_KEPT = 25
+SHRINK_SECONDS = 6
+# How much faster than its RTP timestamps a camera's time goes by.
+MILLISECOND_STAMPS = 90
+STANDSTILL = 1e12
 SOUND_CHUNK_MS = 20
 BEEP_MS = 100
 BEEP_HERTZ = 1000
@@ -101,21 +107,22 @@ class RunningEncoder:
     It keeps its newest units for whoever sends them on, and waits for nobody.
     """
 
-    def __init__(self, launch, source):
+    def __init__(self, launch, source, habit):
         self._pipeline = Gst.parse_launch(f"{launch} ! appsink name=units sync=false")
+        habit.encodes(self._pipeline)
         self._pipeline.get_by_name("source").connect("need-data", source.feed)
         self._units = collections.deque(maxlen=UNITS_KEPT)
         self._made = 0
         self._news = threading.Condition()
         self._sink = self._pipeline.get_by_name("units")
         self._pipeline.set_state(Gst.State.PLAYING)
-        self._caps = self._keep_next()
+        self._keep_next()
         threading.Thread(target=self._keep_all, daemon=True).start()
 
     @property
     def caps(self):
-        """What the units are, with all that a decoder has to know in advance."""
-        return self._caps
+        """What the newest unit is, with all that a decoder has to know in advance."""
+        return self._units[-1].get_caps()
 
     @property
     def made(self):
@@ -123,9 +130,9 @@ class RunningEncoder:
         return self._made
 
     def after(self, number):
-        """Wait for the first unit behind this one; its number and its buffer.
+        """Wait for the first unit behind this one; its number and its sample.
 
-        The buffer's time stamps are times of the system clock.
+        The sample's time stamps are times of the system clock.
         """
         with self._news:
             self._news.wait_for(lambda: self._made > number)
@@ -145,10 +152,9 @@ class RunningEncoder:
         unit.pts = base + segment.to_running_time(Gst.Format.TIME, unit.pts)
         unit.dts = Gst.CLOCK_TIME_NONE
         with self._news:
-            self._units.append(unit)
+            self._units.append(Gst.Sample.new(unit, sample.get_caps(), None, None))
             self._made += 1
             self._news.notify_all()
-        return sample.get_caps()
 
 
 class JoinedSource:
@@ -162,28 +168,151 @@ class JoinedSource:
         """Push the next unit."""
         before = self._encoder.made if self._last is None else self._last
         self._last, unit = self._encoder.after(before)
-        buffer = unit.copy()
-        buffer.pts = max(0, unit.pts - appsrc.get_base_time())
+        while unit.get_buffer().pts < appsrc.get_base_time():
+            # Of a time before there was this client.
+            self._last, unit = self._encoder.after(self._last)
+        buffer = unit.get_buffer().copy()
+        buffer.pts -= appsrc.get_base_time()
         if self._last != before + 1:
             buffer.set_flags(Gst.BufferFlags.DISCONT)
-        appsrc.emit("push-buffer", buffer)
+        appsrc.emit("push-sample", Gst.Sample.new(buffer, unit.get_caps(), None, None))
+
+
+class Habit:
+    """What a stream does unlike others; this one does nothing."""
+
+    # Elements it needs in front of the encoder.
+    elements = ""
+
+    def encodes(self, pipeline):
+        """A new pipeline has the stream's encoder in it."""
+
+    def sends(self, media, payloader):
+        """A new pipeline of a client has the stream's payloader in it."""
+
+
+class Shrinking(Habit):
+    """Halves the picture's size while the camera runs: once, for all and for good.
+
+    It does so a while after the first client started to play, like somebody who
+    changes the settings of a camera that does not drop its clients for that.
+    """
+
+    elements = "videoscale ! capsfilter name=size caps-change-mode=delayed ! "
+
+    def __init__(self, width, height):
+        size = f"width={width // 2},height={height // 4 * 2}"
+        self._small = Gst.Caps.from_string(f"video/x-raw,{size}")
+        self._caps = Gst.Caps.from_string("video/x-raw")
+        self._filters = []
+        self._begun = False
+
+    def encodes(self, pipeline):
+        """Have it encode the size of now, and of later."""
+        size = pipeline.get_by_name("size")
+        self._filters.append(size.weak_ref())
+        size.set_property("caps", self._caps)
+
+    def sends(self, media, _payloader):
+        """Watch out for the first one that plays."""
+        media.connect("new-state", self._on_state)
+
+    def _on_state(self, _media, state):
+        if state == Gst.State.PLAYING and not self._begun:
+            self._begun = True
+            GLib.timeout_add_seconds(SHRINK_SECONDS, self._shrink)
+
+    def _shrink(self):
+        self._caps = self._small
+        for size in filter(None, (reference() for reference in self._filters)):
+            size.set_property("caps", self._small)
+        return GLib.SOURCE_REMOVE
+
+
+class SlowStamps(Habit):
+    """RTP timestamps that run so many times slower than they should.
+
+    The payloader is made to believe that the pictures are played this fast. The
+    elements behind it go on with the right time.
+    """
+
+    def __init__(self, factor):
+        self._factor = factor
+
+    def sends(self, _media, payloader):
+        """Change what the payloader takes the time stamps for."""
+        amend(payloader.get_static_pad("sink"), self._with_rate(self._factor))
+        amend(payloader.get_static_pad("src"), self._with_rate(1))
+
+    @staticmethod
+    def _with_rate(rate):
+        def change(event):
+            if event.type != Gst.EventType.SEGMENT or event.parse_segment().rate == rate:
+                return None
+            segment = event.parse_segment().copy()
+            segment.rate = rate
+            return Gst.Event.new_segment(segment)
+
+        return change
+
+
+class LateParameters(Habit):
+    """No parameter sets in the SDP, only among the pictures."""
+
+    FIELD = "sprop-parameter-sets"
+
+    def sends(self, _media, payloader):
+        """Change what the payloader says about its packets."""
+        amend(payloader.get_static_pad("src"), self._without_parameters)
+
+    def _without_parameters(self, event):
+        if event.type != Gst.EventType.CAPS:
+            return None
+        # A structure that is part of caps cannot be changed from Python.
+        structure = event.parse_caps().get_structure(0).copy()
+        if not structure.has_field(self.FIELD):
+            return None
+        structure.remove_field(self.FIELD)
+        caps = Gst.Caps.new_empty()
+        caps.append_structure(structure)
+        return Gst.Event.new_caps(caps)
+
+
+def amend(pad, change):
+    """Replace events on their way through a pad.
+
+    `change` gets every event and returns the one to have instead, or None if the
+    event is all right. It gets to see the new one, too.
+    """
+    give = pad.send_event if pad.get_direction() == Gst.PadDirection.SINK else pad.push_event
+
+    def on_event(_pad, info):
+        event = change(info.get_event())
+        if not event:
+            return Gst.PadProbeReturn.OK
+        give(event)
+        return Gst.PadProbeReturn.DROP
+
+    pad.add_probe(Gst.PadProbeType.EVENT_DOWNSTREAM, on_event)
 
 
 class Stream:
     """One stream of a mount: what makes it, what encodes it and what sends it."""
 
-    def __init__(self, caps, period, maker, encoder, sender):
+    def __init__(self, caps, period, maker, encoder, sender, habit=Habit()):
         self._caps = caps
         self._period = period
         self._maker = maker
-        self._encoder = encoder
+        self._encoder = habit.elements + encoder
         self._sender = sender
+        self._habit = habit
         self._running = None
 
     def run(self, mount):
         """Encode all the time from now on, once for all clients."""
         launch = f"{self._source('source', self._caps)} ! {self._encoder}"
-        self._running = RunningEncoder(launch, LiveSource(self._maker(mount), self._period))
+        source = LiveSource(self._maker(mount), self._period)
+        self._running = RunningEncoder(launch, source, self._habit)
 
     def launch(self, index):
         """The launch line of this stream as number `index` of its mount.
@@ -200,11 +329,14 @@ class Stream:
 
     def attach(self, media, index, mount):
         """Bring the stream to life in a newly built pipeline."""
-        appsrc = media.get_element().get_by_name(f"source{index}")
+        pipeline = media.get_element()
+        appsrc = pipeline.get_by_name(f"source{index}")
         if self._running:
             source = JoinedSource(self._running)
         else:
             source = LiveSource(self._maker(mount), self._period)
+            self._habit.encodes(pipeline)
+        self._habit.sends(media, pipeline.get_by_name(f"pay{index}"))
         appsrc.connect("need-data", source.feed)
 
     @staticmethod
@@ -214,14 +346,14 @@ class Stream:
         return f'appsrc name={name} is-live=true format=time caps="{caps}"'
 
 
-def picture_stream(options, encoder, sender):
+def picture_stream(options, encoder, sender, habit=Habit()):
     """A stream of pictures."""
     caps = (
         f"video/x-raw,format=I420,width={options.width},height={options.height},"
         f"framerate={options.fps}/1,pixel-aspect-ratio=1/1,colorimetry=bt709"
     )
     maker = lambda mount: Picture(mount.upper(), options.width, options.height)
-    return Stream(caps, Gst.SECOND // options.fps, maker, encoder, sender)
+    return Stream(caps, Gst.SECOND // options.fps, maker, encoder, sender, habit)
 
 
 def sound_stream(rate, encoder, sender):
@@ -235,17 +367,52 @@ def gop_frames(options):
     return max(1, round(options.gop_seconds * options.fps))
 
 
-def h264(options):
-    """H.264 as browsers take it everywhere, one slice a frame."""
+def h264_stream(options, profile, tuning, habit=Habit()):
+    """H.264, one slice a frame."""
     return picture_stream(
         options,
-        "x264enc tune=zerolatency speed-preset=ultrafast threads=1 "
-        f"sliced-threads=false bframes=0 aud=false key-int-max={gop_frames(options)} "
+        f"x264enc {tuning} speed-preset=ultrafast threads=1 "
+        f"sliced-threads=false aud=false key-int-max={gop_frames(options)} "
         f"bitrate={options.bitrate} option-string=scenecut=0 "
-        "! video/x-h264,profile=constrained-baseline "
+        f"! video/x-h264,profile={profile} "
         "! h264parse ! video/x-h264,stream-format=avc",
         "rtph264pay pt=96 config-interval=-1",
+        habit,
     )
+
+
+def h264(options, habit=Habit()):
+    """H.264 as browsers take it everywhere."""
+    return h264_stream(options, "constrained-baseline", "tune=zerolatency bframes=0", habit)
+
+
+def h264_bframes(options):
+    """H.264 with two B-frames between any two others, and no delay but theirs."""
+    return h264_stream(
+        options,
+        "main",
+        "bframes=2 b-adapt=false b-pyramid=false rc-lookahead=0 sync-lookahead=0 mb-tree=false",
+    )
+
+
+def h264_resize(options):
+    """H.264 whose pictures become smaller on the way."""
+    return h264(options, Shrinking(options.width, options.height))
+
+
+def h264_stuck_clock(options):
+    """H.264 whose RTP timestamps stand still."""
+    return h264(options, SlowStamps(STANDSTILL))
+
+
+def h264_slow_clock(options):
+    """H.264 with RTP timestamps in milliseconds, which ought to be 1/90000 s."""
+    return h264(options, SlowStamps(MILLISECOND_STAMPS))
+
+
+def h264_late_parameters(options):
+    """H.264 that tells its size only in band."""
+    return h264(options, LateParameters())
 
 
 def hevc(options):
@@ -285,6 +452,12 @@ MOUNTS = {
     "h264-pcma": (h264, pcma),
     "h264-pcmu": (h264, pcmu),
     "h264-aac": (h264, aac),
+    "h264-bframes": (h264_bframes,),
+    "h264-resize": (h264_resize,),
+    "h264-stuck-clock": (h264_stuck_clock,),
+    "h264-slow-clock": (h264_slow_clock,),
+    "h264-late-parameters": (h264_late_parameters,),
+    UDP_ONLY: (h264,),
     PRIVATE: (h264,),
     "audio-only": (pcma,),
     "hevc": (hevc,),
@@ -309,10 +482,15 @@ class Mount:
         factory = GstRtspServer.RTSPMediaFactory()
         factory.set_launch(self._launch())
         factory.set_shared(False)
-        factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP | GstRtsp.RTSPLowerTrans.TCP)
+        factory.set_protocols(self._protocols())
         factory.set_permissions(permissions(roles))
         factory.connect("media-configure", self._on_media)
         return factory
+
+    def _protocols(self):
+        if self._name == UDP_ONLY:
+            return GstRtsp.RTSPLowerTrans.UDP
+        return GstRtsp.RTSPLowerTrans.UDP | GstRtsp.RTSPLowerTrans.TCP
 
     def _launch(self):
         lines = (stream.launch(i) for i, stream in enumerate(self._streams))
@@ -432,7 +610,8 @@ def build_server(options):
     server.set_service(str(options.port))
     server.set_auth(authentication(options))
     server.get_thread_pool().set_max_threads(UNLIMITED)
-    for name, streams in MOUNTS.items():
+    aliases = {name: MOUNTS[mount] for name, mount in options.alias}
+    for name, streams in {**MOUNTS, **aliases}.items():
         roles = [MEMBER] if name == PRIVATE else [MEMBER, ANONYMOUS]
         mount = Mount(name, [stream(options) for stream in streams])
         if name in options.running:
@@ -478,6 +657,14 @@ def positive(text):
     return number
 
 
+def alias(text):
+    """A second name for a mount."""
+    name, _, mount = text.partition("=")
+    if not name or mount not in MOUNTS:
+        raise ValueError
+    return name, mount
+
+
 def parse_options():
     """The command line."""
     parser = argparse.ArgumentParser(description="RTSP test camera")
@@ -490,6 +677,14 @@ def parse_options():
     parser.add_argument("--fps", type=positive, default=25)
     parser.add_argument("--gop-seconds", type=float, default=2)
     parser.add_argument("--bitrate", type=positive, help="kbit/s, default by picture size")
+    parser.add_argument(
+        "--alias",
+        action="append",
+        type=alias,
+        default=[],
+        metavar="NAME=MOUNT",
+        help="serve this mount under another name as well; may be repeated",
+    )
     parser.add_argument(
         "--running",
         action="append",

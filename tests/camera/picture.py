@@ -155,11 +155,14 @@ class Picture:
         _fill(self._frame, 0, _stripes(levels, self._width), self._code_rows)
 
     def _paint_text(self, top, dot, text):
-        """One centred line of text, every dot of a glyph `dot` pixels wide."""
+        """One centred line of text, every dot of a glyph `dot` pixels wide.
+
+        Of a line that is too long, the end is left out.
+        """
         for line in range(GLYPH_HEIGHT):
             dots = "".join(f"{FONT[char][line]:0{GLYPH_WIDTH}b}0" for char in text)
             row = b"".join(bytes([WHITE if lit == "1" else DARK]) * dot for lit in dots)
-            row = row.center(self._width, bytes([DARK]))
+            row = row.center(self._width, bytes([DARK]))[: self._width]
             _fill(self._frame, top + line * dot, row, dot)
 
     def _paint_noise(self, now_ms):

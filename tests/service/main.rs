@@ -2,6 +2,7 @@
 //! camera. One file a subject; how the parts are started is `support`.
 
 mod bad_children;
+mod cameras;
 mod causes;
 mod http_edge;
 mod lifetime;

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::support::{Camera, Manager, Nginx, Playlist, eventually, on_air, play, probe};
+use crate::support::{Camera, Manager, Nginx, Playlist, eventually, on_air, play};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_started_camera_plays_through_nginx_without_an_error() {
@@ -33,47 +33,6 @@ async fn a_started_camera_plays_through_nginx_without_an_error() {
     assert!(media["bit_rate"].as_f64() > Some(10_000.0), "{media}");
     assert!(media["video_codec"].as_str().is_some_and(|codec| codec.starts_with("avc1.")));
     assert_eq!(camera.plays(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn audio_is_copied_or_turned_into_aac() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[]).await;
-    let nginx = Nginx::start(&manager).await;
-    for mount in ["h264-aac", "h264-pcma", "h264-pcmu"] {
-        manager.play(mount, &camera.link(mount)).await;
-        let streams = probe(&nginx.playlist(mount)).await;
-        let codecs: Vec<_> = streams.iter().filter_map(|s| s["codec_name"].as_str()).collect();
-        assert_eq!(codecs, ["h264", "aac"], "{mount}");
-        assert_eq!(manager.status(mount).await["media"]["audio_codec"], "mp4a.40.2");
-        play(&nginx.playlist(mount), 3).await;
-    }
-    // 48 kHz is what the camera sends; FFmpeg's AAC out of G.711 has 8 kHz.
-    let copied = probe(&nginx.playlist("h264-aac")).await;
-    assert_eq!(copied[1]["sample_rate"], "48000");
-
-    // What was learned is used for the next start: one connection to the camera, not two.
-    manager.stop_stream("h264-pcma").await;
-    let plays = camera.plays();
-    manager.play("h264-pcma", &camera.link("h264-pcma")).await;
-    assert_eq!(camera.plays(), plays + 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn video_that_browsers_do_not_play_becomes_h264() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[("TRANSCODE_PRESET", "ultrafast")]).await;
-    let nginx = Nginx::start(&manager).await;
-    for mount in ["hevc", "mjpeg"] {
-        manager.play(mount, &camera.link(mount)).await;
-        let media = &manager.status(mount).await["media"];
-        assert_eq!(media["transcoded"], true, "{mount}: {media}");
-        assert_eq!((media["width"].as_u64(), media["height"].as_u64()), (Some(640), Some(360)));
-        let streams = probe(&nginx.playlist(mount)).await;
-        assert_eq!(streams[0]["codec_name"], "h264", "{mount}");
-        play(&nginx.playlist(mount), 3).await;
-        manager.stop_stream(mount).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,14 +9,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
 use crate::error::{Error, ErrorKind};
-use crate::ffmpeg::args::{Audio, Plan};
 use crate::ffmpeg::ingest::{Ending, Ingest, Launcher, Order};
+use crate::ffmpeg::plan::{Audio, Plan};
 use crate::hls::fragment::testing;
 use crate::hls::layout::Layout;
 use crate::hls::packager::Cutting;
 use crate::store::Camera;
 use crate::stream::handle::Joined;
 use crate::stream::key::CameraId;
+use crate::stream::options::StreamOptions;
 use crate::stream::reaper;
 use crate::stream::registry::Registry;
 use crate::stream::source::Source;
@@ -96,7 +97,8 @@ fn setup() -> Setup {
 }
 
 fn camera(link: &str) -> Camera {
-    Camera::new(CameraId::parse("cam").expect("an id"), Source::parse(link).expect("a link"))
+    let source = Source::parse(link).expect("a link");
+    Camera::new(CameraId::parse("cam").expect("an id"), source, StreamOptions::default())
 }
 
 impl Setup {
@@ -451,11 +453,10 @@ async fn a_full_house_says_so_and_a_running_stream_can_still_be_joined() {
     let _live = setup.live().await;
     for number in 1..10 {
         let id = CameraId::parse(&number.to_string()).expect("an id");
-        let camera = Camera::new(id, setup.camera.source.clone());
+        let camera = Camera::new(id, setup.camera.source.clone(), StreamOptions::default());
         setup.registry.start_soon(camera).expect("room");
     }
-    let one_too_many =
-        Camera::new(CameraId::parse("x").expect("an id"), setup.camera.source.clone());
+    let one_too_many = Camera { id: CameraId::parse("x").expect("an id"), ..setup.camera.clone() };
     let error = setup.registry.start(one_too_many).await.expect_err("no room");
     assert_eq!(error.kind, ErrorKind::TooManyStreams);
     assert!(error.retry_after.is_some());

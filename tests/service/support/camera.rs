@@ -19,15 +19,21 @@ pub struct Camera {
 impl Camera {
     /// A camera on a free port, with a password that occurs nowhere else.
     pub async fn start() -> Self {
-        let password = format!("pw-{}", uuid_like());
-        Self::start_on(0, password).await
+        Self::start_with(&[]).await
     }
 
-    async fn start_on(port: u16, password: String) -> Self {
+    /// The same with more on its command line.
+    pub async fn start_with(arguments: &[&str]) -> Self {
+        let password = format!("pw-{}", uuid_like());
+        Self::start_on(0, password, arguments).await
+    }
+
+    async fn start_on(port: u16, password: String, arguments: &[&str]) -> Self {
         let script = project().join("tests/camera/camera.py");
         let mut process = Process::start(script.to_str().expect("a path"), |command| {
             command
                 .args(["--port", &port.to_string(), "--password", &password])
+                .args(arguments)
                 .stdout(Stdio::piped());
         });
         let stdout = process.child().stdout.take().expect("a pipe");
@@ -73,7 +79,12 @@ impl Camera {
 
     /// The same camera again, after it was killed.
     pub async fn come_back(&mut self) {
-        *self = Self::start_on(self.port, self.password.clone()).await;
+        self.come_back_with(&[]).await;
+    }
+
+    /// The same camera with other settings.
+    pub async fn come_back_with(&mut self, arguments: &[&str]) {
+        *self = Self::start_on(self.port, self.password.clone(), arguments).await;
     }
 
     /// Sends nothing more, but keeps its connections.

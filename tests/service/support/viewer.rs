@@ -9,11 +9,14 @@ use tokio::time::timeout;
 
 use super::{Nginx, PATIENCE};
 
-/// Decodes `seconds` of a stream as a viewer does. Any error that FFmpeg tells fails the test;
-/// its warnings do not, since it warns of every init segment that it loads again by itself.
+/// Decodes `seconds` of a stream as a viewer does. It begins with the first segment, as RFC 8216
+/// wants players to as long as there are no six seconds; FFmpeg itself would count three segments.
+/// Any error that FFmpeg tells fails the test; its warnings do not, since it warns of every init
+/// segment that it loads again by itself.
 pub async fn play(url: &str, seconds: u32) {
     let time = seconds.to_string();
-    let said = run("ffmpeg", &["-v", "error", "-i", url, "-t", &time, "-f", "null", "-"]).await;
+    let arguments = ["-v", "error", "-live_start_index", "0", "-i", url, "-t", &time];
+    let said = run("ffmpeg", &[arguments.as_slice(), &["-f", "null", "-"]].concat()).await;
     assert_eq!(said.stderr, "", "FFmpeg as viewer complained");
 }
 
@@ -81,6 +84,11 @@ impl Playlist {
     pub fn discontinuities(&self) -> u64 {
         let shown = self.0.segments.iter().filter(|segment| segment.discontinuity).count() as u64;
         self.0.discontinuity_sequence + shown
+    }
+
+    /// Seconds of the longest segment.
+    pub fn longest(&self) -> f32 {
+        self.0.segments.iter().map(|segment| segment.duration).fold(0.0, f32::max)
     }
 
     pub fn has_ended(&self) -> bool {

@@ -1,0 +1,121 @@
+//! The multivariant playlist: what the stream is, for players that want to know before they load
+//! any of it.
+
+use std::time::Duration;
+
+use super::fragment::{Fragment, InitSegment};
+use super::layout;
+use super::playlist::Segment;
+
+/// Shorter segments say little about how much there is a second: the first of a generation holds
+/// little more than its keyframe. RFC 8216 counts from half the target duration on.
+const TELLING: Duration = Duration::from_secs(1);
+
+/// What is known of one generation's stream.
+#[derive(Debug)]
+pub struct Variant {
+    codecs: String,
+    width: u16,
+    height: u16,
+    frames: u32,
+    time: Duration,
+    /// Bits per second of the largest segment; of the first one, until there is one that tells.
+    peak: f64,
+    is_peak_certain: bool,
+}
+
+impl Variant {
+    /// The stream that is decoded with `init`.
+    pub fn new(init: &InitSegment) -> Self {
+        let codecs = [Some(&init.video.codec), init.audio_codec.as_ref()];
+        let codecs: Vec<_> = codecs.into_iter().flatten().map(String::as_str).collect();
+        Self {
+            codecs: codecs.join(","),
+            width: init.video.width,
+            height: init.video.height,
+            frames: 0,
+            time: Duration::ZERO,
+            peak: 0.0,
+            is_peak_certain: false,
+        }
+    }
+
+    /// Takes note of a fragment.
+    pub fn add(&mut self, fragment: &Fragment) {
+        self.frames = self.frames.saturating_add(fragment.frames);
+        self.time += fragment.duration;
+    }
+
+    /// Takes note of a finished segment.
+    pub fn finish(&mut self, segment: &Segment) {
+        let duration = segment.duration();
+        #[expect(clippy::cast_precision_loss, reason = "a rate")]
+        let rate = segment.length() as f64 * 8.0 / duration.as_secs_f64().max(0.001);
+        let is_certain = duration >= TELLING;
+        if is_certain == self.is_peak_certain {
+            self.peak = self.peak.max(rate);
+        } else if is_certain || self.peak == 0.0 {
+            self.peak = rate;
+            self.is_peak_certain = is_certain;
+        }
+    }
+
+    /// The playlist. Rates are rounded, so that it seldom changes.
+    pub fn render(&self) -> String {
+        let Self { codecs, width, height, .. } = self;
+        let frame_rate = f64::from(self.frames) / self.time.as_secs_f64().max(0.001);
+        // Cameras have 25 or 12.5 frames a second; what was counted has a few more or less.
+        let frame_rate = (frame_rate * 2.0).round() / 2.0;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate")]
+        let bandwidth = (self.peak / 100_000.0).ceil().max(1.0) as u64 * 100_000;
+        format!(
+            "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-INDEPENDENT-SEGMENTS\n\
+             #EXT-X-STREAM-INF:BANDWIDTH={bandwidth},CODECS=\"{codecs}\",\
+             RESOLUTION={width}x{height},FRAME-RATE={frame_rate:.3}\n{}\n",
+            layout::PLAYLIST
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hls::fragment::testing;
+    use crate::hls::playlist::{Begin, Part};
+
+    fn segment(millis: u64, length: u64) -> Segment {
+        let duration = Duration::from_millis(millis);
+        let parts = vec![Part { duration, offset: 0, length, begin: Begin::Keyframe }];
+        let begins_at = std::time::SystemTime::UNIX_EPOCH;
+        Segment { sequence: 1, begins_at, generation: 7, is_discontinuity: false, parts }
+    }
+
+    #[test]
+    fn another_reader_understands_it() {
+        let init = testing::init(7);
+        let mut variant = Variant::new(&init);
+        let mut bandwidth_after = |segment| {
+            variant.finish(&segment);
+            let text = variant.render();
+            let read = m3u8_rs::parse_master_playlist_res(text.as_bytes()).expect("a playlist");
+            read.variants[0].bandwidth
+        };
+        // The keyframe of the short first segment counts until a whole segment tells better.
+        assert_eq!(bandwidth_after(segment(120, 50_000)), 3_400_000);
+        assert_eq!(bandwidth_after(segment(2000, 250_000)), 1_000_000);
+        assert_eq!(bandwidth_after(segment(2000, 300_000)), 1_200_000);
+        assert_eq!(bandwidth_after(segment(2000, 200_000)), 1_200_000);
+        assert_eq!(bandwidth_after(segment(120, 50_000)), 1_200_000);
+
+        for number in 0..10 {
+            variant.add(&testing::fragment(&init, false, number * 201, 201));
+        }
+        let text = variant.render();
+        let read = m3u8_rs::parse_master_playlist_res(text.as_bytes()).expect("a playlist");
+        let variant = &read.variants[0];
+        assert_eq!(variant.uri, "stream.m3u8");
+        assert_eq!(variant.codecs.as_deref(), Some("avc1.42C01E"));
+        assert_eq!(variant.resolution.map(|size| (size.width, size.height)), Some((640, 360)));
+        assert_eq!(variant.frame_rate, Some(25.0));
+    }
+}

@@ -1,0 +1,279 @@
+//! Every kind of camera: what is copied, what is turned into something else, and what an operator
+//! may choose.
+
+use serde_json::{Value, json};
+
+use crate::support::{Camera, Manager, Nginx, Playlist, eventually, on_air, play, probe, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn audio_is_copied_or_turned_into_aac() {
+    let camera = Camera::start().await;
+    let manager = Manager::start(&[]).await;
+    let nginx = Nginx::start(&manager).await;
+    for mount in ["h264-aac", "h264-pcma", "h264-pcmu"] {
+        manager.play(mount, &camera.link(mount)).await;
+        let streams = probe(&nginx.playlist(mount)).await;
+        let codecs: Vec<_> = streams.iter().filter_map(|s| s["codec_name"].as_str()).collect();
+        assert_eq!(codecs, ["h264", "aac"], "{mount}");
+        assert_eq!(manager.status(mount).await["media"]["audio_codec"], "mp4a.40.2");
+        play(&nginx.playlist(mount), 3).await;
+    }
+    // 48 kHz is what the camera sends; FFmpeg's AAC out of G.711 has 8 kHz.
+    let copied = probe(&nginx.playlist("h264-aac")).await;
+    assert_eq!(copied[1]["sample_rate"], "48000");
+
+    // What was learned is used for the next start: one connection to the camera, not two.
+    manager.stop_stream("h264-pcma").await;
+    let plays = camera.plays();
+    manager.play("h264-pcma", &camera.link("h264-pcma")).await;
+    assert_eq!(camera.plays(), plays + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn video_that_browsers_do_not_play_becomes_h264() {
+    let camera = Camera::start().await;
+    let manager = Manager::start(&[("TRANSCODE_PRESET", "ultrafast")]).await;
+    let nginx = Nginx::start(&manager).await;
+    for mount in ["hevc", "mjpeg"] {
+        manager.play(mount, &camera.link(mount)).await;
+        let media = &manager.status(mount).await["media"];
+        assert_eq!(media["transcoded"], true, "{mount}: {media}");
+        assert_eq!((media["width"].as_u64(), media["height"].as_u64()), (Some(640), Some(360)));
+        let streams = probe(&nginx.playlist(mount)).await;
+        assert_eq!(streams[0]["codec_name"], "h264", "{mount}");
+        play(&nginx.playlist(mount), 3).await;
+        manager.stop_stream(mount).await;
+    }
+}
+
+async fn codecs(nginx: &Nginx, id: &str) -> Vec<String> {
+    let streams = probe(&nginx.playlist(id)).await;
+    let name = |stream: &Value| stream["codec_name"].as_str().map(str::to_owned);
+    streams.iter().filter_map(name).collect()
+}
+
+async fn media(manager: &Manager, id: &str) -> Value {
+    manager.status(id).await["media"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h265_is_copied_where_that_is_wished() {
+    let camera = Camera::start().await;
+    let by_setting = Manager::start(&[("HEVC", "copy")]).await;
+    let by_option = Manager::start(&[]).await;
+    let copy = json!({
+        "indicator_id": "cam", "rtsp_link": camera.link("hevc"), "video": "copy"
+    });
+    by_setting.play("cam", &camera.link("hevc")).await;
+    assert_eq!(by_option.post("/api/stream/start", &copy).await.status, 200);
+    for manager in [&by_setting, &by_option] {
+        let nginx = Nginx::start(manager).await;
+        let streams = probe(&nginx.playlist("cam")).await;
+        assert_eq!(
+            (&streams[0]["codec_name"], &streams[0]["codec_tag_string"]),
+            (&json!("hevc"), &json!("hvc1"))
+        );
+        let media = media(manager, "cam").await;
+        assert_eq!(media["transcoded"], false, "{media}");
+        assert!(media["video_codec"].as_str().expect("a codec").starts_with("hvc1.1."), "{media}");
+        play(&nginx.playlist("cam"), 3).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_chooses_what_becomes_of_a_camera() {
+    let (camera, manager, nginx) = on_air("h264-aac", &[("TRANSCODE_MAX_HEIGHT", "180")]).await;
+    assert_eq!(codecs(&nginx, "cam").await, ["h264", "aac"]);
+    assert_eq!(camera.plays(), 1);
+
+    // A change is applied to the running stream, and everything else stays as it was.
+    let change = json!({ "indicator_id": "cam", "video": "h264", "audio": "off" });
+    let answer = manager.post("/api/stream/start", &change).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let status = manager.status("cam").await;
+    assert_eq!(status["options"], json!({ "video": "h264", "audio": "off", "transport": "auto" }));
+    let media = &status["media"];
+    assert_eq!((&media["transcoded"], &media["audio_codec"]), (&json!(true), &json!(null)));
+    assert_eq!((&media["width"], &media["height"]), (&json!(320), &json!(180)));
+
+    let change = json!({ "indicator_id": "cam", "video": "auto", "transport": "udp" });
+    assert_eq!(manager.post("/api/stream/start", &change).await.status, 200);
+    let media = self::media(&manager, "cam").await;
+    assert_eq!((&media["transcoded"], &media["height"]), (&json!(false), &json!(360)));
+    play(&nginx.playlist("cam"), 3).await;
+    assert_eq!(manager.ffmpegs().len(), 1);
+
+    let wrong = json!({ "indicator_id": "cam", "transport": "pigeon" });
+    let answer = manager.post("/api/stream/start", &wrong).await;
+    assert_eq!((answer.status.as_u16(), &answer.body["code"]), (400, &json!("invalid_request")));
+    let detail = answer.body["detail"].as_str().expect("a detail");
+    assert!(detail.contains("none of `auto`, `tcp`, `udp`"), "{detail}");
+    assert_eq!(manager.status("cam").await["options"]["transport"], "udp");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_copied_is_refused_where_only_that_is_wished() {
+    let camera = Camera::start().await;
+    let manager = Manager::start(&[]).await;
+    let copy = json!({
+        "indicator_id": "cam", "rtsp_link": camera.link("mjpeg"), "video": "copy"
+    });
+    let answer = manager.post("/api/stream/start", &copy).await;
+    assert_eq!(answer.status, 502, "{answer:?}");
+    assert_eq!(answer.body["code"], "source_unsupported");
+    assert!(
+        answer.body["detail"].as_str().expect("a detail").contains("option video"),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_that_was_set_to_h264_is_turned_into_it_no_more() {
+    let mut camera = Camera::start_with(&["--alias", "live=hevc"]).await;
+    let manager = Manager::start(&[("TRANSCODE_PRESET", "ultrafast")]).await;
+    let link = camera.link("live");
+    manager.play("cam", &link).await;
+    assert_eq!(media(&manager, "cam").await["transcoded"], true);
+    manager.stop_stream("cam").await;
+    camera.kill();
+    camera.come_back_with(&["--alias", "live=h264"]).await;
+    manager.play("cam", &link).await;
+    assert_eq!(media(&manager, "cam").await["transcoded"], false);
+
+    let copy = json!({ "indicator_id": "cam", "rtsp_link": link, "video": "copy" });
+    for (mount, codec) in [("hevc", "hvc1"), ("h264", "avc1"), ("hevc", "hvc1")] {
+        manager.stop_stream("cam").await;
+        camera.kill();
+        camera.come_back_with(&["--alias", &format!("live={mount}")]).await;
+        assert_eq!(manager.post("/api/stream/start", &copy).await.status, 200, "{mount}");
+        let media = media(&manager, "cam").await;
+        assert!(
+            media["video_codec"].as_str().is_some_and(|name| name.starts_with(codec)),
+            "{media}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cameras_with_habits_of_their_own_play() {
+    let camera = Camera::start().await;
+    let manager = Manager::start(&[]).await;
+    let nginx = Nginx::start(&manager).await;
+    for mount in ["h264-bframes", "h264-udp", "h264-late-parameters"] {
+        manager.play(mount, &camera.link(mount)).await;
+        play(&nginx.playlist(mount), 4).await;
+        assert_eq!(manager.status(mount).await["restarts"], 0, "{mount}");
+        manager.stop_stream(mount).await;
+    }
+    let answer = manager
+        .post("/api/stream/start", &json!({ "indicator_id": "h264-udp", "transport": "tcp" }))
+        .await;
+    assert_eq!((answer.status.as_u16(), &answer.body["code"]), (502, &json!("source_unsupported")));
+    assert!(answer.body["detail"].as_str().is_some_and(|detail| detail.contains("transport")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_makes_no_sense_is_replaced_by_ours() {
+    let camera = Camera::start().await;
+    let manager = Manager::start(&[]).await;
+    let nginx = Nginx::start(&manager).await;
+    for mount in ["h264-stuck-clock", "h264-slow-clock"] {
+        manager.play(mount, &camera.link(mount)).await;
+        play(&nginx.playlist(mount), 4).await;
+        let rate = media(&manager, mount).await["frame_rate"].as_f64().expect("a rate");
+        assert!((20.0..30.0).contains(&rate), "{mount}: {rate}");
+        // What was learned is kept.
+        manager.stop_stream(mount).await;
+        let plays = camera.plays();
+        manager.play(mount, &camera.link(mount)).await;
+        assert_eq!(camera.plays(), plays + 1, "{mount}");
+        manager.stop_stream(mount).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rare_and_frequent_keyframes() {
+    for (gop, most) in [("10", 3.0), ("0.5", 2.2)] {
+        let camera = Camera::start_with(&["--gop-seconds", gop]).await;
+        let manager = Manager::start(&[]).await;
+        let nginx = Nginx::start(&manager).await;
+        manager.play("cam", &camera.link("h264")).await;
+        play(&nginx.playlist("cam"), 8).await;
+        let longest = Playlist::fetch(&nginx, "cam").await.expect("a playlist").longest();
+        assert!(longest < most, "GOP {gop} s: a segment of {longest} s");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_changes_its_size_makes_a_new_generation() {
+    let (_camera, manager, nginx) = on_air("h264-resize", &[]).await;
+    let before = Playlist::fetch(&nginx, "cam").await.expect("a playlist");
+    assert_eq!(media(&manager, "cam").await["width"], 640);
+    until("the small picture is live", || async { media(&manager, "cam").await["width"] == 320 })
+        .await;
+    let status = manager.status("cam").await;
+    assert_eq!(status["last_error"]["code"], "source_changed", "{status}");
+    assert_eq!(status["restarts"], 1, "{status}");
+    let after = Playlist::fetch(&nginx, "cam").await.expect("a playlist");
+    assert_eq!(after.discontinuities(), before.discontinuities() + 1);
+    play(&nginx.playlist("cam"), 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_size_does_not_stop_what_is_turned_into_h264() {
+    let camera = Camera::start().await;
+    let manager = Manager::start(&[("TRANSCODE_PRESET", "ultrafast")]).await;
+    let nginx = Nginx::start(&manager).await;
+    let transcoded = json!({
+        "indicator_id": "cam", "rtsp_link": camera.link("h264-resize"), "video": "h264"
+    });
+    assert_eq!(manager.post("/api/stream/start", &transcoded).await.status, 200);
+    play(&nginx.playlist("cam"), 14).await;
+    let status = manager.status("cam").await;
+    assert_eq!(status["state"], "live", "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_index_names_what_the_stream_is() {
+    let (_camera, manager, nginx) = on_air("h264-aac", &[]).await;
+    let index = |nginx: &Nginx| {
+        let request = nginx.client().get(nginx.url("/streams/cam/index.m3u8"));
+        async move {
+            let answer = request.send().await.expect("an answer");
+            assert_eq!(answer.status(), 200);
+            assert_eq!(answer.headers()["content-type"], "application/vnd.apple.mpegurl");
+            let text = answer.bytes().await.expect("a whole answer");
+            m3u8_rs::parse_master_playlist_res(&text).expect("a playlist").variants.remove(0)
+        }
+    };
+    let variant = index(&nginx).await;
+    let media = media(&manager, "cam").await;
+    let codecs = format!("{},mp4a.40.2", media["video_codec"].as_str().expect("a codec"));
+    assert_eq!(variant.codecs, Some(codecs));
+    assert_eq!(variant.resolution.map(|size| (size.width, size.height)), Some((640, 360)));
+    assert_eq!(variant.frame_rate, Some(25.0));
+    play(&nginx.url("/streams/cam/index.m3u8"), 3).await;
+    let bit_rate = media["bit_rate"].as_u64().expect("a rate");
+    until("the bandwidth is that of whole segments", || async {
+        let bandwidth = index(&nginx).await.bandwidth;
+        (bit_rate / 2..bit_rate * 2).contains(&bandwidth)
+    })
+    .await;
+    // It starts a camera that nobody watches, as the other playlist does.
+    manager.stop_stream("cam").await;
+    assert_eq!(index(&nginx).await.uri, "stream.m3u8");
+    assert_eq!(manager.status("cam").await["state"], "live");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_tells_the_distance_of_keyframes_and_how_long_the_start_took() {
+    let (_camera, manager, _nginx) = on_air("h264", &[]).await;
+    let media = eventually("two keyframes have come", || async {
+        let media = media(&manager, "cam").await;
+        media["gop_seconds"].is_number().then_some(media)
+    })
+    .await;
+    assert_eq!(media["gop_seconds"], 2.0, "{media}");
+    let took = manager.status("cam").await["start_seconds"].as_f64().expect("seconds");
+    assert!((0.1..10.0).contains(&took), "{took}");
+}
