@@ -75,7 +75,7 @@ pub const SETTINGS: &[Setting] = &[
         "STALE_TIMEOUT_SECONDS",
         "10",
         "seconds, 1 to 300",
-        "A live stream without a new fragment for this long is restarted.",
+        "A live stream whose picture does not advance for this long is restarted.",
     ),
     setting(
         "STOP_GRACE_SECONDS",

@@ -25,8 +25,10 @@ const RETRY_AFTER_MS = 2000;
 const KEEP_UP_EVERY_MS = 200;
 /** Seconds behind the target from which on the picture is played a little faster. */
 const LATE = 0.1;
-/** Seconds behind the target from which on it jumps: after a sleep, or a long outage. */
+/** Seconds behind the target from which on it jumps to where there is video already. */
 const LOST = 4;
+/** And from which on it jumps in any case: after a sleep, or a long outage. */
+const FAR_LOST = 15;
 /** Seconds of video that must be there for playing faster not to end in a stall. */
 const SPARE = 0.15;
 
@@ -87,12 +89,12 @@ function keepUp() {
   }
   latency.textContent = `${hls.latency.toFixed(1)} s behind`;
   const late = hls.latency - hls.targetLatency;
-  if (late > LOST) {
+  const { buffered, currentTime } = video;
+  const end = buffered.length ? buffered.end(buffered.length - 1) : currentTime;
+  if (late > FAR_LOST || (late > LOST && end > hls.liveSyncPosition)) {
     video.currentTime = hls.liveSyncPosition;
   }
-  const { buffered } = video;
-  const spare = buffered.length ? buffered.end(buffered.length - 1) - video.currentTime : 0;
-  video.playbackRate = late > LATE && spare > SPARE ? 1.1 : 1;
+  video.playbackRate = late > LATE && end - currentTime > SPARE ? 1.1 : 1;
 }
 
 /** A camera that was away comes back: fatal errors are tried again instead of giving up. */

@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -104,7 +106,7 @@ impl FfmpegLauncher {
     async fn run(self, order: Order, signals: mpsc::Receiver<Signal>) -> Ending {
         match self.start(&order).await {
             Ok((process, script)) => {
-                let run = Run::begin(process, script, &order);
+                let run = Run::begin(process, script, &order, self.hevc);
                 let end = run.until_end(signals).await;
                 end.told(order.plan, order.options, self.hevc, self.socket_timeout)
             }
@@ -141,10 +143,12 @@ impl Launcher for FfmpegLauncher {
 /// A child and the tasks that drain its pipes.
 struct Run {
     process: Process,
-    /// H.264 is made of video that ought to be copied if it is H.264 already.
-    may_be_needless: bool,
+    /// Codecs that need not become H.264, and what it teaches to hear of one.
+    copyable: Vec<(&'static str, Lesson)>,
     began: Instant,
     video_codec: oneshot::Receiver<String>,
+    /// A fragment came.
+    has_played: Arc<AtomicBool>,
     reading: JoinHandle<Result<(), Fault>>,
     telling: JoinHandle<Tail>,
 }
@@ -159,14 +163,15 @@ enum Fault {
 }
 
 impl Run {
-    fn begin(mut process: Process, script: String, order: &Order) -> Self {
+    fn begin(mut process: Process, script: String, order: &Order, hevc: Hevc) -> Self {
         let (plan, generation, hub) = (order.plan, order.generation, order.hub.clone());
         let (tell_codec, video_codec) = oneshot::channel();
+        let has_played = Arc::new(AtomicBool::new(false));
         let (reading, telling) = match process.take_pipes() {
             Ok((stdin, stdout, stderr)) => {
                 tokio::spawn(write_script(stdin, script).in_current_span());
                 let reader = FragmentReader::new(stdout, generation);
-                let reading = read_fragments(reader, hub, plan.times);
+                let reading = read_fragments(reader, hub, plan.times, Arc::clone(&has_played));
                 let tail = Tail::collect(stderr, order.source.clone(), tell_codec);
                 (tokio::spawn(reading.in_current_span()), tokio::spawn(tail.in_current_span()))
             }
@@ -175,16 +180,21 @@ impl Run {
                 tokio::spawn(async { Tail::default() }),
             ),
         };
-        let may_be_needless =
-            plan.video == Video::ToH264 && order.options.video == VideoOption::Auto;
+        let mut copyable = Vec::new();
+        if plan.video == Video::ToH264 && order.options.video == VideoOption::Auto {
+            copyable.push(("h264", Lesson::VideoIsH264));
+            if hevc == Hevc::Copy {
+                copyable.push(("hevc", Lesson::VideoIsHevc));
+            }
+        }
         let began = Instant::now();
-        Self { process, may_be_needless, began, video_codec, reading, telling }
+        Self { process, copyable, began, video_codec, has_played, reading, telling }
     }
 
     async fn until_end(mut self, mut signals: mpsc::Receiver<Signal>) -> End {
         let mut read = None;
         let mut is_wanted = true;
-        let mut is_needless = false;
+        let mut needless = None;
         let status = loop {
             tokio::select! {
                 status = self.process.wait() => break status,
@@ -195,10 +205,10 @@ impl Run {
                     }
                     read = Some(result);
                 }
-                codec = &mut self.video_codec, if self.may_be_needless => {
-                    self.may_be_needless = false;
-                    is_needless = codec.is_ok_and(|codec| codec == "h264");
-                    if is_needless {
+                codec = &mut self.video_codec, if !self.copyable.is_empty() => {
+                    let codec = codec.unwrap_or_default();
+                    needless = self.copyable.drain(..).find(|(name, _)| *name == codec);
+                    if needless.is_some() {
                         self.process.signal(Signal::SIGKILL);
                     }
                 }
@@ -218,11 +228,12 @@ impl Run {
         self.telling.abort();
         let tail = tail.ok().and_then(Result::ok).unwrap_or_default();
         let mut fault = read.and_then(Result::ok).and_then(Result::err);
-        if is_needless {
-            fault = Some(Fault::Lesson(Lesson::VideoIsH264));
+        if let Some((_, lesson)) = needless {
+            fault = Some(Fault::Lesson(lesson));
         }
         debug!(?status, ?fault, ?tail, "FFmpeg ended");
-        End { status: status.ok(), fault, tail, ran_for: self.began.elapsed() }
+        let has_played = self.has_played.load(Ordering::Relaxed);
+        End { status: status.ok(), fault, tail, has_played, ran_for: self.began.elapsed() }
     }
 }
 
@@ -236,12 +247,15 @@ async fn read_fragments(
     mut reader: FragmentReader<tokio::process::ChildStdout>,
     hub: FragmentHub,
     times: Times,
+    has_played: Arc<AtomicBool>,
 ) -> Result<(), Fault> {
     let mut pace = Pace::default();
     while let Some(fragment) = reader.next().await.map_err(Fault::Media)? {
-        if times == Times::Camera && !pace.makes_sense(fragment.decode_time) {
+        let is_picture = fragment.frames > 0;
+        if is_picture && times == Times::Camera && !pace.makes_sense(fragment.decode_time) {
             return Err(Fault::Lesson(Lesson::TimesAreWrong));
         }
+        has_played.store(true, Ordering::Relaxed);
         hub.publish(fragment);
     }
     Ok(())
@@ -252,6 +266,7 @@ struct End {
     status: Option<ExitStatus>,
     fault: Option<Fault>,
     tail: Tail,
+    has_played: bool,
     ran_for: Duration,
 }
 
@@ -273,6 +288,7 @@ impl End {
         }
         match self.tail.verdict() {
             Some(Verdict::Camera(kind, detail)) => return refused(kind, detail),
+            Some(Verdict::NothingUnderstood) if self.has_played => {}
             Some(Verdict::NothingUnderstood) if self.ran_for >= socket_timeout => {
                 return refused(ErrorKind::SourceTimeout, stderr::NO_ANSWER);
             }
@@ -302,7 +318,8 @@ impl End {
             (Some(Fault::Lesson(lesson)), _) => Some(*lesson),
             (Some(Fault::Media(MediaError::Hevc)), _) => Some(Lesson::VideoIsHevc),
             (Some(Fault::Media(MediaError::NotPlayable)), _) => Some(Lesson::VideoCannotBeCopied),
-            (_, Some(Verdict::Lesson(lesson))) => Some(lesson),
+            // What FFmpeg said at its start tells nothing of the end of a run that played.
+            (_, Some(Verdict::Lesson(lesson))) if !self.has_played => Some(lesson),
             _ => None,
         }
     }

@@ -15,7 +15,7 @@ use mp4_atom::{
 };
 use serde::Serialize;
 
-use super::parameter_set::NalUnits;
+use super::parameter_set::{Format, NalUnits};
 
 /// More samples than any fragment has: 100 fragments' worth of 48 kHz raw audio frames.
 const MAX_SAMPLES: usize = 100_000;
@@ -101,14 +101,15 @@ pub struct Fragment {
     pub bytes: Bytes,
     /// Whether decoding can begin here.
     pub is_keyframe: bool,
-    /// Decode time of the first video sample on the generation's own clock.
+    /// Decode time of the first video sample on the generation's own clock; without meaning when
+    /// there is none (`frames` is zero).
     pub decode_time: Duration,
     /// Playing time of the video samples, at most a minute; zero when there is only audio inside.
     pub duration: Duration,
     /// Number of video samples.
     pub frames: u32,
-    /// The sequence parameter set that comes with the keyframe that the fragment begins with.
-    pub parameter_set: Option<Bytes>,
+    /// The format of the pictures from here on, if the fragment begins with a keyframe that tells it.
+    pub format: Option<Format>,
     /// When the fragment was complete here.
     pub received_at: SystemTime,
 }
@@ -163,13 +164,10 @@ impl Fragment {
         let samples = video.map(|traf| VideoSamples::read(init, traf)).transpose()?;
         let samples = samples.unwrap_or_default();
         let keyframe = samples.first_bytes.filter(|_| samples.first_is_sync);
-        let parameter_set = keyframe
-            .and_then(|range| init.nal_units.sequence_parameter_set(bytes.get(range)?))
-            // A copy, so that a small one that is kept does not keep the whole fragment.
-            .map(Bytes::copy_from_slice);
+        let format = keyframe.and_then(|range| init.nal_units.format(bytes.get(range)?));
         Ok(Self {
             init: Arc::clone(init),
-            parameter_set,
+            format,
             bytes,
             is_keyframe: samples.first_is_sync,
             decode_time: init.time(samples.decode_time),
@@ -329,7 +327,7 @@ pub(crate) mod testing {
             decode_time: Duration::from_millis(begin_ms),
             duration: Duration::from_millis(ms),
             frames: 5,
-            parameter_set: None,
+            format: None,
             received_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_000_000 + begin_ms + ms),
         }
     }

@@ -69,7 +69,7 @@ impl Variant {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate")]
         let bandwidth = (self.peak / 100_000.0).ceil().max(1.0) as u64 * 100_000;
         format!(
-            "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-INDEPENDENT-SEGMENTS\n\
+            "#EXTM3U\n#EXT-X-VERSION:9\n\
              #EXT-X-STREAM-INF:BANDWIDTH={bandwidth},CODECS=\"{codecs}\",\
              RESOLUTION={width}x{height},FRAME-RATE={frame_rate:.3}\n{}\n",
             layout::PLAYLIST

@@ -100,6 +100,7 @@ pub struct Packager {
     variant: Option<Variant>,
     /// The multivariant playlist as it was last written.
     index: Bytes,
+    is_index_due: bool,
     file: Option<File>,
     /// Until the second keyframe: what the generation has in finished segments.
     young: Option<Duration>,
@@ -126,6 +127,7 @@ impl Packager {
             generation: None,
             variant: None,
             index: Bytes::new(),
+            is_index_due: false,
             file: None,
             young: None,
             needs_discontinuity: false,
@@ -154,7 +156,9 @@ impl Packager {
         if self.breaks_the_time_line(fragment) {
             self.interrupt();
         }
-        self.expected_time = Some(fragment.decode_time + fragment.duration);
+        if fragment.frames > 0 {
+            self.expected_time = Some(fragment.decode_time + fragment.duration);
+        }
         // Until a keyframe comes nothing is written, which proves nothing.
         let is_waiting = self.generation != Some(fragment.init.generation);
         if is_waiting && !fragment.is_keyframe || fragment.duration > self.cutting.limit() {
@@ -201,7 +205,8 @@ impl Packager {
     /// A camera that corrects its clock makes the media time jump, and FFmpeg stretches a frame
     /// over the gap. A playlist that named such a part would break its promises for good.
     fn breaks_the_time_line(&self, fragment: &Fragment) -> bool {
-        let is_same = self.generation == Some(fragment.init.generation);
+        // Sound alone has no place on the picture's time line.
+        let is_same = fragment.frames > 0 && self.generation == Some(fragment.init.generation);
         let gap = self.expected_time.map(|expected| fragment.decode_time.abs_diff(expected));
         is_same && (gap > Some(JUMP) || fragment.duration > self.cutting.limit())
     }
@@ -233,7 +238,7 @@ impl Packager {
         std::fs::write(self.dir.init(fragment.init.generation), &fragment.init.bytes)?;
         self.generation = Some(fragment.init.generation);
         self.variant = Some(Variant::new(&fragment.init));
-        self.index = Bytes::new();
+        self.is_index_due = false;
         self.needs_discontinuity |= self.has_segments();
         self.young = Some(Duration::ZERO);
         self.since_keyframe = Duration::ZERO;
@@ -338,6 +343,7 @@ impl Packager {
             (&mut self.variant, self.playlist.segments().next_back())
         {
             variant.finish(finished);
+            self.is_index_due = true;
         }
     }
 
@@ -362,7 +368,7 @@ impl Packager {
     /// Writes the multivariant playlist when it says something new.
     fn publish_index(&mut self) -> io::Result<()> {
         // A part more changes nothing that is worth a write.
-        let is_due = self.playlist.growing().is_none() || self.index.is_empty();
+        let is_due = std::mem::take(&mut self.is_index_due);
         let Some(variant) = self.variant.as_ref().filter(|_| is_due) else { return Ok(()) };
         let index = variant.render();
         if index.as_bytes() != self.index {
@@ -591,6 +597,42 @@ mod tests {
     }
 
     #[test]
+    fn the_index_follows_what_whole_segments_tell() {
+        let mut setup = setup(2.0, 10);
+        let index = |setup: &Setup| {
+            let text = std::fs::read(setup.root.path().join("cam/index.m3u8")).expect("an index");
+            m3u8_rs::parse_master_playlist_res(&text).expect("a playlist").variants.remove(0)
+        };
+        let init = testing::init(7);
+        for time in (0..7000).step_by(200) {
+            let mut fragment = testing::fragment(&init, time % 2000 == 0, time, 200);
+            // The first keyframe alone is as large as a second of the rest.
+            let size = if time == 0 { 125_000 } else { 25_000 };
+            fragment.bytes = vec![0; size].into();
+            setup.packager.push(&fragment);
+            if time == 200 {
+                assert_eq!(index(&setup).bandwidth, 3_000_000);
+            }
+        }
+        assert_eq!(index(&setup).bandwidth, 1_000_000);
+        assert_eq!(index(&setup).frame_rate, Some(25.0));
+    }
+
+    #[test]
+    fn sound_between_pictures_breaks_nothing() {
+        let mut setup = setup(2.0, 10);
+        let init = testing::init(7);
+        for time in (0..6000).step_by(200) {
+            setup.packager.push(&testing::fragment(&init, time % 2000 == 0, time, 200));
+            let sound = Fragment { frames: 0, ..testing::fragment(&init, false, 0, 0) };
+            setup.packager.push(&sound);
+        }
+        let playlist = setup.playlist();
+        assert!(playlist.segments.iter().all(|segment| !segment.discontinuity));
+        assert_eq!(setup.durations(), [400, 200, 400, 800, 200, 2000]);
+    }
+
+    #[test]
     fn what_came_before_anything_was_playable_is_not_shown() {
         let mut setup = setup(2.0, 10);
         // Fragments without playing time, as of a camera whose clock stands still.
@@ -616,7 +658,7 @@ mod tests {
         // What was shown last, and the length of a playlist before that.
         assert_eq!(kept, 4);
         assert!(!setup.has("init-7.mp4") && setup.has("init-8.mp4"));
-        assert_eq!(setup.playlist().discontinuity_sequence, FIRST % 4096 + 1);
+        assert_eq!(setup.playlist().discontinuity_sequence, FIRST % 4093 + 1);
         for segment in setup.playlist().segments {
             assert!(setup.has(&segment.uri), "{} is named and missing", segment.uri);
         }

@@ -3,6 +3,26 @@
 //! one in mid-stream, which players with the first one in their init segment cannot be asked to
 //! play.
 
+use bytes::Bytes;
+use h264_reader::nal::sps::SeqParameterSet;
+use h264_reader::rbsp::{BitReader, decode_nal};
+
+/// What players have to know of the pictures before they can play them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Format {
+    /// Of H.264.
+    H264 {
+        /// `profile_idc`
+        profile: u8,
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+    },
+    /// The whole parameter set, where it was not taken apart: of H.265, or of a kind of its own.
+    Other(Bytes),
+}
+
 /// H.264, Table 7-1.
 const H264_SEQUENCE_PARAMETER_SET: u8 = 7;
 /// H.265, Table 7-1.
@@ -19,7 +39,7 @@ pub struct NalUnits {
 
 impl NalUnits {
     /// The sequence parameter set among the units before the picture itself, if there is one.
-    pub fn sequence_parameter_set(self, mut sample: &[u8]) -> Option<&[u8]> {
+    fn sequence_parameter_set(self, mut sample: &[u8]) -> Option<&[u8]> {
         loop {
             let (length, rest) = sample.split_at_checked(self.length_size)?;
             let length = length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
@@ -30,6 +50,14 @@ impl NalUnits {
                 Kind::Other => sample = rest,
             }
         }
+    }
+
+    /// The format of the pictures that a keyframe begins, if its sample tells it.
+    pub fn format(self, keyframe: &[u8]) -> Option<Format> {
+        let unit = self.sequence_parameter_set(keyframe)?;
+        let h264 = if self.is_hevc { None } else { h264_format(unit) };
+        // A copy, so that what is kept does not keep the whole fragment.
+        Some(h264.unwrap_or_else(|| Format::Other(Bytes::copy_from_slice(unit))))
     }
 
     fn kind(self, head: u8) -> Kind {
@@ -48,6 +76,14 @@ impl NalUnits {
     }
 }
 
+/// Other fields may change as the camera likes: with its light, or its bit rate.
+fn h264_format(unit: &[u8]) -> Option<Format> {
+    let bits = decode_nal(unit).ok()?;
+    let set = SeqParameterSet::from_bits(BitReader::new(bits.as_ref())).ok()?;
+    let (width, height) = set.pixel_dimensions().ok()?;
+    Some(Format::H264 { profile: set.profile_idc.into(), width, height })
+}
+
 enum Kind {
     SequenceParameterSet,
     Picture,
@@ -59,6 +95,10 @@ mod tests {
     use super::*;
 
     const H264: NalUnits = NalUnits { is_hevc: false, length_size: 4 };
+    /// 640×360 at 25 frames a second, 320×180, and 640×360 at 12, all of libx264.
+    const LARGE: &[u8] = b"\x67\x42\xc0\x1e\xda\x02\x80\xbf\xe5\xc0\x44\x00\x00\x03\x00\x04\x00\x00\x03\x00\xca\x3c\x58\xba\x80";
+    const SMALL: &[u8] = b"\x67\x42\xc0\x0c\xda\x05\x06\x7e\x7c\x04\x40\x00\x00\x03\x00\x40\x00\x00\x0c\xa3\xc5\x0a\xa8";
+    const OTHER_RATE: &[u8] = b"\x67\x42\xc0\x16\xda\x02\x80\xbf\xe5\xc0\x44\x00\x00\x03\x00\x04\x00\x00\x03\x00\x62\x3c\x58\xba\x80";
     const HEVC: NalUnits = NalUnits { is_hevc: true, length_size: 2 };
 
     #[test]
@@ -66,6 +106,8 @@ mod tests {
         // Delimiter, parameter sets, picture.
         let sample = b"\0\0\0\x02\x09\xf0\0\0\0\x03\x67\x42\x01\0\0\0\x01\x68\0\0\0\x02\x65\x88";
         assert_eq!(H264.sequence_parameter_set(sample), Some(b"\x67\x42\x01".as_slice()));
+        // Not one that could be taken apart.
+        assert_eq!(H264.format(sample), Some(Format::Other(Bytes::from_static(b"\x67\x42\x01"))));
         let sample = b"\0\x03\x46\x01\x50\0\x03\x42\x01\x01\0\x02\x26\x01";
         assert_eq!(HEVC.sequence_parameter_set(sample), Some(b"\x42\x01\x01".as_slice()));
     }
@@ -81,5 +123,17 @@ mod tests {
         ] {
             assert_eq!(H264.sequence_parameter_set(sample), None, "{sample:?}");
         }
+    }
+
+    #[test]
+    fn a_change_of_size_is_told_from_other_changes() {
+        let format = |set: &[u8]| {
+            let length = u32::try_from(set.len()).expect("a short set").to_be_bytes();
+            H264.format(&[&length, set].concat()).expect("a set")
+        };
+        let large = format(LARGE);
+        assert_eq!(large, Format::H264 { profile: 66, width: 640, height: 360 });
+        assert_eq!(format(SMALL), Format::H264 { profile: 66, width: 320, height: 180 });
+        assert_eq!(format(OTHER_RATE), large);
     }
 }

@@ -23,8 +23,9 @@ const SKIP_BOUNDARY: u32 = 6;
 
 /// Discontinuities are counted from a number below this. It differs from the one that viewers of
 /// the camera's last stream have seen, so that they notice the new time line; but it is small,
-/// because hls.js walks an array of that length at every reload.
-const FIRST_DISCONTINUITY_BELOW: u64 = 4096;
+/// because hls.js walks an array of that length at every reload. A prime, so that first numbers in
+/// even steps use all of them.
+const FIRST_DISCONTINUITY_BELOW: u64 = 4093;
 
 /// How a part begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -247,20 +248,22 @@ impl Playlist {
     }
 
     /// Where a player has to begin, counted from the first segment, that cannot find a keyframe by
-    /// itself where it would begin: because the segment there has none, or it is not marked.
+    /// itself where it would begin: because the segment there has none, or it is not marked. As far
+    /// from the end as players without low latency want to be, if there is a keyframe.
     fn start(&self) -> Option<Duration> {
         let all: Duration = self.segments.iter().chain(&self.open).map(Segment::duration).sum();
-        // Players begin this far before the end.
-        let edge = all.saturating_sub(self.part_target().mul_f64(PART_HOLD_BACK));
+        let near = all.saturating_sub(self.part_target().mul_f64(PART_HOLD_BACK));
+        let far = all.saturating_sub(self.targets(HOLD_BACK));
         let mut begin = Duration::ZERO;
         let (mut start, mut is_found_by_players) = (None, true);
         for segment in self.segments.iter().chain(&self.open) {
-            if begin > edge {
+            if begin > near {
                 break;
             }
             let keyframe = segment.parts.first().map(|part| part.begin);
             is_found_by_players = keyframe == Some(Begin::Keyframe);
-            if is_found_by_players || keyframe == Some(Begin::Unmarked) {
+            let has_keyframe = is_found_by_players || keyframe == Some(Begin::Unmarked);
+            if has_keyframe && (begin <= far || start.is_none_or(|start| start > far)) {
                 start = Some(begin);
             }
             begin += segment.duration();
@@ -546,6 +549,11 @@ mod tests {
         assert_eq!(add(5, Begin::Between).as_deref(), Some("0.00000"));
         assert_eq!(add(2, Begin::Keyframe).as_deref(), Some("0.00000"));
         assert_eq!(add(1, Begin::Between), None, "the last keyframe is where players begin");
+        // The second keyframe, at 2 s, and the third one, at 6.6 s, are too near to the end at first.
+        assert_eq!(add(10, Begin::Between).as_deref(), Some("0.00000"));
+        assert_eq!(add(10, Begin::Between).as_deref(), Some("0.00000"));
+        assert_eq!(add(10, Begin::Keyframe), None);
         assert_eq!(add(10, Begin::Between).as_deref(), Some("2.00000"));
+        assert_eq!(add(10, Begin::Between).as_deref(), Some("6.60000"));
     }
 }

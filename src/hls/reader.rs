@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::fragment::{Fragment, InitSegment, MediaError};
+use super::parameter_set::Format;
 
 /// Room made for each read. A pipe holds 64 KiB.
 const READ_SIZE: usize = 64 * 1024;
@@ -23,16 +24,16 @@ pub struct FragmentReader<R> {
     boxes: BoxReader<R>,
     generation: u64,
     init: Option<Arc<InitSegment>>,
-    /// As the first keyframe had it that had one. The init segment's may differ from the start:
-    /// some cameras' SDP describes their factory settings.
-    parameter_set: Option<Bytes>,
+    /// As the first keyframe had it that told it. The init segment's may differ from the start: some
+    /// cameras' SDP describes their factory settings.
+    format: Option<Format>,
 }
 
 impl<R: AsyncRead + Unpin> FragmentReader<R> {
     /// A reader that numbers its init segment `generation`.
     pub fn new(source: R, generation: u64) -> Self {
         let boxes = BoxReader { source, buffer: BytesMut::new() };
-        Self { boxes, generation, init: None, parameter_set: None }
+        Self { boxes, generation, init: None, format: None }
     }
 
     /// The next fragment, or `None` at the end of the stream between two fragments.
@@ -75,8 +76,8 @@ impl<R: AsyncRead + Unpin> FragmentReader<R> {
 
     /// A change of size or profile needs another init segment, and so another generation.
     fn check_picture(&mut self, fragment: &Fragment) -> Result<(), MediaError> {
-        let Some(now) = &fragment.parameter_set else { return Ok(()) };
-        let first = self.parameter_set.get_or_insert_with(|| now.clone());
+        let Some(now) = &fragment.format else { return Ok(()) };
+        let first = self.format.get_or_insert_with(|| now.clone());
         if first == now { Ok(()) } else { Err(MediaError::PictureChanged) }
     }
 

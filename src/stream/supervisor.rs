@@ -113,9 +113,9 @@ pub fn spawn(
 }
 
 /// Numbers of generations and segments start from the clock, so that they grow over restarts of
-/// the manager too. Both are used up more slowly than the clock gives them out: segments at most a
-/// few a second in a stream's first two, and one a second then. They fit into the 31 bits that some
-/// players read until 2041.
+/// the manager too. Both are used up more slowly than the clock gives them out, in the long run:
+/// segments are a few a second until the second keyframe of a generation, and one a second at most
+/// then. They fit into the 31 bits that some players read until 2041.
 fn first_number() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     now.as_secs().saturating_sub(NUMBERS_SINCE) * NUMBERS_A_SECOND
@@ -202,7 +202,7 @@ impl Supervisor {
         }
         match ending {
             Ending::Replan(_) if self.replans == MAX_REPLANS => {
-                let detail = "the camera can be taken in no way that was tried";
+                let detail = "the camera refuses, or contradicts, every way that it was asked in";
                 self.note_error(Error::new(ErrorKind::SourceUnsupported, detail));
                 Event::EndedRefused
             }
@@ -210,6 +210,10 @@ impl Supervisor {
                 info!(?plan, "trying again with what was learned");
                 self.replans += 1;
                 self.camera.learned.set(plan);
+                if self.state == State::Live {
+                    let detail = "the camera has to be taken in another way from now on";
+                    self.note_error(Error::new(ErrorKind::SourceChanged, detail));
+                }
                 Event::EndedReplan
             }
             Ending::Refused(error) => {
@@ -305,6 +309,9 @@ impl Supervisor {
             Action::Spawn => {
                 let is_asked_for = matches!(event, Event::Start | Event::Replace);
                 let is_replaced = from == State::Stopping(After::Replace);
+                if is_asked_for || is_replaced {
+                    self.replans = 0;
+                }
                 self.spawn_generation(self.was_live || is_asked_for || is_replaced);
                 let is_restart = from == State::Backoff;
                 self.status.send_modify(|status| status.restarts += u64::from(is_restart));

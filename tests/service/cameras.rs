@@ -100,8 +100,10 @@ async fn an_operator_chooses_what_becomes_of_a_camera() {
     assert_eq!(manager.post("/api/stream/start", &change).await.status, 200);
     let media = self::media(&manager, "cam").await;
     assert_eq!((&media["transcoded"], &media["height"]), (&json!(false), &json!(360)));
-    play(&nginx.playlist("cam"), 3).await;
     assert_eq!(manager.ffmpegs().len(), 1);
+    // FFmpeg as a viewer cannot follow tracks that come and go.
+    manager.stop_stream("cam").await;
+    play(&nginx.playlist("cam"), 3).await;
 
     let wrong = json!({ "indicator_id": "cam", "transport": "pigeon" });
     let answer = manager.post("/api/stream/start", &wrong).await;
@@ -165,6 +167,20 @@ async fn cameras_with_habits_of_their_own_play() {
         assert_eq!(manager.status(mount).await["restarts"], 0, "{mount}");
         manager.stop_stream(mount).await;
     }
+    // What was learned is kept, and what is chosen is not tried otherwise first.
+    let plays = camera.plays();
+    manager.play("h264-udp", &camera.link("h264-udp")).await;
+    manager.stop_stream("h264-udp").await;
+    let udp = json!({
+        "indicator_id": "chosen", "rtsp_link": camera.link("h264-udp"), "transport": "udp"
+    });
+    assert_eq!(manager.post("/api/stream/start", &udp).await.status, 200);
+    assert_eq!(camera.plays(), plays + 2);
+    assert_eq!(
+        manager.log().matches("trying again").count(),
+        2,
+        "for h264-udp and late parameters"
+    );
     let answer = manager
         .post("/api/stream/start", &json!({ "indicator_id": "h264-udp", "transport": "tcp" }))
         .await;
@@ -189,6 +205,20 @@ async fn a_clock_that_makes_no_sense_is_replaced_by_ours() {
         assert_eq!(camera.plays(), plays + 1, "{mount}");
         manager.stop_stream(mount).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn few_pictures_with_sound() {
+    let camera = Camera::start_with(&["--fps", "5"]).await;
+    let manager = Manager::start(&[]).await;
+    let nginx = Nginx::start(&manager).await;
+    manager.play("cam", &camera.link("h264-aac")).await;
+    play(&nginx.playlist("cam"), 10).await;
+    let playlist = Playlist::fetch(&nginx, "cam").await.expect("a playlist");
+    assert_eq!(playlist.shown_discontinuities(), 0, "{playlist:?}");
+    let status = manager.status("cam").await;
+    assert_eq!((&status["restarts"], &status["last_error"]), (&json!(0), &json!(null)));
+    assert!(!manager.log().contains("Arrival"), "the camera's times were not believed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,9 +258,15 @@ async fn a_change_of_size_does_not_stop_what_is_turned_into_h264() {
         "indicator_id": "cam", "rtsp_link": camera.link("h264-resize"), "video": "h264"
     });
     assert_eq!(manager.post("/api/stream/start", &transcoded).await.status, 200);
+    let before = manager.status("cam").await;
     play(&nginx.playlist("cam"), 14).await;
-    let status = manager.status("cam").await;
-    assert_eq!(status["state"], "live", "{status}");
+    // The camera did change: it tells the next one to come.
+    manager.play("other", &camera.link("h264-resize")).await;
+    assert_eq!(media(&manager, "other").await["width"], 320);
+    let after = manager.status("cam").await;
+    assert_eq!(after["state"], "live", "{after}");
+    assert_eq!(after["generation"], before["generation"], "{after}");
+    assert_eq!(after["last_error"], json!(null), "{after}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

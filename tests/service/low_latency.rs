@@ -43,7 +43,7 @@ async fn every_part_is_a_range_that_nginx_serves() {
     let (_camera, _manager, nginx) = on_air("h264-aac", &[]).await;
     let playlist = eventually("some segments are there", || async {
         let (_, playlist) = fetch(&nginx, "").await;
-        (playlist.matches("#EXTINF").count() >= 3).then_some(playlist)
+        (playlist.matches("#EXTINF").count() >= 6).then_some(playlist)
     })
     .await;
     let parts = parts(&playlist);

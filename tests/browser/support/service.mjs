@@ -38,10 +38,19 @@ export class Service {
     return answer.json();
   }
 
+  /** Starts a stream of a camera that was started before. */
+  start(id) {
+    return this.#post("start", id);
+  }
+
   /** Ends a stream, for all who watch. */
-  async stop(id) {
+  stop(id) {
+    return this.#post("stop", id);
+  }
+
+  async #post(action, id) {
     const body = JSON.stringify({ indicator_id: id });
-    await fetch(`${this.origin}/api/stream/stop`, { method: "POST", body });
+    await fetch(`${this.origin}/api/stream/${action}`, { method: "POST", body });
   }
 
   /** Names of the streams that have a directory. */

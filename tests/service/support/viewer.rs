@@ -82,8 +82,12 @@ impl Playlist {
 
     /// Breaks in the time line, those that have left the window included.
     pub fn discontinuities(&self) -> u64 {
-        let shown = self.0.segments.iter().filter(|segment| segment.discontinuity).count() as u64;
-        self.0.discontinuity_sequence + shown
+        self.0.discontinuity_sequence + self.shown_discontinuities()
+    }
+
+    /// Breaks in the time line between the segments of the window.
+    pub fn shown_discontinuities(&self) -> u64 {
+        self.0.segments.iter().filter(|segment| segment.discontinuity).count() as u64
     }
 
     /// Seconds of the longest segment.

@@ -1,0 +1,79 @@
+// Playing for long: what stalls now and then shows only after a while.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { Service } from "./support/service.mjs";
+import { SECONDS, Viewer, launchBrowser } from "./support/viewer.mjs";
+import { until } from "./support/until.mjs";
+
+const LONG_SECONDS = 120;
+/** What a player without low latency keeps to: three segments of two seconds, and a segment to load. */
+const PLAIN_SECONDS = 15;
+
+describe("hls.js", () => {
+  let service;
+  let browser;
+
+  before(async () => {
+    service = await Service.start();
+    browser = await launchBrowser();
+  });
+  after(async () => {
+    await browser?.close();
+    await service?.end();
+  });
+
+  async function visit(t, address) {
+    const viewer = await Viewer.open(browser, address);
+    t.after(() => viewer.close());
+    return viewer;
+  }
+
+  test("plays for two minutes in low-latency mode without an error or a stall", async (t) => {
+    const viewer = await visit(t, service.page);
+    await viewer.reads("live");
+    await viewer.watches(2);
+    await viewer.page.evaluate(noteTroubles);
+    const begin = (await viewer.video()).currentTime;
+    await sleep(LONG_SECONDS * 1000);
+
+    assert.deepEqual(await viewer.page.evaluate(() => globalThis.troubles), []);
+    assert.deepEqual(viewer.problems, []);
+    const played = (await viewer.video()).currentTime - begin;
+    assert.ok(Math.abs(played - LONG_SECONDS) < 2, `${played} s played`);
+    const age = Date.now() - (await viewer.pictureTime());
+    assert.ok(age < 1500, `the picture is ${age} ms old`);
+    assert.match(await viewer.page.locator("#latency").textContent(), /^0\.\d s behind$/);
+  });
+
+  test("plays the same stream without low-latency mode", async (t) => {
+    const viewer = await visit(t, service.origin);
+    await service.start("demo");
+    await until("a playlist of the length such players want", SECONDS, async () => {
+      return (await service.status("demo")).uptime_seconds > PLAIN_SECONDS;
+    });
+    await viewer.page.evaluate(playPlainly, "/streams/demo/index.m3u8");
+    await until("a picture", SECONDS, () => viewer.pictureTime());
+    await viewer.page.evaluate(noteTroubles);
+    await viewer.watches(10);
+    assert.deepEqual(await viewer.page.evaluate(() => globalThis.troubles), []);
+    const age = Date.now() - (await viewer.pictureTime());
+    assert.ok(age < PLAIN_SECONDS * 1000, `the picture is ${age} ms old`);
+  });
+});
+
+/** In the page: notes what hls.js and the video element complain of from now on. */
+function noteTroubles() {
+  globalThis.troubles = [];
+  (hls ?? globalThis.plain).on(Hls.Events.ERROR, (_, { details }) => globalThis.troubles.push(details));
+  video.addEventListener("waiting", () => globalThis.troubles.push("waiting"));
+}
+
+/** In the page: plays as many other pages do, without the page's own player knowing of it. */
+function playPlainly(url) {
+  globalThis.plain = new Hls({ lowLatencyMode: false });
+  globalThis.plain.loadSource(url);
+  globalThis.plain.attachMedia(video);
+  return video.play();
+}
