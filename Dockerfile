@@ -36,14 +36,16 @@ RUN apt-get update \
     && groupadd --gid 10001 stream-manager \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent \
         --shell /usr/sbin/nologin stream-manager \
-    && install -d -o 10001 -g 10001 -m 0755 /streams
+    && install -d -o 10001 -g 10001 -m 0755 /streams \
+    && install -d -o 10001 -g 10001 -m 0700 /data
 COPY --from=build /usr/local/bin/stream-manager /usr/local/bin/
 
-# Mount a tmpfs that user 10001 can write at STREAM_DIR. BIND_ADDR is every address of the
+# Mount a tmpfs that user 10001 can write at STREAM_DIR, and a volume that lasts at /data. BIND_ADDR is every address of the
 # container: give no network to it that others than nginx are on, and do not publish its port.
 ENV BIND_ADDR=0.0.0.0 \
     PORT=8088 \
-    STREAM_DIR=/streams
+    STREAM_DIR=/streams \
+    DATABASE_URL=sqlite:/data/cameras.db
 EXPOSE 8088
 USER 10001:10001
 STOPSIGNAL SIGTERM

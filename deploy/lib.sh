@@ -42,7 +42,7 @@ install_packages() {
 }
 
 require_cargo() {
-    command -v cargo >/dev/null || die "Rust is missing; install it from https://rustup.rs (1.89 or newer)"
+    command -v cargo >/dev/null || die "Rust is missing; install it from https://rustup.rs (1.94 or newer)"
     command -v cc >/dev/null || install_packages gcc libc6-dev
 }
 

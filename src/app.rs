@@ -11,13 +11,13 @@ use tracing::{error, info, warn};
 use crate::api::Api;
 use crate::api::health::Readiness;
 use crate::api::server::Server;
-use crate::config::Config;
+use crate::config::{Config, Secret};
 use crate::ffmpeg::ingest::FfmpegLauncher;
 use crate::ffmpeg::process::Spawner;
 use crate::hls::layout::Layout;
 use crate::hls::packager::Cutting;
 use crate::hls::sweep;
-use crate::store::Cameras;
+use crate::store::{self, Cameras};
 use crate::stream::reaper;
 use crate::stream::registry::Registry;
 use crate::stream::supervisor::Limits;
@@ -54,6 +54,10 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let _lock = sweep::lock(&layout).map_err(unusable)?;
     sweep::sweep(&layout).map_err(unusable)?;
 
+    let key = config.source_key.as_ref().map(Secret::expose);
+    let cameras = Cameras::open(&config.database_url, key).await;
+    let cameras = cameras.map_err(|error| StartError::Setting(error.to_string()))?;
+
     let system = |what: &str| {
         let what = what.to_owned();
         move |error: std::io::Error| StartError::System(format!("{what}: {error}"))
@@ -65,7 +69,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         Registry::new(layout.clone(), limits(&config), config.max_streams, Arc::new(launcher));
     let api = Arc::new(Api {
         registry: registry.clone(),
-        cameras: Cameras::default(),
+        cameras,
         readiness: Readiness::new(config.ffmpeg_bin.clone(), layout.clone()),
         layout,
         started_at: Instant::now(),
@@ -98,6 +102,25 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     info!("ended");
     drop(spawner);
     Ok(())
+}
+
+/// Seals the cameras with a new key, while no manager runs. Returns what to tell the operator.
+pub async fn rotate_key(config: Config) -> Result<String, StartError> {
+    let layout = Layout::new(config.stream_dir.clone());
+    let _lock = sweep::lock(&layout).map_err(|error| {
+        let directory = layout.root().display();
+        StartError::Setting(format!("STREAM_DIR={directory}: {error}; stop it first"))
+    })?;
+    let [old, new] =
+        [&config.source_key, &config.new_source_key].map(|key| key.as_ref().map(Secret::expose));
+    if old.is_some() && new.is_none() {
+        let detail = "SOURCE_KEY is set, so NEW_SOURCE_KEY has to be as well";
+        return Err(StartError::Setting(detail.into()));
+    }
+    let rotated = store::rotate_key(&config.database_url, old, new).await;
+    let count = rotated.map_err(|error| StartError::Setting(error.to_string()))?;
+    let then = if new.is_some() { "; now set SOURCE_KEY to what NEW_SOURCE_KEY is" } else { "" };
+    Ok(format!("{count} cameras are sealed with the new key{then}"))
 }
 
 fn limits(config: &Config) -> Limits {

@@ -4,6 +4,7 @@
 //! against that table. Nothing else in the program reads the environment.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -44,6 +45,18 @@ pub const SETTINGS: &[Setting] = &[
         "./streams",
         "a directory that can be written; best on a tmpfs",
         "Where playlists and segments are written.",
+    ),
+    setting(
+        "DATABASE_URL",
+        "sqlite:./streams.db",
+        "sqlite: and a file's path",
+        "Where the cameras are kept.",
+    ),
+    setting(
+        "SOURCE_KEY",
+        "",
+        "32 bytes as base64 or hex",
+        "Seals the cameras' links and passwords in the database; if unset, a key is kept in a file beside it.",
     ),
     setting(
         "CLEANUP_DELAY_SECONDS",
@@ -144,6 +157,23 @@ pub enum ConfigError {
     Unreadable(String),
 }
 
+/// The value of a setting that nobody may see.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The value. For the one who uses it, and nobody else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
 /// Form of the log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -162,6 +192,12 @@ pub struct Config {
     pub bind_addr: IpAddr,
     /// `STREAM_DIR`
     pub stream_dir: PathBuf,
+    /// `DATABASE_URL`
+    pub database_url: String,
+    /// `SOURCE_KEY`
+    pub source_key: Option<Secret>,
+    /// `NEW_SOURCE_KEY`, for `rotate-key` alone and so no setting of the service.
+    pub new_source_key: Option<Secret>,
     /// `CLEANUP_DELAY_SECONDS`
     pub idle_timeout: Duration,
     /// `CLEANUP_INTERVAL_SECONDS`
@@ -220,6 +256,9 @@ impl Config {
             port: vars.parsed("PORT", |_: &u16| true)?,
             bind_addr: vars.parsed("BIND_ADDR", |_: &IpAddr| true)?,
             stream_dir: vars.parsed("STREAM_DIR", |_: &PathBuf| true)?,
+            database_url: vars.parsed("DATABASE_URL", |url: &String| url.starts_with("sqlite:"))?,
+            source_key: vars.secret("SOURCE_KEY"),
+            new_source_key: vars.secret("NEW_SOURCE_KEY"),
             idle_timeout: vars.seconds("CLEANUP_DELAY_SECONDS", 1.0, 86_400.0)?,
             cleanup_interval: vars.seconds("CLEANUP_INTERVAL_SECONDS", 0.1, 3600.0)?,
             segment_time: vars.seconds("HLS_SEGMENT_TIME", 1.0, 10.0)?,
@@ -329,6 +368,12 @@ impl Vars {
         })
     }
 
+    /// A value that no message may repeat. Who uses it, checks it.
+    fn secret(&self, name: &str) -> Option<Secret> {
+        let given = self.0.get(&name.to_ascii_lowercase()).map(|value| value.trim());
+        given.filter(|value| !value.is_empty()).map(|value| Secret(value.to_owned()))
+    }
+
     fn seconds(&self, name: &str, min: f64, max: f64) -> Result<Duration, ConfigError> {
         let seconds = self.parsed(name, |seconds: &f64| (min..=max).contains(seconds))?;
         Ok(Duration::from_secs_f64(seconds))
@@ -414,7 +459,7 @@ mod tests {
     #[test]
     fn docker_compose_passes_every_setting_on_that_is_not_the_images() {
         let compose = include_str!("../docker-compose.yml");
-        let images = ["PORT", "BIND_ADDR", "STREAM_DIR", "FFMPEG_BIN"];
+        let images = ["PORT", "BIND_ADDR", "STREAM_DIR", "DATABASE_URL", "FFMPEG_BIN"];
         for setting in SETTINGS {
             let line = format!("      {}:", setting.name);
             let is_passed = compose.lines().any(|l| l == line);

@@ -22,6 +22,10 @@ pub enum ErrorKind {
     NotFound,
     /// The camera was never started, so no link is known for it.
     UnknownCamera,
+    /// There is a camera of that id already.
+    CameraExists,
+    /// As many cameras are known as there may be.
+    TooManyCameras,
     /// The path does not take this method.
     MethodNotAllowed,
     /// The request did not arrive in time.

@@ -16,7 +16,7 @@
 //! | [`config`] | the settings |
 //! | [`error`] | the one error and its kinds |
 //! | [`api`] | the HTTP edge |
-//! | [`store`] | the cameras that are known |
+//! | [`store`] | the cameras that are known, in a database |
 //! | [`stream`] | the life of streams |
 //! | [`ffmpeg`] | FFmpeg as an ingest |
 //! | [`hls`] | from fragments to segments and playlists |

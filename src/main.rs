@@ -22,10 +22,8 @@ fn main() -> ExitCode {
                 print_help();
                 ExitCode::SUCCESS
             }
-            _ => fail(
-                &format!("unknown argument {argument:?}; there are --help and --version"),
-                EXIT_USAGE,
-            ),
+            "rotate-key" => rotate_key(),
+            _ => fail(&format!("unknown argument {argument:?}; see --help"), EXIT_USAGE),
         };
     }
     match Config::load() {
@@ -36,13 +34,27 @@ fn main() -> ExitCode {
 
 fn run(config: Config) -> ExitCode {
     log_to_stderr(&config);
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&format!("no runtime: {error}"), 1),
+    exit_code(block_on(app::run(config)))
+}
+
+fn rotate_key() -> ExitCode {
+    let config = match Config::load() {
+        Ok(config) => config,
+        Err(error) => return fail(&error.to_string(), EXIT_USAGE),
     };
-    let ended = runtime.block_on(app::run(config));
+    exit_code(block_on(app::rotate_key(config)).map(|said| println!("{said}")))
+}
+
+fn block_on<T>(work: impl Future<Output = Result<T, StartError>>) -> Result<T, StartError> {
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| StartError::System(format!("no runtime: {error}")))?;
+    let ended = runtime.block_on(work);
     // A disk that hangs must not keep the process.
     runtime.shutdown_background();
+    ended
+}
+
+fn exit_code(ended: Result<(), StartError>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ StartError::Setting(_)) => fail(&error.to_string(), EXIT_USAGE),
@@ -65,6 +77,10 @@ fn print_help() {
     println!(
         "stream-manager turns IP cameras (RTSP) into video that a browser plays, on demand.\n"
     );
+    println!("  stream-manager             runs the service");
+    println!("  stream-manager rotate-key  seals the cameras with a new SOURCE_KEY: the one that");
+    println!("                             NEW_SOURCE_KEY names, or a new one in the key's file");
+    println!("  stream-manager --version\n");
     println!("Settings, from the environment or from .env in the working directory:\n");
     for setting in SETTINGS {
         println!(

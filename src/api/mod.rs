@@ -4,9 +4,9 @@
 //! |---|---|
 //! | [`server`] | accepts connections, within limits, and drains them |
 //! | [`route`] | which path and method is which request |
-//! | [`model`] | what goes over the wire |
+//! | [`model`], [`camera_model`] | what goes over the wire |
 //! | [`reply`] | answers, and the one map from error kinds to HTTP status |
-//! | [`streams`], [`playlist`], [`viewer`], [`health`] | the requests themselves |
+//! | [`streams`], [`cameras`], [`playlist`], [`viewer`], [`health`] | the requests themselves |
 //!
 //! No request may take for ever, no body may be large, and none of it knows FFmpeg or files.
 
@@ -21,11 +21,15 @@ use tracing::{debug, warn};
 use crate::error::{Error, ErrorKind};
 use crate::hls::layout::Layout;
 use crate::store::Cameras;
+use crate::stream::key::{CameraId, Profile, StreamId};
 use crate::stream::registry::Registry;
 use health::Readiness;
+use model::{IdInput, StreamInput};
 use reply::Reply;
 use route::{Route, Unmatched};
 
+pub mod camera_model;
+pub mod cameras;
 pub mod health;
 pub mod model;
 pub mod playlist;
@@ -87,9 +91,44 @@ pub async fn serve(api: Arc<Api>, request: Request<Incoming>) -> Reply {
 async fn dispatch(api: &Api, route: Route, request: Request<Incoming>) -> Result<Reply, Error> {
     match route {
         Route::StreamStart => streams::start(api, model::input(request).await?).await,
-        Route::StreamStop => streams::stop(api, &model::input(request).await?).await,
-        Route::StreamStatus => streams::status(api, &model::input(request).await?),
+        Route::StreamStop => {
+            let IdInput { indicator_id, profile } = model::input(request).await?;
+            Ok(streams::stop(api, &stream_id(&indicator_id, profile)?).await)
+        }
+        Route::StreamStatus => {
+            let IdInput { indicator_id, profile } = model::input(request).await?;
+            streams::status(api, &stream_id(&indicator_id, profile)?).await
+        }
         Route::Streams => Ok(streams::list(api)),
+        Route::Cameras if has_query_input(request.method()) => {
+            cameras::list(api, model::input(request).await?).await
+        }
+        Route::Cameras => cameras::create(api, model::input(request).await?).await,
+        Route::Camera(id) => {
+            let id = CameraId::parse(&id)?;
+            match *request.method() {
+                Method::PUT => cameras::put(api, &id, model::input(request).await?).await,
+                Method::DELETE => cameras::delete(api, &id).await,
+                _ => cameras::get(api, &id).await,
+            }
+        }
+        Route::CameraStart(id) => {
+            let StreamInput { profile, wait } = model::input(request).await?;
+            streams::start_known(api, &stream_id(&id, profile)?, wait).await
+        }
+        Route::CameraStop(id) => {
+            let StreamInput { profile, .. } = model::input(request).await?;
+            Ok(streams::stop(api, &stream_id(&id, profile)?).await)
+        }
+        Route::CameraStatus(id) => {
+            let StreamInput { profile, .. } = model::input(request).await?;
+            streams::status(api, &stream_id(&id, profile)?).await
+        }
+        Route::CamerasFile if has_query_input(request.method()) => cameras::export(api).await,
+        Route::CamerasFile => {
+            cameras::import(api, model::input_up_to(model::MAX_IMPORT, request).await?).await
+        }
+        Route::Vendors => Ok(cameras::vendors()),
         Route::Health => Ok(health::health(api)),
         Route::Livez => Ok(health::live()),
         Route::Readyz => health::ready(api).await,
@@ -97,6 +136,10 @@ async fn dispatch(api: &Api, route: Route, request: Request<Incoming>) -> Result
         Route::Playlist(id) => playlist::get(api, &id, &request).await,
         Route::Index(id) => playlist::index(api, &id, &request).await,
     }
+}
+
+fn stream_id(id: &str, profile: Profile) -> Result<StreamId, Error> {
+    Ok(StreamId::new(CameraId::parse(id)?, profile))
 }
 
 /// Whether a request carries its input in the query.

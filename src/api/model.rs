@@ -13,10 +13,13 @@ use tokio::time::timeout;
 
 use super::has_query_input;
 use crate::error::{Error, ErrorKind};
+use crate::stream::key::Profile;
 use crate::stream::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
 
 /// Largest body, in bytes.
 const MAX_BODY: usize = 64 * 1024;
+/// Largest import: 100,000 cameras with little to say.
+pub const MAX_IMPORT: usize = 32 * 1024 * 1024;
 /// A body must arrive within this time.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -27,7 +30,10 @@ pub struct StartInput {
     /// The camera's id; numbers are taken too, since back ends send their database's keys.
     #[serde(deserialize_with = "text_or_number")]
     pub indicator_id: String,
-    /// The camera's RTSP URL. Without it the one of the last start is used.
+    /// Which of the camera's streams.
+    #[serde(default)]
+    pub profile: Profile,
+    /// The stream's RTSP URL. Without it the one that is known is used.
     #[serde(default)]
     pub rtsp_link: Option<String>,
     /// What becomes of the video. What is left out stays as it was.
@@ -51,6 +57,21 @@ pub struct IdInput {
     /// The camera's id.
     #[serde(deserialize_with = "text_or_number")]
     pub indicator_id: String,
+    /// Which of the camera's streams.
+    #[serde(default)]
+    pub profile: Profile,
+}
+
+/// Input of the same for a camera that the path names.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamInput {
+    /// Which of the camera's streams.
+    #[serde(default)]
+    pub profile: Profile,
+    /// Whether a start is answered only when the stream is playable.
+    #[serde(default = "yes", deserialize_with = "flag")]
+    pub wait: bool,
 }
 
 /// What a low-latency player asks for with a playlist request (RFC 8216bis, 6.2.5).
@@ -118,6 +139,8 @@ pub struct StopOutput<'a> {
 pub struct StreamOutput {
     /// The camera's id.
     pub indicator_id: String,
+    /// Which of its streams.
+    pub profile: Profile,
     /// `starting`, `live`, `backoff`, `stopping`, `failed` or `stopped`.
     pub state: &'static str,
     /// Path of the playlist.
@@ -209,6 +232,14 @@ pub struct HealthOutput {
 /// Reads the input of a request: the query of a GET; the body of a POST, as JSON or as a form,
 /// or its query when it has no body.
 pub async fn input<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Error> {
+    input_up_to(MAX_BODY, request).await
+}
+
+/// The same with another limit for the body, in bytes.
+pub async fn input_up_to<T: DeserializeOwned>(
+    max_body: usize,
+    request: Request<Incoming>,
+) -> Result<T, Error> {
     let query = request.uri().query().unwrap_or_default().to_owned();
     if has_query_input(request.method()) {
         return from_form(query.as_bytes());
@@ -217,7 +248,7 @@ pub async fn input<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T,
         .headers()
         .get(CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
-    let body = body(request).await?;
+    let body = body(max_body, request).await?;
     if body.is_empty() {
         from_form(query.as_bytes())
     } else if is_form {
@@ -227,17 +258,16 @@ pub async fn input<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T,
     }
 }
 
-async fn body(request: Request<Incoming>) -> Result<Vec<u8>, Error> {
-    let read = timeout(BODY_TIMEOUT, Limited::new(request.into_body(), MAX_BODY).collect()).await;
+async fn body(max: usize, request: Request<Incoming>) -> Result<Vec<u8>, Error> {
+    let read = timeout(BODY_TIMEOUT, Limited::new(request.into_body(), max).collect()).await;
     let Ok(read) = read else {
         return Err(Error::new(ErrorKind::RequestTimeout, "the body did not arrive within 10 s"));
     };
     match read {
         Ok(body) => Ok(body.to_bytes().into()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Error::new(
-            ErrorKind::BodyTooLarge,
-            format!("the body is larger than {MAX_BODY} bytes"),
-        )),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(Error::new(ErrorKind::BodyTooLarge, format!("the body is larger than {max} bytes")))
+        }
         Err(error) => {
             Err(Error::new(ErrorKind::InvalidRequest, format!("the body cannot be read: {error}")))
         }
@@ -293,6 +323,13 @@ fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, 
     })
 }
 
+/// A number, or the text of one as a query has it.
+pub fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    text_or_number(deserializer)?
+        .parse()
+        .map_err(|_| serde::de::Error::custom("limit and offset must be whole numbers"))
+}
+
 fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "wait must be true or false")]
@@ -317,6 +354,7 @@ mod tests {
     fn start(id: &str) -> StartInput {
         StartInput {
             indicator_id: id.into(),
+            profile: Profile::Main,
             rtsp_link: None,
             video: None,
             audio: None,

@@ -8,11 +8,11 @@ use hyper::{Request, StatusCode};
 use tokio::time::timeout;
 
 use super::reply::{self, Reply};
-use super::{Api, model, streams, viewer};
+use super::{Api, cameras, model, viewer};
 use crate::error::{Error, ErrorKind};
 use crate::hls::packager::Published;
 use crate::stream::handle::StreamHandle;
-use crate::stream::key::CameraId;
+use crate::stream::key::StreamId;
 use crate::stream::state::State;
 
 /// Players ask every second or so. The camera is not tried again for each of these, but after
@@ -47,7 +47,7 @@ async fn find<B>(
     request: &Request<B>,
     wanted: model::Reload,
 ) -> Result<Published, Error> {
-    let id = CameraId::parse(id)?;
+    let id = StreamId::parse(id)?;
     let handle = match api.registry.get(&id) {
         Some(handle) if handle.shared().playlist.borrow().is_some() => handle,
         _ => start(api, &id).await?,
@@ -56,14 +56,14 @@ async fn find<B>(
     newest(api, &handle, wanted).await
 }
 
-async fn start(api: &Api, id: &CameraId) -> Result<StreamHandle, Error> {
-    let camera = streams::known_camera(api, id)?;
+async fn start(api: &Api, id: &StreamId) -> Result<StreamHandle, Error> {
+    let camera = cameras::stream(api, id).await?;
     refuse_while_held(api, id)?;
     api.registry.start(camera).await?;
     api.registry.get(id).ok_or_else(|| gone(id))
 }
 
-fn refuse_while_held(api: &Api, id: &CameraId) -> Result<(), Error> {
+fn refuse_while_held(api: &Api, id: &StreamId) -> Result<(), Error> {
     let Some(handle) = api.registry.get(id) else { return Ok(()) };
     let status = handle.status();
     let Some((error, at)) = status.last_error.filter(|_| status.state == State::Failed) else {
@@ -107,7 +107,7 @@ async fn newest(
 }
 
 /// 503, which players try again; after an error of the 400s they give up.
-fn gone(id: &CameraId) -> Error {
+fn gone(id: &StreamId) -> Error {
     Error::new(ErrorKind::StreamEnded, format!("the stream of camera {id} has just ended"))
         .retry_after(Duration::from_secs(1))
 }

@@ -81,7 +81,7 @@ fn status(kind: ErrorKind) -> StatusCode {
         ErrorKind::NotFound | ErrorKind::UnknownCamera => StatusCode::NOT_FOUND,
         ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorKind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-        ErrorKind::Stopped => StatusCode::CONFLICT,
+        ErrorKind::Stopped | ErrorKind::CameraExists => StatusCode::CONFLICT,
         ErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         ErrorKind::SourceNotFound
@@ -93,6 +93,7 @@ fn status(kind: ErrorKind) -> StatusCode {
         | ErrorKind::FfmpegUnavailable
         | ErrorKind::StreamEnded
         | ErrorKind::TooManyStreams
+        | ErrorKind::TooManyCameras
         | ErrorKind::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::SourceTimeout => StatusCode::GATEWAY_TIMEOUT,
     }

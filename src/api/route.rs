@@ -16,6 +16,20 @@ pub enum Route {
     StreamStatus,
     /// State of all streams.
     Streams,
+    /// A page of the cameras, or a new one.
+    Cameras,
+    /// One camera (its id unchecked): read, replaced or deleted.
+    Camera(String),
+    /// Start or join a camera's stream.
+    CameraStart(String),
+    /// Stop a camera's stream.
+    CameraStop(String),
+    /// State of a camera's stream.
+    CameraStatus(String),
+    /// All cameras, out or in.
+    CamerasFile,
+    /// The vendors' presets.
+    Vendors,
     /// Health for the back end.
     Health,
     /// The process answers.
@@ -46,6 +60,33 @@ const ROUTES: &[Entry] = &[
     Entry { path: "/api/stream/stop", methods: POST, route: |_| Route::StreamStop },
     Entry { path: "/api/stream/status", methods: GET, route: |_| Route::StreamStatus },
     Entry { path: "/api/streams", methods: GET, route: |_| Route::Streams },
+    Entry { path: "/api/cameras", methods: GET_OR_POST, route: |_| Route::Cameras },
+    Entry {
+        path: "/api/cameras/{id}",
+        methods: &[Method::GET, Method::PUT, Method::DELETE],
+        route: |params| Route::Camera(id(params)),
+    },
+    Entry {
+        path: "/api/cameras/{id}/stream/start",
+        methods: POST,
+        route: |params| Route::CameraStart(id(params)),
+    },
+    Entry {
+        path: "/api/cameras/{id}/stream/stop",
+        methods: POST,
+        route: |params| Route::CameraStop(id(params)),
+    },
+    Entry {
+        path: "/api/cameras/{id}/stream/status",
+        methods: GET,
+        route: |params| Route::CameraStatus(id(params)),
+    },
+    Entry {
+        path: "/api/cameras.json",
+        methods: &[Method::GET, Method::PUT],
+        route: |_| Route::CamerasFile,
+    },
+    Entry { path: "/api/vendors", methods: GET, route: |_| Route::Vendors },
     Entry { path: "/api/health", methods: GET, route: |_| Route::Health },
     Entry { path: "/livez", methods: GET, route: |_| Route::Livez },
     Entry { path: "/readyz", methods: GET, route: |_| Route::Readyz },

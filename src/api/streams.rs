@@ -2,31 +2,43 @@
 
 use std::time::Duration;
 
-use super::Api;
 use super::model::{
-    IdInput, LastErrorOutput, MediaOutput, RunningOutput, StartInput, StartOutput, StopOutput,
-    StreamOutput, StreamsOutput,
+    LastErrorOutput, MediaOutput, RunningOutput, StartInput, StartOutput, StopOutput, StreamOutput,
+    StreamsOutput,
 };
 use super::reply::{self, Reply};
-use crate::error::{Error, ErrorKind};
+use super::{Api, cameras};
+use crate::error::Error;
 use crate::ffmpeg::plan::Video;
 use crate::hls::layout::PLAYLIST;
 use crate::store::Camera;
 use crate::stream::handle::{Joined, StreamHandle};
-use crate::stream::key::CameraId;
+use crate::stream::key::{CameraId, StreamId};
 use crate::stream::options::OptionChanges;
 use crate::stream::source::Source;
 use crate::stream::state::State;
 
 /// Starts or joins a stream.
 pub async fn start(api: &Api, input: StartInput) -> Result<Reply, Error> {
-    let id = CameraId::parse(&input.indicator_id)?;
+    let id = StreamId::new(CameraId::parse(&input.indicator_id)?, input.profile);
     let link = input.rtsp_link.filter(|link| !link.is_empty());
     let source = link.map(|link| Source::parse(&link)).transpose()?;
     let StartInput { video, audio, transport, .. } = input;
     let changes = OptionChanges { video, audio, transport };
-    let camera = api.cameras.put(id.clone(), source, changes)?.ok_or_else(|| unknown(&id))?;
-    let status = if input.wait {
+    let Some(camera) = api.cameras.put(&id, source, changes).await? else {
+        return Err(cameras::no_stream(api, &id).await);
+    };
+    begin(api, &id, camera, input.wait).await
+}
+
+/// Starts or joins the stream of a camera that is known.
+pub async fn start_known(api: &Api, id: &StreamId, wait: bool) -> Result<Reply, Error> {
+    let camera = cameras::stream(api, id).await?;
+    begin(api, id, camera, wait).await
+}
+
+async fn begin(api: &Api, id: &StreamId, camera: Camera, wait: bool) -> Result<Reply, Error> {
+    let status = if wait {
         match api.registry.start(camera).await? {
             Joined::Active => "active",
             Joined::Started => "started",
@@ -36,44 +48,32 @@ pub async fn start(api: &Api, input: StartInput) -> Result<Reply, Error> {
         if handle.status().state == State::Live { "active" } else { "starting" }
     };
     Ok(reply::json(&StartOutput {
-        indicator_id: id.as_str(),
-        stream_path: stream_path(&id),
+        indicator_id: id.camera().as_str(),
+        stream_path: stream_path(id),
         status,
     }))
 }
 
 /// Stops a stream. A stream that does not run is fine.
-pub async fn stop(api: &Api, input: &IdInput) -> Result<Reply, Error> {
-    let id = CameraId::parse(&input.indicator_id)?;
-    api.registry.stop(&id).await;
-    Ok(reply::json(&StopOutput { indicator_id: id.as_str(), status: "stopped" }))
+pub async fn stop(api: &Api, id: &StreamId) -> Reply {
+    api.registry.stop(id).await;
+    reply::json(&StopOutput { indicator_id: id.camera().as_str(), status: "stopped" })
 }
 
 /// State of one stream.
-pub fn status(api: &Api, input: &IdInput) -> Result<Reply, Error> {
-    let id = CameraId::parse(&input.indicator_id)?;
-    if let Some(handle) = api.registry.get(&id) {
+pub async fn status(api: &Api, id: &StreamId) -> Result<Reply, Error> {
+    if let Some(handle) = api.registry.get(id) {
         return Ok(reply::json(&describe(&handle)));
     }
-    let camera = known_camera(api, &id)?;
+    let camera = cameras::stream(api, id).await?;
     Ok(reply::json(&output(&camera, "stopped", None)))
 }
 
 /// State of all streams.
 pub fn list(api: &Api) -> Reply {
     let mut streams: Vec<_> = api.registry.all().iter().map(describe).collect();
-    streams.sort_by(|a, b| a.indicator_id.cmp(&b.indicator_id));
+    streams.sort_by(|a, b| (&a.indicator_id, a.profile).cmp(&(&b.indicator_id, b.profile)));
     reply::json(&StreamsOutput { streams })
-}
-
-/// The camera, if it was started before.
-pub fn known_camera(api: &Api, id: &CameraId) -> Result<Camera, Error> {
-    api.cameras.get(id).ok_or_else(|| unknown(id))
-}
-
-fn unknown(id: &CameraId) -> Error {
-    let detail = format!("camera {id} is not known; start it once with its rtsp_link");
-    Error::new(ErrorKind::UnknownCamera, detail)
 }
 
 /// Whether FFmpeg runs for a stream in this state, or will run again.
@@ -81,7 +81,7 @@ pub fn is_active(state: State) -> bool {
     !matches!(state, State::Failed | State::Gone)
 }
 
-fn stream_path(id: &CameraId) -> String {
+fn stream_path(id: &StreamId) -> String {
     format!("/streams/{id}/{PLAYLIST}")
 }
 
@@ -98,7 +98,8 @@ fn state_name(state: State) -> &'static str {
 
 fn output(camera: &Camera, state: &'static str, running: Option<RunningOutput>) -> StreamOutput {
     StreamOutput {
-        indicator_id: camera.id.to_string(),
+        indicator_id: camera.id.camera().to_string(),
+        profile: camera.id.profile(),
         state,
         stream_path: stream_path(&camera.id),
         source: camera.source.to_string(),

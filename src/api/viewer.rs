@@ -8,7 +8,7 @@ use super::Api;
 use super::reply::{self, Reply};
 use crate::error::Error;
 use crate::stream::handle::StreamHandle;
-use crate::stream::key::CameraId;
+use crate::stream::key::StreamId;
 
 /// The header in which nginx names the camera.
 const CAMERA: &str = "x-camera-id";
@@ -17,7 +17,7 @@ const ADDRESS: &str = "x-real-ip";
 
 /// 204: the viewer may. nginx understands 401 and 403 besides; all else becomes an error.
 pub fn authorize<B>(api: &Api, request: &Request<B>) -> Result<Reply, Error> {
-    let id = CameraId::parse(header(request, CAMERA))?;
+    let id = StreamId::parse(header(request, CAMERA))?;
     if let Some(handle) = api.registry.get(&id) {
         touch(&handle, request);
     }

@@ -22,7 +22,7 @@ const MAX_SAMPLES: usize = 100_000;
 
 /// No fragment plays longer. A camera whose clock jumps makes FFmpeg claim anything up to
 /// centuries, and all who add durations up must not overflow.
-const MAX_DURATION: Duration = Duration::from_secs(60);
+const MAX_DURATION: Duration = Duration::from_mins(1);
 
 /// Bytes that are not the fragmented MP4 that was asked for.
 #[derive(Debug, thiserror::Error)]

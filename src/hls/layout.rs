@@ -11,7 +11,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::stream::key::CameraId;
+use crate::stream::key::StreamId;
 
 /// Name of the playlist in a stream's directory and in its URL.
 pub const PLAYLIST: &str = "stream.m3u8";
@@ -50,7 +50,7 @@ impl Layout {
     }
 
     /// The directory of a camera's stream.
-    pub fn stream(&self, id: &CameraId) -> StreamDir {
+    pub fn stream(&self, id: &StreamId) -> StreamDir {
         StreamDir { path: self.root.join(id.as_str()) }
     }
 }
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn never_takes_or_removes_what_belongs_to_others() {
         let root = tempfile::tempdir().expect("a directory");
-        let id = CameraId::parse("photos").expect("an id");
+        let id = StreamId::parse("photos").expect("an id");
         let dir = Layout::new(root.path().to_owned()).stream(&id);
         dir.remove().expect("nothing to remove");
         dir.create().expect("a new directory");

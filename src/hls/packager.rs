@@ -459,7 +459,7 @@ mod tests {
     use super::super::fragment::testing;
     use super::super::layout::Layout;
     use super::*;
-    use crate::stream::key::CameraId;
+    use crate::stream::key::StreamId;
 
     const FIRST: u64 = 1_763_690_000;
 
@@ -470,7 +470,7 @@ mod tests {
 
     fn setup(segment_time: f64, list_size: usize) -> Setup {
         let root = tempfile::tempdir().expect("a directory");
-        let id = CameraId::parse("cam").expect("an id");
+        let id = StreamId::parse("cam").expect("an id");
         let dir = Layout::new(root.path().to_owned()).stream(&id);
         let segment_time = Duration::from_secs_f64(segment_time);
         Setup {

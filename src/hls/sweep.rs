@@ -9,7 +9,7 @@ use std::io;
 use tracing::{info, warn};
 
 use super::layout::{Layout, holds_only_stream_files};
-use crate::stream::key::CameraId;
+use crate::stream::key::StreamId;
 
 /// `STREAM_DIR` belongs to whoever holds this. Dropping it lets go.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub fn sweep(layout: &Layout) -> io::Result<()> {
     for entry in fs::read_dir(layout.root())? {
         let entry = entry?;
         let name = entry.file_name();
-        let is_camera = name.to_str().is_some_and(|name| CameraId::parse(name).is_ok());
+        let is_camera = name.to_str().is_some_and(|name| StreamId::parse(name).is_ok());
         if !is_camera || !entry.file_type()?.is_dir() {
             continue;
         }

@@ -1,30 +1,52 @@
-//! The cameras that are known: where their video comes from and what was learned about them.
+//! The cameras that are known: where their video comes from, what was chosen for them, and what was
+//! learned about them.
 //!
-//! Kept in memory. Whether a camera's stream runs is `crate::stream`'s business.
+//! Kept in a database, so that they outlive the manager; what is secret about them is sealed there.
+//! What was learned is kept in memory. Whether a camera's stream runs is `crate::stream`'s business.
+//!
+//! | Module | Does |
+//! |---|---|
+//! | [`record`] | what a camera is, and how its parts become the URL of a stream |
+//! | [`db`] | the tables |
+//! | [`seal`] | sealing what is secret |
+//! | [`presets`] | where vendors' cameras have their streams |
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind};
 use crate::ffmpeg::plan::Plan;
-use crate::stream::key::CameraId;
+use crate::stream::key::{CameraId, Profile, StreamId};
 use crate::stream::options::{OptionChanges, StreamOptions};
 use crate::stream::source::Source;
+use db::{Database, Filter, OpenError, Row, Write};
+use record::{Record, SourceSpec};
+use seal::{KeyError, SealKey, Sealer};
 
-/// Cameras known at most, so that a faulty caller cannot fill the memory.
-const MAX_CAMERAS: usize = 100_000;
+pub mod db;
+pub mod presets;
+pub mod record;
+pub mod seal;
 
-/// A known camera. Cheap to clone.
+/// Cameras known at most, so that a faulty caller cannot fill the disk.
+const MAX_CAMERAS: i64 = 100_000;
+/// What is sealed to prove that a key fits, and for whom.
+const PROOF: (&str, &[u8]) = ("proof", b"stream-manager");
+
+/// One stream of a known camera. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Camera {
-    /// Its id.
-    pub id: CameraId,
+    /// Its name.
+    pub id: StreamId,
     /// Where its video comes from.
     pub source: Source,
-    /// What the operator chose for its stream.
+    /// What the operator chose for it.
     pub options: StreamOptions,
     /// How it is best ingested.
     pub learned: Learned,
@@ -34,7 +56,7 @@ pub struct Camera {
 
 impl Camera {
     /// A camera about which nothing is learned yet.
-    pub fn new(id: CameraId, source: Source, options: StreamOptions) -> Self {
+    pub fn new(id: StreamId, source: Source, options: StreamOptions) -> Self {
         let learned = Learned(Arc::new(Mutex::new(Plan::first(options))));
         Self { id, source, options, learned, numbers: Numbers::default() }
     }
@@ -79,89 +101,572 @@ impl Learned {
     }
 }
 
+/// Why the registry cannot be used. Its text is one line for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The key is none of this database's.
+    #[error("{} was sealed with another key than {key}; put back the one that belongs to it", database.display())]
+    OtherKey {
+        /// The database's file.
+        database: PathBuf,
+        /// Where the key came from.
+        key: String,
+    },
+    /// The database has a key, and it is not there.
+    #[error("{} is sealed, and its key is missing: put back {} or set SOURCE_KEY", database.display(), key.display())]
+    NoKey {
+        /// The database's file.
+        database: PathBuf,
+        /// Where the key should be.
+        key: PathBuf,
+    },
+    /// A camera's entry cannot be opened.
+    #[error("{0}")]
+    Damaged(Error),
+    /// A query failed.
+    #[error("the camera database fails: {0}")]
+    Query(#[from] sqlx::Error),
+}
+
 /// All known cameras.
-#[derive(Debug, Default)]
 pub struct Cameras {
-    cameras: DashMap<CameraId, Camera>,
+    database: Database,
+    sealer: Sealer,
+    /// Streams that were started, with what was learned about them.
+    started: DashMap<StreamId, Camera>,
+}
+
+/// What a change of a camera came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It is new.
+    Created,
+    /// It was there, and is different now.
+    Updated,
+    /// It was there, just like that.
+    Unchanged,
 }
 
 impl Cameras {
-    /// The camera, if it is known.
-    pub fn get(&self, id: &CameraId) -> Option<Camera> {
-        self.cameras.get(id).map(|camera| camera.value().clone())
+    /// Opens the registry. Without a `source_key` the key is kept in a file beside the database,
+    /// which is made with a new database.
+    pub async fn open(url: &str, source_key: Option<&str>) -> Result<Self, StoreError> {
+        let database = Database::open(url).await?;
+        let sealer = fitting_sealer(&database, source_key).await?;
+        Ok(Self { database, sealer, started: DashMap::new() })
     }
 
-    /// Changes the camera, which becomes known with its first `source`; what is not given stays as
-    /// it is. What was learned about it stays as long as source and options do. `None` when the
-    /// camera is not known and no source is given.
-    pub fn put(
+    /// A camera.
+    pub async fn get(&self, id: &CameraId) -> Result<Option<Record>, Error> {
+        let row = self.database.get(id.as_str()).await.map_err(fails)?;
+        row.map(|row| self.record(&row)).transpose()
+    }
+
+    /// A stream of a camera, ready to be started; `None` when there is no such camera, or it has no
+    /// such stream.
+    pub async fn stream(&self, id: &StreamId) -> Result<Option<Camera>, Error> {
+        let Some(record) = self.get(id.camera()).await? else { return Ok(None) };
+        self.stream_of(&record, id)
+    }
+
+    /// Adds a camera or changes one. `change` gets it as it is and returns what it shall be.
+    pub async fn change(
         &self,
-        id: CameraId,
+        id: &CameraId,
+        change: impl FnOnce(Option<Record>) -> Result<Record, Error>,
+    ) -> Result<(Record, Change), Error> {
+        let mut write = self.database.write().await.map_err(fails)?;
+        let changed = self.change_in(&mut write, id, change).await?;
+        write.commit().await.map_err(fails)?;
+        Ok(changed)
+    }
+
+    /// Adds or changes all of these cameras, or none of them.
+    pub async fn change_all<F>(&self, changes: Vec<(CameraId, F)>) -> Result<Vec<Change>, Error>
+    where
+        F: FnOnce(Option<Record>) -> Result<Record, Error>,
+    {
+        let mut write = self.database.write().await.map_err(fails)?;
+        let mut done = Vec::with_capacity(changes.len());
+        for (id, change) in changes {
+            done.push(self.change_in(&mut write, &id, change).await?.1);
+        }
+        write.commit().await.map_err(fails)?;
+        Ok(done)
+    }
+
+    /// The stream of a camera after `source` and `changes`, as far as they are given; a new camera
+    /// when it is not known. `None` when there is nothing to start.
+    pub async fn put(
+        &self,
+        id: &StreamId,
         source: Option<Source>,
         changes: OptionChanges,
     ) -> Result<Option<Camera>, Error> {
-        // Before the entry is held: looking at the whole map then would wait for itself.
-        let is_full = self.cameras.len() >= MAX_CAMERAS;
-        match self.cameras.entry(id.clone()) {
-            Entry::Occupied(mut known) => {
-                let old = known.get();
-                let source = source.unwrap_or_else(|| old.source.clone());
-                let new = Camera {
-                    numbers: old.numbers.clone(),
-                    ..Camera::new(id, source, old.options.with(changes))
-                };
-                if !new.is_same_stream(old) {
-                    known.insert(new);
-                }
-                Ok(Some(known.get().clone()))
-            }
-            Entry::Vacant(_) if is_full => Err(Error::new(
-                ErrorKind::TooManyStreams,
-                format!("{MAX_CAMERAS} cameras are known already; no further one can be added"),
-            )),
-            Entry::Vacant(free) => {
-                let options = StreamOptions::default().with(changes);
-                let camera = source.map(|source| Camera::new(id, source, options));
-                Ok(camera.map(|camera| free.insert(camera).value().clone()))
-            }
+        let known = self.get(id.camera()).await?;
+        if source.is_none() && known.is_none() {
+            return Ok(None);
         }
+        let apply = |known: Option<Record>| {
+            let mut record = known.unwrap_or_else(|| Record::new(id.camera().clone()));
+            record.options = record.options.with(changes);
+            if let Some(source) = &source
+                && record.spec.source(id.profile())?.as_ref() != Some(source)
+            {
+                record.spec = record.spec.with_link(id.profile(), source)?;
+            }
+            Ok(record)
+        };
+        let record = match &known {
+            // Most starts change nothing, and need not wait for whoever writes.
+            Some(known) if apply(Some(known.clone()))? == *known => known.clone(),
+            _ => self.change(id.camera(), apply).await?.0,
+        };
+        self.stream_of(&record, id)
     }
+
+    /// Takes a camera out. False when it was not there.
+    pub async fn delete(&self, id: &CameraId) -> Result<bool, Error> {
+        let mut write = self.database.write().await.map_err(fails)?;
+        let was_there = write.delete(id.as_str()).await.map_err(fails)?;
+        write.commit().await.map_err(fails)?;
+        for profile in [Profile::Main, Profile::Sub] {
+            self.started.remove(&StreamId::new(id.clone(), profile));
+        }
+        Ok(was_there)
+    }
+
+    /// The cameras that `filter` lets pass, by id, and how many there are without its limits.
+    pub async fn list(&self, filter: &Filter) -> Result<(Vec<Record>, i64), Error> {
+        let (rows, total) = self.database.list(filter).await.map_err(fails)?;
+        let records: Result<_, _> = rows.iter().map(|row| self.record(row)).collect();
+        Ok((records?, total))
+    }
+
+    /// A camera's source, sealed: only a registry with the same key can open it.
+    pub fn sealed(&self, record: &Record) -> Result<Vec<u8>, Error> {
+        let plain = serde_json::to_vec(&record.spec).map_err(|_| corrupt(&record.id))?;
+        Ok(self.sealer.seal(record.id.as_str(), &plain))
+    }
+
+    /// What [`Cameras::sealed`] made for the camera `id`.
+    pub fn unsealed(&self, id: &CameraId, sealed: &[u8]) -> Option<SourceSpec> {
+        serde_json::from_slice(&self.sealer.open(id.as_str(), sealed)?).ok()
+    }
+
+    async fn change_in(
+        &self,
+        write: &mut Write,
+        id: &CameraId,
+        change: impl FnOnce(Option<Record>) -> Result<Record, Error>,
+    ) -> Result<(Record, Change), Error> {
+        let known = write.get(id.as_str()).await.map_err(fails)?;
+        let known = known.map(|row| self.record(&row)).transpose()?;
+        if known.is_none() && write.count().await.map_err(fails)? >= MAX_CAMERAS {
+            let detail = format!("{MAX_CAMERAS} cameras are known, as many as there may be");
+            return Err(Error::new(ErrorKind::TooManyCameras, detail));
+        }
+        let mut record = change(known.clone())?;
+        let now = now();
+        record.updated_at = now;
+        if let Some(known) = &known {
+            record.created_at = known.created_at;
+            let as_known = Record { updated_at: known.updated_at, ..record.clone() };
+            if as_known == *known {
+                return Ok((as_known, Change::Unchanged));
+            }
+        } else {
+            record.created_at = now;
+        }
+        record.spec.check()?;
+        let row = self.row(&record)?;
+        write.put(&row).await.map_err(fails)?;
+        Ok((record, if known.is_some() { Change::Updated } else { Change::Created }))
+    }
+
+    /// What was learned about a stream stays as long as its source and options do.
+    fn stream_of(&self, record: &Record, id: &StreamId) -> Result<Option<Camera>, Error> {
+        let Some(source) = record.spec.source(id.profile())? else { return Ok(None) };
+        let mut camera = Camera::new(id.clone(), source, record.options);
+        let mut started = self.started.entry(id.clone()).or_insert_with(|| camera.clone());
+        if !started.is_same_stream(&camera) {
+            camera.numbers = started.numbers.clone();
+            *started = camera;
+        }
+        Ok(Some(started.clone()))
+    }
+
+    fn record(&self, row: &Row) -> Result<Record, Error> {
+        let id = CameraId::parse(&row.id)?;
+        let read = || {
+            Some(Record {
+                spec: self.unsealed(&id, &row.source)?,
+                options: StreamOptions {
+                    video: from_text(&row.video)?,
+                    audio: from_text(&row.audio)?,
+                    transport: from_text(&row.transport)?,
+                },
+                id: id.clone(),
+                name: row.name.clone(),
+                owner: row.owner.clone(),
+                created_at: row.created_at,
+                updated_at: row.updated_at,
+            })
+        };
+        read().ok_or_else(|| corrupt(&id))
+    }
+
+    fn row(&self, record: &Record) -> Result<Row, Error> {
+        let options = record.options;
+        Ok(Row {
+            id: record.id.to_string(),
+            name: record.name.clone(),
+            owner: record.owner.clone(),
+            host: record.spec.host(),
+            video: to_text(options.video),
+            audio: to_text(options.audio),
+            transport: to_text(options.transport),
+            source: self.sealed(record)?,
+            created_at: record.created_at,
+            updated_at: record.updated_at,
+        })
+    }
+}
+
+async fn fitting_sealer(
+    database: &Database,
+    source_key: Option<&str>,
+) -> Result<Sealer, StoreError> {
+    let path = database.path();
+    let proof = database.proof().await?;
+    let fits =
+        |sealer: &Sealer| proof.as_ref().is_none_or(|proof| sealer.open(PROOF.0, proof).is_some());
+    let (sealer, origin) = if let Some(text) = source_key {
+        (SealKey::parse(text)?.sealer(), "SOURCE_KEY".to_owned())
+    } else {
+        finish_rotation(path, &fits)?;
+        let file = key_file(path);
+        let key = match SealKey::read(&file)? {
+            Some(key) => key,
+            None if proof.is_some() => {
+                return Err(StoreError::NoKey { database: path.to_owned(), key: file });
+            }
+            None => {
+                let key = SealKey::generate();
+                key.write_new(&file)?;
+                key
+            }
+        };
+        (key.sealer(), file.display().to_string())
+    };
+    if !fits(&sealer) {
+        return Err(StoreError::OtherKey { database: path.to_owned(), key: origin });
+    }
+    if proof.is_none() {
+        let mut write = database.write().await?;
+        write.set_proof(&sealer.seal(PROOF.0, PROOF.1)).await?;
+        write.commit().await?;
+    }
+    Ok(sealer)
+}
+
+/// A rotation that was cut off has left its new key, which fits if the database was done already.
+fn finish_rotation(database: &Path, fits: &dyn Fn(&Sealer) -> bool) -> Result<(), KeyError> {
+    let next = next_key_file(database);
+    let Some(key) = SealKey::read(&next)? else { return Ok(()) };
+    let done = if fits(&key.sealer()) {
+        std::fs::rename(&next, key_file(database))
+    } else {
+        std::fs::remove_file(&next)
+    };
+    done.map_err(|error| KeyError::Io { path: next, error })
+}
+
+/// Seals the whole database anew, with `new_key`, or with a new one in the key's file. Returns how
+/// many cameras there are. Must not run beside a manager on the same database.
+pub async fn rotate_key(
+    url: &str,
+    source_key: Option<&str>,
+    new_key: Option<&str>,
+) -> Result<usize, StoreError> {
+    let mut cameras = Cameras::open(url, source_key).await?;
+    let new = new_key.map_or_else(|| Ok(SealKey::generate()), SealKey::parse)?;
+    let is_in_file = source_key.is_none() && new_key.is_none();
+    let next = next_key_file(cameras.database.path());
+    if is_in_file {
+        // There before the database changes: whatever happens in between, one of the two fits.
+        new.write_new(&next)?;
+    }
+    let mut write = cameras.database.write().await?;
+    let rows = write.all().await?;
+    let records: Result<Vec<_>, _> = rows.iter().map(|row| cameras.record(row)).collect();
+    let records = records.map_err(StoreError::Damaged)?;
+    cameras.sealer = new.sealer();
+    for record in &records {
+        write.put(&cameras.row(record).map_err(StoreError::Damaged)?).await?;
+    }
+    write.set_proof(&cameras.sealer.seal(PROOF.0, PROOF.1)).await?;
+    write.commit().await?;
+    if is_in_file {
+        let file = key_file(cameras.database.path());
+        std::fs::rename(&next, &file).map_err(|error| KeyError::Io { path: next, error })?;
+    }
+    Ok(records.len())
+}
+
+/// The key's file, beside the database.
+fn key_file(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".key");
+    name.into()
+}
+
+/// The file of the key that a rotation goes over to.
+fn next_key_file(database: &Path) -> PathBuf {
+    let mut name = key_file(database).into_os_string();
+    name.push(".next");
+    name.into()
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "what map_err hands over")]
+fn fails(error: sqlx::Error) -> Error {
+    Error::new(ErrorKind::StorageUnavailable, format!("the camera database fails: {error}"))
+}
+
+fn corrupt(id: &CameraId) -> Error {
+    let detail = format!("camera {id} cannot be read: its entry in the database is damaged");
+    Error::new(ErrorKind::StorageUnavailable, detail)
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// An option as the wire and the database have it.
+fn to_text(option: impl Serialize) -> String {
+    let value = serde_json::to_value(option).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn from_text<T: DeserializeOwned>(text: &str) -> Option<T> {
+    serde_json::from_value(text.into()).ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::record::Parts;
     use super::*;
     use crate::ffmpeg::plan::Audio;
     use crate::stream::options::AudioOption;
 
-    fn put(cameras: &Cameras, link: Option<&str>, changes: OptionChanges) -> Option<Camera> {
-        let id = CameraId::parse("1").expect("an id");
-        let source = link.map(|link| Source::parse(link).expect("a link"));
-        cameras.put(id, source, changes).expect("room")
+    struct Setup {
+        dir: tempfile::TempDir,
     }
 
-    #[test]
-    fn a_plan_is_remembered_as_long_as_source_and_options_stay() {
-        let cameras = Cameras::default();
+    impl Setup {
+        fn new() -> Self {
+            Self { dir: tempfile::tempdir().expect("a directory") }
+        }
+
+        fn url(&self) -> String {
+            format!("sqlite:{}", self.dir.path().join("cameras.db").display())
+        }
+
+        fn key_file(&self) -> PathBuf {
+            self.dir.path().join("cameras.db.key")
+        }
+
+        async fn open(&self) -> Result<Cameras, StoreError> {
+            Cameras::open(&self.url(), None).await
+        }
+
+        /// Everything that is on disk.
+        fn bytes(&self) -> Vec<u8> {
+            let files = std::fs::read_dir(self.dir.path()).expect("a directory");
+            let read = |file: io::Result<std::fs::DirEntry>| {
+                std::fs::read(file.expect("a file").path()).expect("bytes")
+            };
+            files.flat_map(read).collect()
+        }
+    }
+
+    use std::io;
+
+    async fn put(cameras: &Cameras, link: Option<&str>, changes: OptionChanges) -> Option<Camera> {
+        let id = StreamId::parse("1").expect("an id");
+        let source = link.map(|link| Source::parse(link).expect("a link"));
+        cameras.put(&id, source, changes).await.expect("a working database")
+    }
+
+    #[tokio::test]
+    async fn a_plan_is_remembered_as_long_as_source_and_options_stay() {
+        let setup = Setup::new();
+        let cameras = setup.open().await.expect("a registry");
         let (link, unchanged) = (Some("rtsp://cam/a"), OptionChanges::default());
         let plan = Plan { audio: Audio::ToAac, ..Plan::default() };
-        assert!(put(&cameras, None, unchanged).is_none());
-        put(&cameras, link, unchanged).expect("a camera").learned.set(plan);
+        assert!(put(&cameras, None, unchanged).await.is_none());
+        put(&cameras, link, unchanged).await.expect("a camera").learned.set(plan);
         for link in [link, None] {
-            assert_eq!(put(&cameras, link, unchanged).expect("a camera").learned.get(), plan);
+            assert_eq!(put(&cameras, link, unchanged).await.expect("one").learned.get(), plan);
         }
-        let other = put(&cameras, Some("rtsp://cam/b"), unchanged).expect("a camera");
+        let other = put(&cameras, Some("rtsp://cam/b"), unchanged).await.expect("a camera");
         assert_eq!(other.learned.get(), Plan::default());
 
         let silent = OptionChanges { audio: Some(AudioOption::Off), ..unchanged };
-        let other = put(&cameras, None, silent).expect("a camera");
-        assert_eq!(
-            (other.source.to_string().as_str(), other.learned.get().audio),
-            ("rtsp://cam/b", Audio::Off)
-        );
-        assert_eq!(
-            put(&cameras, link, unchanged).expect("a camera").options.audio,
-            AudioOption::Off
-        );
+        let other = put(&cameras, None, silent).await.expect("a camera");
+        assert_eq!(other.source.to_string(), "rtsp://cam/b");
+        assert_eq!(other.learned.get().audio, Audio::Off);
+        let again = put(&cameras, link, unchanged).await.expect("a camera");
+        assert_eq!(again.options.audio, AudioOption::Off);
+    }
+
+    #[tokio::test]
+    async fn cameras_outlive_the_manager_and_their_secrets_are_sealed() {
+        let setup = Setup::new();
+        let id = StreamId::parse("front").expect("an id");
+        let link = "rtsp://admin:s3cretpw@cam/a";
+        let source = Source::parse(link).expect("a link");
+        let cameras = setup.open().await.expect("a registry");
+        cameras.put(&id, Some(source.clone()), OptionChanges::default()).await.expect("a camera");
+        drop(cameras);
+        let cameras = setup.open().await.expect("the same registry");
+        let camera = cameras.stream(&id).await.expect("a query").expect("the camera");
+        assert_eq!(camera.source, source);
+        let bytes = setup.bytes();
+        for secret in ["s3cretpw", "admin"] {
+            let is_there = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+            assert!(!is_there, "{secret} is on the disk");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_that_does_not_fit_or_is_missing_is_told_and_changes_nothing() {
+        let setup = Setup::new();
+        drop(setup.open().await.expect("a registry"));
+        let other = "11".repeat(32);
+        let refused = Cameras::open(&setup.url(), Some(&other)).await.err().expect("another key");
+        assert!(refused.to_string().contains("another key"), "{refused}");
+        assert!(!refused.to_string().contains(&other));
+
+        let key = std::fs::read(setup.key_file()).expect("a key");
+        std::fs::remove_file(setup.key_file()).expect("rm");
+        let refused = setup.open().await.err().expect("no key");
+        assert!(refused.to_string().contains("its key is missing"), "{refused}");
+        assert!(!setup.key_file().exists(), "a new key would lock the cameras away");
+
+        std::fs::write(setup.key_file(), "no key").expect("a write");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(setup.key_file(), mode).expect("chmod");
+        let refused = setup.open().await.err().expect("no key");
+        assert!(refused.to_string().contains("holds no key"), "{refused}");
+        std::fs::write(setup.key_file(), key).expect("a write");
+        setup.open().await.expect("the registry as it was");
+    }
+
+    #[tokio::test]
+    async fn a_new_key_opens_what_the_old_one_sealed() {
+        let setup = Setup::new();
+        let cameras = setup.open().await.expect("a registry");
+        put(&cameras, Some("rtsp://u:pw@cam/a"), OptionChanges::default()).await.expect("a camera");
+        drop(cameras);
+        let before = std::fs::read(setup.key_file()).expect("a key");
+        assert_eq!(rotate_key(&setup.url(), None, None).await.expect("a rotation"), 1);
+        assert_ne!(std::fs::read(setup.key_file()).expect("a key"), before);
+        let read = |cameras: Cameras| async move {
+            let id = CameraId::parse("1").expect("an id");
+            cameras.get(&id).await.expect("a query").expect("the camera").spec.host()
+        };
+        assert_eq!(read(setup.open().await.expect("a registry")).await, "cam");
+
+        // Cut off before the file was renamed: the next start finishes it.
+        let key = std::fs::read(setup.key_file()).expect("a key");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        let next = next_key_file(&setup.dir.path().join("cameras.db"));
+        std::fs::write(&next, key).expect("a write");
+        std::fs::set_permissions(&next, std::fs::Permissions::clone(&mode)).expect("chmod");
+        std::fs::write(setup.key_file(), before).expect("a write");
+        assert_eq!(read(setup.open().await.expect("a registry")).await, "cam");
+        assert!(!next.exists());
+
+        let own = "22".repeat(32);
+        rotate_key(&setup.url(), None, Some(&own)).await.expect("a rotation");
+        let cameras = Cameras::open(&setup.url(), Some(&own)).await.expect("a registry");
+        assert_eq!(read(cameras).await, "cam");
+    }
+
+    #[tokio::test]
+    async fn ten_thousand_cameras_are_listed_and_searched_in_pages() {
+        let setup = Setup::new();
+        let cameras = setup.open().await.expect("a registry");
+        let changes = (0..10_000).map(|number| {
+            let id = CameraId::parse(&format!("cam-{number:05}")).expect("an id");
+            let record = Record {
+                name: format!("Gate {number} 100% _"),
+                owner: Some(format!("user-{}", number % 10)),
+                spec: SourceSpec::Parts(Parts {
+                    vendor: None,
+                    ip: format!("10.0.{}.{}", number / 250, number % 250),
+                    port: 554,
+                    path: "/live".into(),
+                    sub_path: None,
+                    username: String::new(),
+                    password: String::new(),
+                }),
+                ..Record::new(id.clone())
+            };
+            (id, move |_| Ok(record))
+        });
+        let done = cameras.change_all(changes.collect()).await.expect("ten thousand cameras");
+        assert!(done.iter().all(|change| *change == Change::Created));
+        let list = |search: Option<&str>, owner: Option<&str>, offset| {
+            let filter = Filter {
+                search: search.map(str::to_owned),
+                owner: owner.map(str::to_owned),
+                limit: 50,
+                offset,
+            };
+            let cameras = &cameras;
+            async move {
+                let (records, total) = cameras.list(&filter).await.expect("a list");
+                (records.first().map(|record| record.id.to_string()), records.len(), total)
+            }
+        };
+        let first = |id: &str| Some(id.to_owned());
+        assert_eq!(list(None, None, 0).await, (first("cam-00000"), 50, 10_000));
+        assert_eq!(list(None, None, 9_980).await, (first("cam-09980"), 20, 10_000));
+        assert_eq!(list(None, Some("user-3"), 0).await, (first("cam-00003"), 50, 1_000));
+        assert_eq!(list(Some("GATE 77 "), None, 0).await, (first("cam-00077"), 1, 1));
+        assert_eq!(list(Some("10.0.3.7 "), None, 0).await.2, 0, "the host ends there");
+        assert_eq!(list(Some("10.0.39."), None, 0).await.2, 250);
+        assert_eq!(list(Some("%"), None, 0).await.2, 10_000, "a sign, not a pattern");
+        assert_eq!(list(Some("x%"), None, 0).await.2, 0);
+        assert_eq!(list(Some("' OR 1=1 --"), None, 0).await.2, 0);
+    }
+
+    #[tokio::test]
+    async fn a_database_that_cannot_be_used_is_told_and_left_alone() {
+        let setup = Setup::new();
+        drop(setup.open().await.expect("a registry"));
+        let path = setup.dir.path().join("cameras.db");
+        let database = Database::open(&setup.url()).await.expect("a database");
+        database.pretend_newer().await;
+        drop(database);
+        let refused = setup.open().await.err().expect("a newer database");
+        assert!(refused.to_string().contains("newer stream-manager"), "{refused}");
+
+        std::fs::write(&path, "no database at all, but longer than a header has to be").expect("x");
+        let refused = setup.open().await.err().expect("no database");
+        assert!(refused.to_string().contains("cameras.db"), "{refused}");
+        for url in ["mysql://x", "", "sqlite:"] {
+            let refused = Cameras::open(url, None).await.err().expect("no database");
+            assert!(refused.to_string().contains("DATABASE_URL"), "{url}: {refused}");
+        }
     }
 }

@@ -9,7 +9,7 @@ const BASE: Duration = Duration::from_secs(1);
 const CEILING: Duration = Duration::from_secs(15);
 /// Delay at most after a refusal that waiting does not cure, such as a wrong password: cameras
 /// lock accounts that are tried too often.
-const PERMANENT: Duration = Duration::from_secs(60);
+const PERMANENT: Duration = Duration::from_mins(1);
 /// A stream that was live for this long starts from the first delay again.
 const STABLE_AFTER: Duration = Duration::from_secs(30);
 

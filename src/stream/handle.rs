@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::fragments::FragmentHub;
-use super::key::CameraId;
+use super::key::StreamId;
 use super::stamp::Stamp;
 use super::state::State;
 use super::viewers::Viewers;
@@ -69,7 +69,7 @@ pub struct Status {
 #[derive(Debug)]
 pub struct Shared {
     /// The camera's id.
-    pub id: CameraId,
+    pub id: StreamId,
     /// When somebody last showed interest.
     pub last_access: Stamp,
     /// Who watches.
@@ -90,7 +90,7 @@ pub struct StreamHandle {
 
 impl StreamHandle {
     /// The camera's id.
-    pub fn id(&self) -> &CameraId {
+    pub fn id(&self) -> &StreamId {
         &self.shared.id
     }
 

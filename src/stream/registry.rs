@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::handle::{Command, Joined, StreamHandle};
-use super::key::CameraId;
+use super::key::StreamId;
 use super::supervisor::{self, Limits};
 use crate::error::{Error, ErrorKind};
 use crate::ffmpeg::ingest::Launcher;
@@ -29,7 +29,7 @@ const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
 pub struct Registry(Arc<Inner>);
 
 struct Inner {
-    streams: Arc<DashMap<CameraId, StreamHandle>>,
+    streams: Arc<DashMap<StreamId, StreamHandle>>,
     layout: Layout,
     limits: Limits,
     max_streams: usize,
@@ -56,7 +56,7 @@ impl Registry {
     }
 
     /// The stream of a camera, if there is one.
-    pub fn get(&self, id: &CameraId) -> Option<StreamHandle> {
+    pub fn get(&self, id: &StreamId) -> Option<StreamHandle> {
         self.0.streams.get(id).map(|handle| handle.value().clone())
     }
 
@@ -115,7 +115,7 @@ impl Registry {
     }
 
     /// Ends the camera's stream and waits until it has gone. False when there was none.
-    pub async fn stop(&self, id: &CameraId) -> bool {
+    pub async fn stop(&self, id: &StreamId) -> bool {
         let Some(handle) = self.get(id) else { return false };
         // Closed: it is going already.
         let _ = handle.commands.send(Command::Stop).await;
@@ -180,7 +180,7 @@ impl Registry {
         }
     }
 
-    fn start_took_too_long(&self, id: &CameraId) -> Error {
+    fn start_took_too_long(&self, id: &StreamId) -> Error {
         let last = self.get(id).and_then(|handle| handle.status().last_error);
         match last {
             Some((error, _)) => error,
@@ -189,6 +189,6 @@ impl Registry {
     }
 }
 
-fn remove(streams: &DashMap<CameraId, StreamHandle>, gone: &StreamHandle) {
+fn remove(streams: &DashMap<StreamId, StreamHandle>, gone: &StreamHandle) {
     streams.remove_if(gone.id(), |_, handle| handle.is_same(gone));
 }

@@ -24,6 +24,7 @@ pub struct Source(Arc<Inner>);
 
 struct Inner {
     url: String,
+    host: String,
     shown: String,
     secrets: Vec<String>,
 }
@@ -59,6 +60,7 @@ impl Source {
             );
         }
         Ok(Self(Arc::new(Inner {
+            host: url.host_str().unwrap_or_default().to_owned(),
             shown: shown(&url),
             secrets: secrets(text, &url),
             url: text.to_owned(),
@@ -68,6 +70,11 @@ impl Source {
     /// The URL with its credentials. For FFmpeg's script only.
     pub fn expose(&self) -> &str {
         &self.0.url
+    }
+
+    /// Host name or address, as written.
+    pub fn host(&self) -> &str {
+        &self.0.host
     }
 
     /// `text` without anything that is secret about this source: the URL itself, the password,

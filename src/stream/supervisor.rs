@@ -253,7 +253,7 @@ impl Supervisor {
             State::Backoff | State::Stopping(_) => (self.timer, Event::TimedOut),
             // Until the reaper or a caller comes.
             State::Failed | State::Gone => {
-                (Instant::now() + Duration::from_secs(3600), Event::TimedOut)
+                (Instant::now() + Duration::from_hours(1), Event::TimedOut)
             }
         }
     }

@@ -9,5 +9,6 @@ mod lifetime;
 mod low_latency;
 mod media;
 mod playing;
+mod registry;
 mod shutdown;
 mod support;

@@ -1,6 +1,5 @@
 //! The end of the manager, orderly or not, and the next start.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -71,14 +70,6 @@ async fn sigkill_leaves_no_ffmpeg_and_the_next_start_sweeps() {
     next.play("cam", &camera.link("h264")).await;
 }
 
-/// Runs the manager to its end; its exit code and what it wrote to stderr.
-fn run_to_end(dir: &TempDir, set: &[(&str, &str)]) -> (Option<i32>, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stream-manager"));
-    Manager::command(&mut command, dir.path(), set);
-    let output = command.output().expect("the manager");
-    (output.status.code(), String::from_utf8_lossy(&output.stderr).trim().to_owned())
-}
-
 #[test]
 fn an_unusable_setting_stops_the_start_with_64_and_one_line() {
     let dir = TempDir::new().expect("a directory");
@@ -90,7 +81,7 @@ fn an_unusable_setting_stops_the_start_with_64_and_one_line() {
         ("STREAM_DIR", "file", "cannot be used"),
     ];
     for (name, value, reason) in table {
-        let (code, said) = run_to_end(&dir, &[(name, value)]);
+        let (code, said) = Manager::run_to_end(&dir, &[(name, value)]);
         assert_eq!(code, Some(64), "{name}: {said}");
         assert_eq!(said.lines().count(), 1, "{said}");
         for part in [name, value, reason] {
@@ -104,7 +95,7 @@ fn settings_are_read_from_dotenv_too_and_the_environment_wins() {
     let dir = TempDir::new().expect("a directory");
     std::fs::write(dir.path().join(".env"), "# a comment\nMAX_STREAMS=none\nPORT=x\n")
         .expect(".env");
-    let (code, said) = run_to_end(&dir, &[]);
+    let (code, said) = Manager::run_to_end(&dir, &[]);
     assert_eq!(code, Some(64));
     assert!(said.contains("MAX_STREAMS=\"none\""), "PORT=0 of the environment did not win: {said}");
 }
@@ -114,7 +105,8 @@ async fn two_managers_do_not_share_a_directory() {
     let manager = Manager::start(&[]).await;
     let other = TempDir::new().expect("a directory");
     let shared = manager.stream_dir();
-    let (code, said) = run_to_end(&other, &[("STREAM_DIR", shared.to_str().expect("a path"))]);
+    let (code, said) =
+        Manager::run_to_end(&other, &[("STREAM_DIR", shared.to_str().expect("a path"))]);
     assert_eq!(code, Some(64), "{said}");
     assert!(said.contains("another stream-manager"), "{said}");
 }

@@ -16,7 +16,7 @@ use crate::hls::layout::Layout;
 use crate::hls::packager::Cutting;
 use crate::store::Camera;
 use crate::stream::handle::Joined;
-use crate::stream::key::CameraId;
+use crate::stream::key::StreamId;
 use crate::stream::options::StreamOptions;
 use crate::stream::reaper;
 use crate::stream::registry::Registry;
@@ -37,7 +37,7 @@ const LIMITS: Limits = Limits {
 };
 
 /// Far more than anything here takes; on the paused clock it passes in no time.
-const FOREVER: Duration = Duration::from_secs(600);
+const FOREVER: Duration = Duration::from_mins(10);
 
 struct FakeLauncher(mpsc::UnboundedSender<Child>);
 
@@ -98,7 +98,7 @@ fn setup() -> Setup {
 
 fn camera(link: &str) -> Camera {
     let source = Source::parse(link).expect("a link");
-    Camera::new(CameraId::parse("cam").expect("an id"), source, StreamOptions::default())
+    Camera::new(StreamId::parse("cam").expect("an id"), source, StreamOptions::default())
 }
 
 impl Setup {
@@ -452,11 +452,11 @@ async fn a_full_house_says_so_and_a_running_stream_can_still_be_joined() {
     let mut setup = setup();
     let _live = setup.live().await;
     for number in 1..10 {
-        let id = CameraId::parse(&number.to_string()).expect("an id");
+        let id = StreamId::parse(&number.to_string()).expect("an id");
         let camera = Camera::new(id, setup.camera.source.clone(), StreamOptions::default());
         setup.registry.start_soon(camera).expect("room");
     }
-    let one_too_many = Camera { id: CameraId::parse("x").expect("an id"), ..setup.camera.clone() };
+    let one_too_many = Camera { id: StreamId::parse("x").expect("an id"), ..setup.camera.clone() };
     let error = setup.registry.start(one_too_many).await.expect_err("no room");
     assert_eq!(error.kind, ErrorKind::TooManyStreams);
     assert!(error.retry_after.is_some());

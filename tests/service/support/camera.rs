@@ -59,6 +59,10 @@ impl Camera {
         format!("rtsp://viewer:{}@127.0.0.1:{}/{mount}", self.password, self.port)
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn password(&self) -> &str {
         &self.password
     }

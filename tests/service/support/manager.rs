@@ -43,6 +43,23 @@ impl Manager {
             .stderr(Stdio::piped());
     }
 
+    /// Runs the manager to its end; its exit code and what it wrote to stderr.
+    pub fn run_to_end(dir: &TempDir, set: &[(&str, &str)]) -> (Option<i32>, String) {
+        Self::run_to_end_with(dir, &[], set)
+    }
+
+    /// The same with arguments.
+    pub fn run_to_end_with(
+        dir: &TempDir,
+        arguments: &[&str],
+        set: &[(&str, &str)],
+    ) -> (Option<i32>, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stream-manager"));
+        Self::command(&mut command, dir.path(), set);
+        let output = command.args(arguments).output().expect("the manager");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    }
+
     pub async fn start(set: &[(&str, &str)]) -> Self {
         Self::start_in(Arc::new(TempDir::new().expect("a directory")), set).await
     }
@@ -89,6 +106,11 @@ impl Manager {
 
     pub fn stream_dir(&self) -> PathBuf {
         self.dir.path().join("streams")
+    }
+
+    /// Where it runs, and has its database.
+    pub fn dir(&self) -> &TempDir {
+        &self.dir
     }
 
     pub fn log(&self) -> String {

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub use camera::Camera;
-pub use manager::Manager;
+pub use manager::{Answer, Manager};
 pub use nginx::Nginx;
 pub use process::{children_of, is_running, processes_that_show};
 pub use viewer::{Playlist, play, probe};

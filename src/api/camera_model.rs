@@ -1,0 +1,342 @@
+//! Cameras on the wire: what a caller gives becomes a record, and a record becomes what a caller may
+//! see, which is everything but passwords.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind};
+use crate::store::Cameras;
+use crate::store::presets;
+use crate::store::record::{Parts, Record, SourceSpec};
+use crate::stream::key::{CameraId, Profile};
+use crate::stream::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
+use crate::stream::source::Source;
+
+/// The longest name or owner, in characters.
+const MAX_TEXT: usize = 200;
+
+/// A camera as a caller gives it. What is left out has its default, apart from the source: a known
+/// camera keeps its own, and its password as long as address and user name stay.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CameraInput {
+    /// Its id. Given by the path, or chosen by the manager, where it is left out.
+    pub id: Option<String>,
+    /// What people call it; its id by default.
+    pub name: Option<String>,
+    /// The user whose it is, in the back end's words.
+    pub owner: Option<String>,
+    /// URL of the main stream.
+    pub rtsp_link: Option<Link>,
+    /// URL of the sub stream.
+    pub rtsp_link_sub: Option<Link>,
+    /// A preset, which gives port and paths that are left out.
+    pub vendor: Option<String>,
+    /// Host name or IP address, instead of URLs.
+    pub ip: Option<String>,
+    /// RTSP port.
+    pub port: Option<u16>,
+    /// Path and query of the main stream.
+    pub path: Option<String>,
+    /// Path and query of the sub stream.
+    pub sub_path: Option<String>,
+    /// Of the camera.
+    pub username: Option<String>,
+    /// Of the camera.
+    pub password: Option<Password>,
+    /// What becomes of the video.
+    pub video: VideoOption,
+    /// What becomes of the audio.
+    pub audio: AudioOption,
+    /// How RTP travels.
+    pub transport: TransportOption,
+    /// The source as an export has it.
+    pub sealed: Option<String>,
+}
+
+/// A text that is never shown.
+#[derive(Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Password(String);
+
+/// A URL that is never shown.
+pub type Link = Password;
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// A camera as a caller sees it.
+#[derive(Debug, Serialize)]
+pub struct CameraOutput {
+    /// Its id.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// The user whose it is.
+    pub owner: Option<String>,
+    /// The main stream's source without its secrets; null when there is none.
+    pub source: Option<String>,
+    /// The sub stream's.
+    pub source_sub: Option<String>,
+    /// Address and paths, when the camera was given that way.
+    #[serde(flatten)]
+    pub parts: Option<PartsOutput>,
+    /// Its options.
+    #[serde(flatten)]
+    pub options: StreamOptions,
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339.
+    pub updated_at: String,
+}
+
+/// Address and paths of a camera.
+#[derive(Debug, Serialize)]
+pub struct PartsOutput {
+    /// The preset.
+    pub vendor: Option<String>,
+    /// Host name or IP address.
+    pub ip: String,
+    /// RTSP port.
+    pub port: u16,
+    /// Path and query of the main stream.
+    pub path: String,
+    /// Path and query of the sub stream.
+    pub sub_path: Option<String>,
+    /// Of the camera.
+    pub username: String,
+    /// Whether a password is known.
+    pub has_password: bool,
+}
+
+/// Answer to the list of cameras.
+#[derive(Debug, Serialize)]
+pub struct CamerasOutput {
+    /// One page of them, by id.
+    pub cameras: Vec<CameraOutput>,
+    /// How many there are in all.
+    pub total: i64,
+}
+
+/// A camera in an export: what an import takes.
+#[derive(Debug, Serialize)]
+pub struct ExportOutput {
+    /// Its id.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// The user whose it is.
+    pub owner: Option<String>,
+    /// Its options.
+    #[serde(flatten)]
+    pub options: StreamOptions,
+    /// Its source, which only a manager with the same `SOURCE_KEY` can open.
+    pub sealed: String,
+}
+
+/// Which cameras to list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListInput {
+    /// Part of id, name or host.
+    #[serde(default)]
+    pub search: Option<String>,
+    /// Whose.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// How many at most, 1 to 1000.
+    #[serde(default = "usual_limit", deserialize_with = "super::model::number")]
+    pub limit: u32,
+    /// How many to leave out first.
+    #[serde(default, deserialize_with = "super::model::number")]
+    pub offset: u32,
+}
+
+fn usual_limit() -> u32 {
+    100
+}
+
+impl CameraInput {
+    /// The record that this makes of a `known` one, or of nothing.
+    pub fn apply(
+        &self,
+        id: &CameraId,
+        known: Option<&Record>,
+        cameras: &Cameras,
+    ) -> Result<Record, Error> {
+        let text = |text: &Option<String>, name: &str| -> Result<Option<String>, Error> {
+            let text = text.as_deref().map(str::trim).filter(|text| !text.is_empty());
+            let is_fine = |text: &&str| {
+                text.chars().count() <= MAX_TEXT && !text.chars().any(char::is_control)
+            };
+            if text.is_some_and(|text| !is_fine(&text)) {
+                let detail = format!("{name} must be at most {MAX_TEXT} characters on one line");
+                return Err(Error::new(ErrorKind::InvalidRequest, detail));
+            }
+            Ok(text.map(str::to_owned))
+        };
+        let known_spec = known.map(|known| &known.spec);
+        let spec = match self.spec(id, known_spec, cameras)? {
+            Some(spec) => spec,
+            None => known_spec.cloned().unwrap_or(SourceSpec::Links { main: None, sub: None }),
+        };
+        spec.check()?;
+        let (created_at, updated_at) =
+            known.map_or((0, 0), |known| (known.created_at, known.updated_at));
+        Ok(Record {
+            name: text(&self.name, "name")?.unwrap_or_else(|| id.to_string()),
+            owner: text(&self.owner, "owner")?,
+            spec,
+            options: StreamOptions {
+                video: self.video,
+                audio: self.audio,
+                transport: self.transport,
+            },
+            id: id.clone(),
+            created_at,
+            updated_at,
+        })
+    }
+
+    fn spec(
+        &self,
+        id: &CameraId,
+        known: Option<&SourceSpec>,
+        cameras: &Cameras,
+    ) -> Result<Option<SourceSpec>, Error> {
+        let has_links = self.rtsp_link.is_some() || self.rtsp_link_sub.is_some();
+        let ways = [has_links, self.ip.is_some(), self.sealed.is_some()];
+        if ways.iter().filter(|is_given| **is_given).count() > 1 {
+            let detail = "a camera has either links or an ip, not both";
+            return Err(Error::new(ErrorKind::InvalidRequest, detail));
+        }
+        if let Some(sealed) = &self.sealed {
+            let open = |sealed: &str| cameras.unsealed(id, &BASE64.decode(sealed).ok()?);
+            return open(sealed).map(Some).ok_or_else(|| {
+                let detail = format!(
+                    "the sealed source of camera {id} cannot be opened: it was exported under \
+                     another id, or by a manager with another SOURCE_KEY"
+                );
+                Error::new(ErrorKind::InvalidSource, detail)
+            });
+        }
+        if has_links {
+            return Ok(Some(SourceSpec::Links {
+                main: checked(self.rtsp_link.as_ref())?,
+                sub: checked(self.rtsp_link_sub.as_ref())?,
+            }));
+        }
+        match &self.ip {
+            Some(ip) => self.parts(ip, known).map(SourceSpec::Parts).map(Some),
+            None if self.has_parts() => {
+                let detail = "vendor, port, paths and credentials need the camera's ip";
+                Err(Error::new(ErrorKind::InvalidRequest, detail))
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn has_parts(&self) -> bool {
+        self.vendor.is_some()
+            || self.port.is_some()
+            || self.path.is_some()
+            || self.sub_path.is_some()
+            || self.username.is_some()
+            || self.password.is_some()
+    }
+
+    fn parts(&self, ip: &str, known: Option<&SourceSpec>) -> Result<Parts, Error> {
+        let invalid = |detail: String| Error::new(ErrorKind::InvalidSource, detail);
+        let preset = match &self.vendor {
+            Some(vendor) => Some(presets::find(vendor).ok_or_else(|| {
+                invalid("there is no such vendor; GET /api/vendors lists them".to_owned())
+            })?),
+            None => None,
+        };
+        let preset_path = preset.map(|preset| preset.main.clone());
+        let path = self.path.clone().or(preset_path).ok_or_else(|| {
+            invalid("a camera with an ip needs a path, or a vendor that gives it".to_owned())
+        })?;
+        let username = self.username.clone().unwrap_or_default();
+        // A password belongs to the camera it was given for, and goes to no other address.
+        let known_password = match known {
+            Some(SourceSpec::Parts(parts)) if parts.ip == ip && parts.username == username => {
+                parts.password.clone()
+            }
+            _ => String::new(),
+        };
+        Ok(Parts {
+            vendor: self.vendor.clone(),
+            ip: ip.to_owned(),
+            port: self.port.unwrap_or(preset.map_or(presets::usual_port(), |preset| preset.port)),
+            path,
+            sub_path: self.sub_path.clone().or(preset.and_then(|preset| preset.sub.clone())),
+            username,
+            password: self.password.clone().map_or(known_password, |password| password.0),
+        })
+    }
+}
+
+fn checked(link: Option<&Link>) -> Result<Option<String>, Error> {
+    let link = link.map(|link| link.0.as_str()).filter(|link| !link.is_empty());
+    Ok(link.map(Source::parse).transpose()?.map(|source| source.expose().to_owned()))
+}
+
+impl CameraOutput {
+    /// What may be seen of a record.
+    pub fn of(record: &Record) -> Self {
+        let shown = |profile| record.spec.source(profile).ok().flatten().map(|s| s.to_string());
+        let parts = match &record.spec {
+            SourceSpec::Parts(parts) => Some(PartsOutput {
+                vendor: parts.vendor.clone(),
+                ip: parts.ip.clone(),
+                port: parts.port,
+                path: hidden(&parts.path),
+                sub_path: parts.sub_path.as_deref().map(hidden),
+                username: parts.username.clone(),
+                has_password: !parts.password.is_empty(),
+            }),
+            SourceSpec::Links { .. } => None,
+        };
+        Self {
+            id: record.id.to_string(),
+            name: record.name.clone(),
+            owner: record.owner.clone(),
+            source: shown(Profile::Main),
+            source_sub: shown(Profile::Sub),
+            parts,
+            options: record.options,
+            created_at: rfc3339(record.created_at),
+            updated_at: rfc3339(record.updated_at),
+        }
+    }
+}
+
+/// A path without the secrets that some vendors put there.
+fn hidden(path: &str) -> String {
+    let link = format!("rtsp://x/{}", path.strip_prefix('/').unwrap_or(path));
+    let shown = Source::parse(&link).map(|source| source.to_string()).unwrap_or_default();
+    shown.strip_prefix("rtsp://x").unwrap_or_default().to_owned()
+}
+
+impl ExportOutput {
+    /// A record for an export.
+    pub fn of(record: &Record, cameras: &Cameras) -> Result<Self, Error> {
+        Ok(Self {
+            id: record.id.to_string(),
+            name: record.name.clone(),
+            owner: record.owner.clone(),
+            options: record.options,
+            sealed: BASE64.encode(cameras.sealed(record)?),
+        })
+    }
+}
+
+fn rfc3339(seconds: i64) -> String {
+    let since = std::time::Duration::from_secs(seconds.unsigned_abs());
+    humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since).to_string()
+}

@@ -1,0 +1,191 @@
+//! The registry of cameras.
+
+use hyper::header::{HeaderValue, LOCATION};
+use hyper::{Response, StatusCode};
+
+use super::Api;
+use super::camera_model::{CameraInput, CameraOutput, CamerasOutput, ExportOutput, ListInput};
+use super::reply::{self, Reply};
+use crate::error::{Error, ErrorKind};
+use crate::store::db::Filter;
+use crate::store::presets;
+use crate::store::record::Record;
+use crate::store::{Camera, Change};
+use crate::stream::key::{CameraId, Profile, StreamId};
+use serde_json::json;
+
+/// Cameras in one page at most.
+const MAX_PAGE: u32 = 1000;
+/// Characters of an id that the manager chooses.
+const CHOSEN_ID: usize = 12;
+
+/// A page of the cameras.
+pub async fn list(api: &Api, input: ListInput) -> Result<Reply, Error> {
+    let limit = input.limit.clamp(1, MAX_PAGE);
+    let filter = Filter { search: input.search, owner: input.owner, limit, offset: input.offset };
+    let (records, total) = api.cameras.list(&filter).await?;
+    Ok(reply::json(&CamerasOutput {
+        cameras: records.iter().map(CameraOutput::of).collect(),
+        total,
+    }))
+}
+
+/// One camera.
+pub async fn get(api: &Api, id: &CameraId) -> Result<Reply, Error> {
+    let record = api.cameras.get(id).await?.ok_or_else(|| unknown(id))?;
+    Ok(reply::json(&CameraOutput::of(&record)))
+}
+
+/// Adds a camera.
+pub async fn create(api: &Api, input: CameraInput) -> Result<Reply, Error> {
+    let id = match &input.id {
+        Some(id) => CameraId::parse(id)?,
+        None => CameraId::parse(&chosen_id())?,
+    };
+    let add = |known: Option<_>| match known {
+        Some(_) => {
+            let detail = format!("there is a camera {id} already; change it with PUT");
+            Err(Error::new(ErrorKind::CameraExists, detail))
+        }
+        None => input.apply(&id, None, &api.cameras),
+    };
+    let (record, _) = api.cameras.change(&id, add).await?;
+    Ok(created(&id, reply::json(&CameraOutput::of(&record))))
+}
+
+/// Adds a camera or replaces it. A stream of it that runs goes over to what is new.
+pub async fn put(api: &Api, id: &CameraId, input: CameraInput) -> Result<Reply, Error> {
+    if input.id.as_ref().is_some_and(|given| given != id.as_str()) {
+        let detail = "the id in the body must be the one in the path";
+        return Err(Error::new(ErrorKind::InvalidRequest, detail));
+    }
+    let apply = |known: Option<Record>| input.apply(id, known.as_ref(), &api.cameras);
+    let (record, change) = api.cameras.change(id, apply).await?;
+    if change == Change::Updated {
+        follow(api, id).await?;
+    }
+    let reply = reply::json(&CameraOutput::of(&record));
+    Ok(if change == Change::Created { created(id, reply) } else { reply })
+}
+
+/// Takes a camera out and ends its streams.
+pub async fn delete(api: &Api, id: &CameraId) -> Result<Reply, Error> {
+    if !api.cameras.delete(id).await? {
+        return Err(unknown(id));
+    }
+    for profile in [Profile::Main, Profile::Sub] {
+        api.registry.stop(&StreamId::new(id.clone(), profile)).await;
+    }
+    Ok(reply::no_content())
+}
+
+/// All cameras, as [`import`] takes them.
+pub async fn export(api: &Api) -> Result<Reply, Error> {
+    let mut all = Vec::new();
+    loop {
+        let offset = u32::try_from(all.len()).unwrap_or(u32::MAX);
+        let page = Filter { limit: MAX_PAGE, offset, ..Filter::default() };
+        let (records, _) = api.cameras.list(&page).await?;
+        if records.is_empty() {
+            return Ok(reply::json(&all));
+        }
+        for record in &records {
+            all.push(ExportOutput::of(record, &api.cameras)?);
+        }
+    }
+}
+
+/// Adds or replaces all of these cameras, or none of them when one of them cannot be taken.
+pub async fn import(api: &Api, inputs: Vec<CameraInput>) -> Result<Reply, Error> {
+    let mut changes = Vec::with_capacity(inputs.len());
+    for (index, input) in inputs.into_iter().enumerate() {
+        let of_entry = move |error: Error| Error {
+            detail: format!("entry {}: {}", index + 1, error.detail),
+            ..error
+        };
+        let id = input.id.clone().ok_or_else(|| {
+            of_entry(Error::new(ErrorKind::InvalidId, "the id of the camera is missing"))
+        })?;
+        let id = CameraId::parse(&id).map_err(of_entry)?;
+        let apply = {
+            let id = id.clone();
+            move |known: Option<Record>| {
+                input.apply(&id, known.as_ref(), &api.cameras).map_err(of_entry)
+            }
+        };
+        changes.push((id, apply));
+    }
+    let ids: Vec<_> = changes.iter().map(|(id, _)| id.clone()).collect();
+    let done = api.cameras.change_all(changes).await?;
+    for (id, _) in ids.iter().zip(&done).filter(|(_, change)| **change == Change::Updated) {
+        follow(api, id).await?;
+    }
+    let count = |wanted| done.iter().filter(|change| **change == wanted).count();
+    Ok(reply::json(&json!({
+        "created": count(Change::Created),
+        "updated": count(Change::Updated),
+        "unchanged": count(Change::Unchanged),
+    })))
+}
+
+/// Where vendors' cameras have their streams.
+pub fn vendors() -> Reply {
+    reply::json(&json!({ "vendors": presets::all() }))
+}
+
+/// The stream, if its camera is known and has it.
+pub async fn stream(api: &Api, id: &StreamId) -> Result<Camera, Error> {
+    match api.cameras.stream(id).await? {
+        Some(camera) => Ok(camera),
+        None => Err(no_stream(api, id).await),
+    }
+}
+
+/// Why there is no such stream.
+pub async fn no_stream(api: &Api, id: &StreamId) -> Error {
+    match api.cameras.get(id.camera()).await {
+        Ok(Some(_)) => {
+            let which = if id.profile() == Profile::Sub { "sub" } else { "main" };
+            let detail = format!("camera {} has no {which} stream", id.camera());
+            Error::new(ErrorKind::UnknownCamera, detail)
+        }
+        Ok(None) => unknown(id.camera()),
+        Err(error) => error,
+    }
+}
+
+fn unknown(id: &CameraId) -> Error {
+    let detail = format!(
+        "camera {id} is not known; add it with PUT /api/cameras/{id}, or start it once with its \
+         rtsp_link"
+    );
+    Error::new(ErrorKind::UnknownCamera, detail)
+}
+
+/// Streams of a changed camera that run go over to what is new, or end with what is gone.
+async fn follow(api: &Api, id: &CameraId) -> Result<(), Error> {
+    for profile in [Profile::Main, Profile::Sub] {
+        let id = StreamId::new(id.clone(), profile);
+        if api.registry.get(&id).is_none() {
+            continue;
+        }
+        match api.cameras.stream(&id).await? {
+            Some(camera) => drop(api.registry.start_soon(camera)?),
+            None => drop(api.registry.stop(&id).await),
+        }
+    }
+    Ok(())
+}
+
+fn created(id: &CameraId, reply: Reply) -> Reply {
+    let (mut parts, body) = reply.into_parts();
+    parts.status = StatusCode::CREATED;
+    if let Ok(location) = HeaderValue::from_str(&format!("/api/cameras/{id}")) {
+        parts.headers.insert(LOCATION, location);
+    }
+    Response::from_parts(parts, body)
+}
+
+fn chosen_id() -> String {
+    (0..CHOSEN_ID).map(|_| fastrand::lowercase()).collect()
+}

@@ -1,0 +1,253 @@
+//! The registry's tables in SQLite. All SQL stands here, and none of it is SQLite's own dialect, so
+//! that another database can take its place.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::migrate::MigrateError;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
+};
+use sqlx::{Row as _, Sqlite, SqliteConnection, Transaction};
+
+/// A writer waits this long for another one.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Readers at once. More wait in line.
+const CONNECTIONS: u32 = 4;
+
+/// Why the database cannot be used. Its text is one line for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The setting names no database.
+    #[error("DATABASE_URL={0} cannot be used: sqlite: and a file's path is wanted")]
+    Url(String),
+    /// A later version of the program has changed it.
+    #[error("{} was made by a newer stream-manager; it is left as it is", .0.display())]
+    Newer(PathBuf),
+    /// It cannot be read or written.
+    #[error("{}: {error}", path.display())]
+    Database {
+        /// The database's file.
+        path: PathBuf,
+        /// Why not.
+        error: sqlx::Error,
+    },
+}
+
+/// A row of the table of cameras.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The camera's id.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// Whose it is.
+    pub owner: Option<String>,
+    /// Where it is.
+    pub host: String,
+    /// Option, in its wire form.
+    pub video: String,
+    /// Option, in its wire form.
+    pub audio: String,
+    /// Option, in its wire form.
+    pub transport: String,
+    /// The sealed source.
+    pub source: Vec<u8>,
+    /// Unix seconds.
+    pub created_at: i64,
+    /// Unix seconds.
+    pub updated_at: i64,
+}
+
+/// Which cameras to list.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Part of id, name or host.
+    pub search: Option<String>,
+    /// Whose.
+    pub owner: Option<String>,
+    /// How many at most.
+    pub limit: u32,
+    /// How many to leave out first.
+    pub offset: u32,
+}
+
+/// The open database.
+#[derive(Debug, Clone)]
+pub struct Database {
+    pool: SqlitePool,
+    path: PathBuf,
+}
+
+impl Database {
+    /// Opens the database that `url` names, makes it if need be, and brings its tables up to date.
+    pub async fn open(url: &str) -> Result<Self, OpenError> {
+        let no_url = || OpenError::Url(url.to_owned());
+        let options = SqliteConnectOptions::from_str(url).map_err(|_| no_url())?;
+        let path = options.get_filename().to_owned();
+        if !url.starts_with("sqlite:") || path.as_os_str().is_empty() {
+            return Err(no_url());
+        }
+        let options = options
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true);
+        let failed = |error| OpenError::Database { path: path.clone(), error };
+        let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).connect_with(options);
+        let pool = pool.await.map_err(failed)?;
+        match sqlx::migrate!("src/store/migrations").run(&pool).await {
+            Ok(()) => Ok(Self { pool, path }),
+            Err(MigrateError::VersionMissing(_)) => Err(OpenError::Newer(path)),
+            Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
+                Err(failed(error))
+            }
+            Err(error) => Err(failed(sqlx::Error::Migrate(Box::new(error)))),
+        }
+    }
+
+    /// The database's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What proves that a key fits; `None` in a new database.
+    pub async fn proof(&self) -> Result<Option<Vec<u8>>, sqlx::Error> {
+        let row = sqlx::query("SELECT proof FROM seal WHERE id = 1");
+        row.fetch_optional(&self.pool).await?.map(|row| row.try_get("proof")).transpose()
+    }
+
+    /// One camera.
+    pub async fn get(&self, id: &str) -> Result<Option<Row>, sqlx::Error> {
+        get(&mut *self.pool.acquire().await?, id).await
+    }
+
+    /// The cameras that `filter` lets pass, by id, and how many there are without its limits.
+    pub async fn list(&self, filter: &Filter) -> Result<(Vec<Row>, i64), sqlx::Error> {
+        let pattern = filter.search.as_deref().map(like);
+        let rows = sqlx::query(
+            "SELECT * FROM cameras
+             WHERE ($1 IS NULL OR owner = $1)
+               AND ($2 IS NULL OR LOWER(id || ' ' || name || ' ' || host) LIKE $2 ESCAPE '\\')
+             ORDER BY id LIMIT $3 OFFSET $4",
+        );
+        let rows = rows.bind(&filter.owner).bind(&pattern).bind(filter.limit).bind(filter.offset);
+        let rows = rows.fetch_all(&self.pool).await?;
+        let total = sqlx::query(
+            "SELECT COUNT(*) FROM cameras
+             WHERE ($1 IS NULL OR owner = $1)
+               AND ($2 IS NULL OR LOWER(id || ' ' || name || ' ' || host) LIKE $2 ESCAPE '\\')",
+        );
+        let total = total.bind(&filter.owner).bind(&pattern).fetch_one(&self.pool).await?;
+        Ok((rows.iter().map(row).collect::<Result<_, _>>()?, total.try_get(0)?))
+    }
+
+    /// As if a later version had changed it.
+    #[cfg(test)]
+    pub(super) async fn pretend_newer(&self) {
+        let query = sqlx::query(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES (9999, 'later', TRUE, x'00', 0)",
+        );
+        query.execute(&self.pool).await.expect("a row");
+    }
+
+    /// Begins to write. Others who want to write wait for the end of it.
+    pub async fn write(&self) -> Result<Write, sqlx::Error> {
+        Ok(Write(self.pool.begin_with("BEGIN IMMEDIATE").await?))
+    }
+}
+
+/// Changes that become real together, by [`Write::commit`], or not at all.
+pub struct Write(Transaction<'static, Sqlite>);
+
+impl Write {
+    /// One camera as it is now.
+    pub async fn get(&mut self, id: &str) -> Result<Option<Row>, sqlx::Error> {
+        get(&mut self.0, id).await
+    }
+
+    /// All cameras.
+    pub async fn all(&mut self) -> Result<Vec<Row>, sqlx::Error> {
+        let rows = sqlx::query("SELECT * FROM cameras ORDER BY id").fetch_all(&mut *self.0).await?;
+        rows.iter().map(row).collect()
+    }
+
+    /// How many cameras there are.
+    pub async fn count(&mut self) -> Result<i64, sqlx::Error> {
+        sqlx::query("SELECT COUNT(*) FROM cameras").fetch_one(&mut *self.0).await?.try_get(0)
+    }
+
+    /// Adds a camera, or replaces the one of the same id.
+    pub async fn put(&mut self, row: &Row) -> Result<(), sqlx::Error> {
+        let query = sqlx::query(
+            "INSERT INTO cameras
+                (id, name, owner, host, video, audio, transport, source, created_at, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+             ON CONFLICT (id) DO UPDATE SET
+                name = excluded.name, owner = excluded.owner, host = excluded.host,
+                video = excluded.video, audio = excluded.audio, transport = excluded.transport,
+                source = excluded.source, updated_at = excluded.updated_at",
+        );
+        let query = query.bind(&row.id).bind(&row.name).bind(&row.owner).bind(&row.host);
+        let query = query.bind(&row.video).bind(&row.audio).bind(&row.transport);
+        let query = query.bind(&row.source).bind(row.created_at).bind(row.updated_at);
+        query.execute(&mut *self.0).await.map(drop)
+    }
+
+    /// Takes a camera out. False when it was not there.
+    pub async fn delete(&mut self, id: &str) -> Result<bool, sqlx::Error> {
+        let deleted = sqlx::query("DELETE FROM cameras WHERE id = $1").bind(id);
+        Ok(deleted.execute(&mut *self.0).await?.rows_affected() > 0)
+    }
+
+    /// Sets what proves that a key fits.
+    pub async fn set_proof(&mut self, proof: &[u8]) -> Result<(), sqlx::Error> {
+        let query = sqlx::query(
+            "INSERT INTO seal (id, proof) VALUES (1, $1)
+             ON CONFLICT (id) DO UPDATE SET proof = excluded.proof",
+        );
+        query.bind(proof).execute(&mut *self.0).await.map(drop)
+    }
+
+    /// Makes the changes real.
+    pub async fn commit(self) -> Result<(), sqlx::Error> {
+        self.0.commit().await
+    }
+}
+
+async fn get(connection: &mut SqliteConnection, id: &str) -> Result<Option<Row>, sqlx::Error> {
+    let found = sqlx::query("SELECT * FROM cameras WHERE id = $1").bind(id);
+    found.fetch_optional(connection).await?.as_ref().map(row).transpose()
+}
+
+fn row(row: &SqliteRow) -> Result<Row, sqlx::Error> {
+    Ok(Row {
+        id: row.try_get("id")?,
+        name: row.try_get("name")?,
+        owner: row.try_get("owner")?,
+        host: row.try_get("host")?,
+        video: row.try_get("video")?,
+        audio: row.try_get("audio")?,
+        transport: row.try_get("transport")?,
+        source: row.try_get("source")?,
+        created_at: row.try_get("created_at")?,
+        updated_at: row.try_get("updated_at")?,
+    })
+}
+
+/// A pattern that finds `text` anywhere, whatever its letters' case.
+fn like(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for character in text.to_lowercase().chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    pattern
+}

@@ -1,0 +1,81 @@
+//! Where vendors' cameras have their streams, from one data file that names its sources.
+
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+
+/// A vendor's cameras.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preset {
+    /// The key, as in a camera's `vendor`.
+    pub vendor: String,
+    /// As people write it.
+    pub name: String,
+    /// Path and query of the main stream.
+    pub main: String,
+    /// Path and query of the sub stream.
+    pub sub: Option<String>,
+    /// RTSP port.
+    #[serde(default = "usual_port")]
+    pub port: u16,
+    /// What else there is to know.
+    pub notes: Option<String>,
+    /// Where the paths were taken from.
+    pub source: Option<String>,
+}
+
+/// RTSP's own port.
+pub const fn usual_port() -> u16 {
+    554
+}
+
+static PRESETS: LazyLock<Vec<Preset>> = LazyLock::new(|| {
+    #[expect(clippy::expect_used, reason = "a file that is wrong fails every test")]
+    serde_json::from_str(include_str!("presets.json")).expect("presets")
+});
+
+/// All presets, in the order of the file.
+pub fn all() -> &'static [Preset] {
+    &PRESETS
+}
+
+/// The preset of a vendor.
+pub fn find(vendor: &str) -> Option<&'static Preset> {
+    PRESETS.iter().find(|preset| preset.vendor == vendor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::source::Source;
+
+    #[test]
+    fn every_preset_makes_a_link_and_names_its_source() {
+        for preset in all() {
+            for path in std::iter::once(&preset.main).chain(&preset.sub) {
+                assert!(path.starts_with('/'), "{}: {path}", preset.vendor);
+                let link = format!("rtsp://user:pw@cam:{}{path}", preset.port);
+                Source::parse(&link).unwrap_or_else(|error| panic!("{link}: {error}"));
+            }
+            let is_generic = preset.vendor.starts_with("generic-");
+            assert!(preset.source.is_some() || is_generic, "{}", preset.vendor);
+            assert_eq!(all().iter().filter(|other| other.vendor == preset.vendor).count(), 1);
+        }
+        for vendor in [
+            "hikvision",
+            "dahua",
+            "axis",
+            "reolink",
+            "uniview",
+            "tapo",
+            "vigi",
+            "foscam",
+            "amcrest",
+            "hanwha",
+            "bosch",
+        ] {
+            assert!(find(vendor).is_some(), "{vendor}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Sealing what is secret about cameras, so that neither the database nor a copy of it tells it:
+//! XChaCha20-Poly1305, with the camera's id bound to it, so that no source can be put under another
+//! camera's name.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use chacha20poly1305::aead::{Aead, Generate, Key, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+
+const KEY_LENGTH: usize = 32;
+const NONCE_LENGTH: usize = 24;
+/// First byte of what is sealed this way.
+const VERSION: u8 = 1;
+
+/// What is wrong with a key. Its text holds nothing of the key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The setting is no key.
+    #[error(
+        "SOURCE_KEY is no key: 32 bytes are wanted, as base64 (openssl rand -base64 32) or hex"
+    )]
+    Setting,
+    /// The file holds no key.
+    #[error("{} holds no key; put the one back that belongs to the database", .0.display())]
+    File(PathBuf),
+    /// Others can read the file.
+    #[error("{} can be read by others; run: chmod 600 {}", .0.display(), .0.display())]
+    Open(PathBuf),
+    /// The file cannot be read or written.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// The key's file.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+}
+
+/// Seals and opens with one key. Tells nothing of it.
+#[derive(Clone)]
+pub struct Sealer {
+    cipher: XChaCha20Poly1305,
+}
+
+/// A key, on its way from or to a setting or a file.
+#[derive(Clone)]
+pub struct SealKey([u8; KEY_LENGTH]);
+
+impl SealKey {
+    /// A new one.
+    pub fn generate() -> Self {
+        Self(Key::<XChaCha20Poly1305>::generate().into())
+    }
+
+    /// Reads the value of a setting.
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        decode(text).map(Self).ok_or(KeyError::Setting)
+    }
+
+    /// Reads a key's file; `None` when there is none.
+    pub fn read(path: &Path) -> Result<Option<Self>, KeyError> {
+        let failed = |error| KeyError::Io { path: path.to_owned(), error };
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        if file.metadata().map_err(failed)?.permissions().mode() & 0o077 != 0 {
+            return Err(KeyError::Open(path.to_owned()));
+        }
+        let mut text = String::new();
+        // Not text is no key.
+        let _ = file.read_to_string(&mut text);
+        decode(&text).map(Self).map(Some).ok_or_else(|| KeyError::File(path.to_owned()))
+    }
+
+    /// Writes the key into a file that must not be there yet and that only its owner can read.
+    pub fn write_new(&self, path: &Path) -> Result<(), KeyError> {
+        let write = || {
+            let mut file =
+                OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+            writeln!(file, "{}", BASE64.encode(self.0))?;
+            file.sync_all()
+        };
+        write().map_err(|error| KeyError::Io { path: path.to_owned(), error })
+    }
+
+    /// A sealer with this key.
+    pub fn sealer(&self) -> Sealer {
+        Sealer { cipher: XChaCha20Poly1305::new(&self.0.into()) }
+    }
+}
+
+fn decode(text: &str) -> Option<[u8; KEY_LENGTH]> {
+    let text = text.trim();
+    if text.len() == 2 * KEY_LENGTH {
+        let mut key = [0; KEY_LENGTH];
+        for (byte, pair) in key.iter_mut().zip(text.as_bytes().chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        return Some(key);
+    }
+    BASE64.decode(text).ok()?.try_into().ok()
+}
+
+impl Sealer {
+    /// Seals `plain` for the one who names `context` when opening it.
+    #[expect(clippy::missing_panics_doc, reason = "no text is that long")]
+    pub fn seal(&self, context: &str, plain: &[u8]) -> Vec<u8> {
+        let nonce = XNonce::generate();
+        let payload = Payload { msg: plain, aad: context.as_bytes() };
+        #[expect(clippy::expect_used, reason = "fails for texts of 256 GiB and more only")]
+        let sealed = self.cipher.encrypt(&nonce, payload).expect("a short text");
+        [&[VERSION], nonce.as_slice(), &sealed].concat()
+    }
+
+    /// What was sealed; `None` with another key or context, or when it was changed.
+    pub fn open(&self, context: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        let (&VERSION, rest) = sealed.split_first()? else { return None };
+        let (nonce, msg) = rest.split_at_checked(NONCE_LENGTH)?;
+        let nonce = XNonce::try_from(nonce).ok()?;
+        self.cipher.decrypt(&nonce, Payload { msg, aad: context.as_bytes() }).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_same_key_and_context_open_what_is_whole() {
+        let sealer = SealKey::generate().sealer();
+        let text = sealer.seal("front", b"rtsp://u:secret@cam/");
+        assert!(!text.windows(6).any(|bytes| bytes == b"secret"));
+        assert_ne!(text, sealer.seal("front", b"rtsp://u:secret@cam/"));
+        assert_eq!(
+            sealer.open("front", &text).as_deref(),
+            Some(b"rtsp://u:secret@cam/".as_slice())
+        );
+        assert_eq!(sealer.open("back", &text), None);
+        assert_eq!(SealKey::generate().sealer().open("front", &text), None);
+        for at in 0..text.len() {
+            let mut damaged = text.clone();
+            damaged[at] ^= 1;
+            assert_eq!(sealer.open("front", &damaged), None, "byte {at}");
+            assert_eq!(sealer.open("front", &text[..at]), None, "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn keys_as_text() {
+        let hex = "00".repeat(31) + "ff";
+        let base64 = BASE64.encode([[0; 31].as_slice(), &[255]].concat());
+        let key = |text: &str| SealKey::parse(text).ok().map(|key| key.0);
+        assert_eq!(key(&hex), key(&base64));
+        assert!(key(&hex).is_some());
+        for bad in ["", "secret", &hex[1..], &"zz".repeat(32), &"0".repeat(63), "ä"] {
+            assert!(key(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_or_that_is_damaged_is_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("key");
+        assert!(SealKey::read(&path).expect("no file").is_none());
+        let key = SealKey::generate();
+        key.write_new(&path).expect("a file");
+        key.write_new(&path).expect_err("it is there");
+        assert_eq!(SealKey::read(&path).expect("a key").expect("a file").0, key.0);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).expect("chmod");
+        assert!(matches!(SealKey::read(&path), Err(KeyError::Open(_))));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("chmod");
+        std::fs::write(&path, "garbage").expect("a write");
+        assert!(matches!(SealKey::read(&path), Err(KeyError::File(_))));
+    }
+}

@@ -1,0 +1,227 @@
+//! The registry of cameras: over the API, over restarts, and with nothing that leaks.
+
+use nix::sys::signal::Signal;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{Answer, Camera, Manager, Nginx, play, until};
+
+async fn send(manager: &Manager, method: Method, path: &str, body: &Value) -> Answer {
+    let request = manager.client().request(method, manager.url(path)).json(body);
+    manager.send(request).await
+}
+
+async fn put(manager: &Manager, path: &str, body: &Value) -> Answer {
+    send(manager, Method::PUT, path, body).await
+}
+
+fn is_problem(answer: &Answer, status: u16, code: &str) {
+    assert_eq!(
+        (answer.status.as_u16(), &answer.body["code"]),
+        (status, &json!(code)),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_is_added_read_changed_and_taken_out() {
+    let manager = Manager::start(&[]).await;
+    let parts = json!({
+        "name": "Front door", "owner": "42", "vendor": "hikvision", "ip": "192.0.2.7",
+        "username": "admin", "password": "p@ss/w:rd"
+    });
+    let answer = put(&manager, "/api/cameras/front", &parts).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let read = manager.get("/api/cameras/front").await.body;
+    assert_eq!(read, answer.body);
+    for (field, value) in [
+        ("id", json!("front")),
+        ("name", json!("Front door")),
+        ("owner", json!("42")),
+        ("source", json!("rtsp://***@192.0.2.7:554/Streaming/Channels/101")),
+        ("source_sub", json!("rtsp://***@192.0.2.7:554/Streaming/Channels/102")),
+        ("username", json!("admin")),
+        ("has_password", json!(true)),
+        ("video", json!("auto")),
+    ] {
+        assert_eq!(read[field], value, "{field}");
+    }
+    assert!(!read.to_string().contains("p@ss"), "{read}");
+
+    // The same again changes nothing; without a password the known one stays.
+    assert_eq!(put(&manager, "/api/cameras/front", &parts).await.body, read);
+    let without = json!({ "vendor": "hikvision", "ip": "192.0.2.7", "username": "admin" });
+    let answer = put(&manager, "/api/cameras/front", &without).await;
+    assert_eq!((answer.status.as_u16(), &answer.body["has_password"]), (200, &json!(true)));
+    assert_eq!(answer.body["name"], "front");
+    // But it goes to no other address.
+    let elsewhere = json!({ "vendor": "hikvision", "ip": "192.0.2.8", "username": "admin" });
+    let answer = put(&manager, "/api/cameras/front", &elsewhere).await;
+    assert_eq!(answer.body["has_password"], false, "{answer:?}");
+    // A name alone leaves the source.
+    let answer = put(&manager, "/api/cameras/front", &json!({ "name": "Back" })).await;
+    assert_eq!(answer.body["ip"], "192.0.2.8", "{answer:?}");
+
+    let taken = json!({ "id": "front", "ip": "x", "path": "/" });
+    is_problem(&send(&manager, Method::POST, "/api/cameras", &taken).await, 409, "camera_exists");
+    let chosen = json!({ "rtsp_link": "rtsp://192.0.2.9/x" });
+    let chosen = send(&manager, Method::POST, "/api/cameras", &chosen).await;
+    assert_eq!(chosen.status, 201, "{chosen:?}");
+    let id = chosen.body["id"].as_str().expect("an id");
+    let list = manager.get("/api/cameras?search=192.0.2&limit=1").await.body;
+    assert_eq!((&list["total"], list["cameras"].as_array().map(Vec::len)), (&json!(2), Some(1)));
+    assert_eq!(manager.get("/api/cameras?owner=nobody").await.body["total"], 0);
+
+    for id in ["front", id] {
+        let path = format!("/api/cameras/{id}");
+        assert_eq!(send(&manager, Method::DELETE, &path, &json!({})).await.status, 204);
+        is_problem(&send(&manager, Method::DELETE, &path, &json!({})).await, 404, "unknown_camera");
+        is_problem(&manager.get(&path).await, 404, "unknown_camera");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_is_told_and_changes_nothing() {
+    let manager = Manager::start(&[]).await;
+    let good = json!({ "rtsp_link": "rtsp://192.0.2.7/x" });
+    assert_eq!(put(&manager, "/api/cameras/cam", &good).await.status, 201);
+    let before = manager.get("/api/cameras/cam").await.body;
+    let long = "x".repeat(201);
+    let table = [
+        (json!({ "rtsp_link": "http://192.0.2.7/x" }), "invalid_source"),
+        (json!({ "rtsp_link": "rtsp://h/x\nfile 'y'" }), "invalid_source"),
+        (json!({ "ip": "192.0.2.7" }), "invalid_source"),
+        (json!({ "ip": "192.0.2.7", "vendor": "nobody" }), "invalid_source"),
+        (json!({ "ip": "192.0.2.7/../etc", "path": "/x" }), "invalid_source"),
+        (json!({ "ip": "a@b", "path": "/x" }), "invalid_source"),
+        (json!({ "ip": "192.0.2.7", "path": "/x' y" }), "invalid_source"),
+        (json!({ "ip": "192.0.2.7", "path": "/x", "port": 70000 }), "invalid_request"),
+        (json!({ "ip": "192.0.2.7", "path": "/x", "rtsp_link": "rtsp://h/x" }), "invalid_request"),
+        (json!({ "password": "only" }), "invalid_request"),
+        (json!({ "name": long }), "invalid_request"),
+        (json!({ "name": "two\nlines" }), "invalid_request"),
+        (json!({ "id": "other" }), "invalid_request"),
+        (json!({ "video": "loud" }), "invalid_request"),
+        (json!({ "sealed": "AAAA" }), "invalid_source"),
+        (json!({ "colour": "red" }), "invalid_request"),
+    ];
+    for (body, code) in table {
+        let answer = put(&manager, "/api/cameras/cam", &body).await;
+        is_problem(&answer, 400, code);
+        assert!(!answer.body.to_string().contains("only"), "{answer:?}");
+    }
+    is_problem(&put(&manager, "/api/cameras/new", &json!({})).await, 400, "invalid_source");
+    is_problem(&put(&manager, "/api/cameras/..%2f", &good).await, 400, "invalid_id");
+    let import = json!([{ "id": "a", "rtsp_link": "rtsp://h/x" }, { "id": "b" }]);
+    let answer = put(&manager, "/api/cameras.json", &import).await;
+    is_problem(&answer, 400, "invalid_source");
+    assert!(answer.body["detail"].as_str().is_some_and(|detail| detail.contains("entry 2")));
+    assert_eq!(manager.get("/api/cameras").await.body["total"], 1);
+    assert_eq!(manager.get("/api/cameras/cam").await.body, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cameras_outlive_a_killed_manager_and_start_with_their_first_viewer() {
+    let camera = Camera::start().await;
+    let mut manager = Manager::start(&[]).await;
+    manager.play("started", &camera.private_link("private")).await;
+    let parts = json!({
+        "ip": "127.0.0.1", "port": camera.port(), "path": "/private", "sub_path": "/h264-aac",
+        "username": "viewer", "password": camera.password(), "video": "h264"
+    });
+    assert_eq!(put(&manager, "/api/cameras/parts", &parts).await.status, 201);
+    manager.signal(Signal::SIGKILL);
+    manager.exit_code().await;
+
+    let manager = manager.start_again(&[("TRANSCODE_PRESET", "ultrafast")]).await;
+    let nginx = Nginx::start(&manager).await;
+    for id in ["started", "parts", "parts~sub"] {
+        play(&nginx.playlist(id), 2).await;
+    }
+    let path = "/api/cameras/parts/stream/status";
+    let main = manager.get(path).await.body;
+    assert_eq!((&main["profile"], &main["media"]["transcoded"]), (&json!("main"), &json!(true)));
+    let sub = manager.get(&format!("{path}?profile=sub")).await.body;
+    assert_eq!(sub["stream_path"], "/streams/parts~sub/stream.m3u8");
+    assert_eq!(sub["media"]["audio_codec"], "mp4a.40.2");
+
+    // Another path for a running stream is gone over to; a camera taken out ends.
+    let sub_only = json!({ "rtsp_link_sub": camera.link("h264") });
+    assert_eq!(put(&manager, "/api/cameras/parts", &sub_only).await.status, 200);
+    until("the main stream has gone and the sub stream has no sound", || async {
+        let sub = manager.get(&format!("{path}?profile=sub")).await.body;
+        let main = manager.get(path).await;
+        main.status == 404 && sub["media"]["audio_codec"].is_null() && sub["state"] == "live"
+    })
+    .await;
+    let start = "/api/cameras/parts/stream/start";
+    let answer = send(&manager, Method::POST, start, &json!({})).await;
+    is_problem(&answer, 404, "unknown_camera");
+    assert!(answer.body["detail"].as_str().is_some_and(|detail| detail.contains("no main stream")));
+    let sub = json!({ "profile": "sub" });
+    assert_eq!(send(&manager, Method::POST, start, &sub).await.status, 200);
+    send(&manager, Method::DELETE, "/api/cameras/parts", &Value::Null).await;
+    until("all of its streams have gone", || async { manager.ffmpegs().len() == 1 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_is_an_import_for_the_same_key_alone() {
+    let manager = Manager::start(&[]).await;
+    let cameras = json!([
+        { "id": "a", "name": "A", "rtsp_link": "rtsp://u:topsecret@192.0.2.1/x" },
+        { "id": "b", "vendor": "axis", "ip": "192.0.2.2", "username": "u", "password": "topsecret" },
+    ]);
+    let counts = |created, updated, unchanged| json!({ "created": created, "updated": updated, "unchanged": unchanged });
+    let import = |cameras: Value| {
+        let manager = &manager;
+        async move { put(manager, "/api/cameras.json", &cameras).await.body }
+    };
+    assert_eq!(import(cameras.clone()).await, counts(2, 0, 0));
+    assert_eq!(import(cameras).await, counts(0, 0, 2));
+    let export = manager.get("/api/cameras.json").await.body;
+    assert!(!export.to_string().contains("topsecret"), "{export}");
+    assert_eq!(import(export.clone()).await, counts(0, 0, 2));
+    let before = manager.get("/api/cameras/b").await.body;
+    send(&manager, Method::DELETE, "/api/cameras/b", &Value::Null).await;
+    assert_eq!(import(export.clone()).await, counts(1, 0, 1));
+    assert_eq!(manager.get("/api/cameras/b").await.body["source"], before["source"]);
+
+    let mut renamed = export.clone();
+    renamed[0]["id"] = json!("c");
+    is_problem(&put(&manager, "/api/cameras.json", &renamed).await, 400, "invalid_source");
+    let other = Manager::start(&[]).await;
+    is_problem(&put(&other, "/api/cameras.json", &export).await, 400, "invalid_source");
+    assert_eq!(other.get("/api/cameras").await.body["total"], 0);
+}
+
+#[test]
+fn a_database_that_cannot_be_used_stops_the_start_with_the_reason() {
+    let dir = TempDir::new().expect("a directory");
+    for (name, value, reason) in [
+        ("DATABASE_URL", "sqlite:/no/such/directory/cameras.db", "/no/such/directory/cameras.db"),
+        ("DATABASE_URL", "mysql://h/x", "DATABASE_URL"),
+        ("SOURCE_KEY", "not-a-key-but-secret", "SOURCE_KEY is no key"),
+    ] {
+        let (code, said) = Manager::run_to_end(&dir, &[(name, value)]);
+        assert_eq!(code, Some(64), "{said}");
+        assert!(said.contains(reason) && !said.contains("but-secret"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_key_is_made_while_the_manager_is_stopped() {
+    let mut manager = Manager::start(&[]).await;
+    let link = json!({ "rtsp_link": "rtsp://u:topsecret@192.0.2.1/x" });
+    assert_eq!(put(&manager, "/api/cameras/cam", &link).await.status, 201);
+    let rotate = |manager: &Manager| Manager::run_to_end_with(manager.dir(), &["rotate-key"], &[]);
+    let (code, said) = rotate(&manager);
+    assert_eq!(code, Some(64), "{said}");
+    assert!(said.contains("stop it first"), "{said}");
+    manager.signal(Signal::SIGTERM);
+    manager.exit_code().await;
+    assert_eq!(rotate(&manager), (Some(0), String::new()));
+    let manager = manager.start_again(&[]).await;
+    let read = manager.get("/api/cameras/cam").await.body;
+    assert_eq!(read["source"], "rtsp://***@192.0.2.1/x");
+}
