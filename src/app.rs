@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
+use crate::access::Access;
 use crate::api::Api;
 use crate::api::health::Readiness;
 use crate::api::server::Server;
@@ -68,6 +69,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let registry =
         Registry::new(layout.clone(), limits(&config), config.max_streams, Arc::new(launcher));
     let api = Arc::new(Api {
+        access: Access::new(config.api_keys.clone()),
         registry: registry.clone(),
         cameras,
         readiness: Readiness::new(config.ffmpeg_bin.clone(), layout.clone()),
@@ -82,9 +84,6 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         .await
         .map_err(system(&format!("BIND_ADDR and PORT {address} cannot be listened on")))?;
     let mut signals = Signals::install().map_err(system("signals cannot be caught"))?;
-    if !config.bind_addr.is_loopback() {
-        warn!("BIND_ADDR is not loopback: whoever reaches it can start and stop streams");
-    }
     info!(address = %server.address().map_err(system("no address"))?, "listening");
 
     let reaper = tokio::spawn(reaper::run(registry.clone(), config.cleanup_interval));

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::access::keys::ApiKeys;
 use crate::ffmpeg::plan::Hevc;
+use crate::stream::nets::CameraNets;
 
 /// One setting as the documentation shows it.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +59,24 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "32 bytes as base64 or hex",
         "Seals the cameras' links and passwords in the database; if unset, a key is kept in a file beside it.",
+    ),
+    setting(
+        "CAMERA_ALLOW_NETS",
+        "",
+        "networks and addresses, e.g. 192.168.0.0/16, fd00::/8",
+        "Where cameras may be; if unset, everywhere that is not denied.",
+    ),
+    setting(
+        "CAMERA_DENY_NETS",
+        "",
+        "networks and addresses, e.g. 127.0.0.0/8",
+        "Where cameras may not be.",
+    ),
+    setting(
+        "API_KEYS",
+        "",
+        "entries name:role:secret, or @ and a file with them; roles are admin, user and viewer",
+        "Who may use the API and watch; if unset, everybody may, on loopback alone.",
     ),
     setting(
         "CLEANUP_DELAY_SECONDS",
@@ -149,6 +169,9 @@ pub enum ConfigError {
         /// What is allowed.
         allowed: &'static str,
     },
+    /// A value that is not allowed, told by who reads it.
+    #[error("{0}")]
+    Told(String),
     /// Two values that are allowed, but not together.
     #[error("{0}")]
     Pair(&'static str),
@@ -196,6 +219,12 @@ pub struct Config {
     pub database_url: String,
     /// `SOURCE_KEY`
     pub source_key: Option<Secret>,
+    /// `CAMERA_ALLOW_NETS` and `CAMERA_DENY_NETS`
+    pub camera_nets: CameraNets,
+    /// `API_KEYS`
+    pub api_keys: ApiKeys,
+    /// `NGINX_BIND_ADDR`, which is no setting of the manager's; but what it lets nginx show counts.
+    pub nginx_bind_addr: Option<IpAddr>,
     /// `NEW_SOURCE_KEY`, for `rotate-key` alone and so no setting of the service.
     pub new_source_key: Option<Secret>,
     /// `CLEANUP_DELAY_SECONDS`
@@ -258,6 +287,9 @@ impl Config {
             stream_dir: vars.parsed("STREAM_DIR", |_: &PathBuf| true)?,
             database_url: vars.parsed("DATABASE_URL", |url: &String| url.starts_with("sqlite:"))?,
             source_key: vars.secret("SOURCE_KEY"),
+            camera_nets: vars.camera_nets()?,
+            api_keys: vars.api_keys()?,
+            nginx_bind_addr: vars.given("NGINX_BIND_ADDR").and_then(|value| value.parse().ok()),
             new_source_key: vars.secret("NEW_SOURCE_KEY"),
             idle_timeout: vars.seconds("CLEANUP_DELAY_SECONDS", 1.0, 86_400.0)?,
             cleanup_interval: vars.seconds("CLEANUP_INTERVAL_SECONDS", 0.1, 3600.0)?,
@@ -286,7 +318,23 @@ impl Config {
             })?,
         };
         config.check_pairs()?;
+        config.check_exposure()?;
         Ok(config)
+    }
+
+    /// Without keys everybody who reaches the service may do everything.
+    fn check_exposure(&self) -> Result<(), ConfigError> {
+        let exposed =
+            [("BIND_ADDR", Some(self.bind_addr)), ("NGINX_BIND_ADDR", self.nginx_bind_addr)]
+                .into_iter()
+                .find_map(|(name, address)| Some((name, address.filter(|a| !a.is_loopback())?)));
+        match exposed {
+            Some((name, address)) if self.api_keys.is_empty() => Err(ConfigError::Told(format!(
+                "{name}={address} can be reached from other machines, and API_KEYS is empty: set \
+                 it, e.g. API_KEYS=me:admin:$(openssl rand -hex 16)"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     fn check_pairs(&self) -> Result<(), ConfigError> {
@@ -359,8 +407,7 @@ impl Vars {
             .iter()
             .find(|setting| setting.name == name)
             .expect("every setting stands in SETTINGS");
-        let given = self.0.get(&name.to_ascii_lowercase()).map(|value| value.trim());
-        let value = given.filter(|value| !value.is_empty()).unwrap_or(setting.default);
+        let value = self.given(name).unwrap_or(setting.default);
         value.parse().ok().filter(is_allowed).ok_or_else(|| ConfigError::Value {
             name: setting.name,
             value: value.to_owned(),
@@ -368,10 +415,26 @@ impl Vars {
         })
     }
 
+    fn given(&self, name: &str) -> Option<&str> {
+        let given = self.0.get(&name.to_ascii_lowercase()).map(|value| value.trim());
+        given.filter(|value| !value.is_empty())
+    }
+
     /// A value that no message may repeat. Who uses it, checks it.
     fn secret(&self, name: &str) -> Option<Secret> {
-        let given = self.0.get(&name.to_ascii_lowercase()).map(|value| value.trim());
-        given.filter(|value| !value.is_empty()).map(|value| Secret(value.to_owned()))
+        self.given(name).map(|value| Secret(value.to_owned()))
+    }
+
+    fn camera_nets(&self) -> Result<CameraNets, ConfigError> {
+        let given = |name| self.given(name).unwrap_or_default();
+        CameraNets::parse(given("CAMERA_ALLOW_NETS"), given("CAMERA_DENY_NETS")).map_err(|reason| {
+            ConfigError::Told(format!("CAMERA_ALLOW_NETS or CAMERA_DENY_NETS: {reason}"))
+        })
+    }
+
+    fn api_keys(&self) -> Result<ApiKeys, ConfigError> {
+        ApiKeys::load(self.given("API_KEYS").unwrap_or_default())
+            .map_err(|reason| ConfigError::Told(format!("API_KEYS cannot be used: {reason}")))
     }
 
     fn seconds(&self, name: &str, min: f64, max: f64) -> Result<Duration, ConfigError> {
@@ -430,6 +493,23 @@ mod tests {
             assert!(error.contains(setting.allowed), "{error}");
             assert_eq!(error.lines().count(), 1, "{error}");
         }
+    }
+
+    #[test]
+    fn without_keys_only_loopback() {
+        let key = ("API_KEYS", "me:admin:0123456789abcdef");
+        for exposed in
+            [("BIND_ADDR", "0.0.0.0"), ("NGINX_BIND_ADDR", "192.0.2.1"), ("BIND_ADDR", "::")]
+        {
+            let error = config(&[exposed]).expect_err(exposed.0).to_string();
+            assert!(error.contains(exposed.0) && error.contains("API_KEYS"), "{error}");
+            config(&[exposed, key]).expect("with a key");
+        }
+        config(&[("BIND_ADDR", "::1"), ("NGINX_BIND_ADDR", "127.0.0.1")]).expect("loopback");
+        let error = config(&[("API_KEYS", "me:admin:short-secret")]).expect_err("a short one");
+        assert!(!error.to_string().contains("short-secret"), "{error}");
+        let error = config(&[("CAMERA_DENY_NETS", "10.0.0.0/99")]).expect_err("no network");
+        assert!(error.to_string().contains("10.0.0.0/99"), "{error}");
     }
 
     #[test]

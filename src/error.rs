@@ -54,6 +54,14 @@ pub enum ErrorKind {
     FfmpegUnavailable,
     /// As many streams run as are allowed.
     TooManyStreams,
+    /// No API key, or a wrong one.
+    Unauthorized,
+    /// The API key's role, or the camera's owner, does not allow it.
+    Forbidden,
+    /// Too many wrong API keys.
+    TooManyAttempts,
+    /// The camera has an address that cameras may not have here.
+    SourceForbidden,
     /// The manager is ending.
     ShuttingDown,
     /// A fault of the manager.
@@ -63,7 +71,13 @@ pub enum ErrorKind {
 impl ErrorKind {
     /// The camera refused for a reason that waiting does not cure.
     pub fn is_permanent(self) -> bool {
-        matches!(self, Self::SourceNotFound | Self::SourceUnauthorized | Self::SourceUnsupported)
+        matches!(
+            self,
+            Self::SourceNotFound
+                | Self::SourceUnauthorized
+                | Self::SourceUnsupported
+                | Self::SourceForbidden
+        )
     }
 }
 

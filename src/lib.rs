@@ -16,11 +16,13 @@
 //! | [`config`] | the settings |
 //! | [`error`] | the one error and its kinds |
 //! | [`api`] | the HTTP edge |
+//! | [`access`] | who may do what |
 //! | [`store`] | the cameras that are known, in a database |
 //! | [`stream`] | the life of streams |
 //! | [`ffmpeg`] | FFmpeg as an ingest |
 //! | [`hls`] | from fragments to segments and playlists |
 
+pub mod access;
 pub mod api;
 pub mod app;
 pub mod config;

@@ -4,6 +4,7 @@
 const form = document.getElementById("form");
 const camera = document.getElementById("camera");
 const link = document.getElementById("link");
+const key = document.getElementById("key");
 const message = document.getElementById("message");
 const latency = document.getElementById("latency");
 const video = document.getElementById("video");
@@ -39,13 +40,18 @@ function say(text, isError = false) {
   message.classList.toggle("error", isError);
 }
 
+/** The header that carries the key, if there is one. */
+function credentials() {
+  return key.value ? { Authorization: `Bearer ${key.value}` } : {};
+}
+
 /** Calls the API; throws an Error whose message is meant for people. */
 async function call(path, body) {
   let response;
   try {
     response = await fetch(path, {
       method: "POST",
-      headers: { "Content-Type": "application/json" },
+      headers: { "Content-Type": "application/json", ...credentials() },
       body: JSON.stringify(body),
     });
   } catch {
@@ -70,7 +76,12 @@ function play(url) {
   if (!window.Hls?.isSupported()) {
     video.src = url; // Safari on a phone plays HLS by itself.
   } else {
-    hls = new Hls(LIVE);
+    const xhrSetup = (request) => {
+      for (const [name, value] of Object.entries(credentials())) {
+        request.setRequestHeader(name, value);
+      }
+    };
+    hls = new Hls({ ...LIVE, xhrSetup });
     hls.on(Hls.Events.ERROR, (_, error) => recover(error));
     hls.loadSource(url);
     hls.attachMedia(video);
@@ -169,6 +180,10 @@ document.getElementById("stop").addEventListener("click", () => {
 });
 
 setInterval(keepUp, KEEP_UP_EVERY_MS);
+
+// For this tab alone, so that a reload does not ask again.
+key.value = sessionStorage.getItem("key") ?? "";
+key.addEventListener("change", () => sessionStorage.setItem("key", key.value));
 
 // A link to ?id=front-door plays that camera.
 const linked = new URLSearchParams(location.search).get("id");

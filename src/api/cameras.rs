@@ -2,17 +2,19 @@
 
 use hyper::header::{HeaderValue, LOCATION};
 use hyper::{Response, StatusCode};
+use serde_json::json;
+use tracing::info;
 
 use super::Api;
 use super::camera_model::{CameraInput, CameraOutput, CamerasOutput, ExportOutput, ListInput};
 use super::reply::{self, Reply};
+use crate::access::Caller;
 use crate::error::{Error, ErrorKind};
 use crate::store::db::Filter;
 use crate::store::presets;
 use crate::store::record::Record;
 use crate::store::{Camera, Change};
 use crate::stream::key::{CameraId, Profile, StreamId};
-use serde_json::json;
 
 /// Cameras in one page at most.
 const MAX_PAGE: u32 = 1000;
@@ -20,9 +22,10 @@ const MAX_PAGE: u32 = 1000;
 const CHOSEN_ID: usize = 12;
 
 /// A page of the cameras.
-pub async fn list(api: &Api, input: ListInput) -> Result<Reply, Error> {
+pub async fn list(api: &Api, caller: &Caller, input: ListInput) -> Result<Reply, Error> {
     let limit = input.limit.clamp(1, MAX_PAGE);
-    let filter = Filter { search: input.search, owner: input.owner, limit, offset: input.offset };
+    let owner = caller.owner().map(str::to_owned).or(input.owner);
+    let filter = Filter { search: input.search, owner, limit, offset: input.offset };
     let (records, total) = api.cameras.list(&filter).await?;
     Ok(reply::json(&CamerasOutput {
         cameras: records.iter().map(CameraOutput::of).collect(),
@@ -31,13 +34,15 @@ pub async fn list(api: &Api, input: ListInput) -> Result<Reply, Error> {
 }
 
 /// One camera.
-pub async fn get(api: &Api, id: &CameraId) -> Result<Reply, Error> {
+pub async fn get(api: &Api, caller: &Caller, id: &CameraId) -> Result<Reply, Error> {
     let record = api.cameras.get(id).await?.ok_or_else(|| unknown(id))?;
+    caller.sees(&record)?;
     Ok(reply::json(&CameraOutput::of(&record)))
 }
 
 /// Adds a camera.
-pub async fn create(api: &Api, input: CameraInput) -> Result<Reply, Error> {
+pub async fn create(api: &Api, caller: &Caller, mut input: CameraInput) -> Result<Reply, Error> {
+    own(caller, &mut input)?;
     let id = match &input.id {
         Some(id) => CameraId::parse(id)?,
         None => CameraId::parse(&chosen_id())?,
@@ -50,17 +55,28 @@ pub async fn create(api: &Api, input: CameraInput) -> Result<Reply, Error> {
         None => input.apply(&id, None, &api.cameras),
     };
     let (record, _) = api.cameras.change(&id, add).await?;
+    info!(by = caller.name(), camera = %id, "camera added");
     Ok(created(&id, reply::json(&CameraOutput::of(&record))))
 }
 
 /// Adds a camera or replaces it. A stream of it that runs goes over to what is new.
-pub async fn put(api: &Api, id: &CameraId, input: CameraInput) -> Result<Reply, Error> {
+pub async fn put(
+    api: &Api,
+    caller: &Caller,
+    id: &CameraId,
+    mut input: CameraInput,
+) -> Result<Reply, Error> {
     if input.id.as_ref().is_some_and(|given| given != id.as_str()) {
         let detail = "the id in the body must be the one in the path";
         return Err(Error::new(ErrorKind::InvalidRequest, detail));
     }
-    let apply = |known: Option<Record>| input.apply(id, known.as_ref(), &api.cameras);
+    own(caller, &mut input)?;
+    let apply = |known: Option<Record>| {
+        known.as_ref().map_or(Ok(()), |known| caller.sees(known))?;
+        input.apply(id, known.as_ref(), &api.cameras)
+    };
     let (record, change) = api.cameras.change(id, apply).await?;
+    info!(by = caller.name(), camera = %id, ?change, "camera put");
     if change == Change::Updated {
         follow(api, id).await?;
     }
@@ -69,10 +85,12 @@ pub async fn put(api: &Api, id: &CameraId, input: CameraInput) -> Result<Reply, 
 }
 
 /// Takes a camera out and ends its streams.
-pub async fn delete(api: &Api, id: &CameraId) -> Result<Reply, Error> {
+pub async fn delete(api: &Api, caller: &Caller, id: &CameraId) -> Result<Reply, Error> {
+    may_see(api, caller, id).await?;
     if !api.cameras.delete(id).await? {
         return Err(unknown(id));
     }
+    info!(by = caller.name(), camera = %id, "camera deleted");
     for profile in [Profile::Main, Profile::Sub] {
         api.registry.stop(&StreamId::new(id.clone(), profile)).await;
     }
@@ -96,7 +114,7 @@ pub async fn export(api: &Api) -> Result<Reply, Error> {
 }
 
 /// Adds or replaces all of these cameras, or none of them when one of them cannot be taken.
-pub async fn import(api: &Api, inputs: Vec<CameraInput>) -> Result<Reply, Error> {
+pub async fn import(api: &Api, caller: &Caller, inputs: Vec<CameraInput>) -> Result<Reply, Error> {
     let mut changes = Vec::with_capacity(inputs.len());
     for (index, input) in inputs.into_iter().enumerate() {
         let of_entry = move |error: Error| Error {
@@ -117,6 +135,7 @@ pub async fn import(api: &Api, inputs: Vec<CameraInput>) -> Result<Reply, Error>
     }
     let ids: Vec<_> = changes.iter().map(|(id, _)| id.clone()).collect();
     let done = api.cameras.change_all(changes).await?;
+    info!(by = caller.name(), cameras = done.len(), "cameras imported");
     for (id, _) in ids.iter().zip(&done).filter(|(_, change)| **change == Change::Updated) {
         follow(api, id).await?;
     }
@@ -131,6 +150,25 @@ pub async fn import(api: &Api, inputs: Vec<CameraInput>) -> Result<Reply, Error>
 /// Where vendors' cameras have their streams.
 pub fn vendors() -> Reply {
     reply::json(&json!({ "vendors": presets::all() }))
+}
+
+/// Refuses cameras that the caller may not see; one that is not known belongs to nobody.
+pub async fn may_see(api: &Api, caller: &Caller, id: &CameraId) -> Result<(), Error> {
+    if caller.owner().is_none() {
+        return Ok(());
+    }
+    api.cameras.get(id).await?.map_or(Ok(()), |record| caller.sees(&record))
+}
+
+/// What a user adds or changes is that user's own.
+fn own(caller: &Caller, input: &mut CameraInput) -> Result<(), Error> {
+    let Some(owner) = caller.owner() else { return Ok(()) };
+    if input.owner.as_deref().is_some_and(|given| given != owner) {
+        let detail = "with this API key the owner can only be the key's name";
+        return Err(Error::new(ErrorKind::Forbidden, detail));
+    }
+    input.owner = Some(owner.to_owned());
+    Ok(())
 }
 
 /// The stream, if its camera is known and has it.

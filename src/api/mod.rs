@@ -18,6 +18,7 @@ use hyper::{Method, Request};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
+use crate::access::{Access, Caller};
 use crate::error::{Error, ErrorKind};
 use crate::hls::layout::Layout;
 use crate::store::Cameras;
@@ -26,7 +27,7 @@ use crate::stream::registry::Registry;
 use health::Readiness;
 use model::{IdInput, StreamInput};
 use reply::Reply;
-use route::{Route, Unmatched};
+use route::{Needs, Route, Unmatched};
 
 pub mod camera_model;
 pub mod cameras;
@@ -41,6 +42,8 @@ pub mod viewer;
 
 /// What requests work on.
 pub struct Api {
+    /// Who may do what.
+    pub access: Access,
     /// The running streams.
     pub registry: Registry,
     /// The known cameras.
@@ -67,8 +70,9 @@ pub async fn serve(api: Arc<Api>, request: Request<Incoming>) -> Reply {
     // The query can hold a camera's password; the path cannot.
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let reply = match route::find(&method, &path) {
-        Ok(route) => {
-            let served = timeout(api.request_timeout(), dispatch(&api, route, request)).await;
+        Ok((route, needs)) => {
+            let served = serve_allowed(&api, route, needs, request);
+            let served = timeout(api.request_timeout(), served).await;
             let too_slow =
                 || Err(Error::new(ErrorKind::RequestTimeout, "the request took too long"));
             served.unwrap_or_else(|_| too_slow()).unwrap_or_else(|error| reply::problem(&error))
@@ -88,53 +92,76 @@ pub async fn serve(api: Arc<Api>, request: Request<Incoming>) -> Reply {
     reply
 }
 
-async fn dispatch(api: &Api, route: Route, request: Request<Incoming>) -> Result<Reply, Error> {
+async fn serve_allowed(
+    api: &Api,
+    route: Route,
+    needs: Needs,
+    request: Request<Incoming>,
+) -> Result<Reply, Error> {
+    let caller = match needs.role(request.method()) {
+        Some(role) => {
+            let caller = api.access.caller(request.headers())?;
+            caller.at_least(role)?;
+            caller
+        }
+        None => Caller::nobody(),
+    };
+    dispatch(api, &caller, route, request).await
+}
+
+async fn dispatch(
+    api: &Api,
+    caller: &Caller,
+    route: Route,
+    request: Request<Incoming>,
+) -> Result<Reply, Error> {
     match route {
-        Route::StreamStart => streams::start(api, model::input(request).await?).await,
+        Route::StreamStart => streams::start(api, caller, model::input(request).await?).await,
         Route::StreamStop => {
             let IdInput { indicator_id, profile } = model::input(request).await?;
-            Ok(streams::stop(api, &stream_id(&indicator_id, profile)?).await)
+            streams::stop(api, caller, &stream_id(&indicator_id, profile)?).await
         }
         Route::StreamStatus => {
             let IdInput { indicator_id, profile } = model::input(request).await?;
-            streams::status(api, &stream_id(&indicator_id, profile)?).await
+            streams::status(api, caller, &stream_id(&indicator_id, profile)?).await
         }
-        Route::Streams => Ok(streams::list(api)),
+        Route::Streams => streams::list(api, caller).await,
         Route::Cameras if has_query_input(request.method()) => {
-            cameras::list(api, model::input(request).await?).await
+            cameras::list(api, caller, model::input(request).await?).await
         }
-        Route::Cameras => cameras::create(api, model::input(request).await?).await,
+        Route::Cameras => cameras::create(api, caller, model::input(request).await?).await,
         Route::Camera(id) => {
             let id = CameraId::parse(&id)?;
             match *request.method() {
-                Method::PUT => cameras::put(api, &id, model::input(request).await?).await,
-                Method::DELETE => cameras::delete(api, &id).await,
-                _ => cameras::get(api, &id).await,
+                Method::PUT => cameras::put(api, caller, &id, model::input(request).await?).await,
+                Method::DELETE => cameras::delete(api, caller, &id).await,
+                _ => cameras::get(api, caller, &id).await,
             }
         }
         Route::CameraStart(id) => {
             let StreamInput { profile, wait } = model::input(request).await?;
-            streams::start_known(api, &stream_id(&id, profile)?, wait).await
+            streams::start_known(api, caller, &stream_id(&id, profile)?, wait).await
         }
         Route::CameraStop(id) => {
             let StreamInput { profile, .. } = model::input(request).await?;
-            Ok(streams::stop(api, &stream_id(&id, profile)?).await)
+            streams::stop(api, caller, &stream_id(&id, profile)?).await
         }
         Route::CameraStatus(id) => {
             let StreamInput { profile, .. } = model::input(request).await?;
-            streams::status(api, &stream_id(&id, profile)?).await
+            streams::status(api, caller, &stream_id(&id, profile)?).await
         }
         Route::CamerasFile if has_query_input(request.method()) => cameras::export(api).await,
         Route::CamerasFile => {
-            cameras::import(api, model::input_up_to(model::MAX_IMPORT, request).await?).await
+            let cameras = model::input_up_to(model::MAX_IMPORT, request).await?;
+            cameras::import(api, caller, cameras).await
         }
         Route::Vendors => Ok(cameras::vendors()),
         Route::Health => Ok(health::health(api)),
         Route::Livez => Ok(health::live()),
         Route::Readyz => health::ready(api).await,
-        Route::Viewer => viewer::authorize(api, &request),
-        Route::Playlist(id) => playlist::get(api, &id, &request).await,
-        Route::Index(id) => playlist::index(api, &id, &request).await,
+        Route::Viewer => viewer::authorize(api, caller, &request).await,
+        Route::Playlist(id) => playlist::get(api, caller, &id, &request).await,
+        Route::Index(id) => playlist::index(api, caller, &id, &request).await,
     }
 }
 

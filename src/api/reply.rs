@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use hyper::{Method, Response, StatusCode};
 use serde::Serialize;
 
@@ -54,6 +56,9 @@ pub fn problem(error: &Error) -> Reply {
     };
     let body = serde_json::to_vec(&body).unwrap_or_default();
     let mut reply = with_body(status, "application/problem+json", body);
+    if status == StatusCode::UNAUTHORIZED {
+        reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     if let Some(delay) = error.retry_after {
         let seconds = delay.as_secs().max(1);
         reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -78,6 +83,9 @@ fn status(kind: ErrorKind) -> StatusCode {
         ErrorKind::InvalidRequest | ErrorKind::InvalidId | ErrorKind::InvalidSource => {
             StatusCode::BAD_REQUEST
         }
+        ErrorKind::Unauthorized => StatusCode::UNAUTHORIZED,
+        ErrorKind::Forbidden | ErrorKind::SourceForbidden => StatusCode::FORBIDDEN,
+        ErrorKind::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
         ErrorKind::NotFound | ErrorKind::UnknownCamera => StatusCode::NOT_FOUND,
         ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorKind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,

@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 use hyper::Method;
 use matchit::Router;
 
+use crate::access::keys::Role;
+
 /// A request by what it wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
@@ -47,58 +49,110 @@ pub enum Route {
 struct Entry {
     path: &'static str,
     methods: &'static [Method],
+    needs: Needs,
     route: fn(&matchit::Params) -> Route,
+}
+
+/// What a caller has to be, by method. What else the answer depends on, such as whose camera it is,
+/// the requests themselves look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing: for orchestrators, which have no keys.
+    Nothing,
+    /// The role, with whatever method.
+    Role(Role),
+    /// The first role to read, the second to change.
+    Roles(Role, Role),
+}
+
+impl Needs {
+    /// The role that a caller with `method` needs.
+    pub fn role(self, method: &Method) -> Option<Role> {
+        let is_reading = matches!(*method, Method::GET | Method::HEAD);
+        match self {
+            Self::Nothing => None,
+            Self::Role(role) => Some(role),
+            Self::Roles(read, change) => Some(if is_reading { read } else { change }),
+        }
+    }
 }
 
 const GET: &[Method] = &[Method::GET, Method::HEAD];
 const POST: &[Method] = &[Method::POST];
 const GET_OR_POST: &[Method] = &[Method::GET, Method::POST];
 
+const WATCH: Needs = Needs::Role(Role::Viewer);
+const USE: Needs = Needs::Role(Role::User);
+const WATCH_OR_USE: Needs = Needs::Roles(Role::Viewer, Role::User);
+const ADMIN: Needs = Needs::Role(Role::Admin);
+
 const ROUTES: &[Entry] = &[
     // GET starts a stream because existing back ends ask that way. No HEAD: it would start one too.
-    Entry { path: "/api/stream/start", methods: GET_OR_POST, route: |_| Route::StreamStart },
-    Entry { path: "/api/stream/stop", methods: POST, route: |_| Route::StreamStop },
-    Entry { path: "/api/stream/status", methods: GET, route: |_| Route::StreamStatus },
-    Entry { path: "/api/streams", methods: GET, route: |_| Route::Streams },
-    Entry { path: "/api/cameras", methods: GET_OR_POST, route: |_| Route::Cameras },
+    Entry {
+        path: "/api/stream/start",
+        methods: GET_OR_POST,
+        needs: WATCH,
+        route: |_| Route::StreamStart,
+    },
+    Entry { path: "/api/stream/stop", methods: POST, needs: USE, route: |_| Route::StreamStop },
+    Entry {
+        path: "/api/stream/status",
+        methods: GET,
+        needs: WATCH,
+        route: |_| Route::StreamStatus,
+    },
+    Entry { path: "/api/streams", methods: GET, needs: WATCH, route: |_| Route::Streams },
+    Entry {
+        path: "/api/cameras",
+        methods: GET_OR_POST,
+        needs: WATCH_OR_USE,
+        route: |_| Route::Cameras,
+    },
     Entry {
         path: "/api/cameras/{id}",
         methods: &[Method::GET, Method::PUT, Method::DELETE],
+        needs: WATCH_OR_USE,
         route: |params| Route::Camera(id(params)),
     },
     Entry {
         path: "/api/cameras/{id}/stream/start",
         methods: POST,
+        needs: WATCH,
         route: |params| Route::CameraStart(id(params)),
     },
     Entry {
         path: "/api/cameras/{id}/stream/stop",
         methods: POST,
+        needs: USE,
         route: |params| Route::CameraStop(id(params)),
     },
     Entry {
         path: "/api/cameras/{id}/stream/status",
         methods: GET,
+        needs: WATCH,
         route: |params| Route::CameraStatus(id(params)),
     },
     Entry {
         path: "/api/cameras.json",
         methods: &[Method::GET, Method::PUT],
+        needs: ADMIN,
         route: |_| Route::CamerasFile,
     },
-    Entry { path: "/api/vendors", methods: GET, route: |_| Route::Vendors },
-    Entry { path: "/api/health", methods: GET, route: |_| Route::Health },
-    Entry { path: "/livez", methods: GET, route: |_| Route::Livez },
-    Entry { path: "/readyz", methods: GET, route: |_| Route::Readyz },
-    Entry { path: "/internal/viewer", methods: GET, route: |_| Route::Viewer },
+    Entry { path: "/api/vendors", methods: GET, needs: WATCH, route: |_| Route::Vendors },
+    Entry { path: "/api/health", methods: GET, needs: Needs::Nothing, route: |_| Route::Health },
+    Entry { path: "/livez", methods: GET, needs: Needs::Nothing, route: |_| Route::Livez },
+    Entry { path: "/readyz", methods: GET, needs: Needs::Nothing, route: |_| Route::Readyz },
+    Entry { path: "/internal/viewer", methods: GET, needs: WATCH, route: |_| Route::Viewer },
     Entry {
         path: "/streams/{id}/stream.m3u8",
         methods: GET,
+        needs: WATCH,
         route: |params| Route::Playlist(id(params)),
     },
     Entry {
         path: "/streams/{id}/index.m3u8",
         methods: GET,
+        needs: WATCH,
         route: |params| Route::Index(id(params)),
     },
 ];
@@ -125,11 +179,11 @@ pub enum Unmatched {
     Method(&'static [Method]),
 }
 
-/// Finds out what a request is.
-pub fn find(method: &Method, path: &str) -> Result<Route, Unmatched> {
+/// Finds out what a request is, and what its caller has to be.
+pub fn find(method: &Method, path: &str) -> Result<(Route, Needs), Unmatched> {
     let found = ROUTER.at(path).map_err(|_| Unmatched::Path)?;
     if found.value.methods.contains(method) {
-        Ok((found.value.route)(&found.params))
+        Ok(((found.value.route)(&found.params), found.value.needs))
     } else {
         Err(Unmatched::Method(found.value.methods))
     }
@@ -157,7 +211,8 @@ mod tests {
             (Method::GET, "/api/streams/", Err(Unmatched::Path)),
         ];
         for (method, path, expected) in table {
-            assert_eq!(find(&method, path), expected, "{method} {path}");
+            let found = find(&method, path).map(|(route, _)| route);
+            assert_eq!(found, expected, "{method} {path}");
         }
     }
 

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use tracing::info;
+
 use super::model::{
     LastErrorOutput, MediaOutput, RunningOutput, StartInput, StartOutput, StopOutput, StreamOutput,
     StreamsOutput,
 };
 use super::reply::{self, Reply};
 use super::{Api, cameras};
-use crate::error::Error;
+use crate::access::Caller;
+use crate::access::keys::Role;
+use crate::error::{Error, ErrorKind};
 use crate::ffmpeg::plan::Video;
 use crate::hls::layout::PLAYLIST;
 use crate::store::Camera;
@@ -19,25 +23,44 @@ use crate::stream::source::Source;
 use crate::stream::state::State;
 
 /// Starts or joins a stream.
-pub async fn start(api: &Api, input: StartInput) -> Result<Reply, Error> {
+pub async fn start(api: &Api, caller: &Caller, input: StartInput) -> Result<Reply, Error> {
     let id = StreamId::new(CameraId::parse(&input.indicator_id)?, input.profile);
     let link = input.rtsp_link.filter(|link| !link.is_empty());
     let source = link.map(|link| Source::parse(&link)).transpose()?;
     let StartInput { video, audio, transport, .. } = input;
     let changes = OptionChanges { video, audio, transport };
-    let Some(camera) = api.cameras.put(&id, source, changes).await? else {
+    cameras::may_see(api, caller, id.camera()).await?;
+    if source.is_none() && changes == OptionChanges::default() {
+        return start_known(api, caller, &id, input.wait).await;
+    }
+    // More than watching.
+    caller.at_least(Role::User)?;
+    let Some(camera) = api.cameras.put(&id, caller.owner(), source, changes).await? else {
         return Err(cameras::no_stream(api, &id).await);
     };
-    begin(api, &id, camera, input.wait).await
+    begin(api, caller, &id, camera, input.wait).await
 }
 
 /// Starts or joins the stream of a camera that is known.
-pub async fn start_known(api: &Api, id: &StreamId, wait: bool) -> Result<Reply, Error> {
+pub async fn start_known(
+    api: &Api,
+    caller: &Caller,
+    id: &StreamId,
+    wait: bool,
+) -> Result<Reply, Error> {
+    cameras::may_see(api, caller, id.camera()).await?;
     let camera = cameras::stream(api, id).await?;
-    begin(api, id, camera, wait).await
+    begin(api, caller, id, camera, wait).await
 }
 
-async fn begin(api: &Api, id: &StreamId, camera: Camera, wait: bool) -> Result<Reply, Error> {
+async fn begin(
+    api: &Api,
+    caller: &Caller,
+    id: &StreamId,
+    camera: Camera,
+    wait: bool,
+) -> Result<Reply, Error> {
+    info!(by = caller.name(), stream = %id, "start");
     let status = if wait {
         match api.registry.start(camera).await? {
             Joined::Active => "active",
@@ -55,13 +78,16 @@ async fn begin(api: &Api, id: &StreamId, camera: Camera, wait: bool) -> Result<R
 }
 
 /// Stops a stream. A stream that does not run is fine.
-pub async fn stop(api: &Api, id: &StreamId) -> Reply {
+pub async fn stop(api: &Api, caller: &Caller, id: &StreamId) -> Result<Reply, Error> {
+    cameras::may_see(api, caller, id.camera()).await?;
+    info!(by = caller.name(), stream = %id, "stop");
     api.registry.stop(id).await;
-    reply::json(&StopOutput { indicator_id: id.camera().as_str(), status: "stopped" })
+    Ok(reply::json(&StopOutput { indicator_id: id.camera().as_str(), status: "stopped" }))
 }
 
 /// State of one stream.
-pub async fn status(api: &Api, id: &StreamId) -> Result<Reply, Error> {
+pub async fn status(api: &Api, caller: &Caller, id: &StreamId) -> Result<Reply, Error> {
+    cameras::may_see(api, caller, id.camera()).await?;
     if let Some(handle) = api.registry.get(id) {
         return Ok(reply::json(&describe(&handle)));
     }
@@ -69,11 +95,18 @@ pub async fn status(api: &Api, id: &StreamId) -> Result<Reply, Error> {
     Ok(reply::json(&output(&camera, "stopped", None)))
 }
 
-/// State of all streams.
-pub fn list(api: &Api) -> Reply {
-    let mut streams: Vec<_> = api.registry.all().iter().map(describe).collect();
+/// State of all streams that the caller may see.
+pub async fn list(api: &Api, caller: &Caller) -> Result<Reply, Error> {
+    let mut streams = Vec::new();
+    for handle in api.registry.all() {
+        match cameras::may_see(api, caller, handle.id().camera()).await {
+            Ok(()) => streams.push(describe(&handle)),
+            Err(error) if error.kind == ErrorKind::Forbidden => {}
+            Err(error) => return Err(error),
+        }
+    }
     streams.sort_by(|a, b| (&a.indicator_id, a.profile).cmp(&(&b.indicator_id, b.profile)));
-    reply::json(&StreamsOutput { streams })
+    Ok(reply::json(&StreamsOutput { streams }))
 }
 
 /// Whether FFmpeg runs for a stream in this state, or will run again.

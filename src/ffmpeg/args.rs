@@ -3,6 +3,7 @@
 //! The source's URL never stands in the arguments, which every user of the machine can read:
 //! FFmpeg gets it as an ffconcat script on its stdin.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::plan::{Audio, Plan, Probe, Times, Transport, Video};
@@ -115,9 +116,14 @@ fn to_h264(shape: &Shape) -> Vec<String> {
     arguments.concat().into_iter().map(str::to_owned).collect()
 }
 
-/// The ffconcat script that names the source. [`Source`] has made sure that the URL cannot end
-/// the quotation.
-pub fn script(source: &Source, plan: Plan, socket_timeout: Duration) -> String {
+/// The ffconcat script that names the `source` at its `address`. [`Source`] has made sure that the
+/// URL cannot end the quotation.
+pub fn script(
+    source: &Source,
+    address: SocketAddr,
+    plan: Plan,
+    socket_timeout: Duration,
+) -> String {
     let (analyze_duration, probe_size) = plan.probe.limits();
     let transport = match plan.transport {
         Transport::Tcp => "tcp",
@@ -130,7 +136,7 @@ pub fn script(source: &Source, plan: Plan, socket_timeout: Duration) -> String {
          option timeout {}\n\
          option analyzeduration {analyze_duration}\n\
          option probesize {probe_size}\n",
-        source.expose(),
+        source.expose_at(address),
         socket_timeout.as_micros(),
     )
 }
@@ -138,6 +144,10 @@ pub fn script(source: &Source, plan: Plan, socket_timeout: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn address() -> SocketAddr {
+        "192.0.2.7:8554".parse().expect("an address")
+    }
 
     fn shape() -> Shape {
         Shape {
@@ -155,8 +165,8 @@ mod tests {
     fn the_source_is_in_the_script_and_not_in_the_arguments() {
         let source = Source::parse("rtsp://admin:secret@cam:8554/live").expect("a link");
         let plan = Plan::default();
-        let script = script(&source, plan, Duration::from_secs(5));
-        assert!(script.contains("\nfile 'rtsp://admin:secret@cam:8554/live'\n"), "{script}");
+        let script = script(&source, address(), plan, Duration::from_secs(5));
+        assert!(script.contains("\nfile 'rtsp://admin:secret@192.0.2.7:8554/live'\n"), "{script}");
         assert!(script.contains("\noption timeout 5000000\n"), "{script}");
         let arguments = arguments(plan, &shape()).join(" ");
         assert!(!arguments.contains("secret") && !arguments.contains("cam"), "{arguments}");
@@ -186,7 +196,7 @@ mod tests {
         ] {
             assert!(transcoding.contains(part), "{transcoding}");
         }
-        let script = script(&source, plan, Duration::from_secs(1));
+        let script = script(&source, address(), plan, Duration::from_secs(1));
         for line in ["probesize 2000000", "rtsp_transport udp"] {
             assert!(script.contains(&format!("\noption {line}\n")), "{script}");
         }

@@ -1,6 +1,7 @@
 //! One run of FFmpeg: from spawning it to its reaping, with its fragments handed to the stream's
 //! consumers meanwhile and the cause of its end told afterwards.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::error::{Error, ErrorKind};
 use crate::hls::fragment::MediaError;
 use crate::hls::reader::FragmentReader;
 use crate::stream::fragments::FragmentHub;
+use crate::stream::nets::CameraNets;
 use crate::stream::options::{StreamOptions, VideoOption};
 use crate::stream::source::Source;
 
@@ -79,6 +81,7 @@ pub struct FfmpegLauncher {
     program: PathBuf,
     shape: Shape,
     hevc: Hevc,
+    nets: CameraNets,
     socket_timeout: Duration,
     spawner: Spawner,
 }
@@ -98,13 +101,19 @@ impl FfmpegLauncher {
                 },
             },
             hevc: config.hevc,
+            nets: config.camera_nets.clone(),
             socket_timeout: args::socket_timeout(config.start_timeout, config.stale_timeout),
             spawner,
         }
     }
 
     async fn run(self, order: Order, signals: mpsc::Receiver<Signal>) -> Ending {
-        match self.start(&order).await {
+        let source = &order.source;
+        let address = match self.nets.resolve(source.host(), source.port()).await {
+            Ok(address) => address,
+            Err(error) => return Ending::Refused(error),
+        };
+        match self.start(&order, address).await {
             Ok((process, script)) => {
                 let run = Run::begin(process, script, &order, self.hevc);
                 let end = run.until_end(signals).await;
@@ -117,12 +126,17 @@ impl FfmpegLauncher {
         }
     }
 
-    async fn start(&self, order: &Order) -> std::io::Result<(Process, String)> {
+    async fn start(
+        &self,
+        order: &Order,
+        address: SocketAddr,
+    ) -> std::io::Result<(Process, String)> {
         let mut command = Command::new(&self.program);
         command.args(args::arguments(order.plan, &self.shape));
         let process = self.spawner.spawn(command).await?;
         info!(pid = process.id(), source = %order.source, "FFmpeg started");
-        Ok((process, args::script(&order.source, order.plan, self.socket_timeout)))
+        let script = args::script(&order.source, address, order.plan, self.socket_timeout);
+        Ok((process, script))
     }
 }
 

@@ -202,10 +202,11 @@ impl Cameras {
     }
 
     /// The stream of a camera after `source` and `changes`, as far as they are given; a new camera
-    /// when it is not known. `None` when there is nothing to start.
+    /// of `owner` when it is not known. `None` when there is nothing to start.
     pub async fn put(
         &self,
         id: &StreamId,
+        owner: Option<&str>,
         source: Option<Source>,
         changes: OptionChanges,
     ) -> Result<Option<Camera>, Error> {
@@ -214,7 +215,10 @@ impl Cameras {
             return Ok(None);
         }
         let apply = |known: Option<Record>| {
-            let mut record = known.unwrap_or_else(|| Record::new(id.camera().clone()));
+            let mut record = known.unwrap_or_else(|| Record {
+                owner: owner.map(str::to_owned),
+                ..Record::new(id.camera().clone())
+            });
             record.options = record.options.with(changes);
             if let Some(source) = &source
                 && record.spec.source(id.profile())?.as_ref() != Some(source)
@@ -502,7 +506,7 @@ mod tests {
     async fn put(cameras: &Cameras, link: Option<&str>, changes: OptionChanges) -> Option<Camera> {
         let id = StreamId::parse("1").expect("an id");
         let source = link.map(|link| Source::parse(link).expect("a link"));
-        cameras.put(&id, source, changes).await.expect("a working database")
+        cameras.put(&id, None, source, changes).await.expect("a working database")
     }
 
     #[tokio::test]
@@ -534,7 +538,10 @@ mod tests {
         let link = "rtsp://admin:s3cretpw@cam/a";
         let source = Source::parse(link).expect("a link");
         let cameras = setup.open().await.expect("a registry");
-        cameras.put(&id, Some(source.clone()), OptionChanges::default()).await.expect("a camera");
+        cameras
+            .put(&id, None, Some(source.clone()), OptionChanges::default())
+            .await
+            .expect("a camera");
         drop(cameras);
         let cameras = setup.open().await.expect("the same registry");
         let camera = cameras.stream(&id).await.expect("a query").expect("the camera");

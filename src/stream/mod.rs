@@ -26,6 +26,7 @@ pub mod backoff;
 pub mod fragments;
 pub mod handle;
 pub mod key;
+pub mod nets;
 pub mod options;
 pub mod reaper;
 pub mod registry;

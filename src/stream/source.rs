@@ -4,6 +4,7 @@
 //! [`Source::expose`] only, which is for the writer of FFmpeg's script and nobody else.
 
 use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use url::Url;
@@ -25,6 +26,7 @@ pub struct Source(Arc<Inner>);
 struct Inner {
     url: String,
     host: String,
+    port: u16,
     shown: String,
     secrets: Vec<String>,
 }
@@ -61,6 +63,7 @@ impl Source {
         }
         Ok(Self(Arc::new(Inner {
             host: url.host_str().unwrap_or_default().to_owned(),
+            port: url.port().unwrap_or(if url.scheme() == "rtsps" { 322 } else { 554 }),
             shown: shown(&url),
             secrets: secrets(text, &url),
             url: text.to_owned(),
@@ -75,6 +78,27 @@ impl Source {
     /// Host name or address, as written.
     pub fn host(&self) -> &str {
         &self.0.host
+    }
+
+    /// Port, RTSP's own where none is written.
+    pub fn port(&self) -> u16 {
+        self.0.port
+    }
+
+    /// The URL with its credentials and `address` in place of a host name. For FFmpeg's script only.
+    pub fn expose_at(&self, address: SocketAddr) -> String {
+        let url = &self.0.url;
+        let (Some(scheme_end), true) = (url.find("://"), !self.has_address()) else {
+            return url.clone();
+        };
+        let authority = scheme_end + "://".len();
+        let end = url[authority..].find(['/', '?', '#']).map_or(url.len(), |at| authority + at);
+        let host = url[authority..end].rfind('@').map_or(authority, |at| authority + at + 1);
+        format!("{}{address}{}", &url[..host], &url[end..])
+    }
+
+    fn has_address(&self) -> bool {
+        self.0.host.starts_with('[') || self.0.host.parse::<Ipv4Addr>().is_ok()
     }
 
     /// `text` without anything that is secret about this source: the URL itself, the password,
@@ -214,6 +238,25 @@ mod tests {
             assert_eq!(error.kind, ErrorKind::InvalidSource);
             assert!(error.detail.contains(reason), "{link}: {error}");
         }
+    }
+
+    #[test]
+    fn a_name_is_replaced_by_its_address_and_nothing_else_is() {
+        let address: SocketAddr = "192.0.2.7:554".parse().expect("an address");
+        let v6: SocketAddr = "[2001:db8::7]:8554".parse().expect("an address");
+        let table = [
+            ("rtsp://cam/x?a=b", address, "rtsp://192.0.2.7:554/x?a=b"),
+            ("rtsp://u:p%40w@cam:554", address, "rtsp://u:p%40w@192.0.2.7:554"),
+            ("rtsps://u:p:w@cam:8554/cam", v6, "rtsps://u:p:w@[2001:db8::7]:8554/cam"),
+            ("rtsp://192.0.2.9:1/x", address, "rtsp://192.0.2.9:1/x"),
+            ("rtsp://u@[::1]/x", address, "rtsp://u@[::1]/x"),
+        ];
+        for (link, address, expected) in table {
+            let source = Source::parse(link).expect(link);
+            assert_eq!(source.expose_at(address), expected);
+        }
+        let ports = ["rtsp://h/", "rtsps://h/", "rtsp://h:8554/"];
+        assert_eq!(ports.map(|link| Source::parse(link).expect(link).port()), [554, 322, 8554]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The real service: the binary, FFmpeg, nginx with the shipped configuration, and a real RTSP
 //! camera. One file a subject; how the parts are started is `support`.
 
+mod access;
 mod bad_children;
 mod cameras;
 mod causes;

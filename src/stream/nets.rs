@@ -1,0 +1,363 @@
+//! Which addresses a camera may have, so that nobody has the manager knock at doors that only
+//! the manager can reach: its own host, a cloud's metadata service, the database next door.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use ipnet::{IpNet, Ipv4Net};
+
+use crate::error::{Error, ErrorKind};
+
+/// A name must be looked up within this time.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest host name that DNS knows, in characters.
+const MAX_NAME_LENGTH: usize = 253;
+
+/// The networks that cameras may be in and those that they may not be in.
+#[derive(Debug, Clone, Default)]
+pub struct CameraNets {
+    allow: Vec<IpNet>,
+    deny: Vec<IpNet>,
+}
+
+impl CameraNets {
+    /// Reads two lists of networks (`10.0.0.0/8`, `fd00::/8`) or single addresses, separated by
+    /// commas or white space. If `allow` is empty, all that `deny` does not name is allowed. What
+    /// both name is denied. The error is one line for the operator.
+    pub fn parse(allow: &str, deny: &str) -> Result<Self, String> {
+        Ok(Self { allow: parse_list(allow)?, deny: parse_list(deny)? })
+    }
+
+    /// Whether a camera may have this address.
+    ///
+    /// An IPv6 address that carries an IPv4 address (mapped, compatible, 6to4, NAT64, Teredo) must
+    /// be permitted as both. Addresses that no camera has are never permitted: unspecified,
+    /// multicast, broadcast, and NAT64 for local use (`64:ff9b:1::/48`), in which each network
+    /// hides the IPv4 address at a place of its own.
+    pub fn permits(&self, address: IpAddr) -> bool {
+        // A mapped address is but another spelling of an IPv4 address. Lists may deny the
+        // spelling; it would be too much to ask that they allow it.
+        let canonical = address.to_canonical();
+        let is_permitted = |address| {
+            !is_never_a_camera(address)
+                && (self.allow.is_empty() || is_in(&self.allow, address))
+                && !is_in(&self.deny, address)
+        };
+        !is_in(&self.deny, address)
+            && is_permitted(canonical)
+            && carried(canonical).is_none_or(|inner| is_permitted(IpAddr::V4(inner)))
+    }
+
+    /// The address to connect to for `host`, which is a name, an IPv4 address or an IPv6 address
+    /// with or without brackets, as `Url::host_str` has it. Waits 5 seconds at most for a name.
+    ///
+    /// Connect to this address and not to the name: looked up once more, the name may mean
+    /// another address.
+    ///
+    /// Errors: `InvalidSource` if `host` is none, `SourceUnreachable` if the name is not known,
+    /// `SourceForbidden` if one of its addresses is not permitted. One is enough, for whoever
+    /// can put a forbidden address next to a permitted one decides which of them is taken.
+    pub async fn resolve(&self, host: &str, port: u16) -> Result<SocketAddr, Error> {
+        let name = match parse_host(host)? {
+            Host::Address(address) => {
+                return self.choose(host, [SocketAddr::new(address, port)]);
+            }
+            Host::Name(name) => name,
+        };
+        let unreachable =
+            |reason| Error::new(ErrorKind::SourceUnreachable, format!("the host {name} {reason}"));
+        match tokio::time::timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host((name, port))).await {
+            Ok(Ok(addresses)) => self.choose(name, addresses),
+            Ok(Err(_)) => Err(unreachable("is not known; check its name, or give its IP address")),
+            Err(_) => Err(unreachable("could not be looked up within 5 seconds")),
+        }
+    }
+
+    /// The first IPv4 address, else the first address, provided that all of them are permitted.
+    fn choose(
+        &self,
+        host: &str,
+        addresses: impl IntoIterator<Item = SocketAddr>,
+    ) -> Result<SocketAddr, Error> {
+        let mut chosen: Option<SocketAddr> = None;
+        for mut address in addresses {
+            if !self.permits(address.ip()) {
+                // The address stays untold: names of the inner network are nobody's business.
+                return Err(Error::new(
+                    ErrorKind::SourceForbidden,
+                    format!("the host {host} has an address that cameras may not have here"),
+                ));
+            }
+            address.set_ip(address.ip().to_canonical());
+            if chosen.is_none_or(|chosen| chosen.is_ipv6() && address.is_ipv4()) {
+                chosen = Some(address);
+            }
+        }
+        chosen.ok_or_else(|| {
+            Error::new(ErrorKind::SourceUnreachable, format!("the host {host} has no address"))
+        })
+    }
+}
+
+fn parse_list(text: &str) -> Result<Vec<IpNet>, String> {
+    text.split(|c: char| c == ',' || c.is_whitespace())
+        .filter(|entry| !entry.is_empty())
+        .map(|entry| {
+            parse_net(entry).ok_or_else(|| {
+                format!("{entry:?} is neither a network such as 10.0.0.0/8 nor an IP address")
+            })
+        })
+        .collect()
+}
+
+fn parse_net(text: &str) -> Option<IpNet> {
+    let net = match text.split_once('/') {
+        Some((address, length)) => IpNet::new(address.parse().ok()?, length.parse().ok()?).ok()?,
+        None => IpNet::from(text.parse::<IpAddr>().ok()?),
+    };
+    // A network of mapped addresses means the IPv4 network.
+    match (net.addr().to_canonical(), net.prefix_len().checked_sub(96)) {
+        (IpAddr::V4(address), Some(length)) if net.addr().is_ipv6() => {
+            Some(Ipv4Net::new(address, length).ok()?.trunc().into())
+        }
+        _ => Some(net.trunc()),
+    }
+}
+
+fn is_in(nets: &[IpNet], address: IpAddr) -> bool {
+    nets.iter().any(|net| net.contains(&address))
+}
+
+fn is_never_a_camera(address: IpAddr) -> bool {
+    match address {
+        // All of 0.0.0.0/8 is "this host" to some system or other.
+        IpAddr::V4(v4) => v4.octets()[0] == 0 || v4.is_multicast() || v4.is_broadcast(),
+        IpAddr::V6(v6) => {
+            let is_local_nat64 = v6.segments()[..3] == [0x64, 0xff9b, 1];
+            v6.is_unspecified() || v6.is_multicast() || is_local_nat64
+        }
+    }
+}
+
+/// The IPv4 address that an IPv6 address leads to by way of a translator or a tunnel.
+fn carried(address: IpAddr) -> Option<Ipv4Addr> {
+    let IpAddr::V6(v6) = address else { return None };
+    let v4 = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
+    match v6.segments() {
+        _ if v6.is_loopback() || v6.is_unspecified() => None,
+        // IPv4-compatible; NAT64.
+        [0, 0, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            Some(v4(high, low))
+        }
+        // 6to4.
+        [0x2002, high, low, ..] => Some(v4(high, low)),
+        // Teredo, which writes it inverted.
+        [0x2001, 0, .., high, low] => Some(v4(!high, !low)),
+        _ => None,
+    }
+}
+
+enum Host<'a> {
+    Address(IpAddr),
+    Name(&'a str),
+}
+
+fn parse_host(host: &str) -> Result<Host<'_>, Error> {
+    let invalid = |reason: &str| Err(Error::new(ErrorKind::InvalidSource, reason));
+    if let Some(inner) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return match inner.parse::<Ipv6Addr>() {
+            Ok(address) => Ok(Host::Address(address.into())),
+            Err(_) => invalid("what stands in [ ] as the host is no IPv6 address"),
+        };
+    }
+    if let Ok(address) = host.parse() {
+        return Ok(Host::Address(address));
+    }
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if !(1..=MAX_NAME_LENGTH).contains(&host.len()) || !host.bytes().all(is_allowed) {
+        return invalid("the host is neither an IP address nor a name out of A-Z, 0-9, ., _ and -");
+    }
+    // Resolvers take 127.1, 0177.0.0.1, 0x7f.1 and 2130706433 for 127.0.0.1, others for something
+    // else. As in web browsers, what ends in a number is an address or nothing: no name does.
+    let last = host.strip_suffix('.').unwrap_or(host).rsplit('.').next().unwrap_or_default();
+    if is_number(last) {
+        return invalid(
+            "the host ends in a number, but is no IPv4 address; write one as 192.168.1.20, \
+             with four decimal numbers and without leading zeros",
+        );
+    }
+    Ok(Host::Name(host))
+}
+
+/// Whether `label` is a number as `inet_aton` reads them: decimal, octal or hexadecimal.
+fn is_number(label: &str) -> bool {
+    let label = label.to_ascii_lowercase();
+    match label.strip_prefix("0x") {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => label.bytes().all(|byte| byte.is_ascii_digit()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nets(allow: &str, deny: &str) -> CameraNets {
+        CameraNets::parse(allow, deny).expect("two lists")
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect(text)
+    }
+
+    #[test]
+    fn addresses() {
+        let loopback = "127.0.0.0/8, ::1";
+        let table = [
+            // allow, deny, permitted, refused
+            ("", "", "10.0.0.1 127.0.0.1 ::1 fe80::1 2001:db8::1 ::ffff:10.0.0.1", ""),
+            (
+                "",
+                "",
+                "",
+                "0.0.0.0 0.1.2.3 224.0.0.1 239.255.255.255 255.255.255.255 :: ff02::1 \
+                 ::ffff:0.0.0.0 ::ffff:224.0.0.1 64:ff9b::ffff:ffff 2002:e000:1:: \
+                 64:ff9b:1::7f00:1 64:ff9b:1:7f00:0:100::",
+            ),
+            (
+                "",
+                loopback,
+                "10.0.0.1 126.255.255.255 128.0.0.0 ::2:0:0:1 64:ff9b::a00:1 2002:a00:1::",
+                "127.0.0.1 127.255.255.255 ::1 ::ffff:127.0.0.1 ::ffff:7f00:1 ::127.0.0.1 \
+                 64:ff9b::7f00:1 64:ff9b::127.0.0.1 2002:7f00:1:: 2002:7f00:1::1 \
+                 2001:0:4136:e378:8000:63bf:80ff:fffe",
+            ),
+            (
+                "10.0.0.0/8 192.168.1.20",
+                "10.9.0.0/16",
+                "10.0.0.1 192.168.1.20 ::ffff:10.0.0.1",
+                "10.9.0.1 192.168.1.21 ::ffff:10.9.0.1 ::1 2002:a00:1:: 64:ff9b::a00:1",
+            ),
+            ("::/0 10.0.0.0/8", "", "2001:db8::1 2002:a00:1::", "2002:7f00:1:: 64:ff9b::7f00:1"),
+            ("::1", "", "::1", "::2 127.0.0.1"),
+            ("10.0.0.7/8", "", "10.0.0.1", "11.0.0.1"),
+            ("", "::/0", "10.0.0.1", "::1 ::ffff:10.0.0.1"),
+            ("", "::ffff:127.0.0.0/104 ::ffff:10.0.0.1", "10.0.0.2", "127.0.0.1 10.0.0.1"),
+            ("10.0.0.0/8", "10.0.0.0/8", "", "10.0.0.1"),
+            ("", "0.0.0.0/0,::/0", "", "8.8.8.8 2001:db8::1"),
+        ];
+        for (allow, deny, permitted, refused) in table {
+            let nets = nets(allow, deny);
+            for (texts, expected) in [(permitted, true), (refused, false)] {
+                for text in texts.split_whitespace() {
+                    assert_eq!(nets.permits(ip(text)), expected, "{allow} - {deny}: {text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lists_that_are_none_are_refused_with_the_entry() {
+        for entry in [
+            "localhost",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0.0/",
+            "10.0.0.0/-1",
+            "10.0.0.0/255.0.0.0",
+            "10.0.0",
+            "010.0.0.0/8",
+            "10.0.0.0-10.0.0.9",
+            "[::1]",
+            "/8",
+        ] {
+            for (allow, deny) in [(entry, ""), ("::1", entry)] {
+                let error = CameraNets::parse(allow, deny).expect_err(entry);
+                assert!(error.contains(entry) && error.lines().count() == 1, "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn all_addresses_of_a_name_must_be_permitted_and_ipv4_is_preferred() {
+        let nets = nets("", "127.0.0.0/8 ::1");
+        let table = [
+            ("10.0.0.1 10.0.0.2", Ok("10.0.0.1")),
+            ("2001:db8::1 10.0.0.1 10.0.0.2", Ok("10.0.0.1")),
+            ("2001:db8::1 2001:db8::2", Ok("2001:db8::1")),
+            ("2001:db8::1 ::ffff:10.0.0.1", Ok("10.0.0.1")),
+            ("10.0.0.1 127.0.0.1", Err(ErrorKind::SourceForbidden)),
+            ("10.0.0.1 ::1", Err(ErrorKind::SourceForbidden)),
+            ("10.0.0.1 0.0.0.0", Err(ErrorKind::SourceForbidden)),
+            ("", Err(ErrorKind::SourceUnreachable)),
+        ];
+        for (texts, expected) in table {
+            let addresses = texts.split_whitespace().map(|text| SocketAddr::new(ip(text), 554));
+            let chosen = nets.choose("camera", addresses).map_err(|error| error.kind);
+            assert_eq!(chosen, expected.map(|text| SocketAddr::new(ip(text), 554)), "{texts}");
+        }
+    }
+
+    #[tokio::test]
+    async fn hosts() {
+        let nets = nets("", "127.0.0.0/8 ::1 169.254.0.0/16");
+        let long = "a".repeat(254);
+        let table = [
+            ("192.168.1.20", Ok("192.168.1.20:554")),
+            ("[2001:db8::1]", Ok("[2001:db8::1]:554")),
+            ("2001:db8::1", Ok("[2001:db8::1]:554")),
+            ("[::ffff:192.168.1.20]", Ok("192.168.1.20:554")),
+            ("127.0.0.1", Err(ErrorKind::SourceForbidden)),
+            ("169.254.169.254", Err(ErrorKind::SourceForbidden)),
+            ("[::ffff:127.0.0.1]", Err(ErrorKind::SourceForbidden)),
+            ("[::]", Err(ErrorKind::SourceForbidden)),
+            ("0.0.0.0", Err(ErrorKind::SourceForbidden)),
+            ("localhost", Err(ErrorKind::SourceForbidden)),
+            ("LocalHost", Err(ErrorKind::SourceForbidden)),
+            ("no-such-camera.invalid", Err(ErrorKind::SourceUnreachable)),
+            ("2130706433", Err(ErrorKind::InvalidSource)),
+            ("0177.0.0.1", Err(ErrorKind::InvalidSource)),
+            ("0x7f.1", Err(ErrorKind::InvalidSource)),
+            ("0X7F000001", Err(ErrorKind::InvalidSource)),
+            ("127.1", Err(ErrorKind::InvalidSource)),
+            ("127.0.0.1.", Err(ErrorKind::InvalidSource)),
+            ("127.0.0.1..", Err(ErrorKind::InvalidSource)),
+            ("127.0.0.0x", Err(ErrorKind::InvalidSource)),
+            ("127.0.0.256", Err(ErrorKind::InvalidSource)),
+            ("1.2.3.4.5", Err(ErrorKind::InvalidSource)),
+            ("0", Err(ErrorKind::InvalidSource)),
+            ("camera.1", Err(ErrorKind::InvalidSource)),
+            ("", Err(ErrorKind::InvalidSource)),
+            (".", Err(ErrorKind::InvalidSource)),
+            ("%6cocalhost", Err(ErrorKind::InvalidSource)),
+            ("[fe80::1%eth0]", Err(ErrorKind::InvalidSource)),
+            ("fe80::1%eth0", Err(ErrorKind::InvalidSource)),
+            ("[127.0.0.1]", Err(ErrorKind::InvalidSource)),
+            ("１２７.0.0.1", Err(ErrorKind::InvalidSource)),
+            ("a b", Err(ErrorKind::InvalidSource)),
+            ("a\0", Err(ErrorKind::InvalidSource)),
+            (long.as_str(), Err(ErrorKind::InvalidSource)),
+        ];
+        for (host, expected) in table {
+            let resolved = nets.resolve(host, 554).await.map_err(|error| error.kind);
+            assert_eq!(resolved, expected.map(|text| text.parse().expect(text)), "{host:?}");
+        }
+        let localhost = CameraNets::default().resolve("localhost", 554).await.expect("an address");
+        assert!(localhost.ip().is_loopback());
+    }
+
+    #[test]
+    fn names_are_taken_as_they_are() {
+        for name in ["camera", "cam-1.lan", "cam_1.local.", "1cam", "deadbeef", "a.0xg", "1.2.3.x"]
+        {
+            assert!(matches!(parse_host(name), Ok(Host::Name(host)) if host == name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_does_not_tell_the_address_behind_a_name() {
+        let inner = [SocketAddr::from(([127, 0, 0, 1], 554))];
+        let error = nets("", "127.0.0.1").choose("db.internal", inner).expect_err("forbidden");
+        assert!(error.detail.contains("db.internal") && !error.detail.contains("127"), "{error}");
+    }
+}
