@@ -18,6 +18,7 @@ use crate::ffmpeg::process::Spawner;
 use crate::hls::layout::Layout;
 use crate::hls::packager::Cutting;
 use crate::hls::sweep;
+use crate::playback::Playback;
 use crate::store::{self, Cameras};
 use crate::stream::reaper;
 use crate::stream::registry::Registry;
@@ -58,6 +59,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let key = config.source_key.as_ref().map(Secret::expose);
     let cameras = Cameras::open(&config.database_url, key).await;
     let cameras = cameras.map_err(|error| StartError::Setting(error.to_string()))?;
+    let playback = open_playback(&config, &cameras).await.map_err(StartError::Setting)?;
 
     let system = |what: &str| {
         let what = what.to_owned();
@@ -72,6 +74,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         access: Access::new(config.api_keys.clone()),
         registry: registry.clone(),
         cameras,
+        playback,
         readiness: Readiness::new(config.ffmpeg_bin.clone(), layout.clone()),
         layout,
         started_at: Instant::now(),
@@ -101,6 +104,26 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     info!("ended");
     drop(spawner);
     Ok(())
+}
+
+/// The playback sessions. Without a secret of the operator's one is kept beside the database, so
+/// that tokens outlive the manager.
+async fn open_playback(config: &Config, cameras: &Cameras) -> Result<Playback, String> {
+    let database = cameras.database();
+    let secret = match &config.playback_secret {
+        Some(secret) => secret.expose().as_bytes().to_vec(),
+        None => store::playback_secret(database.path()).map_err(|error| error.to_string())?,
+    };
+    let public_keys = match &config.playback_public_keys {
+        Some(path) => {
+            let read = std::fs::read_to_string(path);
+            let told = |error| format!("PLAYBACK_PUBLIC_KEYS={}: {error}", path.display());
+            Some(read.map_err(told)?)
+        }
+        None => None,
+    };
+    let opened = Playback::open(database.clone(), &secret, public_keys.as_deref()).await;
+    opened.map_err(|reason| format!("PLAYBACK_SECRET or PLAYBACK_PUBLIC_KEYS: {reason}"))
 }
 
 /// Seals the cameras with a new key, while no manager runs. Returns what to tell the operator.

@@ -79,6 +79,18 @@ pub const SETTINGS: &[Setting] = &[
         "Who may use the API and watch; if unset, everybody may, on loopback alone.",
     ),
     setting(
+        "PLAYBACK_SECRET",
+        "",
+        "at least 32 characters",
+        "Signs playback tokens; if unset, a secret is kept in a file beside the database.",
+    ),
+    setting(
+        "PLAYBACK_PUBLIC_KEYS",
+        "",
+        "a file with public keys, PEM or JWKS",
+        "Keys of back ends that make playback tokens themselves (EdDSA or RS256).",
+    ),
+    setting(
         "CLEANUP_DELAY_SECONDS",
         "30",
         "seconds, 1 to 86400",
@@ -223,6 +235,10 @@ pub struct Config {
     pub camera_nets: CameraNets,
     /// `API_KEYS`
     pub api_keys: ApiKeys,
+    /// `PLAYBACK_SECRET`
+    pub playback_secret: Option<Secret>,
+    /// `PLAYBACK_PUBLIC_KEYS`
+    pub playback_public_keys: Option<PathBuf>,
     /// `NGINX_BIND_ADDR`, which is no setting of the manager's; but what it lets nginx show counts.
     pub nginx_bind_addr: Option<IpAddr>,
     /// `NEW_SOURCE_KEY`, for `rotate-key` alone and so no setting of the service.
@@ -290,6 +306,8 @@ impl Config {
             camera_nets: vars.camera_nets()?,
             api_keys: vars.api_keys()?,
             nginx_bind_addr: vars.given("NGINX_BIND_ADDR").and_then(|value| value.parse().ok()),
+            playback_secret: vars.secret("PLAYBACK_SECRET"),
+            playback_public_keys: vars.given("PLAYBACK_PUBLIC_KEYS").map(PathBuf::from),
             new_source_key: vars.secret("NEW_SOURCE_KEY"),
             idle_timeout: vars.seconds("CLEANUP_DELAY_SECONDS", 1.0, 86_400.0)?,
             cleanup_interval: vars.seconds("CLEANUP_INTERVAL_SECONDS", 0.1, 3600.0)?,

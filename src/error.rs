@@ -58,6 +58,10 @@ pub enum ErrorKind {
     Unauthorized,
     /// The API key's role, or the camera's owner, does not allow it.
     Forbidden,
+    /// No such playback session.
+    UnknownSession,
+    /// As many playback sessions are open as there may be.
+    TooManySessions,
     /// Too many wrong API keys.
     TooManyAttempts,
     /// The camera has an address that cameras may not have here.

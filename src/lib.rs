@@ -17,6 +17,7 @@
 //! | [`error`] | the one error and its kinds |
 //! | [`api`] | the HTTP edge |
 //! | [`access`] | who may do what |
+//! | [`playback`] | who may watch what until when |
 //! | [`store`] | the cameras that are known, in a database |
 //! | [`stream`] | the life of streams |
 //! | [`ffmpeg`] | FFmpeg as an ingest |
@@ -29,5 +30,6 @@ pub mod config;
 pub mod error;
 pub mod ffmpeg;
 pub mod hls;
+pub mod playback;
 pub mod store;
 pub mod stream;

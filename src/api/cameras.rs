@@ -192,7 +192,8 @@ pub async fn no_stream(api: &Api, id: &StreamId) -> Error {
     }
 }
 
-fn unknown(id: &CameraId) -> Error {
+/// The camera is not known.
+pub fn unknown(id: &CameraId) -> Error {
     let detail = format!(
         "camera {id} is not known; add it with PUT /api/cameras/{id}, or start it once with its \
          rtsp_link"

@@ -6,7 +6,7 @@
 //! | [`route`] | which path and method is which request |
 //! | [`model`], [`camera_model`] | what goes over the wire |
 //! | [`reply`] | answers, and the one map from error kinds to HTTP status |
-//! | [`streams`], [`cameras`], [`playlist`], [`viewer`], [`health`] | the requests themselves |
+//! | [`streams`], [`cameras`], [`playback`], [`playlist`], [`viewer`], [`health`] | the requests themselves |
 //!
 //! No request may take for ever, no body may be large, and none of it knows FFmpeg or files.
 
@@ -21,6 +21,7 @@ use tracing::{debug, warn};
 use crate::access::{Access, Caller};
 use crate::error::{Error, ErrorKind};
 use crate::hls::layout::Layout;
+use crate::playback::Playback;
 use crate::store::Cameras;
 use crate::stream::key::{CameraId, Profile, StreamId};
 use crate::stream::registry::Registry;
@@ -33,6 +34,7 @@ pub mod camera_model;
 pub mod cameras;
 pub mod health;
 pub mod model;
+pub mod playback;
 pub mod playlist;
 pub mod reply;
 pub mod route;
@@ -46,6 +48,8 @@ pub struct Api {
     pub access: Access,
     /// The running streams.
     pub registry: Registry,
+    /// The playback sessions.
+    pub playback: Playback,
     /// The known cameras.
     pub cameras: Cameras,
     /// Where playlists lie.
@@ -155,13 +159,16 @@ async fn dispatch(
             let cameras = model::input_up_to(model::MAX_IMPORT, request).await?;
             cameras::import(api, caller, cameras).await
         }
+        Route::Sessions if has_query_input(request.method()) => Ok(playback::list(api, caller)),
+        Route::Sessions => playback::begin(api, caller, model::input(request).await?).await,
+        Route::Session(id) => playback::end(api, caller, &id).await,
         Route::Vendors => Ok(cameras::vendors()),
         Route::Health => Ok(health::health(api)),
         Route::Livez => Ok(health::live()),
         Route::Readyz => health::ready(api).await,
-        Route::Viewer => viewer::authorize(api, caller, &request).await,
-        Route::Playlist(id) => playlist::get(api, caller, &id, &request).await,
-        Route::Index(id) => playlist::index(api, caller, &id, &request).await,
+        Route::Viewer => viewer::authorize(api, &request).await,
+        Route::Playlist(id) => playlist::get(api, &id, &request).await,
+        Route::Index(id) => playlist::index(api, &id, &request).await,
     }
 }
 

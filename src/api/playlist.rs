@@ -8,8 +8,7 @@ use hyper::{Request, StatusCode};
 use tokio::time::timeout;
 
 use super::reply::{self, Reply};
-use super::{Api, cameras, model, viewer};
-use crate::access::Caller;
+use super::{Api, cameras, model, playback, viewer};
 use crate::error::{Error, ErrorKind};
 use crate::hls::packager::Published;
 use crate::stream::handle::StreamHandle;
@@ -27,25 +26,15 @@ const HOLD_PERMANENT: Duration = Duration::from_secs(30);
 const BLOCKED_SEGMENTS: u32 = 3;
 
 /// Answers the playlist, when the camera is playable and has what the player asks for.
-pub async fn get<B>(
-    api: &Api,
-    caller: &Caller,
-    id: &str,
-    request: &Request<B>,
-) -> Result<Reply, Error> {
+pub async fn get<B>(api: &Api, id: &str, request: &Request<B>) -> Result<Reply, Error> {
     let wanted = model::Reload::from_query(request.uri().query().unwrap_or_default())?;
-    let published = find(api, caller, id, request, wanted).await?;
+    let published = find(api, id, request, wanted).await?;
     Ok(answer(if wanted.skip { published.delta } else { published.whole }))
 }
 
 /// Answers the multivariant playlist, when the camera is playable.
-pub async fn index<B>(
-    api: &Api,
-    caller: &Caller,
-    id: &str,
-    request: &Request<B>,
-) -> Result<Reply, Error> {
-    Ok(answer(find(api, caller, id, request, model::Reload::default()).await?.index))
+pub async fn index<B>(api: &Api, id: &str, request: &Request<B>) -> Result<Reply, Error> {
+    Ok(answer(find(api, id, request, model::Reload::default()).await?.index))
 }
 
 fn answer(text: Bytes) -> Reply {
@@ -54,19 +43,21 @@ fn answer(text: Bytes) -> Reply {
 
 async fn find<B>(
     api: &Api,
-    caller: &Caller,
     id: &str,
     request: &Request<B>,
     wanted: model::Reload,
 ) -> Result<Published, Error> {
     let id = StreamId::parse(id)?;
-    cameras::may_see(api, caller, id.camera()).await?;
+    playback::may_watch(api, request.headers(), id.camera()).await?;
     let handle = match api.registry.get(&id) {
         Some(handle) if handle.shared().playlist.borrow().is_some() => handle,
         _ => start(api, &id).await?,
     };
     viewer::touch(&handle, request);
-    newest(api, &handle, wanted).await
+    let published = newest(api, &handle, wanted).await?;
+    // The permission may have ended while the reload waited.
+    playback::may_watch(api, request.headers(), id.camera()).await?;
+    Ok(published)
 }
 
 async fn start(api: &Api, id: &StreamId) -> Result<StreamHandle, Error> {

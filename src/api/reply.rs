@@ -86,7 +86,9 @@ fn status(kind: ErrorKind) -> StatusCode {
         ErrorKind::Unauthorized => StatusCode::UNAUTHORIZED,
         ErrorKind::Forbidden | ErrorKind::SourceForbidden => StatusCode::FORBIDDEN,
         ErrorKind::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
-        ErrorKind::NotFound | ErrorKind::UnknownCamera => StatusCode::NOT_FOUND,
+        ErrorKind::NotFound | ErrorKind::UnknownCamera | ErrorKind::UnknownSession => {
+            StatusCode::NOT_FOUND
+        }
         ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorKind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         ErrorKind::Stopped | ErrorKind::CameraExists => StatusCode::CONFLICT,
@@ -102,6 +104,7 @@ fn status(kind: ErrorKind) -> StatusCode {
         | ErrorKind::StreamEnded
         | ErrorKind::TooManyStreams
         | ErrorKind::TooManyCameras
+        | ErrorKind::TooManySessions
         | ErrorKind::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::SourceTimeout => StatusCode::GATEWAY_TIMEOUT,
     }

@@ -30,6 +30,10 @@ pub enum Route {
     CameraStatus(String),
     /// All cameras, out or in.
     CamerasFile,
+    /// The playback sessions, or a new one.
+    Sessions,
+    /// One playback session (its id unchecked), to end it.
+    Session(String),
     /// The vendors' presets.
     Vendors,
     /// Health for the back end.
@@ -57,7 +61,7 @@ struct Entry {
 /// the requests themselves look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {
-    /// Nothing: for orchestrators, which have no keys.
+    /// Nothing: for orchestrators, which have no keys, and for media, which asks by itself.
     Nothing,
     /// The role, with whatever method.
     Role(Role),
@@ -138,21 +142,38 @@ const ROUTES: &[Entry] = &[
         needs: ADMIN,
         route: |_| Route::CamerasFile,
     },
+    Entry {
+        path: "/api/playback/sessions",
+        methods: GET_OR_POST,
+        needs: USE,
+        route: |_| Route::Sessions,
+    },
+    Entry {
+        path: "/api/playback/sessions/{id}",
+        methods: &[Method::DELETE],
+        needs: USE,
+        route: |params| Route::Session(id(params)),
+    },
     Entry { path: "/api/vendors", methods: GET, needs: WATCH, route: |_| Route::Vendors },
     Entry { path: "/api/health", methods: GET, needs: Needs::Nothing, route: |_| Route::Health },
     Entry { path: "/livez", methods: GET, needs: Needs::Nothing, route: |_| Route::Livez },
     Entry { path: "/readyz", methods: GET, needs: Needs::Nothing, route: |_| Route::Readyz },
-    Entry { path: "/internal/viewer", methods: GET, needs: WATCH, route: |_| Route::Viewer },
+    Entry {
+        path: "/internal/viewer",
+        methods: GET,
+        needs: Needs::Nothing,
+        route: |_| Route::Viewer,
+    },
     Entry {
         path: "/streams/{id}/stream.m3u8",
         methods: GET,
-        needs: WATCH,
+        needs: Needs::Nothing,
         route: |params| Route::Playlist(id(params)),
     },
     Entry {
         path: "/streams/{id}/index.m3u8",
         methods: GET,
-        needs: WATCH,
+        needs: Needs::Nothing,
         route: |params| Route::Index(id(params)),
     },
 ];

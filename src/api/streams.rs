@@ -114,7 +114,8 @@ pub fn is_active(state: State) -> bool {
     !matches!(state, State::Failed | State::Gone)
 }
 
-fn stream_path(id: &StreamId) -> String {
+/// Path of a stream's playlist on nginx.
+pub fn stream_path(id: &StreamId) -> String {
     format!("/streams/{id}/{PLAYLIST}")
 }
 

@@ -5,8 +5,7 @@ use hyper::Request;
 use hyper::header::USER_AGENT;
 
 use super::reply::{self, Reply};
-use super::{Api, cameras};
-use crate::access::Caller;
+use super::{Api, playback};
 use crate::error::Error;
 use crate::stream::handle::StreamHandle;
 use crate::stream::key::StreamId;
@@ -17,13 +16,9 @@ const CAMERA: &str = "x-camera-id";
 const ADDRESS: &str = "x-real-ip";
 
 /// 204: the viewer may. nginx understands 401 and 403 besides; all else becomes an error.
-pub async fn authorize<B>(
-    api: &Api,
-    caller: &Caller,
-    request: &Request<B>,
-) -> Result<Reply, Error> {
+pub async fn authorize<B>(api: &Api, request: &Request<B>) -> Result<Reply, Error> {
     let id = StreamId::parse(header(request, CAMERA))?;
-    cameras::may_see(api, caller, id.camera()).await?;
+    playback::may_watch(api, request.headers(), id.camera()).await?;
     if let Some(handle) = api.registry.get(&id) {
         touch(&handle, request);
     }

@@ -61,6 +61,25 @@ pub struct Row {
     pub updated_at: i64,
 }
 
+/// A row of the table of playback sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    /// The token's id.
+    pub id: String,
+    /// Who watches.
+    pub viewer: String,
+    /// Ids of cameras with commas between them.
+    pub cameras: String,
+    /// Name of an API key.
+    pub made_by: Option<String>,
+    /// Unix seconds.
+    pub created_at: i64,
+    /// Unix seconds.
+    pub expires_at: i64,
+    /// Whether it was ended before its time.
+    pub is_ended: bool,
+}
+
 /// Which cameras to list.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
@@ -143,6 +162,30 @@ impl Database {
         );
         let total = total.bind(&filter.owner).bind(&pattern).fetch_one(&self.pool).await?;
         Ok((rows.iter().map(row).collect::<Result<_, _>>()?, total.try_get(0)?))
+    }
+
+    /// The playback sessions whose time is not over at `now`; the others are deleted.
+    pub async fn sessions(&self, now: i64) -> Result<Vec<SessionRow>, sqlx::Error> {
+        let old = sqlx::query("DELETE FROM playback_sessions WHERE expires_at <= $1").bind(now);
+        old.execute(&self.pool).await?;
+        let rows = sqlx::query("SELECT * FROM playback_sessions").fetch_all(&self.pool).await?;
+        rows.iter().map(session_row).collect()
+    }
+
+    /// Adds a playback session, or changes whether it is ended. Deletes those whose time was over
+    /// when it began.
+    pub async fn put_session(&self, row: &SessionRow) -> Result<(), sqlx::Error> {
+        let query = sqlx::query(
+            "INSERT INTO playback_sessions
+                (id, viewer, cameras, made_by, created_at, expires_at, is_ended)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (id) DO UPDATE SET is_ended = excluded.is_ended",
+        );
+        let query = query.bind(&row.id).bind(&row.viewer).bind(&row.cameras).bind(&row.made_by);
+        let query = query.bind(row.created_at).bind(row.expires_at).bind(row.is_ended);
+        query.execute(&self.pool).await?;
+        let old = sqlx::query("DELETE FROM playback_sessions WHERE expires_at <= $1");
+        old.bind(row.created_at).execute(&self.pool).await.map(drop)
     }
 
     /// As if a later version had changed it.
@@ -236,6 +279,18 @@ fn row(row: &SqliteRow) -> Result<Row, sqlx::Error> {
         source: row.try_get("source")?,
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,
+    })
+}
+
+fn session_row(row: &SqliteRow) -> Result<SessionRow, sqlx::Error> {
+    Ok(SessionRow {
+        id: row.try_get("id")?,
+        viewer: row.try_get("viewer")?,
+        cameras: row.try_get("cameras")?,
+        made_by: row.try_get("made_by")?,
+        created_at: row.try_get("created_at")?,
+        expires_at: row.try_get("expires_at")?,
+        is_ended: row.try_get("is_ended")?,
     })
 }
 

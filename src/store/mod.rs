@@ -162,6 +162,11 @@ impl Cameras {
         Ok(Self { database, sealer, started: DashMap::new() })
     }
 
+    /// The database, for those who keep other things in it.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// A camera.
     pub async fn get(&self, id: &CameraId) -> Result<Option<Record>, Error> {
         let row = self.database.get(id.as_str()).await.map_err(fails)?;
@@ -429,6 +434,20 @@ fn key_file(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(".key");
     name.into()
+}
+
+/// The secret that playback tokens are signed with, from a file beside the database, which is made
+/// if it is not there.
+pub fn playback_secret(database: &Path) -> Result<Vec<u8>, KeyError> {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".playback-key");
+    let file = PathBuf::from(name);
+    if let Some(key) = SealKey::read(&file)? {
+        return Ok(key.bytes().to_vec());
+    }
+    let key = SealKey::generate();
+    key.write_new(&file)?;
+    Ok(key.bytes().to_vec())
 }
 
 /// The file of the key that a rotation goes over to.

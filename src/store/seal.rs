@@ -90,6 +90,11 @@ impl SealKey {
         write().map_err(|error| KeyError::Io { path: path.to_owned(), error })
     }
 
+    /// The key itself.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// A sealer with this key.
     pub fn sealer(&self) -> Sealer {
         Sealer { cipher: XChaCha20Poly1305::new(&self.0.into()) }

@@ -9,6 +9,7 @@ mod http_edge;
 mod lifetime;
 mod low_latency;
 mod media;
+mod playback;
 mod playing;
 mod registry;
 mod shutdown;

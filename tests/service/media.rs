@@ -32,7 +32,7 @@ async fn types_and_headers() {
         .header("access-control-request-headers", "range");
     let preflight = preflight.send().await.expect("an answer");
     assert_eq!(preflight.status(), 204);
-    assert_eq!(preflight.headers()["access-control-allow-headers"], "Range");
+    assert_eq!(preflight.headers()["access-control-allow-headers"], "Range, Authorization, X-API-Key");
     let post = nginx.client().post(nginx.playlist("cam")).send().await.expect("an answer");
     assert_eq!(post.status(), 405);
 }
