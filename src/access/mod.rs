@@ -30,6 +30,8 @@ const WINDOW: Duration = Duration::from_mins(1);
 const MAX_ADDRESSES: usize = 10_000;
 /// The header that some callers prefer to `Authorization`.
 const API_KEY: &str = "x-api-key";
+/// The header in which browsers say from what site a request comes.
+const FETCH_SITE: &str = "sec-fetch-site";
 /// The header in which nginx names the caller's address.
 const ADDRESS: &str = "x-real-ip";
 
@@ -66,6 +68,16 @@ impl Access {
             Some(key) => Ok(Caller { name: key.name.clone(), role: key.role }),
             None => Err(self.failed(text(headers, ADDRESS).unwrap_or_default())),
         }
+    }
+
+    /// Refuses what a page of another site makes a browser ask of a service without keys: on
+    /// loopback such a page could use it through whoever looks at it. Browsers name the site.
+    pub fn refuse_other_sites(&self, headers: &HeaderMap) -> Result<(), Error> {
+        if self.keys.is_empty() && text(headers, FETCH_SITE) == Some("cross-site") {
+            let detail = "pages of other sites may use the API only where it has API_KEYS";
+            return Err(Error::new(ErrorKind::Forbidden, detail));
+        }
+        Ok(())
     }
 
     fn failed(&self, address: &str) -> Error {
@@ -189,6 +201,18 @@ mod tests {
     fn without_keys_everybody_may_everything() {
         let caller = Access::default().caller(&HeaderMap::new()).expect("a caller");
         caller.at_least(Role::Admin).expect("everything");
+    }
+
+    #[test]
+    fn pages_of_other_sites_need_a_key() {
+        let table =
+            [("cross-site", false), ("same-site", true), ("same-origin", true), ("none", true)];
+        for (site, may) in table {
+            let headers = headers(&[("sec-fetch-site", site)]);
+            assert_eq!(Access::default().refuse_other_sites(&headers).is_ok(), may, "{site}");
+            access().refuse_other_sites(&headers).expect("keys decide");
+        }
+        Access::default().refuse_other_sites(&HeaderMap::new()).expect("no browser");
     }
 
     #[test]

@@ -104,6 +104,7 @@ async fn serve_allowed(
 ) -> Result<Reply, Error> {
     let caller = match needs.role(request.method()) {
         Some(role) => {
+            api.access.refuse_other_sites(request.headers())?;
             let caller = api.access.caller(request.headers())?;
             caller.at_least(role)?;
             caller

@@ -32,9 +32,38 @@ async fn types_and_headers() {
         .header("access-control-request-headers", "range");
     let preflight = preflight.send().await.expect("an answer");
     assert_eq!(preflight.status(), 204);
-    assert_eq!(preflight.headers()["access-control-allow-headers"], "Range, Authorization, X-API-Key");
+    assert_eq!(
+        preflight.headers()["access-control-allow-headers"],
+        "Range, Authorization, X-API-Key"
+    );
     let post = nginx.client().post(nginx.playlist("cam")).send().await.expect("an answer");
     assert_eq!(post.status(), 405);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_listed_origins_may_play_and_use_the_api() {
+    let (_camera, manager, any) = on_air("h264", &[]).await;
+    let listed = Nginx::start_with(&manager, "https://a.example https://b.example").await;
+    let allowed = |nginx: &Nginx, path: &str, origin: &str| {
+        let request = nginx.client().get(nginx.url(path)).header("origin", origin);
+        async move {
+            let answer = request.send().await.expect("an answer");
+            let header = answer.headers().get("access-control-allow-origin").cloned();
+            header.map(|value| value.to_str().expect("text").to_owned())
+        }
+    };
+    let some = |text: &str| Some(text.to_owned());
+    let (playlist, api) = ("/streams/cam/stream.m3u8", "/api/health");
+    for path in [playlist, "/streams/cam/1.m4s", "/streams/cam/stream.m3u8?_HLS_msn=1", api] {
+        for origin in ["https://a.example", "https://b.example"] {
+            assert_eq!(allowed(&listed, path, origin).await, some(origin), "{path}");
+        }
+        for origin in ["https://c.example", "https://a.exampl", "a.example", "null", ""] {
+            assert_eq!(allowed(&listed, path, origin).await, None, "{path} {origin}");
+        }
+    }
+    assert_eq!(allowed(&any, playlist, "https://c.example").await, some("*"));
+    assert_eq!(allowed(&any, api, "https://c.example").await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,19 +18,24 @@ pub struct Nginx {
 impl Nginx {
     /// nginx in front of `manager`.
     pub async fn start(manager: &Manager) -> Self {
+        Self::start_with(manager, "*").await
+    }
+
+    /// The same for pages of certain origins.
+    pub async fn start_with(manager: &Manager, cors_origins: &str) -> Self {
         // nginx cannot be asked which port 0 became, so a free one is found first; somebody else
         // may take it before nginx does, and then another one is tried.
         loop {
             let port = free_port();
-            if let Some(nginx) = Self::start_on(port, manager).await {
+            if let Some(nginx) = Self::start_on(port, manager, cors_origins).await {
                 return nginx;
             }
         }
     }
 
-    async fn start_on(port: u16, manager: &Manager) -> Option<Self> {
+    async fn start_on(port: u16, manager: &Manager, cors_origins: &str) -> Option<Self> {
         let dir = TempDir::new().expect("a directory");
-        render(&dir, port, manager);
+        render(&dir, port, manager, cors_origins);
         let log = std::fs::File::create(dir.path().join("log")).expect("a log");
         let process = Process::start("nginx", |command| {
             command
@@ -88,7 +93,7 @@ fn free_port() -> u16 {
     listener.local_addr().expect("an address").port()
 }
 
-fn render(dir: &TempDir, port: u16, manager: &Manager) {
+fn render(dir: &TempDir, port: u16, manager: &Manager, cors_origins: &str) {
     let path = |path: &std::path::Path| path.to_str().expect("a path").to_owned();
     let user = nix::unistd::User::from_uid(nix::unistd::Uid::current()).expect("users");
     let variables = [
@@ -98,6 +103,7 @@ fn render(dir: &TempDir, port: u16, manager: &Manager) {
         format!("MANAGER_ADDR={}", manager.address()),
         format!("STREAM_DIR={}", path(&manager.stream_dir())),
         format!("WEB_DIR={}", path(&project().join("nginx/web"))),
+        format!("CORS_ORIGINS={cors_origins}"),
         "START_WAIT_SECONDS=40".to_owned(),
     ];
     let rendered = Command::new("bash")
