@@ -1,5 +1,5 @@
 // The whole service, as people start it.
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -12,24 +12,37 @@ const START_SECONDS = 900;
 
 /** `deploy/run` on free ports, with directories of its own. */
 export class Service {
-  static async start() {
+  static async start(settings = {}, args = []) {
     const directory = mkdtempSync(join(tmpdir(), "browser-test-"));
     // Tried again, as processes that were killed just now may still write.
     const remove = { recursive: true, force: true, maxRetries: 10 };
     process.on("exit", () => rmSync(directory, remove));
     const streams = join(directory, "streams");
     const env = { PORT: "0", NGINX_PORT: "0", STREAM_DIR: streams, TMPDIR: directory };
-    const child = new Child(PROGRAM, [], env);
+    const child = new Child(PROGRAM, args, { ...env, ...settings });
     const [, page] = await child.says(/^open (http:\S+)$/m, START_SECONDS);
-    return new Service(child, streams, page);
+    return new Service(child, directory, streams, page);
   }
 
-  constructor(child, streams, page) {
+  constructor(child, directory, streams, page) {
     this.child = child;
+    this.directory = directory;
     this.streams = streams;
     /** Address of the page, with the demo camera. */
     this.page = page;
     this.origin = new URL(page).origin;
+  }
+
+  /** The file that its nginx runs with. */
+  nginxConfiguration() {
+    const entries = readdirSync(this.directory, { recursive: true });
+    return join(this.directory, entries.find((name) => name.endsWith("nginx.conf")));
+  }
+
+  /** Address of the manager itself. */
+  get manager() {
+    const configuration = readFileSync(this.nginxConfiguration(), "utf8");
+    return `http://${/^\s*server (\S+) max_fails/m.exec(configuration)[1]}`;
   }
 
   /** What the API says of a stream. */
