@@ -128,11 +128,6 @@ async fn open_playback(config: &Config, cameras: &Cameras) -> Result<Playback, S
 
 /// Seals the cameras with a new key, while no manager runs. Returns what to tell the operator.
 pub async fn rotate_key(config: Config) -> Result<String, StartError> {
-    let layout = Layout::new(config.stream_dir.clone());
-    let _lock = sweep::lock(&layout).map_err(|error| {
-        let directory = layout.root().display();
-        StartError::Setting(format!("STREAM_DIR={directory}: {error}; stop it first"))
-    })?;
     let [old, new] =
         [&config.source_key, &config.new_source_key].map(|key| key.as_ref().map(Secret::expose));
     if old.is_some() && new.is_none() {

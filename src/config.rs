@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::access::keys::ApiKeys;
+use crate::access::{self, keys::ApiKeys};
 use crate::ffmpeg::plan::Hevc;
 use crate::stream::nets::CameraNets;
 
@@ -240,7 +240,7 @@ pub struct Config {
     /// `PLAYBACK_PUBLIC_KEYS`
     pub playback_public_keys: Option<PathBuf>,
     /// `NGINX_BIND_ADDR`, which is no setting of the manager's; but what it lets nginx show counts.
-    pub nginx_bind_addr: Option<IpAddr>,
+    pub nginx_bind_addr: Option<String>,
     /// `NEW_SOURCE_KEY`, for `rotate-key` alone and so no setting of the service.
     pub new_source_key: Option<Secret>,
     /// `CLEANUP_DELAY_SECONDS`
@@ -301,11 +301,11 @@ impl Config {
             port: vars.parsed("PORT", |_: &u16| true)?,
             bind_addr: vars.parsed("BIND_ADDR", |_: &IpAddr| true)?,
             stream_dir: vars.parsed("STREAM_DIR", |_: &PathBuf| true)?,
-            database_url: vars.parsed("DATABASE_URL", |url: &String| url.starts_with("sqlite:"))?,
+            database_url: vars.database_url()?,
             source_key: vars.secret("SOURCE_KEY"),
             camera_nets: vars.camera_nets()?,
             api_keys: vars.api_keys()?,
-            nginx_bind_addr: vars.given("NGINX_BIND_ADDR").and_then(|value| value.parse().ok()),
+            nginx_bind_addr: vars.given("NGINX_BIND_ADDR").map(str::to_owned),
             playback_secret: vars.secret("PLAYBACK_SECRET"),
             playback_public_keys: vars.given("PLAYBACK_PUBLIC_KEYS").map(PathBuf::from),
             new_source_key: vars.secret("NEW_SOURCE_KEY"),
@@ -342,10 +342,11 @@ impl Config {
 
     /// Without keys everybody who reaches the service may do everything.
     fn check_exposure(&self) -> Result<(), ConfigError> {
-        let exposed =
-            [("BIND_ADDR", Some(self.bind_addr)), ("NGINX_BIND_ADDR", self.nginx_bind_addr)]
-                .into_iter()
-                .find_map(|(name, address)| Some((name, address.filter(|a| !a.is_loopback())?)));
+        let nginx = self.nginx_bind_addr.as_deref().unwrap_or("localhost");
+        let manager = self.bind_addr.to_string();
+        let exposed = [("BIND_ADDR", manager.as_str()), ("NGINX_BIND_ADDR", nginx)]
+            .into_iter()
+            .find(|(_, address)| !access::is_this_machine(address));
         match exposed {
             Some((name, address)) if self.api_keys.is_empty() => Err(ConfigError::Told(format!(
                 "{name}={address} can be reached from other machines, and API_KEYS is empty: set \
@@ -441,6 +442,17 @@ impl Vars {
     /// A value that no message may repeat. Who uses it, checks it.
     fn secret(&self, name: &str) -> Option<Secret> {
         self.given(name).map(|value| Secret(value.to_owned()))
+    }
+
+    /// Not repeated when it cannot be used: those of other databases hold passwords.
+    fn database_url(&self) -> Result<String, ConfigError> {
+        let url: String = self.parsed("DATABASE_URL", |_| true)?;
+        if url.starts_with("sqlite:") {
+            return Ok(url);
+        }
+        Err(ConfigError::Told(
+            "DATABASE_URL cannot be used: sqlite: and a file's path is wanted".into(),
+        ))
     }
 
     fn camera_nets(&self) -> Result<CameraNets, ConfigError> {

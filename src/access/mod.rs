@@ -9,11 +9,12 @@
 //! Without any key everybody may everything, and the manager listens on loopback alone. Media is
 //! asked for with the same keys as the API.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use dashmap::DashMap;
 use hyper::HeaderMap;
-use hyper::header::AUTHORIZATION;
+use hyper::header::{AUTHORIZATION, HOST};
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -58,6 +59,11 @@ impl Access {
     /// Who calls, by the key in the request's headers.
     pub fn caller(&self, headers: &HeaderMap) -> Result<Caller, Error> {
         if self.keys.is_empty() {
+            // An nginx that others reach, whatever the settings say.
+            if !text(headers, ADDRESS).is_none_or(is_this_machine) {
+                let detail = "without API_KEYS the service is for this machine alone";
+                return Err(Error::new(ErrorKind::Forbidden, detail));
+            }
             return Ok(Caller { name: "anybody".into(), role: Role::Admin });
         }
         let Some(secret) = secret(headers) else {
@@ -71,13 +77,24 @@ impl Access {
     }
 
     /// Refuses what a page of another site makes a browser ask of a service without keys: on
-    /// loopback such a page could use it through whoever looks at it. Browsers name the site.
+    /// loopback such a page could use it through whoever looks at it. Browsers name the site where
+    /// they trust the address, and else the host, which such a page can have point to loopback.
     pub fn refuse_other_sites(&self, headers: &HeaderMap) -> Result<(), Error> {
-        if self.keys.is_empty() && text(headers, FETCH_SITE) == Some("cross-site") {
-            let detail = "pages of other sites may use the API only where it has API_KEYS";
+        let host = text(headers, HOST.as_str()).map_or("localhost", without_port);
+        let is_other = text(headers, FETCH_SITE) == Some("cross-site") || !is_this_machine(host);
+        if self.keys.is_empty() && is_other {
+            let detail = "without API_KEYS the API is for this machine: its host must be localhost, \
+                          and pages of other sites may not use it";
             return Err(Error::new(ErrorKind::Forbidden, detail));
         }
         Ok(())
+    }
+
+    /// The same as [`Access::caller`], for callers who may have something else to show: nothing is
+    /// said or counted when the key is missing or wrong.
+    pub fn known(&self, headers: &HeaderMap) -> Option<Caller> {
+        let key = self.keys.find(secret(headers)?)?;
+        Some(Caller { name: key.name.clone(), role: key.role })
     }
 
     fn failed(&self, address: &str) -> Error {
@@ -136,6 +153,21 @@ impl Caller {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Whether a host name or an address, with or without brackets, is this machine's own for sure.
+pub fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.map_or(host.eq_ignore_ascii_case("localhost"), |address| {
+        address.to_canonical().is_loopback()
+    })
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
     }
 }
 
@@ -201,6 +233,12 @@ mod tests {
     fn without_keys_everybody_may_everything() {
         let caller = Access::default().caller(&HeaderMap::new()).expect("a caller");
         caller.at_least(Role::Admin).expect("everything");
+        for (address, may) in
+            [("127.0.0.1", true), ("::1", true), ("192.0.2.1", false), ("x", false)]
+        {
+            let headers = headers(&[("x-real-ip", address)]);
+            assert_eq!(Access::default().caller(&headers).is_ok(), may, "{address}");
+        }
     }
 
     #[test]
@@ -211,6 +249,18 @@ mod tests {
             let headers = headers(&[("sec-fetch-site", site)]);
             assert_eq!(Access::default().refuse_other_sites(&headers).is_ok(), may, "{site}");
             access().refuse_other_sites(&headers).expect("keys decide");
+        }
+        let hosts = [
+            ("localhost:8080", true),
+            ("127.0.0.1", true),
+            ("[::1]:8088", true),
+            ("rebound.example", false),
+            ("rebound.example:8080", false),
+            ("192.0.2.1", false),
+        ];
+        for (host, may) in hosts {
+            let headers = headers(&[("host", host)]);
+            assert_eq!(Access::default().refuse_other_sites(&headers).is_ok(), may, "{host}");
         }
         Access::default().refuse_other_sites(&HeaderMap::new()).expect("no browser");
     }

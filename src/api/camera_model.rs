@@ -261,10 +261,13 @@ impl CameraInput {
         let path = self.path.clone().or(preset_path).ok_or_else(|| {
             invalid("a camera with an ip needs a path, or a vendor that gives it".to_owned())
         })?;
+        let port = self.port.unwrap_or(preset.map_or(presets::usual_port(), |preset| preset.port));
         let username = self.username.clone().unwrap_or_default();
         // A password belongs to the camera it was given for, and goes to no other address.
         let known_password = match known {
-            Some(SourceSpec::Parts(parts)) if parts.ip == ip && parts.username == username => {
+            Some(SourceSpec::Parts(parts))
+                if (parts.ip.as_str(), parts.port, &parts.username) == (ip, port, &username) =>
+            {
                 parts.password.clone()
             }
             _ => String::new(),
@@ -272,7 +275,7 @@ impl CameraInput {
         Ok(Parts {
             vendor: self.vendor.clone(),
             ip: ip.to_owned(),
-            port: self.port.unwrap_or(preset.map_or(presets::usual_port(), |preset| preset.port)),
+            port,
             path,
             sub_path: self.sub_path.clone().or(preset.and_then(|preset| preset.sub.clone())),
             username,

@@ -14,6 +14,7 @@ use crate::store::db::Filter;
 use crate::store::presets;
 use crate::store::record::Record;
 use crate::store::{Camera, Change};
+use crate::stream::handle::Joined;
 use crate::stream::key::{CameraId, Profile, StreamId};
 
 /// Cameras in one page at most.
@@ -86,8 +87,7 @@ pub async fn put(
 
 /// Takes a camera out and ends its streams.
 pub async fn delete(api: &Api, caller: &Caller, id: &CameraId) -> Result<Reply, Error> {
-    may_see(api, caller, id).await?;
-    if !api.cameras.delete(id).await? {
+    if !api.cameras.delete(id, |record| caller.sees(record)).await? {
         return Err(unknown(id));
     }
     info!(by = caller.name(), camera = %id, "camera deleted");
@@ -176,6 +176,20 @@ pub async fn stream(api: &Api, id: &StreamId) -> Result<Camera, Error> {
     match api.cameras.stream(id).await? {
         Some(camera) => Ok(camera),
         None => Err(no_stream(api, id).await),
+    }
+}
+
+/// Starts a camera's stream, or joins it, and makes sure that it is what the registry says: that may
+/// have changed while it started.
+pub async fn start(api: &Api, camera: Camera) -> Result<Joined, Error> {
+    let joined = api.registry.start(camera.clone()).await?;
+    match api.cameras.stream(&camera.id).await? {
+        Some(now) if now.is_same_stream(&camera) => Ok(joined),
+        Some(now) => api.registry.start(now).await,
+        None => {
+            api.registry.stop(&camera.id).await;
+            Err(no_stream(api, &camera.id).await)
+        }
     }
 }
 

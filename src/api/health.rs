@@ -14,6 +14,7 @@ use super::model::HealthOutput;
 use super::reply::{self, Reply};
 use super::{Api, streams};
 use crate::error::{Error, ErrorKind};
+use crate::ffmpeg::process::keep_secrets_from;
 use crate::hls::layout::Layout;
 
 /// A good result holds this long: orchestrators ask every few seconds, and FFmpeg need not be run
@@ -106,7 +107,9 @@ impl Readiness {
     }
 
     async fn probe_ffmpeg(&self) -> Result<(), Error> {
-        let run = Command::new(&self.ffmpeg)
+        let mut command = Command::new(&self.ffmpeg);
+        keep_secrets_from(&mut command);
+        let run = command
             .arg("-version")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

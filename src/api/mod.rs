@@ -161,7 +161,10 @@ async fn dispatch(
             cameras::import(api, caller, cameras).await
         }
         Route::Sessions if has_query_input(request.method()) => Ok(playback::list(api, caller)),
-        Route::Sessions => playback::begin(api, caller, model::input(request).await?).await,
+        Route::Sessions => {
+            let is_secure = playback::is_secure(request.headers());
+            playback::begin(api, caller, model::input(request).await?, is_secure).await
+        }
         Route::Session(id) => playback::end(api, caller, &id).await,
         Route::Vendors => Ok(cameras::vendors()),
         Route::Health => Ok(health::health(api)),

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use tracing::info;
 
 use super::reply::{self, Reply};
-use super::{Api, cameras, streams};
+use super::{Api, cameras};
 use crate::access::Caller;
 use crate::access::keys::Role;
 use crate::error::{Error, ErrorKind};
 use crate::playback::Session;
-use crate::stream::key::{CameraId, Profile, StreamId};
+use crate::playback::token::MAX_CAMERAS;
+use crate::stream::key::CameraId;
 
 /// The header in which nginx hands over the token of a path.
 const TOKEN: &str = "x-playback-token";
@@ -22,6 +23,8 @@ const TOKEN_COOKIE: &str = "playback";
 /// Of a session, in seconds.
 const USUAL_TIME: u64 = 30 * 60;
 const LONGEST_TIME: u64 = 24 * 3600;
+/// Characters.
+const MAX_COOKIE: usize = 3500;
 
 /// Input of a new session.
 #[derive(Debug, Deserialize)]
@@ -73,8 +76,18 @@ struct SessionOutput {
     state: &'static str,
 }
 
-/// Begins a session.
-pub async fn begin(api: &Api, caller: &Caller, input: SessionInput) -> Result<Reply, Error> {
+/// Whether the browser's connection is encrypted, as whoever ends that says.
+pub fn is_secure(headers: &HeaderMap) -> bool {
+    headers.get("x-forwarded-proto").is_some_and(|value| value == "https")
+}
+
+/// Begins a session; `is_secure` when its cookie must not travel unencrypted.
+pub async fn begin(
+    api: &Api,
+    caller: &Caller,
+    input: SessionInput,
+    is_secure: bool,
+) -> Result<Reply, Error> {
     let names = input.cameras.into_iter().chain(input.camera).collect::<Vec<_>>();
     let ids = checked_cameras(api, caller, &names).await?;
     if !(1..=LONGEST_TIME).contains(&input.ttl_seconds) {
@@ -82,17 +95,15 @@ pub async fn begin(api: &Api, caller: &Caller, input: SessionInput) -> Result<Re
         return Err(Error::new(ErrorKind::InvalidRequest, detail));
     }
     let time = Duration::from_secs(input.ttl_seconds);
-    let begun = api.playback.begin(input.user, names, time, caller.name()).await;
-    let (session, token) = begun?;
+    let (session, token) = api.playback.begin(input.user, names, time, caller).await?;
     info!(by = caller.name(), session = session.claims.jti, user = session.claims.sub, cameras = ?session.claims.cameras, "playback session begun");
     let hls_url = ids.first().map(|id| format!("/play/{token}/{id}/stream.m3u8"));
-    let cookies = ids.iter().filter(|_| input.cookie).map(|id| cookie(&token, id, time));
-    let cookies: Vec<_> = cookies.collect();
+    let cookie = input.cookie.then(|| cookie(&token, time, is_secure)).transpose()?;
     let output = NewSessionOutput { token, hls_url, session: output(&session) };
     let mut reply = reply::json(&output);
     *reply.status_mut() = StatusCode::CREATED;
-    for cookie in cookies {
-        reply.headers_mut().append(SET_COOKIE, cookie);
+    if let Some(cookie) = cookie {
+        reply.headers_mut().insert(SET_COOKIE, cookie);
     }
     Ok(reply)
 }
@@ -108,29 +119,46 @@ pub fn list(api: &Api, caller: &Caller) -> Reply {
 /// Ends a session before its time.
 pub async fn end(api: &Api, caller: &Caller, id: &str) -> Result<Reply, Error> {
     let unknown = || Error::new(ErrorKind::UnknownSession, "there is no such playback session");
-    let session = api.playback.get(id).ok_or_else(unknown)?;
-    if !is_of(caller, &session) {
-        let detail = "the playback session was made with another API key";
-        return Err(Error::new(ErrorKind::Forbidden, detail));
+    match api.playback.get(id) {
+        Some(session) if !is_of(caller, &session) => {
+            let detail = "the playback session was made with another API key";
+            return Err(Error::new(ErrorKind::Forbidden, detail));
+        }
+        Some(_) => {}
+        // A token of a back end that was not shown yet can be ended too.
+        None if caller.at_least(Role::Admin).is_ok() && CameraId::parse(id).is_ok() => {}
+        None => return Err(unknown()),
     }
     api.playback.end(id).await?;
-    info!(by = caller.name(), session = session.claims.jti, "playback session ended");
+    info!(by = caller.name(), session = id, "playback session ended");
     Ok(reply::no_content())
 }
 
 /// Whether whoever asks with these headers may watch the camera: by a token, in the path, as bearer
 /// or in a cookie; or by an API key.
 pub async fn may_watch(api: &Api, headers: &HeaderMap, camera: &CameraId) -> Result<(), Error> {
-    if let Some(token) = token(headers) {
-        return api.playback.admit(token, camera).map(drop);
+    if let Some(token) = path_token(headers) {
+        return admit(api, token, camera).await;
     }
-    match api.access.caller(headers) {
-        Ok(caller) => cameras::may_see(api, &caller, camera).await,
-        // A key is stronger than a cookie that a browser still has from before.
-        Err(refused) => match cookie_token(headers) {
-            Some(token) => api.playback.admit(token, camera).map(drop),
-            None => Err(refused),
-        },
+    // A key is stronger than a cookie that a browser still has from before.
+    if let Some(caller) = api.access.known(headers) {
+        return cameras::may_see(api, &caller, camera).await;
+    }
+    match bearer_token(headers).or_else(|| cookie_token(headers)) {
+        Some(token) => admit(api, token, camera).await,
+        None => cameras::may_see(api, &api.access.caller(headers)?, camera).await,
+    }
+}
+
+/// A session that a user made is for that user's cameras, whoever has a camera of that id later.
+async fn admit(api: &Api, token: &str, camera: &CameraId) -> Result<(), Error> {
+    let Some(owner) = api.playback.admit(token, camera)? else { return Ok(()) };
+    match api.cameras.get(camera).await? {
+        Some(record) if record.owner.as_deref() == Some(owner.as_str()) => Ok(()),
+        _ => {
+            let detail = format!("camera {camera} is no longer its maker's to show");
+            Err(Error::new(ErrorKind::Forbidden, detail))
+        }
     }
 }
 
@@ -139,6 +167,10 @@ async fn checked_cameras(
     caller: &Caller,
     names: &[String],
 ) -> Result<Vec<CameraId>, Error> {
+    if names.len() > MAX_CAMERAS {
+        let detail = format!("at most {MAX_CAMERAS} cameras fit into one session");
+        return Err(Error::new(ErrorKind::InvalidRequest, detail));
+    }
     if names == ["*"] {
         caller.at_least(Role::Admin)?;
         return Ok(Vec::new());
@@ -162,7 +194,7 @@ fn is_of(caller: &Caller, session: &Session) -> bool {
 }
 
 fn output(session: &Session) -> SessionOutput {
-    let Session { claims, made_by, last_seen, is_ended } = session;
+    let Session { claims, made_by, last_seen, is_ended, .. } = session;
     SessionOutput {
         session_id: claims.jti.clone(),
         user: claims.sub.clone(),
@@ -179,28 +211,33 @@ fn rfc3339(seconds: u64) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
 }
 
-/// For the camera's media alone, and out of reach of the page's scripts.
-fn cookie(token: &str, id: &CameraId, time: Duration) -> HeaderValue {
-    let path = streams::stream_path(&StreamId::new(id.clone(), Profile::Main));
-    let directory = path.rsplit_once('/').map_or(path.as_str(), |(directory, _)| directory);
+/// For media alone, and out of reach of the page's scripts. The token itself names its cameras.
+fn cookie(token: &str, time: Duration, is_secure: bool) -> Result<HeaderValue, Error> {
+    let secure = if is_secure { "; Secure" } else { "" };
     let text = format!(
-        "{TOKEN_COOKIE}={token}; Path={directory}; Max-Age={}; HttpOnly; SameSite=Lax",
+        "{TOKEN_COOKIE}={token}; Path=/streams; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
         time.as_secs()
     );
-    // Tokens and ids have no character that a header may not have.
-    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+    let too_long = || {
+        let detail = "the token is too long for a cookie; name fewer cameras";
+        Error::new(ErrorKind::InvalidRequest, detail)
+    };
+    // What browsers and nginx's header buffers take.
+    if text.len() > MAX_COOKIE {
+        return Err(too_long());
+    }
+    HeaderValue::try_from(text).map_err(|_| too_long())
 }
 
-fn token(headers: &HeaderMap) -> Option<&str> {
-    let in_path = headers.get(TOKEN).and_then(|value| value.to_str().ok());
-    let bearer = || {
-        let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
-        let (scheme, token) = value.split_once(' ')?;
-        // API keys have no dots between three parts.
-        let is_token = scheme.eq_ignore_ascii_case("bearer") && token.matches('.').count() == 2;
-        is_token.then_some(token)
-    };
-    in_path.filter(|token| !token.is_empty()).or_else(bearer)
+fn path_token(headers: &HeaderMap) -> Option<&str> {
+    let token = headers.get(TOKEN)?.to_str().ok()?;
+    (!token.is_empty()).then_some(token)
+}
+
+fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let is_token = scheme.eq_ignore_ascii_case("bearer") && token.matches('.').count() == 2;
+    is_token.then_some(token)
 }
 
 fn cookie_token(headers: &HeaderMap) -> Option<&str> {

@@ -63,7 +63,7 @@ async fn find<B>(
 async fn start(api: &Api, id: &StreamId) -> Result<StreamHandle, Error> {
     let camera = cameras::stream(api, id).await?;
     refuse_while_held(api, id)?;
-    api.registry.start(camera).await?;
+    cameras::start(api, camera).await?;
     api.registry.get(id).ok_or_else(|| gone(id))
 }
 

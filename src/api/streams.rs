@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::ffmpeg::plan::Video;
 use crate::hls::layout::PLAYLIST;
 use crate::store::Camera;
+use crate::store::record::Record;
 use crate::stream::handle::{Joined, StreamHandle};
 use crate::stream::key::{CameraId, StreamId};
 use crate::stream::options::OptionChanges;
@@ -35,7 +36,9 @@ pub async fn start(api: &Api, caller: &Caller, input: StartInput) -> Result<Repl
     }
     // More than watching.
     caller.at_least(Role::User)?;
-    let Some(camera) = api.cameras.put(&id, caller.owner(), source, changes).await? else {
+    let check = |record: &Record| caller.sees(record);
+    let camera = api.cameras.put(&id, caller.owner(), source, changes, check).await?;
+    let Some(camera) = camera else {
         return Err(cameras::no_stream(api, &id).await);
     };
     begin(api, caller, &id, camera, input.wait).await
@@ -62,7 +65,7 @@ async fn begin(
 ) -> Result<Reply, Error> {
     info!(by = caller.name(), stream = %id, "start");
     let status = if wait {
-        match api.registry.start(camera).await? {
+        match cameras::start(api, camera).await? {
             Joined::Active => "active",
             Joined::Started => "started",
         }

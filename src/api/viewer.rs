@@ -6,7 +6,7 @@ use hyper::header::USER_AGENT;
 
 use super::reply::{self, Reply};
 use super::{Api, playback};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::stream::handle::StreamHandle;
 use crate::stream::key::StreamId;
 
@@ -18,7 +18,12 @@ const ADDRESS: &str = "x-real-ip";
 /// 204: the viewer may. nginx understands 401 and 403 besides; all else becomes an error.
 pub async fn authorize<B>(api: &Api, request: &Request<B>) -> Result<Reply, Error> {
     let id = StreamId::parse(header(request, CAMERA))?;
-    playback::may_watch(api, request.headers(), id.camera()).await?;
+    let allowed = playback::may_watch(api, request.headers(), id.camera()).await;
+    // nginx would take 429 for a fault of the manager's.
+    allowed.map_err(|error| match error.kind {
+        ErrorKind::TooManyAttempts => Error { kind: ErrorKind::Unauthorized, ..error },
+        _ => error,
+    })?;
     if let Some(handle) = api.registry.get(&id) {
         touch(&handle, request);
     }

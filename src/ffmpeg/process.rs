@@ -13,6 +13,8 @@ use nix::unistd::Pid;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::config::SETTINGS;
+
 /// Spawns that may wait for the spawner's thread; further callers wait in line for a place.
 const QUEUE: usize = 64;
 
@@ -48,11 +50,20 @@ impl Spawner {
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
+        keep_secrets_from(&mut command);
         die_with_parent(&mut command);
         let gone = || io::Error::other("the spawner's thread has ended");
         let (reply, answer) = oneshot::channel();
         self.requests.send((command, reply)).await.map_err(|_| gone())?;
         Process::new(answer.await.map_err(|_| gone())??)
+    }
+}
+
+/// Settings are none of a child's business, and some are secret: who reads what cameras send should
+/// not have them.
+pub fn keep_secrets_from(command: &mut Command) {
+    for name in SETTINGS.iter().map(|setting| setting.name).chain(["NEW_SOURCE_KEY"]) {
+        command.env_remove(name);
     }
 }
 

@@ -13,16 +13,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
+use crate::access::Caller;
 use crate::error::{Error, ErrorKind};
 use crate::store::db::{Database, SessionRow};
 use crate::stream::key::CameraId;
-use token::{AUDIENCE, Claims, Signer, Verifier};
+use token::{AUDIENCE, Claims, LEEWAY, MAX_LIFETIME, Signer, Verifier};
 
 pub mod token;
 
 /// Sessions known at once. More than there can be players; tokens of a back end beyond that are good,
 /// but cannot be listed or ended.
 const MAX_SESSIONS: usize = 100_000;
+/// So that one key's sessions leave room for those of others.
+const MAX_SESSIONS_OF_A_KEY: usize = 50_000;
 /// Characters of a session's id.
 const ID_LENGTH: usize = 24;
 
@@ -37,6 +40,10 @@ pub struct Session {
     pub last_seen: Option<u64>,
     /// Whether it was ended before its time.
     pub is_ended: bool,
+    /// The owner that its cameras must have, for one that a user made; `None` for all.
+    pub owner: Option<String>,
+    /// Unix seconds from which on no token of this id can count any more.
+    kept_until: u64,
 }
 
 /// All sessions.
@@ -71,9 +78,17 @@ impl Playback {
         user: String,
         cameras: Vec<String>,
         time: Duration,
-        made_by: &str,
+        caller: &Caller,
     ) -> Result<(Session, String), Error> {
         self.forget_old();
+        let made_by = Some(caller.name().to_owned());
+        let own = self.sessions.iter().filter(|one| one.made_by == made_by).count();
+        if own >= MAX_SESSIONS_OF_A_KEY {
+            let detail = format!("{MAX_SESSIONS_OF_A_KEY} sessions of this API key are open");
+            return Err(
+                Error::new(ErrorKind::TooManySessions, detail).retry_after(Duration::from_mins(1))
+            );
+        }
         if self.sessions.len() >= MAX_SESSIONS {
             let detail =
                 format!("{MAX_SESSIONS} playback sessions are open, as many as there may be");
@@ -92,42 +107,57 @@ impl Playback {
             aud: AUDIENCE.to_owned(),
         };
         let token = self.signer.mint(&claims)?;
-        let made_by = Some(made_by.to_owned());
-        let session = Session { claims, made_by, last_seen: None, is_ended: false };
+        let mut session = Session::new(claims);
+        session.made_by = made_by;
+        session.owner = caller.owner().map(str::to_owned);
         self.database.put_session(&session.row()).await.map_err(fails)?;
         self.sessions.insert(session.claims.jti.clone(), session.clone());
         Ok((session, token))
     }
 
-    /// Judges a token that is shown for a camera. Returns who watches.
-    pub fn admit(&self, token: &str, camera: &CameraId) -> Result<String, Error> {
+    /// Judges a token that is shown for a camera. Returns the owner that the camera must have, if it
+    /// must have one.
+    pub fn admit(&self, token: &str, camera: &CameraId) -> Result<Option<String>, Error> {
         let claims = self.verifier.verify(token)?;
         if !claims.allows(camera.as_str()) {
             let detail = format!("the token is not for camera {camera}");
             return Err(Error::new(ErrorKind::Forbidden, detail));
         }
-        let user = claims.sub.clone();
         // Before the entry is held: looking at the whole map then would wait for itself.
         let is_full = self.sessions.len() >= MAX_SESSIONS;
         match self.sessions.entry(claims.jti.clone()) {
             Entry::Occupied(session) if session.get().is_ended => {
-                return Err(Error::new(ErrorKind::Unauthorized, "the playback session was ended"));
+                Err(Error::new(ErrorKind::Unauthorized, "the playback session was ended"))
             }
-            Entry::Occupied(mut session) => session.get_mut().last_seen = Some(now()),
+            Entry::Occupied(mut session) => {
+                let session = session.get_mut();
+                if session.claims != claims {
+                    if session.made_by.is_some() {
+                        let detail = "the token has the id of another session";
+                        return Err(Error::new(ErrorKind::Unauthorized, detail));
+                    }
+                    // Back ends renew tokens under the same id.
+                    session.kept_until = session.kept_until.max(kept_until(&claims));
+                    session.claims = claims;
+                }
+                session.last_seen = Some(now());
+                Ok(session.owner.clone())
+            }
             // A back end made it. It is as good as ours, and can be listed and ended from now on.
             Entry::Vacant(free) if !is_full => {
-                let last_seen = Some(now());
-                free.insert(Session { claims, made_by: None, last_seen, is_ended: false });
+                free.insert(Session { last_seen: Some(now()), ..Session::new(claims) });
+                Ok(None)
             }
-            Entry::Vacant(_) => {}
+            Entry::Vacant(_) => Ok(None),
         }
-        Ok(user)
     }
 
     /// Sessions whose time is not over, the newest first.
     pub fn list(&self) -> Vec<Session> {
         self.forget_old();
-        let mut sessions: Vec<_> = self.sessions.iter().map(|one| one.value().clone()).collect();
+        let now = now();
+        let sessions = self.sessions.iter().map(|one| one.value().clone());
+        let mut sessions: Vec<_> = sessions.filter(|one| one.claims.exp > now).collect();
         sessions.sort_by(|a, b| (b.claims.iat, &b.claims.jti).cmp(&(a.claims.iat, &a.claims.jti)));
         sessions
     }
@@ -137,23 +167,43 @@ impl Playback {
         self.sessions.get(id).map(|session| session.value().clone())
     }
 
-    /// Ends a session before its time. False when there is none.
-    pub async fn end(&self, id: &str) -> Result<bool, Error> {
-        let Some(session) = self.get(id) else { return Ok(false) };
-        let ended = Session { is_ended: true, ..session };
+    /// Ends a session before its time, also one of a back end whose token was not shown yet.
+    pub async fn end(&self, id: &str) -> Result<(), Error> {
+        let now = now();
+        let mut session = self.get(id).unwrap_or_else(|| {
+            let cameras = Vec::new();
+            let (jti, aud) = (id.to_owned(), AUDIENCE.to_owned());
+            let exp = now + MAX_LIFETIME;
+            Session::new(Claims { jti, sub: "?".into(), cameras, iat: now, nbf: None, exp, aud })
+        });
+        session.is_ended = true;
+        if session.made_by.is_none() {
+            // A back end may have made more tokens of this id, which live as long at most.
+            session.kept_until = session.kept_until.max(now + MAX_LIFETIME + LEEWAY + 1);
+        }
         // What was promised must hold after a restart too.
-        self.database.put_session(&ended.row()).await.map_err(fails)?;
-        self.sessions.insert(id.to_owned(), ended);
-        Ok(true)
+        self.database.put_session(&session.row()).await.map_err(fails)?;
+        self.sessions.insert(id.to_owned(), session);
+        Ok(())
     }
 
     fn forget_old(&self) {
         let now = now();
-        self.sessions.retain(|_, session| session.claims.exp > now);
+        self.sessions.retain(|_, session| session.kept_until > now);
     }
 }
 
+/// A token counts for a little longer than it says.
+fn kept_until(claims: &Claims) -> u64 {
+    claims.exp + LEEWAY + 1
+}
+
 impl Session {
+    fn new(claims: Claims) -> Self {
+        let kept_until = kept_until(&claims);
+        Self { claims, made_by: None, last_seen: None, is_ended: false, owner: None, kept_until }
+    }
+
     fn row(&self) -> SessionRow {
         SessionRow {
             id: self.claims.jti.clone(),
@@ -163,6 +213,8 @@ impl Session {
             created_at: as_i64(self.claims.iat),
             expires_at: as_i64(self.claims.exp),
             is_ended: self.is_ended,
+            owner: self.owner.clone(),
+            kept_until: as_i64(self.kept_until),
         }
     }
 }
@@ -178,7 +230,9 @@ impl From<SessionRow> for Session {
             exp: row.expires_at.unsigned_abs(),
             aud: AUDIENCE.to_owned(),
         };
-        Self { claims, made_by: row.made_by, last_seen: None, is_ended: row.is_ended }
+        let kept_until = row.kept_until.unsigned_abs();
+        let (made_by, is_ended, owner) = (row.made_by, row.is_ended, row.owner);
+        Self { claims, made_by, last_seen: None, is_ended, owner, kept_until }
     }
 }
 

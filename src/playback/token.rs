@@ -29,7 +29,7 @@ pub const MAX_LIFETIME: u64 = 24 * 3600;
 pub const MAX_CAMERAS: usize = 100;
 
 /// How far the clocks of two machines may differ, in seconds.
-const LEEWAY: u64 = 5;
+pub const LEEWAY: u64 = 5;
 /// The longest `jti` and camera id, in characters.
 const MAX_ID_LENGTH: usize = 64;
 /// The longest `sub`, in characters.

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
@@ -11,6 +12,7 @@ use sqlx::sqlite::{
     SqliteSynchronous,
 };
 use sqlx::{Row as _, Sqlite, SqliteConnection, Transaction};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A writer waits this long for another one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -21,8 +23,8 @@ const CONNECTIONS: u32 = 4;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The setting names no database.
-    #[error("DATABASE_URL={0} cannot be used: sqlite: and a file's path is wanted")]
-    Url(String),
+    #[error("DATABASE_URL cannot be used: sqlite: and a file's path is wanted")]
+    Url,
     /// A later version of the program has changed it.
     #[error("{} was made by a newer stream-manager; it is left as it is", .0.display())]
     Newer(PathBuf),
@@ -78,6 +80,10 @@ pub struct SessionRow {
     pub expires_at: i64,
     /// Whether it was ended before its time.
     pub is_ended: bool,
+    /// The owner that its cameras must have; `None` for all.
+    pub owner: Option<String>,
+    /// Unix seconds.
+    pub kept_until: i64,
 }
 
 /// Which cameras to list.
@@ -97,17 +103,18 @@ pub struct Filter {
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: SqlitePool,
+    /// Who waits to write must not keep a connection from those who read.
+    writers: Arc<Semaphore>,
     path: PathBuf,
 }
 
 impl Database {
     /// Opens the database that `url` names, makes it if need be, and brings its tables up to date.
     pub async fn open(url: &str) -> Result<Self, OpenError> {
-        let no_url = || OpenError::Url(url.to_owned());
-        let options = SqliteConnectOptions::from_str(url).map_err(|_| no_url())?;
+        let options = SqliteConnectOptions::from_str(url).map_err(|_| OpenError::Url)?;
         let path = options.get_filename().to_owned();
         if !url.starts_with("sqlite:") || path.as_os_str().is_empty() {
-            return Err(no_url());
+            return Err(OpenError::Url);
         }
         let options = options
             .create_if_missing(true)
@@ -119,7 +126,7 @@ impl Database {
         let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).connect_with(options);
         let pool = pool.await.map_err(failed)?;
         match sqlx::migrate!("src/store/migrations").run(&pool).await {
-            Ok(()) => Ok(Self { pool, path }),
+            Ok(()) => Ok(Self { pool, writers: Arc::new(Semaphore::new(1)), path }),
             Err(MigrateError::VersionMissing(_)) => Err(OpenError::Newer(path)),
             Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
                 Err(failed(error))
@@ -166,7 +173,7 @@ impl Database {
 
     /// The playback sessions whose time is not over at `now`; the others are deleted.
     pub async fn sessions(&self, now: i64) -> Result<Vec<SessionRow>, sqlx::Error> {
-        let old = sqlx::query("DELETE FROM playback_sessions WHERE expires_at <= $1").bind(now);
+        let old = sqlx::query("DELETE FROM playback_sessions WHERE kept_until <= $1").bind(now);
         old.execute(&self.pool).await?;
         let rows = sqlx::query("SELECT * FROM playback_sessions").fetch_all(&self.pool).await?;
         rows.iter().map(session_row).collect()
@@ -177,14 +184,16 @@ impl Database {
     pub async fn put_session(&self, row: &SessionRow) -> Result<(), sqlx::Error> {
         let query = sqlx::query(
             "INSERT INTO playback_sessions
-                (id, viewer, cameras, made_by, created_at, expires_at, is_ended)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)
-             ON CONFLICT (id) DO UPDATE SET is_ended = excluded.is_ended",
+                (id, viewer, cameras, made_by, created_at, expires_at, is_ended, owner, kept_until)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             ON CONFLICT (id) DO UPDATE SET
+                is_ended = excluded.is_ended, kept_until = excluded.kept_until",
         );
         let query = query.bind(&row.id).bind(&row.viewer).bind(&row.cameras).bind(&row.made_by);
         let query = query.bind(row.created_at).bind(row.expires_at).bind(row.is_ended);
+        let query = query.bind(&row.owner).bind(row.kept_until);
         query.execute(&self.pool).await?;
-        let old = sqlx::query("DELETE FROM playback_sessions WHERE expires_at <= $1");
+        let old = sqlx::query("DELETE FROM playback_sessions WHERE kept_until <= $1");
         old.bind(row.created_at).execute(&self.pool).await.map(drop)
     }
 
@@ -200,12 +209,23 @@ impl Database {
 
     /// Begins to write. Others who want to write wait for the end of it.
     pub async fn write(&self) -> Result<Write, sqlx::Error> {
-        Ok(Write(self.pool.begin_with("BEGIN IMMEDIATE").await?))
+        // Nobody closes it.
+        let permit = Arc::clone(&self.writers).acquire_owned().await.ok();
+        Ok(Write(self.pool.begin_with("BEGIN IMMEDIATE").await?, permit))
+    }
+
+    /// Puts on disk for good what was written, and leaves nothing behind of what it replaced.
+    pub async fn settle(&self) -> Result<(), sqlx::Error> {
+        sqlx::query("VACUUM").execute(&self.pool).await?;
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await.map(drop)
     }
 }
 
 /// Changes that become real together, by [`Write::commit`], or not at all.
-pub struct Write(Transaction<'static, Sqlite>);
+pub struct Write(
+    Transaction<'static, Sqlite>,
+    #[expect(dead_code, reason = "held")] Option<OwnedSemaphorePermit>,
+);
 
 impl Write {
     /// One camera as it is now.
@@ -291,13 +311,16 @@ fn session_row(row: &SqliteRow) -> Result<SessionRow, sqlx::Error> {
         created_at: row.try_get("created_at")?,
         expires_at: row.try_get("expires_at")?,
         is_ended: row.try_get("is_ended")?,
+        owner: row.try_get("owner")?,
+        kept_until: row.try_get("kept_until")?,
     })
 }
 
-/// A pattern that finds `text` anywhere, whatever its letters' case.
+/// A pattern that finds `text` anywhere, whatever the case of its ASCII letters: SQLite's `LOWER`
+/// knows no others.
 fn like(text: &str) -> String {
     let mut pattern = String::from("%");
-    for character in text.to_lowercase().chars() {
+    for character in text.to_ascii_lowercase().chars() {
         if matches!(character, '%' | '_' | '\\') {
             pattern.push('\\');
         }

@@ -11,6 +11,8 @@
 //! | [`seal`] | sealing what is secret |
 //! | [`presets`] | where vendors' cameras have their streams |
 
+use std::fs::{File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -110,6 +112,9 @@ pub enum StoreError {
     /// The key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// Another manager, or a rotation, uses it.
+    #[error("{} is used by another stream-manager; stop it first", .0.display())]
+    InUse(PathBuf),
     /// The key is none of this database's.
     #[error("{} was sealed with another key than {key}; put back the one that belongs to it", database.display())]
     OtherKey {
@@ -136,6 +141,8 @@ pub enum StoreError {
 
 /// All known cameras.
 pub struct Cameras {
+    /// Nobody else uses the database.
+    _lock: File,
     database: Database,
     sealer: Sealer,
     /// Streams that were started, with what was learned about them.
@@ -158,8 +165,9 @@ impl Cameras {
     /// which is made with a new database.
     pub async fn open(url: &str, source_key: Option<&str>) -> Result<Self, StoreError> {
         let database = Database::open(url).await?;
+        let lock = lock(database.path())?;
         let sealer = fitting_sealer(&database, source_key).await?;
-        Ok(Self { database, sealer, started: DashMap::new() })
+        Ok(Self { _lock: lock, database, sealer, started: DashMap::new() })
     }
 
     /// The database, for those who keep other things in it.
@@ -187,7 +195,8 @@ impl Cameras {
         change: impl FnOnce(Option<Record>) -> Result<Record, Error>,
     ) -> Result<(Record, Change), Error> {
         let mut write = self.database.write().await.map_err(fails)?;
-        let changed = self.change_in(&mut write, id, change).await?;
+        let mut count = write.count().await.map_err(fails)?;
+        let changed = self.change_in(&mut write, &mut count, id, change).await?;
         write.commit().await.map_err(fails)?;
         Ok(changed)
     }
@@ -198,28 +207,32 @@ impl Cameras {
         F: FnOnce(Option<Record>) -> Result<Record, Error>,
     {
         let mut write = self.database.write().await.map_err(fails)?;
+        let mut count = write.count().await.map_err(fails)?;
         let mut done = Vec::with_capacity(changes.len());
         for (id, change) in changes {
-            done.push(self.change_in(&mut write, &id, change).await?.1);
+            done.push(self.change_in(&mut write, &mut count, &id, change).await?.1);
         }
         write.commit().await.map_err(fails)?;
         Ok(done)
     }
 
     /// The stream of a camera after `source` and `changes`, as far as they are given; a new camera
-    /// of `owner` when it is not known. `None` when there is nothing to start.
+    /// of `owner` when it is not known. `None` when there is nothing to start. A known camera is
+    /// changed if `check` agrees.
     pub async fn put(
         &self,
         id: &StreamId,
         owner: Option<&str>,
         source: Option<Source>,
         changes: OptionChanges,
+        check: impl Fn(&Record) -> Result<(), Error>,
     ) -> Result<Option<Camera>, Error> {
         let known = self.get(id.camera()).await?;
         if source.is_none() && known.is_none() {
             return Ok(None);
         }
         let apply = |known: Option<Record>| {
+            known.as_ref().map_or(Ok(()), &check)?;
             let mut record = known.unwrap_or_else(|| Record {
                 owner: owner.map(str::to_owned),
                 ..Record::new(id.camera().clone())
@@ -240,9 +253,16 @@ impl Cameras {
         self.stream_of(&record, id)
     }
 
-    /// Takes a camera out. False when it was not there.
-    pub async fn delete(&self, id: &CameraId) -> Result<bool, Error> {
+    /// Takes a camera out if `check` agrees. False when it was not there.
+    pub async fn delete(
+        &self,
+        id: &CameraId,
+        check: impl FnOnce(&Record) -> Result<(), Error>,
+    ) -> Result<bool, Error> {
         let mut write = self.database.write().await.map_err(fails)?;
+        if let Some(row) = write.get(id.as_str()).await.map_err(fails)? {
+            check(&self.record(&row)?)?;
+        }
         let was_there = write.delete(id.as_str()).await.map_err(fails)?;
         write.commit().await.map_err(fails)?;
         for profile in [Profile::Main, Profile::Sub] {
@@ -272,12 +292,13 @@ impl Cameras {
     async fn change_in(
         &self,
         write: &mut Write,
+        count: &mut i64,
         id: &CameraId,
         change: impl FnOnce(Option<Record>) -> Result<Record, Error>,
     ) -> Result<(Record, Change), Error> {
         let known = write.get(id.as_str()).await.map_err(fails)?;
         let known = known.map(|row| self.record(&row)).transpose()?;
-        if known.is_none() && write.count().await.map_err(fails)? >= MAX_CAMERAS {
+        if known.is_none() && *count >= MAX_CAMERAS {
             let detail = format!("{MAX_CAMERAS} cameras are known, as many as there may be");
             return Err(Error::new(ErrorKind::TooManyCameras, detail));
         }
@@ -296,6 +317,7 @@ impl Cameras {
         record.spec.check()?;
         let row = self.row(&record)?;
         write.put(&row).await.map_err(fails)?;
+        *count += i64::from(known.is_none());
         Ok((record, if known.is_some() { Change::Updated } else { Change::Created }))
     }
 
@@ -348,6 +370,21 @@ impl Cameras {
     }
 }
 
+/// Takes the database for this process alone: another one would seal with another key, or not know
+/// what was ended here.
+fn lock(database: &Path) -> Result<File, StoreError> {
+    let path = beside(database, ".lock");
+    let locked = File::create(&path).and_then(|file| match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(io::ErrorKind::ResourceBusy.into()),
+        Err(TryLockError::Error(error)) => Err(error),
+    });
+    locked.map_err(|error| match error.kind() {
+        io::ErrorKind::ResourceBusy => StoreError::InUse(database.to_owned()),
+        _ => KeyError::Io { path, error }.into(),
+    })
+}
+
 async fn fitting_sealer(
     database: &Database,
     source_key: Option<&str>,
@@ -388,11 +425,12 @@ async fn fitting_sealer(
 /// A rotation that was cut off has left its new key, which fits if the database was done already.
 fn finish_rotation(database: &Path, fits: &dyn Fn(&Sealer) -> bool) -> Result<(), KeyError> {
     let next = next_key_file(database);
-    let Some(key) = SealKey::read(&next)? else { return Ok(()) };
-    let done = if fits(&key.sealer()) {
-        std::fs::rename(&next, key_file(database))
-    } else {
-        std::fs::remove_file(&next)
+    let done = match SealKey::read(&next) {
+        Ok(None) => return Ok(()),
+        Ok(Some(key)) if fits(&key.sealer()) => std::fs::rename(&next, key_file(database)),
+        // Cut off before it counted.
+        Ok(Some(_)) | Err(KeyError::File(_)) => std::fs::remove_file(&next),
+        Err(error) => return Err(error),
     };
     done.map_err(|error| KeyError::Io { path: next, error })
 }
@@ -422,6 +460,8 @@ pub async fn rotate_key(
     }
     write.set_proof(&cameras.sealer.seal(PROOF.0, PROOF.1)).await?;
     write.commit().await?;
+    // Before the old key goes, and with nothing left that it sealed.
+    cameras.database.settle().await?;
     if is_in_file {
         let file = key_file(cameras.database.path());
         std::fs::rename(&next, &file).map_err(|error| KeyError::Io { path: next, error })?;
@@ -431,17 +471,19 @@ pub async fn rotate_key(
 
 /// The key's file, beside the database.
 fn key_file(database: &Path) -> PathBuf {
+    beside(database, ".key")
+}
+
+fn beside(database: &Path, ending: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
-    name.push(".key");
+    name.push(ending);
     name.into()
 }
 
 /// The secret that playback tokens are signed with, from a file beside the database, which is made
 /// if it is not there.
 pub fn playback_secret(database: &Path) -> Result<Vec<u8>, KeyError> {
-    let mut name = database.as_os_str().to_owned();
-    name.push(".playback-key");
-    let file = PathBuf::from(name);
+    let file = beside(database, ".playback-key");
     if let Some(key) = SealKey::read(&file)? {
         return Ok(key.bytes().to_vec());
     }
@@ -452,9 +494,7 @@ pub fn playback_secret(database: &Path) -> Result<Vec<u8>, KeyError> {
 
 /// The file of the key that a rotation goes over to.
 fn next_key_file(database: &Path) -> PathBuf {
-    let mut name = key_file(database).into_os_string();
-    name.push(".next");
-    name.into()
+    beside(database, ".key.next")
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "what map_err hands over")]
@@ -520,12 +560,10 @@ mod tests {
         }
     }
 
-    use std::io;
-
     async fn put(cameras: &Cameras, link: Option<&str>, changes: OptionChanges) -> Option<Camera> {
         let id = StreamId::parse("1").expect("an id");
         let source = link.map(|link| Source::parse(link).expect("a link"));
-        cameras.put(&id, None, source, changes).await.expect("a working database")
+        cameras.put(&id, None, source, changes, |_| Ok(())).await.expect("a working database")
     }
 
     #[tokio::test]
@@ -558,7 +596,7 @@ mod tests {
         let source = Source::parse(link).expect("a link");
         let cameras = setup.open().await.expect("a registry");
         cameras
-            .put(&id, None, Some(source.clone()), OptionChanges::default())
+            .put(&id, None, Some(source.clone()), OptionChanges::default(), |_| Ok(()))
             .await
             .expect("a camera");
         drop(cameras);

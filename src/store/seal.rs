@@ -82,10 +82,20 @@ impl SealKey {
     /// Writes the key into a file that must not be there yet and that only its owner can read.
     pub fn write_new(&self, path: &Path) -> Result<(), KeyError> {
         let write = || {
-            let mut file =
-                OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+            if path.exists() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            // Under its own name it is whole, also after a power cut.
+            let mut unfinished = path.as_os_str().to_owned();
+            unfinished.push(".unfinished");
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o600);
+            let mut file = options.open(&unfinished)?;
             writeln!(file, "{}", BASE64.encode(self.0))?;
-            file.sync_all()
+            file.sync_all()?;
+            std::fs::rename(unfinished, path)?;
+            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
         };
         write().map_err(|error| KeyError::Io { path: path.to_owned(), error })
     }

@@ -100,14 +100,20 @@ impl CameraNets {
 }
 
 fn parse_list(text: &str) -> Result<Vec<IpNet>, String> {
-    text.split(|c: char| c == ',' || c.is_whitespace())
+    let entries = text.split(|c: char| c == ',' || c.is_whitespace());
+    let nets: Vec<_> = entries
         .filter(|entry| !entry.is_empty())
         .map(|entry| {
             parse_net(entry).ok_or_else(|| {
                 format!("{entry:?} is neither a network such as 10.0.0.0/8 nor an IP address")
             })
         })
-        .collect()
+        .collect::<Result<_, _>>()?;
+    // An empty list means everywhere. Whoever set something does not mean that.
+    if nets.is_empty() && !text.trim().is_empty() {
+        return Err("no network stands in it".into());
+    }
+    Ok(nets)
 }
 
 fn parse_net(text: &str) -> Option<IpNet> {

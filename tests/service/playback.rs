@@ -68,7 +68,7 @@ async fn a_token_plays_in_path_header_and_cookie_and_for_its_camera_alone() {
     assert_eq!(status(&nginx, &format!("{url}?_HLS_msn=1&_HLS_skip=YES")).await, 200);
     assert_eq!(status(&nginx, &url.replace("stream.m3u8", "index.m3u8")).await, 200);
 
-    assert!(cookie.contains("; Path=/streams/cam; ") && cookie.contains("; HttpOnly"), "{cookie}");
+    assert!(cookie.contains("; Path=/streams; ") && cookie.contains("; HttpOnly"), "{cookie}");
     let pair = cookie.split(';').next().expect("a pair").to_owned();
     for (name, value) in [("authorization", format!("Bearer {token}")), ("cookie", pair)] {
         for (id, expected) in [("cam", 200), ("other", 403)] {
@@ -160,8 +160,8 @@ async fn a_session_ends_at_once_and_stays_ended_after_a_restart() {
     }
     let foreign = format!("/api/playback/sessions/{}", text(&kept, "session_id"));
     assert_eq!(ask(&manager, USER, Method::DELETE, &foreign, &none).await.status, 403);
-    let unknown = ask(&manager, ADMIN, Method::DELETE, "/api/playback/sessions/x", &none).await;
-    assert_eq!(unknown.status, 404);
+    let unknown = "/api/playback/sessions/unknown";
+    assert_eq!(ask(&manager, USER, Method::DELETE, unknown, &none).await.status, 404);
 
     manager.signal(Signal::SIGKILL);
     manager.exit_code().await;
@@ -220,34 +220,77 @@ async fn a_back_end_may_make_tokens_itself() {
     let (_camera, manager, nginx) = on_air(&[("PLAYBACK_PUBLIC_KEYS", public_path)]).await;
 
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs();
-    let claims = json!({
-        "jti": "from-the-shop-1", "sub": "carl", "cameras": ["cam"], "aud": "stream-manager",
-        "iat": now, "exp": now + 600
-    });
     let base64 = |bytes: &[u8]| {
         use base64::Engine as _;
         base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
     };
-    let signed =
-        format!("{}.{}", base64(br#"{"alg":"EdDSA"}"#), base64(claims.to_string().as_bytes()));
-    let input = dir.path().join("input");
-    std::fs::write(&input, &signed).expect("a file");
-    let signature = openssl(&[
-        "pkeyutl",
-        "-sign",
-        "-rawin",
-        "-inkey",
-        private_path,
-        "-in",
-        input.to_str().expect("a path"),
-    ]);
-    let url = format!("/play/{signed}.{}/cam/stream.m3u8", base64(&signature));
-    assert_eq!(status(&nginx, &url).await, 200);
+    let url = |id: &str, lifetime: u64| {
+        let claims = json!({
+            "jti": id, "sub": "carl", "cameras": ["cam"], "aud": "stream-manager",
+            "iat": now, "exp": now + lifetime
+        });
+        let signed =
+            format!("{}.{}", base64(br#"{"alg":"EdDSA"}"#), base64(claims.to_string().as_bytes()));
+        let input = dir.path().join("input");
+        std::fs::write(&input, &signed).expect("a file");
+        let input = input.to_str().expect("a path");
+        let signature =
+            openssl(&["pkeyutl", "-sign", "-rawin", "-inkey", private_path, "-in", input]);
+        format!("/play/{signed}.{}/cam/stream.m3u8", base64(&signature))
+    };
+    // The second one is a renewal under the same id.
+    let (first, renewed) = (url("login-1", 600), url("login-1", 1200));
+    for url in [&first, &renewed, &first] {
+        assert_eq!(status(&nginx, url).await, 200);
+    }
+    // It can be ended like any other, whatever tokens of it there are, and also before it was shown.
+    let unseen = url("login-2", 600);
+    for id in ["login-1", "login-2"] {
+        let path = format!("/api/playback/sessions/{id}");
+        assert_eq!(ask(&manager, ADMIN, Method::DELETE, &path, &json!({})).await.status, 204);
+    }
+    for url in [&first, &renewed, &url("login-1", 1800), &unseen] {
+        assert_eq!(status(&nginx, url).await, 401);
+    }
+}
 
-    // It can be ended like any other.
-    let path = "/api/playback/sessions/from-the-shop-1";
-    assert_eq!(ask(&manager, ADMIN, Method::DELETE, path, &json!({})).await.status, 204);
-    assert_eq!(status(&nginx, &url).await, 401);
+#[tokio::test(flavor = "multi_thread")]
+async fn a_users_session_is_for_that_users_cameras() {
+    let (_camera, manager, nginx) = on_air(&[]).await;
+    let path = "/api/playback/sessions";
+    let body = json!({ "user": "anna", "camera": "cam" });
+    let by_user = ask(&manager, USER, Method::POST, path, &body).await.body;
+    let by_admin = begin(&manager, &body).await;
+    let urls = [text(&by_user, "hls_url"), text(&by_admin, "hls_url")];
+    for url in &urls {
+        assert_eq!(status(&nginx, url).await, 200);
+    }
+    let given_away = json!({ "owner": "43" });
+    let answer = ask(&manager, ADMIN, Method::PUT, "/api/cameras/cam", &given_away).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!([status(&nginx, &urls[0]).await, status(&nginx, &urls[1]).await], [403, 200]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_reach_neither_ffmpeg_nor_the_log_of_an_nginx_without_manager() {
+    let (_camera, mut manager, nginx) = on_air(&[("PLAYBACK_SECRET", &"s".repeat(40))]).await;
+    let session = begin(&manager, &json!({ "user": "anna", "camera": "cam" })).await;
+    let url = text(&session, "hls_url");
+    assert_eq!(status(&nginx, &url).await, 200);
+    let [ffmpeg] = manager.ffmpegs()[..] else { panic!("one FFmpeg") };
+    let environment = std::fs::read(format!("/proc/{ffmpeg}/environ")).expect("an environment");
+    let environment = String::from_utf8_lossy(&environment);
+    assert!(environment.contains("PATH=") && !environment.contains("API_KEYS"), "{environment}");
+    assert!(!environment.contains("PLAYBACK_SECRET"), "{environment}");
+
+    manager.signal(Signal::SIGKILL);
+    manager.exit_code().await;
+    for path in [url.clone(), format!("{url}?_HLS_msn=1")] {
+        assert_eq!(status(&nginx, &path).await, 503);
+    }
+    let token = text(&session, "token");
+    let tail = token.rsplit('.').next().expect("a signature");
+    assert!(!nginx.log().contains(tail), "a token is in the log: {}", nginx.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -200,7 +200,7 @@ fn a_database_that_cannot_be_used_stops_the_start_with_the_reason() {
     let dir = TempDir::new().expect("a directory");
     for (name, value, reason) in [
         ("DATABASE_URL", "sqlite:/no/such/directory/cameras.db", "/no/such/directory/cameras.db"),
-        ("DATABASE_URL", "mysql://h/x", "DATABASE_URL"),
+        ("DATABASE_URL", "mysql://u:but-secret@h/x", "DATABASE_URL"),
         ("SOURCE_KEY", "not-a-key-but-secret", "SOURCE_KEY is no key"),
     ] {
         let (code, said) = Manager::run_to_end(&dir, &[(name, value)]);
@@ -220,7 +220,10 @@ async fn a_new_key_is_made_while_the_manager_is_stopped() {
     assert!(said.contains("stop it first"), "{said}");
     manager.signal(Signal::SIGTERM);
     manager.exit_code().await;
+    let key = manager.dir().path().join("streams.db.key");
+    let before = std::fs::read(&key).expect("a key");
     assert_eq!(rotate(&manager), (Some(0), String::new()));
+    assert_ne!(std::fs::read(&key).expect("a key"), before);
     let manager = manager.start_again(&[]).await;
     let read = manager.get("/api/cameras/cam").await.body;
     assert_eq!(read["source"], "rtsp://***@192.0.2.1/x");
