@@ -1,13 +1,12 @@
 //! Playback sessions: tokens in paths, headers and cookies, until they expire or are ended.
 
-use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Camera, Manager, Nginx, play, until};
+use crate::support::{Answer, Camera, Manager, Nginx, key_pair, openssl, play, until};
 
 const ADMIN: &str = "admin-secret-000001";
 const USER: &str = "user-secret-0000001";
@@ -205,18 +204,9 @@ async fn a_session_expires() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_back_end_may_make_tokens_itself() {
     let dir = tempfile::tempdir().expect("a directory");
-    let private = dir.path().join("private.pem");
-    let public = dir.path().join("public.pem");
-    let openssl = |arguments: &[&str]| {
-        let output = Command::new("openssl").args(arguments).stderr(Stdio::null()).output();
-        let output = output.expect("openssl; install it with: apt-get install openssl");
-        assert!(output.status.success(), "openssl {arguments:?}");
-        output.stdout
-    };
+    let (private, public) = key_pair(dir.path(), "ed25519");
     let (private_path, public_path) =
         (private.to_str().expect("a path"), public.to_str().expect("a path"));
-    openssl(&["genpkey", "-algorithm", "ed25519", "-out", private_path]);
-    openssl(&["pkey", "-in", private_path, "-pubout", "-out", public_path]);
     let (_camera, manager, nginx) = on_air(&[("PLAYBACK_PUBLIC_KEYS", public_path)]).await;
 
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs();

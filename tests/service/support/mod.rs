@@ -3,6 +3,7 @@
 mod camera;
 mod manager;
 mod nginx;
+mod openssl;
 mod process;
 mod viewer;
 
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 pub use camera::Camera;
 pub use manager::{Answer, Manager};
 pub use nginx::Nginx;
+pub use openssl::{key_pair, openssl};
 pub use process::{children_of, is_running, processes_that_show};
 pub use viewer::{Playlist, play, probe};
 

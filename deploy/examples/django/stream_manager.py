@@ -1,0 +1,248 @@
+"""The API of stream-manager.
+
+Needs Python 3.11 and nothing else; mint_token() alone needs the package `cryptography`, which has
+both EdDSA and RS256.
+"""
+
+import base64
+import json
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.client import HTTPException
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlencode
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+# What the manager takes for a start, and a little.
+START_TIMEOUT = 30
+USUAL_TTL = 1800
+MAX_TTL = 86400
+MAX_CAMERAS = 100
+MAX_TOKEN_LENGTH = 4096
+
+
+class StreamManagerError(Exception):
+    """What the manager refused, or that it did not answer. Holds no link and no key.
+
+    status: the HTTP status; 0 when there was no answer
+    code: the stable code, such as source_unauthorized
+    detail: for people
+    retry_after: seconds after which another attempt makes sense, or None
+    """
+
+    def __init__(self, status: int, code: str, detail: str, retry_after: int | None = None) -> None:
+        super().__init__(f"stream manager: {code} ({status}): {detail}")
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class Playback:
+    """A permission to watch. hls_url is for the page; session_id ends it."""
+
+    hls_url: str
+    session_id: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Token:
+    """The same, made by this server."""
+
+    token: str
+    session_id: str
+    expires_at: datetime
+
+
+class _NoRedirect(HTTPRedirectHandler):
+    """Redirects are not followed, so that the key goes nowhere else."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+class StreamManager:
+    """One for the whole process will do: it keeps no connection and no state.
+
+    base_url: where this server reaches the API, e.g. http://127.0.0.1:8088
+    public_url: where browsers reach nginx, e.g. https://video.example
+    private_key: PEM of an Ed25519 or RSA key; for mint_token() alone
+    key_id: its kid, if the manager's PLAYBACK_PUBLIC_KEYS is a JWKS
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        public_url: str,
+        private_key: str | None = None,
+        key_id: str | None = None,
+        timeout: float = 15,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._api_key = api_key
+        self._public_url = public_url.rstrip("/")
+        self._private_key = private_key
+        self._key_id = key_id
+        self._timeout = timeout
+        self._opener = build_opener(_NoRedirect)
+
+    def start_camera(
+        self, camera_id: str, rtsp_link: str | None = None, **options: Any
+    ) -> dict[str, Any]:
+        """Starts a camera or joins it; returns when it is playable.
+
+        Viewers do that by themselves, so this is for a back end that wants to know at once whether
+        a camera works. A camera that is known needs no link. A link is kept, even if the camera
+        cannot be played. Options are profile, video, audio, transport and wait.
+        """
+        body = {"indicator_id": camera_id, **options}
+        if rtsp_link is not None:
+            body["rtsp_link"] = rtsp_link
+        return self._call("POST", "/api/stream/start", body, START_TIMEOUT)
+
+    def stop_camera(self, camera_id: str, profile: str = "main") -> None:
+        """Ends a camera's stream for all. A player that is still open starts it again."""
+        self._call("POST", "/api/stream/stop", {"indicator_id": camera_id, "profile": profile})
+
+    def status(self, camera_id: str, profile: str = "main") -> dict[str, Any]:
+        """state, viewers, media, last_error and more."""
+        query = urlencode({"indicator_id": camera_id, "profile": profile})
+        return self._call("GET", f"/api/stream/status?{query}")
+
+    def put_camera(self, camera_id: str, camera: dict[str, Any]) -> dict[str, Any]:
+        """Adds a camera or replaces it; returns it without its secrets.
+
+        What is left out goes back to its default, name and owner included; only the source stays.
+        """
+        return self._call("PUT", f"/api/cameras/{quote(camera_id, safe='')}", camera)
+
+    def delete_camera(self, camera_id: str) -> None:
+        """Takes a camera out and ends its streams."""
+        self._call("DELETE", f"/api/cameras/{quote(camera_id, safe='')}")
+
+    def list_cameras(self, search: str = "", limit: int = 100, offset: int = 0) -> dict[str, Any]:
+        """A page of the cameras, by id, and their total. search: part of an id, name or host."""
+        query = urlencode({"search": search, "limit": limit, "offset": offset})
+        return self._call("GET", f"/api/cameras?{query}")
+
+    def playback_url(self, user: str, camera_id: str, ttl: int = USUAL_TTL) -> Playback:
+        """Lets a user watch a camera for `ttl` seconds."""
+        body = {"user": user, "camera": camera_id, "ttl_seconds": ttl}
+        session = self._call("POST", "/api/playback/sessions", body)
+        return Playback(
+            hls_url=self._public_url + session["hls_url"],
+            session_id=session["session_id"],
+            expires_at=datetime.fromisoformat(session["expires_at"]),
+        )
+
+    def end_session(self, session_id: str) -> None:
+        """Ends a permission before its time; the viewer's next request is refused."""
+        self._call("DELETE", f"/api/playback/sessions/{quote(session_id, safe='')}")
+
+    def mint_token(self, user: str, cameras: list[str], ttl: int = USUAL_TTL) -> Token:
+        """The same permission without a call: a token that this server signs.
+
+        The manager has to have the public key. It learns of the token with its first use, and can
+        end it from then on. cameras: ids, or ["*"] for all.
+        """
+        # The manager judges a token only when it is shown, and then to the viewer.
+        if not user or not 1 <= len(cameras) <= MAX_CAMERAS:
+            raise ValueError("a token needs a user and 1 to 100 cameras")
+        if not 1 <= ttl <= MAX_TTL:
+            raise ValueError("a token is good for 1 to 86400 seconds")
+        algorithm, sign = self._signer()
+        now = int(time.time())
+        session_id = secrets.token_hex(12)
+        header = {"alg": algorithm, "typ": "JWT"}
+        if self._key_id is not None:
+            header["kid"] = self._key_id
+        claims = {
+            "jti": session_id,
+            "sub": user,
+            "cameras": [str(camera) for camera in cameras],
+            "aud": "stream-manager",
+            "iat": now,
+            "exp": now + ttl,
+        }
+        signed = f"{_base64url(_json(header))}.{_base64url(_json(claims))}"
+        token = f"{signed}.{_base64url(sign(signed.encode()))}"
+        if len(token) > MAX_TOKEN_LENGTH:
+            raise ValueError("the token is too long; name fewer cameras")
+        return Token(token, session_id, datetime.fromtimestamp(now + ttl, UTC))
+
+    def hls_url(self, token: str, camera_id: str, profile: str = "main") -> str:
+        """Where a token plays one of its cameras."""
+        stream = f"{camera_id}~sub" if profile == "sub" else camera_id
+        return f"{self._public_url}/play/{token}/{stream}/stream.m3u8"
+
+    def _signer(self) -> tuple[str, Callable[[bytes], bytes]]:
+        # Only here, so that all else works without the package.
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        if self._private_key is None:
+            raise ValueError("there is no private key to sign tokens with")
+        key = load_pem_private_key(self._private_key.encode(), password=None)
+        if isinstance(key, Ed25519PrivateKey):
+            return "EdDSA", key.sign
+        if isinstance(key, RSAPrivateKey):
+            return "RS256", lambda text: key.sign(text, PKCS1v15(), SHA256())
+        raise ValueError("the private key is neither Ed25519 nor RSA")
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        request = Request(self._base_url + path, method=method)
+        request.add_header("Accept", "application/json")
+        request.add_header("Authorization", f"Bearer {self._api_key}")
+        if body is not None:
+            request.data = _json(body)
+            request.add_header("Content-Type", "application/json")
+        try:
+            with self._opener.open(request, timeout=timeout or self._timeout) as response:
+                status, headers, text = response.status, response.headers, response.read()
+        except HTTPError as error:
+            with error:
+                status, headers, text = error.code, error.headers, error.read()
+        except (OSError, HTTPException) as error:
+            reason = error.reason if isinstance(error, URLError) else error
+            is_late = isinstance(reason, TimeoutError)
+            code = "manager_timeout" if is_late else "manager_unavailable"
+            raise StreamManagerError(0, code, str(reason)) from None
+        try:
+            answer = json.loads(text) if text else {}
+        except ValueError:
+            answer = None
+        if 200 <= status < 300 and isinstance(answer, dict):
+            return answer
+        # A proxy in between may answer in its own way.
+        problem = answer if isinstance(answer, dict) else {}
+        retry_after = headers.get("Retry-After", "")
+        raise StreamManagerError(
+            status,
+            problem.get("code", "invalid_answer"),
+            problem.get("detail", "the answer is not one of the stream manager"),
+            int(retry_after) if retry_after.isdecimal() else None,
+        )
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

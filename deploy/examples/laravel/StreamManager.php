@@ -1,0 +1,292 @@
+<?php
+
+declare(strict_types=1);
+
+namespace App\Services;
+
+use CurlHandle;
+use InvalidArgumentException;
+use JsonException;
+use SensitiveParameter;
+
+/**
+ * The API of stream-manager. Needs ext-curl, and to mint tokens ext-sodium or ext-openssl.
+ *
+ * Links and keys are marked as sensitive, so that PHP leaves them out of the stack traces that
+ * end up in logs.
+ */
+final class StreamManager
+{
+    /** What the manager takes for a start, and a little. */
+    private const START_TIMEOUT = 30;
+    private const CONNECT_TIMEOUT = 3;
+    private const USUAL_TTL = 1800;
+    private const MAX_TTL = 86400;
+    private const MAX_CAMERAS = 100;
+    private const MAX_TOKEN_LENGTH = 4096;
+    /** What stands before the 32 bytes of an Ed25519 key in PKCS#8 (RFC 8410). */
+    private const ED25519_PREFIX = '302e020100300506032b657004220420';
+
+    private readonly string $baseUrl;
+    private readonly string $publicUrl;
+
+    /**
+     * @param string      $baseUrl    where this server reaches the API, e.g. http://127.0.0.1:8088
+     * @param string      $publicUrl  where browsers reach nginx, e.g. https://video.example
+     * @param string|null $privateKey PEM of an Ed25519 or RSA key; for mintToken() alone
+     * @param string|null $keyId      its kid, if the manager's PLAYBACK_PUBLIC_KEYS is a JWKS
+     */
+    public function __construct(
+        string $baseUrl,
+        #[SensitiveParameter] private readonly string $apiKey,
+        string $publicUrl,
+        #[SensitiveParameter] private readonly ?string $privateKey = null,
+        private readonly ?string $keyId = null,
+        private readonly int $timeout = 15,
+    ) {
+        $this->baseUrl = rtrim($baseUrl, '/');
+        $this->publicUrl = rtrim($publicUrl, '/');
+    }
+
+    /**
+     * Starts a camera or joins it; returns when it is playable. Viewers do that by themselves, so
+     * this is for a back end that wants to know at once whether a camera works.
+     *
+     * @param string|null          $rtspLink null for a camera that is known. A link is kept, even
+     *                                       if the camera cannot be played
+     * @param array<string, mixed> $options  profile, video, audio, transport, wait
+     * @return array<string, mixed> indicator_id, stream_path, status
+     */
+    public function startCamera(
+        string $id,
+        #[SensitiveParameter] ?string $rtspLink = null,
+        array $options = [],
+    ): array {
+        $body = ['indicator_id' => $id] + $options;
+        if ($rtspLink !== null) {
+            $body['rtsp_link'] = $rtspLink;
+        }
+        return $this->call('POST', '/api/stream/start', $body, self::START_TIMEOUT);
+    }
+
+    /**
+     * Ends a camera's stream for all who watch. A player that is still open starts it again.
+     */
+    public function stopCamera(string $id, string $profile = 'main'): void
+    {
+        $this->call('POST', '/api/stream/stop', ['indicator_id' => $id, 'profile' => $profile]);
+    }
+
+    /**
+     * @return array<string, mixed> state, viewers, media, last_error and more
+     */
+    public function status(string $id, string $profile = 'main'): array
+    {
+        $query = http_build_query(['indicator_id' => $id, 'profile' => $profile]);
+        return $this->call('GET', "/api/stream/status?{$query}");
+    }
+
+    /**
+     * Adds a camera or replaces it. What is left out goes back to its default, name and owner
+     * included; only the source stays.
+     *
+     * @param array<string, mixed> $camera name, owner, rtsp_link, video, audio, transport and more
+     * @return array<string, mixed> the camera without its secrets
+     */
+    public function putCamera(string $id, #[SensitiveParameter] array $camera): array
+    {
+        return $this->call('PUT', '/api/cameras/' . rawurlencode($id), $camera);
+    }
+
+    /**
+     * Takes a camera out and ends its streams.
+     */
+    public function deleteCamera(string $id): void
+    {
+        $this->call('DELETE', '/api/cameras/' . rawurlencode($id));
+    }
+
+    /**
+     * A page of the cameras, by id.
+     *
+     * @param string $search part of an id, a name or a host
+     * @return array{cameras: list<array<string, mixed>>, total: int}
+     */
+    public function listCameras(string $search = '', int $limit = 100, int $offset = 0): array
+    {
+        $query = http_build_query(['search' => $search, 'limit' => $limit, 'offset' => $offset]);
+        return $this->call('GET', "/api/cameras?{$query}");
+    }
+
+    /**
+     * Lets a user watch a camera for a while. hlsUrl is for the page; keep sessionId to end it.
+     *
+     * @return array{hlsUrl: string, sessionId: string, expiresAt: string}
+     */
+    public function playbackUrl(string $user, string $cameraId, int $ttl = self::USUAL_TTL): array
+    {
+        $session = $this->call('POST', '/api/playback/sessions', [
+            'user' => $user,
+            'camera' => $cameraId,
+            'ttl_seconds' => $ttl,
+        ]);
+        return [
+            'hlsUrl' => $this->publicUrl . $session['hls_url'],
+            'sessionId' => $session['session_id'],
+            'expiresAt' => $session['expires_at'],
+        ];
+    }
+
+    /**
+     * Ends a permission to watch before its time; the viewer's next request is refused.
+     */
+    public function endSession(string $id): void
+    {
+        $this->call('DELETE', '/api/playback/sessions/' . rawurlencode($id));
+    }
+
+    /**
+     * The same permission without a call: a token that this server signs. The manager has to have
+     * the public key. It learns of the token with its first use, and can end it from then on.
+     *
+     * @param array<string> $cameras ids, or ['*'] for all
+     * @return array{token: string, sessionId: string, expiresAt: string}
+     */
+    public function mintToken(string $user, array $cameras, int $ttl = self::USUAL_TTL): array
+    {
+        // The manager judges a token only when it is shown, and then to the viewer.
+        if ($user === '' || $cameras === [] || count($cameras) > self::MAX_CAMERAS) {
+            throw new InvalidArgumentException('a token needs a user and 1 to 100 cameras');
+        }
+        if ($ttl < 1 || $ttl > self::MAX_TTL) {
+            throw new InvalidArgumentException('a token is good for 1 to 86400 seconds');
+        }
+        [$algorithm, $sign] = $this->signer();
+        $now = time();
+        $sessionId = bin2hex(random_bytes(12));
+        $header = ['alg' => $algorithm, 'typ' => 'JWT'];
+        if ($this->keyId !== null) {
+            $header['kid'] = $this->keyId;
+        }
+        $claims = [
+            'jti' => $sessionId,
+            'sub' => $user,
+            // Ids that are numbers become texts, and what array_filter() left becomes a list.
+            'cameras' => array_map(strval(...), array_values($cameras)),
+            'aud' => 'stream-manager',
+            'iat' => $now,
+            'exp' => $now + $ttl,
+        ];
+        $signed = self::base64url(self::encode($header)) . '.' . self::base64url(self::encode($claims));
+        $token = $signed . '.' . self::base64url($sign($signed));
+        if (strlen($token) > self::MAX_TOKEN_LENGTH) {
+            throw new InvalidArgumentException('the token is too long; name fewer cameras');
+        }
+        $expiresAt = gmdate('Y-m-d\TH:i:s\Z', $now + $ttl);
+        return ['token' => $token, 'sessionId' => $sessionId, 'expiresAt' => $expiresAt];
+    }
+
+    /**
+     * Where a token plays one of its cameras.
+     */
+    public function hlsUrl(string $token, string $cameraId, string $profile = 'main'): string
+    {
+        $stream = $profile === 'sub' ? "{$cameraId}~sub" : $cameraId;
+        return "{$this->publicUrl}/play/{$token}/{$stream}/stream.m3u8";
+    }
+
+    /**
+     * @return array{string, callable(string): string} name of the algorithm, and what signs with it
+     */
+    private function signer(): array
+    {
+        if ($this->privateKey === null) {
+            throw new InvalidArgumentException('there is no private key to sign tokens with');
+        }
+        $lines = preg_replace('/-----[^-]+-----|\s/', '', $this->privateKey);
+        $der = bin2hex((string) base64_decode((string) $lines, true));
+        if (str_starts_with($der, self::ED25519_PREFIX)) {
+            $seed = sodium_hex2bin(substr($der, strlen(self::ED25519_PREFIX)));
+            $key = sodium_crypto_sign_secretkey(sodium_crypto_sign_seed_keypair($seed));
+            return ['EdDSA', fn (string $text): string => sodium_crypto_sign_detached($text, $key)];
+        }
+        $key = openssl_pkey_get_private($this->privateKey);
+        if ($key === false || openssl_pkey_get_details($key)['type'] !== OPENSSL_KEYTYPE_RSA) {
+            throw new InvalidArgumentException('the private key is neither Ed25519 nor RSA, in PEM');
+        }
+        return ['RS256', function (string $text) use ($key): string {
+            openssl_sign($text, $signature, $key, OPENSSL_ALGO_SHA256);
+            return $signature;
+        }];
+    }
+
+    /**
+     * @param array<string, mixed>|null $body
+     * @return array<string, mixed>
+     */
+    private function call(
+        string $method,
+        string $path,
+        #[SensitiveParameter] ?array $body = null,
+        ?int $timeout = null,
+    ): array {
+        $retryAfter = null;
+        $headers = ['Accept: application/json', "Authorization: Bearer {$this->apiKey}"];
+        $options = [
+            CURLOPT_CUSTOMREQUEST => $method,
+            CURLOPT_RETURNTRANSFER => true,
+            CURLOPT_CONNECTTIMEOUT => self::CONNECT_TIMEOUT,
+            CURLOPT_TIMEOUT => $timeout ?? $this->timeout,
+            // Redirects are not followed, so that the key goes nowhere else.
+            CURLOPT_FOLLOWLOCATION => false,
+            CURLOPT_HEADERFUNCTION => function (CurlHandle $_, string $line) use (&$retryAfter): int {
+                if (preg_match('/^retry-after:\s*(\d+)/i', $line, $match) === 1) {
+                    $retryAfter = (int) $match[1];
+                }
+                return strlen($line);
+            },
+        ];
+        if ($body !== null) {
+            // An empty array would be a list.
+            $options[CURLOPT_POSTFIELDS] = self::encode((object) $body);
+            $headers[] = 'Content-Type: application/json';
+        }
+        $curl = curl_init($this->baseUrl . $path);
+        curl_setopt_array($curl, $options + [CURLOPT_HTTPHEADER => $headers]);
+        $text = curl_exec($curl);
+        if (!is_string($text)) {
+            $isLate = curl_errno($curl) === CURLE_OPERATION_TIMEDOUT;
+            $code = $isLate ? 'manager_timeout' : 'manager_unavailable';
+            throw new StreamManagerException(0, $code, curl_error($curl));
+        }
+        $status = curl_getinfo($curl, CURLINFO_RESPONSE_CODE);
+        $answer = json_decode($text, true);
+        if ($status >= 200 && $status < 300 && (is_array($answer) || $status === 204)) {
+            return $answer ?? [];
+        }
+        // A proxy in between may answer in its own way.
+        throw new StreamManagerException(
+            $status,
+            (string) ($answer['code'] ?? 'invalid_answer'),
+            (string) ($answer['detail'] ?? 'the answer is not one of the stream manager'),
+            $retryAfter,
+        );
+    }
+
+    /**
+     * @param array<string, mixed>|object $value
+     */
+    private static function encode(#[SensitiveParameter] array|object $value): string
+    {
+        try {
+            return json_encode($value, JSON_THROW_ON_ERROR | JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE);
+        } catch (JsonException $error) {
+            throw new InvalidArgumentException('not valid as JSON: ' . $error->getMessage());
+        }
+    }
+
+    private static function base64url(string $bytes): string
+    {
+        return rtrim(strtr(base64_encode($bytes), '+/', '-_'), '=');
+    }
+}

@@ -1,0 +1,22 @@
+//! Keys of a back end that makes playback tokens itself.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What openssl writes to stdout.
+pub fn openssl(arguments: &[&str]) -> Vec<u8> {
+    let output = Command::new("openssl").args(arguments).stderr(Stdio::null()).output();
+    let output = output.expect("openssl; install it with: apt-get install openssl");
+    assert!(output.status.success(), "openssl {arguments:?}");
+    output.stdout
+}
+
+/// A new key, `ed25519` or `rsa`: the files of its private and its public half, in PEM.
+pub fn key_pair(dir: &Path, algorithm: &str) -> (PathBuf, PathBuf) {
+    let (private, public) = (dir.join("private.pem"), dir.join("public.pem"));
+    let (private_path, public_path) =
+        (private.to_str().expect("a path"), public.to_str().expect("a path"));
+    openssl(&["genpkey", "-algorithm", algorithm, "-out", private_path]);
+    openssl(&["pkey", "-in", private_path, "-pubout", "-out", public_path]);
+    (private, public)
+}
