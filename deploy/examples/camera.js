@@ -2,20 +2,29 @@
 // another one, which also finds out whether the user is still logged in.
 "use strict";
 
-const AGAIN_AFTER_MS = 3000;
+/** Between two attempts at least. */
+const PAUSE_MS = 3000;
+const REFUSED = 401;
 const video = document.getElementById("video");
 const message = document.getElementById("message");
 const form = document.getElementById("renew");
 
+let url = video.dataset.hlsUrl;
 let hls = null;
+let triedAt = 0;
 
-function play(url) {
+function play() {
   message.textContent = "";
-  hls?.destroy();
-  hls = null;
+  triedAt = Date.now();
   if (window.Hls?.isSupported()) {
     hls = new Hls({ lowLatencyMode: true });
-    hls.on(Hls.Events.ERROR, (_, error) => error.fatal && later(renew));
+    hls.on(Hls.Events.ERROR, (_, error) => {
+      if (error.response?.code === REFUSED) {
+        again(renew);
+      } else if (error.fatal) {
+        again(play); // The camera may come back, and the permission is still good.
+      }
+    });
     hls.loadSource(url);
     hls.attachMedia(video);
   } else {
@@ -24,14 +33,16 @@ function play(url) {
   video.play().catch(() => {}); // The browser may want a click first.
 }
 
-function later(what) {
+/** Does so now, or soon after an attempt that has failed at once. */
+function again(what) {
   message.textContent = "one moment …";
   hls?.destroy();
   hls = null;
-  setTimeout(what, AGAIN_AFTER_MS);
+  setTimeout(what, Math.max(0, triedAt + PAUSE_MS - Date.now()));
 }
 
 async function renew() {
+  triedAt = Date.now();
   let response;
   try {
     // The form has the token that back ends want against forged requests. A redirect would lead
@@ -43,7 +54,8 @@ async function renew() {
       redirect: "manual",
     });
     if (response.ok) {
-      play((await response.json()).hls_url);
+      url = (await response.json()).hls_url;
+      play();
       return;
     }
   } catch {
@@ -52,9 +64,10 @@ async function renew() {
   if (response && response.status < 500) {
     message.textContent = "this camera cannot be played any more; load the page again";
   } else {
-    later(renew);
+    again(renew);
   }
 }
 
-video.addEventListener("error", () => hls || later(renew));
-play(video.dataset.hlsUrl);
+// hls.js tells its errors by itself. Safari does not tell which one it was.
+video.addEventListener("error", () => hls || again(renew));
+play();

@@ -8,6 +8,7 @@ use App\Models\User;
 use App\Services\StreamManager;
 use Illuminate\Support\Facades\Gate;
 use Illuminate\Support\ServiceProvider;
+use RuntimeException;
 
 final class StreamManagerServiceProvider extends ServiceProvider
 {
@@ -18,7 +19,7 @@ final class StreamManagerServiceProvider extends ServiceProvider
             $keyFile = $config['private_key_file'];
             return new StreamManager(
                 $config['url'],
-                $config['api_key'],
+                $config['api_key'] ?? throw new RuntimeException('STREAM_MANAGER_API_KEY is not set'),
                 $config['public_url'],
                 $keyFile === null ? null : file_get_contents($keyFile),
             );
