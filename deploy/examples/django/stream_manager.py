@@ -149,8 +149,8 @@ class StreamManager:
     def mint_token(self, user: str, cameras: list[str], ttl: int = USUAL_TTL) -> Token:
         """The same permission without a call: a token that this server signs.
 
-        The manager has to have the public key. It learns of the token with its first use, and
-        cannot end it before. cameras: ids, or ["*"] for all.
+        The manager has to have the public key, and only an admin's key ends the permission.
+        cameras: ids, or ["*"] for all.
         """
         # The manager judges a token only when it is shown, and then to the viewer.
         if not user or not 1 <= len(cameras) <= MAX_CAMERAS:

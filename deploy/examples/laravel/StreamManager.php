@@ -147,7 +147,7 @@ final class StreamManager
 
     /**
      * The same permission without a call: a token that this server signs. The manager has to have
-     * the public key. It learns of the token with its first use, and cannot end it before.
+     * the public key, and only an admin's key ends the permission.
      *
      * @param array<string> $cameras ids, or ['*'] for all
      * @return array{token: string, sessionId: string, expiresAt: string}
