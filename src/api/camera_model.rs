@@ -4,10 +4,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
+use super::openapi;
 use crate::error::{Error, ErrorKind};
 use crate::store::Cameras;
-use crate::store::presets;
+use crate::store::presets::{self, Preset};
 use crate::store::record::{Parts, Record, SourceSpec};
 use crate::stream::key::{CameraId, Profile};
 use crate::stream::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
@@ -18,8 +20,15 @@ const MAX_TEXT: usize = 200;
 
 /// A camera as a caller gives it. What is left out has its default, apart from the source: a known
 /// camera keeps its own, and its password as long as address and user name stay.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "name": "Garage",
+    "vendor": "hikvision",
+    "ip": "192.168.1.21",
+    "username": "user",
+    "password": "password",
+}))]
 pub struct CameraInput {
     /// Its id. Given by the path, or chosen by the manager, where it is left out.
     pub id: Option<String>,
@@ -36,6 +45,7 @@ pub struct CameraInput {
     /// Host name or IP address, instead of URLs.
     pub ip: Option<String>,
     /// RTSP port.
+    #[schema(maximum = 65535)]
     pub port: Option<u16>,
     /// Path and query of the main stream.
     pub path: Option<String>,
@@ -46,18 +56,22 @@ pub struct CameraInput {
     /// Of the camera.
     pub password: Option<Password>,
     /// What becomes of the video.
+    #[serde(default)]
     pub video: VideoOption,
     /// What becomes of the audio.
+    #[serde(default)]
     pub audio: AudioOption,
     /// How RTP travels.
+    #[serde(default)]
     pub transport: TransportOption,
     /// The source as an export has it.
     pub sealed: Option<String>,
 }
 
 /// A text that is never shown.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize, ToSchema)]
 #[serde(transparent)]
+#[schema(format = Password)]
 pub struct Password(String);
 
 /// A URL that is never shown.
@@ -70,7 +84,7 @@ impl std::fmt::Debug for Password {
 }
 
 /// A camera as a caller sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct CameraOutput {
     /// Its id.
     pub id: String,
@@ -84,18 +98,21 @@ pub struct CameraOutput {
     pub source_sub: Option<String>,
     /// Address and paths, when the camera was given that way.
     #[serde(flatten)]
+    #[schema(schema_with = openapi::if_parts)]
     pub parts: Option<PartsOutput>,
     /// Its options.
     #[serde(flatten)]
     pub options: StreamOptions,
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub created_at: String,
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub updated_at: String,
 }
 
 /// Address and paths of a camera.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct PartsOutput {
     /// The preset.
     pub vendor: Option<String>,
@@ -114,7 +131,7 @@ pub struct PartsOutput {
 }
 
 /// Answer to the list of cameras.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct CamerasOutput {
     /// One page of them, by id.
     pub cameras: Vec<CameraOutput>,
@@ -123,7 +140,7 @@ pub struct CamerasOutput {
 }
 
 /// A camera in an export: what an import takes.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ExportOutput {
     /// Its id.
     pub id: String,
@@ -138,21 +155,44 @@ pub struct ExportOutput {
     pub sealed: String,
 }
 
+/// Answer to an import: what became of how many cameras.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ImportOutput {
+    /// Were not known before.
+    pub created: usize,
+    /// Were known otherwise.
+    pub updated: usize,
+    /// Were known just so.
+    pub unchanged: usize,
+}
+
+/// Answer to the list of vendors.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct VendorsOutput {
+    /// All presets.
+    pub vendors: &'static [Preset],
+}
+
 /// Which cameras to list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ListInput {
     /// Part of id, name or host.
     #[serde(default)]
+    #[param(nullable = false)]
     pub search: Option<String>,
     /// Whose.
     #[serde(default)]
+    #[param(nullable = false)]
     pub owner: Option<String>,
     /// How many at most, 1 to 1000.
     #[serde(default = "usual_limit", deserialize_with = "super::model::number")]
+    #[param(minimum = 1, maximum = 1000, default = 100)]
     pub limit: u32,
     /// How many to leave out first.
     #[serde(default, deserialize_with = "super::model::number")]
+    #[param(default = 0)]
     pub offset: u32,
 }
 

@@ -2,11 +2,12 @@
 
 use hyper::header::{HeaderValue, LOCATION};
 use hyper::{Response, StatusCode};
-use serde_json::json;
 use tracing::info;
 
 use super::Api;
-use super::camera_model::{CameraInput, CameraOutput, CamerasOutput, ExportOutput, ListInput};
+use super::camera_model::{
+    CameraInput, CameraOutput, CamerasOutput, ExportOutput, ImportOutput, ListInput, VendorsOutput,
+};
 use super::reply::{self, Reply};
 use crate::access::Caller;
 use crate::error::{Error, ErrorKind};
@@ -140,16 +141,16 @@ pub async fn import(api: &Api, caller: &Caller, inputs: Vec<CameraInput>) -> Res
         follow(api, id).await?;
     }
     let count = |wanted| done.iter().filter(|change| **change == wanted).count();
-    Ok(reply::json(&json!({
-        "created": count(Change::Created),
-        "updated": count(Change::Updated),
-        "unchanged": count(Change::Unchanged),
-    })))
+    Ok(reply::json(&ImportOutput {
+        created: count(Change::Created),
+        updated: count(Change::Updated),
+        unchanged: count(Change::Unchanged),
+    }))
 }
 
 /// Where vendors' cameras have their streams.
 pub fn vendors() -> Reply {
-    reply::json(&json!({ "vendors": presets::all() }))
+    reply::json(&VendorsOutput { vendors: presets::all() })
 }
 
 /// Refuses cameras that the caller may not see; one that is not known belongs to nobody.

@@ -5,12 +5,11 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::process::Command;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use super::model::HealthOutput;
+use super::model::{HealthOutput, ProbeOutput};
 use super::reply::{self, Reply};
 use super::{Api, streams};
 use crate::error::{Error, ErrorKind};
@@ -38,13 +37,13 @@ pub fn health(api: &Api) -> Reply {
 
 /// `GET /livez`: the process answers.
 pub fn live() -> Reply {
-    reply::json(&json!({ "status": "alive" }))
+    reply::json(&ProbeOutput { status: "alive" })
 }
 
 /// `GET /readyz`: FFmpeg runs, `STREAM_DIR` can be written, and the manager is not ending.
 pub async fn ready(api: &Api) -> Result<Reply, Error> {
     api.readiness.check().await?;
-    Ok(reply::json(&json!({ "status": "ready" })))
+    Ok(reply::json(&ProbeOutput { status: "ready" }))
 }
 
 /// Whether the service can do its work.

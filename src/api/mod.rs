@@ -6,6 +6,7 @@
 //! | [`route`] | which path and method is which request |
 //! | [`model`], [`camera_model`] | what goes over the wire |
 //! | [`reply`] | answers, and the one map from error kinds to HTTP status |
+//! | [`openapi`] | the same for programs, made from the types and the table |
 //! | [`streams`], [`cameras`], [`playback`], [`playlist`], [`viewer`], [`health`] | the requests themselves |
 //!
 //! No request may take for ever, no body may be large, and none of it knows FFmpeg or files.
@@ -34,6 +35,7 @@ pub mod camera_model;
 pub mod cameras;
 pub mod health;
 pub mod model;
+pub mod openapi;
 pub mod playback;
 pub mod playlist;
 pub mod reply;
@@ -168,6 +170,7 @@ async fn dispatch(
         Route::Session(id) => playback::end(api, caller, &id).await,
         Route::Vendors => Ok(cameras::vendors()),
         Route::Health => Ok(health::health(api)),
+        Route::Document => Ok(openapi::get()),
         Route::Livez => Ok(health::live()),
         Route::Readyz => health::ready(api).await,
         Route::Viewer => viewer::authorize(api, &request).await,

@@ -10,8 +10,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
+use utoipa::{IntoParams, ToSchema};
 
-use super::has_query_input;
+use super::{has_query_input, openapi};
 use crate::error::{Error, ErrorKind};
 use crate::stream::key::Profile;
 use crate::stream::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
@@ -24,38 +25,55 @@ pub const MAX_IMPORT: usize = 32 * 1024 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Input of start.
-#[derive(Debug, Deserialize, PartialEq, Eq)]
+#[derive(Debug, Deserialize, PartialEq, Eq, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+#[schema(example = json!({
+    "indicator_id": "front-door",
+    "rtsp_link": "rtsp://user:password@192.168.1.20:554/stream1",
+}))]
 pub struct StartInput {
     /// The camera's id; numbers are taken too, since back ends send their database's keys.
     #[serde(deserialize_with = "text_or_number")]
+    #[schema(schema_with = openapi::text_or_number)]
+    #[param(pattern = "^[A-Za-z0-9_-]{1,64}$", example = "front-door")]
     pub indicator_id: String,
     /// Which of the camera's streams.
     #[serde(default)]
     pub profile: Profile,
     /// The stream's RTSP URL. Without it the one that is known is used.
     #[serde(default)]
+    #[param(nullable = false)]
     pub rtsp_link: Option<String>,
     /// What becomes of the video. What is left out stays as it was.
     #[serde(default)]
+    #[param(nullable = false)]
     pub video: Option<VideoOption>,
     /// What becomes of the audio.
     #[serde(default)]
+    #[param(nullable = false)]
     pub audio: Option<AudioOption>,
     /// How RTP travels.
     #[serde(default)]
+    #[param(nullable = false)]
     pub transport: Option<TransportOption>,
     /// Whether to answer only when the stream is playable.
     #[serde(default = "yes", deserialize_with = "flag")]
+    #[schema(default = true)]
+    #[param(default = true)]
     pub wait: bool,
 }
 
 /// Input of stop and status.
-#[derive(Debug, Deserialize, PartialEq, Eq)]
+#[derive(Debug, Deserialize, PartialEq, Eq, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+#[schema(example = json!({ "indicator_id": "front-door" }))]
 pub struct IdInput {
     /// The camera's id.
     #[serde(deserialize_with = "text_or_number")]
+    #[schema(schema_with = openapi::text_or_number)]
+    #[param(pattern = "^[A-Za-z0-9_-]{1,64}$", example = "front-door")]
     pub indicator_id: String,
     /// Which of the camera's streams.
     #[serde(default)]
@@ -63,25 +81,32 @@ pub struct IdInput {
 }
 
 /// Input of the same for a camera that the path names.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct StreamInput {
     /// Which of the camera's streams.
     #[serde(default)]
     pub profile: Profile,
     /// Whether a start is answered only when the stream is playable.
     #[serde(default = "yes", deserialize_with = "flag")]
+    #[schema(default = true)]
+    #[param(default = true)]
     pub wait: bool,
 }
 
 /// What a low-latency player asks for with a playlist request (RFC 8216bis, 6.2.5).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Reload {
     /// `_HLS_msn`: the playlist shall have this segment, or the part of it below.
+    #[param(rename = "_HLS_msn", nullable = false)]
     pub sequence: Option<u64>,
-    /// `_HLS_part`
+    /// `_HLS_part`: this part of the segment; needs `_HLS_msn` beside it.
+    #[param(rename = "_HLS_part", nullable = false)]
     pub part: Option<usize>,
     /// `_HLS_skip`: older segments may be left out.
+    #[param(rename = "_HLS_skip", required = false, value_type = String, pattern = "^(YES|v2)$")]
     pub skip: bool,
 }
 
@@ -115,18 +140,30 @@ impl Reload {
 }
 
 /// Answer to start.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct StartOutput<'a> {
     /// The camera's id.
     pub indicator_id: &'a str,
     /// Path of the playlist on the nginx that serves the streams.
     pub stream_path: String,
-    /// `started`, `active` or `starting`.
-    pub status: &'static str,
+    /// How far it is.
+    pub status: StartStatus,
+}
+
+/// How far a stream is when its start is answered.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StartStatus {
+    /// It is playable now.
+    Started,
+    /// It was playable already.
+    Active,
+    /// It was not waited for.
+    Starting,
 }
 
 /// Answer to stop.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct StopOutput<'a> {
     /// The camera's id.
     pub indicator_id: &'a str,
@@ -135,14 +172,14 @@ pub struct StopOutput<'a> {
 }
 
 /// State of one stream.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct StreamOutput {
     /// The camera's id.
     pub indicator_id: String,
     /// Which of its streams.
     pub profile: Profile,
-    /// `starting`, `live`, `backoff`, `stopping`, `failed` or `stopped`.
-    pub state: &'static str,
+    /// Where it is in its life.
+    pub state: StreamState,
     /// Path of the playlist.
     pub stream_path: String,
     /// The source without its secrets.
@@ -151,15 +188,35 @@ pub struct StreamOutput {
     pub options: StreamOptions,
     /// What is known only while there is a stream.
     #[serde(flatten)]
+    #[schema(schema_with = openapi::if_running)]
     pub running: Option<RunningOutput>,
 }
 
+/// Where a stream is in its life.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StreamState {
+    /// Not playable yet.
+    Starting,
+    /// Playable.
+    Live,
+    /// The camera is away and will be tried again.
+    Backoff,
+    /// About to end.
+    Stopping,
+    /// The camera refused; the last error says why.
+    Failed,
+    /// There is no stream.
+    Stopped,
+}
+
 /// What is known of a stream that runs.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct RunningOutput {
     /// Viewers that asked for something in the last seconds.
     pub viewers: usize,
     /// When the stream was first wanted, RFC 3339.
+    #[schema(format = DateTime)]
     pub started_at: String,
     /// Seconds for which the current run of FFmpeg is live; null while it is not.
     pub uptime_seconds: Option<f64>,
@@ -178,7 +235,7 @@ pub struct RunningOutput {
 }
 
 /// What is played.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct MediaOutput {
     /// RFC 6381 codec of the video.
     pub video_codec: String,
@@ -199,7 +256,7 @@ pub struct MediaOutput {
 }
 
 /// Something that went wrong.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct LastErrorOutput {
     /// The stable code.
     pub code: ErrorKind,
@@ -210,14 +267,21 @@ pub struct LastErrorOutput {
 }
 
 /// Answer to the list of streams.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct StreamsOutput {
     /// All streams, by id.
     pub streams: Vec<StreamOutput>,
 }
 
+/// Answer to a probe.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProbeOutput {
+    /// `alive`, or `ready`.
+    pub status: &'static str,
+}
+
 /// Answer to health.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct HealthOutput {
     /// `healthy`, or `shutting_down`.
     pub status: &'static str,

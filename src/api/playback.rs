@@ -6,6 +6,7 @@ use hyper::header::{AUTHORIZATION, COOKIE, HeaderValue, SET_COOKIE};
 use hyper::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use tracing::info;
+use utoipa::ToSchema;
 
 use super::reply::{self, Reply};
 use super::{Api, cameras};
@@ -27,8 +28,9 @@ const LONGEST_TIME: u64 = 24 * 3600;
 const MAX_COOKIE: usize = 3500;
 
 /// Input of a new session.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "user": "anna", "camera": "front-door" }))]
 pub struct SessionInput {
     /// Who watches, in the back end's words.
     pub user: String,
@@ -37,9 +39,11 @@ pub struct SessionInput {
     pub camera: Option<String>,
     /// Or several; `["*"]` for all.
     #[serde(default)]
+    #[schema(max_items = 100)]
     pub cameras: Vec<String>,
     /// How long, in seconds.
     #[serde(default = "usual_time")]
+    #[schema(minimum = 1, maximum = 86_400, default = 1800)]
     pub ttl_seconds: u64,
     /// Whether the answer sets the token as a cookie, for a browser that asks by itself.
     #[serde(default)]
@@ -51,29 +55,55 @@ fn usual_time() -> u64 {
 }
 
 /// Answer to a new session.
-#[derive(Debug, Serialize)]
-struct NewSessionOutput {
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NewSessionOutput {
+    /// What its holder shows to watch.
     token: String,
-    /// Of the first camera; null for all cameras.
+    /// Path of the playlist of the first camera, with the token in it; null for all cameras.
     hls_url: Option<String>,
     #[serde(flatten)]
     session: SessionOutput,
 }
 
 /// A session.
-#[derive(Debug, Serialize)]
-struct SessionOutput {
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SessionOutput {
+    /// Its id.
     session_id: String,
+    /// Who watches, in the back end's words.
     user: String,
+    /// The cameras' ids, or `*` for all.
     cameras: Vec<String>,
     /// The API key that asked for it; null when a back end made the token.
     made_by: Option<String>,
+    /// RFC 3339.
+    #[schema(format = DateTime)]
     created_at: String,
+    /// RFC 3339.
+    #[schema(format = DateTime)]
     expires_at: String,
     /// When its holder last asked for a file; null when not since the manager's start.
+    #[schema(format = DateTime)]
     last_seen: Option<String>,
-    /// `active`, or `ended` before its time.
-    state: &'static str,
+    /// Whether it counts.
+    state: SessionState,
+}
+
+/// Whether a session counts.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SessionState {
+    /// Until it expires.
+    Active,
+    /// It was ended before its time.
+    Ended,
+}
+
+/// Answer to the list of sessions.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SessionsOutput {
+    /// Those that have not expired.
+    sessions: Vec<SessionOutput>,
 }
 
 /// Whether the browser's connection is encrypted, as whoever ends that says.
@@ -111,9 +141,8 @@ pub async fn begin(
 /// The sessions that the caller may see.
 pub fn list(api: &Api, caller: &Caller) -> Reply {
     let sessions = api.playback.list().into_iter();
-    let sessions: Vec<_> =
-        sessions.filter(|one| is_of(caller, one)).map(|one| output(&one)).collect();
-    reply::json(&serde_json::json!({ "sessions": sessions }))
+    let sessions = sessions.filter(|one| is_of(caller, one)).map(|one| output(&one)).collect();
+    reply::json(&SessionsOutput { sessions })
 }
 
 /// Ends a session before its time.
@@ -203,7 +232,7 @@ fn output(session: &Session) -> SessionOutput {
         created_at: rfc3339(claims.iat),
         expires_at: rfc3339(claims.exp),
         last_seen: last_seen.map(rfc3339),
-        state: if *is_ended { "ended" } else { "active" },
+        state: if *is_ended { SessionState::Ended } else { SessionState::Active },
     }
 }
 

@@ -7,8 +7,22 @@ use hyper::header::{
 };
 use hyper::{Method, Response, StatusCode};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::error::{Error, ErrorKind};
+
+/// What an answer to a failed request says (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Problem<'a> {
+    /// The status in words.
+    title: &'a str,
+    /// The HTTP status.
+    status: u16,
+    /// What went wrong, for programs.
+    code: ErrorKind,
+    /// What went wrong and what to do, for people.
+    detail: &'a str,
+}
 
 /// A whole answer.
 pub type Reply = Response<Full<Bytes>>;
@@ -40,13 +54,6 @@ pub fn no_content() -> Reply {
 
 /// The answer to a failed request.
 pub fn problem(error: &Error) -> Reply {
-    #[derive(Serialize)]
-    struct Problem<'a> {
-        title: &'a str,
-        status: u16,
-        code: ErrorKind,
-        detail: &'a str,
-    }
     let status = status(error.kind);
     let body = Problem {
         title: status.canonical_reason().unwrap_or_default(),
@@ -78,7 +85,7 @@ pub fn method_not_allowed(method: &Method, allowed: &[Method]) -> Reply {
 }
 
 /// The HTTP status of every kind of error.
-fn status(kind: ErrorKind) -> StatusCode {
+pub fn status(kind: ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::InvalidRequest | ErrorKind::InvalidId | ErrorKind::InvalidSource => {
             StatusCode::BAD_REQUEST

@@ -42,6 +42,8 @@ pub enum Route {
     Livez,
     /// The service can do its work.
     Readyz,
+    /// What the API is, for programs.
+    Document,
     /// nginx asks whether a viewer may have a file.
     Viewer,
     /// A playlist that is not on disk, of the camera with this id (unchecked).
@@ -156,6 +158,12 @@ const ROUTES: &[Entry] = &[
     },
     Entry { path: "/api/vendors", methods: GET, needs: WATCH, route: |_| Route::Vendors },
     Entry { path: "/api/health", methods: GET, needs: Needs::Nothing, route: |_| Route::Health },
+    Entry {
+        path: "/api/openapi.json",
+        methods: GET,
+        needs: Needs::Nothing,
+        route: |_| Route::Document,
+    },
     Entry { path: "/livez", methods: GET, needs: Needs::Nothing, route: |_| Route::Livez },
     Entry { path: "/readyz", methods: GET, needs: Needs::Nothing, route: |_| Route::Readyz },
     Entry {
@@ -190,6 +198,12 @@ static ROUTER: LazyLock<Router<&Entry>> = LazyLock::new(|| {
     }
     router
 });
+
+/// Every path with its methods, and what their callers have to be.
+#[cfg(test)]
+pub fn table() -> impl Iterator<Item = (&'static str, &'static [Method], Needs)> {
+    ROUTES.iter().map(|entry| (entry.path, entry.methods, entry.needs))
+}
 
 /// Why a request is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

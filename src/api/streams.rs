@@ -5,8 +5,8 @@ use std::time::Duration;
 use tracing::info;
 
 use super::model::{
-    LastErrorOutput, MediaOutput, RunningOutput, StartInput, StartOutput, StopOutput, StreamOutput,
-    StreamsOutput,
+    LastErrorOutput, MediaOutput, RunningOutput, StartInput, StartOutput, StartStatus, StopOutput,
+    StreamOutput, StreamState, StreamsOutput,
 };
 use super::reply::{self, Reply};
 use super::{Api, cameras};
@@ -66,12 +66,16 @@ async fn begin(
     info!(by = caller.name(), stream = %id, "start");
     let status = if wait {
         match cameras::start(api, camera).await? {
-            Joined::Active => "active",
-            Joined::Started => "started",
+            Joined::Active => StartStatus::Active,
+            Joined::Started => StartStatus::Started,
         }
     } else {
         let handle = api.registry.start_soon(camera)?;
-        if handle.status().state == State::Live { "active" } else { "starting" }
+        if handle.status().state == State::Live {
+            StartStatus::Active
+        } else {
+            StartStatus::Starting
+        }
     };
     Ok(reply::json(&StartOutput {
         indicator_id: id.camera().as_str(),
@@ -95,7 +99,7 @@ pub async fn status(api: &Api, caller: &Caller, id: &StreamId) -> Result<Reply, 
         return Ok(reply::json(&describe(&handle)));
     }
     let camera = cameras::stream(api, id).await?;
-    Ok(reply::json(&output(&camera, "stopped", None)))
+    Ok(reply::json(&output(&camera, StreamState::Stopped, None)))
 }
 
 /// State of all streams that the caller may see.
@@ -122,18 +126,18 @@ pub fn stream_path(id: &StreamId) -> String {
     format!("/streams/{id}/{PLAYLIST}")
 }
 
-fn state_name(state: State) -> &'static str {
+fn shown(state: State) -> StreamState {
     match state {
-        State::Starting => "starting",
-        State::Live => "live",
-        State::Backoff => "backoff",
-        State::Stopping(_) => "stopping",
-        State::Failed => "failed",
-        State::Gone => "stopped",
+        State::Starting => StreamState::Starting,
+        State::Live => StreamState::Live,
+        State::Backoff => StreamState::Backoff,
+        State::Stopping(_) => StreamState::Stopping,
+        State::Failed => StreamState::Failed,
+        State::Gone => StreamState::Stopped,
     }
 }
 
-fn output(camera: &Camera, state: &'static str, running: Option<RunningOutput>) -> StreamOutput {
+fn output(camera: &Camera, state: StreamState, running: Option<RunningOutput>) -> StreamOutput {
     StreamOutput {
         indicator_id: camera.id.camera().to_string(),
         profile: camera.id.profile(),
@@ -163,7 +167,7 @@ fn describe(handle: &StreamHandle) -> StreamOutput {
             seconds_ago: seconds(at.elapsed()),
         }),
     };
-    output(&status.camera, state_name(status.state), Some(running))
+    output(&status.camera, shown(status.state), Some(running))
 }
 
 fn media(handle: &StreamHandle, camera: &Camera) -> Option<MediaOutput> {

@@ -1,9 +1,10 @@
 //! What an operator may choose for one camera's stream. By default the camera itself decides.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What becomes of the camera's video.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum VideoOption {
     /// H.264 stays as it is, H.265 as the setting `HEVC` says, anything else becomes H.264.
@@ -17,7 +18,7 @@ pub enum VideoOption {
 }
 
 /// What becomes of the camera's audio.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AudioOption {
     /// AAC stays as it is, anything else becomes AAC.
@@ -30,7 +31,7 @@ pub enum AudioOption {
 }
 
 /// How RTP travels from the camera.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TransportOption {
     /// TCP, and UDP when the camera refuses that.
@@ -43,7 +44,7 @@ pub enum TransportOption {
 }
 
 /// The options of one camera's stream.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StreamOptions {
     /// What becomes of the video.
     pub video: VideoOption,
