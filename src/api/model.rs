@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
+use hyper::{Method, Request};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -294,7 +294,7 @@ pub struct HealthOutput {
 }
 
 /// Reads the input of a request: the query of a GET; the body of a POST, as JSON or as a form,
-/// or its query when it has no body.
+/// or its query when it has no body. A PUT replaces what is there, and so must say by what.
 pub async fn input<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Error> {
     input_up_to(MAX_BODY, request).await
 }
@@ -308,12 +308,15 @@ pub async fn input_up_to<T: DeserializeOwned>(
     if has_query_input(request.method()) {
         return from_form(query.as_bytes());
     }
+    let is_put = request.method() == Method::PUT;
     let is_form = request
         .headers()
         .get(CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
     let body = body(max_body, request).await?;
-    if body.is_empty() {
+    if body.is_empty() && is_put {
+        Err(Error::new(ErrorKind::InvalidRequest, "the body is missing"))
+    } else if body.is_empty() {
         from_form(query.as_bytes())
     } else if is_form {
         from_form(&body)

@@ -58,6 +58,8 @@ async fn every_error_is_a_problem_with_a_code() {
         ),
         (post.clone(), "/api/stream/start", r#"{"indicator_id":"x"}"#, 404, "unknown_camera"),
         (post.clone(), "/api/stream/stop", "\u{0}", 400, "invalid_request"),
+        // Else it would take name, owner and options away.
+        (Method::PUT, "/api/cameras/x", "", 400, "invalid_request"),
         (post, "/api/stream/start", large.as_str(), 413, "body_too_large"),
     ];
     for (method, path, body, status, code) in table {
