@@ -119,14 +119,18 @@ async fn slow_heads_and_slow_bodies_are_cut_off() {
     let manager = Manager::start(&[]).await;
     let slow_head = async {
         let mut stream = TcpStream::connect(manager.address()).await.expect("a connection");
-        stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Slow:").await.expect("a write");
+        stream
+            .write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Slow:")
+            .await
+            .expect("a write");
         let mut answer = Vec::new();
         // Closed without an answer, or with 408: either way it ends.
         let _ = stream.read_to_end(&mut answer).await;
     };
     let slow_body = async {
         let mut stream = TcpStream::connect(manager.address()).await.expect("a connection");
-        let head = b"POST /api/stream/stop HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{";
+        let head =
+            b"POST /api/stream/stop HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{";
         stream.write_all(head).await.expect("a write");
         let mut answer = [0; 12];
         stream.read_exact(&mut answer).await.expect("an answer");
