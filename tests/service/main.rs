@@ -8,6 +8,7 @@ mod causes;
 mod examples;
 mod http_edge;
 mod lifetime;
+mod limits;
 mod low_latency;
 mod media;
 mod playback;

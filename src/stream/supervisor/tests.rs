@@ -14,13 +14,15 @@ use crate::ffmpeg::plan::{Audio, Plan};
 use crate::hls::fragment::testing;
 use crate::hls::layout::Layout;
 use crate::hls::packager::Cutting;
+use crate::hls::room::Room;
 use crate::store::Camera;
 use crate::stream::handle::Joined;
 use crate::stream::key::StreamId;
 use crate::stream::options::StreamOptions;
 use crate::stream::reaper;
-use crate::stream::registry::Registry;
+use crate::stream::registry::{Means, Registry};
 use crate::stream::source::Source;
+use crate::stream::starts::{HELD, Starts};
 use crate::stream::state::State;
 use crate::stream::supervisor::Limits;
 use crate::stream::viewers::Viewer;
@@ -30,6 +32,7 @@ const LIMITS: Limits = Limits {
     stale_timeout: Duration::from_secs(10),
     idle_timeout: Duration::from_secs(30),
     stop_grace: Duration::from_secs(5),
+    max_viewers: None,
     cutting: Cutting {
         segment_time: Duration::from_secs(2),
         part_time: Duration::from_millis(200),
@@ -92,16 +95,30 @@ struct Setup {
 }
 
 fn setup() -> Setup {
+    setup_with(Starts::new(100))
+}
+
+fn setup_with(starts: Starts) -> Setup {
     let root = tempfile::tempdir().expect("a directory");
     let (launched, children) = mpsc::unbounded_channel();
-    let layout = Layout::new(root.path().to_owned());
-    let registry = Registry::new(layout, LIMITS, 10, Arc::new(FakeLauncher(launched)));
+    let registry = Registry::new(Means {
+        layout: Layout::new(root.path().to_owned()),
+        room: Room::new(root.path().to_owned(), None),
+        limits: LIMITS,
+        max_streams: 10,
+        starts,
+        launcher: Arc::new(FakeLauncher(launched)),
+    });
     Setup { root, registry, children, camera: camera("rtsp://cam/1") }
 }
 
 fn camera(link: &str) -> Camera {
+    named("cam", link)
+}
+
+fn named(id: &str, link: &str) -> Camera {
     let source = Source::parse(link).expect("a link");
-    Camera::new(StreamId::parse("cam").expect("an id"), source, StreamOptions::default())
+    Camera::new(StreamId::parse(id).expect("an id"), source, StreamOptions::default())
 }
 
 impl Setup {
@@ -307,7 +324,7 @@ async fn the_reaper_ends_what_nobody_watches_and_leaves_the_rest() {
     for _ in 0..20 {
         tokio::time::sleep(Duration::from_secs(9)).await;
         child.send(1);
-        handle.touch_as_viewer(&VIEWER);
+        handle.touch_as_viewer(&VIEWER).expect("room");
     }
     assert_eq!(setup.state(), Some(State::Live));
     let left = Instant::now();
@@ -495,4 +512,81 @@ async fn a_disk_that_cannot_be_written_fails_the_start_with_the_reason() {
     let error = start.await.expect("a task").expect_err("no disk");
     assert_eq!(error.kind, ErrorKind::StorageUnavailable);
     assert_eq!(child.signal().await, Signal::SIGTERM);
+}
+
+#[tokio::test(start_paused = true)]
+async fn starts_wait_for_their_turn_which_takes_none_of_their_time() {
+    let mut setup = setup_with(Starts::new(1));
+    let began = Instant::now();
+    let mut starts = Vec::new();
+    for number in 0..8 {
+        starts.push(setup.start_camera(named(&number.to_string(), "rtsp://cam/1")));
+        // In order.
+        tokio::task::yield_now().await;
+    }
+    let mut children = Vec::new();
+    for number in 0..8 {
+        let child = setup.child().await;
+        assert_eq!(child.order.source.to_string(), "rtsp://cam/1");
+        // Cameras that do not answer hold the others up for a moment only.
+        assert_eq!(began.elapsed().as_secs(), HELD.as_secs() * number);
+        children.push(child);
+    }
+    // All are playable at the last moment, counted from their turn.
+    for (number, child) in children.iter().enumerate() {
+        let turn = HELD * u32::try_from(number).expect("few");
+        let moment = turn + LIMITS.start_timeout * 99 / 100;
+        tokio::time::sleep_until(began + moment).await;
+        child.send(3);
+    }
+    for start in starts {
+        assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_playable_makes_room_for_the_next_at_once() {
+    let mut setup = setup_with(Starts::new(1));
+    let first = setup.start_camera(named("first", "rtsp://cam/1"));
+    let child = setup.child().await;
+    let second = setup.start_camera(named("second", "rtsp://cam/2"));
+    tokio::time::sleep(HELD / 10).await;
+    child.send(3);
+    let began = Instant::now();
+    let next = setup.child().await;
+    assert!(began.elapsed() < HELD / 10);
+    next.send(3);
+    for start in [first, second] {
+        assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_the_line_is_not_started() {
+    let mut setup = setup_with(Starts::new(1));
+    let first = setup.start_camera(named("first", "rtsp://cam/1"));
+    let _child = setup.child().await;
+    let [left, stopped] = ["left", "stopped"].map(|id| named(id, "rtsp://cam/2"));
+    let ids = [left.id.clone(), stopped.id.clone()];
+    let leaves = setup.start_camera(left);
+    let stops = setup.start_camera(stopped);
+    tokio::time::sleep(HELD / 10).await;
+    leaves.abort();
+    assert!(setup.registry.stop(&ids[1]).await);
+    assert_eq!(stops.await.expect("a task").expect_err("stopped").kind, ErrorKind::Stopped);
+    tokio::time::sleep(HELD * 2).await;
+    assert!(ids.iter().all(|id| setup.registry.get(id).is_none()));
+    setup.has_no_child();
+    assert!(!first.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stands_in_line_for_too_long_is_told_to_come_later() {
+    // A slot that never gets free.
+    let starts = Starts::new(1);
+    let _slot = starts.try_slot().expect("a slot");
+    let setup = setup_with(starts);
+    let error = setup.start().await.expect("a task").expect_err("no turn");
+    assert_eq!(error.kind, ErrorKind::TooManyStarts);
+    assert!(error.retry_after.is_some());
 }
