@@ -1,4 +1,4 @@
-//! What streams, viewers and FFmpegs may take, and how many of them there may be.
+//! What streams, viewers and each FFmpeg may take, and how many of them there may be.
 
 use std::fs;
 
