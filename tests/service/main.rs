@@ -6,6 +6,7 @@ mod bad_children;
 mod cameras;
 mod causes;
 mod examples;
+mod faults;
 mod http_edge;
 mod lifetime;
 mod limits;
