@@ -283,6 +283,37 @@ async fn a_watched_camera_that_refuses_is_tried_again_and_callers_are_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_camera_that_refuses_for_an_hour_is_tried_rarely_and_comes_back() {
+    for (kind, attempts) in
+        [(ErrorKind::SourceUnauthorized, 60..=125), (ErrorKind::SourceUnreachable, 240..=490)]
+    {
+        let mut setup = setup();
+        setup.live().await.end(ErrorKind::SourceUnreachable);
+        let handle = setup.registry.get(&setup.camera.id).expect("a stream");
+        // Its viewers do not give up.
+        let watching = tokio::spawn({
+            let handle = handle.clone();
+            async move {
+                loop {
+                    handle.touch();
+                    tokio::time::sleep(Duration::from_secs(2)).await;
+                }
+            }
+        });
+        let (began, mut count) = (Instant::now(), 0);
+        while began.elapsed() < Duration::from_hours(1) {
+            setup.child().await.end(kind);
+            count += 1;
+        }
+        assert!(attempts.contains(&count), "{count} attempts after {kind:?}");
+        let child = setup.child().await;
+        child.send(3);
+        setup.reaches(State::Live).await;
+        watching.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_start_does_not_wait_for_the_backoff() {
     let mut setup = setup();
     setup.live().await.end(ErrorKind::SourceUnreachable);
