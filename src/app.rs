@@ -23,6 +23,7 @@ use crate::store::{self, Cameras};
 use crate::stream::reaper;
 use crate::stream::registry::Registry;
 use crate::stream::supervisor::Limits;
+use crate::webhooks::Webhooks;
 
 /// Requests that are answered when all streams have ended get this long to be sent.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(2);
@@ -68,8 +69,14 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     // Kept to the end: FFmpeg lives no longer than the spawner's thread.
     let spawner = Spawner::start().map_err(system("no thread can be started"))?;
     let launcher = FfmpegLauncher::new(&config, spawner.clone());
-    let registry =
-        Registry::new(layout.clone(), limits(&config), config.max_streams, Arc::new(launcher));
+    let (webhooks, events) = Webhooks::start(&config).map_err(StartError::Setting)?;
+    let registry = Registry::new(
+        layout.clone(),
+        limits(&config),
+        config.max_streams,
+        Arc::new(launcher),
+        events,
+    );
     let api = Arc::new(Api {
         access: Access::new(config.api_keys.clone()),
         registry: registry.clone(),
@@ -99,8 +106,8 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     reaper.abort();
     // Then the streams end: callers who wait get 503, every FFmpeg is reaped, directories go.
     registry.shutdown().await;
-    // Then the answers to those callers go out.
-    drain.finish(DRAIN_DEADLINE).await;
+    // Then the answers to those callers go out, and the last webhooks.
+    tokio::join!(drain.finish(DRAIN_DEADLINE), webhooks.finish());
     info!("ended");
     drop(spawner);
     Ok(())

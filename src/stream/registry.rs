@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::warn;
 
+use super::events::Events;
 use super::handle::{Command, Joined, StreamHandle};
 use super::key::StreamId;
 use super::supervisor::{self, Limits};
@@ -34,16 +35,18 @@ struct Inner {
     limits: Limits,
     max_streams: usize,
     launcher: Arc<dyn Launcher>,
+    events: Events,
     is_closing: AtomicBool,
 }
 
 impl Registry {
-    /// A registry without streams.
+    /// A registry without streams, whose events are told to `events`.
     pub fn new(
         layout: Layout,
         limits: Limits,
         max_streams: usize,
         launcher: Arc<dyn Launcher>,
+        events: Events,
     ) -> Self {
         Self(Arc::new(Inner {
             streams: Arc::default(),
@@ -51,6 +54,7 @@ impl Registry {
             limits,
             max_streams,
             launcher,
+            events,
             is_closing: AtomicBool::new(false),
         }))
     }
@@ -172,6 +176,7 @@ impl Registry {
                     inner.layout.stream(&camera.id),
                     inner.limits,
                     Arc::clone(&inner.launcher),
+                    inner.events.clone(),
                     move |gone| remove(&streams, gone),
                 );
                 entry.insert(handle.clone());

@@ -15,3 +15,4 @@ mod playing;
 mod registry;
 mod shutdown;
 mod support;
+mod webhooks;
