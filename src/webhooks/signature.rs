@@ -48,13 +48,13 @@ mod tests {
 
     #[test]
     fn as_openssl_signs_it() {
-        // printf %s '1763719200.{"id":"evt_1"}' | openssl dgst -sha256 -hmac 0123456789abcdef0123456789abcdef
+        // printf %s '1763719201.{"id":"evt_1"}' | openssl dgst -sha256 -hmac 0123456789abcdef0123456789abcdef
         let signer = Signer::new(b"0123456789abcdef0123456789abcdef").expect("long enough");
-        let now = UNIX_EPOCH + Duration::from_secs(1_763_719_200);
+        let now = UNIX_EPOCH + Duration::from_secs(1_763_719_201);
         let header = signer.sign(now, br#"{"id":"evt_1"}"#);
         assert_eq!(
             header,
-            "t=1763719200,v1=2e13325eb4328cfeb3cd705e32c2a4b806105297aa7d0faf396ea7cbf5b11869"
+            "t=1763719201,v1=5c300e49c3c1c49616af626fdfe1d301081d87cfd7f284d1da1c2eed3d651bcc"
         );
     }
 

@@ -2,6 +2,7 @@
 //! getting in the way.
 
 use std::collections::HashSet;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use crate::support::{Camera, Manager, Receiver, Webhook, openssl, until};
+use crate::support::{Camera, Manager, Receiver, Webhook, openssl, project, until};
 
 const SECRET: &str = "a-secret-of-the-back-end-and-ours-alone";
 
@@ -38,6 +39,38 @@ fn assert_signed(webhook: &Webhook) {
     assert_eq!(digest.split_whitespace().next(), Some(signature));
 }
 
+/// What the README tells receivers to do, in both languages.
+fn assert_readme_checks(webhook: &Webhook) {
+    let readme = std::fs::read_to_string(project().join("README.md")).expect("the README");
+    let code = |begin: &str, end: &str| {
+        let (_, code) = readme.split_once(begin).expect("code in the README");
+        code.split_once(end).expect("its end").0.to_owned()
+    };
+    let php = code("```php\n", "$body = file_get")
+        + "exit(is_from_manager(...array_slice($argv, 1)) ? 0 : 1);";
+    let python = code("```python\n", "```")
+        + "import sys\nsys.exit(not is_from_manager(sys.argv[1], sys.argv[2], sys.argv[3].encode()))";
+    let header = webhook.headers["stream-manager-signature"].to_str().expect("text");
+    let body = std::str::from_utf8(&webhook.raw).expect("text");
+    for (program, code) in [(["php", "-r"], php), (["python3", "-c"], python)] {
+        let takes = |secret: &str, header: &str, body: &str| {
+            let mut command = Command::new(program[0]);
+            command.args([program[1], &code]);
+            // Ends PHP's own arguments; Python has none after the code.
+            command.args(Some("--").filter(|_| program[0] == "php"));
+            let status = command.args([secret, header, body]).status().expect(program[0]);
+            assert!(matches!(status.code(), Some(0 | 1)), "{program:?}: {status}");
+            status.success()
+        };
+        assert!(takes(SECRET, header, body), "{program:?}");
+        assert!(!takes(SECRET, header, &format!("{body} ")), "{program:?}: another body");
+        assert!(!takes("another secret", header, body), "{program:?}: another secret");
+        let old = header.replacen("t=1", "t=0", 1);
+        assert!(!takes(SECRET, &old, body), "{program:?}: another time");
+        assert!(!takes(SECRET, "", body), "{program:?}: no signature");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_camera_tells_of_its_life_in_order_and_signed() {
     let camera = Camera::start().await;
@@ -58,6 +91,7 @@ async fn a_good_camera_tells_of_its_life_in_order_and_signed() {
     let webhooks = receiver.all();
     webhooks.iter().for_each(assert_signed);
     let live = &webhooks[1];
+    assert_readme_checks(live);
     assert_eq!(live.path, "/hooks");
     assert_eq!(live.headers["content-type"], "application/json");
     let expected = json!({

@@ -168,8 +168,9 @@ async fn a_silent_receiver_gets_few_requests_at_once_and_everything_is_given_up_
         open.retain(|request| !request.answer.is_closed());
         assert!(open.len() <= MAX_AT_ONCE, "{} at once", open.len());
     }
-    let took = began.elapsed() - GIVE_UP_AFTER;
-    assert!(took <= GIVE_UP_AFTER + ANSWER_WITHIN, "{took:?}");
+    let took = began.elapsed();
+    // The last wait is for a request that does not come.
+    assert!(took <= GIVE_UP_AFTER * 2 + ANSWER_WITHIN, "{took:?}");
     assert!(setup.end().await < Duration::from_millis(10), "something is left");
 }
 
@@ -197,6 +198,8 @@ async fn at_the_end_all_is_tried_once_more() {
     for _ in 0..5 {
         setup.answer(again(None)).await;
     }
+    // On the paused clock: when the queue has heard the answer, and waits.
+    sleep(Duration::from_millis(1)).await;
     let began = Instant::now();
     setup.end.take();
     assert_eq!(setup.answer(again(None)).await.1, 1);

@@ -110,10 +110,11 @@ impl Receiver {
                     match tls {
                         None => serve(stream, seen).await,
                         // Whoever does not trust the certificate goes away.
-                        Some(tls) => match tls.accept(stream).await {
-                            Ok(stream) => serve(stream, seen).await,
-                            Err(_) => {}
-                        },
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(stream, seen).await;
+                            }
+                        }
                     }
                 });
             }
