@@ -182,8 +182,12 @@ impl Teller {
         self.stop_reason.get_or_insert(reason);
     }
 
-    /// All of the stream has gone. `last_error` counts if that was why.
+    /// All of the stream has gone. `last_error` counts if that was why. Not told of a stream that
+    /// never came to its turn to start.
     pub fn stopped(&mut self, generation: u64, last_error: Option<Error>) {
+        if self.last.is_none() {
+            return;
+        }
         let is_away = matches!(
             self.last,
             Some((EventKind::Failed | EventKind::Stalled | EventKind::Interrupted, _))
@@ -246,6 +250,14 @@ mod tests {
         teller.failed(7, error(ErrorKind::SourceNotFound));
         teller.launched(8);
         assert_eq!(heard(&mut listener), [Failed, Started]);
+    }
+
+    #[test]
+    fn a_stream_that_was_never_started_never_stops() {
+        let (mut teller, mut listener) = teller();
+        teller.ending(StopReason::Idle);
+        teller.stopped(1, None);
+        assert_eq!(heard(&mut listener), []);
     }
 
     #[test]
