@@ -18,3 +18,4 @@ mod registry;
 mod shutdown;
 mod storage;
 mod support;
+mod webhooks;
