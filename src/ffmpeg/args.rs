@@ -52,6 +52,9 @@ pub struct Transcode {
 /// libx264 would take its level from that.
 const MAX_FRAME_RATE: &str = "60";
 
+/// Of a decoder, and of an encoder: enough for H.265 in 4K.
+const MAX_THREADS: &str = "4";
+
 /// The arguments, without the program's name.
 pub fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     let (analyze_duration, probe_size) = plan.probe.limits();
@@ -65,6 +68,10 @@ pub fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     if plan.times == Times::Arrival {
         // Here and not for the reader inside: the concat reader would not take times like these.
         add(&["-use_wallclock_as_timestamps", "1"]);
+    }
+    if plan.video == Video::ToH264 {
+        // FFmpeg's default is a thread for each processor, and each holds back a frame.
+        add(&["-threads", MAX_THREADS, "-filter_threads", "2"]);
     }
     // The source, by the script on stdin. The whitelist keeps FFmpeg from opening files.
     add(&["-f", "concat", "-safe", "0"]);
@@ -100,6 +107,7 @@ fn to_h264(shape: &Shape) -> Vec<String> {
     let arguments = [
         ["-c:v", "libx264"],
         ["-preset", preset],
+        ["-threads", MAX_THREADS],
         ["-tune", "zerolatency"],
         ["-vf", &scale],
         // Every browser plays 4:2:0; cameras with MJPEG send 4:2:2.
