@@ -219,4 +219,49 @@ mod tests {
         assert_eq!(socket_timeout(seconds(15), seconds(10)), seconds(5));
         assert_eq!(socket_timeout(seconds(6), seconds(10)), seconds(2));
     }
+
+    /// What `deploy/ffmpeg/build` puts into its FFmpeg, as kind and name.
+    fn components() -> Vec<(&'static str, &'static str)> {
+        let lines = include_str!("../../deploy/ffmpeg/components").lines();
+        lines
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.split_once(' '))
+            .flat_map(|(kind, names)| names.split_whitespace().map(move |name| (kind, name)))
+            .collect()
+    }
+
+    /// The components that one option, or one address, of the arguments needs.
+    fn needed<'a>(option: &str, value: &'a str, is_of_input: bool) -> Vec<(&'static str, &'a str)> {
+        match option {
+            "-f" if is_of_input => vec![("demuxer", value)],
+            "-f" => vec![("muxer", value)],
+            "-c:v" | "-c:a" if value != "copy" => vec![("encoder", value)],
+            "-vf" => vec![("filter", value.split('=').next().unwrap_or_default())],
+            // FFmpeg takes these two for formats, whatever the whitelist calls them.
+            "-protocol_whitelist" => value
+                .split(',')
+                .map(|name| match name {
+                    "rtsp" | "rtsps" => ("demuxer", "rtsp"),
+                    name => ("protocol", name),
+                })
+                .collect(),
+            _ => value.strip_prefix("pipe:").map(|_| ("protocol", "pipe")).into_iter().collect(),
+        }
+    }
+
+    #[test]
+    fn the_lean_ffmpeg_has_all_that_the_arguments_name() {
+        let components = components();
+        for video in [Video::Copy, Video::CopyHevc, Video::ToH264] {
+            for audio in [Audio::Copy, Audio::ToAac, Audio::Off] {
+                let arguments = arguments(Plan { video, audio, ..Plan::default() }, &shape());
+                let input = arguments.iter().position(|a| a == "-i").expect("an input");
+                for (place, pair) in arguments.windows(2).enumerate() {
+                    for component in needed(&pair[0], &pair[1], place < input) {
+                        assert!(components.contains(&component), "{component:?} is not built in");
+                    }
+                }
+            }
+        }
+    }
 }

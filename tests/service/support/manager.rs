@@ -28,8 +28,16 @@ pub struct Answer {
     pub body: Value,
 }
 
+/// The FFmpeg under test, if it is not the system's.
+fn ffmpeg() -> Option<PathBuf> {
+    let program = std::env::var_os("TEST_FFMPEG_BIN").filter(|program| !program.is_empty())?;
+    // The manager runs in another directory.
+    Some(std::path::absolute(program).expect("a path"))
+}
+
 impl Manager {
-    /// The command with its settings: a free port, a directory of its own, and what is `set`.
+    /// The command with its settings: a free port, a directory of its own, and what is `set`. It
+    /// runs the FFmpeg that `TEST_FFMPEG_BIN` names; the viewer's is always the system's.
     pub fn command(command: &mut Command, dir: &Path, set: &[(&str, &str)]) {
         command
             .current_dir(dir)
@@ -39,6 +47,7 @@ impl Manager {
             .env("STREAM_DIR", dir.join("streams"))
             .env("LOG_FORMAT", "json")
             .env("RUST_LOG", "debug")
+            .envs(ffmpeg().map(|program| ("FFMPEG_BIN", program)))
             .envs(set.iter().copied())
             .stdin(Stdio::null())
             .stderr(Stdio::piped());
