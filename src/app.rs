@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 
 use crate::access::Access;
 use crate::api::Api;
-use crate::api::health::Readiness;
+use crate::api::readiness::Readiness;
 use crate::api::server::Server;
 use crate::config::{Config, Secret};
 use crate::ffmpeg::ingest::FfmpegLauncher;
@@ -18,7 +18,10 @@ use crate::ffmpeg::process::Spawner;
 use crate::hls::layout::Layout;
 use crate::hls::packager::Cutting;
 use crate::hls::sweep;
+use crate::metrics::Metrics;
+use crate::metrics::counts::Counts;
 use crate::playback::Playback;
+use crate::proc;
 use crate::store::{self, Cameras};
 use crate::stream::reaper;
 use crate::stream::registry::Registry;
@@ -26,6 +29,12 @@ use crate::stream::supervisor::Limits;
 
 /// Requests that are answered when all streams have ended get this long to be sent.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(2);
+
+/// File descriptors of a stream: FFmpeg's pipes, its process, the segment that grows, and a player
+/// who waits for the next part.
+const FILES_PER_STREAM: u64 = 6;
+/// For the database, other players, and while FFmpegs start.
+const FILES_BESIDES: u64 = 256;
 
 /// Why the manager could not start.
 #[derive(Debug)]
@@ -68,20 +77,29 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     // Kept to the end: FFmpeg lives no longer than the spawner's thread.
     let spawner = Spawner::start().map_err(system("no thread can be started"))?;
     let launcher = FfmpegLauncher::new(&config, spawner.clone());
-    let registry =
-        Registry::new(layout.clone(), limits(&config), config.max_streams, Arc::new(launcher));
+    let counts = Counts::default();
+    let registry = Registry::new(
+        layout.clone(),
+        limits(&config),
+        config.max_streams,
+        Arc::new(launcher),
+        counts.clone(),
+    );
+    let database = cameras.database().clone();
     let api = Arc::new(Api {
         access: Access::new(config.api_keys.clone()),
         registry: registry.clone(),
         cameras,
         playback,
-        readiness: Readiness::new(config.ffmpeg_bin.clone(), layout.clone()),
+        readiness: Readiness::new(config.ffmpeg_bin.clone(), layout.clone(), database),
+        metrics: Arc::new(Metrics::new(&counts, registry.clone(), layout.clone())),
         layout,
         started_at: Instant::now(),
     });
-    if let Err(problem) = api.readiness.check().await {
-        error!(%problem, "not ready; streams cannot start until this is mended");
+    for problem in api.readiness.troubles().await {
+        error!(problem = %problem.error, "not ready; streams cannot start until this is mended");
     }
+    allow_open_files(config.max_streams);
     let address = SocketAddr::new(config.bind_addr, config.port);
     let server = Server::bind(address, Arc::clone(&api))
         .await
@@ -138,6 +156,18 @@ pub async fn rotate_key(config: Config) -> Result<String, StartError> {
     let count = rotated.map_err(|error| StartError::Setting(error.to_string()))?;
     let then = if new.is_some() { "; now set SOURCE_KEY to what NEW_SOURCE_KEY is" } else { "" };
     Ok(format!("{count} cameras are sealed with the new key{then}"))
+}
+
+/// Makes sure that there are enough file descriptors for as many streams as may run.
+fn allow_open_files(max_streams: usize) {
+    let wanted = max_streams as u64 * FILES_PER_STREAM + FILES_BESIDES;
+    if let Some(allowed) = proc::allow_open_files(wanted).filter(|allowed| *allowed < wanted) {
+        let enough_for = allowed.saturating_sub(FILES_BESIDES) / FILES_PER_STREAM;
+        warn!(
+            "MAX_STREAMS={max_streams} needs {wanted} file descriptors, and {allowed} are allowed, \
+             enough for {enough_for} streams: raise the limit (LimitNOFILE, ulimit -n)"
+        );
+    }
 }
 
 fn limits(config: &Config) -> Limits {

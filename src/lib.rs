@@ -22,6 +22,8 @@
 //! | [`stream`] | the life of streams |
 //! | [`ffmpeg`] | FFmpeg as an ingest |
 //! | [`hls`] | from fragments to segments and playlists |
+//! | [`metrics`] | what is counted, for a Prometheus |
+//! | [`proc`] | what the kernel tells about a process |
 
 pub mod access;
 pub mod api;
@@ -30,6 +32,8 @@ pub mod config;
 pub mod error;
 pub mod ffmpeg;
 pub mod hls;
+pub mod metrics;
 pub mod playback;
+pub mod proc;
 pub mod store;
 pub mod stream;

@@ -214,6 +214,16 @@ impl Database {
         Ok(Write(self.pool.begin_with("BEGIN IMMEDIATE").await?, permit))
     }
 
+    /// Whether it can be read and written. Changes nothing.
+    pub async fn check(&self) -> Result<(), sqlx::Error> {
+        sqlx::query("SELECT COUNT(*) FROM seal").fetch_one(&self.pool).await?;
+        // Who writes now proves that it works, and may take long.
+        if let Ok(_permit) = self.writers.try_acquire() {
+            self.pool.begin_with("BEGIN IMMEDIATE").await?.rollback().await?;
+        }
+        Ok(())
+    }
+
     /// Puts on disk for good what was written, and leaves nothing behind of what it replaced.
     pub async fn settle(&self) -> Result<(), sqlx::Error> {
         sqlx::query("VACUUM").execute(&self.pool).await?;

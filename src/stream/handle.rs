@@ -12,6 +12,7 @@ use super::stamp::Stamp;
 use super::state::State;
 use super::viewers::Viewers;
 use crate::error::Error;
+use crate::ffmpeg::journal::Journal;
 use crate::hls::packager::Newest;
 use crate::store::Camera;
 
@@ -76,6 +77,8 @@ pub struct Shared {
     pub viewers: Viewers,
     /// Where the fragments pass.
     pub hub: FragmentHub,
+    /// What its FFmpegs said and use.
+    pub journal: Arc<Journal>,
     /// The playlist as it grows.
     pub playlist: Newest,
 }
@@ -113,6 +116,12 @@ impl StreamHandle {
     /// The state as last told.
     pub fn status(&self) -> Status {
         self.status.borrow().clone()
+    }
+
+    /// State, and how often FFmpeg was started again, as last told.
+    pub fn state_and_restarts(&self) -> (State, u64) {
+        let status = self.status.borrow();
+        (status.state, status.restarts)
     }
 
     /// Whether both are handles of the same stream, and not of two that had the same id.

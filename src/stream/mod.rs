@@ -34,4 +34,5 @@ pub mod source;
 pub mod stamp;
 pub mod state;
 pub mod supervisor;
+pub mod tally;
 pub mod viewers;

@@ -19,6 +19,7 @@ use super::supervisor::{self, Limits};
 use crate::error::{Error, ErrorKind};
 use crate::ffmpeg::ingest::Launcher;
 use crate::hls::layout::Layout;
+use crate::metrics::counts::Counts;
 use crate::store::Camera;
 
 /// When a caller who found no room may try again.
@@ -34,6 +35,7 @@ struct Inner {
     limits: Limits,
     max_streams: usize,
     launcher: Arc<dyn Launcher>,
+    counts: Counts,
     is_closing: AtomicBool,
 }
 
@@ -44,6 +46,7 @@ impl Registry {
         limits: Limits,
         max_streams: usize,
         launcher: Arc<dyn Launcher>,
+        counts: Counts,
     ) -> Self {
         Self(Arc::new(Inner {
             streams: Arc::default(),
@@ -51,6 +54,7 @@ impl Registry {
             limits,
             max_streams,
             launcher,
+            counts,
             is_closing: AtomicBool::new(false),
         }))
     }
@@ -63,6 +67,11 @@ impl Registry {
     /// All streams.
     pub fn all(&self) -> Vec<StreamHandle> {
         self.0.streams.iter().map(|entry| entry.value().clone()).collect()
+    }
+
+    /// How many streams may run at once.
+    pub fn max_streams(&self) -> usize {
+        self.0.max_streams
     }
 
     /// The limits that streams live by.
@@ -160,11 +169,15 @@ impl Registry {
         }
         match entry {
             Entry::Occupied(entry) => Ok(entry.get().clone()),
-            Entry::Vacant(_) if is_full => Err(Error::new(
-                ErrorKind::TooManyStreams,
-                format!("{} streams run already, as many as are allowed", inner.max_streams),
-            )
-            .retry_after(RETRY_WHEN_FULL)),
+            Entry::Vacant(_) if is_full => {
+                inner.counts.started();
+                inner.counts.failed(ErrorKind::TooManyStreams);
+                Err(Error::new(
+                    ErrorKind::TooManyStreams,
+                    format!("{} streams run already, as many as are allowed", inner.max_streams),
+                )
+                .retry_after(RETRY_WHEN_FULL))
+            }
             Entry::Vacant(entry) => {
                 let streams = Arc::clone(&inner.streams);
                 let handle = supervisor::spawn(
@@ -172,6 +185,7 @@ impl Registry {
                     inner.layout.stream(&camera.id),
                     inner.limits,
                     Arc::clone(&inner.launcher),
+                    &inner.counts,
                     move |gone| remove(&streams, gone),
                 );
                 entry.insert(handle.clone());

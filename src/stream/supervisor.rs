@@ -17,11 +17,13 @@ use super::fragments::FragmentHub;
 use super::handle::{COMMANDS, Command, Joined, Shared, StartAnswer, Status, StreamHandle};
 use super::stamp::Stamp;
 use super::state::{self, Action, After, Context, Event, State};
+use super::tally::{Evidence, Tally};
 use super::viewers::Viewers;
 use crate::error::{Error, ErrorKind};
 use crate::ffmpeg::ingest::{Ending, Ingest, Launcher, Order};
 use crate::hls::layout::StreamDir;
 use crate::hls::packager::{self, Cutting, Packager, Progress};
+use crate::metrics::counts::Counts;
 use crate::store::Camera;
 
 /// A disk that hangs must not keep the stream's name, nor the manager from ending.
@@ -57,6 +59,7 @@ pub fn spawn(
     dir: StreamDir,
     limits: Limits,
     launcher: Arc<dyn Launcher>,
+    counts: &Counts,
     on_gone: impl FnOnce(&StreamHandle) + Send + 'static,
 ) -> StreamHandle {
     let span = info_span!("stream", camera = %camera.id);
@@ -67,6 +70,7 @@ pub fn spawn(
         last_access: Stamp::now(),
         viewers: Viewers::default(),
         hub: FragmentHub::default(),
+        journal: Arc::default(),
         playlist: packager.newest(),
     });
     let (send_command, commands) = mpsc::channel(COMMANDS);
@@ -84,7 +88,13 @@ pub fn spawn(
         StreamHandle { shared: Arc::clone(&shared), commands: send_command, status: status_seen };
     let (send_progress, progress) = watch::channel(Progress::default());
     let (end_packaging, packaging_ended) = oneshot::channel();
-    let packaging = packager::run(packager, shared.hub.subscribe(), send_progress, packaging_ended);
+    let packaging = packager::run(
+        packager,
+        shared.hub.subscribe(),
+        send_progress,
+        packaging_ended,
+        counts.clone(),
+    );
     let supervisor = Supervisor {
         shared,
         limits,
@@ -92,6 +102,7 @@ pub fn spawn(
         commands,
         status,
         progress,
+        tally: Tally::new(counts.clone(), &limits),
         packaging: tokio::spawn(packaging.instrument(span.clone())),
         end_packaging,
         camera,
@@ -125,6 +136,7 @@ struct Supervisor {
     shared: Arc<Shared>,
     limits: Limits,
     launcher: Arc<dyn Launcher>,
+    tally: Tally,
     commands: mpsc::Receiver<Command>,
     status: watch::Sender<Status>,
     progress: watch::Receiver<Progress>,
@@ -291,6 +303,11 @@ impl Supervisor {
         if from == State::Live && next != State::Live {
             self.last_live_for = self.status.borrow().live_since.map(|since| since.elapsed());
         }
+        let evidence = Evidence {
+            stood_still: self.shared.hub.last_progress().age(),
+            last_error: self.last_error().map(|error| error.kind),
+        };
+        self.tally.transition(from, event, action, evidence);
         self.act(action, from, event);
         let (state, camera) = (self.state, &self.camera);
         self.status.send_modify(|status| {
@@ -348,6 +365,7 @@ impl Supervisor {
             options: self.camera.options,
             generation,
             hub: self.shared.hub.clone(),
+            journal: Arc::clone(&self.shared.journal),
         };
         let ingest = info_span!("ingest", generation).in_scope(|| self.launcher.launch(order));
         self.ingest = Some(ingest);

@@ -14,6 +14,7 @@ use crate::ffmpeg::plan::{Audio, Plan};
 use crate::hls::fragment::testing;
 use crate::hls::layout::Layout;
 use crate::hls::packager::Cutting;
+use crate::metrics::counts::Counts;
 use crate::store::Camera;
 use crate::stream::handle::Joined;
 use crate::stream::key::StreamId;
@@ -92,7 +93,8 @@ fn setup() -> Setup {
     let root = tempfile::tempdir().expect("a directory");
     let (launched, children) = mpsc::unbounded_channel();
     let layout = Layout::new(root.path().to_owned());
-    let registry = Registry::new(layout, LIMITS, 10, Arc::new(FakeLauncher(launched)));
+    let registry =
+        Registry::new(layout, LIMITS, 10, Arc::new(FakeLauncher(launched)), Counts::default());
     Setup { root, registry, children, camera: camera("rtsp://cam/1") }
 }
 
