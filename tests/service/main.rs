@@ -10,6 +10,8 @@ mod http_edge;
 mod lifetime;
 mod low_latency;
 mod media;
+mod metrics;
+mod monitoring;
 mod playback;
 mod playing;
 mod registry;

@@ -2,6 +2,7 @@
 
 mod camera;
 mod manager;
+mod metrics;
 mod nginx;
 mod openssl;
 mod process;
@@ -13,9 +14,10 @@ use std::time::{Duration, Instant};
 
 pub use camera::Camera;
 pub use manager::{Answer, Manager};
-pub use nginx::Nginx;
+pub use metrics::Metrics;
+pub use nginx::{Nginx, free_port};
 pub use openssl::{key_pair, openssl};
-pub use process::{children_of, is_running, processes_that_show};
+pub use process::{Process, children_of, is_running, lines_of, processes_that_show};
 pub use viewer::{Playlist, play, probe};
 
 /// Longer than anything takes on a machine that is busy with other tests.
