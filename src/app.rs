@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -17,6 +18,7 @@ use crate::ffmpeg::ingest::FfmpegLauncher;
 use crate::ffmpeg::process::Spawner;
 use crate::hls::layout::Layout;
 use crate::hls::packager::Cutting;
+use crate::hls::room::Room;
 use crate::hls::sweep;
 use crate::metrics::Metrics;
 use crate::metrics::counts::Counts;
@@ -24,7 +26,8 @@ use crate::playback::Playback;
 use crate::proc;
 use crate::store::{self, Cameras};
 use crate::stream::reaper;
-use crate::stream::registry::Registry;
+use crate::stream::registry::{Means, Registry};
+use crate::stream::starts::Starts;
 use crate::stream::supervisor::Limits;
 
 /// Requests that are answered when all streams have ended get this long to be sent.
@@ -62,6 +65,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
             layout.root().display()
         ))
     };
+    raise_file_limit(config.max_streams);
     let _lock = sweep::lock(&layout).map_err(unusable)?;
     sweep::sweep(&layout).map_err(unusable)?;
 
@@ -75,16 +79,19 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         move |error: std::io::Error| StartError::System(format!("{what}: {error}"))
     };
     // Kept to the end: FFmpeg lives no longer than the spawner's thread.
-    let spawner = Spawner::start().map_err(system("no thread can be started"))?;
+    let spawner =
+        Spawner::start(config.ffmpeg_bounds).map_err(system("no thread can be started"))?;
     let launcher = FfmpegLauncher::new(&config, spawner.clone());
-    let counts = Counts::default();
-    let registry = Registry::new(
-        layout.clone(),
-        limits(&config),
-        config.max_streams,
-        Arc::new(launcher),
-        counts.clone(),
-    );
+    let room = Room::new(config.stream_dir.clone(), config.stream_dir_max_bytes);
+    let registry = Registry::new(Means {
+        room: room.clone(),
+        layout: layout.clone(),
+        limits: limits(&config),
+        max_streams: config.max_streams,
+        starts: Starts::new(config.max_concurrent_starts),
+        launcher: Arc::new(launcher),
+        counts: Counts::default(),
+    });
     let database = cameras.database().clone();
     let api = Arc::new(Api {
         access: Access::new(config.api_keys.clone()),
@@ -92,14 +99,13 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         cameras,
         playback,
         readiness: Readiness::new(config.ffmpeg_bin.clone(), layout.clone(), database),
-        metrics: Arc::new(Metrics::new(&counts, registry.clone(), layout.clone())),
+        metrics: Arc::new(Metrics::new(registry.clone())),
         layout,
         started_at: Instant::now(),
     });
     for problem in api.readiness.troubles().await {
         error!(problem = %problem.error, "not ready; streams cannot start until this is mended");
     }
-    allow_open_files(config.max_streams);
     let address = SocketAddr::new(config.bind_addr, config.port);
     let server = Server::bind(address, Arc::clone(&api))
         .await
@@ -108,6 +114,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     info!(address = %server.address().map_err(system("no address"))?, "listening");
 
     let reaper = tokio::spawn(reaper::run(registry.clone(), config.cleanup_interval));
+    let looking = tokio::spawn(room.watch());
     let drain = server.run(signals.first()).await;
     tokio::spawn(async move { signals.second().await });
 
@@ -115,6 +122,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     api.readiness.close();
     info!("shutting down");
     reaper.abort();
+    looking.abort();
     // Then the streams end: callers who wait get 503, every FFmpeg is reaped, directories go.
     registry.shutdown().await;
     // Then the answers to those callers go out.
@@ -122,6 +130,24 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     info!("ended");
     drop(spawner);
     Ok(())
+}
+
+/// Each stream and each player takes some file descriptors: as many as the system allows. FFmpeg gets
+/// a limit of its own.
+fn raise_file_limit(max_streams: usize) {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        warn!(%error, "the limit of open files stays as it is");
+    }
+    let wanted = max_streams as u64 * FILES_PER_STREAM + FILES_BESIDES;
+    if let Some(allowed) = proc::max_open_files().filter(|allowed| *allowed < wanted) {
+        let enough_for = allowed.saturating_sub(FILES_BESIDES) / FILES_PER_STREAM;
+        warn!(
+            "MAX_STREAMS={max_streams} needs {wanted} open files, and {allowed} are allowed, enough \
+             for {enough_for} streams: raise the limit (LimitNOFILE, ulimit -n)"
+        );
+    }
 }
 
 /// The playback sessions. Without a secret of the operator's one is kept beside the database, so
@@ -158,24 +184,13 @@ pub async fn rotate_key(config: Config) -> Result<String, StartError> {
     Ok(format!("{count} cameras are sealed with the new key{then}"))
 }
 
-/// Makes sure that there are enough file descriptors for as many streams as may run.
-fn allow_open_files(max_streams: usize) {
-    let wanted = max_streams as u64 * FILES_PER_STREAM + FILES_BESIDES;
-    if let Some(allowed) = proc::allow_open_files(wanted).filter(|allowed| *allowed < wanted) {
-        let enough_for = allowed.saturating_sub(FILES_BESIDES) / FILES_PER_STREAM;
-        warn!(
-            "MAX_STREAMS={max_streams} needs {wanted} file descriptors, and {allowed} are allowed, \
-             enough for {enough_for} streams: raise the limit (LimitNOFILE, ulimit -n)"
-        );
-    }
-}
-
 fn limits(config: &Config) -> Limits {
     Limits {
         start_timeout: config.start_timeout,
         stale_timeout: config.stale_timeout,
         idle_timeout: config.idle_timeout,
         stop_grace: config.stop_grace,
+        max_viewers: config.max_viewers,
         cutting: Cutting {
             segment_time: config.segment_time,
             part_time: config.part_time,

@@ -6,7 +6,7 @@
 use std::fs;
 use std::time::Duration;
 
-use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use nix::sys::resource::{Resource, getrlimit};
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
@@ -59,17 +59,6 @@ pub fn open_files() -> Option<u64> {
 /// How many file descriptors this process may have open.
 pub fn max_open_files() -> Option<u64> {
     getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft)
-}
-
-/// Raises the limit of open file descriptors to `wanted`, as far as that is allowed. Returns what it
-/// is then.
-pub fn allow_open_files(wanted: u64) -> Option<u64> {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
-    let raised: rlim_t = wanted.min(hard);
-    if raised > soft && setrlimit(Resource::RLIMIT_NOFILE, raised, hard).is_ok() {
-        return Some(raised);
-    }
-    Some(soft)
 }
 
 #[cfg(test)]

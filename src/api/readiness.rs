@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use crate::error::{Error, ErrorKind};
 use crate::ffmpeg::process::keep_secrets_from;
 use crate::hls::layout::{Disk, Layout};
+use crate::hls::room;
 use crate::store::db::Database;
 
 /// A good result holds this long: orchestrators ask every few seconds, and FFmpeg need not be run
@@ -25,10 +26,11 @@ const BAD_HOLDS: Duration = Duration::from_secs(1);
 /// FFmpeg, the disk and the database must answer within this time.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// With less room than this nothing can be written any more that is of use, in bytes.
-const FULL: u64 = 1024 * 1024;
+const MIB: u64 = 1024 * 1024;
+/// The database needs this much room, in bytes.
+const DATABASE_FREE: u64 = MIB;
 /// An operator is warned when there is less room than this, in bytes, and than a tenth of all.
-const NEARLY_FULL: u64 = 1024 * 1024 * 1024;
+const NEARLY_FULL: u64 = 1024 * MIB;
 
 /// What is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -131,7 +133,7 @@ impl Readiness {
             tokio::fs::remove_file(&path).await
         };
         in_time(written).await.map_err(told)?;
-        self.warn_when_nearly_full(room(self.layout.root()).await.map_err(told)?);
+        self.warn_when_nearly_full(room_of(room::FREE, self.layout.root()).await.map_err(told)?);
         Ok(())
     }
 
@@ -140,7 +142,7 @@ impl Readiness {
         let nearly_full = disk.filter(is_nearly_full);
         let was_so = self.was_nearly_full.swap(nearly_full.is_some(), Ordering::Relaxed);
         if let Some(disk) = nearly_full.filter(|_| !was_so) {
-            let (available, size) = (disk.available / FULL, disk.size / FULL);
+            let (available, size) = (disk.available / MIB, disk.size / MIB);
             let directory = self.layout.root().display();
             warn!(%directory, "STREAM_DIR is nearly full: {available} of {size} MiB are left");
         }
@@ -153,7 +155,7 @@ impl Readiness {
         // What was deleted can still be written to, until the manager ends.
         in_time(tokio::fs::metadata(path)).await.map_err(told)?;
         in_time(self.database.check()).await.map_err(told)?;
-        room(path.parent().unwrap_or(path)).await.map_err(told).map(drop)
+        room_of(DATABASE_FREE, path.parent().unwrap_or(path)).await.map_err(told).map(drop)
     }
 
     async fn probe_ffmpeg(&self) -> Result<(), String> {
@@ -186,14 +188,14 @@ async fn in_time<T, E: ToString>(probe: impl Future<Output = Result<T, E>>) -> R
     }
 }
 
-/// The disk that `path` is on, if there is any room left.
-async fn room(path: &Path) -> Result<Option<Disk>, String> {
+/// The disk that `path` is on, if `least` bytes of it are free.
+async fn room_of(least: u64, path: &Path) -> Result<Option<Disk>, String> {
     // The empty parent of a bare file name is the working directory.
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path }.to_owned();
     let disk = in_time(tokio::task::spawn_blocking(move || Disk::of(&path))).await?;
     match &disk {
-        Some(disk) if disk.available < FULL => {
-            Err(format!("the disk is full, {} bytes are left", disk.available))
+        Some(disk) if disk.available < least => {
+            Err(format!("the disk is full, only {} bytes are free", disk.available))
         }
         _ => Ok(disk),
     }

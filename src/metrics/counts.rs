@@ -12,7 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 
 /// Seconds from a start to a picture: a camera with a keyframe every second or two takes 0.3 to 2;
 /// `START_TIMEOUT_SECONDS` is 15.
@@ -20,7 +20,7 @@ const START_SECONDS: [f64; 13] =
     [0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 15.0];
 
 /// Causes whose series are there from the start on, so that the first time is seen as an increase.
-const USUAL_CAUSES: [ErrorKind; 10] = [
+const USUAL_CAUSES: [ErrorKind; 12] = [
     ErrorKind::SourceNotFound,
     ErrorKind::SourceUnauthorized,
     ErrorKind::SourceUnreachable,
@@ -30,7 +30,9 @@ const USUAL_CAUSES: [ErrorKind; 10] = [
     ErrorKind::SourceForbidden,
     ErrorKind::StorageUnavailable,
     ErrorKind::FfmpegUnavailable,
+    ErrorKind::StorageFull,
     ErrorKind::TooManyStreams,
+    ErrorKind::TooManyStarts,
 ];
 
 /// The counts. Cheap to clone; all clones count together.
@@ -116,6 +118,13 @@ impl Counts {
     /// A start failed.
     pub fn failed(&self, cause: ErrorKind) {
         self.start_failures.get_or_create(&Cause::of(cause)).inc();
+    }
+
+    /// A start was refused before there was a stream.
+    pub fn refused(&self, error: Error) -> Error {
+        self.started();
+        self.failed(error.kind);
+        error
     }
 
     /// FFmpeg was started again after an interruption.

@@ -16,7 +16,6 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::ffmpeg::journal::Usage;
-use crate::hls::layout::Layout;
 use crate::proc;
 use crate::stream::handle::StreamHandle;
 use crate::stream::key::Profile;
@@ -29,7 +28,6 @@ const STATES: [&str; 5] = ["starting", "live", "backoff", "stopping", "failed"];
 /// The streams that run, and the disk that they write to.
 pub struct Streams {
     registry: Registry,
-    layout: Layout,
 }
 
 /// One stream.
@@ -48,14 +46,16 @@ struct Camera {
 }
 
 impl Streams {
-    /// The streams of `registry`, which write to `layout`.
-    pub fn new(registry: Registry, layout: Layout) -> Self {
-        Self { registry, layout }
+    /// The streams of `registry`.
+    pub fn new(registry: Registry) -> Self {
+        Self { registry }
     }
 
     fn disk(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let used = ConstGauge::new(self.registry.means().room.used());
+        single(encoder, "segments_bytes", "What the segments of all streams take.", Some(used))?;
         // A disk that cannot be asked is named by readiness.
-        let Some(disk) = self.layout.disk() else { return Ok(()) };
+        let Some(disk) = self.registry.means().layout.disk() else { return Ok(()) };
         let help = "Size of the file system that STREAM_DIR is on.";
         single(encoder, "stream_dir_size_bytes", help, Some(ConstGauge::new(disk.size)))?;
         let help = "What of it can still be written to.";
@@ -110,7 +110,10 @@ impl Collector for Streams {
         }
         let states = STATES.iter().zip(by_state).map(|(state, count)| ([("state", *state)], count));
         gauge(encoder, "streams", "Streams by state.", states)?;
-        let most = ConstGauge::new(self.registry.max_streams() as u64);
+        let means = self.registry.means();
+        let waiting = ConstGauge::new(means.starts.waiting() as u64);
+        single(encoder, "starts_waiting", "Starts that wait for their turn.", Some(waiting))?;
+        let most = ConstGauge::new(means.max_streams as u64);
         single(encoder, "max_streams", "Streams that may run at once.", Some(most))?;
         let viewers = ConstGauge::new(all.iter().map(|stream| stream.viewers).sum::<u64>());
         single(encoder, "viewers", "Viewers of all streams.", Some(viewers))?;

@@ -19,9 +19,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry;
 
-use crate::hls::layout::Layout;
 use crate::stream::registry::Registry;
-use counts::Counts;
 use current::{Process, Streams};
 use requests::Requests;
 
@@ -49,9 +47,8 @@ struct Check {
 }
 
 impl Metrics {
-    /// The metrics of a manager with these `streams`, whose life is counted by `counts`, that
-    /// writes to `layout`.
-    pub fn new(counts: &Counts, streams: Registry, layout: Layout) -> Self {
+    /// The metrics of a manager with these `streams`.
+    pub fn new(streams: Registry) -> Self {
         let mut registry = registry::Registry::default();
         let own = registry.sub_registry_with_prefix(PREFIX);
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -59,9 +56,9 @@ impl Metrics {
         let ready = Family::<Check, Gauge>::default();
         let help = "Whether the service can do its work, by what that depends on; see /readyz";
         own.register("ready", help, ready.clone());
-        counts.register(own);
+        streams.means().counts.register(own);
         let requests = Requests::register(own);
-        own.register_collector(Box::new(Streams::new(streams, layout)));
+        own.register_collector(Box::new(Streams::new(streams)));
         registry.register_collector(Box::new(Process::begun()));
         Self { registry, requests, ready }
     }

@@ -90,6 +90,7 @@ mod tests {
             stale_timeout: seconds(4),
             idle_timeout: seconds(30),
             stop_grace: seconds(5),
+            max_viewers: None,
             cutting: Cutting { segment_time: seconds(2), part_time: seconds(1), list_size: 5 },
         };
         Tally::new(counts.clone(), &limits)
