@@ -329,3 +329,27 @@ async fn both_forms_of_the_text_are_served() {
     assert!(plain.contains("# TYPE stream_manager_starts_total counter\n"));
     assert!(open.contains("# TYPE stream_manager_starts counter\n"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_nearly_full_is_told_once_and_a_full_one_is_not_ready() {
+    const MIB: usize = 1024 * 1024;
+    let (manager, disk) = Manager::start_with_disk("200m", &[("STREAM_DIR", "disk")]).await;
+    assert_eq!(manager.get("/readyz").await.status, 200);
+    // More than one stream needs, and less than a tenth.
+    std::fs::write(disk.root().join("filler"), vec![1; 182 * MIB]).expect("room");
+    let warnings = || manager.log().matches("STREAM_DIR is nearly full").count();
+    // A good result holds for 10 s.
+    until("it is told", || async {
+        assert_eq!(manager.get("/readyz").await.status, 200);
+        warnings() > 0
+    })
+    .await;
+    let metrics = Metrics::of(&manager).await;
+    let free = metrics.value("stream_manager_stream_dir_available_bytes").expect("bytes");
+    assert!(free > 16e6 && free < 20e6, "{free} bytes are free");
+    disk.fill();
+    until("it is not ready", || async { manager.get("/readyz").await.status == 503 }).await;
+    let answer = manager.get("/readyz").await;
+    assert_eq!(answer.body["problems"][0]["check"], "stream_dir", "{answer:?}");
+    assert_eq!(warnings(), 1);
+}
