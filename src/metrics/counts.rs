@@ -89,7 +89,8 @@ impl Counts {
         to.register("starts", help, self.starts.clone());
         let help = "Starts that failed, by the error's code";
         to.register("start_failures", help, self.start_failures.clone());
-        let help = "Time from a start to a stream that is playable, all attempts included";
+        let help =
+            "Time from a start to a stream that is playable, with all attempts and waiting in line";
         let start_duration = self.start_duration.clone();
         to.register_with_unit("start_duration", help, Unit::Seconds, start_duration);
         let help = "FFmpeg started again after an interruption, by the error's code";

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::warn;
 
+use super::events::Events;
 use super::handle::{Command, Joined, StreamHandle};
 use super::key::StreamId;
 use super::starts::{self, Starts};
@@ -53,6 +54,8 @@ pub struct Means {
     pub launcher: Arc<dyn Launcher>,
     /// Where it is counted what becomes of them.
     pub counts: Counts,
+    /// Where what happens to them is told.
+    pub events: Events,
 }
 
 impl Registry {

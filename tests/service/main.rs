@@ -20,3 +20,4 @@ mod registry;
 mod shutdown;
 mod storage;
 mod support;
+mod webhooks;

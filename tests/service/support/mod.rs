@@ -7,6 +7,7 @@ mod metrics;
 mod nginx;
 mod openssl;
 mod process;
+mod receiver;
 mod viewer;
 
 use std::future::Future;
@@ -19,6 +20,7 @@ pub use metrics::Metrics;
 pub use nginx::{Nginx, free_port};
 pub use openssl::{key_pair, openssl};
 pub use process::{Process, children_of, is_running, lines_of, processes_that_show};
+pub use receiver::{Receiver, Webhook};
 pub use viewer::{Playlist, play, probe};
 
 /// Longer than anything takes on a machine that is busy with other tests.
