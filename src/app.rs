@@ -13,7 +13,7 @@ use crate::api::Api;
 use crate::api::health::Readiness;
 use crate::api::server::Server;
 use crate::config::{Config, Secret};
-use crate::ffmpeg::ingest::FfmpegLauncher;
+use crate::ffmpeg::ingest::{FfmpegLauncher, Launcher};
 use crate::ffmpeg::process::Spawner;
 use crate::hls::layout::Layout;
 use crate::hls::packager::Cutting;
@@ -46,6 +46,14 @@ impl fmt::Display for StartError {
 
 /// Runs the manager until SIGTERM or SIGINT. A second signal ends the process at once.
 pub async fn run(config: Config) -> Result<(), StartError> {
+    run_with(config, |config, spawner| Arc::new(FfmpegLauncher::new(config, spawner))).await
+}
+
+/// Runs the manager with other ingests than FFmpeg, for benchmarks of all the rest.
+pub async fn run_with(
+    config: Config,
+    make_launcher: impl FnOnce(&Config, Spawner) -> Arc<dyn Launcher>,
+) -> Result<(), StartError> {
     let layout = Layout::new(config.stream_dir.clone());
     let unusable = |error| {
         StartError::Setting(format!(
@@ -67,9 +75,9 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     };
     // Kept to the end: FFmpeg lives no longer than the spawner's thread.
     let spawner = Spawner::start().map_err(system("no thread can be started"))?;
-    let launcher = FfmpegLauncher::new(&config, spawner.clone());
+    let launcher = make_launcher(&config, spawner.clone());
     let registry =
-        Registry::new(layout.clone(), limits(&config), config.max_streams, Arc::new(launcher));
+        Registry::new(layout.clone(), limits(&config), config.max_streams, launcher);
     let api = Arc::new(Api {
         access: Access::new(config.api_keys.clone()),
         registry: registry.clone(),

@@ -15,23 +15,11 @@ import { join } from "node:path";
 
 import { Child } from "../../tests/browser/support/child.mjs";
 import { until } from "../../tests/browser/support/until.mjs";
+import { forAll } from "../support/all.mjs";
 import { Manager } from "../support/manager.mjs";
 import { startMediaMtx } from "../support/servers.mjs";
 
-/** Streams that are begun at once. */
-const AT_ONCE = 8;
 const PLAYABLE_SECONDS = 60;
-
-/** Does `work` for each, some at once. */
-async function forAll(items, work) {
-  const rest = [...items];
-  const one = async () => {
-    while (rest.length > 0) {
-      await work(rest.shift());
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, one));
-}
 
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 

@@ -28,11 +28,6 @@ export class Camera {
     const right = Buffer.from(`${USER}:${this.password}`).toString("base64");
     return this.password === null || authorization === `Basic ${right}`;
   }
-
-  /** The user's part of a link. */
-  get credentials() {
-    return this.password === null ? "" : `${USER}:${this.password}@`;
-  }
 }
 
 /** Who watches a camera over one connection. */

@@ -37,6 +37,14 @@ export function footprint(pid) {
   return { rss: number("VmRSS") * 1024, threads: number("Threads"), files };
 }
 
+/** Children of a process that have ended, and that it has not reaped. */
+export function zombies(pid) {
+  const all = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  const status = all.map((name) => read(`/proc/${name}/status`) ?? "");
+  const isOurs = (text) => /^State:\s+Z/m.test(text) && text.includes(`\nPPid:\t${pid}\n`);
+  return status.filter(isOurs).length;
+}
+
 /** Seconds that all processors together were busy and idle since the machine began. */
 export function machineSeconds() {
   const times = /^cpu +(.*)$/m.exec(readFileSync("/proc/stat", "utf8"))[1].split(" ").map(Number);

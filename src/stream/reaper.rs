@@ -18,7 +18,8 @@ pub async fn run(registry: Registry, period: Duration) {
     }
 }
 
-fn propose(registry: &Registry) {
+/// One pass: proposes an end to every stream that is idle now.
+pub fn propose(registry: &Registry) {
     let idle_timeout = registry.limits().idle_timeout;
     for handle in registry.all() {
         if handle.shared().last_access.age() >= idle_timeout {
