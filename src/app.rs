@@ -76,8 +76,7 @@ pub async fn run_with(
     // Kept to the end: FFmpeg lives no longer than the spawner's thread.
     let spawner = Spawner::start().map_err(system("no thread can be started"))?;
     let launcher = make_launcher(&config, spawner.clone());
-    let registry =
-        Registry::new(layout.clone(), limits(&config), config.max_streams, launcher);
+    let registry = Registry::new(layout.clone(), limits(&config), config.max_streams, launcher);
     let api = Arc::new(Api {
         access: Access::new(config.api_keys.clone()),
         registry: registry.clone(),

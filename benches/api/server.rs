@@ -41,7 +41,8 @@ fn main() -> Result<()> {
     match words[..] {
         ["serve", file] => runtime.block_on(serve(Path::new(file))),
         ["reaper", count] => {
-            let count = count.parse().map_err(|error| Error::new(ErrorKind::InvalidInput, error))?;
+            let count =
+                count.parse().map_err(|error| Error::new(ErrorKind::InvalidInput, error))?;
             let _entered = runtime.enter();
             measure_reaper(count)
         }
@@ -105,9 +106,7 @@ fn measure_reaper(count: usize) -> Result<()> {
     for number in 0..count {
         let id = StreamId::parse(&format!("camera-{number}")).map_err(unusable)?;
         let source = Source::parse(&format!("rtsp://192.0.2.1/{number}")).map_err(unusable)?;
-        registry
-            .start_soon(Camera::new(id, source, StreamOptions::default()))
-            .map_err(unusable)?;
+        registry.start_soon(Camera::new(id, source, StreamOptions::default())).map_err(unusable)?;
     }
     // The supervisors take note of their start.
     std::thread::sleep(Duration::from_secs(1));

@@ -21,10 +21,10 @@ pub async fn run(registry: Registry, period: Duration) {
 /// One pass: proposes an end to every stream that is idle now.
 pub fn propose(registry: &Registry) {
     let idle_timeout = registry.limits().idle_timeout;
-    for handle in registry.all() {
+    registry.for_each(|handle| {
         if handle.shared().last_access.age() >= idle_timeout {
             // A supervisor too busy to take it is asked again next time.
             let _ = handle.commands.try_send(Command::Idle);
         }
-    }
+    });
 }
