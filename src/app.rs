@@ -18,6 +18,7 @@ use crate::ffmpeg::process::Spawner;
 use crate::hls::layout::Layout;
 use crate::hls::packager::Cutting;
 use crate::hls::sweep;
+use crate::onvif::Finder;
 use crate::playback::Playback;
 use crate::store::{self, Cameras};
 use crate::stream::reaper;
@@ -74,6 +75,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         access: Access::new(config.api_keys.clone()),
         registry: registry.clone(),
         cameras,
+        finder: Finder::new(config.camera_nets.clone()),
         playback,
         readiness: Readiness::new(config.ffmpeg_bin.clone(), layout.clone()),
         layout,

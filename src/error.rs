@@ -53,6 +53,8 @@ pub enum ErrorKind {
     StorageUnavailable,
     /// FFmpeg cannot be run.
     FfmpegUnavailable,
+    /// As much of this is done at once as may be.
+    Busy,
     /// As many streams run as are allowed.
     TooManyStreams,
     /// No API key, or a wrong one.

@@ -19,6 +19,7 @@
 //! | [`access`] | who may do what |
 //! | [`playback`] | who may watch what until when |
 //! | [`store`] | the cameras that are known, in a database |
+//! | [`onvif`] | cameras on the network, found and asked |
 //! | [`stream`] | the life of streams |
 //! | [`ffmpeg`] | FFmpeg as an ingest |
 //! | [`hls`] | from fragments to segments and playlists |
@@ -30,6 +31,7 @@ pub mod config;
 pub mod error;
 pub mod ffmpeg;
 pub mod hls;
+pub mod onvif;
 pub mod playback;
 pub mod store;
 pub mod stream;

@@ -77,6 +77,18 @@ pub struct Password(String);
 /// A URL that is never shown.
 pub type Link = Password;
 
+impl Password {
+    /// The text itself.
+    pub fn expose(self) -> String {
+        self.0
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl std::fmt::Debug for Password {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("***")

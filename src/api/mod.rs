@@ -7,7 +7,7 @@
 //! | [`model`], [`camera_model`] | what goes over the wire |
 //! | [`reply`] | answers, and the one map from error kinds to HTTP status |
 //! | [`openapi`] | the same for programs, made from the types and the table |
-//! | [`streams`], [`cameras`], [`playback`], [`playlist`], [`viewer`], [`health`] | the requests themselves |
+//! | [`streams`], [`cameras`], [`discovery`], [`playback`], [`playlist`], [`viewer`], [`health`] | the requests themselves |
 //!
 //! No request may take for ever, no body may be large, and none of it knows FFmpeg or files.
 
@@ -22,6 +22,7 @@ use tracing::{debug, warn};
 use crate::access::{Access, Caller};
 use crate::error::{Error, ErrorKind};
 use crate::hls::layout::Layout;
+use crate::onvif::Finder;
 use crate::playback::Playback;
 use crate::store::Cameras;
 use crate::stream::key::{CameraId, Profile, StreamId};
@@ -33,6 +34,7 @@ use route::{Needs, Route, Unmatched};
 
 pub mod camera_model;
 pub mod cameras;
+pub mod discovery;
 pub mod health;
 pub mod model;
 pub mod openapi;
@@ -54,6 +56,8 @@ pub struct Api {
     pub playback: Playback,
     /// The known cameras.
     pub cameras: Cameras,
+    /// Looks for cameras on the network.
+    pub finder: Finder,
     /// Where playlists lie.
     pub layout: Layout,
     /// Whether the service can do its work.
@@ -169,6 +173,7 @@ async fn dispatch(
         }
         Route::Session(id) => playback::end(api, caller, &id).await,
         Route::Vendors => Ok(cameras::vendors()),
+        Route::Discovery => discovery::discover(api, caller, model::input(request).await?).await,
         Route::Health => Ok(health::health(api)),
         Route::Document => Ok(openapi::get()),
         Route::Livez => Ok(health::live()),

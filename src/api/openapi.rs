@@ -28,6 +28,7 @@ use super::camera_model::{
     CameraInput, CameraOutput, CamerasOutput, ExportOutput, ImportOutput, ListInput, PartsOutput,
     VendorsOutput,
 };
+use super::discovery::DiscoveryInput;
 use super::model::{
     HealthOutput, IdInput, ProbeOutput, Reload, RunningOutput, StartInput, StartOutput, StopOutput,
     StreamInput, StreamOutput, StreamsOutput,
@@ -36,6 +37,7 @@ use super::playback::{NewSessionOutput, SessionInput, SessionsOutput};
 use super::reply::{self, Problem, Reply};
 use super::route::{self, Needs};
 use crate::error::ErrorKind;
+use crate::onvif::Discovery;
 
 const ABOUT: &str = "Turns IP cameras (RTSP) into video that a browser plays, on demand.
 
@@ -218,7 +220,24 @@ fn cameras() -> Vec<(Method, &'static str, Request)> {
     let vendors =
         Request::new("cameras", "listVendors", "Where vendors' cameras have their streams")
             .gives::<VendorsOutput>(200, "The presets.");
+    let discover = new(
+        "discoverCameras",
+        "Looks for cameras on the network, or asks one, by ONVIF",
+    )
+    .says(
+        "Only addresses that cameras may have here are asked. Credentials are offered to every \
+             device that is asked, as a digest, and are not kept.",
+    )
+    .maybe_body::<DiscoveryInput>()
+    .gives::<Discovery>(200, "Who answered; also when nobody did.")
+    .fails(&[
+        ErrorKind::InvalidSource,
+        ErrorKind::SourceForbidden,
+        ErrorKind::SourceUnreachable,
+        ErrorKind::Busy,
+    ]);
     vec![
+        (Method::POST, "/api/discovery", discover),
         (Method::GET, "/api/cameras", list),
         (Method::POST, "/api/cameras", create.with::<CameraInput>()),
         (Method::GET, "/api/cameras/{id}", get),
@@ -387,6 +406,14 @@ impl Request {
             .content(JSON, Content::new(Some(schema)));
         self.operation = self.operation.request_body(Some(body.build()));
         self.fails(NO_BODY)
+    }
+
+    fn maybe_body<T: ToSchema>(mut self) -> Self {
+        let body = RequestBodyBuilder::new()
+            .required(Some(Required::False))
+            .content(JSON, Content::new(Some(schema::<T>())));
+        self.operation = self.operation.request_body(Some(body.build()));
+        self.with::<T>().fails(NO_BODY)
     }
 
     fn gives<T: ToSchema>(self, status: u16, description: &str) -> Self {

@@ -109,6 +109,7 @@ pub fn status(kind: ErrorKind) -> StatusCode {
         ErrorKind::StorageUnavailable
         | ErrorKind::FfmpegUnavailable
         | ErrorKind::StreamEnded
+        | ErrorKind::Busy
         | ErrorKind::TooManyStreams
         | ErrorKind::TooManyCameras
         | ErrorKind::TooManySessions

@@ -113,6 +113,13 @@ impl SourceSpec {
         any.map(|source| source.host().to_owned()).unwrap_or_default()
     }
 
+    /// The RTSP port of the main stream, else of the sub stream.
+    pub fn port(&self) -> Option<u16> {
+        let main = self.source(Profile::Main).ok().flatten();
+        let any = main.or_else(|| self.source(Profile::Sub).ok().flatten());
+        any.map(|source| source.port())
+    }
+
     /// Checks that every stream has a URL that can be used, and that there is one at all.
     pub fn check(&self) -> Result<(), Error> {
         let main = self.source(Profile::Main)?;
