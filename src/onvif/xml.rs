@@ -39,12 +39,11 @@ impl Node {
                     }
                     open.push(Self::opened(start));
                 }
-                Event::Text(text) => open.last_mut()?.text.push_str(&text.xml10_content()),
-                Event::CData(text) => open.last_mut()?.text.push_str(text.as_ref()),
+                Event::Text(text) => add(&mut open, text.xml10_content().chars()),
+                Event::CData(text) => add(&mut open, text.chars()),
                 Event::GeneralRef(reference) => {
                     let character = reference.resolve_char_ref().ok().flatten();
-                    let character = character.or_else(|| named(reference.as_ref()));
-                    open.last_mut()?.text.extend(character);
+                    add(&mut open, character.or_else(|| named(reference)).into_iter());
                 }
                 _ => {}
             }
@@ -101,6 +100,13 @@ impl Node {
     }
 }
 
+/// Adds to the text of the innermost element; what stands outside of all is nothing.
+fn add(open: &mut [Node], text: impl Iterator<Item = char>) {
+    if let Some(node) = open.last_mut() {
+        node.text.extend(text);
+    }
+}
+
 fn named(entity: &str) -> Option<char> {
     match entity {
         "amp" => Some('&'),
@@ -123,7 +129,7 @@ mod tests {
 
     #[test]
     fn names_texts_and_attributes() {
-        let text = "<?xml version='1.0'?><!-- x --><s:A xmlns:s='urn:x'><t:B tt:token='a&amp;b'>\n \
+        let text = "\n<?xml version='1.0'?>\n<!-- x -->\n<s:A xmlns:s='urn:x'><t:B tt:token='a&amp;b'>\n \
                     c &amp; d&#33; </t:B><B/><C><![CDATA[<e>]]></C></s:A>";
         let node = Node::parse(text).expect("a document");
         assert_eq!(node.text_of("B"), Some("c & d!"));

@@ -5,6 +5,7 @@ mod access;
 mod bad_children;
 mod cameras;
 mod causes;
+mod discovery;
 mod examples;
 mod http_edge;
 mod lifetime;

@@ -3,6 +3,7 @@
 mod camera;
 mod manager;
 mod nginx;
+mod onvif;
 mod openssl;
 mod process;
 mod viewer;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 pub use camera::Camera;
 pub use manager::{Answer, Manager};
 pub use nginx::Nginx;
+pub use onvif::OnvifDevice;
 pub use openssl::{key_pair, openssl};
 pub use process::{children_of, is_running, processes_that_show};
 pub use viewer::{Playlist, play, probe};
