@@ -15,6 +15,7 @@ use crate::api::server::Server;
 use crate::config::{Config, Secret};
 use crate::ffmpeg::ingest::FfmpegLauncher;
 use crate::ffmpeg::process::Spawner;
+use crate::ffmpeg::still::StillTaker;
 use crate::hls::layout::Layout;
 use crate::hls::packager::Cutting;
 use crate::hls::sweep;
@@ -76,6 +77,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         registry: registry.clone(),
         cameras,
         finder: Finder::new(config.camera_nets.clone()),
+        stills: StillTaker::new(&config, spawner.clone()),
         playback,
         readiness: Readiness::new(config.ffmpeg_bin.clone(), layout.clone()),
         layout,

@@ -3,11 +3,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::openapi;
 use crate::error::{Error, ErrorKind};
+use crate::ffmpeg::still::Still;
 use crate::store::Cameras;
 use crate::store::presets::{self, Preset};
 use crate::store::record::{Parts, Record, SourceSpec};
@@ -66,6 +70,79 @@ pub struct CameraInput {
     pub transport: TransportOption,
     /// The source as an export has it.
     pub sealed: Option<String>,
+}
+
+/// A camera to be tested, as one that is added, and which of its streams.
+#[derive(Debug)]
+pub struct TestInput {
+    /// The camera. With the id of one that is known, it may leave out what PUT may.
+    pub camera: CameraInput,
+    /// Which of its streams.
+    pub profile: Profile,
+}
+
+impl<'de> Deserialize<'de> for TestInput {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Serde knows no field beside those of a type that denies others.
+        let mut fields = Map::deserialize(deserializer)?;
+        let profile = fields.remove("profile").map(Profile::deserialize).transpose();
+        let camera = CameraInput::deserialize(Value::Object(fields));
+        Ok(Self {
+            profile: profile.map_err(D::Error::custom)?.unwrap_or_default(),
+            camera: camera.map_err(D::Error::custom)?,
+        })
+    }
+}
+
+impl PartialSchema for TestInput {
+    fn schema() -> RefOr<Schema> {
+        let mut schema = CameraInput::schema();
+        if let RefOr::T(Schema::Object(object)) = &mut schema {
+            object.properties.insert("profile".to_owned(), Profile::schema());
+        }
+        schema
+    }
+}
+
+impl ToSchema for TestInput {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        CameraInput::schemas(schemas);
+    }
+}
+
+/// Answer to a test: what the camera sends.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TestOutput {
+    /// FFmpeg's name of it, such as `h264` or `hevc`.
+    pub video_codec: String,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// Frames a second; null when that is not known so soon.
+    pub frame_rate: Option<f64>,
+    /// FFmpeg's name of it, such as `aac` or `pcm_alaw`; null without audio.
+    pub audio_codec: Option<String>,
+    /// A picture: a JPEG of at most 640 pixels width, as base64.
+    #[schema(content_encoding = "base64", content_media_type = "image/jpeg")]
+    pub still: String,
+    /// From the first connection to the picture.
+    pub took_seconds: f64,
+}
+
+impl TestOutput {
+    /// What to say of a picture.
+    pub fn of(still: Still) -> Self {
+        Self {
+            video_codec: still.video_codec,
+            width: still.width,
+            height: still.height,
+            frame_rate: still.frame_rate,
+            audio_codec: still.audio_codec,
+            still: BASE64.encode(still.jpeg),
+            took_seconds: (still.took.as_secs_f64() * 1000.0).round() / 1000.0,
+        }
+    }
 }
 
 /// A text that is never shown.

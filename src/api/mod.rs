@@ -21,6 +21,7 @@ use tracing::{debug, warn};
 
 use crate::access::{Access, Caller};
 use crate::error::{Error, ErrorKind};
+use crate::ffmpeg::still::StillTaker;
 use crate::hls::layout::Layout;
 use crate::onvif::Finder;
 use crate::playback::Playback;
@@ -58,6 +59,8 @@ pub struct Api {
     pub cameras: Cameras,
     /// Looks for cameras on the network.
     pub finder: Finder,
+    /// Takes pictures of cameras that are tested.
+    pub stills: StillTaker,
     /// Where playlists lie.
     pub layout: Layout,
     /// Whether the service can do its work.
@@ -141,6 +144,7 @@ async fn dispatch(
             cameras::list(api, caller, model::input(request).await?).await
         }
         Route::Cameras => cameras::create(api, caller, model::input(request).await?).await,
+        Route::CameraTest => cameras::test(api, caller, model::input(request).await?).await,
         Route::Camera(id) => {
             let id = CameraId::parse(&id)?;
             match *request.method() {

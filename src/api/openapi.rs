@@ -26,7 +26,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::camera_model::{
     CameraInput, CameraOutput, CamerasOutput, ExportOutput, ImportOutput, ListInput, PartsOutput,
-    VendorsOutput,
+    TestInput, TestOutput, VendorsOutput,
 };
 use super::discovery::DiscoveryInput;
 use super::model::{
@@ -64,6 +64,18 @@ const NOT_KEPT: &[ErrorKind] =
     &[ErrorKind::InvalidId, ErrorKind::InvalidSource, ErrorKind::TooManyCameras];
 /// A stream that runs goes over to the camera's new source.
 const NO_CHANGE: &[ErrorKind] = &[ErrorKind::TooManyStreams, ErrorKind::ShuttingDown];
+const NO_TEST: &[ErrorKind] = &[
+    ErrorKind::InvalidId,
+    ErrorKind::InvalidSource,
+    ErrorKind::SourceForbidden,
+    ErrorKind::SourceNotFound,
+    ErrorKind::SourceUnauthorized,
+    ErrorKind::SourceUnreachable,
+    ErrorKind::SourceUnsupported,
+    ErrorKind::SourceTimeout,
+    ErrorKind::FfmpegUnavailable,
+    ErrorKind::Busy,
+];
 const NO_STREAM: &[ErrorKind] = &[
     ErrorKind::InvalidId,
     ErrorKind::InvalidSource,
@@ -220,6 +232,12 @@ fn cameras() -> Vec<(Method, &'static str, Request)> {
     let vendors =
         Request::new("cameras", "listVendors", "Where vendors' cameras have their streams")
             .gives::<VendorsOutput>(200, "The presets.");
+    let test = new("testCamera", "Takes a picture of a camera, which need not be known")
+        .says("Takes what adding the camera takes. Nothing is kept.")
+        .body(schema::<TestInput>())
+        .with::<TestInput>()
+        .gives::<TestOutput>(200, "The camera can be taken; what it sends.")
+        .fails(NO_TEST);
     let discover = new(
         "discoverCameras",
         "Looks for cameras on the network, or asks one, by ONVIF",
@@ -238,6 +256,7 @@ fn cameras() -> Vec<(Method, &'static str, Request)> {
     ]);
     vec![
         (Method::POST, "/api/discovery", discover),
+        (Method::POST, "/api/cameras/test", test),
         (Method::GET, "/api/cameras", list),
         (Method::POST, "/api/cameras", create.with::<CameraInput>()),
         (Method::GET, "/api/cameras/{id}", get),

@@ -32,7 +32,7 @@ use crate::stream::source::Source;
 
 /// After FFmpeg's end its pipes close at once, unless something outside of its process group
 /// holds them: then what was read so far must do.
-const PIPES_CLOSE_WITHIN: Duration = Duration::from_secs(1);
+pub(super) const PIPES_CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a stream wants of an ingest.
 #[derive(Debug, Clone)]
@@ -307,8 +307,7 @@ impl End {
                 return refused(ErrorKind::SourceTimeout, stderr::NO_ANSWER);
             }
             Some(Verdict::NothingUnderstood) => {
-                let detail = "what answers at this address is no RTSP camera; check the port";
-                return refused(ErrorKind::SourceUnsupported, detail);
+                return refused(ErrorKind::SourceUnsupported, stderr::NO_CAMERA);
             }
             Some(Verdict::Lesson(_)) | None => {}
         }

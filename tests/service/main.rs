@@ -16,3 +16,4 @@ mod playing;
 mod registry;
 mod shutdown;
 mod support;
+mod testing;
