@@ -229,8 +229,9 @@ pub fn find(method: &Method, path: &str) -> Result<(Route, Needs), Unmatched> {
     let found = ROUTER.at(path).map_err(|_| Unmatched::Path)?;
     let entry = *found.value;
     if entry.path == TEST && !entry.methods.contains(method) {
-        let entry = ROUTES.iter().find(|other| other.path == CAMERA).unwrap_or(entry);
-        return allowed(entry, method).map(|needs| (Route::Camera("test".to_owned()), needs));
+        let camera = ROUTES.iter().find(|other| other.path == CAMERA).unwrap_or(entry);
+        let needs = allowed(camera, method).map_err(|_| Unmatched::Method(entry.methods))?;
+        return Ok((Route::Camera("test".to_owned()), needs));
     }
     allowed(entry, method).map(|needs| ((entry.route)(&found.params), needs))
 }

@@ -14,6 +14,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::SETTINGS;
+use crate::onvif::command::PASSWORD;
 
 /// Spawns that may wait for the spawner's thread; further callers wait in line for a place.
 const QUEUE: usize = 64;
@@ -62,7 +63,7 @@ impl Spawner {
 /// Settings are none of a child's business, and some are secret: who reads what cameras send should
 /// not have them.
 pub fn keep_secrets_from(command: &mut Command) {
-    for name in SETTINGS.iter().map(|setting| setting.name).chain(["NEW_SOURCE_KEY"]) {
+    for name in SETTINGS.iter().map(|setting| setting.name).chain(["NEW_SOURCE_KEY", PASSWORD]) {
         command.env_remove(name);
     }
 }

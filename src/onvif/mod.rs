@@ -5,6 +5,7 @@
 //! | [`probe`] | asks the local networks who is there (WS-Discovery) |
 //! | [`device`] | asks one device what it is and where its streams are |
 //! | [`link`] | which of a device's links can be used, for what |
+//! | [`command`] | all that from the command line |
 //! | [`soap`], [`xml`] | how a device is asked, and what it answers |
 //!
 //! Devices are strangers: what they answer is bounded in size, number and time, and only addresses
@@ -27,6 +28,7 @@ use device::Device;
 use probe::Found;
 use soap::{Client, Login, Service};
 
+pub mod command;
 pub mod device;
 pub mod link;
 pub mod probe;

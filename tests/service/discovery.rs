@@ -3,11 +3,14 @@
 //! The devices are on loopback, which carries multicast like any other network. Tests that run at
 //! the same time see each other's devices, so each looks at its own.
 
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Manager, OnvifDevice};
+use tempfile::TempDir;
+
+use crate::support::{Answer, Manager, OnvifDevice, project};
 
 /// Looks on loopback with what `more` says.
 async fn discover(manager: &Manager, more: &Value) -> Answer {
@@ -201,4 +204,102 @@ async fn what_cannot_be_asked_for_is_refused() {
     let device = OnvifDevice::start(&[]).await;
     let answer = send("user-secret-0001", json!({ "address": device.place() })).await;
     assert!(found(&answer, &device).expect("the device")["main"].is_string());
+}
+
+/// Runs a script in a network of its own, with no interface that is up; `None`, and a word
+/// about it, where that is not allowed.
+fn in_own_network(script: &str, dir: &TempDir) -> Option<Output> {
+    // Root may at once; others may where the kernel lets everybody be root of a network alone.
+    let allowed = [&["-n"][..], &["-r", "-n"]].into_iter().find(|options| {
+        let tried = Command::new("unshare").args(*options).arg("true").output();
+        tried.is_ok_and(|output| output.status.success())
+    });
+    let Some(options) = allowed else {
+        eprintln!("SKIPPED: no network namespace may be made here; run this as root");
+        return None;
+    };
+    let mut command = Command::new("timeout");
+    Manager::command(&mut command, dir.path(), &[("CAMERA_PASSWORD", "pw-command-1")]);
+    command.args(["60", "unshare"]).args(options).args(["sh", "-eu", "-c", script]);
+    command.env("MANAGER", env!("CARGO_BIN_EXE_stream-manager"));
+    command.env("DEVICE", project().join("tests/camera/onvif.py"));
+    Some(command.output().expect("unshare"))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn the_command_finds_a_device_on_a_network() {
+    let dir = TempDir::new().expect("a directory");
+    let script = r#"
+        ip link add cam0 type veth peer name cam1
+        ip address add 10.99.0.1/24 dev cam0
+        ip link set cam0 up
+        # The other end of the cable, in a network of its own too.
+        unshare -n sh -euc '
+            until ip address add 10.99.0.2/24 dev cam1 2>/dev/null; do sleep 0.1; done
+            ip link set cam1 up
+            exec "$DEVICE" --address 10.99.0.2 --interface 10.99.0.2 --port 8000 --user admin \
+                --password "$CAMERA_PASSWORD"' >events &
+        trap "kill $!" EXIT
+        until [ "$(readlink /proc/$!/ns/net)" != "$(readlink /proc/$$/ns/net)" ]; do
+            sleep 0.1
+        done
+        ip link set cam1 netns $!
+        until grep -q ready events; do sleep 0.1; done
+        "$MANAGER" discover --timeout 2
+        "$MANAGER" discover --timeout 2 --username admin
+        "$MANAGER" discover --timeout 2 --address 10.99.0.2:8000 --username admin --json
+    "#;
+    let Some(output) = in_own_network(script, &dir) else { return };
+    let (said, aside) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success() && aside.is_empty(), "{said}\n{aside}");
+    let (tables, json) = said.split_once('{').expect("JSON");
+    let words =
+        |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
+    let lines: Vec<_> = tables.lines().map(words).collect();
+    let head = "ADDRESS NAME MODEL PROFILE VIDEO LINK";
+    let device = "10.99.0.2:8000 Front Door";
+    let named = format!("{device} Example & Sons EX-1");
+    let link = "rtsp://10.99.0.2:554";
+    let expected = [
+        head.to_owned(),
+        format!("{device} EX-1 - - (wants a user name and a password)"),
+        head.to_owned(),
+        format!("{named} snapshots JPEG 2592x1944 1/s {link}/profile_jpeg"),
+        format!("{named} subStream (sub) H264 320x180 15/s {link}/profile_sub"),
+        format!("{named} mainStream & more (main) H264 640x360 25/s {link}/profile_main"),
+    ];
+    assert_eq!(lines, expected, "{tables}");
+    let json: Value = serde_json::from_str(&format!("{{{json}")).expect("JSON");
+    assert_eq!(json["devices"][0]["main"], format!("{link}/profile_main"));
+    assert_eq!(json["interfaces"], json!(["cam0"]));
+    assert!(!said.contains("pw-command-1"));
+}
+
+#[test]
+fn the_command_says_what_to_do_when_nobody_answers() {
+    let dir = TempDir::new().expect("a directory");
+    let script = r#"
+        "$MANAGER" discover --timeout 0.2
+        ip link add cam0 type veth peer name cam1
+        ip address add 10.99.0.1/24 dev cam0
+        ip link set cam0 up
+        "$MANAGER" discover --timeout 0.2
+        "$MANAGER" discover --timeout 0.2 --interface eth9 || echo "exit code $?"
+        "$MANAGER" discover --password x || echo "exit code $?"
+    "#;
+    let Some(output) = in_own_network(script, &dir) else { return };
+    let (said, aside) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(said, "no cameras\nno cameras\nexit code 1\nexit code 64\n", "{aside}");
+    for words in [
+        "there is no network interface to look on",
+        "no camera answered",
+        "there is no such interface with an IPv4 address; there are cam0",
+        "usage: stream-manager discover",
+    ] {
+        assert!(aside.contains(words), "{words}: {aside}");
+    }
 }
