@@ -107,10 +107,13 @@ pub fn status(kind: ErrorKind) -> StatusCode {
         | ErrorKind::SourceUnsupported
         | ErrorKind::SourceChanged => StatusCode::BAD_GATEWAY,
         ErrorKind::StorageUnavailable
+        | ErrorKind::StorageFull
         | ErrorKind::FfmpegUnavailable
         | ErrorKind::StreamEnded
         | ErrorKind::Busy
         | ErrorKind::TooManyStreams
+        | ErrorKind::TooManyStarts
+        | ErrorKind::TooManyViewers
         | ErrorKind::TooManyCameras
         | ErrorKind::TooManySessions
         | ErrorKind::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,

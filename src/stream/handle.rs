@@ -5,18 +5,22 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
+use tracing::info;
 
 use super::fragments::FragmentHub;
 use super::key::StreamId;
 use super::stamp::Stamp;
 use super::state::State;
-use super::viewers::Viewers;
-use crate::error::Error;
+use super::viewers::{Seen, Viewer, Viewers, Visit};
+use crate::error::{Error, ErrorKind};
 use crate::hls::packager::Newest;
 use crate::store::Camera;
 
 /// Commands that may wait for a supervisor. It is never busy for long, so this is plenty.
 pub const COMMANDS: usize = 64;
+
+/// When a viewer who found no room may try again.
+const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
 
 /// What callers ask of a supervisor.
 #[derive(Debug)]
@@ -80,6 +84,16 @@ pub struct Shared {
     pub playlist: Newest,
 }
 
+impl Shared {
+    /// One line in the log for each visit that is over.
+    pub(super) fn tell_who_watched(&self, visits: Vec<Visit>) {
+        for Visit { user, address, since, last_seen } in visits {
+            let seconds = (last_seen - since).as_secs_f64().round();
+            info!(camera = %self.id, user, address, seconds, "watched");
+        }
+    }
+}
+
 /// Handle of a stream. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct StreamHandle {
@@ -99,10 +113,23 @@ impl StreamHandle {
         self.shared.last_access.touch();
     }
 
-    /// Notes that a viewer still watches.
-    pub fn touch_as_viewer(&self, address: &str, player: &str) {
+    /// Notes that a viewer still watches. Refuses one too many.
+    pub fn touch_as_viewer(&self, viewer: &Viewer) -> Result<(), Error> {
+        let seen = self.shared.viewers.saw(viewer);
+        if seen == Seen::TooMany {
+            let detail = format!("as many watch camera {} already as may", self.id());
+            return Err(Error::new(ErrorKind::TooManyViewers, detail).retry_after(RETRY_WHEN_FULL));
+        }
+        if seen == Seen::New {
+            info!(camera = %self.id(), user = viewer.user, address = viewer.address, "watching");
+        }
         self.touch();
-        self.shared.viewers.saw(address, player);
+        Ok(())
+    }
+
+    /// Forgets the viewers who left, and has the log tell who watched and how long.
+    pub fn forget_viewers(&self) {
+        self.shared.tell_who_watched(self.shared.viewers.forget_gone());
     }
 
     /// What supervisor and handles share.

@@ -32,6 +32,7 @@ pub mod reaper;
 pub mod registry;
 pub mod source;
 pub mod stamp;
+pub mod starts;
 pub mod state;
 pub mod supervisor;
 pub mod viewers;

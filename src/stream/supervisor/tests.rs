@@ -14,27 +14,33 @@ use crate::ffmpeg::plan::{Audio, Plan};
 use crate::hls::fragment::testing;
 use crate::hls::layout::Layout;
 use crate::hls::packager::Cutting;
+use crate::hls::room::Room;
 use crate::store::Camera;
 use crate::stream::handle::Joined;
 use crate::stream::key::StreamId;
 use crate::stream::options::StreamOptions;
 use crate::stream::reaper;
-use crate::stream::registry::Registry;
+use crate::stream::registry::{Means, Registry};
 use crate::stream::source::Source;
+use crate::stream::starts::{HELD, Starts};
 use crate::stream::state::State;
 use crate::stream::supervisor::Limits;
+use crate::stream::viewers::Viewer;
 
 const LIMITS: Limits = Limits {
     start_timeout: Duration::from_secs(15),
     stale_timeout: Duration::from_secs(10),
     idle_timeout: Duration::from_secs(30),
     stop_grace: Duration::from_secs(5),
+    max_viewers: None,
     cutting: Cutting {
         segment_time: Duration::from_secs(2),
         part_time: Duration::from_millis(200),
         list_size: 5,
     },
 };
+
+const VIEWER: Viewer<'static> = Viewer { user: "anna", address: "10.0.0.1", player: "hls.js" };
 
 /// Far more than anything here takes; on the paused clock it passes in no time.
 const FOREVER: Duration = Duration::from_mins(10);
@@ -89,16 +95,30 @@ struct Setup {
 }
 
 fn setup() -> Setup {
+    setup_with(Starts::new(100))
+}
+
+fn setup_with(starts: Starts) -> Setup {
     let root = tempfile::tempdir().expect("a directory");
     let (launched, children) = mpsc::unbounded_channel();
-    let layout = Layout::new(root.path().to_owned());
-    let registry = Registry::new(layout, LIMITS, 10, Arc::new(FakeLauncher(launched)));
+    let registry = Registry::new(Means {
+        layout: Layout::new(root.path().to_owned()),
+        room: Room::new(root.path().to_owned(), None),
+        limits: LIMITS,
+        max_streams: 10,
+        starts,
+        launcher: Arc::new(FakeLauncher(launched)),
+    });
     Setup { root, registry, children, camera: camera("rtsp://cam/1") }
 }
 
 fn camera(link: &str) -> Camera {
+    named("cam", link)
+}
+
+fn named(id: &str, link: &str) -> Camera {
     let source = Source::parse(link).expect("a link");
-    Camera::new(StreamId::parse("cam").expect("an id"), source, StreamOptions::default())
+    Camera::new(StreamId::parse(id).expect("an id"), source, StreamOptions::default())
 }
 
 impl Setup {
@@ -263,6 +283,37 @@ async fn a_watched_camera_that_refuses_is_tried_again_and_callers_are_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_camera_that_refuses_for_an_hour_is_tried_rarely_and_comes_back() {
+    for (kind, attempts) in
+        [(ErrorKind::SourceUnauthorized, 60..=125), (ErrorKind::SourceUnreachable, 240..=490)]
+    {
+        let mut setup = setup();
+        setup.live().await.end(ErrorKind::SourceUnreachable);
+        let handle = setup.registry.get(&setup.camera.id).expect("a stream");
+        // Its viewers do not give up.
+        let watching = tokio::spawn({
+            let handle = handle.clone();
+            async move {
+                loop {
+                    handle.touch();
+                    tokio::time::sleep(Duration::from_secs(2)).await;
+                }
+            }
+        });
+        let (began, mut count) = (Instant::now(), 0);
+        while began.elapsed() < Duration::from_hours(1) {
+            setup.child().await.end(kind);
+            count += 1;
+        }
+        assert!(attempts.contains(&count), "{count} attempts after {kind:?}");
+        let child = setup.child().await;
+        child.send(3);
+        setup.reaches(State::Live).await;
+        watching.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_start_does_not_wait_for_the_backoff() {
     let mut setup = setup();
     setup.live().await.end(ErrorKind::SourceUnreachable);
@@ -304,7 +355,7 @@ async fn the_reaper_ends_what_nobody_watches_and_leaves_the_rest() {
     for _ in 0..20 {
         tokio::time::sleep(Duration::from_secs(9)).await;
         child.send(1);
-        handle.touch_as_viewer("10.0.0.1", "player");
+        handle.touch_as_viewer(&VIEWER).expect("room");
     }
     assert_eq!(setup.state(), Some(State::Live));
     let left = Instant::now();
@@ -492,4 +543,81 @@ async fn a_disk_that_cannot_be_written_fails_the_start_with_the_reason() {
     let error = start.await.expect("a task").expect_err("no disk");
     assert_eq!(error.kind, ErrorKind::StorageUnavailable);
     assert_eq!(child.signal().await, Signal::SIGTERM);
+}
+
+#[tokio::test(start_paused = true)]
+async fn starts_wait_for_their_turn_which_takes_none_of_their_time() {
+    let mut setup = setup_with(Starts::new(1));
+    let began = Instant::now();
+    let mut starts = Vec::new();
+    for number in 0..8 {
+        starts.push(setup.start_camera(named(&number.to_string(), "rtsp://cam/1")));
+        // In order.
+        tokio::task::yield_now().await;
+    }
+    let mut children = Vec::new();
+    for number in 0..8 {
+        let child = setup.child().await;
+        assert_eq!(child.order.source.to_string(), "rtsp://cam/1");
+        // Cameras that do not answer hold the others up for a moment only.
+        assert_eq!(began.elapsed().as_secs(), HELD.as_secs() * number);
+        children.push(child);
+    }
+    // All are playable at the last moment, counted from their turn.
+    for (number, child) in children.iter().enumerate() {
+        let turn = HELD * u32::try_from(number).expect("few");
+        let moment = turn + LIMITS.start_timeout * 99 / 100;
+        tokio::time::sleep_until(began + moment).await;
+        child.send(3);
+    }
+    for start in starts {
+        assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_playable_makes_room_for_the_next_at_once() {
+    let mut setup = setup_with(Starts::new(1));
+    let first = setup.start_camera(named("first", "rtsp://cam/1"));
+    let child = setup.child().await;
+    let second = setup.start_camera(named("second", "rtsp://cam/2"));
+    tokio::time::sleep(HELD / 10).await;
+    child.send(3);
+    let began = Instant::now();
+    let next = setup.child().await;
+    assert!(began.elapsed() < HELD / 10);
+    next.send(3);
+    for start in [first, second] {
+        assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_the_line_is_not_started() {
+    let mut setup = setup_with(Starts::new(1));
+    let first = setup.start_camera(named("first", "rtsp://cam/1"));
+    let _child = setup.child().await;
+    let [left, stopped] = ["left", "stopped"].map(|id| named(id, "rtsp://cam/2"));
+    let ids = [left.id.clone(), stopped.id.clone()];
+    let leaves = setup.start_camera(left);
+    let stops = setup.start_camera(stopped);
+    tokio::time::sleep(HELD / 10).await;
+    leaves.abort();
+    assert!(setup.registry.stop(&ids[1]).await);
+    assert_eq!(stops.await.expect("a task").expect_err("stopped").kind, ErrorKind::Stopped);
+    tokio::time::sleep(HELD * 2).await;
+    assert!(ids.iter().all(|id| setup.registry.get(id).is_none()));
+    setup.has_no_child();
+    assert!(!first.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stands_in_line_for_too_long_is_told_to_come_later() {
+    // A slot that never gets free.
+    let starts = Starts::new(1);
+    let _slot = starts.try_slot().expect("a slot");
+    let setup = setup_with(starts);
+    let error = setup.start().await.expect("a task").expect_err("no turn");
+    assert_eq!(error.kind, ErrorKind::TooManyStarts);
+    assert!(error.retry_after.is_some());
 }
