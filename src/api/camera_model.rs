@@ -12,6 +12,7 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 use super::openapi;
 use crate::error::{Error, ErrorKind};
 use crate::ffmpeg::still::Still;
+use crate::onvif::device;
 use crate::store::Cameras;
 use crate::store::presets::{self, Preset};
 use crate::store::record::{Parts, Record, SourceSpec};
@@ -19,6 +20,8 @@ use crate::stream::key::{CameraId, Profile};
 use crate::stream::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
 use crate::stream::source::Source;
 
+/// The longest URL of an ONVIF service, in bytes.
+const MAX_ONVIF: usize = 1000;
 /// The longest name or owner, in characters.
 const MAX_TEXT: usize = 200;
 
@@ -59,6 +62,9 @@ pub struct CameraInput {
     pub username: Option<String>,
     /// Of the camera.
     pub password: Option<Password>,
+    /// Its ONVIF service at the same host: an address, with `:port` if that is not 80, or the
+    /// `http://` URL. By it the camera is asked for a keyframe when a stream starts.
+    pub onvif: Option<String>,
     /// What becomes of the video.
     #[serde(default)]
     pub video: VideoOption,
@@ -185,6 +191,8 @@ pub struct CameraOutput {
     pub source: Option<String>,
     /// The sub stream's.
     pub source_sub: Option<String>,
+    /// URL of its ONVIF service, if it is known.
+    pub onvif: Option<String>,
     /// Address and paths, when the camera was given that way.
     #[serde(flatten)]
     #[schema(schema_with = openapi::if_parts)]
@@ -237,6 +245,8 @@ pub struct ExportOutput {
     pub name: String,
     /// The user whose it is.
     pub owner: Option<String>,
+    /// URL of its ONVIF service, if it is known.
+    pub onvif: Option<String>,
     /// Its options.
     #[serde(flatten)]
     pub options: StreamOptions,
@@ -319,6 +329,7 @@ impl CameraInput {
         Ok(Record {
             name: text(&self.name, "name")?.unwrap_or_else(|| id.to_string()),
             owner: text(&self.owner, "owner")?,
+            onvif: self.onvif(&spec)?,
             spec,
             options: StreamOptions {
                 video: self.video,
@@ -367,6 +378,26 @@ impl CameraInput {
             }
             None => Ok(None),
         }
+    }
+
+    /// The URL of its ONVIF service. That gets a digest of the camera's password, so it has to be
+    /// the camera's own.
+    fn onvif(&self, spec: &SourceSpec) -> Result<Option<String>, Error> {
+        let Some(text) = self.onvif.as_deref().filter(|text| !text.trim().is_empty()) else {
+            return Ok(None);
+        };
+        let invalid = |detail| Error::new(ErrorKind::InvalidRequest, detail);
+        let (host, service) =
+            device::parse_address(text).filter(|_| text.len() <= MAX_ONVIF).ok_or_else(|| {
+                invalid("onvif must be an address, with :port if that is not 80, or an http:// URL")
+            })?;
+        let is_own = [Profile::Main, Profile::Sub].into_iter().any(|profile| {
+            spec.source(profile).ok().flatten().is_some_and(|source| source.host() == host)
+        });
+        if !is_own {
+            return Err(invalid("onvif must have the same host as the camera's streams"));
+        }
+        Ok(Some(format!("http://{host}:{}{}", service.port, service.path)))
     }
 
     fn has_parts(&self) -> bool {
@@ -440,6 +471,7 @@ impl CameraOutput {
             owner: record.owner.clone(),
             source: shown(Profile::Main),
             source_sub: shown(Profile::Sub),
+            onvif: record.onvif.clone(),
             parts,
             options: record.options,
             created_at: rfc3339(record.created_at),
@@ -462,6 +494,7 @@ impl ExportOutput {
             id: record.id.to_string(),
             name: record.name.clone(),
             owner: record.owner.clone(),
+            onvif: record.onvif.clone(),
             options: record.options,
             sealed: BASE64.encode(cameras.sealed(record)?),
         })

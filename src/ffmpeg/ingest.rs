@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::hls::fragment::MediaError;
 use crate::hls::reader::FragmentReader;
+use crate::onvif::keyframe::{Keyframes, Prepared};
 use crate::stream::fragments::FragmentHub;
 use crate::stream::nets::CameraNets;
 use crate::stream::options::{StreamOptions, VideoOption};
@@ -43,6 +44,8 @@ pub struct Order {
     pub plan: Plan,
     /// What other plans there may be.
     pub options: StreamOptions,
+    /// How to ask the camera for a keyframe, if it can be asked.
+    pub keyframes: Option<Keyframes>,
     /// The generation that this run is.
     pub generation: u64,
     /// Where the fragments go.
@@ -115,7 +118,10 @@ impl FfmpegLauncher {
         };
         match self.start(&order, address).await {
             Ok((process, script)) => {
-                let run = Run::begin(process, script, &order, self.hevc);
+                let mut run = Run::begin(process, script, &order, self.hevc);
+                run.keyframe = order.keyframes.as_ref().and_then(|keyframes| {
+                    keyframes.prepare(source, address, Arc::clone(&run.has_played))
+                });
                 let end = run.until_end(signals).await;
                 end.told(order.plan, order.options, self.hevc, self.socket_timeout)
             }
@@ -161,6 +167,8 @@ struct Run {
     copyable: Vec<(&'static str, Lesson)>,
     began: Instant,
     video_codec: oneshot::Receiver<String>,
+    /// A keyframe that is asked for when FFmpeg plays: one that comes before is lost.
+    keyframe: Option<Prepared>,
     /// A fragment came.
     has_played: Arc<AtomicBool>,
     reading: JoinHandle<Result<(), Fault>>,
@@ -202,7 +210,8 @@ impl Run {
             }
         }
         let began = Instant::now();
-        Self { process, copyable, began, video_codec, has_played, reading, telling }
+        let keyframe = None;
+        Self { process, copyable, began, video_codec, keyframe, has_played, reading, telling }
     }
 
     async fn until_end(mut self, mut signals: mpsc::Receiver<Signal>) -> End {
@@ -219,7 +228,13 @@ impl Run {
                     }
                     read = Some(result);
                 }
-                codec = &mut self.video_codec, if !self.copyable.is_empty() => {
+                // It says the codec as soon as the camera sends.
+                codec = &mut self.video_codec,
+                    if !self.copyable.is_empty() || self.keyframe.is_some() =>
+                {
+                    if let (Some(keyframe), Ok(_)) = (self.keyframe.take(), &codec) {
+                        keyframe.ask();
+                    }
                     let codec = codec.unwrap_or_default();
                     needless = self.copyable.drain(..).find(|(name, _)| *name == codec);
                     if needless.is_some() {

@@ -159,17 +159,15 @@ pub fn usual_service(port: u16) -> Service {
 
 /// Learns what the device's clock is like, which it tells everybody. One that does not tell is
 /// taken for right.
-pub async fn set_clock(client: &mut Client, service: &Service) -> Result<(), Failure> {
-    match client.call(service, &format!("{DEVICE}/GetSystemDateAndTime"), "").await {
-        Ok(answer) => {
-            if let Some(time) = answer.find("UTCDateTime").and_then(time) {
-                client.set(Clock::of(time));
-            }
-            Ok(())
-        }
-        Err(Failure::Unauthorized | Failure::Refused(_)) => Ok(()),
-        Err(failure) => Err(failure),
-    }
+pub async fn set_clock(client: &mut Client, service: &Service) -> Result<Clock, Failure> {
+    let clock = match client.call(service, &format!("{DEVICE}/GetSystemDateAndTime"), "").await {
+        Ok(answer) => answer.find("UTCDateTime").and_then(time).map(Clock::of),
+        Err(Failure::Unauthorized | Failure::Refused(_)) => None,
+        Err(failure) => return Err(failure),
+    };
+    let clock = clock.unwrap_or(Clock::RIGHT);
+    client.set(clock);
+    Ok(clock)
 }
 
 fn time(node: &Node) -> Option<SystemTime> {

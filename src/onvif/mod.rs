@@ -5,6 +5,7 @@
 //! | [`probe`] | asks the local networks who is there (WS-Discovery) |
 //! | [`device`] | asks one device what it is and where its streams are |
 //! | [`link`] | which of a device's links can be used, for what |
+//! | [`keyframe`] | asks a camera for a keyframe when its stream starts |
 //! | [`command`] | all that from the command line |
 //! | [`soap`], [`xml`] | how a device is asked, and what it answers |
 //!
@@ -30,6 +31,7 @@ use soap::{Client, Login, Service};
 
 pub mod command;
 pub mod device;
+pub mod keyframe;
 pub mod link;
 pub mod probe;
 pub mod soap;

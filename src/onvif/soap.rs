@@ -66,6 +66,9 @@ pub enum Clock {
 }
 
 impl Clock {
+    /// One that is right.
+    pub const RIGHT: Self = Self::Behind(Duration::ZERO);
+
     /// Of a device on which it is this time now.
     pub fn of(there: SystemTime) -> Self {
         match there.duration_since(SystemTime::now()) {
@@ -85,7 +88,7 @@ impl Clock {
 impl Client {
     /// A client of the device at `address`, whose clock is taken for right until [`Client::set`].
     pub fn new(address: SocketAddr, login: Option<Login>) -> Self {
-        Self { address, login, clock: Clock::Behind(Duration::ZERO) }
+        Self { address, login, clock: Clock::RIGHT }
     }
 
     /// Sets what the device's clock is like: it refuses a digest of another time.

@@ -19,6 +19,8 @@ pub struct Record {
     pub name: String,
     /// The user whose it is, in the back end's words.
     pub owner: Option<String>,
+    /// URL of its ONVIF service, at the host of its streams.
+    pub onvif: Option<String>,
     /// Where its streams come from. Secret.
     pub spec: SourceSpec,
     /// What the operator chose for its streams.
@@ -36,6 +38,7 @@ impl Record {
             name: id.to_string(),
             id,
             owner: None,
+            onvif: None,
             spec: SourceSpec::Links { main: None, sub: None },
             options: StreamOptions::default(),
             created_at: 0,

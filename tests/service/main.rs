@@ -9,6 +9,7 @@ mod discovery;
 mod examples;
 mod faults;
 mod http_edge;
+mod keyframes;
 mod lifetime;
 mod limits;
 mod low_latency;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 
 use super::process::{Process, lines_of};
-use super::{eventually, project};
+use super::{Camera, eventually, project};
 
 pub struct OnvifDevice {
     _process: Process,
@@ -19,7 +19,18 @@ impl OnvifDevice {
     /// A device on a free port of a loopback address of its own, with this on its command line.
     pub async fn start(arguments: &[&str]) -> Self {
         let number = || fastrand::u8(1..255);
-        let address = format!("127.{}.{}.{}", number(), number(), number());
+        Self::start_at(format!("127.{}.{}.{}", number(), number(), number()), arguments).await
+    }
+
+    /// The device of the test camera, which is at 127.0.0.1.
+    pub async fn of(camera: &Camera, arguments: &[&str]) -> Self {
+        let (id, link) = (camera.id().to_string(), camera.link("h264"));
+        let link = format!("profile_main={link}");
+        let own = ["--camera-pid", &id, "--link", &link];
+        Self::start_at("127.0.0.1".to_owned(), &[&own, arguments].concat()).await
+    }
+
+    async fn start_at(address: String, arguments: &[&str]) -> Self {
         let script = project().join("tests/camera/onvif.py");
         let mut process = Process::start(script.to_str().expect("a path"), |command| {
             command.args(["--address", &address]).args(arguments).stdout(Stdio::piped());
