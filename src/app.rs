@@ -28,6 +28,7 @@ use crate::stream::reaper;
 use crate::stream::registry::{Means, Registry};
 use crate::stream::starts::Starts;
 use crate::stream::supervisor::Limits;
+use crate::webhooks::Webhooks;
 
 /// Requests that are answered when all streams have ended get this long to be sent.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(2);
@@ -75,6 +76,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let spawner =
         Spawner::start(config.ffmpeg_bounds).map_err(system("no thread can be started"))?;
     let launcher = FfmpegLauncher::new(&config, spawner.clone());
+    let (webhooks, events) = Webhooks::start(&config).map_err(StartError::Setting)?;
     let room = Room::new(config.stream_dir.clone(), config.stream_dir_max_bytes);
     let registry = Registry::new(Means {
         room: room.clone(),
@@ -83,6 +85,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         max_streams: config.max_streams,
         starts: Starts::new(config.max_concurrent_starts),
         launcher: Arc::new(launcher),
+        events,
     });
     let api = Arc::new(Api {
         access: Access::new(config.api_keys.clone()),
@@ -117,8 +120,8 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     looking.abort();
     // Then the streams end: callers who wait get 503, every FFmpeg is reaped, directories go.
     registry.shutdown().await;
-    // Then the answers to those callers go out.
-    drain.finish(DRAIN_DEADLINE).await;
+    // Then the answers to those callers go out, and the last webhooks.
+    tokio::join!(drain.finish(DRAIN_DEADLINE), webhooks.finish());
     info!("ended");
     drop(spawner);
     Ok(())

@@ -92,6 +92,18 @@ pub const SETTINGS: &[Setting] = &[
         "Keys of back ends that make playback tokens themselves (EdDSA or RS256).",
     ),
     setting(
+        "WEBHOOK_URL",
+        "",
+        "an http or https URL",
+        "Where events of streams are sent; if unset, nowhere.",
+    ),
+    setting(
+        "WEBHOOK_SECRET",
+        "",
+        "at least 32 characters",
+        "Signs what is sent to WEBHOOK_URL; if unset, that is not signed.",
+    ),
+    setting(
         "CLEANUP_DELAY_SECONDS",
         "30",
         "seconds, 1 to 86400",
@@ -276,6 +288,10 @@ pub struct Config {
     pub playback_secret: Option<Secret>,
     /// `PLAYBACK_PUBLIC_KEYS`
     pub playback_public_keys: Option<PathBuf>,
+    /// `WEBHOOK_URL`, which may have a token in it.
+    pub webhook_url: Option<Secret>,
+    /// `WEBHOOK_SECRET`
+    pub webhook_secret: Option<Secret>,
     /// `NGINX_BIND_ADDR`, which is no setting of the manager's; but what it lets nginx show counts.
     pub nginx_bind_addr: Option<String>,
     /// `NEW_SOURCE_KEY`, for `rotate-key` alone and so no setting of the service.
@@ -353,6 +369,8 @@ impl Config {
             nginx_bind_addr: vars.given("NGINX_BIND_ADDR").map(str::to_owned),
             playback_secret: vars.secret("PLAYBACK_SECRET"),
             playback_public_keys: vars.given("PLAYBACK_PUBLIC_KEYS").map(PathBuf::from),
+            webhook_url: vars.secret("WEBHOOK_URL"),
+            webhook_secret: vars.secret("WEBHOOK_SECRET"),
             new_source_key: vars.secret("NEW_SOURCE_KEY"),
             idle_timeout: vars.seconds("CLEANUP_DELAY_SECONDS", 1.0, 86_400.0)?,
             cleanup_interval: vars.seconds("CLEANUP_INTERVAL_SECONDS", 0.1, 3600.0)?,

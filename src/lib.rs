@@ -21,6 +21,7 @@
 //! | [`store`] | the cameras that are known, in a database |
 //! | [`onvif`] | cameras on the network, found and asked |
 //! | [`stream`] | the life of streams |
+//! | [`webhooks`] | telling the back end of it |
 //! | [`ffmpeg`] | FFmpeg as an ingest |
 //! | [`hls`] | from fragments to segments and playlists |
 
@@ -35,3 +36,4 @@ pub mod onvif;
 pub mod playback;
 pub mod store;
 pub mod stream;
+pub mod webhooks;

@@ -23,6 +23,7 @@
 //! How FFmpeg is run is `crate::ffmpeg`; what becomes of its fragments is `crate::hls`.
 
 pub mod backoff;
+pub mod events;
 pub mod fragments;
 pub mod handle;
 pub mod key;

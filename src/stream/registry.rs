@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::warn;
 
+use super::events::Events;
 use super::handle::{Command, Joined, StreamHandle};
 use super::key::StreamId;
 use super::starts::{self, Starts};
@@ -50,6 +51,8 @@ pub struct Means {
     pub starts: Starts,
     /// What starts FFmpeg.
     pub launcher: Arc<dyn Launcher>,
+    /// Where what happens to them is told.
+    pub events: Events,
 }
 
 impl Registry {

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use super::backoff::Backoff;
+use super::events::{StopReason, Teller};
 use super::fragments::FragmentHub;
 use super::handle::{COMMANDS, Command, Joined, Shared, StartAnswer, Status, StreamHandle};
 use super::registry::Means;
@@ -92,6 +93,7 @@ pub fn spawn(
         shared,
         limits,
         launcher: Arc::clone(&means.launcher),
+        teller: Teller::new(means.events.clone(), camera.id.clone()),
         commands,
         status,
         progress,
@@ -131,6 +133,7 @@ struct Supervisor {
     shared: Arc<Shared>,
     limits: Limits,
     launcher: Arc<dyn Launcher>,
+    teller: Teller,
     commands: mpsc::Receiver<Command>,
     status: watch::Sender<Status>,
     progress: watch::Receiver<Progress>,
@@ -198,14 +201,19 @@ impl Supervisor {
             }
             Command::Stop => {
                 self.refuse(&Error::new(ErrorKind::Stopped, "the stream was stopped meanwhile"));
-                Some(Event::End)
+                Some(self.end_because(StopReason::Stop))
             }
-            Command::Idle => (!self.is_wanted()).then_some(Event::End),
+            Command::Idle => (!self.is_wanted()).then(|| self.end_because(StopReason::Idle)),
             Command::Shutdown => {
                 self.refuse(&Error::shutting_down());
-                Some(Event::End)
+                Some(self.end_because(StopReason::Shutdown))
             }
         }
+    }
+
+    fn end_because(&mut self, reason: StopReason) -> Event {
+        self.teller.ending(reason);
+        Event::End
     }
 
     fn take_step(&mut self, step: Step) -> Option<Event> {
@@ -219,7 +227,7 @@ impl Supervisor {
     fn take_turn(&mut self, slot: Slot) -> Option<Event> {
         if !self.was_live && self.waiting.iter().all(oneshot::Sender::is_closed) {
             self.run = Run::Cancelled;
-            return Some(Event::End);
+            return Some(self.end_because(StopReason::Idle));
         }
         // Time in line is no time of the camera's.
         self.start_deadline += self.spawned_at.elapsed();
@@ -332,6 +340,9 @@ impl Supervisor {
         if from == State::Live && next != State::Live {
             self.last_live_for = self.status.borrow().live_since.map(|since| since.elapsed());
         }
+        if (from, event) == (State::Live, Event::Stalled) {
+            self.teller.stalled(self.generation(), self.last_error());
+        }
         self.act(action, from, event);
         let (state, camera) = (self.state, &self.camera);
         self.status.send_modify(|status| {
@@ -395,6 +406,7 @@ impl Supervisor {
         self.slot = Some(slot);
         self.slot_until = self.spawned_at + starts::HELD;
         let generation = self.generation();
+        self.teller.launched(generation);
         let order = Order {
             source: self.camera.source.clone(),
             plan: self.camera.learned.get(),
@@ -415,6 +427,7 @@ impl Supervisor {
         self.timer = Instant::now() + delay;
         let cause = last_error.as_ref().map(|error| error.detail.as_str()).unwrap_or_default();
         warn!(generation = self.generation(), cause, retry_in = ?delay, "interrupted");
+        self.teller.interrupted(self.generation(), last_error.clone());
         if let (Event::EndedRefused, Some(error)) = (event, &last_error) {
             self.refuse(error);
         }
@@ -434,6 +447,7 @@ impl Supervisor {
                 status.start_took = Some(took);
             });
             info!(generation = self.generation(), waiting = self.waiting.len(), ?took, "live");
+            self.teller.live(self.generation());
         }
         for waiting in self.waiting.drain(..) {
             // A caller who has left needs no answer.
@@ -447,6 +461,9 @@ impl Supervisor {
         });
         warn!(generation = self.generation(), code = ?error.kind, cause = error.detail, "failed");
         self.refuse(&error);
+        if self.state != State::Stopping(After::Retry) {
+            self.teller.failed(self.generation(), error);
+        }
     }
 
     fn refuse(&mut self, error: &Error) {
@@ -491,7 +508,8 @@ impl Supervisor {
     /// The child has gone; now the packager and the directory, and only then the name, so that
     /// no other stream of this camera can meet them. Callers who wait see their channels close
     /// after that.
-    async fn finish(self, on_gone: impl FnOnce()) {
+    async fn finish(mut self, on_gone: impl FnOnce()) {
+        let (generation, last_error) = (self.generation(), self.last_error());
         drop(self.end_packaging);
         match timeout(PACKAGER_ENDS_WITHIN, self.packaging).await {
             Ok(Ok(())) => {}
@@ -502,6 +520,7 @@ impl Supervisor {
         self.camera.numbers.used(self.next_generation.max(last_segment.unwrap_or_default()));
         self.shared.tell_who_watched(self.shared.viewers.forget_all());
         info!("gone");
+        self.teller.stopped(generation, last_error);
         on_gone();
     }
 }

@@ -29,7 +29,7 @@ fn ffmpeg_of(manager: &Manager, id: &str) -> u32 {
         (is_its && line["fields"]["message"] == "FFmpeg started")
             .then(|| line["fields"]["pid"].as_u64())?
     };
-    let id = lines.filter_map(started).last().expect("an FFmpeg");
+    let id = lines.rev().find_map(started).expect("an FFmpeg");
     id.try_into().expect("a process id")
 }
 
@@ -164,7 +164,7 @@ async fn a_clock_that_jumps_disturbs_nobody() {
         let started = status["started_at"].as_str().expect("a time").to_owned();
         let started = humantime::parse_rfc3339(&started).expect("a time");
         let age = SystemTime::now().duration_since(started).unwrap_or_default();
-        assert!(age < Duration::from_secs(120), "the clock of the test itself: {age:?}");
+        assert!(age < Duration::from_mins(2), "the clock of the test itself: {age:?}");
     }
 }
 

@@ -21,3 +21,4 @@ mod shutdown;
 mod storage;
 mod support;
 mod testing;
+mod webhooks;

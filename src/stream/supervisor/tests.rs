@@ -16,6 +16,7 @@ use crate::hls::layout::Layout;
 use crate::hls::packager::Cutting;
 use crate::hls::room::Room;
 use crate::store::Camera;
+use crate::stream::events::{EventKind, Events, Listener, StopReason, StreamEvent};
 use crate::stream::handle::Joined;
 use crate::stream::key::StreamId;
 use crate::stream::options::StreamOptions;
@@ -92,6 +93,7 @@ struct Setup {
     registry: Registry,
     children: mpsc::UnboundedReceiver<Child>,
     camera: Camera,
+    events: Listener,
 }
 
 fn setup() -> Setup {
@@ -101,6 +103,7 @@ fn setup() -> Setup {
 fn setup_with(starts: Starts) -> Setup {
     let root = tempfile::tempdir().expect("a directory");
     let (launched, children) = mpsc::unbounded_channel();
+    let (tell, events) = Events::new();
     let registry = Registry::new(Means {
         layout: Layout::new(root.path().to_owned()),
         room: Room::new(root.path().to_owned(), None),
@@ -108,8 +111,9 @@ fn setup_with(starts: Starts) -> Setup {
         max_streams: 10,
         starts,
         launcher: Arc::new(FakeLauncher(launched)),
+        events: tell,
     });
-    Setup { root, registry, children, camera: camera("rtsp://cam/1") }
+    Setup { root, registry, children, camera: camera("rtsp://cam/1"), events }
 }
 
 fn camera(link: &str) -> Camera {
@@ -168,9 +172,30 @@ impl Setup {
         assert!(!self.root.path().join("cam").exists(), "the directory is still there");
     }
 
+    async fn event(&mut self) -> StreamEvent {
+        timeout(FOREVER, self.events.next()).await.expect("an event in time").expect("a teller")
+    }
+
+    /// The next events, as kind, code of the error and reason.
+    async fn tells(&mut self, expected: &[Told]) {
+        for expected in expected {
+            let event = self.event().await;
+            assert_eq!((event.kind, event.error.map(|error| error.kind), event.reason), *expected);
+        }
+    }
+
     fn has_no_child(&mut self) {
         assert!(self.children.try_recv().is_err(), "a second child");
     }
+}
+
+type Told = (EventKind, Option<ErrorKind>, Option<StopReason>);
+
+const STARTED: Told = (EventKind::Started, None, None);
+const LIVE: Told = (EventKind::Live, None, None);
+
+const fn stopped(reason: StopReason, error: Option<ErrorKind>) -> Told {
+    (EventKind::Stopped, error, Some(reason))
 }
 
 fn kind(answer: Result<Joined, Error>) -> ErrorKind {
@@ -543,6 +568,87 @@ async fn a_disk_that_cannot_be_written_fails_the_start_with_the_reason() {
     let error = start.await.expect("a task").expect_err("no disk");
     assert_eq!(error.kind, ErrorKind::StorageUnavailable);
     assert_eq!(child.signal().await, Signal::SIGTERM);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_a_watched_stream() {
+    let unreachable = Some(ErrorKind::SourceUnreachable);
+    let mut setup = setup();
+    let mut child = setup.live().await;
+    let first = child.order.generation;
+    setup.tells(&[STARTED, LIVE]).await;
+    assert_eq!(child.signal().await, Signal::SIGTERM);
+    setup.tells(&[(EventKind::Stalled, Some(ErrorKind::SourceTimeout), None)]).await;
+    child.end(ErrorKind::SourceUnreachable);
+    let child = setup.child().await;
+    child.send(3);
+    let live = setup.event().await;
+    assert_eq!((live.kind, live.generation, live.error), (EventKind::Live, first + 1, None));
+    let stop = setup.stop();
+    // It ends by itself as well, but that is not why the stream goes.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    child.end(ErrorKind::SourceUnreachable);
+    assert!(stop.await.expect("a task"));
+    setup.tells(&[stopped(StopReason::Stop, None)]).await;
+
+    setup.live().await.end(ErrorKind::SourceUnreachable);
+    setup.tells(&[STARTED, LIVE, (EventKind::Interrupted, unreachable, None)]).await;
+    // Attempt after attempt in vain: the same is not told again.
+    for _ in 0..3 {
+        setup.child().await.end(ErrorKind::SourceUnreachable);
+        setup.registry.get(&setup.camera.id).expect("a stream").touch();
+    }
+    setup.child().await.end(ErrorKind::SourceUnauthorized);
+    let unauthorized = Some(ErrorKind::SourceUnauthorized);
+    setup.tells(&[(EventKind::Interrupted, unauthorized, None)]).await;
+    setup.registry.shutdown().await;
+    setup.tells(&[stopped(StopReason::Shutdown, None)]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_a_camera_that_refuses() {
+    let unauthorized = Some(ErrorKind::SourceUnauthorized);
+    let failed = (EventKind::Failed, unauthorized, None);
+    let mut setup = setup();
+    for _ in 0..2 {
+        let start = setup.start();
+        setup.child().await.end(ErrorKind::SourceUnauthorized);
+        start.await.expect("a task").expect_err("a refusal");
+        setup.tells(&[STARTED, failed]).await;
+    }
+    tokio::spawn(reaper::run(setup.registry.clone(), Duration::from_secs(10)));
+    setup.tells(&[stopped(StopReason::Failed, unauthorized)]).await;
+
+    let start = setup.start();
+    let mut child = setup.child().await;
+    start.await.expect("a task").expect_err("a time-out");
+    setup.tells(&[STARTED, (EventKind::Failed, Some(ErrorKind::SourceTimeout), None)]).await;
+    assert_eq!(child.signal().await, Signal::SIGTERM);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_nobody_watches_tells_so() {
+    let mut setup = setup();
+    let reaper = tokio::spawn(reaper::run(setup.registry.clone(), Duration::from_secs(10)));
+    let mut child = setup.live().await;
+    for _ in 0..4 {
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        child.send(1);
+    }
+    assert_eq!(child.signal().await, Signal::SIGTERM);
+    child.end(ErrorKind::SourceUnreachable);
+    setup.tells(&[STARTED, LIVE, stopped(StopReason::Idle, None)]).await;
+    reaper.abort();
+
+    // It breaks off when nobody watches: no reason to try again.
+    let child = setup.live().await;
+    for _ in 0..4 {
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        child.send(1);
+    }
+    child.end(ErrorKind::SourceUnreachable);
+    let error = Some(ErrorKind::SourceUnreachable);
+    setup.tells(&[STARTED, LIVE, stopped(StopReason::Failed, error)]).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@ mod nginx;
 mod onvif;
 mod openssl;
 mod process;
+mod receiver;
 mod viewer;
 
 use std::future::Future;
@@ -19,6 +20,7 @@ pub use nginx::Nginx;
 pub use onvif::OnvifDevice;
 pub use openssl::{key_pair, openssl};
 pub use process::{children_of, is_running, processes_that_show};
+pub use receiver::{Receiver, Webhook};
 pub use viewer::{Playlist, play, probe};
 
 /// Longer than anything takes on a machine that is busy with other tests.
