@@ -29,7 +29,8 @@ pub struct DiscoveryInput {
     /// Name or IPv4 address of the network interface to look on; all by default.
     #[serde(default)]
     pub interface: Option<String>,
-    /// How long to wait for answers, and then for the details of each device.
+    /// How long to wait for answers. The details of a device may take twice as long; of one that is
+    /// named, three times.
     #[serde(default = "usual_time")]
     #[schema(minimum = 0.1, maximum = 5, default = 3.0)]
     pub timeout_seconds: f64,

@@ -18,7 +18,7 @@ use super::soap::{Client, Clock, Failure, Login, Service};
 use crate::stream::source::Source;
 
 /// To find out how to ask.
-const LOOK_UP_WITHIN: Duration = Duration::from_secs(5);
+const LOOK_UP_WITHIN: Duration = Duration::from_secs(10);
 /// To ask.
 const ASK_WITHIN: Duration = Duration::from_secs(3);
 /// How long a device that does not help is left alone.

@@ -21,6 +21,7 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
+use tracing::warn;
 use utoipa::ToSchema;
 
 use crate::error::{Error, ErrorKind};
@@ -40,7 +41,7 @@ pub mod xml;
 /// Devices in one answer.
 const MAX_DEVICES: usize = 256;
 /// Devices that are asked at once, of one search.
-const ASKED_AT_ONCE: usize = 32;
+const ASKED_AT_ONCE: usize = 64;
 /// Searches at once.
 const SEARCHES: usize = 4;
 /// Answers that wait to be looked at.
@@ -51,15 +52,18 @@ pub const SHORTEST_TIME: f64 = 0.1;
 pub const USUAL_TIME: f64 = 3.0;
 /// The longest, so that a search ends within a request's own time.
 pub const LONGEST_TIME: f64 = 5.0;
-/// A search takes this many times as long at most: it listens, and asks at most twice as long.
+/// A search takes this many times as long at most as it listens.
 const TIMES: u32 = 3;
+/// And one device of it so many times: who answers nothing keeps others waiting.
+const TIMES_EACH: u32 = 2;
 
 /// What to look for.
 #[derive(Clone)]
 pub struct Wanted {
     /// Name or address of the interface to look on; all by default.
     pub interface: Option<String>,
-    /// How long to wait for answers, and for the details of each device.
+    /// How long to wait for answers. The details of a device may take twice as long; of one that is
+    /// named, three times.
     pub time: Duration,
     /// What is offered to every device that is asked.
     pub login: Option<Login>,
@@ -114,7 +118,8 @@ impl Finder {
         })?;
         let address = self.nets.resolve(&host, service.port).await?;
         let device = Device::new(address, &service);
-        let devices = vec![ask(device, service, wanted, Instant::now() + wanted.time).await];
+        let devices =
+            vec![ask(device, service, wanted, Instant::now() + wanted.time * TIMES).await];
         let interfaces = probe::names(&probe::interfaces());
         Ok(Discovery { devices, interfaces, warnings: Vec::new() })
     }
@@ -133,7 +138,7 @@ impl Finder {
         while let Some(found) = answers.recv().await {
             search.take(found, &self.nets);
         }
-        warnings.extend(probing.join_all().await.into_iter().flatten());
+        warnings.extend(joined(probing).await.into_iter().flatten());
         let (devices, said) = search.finish().await;
         warnings.extend(said);
         Ok(Discovery { devices, interfaces: probe::names(&interfaces), warnings })
@@ -186,7 +191,7 @@ impl Search {
         self.asking.spawn(async move {
             // Nobody closes it.
             let place = timeout_at(deadline, places.acquire()).await;
-            let until = deadline.min(Instant::now() + wanted.time);
+            let until = deadline.min(Instant::now() + wanted.time * TIMES_EACH);
             let device = ask(device, service, &wanted, until).await;
             drop(place);
             device
@@ -195,7 +200,7 @@ impl Search {
 
     /// The devices, by address, and what there is to say about the search.
     async fn finish(self) -> (Vec<Device>, Vec<String>) {
-        let mut devices = self.asking.join_all().await;
+        let mut devices = joined(self.asking).await;
         devices.sort_by_key(|device| (device.address, device.port));
         let mut said = Vec::new();
         if devices.is_empty() && self.forbidden.is_empty() {
@@ -217,6 +222,15 @@ impl Search {
         }
         (devices, said)
     }
+}
+
+/// What the tasks came to. One that broke off takes nothing else with it.
+async fn joined<T: 'static>(mut tasks: JoinSet<T>) -> Vec<T> {
+    let mut results = Vec::with_capacity(tasks.len());
+    while let Some(ended) = tasks.join_next().await {
+        results.extend(ended.inspect_err(|error| warn!(%error, "a device was not asked")));
+    }
+    results
 }
 
 async fn ask(mut device: Device, service: Service, wanted: &Wanted, until: Instant) -> Device {

@@ -115,7 +115,7 @@ pub async fn run(
             asked.err().map(|error| format!("{}: {error}", interface.name))
         });
     }
-    let mut warnings: Vec<_> = asking.join_all().await.into_iter().flatten().collect();
+    let mut warnings: Vec<_> = super::joined(asking).await.into_iter().flatten().collect();
     warnings.sort();
     warnings
 }
