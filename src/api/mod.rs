@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
+use hyper::header::RETRY_AFTER;
 use hyper::{Method, Request};
 use tokio::time::timeout;
 use tracing::{debug, warn};
@@ -96,7 +97,9 @@ pub async fn serve(api: Arc<Api>, request: Request<Incoming>) -> Reply {
     };
     let status = reply.status().as_u16();
     let millis = began.elapsed().as_millis();
-    if status >= 500 && !path.ends_with("/readyz") {
+    // What says when to come again is no fault, and can be many answers.
+    let is_fault = status >= 500 && !reply.headers().contains_key(RETRY_AFTER);
+    if is_fault && !path.ends_with("/readyz") {
         warn!(%method, path, status, millis, "request failed");
     } else {
         debug!(%method, path, status, millis, "request");

@@ -58,6 +58,9 @@ const PROTOCOLS: &str = "pipe,rtp,rtsp,rtsps,tcp,udp,tls";
 /// 640 pixels wide at most; even, as 4:2:0 needs it.
 const STILL_SIZE: &str = "scale='trunc(min(iw,640)/2)*2':-2";
 
+/// Of a decoder, and of an encoder: enough for H.265 in 4K.
+const MAX_THREADS: &str = "4";
+
 /// The arguments, without the program's name.
 pub fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     let (analyze_duration, probe_size) = plan.probe.limits();
@@ -71,6 +74,10 @@ pub fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     if plan.times == Times::Arrival {
         // Here and not for the reader inside: the concat reader would not take times like these.
         add(&["-use_wallclock_as_timestamps", "1"]);
+    }
+    if plan.video == Video::ToH264 {
+        // FFmpeg's default is a thread for each processor, and each holds back a frame.
+        add(&["-threads", MAX_THREADS, "-filter_threads", "2"]);
     }
     // The source, by the script on stdin.
     add(&["-f", "concat", "-safe", "0"]);
@@ -104,8 +111,9 @@ pub fn still_arguments(plan: Plan) -> Vec<String> {
     add(&["-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+info"]);
     add(&["-analyzeduration", analyze_duration, "-probesize", probe_size]);
     add(&["-f", "concat", "-safe", "0", "-protocol_whitelist", PROTOCOLS]);
-    // Of what comes before the first keyframe there would be half a picture.
-    add(&["-skip_frame", "nokey", "-i", "pipe:0"]);
+    // Of what comes before the first keyframe there would be half a picture; more threads would each
+    // hold back a frame.
+    add(&["-skip_frame", "nokey", "-threads", "1", "-i", "pipe:0"]);
     add(&["-map", "0:v:0", "-frames:v", "1", "-vf", STILL_SIZE]);
     add(&["-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-q:v", "5", "-f", "image2pipe", "pipe:1"]);
     arguments
@@ -121,6 +129,7 @@ fn to_h264(shape: &Shape) -> Vec<String> {
     let arguments = [
         ["-c:v", "libx264"],
         ["-preset", preset],
+        ["-threads", MAX_THREADS],
         ["-tune", "zerolatency"],
         ["-vf", &scale],
         // Every browser plays 4:2:0; cameras with MJPEG send 4:2:2.
@@ -231,5 +240,50 @@ mod tests {
         let seconds = Duration::from_secs;
         assert_eq!(socket_timeout(seconds(15), seconds(10)), seconds(5));
         assert_eq!(socket_timeout(seconds(6), seconds(10)), seconds(2));
+    }
+
+    /// What `deploy/ffmpeg/build` puts into its FFmpeg, as kind and name.
+    fn components() -> Vec<(&'static str, &'static str)> {
+        let lines = include_str!("../../deploy/ffmpeg/components").lines();
+        lines
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.split_once(' '))
+            .flat_map(|(kind, names)| names.split_whitespace().map(move |name| (kind, name)))
+            .collect()
+    }
+
+    /// The components that one option, or one address, of the arguments needs.
+    fn needed<'a>(option: &str, value: &'a str, is_of_input: bool) -> Vec<(&'static str, &'a str)> {
+        match option {
+            "-f" if is_of_input => vec![("demuxer", value)],
+            "-f" => vec![("muxer", value)],
+            "-c:v" | "-c:a" if value != "copy" => vec![("encoder", value)],
+            "-vf" => vec![("filter", value.split('=').next().unwrap_or_default())],
+            // FFmpeg takes these two for formats, whatever the whitelist calls them.
+            "-protocol_whitelist" => value
+                .split(',')
+                .map(|name| match name {
+                    "rtsp" | "rtsps" => ("demuxer", "rtsp"),
+                    name => ("protocol", name),
+                })
+                .collect(),
+            _ => value.strip_prefix("pipe:").map(|_| ("protocol", "pipe")).into_iter().collect(),
+        }
+    }
+
+    #[test]
+    fn the_lean_ffmpeg_has_all_that_the_arguments_name() {
+        let components = components();
+        for video in [Video::Copy, Video::CopyHevc, Video::ToH264] {
+            for audio in [Audio::Copy, Audio::ToAac, Audio::Off] {
+                let arguments = arguments(Plan { video, audio, ..Plan::default() }, &shape());
+                let input = arguments.iter().position(|a| a == "-i").expect("an input");
+                for (place, pair) in arguments.windows(2).enumerate() {
+                    for component in needed(&pair[0], &pair[1], place < input) {
+                        assert!(components.contains(&component), "{component:?} is not built in");
+                    }
+                }
+            }
+        }
     }
 }

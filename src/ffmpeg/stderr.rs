@@ -95,6 +95,8 @@ const VERDICTS: &[(&str, Verdict)] = &[
         ),
     ),
     ("Invalid data found", Verdict::NothingUnderstood),
+    // libx264 does not always say what it lacks.
+    ("Error while opening encoder", OUT_OF_MEMORY),
     (
         "Protocol not found",
         Verdict::Camera(

@@ -18,7 +18,7 @@ use super::fragments::FragmentHub;
 use super::handle::{COMMANDS, Command, Joined, Shared, StartAnswer, Status, StreamHandle};
 use super::registry::Means;
 use super::stamp::Stamp;
-use super::starts::{self, Slot, Starts, Turn};
+use super::starts::{self, Line, Slot, Starts, Turn};
 use super::state::{self, Action, After, Context, Event, State};
 use super::viewers::Viewers;
 use crate::error::{Error, ErrorKind};
@@ -165,7 +165,7 @@ struct Supervisor {
 
 impl Supervisor {
     async fn run(mut self, on_gone: impl FnOnce()) {
-        self.spawn_generation(true);
+        self.spawn_generation(true, Line::Asked, None);
         while self.state != State::Gone {
             if let Some(event) = self.next_event().await {
                 self.handle(event);
@@ -225,7 +225,9 @@ impl Supervisor {
 
     /// What waited in line was not for nothing only if somebody still wants it.
     fn take_turn(&mut self, slot: Slot) -> Option<Event> {
-        if !self.was_live && self.waiting.iter().all(oneshot::Sender::is_closed) {
+        let has_been_left =
+            !self.waiting.is_empty() && self.waiting.iter().all(oneshot::Sender::is_closed);
+        if !self.was_live && has_been_left {
             self.run = Run::Cancelled;
             return Some(self.end_because(StopReason::Idle));
         }
@@ -237,7 +239,6 @@ impl Supervisor {
 
     fn take_ending(&mut self, ending: Ending) -> Event {
         self.run = Run::None;
-        self.slot = None;
         if matches!(self.state, State::Stopping(_)) {
             // It was told to leave: that it did tells nothing about the camera.
             return Event::Ended;
@@ -344,6 +345,9 @@ impl Supervisor {
             self.teller.stalled(self.generation(), self.last_error());
         }
         self.act(action, from, event);
+        if !matches!(self.run, Run::Child(_)) {
+            self.slot = None;
+        }
         let (state, camera) = (self.state, &self.camera);
         self.status.send_modify(|status| {
             status.state = state;
@@ -364,8 +368,14 @@ impl Supervisor {
                 if is_asked_for || is_replaced {
                     self.replans = 0;
                 }
-                self.spawn_generation(self.was_live || is_asked_for || is_replaced);
                 let is_restart = from == State::Backoff;
+                let slot = match event {
+                    Event::EndedReplan => self.slot.take().or(Some(Slot::of_a_further_attempt())),
+                    _ => None,
+                };
+                let is_retry = is_restart && !is_asked_for;
+                let line = if is_retry { Line::Retry } else { Line::Asked };
+                self.spawn_generation(self.was_live || is_asked_for || is_replaced, line, slot);
                 self.status.send_modify(|status| status.restarts += u64::from(is_restart));
             }
             Action::Delay => self.delay(event),
@@ -384,9 +394,10 @@ impl Supervisor {
         }
     }
 
-    /// Starts the next run of FFmpeg. The time to become playable counts from here when
-    /// `is_new_start`, else it goes on from the attempt before.
-    fn spawn_generation(&mut self, is_new_start: bool) {
+    /// Starts the next run of FFmpeg, in the `slot` of the attempt before or after its turn in
+    /// `line`. The time to become playable counts from here when `is_new_start`, else it goes on
+    /// from the attempt before.
+    fn spawn_generation(&mut self, is_new_start: bool, line: Line, slot: Option<Slot>) {
         let generation = self.next_generation;
         self.next_generation += 1;
         self.spawned_at = Instant::now();
@@ -394,10 +405,9 @@ impl Supervisor {
             self.start_deadline = self.spawned_at + self.limits.start_timeout;
         }
         self.status.send_modify(|status| status.generation = generation);
-        // An attempt that follows another at once goes on in its slot.
-        match self.slot.take().or_else(|| self.starts.try_slot()) {
+        match slot.or_else(|| self.starts.try_slot(line)) {
             Some(slot) => self.launch(slot),
-            None => self.run = Run::Queued(self.starts.turn()),
+            None => self.run = Run::Queued(self.starts.turn(line)),
         }
     }
 
