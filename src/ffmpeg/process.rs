@@ -153,8 +153,8 @@ impl Process {
     }
 
     /// Process id, as in `ps`.
-    pub fn id(&self) -> i32 {
-        self.group.as_raw()
+    pub fn pid(&self) -> Pid {
+        self.group
     }
 
     /// The child's stdin, stdout and stderr. Can be taken once.

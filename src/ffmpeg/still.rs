@@ -16,6 +16,7 @@ use tracing::{Instrument, debug, info};
 
 use super::args;
 use super::ingest::PIPES_CLOSE_WITHIN;
+use super::journal::Journal;
 use super::plan::{Hevc, Lesson, Plan};
 use super::process::Spawner;
 use super::stderr::{self, Tail, Verdict};
@@ -157,7 +158,7 @@ impl StillTaker {
         command.args(args::still_arguments(plan));
         let mut process = self.spawner.spawn(command).await.map_err(cannot_run)?;
         let (mut stdin, stdout, stderr) = process.take_pipes().map_err(cannot_run)?;
-        info!(pid = process.id(), %source, "FFmpeg started for a picture");
+        info!(pid = process.pid().as_raw(), %source, "FFmpeg started for a picture");
         let began = Instant::now();
         let script = args::script(source, address, plan, self.socket_timeout);
         // Far less than a pipe holds, so this does not wait.
@@ -170,7 +171,9 @@ impl StillTaker {
             jpeg
         });
         let (tell_codec, _) = oneshot::channel();
-        let tail = Tail::collect(stderr, source.clone(), tell_codec);
+        // Nobody reads it after the test.
+        let journal = Arc::<Journal>::default().writer(0);
+        let tail = Tail::collect(stderr, source.clone(), journal, tell_codec);
         let mut telling = tokio::spawn(tail.in_current_span());
         let (status, is_late) = tokio::select! {
             status = process.wait() => (status, false),

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use nix::sys::statvfs::statvfs;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
+use super::layout::Disk;
 use crate::error::{Error, ErrorKind};
 
 /// What must be free on the disk for a new stream, in bytes: what one of 4 Mbit/s takes with the
 /// usual settings, and a little more.
-const FREE: u64 = 16 * 1024 * 1024;
+pub const FREE: u64 = 16 * 1024 * 1024;
 /// How often the disk is looked at. In this time 100 streams of 4 Mbit/s write 50 MB.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// When a caller may try again.
@@ -95,10 +95,7 @@ impl Room {
 
     fn look(&self) {
         // Without an answer, or a size, there may be room: should there be none, the stream says so.
-        let free = match statvfs(&self.0.root) {
-            Ok(stat) if stat.blocks() > 0 => stat.blocks_available() * stat.fragment_size(),
-            _ => u64::MAX,
-        };
+        let free = Disk::of(&self.0.root).map_or(u64::MAX, |disk| disk.available);
         self.0.free.store(free, Ordering::Relaxed);
     }
 }

@@ -20,6 +20,7 @@ use super::registry::Means;
 use super::stamp::Stamp;
 use super::starts::{self, Line, Slot, Starts, Turn};
 use super::state::{self, Action, After, Context, Event, State};
+use super::tally::{Evidence, Tally};
 use super::viewers::Viewers;
 use crate::error::{Error, ErrorKind};
 use crate::ffmpeg::ingest::{Ending, Ingest, Launcher, Order};
@@ -71,6 +72,7 @@ pub fn spawn(
         last_access: Stamp::now(),
         viewers: Viewers::new(limits.max_viewers),
         hub: FragmentHub::default(),
+        journal: Arc::default(),
         playlist: packager.newest(),
     });
     let (send_command, commands) = mpsc::channel(COMMANDS);
@@ -88,7 +90,13 @@ pub fn spawn(
         StreamHandle { shared: Arc::clone(&shared), commands: send_command, status: status_seen };
     let (send_progress, progress) = watch::channel(Progress::default());
     let (end_packaging, packaging_ended) = oneshot::channel();
-    let packaging = packager::run(packager, shared.hub.subscribe(), send_progress, packaging_ended);
+    let packaging = packager::run(
+        packager,
+        shared.hub.subscribe(),
+        send_progress,
+        packaging_ended,
+        means.counts.clone(),
+    );
     let supervisor = Supervisor {
         shared,
         limits,
@@ -97,6 +105,7 @@ pub fn spawn(
         commands,
         status,
         progress,
+        tally: Tally::new(means.counts.clone(), &limits),
         packaging: tokio::spawn(packaging.instrument(span.clone())),
         end_packaging,
         camera,
@@ -133,6 +142,7 @@ struct Supervisor {
     shared: Arc<Shared>,
     limits: Limits,
     launcher: Arc<dyn Launcher>,
+    tally: Tally,
     teller: Teller,
     commands: mpsc::Receiver<Command>,
     status: watch::Sender<Status>,
@@ -341,6 +351,11 @@ impl Supervisor {
         if from == State::Live && next != State::Live {
             self.last_live_for = self.status.borrow().live_since.map(|since| since.elapsed());
         }
+        let evidence = Evidence {
+            stood_still: self.shared.hub.last_progress().age(),
+            last_error: self.last_error().map(|error| error.kind),
+        };
+        self.tally.transition(from, event, action, evidence);
         if (from, event) == (State::Live, Event::Stalled) {
             self.teller.stalled(self.generation(), self.last_error());
         }
@@ -424,6 +439,7 @@ impl Supervisor {
             keyframes: self.camera.keyframes.clone(),
             generation,
             hub: self.shared.hub.clone(),
+            journal: Arc::clone(&self.shared.journal),
         };
         let ingest = info_span!("ingest", generation).in_scope(|| self.launcher.launch(order));
         self.run = Run::Child(ingest);

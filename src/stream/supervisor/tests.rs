@@ -15,6 +15,7 @@ use crate::hls::fragment::testing;
 use crate::hls::layout::Layout;
 use crate::hls::packager::Cutting;
 use crate::hls::room::Room;
+use crate::metrics::counts::Counts;
 use crate::store::Camera;
 use crate::stream::events::{EventKind, Events, Listener, StopReason, StreamEvent};
 use crate::stream::handle::Joined;
@@ -111,6 +112,7 @@ fn setup_with(starts: Starts) -> Setup {
         max_streams: 10,
         starts,
         launcher: Arc::new(FakeLauncher(launched)),
+        counts: Counts::default(),
         events: tell,
     });
     Setup { root, registry, children, camera: camera("rtsp://cam/1"), events }
