@@ -16,12 +16,14 @@ use crate::api::server::Server;
 use crate::config::{Config, Secret};
 use crate::ffmpeg::ingest::{FfmpegLauncher, Launcher};
 use crate::ffmpeg::process::Spawner;
+use crate::ffmpeg::still::StillTaker;
 use crate::hls::layout::Layout;
 use crate::hls::packager::Cutting;
 use crate::hls::room::Room;
 use crate::hls::sweep;
 use crate::metrics::Metrics;
 use crate::metrics::counts::Counts;
+use crate::onvif::Finder;
 use crate::playback::Playback;
 use crate::proc;
 use crate::store::{self, Cameras};
@@ -108,6 +110,8 @@ pub async fn run_with(
         access: Access::new(config.api_keys.clone()),
         registry: registry.clone(),
         cameras,
+        finder: Finder::new(config.camera_nets.clone()),
+        stills: StillTaker::new(&config, spawner.clone()),
         playback,
         readiness: Readiness::new(
             config.ffmpeg_bin.clone(),
