@@ -9,11 +9,20 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use tempfile::TempDir;
+use tokio::sync::RwLock;
 
 use crate::support::{Answer, Manager, OnvifDevice, project};
 
+/// Held for writing by a test that nobody else may look around in.
+static LOOKING: RwLock<()> = RwLock::const_new(());
+
 /// Looks on loopback with what `more` says.
 async fn discover(manager: &Manager, more: &Value) -> Answer {
+    let _looking = LOOKING.read().await;
+    discover_alone(manager, more).await
+}
+
+async fn discover_alone(manager: &Manager, more: &Value) -> Answer {
     let mut body = json!({ "interface": "lo", "timeout_seconds": 2 });
     body.as_object_mut().expect("fields").extend(more.as_object().expect("fields").clone());
     manager.post("/api/discovery", &body).await
@@ -158,16 +167,17 @@ async fn bad_devices_get_an_error_and_do_not_hold_up_the_others() {
 
 #[tokio::test]
 async fn only_addresses_that_cameras_may_have_are_asked() {
+    let _alone = LOOKING.write().await;
     let allowed = OnvifDevice::start(&[]).await;
     let denied = OnvifDevice::start(&[]).await;
     let manager = Manager::start(&[("CAMERA_ALLOW_NETS", allowed.address())]).await;
-    let answer = discover(&manager, &json!({})).await;
+    let answer = discover_alone(&manager, &json!({})).await;
     assert!(found(&answer, &allowed).expect("the device")["main"].is_string());
     assert_eq!(found(&answer, &denied), None);
     let warnings = answer.body["warnings"].to_string();
     assert!(warnings.contains("cameras may not have here"), "{warnings}");
     assert!(!warnings.contains(denied.address()), "{warnings}");
-    let answer = discover(&manager, &json!({ "address": denied.place() })).await;
+    let answer = discover_alone(&manager, &json!({ "address": denied.place() })).await;
     assert_eq!((answer.status.as_u16(), &answer.body["code"]), (403, &json!("source_forbidden")));
     assert_eq!(denied.events("request"), Vec::<Value>::new(), "nobody may ask it");
 }
