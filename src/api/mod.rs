@@ -7,7 +7,7 @@
 //! | [`model`], [`camera_model`] | what goes over the wire |
 //! | [`reply`] | answers, and the one map from error kinds to HTTP status |
 //! | [`openapi`] | the same for programs, made from the types and the table |
-//! | [`streams`], [`cameras`], [`playback`], [`playlist`], [`viewer`], [`health`] | the requests themselves |
+//! | [`streams`], [`cameras`], [`playback`], [`playlist`], [`viewer`], [`caller`], [`health`] | the requests themselves |
 //!
 //! No request may take for ever, no body may be large, and none of it knows FFmpeg or files.
 
@@ -31,6 +31,7 @@ use model::{IdInput, StreamInput};
 use reply::Reply;
 use route::{Needs, Route, Unmatched};
 
+pub mod caller;
 pub mod camera_model;
 pub mod cameras;
 pub mod health;
@@ -169,6 +170,7 @@ async fn dispatch(
         }
         Route::Session(id) => playback::end(api, caller, &id).await,
         Route::Vendors => Ok(cameras::vendors()),
+        Route::Caller => Ok(caller::get(caller)),
         Route::Health => Ok(health::health(api)),
         Route::Document => Ok(openapi::get()),
         Route::Livez => Ok(health::live()),

@@ -36,6 +36,8 @@ pub enum Route {
     Session(String),
     /// The vendors' presets.
     Vendors,
+    /// Who asks, and as what.
+    Caller,
     /// Health for the back end.
     Health,
     /// The process answers.
@@ -157,6 +159,7 @@ const ROUTES: &[Entry] = &[
         route: |params| Route::Session(id(params)),
     },
     Entry { path: "/api/vendors", methods: GET, needs: WATCH, route: |_| Route::Vendors },
+    Entry { path: "/api/caller", methods: GET, needs: WATCH, route: |_| Route::Caller },
     Entry { path: "/api/health", methods: GET, needs: Needs::Nothing, route: |_| Route::Health },
     Entry {
         path: "/api/openapi.json",
