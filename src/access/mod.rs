@@ -2,7 +2,7 @@
 //!
 //! | Role | May |
 //! |---|---|
-//! | `viewer` | watch all cameras, see their state, start their streams by watching |
+//! | `viewer` | watch all cameras, see their state, start their streams by watching, hand that on in playback sessions |
 //! | `user` | the same and all else with the cameras that have the key's name as their owner |
 //! | `admin` | everything |
 //!

@@ -13,8 +13,8 @@ use super::{Api, cameras};
 use crate::access::Caller;
 use crate::access::keys::Role;
 use crate::error::{Error, ErrorKind};
-use crate::playback::Session;
 use crate::playback::token::MAX_CAMERAS;
+use crate::playback::{Admitted, Session};
 use crate::stream::key::CameraId;
 
 /// The header in which nginx hands over the token of a path.
@@ -164,26 +164,32 @@ pub async fn end(api: &Api, caller: &Caller, id: &str) -> Result<Reply, Error> {
 }
 
 /// Whether whoever asks with these headers may watch the camera: by a token, in the path, as bearer
-/// or in a cookie; or by an API key.
-pub async fn may_watch(api: &Api, headers: &HeaderMap, camera: &CameraId) -> Result<(), Error> {
+/// or in a cookie; or by an API key. Returns who it is: the token's user, or the key's name.
+pub async fn may_watch(api: &Api, headers: &HeaderMap, camera: &CameraId) -> Result<String, Error> {
     if let Some(token) = path_token(headers) {
         return admit(api, token, camera).await;
     }
     // A key is stronger than a cookie that a browser still has from before.
     if let Some(caller) = api.access.known(headers) {
-        return cameras::may_see(api, &caller, camera).await;
+        return admit_caller(api, &caller, camera).await;
     }
     match bearer_token(headers).or_else(|| cookie_token(headers)) {
         Some(token) => admit(api, token, camera).await,
-        None => cameras::may_see(api, &api.access.caller(headers)?, camera).await,
+        None => admit_caller(api, &api.access.caller(headers)?, camera).await,
     }
 }
 
+async fn admit_caller(api: &Api, caller: &Caller, camera: &CameraId) -> Result<String, Error> {
+    cameras::may_see(api, caller, camera).await?;
+    Ok(caller.name().to_owned())
+}
+
 /// A session that a user made is for that user's cameras, whoever has a camera of that id later.
-async fn admit(api: &Api, token: &str, camera: &CameraId) -> Result<(), Error> {
-    let Some(owner) = api.playback.admit(token, camera)? else { return Ok(()) };
+async fn admit(api: &Api, token: &str, camera: &CameraId) -> Result<String, Error> {
+    let Admitted { user, owner } = api.playback.admit(token, camera)?;
+    let Some(owner) = owner else { return Ok(user) };
     match api.cameras.get(camera).await? {
-        Some(record) if record.owner.as_deref() == Some(owner.as_str()) => Ok(()),
+        Some(record) if record.owner.as_deref() == Some(owner.as_str()) => Ok(user),
         _ => {
             let detail = format!("camera {camera} is no longer its maker's to show");
             Err(Error::new(ErrorKind::Forbidden, detail))
@@ -201,7 +207,10 @@ async fn checked_cameras(
         return Err(Error::new(ErrorKind::InvalidRequest, detail));
     }
     if names == ["*"] {
-        caller.at_least(Role::Admin)?;
+        if caller.owner().is_some() {
+            let detail = "an API key of role user has sessions for its own cameras only; name them";
+            return Err(Error::new(ErrorKind::Forbidden, detail));
+        }
         return Ok(Vec::new());
     }
     if names.is_empty() {
@@ -218,8 +227,9 @@ async fn checked_cameras(
     Ok(ids)
 }
 
+/// Whether the caller may see and end the session: admins all, others those of their own key.
 fn is_of(caller: &Caller, session: &Session) -> bool {
-    caller.owner().is_none_or(|owner| session.made_by.as_deref() == Some(owner))
+    caller.at_least(Role::Admin).is_ok() || session.made_by.as_deref() == Some(caller.name())
 }
 
 fn output(session: &Session) -> SessionOutput {

@@ -48,12 +48,12 @@ async fn find<B>(
     wanted: model::Reload,
 ) -> Result<Published, Error> {
     let id = StreamId::parse(id)?;
-    playback::may_watch(api, request.headers(), id.camera()).await?;
+    let user = playback::may_watch(api, request.headers(), id.camera()).await?;
     let handle = match api.registry.get(&id) {
         Some(handle) if handle.shared().playlist.borrow().is_some() => handle,
         _ => start(api, &id).await?,
     };
-    viewer::touch(&handle, request);
+    viewer::touch(&handle, &user, request);
     let published = newest(api, &handle, wanted).await?;
     // The permission may have ended while the reload waited.
     playback::may_watch(api, request.headers(), id.camera()).await?;

@@ -149,13 +149,13 @@ const ROUTES: &[Entry] = &[
     Entry {
         path: "/api/playback/sessions",
         methods: GET_OR_POST,
-        needs: USE,
+        needs: WATCH,
         route: |_| Route::Sessions,
     },
     Entry {
         path: "/api/playback/sessions/{id}",
         methods: &[Method::DELETE],
-        needs: USE,
+        needs: WATCH,
         route: |params| Route::Session(id(params)),
     },
     Entry { path: "/api/vendors", methods: GET, needs: WATCH, route: |_| Route::Vendors },

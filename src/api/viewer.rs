@@ -9,6 +9,7 @@ use super::{Api, playback};
 use crate::error::{Error, ErrorKind};
 use crate::stream::handle::StreamHandle;
 use crate::stream::key::StreamId;
+use crate::stream::viewers::Viewer;
 
 /// The header in which nginx names the camera.
 const CAMERA: &str = "x-camera-id";
@@ -20,19 +21,20 @@ pub async fn authorize<B>(api: &Api, request: &Request<B>) -> Result<Reply, Erro
     let id = StreamId::parse(header(request, CAMERA))?;
     let allowed = playback::may_watch(api, request.headers(), id.camera()).await;
     // nginx would take 429 for a fault of the manager's.
-    allowed.map_err(|error| match error.kind {
+    let user = allowed.map_err(|error| match error.kind {
         ErrorKind::TooManyAttempts => Error { kind: ErrorKind::Unauthorized, ..error },
         _ => error,
     })?;
     if let Some(handle) = api.registry.get(&id) {
-        touch(&handle, request);
+        touch(&handle, &user, request);
     }
     Ok(reply::no_content())
 }
 
 /// Notes the viewer that nginx asks for.
-pub fn touch<B>(handle: &StreamHandle, request: &Request<B>) {
-    handle.touch_as_viewer(header(request, ADDRESS), header(request, USER_AGENT.as_str()));
+pub fn touch<B>(handle: &StreamHandle, user: &str, request: &Request<B>) {
+    let player = header(request, USER_AGENT.as_str());
+    handle.touch_as_viewer(&Viewer { user, address: header(request, ADDRESS), player });
 }
 
 fn header<'a, B>(request: &'a Request<B>, name: &str) -> &'a str {

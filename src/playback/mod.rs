@@ -46,6 +46,15 @@ pub struct Session {
     kept_until: u64,
 }
 
+/// What a good token says of its holder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admitted {
+    /// The user who watches.
+    pub user: String,
+    /// The owner that the camera must have, for a session that a user made.
+    pub owner: Option<String>,
+}
+
 /// All sessions.
 pub struct Playback {
     signer: Signer,
@@ -115,14 +124,14 @@ impl Playback {
         Ok((session, token))
     }
 
-    /// Judges a token that is shown for a camera. Returns the owner that the camera must have, if it
-    /// must have one.
-    pub fn admit(&self, token: &str, camera: &CameraId) -> Result<Option<String>, Error> {
+    /// Judges a token that is shown for a camera.
+    pub fn admit(&self, token: &str, camera: &CameraId) -> Result<Admitted, Error> {
         let claims = self.verifier.verify(token)?;
         if !claims.allows(camera.as_str()) {
             let detail = format!("the token is not for camera {camera}");
             return Err(Error::new(ErrorKind::Forbidden, detail));
         }
+        let user = claims.sub.clone();
         // Before the entry is held: looking at the whole map then would wait for itself.
         let is_full = self.sessions.len() >= MAX_SESSIONS;
         match self.sessions.entry(claims.jti.clone()) {
@@ -141,14 +150,14 @@ impl Playback {
                     session.claims = claims;
                 }
                 session.last_seen = Some(now());
-                Ok(session.owner.clone())
+                Ok(Admitted { user, owner: session.owner.clone() })
             }
             // A back end made it. It is as good as ours, and can be listed and ended from now on.
             Entry::Vacant(free) if !is_full => {
                 free.insert(Session { last_seen: Some(now()), ..Session::new(claims) });
-                Ok(None)
+                Ok(Admitted { user, owner: None })
             }
-            Entry::Vacant(_) => Ok(None),
+            Entry::Vacant(_) => Ok(Admitted { user, owner: None }),
         }
     }
 

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
 };
-use sqlx::{Row as _, Sqlite, SqliteConnection, Transaction};
+use sqlx::{Row as _, Sqlite, SqliteConnection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A writer waits this long for another one.
@@ -29,7 +30,11 @@ pub enum OpenError {
     #[error("{} was made by a newer stream-manager; it is left as it is", .0.display())]
     Newer(PathBuf),
     /// It cannot be read or written.
-    #[error("{}: {error}", path.display())]
+    #[error(
+        "the database {} cannot be used: {error}; it and its directory must be readable and \
+         writable, with room on the disk",
+        path.display()
+    )]
     Database {
         /// The database's file.
         path: PathBuf,
@@ -211,7 +216,10 @@ impl Database {
     pub async fn write(&self) -> Result<Write, sqlx::Error> {
         // Nobody closes it.
         let permit = Arc::clone(&self.writers).acquire_owned().await.ok();
-        Ok(Write(self.pool.begin_with("BEGIN IMMEDIATE").await?, permit))
+        let connection = self.pool.acquire().await?;
+        let mut write = Write { connection, is_committed: false, _permit: permit };
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut *write.connection).await?;
+        Ok(write)
     }
 
     /// Puts on disk for good what was written, and leaves nothing behind of what it replaced.
@@ -222,26 +230,36 @@ impl Database {
 }
 
 /// Changes that become real together, by [`Write::commit`], or not at all.
-pub struct Write(
-    Transaction<'static, Sqlite>,
-    #[expect(dead_code, reason = "held")] Option<OwnedSemaphorePermit>,
-);
+///
+/// Not sqlx's own transaction: when a disk is full SQLite ends the transaction by itself, sqlx counts
+/// it as open for ever, and its connection refuses every later one. Here a connection whose changes
+/// did not become real is closed, which undoes them whatever state it is in.
+pub struct Write {
+    connection: PoolConnection<Sqlite>,
+    is_committed: bool,
+    _permit: Option<OwnedSemaphorePermit>,
+}
 
 impl Write {
     /// One camera as it is now.
     pub async fn get(&mut self, id: &str) -> Result<Option<Row>, sqlx::Error> {
-        get(&mut self.0, id).await
+        get(&mut self.connection, id).await
     }
 
     /// All cameras.
     pub async fn all(&mut self) -> Result<Vec<Row>, sqlx::Error> {
-        let rows = sqlx::query("SELECT * FROM cameras ORDER BY id").fetch_all(&mut *self.0).await?;
+        let rows = sqlx::query("SELECT * FROM cameras ORDER BY id")
+            .fetch_all(&mut *self.connection)
+            .await?;
         rows.iter().map(row).collect()
     }
 
     /// How many cameras there are.
     pub async fn count(&mut self) -> Result<i64, sqlx::Error> {
-        sqlx::query("SELECT COUNT(*) FROM cameras").fetch_one(&mut *self.0).await?.try_get(0)
+        sqlx::query("SELECT COUNT(*) FROM cameras")
+            .fetch_one(&mut *self.connection)
+            .await?
+            .try_get(0)
     }
 
     /// Adds a camera, or replaces the one of the same id.
@@ -258,13 +276,13 @@ impl Write {
         let query = query.bind(&row.id).bind(&row.name).bind(&row.owner).bind(&row.host);
         let query = query.bind(&row.video).bind(&row.audio).bind(&row.transport);
         let query = query.bind(&row.source).bind(row.created_at).bind(row.updated_at);
-        query.execute(&mut *self.0).await.map(drop)
+        query.execute(&mut *self.connection).await.map(drop)
     }
 
     /// Takes a camera out. False when it was not there.
     pub async fn delete(&mut self, id: &str) -> Result<bool, sqlx::Error> {
         let deleted = sqlx::query("DELETE FROM cameras WHERE id = $1").bind(id);
-        Ok(deleted.execute(&mut *self.0).await?.rows_affected() > 0)
+        Ok(deleted.execute(&mut *self.connection).await?.rows_affected() > 0)
     }
 
     /// Sets what proves that a key fits.
@@ -273,12 +291,22 @@ impl Write {
             "INSERT INTO seal (id, proof) VALUES (1, $1)
              ON CONFLICT (id) DO UPDATE SET proof = excluded.proof",
         );
-        query.bind(proof).execute(&mut *self.0).await.map(drop)
+        query.bind(proof).execute(&mut *self.connection).await.map(drop)
     }
 
     /// Makes the changes real.
-    pub async fn commit(self) -> Result<(), sqlx::Error> {
-        self.0.commit().await
+    pub async fn commit(mut self) -> Result<(), sqlx::Error> {
+        sqlx::query("COMMIT").execute(&mut *self.connection).await?;
+        self.is_committed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Write {
+    fn drop(&mut self) {
+        if !self.is_committed {
+            self.connection.close_on_drop();
+        }
     }
 }
 

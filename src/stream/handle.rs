@@ -5,12 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
+use tracing::info;
 
 use super::fragments::FragmentHub;
 use super::key::StreamId;
 use super::stamp::Stamp;
 use super::state::State;
-use super::viewers::Viewers;
+use super::viewers::{Viewer, Viewers, Visit};
 use crate::error::Error;
 use crate::hls::packager::Newest;
 use crate::store::Camera;
@@ -80,6 +81,16 @@ pub struct Shared {
     pub playlist: Newest,
 }
 
+impl Shared {
+    /// One line in the log for each visit that is over.
+    pub(super) fn tell_who_watched(&self, visits: Vec<Visit>) {
+        for Visit { user, address, since, last_seen } in visits {
+            let seconds = (last_seen - since).as_secs_f64().round();
+            info!(camera = %self.id, user, address, seconds, "watched");
+        }
+    }
+}
+
 /// Handle of a stream. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct StreamHandle {
@@ -100,9 +111,16 @@ impl StreamHandle {
     }
 
     /// Notes that a viewer still watches.
-    pub fn touch_as_viewer(&self, address: &str, player: &str) {
+    pub fn touch_as_viewer(&self, viewer: &Viewer) {
         self.touch();
-        self.shared.viewers.saw(address, player);
+        if self.shared.viewers.saw(viewer) {
+            info!(camera = %self.id(), user = viewer.user, address = viewer.address, "watching");
+        }
+    }
+
+    /// Forgets the viewers who left, and has the log tell who watched and how long.
+    pub fn forget_viewers(&self) {
+        self.shared.tell_who_watched(self.shared.viewers.forget_gone());
     }
 
     /// What supervisor and handles share.

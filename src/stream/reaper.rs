@@ -1,5 +1,5 @@
 //! Looks for streams that nobody watches, and proposes their end. The supervisor decides: a
-//! viewer may have come back meanwhile.
+//! viewer may have come back meanwhile. Says in the log who has left.
 
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ pub async fn run(registry: Registry, period: Duration) {
 fn propose(registry: &Registry) {
     let idle_timeout = registry.limits().idle_timeout;
     for handle in registry.all() {
+        handle.forget_viewers();
         if handle.shared().last_access.age() >= idle_timeout {
             // A supervisor too busy to take it is asked again next time.
             let _ = handle.commands.try_send(Command::Idle);

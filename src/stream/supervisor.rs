@@ -442,6 +442,7 @@ impl Supervisor {
         }
         let last_segment = self.shared.playlist.borrow().as_ref().map(|p| p.position.sequence);
         self.camera.numbers.used(self.next_generation.max(last_segment.unwrap_or_default()));
+        self.shared.tell_who_watched(self.shared.viewers.forget_all());
         info!("gone");
         on_gone();
     }

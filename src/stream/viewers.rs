@@ -1,9 +1,9 @@
-//! Counts who watches a stream. Players have no session of their own here: a viewer is told by
-//! address and player, and counts until it has not asked for anything for a while.
+//! Who watches a stream. Players do not say when they come and go: a viewer is told by user, address
+//! and player, and is there until it has not asked for anything for a while.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -13,33 +13,84 @@ const PRESENT_FOR: Duration = Duration::from_secs(12);
 /// Viewers counted at most. More still watch; the number shown stays at this.
 const MAX_COUNTED: usize = 10_000;
 
+/// Who asks for a file.
+#[derive(Debug, Clone, Copy, Hash)]
+pub struct Viewer<'a> {
+    /// The user of a playback session, or the name of an API key.
+    pub user: &'a str,
+    /// Where the player is.
+    pub address: &'a str,
+    /// Its `User-Agent`.
+    pub player: &'a str,
+}
+
+/// From a viewer's first request to the last one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Visit {
+    /// The user of a playback session, or the name of an API key.
+    pub user: String,
+    /// Where the player is.
+    pub address: String,
+    /// The first request.
+    pub since: Instant,
+    /// The last one.
+    pub last_seen: Instant,
+}
+
 /// The viewers of one stream.
 #[derive(Debug, Default)]
 pub struct Viewers {
-    last_seen: Mutex<HashMap<u64, Instant>>,
+    visits: Mutex<HashMap<u64, Visit>>,
 }
 
 impl Viewers {
-    /// Notes that the viewer at `address` with the given player (its `User-Agent`) is there.
-    pub fn saw(&self, address: &str, player: &str) {
+    /// Notes that the viewer is there; true when it has just come.
+    pub fn saw(&self, viewer: &Viewer) -> bool {
         let mut hasher = DefaultHasher::new();
-        (address, player).hash(&mut hasher);
+        viewer.hash(&mut hasher);
+        let key = hasher.finish();
         let now = Instant::now();
-        let mut last_seen = self.last_seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if last_seen.len() >= MAX_COUNTED {
-            last_seen.retain(|_, seen| now - *seen < PRESENT_FOR);
+        let mut visits = self.visits();
+        if let Some(visit) = visits.get_mut(&key) {
+            visit.last_seen = now;
+            return false;
         }
-        if last_seen.len() < MAX_COUNTED {
-            last_seen.insert(hasher.finish(), now);
+        if visits.len() >= MAX_COUNTED {
+            return false;
         }
+        let (user, address) = (viewer.user.to_owned(), viewer.address.to_owned());
+        visits.insert(key, Visit { user, address, since: now, last_seen: now });
+        true
     }
 
-    /// How many are there now. Forgets those who left.
+    /// How many are there now.
     pub fn count(&self) -> usize {
         let now = Instant::now();
-        let mut last_seen = self.last_seen.lock().unwrap_or_else(PoisonError::into_inner);
-        last_seen.retain(|_, seen| now - *seen < PRESENT_FOR);
-        last_seen.len()
+        self.visits().values().filter(|visit| visit.is_present(now)).count()
+    }
+
+    /// Forgets those who left, and returns their visits.
+    pub fn forget_gone(&self) -> Vec<Visit> {
+        let now = Instant::now();
+        self.visits()
+            .extract_if(|_, visit| !visit.is_present(now))
+            .map(|(_, visit)| visit)
+            .collect()
+    }
+
+    /// Forgets all, and returns their visits.
+    pub fn forget_all(&self) -> Vec<Visit> {
+        self.visits().drain().map(|(_, visit)| visit).collect()
+    }
+
+    fn visits(&self) -> MutexGuard<'_, HashMap<u64, Visit>> {
+        self.visits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Visit {
+    fn is_present(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.last_seen) < PRESENT_FOR
     }
 }
 
@@ -47,24 +98,36 @@ impl Viewers {
 mod tests {
     use super::*;
 
+    const ANNA: Viewer<'static> = Viewer { user: "anna", address: "10.0.0.1", player: "hls.js" };
+
     #[tokio::test(start_paused = true)]
     async fn viewers_come_and_go() {
         let viewers = Viewers::default();
-        viewers.saw("10.0.0.1", "hls.js");
-        viewers.saw("10.0.0.1", "hls.js");
-        viewers.saw("10.0.0.1", "VLC");
-        assert_eq!(viewers.count(), 2);
+        assert!(viewers.saw(&ANNA));
+        assert!(!viewers.saw(&ANNA));
+        let others = [Viewer { player: "VLC", ..ANNA }, Viewer { user: "bert", ..ANNA }];
+        for other in &others {
+            assert!(viewers.saw(other));
+        }
+        assert_eq!(viewers.count(), 3);
         tokio::time::advance(PRESENT_FOR / 2).await;
-        viewers.saw("10.0.0.1", "VLC");
+        viewers.saw(&ANNA);
         tokio::time::advance(PRESENT_FOR / 2).await;
         assert_eq!(viewers.count(), 1);
+        let gone = viewers.forget_gone();
+        assert_eq!(gone.len(), 2);
+        assert!(gone.iter().all(|visit| visit.since == visit.last_seen));
+        let [visit] = &viewers.forget_all()[..] else { panic!("one is there") };
+        assert_eq!((visit.user.as_str(), visit.address.as_str()), ("anna", "10.0.0.1"));
+        assert_eq!(visit.last_seen - visit.since, PRESENT_FOR / 2);
+        assert_eq!(viewers.count(), 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_crowd_is_bounded() {
         let viewers = Viewers::default();
         for number in 0..MAX_COUNTED + 100 {
-            viewers.saw(&number.to_string(), "");
+            viewers.saw(&Viewer { address: &number.to_string(), ..ANNA });
         }
         assert_eq!(viewers.count(), MAX_COUNTED);
     }

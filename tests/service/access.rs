@@ -12,9 +12,21 @@ const KEYS: &str =
     "boss:admin:admin-secret-000001,42:user:user-secret-0000001,wall:viewer:viewer-secret-00001";
 
 async fn ask(manager: &Manager, key: &str, method: Method, path: &str, body: &Value) -> Answer {
-    let request = manager.client().request(method.clone(), manager.url(path)).bearer_auth(key);
+    let mut request = manager.client().request(method.clone(), manager.url(path)).bearer_auth(key);
+    // nginx names the camera in a header.
+    if let Some(id) = path.strip_prefix("/internal/viewer?") {
+        request = request.header("x-camera-id", id);
+    }
     let is_reading = method == Method::GET;
     manager.send(if is_reading { request } else { request.json(body) }).await
+}
+
+/// Whether a path of the table is one of the document's, such as `/api/cameras/{id}`.
+fn is_at(path: &str, pattern: &str) -> bool {
+    let path = path.split('?').next().unwrap_or_default();
+    let mut pairs = path.split('/').zip(pattern.split('/'));
+    path.split('/').count() == pattern.split('/').count()
+        && pairs.all(|(part, wanted)| part == wanted || wanted.starts_with('{'))
 }
 
 /// A manager with keys, and the cameras "own" and "foreign" of user 42 and user 43.
@@ -44,6 +56,7 @@ async fn every_role_at_every_endpoint() {
     let stop = |camera: &str| json!({ "indicator_id": camera });
     let none = json!({});
     let given = json!({ "rtsp_link": link });
+    let session = |camera: &str| json!({ "user": "anna", "cameras": [camera] });
     // Method, path and body; then the status for admin, user and viewer.
     let table = [
         (Method::GET, "/api/streams", none.clone(), [200, 200, 200]),
@@ -58,6 +71,8 @@ async fn every_role_at_every_endpoint() {
         (Method::POST, "/api/stream/start", id("foreign"), [200, 403, 200]),
         (Method::POST, "/api/stream/start", with_link("own"), [200, 200, 403]),
         (Method::POST, "/api/stream/start", with_link("foreign"), [200, 403, 403]),
+        (Method::GET, "/api/stream/start?indicator_id=own", none.clone(), [200, 200, 200]),
+        (Method::GET, "/api/stream/start?indicator_id=foreign", none.clone(), [200, 403, 200]),
         (Method::GET, "/api/stream/status?indicator_id=own", none.clone(), [200, 200, 200]),
         (Method::GET, "/api/stream/status?indicator_id=foreign", none.clone(), [200, 403, 200]),
         (Method::POST, "/api/cameras/own/stream/start", none.clone(), [200, 200, 200]),
@@ -77,10 +92,28 @@ async fn every_role_at_every_endpoint() {
         (Method::POST, "/api/cameras", given.clone(), [201, 201, 403]),
         (Method::DELETE, "/api/cameras/own", none.clone(), [204, 204, 403]),
         (Method::DELETE, "/api/cameras/foreign", none.clone(), [204, 403, 403]),
+        (Method::GET, "/api/playback/sessions", none.clone(), [200, 200, 200]),
+        (Method::POST, "/api/playback/sessions", session("own"), [201, 201, 201]),
+        (Method::POST, "/api/playback/sessions", session("foreign"), [201, 403, 201]),
+        (Method::POST, "/api/playback/sessions", session("*"), [201, 403, 201]),
+        // A back end's token that was not shown yet can be ended, by admins; then it is known.
+        (Method::DELETE, "/api/playback/sessions/unseen", none.clone(), [204, 403, 403]),
+        (Method::GET, "/internal/viewer?own", none.clone(), [204, 204, 204]),
+        (Method::GET, "/internal/viewer?foreign", none.clone(), [204, 403, 204]),
         (Method::GET, "/api/health", none.clone(), [200, 200, 200]),
+        (Method::GET, "/api/openapi.json", none.clone(), [200, 200, 200]),
         (Method::GET, "/livez", none.clone(), [200, 200, 200]),
         (Method::GET, "/readyz", none.clone(), [200, 200, 200]),
     ];
+    let document = manager.get("/api/openapi.json").await.body;
+    for (path, methods) in document["paths"].as_object().expect("paths") {
+        for method in methods.as_object().expect("methods").keys() {
+            let is_in_table = table
+                .iter()
+                .any(|(of, at, _, _)| of.as_str().eq_ignore_ascii_case(method) && is_at(at, path));
+            assert!(is_in_table, "{method} {path} is missing in the table");
+        }
+    }
     for (method, path, body, expected) in table {
         for (key, status) in [ADMIN, USER, VIEWER].into_iter().zip(expected) {
             let answer = ask(&manager, key, method.clone(), path, &body).await;
@@ -94,7 +127,7 @@ async fn every_role_at_every_endpoint() {
             }
         }
         for key in ["", "wrong-secret-000001"] {
-            let is_open = ["/api/health", "/livez", "/readyz"].contains(&path);
+            let is_open = ["/api/health", "/api/openapi.json", "/livez", "/readyz"].contains(&path);
             let answer = ask(&manager, key, method.clone(), path, &body).await;
             let refused = [401, 429].contains(&answer.status.as_u16());
             assert_eq!(refused, !is_open, "{method} {path}: {answer:?}");

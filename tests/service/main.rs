@@ -14,4 +14,5 @@ mod playback;
 mod playing;
 mod registry;
 mod shutdown;
+mod storage;
 mod support;

@@ -132,7 +132,7 @@ async fn what_is_no_good_token_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_ends_at_once_and_stays_ended_after_a_restart() {
-    let (_camera, mut manager, nginx) = on_air(&[]).await;
+    let (camera, mut manager, nginx) = on_air(&[]).await;
     let ended = begin(&manager, &json!({ "user": "anna", "camera": "cam" })).await;
     let kept = begin(&manager, &json!({ "user": "bert", "camera": "cam" })).await;
     let url = text(&ended, "hls_url");
@@ -145,15 +145,26 @@ async fn a_session_ends_at_once_and_stays_ended_after_a_restart() {
         .and_then(|name| name.trim_end_matches(".m4s").parse().ok())
         .expect("a number");
 
-    // Ended while a reload waits.
+    // Ended while a reload waits: the camera is frozen, and the player that waits is seen.
+    camera.freeze();
     let id = text(&ended, "session_id");
     let path = format!("/api/playback/sessions/{id}");
     let reload = format!("{url}?_HLS_msn={}", sequence + 2);
     let none = json!({});
-    let (waiting, end) =
-        tokio::join!(nginx.get(&reload), ask(&manager, ADMIN, Method::DELETE, &path, &none));
+    let viewers = || async {
+        let path = "/api/stream/status?indicator_id=cam";
+        ask(&manager, ADMIN, Method::GET, path, &json!({})).await.body["viewers"].as_u64()
+    };
+    let before = viewers().await.expect("a number");
+    let request = nginx.client().get(nginx.url(&reload)).header("user-agent", "one that waits");
+    let waiting = tokio::spawn(request.send());
+    until("the reload waits", || async { viewers().await > Some(before) }).await;
+    assert!(!waiting.is_finished());
+    let end = ask(&manager, ADMIN, Method::DELETE, &path, &none).await;
     assert_eq!(end.status, 204, "{end:?}");
-    assert_eq!(waiting.status(), 401);
+    assert!(!waiting.is_finished());
+    camera.thaw();
+    assert_eq!(waiting.await.expect("a task").expect("an answer").status(), 401);
     for path in [&url, &segment] {
         assert_eq!(status(&nginx, path).await, 401, "{path}");
     }
@@ -187,6 +198,33 @@ async fn a_session_ends_at_once_and_stays_ended_after_a_restart() {
     assert!(states.contains(&("bert".into(), "active".into(), true, shop())), "{states:?}");
     let own = ask(&manager, USER, Method::GET, "/api/playback/sessions", &none).await.body;
     assert_eq!(own["sessions"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_tells_who_watched_what() {
+    let (_camera, manager, nginx) = on_air(&[]).await;
+    let session = begin(&manager, &json!({ "user": "anna", "camera": "cam" })).await;
+    play(&nginx.url(&text(&session, "hls_url")), 2).await;
+    let with_key = nginx.client().get(nginx.playlist("cam")).bearer_auth(USER);
+    assert_eq!(with_key.send().await.expect("an answer").status(), 200);
+    let stop = json!({ "indicator_id": "cam" });
+    assert_eq!(ask(&manager, ADMIN, Method::POST, "/api/stream/stop", &stop).await.status, 200);
+
+    let log = manager.log();
+    let told = |message: &str, user: &str| -> Vec<Value> {
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let fields = lines.map(|line| line["fields"].clone());
+        fields.filter(|line| line["message"] == message && line["user"] == user).collect()
+    };
+    for user in ["anna", "42"] {
+        let [came, left] = ["watching", "watched"].map(|message| told(message, user));
+        assert_eq!((came.len(), left.len()), (1, 1), "{user}: {log}");
+        for line in [&came[0], &left[0]] {
+            assert_eq!((&line["camera"], &line["address"]), (&json!("cam"), &json!("127.0.0.1")));
+        }
+        let played = left[0]["seconds"].as_f64();
+        assert!(if user == "anna" { played >= Some(1.0) } else { played == Some(0.0) }, "{left:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,6 +23,7 @@ use crate::stream::registry::Registry;
 use crate::stream::source::Source;
 use crate::stream::state::State;
 use crate::stream::supervisor::Limits;
+use crate::stream::viewers::Viewer;
 
 const LIMITS: Limits = Limits {
     start_timeout: Duration::from_secs(15),
@@ -35,6 +36,8 @@ const LIMITS: Limits = Limits {
         list_size: 5,
     },
 };
+
+const VIEWER: Viewer<'static> = Viewer { user: "anna", address: "10.0.0.1", player: "hls.js" };
 
 /// Far more than anything here takes; on the paused clock it passes in no time.
 const FOREVER: Duration = Duration::from_mins(10);
@@ -304,7 +307,7 @@ async fn the_reaper_ends_what_nobody_watches_and_leaves_the_rest() {
     for _ in 0..20 {
         tokio::time::sleep(Duration::from_secs(9)).await;
         child.send(1);
-        handle.touch_as_viewer("10.0.0.1", "player");
+        handle.touch_as_viewer(&VIEWER);
     }
     assert_eq!(setup.state(), Some(State::Live));
     let left = Instant::now();

@@ -9,6 +9,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::disk::{self, Disk};
 use super::process::{Process, children_of, lines_of};
 use super::{PATIENCE, eventually, until};
 
@@ -69,10 +70,50 @@ impl Manager {
         Self::start_in(Arc::clone(&self.dir), set).await
     }
 
-    async fn start_in(dir: Arc<TempDir>, set: &[(&str, &str)]) -> Self {
-        let mut process = Process::start(env!("CARGO_BIN_EXE_stream-manager"), |command| {
+    /// A manager with a small disk of its own, of `size` as mount says it, at `disk` beside its
+    /// other files.
+    pub async fn start_with_disk(size: &str, set: &[(&str, &str)]) -> (Self, Disk) {
+        let dir = Arc::new(TempDir::new().expect("a directory"));
+        let path = dir.path().join("disk");
+        std::fs::create_dir(&path).expect("a directory");
+        let process = Process::start("unshare", |command| {
+            Self::with_mount(command, disk::SMALL, size, &path);
             Self::command(command, dir.path(), set);
         });
+        let manager = Self::listening(process, dir).await;
+        let disk = Disk { manager: manager.id(), path };
+        (manager, disk)
+    }
+
+    /// Runs the manager to its end where it can read `path` only.
+    pub fn run_to_end_without_writing(
+        dir: &TempDir,
+        path: &Path,
+        set: &[(&str, &str)],
+    ) -> (Option<i32>, String) {
+        let mut command = Command::new("unshare");
+        Self::with_mount(&mut command, disk::READ_ONLY, "", path);
+        Self::command(&mut command, dir.path(), set);
+        let output = command.output().expect("the manager");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    }
+
+    fn with_mount(unshare: &mut Command, script: &str, size: &str, path: &Path) {
+        // Others than root are given a user namespace in which they are root.
+        let is_root = nix::unistd::geteuid().is_root();
+        let user: &[&str] = if is_root { &[] } else { &["--user", "--map-root-user"] };
+        unshare.arg("--mount").args(user).args(["--", "sh", "-c", script]);
+        unshare.args([env!("CARGO_BIN_EXE_stream-manager"), size]).arg(path);
+    }
+
+    async fn start_in(dir: Arc<TempDir>, set: &[(&str, &str)]) -> Self {
+        let process = Process::start(env!("CARGO_BIN_EXE_stream-manager"), |command| {
+            Self::command(command, dir.path(), set);
+        });
+        Self::listening(process, dir).await
+    }
+
+    async fn listening(mut process: Process, dir: Arc<TempDir>) -> Self {
         let stderr = process.child().stderr.take().expect("a pipe");
         let log = lines_of(stderr);
         let client = reqwest::Client::builder().timeout(PATIENCE).build().expect("a client");

@@ -1,6 +1,7 @@
 //! Starts the parts that a test needs and ends them with it, and waits for conditions.
 
 mod camera;
+mod disk;
 mod manager;
 mod nginx;
 mod openssl;
