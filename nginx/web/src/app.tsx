@@ -1,6 +1,7 @@
 // The shell around the views: where one can go, who one is, and how it all looks.
 import { lazy, Suspense } from "./ui/lazy";
 import { access, caller, may, signOut } from "./api/caller";
+import { giveUp } from "./player/permission";
 import { SignIn } from "./sign-in";
 import { t, chooseLanguage, language, LANGUAGES, type Language } from "./ui/i18n";
 import { Icon, IconButton, type IconName } from "./ui/icons";
@@ -98,7 +99,7 @@ function Settings() {
         {Object.entries(LANGUAGES).map(([code, title]) => <option key={code} value={code} aria-label={title}>{code.toUpperCase()}</option>)}
       </select>
       {name && <span class="who" title={t(`role.${caller.value?.role ?? "viewer"}`)}>{name}</span>}
-      {name && <IconButton icon="leave" label={t("signout")} onClick={signOut} />}
+      {name && <IconButton icon="leave" label={t("signout")} onClick={() => void giveUp().then(signOut)} />}
     </div>
   );
 }

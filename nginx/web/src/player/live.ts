@@ -34,6 +34,11 @@ const LOST = 4;
 const FAR_LOST = 15;
 /** Seconds of video that must be there for playing faster not to end in a stall. */
 const SPARE = 0.15;
+/**
+ * Seconds ahead of the target from which on the picture is played slower: a stream that has just
+ * begun has not enough video yet for a player that wants whole segments. Negative, as it is not late.
+ */
+const EARLY = -1;
 /** A stall that is shorter is not worth a word. */
 const WAITING_AFTER_MS = 800;
 /** A picture that stands for so long although the stream is live is begun anew. */
@@ -241,7 +246,8 @@ export class LivePlayer {
     if (late > FAR_LOST || (late > LOST && end > hls.liveSyncPosition)) {
       video.currentTime = hls.liveSyncPosition;
     }
-    video.playbackRate = late > LATE && end - currentTime > SPARE ? 1.1 : 1;
+    const isEarly = late < EARLY && !this.wanted?.isLowLatency;
+    video.playbackRate = late > LATE && end - currentTime > SPARE ? 1.1 : isEarly ? 0.8 : 1;
   }
 
   private watchStall(now: number): void {
@@ -305,7 +311,8 @@ export class LivePlayer {
   /** Tells why, and tries again unless that is of no use. */
   private fail(error: unknown): void {
     this.release();
-    this.reason.value = words(error);
+    const isUnknown = error instanceof Problem && error.code === "unknown_camera";
+    this.reason.value = isUnknown ? t("tile.unknown") : words(error);
     if (error instanceof Problem && FINAL.includes(error.code)) {
       this.state.value = "failed";
       return;

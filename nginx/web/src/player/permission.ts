@@ -1,10 +1,9 @@
 // The permission to watch. With API keys the page makes a playback session for the cameras that it
 // shows, and renews it long before it expires. Without keys everybody may watch.
 import { caller } from "../api/caller";
-import { post, Problem } from "../api/client";
+import { post, Problem, remove } from "../api/client";
 import type { NewSession } from "../api/types";
 
-const USER = "page";
 const STORED = "playback";
 const TTL_SECONDS = 600;
 /** Of a player outside of the page, which nobody renews. */
@@ -18,6 +17,7 @@ const MAX_CAMERAS = 100;
 const MEDIA = /\/(?:streams|play\/[^/]+)\/([^/]+)\/([^/]+)$/;
 
 interface Permission {
+  id: string;
   token: string;
   cameras: string[];
   /** On this machine's clock, whatever the server's says. */
@@ -46,6 +46,11 @@ function isNeeded(): boolean {
 
 function covers(ids: Iterable<string>): boolean {
   return current !== null && current.until > Date.now() && [...ids].every((id) => current?.cameras.includes(id));
+}
+
+/** Whose session it is, as the log of who watched what names it. */
+function user(): string {
+  return `${caller.value?.name ?? ""} (page)`;
 }
 
 /** From now on the camera is shown. */
@@ -87,15 +92,25 @@ export async function renew(): Promise<void> {
   await asked;
 }
 
+/** Ends the session, when the person leaves. */
+export async function giveUp(): Promise<void> {
+  const id = current?.id;
+  current = null;
+  sessionStorage.removeItem(STORED);
+  if (id) {
+    await remove(`playback/sessions/${id}`).catch(() => {});
+  }
+}
+
 async function begin(): Promise<void> {
   const cameras = [...shown.keys()].slice(0, MAX_CAMERAS);
   if (cameras.length === 0) {
     return;
   }
   const asked = Date.now();
-  const { token, created_at, expires_at } = await session(cameras);
+  const { session_id: id, token, created_at, expires_at } = await session(cameras);
   const time = Date.parse(expires_at) - Date.parse(created_at);
-  current = { token, cameras, until: asked + time, renewAt: asked + time * RENEW_AT };
+  current = { id, token, cameras, until: asked + time, renewAt: asked + time * RENEW_AT };
   sessionStorage.setItem(STORED, JSON.stringify(current));
   schedule();
 }
@@ -103,7 +118,7 @@ async function begin(): Promise<void> {
 /** One of its cameras may have been deleted meanwhile, which refuses all of them. */
 async function session(cameras: string[]): Promise<NewSession> {
   try {
-    return await post<NewSession>("playback/sessions", { user: USER, cameras, ttl_seconds: TTL_SECONDS });
+    return await post<NewSession>("playback/sessions", { user: user(), cameras, ttl_seconds: TTL_SECONDS });
   } catch (error) {
     const isOneGone = error instanceof Problem && (error.status === 404 || error.status === 403);
     if (!isOneGone || cameras.length === 1) {
@@ -151,7 +166,7 @@ export function permitted(url: string): string {
 export async function addressFor(id: string, key: string): Promise<string> {
   let path = `/streams/${key}/stream.m3u8`;
   if (isNeeded()) {
-    const input = { user: USER, camera: id, ttl_seconds: HANDED_OVER_SECONDS };
+    const input = { user: user(), camera: id, ttl_seconds: HANDED_OVER_SECONDS };
     const { token } = await post<NewSession>("playback/sessions", input);
     path = `/play/${token}/${key}/stream.m3u8`;
   }

@@ -66,9 +66,11 @@ export function Tile({ camera, isOpen, isLowLatency, isFew, onOpen, onClose, onR
       <Message state={state} isWanted={isWanted} reason={player?.reason.value ?? null} stream={stream}
         onRetry={() => player?.hurry()} onStart={() => setWanted(true)} />
       <div class="tile-head">
-        <span class={`dot ${isWanted ? state : "stopped"}`} aria-hidden="true" />
-        <span class="tile-name">{name}</span>
-        <span class="tile-state">{label}</span>
+        <span class="tile-label">
+          <span class={`dot ${isWanted ? state : "stopped"}`} aria-hidden="true" />
+          <span class="tile-name">{name}</span>
+          <span class="tile-state">{label}</span>
+        </span>
         <Figures player={player} stream={state === "live" ? stream : undefined} />
       </div>
       <div class="tile-foot">

@@ -124,7 +124,7 @@ function WallBar({ grid, page, pages, onPick, wall }: WallBarProps) {
     <div class="bar">
       <div class="segments" role="group" aria-label={t("wall.grid")}>
         {GRIDS.map((one) => (
-          <button type="button" key={one} aria-pressed={one === grid} onClick={() => change({ grid: one, page: 0 })}
+          <button type="button" key={one} class={Number(one) > 2 ? "large" : ""} aria-pressed={one === grid} onClick={() => change({ grid: one, page: 0 })}
             aria-label={one === "auto" ? t("wall.auto_label") : t("wall.grid_of", { n: one })}>
             {one === "auto" ? t("wall.auto") : `${one}×${one}`}
           </button>
@@ -132,7 +132,7 @@ function WallBar({ grid, page, pages, onPick, wall }: WallBarProps) {
       </div>
       <Pager page={page} pages={pages} onPage={(next) => change({ page: next })} />
       <span class="gap" />
-      <button type="button" onClick={onPick}><Icon name="list" />{t("wall.choose")}</button>
+      <button type="button" onClick={onPick} aria-label={t("wall.choose")}><Icon name="list" /><span class="words">{t("wall.choose")}</span></button>
       <IconButton icon="link" label={t("wall.share")} onClick={share} />
       <IconButton icon="full" label={t("wall.full_screen")} onClick={() => wall.current?.requestFullscreen().catch(() => {})} />
     </div>
