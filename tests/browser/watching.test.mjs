@@ -142,7 +142,7 @@ describe("the page", () => {
     await until("the end of the stream", SECONDS, async () => (await service.status("demo")).state === "stopped");
     await viewer.sees("idle");
     const shownAt = Date.now();
-    await viewer.unhide();
+    await viewer.hide(false);
     await viewer.sees("live");
     await viewer.seesPictureOfAfter(shownAt);
   });

@@ -16,9 +16,14 @@ const START_SECONDS = 60;
 export class Parts {
   static async start() {
     const parts = new Parts();
-    await parts.startManager();
-    await parts.#startNginx();
-    return parts;
+    try {
+      await parts.startManager();
+      await parts.#startNginx();
+      return parts;
+    } catch (error) {
+      await parts.end();
+      throw new Error(`${error.message}\n${parts.manager?.output}\n${parts.nginx?.output}`);
+    }
   }
 
   constructor() {
@@ -50,7 +55,9 @@ export class Parts {
     const values = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
     const render = '. deploy/lib.sh; web_build; render_nginx "$@"';
     execFileSync("bash", ["-euc", render, "bash", configuration, ...values], { cwd: ROOT });
-    this.nginx = new Child("nginx", ["-e", "stderr", "-c", configuration, "-g", "daemon off;"]);
+    // Its access log goes to /dev/stdout, which cannot be opened where that is Node's socket.
+    const run = 'exec nginx -e stderr -c "$1" -g "daemon off;" >/dev/null';
+    this.nginx = new Child("bash", ["-euc", run, "bash", configuration]);
     this.origin = `http://localhost:${port}`;
     await answers(this.origin);
   }

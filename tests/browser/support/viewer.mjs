@@ -32,7 +32,8 @@ export class Viewer {
   requests = [];
 
   static async open(browser, address, options = {}) {
-    const viewer = new Viewer(await browser.newPage(options));
+    const context = await browser.newContext(options);
+    const viewer = new Viewer(await context.newPage());
     await viewer.page.addInitScript(reportViolations);
     await viewer.page.goto(address);
     return viewer;
@@ -60,7 +61,7 @@ export class Viewer {
   async fillIn(name, link) {
     await this.page.getByRole("button", { name: "By RTSP link" }).click();
     await this.page.getByLabel("Name", { exact: true }).fill(name);
-    await this.page.getByLabel("RTSP link *", { exact: true }).fill(link);
+    await this.page.getByLabel(/^RTSP link( \*)?$/).fill(link);
   }
 
   /** The tile of a camera; the first one when none is named. */
@@ -115,24 +116,17 @@ export class Viewer {
     await until(`a picture of after ${new Date(time).toISOString()}`, SECONDS, isLater);
   }
 
-  /** Looks at another tab, which hides this one. */
-  async hide() {
-    const session = await this.page.context().newCDPSession(this.page);
-    // Playwright makes every page believe that it is looked at.
-    await session.send("Emulation.setFocusEmulationEnabled", { enabled: false });
-    this.other = await this.page.context().newPage();
-    await this.other.bringToFront();
-    await until("a hidden tab", SECONDS, () => this.page.evaluate(() => document.hidden));
-  }
-
-  async unhide() {
-    await this.page.bringToFront();
-    await this.other.close();
-    await until("a tab that is seen", SECONDS, () => this.page.evaluate(() => !document.hidden));
+  /** As when another tab is looked at. A browser without a screen hides nothing by itself. */
+  hide(isHidden = true) {
+    return this.page.evaluate((isHidden) => {
+      Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
+      Object.defineProperty(document, "visibilityState", { value: isHidden ? "hidden" : "visible", configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, isHidden);
   }
 
   close() {
-    return this.page.close();
+    return this.page.context().close();
   }
 }
 
