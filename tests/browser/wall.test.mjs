@@ -116,7 +116,7 @@ describe("the wall", () => {
     await page.getByRole("button", { name: "Show chosen (2)" }).click();
     await page.waitForURL(/cameras=cam2,cam3/);
     assert.deepEqual(await page.locator(".tile-name").allTextContents(), ["Camera 2", "Camera 3"]);
-    await page.getByRole("button", { name: "1 by 1" }).click();
+    await page.getByRole("button", { name: "1×1" }).click();
     await page.getByText("1 of 2").waitFor();
     await page.getByRole("button", { name: "Next page" }).click();
     await page.waitForURL(/page=2/);

@@ -96,7 +96,7 @@ function Settings() {
     <div class="settings">
       <IconButton icon={icon} label={t(`theme.${theme.value}`)} onClick={() => chooseTheme(next)} />
       <select aria-label={t("language")} value={language.value} onChange={(event) => void chooseLanguage(event.currentTarget.value as Language)}>
-        {Object.entries(LANGUAGES).map(([code, title]) => <option key={code} value={code} aria-label={title}>{code.toUpperCase()}</option>)}
+        {Object.entries(LANGUAGES).map(([code, title]) => <option key={code} value={code}>{title}</option>)}
       </select>
       {name && <span class="who" title={t(`role.${caller.value?.role ?? "viewer"}`)}>{name}</span>}
       {name && <IconButton icon="leave" label={t("signout")} onClick={() => void giveUp().then(signOut)} />}

@@ -41,6 +41,8 @@ const SPARE = 0.15;
 const EARLY = -1;
 /** A stall that is shorter is not worth a word. */
 const WAITING_AFTER_MS = 800;
+/** A start that is not heard of for so long is tried again; the service's own limits are shorter. */
+const START_MS = 90_000;
 /** A picture that stands for so long although the stream is live is begun anew. */
 const STUCK_AFTER_MS = 12_000;
 /** Timers that are so late tell that the computer slept. */
@@ -109,7 +111,7 @@ export class LivePlayer {
 
   /** Does not wait for the next attempt. */
   hurry(): void {
-    if (this.wanted && (this.state.value === "failed" || !this.hls)) {
+    if (this.wanted && (this.state.value === "failed" || this.retry !== undefined)) {
       void this.begin();
     }
   }
@@ -146,6 +148,7 @@ export class LivePlayer {
     if (this.state.value !== "starting") {
       this.state.value = "waiting";
     }
+    const hls = this.attach(wanted);
     try {
       await permit(wanted.id);
       const query = `profile=${wanted.profile}&wait=${wanted.waits}`;
@@ -161,8 +164,23 @@ export class LivePlayer {
       return;
     }
     if (turn === this.turn) {
-      this.load(wanted);
+      this.load(wanted, hls);
     }
+  }
+
+  /** A player on the video element, so that both are ready when the stream is. */
+  private attach(wanted: Wanted): Hls | null {
+    if (!Hls.isSupported()) {
+      return null;
+    }
+    // A token that was renewed counts from the next request on, without a new start.
+    const xhrSetup = (request: XMLHttpRequest, address: string) =>
+      request.open("GET", permitted(address), true);
+    const hls = new Hls({ ...settings(wanted.isLowLatency), xhrSetup });
+    this.hls = hls;
+    hls.on(Hls.Events.ERROR, (_, error) => this.recover(hls, error));
+    hls.attachMedia(this.video);
+    return hls;
   }
 
   /**
@@ -172,43 +190,38 @@ export class LivePlayer {
   private started(key: string, turn: number): Promise<void> {
     refreshStreams();
     return new Promise((resolve, reject) => {
-      let isFirst = true;
+      let isOld = true; // What was known before the start.
+      const settle = (how: () => void) => {
+        clearTimeout(late);
+        queueMicrotask(() => end());
+        how();
+      };
+      const late = setTimeout(() => settle(() => reject(new Error(t("tile.interrupted")))), START_MS);
       const end = effect(() => {
         const stream = streams.value?.get(key);
-        const isOld = isFirst;
-        isFirst = false;
         if (isOld) {
-          return; // What was known before the start.
+          isOld = false;
+          return;
         }
+        const error = stream?.last_error;
         if (turn !== this.turn || stream?.state === "live") {
-          resolve();
-        } else if (stream?.state === "failed" && stream.last_error) {
-          reject(new Problem(0, stream.last_error.code, stream.last_error.detail));
-        } else if (stream?.last_error && stream.state !== "stopping") {
-          this.reason.value = stream.last_error.detail;
-          return;
-        } else {
-          return;
+          settle(resolve);
+        } else if (stream?.state === "failed" && error) {
+          settle(() => reject(new Problem(0, error.code, error.detail)));
+        } else if (error && stream?.state !== "stopping") {
+          this.reason.value = error.detail;
         }
-        queueMicrotask(() => end());
       });
     });
   }
 
-  private load(wanted: Wanted): void {
+  private load(wanted: Wanted, hls: Hls | null): void {
     const path = `/streams/${streamKey(wanted.id, wanted.profile)}/stream.m3u8`;
     const url = new URL(path, location.href).href;
-    if (!Hls.isSupported()) {
-      this.video.src = permitted(url); // Safari on older phones plays HLS by itself.
-    } else {
-      // A token that was renewed counts from the next request on, without a new start.
-      const xhrSetup = (request: XMLHttpRequest, address: string) =>
-        request.open("GET", permitted(address), true);
-      const hls = new Hls({ ...settings(wanted.isLowLatency), xhrSetup });
-      this.hls = hls;
-      hls.on(Hls.Events.ERROR, (_, error) => this.recover(hls, error));
+    if (hls) {
       hls.loadSource(url);
-      hls.attachMedia(this.video);
+    } else {
+      this.video.src = permitted(url); // Safari on older phones plays HLS by itself.
     }
     this.video.play().catch(() => {}); // Muted video may play; what is stopped begins anew.
   }

@@ -73,7 +73,7 @@ function Summary({ health }: { health: Health | null }) {
 }
 
 function Streams() {
-  const [log, setLog] = useState<string | null>(null);
+  const [log, setLog] = useState<Stream | null>(null);
   const all = streams.value ? [...streams.value.entries()] : null;
   const hasProcess = all?.some(([, one]) => one.process) ?? false;
   const end = async (stream: Stream) => {
@@ -105,13 +105,13 @@ function Streams() {
             </thead>
             <tbody>
               {all?.map(([key, stream]) => (
-                <StreamRow key={key} stream={stream} hasProcess={hasProcess} onEnd={() => void end(stream)} onLog={() => setLog(key)} />
+                <StreamRow key={key} stream={stream} hasProcess={hasProcess} onEnd={() => void end(stream)} onLog={() => setLog(stream)} />
               ))}
             </tbody>
           </table>
         </div>
       )}
-      {log && <Log streamKey={log} onClose={() => setLog(null)} />}
+      {log && <Log stream={log} onClose={() => setLog(null)} />}
     </section>
   );
 }
@@ -141,7 +141,7 @@ function StreamRow({ stream, hasProcess, onEnd, onLog }: StreamRowProps) {
       {hasProcess && <td class="right">{process ? `${number(process.cpu_percent, 1)} %` : "–"}</td>}
       {hasProcess && <td class="right">{process ? bytes(process.memory_bytes) : "–"}</td>}
       <td class="right nowrap">
-        {may("user") && <IconButton icon="list" label={t("status.log_label", { name })} onClick={onLog} />}
+        <IconButton icon="list" label={t("status.log_label", { name })} onClick={onLog} />
         {may("user") && <IconButton icon="stop" label={t("status.end_label", { name })} onClick={onEnd} />}
       </td>
     </tr>

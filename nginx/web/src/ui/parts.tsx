@@ -17,10 +17,18 @@ export function tell(text: string, isError = false): void {
   noticeTimer = setTimeout(() => (notice.value = null), isError ? 10_000 : 4000);
 }
 
+/** A popover, so that it lies above dialogs and what is in full screen. */
 export function Notice() {
+  const ref = useRef<HTMLDivElement>(null);
   const now = notice.value;
+  useEffect(() => {
+    ref.current?.hidePopover?.();
+    if (now) {
+      ref.current?.showPopover?.();
+    }
+  }, [now]);
   return (
-    <div class="notice" role="status" aria-live="polite">
+    <div ref={ref} popover="manual" class="notice" role="status" aria-live="polite">
       {now && <p class={now.isError ? "error" : ""}>{now.text}</p>}
     </div>
   );

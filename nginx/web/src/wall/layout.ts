@@ -8,6 +8,11 @@ export type Grid = "auto" | 1 | 2 | 3 | 4;
 
 export const GRIDS: Grid[] = ["auto", 1, 2, 3, 4];
 const MOST_TILES = 16;
+/**
+ * With HTTP/1.1 a browser keeps six connections to a host, and a low-latency player's reload holds
+ * one of them all the time. So many tiles leave enough for media and for the API.
+ */
+export const FEW_TILES = 3;
 
 export interface Layout {
   /** Ids in the person's order; null for all cameras. */

@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { get, Problem, words } from "../api/client";
 import { cameraChanges } from "../cameras/changes";
 import type { Camera, CamerasPage } from "../api/types";
-import { capacity, type Layout } from "./layout";
+import { capacity, FEW_TILES, type Layout } from "./layout";
 
 const RETRY_MS = 2000;
 
@@ -61,6 +61,15 @@ export function useCameras(layout: Layout): Shown {
         }
       }
     };
+    // Few cameras play their main streams, whatever else there is to know of them: they begin at once.
+    const ids = layout.cameras?.slice(layout.page * capacity(layout.grid), (layout.page + 1) * capacity(layout.grid));
+    if (ids && ids.length <= FEW_TILES) {
+      setShown((before) => ({
+        cameras: ids.map((id) => before.cameras?.find((one) => one.id === id) ?? stub(id)),
+        total: layout.cameras?.length ?? 0,
+        error: null,
+      }));
+    }
     void attempt();
     return () => {
       isOver = true;

@@ -7,16 +7,10 @@ import { copyText } from "../ui/browser";
 import { t } from "../ui/i18n";
 import { Icon, IconButton } from "../ui/icons";
 import { Alert, Empty, Pager, tell } from "../ui/parts";
-import { capacity, change, GRIDS, layout, shape, type Grid } from "./layout";
+import { capacity, change, FEW_TILES, GRIDS, layout, shape, type Grid } from "./layout";
 import { useCameras } from "./load";
 import { Picker } from "./picker";
 import { Tile } from "./tile";
-
-/**
- * With HTTP/1.1 a browser keeps six connections to a host, and a low-latency player's reload holds
- * one of them all the time. So many tiles leave enough for media and for the API.
- */
-const FEW_TILES = 3;
 
 function isHttp1(): boolean {
   const [entry] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
@@ -125,7 +119,7 @@ function WallBar({ grid, page, pages, onPick, wall }: WallBarProps) {
       <div class="segments" role="group" aria-label={t("wall.grid")}>
         {GRIDS.map((one) => (
           <button type="button" key={one} class={Number(one) > 2 ? "large" : ""} aria-pressed={one === grid} onClick={() => change({ grid: one, page: 0 })}
-            aria-label={one === "auto" ? t("wall.auto_label") : t("wall.grid_of", { n: one })}>
+            title={one === "auto" ? t("wall.auto_title") : undefined}>
             {one === "auto" ? t("wall.auto") : `${one}×${one}`}
           </button>
         ))}
