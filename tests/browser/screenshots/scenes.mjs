@@ -36,6 +36,6 @@ export function picture([, light, things]) {
   const [top, low, ground] = SKIES[light];
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1280 720" width="1280" height="720">
     <defs><linearGradient id="sky" x2="0" y2="1"><stop stop-color="${top}"/><stop offset="1" stop-color="${low}"/></linearGradient>
-    <radialGradient id="lens"><stop offset="0.6" stop-opacity="0"/><stop offset="1" stop-opacity="0.35"/></radialGradient></defs>
+    <radialGradient id="lens"><stop offset="0.6" stop-opacity="0"/><stop offset="1" stop-opacity="0.1"/></radialGradient></defs>
     ${box(0, 0, 1280, 560, "url(#sky)")}${box(0, 560, 1280, 160, ground)}${things}${box(0, 0, 1280, 720, "url(#lens)")}</svg>`;
 }

@@ -55,9 +55,15 @@ async function shoot(name, address, prepare, { colorScheme = "dark", viewport = 
 const live = (page, number) =>
   until(`${number} live pictures`, SECONDS, async () => (await page.locator('.tile[data-state="live"]').count()) >= number);
 
-/** Numbers come a moment after the pictures. */
-const figures = (page, number) =>
-  until("figures", SECONDS, async () => (await page.locator(".rate", { hasText: "bit/s" }).count()) >= number);
+/** Numbers come a moment after the pictures, and settle a moment later. */
+async function figures(page, number) {
+  const settled = async () => {
+    const rates = await page.locator(".rate", { hasText: "bit/s" }).count();
+    const ages = (await page.locator(".latency").allTextContents()).map(Number.parseFloat).filter(Number.isFinite);
+    return rates >= number && ages.length >= number && ages.every((age) => age > 2.5 && age < 5.5);
+  };
+  await until("figures", SECONDS, settled);
+}
 
 try {
   const { camera, port } = await startScenes();

@@ -9,7 +9,7 @@ import { saveFile } from "../ui/browser";
 import { t } from "../ui/i18n";
 import { Icon, IconButton } from "../ui/icons";
 import { Alert, Confirm, Empty, Pager, StateBadge, tell } from "../ui/parts";
-import { go, place } from "../ui/place";
+import { go, lastWall, place } from "../ui/place";
 import { cameraChanges } from "./changes";
 import { CameraForm } from "./form";
 
@@ -89,7 +89,7 @@ export function Cameras() {
           <Pager page={page} pages={Math.ceil((list?.total ?? 0) / PAGE)} onPage={setPage} />
         </>
       )}
-      {may("user") && (query.has("add") || query.has("edit")) && <Editor id={query.get("edit")} />}
+      {may("user") && (query.has("add") || query.has("edit")) && <Editor id={query.get("edit")} back={query.get("from") === "wall" ? lastWall.value : "#/cameras"} />}
       {deleted && (
         <Confirm title={t("cameras.delete", { name: deleted.name })} text={t("cameras.delete_text")} action={t("delete")}
           onClose={() => setDeleted(null)} onConfirm={() => void drop(deleted)} />
@@ -139,9 +139,9 @@ function Row({ camera, onDelete }: { camera: Camera; onDelete: () => void }) {
 }
 
 /** The form of the address: a new camera's, or that of the one with this id. */
-function Editor({ id }: { id: string | null }) {
+function Editor({ id, back }: { id: string | null; back: string }) {
   const [camera, setCamera] = useState<Camera | null>(null);
-  const close = () => go("#/cameras");
+  const close = () => go(back);
   useEffect(() => {
     setCamera(null);
     if (id) {
@@ -156,7 +156,7 @@ function Editor({ id }: { id: string | null }) {
   }
   const onSaved = (saved: Camera, watches: boolean) => {
     tell(t("cameras.saved", { name: saved.name }));
-    go(watches ? `#/?cameras=${encodeURIComponent(saved.id)}` : "#/cameras");
+    go(watches ? `#/?cameras=${encodeURIComponent(saved.id)}` : back);
   };
   return <CameraForm key={id ?? "new"} camera={camera} onClose={close} onSaved={onSaved} />;
 }

@@ -8,7 +8,7 @@ import { number, t, type Key } from "../ui/i18n";
 import { Icon } from "../ui/icons";
 import { Alert, Dialog } from "../ui/parts";
 import { cameraChanges } from "./changes";
-import { fieldsOf, idOf, inputOf, type Fields, type Way } from "./input";
+import { fieldsOf, hostOf, idOf, inputOf, type Fields, type Way } from "./input";
 
 /** Ids that are tried before the person has to choose one. */
 const MOST_SUFFIXES = 9;
@@ -41,7 +41,9 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
   }, []);
 
   const set = (name: keyof Fields) => (value: string) => {
-    setFields((before) => ({ ...before, [name]: value }));
+    // A whole link where an address is asked for is meant well.
+    const isLink = name === "ip" && /^rtsps?:\/\//i.test(value);
+    setFields((before) => (isLink ? { ...before, way: "link", ip: "", rtsp_link: value } : { ...before, [name]: value }));
     setResult(null);
   };
   const test = async () => {
@@ -93,6 +95,7 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
               {field("ip", { required: true, placeholder: "192.168.1.20", autocomplete: "off" })}
               {field("port", { type: "number", min: 1, max: 65535, placeholder: String(vendor?.port ?? 554) })}
             </div>
+            {!vendor && !camera && <p class="hint">{t("form.vendor_hint")}</p>}
             {vendor?.notes && <p class="hint">{vendor.notes}</p>}
             <div class="columns">
               {field("username", { autocomplete: "off" })}
@@ -139,11 +142,12 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
 
 /** Adds under the id that was given, or under one that is made of the name and free. */
 export async function add(fields: Fields): Promise<Camera> {
-  const input = inputOf(fields);
+  const name = fields.name.trim() || hostOf(fields);
+  const input = { ...inputOf(fields), name };
   if (fields.id) {
     return post<Camera>("cameras", { ...input, id: fields.id });
   }
-  const id = idOf(fields.name);
+  const id = idOf(name);
   if (!id) {
     return post<Camera>("cameras", input);
   }

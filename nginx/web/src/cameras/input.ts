@@ -93,3 +93,8 @@ export function idOf(name: string): string {
   const plain = name.normalize("NFKD").replace(/\p{Mn}/gu, "").replace(/ß/g, "ss").toLowerCase();
   return plain.replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, LONGEST_ID);
 }
+
+/** What a camera is called that was given no name. */
+export function hostOf({ way, ip, rtsp_link }: Fields): string {
+  return way === "address" ? ip.trim() : (/^rtsps?:\/\/(?:[^@/]*@)?([^/:?]+)/i.exec(rtsp_link)?.[1] ?? "");
+}

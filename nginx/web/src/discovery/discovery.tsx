@@ -170,7 +170,7 @@ function DeviceRow({ device, asked, onAdded, onAsk }: DeviceRowProps) {
     <li class="row device" data-device={device.address}>
       <div class="row-main">
         <strong>{nameOf(device)}</strong>
-        <span class="quiet">{[device.address, model !== nameOf(device) && model].filter(Boolean).join(" · ")}</span>
+        <span class="quiet">{[device.address, model].filter((text) => text && text !== nameOf(device)).join(" · ")}</span>
         {device.profiles.map((profile) => (
           <span class="quiet" key={profile.token}>
             {describe(profile)}

@@ -1,6 +1,8 @@
 // One camera on the wall.
 import { useState } from "preact/hooks";
 
+import { may } from "../api/caller";
+import { editAddress } from "../cameras/address";
 import { streamKey, streams } from "../api/streams";
 import type { Camera, Stream } from "../api/types";
 import type { LivePlayer, State } from "../player/live";
@@ -63,7 +65,7 @@ export function Tile({ camera, isOpen, isLowLatency, isFew, onOpen, onClose, onR
         disableRemotePlayback aria-label={t("tile.video", { name })} onDblClick={fullScreen} />
       <button type="button" class="tile-open" aria-label={t(isOpen ? "tile.shrink" : "tile.enlarge", { name })}
         onClick={isOpen ? onClose : onOpen} />
-      <Message state={state} isWanted={isWanted} reason={player?.reason.value ?? null} stream={stream}
+      <Message id={id} state={state} isWanted={isWanted} reason={player?.reason.value ?? null} stream={stream}
         onRetry={() => player?.hurry()} onStart={() => setWanted(true)} />
       <div class="tile-head">
         <span class="tile-label">
@@ -105,6 +107,7 @@ function Figures({ player, stream }: { player: LivePlayer | null; stream: Stream
 }
 
 interface MessageProps {
+  id: string;
   state: State;
   isWanted: boolean;
   reason: string | null;
@@ -114,7 +117,7 @@ interface MessageProps {
 }
 
 /** In the middle of a tile that is not live: what it is doing, and why. */
-function Message({ state, isWanted, reason, stream, onRetry, onStart }: MessageProps) {
+function Message({ id, state, isWanted, reason, stream, onRetry, onStart }: MessageProps) {
   if (!isWanted) {
     return (
       <div class="tile-message" role="status">
@@ -132,7 +135,12 @@ function Message({ state, isWanted, reason, stream, onRetry, onStart }: MessageP
       {state === "failed" ? <Icon name="alert" /> : <span class="spinner" aria-hidden="true" />}
       <strong>{t(`tile.state.${state}`)}</strong>
       {why && <p>{why}</p>}
-      {state === "failed" && <button type="button" onClick={onRetry}><Icon name="refresh" />{t("tile.retry")}</button>}
+      {state === "failed" && (
+        <div class="actions centered">
+          <button type="button" onClick={onRetry}><Icon name="refresh" />{t("tile.retry")}</button>
+          {may("user") && <a class="button" href={editAddress(id)}><Icon name="edit" />{t("camera.edit")}</a>}
+        </div>
+      )}
     </div>
   );
 }
