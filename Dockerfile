@@ -78,14 +78,14 @@ RUN chmod -R a+rX /etc/nginx/templates /srv/web \
 # The base image's entry point fills in the template. It writes to NGINX_RUN_DIR, the one
 # directory that must be writable, so that the rest of the file system can be read-only.
 # START_WAIT_SECONDS suits every setting the manager allows: START_TIMEOUT_SECONDS is 120 at most,
-# STOP_GRACE_SECONDS 60.
+# STOP_GRACE_SECONDS 60, and the wait for a start's turn 20.
 ENV NGINX_USER=nginx \
     NGINX_LISTEN=8080 \
     NGINX_RUN_DIR=/run/nginx \
     MANAGER_ADDR=manager:8088 \
     STREAM_DIR=/streams \
     WEB_DIR=/srv/web \
-    START_WAIT_SECONDS=200 \
+    START_WAIT_SECONDS=230 \
     CORS_ORIGINS=* \
     NGINX_ENVSUBST_OUTPUT_DIR=/run/nginx \
     NGINX_ENVSUBST_FILTER='^(NGINX_USER|NGINX_LISTEN|NGINX_RUN_DIR|MANAGER_ADDR|STREAM_DIR|WEB_DIR|START_WAIT_SECONDS|CORS_ORIGINS)$'

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -17,12 +18,15 @@ use crate::ffmpeg::ingest::FfmpegLauncher;
 use crate::ffmpeg::process::Spawner;
 use crate::hls::layout::Layout;
 use crate::hls::packager::Cutting;
+use crate::hls::room::Room;
 use crate::hls::sweep;
 use crate::playback::Playback;
 use crate::store::{self, Cameras};
 use crate::stream::reaper;
-use crate::stream::registry::Registry;
+use crate::stream::registry::{Means, Registry};
+use crate::stream::starts::Starts;
 use crate::stream::supervisor::Limits;
+use crate::webhooks::Webhooks;
 
 /// Requests that are answered when all streams have ended get this long to be sent.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(2);
@@ -53,6 +57,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
             layout.root().display()
         ))
     };
+    raise_file_limit();
     let _lock = sweep::lock(&layout).map_err(unusable)?;
     sweep::sweep(&layout).map_err(unusable)?;
 
@@ -66,10 +71,20 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         move |error: std::io::Error| StartError::System(format!("{what}: {error}"))
     };
     // Kept to the end: FFmpeg lives no longer than the spawner's thread.
-    let spawner = Spawner::start().map_err(system("no thread can be started"))?;
+    let spawner =
+        Spawner::start(config.ffmpeg_bounds).map_err(system("no thread can be started"))?;
     let launcher = FfmpegLauncher::new(&config, spawner.clone());
-    let registry =
-        Registry::new(layout.clone(), limits(&config), config.max_streams, Arc::new(launcher));
+    let (webhooks, events) = Webhooks::start(&config).map_err(StartError::Setting)?;
+    let room = Room::new(config.stream_dir.clone(), config.stream_dir_max_bytes);
+    let registry = Registry::new(Means {
+        room: room.clone(),
+        layout: layout.clone(),
+        limits: limits(&config),
+        max_streams: config.max_streams,
+        starts: Starts::new(config.max_concurrent_starts),
+        launcher: Arc::new(launcher),
+        events,
+    });
     let api = Arc::new(Api {
         access: Access::new(config.api_keys.clone()),
         registry: registry.clone(),
@@ -90,6 +105,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     info!(address = %server.address().map_err(system("no address"))?, "listening");
 
     let reaper = tokio::spawn(reaper::run(registry.clone(), config.cleanup_interval));
+    let looking = tokio::spawn(room.watch());
     let drain = server.run(signals.first()).await;
     tokio::spawn(async move { signals.second().await });
 
@@ -97,13 +113,24 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     api.readiness.close();
     info!("shutting down");
     reaper.abort();
+    looking.abort();
     // Then the streams end: callers who wait get 503, every FFmpeg is reaped, directories go.
     registry.shutdown().await;
-    // Then the answers to those callers go out.
-    drain.finish(DRAIN_DEADLINE).await;
+    // Then the answers to those callers go out, and the last webhooks.
+    tokio::join!(drain.finish(DRAIN_DEADLINE), webhooks.finish());
     info!("ended");
     drop(spawner);
     Ok(())
+}
+
+/// Each stream and each player takes some file descriptors: as many as the system allows. FFmpeg gets
+/// a limit of its own.
+fn raise_file_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// The playback sessions. Without a secret of the operator's one is kept beside the database, so
@@ -146,6 +173,7 @@ fn limits(config: &Config) -> Limits {
         stale_timeout: config.stale_timeout,
         idle_timeout: config.idle_timeout,
         stop_grace: config.stop_grace,
+        max_viewers: config.max_viewers,
         cutting: Cutting {
             segment_time: config.segment_time,
             part_time: config.part_time,

@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::access::{self, keys::ApiKeys};
 use crate::ffmpeg::plan::Hevc;
+use crate::ffmpeg::process::Bounds;
 use crate::stream::nets::CameraNets;
 
 /// One setting as the documentation shows it.
@@ -91,6 +92,18 @@ pub const SETTINGS: &[Setting] = &[
         "Keys of back ends that make playback tokens themselves (EdDSA or RS256).",
     ),
     setting(
+        "WEBHOOK_URL",
+        "",
+        "an http or https URL",
+        "Where events of streams are sent; if unset, nowhere.",
+    ),
+    setting(
+        "WEBHOOK_SECRET",
+        "",
+        "at least 32 characters",
+        "Signs what is sent to WEBHOOK_URL; if unset, that is not signed.",
+    ),
+    setting(
         "CLEANUP_DELAY_SECONDS",
         "30",
         "seconds, 1 to 86400",
@@ -135,6 +148,24 @@ pub const SETTINGS: &[Setting] = &[
         "Streams that may run at once; a further start gets 503.",
     ),
     setting(
+        "MAX_CONCURRENT_STARTS",
+        "16",
+        "a number, 1 to 10000",
+        "Streams that may start at once; others wait in line.",
+    ),
+    setting(
+        "MAX_VIEWERS_PER_STREAM",
+        "",
+        "a number, 1 to 10000",
+        "Viewers that one stream may have at once; if unset, any number.",
+    ),
+    setting(
+        "STREAM_DIR_MAX_BYTES",
+        "",
+        "bytes, also with k, m or g behind them, e.g. 2g",
+        "No stream starts while the segments of all take this much; if unset, while 16 MiB are free on the disk.",
+    ),
+    setting(
         "TRANSCODE_PRESET",
         "veryfast",
         "a preset of libx264: ultrafast, superfast, veryfast, faster, fast or medium",
@@ -159,6 +190,24 @@ pub const SETTINGS: &[Setting] = &[
         "What becomes of H.265 from cameras without a video option: h264 plays everywhere, copy costs nothing and plays where the device can.",
     ),
     setting("FFMPEG_BIN", "ffmpeg", "a program's name or path", "The FFmpeg to run."),
+    setting(
+        "FFMPEG_NICE",
+        "5",
+        "a number, 0 to 19",
+        "How far each FFmpeg gives way to other programs when the processor is busy.",
+    ),
+    setting(
+        "FFMPEG_MAX_MEMORY_MB",
+        "1024",
+        "mebibytes, 64 to 65536",
+        "Memory that each FFmpeg may take.",
+    ),
+    setting(
+        "FFMPEG_MAX_OPEN_FILES",
+        "64",
+        "a number, 16 to 65536",
+        "Files and connections that each FFmpeg may have open.",
+    ),
     setting("LOG_FORMAT", "text", "text or json", "Form of the log lines on stderr."),
     setting(
         "RUST_LOG",
@@ -239,6 +288,10 @@ pub struct Config {
     pub playback_secret: Option<Secret>,
     /// `PLAYBACK_PUBLIC_KEYS`
     pub playback_public_keys: Option<PathBuf>,
+    /// `WEBHOOK_URL`, which may have a token in it.
+    pub webhook_url: Option<Secret>,
+    /// `WEBHOOK_SECRET`
+    pub webhook_secret: Option<Secret>,
     /// `NGINX_BIND_ADDR`, which is no setting of the manager's; but what it lets nginx show counts.
     pub nginx_bind_addr: Option<String>,
     /// `NEW_SOURCE_KEY`, for `rotate-key` alone and so no setting of the service.
@@ -261,6 +314,12 @@ pub struct Config {
     pub stop_grace: Duration,
     /// `MAX_STREAMS`
     pub max_streams: usize,
+    /// `MAX_CONCURRENT_STARTS`
+    pub max_concurrent_starts: usize,
+    /// `MAX_VIEWERS_PER_STREAM`
+    pub max_viewers: Option<usize>,
+    /// `STREAM_DIR_MAX_BYTES`
+    pub stream_dir_max_bytes: Option<u64>,
     /// `TRANSCODE_PRESET`
     pub transcode_preset: String,
     /// `TRANSCODE_MAX_HEIGHT`
@@ -271,6 +330,8 @@ pub struct Config {
     pub hevc: Hevc,
     /// `FFMPEG_BIN`
     pub ffmpeg_bin: PathBuf,
+    /// `FFMPEG_NICE`, `FFMPEG_MAX_MEMORY_MB` and `FFMPEG_MAX_OPEN_FILES`
+    pub ffmpeg_bounds: Bounds,
     /// `LOG_FORMAT`
     pub log_format: LogFormat,
     /// `RUST_LOG`
@@ -308,6 +369,8 @@ impl Config {
             nginx_bind_addr: vars.given("NGINX_BIND_ADDR").map(str::to_owned),
             playback_secret: vars.secret("PLAYBACK_SECRET"),
             playback_public_keys: vars.given("PLAYBACK_PUBLIC_KEYS").map(PathBuf::from),
+            webhook_url: vars.secret("WEBHOOK_URL"),
+            webhook_secret: vars.secret("WEBHOOK_SECRET"),
             new_source_key: vars.secret("NEW_SOURCE_KEY"),
             idle_timeout: vars.seconds("CLEANUP_DELAY_SECONDS", 1.0, 86_400.0)?,
             cleanup_interval: vars.seconds("CLEANUP_INTERVAL_SECONDS", 0.1, 3600.0)?,
@@ -320,6 +383,12 @@ impl Config {
             stale_timeout: vars.seconds("STALE_TIMEOUT_SECONDS", 1.0, 300.0)?,
             stop_grace: vars.seconds("STOP_GRACE_SECONDS", 0.1, 60.0)?,
             max_streams: vars.parsed("MAX_STREAMS", |n| (1..=100_000).contains(n))?,
+            max_concurrent_starts: vars
+                .parsed("MAX_CONCURRENT_STARTS", |n| (1..=10_000).contains(n))?,
+            max_viewers: vars.optional("MAX_VIEWERS_PER_STREAM", |n| (1..=10_000).contains(n))?,
+            stream_dir_max_bytes: vars
+                .optional("STREAM_DIR_MAX_BYTES", |_: &Bytes| true)?
+                .map(|Bytes(bytes)| bytes),
             transcode_preset: vars.parsed("TRANSCODE_PRESET", |preset: &String| {
                 ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"]
                     .contains(&preset.as_str())
@@ -330,6 +399,13 @@ impl Config {
                 .parsed("TRANSCODE_MAX_KBPS", |rate| (100..=100_000).contains(rate))?,
             hevc: vars.parsed("HEVC", |_: &Hevc| true)?,
             ffmpeg_bin: vars.parsed("FFMPEG_BIN", |_: &PathBuf| true)?,
+            ffmpeg_bounds: Bounds {
+                nice: vars.parsed("FFMPEG_NICE", |n| (0..=19).contains(n))?,
+                memory: vars
+                    .parsed("FFMPEG_MAX_MEMORY_MB", |n| (64..=65_536).contains(n))
+                    .map(|mebibytes: u64| mebibytes << 20)?,
+                open_files: vars.parsed("FFMPEG_MAX_OPEN_FILES", |n| (16..=65_536).contains(n))?,
+            },
             log_format: vars.parsed("LOG_FORMAT", |_: &LogFormat| true)?,
             log_filter: vars.parsed("RUST_LOG", |filter: &String| {
                 tracing_subscriber::EnvFilter::try_new(filter).is_ok()
@@ -375,6 +451,27 @@ impl Config {
             Some((_, reason)) => Err(ConfigError::Pair(reason)),
             None => Ok(()),
         }
+    }
+}
+
+/// A number of bytes.
+struct Bytes(u64);
+
+impl FromStr for Bytes {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let text = text.to_ascii_lowercase();
+        let number = text.trim_end_matches(['k', 'm', 'g']);
+        let shift = match &text[number.len()..] {
+            "" => 0,
+            "k" => 10,
+            "m" => 20,
+            "g" => 30,
+            _ => return Err(()),
+        };
+        let number: u64 = number.parse().map_err(drop)?;
+        number.checked_mul(1 << shift).map(Self).ok_or(())
     }
 }
 
@@ -432,6 +529,15 @@ impl Vars {
             value: value.to_owned(),
             allowed: setting.allowed,
         })
+    }
+
+    /// A setting whose default is that there is none.
+    fn optional<T: FromStr>(
+        &self,
+        name: &str,
+        is_allowed: impl Fn(&T) -> bool,
+    ) -> Result<Option<T>, ConfigError> {
+        self.given(name).map(|_| self.parsed(name, is_allowed)).transpose()
     }
 
     fn given(&self, name: &str) -> Option<&str> {
@@ -499,6 +605,21 @@ mod tests {
     }
 
     #[test]
+    fn bytes_may_be_written_short() {
+        let bytes =
+            |value| config(&[("STREAM_DIR_MAX_BYTES", value)]).expect(value).stream_dir_max_bytes;
+        for (value, expected) in [
+            ("", None),
+            ("7", Some(7)),
+            ("2K", Some(2048)),
+            ("3m", Some(3 << 20)),
+            ("1g", Some(1 << 30)),
+        ] {
+            assert_eq!(bytes(value), expected, "{value}");
+        }
+    }
+
+    #[test]
     fn an_unusable_value_names_setting_value_and_what_is_allowed() {
         let table = [
             ("PORT", "http"),
@@ -510,6 +631,11 @@ mod tests {
             ("HLS_PART_MILLISECONDS", "99"),
             ("STOP_GRACE_SECONDS", "-1"),
             ("MAX_STREAMS", "many"),
+            ("MAX_CONCURRENT_STARTS", "0"),
+            ("MAX_VIEWERS_PER_STREAM", "0"),
+            ("STREAM_DIR_MAX_BYTES", "1mm"),
+            ("STREAM_DIR_MAX_BYTES", "99999999999g"),
+            ("FFMPEG_NICE", "-1"),
             ("TRANSCODE_PRESET", "placebo; rm"),
             ("TRANSCODE_MAX_HEIGHT", "99"),
             ("HEVC", "maybe"),

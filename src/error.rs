@@ -51,10 +51,16 @@ pub enum ErrorKind {
     SourceChanged,
     /// Segments cannot be written.
     StorageUnavailable,
+    /// There is no room for the files of one more stream.
+    StorageFull,
     /// FFmpeg cannot be run.
     FfmpegUnavailable,
     /// As many streams run as are allowed.
     TooManyStreams,
+    /// More streams start at once than can be served in time.
+    TooManyStarts,
+    /// As many watch this stream as are allowed.
+    TooManyViewers,
     /// No API key, or a wrong one.
     Unauthorized,
     /// The API key's role, or the camera's owner, does not allow it.

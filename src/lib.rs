@@ -20,6 +20,7 @@
 //! | [`playback`] | who may watch what until when |
 //! | [`store`] | the cameras that are known, in a database |
 //! | [`stream`] | the life of streams |
+//! | [`webhooks`] | telling the back end of it |
 //! | [`ffmpeg`] | FFmpeg as an ingest |
 //! | [`hls`] | from fragments to segments and playlists |
 
@@ -33,3 +34,4 @@ pub mod hls;
 pub mod playback;
 pub mod store;
 pub mod stream;
+pub mod webhooks;

@@ -66,8 +66,7 @@ pub struct Api {
 impl Api {
     /// No request takes longer. A start that waits for another stream's end is the slowest.
     fn request_timeout(&self) -> Duration {
-        let limits = self.registry.limits();
-        limits.stop_grace + limits.start_timeout + Duration::from_secs(15)
+        self.registry.patience() + Duration::from_secs(13)
     }
 }
 

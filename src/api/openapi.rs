@@ -37,6 +37,8 @@ use super::playback::{NewSessionOutput, SessionInput, SessionsOutput};
 use super::reply::{self, Problem, Reply};
 use super::route::{self, Needs};
 use crate::error::ErrorKind;
+use crate::webhooks::message::EventOutput;
+use crate::webhooks::signature;
 
 const ABOUT: &str = "Turns IP cameras (RTSP) into video that a browser plays, on demand.
 
@@ -105,6 +107,9 @@ pub fn document() -> OpenApi {
         let Some(method) = http_method(&method) else { continue };
         paths = paths.path(path, PathItem::new(method, operation));
     }
+    let event = event();
+    schemas.extend(event.schemas.iter().cloned());
+    let event = PathItem::new(HttpMethod::Post, event.operation());
     let mut components = ComponentsBuilder::new().schemas_from_iter(schemas);
     for (name, scheme) in keys() {
         components = components.security_scheme(name, scheme);
@@ -117,6 +122,7 @@ pub fn document() -> OpenApi {
     OpenApiBuilder::new()
         .info(info.build())
         .paths(paths.build())
+        .webhooks(Some(PathsBuilder::new().path("streamEvent", event)))
         .components(Some(components.build()))
         .build()
 }
@@ -300,6 +306,22 @@ fn media() -> Vec<(Method, &'static str, Request)> {
     ]
 }
 
+/// What `WEBHOOK_URL` is sent.
+fn event() -> Request {
+    let signature = ParameterBuilder::new()
+        .name(signature::HEADER)
+        .parameter_in(ParameterIn::Header)
+        .description(Some("HMAC-SHA256 with `WEBHOOK_SECRET`, where that is set."))
+        .schema(Some(text("^t=[0-9]+,v1=[0-9a-f]{64}$")));
+    let mut request = Request::new("webhooks", "streamEvent", "Something happened to a stream")
+        .says("Sent to `WEBHOOK_URL`. 408, 429, 5xx and no answer within 10 s make it come again.")
+        .takes(schema::<EventOutput>())
+        .with::<EventOutput>()
+        .gives_nothing("It is taken; any other 2xx says so too.");
+    request.operation = request.operation.parameter(signature);
+    request
+}
+
 /// What a request has besides because of who may ask: its keys, and how they are refused.
 fn asking(method: &Method, path: &str, request: Request) -> (Request, Vec<SecurityRequirement>) {
     let key = |name: &str| SecurityRequirement::new::<_, [&str; 0], _>(name, []);
@@ -385,12 +407,16 @@ impl Request {
         self.with::<T>().fails(NO_BODY)
     }
 
-    fn body(mut self, schema: impl Into<RefOr<Schema>>) -> Self {
+    fn body(self, schema: impl Into<RefOr<Schema>>) -> Self {
+        self.takes(schema).fails(NO_BODY)
+    }
+
+    fn takes(mut self, schema: impl Into<RefOr<Schema>>) -> Self {
         let body = RequestBodyBuilder::new()
             .required(Some(Required::True))
             .content(JSON, Content::new(Some(schema)));
         self.operation = self.operation.request_body(Some(body.build()));
-        self.fails(NO_BODY)
+        self
     }
 
     fn gives<T: ToSchema>(self, status: u16, description: &str) -> Self {
@@ -557,6 +583,18 @@ mod tests {
             })
             .collect();
         assert_eq!(documented, routes);
+    }
+
+    #[test]
+    fn events_are_documented_with_all_their_types() {
+        let document = json();
+        let event = &document["webhooks"]["streamEvent"]["post"];
+        let body = &event["requestBody"]["content"][JSON]["schema"]["$ref"];
+        assert_eq!(body, "#/components/schemas/EventOutput");
+        let kinds = &document["components"]["schemas"]["EventKind"];
+        for kind in ["started", "live", "stalled", "interrupted", "failed", "stopped"] {
+            assert!(kinds.to_string().contains(&format!("\"stream.{kind}\"")), "{kinds}");
+        }
     }
 
     #[test]

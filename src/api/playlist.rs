@@ -53,7 +53,7 @@ async fn find<B>(
         Some(handle) if handle.shared().playlist.borrow().is_some() => handle,
         _ => start(api, &id).await?,
     };
-    viewer::touch(&handle, &user, request);
+    viewer::touch(&handle, &user, request)?;
     let published = newest(api, &handle, wanted).await?;
     // The permission may have ended while the reload waited.
     playback::may_watch(api, request.headers(), id.camera()).await?;

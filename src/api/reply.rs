@@ -107,9 +107,12 @@ pub fn status(kind: ErrorKind) -> StatusCode {
         | ErrorKind::SourceUnsupported
         | ErrorKind::SourceChanged => StatusCode::BAD_GATEWAY,
         ErrorKind::StorageUnavailable
+        | ErrorKind::StorageFull
         | ErrorKind::FfmpegUnavailable
         | ErrorKind::StreamEnded
         | ErrorKind::TooManyStreams
+        | ErrorKind::TooManyStarts
+        | ErrorKind::TooManyViewers
         | ErrorKind::TooManyCameras
         | ErrorKind::TooManySessions
         | ErrorKind::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,

@@ -20,21 +20,22 @@ const ADDRESS: &str = "x-real-ip";
 pub async fn authorize<B>(api: &Api, request: &Request<B>) -> Result<Reply, Error> {
     let id = StreamId::parse(header(request, CAMERA))?;
     let allowed = playback::may_watch(api, request.headers(), id.camera()).await;
-    // nginx would take 429 for a fault of the manager's.
+    // nginx would take other answers than 401 and 403 for a fault of the manager's.
     let user = allowed.map_err(|error| match error.kind {
         ErrorKind::TooManyAttempts => Error { kind: ErrorKind::Unauthorized, ..error },
         _ => error,
     })?;
     if let Some(handle) = api.registry.get(&id) {
-        touch(&handle, &user, request);
+        let touched = touch(&handle, &user, request);
+        touched.map_err(|error| Error { kind: ErrorKind::Forbidden, ..error })?;
     }
     Ok(reply::no_content())
 }
 
-/// Notes the viewer that nginx asks for.
-pub fn touch<B>(handle: &StreamHandle, user: &str, request: &Request<B>) {
+/// Notes the viewer that nginx asks for. Refuses one too many.
+pub fn touch<B>(handle: &StreamHandle, user: &str, request: &Request<B>) -> Result<(), Error> {
     let player = header(request, USER_AGENT.as_str());
-    handle.touch_as_viewer(&Viewer { user, address: header(request, ADDRESS), player });
+    handle.touch_as_viewer(&Viewer { user, address: header(request, ADDRESS), player })
 }
 
 fn header<'a, B>(request: &'a Request<B>, name: &str) -> &'a str {

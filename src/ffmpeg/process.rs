@@ -18,18 +18,30 @@ use crate::config::SETTINGS;
 /// Spawns that may wait for the spawner's thread; further callers wait in line for a place.
 const QUEUE: usize = 64;
 
+/// What a child may take of the machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Its priority: 0 is that of others, 19 the least.
+    pub nice: i32,
+    /// Bytes of memory of its own.
+    pub memory: u64,
+    /// Open files.
+    pub open_files: u64,
+}
+
 type Request = (Command, oneshot::Sender<io::Result<Child>>);
 
 /// Forks all children from one long-lived thread. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Spawner {
     requests: mpsc::Sender<Request>,
+    bounds: Bounds,
 }
 
 impl Spawner {
-    /// Starts the thread. Must be called within a tokio runtime. All children die with the last
+    /// Starts the thread; its children live within `bounds`. Must be called within a tokio runtime. All children die with the last
     /// clone, so the manager keeps one until its end.
-    pub fn start() -> io::Result<Self> {
+    pub fn start(bounds: Bounds) -> io::Result<Self> {
         let (requests, mut queue) = mpsc::channel::<Request>(QUEUE);
         let runtime = tokio::runtime::Handle::current();
         std::thread::Builder::new().name("spawner".into()).spawn(move || {
@@ -39,7 +51,7 @@ impl Spawner {
                 let _ = reply.send(command.spawn());
             }
         })?;
-        Ok(Self { requests })
+        Ok(Self { requests, bounds })
     }
 
     /// Starts `command` in a process group of its own, with stdin, stdout and stderr as pipes.
@@ -51,7 +63,7 @@ impl Spawner {
             .process_group(0)
             .kill_on_drop(true);
         keep_secrets_from(&mut command);
-        die_with_parent(&mut command);
+        prepare(&mut command, self.bounds);
         let gone = || io::Error::other("the spawner's thread has ended");
         let (reply, answer) = oneshot::channel();
         self.requests.send((command, reply)).await.map_err(|_| gone())?;
@@ -67,13 +79,17 @@ pub fn keep_secrets_from(command: &mut Command) {
     }
 }
 
-/// Lets the kernel kill the child when the manager dies in a way that lets it clean up nothing.
-fn die_with_parent(command: &mut Command) {
+/// Has the child set its bounds, and the kernel kill it when the manager dies in a way that lets it
+/// clean up nothing.
+fn prepare(command: &mut Command, bounds: Bounds) {
     let parent = nix::unistd::getpid();
     let in_child = move || {
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
         // A core dump would hold the camera's password.
         setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+        setrlimit(Resource::RLIMIT_DATA, bounds.memory, bounds.memory)?;
+        setrlimit(Resource::RLIMIT_NOFILE, bounds.open_files, bounds.open_files)?;
+        set_priority(bounds.nice)?;
         // The parent may have died before the line above took hold.
         if nix::unistd::getppid() == parent {
             Ok(())
@@ -81,12 +97,19 @@ fn die_with_parent(command: &mut Command) {
             Err(io::ErrorKind::BrokenPipe.into())
         }
     };
-    // SAFETY: between fork and exec only prctl, setrlimit and getppid are called, which are plain
-    // system calls; nothing is allocated and no lock is taken.
+    // SAFETY: between fork and exec only prctl, setrlimit, setpriority and getppid are called, which
+    // are plain system calls; nothing is allocated and no lock is taken.
     #[expect(unsafe_code, reason = "pre_exec is the only way to set the parent-death signal")]
     unsafe {
         command.pre_exec(in_child);
     }
+}
+
+fn set_priority(nice: i32) -> io::Result<()> {
+    // SAFETY: a system call that takes numbers and changes this process alone.
+    #[expect(unsafe_code, reason = "nix has no setpriority")]
+    let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// A running child. Dropping it kills its whole group.

@@ -30,7 +30,7 @@ pub struct Tail {
 /// What a tail means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The camera is the cause: what kind of error, and in words what to do.
+    /// The camera, or the machine, is the cause: what kind of error, and in words what to do.
     Camera(ErrorKind, &'static str),
     /// Another plan may do better.
     Lesson(Lesson),
@@ -42,6 +42,8 @@ pub enum Verdict {
 /// What FFmpeg 5 to 7 say, most telling first: a line further down may come along with one
 /// further up as its consequence.
 const VERDICTS: &[(&str, Verdict)] = &[
+    ("Cannot allocate memory", OUT_OF_MEMORY),
+    ("malloc of size", OUT_OF_MEMORY),
     ("401 Unauthorized", UNAUTHORIZED),
     ("403 Forbidden", UNAUTHORIZED),
     ("404 Not Found", NOT_FOUND),
@@ -102,6 +104,10 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ),
 ];
 
+const OUT_OF_MEMORY: Verdict = Verdict::Camera(
+    ErrorKind::FfmpegUnavailable,
+    "FFmpeg found no more memory; there is none, or FFMPEG_MAX_MEMORY_MB is too small for this video",
+);
 const UNAUTHORIZED: Verdict =
     Verdict::Camera(ErrorKind::SourceUnauthorized, "the camera rejects user name or password");
 const NOT_FOUND: Verdict = Verdict::Camera(

@@ -15,4 +15,5 @@ pub mod packager;
 pub mod parameter_set;
 pub mod playlist;
 pub mod reader;
+pub mod room;
 pub mod sweep;

@@ -20,6 +20,7 @@ use super::fragment::Fragment;
 use super::index::Variant;
 use super::layout::{self, StreamDir};
 use super::playlist::{Begin, Playlist, Position, Segment};
+use super::room::Share;
 
 /// The first segment of a generation is this many parts long, wherever the next keyframe is: a
 /// player needs one whole segment before it shows a picture, and two parts for it not to stall at
@@ -91,6 +92,7 @@ pub type Newest = watch::Receiver<Option<Published>>;
 #[derive(Debug)]
 pub struct Packager {
     dir: StreamDir,
+    share: Share,
     cutting: Cutting,
     playlist: Playlist,
     newest: watch::Sender<Option<Published>>,
@@ -116,12 +118,13 @@ pub struct Packager {
 impl Packager {
     /// A packager that writes to `dir`. `first_sequence` must be higher than any sequence number
     /// that the camera's viewers have seen.
-    pub fn new(dir: StreamDir, cutting: Cutting, first_sequence: u64) -> Self {
+    pub fn new(dir: StreamDir, share: Share, cutting: Cutting, first_sequence: u64) -> Self {
         let target = cutting.target_duration();
         Self {
             playlist: Playlist::new(target, cutting.part_time, cutting.list_size, first_sequence),
             newest: watch::Sender::new(None),
             dir,
+            share,
             cutting,
             retired: VecDeque::new(),
             generation: None,
@@ -186,6 +189,7 @@ impl Packager {
     fn give_up_growing(&mut self) {
         if let Some(unused) = self.playlist.abandon_unnamed() {
             self.needs_discontinuity |= unused.is_discontinuity;
+            self.share.remove(unused.length());
         }
         // What was named is not taken back but finished where it is. The next publication shows it;
         // should writing fail now, that one will too.
@@ -297,6 +301,7 @@ impl Packager {
             file.write_all(&fragment.bytes)?;
         }
         let length = fragment.bytes.len() as u64;
+        self.share.add(length);
         // A player that has loaded the short first segments as a whole must go on with the parts of
         // the next, which begins between keyframes. hls.js does so only as long as no part before
         // is marked, so the mark (which is optional) begins with the second keyframe.
@@ -385,6 +390,7 @@ impl Packager {
         while self.retired.iter().skip(1).map(Segment::duration).sum::<Duration>() >= playlist {
             let Some(old) = self.retired.pop_front() else { return };
             self.delete(&self.dir.segment(old.sequence));
+            self.share.remove(old.length());
             let is_used = |segment: &Segment| segment.generation == old.generation;
             if self.generation != Some(old.generation)
                 && !self.retired.iter().any(is_used)
@@ -458,6 +464,7 @@ async fn on_disk_thread(
 mod tests {
     use super::super::fragment::testing;
     use super::super::layout::Layout;
+    use super::super::room::Room;
     use super::*;
     use crate::stream::key::StreamId;
 
@@ -476,6 +483,7 @@ mod tests {
         Setup {
             packager: Packager::new(
                 dir,
+                Room::new(root.path().to_owned(), None).share(),
                 Cutting { segment_time, list_size, part_time: Duration::from_millis(200) },
                 FIRST,
             ),

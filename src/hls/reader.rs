@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::fragment::{Fragment, InitSegment, MediaError};
@@ -130,12 +130,16 @@ impl<R: AsyncRead + Unpin> BoxReader<R> {
     }
 
     /// The next `size` bytes, which must all come.
+    ///
+    /// A copy: consumers keep fragments for seconds, and a part of the buffer would keep all of it,
+    /// and have the next read make a new one.
     async fn take(&mut self, size: usize) -> Result<Bytes, MediaError> {
-        if self.fill(size).await? {
-            Ok(self.buffer.split_to(size).freeze())
-        } else {
-            Err(cut_off())
+        if !self.fill(size).await? {
+            return Err(cut_off());
         }
+        let bytes = Bytes::copy_from_slice(&self.buffer[..size]);
+        self.buffer.advance(size);
+        Ok(bytes)
     }
 
     /// Reads until `size` bytes are buffered; false when the stream ends before.

@@ -109,6 +109,14 @@ pub enum StoreError {
     /// The database.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// Its directory.
+    #[error("{} cannot be made: {error}; the database's directory must be writable", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
     /// The key.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -381,7 +389,7 @@ fn lock(database: &Path) -> Result<File, StoreError> {
     });
     locked.map_err(|error| match error.kind() {
         io::ErrorKind::ResourceBusy => StoreError::InUse(database.to_owned()),
-        _ => KeyError::Io { path, error }.into(),
+        _ => StoreError::Unwritable { path, error },
     })
 }
 

@@ -11,13 +11,16 @@ use super::fragments::FragmentHub;
 use super::key::StreamId;
 use super::stamp::Stamp;
 use super::state::State;
-use super::viewers::{Viewer, Viewers, Visit};
-use crate::error::Error;
+use super::viewers::{Seen, Viewer, Viewers, Visit};
+use crate::error::{Error, ErrorKind};
 use crate::hls::packager::Newest;
 use crate::store::Camera;
 
 /// Commands that may wait for a supervisor. It is never busy for long, so this is plenty.
 pub const COMMANDS: usize = 64;
+
+/// When a viewer who found no room may try again.
+const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
 
 /// What callers ask of a supervisor.
 #[derive(Debug)]
@@ -110,12 +113,18 @@ impl StreamHandle {
         self.shared.last_access.touch();
     }
 
-    /// Notes that a viewer still watches.
-    pub fn touch_as_viewer(&self, viewer: &Viewer) {
-        self.touch();
-        if self.shared.viewers.saw(viewer) {
+    /// Notes that a viewer still watches. Refuses one too many.
+    pub fn touch_as_viewer(&self, viewer: &Viewer) -> Result<(), Error> {
+        let seen = self.shared.viewers.saw(viewer);
+        if seen == Seen::TooMany {
+            let detail = format!("as many watch camera {} already as may", self.id());
+            return Err(Error::new(ErrorKind::TooManyViewers, detail).retry_after(RETRY_WHEN_FULL));
+        }
+        if seen == Seen::New {
             info!(camera = %self.id(), user = viewer.user, address = viewer.address, "watching");
         }
+        self.touch();
+        Ok(())
     }
 
     /// Forgets the viewers who left, and has the log tell who watched and how long.

@@ -23,6 +23,7 @@
 //! How FFmpeg is run is `crate::ffmpeg`; what becomes of its fragments is `crate::hls`.
 
 pub mod backoff;
+pub mod events;
 pub mod fragments;
 pub mod handle;
 pub mod key;
@@ -32,6 +33,7 @@ pub mod reaper;
 pub mod registry;
 pub mod source;
 pub mod stamp;
+pub mod starts;
 pub mod state;
 pub mod supervisor;
 pub mod viewers;

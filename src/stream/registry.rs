@@ -13,12 +13,15 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::warn;
 
+use super::events::Events;
 use super::handle::{Command, Joined, StreamHandle};
 use super::key::StreamId;
+use super::starts::{self, Starts};
 use super::supervisor::{self, Limits};
 use crate::error::{Error, ErrorKind};
 use crate::ffmpeg::ingest::Launcher;
 use crate::hls::layout::Layout;
+use crate::hls::room::Room;
 use crate::store::Camera;
 
 /// When a caller who found no room may try again.
@@ -30,29 +33,33 @@ pub struct Registry(Arc<Inner>);
 
 struct Inner {
     streams: Arc<DashMap<StreamId, StreamHandle>>,
-    layout: Layout,
-    limits: Limits,
-    max_streams: usize,
-    launcher: Arc<dyn Launcher>,
+    means: Means,
     is_closing: AtomicBool,
+}
+
+/// What streams are made with, and how many there may be.
+pub struct Means {
+    /// Where their files go.
+    pub layout: Layout,
+    /// How much room these may take.
+    pub room: Room,
+    /// What they live by.
+    pub limits: Limits,
+    /// How many may run at once.
+    pub max_streams: usize,
+    /// Whose turn it is to start.
+    pub starts: Starts,
+    /// What starts FFmpeg.
+    pub launcher: Arc<dyn Launcher>,
+    /// Where what happens to them is told.
+    pub events: Events,
 }
 
 impl Registry {
     /// A registry without streams.
-    pub fn new(
-        layout: Layout,
-        limits: Limits,
-        max_streams: usize,
-        launcher: Arc<dyn Launcher>,
-    ) -> Self {
-        Self(Arc::new(Inner {
-            streams: Arc::default(),
-            layout,
-            limits,
-            max_streams,
-            launcher,
-            is_closing: AtomicBool::new(false),
-        }))
+    pub fn new(means: Means) -> Self {
+        let (streams, is_closing) = (Arc::default(), AtomicBool::new(false));
+        Self(Arc::new(Inner { streams, means, is_closing }))
     }
 
     /// The stream of a camera, if there is one.
@@ -67,15 +74,19 @@ impl Registry {
 
     /// The limits that streams live by.
     pub fn limits(&self) -> Limits {
-        self.0.limits
+        self.0.means.limits
+    }
+
+    /// No start takes longer: another stream's end, the wait for its turn, a whole start, and a
+    /// little for the machine.
+    pub fn patience(&self) -> Duration {
+        let limits = self.limits();
+        limits.stop_grace + starts::PATIENCE + limits.start_timeout + Duration::from_secs(2)
     }
 
     /// Starts the camera's stream, or joins it, and waits until it is playable.
     pub async fn start(&self, camera: Camera) -> Result<Joined, Error> {
-        let limits = self.0.limits;
-        // Another stream's end, then a whole start, and a little for the machine.
-        let patience = limits.stop_grace + limits.start_timeout + Duration::from_secs(2);
-        let waited = timeout(patience, async {
+        let waited = timeout(self.patience(), async {
             loop {
                 match self.begin(camera.clone()).await?.await {
                     Ok(answer) => return answer,
@@ -120,7 +131,7 @@ impl Registry {
         // Closed: it is going already.
         let _ = handle.commands.send(Command::Stop).await;
         // FFmpeg is killed when the grace period is over; the rest takes no time.
-        let patience = self.0.limits.stop_grace + Duration::from_secs(2);
+        let patience = self.limits().stop_grace + Duration::from_secs(2);
         if timeout(patience, handle.gone()).await.is_err() {
             warn!(camera = %id, "the stream takes long to end");
         }
@@ -150,9 +161,9 @@ impl Registry {
     /// The one place where streams are made: under the map's lock for the name, so that there is
     /// never more than one.
     fn get_or_spawn(&self, camera: &Camera) -> Result<StreamHandle, Error> {
-        let inner = &self.0;
+        let (inner, means) = (&self.0, &self.0.means);
         // Read before the entry is locked: the length looks at all parts of the map.
-        let is_full = inner.streams.len() >= inner.max_streams;
+        let is_full = inner.streams.len() >= means.max_streams;
         let entry = inner.streams.entry(camera.id.clone());
         // Read under the entry's lock: a shutdown that is not seen here sees this entry.
         if inner.is_closing.load(Ordering::SeqCst) {
@@ -162,18 +173,15 @@ impl Registry {
             Entry::Occupied(entry) => Ok(entry.get().clone()),
             Entry::Vacant(_) if is_full => Err(Error::new(
                 ErrorKind::TooManyStreams,
-                format!("{} streams run already, as many as are allowed", inner.max_streams),
+                format!("{} streams run already, as many as are allowed", means.max_streams),
             )
             .retry_after(RETRY_WHEN_FULL)),
             Entry::Vacant(entry) => {
+                means.starts.check()?;
+                means.room.check()?;
                 let streams = Arc::clone(&inner.streams);
-                let handle = supervisor::spawn(
-                    camera.clone(),
-                    inner.layout.stream(&camera.id),
-                    inner.limits,
-                    Arc::clone(&inner.launcher),
-                    move |gone| remove(&streams, gone),
-                );
+                let on_gone = move |gone: &StreamHandle| remove(&streams, gone);
+                let handle = supervisor::spawn(camera.clone(), means, on_gone);
                 entry.insert(handle.clone());
                 Ok(handle)
             }

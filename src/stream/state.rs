@@ -16,7 +16,7 @@
 /// Where a stream is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
-    /// FFmpeg runs; nothing is playable yet.
+    /// FFmpeg runs, or waits for its turn to; nothing is playable yet.
     Starting,
     /// A player can play it.
     Live,

@@ -13,14 +13,16 @@ use tokio::time::{Instant, timeout};
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use super::backoff::Backoff;
+use super::events::{StopReason, Teller};
 use super::fragments::FragmentHub;
 use super::handle::{COMMANDS, Command, Joined, Shared, StartAnswer, Status, StreamHandle};
+use super::registry::Means;
 use super::stamp::Stamp;
+use super::starts::{self, Slot, Starts, Turn};
 use super::state::{self, Action, After, Context, Event, State};
 use super::viewers::Viewers;
 use crate::error::{Error, ErrorKind};
 use crate::ffmpeg::ingest::{Ending, Ingest, Launcher, Order};
-use crate::hls::layout::StreamDir;
 use crate::hls::packager::{self, Cutting, Packager, Progress};
 use crate::store::Camera;
 
@@ -46,6 +48,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// FFmpeg may take this long to leave.
     pub stop_grace: Duration,
+    /// So many may watch one stream at once; `None` for any number.
+    pub max_viewers: Option<usize>,
     /// How segments are cut.
     pub cutting: Cutting,
 }
@@ -54,18 +58,18 @@ pub struct Limits {
 /// the stream has gone: child, packager and directory.
 pub fn spawn(
     camera: Camera,
-    dir: StreamDir,
-    limits: Limits,
-    launcher: Arc<dyn Launcher>,
+    means: &Means,
     on_gone: impl FnOnce(&StreamHandle) + Send + 'static,
 ) -> StreamHandle {
     let span = info_span!("stream", camera = %camera.id);
     let first_number = camera.numbers.first(first_number());
-    let packager = Packager::new(dir, limits.cutting, first_number);
+    let limits = means.limits;
+    let (dir, share) = (means.layout.stream(&camera.id), means.room.share());
+    let packager = Packager::new(dir, share, limits.cutting, first_number);
     let shared = Arc::new(Shared {
         id: camera.id.clone(),
         last_access: Stamp::now(),
-        viewers: Viewers::default(),
+        viewers: Viewers::new(limits.max_viewers),
         hub: FragmentHub::default(),
         playlist: packager.newest(),
     });
@@ -88,7 +92,8 @@ pub fn spawn(
     let supervisor = Supervisor {
         shared,
         limits,
-        launcher,
+        launcher: Arc::clone(&means.launcher),
+        teller: Teller::new(means.events.clone(), camera.id.clone()),
         commands,
         status,
         progress,
@@ -97,7 +102,10 @@ pub fn spawn(
         camera,
         state: State::Starting,
         next_generation: first_number,
-        ingest: None,
+        run: Run::None,
+        slot: None,
+        slot_until: Instant::now(),
+        starts: means.starts.clone(),
         waiting: Vec::new(),
         backoff: Backoff::default(),
         replans: 0,
@@ -125,6 +133,7 @@ struct Supervisor {
     shared: Arc<Shared>,
     limits: Limits,
     launcher: Arc<dyn Launcher>,
+    teller: Teller,
     commands: mpsc::Receiver<Command>,
     status: watch::Sender<Status>,
     progress: watch::Receiver<Progress>,
@@ -134,7 +143,11 @@ struct Supervisor {
     camera: Camera,
     state: State,
     next_generation: u64,
-    ingest: Option<Ingest>,
+    run: Run,
+    /// The right to start, for the first moments of a run.
+    slot: Option<Slot>,
+    slot_until: Instant,
+    starts: Starts,
     /// Callers who want to know when the stream is playable. No more than there are connections.
     waiting: Vec<oneshot::Sender<StartAnswer>>,
     backoff: Backoff,
@@ -166,7 +179,11 @@ impl Supervisor {
         let (time, timer) = self.next_timer();
         tokio::select! {
             command = self.commands.recv() => self.take(command?),
-            ending = ended(&mut self.ingest) => Some(self.take_ending(ending)),
+            step = self.run.step() => self.take_step(step),
+            () = tokio::time::sleep_until(self.slot_until), if self.slot.is_some() => {
+                self.slot = None;
+                None
+            }
             Ok(()) = self.progress.changed() => self.take_progress(),
             () = tokio::time::sleep_until(time) => self.check_timer(timer),
         }
@@ -184,18 +201,43 @@ impl Supervisor {
             }
             Command::Stop => {
                 self.refuse(&Error::new(ErrorKind::Stopped, "the stream was stopped meanwhile"));
-                Some(Event::End)
+                Some(self.end_because(StopReason::Stop))
             }
-            Command::Idle => (!self.is_wanted()).then_some(Event::End),
+            Command::Idle => (!self.is_wanted()).then(|| self.end_because(StopReason::Idle)),
             Command::Shutdown => {
                 self.refuse(&Error::shutting_down());
-                Some(Event::End)
+                Some(self.end_because(StopReason::Shutdown))
             }
         }
     }
 
+    fn end_because(&mut self, reason: StopReason) -> Event {
+        self.teller.ending(reason);
+        Event::End
+    }
+
+    fn take_step(&mut self, step: Step) -> Option<Event> {
+        match step {
+            Step::Turn(slot) => self.take_turn(slot),
+            Step::Ended(ending) => Some(self.take_ending(ending)),
+        }
+    }
+
+    /// What waited in line was not for nothing only if somebody still wants it.
+    fn take_turn(&mut self, slot: Slot) -> Option<Event> {
+        if !self.was_live && self.waiting.iter().all(oneshot::Sender::is_closed) {
+            self.run = Run::Cancelled;
+            return Some(self.end_because(StopReason::Idle));
+        }
+        // Time in line is no time of the camera's.
+        self.start_deadline += self.spawned_at.elapsed();
+        self.launch(slot);
+        None
+    }
+
     fn take_ending(&mut self, ending: Ending) -> Event {
-        self.ingest = None;
+        self.run = Run::None;
+        self.slot = None;
         if matches!(self.state, State::Stopping(_)) {
             // It was told to leave: that it did tells nothing about the camera.
             return Event::Ended;
@@ -242,6 +284,9 @@ impl Supervisor {
     /// The next moment to wake at, and the event that it then may be.
     fn next_timer(&self) -> (Instant, Event) {
         match self.state {
+            State::Starting if self.run.is_queued() => {
+                (self.spawned_at + starts::PATIENCE, Event::StartTimedOut)
+            }
             State::Starting => (self.start_deadline, Event::StartTimedOut),
             State::Live => {
                 let last = self.shared.hub.last_progress().get();
@@ -270,6 +315,10 @@ impl Supervisor {
                 self.note_error(Error::new(ErrorKind::SourceTimeout, detail));
                 Some(timer)
             }
+            Event::StartTimedOut if self.run.is_queued() => {
+                self.note_error(Starts::took_too_long());
+                Some(timer)
+            }
             Event::StartTimedOut => {
                 let seconds = self.limits.start_timeout.as_secs_f64();
                 let detail =
@@ -290,6 +339,9 @@ impl Supervisor {
         let from = std::mem::replace(&mut self.state, next);
         if from == State::Live && next != State::Live {
             self.last_live_for = self.status.borrow().live_since.map(|since| since.elapsed());
+        }
+        if (from, event) == (State::Live, Event::Stalled) {
+            self.teller.stalled(self.generation(), self.last_error());
         }
         self.act(action, from, event);
         let (state, camera) = (self.state, &self.camera);
@@ -342,6 +394,19 @@ impl Supervisor {
             self.start_deadline = self.spawned_at + self.limits.start_timeout;
         }
         self.status.send_modify(|status| status.generation = generation);
+        // An attempt that follows another at once goes on in its slot.
+        match self.slot.take().or_else(|| self.starts.try_slot()) {
+            Some(slot) => self.launch(slot),
+            None => self.run = Run::Queued(self.starts.turn()),
+        }
+    }
+
+    fn launch(&mut self, slot: Slot) {
+        self.spawned_at = Instant::now();
+        self.slot = Some(slot);
+        self.slot_until = self.spawned_at + starts::HELD;
+        let generation = self.generation();
+        self.teller.launched(generation);
         let order = Order {
             source: self.camera.source.clone(),
             plan: self.camera.learned.get(),
@@ -350,7 +415,7 @@ impl Supervisor {
             hub: self.shared.hub.clone(),
         };
         let ingest = info_span!("ingest", generation).in_scope(|| self.launcher.launch(order));
-        self.ingest = Some(ingest);
+        self.run = Run::Child(ingest);
     }
 
     fn delay(&mut self, event: Event) {
@@ -361,6 +426,7 @@ impl Supervisor {
         self.timer = Instant::now() + delay;
         let cause = last_error.as_ref().map(|error| error.detail.as_str()).unwrap_or_default();
         warn!(generation = self.generation(), cause, retry_in = ?delay, "interrupted");
+        self.teller.interrupted(self.generation(), last_error.clone());
         if let (Event::EndedRefused, Some(error)) = (event, &last_error) {
             self.refuse(error);
         }
@@ -371,6 +437,7 @@ impl Supervisor {
         self.shared.last_access.touch();
         let joined = if from == State::Live { Joined::Active } else { Joined::Started };
         if from == State::Starting {
+            self.slot = None;
             self.was_live = true;
             self.replans = 0;
             let took = self.spawned_at.elapsed();
@@ -379,6 +446,7 @@ impl Supervisor {
                 status.start_took = Some(took);
             });
             info!(generation = self.generation(), waiting = self.waiting.len(), ?took, "live");
+            self.teller.live(self.generation());
         }
         for waiting in self.waiting.drain(..) {
             // A caller who has left needs no answer.
@@ -392,6 +460,9 @@ impl Supervisor {
         });
         warn!(generation = self.generation(), code = ?error.kind, cause = error.detail, "failed");
         self.refuse(&error);
+        if self.state != State::Stopping(After::Retry) {
+            self.teller.failed(self.generation(), error);
+        }
     }
 
     fn refuse(&mut self, error: &Error) {
@@ -402,11 +473,14 @@ impl Supervisor {
 
     fn terminate(&mut self) {
         self.timer = Instant::now() + self.limits.stop_grace;
+        if self.run.is_queued() {
+            self.run = Run::Cancelled;
+        }
         self.signal(Signal::SIGTERM);
     }
 
     fn signal(&self, signal: Signal) {
-        if let Some(ingest) = &self.ingest {
+        if let Run::Child(ingest) = &self.run {
             // Full or closed: signals are on their way already, or the child has gone.
             let _ = ingest.signals.try_send(signal);
         }
@@ -433,7 +507,8 @@ impl Supervisor {
     /// The child has gone; now the packager and the directory, and only then the name, so that
     /// no other stream of this camera can meet them. Callers who wait see their channels close
     /// after that.
-    async fn finish(self, on_gone: impl FnOnce()) {
+    async fn finish(mut self, on_gone: impl FnOnce()) {
+        let (generation, last_error) = (self.generation(), self.last_error());
         drop(self.end_packaging);
         match timeout(PACKAGER_ENDS_WITHIN, self.packaging).await {
             Ok(Ok(())) => {}
@@ -444,17 +519,49 @@ impl Supervisor {
         self.camera.numbers.used(self.next_generation.max(last_segment.unwrap_or_default()));
         self.shared.tell_who_watched(self.shared.viewers.forget_all());
         info!("gone");
+        self.teller.stopped(generation, last_error);
         on_gone();
     }
 }
 
-/// Resolves when the ingest has ended; never, when there is none.
-async fn ended(ingest: &mut Option<Ingest>) -> Ending {
-    match ingest {
-        Some(ingest) => (&mut ingest.ended).await.unwrap_or_else(|_| {
-            Ending::Dropped(Error::new(ErrorKind::Internal, "the ingest was lost"))
-        }),
-        None => std::future::pending().await,
+/// The current run of FFmpeg. To the state table one that waits for its turn is a child like any
+/// other: it is begun, and ends before the next one begins.
+enum Run {
+    /// There is none.
+    None,
+    /// Its turn has not come.
+    Queued(Turn),
+    /// It was called off before its turn came.
+    Cancelled,
+    /// It runs.
+    Child(Ingest),
+}
+
+/// What happens to a run by itself.
+enum Step {
+    /// Its turn has come.
+    Turn(Slot),
+    /// It has ended.
+    Ended(Ending),
+}
+
+impl Run {
+    fn is_queued(&self) -> bool {
+        matches!(self, Self::Queued(_))
+    }
+
+    /// Waits for what comes next. May be called off and called again.
+    async fn step(&mut self) -> Step {
+        let lost = |detail| Ending::Dropped(Error::new(ErrorKind::Internal, detail));
+        match self {
+            Self::None => std::future::pending().await,
+            Self::Queued(turn) => Step::Turn(turn.await),
+            Self::Cancelled => Step::Ended(lost("it was called off before its turn came")),
+            Self::Child(ingest) => {
+                let ending = (&mut ingest.ended).await;
+                Step::Ended(ending.unwrap_or_else(|_| lost("the ingest was lost")))
+            }
+        }
     }
 }
 

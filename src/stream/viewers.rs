@@ -38,14 +38,31 @@ pub struct Visit {
 }
 
 /// The viewers of one stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Viewers {
     visits: Mutex<HashMap<u64, Visit>>,
+    most: Option<usize>,
+}
+
+/// What is known of a viewer who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// The viewer was there before.
+    Known,
+    /// It has just come.
+    New,
+    /// There is no room for one more.
+    TooMany,
 }
 
 impl Viewers {
-    /// Notes that the viewer is there; true when it has just come.
-    pub fn saw(&self, viewer: &Viewer) -> bool {
+    /// Nobody yet, and `most` at once; `None` for any number.
+    pub fn new(most: Option<usize>) -> Self {
+        Self { visits: Mutex::default(), most }
+    }
+
+    /// Notes that the viewer is there, if it may be.
+    pub fn saw(&self, viewer: &Viewer) -> Seen {
         let mut hasher = DefaultHasher::new();
         viewer.hash(&mut hasher);
         let key = hasher.finish();
@@ -53,14 +70,18 @@ impl Viewers {
         let mut visits = self.visits();
         if let Some(visit) = visits.get_mut(&key) {
             visit.last_seen = now;
-            return false;
+            return Seen::Known;
+        }
+        let is_full = |most| visits.values().filter(|visit| visit.is_present(now)).count() >= most;
+        if self.most.is_some_and(is_full) {
+            return Seen::TooMany;
         }
         if visits.len() >= MAX_COUNTED {
-            return false;
+            return Seen::Known;
         }
         let (user, address) = (viewer.user.to_owned(), viewer.address.to_owned());
         visits.insert(key, Visit { user, address, since: now, last_seen: now });
-        true
+        Seen::New
     }
 
     /// How many are there now.
@@ -102,12 +123,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn viewers_come_and_go() {
-        let viewers = Viewers::default();
-        assert!(viewers.saw(&ANNA));
-        assert!(!viewers.saw(&ANNA));
+        let viewers = Viewers::new(None);
+        assert_eq!([viewers.saw(&ANNA), viewers.saw(&ANNA)], [Seen::New, Seen::Known]);
         let others = [Viewer { player: "VLC", ..ANNA }, Viewer { user: "bert", ..ANNA }];
         for other in &others {
-            assert!(viewers.saw(other));
+            assert_eq!(viewers.saw(other), Seen::New);
         }
         assert_eq!(viewers.count(), 3);
         tokio::time::advance(PRESENT_FOR / 2).await;
@@ -124,8 +144,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn one_too_many_waits_until_another_leaves() {
+        let viewers = Viewers::new(Some(1));
+        let other = Viewer { player: "VLC", ..ANNA };
+        let seen = [&ANNA, &other, &ANNA].map(|viewer| viewers.saw(viewer));
+        assert_eq!(seen, [Seen::New, Seen::TooMany, Seen::Known]);
+        tokio::time::advance(PRESENT_FOR).await;
+        assert_eq!(viewers.saw(&other), Seen::New);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_crowd_is_bounded() {
-        let viewers = Viewers::default();
+        let viewers = Viewers::new(None);
         for number in 0..MAX_COUNTED + 100 {
             viewers.saw(&Viewer { address: &number.to_string(), ..ANNA });
         }

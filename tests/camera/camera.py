@@ -47,6 +47,8 @@ SESSION_SWEEP_SECONDS = 2
 # Of a running encoder, for clients that are held up for a moment.
 UNITS_KEPT = 25
 SHRINK_SECONDS = 6
+# A frame of this many is lost.
+LOSS_PERIOD = 20
 # How much faster than its RTP timestamps a camera's time goes by.
 MILLISECOND_STAMPS = 90
 STANDSTILL = 1e12
@@ -278,6 +280,24 @@ class LateParameters(Habit):
         return Gst.Event.new_caps(caps)
 
 
+class Lossy(Habit):
+    """Loses what the payloader makes of every so many frames."""
+
+    def __init__(self, period):
+        self._period = period
+        self._count = 0
+
+    def sends(self, _media, payloader):
+        """Drop packets behind the payloader: what comes in one go is one frame's."""
+        kinds = Gst.PadProbeType.BUFFER | Gst.PadProbeType.BUFFER_LIST
+        payloader.get_static_pad("src").add_probe(kinds, self._on_packets)
+
+    def _on_packets(self, _pad, _info):
+        self._count += 1
+        lost = self._count % self._period == 0
+        return Gst.PadProbeReturn.DROP if lost else Gst.PadProbeReturn.OK
+
+
 def amend(pad, change):
     """Replace events on their way through a pad.
 
@@ -415,6 +435,11 @@ def h264_late_parameters(options):
     return h264(options, LateParameters())
 
 
+def h264_lossy(options):
+    """H.264 of which packets get lost all the time."""
+    return h264(options, Lossy(LOSS_PERIOD))
+
+
 def hevc(options):
     """H.265, with closed GOPs and one slice a frame."""
     return picture_stream(
@@ -457,6 +482,7 @@ MOUNTS = {
     "h264-stuck-clock": (h264_stuck_clock,),
     "h264-slow-clock": (h264_slow_clock,),
     "h264-late-parameters": (h264_late_parameters,),
+    "h264-lossy": (h264_lossy,),
     UDP_ONLY: (h264,),
     PRIVATE: (h264,),
     "audio-only": (pcma,),

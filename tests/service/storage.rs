@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Camera, Manager, Nginx, play, until};
+use crate::support::{Answer, Camera, Manager, Nginx, eventually, play, until};
 
 const DATABASE: (&str, &str) = ("DATABASE_URL", "sqlite:disk/streams.db");
 
@@ -75,7 +75,7 @@ async fn a_read_only_database_stops_the_start_with_the_reason() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_under_the_streams_is_told_and_passes() {
     let camera = Camera::start().await;
-    let (manager, disk) = Manager::start_with_disk("8m", &[("STREAM_DIR", "disk")]).await;
+    let (manager, disk) = Manager::start_with_disk("32m", &[("STREAM_DIR", "disk")]).await;
     manager.play("cam", &camera.link("h264")).await;
     disk.fill();
     until("the full disk is noticed", || async {
@@ -85,11 +85,32 @@ async fn a_full_disk_under_the_streams_is_told_and_passes() {
     until("it is not ready", || async { manager.get("/readyz").await.status == 503 }).await;
     assert_is_storage_problem(&manager.get("/readyz").await);
     let other = manager.start_stream("other", &camera.link("h264")).await;
-    assert_is_storage_problem(&other);
+    assert_eq!((other.status.as_u16(), &other.body["code"]), (503, &json!("storage_full")));
 
     disk.drain();
     manager.play("cam", &camera.link("h264")).await;
+    until("there is room for another", || async {
+        manager.start_stream("other", &camera.link("h264")).await.status == 200
+    })
+    .await;
     until("it is ready again", || async { manager.get("/readyz").await.status == 200 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_take_as_much_of_the_disk_as_they_may() {
+    let camera = Camera::start().await;
+    let manager = Manager::start(&[("STREAM_DIR_MAX_BYTES", "100k")]).await;
+    manager.play("cam", &camera.link("h264")).await;
+    let refused = eventually("the quota is reached", || async {
+        let answer = manager.start_stream("other", &camera.link("h264")).await;
+        manager.stop_stream("other").await;
+        (answer.status != 200).then_some(answer)
+    })
+    .await;
+    assert_eq!((refused.status.as_u16(), &refused.body["code"]), (503, &json!("storage_full")));
+    assert_eq!(manager.status("cam").await["state"], "live", "what runs goes on");
+    manager.stop_stream("cam").await;
+    manager.play("other", &camera.link("h264")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

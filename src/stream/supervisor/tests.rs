@@ -14,13 +14,16 @@ use crate::ffmpeg::plan::{Audio, Plan};
 use crate::hls::fragment::testing;
 use crate::hls::layout::Layout;
 use crate::hls::packager::Cutting;
+use crate::hls::room::Room;
 use crate::store::Camera;
+use crate::stream::events::{EventKind, Events, Listener, StopReason, StreamEvent};
 use crate::stream::handle::Joined;
 use crate::stream::key::StreamId;
 use crate::stream::options::StreamOptions;
 use crate::stream::reaper;
-use crate::stream::registry::Registry;
+use crate::stream::registry::{Means, Registry};
 use crate::stream::source::Source;
+use crate::stream::starts::{HELD, Starts};
 use crate::stream::state::State;
 use crate::stream::supervisor::Limits;
 use crate::stream::viewers::Viewer;
@@ -30,6 +33,7 @@ const LIMITS: Limits = Limits {
     stale_timeout: Duration::from_secs(10),
     idle_timeout: Duration::from_secs(30),
     stop_grace: Duration::from_secs(5),
+    max_viewers: None,
     cutting: Cutting {
         segment_time: Duration::from_secs(2),
         part_time: Duration::from_millis(200),
@@ -89,19 +93,36 @@ struct Setup {
     registry: Registry,
     children: mpsc::UnboundedReceiver<Child>,
     camera: Camera,
+    events: Listener,
 }
 
 fn setup() -> Setup {
+    setup_with(Starts::new(100))
+}
+
+fn setup_with(starts: Starts) -> Setup {
     let root = tempfile::tempdir().expect("a directory");
     let (launched, children) = mpsc::unbounded_channel();
-    let layout = Layout::new(root.path().to_owned());
-    let registry = Registry::new(layout, LIMITS, 10, Arc::new(FakeLauncher(launched)));
-    Setup { root, registry, children, camera: camera("rtsp://cam/1") }
+    let (tell, events) = Events::new();
+    let registry = Registry::new(Means {
+        layout: Layout::new(root.path().to_owned()),
+        room: Room::new(root.path().to_owned(), None),
+        limits: LIMITS,
+        max_streams: 10,
+        starts,
+        launcher: Arc::new(FakeLauncher(launched)),
+        events: tell,
+    });
+    Setup { root, registry, children, camera: camera("rtsp://cam/1"), events }
 }
 
 fn camera(link: &str) -> Camera {
+    named("cam", link)
+}
+
+fn named(id: &str, link: &str) -> Camera {
     let source = Source::parse(link).expect("a link");
-    Camera::new(StreamId::parse("cam").expect("an id"), source, StreamOptions::default())
+    Camera::new(StreamId::parse(id).expect("an id"), source, StreamOptions::default())
 }
 
 impl Setup {
@@ -151,9 +172,30 @@ impl Setup {
         assert!(!self.root.path().join("cam").exists(), "the directory is still there");
     }
 
+    async fn event(&mut self) -> StreamEvent {
+        timeout(FOREVER, self.events.next()).await.expect("an event in time").expect("a teller")
+    }
+
+    /// The next events, as kind, code of the error and reason.
+    async fn tells(&mut self, expected: &[Told]) {
+        for expected in expected {
+            let event = self.event().await;
+            assert_eq!((event.kind, event.error.map(|error| error.kind), event.reason), *expected);
+        }
+    }
+
     fn has_no_child(&mut self) {
         assert!(self.children.try_recv().is_err(), "a second child");
     }
+}
+
+type Told = (EventKind, Option<ErrorKind>, Option<StopReason>);
+
+const STARTED: Told = (EventKind::Started, None, None);
+const LIVE: Told = (EventKind::Live, None, None);
+
+const fn stopped(reason: StopReason, error: Option<ErrorKind>) -> Told {
+    (EventKind::Stopped, error, Some(reason))
 }
 
 fn kind(answer: Result<Joined, Error>) -> ErrorKind {
@@ -266,6 +308,37 @@ async fn a_watched_camera_that_refuses_is_tried_again_and_callers_are_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_camera_that_refuses_for_an_hour_is_tried_rarely_and_comes_back() {
+    for (kind, attempts) in
+        [(ErrorKind::SourceUnauthorized, 60..=125), (ErrorKind::SourceUnreachable, 240..=490)]
+    {
+        let mut setup = setup();
+        setup.live().await.end(ErrorKind::SourceUnreachable);
+        let handle = setup.registry.get(&setup.camera.id).expect("a stream");
+        // Its viewers do not give up.
+        let watching = tokio::spawn({
+            let handle = handle.clone();
+            async move {
+                loop {
+                    handle.touch();
+                    tokio::time::sleep(Duration::from_secs(2)).await;
+                }
+            }
+        });
+        let (began, mut count) = (Instant::now(), 0);
+        while began.elapsed() < Duration::from_hours(1) {
+            setup.child().await.end(kind);
+            count += 1;
+        }
+        assert!(attempts.contains(&count), "{count} attempts after {kind:?}");
+        let child = setup.child().await;
+        child.send(3);
+        setup.reaches(State::Live).await;
+        watching.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_start_does_not_wait_for_the_backoff() {
     let mut setup = setup();
     setup.live().await.end(ErrorKind::SourceUnreachable);
@@ -307,7 +380,7 @@ async fn the_reaper_ends_what_nobody_watches_and_leaves_the_rest() {
     for _ in 0..20 {
         tokio::time::sleep(Duration::from_secs(9)).await;
         child.send(1);
-        handle.touch_as_viewer(&VIEWER);
+        handle.touch_as_viewer(&VIEWER).expect("room");
     }
     assert_eq!(setup.state(), Some(State::Live));
     let left = Instant::now();
@@ -495,4 +568,162 @@ async fn a_disk_that_cannot_be_written_fails_the_start_with_the_reason() {
     let error = start.await.expect("a task").expect_err("no disk");
     assert_eq!(error.kind, ErrorKind::StorageUnavailable);
     assert_eq!(child.signal().await, Signal::SIGTERM);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_a_watched_stream() {
+    let unreachable = Some(ErrorKind::SourceUnreachable);
+    let mut setup = setup();
+    let mut child = setup.live().await;
+    let first = child.order.generation;
+    setup.tells(&[STARTED, LIVE]).await;
+    assert_eq!(child.signal().await, Signal::SIGTERM);
+    setup.tells(&[(EventKind::Stalled, Some(ErrorKind::SourceTimeout), None)]).await;
+    child.end(ErrorKind::SourceUnreachable);
+    let child = setup.child().await;
+    child.send(3);
+    let live = setup.event().await;
+    assert_eq!((live.kind, live.generation, live.error), (EventKind::Live, first + 1, None));
+    let stop = setup.stop();
+    // It ends by itself as well, but that is not why the stream goes.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    child.end(ErrorKind::SourceUnreachable);
+    assert!(stop.await.expect("a task"));
+    setup.tells(&[stopped(StopReason::Stop, None)]).await;
+
+    setup.live().await.end(ErrorKind::SourceUnreachable);
+    setup.tells(&[STARTED, LIVE, (EventKind::Interrupted, unreachable, None)]).await;
+    // Attempt after attempt in vain: the same is not told again.
+    for _ in 0..3 {
+        setup.child().await.end(ErrorKind::SourceUnreachable);
+        setup.registry.get(&setup.camera.id).expect("a stream").touch();
+    }
+    setup.child().await.end(ErrorKind::SourceUnauthorized);
+    let unauthorized = Some(ErrorKind::SourceUnauthorized);
+    setup.tells(&[(EventKind::Interrupted, unauthorized, None)]).await;
+    setup.registry.shutdown().await;
+    setup.tells(&[stopped(StopReason::Shutdown, None)]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_a_camera_that_refuses() {
+    let unauthorized = Some(ErrorKind::SourceUnauthorized);
+    let failed = (EventKind::Failed, unauthorized, None);
+    let mut setup = setup();
+    for _ in 0..2 {
+        let start = setup.start();
+        setup.child().await.end(ErrorKind::SourceUnauthorized);
+        start.await.expect("a task").expect_err("a refusal");
+        setup.tells(&[STARTED, failed]).await;
+    }
+    tokio::spawn(reaper::run(setup.registry.clone(), Duration::from_secs(10)));
+    setup.tells(&[stopped(StopReason::Failed, unauthorized)]).await;
+
+    let start = setup.start();
+    let mut child = setup.child().await;
+    start.await.expect("a task").expect_err("a time-out");
+    setup.tells(&[STARTED, (EventKind::Failed, Some(ErrorKind::SourceTimeout), None)]).await;
+    assert_eq!(child.signal().await, Signal::SIGTERM);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_nobody_watches_tells_so() {
+    let mut setup = setup();
+    let reaper = tokio::spawn(reaper::run(setup.registry.clone(), Duration::from_secs(10)));
+    let mut child = setup.live().await;
+    for _ in 0..4 {
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        child.send(1);
+    }
+    assert_eq!(child.signal().await, Signal::SIGTERM);
+    child.end(ErrorKind::SourceUnreachable);
+    setup.tells(&[STARTED, LIVE, stopped(StopReason::Idle, None)]).await;
+    reaper.abort();
+
+    // It breaks off when nobody watches: no reason to try again.
+    let child = setup.live().await;
+    for _ in 0..4 {
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        child.send(1);
+    }
+    child.end(ErrorKind::SourceUnreachable);
+    let error = Some(ErrorKind::SourceUnreachable);
+    setup.tells(&[STARTED, LIVE, stopped(StopReason::Failed, error)]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn starts_wait_for_their_turn_which_takes_none_of_their_time() {
+    let mut setup = setup_with(Starts::new(1));
+    let began = Instant::now();
+    let mut starts = Vec::new();
+    for number in 0..8 {
+        starts.push(setup.start_camera(named(&number.to_string(), "rtsp://cam/1")));
+        // In order.
+        tokio::task::yield_now().await;
+    }
+    let mut children = Vec::new();
+    for number in 0..8 {
+        let child = setup.child().await;
+        assert_eq!(child.order.source.to_string(), "rtsp://cam/1");
+        // Cameras that do not answer hold the others up for a moment only.
+        assert_eq!(began.elapsed().as_secs(), HELD.as_secs() * number);
+        children.push(child);
+    }
+    // All are playable at the last moment, counted from their turn.
+    for (number, child) in children.iter().enumerate() {
+        let turn = HELD * u32::try_from(number).expect("few");
+        let moment = turn + LIMITS.start_timeout * 99 / 100;
+        tokio::time::sleep_until(began + moment).await;
+        child.send(3);
+    }
+    for start in starts {
+        assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_playable_makes_room_for_the_next_at_once() {
+    let mut setup = setup_with(Starts::new(1));
+    let first = setup.start_camera(named("first", "rtsp://cam/1"));
+    let child = setup.child().await;
+    let second = setup.start_camera(named("second", "rtsp://cam/2"));
+    tokio::time::sleep(HELD / 10).await;
+    child.send(3);
+    let began = Instant::now();
+    let next = setup.child().await;
+    assert!(began.elapsed() < HELD / 10);
+    next.send(3);
+    for start in [first, second] {
+        assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_the_line_is_not_started() {
+    let mut setup = setup_with(Starts::new(1));
+    let first = setup.start_camera(named("first", "rtsp://cam/1"));
+    let _child = setup.child().await;
+    let [left, stopped] = ["left", "stopped"].map(|id| named(id, "rtsp://cam/2"));
+    let ids = [left.id.clone(), stopped.id.clone()];
+    let leaves = setup.start_camera(left);
+    let stops = setup.start_camera(stopped);
+    tokio::time::sleep(HELD / 10).await;
+    leaves.abort();
+    assert!(setup.registry.stop(&ids[1]).await);
+    assert_eq!(stops.await.expect("a task").expect_err("stopped").kind, ErrorKind::Stopped);
+    tokio::time::sleep(HELD * 2).await;
+    assert!(ids.iter().all(|id| setup.registry.get(id).is_none()));
+    setup.has_no_child();
+    assert!(!first.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stands_in_line_for_too_long_is_told_to_come_later() {
+    // A slot that never gets free.
+    let starts = Starts::new(1);
+    let _slot = starts.try_slot().expect("a slot");
+    let setup = setup_with(starts);
+    let error = setup.start().await.expect("a task").expect_err("no turn");
+    assert_eq!(error.kind, ErrorKind::TooManyStarts);
+    assert!(error.retry_after.is_some());
 }

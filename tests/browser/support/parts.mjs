@@ -50,7 +50,7 @@ export class Parts {
       STREAM_DIR: join(this.directory, "streams"),
       WEB_DIR: join(ROOT, "nginx/web/dist"),
       CORS_ORIGINS: "*",
-      START_WAIT_SECONDS: "200",
+      START_WAIT_SECONDS: "230",
     };
     const values = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
     const render = '. deploy/lib.sh; web_build; render_nginx "$@"';

@@ -6,6 +6,7 @@ mod manager;
 mod nginx;
 mod openssl;
 mod process;
+mod receiver;
 mod viewer;
 
 use std::future::Future;
@@ -17,6 +18,7 @@ pub use manager::{Answer, Manager};
 pub use nginx::Nginx;
 pub use openssl::{key_pair, openssl};
 pub use process::{children_of, is_running, processes_that_show};
+pub use receiver::{Receiver, Webhook};
 pub use viewer::{Playlist, play, probe};
 
 /// Longer than anything takes on a machine that is busy with other tests.

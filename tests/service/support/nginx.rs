@@ -104,7 +104,7 @@ fn render(dir: &TempDir, port: u16, manager: &Manager, cors_origins: &str) {
         format!("STREAM_DIR={}", path(&manager.stream_dir())),
         format!("WEB_DIR={}", path(&project().join("nginx/web/dist"))),
         format!("CORS_ORIGINS={cors_origins}"),
-        "START_WAIT_SECONDS=40".to_owned(),
+        "START_WAIT_SECONDS=60".to_owned(),
     ];
     let rendered = Command::new("bash")
         .args(["-euc", r#". deploy/lib.sh; render_nginx "$@""#, "bash"])

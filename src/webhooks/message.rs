@@ -1,0 +1,64 @@
+//! An event as it goes over the wire. It holds nothing secret: errors are told as the API tells
+//! them, and no link is in it.
+
+use bytes::Bytes;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::error::{Error, ErrorKind};
+use crate::stream::events::{EventKind, StopReason, StreamEvent};
+use crate::stream::key::Profile;
+
+/// The body of a webhook.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EventOutput<'a> {
+    /// Different for every event, the same when it is sent again.
+    id: String,
+    /// What happened.
+    #[serde(rename = "type")]
+    kind: EventKind,
+    /// When, in UTC.
+    #[schema(format = "date-time")]
+    at: String,
+    /// The camera's id.
+    camera: &'a str,
+    /// Which of its streams.
+    profile: Profile,
+    /// Number of the run of FFmpeg, as in the stream's state.
+    generation: u64,
+    /// Why the stream has gone; null with the other types.
+    reason: Option<StopReason>,
+    /// What went wrong; null where nothing did.
+    error: Option<EventErrorOutput<'a>>,
+}
+
+/// What went wrong.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EventErrorOutput<'a> {
+    /// The stable code, as in the API's errors.
+    code: ErrorKind,
+    /// In words.
+    detail: &'a str,
+}
+
+impl<'a> EventErrorOutput<'a> {
+    fn new(error: &'a Error) -> Self {
+        Self { code: error.kind, detail: &error.detail }
+    }
+}
+
+/// The body for `event`, with an id of its own.
+pub fn body(event: &StreamEvent) -> Bytes {
+    let output = EventOutput {
+        id: format!("evt_{:032x}", fastrand::u128(..)),
+        kind: event.kind,
+        at: humantime::format_rfc3339_millis(event.at).to_string(),
+        camera: event.stream.camera().as_str(),
+        profile: event.stream.profile(),
+        generation: event.generation,
+        reason: event.reason,
+        error: event.error.as_ref().map(EventErrorOutput::new),
+    };
+    // Texts and numbers: nothing that JSON has no form for.
+    serde_json::to_vec(&output).unwrap_or_default().into()
+}

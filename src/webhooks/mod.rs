@@ -1,0 +1,64 @@
+//! Webhooks: what happens to streams, told to the back end over HTTP.
+//!
+//! | Module | Does |
+//! |---|---|
+//! | [`message`] | an event as it goes over the wire |
+//! | [`receiver`] | `WEBHOOK_URL`: what may stand there, how it is asked, what its answers mean |
+//! | [`signature`] | how a receiver knows that it was us |
+//! | [`queue`] | order, retries, and what is given up |
+//! | [`report`] | what did not arrive, in the log |
+//!
+//! Nothing here slows a stream or the manager's end: the supervisors tell without waiting, what
+//! waits is bounded, and so is every time. What is worth an event is `crate::stream::events`.
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tracing::{error, info, warn};
+
+use crate::config::Config;
+use crate::stream::events::Events;
+use queue::Queue;
+use receiver::Receiver;
+
+pub mod message;
+pub mod queue;
+pub mod receiver;
+pub mod report;
+pub mod signature;
+
+/// The delivery of events, while the manager runs.
+#[derive(Debug)]
+pub struct Webhooks(Option<Running>);
+
+#[derive(Debug)]
+struct Running {
+    delivery: JoinHandle<()>,
+    /// Dropped or sent to end the delivery.
+    end: oneshot::Sender<()>,
+}
+
+impl Webhooks {
+    /// Starts the delivery that the settings ask for. Returns where events are to be told. The
+    /// error is one line for the operator.
+    pub fn start(config: &Config) -> Result<(Self, Events), String> {
+        let Some(url) = &config.webhook_url else { return Ok((Self(None), Events::default())) };
+        let receiver = Receiver::new(url, config.webhook_secret.as_ref())?;
+        info!(url = %receiver, "webhooks are sent");
+        if config.webhook_secret.is_none() {
+            warn!("WEBHOOK_SECRET is not set: webhooks are not signed");
+        }
+        let (events, listener) = Events::new();
+        let (end, ended) = oneshot::channel();
+        let delivery = tokio::spawn(Queue::new(receiver, listener).run(ended));
+        Ok((Self(Some(Running { delivery, end })), events))
+    }
+
+    /// Delivers what was told until now, within [`queue::LAST_WORDS`], and ends.
+    pub async fn finish(self) {
+        let Some(Running { delivery, end }) = self.0 else { return };
+        drop(end);
+        if let Err(error) = delivery.await {
+            error!(%error, "the delivery of webhooks failed");
+        }
+    }
+}
