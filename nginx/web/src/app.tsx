@@ -1,5 +1,7 @@
 // The shell around the views: where one can go, who one is, and how it all looks.
-import { lazy, Suspense } from "./ui/lazy";
+import { useEffect } from "preact/hooks";
+
+import { lazy, Loaded } from "./ui/lazy";
 import { access, caller, may, signOut } from "./api/caller";
 import { giveUp } from "./player/permission";
 import { SignIn } from "./sign-in";
@@ -38,13 +40,16 @@ export function App() {
 }
 
 function Main({ view }: { view: View }) {
+  useEffect(() => {
+    document.title = `${t(`nav.${view}`)} – stream-manager`;
+  }, [view, language.value]);
   switch (view) {
     case "cameras":
-      return <Suspense of={Cameras} />;
+      return <Loaded of={Cameras} />;
     case "discovery":
-      return may("user") ? <Suspense of={DiscoveryView} /> : <Wall />;
+      return may("user") ? <Loaded of={DiscoveryView} /> : <Wall />;
     case "status":
-      return <Suspense of={Status} />;
+      return <Loaded of={Status} />;
     default:
       return <Wall />;
   }

@@ -27,6 +27,7 @@ interface Permission {
 
 let current: Permission | null = stored();
 let asked: Promise<void> | null = null;
+let begunAt = 0;
 let timer: ReturnType<typeof setTimeout> | undefined;
 /** Cameras that are shown, and how many players each has. */
 const shown = new Map<string, number>();
@@ -85,9 +86,14 @@ export async function permit(id: string): Promise<void> {
 
 /** A session that the service refuses is none, whatever its time. */
 export async function renew(): Promise<void> {
-  if (!isNeeded()) {
+  // Many requests are refused at once, and a new session may not help.
+  if (!isNeeded() || Date.now() - begunAt < RETRY_MS) {
     return;
   }
+  await another();
+}
+
+async function another(): Promise<void> {
   asked ??= begin().finally(() => (asked = null));
   await asked;
 }
@@ -108,6 +114,7 @@ async function begin(): Promise<void> {
     return;
   }
   const asked = Date.now();
+  begunAt = asked;
   const { session_id: id, token, created_at, expires_at } = await session(cameras);
   const time = Date.parse(expires_at) - Date.parse(created_at);
   current = { id, token, cameras, until: asked + time, renewAt: asked + time * RENEW_AT };
@@ -149,7 +156,7 @@ async function keep(): Promise<void> {
   if (shown.size === 0) {
     return;
   }
-  await renew().catch(() => (timer = setTimeout(keep, RETRY_MS)));
+  await another().catch(() => (timer = setTimeout(keep, RETRY_MS)));
 }
 
 /** Where media is to be asked for now: an address may hold a token that was renewed since. */

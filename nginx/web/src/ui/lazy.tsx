@@ -15,7 +15,7 @@ export function lazy(load: () => Promise<FunctionComponent>): Lazy {
   return { load, loaded: null };
 }
 
-export function Suspense({ of }: { of: Lazy }) {
+export function Loaded({ of }: { of: Lazy }) {
   const [, setCount] = useState(0);
   const [error, setError] = useState<string | null>(null);
   useEffect(() => {

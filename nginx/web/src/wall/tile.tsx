@@ -36,10 +36,7 @@ export function Tile({ camera, isOpen, isLowLatency, isFew, onOpen, onClose, onR
   const state = player?.state.value ?? "idle";
   const label = stateText(state, isWanted);
 
-  const fullScreen = () => {
-    const leave = document.fullscreenElement ? document.exitFullscreen() : tile.current?.requestFullscreen();
-    leave?.catch(() => video.current?.dispatchEvent(new Event("nofullscreen")));
-  };
+  const fullScreen = () => fill(tile.current, video.current);
   const photo = async () => {
     const picture = video.current && (await snapshot(video.current));
     if (picture) {
@@ -88,6 +85,17 @@ export function Tile({ camera, isOpen, isLowLatency, isFew, onOpen, onClose, onR
       )}
     </article>
   );
+}
+
+/** Phones of Apple let nothing but a video fill the screen, in a way of their own. */
+function fill(tile: HTMLElement | null, video: (HTMLVideoElement & { webkitEnterFullscreen?: () => void }) | null): void {
+  if (document.fullscreenElement) {
+    void document.exitFullscreen();
+  } else if (document.fullscreenEnabled) {
+    tile?.requestFullscreen().catch(() => {});
+  } else {
+    video?.webkitEnterFullscreen?.();
+  }
 }
 
 function stateText(state: State, isWanted: boolean): string {

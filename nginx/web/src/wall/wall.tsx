@@ -128,7 +128,7 @@ function WallBar({ grid, page, pages, onPick, wall }: WallBarProps) {
       <span class="gap" />
       <button type="button" onClick={onPick} aria-label={t("wall.choose")}><Icon name="list" /><span class="words">{t("wall.choose")}</span></button>
       <IconButton icon="link" label={t("wall.share")} onClick={share} />
-      <IconButton icon="full" label={t("wall.full_screen")} onClick={() => wall.current?.requestFullscreen().catch(() => {})} />
+      {document.fullscreenEnabled && <IconButton icon="full" label={t("wall.full_screen")} onClick={() => wall.current?.requestFullscreen().catch(() => {})} />}
     </div>
   );
 }
