@@ -115,9 +115,10 @@ async function begin(): Promise<void> {
   }
   const asked = Date.now();
   begunAt = asked;
-  const { session_id: id, token, created_at, expires_at } = await session(cameras);
+  const made = await session(cameras);
+  const { session_id: id, token, created_at, expires_at } = made;
   const time = Date.parse(expires_at) - Date.parse(created_at);
-  current = { id, token, cameras, until: asked + time, renewAt: asked + time * RENEW_AT };
+  current = { id, token, cameras: made.cameras, until: asked + time, renewAt: asked + time * RENEW_AT };
   sessionStorage.setItem(STORED, JSON.stringify(current));
   schedule();
 }
