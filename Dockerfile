@@ -19,11 +19,21 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && cargo build --release --locked \
     && cp target/release/stream-manager /usr/local/bin/
 
+# ---- ffmpeg: one with just what the manager needs. Same Debian as below, whose C library it uses.
+FROM debian:bookworm-slim AS ffmpeg
+WORKDIR /src
+COPY deploy/lib.sh deploy/
+COPY deploy/ffmpeg deploy/ffmpeg
+RUN ./deploy/ffmpeg/build /usr/local/bin/ffmpeg \
+    && rm -rf /var/lib/apt/lists/*
+
 # ---- manager
 FROM debian:bookworm-slim AS manager
 LABEL org.opencontainers.image.title="stream-manager" \
       org.opencontainers.image.description="Turns IP cameras (RTSP) into video that a browser plays, on demand" \
-      org.opencontainers.image.licenses="MIT"
+      org.opencontainers.image.licenses="MIT AND GPL-3.0-or-later"
+# The GPL is that of FFmpeg with libx264. Who hands the image on owes its sources: Debian's, at the
+# versions that the build stage names.
 # tini is process 1: the kernel withholds from process 1 every signal that it has no handler for,
 # so a SIGTERM early in the manager's start would be lost; and nobody else reaps what `docker exec`
 # and a health check that timed out leave behind.
@@ -31,7 +41,7 @@ LABEL org.opencontainers.image.title="stream-manager" \
 # versions before from its servers.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates ffmpeg tini \
+    && apt-get install -y --no-install-recommends ca-certificates tini \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 10001 stream-manager \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent \
@@ -39,6 +49,8 @@ RUN apt-get update \
     && install -d -o 10001 -g 10001 -m 0755 /streams \
     && install -d -o 10001 -g 10001 -m 0700 /data
 COPY --from=build /usr/local/bin/stream-manager /usr/local/bin/
+COPY --from=ffmpeg /usr/local/bin/ffmpeg /usr/local/bin/
+RUN ffmpeg -version >/dev/null
 
 # Mount a tmpfs that user 10001 can write at STREAM_DIR, and a volume that lasts at /data. BIND_ADDR is every address of the
 # container: give no network to it that others than nginx are on, and do not publish its port.

@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 
 use crate::access::Access;
 use crate::api::Api;
-use crate::api::health::Readiness;
+use crate::api::readiness::Readiness;
 use crate::api::server::Server;
 use crate::config::{Config, Secret};
 use crate::ffmpeg::ingest::FfmpegLauncher;
@@ -20,7 +20,10 @@ use crate::hls::layout::Layout;
 use crate::hls::packager::Cutting;
 use crate::hls::room::Room;
 use crate::hls::sweep;
+use crate::metrics::Metrics;
+use crate::metrics::counts::Counts;
 use crate::playback::Playback;
+use crate::proc;
 use crate::store::{self, Cameras};
 use crate::stream::reaper;
 use crate::stream::registry::{Means, Registry};
@@ -30,6 +33,12 @@ use crate::webhooks::Webhooks;
 
 /// Requests that are answered when all streams have ended get this long to be sent.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(2);
+
+/// File descriptors of a stream: FFmpeg's pipes, its process, the segment that grows, and a player
+/// who waits for the next part.
+const FILES_PER_STREAM: u64 = 6;
+/// For the database, other players, and while FFmpegs start.
+const FILES_BESIDES: u64 = 256;
 
 /// Why the manager could not start.
 #[derive(Debug)]
@@ -57,7 +66,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
             layout.root().display()
         ))
     };
-    raise_file_limit();
+    raise_file_limit(config.max_streams);
     let _lock = sweep::lock(&layout).map_err(unusable)?;
     sweep::sweep(&layout).map_err(unusable)?;
 
@@ -83,19 +92,22 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         max_streams: config.max_streams,
         starts: Starts::new(config.max_concurrent_starts),
         launcher: Arc::new(launcher),
+        counts: Counts::default(),
         events,
     });
+    let database = cameras.database().clone();
     let api = Arc::new(Api {
         access: Access::new(config.api_keys.clone()),
         registry: registry.clone(),
         cameras,
         playback,
-        readiness: Readiness::new(config.ffmpeg_bin.clone(), layout.clone()),
+        readiness: Readiness::new(config.ffmpeg_bin.clone(), layout.clone(), database),
+        metrics: Arc::new(Metrics::new(registry.clone())),
         layout,
         started_at: Instant::now(),
     });
-    if let Err(problem) = api.readiness.check().await {
-        error!(%problem, "not ready; streams cannot start until this is mended");
+    for problem in api.readiness.troubles().await {
+        error!(problem = %problem.error, "not ready; streams cannot start until this is mended");
     }
     let address = SocketAddr::new(config.bind_addr, config.port);
     let server = Server::bind(address, Arc::clone(&api))
@@ -125,11 +137,19 @@ pub async fn run(config: Config) -> Result<(), StartError> {
 
 /// Each stream and each player takes some file descriptors: as many as the system allows. FFmpeg gets
 /// a limit of its own.
-fn raise_file_limit() {
+fn raise_file_limit(max_streams: usize) {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     if let Err(error) = raised {
         warn!(%error, "the limit of open files stays as it is");
+    }
+    let wanted = max_streams as u64 * FILES_PER_STREAM + FILES_BESIDES;
+    if let Some(allowed) = proc::max_open_files().filter(|allowed| *allowed < wanted) {
+        let enough_for = allowed.saturating_sub(FILES_BESIDES) / FILES_PER_STREAM;
+        warn!(
+            "MAX_STREAMS={max_streams} needs {wanted} open files, and {allowed} are allowed, enough \
+             for {enough_for} streams: raise the limit (LimitNOFILE, ulimit -n)"
+        );
     }
 }
 

@@ -162,8 +162,8 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "STREAM_DIR_MAX_BYTES",
         "",
-        "bytes, also with k, m or g behind them, e.g. 2g",
-        "No stream starts while the segments of all take this much; if unset, while 16 MiB are free on the disk.",
+        "bytes, at least 16m; k, m and g may stand behind them",
+        "No stream starts that would let the segments of all take more; if unset, as long as the disk has room.",
     ),
     setting(
         "TRANSCODE_PRESET",
@@ -387,7 +387,7 @@ impl Config {
                 .parsed("MAX_CONCURRENT_STARTS", |n| (1..=10_000).contains(n))?,
             max_viewers: vars.optional("MAX_VIEWERS_PER_STREAM", |n| (1..=10_000).contains(n))?,
             stream_dir_max_bytes: vars
-                .optional("STREAM_DIR_MAX_BYTES", |_: &Bytes| true)?
+                .optional("STREAM_DIR_MAX_BYTES", |Bytes(bytes)| *bytes >= 16 << 20)?
                 .map(|Bytes(bytes)| bytes),
             transcode_preset: vars.parsed("TRANSCODE_PRESET", |preset: &String| {
                 ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"]
@@ -610,9 +610,9 @@ mod tests {
             |value| config(&[("STREAM_DIR_MAX_BYTES", value)]).expect(value).stream_dir_max_bytes;
         for (value, expected) in [
             ("", None),
-            ("7", Some(7)),
-            ("2K", Some(2048)),
-            ("3m", Some(3 << 20)),
+            ("20000000", Some(20_000_000)),
+            ("20000K", Some(20_480_000)),
+            ("16m", Some(16 << 20)),
             ("1g", Some(1 << 30)),
         ] {
             assert_eq!(bytes(value), expected, "{value}");
@@ -634,6 +634,7 @@ mod tests {
             ("MAX_CONCURRENT_STARTS", "0"),
             ("MAX_VIEWERS_PER_STREAM", "0"),
             ("STREAM_DIR_MAX_BYTES", "1mm"),
+            ("STREAM_DIR_MAX_BYTES", "15m"),
             ("STREAM_DIR_MAX_BYTES", "99999999999g"),
             ("FFMPEG_NICE", "-1"),
             ("TRANSCODE_PRESET", "placebo; rm"),

@@ -23,6 +23,8 @@
 //! | [`webhooks`] | telling the back end of it |
 //! | [`ffmpeg`] | FFmpeg as an ingest |
 //! | [`hls`] | from fragments to segments and playlists |
+//! | [`metrics`] | what is counted, for a Prometheus |
+//! | [`proc`] | what the kernel tells about a process |
 
 pub mod access;
 pub mod api;
@@ -31,7 +33,9 @@ pub mod config;
 pub mod error;
 pub mod ffmpeg;
 pub mod hls;
+pub mod metrics;
 pub mod playback;
+pub mod proc;
 pub mod store;
 pub mod stream;
 pub mod webhooks;

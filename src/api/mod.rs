@@ -7,7 +7,8 @@
 //! | [`model`], [`camera_model`] | what goes over the wire |
 //! | [`reply`] | answers, and the one map from error kinds to HTTP status |
 //! | [`openapi`] | the same for programs, made from the types and the table |
-//! | [`streams`], [`cameras`], [`playback`], [`playlist`], [`viewer`], [`caller`], [`health`] | the requests themselves |
+//! | [`readiness`] | whether the service can do its work |
+//! | [`streams`], [`cameras`], [`playback`], [`playlist`], [`viewer`], [`caller`], [`health`], [`metrics`] | the requests themselves |
 //!
 //! No request may take for ever, no body may be large, and none of it knows FFmpeg or files.
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
+use hyper::header::RETRY_AFTER;
 use hyper::{Method, Request};
 use tokio::time::timeout;
 use tracing::{debug, warn};
@@ -22,12 +24,13 @@ use tracing::{debug, warn};
 use crate::access::{Access, Caller};
 use crate::error::{Error, ErrorKind};
 use crate::hls::layout::Layout;
+use crate::metrics::Metrics;
 use crate::playback::Playback;
 use crate::store::Cameras;
 use crate::stream::key::{CameraId, Profile, StreamId};
 use crate::stream::registry::Registry;
-use health::Readiness;
-use model::{IdInput, StreamInput};
+use model::{IdInput, ProfileInput, StreamInput};
+use readiness::Readiness;
 use reply::Reply;
 use route::{Needs, Route, Unmatched};
 
@@ -35,10 +38,12 @@ pub mod caller;
 pub mod camera_model;
 pub mod cameras;
 pub mod health;
+pub mod metrics;
 pub mod model;
 pub mod openapi;
 pub mod playback;
 pub mod playlist;
+pub mod readiness;
 pub mod reply;
 pub mod route;
 pub mod server;
@@ -59,6 +64,8 @@ pub struct Api {
     pub layout: Layout,
     /// Whether the service can do its work.
     pub readiness: Readiness,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// When the manager started.
     pub started_at: Instant,
 }
@@ -88,9 +95,12 @@ pub async fn serve(api: Arc<Api>, request: Request<Incoming>) -> Reply {
         }
         Err(Unmatched::Method(allowed)) => reply::method_not_allowed(&method, allowed),
     };
-    let status = reply.status().as_u16();
-    let millis = began.elapsed().as_millis();
-    if status >= 500 && !path.ends_with("/readyz") {
+    let took = began.elapsed();
+    api.metrics.requests.answered(route::row(&path), &method, reply.status(), took);
+    let (status, millis) = (reply.status().as_u16(), took.as_millis());
+    // What says when to come again is no fault, and can be many answers.
+    let is_fault = status >= 500 && !reply.headers().contains_key(RETRY_AFTER);
+    if is_fault && !path.ends_with("/readyz") {
         warn!(%method, path, status, millis, "request failed");
     } else {
         debug!(%method, path, status, millis, "request");
@@ -133,6 +143,10 @@ async fn dispatch(
             streams::status(api, caller, &stream_id(&indicator_id, profile)?).await
         }
         Route::Streams => streams::list(api, caller).await,
+        Route::StreamLog(id) => {
+            let ProfileInput { profile } = model::input(request).await?;
+            streams::log(api, caller, &stream_id(&id, profile)?).await
+        }
         Route::Cameras if has_query_input(request.method()) => {
             cameras::list(api, caller, model::input(request).await?).await
         }
@@ -173,7 +187,8 @@ async fn dispatch(
         Route::Health => Ok(health::health(api)),
         Route::Document => Ok(openapi::get()),
         Route::Livez => Ok(health::live()),
-        Route::Readyz => health::ready(api).await,
+        Route::Readyz => Ok(health::ready(api).await),
+        Route::Metrics => metrics::get(api, caller, &request).await,
         Route::Viewer => viewer::authorize(api, &request).await,
         Route::Playlist(id) => playlist::get(api, &id, &request).await,
         Route::Index(id) => playlist::index(api, &id, &request).await,

@@ -95,6 +95,16 @@ pub struct StreamInput {
     pub wait: bool,
 }
 
+/// Input of a stream's log.
+#[derive(Debug, Deserialize, ToSchema, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ProfileInput {
+    /// Which of the camera's streams.
+    #[serde(default)]
+    pub profile: Profile,
+}
+
 /// What a low-latency player asks for with a playlist request (RFC 8216bis, 6.2.5).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -230,6 +240,8 @@ pub struct RunningOutput {
     pub restarts: u64,
     /// What is played; null unless the stream is live.
     pub media: Option<MediaOutput>,
+    /// What FFmpeg uses of the machine; null while none runs, and in its first second.
+    pub process: Option<ProcessOutput>,
     /// The last thing that went wrong.
     pub last_error: Option<LastErrorOutput>,
 }
@@ -253,6 +265,36 @@ pub struct MediaOutput {
     pub bit_rate: u64,
     /// Seconds between the last two keyframes; null before the second one.
     pub gop_seconds: Option<f64>,
+}
+
+/// What an FFmpeg uses of the machine.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProcessOutput {
+    /// Percent of one processor core over the last five seconds or so.
+    pub cpu_percent: f64,
+    /// Bytes of memory that are its own, so without the program and its libraries.
+    pub memory_bytes: u64,
+}
+
+/// Answer to a stream's log.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LogOutput<'a> {
+    /// The camera's id.
+    pub indicator_id: &'a str,
+    /// The last lines, oldest first; none when there is no stream.
+    pub lines: Vec<LogLineOutput>,
+}
+
+/// A line that FFmpeg wrote to its stderr, without secrets.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LogLineOutput {
+    /// When, RFC 3339.
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// Which run of FFmpeg.
+    pub generation: u64,
+    /// What it says.
+    pub text: String,
 }
 
 /// Something that went wrong.

@@ -30,13 +30,14 @@ use super::camera_model::{
     VendorsOutput,
 };
 use super::model::{
-    HealthOutput, IdInput, ProbeOutput, Reload, RunningOutput, StartInput, StartOutput, StopOutput,
-    StreamInput, StreamOutput, StreamsOutput,
+    HealthOutput, IdInput, LogOutput, ProbeOutput, ProfileInput, Reload, RunningOutput, StartInput,
+    StartOutput, StopOutput, StreamInput, StreamOutput, StreamsOutput,
 };
 use super::playback::{NewSessionOutput, SessionInput, SessionsOutput};
 use super::reply::{self, Problem, Reply};
 use super::route::{self, Needs};
 use crate::error::ErrorKind;
+use crate::metrics::text::PLAIN;
 use crate::webhooks::message::EventOutput;
 use crate::webhooks::signature;
 
@@ -150,6 +151,13 @@ fn streams() -> Vec<(Method, &'static str, Request)> {
     let list = Request::new("streams", "listStreams", "State of all streams")
         .gives::<StreamsOutput>(200, "Those that the caller may see.")
         .fails(NO_DATABASE);
+    let log = Request::new("streams", "getStreamLog", "What a stream's FFmpegs said last")
+        .of(CAMERA_ID, "The camera's id.")
+        .query::<ProfileInput>()
+        .gives::<LogOutput>(200, "The lines, without secrets; none while there is no stream.")
+        .fails(&[ErrorKind::InvalidRequest])
+        .fails(NO_CAMERA)
+        .fails(NO_DATABASE);
     let keeps = &[ErrorKind::TooManyCameras];
     vec![
         (
@@ -168,6 +176,7 @@ fn streams() -> Vec<(Method, &'static str, Request)> {
         (Method::POST, "/api/stream/stop", stop("stopStream").input::<IdInput>()),
         (Method::GET, "/api/stream/status", status("getStream").query::<IdInput>()),
         (Method::GET, "/api/streams", list),
+        (Method::GET, "/api/streams/{id}/log", log),
         (
             Method::POST,
             "/api/cameras/{id}/stream/start",
@@ -273,12 +282,19 @@ fn service() -> Vec<(Method, &'static str, Request)> {
         "An OpenAPI 3.1 document.",
     );
     let live = new("getLive", "Whether the process answers").gives::<ProbeOutput>(200, "It does.");
-    let ready = new("getReady", "Whether FFmpeg runs and `STREAM_DIR` can be written")
-        .gives::<ProbeOutput>(200, "Both is so.")
+    let ready = "Whether FFmpeg runs, and `STREAM_DIR` and the database can be written";
+    let ready = new("getReady", ready)
+        .says("If not, `problems` names all that is wrong, and `code` is the first one's.")
+        .gives::<ProbeOutput>(200, "All of it is so.")
         .fails(NO_DATABASE)
         .fails(&[ErrorKind::FfmpegUnavailable, ErrorKind::ShuttingDown]);
+    let metrics = new("getMetrics", "Metrics for a Prometheus")
+        .says("As OpenMetrics for those who accept it. Not for keys of role `user`.")
+        .gives_other(PLAIN, Type::String, "The metrics.")
+        .fails(&[ErrorKind::Internal, ErrorKind::RequestTimeout]);
     vec![
         (Method::GET, "/api/caller", caller),
+        (Method::GET, "/metrics", metrics),
         (Method::GET, "/api/health", health),
         (Method::GET, "/api/openapi.json", document),
         (Method::GET, "/livez", live),

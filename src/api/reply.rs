@@ -9,6 +9,7 @@ use hyper::{Method, Response, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::readiness::{Check, Trouble};
 use crate::error::{Error, ErrorKind};
 
 /// What an answer to a failed request says (RFC 9457).
@@ -21,6 +22,20 @@ pub struct Problem<'a> {
     /// What went wrong, for programs.
     code: ErrorKind,
     /// What went wrong and what to do, for people.
+    detail: &'a str,
+    /// All that keeps the service from its work; with `/readyz` alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<TroubleOutput<'a>>,
+}
+
+/// Something that keeps the service from its work.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TroubleOutput<'a> {
+    /// What was looked at.
+    check: Check,
+    /// What is wrong, for programs.
+    code: ErrorKind,
+    /// What is wrong, for people.
     detail: &'a str,
 }
 
@@ -54,12 +69,35 @@ pub fn no_content() -> Reply {
 
 /// The answer to a failed request.
 pub fn problem(error: &Error) -> Reply {
+    problems(error, Vec::new())
+}
+
+/// The answer when the service cannot do its work: 503 with all that is wrong, the code being that
+/// of the first.
+pub fn not_ready(troubles: &[Trouble]) -> Reply {
+    let details: Vec<_> = troubles.iter().map(|trouble| trouble.error.detail.as_str()).collect();
+    let first = troubles.first().map(|trouble| &trouble.error);
+    let error = Error {
+        kind: first.map_or(ErrorKind::Internal, |error| error.kind),
+        detail: details.join("; "),
+        retry_after: first.and_then(|error| error.retry_after),
+    };
+    let all = troubles.iter().map(|Trouble { check, error }| TroubleOutput {
+        check: *check,
+        code: error.kind,
+        detail: &error.detail,
+    });
+    problems(&error, all.collect())
+}
+
+fn problems(error: &Error, problems: Vec<TroubleOutput<'_>>) -> Reply {
     let status = status(error.kind);
     let body = Problem {
         title: status.canonical_reason().unwrap_or_default(),
         status: status.as_u16(),
         code: error.kind,
         detail: &error.detail,
+        problems,
     };
     let body = serde_json::to_vec(&body).unwrap_or_default();
     let mut reply = with_body(status, "application/problem+json", body);

@@ -18,6 +18,8 @@ pub enum Route {
     StreamStatus,
     /// State of all streams.
     Streams,
+    /// What a stream's FFmpegs said last, of the camera with this id (unchecked).
+    StreamLog(String),
     /// A page of the cameras, or a new one.
     Cameras,
     /// One camera (its id unchecked): read, replaced or deleted.
@@ -46,6 +48,8 @@ pub enum Route {
     Readyz,
     /// What the API is, for programs.
     Document,
+    /// What is counted, for a Prometheus.
+    Metrics,
     /// nginx asks whether a viewer may have a file.
     Viewer,
     /// A playlist that is not on disk, of the camera with this id (unchecked).
@@ -111,6 +115,12 @@ const ROUTES: &[Entry] = &[
     },
     Entry { path: "/api/streams", methods: GET, needs: WATCH, route: |_| Route::Streams },
     Entry {
+        path: "/api/streams/{id}/log",
+        methods: GET,
+        needs: WATCH,
+        route: |params| Route::StreamLog(id(params)),
+    },
+    Entry {
         path: "/api/cameras",
         methods: GET_OR_POST,
         needs: WATCH_OR_USE,
@@ -167,6 +177,8 @@ const ROUTES: &[Entry] = &[
         needs: Needs::Nothing,
         route: |_| Route::Document,
     },
+    // Of roles that see all cameras; the request itself refuses the one that does not.
+    Entry { path: "/metrics", methods: GET, needs: WATCH, route: |_| Route::Metrics },
     Entry { path: "/livez", methods: GET, needs: Needs::Nothing, route: |_| Route::Livez },
     Entry { path: "/readyz", methods: GET, needs: Needs::Nothing, route: |_| Route::Readyz },
     Entry {
@@ -193,17 +205,27 @@ fn id(params: &matchit::Params) -> String {
     params.get("id").unwrap_or_default().to_owned()
 }
 
-static ROUTER: LazyLock<Router<&Entry>> = LazyLock::new(|| {
+/// Rows of the table by path.
+static ROUTER: LazyLock<Router<usize>> = LazyLock::new(|| {
     let mut router = Router::new();
-    for entry in ROUTES {
+    for (row, entry) in ROUTES.iter().enumerate() {
         #[expect(clippy::expect_used, reason = "a table that contradicts itself fails every test")]
-        router.insert(entry.path, entry).expect("paths that do not conflict");
+        router.insert(entry.path, row).expect("paths that do not conflict");
     }
     router
 });
 
+/// The row of [`table`] that a path belongs to.
+pub fn row(path: &str) -> Option<usize> {
+    ROUTER.at(path).ok().map(|found| *found.value)
+}
+
+/// Whether requests for this path of the table may wait for a camera.
+pub fn waits(path: &str) -> bool {
+    path.starts_with("/streams/") || path.ends_with("/start") || path.ends_with("/stop")
+}
+
 /// Every path with its methods, and what their callers have to be.
-#[cfg(test)]
 pub fn table() -> impl Iterator<Item = (&'static str, &'static [Method], Needs)> {
     ROUTES.iter().map(|entry| (entry.path, entry.methods, entry.needs))
 }
@@ -220,10 +242,11 @@ pub enum Unmatched {
 /// Finds out what a request is, and what its caller has to be.
 pub fn find(method: &Method, path: &str) -> Result<(Route, Needs), Unmatched> {
     let found = ROUTER.at(path).map_err(|_| Unmatched::Path)?;
-    if found.value.methods.contains(method) {
-        Ok(((found.value.route)(&found.params), found.value.needs))
+    let entry = &ROUTES[*found.value];
+    if entry.methods.contains(method) {
+        Ok(((entry.route)(&found.params), entry.needs))
     } else {
-        Err(Unmatched::Method(found.value.methods))
+        Err(Unmatched::Method(entry.methods))
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tracing::info;
 
 use super::model::{
-    LastErrorOutput, MediaOutput, RunningOutput, StartInput, StartOutput, StartStatus, StopOutput,
-    StreamOutput, StreamState, StreamsOutput,
+    LastErrorOutput, LogLineOutput, LogOutput, MediaOutput, ProcessOutput, RunningOutput,
+    StartInput, StartOutput, StartStatus, StopOutput, StreamOutput, StreamState, StreamsOutput,
 };
 use super::reply::{self, Reply};
 use super::{Api, cameras};
@@ -116,6 +116,23 @@ pub async fn list(api: &Api, caller: &Caller) -> Result<Reply, Error> {
     Ok(reply::json(&StreamsOutput { streams }))
 }
 
+/// What a stream's FFmpegs said last.
+pub async fn log(api: &Api, caller: &Caller, id: &StreamId) -> Result<Reply, Error> {
+    cameras::may_see(api, caller, id.camera()).await?;
+    let lines = match api.registry.get(id) {
+        Some(handle) => handle.shared().journal.lines(),
+        // A camera that is not known is an error.
+        None => cameras::stream(api, id).await.map(|_| Vec::new())?,
+    };
+    let lines = lines.into_iter().map(|line| LogLineOutput {
+        at: humantime::format_rfc3339_millis(line.at).to_string(),
+        generation: line.generation,
+        text: line.text,
+    });
+    let indicator_id = id.camera().as_str();
+    Ok(reply::json(&LogOutput { indicator_id, lines: lines.collect() }))
+}
+
 /// Whether FFmpeg runs for a stream in this state, or will run again.
 pub fn is_active(state: State) -> bool {
     !matches!(state, State::Failed | State::Gone)
@@ -161,6 +178,10 @@ fn describe(handle: &StreamHandle) -> StreamOutput {
         generation: status.generation,
         restarts: status.restarts,
         media: (status.state == State::Live).then(|| media(handle, &status.camera)).flatten(),
+        process: shared.journal.usage().map(|usage| ProcessOutput {
+            cpu_percent: (usage.cpu_share * 10_000.0).round() / 100.0,
+            memory_bytes: usage.memory,
+        }),
         last_error: status.last_error.map(|(error, at)| LastErrorOutput {
             code: error.kind,
             detail: error.detail,

@@ -2,7 +2,7 @@
 //! sign that the viewer is still there.
 
 use hyper::Request;
-use hyper::header::USER_AGENT;
+use hyper::header::{HeaderValue, USER_AGENT};
 
 use super::reply::{self, Reply};
 use super::{Api, playback};
@@ -13,10 +13,13 @@ use crate::stream::viewers::Viewer;
 
 /// The header in which nginx names the camera.
 const CAMERA: &str = "x-camera-id";
+/// The header in which nginx is told why.
+const REFUSAL: &str = "x-refusal";
 /// The header in which nginx names the viewer's address.
 const ADDRESS: &str = "x-real-ip";
 
-/// 204: the viewer may. nginx understands 401 and 403 besides; all else becomes an error.
+/// 204: the viewer may. nginx understands 401 and 403 besides; all else becomes an error. Why it is
+/// 403, where that is not for want of a right, stands in the header `X-Refusal`.
 pub async fn authorize<B>(api: &Api, request: &Request<B>) -> Result<Reply, Error> {
     let id = StreamId::parse(header(request, CAMERA))?;
     let allowed = playback::may_watch(api, request.headers(), id.camera()).await;
@@ -26,8 +29,15 @@ pub async fn authorize<B>(api: &Api, request: &Request<B>) -> Result<Reply, Erro
         _ => error,
     })?;
     if let Some(handle) = api.registry.get(&id) {
-        let touched = touch(&handle, &user, request);
-        touched.map_err(|error| Error { kind: ErrorKind::Forbidden, ..error })?;
+        match touch(&handle, &user, request) {
+            Err(error) if error.kind == ErrorKind::TooManyViewers => {
+                let mut reply = reply::problem(&Error { kind: ErrorKind::Forbidden, ..error });
+                let refusal = HeaderValue::from_static("too_many_viewers");
+                reply.headers_mut().insert(REFUSAL, refusal);
+                return Ok(reply);
+            }
+            touched => touched?,
+        }
     }
     Ok(reply::no_content())
 }

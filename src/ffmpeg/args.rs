@@ -52,6 +52,9 @@ pub struct Transcode {
 /// libx264 would take its level from that.
 const MAX_FRAME_RATE: &str = "60";
 
+/// Of a decoder, and of an encoder: enough for H.265 in 4K.
+const MAX_THREADS: &str = "4";
+
 /// The arguments, without the program's name.
 pub fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     let (analyze_duration, probe_size) = plan.probe.limits();
@@ -65,6 +68,10 @@ pub fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     if plan.times == Times::Arrival {
         // Here and not for the reader inside: the concat reader would not take times like these.
         add(&["-use_wallclock_as_timestamps", "1"]);
+    }
+    if plan.video == Video::ToH264 {
+        // FFmpeg's default is a thread for each processor, and each holds back a frame.
+        add(&["-threads", MAX_THREADS, "-filter_threads", "2"]);
     }
     // The source, by the script on stdin. The whitelist keeps FFmpeg from opening files.
     add(&["-f", "concat", "-safe", "0"]);
@@ -100,6 +107,7 @@ fn to_h264(shape: &Shape) -> Vec<String> {
     let arguments = [
         ["-c:v", "libx264"],
         ["-preset", preset],
+        ["-threads", MAX_THREADS],
         ["-tune", "zerolatency"],
         ["-vf", &scale],
         // Every browser plays 4:2:0; cameras with MJPEG send 4:2:2.
@@ -210,5 +218,50 @@ mod tests {
         let seconds = Duration::from_secs;
         assert_eq!(socket_timeout(seconds(15), seconds(10)), seconds(5));
         assert_eq!(socket_timeout(seconds(6), seconds(10)), seconds(2));
+    }
+
+    /// What `deploy/ffmpeg/build` puts into its FFmpeg, as kind and name.
+    fn components() -> Vec<(&'static str, &'static str)> {
+        let lines = include_str!("../../deploy/ffmpeg/components").lines();
+        lines
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.split_once(' '))
+            .flat_map(|(kind, names)| names.split_whitespace().map(move |name| (kind, name)))
+            .collect()
+    }
+
+    /// The components that one option, or one address, of the arguments needs.
+    fn needed<'a>(option: &str, value: &'a str, is_of_input: bool) -> Vec<(&'static str, &'a str)> {
+        match option {
+            "-f" if is_of_input => vec![("demuxer", value)],
+            "-f" => vec![("muxer", value)],
+            "-c:v" | "-c:a" if value != "copy" => vec![("encoder", value)],
+            "-vf" => vec![("filter", value.split('=').next().unwrap_or_default())],
+            // FFmpeg takes these two for formats, whatever the whitelist calls them.
+            "-protocol_whitelist" => value
+                .split(',')
+                .map(|name| match name {
+                    "rtsp" | "rtsps" => ("demuxer", "rtsp"),
+                    name => ("protocol", name),
+                })
+                .collect(),
+            _ => value.strip_prefix("pipe:").map(|_| ("protocol", "pipe")).into_iter().collect(),
+        }
+    }
+
+    #[test]
+    fn the_lean_ffmpeg_has_all_that_the_arguments_name() {
+        let components = components();
+        for video in [Video::Copy, Video::CopyHevc, Video::ToH264] {
+            for audio in [Audio::Copy, Audio::ToAac, Audio::Off] {
+                let arguments = arguments(Plan { video, audio, ..Plan::default() }, &shape());
+                let input = arguments.iter().position(|a| a == "-i").expect("an input");
+                for (place, pair) in arguments.windows(2).enumerate() {
+                    for component in needed(&pair[0], &pair[1], place < input) {
+                        assert!(components.contains(&component), "{component:?} is not built in");
+                    }
+                }
+            }
+        }
     }
 }

@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{Instrument, debug, info};
 
 use super::args::{self, Shape, Transcode};
+use super::journal::Journal;
 use super::pace::Pace;
 use super::plan::{Hevc, Lesson, Plan, Times, Video};
 use super::process::{Process, Spawner};
@@ -47,6 +48,8 @@ pub struct Order {
     pub generation: u64,
     /// Where the fragments go.
     pub hub: FragmentHub,
+    /// Where it is written down what FFmpeg says and uses.
+    pub journal: Arc<Journal>,
 }
 
 /// How an ingest ended.
@@ -115,8 +118,12 @@ impl FfmpegLauncher {
         };
         match self.start(&order, address).await {
             Ok((process, script)) => {
+                let watching = order.journal.watch(process.pid());
                 let run = Run::begin(process, script, &order, self.hevc);
-                let end = run.until_end(signals).await;
+                let end = tokio::select! {
+                    end = run.until_end(signals) => end,
+                    never = watching => match never {},
+                };
                 end.told(order.plan, order.options, self.hevc, self.socket_timeout)
             }
             Err(error) => Ending::Refused(Error::new(
@@ -134,7 +141,7 @@ impl FfmpegLauncher {
         let mut command = Command::new(&self.program);
         command.args(args::arguments(order.plan, &self.shape));
         let process = self.spawner.spawn(command).await?;
-        info!(pid = process.id(), source = %order.source, "FFmpeg started");
+        info!(pid = process.pid().as_raw(), source = %order.source, "FFmpeg started");
         let script = args::script(&order.source, address, order.plan, self.socket_timeout);
         Ok((process, script))
     }
@@ -186,7 +193,8 @@ impl Run {
                 tokio::spawn(write_script(stdin, script).in_current_span());
                 let reader = FragmentReader::new(stdout, generation);
                 let reading = read_fragments(reader, hub, plan.times, Arc::clone(&has_played));
-                let tail = Tail::collect(stderr, order.source.clone(), tell_codec);
+                let journal = order.journal.writer(generation);
+                let tail = Tail::collect(stderr, order.source.clone(), journal, tell_codec);
                 (tokio::spawn(reading.in_current_span()), tokio::spawn(tail.in_current_span()))
             }
             Err(error) => (

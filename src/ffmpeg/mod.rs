@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod ingest;
+pub mod journal;
 pub mod pace;
 pub mod plan;
 pub mod process;

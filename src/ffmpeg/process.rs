@@ -7,16 +7,21 @@
 use std::io;
 use std::process::{ExitStatus, Stdio};
 
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
+use tracing::warn;
 
 use crate::config::SETTINGS;
 
 /// Spawns that may wait for the spawner's thread; further callers wait in line for a place.
 const QUEUE: usize = 64;
+
+/// Bytes of stack for each of a child's threads. The usual 8 MiB count as memory that it takes, whether
+/// it uses them or not; this is more than any codec needs.
+const STACK: u64 = 2 * 1024 * 1024;
 
 /// What a child may take of the machine.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +47,15 @@ impl Spawner {
     /// Starts the thread; its children live within `bounds`. Must be called within a tokio runtime. All children die with the last
     /// clone, so the manager keeps one until its end.
     pub fn start(bounds: Bounds) -> io::Result<Self> {
+        let bounds = Bounds {
+            memory: allowed(Resource::RLIMIT_DATA, "FFMPEG_MAX_MEMORY_MB", bounds.memory)?,
+            open_files: allowed(
+                Resource::RLIMIT_NOFILE,
+                "FFMPEG_MAX_OPEN_FILES",
+                bounds.open_files,
+            )?,
+            ..bounds
+        };
         let (requests, mut queue) = mpsc::channel::<Request>(QUEUE);
         let runtime = tokio::runtime::Handle::current();
         std::thread::Builder::new().name("spawner".into()).spawn(move || {
@@ -87,9 +101,11 @@ fn prepare(command: &mut Command, bounds: Bounds) {
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
         // A core dump would hold the camera's password.
         setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+        setrlimit(Resource::RLIMIT_STACK, STACK, STACK)?;
         setrlimit(Resource::RLIMIT_DATA, bounds.memory, bounds.memory)?;
         setrlimit(Resource::RLIMIT_NOFILE, bounds.open_files, bounds.open_files)?;
-        set_priority(bounds.nice)?;
+        // Not allowed where the manager itself has less priority than this already: fine.
+        let _ = set_priority(bounds.nice);
         // The parent may have died before the line above took hold.
         if nix::unistd::getppid() == parent {
             Ok(())
@@ -103,6 +119,15 @@ fn prepare(command: &mut Command, bounds: Bounds) {
     unsafe {
         command.pre_exec(in_child);
     }
+}
+
+/// What of a bound the system allows.
+fn allowed(resource: Resource, setting: &str, wanted: u64) -> io::Result<u64> {
+    let (_, hard) = getrlimit(resource)?;
+    if wanted > hard {
+        warn!(setting, wanted, allowed = hard, "the system allows less");
+    }
+    Ok(wanted.min(hard))
 }
 
 fn set_priority(nice: i32) -> io::Result<()> {
@@ -127,8 +152,8 @@ impl Process {
     }
 
     /// Process id, as in `ps`.
-    pub fn id(&self) -> i32 {
-        self.group.as_raw()
+    pub fn pid(&self) -> Pid {
+        self.group
     }
 
     /// The child's stdin, stdout and stderr. Can be taken once.

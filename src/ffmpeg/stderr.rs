@@ -7,9 +7,10 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::oneshot;
 use tracing::debug;
 
+use super::journal::Writer;
 use super::plan::Lesson;
 use crate::error::ErrorKind;
-use crate::stream::source::Source;
+use crate::stream::source::{self, Source};
 
 /// Lines kept.
 const MAX_LINES: usize = 60;
@@ -95,6 +96,8 @@ const VERDICTS: &[(&str, Verdict)] = &[
         ),
     ),
     ("Invalid data found", Verdict::NothingUnderstood),
+    // libx264 does not always say what it lacks.
+    ("Error while opening encoder", OUT_OF_MEMORY),
     (
         "Protocol not found",
         Verdict::Camera(
@@ -125,11 +128,13 @@ pub const NO_ANSWER: &str =
     "the camera does not answer; check address and port, and that it is switched on";
 
 impl Tail {
-    /// Reads `stderr` to its end, keeps the last lines and removes `source`'s secrets. Tells the
-    /// name of the codec of the camera's video, in FFmpeg's words (`h264`), as soon as FFmpeg says it.
+    /// Reads `stderr` to its end, keeps the last lines, also in the `journal`, and removes `source`'s
+    /// secrets. Tells the name of the codec of the camera's video, in FFmpeg's words (`h264`), as
+    /// soon as FFmpeg says it.
     pub async fn collect(
         mut stderr: impl AsyncRead + Unpin,
         source: Source,
+        journal: Writer,
         video_codec: oneshot::Sender<String>,
     ) -> Self {
         let mut tail = Self { video_codec: Some(video_codec), ..Self::default() };
@@ -139,24 +144,24 @@ impl Tail {
         while let Ok(count @ 1..) = stderr.read(&mut chunk).await {
             for &byte in &chunk[..count] {
                 if byte == b'\n' {
-                    tail.push(&line, &source);
+                    tail.push(&line, &source, &journal);
                     line.clear();
                 } else if line.len() < MAX_RAW_LINE {
                     line.push(byte);
                 }
             }
         }
-        tail.push(&line, &source);
+        tail.push(&line, &source, &journal);
         tail
     }
 
-    fn push(&mut self, raw: &[u8], source: &Source) {
-        let line = source.redact(String::from_utf8_lossy(raw).trim());
+    fn push(&mut self, raw: &[u8], source: &Source, journal: &Writer) {
+        let line = readable(raw, source);
         if line.is_empty() {
             return;
         }
-        let line: String = line.chars().filter(|c| !c.is_control()).take(MAX_LINE).collect();
         debug!(%line, "ffmpeg");
+        journal.note(&line);
         if let Some((_, stream)) = line.split_once("Video: ")
             && let Some(tell) = self.video_codec.take()
         {
@@ -182,14 +187,35 @@ impl Tail {
     }
 }
 
+/// A line as people may see it. Secrets are looked for in the text as it will be shown, so that
+/// nothing taken out of it afterwards can join two halves of one.
+fn readable(raw: &[u8], source: &Source) -> String {
+    let is_cut = raw.len() >= MAX_RAW_LINE;
+    let text: String = String::from_utf8_lossy(raw).chars().filter(|c| !c.is_control()).collect();
+    let text = source.redact(text.trim());
+    // A line that was too long may end in the middle of a secret.
+    let unsafe_end = if is_cut { source::MAX_LENGTH } else { 0 };
+    let end = text.floor_char_boundary(text.len().saturating_sub(unsafe_end));
+    text[..end].chars().take(MAX_LINE).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::ffmpeg::journal::Journal;
 
     async fn tail(said: &[u8]) -> Tail {
+        tail_and_journal(said).await.0
+    }
+
+    async fn tail_and_journal(said: &[u8]) -> (Tail, Arc<Journal>) {
         let source = Source::parse("rtsp://admin:s3cretpw@cam/x").expect("a link");
         let (tell, _) = oneshot::channel();
-        Tail::collect(said, source, tell).await
+        let journal = Arc::<Journal>::default();
+        let tail = Tail::collect(said, source, Arc::clone(&journal).writer(7), tell).await;
+        (tail, journal)
     }
 
     #[tokio::test]
@@ -239,10 +265,29 @@ mod tests {
     #[tokio::test]
     async fn secrets_and_floods() {
         let mut said = b"Impossible to open 'rtsp://admin:s3cretpw@cam/x'\n".repeat(1000);
+        said.extend(b"s3cr\x07etpw and s3cretpw\n");
         said.extend(vec![b'x'; 1_000_000]);
-        let tail = tail(&said).await;
+        let (tail, journal) = tail_and_journal(&said).await;
         assert_eq!(tail.lines.len(), MAX_LINES);
         assert!(tail.lines.iter().all(|line| line.len() <= MAX_LINE && !line.contains("s3cretpw")));
         assert_eq!(tail.lines[0], "Impossible to open 'rtsp://***@cam/x'");
+        assert_eq!(tail.lines[MAX_LINES - 2], "*** and ***");
+        assert_eq!(tail.lines[MAX_LINES - 1], "x".repeat(MAX_LINE));
+        let kept: Vec<_> = journal.lines().into_iter().map(|line| line.text).collect();
+        assert!(kept.ends_with(&Vec::from(tail.lines)), "{kept:?}");
+    }
+
+    #[test]
+    fn a_line_that_is_cut_inside_of_a_secret_ends_before_it() {
+        let source = Source::parse("rtsp://admin:s3cretpw@cam/x").expect("a link");
+        for length in MAX_RAW_LINE - 40..MAX_RAW_LINE {
+            // Redacted, the beginning is so short that the line's end would show.
+            let mut raw = b"rtsp://admin:s3cretpw@cam/x".repeat(length / 27);
+            raw.resize(length, b' ');
+            raw.extend(b"rtsp://admin:s3cretpw@cam/x");
+            raw.truncate(MAX_RAW_LINE);
+            let shown = readable(&raw, &source);
+            assert!(!shown.contains("s3c"), "{shown}");
+        }
     }
 }

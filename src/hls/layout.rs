@@ -49,9 +49,32 @@ impl Layout {
         self.root.join(READY)
     }
 
+    /// What there is room for. Asks the disk, which may take as long as the disk takes.
+    pub fn disk(&self) -> Option<Disk> {
+        Disk::of(&self.root)
+    }
+
     /// The directory of a camera's stream.
     pub fn stream(&self, id: &StreamId) -> StreamDir {
         StreamDir { path: self.root.join(id.as_str()) }
+    }
+}
+
+/// Bytes of a file system.
+#[derive(Debug, Clone, Copy)]
+pub struct Disk {
+    /// All that it may hold.
+    pub size: u64,
+    /// What can still be written to it.
+    pub available: u64,
+}
+
+impl Disk {
+    /// The file system that `path` is on. `None` when it cannot be asked, or has no size, as a ramfs.
+    pub fn of(path: &Path) -> Option<Self> {
+        let status = nix::sys::statvfs::statvfs(path).ok().filter(|status| status.blocks() > 0)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(status.fragment_size());
+        Some(Self { size: bytes(status.blocks()), available: bytes(status.blocks_available()) })
     }
 }
 

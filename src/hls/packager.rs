@@ -21,6 +21,7 @@ use super::index::Variant;
 use super::layout::{self, StreamDir};
 use super::playlist::{Begin, Playlist, Position, Segment};
 use super::room::Share;
+use crate::metrics::counts::Counts;
 
 /// The first segment of a generation is this many parts long, wherever the next keyframe is: a
 /// player needs one whole segment before it shows a picture, and two parts for it not to stall at
@@ -155,7 +156,9 @@ impl Packager {
     /// Takes one fragment.
     ///
     /// After an error the packager begins anew with the next keyframe, after a discontinuity.
-    pub fn push(&mut self, fragment: &Fragment) {
+    ///
+    /// True when it was written.
+    pub fn push(&mut self, fragment: &Fragment) -> bool {
         if self.breaks_the_time_line(fragment) {
             self.interrupt();
         }
@@ -165,7 +168,7 @@ impl Packager {
         // Until a keyframe comes nothing is written, which proves nothing.
         let is_waiting = self.generation != Some(fragment.init.generation);
         if is_waiting && !fragment.is_keyframe || fragment.duration > self.cutting.limit() {
-            return;
+            return false;
         }
         let result = self.write(fragment);
         let generation = fragment.init.generation;
@@ -175,6 +178,7 @@ impl Packager {
         } else if let Some(finished) = self.playlist.segments().next_back() {
             self.progress.playable = Some(finished.generation);
         }
+        self.progress.error.is_none()
     }
 
     /// Fragments were missed, or could not be written: the growing segment ends before them.
@@ -418,6 +422,7 @@ pub async fn run(
     mut fragments: broadcast::Receiver<Arc<Fragment>>,
     progress: watch::Sender<Progress>,
     mut end: oneshot::Receiver<()>,
+    counts: Counts,
 ) {
     loop {
         let received = tokio::select! {
@@ -427,12 +432,15 @@ pub async fn run(
         match &received {
             Ok(_) => {}
             Err(RecvError::Lagged(missed)) => {
+                counts.skipped(*missed);
                 warn!(missed, "writing segments is slower than the camera: fragments were skipped");
             }
             Err(RecvError::Closed) => break,
         }
+        let counts = counts.clone();
         let work = on_disk_thread(packager, move |packager| match received {
-            Ok(fragment) => packager.push(&fragment),
+            Ok(fragment) if packager.push(&fragment) => counts.packaged(fragment.bytes.len()),
+            Ok(_) => {}
             Err(_) => packager.interrupt(),
         });
         let Some(back) = work.await else { return };

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use nix::sys::statvfs::statvfs;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
+use super::layout::Disk;
 use crate::error::{Error, ErrorKind};
 
 /// What must be free on the disk for a new stream, in bytes: what one of 4 Mbit/s takes with the
 /// usual settings, and a little more.
-const FREE: u64 = 16 * 1024 * 1024;
+pub const FREE: u64 = 16 * 1024 * 1024;
 /// How often the disk is looked at. In this time 100 streams of 4 Mbit/s write 50 MB.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// When a caller may try again.
@@ -29,14 +29,17 @@ struct Inner {
     root: PathBuf,
     max_bytes: Option<u64>,
     used: AtomicU64,
+    /// What streams that have just begun are going to take.
+    pledged: AtomicU64,
     free: AtomicU64,
 }
 
 impl Room {
     /// The room under `root`, of which streams may take `max_bytes`; all of it, if unset.
     pub fn new(root: PathBuf, max_bytes: Option<u64>) -> Self {
-        let (used, free) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
-        Self(Arc::new(Inner { root, max_bytes, used, free }))
+        let [used, pledged] = [0, 0].map(AtomicU64::new);
+        let free = AtomicU64::new(u64::MAX);
+        Self(Arc::new(Inner { root, max_bytes, used, pledged, free }))
     }
 
     /// Bytes that the segments of all streams take.
@@ -49,22 +52,28 @@ impl Room {
         self.0.free.load(Ordering::Relaxed)
     }
 
-    /// The part of one stream, which takes nothing yet.
+    /// The part of one stream, which takes nothing yet, but will.
     pub fn share(&self) -> Share {
-        Share { room: self.clone(), bytes: 0 }
+        self.0.pledged.fetch_add(FREE, Ordering::Relaxed);
+        Share { room: self.clone(), bytes: 0, pledge: FREE }
     }
 
     /// Refuses a new stream when there is no room for it.
     pub fn check(&self) -> Result<(), Error> {
         let full = |detail| Err(Error::new(ErrorKind::StorageFull, detail).retry_after(RETRY));
         let (used, free) = (self.used(), self.free());
+        let wanted = self.0.pledged.load(Ordering::Relaxed) + FREE;
         match self.0.max_bytes {
-            Some(max) if used >= max => {
-                full(format!("streams take {used} bytes, and STREAM_DIR_MAX_BYTES is {max}"))
-            }
-            _ if free < FREE => {
+            Some(max) if used + wanted > max => full(format!(
+                "streams take {used} bytes, with one more soon {wanted} more, and \
+                 STREAM_DIR_MAX_BYTES is {max}"
+            )),
+            _ if free < wanted => {
                 let directory = self.0.root.display();
-                full(format!("only {free} bytes are free on the disk of STREAM_DIR {directory}"))
+                full(format!(
+                    "{free} bytes are free on the disk of STREAM_DIR {directory}; with one more \
+                     stream {wanted} are wanted"
+                ))
             }
             _ => Ok(()),
         }
@@ -85,9 +94,8 @@ impl Room {
     }
 
     fn look(&self) {
-        // Without an answer there may be room: should there be none, the stream says so.
-        let free = statvfs(&self.0.root)
-            .map_or(u64::MAX, |stat| stat.blocks_available() * stat.fragment_size());
+        // Without an answer, or a size, there may be room: should there be none, the stream says so.
+        let free = Disk::of(&self.0.root).map_or(u64::MAX, |disk| disk.available);
         self.0.free.store(free, Ordering::Relaxed);
     }
 }
@@ -97,6 +105,7 @@ impl Room {
 pub struct Share {
     room: Room,
     bytes: u64,
+    pledge: u64,
 }
 
 impl Share {
@@ -104,6 +113,7 @@ impl Share {
     pub fn add(&mut self, bytes: u64) {
         self.bytes += bytes;
         self.room.0.used.fetch_add(bytes, Ordering::Relaxed);
+        self.redeem(bytes);
     }
 
     /// The stream has deleted this much.
@@ -114,9 +124,18 @@ impl Share {
     }
 }
 
+impl Share {
+    fn redeem(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.pledge);
+        self.pledge -= bytes;
+        self.room.0.pledged.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Share {
     fn drop(&mut self) {
         self.remove(self.bytes);
+        self.redeem(self.pledge);
     }
 }
 
@@ -126,20 +145,32 @@ mod tests {
 
     #[test]
     fn shares_add_up_and_are_given_back() {
-        let room = Room::new(PathBuf::new(), Some(100));
+        let room = Room::new(PathBuf::new(), Some(3 * FREE));
         let (mut one, mut other) = (room.share(), room.share());
-        one.add(60);
-        room.check().expect("room");
-        other.add(50);
-        assert_eq!(room.used(), 110);
+        room.check().expect("room for a third");
+        one.add(2 * FREE);
         assert_eq!(room.check().expect_err("full").kind, ErrorKind::StorageFull);
-        one.remove(20);
+        other.add(FREE);
+        assert_eq!(room.used(), 3 * FREE);
+        one.remove(FREE);
         room.check().expect("room");
         // What was never written cannot be taken away from others.
-        one.remove(1000);
-        assert_eq!(room.used(), 50);
+        one.remove(10 * FREE);
+        assert_eq!(room.used(), FREE);
         drop(other);
         assert_eq!(room.used(), 0);
+    }
+
+    #[test]
+    fn a_storm_of_starts_does_not_take_more_than_there_is() {
+        let room = Room::new(PathBuf::new(), Some(10 * FREE + 1));
+        let mut shares = Vec::new();
+        while room.check().is_ok() {
+            shares.push(room.share());
+        }
+        assert_eq!(shares.len(), 10);
+        shares.pop();
+        room.check().expect("room");
     }
 
     #[test]

@@ -222,6 +222,21 @@ impl Database {
         Ok(write)
     }
 
+    /// Whether it can be read and written. Changes nothing.
+    pub async fn check(&self) -> Result<(), sqlx::Error> {
+        sqlx::query("SELECT COUNT(*) FROM seal").fetch_one(&self.pool).await?;
+        // Who writes now proves that it works, and may take long.
+        if let Ok(_permit) = self.writers.try_acquire() {
+            let connection = self.pool.acquire().await?;
+            let mut write = Write { connection, is_committed: false, _permit: None };
+            sqlx::query("BEGIN IMMEDIATE").execute(&mut *write.connection).await?;
+            sqlx::query("ROLLBACK").execute(&mut *write.connection).await?;
+            // Nothing is left that closing the connection would have to undo.
+            write.is_committed = true;
+        }
+        Ok(())
+    }
+
     /// Puts on disk for good what was written, and leaves nothing behind of what it replaced.
     pub async fn settle(&self) -> Result<(), sqlx::Error> {
         sqlx::query("VACUUM").execute(&self.pool).await?;

@@ -13,6 +13,7 @@ use super::stamp::Stamp;
 use super::state::State;
 use super::viewers::{Seen, Viewer, Viewers, Visit};
 use crate::error::{Error, ErrorKind};
+use crate::ffmpeg::journal::Journal;
 use crate::hls::packager::Newest;
 use crate::store::Camera;
 
@@ -80,6 +81,8 @@ pub struct Shared {
     pub viewers: Viewers,
     /// Where the fragments pass.
     pub hub: FragmentHub,
+    /// What its FFmpegs said and use.
+    pub journal: Arc<Journal>,
     /// The playlist as it grows.
     pub playlist: Newest,
 }
@@ -140,6 +143,12 @@ impl StreamHandle {
     /// The state as last told.
     pub fn status(&self) -> Status {
         self.status.borrow().clone()
+    }
+
+    /// State, and how often FFmpeg was started again, as last told.
+    pub fn state_and_restarts(&self) -> (State, u64) {
+        let status = self.status.borrow();
+        (status.state, status.restarts)
     }
 
     /// Whether both are handles of the same stream, and not of two that had the same id.

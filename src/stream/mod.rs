@@ -36,4 +36,5 @@ pub mod stamp;
 pub mod starts;
 pub mod state;
 pub mod supervisor;
+pub mod tally;
 pub mod viewers;

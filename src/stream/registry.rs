@@ -22,6 +22,7 @@ use crate::error::{Error, ErrorKind};
 use crate::ffmpeg::ingest::Launcher;
 use crate::hls::layout::Layout;
 use crate::hls::room::Room;
+use crate::metrics::counts::Counts;
 use crate::store::Camera;
 
 /// When a caller who found no room may try again.
@@ -51,6 +52,8 @@ pub struct Means {
     pub starts: Starts,
     /// What starts FFmpeg.
     pub launcher: Arc<dyn Launcher>,
+    /// Where it is counted what becomes of them.
+    pub counts: Counts,
     /// Where what happens to them is told.
     pub events: Events,
 }
@@ -70,6 +73,11 @@ impl Registry {
     /// All streams.
     pub fn all(&self) -> Vec<StreamHandle> {
         self.0.streams.iter().map(|entry| entry.value().clone()).collect()
+    }
+
+    /// What streams are made with, and how many there may be.
+    pub fn means(&self) -> &Means {
+        &self.0.means
     }
 
     /// The limits that streams live by.
@@ -171,14 +179,15 @@ impl Registry {
         }
         match entry {
             Entry::Occupied(entry) => Ok(entry.get().clone()),
-            Entry::Vacant(_) if is_full => Err(Error::new(
-                ErrorKind::TooManyStreams,
-                format!("{} streams run already, as many as are allowed", means.max_streams),
-            )
-            .retry_after(RETRY_WHEN_FULL)),
+            Entry::Vacant(_) if is_full => {
+                let detail =
+                    format!("{} streams run already, as many as are allowed", means.max_streams);
+                let error = Error::new(ErrorKind::TooManyStreams, detail);
+                Err(means.counts.refused(error.retry_after(RETRY_WHEN_FULL)))
+            }
             Entry::Vacant(entry) => {
-                means.starts.check()?;
-                means.room.check()?;
+                let may_start = means.starts.check().and_then(|()| means.room.check());
+                may_start.map_err(|error| means.counts.refused(error))?;
                 let streams = Arc::clone(&inner.streams);
                 let on_gone = move |gone: &StreamHandle| remove(&streams, gone);
                 let handle = supervisor::spawn(camera.clone(), means, on_gone);

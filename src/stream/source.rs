@@ -7,12 +7,14 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use url::Url;
 
 use crate::error::{Error, ErrorKind};
 
 /// The longest URL, in bytes. Real ones stay far below.
-const MAX_LENGTH: usize = 2048;
+pub const MAX_LENGTH: usize = 2048;
 
 /// Query keys whose values are settings of a camera and no secrets. All other values are hidden:
 /// vendors put passwords into the strangest keys.
@@ -186,17 +188,23 @@ fn secrets(text: &str, url: &Url) -> Vec<String> {
         }
         secrets.extend(url.password().map(str::to_owned));
     }
-    let pairs = url.path().split(['/', '&']).chain(url.query().unwrap_or_default().split('&'));
-    for (key, value) in pairs.filter_map(|pair| pair.split_once('=')) {
-        if is_secret(key, value) {
-            secrets.push(value.to_owned());
+    // As FFmpeg gets it, and as the URL's reader writes it.
+    for text in [after_authority(text), after_authority(url.as_str())] {
+        let pairs = text.split(['/', '?', '&', ';', '#']).chain(text.split(['/', '?', '&']));
+        for (key, value) in pairs.filter_map(|pair| pair.split_once('=')) {
+            if is_secret(key, value) {
+                secrets.push(value.to_owned());
+            }
         }
     }
     let decoded: Vec<_> = secrets.iter().map(|secret| percent_decoded(secret)).collect();
     secrets.extend(decoded);
+    // Basic authentication.
+    let coded: Vec<_> = secrets.iter().map(|secret| STANDARD.encode(secret)).collect();
+    secrets.extend(coded);
     // One or two characters would blot out half of every message and hide nothing.
     secrets.retain(|secret| secret.len() > 2);
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
     secrets.dedup();
     secrets
 }
@@ -292,6 +300,34 @@ mod tests {
             assert!(!redacted.contains(secret), "{redacted}");
         }
         assert!(redacted.contains("cam/x"), "{redacted}");
+    }
+
+    #[test]
+    fn redaction_knows_every_form_of_a_secret() {
+        let address = "192.0.2.7:554".parse().expect("an address");
+        // A link, and what must not be seen of it.
+        let table: &[(&str, &[&str])] = &[
+            ("rtsp://admin:p%40ss%2Fw0rd@cam/x", &["p%40ss%2Fw0rd", "p@ss/w0rd"]),
+            ("rtsp://admin:a<b>secret@cam/x", &["a<b>secret", "a%3Cb%3Esecret"]),
+            ("rtsp://admin:half%3Coth<er@cam/x", &["half%3Coth<er", "half<oth<er"]),
+            ("rtsp://cam/x?user=admin&password=hunter%2622", &["hunter%2622", "hunter&22"]),
+            ("rtsp://cam/x?pwd=a<b%20cdef", &["a<b%20cdef", "a<b cdef", "a%3Cb%20cdef"]),
+            ("rtsp://cam/x?user=admin;password=hunter22", &["hunter22"]),
+            ("rtsp://cam/user=admin&password=hunt{er}22&channel=1", &["hunt{er}22"]),
+            ("rtsp://cam/x#password=hunter22", &["hunter22"]),
+            // Basic authentication of admin:hunter22.
+            ("rtsp://admin:hunter22@cam/x", &["hunter22", "YWRtaW46aHVudGVyMjI="]),
+        ];
+        for (link, hidden) in table {
+            let source = Source::parse(link).expect(link);
+            let said = format!("{link} {} {}", source.expose_at(address), hidden.join(" "));
+            let redacted = source.redact(&said);
+            for secret in *hidden {
+                assert!(!redacted.contains(secret), "{link}: {redacted}");
+                assert!(!source.to_string().contains(secret), "{source}");
+            }
+            assert!(redacted.contains("cam/"), "{redacted}");
+        }
     }
 
     proptest::proptest! {

@@ -2,7 +2,8 @@
 //!
 //! To start FFmpeg and to look at what a camera sends costs processor time; to wait for the camera
 //! costs none. So a start has its slot until the stream is playable or has failed, but not for
-//! longer than [`HELD`]: cameras that do not answer must not hold up those that do.
+//! longer than [`HELD`]: cameras that do not answer must not hold up those that do. Cameras that are
+//! tried again have a line and slots of their own: hundreds that are away must not hold up others.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -23,10 +24,20 @@ const PLACES_A_SLOT: usize = 32;
 /// When a caller who found the line full may try again.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(5);
 
-/// The slots and the line before them. Cheap to clone.
+/// In which line a run of FFmpeg stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// Somebody has asked for the stream.
+    Asked,
+    /// The camera is tried again by itself.
+    Retry,
+}
+
+/// The slots and the lines before them. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Starts {
-    slots: Arc<Semaphore>,
+    asked: Arc<Semaphore>,
+    retries: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     most_waiting: usize,
 }
@@ -41,10 +52,11 @@ pub struct Slot {
 pub type Turn = Pin<Box<dyn Future<Output = Slot> + Send>>;
 
 impl Starts {
-    /// `at_once` slots.
+    /// `at_once` slots, and half as many for retries.
     pub fn new(at_once: usize) -> Self {
         Self {
-            slots: Arc::new(Semaphore::new(at_once)),
+            asked: Arc::new(Semaphore::new(at_once)),
+            retries: Arc::new(Semaphore::new(at_once.div_ceil(2))),
             waiting: Arc::default(),
             most_waiting: at_once.saturating_mul(PLACES_A_SLOT),
         }
@@ -73,14 +85,21 @@ impl Starts {
     }
 
     /// A slot, if one is free; then nobody stands in line.
-    pub fn try_slot(&self) -> Option<Slot> {
-        let permit = Arc::clone(&self.slots).try_acquire_owned().ok()?;
+    pub fn try_slot(&self, line: Line) -> Option<Slot> {
+        let permit = Arc::clone(self.slots(line)).try_acquire_owned().ok()?;
         Some(Slot { _permit: Some(permit) })
     }
 
+    fn slots(&self, line: Line) -> &Arc<Semaphore> {
+        match line {
+            Line::Asked => &self.asked,
+            Line::Retry => &self.retries,
+        }
+    }
+
     /// A place in line. First come, first served.
-    pub fn turn(&self) -> Turn {
-        let slots = Arc::clone(&self.slots);
+    pub fn turn(&self, line: Line) -> Turn {
+        let slots = Arc::clone(self.slots(line));
         let place = Place::take(&self.waiting);
         Box::pin(async move {
             // Nobody closes the semaphore.
@@ -88,6 +107,13 @@ impl Starts {
             drop(place);
             Slot { _permit: permit }
         })
+    }
+}
+
+impl Slot {
+    /// For an attempt that goes on where another one left off: it has had its turn.
+    pub fn of_a_further_attempt() -> Self {
+        Self { _permit: None }
     }
 }
 
@@ -115,9 +141,10 @@ mod tests {
     #[tokio::test]
     async fn the_line_is_served_in_order_and_forgets_who_leaves() {
         let starts = Starts::new(1);
-        let held = starts.try_slot().expect("a free slot");
-        assert!(starts.try_slot().is_none());
-        let (mut first, mut second, mut third) = (starts.turn(), starts.turn(), starts.turn());
+        let held = starts.try_slot(Line::Asked).expect("a free slot");
+        assert!(starts.try_slot(Line::Asked).is_none());
+        let (mut first, mut second, mut third) =
+            (starts.turn(Line::Asked), starts.turn(Line::Asked), starts.turn(Line::Asked));
         // A place counts from when it is first asked after.
         for turn in [&mut first, &mut second, &mut third] {
             assert!(turn.now_or_never().is_none());
@@ -128,7 +155,7 @@ mod tests {
         drop(held);
         assert!((&mut third).now_or_never().is_none(), "out of turn");
         let held = second.now_or_never().expect("its turn");
-        assert!(starts.try_slot().is_none());
+        assert!(starts.try_slot(Line::Asked).is_none());
         drop(held);
         third.now_or_never().expect("its turn");
         assert_eq!(starts.waiting(), 0);
@@ -137,10 +164,20 @@ mod tests {
     #[tokio::test]
     async fn the_line_is_bounded() {
         let starts = Starts::new(1);
-        let _held = starts.try_slot().expect("a free slot");
-        let turns: Vec<_> = (0..PLACES_A_SLOT).map(|_| starts.turn()).collect();
+        let _held = starts.try_slot(Line::Asked).expect("a free slot");
+        let turns: Vec<_> = (0..PLACES_A_SLOT).map(|_| starts.turn(Line::Asked)).collect();
         assert_eq!(starts.check().expect_err("full").kind, ErrorKind::TooManyStarts);
         drop(turns);
         starts.check().expect("room");
+    }
+
+    #[test]
+    fn retries_do_not_stand_in_the_way_of_who_asks() {
+        let starts = Starts::new(2);
+        let retry = starts.try_slot(Line::Retry).expect("a slot");
+        assert!(starts.try_slot(Line::Retry).is_none());
+        let asked = [(); 2].map(|()| starts.try_slot(Line::Asked).expect("a slot"));
+        assert!(starts.try_slot(Line::Asked).is_none());
+        drop((retry, asked));
     }
 }

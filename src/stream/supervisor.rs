@@ -18,8 +18,9 @@ use super::fragments::FragmentHub;
 use super::handle::{COMMANDS, Command, Joined, Shared, StartAnswer, Status, StreamHandle};
 use super::registry::Means;
 use super::stamp::Stamp;
-use super::starts::{self, Slot, Starts, Turn};
+use super::starts::{self, Line, Slot, Starts, Turn};
 use super::state::{self, Action, After, Context, Event, State};
+use super::tally::{Evidence, Tally};
 use super::viewers::Viewers;
 use crate::error::{Error, ErrorKind};
 use crate::ffmpeg::ingest::{Ending, Ingest, Launcher, Order};
@@ -71,6 +72,7 @@ pub fn spawn(
         last_access: Stamp::now(),
         viewers: Viewers::new(limits.max_viewers),
         hub: FragmentHub::default(),
+        journal: Arc::default(),
         playlist: packager.newest(),
     });
     let (send_command, commands) = mpsc::channel(COMMANDS);
@@ -88,7 +90,13 @@ pub fn spawn(
         StreamHandle { shared: Arc::clone(&shared), commands: send_command, status: status_seen };
     let (send_progress, progress) = watch::channel(Progress::default());
     let (end_packaging, packaging_ended) = oneshot::channel();
-    let packaging = packager::run(packager, shared.hub.subscribe(), send_progress, packaging_ended);
+    let packaging = packager::run(
+        packager,
+        shared.hub.subscribe(),
+        send_progress,
+        packaging_ended,
+        means.counts.clone(),
+    );
     let supervisor = Supervisor {
         shared,
         limits,
@@ -97,6 +105,7 @@ pub fn spawn(
         commands,
         status,
         progress,
+        tally: Tally::new(means.counts.clone(), &limits),
         packaging: tokio::spawn(packaging.instrument(span.clone())),
         end_packaging,
         camera,
@@ -133,6 +142,7 @@ struct Supervisor {
     shared: Arc<Shared>,
     limits: Limits,
     launcher: Arc<dyn Launcher>,
+    tally: Tally,
     teller: Teller,
     commands: mpsc::Receiver<Command>,
     status: watch::Sender<Status>,
@@ -165,7 +175,7 @@ struct Supervisor {
 
 impl Supervisor {
     async fn run(mut self, on_gone: impl FnOnce()) {
-        self.spawn_generation(true);
+        self.spawn_generation(true, Line::Asked, None);
         while self.state != State::Gone {
             if let Some(event) = self.next_event().await {
                 self.handle(event);
@@ -225,7 +235,9 @@ impl Supervisor {
 
     /// What waited in line was not for nothing only if somebody still wants it.
     fn take_turn(&mut self, slot: Slot) -> Option<Event> {
-        if !self.was_live && self.waiting.iter().all(oneshot::Sender::is_closed) {
+        let has_been_left =
+            !self.waiting.is_empty() && self.waiting.iter().all(oneshot::Sender::is_closed);
+        if !self.was_live && has_been_left {
             self.run = Run::Cancelled;
             return Some(self.end_because(StopReason::Idle));
         }
@@ -237,7 +249,6 @@ impl Supervisor {
 
     fn take_ending(&mut self, ending: Ending) -> Event {
         self.run = Run::None;
-        self.slot = None;
         if matches!(self.state, State::Stopping(_)) {
             // It was told to leave: that it did tells nothing about the camera.
             return Event::Ended;
@@ -340,10 +351,18 @@ impl Supervisor {
         if from == State::Live && next != State::Live {
             self.last_live_for = self.status.borrow().live_since.map(|since| since.elapsed());
         }
+        let evidence = Evidence {
+            stood_still: self.shared.hub.last_progress().age(),
+            last_error: self.last_error().map(|error| error.kind),
+        };
+        self.tally.transition(from, event, action, evidence);
         if (from, event) == (State::Live, Event::Stalled) {
             self.teller.stalled(self.generation(), self.last_error());
         }
         self.act(action, from, event);
+        if !matches!(self.run, Run::Child(_)) {
+            self.slot = None;
+        }
         let (state, camera) = (self.state, &self.camera);
         self.status.send_modify(|status| {
             status.state = state;
@@ -364,8 +383,14 @@ impl Supervisor {
                 if is_asked_for || is_replaced {
                     self.replans = 0;
                 }
-                self.spawn_generation(self.was_live || is_asked_for || is_replaced);
                 let is_restart = from == State::Backoff;
+                let slot = match event {
+                    Event::EndedReplan => self.slot.take().or(Some(Slot::of_a_further_attempt())),
+                    _ => None,
+                };
+                let is_retry = is_restart && !is_asked_for;
+                let line = if is_retry { Line::Retry } else { Line::Asked };
+                self.spawn_generation(self.was_live || is_asked_for || is_replaced, line, slot);
                 self.status.send_modify(|status| status.restarts += u64::from(is_restart));
             }
             Action::Delay => self.delay(event),
@@ -384,9 +409,10 @@ impl Supervisor {
         }
     }
 
-    /// Starts the next run of FFmpeg. The time to become playable counts from here when
-    /// `is_new_start`, else it goes on from the attempt before.
-    fn spawn_generation(&mut self, is_new_start: bool) {
+    /// Starts the next run of FFmpeg, in the `slot` of the attempt before or after its turn in
+    /// `line`. The time to become playable counts from here when `is_new_start`, else it goes on
+    /// from the attempt before.
+    fn spawn_generation(&mut self, is_new_start: bool, line: Line, slot: Option<Slot>) {
         let generation = self.next_generation;
         self.next_generation += 1;
         self.spawned_at = Instant::now();
@@ -394,10 +420,9 @@ impl Supervisor {
             self.start_deadline = self.spawned_at + self.limits.start_timeout;
         }
         self.status.send_modify(|status| status.generation = generation);
-        // An attempt that follows another at once goes on in its slot.
-        match self.slot.take().or_else(|| self.starts.try_slot()) {
+        match slot.or_else(|| self.starts.try_slot(line)) {
             Some(slot) => self.launch(slot),
-            None => self.run = Run::Queued(self.starts.turn()),
+            None => self.run = Run::Queued(self.starts.turn(line)),
         }
     }
 
@@ -413,6 +438,7 @@ impl Supervisor {
             options: self.camera.options,
             generation,
             hub: self.shared.hub.clone(),
+            journal: Arc::clone(&self.shared.journal),
         };
         let ingest = info_span!("ingest", generation).in_scope(|| self.launcher.launch(order));
         self.run = Run::Child(ingest);

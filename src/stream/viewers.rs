@@ -12,6 +12,9 @@ use tokio::time::Instant;
 const PRESENT_FOR: Duration = Duration::from_secs(12);
 /// Viewers counted at most. More still watch; the number shown stays at this.
 const MAX_COUNTED: usize = 10_000;
+/// Players of one user at one address that are counted: more watch with them, so that nobody can take
+/// all places, or fill the log, with made-up names.
+const MAX_PLAYERS: usize = 8;
 
 /// Who asks for a file.
 #[derive(Debug, Clone, Copy, Hash)]
@@ -68,7 +71,7 @@ impl Viewers {
         let key = hasher.finish();
         let now = Instant::now();
         let mut visits = self.visits();
-        if let Some(visit) = visits.get_mut(&key) {
+        if let Some(visit) = visits.get_mut(&key).filter(|visit| visit.is_present(now)) {
             visit.last_seen = now;
             return Seen::Known;
         }
@@ -76,7 +79,15 @@ impl Viewers {
         if self.most.is_some_and(is_full) {
             return Seen::TooMany;
         }
-        if visits.len() >= MAX_COUNTED {
+        if let Some(visit) = visits.get_mut(&key) {
+            visit.last_seen = now;
+            return Seen::Known;
+        }
+        let is_same = |visit: &&Visit| {
+            visit.is_present(now)
+                && (&*visit.user, &*visit.address) == (viewer.user, viewer.address)
+        };
+        if visits.len() >= MAX_COUNTED || visits.values().filter(is_same).count() >= MAX_PLAYERS {
             return Seen::Known;
         }
         let (user, address) = (viewer.user.to_owned(), viewer.address.to_owned());
@@ -151,6 +162,25 @@ mod tests {
         assert_eq!(seen, [Seen::New, Seen::TooMany, Seen::Known]);
         tokio::time::advance(PRESENT_FOR).await;
         assert_eq!(viewers.saw(&other), Seen::New);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_away_for_too_long_has_lost_the_place() {
+        let viewers = Viewers::new(Some(1));
+        let other = Viewer { user: "bert", ..ANNA };
+        viewers.saw(&ANNA);
+        tokio::time::advance(PRESENT_FOR).await;
+        let seen = [&other, &ANNA, &other].map(|viewer| viewers.saw(viewer));
+        assert_eq!(seen, [Seen::New, Seen::TooMany, Seen::Known]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn made_up_players_are_no_crowd() {
+        let viewers = Viewers::new(None);
+        for number in 0..10_000 {
+            viewers.saw(&Viewer { player: &number.to_string(), ..ANNA });
+        }
+        assert_eq!(viewers.count(), MAX_PLAYERS);
     }
 
     #[tokio::test(start_paused = true)]

@@ -149,7 +149,8 @@ class RunningEncoder:
 
     def _keep_next(self):
         sample = self._sink.emit("pull-sample")
-        unit = sample.get_buffer().copy()
+        # copy() of a buffer is the same buffer once more.
+        unit = sample.get_buffer().copy_deep()
         segment, base = sample.get_segment(), self._pipeline.get_base_time()
         unit.pts = base + segment.to_running_time(Gst.Format.TIME, unit.pts)
         unit.dts = Gst.CLOCK_TIME_NONE
@@ -173,7 +174,7 @@ class JoinedSource:
         while unit.get_buffer().pts < appsrc.get_base_time():
             # Of a time before there was this client.
             self._last, unit = self._encoder.after(self._last)
-        buffer = unit.get_buffer().copy()
+        buffer = unit.get_buffer().copy_deep()
         buffer.pts -= appsrc.get_base_time()
         if self._last != before + 1:
             buffer.set_flags(Gst.BufferFlags.DISCONT)

@@ -79,6 +79,8 @@ async fn the_password_shows_nowhere() {
     manager.reaches("cam", "backoff").await;
     answers.push(format!("{:?}", manager.get("/api/streams").await));
     answers.push(format!("{:?}", manager.get("/api/stream/status?indicator_id=cam").await));
+    answers.push(format!("{:?}", manager.get("/api/streams/cam/log").await));
+    answers.push(format!("{:?}", manager.get("/metrics").await));
     assert!(!answers.join("\n").contains(&password), "an answer shows the password");
     assert!(!manager.log().contains(&password), "the log shows the password");
     assert!(!nginx.log().contains(&password), "nginx's log shows the password");

@@ -77,7 +77,8 @@ async fn a_stop_during_a_start_ends_both() {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let link = format!("rtsp://{}/x", silent.local_addr().expect("an address"));
     let (start, ()) = tokio::join!(manager.start_stream("cam", &link), async {
-        silent.accept().await.expect("FFmpeg connects");
+        // Held, since FFmpeg would take its end for an answer.
+        let _connection = silent.accept().await.expect("FFmpeg connects");
         assert_eq!(manager.stop_stream("cam").await.status, 200);
         assert!(manager.ffmpegs().is_empty(), "stop answered before FFmpeg had gone");
     });

@@ -12,6 +12,8 @@ mod lifetime;
 mod limits;
 mod low_latency;
 mod media;
+mod metrics;
+mod monitoring;
 mod playback;
 mod playing;
 mod registry;

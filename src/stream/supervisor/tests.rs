@@ -15,6 +15,7 @@ use crate::hls::fragment::testing;
 use crate::hls::layout::Layout;
 use crate::hls::packager::Cutting;
 use crate::hls::room::Room;
+use crate::metrics::counts::Counts;
 use crate::store::Camera;
 use crate::stream::events::{EventKind, Events, Listener, StopReason, StreamEvent};
 use crate::stream::handle::Joined;
@@ -23,7 +24,7 @@ use crate::stream::options::StreamOptions;
 use crate::stream::reaper;
 use crate::stream::registry::{Means, Registry};
 use crate::stream::source::Source;
-use crate::stream::starts::{HELD, Starts};
+use crate::stream::starts::{HELD, Line, Starts};
 use crate::stream::state::State;
 use crate::stream::supervisor::Limits;
 use crate::stream::viewers::Viewer;
@@ -111,6 +112,7 @@ fn setup_with(starts: Starts) -> Setup {
         max_streams: 10,
         starts,
         launcher: Arc::new(FakeLauncher(launched)),
+        counts: Counts::default(),
         events: tell,
     });
     Setup { root, registry, children, camera: camera("rtsp://cam/1"), events }
@@ -699,6 +701,34 @@ async fn a_stream_that_is_playable_makes_room_for_the_next_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_attempt_taught_is_tried_without_another_turn() {
+    let mut setup = setup_with(Starts::new(1));
+    let first = setup.start_camera(named("first", "rtsp://cam/1"));
+    let mut child = setup.child().await;
+    let second = setup.start_camera(named("second", "rtsp://cam/2"));
+    // Within its slot, and when that has gone to the next one.
+    let mut others = Vec::new();
+    for time in [HELD / 2, HELD * 2] {
+        tokio::time::sleep(time).await;
+        let began = Instant::now();
+        let plan = Plan { audio: Audio::ToAac, ..child.order.plan };
+        let source = child.order.source.to_string();
+        child.end.send(Ending::Replan(plan)).expect("a supervisor");
+        child = setup.child().await;
+        if child.order.source.to_string() != source {
+            // The second one's turn has come meanwhile.
+            child.send(3);
+            others.push(std::mem::replace(&mut child, setup.child().await));
+        }
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+    child.send(3);
+    for start in [first, second] {
+        assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_leaves_the_line_is_not_started() {
     let mut setup = setup_with(Starts::new(1));
     let first = setup.start_camera(named("first", "rtsp://cam/1"));
@@ -721,7 +751,7 @@ async fn who_leaves_the_line_is_not_started() {
 async fn who_stands_in_line_for_too_long_is_told_to_come_later() {
     // A slot that never gets free.
     let starts = Starts::new(1);
-    let _slot = starts.try_slot().expect("a slot");
+    let _slot = starts.try_slot(Line::Asked).expect("a slot");
     let setup = setup_with(starts);
     let error = setup.start().await.expect("a task").expect_err("no turn");
     assert_eq!(error.kind, ErrorKind::TooManyStarts);

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use reqwest::StatusCode;
@@ -28,8 +29,16 @@ pub struct Answer {
     pub body: Value,
 }
 
+/// The FFmpeg under test, if it is not the system's.
+fn ffmpeg() -> Option<PathBuf> {
+    let program = std::env::var_os("TEST_FFMPEG_BIN").filter(|program| !program.is_empty())?;
+    // The manager runs in another directory.
+    Some(std::path::absolute(program).expect("a path"))
+}
+
 impl Manager {
-    /// The command with its settings: a free port, a directory of its own, and what is `set`.
+    /// The command with its settings: a free port, a directory of its own, and what is `set`. It
+    /// runs the FFmpeg that `TEST_FFMPEG_BIN` names; the viewer's is always the system's.
     pub fn command(command: &mut Command, dir: &Path, set: &[(&str, &str)]) {
         command
             .current_dir(dir)
@@ -39,6 +48,7 @@ impl Manager {
             .env("STREAM_DIR", dir.join("streams"))
             .env("LOG_FORMAT", "json")
             .env("RUST_LOG", "debug")
+            .envs(ffmpeg().map(|program| ("FFMPEG_BIN", program)))
             .envs(set.iter().copied())
             .stdin(Stdio::null())
             .stderr(Stdio::piped());
@@ -57,8 +67,7 @@ impl Manager {
     ) -> (Option<i32>, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stream-manager"));
         Self::command(&mut command, dir.path(), set);
-        let output = command.args(arguments).output().expect("the manager");
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).trim().to_owned())
+        ended(command.args(arguments))
     }
 
     pub async fn start(set: &[(&str, &str)]) -> Self {
@@ -94,8 +103,7 @@ impl Manager {
         let mut command = Command::new("unshare");
         Self::with_mount(&mut command, disk::READ_ONLY, "", path);
         Self::command(&mut command, dir.path(), set);
-        let output = command.output().expect("the manager");
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).trim().to_owned())
+        ended(&mut command)
     }
 
     fn with_mount(unshare: &mut Command, script: &str, size: &str, path: &Path) {
@@ -224,4 +232,25 @@ impl Manager {
         })
         .await;
     }
+}
+
+/// Exit code and stderr of a manager that ends by itself, as it should.
+fn ended(command: &mut Command) -> (Option<i32>, String) {
+    let mut child = command.spawn().expect("the manager");
+    let stderr = child.stderr.take().expect("a pipe");
+    let told = std::thread::spawn(move || std::io::read_to_string(stderr).expect("text"));
+    let deadline = Instant::now() + PATIENCE;
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("a child of ours") {
+            break status;
+        }
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("the manager runs, and should have ended: {:?}", told.join());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let told = told.join().expect("stderr to its end");
+    (status.code(), told.trim().to_owned())
 }

@@ -3,6 +3,7 @@
 mod camera;
 mod disk;
 mod manager;
+mod metrics;
 mod nginx;
 mod openssl;
 mod process;
@@ -15,9 +16,10 @@ use std::time::{Duration, Instant};
 
 pub use camera::Camera;
 pub use manager::{Answer, Manager};
-pub use nginx::Nginx;
+pub use metrics::Metrics;
+pub use nginx::{Nginx, free_port};
 pub use openssl::{key_pair, openssl};
-pub use process::{children_of, is_running, processes_that_show};
+pub use process::{Process, children_of, is_running, lines_of, processes_that_show};
 pub use receiver::{Receiver, Webhook};
 pub use viewer::{Playlist, play, probe};
 

@@ -1,0 +1,78 @@
+//! What is counted and measured of the service, for a Prometheus that asks.
+//!
+//! | Module | Owns |
+//! |---|---|
+//! | [`counts`] | what happened to streams since the manager's start |
+//! | [`requests`] | what happened to HTTP requests |
+//! | [`current`] | what is so at the moment of asking: streams, viewers, processes, disk |
+//! | [`text`] | the text that Prometheus reads |
+//!
+//! Names follow Prometheus's conventions and begin with `stream_manager_`; `process_…` is the
+//! manager's own process, under the names that every Prometheus client library uses for it. The
+//! number of series is bounded: a camera's id is a label only while its stream runs, and only of
+//! metrics that may vanish with it. Counting is an atomic addition, or a short lock for a histogram;
+//! nothing is looked up by name or allocated for it. Who may ask is the API's business.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry;
+
+use crate::stream::registry::Registry;
+use current::{Process, Streams};
+use requests::Requests;
+
+pub mod counts;
+pub mod current;
+pub mod requests;
+pub mod text;
+
+/// What all names begin with.
+const PREFIX: &str = "stream_manager";
+
+/// All metrics.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: registry::Registry,
+    /// The requests that were answered.
+    pub requests: Requests,
+    ready: Family<Check, Gauge>,
+}
+
+/// Something that readiness depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Check {
+    check: &'static str,
+}
+
+impl Metrics {
+    /// The metrics of a manager with these `streams`.
+    pub fn new(streams: Registry) -> Self {
+        let mut registry = registry::Registry::default();
+        let own = registry.sub_registry_with_prefix(PREFIX);
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        own.register("build", "The program's version", version);
+        let ready = Family::<Check, Gauge>::default();
+        let help = "Whether the service can do its work, by what that depends on; see /readyz";
+        own.register("ready", help, ready.clone());
+        streams.means().counts.register(own);
+        let requests = Requests::register(own);
+        own.register_collector(Box::new(Streams::new(streams)));
+        registry.register_collector(Box::new(Process::begun()));
+        Self { registry, requests, ready }
+    }
+
+    /// Notes whether what `check` looks at is as it should be.
+    pub fn set_ready(&self, check: &'static str, is_ready: bool) {
+        self.ready.get_or_create(&Check { check }).set(is_ready.into());
+    }
+
+    /// The text for Prometheus, as OpenMetrics. Asks the kernel and the disk, so it has to be
+    /// called where waiting harms nobody.
+    pub fn open_metrics(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}

@@ -1,0 +1,72 @@
+//! The text that Prometheus reads: OpenMetrics, or the older form for programs that do not ask for
+//! the newer one (Prometheus does; many others cannot read it).
+
+use std::fmt::{Error, Write as _};
+
+/// Content type of OpenMetrics.
+pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Content type of the older form.
+pub const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Turns OpenMetrics into the older form, which names a counter as its samples are named, has no
+/// type for information, and knows neither units nor an end.
+pub fn plain(open_metrics: &str) -> Result<String, Error> {
+    let mut text = String::with_capacity(open_metrics.len());
+    let mut help = None;
+    for line in open_metrics.lines() {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some("HELP"), Some(name), said) => help = Some((name, said)),
+            (Some("#"), Some("TYPE"), Some(name), Some(kind)) => {
+                let (ending, kind) = match kind {
+                    "counter" => ("_total", "counter"),
+                    "info" => ("_info", "gauge"),
+                    "unknown" => ("", "untyped"),
+                    kind => ("", kind),
+                };
+                if let Some((_, said)) = help.take().filter(|(helped, _)| *helped == name) {
+                    writeln!(text, "# HELP {name}{ending} {}", said.unwrap_or_default())?;
+                }
+                writeln!(text, "# TYPE {name}{ending} {kind}")?;
+            }
+            (Some("#"), ..) => {}
+            _ => writeln!(text, "{line}")?,
+        }
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_older_form() {
+        let open_metrics = "\
+# HELP build The version.
+# TYPE build info
+build_info{version=\"1\"} 1
+# HELP sent_bytes What was sent.
+# TYPE sent_bytes counter
+# UNIT sent_bytes bytes
+sent_bytes_total 7
+# HELP took_seconds How long.
+# TYPE took_seconds histogram
+# UNIT took_seconds seconds
+took_seconds_bucket{le=\"+Inf\"} 1
+# EOF
+";
+        let expected = "\
+# HELP build_info The version.
+# TYPE build_info gauge
+build_info{version=\"1\"} 1
+# HELP sent_bytes_total What was sent.
+# TYPE sent_bytes_total counter
+sent_bytes_total 7
+# HELP took_seconds How long.
+# TYPE took_seconds histogram
+took_seconds_bucket{le=\"+Inf\"} 1
+";
+        assert_eq!(plain(open_metrics).expect("a text"), expected);
+    }
+}

@@ -1,0 +1,179 @@
+//! One stream's share in what is counted: which transition of its life counts as what.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::state::{Action, After, Event, State};
+use super::supervisor::Limits;
+use crate::error::ErrorKind;
+use crate::ffmpeg::args;
+use crate::metrics::counts::Counts;
+
+/// Counts the transitions of one stream.
+#[derive(Debug)]
+pub struct Tally {
+    counts: Counts,
+    /// A picture that stood still for this long before FFmpeg ended was what ended it.
+    stall: Duration,
+    /// When the start that has not come to its end yet was asked for.
+    began: Option<Instant>,
+}
+
+/// What else decides how a transition counts.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence {
+    /// How long the picture has not advanced.
+    pub stood_still: Duration,
+    /// The last thing that went wrong.
+    pub last_error: Option<ErrorKind>,
+}
+
+impl Tally {
+    /// Of a stream that is started now. FFmpeg's own patience may end before `stale_timeout`.
+    pub fn new(counts: Counts, limits: &Limits) -> Self {
+        let stall = args::socket_timeout(limits.start_timeout, limits.stale_timeout);
+        let mut tally = Self { counts, stall, began: None };
+        tally.start();
+        tally
+    }
+
+    fn start(&mut self) {
+        self.counts.started();
+        self.began = Some(Instant::now());
+    }
+
+    /// Counts a transition: out of `from`, by `event`, with `action`.
+    pub fn transition(&mut self, from: State, event: Event, action: Action, evidence: Evidence) {
+        let cause = evidence.last_error.unwrap_or(ErrorKind::Internal);
+        match action {
+            Action::Spawn => match from {
+                State::Failed | State::Stopping(After::Replace) => self.start(),
+                State::Backoff => self.counts.restarted(cause),
+                // Another attempt of the same start.
+                _ => {}
+            },
+            Action::Announce if from == State::Starting => {
+                if let Some(began) = self.began.take() {
+                    self.counts.playable_after(began.elapsed());
+                }
+            }
+            Action::Refuse | Action::TerminateAndRefuse => self.fail(cause),
+            Action::Delay if event == Event::EndedRefused => self.fail(cause),
+            _ => {}
+        }
+        let has_ended = matches!(event, Event::Ended | Event::EndedRefused);
+        let ended_still = has_ended && evidence.stood_still >= self.stall;
+        if from == State::Live && (event == Event::Stalled || ended_still) {
+            self.counts.stalled();
+        }
+    }
+
+    /// A start has failed when those who wait for it are told so; a restart is tried again.
+    fn fail(&mut self, cause: ErrorKind) {
+        if self.began.take().is_some() {
+            self.counts.failed(cause);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hls::packager::Cutting;
+    use crate::stream::state::{self, Context};
+
+    fn tally(counts: &Counts) -> Tally {
+        let seconds = Duration::from_secs;
+        let limits = Limits {
+            start_timeout: seconds(15),
+            stale_timeout: seconds(4),
+            idle_timeout: seconds(30),
+            stop_grace: seconds(5),
+            max_viewers: None,
+            cutting: Cutting { segment_time: seconds(2), part_time: seconds(1), list_size: 5 },
+        };
+        Tally::new(counts.clone(), &limits)
+    }
+
+    /// Leads a stream through events by the state table, and counts.
+    fn after(events: &[Event]) -> String {
+        let counts = Counts::default();
+        let mut tally = tally(&counts);
+        let (mut state, mut was_live, mut last_error) = (State::Starting, false, None);
+        for event in events {
+            let context = Context { was_live, is_wanted: true };
+            let (next, action) = state::next(state, *event, context);
+            last_error = match event {
+                Event::EndedRefused => Some(ErrorKind::SourceUnauthorized),
+                Event::StartTimedOut => Some(ErrorKind::SourceTimeout),
+                Event::Ended => Some(ErrorKind::SourceUnreachable),
+                _ => last_error,
+            };
+            let stood_still = Duration::from_millis(200);
+            tally.transition(state, *event, action, Evidence { stood_still, last_error });
+            was_live |= next == State::Live;
+            state = next;
+        }
+        counts.text()
+    }
+
+    fn assert_counts(events: &[Event], expected: &[&str]) {
+        let text = after(events);
+        for line in expected {
+            assert!(text.lines().any(|found| found == *line), "{events:?}: {line} in\n{text}");
+        }
+        // Whatever is not expected is zero.
+        for line in text.lines().filter(|line| !line.starts_with('#') && !line.contains("_seconds"))
+        {
+            assert!(line.ends_with(" 0") || expected.contains(&line), "{events:?}: {line}");
+        }
+    }
+
+    const START: &str = "starts_total 1";
+    const PLAYABLE: &str = "start_duration_seconds_count 1";
+    const NONE_PLAYABLE: &str = "start_duration_seconds_count 0";
+    const REFUSED: &str = r#"start_failures_total{code="source_unauthorized"} 1"#;
+    const TOO_LATE: &str = r#"start_failures_total{code="source_timeout"} 1"#;
+    const RESTART: &str = r#"restarts_total{code="source_unreachable"} 1"#;
+
+    #[test]
+    fn starts_and_their_failures() {
+        use Event::{Ended, EndedRefused, EndedReplan, Playable, Start, StartTimedOut};
+        assert_counts(&[], &[START, NONE_PLAYABLE]);
+        assert_counts(&[EndedReplan, Playable, Start], &[START, PLAYABLE]);
+        assert_counts(&[EndedRefused], &[START, REFUSED, NONE_PLAYABLE]);
+        assert_counts(&[StartTimedOut, Ended], &[START, TOO_LATE, NONE_PLAYABLE]);
+        let again = [EndedRefused, Start, Playable];
+        assert_counts(&again, &["starts_total 2", REFUSED, PLAYABLE]);
+        let other_source = [Playable, Event::Replace, Ended, Playable];
+        assert_counts(&other_source, &["starts_total 2", "start_duration_seconds_count 2"]);
+        let wrong_source = [Playable, Event::Replace, Ended, EndedRefused];
+        assert_counts(&wrong_source, &["starts_total 2", REFUSED, PLAYABLE]);
+    }
+
+    #[test]
+    fn interruptions_are_no_failed_starts() {
+        use Event::{Ended, EndedRefused, Playable, StartTimedOut, TimedOut};
+        assert_counts(&[Playable, Ended, TimedOut, Playable], &[START, PLAYABLE, RESTART]);
+        let away = [Playable, Ended, TimedOut, EndedRefused, TimedOut, StartTimedOut];
+        let refused = r#"restarts_total{code="source_unauthorized"} 1"#;
+        assert_counts(&away, &[START, PLAYABLE, RESTART, refused]);
+    }
+
+    #[test]
+    fn stalls() {
+        use Event::{Ended, Playable, Stalled};
+        assert_counts(&[Playable, Stalled], &[START, PLAYABLE, "stalls_total 1"]);
+        assert_counts(&[Playable, Ended], &[START, PLAYABLE]);
+        let counts = Counts::default();
+        let mut tally = tally(&counts);
+        let stood_still = Duration::from_secs(2);
+        let evidence = Evidence { stood_still, last_error: None };
+        // FFmpeg's patience may end before the manager's.
+        tally.transition(State::Live, Ended, Action::Delay, evidence);
+        assert!(counts.text().contains("stalls_total 1"));
+        tally.transition(State::Starting, Ended, Action::Delay, evidence);
+        assert!(counts.text().contains("stalls_total 1"), "nothing was live");
+    }
+}
