@@ -101,7 +101,12 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         registry: registry.clone(),
         cameras,
         playback,
-        readiness: Readiness::new(config.ffmpeg_bin.clone(), layout.clone(), database),
+        readiness: Readiness::new(
+            config.ffmpeg_bin.clone(),
+            spawner.clone(),
+            layout.clone(),
+            database,
+        ),
         metrics: Arc::new(Metrics::new(registry.clone())),
         layout,
         started_at: Instant::now(),

@@ -1,7 +1,6 @@
 //! Whether the service can do its work, and all that keeps it from it.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use tracing::warn;
 use utoipa::ToSchema;
 
 use crate::error::{Error, ErrorKind};
-use crate::ffmpeg::process::keep_secrets_from;
+use crate::ffmpeg::process::Spawner;
 use crate::hls::layout::{Disk, Layout};
 use crate::hls::room;
 use crate::store::db::Database;
@@ -62,6 +61,7 @@ pub struct Trouble {
 /// Whether the service can do its work.
 pub struct Readiness {
     ffmpeg: PathBuf,
+    spawner: Spawner,
     layout: Layout,
     database: Database,
     is_closing: AtomicBool,
@@ -70,10 +70,11 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Of a manager that runs `ffmpeg`, writes to `layout` and keeps its cameras in `database`.
-    pub fn new(ffmpeg: PathBuf, layout: Layout, database: Database) -> Self {
+    /// Of a manager that runs `ffmpeg` by `spawner`, writes to `layout` and keeps its cameras in `database`.
+    pub fn new(ffmpeg: PathBuf, spawner: Spawner, layout: Layout, database: Database) -> Self {
         Self {
             ffmpeg,
+            spawner,
             layout,
             database,
             is_closing: AtomicBool::new(false),
@@ -160,14 +161,9 @@ impl Readiness {
 
     async fn probe_ffmpeg(&self) -> Result<(), String> {
         let mut command = Command::new(&self.ffmpeg);
-        keep_secrets_from(&mut command);
-        let run = command
-            .arg("-version")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .status();
+        command.arg("-version");
+        // As streams start it, so that what keeps these from it shows here. What it says, a pipe holds.
+        let run = async { self.spawner.spawn(command).await?.wait().await };
         let reason = match in_time(run).await {
             Ok(status) if status.success() => return Ok(()),
             Ok(status) => status.to_string(),

@@ -87,7 +87,7 @@ impl Spawner {
 
 /// Settings are none of a child's business, and some are secret: who reads what cameras send should
 /// not have them.
-pub fn keep_secrets_from(command: &mut Command) {
+fn keep_secrets_from(command: &mut Command) {
     for name in SETTINGS.iter().map(|setting| setting.name).chain(["NEW_SOURCE_KEY"]) {
         command.env_remove(name);
     }
