@@ -163,7 +163,8 @@ async fn the_page_and_its_files_are_served_from_here() {
         let caching = answer.headers()["cache-control"].to_str().expect("a text");
         assert!(caching.contains("immutable"), "{file}: {caching}");
     }
-    for path in ["/assets/", "/assets/none.js", "/.sources", "/index.html", "/assets/../index.html"] {
+    for path in ["/assets/", "/assets/none.js", "/.sources", "/index.html", "/assets/../index.html"]
+    {
         assert_eq!(nginx.get(path).await.status(), 404, "{path}");
     }
 }
