@@ -11,7 +11,7 @@ camera_packages=(python3 python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plug
 # What the manager and its nginx need, and these scripts.
 service_packages=(ffmpeg nginx-light gettext-base curl ca-certificates procps)
 # What the tests need on top.
-test_packages=(chromium libfaketime openssl php-cli php-curl prometheus python3-cryptography)
+test_packages=(chromium iproute2 libfaketime openssl php-cli php-curl prometheus python3-cryptography)
 
 # Installs those of the named Debian packages that are missing.
 install_packages() {

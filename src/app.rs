@@ -14,14 +14,16 @@ use crate::api::Api;
 use crate::api::readiness::Readiness;
 use crate::api::server::Server;
 use crate::config::{Config, Secret};
-use crate::ffmpeg::ingest::FfmpegLauncher;
+use crate::ffmpeg::ingest::{FfmpegLauncher, Launcher};
 use crate::ffmpeg::process::Spawner;
+use crate::ffmpeg::still::StillTaker;
 use crate::hls::layout::Layout;
 use crate::hls::packager::Cutting;
 use crate::hls::room::Room;
 use crate::hls::sweep;
 use crate::metrics::Metrics;
 use crate::metrics::counts::Counts;
+use crate::onvif::Finder;
 use crate::playback::Playback;
 use crate::proc;
 use crate::store::{self, Cameras};
@@ -59,6 +61,14 @@ impl fmt::Display for StartError {
 
 /// Runs the manager until SIGTERM or SIGINT. A second signal ends the process at once.
 pub async fn run(config: Config) -> Result<(), StartError> {
+    run_with(config, |config, spawner| Arc::new(FfmpegLauncher::new(config, spawner))).await
+}
+
+/// Runs the manager with other ingests than FFmpeg, for benchmarks of all the rest.
+pub async fn run_with(
+    config: Config,
+    make_launcher: impl FnOnce(&Config, Spawner) -> Arc<dyn Launcher>,
+) -> Result<(), StartError> {
     let layout = Layout::new(config.stream_dir.clone());
     let unusable = |error| {
         StartError::Setting(format!(
@@ -82,7 +92,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     // Kept to the end: FFmpeg lives no longer than the spawner's thread.
     let spawner =
         Spawner::start(config.ffmpeg_bounds).map_err(system("no thread can be started"))?;
-    let launcher = FfmpegLauncher::new(&config, spawner.clone());
+    let launcher = make_launcher(&config, spawner.clone());
     let (webhooks, events) = Webhooks::start(&config).map_err(StartError::Setting)?;
     let room = Room::new(config.stream_dir.clone(), config.stream_dir_max_bytes);
     let registry = Registry::new(Means {
@@ -91,7 +101,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         limits: limits(&config),
         max_streams: config.max_streams,
         starts: Starts::new(config.max_concurrent_starts),
-        launcher: Arc::new(launcher),
+        launcher,
         counts: Counts::default(),
         events,
     });
@@ -100,6 +110,8 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         access: Access::new(config.api_keys.clone()),
         registry: registry.clone(),
         cameras,
+        finder: Finder::new(config.camera_nets.clone()),
+        stills: StillTaker::new(&config, spawner.clone()),
         playback,
         readiness: Readiness::new(
             config.ffmpeg_bin.clone(),

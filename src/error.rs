@@ -55,6 +55,8 @@ pub enum ErrorKind {
     StorageFull,
     /// FFmpeg cannot be run.
     FfmpegUnavailable,
+    /// As much of this is done at once as may be.
+    Busy,
     /// As many streams run as are allowed.
     TooManyStreams,
     /// More streams start at once than can be served in time.

@@ -19,6 +19,7 @@
 //! | [`access`] | who may do what |
 //! | [`playback`] | who may watch what until when |
 //! | [`store`] | the cameras that are known, in a database |
+//! | [`onvif`] | cameras on the network, found and asked |
 //! | [`stream`] | the life of streams |
 //! | [`webhooks`] | telling the back end of it |
 //! | [`ffmpeg`] | FFmpeg as an ingest |
@@ -34,6 +35,7 @@ pub mod error;
 pub mod ffmpeg;
 pub mod hls;
 pub mod metrics;
+pub mod onvif;
 pub mod playback;
 pub mod proc;
 pub mod store;

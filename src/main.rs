@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use stream_manager::app::{self, StartError};
 use stream_manager::config::{Config, LogFormat, SETTINGS};
+use stream_manager::onvif::command;
 use tracing_subscriber::EnvFilter;
 
 /// `EX_USAGE` of sysexits.h.
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
                 ExitCode::SUCCESS
             }
             "rotate-key" => rotate_key(),
+            "discover" => discover(),
             _ => fail(&format!("unknown argument {argument:?}; see --help"), EXIT_USAGE),
         };
     }
@@ -43,6 +45,41 @@ fn rotate_key() -> ExitCode {
         Err(error) => return fail(&error.to_string(), EXIT_USAGE),
     };
     exit_code(block_on(app::rotate_key(config)).map(|said| println!("{said}")))
+}
+
+fn discover() -> ExitCode {
+    let options = match command::Options::parse(std::env::args_os().skip(2)) {
+        Ok(options) => options,
+        Err(error) => return fail(&format!("{error}\n{}", command::USAGE), EXIT_USAGE),
+    };
+    let config = match Config::load() {
+        Ok(config) => config,
+        Err(error) => return fail(&error.to_string(), EXIT_USAGE),
+    };
+    let password = match (&options.username, std::env::var(command::PASSWORD)) {
+        (None, _) => None,
+        (_, Ok(password)) => Some(password),
+        (Some(username), Err(_)) => {
+            match rpassword::prompt_password(format!("password of {username}: ")) {
+                Ok(password) => Some(password),
+                Err(error) => {
+                    let detail =
+                        format!("no password, in {} or by hand: {error}", command::PASSWORD);
+                    return fail(&detail, EXIT_USAGE);
+                }
+            }
+        }
+    };
+    let found = block_on(async {
+        let found = command::run(options, password, config.camera_nets).await;
+        found.map_err(|error| StartError::System(error.to_string()))
+    });
+    exit_code(found.map(|(said, warnings)| {
+        println!("{said}");
+        for warning in warnings {
+            eprintln!("stream-manager: {warning}");
+        }
+    }))
 }
 
 fn block_on<T>(work: impl Future<Output = Result<T, StartError>>) -> Result<T, StartError> {
@@ -80,6 +117,12 @@ fn print_help() {
     println!("  stream-manager             runs the service");
     println!("  stream-manager rotate-key  seals the cameras with a new SOURCE_KEY: the one that");
     println!("                             NEW_SOURCE_KEY names, or a new one in the key's file");
+    println!("  stream-manager discover    looks for cameras on the network, by ONVIF:");
+    println!(
+        "                             [--interface NAME] [--timeout SECONDS] [--address ADDRESS]"
+    );
+    println!("                             [--username NAME] [--json]; the password is read from");
+    println!("                             {} or asked for", command::PASSWORD);
     println!("  stream-manager --version\n");
     println!("Settings, from the environment or from .env in the working directory:\n");
     for setting in SETTINGS {

@@ -1,10 +1,12 @@
 // How long until the first picture, and how old the picture is. README.md tells the method.
-import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
-import { join } from "node:path";
+import { writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { launchBrowser } from "../../tests/browser/support/viewer.mjs";
+import { makeDirectory } from "../support/directory.mjs";
+import { available } from "../support/options.mjs";
+import { say } from "../support/report.mjs";
 import { Camera } from "./camera.mjs";
 import { CANDIDATES } from "./candidates.mjs";
 import { readOptions } from "./options.mjs";
@@ -13,33 +15,9 @@ import { summary, table } from "./report.mjs";
 
 /** What every candidate's player gets. */
 const HLS = { lowLatencyMode: true };
-const SHARED_MEMORY = "/dev/shm";
 
 /** The first line: those of the browser go on with its stack. */
 const headline = (error) => error.message.split("\n")[0];
-const say = (text) => process.stderr.write(`${text}\n`);
-
-/** A directory for what all candidates write: in memory, where there is one for it. */
-function makeDirectory() {
-  let parent = SHARED_MEMORY;
-  try {
-    accessSync(parent, constants.W_OK);
-  } catch {
-    parent = tmpdir();
-  }
-  const directory = mkdtempSync(join(parent, "latency-"));
-  // Tried again, as processes that were killed just now may still write.
-  process.on("exit", () => rmSync(directory, { recursive: true, force: true, maxRetries: 10 }));
-  return directory;
-}
-
-function selected({ only }) {
-  if (!only.includes("mediamtx") || process.env.MEDIAMTX_BIN) {
-    return only;
-  }
-  say("mediamtx: left out, as MEDIAMTX_BIN names no program");
-  return only.filter((name) => name !== "mediamtx");
-}
 
 /** Moments in a GOP, one in each of as many equal parts, in random order. */
 function moments(count, gopMilliseconds) {
@@ -119,11 +97,11 @@ function everything({ options, browser }, results) {
 
 async function main() {
   const options = readOptions();
-  const names = selected(options);
+  const names = available(options.only);
   if (names.length === 0) {
     return;
   }
-  const directory = makeDirectory();
+  const directory = makeDirectory("latency-");
   const bench = { options, directory };
   const candidates = [];
   try {

@@ -8,14 +8,12 @@
 //   begin()       starts the stream, when the page asks for that
 //   end()         ends the stream
 //   close()       ends everything
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { userInfo } from "node:os";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { Child } from "../../tests/browser/support/child.mjs";
-import { freePort } from "../../tests/browser/support/port.mjs";
-import { until } from "../../tests/browser/support/until.mjs";
+import { startMediaMtx, startNginx } from "../support/servers.mjs";
 
 const RUN = fileURLToPath(new URL("../../deploy/run", import.meta.url));
 /** What the service's own page gives hls.js. */
@@ -81,13 +79,9 @@ class FfmpegHls {
 
   async prepare() {
     mkdirSync(this.media, { recursive: true });
-    const port = await freePort();
-    this.origin = `http://localhost:${port}`;
-    const config = join(this.directory, "nginx.conf");
-    writeFileSync(config, nginxConfig(this.directory, port));
-    const args = ["-e", "stderr", "-c", config, "-g", "daemon off;"];
-    this.nginx = new Child("nginx", args);
-    await answers(this.nginx, this.origin);
+    const files = `location /hls/ { root ${this.directory}; add_header Cache-Control no-store always; }`;
+    const { child, origin } = await startNginx(this.directory, files);
+    Object.assign(this, { nginx: child, origin });
   }
 
   begin() {
@@ -124,12 +118,10 @@ class MediaMtx {
 
   async prepare() {
     mkdirSync(this.directory);
-    const port = await freePort();
-    this.origin = `http://localhost:${port}`;
-    const config = join(this.directory, "mediamtx.yml");
-    writeFileSync(config, mediaMtxConfig(this.camera.link, port));
-    this.child = new Child(process.env.MEDIAMTX_BIN, [config]);
-    await answers(this.child, this.origin);
+    const onDemand = { sourceOnDemand: "yes", sourceOnDemandCloseAfter: "1s" };
+    const path = { source: this.camera.link, ...onDemand };
+    const settings = { hlsMuxerCloseAfter: "3s" };
+    Object.assign(this, await startMediaMtx(this.directory, settings, { [ID]: path }));
   }
 
   /** It ends the stream by itself, after nobody has watched for a while. */
@@ -152,58 +144,3 @@ export const CANDIDATES = {
   },
   mediamtx: (bench) => new MediaMtx(bench),
 };
-
-function nginxConfig(directory, port) {
-  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-  return `
-user ${userInfo().username};
-worker_processes auto;
-pid ${directory}/nginx.pid;
-error_log stderr warn;
-events {}
-http {
-  ${temporary.map((name) => `${name}_temp_path ${directory}/${name};`).join("\n  ")}
-  types { application/vnd.apple.mpegurl m3u8; video/mp2t ts; video/mp4 mp4 m4s; }
-  access_log off;
-  log_not_found off;
-  sendfile on;
-  tcp_nopush on;
-  tcp_nodelay on;
-  server {
-    listen 127.0.0.1:${port};
-    location = / { return 204; }
-    location /hls/ { root ${directory}; add_header Cache-Control no-store always; }
-  }
-}
-`;
-}
-
-/** The defaults, but for what would be in the way of others, and for its end in good time. */
-function mediaMtxConfig(link, port) {
-  return `
-logLevel: warn
-rtsp: no
-rtmp: no
-webrtc: no
-srt: no
-hlsAddress: 127.0.0.1:${port}
-hlsVariant: lowLatency
-hlsMuxerCloseAfter: 3s
-paths:
-  ${ID}:
-    source: ${link}
-    rtspTransport: tcp
-    sourceOnDemand: yes
-    sourceOnDemandCloseAfter: 1s
-`;
-}
-
-/** Waits until a server that was just started answers anything. */
-async function answers(child, origin) {
-  await until(`an answer of ${child.program}`, 20, async () => {
-    if (child.hasEnded) {
-      throw new Error(`${child.program} ended: ${child.output}`);
-    }
-    return fetch(origin).then(() => true, () => false);
-  });
-}

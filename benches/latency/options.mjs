@@ -1,6 +1,5 @@
 // The command line.
-import { parseArgs } from "node:util";
-
+import { number as parseNumber, readOptions as parse, selection } from "../support/options.mjs";
 import { CANDIDATES } from "./candidates.mjs";
 
 const NAMES = Object.keys(CANDIDATES);
@@ -33,46 +32,30 @@ const OPTIONS = {
   fps: { type: "string", default: "25" },
   bitrate: { type: "string" },
   json: { type: "string" },
-  help: { type: "boolean", short: "h", default: false },
 };
 
-/** What was asked for; ends the program when that is help, or nothing that can be done. */
-export function readOptions() {
-  try {
-    const { values } = parseArgs({ options: OPTIONS });
-    if (values.help) {
-      process.stdout.write(USAGE);
-      process.exit(0);
-    }
-    return understand(values);
-  } catch (error) {
-    process.stderr.write(`error: ${error.message}\n\n${USAGE}`);
-    process.exit(64);
-  }
-}
+/** What was asked for. */
+export const readOptions = () => parse(USAGE, OPTIONS, understand);
 
 function understand(values) {
-  const only = values.only.split(",");
-  const stranger = only.find((name) => !NAMES.includes(name));
-  if (stranger !== undefined) {
-    throw new Error(`--only: no candidate is called "${stranger}"`);
-  }
+  const only = selection("--only", values.only, NAMES);
+  const number = (name) => parseNumber(`--${name}`, values[name]);
   const size = /^(\d+)x(\d+)$/.exec(values.size);
   if (!size) {
     throw new Error("--size: not like 640x360");
   }
   return {
     only,
-    tries: number(values, "tries"),
-    steady: number(values, "steady"),
-    settle: number(values, "settle"),
+    tries: number("tries"),
+    steady: number("steady"),
+    settle: number("settle"),
     hls: object(values, "hls"),
     camera: {
       width: Number(size[1]),
       height: Number(size[2]),
-      fps: number(values, "fps"),
-      gop: number(values, "gop"),
-      bitrate: values.bitrate === undefined ? undefined : number(values, "bitrate"),
+      fps: number("fps"),
+      gop: number("gop"),
+      bitrate: values.bitrate === undefined ? undefined : number("bitrate"),
     },
     json: values.json,
   };
@@ -87,14 +70,6 @@ function object(values, name) {
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new Error(`--${name}: not a JSON object`);
-  }
-  return value;
-}
-
-function number(values, name) {
-  const value = Number(values[name]);
-  if (!(value >= 0) || values[name] === "") {
-    throw new Error(`--${name}: not a number from 0 on`);
   }
   return value;
 }

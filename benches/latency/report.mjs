@@ -1,4 +1,5 @@
 // From what was measured to the table.
+import { markdown } from "../support/report.mjs";
 
 /** The value that this part of all values lies below; null without any. */
 function quantile(values, part) {
@@ -63,9 +64,7 @@ export function table(results) {
     return [result.title, ...COLUMNS.map(([, cell]) => cell(figures, base))];
   });
   const head = ["", ...COLUMNS.map(([name]) => name)];
-  const rule = ["---", ...COLUMNS.map(() => "--:")];
-  const lines = [head, rule, ...rows].map((cells) => `| ${cells.join(" | ")} |`);
-  return [...lines, ...results.flatMap(faults)].join("\n");
+  return [markdown(head, rows), ...results.flatMap(faults)].join("\n");
 }
 
 /** What the figures of a candidate leave out. */

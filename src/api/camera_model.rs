@@ -3,11 +3,16 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::openapi;
 use crate::error::{Error, ErrorKind};
+use crate::ffmpeg::still::Still;
+use crate::onvif::device;
 use crate::store::Cameras;
 use crate::store::presets::{self, Preset};
 use crate::store::record::{Parts, Record, SourceSpec};
@@ -15,6 +20,8 @@ use crate::stream::key::{CameraId, Profile};
 use crate::stream::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
 use crate::stream::source::Source;
 
+/// The longest URL of an ONVIF service, in bytes.
+const MAX_ONVIF: usize = 1000;
 /// The longest name or owner, in characters.
 const MAX_TEXT: usize = 200;
 
@@ -55,6 +62,9 @@ pub struct CameraInput {
     pub username: Option<String>,
     /// Of the camera.
     pub password: Option<Password>,
+    /// Its ONVIF service at the same host: an address, with `:port` if that is not 80, or the
+    /// `http://` URL. By it the camera is asked for a keyframe when a stream starts.
+    pub onvif: Option<String>,
     /// What becomes of the video.
     #[serde(default)]
     pub video: VideoOption,
@@ -68,6 +78,79 @@ pub struct CameraInput {
     pub sealed: Option<String>,
 }
 
+/// A camera to be tested, as one that is added, and which of its streams.
+#[derive(Debug)]
+pub struct TestInput {
+    /// The camera. With the id of one that is known, it may leave out what PUT may.
+    pub camera: CameraInput,
+    /// Which of its streams.
+    pub profile: Profile,
+}
+
+impl<'de> Deserialize<'de> for TestInput {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Serde knows no field beside those of a type that denies others.
+        let mut fields = Map::deserialize(deserializer)?;
+        let profile = fields.remove("profile").map(Profile::deserialize).transpose();
+        let camera = CameraInput::deserialize(Value::Object(fields));
+        Ok(Self {
+            profile: profile.map_err(D::Error::custom)?.unwrap_or_default(),
+            camera: camera.map_err(D::Error::custom)?,
+        })
+    }
+}
+
+impl PartialSchema for TestInput {
+    fn schema() -> RefOr<Schema> {
+        let mut schema = CameraInput::schema();
+        if let RefOr::T(Schema::Object(object)) = &mut schema {
+            object.properties.insert("profile".to_owned(), Profile::schema());
+        }
+        schema
+    }
+}
+
+impl ToSchema for TestInput {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        CameraInput::schemas(schemas);
+    }
+}
+
+/// Answer to a test: what the camera sends.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TestOutput {
+    /// FFmpeg's name of it, such as `h264` or `hevc`.
+    pub video_codec: String,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// Frames a second; null when that is not known so soon.
+    pub frame_rate: Option<f64>,
+    /// FFmpeg's name of it, such as `aac` or `pcm_alaw`; null without audio.
+    pub audio_codec: Option<String>,
+    /// A picture: a JPEG of at most 640 pixels width, as base64.
+    #[schema(content_encoding = "base64", content_media_type = "image/jpeg")]
+    pub still: String,
+    /// From the first connection to the picture.
+    pub took_seconds: f64,
+}
+
+impl TestOutput {
+    /// What to say of a picture.
+    pub fn of(still: Still) -> Self {
+        Self {
+            video_codec: still.video_codec,
+            width: still.width,
+            height: still.height,
+            frame_rate: still.frame_rate,
+            audio_codec: still.audio_codec,
+            still: BASE64.encode(still.jpeg),
+            took_seconds: (still.took.as_secs_f64() * 1000.0).round() / 1000.0,
+        }
+    }
+}
+
 /// A text that is never shown.
 #[derive(Clone, Default, Deserialize, ToSchema)]
 #[serde(transparent)]
@@ -76,6 +159,18 @@ pub struct Password(String);
 
 /// A URL that is never shown.
 pub type Link = Password;
+
+impl Password {
+    /// The text itself.
+    pub fn expose(self) -> String {
+        self.0
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
 
 impl std::fmt::Debug for Password {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -96,6 +191,8 @@ pub struct CameraOutput {
     pub source: Option<String>,
     /// The sub stream's.
     pub source_sub: Option<String>,
+    /// URL of its ONVIF service, if it is known.
+    pub onvif: Option<String>,
     /// Address and paths, when the camera was given that way.
     #[serde(flatten)]
     #[schema(schema_with = openapi::if_parts)]
@@ -148,6 +245,8 @@ pub struct ExportOutput {
     pub name: String,
     /// The user whose it is.
     pub owner: Option<String>,
+    /// URL of its ONVIF service, if it is known.
+    pub onvif: Option<String>,
     /// Its options.
     #[serde(flatten)]
     pub options: StreamOptions,
@@ -230,6 +329,7 @@ impl CameraInput {
         Ok(Record {
             name: text(&self.name, "name")?.unwrap_or_else(|| id.to_string()),
             owner: text(&self.owner, "owner")?,
+            onvif: self.onvif(&spec)?,
             spec,
             options: StreamOptions {
                 video: self.video,
@@ -278,6 +378,26 @@ impl CameraInput {
             }
             None => Ok(None),
         }
+    }
+
+    /// The URL of its ONVIF service. That gets a digest of the camera's password, so it has to be
+    /// the camera's own.
+    fn onvif(&self, spec: &SourceSpec) -> Result<Option<String>, Error> {
+        let Some(text) = self.onvif.as_deref().filter(|text| !text.trim().is_empty()) else {
+            return Ok(None);
+        };
+        let invalid = |detail| Error::new(ErrorKind::InvalidRequest, detail);
+        let (host, service) =
+            device::parse_address(text).filter(|_| text.len() <= MAX_ONVIF).ok_or_else(|| {
+                invalid("onvif must be an address, with :port if that is not 80, or an http:// URL")
+            })?;
+        let is_own = [Profile::Main, Profile::Sub].into_iter().any(|profile| {
+            spec.source(profile).ok().flatten().is_some_and(|source| source.host() == host)
+        });
+        if !is_own {
+            return Err(invalid("onvif must have the same host as the camera's streams"));
+        }
+        Ok(Some(format!("http://{host}:{}{}", service.port, service.path)))
     }
 
     fn has_parts(&self) -> bool {
@@ -351,6 +471,7 @@ impl CameraOutput {
             owner: record.owner.clone(),
             source: shown(Profile::Main),
             source_sub: shown(Profile::Sub),
+            onvif: record.onvif.clone(),
             parts,
             options: record.options,
             created_at: rfc3339(record.created_at),
@@ -373,6 +494,7 @@ impl ExportOutput {
             id: record.id.to_string(),
             name: record.name.clone(),
             owner: record.owner.clone(),
+            onvif: record.onvif.clone(),
             options: record.options,
             sealed: BASE64.encode(cameras.sealed(record)?),
         })

@@ -6,7 +6,8 @@ use tracing::info;
 
 use super::Api;
 use super::camera_model::{
-    CameraInput, CameraOutput, CamerasOutput, ExportOutput, ImportOutput, ListInput, VendorsOutput,
+    CameraInput, CameraOutput, CamerasOutput, ExportOutput, ImportOutput, ListInput, TestInput,
+    TestOutput, VendorsOutput,
 };
 use super::reply::{self, Reply};
 use crate::access::Caller;
@@ -59,6 +60,27 @@ pub async fn create(api: &Api, caller: &Caller, mut input: CameraInput) -> Resul
     let (record, _) = api.cameras.change(&id, add).await?;
     info!(by = caller.name(), camera = %id, "camera added");
     Ok(created(&id, reply::json(&CameraOutput::of(&record))))
+}
+
+/// Takes a picture of a camera that is known or not. Nothing of it is kept.
+pub async fn test(api: &Api, caller: &Caller, input: TestInput) -> Result<Reply, Error> {
+    let TestInput { mut camera, profile } = input;
+    own(caller, &mut camera)?;
+    let given = camera.id.as_deref().map(CameraId::parse).transpose()?;
+    let known = match &given {
+        Some(id) => api.cameras.get(id).await?,
+        None => None,
+    };
+    known.as_ref().map_or(Ok(()), |known| caller.sees(known))?;
+    let id = given.map_or_else(|| CameraId::parse(&chosen_id()), Ok)?;
+    let record = camera.apply(&id, known.as_ref(), &api.cameras)?;
+    let source = record.spec.source(profile)?.ok_or_else(|| {
+        let detail = "the camera that is to be tested has no such stream";
+        Error::new(ErrorKind::InvalidSource, detail)
+    })?;
+    info!(by = caller.name(), %source, "camera tested");
+    let still = api.stills.take(source, record.options).await?;
+    Ok(reply::json(&TestOutput::of(still)))
 }
 
 /// Adds a camera or replaces it. A stream of it that runs goes over to what is new.

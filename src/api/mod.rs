@@ -8,7 +8,7 @@
 //! | [`reply`] | answers, and the one map from error kinds to HTTP status |
 //! | [`openapi`] | the same for programs, made from the types and the table |
 //! | [`readiness`] | whether the service can do its work |
-//! | [`streams`], [`cameras`], [`playback`], [`playlist`], [`viewer`], [`caller`], [`health`], [`metrics`] | the requests themselves |
+//! | [`streams`], [`cameras`], [`discovery`], [`playback`], [`playlist`], [`viewer`], [`caller`], [`health`], [`metrics`] | the requests themselves |
 //!
 //! No request may take for ever, no body may be large, and none of it knows FFmpeg or files.
 
@@ -23,8 +23,10 @@ use tracing::{debug, warn};
 
 use crate::access::{Access, Caller};
 use crate::error::{Error, ErrorKind};
+use crate::ffmpeg::still::StillTaker;
 use crate::hls::layout::Layout;
 use crate::metrics::Metrics;
+use crate::onvif::Finder;
 use crate::playback::Playback;
 use crate::store::Cameras;
 use crate::stream::key::{CameraId, Profile, StreamId};
@@ -37,6 +39,7 @@ use route::{Needs, Route, Unmatched};
 pub mod caller;
 pub mod camera_model;
 pub mod cameras;
+pub mod discovery;
 pub mod health;
 pub mod metrics;
 pub mod model;
@@ -60,6 +63,10 @@ pub struct Api {
     pub playback: Playback,
     /// The known cameras.
     pub cameras: Cameras,
+    /// Looks for cameras on the network.
+    pub finder: Finder,
+    /// Takes pictures of cameras that are tested.
+    pub stills: StillTaker,
     /// Where playlists lie.
     pub layout: Layout,
     /// Whether the service can do its work.
@@ -151,6 +158,7 @@ async fn dispatch(
             cameras::list(api, caller, model::input(request).await?).await
         }
         Route::Cameras => cameras::create(api, caller, model::input(request).await?).await,
+        Route::CameraTest => cameras::test(api, caller, model::input(request).await?).await,
         Route::Camera(id) => {
             let id = CameraId::parse(&id)?;
             match *request.method() {
@@ -184,6 +192,7 @@ async fn dispatch(
         Route::Session(id) => playback::end(api, caller, &id).await,
         Route::Vendors => Ok(cameras::vendors()),
         Route::Caller => Ok(caller::get(caller)),
+        Route::Discovery => discovery::discover(api, caller, model::input(request).await?).await,
         Route::Health => Ok(health::health(api)),
         Route::Document => Ok(openapi::get()),
         Route::Livez => Ok(health::live()),

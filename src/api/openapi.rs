@@ -27,8 +27,9 @@ use utoipa::{IntoParams, ToSchema};
 use super::caller::CallerOutput;
 use super::camera_model::{
     CameraInput, CameraOutput, CamerasOutput, ExportOutput, ImportOutput, ListInput, PartsOutput,
-    VendorsOutput,
+    TestInput, TestOutput, VendorsOutput,
 };
+use super::discovery::DiscoveryInput;
 use super::model::{
     HealthOutput, IdInput, LogOutput, ProbeOutput, ProfileInput, Reload, RunningOutput, StartInput,
     StartOutput, StopOutput, StreamInput, StreamOutput, StreamsOutput,
@@ -38,6 +39,7 @@ use super::reply::{self, Problem, Reply};
 use super::route::{self, Needs};
 use crate::error::ErrorKind;
 use crate::metrics::text::PLAIN;
+use crate::onvif::Discovery;
 use crate::webhooks::message::EventOutput;
 use crate::webhooks::signature;
 
@@ -66,6 +68,18 @@ const NOT_KEPT: &[ErrorKind] =
     &[ErrorKind::InvalidId, ErrorKind::InvalidSource, ErrorKind::TooManyCameras];
 /// A stream that runs goes over to the camera's new source.
 const NO_CHANGE: &[ErrorKind] = &[ErrorKind::TooManyStreams, ErrorKind::ShuttingDown];
+const NO_TEST: &[ErrorKind] = &[
+    ErrorKind::InvalidId,
+    ErrorKind::InvalidSource,
+    ErrorKind::SourceForbidden,
+    ErrorKind::SourceNotFound,
+    ErrorKind::SourceUnauthorized,
+    ErrorKind::SourceUnreachable,
+    ErrorKind::SourceUnsupported,
+    ErrorKind::SourceTimeout,
+    ErrorKind::FfmpegUnavailable,
+    ErrorKind::Busy,
+];
 const NO_STREAM: &[ErrorKind] = &[
     ErrorKind::InvalidId,
     ErrorKind::InvalidSource,
@@ -234,7 +248,31 @@ fn cameras() -> Vec<(Method, &'static str, Request)> {
     let vendors =
         Request::new("cameras", "listVendors", "Where vendors' cameras have their streams")
             .gives::<VendorsOutput>(200, "The presets.");
+    let test = new("testCamera", "Takes a picture of a camera, which need not be known")
+        .says("Takes what adding the camera takes. Nothing is kept.")
+        .body(schema::<TestInput>())
+        .with::<TestInput>()
+        .gives::<TestOutput>(200, "The camera can be taken; what it sends.")
+        .fails(NO_TEST);
+    let discover = new(
+        "discoverCameras",
+        "Looks for cameras on the network, or asks one, by ONVIF",
+    )
+    .says(
+        "Only addresses that cameras may have here are asked. Credentials are offered to every \
+             device that is asked, as a digest, and are not kept.",
+    )
+    .maybe_body::<DiscoveryInput>()
+    .gives::<Discovery>(200, "Who answered; also when nobody did.")
+    .fails(&[
+        ErrorKind::InvalidSource,
+        ErrorKind::SourceForbidden,
+        ErrorKind::SourceUnreachable,
+        ErrorKind::Busy,
+    ]);
     vec![
+        (Method::POST, "/api/discovery", discover),
+        (Method::POST, "/api/cameras/test", test),
         (Method::GET, "/api/cameras", list),
         (Method::POST, "/api/cameras", create.with::<CameraInput>()),
         (Method::GET, "/api/cameras/{id}", get),
@@ -433,6 +471,14 @@ impl Request {
             .content(JSON, Content::new(Some(schema)));
         self.operation = self.operation.request_body(Some(body.build()));
         self
+    }
+
+    fn maybe_body<T: ToSchema>(mut self) -> Self {
+        let body = RequestBodyBuilder::new()
+            .required(Some(Required::False))
+            .content(JSON, Content::new(Some(schema::<T>())));
+        self.operation = self.operation.request_body(Some(body.build()));
+        self.with::<T>().fails(NO_BODY)
     }
 
     fn gives<T: ToSchema>(self, status: u16, description: &str) -> Self {

@@ -63,7 +63,11 @@ async fn find<B>(
 async fn start(api: &Api, id: &StreamId) -> Result<StreamHandle, Error> {
     let camera = cameras::stream(api, id).await?;
     refuse_while_held(api, id)?;
-    cameras::start(api, camera).await?;
+    cameras::start(api, camera).await.map_err(|error| match error.kind {
+        // Somebody else's stop is no answer to this player, who would give up.
+        ErrorKind::Stopped => gone(id),
+        _ => error,
+    })?;
     api.registry.get(id).ok_or_else(|| gone(id))
 }
 

@@ -148,6 +148,7 @@ pub fn status(kind: ErrorKind) -> StatusCode {
         | ErrorKind::StorageFull
         | ErrorKind::FfmpegUnavailable
         | ErrorKind::StreamEnded
+        | ErrorKind::Busy
         | ErrorKind::TooManyStreams
         | ErrorKind::TooManyStarts
         | ErrorKind::TooManyViewers

@@ -22,6 +22,8 @@ pub enum Route {
     StreamLog(String),
     /// A page of the cameras, or a new one.
     Cameras,
+    /// A camera to be tested.
+    CameraTest,
     /// One camera (its id unchecked): read, replaced or deleted.
     Camera(String),
     /// Start or join a camera's stream.
@@ -40,6 +42,8 @@ pub enum Route {
     Vendors,
     /// Who asks, and as what.
     Caller,
+    /// Cameras on the network.
+    Discovery,
     /// Health for the back end.
     Health,
     /// The process answers.
@@ -98,6 +102,10 @@ const USE: Needs = Needs::Role(Role::User);
 const WATCH_OR_USE: Needs = Needs::Roles(Role::Viewer, Role::User);
 const ADMIN: Needs = Needs::Role(Role::Admin);
 
+/// A camera may have this id nevertheless: it is found with all other methods.
+const TEST: &str = "/api/cameras/test";
+const CAMERA: &str = "/api/cameras/{id}";
+
 const ROUTES: &[Entry] = &[
     // GET starts a stream because existing back ends ask that way. No HEAD: it would start one too.
     Entry {
@@ -127,11 +135,12 @@ const ROUTES: &[Entry] = &[
         route: |_| Route::Cameras,
     },
     Entry {
-        path: "/api/cameras/{id}",
+        path: CAMERA,
         methods: &[Method::GET, Method::PUT, Method::DELETE],
         needs: WATCH_OR_USE,
         route: |params| Route::Camera(id(params)),
     },
+    Entry { path: TEST, methods: POST, needs: USE, route: |_| Route::CameraTest },
     Entry {
         path: "/api/cameras/{id}/stream/start",
         methods: POST,
@@ -170,6 +179,7 @@ const ROUTES: &[Entry] = &[
     },
     Entry { path: "/api/vendors", methods: GET, needs: WATCH, route: |_| Route::Vendors },
     Entry { path: "/api/caller", methods: GET, needs: WATCH, route: |_| Route::Caller },
+    Entry { path: "/api/discovery", methods: POST, needs: USE, route: |_| Route::Discovery },
     Entry { path: "/api/health", methods: GET, needs: Needs::Nothing, route: |_| Route::Health },
     Entry {
         path: "/api/openapi.json",
@@ -243,11 +253,17 @@ pub enum Unmatched {
 pub fn find(method: &Method, path: &str) -> Result<(Route, Needs), Unmatched> {
     let found = ROUTER.at(path).map_err(|_| Unmatched::Path)?;
     let entry = &ROUTES[*found.value];
-    if entry.methods.contains(method) {
-        Ok(((entry.route)(&found.params), entry.needs))
-    } else {
-        Err(Unmatched::Method(entry.methods))
+    if entry.path == TEST && !entry.methods.contains(method) {
+        let camera = ROUTES.iter().find(|other| other.path == CAMERA).unwrap_or(entry);
+        let needs = allowed(camera, method).map_err(|_| Unmatched::Method(entry.methods))?;
+        return Ok((Route::Camera("test".to_owned()), needs));
     }
+    allowed(entry, method).map(|needs| ((entry.route)(&found.params), needs))
+}
+
+fn allowed(entry: &Entry, method: &Method) -> Result<Needs, Unmatched> {
+    let is_allowed = entry.methods.contains(method);
+    is_allowed.then_some(entry.needs).ok_or(Unmatched::Method(entry.methods))
 }
 
 #[cfg(test)]
@@ -265,6 +281,10 @@ mod tests {
             (Method::HEAD, "/livez", Ok(Route::Livez)),
             (Method::GET, "/streams/7/stream.m3u8", Ok(Route::Playlist("7".into()))),
             (Method::GET, "/streams/7/index.m3u8", Ok(Route::Index("7".into()))),
+            (Method::POST, "/api/cameras/test", Ok(Route::CameraTest)),
+            (Method::PUT, "/api/cameras/test", Ok(Route::Camera("test".into()))),
+            (Method::GET, "/api/cameras/test", Ok(Route::Camera("test".into()))),
+            (Method::POST, "/api/cameras/test/stream/start", Ok(Route::CameraStart("test".into()))),
             (Method::GET, "/streams/7/8/stream.m3u8", Err(Unmatched::Path)),
             (Method::GET, "/streams/7/1.m4s", Err(Unmatched::Path)),
             (Method::GET, "/", Err(Unmatched::Path)),

@@ -52,6 +52,12 @@ pub struct Transcode {
 /// libx264 would take its level from that.
 const MAX_FRAME_RATE: &str = "60";
 
+/// What FFmpeg may open: the script, and cameras. No files.
+const PROTOCOLS: &str = "pipe,rtp,rtsp,rtsps,tcp,udp,tls";
+
+/// 640 pixels wide at most; even, as 4:2:0 needs it.
+const STILL_SIZE: &str = "scale='trunc(min(iw,640)/2)*2':-2";
+
 /// Of a decoder, and of an encoder: enough for H.265 in 4K.
 const MAX_THREADS: &str = "4";
 
@@ -73,9 +79,9 @@ pub fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
         // FFmpeg's default is a thread for each processor, and each holds back a frame.
         add(&["-threads", MAX_THREADS, "-filter_threads", "2"]);
     }
-    // The source, by the script on stdin. The whitelist keeps FFmpeg from opening files.
+    // The source, by the script on stdin.
     add(&["-f", "concat", "-safe", "0"]);
-    add(&["-protocol_whitelist", "pipe,rtp,rtsp,rtsps,tcp,udp,tls", "-i", "pipe:0"]);
+    add(&["-protocol_whitelist", PROTOCOLS, "-i", "pipe:0"]);
     add(&["-map", "0:v:0"]);
     match plan.audio {
         Audio::Copy => add(&["-map", "0:a:0?", "-c:a", "copy"]),
@@ -94,6 +100,22 @@ pub fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     add(&["-f", "mp4", "-movflags", "+frag_keyframe+empty_moov+default_base_moof"]);
     let fragment = shape.part_time.as_micros().to_string();
     add(&["-frag_duration", &fragment, "-flush_packets", "1", "pipe:1"]);
+    arguments
+}
+
+/// The arguments for one picture as JPEG, without the program's name.
+pub fn still_arguments(plan: Plan) -> Vec<String> {
+    let (analyze_duration, probe_size) = plan.probe.limits();
+    let mut arguments = Vec::new();
+    let mut add = |more: &[&str]| arguments.extend(more.iter().map(|&text| text.to_owned()));
+    add(&["-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+info"]);
+    add(&["-analyzeduration", analyze_duration, "-probesize", probe_size]);
+    add(&["-f", "concat", "-safe", "0", "-protocol_whitelist", PROTOCOLS]);
+    // Of what comes before the first keyframe there would be half a picture; more threads would each
+    // hold back a frame.
+    add(&["-skip_frame", "nokey", "-threads", "1", "-i", "pipe:0"]);
+    add(&["-map", "0:v:0", "-frames:v", "1", "-vf", STILL_SIZE]);
+    add(&["-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-q:v", "5", "-f", "image2pipe", "pipe:1"]);
     arguments
 }
 

@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::hls::fragment::MediaError;
 use crate::hls::reader::FragmentReader;
+use crate::onvif::keyframe::{Keyframes, Prepared};
 use crate::stream::fragments::FragmentHub;
 use crate::stream::nets::CameraNets;
 use crate::stream::options::{StreamOptions, VideoOption};
@@ -33,7 +34,7 @@ use crate::stream::source::Source;
 
 /// After FFmpeg's end its pipes close at once, unless something outside of its process group
 /// holds them: then what was read so far must do.
-const PIPES_CLOSE_WITHIN: Duration = Duration::from_secs(1);
+pub(super) const PIPES_CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a stream wants of an ingest.
 #[derive(Debug, Clone)]
@@ -44,6 +45,8 @@ pub struct Order {
     pub plan: Plan,
     /// What other plans there may be.
     pub options: StreamOptions,
+    /// How to ask the camera for a keyframe, if it can be asked.
+    pub keyframes: Option<Keyframes>,
     /// The generation that this run is.
     pub generation: u64,
     /// Where the fragments go.
@@ -119,7 +122,10 @@ impl FfmpegLauncher {
         match self.start(&order, address).await {
             Ok((process, script)) => {
                 let watching = order.journal.watch(process.pid());
-                let run = Run::begin(process, script, &order, self.hevc);
+                let mut run = Run::begin(process, script, &order, self.hevc);
+                run.keyframe = order.keyframes.as_ref().and_then(|keyframes| {
+                    keyframes.prepare(source, address, Arc::clone(&run.has_played))
+                });
                 let end = tokio::select! {
                     end = run.until_end(signals) => end,
                     never = watching => match never {},
@@ -168,6 +174,8 @@ struct Run {
     copyable: Vec<(&'static str, Lesson)>,
     began: Instant,
     video_codec: oneshot::Receiver<String>,
+    /// A keyframe that is asked for when FFmpeg plays: one that comes before is lost.
+    keyframe: Option<Prepared>,
     /// A fragment came.
     has_played: Arc<AtomicBool>,
     reading: JoinHandle<Result<(), Fault>>,
@@ -210,7 +218,8 @@ impl Run {
             }
         }
         let began = Instant::now();
-        Self { process, copyable, began, video_codec, has_played, reading, telling }
+        let keyframe = None;
+        Self { process, copyable, began, video_codec, keyframe, has_played, reading, telling }
     }
 
     async fn until_end(mut self, mut signals: mpsc::Receiver<Signal>) -> End {
@@ -227,7 +236,13 @@ impl Run {
                     }
                     read = Some(result);
                 }
-                codec = &mut self.video_codec, if !self.copyable.is_empty() => {
+                // It says the codec as soon as the camera sends.
+                codec = &mut self.video_codec,
+                    if !self.copyable.is_empty() || self.keyframe.is_some() =>
+                {
+                    if let (Some(keyframe), Ok(_)) = (self.keyframe.take(), &codec) {
+                        keyframe.ask();
+                    }
                     let codec = codec.unwrap_or_default();
                     needless = self.copyable.drain(..).find(|(name, _)| *name == codec);
                     if needless.is_some() {
@@ -315,8 +330,7 @@ impl End {
                 return refused(ErrorKind::SourceTimeout, stderr::NO_ANSWER);
             }
             Some(Verdict::NothingUnderstood) => {
-                let detail = "what answers at this address is no RTSP camera; check the port";
-                return refused(ErrorKind::SourceUnsupported, detail);
+                return refused(ErrorKind::SourceUnsupported, stderr::NO_CAMERA);
             }
             Some(Verdict::Lesson(_)) | None => {}
         }

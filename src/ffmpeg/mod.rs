@@ -1,5 +1,5 @@
 //! FFmpeg as an ingest: how a camera is taken, FFmpeg's arguments, its process, what it says, and
-//! one run of it as a whole.
+//! one run of it as a whole; and FFmpeg for one picture, to see whether a camera can be taken.
 //!
 //! Knows FFmpeg and one run of it. When to run it again is the supervisor's (`crate::stream`).
 
@@ -10,3 +10,4 @@ pub mod pace;
 pub mod plan;
 pub mod process;
 pub mod stderr;
+pub mod still;

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
 use crate::config::SETTINGS;
+use crate::onvif::command::PASSWORD;
 
 /// Spawns that may wait for the spawner's thread; further callers wait in line for a place.
 const QUEUE: usize = 64;
@@ -88,7 +89,7 @@ impl Spawner {
 /// Settings are none of a child's business, and some are secret: who reads what cameras send should
 /// not have them.
 fn keep_secrets_from(command: &mut Command) {
-    for name in SETTINGS.iter().map(|setting| setting.name).chain(["NEW_SOURCE_KEY"]) {
+    for name in SETTINGS.iter().map(|setting| setting.name).chain(["NEW_SOURCE_KEY", PASSWORD]) {
         command.env_remove(name);
     }
 }

@@ -127,6 +127,9 @@ const TIMEOUT: Verdict = Verdict::Camera(ErrorKind::SourceTimeout, NO_ANSWER);
 pub const NO_ANSWER: &str =
     "the camera does not answer; check address and port, and that it is switched on";
 
+/// What is told of an answer that no camera gives.
+pub const NO_CAMERA: &str = "what answers at this address is no RTSP camera; check the port";
+
 impl Tail {
     /// Reads `stderr` to its end, keeps the last lines, also in the `journal`, and removes `source`'s
     /// secrets. Tells the name of the codec of the camera's video, in FFmpeg's words (`h264`), as
@@ -179,6 +182,13 @@ impl Tail {
     pub fn verdict(&self) -> Option<Verdict> {
         let says = |words: &str| self.lines.iter().any(|line| line.contains(words));
         VERDICTS.iter().find(|(words, _)| says(words)).map(|&(_, verdict)| verdict)
+    }
+
+    /// What FFmpeg says of the first stream of that kind (`Video`, `Audio`), which is the input's.
+    pub fn stream(&self, kind: &str) -> Option<&str> {
+        let mut streams = self.lines.iter().filter(|line| line.contains("Stream #"));
+        let words = format!(" {kind}: ");
+        streams.find_map(|line| line.split_once(words.as_str())).map(|(_, facts)| facts)
     }
 
     /// The last line that is more than information.

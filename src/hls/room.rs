@@ -15,6 +15,9 @@ use crate::error::{Error, ErrorKind};
 /// What must be free on the disk for a new stream, in bytes: what one of 4 Mbit/s takes with the
 /// usual settings, and a little more.
 pub const FREE: u64 = 16 * 1024 * 1024;
+/// What a stream that has just begun is reckoned with, in bytes, until it has written as much or
+/// deletes for the first time: what one of 2.5 Mbit/s takes.
+const PLEDGE: u64 = 8 * 1024 * 1024;
 /// How often the disk is looked at. In this time 100 streams of 4 Mbit/s write 50 MB.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// When a caller may try again.
@@ -54,8 +57,8 @@ impl Room {
 
     /// The part of one stream, which takes nothing yet, but will.
     pub fn share(&self) -> Share {
-        self.0.pledged.fetch_add(FREE, Ordering::Relaxed);
-        Share { room: self.clone(), bytes: 0, pledge: FREE }
+        self.0.pledged.fetch_add(PLEDGE, Ordering::Relaxed);
+        Share { room: self.clone(), bytes: 0, pledge: PLEDGE }
     }
 
     /// Refuses a new stream when there is no room for it.
@@ -116,8 +119,9 @@ impl Share {
         self.redeem(bytes);
     }
 
-    /// The stream has deleted this much.
+    /// The stream has deleted this much: it takes no more than before from now on.
     pub fn remove(&mut self, bytes: u64) {
+        self.redeem(self.pledge);
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
         self.room.0.used.fetch_sub(bytes, Ordering::Relaxed);
@@ -163,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_storm_of_starts_does_not_take_more_than_there_is() {
-        let room = Room::new(PathBuf::new(), Some(10 * FREE + 1));
+        let room = Room::new(PathBuf::new(), Some(FREE + 9 * PLEDGE));
         let mut shares = Vec::new();
         while room.check().is_ok() {
             shares.push(room.share());

@@ -52,6 +52,8 @@ pub struct Row {
     pub name: String,
     /// Whose it is.
     pub owner: Option<String>,
+    /// URL of its ONVIF service.
+    pub onvif: Option<String>,
     /// Where it is.
     pub host: String,
     /// Option, in its wire form.
@@ -281,16 +283,19 @@ impl Write {
     pub async fn put(&mut self, row: &Row) -> Result<(), sqlx::Error> {
         let query = sqlx::query(
             "INSERT INTO cameras
-                (id, name, owner, host, video, audio, transport, source, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                (id, name, owner, host, video, audio, transport, source, created_at, updated_at,
+                 onvif)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
              ON CONFLICT (id) DO UPDATE SET
                 name = excluded.name, owner = excluded.owner, host = excluded.host,
                 video = excluded.video, audio = excluded.audio, transport = excluded.transport,
-                source = excluded.source, updated_at = excluded.updated_at",
+                source = excluded.source, updated_at = excluded.updated_at,
+                onvif = excluded.onvif",
         );
         let query = query.bind(&row.id).bind(&row.name).bind(&row.owner).bind(&row.host);
         let query = query.bind(&row.video).bind(&row.audio).bind(&row.transport);
         let query = query.bind(&row.source).bind(row.created_at).bind(row.updated_at);
+        let query = query.bind(&row.onvif);
         query.execute(&mut *self.connection).await.map(drop)
     }
 
@@ -335,6 +340,7 @@ fn row(row: &SqliteRow) -> Result<Row, sqlx::Error> {
         id: row.try_get("id")?,
         name: row.try_get("name")?,
         owner: row.try_get("owner")?,
+        onvif: row.try_get("onvif")?,
         host: row.try_get("host")?,
         video: row.try_get("video")?,
         audio: row.try_get("audio")?,

@@ -24,6 +24,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind};
 use crate::ffmpeg::plan::Plan;
+use crate::onvif::keyframe::Keyframes;
 use crate::stream::key::{CameraId, Profile, StreamId};
 use crate::stream::options::{OptionChanges, StreamOptions};
 use crate::stream::source::Source;
@@ -54,13 +55,15 @@ pub struct Camera {
     pub learned: Learned,
     /// Which numbers its streams may use.
     pub numbers: Numbers,
+    /// How it is asked for keyframes, if it can be asked.
+    pub keyframes: Option<Keyframes>,
 }
 
 impl Camera {
     /// A camera about which nothing is learned yet.
     pub fn new(id: StreamId, source: Source, options: StreamOptions) -> Self {
         let learned = Learned(Arc::new(Mutex::new(Plan::first(options))));
-        Self { id, source, options, learned, numbers: Numbers::default() }
+        Self { id, source, options, learned, numbers: Numbers::default(), keyframes: None }
     }
 
     /// Whether a stream of `other` shows the same.
@@ -333,10 +336,13 @@ impl Cameras {
     fn stream_of(&self, record: &Record, id: &StreamId) -> Result<Option<Camera>, Error> {
         let Some(source) = record.spec.source(id.profile())? else { return Ok(None) };
         let mut camera = Camera::new(id.clone(), source, record.options);
+        camera.keyframes = record.onvif.as_deref().map(Keyframes::new);
         let mut started = self.started.entry(id.clone()).or_insert_with(|| camera.clone());
         if !started.is_same_stream(&camera) {
             camera.numbers = started.numbers.clone();
             *started = camera;
+        } else if !is_same_way(started.keyframes.as_ref(), camera.keyframes.as_ref()) {
+            started.keyframes = camera.keyframes;
         }
         Ok(Some(started.clone()))
     }
@@ -354,6 +360,7 @@ impl Cameras {
                 id: id.clone(),
                 name: row.name.clone(),
                 owner: row.owner.clone(),
+                onvif: row.onvif.clone(),
                 created_at: row.created_at,
                 updated_at: row.updated_at,
             })
@@ -367,6 +374,7 @@ impl Cameras {
             id: record.id.to_string(),
             name: record.name.clone(),
             owner: record.owner.clone(),
+            onvif: record.onvif.clone(),
             host: record.spec.host(),
             video: to_text(options.video),
             audio: to_text(options.audio),
@@ -375,6 +383,14 @@ impl Cameras {
             created_at: record.created_at,
             updated_at: record.updated_at,
         })
+    }
+}
+
+fn is_same_way(one: Option<&Keyframes>, other: Option<&Keyframes>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.is_same(other),
+        (None, None) => true,
+        _ => false,
     }
 }
 

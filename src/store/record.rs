@@ -19,6 +19,8 @@ pub struct Record {
     pub name: String,
     /// The user whose it is, in the back end's words.
     pub owner: Option<String>,
+    /// URL of its ONVIF service, at the host of its streams.
+    pub onvif: Option<String>,
     /// Where its streams come from. Secret.
     pub spec: SourceSpec,
     /// What the operator chose for its streams.
@@ -36,6 +38,7 @@ impl Record {
             name: id.to_string(),
             id,
             owner: None,
+            onvif: None,
             spec: SourceSpec::Links { main: None, sub: None },
             options: StreamOptions::default(),
             created_at: 0,
@@ -111,6 +114,13 @@ impl SourceSpec {
         let main = self.source(Profile::Main).ok().flatten();
         let any = main.or_else(|| self.source(Profile::Sub).ok().flatten());
         any.map(|source| source.host().to_owned()).unwrap_or_default()
+    }
+
+    /// The RTSP port of the main stream, else of the sub stream.
+    pub fn port(&self) -> Option<u16> {
+        let main = self.source(Profile::Main).ok().flatten();
+        let any = main.or_else(|| self.source(Profile::Sub).ok().flatten());
+        any.map(|source| source.port())
     }
 
     /// Checks that every stream has a URL that can be used, and that there is one at all.

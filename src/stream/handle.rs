@@ -151,6 +151,11 @@ impl StreamHandle {
         (status.state, status.restarts)
     }
 
+    /// The state alone, which costs no copy of all the rest.
+    pub fn state(&self) -> State {
+        self.status.borrow().state
+    }
+
     /// Whether both are handles of the same stream, and not of two that had the same id.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)

@@ -18,13 +18,14 @@ pub async fn run(registry: Registry, period: Duration) {
     }
 }
 
-fn propose(registry: &Registry) {
+/// One pass: proposes an end to every stream that is idle now.
+pub fn propose(registry: &Registry) {
     let idle_timeout = registry.limits().idle_timeout;
-    for handle in registry.all() {
+    registry.for_each(|handle| {
         handle.forget_viewers();
         if handle.shared().last_access.age() >= idle_timeout {
             // A supervisor too busy to take it is asked again next time.
             let _ = handle.commands.try_send(Command::Idle);
         }
-    }
+    });
 }

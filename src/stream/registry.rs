@@ -80,6 +80,12 @@ impl Registry {
         &self.0.means
     }
 
+    /// Shows all streams to `visit` without a handle made for each. The map is locked in part
+    /// meanwhile, so `visit` must neither wait nor ask the registry.
+    pub fn for_each(&self, mut visit: impl FnMut(&StreamHandle)) {
+        self.0.streams.iter().for_each(|entry| visit(entry.value()));
+    }
+
     /// The limits that streams live by.
     pub fn limits(&self) -> Limits {
         self.0.means.limits

@@ -1,7 +1,8 @@
 //! A camera's source: its RTSP URL with credentials, which must never be shown.
 //!
 //! `Debug` and `Display` show `rtsp://***@host:port/path`. The URL itself leaves through
-//! [`Source::expose`] only, which is for the writer of FFmpeg's script and nobody else.
+//! [`Source::expose`] only, which is for the writer of FFmpeg's script and nobody else, and its
+//! credentials through [`Source::credentials`] for the same camera's ONVIF service.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -75,6 +76,21 @@ impl Source {
     /// The URL with its credentials. For FFmpeg's script only.
     pub fn expose(&self) -> &str {
         &self.0.url
+    }
+
+    /// User name and password, as the camera knows them; `None` when there are none. For the
+    /// camera's own ONVIF service only.
+    pub fn credentials(&self) -> Option<(String, String)> {
+        let url = Url::parse(&self.0.url).ok().filter(has_credentials)?;
+        let password = url.password().unwrap_or_default();
+        Some((percent_decoded(url.username()), percent_decoded(password)))
+    }
+
+    /// Path and query. Some vendors put passwords there: to compare, not to show.
+    pub fn path(&self) -> String {
+        let url = &self.0.url;
+        let rest = after_authority(url);
+        if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") }
     }
 
     /// Host name or address, as written.

@@ -143,6 +143,11 @@ class RunningEncoder:
             number = number + 1 if number + 1 >= oldest else self._made
             return number, self._units[number - oldest]
 
+    def make_keyframe(self):
+        """Have the next picture be one that needs no other."""
+        wanted = Gst.Structure.new_from_string("GstForceKeyUnit, all-headers=(boolean)true")
+        self._sink.send_event(Gst.Event.new_custom(Gst.EventType.CUSTOM_UPSTREAM, wanted))
+
     def _keep_all(self):
         while True:
             self._keep_next()
@@ -335,6 +340,11 @@ class Stream:
         source = LiveSource(self._maker(mount), self._period)
         self._running = RunningEncoder(launch, source, self._habit)
 
+    def make_keyframe(self):
+        """Make one now, if it is encoded all the time."""
+        if self._running:
+            self._running.make_keyframe()
+
     def launch(self, index):
         """The launch line of this stream as number `index` of its mount.
 
@@ -504,6 +514,12 @@ class Mount:
         for stream in self._streams:
             stream.run(self._name)
 
+    def make_keyframe(self):
+        """Have all its streams make a key frame at once."""
+        for stream in self._streams:
+            stream.make_keyframe()
+        return GLib.SOURCE_CONTINUE
+
     def factory(self, roles):
         """The media factory of this mount, open to these roles."""
         factory = GstRtspServer.RTSPMediaFactory()
@@ -643,6 +659,7 @@ def build_server(options):
         mount = Mount(name, [stream(options) for stream in streams])
         if name in options.running:
             mount.run()
+            GLib.unix_signal_add(GLib.PRIORITY_HIGH, signal.SIGUSR1, mount.make_keyframe)
         server.get_mount_points().add_factory(f"/{name}", mount.factory(roles))
     return server
 

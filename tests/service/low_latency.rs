@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use crate::support::{Nginx, eventually, on_air, project};
+use crate::support::{Manager, Nginx, eventually, on_air, project};
 
 /// A part of the playlist: file, offset and length.
 type Part = (String, u64, u64);
@@ -137,4 +137,22 @@ async fn a_reload_whose_stream_is_stopped_may_ask_again() {
     assert_eq!(waiting.0, 503, "{}", waiting.1);
     assert!(waiting.1.contains("stream_ended"), "{}", waiting.1);
     assert_eq!(fetch(&nginx, "").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_player_whose_camera_is_stopped_while_it_starts_may_ask_again() {
+    // A camera that takes the connection and says nothing.
+    let camera = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let link = format!("rtsp://{}/live", camera.local_addr().expect("an address"));
+    let manager = Manager::start(&[]).await;
+    let nginx = Nginx::start(&manager).await;
+    let input = serde_json::json!({ "rtsp_link": link });
+    manager.send(manager.client().put(manager.url("/api/cameras/cam")).json(&input)).await;
+    let stop = async {
+        manager.reaches("cam", "starting").await;
+        manager.stop_stream("cam").await;
+    };
+    let ((status, answer), ()) = tokio::join!(fetch(&nginx, ""), stop);
+    assert_eq!(status, 503, "{answer}");
+    assert!(answer.contains("stream_ended"), "{answer}");
 }

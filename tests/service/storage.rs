@@ -99,7 +99,7 @@ async fn a_full_disk_under_the_streams_is_told_and_passes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_take_as_much_of_the_disk_as_they_may() {
     let camera = Camera::start().await;
-    let manager = Manager::start(&[("STREAM_DIR_MAX_BYTES", "40m")]).await;
+    let manager = Manager::start(&[("STREAM_DIR_MAX_BYTES", "30m")]).await;
     manager.play("cam", &camera.link("h264")).await;
     manager.play("second", &camera.link("h264")).await;
     let refused = manager.start_stream("other", &camera.link("h264")).await;

@@ -17,11 +17,11 @@ export class Service {
     // Tried again, as processes that were killed just now may still write.
     const remove = { recursive: true, force: true, maxRetries: 10 };
     process.on("exit", () => rmSync(directory, remove));
-    const streams = join(directory, "streams");
-    const env = { PORT: "0", NGINX_PORT: "0", STREAM_DIR: streams, TMPDIR: directory };
-    const child = new Child(PROGRAM, args, { ...env, ...settings });
+    const defaults = { PORT: "0", NGINX_PORT: "0", STREAM_DIR: join(directory, "streams") };
+    const env = { ...defaults, TMPDIR: directory, ...settings };
+    const child = new Child(PROGRAM, args, env);
     const [, page] = await child.says(/^open (http:\S+)$/m, START_SECONDS);
-    return new Service(child, directory, streams, page);
+    return new Service(child, directory, env.STREAM_DIR, page);
   }
 
   constructor(child, directory, streams, page) {

@@ -1,0 +1,192 @@
+// How fast the API answers, with few streams and with many. README.md tells the method.
+import { execFile, execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+import { Child } from "../../tests/browser/support/child.mjs";
+import { freePort } from "../../tests/browser/support/port.mjs";
+import { until } from "../../tests/browser/support/until.mjs";
+import { forAll } from "../support/all.mjs";
+import { makeDirectory } from "../support/directory.mjs";
+import { number, readOptions as parse } from "../support/options.mjs";
+import { markdown, say } from "../support/report.mjs";
+import { startNginx } from "../support/servers.mjs";
+import { footprint } from "../support/usage.mjs";
+
+const USAGE = `usage: ./deploy/bench api [OPTION]...
+
+  --seconds N            of each measurement (5)
+  --connections N,...    (1,64,1000)
+  --streams N,...        registered and live (1,5000)
+  --reaper N             streams that the reaper looks at (10000)
+  --json FILE            writes everything that was measured
+`;
+const OPTIONS = {
+  seconds: { type: "string", default: "5" },
+  connections: { type: "string", default: "1,64,1000" },
+  streams: { type: "string", default: "1,5000" },
+  reaper: { type: "string", default: "10000" },
+  json: { type: "string" },
+};
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const SCRIPT = fileURLToPath(new URL("wrk.lua", import.meta.url));
+const RECORDING = join(ROOT, "target/bench/fragments.mp4");
+const KEY = "benchmark-secret-0001";
+const WARM_UP_SECONDS = 1;
+
+const numbers = (name, text) => text.split(",").map((each) => number(name, each));
+const options = parse(USAGE, OPTIONS, (values) => ({
+  seconds: number("--seconds", values.seconds),
+  connections: numbers("--connections", values.connections),
+  streams: numbers("--streams", values.streams),
+  reaper: number("--reaper", values.reaper),
+  json: values.json,
+}));
+
+/** Builds the program of `server.rs`; its path. */
+function build() {
+  const args = ["bench", "--no-run", "--bench", "api", "--locked", "--quiet"];
+  const said = execFileSync("cargo", [...args, "--message-format=json"], {
+    cwd: ROOT,
+    encoding: "utf8",
+    maxBuffer: 1e9,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const artifacts = said.split("\n").filter(Boolean).map((line) => JSON.parse(line));
+  return artifacts.find(({ target, executable }) => target?.name === "api" && executable).executable;
+}
+
+/** A second of video in fragments, as the manager gets it from FFmpeg. */
+function record() {
+  if (!existsSync(RECORDING)) {
+    mkdirSync(join(ROOT, "target/bench"), { recursive: true });
+    const source = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25", "-t", "1"];
+    const codec = ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "veryfast", "-bf", "0"];
+    const flags = "+frag_keyframe+empty_moov+default_base_moof";
+    const output = ["-f", "mp4", "-movflags", flags, "-frag_duration", "100000", RECORDING];
+    const args = ["-nostdin", "-loglevel", "error", "-y", ...source, ...codec, ...output];
+    execFileSync("ffmpeg", args, { stdio: ["ignore", "inherit", "inherit"] });
+  }
+}
+
+/** The manager with live streams that cost nothing. */
+class Manager {
+  static async start(program, directory, streams) {
+    const port = await freePort();
+    const settings = {
+      PORT: String(port),
+      API_KEYS: `bench:admin:${KEY}`,
+      STREAM_DIR: join(directory, `streams-${streams}`),
+      DATABASE_URL: `sqlite:${directory}/cameras-${streams}.db`,
+      MAX_STREAMS: "100000",
+      // No fragments come any more, and nobody watches.
+      STALE_TIMEOUT_SECONDS: "300",
+      CLEANUP_DELAY_SECONDS: "86400",
+    };
+    // The log is written and goes nowhere: this program would spend its time on reading it.
+    const line = 'exec "$0" serve "$1" 2>/dev/null';
+    const child = new Child("sh", ["-c", line, program, RECORDING], settings);
+    const manager = new Manager(child, `http://127.0.0.1:${port}`);
+    const isUp = () => fetch(`${manager.origin}/livez`).then(({ ok }) => ok, () => child.hasEnded);
+    await until("the manager", 60, isUp);
+    await manager.#startAll(streams);
+    return manager;
+  }
+
+  constructor(child, origin) {
+    Object.assign(this, { child, origin });
+  }
+
+  async #startAll(streams) {
+    this.ids = Array.from({ length: streams }, (_, number) => `camera-${number}`);
+    const headers = { Authorization: `Bearer ${KEY}` };
+    await forAll(this.ids, async (id) => {
+      const answer = await fetch(this.origin + start(id), { headers });
+      const text = await answer.text();
+      if (!answer.ok) {
+        throw new Error(`${id} did not start: ${text}`);
+      }
+    });
+  }
+
+  paths(operation) {
+    return this.ids.map(operation);
+  }
+}
+
+const start = (id) => {
+  const link = encodeURIComponent(`rtsp://192.0.2.1/${id}`);
+  return `/api/stream/start?indicator_id=${id}&rtsp_link=${link}`;
+};
+const OPERATIONS = {
+  "start of an active stream": start,
+  status: (id) => `/api/stream/status?indicator_id=${id}`,
+  health: () => "/api/health",
+};
+
+/** Asks for the paths over and over. Not blocking, as the children's pipes have to be drained. */
+async function ask(directory, origin, paths, connections, seconds) {
+  const file = join(directory, "paths");
+  writeFileSync(file, `${paths.join("\n")}\n`);
+  const args = ["-t1", `-c${connections}`, `-d${seconds}s`, "--timeout", "30s", "-s", SCRIPT];
+  const run = promisify(execFile);
+  const { stdout } = await run("wrk", [...args, origin, "--", file, KEY]);
+  return JSON.parse(stdout.trim().split("\n").at(-1));
+}
+
+async function measure(directory, origin, paths, connections) {
+  await ask(directory, origin, paths, connections, WARM_UP_SECONDS);
+  const result = await ask(directory, origin, paths, connections, options.seconds);
+  if (result.wrong > 0) {
+    throw new Error(`${result.wrong} of the requests for ${paths[0]} failed`);
+  }
+  return result;
+}
+
+const program = build();
+record();
+const directory = makeDirectory("api-");
+const body = '{"status":"healthy","active_streams":5,"uptime_seconds":3600.0,"version":"0.1.0"}';
+const nginx = await startNginx(
+  directory,
+  `location = /ok { default_type application/json; return 200 '${body}'; }`,
+);
+const results = [];
+for (const streams of options.streams) {
+  say(`starting ${streams} streams`);
+  const manager = await Manager.start(program, directory, streams);
+  const { rss } = footprint(manager.child.process.pid);
+  say(`the manager has ${(rss / 1e6).toFixed(1)} MB`);
+  for (const connections of options.connections) {
+    const add = async (what, origin, paths) => {
+      say(`${what}, ${connections} connections, ${streams} streams`);
+      const measured = await measure(directory, origin, paths, connections);
+      results.push({ what, connections, streams, ...measured });
+    };
+    for (const [what, operation] of Object.entries(OPERATIONS)) {
+      await add(what, manager.origin, manager.paths(operation));
+    }
+    await add("nginx, `return 200`", nginx.origin.replace("localhost", "127.0.0.1"), ["/ok"]);
+  }
+  await manager.child.end();
+}
+await nginx.child.end();
+const reaper = JSON.parse(execFileSync(program, ["reaper", options.reaper], { encoding: "utf8" }));
+
+const milliseconds = (microseconds) => (microseconds / 1000).toFixed(2);
+const rows = results.map(({ what, connections, streams, perSecond, p50, p99, p999 }) => {
+  return [
+    what,
+    ...[streams, connections, perSecond].map((count) => count.toLocaleString("en")),
+    ...[p50, p99, p999].map(milliseconds),
+  ];
+});
+const head = ["", "streams", "connections", "answers a second", "p50, ms", "p99, ms", "p99.9, ms"];
+console.log(markdown(head, rows));
+const { median, p99 } = reaper;
+console.log(`\nthe reaper's pass over ${options.reaper} streams: median ${median} µs, p99 ${p99} µs`);
+if (options.json) {
+  writeFileSync(options.json, `${JSON.stringify({ at: new Date(), options, results, reaper }, null, 2)}\n`);
+}

@@ -1,0 +1,141 @@
+//! The manager with streams that cost nothing, for `bench.mjs`: all of it is real but the ingest,
+//! which plays a few recorded fragments and then nothing more.
+//!
+//! ```text
+//! api serve FILE     the service, with the fragments of the MP4 in FILE; settings as always
+//! api reaper COUNT   how long the reaper's pass over COUNT streams takes, in microseconds
+//! ```
+
+use std::io::{Error, ErrorKind, Result};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use stream_manager::app;
+use stream_manager::config::Config;
+use stream_manager::error::{Error as StreamError, ErrorKind as StreamErrorKind};
+use stream_manager::ffmpeg::ingest::{Ending, Ingest, Launcher, Order};
+use stream_manager::hls::layout::Layout;
+use stream_manager::hls::packager::Cutting;
+use stream_manager::hls::reader::FragmentReader;
+use stream_manager::hls::room::Room;
+use stream_manager::metrics::counts::Counts;
+use stream_manager::store::Camera;
+use stream_manager::stream::events::Events;
+use stream_manager::stream::key::StreamId;
+use stream_manager::stream::options::StreamOptions;
+use stream_manager::stream::reaper;
+use stream_manager::stream::registry::{Means, Registry};
+use stream_manager::stream::source::Source;
+use stream_manager::stream::starts::Starts;
+use stream_manager::stream::supervisor::Limits;
+use tokio::sync::{mpsc, oneshot};
+use tracing_subscriber::EnvFilter;
+
+const REAPER_PASSES: usize = 1000;
+/// Longer than any benchmark.
+const FOREVER: Duration = Duration::from_hours(24);
+
+fn main() -> Result<()> {
+    // Cargo adds an argument of its own.
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let runtime = tokio::runtime::Runtime::new()?;
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["serve", file] => runtime.block_on(serve(Path::new(file))),
+        ["reaper", count] => {
+            let count =
+                count.parse().map_err(|error| Error::new(ErrorKind::InvalidInput, error))?;
+            let _entered = runtime.enter();
+            measure_reaper(count)
+        }
+        // Whoever runs all benchmarks of the crate.
+        _ => {
+            println!("run by: ./deploy/bench api");
+            Ok(())
+        }
+    }
+}
+
+/// Ingests that play what was recorded, and end when they are told to.
+struct Recorded(Arc<[u8]>);
+
+impl Launcher for Recorded {
+    fn launch(&self, order: Order) -> Ingest {
+        let (signals, mut received) = mpsc::channel(4);
+        let (end, ended) = oneshot::channel();
+        let bytes = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            let mut reader = FragmentReader::new(&bytes[..], order.generation);
+            while let Ok(Some(fragment)) = reader.next().await {
+                order.hub.publish(fragment);
+            }
+            received.recv().await;
+            let error = StreamError::new(StreamErrorKind::SourceUnreachable, "it was told to end");
+            let _ = end.send(Ending::Dropped(error));
+        });
+        Ingest { ended, signals }
+    }
+}
+
+async fn serve(file: &Path) -> Result<()> {
+    let config = Config::load().map_err(Error::other)?;
+    // As in the manager: writing the log is part of the work.
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(&config.log_filter))
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+    let launcher = Arc::new(Recorded(std::fs::read(file)?.into()));
+    app::run_with(config, |_, _| launcher).await.map_err(|error| Error::other(error.to_string()))
+}
+
+/// Prints median and 99th percentile.
+fn measure_reaper(count: usize) -> Result<()> {
+    let limits = Limits {
+        start_timeout: FOREVER,
+        stale_timeout: FOREVER,
+        idle_timeout: FOREVER,
+        stop_grace: FOREVER,
+        max_viewers: None,
+        cutting: Cutting {
+            segment_time: Duration::from_secs(2),
+            part_time: Duration::from_millis(100),
+            list_size: 5,
+        },
+    };
+    // Nothing is played, so nothing is written.
+    let registry = Registry::new(Means {
+        layout: Layout::new(std::env::temp_dir()),
+        room: Room::new(std::env::temp_dir(), None),
+        limits,
+        max_streams: count,
+        starts: Starts::new(count),
+        launcher: Arc::new(Recorded(Arc::new([]))),
+        counts: Counts::default(),
+        events: Events::default(),
+    });
+    for number in 0..count {
+        let id = StreamId::parse(&format!("camera-{number}")).map_err(unusable)?;
+        let source = Source::parse(&format!("rtsp://192.0.2.1/{number}")).map_err(unusable)?;
+        registry.start_soon(Camera::new(id, source, StreamOptions::default())).map_err(unusable)?;
+    }
+    // The supervisors take note of their start.
+    std::thread::sleep(Duration::from_secs(1));
+    let mut times: Vec<Duration> = (0..REAPER_PASSES)
+        .map(|_| {
+            let began = Instant::now();
+            reaper::propose(&registry);
+            began.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    let at = |part: usize| times[times.len() * part / 100].as_micros();
+    println!("{{\"streams\":{count},\"median\":{},\"p99\":{}}}", at(50), at(99));
+    Ok(())
+}
+
+fn unusable(error: StreamError) -> Error {
+    Error::other(error.detail)
+}

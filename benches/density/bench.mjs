@@ -1,0 +1,210 @@
+// What a camera costs, and how many of them a machine carries. README.md tells the method.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { stat } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+import { Child } from "../../tests/browser/support/child.mjs";
+import { makeDirectory } from "../support/directory.mjs";
+import { say } from "../support/report.mjs";
+import {
+  cpuSeconds,
+  directoryBytes,
+  machineMemory,
+  machineSeconds,
+  proportionalBytes,
+} from "../support/usage.mjs";
+import { CANDIDATES } from "./candidates.mjs";
+import { readOptions } from "./options.mjs";
+import { costTable, growthTable } from "./report.mjs";
+
+const SOURCE = fileURLToPath(new URL("../support/source.mjs", import.meta.url));
+const ATTEND_SECONDS = 10;
+const LOOK_MILLISECONDS = 500;
+/** A machine with less than this part of its time, or its memory, is full. */
+const FULL = 0.05;
+
+/** The cameras, however many. */
+class Source {
+  static async start() {
+    const child = new Child(process.execPath, [SOURCE]);
+    const [, text] = await child.says(/^(\{"event":"ready".*)$/m, 120);
+    return new Source(child, JSON.parse(text));
+  }
+
+  constructor(child, { port, bitRate }) {
+    Object.assign(this, { child, port, bitRate });
+  }
+
+  links(first, count) {
+    return Array.from({ length: count }, (_, index) => `rtsp://127.0.0.1:${this.port}/${first + index}`);
+  }
+}
+
+/** Processor time used so far: by part, by what stands around them, and by the machine. */
+function snapshot(candidate, source) {
+  const parts = Object.entries(candidate.processes()).map(([name, pids]) => [
+    name,
+    new Map(pids.map((pid) => [pid, cpuSeconds(pid)])),
+  ]);
+  const around = { source: cpuSeconds(source.child.process.pid), bench: cpuSeconds(process.pid) };
+  return { at: performance.now(), parts, around, machine: machineSeconds() };
+}
+
+/** Part of one core, from one snapshot to the next. Processes that are not in both count nothing. */
+function shares(before, after) {
+  const seconds = (after.at - before.at) / 1000;
+  const share = (from, to) => (to - from) / seconds;
+  const earlier = new Map(before.parts);
+  const parts = after.parts.map(([name, times]) => {
+    const both = [...times].filter(([pid, time]) => time !== null && earlier.get(name).has(pid));
+    const cpu = both.map(([pid, time]) => share(earlier.get(name).get(pid), time));
+    return [name, cpu.reduce((total, value) => total + value, 0)];
+  });
+  const differences = (name) => {
+    const names = Object.keys(after[name]);
+    return Object.fromEntries(names.map((key) => [key, share(before[name][key], after[name][key])]));
+  };
+  return { parts: new Map(parts), around: differences("around"), machine: differences("machine") };
+}
+
+/** Looks at the playlists until `isOver`; returns the greatest age that one had, in seconds. */
+async function oldestPlaylist(candidate, isOver) {
+  let oldest = 0;
+  while (!isOver()) {
+    const ages = await Promise.all(
+      candidate.playlists.map(async (file) => Date.now() - (await stat(file)).mtimeMs),
+    );
+    oldest = Math.max(oldest, ...ages);
+    await sleep(LOOK_MILLISECONDS);
+  }
+  return oldest / 1000;
+}
+
+/** What the streams that run now take. */
+async function measure(candidate, source, seconds) {
+  const before = snapshot(candidate, source);
+  const end = before.at + seconds * 1000;
+  const age = await oldestPlaylist(candidate, () => performance.now() >= end);
+  const after = snapshot(candidate, source);
+  const cpu = shares(before, after);
+  const parts = Object.entries(candidate.processes()).map(([name, pids]) => ({
+    name,
+    count: pids.length,
+    cpu: cpu.parts.get(name),
+    bytes: pids.reduce((total, pid) => total + proportionalBytes(pid), 0),
+  }));
+  return {
+    parts,
+    around: cpu.around,
+    machine: cpu.machine,
+    files: candidate.files && directoryBytes(candidate.files),
+    age: candidate.playlists.length ? age : null,
+    isStalled: age > candidate.freshness,
+    available: machineMemory().available,
+    interruptions: await candidate.interruptions(),
+  };
+}
+
+/** Keeps viewers up as long as `work` takes. */
+async function attended(candidate, work) {
+  const timer = setInterval(async () => {
+    await Promise.resolve(candidate.attend()).catch((error) => say(`a viewer: ${error.message}`));
+  }, ATTEND_SECONDS * 1000);
+  try {
+    return await work();
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+async function withCandidate(name, directory, work) {
+  const candidate = CANDIDATES[name]();
+  const place = join(directory, name);
+  mkdirSync(place);
+  try {
+    await candidate.prepare(place);
+    return await attended(candidate, () => work(candidate));
+  } finally {
+    await candidate.end();
+  }
+}
+
+async function compare({ cameras, only, settle, seconds }, source, directory) {
+  const results = [];
+  for (const name of only) {
+    const available = machineMemory().available;
+    const result = await withCandidate(name, directory, async (candidate) => {
+      say(`${name}: ${cameras} cameras, ${settle} + ${seconds} s`);
+      await candidate.add(source.links(0, cameras));
+      await sleep(settle * 1000);
+      const measured = await measure(candidate, source, seconds);
+      return { name, title: candidate.title, cameras, ...measured };
+    });
+    results.push({ ...result, taken: available - result.available });
+  }
+  return results;
+}
+
+/** Why no more cameras fit; undefined while they do. */
+function limit({ machine, available, isStalled, age, interruptions }) {
+  const { busy, idle } = machine;
+  const reasons = [
+    [idle / (idle + busy) < FULL, "processor time"],
+    [available / machineMemory().total < FULL, "memory"],
+    [interruptions.length > 0, interruptions.join(", ")],
+    [isStalled, `a playlist stood still for ${age.toFixed(1)} s`],
+  ];
+  const found = reasons.filter(([isSo]) => isSo).map(([, reason]) => reason);
+  return found.length ? found.join("; ") : undefined;
+}
+
+async function growOne(name, { cameras, settle, seconds }, source, directory) {
+  return withCandidate(name, directory, async (candidate) => {
+    const steps = [];
+    for (let count = cameras; ; count += cameras) {
+      say(`${name}: ${count} cameras`);
+      try {
+        await candidate.add(source.links(count - cameras, cameras));
+      } catch (error) {
+        return { title: candidate.title, steps, full: { cameras: count, reason: error.message } };
+      }
+      await sleep(settle * 1000);
+      const step = { cameras: count, ...(await measure(candidate, source, seconds)) };
+      steps.push(step);
+      const reason = limit(step);
+      if (reason) {
+        return { title: candidate.title, steps, full: { cameras: count, reason } };
+      }
+    }
+  });
+}
+
+async function grow(options, source, directory) {
+  const results = [];
+  for (const name of options.only.filter((each) => each !== "mediamtx")) {
+    results.push({ name, ...(await growOne(name, options, source, directory)) });
+  }
+  return results;
+}
+
+const options = readOptions();
+const directory = makeDirectory("density-");
+const source = await Source.start();
+try {
+  say(`each camera sends ${(source.bitRate / 1e6).toFixed(2)} Mbit/s`);
+  const run = options.isGrowing ? grow : compare;
+  const results = await run(options, source, directory);
+  process.stdout.write(`${options.isGrowing ? growthTable(results) : costTable(results)}\n`);
+  if (options.json) {
+    const { bitRate } = source;
+    const all = { at: new Date(), processors: availableParallelism(), options, bitRate, results };
+    writeFileSync(options.json, `${JSON.stringify(all, null, 2)}\n`);
+  }
+  const isDisturbed = results.some(({ isStalled, interruptions }) => isStalled || interruptions?.length);
+  process.exitCode = isDisturbed ? 1 : 0;
+} finally {
+  await source.child.end();
+}

@@ -1,0 +1,89 @@
+// From what was measured to tables.
+import { markdown } from "../support/report.mjs";
+
+const MEGABYTE = 1_000_000;
+const NONE = "–";
+
+const percent = (share, digits = 1) => `${(share * 100).toFixed(digits)} %`;
+const megabytes = (bytes, digits = 1) => (bytes / MEGABYTE).toFixed(digits);
+const sum = (values) => values.reduce((total, value) => total + value, 0);
+
+/** nginx serves whatever viewers there are, and is no cost of a camera. */
+const isOwn = ({ name }) => !name.startsWith("nginx");
+
+function total({ parts, files }) {
+  const own = parts.filter(isOwn);
+  return { cpu: sum(own.map(({ cpu }) => cpu)), bytes: sum(own.map(({ bytes }) => bytes)) + files };
+}
+
+/** Rows of one candidate: its parts, and all of them. */
+function rows(result) {
+  const { cameras } = result;
+  const row = (what, { cpu, bytes }) => [
+    what,
+    cpu === null ? NONE : percent(cpu),
+    cpu === null ? NONE : percent(cpu / cameras, 3),
+    megabytes(bytes),
+    megabytes(bytes / cameras, 2),
+  ];
+  const parts = result.parts.map((part) => row(`— ${part.name}`, part));
+  const files = { cpu: null, bytes: result.files };
+  return [
+    row(`**${result.title}**`, total(result)),
+    ...parts,
+    ...(result.files === null ? [] : [row("— HLS files", files)]),
+  ];
+}
+
+/** What else is worth knowing of a run. */
+function notes({ name, cameras, around, machine, age, isStalled, taken, interruptions, parts }) {
+  const elsewhere = machine.busy - sum(parts.map(({ cpu }) => cpu)) - around.source - around.bench;
+  const [perCamera, source, bench, busy, other, idle, stolen] = [
+    megabytes(taken / cameras, 2),
+    ...[around.source, around.bench, machine.busy, elsewhere, machine.idle, machine.stolen].map(
+      (share) => percent(share),
+    ),
+  ];
+  const disturbances = [...interruptions, ...(isStalled ? ["a playlist stood still"] : [])];
+  return [
+    `${name}: ${disturbances.length ? disturbances.join(", ") : "no restart, no stall"}.`,
+    age === null ? "" : `No playlist was older than ${age.toFixed(2)} s.`,
+    `The machine has ${perCamera} MB a camera less than before.`,
+    `Of one core: cameras ${source}, this benchmark ${bench}, all else on the machine ${other};`,
+    `busy ${busy}, idle ${idle}, stolen ${stolen}.`,
+  ].filter(Boolean).join(" ");
+}
+
+/** What the candidates cost with the same cameras. */
+export function costTable(results) {
+  const head = [
+    `${results[0].cameras} cameras`,
+    ...["CPU, of a core", "per camera", "memory, MB", "per camera"],
+  ];
+  return [markdown(head, results.flatMap(rows)), "", ...results.map(notes)].join("\n");
+}
+
+/** How the candidates grow, and where that ends. */
+export function growthTable(results) {
+  return results.map(growth).join("\n\n");
+}
+
+function growth({ title, steps, full }) {
+  const head = ["cameras", "CPU, of a core", "per camera", "memory per camera, MB"].concat(
+    ...["cameras' CPU", "machine idle", "oldest playlist, s"],
+  );
+  const lines = steps.map((step) => {
+    const { cpu, bytes } = total(step);
+    const { busy, idle } = step.machine;
+    return [
+      step.cameras,
+      ...[percent(cpu), percent(cpu / step.cameras, 3), megabytes(bytes / step.cameras, 2)],
+      ...[percent(step.around.source), percent(idle / (idle + busy)), step.age.toFixed(2)],
+    ];
+  });
+  return [
+    `${title}:\n`,
+    markdown(head, lines),
+    `\nfull at ${full.cameras} cameras: ${full.reason}`,
+  ].join("\n");
+}

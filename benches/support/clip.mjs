@@ -1,0 +1,171 @@
+// What all cameras of a benchmark send: one clip, encoded once and packetized once.
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const CACHE = fileURLToPath(new URL("../../target/bench/", import.meta.url));
+const SECONDS = 10;
+/** Fits into an Ethernet frame, as with real cameras. */
+const MAX_PAYLOAD = 1400;
+/** `$`, channel and length (RFC 2326, 10.12), then the RTP header. */
+const INTERLEAVED_HEADER = 4;
+const RTP_HEADER = 12;
+const RTP_CLOCK = 90_000;
+const PAYLOAD_TYPE = 96;
+const NAL = { SLICE: 1, IDR: 5, SPS: 7, PPS: 8, FU_A: 28 };
+
+/** A frame as it goes over the wire. What differs from viewer to viewer is patched into `bytes`. */
+class Frame {
+  constructor(nals) {
+    const packets = nals.flatMap(payloads);
+    packets.forEach((payload, index) => (payload.isLast = index === packets.length - 1));
+    const all = packets.map(packet);
+    /** Where the packets begin in `bytes`. */
+    this.offsets = [];
+    let offset = 0;
+    for (const { length } of all) {
+      this.offsets.push(offset);
+      offset += length;
+    }
+    this.bytes = Buffer.concat(all);
+  }
+
+  /** The bytes for one viewer, good until they are asked for again. */
+  patched(sequence, time, source) {
+    const { bytes } = this;
+    let next = sequence;
+    for (const offset of this.offsets) {
+      const header = offset + INTERLEAVED_HEADER;
+      bytes[header + 2] = next >> 8;
+      bytes[header + 3] = next;
+      bytes.writeUInt32BE(time, header + 4);
+      bytes.writeUInt32BE(source, header + 8);
+      next = (next + 1) & 0xffff;
+    }
+    return bytes;
+  }
+
+  /** Somebody still needs the bytes that were handed out. */
+  giveAway() {
+    this.bytes = Buffer.from(this.bytes);
+  }
+}
+
+/** Frames in a circle: the first follows the last, at a keyframe. */
+export class Clip {
+  /** Encodes it, unless it was encoded before. */
+  static load({ width = 1920, height = 1080, fps = 25, gop = 2, kbits = 4000 } = {}) {
+    const args = encoding({ width, height, fps, gop, kbits });
+    const name = createHash("sha256").update(args.join(" ")).digest("hex").slice(0, 16);
+    const file = join(CACHE, `clip-${name}.h264`);
+    if (!existsSync(file)) {
+      mkdirSync(CACHE, { recursive: true });
+      const unfinished = `${file}.${process.pid}`;
+      execFileSync("ffmpeg", [...args, unfinished], { stdio: ["ignore", "inherit", "inherit"] });
+      renameSync(unfinished, file);
+    }
+    return new Clip(readFileSync(file), fps, gop);
+  }
+
+  constructor(annexB, fps, gop) {
+    const nals = [...nalUnits(annexB)];
+    this.fps = fps;
+    this.gopFrames = fps * gop;
+    this.ticksPerFrame = RTP_CLOCK / fps;
+    this.frames = accessUnits(nals).map((unit) => new Frame(unit));
+    const bytes = this.frames.reduce((sum, frame) => sum + frame.bytes.length, 0);
+    /** Bits a second on the wire. */
+    this.bitRate = (bytes * 8 * fps) / this.frames.length;
+    const first = (type) => nals.find((nal) => kind(nal) === type);
+    this.sdp = description(first(NAL.SPS), first(NAL.PPS));
+  }
+}
+
+/** Noise makes the picture cost what it may; without B frames, as cameras send it. */
+function encoding({ width, height, fps, gop, kbits }) {
+  const source = `testsrc2=size=${width}x${height}:rate=${fps},noise=alls=12:allf=t`;
+  const rate = `${kbits}k`;
+  const rates = ["-b:v", rate, "-minrate", rate, "-maxrate", rate, "-bufsize", rate];
+  const keyframes = ["-g", fps * gop, "-keyint_min", fps * gop, "-sc_threshold", 0, "-bf", 0];
+  return [
+    ...["-nostdin", "-loglevel", "error", "-y", "-f", "lavfi", "-i", source, "-t", SECONDS],
+    ...["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high"],
+    ...[...rates, ...keyframes, "-x264-params", "nal-hrd=cbr:sliced-threads=0", "-f", "h264"],
+  ].map(String);
+}
+
+const kind = (nal) => nal[0] & 0x1f;
+
+/** What lies between start codes. */
+function* nalUnits(bytes) {
+  const START = Buffer.from([0, 0, 1]);
+  let begin = bytes.indexOf(START);
+  while (begin >= 0) {
+    const next = bytes.indexOf(START, begin + START.length);
+    let end = next < 0 ? bytes.length : next;
+    while (bytes[end - 1] === 0) {
+      end -= 1;
+    }
+    yield bytes.subarray(begin + START.length, end);
+    begin = next;
+  }
+}
+
+/** The units of each picture. Each has one slice, and what else counts stands before it. */
+function accessUnits(nals) {
+  const units = [[]];
+  for (const nal of nals.filter((each) => Object.values(NAL).includes(kind(each)))) {
+    units.at(-1).push(nal);
+    if ([NAL.SLICE, NAL.IDR].includes(kind(nal))) {
+      units.push([]);
+    }
+  }
+  units.pop();
+  return units;
+}
+
+/** RTP payloads of a unit: itself, or in fragments (RFC 6184, 5.8). */
+function payloads(nal) {
+  if (nal.length <= MAX_PAYLOAD) {
+    return [{ parts: [nal] }];
+  }
+  const indicator = (nal[0] & 0xe0) | NAL.FU_A;
+  const pieces = [];
+  for (let at = 1; at < nal.length; at += MAX_PAYLOAD) {
+    const end = Math.min(at + MAX_PAYLOAD, nal.length);
+    const marks = (at === 1 ? 0x80 : 0) | (end === nal.length ? 0x40 : 0);
+    const header = Buffer.from([indicator, marks | kind(nal)]);
+    pieces.push({ parts: [header, nal.subarray(at, end)] });
+  }
+  return pieces;
+}
+
+function packet({ parts, isLast }) {
+  const headers = Buffer.alloc(INTERLEAVED_HEADER + RTP_HEADER);
+  const payload = Buffer.concat(parts);
+  headers[0] = 0x24;
+  headers.writeUInt16BE(RTP_HEADER + payload.length, 2);
+  headers[INTERLEAVED_HEADER] = 0x80;
+  headers[INTERLEAVED_HEADER + 1] = PAYLOAD_TYPE | (isLast ? 0x80 : 0);
+  return Buffer.concat([headers, payload]);
+}
+
+function description(sps, pps) {
+  const sets = [sps, pps].map((set) => set.toString("base64")).join(",");
+  const profile = sps.subarray(1, 4).toString("hex");
+  return [
+    "v=0",
+    "o=- 0 0 IN IP4 127.0.0.1",
+    "s=camera",
+    "c=IN IP4 0.0.0.0",
+    "t=0 0",
+    "a=control:*",
+    `m=video 0 RTP/AVP ${PAYLOAD_TYPE}`,
+    `a=rtpmap:${PAYLOAD_TYPE} H264/${RTP_CLOCK}`,
+    `a=fmtp:${PAYLOAD_TYPE} packetization-mode=1;profile-level-id=${profile};sprop-parameter-sets=${sets}`,
+    "a=control:video",
+    "",
+  ].join("\r\n");
+}

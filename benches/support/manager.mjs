@@ -1,0 +1,60 @@
+// The service as benchmarks use it: everything up, on tmpfs, spoken to without nginx's limits.
+import { join } from "node:path";
+
+import { Service } from "../../tests/browser/support/service.mjs";
+
+/** The service, whose processes can be told apart. */
+export class Manager {
+  static async start(directory, settings = {}) {
+    const streams = join(directory, "streams");
+    const all = { STREAM_DIR: streams, DATABASE_URL: `sqlite:${directory}/cameras.db` };
+    const service = await Service.start({ ...all, ...settings }, ["--no-demo"]);
+    return new Manager(service, streams);
+  }
+
+  constructor(service, streams) {
+    this.service = service;
+    this.streams = streams;
+    /** Address of the API. */
+    this.api = service.manager;
+    /** Address that viewers use. */
+    this.origin = service.origin;
+    const manager = service.child.descendants().find(({ name }) => name === "stream-manager");
+    /** Process id of the manager itself. */
+    this.pid = manager.pid;
+  }
+
+  /** Process ids by what they are. */
+  processes() {
+    const all = this.service.child.descendants();
+    const named = (name) => all.filter((each) => each.name === name).map(({ pid }) => pid);
+    const children = all.filter(({ parent }) => parent === this.pid).map(({ pid }) => pid);
+    return { manager: [this.pid], ffmpegs: children, nginx: named("nginx") };
+  }
+
+  /** Asks the API; the answer's status and JSON. Waits no longer than the manager says it needs. */
+  async ask(path, body, signal) {
+    const answer = await fetch(this.api + path, {
+      method: body ? "POST" : "GET",
+      headers: body ? { "Content-Type": "application/json" } : {},
+      body: body && JSON.stringify(body),
+      signal,
+    });
+    return { status: answer.status, body: await answer.json() };
+  }
+
+  /** All streams. */
+  async all() {
+    const { body } = await this.ask("/api/streams");
+    return body.streams;
+  }
+
+  /** What it has said on stderr. */
+  get log() {
+    return this.service.child.output;
+  }
+
+  end() {
+    return this.service.end();
+  }
+}

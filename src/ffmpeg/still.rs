@@ -1,0 +1,333 @@
+//! One picture of a camera, and what its streams are: whether a source works can be told before it
+//! is kept. One run of FFmpeg, or a few when the first teaches something, and nothing stays.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{Instrument, debug, info};
+
+use super::args;
+use super::ingest::PIPES_CLOSE_WITHIN;
+use super::journal::Journal;
+use super::plan::{Hevc, Lesson, Plan};
+use super::process::Spawner;
+use super::stderr::{self, Tail, Verdict};
+use crate::config::Config;
+use crate::error::{Error, ErrorKind};
+use crate::stream::nets::CameraNets;
+use crate::stream::options::{StreamOptions, VideoOption};
+use crate::stream::source::Source;
+
+/// Pictures that are taken at once. Each may take a processor core for a moment.
+const PLACES: usize = 4;
+/// How long to wait for one of these places.
+const PLACE_WITHIN: Duration = Duration::from_secs(5);
+/// Bytes of a picture. One of 640 pixels has about 50,000.
+const MAX_PICTURE: u64 = 2 * 1024 * 1024;
+/// Runs for one picture, at most.
+const MAX_RUNS: u32 = 4;
+/// What every JPEG begins with.
+const JPEG: [u8; 2] = [0xff, 0xd8];
+
+/// A picture and what was learned on the way.
+#[derive(Debug)]
+pub struct Still {
+    /// FFmpeg's name of the video's codec: `h264`.
+    pub video_codec: String,
+    /// Pixels, of the camera's picture.
+    pub width: u32,
+    /// Pixels, of the camera's picture.
+    pub height: u32,
+    /// Frames a second, as the camera says or FFmpeg guesses.
+    pub frame_rate: Option<f64>,
+    /// FFmpeg's name of the audio's codec; `None` when there is no audio.
+    pub audio_codec: Option<String>,
+    /// The picture, 640 pixels wide at most.
+    pub jpeg: Vec<u8>,
+    /// From the first connection to the picture.
+    pub took: Duration,
+}
+
+/// Takes pictures. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct StillTaker {
+    program: PathBuf,
+    hevc: Hevc,
+    nets: CameraNets,
+    start_timeout: Duration,
+    socket_timeout: Duration,
+    spawner: Spawner,
+    places: Arc<Semaphore>,
+}
+
+impl StillTaker {
+    /// One that uses the FFmpeg that `config` names.
+    pub fn new(config: &Config, spawner: Spawner) -> Self {
+        Self {
+            program: config.ffmpeg_bin.clone(),
+            hevc: config.hevc,
+            nets: config.camera_nets.clone(),
+            start_timeout: config.start_timeout,
+            socket_timeout: args::socket_timeout(config.start_timeout, config.stale_timeout),
+            spawner,
+            places: Arc::new(Semaphore::new(PLACES)),
+        }
+    }
+
+    /// Takes a picture of `source` within the time that a start may take.
+    ///
+    /// Errors: those of a start, and `Busy`.
+    pub async fn take(&self, source: Source, options: StreamOptions) -> Result<Still, Error> {
+        let places = Arc::clone(&self.places);
+        let Ok(Ok(place)) = timeout(PLACE_WITHIN, places.acquire_owned()).await else {
+            let detail = "as many cameras are being tested as may be at once";
+            return Err(Error::new(ErrorKind::Busy, detail).retry_after(PLACE_WITHIN));
+        };
+        let (tell, told) = oneshot::channel();
+        let taker = self.clone();
+        // A task of its own, so that the child is reaped though the caller leaves.
+        let work = async move {
+            let _place = place;
+            taker.take_for(&source, options, tell).await;
+        };
+        tokio::spawn(work.in_current_span());
+        told.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the test broke off")))
+    }
+
+    async fn take_for(
+        &self,
+        source: &Source,
+        options: StreamOptions,
+        mut caller: oneshot::Sender<Result<Still, Error>>,
+    ) {
+        let began = Instant::now();
+        let deadline = began + self.start_timeout;
+        let address = match self.nets.resolve(source.host(), source.port()).await {
+            Ok(address) => address,
+            Err(error) => return drop(caller.send(Err(error))),
+        };
+        let mut plan = Plan::first(options);
+        let mut taken = Err(Lesson::ProbedTooLittle);
+        for _ in 0..MAX_RUNS {
+            let run = self.run(source, address, plan, deadline, &mut caller).await;
+            taken = match run.map(|run| run.told(self, options, plan)) {
+                Ok(Ok(still)) => Ok(Still { took: began.elapsed(), ..still }),
+                Ok(Err(Outcome::Lesson(lesson))) => Err(lesson),
+                Ok(Err(Outcome::Error(error))) | Err(error) => {
+                    return drop(caller.send(Err(error)));
+                }
+            };
+            let Err(lesson) = taken else { break };
+            plan = match plan.after(lesson, options, self.hevc) {
+                Ok(plan) => plan,
+                Err(detail) => {
+                    let error = Error::new(ErrorKind::SourceUnsupported, detail);
+                    return drop(caller.send(Err(error)));
+                }
+            };
+        }
+        let contradicts = |_| {
+            let detail = "the camera refuses, or contradicts, every way that it was asked in";
+            Error::new(ErrorKind::SourceUnsupported, detail)
+        };
+        let _ = caller.send(taken.map_err(contradicts));
+    }
+
+    async fn run(
+        &self,
+        source: &Source,
+        address: SocketAddr,
+        plan: Plan,
+        deadline: Instant,
+        caller: &mut oneshot::Sender<Result<Still, Error>>,
+    ) -> Result<Run, Error> {
+        let cannot_run = |error: std::io::Error| {
+            let program = self.program.display();
+            let detail = format!("FFmpeg ({program}) cannot be run: {error}");
+            Error::new(ErrorKind::FfmpegUnavailable, detail)
+        };
+        let mut command = Command::new(&self.program);
+        command.args(args::still_arguments(plan));
+        let mut process = self.spawner.spawn(command).await.map_err(cannot_run)?;
+        let (mut stdin, stdout, stderr) = process.take_pipes().map_err(cannot_run)?;
+        info!(pid = process.pid().as_raw(), %source, "FFmpeg started for a picture");
+        let began = Instant::now();
+        let script = args::script(source, address, plan, self.socket_timeout);
+        // Far less than a pipe holds, so this does not wait.
+        let _ = stdin.write_all(script.as_bytes()).await;
+        drop(stdin);
+        let mut reading = tokio::spawn(async move {
+            let mut jpeg = Vec::new();
+            // What is missing shows in what is there.
+            let _ = stdout.take(MAX_PICTURE).read_to_end(&mut jpeg).await;
+            jpeg
+        });
+        let (tell_codec, _) = oneshot::channel();
+        // Nobody reads it after the test.
+        let journal = Arc::<Journal>::default().writer(0);
+        let tail = Tail::collect(stderr, source.clone(), journal, tell_codec);
+        let mut telling = tokio::spawn(tail.in_current_span());
+        let (status, is_late) = tokio::select! {
+            status = process.wait() => (status, false),
+            () = sleep_until(deadline) => {
+                process.signal(Signal::SIGKILL);
+                (process.wait().await, true)
+            }
+            // Nobody waits for the picture any more.
+            () = caller.closed() => {
+                process.signal(Signal::SIGKILL);
+                (process.wait().await, true)
+            }
+        };
+        let jpeg = timeout(PIPES_CLOSE_WITHIN, &mut reading).await;
+        let tail = timeout(PIPES_CLOSE_WITHIN, &mut telling).await;
+        reading.abort();
+        telling.abort();
+        let jpeg = jpeg.ok().and_then(Result::ok).unwrap_or_default();
+        let tail = tail.ok().and_then(Result::ok).unwrap_or_default();
+        debug!(?status, is_late, bytes = jpeg.len(), ?tail, "FFmpeg ended");
+        Ok(Run { status: status.ok(), is_late, jpeg, tail, ran_for: began.elapsed() })
+    }
+}
+
+/// Why there is no picture.
+enum Outcome {
+    Lesson(Lesson),
+    Error(Error),
+}
+
+/// A run that has ended.
+struct Run {
+    status: Option<ExitStatus>,
+    is_late: bool,
+    jpeg: Vec<u8>,
+    tail: Tail,
+    ran_for: Duration,
+}
+
+impl Run {
+    fn told(
+        self,
+        taker: &StillTaker,
+        options: StreamOptions,
+        plan: Plan,
+    ) -> Result<Still, Outcome> {
+        let video = self.tail.stream("Video").map(Facts::read);
+        if let Some(Facts { codec, width: Some(width), height: Some(height), frame_rate }) = video
+            && self.jpeg.starts_with(&JPEG)
+        {
+            // What a start would find out.
+            if options.video == VideoOption::Copy && !matches!(codec.as_str(), "h264" | "hevc") {
+                let refused = plan.after(Lesson::VideoCannotBeCopied, options, taker.hevc);
+                let detail = refused.err().unwrap_or_default();
+                return Err(Outcome::Error(Error::new(ErrorKind::SourceUnsupported, detail)));
+            }
+            let audio = self.tail.stream("Audio").map(|line| Facts::read(line).codec);
+            return Ok(Still {
+                video_codec: codec,
+                width,
+                height,
+                frame_rate,
+                audio_codec: audio,
+                jpeg: self.jpeg,
+                took: Duration::ZERO,
+            });
+        }
+        Err(self.refusal(taker))
+    }
+
+    fn refusal(&self, taker: &StillTaker) -> Outcome {
+        let error = |kind, detail: &str| Outcome::Error(Error::new(kind, detail));
+        match self.tail.verdict() {
+            Some(Verdict::Camera(kind, detail)) => error(kind, detail),
+            Some(Verdict::Lesson(_)) | None if self.is_late => {
+                let seconds = taker.start_timeout.as_secs_f64();
+                let detail = format!("the camera sent no picture within {seconds} s");
+                error(ErrorKind::SourceTimeout, &detail)
+            }
+            Some(Verdict::Lesson(lesson)) => Outcome::Lesson(lesson),
+            Some(Verdict::NothingUnderstood) if self.ran_for >= taker.socket_timeout => {
+                error(ErrorKind::SourceTimeout, stderr::NO_ANSWER)
+            }
+            Some(Verdict::NothingUnderstood) => {
+                error(ErrorKind::SourceUnsupported, stderr::NO_CAMERA)
+            }
+            None => {
+                let status = self.status.map_or("no exit status".into(), |s| s.to_string());
+                let said = self.tail.last_complaint().unwrap_or("nothing on stderr");
+                let detail = format!("no picture came; FFmpeg ended ({status}): {said}");
+                error(ErrorKind::SourceUnreachable, &detail)
+            }
+        }
+    }
+}
+
+/// What FFmpeg says of a stream.
+#[derive(Debug, Default, PartialEq)]
+struct Facts {
+    codec: String,
+    width: Option<u32>,
+    height: Option<u32>,
+    frame_rate: Option<f64>,
+}
+
+impl Facts {
+    /// Reads `h264 (Main), yuv420p(progressive), 640x360 [SAR 1:1], 25 fps, 90k tbn`.
+    fn read(line: &str) -> Self {
+        let codec = line.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+        let mut facts = Self { codec, ..Self::default() };
+        for part in line.split(", ").skip(1) {
+            let (first, rest) = part.split_once(' ').unwrap_or((part, ""));
+            if let Some((width, height)) = first.split_once('x')
+                && let (Ok(width), Ok(height)) = (width.parse(), height.parse())
+            {
+                (facts.width, facts.height) = (Some(width), Some(height));
+            }
+            // The second is FFmpeg's guess, which after a short look can be the clock's rate.
+            let is_rate = rest == "fps" || (rest == "tbr" && facts.frame_rate.is_none());
+            if let (true, Ok(rate)) = (is_rate, first.parse::<f64>()) {
+                facts.frame_rate = Some(rate).filter(|rate| (0.1..=120.0).contains(rate));
+            }
+        }
+        facts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ffmpeg_says_of_streams() {
+        let table = [
+            (
+                "h264 (Constrained Baseline), yuv420p(tv, bt709, progressive), 640x360 \
+                 [SAR 1:1 DAR 16:9], 25 fps, 25 tbr, 90k tbn",
+                ("h264", Some(640), Some(360), Some(25.0)),
+            ),
+            (
+                "hevc (Main), yuv420p(tv), 3840x2160, 29.97 fps, 90k tbr, 90k tbn",
+                ("hevc", Some(3840), Some(2160), Some(29.97)),
+            ),
+            (
+                "mjpeg (Baseline), yuvj420p(pc), 640x360, 20 tbr, 90k tbn",
+                ("mjpeg", Some(640), Some(360), Some(20.0)),
+            ),
+            ("h264, none, 90k tbr, 90k tbn", ("h264", None, None, None)),
+            ("pcm_alaw, 8000 Hz, mono, s16, 64 kb/s", ("pcm_alaw", None, None, None)),
+            ("", ("", None, None, None)),
+        ];
+        for (line, (codec, width, height, frame_rate)) in table {
+            let expected = Facts { codec: codec.into(), width, height, frame_rate };
+            assert_eq!(Facts::read(line), expected, "{line}");
+        }
+    }
+}

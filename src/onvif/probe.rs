@@ -1,0 +1,309 @@
+//! WS-Discovery: asks the local networks which ONVIF devices there are, and reads who answers.
+//!
+//! IPv4 alone, as nearly all cameras. A device counts by the address that it answers from: what
+//! addresses it says it has is only taken for their port and path, so that nobody can have the
+//! manager ask somewhere else.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use url::Url;
+
+use super::soap::{Service, plain};
+use super::xml::Node;
+use crate::error::{Error, ErrorKind};
+
+/// The group and port of WS-Discovery.
+const GROUP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 255, 255, 250)), 3702);
+/// The largest datagram.
+const MAX_DATAGRAM: usize = 65_536;
+/// Datagrams that are read on one interface.
+const MAX_ANSWERS: usize = 1_000;
+/// Probes get lost, and some devices answer to one kind only.
+const PROBES: u32 = 2;
+const KINDS: [(&str, &str); 2] = [
+    ("NetworkVideoTransmitter", "http://www.onvif.org/ver10/network/wsdl"),
+    ("Device", "http://www.onvif.org/ver10/device/wsdl"),
+];
+/// Characters of a name.
+const MAX_NAME: usize = 100;
+
+/// An interface that cameras may be looked for on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Its address. One that has several counts as several.
+    pub address: Ipv4Addr,
+    /// Whether it leads to this machine alone.
+    pub is_loopback: bool,
+}
+
+/// A device that answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Where it answered from.
+    pub address: IpAddr,
+    /// Where its device service is; `None` when it names none over HTTP.
+    pub service: Option<Service>,
+    /// What it calls itself.
+    pub name: Option<String>,
+    /// What hardware it says to be.
+    pub hardware: Option<String>,
+}
+
+/// The interfaces that are up and have an IPv4 address, by name.
+pub fn interfaces() -> Vec<Interface> {
+    let mut interfaces: Vec<_> = getifaddrs()
+        .into_iter()
+        .flatten()
+        .filter(|one| one.flags.contains(InterfaceFlags::IFF_UP))
+        .filter_map(|one| {
+            Some(Interface {
+                address: one.address?.as_sockaddr_in()?.ip(),
+                is_loopback: one.flags.contains(InterfaceFlags::IFF_LOOPBACK),
+                name: one.interface_name,
+            })
+        })
+        .collect();
+    interfaces.sort_by(|a, b| (&a.name, a.address).cmp(&(&b.name, b.address)));
+    interfaces
+}
+
+/// Those that `wanted` means by name or address; all but loopback when it says nothing.
+pub fn chosen(interfaces: &[Interface], wanted: Option<&str>) -> Result<Vec<Interface>, Error> {
+    let is_chosen = |one: &&Interface| match wanted {
+        Some(wanted) => one.name == wanted || one.address.to_string() == wanted,
+        None => !one.is_loopback,
+    };
+    let chosen: Vec<_> = interfaces.iter().filter(is_chosen).cloned().collect();
+    if wanted.is_some() && chosen.is_empty() {
+        let detail = format!(
+            "there is no such interface with an IPv4 address; there are {}",
+            names(interfaces).join(", ")
+        );
+        return Err(Error::new(ErrorKind::InvalidRequest, detail));
+    }
+    Ok(chosen)
+}
+
+/// Their names, each once.
+pub fn names(interfaces: &[Interface]) -> Vec<String> {
+    let mut names: Vec<_> = interfaces.iter().map(|one| one.name.clone()).collect();
+    names.dedup();
+    names
+}
+
+/// Asks on these interfaces and passes on who answers within `time`, each as often as it answers.
+/// Returns what went wrong, in words.
+pub async fn run(
+    interfaces: Vec<Interface>,
+    time: Duration,
+    found: mpsc::Sender<Found>,
+) -> Vec<String> {
+    let mut asking = JoinSet::new();
+    for interface in interfaces {
+        let found = found.clone();
+        asking.spawn(async move {
+            let asked = ask_on(&interface, time, found).await;
+            asked.err().map(|error| format!("{}: {error}", interface.name))
+        });
+    }
+    let mut warnings: Vec<_> = super::joined(asking).await.into_iter().flatten().collect();
+    warnings.sort();
+    warnings
+}
+
+async fn ask_on(
+    interface: &Interface,
+    time: Duration,
+    found: mpsc::Sender<Found>,
+) -> std::io::Result<()> {
+    let begun = Instant::now();
+    // Bound to its address, a socket sends to the group by that interface.
+    let socket = UdpSocket::bind((interface.address, 0)).await?;
+    let asking = async {
+        for round in 0..PROBES {
+            sleep_until(begun + time * round / (PROBES + 1)).await;
+            for (kind, namespace) in KINDS {
+                socket.send_to(probe(kind, namespace).as_bytes(), GROUP).await?;
+            }
+        }
+        std::future::pending::<std::io::Result<()>>().await
+    };
+    let listening = async {
+        let mut datagram = vec![0; MAX_DATAGRAM];
+        for _ in 0..MAX_ANSWERS {
+            // An error tells of one datagram that did not arrive somewhere.
+            let Ok((length, from)) = socket.recv_from(&mut datagram).await else { continue };
+            for one in read(&String::from_utf8_lossy(&datagram[..length]), from.ip()) {
+                if found.send(one).await.is_err() {
+                    return;
+                }
+            }
+        }
+    };
+    let ended = timeout_at(begun + time, async {
+        tokio::select! {
+            asked = asking => asked,
+            () = listening => Ok(()),
+        }
+    });
+    ended.await.unwrap_or(Ok(()))
+}
+
+fn probe(kind: &str, namespace: &str) -> String {
+    // In the words of 2004 and 2005, which are the only ones that many cameras understand.
+    let (wsa, wsd) = (
+        "http://schemas.xmlsoap.org/ws/2004/08/addressing",
+        "http://schemas.xmlsoap.org/ws/2005/04/discovery",
+    );
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
+         <s:Envelope xmlns:s=\"http://www.w3.org/2003/05/soap-envelope\" xmlns:a=\"{wsa}\" \
+         xmlns:d=\"{wsd}\" xmlns:o=\"{namespace}\"><s:Header>\
+         <a:Action s:mustUnderstand=\"1\">{wsd}/Probe</a:Action>\
+         <a:MessageID>uuid:{}</a:MessageID>\
+         <a:ReplyTo><a:Address>{wsa}/role/anonymous</a:Address></a:ReplyTo>\
+         <a:To s:mustUnderstand=\"1\">urn:schemas-xmlsoap-org:ws:2005:04:discovery</a:To>\
+         </s:Header><s:Body><d:Probe><d:Types>o:{kind}</d:Types></d:Probe></s:Body></s:Envelope>",
+        uuid(),
+    )
+}
+
+/// A random one (version 4).
+fn uuid() -> String {
+    let random = fastrand::u128(..) & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
+    let digits = format!("{random:032x}");
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+}
+
+/// The devices of an answer that came from `from`.
+fn read(text: &str, from: IpAddr) -> Vec<Found> {
+    let Some(answer) = Node::parse(text) else { return Vec::new() };
+    let Some(matches) = answer.find("ProbeMatches") else { return Vec::new() };
+    let is_camera = |one: &&Node| {
+        one.text_of("Scopes").is_some_and(|scopes| scopes.contains("onvif"))
+            || one.text_of("Types").is_some_and(|types| types.contains("NetworkVideo"))
+    };
+    let found = |one: &Node| {
+        let scopes = one.text_of("Scopes").unwrap_or_default();
+        Found {
+            address: from,
+            service: service(one.text_of("XAddrs").unwrap_or_default(), from),
+            name: scope(scopes, "name"),
+            hardware: scope(scopes, "hardware"),
+        }
+    };
+    matches.all("ProbeMatch").filter(is_camera).map(found).collect()
+}
+
+/// Of the addresses that a device says it has, the one that it was heard from, else the first: its
+/// port and path.
+fn service(addresses: &str, from: IpAddr) -> Option<Service> {
+    let urls = addresses.split_whitespace().filter_map(|text| Url::parse(text).ok());
+    let urls: Vec<_> = urls.filter(|url| url.scheme() == "http").collect();
+    let is_heard = |url: &&Url| host(url) == Some(from);
+    let url = urls.iter().find(is_heard).or(urls.first())?;
+    Some(Service { port: url.port_or_known_default()?, path: path(url) })
+}
+
+/// A URL's host, if that is an address.
+pub fn host(url: &Url) -> Option<IpAddr> {
+    url.host_str()?.trim_matches(['[', ']']).parse().ok()
+}
+
+/// A URL's path with its query.
+pub fn path(url: &Url) -> String {
+    match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    }
+}
+
+/// What `onvif://www.onvif.org/{key}/{value}` says among the scopes.
+fn scope(scopes: &str, key: &str) -> Option<String> {
+    let prefix = format!("onvif://www.onvif.org/{key}/");
+    let value = scopes.split_whitespace().find_map(|scope| scope.strip_prefix(&prefix))?;
+    // A plus is a plus here, unlike in forms.
+    let pair = format!("v={}", value.replace('+', "%2B").replace('&', "%26"));
+    let (_, value) = url::form_urlencoded::parse(pair.as_bytes()).next()?;
+    Some(plain(&value, MAX_NAME)).filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FROM: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+
+    fn answer(scopes: &str, addresses: &str) -> String {
+        format!(
+            "<s:Envelope><s:Body><d:ProbeMatches><d:ProbeMatch><d:Types>dn:NetworkVideoTransmitter\
+             </d:Types><d:Scopes>{scopes}</d:Scopes><d:XAddrs>{addresses}</d:XAddrs>\
+             </d:ProbeMatch></d:ProbeMatches></s:Body></s:Envelope>"
+        )
+    }
+
+    #[test]
+    fn a_device_is_asked_where_it_answered_from_and_nowhere_else() {
+        let table = [
+            ("http://192.0.2.7/onvif/device_service", Some((80, "/onvif/device_service"))),
+            ("http://10.9.9.9:8000/a http://192.0.2.7:81/b?c=1", Some((81, "/b?c=1"))),
+            ("http://169.254.1.1:8000/a", Some((8000, "/a"))),
+            ("http://internal.example:6379/", Some((6379, "/"))),
+            ("https://192.0.2.7/onvif", None),
+            ("garbage", None),
+            ("", None),
+        ];
+        for (addresses, expected) in table {
+            let found = read(&answer("", addresses), FROM);
+            let service = expected.map(|(port, path)| Service { port, path: path.into() });
+            assert_eq!((found[0].address, &found[0].service), (FROM, &service), "{addresses}");
+        }
+    }
+
+    #[test]
+    fn names_and_what_is_no_camera() {
+        let scopes = "onvif://www.onvif.org/type/x onvif://www.onvif.org/name/Front%20Door%0A+1 \
+                      onvif://www.onvif.org/hardware/";
+        let found = read(&answer(scopes, ""), FROM).remove(0);
+        assert_eq!((found.name.as_deref(), found.hardware), (Some("Front Door +1"), None));
+        let printer = answer("ldap:///x", "").replace("NetworkVideoTransmitter", "Printer");
+        for text in [printer.as_str(), "garbage", "<a/>", ""] {
+            assert_eq!(read(text, FROM), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn interfaces_by_name_address_or_all() {
+        let one = |name: &str, last, is_loopback| Interface {
+            name: name.into(),
+            address: Ipv4Addr::new(192, 0, 2, last),
+            is_loopback,
+        };
+        let all = [one("eth0", 1, false), one("eth0", 2, false), one("lo", 3, true)];
+        let table = [(None, 2), (Some("eth0"), 2), (Some("192.0.2.2"), 1), (Some("lo"), 1)];
+        for (wanted, count) in table {
+            assert_eq!(chosen(&all, wanted).expect("interfaces").len(), count, "{wanted:?}");
+        }
+        let refused = chosen(&all, Some("eth9")).expect_err("none");
+        assert!(refused.detail.contains("eth0, lo"), "{refused}");
+        assert!(interfaces().iter().any(|one| one.is_loopback));
+    }
+
+    #[test]
+    fn probes_are_documents_of_their_own() {
+        let [one, other] = [0, 1].map(|_| probe(KINDS[0].0, KINDS[0].1));
+        assert_ne!(one, other);
+        let node = Node::parse(&one).expect("a document");
+        assert_eq!(node.text_of("Types"), Some("o:NetworkVideoTransmitter"));
+        assert_eq!(uuid().len(), 36);
+    }
+}

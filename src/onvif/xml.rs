@@ -1,0 +1,165 @@
+//! What a device answers, as a small tree: without name spaces, which devices get wrong, and within
+//! limits, which a hostile device would not keep.
+
+use quick_xml::events::{BytesStart, Event};
+use quick_xml::{Reader, XmlVersion};
+
+/// Elements inside of each other. ONVIF's own answers have about ten.
+const MAX_DEPTH: usize = 40;
+/// Elements in all. A device with 16 profiles has about 1,500.
+const MAX_NODES: usize = 20_000;
+
+/// An element.
+#[derive(Debug, Default)]
+pub struct Node {
+    name: String,
+    attributes: Vec<(String, String)>,
+    text: String,
+    children: Vec<Node>,
+}
+
+impl Node {
+    /// Reads a document; `None` when it is none, or beyond the limits. What is left open at the
+    /// end is closed.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut reader = Reader::from_str(text);
+        let config = reader.config_mut();
+        // Habits of real devices.
+        config.allow_dangling_amp = true;
+        config.check_end_names = false;
+        let mut open: Vec<Self> = Vec::new();
+        let mut count = 0;
+        loop {
+            let event = reader.read_event().ok()?;
+            match &event {
+                Event::Start(start) | Event::Empty(start) => {
+                    count += 1;
+                    if count > MAX_NODES || open.len() >= MAX_DEPTH {
+                        return None;
+                    }
+                    open.push(Self::opened(start));
+                }
+                Event::Text(text) => add(&mut open, text.xml10_content().chars()),
+                Event::CData(text) => add(&mut open, text.chars()),
+                Event::GeneralRef(reference) => {
+                    let character = reference.resolve_char_ref().ok().flatten();
+                    add(&mut open, character.or_else(|| named(reference)).into_iter());
+                }
+                _ => {}
+            }
+            let is_closed = matches!(event, Event::End(_) | Event::Empty(_));
+            let is_over = matches!(event, Event::Eof);
+            if is_closed || is_over {
+                let node = open.pop()?;
+                match open.last_mut() {
+                    Some(parent) => parent.children.push(node),
+                    None => return Some(node),
+                }
+            }
+        }
+    }
+
+    fn opened(start: &BytesStart) -> Self {
+        let attributes = start.attributes().flatten().map(|attribute| {
+            let value = attribute.normalized_value(XmlVersion::Implicit1_0);
+            let name = attribute.key.local_name().as_ref().to_owned();
+            (name, value.map(std::borrow::Cow::into_owned).unwrap_or_default())
+        });
+        Self {
+            name: start.local_name().as_ref().to_owned(),
+            attributes: attributes.collect(),
+            ..Self::default()
+        }
+    }
+
+    /// The first element of that name in it, however deep.
+    pub fn find(&self, name: &str) -> Option<&Self> {
+        self.children
+            .iter()
+            .find_map(|child| if child.name == name { Some(child) } else { child.find(name) })
+    }
+
+    /// All elements of that name right in it.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
+        self.children.iter().filter(move |child| child.name == name)
+    }
+
+    /// The text of the first element of that name in it, however deep; `None` when it is empty.
+    pub fn text_of(&self, name: &str) -> Option<&str> {
+        Some(self.find(name)?.text()).filter(|text| !text.is_empty())
+    }
+
+    /// Its own text.
+    pub fn text(&self) -> &str {
+        self.text.trim()
+    }
+
+    /// An attribute, by its name without a prefix.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Adds to the text of the innermost element; what stands outside of all is nothing.
+fn add(open: &mut [Node], text: impl Iterator<Item = char>) {
+    if let Some(node) = open.last_mut() {
+        node.text.extend(text);
+    }
+}
+
+fn named(entity: &str) -> Option<char> {
+    match entity {
+        "amp" => Some('&'),
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        _ => None,
+    }
+}
+
+/// `text` as an element's content.
+pub fn escaped(text: &str) -> std::borrow::Cow<'_, str> {
+    quick_xml::escape::escape(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_texts_and_attributes() {
+        let text = "\n<?xml version='1.0'?>\n<!-- x -->\n<s:A xmlns:s='urn:x'><t:B tt:token='a&amp;b'>\n \
+                    c &amp; d&#33; </t:B><B/><C><![CDATA[<e>]]></C></s:A>";
+        let node = Node::parse(text).expect("a document");
+        assert_eq!(node.text_of("B"), Some("c & d!"));
+        assert_eq!(node.find("B").and_then(|b| b.attribute("token")), Some("a&b"));
+        assert_eq!(node.all("B").count(), 2);
+        assert_eq!(node.text_of("C"), Some("<e>"));
+        assert_eq!(node.text_of("D"), None);
+    }
+
+    #[test]
+    fn what_devices_get_wrong_is_read_all_the_same() {
+        let node = Node::parse("<a><b>x&y</b><c>1</C></a>").expect("a document");
+        assert!(node.text_of("b").is_some_and(|text| text.starts_with('x')));
+        assert_eq!(node.text_of("c"), Some("1"));
+        assert_eq!(Node::parse("<a><b>1").expect("a cut one").text_of("b"), Some("1"));
+    }
+
+    #[test]
+    fn what_is_none_or_without_end_is_refused() {
+        let deep = "<a>".repeat(100_000) + &"</a>".repeat(100_000);
+        let wide = format!("<a>{}</a>", "<b/>".repeat(100_000));
+        for text in ["", "garbage", "HTTP/1.1 200", deep.as_str(), wide.as_str(), "</a>", "<"] {
+            assert!(Node::parse(text).is_none(), "{text:.20}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_panics(text in "(<?/?[a-z&;!\\[\\]'=\"-]{0,3}>?){0,40}|\\PC{0,60}") {
+            drop(Node::parse(&text));
+        }
+    }
+}

@@ -1,0 +1,391 @@
+#!/usr/bin/python3
+"""An ONVIF device for the tests: it is found by WS-Discovery and tells its streams.
+
+The streams themselves are those of camera.py, or of nobody. README.md tells how to
+use it. Only what a device does belongs in here, and bad habits of real and hostile
+ones. It needs nothing but Python.
+"""
+
+import argparse
+import base64
+import datetime
+import hashlib
+import http.server
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+import uuid
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+GROUP = "239.255.255.250"
+DISCOVERY_PORT = 3702
+# How far the time of a digest may be from the device's own.
+TOLERANCE_SECONDS = 10
+MAX_BODY = 100_000
+
+DEVICE = "http://www.onvif.org/ver10/device/wsdl"
+MEDIA = "http://www.onvif.org/ver10/media/wsdl"
+MEDIA2 = "http://www.onvif.org/ver20/media/wsdl"
+
+ENVELOPE = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n'
+    '<SOAP-ENV:Envelope xmlns:SOAP-ENV="http://www.w3.org/2003/05/soap-envelope" '
+    'xmlns:wsa="http://schemas.xmlsoap.org/ws/2004/08/addressing" '
+    'xmlns:d="http://schemas.xmlsoap.org/ws/2005/04/discovery" '
+    'xmlns:dn="http://www.onvif.org/ver10/network/wsdl" '
+    'xmlns:ter="http://www.onvif.org/ver10/error" '
+    'xmlns:tt="http://www.onvif.org/ver10/schema" '
+    f'xmlns:tds="{DEVICE}" xmlns:trt="{MEDIA}" xmlns:tr2="{MEDIA2}">'
+    "<SOAP-ENV:Header>{header}</SOAP-ENV:Header><SOAP-ENV:Body>{body}</SOAP-ENV:Body>"
+    "</SOAP-ENV:Envelope>"
+)
+
+# token: (name, codec, width, height, frames a second)
+PROFILES = {
+    "profile_jpeg": ("snapshots", "JPEG", 2592, 1944, 1),
+    "profile_sub": ("subStream", "H264", 320, 180, 15),
+    "profile_main": ("mainStream & more", "H264", 640, 360, 25),
+}
+
+
+class Refusal(Exception):
+    """A fault to answer with."""
+
+    def __init__(self, code, reason):
+        super().__init__(reason)
+        self.code = code
+
+
+def children(element):
+    """An element's children by their local names."""
+    return {child.tag.rpartition("}")[2]: child for child in element}
+
+
+def find(element, name):
+    """The text of the first element of this local name in it."""
+    for one in element.iter():
+        if one.tag.rpartition("}")[2] == name:
+            return one.text or ""
+    return None
+
+
+class Device:
+    """What the device is and does, whatever the way that it is asked."""
+
+    def __init__(self, options):
+        self._options = options
+        self._nonces = set()
+        self._lock = threading.Lock()
+        self.id = uuid.uuid4()
+
+    @property
+    def base(self):
+        """The URL that its services begin with."""
+        return f"http://{self._options.address}:{self._options.port}"
+
+    def now(self):
+        """The time on its clock."""
+        return time.time() + self._options.clock
+
+    def answer(self, text):
+        """The status and the document that answer a request's document."""
+        try:
+            body = self._answer(ElementTree.fromstring(text))
+            return 200, ENVELOPE.format(header="", body=body)
+        except Refusal as refusal:
+            fault = (
+                "<SOAP-ENV:Fault><SOAP-ENV:Code><SOAP-ENV:Value>SOAP-ENV:Sender"
+                f"</SOAP-ENV:Value><SOAP-ENV:Subcode><SOAP-ENV:Value>{refusal.code}"
+                "</SOAP-ENV:Value></SOAP-ENV:Subcode></SOAP-ENV:Code><SOAP-ENV:Reason>"
+                f'<SOAP-ENV:Text xml:lang="en">{refusal}</SOAP-ENV:Text></SOAP-ENV:Reason>'
+                "</SOAP-ENV:Fault>"
+            )
+            return 400, ENVELOPE.format(header="", body=fault)
+
+    def _answer(self, envelope):
+        parts = children(envelope)
+        request = next(iter(parts["Body"]))
+        namespace, _, operation = request.tag[1:].partition("}")
+        is_known = operation != "GetSystemDateAndTime"
+        is_allowed = self._may(parts.get("Header"))
+        emit("request", operation=operation, authorized=is_allowed)
+        if is_known and not is_allowed:
+            raise Refusal("ter:NotAuthorized", "Sender Not Authorized")
+        prefix = {DEVICE: "tds", MEDIA: "trt", MEDIA2: "tr2"}.get(namespace)
+        handler = getattr(self, f"_{operation}", None)
+        if not prefix or not handler or self._options.old and namespace == MEDIA2:
+            raise Refusal("ter:ActionNotSupported", "Optional Action Not Implemented")
+        return f"<{prefix}:{operation}Response>{handler(request, prefix)}</{prefix}:{operation}Response>"
+
+    def _may(self, header):
+        if not self._options.user:
+            return True
+        token = header is not None and find(header, "Username")
+        if not token:
+            return False
+        nonce, created = find(header, "Nonce"), find(header, "Created")
+        text = base64.b64decode(nonce) + created.encode() + self._options.password.encode()
+        expected = base64.b64encode(hashlib.sha1(text).digest()).decode()
+        made = datetime.datetime.fromisoformat(created.replace("Z", "+00:00")).timestamp()
+        with self._lock:
+            is_new = nonce not in self._nonces
+            self._nonces.add(nonce)
+        is_right = (token, find(header, "Password")) == (self._options.user, expected)
+        return is_right and is_new and abs(made - self.now()) < TOLERANCE_SECONDS
+
+    def _GetSystemDateAndTime(self, _request, _prefix):
+        now = datetime.datetime.fromtimestamp(self.now(), datetime.timezone.utc)
+        return (
+            "<tds:SystemDateAndTime><tt:DateTimeType>Manual</tt:DateTimeType><tt:UTCDateTime>"
+            f"<tt:Time><tt:Hour>{now.hour}</tt:Hour><tt:Minute>{now.minute}</tt:Minute>"
+            f"<tt:Second>{now.second}</tt:Second></tt:Time><tt:Date><tt:Year>{now.year}</tt:Year>"
+            f"<tt:Month>{now.month}</tt:Month><tt:Day>{now.day}</tt:Day></tt:Date>"
+            "</tt:UTCDateTime></tds:SystemDateAndTime>"
+        )
+
+    def _GetDeviceInformation(self, _request, _prefix):
+        return (
+            "<tds:Manufacturer>Example &amp; Sons</tds:Manufacturer><tds:Model>EX-1</tds:Model>"
+            "<tds:FirmwareVersion>1.2.3</tds:FirmwareVersion><tds:SerialNumber>0042"
+            "</tds:SerialNumber><tds:HardwareId>1</tds:HardwareId>"
+        )
+
+    def _GetServices(self, _request, _prefix):
+        if self._options.old:
+            raise Refusal("ter:ActionNotSupported", "Optional Action Not Implemented")
+        services = [(DEVICE, "device_service"), (MEDIA, "media"), (MEDIA2, "media2")]
+        return "".join(
+            f"<tds:Service><tds:Namespace>{namespace}</tds:Namespace><tds:XAddr>{self._url(path)}"
+            "</tds:XAddr><tds:Version><tt:Major>2</tt:Major></tds:Version></tds:Service>"
+            for namespace, path in services
+        )
+
+    def _GetCapabilities(self, _request, _prefix):
+        return (
+            "<tds:Capabilities><tt:Media><tt:XAddr>"
+            f"{self._url('media')}</tt:XAddr></tt:Media></tds:Capabilities>"
+        )
+
+    def _url(self, path):
+        # Behind a router a device knows its own address only.
+        base = self._options.own or self.base
+        return f"{base}/onvif/{path}"
+
+    def _GetProfiles(self, _request, prefix):
+        return "".join(self._profile(token, prefix) for token in PROFILES)
+
+    def _profile(self, token, prefix):
+        name, codec, width, height, rate = PROFILES[token]
+        encoder = (
+            f"<tt:Name>encoder</tt:Name><tt:Encoding>{codec}</tt:Encoding><tt:Resolution>"
+            f"<tt:Width>{width}</tt:Width><tt:Height>{height}</tt:Height></tt:Resolution>"
+            f"<tt:RateControl><tt:FrameRateLimit>{rate}</tt:FrameRateLimit></tt:RateControl>"
+        )
+        if prefix == "tr2":
+            inner = (
+                f"<tr2:Name>{escape(name)}</tr2:Name><tr2:Configurations><tr2:VideoEncoder>"
+                f"{encoder}</tr2:VideoEncoder></tr2:Configurations>"
+            )
+        else:
+            inner = (
+                f"<tt:Name>{escape(name)}</tt:Name><tt:VideoEncoderConfiguration>{encoder}"
+                "</tt:VideoEncoderConfiguration>"
+            )
+        return f'<{prefix}:Profiles token="{token}" fixed="true">{inner}</{prefix}:Profiles>'
+
+    def _token(self, request):
+        token = find(request, "ProfileToken")
+        if token not in PROFILES:
+            raise Refusal("ter:NoProfile", "Profile token does not exist")
+        return token
+
+    def _GetStreamUri(self, request, prefix):
+        token = self._token(request)
+        host = f"{self._options.address}:{self._options.rtsp_port}"
+        link = escape(dict(self._options.link).get(token, f"rtsp://{host}/{token}"))
+        if prefix == "tr2":
+            return f"<tr2:Uri>{link}</tr2:Uri>"
+        return f"<trt:MediaUri><tt:Uri>{link}</tt:Uri></trt:MediaUri>"
+
+    def _SetSynchronizationPoint(self, request, _prefix):
+        emit("keyframe", profile=self._token(request))
+        if self._options.camera_pid:
+            os.kill(self._options.camera_pid, signal.SIGUSR1)
+        return ""
+
+    def match(self, message):
+        """The answer to a probe; None if it is not meant."""
+        envelope = ElementTree.fromstring(message)
+        types = find(envelope, "Types") or ""
+        if types and "NetworkVideoTransmitter" not in types:
+            return None
+        related = escape(find(envelope, "MessageID") or "")
+        return ENVELOPE.format(
+            header=f"<wsa:RelatesTo>{related}</wsa:RelatesTo>",
+            body=(
+                "<d:ProbeMatches><d:ProbeMatch><wsa:EndpointReference><wsa:Address>"
+                f"urn:uuid:{self.id}</wsa:Address></wsa:EndpointReference>"
+                "<d:Types>dn:NetworkVideoTransmitter</d:Types><d:Scopes>"
+                "onvif://www.onvif.org/type/video_encoder onvif://www.onvif.org/name/Front%20Door "
+                "onvif://www.onvif.org/hardware/EX-1</d:Scopes><d:XAddrs>"
+                f"{self._url('device_service')}</d:XAddrs></d:ProbeMatch></d:ProbeMatches>"
+            ),
+        )
+
+
+def handler(device, habit):
+    """The handler of HTTP requests."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        """Answers for the device, or as its habit is."""
+
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):  # noqa: N802
+            """Answer a request."""
+            length = min(int(self.headers.get("Content-Length", 0)), MAX_BODY)
+            text = self.rfile.read(length)
+            getattr(self, f"_{habit}")(text)
+
+        def _send(self, status, document, headers=()):
+            data = document.encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/soap+xml; charset=utf-8")
+            self.send_header("Content-Length", str(len(data)))
+            for name, value in headers:
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(data)
+
+        def _none(self, text):
+            self._send(*device.answer(text))
+
+        def _page(self, _text):
+            self._send(200, "<html><body><h1>Login</h1><br></body></html>")
+
+        def _garbage(self, _text):
+            self.wfile.write(os.urandom(4096))
+            self.close_connection = True
+
+        def _silent(self, _text):
+            threading.Event().wait()
+
+        def _deep(self, _text):
+            self._send(200, "<a>" * 60_000 + "</a>" * 60_000)
+
+        def _endless(self, _text):
+            self.send_response(200)
+            self.end_headers()
+            chunk = b"<a>" * 10_000
+            while True:
+                self.wfile.write(chunk)
+
+        def _redirect(self, _text):
+            self._send(302, "", [("Location", "http://127.0.0.1:1/onvif/device_service")])
+
+        def log_message(self, *_arguments):
+            """Events are all that is told."""
+
+    return Handler
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """A server that says nothing about clients who have left."""
+
+    daemon_threads = True
+
+    def handle_error(self, _request, _client):
+        """They may."""
+
+
+def emit(event, **facts):
+    """Report an event: one JSON object a line on stdout."""
+    with PRINTING:
+        print(json.dumps({"event": event, **facts}, separators=(",", ":")), flush=True)
+
+
+PRINTING = threading.Lock()
+
+
+def answer_probes(device, options, listener):
+    """Answer probes from the device's own address, for ever."""
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sender.bind((options.address, 0))
+    while True:
+        message, client = listener.recvfrom(65536)
+        try:
+            match = b"\xff<garbage" if options.habit == "garbage" else device.match(message)
+        except ElementTree.ParseError:
+            continue
+        if match:
+            data = match if isinstance(match, bytes) else match.encode()
+            sender.sendto(data, client)
+            emit("found", by=client[0])
+
+
+def listen(address):
+    """A socket that hears the probes on the interface of this address."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((GROUP, DISCOVERY_PORT))
+    membership = struct.pack("4s4s", socket.inet_aton(GROUP), socket.inet_aton(address))
+    listener.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
+    return listener
+
+
+def named(text):
+    """NAME=VALUE of the command line."""
+    name, _, value = text.partition("=")
+    if name not in PROFILES or not value:
+        raise ValueError
+    return name, value
+
+
+def parse_options():
+    """The command line."""
+    parser = argparse.ArgumentParser(description="ONVIF test device")
+    parser.add_argument("--address", default="127.0.0.1", help="of the device itself")
+    parser.add_argument("--interface", default="127.0.0.1", help="address that hears the probes")
+    parser.add_argument("--port", type=int, default=0, help="0: a free one")
+    parser.add_argument("--user", default="", help="without one everybody may")
+    parser.add_argument("--password", default="secret")
+    parser.add_argument("--clock", type=float, default=0, help="seconds that it is ahead")
+    parser.add_argument("--own", help="base URL that it takes for its own")
+    parser.add_argument("--rtsp-port", type=int, default=554)
+    parser.add_argument(
+        "--link", action="append", type=named, default=[], metavar="PROFILE=LINK"
+    )
+    parser.add_argument("--camera-pid", type=int, help="the camera.py to ask for keyframes")
+    parser.add_argument("--old", action="store_true", help="knows the first services only")
+    parser.add_argument(
+        "--habit",
+        default="none",
+        choices=["none", "page", "garbage", "silent", "deep", "endless", "redirect"],
+    )
+    return parser.parse_args()
+
+
+def main():
+    """Serve until it is told to stop."""
+    options = parse_options()
+    device = Device(options)
+    server = Server((options.address, options.port), handler(device, options.habit))
+    options.port = server.server_address[1]
+    listener = listen(options.interface)
+    threading.Thread(
+        target=answer_probes, args=(device, options, listener), daemon=True
+    ).start()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(0))
+    emit("ready", port=options.port)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
