@@ -15,7 +15,7 @@ const START_SECONDS = 60;
 /** A manager behind nginx, without cameras. */
 export class Parts {
   static async start() {
-    const parts = new Parts();
+    const parts = new this();
     try {
       await parts.startManager();
       await parts.#startNginx();
