@@ -65,12 +65,17 @@ HEALTHCHECK --interval=5s --timeout=7s --start-period=20s --retries=3 \
     CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/$PORT && printf 'GET /readyz HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ \"$status\" = 200 ]"]
 ENTRYPOINT ["tini", "--", "stream-manager"]
 
-# ---- web: the page's npm packages
+# ---- web: the page
 FROM node:24-bookworm-slim AS web
 WORKDIR /web
 COPY nginx/web/package.json nginx/web/package-lock.json ./
 RUN --mount=type=cache,target=/root/.npm \
-    npm ci --omit=dev --no-audit --no-fund
+    npm ci --no-audit --no-fund
+COPY nginx/web ./
+RUN npm run build \
+    && for name in hls.js preact @preact/signals @preact/signals-core; do \
+        printf '%s\n\n' "$name" && cat "node_modules/$name/LICENSE"; \
+    done >dist/LICENSES.txt
 
 # ---- nginx
 FROM nginx:1.30-trixie AS nginx
@@ -78,10 +83,7 @@ LABEL org.opencontainers.image.title="stream-manager-nginx" \
       org.opencontainers.image.description="nginx in front of stream-manager" \
       org.opencontainers.image.licenses="MIT AND BSD-2-Clause AND Apache-2.0"
 COPY nginx/nginx.conf.template /etc/nginx/templates/
-COPY nginx/web /srv/web
-COPY --from=web /web/node_modules/hls.js/LICENSE /web/node_modules/hls.js/package.json \
-    /srv/web/node_modules/hls.js/
-COPY --from=web /web/node_modules/hls.js/dist/hls.min.js /srv/web/node_modules/hls.js/dist/
+COPY --from=web /web/dist /srv/web
 RUN chmod -R a+rX /etc/nginx/templates /srv/web \
     && install -d -o 101 -g 101 -m 0755 /run/nginx
 

@@ -56,6 +56,23 @@ npm_packages() {
     cp "$folder/package-lock.json" "$folder/node_modules/.installed-lock"
 }
 
+# What the page is made of, as one line: changes when it has to be built anew.
+web_sources() {
+    (cd "$root/nginx/web" && find index.html package.json package-lock.json tsconfig.json vite.config.js src -type f -print0 |
+        LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum)
+}
+
+# Builds the page into nginx/web/dist, unless that is of the present sources.
+web_build() {
+    local folder=$root/nginx/web sources
+    sources=$(web_sources)
+    [ "$sources" = "$(cat "$folder/dist/.sources" 2>/dev/null)" ] && return
+    npm_packages "$folder"
+    say "building the page"
+    (cd "$folder" && npm run --silent build >&2)
+    printf '%s\n' "$sources" >"$folder/dist/.sources"
+}
+
 # Sets the variables of .env that the environment does not set.
 load_dotenv() {
     [ -f "$root/.env" ] || return 0

@@ -8,7 +8,7 @@
 //   begin()       starts the stream, when the page asks for that
 //   end()         ends the stream
 //   close()       ends everything
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -16,6 +16,8 @@ import { Child } from "../../tests/browser/support/child.mjs";
 import { startMediaMtx, startNginx } from "../support/servers.mjs";
 
 const RUN = fileURLToPath(new URL("../../deploy/run", import.meta.url));
+/** What the service's own page gives hls.js. */
+const PAGE_SETTINGS = new URL("../../nginx/web/src/player/low-latency.json", import.meta.url);
 /** The first start may have to install and to build. */
 const RUN_SECONDS = 900;
 const ID = "benchmark";
@@ -25,9 +27,8 @@ class Service {
   name = "service";
   title = "this service";
 
-  constructor({ camera, directory, browser }) {
+  constructor({ camera, directory }) {
     this.camera = camera;
-    this.browser = browser;
     this.directory = join(directory, this.name);
   }
 
@@ -40,21 +41,8 @@ class Service {
     const body = { indicator_id: ID, rtsp_link: this.camera.link };
     this.start = { post: { path: "/api/stream/start", body } };
     await this.#post("start", body);
-    this.settings = await this.#pageSettings();
+    this.settings = JSON.parse(readFileSync(PAGE_SETTINGS, "utf8"));
     await this.end();
-  }
-
-  /** What the service's own page gives hls.js, seen when the page does it. */
-  async #pageSettings() {
-    const page = await this.browser.newPage();
-    try {
-      await page.addInitScript(recordSettings);
-      await page.goto(`${this.origin}/?id=${ID}`);
-      const settings = await page.waitForFunction(() => globalThis.recordedSettings);
-      return await settings.jsonValue();
-    } finally {
-      await page.close();
-    }
   }
 
   async #post(action, body) {
@@ -75,21 +63,6 @@ class Service {
   async close() {
     await this.child?.end();
   }
-}
-
-/** In the page: keeps what `new Hls()` is given. */
-function recordSettings() {
-  let Player;
-  const record = {
-    construct(Hls, [settings = {}]) {
-      globalThis.recordedSettings = { ...settings };
-      return new Hls(settings);
-    },
-  };
-  Object.defineProperty(globalThis, "Hls", {
-    get: () => Player,
-    set: (Hls) => (Player = new Proxy(Hls, record)),
-  });
 }
 
 /** FFmpeg's own HLS, in files that nginx serves. */

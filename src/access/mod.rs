@@ -39,7 +39,8 @@ const ADDRESS: &str = "x-real-ip";
 /// Who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    name: String,
+    /// The name of the API key; none without keys.
+    key: Option<String>,
     role: Role,
 }
 
@@ -64,14 +65,14 @@ impl Access {
                 let detail = "without API_KEYS the service is for this machine alone";
                 return Err(Error::new(ErrorKind::Forbidden, detail));
             }
-            return Ok(Caller { name: "anybody".into(), role: Role::Admin });
+            return Ok(Caller { key: None, role: Role::Admin });
         }
         let Some(secret) = secret(headers) else {
             let detail = "an API key is needed, as Authorization: Bearer KEY or X-API-Key: KEY";
             return Err(Error::new(ErrorKind::Unauthorized, detail));
         };
         match self.keys.find(secret) {
-            Some(key) => Ok(Caller { name: key.name.clone(), role: key.role }),
+            Some(key) => Ok(Caller { key: Some(key.name.clone()), role: key.role }),
             None => Err(self.failed(text(headers, ADDRESS).unwrap_or_default())),
         }
     }
@@ -94,7 +95,7 @@ impl Access {
     /// said or counted when the key is missing or wrong.
     pub fn known(&self, headers: &HeaderMap) -> Option<Caller> {
         let key = self.keys.find(secret(headers)?)?;
-        Some(Caller { name: key.name.clone(), role: key.role })
+        Some(Caller { key: Some(key.name.clone()), role: key.role })
     }
 
     fn failed(&self, address: &str) -> Error {
@@ -123,12 +124,22 @@ impl Access {
 impl Caller {
     /// Of a request that everybody may make.
     pub fn nobody() -> Self {
-        Self { name: "nobody".into(), role: Role::Viewer }
+        Self { key: None, role: Role::Viewer }
     }
 
-    /// The key's name, for the log.
+    /// The name of the API key; none without keys.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// The same for the log.
     pub fn name(&self) -> &str {
-        &self.name
+        self.key().unwrap_or("anybody")
+    }
+
+    /// What the caller may do.
+    pub fn role(&self) -> Role {
+        self.role
     }
 
     /// Refuses callers of less power than `role`.
@@ -141,7 +152,7 @@ impl Caller {
 
     /// The owner whose cameras alone the caller may see; `None` when all.
     pub fn owner(&self) -> Option<&str> {
-        (self.role == Role::User).then_some(self.name.as_str())
+        (self.role == Role::User).then_some(self.name())
     }
 
     /// Refuses cameras that the caller may not see.

@@ -8,7 +8,7 @@
 //! | [`reply`] | answers, and the one map from error kinds to HTTP status |
 //! | [`openapi`] | the same for programs, made from the types and the table |
 //! | [`readiness`] | whether the service can do its work |
-//! | [`streams`], [`cameras`], [`discovery`], [`playback`], [`playlist`], [`viewer`], [`health`], [`metrics`] | the requests themselves |
+//! | [`streams`], [`cameras`], [`discovery`], [`playback`], [`playlist`], [`viewer`], [`caller`], [`health`], [`metrics`] | the requests themselves |
 //!
 //! No request may take for ever, no body may be large, and none of it knows FFmpeg or files.
 
@@ -36,6 +36,7 @@ use readiness::Readiness;
 use reply::Reply;
 use route::{Needs, Route, Unmatched};
 
+pub mod caller;
 pub mod camera_model;
 pub mod cameras;
 pub mod discovery;
@@ -190,6 +191,7 @@ async fn dispatch(
         }
         Route::Session(id) => playback::end(api, caller, &id).await,
         Route::Vendors => Ok(cameras::vendors()),
+        Route::Caller => Ok(caller::get(caller)),
         Route::Discovery => discovery::discover(api, caller, model::input(request).await?).await,
         Route::Health => Ok(health::health(api)),
         Route::Document => Ok(openapi::get()),

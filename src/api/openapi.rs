@@ -24,6 +24,7 @@ use utoipa::openapi::{
 };
 use utoipa::{IntoParams, ToSchema};
 
+use super::caller::CallerOutput;
 use super::camera_model::{
     CameraInput, CameraOutput, CamerasOutput, ExportOutput, ImportOutput, ListInput, PartsOutput,
     TestInput, TestOutput, VendorsOutput,
@@ -311,6 +312,8 @@ fn service() -> Vec<(Method, &'static str, Request)> {
     let new = |id, summary| Request::new("service", id, summary);
     let health = new("getHealth", "Health for the back end")
         .gives::<HealthOutput>(200, "The manager answers.");
+    let caller = new("getCaller", "Who asks, and what the API key allows")
+        .gives::<CallerOutput>(200, "The caller.");
     let document = new("getDocument", "This document").gives_other(
         JSON,
         Type::Object,
@@ -328,6 +331,7 @@ fn service() -> Vec<(Method, &'static str, Request)> {
         .gives_other(PLAIN, Type::String, "The metrics.")
         .fails(&[ErrorKind::Internal, ErrorKind::RequestTimeout]);
     vec![
+        (Method::GET, "/api/caller", caller),
         (Method::GET, "/metrics", metrics),
         (Method::GET, "/api/health", health),
         (Method::GET, "/api/openapi.json", document),

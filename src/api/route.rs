@@ -40,6 +40,8 @@ pub enum Route {
     Session(String),
     /// The vendors' presets.
     Vendors,
+    /// Who asks, and as what.
+    Caller,
     /// Cameras on the network.
     Discovery,
     /// Health for the back end.
@@ -176,6 +178,7 @@ const ROUTES: &[Entry] = &[
         route: |params| Route::Session(id(params)),
     },
     Entry { path: "/api/vendors", methods: GET, needs: WATCH, route: |_| Route::Vendors },
+    Entry { path: "/api/caller", methods: GET, needs: WATCH, route: |_| Route::Caller },
     Entry { path: "/api/discovery", methods: POST, needs: USE, route: |_| Route::Discovery },
     Entry { path: "/api/health", methods: GET, needs: Needs::Nothing, route: |_| Route::Health },
     Entry {

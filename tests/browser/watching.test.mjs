@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
 
 import { Camera } from "./support/camera.mjs";
+import { Parts } from "./support/parts.mjs";
 import { freePort } from "./support/port.mjs";
 import { Service } from "./support/service.mjs";
 import { until } from "./support/until.mjs";
@@ -10,13 +11,15 @@ import { SECONDS, Viewer, launchBrowser } from "./support/viewer.mjs";
 
 /** A live picture is a few segments of two seconds old; more than this is not live. */
 const LIVE_MILLISECONDS = 15_000;
+/** So that a stream which nobody watches ends soon. */
+const SETTINGS = { CLEANUP_DELAY_SECONDS: "4", CLEANUP_INTERVAL_SECONDS: "1" };
 
 describe("the page", () => {
   let service;
   let browser;
 
   before(async () => {
-    service = await Service.start();
+    service = await Service.start(SETTINGS);
     browser = await launchBrowser();
   });
   after(async () => {
@@ -37,7 +40,7 @@ describe("the page", () => {
 
   test("plays the demo camera from its link, and nothing is wrong", async (t) => {
     const viewer = await visit(t, service.page);
-    await viewer.reads("live");
+    await viewer.sees("live");
     await viewer.watches(5);
 
     assert.equal((await viewer.video()).videoWidth, 640);
@@ -53,40 +56,71 @@ describe("the page", () => {
     t.after(() => camera.end());
     const viewer = await visit(t, service.origin);
 
-    await viewer.start("typed", "http://x");
-    await viewer.readsError("rtsp_link must begin with rtsp://");
-    await viewer.start("typed", `rtsp://127.0.0.1:${await freePort()}/h264`);
-    await viewer.readsError("the camera refuses connections");
+    await viewer.add("Typed", "http://x");
+    const form = viewer.page.getByRole("dialog");
+    await form.getByText("rtsp_link must begin with rtsp://").waitFor();
+    await viewer.fillIn("Typed", `rtsp://127.0.0.1:${await freePort()}/h264`);
+    await form.getByRole("button", { name: "Save and watch" }).click();
+    await viewer.sees("failed", "the camera refuses connections");
 
-    await viewer.start("typed", camera.link);
-    await viewer.reads("live");
+    await viewer.page.goto(`${service.origin}/#/cameras?edit=typed`);
+    await viewer.fillIn("Typed", camera.link);
+    await form.getByRole("button", { name: "Save" }).click();
+    await form.waitFor({ state: "detached" });
+    await viewer.page.getByRole("link", { name: "Watch Typed" }).click();
+    await viewer.sees("live");
     await viewer.watches(2);
     assert.equal((await service.status("typed")).state, "live");
 
-    await viewer.stop();
-    await viewer.reads("stopped");
-    assert.equal((await service.status("typed")).state, "stopped");
+    await viewer.tile().hover();
+    await viewer.tile().getByRole("button", { name: "Stop" }).click();
+    await viewer.sees("stopped");
     assert.equal((await viewer.video()).videoWidth, 0);
+    await until("the end of the stream", SECONDS, async () => (await service.status("typed")).state === "stopped");
+  });
+
+  test("tells in words that a password is wrong", async (t) => {
+    const camera = await Camera.start();
+    t.after(() => camera.end());
+    const viewer = await visit(t, `${service.origin}/#/cameras?add`);
+    const form = viewer.page.getByRole("dialog");
+    await form.getByLabel("Name", { exact: true }).fill("Locked");
+    await form.getByLabel("IP address or host").fill("127.0.0.1");
+    await form.getByLabel("RTSP port").fill(String(camera.port));
+    await form.getByLabel("Path *", { exact: true }).fill("/private");
+    await form.getByLabel("User name").fill("viewer");
+    await form.getByLabel("Password").fill("not-it");
+    await form.getByRole("button", { name: "Save and watch" }).click();
+    await viewer.sees("failed", "the camera rejects user name or password");
+    assert.ok(!(await viewer.page.content()).includes("not-it"));
+
+    // Put right, it plays; the list tells which it was.
+    await viewer.page.goto(`${service.origin}/#/cameras?edit=locked`);
+    await form.getByLabel("Password").fill("secret");
+    await form.getByRole("button", { name: "Save" }).click();
+    await viewer.page.getByRole("link", { name: "Watch Locked" }).click();
+    await viewer.sees("live");
   });
 
   test("goes on by itself when a camera comes back", async (t) => {
     let camera = await Camera.start();
     t.after(() => camera.end());
     const viewer = await visit(t, service.origin);
-    await viewer.start("returning", camera.link);
-    await viewer.reads("live");
+    await viewer.add("Returning", camera.link);
+    await viewer.sees("live");
     await viewer.watches(2);
     await viewer.page.evaluate(() => (globalThis.isSamePage = true));
 
     await camera.die();
-    await viewer.reads("waiting for the camera");
+    await viewer.sees("waiting", "Reconnecting");
     await until("attempts while the camera is away", SECONDS, async () => {
       return (await service.status("returning")).restarts >= 2;
     });
+    await viewer.sees("waiting", "the camera refuses connections");
     camera = await Camera.start(camera.port);
     const returnedAt = Date.now();
 
-    await viewer.reads("live");
+    await viewer.sees("live");
     await viewer.seesPictureOfAfter(returnedAt);
     await viewer.watches(2);
     assert.ok(await viewer.page.evaluate(() => globalThis.isSamePage), "the page was reloaded");
@@ -94,10 +128,55 @@ describe("the page", () => {
 
   test("goes on by itself when its stream was ended by somebody else", async (t) => {
     const viewer = await visit(t, service.page);
-    await viewer.reads("live");
+    await viewer.sees("live");
     await viewer.watches(2);
     await service.stop("demo");
     await viewer.seesPictureOfAfter(Date.now());
     await viewer.watches(2);
+  });
+
+  test("lets a camera rest while its tab is hidden, and comes back", async (t) => {
+    const viewer = await visit(t, service.page);
+    await viewer.sees("live");
+    await viewer.hide();
+    await until("the end of the stream", SECONDS, async () => (await service.status("demo")).state === "stopped");
+    await viewer.sees("idle");
+    const shownAt = Date.now();
+    await viewer.hide(false);
+    await viewer.sees("live");
+    await viewer.seesPictureOfAfter(shownAt);
+  });
+});
+
+describe("the page and a manager that crashes", () => {
+  let parts;
+  let browser;
+  let camera;
+
+  before(async () => {
+    [parts, browser, camera] = await Promise.all([Parts.start(), launchBrowser(), Camera.start()]);
+  });
+  after(async () => {
+    await browser?.close();
+    await parts?.end();
+    await camera?.end();
+  });
+
+  test("goes on by itself when the manager is back", async (t) => {
+    const viewer = await Viewer.open(browser, parts.origin);
+    t.after(() => viewer.close());
+    await viewer.page.getByText("No cameras yet").waitFor();
+    await viewer.add("Steady", camera.link);
+    await viewer.sees("live");
+    await viewer.watches(2);
+
+    await parts.killManager();
+    await viewer.page.getByText("The stream manager does not answer").waitFor();
+    await viewer.sees(["waiting", "failed"]);
+    await parts.startManager();
+    const returnedAt = Date.now();
+    await viewer.sees("live");
+    await viewer.seesPictureOfAfter(returnedAt);
+    await viewer.page.getByText("The stream manager does not answer").waitFor({ state: "detached" });
   });
 });

@@ -62,6 +62,7 @@ async fn every_role_at_every_endpoint() {
         (Method::GET, "/api/streams", none.clone(), [200, 200, 200]),
         (Method::GET, "/api/cameras", none.clone(), [200, 200, 200]),
         (Method::GET, "/api/vendors", none.clone(), [200, 200, 200]),
+        (Method::GET, "/api/caller", none.clone(), [200, 200, 200]),
         (Method::GET, "/api/cameras.json", none.clone(), [200, 403, 403]),
         (Method::PUT, "/api/cameras.json", json!([]), [200, 403, 403]),
         (Method::GET, "/api/cameras/own", none.clone(), [200, 200, 200]),

@@ -142,16 +142,37 @@ async fn without_the_manager_nginx_says_503_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_and_its_player_are_served_from_here() {
+async fn the_page_and_its_files_are_served_from_here() {
+    build_page();
     let manager = Manager::start(&[]).await;
     let nginx = Nginx::start(&manager).await;
     let page = nginx.get("/").await;
     assert_eq!(page.headers()["content-type"], "text/html");
-    assert!(page.headers().contains_key("content-security-policy"));
+    assert_eq!(page.headers()["cache-control"], "no-store");
+    let policy = page.headers()["content-security-policy"].to_str().expect("a policy").to_owned();
+    assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe"), "{policy}");
     let html = page.text().await.expect("a page");
     assert!(!html.contains("https://") && !html.contains("http://"), "{html}");
-    for file in ["hls.min.js", "player.js", "style.css"] {
-        assert!(html.contains(file), "the page does not use {file}");
-        assert_eq!(nginx.get(&format!("/{file}")).await.status(), 200, "{file}");
+    let files: Vec<_> = html.split('"').filter_map(|word| word.strip_prefix("./")).collect();
+    for kind in [".js", ".css", ".svg"] {
+        assert!(files.iter().any(|file| file.ends_with(kind)), "the page has no {kind}");
     }
+    for file in files {
+        let answer = nginx.get(&format!("/{file}")).await;
+        assert_eq!(answer.status(), 200, "{file}");
+        let caching = answer.headers()["cache-control"].to_str().expect("a text");
+        assert!(caching.contains("immutable"), "{file}: {caching}");
+    }
+    for path in ["/assets/", "/assets/none.js", "/.sources", "/index.html", "/assets/../index.html"]
+    {
+        assert_eq!(nginx.get(path).await.status(), 404, "{path}");
+    }
+}
+
+fn build_page() {
+    let build = std::process::Command::new("bash")
+        .args(["-euc", ". deploy/lib.sh; web_build"])
+        .current_dir(crate::support::project())
+        .status();
+    assert!(build.expect("bash").success(), "the page cannot be built");
 }

@@ -47,8 +47,22 @@ export class Service {
 
   /** What the API says of a stream. */
   async status(id) {
-    const answer = await fetch(`${this.origin}/api/stream/status?indicator_id=${id}`);
-    return answer.json();
+    return this.get(`stream/status?indicator_id=${id}`);
+  }
+
+  /** What the API answers, to the key if one is given. */
+  async get(path, key) {
+    const headers = key ? { Authorization: `Bearer ${key}` } : {};
+    return (await fetch(`${this.origin}/api/${path}`, { headers })).json();
+  }
+
+  /** Adds a camera or replaces it. */
+  async put(id, camera, key) {
+    const headers = { "Content-Type": "application/json", ...(key && { Authorization: `Bearer ${key}` }) };
+    const answer = await fetch(`${this.origin}/api/cameras/${id}`, { method: "PUT", headers, body: JSON.stringify(camera) });
+    if (!answer.ok) {
+      throw new Error(`camera ${id}: ${await answer.text()}`);
+    }
   }
 
   /** Starts a stream of a camera that was started before. */

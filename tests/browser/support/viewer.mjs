@@ -31,8 +31,9 @@ export class Viewer {
   /** Every address that was asked for. */
   requests = [];
 
-  static async open(browser, address) {
-    const viewer = new Viewer(await browser.newPage());
+  static async open(browser, address, options = {}) {
+    const context = await browser.newContext(options);
+    const viewer = new Viewer(await context.newPage());
     await viewer.page.addInitScript(reportViolations);
     await viewer.page.goto(address);
     return viewer;
@@ -49,41 +50,42 @@ export class Viewer {
     });
   }
 
-  /** Fills in the form and presses Start. */
-  async start(id, link) {
-    await this.page.getByLabel("Camera id").fill(id);
-    await this.page.getByLabel("RTSP link").fill(link);
-    await this.page.getByRole("button", { name: "Start" }).click();
+  /** Adds a camera by its link, in the form, and watches it. */
+  async add(name, link) {
+    await this.page.goto(new URL("#/cameras?add", this.page.url()).href);
+    await this.fillIn(name, link);
+    await this.page.getByRole("button", { name: "Save and watch" }).click();
   }
 
-  async stop() {
-    await this.page.getByRole("button", { name: "Stop" }).click();
+  /** Fills in the form for a camera with a link. */
+  async fillIn(name, link) {
+    await this.page.getByRole("button", { name: "By RTSP link" }).click();
+    await this.page.getByLabel("Name", { exact: true }).fill(name);
+    await this.page.getByLabel(/^RTSP link( \*)?$/).fill(link);
   }
 
-  /** Waits for words below the form. */
-  async reads(words) {
-    await this.#sees(words, (message) => message.text.includes(words));
+  /** The tile of a camera; the first one when none is named. */
+  tile(id) {
+    return this.page.locator(id ? `.tile[data-camera="${id}"]` : ".tile").first();
   }
 
-  /** Waits for words below the form that are marked as an error. */
-  async readsError(words) {
-    const isError = (message) => message.isError && message.text.includes(words);
-    await this.#sees(`the error ${words}`, isError);
-  }
-
-  async #sees(what, isSeen) {
-    let message;
-    const probe = async () => isSeen((message = await this.message()));
-    await until(what, SECONDS, probe).catch((error) => {
-      throw new Error(`${error.message}; the page says ${JSON.stringify(message)}`);
+  /** Waits until a tile is in one of these states, and says `words`. */
+  async sees(states, words = "", id = undefined) {
+    let tile;
+    const probe = async () => {
+      tile = await this.describe(id);
+      return tile && [states].flat().includes(tile.state) && tile.text.includes(words);
+    };
+    await until(`a tile that is ${states} ${words}`, SECONDS, probe).catch((error) => {
+      throw new Error(`${error.message}; it is ${JSON.stringify(tile)}`);
     });
   }
 
-  message() {
-    return this.page.evaluate(() => {
-      const { textContent, classList } = document.getElementById("message");
-      return { text: textContent, isError: classList.contains("error") };
-    });
+  /** What a tile shows; null when there is none. */
+  async describe(id) {
+    return this.tile(id)
+      .evaluate(({ dataset, textContent }) => ({ state: dataset.state, mode: dataset.mode, text: textContent }), null, { timeout: 1000 })
+      .catch(() => null);
   }
 
   /** Waits until `seconds` more have been played. */
@@ -114,8 +116,17 @@ export class Viewer {
     await until(`a picture of after ${new Date(time).toISOString()}`, SECONDS, isLater);
   }
 
+  /** As when another tab is looked at. A browser without a screen hides nothing by itself. */
+  hide(isHidden = true) {
+    return this.page.evaluate((isHidden) => {
+      Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
+      Object.defineProperty(document, "visibilityState", { value: isHidden ? "hidden" : "visible", configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, isHidden);
+  }
+
   close() {
-    return this.page.close();
+    return this.page.context().close();
   }
 }
 

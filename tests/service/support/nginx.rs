@@ -103,7 +103,7 @@ fn render(dir: &TempDir, port: u16, manager: &Manager, cors_origins: &str) {
         format!("NGINX_RUN_DIR={}", path(dir.path())),
         format!("MANAGER_ADDR={}", manager.address()),
         format!("STREAM_DIR={}", path(&manager.stream_dir())),
-        format!("WEB_DIR={}", path(&project().join("nginx/web"))),
+        format!("WEB_DIR={}", path(&project().join("nginx/web/dist"))),
         format!("CORS_ORIGINS={cors_origins}"),
         "START_WAIT_SECONDS=60".to_owned(),
     ];

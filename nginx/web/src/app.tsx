@@ -1,0 +1,110 @@
+// The shell around the views: where one can go, who one is, and how it all looks.
+import { useEffect } from "preact/hooks";
+
+import { lazy, Loaded } from "./ui/lazy";
+import { access, caller, may, signOut } from "./api/caller";
+import { giveUp } from "./player/permission";
+import { SignIn } from "./sign-in";
+import { t, chooseLanguage, language, LANGUAGES, type Language } from "./ui/i18n";
+import { Icon, IconButton, type IconName } from "./ui/icons";
+import { Empty, Notice } from "./ui/parts";
+import { lastWall, place, type View } from "./ui/place";
+import { chooseTheme, theme, type Theme } from "./ui/theme";
+import { Wall } from "./wall/wall";
+
+const Cameras = lazy(() => import("./cameras/cameras").then((module) => module.Cameras));
+const DiscoveryView = lazy(() => import("./discovery/discovery").then((module) => module.DiscoveryView));
+const Status = lazy(() => import("./status/status").then((module) => module.Status));
+
+const THEMES: Record<Theme, { icon: IconName; next: Theme }> = {
+  system: { icon: "system", next: "light" },
+  light: { icon: "sun", next: "dark" },
+  dark: { icon: "moon", next: "system" },
+};
+
+export function App() {
+  const now = access.value;
+  if (now.is === "signed-out") {
+    return <Frame><SignIn why={now.why} /></Frame>;
+  }
+  if (now.is === "refused") {
+    return <Frame><Empty icon="alert" title={t("problem.refused")}><p>{now.why}</p></Empty></Frame>;
+  }
+  if (now.is === "away") {
+    return <Frame><Empty icon="refresh" title={t("problem.away_title")}><p role="status">{now.why}</p><p>{t("problem.trying")}</p></Empty></Frame>;
+  }
+  if (now.is === "asking") {
+    return <Frame />;
+  }
+  return <Frame hasNav><Main view={place.value.view} /></Frame>;
+}
+
+function Main({ view }: { view: View }) {
+  useEffect(() => {
+    document.title = `${t(`nav.${view}`)} – stream-manager`;
+  }, [view, language.value]);
+  switch (view) {
+    case "cameras":
+      return <Loaded of={Cameras} />;
+    case "discovery":
+      return may("user") ? <Loaded of={DiscoveryView} /> : <Wall />;
+    case "status":
+      return <Loaded of={Status} />;
+    default:
+      return <Wall />;
+  }
+}
+
+function Frame({ children, hasNav = false }: { children?: preact.ComponentChildren; hasNav?: boolean }) {
+  return (
+    <>
+      <a class="skip" href="#main" onClick={skip}>{t("skip")}</a>
+      <header class="top">
+        <a class="brand" href="#/"><Icon name="camera" /><span>stream-manager</span></a>
+        {hasNav ? <Nav /> : <span class="gap" />}
+        <Settings />
+      </header>
+      <main id="main" tabIndex={-1}>{children}</main>
+      <Notice />
+    </>
+  );
+}
+
+/** The address belongs to the views, so that the focus is moved by hand. */
+function skip(event: Event): void {
+  event.preventDefault();
+  document.getElementById("main")?.focus();
+}
+
+function Nav() {
+  const views: [View, IconName, string, boolean][] = [
+    ["wall", "wall", lastWall.value, true],
+    ["cameras", "camera", "#/cameras", true],
+    ["discovery", "search", "#/discovery", may("user")],
+    ["status", "pulse", "#/status", true],
+  ];
+  return (
+    <nav class="views" aria-label={t("nav.label")}>
+      {views.filter(([, , , isOffered]) => isOffered).map(([view, icon, href]) => (
+        <a key={view} href={href} aria-current={place.value.view === view ? "page" : undefined}>
+          <Icon name={icon} /><span>{t(`nav.${view}`)}</span>
+        </a>
+      ))}
+    </nav>
+  );
+}
+
+function Settings() {
+  const { icon, next } = THEMES[theme.value];
+  const name = caller.value?.name;
+  return (
+    <div class="settings">
+      <IconButton icon={icon} label={t(`theme.${theme.value}`)} onClick={() => chooseTheme(next)} />
+      <select aria-label={t("language")} value={language.value} onChange={(event) => void chooseLanguage(event.currentTarget.value as Language)}>
+        {Object.entries(LANGUAGES).map(([code, title]) => <option key={code} value={code}>{title}</option>)}
+      </select>
+      {name && <span class="who" title={t(`role.${caller.value?.role ?? "viewer"}`)}>{name}</span>}
+      {name && <IconButton icon="leave" label={t("signout")} onClick={() => void giveUp().then(signOut)} />}
+    </div>
+  );
+}

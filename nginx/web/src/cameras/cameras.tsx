@@ -1,0 +1,197 @@
+// The list of cameras: found, watched, added, changed, deleted, carried over to another service.
+import { useEffect, useState } from "preact/hooks";
+
+import { may } from "../api/caller";
+import { get, getFile, putFile, remove, words } from "../api/client";
+import { streams, useStreams } from "../api/streams";
+import type { Camera, CamerasPage, Imported, Stream } from "../api/types";
+import { saveFile } from "../ui/browser";
+import { t } from "../ui/i18n";
+import { Icon, IconButton } from "../ui/icons";
+import { Alert, Confirm, Empty, Pager, StateBadge, tell } from "../ui/parts";
+import { go, lastWall, place } from "../ui/place";
+import { cameraChanges } from "./changes";
+import { CameraForm } from "./form";
+
+const PAGE = 25;
+const TYPING_MS = 200;
+
+function useList(search: string, page: number) {
+  const [list, setList] = useState<CamerasPage | null>(null);
+  const [error, setError] = useState<string | null>(null);
+  const changes = cameraChanges.value;
+  useEffect(() => {
+    let isOver = false;
+    const read = async () => {
+      try {
+        const query = `limit=${PAGE}&offset=${page * PAGE}&search=${encodeURIComponent(search)}`;
+        const answer = await get<CamerasPage>(`cameras?${query}`);
+        if (!isOver) {
+          setList(answer);
+          setError(null);
+        }
+      } catch (cause) {
+        if (!isOver) {
+          setError(words(cause));
+        }
+      }
+    };
+    const timer = setTimeout(read, search ? TYPING_MS : 0);
+    return () => {
+      isOver = true;
+      clearTimeout(timer);
+    };
+  }, [search, page, changes]);
+  return { list, error };
+}
+
+export function Cameras() {
+  useStreams();
+  const [search, setSearch] = useState("");
+  const [page, setPage] = useState(0);
+  const [deleted, setDeleted] = useState<Camera | null>(null);
+  const { list, error } = useList(search, page);
+  const { query } = place.value;
+
+  const drop = async (camera: Camera) => {
+    setDeleted(null);
+    try {
+      await remove(`cameras/${camera.id}`);
+      cameraChanges.value += 1;
+      tell(t("cameras.deleted", { name: camera.name }));
+    } catch (cause) {
+      tell(words(cause), true);
+    }
+  };
+  const isEmpty = list?.total === 0 && !search;
+
+  return (
+    <div class="page">
+      <div class="bar">
+        <h1>{t("nav.cameras")}</h1>
+        <span class="gap" />
+        {may("admin") && <Transfer />}
+        {may("user") && <a class="button primary" href="#/cameras?add"><Icon name="plus" />{t("camera.add")}</a>}
+      </div>
+      {error && <Alert>{error}</Alert>}
+      {isEmpty ? (
+        <Empty icon="camera" title={t("welcome.title")}><p>{t(may("user") ? "welcome.text" : "welcome.viewer")}</p></Empty>
+      ) : (
+        <>
+          <label class="field search"><span class="unseen">{t("cameras.search")}</span>
+            <input type="search" placeholder={t("cameras.search")} value={search}
+              onInput={(event) => {
+                setSearch(event.currentTarget.value);
+                setPage(0);
+              }} />
+          </label>
+          <List list={list} onDelete={setDeleted} />
+          <Pager page={page} pages={Math.ceil((list?.total ?? 0) / PAGE)} onPage={setPage} />
+        </>
+      )}
+      {may("user") && (query.has("add") || query.has("edit")) && <Editor id={query.get("edit")} back={query.get("from") === "wall" ? lastWall.value : "#/cameras"} />}
+      {deleted && (
+        <Confirm title={t("cameras.delete", { name: deleted.name })} text={t("cameras.delete_text")} action={t("delete")}
+          onClose={() => setDeleted(null)} onConfirm={() => void drop(deleted)} />
+      )}
+    </div>
+  );
+}
+
+function List({ list, onDelete }: { list: CamerasPage | null; onDelete: (camera: Camera) => void }) {
+  if (!list) {
+    return <div class="list waiting" aria-busy="true" />;
+  }
+  if (list.cameras.length === 0) {
+    return <p class="hint">{t("cameras.none_found")}</p>;
+  }
+  return (
+    <ul class="list">
+      {list.cameras.map((camera) => <Row key={camera.id} camera={camera} onDelete={() => onDelete(camera)} />)}
+    </ul>
+  );
+}
+
+/** Of the two streams, the one that has more to tell. */
+function streamOf(id: string): Stream | undefined {
+  return streams.value?.get(id) ?? streams.value?.get(`${id}~sub`);
+}
+
+function Row({ camera, onDelete }: { camera: Camera; onDelete: () => void }) {
+  const { id, name } = camera;
+  const stream = streamOf(id);
+  const why = stream && stream.state !== "live" ? stream.last_error?.detail : null;
+  return (
+    <li class="row" data-camera={id}>
+      <div class="row-main">
+        <strong>{name}</strong>
+        <span class="quiet">{[name === id ? null : id, camera.source ?? t("cameras.no_source"), camera.source_sub && t("cameras.with_sub")].filter(Boolean).join(" · ")}</span>
+        {why && <span class="why">{why}</span>}
+      </div>
+      <StateBadge state={stream?.state ?? "stopped"} />
+      <div class="row-actions">
+        <a class="button" href={`#/?cameras=${encodeURIComponent(id)}`} aria-label={t("cameras.watch_label", { name })}><Icon name="play" />{t("cameras.watch")}</a>
+        {may("user") && <a class="icon-button" href={`#/cameras?edit=${encodeURIComponent(id)}`} aria-label={t("cameras.edit_label", { name })} title={t("camera.edit")}><Icon name="edit" /></a>}
+        {may("user") && <IconButton icon="trash" label={t("cameras.delete_label", { name })} onClick={onDelete} />}
+      </div>
+    </li>
+  );
+}
+
+/** The form of the address: a new camera's, or that of the one with this id. */
+function Editor({ id, back }: { id: string | null; back: string }) {
+  const [camera, setCamera] = useState<Camera | null>(null);
+  const close = () => go(back);
+  useEffect(() => {
+    setCamera(null);
+    if (id) {
+      get<Camera>(`cameras/${encodeURIComponent(id)}`).then(setCamera, (cause) => {
+        tell(words(cause), true);
+        close();
+      });
+    }
+  }, [id]);
+  if (id && !camera) {
+    return null;
+  }
+  const onSaved = (saved: Camera, watches: boolean) => {
+    tell(t("cameras.saved", { name: saved.name }));
+    go(watches ? `#/?cameras=${encodeURIComponent(saved.id)}` : back);
+  };
+  return <CameraForm key={id ?? "new"} camera={camera} onClose={close} onSaved={onSaved} />;
+}
+
+/** Export and import: sources are sealed, for a service with the same key. */
+function Transfer() {
+  const exported = async () => {
+    try {
+      saveFile("cameras.json", await getFile("cameras.json"));
+    } catch (cause) {
+      tell(words(cause), true);
+    }
+  };
+  const imported = async (event: Event & { currentTarget: HTMLInputElement }) => {
+    const input = event.currentTarget;
+    const file = input.files?.[0];
+    if (!file) {
+      return;
+    }
+    try {
+      const { created, updated, unchanged } = await putFile<Imported>("cameras.json", await file.text());
+      cameraChanges.value += 1;
+      tell(t("cameras.imported", { created, updated, unchanged }));
+    } catch (cause) {
+      tell(words(cause), true);
+    }
+    input.value = "";
+  };
+  return (
+    <>
+      <label class="button" title={t("cameras.import_hint")}>
+        <Icon name="upload" />{t("cameras.import")}
+        <input type="file" class="unseen" accept=".json,application/json" onChange={imported} />
+      </label>
+      <button type="button" title={t("cameras.export_hint")} onClick={exported}><Icon name="download" />{t("cameras.export")}</button>
+    </>
+  );
+}

@@ -1,0 +1,16 @@
+// Where the page begins.
+import { render } from "preact";
+
+import { identify } from "./api/caller";
+import { App } from "./app";
+import { initLanguage } from "./ui/i18n";
+import { initTheme } from "./ui/theme";
+
+const root = document.getElementById("app");
+if (root) {
+  initTheme();
+  const identified = identify();
+  await initLanguage();
+  await Promise.race([identified, new Promise((resolve) => setTimeout(resolve, 300))]);
+  render(<App />, root);
+}

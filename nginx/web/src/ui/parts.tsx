@@ -1,0 +1,149 @@
+// Small pieces that several views use.
+import { signal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { useEffect, useId, useRef } from "preact/hooks";
+
+import type { StreamState } from "../api/types";
+import { t, type Key } from "./i18n";
+import { Icon, IconButton, type IconName } from "./icons";
+
+/** What stands in the corner for a moment, and is read out. */
+export const notice = signal<{ text: string; isError: boolean } | null>(null);
+let noticeTimer: ReturnType<typeof setTimeout> | undefined;
+
+export function tell(text: string, isError = false): void {
+  notice.value = { text, isError };
+  clearTimeout(noticeTimer);
+  noticeTimer = setTimeout(() => (notice.value = null), isError ? 10_000 : 4000);
+}
+
+/** A popover, so that it lies above dialogs and what is in full screen. */
+export function Notice() {
+  const ref = useRef<HTMLDivElement>(null);
+  const now = notice.value;
+  useEffect(() => {
+    ref.current?.hidePopover?.();
+    if (now) {
+      ref.current?.showPopover?.();
+    }
+  }, [now]);
+  return (
+    <div ref={ref} popover="manual" class="notice" role="status" aria-live="polite">
+      {now && <p class={now.isError ? "error" : ""}>{now.text}</p>}
+    </div>
+  );
+}
+
+interface DialogProps {
+  title: string;
+  onClose: () => void;
+  children: ComponentChildren;
+  class?: string;
+}
+
+/** A modal dialog: the browser keeps the focus inside, and Esc closes it. */
+export function Dialog({ title, onClose, children, class: name = "" }: DialogProps) {
+  const ref = useRef<HTMLDialogElement>(null);
+  const id = useId();
+  useEffect(() => {
+    const dialog = ref.current;
+    const before = document.activeElement;
+    dialog?.showModal();
+    return () => {
+      dialog?.close();
+      if (before instanceof HTMLElement) {
+        before.focus();
+      }
+    };
+  }, []);
+  const onCancel = (event: Event) => {
+    event.preventDefault();
+    onClose();
+  };
+  // A press on what lies around the dialog is one on the dialog element itself.
+  const onPress = (event: MouseEvent) => {
+    if (event.target === ref.current) {
+      onClose();
+    }
+  };
+  return (
+    <dialog ref={ref} class={`dialog ${name}`} aria-labelledby={id} onCancel={onCancel} onMouseDown={onPress}>
+      <div class="dialog-box">
+        <header class="dialog-head">
+          <h2 id={id}>{title}</h2>
+          <IconButton icon="close" label={t("close")} onClick={onClose} />
+        </header>
+        {children}
+      </div>
+    </dialog>
+  );
+}
+
+interface ConfirmProps {
+  title: string;
+  text: string;
+  action: string;
+  onConfirm: () => void;
+  onClose: () => void;
+}
+
+export function Confirm({ title, text, action, onConfirm, onClose }: ConfirmProps) {
+  return (
+    <Dialog title={title} onClose={onClose} class="narrow">
+      <p>{text}</p>
+      <div class="actions">
+        <button type="button" onClick={onClose}>{t("cancel")}</button>
+        <button type="button" class="danger" onClick={onConfirm}>{action}</button>
+      </div>
+    </Dialog>
+  );
+}
+
+export function Alert({ children }: { children: ComponentChildren }) {
+  return (
+    <div class="alert" role="alert">
+      <Icon name="alert" />
+      <div>{children}</div>
+    </div>
+  );
+}
+
+export function Empty({ icon, title, children }: { icon: IconName; title: string; children?: ComponentChildren }) {
+  return (
+    <div class="empty">
+      <Icon name={icon} />
+      <h2>{title}</h2>
+      {children}
+    </div>
+  );
+}
+
+/** What a state is called and how it looks. */
+export function StateBadge({ state }: { state: StreamState }) {
+  return (
+    <span class={`badge ${state}`}>
+      <i aria-hidden="true" />
+      {t(`state.${state}` as Key)}
+    </span>
+  );
+}
+
+interface PagerProps {
+  page: number;
+  pages: number;
+  onPage: (page: number) => void;
+}
+
+/** Pages from 0 on; nothing when there is one. */
+export function Pager({ page, pages, onPage }: PagerProps) {
+  if (pages < 2) {
+    return null;
+  }
+  return (
+    <nav class="pager" aria-label={t("pages")}>
+      <IconButton icon="previous" label={t("page.previous")} disabled={page === 0} onClick={() => onPage(page - 1)} />
+      <span>{t("page.of", { page: page + 1, pages })}</span>
+      <IconButton icon="next" label={t("page.next")} disabled={page >= pages - 1} onClick={() => onPage(page + 1)} />
+    </nav>
+  );
+}

@@ -1,0 +1,50 @@
+// Where in the page the person is: the part of the address behind #.
+import { signal } from "@preact/signals";
+
+export type View = "wall" | "cameras" | "discovery" | "status";
+
+interface Place {
+  view: View;
+  query: URLSearchParams;
+}
+
+const VIEWS: View[] = ["cameras", "discovery", "status"];
+
+function read(): Place {
+  const [path = "", query = ""] = location.hash.replace(/^#\/?/, "").split("?");
+  return { view: VIEWS.find((view) => view === path) ?? "wall", query: new URLSearchParams(query) };
+}
+
+/** Addresses of before the wall: /?id=front-door plays that camera. */
+function upgrade(): void {
+  const id = new URLSearchParams(location.search).get("id");
+  if (id && !location.hash) {
+    history.replaceState(null, "", `${location.pathname}#/?cameras=${encodeURIComponent(id)}`);
+  }
+}
+
+upgrade();
+export const place = signal<Place>(read());
+/** The wall as it was last seen, for the way back to it. */
+export const lastWall = signal("#/");
+
+function update(): void {
+  place.value = read();
+  if (place.value.view === "wall") {
+    lastWall.value = location.hash || "#/";
+  }
+}
+
+update();
+addEventListener("hashchange", update);
+
+export function go(address: string, isReplacing = false): void {
+  if (isReplacing) {
+    history.replaceState(null, "", address);
+  } else {
+    history.pushState(null, "", address);
+  }
+  update();
+}
+
+addEventListener("popstate", update);

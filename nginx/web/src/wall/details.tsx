@@ -1,0 +1,87 @@
+// What can be known of a camera on the wall, and taken away from it.
+import { useState } from "preact/hooks";
+
+import { may } from "../api/caller";
+import { words } from "../api/client";
+import type { Camera, Profile, Stream } from "../api/types";
+import { addressFor } from "../player/permission";
+import { editAddress } from "../cameras/address";
+import { streamKey } from "../api/streams";
+import { copyText, saveFile } from "../ui/browser";
+import { bitRate, duration, number, t } from "../ui/i18n";
+import { Icon } from "../ui/icons";
+import { Dialog, StateBadge, tell } from "../ui/parts";
+
+interface DetailsProps {
+  camera: Camera;
+  profile: Profile;
+  stream: Stream | undefined;
+  onRemove: (() => void) | null;
+  onClose: () => void;
+}
+
+export function Details({ camera, profile, stream, onRemove, onClose }: DetailsProps) {
+  const [isBusy, setBusy] = useState(false);
+  const key = streamKey(camera.id, profile);
+  const source = profile === "sub" ? camera.source_sub : camera.source;
+
+  const copy = async (text: string) => {
+    const isDone = await copyText(text);
+    tell(isDone ? t("copied") : text, !isDone);
+  };
+  const withAddress = (use: (address: string) => void | Promise<void>) => async () => {
+    setBusy(true);
+    try {
+      await use(await addressFor(camera.id, key));
+    } catch (error) {
+      tell(words(error), true);
+    }
+    setBusy(false);
+  };
+  const openInVlc = (address: string) => {
+    const text = `#EXTM3U\n#EXTINF:-1,${camera.name}\n${address}\n`;
+    saveFile(`${camera.id}.m3u`, new Blob([text], { type: "audio/x-mpegurl" }));
+  };
+
+  return (
+    <Dialog title={camera.name} onClose={onClose} class="narrow">
+      <Facts camera={camera} stream={stream} />
+      <ul class="menu">
+        {source && <li><button type="button" onClick={() => copy(withoutSecrets(source))}><Icon name="copy" />{t("details.copy_rtsp")}</button></li>}
+        <li><button type="button" disabled={isBusy} onClick={withAddress(copy)}><Icon name="link" />{t("details.copy_hls")}</button></li>
+        <li><button type="button" disabled={isBusy} onClick={withAddress(openInVlc)}><Icon name="play" />{t("details.vlc")}</button></li>
+        {may("user") && <li><a href={editAddress(camera.id)}><Icon name="edit" />{t("camera.edit")}</a></li>}
+        {onRemove && <li><button type="button" onClick={onRemove}><Icon name="close" />{t("details.remove")}</button></li>}
+      </ul>
+    </Dialog>
+  );
+}
+
+/** The API shows links as rtsp://***@host; a player asks for user and password itself. */
+function withoutSecrets(source: string): string {
+  return source.replace("***@", "");
+}
+
+function Facts({ camera, stream }: { camera: Camera; stream: Stream | undefined }) {
+  const media = stream?.media;
+  const facts: [string, string | null | undefined][] = [
+    [t("fact.id"), camera.id],
+    [t("fact.owner"), camera.owner],
+    [t("fact.source"), stream?.source ?? camera.source],
+    [t("fact.picture"), media && `${media.width} × ${media.height}, ${number(media.frame_rate)} fps`],
+    [t("fact.codec"), media && [media.video_codec, media.audio_codec].filter(Boolean).join(", ")],
+    [t("fact.transcoded"), media?.transcoded ? t("fact.transcoded_why") : null],
+    [t("fact.bit_rate"), media && bitRate(media.bit_rate)],
+    [t("fact.keyframes"), media?.gop_seconds != null ? t("fact.every", { n: number(media.gop_seconds, 1) }) : null],
+    [t("fact.viewers"), stream?.viewers != null ? number(stream.viewers) : null],
+    [t("fact.uptime"), stream?.uptime_seconds != null ? duration(stream.uptime_seconds) : null],
+    [t("fact.last_error"), stream?.last_error?.detail],
+  ];
+  return (
+    <dl class="facts">
+      <dt>{t("fact.state")}</dt>
+      <dd><StateBadge state={stream?.state ?? "stopped"} /></dd>
+      {facts.filter(([, value]) => value).map(([name, value]) => [<dt>{name}</dt>, <dd>{value}</dd>])}
+    </dl>
+  );
+}

@@ -1,0 +1,67 @@
+// What the wall shows, as the address has it, so that it can be shared and bookmarked:
+// #/?cameras=garage,yard&grid=2&page=2&open=yard
+import { computed } from "@preact/signals";
+
+import { go, place } from "../ui/place";
+
+export type Grid = "auto" | 1 | 2 | 3 | 4;
+
+export const GRIDS: Grid[] = ["auto", 1, 2, 3, 4];
+const MOST_TILES = 16;
+/**
+ * With HTTP/1.1 a browser keeps six connections to a host, and a low-latency player's reload holds
+ * one of them all the time. So many tiles leave enough for media and for the API.
+ */
+export const FEW_TILES = 3;
+
+export interface Layout {
+  /** Ids in the person's order; null for all cameras. */
+  cameras: string[] | null;
+  grid: Grid;
+  /** From 0 on. */
+  page: number;
+  /** The camera that is shown alone. */
+  open: string | null;
+}
+
+export const layout = computed<Layout>(() => {
+  const query = place.value.query;
+  const grid = Number(query.get("grid"));
+  const cameras = query.get("cameras")?.split(",").filter(Boolean);
+  return {
+    cameras: cameras?.length ? [...new Set(cameras)] : null,
+    grid: grid >= 1 && grid <= 4 ? (grid as Grid) : "auto",
+    page: Math.max(0, (Number(query.get("page")) || 1) - 1),
+    open: query.get("open"),
+  };
+});
+
+/** The address of a wall like the present one but for `change`. */
+export function wallAddress(change: Partial<Layout> = {}): string {
+  const { cameras, grid, page, open } = { ...layout.peek(), ...change };
+  const parts = [
+    cameras && `cameras=${cameras.map(encodeURIComponent).join(",")}`,
+    grid !== "auto" && `grid=${grid}`,
+    page > 0 && `page=${page + 1}`,
+    open && `open=${encodeURIComponent(open)}`,
+  ].filter(Boolean);
+  return parts.length > 0 ? `#/?${parts.join("&")}` : "#/";
+}
+
+export function change(part: Partial<Layout>, isReplacing = false): void {
+  go(wallAddress(part), isReplacing);
+}
+
+/** Tiles on a page. */
+export function capacity(grid: Grid): number {
+  return grid === "auto" ? MOST_TILES : grid * grid;
+}
+
+/** How many columns and rows so many tiles get. */
+export function shape(grid: Grid, tiles: number): { columns: number; rows: number } {
+  if (grid !== "auto") {
+    return { columns: grid, rows: grid };
+  }
+  const columns = Math.max(1, Math.ceil(Math.sqrt(tiles)));
+  return { columns, rows: Math.max(1, Math.ceil(tiles / columns)) };
+}

@@ -1,0 +1,99 @@
+// Which cameras are on the wall, and in what order.
+import { useEffect, useState } from "preact/hooks";
+
+import { get, words } from "../api/client";
+import type { Camera, CamerasPage } from "../api/types";
+import { t } from "../ui/i18n";
+import { IconButton } from "../ui/icons";
+import { Alert, Dialog } from "../ui/parts";
+
+const MOST_FOUND = 50;
+
+interface PickerProps {
+  /** Those that are on the wall now. */
+  shown: Camera[];
+  ids: string[] | null;
+  onChoose: (ids: string[] | null) => void;
+  onClose: () => void;
+}
+
+function moved<T>(list: T[], from: number, to: number): T[] {
+  const result = [...list];
+  result.splice(to, 0, ...result.splice(from, 1));
+  return result;
+}
+
+export function Picker({ shown, ids, onChoose, onClose }: PickerProps) {
+  const [chosen, setChosen] = useState<string[]>(ids ?? []);
+  const [search, setSearch] = useState("");
+  const [found, setFound] = useState<CamerasPage | null>(null);
+  const [error, setError] = useState<string | null>(null);
+  const [names, setNames] = useState(() => new Map(shown.map(({ id, name }) => [id, name])));
+
+  useEffect(() => {
+    let isOver = false;
+    const timer = setTimeout(async () => {
+      try {
+        const page = await get<CamerasPage>(`cameras?limit=${MOST_FOUND}&search=${encodeURIComponent(search)}`);
+        if (!isOver) {
+          setFound(page);
+          setError(null);
+          setNames((before) => new Map([...before, ...page.cameras.map(({ id, name }) => [id, name] as const)]));
+        }
+      } catch (cause) {
+        setError(words(cause));
+      }
+    }, 200);
+    return () => {
+      isOver = true;
+      clearTimeout(timer);
+    };
+  }, [search]);
+
+  const toggle = (id: string) =>
+    setChosen(chosen.includes(id) ? chosen.filter((other) => other !== id) : [...chosen, id]);
+  const more = found ? found.total - found.cameras.length : 0;
+
+  return (
+    <Dialog title={t("picker.title")} onClose={onClose}>
+      <div class="picker">
+        <section>
+          <label class="field">{t("picker.search")}
+            <input type="search" value={search} onInput={(event) => setSearch(event.currentTarget.value)} />
+          </label>
+          {error && <Alert>{error}</Alert>}
+          <ul class="choices">
+            {found?.cameras.map(({ id, name }) => (
+              <li key={id}>
+                <label class="choice">
+                  <input type="checkbox" checked={chosen.includes(id)} onChange={() => toggle(id)} />
+                  <span>{name}</span>
+                  {name !== id && <small>{id}</small>}
+                </label>
+              </li>
+            ))}
+          </ul>
+          {more > 0 && <p class="hint">{t("picker.more", { n: more })}</p>}
+        </section>
+        <section aria-label={t("picker.order")}>
+          <h3>{t("picker.order")}</h3>
+          {chosen.length === 0 && <p class="hint">{t("picker.none")}</p>}
+          <ol class="order">
+            {chosen.map((id, index) => (
+              <li key={id}>
+                <span>{names.get(id) ?? id}</span>
+                <IconButton icon="up" label={t("picker.up", { name: names.get(id) ?? id })} disabled={index === 0} onClick={() => setChosen(moved(chosen, index, index - 1))} />
+                <IconButton icon="down" label={t("picker.down", { name: names.get(id) ?? id })} disabled={index === chosen.length - 1} onClick={() => setChosen(moved(chosen, index, index + 1))} />
+                <IconButton icon="close" label={t("picker.remove", { name: names.get(id) ?? id })} onClick={() => toggle(id)} />
+              </li>
+            ))}
+          </ol>
+        </section>
+      </div>
+      <div class="actions">
+        <button type="button" onClick={() => onChoose(null)}>{t("picker.all")}</button>
+        <button type="button" class="primary" disabled={chosen.length === 0} onClick={() => onChoose(chosen)}>{t("picker.show", { n: chosen.length })}</button>
+      </div>
+    </Dialog>
+  );
+}

@@ -1,0 +1,164 @@
+// One camera on the wall.
+import { useState } from "preact/hooks";
+
+import { may } from "../api/caller";
+import { editAddress } from "../cameras/address";
+import { streamKey, streams } from "../api/streams";
+import type { Camera, Stream } from "../api/types";
+import type { LivePlayer, State } from "../player/live";
+import { saveFile, timeForFile } from "../ui/browser";
+import { bitRate, number, t } from "../ui/i18n";
+import { Icon, IconButton } from "../ui/icons";
+import { tell } from "../ui/parts";
+import { Details } from "./details";
+import { useLive } from "./use-live";
+
+interface TileProps {
+  camera: Camera;
+  /** Shown alone, and so with its main stream. */
+  isOpen: boolean;
+  isLowLatency: boolean;
+  /** Whether few enough tiles play for requests that wait. */
+  isFew: boolean;
+  onOpen: () => void;
+  onClose: () => void;
+  onRemove: (() => void) | null;
+}
+
+export function Tile({ camera, isOpen, isLowLatency, isFew, onOpen, onClose, onRemove }: TileProps) {
+  const [isWanted, setWanted] = useState(true);
+  const [isMuted, setMuted] = useState(true);
+  const [hasDetails, setDetails] = useState(false);
+  const { id, name } = camera;
+  const profile = !isOpen && !isFew && camera.source_sub ? "sub" : "main";
+  const { tile, video, still, player } = useLive({ id, profile, isLowLatency, isWanted, waits: isFew });
+  const stream = streams.value?.get(streamKey(id, profile));
+  const state = player?.state.value ?? "idle";
+  const label = stateText(state, isWanted);
+
+  const fullScreen = () => fill(tile.current, video.current);
+  const photo = async () => {
+    const picture = video.current && (await snapshot(video.current));
+    if (picture) {
+      saveFile(`${id}_${timeForFile()}.jpg`, picture);
+    } else {
+      tell(t("tile.no_picture"), true);
+    }
+  };
+  const toggleMute = () => setMuted(!isMuted);
+  const onKey = (event: KeyboardEvent) => {
+    const action = { f: fullScreen, m: toggleMute, s: photo }[event.key];
+    if (action && !event.ctrlKey && !event.metaKey && !event.altKey && !hasDetails) {
+      event.preventDefault();
+      void action();
+    }
+  };
+
+  return (
+    <article ref={tile as never} class={`tile ${state} ${isOpen ? "open" : ""}`} data-camera={id} data-state={isWanted ? state : "stopped"}
+      data-mode={isLowLatency ? "low-latency" : "plain"} aria-label={`${name}, ${label}`} onKeyDown={onKey}>
+      <canvas ref={still} class={player?.hasStill.value ? "still" : "still none"} aria-hidden="true" />
+      <video ref={video} class={state === "live" ? "" : "veiled"} muted={isMuted} playsInline autoplay
+        disableRemotePlayback aria-label={t("tile.video", { name })} onDblClick={fullScreen} />
+      <button type="button" class="tile-open" aria-label={t(isOpen ? "tile.shrink" : "tile.enlarge", { name })}
+        onClick={isOpen ? onClose : onOpen} />
+      <Message id={id} state={state} isWanted={isWanted} reason={player?.reason.value ?? null} stream={stream}
+        onRetry={() => player?.hurry()} onStart={() => setWanted(true)} />
+      <div class="tile-head">
+        <span class="tile-label">
+          <span class={`dot ${isWanted ? state : "stopped"}`} aria-hidden="true" />
+          <span class="tile-name">{name}</span>
+          <span class="tile-state">{label}</span>
+        </span>
+        <Figures player={player} stream={state === "live" ? stream : undefined} />
+      </div>
+      <div class="tile-foot">
+        <IconButton icon={isWanted ? "stop" : "play"} label={t(isWanted ? "tile.stop" : "tile.start")} onClick={() => setWanted(!isWanted)} />
+        <IconButton icon={isMuted ? "muted" : "sound"} label={t(isMuted ? "tile.unmute" : "tile.mute")} onClick={toggleMute} />
+        <IconButton icon="photo" label={t("tile.snapshot")} disabled={state !== "live"} onClick={photo} />
+        <span class="gap" />
+        <IconButton class="essential" icon="more" label={t("tile.more", { name })} onClick={() => setDetails(true)} />
+        <IconButton icon="full" label={t("tile.full_screen")} onClick={fullScreen} />
+      </div>
+      {hasDetails && (
+        <Details camera={camera} profile={profile} stream={stream} onRemove={onRemove} onClose={() => setDetails(false)} />
+      )}
+    </article>
+  );
+}
+
+/** Phones of Apple let nothing but a video fill the screen, in a way of their own. */
+function fill(tile: HTMLElement | null, video: (HTMLVideoElement & { webkitEnterFullscreen?: () => void }) | null): void {
+  if (document.fullscreenElement) {
+    void document.exitFullscreen();
+  } else if (document.fullscreenEnabled) {
+    tile?.requestFullscreen().catch(() => {});
+  } else {
+    video?.webkitEnterFullscreen?.();
+  }
+}
+
+function stateText(state: State, isWanted: boolean): string {
+  return t(isWanted ? `tile.state.${state}` : "tile.state.stopped");
+}
+
+/** A part of its own, as the latency changes more often than all else. */
+function Figures({ player, stream }: { player: LivePlayer | null; stream: Stream | undefined }) {
+  const latency = player?.latency.value ?? null;
+  const rate = stream?.media?.bit_rate;
+  return (
+    <span class="tile-figures">
+      <span class="latency" title={t("tile.latency")}>{latency === null ? "" : t("tile.behind", { n: number(latency, 1) })}</span>
+      <span class="rate">{rate ? bitRate(rate) : ""}</span>
+    </span>
+  );
+}
+
+interface MessageProps {
+  id: string;
+  state: State;
+  isWanted: boolean;
+  reason: string | null;
+  stream: Stream | undefined;
+  onRetry: () => void;
+  onStart: () => void;
+}
+
+/** In the middle of a tile that is not live: what it is doing, and why. */
+function Message({ id, state, isWanted, reason, stream, onRetry, onStart }: MessageProps) {
+  if (!isWanted) {
+    return (
+      <div class="tile-message" role="status">
+        <button type="button" onClick={onStart}><Icon name="play" />{t("tile.start")}</button>
+      </div>
+    );
+  }
+  if (state === "live" || state === "idle") {
+    return <div class="tile-message none" role="status" />;
+  }
+  const isAway = stream && stream.state !== "live" && stream.last_error;
+  const why = reason ?? (isAway ? stream.last_error?.detail : null);
+  return (
+    <div class={`tile-message ${state}`} role="status">
+      {state === "failed" ? <Icon name="alert" /> : <span class="spinner" aria-hidden="true" />}
+      <strong>{t(`tile.state.${state}`)}</strong>
+      {why && <p>{why}</p>}
+      {state === "failed" && (
+        <div class="actions centered">
+          <button type="button" onClick={onRetry}><Icon name="refresh" />{t("tile.retry")}</button>
+          {may("user") && <a class="button" href={editAddress(id)}><Icon name="edit" />{t("camera.edit")}</a>}
+        </div>
+      )}
+    </div>
+  );
+}
+
+/** The picture as it is now; null when there is none. */
+async function snapshot(video: HTMLVideoElement): Promise<Blob | null> {
+  if (!video.videoWidth) {
+    return null;
+  }
+  const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
+  canvas.getContext("2d")?.drawImage(video, 0, 0);
+  return canvas.convertToBlob({ type: "image/jpeg", quality: 0.92 });
+}

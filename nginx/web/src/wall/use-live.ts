@@ -1,0 +1,108 @@
+// One tile's player, and when it plays: while the tile can be seen and nobody has stopped it.
+import type { RefObject } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+
+import { streamKey, streams } from "../api/streams";
+import type { Profile } from "../api/types";
+import { LivePlayer } from "../player/live";
+
+/** A quick look at another tab shall not cost a new start; the stream itself ends 30 s later. */
+const LEAVE_AFTER_MS = 10_000;
+
+interface Options {
+  id: string;
+  profile: Profile;
+  isLowLatency: boolean;
+  isWanted: boolean;
+  waits: boolean;
+}
+
+/** Whether an element is, or was a moment ago, in sight on a tab that is in sight. */
+function useInSight(ref: RefObject<HTMLElement>): boolean {
+  const [isSeen, setSeen] = useState(!document.hidden);
+  useEffect(() => {
+    let isNear = true;
+    let leaving: ReturnType<typeof setTimeout> | undefined;
+    const update = () => {
+      clearTimeout(leaving);
+      if (isNear && !document.hidden) {
+        setSeen(true);
+      } else {
+        leaving = setTimeout(() => setSeen(false), LEAVE_AFTER_MS);
+      }
+    };
+    const observer = new IntersectionObserver((entries) => {
+      isNear = entries.at(-1)?.isIntersecting ?? true;
+      update();
+    });
+    if (ref.current) {
+      observer.observe(ref.current);
+    }
+    document.addEventListener("visibilitychange", update);
+    return () => {
+      observer.disconnect();
+      clearTimeout(leaving);
+      document.removeEventListener("visibilitychange", update);
+    };
+  }, []);
+  return isSeen;
+}
+
+export interface Live {
+  tile: RefObject<HTMLElement>;
+  video: RefObject<HTMLVideoElement>;
+  still: RefObject<HTMLCanvasElement>;
+  player: LivePlayer | null;
+}
+
+export function useLive({ id, profile, isLowLatency, isWanted, waits }: Options): Live {
+  const tile = useRef<HTMLElement>(null);
+  const video = useRef<HTMLVideoElement>(null);
+  const still = useRef<HTMLCanvasElement>(null);
+  const [player, setPlayer] = useState<LivePlayer | null>(null);
+  const isSeen = useInSight(tile);
+  const key = streamKey(id, profile);
+
+  useEffect(() => {
+    if (!video.current || !still.current) {
+      return;
+    }
+    const made = new LivePlayer(video.current, still.current);
+    setPlayer(made);
+    return () => made.stop();
+  }, []);
+
+  const plays = isWanted && isSeen;
+  useEffect(() => {
+    if (plays) {
+      player?.play({ id, profile, isLowLatency, waits });
+    } else {
+      player?.stop();
+    }
+  }, [player, plays, id, profile, isLowLatency, waits]);
+
+  // The service knows more than the player: a stream that somebody has cured, or that is live
+  // although the picture stands.
+  const state = streams.value?.get(key)?.state;
+  useEffect(() => {
+    if (!player) {
+      return;
+    }
+    player.onStuck = () => {
+      if (streams.peek()?.get(key)?.state === "live") {
+        player.restart();
+      }
+    };
+    if (state === "live" && player.state.peek() === "failed") {
+      player.hurry();
+    }
+  }, [player, key, state]);
+
+  useEffect(() => {
+    const hurry = () => player?.hurry();
+    addEventListener("online", hurry);
+    return () => removeEventListener("online", hurry);
+  }, [player]);
+
+  return { tile, video, still, player };
+}

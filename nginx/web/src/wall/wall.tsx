@@ -1,0 +1,180 @@
+// The wall: live pictures side by side, or one of them alone.
+import { useEffect, useRef, useState } from "preact/hooks";
+
+import { may } from "../api/caller";
+import { isReachable, useStreams } from "../api/streams";
+import { copyText } from "../ui/browser";
+import { t } from "../ui/i18n";
+import { Icon, IconButton } from "../ui/icons";
+import { Alert, Empty, Pager, tell } from "../ui/parts";
+import { capacity, change, FEW_TILES, GRIDS, layout, shape, type Grid } from "./layout";
+import { useCameras } from "./load";
+import { Picker } from "./picker";
+import { Tile } from "./tile";
+
+function isHttp1(): boolean {
+  const [entry] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
+  return !entry || /^(http\/|$)/.test(entry.nextHopProtocol);
+}
+
+/** Moves the focus from tile to tile, as the grid lies. */
+function moveFocus(event: KeyboardEvent, wall: HTMLElement, columns: number): void {
+  const steps: Record<string, number> = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
+  const step = steps[event.key];
+  const tiles = [...wall.querySelectorAll<HTMLElement>(".tile-open")];
+  const tile = (event.target as HTMLElement).closest(".tile");
+  const index = tiles.findIndex((one) => tile?.contains(one));
+  if (step === undefined || index < 0 || (event.target as HTMLElement).closest("dialog")) {
+    return;
+  }
+  event.preventDefault();
+  tiles[Math.min(tiles.length - 1, Math.max(0, index + step))]?.focus();
+}
+
+/** How many columns the grid has in fact: a phone has fewer than were asked for. */
+function columnsOf(wall: HTMLElement): number {
+  return getComputedStyle(wall).gridTemplateColumns.split(" ").length;
+}
+
+export function Wall() {
+  useStreams();
+  const wall = useRef<HTMLDivElement>(null);
+  const [isPicking, setPicking] = useState(false);
+  const now = layout.value;
+  const { cameras, total, error } = useCameras(now);
+  const size = capacity(now.grid);
+  const pages = Math.ceil(total / size);
+  const open = cameras?.find(({ id }) => id === now.open) ?? null;
+  const tiles = cameras ?? [];
+  const { columns, rows } = shape(now.grid, tiles.length || 1);
+  const isFew = tiles.length <= FEW_TILES;
+
+  // Esc leads back from one camera to the wall, wherever the focus is.
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key === "Escape" && layout.peek().open && !document.querySelector("dialog[open]") && !document.fullscreenElement) {
+        close();
+      }
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, []);
+
+  const show = (id: string) => change({ open: id });
+  const close = () => {
+    const id = layout.peek().open;
+    change({ open: null });
+    requestAnimationFrame(() => document.querySelector<HTMLElement>(`[data-camera="${id}"] .tile-open`)?.focus());
+  };
+  const remove = (id: string) =>
+    change({ cameras: (now.cameras ?? tiles.map((one) => one.id)).filter((other) => other !== id), open: null });
+
+  if (cameras && total === 0) {
+    return <Welcome />;
+  }
+  return (
+    <div class="wall-view">
+      <h1 class="unseen">{t("nav.wall")}</h1>
+      {open ? (
+        <OpenBar name={open.name} ids={tiles.map(({ id }) => id)} open={open.id} onClose={close} onShow={show} />
+      ) : (
+        <WallBar grid={now.grid} page={now.page} pages={pages} onPick={() => setPicking(true)} wall={wall} />
+      )}
+      {(error || !isReachable.value) && <Alert>{error ?? t("problem.away")}</Alert>}
+      <div ref={wall} class={`wall ${open ? "one" : ""}`} data-grid={now.grid} aria-busy={!cameras}
+        style={{ "--columns": open ? 1 : columns, "--rows": open ? 1 : rows }}
+        onKeyDown={(event) => wall.current && moveFocus(event, wall.current, columnsOf(wall.current))}>
+        {tiles.map((camera) => (
+          <Tile key={camera.id} camera={camera} isOpen={camera === open} isFew={isFew || camera === open}
+            isLowLatency={isFew || camera === open || !isHttp1()} onOpen={() => show(camera.id)} onClose={close}
+            onRemove={now.cameras ? () => remove(camera.id) : null} />
+        ))}
+      </div>
+      {isPicking && (
+        <Picker shown={tiles} ids={now.cameras} onClose={() => setPicking(false)}
+          onChoose={(ids) => {
+            setPicking(false);
+            change({ cameras: ids, page: 0, open: null });
+          }} />
+      )}
+    </div>
+  );
+}
+
+interface WallBarProps {
+  grid: Grid;
+  page: number;
+  pages: number;
+  onPick: () => void;
+  wall: { current: HTMLElement | null };
+}
+
+function WallBar({ grid, page, pages, onPick, wall }: WallBarProps) {
+  const share = async () => {
+    const isDone = await copyText(location.href);
+    tell(isDone ? t("wall.link_copied") : location.href, !isDone);
+  };
+  return (
+    <div class="bar">
+      <div class="segments" role="group" aria-label={t("wall.grid")}>
+        {GRIDS.map((one) => (
+          <button type="button" key={one} class={Number(one) > 2 ? "large" : ""} aria-pressed={one === grid} onClick={() => change({ grid: one, page: 0 })}
+            title={one === "auto" ? t("wall.auto_title") : undefined}>
+            {one === "auto" ? t("wall.auto") : `${one}×${one}`}
+          </button>
+        ))}
+      </div>
+      <Pager page={page} pages={pages} onPage={(next) => change({ page: next })} />
+      <span class="gap" />
+      <button type="button" onClick={onPick} aria-label={t("wall.choose")}><Icon name="list" /><span class="words">{t("wall.choose")}</span></button>
+      <IconButton icon="link" label={t("wall.share")} onClick={share} />
+      {document.fullscreenEnabled && <IconButton icon="full" label={t("wall.full_screen")} onClick={() => wall.current?.requestFullscreen().catch(() => {})} />}
+    </div>
+  );
+}
+
+interface OpenBarProps {
+  name: string;
+  ids: string[];
+  open: string;
+  onClose: () => void;
+  onShow: (id: string) => void;
+}
+
+function OpenBar({ name, ids, open, onClose, onShow }: OpenBarProps) {
+  const index = ids.indexOf(open);
+  const step = (by: number) => {
+    const next = ids[(index + by + ids.length) % ids.length];
+    if (next) {
+      onShow(next);
+    }
+  };
+  return (
+    <div class="bar">
+      <button type="button" onClick={onClose}><Icon name="back" />{t("wall.back")}</button>
+      <strong class="bar-title">{name}</strong>
+      <span class="gap" />
+      {ids.length > 1 && <IconButton icon="previous" label={t("wall.previous")} onClick={() => step(-1)} />}
+      {ids.length > 1 && <IconButton icon="next" label={t("wall.next")} onClick={() => step(1)} />}
+    </div>
+  );
+}
+
+/** What a service without cameras says. */
+function Welcome() {
+  return (
+    <Empty icon="camera" title={t("welcome.title")}>
+      {may("user") ? (
+        <>
+          <p>{t("welcome.text")}</p>
+          <div class="actions centered">
+            <a class="button primary" href="#/cameras?add"><Icon name="plus" />{t("camera.add")}</a>
+            <a class="button" href="#/discovery"><Icon name="search" />{t("welcome.discover")}</a>
+          </div>
+        </>
+      ) : (
+        <p>{t("welcome.viewer")}</p>
+      )}
+    </Empty>
+  );
+}

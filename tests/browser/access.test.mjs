@@ -1,0 +1,131 @@
+// The page of a service with API keys: signing in, what a role may do, and permissions to watch
+// that are renewed unseen.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+
+import { Service } from "./support/service.mjs";
+import { until } from "./support/until.mjs";
+import { SECONDS, Viewer, launchBrowser } from "./support/viewer.mjs";
+
+const ADMIN = "boss-secret-0123456789";
+const VIEWER = "wall-secret-0123456789";
+/** Seconds; the page asks for minutes. */
+const SHORT = 5;
+
+describe("the page of a service with keys", () => {
+  let service;
+  let browser;
+
+  before(async () => {
+    service = await Service.start({ API_KEYS: `boss:admin:${ADMIN},wall:viewer:${VIEWER}` });
+    browser = await launchBrowser();
+    const [, link] = /the demo camera: (rtsp:\S+?);/.exec(service.child.output);
+    await service.put("yard", { name: "Yard", rtsp_link: link }, ADMIN);
+  });
+  after(async () => {
+    await browser?.close();
+    await service?.end();
+  });
+
+  async function signedIn(t, key, prepare = async () => {}) {
+    const viewer = await Viewer.open(browser, service.origin);
+    t.after(() => viewer.close());
+    await prepare(viewer.page);
+    await viewer.page.getByLabel("API key").fill(key);
+    await viewer.page.getByRole("button", { name: "Sign in" }).click();
+    return viewer;
+  }
+
+  test("asks for a key, says when it is wrong, and shows it to nobody", async (t) => {
+    const viewer = await signedIn(t, "not-a-key-0123456789");
+    const { page } = viewer;
+    await page.getByText("the API key is wrong").waitFor();
+    await page.getByLabel("API key").fill(ADMIN);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await viewer.sees("live");
+    assert.ok(viewer.requests.some((url) => /\/play\/[^/]+\/yard\//.test(url)), "no playback token");
+    assert.ok(!viewer.requests.some((url) => url.includes(ADMIN)), "the key is in a URL");
+    // A reload asks for nothing; another tab does.
+    await page.reload();
+    await viewer.sees("live");
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByLabel("API key").waitFor();
+  });
+
+  test("offers a viewer nothing that a viewer may not do", async (t) => {
+    const viewer = await signedIn(t, VIEWER);
+    const { page } = viewer;
+    await viewer.sees("live");
+    await page.getByRole("button", { name: "More about Yard" }).click();
+    assert.equal(await page.getByText("Edit camera").count(), 0);
+    await page.keyboard.press("Escape");
+    const offered = async () => (await page.locator("a:visible, button:visible, label.button").allTextContents()).join(" ");
+    assert.ok(!(await offered()).includes("Find"));
+    await page.getByRole("link", { name: "Cameras" }).click();
+    await page.getByRole("link", { name: "Watch Yard" }).waitFor();
+    for (const name of ["Add", "Import", "Export", "Edit", "Delete"]) {
+      const controls = page.getByRole("button", { name }).or(page.getByRole("link", { name }));
+      assert.equal(await controls.count(), 0, name);
+    }
+    await page.getByRole("link", { name: "Status" }).click();
+    await page.getByRole("heading", { name: "Active streams" }).waitFor();
+    assert.equal(await page.getByText("Playback sessions").count(), 0);
+    assert.equal(await page.getByLabel("End the stream").count(), 0);
+    // Not by its address either.
+    await page.goto(`${service.origin}/#/cameras?add`);
+    await page.getByRole("link", { name: "Watch Yard" }).waitFor();
+    assert.equal(await page.getByRole("dialog").count(), 0);
+  });
+
+  test("renews its permission to watch without a break in the picture", async (t) => {
+    const tokens = new Set();
+    const viewer = await signedIn(t, VIEWER, (page) =>
+      page.route("**/api/playback/sessions", (route) => {
+        const body = { ...route.request().postDataJSON(), ttl_seconds: SHORT };
+        return route.continue({ postData: JSON.stringify(body) });
+      }),
+    );
+    const { page } = viewer;
+    page.on("request", (request) => tokens.add(/\/play\/([^/]+)\//.exec(request.url())?.[1]));
+    await viewer.sees("live");
+    await viewer.watches(2);
+    await page.evaluate(() => {
+      globalThis.breaks = [];
+      const video = document.querySelector("video");
+      video.addEventListener("hlserror", ({ detail }) => globalThis.breaks.push(detail));
+      video.addEventListener("emptied", () => globalThis.breaks.push("emptied"));
+    });
+    await viewer.watches(3 * SHORT);
+    tokens.delete(undefined);
+    assert.ok(tokens.size >= 3, `${tokens.size} tokens`);
+    assert.deepEqual(await page.evaluate(() => globalThis.breaks.filter((one) => one !== "bufferStalledError")), []);
+    const refused = await page.evaluate(() =>
+      performance.getEntriesByType("resource").filter((one) => one.responseStatus === 401 && one.name.includes("/play/")).length,
+    );
+    assert.equal(refused, 0);
+  });
+
+  test("makes a new session when its own was ended, and can end others", async (t) => {
+    const watching = await signedIn(t, VIEWER);
+    await watching.sees("live");
+    const viewer = await signedIn(t, ADMIN);
+    const { page } = viewer;
+    await viewer.sees("live");
+    await page.getByRole("link", { name: "Status" }).click();
+    const row = page.locator("tr[data-session]", { hasText: "wall (page)" }).first();
+    const ids = () => page.locator("tr[data-session]").evaluateAll((rows) => rows.map((one) => one.dataset.session));
+    await row.waitFor();
+    const before = await ids();
+    // All of them: one is what the other browser watches with.
+    for (let left = await page.locator("tr[data-session]", { hasText: "wall (page)" }).count(); left > 0; left -= 1) {
+      const count = (await ids()).length;
+      await row.getByRole("button", { name: "End the session" }).click();
+      await page.getByRole("dialog").getByRole("button", { name: "End", exact: true }).click();
+      await until("one less", SECONDS, async () => (await ids()).length < count || (await ids()).some((id) => !before.includes(id)));
+    }
+    const endedAt = Date.now();
+    await watching.seesPictureOfAfter(endedAt);
+    await watching.sees("live");
+    await watching.watches(2);
+  });
+});

@@ -1,0 +1,140 @@
+// Takes the pictures of the page that the README shows: the real page and service, and cameras that
+// show drawings. What a test and a search on the network answer is made up, so that the addresses are
+// such as people have.
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { Camera } from "../support/camera.mjs";
+import { Child } from "../support/child.mjs";
+import { freePort } from "../support/port.mjs";
+import { Service } from "../support/service.mjs";
+import { until } from "../support/until.mjs";
+import { launchBrowser } from "../support/viewer.mjs";
+import { SCENES, picture } from "./scenes.mjs";
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+const DOCS = here("../../../docs");
+const SIZE = { width: 1200, height: 720 };
+const TALL = { width: 1200, height: 780 };
+const PHONE = { width: 390, height: 780 };
+const SECONDS = 120;
+
+const browser = await launchBrowser();
+const service = await Service.start({}, ["--no-demo"]);
+const locked = await Camera.start();
+const folder = mkdtempSync(join(tmpdir(), "scenes-"));
+const ids = SCENES.map(([name]) => name.toLowerCase().replaceAll(" ", "-"));
+
+/** The drawings as PNG files, and a camera that shows them. */
+async function startScenes() {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 720 } });
+  for (const [index, scene] of SCENES.entries()) {
+    await page.setContent(`<style>body{margin:0}</style>${picture(scene)}`);
+    writeFileSync(join(folder, `${ids[index]}.png`), await page.screenshot());
+  }
+  await page.close();
+  const camera = new Child(here("camera.py"), [folder, ...ids]);
+  const [, port] = await camera.says(/port (\d+)/, SECONDS);
+  for (const [index, [name]] of SCENES.entries()) {
+    await service.put(ids[index], { name, rtsp_link: `rtsp://127.0.0.1:${port}/${ids[index]}` });
+  }
+  return camera;
+}
+
+async function shoot(name, address, prepare, { colorScheme = "dark", viewport = SIZE } = {}) {
+  const context = await browser.newContext({ viewport, colorScheme, deviceScaleFactor: 1 });
+  const page = await context.newPage();
+  await page.goto(`${service.origin}/${address}`);
+  await prepare(page);
+  mkdirSync(DOCS, { recursive: true });
+  await page.screenshot({ path: join(DOCS, `${name}.png`) });
+  await context.close();
+  console.log(`docs/${name}.png`);
+}
+
+const live = (page, number) =>
+  until(`${number} live pictures`, SECONDS, async () => (await page.locator('.tile[data-state="live"]').count()) >= number);
+
+/** Numbers come a moment after the pictures, and settle a moment later. */
+async function figures(page, number) {
+  const settled = async () => {
+    const rates = await page.locator(".rate", { hasText: "bit/s" }).count();
+    const ages = (await page.locator(".latency").allTextContents()).map(Number.parseFloat).filter(Number.isFinite);
+    return rates >= number && ages.length >= number && ages.every((age) => age > 2.5 && age < 5.5);
+  };
+  await until("figures", SECONDS, settled);
+}
+
+try {
+  const camera = await startScenes();
+  await shoot("wall", "", async (page) => {
+    await live(page, SCENES.length);
+    await figures(page, SCENES.length);
+    await live(page, SCENES.length);
+  });
+  await shoot("phone", `#/?cameras=${ids.slice(0, 4)}`, (page) => live(page, 3), { viewport: PHONE });
+
+  await shoot("add", "#/cameras?add", async (page) => {
+    // A camera at an address as people have it, which answers with a drawing.
+    await page.route("**/api/cameras/test", (route) => route.fulfill({ json: tested() }));
+    await page.getByLabel("Name", { exact: true }).fill("Side entrance");
+    await page.getByLabel("Make").selectOption("hikvision");
+    await page.getByLabel("IP address or host").fill("192.168.1.26");
+    await page.getByLabel("User name").fill("viewer");
+    await page.getByLabel("Password").fill("not shown");
+    await page.getByRole("button", { name: "Test", exact: true }).click();
+    await page.getByRole("img", { name: "A picture of this camera" }).waitFor();
+  }, { colorScheme: "light", viewport: TALL });
+
+  await shoot("discovery", "#/discovery", async (page) => {
+    await page.route("**/api/discovery", (route) => route.fulfill({ json: found() }));
+    await page.getByRole("button", { name: "Search" }).click();
+    await page.locator(".device").first().waitFor();
+  }, { colorScheme: "light" });
+
+  const link = `rtsp://127.0.0.1:${locked.port}/private`;
+  await service.put("side-entrance", { name: "Side entrance", rtsp_link: link.replace("//", "//admin:wrong@") });
+  await service.put("roof", { name: "Roof", rtsp_link: `rtsp://127.0.0.1:${await freePort()}/stream1` });
+  await shoot("failure", `#/?cameras=front-door,side-entrance,roof,${ids[3]}`, async (page) => {
+    await live(page, 2);
+    await figures(page, 2);
+    await until("two reasons", SECONDS, async () => (await page.locator(".tile-message p").count()) === 2);
+  });
+  await camera.end();
+} finally {
+  rmSync(folder, { recursive: true });
+  await browser.close();
+  await locked.end();
+  await service.end();
+}
+
+/** What a test of a camera answers. */
+function tested() {
+  const still = readFileSync(join(folder, "gate.png")).toString("base64");
+  return { video_codec: "h264", width: 1920, height: 1080, frame_rate: 25, audio_codec: "aac", still, took_seconds: 0.8 };
+}
+
+/** What a network with three cameras answers. */
+function found() {
+  const profiles = (host, paths) =>
+    paths.map((path, index) => ({
+      token: `p${index}`, name: index ? "Sub" : "Main", video_codec: index ? "H264" : "H265",
+      width: index ? 640 : 2560, height: index ? 360 : 1440, frame_rate: index ? 15 : 25, rtsp_link: `rtsp://${host}:554${path}`,
+    }));
+  const device = (address, name, manufacturer, model, paths, more = {}) => ({
+    address, port: 80, name, manufacturer, model, firmware: null, serial: null, needs_credentials: paths.length === 0, error: null,
+    profiles: profiles(address, paths), main: paths[0] ? `rtsp://${address}:554${paths[0]}` : null,
+    sub: paths[1] ? `rtsp://${address}:554${paths[1]}` : null, known_as: null, ...more,
+  });
+  return {
+    devices: [
+      device("192.168.1.21", "Front door", "Example", "EX-2840", ["/stream1", "/stream2"], { known_as: "front-door" }),
+      device("192.168.1.24", "Terrace", "Example", "EX-2840", ["/stream1", "/stream2"]),
+      device("192.168.1.30", null, null, null, []),
+    ],
+    interfaces: ["eth0"],
+    warnings: [],
+  };
+}

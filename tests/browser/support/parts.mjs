@@ -1,0 +1,79 @@
+// The service in parts, for tests that end one of them; deploy/run ends all when one does.
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir, userInfo } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { Child } from "./child.mjs";
+import { freePort } from "./port.mjs";
+import { until } from "./until.mjs";
+
+const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
+const START_SECONDS = 60;
+
+/** A manager behind nginx, without cameras. */
+export class Parts {
+  static async start() {
+    const parts = new this();
+    try {
+      await parts.startManager();
+      await parts.#startNginx();
+      return parts;
+    } catch (error) {
+      await parts.end();
+      throw new Error(`${error.message}\n${parts.manager?.output}\n${parts.nginx?.output}`);
+    }
+  }
+
+  constructor() {
+    this.directory = mkdtempSync(join(tmpdir(), "browser-test-"));
+    process.on("exit", () => rmSync(this.directory, { recursive: true, force: true, maxRetries: 10 }));
+  }
+
+  async startManager() {
+    this.port ??= await freePort();
+    const streams = join(this.directory, "streams");
+    const env = { PORT: String(this.port), STREAM_DIR: streams, DATABASE_URL: `sqlite:${streams}.db` };
+    this.manager = new Child(join(ROOT, "target/release/stream-manager"), [], env);
+    await answers(`http://127.0.0.1:${this.port}/readyz`);
+  }
+
+  async #startNginx() {
+    const port = await freePort();
+    const configuration = join(this.directory, "nginx.conf");
+    const variables = {
+      NGINX_USER: userInfo().username,
+      NGINX_LISTEN: `127.0.0.1:${port}`,
+      NGINX_RUN_DIR: this.directory,
+      MANAGER_ADDR: `127.0.0.1:${this.port}`,
+      STREAM_DIR: join(this.directory, "streams"),
+      WEB_DIR: join(ROOT, "nginx/web/dist"),
+      CORS_ORIGINS: "*",
+      START_WAIT_SECONDS: "230",
+    };
+    const values = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
+    const render = '. deploy/lib.sh; web_build; render_nginx "$@"';
+    execFileSync("bash", ["-euc", render, "bash", configuration, ...values], { cwd: ROOT });
+    // Its access log goes to /dev/stdout, which cannot be opened where that is Node's socket.
+    const run = 'exec nginx -e stderr -c "$1" -g "daemon off;" >/dev/null';
+    this.nginx = new Child("bash", ["-euc", run, "bash", configuration]);
+    this.origin = `http://localhost:${port}`;
+    await answers(this.origin);
+  }
+
+  /** As after a crash: nothing is tidied up. */
+  async killManager() {
+    this.manager.kill();
+    await this.manager.ended(10);
+  }
+
+  async end() {
+    await this.nginx?.end();
+    await this.manager?.end();
+  }
+}
+
+async function answers(url) {
+  await until(`an answer of ${url}`, START_SECONDS, () => fetch(url).then((answer) => answer.ok, () => false));
+}

@@ -1,0 +1,183 @@
+// The wall: many cameras at once, on screens of every size, light enough to be there at once.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+
+import { Service } from "./support/service.mjs";
+import { until } from "./support/until.mjs";
+import { SECONDS, Viewer, launchBrowser } from "./support/viewer.mjs";
+
+const CAMERAS = 9;
+const PHONE = { width: 390, height: 844 };
+/** What a first visit may load, besides the pictures. */
+const MOST_BYTES = 400_000;
+
+describe("the wall", () => {
+  let service;
+  let browser;
+
+  before(async () => {
+    service = await Service.start();
+    browser = await launchBrowser();
+    const { cameras } = await service.get("cameras");
+    // The same camera under nine names: nine streams all the same.
+    const port = /:(\d+)\//.exec(cameras[0].source)[1];
+    const link = `rtsp://127.0.0.1:${port}/h264`;
+    for (let number = 1; number < CAMERAS; number += 1) {
+      await service.put(`cam${number}`, { name: `Camera ${number}`, rtsp_link: link, ...(number === 1 && { rtsp_link_sub: link }) });
+    }
+  });
+  after(async () => {
+    await browser?.close();
+    await service?.end();
+  });
+
+  async function visit(t, address, options) {
+    const viewer = await Viewer.open(browser, address, options);
+    t.after(() => viewer.close());
+    return viewer;
+  }
+
+  async function allLive(viewer, number) {
+    const live = viewer.page.locator('.tile[data-state="live"]');
+    await until(`${number} live tiles`, 2 * SECONDS, async () => (await live.count()) === number);
+  }
+
+  test("plays nine cameras at once over HTTP/1.1, and nothing is wrong", async (t) => {
+    const viewer = await visit(t, service.origin);
+    await allLive(viewer, CAMERAS);
+    assert.equal(await viewer.page.locator(".tile").count(), CAMERAS);
+    // All pictures move, at the same time.
+    const times = () => viewer.page.evaluate(() => [...document.querySelectorAll("video")].map((video) => video.currentTime));
+    const before = await times();
+    await until("nine pictures that move on", SECONDS, async () => (await times()).every((time, index) => time > before[index] + 2));
+
+    // None holds a connection that the others need: plain HLS, and the sub stream where there is one.
+    assert.ok(!viewer.requests.some((url) => url.includes("_HLS_msn")));
+    assert.equal((await viewer.describe("cam1")).mode, "plain");
+    assert.ok(viewer.requests.some((url) => url.includes("/streams/cam1~sub/")));
+    assert.deepEqual(viewer.problems, []);
+  });
+
+  test("enlarges one with its main stream, by the keyboard too, and is all in the address", async (t) => {
+    const viewer = await visit(t, `${service.origin}/#/?cameras=cam2,cam1,demo,cam3&grid=2`);
+    const { page } = viewer;
+    await allLive(viewer, 4);
+    const names = await page.locator(".tile-name").allTextContents();
+    assert.deepEqual(names, ["Camera 2", "Camera 1", "demo", "Camera 3"]);
+
+    const focused = () => page.evaluate(() => document.activeElement.closest(".tile")?.dataset.camera);
+    await viewer.tile("cam2").locator(".tile-open").focus();
+    await page.keyboard.press("ArrowRight");
+    assert.equal(await focused(), "cam1");
+    await page.keyboard.press("ArrowDown");
+    assert.equal(await focused(), "cam3");
+    await page.keyboard.press("ArrowUp");
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/open=cam1/);
+    await viewer.sees("live", "", "cam1");
+    assert.equal((await viewer.describe("cam1")).mode, "low-latency");
+    assert.ok(viewer.requests.some((url) => url.includes("/streams/cam1/stream.m3u8")));
+    assert.equal(await page.locator(".tile:visible").count(), 1);
+
+    assert.equal(await page.locator('.tile[data-camera="cam1"] video').evaluate((video) => video.muted), true);
+    await page.keyboard.press("m");
+    await until("sound", SECONDS, () => page.locator('.tile[data-camera="cam1"] video').evaluate((video) => !video.muted));
+    await page.keyboard.press("f");
+    await until("full screen", SECONDS, () => page.evaluate(() => document.fullscreenElement?.dataset.camera === "cam1"));
+    await page.keyboard.press("f");
+    await until("no full screen", SECONDS, () => page.evaluate(() => !document.fullscreenElement));
+    await page.keyboard.press("Escape");
+    await until("the wall again", SECONDS, async () => (await page.locator(".tile:visible").count()) === 4);
+    assert.ok(!page.url().includes("open="));
+  });
+
+  test("saves a picture, and hands a camera over to VLC", async (t) => {
+    const viewer = await visit(t, service.page);
+    const { page } = viewer;
+    await viewer.sees("live");
+    await viewer.tile().hover();
+    const [picture] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save a picture" }).click()]);
+    assert.match(picture.suggestedFilename(), /^demo_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d\.jpg$/);
+    await page.getByRole("button", { name: "More about demo" }).click();
+    const [list] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Open in VLC" }).click()]);
+    assert.equal(list.suggestedFilename(), "demo.m3u");
+    const chunks = await (await list.createReadStream()).toArray();
+    assert.ok(Buffer.concat(chunks).toString().includes(`${service.origin}/streams/demo/stream.m3u8`));
+  });
+
+  test("lets the person choose the cameras and their order", async (t) => {
+    const viewer = await visit(t, service.origin);
+    const { page } = viewer;
+    await page.getByRole("button", { name: "Choose cameras" }).click();
+    await page.getByLabel("Search").fill("camera");
+    await page.getByRole("checkbox", { name: "Camera 3" }).check();
+    await page.getByRole("checkbox", { name: "Camera 2" }).check();
+    await page.getByRole("button", { name: "Move Camera 2 up" }).click();
+    await page.getByRole("button", { name: "Show chosen (2)" }).click();
+    await page.waitForURL(/cameras=cam2,cam3/);
+    assert.deepEqual(await page.locator(".tile-name").allTextContents(), ["Camera 2", "Camera 3"]);
+    await page.getByRole("button", { name: "1×1" }).click();
+    await page.getByText("1 of 2").waitFor();
+    await page.getByRole("button", { name: "Next page" }).click();
+    await page.waitForURL(/page=2/);
+    await until("the other camera", SECONDS, async () => (await page.locator(".tile-name").textContent()) === "Camera 3");
+  });
+
+  test("fits a phone, and plays only what can be seen", async (t) => {
+    const viewer = await visit(t, service.origin, { viewport: PHONE, hasTouch: true, isMobile: true });
+    const { page } = viewer;
+    await viewer.sees("live", "", "cam1");
+    const width = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(width <= PHONE.width, `${width} pixels wide`);
+    await until("tiles out of sight that rest", SECONDS, async () => (await viewer.describe("cam8")).state === "idle");
+    await viewer.tile("cam8").scrollIntoViewIfNeeded();
+    await viewer.sees("live", "", "cam8");
+    // Every control is large enough for a finger.
+    for (const link of await page.locator(".views a").all()) {
+      assert.ok((await link.boundingBox()).height >= 40);
+    }
+  });
+
+  test("is light, and shows a running camera soon", async (t) => {
+    await service.start("demo");
+    await until("a stream that runs", SECONDS, async () => (await service.status("demo")).state === "live");
+    const seconds = [];
+    let bytes = 0;
+    for (let round = 0; round < 3; round += 1) {
+      const context = await browser.newContext();
+      const page = await context.newPage();
+      const session = await context.newCDPSession(page);
+      await session.send("Network.enable");
+      const media = new Set();
+      bytes = 0;
+      session.on("Network.responseReceived", ({ requestId, response }) => {
+        if (/\/(streams|api)\//.test(response.url)) {
+          media.add(requestId);
+        }
+      });
+      session.on("Network.loadingFinished", ({ requestId, encodedDataLength }) => {
+        bytes += media.has(requestId) ? 0 : encodedDataLength;
+      });
+      await page.addInitScript(notePicture);
+      const begun = Date.now();
+      await page.goto(service.page);
+      const seen = await page.waitForFunction(() => globalThis.pictureAt, null, { timeout: SECONDS * 1000 });
+      seconds.push(((await seen.jsonValue()) - begun) / 1000);
+      await context.close();
+    }
+    seconds.sort((a, b) => a - b);
+    t.diagnostic(`page weight ${(bytes / 1000).toFixed(0)} kB; first live picture after ${seconds.map((one) => one.toFixed(2)).join(", ")} s`);
+    assert.ok(bytes > 50_000 && bytes < MOST_BYTES, `${bytes} bytes`);
+  });
+});
+
+/** In the page: when the first picture was on the screen. */
+function notePicture() {
+  const timer = setInterval(() => {
+    const video = document.querySelector("video");
+    if (video) {
+      clearInterval(timer);
+      video.requestVideoFrameCallback(() => (globalThis.pictureAt = Date.now()));
+    }
+  }, 5);
+}
