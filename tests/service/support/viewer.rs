@@ -11,12 +11,14 @@ use super::{Nginx, PATIENCE};
 
 /// Decodes `seconds` of a stream as a viewer does. It begins with the first segment, as RFC 8216
 /// wants players to as long as there are no six seconds; FFmpeg itself would count three segments.
+/// Times stay as they are: FFmpeg would else round them to a frame rate that it guesses.
 /// Any error that FFmpeg tells fails the test; its warnings do not, since it warns of every init
 /// segment that it loads again by itself.
 pub async fn play(url: &str, seconds: u32) {
     let time = seconds.to_string();
     let arguments = ["-v", "error", "-live_start_index", "0", "-i", url, "-t", &time];
-    let said = run("ffmpeg", &[arguments.as_slice(), &["-f", "null", "-"]].concat()).await;
+    let times = ["-fps_mode", "passthrough", "-enc_time_base:v", "1:90000", "-f", "null", "-"];
+    let said = run("ffmpeg", &[arguments.as_slice(), &times].concat()).await;
     assert_eq!(said.stderr, "", "FFmpeg as viewer complained");
 }
 
