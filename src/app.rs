@@ -113,12 +113,12 @@ pub async fn run_with(
         finder: Finder::new(config.camera_nets.clone()),
         stills: StillTaker::new(&config, spawner.clone()),
         playback,
-        readiness: Readiness::new(
+        readiness: Arc::new(Readiness::new(
             config.ffmpeg_bin.clone(),
             spawner.clone(),
             layout.clone(),
             database,
-        ),
+        )),
         metrics: Arc::new(Metrics::new(registry.clone())),
         layout,
         started_at: Instant::now(),

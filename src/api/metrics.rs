@@ -15,7 +15,7 @@ use crate::access::Caller;
 use crate::error::{Error, ErrorKind};
 use crate::metrics::text;
 
-/// Readiness that is not known within this time is none. Prometheus waits 10 s by default.
+/// Readiness that is not known within this time is what it was last. Prometheus waits 10 s by default.
 const READY_WITHIN: Duration = Duration::from_secs(6);
 
 /// All metrics: in OpenMetrics for those who ask for it, else in the older form.
@@ -25,10 +25,11 @@ pub async fn get<B>(api: &Api, caller: &Caller, request: &Request<B>) -> Result<
         return Err(Error::new(ErrorKind::Forbidden, detail));
     }
     let troubles = timeout(READY_WITHIN, api.readiness.troubles()).await;
+    let troubles = troubles.ok().or_else(|| api.readiness.last());
     for (check, name) in CHECKS {
         let is_well =
             |troubles: &Vec<Trouble>| troubles.iter().all(|trouble| trouble.check != check);
-        api.metrics.set_ready(name, troubles.as_ref().is_ok_and(is_well));
+        api.metrics.set_ready(name, troubles.as_ref().is_some_and(is_well));
     }
     let accepted = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
     let is_open = accepted.is_some_and(|accepted| accepted.contains("openmetrics-text"));

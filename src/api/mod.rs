@@ -70,7 +70,7 @@ pub struct Api {
     /// Where playlists lie.
     pub layout: Layout,
     /// Whether the service can do its work.
-    pub readiness: Readiness,
+    pub readiness: Arc<Readiness>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// When the manager started.
@@ -103,7 +103,7 @@ pub async fn serve(api: Arc<Api>, request: Request<Incoming>) -> Reply {
         Err(Unmatched::Method(allowed)) => reply::method_not_allowed(&method, allowed),
     };
     let took = began.elapsed();
-    api.metrics.requests.answered(route::row(&path), &method, reply.status(), took);
+    api.metrics.requests.answered(route::row(&method, &path), &method, reply.status(), took);
     let (status, millis) = (reply.status().as_u16(), took.as_millis());
     // What says when to come again is no fault, and can be many answers.
     let is_fault = status >= 500 && !reply.headers().contains_key(RETRY_AFTER);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -67,6 +68,7 @@ pub struct Readiness {
     is_closing: AtomicBool,
     was_nearly_full: AtomicBool,
     last: Mutex<Option<(Instant, Vec<Trouble>)>>,
+    found: std::sync::Mutex<Option<Vec<Trouble>>>,
 }
 
 impl Readiness {
@@ -80,6 +82,7 @@ impl Readiness {
             is_closing: AtomicBool::new(false),
             was_nearly_full: AtomicBool::new(false),
             last: Mutex::default(),
+            found: std::sync::Mutex::default(),
         }
     }
 
@@ -93,8 +96,23 @@ impl Readiness {
         self.is_closing.load(Ordering::SeqCst)
     }
 
-    /// All that is wrong.
-    pub async fn troubles(&self) -> Vec<Trouble> {
+    /// All that is wrong. What was begun to find it out is finished and kept though the asker leaves:
+    /// orchestrators have little patience.
+    pub async fn troubles(self: &Arc<Self>) -> Vec<Trouble> {
+        let this = Arc::clone(self);
+        let looked = tokio::spawn(async move { this.look().await });
+        looked.await.unwrap_or_else(|error| {
+            let error = Error::new(ErrorKind::Internal, format!("nobody could look: {error}"));
+            vec![Trouble { check: Check::StreamDir, error }]
+        })
+    }
+
+    /// What was found last; `None` before the first look.
+    pub fn last(&self) -> Option<Vec<Trouble>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn look(&self) -> Vec<Trouble> {
         if self.is_closing() {
             return vec![Trouble { check: Check::Shutdown, error: Error::shutting_down() }];
         }
@@ -107,6 +125,7 @@ impl Readiness {
         }
         let troubles = self.probe().await;
         *last = Some((Instant::now(), troubles.clone()));
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(troubles.clone());
         troubles
     }
 

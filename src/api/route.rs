@@ -226,13 +226,18 @@ static ROUTER: LazyLock<Router<usize>> = LazyLock::new(|| {
 });
 
 /// The row of [`table`] that a path belongs to.
-pub fn row(path: &str) -> Option<usize> {
-    ROUTER.at(path).ok().map(|found| *found.value)
+pub fn row(method: &Method, path: &str) -> Option<usize> {
+    let row = *ROUTER.at(path).ok()?.value;
+    let is_camera = ROUTES[row].path == TEST && !ROUTES[row].methods.contains(method);
+    if is_camera { ROUTES.iter().position(|other| other.path == CAMERA) } else { Some(row) }
 }
 
 /// Whether requests for this path of the table may wait for a camera.
 pub fn waits(path: &str) -> bool {
-    path.starts_with("/streams/") || path.ends_with("/start") || path.ends_with("/stop")
+    path.starts_with("/streams/")
+        || path.ends_with("/start")
+        || path.ends_with("/stop")
+        || [TEST, "/api/discovery"].contains(&path)
 }
 
 /// Every path with its methods, and what their callers have to be.

@@ -119,11 +119,10 @@ pub async fn list(api: &Api, caller: &Caller) -> Result<Reply, Error> {
 /// What a stream's FFmpegs said last.
 pub async fn log(api: &Api, caller: &Caller, id: &StreamId) -> Result<Reply, Error> {
     cameras::may_see(api, caller, id.camera()).await?;
-    let lines = match api.registry.get(id) {
-        Some(handle) => handle.shared().journal.lines(),
-        // A camera that is not known is an error.
-        None => cameras::stream(api, id).await.map(|_| Vec::new())?,
-    };
+    // A camera that is not known, or no more, is an error.
+    cameras::stream(api, id).await?;
+    let lines = api.registry.get(id).map(|handle| handle.shared().journal.lines());
+    let lines = lines.unwrap_or_default();
     let lines = lines.into_iter().map(|line| LogLineOutput {
         at: humantime::format_rfc3339_millis(line.at).to_string(),
         generation: line.generation,

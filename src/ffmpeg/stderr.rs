@@ -23,9 +23,28 @@ const MAX_LINE: usize = 400;
 /// The last lines, without secrets.
 #[derive(Debug, Default)]
 pub struct Tail {
-    lines: VecDeque<String>,
+    lines: VecDeque<Line>,
     /// Taken by the first line that names the codec: the one of the input.
     video_codec: Option<oneshot::Sender<String>>,
+}
+
+/// A line, and what it told before secrets were taken out: a secret may be any word of FFmpeg's own.
+#[derive(Debug)]
+struct Line {
+    shown: String,
+    /// Index of the most telling verdict.
+    verdict: Option<usize>,
+    /// Facts of a stream.
+    stream: Option<String>,
+}
+
+impl Line {
+    fn new(raw: &str, shown: String) -> Self {
+        let verdict = VERDICTS.iter().position(|(words, _)| raw.contains(words));
+        let stream = raw.split_once("Stream #").map(|(_, facts)| facts);
+        let stream = stream.map(|facts| facts.chars().take(MAX_LINE).collect());
+        Self { shown, verdict, stream }
+    }
 }
 
 /// What a tail means.
@@ -159,13 +178,14 @@ impl Tail {
     }
 
     fn push(&mut self, raw: &[u8], source: &Source, journal: &Writer) {
-        let line = readable(raw, source);
-        if line.is_empty() {
+        let shown = readable(raw, source);
+        if shown.is_empty() {
             return;
         }
-        debug!(%line, "ffmpeg");
-        journal.note(&line);
-        if let Some((_, stream)) = line.split_once("Video: ")
+        debug!(line = %shown, "ffmpeg");
+        journal.note(&shown);
+        let raw = String::from_utf8_lossy(raw);
+        if let Some((_, stream)) = raw.split_once("Video: ")
             && let Some(tell) = self.video_codec.take()
         {
             let is_of_name = |c: &char| c.is_ascii_alphanumeric();
@@ -175,25 +195,26 @@ impl Tail {
         if self.lines.len() == MAX_LINES {
             self.lines.pop_front();
         }
-        self.lines.push_back(line);
+        self.lines.push_back(Line::new(&raw, shown));
     }
 
     /// The cause of FFmpeg's end, if the lines tell one.
     pub fn verdict(&self) -> Option<Verdict> {
-        let says = |words: &str| self.lines.iter().any(|line| line.contains(words));
-        VERDICTS.iter().find(|(words, _)| says(words)).map(|&(_, verdict)| verdict)
+        let most_telling = self.lines.iter().filter_map(|line| line.verdict).min();
+        most_telling.and_then(|index| VERDICTS.get(index)).map(|&(_, verdict)| verdict)
     }
 
     /// What FFmpeg says of the first stream of that kind (`Video`, `Audio`), which is the input's.
     pub fn stream(&self, kind: &str) -> Option<&str> {
-        let mut streams = self.lines.iter().filter(|line| line.contains("Stream #"));
+        let mut streams = self.lines.iter().filter_map(|line| line.stream.as_deref());
         let words = format!(" {kind}: ");
         streams.find_map(|line| line.split_once(words.as_str())).map(|(_, facts)| facts)
     }
 
     /// The last line that is more than information.
     pub fn last_complaint(&self) -> Option<&str> {
-        self.lines.iter().rfind(|line| !line.contains("[info]")).map(String::as_str)
+        let mut lines = self.lines.iter().map(|line| line.shown.as_str());
+        lines.rfind(|line| !line.contains("[info]"))
     }
 }
 
@@ -279,12 +300,26 @@ mod tests {
         said.extend(vec![b'x'; 1_000_000]);
         let (tail, journal) = tail_and_journal(&said).await;
         assert_eq!(tail.lines.len(), MAX_LINES);
-        assert!(tail.lines.iter().all(|line| line.len() <= MAX_LINE && !line.contains("s3cretpw")));
-        assert_eq!(tail.lines[0], "Impossible to open 'rtsp://***@cam/x'");
-        assert_eq!(tail.lines[MAX_LINES - 2], "*** and ***");
-        assert_eq!(tail.lines[MAX_LINES - 1], "x".repeat(MAX_LINE));
+        let lines: Vec<_> = tail.lines.into_iter().map(|line| line.shown).collect();
+        assert!(lines.iter().all(|line| line.len() <= MAX_LINE && !line.contains("s3cretpw")));
+        assert_eq!(lines[0], "Impossible to open 'rtsp://***@cam/x'");
+        assert_eq!(lines[MAX_LINES - 2], "*** and ***");
+        assert_eq!(lines[MAX_LINES - 1], "x".repeat(MAX_LINE));
         let kept: Vec<_> = journal.lines().into_iter().map(|line| line.text).collect();
-        assert!(kept.ends_with(&Vec::from(tail.lines)), "{kept:?}");
+        assert!(kept.ends_with(&lines), "{kept:?}");
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_is_a_word_of_ffmpegs_hides_no_fact() {
+        let source = Source::parse("rtsp://admin:404@cam/x?pass=h264").expect("a link");
+        let (tell, codec) = oneshot::channel();
+        let said = "  Stream #0:0: Video: h264 (Main), yuv420p\nServer returned 404 Not Found\n";
+        let writer = Arc::<Journal>::default().writer(7);
+        let tail = Tail::collect(said.as_bytes(), source, writer, tell).await;
+        assert_eq!(codec.await.as_deref(), Ok("h264"));
+        assert_eq!(tail.stream("Video"), Some("h264 (Main), yuv420p"));
+        assert!(matches!(tail.verdict(), Some(Verdict::Camera(ErrorKind::SourceNotFound, _))));
+        assert_eq!(tail.last_complaint(), Some("Server returned *** Not Found"));
     }
 
     #[test]

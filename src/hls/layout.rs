@@ -11,6 +11,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+
 use crate::stream::key::StreamId;
 
 /// Name of the playlist in a stream's directory and in its URL.
@@ -88,6 +90,12 @@ impl StreamDir {
     /// The directory itself.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether it is, or would be, on a tmpfs. Asks the disk, which may take as long as the disk takes.
+    pub fn is_in_memory(&self) -> bool {
+        let root = self.path.parent().unwrap_or(&self.path);
+        statfs(root).is_ok_and(|status| status.filesystem_type() == TMPFS_MAGIC)
     }
 
     /// Makes the directory. One that holds anything but a stream's files belongs to somebody

@@ -415,15 +415,18 @@ impl Packager {
 
 /// Feeds `packager` from `fragments` until `end` is sent or dropped, then removes its files.
 ///
-/// Disk work happens on tokio's blocking threads: a disk that hangs holds up this stream alone.
+/// Disk work happens on tokio's blocking threads: a disk that hangs holds up this stream alone. Memory
+/// does not hang, and to write to it takes less than to hand the work to another thread.
 /// Reading too slowly costs the fragments missed, and never the ingest.
 pub async fn run(
-    mut packager: Packager,
+    packager: Packager,
     mut fragments: broadcast::Receiver<Arc<Fragment>>,
     progress: watch::Sender<Progress>,
     mut end: oneshot::Receiver<()>,
     counts: Counts,
 ) {
+    let look = on_disk_thread(packager, |packager| packager.dir.is_in_memory());
+    let Some((mut packager, is_in_memory)) = look.await else { return };
     loop {
         let received = tokio::select! {
             received = fragments.recv() => received,
@@ -438,13 +441,17 @@ pub async fn run(
             Err(RecvError::Closed) => break,
         }
         let counts = counts.clone();
-        let work = on_disk_thread(packager, move |packager| match received {
+        let work = move |packager: &mut Packager| match received {
             Ok(fragment) if packager.push(&fragment) => counts.packaged(fragment.bytes.len()),
             Ok(_) => {}
             Err(_) => packager.interrupt(),
-        });
-        let Some(back) = work.await else { return };
-        packager = back;
+        };
+        if is_in_memory {
+            work(&mut packager);
+        } else {
+            let Some((back, ())) = on_disk_thread(packager, work).await else { return };
+            packager = back;
+        }
         progress.send_if_modified(|progress| {
             let is_changed = progress != packager.progress();
             progress.clone_from(packager.progress());
@@ -457,13 +464,13 @@ pub async fn run(
     }
 }
 
-async fn on_disk_thread(
+async fn on_disk_thread<T: Send + 'static>(
     mut packager: Packager,
-    work: impl FnOnce(&mut Packager) + Send + 'static,
-) -> Option<Packager> {
+    work: impl FnOnce(&mut Packager) -> T + Send + 'static,
+) -> Option<(Packager, T)> {
     let done = tokio::task::spawn_blocking(move || {
-        work(&mut packager);
-        packager
+        let result = work(&mut packager);
+        (packager, result)
     });
     done.await.inspect_err(|error| warn!(%error, "the packager failed")).ok()
 }

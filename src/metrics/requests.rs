@@ -121,7 +121,7 @@ mod tests {
         let mut registry = Registry::default();
         let requests = Requests::register(&mut registry);
         let ask = |method, path, status| {
-            let row = route::row(path);
+            let row = route::row(&method, path);
             requests.answered(row, &method, status, Duration::from_millis(3));
         };
         ask(Method::GET, "/api/cameras/front-door", StatusCode::OK);

@@ -160,7 +160,13 @@ pub fn usual_service(port: u16) -> Service {
 /// Learns what the device's clock is like, which it tells everybody. One that does not tell is
 /// taken for right.
 pub async fn set_clock(client: &mut Client, service: &Service) -> Result<Clock, Failure> {
-    let clock = match client.call(service, &format!("{DEVICE}/GetSystemDateAndTime"), "").await {
+    let action = format!("{DEVICE}/GetSystemDateAndTime");
+    let mut answer = client.call_as_nobody(service, &action).await;
+    if client.has_login() && matches!(answer, Err(Failure::Unauthorized)) {
+        // Some want credentials for this too.
+        answer = client.call(service, &action, "").await;
+    }
+    let clock = match answer {
         Ok(answer) => answer.find("UTCDateTime").and_then(time).map(Clock::of),
         Err(Failure::Unauthorized | Failure::Refused(_)) => None,
         Err(failure) => return Err(failure),

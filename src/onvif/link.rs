@@ -10,7 +10,8 @@ use super::probe;
 use crate::stream::source::Source;
 
 /// What in a link speaks of a password.
-const SECRETS: [&str; 4] = ["pass", "pwd", "secret", "token="];
+const SECRETS: [&str; 11] =
+    ["pass", "pwd", "psw", "pw=", "secret", "token=", "auth", "key=", "user=", "usr=", "login"];
 
 /// The device's link as it can be used from here, without credentials; or why it cannot be.
 ///

@@ -25,6 +25,8 @@ const MAX_ANSWER: usize = 512 * 1024;
 /// Characters of what a device says that are passed on.
 const MAX_REASON: usize = 120;
 const NONCE_LENGTH: usize = 16;
+/// The year 10000, in Unix time: a clock that says so cannot be written as a date.
+const LATEST: u64 = 253_402_300_800;
 
 /// User name and password of a device. Has no `Debug`.
 #[derive(Clone)]
@@ -78,10 +80,12 @@ impl Clock {
     }
 
     fn now(self) -> Option<SystemTime> {
-        match self {
-            Self::Ahead(by) => SystemTime::now().checked_add(by),
-            Self::Behind(by) => SystemTime::now().checked_sub(by),
-        }
+        let now = match self {
+            Self::Ahead(by) => SystemTime::now().checked_add(by)?,
+            Self::Behind(by) => SystemTime::now().checked_sub(by)?,
+        };
+        let since = now.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        (since.as_secs() < LATEST).then_some(now)
     }
 }
 
@@ -110,8 +114,23 @@ impl Client {
         action: &str,
         content: &str,
     ) -> Result<Node, Failure> {
+        self.call_as(self.login.as_ref(), service, action, content).await
+    }
+
+    /// The same without credentials: with a digest of a wrong time it would be a failed login.
+    pub async fn call_as_nobody(&self, service: &Service, action: &str) -> Result<Node, Failure> {
+        self.call_as(None, service, action, "").await
+    }
+
+    async fn call_as(
+        &self,
+        login: Option<&Login>,
+        service: &Service,
+        action: &str,
+        content: &str,
+    ) -> Result<Node, Failure> {
         let (namespace, operation) = action.rsplit_once('/').unwrap_or_default();
-        let security = self.login.as_ref().map(|login| self.security(login)).unwrap_or_default();
+        let security = login.map(|login| self.security(login)).unwrap_or_default();
         let envelope = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
              <s:Envelope xmlns:s=\"http://www.w3.org/2003/05/soap-envelope\">\

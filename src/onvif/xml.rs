@@ -6,6 +6,8 @@ use quick_xml::{Reader, XmlVersion};
 
 /// Elements inside of each other. ONVIF's own answers have about ten.
 const MAX_DEPTH: usize = 40;
+/// Attributes of an element. Real ones have a few.
+const MAX_ATTRIBUTES: usize = 32;
 /// Elements in all. A device with 16 profiles has about 1,500.
 const MAX_NODES: usize = 20_000;
 
@@ -60,7 +62,10 @@ impl Node {
     }
 
     fn opened(start: &BytesStart) -> Self {
-        let attributes = start.attributes().flatten().map(|attribute| {
+        let mut attributes = start.attributes();
+        // For each it would look through all before.
+        attributes.with_checks(false);
+        let attributes = attributes.flatten().take(MAX_ATTRIBUTES).map(|attribute| {
             let value = attribute.normalized_value(XmlVersion::Implicit1_0);
             let name = attribute.key.local_name().as_ref().to_owned();
             (name, value.map(std::borrow::Cow::into_owned).unwrap_or_default())

@@ -19,8 +19,19 @@ pub const MAX_LENGTH: usize = 2048;
 
 /// Query keys whose values are settings of a camera and no secrets. All other values are hidden:
 /// vendors put passwords into the strangest keys.
-const HARMLESS_KEYS: [&str; 8] =
-    ["channel", "subtype", "stream", "profile", "unicast", "proto", "media", "resolution"];
+const HARMLESS_KEYS: [&str; 11] = [
+    "channel",
+    "subtype",
+    "stream",
+    "profile",
+    "unicast",
+    "proto",
+    "media",
+    "resolution",
+    "videocodec",
+    "audiocodec",
+    "codec",
+];
 
 /// A checked RTSP URL. Cheap to clone.
 #[derive(Clone)]

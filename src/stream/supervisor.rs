@@ -383,7 +383,7 @@ impl Supervisor {
                 if is_asked_for || is_replaced {
                     self.replans = 0;
                 }
-                let is_restart = from == State::Backoff;
+                let is_restart = from == State::Backoff && event != Event::Replace;
                 let slot = match event {
                     Event::EndedReplan => self.slot.take().or(Some(Slot::of_a_further_attempt())),
                     _ => None,

@@ -49,6 +49,7 @@ impl Tally {
         match action {
             Action::Spawn => match from {
                 State::Failed | State::Stopping(After::Replace) => self.start(),
+                State::Backoff if event == Event::Replace => self.start(),
                 State::Backoff => self.counts.restarted(cause),
                 // Another attempt of the same start.
                 _ => {}

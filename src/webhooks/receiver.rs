@@ -110,7 +110,8 @@ impl Post for Receiver {
                 let outcome = outcome(&response);
                 // What it says besides is of no interest.
                 let rest = Limited::new(response.into_body(), MAX_ANSWER).collect();
-                let _ = timeout(ANSWER_WITHIN, rest).await;
+                // The outcome is known and does not wait for it.
+                tokio::spawn(async move { drop(timeout(ANSWER_WITHIN, rest).await) });
                 outcome
             }
             Err(error) => Outcome::Again { cause: causes(&error), after: None },

@@ -112,10 +112,13 @@ class Device:
         parts = children(envelope)
         request = next(iter(parts["Body"]))
         namespace, _, operation = request.tag[1:].partition("}")
-        is_known = operation != "GetSystemDateAndTime"
-        is_allowed = self._may(parts.get("Header"))
+        header = parts.get("Header")
+        # Everybody may ask for the time; but who tries to log in must do so with the right one.
+        is_login = header is not None and find(header, "Username")
+        is_open = operation == "GetSystemDateAndTime" and not is_login
+        is_allowed = self._may(header)
         emit("request", operation=operation, authorized=is_allowed)
-        if is_known and not is_allowed:
+        if not is_open and not is_allowed:
             raise Refusal("ter:NotAuthorized", "Sender Not Authorized")
         prefix = {DEVICE: "tds", MEDIA: "trt", MEDIA2: "tr2"}.get(namespace)
         handler = getattr(self, f"_{operation}", None)
