@@ -391,10 +391,7 @@ impl CameraInput {
             device::parse_address(text).filter(|_| text.len() <= MAX_ONVIF).ok_or_else(|| {
                 invalid("onvif must be an address, with :port if that is not 80, or an http:// URL")
             })?;
-        let is_own = [Profile::Main, Profile::Sub].into_iter().any(|profile| {
-            spec.source(profile).ok().flatten().is_some_and(|source| source.host() == host)
-        });
-        if !is_own {
+        if !spec.has_host(&host) {
             return Err(invalid("onvif must have the same host as the camera's streams"));
         }
         Ok(Some(format!("http://{host}:{}{}", service.port, service.path)))

@@ -178,6 +178,7 @@ mod tests {
             width: Some(640),
             height: Some(360),
             frame_rate: Some(12.5),
+            video_source: None,
             rtsp_link: device.main.clone(),
         }];
         let mut locked = Device::new(([192, 0, 2, 10], 8000).into(), &usual_service(80));

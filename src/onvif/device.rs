@@ -72,6 +72,9 @@ pub struct DeviceProfile {
     pub height: Option<u32>,
     /// Frames a second, at most.
     pub frame_rate: Option<f64>,
+    /// Which of its pictures it is of; a recorder has several cameras.
+    #[serde(skip)]
+    pub video_source: Option<String>,
     /// Link of the stream, without credentials; null when there is none that can be used.
     pub rtsp_link: Option<String>,
 }
@@ -236,7 +239,8 @@ impl Media {
 
     /// What streams there are, without their links.
     pub async fn profiles(&self, client: &Client) -> Result<Vec<DeviceProfile>, Failure> {
-        let content = if self.is_second { "<Type>VideoEncoder</Type>" } else { "" };
+        let content =
+            if self.is_second { "<Type>VideoSource</Type><Type>VideoEncoder</Type>" } else { "" };
         let answer = self.call(client, "GetProfiles", content).await?;
         let Some(profiles) = answer.find("GetProfilesResponse") else {
             return Err(Failure::NotOnvif);
@@ -285,6 +289,7 @@ fn profile(node: &Node) -> Option<DeviceProfile> {
     let video = node.find("VideoEncoderConfiguration").or_else(|| node.find("VideoEncoder"))?;
     let number = |name| video.text_of(name)?.parse().ok().filter(|number| *number > 0);
     let rate = video.text_of("FrameRateLimit").and_then(|text| text.parse::<f64>().ok());
+    let source = node.find("VideoSourceConfiguration").or_else(|| node.find("VideoSource"));
     let token = node.attribute("token")?;
     let name = node.all("Name").next().map_or(token, Node::text);
     Some(DeviceProfile {
@@ -294,6 +299,7 @@ fn profile(node: &Node) -> Option<DeviceProfile> {
         width: number("Width"),
         height: number("Height"),
         frame_rate: rate.filter(|rate| rate.is_finite() && *rate > 0.0),
+        video_source: source.and_then(|one| one.text_of("SourceToken")).map(str::to_owned),
         rtsp_link: None,
     })
 }
@@ -312,7 +318,9 @@ pub fn parse_address(text: &str) -> Option<(String, Service)> {
         return None;
     }
     // What Url makes of `127.1` is an address, and what was written is none.
-    let host = url.host_str().filter(|host| text.contains(host))?.to_owned();
+    let is_as_written =
+        |host: &&str| host.parse::<std::net::Ipv4Addr>().is_err() || text.contains(*host);
+    let host = url.host_str().filter(is_as_written)?.to_owned();
     let port = url.port_or_known_default()?;
     if !is_url && !matches!(url.path(), "" | "/") {
         return None;

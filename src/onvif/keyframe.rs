@@ -86,7 +86,7 @@ impl Keyframes {
         has_played: Arc<AtomicBool>,
     ) -> Option<Prepared> {
         let (host, service) = parse_address(&self.0.onvif)?;
-        if host != source.host() {
+        if !host.eq_ignore_ascii_case(source.host()) {
             debug!("no keyframe is asked for: the camera's onvif names another host");
             return None;
         }

@@ -51,7 +51,8 @@ fn is_near(given: IpAddr, reached: IpAddr) -> bool {
     }
 }
 
-/// The links for the large and for the small picture. Motion JPEG only where there is nothing else.
+/// The links for the large and for the small picture of the same camera. Motion JPEG only where there is
+/// nothing else.
 pub fn main_and_sub(streams: &[DeviceProfile]) -> (Option<String>, Option<String>) {
     let is_jpeg = |stream: &DeviceProfile| {
         stream.video_codec.as_deref().is_some_and(|codec| codec.eq_ignore_ascii_case("jpeg"))
@@ -64,7 +65,9 @@ pub fn main_and_sub(streams: &[DeviceProfile]) -> (Option<String>, Option<String
     let fit = || linked.iter().filter(|stream| !has_other || !is_jpeg(stream));
     // Of equals the first.
     let Some(main) = fit().rev().max_by_key(|stream| area(stream)) else { return (None, None) };
-    let smaller = fit().filter(|stream| (1..area(main)).contains(&area(stream)));
+    let smaller = fit().filter(|stream| {
+        stream.video_source == main.video_source && (1..area(main)).contains(&area(stream))
+    });
     let sub =
         smaller.filter(|stream| stream.rtsp_link != main.rtsp_link).min_by_key(|one| area(one));
     (main.rtsp_link.clone(), sub.and_then(|stream| stream.rtsp_link.clone()))
@@ -111,6 +114,7 @@ mod tests {
             width,
             height,
             frame_rate: None,
+            video_source: None,
             rtsp_link: Some(format!("rtsp://h/{codec}-{}", width.unwrap_or_default())),
         };
         let jpeg = stream("JPEG", Some(4000), Some(3000));
@@ -130,6 +134,8 @@ mod tests {
         for (streams, expected) in table {
             assert_eq!(main_and_sub(&streams), expected);
         }
+        let of_another = DeviceProfile { video_source: Some("2".into()), ..small.clone() };
+        assert_eq!(main_and_sub(&[full.clone(), of_another]), (link(&full), None));
         let linkless = DeviceProfile { rtsp_link: None, ..full };
         assert_eq!(main_and_sub(&[linkless, small.clone()]), (link(&small), None));
     }

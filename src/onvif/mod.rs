@@ -40,6 +40,8 @@ pub mod xml;
 
 /// Devices in one answer.
 const MAX_DEVICES: usize = 256;
+/// Of which at one address: one host must not take the places of all others.
+const MAX_PER_ADDRESS: usize = 8;
 /// Devices that are asked at once, of one search.
 const ASKED_AT_ONCE: usize = 64;
 /// Searches at once.
@@ -181,7 +183,8 @@ impl Search {
         }
         let service = found.service.clone().unwrap_or_else(|| device::usual_service(80));
         let address = SocketAddr::new(found.address, service.port);
-        if !self.seen.insert(address) {
+        let of_host = self.seen.iter().filter(|known| known.ip() == found.address).count();
+        if of_host >= MAX_PER_ADDRESS || !self.seen.insert(address) {
             return;
         }
         let mut device = Device::new(address, &service);

@@ -24,6 +24,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind};
 use crate::ffmpeg::plan::Plan;
+use crate::onvif::device::parse_address;
 use crate::onvif::keyframe::Keyframes;
 use crate::stream::key::{CameraId, Profile, StreamId};
 use crate::stream::options::{OptionChanges, StreamOptions};
@@ -253,6 +254,11 @@ impl Cameras {
                 && record.spec.source(id.profile())?.as_ref() != Some(source)
             {
                 record.spec = record.spec.with_link(id.profile(), source)?;
+                // It gets a digest of the password, so it goes with the camera's host.
+                let is_own = |onvif: &String| {
+                    parse_address(onvif).is_some_and(|(host, _)| record.spec.has_host(&host))
+                };
+                record.onvif = record.onvif.take().filter(is_own);
             }
             Ok(record)
         };

@@ -82,6 +82,14 @@ pub struct Parts {
 }
 
 impl SourceSpec {
+    /// Whether one of its streams is at this host.
+    pub fn has_host(&self, host: &str) -> bool {
+        [Profile::Main, Profile::Sub].into_iter().any(|profile| {
+            let source = self.source(profile).ok().flatten();
+            source.is_some_and(|source| source.host().eq_ignore_ascii_case(host))
+        })
+    }
+
     /// The source of a stream; `None` when the camera has no such stream.
     pub fn source(&self, profile: Profile) -> Result<Option<Source>, Error> {
         let link = match self {

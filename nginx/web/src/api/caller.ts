@@ -6,6 +6,10 @@ import { get, hasKey, Problem, refusals, setKey, words } from "./client";
 import type { Caller, Role } from "./types";
 
 const RETRY_MS = 2000;
+/** After too many requests. */
+const SLOW_RETRY_MS = 15_000;
+/** What a header cannot hold, and no key has: it comes along when a key is copied. */
+const NO_KEY = /[^\x21-\x7e]/g;
 const POWER: Record<Role, number> = { viewer: 0, user: 1, admin: 2 };
 
 export type Access =
@@ -34,17 +38,17 @@ export async function identify(): Promise<void> {
     const status = error instanceof Problem ? error.status : 0;
     if (status === 401) {
       access.value = { is: "signed-out", why: hadKey ? words(error) : null };
-    } else if (status === 403 || status === 429) {
+    } else if (status === 403) {
       access.value = { is: "refused", why: words(error) };
     } else {
       access.value = { is: "away", why: words(error) };
-      setTimeout(identify, RETRY_MS);
+      setTimeout(identify, status === 429 ? SLOW_RETRY_MS : RETRY_MS);
     }
   }
 }
 
 export async function signIn(key: string): Promise<void> {
-  setKey(key);
+  setKey(key.replace(NO_KEY, ""));
   await identify();
 }
 

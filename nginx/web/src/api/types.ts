@@ -22,6 +22,7 @@ export interface Camera {
   sub_path?: string | null;
   username?: string;
   has_password?: boolean;
+  onvif?: string | null;
   video: string;
   audio: string;
   transport: string;
@@ -46,6 +47,7 @@ export interface CameraInput {
   sub_path?: string;
   username?: string;
   password?: string;
+  onvif?: string;
   video?: string;
   audio?: string;
   transport?: string;
@@ -160,6 +162,8 @@ export interface Device {
   sub: string | null;
   /** The id of the camera that this is already. */
   known_as: string | null;
+  /** Its ONVIF service. */
+  onvif: string;
 }
 
 export interface Discovery {

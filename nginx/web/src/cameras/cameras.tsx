@@ -51,6 +51,12 @@ export function Cameras() {
   const [page, setPage] = useState(0);
   const [deleted, setDeleted] = useState<Camera | null>(null);
   const { list, error } = useList(search, page);
+  // The last camera of the last page was deleted.
+  useEffect(() => {
+    if (list && page > 0 && list.cameras.length === 0) {
+      setPage(Math.max(0, Math.ceil(list.total / PAGE) - 1));
+    }
+  }, [list, page]);
   const { query } = place.value;
 
   const drop = async (camera: Camera) => {

@@ -8,7 +8,7 @@ import { number, t, type Key } from "../ui/i18n";
 import { Icon } from "../ui/icons";
 import { Alert, Dialog } from "../ui/parts";
 import { cameraChanges } from "./changes";
-import { fieldsOf, hostOf, idOf, inputOf, type Fields, type Way } from "./input";
+import { fieldsOf, hostOf, idOf, inputOf, type Fields, type Way, isHidden } from "./input";
 
 /** Ids that are tried before the person has to choose one. */
 const MOST_SUFFIXES = 9;
@@ -102,8 +102,8 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
               {field("password", { type: "password", autocomplete: "new-password", placeholder: camera?.has_password ? t("form.kept") : "" })}
             </div>
             <div class="columns">
-              {field("path", { required: !vendor && !camera?.path, placeholder: vendor?.main ?? camera?.path ?? "/stream1" })}
-              {field("sub_path", { placeholder: vendor?.sub ?? camera?.sub_path ?? "/stream2" })}
+              {field("path", { required: (!vendor && !camera?.path) || isHidden(camera?.path), placeholder: vendor?.main ?? camera?.path ?? "/stream1" })}
+              {field("sub_path", { required: isHidden(camera?.sub_path), placeholder: vendor?.sub ?? camera?.sub_path ?? "/stream2" })}
             </div>
           </>
         ) : (

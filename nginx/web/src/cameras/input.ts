@@ -18,6 +18,7 @@ export interface Fields {
   password: string;
   rtsp_link: string;
   rtsp_link_sub: string;
+  onvif: string;
   video: string;
   audio: string;
   transport: string;
@@ -37,6 +38,7 @@ const NEW: Fields = {
   password: "",
   rtsp_link: "",
   rtsp_link_sub: "",
+  onvif: "",
   video: "auto",
   audio: "auto",
   transport: "auto",
@@ -50,7 +52,7 @@ export function fieldsOf(camera: Camera | null): Fields {
     return NEW;
   }
   const { id, name, video, audio, transport } = camera;
-  const shown = (path: string | null | undefined) => (path && !path.includes(HIDDEN) ? path : "");
+  const shown = (path: string | null | undefined) => (path && !isHidden(path) ? path : "");
   return {
     ...NEW,
     way: camera.ip ? "address" : "link",
@@ -63,6 +65,7 @@ export function fieldsOf(camera: Camera | null): Fields {
     path: shown(camera.path),
     sub_path: shown(camera.sub_path),
     username: camera.username ?? "",
+    onvif: camera.onvif ?? "",
     video,
     audio,
     transport,
@@ -85,7 +88,22 @@ export function inputOf(fields: Fields): CameraInput {
   if (fields.way === "address" && fields.port) {
     input.port = Number(fields.port);
   }
+  // Its service gets a digest of the password, so the API takes none at another host than the camera's.
+  const host = hostOf(fields).replace(/^\[|\]$/g, "").toLowerCase();
+  if (fields.onvif && (!host || hostOfService(fields.onvif) === host)) {
+    input.onvif = fields.onvif;
+  }
   return input;
+}
+
+function hostOfService(url: string): string {
+  const [, host = ""] = /^(?:https?:\/\/)?(\[[^\]]+\]|[^/:]+)/i.exec(url) ?? [];
+  return host.replace(/^\[|\]$/g, "").toLowerCase();
+}
+
+/** Whether the API hides a part of the path, so that it has to be given anew. */
+export function isHidden(path: string | null | undefined): boolean {
+  return path?.includes(HIDDEN) ?? false;
 }
 
 /** An id that people can read, made of a name: "Front door" becomes front-door. */

@@ -128,7 +128,7 @@ function partsOf(link: string): { ip: string; port: string; path: string } | nul
 
 /** The device as a new camera: by its address where its links allow, so that no password stands in a link. */
 function fieldsFor(device: Device, username: string, password: string): Fields {
-  const common = { ...fieldsOf(null), name: nameOf(device) };
+  const common = { ...fieldsOf(null), name: nameOf(device), onvif: device.onvif };
   const main = partsOf(device.main ?? "");
   const sub = device.sub ? partsOf(device.sub) : null;
   const isTogether = main && (!device.sub || (sub?.ip === main.ip && sub.port === main.port));
@@ -141,7 +141,7 @@ function fieldsFor(device: Device, username: string, password: string): Fields {
 }
 
 function DeviceRow({ device, asked, onAdded, onAsk }: DeviceRowProps) {
-  const [own, setOwn] = useState({ username: asked.username, password: asked.password });
+  const [own, setOwn] = useState({ username: "", password: "" });
   const [isBusy, setBusy] = useState(false);
   const [isEditing, setEditing] = useState(false);
   const [error, setError] = useState<string | null>(null);

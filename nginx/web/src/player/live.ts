@@ -109,9 +109,9 @@ export class LivePlayer {
     this.reason.value = null;
   }
 
-  /** Does not wait for the next attempt. */
-  hurry(): void {
-    if (this.wanted && (this.state.value === "failed" || this.retry !== undefined)) {
+  /** Does not wait for the next attempt; after a refusal that lasts only if a person asked for it. */
+  hurry(isAsked = true): void {
+    if (this.wanted && (this.retry !== undefined || (isAsked && this.state.value === "failed"))) {
       void this.begin();
     }
   }
@@ -152,7 +152,7 @@ export class LivePlayer {
     try {
       await permit(wanted.id);
       const query = `profile=${wanted.profile}&wait=${wanted.waits}`;
-      const path = `cameras/${wanted.id}/stream/start?${query}`;
+      const path = `cameras/${encodeURIComponent(wanted.id)}/stream/start?${query}`;
       const { status } = await post<{ status: string }>(path);
       if (status === "starting") {
         await this.started(streamKey(wanted.id, wanted.profile), turn);
@@ -243,11 +243,18 @@ export class LivePlayer {
     const hasSlept = now - this.lastBeat > SLEPT_MS;
     this.lastBeat = now;
     if (hasSlept) {
-      void this.begin();
+      if (this.state.value !== "failed" || this.retry !== undefined) {
+        void this.begin();
+      }
       return;
     }
     this.watchStall(now);
     const { hls, video } = this;
+    const isFilling = (video as { webkitDisplayingFullscreen?: boolean }).webkitDisplayingFullscreen;
+    if (video.paused && this.state.value === "live" && !isFilling) {
+      // Nobody pauses a live picture here: the browser did, after a call or its own full screen.
+      video.play().catch(() => {});
+    }
     if (!hls || video.paused || !hls.liveSyncPosition) {
       this.latency.value = null;
       return;

@@ -73,6 +73,10 @@ export async function permit(id: string): Promise<void> {
   if (!isNeeded()) {
     return;
   }
+  // One that was refused before may be allowed by now.
+  if (!shown.has(id)) {
+    shown.set(id, 1);
+  }
   while (!covers([id])) {
     // What begins in the same moment shares one session.
     asked ??= Promise.resolve().then(begin).finally(() => (asked = null));
@@ -143,7 +147,15 @@ async function session(cameras: string[]): Promise<NewSession> {
 
 async function isWatchable(id: string): Promise<boolean> {
   const { get } = await import("../api/client");
-  return get(`cameras/${id}`).then(() => true, () => false);
+  try {
+    await get(`cameras/${encodeURIComponent(id)}`);
+    return true;
+  } catch (error) {
+    if (error instanceof Problem && (error.status === 403 || error.status === 404)) {
+      return false;
+    }
+    throw error;
+  }
 }
 
 function schedule(): void {

@@ -60,9 +60,13 @@ export function Dialog({ title, onClose, children, class: name = "" }: DialogPro
     event.preventDefault();
     onClose();
   };
-  // A press on what lies around the dialog is one on the dialog element itself.
+  // A press on what lies around the dialog is one on the dialog element itself; so is one on its edge,
+  // or on its scroll bar.
   const onPress = (event: MouseEvent) => {
-    if (event.target === ref.current) {
+    const { clientX: x, clientY: y } = event;
+    const box = ref.current?.getBoundingClientRect();
+    const isInside = box && x >= box.left && x <= box.right && y >= box.top && y <= box.bottom;
+    if (event.target === ref.current && !isInside) {
       onClose();
     }
   };

@@ -24,10 +24,13 @@ export interface Layout {
   open: string | null;
 }
 
+/** What else stands in an address is nobody's camera. */
+const ID = /^[A-Za-z0-9_-]{1,64}$/;
+
 export const layout = computed<Layout>(() => {
   const query = place.value.query;
   const grid = Number(query.get("grid"));
-  const cameras = query.get("cameras")?.split(",").filter(Boolean);
+  const cameras = query.get("cameras")?.split(",").filter((id) => ID.test(id));
   return {
     cameras: cameras?.length ? [...new Set(cameras)] : null,
     grid: grid >= 1 && grid <= 4 ? (grid as Grid) : "auto",

@@ -99,7 +99,7 @@ export function useLive({ id, profile, isLowLatency, isWanted, waits }: Options)
   }, [player, key, state]);
 
   useEffect(() => {
-    const hurry = () => player?.hurry();
+    const hurry = () => player?.hurry(false);
     addEventListener("online", hurry);
     return () => removeEventListener("online", hurry);
   }, [player]);

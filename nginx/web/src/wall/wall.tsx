@@ -49,6 +49,13 @@ export function Wall() {
   const { columns, rows } = shape(now.grid, tiles.length || 1);
   const isFew = tiles.length <= FEW_TILES;
 
+  // A page past the end: cameras were taken off, or the address is an old one.
+  useEffect(() => {
+    if (cameras?.length === 0 && total > 0 && now.page > 0) {
+      change({ page: pages - 1 }, true);
+    }
+  }, [cameras, total, now.page]);
+
   // Esc leads back from one camera to the wall, wherever the focus is.
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
