@@ -44,7 +44,7 @@ const WAITING_AFTER_MS = 800;
 /** A start that is not heard of for so long is tried again; the service's own limits are shorter. */
 const START_MS = 90_000;
 /** A picture that stands for so long although the stream is live is begun anew. */
-const STUCK_AFTER_MS = 12_000;
+const STUCK_AFTER_MS = 6_000;
 /** Timers that are so late tell that the computer slept. */
 const SLEPT_MS = 15_000;
 /** A frozen picture is for looking at in a tile. Pixels. */
