@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
+use tracing::warn;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
@@ -307,6 +308,37 @@ impl CameraInput {
         known: Option<&Record>,
         cameras: &Cameras,
     ) -> Result<Record, Error> {
+        let record = self.apply_unchecked(id, known, cameras)?;
+        if record.has_foreign_onvif() {
+            let detail = "onvif must have the same host as the camera's streams";
+            return Err(Error::new(ErrorKind::InvalidRequest, detail));
+        }
+        Ok(record)
+    }
+
+    /// The same for an import, where one camera must not keep all others out: an `onvif` of another
+    /// host is left out.
+    pub fn apply_import(
+        &self,
+        id: &CameraId,
+        known: Option<&Record>,
+        cameras: &Cameras,
+    ) -> Result<Record, Error> {
+        let mut record = self.apply_unchecked(id, known, cameras)?;
+        if record.has_foreign_onvif() {
+            warn!(camera = %id, "imported without its onvif, whose host is none of its streams'");
+            record.onvif = None;
+        }
+        Ok(record)
+    }
+
+    /// With an `onvif` of any host.
+    fn apply_unchecked(
+        &self,
+        id: &CameraId,
+        known: Option<&Record>,
+        cameras: &Cameras,
+    ) -> Result<Record, Error> {
         let text = |text: &Option<String>, name: &str| -> Result<Option<String>, Error> {
             let text = text.as_deref().map(str::trim).filter(|text| !text.is_empty());
             let is_fine = |text: &&str| {
@@ -329,7 +361,7 @@ impl CameraInput {
         Ok(Record {
             name: text(&self.name, "name")?.unwrap_or_else(|| id.to_string()),
             owner: text(&self.owner, "owner")?,
-            onvif: self.onvif(&spec)?,
+            onvif: self.onvif()?,
             spec,
             options: StreamOptions {
                 video: self.video,
@@ -380,20 +412,17 @@ impl CameraInput {
         }
     }
 
-    /// The URL of its ONVIF service. That gets a digest of the camera's password, so it has to be
-    /// the camera's own.
-    fn onvif(&self, spec: &SourceSpec) -> Result<Option<String>, Error> {
+    /// The URL of its ONVIF service.
+    fn onvif(&self) -> Result<Option<String>, Error> {
         let Some(text) = self.onvif.as_deref().filter(|text| !text.trim().is_empty()) else {
             return Ok(None);
         };
-        let invalid = |detail| Error::new(ErrorKind::InvalidRequest, detail);
         let (host, service) =
             device::parse_address(text).filter(|_| text.len() <= MAX_ONVIF).ok_or_else(|| {
-                invalid("onvif must be an address, with :port if that is not 80, or an http:// URL")
+                let detail = "onvif must be an address, with :port if that is not 80, or an \
+                              http:// URL";
+                Error::new(ErrorKind::InvalidRequest, detail)
             })?;
-        if !spec.has_host(&host) {
-            return Err(invalid("onvif must have the same host as the camera's streams"));
-        }
         Ok(Some(format!("http://{host}:{}{}", service.port, service.path)))
     }
 

@@ -151,7 +151,7 @@ pub async fn import(api: &Api, caller: &Caller, inputs: Vec<CameraInput>) -> Res
         let apply = {
             let id = id.clone();
             move |known: Option<Record>| {
-                input.apply(&id, known.as_ref(), &api.cameras).map_err(of_entry)
+                input.apply_import(&id, known.as_ref(), &api.cameras).map_err(of_entry)
             }
         };
         changes.push((id, apply));

@@ -150,6 +150,11 @@ impl std::fmt::Display for Failure {
                 f,
                 "what answers is no ONVIF device; check the port, and that ONVIF is switched on"
             ),
+            Self::TooLarge => write!(
+                f,
+                "the device's answer is too large to be read; add its cameras by their links or \
+                 by their vendor"
+            ),
             Self::Refused(reason) => write!(f, "the device refuses to answer: {reason}"),
         }
     }
@@ -210,7 +215,7 @@ impl Media {
         let services = match &asked {
             Ok(answer) => answer.find("GetServicesResponse"),
             // Devices of before 2010 do not know the question.
-            Err(Failure::Refused(_) | Failure::NotOnvif) => None,
+            Err(Failure::Refused(_) | Failure::NotOnvif | Failure::TooLarge) => None,
             Err(failure) => return Err(failure.clone()),
         };
         let service = |namespace: &str| {
@@ -341,8 +346,12 @@ mod tests {
             ("192.168.1.20", Some(("192.168.1.20", 80, usual))),
             (" 192.168.1.20:8000 ", Some(("192.168.1.20", 8000, usual))),
             ("camera.local", Some(("camera.local", 80, usual))),
+            ("Camera.LOCAL:81", Some(("camera.local", 81, usual))),
+            ("http://Camera.Local/X", Some(("camera.local", 80, "/X"))),
             ("2001:db8::7", Some(("[2001:db8::7]", 80, usual))),
+            ("2001:DB8:0::0007", Some(("[2001:db8::7]", 80, usual))),
             ("[2001:db8::7]:81", Some(("[2001:db8::7]", 81, usual))),
+            ("http://[2001:DB8:0::7]:81/", Some(("[2001:db8::7]", 81, usual))),
             ("http://192.168.1.20/onvif/x?y=1", Some(("192.168.1.20", 80, "/onvif/x?y=1"))),
             ("http://192.168.1.20:81", Some(("192.168.1.20", 81, usual))),
             ("https://192.168.1.20/", None),
@@ -351,6 +360,8 @@ mod tests {
             ("192.168.1.20/path", None),
             ("192.168.1.20:port", None),
             ("127.1", None),
+            ("0x7f000001", None),
+            ("http://127.1/onvif/x", None),
             ("", None),
         ];
         for (text, expected) in table {
@@ -381,8 +392,9 @@ mod tests {
     #[test]
     fn profiles_of_both_versions() {
         let text = "<Profiles token='a' fixed='true'><tt:Name>main</tt:Name>\
-                    <tt:VideoSourceConfiguration><tt:Name>x</tt:Name><tt:Bounds width='9'/>\
-                    </tt:VideoSourceConfiguration><tt:VideoEncoderConfiguration><tt:Encoding>H264\
+                    <tt:VideoSourceConfiguration><tt:Name>x</tt:Name><tt:SourceToken>v1\
+                    </tt:SourceToken><tt:Bounds width='9'/></tt:VideoSourceConfiguration>\
+                    <tt:VideoEncoderConfiguration><tt:Encoding>H264\
                     </tt:Encoding><tt:Resolution><tt:Width>1920</tt:Width><tt:Height>1080\
                     </tt:Height></tt:Resolution><tt:RateControl><tt:FrameRateLimit>25\
                     </tt:FrameRateLimit></tt:RateControl></tt:VideoEncoderConfiguration></Profiles>";
@@ -392,13 +404,15 @@ mod tests {
             (first.width, first.height, first.frame_rate),
             (Some(1920), Some(1080), Some(25.0))
         );
+        assert_eq!(first.video_source.as_deref(), Some("v1"));
         let text = "<Profiles token='b'><tr2:Name>sub</tr2:Name><tr2:Configurations>\
-                    <tr2:VideoEncoder><tt:Encoding>H265</tt:Encoding><tt:RateControl>\
-                    <tt:FrameRateLimit>NaN</tt:FrameRateLimit></tt:RateControl></tr2:VideoEncoder>\
+                    <tr2:VideoSource token='c'><tt:SourceToken>v2</tt:SourceToken>\
+                    </tr2:VideoSource><tr2:VideoEncoder><tt:Encoding>H265</tt:Encoding>\
+                    <tt:RateControl><tt:FrameRateLimit>NaN</tt:FrameRateLimit></tt:RateControl></tr2:VideoEncoder>\
                     </tr2:Configurations></Profiles>";
         let second = Node::parse(text).and_then(|node| profile(&node)).expect("a profile");
         assert_eq!((second.video_codec.as_deref(), second.width), (Some("H265"), None));
-        assert_eq!(second.frame_rate, None);
+        assert_eq!((second.frame_rate, second.video_source.as_deref()), (None, Some("v2")));
         let audio = Node::parse("<Profiles token='c'><tt:Name>x</tt:Name></Profiles>");
         assert_eq!(audio.and_then(|node| profile(&node)), None);
     }

@@ -212,11 +212,20 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_else_gets_a_digest_of_the_password() {
-        let source = Source::parse("rtsp://user:password@192.0.2.7/x").expect("a link");
         let address = "192.0.2.7:554".parse().expect("an address");
-        for onvif in ["http://192.0.2.8:80/onvif/device_service", "garbage://"] {
+        let table = [
+            ("192.0.2.7", "http://192.0.2.8:80/onvif/device_service", false),
+            ("192.0.2.7", "garbage://", false),
+            ("192.0.2.7", "http://192.0.2.7:80/onvif/device_service", true),
+            ("Camera.LOCAL", "http://camera.local:80/onvif/device_service", true),
+            ("[2001:DB8:0::7]", "http://[2001:db8::7]:80/onvif/device_service", true),
+        ];
+        for (host, onvif, expected) in table {
+            let link = format!("rtsp://user:password@{host}/x");
+            let source = Source::parse(&link).expect("a link");
+            // Nothing is asked: the test ends before anything else has its turn.
             let prepared = Keyframes::new(onvif).prepare(&source, address, Arc::default());
-            assert!(prepared.is_none(), "{onvif}");
+            assert_eq!(prepared.is_some(), expected, "{host} {onvif}");
         }
     }
 }

@@ -136,6 +136,13 @@ mod tests {
         }
         let of_another = DeviceProfile { video_source: Some("2".into()), ..small.clone() };
         assert_eq!(main_and_sub(&[full.clone(), of_another]), (link(&full), None));
+        let of = |source: &str, stream: &DeviceProfile| DeviceProfile {
+            video_source: Some(source.into()),
+            ..stream.clone()
+        };
+        let tiny = stream("H264", Some(352), Some(288));
+        let recorder = [of("2", &tiny), of("1", &small), of("1", &full), tiny.clone()];
+        assert_eq!(main_and_sub(&recorder), (link(&full), link(&small)));
         let linkless = DeviceProfile { rtsp_link: None, ..full };
         assert_eq!(main_and_sub(&[linkless, small.clone()]), (link(&small), None));
     }

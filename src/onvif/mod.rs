@@ -13,7 +13,7 @@
 //! that cameras may have are asked. Nothing is kept; the registry of cameras is `crate::store`.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -154,7 +154,8 @@ struct Search {
     seen: HashSet<SocketAddr>,
     asking: JoinSet<Device>,
     places: Arc<Semaphore>,
-    forbidden: HashSet<std::net::IpAddr>,
+    forbidden: HashSet<IpAddr>,
+    crowded: HashSet<IpAddr>,
     is_full: bool,
 }
 
@@ -167,6 +168,7 @@ impl Search {
             asking: JoinSet::new(),
             places: Arc::new(Semaphore::new(ASKED_AT_ONCE)),
             forbidden: HashSet::new(),
+            crowded: HashSet::new(),
             is_full: false,
         }
     }
@@ -183,10 +185,14 @@ impl Search {
         }
         let service = found.service.clone().unwrap_or_else(|| device::usual_service(80));
         let address = SocketAddr::new(found.address, service.port);
-        let of_host = self.seen.iter().filter(|known| known.ip() == found.address).count();
-        if of_host >= MAX_PER_ADDRESS || !self.seen.insert(address) {
+        if self.seen.contains(&address) {
             return;
         }
+        if self.seen.iter().filter(|known| known.ip() == found.address).count() >= MAX_PER_ADDRESS {
+            self.crowded.insert(found.address);
+            return;
+        }
+        self.seen.insert(address);
         let mut device = Device::new(address, &service);
         (device.name, device.model) = (found.name, found.hardware);
         let (wanted, deadline) = (self.wanted.clone(), self.deadline);
@@ -220,6 +226,13 @@ impl Search {
                  left out"
             ));
         }
+        if !self.crowded.is_empty() {
+            let count = self.crowded.len();
+            said.push(format!(
+                "at {count} of the addresses more answered than the {MAX_PER_ADDRESS} that are \
+                 looked at"
+            ));
+        }
         if self.is_full {
             said.push(format!("more answered than the {MAX_DEVICES} that are looked at"));
         }
@@ -244,4 +257,31 @@ async fn ask(mut device: Device, service: Service, wanted: &Wanted, until: Insta
         (device.main, device.sub) = link::main_and_sub(&device.profiles);
     }
     device
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_host_does_not_take_the_places_of_the_others() {
+        let wanted = Wanted { interface: None, time: Duration::ZERO, login: None, address: None };
+        let nets = CameraNets::parse("", "").expect("no lists");
+        let mut search = Search::new(wanted);
+        let found = |host: u8, port: u16| Found {
+            address: IpAddr::from([192, 0, 2, host]),
+            service: Some(device::usual_service(port)),
+            name: None,
+            hardware: None,
+        };
+        for port in 1..=1000 {
+            search.take(found(7, port), &nets);
+        }
+        for port in [80, 80, 81] {
+            search.take(found(8, port), &nets);
+        }
+        // Nothing is asked: the test ends before anything else has its turn.
+        assert_eq!(search.asking.len(), MAX_PER_ADDRESS + 2);
+        assert_eq!((search.crowded.len(), search.is_full), (1, false));
+    }
 }

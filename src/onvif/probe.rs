@@ -128,11 +128,12 @@ async fn ask_on(
     let begun = Instant::now();
     // Bound to its address, a socket sends to the group by that interface.
     let socket = UdpSocket::bind((interface.address, 0)).await?;
+    let ids: Vec<_> = (0..PROBES).map(|_| KINDS.map(|_| uuid())).collect();
     let asking = async {
-        for round in 0..PROBES {
+        for (round, ids) in (0..PROBES).zip(&ids) {
             sleep_until(begun + time * round / (PROBES + 1)).await;
-            for (kind, namespace) in KINDS {
-                socket.send_to(probe(kind, namespace).as_bytes(), GROUP).await?;
+            for ((kind, namespace), id) in KINDS.into_iter().zip(ids) {
+                socket.send_to(probe(kind, namespace, id).as_bytes(), GROUP).await?;
             }
         }
         std::future::pending::<std::io::Result<()>>().await
@@ -142,7 +143,8 @@ async fn ask_on(
         for _ in 0..MAX_ANSWERS {
             // An error tells of one datagram that did not arrive somewhere.
             let Ok((length, from)) = socket.recv_from(&mut datagram).await else { continue };
-            for one in read(&String::from_utf8_lossy(&datagram[..length]), from.ip()) {
+            let text = String::from_utf8_lossy(&datagram[..length]);
+            for one in read(&text, from.ip(), ids.as_flattened()) {
                 if found.send(one).await.is_err() {
                     return;
                 }
@@ -158,7 +160,7 @@ async fn ask_on(
     ended.await.unwrap_or(Ok(()))
 }
 
-fn probe(kind: &str, namespace: &str) -> String {
+fn probe(kind: &str, namespace: &str, id: &str) -> String {
     // In the words of 2004 and 2005, which are the only ones that many cameras understand.
     let (wsa, wsd) = (
         "http://schemas.xmlsoap.org/ws/2004/08/addressing",
@@ -169,11 +171,10 @@ fn probe(kind: &str, namespace: &str) -> String {
          <s:Envelope xmlns:s=\"http://www.w3.org/2003/05/soap-envelope\" xmlns:a=\"{wsa}\" \
          xmlns:d=\"{wsd}\" xmlns:o=\"{namespace}\"><s:Header>\
          <a:Action s:mustUnderstand=\"1\">{wsd}/Probe</a:Action>\
-         <a:MessageID>uuid:{}</a:MessageID>\
+         <a:MessageID>uuid:{id}</a:MessageID>\
          <a:ReplyTo><a:Address>{wsa}/role/anonymous</a:Address></a:ReplyTo>\
          <a:To s:mustUnderstand=\"1\">urn:schemas-xmlsoap-org:ws:2005:04:discovery</a:To>\
-         </s:Header><s:Body><d:Probe><d:Types>o:{kind}</d:Types></d:Probe></s:Body></s:Envelope>",
-        uuid(),
+         </s:Header><s:Body><d:Probe><d:Types>o:{kind}</d:Types></d:Probe></s:Body></s:Envelope>"
     )
 }
 
@@ -184,9 +185,13 @@ fn uuid() -> String {
     [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
 }
 
-/// The devices of an answer that came from `from`.
-fn read(text: &str, from: IpAddr) -> Vec<Found> {
+/// The devices of an answer to the probes with these `ids` that came from `from`.
+fn read(text: &str, from: IpAddr, ids: &[String]) -> Vec<Found> {
     let Some(answer) = Node::parse(text) else { return Vec::new() };
+    // One that does not say what it answers is taken as well.
+    if answer.text_of("RelatesTo").is_some_and(|related| !is_one_of(related, ids)) {
+        return Vec::new();
+    }
     let Some(matches) = answer.find("ProbeMatches") else { return Vec::new() };
     let is_camera = |one: &&Node| {
         one.text_of("Scopes").is_some_and(|scopes| scopes.contains("onvif"))
@@ -202,6 +207,12 @@ fn read(text: &str, from: IpAddr) -> Vec<Found> {
         }
     };
     matches.all("ProbeMatch").filter(is_camera).map(found).collect()
+}
+
+/// Whether a device means one of these ids: some write it in capitals, or with `urn:` before it.
+fn is_one_of(related: &str, ids: &[String]) -> bool {
+    let related = related.to_ascii_lowercase();
+    ids.iter().any(|id| related.contains(id.as_str()))
 }
 
 /// Of the addresses that a device says it has, the one that it was heard from, else the first: its
@@ -263,7 +274,7 @@ mod tests {
             ("", None),
         ];
         for (addresses, expected) in table {
-            let found = read(&answer("", addresses), FROM);
+            let found = read(&answer("", addresses), FROM, &[]);
             let service = expected.map(|(port, path)| Service { port, path: path.into() });
             assert_eq!((found[0].address, &found[0].service), (FROM, &service), "{addresses}");
         }
@@ -273,11 +284,28 @@ mod tests {
     fn names_and_what_is_no_camera() {
         let scopes = "onvif://www.onvif.org/type/x onvif://www.onvif.org/name/Front%20Door%0A+1 \
                       onvif://www.onvif.org/hardware/";
-        let found = read(&answer(scopes, ""), FROM).remove(0);
+        let found = read(&answer(scopes, ""), FROM, &[]).remove(0);
         assert_eq!((found.name.as_deref(), found.hardware), (Some("Front Door +1"), None));
         let printer = answer("ldap:///x", "").replace("NetworkVideoTransmitter", "Printer");
         for text in [printer.as_str(), "garbage", "<a/>", ""] {
-            assert_eq!(read(text, FROM), [], "{text}");
+            assert_eq!(read(text, FROM, &[]), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn answers_to_what_others_asked_are_left_out() {
+        let ids = [uuid(), uuid()];
+        let table = [
+            (String::new(), 1),
+            (format!("uuid:{}", ids[0]), 1),
+            (format!(" urn:uuid:{} ", ids[1].to_ascii_uppercase()), 1),
+            (format!("uuid:{}", uuid()), 0),
+            ("uuid:".to_owned(), 0),
+        ];
+        for (related, count) in table {
+            let header = format!("<s:Header><a:RelatesTo>{related}</a:RelatesTo></s:Header>");
+            let text = answer("", "").replace("<s:Body>", &format!("{header}<s:Body>"));
+            assert_eq!(read(&text, FROM, &ids).len(), count, "{related}");
         }
     }
 
@@ -300,10 +328,11 @@ mod tests {
 
     #[test]
     fn probes_are_documents_of_their_own() {
-        let [one, other] = [0, 1].map(|_| probe(KINDS[0].0, KINDS[0].1));
-        assert_ne!(one, other);
-        let node = Node::parse(&one).expect("a document");
+        let id = uuid();
+        assert_ne!(id, uuid());
+        let node = Node::parse(&probe(KINDS[0].0, KINDS[0].1, &id)).expect("a document");
         assert_eq!(node.text_of("Types"), Some("o:NetworkVideoTransmitter"));
-        assert_eq!(uuid().len(), 36);
+        assert_eq!(node.text_of("MessageID"), Some(format!("uuid:{id}").as_str()));
+        assert_eq!(id.len(), 36);
     }
 }

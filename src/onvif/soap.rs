@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -46,6 +46,8 @@ pub enum Failure {
     Unreachable(String),
     /// What answers is no ONVIF device.
     NotOnvif,
+    /// Its answer is longer than what is read.
+    TooLarge,
     /// It says no, in its own words.
     Refused(String),
 }
@@ -171,8 +173,10 @@ impl Client {
         let answer = sender.send_request(request).await.map_err(not_http)?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-        let body = body.map_err(|_| Failure::NotOnvif)?.to_bytes();
-        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+        let body = body.map_err(|error| {
+            if error.is::<LengthLimitError>() { Failure::TooLarge } else { Failure::NotOnvif }
+        })?;
+        Ok((status, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
     }
 
     /// The header with the digest of the device's time, a number used once, and the password.

@@ -24,7 +24,6 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind};
 use crate::ffmpeg::plan::Plan;
-use crate::onvif::device::parse_address;
 use crate::onvif::keyframe::Keyframes;
 use crate::stream::key::{CameraId, Profile, StreamId};
 use crate::stream::options::{OptionChanges, StreamOptions};
@@ -255,10 +254,9 @@ impl Cameras {
             {
                 record.spec = record.spec.with_link(id.profile(), source)?;
                 // It gets a digest of the password, so it goes with the camera's host.
-                let is_own = |onvif: &String| {
-                    parse_address(onvif).is_some_and(|(host, _)| record.spec.has_host(&host))
-                };
-                record.onvif = record.onvif.take().filter(is_own);
+                if record.has_foreign_onvif() {
+                    record.onvif = None;
+                }
             }
             Ok(record)
         };
@@ -616,6 +614,25 @@ mod tests {
         assert_eq!(other.learned.get().audio, Audio::Off);
         let again = put(&cameras, link, unchanged).await.expect("a camera");
         assert_eq!(again.options.audio, AudioOption::Off);
+    }
+
+    #[tokio::test]
+    async fn an_onvif_service_goes_with_the_host_of_the_streams() {
+        let setup = Setup::new();
+        let cameras = setup.open().await.expect("a registry");
+        let (id, unchanged) = (CameraId::parse("1").expect("an id"), OptionChanges::default());
+        put(&cameras, Some("rtsp://cam/a"), unchanged).await.expect("a camera");
+        let onvif = "http://cam:80/onvif/device_service".to_owned();
+        let add = |known: Option<Record>| {
+            Ok(Record { onvif: Some(onvif.clone()), ..known.expect("the camera") })
+        };
+        cameras.change(&id, add).await.expect("a change");
+        let table = [("rtsp://CAM/b", true), ("rtsp://cam:8554/c", true), ("rtsp://new/a", false)];
+        for (link, is_kept) in table {
+            put(&cameras, Some(link), unchanged).await.expect("a camera");
+            let record = cameras.get(&id).await.expect("a query").expect("the camera");
+            assert_eq!(record.onvif.as_ref(), is_kept.then_some(&onvif), "{link}");
+        }
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 
 use crate::error::{Error, ErrorKind};
+use crate::onvif::device::parse_address;
 use crate::stream::key::{CameraId, Profile};
 use crate::stream::options::StreamOptions;
 use crate::stream::source::Source;
@@ -44,6 +45,14 @@ impl Record {
             created_at: 0,
             updated_at: 0,
         }
+    }
+
+    /// Whether its ONVIF service is at the host of none of its streams. That gets a digest of the
+    /// camera's password, so it has to be the camera's own.
+    pub fn has_foreign_onvif(&self) -> bool {
+        self.onvif.as_deref().is_some_and(|onvif| {
+            parse_address(onvif).is_none_or(|(host, _)| !self.spec.has_host(&host))
+        })
     }
 }
 
@@ -235,6 +244,25 @@ mod tests {
             let parts = Parts { ip: ip.into(), path: path.into(), ..parts() };
             let refused = SourceSpec::Parts(parts).source(Profile::Main).err();
             assert_eq!(refused.expect(ip).kind, ErrorKind::InvalidSource, "{ip} {path}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_onvif_has_the_host_of_no_stream() {
+        let table = [
+            ("rtsp://192.0.2.7/a", None, false),
+            ("rtsp://192.0.2.7/a", Some("http://192.0.2.7:80/onvif"), false),
+            ("rtsp://192.0.2.8/a", Some("http://192.0.2.7:80/onvif"), true),
+            ("rtsp://Camera.LOCAL/a", Some("http://camera.local:80/onvif"), false),
+            ("rtsp://[2001:DB8:0::7]/a", Some("http://[2001:db8::7]:80/onvif"), false),
+            ("rtsp://192.0.2.7/a", Some("garbage://"), true),
+        ];
+        for (link, onvif, expected) in table {
+            let spec = SourceSpec::Links { main: None, sub: Some(link.to_owned()) };
+            let id = CameraId::parse("1").expect("an id");
+            let onvif = onvif.map(str::to_owned);
+            let record = Record { spec, onvif, ..Record::new(id) };
+            assert_eq!(record.has_foreign_onvif(), expected, "{link} {:?}", record.onvif);
         }
     }
 

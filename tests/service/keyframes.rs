@@ -86,6 +86,12 @@ async fn only_the_cameras_own_device_is_taken_and_it_is_kept() {
         let import = manager.client().put(manager.url("/api/cameras.json")).json(&export);
         assert_eq!(manager.send(import).await.body["unchanged"], 1);
     }
+    // One camera with another's must not keep the others out.
+    let mut export = manager.get("/api/cameras.json").await.body;
+    export[0]["onvif"] = json!("http://127.0.0.2:80/onvif/device_service");
+    let import = manager.client().put(manager.url("/api/cameras.json")).json(&export);
+    assert_eq!(manager.send(import).await.body["unchanged"], 1);
+    assert_eq!(manager.get("/api/cameras.json").await.body[0]["onvif"], Value::Null);
     for onvif in ["127.0.0.2", "https://127.0.0.1/", "http://a:b@127.0.0.1/", "a b"] {
         let refused = put(&manager, &camera, onvif).await;
         assert_eq!(refused["code"], "invalid_request", "{onvif}: {refused}");
