@@ -31,7 +31,7 @@ export function App() {
     return <Frame><Empty icon="alert" title={t("problem.refused")}><p>{now.why}</p></Empty></Frame>;
   }
   if (now.is === "away") {
-    return <Frame><Empty icon="refresh" title={t("problem.away_title")}><p role="status">{now.why}</p><p>{t("problem.trying")}</p></Empty></Frame>;
+    return <Frame><Empty icon="refresh" title={t(now.isBusy ? "problem.busy_title" : "problem.away_title")}><p role="status">{now.why}</p><p>{t("problem.trying")}</p></Empty></Frame>;
   }
   if (now.is === "asking") {
     return <Frame />;

@@ -14,8 +14,8 @@ const POWER: Record<Role, number> = { viewer: 0, user: 1, admin: 2 };
 
 export type Access =
   | { is: "asking" }
-  /** The manager does not answer; asked again by itself. */
-  | { is: "away"; why: string }
+  /** The manager does not answer, or had too many requests; asked again by itself. */
+  | { is: "away"; why: string; isBusy: boolean }
   /** The service refuses this browser whatever the key. */
   | { is: "refused"; why: string }
   | { is: "signed-out"; why: string | null }
@@ -41,8 +41,9 @@ export async function identify(): Promise<void> {
     } else if (status === 403) {
       access.value = { is: "refused", why: words(error) };
     } else {
-      access.value = { is: "away", why: words(error) };
-      setTimeout(identify, status === 429 ? SLOW_RETRY_MS : RETRY_MS);
+      const isBusy = status === 429;
+      access.value = { is: "away", why: words(error), isBusy };
+      setTimeout(identify, isBusy ? SLOW_RETRY_MS : RETRY_MS);
     }
   }
 }

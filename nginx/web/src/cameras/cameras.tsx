@@ -9,7 +9,7 @@ import { saveFile } from "../ui/browser";
 import { t } from "../ui/i18n";
 import { Icon, IconButton } from "../ui/icons";
 import { Alert, Confirm, Empty, Pager, StateBadge, tell } from "../ui/parts";
-import { go, lastWall, place } from "../ui/place";
+import { go, isId, lastWall, place } from "../ui/place";
 import { cameraChanges } from "./changes";
 import { CameraForm } from "./form";
 
@@ -150,11 +150,14 @@ function Editor({ id, back }: { id: string | null; back: string }) {
   const close = () => go(back);
   useEffect(() => {
     setCamera(null);
-    if (id) {
-      get<Camera>(`cameras/${encodeURIComponent(id)}`).then(setCamera, (cause) => {
-        tell(words(cause), true);
-        close();
-      });
+    const refuse = (why: string) => {
+      tell(why, true);
+      close();
+    };
+    if (id && !isId(id)) {
+      refuse(t("tile.unknown"));
+    } else if (id) {
+      get<Camera>(`cameras/${id}`).then(setCamera, (cause) => refuse(words(cause)));
     }
   }, [id]);
   if (id && !camera) {

@@ -8,7 +8,7 @@ import { number, t, type Key } from "../ui/i18n";
 import { Icon } from "../ui/icons";
 import { Alert, Dialog } from "../ui/parts";
 import { cameraChanges } from "./changes";
-import { fieldsOf, hostOf, idOf, inputOf, type Fields, type Way, isHidden } from "./input";
+import { fieldsOf, hostOf, idOf, inputOf, isHidden, type Fields, type Way } from "./input";
 
 /** Ids that are tried before the person has to choose one. */
 const MOST_SUFFIXES = 9;
@@ -77,6 +77,7 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
     <Field label={t(`form.${name}` as Key)} value={fields[name]} onInput={set(name)} name={name} {...more} />
   );
   const vendor = vendors.find((one) => one.vendor === fields.vendor);
+  const hasHidden = { path: isHidden(camera?.path), sub_path: isHidden(camera?.sub_path) };
 
   return (
     <Dialog title={camera ? t("form.edit", { name: camera.name }) : t("camera.add")} onClose={onClose}>
@@ -102,9 +103,10 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
               {field("password", { type: "password", autocomplete: "new-password", placeholder: camera?.has_password ? t("form.kept") : "" })}
             </div>
             <div class="columns">
-              {field("path", { required: (!vendor && !camera?.path) || isHidden(camera?.path), placeholder: vendor?.main ?? camera?.path ?? "/stream1" })}
-              {field("sub_path", { required: isHidden(camera?.sub_path), placeholder: vendor?.sub ?? camera?.sub_path ?? "/stream2" })}
+              {field("path", { required: (!vendor && !camera?.path) || hasHidden.path, placeholder: (!hasHidden.path && vendor?.main) || camera?.path || "/stream1" })}
+              {field("sub_path", { required: hasHidden.sub_path, placeholder: (!hasHidden.sub_path && vendor?.sub) || camera?.sub_path || "/stream2" })}
             </div>
+            {(hasHidden.path || hasHidden.sub_path) && <p class="hint">{t("form.hidden_hint")}</p>}
           </>
         ) : (
           <>

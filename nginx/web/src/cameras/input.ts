@@ -89,7 +89,7 @@ export function inputOf(fields: Fields): CameraInput {
     input.port = Number(fields.port);
   }
   // Its service gets a digest of the password, so the API takes none at another host than the camera's.
-  const host = hostOf(fields).replace(/^\[|\]$/g, "").toLowerCase();
+  const host = bare(hostOf(fields));
   if (fields.onvif && (!host || hostOfService(fields.onvif) === host)) {
     input.onvif = fields.onvif;
   }
@@ -98,6 +98,11 @@ export function inputOf(fields: Fields): CameraInput {
 
 function hostOfService(url: string): string {
   const [, host = ""] = /^(?:https?:\/\/)?(\[[^\]]+\]|[^/:]+)/i.exec(url) ?? [];
+  return bare(host);
+}
+
+/** A host to compare: an IPv6 address may have brackets. */
+function bare(host: string): string {
   return host.replace(/^\[|\]$/g, "").toLowerCase();
 }
 
@@ -114,5 +119,5 @@ export function idOf(name: string): string {
 
 /** What a camera is called that was given no name. */
 export function hostOf({ way, ip, rtsp_link }: Fields): string {
-  return way === "address" ? ip.trim() : (/^rtsps?:\/\/(?:[^@/]*@)?([^/:?]+)/i.exec(rtsp_link)?.[1] ?? "");
+  return way === "address" ? ip.trim() : (/^rtsps?:\/\/(?:[^/?#]*@)?(\[[^\]]+\]|[^/:?#]+)/i.exec(rtsp_link)?.[1] ?? "");
 }

@@ -27,6 +27,7 @@ function given(asked: Asked): Partial<Asked> {
 export function DiscoveryView() {
   const [asked, setAsked] = useState(NOTHING);
   const [found, setFound] = useState<Discovery | null>(null);
+  const [searches, setSearches] = useState(0);
   const [isBusy, setBusy] = useState(false);
   const [error, setError] = useState<string | null>(null);
 
@@ -35,6 +36,7 @@ export function DiscoveryView() {
     setError(null);
     try {
       setFound(await post<Discovery>("discovery", given(wanted)));
+      setSearches((before) => before + 1);
     } catch (cause) {
       setError(words(cause));
     }
@@ -81,8 +83,9 @@ export function DiscoveryView() {
         {found?.devices.length === 0 && <Empty icon="search" title={t("discovery.none")}><p>{t("discovery.none_text")}</p></Empty>}
         {found && found.devices.length > 0 && (
           <ul class="list">
+            {/* A new search begins rows anew: what was typed there may have been wrong. */}
             {found.devices.map((device) => (
-              <DeviceRow key={`${device.address}:${device.port}`} device={device} asked={asked} onAdded={added} onAsk={askOne} />
+              <DeviceRow key={`${searches}/${device.address}:${device.port}`} device={device} asked={asked} onAdded={added} onAsk={askOne} />
             ))}
           </ul>
         )}

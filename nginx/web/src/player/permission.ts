@@ -1,7 +1,7 @@
 // The permission to watch. With API keys the page makes a playback session for the cameras that it
 // shows, and renews it long before it expires. Without keys everybody may watch.
 import { caller } from "../api/caller";
-import { post, Problem, remove } from "../api/client";
+import { get, post, Problem, remove } from "../api/client";
 import type { NewSession } from "../api/types";
 
 const STORED = "playback";
@@ -129,6 +129,7 @@ async function begin(): Promise<void> {
 
 /** One of its cameras may have been deleted meanwhile, which refuses all of them. */
 async function session(cameras: string[]): Promise<NewSession> {
+  let refusal: unknown;
   try {
     return await post<NewSession>("playback/sessions", { user: user(), cameras, ttl_seconds: TTL_SECONDS });
   } catch (error) {
@@ -136,9 +137,13 @@ async function session(cameras: string[]): Promise<NewSession> {
     if (!isOneGone || cameras.length === 1) {
       throw error;
     }
+    refusal = error;
   }
   const tried = await Promise.all(cameras.map((id) => isWatchable(id)));
   const left = cameras.filter((_, index) => tried[index]);
+  if (left.length === cameras.length) {
+    throw refusal; // It is for another reason, which the same request would meet again.
+  }
   for (const id of cameras.filter((_, index) => !tried[index])) {
     shown.delete(id);
   }
@@ -146,7 +151,6 @@ async function session(cameras: string[]): Promise<NewSession> {
 }
 
 async function isWatchable(id: string): Promise<boolean> {
-  const { get } = await import("../api/client");
   try {
     await get(`cameras/${encodeURIComponent(id)}`);
     return true;

@@ -8,11 +8,17 @@ interface Place {
   query: URLSearchParams;
 }
 
+/** What else stands in an address is nobody's camera. */
+const ID = /^[A-Za-z0-9_-]{1,64}$/;
 const VIEWS: View[] = ["cameras", "discovery", "status"];
 
 function read(): Place {
   const [path = "", query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   return { view: VIEWS.find((view) => view === path) ?? "wall", query: new URLSearchParams(query) };
+}
+
+export function isId(text: string): boolean {
+  return ID.test(text);
 }
 
 /** Addresses of before the wall: /?id=front-door plays that camera. */

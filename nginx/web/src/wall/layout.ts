@@ -2,7 +2,7 @@
 // #/?cameras=garage,yard&grid=2&page=2&open=yard
 import { computed } from "@preact/signals";
 
-import { go, place } from "../ui/place";
+import { go, isId, place } from "../ui/place";
 
 export type Grid = "auto" | 1 | 2 | 3 | 4;
 
@@ -24,18 +24,20 @@ export interface Layout {
   open: string | null;
 }
 
-/** What else stands in an address is nobody's camera. */
-const ID = /^[A-Za-z0-9_-]{1,64}$/;
+/** More than there can be, and few enough for the API to count. */
+const MOST_PAGES = 100_000;
 
 export const layout = computed<Layout>(() => {
   const query = place.value.query;
   const grid = Number(query.get("grid"));
-  const cameras = query.get("cameras")?.split(",").filter((id) => ID.test(id));
+  const page = Math.trunc(Number(query.get("page"))) || 1;
+  const open = query.get("open");
+  const cameras = query.get("cameras")?.split(",").filter(isId);
   return {
     cameras: cameras?.length ? [...new Set(cameras)] : null,
-    grid: grid >= 1 && grid <= 4 ? (grid as Grid) : "auto",
-    page: Math.max(0, (Number(query.get("page")) || 1) - 1),
-    open: query.get("open"),
+    grid: GRIDS.find((one) => one === grid) ?? "auto",
+    page: Math.min(MOST_PAGES, Math.max(1, page)) - 1,
+    open: open && isId(open) ? open : null,
   };
 });
 
