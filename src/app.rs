@@ -31,6 +31,7 @@ use crate::stream::reaper;
 use crate::stream::registry::{Means, Registry};
 use crate::stream::starts::Starts;
 use crate::stream::supervisor::Limits;
+use crate::stream::threads::Threads;
 use crate::webhooks::Webhooks;
 
 /// Requests that are answered when all streams have ended get this long to be sent.
@@ -98,6 +99,7 @@ pub async fn run_with(
     let registry = Registry::new(Means {
         room: room.clone(),
         layout: layout.clone(),
+        threads: Threads::start().map_err(system("no thread can be started"))?,
         limits: limits(&config),
         max_streams: config.max_streams,
         starts: Starts::new(config.max_concurrent_starts),

@@ -140,12 +140,14 @@ async fn requests_are_counted_by_route_and_those_that_wait_apart() {
     let playlist = Playlist::fetch(&nginx, "cam").await.expect("a playlist");
     let next = format!("/streams/cam/stream.m3u8?_HLS_msn={}", playlist.last() + 1);
     assert_eq!(nginx.get(&next).await.status(), 200);
+    let segment = format!("/streams/cam/{}.m4s", playlist.last());
+    assert_eq!(nginx.get(&segment).await.status(), 200);
     let metrics = Metrics::of(&manager).await;
     for (labels, count) in [
         (r#"route="/api/cameras/{id}",method="GET",status="4xx""#, 1.0),
         (r#"route="/api/stream/start",method="POST",status="2xx""#, 1.0),
         (r#"route="other",method="other",status="4xx""#, 1.0),
-        (r#"route="/streams/{id}/stream.m3u8",method="GET",status="2xx""#, 1.0),
+        (r#"route="/streams/{id}/stream.m3u8",method="GET",status="2xx""#, 2.0),
         (r#"route="/internal/viewer",method="GET",status="2xx""#, 1.0),
     ] {
         let counted = metrics.value(&of_route("requests_total", labels));
