@@ -282,10 +282,10 @@ mod tests {
                 Ok(())
             }
         };
-        let (mut last, began) = (Look::default(), Instant::now());
+        let (mut last, start) = (Look::default(), Instant::now());
         for _ in 0..1000 {
             assert_eq!(last.find(look()).await, Err(HANGS.to_owned()));
-            assert_eq!(began.elapsed(), PROBE_TIMEOUT, "who comes later does not wait again");
+            assert_eq!(start.elapsed(), PROBE_TIMEOUT, "who comes later does not wait again");
         }
         assert_eq!(begun.load(Ordering::SeqCst), 1);
         // One answer for the look that hangs, which is too late for it, and one for the next.
