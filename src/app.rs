@@ -127,9 +127,13 @@ pub async fn run_with(
         error!(problem = %problem.error, "not ready; streams cannot start until this is mended");
     }
     let address = SocketAddr::new(config.bind_addr, config.port);
-    let server = Server::bind(address, Arc::clone(&api))
+    let mut server = Server::bind(address, Arc::clone(&api))
         .await
         .map_err(system(&format!("BIND_ADDR and PORT {address} cannot be listened on")))?;
+    if let Some(path) = &config.bind_socket {
+        let told = format!("BIND_SOCKET={} cannot be listened on", path.display());
+        server.bind_socket(path).await.map_err(system(&told))?;
+    }
     let mut signals = Signals::install().map_err(system("signals cannot be caught"))?;
     info!(address = %server.address().map_err(system("no address"))?, "listening");
 

@@ -14,6 +14,9 @@ use super::disk::{self, Disk};
 use super::process::{Process, children_of, lines_of};
 use super::{PATIENCE, eventually, until};
 
+/// nginx asks it there, as `deploy/run` has it.
+const SOCKET: &str = "manager.sock";
+
 pub struct Manager {
     process: Process,
     dir: Arc<TempDir>,
@@ -45,6 +48,7 @@ impl Manager {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("PORT", "0")
+            .env("BIND_SOCKET", dir.join(SOCKET))
             .env("STREAM_DIR", dir.join("streams"))
             .env("LOG_FORMAT", "json")
             .env("RUST_LOG", "debug")
@@ -143,6 +147,11 @@ impl Manager {
     /// host:port
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Where it listens for nginx.
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join(SOCKET)
     }
 
     pub fn url(&self, path: &str) -> String {
