@@ -6,18 +6,16 @@ use nix::sys::signal::Signal;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Camera, Manager, Nginx, key_pair, openssl, play, until};
+use crate::support::{Camera, Manager, Nginx, all_parts, key_pair, on_air, openssl, play, until};
 
 const ADMIN: &str = "admin-secret-000001";
 const USER: &str = "user-secret-0000001";
 const KEYS: &str = "API_KEYS";
 const KEYS_VALUE: &str = "shop:admin:admin-secret-000001,42:user:user-secret-0000001";
 
-async fn on_air(set: &[(&str, &str)]) -> (Camera, Manager, Nginx) {
-    let camera = Camera::start().await;
-    let set = [&[(KEYS, KEYS_VALUE)], set].concat();
-    let manager = Manager::start(&set).await;
-    let nginx = Nginx::start(&manager).await;
+/// All parts, with keys, and the cameras "cam" and "other" of user 42 and user 43.
+async fn with_keys(set: &[(&str, &str)]) -> (Camera, Manager, Nginx) {
+    let (camera, manager, nginx) = all_parts(&[&[(KEYS, KEYS_VALUE)], set].concat()).await;
     for (id, owner) in [("cam", "42"), ("other", "43")] {
         let body = json!({ "owner": owner, "rtsp_link": camera.link("h264") });
         let path = format!("/api/cameras/{id}");
@@ -49,7 +47,7 @@ async fn segment(nginx: &Nginx, playlist: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_plays_in_path_header_and_cookie_and_for_its_camera_alone() {
-    let (_camera, manager, nginx) = on_air(&[]).await;
+    let (_camera, manager, nginx) = with_keys(&[]).await;
     let session = json!({ "user": "anna", "camera": "cam", "cookie": true });
     let request = manager.client().post(manager.url("/api/playback/sessions"));
     let answer = request.bearer_auth(ADMIN).json(&session).send().await.expect("an answer");
@@ -81,7 +79,7 @@ async fn a_token_plays_in_path_header_and_cookie_and_for_its_camera_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_good_token_is_refused() {
-    let (_camera, manager, nginx) = on_air(&[]).await;
+    let (_camera, manager, nginx) = with_keys(&[]).await;
     let token = text(&begin(&manager, &json!({ "user": "anna", "camera": "cam" })).await, "token");
     let parts: Vec<_> = token.split('.').collect();
     let none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
@@ -127,7 +125,7 @@ async fn what_is_no_good_token_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_ends_at_once_and_stays_ended_after_a_restart() {
-    let (camera, mut manager, nginx) = on_air(&[]).await;
+    let (camera, mut manager, nginx) = with_keys(&[]).await;
     let ended = begin(&manager, &json!({ "user": "anna", "camera": "cam" })).await;
     let kept = begin(&manager, &json!({ "user": "bert", "camera": "cam" })).await;
     let url = text(&ended, "hls_url");
@@ -197,7 +195,7 @@ async fn a_session_ends_at_once_and_stays_ended_after_a_restart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_tells_who_watched_what() {
-    let (_camera, manager, nginx) = on_air(&[]).await;
+    let (_camera, manager, nginx) = with_keys(&[]).await;
     let session = begin(&manager, &json!({ "user": "anna", "camera": "cam" })).await;
     play(&nginx.url(&text(&session, "hls_url")), 2).await;
     let with_key = nginx.client().get(nginx.playlist("cam")).bearer_auth(USER);
@@ -223,7 +221,7 @@ async fn the_log_tells_who_watched_what() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_expires() {
-    let (_camera, manager, nginx) = on_air(&[]).await;
+    let (_camera, manager, nginx) = with_keys(&[]).await;
     let session = json!({ "user": "anna", "camera": "cam", "ttl_seconds": 1 });
     let url = text(&begin(&manager, &session).await, "hls_url");
     assert_eq!(status(&nginx, &url).await, 200);
@@ -239,7 +237,7 @@ async fn a_back_end_may_make_tokens_itself() {
     let (private, public) = key_pair(dir.path(), "ed25519");
     let (private_path, public_path) =
         (private.to_str().expect("a path"), public.to_str().expect("a path"));
-    let (_camera, manager, nginx) = on_air(&[("PLAYBACK_PUBLIC_KEYS", public_path)]).await;
+    let (_camera, manager, nginx) = with_keys(&[("PLAYBACK_PUBLIC_KEYS", public_path)]).await;
 
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs();
     let base64 = |bytes: &[u8]| {
@@ -278,7 +276,7 @@ async fn a_back_end_may_make_tokens_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_users_session_is_for_that_users_cameras() {
-    let (_camera, manager, nginx) = on_air(&[]).await;
+    let (_camera, manager, nginx) = with_keys(&[]).await;
     let path = "/api/playback/sessions";
     let body = json!({ "user": "anna", "camera": "cam" });
     let by_user = manager.ask(USER, Method::POST, path, &body).await.body;
@@ -295,7 +293,7 @@ async fn a_users_session_is_for_that_users_cameras() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_reach_neither_ffmpeg_nor_the_log_of_an_nginx_without_manager() {
-    let (_camera, mut manager, nginx) = on_air(&[("PLAYBACK_SECRET", &"s".repeat(40))]).await;
+    let (_camera, mut manager, nginx) = with_keys(&[("PLAYBACK_SECRET", &"s".repeat(40))]).await;
     let session = begin(&manager, &json!({ "user": "anna", "camera": "cam" })).await;
     let url = text(&session, "hls_url");
     assert_eq!(status(&nginx, &url).await, 200);
@@ -317,10 +315,7 @@ async fn secrets_reach_neither_ffmpeg_nor_the_log_of_an_nginx_without_manager() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_keys_tokens_still_expire_and_end() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[]).await;
-    let nginx = Nginx::start(&manager).await;
-    manager.play("cam", &camera.link("h264")).await;
+    let (_camera, manager, nginx) = on_air("h264", &[]).await;
     let session =
         manager.post("/api/playback/sessions", &json!({ "user": "a", "camera": "cam" })).await;
     let url = text(&session.body, "hls_url");

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Answer, Camera, Manager, Nginx, play, until};
+use crate::support::{Answer, Camera, Manager, on_air, play, until};
 
 const DATABASE: (&str, &str) = ("DATABASE_URL", "sqlite:disk/streams.db");
 
@@ -105,10 +105,7 @@ async fn streams_take_as_much_of_the_disk_as_they_may() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_dir_that_goes_away_is_made_again() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[]).await;
-    let nginx = Nginx::start(&manager).await;
-    manager.play("cam", &camera.link("h264")).await;
+    let (_camera, manager, nginx) = on_air("h264", &[]).await;
     std::fs::remove_dir_all(manager.stream_dir()).expect("a directory");
     until("the stream is taken up anew", || async {
         let status = manager.status("cam").await;
