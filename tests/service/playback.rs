@@ -203,11 +203,16 @@ async fn the_log_tells_who_watched_what() {
     let stop = json!({ "indicator_id": "cam" });
     assert_eq!(manager.ask(ADMIN, Method::POST, "/api/stream/stop", &stop).await.status, 200);
 
-    let log = manager.log();
     let told = |message: &str, user: &str| -> Vec<Value> {
         let fields = manager.log_lines().into_iter().map(|line| line["fields"].clone());
         fields.filter(|line| line["message"] == message && line["user"] == user).collect()
     };
+    // The log is read as it comes, which may be after the answer.
+    until("it is told that both have left", || async {
+        ["anna", "42"].iter().all(|user| !told("watched", user).is_empty())
+    })
+    .await;
+    let log = manager.log();
     for user in ["anna", "42"] {
         let [came, left] = ["watching", "watched"].map(|message| told(message, user));
         assert_eq!((came.len(), left.len()), (1, 1), "{user}: {log}");
