@@ -62,8 +62,8 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The error that it tells of after a run that took `ran_for`, with an FFmpeg whose patience with the socket
-    /// was `socket_timeout`; `None` when another plan may do better.
+    /// The error that it tells of after a run that took `ran_for`, where FFmpeg's patience with the
+    /// socket was `socket_timeout`; `None` when another plan may do better.
     pub fn error(self, ran_for: Duration, socket_timeout: Duration) -> Option<Error> {
         let (kind, detail) = match self {
             Self::Camera(kind, detail) => (kind, detail),
@@ -229,7 +229,8 @@ impl Tail {
         streams.find_map(|line| line.split_once(words.as_str())).map(|(_, facts)| facts)
     }
 
-    /// FFmpeg's end in words, for want of a verdict: its exit `status`, and what it complained of last.
+    /// FFmpeg's end in words, for want of a verdict: its exit `status`, and what it complained of
+    /// last.
     pub fn end(&self, status: Option<ExitStatus>) -> String {
         let status = status.map_or("no exit status".into(), |status| status.to_string());
         let said = self.last_complaint().unwrap_or("nothing on stderr");
