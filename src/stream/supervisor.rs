@@ -24,6 +24,7 @@ use super::tally::{Evidence, Tally};
 use super::viewers::Viewers;
 use crate::error::{Error, ErrorKind};
 use crate::ffmpeg::ingest::{Ending, Ingest, Launcher, Order};
+use crate::ffmpeg::plan;
 use crate::hls::packager::{self, Cutting, Packager, Progress};
 use crate::store::Camera;
 
@@ -256,8 +257,7 @@ impl Supervisor {
         }
         match ending {
             Ending::Replan(_) if self.replans == MAX_REPLANS => {
-                let detail = "the camera refuses, or contradicts, every way that it was asked in";
-                self.note_error(Error::new(ErrorKind::SourceUnsupported, detail));
+                self.note_error(plan::exhausted());
                 Event::EndedRefused
             }
             Ending::Replan(plan) => {

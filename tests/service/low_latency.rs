@@ -150,7 +150,7 @@ async fn a_player_whose_camera_is_stopped_while_it_starts_may_ask_again() {
     let manager = Manager::start(&[]).await;
     let nginx = Nginx::start(&manager).await;
     let input = serde_json::json!({ "rtsp_link": link });
-    manager.send(manager.client().put(manager.url("/api/cameras/cam")).json(&input)).await;
+    manager.put("/api/cameras/cam", &input).await;
     let stop = async {
         manager.reaches("cam", "starting").await;
         manager.stop_stream("cam").await;

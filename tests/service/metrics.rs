@@ -171,8 +171,7 @@ async fn the_log_of_a_stream_has_what_ffmpeg_said_over_all_generations() {
     let manager = Manager::start(&[]).await;
     let link = camera.private_link("private");
     let body = json!({ "rtsp_link": link, "rtsp_link_sub": camera.link("nothing-here") });
-    let request = manager.client().put(manager.url("/api/cameras/cam")).json(&body);
-    assert_eq!(manager.send(request).await.status, 201);
+    assert_eq!(manager.put("/api/cameras/cam", &body).await.status, 201);
     let lines = async |query: &str| {
         let answer = manager.get(&format!("/api/streams/cam/log{query}")).await;
         assert_eq!(answer.status, 200, "{answer:?}");
