@@ -13,6 +13,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
@@ -38,7 +39,8 @@ pub struct Bounds {
     pub open_files: u64,
 }
 
-type Request = (Command, oneshot::Sender<io::Result<Child>>);
+/// What to start, on whose runtime its pipes will be read, and where to send it.
+type Request = (Command, Handle, oneshot::Sender<io::Result<Child>>);
 
 /// Forks all children from one long-lived thread. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -48,8 +50,8 @@ pub struct Spawner {
 }
 
 impl Spawner {
-    /// Starts the thread; its children live within `bounds`. Must be called within a tokio runtime. All children die with the last
-    /// clone, so the manager keeps one until its end.
+    /// Starts the thread; its children live within `bounds`. All children die with the last clone, so
+    /// the manager keeps one until its end.
     pub fn start(bounds: Bounds) -> io::Result<Self> {
         let bounds = Bounds {
             memory: allowed(Resource::RLIMIT_DATA, "FFMPEG_MAX_MEMORY_MB", bounds.memory)?,
@@ -61,10 +63,9 @@ impl Spawner {
             ..bounds
         };
         let (requests, mut queue) = mpsc::channel::<Request>(QUEUE);
-        let runtime = tokio::runtime::Handle::current();
         std::thread::Builder::new().name("spawner".into()).spawn(move || {
-            let _entered = runtime.enter();
-            while let Some((mut command, reply)) = queue.blocking_recv() {
+            while let Some((mut command, runtime, reply)) = queue.blocking_recv() {
+                let _entered = runtime.enter();
                 // A caller who has left gets nothing: the child dies as its handle is dropped.
                 let _ = reply.send(command.spawn());
             }
@@ -84,7 +85,8 @@ impl Spawner {
         prepare(&mut command, self.bounds);
         let gone = || io::Error::other("the spawner's thread has ended");
         let (reply, answer) = oneshot::channel();
-        self.requests.send((command, reply)).await.map_err(|_| gone())?;
+        let request = (command, Handle::current(), reply);
+        self.requests.send(request).await.map_err(|_| gone())?;
         Process::new(answer.await.map_err(|_| gone())??)
     }
 }
