@@ -15,7 +15,7 @@ const LIVE_MILLISECONDS = 15_000;
 const SETTINGS = { CLEANUP_DELAY_SECONDS: "4", CLEANUP_INTERVAL_SECONDS: "1" };
 
 // Together, as they wait most of the time; so each has a camera of its own.
-describe("the page", { concurrency: 3 }, () => {
+describe("the page", { concurrency: 6 }, () => {
   const on = stage(SETTINGS);
 
   afterEach((t) => {
