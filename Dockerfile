@@ -56,6 +56,7 @@ RUN ffmpeg -version >/dev/null
 # container: give no network to it that others than nginx are on, and do not publish its port.
 ENV BIND_ADDR=0.0.0.0 \
     PORT=8088 \
+    BIND_SOCKET=/streams/.socket \
     STREAM_DIR=/streams \
     DATABASE_URL=sqlite:/data/cameras.db
 EXPOSE 8088
@@ -94,7 +95,7 @@ RUN chmod -R a+rX /etc/nginx/templates /srv/web \
 ENV NGINX_USER=nginx \
     NGINX_LISTEN=8080 \
     NGINX_RUN_DIR=/run/nginx \
-    MANAGER_ADDR=manager:8088 \
+    MANAGER_ADDR=unix:/streams/.socket \
     STREAM_DIR=/streams \
     WEB_DIR=/srv/web \
     START_WAIT_SECONDS=230 \

@@ -31,6 +31,7 @@ use crate::stream::reaper;
 use crate::stream::registry::{Means, Registry};
 use crate::stream::starts::Starts;
 use crate::stream::supervisor::Limits;
+use crate::stream::threads::Threads;
 use crate::webhooks::Webhooks;
 
 /// Requests that are answered when all streams have ended get this long to be sent.
@@ -98,6 +99,7 @@ pub async fn run_with(
     let registry = Registry::new(Means {
         room: room.clone(),
         layout: layout.clone(),
+        threads: Threads::start().map_err(system("no thread can be started"))?,
         limits: limits(&config),
         max_streams: config.max_streams,
         starts: Starts::new(config.max_concurrent_starts),
@@ -127,9 +129,13 @@ pub async fn run_with(
         error!(problem = %problem.error, "not ready; streams cannot start until this is mended");
     }
     let address = SocketAddr::new(config.bind_addr, config.port);
-    let server = Server::bind(address, Arc::clone(&api))
+    let mut server = Server::bind(address, Arc::clone(&api))
         .await
         .map_err(system(&format!("BIND_ADDR and PORT {address} cannot be listened on")))?;
+    if let Some(path) = &config.bind_socket {
+        let told = format!("BIND_SOCKET={} cannot be listened on", path.display());
+        server.bind_socket(path).await.map_err(system(&told))?;
+    }
     let mut signals = Signals::install().map_err(system("signals cannot be caught"))?;
     info!(address = %server.address().map_err(system("no address"))?, "listening");
 

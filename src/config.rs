@@ -44,6 +44,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("PORT", "8088", "a port, 0 to 65535; 0 takes any free one", "Port of the HTTP API."),
     setting("BIND_ADDR", "127.0.0.1", "an IP address", "Address the HTTP API listens on."),
     setting(
+        "BIND_SOCKET",
+        "",
+        "a path",
+        "Unix socket on which the HTTP API listens as well, for an nginx that shares the path.",
+    ),
+    setting(
         "STREAM_DIR",
         "./streams",
         "a directory that can be written; best on a tmpfs",
@@ -274,6 +280,8 @@ pub struct Config {
     pub port: u16,
     /// `BIND_ADDR`
     pub bind_addr: IpAddr,
+    /// `BIND_SOCKET`
+    pub bind_socket: Option<PathBuf>,
     /// `STREAM_DIR`
     pub stream_dir: PathBuf,
     /// `DATABASE_URL`
@@ -361,6 +369,7 @@ impl Config {
         let config = Self {
             port: vars.parsed("PORT", |_: &u16| true)?,
             bind_addr: vars.parsed("BIND_ADDR", |_: &IpAddr| true)?,
+            bind_socket: vars.given("BIND_SOCKET").map(PathBuf::from),
             stream_dir: vars.parsed("STREAM_DIR", |_: &PathBuf| true)?,
             database_url: vars.database_url()?,
             source_key: vars.secret("SOURCE_KEY"),
@@ -696,7 +705,8 @@ mod tests {
     #[test]
     fn docker_compose_passes_every_setting_on_that_is_not_the_images() {
         let compose = include_str!("../docker-compose.yml");
-        let images = ["PORT", "BIND_ADDR", "STREAM_DIR", "DATABASE_URL", "FFMPEG_BIN"];
+        let images =
+            ["PORT", "BIND_ADDR", "BIND_SOCKET", "STREAM_DIR", "DATABASE_URL", "FFMPEG_BIN"];
         for setting in SETTINGS {
             let line = format!("      {}:", setting.name);
             let is_passed = compose.lines().any(|l| l == line);

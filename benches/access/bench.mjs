@@ -1,25 +1,28 @@
 // What it costs that nginx asks the manager before it serves a file. README.md tells the method.
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { Camera } from "../../tests/browser/support/camera.mjs";
-import { Child } from "../../tests/browser/support/child.mjs";
-import { freePort } from "../../tests/browser/support/port.mjs";
 import { Service } from "../../tests/browser/support/service.mjs";
-import { until } from "../../tests/browser/support/until.mjs";
+import { makeDirectory } from "../support/directory.mjs";
+import { startNginx } from "../support/servers.mjs";
 
 const KEY = "benchmark-secret-0001";
 const ID = "benchmark";
+const PLAYLIST = "stream.m3u8";
 const SEGMENT = "1.m4s";
 const SEGMENT_BYTES = 250_000;
 const NGINX_CONNECTIONS = 32;
 const MANAGER_CONNECTIONS = 64;
 
 const { values } = parseArgs({
-  options: { seconds: { type: "string", default: "8" }, json: { type: "string" } },
+  options: {
+    rounds: { type: "string", default: "5" },
+    seconds: { type: "string", default: "3" },
+    json: { type: "string" },
+  },
 });
 const say = (text) => process.stderr.write(`${text}\n`);
 
@@ -38,33 +41,13 @@ function ask(url, connections, headers = {}) {
   };
 }
 
-/** The nginx of the service once more, without its question. */
-class PlainNginx {
-  static async start(service) {
-    const shipped = readFileSync(service.nginxConfiguration(), "utf8");
-    const directory = mkdtempSync(join(tmpdir(), "plain-nginx-"));
-    process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
-    const port = await freePort();
-    const plain = shipped
-      .replace(/^\s*auth_request .*$/m, "")
-      .replace("access_log /dev/stdout", "access_log /dev/null")
-      .replace(/^\s*listen .*$/m, `listen 127.0.0.1:${port};`)
-      .replace(/^(\s*(?:pid|\w+_temp_path)\s+)".*\/(\w[\w.]*)";$/gm, `$1"${directory}/$2";`);
-    const file = join(directory, "nginx.conf");
-    writeFileSync(file, plain);
-    const child = new Child("nginx", ["-e", "stderr", "-g", "daemon off;", "-c", file]);
-    const origin = `http://127.0.0.1:${port}`;
-    const isUp = async () => (await fetch(origin).catch(() => {}))?.ok;
-    await until("nginx", 10, isUp).catch((error) => {
-      throw new Error(`${error.message}; it said: ${child.output}`);
-    });
-    return { child, origin };
-  }
-}
-
 const camera = await Camera.start();
-const service = await Service.start({ API_KEYS: `bench:admin:${KEY}` }, ["--no-demo"]);
-const plain = await PlainNginx.start(service);
+const directory = makeDirectory("access-");
+const settings = { API_KEYS: `bench:admin:${KEY}`, STREAM_DIR: join(directory, "streams") };
+const service = await Service.start(settings, ["--no-demo"]);
+// As the shipped nginx serves segments, with its log, but asking nobody.
+const media = `alias ${directory}/; add_header Cache-Control no-store always; access_log /dev/null combined;`;
+const plain = await startNginx(directory, `location /media/ { ${media} }`);
 
 async function call(path, body) {
   const answer = await fetch(service.origin + path, {
@@ -81,25 +64,36 @@ async function call(path, body) {
 await call("/api/stream/start", { indicator_id: ID, rtsp_link: camera.link });
 const session = await call("/api/playback/sessions", { user: "bench", camera: ID });
 writeFileSync(join(service.streams, ID, SEGMENT), Buffer.alloc(SEGMENT_BYTES));
+writeFileSync(join(directory, SEGMENT), Buffer.alloc(SEGMENT_BYTES));
+const asked = `${service.origin}${session.hls_url.replace(/[^/]+$/, "")}`;
+writeFileSync(join(directory, PLAYLIST), await (await fetch(asked + PLAYLIST)).text());
 const token = session.hls_url.split("/")[2];
 
-const rows = ["stream.m3u8", SEGMENT].map((name) => {
-  say(name);
-  const asked = ask(`${service.origin}/play/${token}/${ID}/${name}`, NGINX_CONNECTIONS);
-  const unasked = ask(`${plain.origin}/streams/${ID}/${name}`, NGINX_CONNECTIONS);
-  return { name, asked, unasked, share: asked.perSecond / unasked.perSecond };
+const rows = [PLAYLIST, SEGMENT].map((name) => {
+  const pairs = [];
+  for (let round = 1; round <= values.rounds; round += 1) {
+    say(`${name}, round ${round}`);
+    const withQuestion = ask(asked + name, NGINX_CONNECTIONS);
+    const without = ask(`${plain.origin}/media/${name}`, NGINX_CONNECTIONS);
+    pairs.push({ withQuestion, without, share: withQuestion.perSecond / without.perSecond });
+  }
+  pairs.sort((a, b) => a.share - b.share);
+  return { name, pairs };
 });
 say("the manager");
 const headers = { "X-Camera-Id": ID, "X-Playback-Token": token };
 const manager = ask(`${service.manager}/internal/viewer`, MANAGER_CONNECTIONS, headers);
 
 const perSecond = ({ perSecond: count }) => Math.round(count).toLocaleString("en");
+const percent = (share) => `${Math.round(share * 100)} %`;
 const lines = [
-  "| | with the question | p99 | without | p99 | share |",
-  "| --- | --: | --: | --: | --: | --: |",
-  ...rows.map(({ name, asked, unasked, share }) => {
-    const cells = [name, perSecond(asked), asked.p99, perSecond(unasked), unasked.p99];
-    return `| ${cells.join(" | ")} | ${Math.round(share * 100)} % |`;
+  "| | with the question | p99 | without | p99 | share | in other rounds |",
+  "| --- | --: | --: | --: | --: | --: | --- |",
+  ...rows.map(({ name, pairs }) => {
+    const { withQuestion, without, share } = pairs[Math.floor(pairs.length / 2)];
+    const cells = [name, perSecond(withQuestion), withQuestion.p99, perSecond(without), without.p99];
+    const range = `${percent(pairs[0].share)} to ${percent(pairs.at(-1).share)}`;
+    return `| ${[...cells, percent(share), range].join(" | ")} |`;
   }),
 ];
 console.log(lines.join("\n"));

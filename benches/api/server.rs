@@ -29,6 +29,7 @@ use stream_manager::stream::registry::{Means, Registry};
 use stream_manager::stream::source::Source;
 use stream_manager::stream::starts::Starts;
 use stream_manager::stream::supervisor::Limits;
+use stream_manager::stream::threads::Threads;
 use tokio::sync::{mpsc, oneshot};
 use tracing_subscriber::EnvFilter;
 
@@ -109,6 +110,7 @@ fn measure_reaper(count: usize) -> Result<()> {
     let registry = Registry::new(Means {
         layout: Layout::new(std::env::temp_dir()),
         room: Room::new(std::env::temp_dir(), None),
+        threads: Threads::start()?,
         limits,
         max_streams: count,
         starts: Starts::new(count),

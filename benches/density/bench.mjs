@@ -1,6 +1,6 @@
 // What a camera costs, and how many of them a machine carries. README.md tells the method.
 import { mkdirSync, writeFileSync } from "node:fs";
-import { stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -70,12 +70,22 @@ function shares(before, after) {
   return { parts: new Map(parts), around: differences("around"), machine: differences("machine") };
 }
 
-/** Looks at the playlists until `isOver`; returns the greatest age that one had, in seconds. */
-async function oldestPlaylist(candidate, isOver) {
+/** When something was last written to an output: a file, or the newest segment in a directory. */
+async function writtenAt(output) {
+  const found = await stat(output);
+  if (!found.isDirectory()) {
+    return found.mtimeMs;
+  }
+  const numbers = (await readdir(output)).map((name) => /^(\d+)\.m4s$/.exec(name)?.[1] ?? 0);
+  return (await stat(join(output, `${Math.max(...numbers)}.m4s`))).mtimeMs;
+}
+
+/** Looks at the outputs until `isOver`; returns how long one was not written to, in seconds. */
+async function longestPause(candidate, isOver) {
   let oldest = 0;
   while (!isOver()) {
     const ages = await Promise.all(
-      candidate.playlists.map(async (file) => Date.now() - (await stat(file)).mtimeMs),
+      candidate.outputs.map(async (output) => Date.now() - (await writtenAt(output))),
     );
     oldest = Math.max(oldest, ...ages);
     await sleep(LOOK_MILLISECONDS);
@@ -87,7 +97,7 @@ async function oldestPlaylist(candidate, isOver) {
 async function measure(candidate, source, seconds) {
   const before = snapshot(candidate, source);
   const end = before.at + seconds * 1000;
-  const age = await oldestPlaylist(candidate, () => performance.now() >= end);
+  const age = await longestPause(candidate, () => performance.now() >= end);
   const after = snapshot(candidate, source);
   const cpu = shares(before, after);
   const parts = Object.entries(candidate.processes()).map(([name, pids]) => ({
@@ -101,7 +111,7 @@ async function measure(candidate, source, seconds) {
     around: cpu.around,
     machine: cpu.machine,
     files: candidate.files && directoryBytes(candidate.files),
-    age: candidate.playlists.length ? age : null,
+    age: candidate.outputs.length ? age : null,
     isStalled: age > candidate.freshness,
     available: machineMemory().available,
     interruptions: await candidate.interruptions(),

@@ -4,8 +4,8 @@
 //   add(links)      starts a stream of each camera more, and waits until all are playable
 //   processes()     process ids by what they are; the first ones are the candidate's own cost
 //   files           the directory that its media lies in, or null when that is in its memory
-//   playlists       of all streams, which are replaced all the time
-//   freshness       seconds within which a playlist is replaced, if all is well
+//   outputs         of all streams: a playlist, or a directory of segments
+//   freshness       seconds within which an output is written to, if all is well
 //   attend()        shows that somebody watches, every ten seconds
 //   interruptions() what went wrong since the streams were playable, in words
 //   end()           ends everything
@@ -27,7 +27,7 @@ const sum = (values) => values.reduce((total, value) => total + value, 0);
 class Service {
   title = "this service";
   freshness = 1;
-  playlists = [];
+  outputs = [];
   #ids = [];
   #before = { generations: new Map(), skipped: 0 };
 
@@ -47,7 +47,7 @@ class Service {
       }
     });
     this.#ids.push(...ids);
-    this.playlists.push(...ids.map((id) => join(this.files, id, "stream.m3u8")));
+    this.outputs.push(...ids.map((id) => join(this.files, id)));
     this.#before = await this.#state();
   }
 
@@ -94,7 +94,7 @@ class Service {
 class FfmpegHls {
   title = "`ffmpeg -c copy -f hls -hls_time 2`";
   freshness = 4;
-  playlists = [];
+  outputs = [];
   #children = [];
 
   prepare(directory) {
@@ -102,9 +102,9 @@ class FfmpegHls {
   }
 
   async add(links) {
-    const first = this.playlists.length;
+    const first = this.outputs.length;
     const added = links.map((link, index) => this.#start(`camera-${first + index}`, link));
-    this.playlists.push(...added);
+    this.outputs.push(...added);
     await until("a playlist of every FFmpeg", PLAYABLE_SECONDS, async () => {
       const there = await Promise.all(added.map((file) => stat(file).catch(() => null)));
       return there.every(Boolean);
@@ -142,7 +142,7 @@ class FfmpegHls {
 class MediaMtx {
   title = "MediaMTX, LL-HLS";
   files = null;
-  playlists = [];
+  outputs = [];
   #ids = [];
 
   prepare(directory) {

@@ -44,10 +44,10 @@ function notes({ name, cameras, around, machine, age, isStalled, taken, interrup
       (share) => percent(share),
     ),
   ];
-  const disturbances = [...interruptions, ...(isStalled ? ["a playlist stood still"] : [])];
+  const disturbances = [...interruptions, ...(isStalled ? ["an output stood still"] : [])];
   return [
     `${name}: ${disturbances.length ? disturbances.join(", ") : "no restart, no stall"}.`,
-    age === null ? "" : `No playlist was older than ${age.toFixed(2)} s.`,
+    age === null ? "" : `No output stood still for longer than ${age.toFixed(2)} s.`,
     `The machine has ${perCamera} MB a camera less than before.`,
     `Of one core: cameras ${source}, this benchmark ${bench}, all else on the machine ${other};`,
     `busy ${busy}, idle ${idle}, stolen ${stolen}.`,
@@ -70,7 +70,7 @@ export function growthTable(results) {
 
 function growth({ title, steps, full }) {
   const head = ["cameras", "CPU, of a core", "per camera", "memory per camera, MB"].concat(
-    ...["cameras' CPU", "machine idle", "oldest playlist, s"],
+    ...["cameras' CPU", "machine idle", "longest pause, s"],
   );
   const lines = steps.map((step) => {
     const { cpu, bytes } = total(step);

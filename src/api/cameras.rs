@@ -220,8 +220,8 @@ pub async fn start(api: &Api, camera: Camera) -> Result<Joined, Error> {
 pub async fn no_stream(api: &Api, id: &StreamId) -> Error {
     match api.cameras.get(id.camera()).await {
         Ok(Some(_)) => {
-            let which = if id.profile() == Profile::Sub { "sub" } else { "main" };
-            let detail = format!("camera {} has no {which} stream", id.camera());
+            let (camera, profile) = (id.camera(), id.profile().as_str());
+            let detail = format!("camera {camera} has no {profile} stream");
             Error::new(ErrorKind::UnknownCamera, detail)
         }
         Ok(None) => unknown(id.camera()),

@@ -1,5 +1,6 @@
 //! Cameras on the network, found and asked.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -16,10 +17,10 @@ use crate::error::{Error, ErrorKind};
 use crate::onvif::device::Device;
 use crate::onvif::soap::Login;
 use crate::onvif::{LONGEST_TIME, SHORTEST_TIME, USUAL_TIME, Wanted};
-use crate::store::db::Filter;
+use crate::stream::key::CameraId;
 
 /// Cameras of one address that are looked at. Recorders have some at theirs.
-const MAX_KNOWN: u32 = 64;
+const MAX_KNOWN: usize = 64;
 
 /// What to look for. All of it may be left out.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -81,30 +82,34 @@ pub async fn discover(api: &Api, caller: &Caller, input: DiscoveryInput) -> Resu
     let wanted = input.wanted()?;
     let mut discovery = api.finder.find(wanted).await?;
     info!(by = caller.name(), devices = discovery.devices.len(), "looked for cameras");
+    let by_host = api.cameras.by_host(caller.owner()).await?;
     for device in &mut discovery.devices {
-        device.known_as = known(api, caller, device).await?;
+        device.known_as = known(api, &by_host, device).await?;
     }
     Ok(reply::json(&discovery))
 }
 
 /// The id of the camera at the device's address; where there are several, of one whose RTSP port is
 /// the device's.
-async fn known(api: &Api, caller: &Caller, device: &Device) -> Result<Option<String>, Error> {
+async fn known(
+    api: &Api,
+    by_host: &HashMap<String, Vec<CameraId>>,
+    device: &Device,
+) -> Result<Option<String>, Error> {
     let host = match device.address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),
     };
-    let filter = Filter {
-        search: Some(host.clone()),
-        owner: caller.owner().map(str::to_owned),
-        limit: MAX_KNOWN,
-        offset: 0,
-    };
-    let (records, _) = api.cameras.list(&filter).await?;
-    let mut records: Vec<_> =
-        records.into_iter().filter(|record| record.spec.host() == host).collect();
+    let there = by_host.get(&host).map(Vec::as_slice).unwrap_or_default();
     let main = device.main.as_deref().and_then(|link| Url::parse(link).ok());
-    let port = main.map(|url| url.port().unwrap_or(554));
-    records.sort_by_key(|record| record.spec.port() != port);
-    Ok(records.first().map(|record| record.id.to_string()))
+    if let (Some(url), [_, _, ..]) = (main, there) {
+        let port = url.port().unwrap_or(554);
+        for id in there.iter().take(MAX_KNOWN) {
+            let record = api.cameras.get(id).await?;
+            if record.is_some_and(|record| record.spec.port() == Some(port)) {
+                return Ok(Some(id.to_string()));
+            }
+        }
+    }
+    Ok(there.first().map(CameraId::to_string))
 }

@@ -1,6 +1,8 @@
-//! Playlists that nginx does not serve from disk: of a camera that nobody watches yet, and the
-//! blocking reloads of low-latency players (RFC 8216bis, 6.2.5.2), answered from memory.
+//! Playlists, answered from memory: at once, when the camera of one that nobody watched yet is
+//! playable, or, to the blocking reloads of low-latency players (RFC 8216bis, 6.2.5.2), when it has
+//! what they ask for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +12,7 @@ use tokio::time::timeout;
 use super::reply::{self, Reply};
 use super::{Api, cameras, model, playback, viewer};
 use crate::error::{Error, ErrorKind};
-use crate::hls::packager::Published;
+use crate::hls::published::Published;
 use crate::stream::handle::StreamHandle;
 use crate::stream::key::StreamId;
 use crate::stream::state::State;
@@ -29,12 +31,12 @@ const BLOCKED_SEGMENTS: u32 = 3;
 pub async fn get<B>(api: &Api, id: &str, request: &Request<B>) -> Result<Reply, Error> {
     let wanted = model::Reload::from_query(request.uri().query().unwrap_or_default())?;
     let published = find(api, id, request, wanted).await?;
-    Ok(answer(if wanted.skip { published.delta } else { published.whole }))
+    Ok(answer(if wanted.skip { published.delta() } else { published.whole() }))
 }
 
 /// Answers the multivariant playlist, when the camera is playable.
 pub async fn index<B>(api: &Api, id: &str, request: &Request<B>) -> Result<Reply, Error> {
-    Ok(answer(find(api, id, request, model::Reload::default()).await?.index))
+    Ok(answer(find(api, id, request, model::Reload::default()).await?.index()))
 }
 
 fn answer(text: Bytes) -> Reply {
@@ -46,7 +48,7 @@ async fn find<B>(
     id: &str,
     request: &Request<B>,
     wanted: model::Reload,
-) -> Result<Published, Error> {
+) -> Result<Arc<Published>, Error> {
     let id = StreamId::parse(id)?;
     let user = playback::may_watch(api, request.headers(), id.camera()).await?;
     let handle = match api.registry.get(&id) {
@@ -90,18 +92,18 @@ async fn newest(
     api: &Api,
     handle: &StreamHandle,
     wanted: model::Reload,
-) -> Result<Published, Error> {
+) -> Result<Arc<Published>, Error> {
     let mut newest = handle.shared().playlist.clone();
     if let (Some(sequence), Some(now)) = (wanted.sequence, newest.borrow().as_ref())
-        && now.position.is_too_far(sequence)
+        && now.position().is_too_far(sequence)
     {
-        let last = now.position.sequence;
+        let last = now.position().sequence;
         let detail = format!("_HLS_msn={sequence} is too far ahead; the stream is at {last}");
         return Err(Error::new(ErrorKind::InvalidRequest, detail));
     }
-    let has_wanted = |published: &Option<Published>| {
-        let has = |now: &Published| {
-            wanted.sequence.is_none_or(|sequence| now.position.has(sequence, wanted.part))
+    let has_wanted = |published: &Option<Arc<Published>>| {
+        let has = |now: &Arc<Published>| {
+            wanted.sequence.is_none_or(|sequence| now.position().has(sequence, wanted.part))
         };
         published.as_ref().is_some_and(has)
     };

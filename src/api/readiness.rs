@@ -1,19 +1,24 @@
 //! Whether the service can do its work, and all that keeps it from it.
+//!
+//! A disk that hangs keeps a thread of the runtime, of which there are not many, for as long as it
+//! hangs. So each thing is looked at by a task of its own, which nobody waits for longer than a
+//! while, and no other look at it begins before that one has ended.
 
+use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 use tokio::process::Command;
-use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::warn;
 use utoipa::ToSchema;
 
 use crate::error::{Error, ErrorKind};
-use crate::ffmpeg::process::Spawner;
+use crate::ffmpeg::process::{Spawner, cannot_run};
 use crate::hls::layout::{Disk, Layout};
 use crate::hls::room;
 use crate::store::db::Database;
@@ -25,6 +30,9 @@ const GOOD_HOLDS: Duration = Duration::from_secs(10);
 const BAD_HOLDS: Duration = Duration::from_secs(1);
 /// FFmpeg, the disk and the database must answer within this time.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What is told of what does not.
+const HANGS: &str = "it does not answer";
 
 const MIB: u64 = 1024 * 1024;
 /// The database needs this much room, in bytes.
@@ -67,9 +75,26 @@ pub struct Readiness {
     database: Database,
     is_closing: AtomicBool,
     was_nearly_full: AtomicBool,
-    last: Mutex<Option<(Instant, Vec<Trouble>)>>,
-    found: std::sync::Mutex<Option<Vec<Trouble>>>,
+    /// What was found last, and when.
+    found: Mutex<Option<(Instant, Vec<Trouble>)>>,
+    /// Whoever has these looks; the others wait for what that one finds.
+    looks: tokio::sync::Mutex<Looks>,
 }
+
+/// One look at each thing.
+#[derive(Default)]
+struct Looks {
+    stream_dir: Look,
+    ffmpeg: Look,
+    database: Look,
+}
+
+/// What a look finds, or why the thing cannot be used.
+type Found<T = ()> = Result<T, Box<dyn StdError + Send + Sync>>;
+
+/// The look at one thing that was begun last, and when.
+#[derive(Default)]
+struct Look(Option<(Instant, JoinHandle<Found>)>);
 
 impl Readiness {
     /// Of a manager that runs `ffmpeg` by `spawner`, writes to `layout` and keeps its cameras in `database`.
@@ -81,8 +106,8 @@ impl Readiness {
             database,
             is_closing: AtomicBool::new(false),
             was_nearly_full: AtomicBool::new(false),
-            last: Mutex::default(),
-            found: std::sync::Mutex::default(),
+            found: Mutex::default(),
+            looks: tokio::sync::Mutex::default(),
         }
     }
 
@@ -109,51 +134,66 @@ impl Readiness {
 
     /// What was found last; `None` before the first look.
     pub fn last(&self) -> Option<Vec<Trouble>> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.as_ref().map(|(_, troubles)| troubles.clone())
     }
 
-    async fn look(&self) -> Vec<Trouble> {
+    /// What was found last, while it holds.
+    fn fresh(&self) -> Option<Vec<Trouble>> {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, troubles) = found.as_ref()?;
+        let holds = if troubles.is_empty() { GOOD_HOLDS } else { BAD_HOLDS };
+        (at.elapsed() < holds).then(|| troubles.clone())
+    }
+
+    async fn look(self: &Arc<Self>) -> Vec<Trouble> {
         if self.is_closing() {
-            return vec![Trouble { check: Check::Shutdown, error: Error::shutting_down() }];
+            return vec![self.trouble(Check::Shutdown, "")];
         }
-        // Held across the probe on purpose: many probes at once make one run of FFmpeg.
-        let mut last = self.last.lock().await;
-        if let Some((at, troubles)) = last.as_ref()
-            && at.elapsed() < if troubles.is_empty() { GOOD_HOLDS } else { BAD_HOLDS }
-        {
-            return troubles.clone();
+        // Held across the looks on purpose: many probes at once make one run of FFmpeg.
+        let mut looks = self.looks.lock().await;
+        if let Some(troubles) = self.fresh() {
+            return troubles;
         }
-        let troubles = self.probe().await;
-        *last = Some((Instant::now(), troubles.clone()));
-        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(troubles.clone());
+        let (this, looks) = (|| Arc::clone(self), &mut *looks);
+        let (stream_dir, ffmpeg, database) = tokio::join!(
+            looks.stream_dir.find(this().look_at_stream_dir()),
+            looks.ffmpeg.find(this().look_at_ffmpeg()),
+            looks.database.find(this().look_at_database()),
+        );
+        let results =
+            [(Check::StreamDir, stream_dir), (Check::Ffmpeg, ffmpeg), (Check::Database, database)];
+        let troubles = results
+            .into_iter()
+            .filter_map(|(check, result)| Some(self.trouble(check, &result.err()?)));
+        let troubles: Vec<_> = troubles.collect();
+        let found = Some((Instant::now(), troubles.clone()));
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
         troubles
     }
 
-    async fn probe(&self) -> Vec<Trouble> {
-        let (stream_dir, ffmpeg, database) =
-            tokio::join!(self.probe_stream_dir(), self.probe_ffmpeg(), self.probe_database());
-        let results = [
-            (Check::StreamDir, stream_dir, ErrorKind::StorageUnavailable),
-            (Check::Ffmpeg, ffmpeg, ErrorKind::FfmpegUnavailable),
-            (Check::Database, database, ErrorKind::StorageUnavailable),
-        ];
-        let troubles = results.into_iter().filter_map(|(check, result, kind)| {
-            Some(Trouble { check, error: Error::new(kind, result.err()?) })
-        });
-        troubles.collect()
+    fn trouble(&self, check: Check, reason: &str) -> Trouble {
+        let unusable = |detail| Error::new(ErrorKind::StorageUnavailable, detail);
+        let error = match check {
+            Check::StreamDir => {
+                let directory = self.layout.root().display();
+                unusable(format!("STREAM_DIR {directory} cannot be written: {reason}"))
+            }
+            Check::Ffmpeg => cannot_run(&self.ffmpeg, reason),
+            Check::Database => {
+                let path = self.database.path().display();
+                unusable(format!("the database {path} cannot be used: {reason}"))
+            }
+            Check::Shutdown => Error::shutting_down(),
+        };
+        Trouble { check, error }
     }
 
-    async fn probe_stream_dir(&self) -> Result<(), String> {
-        let told = |reason: String| {
-            format!("STREAM_DIR {} cannot be written: {reason}", self.layout.root().display())
-        };
+    async fn look_at_stream_dir(self: Arc<Self>) -> Found {
         let path = self.layout.ready_file();
-        let written = async {
-            tokio::fs::write(&path, b"ready").await?;
-            tokio::fs::remove_file(&path).await
-        };
-        in_time(written).await.map_err(told)?;
-        self.warn_when_nearly_full(room_of(room::FREE, self.layout.root()).await.map_err(told)?);
+        tokio::fs::write(&path, b"ready").await?;
+        tokio::fs::remove_file(&path).await?;
+        self.warn_when_nearly_full(room_of(room::FREE, self.layout.root()).await?);
         Ok(())
     }
 
@@ -168,27 +208,41 @@ impl Readiness {
         }
     }
 
-    async fn probe_database(&self) -> Result<(), String> {
+    async fn look_at_database(self: Arc<Self>) -> Found {
         let path = self.database.path();
-        let told =
-            |reason: String| format!("the database {} cannot be used: {reason}", path.display());
         // What was deleted can still be written to, until the manager ends.
-        in_time(tokio::fs::metadata(path)).await.map_err(told)?;
-        in_time(self.database.check()).await.map_err(told)?;
-        room_of(DATABASE_FREE, path.parent().unwrap_or(path)).await.map_err(told).map(drop)
+        tokio::fs::metadata(path).await?;
+        self.database.check().await?;
+        room_of(DATABASE_FREE, path.parent().unwrap_or(path)).await?;
+        Ok(())
     }
 
-    async fn probe_ffmpeg(&self) -> Result<(), String> {
+    async fn look_at_ffmpeg(self: Arc<Self>) -> Found {
         let mut command = Command::new(&self.ffmpeg);
         command.arg("-version");
         // As streams start it, so that what keeps these from it shows here. What it says, a pipe holds.
-        let run = async { self.spawner.spawn(command).await?.wait().await };
-        let reason = match in_time(run).await {
-            Ok(status) if status.success() => return Ok(()),
-            Ok(status) => status.to_string(),
-            Err(reason) => reason,
-        };
-        Err(format!("FFmpeg ({}) cannot be run: {reason}", self.ffmpeg.display()))
+        let mut process = self.spawner.spawn(command).await?;
+        // One that does not end by itself is killed.
+        let status = timeout(PROBE_TIMEOUT, process.wait()).await.map_err(|_| HANGS)??;
+        if status.success() { Ok(()) } else { Err(status.to_string().into()) }
+    }
+}
+
+impl Look {
+    /// What `look` finds within its time limit, or why not. When an earlier one has not ended yet
+    /// that one counts, and `look` does not begin.
+    async fn find(
+        &mut self,
+        look: impl Future<Output = Found> + Send + 'static,
+    ) -> Result<(), String> {
+        // What it found after its time limit is old by now.
+        self.0.take_if(|(_, task)| task.is_finished());
+        let (began, task) = self.0.get_or_insert_with(|| (Instant::now(), tokio::spawn(look)));
+        match timeout_at(*began + PROBE_TIMEOUT, task).await {
+            Ok(Ok(found)) => found.map_err(|error| error.to_string()),
+            Ok(Err(error)) => Err(format!("nobody could look: {error}")),
+            Err(_) => Err(HANGS.to_owned()),
+        }
     }
 }
 
@@ -196,21 +250,14 @@ fn is_nearly_full(disk: &Disk) -> bool {
     disk.available < NEARLY_FULL && disk.available.saturating_mul(10) < disk.size
 }
 
-async fn in_time<T, E: ToString>(probe: impl Future<Output = Result<T, E>>) -> Result<T, String> {
-    match timeout(PROBE_TIMEOUT, probe).await {
-        Ok(result) => result.map_err(|error| error.to_string()),
-        Err(_) => Err("it does not answer".to_owned()),
-    }
-}
-
 /// The disk that `path` is on, if `least` bytes of it are free.
-async fn room_of(least: u64, path: &Path) -> Result<Option<Disk>, String> {
+async fn room_of(least: u64, path: &Path) -> Found<Option<Disk>> {
     // The empty parent of a bare file name is the working directory.
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path }.to_owned();
-    let disk = in_time(tokio::task::spawn_blocking(move || Disk::of(&path))).await?;
+    let disk = tokio::task::spawn_blocking(move || Disk::of(&path)).await?;
     match &disk {
         Some(disk) if disk.available < least => {
-            Err(format!("the disk is full, only {} bytes are free", disk.available))
+            Err(format!("the disk is full, only {} bytes are free", disk.available).into())
         }
         _ => Ok(disk),
     }
@@ -218,7 +265,35 @@ async fn room_of(least: u64, path: &Path) -> Result<Option<Disk>, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use tokio::sync::Semaphore;
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_hangs_is_told_in_time_and_looked_at_by_one_task() {
+        let (begun, answers) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+        let look = || {
+            let (begun, answers) = (Arc::clone(&begun), Arc::clone(&answers));
+            async move {
+                begun.fetch_add(1, Ordering::SeqCst);
+                answers.acquire().await?.forget();
+                Ok(())
+            }
+        };
+        let (mut last, start) = (Look::default(), Instant::now());
+        for _ in 0..1000 {
+            assert_eq!(last.find(look()).await, Err(HANGS.to_owned()));
+            assert_eq!(start.elapsed(), PROBE_TIMEOUT, "who comes later does not wait again");
+        }
+        assert_eq!(begun.load(Ordering::SeqCst), 1);
+        // One answer for the look that hangs, which is too late for it, and one for the next.
+        answers.add_permits(2);
+        tokio::task::yield_now().await;
+        assert_eq!(last.find(look()).await, Ok(()));
+        assert_eq!(begun.load(Ordering::SeqCst), 2);
+    }
 
     #[test]
     fn a_disk_is_nearly_full_when_little_is_left_of_it_and_at_all() {

@@ -63,14 +63,8 @@ const MAX_THREADS: &str = "4";
 
 /// The arguments, without the program's name.
 pub fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
-    let (analyze_duration, probe_size) = plan.probe.limits();
-    let mut arguments = Vec::new();
+    let mut arguments = first_arguments(plan);
     let mut add = |more: &[&str]| arguments.extend(more.iter().map(|&text| text.to_owned()));
-    // At this level it says what the camera's streams are.
-    add(&["-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+info"]);
-    // The concat reader probes once more what the reader inside of it has probed already; with
-    // FFmpeg's defaults that alone takes 20 frames.
-    add(&["-analyzeduration", analyze_duration, "-probesize", probe_size]);
     if plan.times == Times::Arrival {
         // Here and not for the reader inside: the concat reader would not take times like these.
         add(&["-use_wallclock_as_timestamps", "1"]);
@@ -103,13 +97,21 @@ pub fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     arguments
 }
 
+/// What FFmpeg is to say, and how much to read before it does.
+fn first_arguments(plan: Plan) -> Vec<String> {
+    let (analyze_duration, probe_size) = plan.probe.limits();
+    // At this level it says what the camera's streams are.
+    let speech = ["-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+info"];
+    // The concat reader probes once more what the reader inside of it has probed already; with
+    // FFmpeg's defaults that alone takes 20 frames.
+    let probe = ["-analyzeduration", analyze_duration, "-probesize", probe_size];
+    speech.into_iter().chain(probe).map(str::to_owned).collect()
+}
+
 /// The arguments for one picture as JPEG, without the program's name.
 pub fn still_arguments(plan: Plan) -> Vec<String> {
-    let (analyze_duration, probe_size) = plan.probe.limits();
-    let mut arguments = Vec::new();
+    let mut arguments = first_arguments(plan);
     let mut add = |more: &[&str]| arguments.extend(more.iter().map(|&text| text.to_owned()));
-    add(&["-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+info"]);
-    add(&["-analyzeduration", analyze_duration, "-probesize", probe_size]);
     add(&["-f", "concat", "-safe", "0", "-protocol_whitelist", PROTOCOLS]);
     // Of what comes before the first keyframe there would be half a picture; more threads would each
     // hold back a frame.

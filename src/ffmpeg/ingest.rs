@@ -20,8 +20,8 @@ use super::args::{self, Shape, Transcode};
 use super::journal::Journal;
 use super::pace::Pace;
 use super::plan::{Hevc, Lesson, Plan, Times, Video};
-use super::process::{Process, Spawner};
-use super::stderr::{self, Tail, Verdict};
+use super::process::{self, Process, Spawner};
+use super::stderr::{Tail, Verdict};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::hls::fragment::MediaError;
@@ -132,10 +132,7 @@ impl FfmpegLauncher {
                 };
                 end.told(order.plan, order.options, self.hevc, self.socket_timeout)
             }
-            Err(error) => Ending::Refused(Error::new(
-                ErrorKind::FfmpegUnavailable,
-                format!("FFmpeg ({}) cannot be run: {error}", self.program.display()),
-            )),
+            Err(error) => Ending::Refused(process::cannot_run(&self.program, error)),
         }
     }
 
@@ -316,23 +313,16 @@ impl End {
         hevc: Hevc,
         socket_timeout: Duration,
     ) -> Ending {
-        let refused = |kind, detail: &str| Ending::Refused(Error::new(kind, detail));
         if let Some(lesson) = self.lesson() {
             return match plan.after(lesson, options, hevc) {
                 Ok(next) => Ending::Replan(next),
-                Err(detail) => refused(ErrorKind::SourceUnsupported, detail),
+                Err(error) => Ending::Refused(error),
             };
         }
-        match self.tail.verdict() {
-            Some(Verdict::Camera(kind, detail)) => return refused(kind, detail),
-            Some(Verdict::NothingUnderstood) if self.has_played => {}
-            Some(Verdict::NothingUnderstood) if self.ran_for >= socket_timeout => {
-                return refused(ErrorKind::SourceTimeout, stderr::NO_ANSWER);
-            }
-            Some(Verdict::NothingUnderstood) => {
-                return refused(ErrorKind::SourceUnsupported, stderr::NO_CAMERA);
-            }
-            Some(Verdict::Lesson(_)) | None => {}
+        let tells = |verdict: &Verdict| *verdict != Verdict::NothingUnderstood || !self.has_played;
+        let verdict = self.tail.verdict().filter(tells);
+        if let Some(error) = verdict.and_then(|told| told.error(self.ran_for, socket_timeout)) {
+            return Ending::Refused(error);
         }
         match self.fault {
             Some(Fault::Media(error @ MediaError::PictureChanged)) => {
@@ -344,7 +334,7 @@ impl End {
             }
             Some(Fault::Media(error)) => {
                 let detail = format!("the camera's video cannot be used: {error}");
-                refused(ErrorKind::SourceUnsupported, &detail)
+                Ending::Refused(Error::new(ErrorKind::SourceUnsupported, detail))
             }
         }
     }
@@ -363,11 +353,7 @@ impl End {
     fn dropped(&self) -> Error {
         let detail = match self.status {
             Some(status) if status.success() => "the camera ended the stream".to_owned(),
-            status => {
-                let status = status.map_or("no exit status".into(), |status| status.to_string());
-                let said = self.tail.last_complaint().unwrap_or("nothing on stderr");
-                format!("FFmpeg ended ({status}): {said}")
-            }
+            status => self.tail.end(status),
         };
         Error::new(ErrorKind::SourceUnreachable, detail)
     }

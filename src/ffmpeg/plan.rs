@@ -4,6 +4,7 @@
 //! for the next run, within what the operator's options allow. No second connection to the camera
 //! is made to look at it first.
 
+use crate::error::{Error, ErrorKind};
 use crate::stream::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
 
 /// What FFmpeg does with the camera's video.
@@ -124,50 +125,51 @@ impl Plan {
     }
 
     /// The plan for the next run after a `lesson`; or, where there is nothing left to try, the
-    /// cause in words for the operator.
-    pub fn after(
-        self,
-        lesson: Lesson,
-        options: StreamOptions,
-        hevc: Hevc,
-    ) -> Result<Self, &'static str> {
+    /// cause for the operator.
+    pub fn after(self, lesson: Lesson, options: StreamOptions, hevc: Hevc) -> Result<Self, Error> {
         let may_transcode = options.video != VideoOption::Copy;
         match lesson {
             Lesson::VideoIsHevc if !may_transcode || hevc == Hevc::Copy => {
                 Ok(Self { video: Video::CopyHevc, ..self })
             }
             Lesson::VideoIsHevc | Lesson::VideoCannotBeCopied if self.video == Video::ToH264 => {
-                Err("the camera's video cannot be turned into H.264; set the camera to H.264")
+                Err(unsupported(
+                    "the camera's video cannot be turned into H.264; set the camera to H.264",
+                ))
             }
             Lesson::VideoIsHevc | Lesson::VideoCannotBeCopied if may_transcode => {
                 Ok(Self { video: Video::ToH264, ..self })
             }
-            Lesson::VideoIsHevc | Lesson::VideoCannotBeCopied => {
-                Err("browsers do not play the camera's video as it is, and its option video says \
-                     copy; set that to auto, or the camera to H.264")
-            }
+            Lesson::VideoIsHevc | Lesson::VideoCannotBeCopied => Err(unsupported(
+                "browsers do not play the camera's video as it is, and its option video says \
+                     copy; set that to auto, or the camera to H.264",
+            )),
             Lesson::VideoIsNotHevc | Lesson::VideoIsH264 => Ok(Self { video: Video::Copy, ..self }),
             Lesson::AudioCannotBeCopied if self.audio == Audio::Copy => {
                 Ok(Self { audio: Audio::ToAac, ..self })
             }
             Lesson::AudioCannotBeCopied => {
-                Err("the camera's audio cannot be used; set its option audio to off")
+                Err(unsupported("the camera's audio cannot be used; set its option audio to off"))
             }
             Lesson::ProbedTooLittle if self.probe == Probe::Small => {
                 Ok(Self { probe: Probe::Large, ..self })
             }
-            Lesson::ProbedTooLittle => Err("the camera sends nothing that tells what its video is"),
+            Lesson::ProbedTooLittle => {
+                Err(unsupported("the camera sends nothing that tells what its video is"))
+            }
             Lesson::TransportRefused if options.transport == TransportOption::Auto => {
                 Ok(Self { transport: self.transport.other(), ..self })
             }
-            Lesson::TransportRefused => {
-                Err("the camera refuses the transport that its option transport names; set that \
-                     to auto")
-            }
+            Lesson::TransportRefused => Err(unsupported(
+                "the camera refuses the transport that its option transport names; set that \
+                     to auto",
+            )),
             Lesson::TimesAreWrong if self.times == Times::Camera => {
                 Ok(Self { times: Times::Arrival, ..self })
             }
-            Lesson::TimesAreWrong => Err("the times of the camera's frames make no sense"),
+            Lesson::TimesAreWrong => {
+                Err(unsupported("the times of the camera's frames make no sense"))
+            }
         }
     }
 }
@@ -176,6 +178,15 @@ impl Default for Plan {
     fn default() -> Self {
         Self::first(StreamOptions::default())
     }
+}
+
+/// A camera has taught so many lessons that trying yet another plan makes no sense.
+pub fn exhausted() -> Error {
+    unsupported("the camera refuses, or contradicts, every way that it was asked in")
+}
+
+fn unsupported(cause: &str) -> Error {
+    Error::new(ErrorKind::SourceUnsupported, cause)
 }
 
 impl Transport {

@@ -4,7 +4,9 @@
 //! kernel kills it when the *thread* that forked it ends (`PR_SET_PDEATHSIG`), so all children
 //! are forked by one thread that lives as long as the process: the [`Spawner`]'s.
 
+use std::fmt::Display;
 use std::io;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -15,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
 use crate::config::SETTINGS;
+use crate::error::{Error, ErrorKind};
 use crate::onvif::command::PASSWORD;
 
 /// Spawns that may wait for the spawner's thread; further callers wait in line for a place.
@@ -84,6 +87,12 @@ impl Spawner {
         self.requests.send((command, reply)).await.map_err(|_| gone())?;
         Process::new(answer.await.map_err(|_| gone())??)
     }
+}
+
+/// FFmpeg, which is `program`, does not start, or ends at once.
+pub fn cannot_run(program: &Path, reason: impl Display) -> Error {
+    let detail = format!("FFmpeg ({}) cannot be run: {reason}", program.display());
+    Error::new(ErrorKind::FfmpegUnavailable, detail)
 }
 
 /// Settings are none of a child's business, and some are secret: who reads what cameras send should

@@ -2,6 +2,8 @@
 //! for the cause of its end, which its exit code does not tell.
 
 use std::collections::VecDeque;
+use std::process::ExitStatus;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::oneshot;
@@ -9,7 +11,7 @@ use tracing::debug;
 
 use super::journal::Writer;
 use super::plan::Lesson;
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 use crate::stream::source::{self, Source};
 
 /// Lines kept.
@@ -57,6 +59,22 @@ pub enum Verdict {
     /// FFmpeg could make nothing of the answer, or there was none: it says the same of both.
     /// The first it says at once, the second when its patience with the socket ends.
     NothingUnderstood,
+}
+
+impl Verdict {
+    /// The error that it tells of after a run that took `ran_for`, where FFmpeg's patience with the
+    /// socket was `socket_timeout`; `None` when another plan may do better.
+    pub fn error(self, ran_for: Duration, socket_timeout: Duration) -> Option<Error> {
+        let (kind, detail) = match self {
+            Self::Camera(kind, detail) => (kind, detail),
+            Self::Lesson(_) => return None,
+            Self::NothingUnderstood if ran_for >= socket_timeout => {
+                (ErrorKind::SourceTimeout, NO_ANSWER)
+            }
+            Self::NothingUnderstood => (ErrorKind::SourceUnsupported, NO_CAMERA),
+        };
+        Some(Error::new(kind, detail))
+    }
 }
 
 /// What FFmpeg 5 to 7 say, most telling first: a line further down may come along with one
@@ -143,11 +161,11 @@ const UNREACHABLE: Verdict = Verdict::Camera(
 const TIMEOUT: Verdict = Verdict::Camera(ErrorKind::SourceTimeout, NO_ANSWER);
 
 /// What a camera that says nothing is told of.
-pub const NO_ANSWER: &str =
+const NO_ANSWER: &str =
     "the camera does not answer; check address and port, and that it is switched on";
 
 /// What is told of an answer that no camera gives.
-pub const NO_CAMERA: &str = "what answers at this address is no RTSP camera; check the port";
+const NO_CAMERA: &str = "what answers at this address is no RTSP camera; check the port";
 
 impl Tail {
     /// Reads `stderr` to its end, keeps the last lines, also in the `journal`, and removes `source`'s
@@ -211,8 +229,16 @@ impl Tail {
         streams.find_map(|line| line.split_once(words.as_str())).map(|(_, facts)| facts)
     }
 
+    /// FFmpeg's end in words, for want of a verdict: its exit `status`, and what it complained of
+    /// last.
+    pub fn end(&self, status: Option<ExitStatus>) -> String {
+        let status = status.map_or("no exit status".into(), |status| status.to_string());
+        let said = self.last_complaint().unwrap_or("nothing on stderr");
+        format!("FFmpeg ended ({status}): {said}")
+    }
+
     /// The last line that is more than information.
-    pub fn last_complaint(&self) -> Option<&str> {
+    fn last_complaint(&self) -> Option<&str> {
         let mut lines = self.lines.iter().map(|line| line.shown.as_str());
         lines.rfind(|line| !line.contains("[info]"))
     }

@@ -17,9 +17,9 @@ use tracing::{Instrument, debug, info};
 use super::args;
 use super::ingest::PIPES_CLOSE_WITHIN;
 use super::journal::Journal;
-use super::plan::{Hevc, Lesson, Plan};
-use super::process::Spawner;
-use super::stderr::{self, Tail, Verdict};
+use super::plan::{self, Hevc, Lesson, Plan};
+use super::process::{self, Spawner};
+use super::stderr::{Tail, Verdict};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::stream::nets::CameraNets;
@@ -128,17 +128,10 @@ impl StillTaker {
             let Err(lesson) = taken else { break };
             plan = match plan.after(lesson, options, self.hevc) {
                 Ok(plan) => plan,
-                Err(detail) => {
-                    let error = Error::new(ErrorKind::SourceUnsupported, detail);
-                    return drop(caller.send(Err(error)));
-                }
+                Err(error) => return drop(caller.send(Err(error))),
             };
         }
-        let contradicts = |_| {
-            let detail = "the camera refuses, or contradicts, every way that it was asked in";
-            Error::new(ErrorKind::SourceUnsupported, detail)
-        };
-        let _ = caller.send(taken.map_err(contradicts));
+        let _ = caller.send(taken.map_err(|_| plan::exhausted()));
     }
 
     async fn run(
@@ -149,11 +142,7 @@ impl StillTaker {
         deadline: Instant,
         caller: &mut oneshot::Sender<Result<Still, Error>>,
     ) -> Result<Run, Error> {
-        let cannot_run = |error: std::io::Error| {
-            let program = self.program.display();
-            let detail = format!("FFmpeg ({program}) cannot be run: {error}");
-            Error::new(ErrorKind::FfmpegUnavailable, detail)
-        };
+        let cannot_run = |error: std::io::Error| process::cannot_run(&self.program, error);
         let mut command = Command::new(&self.program);
         command.args(args::still_arguments(plan));
         let mut process = self.spawner.spawn(command).await.map_err(cannot_run)?;
@@ -226,9 +215,8 @@ impl Run {
         {
             // What a start would find out.
             if options.video == VideoOption::Copy && !matches!(codec.as_str(), "h264" | "hevc") {
-                let refused = plan.after(Lesson::VideoCannotBeCopied, options, taker.hevc);
-                let detail = refused.err().unwrap_or_default();
-                return Err(Outcome::Error(Error::new(ErrorKind::SourceUnsupported, detail)));
+                let next = plan.after(Lesson::VideoCannotBeCopied, options, taker.hevc);
+                next.map_err(Outcome::Error)?;
             }
             let audio = self.tail.stream("Audio").map(|line| Facts::read(line).codec);
             return Ok(Still {
@@ -245,26 +233,19 @@ impl Run {
     }
 
     fn refusal(&self, taker: &StillTaker) -> Outcome {
-        let error = |kind, detail: &str| Outcome::Error(Error::new(kind, detail));
-        match self.tail.verdict() {
-            Some(Verdict::Camera(kind, detail)) => error(kind, detail),
-            Some(Verdict::Lesson(_)) | None if self.is_late => {
+        let verdict = self.tail.verdict();
+        let error = verdict.and_then(|told| told.error(self.ran_for, taker.socket_timeout));
+        match (error, verdict) {
+            (Some(error), _) => Outcome::Error(error),
+            (None, _) if self.is_late => {
                 let seconds = taker.start_timeout.as_secs_f64();
                 let detail = format!("the camera sent no picture within {seconds} s");
-                error(ErrorKind::SourceTimeout, &detail)
+                Outcome::Error(Error::new(ErrorKind::SourceTimeout, detail))
             }
-            Some(Verdict::Lesson(lesson)) => Outcome::Lesson(lesson),
-            Some(Verdict::NothingUnderstood) if self.ran_for >= taker.socket_timeout => {
-                error(ErrorKind::SourceTimeout, stderr::NO_ANSWER)
-            }
-            Some(Verdict::NothingUnderstood) => {
-                error(ErrorKind::SourceUnsupported, stderr::NO_CAMERA)
-            }
-            None => {
-                let status = self.status.map_or("no exit status".into(), |s| s.to_string());
-                let said = self.tail.last_complaint().unwrap_or("nothing on stderr");
-                let detail = format!("no picture came; FFmpeg ended ({status}): {said}");
-                error(ErrorKind::SourceUnreachable, &detail)
+            (None, Some(Verdict::Lesson(lesson))) => Outcome::Lesson(lesson),
+            (None, _) => {
+                let detail = format!("no picture came; {}", self.tail.end(self.status));
+                Outcome::Error(Error::new(ErrorKind::SourceUnreachable, detail))
             }
         }
     }

@@ -2,8 +2,6 @@
 //!
 //! ```text
 //! STREAM_DIR/.lock
-//! STREAM_DIR/{id}/index.m3u8
-//! STREAM_DIR/{id}/stream.m3u8
 //! STREAM_DIR/{id}/init-{generation}.mp4
 //! STREAM_DIR/{id}/{sequence}.m4s
 //! ```
@@ -15,12 +13,8 @@ use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 
 use crate::stream::key::StreamId;
 
-/// Name of the playlist in a stream's directory and in its URL.
+/// Name of the playlist in a stream's URL. It is in no file: the manager has it in memory.
 pub const PLAYLIST: &str = "stream.m3u8";
-/// Name of the multivariant playlist beside it.
-pub const INDEX: &str = "index.m3u8";
-/// Ending of the name under which a playlist is written before it replaces the last one.
-const NEXT: &str = ".next";
 const LOCK: &str = ".lock";
 const READY: &str = ".ready";
 
@@ -136,13 +130,6 @@ impl StreamDir {
         self.path.join(segment_name(sequence))
     }
 
-    /// Replaces the playlist `name` in one step: a reader sees the old one or the new one.
-    pub fn replace(&self, name: &str, text: &str) -> io::Result<()> {
-        let next = self.path.join([name, NEXT].concat());
-        std::fs::write(&next, text)?;
-        std::fs::rename(next, self.path.join(name))
-    }
-
     /// Removes one file. One that is not there is fine.
     pub fn remove_file(path: &Path) -> io::Result<()> {
         ignore_missing(std::fs::remove_file(path))
@@ -174,9 +161,7 @@ pub fn holds_only_stream_files(directory: &Path) -> io::Result<bool> {
 /// Whether a stream's directory may hold a file of this name.
 pub fn is_stream_file(name: &str) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let playlist = name.strip_suffix(NEXT).unwrap_or(name);
-    [INDEX, PLAYLIST].contains(&playlist)
-        || name.strip_suffix(".m4s").is_some_and(is_number)
+    name.strip_suffix(".m4s").is_some_and(is_number)
         || name
             .strip_prefix("init-")
             .and_then(|rest| rest.strip_suffix(".mp4"))
@@ -211,9 +196,7 @@ mod tests {
 
     #[test]
     fn knows_its_own_files() {
-        for own in
-            [INDEX, PLAYLIST, "stream.m3u8.next", &init_name(7), &segment_name(1_763_690_000)]
-        {
+        for own in [&init_name(7), &segment_name(1_763_690_000)] {
             assert!(is_stream_file(own), "{own}");
         }
         for other in ["", ".lock", "init-.mp4", "init-x.mp4", ".m4s", "1.m4s.bak", "family.mp4"] {

@@ -1,8 +1,8 @@
-//! From fragments to HLS: reading FFmpeg's output, cutting segments, writing playlists.
+//! From fragments to HLS: reading FFmpeg's output, cutting segments, making playlists.
 //!
 //! ```text
 //! stdout of FFmpeg ──reader──> fragments ──(any number of consumers)──> packager ──> layout ──> disk
-//!                                                                          └──> playlist
+//!                                                                          └──> playlists, published in memory
 //! ```
 //!
 //! Everything here works on fragments; whole segments exist on disk only. What starts and ends
@@ -14,6 +14,7 @@ pub mod layout;
 pub mod packager;
 pub mod parameter_set;
 pub mod playlist;
+pub mod published;
 pub mod reader;
 pub mod room;
 pub mod sweep;

@@ -18,8 +18,9 @@ use tracing::warn;
 
 use super::fragment::Fragment;
 use super::index::Variant;
-use super::layout::{self, StreamDir};
-use super::playlist::{Begin, Playlist, Position, Segment};
+use super::layout::StreamDir;
+use super::playlist::{Begin, Playlist, Segment};
+use super::published::{Newest, Published};
 use super::room::Share;
 use crate::metrics::counts::Counts;
 
@@ -73,37 +74,20 @@ pub struct Progress {
     pub error: Option<(u64, String)>,
 }
 
-/// A playlist as players get it from memory.
-#[derive(Debug, Clone)]
-pub struct Published {
-    /// The multivariant playlist.
-    pub index: Bytes,
-    /// The whole playlist.
-    pub whole: Bytes,
-    /// The playlist for players that know the older segments; the whole one when it is short.
-    pub delta: Bytes,
-    /// Where it ends.
-    pub position: Position,
-}
-
-/// The newest playlist; `None` before the first one. Closed when the stream has gone.
-pub type Newest = watch::Receiver<Option<Published>>;
-
-/// Writes one camera's segments and playlist. Lives as long as the stream, over generations.
+/// Writes one camera's segments and publishes its playlist. Lives as long as the stream, over generations.
 #[derive(Debug)]
 pub struct Packager {
     dir: StreamDir,
     share: Share,
     cutting: Cutting,
     playlist: Playlist,
-    newest: watch::Sender<Option<Published>>,
+    newest: watch::Sender<Option<Arc<Published>>>,
     /// Out of the playlist, but players may still be loading them.
-    retired: VecDeque<Segment>,
+    retired: VecDeque<Arc<Segment>>,
     generation: Option<u64>,
     variant: Option<Variant>,
-    /// The multivariant playlist as it was last written.
+    /// The multivariant playlist, as of the last finished segment.
     index: Bytes,
-    is_index_due: bool,
     file: Option<File>,
     /// Until the second keyframe: what the generation has in finished segments.
     young: Option<Duration>,
@@ -131,7 +115,6 @@ impl Packager {
             generation: None,
             variant: None,
             index: Bytes::new(),
-            is_index_due: false,
             file: None,
             young: None,
             needs_discontinuity: false,
@@ -143,7 +126,7 @@ impl Packager {
         }
     }
 
-    /// Where the newest playlist is found.
+    /// Where the newest playlists are found.
     pub fn newest(&self) -> Newest {
         self.newest.subscribe()
     }
@@ -236,7 +219,7 @@ impl Packager {
         if let Some(variant) = &mut self.variant {
             variant.add(fragment);
         }
-        self.publish()?;
+        self.publish();
         self.delete_old();
         Ok(())
     }
@@ -246,7 +229,6 @@ impl Packager {
         std::fs::write(self.dir.init(fragment.init.generation), &fragment.init.bytes)?;
         self.generation = Some(fragment.init.generation);
         self.variant = Some(Variant::new(&fragment.init));
-        self.is_index_due = false;
         self.needs_discontinuity |= self.has_segments();
         self.young = Some(Duration::ZERO);
         self.since_keyframe = Duration::ZERO;
@@ -352,52 +334,30 @@ impl Packager {
             (&mut self.variant, self.playlist.segments().next_back())
         {
             variant.finish(finished);
-            self.is_index_due = true;
+            self.index = variant.render().into();
         }
     }
 
-    /// Shows the playlist to the world, once a player can make something of it: not before one
+    /// Shows the playlists to the world, once a player can make something of them: not before one
     /// segment is finished.
-    fn publish(&mut self) -> io::Result<()> {
-        if !self.has_segments() {
-            return Ok(());
+    fn publish(&mut self) {
+        if self.has_segments() {
+            let published = Published::new(self.playlist.clone(), self.index.clone());
+            self.newest.send_replace(Some(Arc::new(published)));
         }
-        // Before the playlist, so that whoever finds the one finds the other.
-        self.publish_index()?;
-        let whole = self.playlist.render();
-        self.dir.replace(layout::PLAYLIST, &whole)?;
-        let whole = Bytes::from(whole);
-        let delta = self.playlist.render_delta().map_or_else(|| whole.clone(), Bytes::from);
-        let position = self.playlist.position();
-        let index = self.index.clone();
-        self.newest.send_replace(Some(Published { index, whole, delta, position }));
-        Ok(())
-    }
-
-    /// Writes the multivariant playlist when it says something new.
-    fn publish_index(&mut self) -> io::Result<()> {
-        // A part more changes nothing that is worth a write.
-        let is_due = std::mem::take(&mut self.is_index_due);
-        let Some(variant) = self.variant.as_ref().filter(|_| is_due) else { return Ok(()) };
-        let index = variant.render();
-        if index.as_bytes() != self.index {
-            self.dir.replace(layout::INDEX, &index)?;
-            self.index = Bytes::from(index);
-        }
-        Ok(())
     }
 
     /// Deletes what left the playlist so long ago that no player wants it any more: RFC 8216
     /// (6.2.2) says after its own length and that of a playlist.
     fn delete_old(&mut self) {
         let playlist = self.cutting.limit() * u32::try_from(self.cutting.list_size).unwrap_or(1);
-        while self.retired.iter().skip(1).map(Segment::duration).sum::<Duration>() >= playlist {
+        while self.retired.iter().skip(1).map(|old| old.duration()).sum::<Duration>() >= playlist {
             let Some(old) = self.retired.pop_front() else { return };
             self.delete(&self.dir.segment(old.sequence));
             self.share.remove(old.length());
             let is_used = |segment: &Segment| segment.generation == old.generation;
             if self.generation != Some(old.generation)
-                && !self.retired.iter().any(is_used)
+                && !self.retired.iter().any(|old| is_used(old))
                 && !self.playlist.segments().any(is_used)
             {
                 self.delete(&self.dir.init(old.generation));
@@ -518,8 +478,12 @@ mod tests {
             }
         }
 
+        fn published(&self) -> Arc<Published> {
+            self.packager.newest().borrow().clone().expect("a playlist")
+        }
+
         fn playlist(&self) -> m3u8_rs::MediaPlaylist {
-            let text = std::fs::read(self.root.path().join("cam/stream.m3u8")).expect("a playlist");
+            let text = self.published().whole();
             m3u8_rs::parse_media_playlist_res(&text).expect("a playlist that others can read")
         }
 
@@ -623,7 +587,7 @@ mod tests {
     fn the_index_follows_what_whole_segments_tell() {
         let mut setup = setup(2.0, 10);
         let index = |setup: &Setup| {
-            let text = std::fs::read(setup.root.path().join("cam/index.m3u8")).expect("an index");
+            let text = setup.published().index();
             m3u8_rs::parse_master_playlist_res(&text).expect("a playlist").variants.remove(0)
         };
         let init = testing::init(7);

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::layout;
@@ -78,8 +79,9 @@ impl Segment {
     }
 }
 
-/// The window of the last segments, and the one that grows.
-#[derive(Debug)]
+/// The window of the last segments, and the one that grows. A clone costs little: finished segments
+/// are shared.
+#[derive(Debug, Clone)]
 pub struct Playlist {
     /// Seconds. Fixed, since no player expects a change.
     target_duration: u64,
@@ -88,7 +90,7 @@ pub struct Playlist {
     length: usize,
     /// Number of breaks in the time line before the first segment here.
     discontinuity_sequence: u64,
-    segments: VecDeque<Segment>,
+    segments: VecDeque<Arc<Segment>>,
     open: Option<Segment>,
     next_sequence: u64,
 }
@@ -142,8 +144,8 @@ impl Playlist {
     }
 
     /// Finishes the segment that grows; returns the segments that leave the window.
-    pub fn close(&mut self) -> Vec<Segment> {
-        self.segments.extend(self.open.take());
+    pub fn close(&mut self) -> Vec<Arc<Segment>> {
+        self.segments.extend(self.open.take().map(Arc::new));
         let mut gone = Vec::new();
         while let Some(oldest) = self.take_oldest() {
             self.discontinuity_sequence += u64::from(oldest.is_discontinuity);
@@ -154,8 +156,8 @@ impl Playlist {
 
     /// Takes out the oldest segment, if enough are left: as many as wanted, and as long as RFC 8216
     /// (6.2.2) asks for.
-    fn take_oldest(&mut self) -> Option<Segment> {
-        let rest: Duration = self.segments.iter().skip(1).map(Segment::duration).sum();
+    fn take_oldest(&mut self) -> Option<Arc<Segment>> {
+        let rest: Duration = self.segments().skip(1).map(Segment::duration).sum();
         let is_enough = rest >= self.targets(LEAST_TARGETS);
         if self.segments.len() > self.length && is_enough {
             self.segments.pop_front()
@@ -180,7 +182,12 @@ impl Playlist {
 
     /// The finished segments, oldest first.
     pub fn segments(&self) -> impl DoubleEndedIterator<Item = &Segment> {
-        self.segments.iter()
+        self.segments.iter().map(Arc::as_ref)
+    }
+
+    /// All segments, oldest first: the finished ones and the one that grows.
+    fn all(&self) -> impl Iterator<Item = &Segment> {
+        self.segments().chain(&self.open)
     }
 
     /// What the next reload can be asked for.
@@ -206,14 +213,14 @@ impl Playlist {
 
     fn render_without(&self, skipped: usize) -> String {
         let mut text = String::with_capacity(512 + 512 * self.segments.len());
-        let first = self.segments.front().or(self.open.as_ref());
+        let first = self.all().next();
         self.render_head(&mut text, first.map_or(self.next_sequence, |segment| segment.sequence));
         if skipped > 0 {
             line(&mut text, format_args!("#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}"));
         }
         let parts_from = self.first_with_parts();
         let mut generation = None;
-        for (index, segment) in self.segments.iter().chain(&self.open).enumerate() {
+        for (index, segment) in self.all().enumerate() {
             let is_new_map = generation.replace(segment.generation) != Some(segment.generation);
             if index < skipped {
                 continue;
@@ -251,12 +258,12 @@ impl Playlist {
     /// itself where it would begin: because the segment there has none, or it is not marked. As far
     /// from the end as players without low latency want to be, if there is a keyframe.
     fn start(&self) -> Option<Duration> {
-        let all: Duration = self.segments.iter().chain(&self.open).map(Segment::duration).sum();
+        let all: Duration = self.all().map(Segment::duration).sum();
         let near = all.saturating_sub(self.part_target().mul_f64(PART_HOLD_BACK));
         let far = all.saturating_sub(self.targets(HOLD_BACK));
         let mut begin = Duration::ZERO;
         let (mut start, mut is_found_by_players) = (None, true);
-        for segment in self.segments.iter().chain(&self.open) {
+        for segment in self.all() {
             if begin > near {
                 break;
             }
@@ -273,7 +280,7 @@ impl Playlist {
 
     /// The longest part that is named, or could be: a camera's frames do not always fit.
     fn part_target(&self) -> Duration {
-        let named = self.segments.iter().skip(self.first_with_parts()).chain(&self.open);
+        let named = self.all().skip(self.first_with_parts());
         let longest = named.flat_map(|segment| &segment.parts).map(|part| part.duration).max();
         longest.unwrap_or_default().max(self.part_time)
     }

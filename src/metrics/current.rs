@@ -18,7 +18,6 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use crate::ffmpeg::journal::Usage;
 use crate::proc;
 use crate::stream::handle::StreamHandle;
-use crate::stream::key::Profile;
 use crate::stream::registry::Registry;
 use crate::stream::state::State;
 
@@ -74,12 +73,9 @@ impl Stream {
     fn of(handle: &StreamHandle) -> Self {
         let id = handle.id();
         let (state, restarts) = handle.state_and_restarts();
-        let profile = match id.profile() {
-            Profile::Main => "main",
-            Profile::Sub => "sub",
-        };
+        let labels = Camera { camera: id.camera().to_string(), profile: id.profile().as_str() };
         Self {
-            labels: Camera { camera: id.camera().to_string(), profile },
+            labels,
             state,
             viewers: handle.shared().viewers.count() as u64,
             restarts,

@@ -178,6 +178,12 @@ impl Database {
         Ok((rows.iter().map(row).collect::<Result<_, _>>()?, total.try_get(0)?))
     }
 
+    /// Id and host of the cameras of `owner`, or of all, by id.
+    pub async fn hosts(&self, owner: Option<&str>) -> Result<Vec<(String, String)>, sqlx::Error> {
+        let query = "SELECT id, host FROM cameras WHERE ($1 IS NULL OR owner = $1) ORDER BY id";
+        sqlx::query_as(query).bind(owner).fetch_all(&self.pool).await
+    }
+
     /// The playback sessions whose time is not over at `now`; the others are deleted.
     pub async fn sessions(&self, now: i64) -> Result<Vec<SessionRow>, sqlx::Error> {
         let old = sqlx::query("DELETE FROM playback_sessions WHERE kept_until <= $1").bind(now);

@@ -11,6 +11,7 @@
 //! | [`seal`] | sealing what is secret |
 //! | [`presets`] | where vendors' cameras have their streams |
 
+use std::collections::HashMap;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -291,6 +292,18 @@ impl Cameras {
         let (rows, total) = self.database.list(filter).await.map_err(fails)?;
         let records: Result<_, _> = rows.iter().map(|row| self.record(row)).collect();
         Ok((records?, total))
+    }
+
+    /// The cameras of `owner`, or all, by the host that they are at; those of one host by id.
+    pub async fn by_host(
+        &self,
+        owner: Option<&str>,
+    ) -> Result<HashMap<String, Vec<CameraId>>, Error> {
+        let mut by_host = HashMap::<_, Vec<_>>::new();
+        for (id, host) in self.database.hosts(owner).await.map_err(fails)? {
+            by_host.entry(host).or_default().push(CameraId::parse(&id)?);
+        }
+        Ok(by_host)
     }
 
     /// A camera's source, sealed: only a registry with the same key can open it.
@@ -749,6 +762,15 @@ mod tests {
                 (records.first().map(|record| record.id.to_string()), records.len(), total)
             }
         };
+        for (owner, expected) in [(None, 10_000), (Some("user-7"), 1_000), (Some("nobody"), 0)] {
+            let by_host = cameras.by_host(owner).await.expect("an index");
+            assert_eq!(by_host.len(), expected, "{owner:?}");
+            // Not those of 10.0.4.10 to 19 and 100 to 199.
+            let there =
+                by_host.get("10.0.4.7").map(|ids| ids.iter().map(CameraId::as_str).collect());
+            let expected = (expected > 0).then(|| vec!["cam-01007"]);
+            assert_eq!(there, expected, "{owner:?}");
+        }
         let first = |id: &str| Some(id.to_owned());
         assert_eq!(list(None, None, 0).await, (first("cam-00000"), 50, 10_000));
         assert_eq!(list(None, None, 9_980).await, (first("cam-09980"), 20, 10_000));

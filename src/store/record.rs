@@ -261,7 +261,7 @@ mod tests {
             let spec = SourceSpec::Links { main: None, sub: Some(link.to_owned()) };
             let id = CameraId::parse("1").expect("an id");
             let onvif = onvif.map(str::to_owned);
-            let record = Record { spec, onvif, ..Record::new(id) };
+            let record = Record { onvif, spec, ..Record::new(id) };
             assert_eq!(record.has_foreign_onvif(), expected, "{link} {:?}", record.onvif);
         }
     }

@@ -14,7 +14,7 @@ use super::state::State;
 use super::viewers::{Seen, Viewer, Viewers, Visit};
 use crate::error::{Error, ErrorKind};
 use crate::ffmpeg::journal::Journal;
-use crate::hls::packager::Newest;
+use crate::hls::published::Newest;
 use crate::store::Camera;
 
 /// Commands that may wait for a supervisor. It is never busy for long, so this is plenty.

@@ -68,6 +68,16 @@ pub enum Profile {
     Sub,
 }
 
+impl Profile {
+    /// The profile as the API names it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::Sub => "sub",
+        }
+    }
+}
+
 /// One stream of one camera. Its text is the camera's id, with `~sub` behind it for the sub
 /// stream: as safe as the id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

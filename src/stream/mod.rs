@@ -20,6 +20,8 @@
 //! last access again and decides. A start that arrives while a stream is ending waits until it
 //! is gone and starts anew.
 //!
+//! All tasks of a stream run on one of the [`threads`] that requests do not use.
+//!
 //! How FFmpeg is run is `crate::ffmpeg`; what becomes of its fragments is `crate::hls`.
 
 pub mod backoff;
@@ -37,4 +39,5 @@ pub mod starts;
 pub mod state;
 pub mod supervisor;
 pub mod tally;
+pub mod threads;
 pub mod viewers;

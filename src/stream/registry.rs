@@ -18,6 +18,7 @@ use super::handle::{Command, Joined, StreamHandle};
 use super::key::StreamId;
 use super::starts::{self, Starts};
 use super::supervisor::{self, Limits};
+use super::threads::Threads;
 use crate::error::{Error, ErrorKind};
 use crate::ffmpeg::ingest::Launcher;
 use crate::hls::layout::Layout;
@@ -44,6 +45,8 @@ pub struct Means {
     pub layout: Layout,
     /// How much room these may take.
     pub room: Room,
+    /// Where their tasks run.
+    pub threads: Threads,
     /// What they live by.
     pub limits: Limits,
     /// How many may run at once.

@@ -24,6 +24,7 @@ use super::tally::{Evidence, Tally};
 use super::viewers::Viewers;
 use crate::error::{Error, ErrorKind};
 use crate::ffmpeg::ingest::{Ending, Ingest, Launcher, Order};
+use crate::ffmpeg::plan;
 use crate::hls::packager::{self, Cutting, Packager, Progress};
 use crate::store::Camera;
 
@@ -63,6 +64,7 @@ pub fn spawn(
     on_gone: impl FnOnce(&StreamHandle) + Send + 'static,
 ) -> StreamHandle {
     let span = info_span!("stream", camera = %camera.id);
+    let thread = means.threads.pick();
     let first_number = camera.numbers.first(first_number());
     let limits = means.limits;
     let (dir, share) = (means.layout.stream(&camera.id), means.room.share());
@@ -106,7 +108,7 @@ pub fn spawn(
         status,
         progress,
         tally: Tally::new(means.counts.clone(), &limits),
-        packaging: tokio::spawn(packaging.instrument(span.clone())),
+        packaging: thread.spawn(packaging.instrument(span.clone())),
         end_packaging,
         camera,
         state: State::Starting,
@@ -125,7 +127,7 @@ pub fn spawn(
         timer: Instant::now(),
     };
     let gone = handle.clone();
-    tokio::spawn(supervisor.run(move || on_gone(&gone)).instrument(span));
+    thread.spawn(supervisor.run(move || on_gone(&gone)).instrument(span));
     handle
 }
 
@@ -255,8 +257,7 @@ impl Supervisor {
         }
         match ending {
             Ending::Replan(_) if self.replans == MAX_REPLANS => {
-                let detail = "the camera refuses, or contradicts, every way that it was asked in";
-                self.note_error(Error::new(ErrorKind::SourceUnsupported, detail));
+                self.note_error(plan::exhausted());
                 Event::EndedRefused
             }
             Ending::Replan(plan) => {
@@ -542,7 +543,8 @@ impl Supervisor {
             Ok(Err(error)) => warn!(%error, "the packager failed"),
             Err(_) => error!("STREAM_DIR hangs: the stream's files are left"),
         }
-        let last_segment = self.shared.playlist.borrow().as_ref().map(|p| p.position.sequence);
+        let last_segment =
+            self.shared.playlist.borrow().as_ref().map(|now| now.position().sequence);
         self.camera.numbers.used(self.next_generation.max(last_segment.unwrap_or_default()));
         self.shared.tell_who_watched(self.shared.viewers.forget_all());
         info!("gone");

@@ -75,7 +75,7 @@ impl Viewers {
             visit.last_seen = now;
             return Seen::Known;
         }
-        let is_full = |most| visits.values().filter(|visit| visit.is_present(now)).count() >= most;
+        let is_full = |most| present(&visits, now).count() >= most;
         if self.most.is_some_and(is_full) {
             return Seen::TooMany;
         }
@@ -83,11 +83,10 @@ impl Viewers {
             visit.last_seen = now;
             return Seen::Known;
         }
-        let is_same = |visit: &&Visit| {
-            visit.is_present(now)
-                && (&*visit.user, &*visit.address) == (viewer.user, viewer.address)
-        };
-        if visits.len() >= MAX_COUNTED || visits.values().filter(is_same).count() >= MAX_PLAYERS {
+        let is_same =
+            |visit: &&Visit| (&*visit.user, &*visit.address) == (viewer.user, viewer.address);
+        let is_crowd = || present(&visits, now).filter(is_same).count() >= MAX_PLAYERS;
+        if visits.len() >= MAX_COUNTED || is_crowd() {
             return Seen::Known;
         }
         let (user, address) = (viewer.user.to_owned(), viewer.address.to_owned());
@@ -97,8 +96,7 @@ impl Viewers {
 
     /// How many are there now.
     pub fn count(&self) -> usize {
-        let now = Instant::now();
-        self.visits().values().filter(|visit| visit.is_present(now)).count()
+        present(&self.visits(), Instant::now()).count()
     }
 
     /// Forgets those who left, and returns their visits.
@@ -118,6 +116,11 @@ impl Viewers {
     fn visits(&self) -> MutexGuard<'_, HashMap<u64, Visit>> {
         self.visits.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The visits of those who are there now.
+fn present(visits: &HashMap<u64, Visit>, now: Instant) -> impl Iterator<Item = &Visit> {
+    visits.values().filter(move |visit| visit.is_present(now))
 }
 
 impl Visit {

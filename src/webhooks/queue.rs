@@ -142,7 +142,7 @@ impl<P: Post> Queue<P> {
             let outcome = if message.is_too_old() {
                 Outcome::Again { cause: "the receiver is too slow".to_owned(), after: None }
             } else {
-                answer(&*post, message.body.clone()).await
+                answer(post, message.body.clone()).await
             };
             (stream, message, outcome)
         });
@@ -151,6 +151,7 @@ impl<P: Post> Queue<P> {
     fn took(&mut self, attempted: Result<Attempted, JoinError>) {
         let (stream, message, outcome) = match attempted {
             Ok(attempted) => attempted,
+            // Nothing in it can: the receiver is asked by a task of its own.
             Err(error) => return error!(%error, "an attempt to deliver a webhook failed"),
         };
         match outcome {
@@ -193,11 +194,18 @@ impl<P: Post> Queue<P> {
     }
 }
 
-async fn answer(post: &impl Post, body: Bytes) -> Outcome {
-    timeout(ANSWER_WITHIN, post.post(body)).await.unwrap_or_else(|_| Outcome::Again {
-        cause: format!("the receiver does not answer within {} s", ANSWER_WITHIN.as_secs()),
-        after: None,
-    })
+/// Asks the receiver in a task of its own, so that a panic there is one more attempt that failed, and
+/// does not leave the stream's other messages waiting for this one for ever.
+async fn answer(post: Arc<impl Post>, body: Bytes) -> Outcome {
+    let asked = async move { timeout(ANSWER_WITHIN, post.post(body)).await };
+    let cause = match tokio::spawn(asked).await {
+        Ok(Ok(outcome)) => return outcome,
+        Ok(Err(_)) => {
+            format!("the receiver does not answer within {} s", ANSWER_WITHIN.as_secs())
+        }
+        Err(_) => "a fault of the manager".to_owned(),
+    };
+    Outcome::Again { cause, after: None }
 }
 
 #[cfg(test)]

@@ -12,13 +12,12 @@ const KEYS: &str =
     "boss:admin:admin-secret-000001,42:user:user-secret-0000001,wall:viewer:viewer-secret-00001";
 
 async fn ask(manager: &Manager, key: &str, method: Method, path: &str, body: &Value) -> Answer {
-    let mut request = manager.client().request(method.clone(), manager.url(path)).bearer_auth(key);
+    let mut request = manager.request(method, path, body).bearer_auth(key);
     // nginx names the camera in a header.
     if let Some(id) = path.strip_prefix("/internal/viewer?") {
         request = request.header("x-camera-id", id);
     }
-    let is_reading = method == Method::GET;
-    manager.send(if is_reading { request } else { request.json(body) }).await
+    manager.send(request).await
 }
 
 /// Whether a path of the table is one of the document's, such as `/api/cameras/{id}`.

@@ -3,13 +3,13 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Camera, Manager, Nginx, Playlist, eventually, on_air, play, probe, until};
+use crate::support::{
+    Camera, Manager, Nginx, Playlist, all_parts, eventually, on_air, play, probe, until,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn audio_is_copied_or_turned_into_aac() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[]).await;
-    let nginx = Nginx::start(&manager).await;
+    let (camera, manager, nginx) = all_parts(&[]).await;
     for mount in ["h264-aac", "h264-pcma", "h264-pcmu"] {
         manager.play(mount, &camera.link(mount)).await;
         let streams = probe(&nginx.playlist(mount)).await;
@@ -31,9 +31,7 @@ async fn audio_is_copied_or_turned_into_aac() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn video_that_browsers_do_not_play_becomes_h264() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[("TRANSCODE_PRESET", "ultrafast")]).await;
-    let nginx = Nginx::start(&manager).await;
+    let (camera, manager, nginx) = all_parts(&[("TRANSCODE_PRESET", "ultrafast")]).await;
     for mount in ["hevc", "mjpeg"] {
         manager.play(mount, &camera.link(mount)).await;
         let media = &manager.status(mount).await["media"];
@@ -158,9 +156,7 @@ async fn a_camera_that_was_set_to_h264_is_turned_into_it_no_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cameras_with_habits_of_their_own_play() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[]).await;
-    let nginx = Nginx::start(&manager).await;
+    let (camera, manager, nginx) = all_parts(&[]).await;
     for mount in ["h264-bframes", "h264-udp", "h264-late-parameters"] {
         manager.play(mount, &camera.link(mount)).await;
         play(&nginx.playlist(mount), 4).await;
@@ -186,9 +182,7 @@ async fn cameras_with_habits_of_their_own_play() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_makes_no_sense_is_replaced_by_ours() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[]).await;
-    let nginx = Nginx::start(&manager).await;
+    let (camera, manager, nginx) = all_parts(&[]).await;
     for mount in ["h264-stuck-clock", "h264-slow-clock"] {
         manager.play(mount, &camera.link(mount)).await;
         play(&nginx.playlist(mount), 4).await;
@@ -247,9 +241,7 @@ async fn a_picture_that_changes_its_size_makes_a_new_generation() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_size_does_not_stop_what_is_turned_into_h264() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[("TRANSCODE_PRESET", "ultrafast")]).await;
-    let nginx = Nginx::start(&manager).await;
+    let (camera, manager, nginx) = all_parts(&[("TRANSCODE_PRESET", "ultrafast")]).await;
     let transcoded = json!({
         "indicator_id": "cam", "rtsp_link": camera.link("h264-resize"), "video": "h264"
     });

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 
-use crate::support::{Camera, Manager, Nginx, processes_that_show};
+use crate::support::{Camera, Manager, Nginx, all_parts, processes_that_show};
 
 /// FFmpeg's patience with a silent camera at the default settings is 5 s.
 const QUICKLY: Duration = Duration::from_secs(10);
@@ -113,9 +113,7 @@ async fn links_and_ids_that_are_none_start_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn viewers_do_not_hammer_a_camera_that_refuses() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[]).await;
-    let nginx = Nginx::start(&manager).await;
+    let (camera, manager, nginx) = all_parts(&[]).await;
     let (status, ..) = refusal(&manager, &camera.link("private")).await;
     assert_eq!(status, 502);
     let generation = manager.status("cam").await["generation"].clone();

@@ -42,8 +42,7 @@ async fn a_device_is_found_and_tells_its_streams() {
     let manager = Manager::start(&[]).await;
     let link = format!("rtsp://x:y@{}:8554/other", device.address());
     let camera = json!({ "rtsp_link": link });
-    let known = manager.client().put(manager.url("/api/cameras/gate")).json(&camera);
-    assert_eq!(manager.send(known).await.status, 201);
+    assert_eq!(manager.put("/api/cameras/gate", &camera).await.status, 201);
 
     let answer = discover(&manager, &json!({})).await;
     let one = found(&answer, &device).expect("the device");

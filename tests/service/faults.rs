@@ -21,15 +21,13 @@ fn send(process: u32, signal: Signal) {
 
 /// The FFmpeg of a stream, as the log tells it.
 fn ffmpeg_of(manager: &Manager, id: &str) -> u32 {
-    let log = manager.log();
-    let lines = log.lines().filter_map(|line| serde_json::from_str(line).ok());
-    let started = |line: serde_json::Value| {
+    let started = |line: &serde_json::Value| {
         let spans = line["spans"].as_array().cloned().unwrap_or_default();
         let is_its = spans.iter().any(|span| span["camera"] == id);
         (is_its && line["fields"]["message"] == "FFmpeg started")
             .then(|| line["fields"]["pid"].as_u64())?
     };
-    let id = lines.rev().find_map(started).expect("an FFmpeg");
+    let id = manager.log_lines().iter().rev().find_map(started).expect("an FFmpeg");
     id.try_into().expect("a process id")
 }
 

@@ -12,8 +12,7 @@ const RARELY: &str = "60";
 /// Adds camera "cam" with this device.
 async fn put(manager: &Manager, camera: &Camera, onvif: &str) -> Value {
     let body = json!({ "rtsp_link": camera.private_link("h264"), "onvif": onvif });
-    let request = manager.client().put(manager.url("/api/cameras/cam")).json(&body);
-    manager.send(request).await.body
+    manager.put("/api/cameras/cam", &body).await.body
 }
 
 /// Starts camera "cam" anew; the seconds that it took.
@@ -83,14 +82,14 @@ async fn only_the_cameras_own_device_is_taken_and_it_is_kept() {
         assert_eq!(put(&manager, &camera, onvif).await["onvif"], expected, "{onvif}");
         let export = manager.get("/api/cameras.json").await.body;
         assert_eq!(export[0]["onvif"], expected);
-        let import = manager.client().put(manager.url("/api/cameras.json")).json(&export);
-        assert_eq!(manager.send(import).await.body["unchanged"], 1);
+        let import = manager.put("/api/cameras.json", &export).await;
+        assert_eq!(import.body["unchanged"], 1);
     }
     // One camera with another's must not keep the others out.
     let mut export = manager.get("/api/cameras.json").await.body;
     export[0]["onvif"] = json!("http://127.0.0.2:80/onvif/device_service");
-    let import = manager.client().put(manager.url("/api/cameras.json")).json(&export);
-    assert_eq!(manager.send(import).await.body["unchanged"], 1);
+    let import = manager.put("/api/cameras.json", &export).await;
+    assert_eq!(import.body["unchanged"], 1);
     assert_eq!(manager.get("/api/cameras.json").await.body[0]["onvif"], Value::Null);
     for onvif in ["127.0.0.2", "https://127.0.0.1/", "http://a:b@127.0.0.1/", "a b"] {
         let refused = put(&manager, &camera, onvif).await;

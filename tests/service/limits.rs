@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::support::{Camera, Manager, Nginx, is_running, until};
+use crate::support::{Camera, Manager, is_running, on_air, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_ffmpeg_lives_within_its_bounds() {
@@ -63,10 +63,7 @@ async fn many_starts_at_once_are_served_in_turn() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_has_as_many_viewers_as_it_may() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[("MAX_VIEWERS_PER_STREAM", "2")]).await;
-    let nginx = Nginx::start(&manager).await;
-    manager.play("cam", &camera.link("h264")).await;
+    let (_camera, manager, nginx) = on_air("h264", &[("MAX_VIEWERS_PER_STREAM", "2")]).await;
     let ask = |player: &'static str, query: &'static str| {
         let url = format!("{}{query}", nginx.playlist("cam"));
         let request = nginx.client().get(url).header("user-agent", player);

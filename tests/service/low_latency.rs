@@ -130,10 +130,13 @@ async fn a_reload_whose_stream_is_stopped_may_ask_again() {
     // A child that is slow to leave: the reload arrives before the stream has gone.
     let child = project().join("tests/service/children/ignores_sigterm");
     let child = ("FFMPEG_BIN", child.to_str().expect("a path"));
-    let (_camera, manager, nginx) = on_air("h264", &[child, ("STOP_GRACE_SECONDS", "1")]).await;
+    let (camera, manager, nginx) = on_air("h264", &[child, ("STOP_GRACE_SECONDS", "1")]).await;
+    // Nothing that the reload waits for comes before the stop.
+    camera.freeze();
     let (sequence, _) = position(&fetch(&nginx, "").await.1);
     let query = format!("?_HLS_msn={}", sequence + 1);
     let (waiting, _) = tokio::join!(fetch(&nginx, &query), manager.stop_stream("cam"));
+    camera.thaw();
     assert_eq!(waiting.0, 503, "{}", waiting.1);
     assert!(waiting.1.contains("stream_ended"), "{}", waiting.1);
     assert_eq!(fetch(&nginx, "").await.0, 200);
@@ -147,7 +150,7 @@ async fn a_player_whose_camera_is_stopped_while_it_starts_may_ask_again() {
     let manager = Manager::start(&[]).await;
     let nginx = Nginx::start(&manager).await;
     let input = serde_json::json!({ "rtsp_link": link });
-    manager.send(manager.client().put(manager.url("/api/cameras/cam")).json(&input)).await;
+    manager.put("/api/cameras/cam", &input).await;
     let stop = async {
         manager.reaches("cam", "starting").await;
         manager.stop_stream("cam").await;

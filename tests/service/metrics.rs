@@ -140,12 +140,14 @@ async fn requests_are_counted_by_route_and_those_that_wait_apart() {
     let playlist = Playlist::fetch(&nginx, "cam").await.expect("a playlist");
     let next = format!("/streams/cam/stream.m3u8?_HLS_msn={}", playlist.last() + 1);
     assert_eq!(nginx.get(&next).await.status(), 200);
+    let segment = format!("/streams/cam/{}.m4s", playlist.last());
+    assert_eq!(nginx.get(&segment).await.status(), 200);
     let metrics = Metrics::of(&manager).await;
     for (labels, count) in [
         (r#"route="/api/cameras/{id}",method="GET",status="4xx""#, 1.0),
         (r#"route="/api/stream/start",method="POST",status="2xx""#, 1.0),
         (r#"route="other",method="other",status="4xx""#, 1.0),
-        (r#"route="/streams/{id}/stream.m3u8",method="GET",status="2xx""#, 1.0),
+        (r#"route="/streams/{id}/stream.m3u8",method="GET",status="2xx""#, 2.0),
         (r#"route="/internal/viewer",method="GET",status="2xx""#, 1.0),
     ] {
         let counted = metrics.value(&of_route("requests_total", labels));
@@ -169,8 +171,7 @@ async fn the_log_of_a_stream_has_what_ffmpeg_said_over_all_generations() {
     let manager = Manager::start(&[]).await;
     let link = camera.private_link("private");
     let body = json!({ "rtsp_link": link, "rtsp_link_sub": camera.link("nothing-here") });
-    let request = manager.client().put(manager.url("/api/cameras/cam")).json(&body);
-    assert_eq!(manager.send(request).await.status, 201);
+    assert_eq!(manager.put("/api/cameras/cam", &body).await.status, 201);
     let lines = async |query: &str| {
         let answer = manager.get(&format!("/api/streams/cam/log{query}")).await;
         assert_eq!(answer.status, 200, "{answer:?}");

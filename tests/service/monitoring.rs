@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use reqwest::Method;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -67,13 +68,13 @@ fn the_alerts_alert() {
 async fn a_prometheus_finds_all_that_alerts_and_dashboard_name() {
     let camera = Camera::start().await;
     let manager = Manager::start(&[("API_KEYS", KEYS)]).await;
-    let request =
-        manager.client().post(manager.url("/api/stream/start")).bearer_auth("admin-secret-000001");
     let start = serde_json::json!({ "indicator_id": "cam", "rtsp_link": camera.link("h264") });
-    assert_eq!(manager.send(request.json(&start)).await.status, 200);
+    let started =
+        manager.ask("admin-secret-000001", Method::POST, "/api/stream/start", &start).await;
+    assert_eq!(started.status, 200, "{started:?}");
     let text = eventually("FFmpeg was looked at", || async {
-        let request = manager.client().get(manager.url("/metrics")).bearer_auth(KEY);
-        let text = manager.send(request).await.body.as_str().map(str::to_owned)?;
+        let answer = manager.ask(KEY, Method::GET, "/metrics", &Value::Null).await;
+        let text = answer.body.as_str().map(str::to_owned)?;
         text.contains("ffmpeg_memory_bytes{").then_some(text)
     })
     .await;

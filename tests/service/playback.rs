@@ -6,33 +6,26 @@ use nix::sys::signal::Signal;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Camera, Manager, Nginx, key_pair, openssl, play, until};
+use crate::support::{Camera, Manager, Nginx, all_parts, key_pair, on_air, openssl, play, until};
 
 const ADMIN: &str = "admin-secret-000001";
 const USER: &str = "user-secret-0000001";
 const KEYS: &str = "API_KEYS";
 const KEYS_VALUE: &str = "shop:admin:admin-secret-000001,42:user:user-secret-0000001";
 
-async fn ask(manager: &Manager, key: &str, method: Method, path: &str, body: &Value) -> Answer {
-    let request = manager.client().request(method, manager.url(path)).bearer_auth(key);
-    manager.send(request.json(body)).await
-}
-
-async fn on_air(set: &[(&str, &str)]) -> (Camera, Manager, Nginx) {
-    let camera = Camera::start().await;
-    let set = [&[(KEYS, KEYS_VALUE)], set].concat();
-    let manager = Manager::start(&set).await;
-    let nginx = Nginx::start(&manager).await;
+/// All parts, with keys, and the cameras "cam" and "other" of user 42 and user 43.
+async fn with_keys(set: &[(&str, &str)]) -> (Camera, Manager, Nginx) {
+    let (camera, manager, nginx) = all_parts(&[&[(KEYS, KEYS_VALUE)], set].concat()).await;
     for (id, owner) in [("cam", "42"), ("other", "43")] {
         let body = json!({ "owner": owner, "rtsp_link": camera.link("h264") });
         let path = format!("/api/cameras/{id}");
-        assert_eq!(ask(&manager, ADMIN, Method::PUT, &path, &body).await.status, 201);
+        assert_eq!(manager.ask(ADMIN, Method::PUT, &path, &body).await.status, 201);
     }
     (camera, manager, nginx)
 }
 
 async fn begin(manager: &Manager, body: &Value) -> Value {
-    let answer = ask(manager, ADMIN, Method::POST, "/api/playback/sessions", body).await;
+    let answer = manager.ask(ADMIN, Method::POST, "/api/playback/sessions", body).await;
     assert_eq!(answer.status, 201, "{answer:?}");
     answer.body
 }
@@ -54,7 +47,7 @@ async fn segment(nginx: &Nginx, playlist: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_plays_in_path_header_and_cookie_and_for_its_camera_alone() {
-    let (_camera, manager, nginx) = on_air(&[]).await;
+    let (_camera, manager, nginx) = with_keys(&[]).await;
     let session = json!({ "user": "anna", "camera": "cam", "cookie": true });
     let request = manager.client().post(manager.url("/api/playback/sessions"));
     let answer = request.bearer_auth(ADMIN).json(&session).send().await.expect("an answer");
@@ -86,7 +79,7 @@ async fn a_token_plays_in_path_header_and_cookie_and_for_its_camera_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_good_token_is_refused() {
-    let (_camera, manager, nginx) = on_air(&[]).await;
+    let (_camera, manager, nginx) = with_keys(&[]).await;
     let token = text(&begin(&manager, &json!({ "user": "anna", "camera": "cam" })).await, "token");
     let parts: Vec<_> = token.split('.').collect();
     let none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
@@ -125,14 +118,14 @@ async fn what_is_no_good_token_is_refused() {
         ("no-such-secret-0001", json!({ "user": "anna", "camera": "cam" }), 401),
     ];
     for (key, body, expected) in table {
-        let answer = ask(&manager, key, Method::POST, path, &body).await;
+        let answer = manager.ask(key, Method::POST, path, &body).await;
         assert_eq!(answer.status, expected, "{key} {body}: {answer:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_ends_at_once_and_stays_ended_after_a_restart() {
-    let (camera, mut manager, nginx) = on_air(&[]).await;
+    let (camera, mut manager, nginx) = with_keys(&[]).await;
     let ended = begin(&manager, &json!({ "user": "anna", "camera": "cam" })).await;
     let kept = begin(&manager, &json!({ "user": "bert", "camera": "cam" })).await;
     let url = text(&ended, "hls_url");
@@ -153,14 +146,14 @@ async fn a_session_ends_at_once_and_stays_ended_after_a_restart() {
     let none = json!({});
     let viewers = || async {
         let path = "/api/stream/status?indicator_id=cam";
-        ask(&manager, ADMIN, Method::GET, path, &json!({})).await.body["viewers"].as_u64()
+        manager.ask(ADMIN, Method::GET, path, &json!({})).await.body["viewers"].as_u64()
     };
     let before = viewers().await.expect("a number");
     let request = nginx.client().get(nginx.url(&reload)).header("user-agent", "one that waits");
     let waiting = tokio::spawn(request.send());
     until("the reload waits", || async { viewers().await > Some(before) }).await;
     assert!(!waiting.is_finished());
-    let end = ask(&manager, ADMIN, Method::DELETE, &path, &none).await;
+    let end = manager.ask(ADMIN, Method::DELETE, &path, &none).await;
     assert_eq!(end.status, 204, "{end:?}");
     assert!(!waiting.is_finished());
     camera.thaw();
@@ -169,9 +162,9 @@ async fn a_session_ends_at_once_and_stays_ended_after_a_restart() {
         assert_eq!(status(&nginx, path).await, 401, "{path}");
     }
     let foreign = format!("/api/playback/sessions/{}", text(&kept, "session_id"));
-    assert_eq!(ask(&manager, USER, Method::DELETE, &foreign, &none).await.status, 403);
+    assert_eq!(manager.ask(USER, Method::DELETE, &foreign, &none).await.status, 403);
     let unknown = "/api/playback/sessions/unknown";
-    assert_eq!(ask(&manager, USER, Method::DELETE, unknown, &none).await.status, 404);
+    assert_eq!(manager.ask(USER, Method::DELETE, unknown, &none).await.status, 404);
 
     manager.signal(Signal::SIGKILL);
     manager.exit_code().await;
@@ -179,7 +172,7 @@ async fn a_session_ends_at_once_and_stays_ended_after_a_restart() {
     let nginx = Nginx::start(&manager).await;
     assert_eq!(status(&nginx, &url).await, 401, "what was ended must not come back");
     assert_eq!(status(&nginx, &text(&kept, "hls_url")).await, 200);
-    let list = ask(&manager, ADMIN, Method::GET, "/api/playback/sessions", &none).await.body;
+    let list = manager.ask(ADMIN, Method::GET, "/api/playback/sessions", &none).await.body;
     let states: Vec<_> = list["sessions"]
         .as_array()
         .expect("a list")
@@ -196,26 +189,30 @@ async fn a_session_ends_at_once_and_stays_ended_after_a_restart() {
     let shop = || "shop".to_owned();
     assert!(states.contains(&("anna".into(), "ended".into(), false, shop())), "{states:?}");
     assert!(states.contains(&("bert".into(), "active".into(), true, shop())), "{states:?}");
-    let own = ask(&manager, USER, Method::GET, "/api/playback/sessions", &none).await.body;
+    let own = manager.ask(USER, Method::GET, "/api/playback/sessions", &none).await.body;
     assert_eq!(own["sessions"], json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_tells_who_watched_what() {
-    let (_camera, manager, nginx) = on_air(&[]).await;
+    let (_camera, manager, nginx) = with_keys(&[]).await;
     let session = begin(&manager, &json!({ "user": "anna", "camera": "cam" })).await;
     play(&nginx.url(&text(&session, "hls_url")), 2).await;
     let with_key = nginx.client().get(nginx.playlist("cam")).bearer_auth(USER);
     assert_eq!(with_key.send().await.expect("an answer").status(), 200);
     let stop = json!({ "indicator_id": "cam" });
-    assert_eq!(ask(&manager, ADMIN, Method::POST, "/api/stream/stop", &stop).await.status, 200);
+    assert_eq!(manager.ask(ADMIN, Method::POST, "/api/stream/stop", &stop).await.status, 200);
 
-    let log = manager.log();
     let told = |message: &str, user: &str| -> Vec<Value> {
-        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let fields = lines.map(|line| line["fields"].clone());
+        let fields = manager.log_lines().into_iter().map(|line| line["fields"].clone());
         fields.filter(|line| line["message"] == message && line["user"] == user).collect()
     };
+    // The log is read as it comes, which may be after the answer.
+    until("it is told that both have left", || async {
+        ["anna", "42"].iter().all(|user| !told("watched", user).is_empty())
+    })
+    .await;
+    let log = manager.log();
     for user in ["anna", "42"] {
         let [came, left] = ["watching", "watched"].map(|message| told(message, user));
         assert_eq!((came.len(), left.len()), (1, 1), "{user}: {log}");
@@ -229,13 +226,13 @@ async fn the_log_tells_who_watched_what() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_expires() {
-    let (_camera, manager, nginx) = on_air(&[]).await;
+    let (_camera, manager, nginx) = with_keys(&[]).await;
     let session = json!({ "user": "anna", "camera": "cam", "ttl_seconds": 1 });
     let url = text(&begin(&manager, &session).await, "hls_url");
     assert_eq!(status(&nginx, &url).await, 200);
     // One second, and five for clocks that differ.
     until("the token has expired", || async { status(&nginx, &url).await == 401 }).await;
-    let list = ask(&manager, ADMIN, Method::GET, "/api/playback/sessions", &json!({})).await.body;
+    let list = manager.ask(ADMIN, Method::GET, "/api/playback/sessions", &json!({})).await.body;
     assert_eq!(list["sessions"], json!([]));
 }
 
@@ -245,7 +242,7 @@ async fn a_back_end_may_make_tokens_itself() {
     let (private, public) = key_pair(dir.path(), "ed25519");
     let (private_path, public_path) =
         (private.to_str().expect("a path"), public.to_str().expect("a path"));
-    let (_camera, manager, nginx) = on_air(&[("PLAYBACK_PUBLIC_KEYS", public_path)]).await;
+    let (_camera, manager, nginx) = with_keys(&[("PLAYBACK_PUBLIC_KEYS", public_path)]).await;
 
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs();
     let base64 = |bytes: &[u8]| {
@@ -275,7 +272,7 @@ async fn a_back_end_may_make_tokens_itself() {
     let unseen = url("login-2", 600);
     for id in ["login-1", "login-2"] {
         let path = format!("/api/playback/sessions/{id}");
-        assert_eq!(ask(&manager, ADMIN, Method::DELETE, &path, &json!({})).await.status, 204);
+        assert_eq!(manager.ask(ADMIN, Method::DELETE, &path, &json!({})).await.status, 204);
     }
     for url in [&first, &renewed, &url("login-1", 1800), &unseen] {
         assert_eq!(status(&nginx, url).await, 401);
@@ -284,24 +281,24 @@ async fn a_back_end_may_make_tokens_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_users_session_is_for_that_users_cameras() {
-    let (_camera, manager, nginx) = on_air(&[]).await;
+    let (_camera, manager, nginx) = with_keys(&[]).await;
     let path = "/api/playback/sessions";
     let body = json!({ "user": "anna", "camera": "cam" });
-    let by_user = ask(&manager, USER, Method::POST, path, &body).await.body;
+    let by_user = manager.ask(USER, Method::POST, path, &body).await.body;
     let by_admin = begin(&manager, &body).await;
     let urls = [text(&by_user, "hls_url"), text(&by_admin, "hls_url")];
     for url in &urls {
         assert_eq!(status(&nginx, url).await, 200);
     }
     let given_away = json!({ "owner": "43" });
-    let answer = ask(&manager, ADMIN, Method::PUT, "/api/cameras/cam", &given_away).await;
+    let answer = manager.ask(ADMIN, Method::PUT, "/api/cameras/cam", &given_away).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!([status(&nginx, &urls[0]).await, status(&nginx, &urls[1]).await], [403, 200]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_reach_neither_ffmpeg_nor_the_log_of_an_nginx_without_manager() {
-    let (_camera, mut manager, nginx) = on_air(&[("PLAYBACK_SECRET", &"s".repeat(40))]).await;
+    let (_camera, mut manager, nginx) = with_keys(&[("PLAYBACK_SECRET", &"s".repeat(40))]).await;
     let session = begin(&manager, &json!({ "user": "anna", "camera": "cam" })).await;
     let url = text(&session, "hls_url");
     assert_eq!(status(&nginx, &url).await, 200);
@@ -323,16 +320,13 @@ async fn secrets_reach_neither_ffmpeg_nor_the_log_of_an_nginx_without_manager() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_keys_tokens_still_expire_and_end() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[]).await;
-    let nginx = Nginx::start(&manager).await;
-    manager.play("cam", &camera.link("h264")).await;
+    let (_camera, manager, nginx) = on_air("h264", &[]).await;
     let session =
         manager.post("/api/playback/sessions", &json!({ "user": "a", "camera": "cam" })).await;
     let url = text(&session.body, "hls_url");
     assert_eq!(status(&nginx, &url).await, 200);
     assert_eq!(status(&nginx, "/play/x.y.z/cam/stream.m3u8").await, 401);
     let path = format!("/api/playback/sessions/{}", text(&session.body, "session_id"));
-    ask(&manager, "", Method::DELETE, &path, &json!({})).await;
+    manager.ask("", Method::DELETE, &path, &json!({})).await;
     assert_eq!(status(&nginx, &url).await, 401);
 }

@@ -3,13 +3,11 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::support::{Camera, Manager, Nginx, Playlist, eventually, on_air, play};
+use crate::support::{Camera, Manager, Playlist, all_parts, eventually, on_air, play};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_started_camera_plays_through_nginx_without_an_error() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[]).await;
-    let nginx = Nginx::start(&manager).await;
+    let (camera, manager, nginx) = all_parts(&[]).await;
     let input = json!({ "indicator_id": "123", "rtsp_link": camera.link("h264") });
     let request = nginx.client().post(nginx.url("/api/stream/start")).json(&input);
     let answer = manager.send(request).await;
@@ -37,9 +35,7 @@ async fn a_started_camera_plays_through_nginx_without_an_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_starts_and_ten_viewers_share_one_ffmpeg() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[]).await;
-    let nginx = Nginx::start(&manager).await;
+    let (camera, manager, nginx) = all_parts(&[]).await;
     let link = camera.link("h264");
     let starts = (0..50).map(|_| manager.start_stream("cam", &link));
     for answer in join_all(starts).await {

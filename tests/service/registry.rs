@@ -1,20 +1,10 @@
 //! The registry of cameras: over the API, over restarts, and with nothing that leaks.
 
 use nix::sys::signal::Signal;
-use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{Answer, Camera, Manager, Nginx, play, until};
-
-async fn send(manager: &Manager, method: Method, path: &str, body: &Value) -> Answer {
-    let request = manager.client().request(method, manager.url(path)).json(body);
-    manager.send(request).await
-}
-
-async fn put(manager: &Manager, path: &str, body: &Value) -> Answer {
-    send(manager, Method::PUT, path, body).await
-}
 
 fn is_problem(answer: &Answer, status: u16, code: &str) {
     assert_eq!(
@@ -31,7 +21,7 @@ async fn a_camera_is_added_read_changed_and_taken_out() {
         "name": "Front door", "owner": "42", "vendor": "hikvision", "ip": "192.0.2.7",
         "username": "admin", "password": "p@ss/w:rd"
     });
-    let answer = put(&manager, "/api/cameras/front", &parts).await;
+    let answer = manager.put("/api/cameras/front", &parts).await;
     assert_eq!(answer.status, 201, "{answer:?}");
     let read = manager.get("/api/cameras/front").await.body;
     assert_eq!(read, answer.body);
@@ -50,23 +40,23 @@ async fn a_camera_is_added_read_changed_and_taken_out() {
     assert!(!read.to_string().contains("p@ss"), "{read}");
 
     // The same again changes nothing; without a password the known one stays.
-    assert_eq!(put(&manager, "/api/cameras/front", &parts).await.body, read);
+    assert_eq!(manager.put("/api/cameras/front", &parts).await.body, read);
     let without = json!({ "vendor": "hikvision", "ip": "192.0.2.7", "username": "admin" });
-    let answer = put(&manager, "/api/cameras/front", &without).await;
+    let answer = manager.put("/api/cameras/front", &without).await;
     assert_eq!((answer.status.as_u16(), &answer.body["has_password"]), (200, &json!(true)));
     assert_eq!(answer.body["name"], "front");
     // But it goes to no other address.
     let elsewhere = json!({ "vendor": "hikvision", "ip": "192.0.2.8", "username": "admin" });
-    let answer = put(&manager, "/api/cameras/front", &elsewhere).await;
+    let answer = manager.put("/api/cameras/front", &elsewhere).await;
     assert_eq!(answer.body["has_password"], false, "{answer:?}");
     // A name alone leaves the source.
-    let answer = put(&manager, "/api/cameras/front", &json!({ "name": "Back" })).await;
+    let answer = manager.put("/api/cameras/front", &json!({ "name": "Back" })).await;
     assert_eq!(answer.body["ip"], "192.0.2.8", "{answer:?}");
 
     let taken = json!({ "id": "front", "ip": "x", "path": "/" });
-    is_problem(&send(&manager, Method::POST, "/api/cameras", &taken).await, 409, "camera_exists");
+    is_problem(&manager.post("/api/cameras", &taken).await, 409, "camera_exists");
     let chosen = json!({ "rtsp_link": "rtsp://192.0.2.9/x" });
-    let chosen = send(&manager, Method::POST, "/api/cameras", &chosen).await;
+    let chosen = manager.post("/api/cameras", &chosen).await;
     assert_eq!(chosen.status, 201, "{chosen:?}");
     let id = chosen.body["id"].as_str().expect("an id");
     let list = manager.get("/api/cameras?search=192.0.2&limit=1").await.body;
@@ -75,8 +65,8 @@ async fn a_camera_is_added_read_changed_and_taken_out() {
 
     for id in ["front", id] {
         let path = format!("/api/cameras/{id}");
-        assert_eq!(send(&manager, Method::DELETE, &path, &json!({})).await.status, 204);
-        is_problem(&send(&manager, Method::DELETE, &path, &json!({})).await, 404, "unknown_camera");
+        assert_eq!(manager.delete(&path).await.status, 204);
+        is_problem(&manager.delete(&path).await, 404, "unknown_camera");
         is_problem(&manager.get(&path).await, 404, "unknown_camera");
     }
 }
@@ -85,7 +75,7 @@ async fn a_camera_is_added_read_changed_and_taken_out() {
 async fn bad_input_is_told_and_changes_nothing() {
     let manager = Manager::start(&[]).await;
     let good = json!({ "rtsp_link": "rtsp://192.0.2.7/x" });
-    assert_eq!(put(&manager, "/api/cameras/cam", &good).await.status, 201);
+    assert_eq!(manager.put("/api/cameras/cam", &good).await.status, 201);
     let before = manager.get("/api/cameras/cam").await.body;
     let long = "x".repeat(201);
     let table = [
@@ -107,14 +97,14 @@ async fn bad_input_is_told_and_changes_nothing() {
         (json!({ "colour": "red" }), "invalid_request"),
     ];
     for (body, code) in table {
-        let answer = put(&manager, "/api/cameras/cam", &body).await;
+        let answer = manager.put("/api/cameras/cam", &body).await;
         is_problem(&answer, 400, code);
         assert!(!answer.body.to_string().contains("only"), "{answer:?}");
     }
-    is_problem(&put(&manager, "/api/cameras/new", &json!({})).await, 400, "invalid_source");
-    is_problem(&put(&manager, "/api/cameras/..%2f", &good).await, 400, "invalid_id");
+    is_problem(&manager.put("/api/cameras/new", &json!({})).await, 400, "invalid_source");
+    is_problem(&manager.put("/api/cameras/..%2f", &good).await, 400, "invalid_id");
     let import = json!([{ "id": "a", "rtsp_link": "rtsp://h/x" }, { "id": "b" }]);
-    let answer = put(&manager, "/api/cameras.json", &import).await;
+    let answer = manager.put("/api/cameras.json", &import).await;
     is_problem(&answer, 400, "invalid_source");
     assert!(answer.body["detail"].as_str().is_some_and(|detail| detail.contains("entry 2")));
     assert_eq!(manager.get("/api/cameras").await.body["total"], 1);
@@ -130,7 +120,7 @@ async fn cameras_outlive_a_killed_manager_and_start_with_their_first_viewer() {
         "ip": "127.0.0.1", "port": camera.port(), "path": "/private", "sub_path": "/h264-aac",
         "username": "viewer", "password": camera.password(), "video": "h264"
     });
-    assert_eq!(put(&manager, "/api/cameras/parts", &parts).await.status, 201);
+    assert_eq!(manager.put("/api/cameras/parts", &parts).await.status, 201);
     manager.signal(Signal::SIGKILL);
     manager.exit_code().await;
 
@@ -148,7 +138,7 @@ async fn cameras_outlive_a_killed_manager_and_start_with_their_first_viewer() {
 
     // Another path for a running stream is gone over to; a camera taken out ends.
     let sub_only = json!({ "rtsp_link_sub": camera.link("h264") });
-    assert_eq!(put(&manager, "/api/cameras/parts", &sub_only).await.status, 200);
+    assert_eq!(manager.put("/api/cameras/parts", &sub_only).await.status, 200);
     until("the main stream has gone and the sub stream has no sound", || async {
         let sub = manager.get(&format!("{path}?profile=sub")).await.body;
         let main = manager.get(path).await;
@@ -156,12 +146,12 @@ async fn cameras_outlive_a_killed_manager_and_start_with_their_first_viewer() {
     })
     .await;
     let start = "/api/cameras/parts/stream/start";
-    let answer = send(&manager, Method::POST, start, &json!({})).await;
+    let answer = manager.post(start, &json!({})).await;
     is_problem(&answer, 404, "unknown_camera");
     assert!(answer.body["detail"].as_str().is_some_and(|detail| detail.contains("no main stream")));
     let sub = json!({ "profile": "sub" });
-    assert_eq!(send(&manager, Method::POST, start, &sub).await.status, 200);
-    send(&manager, Method::DELETE, "/api/cameras/parts", &Value::Null).await;
+    assert_eq!(manager.post(start, &sub).await.status, 200);
+    manager.delete("/api/cameras/parts").await;
     until("all of its streams have gone", || async { manager.ffmpegs().len() == 1 }).await;
 }
 
@@ -175,7 +165,7 @@ async fn an_export_is_an_import_for_the_same_key_alone() {
     let counts = |created, updated, unchanged| json!({ "created": created, "updated": updated, "unchanged": unchanged });
     let import = |cameras: Value| {
         let manager = &manager;
-        async move { put(manager, "/api/cameras.json", &cameras).await.body }
+        async move { manager.put("/api/cameras.json", &cameras).await.body }
     };
     assert_eq!(import(cameras.clone()).await, counts(2, 0, 0));
     assert_eq!(import(cameras).await, counts(0, 0, 2));
@@ -183,15 +173,15 @@ async fn an_export_is_an_import_for_the_same_key_alone() {
     assert!(!export.to_string().contains("topsecret"), "{export}");
     assert_eq!(import(export.clone()).await, counts(0, 0, 2));
     let before = manager.get("/api/cameras/b").await.body;
-    send(&manager, Method::DELETE, "/api/cameras/b", &Value::Null).await;
+    manager.delete("/api/cameras/b").await;
     assert_eq!(import(export.clone()).await, counts(1, 0, 1));
     assert_eq!(manager.get("/api/cameras/b").await.body["source"], before["source"]);
 
     let mut renamed = export.clone();
     renamed[0]["id"] = json!("c");
-    is_problem(&put(&manager, "/api/cameras.json", &renamed).await, 400, "invalid_source");
+    is_problem(&manager.put("/api/cameras.json", &renamed).await, 400, "invalid_source");
     let other = Manager::start(&[]).await;
-    is_problem(&put(&other, "/api/cameras.json", &export).await, 400, "invalid_source");
+    is_problem(&other.put("/api/cameras.json", &export).await, 400, "invalid_source");
     assert_eq!(other.get("/api/cameras").await.body["total"], 0);
 }
 
@@ -213,7 +203,7 @@ fn a_database_that_cannot_be_used_stops_the_start_with_the_reason() {
 async fn a_new_key_is_made_while_the_manager_is_stopped() {
     let mut manager = Manager::start(&[]).await;
     let link = json!({ "rtsp_link": "rtsp://u:topsecret@192.0.2.1/x" });
-    assert_eq!(put(&manager, "/api/cameras/cam", &link).await.status, 201);
+    assert_eq!(manager.put("/api/cameras/cam", &link).await.status, 201);
     let rotate = |manager: &Manager| Manager::run_to_end_with(manager.dir(), &["rotate-key"], &[]);
     let (code, said) = rotate(&manager);
     assert_eq!(code, Some(64), "{said}");

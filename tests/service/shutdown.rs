@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use crate::support::{Camera, Manager, is_running, until};
+use crate::support::{Camera, Manager, Nginx, is_running, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_ends_all_in_order() {
@@ -109,4 +109,27 @@ async fn two_managers_do_not_share_a_directory() {
         Manager::run_to_end(&other, &[("STREAM_DIR", shared.to_str().expect("a path"))]);
     assert_eq!(code, Some(64), "{said}");
     assert!(said.contains("another stream-manager"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_is_taken_over_from_a_dead_manager_and_from_nobody_else() {
+    let mut killed = Manager::start(&[]).await;
+    killed.signal(Signal::SIGKILL);
+    killed.exit_code().await;
+    assert!(killed.socket().exists(), "its socket should be left behind");
+    let manager = killed.start_again(&[]).await;
+    let nginx = Nginx::start(&manager).await;
+    assert_eq!(nginx.get("/api/health").await.status(), 200);
+
+    let other = TempDir::new().expect("a directory");
+    let file = other.path().join("notes");
+    std::fs::write(&file, "precious").expect("a file");
+    for path in [&manager.socket(), &file] {
+        let set = [("BIND_SOCKET", path.to_str().expect("a path"))];
+        let (code, said) = Manager::run_to_end(&other, &set);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("BIND_SOCKET="), "{said}");
+    }
+    assert_eq!(std::fs::read_to_string(&file).expect("the file"), "precious");
+    assert_eq!(nginx.get("/api/health").await.status(), 200);
 }

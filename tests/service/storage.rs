@@ -1,16 +1,10 @@
 //! Disks that are full, read-only or gone: under the database, and under the streams.
 
-use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{Answer, Camera, Manager, Nginx, play, until};
+use crate::support::{Answer, Camera, Manager, on_air, play, until};
 
 const DATABASE: (&str, &str) = ("DATABASE_URL", "sqlite:disk/streams.db");
-
-async fn put(manager: &Manager, id: &str, body: &Value) -> Answer {
-    let url = manager.url(&format!("/api/cameras/{id}"));
-    manager.send(manager.client().request(Method::PUT, url).json(body)).await
-}
 
 async fn known(manager: &Manager) -> Vec<String> {
     let answer = manager.get("/api/cameras?limit=1000").await;
@@ -27,13 +21,13 @@ fn assert_is_storage_problem(answer: &Answer) {
 async fn a_full_disk_under_the_database_loses_nothing() {
     let (manager, disk) = Manager::start_with_disk("4m", &[DATABASE]).await;
     let camera = json!({ "name": "x".repeat(200), "rtsp_link": "rtsp://127.0.0.1:1/x" });
-    assert_eq!(put(&manager, "before", &camera).await.status, 201);
+    assert_eq!(manager.put("/api/cameras/before", &camera).await.status, 201);
     disk.fill();
     // What is in the log of the database already may still take a page or two.
     let mut accepted = vec!["before".to_owned()];
     let refused = loop {
         let id = format!("during-{}", accepted.len());
-        let answer = put(&manager, &id, &camera).await;
+        let answer = manager.put(&format!("/api/cameras/{id}"), &camera).await;
         if answer.status != 201 {
             break answer;
         }
@@ -47,7 +41,7 @@ async fn a_full_disk_under_the_database_loses_nothing() {
     assert_eq!(known(&manager).await, accepted);
 
     disk.drain();
-    let answer = put(&manager, "after", &camera).await;
+    let answer = manager.put("/api/cameras/after", &camera).await;
     assert_eq!(answer.status, 201, "{answer:?}\n{}", manager.log());
     accepted.insert(0, "after".to_owned());
     assert_eq!(known(&manager).await, accepted);
@@ -111,14 +105,11 @@ async fn streams_take_as_much_of_the_disk_as_they_may() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_dir_that_goes_away_is_made_again() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[]).await;
-    let nginx = Nginx::start(&manager).await;
-    manager.play("cam", &camera.link("h264")).await;
+    let (_camera, manager, nginx) = on_air("h264", &[]).await;
     std::fs::remove_dir_all(manager.stream_dir()).expect("a directory");
     until("the stream is taken up anew", || async {
         let status = manager.status("cam").await;
-        status["state"] == "live" && manager.stream_dir().join("cam/stream.m3u8").exists()
+        status["state"] == "live" && manager.stream_dir().join("cam").exists()
     })
     .await;
     play(&nginx.playlist("cam"), 2).await;

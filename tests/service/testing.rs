@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -113,10 +114,6 @@ async fn a_known_camera_is_tested_with_its_password_and_nobody_elses() {
             "ip": "127.0.0.1", "port": camera.port(), "path": path, "username": "viewer",
         })
     };
-    let send = |key: &'static str, method, path: &str, body: Value| {
-        let request = manager.client().request(method, manager.url(path)).json(&body);
-        manager.send(request.header("X-API-Key", key))
-    };
     let with = |body: Value, more: Value| {
         let mut body = body;
         body.as_object_mut().expect("fields").extend(more.as_object().expect("fields").clone());
@@ -124,7 +121,7 @@ async fn a_known_camera_is_tested_with_its_password_and_nobody_elses() {
     };
     let known = with(parts("/nothing"), json!({ "password": camera.password() }));
     // It may even be called that.
-    let put = send("user-secret-0001", reqwest::Method::PUT, "/api/cameras/test", known).await;
+    let put = manager.ask("user-secret-0001", Method::PUT, "/api/cameras/test", &known).await;
     assert_eq!(put.status, 201, "{put:?}");
 
     let id = json!({ "id": "test" });
@@ -140,10 +137,10 @@ async fn a_known_camera_is_tested_with_its_password_and_nobody_elses() {
         ("user-secret-0002", with(parts("/private"), id.clone()), 403),
         ("user-secret-0001", with(parts("/private"), json!({ "owner": "43" })), 403),
     ] {
-        let answer = send(key, reqwest::Method::POST, TEST, body.clone()).await;
+        let answer = manager.ask(key, Method::POST, TEST, &body).await;
         assert_eq!(answer.status, expected, "{body}: {:?}", answer.body["detail"]);
     }
-    let answer = send("boss-secret-0001", reqwest::Method::GET, TEST, json!({})).await;
+    let answer = manager.ask("boss-secret-0001", Method::GET, TEST, &json!({})).await;
     assert_eq!(answer.body["path"], "/nothing", "testing changes nothing: {answer:?}");
     assert!(!manager.log().contains(camera.password()));
 }

@@ -23,12 +23,16 @@ impl Post for Fake {
         let body = serde_json::from_slice(&body).expect("JSON");
         let _ = self.0.send(Request { body, answer });
         match answered.await {
+            Ok(Outcome::Refused(cause)) if cause == FAULT => panic!("{FAULT}"),
             Ok(outcome) => outcome,
             // Silence.
             Err(_) => std::future::pending().await,
         }
     }
 }
+
+/// What the test answers to see what a fault in the asking does.
+const FAULT: &str = "a fault on purpose";
 
 struct Setup {
     events: Events,
@@ -147,6 +151,19 @@ async fn what_is_refused_is_not_tried_again() {
     teller.live(1);
     teller.live(2);
     assert_eq!(setup.answer(Outcome::Refused("404".into())).await.1, 1);
+    assert_eq!(setup.answer(Outcome::Delivered).await.1, 2);
+    setup.has_no_request().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_is_an_attempt_that_failed_and_holds_up_nothing() {
+    let mut setup = setup();
+    let mut teller = setup.teller("cam");
+    teller.live(1);
+    teller.live(2);
+    for _ in 0..MAX_ATTEMPTS {
+        assert_eq!(setup.answer(Outcome::Refused(FAULT.into())).await.1, 1);
+    }
     assert_eq!(setup.answer(Outcome::Delivered).await.1, 2);
     setup.has_no_request().await;
 }

@@ -44,8 +44,7 @@ export class Service {
 
   /** Address of the manager itself. */
   get manager() {
-    const configuration = readFileSync(this.nginxConfiguration(), "utf8");
-    return `http://${/^\s*server (\S+) max_fails/m.exec(configuration)[1]}`;
+    return `http://${/listening.* address=(\S+)/.exec(this.child.output)[1]}`;
   }
 
   /** What the API says of a stream. */

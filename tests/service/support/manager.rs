@@ -6,13 +6,16 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use reqwest::StatusCode;
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::disk::{self, Disk};
 use super::process::{Process, children_of, lines_of};
 use super::{PATIENCE, eventually, until};
+
+/// nginx asks it there, as `deploy/run` has it.
+const SOCKET: &str = "manager.sock";
 
 pub struct Manager {
     process: Process,
@@ -45,6 +48,7 @@ impl Manager {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("PORT", "0")
+            .env("BIND_SOCKET", dir.join(SOCKET))
             .env("STREAM_DIR", dir.join("streams"))
             .env("LOG_FORMAT", "json")
             .env("RUST_LOG", "debug")
@@ -135,18 +139,19 @@ impl Manager {
     }
 
     fn logged_address(&self) -> Option<String> {
-        let log = self.log.lock().expect("log");
-        log.iter().find_map(|line| {
-            let line: Value = serde_json::from_str(line).ok()?;
-            let fields = line.get("fields")?;
-            (fields["message"] == "listening")
-                .then(|| fields["address"].as_str().map(str::to_owned))?
-        })
+        let lines = self.log_lines();
+        let listening = lines.iter().find(|line| line["fields"]["message"] == "listening")?;
+        listening["fields"]["address"].as_str().map(str::to_owned)
     }
 
     /// host:port
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Where it listens for nginx.
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join(SOCKET)
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -164,6 +169,12 @@ impl Manager {
 
     pub fn log(&self) -> String {
         self.log.lock().expect("log").join("\n")
+    }
+
+    /// The lines of the log, taken apart; without those that are no JSON.
+    pub fn log_lines(&self) -> Vec<Value> {
+        let log = self.log.lock().expect("log");
+        log.iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     pub fn id(&self) -> u32 {
@@ -193,10 +204,30 @@ impl Manager {
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.send(self.client.post(self.url(path)).json(body)).await
+        self.send(self.request(Method::POST, path, body)).await
     }
 
-    pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.request(Method::PUT, path, body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(self.client.delete(self.url(path))).await
+    }
+
+    /// Asks with an API key.
+    pub async fn ask(&self, key: &str, method: Method, path: &str, body: &Value) -> Answer {
+        self.send(self.request(method, path, body).bearer_auth(key)).await
+    }
+
+    /// A request. What only reads has no body.
+    pub fn request(&self, method: Method, path: &str, body: &Value) -> RequestBuilder {
+        let is_reading = method == Method::GET;
+        let request = self.client.request(method, self.url(path));
+        if is_reading { request } else { request.json(body) }
+    }
+
+    pub async fn send(&self, request: RequestBuilder) -> Answer {
         let response = request.send().await.expect("an answer of the manager");
         let status = response.status();
         let text = response.text().await.expect("a whole answer");

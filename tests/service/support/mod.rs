@@ -33,12 +33,17 @@ pub fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A camera, a manager with what is `set`, and nginx in front of it; the camera's `mount` plays as
-/// camera "cam".
-pub async fn on_air(mount: &str, set: &[(&str, &str)]) -> (Camera, Manager, Nginx) {
+/// A camera, a manager with what is `set`, and nginx in front of it.
+pub async fn all_parts(set: &[(&str, &str)]) -> (Camera, Manager, Nginx) {
     let camera = Camera::start().await;
     let manager = Manager::start(set).await;
     let nginx = Nginx::start(&manager).await;
+    (camera, manager, nginx)
+}
+
+/// The same, and the camera's `mount` plays as camera "cam".
+pub async fn on_air(mount: &str, set: &[(&str, &str)]) -> (Camera, Manager, Nginx) {
+    let (camera, manager, nginx) = all_parts(set).await;
     manager.play("cam", &camera.link(mount)).await;
     (camera, manager, nginx)
 }

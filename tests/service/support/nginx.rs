@@ -101,7 +101,7 @@ fn render(dir: &TempDir, port: u16, manager: &Manager, cors_origins: &str) {
         format!("NGINX_USER={}", user.expect("a user").name),
         format!("NGINX_LISTEN=127.0.0.1:{port}"),
         format!("NGINX_RUN_DIR={}", path(dir.path())),
-        format!("MANAGER_ADDR={}", manager.address()),
+        format!("MANAGER_ADDR=unix:{}", path(&manager.socket())),
         format!("STREAM_DIR={}", path(&manager.stream_dir())),
         format!("WEB_DIR={}", path(&project().join("nginx/web/dist"))),
         format!("CORS_ORIGINS={cors_origins}"),
