@@ -1,35 +1,27 @@
 // The page of a service with API keys: signing in, what a role may do, and permissions to watch
 // that are renewed unseen.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { before, describe, test } from "node:test";
 
-import { Service } from "./support/service.mjs";
-import { until } from "./support/until.mjs";
-import { SECONDS, Viewer, launchBrowser } from "./support/viewer.mjs";
+import { stage } from "./support/stage.mjs";
 
 const ADMIN = "boss-secret-0123456789";
 const VIEWER = "wall-secret-0123456789";
+/** Of the viewer who watches for long, and of the one whose session is ended. */
+const LONG_VIEWER = "hall-secret-0123456789";
+const ENDED_VIEWER = "lobby-secret-0123456789";
 /** Seconds; the page asks for minutes. */
 const SHORT = 5;
 
-describe("the page of a service with keys", () => {
-  let service;
-  let browser;
+// Together, as they wait most of the time.
+describe("the page of a service with keys", { concurrency: 3 }, () => {
+  const keys = [`boss:admin:${ADMIN}`, `wall:viewer:${VIEWER}`, `hall:viewer:${LONG_VIEWER}`, `lobby:viewer:${ENDED_VIEWER}`];
+  const on = stage({ API_KEYS: keys.join() });
 
-  before(async () => {
-    service = await Service.start({ API_KEYS: `boss:admin:${ADMIN},wall:viewer:${VIEWER}` });
-    browser = await launchBrowser();
-    const [, link] = /the demo camera: (rtsp:\S+?);/.exec(service.child.output);
-    await service.put("yard", { name: "Yard", rtsp_link: link }, ADMIN);
-  });
-  after(async () => {
-    await browser?.close();
-    await service?.end();
-  });
+  before(() => on.putCopy("yard", { name: "Yard" }, ADMIN));
 
   async function signedIn(t, key, prepare = async () => {}) {
-    const viewer = await Viewer.open(browser, service.origin);
-    t.after(() => viewer.close());
+    const viewer = await on.visit(t);
     await prepare(viewer.page);
     await viewer.page.getByLabel("API key").fill(key);
     await viewer.page.getByRole("button", { name: "Sign in" }).click();
@@ -72,14 +64,14 @@ describe("the page of a service with keys", () => {
     assert.equal(await page.getByText("Playback sessions").count(), 0);
     assert.equal(await page.getByLabel("End the stream").count(), 0);
     // Not by its address either.
-    await page.goto(`${service.origin}/#/cameras?add`);
+    await page.goto(`${on.service.origin}/#/cameras?add`);
     await page.getByRole("link", { name: "Watch Yard" }).waitFor();
     assert.equal(await page.getByRole("dialog").count(), 0);
   });
 
   test("renews its permission to watch without a break in the picture", async (t) => {
     const tokens = new Set();
-    const viewer = await signedIn(t, VIEWER, (page) =>
+    const viewer = await signedIn(t, LONG_VIEWER, (page) =>
       page.route("**/api/playback/sessions", (route) => {
         const body = { ...route.request().postDataJSON(), ttl_seconds: SHORT };
         return route.continue({ postData: JSON.stringify(body) });
@@ -106,23 +98,17 @@ describe("the page of a service with keys", () => {
   });
 
   test("makes a new session when its own was ended, and can end others", async (t) => {
-    const watching = await signedIn(t, VIEWER);
+    const watching = await signedIn(t, ENDED_VIEWER);
     await watching.sees("live");
     const viewer = await signedIn(t, ADMIN);
     const { page } = viewer;
     await viewer.sees("live");
     await page.getByRole("link", { name: "Status" }).click();
-    const row = page.locator("tr[data-session]", { hasText: "wall (page)" }).first();
-    const ids = () => page.locator("tr[data-session]").evaluateAll((rows) => rows.map((one) => one.dataset.session));
-    await row.waitFor();
-    const before = await ids();
-    // All of them: one is what the other browser watches with.
-    for (let left = await page.locator("tr[data-session]", { hasText: "wall (page)" }).count(); left > 0; left -= 1) {
-      const count = (await ids()).length;
-      await row.getByRole("button", { name: "End the session" }).click();
-      await page.getByRole("dialog").getByRole("button", { name: "End", exact: true }).click();
-      await until("one less", SECONDS, async () => (await ids()).length < count || (await ids()).some((id) => !before.includes(id)));
-    }
+    const session = await page.locator("tr[data-session]", { hasText: "lobby (page)" }).getAttribute("data-session");
+    const row = page.locator(`tr[data-session="${session}"]`);
+    await row.getByRole("button", { name: "End the session" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "End", exact: true }).click();
+    await row.waitFor({ state: "detached" });
     const endedAt = Date.now();
     await watching.seesPictureOfAfter(endedAt);
     await watching.sees("live");

@@ -1,26 +1,17 @@
 // Ctrl-C ends the service, and nothing of it is left.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 
 import { isRunning } from "./support/processes.mjs";
-import { Service } from "./support/service.mjs";
-import { SECONDS, Viewer, launchBrowser } from "./support/viewer.mjs";
+import { stage } from "./support/stage.mjs";
+import { SECONDS } from "./support/viewer.mjs";
 
 describe("Ctrl-C", () => {
-  let service;
-  let browser;
+  const on = stage();
 
-  before(async () => {
-    service = await Service.start();
-    browser = await launchBrowser();
-  });
-  after(async () => {
-    await browser?.close();
-    await service?.end();
-  });
-
-  test("ends all parts while somebody watches", async () => {
-    const viewer = await Viewer.open(browser, service.page);
+  test("ends all parts while somebody watches", async (t) => {
+    const { service } = on;
+    const viewer = await on.visit(t, service.page);
     await viewer.sees("live");
     assert.deepEqual(service.streamDirectories(), ["demo"]);
     const parts = service.child.descendants();

@@ -1,39 +1,29 @@
 // Cameras, discovery and status: what they do, and that everybody can use them.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 
-import { Service } from "./support/service.mjs";
+import { Camera } from "./support/camera.mjs";
+import { startDeviceFor } from "./support/onvif.mjs";
+import { stage } from "./support/stage.mjs";
 import { until } from "./support/until.mjs";
-import { SECONDS, Viewer, launchBrowser } from "./support/viewer.mjs";
+import { SECONDS } from "./support/viewer.mjs";
 
 const AXE = readFileSync(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 const VIEWS = ["", "#/?open=demo", "#/cameras", "#/cameras?add", "#/cameras?edit=demo", "#/discovery", "#/status"];
-/** The smallest PNG would do as well; the page shows whatever picture it is. */
-const STILL = "/9j/4AAQSkZJRgABAQEASABIAAD/2wBDAP//////////////////////////////////////////////////////////////////////////////////////wAALCAABAAEBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAAA//EABQQAQAAAAAAAAAAAAAAAAAAAAD/2gAIAQEAAD8AN//Z";
+/** Where no camera is known yet: the demo camera is at 127.0.0.1. */
+const ELSEWHERE = "127.0.0.2";
+/** With characters that mean something in a link. */
+const PASSWORD = "p@ss/word";
+/** Where such a camera has its main stream, as the service knows. */
+const HIKVISION = "Streaming/Channels/101";
 
 describe("the views", () => {
-  let service;
-  let browser;
-
-  before(async () => {
-    service = await Service.start();
-    browser = await launchBrowser();
-  });
-  after(async () => {
-    await browser?.close();
-    await service?.end();
-  });
-
-  async function visit(t, address, options) {
-    const viewer = await Viewer.open(browser, `${service.origin}/${address}`, options);
-    t.after(() => viewer.close());
-    return viewer;
-  }
+  const on = stage();
 
   for (const colorScheme of ["light", "dark"]) {
     test(`have no serious fault for people with disabilities, ${colorScheme}`, async (t) => {
-      const viewer = await visit(t, "", { colorScheme });
+      const viewer = await on.visit(t, "", { colorScheme });
       const { page } = viewer;
       await page.evaluate(AXE);
       for (const view of VIEWS) {
@@ -59,65 +49,69 @@ describe("the views", () => {
     }
   }
 
-  test("a test of a camera shows a picture, or says in words what is wrong", async (t) => {
-    const viewer = await visit(t, "#/cameras?add");
-    const { page } = viewer;
-    const asked = [];
-    await page.route("**/api/cameras/test", (route) => {
-      const body = route.request().postDataJSON();
-      asked.push(body);
-      return body.password === "right"
-        ? route.fulfill({ json: { video_codec: "h264", width: 1920, height: 1080, frame_rate: 25, audio_codec: null, still: STILL, took_seconds: 0.8 } })
-        : route.fulfill({ status: 502, contentType: "application/problem+json", body: JSON.stringify({ title: "Bad Gateway", status: 502, code: "source_unauthorized", detail: "the camera rejects user name or password" }) });
-    });
+  test("a test of a camera shows its picture, or says in words what is wrong", async (t) => {
+    const camera = await Camera.startFor(t, 0, ["--password", PASSWORD, "--alias", `${HIKVISION}=private`]);
+    const { page } = await on.visit(t, "#/cameras?add");
     const form = page.getByRole("dialog");
     await form.getByLabel("Make").selectOption("hikvision");
-    await form.getByLabel("IP address or host").fill("192.0.2.7");
-    await form.getByLabel("User name").fill("admin");
+    await form.getByLabel("IP address or host").fill("127.0.0.1");
+    await form.getByLabel("RTSP port").fill(String(camera.port));
+    await form.getByLabel("User name").fill("viewer");
     await form.getByLabel("Password").fill("wrong");
     await form.getByRole("button", { name: "Test" }).click();
     await form.getByText("the camera rejects user name or password").waitFor();
-    await form.getByLabel("Password").fill("right");
+    await form.getByLabel("Password").fill(PASSWORD);
     await form.getByRole("button", { name: "Test" }).click();
     await form.getByText("The camera answers").waitFor();
-    await form.getByRole("img").waitFor();
-    assert.ok((await form.textContent()).includes("1920 × 1080, H264, 25 fps, no sound"));
-    const { vendor, ip, username, profile } = asked[1];
-    assert.deepEqual({ vendor, ip, username, profile }, { vendor: "hikvision", ip: "192.0.2.7", username: "admin", profile: "main" });
+    const size = await form.getByRole("img").evaluate(async (image) => {
+      await image.decode();
+      return [image.naturalWidth, image.naturalHeight];
+    });
+    assert.deepEqual(size, [640, 360]);
+    assert.match(await form.textContent(), /640 × 360, H264, (25 fps, )?no sound/);
   });
 
-  test("a camera that was found is added with both streams by one press", async (t) => {
-    const viewer = await visit(t, "#/discovery");
+  test("a camera that is found is added with both streams by one press, and plays", async (t) => {
+    const camera = await Camera.startFor(t, 0, ["--address", ELSEWHERE, "--password", PASSWORD]);
+    const links = { main: `rtsp://${ELSEWHERE}:${camera.port}/private`, sub: `rtsp://${ELSEWHERE}:${camera.port}/h264-aac` };
+    const place = await startDeviceFor(t, ELSEWHERE, links, ["--user", "viewer", "--password", PASSWORD]);
+    const viewer = await on.visit(t, "#/discovery");
     const { page } = viewer;
-    const { source } = await service.get("cameras/demo");
-    const device = { address: "192.0.2.9", port: 80, name: "Gate", manufacturer: "Acme", model: "X1", firmware: "1.0", serial: "7", error: null, known_as: null };
-    await page.route("**/api/discovery", (route) => {
-      const knows = route.request().postDataJSON().username === "admin";
-      const profiles = knows ? [{ token: "p", name: "Main", video_codec: "h264", width: 640, height: 360, frame_rate: 25, rtsp_link: source }] : [];
-      const links = knows ? { main: source, sub: source.replace("/h264", "/h264-aac") } : { main: null, sub: null };
-      return route.fulfill({ json: { devices: [{ ...device, needs_credentials: !knows, profiles, ...links }], interfaces: ["eth0"], warnings: ["eth1 could not be asked"] } });
-    });
+    // A search in all of the network would find what else there is.
+    await page.getByLabel("Only this address").fill(place);
     await page.getByRole("button", { name: "Search" }).click();
     await page.getByText("This camera wants a user name and password.").waitFor();
-    await page.getByText("eth1 could not be asked").waitFor();
     const row = page.locator(".device");
-    await row.getByLabel("User name").fill("admin");
-    await row.getByLabel("Password").fill("p@ss/word");
+    await row.getByLabel("User name").fill("viewer");
+    await row.getByLabel("Password").fill("wrong");
     await row.getByRole("button", { name: "Ask again" }).click();
-    await row.getByRole("button", { name: "Add Gate" }).click();
-    await row.getByRole("link", { name: "Watch Gate" }).click();
-    await viewer.sees("live", "Gate", "gate");
-    const camera = await service.get("cameras/gate");
-    assert.equal(camera.username, "admin");
-    assert.equal(camera.has_password, true);
-    assert.ok(camera.source_sub.endsWith("/h264-aac"));
+    await row.getByText("the device rejects user name or password").waitFor();
+    await row.getByLabel("Password").fill(PASSWORD);
+    await row.getByRole("button", { name: "Ask again" }).click();
+    await row.getByRole("button", { name: /^Add / }).click();
+    await row.getByRole("link", { name: /^Watch / }).click();
+    await viewer.sees("live");
+    await viewer.seesPictureOfAfter(Date.now());
+    const found = (await on.service.get("cameras")).cameras.find(({ source }) => source.endsWith("/private"));
+    assert.deepEqual([found.username, found.has_password, found.ip], ["viewer", true, ELSEWHERE]);
+    assert.ok(found.source_sub.endsWith("/h264-aac"));
+    assert.ok(!viewer.requests.some((url) => url.includes(encodeURIComponent(PASSWORD))));
+  });
+
+  test("a search tells which networks could not be asked", async (t) => {
+    const { page } = await on.visit(t, "#/discovery");
+    const json = { devices: [], interfaces: ["eth0"], warnings: ["eth1 could not be asked"] };
+    await page.route("**/api/discovery", (route) => route.fulfill({ json }));
+    await page.getByRole("button", { name: "Search" }).click();
+    await page.getByText("eth1 could not be asked").waitFor();
+    await page.getByText("No camera answered").waitFor();
   });
 
   test("cameras are found, exported, deleted and imported", async (t) => {
     for (const id of ["attic", "cellar"]) {
-      await service.put(id, { name: id === "attic" ? "Attic" : "Cellar", rtsp_link: "rtsp://u:secret@192.0.2.1/x" });
+      await on.service.put(id, { name: id === "attic" ? "Attic" : "Cellar", rtsp_link: "rtsp://u:secret@192.0.2.1/x" });
     }
-    const viewer = await visit(t, "#/cameras");
+    const viewer = await on.visit(t, "#/cameras");
     const { page } = viewer;
     await page.getByPlaceholder("Search by name, id or address").fill("att");
     await until("one row", SECONDS, async () => (await page.locator("li.row").count()) === 1);
@@ -133,23 +127,23 @@ describe("the views", () => {
   });
 
   test("status tells who watches what, and ends it", async (t) => {
-    const watching = await visit(t, "?id=demo");
+    const watching = await on.visit(t, "?id=demo");
     await watching.sees("live");
-    const viewer = await visit(t, "#/status");
+    const viewer = await on.visit(t, "#/status");
     const row = viewer.page.locator('tr[data-stream="demo"]');
     await row.getByText("Live").waitFor();
     assert.match(await row.textContent(), /bit\/s/);
-    const { started_at } = await service.status("demo");
+    const { started_at } = await on.service.status("demo");
     await row.getByRole("button", { name: "End the stream of demo" }).click();
     // Who watches starts it again.
     await until("another start", SECONDS, async () => {
-      const now = await service.status("demo");
+      const now = await on.service.status("demo");
       return now.state === "live" && now.started_at !== started_at;
     });
   });
 
   test("speak German, and remember it and the colours", async (t) => {
-    const viewer = await visit(t, "#/cameras");
+    const viewer = await on.visit(t, "#/cameras");
     const { page } = viewer;
     await page.getByLabel("Language").selectOption("de");
     await page.getByRole("heading", { name: "Kameras" }).waitFor();

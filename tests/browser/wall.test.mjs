@@ -1,41 +1,26 @@
 // The wall: many cameras at once, on screens of every size, light enough to be there at once.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { before, describe, test } from "node:test";
 
-import { Service } from "./support/service.mjs";
+import { stage } from "./support/stage.mjs";
 import { until } from "./support/until.mjs";
-import { SECONDS, Viewer, launchBrowser } from "./support/viewer.mjs";
+import { SECONDS } from "./support/viewer.mjs";
 
 const CAMERAS = 9;
 const PHONE = { width: 390, height: 844 };
 /** What a first visit may load, besides the pictures. */
 const MOST_BYTES = 400_000;
 
-describe("the wall", () => {
-  let service;
-  let browser;
+// Two at once, as they wait much of the time.
+describe("the wall", { concurrency: 2 }, () => {
+  const on = stage();
 
   before(async () => {
-    service = await Service.start();
-    browser = await launchBrowser();
-    const { cameras } = await service.get("cameras");
-    // The same camera under nine names: nine streams all the same.
-    const port = /:(\d+)\//.exec(cameras[0].source)[1];
-    const link = `rtsp://127.0.0.1:${port}/h264`;
     for (let number = 1; number < CAMERAS; number += 1) {
-      await service.put(`cam${number}`, { name: `Camera ${number}`, rtsp_link: link, ...(number === 1 && { rtsp_link_sub: link }) });
+      const sub = number === 1 ? { rtsp_link_sub: on.service.demoLink } : {};
+      await on.putCopy(`cam${number}`, { name: `Camera ${number}`, ...sub });
     }
   });
-  after(async () => {
-    await browser?.close();
-    await service?.end();
-  });
-
-  async function visit(t, address, options) {
-    const viewer = await Viewer.open(browser, address, options);
-    t.after(() => viewer.close());
-    return viewer;
-  }
 
   async function allLive(viewer, number) {
     const live = viewer.page.locator('.tile[data-state="live"]');
@@ -43,7 +28,7 @@ describe("the wall", () => {
   }
 
   test("plays nine cameras at once over HTTP/1.1, and nothing is wrong", async (t) => {
-    const viewer = await visit(t, service.origin);
+    const viewer = await on.visit(t);
     await allLive(viewer, CAMERAS);
     assert.equal(await viewer.page.locator(".tile").count(), CAMERAS);
     // All pictures move, at the same time.
@@ -59,7 +44,7 @@ describe("the wall", () => {
   });
 
   test("enlarges one with its main stream, by the keyboard too, and is all in the address", async (t) => {
-    const viewer = await visit(t, `${service.origin}/#/?cameras=cam2,cam1,demo,cam3&grid=2`);
+    const viewer = await on.visit(t, "#/?cameras=cam2,cam1,demo,cam3&grid=2");
     const { page } = viewer;
     await allLive(viewer, 4);
     const names = await page.locator(".tile-name").allTextContents();
@@ -92,7 +77,7 @@ describe("the wall", () => {
   });
 
   test("saves a picture, and hands a camera over to VLC", async (t) => {
-    const viewer = await visit(t, service.page);
+    const viewer = await on.visit(t, on.service.page);
     const { page } = viewer;
     await viewer.sees("live");
     await viewer.tile().hover();
@@ -102,11 +87,11 @@ describe("the wall", () => {
     const [list] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Open in VLC" }).click()]);
     assert.equal(list.suggestedFilename(), "demo.m3u");
     const chunks = await (await list.createReadStream()).toArray();
-    assert.ok(Buffer.concat(chunks).toString().includes(`${service.origin}/streams/demo/stream.m3u8`));
+    assert.ok(Buffer.concat(chunks).toString().includes(`${on.service.origin}/streams/demo/stream.m3u8`));
   });
 
   test("lets the person choose the cameras and their order", async (t) => {
-    const viewer = await visit(t, service.origin);
+    const viewer = await on.visit(t);
     const { page } = viewer;
     await page.getByRole("button", { name: "Choose cameras" }).click();
     await page.getByLabel("Search").fill("camera");
@@ -124,7 +109,7 @@ describe("the wall", () => {
   });
 
   test("fits a phone, and plays only what can be seen", async (t) => {
-    const viewer = await visit(t, service.origin, { viewport: PHONE, hasTouch: true, isMobile: true });
+    const viewer = await on.visit(t, "", { viewport: PHONE, hasTouch: true, isMobile: true });
     const { page } = viewer;
     await viewer.sees("live", "", "cam1");
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
@@ -139,12 +124,12 @@ describe("the wall", () => {
   });
 
   test("is light, and shows a running camera soon", async (t) => {
-    await service.start("demo");
-    await until("a stream that runs", SECONDS, async () => (await service.status("demo")).state === "live");
+    await on.service.start("demo");
+    await until("a stream that runs", SECONDS, async () => (await on.service.status("demo")).state === "live");
     const seconds = [];
     let bytes = 0;
     for (let round = 0; round < 3; round += 1) {
-      const context = await browser.newContext();
+      const context = await on.browser.newContext();
       const page = await context.newPage();
       const session = await context.newCDPSession(page);
       await session.send("Network.enable");
@@ -160,7 +145,7 @@ describe("the wall", () => {
       });
       await page.addInitScript(notePicture);
       const begun = Date.now();
-      await page.goto(service.page);
+      await page.goto(on.service.page);
       const seen = await page.waitForFunction(() => globalThis.pictureAt, null, { timeout: SECONDS * 1000 });
       seconds.push(((await seen.jsonValue()) - begun) / 1000);
       await context.close();

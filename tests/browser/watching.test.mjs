@@ -5,7 +5,7 @@ import { after, afterEach, before, describe, test } from "node:test";
 import { Camera } from "./support/camera.mjs";
 import { Parts } from "./support/parts.mjs";
 import { freePort } from "./support/port.mjs";
-import { Service } from "./support/service.mjs";
+import { stage } from "./support/stage.mjs";
 import { until } from "./support/until.mjs";
 import { SECONDS, Viewer, launchBrowser } from "./support/viewer.mjs";
 
@@ -14,32 +14,19 @@ const LIVE_MILLISECONDS = 15_000;
 /** So that a stream which nobody watches ends soon. */
 const SETTINGS = { CLEANUP_DELAY_SECONDS: "4", CLEANUP_INTERVAL_SECONDS: "1" };
 
-describe("the page", () => {
-  let service;
-  let browser;
+// Together, as they wait most of the time; so each has a camera of its own.
+describe("the page", { concurrency: 6 }, () => {
+  const on = stage(SETTINGS);
 
-  before(async () => {
-    service = await Service.start(SETTINGS);
-    browser = await launchBrowser();
-  });
-  after(async () => {
-    await browser?.close();
-    await service?.end();
-  });
   afterEach((t) => {
     if (t.error) {
-      console.error(service?.child.output);
+      console.error(on.service?.child.output);
     }
   });
 
-  async function visit(t, address) {
-    const viewer = await Viewer.open(browser, address);
-    t.after(() => viewer.close());
-    return viewer;
-  }
-
   test("plays the demo camera from its link, and nothing is wrong", async (t) => {
-    const viewer = await visit(t, service.page);
+    const { service } = on;
+    const viewer = await on.visit(t, service.page);
     await viewer.sees("live");
     await viewer.watches(5);
 
@@ -52,9 +39,8 @@ describe("the page", () => {
   });
 
   test("tells why a link does not work, plays one that does, and stops", async (t) => {
-    const camera = await Camera.start();
-    t.after(() => camera.end());
-    const viewer = await visit(t, service.origin);
+    const camera = await Camera.startFor(t);
+    const viewer = await on.visit(t, "#/cameras");
 
     await viewer.add("Typed", "http://x");
     const form = viewer.page.getByRole("dialog");
@@ -63,26 +49,25 @@ describe("the page", () => {
     await form.getByRole("button", { name: "Save and watch" }).click();
     await viewer.sees("failed", "the camera refuses connections");
 
-    await viewer.page.goto(`${service.origin}/#/cameras?edit=typed`);
+    await viewer.page.goto(`${on.service.origin}/#/cameras?edit=typed`);
     await viewer.fillIn("Typed", camera.link);
     await form.getByRole("button", { name: "Save" }).click();
     await form.waitFor({ state: "detached" });
     await viewer.page.getByRole("link", { name: "Watch Typed" }).click();
     await viewer.sees("live");
     await viewer.watches(2);
-    assert.equal((await service.status("typed")).state, "live");
+    assert.equal((await on.service.status("typed")).state, "live");
 
     await viewer.tile().hover();
     await viewer.tile().getByRole("button", { name: "Stop" }).click();
     await viewer.sees("stopped");
     assert.equal((await viewer.video()).videoWidth, 0);
-    await until("the end of the stream", SECONDS, async () => (await service.status("typed")).state === "stopped");
+    await until("the end of the stream", SECONDS, async () => (await on.service.status("typed")).state === "stopped");
   });
 
   test("tells in words that a password is wrong", async (t) => {
-    const camera = await Camera.start();
-    t.after(() => camera.end());
-    const viewer = await visit(t, `${service.origin}/#/cameras?add`);
+    const camera = await Camera.startFor(t);
+    const viewer = await on.visit(t, "#/cameras?add");
     const form = viewer.page.getByRole("dialog");
     await form.getByLabel("Name", { exact: true }).fill("Locked");
     await form.getByLabel("IP address or host").fill("127.0.0.1");
@@ -94,8 +79,29 @@ describe("the page", () => {
     await viewer.sees("failed", "the camera rejects user name or password");
     assert.ok(!(await viewer.page.content()).includes("not-it"));
 
+    // Out of sight and back, or on another view and back: the camera is not asked again, as it might
+    // lock the account.
+    const starts = () => viewer.requests.filter((url) => url.includes("/locked/stream/start")).length;
+    assert.equal(starts(), 1);
+    await viewer.hide();
+    await viewer.sees("idle");
+    await viewer.hide(false);
+    await viewer.sees("failed", "the camera rejects user name or password");
+    await viewer.page.getByRole("link", { name: "Status" }).click();
+    await viewer.page.getByRole("heading", { name: "Active streams" }).waitFor();
+    await viewer.page.getByRole("link", { name: "Wall" }).click();
+    await viewer.sees("failed", "the camera rejects user name or password");
+    assert.equal(starts(), 1);
+    // But by whoever wants it to be.
+    await viewer.tile().hover();
+    for (const [name, number] of [["Stop", 1], ["Start", 2], ["Try again", 3]]) {
+      await viewer.tile().getByRole("button", { name }).first().click();
+      await until(`start ${number}`, SECONDS, () => starts() === number);
+      await viewer.sees(name === "Stop" ? "stopped" : "failed");
+    }
+
     // Put right, it plays; the list tells which it was.
-    await viewer.page.goto(`${service.origin}/#/cameras?edit=locked`);
+    await viewer.page.goto(`${on.service.origin}/#/cameras?edit=locked`);
     await form.getByLabel("Password").fill("secret");
     await form.getByRole("button", { name: "Save" }).click();
     await viewer.page.getByRole("link", { name: "Watch Locked" }).click();
@@ -103,9 +109,8 @@ describe("the page", () => {
   });
 
   test("goes on by itself when a camera comes back", async (t) => {
-    let camera = await Camera.start();
-    t.after(() => camera.end());
-    const viewer = await visit(t, service.origin);
+    let camera = await Camera.startFor(t);
+    const viewer = await on.visit(t, "#/cameras");
     await viewer.add("Returning", camera.link);
     await viewer.sees("live");
     await viewer.watches(2);
@@ -114,10 +119,10 @@ describe("the page", () => {
     await camera.die();
     await viewer.sees("waiting", "Reconnecting");
     await until("attempts while the camera is away", SECONDS, async () => {
-      return (await service.status("returning")).restarts >= 2;
+      return (await on.service.status("returning")).restarts >= 2;
     });
     await viewer.sees("waiting", "the camera refuses connections");
-    camera = await Camera.start(camera.port);
+    camera = await Camera.startFor(t, camera.port);
     const returnedAt = Date.now();
 
     await viewer.sees("live");
@@ -127,19 +132,21 @@ describe("the page", () => {
   });
 
   test("goes on by itself when its stream was ended by somebody else", async (t) => {
-    const viewer = await visit(t, service.page);
+    await on.putCopy("ended");
+    const viewer = await on.visit(t, "#/?cameras=ended");
     await viewer.sees("live");
     await viewer.watches(2);
-    await service.stop("demo");
+    await on.service.stop("ended");
     await viewer.seesPictureOfAfter(Date.now());
     await viewer.watches(2);
   });
 
   test("lets a camera rest while its tab is hidden, and comes back", async (t) => {
-    const viewer = await visit(t, service.page);
+    await on.putCopy("resting");
+    const viewer = await on.visit(t, "#/?cameras=resting");
     await viewer.sees("live");
     await viewer.hide();
-    await until("the end of the stream", SECONDS, async () => (await service.status("demo")).state === "stopped");
+    await until("the end of the stream", SECONDS, async () => (await on.service.status("resting")).state === "stopped");
     await viewer.sees("idle");
     const shownAt = Date.now();
     await viewer.hide(false);
@@ -163,8 +170,7 @@ describe("the page and a manager that crashes", () => {
   });
 
   test("goes on by itself when the manager is back", async (t) => {
-    const viewer = await Viewer.open(browser, parts.origin);
-    t.after(() => viewer.close());
+    const viewer = await Viewer.openFor(t, browser, parts.origin);
     await viewer.page.getByText("No cameras yet").waitFor();
     await viewer.add("Steady", camera.link);
     await viewer.sees("live");

@@ -654,8 +654,9 @@ def build_server(options):
     server.set_auth(authentication(options))
     server.get_thread_pool().set_max_threads(UNLIMITED)
     aliases = {name: MOUNTS[mount] for name, mount in options.alias}
+    private = [PRIVATE, *(name for name, mount in options.alias if mount == PRIVATE)]
     for name, streams in {**MOUNTS, **aliases}.items():
-        roles = [MEMBER] if name == PRIVATE else [MEMBER, ANONYMOUS]
+        roles = [MEMBER] if name in private else [MEMBER, ANONYMOUS]
         mount = Mount(name, [stream(options) for stream in streams])
         if name in options.running:
             mount.run()

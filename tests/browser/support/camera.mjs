@@ -8,10 +8,17 @@ const START_SECONDS = 60;
 
 /** A camera that answers at `link`. */
 export class Camera {
-  static async start(port = 0) {
-    const child = new Child(PROGRAM, ["--port", String(port)]);
+  static async start(port = 0, options = []) {
+    const child = new Child(PROGRAM, ["--port", String(port), ...options]);
     const [, bound] = await child.says(/"event":"ready","port":(\d+)/, START_SECONDS);
     return new Camera(child, Number(bound));
+  }
+
+  /** One that ends when the test does. */
+  static async startFor(t, port = 0, options = []) {
+    const camera = await Camera.start(port, options);
+    t.after(() => camera.end());
+    return camera;
   }
 
   constructor(child, port) {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { Child } from "./child.mjs";
+import { freePort } from "./port.mjs";
 
 const PROGRAM = fileURLToPath(new URL("../../../deploy/run", import.meta.url));
 /** The first start may have to install and to build. */
@@ -17,17 +18,19 @@ export class Service {
     // Tried again, as processes that were killed just now may still write.
     const remove = { recursive: true, force: true, maxRetries: 10 };
     process.on("exit", () => rmSync(directory, remove));
-    const defaults = { PORT: "0", NGINX_PORT: "0", STREAM_DIR: join(directory, "streams") };
+    const cameraPort = String(await freePort());
+    const defaults = { PORT: "0", NGINX_PORT: "0", DEMO_CAMERA_PORT: cameraPort, STREAM_DIR: join(directory, "streams") };
     const env = { ...defaults, TMPDIR: directory, ...settings };
     const child = new Child(PROGRAM, args, env);
     const [, page] = await child.says(/^open (http:\S+)$/m, START_SECONDS);
-    return new Service(child, directory, env.STREAM_DIR, page);
+    return new Service(child, directory, env, page);
   }
 
-  constructor(child, directory, streams, page) {
+  constructor(child, directory, env, page) {
     this.child = child;
     this.directory = directory;
-    this.streams = streams;
+    this.streams = env.STREAM_DIR;
+    this.demoLink = `rtsp://127.0.0.1:${env.DEMO_CAMERA_PORT}/h264`;
     /** Address of the page, with the demo camera. */
     this.page = page;
     this.origin = new URL(page).origin;

@@ -11,7 +11,8 @@ const TOO_LATE = Symbol("too late");
 export async function until(what, seconds, probe) {
   const deadline = sleep(seconds * 1000, TOO_LATE, { ref: false });
   for (;;) {
-    const answer = await Promise.race([probe(), deadline]);
+    // The deadline first: of two that have both come, the first one counts.
+    const answer = await Promise.race([deadline, probe()]);
     if (answer === TOO_LATE) {
       throw new Error(`not seen within ${seconds} s: ${what}`);
     }

@@ -39,6 +39,13 @@ export class Viewer {
     return viewer;
   }
 
+  /** One that leaves when the test ends. */
+  static async openFor(t, browser, address, options) {
+    const viewer = await Viewer.open(browser, address, options);
+    t.after(() => viewer.close());
+    return viewer;
+  }
+
   constructor(page) {
     this.page = page;
     page.on("request", (request) => this.requests.push(request.url()));

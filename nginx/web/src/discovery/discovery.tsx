@@ -189,7 +189,7 @@ function DeviceRow({ device, asked, onAdded, onAsk }: DeviceRowProps) {
             <button type="submit" disabled={isBusy}>{t("discovery.ask")}</button>
           </form>
         )}
-        {device.error && !device.needs_credentials && <span class="why">{device.error}</span>}
+        {device.error && <span class="why">{device.error}</span>}
         {error && <span class="why" role="alert">{error}</span>}
       </div>
       <div class="row-actions">

@@ -9,20 +9,15 @@ import { refreshStreams, streamKey, streams } from "../api/streams";
 import type { Profile } from "../api/types";
 import { t } from "../ui/i18n";
 import { hide, permit, permitted, renew, show } from "./permission";
+import { forget, refusalOf, remember } from "./refused";
 import { settings } from "./settings";
 
 /** hls.js's words for a codec that the browser does not have. Trying again would not help. */
 const UNPLAYABLE = ["manifestIncompatibleCodecsError", "bufferAddCodecError"];
-/** Refusals that trying again does not cure, and for which cameras lock an account. */
-const FINAL = [
-  "source_unauthorized",
-  "source_not_found",
-  "source_unsupported",
-  "source_forbidden",
-  "invalid_source",
-  "unknown_camera",
-  "forbidden",
-];
+/** The camera's own refusals, which trying again does not cure, and for which cameras lock an account. */
+const REFUSED = ["source_unauthorized", "source_not_found", "source_unsupported"];
+/** All that trying again does not cure. The manager says the others without asking the camera. */
+const FINAL = [...REFUSED, "source_forbidden", "invalid_source", "unknown_camera", "forbidden"];
 const RETRY_AFTER_MS = 2000;
 const LONGEST_RETRY_MS = 30_000;
 const KEEP_UP_EVERY_MS = 200;
@@ -60,6 +55,10 @@ export interface Wanted {
   waits: boolean;
 }
 
+function keyOf({ id, profile }: Wanted): string {
+  return streamKey(id, profile);
+}
+
 export class LivePlayer {
   readonly state = signal<State>("idle");
   /** Why it is not live, in words; null when there is nothing to say. */
@@ -89,7 +88,7 @@ export class LivePlayer {
     video.addEventListener("error", () => this.hls || this.fail(new Error(t("tile.interrupted"))));
   }
 
-  /** Begins, or goes over to something else. */
+  /** Begins, or goes over to something else; what the camera has refused is not asked for again. */
   play(wanted: Wanted): void {
     this.leave();
     this.wanted = wanted;
@@ -99,7 +98,12 @@ export class LivePlayer {
     this.reason.value = null;
     this.lastBeat = performance.now();
     this.beat = setInterval(() => this.keepUp(), KEEP_UP_EVERY_MS);
-    void this.begin();
+    const refusal = refusalOf(keyOf(wanted));
+    if (refusal) {
+      this.fail(refusal);
+    } else {
+      void this.begin();
+    }
   }
 
   /** Ends; the camera is asked for nothing more. */
@@ -112,6 +116,7 @@ export class LivePlayer {
   /** Does not wait for the next attempt; after a refusal that lasts only if a person asked for it. */
   hurry(isAsked = true): void {
     if (this.wanted && (this.retry !== undefined || (isAsked && this.state.value === "failed"))) {
+      forget(keyOf(this.wanted));
       void this.begin();
     }
   }
@@ -155,7 +160,7 @@ export class LivePlayer {
       const path = `cameras/${encodeURIComponent(wanted.id)}/stream/start?${query}`;
       const { status } = await post<{ status: string }>(path);
       if (status === "starting") {
-        await this.started(streamKey(wanted.id, wanted.profile), turn);
+        await this.started(keyOf(wanted), turn);
       }
     } catch (error) {
       if (turn === this.turn) {
@@ -216,7 +221,7 @@ export class LivePlayer {
   }
 
   private load(wanted: Wanted, hls: Hls | null): void {
-    const path = `/streams/${streamKey(wanted.id, wanted.profile)}/stream.m3u8`;
+    const path = `/streams/${keyOf(wanted)}/stream.m3u8`;
     const url = new URL(path, location.href).href;
     if (hls) {
       hls.loadSource(url);
@@ -334,6 +339,9 @@ export class LivePlayer {
     const isUnknown = error instanceof Problem && error.code === "unknown_camera";
     this.reason.value = isUnknown ? t("tile.unknown") : words(error);
     if (error instanceof Problem && FINAL.includes(error.code)) {
+      if (this.wanted && REFUSED.includes(error.code)) {
+        remember(keyOf(this.wanted), error);
+      }
       this.state.value = "failed";
       return;
     }

@@ -5,6 +5,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { streamKey, streams } from "../api/streams";
 import type { Profile } from "../api/types";
 import { LivePlayer } from "../player/live";
+import { forget } from "../player/refused";
 
 /** A quick look at another tab shall not cost a new start; the stream itself ends 30 s later. */
 const LEAVE_AFTER_MS = 10_000;
@@ -72,6 +73,13 @@ export function useLive({ id, profile, isLowLatency, isWanted, waits }: Options)
     return () => made.stop();
   }, []);
 
+  // Who stops a tile and starts it again wants the camera to be asked.
+  useEffect(() => {
+    if (!isWanted) {
+      forget(key);
+    }
+  }, [isWanted, key]);
+
   const plays = isWanted && isSeen;
   useEffect(() => {
     if (plays) {
@@ -85,6 +93,9 @@ export function useLive({ id, profile, isLowLatency, isWanted, waits }: Options)
   // although the picture stands.
   const state = streams.value?.get(key)?.state;
   useEffect(() => {
+    if (state === "live") {
+      forget(key);
+    }
     if (!player) {
       return;
     }
