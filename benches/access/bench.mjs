@@ -1,13 +1,14 @@
 // What it costs that nginx asks the manager before it serves a file. README.md tells the method.
 import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { Camera } from "../../tests/browser/support/camera.mjs";
+import { freePort } from "../../tests/browser/support/port.mjs";
 import { Service } from "../../tests/browser/support/service.mjs";
 import { makeDirectory } from "../support/directory.mjs";
-import { startNginx } from "../support/servers.mjs";
+import { startConfigured } from "../support/servers.mjs";
 
 const KEY = "benchmark-secret-0001";
 const ID = "benchmark";
@@ -41,13 +42,24 @@ function ask(url, connections, headers = {}) {
   };
 }
 
+/** The nginx of the service once more, which asks nobody and has playlists from disk too. */
+async function startPlain(service, directory) {
+  const port = await freePort();
+  const plain = readFileSync(service.nginxConfiguration(), "utf8")
+    .replace(/^\s*auth_request .*$/m, "")
+    .replace("(stream|index)\\.m3u8)$", "nothing)$")
+    .replace("\\.(m4s|mp4))$", "\\.(m4s|mp4|m3u8))$")
+    .replace("access_log /dev/stdout", "access_log /dev/null")
+    .replace(/^\s*listen .*$/m, `listen 127.0.0.1:${port};`)
+    .replace(/^(\s*(?:pid|\w+_temp_path)\s+)".*\/(\w[\w.]*)";$/gm, `$1"${directory}/$2";`);
+  return startConfigured(directory, port, plain);
+}
+
 const camera = await Camera.start();
 const directory = makeDirectory("access-");
 const settings = { API_KEYS: `bench:admin:${KEY}`, STREAM_DIR: join(directory, "streams") };
 const service = await Service.start(settings, ["--no-demo"]);
-// As the shipped nginx serves segments, with its log, but asking nobody.
-const media = `alias ${directory}/; add_header Cache-Control no-store always; access_log /dev/null combined;`;
-const plain = await startNginx(directory, `location /media/ { ${media} }`);
+const plain = await startPlain(service, directory);
 
 async function call(path, body) {
   const answer = await fetch(service.origin + path, {
@@ -64,9 +76,8 @@ async function call(path, body) {
 await call("/api/stream/start", { indicator_id: ID, rtsp_link: camera.link });
 const session = await call("/api/playback/sessions", { user: "bench", camera: ID });
 writeFileSync(join(service.streams, ID, SEGMENT), Buffer.alloc(SEGMENT_BYTES));
-writeFileSync(join(directory, SEGMENT), Buffer.alloc(SEGMENT_BYTES));
 const asked = `${service.origin}${session.hls_url.replace(/[^/]+$/, "")}`;
-writeFileSync(join(directory, PLAYLIST), await (await fetch(asked + PLAYLIST)).text());
+writeFileSync(join(service.streams, ID, PLAYLIST), await (await fetch(asked + PLAYLIST)).text());
 const token = session.hls_url.split("/")[2];
 
 const rows = [PLAYLIST, SEGMENT].map((name) => {
@@ -74,7 +85,7 @@ const rows = [PLAYLIST, SEGMENT].map((name) => {
   for (let round = 1; round <= values.rounds; round += 1) {
     say(`${name}, round ${round}`);
     const withQuestion = ask(asked + name, NGINX_CONNECTIONS);
-    const without = ask(`${plain.origin}/media/${name}`, NGINX_CONNECTIONS);
+    const without = ask(`${plain.origin}/streams/${ID}/${name}`, NGINX_CONNECTIONS);
     pairs.push({ withQuestion, without, share: withQuestion.perSecond / without.perSecond });
   }
   pairs.sort((a, b) => a.share - b.share);

@@ -10,8 +10,13 @@ import { until } from "../../tests/browser/support/until.mjs";
 /** nginx with the given locations, and nothing logged; `/` answers 204. */
 export async function startNginx(directory, locations) {
   const port = await freePort();
+  return startConfigured(directory, port, nginxConfig(directory, port, locations));
+}
+
+/** nginx with a whole configuration, which has it listen on the port. */
+export async function startConfigured(directory, port, configuration) {
   const config = join(directory, "nginx.conf");
-  writeFileSync(config, nginxConfig(directory, port, locations));
+  writeFileSync(config, configuration);
   const child = new Child("nginx", ["-e", "stderr", "-c", config, "-g", "daemon off;"]);
   return answers(child, `http://localhost:${port}`);
 }

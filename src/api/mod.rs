@@ -130,7 +130,11 @@ async fn serve_allowed(
         }
         None => Caller::nobody(),
     };
-    dispatch(api, &caller, route, request).await
+    match route {
+        // Asked for each segment: it should not carry the others' state along.
+        Route::Viewer => viewer::authorize(api, &request).await,
+        route => Box::pin(dispatch(api, &caller, route, request)).await,
+    }
 }
 
 async fn dispatch(
