@@ -213,11 +213,11 @@ impl Packager {
             self.young = None;
         }
         self.append(fragment)?;
-        if self.is_first_finished() {
-            self.close();
-        }
         if let Some(variant) = &mut self.variant {
             variant.add(fragment);
+        }
+        if self.is_first_finished() {
+            self.close();
         }
         self.publish();
         self.delete_old();

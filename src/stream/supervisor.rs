@@ -360,10 +360,15 @@ impl Supervisor {
         if (from, event) == (State::Live, Event::Stalled) {
             self.teller.stalled(self.generation(), self.last_error());
         }
+        self.show_state();
         self.act(action, from, event);
         if !matches!(self.run, Run::Child(_)) {
             self.slot = None;
         }
+    }
+
+    /// Before anybody is answered, who may look at once.
+    fn show_state(&self) {
         let (state, camera) = (self.state, &self.camera);
         self.status.send_modify(|status| {
             status.state = state;
