@@ -53,7 +53,7 @@ pub const SETTINGS: &[Setting] = &[
         "STREAM_DIR",
         "./streams",
         "a directory that can be written; best on a tmpfs",
-        "Where playlists and segments are written.",
+        "Where segments are written.",
     ),
     setting(
         "DATABASE_URL",

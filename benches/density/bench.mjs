@@ -4,11 +4,10 @@ import { readdir, stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 
-import { Child } from "../../tests/browser/support/child.mjs";
 import { makeDirectory } from "../support/directory.mjs";
 import { say } from "../support/report.mjs";
+import { Source } from "../support/sources.mjs";
 import {
   cpuSeconds,
   directoryBytes,
@@ -20,28 +19,10 @@ import { CANDIDATES } from "./candidates.mjs";
 import { readOptions } from "./options.mjs";
 import { costTable, growthTable } from "./report.mjs";
 
-const SOURCE = fileURLToPath(new URL("../support/source.mjs", import.meta.url));
 const ATTEND_SECONDS = 10;
 const LOOK_MILLISECONDS = 500;
 /** A machine with less than this part of its time, or its memory, is full. */
 const FULL = 0.05;
-
-/** The cameras, however many. */
-class Source {
-  static async start() {
-    const child = new Child(process.execPath, [SOURCE]);
-    const [, text] = await child.says(/^(\{"event":"ready".*)$/m, 120);
-    return new Source(child, JSON.parse(text));
-  }
-
-  constructor(child, { port, bitRate }) {
-    Object.assign(this, { child, port, bitRate });
-  }
-
-  links(first, count) {
-    return Array.from({ length: count }, (_, index) => `rtsp://127.0.0.1:${this.port}/${first + index}`);
-  }
-}
 
 /** Processor time used so far: by part, by what stands around them, and by the machine. */
 function snapshot(candidate, source) {
@@ -165,7 +146,7 @@ function limit({ machine, available, isStalled, age, interruptions }) {
     [idle / (idle + busy) < FULL, "processor time"],
     [available / machineMemory().total < FULL, "memory"],
     [interruptions.length > 0, interruptions.join(", ")],
-    [isStalled, `a playlist stood still for ${age.toFixed(1)} s`],
+    [isStalled, `an output stood still for ${age.toFixed(1)} s`],
   ];
   const found = reasons.filter(([isSo]) => isSo).map(([, reason]) => reason);
   return found.length ? found.join("; ") : undefined;

@@ -347,11 +347,18 @@ impl Packager {
         }
     }
 
-    /// Deletes what left the playlist so long ago that no player wants it any more: RFC 8216
-    /// (6.2.2) says after its own length and that of a playlist.
+    /// Whether the oldest file left the playlist so long ago that no player wants it any more: RFC 8216
+    /// (6.2.2) says after its own length and that of the playlist.
+    fn is_oldest_forgotten(&self) -> bool {
+        let Some(oldest) = self.retired.front() else { return false };
+        let playlist: Duration = self.playlist.segments().map(Segment::duration).sum();
+        // Segments leave as fast as they play.
+        let since: Duration = self.retired.iter().skip(1).map(|later| later.duration()).sum();
+        since >= oldest.duration() + playlist
+    }
+
     fn delete_old(&mut self) {
-        let playlist = self.cutting.limit() * u32::try_from(self.cutting.list_size).unwrap_or(1);
-        while self.retired.iter().skip(1).map(|old| old.duration()).sum::<Duration>() >= playlist {
+        while self.is_oldest_forgotten() {
             let Some(old) = self.retired.pop_front() else { return };
             self.delete(&self.dir.segment(old.sequence));
             self.share.remove(old.length());
