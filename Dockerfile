@@ -52,8 +52,9 @@ COPY --from=build /usr/local/bin/stream-manager /usr/local/bin/
 COPY --from=ffmpeg /usr/local/bin/ffmpeg /usr/local/bin/
 RUN ffmpeg -version >/dev/null
 
-# Mount a tmpfs that user 10001 can write at STREAM_DIR, and a volume that lasts at /data. BIND_ADDR is every address of the
-# container: give no network to it that others than nginx are on, and do not publish its port.
+# Mount a tmpfs that user 10001 can write at STREAM_DIR, and a volume that lasts at /data. nginx reaches the manager by
+# BIND_SOCKET, on that tmpfs. BIND_ADDR is every address of the container, for a back end or a Prometheus that may use the
+# API without nginx: give no network to it that others are on.
 ENV BIND_ADDR=0.0.0.0 \
     PORT=8088 \
     BIND_SOCKET=/streams/.socket \

@@ -118,11 +118,10 @@ pub async fn run_with(
         readiness: Arc::new(Readiness::new(
             config.ffmpeg_bin.clone(),
             spawner.clone(),
-            layout.clone(),
+            layout,
             database,
         )),
         metrics: Arc::new(Metrics::new(registry.clone())),
-        layout,
         started_at: Instant::now(),
     });
     for problem in api.readiness.troubles().await {

@@ -6,8 +6,9 @@
 //! camera ── RTSP ──> FFmpeg (own process group) ── fMP4 on stdout ──> hls::reader ──> fragments
 //!                                                                        │  hls::packager ──> disk
 //!                                                                        └──> other consumers  │
-//! browser <── HLS ── nginx (sendfile) <────────────────────────────────────────────────────────┘
-//!                     └─ auth_request ──> api ──> stream touched ──> reaper leaves it alive
+//! browser <── HLS ── nginx <── segments, by sendfile ──────────────────────────────────────────┘
+//!                     ├─ playlists ──────────────> api ──> memory
+//!                     └─ auth_request ───────────> api ──> stream touched ──> reaper leaves it alive
 //! ```
 //!
 //! | Module | Owns |

@@ -1,4 +1,4 @@
-// What it costs that nginx asks the manager before it serves a file. README.md tells the method.
+// What it costs that the manager is asked before anything is served. README.md tells the method.
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

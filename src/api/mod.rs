@@ -24,7 +24,6 @@ use tracing::{debug, warn};
 use crate::access::{Access, Caller};
 use crate::error::{Error, ErrorKind};
 use crate::ffmpeg::still::StillTaker;
-use crate::hls::layout::Layout;
 use crate::metrics::Metrics;
 use crate::onvif::Finder;
 use crate::playback::Playback;
@@ -67,8 +66,6 @@ pub struct Api {
     pub finder: Finder,
     /// Takes pictures of cameras that are tested.
     pub stills: StillTaker,
-    /// Where playlists lie.
-    pub layout: Layout,
     /// Whether the service can do its work.
     pub readiness: Arc<Readiness>,
     /// What is counted.
@@ -130,11 +127,7 @@ async fn serve_allowed(
         }
         None => Caller::nobody(),
     };
-    match route {
-        // Asked for each segment: it should not carry the others' state along.
-        Route::Viewer => viewer::authorize(api, &request).await,
-        route => Box::pin(dispatch(api, &caller, route, request)).await,
-    }
+    dispatch(api, &caller, route, request).await
 }
 
 async fn dispatch(

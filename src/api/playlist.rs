@@ -51,15 +51,31 @@ async fn find<B>(
 ) -> Result<Arc<Published>, Error> {
     let id = StreamId::parse(id)?;
     let user = playback::may_watch(api, request.headers(), id.camera()).await?;
-    let handle = match api.registry.get(&id) {
-        Some(handle) if handle.shared().playlist.borrow().is_some() => handle,
-        _ => start(api, &id).await?,
+    let running = api.registry.get(&id).filter(is_playable);
+    let is_at_once = running.as_ref().is_some_and(|handle| {
+        handle.shared().playlist.borrow().as_ref().is_some_and(|now| has(now, wanted))
+    });
+    let handle = match running {
+        Some(handle) => handle,
+        None => start(api, &id).await?,
     };
     viewer::touch(&handle, &user, request)?;
     let published = newest(api, &handle, wanted).await?;
-    // The permission may have ended while the reload waited.
-    playback::may_watch(api, request.headers(), id.camera()).await?;
+    if !is_at_once {
+        // The permission may have ended meanwhile.
+        playback::may_watch(api, request.headers(), id.camera()).await?;
+    }
     Ok(published)
+}
+
+/// Whether there is something to play, and more to come.
+fn is_playable(handle: &StreamHandle) -> bool {
+    handle.shared().playlist.borrow().is_some() && handle.state() != State::Failed
+}
+
+/// Whether a player gets what it wants without waiting.
+fn has(now: &Published, wanted: model::Reload) -> bool {
+    wanted.sequence.is_none_or(|sequence| now.position().has(sequence, wanted.part))
 }
 
 async fn start(api: &Api, id: &StreamId) -> Result<StreamHandle, Error> {
@@ -101,12 +117,8 @@ async fn newest(
         let detail = format!("_HLS_msn={sequence} is too far ahead; the stream is at {last}");
         return Err(Error::new(ErrorKind::InvalidRequest, detail));
     }
-    let has_wanted = |published: &Option<Arc<Published>>| {
-        let has = |now: &Arc<Published>| {
-            wanted.sequence.is_none_or(|sequence| now.position().has(sequence, wanted.part))
-        };
-        published.as_ref().is_some_and(has)
-    };
+    let has_wanted =
+        |published: &Option<Arc<Published>>| published.as_ref().is_some_and(|now| has(now, wanted));
     let patience = api.registry.limits().cutting.segment_time * BLOCKED_SEGMENTS;
     let found = match timeout(patience, newest.wait_for(has_wanted)).await {
         Ok(Ok(published)) => published.clone(),

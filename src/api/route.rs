@@ -56,7 +56,7 @@ pub enum Route {
     Metrics,
     /// nginx asks whether a viewer may have a file.
     Viewer,
-    /// A playlist that is not on disk, of the camera with this id (unchecked).
+    /// A playlist, of the camera with this id (unchecked).
     Playlist(String),
     /// The multivariant playlist beside it.
     Index(String),

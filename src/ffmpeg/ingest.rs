@@ -291,6 +291,10 @@ async fn read_fragments(
         }
         has_played.store(true, Ordering::Relaxed);
         hub.publish(fragment);
+        // One read can bring many small ones, and consumers share the thread.
+        if hub.is_crowded() {
+            tokio::task::yield_now().await;
+        }
     }
     Ok(())
 }

@@ -161,7 +161,10 @@ pub fn holds_only_stream_files(directory: &Path) -> io::Result<bool> {
 /// Whether a stream's directory may hold a file of this name.
 pub fn is_stream_file(name: &str) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    name.strip_suffix(".m4s").is_some_and(is_number)
+    // Playlists are those of an older manager, which had them in files.
+    let older = ["stream.m3u8", "index.m3u8", "stream.m3u8.next", "index.m3u8.next"];
+    older.contains(&name)
+        || name.strip_suffix(".m4s").is_some_and(is_number)
         || name
             .strip_prefix("init-")
             .and_then(|rest| rest.strip_suffix(".mp4"))
@@ -196,7 +199,7 @@ mod tests {
 
     #[test]
     fn knows_its_own_files() {
-        for own in [&init_name(7), &segment_name(1_763_690_000)] {
+        for own in [&init_name(7), &segment_name(1_763_690_000), PLAYLIST, "index.m3u8.next"] {
             assert!(is_stream_file(own), "{own}");
         }
         for other in ["", ".lock", "init-.mp4", "init-x.mp4", ".m4s", "1.m4s.bak", "family.mp4"] {

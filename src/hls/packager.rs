@@ -178,8 +178,8 @@ impl Packager {
             self.needs_discontinuity |= unused.is_discontinuity;
             self.share.remove(unused.length());
         }
-        // What was named is not taken back but finished where it is. The next publication shows it;
-        // should writing fail now, that one will too.
+        // What was named is not taken back but finished where it is. The next publication shows it,
+        // and there is none before writing has succeeded again.
         if let (Some(file), Some(open)) = (&self.file, self.playlist.growing()) {
             // Half a fragment may have been written.
             let _ = file.set_len(open.length());
@@ -347,18 +347,11 @@ impl Packager {
         }
     }
 
-    /// Whether the oldest file left the playlist so long ago that no player wants it any more: RFC 8216
-    /// (6.2.2) says after its own length and that of the playlist.
-    fn is_oldest_forgotten(&self) -> bool {
-        let Some(oldest) = self.retired.front() else { return false };
-        let playlist: Duration = self.playlist.segments().map(Segment::duration).sum();
-        // Segments leave as fast as they play.
-        let since: Duration = self.retired.iter().skip(1).map(|later| later.duration()).sum();
-        since >= oldest.duration() + playlist
-    }
-
+    /// Deletes what left the playlist so long ago that no player wants it any more: RFC 8216
+    /// (6.2.2) says after its own length and that of the longest playlist that named it.
     fn delete_old(&mut self) {
-        while self.is_oldest_forgotten() {
+        let playlist = self.cutting.limit() * u32::try_from(self.cutting.list_size).unwrap_or(1);
+        while self.retired.iter().skip(1).map(|old| old.duration()).sum::<Duration>() >= playlist {
             let Some(old) = self.retired.pop_front() else { return };
             self.delete(&self.dir.segment(old.sequence));
             self.share.remove(old.length());

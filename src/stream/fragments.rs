@@ -82,6 +82,11 @@ impl FragmentHub {
         let _ = self.sender.send(Arc::new(fragment));
     }
 
+    /// Whether a consumer is so far behind that it should have its turn before more is published.
+    pub fn is_crowded(&self) -> bool {
+        self.sender.len() >= RING / 2
+    }
+
     /// A consumer's end, which yields the fragments published from now on.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Fragment>> {
         self.sender.subscribe()

@@ -360,7 +360,7 @@ impl Supervisor {
         if (from, event) == (State::Live, Event::Stalled) {
             self.teller.stalled(self.generation(), self.last_error());
         }
-        self.show_state();
+        self.show_state(from);
         self.act(action, from, event);
         if !matches!(self.run, Run::Child(_)) {
             self.slot = None;
@@ -368,7 +368,7 @@ impl Supervisor {
     }
 
     /// Before anybody is answered, who may look at once.
-    fn show_state(&self) {
+    fn show_state(&self, from: State) {
         let (state, camera) = (self.state, &self.camera);
         self.status.send_modify(|status| {
             status.state = state;
@@ -376,6 +376,9 @@ impl Supervisor {
             if state != State::Live {
                 status.live_since = None;
                 status.start_took = None;
+            } else if from != State::Live {
+                status.live_since = Some(Instant::now());
+                status.start_took = Some(self.spawned_at.elapsed());
             }
         });
     }
@@ -474,10 +477,6 @@ impl Supervisor {
             self.was_live = true;
             self.replans = 0;
             let took = self.spawned_at.elapsed();
-            self.status.send_modify(|status| {
-                status.live_since = Some(Instant::now());
-                status.start_took = Some(took);
-            });
             info!(generation = self.generation(), waiting = self.waiting.len(), ?took, "live");
             self.teller.live(self.generation());
         }
