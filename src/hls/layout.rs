@@ -22,12 +22,14 @@ const READY: &str = ".ready";
 #[derive(Debug, Clone)]
 pub struct Layout {
     root: PathBuf,
+    is_in_memory: bool,
 }
 
 impl Layout {
-    /// The layout under `root`.
+    /// The layout under `root`, which need not be there yet.
     pub fn new(root: PathBuf) -> Self {
-        Self { root }
+        let is_in_memory = is_in_memory(&root);
+        Self { root, is_in_memory }
     }
 
     /// `STREAM_DIR` itself.
@@ -52,7 +54,7 @@ impl Layout {
 
     /// The directory of a camera's stream.
     pub fn stream(&self, id: &StreamId) -> StreamDir {
-        StreamDir { path: self.root.join(id.as_str()) }
+        StreamDir { path: self.root.join(id.as_str()), is_in_memory: self.is_in_memory }
     }
 }
 
@@ -78,6 +80,7 @@ impl Disk {
 #[derive(Debug, Clone)]
 pub struct StreamDir {
     path: PathBuf,
+    is_in_memory: bool,
 }
 
 impl StreamDir {
@@ -86,10 +89,9 @@ impl StreamDir {
         &self.path
     }
 
-    /// Whether it is, or would be, on a tmpfs. Asks the disk, which may take as long as the disk takes.
+    /// Whether it is on a tmpfs, where writing never waits for anything.
     pub fn is_in_memory(&self) -> bool {
-        let root = self.path.parent().unwrap_or(&self.path);
-        statfs(root).is_ok_and(|status| status.filesystem_type() == TMPFS_MAGIC)
+        self.is_in_memory
     }
 
     /// Makes the directory. One that holds anything but a stream's files belongs to somebody
@@ -134,6 +136,13 @@ impl StreamDir {
     pub fn remove_file(path: &Path) -> io::Result<()> {
         ignore_missing(std::fs::remove_file(path))
     }
+}
+
+/// Whether `path` is on a tmpfs, or would be if it were made.
+fn is_in_memory(path: &Path) -> bool {
+    let here = |path: &Path| if path.as_os_str().is_empty() { statfs(".") } else { statfs(path) };
+    let status = path.ancestors().find_map(|path| here(path).ok());
+    status.is_some_and(|status| status.filesystem_type() == TMPFS_MAGIC)
 }
 
 /// File name, and relative URL, of an init segment.

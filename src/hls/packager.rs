@@ -379,14 +379,13 @@ impl Packager {
 /// does not hang, and to write to it takes less than to hand the work to another thread.
 /// Reading too slowly costs the fragments missed, and never the ingest.
 pub async fn run(
-    packager: Packager,
+    mut packager: Packager,
     mut fragments: broadcast::Receiver<Arc<Fragment>>,
     progress: watch::Sender<Progress>,
     mut end: oneshot::Receiver<()>,
     counts: Counts,
 ) {
-    let look = on_disk_thread(packager, |packager| packager.dir.is_in_memory());
-    let Some((mut packager, is_in_memory)) = look.await else { return };
+    let is_in_memory = packager.dir.is_in_memory();
     loop {
         let received = tokio::select! {
             received = fragments.recv() => received,
@@ -418,8 +417,12 @@ pub async fn run(
             is_changed
         });
     }
-    let removed = tokio::task::spawn_blocking(|| packager.remove()).await;
-    if let Ok(Err(error)) = removed {
+    let removed = if is_in_memory {
+        packager.remove()
+    } else {
+        tokio::task::spawn_blocking(|| packager.remove()).await.unwrap_or(Ok(()))
+    };
+    if let Err(error) = removed {
         warn!(%error, "the stream's directory cannot be removed");
     }
 }

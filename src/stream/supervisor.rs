@@ -108,7 +108,7 @@ pub fn spawn(
         status,
         progress,
         tally: Tally::new(means.counts.clone(), &limits),
-        packaging: thread.spawn(packaging.instrument(span.clone())),
+        packaging: Some(thread.spawn(packaging.instrument(span.clone()))),
         end_packaging,
         camera,
         state: State::Starting,
@@ -149,7 +149,8 @@ struct Supervisor {
     commands: mpsc::Receiver<Command>,
     status: watch::Sender<Status>,
     progress: watch::Receiver<Progress>,
-    packaging: JoinHandle<()>,
+    /// `None` when it has failed.
+    packaging: Option<JoinHandle<()>>,
     /// Dropped to end the packager.
     end_packaging: oneshot::Sender<()>,
     camera: Camera,
@@ -197,6 +198,7 @@ impl Supervisor {
                 None
             }
             Ok(()) = self.progress.changed() => self.take_progress(),
+            () = lost(&mut self.packaging) => Some(self.take_loss()),
             () = tokio::time::sleep_until(time) => self.check_timer(timer),
         }
     }
@@ -291,6 +293,15 @@ impl Supervisor {
             return Some(Event::StorageFailed);
         }
         (progress.playable == Some(self.generation())).then_some(Event::Playable)
+    }
+
+    /// Without its packager the stream is of no use: it goes, so that the next start makes another.
+    fn take_loss(&mut self) -> Event {
+        let error = Error::new(ErrorKind::Internal, "segments are no longer written");
+        error!(generation = self.generation(), "the packager failed");
+        self.note_error(error.clone());
+        self.refuse(&error);
+        Event::End
     }
 
     /// The next moment to wake at, and the event that it then may be.
@@ -542,10 +553,12 @@ impl Supervisor {
     async fn finish(mut self, on_gone: impl FnOnce()) {
         let (generation, last_error) = (self.generation(), self.last_error());
         drop(self.end_packaging);
-        match timeout(PACKAGER_ENDS_WITHIN, self.packaging).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(%error, "the packager failed"),
-            Err(_) => error!("STREAM_DIR hangs: the stream's files are left"),
+        if let Some(packaging) = self.packaging {
+            match timeout(PACKAGER_ENDS_WITHIN, packaging).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => warn!(%error, "the packager failed"),
+                Err(_) => error!("STREAM_DIR hangs: the stream's files are left"),
+            }
         }
         let last_segment =
             self.shared.playlist.borrow().as_ref().map(|now| now.position().sequence);
@@ -554,6 +567,17 @@ impl Supervisor {
         info!("gone");
         self.teller.stopped(generation, last_error);
         on_gone();
+    }
+}
+
+/// Resolves when the packager has ended, which it does not as long as it is wanted.
+async fn lost(packaging: &mut Option<JoinHandle<()>>) {
+    match packaging {
+        Some(running) => {
+            let _ = running.await;
+            *packaging = None;
+        }
+        None => std::future::pending().await,
     }
 }
 

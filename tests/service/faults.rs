@@ -130,6 +130,25 @@ async fn without_file_descriptors_starts_are_refused_with_the_reason_and_what_ru
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_processes_starts_are_refused_with_the_reason_and_what_runs_goes_on() {
+    let camera = Camera::start().await;
+    let manager = Manager::start_as_nobody(&[("FFMPEG_BIN", "ffmpeg")]).await;
+    let nginx = Nginx::start(&manager).await;
+    manager.play("cam", &camera.link("h264")).await;
+    manager.limit_processes(1);
+    let refused = manager.start_stream("other", &camera.link("h264")).await;
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert_eq!(refused.body["code"], "ffmpeg_unavailable", "{refused:?}");
+    let detail = refused.body["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("Resource temporarily unavailable"), "{refused:?}");
+    manager.limit_processes(4096);
+    manager.play("other", &camera.link("h264")).await;
+    play(&nginx.playlist("cam"), 2).await;
+    let status = manager.status("cam").await;
+    assert_eq!((&status["state"], &status["restarts"]), (&"live".into(), &0.into()), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_jumps_disturbs_nobody() {
     assert!(Path::new(FAKETIME).exists(), "apt-get install libfaketime");
     let dir = tempfile::tempdir().expect("a directory");

@@ -39,6 +39,12 @@ fn ffmpeg() -> Option<PathBuf> {
     Some(std::path::absolute(program).expect("a path"))
 }
 
+/// What setpriv needs to make root somebody else; others stay who they are.
+fn as_nobody() -> &'static [&'static str] {
+    let is_root = nix::unistd::geteuid().is_root();
+    if is_root { &["--reuid=nobody", "--regid=nogroup", "--clear-groups"] } else { &[] }
+}
+
 impl Manager {
     /// The command with its settings: a free port, a directory of its own, and what is `set`. It
     /// runs the FFmpeg that `TEST_FFMPEG_BIN` names; the viewer's is always the system's.
@@ -81,6 +87,30 @@ impl Manager {
     /// A manager on the directory of another one.
     pub async fn start_again(&self, set: &[(&str, &str)]) -> Self {
         Self::start_in(Arc::clone(&self.dir), set).await
+    }
+
+    /// A manager that no user's limits spare, as they do root.
+    pub async fn start_as_nobody(set: &[(&str, &str)]) -> Self {
+        let dir = Arc::new(TempDir::new().expect("a directory"));
+        // Where the project is, nobody may be forbidden to look.
+        let program = dir.path().join("stream-manager");
+        std::fs::copy(env!("CARGO_BIN_EXE_stream-manager"), &program).expect("a copy");
+        if !as_nobody().is_empty() {
+            let nobody = nix::unistd::User::from_name("nobody").expect("users").expect("nobody");
+            nix::unistd::chown(dir.path(), Some(nobody.uid), Some(nobody.gid)).expect("chown");
+        }
+        let process = Process::start("setpriv", |command| {
+            command.args(as_nobody()).arg(&program);
+            Self::command(command, dir.path(), set);
+        });
+        Self::listening(process, dir).await
+    }
+
+    /// Sets how many processes and threads the user of one that was started as nobody may have.
+    pub fn limit_processes(&self, count: usize) {
+        let mut command = Command::new("setpriv");
+        command.args(as_nobody()).args(["prlimit", "--pid", &self.id().to_string()]);
+        assert!(command.arg(format!("--nproc={count}:")).status().expect("prlimit").success());
     }
 
     /// A manager with a small disk of its own, of `size` as mount says it, at `disk` beside its
