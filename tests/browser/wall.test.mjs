@@ -114,7 +114,7 @@ describe("the wall", { concurrency: 2 }, () => {
     await viewer.sees("live", "", "cam1");
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
     assert.ok(width <= PHONE.width, `${width} pixels wide`);
-    await until("tiles out of sight that rest", SECONDS, async () => (await viewer.describe("cam8")).state === "idle");
+    await until("tiles out of sight that rest", SECONDS, async () => (await viewer.describe("cam8"))?.state === "idle");
     await viewer.tile("cam8").scrollIntoViewIfNeeded();
     await viewer.sees("live", "", "cam8");
     // Every control is large enough for a finger.
