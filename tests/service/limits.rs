@@ -29,8 +29,8 @@ async fn each_ffmpeg_lives_within_its_bounds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ffmpeg_that_wants_too_much_memory_is_told_and_hurts_no_other() {
-    let camera = Camera::start().await;
-    // Enough to copy, and not to encode.
+    let camera = Camera::start_with(&["--width", "1920", "--height", "1080"]).await;
+    // Enough to copy, and not to encode so large a picture.
     let manager = Manager::start(&[("FFMPEG_MAX_MEMORY_MB", "64")]).await;
     manager.play("cam", &camera.link("h264")).await;
     let ffmpegs = manager.ffmpegs();
