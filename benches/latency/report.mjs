@@ -1,16 +1,5 @@
 // From what was measured to the table.
-import { markdown } from "../support/report.mjs";
-
-/** The value that this part of all values lies below; null without any. */
-function quantile(values, part) {
-  if (values.length === 0) {
-    return null;
-  }
-  const sorted = values.toSorted((a, b) => a - b);
-  const place = part * (sorted.length - 1);
-  const [low, high] = [sorted[Math.floor(place)], sorted[Math.ceil(place)]];
-  return low + (high - low) * (place % 1);
-}
+import { markdown, quantile } from "../support/report.mjs";
 
 function spread(values) {
   const [min, median, p95, max] = [0, 0.5, 0.95, 1].map((part) => quantile(values, part));

@@ -408,7 +408,7 @@ pub async fn run(
         if is_in_memory {
             work(&mut packager);
         } else {
-            let Some((back, ())) = on_disk_thread(packager, work).await else { return };
+            let Some(back) = on_disk_thread(packager, work).await else { return };
             packager = back;
         }
         progress.send_if_modified(|progress| {
@@ -427,13 +427,13 @@ pub async fn run(
     }
 }
 
-async fn on_disk_thread<T: Send + 'static>(
+async fn on_disk_thread(
     mut packager: Packager,
-    work: impl FnOnce(&mut Packager) -> T + Send + 'static,
-) -> Option<(Packager, T)> {
+    work: impl FnOnce(&mut Packager) + Send + 'static,
+) -> Option<Packager> {
     let done = tokio::task::spawn_blocking(move || {
-        let result = work(&mut packager);
-        (packager, result)
+        work(&mut packager);
+        packager
     });
     done.await.inspect_err(|error| warn!(%error, "the packager failed")).ok()
 }

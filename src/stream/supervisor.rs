@@ -108,7 +108,8 @@ pub fn spawn(
         status,
         progress,
         tally: Tally::new(means.counts.clone(), &limits),
-        packaging: Some(thread.spawn(packaging.instrument(span.clone()))),
+        packaging: thread.spawn(packaging.instrument(span.clone())),
+        is_packager_lost: false,
         end_packaging,
         camera,
         state: State::Starting,
@@ -149,8 +150,9 @@ struct Supervisor {
     commands: mpsc::Receiver<Command>,
     status: watch::Sender<Status>,
     progress: watch::Receiver<Progress>,
-    /// `None` when it has failed.
-    packaging: Option<JoinHandle<()>>,
+    packaging: JoinHandle<()>,
+    /// It has failed, and was heard of.
+    is_packager_lost: bool,
     /// Dropped to end the packager.
     end_packaging: oneshot::Sender<()>,
     camera: Camera,
@@ -197,8 +199,10 @@ impl Supervisor {
                 self.slot = None;
                 None
             }
-            Ok(()) = self.progress.changed() => self.take_progress(),
-            () = lost(&mut self.packaging) => Some(self.take_loss()),
+            changed = self.progress.changed(), if !self.is_packager_lost => match changed {
+                Ok(()) => self.take_progress(),
+                Err(_) => Some(self.take_loss()),
+            },
             () = tokio::time::sleep_until(time) => self.check_timer(timer),
         }
     }
@@ -297,6 +301,7 @@ impl Supervisor {
 
     /// Without its packager the stream is of no use: it goes, so that the next start makes another.
     fn take_loss(&mut self) -> Event {
+        self.is_packager_lost = true;
         let error = Error::new(ErrorKind::Internal, "segments are no longer written");
         error!(generation = self.generation(), "the packager failed");
         self.note_error(error.clone());
@@ -553,12 +558,10 @@ impl Supervisor {
     async fn finish(mut self, on_gone: impl FnOnce()) {
         let (generation, last_error) = (self.generation(), self.last_error());
         drop(self.end_packaging);
-        if let Some(packaging) = self.packaging {
-            match timeout(PACKAGER_ENDS_WITHIN, packaging).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => warn!(%error, "the packager failed"),
-                Err(_) => error!("STREAM_DIR hangs: the stream's files are left"),
-            }
+        match timeout(PACKAGER_ENDS_WITHIN, self.packaging).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, "the packager failed"),
+            Err(_) => error!("STREAM_DIR hangs: the stream's files are left"),
         }
         let last_segment =
             self.shared.playlist.borrow().as_ref().map(|now| now.position().sequence);
@@ -567,17 +570,6 @@ impl Supervisor {
         info!("gone");
         self.teller.stopped(generation, last_error);
         on_gone();
-    }
-}
-
-/// Resolves when the packager has ended, which it does not as long as it is wanted.
-async fn lost(packaging: &mut Option<JoinHandle<()>>) {
-    match packaging {
-        Some(running) => {
-            let _ = running.await;
-            *packaging = None;
-        }
-        None => std::future::pending().await,
     }
 }
 
