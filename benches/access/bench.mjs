@@ -38,7 +38,7 @@ function ask(url, connections, headers = {}) {
   }
   return {
     perSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(said)[1]),
-    p99: /99%\s+(\S+)/.exec(said)[1],
+    p99: /^\s+99%\s+(\S+)/m.exec(said)[1],
   };
 }
 

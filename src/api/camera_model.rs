@@ -67,13 +67,13 @@ pub struct CameraInput {
     /// `http://` URL. By it the camera is asked for a keyframe when a stream starts.
     pub onvif: Option<String>,
     /// What becomes of the video.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub video: VideoOption,
     /// What becomes of the audio.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub audio: AudioOption,
     /// How RTP travels.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub transport: TransportOption,
     /// The source as an export has it.
     pub sealed: Option<String>,
@@ -294,6 +294,15 @@ pub struct ListInput {
     #[serde(default, deserialize_with = "super::model::number")]
     #[param(default = 0)]
     pub offset: u32,
+}
+
+/// A null says as little as a field that is left out.
+fn or_default<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Default + Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 fn usual_limit() -> u32 {

@@ -26,9 +26,13 @@ const CHOSEN_ID: usize = 12;
 
 /// A page of the cameras.
 pub async fn list(api: &Api, caller: &Caller, input: ListInput) -> Result<Reply, Error> {
-    let limit = input.limit.clamp(1, MAX_PAGE);
-    let owner = caller.owner().map(str::to_owned).or(input.owner);
-    let filter = Filter { search: input.search, owner, limit, offset: input.offset };
+    let ListInput { limit, offset, search, owner } = input;
+    if !(1..=MAX_PAGE).contains(&limit) {
+        let detail = format!("limit must be 1 to {MAX_PAGE}");
+        return Err(Error::new(ErrorKind::InvalidRequest, detail));
+    }
+    let owner = caller.owner().map(str::to_owned).or(owner);
+    let filter = Filter { search, owner, limit, offset };
     let (records, total) = api.cameras.list(&filter).await?;
     Ok(reply::json(&CamerasOutput {
         cameras: records.iter().map(CameraOutput::of).collect(),

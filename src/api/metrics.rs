@@ -34,7 +34,7 @@ pub async fn get<B>(api: &Api, caller: &Caller, request: &Request<B>) -> Result<
     let accepted = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
     let is_open = accepted.is_some_and(|accepted| accepted.contains("openmetrics-text"));
     let metrics = Arc::clone(&api.metrics);
-    // It asks kernel and disk.
+    // With many streams it takes a while.
     let encoded = tokio::task::spawn_blocking(move || {
         let open_metrics = metrics.open_metrics()?;
         Ok(if is_open {

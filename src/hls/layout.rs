@@ -47,11 +47,6 @@ impl Layout {
         self.root.join(READY)
     }
 
-    /// What there is room for. Asks the disk, which may take as long as the disk takes.
-    pub fn disk(&self) -> Option<Disk> {
-        Disk::of(&self.root)
-    }
-
     /// The directory of a camera's stream.
     pub fn stream(&self, id: &StreamId) -> StreamDir {
         StreamDir { path: self.root.join(id.as_str()), is_in_memory: self.is_in_memory }
@@ -69,6 +64,7 @@ pub struct Disk {
 
 impl Disk {
     /// The file system that `path` is on. `None` when it cannot be asked, or has no size, as a ramfs.
+    /// Takes as long as the disk takes.
     pub fn of(path: &Path) -> Option<Self> {
         let status = nix::sys::statvfs::statvfs(path).ok().filter(|status| status.blocks() > 0)?;
         let bytes = |blocks: u64| blocks.saturating_mul(status.fragment_size());

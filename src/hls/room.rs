@@ -2,8 +2,8 @@
 //! stops every stream, so new ones are refused before.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
@@ -34,15 +34,16 @@ struct Inner {
     used: AtomicU64,
     /// What streams that have just begun are going to take.
     pledged: AtomicU64,
-    free: AtomicU64,
+    /// As it was when it was last looked at.
+    disk: Mutex<Option<Disk>>,
 }
 
 impl Room {
     /// The room under `root`, of which streams may take `max_bytes`; all of it, if unset.
     pub fn new(root: PathBuf, max_bytes: Option<u64>) -> Self {
         let [used, pledged] = [0, 0].map(AtomicU64::new);
-        let free = AtomicU64::new(u64::MAX);
-        Self(Arc::new(Inner { root, max_bytes, used, pledged, free }))
+        let disk = Mutex::new(Disk::of(&root));
+        Self(Arc::new(Inner { root, max_bytes, used, pledged, disk }))
     }
 
     /// Bytes that the segments of all streams take.
@@ -50,9 +51,9 @@ impl Room {
         self.0.used.load(Ordering::Relaxed)
     }
 
-    /// Bytes that were free on the disk when it was last looked at.
-    pub fn free(&self) -> u64 {
-        self.0.free.load(Ordering::Relaxed)
+    /// The disk as it was when it was last looked at; `None` when it has no size or cannot be asked.
+    pub fn disk(&self) -> Option<Disk> {
+        *self.0.disk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The part of one stream, which takes nothing yet, but will.
@@ -64,7 +65,9 @@ impl Room {
     /// Refuses a new stream when there is no room for it.
     pub fn check(&self) -> Result<(), Error> {
         let full = |detail| Err(Error::new(ErrorKind::StorageFull, detail).retry_after(RETRY));
-        let (used, free) = (self.used(), self.free());
+        // Without an answer, or a size, there may be room: should there be none, the stream says so.
+        let free = self.disk().map_or(u64::MAX, |disk| disk.available);
+        let used = self.used();
         let wanted = self.0.pledged.load(Ordering::Relaxed) + FREE;
         match self.0.max_bytes {
             Some(max) if used + wanted > max => full(format!(
@@ -97,9 +100,8 @@ impl Room {
     }
 
     fn look(&self) {
-        // Without an answer, or a size, there may be room: should there be none, the stream says so.
-        let free = Disk::of(&self.0.root).map_or(u64::MAX, |disk| disk.available);
-        self.0.free.store(free, Ordering::Relaxed);
+        let disk = Disk::of(&self.0.root);
+        *self.0.disk.lock().unwrap_or_else(PoisonError::into_inner) = disk;
     }
 }
 
@@ -179,12 +181,13 @@ mod tests {
 
     #[test]
     fn a_look_tells_what_is_free() {
-        let disk = tempfile::tempdir().expect("a directory");
-        let room = Room::new(disk.path().to_owned(), None);
-        assert_eq!(room.free(), u64::MAX);
-        room.look();
-        assert!(room.free() < u64::MAX);
-        room.0.free.store(FREE - 1, Ordering::Relaxed);
+        let directory = tempfile::tempdir().expect("a directory");
+        let room = Room::new(directory.path().to_owned(), None);
+        let size = room.disk().expect("a disk").size;
+        let full = Disk { size, available: FREE - 1 };
+        *room.0.disk.lock().expect("a disk") = Some(full);
         assert_eq!(room.check().expect_err("full").kind, ErrorKind::StorageFull);
+        room.look();
+        assert_ne!(room.disk().expect("a disk").available, full.available);
     }
 }

@@ -54,7 +54,7 @@ impl Streams {
         let used = ConstGauge::new(self.registry.means().room.used());
         single(encoder, "segments_bytes", "What the segments of all streams take.", Some(used))?;
         // A disk that cannot be asked is named by readiness.
-        let Some(disk) = self.registry.means().layout.disk() else { return Ok(()) };
+        let Some(disk) = self.registry.means().room.disk() else { return Ok(()) };
         let help = "Size of the file system that STREAM_DIR is on.";
         single(encoder, "stream_dir_size_bytes", help, Some(ConstGauge::new(disk.size)))?;
         let help = "What of it can still be written to.";

@@ -41,7 +41,9 @@ async fn a_camera_is_added_read_changed_and_taken_out() {
 
     // The same again changes nothing; without a password the known one stays.
     assert_eq!(manager.put("/api/cameras/front", &parts).await.body, read);
-    let without = json!({ "vendor": "hikvision", "ip": "192.0.2.7", "username": "admin" });
+    let without = json!({
+        "vendor": "hikvision", "ip": "192.0.2.7", "username": "admin", "port": null, "video": null
+    });
     let answer = manager.put("/api/cameras/front", &without).await;
     assert_eq!((answer.status.as_u16(), &answer.body["has_password"]), (200, &json!(true)));
     assert_eq!(answer.body["name"], "front");
@@ -62,6 +64,11 @@ async fn a_camera_is_added_read_changed_and_taken_out() {
     let list = manager.get("/api/cameras?search=192.0.2&limit=1").await.body;
     assert_eq!((&list["total"], list["cameras"].as_array().map(Vec::len)), (&json!(2), Some(1)));
     assert_eq!(manager.get("/api/cameras?owner=nobody").await.body["total"], 0);
+    for limit in ["0", "1001", "x"] {
+        let answer = manager.get(&format!("/api/cameras?limit={limit}")).await;
+        is_problem(&answer, 400, "invalid_request");
+        assert!(answer.body["detail"].as_str().is_some_and(|detail| detail.contains("limit")));
+    }
 
     for id in ["front", id] {
         let path = format!("/api/cameras/{id}");

@@ -35,7 +35,8 @@ export class Parts {
     this.port ??= await freePort();
     const streams = join(this.directory, "streams");
     const env = { PORT: String(this.port), STREAM_DIR: streams, DATABASE_URL: `sqlite:${streams}.db` };
-    this.manager = new Child(join(ROOT, "target/release/stream-manager"), [], env);
+    const program = process.env.MANAGER_BIN || join(ROOT, "target/release/stream-manager");
+    this.manager = new Child(program, [], env);
     await answers(`http://127.0.0.1:${this.port}/readyz`);
   }
 

@@ -40,7 +40,10 @@ const WAITING_AFTER_MS = 800;
 const START_MS = 90_000;
 /** A picture that stands for so long although the stream is live is begun anew. */
 const STUCK_AFTER_MS = 6_000;
-/** Timers that are so late tell that the computer slept. */
+/**
+ * Timers that are so late tell that the computer slept. By the clock on the wall, as the browser's
+ * monotonic one stands still meanwhile on most systems.
+ */
 const SLEPT_MS = 15_000;
 /** A frozen picture is for looking at in a tile. Pixels. */
 const STILL_WIDTH = 960;
@@ -96,7 +99,7 @@ export class LivePlayer {
     show(wanted.id);
     this.state.value = "starting";
     this.reason.value = null;
-    this.lastBeat = performance.now();
+    this.lastBeat = Date.now();
     this.beat = setInterval(() => this.keepUp(), KEEP_UP_EVERY_MS);
     const refusal = refusalOf(keyOf(wanted));
     if (refusal) {
@@ -244,16 +247,16 @@ export class LivePlayer {
    * a second of video in store, which a low-latency stream never has.
    */
   private keepUp(): void {
-    const now = performance.now();
-    const hasSlept = now - this.lastBeat > SLEPT_MS;
-    this.lastBeat = now;
+    const time = Date.now();
+    const hasSlept = time - this.lastBeat > SLEPT_MS;
+    this.lastBeat = time;
     if (hasSlept) {
       if (this.state.value !== "failed" || this.retry !== undefined) {
         void this.begin();
       }
       return;
     }
-    this.watchStall(now);
+    this.watchStall();
     const { hls, video } = this;
     const isFilling = (video as { webkitDisplayingFullscreen?: boolean }).webkitDisplayingFullscreen;
     if (video.paused && this.state.value === "live" && !isFilling) {
@@ -275,10 +278,11 @@ export class LivePlayer {
     video.playbackRate = late > LATE && end - currentTime > SPARE ? 1.1 : isEarly ? 0.8 : 1;
   }
 
-  private watchStall(now: number): void {
+  private watchStall(): void {
     if (this.stalledAt === null) {
       return;
     }
+    const now = performance.now();
     const stalledFor = now - this.stalledAt;
     if (stalledFor > WAITING_AFTER_MS && this.state.value === "live") {
       this.state.value = "waiting";

@@ -1,0 +1,66 @@
+// The computer of somebody who watches goes to sleep. Alone, as the whole browser sleeps.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+
+import { descendants, signal } from "./support/processes.mjs";
+import { stage } from "./support/stage.mjs";
+import { until } from "./support/until.mjs";
+import { SECONDS } from "./support/viewer.mjs";
+
+/** So that a stream which nobody watches ends soon. */
+const SETTINGS = { CLEANUP_DELAY_SECONDS: "4", CLEANUP_INTERVAL_SECONDS: "1" };
+/** Longer than a busy browser's timers are ever late. */
+const SLEEP_MS = 20_000;
+
+describe("the page on a computer that sleeps", () => {
+  const on = stage(SETTINGS);
+
+  test("goes on by itself when it wakes", async (t) => {
+    await on.putCopy("sleeping");
+    const viewer = await on.visit(t, "#/?cameras=sleeping");
+    await viewer.page.evaluate(stopMonotonicClockInSleep);
+    await viewer.sees("live");
+    await viewer.watches(2);
+    const starts = () => viewer.requests.filter((url) => url.includes("/stream/start")).length;
+    const startsBefore = starts();
+    await viewer.page.evaluate(() => (globalThis.isSamePage = true));
+
+    const browser = descendants(process.pid).filter(({ name }) => name.startsWith("chrom"));
+    assert.notEqual(browser.length, 0);
+    t.after(() => browser.forEach(({ pid }) => signal(pid, "SIGCONT")));
+    browser.forEach(({ pid }) => signal(pid, "SIGSTOP"));
+    const asleep = pause(SLEEP_MS);
+    await until("the end of the stream", SECONDS, async () => {
+      return (await on.service.status("sleeping")).state === "stopped";
+    });
+    await asleep;
+    browser.forEach(({ pid }) => signal(pid, "SIGCONT"));
+    const wokeAt = Date.now();
+
+    await viewer.seesPictureOfAfter(wokeAt);
+    await viewer.sees("live");
+    await viewer.watches(2);
+    assert.equal(starts(), startsBefore + 1, "the page did not notice that it slept");
+    assert.ok(await viewer.page.evaluate(() => globalThis.isSamePage), "the page was reloaded");
+  });
+});
+
+/**
+ * In the page: a browser that is stopped by a signal sees its monotonic clock go on, unlike one on a
+ * computer that sleeps.
+ */
+function stopMonotonicClockInSleep() {
+  const clock = performance.now.bind(performance);
+  let slept = 0;
+  let last = clock();
+  performance.now = () => {
+    const now = clock();
+    if (now - last > 5000) {
+      slept += now - last;
+    }
+    last = now;
+    return now - slept;
+  };
+  setInterval(() => performance.now(), 100);
+}
