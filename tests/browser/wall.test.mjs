@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
 
 import { stage } from "./support/stage.mjs";
+import { startTls } from "./support/tls.mjs";
 import { until } from "./support/until.mjs";
-import { SECONDS } from "./support/viewer.mjs";
+import { SECONDS, Viewer } from "./support/viewer.mjs";
 
 const CAMERAS = 9;
 const PHONE = { width: 390, height: 844 };
@@ -38,8 +39,20 @@ describe("the wall", { concurrency: 2 }, () => {
 
     // None holds a connection that the others need: plain HLS, and the sub stream where there is one.
     assert.ok(!viewer.requests.some((url) => url.includes("_HLS_msn")));
-    assert.equal((await viewer.describe("cam1")).mode, "plain");
+    assert.equal(await viewer.mode("cam1"), "plain");
     assert.ok(viewer.requests.some((url) => url.includes("/streams/cam1~sub/")));
+    assert.deepEqual(viewer.problems, []);
+  });
+
+  test("plays all cameras with low latency over HTTP/2", async (t) => {
+    const origin = await startTls(t, on.service);
+    const address = `${origin}/#/?cameras=cam4,cam5,cam6,cam7,cam8`;
+    const viewer = await Viewer.openFor(t, on.browser, address, { ignoreHTTPSErrors: true });
+    await allLive(viewer, 5);
+    for (const id of ["cam4", "cam5", "cam6", "cam7", "cam8"]) {
+      assert.equal(await viewer.mode(id), "low-latency", id);
+      assert.ok(viewer.requests.some((url) => url.includes(`/streams/${id}/stream.m3u8?_HLS_msn`)), id);
+    }
     assert.deepEqual(viewer.problems, []);
   });
 
@@ -60,7 +73,7 @@ describe("the wall", { concurrency: 2 }, () => {
     await page.keyboard.press("Enter");
     await page.waitForURL(/open=cam1/);
     await viewer.sees("live", "", "cam1");
-    assert.equal((await viewer.describe("cam1")).mode, "low-latency");
+    assert.equal(await viewer.mode("cam1"), "low-latency");
     assert.ok(viewer.requests.some((url) => url.includes("/streams/cam1/stream.m3u8")));
     assert.equal(await page.locator(".tile:visible").count(), 1);
 

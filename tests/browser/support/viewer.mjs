@@ -91,8 +91,13 @@ export class Viewer {
   /** What a tile shows; null when there is none. */
   async describe(id) {
     return this.tile(id)
-      .evaluate(({ dataset, textContent }) => ({ state: dataset.state, mode: dataset.mode, text: textContent }), null, { timeout: 1000 })
+      .evaluate(({ dataset, textContent }) => ({ state: dataset.state, text: textContent }), null, { timeout: 1000 })
       .catch(() => null);
+  }
+
+  /** How a camera plays: `low-latency` or `plain`. */
+  mode(id) {
+    return this.tile(id).getAttribute("data-mode");
   }
 
   /** Waits until `seconds` more have been played. */

@@ -1,0 +1,40 @@
+// The same service over HTTPS and HTTP/2, as an nginx of one's own would offer it.
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { Child } from "./child.mjs";
+import { freePort } from "./port.mjs";
+import { until } from "./until.mjs";
+
+const START_SECONDS = 20;
+
+/**
+ * Starts a second nginx in front of a service's manager, with a certificate that nobody trusts;
+ * returns its origin. It ends with the test.
+ */
+export async function startTls(t, service) {
+  const directory = mkdtempSync(join(tmpdir(), "browser-test-"));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const [key, certificate] = ["key.pem", "certificate.pem"].map((name) => join(directory, name));
+  const subject = ["-subj", "/CN=localhost", "-days", "1"];
+  const made = ["-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate];
+  execFileSync("openssl", ["req", "-x509", ...subject, ...made], { stdio: "ignore" });
+
+  const port = await freePort();
+  const listen = `listen 127.0.0.1:${port} ssl http2; ssl_certificate ${certificate}; ssl_certificate_key ${key};`;
+  const file = join(directory, "nginx.conf");
+  const configuration = readFileSync(service.nginxConfiguration(), "utf8")
+    .replace(/^\s*listen .*$/m, listen)
+    .replace(/access_log .*;/, "access_log off;")
+    .replace(/^(\s*(?:pid|\w+_temp_path)\s+)".*\/(\w[\w.]*)";$/gm, `$1"${directory}/$2";`);
+  writeFileSync(file, configuration);
+  const nginx = new Child("nginx", ["-e", "stderr", "-c", file, "-g", "daemon off;"]);
+  t.after(() => nginx.end());
+  const origin = `https://localhost:${port}`;
+  await until(`an answer of ${origin}`, START_SECONDS, () => {
+    return execFileSync("bash", ["-c", 'curl -ksS -o /dev/null "$1" && echo yes || true', "bash", origin], { encoding: "utf8" });
+  });
+  return origin;
+}
