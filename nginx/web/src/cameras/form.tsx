@@ -111,6 +111,7 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
         ) : (
           <>
             {field("rtsp_link", { required: !camera?.source || camera.ip !== undefined || fields.rtsp_link_sub !== "", placeholder: camera && !camera.ip ? (camera.source ?? "") : "rtsp://user:password@192.168.1.20:554/stream1" })}
+            {fields.rtsp_link && !fields.rtsp_link.includes("@") && <p class="hint">{t("form.link_login")}</p>}
             {field("rtsp_link_sub", { placeholder: camera?.source_sub ?? "" })}
             {camera?.source && !camera.ip && <p class="hint">{t("form.links_kept")}</p>}
           </>
@@ -134,8 +135,8 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
         <div class="actions">
           <button type="button" disabled={result?.is === "busy"} onClick={(event) => event.currentTarget.form?.reportValidity() && void test()}>{t("form.test")}</button>
           <span class="gap" />
-          {!camera && <button type="submit" value="watch" disabled={isBusy}>{t("form.save_watch")}</button>}
-          <button type="submit" class="primary" value="save" disabled={isBusy}>{t("form.save")}</button>
+          {!camera && <button type="submit" class="primary" value="watch" disabled={isBusy}>{t("form.save_watch")}</button>}
+          <button type="submit" class={camera ? "primary" : ""} value="save" disabled={isBusy}>{t("form.save")}</button>
         </div>
       </form>
     </Dialog>
