@@ -1,10 +1,14 @@
 // The service as benchmarks use it: everything up, on tmpfs, spoken to without nginx's limits.
+import { once } from "node:events";
+import { Agent, request } from "node:http";
 import { join } from "node:path";
 
 import { Service } from "../../tests/browser/support/service.mjs";
 
 /** The service, whose processes can be told apart. */
 export class Manager {
+  #agent = new Agent({ keepAlive: true, maxSockets: Infinity });
+
   static async start(directory, settings = {}) {
     const streams = join(directory, "streams");
     const all = { STREAM_DIR: streams, DATABASE_URL: `sqlite:${directory}/cameras.db` };
@@ -32,15 +36,18 @@ export class Manager {
     return { manager: [this.pid], ffmpegs: children, nginx: named("nginx") };
   }
 
-  /** Asks the API; the answer's status and JSON. Waits no longer than the manager says it needs. */
+  /**
+   * Asks the API; the answer's status and JSON. Waits no longer than the manager says it needs. By
+   * the plain client, as `fetch` takes as long again as the manager.
+   */
   async ask(path, body, signal) {
-    const answer = await fetch(this.api + path, {
-      method: body ? "POST" : "GET",
-      headers: body ? { "Content-Type": "application/json" } : {},
-      body: body && JSON.stringify(body),
-      signal,
-    });
-    return { status: answer.status, body: await answer.json() };
+    const text = body && JSON.stringify(body);
+    const headers = text ? { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(text) } : {};
+    const asked = request(this.api + path, { agent: this.#agent, method: text ? "POST" : "GET", headers, signal });
+    asked.end(text);
+    const [answer] = await once(asked, "response");
+    const chunks = await answer.toArray();
+    return { status: answer.statusCode, body: JSON.parse(Buffer.concat(chunks)) };
   }
 
   /** All streams. */

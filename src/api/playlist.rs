@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind};
 use crate::hls::published::Published;
 use crate::stream::handle::StreamHandle;
 use crate::stream::key::StreamId;
-use crate::stream::state::State;
+use crate::stream::state::{After, State};
 
 /// Players ask every second or so. The camera is not tried again for each of these, but after
 /// this time; after a refusal that waiting does not cure, after the longer one, because cameras
@@ -92,12 +92,17 @@ async fn start(api: &Api, id: &StreamId) -> Result<StreamHandle, Error> {
 fn refuse_while_held(api: &Api, id: &StreamId) -> Result<(), Error> {
     let Some(handle) = api.registry.get(id) else { return Ok(()) };
     let status = handle.status();
-    let Some((error, at)) = status.last_error.filter(|_| status.state == State::Failed) else {
+    let has_failed = matches!(status.state, State::Failed | State::Stopping(After::Fail));
+    let Some((error, at)) = status.last_error.filter(|_| has_failed) else {
         return Ok(());
     };
     let hold = if error.kind.is_permanent() { HOLD_PERMANENT } else { HOLD };
     match hold.checked_sub(at.elapsed()) {
-        Some(rest) if !rest.is_zero() => Err(error.retry_after(rest)),
+        Some(rest) if !rest.is_zero() => {
+            // What is known of the failure must last for as long as the refusal.
+            handle.touch();
+            Err(error.retry_after(rest))
+        }
         _ => Ok(()),
     }
 }

@@ -11,7 +11,7 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, oneshot, watch};
 use tracing::warn;
@@ -41,6 +41,9 @@ const SHORTEST_SEGMENT: Duration = Duration::from_secs(1);
 /// How much of a segment's duration its wall clock may be corrected by: cameras' clocks run a
 /// little fast or slow, and no player minds so small a step.
 const CLOCK_CORRECTION: u32 = 100;
+
+/// Bytes of sound that wait for a picture: a quarter of a minute and more.
+const MAX_SOUND: usize = 512 * 1024;
 
 /// How segments are cut and kept.
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +92,9 @@ pub struct Packager {
     /// The multivariant playlist, as of the last finished segment.
     index: Bytes,
     file: Option<File>,
+    /// Fragments with sound alone, which go before the next picture: a part of their own would have no
+    /// playing time, and one that is named already may not grow.
+    sound: BytesMut,
     /// Until the second keyframe: what the generation has in finished segments.
     young: Option<Duration>,
     needs_discontinuity: bool,
@@ -116,6 +122,7 @@ impl Packager {
             variant: None,
             index: Bytes::new(),
             file: None,
+            sound: BytesMut::new(),
             young: None,
             needs_discontinuity: false,
             since_keyframe: Duration::ZERO,
@@ -140,7 +147,7 @@ impl Packager {
     ///
     /// After an error the packager begins anew with the next keyframe, after a discontinuity.
     ///
-    /// True when it was written.
+    /// True when it was written, or is going to be with the next picture.
     pub fn push(&mut self, fragment: &Fragment) -> bool {
         if self.breaks_the_time_line(fragment) {
             self.interrupt();
@@ -153,6 +160,10 @@ impl Packager {
         if is_waiting && !fragment.is_keyframe || fragment.duration > self.cutting.limit() {
             return false;
         }
+        if fragment.frames == 0 {
+            self.hold_back(fragment);
+            return true;
+        }
         let result = self.write(fragment);
         let generation = fragment.init.generation;
         self.progress.error = result.err().map(|error| (generation, error.to_string()));
@@ -164,8 +175,17 @@ impl Packager {
         self.progress.error.is_none()
     }
 
+    fn hold_back(&mut self, sound: &Fragment) {
+        if self.sound.len() + sound.bytes.len() > MAX_SOUND {
+            warn!(directory = %self.dir.path().display(), "sound without a picture for so long is left out");
+            self.sound.clear();
+        }
+        self.sound.extend_from_slice(&sound.bytes);
+    }
+
     /// Fragments were missed, or could not be written: the growing segment ends before them.
     pub fn interrupt(&mut self) {
+        self.sound.clear();
         self.give_up_growing();
         self.needs_discontinuity |= self.has_segments();
         // The init segment is written again: the directory itself may have gone.
@@ -204,6 +224,7 @@ impl Packager {
 
     fn write(&mut self, fragment: &Fragment) -> io::Result<()> {
         if self.generation != Some(fragment.init.generation) {
+            self.sound.clear();
             self.give_up_growing();
             self.begin_generation(fragment)?;
         } else if self.is_time_to_cut(fragment) {
@@ -283,10 +304,11 @@ impl Packager {
         if self.playlist.growing().is_none() {
             self.open(fragment)?;
         }
+        let bytes = self.with_sound(fragment);
         if let Some(file) = &mut self.file {
-            file.write_all(&fragment.bytes)?;
+            file.write_all(&bytes)?;
         }
-        let length = fragment.bytes.len() as u64;
+        let length = bytes.len() as u64;
         self.share.add(length);
         // A player that has loaded the short first segments as a whole must go on with the parts of
         // the next, which begins between keyframes. hls.js does so only as long as no part before
@@ -299,6 +321,15 @@ impl Packager {
         self.playlist.append(fragment.duration, length, begin);
         self.since_keyframe += fragment.duration;
         Ok(())
+    }
+
+    /// The fragment, after the sound that came before it.
+    fn with_sound(&mut self, fragment: &Fragment) -> Bytes {
+        if self.sound.is_empty() {
+            return fragment.bytes.clone();
+        }
+        self.sound.extend_from_slice(&fragment.bytes);
+        self.sound.split().freeze()
     }
 
     fn open(&mut self, fragment: &Fragment) -> io::Result<()> {
@@ -440,6 +471,8 @@ async fn on_disk_thread(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::super::fragment::testing;
     use super::super::layout::Layout;
     use super::super::room::Room;
@@ -609,17 +642,41 @@ mod tests {
     }
 
     #[test]
-    fn sound_between_pictures_breaks_nothing() {
+    fn sound_between_pictures_is_kept_and_changes_nothing_that_was_named() {
         let mut setup = setup(2.0, 10);
         let init = testing::init(7);
+        let mut named = HashMap::new();
+        let mut pushed = 0;
         for time in (0..6000).step_by(200) {
-            setup.packager.push(&testing::fragment(&init, time % 2000 == 0, time, 200));
+            let picture = testing::fragment(&init, time % 2000 == 0, time, 200);
             let sound = Fragment { frames: 0, ..testing::fragment(&init, false, 0, 0) };
-            setup.packager.push(&sound);
+            pushed += picture.bytes.len() + sound.bytes.len();
+            for fragment in [picture, sound] {
+                assert!(setup.packager.push(&fragment));
+                let newest = setup.packager.newest().borrow().clone();
+                let text = newest.map(|published| published.whole()).unwrap_or_default();
+                for part in String::from_utf8_lossy(&text).lines() {
+                    let Some(part) = part.strip_prefix("#EXT-X-PART:") else { continue };
+                    assert!(!part.starts_with("DURATION=0.00000"), "{part}");
+                    let (range, offset) = part.split_once('@').expect("a range");
+                    let (head, length) = range.rsplit_once('"').expect("a length");
+                    let place = format!("{head} {}", offset.split('"').next().expect("an offset"));
+                    let known = named.entry(place).or_insert_with(|| length.to_owned());
+                    assert_eq!(known, length, "a part that was named has changed: {part}");
+                }
+            }
         }
         let playlist = setup.playlist();
         assert!(playlist.segments.iter().all(|segment| !segment.discontinuity));
         assert_eq!(setup.durations(), [400, 200, 400, 800, 200, 2000]);
+        assert!(named.len() > 10, "{named:?}");
+        let files = std::fs::read_dir(setup.packager.dir.path()).expect("a directory");
+        let files = files.map(|file| file.expect("a file").path());
+        let written: usize = files
+            .filter(|path| path.extension().is_some_and(|extension| extension == "m4s"))
+            .map(|path| std::fs::read(path).expect("a segment").len())
+            .sum();
+        assert_eq!(written + setup.packager.sound.len(), pushed);
     }
 
     #[test]

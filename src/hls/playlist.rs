@@ -130,8 +130,8 @@ impl Playlist {
         self.open.as_ref()
     }
 
-    /// Appends to the segment that grows. Bytes without playing time (audio alone) lengthen the
-    /// part before them, since a part without duration is none.
+    /// Appends to the segment that grows. Bytes without playing time (of a camera whose
+    /// clock stands still) lengthen the part before them, since a part without duration is none.
     pub fn append(&mut self, duration: Duration, length: u64, begin: Begin) {
         let Some(open) = &mut self.open else { return };
         match open.parts.last_mut() {
@@ -282,7 +282,9 @@ impl Playlist {
     fn part_target(&self) -> Duration {
         let named = self.all().skip(self.first_with_parts());
         let longest = named.flat_map(|segment| &segment.parts).map(|part| part.duration).max();
-        longest.unwrap_or_default().max(self.part_time)
+        // In whole milliseconds, as it is told: no part may be longer than what is told.
+        let millis = longest.unwrap_or_default().max(self.part_time).as_nanos().div_ceil(1_000_000);
+        Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
     }
 
     /// Index of the first segment whose parts are named.
@@ -433,7 +435,7 @@ mod tests {
         playlist.open(SystemTime::UNIX_EPOCH, 7, false);
         assert_eq!(playlist.position(), Position { sequence: 101, parts: 0 });
         grow(&mut playlist, 2);
-        // Audio alone belongs to the part before it.
+        // What has no playing time belongs to the part before it.
         playlist.append(Duration::ZERO, 50, Begin::Between);
         assert_eq!(playlist.position(), Position { sequence: 101, parts: 2 });
         let text = playlist.render();

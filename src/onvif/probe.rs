@@ -13,6 +13,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
+use tracing::warn;
 use url::Url;
 
 use super::soap::{Service, plain};
@@ -60,7 +61,8 @@ pub struct Found {
 
 /// The interfaces that are up and have an IPv4 address, by name.
 pub fn interfaces() -> Vec<Interface> {
-    let mut interfaces: Vec<_> = getifaddrs()
+    let all = getifaddrs().inspect_err(|error| warn!(%error, "the networks cannot be listed"));
+    let mut interfaces: Vec<_> = all
         .into_iter()
         .flatten()
         .filter(|one| one.flags.contains(InterfaceFlags::IFF_UP))

@@ -36,10 +36,16 @@ pub enum Line {
 /// The slots and the lines before them. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Starts {
-    asked: Arc<Semaphore>,
-    retries: Arc<Semaphore>,
-    waiting: Arc<AtomicUsize>,
+    asked: Queue,
+    retries: Queue,
     most_waiting: usize,
+}
+
+/// One line, and the slots that it leads to.
+#[derive(Debug, Clone)]
+struct Queue {
+    slots: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
 }
 
 /// The right to start FFmpeg, given back when dropped.
@@ -55,16 +61,15 @@ impl Starts {
     /// `at_once` slots, and half as many for retries.
     pub fn new(at_once: usize) -> Self {
         Self {
-            asked: Arc::new(Semaphore::new(at_once)),
-            retries: Arc::new(Semaphore::new(at_once.div_ceil(2))),
-            waiting: Arc::default(),
+            asked: Queue::new(at_once),
+            retries: Queue::new(at_once.div_ceil(2)),
             most_waiting: at_once.saturating_mul(PLACES_A_SLOT),
         }
     }
 
-    /// Refuses a new stream when the line is full.
+    /// Refuses a new stream when the line of those that were asked for is full.
     pub fn check(&self) -> Result<(), Error> {
-        if self.waiting() < self.most_waiting {
+        if self.asked.waiting() < self.most_waiting {
             return Ok(());
         }
         let detail = format!("{} streams wait to be started already", self.most_waiting);
@@ -79,18 +84,18 @@ impl Starts {
         Error::new(ErrorKind::TooManyStarts, detail).retry_after(RETRY_WHEN_FULL)
     }
 
-    /// How many stand in line.
+    /// How many stand in line, in both together.
     pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.asked.waiting() + self.retries.waiting()
     }
 
     /// A slot, if one is free; then nobody stands in line.
     pub fn try_slot(&self, line: Line) -> Option<Slot> {
-        let permit = Arc::clone(self.slots(line)).try_acquire_owned().ok()?;
+        let permit = Arc::clone(&self.queue(line).slots).try_acquire_owned().ok()?;
         Some(Slot { _permit: Some(permit) })
     }
 
-    fn slots(&self, line: Line) -> &Arc<Semaphore> {
+    fn queue(&self, line: Line) -> &Queue {
         match line {
             Line::Asked => &self.asked,
             Line::Retry => &self.retries,
@@ -99,14 +104,24 @@ impl Starts {
 
     /// A place in line. First come, first served.
     pub fn turn(&self, line: Line) -> Turn {
-        let slots = Arc::clone(self.slots(line));
-        let place = Place::take(&self.waiting);
+        let Queue { slots, waiting } = self.queue(line).clone();
+        let place = Place::take(waiting);
         Box::pin(async move {
             // Nobody closes the semaphore.
             let permit = slots.acquire_owned().await.ok();
             drop(place);
             Slot { _permit: permit }
         })
+    }
+}
+
+impl Queue {
+    fn new(slots: usize) -> Self {
+        Self { slots: Arc::new(Semaphore::new(slots)), waiting: Arc::default() }
+    }
+
+    fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 }
 
@@ -120,9 +135,9 @@ impl Slot {
 struct Place(Arc<AtomicUsize>);
 
 impl Place {
-    fn take(waiting: &Arc<AtomicUsize>) -> Self {
+    fn take(waiting: Arc<AtomicUsize>) -> Self {
         waiting.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(waiting))
+        Self(waiting)
     }
 }
 
@@ -178,6 +193,10 @@ mod tests {
         assert!(starts.try_slot(Line::Retry).is_none());
         let asked = [(); 2].map(|()| starts.try_slot(Line::Asked).expect("a slot"));
         assert!(starts.try_slot(Line::Asked).is_none());
+        // Nor do those that wait to be tried again fill the line of who asks.
+        let turns: Vec<_> = (0..3 * PLACES_A_SLOT).map(|_| starts.turn(Line::Retry)).collect();
+        assert_eq!(starts.waiting(), turns.len());
+        starts.check().expect("room");
         drop((retry, asked));
     }
 }

@@ -312,7 +312,7 @@ impl Supervisor {
     /// The next moment to wake at, and the event that it then may be.
     fn next_timer(&self) -> (Instant, Event) {
         match self.state {
-            State::Starting if self.run.is_queued() => {
+            State::Starting if self.run.line().is_some() => {
                 (self.spawned_at + starts::PATIENCE, Event::StartTimedOut)
             }
             State::Starting => (self.start_deadline, Event::StartTimedOut),
@@ -343,10 +343,14 @@ impl Supervisor {
                 self.note_error(Error::new(ErrorKind::SourceTimeout, detail));
                 Some(timer)
             }
-            Event::StartTimedOut if self.run.is_queued() => {
+            // What keeps a camera away that is tried again is not that others are tried too.
+            Event::StartTimedOut if self.run.line() == Some(Line::Retry) => Some(timer),
+            Event::StartTimedOut if self.run.line() == Some(Line::Asked) => {
                 self.note_error(Starts::took_too_long());
                 Some(timer)
             }
+            // The attempts before have said what is wrong.
+            Event::StartTimedOut if self.state == State::Backoff => Some(timer),
             Event::StartTimedOut => {
                 let seconds = self.limits.start_timeout.as_secs_f64();
                 let detail =
@@ -447,7 +451,7 @@ impl Supervisor {
         self.status.send_modify(|status| status.generation = generation);
         match slot.or_else(|| self.starts.try_slot(line)) {
             Some(slot) => self.launch(slot),
-            None => self.run = Run::Queued(self.starts.turn(line)),
+            None => self.run = Run::Queued(line, self.starts.turn(line)),
         }
     }
 
@@ -521,7 +525,7 @@ impl Supervisor {
 
     fn terminate(&mut self) {
         self.timer = Instant::now() + self.limits.stop_grace;
-        if self.run.is_queued() {
+        if self.run.line().is_some() {
             self.run = Run::Cancelled;
         }
         self.signal(Signal::SIGTERM);
@@ -579,7 +583,7 @@ enum Run {
     /// There is none.
     None,
     /// Its turn has not come.
-    Queued(Turn),
+    Queued(Line, Turn),
     /// It was called off before its turn came.
     Cancelled,
     /// It runs.
@@ -595,8 +599,12 @@ enum Step {
 }
 
 impl Run {
-    fn is_queued(&self) -> bool {
-        matches!(self, Self::Queued(_))
+    /// The line that it stands in.
+    fn line(&self) -> Option<Line> {
+        match self {
+            Self::Queued(line, _) => Some(*line),
+            _ => None,
+        }
     }
 
     /// Waits for what comes next. May be called off and called again.
@@ -604,7 +612,7 @@ impl Run {
         let lost = |detail| Ending::Dropped(Error::new(ErrorKind::Internal, detail));
         match self {
             Self::None => std::future::pending().await,
-            Self::Queued(turn) => Step::Turn(turn.await),
+            Self::Queued(_, turn) => Step::Turn(turn.await),
             Self::Cancelled => Step::Ended(lost("it was called off before its turn came")),
             Self::Child(ingest) => {
                 let ending = (&mut ingest.ended).await;

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 
-use crate::support::{Manager, Playlist, eventually, is_running, on_air, play, until};
+use crate::support::{
+    Camera, Manager, Nginx, Playlist, eventually, is_running, on_air, play, until,
+};
 
 const IMPATIENT: &[(&str, &str)] =
     &[("CLEANUP_DELAY_SECONDS", "2"), ("CLEANUP_INTERVAL_SECONDS", "0.2")];
@@ -28,6 +30,25 @@ async fn a_viewer_keeps_the_stream_and_without_one_it_goes() {
 
     // A viewer who paused for so long gets video again.
     play(&nginx.playlist("cam"), 2).await;
+}
+
+/// Cameras lock accounts that are tried too often.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_that_rejects_the_password_is_left_alone_however_soon_streams_end() {
+    let camera = Camera::start().await;
+    let manager = Manager::start(IMPATIENT).await;
+    let nginx = Nginx::start(&manager).await;
+    let wrong = camera.link("private").replace("rtsp://", "rtsp://viewer:wrong@");
+    assert_eq!(manager.start_stream("cam", &wrong).await.status, 502);
+    let generation = manager.status("cam").await["generation"].clone();
+    let asking = Instant::now();
+    while asking.elapsed() < Duration::from_secs(5) {
+        let answer = nginx.get("/streams/cam/stream.m3u8").await;
+        assert_eq!(answer.status(), 502);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let status = manager.status("cam").await;
+    assert_eq!((&status["state"], &status["generation"]), (&"failed".into(), &generation));
 }
 
 #[tokio::test(flavor = "multi_thread")]

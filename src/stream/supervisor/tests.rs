@@ -276,7 +276,8 @@ async fn attempts_that_break_off_share_one_start_timeout() {
             Err(_) => {}
         }
     }
-    start.await.expect("a task").expect_err("a camera that never plays");
+    let error = start.await.expect("a task").expect_err("a camera that never plays");
+    assert_eq!(error.kind, ErrorKind::SourceUnreachable, "what each attempt said");
     assert_eq!(began.elapsed().as_secs(), 15);
     setup.reaches(State::Failed).await;
 }
