@@ -15,6 +15,7 @@ use stream_manager::app;
 use stream_manager::config::Config;
 use stream_manager::error::{Error as StreamError, ErrorKind as StreamErrorKind};
 use stream_manager::ffmpeg::ingest::{Ending, Ingest, Launcher, Order};
+use stream_manager::ffmpeg::process;
 use stream_manager::hls::layout::Layout;
 use stream_manager::hls::packager::Cutting;
 use stream_manager::hls::reader::FragmentReader;
@@ -44,6 +45,8 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
+        // As in the manager's own program: readiness starts FFmpeg.
+        [process::CHILD, ..] => Err(process::become_child(std::env::args_os().skip(2))),
         ["serve", file] => runtime.block_on(serve(Path::new(file))),
         ["reaper", count] => {
             let count =

@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::process::Command;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::warn;
@@ -218,10 +217,8 @@ impl Readiness {
     }
 
     async fn look_at_ffmpeg(self: Arc<Self>) -> Found {
-        let mut command = Command::new(&self.ffmpeg);
-        command.arg("-version");
         // As streams start it, so that what keeps these from it shows here. What it says, a pipe holds.
-        let mut process = self.spawner.spawn(command).await?;
+        let mut process = self.spawner.spawn(&self.ffmpeg, vec!["-version".to_owned()]).await?;
         // One that does not end by itself is killed.
         let status = timeout(PROBE_TIMEOUT, process.wait()).await.map_err(|_| HANGS)??;
         if status.success() { Ok(()) } else { Err(status.to_string().into()) }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::io::AsyncWriteExt;
-use tokio::process::{ChildStdin, Command};
+use tokio::process::ChildStdin;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -141,9 +141,8 @@ impl FfmpegLauncher {
         order: &Order,
         address: SocketAddr,
     ) -> std::io::Result<(Process, String)> {
-        let mut command = Command::new(&self.program);
-        command.args(args::arguments(order.plan, &self.shape));
-        let process = self.spawner.spawn(command).await?;
+        let arguments = args::arguments(order.plan, &self.shape);
+        let process = self.spawner.spawn(&self.program, arguments).await?;
         info!(pid = process.pid().as_raw(), source = %order.source, "FFmpeg started");
         let script = args::script(&order.source, address, order.plan, self.socket_timeout);
         Ok((process, script))

@@ -1,17 +1,25 @@
 //! Child processes that are always reaped and never survive the manager.
 //!
 //! A child leads a process group of its own, so that what it starts itself is ended with it. The
-//! kernel kills it when the *thread* that forked it ends (`PR_SET_PDEATHSIG`), so all children
-//! are forked by one thread that lives as long as the process: the [`Spawner`]'s.
+//! kernel kills it when the *thread* that started it ends (`PR_SET_PDEATHSIG`), so all children
+//! are started by one thread that lives as long as the process: the [`Spawner`]'s.
+//!
+//! What binds a child it must do itself before it becomes FFmpeg. To fork the manager for that takes
+//! as long as its memory is large, and holds up all of its threads meanwhile; so what is started is
+//! the manager's own program once more, which binds itself and then becomes FFmpeg: [`become_child`].
 
+use std::convert::Infallible;
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io;
-use std::path::Path;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::str::FromStr;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{AccessFlags, Pid, access, getpid, getppid};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -20,6 +28,13 @@ use tracing::warn;
 use crate::config::SETTINGS;
 use crate::error::{Error, ErrorKind};
 use crate::onvif::command::PASSWORD;
+
+/// The argument by which the manager's program becomes a child; see [`become_child`].
+pub const CHILD: &str = "child";
+/// The exit code of a child that did not become what it should, as shells have it.
+pub const EXIT_CANNOT_RUN: u8 = 127;
+/// The program that runs, even when its file was replaced by a newer one.
+const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// Spawns that may wait for the spawner's thread; further callers wait in line for a place.
 const QUEUE: usize = 64;
@@ -40,13 +55,17 @@ pub struct Bounds {
 }
 
 /// What to start, on whose runtime its pipes will be read, and where to send it.
-type Request = (Command, Handle, oneshot::Sender<io::Result<Child>>);
+struct Request {
+    program: PathBuf,
+    arguments: Vec<String>,
+    runtime: Handle,
+    reply: oneshot::Sender<io::Result<Child>>,
+}
 
-/// Forks all children from one long-lived thread. Cheap to clone.
+/// Starts all children from one long-lived thread. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Spawner {
     requests: mpsc::Sender<Request>,
-    bounds: Bounds,
 }
 
 impl Spawner {
@@ -64,31 +83,58 @@ impl Spawner {
         };
         let (requests, mut queue) = mpsc::channel::<Request>(QUEUE);
         std::thread::Builder::new().name("spawner".into()).spawn(move || {
-            while let Some((mut command, runtime, reply)) = queue.blocking_recv() {
-                let _entered = runtime.enter();
+            while let Some(request) = queue.blocking_recv() {
+                let _entered = request.runtime.enter();
+                let program = executable(&request.program);
+                let child = program.and_then(|program| command(&program, &request, bounds).spawn());
                 // A caller who has left gets nothing: the child dies as its handle is dropped.
-                let _ = reply.send(command.spawn());
+                let _ = request.reply.send(child);
             }
         })?;
-        Ok(Self { requests, bounds })
+        Ok(Self { requests })
     }
 
-    /// Starts `command` in a process group of its own, with stdin, stdout and stderr as pipes.
-    pub async fn spawn(&self, mut command: Command) -> io::Result<Process> {
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
-        keep_secrets_from(&mut command);
-        prepare(&mut command, self.bounds);
+    /// Starts `program` in a process group of its own, with stdin, stdout and stderr as pipes.
+    pub async fn spawn(&self, program: &Path, arguments: Vec<String>) -> io::Result<Process> {
         let gone = || io::Error::other("the spawner's thread has ended");
         let (reply, answer) = oneshot::channel();
-        let request = (command, Handle::current(), reply);
+        let (program, runtime) = (program.to_owned(), Handle::current());
+        let request = Request { program, arguments, runtime, reply };
         self.requests.send(request).await.map_err(|_| gone())?;
         Process::new(answer.await.map_err(|_| gone())??)
     }
+}
+
+fn command(program: &Path, request: &Request, bounds: Bounds) -> Command {
+    let mut command = Command::new(OWN_PROGRAM);
+    command
+        .arg(CHILD)
+        .arg(getpid().to_string())
+        .args([bounds.nice.to_string(), bounds.memory.to_string(), bounds.open_files.to_string()])
+        .arg(program)
+        .args(&request.arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    keep_secrets_from(&mut command);
+    command
+}
+
+/// Where `program` is, as a shell would find it, if it can be run.
+fn executable(program: &Path) -> io::Result<PathBuf> {
+    let may_run = |path: &Path| {
+        access(path, AccessFlags::X_OK)?;
+        if path.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(()) }
+    };
+    if program.components().count() > 1 {
+        return may_run(program).map(|()| program.to_owned());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places = std::env::split_paths(&path).map(|place| place.join(program));
+    let found = places.find(|place| may_run(place).is_ok());
+    found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such program in PATH"))
 }
 
 /// FFmpeg, which is `program`, does not start, or ends at once.
@@ -105,32 +151,40 @@ fn keep_secrets_from(command: &mut Command) {
     }
 }
 
-/// Has the child set its bounds, and the kernel kill it when the manager dies in a way that lets it
-/// clean up nothing.
-fn prepare(command: &mut Command, bounds: Bounds) {
-    let parent = nix::unistd::getpid();
-    let in_child = move || {
-        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-        // A core dump would hold the camera's password.
-        setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-        setrlimit(Resource::RLIMIT_STACK, STACK, STACK)?;
-        setrlimit(Resource::RLIMIT_DATA, bounds.memory, bounds.memory)?;
-        setrlimit(Resource::RLIMIT_NOFILE, bounds.open_files, bounds.open_files)?;
-        // Not allowed where the manager itself has less priority than this already: fine.
-        let _ = set_priority(bounds.nice);
-        // The parent may have died before the line above took hold.
-        if nix::unistd::getppid() == parent {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::BrokenPipe.into())
-        }
+/// In a child: binds this process, and makes it what [`Spawner::spawn`] was asked for. `arguments` are
+/// those after [`CHILD`]. Returns only when that failed.
+pub fn become_child(arguments: impl Iterator<Item = OsString>) -> io::Error {
+    let Err(error) = bind_and_run(arguments);
+    error
+}
+
+fn bind_and_run(mut arguments: impl Iterator<Item = OsString>) -> io::Result<Infallible> {
+    let parent = Pid::from_raw(number(&mut arguments)?);
+    let bounds = Bounds {
+        nice: number(&mut arguments)?,
+        memory: number(&mut arguments)?,
+        open_files: number(&mut arguments)?,
     };
-    // SAFETY: between fork and exec only prctl, setrlimit, setpriority and getppid are called, which
-    // are plain system calls; nothing is allocated and no lock is taken.
-    #[expect(unsafe_code, reason = "pre_exec is the only way to set the parent-death signal")]
-    unsafe {
-        command.pre_exec(in_child);
+    let program = arguments.next().ok_or(io::ErrorKind::InvalidInput)?;
+    // When the manager dies in a way that lets it clean up nothing.
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if getppid() != parent {
+        // It died before the line above took hold.
+        return Err(io::ErrorKind::BrokenPipe.into());
     }
+    // A core dump would hold the camera's password.
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    setrlimit(Resource::RLIMIT_STACK, STACK, STACK)?;
+    setrlimit(Resource::RLIMIT_DATA, bounds.memory, bounds.memory)?;
+    setrlimit(Resource::RLIMIT_NOFILE, bounds.open_files, bounds.open_files)?;
+    // Not allowed where the manager itself has less priority than this already: fine.
+    let _ = set_priority(bounds.nice);
+    Err(std::process::Command::new(program).args(arguments).exec())
+}
+
+fn number<T: FromStr>(arguments: &mut impl Iterator<Item = OsString>) -> io::Result<T> {
+    let number = arguments.next().and_then(|text| text.to_str()?.parse().ok());
+    number.ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
 /// What of a bound the system allows.

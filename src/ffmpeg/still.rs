@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::Command;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{Instrument, debug, info};
@@ -143,9 +142,8 @@ impl StillTaker {
         caller: &mut oneshot::Sender<Result<Still, Error>>,
     ) -> Result<Run, Error> {
         let cannot_run = |error: std::io::Error| process::cannot_run(&self.program, error);
-        let mut command = Command::new(&self.program);
-        command.args(args::still_arguments(plan));
-        let mut process = self.spawner.spawn(command).await.map_err(cannot_run)?;
+        let spawned = self.spawner.spawn(&self.program, args::still_arguments(plan)).await;
+        let mut process = spawned.map_err(cannot_run)?;
         let (mut stdin, stdout, stderr) = process.take_pipes().map_err(cannot_run)?;
         info!(pid = process.pid().as_raw(), %source, "FFmpeg started for a picture");
         let began = Instant::now();
