@@ -17,7 +17,7 @@ use tracing::warn;
 use utoipa::ToSchema;
 
 use crate::error::{Error, ErrorKind};
-use crate::ffmpeg::process::{Spawner, cannot_run};
+use crate::ffmpeg::process::{Spawner, cannot_run, not_begun};
 use crate::hls::layout::{Disk, Layout};
 use crate::hls::room;
 use crate::store::db::Database;
@@ -221,7 +221,11 @@ impl Readiness {
         let mut process = self.spawner.spawn(&self.ffmpeg, vec!["-version".to_owned()]).await?;
         // One that does not end by itself is killed.
         let status = timeout(PROBE_TIMEOUT, process.wait()).await.map_err(|_| HANGS)??;
-        if status.success() { Ok(()) } else { Err(status.to_string().into()) }
+        match not_begun(Some(status)) {
+            Some(reason) => Err(reason.into()),
+            None if status.success() => Ok(()),
+            None => Err(status.to_string().into()),
+        }
     }
 }
 

@@ -130,6 +130,9 @@ impl FfmpegLauncher {
                     end = run.until_end(signals) => end,
                     never = watching => match never {},
                 };
+                if let Some(reason) = process::not_begun(end.status) {
+                    return Ending::Refused(process::cannot_run(&self.program, reason));
+                }
                 end.told(order.plan, order.options, self.hevc, self.socket_timeout)
             }
             Err(error) => Ending::Refused(process::cannot_run(&self.program, error)),

@@ -143,6 +143,12 @@ pub fn cannot_run(program: &Path, reason: impl Display) -> Error {
     Error::new(ErrorKind::FfmpegUnavailable, detail)
 }
 
+/// Why a child that ended with `status` did not become what it should, if it did not.
+pub fn not_begun(status: Option<ExitStatus>) -> Option<&'static str> {
+    let code = status.and_then(|status| status.code());
+    (code == Some(EXIT_CANNOT_RUN.into())).then_some("the system does not execute it")
+}
+
 /// Settings are none of a child's business, and some are secret: who reads what cameras send should
 /// not have them.
 fn keep_secrets_from(command: &mut Command) {

@@ -231,6 +231,9 @@ impl Run {
     }
 
     fn refusal(&self, taker: &StillTaker) -> Outcome {
+        if let Some(reason) = process::not_begun(self.status) {
+            return Outcome::Error(process::cannot_run(&taker.program, reason));
+        }
         let verdict = self.tail.verdict();
         let error = verdict.and_then(|told| told.error(self.ran_for, taker.socket_timeout));
         match (error, verdict) {

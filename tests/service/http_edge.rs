@@ -95,12 +95,20 @@ async fn the_probes_of_orchestrators() {
     let head = manager.client().head(manager.url("/readyz")).send().await.expect("an answer");
     assert_eq!(head.status(), 200);
 
-    let lame = Manager::start(&[("FFMPEG_BIN", "/no/such/ffmpeg")]).await;
-    let ready = lame.get("/readyz").await;
-    assert_eq!((ready.status.as_u16(), &ready.body["code"]), (503, &"ffmpeg_unavailable".into()));
-    assert_eq!(lame.get("/livez").await.status, 200);
-    let start = lame.start_stream("cam", "rtsp://127.0.0.1:1/x").await;
-    assert_eq!((start.status.as_u16(), &start.body["code"]), (503, &"ffmpeg_unavailable".into()));
+    let directory = tempfile::tempdir().expect("a directory");
+    let useless = directory.path().join("ffmpeg");
+    std::fs::write(&useless, "#!/no/such/interpreter\n").expect("a file");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&useless, executable).expect("a mode");
+    for program in ["/no/such/ffmpeg", useless.to_str().expect("a path"), "/tmp"] {
+        let lame = Manager::start(&[("FFMPEG_BIN", program)]).await;
+        let ready = lame.get("/readyz").await;
+        let expected = (503, &"ffmpeg_unavailable".into());
+        assert_eq!((ready.status.as_u16(), &ready.body["code"]), expected, "{program}");
+        assert_eq!(lame.get("/livez").await.status, 200);
+        let start = lame.start_stream("cam", "rtsp://127.0.0.1:1/x").await;
+        assert_eq!((start.status.as_u16(), &start.body["code"]), expected, "{program}");
+    }
 
     let homeless = Manager::start(&[]).await;
     std::fs::remove_dir_all(homeless.stream_dir()).expect("rm");
