@@ -4,6 +4,8 @@ import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
 
 import { stage } from "./support/stage.mjs";
+import { until } from "./support/until.mjs";
+import { SECONDS } from "./support/viewer.mjs";
 
 const ADMIN = "boss-secret-0123456789";
 const VIEWER = "wall-secret-0123456789";
@@ -40,8 +42,33 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     // A reload asks for nothing; another tab does.
     await page.reload();
     await viewer.sees("live");
+    // Who leaves does not wait for a manager that says nothing.
+    await page.route("**/api/playback/sessions/*", () => {});
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.getByLabel("API key").waitFor();
+  });
+
+  test("starts no camera that was stopped before it might be watched", async (t) => {
+    let allow;
+    const isAllowed = new Promise((resolve) => (allow = resolve));
+    const viewer = await signedIn(t, ADMIN, (page) =>
+      page.route("**/api/playback/sessions", async (route) => {
+        await isAllowed;
+        await route.continue();
+      }),
+    );
+    const { page } = viewer;
+    const asked = (path) => viewer.requests.filter((url) => url.includes(path)).length;
+    await until("the question for permission", SECONDS, () => asked("/api/playback/sessions") > 0);
+    await viewer.tile().hover();
+    await viewer.tile().getByRole("button", { name: "Stop" }).click();
+    await viewer.sees("stopped");
+    const answered = page.waitForResponse("**/api/playback/sessions");
+    allow();
+    await answered;
+    await viewer.tile().getByRole("button", { name: "Start" }).first().click();
+    await viewer.sees("live");
+    assert.equal(asked("/stream/start"), 1);
   });
 
   test("offers a viewer nothing that a viewer may not do", async (t) => {

@@ -1,0 +1,52 @@
+// What says nothing: cameras that take a connection and never answer, and a manager that is not heard of.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { after, before, describe, test } from "node:test";
+
+import { stage } from "./support/stage.mjs";
+import { until } from "./support/until.mjs";
+import { SECONDS } from "./support/viewer.mjs";
+
+/** Longer than any test waits: what ends before was given up by the page. */
+const SETTINGS = { START_TIMEOUT_SECONDS: "100", MAX_CONCURRENT_STARTS: "20" };
+/** More than those whose starts wait for the camera. */
+const IDS = ["silent1", "silent2", "silent3", "silent4"];
+const PATIENCE = { timeout: SECONDS * 1000 };
+
+describe("the page and what does not answer", { concurrency: 2 }, () => {
+  const on = stage(SETTINGS);
+  const camera = createServer((socket) => socket.on("error", () => {}).resume());
+
+  before(async () => {
+    await once(camera.listen(0, "127.0.0.1"), "listening");
+    const link = `rtsp://127.0.0.1:${camera.address().port}/x`;
+    for (const id of IDS) {
+      await on.service.put(id, { rtsp_link: link });
+    }
+  });
+  after(() => camera.close());
+
+  function givesUp(page, address) {
+    return page.waitForEvent("requestfailed", { predicate: (request) => request.url().includes(address), ...PATIENCE });
+  }
+
+  test("waits no longer for the start of a camera that was left", async (t) => {
+    const viewer = await on.visit(t, `#/?cameras=${IDS}&open=silent1`);
+    const waiting = (id) => `/${id}/stream/start?profile=main&wait=true`;
+    for (const id of ["silent1", "silent2"]) {
+      await until(`a start of ${id}`, SECONDS, () => viewer.requests.some((url) => url.includes(waiting(id))));
+      const givenUp = givesUp(viewer.page, waiting(id));
+      await viewer.page.getByRole("button", { name: "Next camera" }).click();
+      await givenUp;
+      assert.equal((await viewer.describe(id)).state, "starting");
+    }
+  });
+
+  test("tells soon that the manager is not heard of", async (t) => {
+    const { page } = await on.visit(t, "#/status");
+    await page.getByText("Nobody watches").or(page.locator("tr[data-stream]")).first().waitFor();
+    await page.route("**/api/streams", () => {});
+    await page.getByText("The stream manager does not answer").waitFor(PATIENCE);
+  });
+});
