@@ -12,16 +12,18 @@ import { SECONDS } from "./support/viewer.mjs";
 const SETTINGS = { START_TIMEOUT_SECONDS: "100", MAX_CONCURRENT_STARTS: "20" };
 /** More than those whose starts wait for the camera. */
 const IDS = ["silent1", "silent2", "silent3", "silent4"];
+/** For a test that ends one of them. */
+const OTHER_IDS = ["silent5", "silent6", "silent7", "silent8"];
 const PATIENCE = { timeout: SECONDS * 1000 };
 
-describe("the page and what does not answer", { concurrency: 2 }, () => {
+describe("the page and what does not answer", { concurrency: 3 }, () => {
   const on = stage(SETTINGS);
   const camera = createServer((socket) => socket.on("error", () => {}).resume());
 
   before(async () => {
     await once(camera.listen(0, "127.0.0.1"), "listening");
     const link = `rtsp://127.0.0.1:${camera.address().port}/x`;
-    for (const id of IDS) {
+    for (const id of [...IDS, ...OTHER_IDS]) {
       await on.service.put(id, { rtsp_link: link });
     }
   });
@@ -41,6 +43,15 @@ describe("the page and what does not answer", { concurrency: 2 }, () => {
       await givenUp;
       assert.equal((await viewer.describe(id)).state, "starting");
     }
+  });
+
+  test("starts again what was ended before it was live", async (t) => {
+    const [id] = OTHER_IDS;
+    const viewer = await on.visit(t, `#/?cameras=${OTHER_IDS}`);
+    const starts = () => viewer.requests.filter((url) => url.includes(`/${id}/stream/start`)).length;
+    await until("a start", SECONDS, async () => starts() === 1 && (await on.service.status(id)).state === "starting");
+    await on.service.stop(id);
+    await until("another start", SECONDS, () => starts() > 1);
   });
 
   test("tells soon that the manager is not heard of", async (t) => {

@@ -38,6 +38,11 @@ const EARLY = -1;
 const WAITING_AFTER_MS = 800;
 /** A start that is not heard of for so long is tried again; the service's own limits are shorter. */
 const START_MS = 90_000;
+/**
+ * A stream that so many answers in a row do not tell of is gone. One is not enough: it may have been
+ * asked for before the start.
+ */
+const GONE_AFTER = 2;
 /** A picture that stands for so long although the stream is live is begun anew. */
 const STUCK_AFTER_MS = 6_000;
 /**
@@ -204,6 +209,7 @@ export class LivePlayer {
     refreshStreams();
     return new Promise((resolve, reject) => {
       let isOld = true; // What was known before the start.
+      let missed = 0;
       const settle = (how: () => void) => {
         clearTimeout(late);
         queueMicrotask(() => end());
@@ -217,8 +223,11 @@ export class LivePlayer {
           return;
         }
         const error = stream?.last_error;
+        missed = stream ? 0 : missed + 1;
         if (turn.aborted || stream?.state === "live") {
           settle(resolve);
+        } else if (missed >= GONE_AFTER) {
+          settle(() => reject(new Error(t("tile.interrupted"))));
         } else if (stream?.state === "failed" && error) {
           settle(() => reject(new Problem(0, error.code, error.detail)));
         } else if (error && stream?.state !== "stopping") {
