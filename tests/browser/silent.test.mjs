@@ -16,13 +16,14 @@ const IDS = ["silent1", "silent2", "silent3", "silent4"];
 const OTHER_IDS = ["silent5", "silent6", "silent7", "silent8"];
 const PATIENCE = { timeout: SECONDS * 1000 };
 
-describe("the page and what does not answer", { concurrency: 3 }, () => {
+describe("the page and what does not answer", { concurrency: 4 }, () => {
   const on = stage(SETTINGS);
   const camera = createServer((socket) => socket.on("error", () => {}).resume());
+  let link;
 
   before(async () => {
     await once(camera.listen(0, "127.0.0.1"), "listening");
-    const link = `rtsp://127.0.0.1:${camera.address().port}/x`;
+    link = `rtsp://127.0.0.1:${camera.address().port}/x`;
     for (const id of [...IDS, ...OTHER_IDS]) {
       await on.service.put(id, { rtsp_link: link });
     }
@@ -52,6 +53,22 @@ describe("the page and what does not answer", { concurrency: 3 }, () => {
     await until("a start", SECONDS, async () => starts() === 1 && (await on.service.status(id)).state === "starting");
     await on.service.stop(id);
     await until("another start", SECONDS, () => starts() > 1);
+  });
+
+  test("tests a camera for no longer than somebody waits for it", async (t) => {
+    const viewer = await on.visit(t, "#/cameras?add");
+    const { page } = viewer;
+    const form = page.getByRole("dialog");
+    await viewer.fillIn("Silent", link);
+    for (const leave of [() => form.getByLabel("Name", { exact: true }).fill("Other"), () => page.keyboard.press("Escape")]) {
+      const asked = page.waitForRequest("**/api/cameras/test");
+      await form.getByRole("button", { name: "Test" }).click();
+      await asked;
+      const givenUp = givesUp(page, "/api/cameras/test");
+      await leave();
+      await givenUp;
+      assert.equal(await page.getByRole("alert").count(), 0);
+    }
   });
 
   test("tells soon that the manager is not heard of", async (t) => {
