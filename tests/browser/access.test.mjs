@@ -87,9 +87,17 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
       assert.equal(await controls.count(), 0, name);
     }
     await page.getByRole("link", { name: "Status" }).click();
-    await page.getByRole("heading", { name: "Active streams" }).waitFor();
-    assert.equal(await page.getByText("Playback sessions").count(), 0);
+    await page.locator('tr[data-stream="yard"]').waitFor();
     assert.equal(await page.getByLabel("End the stream").count(), 0);
+    // But its own sessions, and those alone.
+    const session = page.locator("tr[data-session]");
+    await session.first().waitFor();
+    for (const text of await session.allTextContents()) {
+      assert.ok(text.startsWith("wall (page)"), text);
+    }
+    await session.first().getByRole("button", { name: "End the session" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "End", exact: true }).click();
+    await page.getByText("The session of wall (page) is ended.").waitFor();
     // Not by its address either.
     await page.goto(`${on.service.origin}/#/cameras?add`);
     await page.getByRole("link", { name: "Watch Yard" }).waitFor();

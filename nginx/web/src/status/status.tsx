@@ -50,7 +50,7 @@ export function Status() {
       {!isReachable.value && <Alert>{t("problem.away")}</Alert>}
       <Summary health={health.value} />
       <Streams />
-      {may("user") && <Sessions />}
+      <Sessions />
     </div>
   );
 }
