@@ -101,6 +101,9 @@ describe("the wall", { concurrency: 2 }, () => {
     assert.equal(list.suggestedFilename(), "demo.m3u");
     const chunks = await (await list.createReadStream()).toArray();
     assert.ok(Buffer.concat(chunks).toString().includes(`${on.service.origin}/streams/demo/stream.m3u8`));
+    // Told within the dialog: screen readers hear of nothing else while it is open.
+    await page.getByRole("button", { name: "Copy HLS link" }).click();
+    await page.getByRole("dialog").getByRole("status").filter({ hasText: /./ }).waitFor({ state: "attached" });
   });
 
   test("lets the person choose the cameras and their order", async (t) => {
