@@ -131,6 +131,7 @@ describe("the wall", { concurrency: 2 }, () => {
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
     assert.ok(width <= PHONE.width, `${width} pixels wide`);
     await until("tiles out of sight that rest", SECONDS, async () => (await viewer.describe("cam8"))?.state === "idle");
+    assert.ok(!viewer.requests.some((url) => url.includes("/cam8/stream/start")), "a camera out of sight was started");
     await viewer.tile("cam8").scrollIntoViewIfNeeded();
     await viewer.sees("live", "", "cam8");
     // Every control is large enough for a finger.
