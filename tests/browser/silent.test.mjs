@@ -12,8 +12,8 @@ import { SECONDS } from "./support/viewer.mjs";
 const SETTINGS = { START_TIMEOUT_SECONDS: "100", MAX_CONCURRENT_STARTS: "20" };
 /** More than those whose starts wait for the camera. */
 const IDS = ["silent1", "silent2", "silent3", "silent4"];
-/** For a test that ends one of them. */
-const OTHER_IDS = ["silent5", "silent6", "silent7", "silent8"];
+/** For a test that ends one of them; another has a sub stream, which is what a wall plays. */
+const OTHER_IDS = ["silent5", "with-sub", "silent7", "silent8"];
 const PATIENCE = { timeout: SECONDS * 1000 };
 
 describe("the page and what does not answer", { concurrency: 4 }, () => {
@@ -25,7 +25,7 @@ describe("the page and what does not answer", { concurrency: 4 }, () => {
     await once(camera.listen(0, "127.0.0.1"), "listening");
     link = `rtsp://127.0.0.1:${camera.address().port}/x`;
     for (const id of [...IDS, ...OTHER_IDS]) {
-      await on.service.put(id, { rtsp_link: link });
+      await on.service.put(id, { rtsp_link: link, ...(id === "with-sub" && { rtsp_link_sub: link }) });
     }
   });
   after(() => camera.close());
@@ -46,13 +46,22 @@ describe("the page and what does not answer", { concurrency: 4 }, () => {
     }
   });
 
-  test("starts again what was ended before it was live", async (t) => {
+  test("starts the streams that it plays, and again what was ended before it was live", async (t) => {
     const [id] = OTHER_IDS;
-    const viewer = await on.visit(t, `#/?cameras=${OTHER_IDS}`);
-    const starts = () => viewer.requests.filter((url) => url.includes(`/${id}/stream/start`)).length;
-    await until("a start", SECONDS, async () => starts() === 1 && (await on.service.status(id)).state === "starting");
+    const viewer = await on.visit(t, "#/cameras");
+    const start = (response) => response.url().includes(`/${id}/stream/start?profile=main&wait=false`);
+    const answered = viewer.page.waitForResponse(start, PATIENCE);
+    await viewer.page.evaluate((address) => (location.hash = address), `#/?cameras=${OTHER_IDS}`);
+    assert.equal((await (await answered).json()).status, "starting");
+    const profiles = await until("the other start", SECONDS, async () => {
+      const { streams } = await on.service.get("streams");
+      const started = streams.filter(({ indicator_id }) => indicator_id === "with-sub");
+      return started.length > 0 && started.map(({ profile }) => profile);
+    });
+    assert.deepEqual(profiles, ["sub"]);
+    const another = viewer.page.waitForResponse(start, PATIENCE);
     await on.service.stop(id);
-    await until("another start", SECONDS, () => starts() > 1);
+    assert.equal((await (await another).json()).status, "starting");
   });
 
   test("tests a camera for no longer than somebody waits for it", async (t) => {

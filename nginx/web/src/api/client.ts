@@ -102,7 +102,8 @@ export async function get<T>(path: string): Promise<T> {
   return (await send("GET", path)).json();
 }
 
-export async function post<T>(path: string, body: unknown = {}, patience?: Patience): Promise<T> {
+/** Without a body the query is what is asked for; with one the service looks at nothing else. */
+export async function post<T>(path: string, body?: unknown, patience?: Patience): Promise<T> {
   return (await send("POST", path, patience, body)).json();
 }
 

@@ -171,7 +171,7 @@ export class LivePlayer {
       const query = `profile=${wanted.profile}&wait=${wanted.waits}`;
       const path = `cameras/${encodeURIComponent(wanted.id)}/stream/start?${query}`;
       const patience = wanted.waits ? { signal: turn, within: LONG_MS } : { signal: turn };
-      const { status } = await post<{ status: string }>(path, {}, patience);
+      const { status } = await post<{ status: string }>(path, undefined, patience);
       if (status === "starting") {
         await this.started(keyOf(wanted), turn);
       }

@@ -78,7 +78,7 @@ function Streams() {
   const hasProcess = all?.some(([, one]) => one.process) ?? false;
   const end = async (stream: Stream) => {
     try {
-      await post(`cameras/${stream.indicator_id}/stream/stop?profile=${stream.profile}`, {}, { within: LONG_MS });
+      await post(`cameras/${stream.indicator_id}/stream/stop?profile=${stream.profile}`, undefined, { within: LONG_MS });
       refreshStreams();
     } catch (error) {
       tell(words(error), true);
