@@ -5,7 +5,7 @@ import { effect, signal } from "@preact/signals";
 import Hls, { type ErrorData } from "hls.js/dist/hls.light.min.mjs";
 
 import { LONG_MS, post, Problem, problemOf, words } from "../api/client";
-import { refreshStreams, streamKey, streams } from "../api/streams";
+import { hastenStreams, streamKey, streams } from "../api/streams";
 import type { Profile } from "../api/types";
 import { t } from "../ui/i18n";
 import { hide, permit, permitted, renew, show } from "./permission";
@@ -206,12 +206,13 @@ export class LivePlayer {
    * for before waits at the server, and holds one of the browser's six connections.
    */
   private started(key: string, turn: AbortSignal): Promise<void> {
-    refreshStreams();
+    const relax = hastenStreams();
     return new Promise((resolve, reject) => {
       let isOld = true; // What was known before the start.
       let missed = 0;
       const settle = (how: () => void) => {
         clearTimeout(late);
+        relax();
         queueMicrotask(() => end());
         how();
       };
