@@ -62,7 +62,8 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     await until("the question for permission", SECONDS, () => asked("/api/playback/sessions") > 0);
     await viewer.tile().hover();
     await viewer.tile().getByRole("button", { name: "Stop" }).click();
-    await viewer.sees("stopped");
+    // The player itself, which hears of it after the tile.
+    await page.locator(".tile.idle").waitFor();
     const answered = page.waitForResponse("**/api/playback/sessions");
     allow();
     await answered;
