@@ -12,6 +12,8 @@ import { SECONDS } from "./support/viewer.mjs";
 const SETTINGS = { CLEANUP_DELAY_SECONDS: "4", CLEANUP_INTERVAL_SECONDS: "1" };
 /** Longer than a busy browser's timers are ever late. */
 const SLEEP_MS = 20_000;
+/** Sooner than the player restarts what stands for another reason. */
+const NOTICED_MS = 5000;
 
 describe("the page on a computer that sleeps", () => {
   const on = stage(SETTINGS);
@@ -22,8 +24,6 @@ describe("the page on a computer that sleeps", () => {
     await viewer.page.evaluate(stopMonotonicClockInSleep);
     await viewer.sees("live");
     await viewer.watches(2);
-    const starts = () => viewer.requests.filter((url) => url.includes("/stream/start")).length;
-    const startsBefore = starts();
     await viewer.page.evaluate(() => (globalThis.isSamePage = true));
 
     const browser = descendants(process.pid).filter(({ name }) => name.startsWith("chrom"));
@@ -35,13 +35,16 @@ describe("the page on a computer that sleeps", () => {
       return (await on.service.status("sleeping")).state === "stopped";
     });
     await asleep;
-    browser.forEach(({ pid }) => signal(pid, "SIGCONT"));
+    const startedAt = [];
+    viewer.page.on("request", (request) => request.url().includes("/stream/start") && startedAt.push(Date.now()));
     const wokeAt = Date.now();
+    browser.forEach(({ pid }) => signal(pid, "SIGCONT"));
 
     await viewer.seesPictureOfAfter(wokeAt);
     await viewer.sees("live");
     await viewer.watches(2);
-    assert.equal(starts(), startsBefore + 1, "the page did not notice that it slept");
+    // A busy machine may need another one later.
+    assert.ok(startedAt[0] - wokeAt < NOTICED_MS, `started ${startedAt.map((at) => at - wokeAt)} ms after it woke`);
     assert.ok(await viewer.page.evaluate(() => globalThis.isSamePage), "the page was reloaded");
   });
 });

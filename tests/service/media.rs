@@ -53,8 +53,9 @@ async fn pages_of_listed_origins_may_play_and_use_the_api() {
         }
     };
     let some = |text: &str| Some(text.to_owned());
-    let (playlist, api) = ("/streams/cam/stream.m3u8", "/api/health");
-    for path in [playlist, "/streams/cam/1.m4s", "/streams/cam/stream.m3u8?_HLS_msn=1", api] {
+    let (playlist, api, export) = ("/streams/cam/stream.m3u8", "/api/health", "/api/cameras.json");
+    let reload = "/streams/cam/stream.m3u8?_HLS_msn=1";
+    for path in [playlist, "/streams/cam/1.m4s", reload, api, export] {
         for origin in ["https://a.example", "https://b.example"] {
             assert_eq!(allowed(&listed, path, origin).await, some(origin), "{path}");
         }
@@ -64,6 +65,29 @@ async fn pages_of_listed_origins_may_play_and_use_the_api() {
     }
     assert_eq!(allowed(&any, playlist, "https://c.example").await, some("*"));
     assert_eq!(allowed(&any, api, "https://c.example").await, None);
+
+    // Browsers ask before they send a key.
+    for path in [api, export] {
+        let preflight = listed.client().request(Method::OPTIONS, listed.url(path));
+        let preflight = preflight.header("origin", "https://a.example").send().await;
+        let preflight = preflight.expect("an answer");
+        assert_eq!(preflight.status(), 204, "{path}");
+        let headers = preflight.headers();
+        assert_eq!(headers["access-control-allow-origin"], "https://a.example", "{path}");
+        assert_eq!(
+            headers["access-control-allow-headers"], "Content-Type, Authorization, X-API-Key",
+            "{path}"
+        );
+    }
+    // And may read that they ask too often.
+    let too_often = loop {
+        let answer = listed.client().get(listed.url(api)).header("origin", "https://a.example");
+        let answer = answer.send().await.expect("an answer");
+        if answer.status() == 429 {
+            break answer;
+        }
+    };
+    assert_eq!(too_often.headers()["access-control-allow-origin"], "https://a.example");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,8 +17,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-# What the manager takes for a start, and a little.
-START_TIMEOUT = 30
+# What the manager takes for a start when many start at once, and a little.
+START_TIMEOUT = 45
 USUAL_TTL = 1800
 MAX_TTL = 86400
 MAX_CAMERAS = 100

@@ -17,8 +17,8 @@ use SensitiveParameter;
  */
 final class StreamManager
 {
-    /** What the manager takes for a start, and a little. */
-    private const START_TIMEOUT = 30;
+    /** What the manager takes for a start when many start at once, and a little. */
+    private const START_TIMEOUT = 45;
     private const CONNECT_TIMEOUT = 3;
     private const USUAL_TTL = 1800;
     private const MAX_TTL = 86400;

@@ -4,7 +4,10 @@ import { signal } from "@preact/signals";
 import { t } from "../ui/i18n";
 
 const STORED = "key";
-const TIMEOUT_MS = 200_000;
+/** Nearly all is answered at once; who hears nothing for so long is to learn of it. */
+const USUAL_MS = 10_000;
+/** For what waits for cameras, or for streams to end; the service's own limits are shorter. */
+export const LONG_MS = 200_000;
 
 /** A failure in words for people; `code` is the API's stable one, or one of the page's own. */
 export class Problem extends Error {
@@ -51,7 +54,23 @@ export function problemOf(status: number, body: string | null | undefined): Prob
   }
 }
 
-async function send(method: string, path: string, body?: unknown, isFile = false): Promise<Response> {
+export interface Patience {
+  /** Ends the request, which then fails. */
+  signal?: AbortSignal;
+  /** How long an answer may take, in milliseconds. */
+  within?: number;
+}
+
+/** Aborted by the one that asks, or when it takes too long. */
+function signalOf({ signal, within = USUAL_MS }: Patience): AbortSignal {
+  // By hand, as phones that play HLS by themselves are too old for AbortSignal.any.
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), within);
+  signal?.addEventListener("abort", () => controller.abort());
+  return controller.signal;
+}
+
+async function send(method: string, path: string, patience: Patience = {}, body?: unknown, isFile = false): Promise<Response> {
   const headers: Record<string, string> = {};
   if (key) {
     headers.Authorization = `Bearer ${key}`;
@@ -59,7 +78,7 @@ async function send(method: string, path: string, body?: unknown, isFile = false
   if (body !== undefined) {
     headers["Content-Type"] = "application/json";
   }
-  const init: RequestInit = { method, headers, signal: AbortSignal.timeout(TIMEOUT_MS) };
+  const init: RequestInit = { method, headers, signal: signalOf(patience) };
   if (body !== undefined) {
     init.body = isFile ? (body as string) : JSON.stringify(body);
   }
@@ -83,23 +102,24 @@ export async function get<T>(path: string): Promise<T> {
   return (await send("GET", path)).json();
 }
 
-export async function post<T>(path: string, body: unknown = {}): Promise<T> {
-  return (await send("POST", path, body)).json();
+/** Without a body the query is what is asked for; with one the service looks at nothing else. */
+export async function post<T>(path: string, body?: unknown, patience?: Patience): Promise<T> {
+  return (await send("POST", path, patience, body)).json();
 }
 
-export async function put<T>(path: string, body: unknown): Promise<T> {
-  return (await send("PUT", path, body)).json();
+export async function put<T>(path: string, body: unknown, patience?: Patience): Promise<T> {
+  return (await send("PUT", path, patience, body)).json();
 }
 
 /** A file as it is, such as an export. */
 export async function putFile<T>(path: string, text: string): Promise<T> {
-  return (await send("PUT", path, text, true)).json();
+  return (await send("PUT", path, { within: LONG_MS }, text, true)).json();
 }
 
 export async function getFile(path: string): Promise<Blob> {
-  return (await send("GET", path)).blob();
+  return (await send("GET", path, { within: LONG_MS })).blob();
 }
 
-export async function remove(path: string): Promise<void> {
-  await send("DELETE", path);
+export async function remove(path: string, patience?: Patience): Promise<void> {
+  await send("DELETE", path, patience);
 }

@@ -6,6 +6,8 @@ import { get, Problem } from "./client";
 import type { Profile, Stream } from "./types";
 
 const EVERY_MS = 2000;
+/** While a start is waited for, which most cameras take a second or two for. */
+const SOON_MS = 500;
 
 /** By stream key; undefined before the first answer. */
 export const streams = signal<Map<string, Stream> | undefined>(undefined);
@@ -13,6 +15,7 @@ export const streams = signal<Map<string, Stream> | undefined>(undefined);
 export const isReachable = signal(true);
 
 let users = 0;
+let starts = 0;
 let timer: ReturnType<typeof setTimeout> | undefined;
 let isAsking = false;
 
@@ -42,7 +45,7 @@ async function ask(): Promise<void> {
     isAsking = false;
     clearTimeout(timer);
     if (users > 0) {
-      timer = setTimeout(ask, EVERY_MS);
+      timer = setTimeout(ask, starts > 0 ? SOON_MS : EVERY_MS);
     }
   }
 }
@@ -50,6 +53,15 @@ async function ask(): Promise<void> {
 /** Asks at once instead of waiting for the next time. */
 export function refreshStreams(): void {
   void ask();
+}
+
+/** Asks at once and then more often, until the function that is returned is called. */
+export function hastenStreams(): () => void {
+  starts += 1;
+  void ask();
+  return () => {
+    starts -= 1;
+  };
 }
 
 /** Keeps `streams` up to date while the component is shown. */

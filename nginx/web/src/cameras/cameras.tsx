@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 
 import { may } from "../api/caller";
-import { get, getFile, putFile, remove, words } from "../api/client";
+import { get, getFile, LONG_MS, putFile, remove, words } from "../api/client";
 import { streams, useStreams } from "../api/streams";
 import type { Camera, CamerasPage, Imported, Stream } from "../api/types";
 import { saveFile } from "../ui/browser";
@@ -62,7 +62,7 @@ export function Cameras() {
   const drop = async (camera: Camera) => {
     setDeleted(null);
     try {
-      await remove(`cameras/${camera.id}`);
+      await remove(`cameras/${camera.id}`, { within: LONG_MS });
       cameraChanges.value += 1;
       tell(t("cameras.deleted", { name: camera.name }));
     } catch (cause) {

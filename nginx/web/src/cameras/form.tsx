@@ -1,8 +1,8 @@
 // Adds a camera or changes one.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 import { may } from "../api/caller";
-import { get, post, Problem, put, words } from "../api/client";
+import { get, LONG_MS, post, Problem, put, words } from "../api/client";
 import type { Camera, Tested, Vendor } from "../api/types";
 import { number, t, type Key } from "../ui/i18n";
 import { Icon } from "../ui/icons";
@@ -35,7 +35,10 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
   const [result, setResult] = useState<Result | null>(null);
   const [error, setError] = useState<string | null>(null);
   const [isBusy, setBusy] = useState(false);
+  const testing = useRef<AbortController | null>(null);
 
+  // A test whose answer would be of no use shall not hold the camera.
+  useEffect(() => () => testing.current?.abort(), []);
   useEffect(() => {
     get<{ vendors: Vendor[] }>("vendors").then((answer) => setVendors(answer.vendors), () => {});
   }, []);
@@ -44,15 +47,19 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
     // A whole link where an address is asked for is meant well.
     const isLink = name === "ip" && /^rtsps?:\/\//i.test(value);
     setFields((before) => (isLink ? { ...before, way: "link", ip: "", rtsp_link: value } : { ...before, [name]: value }));
+    testing.current?.abort();
     setResult(null);
   };
   const test = async () => {
     setResult({ is: "busy" });
-    const known = camera ? { id: camera.id } : {};
+    const { signal } = (testing.current = new AbortController());
+    const input = { ...inputOf(fields), ...(camera && { id: camera.id }), profile: "main" };
     try {
-      setResult({ is: "fine", tested: await post<Tested>("cameras/test", { ...inputOf(fields), ...known, profile: "main" }) });
+      setResult({ is: "fine", tested: await post<Tested>("cameras/test", input, { signal, within: LONG_MS }) });
     } catch (cause) {
-      setResult({ is: "wrong", why: words(cause) });
+      if (!signal.aborted) {
+        setResult({ is: "wrong", why: words(cause) });
+      }
     }
   };
   const save = async (watches: boolean) => {
@@ -60,7 +67,7 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
     setError(null);
     try {
       const saved = camera
-        ? await put<Camera>(`cameras/${camera.id}`, inputOf(fields))
+        ? await put<Camera>(`cameras/${camera.id}`, inputOf(fields), { within: LONG_MS })
         : await add(fields);
       cameraChanges.value += 1;
       onSaved(saved, watches);

@@ -1,7 +1,7 @@
 // Finds ONVIF cameras on the network, and adds them with one press.
 import { useState } from "preact/hooks";
 
-import { post, words } from "../api/client";
+import { LONG_MS, post, words } from "../api/client";
 import type { Camera, Device, DeviceProfile, Discovery } from "../api/types";
 import { cameraChanges } from "../cameras/changes";
 import { add, CameraForm, Field } from "../cameras/form";
@@ -35,7 +35,7 @@ export function DiscoveryView() {
     setBusy(true);
     setError(null);
     try {
-      setFound(await post<Discovery>("discovery", given(wanted)));
+      setFound(await post<Discovery>("discovery", given(wanted), { within: LONG_MS }));
       setSearches((before) => before + 1);
     } catch (cause) {
       setError(words(cause));
@@ -49,7 +49,7 @@ export function DiscoveryView() {
   /** One device again, with its own user and password; the others stay. */
   const askOne = async (device: Device, username: string, password: string) => {
     const wanted = { interface: asked.interface, address: `${device.address}:${device.port}`, username, password };
-    const answer = await post<Discovery>("discovery", given(wanted));
+    const answer = await post<Discovery>("discovery", given(wanted), { within: LONG_MS });
     const [better] = answer.devices;
     if (!better) {
       throw new Error(t("discovery.gone"));

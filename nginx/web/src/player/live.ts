@@ -4,8 +4,8 @@
 import { effect, signal } from "@preact/signals";
 import Hls, { type ErrorData } from "hls.js/dist/hls.light.min.mjs";
 
-import { post, Problem, problemOf, words } from "../api/client";
-import { refreshStreams, streamKey, streams } from "../api/streams";
+import { LONG_MS, post, Problem, problemOf, words } from "../api/client";
+import { hastenStreams, streamKey, streams } from "../api/streams";
 import type { Profile } from "../api/types";
 import { t } from "../ui/i18n";
 import { hide, permit, permitted, renew, show } from "./permission";
@@ -38,6 +38,11 @@ const EARLY = -1;
 const WAITING_AFTER_MS = 800;
 /** A start that is not heard of for so long is tried again; the service's own limits are shorter. */
 const START_MS = 90_000;
+/**
+ * A stream that so many answers in a row do not tell of is gone. One is not enough: it may have been
+ * asked for before the start.
+ */
+const GONE_AFTER = 2;
 /** A picture that stands for so long although the stream is live is begun anew. */
 const STUCK_AFTER_MS = 6_000;
 /**
@@ -73,8 +78,8 @@ export class LivePlayer {
 
   private hls: Hls | null = null;
   private wanted: Wanted | null = null;
-  /** Goes up with every start and stop: what was asked for before counts no more. */
-  private turn = 0;
+  /** Another one with every start and stop: what was asked for before is aborted, and counts no more. */
+  private turn = new AbortController();
   private failures = 0;
   private retry: ReturnType<typeof setTimeout> | undefined;
   private beat: ReturnType<typeof setInterval> | undefined;
@@ -134,7 +139,8 @@ export class LivePlayer {
   }
 
   private release(): void {
-    this.turn += 1;
+    this.turn.abort();
+    this.turn = new AbortController();
     clearTimeout(this.retry);
     this.retry = undefined;
     this.keepStill();
@@ -152,26 +158,30 @@ export class LivePlayer {
       return;
     }
     this.release();
-    const turn = this.turn;
+    const turn = this.turn.signal;
     if (this.state.value !== "starting") {
       this.state.value = "waiting";
     }
     const hls = this.attach(wanted);
     try {
       await permit(wanted.id);
+      if (turn.aborted) {
+        return;
+      }
       const query = `profile=${wanted.profile}&wait=${wanted.waits}`;
       const path = `cameras/${encodeURIComponent(wanted.id)}/stream/start?${query}`;
-      const { status } = await post<{ status: string }>(path);
+      const patience = wanted.waits ? { signal: turn, within: LONG_MS } : { signal: turn };
+      const { status } = await post<{ status: string }>(path, undefined, patience);
       if (status === "starting") {
         await this.started(keyOf(wanted), turn);
       }
     } catch (error) {
-      if (turn === this.turn) {
+      if (!turn.aborted) {
         this.fail(error);
       }
       return;
     }
-    if (turn === this.turn) {
+    if (!turn.aborted) {
       this.load(wanted, hls);
     }
   }
@@ -195,12 +205,14 @@ export class LivePlayer {
    * Resolves when the stream is playable, which the list of streams tells; a playlist that is asked
    * for before waits at the server, and holds one of the browser's six connections.
    */
-  private started(key: string, turn: number): Promise<void> {
-    refreshStreams();
+  private started(key: string, turn: AbortSignal): Promise<void> {
+    const relax = hastenStreams();
     return new Promise((resolve, reject) => {
       let isOld = true; // What was known before the start.
+      let missed = 0;
       const settle = (how: () => void) => {
         clearTimeout(late);
+        relax();
         queueMicrotask(() => end());
         how();
       };
@@ -212,8 +224,11 @@ export class LivePlayer {
           return;
         }
         const error = stream?.last_error;
-        if (turn !== this.turn || stream?.state === "live") {
+        missed = stream ? 0 : missed + 1;
+        if (turn.aborted || stream?.state === "live") {
           settle(resolve);
+        } else if (missed >= GONE_AFTER) {
+          settle(() => reject(new Error(t("tile.interrupted"))));
         } else if (stream?.state === "failed" && error) {
           settle(() => reject(new Problem(0, error.code, error.detail)));
         } else if (error && stream?.state !== "stopping") {

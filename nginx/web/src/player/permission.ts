@@ -11,6 +11,8 @@ const HANDED_OVER_SECONDS = 24 * 3600;
 /** Which share of the time has passed when a session is renewed. */
 const RENEW_AT = 0.6;
 const RETRY_MS = 3000;
+/** Who leaves does not wait for longer. */
+const LEAVE_MS = 2000;
 /** As many as the API takes. */
 const MAX_CAMERAS = 100;
 /** A media path, with a token or without. */
@@ -108,7 +110,7 @@ export async function giveUp(): Promise<void> {
   current = null;
   sessionStorage.removeItem(STORED);
   if (id) {
-    await remove(`playback/sessions/${id}`).catch(() => {});
+    await remove(`playback/sessions/${id}`, { within: LEAVE_MS }).catch(() => {});
   }
 }
 

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 
 import { may } from "../api/caller";
-import { get, post, remove, words } from "../api/client";
+import { get, LONG_MS, post, remove, words } from "../api/client";
 import { isReachable, refreshStreams, streamKey, streams, useStreams } from "../api/streams";
 import type { Health, Session, Stream } from "../api/types";
 import { bitRate, bytes, duration, number, t } from "../ui/i18n";
@@ -50,7 +50,7 @@ export function Status() {
       {!isReachable.value && <Alert>{t("problem.away")}</Alert>}
       <Summary health={health.value} />
       <Streams />
-      {may("user") && <Sessions />}
+      <Sessions />
     </div>
   );
 }
@@ -78,7 +78,7 @@ function Streams() {
   const hasProcess = all?.some(([, one]) => one.process) ?? false;
   const end = async (stream: Stream) => {
     try {
-      await post(`cameras/${stream.indicator_id}/stream/stop?profile=${stream.profile}`);
+      await post(`cameras/${stream.indicator_id}/stream/stop?profile=${stream.profile}`, undefined, { within: LONG_MS });
       refreshStreams();
     } catch (error) {
       tell(words(error), true);

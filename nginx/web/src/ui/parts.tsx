@@ -41,7 +41,10 @@ interface DialogProps {
   class?: string;
 }
 
-/** A modal dialog: the browser keeps the focus inside, and Esc closes it. */
+/**
+ * A modal dialog: the browser keeps the focus inside, and Esc closes it. What is outside is inert, so
+ * that the notice is read out from here.
+ */
 export function Dialog({ title, onClose, children, class: name = "" }: DialogProps) {
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
@@ -78,6 +81,7 @@ export function Dialog({ title, onClose, children, class: name = "" }: DialogPro
           <IconButton icon="close" label={t("close")} onClick={onClose} />
         </header>
         {children}
+        <p class="unseen" role="status">{notice.value?.text}</p>
       </div>
     </dialog>
   );

@@ -20,9 +20,10 @@ interface Options {
 
 /** Whether an element is, or was a moment ago, in sight on a tab that is in sight. */
 function useInSight(ref: RefObject<HTMLElement>): boolean {
-  const [isSeen, setSeen] = useState(!document.hidden);
+  // Not before the observer says so, as on a phone most tiles of a wall are out of sight.
+  const [isSeen, setSeen] = useState(false);
   useEffect(() => {
-    let isNear = true;
+    let isNear = false;
     let leaving: ReturnType<typeof setTimeout> | undefined;
     const update = () => {
       clearTimeout(leaving);

@@ -1,0 +1,89 @@
+// What says nothing: cameras that take a connection and never answer, and a manager that is not heard of.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { after, before, describe, test } from "node:test";
+
+import { stage } from "./support/stage.mjs";
+import { until } from "./support/until.mjs";
+import { SECONDS } from "./support/viewer.mjs";
+
+/** Longer than any test waits: what ends before was given up by the page. */
+const SETTINGS = { START_TIMEOUT_SECONDS: "100", MAX_CONCURRENT_STARTS: "20" };
+/** More than those whose starts wait for the camera. */
+const IDS = ["silent1", "silent2", "silent3", "silent4"];
+/** For a test that ends one of them; another has a sub stream, which is what a wall plays. */
+const OTHER_IDS = ["silent5", "with-sub", "silent7", "silent8"];
+const PATIENCE = { timeout: SECONDS * 1000 };
+
+describe("the page and what does not answer", { concurrency: 4 }, () => {
+  const on = stage(SETTINGS);
+  const camera = createServer((socket) => socket.on("error", () => {}).resume());
+  let link;
+
+  before(async () => {
+    await once(camera.listen(0, "127.0.0.1"), "listening");
+    link = `rtsp://127.0.0.1:${camera.address().port}/x`;
+    for (const id of [...IDS, ...OTHER_IDS]) {
+      await on.service.put(id, { rtsp_link: link, ...(id === "with-sub" && { rtsp_link_sub: link }) });
+    }
+  });
+  after(() => camera.close());
+
+  function givesUp(page, address) {
+    return page.waitForEvent("requestfailed", { predicate: (request) => request.url().includes(address), ...PATIENCE });
+  }
+
+  test("waits no longer for the start of a camera that was left", async (t) => {
+    const viewer = await on.visit(t, `#/?cameras=${IDS}&open=silent1`);
+    const waiting = (id) => `/${id}/stream/start?profile=main&wait=true`;
+    for (const id of ["silent1", "silent2"]) {
+      await until(`a start of ${id}`, SECONDS, () => viewer.requests.some((url) => url.includes(waiting(id))));
+      const givenUp = givesUp(viewer.page, waiting(id));
+      await viewer.page.getByRole("button", { name: "Next camera" }).click();
+      await givenUp;
+      assert.equal((await viewer.describe(id)).state, "starting");
+    }
+  });
+
+  test("starts the streams that it plays, and again what was ended before it was live", async (t) => {
+    const [id] = OTHER_IDS;
+    const viewer = await on.visit(t, "#/cameras");
+    const start = (response) => response.url().includes(`/${id}/stream/start?profile=main&wait=false`);
+    const answered = viewer.page.waitForResponse(start, PATIENCE);
+    await viewer.page.evaluate((address) => (location.hash = address), `#/?cameras=${OTHER_IDS}`);
+    assert.equal((await (await answered).json()).status, "starting");
+    const profiles = await until("the other start", SECONDS, async () => {
+      const { streams } = await on.service.get("streams");
+      const started = streams.filter(({ indicator_id }) => indicator_id === "with-sub");
+      return started.length > 0 && started.map(({ profile }) => profile);
+    });
+    assert.deepEqual(profiles, ["sub"]);
+    const another = viewer.page.waitForResponse(start, PATIENCE);
+    await on.service.stop(id);
+    assert.equal((await (await another).json()).status, "starting");
+  });
+
+  test("tests a camera for no longer than somebody waits for it", async (t) => {
+    const viewer = await on.visit(t, "#/cameras?add");
+    const { page } = viewer;
+    const form = page.getByRole("dialog");
+    await viewer.fillIn("Silent", link);
+    for (const leave of [() => form.getByLabel("Name", { exact: true }).fill("Other"), () => page.keyboard.press("Escape")]) {
+      const asked = page.waitForRequest("**/api/cameras/test");
+      await form.getByRole("button", { name: "Test" }).click();
+      await asked;
+      const givenUp = givesUp(page, "/api/cameras/test");
+      await leave();
+      await givenUp;
+      assert.equal(await page.getByRole("alert").count(), 0);
+    }
+  });
+
+  test("tells soon that the manager is not heard of", async (t) => {
+    const { page } = await on.visit(t, "#/status");
+    await page.getByText("Nobody watches").or(page.locator("tr[data-stream]")).first().waitFor();
+    await page.route("**/api/streams", () => {});
+    await page.getByText("The stream manager does not answer").waitFor(PATIENCE);
+  });
+});
