@@ -1,12 +1,13 @@
 //! How much of the disk all streams take, and whether there is room for one more: a disk that is full
 //! stops every stream, so new ones are refused before.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::warn;
 
 use super::layout::Disk;
@@ -18,6 +19,8 @@ pub const FREE: u64 = 16 * 1024 * 1024;
 /// What a stream that has just begun is reckoned with, in bytes, until it has written as much or
 /// deletes for the first time: what one of 2.5 Mbit/s takes.
 const PLEDGE: u64 = 8 * 1024 * 1024;
+/// And no longer than this: cameras that are away write nothing, and take no room from others.
+const PLEDGED_FOR: Duration = Duration::from_secs(20);
 /// How often the disk is looked at. In this time 100 streams of 4 Mbit/s write 50 MB.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// When a caller may try again.
@@ -34,6 +37,8 @@ struct Inner {
     used: AtomicU64,
     /// What streams that have just begun are going to take.
     pledged: AtomicU64,
+    /// The pledges that it is made of, and when they were made, the oldest first.
+    young: Mutex<VecDeque<(Instant, Pledge)>>,
     /// As it was when it was last looked at.
     disk: Mutex<Option<Disk>>,
 }
@@ -42,8 +47,8 @@ impl Room {
     /// The room under `root`, of which streams may take `max_bytes`; all of it, if unset.
     pub fn new(root: PathBuf, max_bytes: Option<u64>) -> Self {
         let [used, pledged] = [0, 0].map(AtomicU64::new);
-        let disk = Mutex::new(Disk::of(&root));
-        Self(Arc::new(Inner { root, max_bytes, used, pledged, disk }))
+        let (young, disk) = (Mutex::default(), Mutex::new(Disk::of(&root)));
+        Self(Arc::new(Inner { root, max_bytes, used, pledged, young, disk }))
     }
 
     /// Bytes that the segments of all streams take.
@@ -58,8 +63,11 @@ impl Room {
 
     /// The part of one stream, which takes nothing yet, but will.
     pub fn share(&self) -> Share {
+        let pledge = Arc::new(AtomicU64::new(PLEDGE));
         self.0.pledged.fetch_add(PLEDGE, Ordering::Relaxed);
-        Share { room: self.clone(), bytes: 0, pledge: PLEDGE }
+        let mut young = self.0.young.lock().unwrap_or_else(PoisonError::into_inner);
+        young.push_back((Instant::now(), Arc::clone(&pledge)));
+        Share { room: self.clone(), bytes: 0, pledge }
     }
 
     /// Refuses a new stream when there is no room for it.
@@ -91,6 +99,7 @@ impl Room {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            self.forget_old_pledges();
             let room = self.clone();
             if let Err(error) = tokio::task::spawn_blocking(move || room.look()).await {
                 warn!(%error, "nobody looks at the disk of STREAM_DIR any more");
@@ -99,18 +108,36 @@ impl Room {
         }
     }
 
+    fn forget_old_pledges(&self) {
+        let mut young = self.0.young.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some((_, pledge)) = young.pop_front_if(|(at, _)| at.elapsed() >= PLEDGED_FOR) {
+            self.redeem(&pledge, PLEDGE);
+        }
+    }
+
+    /// Takes up to `bytes` from a pledge, which is a part of the sum.
+    fn redeem(&self, pledge: &Pledge, bytes: u64) {
+        let less = |left: u64| Some(left.saturating_sub(bytes));
+        let before = pledge.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        let taken = before.unwrap_or_default().min(bytes);
+        self.0.pledged.fetch_sub(taken, Ordering::Relaxed);
+    }
+
     fn look(&self) {
         let disk = Disk::of(&self.0.root);
         *self.0.disk.lock().unwrap_or_else(PoisonError::into_inner) = disk;
     }
 }
 
+/// What is left of a pledge.
+type Pledge = Arc<AtomicU64>;
+
 /// What one stream takes. Dropping it gives all of it back.
 #[derive(Debug)]
 pub struct Share {
     room: Room,
     bytes: u64,
-    pledge: u64,
+    pledge: Pledge,
 }
 
 impl Share {
@@ -118,30 +145,21 @@ impl Share {
     pub fn add(&mut self, bytes: u64) {
         self.bytes += bytes;
         self.room.0.used.fetch_add(bytes, Ordering::Relaxed);
-        self.redeem(bytes);
+        self.room.redeem(&self.pledge, bytes);
     }
 
     /// The stream has deleted this much: it takes no more than before from now on.
     pub fn remove(&mut self, bytes: u64) {
-        self.redeem(self.pledge);
+        self.room.redeem(&self.pledge, PLEDGE);
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
         self.room.0.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
-impl Share {
-    fn redeem(&mut self, bytes: u64) {
-        let bytes = bytes.min(self.pledge);
-        self.pledge -= bytes;
-        self.room.0.pledged.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
-
 impl Drop for Share {
     fn drop(&mut self) {
         self.remove(self.bytes);
-        self.redeem(self.pledge);
     }
 }
 
@@ -177,6 +195,23 @@ mod tests {
         assert_eq!(shares.len(), 10);
         shares.pop();
         room.check().expect("room");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_writes_nothing_takes_no_room_for_long() {
+        let room = Room::new(PathBuf::new(), Some(FREE + PLEDGE));
+        let mut away = room.share();
+        let _second = room.share();
+        assert_eq!(room.check().expect_err("full").kind, ErrorKind::StorageFull);
+        let watching = tokio::spawn(room.clone().watch());
+        tokio::time::sleep(PLEDGED_FOR + LOOK_EVERY).await;
+        room.check().expect("room");
+        assert_eq!(room.0.pledged.load(Ordering::Relaxed), 0);
+        // What was forgotten is not redeemed once more.
+        away.add(PLEDGE);
+        drop(away);
+        assert_eq!((room.used(), room.0.pledged.load(Ordering::Relaxed)), (0, 0));
+        watching.abort();
     }
 
     #[test]
