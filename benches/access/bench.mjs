@@ -1,6 +1,6 @@
 // What it costs that the manager is asked before anything is served. README.md tells the method.
 import { execFileSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
@@ -45,13 +45,11 @@ function ask(url, connections, headers = {}) {
 /** The nginx of the service once more, which asks nobody and has playlists from disk too. */
 async function startPlain(service, directory) {
   const port = await freePort();
-  const plain = readFileSync(service.nginxConfiguration(), "utf8")
+  const plain = service
+    .nginxConfiguration(`127.0.0.1:${port}`, directory)
     .replace(/^\s*auth_request .*$/m, "")
     .replace("(stream|index)\\.m3u8)$", "nothing)$")
-    .replace("\\.(m4s|mp4))$", "\\.(m4s|mp4|m3u8))$")
-    .replace("access_log /dev/stdout", "access_log /dev/null")
-    .replace(/^\s*listen .*$/m, `listen 127.0.0.1:${port};`)
-    .replace(/^(\s*(?:pid|\w+_temp_path)\s+)".*\/(\w[\w.]*)";$/gm, `$1"${directory}/$2";`);
+    .replace("\\.(m4s|mp4))$", "\\.(m4s|mp4|m3u8))$");
   return startConfigured(directory, port, plain);
 }
 

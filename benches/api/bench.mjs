@@ -35,6 +35,8 @@ const SCRIPT = fileURLToPath(new URL("wrk.lua", import.meta.url));
 const RECORDING = join(ROOT, "target/bench/fragments.mp4");
 const KEY = "benchmark-secret-0001";
 const WARM_UP_SECONDS = 1;
+/** Of one stream, while thousands are started. */
+const START_SECONDS = 120;
 
 const numbers = (name, text) => text.split(",").map((each) => number(name, each));
 const options = parse(USAGE, OPTIONS, (values) => ({
@@ -57,8 +59,6 @@ function build() {
   const artifacts = said.split("\n").filter(Boolean).map((line) => JSON.parse(line));
   return artifacts.find(({ target, executable }) => target?.name === "api" && executable).executable;
 }
-
-const START_SECONDS = 120;
 
 /** A second of video in fragments, as the manager gets it from FFmpeg. */
 function record() {

@@ -42,11 +42,13 @@ fn main() -> Result<()> {
     // Cargo adds an argument of its own.
     let arguments: Vec<String> =
         std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if arguments.first().is_some_and(|argument| argument == process::CHILD) {
+        // As in the manager's own program: readiness starts FFmpeg.
+        return Err(process::become_child(std::env::args_os().skip(2)));
+    }
     let runtime = tokio::runtime::Runtime::new()?;
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        // As in the manager's own program: readiness starts FFmpeg.
-        [process::CHILD, ..] => Err(process::become_child(std::env::args_os().skip(2))),
         ["serve", file] => runtime.block_on(serve(Path::new(file))),
         ["reaper", count] => {
             let count =

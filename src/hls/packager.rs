@@ -185,15 +185,15 @@ impl Packager {
 
     /// Fragments were missed, or could not be written: the growing segment ends before them.
     pub fn interrupt(&mut self) {
-        self.sound.clear();
         self.give_up_growing();
         self.needs_discontinuity |= self.has_segments();
         // The init segment is written again: the directory itself may have gone.
         self.generation = None;
     }
 
-    /// Ends the growing segment before its time.
+    /// Ends the growing segment before its time. What waits for its next picture waits in vain.
     fn give_up_growing(&mut self) {
+        self.sound.clear();
         if let Some(unused) = self.playlist.abandon_unnamed() {
             self.needs_discontinuity |= unused.is_discontinuity;
             self.share.remove(unused.length());
@@ -224,7 +224,6 @@ impl Packager {
 
     fn write(&mut self, fragment: &Fragment) -> io::Result<()> {
         if self.generation != Some(fragment.init.generation) {
-            self.sound.clear();
             self.give_up_growing();
             self.begin_generation(fragment)?;
         } else if self.is_time_to_cut(fragment) {

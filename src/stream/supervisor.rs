@@ -343,14 +343,16 @@ impl Supervisor {
                 self.note_error(Error::new(ErrorKind::SourceTimeout, detail));
                 Some(timer)
             }
-            // What keeps a camera away that is tried again is not that others are tried too.
-            Event::StartTimedOut if self.run.line() == Some(Line::Retry) => Some(timer),
+            // The attempts before have said what is wrong, which is not that others are tried too.
+            Event::StartTimedOut
+                if self.state == State::Backoff || self.run.line() == Some(Line::Retry) =>
+            {
+                Some(timer)
+            }
             Event::StartTimedOut if self.run.line() == Some(Line::Asked) => {
                 self.note_error(Starts::took_too_long());
                 Some(timer)
             }
-            // The attempts before have said what is wrong.
-            Event::StartTimedOut if self.state == State::Backoff => Some(timer),
             Event::StartTimedOut => {
                 let seconds = self.limits.start_timeout.as_secs_f64();
                 let detail =

@@ -36,10 +36,14 @@ export class Service {
     this.origin = new URL(page).origin;
   }
 
-  /** The file that its nginx runs with. */
-  nginxConfiguration() {
+  /** What its nginx runs with, for one beside it that listens at `listen` and has its files in `directory`. */
+  nginxConfiguration(listen, directory) {
     const entries = readdirSync(this.directory, { recursive: true });
-    return join(this.directory, entries.find((name) => name.endsWith("nginx.conf")));
+    const file = join(this.directory, entries.find((name) => name.endsWith("nginx.conf")));
+    return readFileSync(file, "utf8")
+      .replace("access_log /dev/stdout", "access_log /dev/null")
+      .replace(/^\s*listen .*$/m, `listen ${listen};`)
+      .replace(/^(\s*(?:pid|\w+_temp_path)\s+)".*\/(\w[\w.]*)";$/gm, `$1"${directory}/$2";`);
   }
 
   /** Address of the manager itself. */
