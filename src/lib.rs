@@ -14,8 +14,8 @@
 //! | Module | Owns |
 //! |---|---|
 //! | [`app`] | putting the parts together; the order of shutdown |
+//! | [`base`] | what all modules share: errors, time, counters |
 //! | [`config`] | the settings |
-//! | [`error`] | the one error and its kinds |
 //! | [`api`] | the HTTP edge |
 //! | [`access`] | who may do what |
 //! | [`playback`] | who may watch what until when |
@@ -26,19 +26,17 @@
 //! | [`ffmpeg`] | FFmpeg as an ingest |
 //! | [`hls`] | from fragments to segments and playlists |
 //! | [`metrics`] | what is counted, for a Prometheus |
-//! | [`proc`] | what the kernel tells about a process |
 
 pub mod access;
 pub mod api;
 pub mod app;
+pub mod base;
 pub mod config;
-pub mod error;
 pub mod ffmpeg;
 pub mod hls;
 pub mod metrics;
 pub mod onvif;
 pub mod playback;
-pub mod proc;
 pub mod store;
 pub mod stream;
 pub mod webhooks;

@@ -12,15 +12,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stream_manager::app;
+use stream_manager::base::counters::Counts;
+use stream_manager::base::error::{Error as StreamError, ErrorKind as StreamErrorKind};
 use stream_manager::config::Config;
-use stream_manager::error::{Error as StreamError, ErrorKind as StreamErrorKind};
 use stream_manager::ffmpeg::ingest::{Ending, Ingest, Launcher, Order};
 use stream_manager::ffmpeg::process;
 use stream_manager::hls::layout::Layout;
 use stream_manager::hls::packager::Cutting;
 use stream_manager::hls::reader::FragmentReader;
 use stream_manager::hls::room::Room;
-use stream_manager::metrics::counts::Counts;
 use stream_manager::store::Camera;
 use stream_manager::stream::events::Events;
 use stream_manager::stream::key::StreamId;

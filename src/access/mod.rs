@@ -18,7 +18,7 @@ use hyper::header::{AUTHORIZATION, HOST};
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 use crate::store::record::Record;
 use keys::{ApiKeys, Role};
 

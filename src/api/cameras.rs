@@ -11,7 +11,7 @@ use super::camera_model::{
 };
 use super::reply::{self, Reply};
 use crate::access::Caller;
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 use crate::store::db::Filter;
 use crate::store::presets;
 use crate::store::record::Record;

@@ -13,7 +13,7 @@ use super::Api;
 use super::camera_model::Password;
 use super::reply::{self, Reply};
 use crate::access::Caller;
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 use crate::onvif::device::Device;
 use crate::onvif::soap::Login;
 use crate::onvif::{LONGEST_TIME, SHORTEST_TIME, USUAL_TIME, Wanted};

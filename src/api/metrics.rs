@@ -12,7 +12,7 @@ use super::Api;
 use super::readiness::{CHECKS, Trouble};
 use super::reply::{self, Reply};
 use crate::access::Caller;
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 use crate::metrics::text;
 
 /// Readiness that is not known within this time is what it was last. Prometheus waits 10 s by default.

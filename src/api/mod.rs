@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::access::{Access, Caller};
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 use crate::ffmpeg::still::StillTaker;
 use crate::metrics::Metrics;
 use crate::onvif::Finder;

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{has_query_input, openapi};
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 use crate::stream::key::Profile;
 use crate::stream::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
 

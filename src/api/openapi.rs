@@ -37,7 +37,7 @@ use super::model::{
 use super::playback::{NewSessionOutput, SessionInput, SessionsOutput};
 use super::reply::{self, Problem, Reply};
 use super::route::{self, Needs};
-use crate::error::ErrorKind;
+use crate::base::error::ErrorKind;
 use crate::metrics::text::PLAIN;
 use crate::onvif::Discovery;
 use crate::webhooks::message::EventOutput;

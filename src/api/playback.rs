@@ -12,7 +12,7 @@ use super::reply::{self, Reply};
 use super::{Api, cameras};
 use crate::access::Caller;
 use crate::access::keys::Role;
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 use crate::playback::token::MAX_CAMERAS;
 use crate::playback::{Admitted, Session};
 use crate::stream::key::CameraId;

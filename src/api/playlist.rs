@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::reply::{self, Reply};
 use super::{Api, cameras, model, playback, viewer};
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 use crate::hls::published::Published;
 use crate::stream::handle::StreamHandle;
 use crate::stream::key::StreamId;

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::warn;
 use utoipa::ToSchema;
 
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 use crate::ffmpeg::process::{Spawner, cannot_run, not_begun};
 use crate::hls::layout::{Disk, Layout};
 use crate::hls::room;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::readiness::{Check, Trouble};
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 
 /// What an answer to a failed request says (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]

@@ -6,7 +6,7 @@ use hyper::header::{HeaderValue, USER_AGENT};
 
 use super::reply::{self, Reply};
 use super::{Api, playback};
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 use crate::stream::handle::StreamHandle;
 use crate::stream::key::StreamId;
 use crate::stream::viewers::Viewer;

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use nix::unistd::Pid;
 use tokio::time::{Instant, sleep};
 
-use crate::proc;
+use crate::base::proc;
 
 /// Lines kept: what FFmpeg says at its start is about 30.
 const MAX_LINES: usize = 200;

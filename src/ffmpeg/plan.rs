@@ -4,7 +4,7 @@
 //! for the next run, within what the operator's options allow. No second connection to the camera
 //! is made to look at it first.
 
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 use crate::stream::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
 
 /// What FFmpeg does with the camera's video.

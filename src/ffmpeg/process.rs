@@ -25,8 +25,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
+use crate::base::error::{Error, ErrorKind};
 use crate::config::SETTINGS;
-use crate::error::{Error, ErrorKind};
 use crate::onvif::command::PASSWORD;
 
 /// The argument by which the manager's program becomes a child; see [`become_child`].

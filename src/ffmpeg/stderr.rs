@@ -11,7 +11,7 @@ use tracing::debug;
 
 use super::journal::Writer;
 use super::plan::Lesson;
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 use crate::stream::source::{self, Source};
 
 /// Lines kept.

@@ -22,7 +22,7 @@ use super::layout::StreamDir;
 use super::playlist::{Begin, Playlist, Segment};
 use super::published::{Newest, Published};
 use super::room::Share;
-use crate::metrics::counts::Counts;
+use crate::base::counters::Counts;
 
 /// The first segment of a generation is this many parts long, wherever the next keyframe is: a
 /// player needs one whole segment before it shows a picture, and two parts for it not to stall at

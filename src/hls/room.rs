@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::warn;
 
 use super::layout::Disk;
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 
 /// What must be free on the disk for a new stream, in bytes: what one of 4 Mbit/s takes with the
 /// usual settings, and a little more.

@@ -15,8 +15,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
+use crate::base::proc;
 use crate::ffmpeg::journal::Usage;
-use crate::proc;
 use crate::stream::handle::StreamHandle;
 use crate::stream::registry::Registry;
 use crate::stream::state::State;

@@ -23,7 +23,6 @@ use crate::stream::registry::Registry;
 use current::{Process, Streams};
 use requests::Requests;
 
-pub mod counts;
 pub mod current;
 pub mod requests;
 pub mod text;

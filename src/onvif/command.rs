@@ -9,7 +9,7 @@ use lexopt::prelude::{Long, ValueExt};
 use super::device::{Device, DeviceProfile};
 use super::soap::Login;
 use super::{Discovery, Finder, LONGEST_TIME, SHORTEST_TIME, USUAL_TIME, Wanted};
-use crate::error::Error;
+use crate::base::error::Error;
 use crate::stream::nets::CameraNets;
 
 /// Where the password is looked for before it is asked for. Never an argument: those everybody on

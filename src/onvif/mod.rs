@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 use utoipa::ToSchema;
 
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 use crate::stream::nets::CameraNets;
 use device::Device;
 use probe::Found;

@@ -18,7 +18,7 @@ use url::Url;
 
 use super::soap::{Service, plain};
 use super::xml::Node;
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 
 /// The group and port of WS-Discovery.
 const GROUP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 255, 255, 250)), 3702);

@@ -14,7 +14,7 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
 use crate::access::Caller;
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 use crate::store::db::{Database, SessionRow};
 use crate::stream::key::CameraId;
 use token::{AUDIENCE, Claims, LEEWAY, MAX_LIFETIME, Signer, Verifier};

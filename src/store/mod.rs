@@ -23,7 +23,7 @@ use dashmap::DashMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 use crate::ffmpeg::plan::Plan;
 use crate::onvif::keyframe::Keyframes;
 use crate::stream::key::{CameraId, Profile, StreamId};

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 use crate::onvif::device::parse_address;
 use crate::stream::key::{CameraId, Profile};
 use crate::stream::options::StreamOptions;

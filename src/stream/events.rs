@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
 use super::key::StreamId;
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 
 /// Events that may wait for their reader, which never waits itself: room for every stream to end at
 /// once.

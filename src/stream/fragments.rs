@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::broadcast;
 
-use super::stamp::Stamp;
+use crate::base::atomic_instant::Stamp;
 use crate::hls::fragment::{Fragment, InitSegment};
 
 /// Fragments that a consumer may be behind: about three seconds at 100 ms each.

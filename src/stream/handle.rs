@@ -9,10 +9,10 @@ use tracing::info;
 
 use super::fragments::FragmentHub;
 use super::key::StreamId;
-use super::stamp::Stamp;
 use super::state::State;
 use super::viewers::{Seen, Viewer, Viewers, Visit};
-use crate::error::{Error, ErrorKind};
+use crate::base::atomic_instant::Stamp;
+use crate::base::error::{Error, ErrorKind};
 use crate::ffmpeg::journal::Journal;
 use crate::hls::published::Newest;
 use crate::store::Camera;

@@ -24,7 +24,6 @@
 //!
 //! How FFmpeg is run is `crate::ffmpeg`; what becomes of its fragments is `crate::hls`.
 
-pub mod backoff;
 pub mod events;
 pub mod fragments;
 pub mod handle;
@@ -34,7 +33,6 @@ pub mod options;
 pub mod reaper;
 pub mod registry;
 pub mod source;
-pub mod stamp;
 pub mod starts;
 pub mod state;
 pub mod supervisor;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 
 /// A name must be looked up within this time.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);

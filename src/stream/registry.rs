@@ -19,11 +19,11 @@ use super::key::StreamId;
 use super::starts::{self, Starts};
 use super::supervisor::{self, Limits};
 use super::threads::Threads;
-use crate::error::{Error, ErrorKind};
+use crate::base::counters::Counts;
+use crate::base::error::{Error, ErrorKind};
 use crate::ffmpeg::ingest::Launcher;
 use crate::hls::layout::Layout;
 use crate::hls::room::Room;
-use crate::metrics::counts::Counts;
 use crate::store::Camera;
 
 /// When a caller who found no room may try again.

@@ -6,9 +6,9 @@ use tokio::time::Instant;
 
 use super::state::{Action, After, Event, State};
 use super::supervisor::Limits;
-use crate::error::ErrorKind;
+use crate::base::counters::Counts;
+use crate::base::error::ErrorKind;
 use crate::ffmpeg::args;
-use crate::metrics::counts::Counts;
 
 /// Counts the transitions of one stream.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 use crate::stream::events::{EventKind, StopReason, StreamEvent};
 use crate::stream::key::Profile;
 

@@ -8,14 +8,14 @@ use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
-use crate::error::{Error, ErrorKind};
+use crate::base::counters::Counts;
+use crate::base::error::{Error, ErrorKind};
 use crate::ffmpeg::ingest::{Ending, Ingest, Launcher, Order};
 use crate::ffmpeg::plan::{Audio, Plan};
 use crate::hls::fragment::testing;
 use crate::hls::layout::Layout;
 use crate::hls::packager::Cutting;
 use crate::hls::room::Room;
-use crate::metrics::counts::Counts;
 use crate::store::Camera;
 use crate::stream::events::{EventKind, Events, Listener, StopReason, StreamEvent};
 use crate::stream::handle::Joined;

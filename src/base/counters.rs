@@ -12,7 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind};
 
 /// Seconds from a start to a picture: a camera with a keyframe every second or two takes 0.3 to 2;
 /// `START_TIMEOUT_SECONDS` is 15.
