@@ -13,9 +13,9 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::access::{self, keys::ApiKeys};
-use crate::ffmpeg::plan::Hevc;
+use crate::camera::networks::CameraNets;
+use crate::camera::plan::Hevc;
 use crate::ffmpeg::process::Bounds;
-use crate::stream::nets::CameraNets;
 
 /// One setting as the documentation shows it.
 #[derive(Debug, Clone, Copy)]

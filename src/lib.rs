@@ -31,6 +31,7 @@ pub mod access;
 pub mod api;
 pub mod app;
 pub mod base;
+pub mod camera;
 pub mod config;
 pub mod ffmpeg;
 pub mod hls;

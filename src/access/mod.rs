@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::base::error::{Error, ErrorKind};
-use crate::store::record::Record;
+use crate::camera::record::Record;
 use keys::{ApiKeys, Role};
 
 pub mod keys;
@@ -197,7 +197,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::key::CameraId;
+    use crate::camera::id::CameraId;
 
     const KEYS: &str = "boss:admin:boss-secret-0001,42:user:user-secret-0001,\
                         wall:viewer:wall-secret-0001";

@@ -12,14 +12,14 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::openapi;
 use crate::base::error::{Error, ErrorKind};
+use crate::camera::id::{CameraId, Profile};
+use crate::camera::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
+use crate::camera::presets::{self, Preset};
+use crate::camera::record::{Parts, Record, SourceSpec};
+use crate::camera::source::Source;
 use crate::ffmpeg::still::Still;
 use crate::onvif::device;
 use crate::store::Cameras;
-use crate::store::presets::{self, Preset};
-use crate::store::record::{Parts, Record, SourceSpec};
-use crate::stream::key::{CameraId, Profile};
-use crate::stream::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
-use crate::stream::source::Source;
 
 /// The longest URL of an ONVIF service, in bytes.
 const MAX_ONVIF: usize = 1000;

@@ -12,12 +12,13 @@ use super::camera_model::{
 use super::reply::{self, Reply};
 use crate::access::Caller;
 use crate::base::error::{Error, ErrorKind};
+use crate::camera::Camera;
+use crate::camera::id::{CameraId, Profile, StreamId};
+use crate::camera::presets;
+use crate::camera::record::Record;
+use crate::store::Change;
 use crate::store::db::Filter;
-use crate::store::presets;
-use crate::store::record::Record;
-use crate::store::{Camera, Change};
 use crate::stream::handle::Joined;
-use crate::stream::key::{CameraId, Profile, StreamId};
 
 /// Cameras in one page at most.
 const MAX_PAGE: u32 = 1000;

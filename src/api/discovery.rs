@@ -14,10 +14,10 @@ use super::camera_model::Password;
 use super::reply::{self, Reply};
 use crate::access::Caller;
 use crate::base::error::{Error, ErrorKind};
+use crate::camera::id::CameraId;
 use crate::onvif::device::Device;
 use crate::onvif::soap::Login;
 use crate::onvif::{LONGEST_TIME, SHORTEST_TIME, USUAL_TIME, Wanted};
-use crate::stream::key::CameraId;
 
 /// Cameras of one address that are looked at. Recorders have some at theirs.
 const MAX_KNOWN: usize = 64;

@@ -23,12 +23,12 @@ use tracing::{debug, warn};
 
 use crate::access::{Access, Caller};
 use crate::base::error::{Error, ErrorKind};
+use crate::camera::id::{CameraId, Profile, StreamId};
 use crate::ffmpeg::still::StillTaker;
 use crate::metrics::Metrics;
 use crate::onvif::Finder;
 use crate::playback::Playback;
 use crate::store::Cameras;
-use crate::stream::key::{CameraId, Profile, StreamId};
 use crate::stream::registry::Registry;
 use model::{IdInput, ProfileInput, StreamInput};
 use readiness::Readiness;

@@ -14,8 +14,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{has_query_input, openapi};
 use crate::base::error::{Error, ErrorKind};
-use crate::stream::key::Profile;
-use crate::stream::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
+use crate::camera::id::Profile;
+use crate::camera::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
 
 /// Largest body, in bytes.
 const MAX_BODY: usize = 64 * 1024;

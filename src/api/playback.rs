@@ -13,9 +13,9 @@ use super::{Api, cameras};
 use crate::access::Caller;
 use crate::access::keys::Role;
 use crate::base::error::{Error, ErrorKind};
+use crate::camera::id::CameraId;
 use crate::playback::token::MAX_CAMERAS;
 use crate::playback::{Admitted, Session};
-use crate::stream::key::CameraId;
 
 /// The header in which nginx hands over the token of a path.
 const TOKEN: &str = "x-playback-token";

@@ -12,9 +12,9 @@ use tokio::time::timeout;
 use super::reply::{self, Reply};
 use super::{Api, cameras, model, playback, viewer};
 use crate::base::error::{Error, ErrorKind};
+use crate::camera::id::StreamId;
 use crate::hls::published::Published;
 use crate::stream::handle::StreamHandle;
-use crate::stream::key::StreamId;
 use crate::stream::state::{After, State};
 
 /// Players ask every second or so. The camera is not tried again for each of these, but after

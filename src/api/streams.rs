@@ -13,14 +13,14 @@ use super::{Api, cameras};
 use crate::access::Caller;
 use crate::access::keys::Role;
 use crate::base::error::{Error, ErrorKind};
-use crate::ffmpeg::plan::Video;
+use crate::camera::Camera;
+use crate::camera::id::{CameraId, StreamId};
+use crate::camera::options::OptionChanges;
+use crate::camera::plan::Video;
+use crate::camera::record::Record;
+use crate::camera::source::Source;
 use crate::hls::layout::PLAYLIST;
-use crate::store::Camera;
-use crate::store::record::Record;
 use crate::stream::handle::{Joined, StreamHandle};
-use crate::stream::key::{CameraId, StreamId};
-use crate::stream::options::OptionChanges;
-use crate::stream::source::Source;
 use crate::stream::state::State;
 
 /// Starts or joins a stream.

@@ -7,8 +7,8 @@ use hyper::header::{HeaderValue, USER_AGENT};
 use super::reply::{self, Reply};
 use super::{Api, playback};
 use crate::base::error::{Error, ErrorKind};
+use crate::camera::id::StreamId;
 use crate::stream::handle::StreamHandle;
-use crate::stream::key::StreamId;
 use crate::stream::viewers::Viewer;
 
 /// The header in which nginx names the camera.

@@ -6,8 +6,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::plan::{Audio, Plan, Probe, Times, Transport, Video};
-use crate::stream::source::Source;
+use crate::camera::plan::{Audio, Plan, Probe, Times, Transport, Video};
+use crate::camera::source::Source;
 
 impl Probe {
     /// `analyzeduration` in microseconds and `probesize` in bytes.

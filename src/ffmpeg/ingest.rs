@@ -19,18 +19,18 @@ use tracing::{Instrument, debug, info};
 use super::args::{self, Shape, Transcode};
 use super::journal::Journal;
 use super::pace::Pace;
-use super::plan::{Hevc, Lesson, Plan, Times, Video};
 use super::process::{self, Process, Spawner};
 use super::stderr::{Tail, Verdict};
 use crate::base::error::{Error, ErrorKind};
+use crate::camera::networks::CameraNets;
+use crate::camera::options::{StreamOptions, VideoOption};
+use crate::camera::plan::{Hevc, Lesson, Plan, Times, Video};
+use crate::camera::source::Source;
 use crate::config::Config;
 use crate::hls::fragment::MediaError;
 use crate::hls::reader::FragmentReader;
 use crate::onvif::keyframe::{Keyframes, Prepared};
 use crate::stream::fragments::FragmentHub;
-use crate::stream::nets::CameraNets;
-use crate::stream::options::{StreamOptions, VideoOption};
-use crate::stream::source::Source;
 
 /// After FFmpeg's end its pipes close at once, unless something outside of its process group
 /// holds them: then what was read so far must do.

@@ -7,7 +7,6 @@ pub mod args;
 pub mod ingest;
 pub mod journal;
 pub mod pace;
-pub mod plan;
 pub mod process;
 pub mod stderr;
 pub mod still;

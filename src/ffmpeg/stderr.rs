@@ -10,9 +10,9 @@ use tokio::sync::oneshot;
 use tracing::debug;
 
 use super::journal::Writer;
-use super::plan::Lesson;
 use crate::base::error::{Error, ErrorKind};
-use crate::stream::source::{self, Source};
+use crate::camera::plan::Lesson;
+use crate::camera::source::{self, Source};
 
 /// Lines kept.
 const MAX_LINES: usize = 60;

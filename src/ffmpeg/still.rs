@@ -16,14 +16,14 @@ use tracing::{Instrument, debug, info};
 use super::args;
 use super::ingest::PIPES_CLOSE_WITHIN;
 use super::journal::Journal;
-use super::plan::{self, Hevc, Lesson, Plan};
 use super::process::{self, Spawner};
 use super::stderr::{Tail, Verdict};
 use crate::base::error::{Error, ErrorKind};
+use crate::camera::networks::CameraNets;
+use crate::camera::options::{StreamOptions, VideoOption};
+use crate::camera::plan::{self, Hevc, Lesson, Plan};
+use crate::camera::source::Source;
 use crate::config::Config;
-use crate::stream::nets::CameraNets;
-use crate::stream::options::{StreamOptions, VideoOption};
-use crate::stream::source::Source;
 
 /// Pictures that are taken at once. Each may take a processor core for a moment.
 const PLACES: usize = 4;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 
-use crate::stream::key::StreamId;
+use crate::camera::id::StreamId;
 
 /// Name of the playlist in a stream's URL. It is in no file: the manager has it in memory.
 pub const PLAYLIST: &str = "stream.m3u8";

@@ -476,7 +476,7 @@ mod tests {
     use super::super::layout::Layout;
     use super::super::room::Room;
     use super::*;
-    use crate::stream::key::StreamId;
+    use crate::camera::id::StreamId;
 
     const FIRST: u64 = 1_763_690_000;
 

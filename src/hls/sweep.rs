@@ -9,7 +9,7 @@ use std::io;
 use tracing::{info, warn};
 
 use super::layout::{Layout, holds_only_stream_files};
-use crate::stream::key::StreamId;
+use crate::camera::id::StreamId;
 
 /// `STREAM_DIR` belongs to whoever holds this. Dropping it lets go.
 #[derive(Debug)]

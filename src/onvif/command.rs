@@ -10,7 +10,7 @@ use super::device::{Device, DeviceProfile};
 use super::soap::Login;
 use super::{Discovery, Finder, LONGEST_TIME, SHORTEST_TIME, USUAL_TIME, Wanted};
 use crate::base::error::Error;
-use crate::stream::nets::CameraNets;
+use crate::camera::networks::CameraNets;
 
 /// Where the password is looked for before it is asked for. Never an argument: those everybody on
 /// the machine can read.

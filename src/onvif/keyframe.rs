@@ -15,7 +15,7 @@ use tracing::{Instrument, debug};
 
 use super::device::{self, Media, parse_address};
 use super::soap::{Client, Clock, Failure, Login, Service};
-use crate::stream::source::Source;
+use crate::camera::source::Source;
 
 /// To find out how to ask.
 const LOOK_UP_WITHIN: Duration = Duration::from_secs(10);

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::device::DeviceProfile;
 use super::probe;
-use crate::stream::source::Source;
+use crate::camera::source::Source;
 
 /// What in a link speaks of a password.
 const SECRETS: [&str; 11] =

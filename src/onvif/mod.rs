@@ -25,7 +25,7 @@ use tracing::warn;
 use utoipa::ToSchema;
 
 use crate::base::error::{Error, ErrorKind};
-use crate::stream::nets::CameraNets;
+use crate::camera::networks::CameraNets;
 use device::Device;
 use probe::Found;
 use soap::{Client, Login, Service};

@@ -15,8 +15,8 @@ use dashmap::mapref::entry::Entry;
 
 use crate::access::Caller;
 use crate::base::error::{Error, ErrorKind};
+use crate::camera::id::CameraId;
 use crate::store::db::{Database, SessionRow};
-use crate::stream::key::CameraId;
 use token::{AUDIENCE, Claims, LEEWAY, MAX_LIFETIME, Signer, Verifier};
 
 pub mod token;

@@ -6,17 +6,13 @@
 //!
 //! | Module | Does |
 //! |---|---|
-//! | [`record`] | what a camera is, and how its parts become the URL of a stream |
 //! | [`db`] | the tables |
 //! | [`seal`] | sealing what is secret |
-//! | [`presets`] | where vendors' cameras have their streams |
 
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use dashmap::DashMap;
@@ -24,88 +20,22 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::base::error::{Error, ErrorKind};
-use crate::ffmpeg::plan::Plan;
+use crate::camera::Camera;
+use crate::camera::id::{CameraId, Profile, StreamId};
+use crate::camera::options::{OptionChanges, StreamOptions};
+use crate::camera::record::{Record, SourceSpec};
+use crate::camera::source::Source;
 use crate::onvif::keyframe::Keyframes;
-use crate::stream::key::{CameraId, Profile, StreamId};
-use crate::stream::options::{OptionChanges, StreamOptions};
-use crate::stream::source::Source;
 use db::{Database, Filter, OpenError, Row, Write};
-use record::{Record, SourceSpec};
 use seal::{KeyError, SealKey, Sealer};
 
 pub mod db;
-pub mod presets;
-pub mod record;
 pub mod seal;
 
 /// Cameras known at most, so that a faulty caller cannot fill the disk.
 const MAX_CAMERAS: i64 = 100_000;
 /// What is sealed to prove that a key fits, and for whom.
 const PROOF: (&str, &[u8]) = ("proof", b"stream-manager");
-
-/// One stream of a known camera. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Camera {
-    /// Its name.
-    pub id: StreamId,
-    /// Where its video comes from.
-    pub source: Source,
-    /// What the operator chose for it.
-    pub options: StreamOptions,
-    /// How it is best ingested.
-    pub learned: Learned,
-    /// Which numbers its streams may use.
-    pub numbers: Numbers,
-    /// How it is asked for keyframes, if it can be asked.
-    pub keyframes: Option<Keyframes>,
-}
-
-impl Camera {
-    /// A camera about which nothing is learned yet.
-    pub fn new(id: StreamId, source: Source, options: StreamOptions) -> Self {
-        let learned = Learned(Arc::new(Mutex::new(Plan::first(options))));
-        Self { id, source, options, learned, numbers: Numbers::default(), keyframes: None }
-    }
-
-    /// Whether a stream of `other` shows the same.
-    pub fn is_same_stream(&self, other: &Self) -> bool {
-        self.source == other.source && self.options == other.options
-    }
-}
-
-/// Numbers of segments and generations, which no two streams of a camera may share: players and
-/// caches know files by them. Clones share them.
-#[derive(Debug, Clone, Default)]
-pub struct Numbers(Arc<AtomicU64>);
-
-impl Numbers {
-    /// The first number of a new stream: `at_least`, or more.
-    pub fn first(&self, at_least: u64) -> u64 {
-        self.0.load(Ordering::Relaxed).max(at_least)
-    }
-
-    /// A stream that has ended used no number from `next` on.
-    pub fn used(&self, next: u64) {
-        // One more: a player may have been told of the segment that never came.
-        self.0.fetch_max(next + 1, Ordering::Relaxed);
-    }
-}
-
-/// The plan that worked last for a source. Clones share it.
-#[derive(Debug, Clone)]
-pub struct Learned(Arc<Mutex<Plan>>);
-
-impl Learned {
-    /// The plan to begin with.
-    pub fn get(&self) -> Plan {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Keeps a plan that is better.
-    pub fn set(&self, plan: Plan) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = plan;
-    }
-}
 
 /// Why the registry cannot be used. Its text is one line for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -565,10 +495,10 @@ fn from_text<T: DeserializeOwned>(text: &str) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::record::Parts;
     use super::*;
-    use crate::ffmpeg::plan::Audio;
-    use crate::stream::options::AudioOption;
+    use crate::camera::options::AudioOption;
+    use crate::camera::plan::{Audio, Plan};
+    use crate::camera::record::Parts;
 
     struct Setup {
         dir: tempfile::TempDir,

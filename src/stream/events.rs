@@ -11,8 +11,8 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
-use super::key::StreamId;
 use crate::base::error::{Error, ErrorKind};
+use crate::camera::id::StreamId;
 
 /// Events that may wait for their reader, which never waits itself: room for every stream to end at
 /// once.

@@ -8,14 +8,14 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::fragments::FragmentHub;
-use super::key::StreamId;
 use super::state::State;
 use super::viewers::{Seen, Viewer, Viewers, Visit};
 use crate::base::atomic_instant::Stamp;
 use crate::base::error::{Error, ErrorKind};
+use crate::camera::Camera;
+use crate::camera::id::StreamId;
 use crate::ffmpeg::journal::Journal;
 use crate::hls::published::Newest;
-use crate::store::Camera;
 
 /// Commands that may wait for a supervisor. It is never busy for long, so this is plenty.
 pub const COMMANDS: usize = 64;

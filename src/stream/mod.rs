@@ -27,12 +27,8 @@
 pub mod events;
 pub mod fragments;
 pub mod handle;
-pub mod key;
-pub mod nets;
-pub mod options;
 pub mod reaper;
 pub mod registry;
-pub mod source;
 pub mod starts;
 pub mod state;
 pub mod supervisor;

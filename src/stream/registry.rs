@@ -15,16 +15,16 @@ use tracing::warn;
 
 use super::events::Events;
 use super::handle::{Command, Joined, StreamHandle};
-use super::key::StreamId;
 use super::starts::{self, Starts};
 use super::supervisor::{self, Limits};
 use super::threads::Threads;
 use crate::base::counters::Counts;
 use crate::base::error::{Error, ErrorKind};
+use crate::camera::Camera;
+use crate::camera::id::StreamId;
 use crate::ffmpeg::ingest::Launcher;
 use crate::hls::layout::Layout;
 use crate::hls::room::Room;
-use crate::store::Camera;
 
 /// When a caller who found no room may try again.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);

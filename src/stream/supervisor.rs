@@ -23,10 +23,10 @@ use super::viewers::Viewers;
 use crate::base::atomic_instant::Stamp;
 use crate::base::backoff::Backoff;
 use crate::base::error::{Error, ErrorKind};
+use crate::camera::Camera;
+use crate::camera::plan;
 use crate::ffmpeg::ingest::{Ending, Ingest, Launcher, Order};
-use crate::ffmpeg::plan;
 use crate::hls::packager::{self, Cutting, Packager, Progress};
-use crate::store::Camera;
 
 /// A disk that hangs must not keep the stream's name, nor the manager from ending.
 const PACKAGER_ENDS_WITHIN: Duration = Duration::from_secs(10);

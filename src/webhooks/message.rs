@@ -6,8 +6,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::base::error::{Error, ErrorKind};
+use crate::camera::id::Profile;
 use crate::stream::events::{EventKind, StopReason, StreamEvent};
-use crate::stream::key::Profile;
 
 /// The body of a webhook.
 #[derive(Debug, Serialize, ToSchema)]

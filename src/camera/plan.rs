@@ -5,7 +5,7 @@
 //! is made to look at it first.
 
 use crate::base::error::{Error, ErrorKind};
-use crate::stream::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
+use crate::camera::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
 
 /// What FFmpeg does with the camera's video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

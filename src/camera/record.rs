@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 
 use crate::base::error::{Error, ErrorKind};
+use crate::camera::id::{CameraId, Profile};
+use crate::camera::options::StreamOptions;
+use crate::camera::source::Source;
 use crate::onvif::device::parse_address;
-use crate::stream::key::{CameraId, Profile};
-use crate::stream::options::StreamOptions;
-use crate::stream::source::Source;
 
 /// A camera in the registry.
 #[derive(Clone, PartialEq, Eq)]

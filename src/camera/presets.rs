@@ -49,7 +49,7 @@ pub fn find(vendor: &str) -> Option<&'static Preset> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::source::Source;
+    use crate::camera::source::Source;
 
     #[test]
     fn every_preset_makes_a_link_and_names_its_source() {
