@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::access::{self, keys::ApiKeys};
 use crate::camera::networks::CameraNets;
 use crate::camera::plan::Hevc;
-use crate::ffmpeg::process::Bounds;
+use crate::child::spawner::Bounds;
 
 /// One setting as the documentation shows it.
 #[derive(Debug, Clone, Copy)]

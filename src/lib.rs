@@ -32,6 +32,7 @@ pub mod api;
 pub mod app;
 pub mod base;
 pub mod camera;
+pub mod child;
 pub mod config;
 pub mod ffmpeg;
 pub mod hls;

@@ -5,8 +5,8 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use stream_manager::app::{self, StartError};
+use stream_manager::child::spawner;
 use stream_manager::config::{Config, LogFormat, SETTINGS};
-use stream_manager::ffmpeg::process;
 use stream_manager::onvif::command;
 use tracing_subscriber::EnvFilter;
 
@@ -27,9 +27,9 @@ fn main() -> ExitCode {
             "rotate-key" => rotate_key(),
             "discover" => discover(),
             // The service itself uses it, for what it starts.
-            process::CHILD => {
-                let error = process::become_child(std::env::args_os().skip(2));
-                fail(&format!("FFmpeg cannot be run: {error}"), process::EXIT_CANNOT_RUN)
+            spawner::CHILD => {
+                let error = spawner::become_child(std::env::args_os().skip(2));
+                fail(&format!("FFmpeg cannot be run: {error}"), spawner::EXIT_CANNOT_RUN)
             }
             _ => fail(&format!("unknown argument {argument:?}; see --help"), EXIT_USAGE),
         };

@@ -18,9 +18,9 @@ use stream_manager::camera::Camera;
 use stream_manager::camera::id::StreamId;
 use stream_manager::camera::options::StreamOptions;
 use stream_manager::camera::source::Source;
+use stream_manager::child::spawner;
 use stream_manager::config::Config;
 use stream_manager::ffmpeg::ingest::{Ending, Ingest, Launcher, Order};
-use stream_manager::ffmpeg::process;
 use stream_manager::hls::layout::Layout;
 use stream_manager::hls::packager::Cutting;
 use stream_manager::hls::reader::FragmentReader;
@@ -42,9 +42,9 @@ fn main() -> Result<()> {
     // Cargo adds an argument of its own.
     let arguments: Vec<String> =
         std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    if arguments.first().is_some_and(|argument| argument == process::CHILD) {
+    if arguments.first().is_some_and(|argument| argument == spawner::CHILD) {
         // As in the manager's own program: readiness starts FFmpeg.
-        return Err(process::become_child(std::env::args_os().skip(2)));
+        return Err(spawner::become_child(std::env::args_os().skip(2)));
     }
     let runtime = tokio::runtime::Runtime::new()?;
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();

@@ -17,7 +17,7 @@ use tracing::warn;
 use utoipa::ToSchema;
 
 use crate::base::error::{Error, ErrorKind};
-use crate::ffmpeg::process::{Spawner, cannot_run, not_begun};
+use crate::child::spawner::{Spawner, cannot_run, not_begun};
 use crate::hls::layout::{Disk, Layout};
 use crate::hls::room;
 use crate::store::db::Database;

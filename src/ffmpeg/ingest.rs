@@ -17,15 +17,15 @@ use tokio::time::{Instant, timeout};
 use tracing::{Instrument, debug, info};
 
 use super::args::{self, Shape, Transcode};
-use super::journal::Journal;
 use super::pace::Pace;
-use super::process::{self, Process, Spawner};
 use super::stderr::{Tail, Verdict};
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::networks::CameraNets;
 use crate::camera::options::{StreamOptions, VideoOption};
 use crate::camera::plan::{Hevc, Lesson, Plan, Times, Video};
 use crate::camera::source::Source;
+use crate::child::log::Journal;
+use crate::child::spawner::{self, Process, Spawner};
 use crate::config::Config;
 use crate::hls::fragment::MediaError;
 use crate::hls::reader::FragmentReader;
@@ -130,12 +130,12 @@ impl FfmpegLauncher {
                     end = run.until_end(signals) => end,
                     never = watching => match never {},
                 };
-                if let Some(reason) = process::not_begun(end.status) {
-                    return Ending::Refused(process::cannot_run(&self.program, reason));
+                if let Some(reason) = spawner::not_begun(end.status) {
+                    return Ending::Refused(spawner::cannot_run(&self.program, reason));
                 }
                 end.told(order.plan, order.options, self.hevc, self.socket_timeout)
             }
-            Err(error) => Ending::Refused(process::cannot_run(&self.program, error)),
+            Err(error) => Ending::Refused(spawner::cannot_run(&self.program, error)),
         }
     }
 

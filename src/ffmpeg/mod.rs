@@ -5,8 +5,6 @@
 
 pub mod args;
 pub mod ingest;
-pub mod journal;
 pub mod pace;
-pub mod process;
 pub mod stderr;
 pub mod still;

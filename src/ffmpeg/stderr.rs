@@ -9,10 +9,10 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::oneshot;
 use tracing::debug;
 
-use super::journal::Writer;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::plan::Lesson;
 use crate::camera::source::{self, Source};
+use crate::child::log::Writer;
 
 /// Lines kept.
 const MAX_LINES: usize = 60;
@@ -261,7 +261,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::ffmpeg::journal::Journal;
+    use crate::child::log::Journal;
 
     async fn tail(said: &[u8]) -> Tail {
         tail_and_journal(said).await.0

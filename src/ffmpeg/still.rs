@@ -15,14 +15,14 @@ use tracing::{Instrument, debug, info};
 
 use super::args;
 use super::ingest::PIPES_CLOSE_WITHIN;
-use super::journal::Journal;
-use super::process::{self, Spawner};
 use super::stderr::{Tail, Verdict};
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::networks::CameraNets;
 use crate::camera::options::{StreamOptions, VideoOption};
 use crate::camera::plan::{self, Hevc, Lesson, Plan};
 use crate::camera::source::Source;
+use crate::child::log::Journal;
+use crate::child::spawner::{self, Spawner};
 use crate::config::Config;
 
 /// Pictures that are taken at once. Each may take a processor core for a moment.
@@ -141,7 +141,7 @@ impl StillTaker {
         deadline: Instant,
         caller: &mut oneshot::Sender<Result<Still, Error>>,
     ) -> Result<Run, Error> {
-        let cannot_run = |error: std::io::Error| process::cannot_run(&self.program, error);
+        let cannot_run = |error: std::io::Error| spawner::cannot_run(&self.program, error);
         let spawned = self.spawner.spawn(&self.program, args::still_arguments(plan)).await;
         let mut process = spawned.map_err(cannot_run)?;
         let (mut stdin, stdout, stderr) = process.take_pipes().map_err(cannot_run)?;
@@ -231,8 +231,8 @@ impl Run {
     }
 
     fn refusal(&self, taker: &StillTaker) -> Outcome {
-        if let Some(reason) = process::not_begun(self.status) {
-            return Outcome::Error(process::cannot_run(&taker.program, reason));
+        if let Some(reason) = spawner::not_begun(self.status) {
+            return Outcome::Error(spawner::cannot_run(&taker.program, reason));
         }
         let verdict = self.tail.verdict();
         let error = verdict.and_then(|told| told.error(self.ran_for, taker.socket_timeout));

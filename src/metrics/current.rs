@@ -1,7 +1,7 @@
 //! What is so at the moment of asking: the streams that run, the manager's process, the disk.
 //!
 //! What a stream's FFmpeg uses was looked at by the stream itself a few seconds ago at most
-//! (`crate::ffmpeg::journal`), so that asking costs no more files with a thousand streams.
+//! (`crate::child::log`), so that asking costs no more files with a thousand streams.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,7 +16,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::base::proc;
-use crate::ffmpeg::journal::Usage;
+use crate::child::log::Usage;
 use crate::stream::handle::StreamHandle;
 use crate::stream::registry::Registry;
 use crate::stream::state::State;

@@ -14,7 +14,7 @@ use crate::base::atomic_instant::Stamp;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::id::StreamId;
-use crate::ffmpeg::journal::Journal;
+use crate::child::log::Journal;
 use crate::hls::published::Newest;
 
 /// Commands that may wait for a supervisor. It is never busy for long, so this is plenty.

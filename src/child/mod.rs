@@ -1,0 +1,9 @@
+//! Child processes: they are started, bounded, drained, watched and reaped here.
+//!
+//! | Module | Owns |
+//! |---|---|
+//! | [`spawner`] | the thread that starts children, their limits, and the program's own role as their launcher |
+//! | [`log`] | what a stream's children printed last, and what they use |
+
+pub mod log;
+pub mod spawner;
