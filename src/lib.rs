@@ -23,7 +23,6 @@
 //! | [`onvif`] | cameras on the network, found and asked |
 //! | [`stream`] | the life of streams |
 //! | [`webhooks`] | telling the back end of it |
-//! | [`ffmpeg`] | FFmpeg as an ingest |
 //! | [`hls`] | from fragments to segments and playlists |
 //! | [`metrics`] | what is counted, for a Prometheus |
 
@@ -34,8 +33,9 @@ pub mod base;
 pub mod camera;
 pub mod child;
 pub mod config;
-pub mod ffmpeg;
 pub mod hls;
+pub mod ingest;
+pub mod media;
 pub mod metrics;
 pub mod onvif;
 pub mod playback;

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use stream_manager::hls::fragment::{Fragment, MediaError};
-use stream_manager::hls::reader::FragmentReader;
+use stream_manager::media::fragment::{Fragment, MediaError};
+use stream_manager::media::reader::FragmentReader;
 
 /// Five seconds at 25 frames a second with a keyframe every two, in fragments of 200 ms, made as
 /// the ingest makes them.

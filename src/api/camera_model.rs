@@ -17,7 +17,7 @@ use crate::camera::options::{AudioOption, StreamOptions, TransportOption, VideoO
 use crate::camera::presets::{self, Preset};
 use crate::camera::record::{Parts, Record, SourceSpec};
 use crate::camera::source::Source;
-use crate::ffmpeg::still::Still;
+use crate::ingest::ffmpeg::probe::Still;
 use crate::onvif::device;
 use crate::store::Cameras;
 

@@ -24,7 +24,7 @@ use tracing::{debug, warn};
 use crate::access::{Access, Caller};
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{CameraId, Profile, StreamId};
-use crate::ffmpeg::still::StillTaker;
+use crate::ingest::ffmpeg::probe::StillTaker;
 use crate::metrics::Metrics;
 use crate::onvif::Finder;
 use crate::playback::Playback;

@@ -8,13 +8,10 @@
 //! Everything here works on fragments; whole segments exist on disk only. What starts and ends
 //! streams is `crate::stream`.
 
-pub mod fragment;
 pub mod index;
 pub mod layout;
 pub mod packager;
-pub mod parameter_set;
 pub mod playlist;
 pub mod published;
-pub mod reader;
 pub mod room;
 pub mod sweep;

@@ -7,7 +7,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::info;
 
-use super::fragments::FragmentHub;
 use super::state::State;
 use super::viewers::{Seen, Viewer, Viewers, Visit};
 use crate::base::atomic_instant::Stamp;
@@ -16,6 +15,7 @@ use crate::camera::Camera;
 use crate::camera::id::StreamId;
 use crate::child::log::Journal;
 use crate::hls::published::Newest;
+use crate::media::hub::FragmentHub;
 
 /// Commands that may wait for a supervisor. It is never busy for long, so this is plenty.
 pub const COMMANDS: usize = 64;

@@ -25,7 +25,6 @@
 //! How FFmpeg is run is `crate::ffmpeg`; what becomes of its fragments is `crate::hls`.
 
 pub mod events;
-pub mod fragments;
 pub mod handle;
 pub mod reaper;
 pub mod registry;

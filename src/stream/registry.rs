@@ -22,9 +22,9 @@ use crate::base::counters::Counts;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::id::StreamId;
-use crate::ffmpeg::ingest::Launcher;
 use crate::hls::layout::Layout;
 use crate::hls::room::Room;
+use crate::ingest::Launcher;
 
 /// When a caller who found no room may try again.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);

@@ -13,7 +13,6 @@ use tokio::time::{Instant, timeout};
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use super::events::{StopReason, Teller};
-use super::fragments::FragmentHub;
 use super::handle::{COMMANDS, Command, Joined, Shared, StartAnswer, Status, StreamHandle};
 use super::registry::Means;
 use super::starts::{self, Line, Slot, Starts, Turn};
@@ -25,8 +24,9 @@ use crate::base::backoff::Backoff;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::plan;
-use crate::ffmpeg::ingest::{Ending, Ingest, Launcher, Order};
 use crate::hls::packager::{self, Cutting, Packager, Progress};
+use crate::ingest::{Ending, Ingest, Launcher, Order};
+use crate::media::hub::FragmentHub;
 
 /// A disk that hangs must not keep the stream's name, nor the manager from ending.
 const PACKAGER_ENDS_WITHIN: Duration = Duration::from_secs(10);

@@ -8,7 +8,7 @@ use super::state::{Action, After, Event, State};
 use super::supervisor::Limits;
 use crate::base::counters::Counts;
 use crate::base::error::ErrorKind;
-use crate::ffmpeg::args;
+use crate::ingest::ffmpeg::args;
 
 /// Counts the transitions of one stream.
 #[derive(Debug)]

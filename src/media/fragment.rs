@@ -15,7 +15,7 @@ use mp4_atom::{
 };
 use serde::Serialize;
 
-use super::parameter_set::{Format, NalUnits};
+use crate::media::parameter_set::{Format, NalUnits};
 
 /// More samples than any fragment has: 100 fragments' worth of 48 kHz raw audio frames.
 const MAX_SAMPLES: usize = 100_000;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 
 use crate::base::atomic_instant::Stamp;
-use crate::hls::fragment::{Fragment, InitSegment};
+use crate::media::fragment::{Fragment, InitSegment};
 
 /// Fragments that a consumer may be behind: about three seconds at 100 ms each.
 const RING: usize = 32;
@@ -152,7 +152,7 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hls::fragment::testing;
+    use crate::media::fragment::testing;
 
     #[tokio::test(start_paused = true)]
     async fn only_a_picture_that_advances_is_a_sign_of_life() {

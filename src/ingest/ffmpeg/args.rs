@@ -246,7 +246,7 @@ mod tests {
 
     /// What `deploy/ffmpeg/build` puts into its FFmpeg, as kind and name.
     fn components() -> Vec<(&'static str, &'static str)> {
-        let lines = include_str!("../../deploy/ffmpeg/components").lines();
+        let lines = include_str!("../../../deploy/ffmpeg/components").lines();
         lines
             .filter(|line| !line.starts_with('#'))
             .filter_map(|line| line.split_once(' '))

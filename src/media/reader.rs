@@ -9,8 +9,8 @@ use std::sync::Arc;
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::fragment::{Fragment, InitSegment, MediaError};
-use super::parameter_set::Format;
+use crate::media::fragment::{Fragment, InitSegment, MediaError};
+use crate::media::parameter_set::Format;
 
 /// Room made for each read. A pipe holds 64 KiB.
 const READ_SIZE: usize = 64 * 1024;

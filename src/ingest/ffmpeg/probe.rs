@@ -13,9 +13,6 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{Instrument, debug, info};
 
-use super::args;
-use super::ingest::PIPES_CLOSE_WITHIN;
-use super::stderr::{Tail, Verdict};
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::networks::CameraNets;
 use crate::camera::options::{StreamOptions, VideoOption};
@@ -24,6 +21,9 @@ use crate::camera::source::Source;
 use crate::child::log::Journal;
 use crate::child::spawner::{self, Spawner};
 use crate::config::Config;
+use crate::ingest::ffmpeg::args;
+use crate::ingest::ffmpeg::launcher::PIPES_CLOSE_WITHIN;
+use crate::ingest::ffmpeg::stderr::{Tail, Verdict};
 
 /// Pictures that are taken at once. Each may take a processor core for a moment.
 const PLACES: usize = 4;

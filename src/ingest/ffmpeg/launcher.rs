@@ -16,70 +16,24 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, debug, info};
 
-use super::args::{self, Shape, Transcode};
-use super::pace::Pace;
-use super::stderr::{Tail, Verdict};
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::networks::CameraNets;
 use crate::camera::options::{StreamOptions, VideoOption};
 use crate::camera::plan::{Hevc, Lesson, Plan, Times, Video};
-use crate::camera::source::Source;
-use crate::child::log::Journal;
 use crate::child::spawner::{self, Process, Spawner};
 use crate::config::Config;
-use crate::hls::fragment::MediaError;
-use crate::hls::reader::FragmentReader;
-use crate::onvif::keyframe::{Keyframes, Prepared};
-use crate::stream::fragments::FragmentHub;
+use crate::ingest::clock_check::Pace;
+use crate::ingest::ffmpeg::args::{self, Shape, Transcode};
+use crate::ingest::ffmpeg::stderr::{Tail, Verdict};
+use crate::ingest::{Ending, Ingest, Launcher, Order};
+use crate::media::fragment::MediaError;
+use crate::media::hub::FragmentHub;
+use crate::media::reader::FragmentReader;
+use crate::onvif::keyframe::Prepared;
 
 /// After FFmpeg's end its pipes close at once, unless something outside of its process group
 /// holds them: then what was read so far must do.
 pub(super) const PIPES_CLOSE_WITHIN: Duration = Duration::from_secs(1);
-
-/// What a stream wants of an ingest.
-#[derive(Debug, Clone)]
-pub struct Order {
-    /// Where the video comes from.
-    pub source: Source,
-    /// How to take it.
-    pub plan: Plan,
-    /// What other plans there may be.
-    pub options: StreamOptions,
-    /// How to ask the camera for a keyframe, if it can be asked.
-    pub keyframes: Option<Keyframes>,
-    /// The generation that this run is.
-    pub generation: u64,
-    /// Where the fragments go.
-    pub hub: FragmentHub,
-    /// Where it is written down what FFmpeg says and uses.
-    pub journal: Arc<Journal>,
-}
-
-/// How an ingest ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ending {
-    /// Another run with this plan may do better, at once.
-    Replan(Plan),
-    /// The camera, or the machine, said no. Trying again at once would change nothing.
-    Refused(Error),
-    /// It broke off, or nobody knows why it ended.
-    Dropped(Error),
-}
-
-/// A run, as the supervisor holds it. Dropping it ends the run.
-#[derive(Debug)]
-pub struct Ingest {
-    /// Resolves when the child is reaped and its pipes are read to the end.
-    pub ended: oneshot::Receiver<Ending>,
-    /// Signals for the child.
-    pub signals: mpsc::Sender<Signal>,
-}
-
-/// Starts ingests. The one thing of a supervisor that its tests replace.
-pub trait Launcher: Send + Sync + 'static {
-    /// Starts a run. Whatever goes wrong shows as its ending.
-    fn launch(&self, order: Order) -> Ingest;
-}
 
 /// Starts FFmpeg.
 #[derive(Debug, Clone)]
