@@ -23,7 +23,6 @@
 //! | [`onvif`] | cameras on the network, found and asked |
 //! | [`stream`] | the life of streams |
 //! | [`webhooks`] | telling the back end of it |
-//! | [`hls`] | from fragments to segments and playlists |
 //! | [`metrics`] | what is counted, for a Prometheus |
 
 pub mod access;
@@ -33,11 +32,12 @@ pub mod base;
 pub mod camera;
 pub mod child;
 pub mod config;
-pub mod hls;
+pub mod events;
 pub mod ingest;
 pub mod media;
 pub mod metrics;
 pub mod onvif;
+pub mod output;
 pub mod playback;
 pub mod store;
 pub mod stream;

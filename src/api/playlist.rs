@@ -13,7 +13,7 @@ use super::reply::{self, Reply};
 use super::{Api, cameras, model, playback, viewer};
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::StreamId;
-use crate::hls::published::Published;
+use crate::output::hls::published::Published;
 use crate::stream::handle::StreamHandle;
 use crate::stream::state::{After, State};
 

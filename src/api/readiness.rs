@@ -18,8 +18,9 @@ use utoipa::ToSchema;
 
 use crate::base::error::{Error, ErrorKind};
 use crate::child::spawner::{Spawner, cannot_run, not_begun};
-use crate::hls::layout::{Disk, Layout};
-use crate::hls::room;
+use crate::output::disk_budget;
+use crate::output::disk_budget::Disk;
+use crate::output::hls::layout::Layout;
 use crate::store::db::Database;
 
 /// A good result holds this long: orchestrators ask every few seconds, and FFmpeg need not be run
@@ -192,7 +193,7 @@ impl Readiness {
         let path = self.layout.ready_file();
         tokio::fs::write(&path, b"ready").await?;
         tokio::fs::remove_file(&path).await?;
-        self.warn_when_nearly_full(room_of(room::FREE, self.layout.root()).await?);
+        self.warn_when_nearly_full(room_of(disk_budget::FREE, self.layout.root()).await?);
         Ok(())
     }
 

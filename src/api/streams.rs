@@ -19,7 +19,7 @@ use crate::camera::options::OptionChanges;
 use crate::camera::plan::Video;
 use crate::camera::record::Record;
 use crate::camera::source::Source;
-use crate::hls::layout::PLAYLIST;
+use crate::output::hls::layout::PLAYLIST;
 use crate::stream::handle::{Joined, StreamHandle};
 use crate::stream::state::State;
 

@@ -14,8 +14,8 @@ use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::id::StreamId;
 use crate::child::log::Journal;
-use crate::hls::published::Newest;
 use crate::media::hub::FragmentHub;
+use crate::output::hls::published::Newest;
 
 /// Commands that may wait for a supervisor. It is never busy for long, so this is plenty.
 pub const COMMANDS: usize = 64;

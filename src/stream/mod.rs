@@ -24,7 +24,6 @@
 //!
 //! How FFmpeg is run is `crate::ffmpeg`; what becomes of its fragments is `crate::hls`.
 
-pub mod events;
 pub mod handle;
 pub mod reaper;
 pub mod registry;

@@ -13,7 +13,6 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::events::Events;
 use super::handle::{Command, Joined, StreamHandle};
 use super::starts::{self, Starts};
 use super::supervisor::{self, Limits};
@@ -22,9 +21,10 @@ use crate::base::counters::Counts;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::id::StreamId;
-use crate::hls::layout::Layout;
-use crate::hls::room::Room;
+use crate::events::Events;
 use crate::ingest::Launcher;
+use crate::output::disk_budget::Room;
+use crate::output::hls::layout::Layout;
 
 /// When a caller who found no room may try again.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);

@@ -12,7 +12,6 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
-use super::events::{StopReason, Teller};
 use super::handle::{COMMANDS, Command, Joined, Shared, StartAnswer, Status, StreamHandle};
 use super::registry::Means;
 use super::starts::{self, Line, Slot, Starts, Turn};
@@ -24,9 +23,10 @@ use crate::base::backoff::Backoff;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::plan;
-use crate::hls::packager::{self, Cutting, Packager, Progress};
+use crate::events::{StopReason, Teller};
 use crate::ingest::{Ending, Ingest, Launcher, Order};
 use crate::media::hub::FragmentHub;
+use crate::output::hls::packager::{self, Cutting, Packager, Progress};
 
 /// A disk that hangs must not keep the stream's name, nor the manager from ending.
 const PACKAGER_ENDS_WITHIN: Duration = Duration::from_secs(10);

@@ -81,7 +81,7 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hls::packager::Cutting;
+    use crate::output::hls::packager::Cutting;
     use crate::stream::state::{self, Context};
 
     fn tally(counts: &Counts) -> Tally {

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::Profile;
-use crate::stream::events::{EventKind, StopReason, StreamEvent};
+use crate::events::{EventKind, StopReason, StreamEvent};
 
 /// The body of a webhook.
 #[derive(Debug, Serialize, ToSchema)]

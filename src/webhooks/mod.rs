@@ -9,14 +9,14 @@
 //! | [`report`] | what did not arrive, in the log |
 //!
 //! Nothing here slows a stream or the manager's end: the supervisors tell without waiting, what
-//! waits is bounded, and so is every time. What is worth an event is `crate::stream::events`.
+//! waits is bounded, and so is every time. What is worth an event is `crate::events`.
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 use crate::config::Config;
-use crate::stream::events::Events;
+use crate::events::Events;
 use queue::Queue;
 use receiver::Receiver;
 

@@ -17,7 +17,7 @@ use super::message;
 use super::receiver::{Outcome, Post};
 use super::report::{self, Report, Trouble};
 use crate::camera::id::StreamId;
-use crate::stream::events::{Listener, StreamEvent};
+use crate::events::{Listener, StreamEvent};
 
 /// Events that wait or are under way, of all streams; about 400 bytes each.
 pub const MAX_QUEUED: usize = 10_000;

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::stream::events::{Events, Teller};
+use crate::events::{Events, Teller};
 
 /// Asks the test for every answer.
 struct Fake(mpsc::UnboundedSender<Request>);

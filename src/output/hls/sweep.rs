@@ -8,8 +8,8 @@ use std::io;
 
 use tracing::{info, warn};
 
-use super::layout::{Layout, holds_only_stream_files};
 use crate::camera::id::StreamId;
+use crate::output::hls::layout::{Layout, holds_only_stream_files};
 
 /// `STREAM_DIR` belongs to whoever holds this. Dropping it lets go.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::layout;
+use crate::output::hls::layout;
 
 /// Parts are named for segments that end less than this many target durations before the end of
 /// the playlist; players that are further behind play whole segments.

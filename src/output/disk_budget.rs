@@ -2,7 +2,7 @@
 //! stops every stream, so new ones are refused before.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,7 +10,6 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::warn;
 
-use super::layout::Disk;
 use crate::base::error::{Error, ErrorKind};
 
 /// What must be free on the disk for a new stream, in bytes: what one of 4 Mbit/s takes with the
@@ -160,6 +159,25 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.remove(self.bytes);
+    }
+}
+
+/// Bytes of a file system.
+#[derive(Debug, Clone, Copy)]
+pub struct Disk {
+    /// All that it may hold.
+    pub size: u64,
+    /// What can still be written to it.
+    pub available: u64,
+}
+
+impl Disk {
+    /// The file system that `path` is on. `None` when it cannot be asked, or has no size, as a ramfs.
+    /// Takes as long as the disk takes.
+    pub fn of(path: &Path) -> Option<Self> {
+        let status = nix::sys::statvfs::statvfs(path).ok().filter(|status| status.blocks() > 0)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(status.fragment_size());
+        Some(Self { size: bytes(status.blocks()), available: bytes(status.blocks_available()) })
     }
 }
 

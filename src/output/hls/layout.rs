@@ -53,25 +53,6 @@ impl Layout {
     }
 }
 
-/// Bytes of a file system.
-#[derive(Debug, Clone, Copy)]
-pub struct Disk {
-    /// All that it may hold.
-    pub size: u64,
-    /// What can still be written to it.
-    pub available: u64,
-}
-
-impl Disk {
-    /// The file system that `path` is on. `None` when it cannot be asked, or has no size, as a ramfs.
-    /// Takes as long as the disk takes.
-    pub fn of(path: &Path) -> Option<Self> {
-        let status = nix::sys::statvfs::statvfs(path).ok().filter(|status| status.blocks() > 0)?;
-        let bytes = |blocks: u64| blocks.saturating_mul(status.fragment_size());
-        Some(Self { size: bytes(status.blocks()), available: bytes(status.blocks_available()) })
-    }
-}
-
 /// Directory of one stream.
 #[derive(Debug, Clone)]
 pub struct StreamDir {

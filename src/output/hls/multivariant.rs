@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use super::layout;
-use super::playlist::Segment;
 use crate::media::fragment::{Fragment, InitSegment};
+use crate::output::hls::layout;
+use crate::output::hls::playlist::Segment;
 
 /// Shorter segments say little about how much there is a second: the first of a generation holds
 /// little more than its keyframe. RFC 8216 counts from half the target duration on.
@@ -80,8 +80,8 @@ impl Variant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hls::playlist::{Begin, Part};
     use crate::media::fragment::testing;
+    use crate::output::hls::playlist::{Begin, Part};
 
     fn segment(millis: u64, length: u64) -> Segment {
         let duration = Duration::from_millis(millis);

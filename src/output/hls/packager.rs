@@ -16,13 +16,13 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, oneshot, watch};
 use tracing::warn;
 
-use super::index::Variant;
-use super::layout::StreamDir;
-use super::playlist::{Begin, Playlist, Segment};
-use super::published::{Newest, Published};
-use super::room::Share;
 use crate::base::counters::Counts;
 use crate::media::fragment::Fragment;
+use crate::output::disk_budget::Share;
+use crate::output::hls::layout::StreamDir;
+use crate::output::hls::multivariant::Variant;
+use crate::output::hls::playlist::{Begin, Playlist, Segment};
+use crate::output::hls::published::{Newest, Published};
 
 /// The first segment of a generation is this many parts long, wherever the next keyframe is: a
 /// player needs one whole segment before it shows a picture, and two parts for it not to stall at
@@ -472,11 +472,11 @@ async fn on_disk_thread(
 mod tests {
     use std::collections::HashMap;
 
-    use super::super::layout::Layout;
-    use super::super::room::Room;
     use super::*;
     use crate::camera::id::StreamId;
     use crate::media::fragment::testing;
+    use crate::output::disk_budget::Room;
+    use crate::output::hls::layout::Layout;
 
     const FIRST: u64 = 1_763_690_000;
 

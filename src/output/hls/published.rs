@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::playlist::{Playlist, Position};
+use crate::output::hls::playlist::{Playlist, Position};
 
 /// A stream's playlists at one moment. They are made of it when somebody asks: ten times a second it
 /// is another one, and often nobody does.

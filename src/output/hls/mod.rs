@@ -1,0 +1,22 @@
+//! The HLS output: cuts segments, writes them to disk, and publishes playlists in memory.
+//!
+//! ```text
+//! hub ──> packager ──> layout ──> disk
+//!            └──> playlist ──> published, in memory
+//! ```
+//!
+//! | Module | Owns |
+//! |---|---|
+//! | [`packager`] | when a segment ends, and the files of a stream |
+//! | [`playlist`] | the media playlist of one stream |
+//! | [`multivariant`] | the multivariant playlist beside it |
+//! | [`published`] | the playlists as players get them |
+//! | [`layout`] | paths and file names below `STREAM_DIR` |
+//! | [`sweep`] | files that an earlier process left behind |
+
+pub mod layout;
+pub mod multivariant;
+pub mod packager;
+pub mod playlist;
+pub mod published;
+pub mod sweep;

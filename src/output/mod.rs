@@ -1,0 +1,9 @@
+//! Outputs: consumers of a stream's hub that serve or store what they read.
+//!
+//! | Module | Owns |
+//! |---|---|
+//! | [`hls`] | low-latency HLS: segments on disk, playlists in memory |
+//! | [`disk_budget`] | how many bytes the files of all streams are allowed to take |
+
+pub mod disk_budget;
+pub mod hls;
