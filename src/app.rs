@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 
 use crate::access::Access;
 use crate::api::Api;
+use crate::api::metrics::exporter::Exporter;
 use crate::api::readiness::Readiness;
 use crate::api::server::Server;
 use crate::base::counters::Counts;
@@ -20,7 +21,6 @@ use crate::config::{Config, Secret};
 use crate::ingest::Launcher;
 use crate::ingest::ffmpeg::launcher::FfmpegLauncher;
 use crate::ingest::ffmpeg::probe::StillTaker;
-use crate::metrics::Metrics;
 use crate::onvif::Finder;
 use crate::output::disk_budget::Room;
 use crate::output::hls::layout::Layout;
@@ -122,7 +122,7 @@ pub async fn run_with(
             layout,
             database,
         )),
-        metrics: Arc::new(Metrics::new(registry.clone())),
+        metrics: Arc::new(Exporter::new(registry.clone())),
         started_at: Instant::now(),
     });
     for problem in api.readiness.troubles().await {

@@ -2,28 +2,32 @@
 //!
 //! ```text
 //! back end ── HTTP ──> api ──> stream::registry ──> stream::supervisor (a task per stream)
-//!                                                        │ spawns, watches, ends
-//! camera ── RTSP ──> FFmpeg (own process group) ── fMP4 on stdout ──> hls::reader ──> fragments
-//!                                                                        │  hls::packager ──> disk
-//!                                                                        └──> other consumers  │
-//! browser <── HLS ── nginx <── segments, by sendfile ──────────────────────────────────────────┘
-//!                     ├─ playlists ──────────────> api ──> memory
-//!                     └─ auth_request ───────────> api ──> stream touched ──> reaper leaves it alive
+//!                                                        │ starts, watches, ends
+//! camera ── RTSP ──> FFmpeg (ingest) ── fragmented MP4 on stdout ──> media::reader ──> media::hub
+//!                                                                                          │
+//!                                        output::hls: segments on disk, playlists in memory
+//!                                                                    │             │
+//! browser <── HLS ── nginx <── segments, by sendfile ────────────────┘             │
+//!                     ├─ playlists ──────────────> api ────────────────────────────┘
+//!                     └─ auth_request ───────────> api: may this viewer watch? keeps the stream running
 //! ```
 //!
-//! | Module | Owns |
+//! Modules import downwards only; those on one line in the order in which they are written, the
+//! right one the left one. `tests/layers.rs` checks this.
+//!
+//! | Layer | Modules |
 //! |---|---|
-//! | [`app`] | putting the parts together; the order of shutdown |
-//! | [`base`] | what all modules share: errors, time, counters |
-//! | [`config`] | the settings |
-//! | [`api`] | the HTTP edge |
-//! | [`access`] | who may do what |
-//! | [`playback`] | who may watch what until when |
-//! | [`store`] | the cameras that are known, in a database |
-//! | [`onvif`] | cameras on the network, found and asked |
-//! | [`stream`] | the life of streams |
-//! | [`webhooks`] | telling the back end of it |
-//! | [`metrics`] | what is counted, for a Prometheus |
+//! | assembly | [`app`], [`cli`] |
+//! | the HTTP edge | [`api`] |
+//! | subscribers of events | [`webhooks`] |
+//! | consumers of streams | [`output`] |
+//! | the life of streams | [`stream`] |
+//! | what brings video | [`ingest`] |
+//! | what cameras and callers are | [`config`], [`events`], [`onvif`], [`store`], [`access`], [`playback`] |
+//! | media without I/O | [`media`] |
+//! | what a camera is | [`camera`] |
+//! | processes | [`child`] |
+//! | what all share | [`base`] |
 
 pub mod access;
 pub mod api;
@@ -31,11 +35,11 @@ pub mod app;
 pub mod base;
 pub mod camera;
 pub mod child;
+pub mod cli;
 pub mod config;
 pub mod events;
 pub mod ingest;
 pub mod media;
-pub mod metrics;
 pub mod onvif;
 pub mod output;
 pub mod playback;

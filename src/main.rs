@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use stream_manager::app::{self, StartError};
 use stream_manager::child::spawner;
+use stream_manager::cli::discover;
 use stream_manager::config::{Config, LogFormat, SETTINGS};
-use stream_manager::onvif::command;
 use tracing_subscriber::EnvFilter;
 
 /// `EX_USAGE` of sysexits.h.
@@ -54,15 +54,15 @@ fn rotate_key() -> ExitCode {
 }
 
 fn discover() -> ExitCode {
-    let options = match command::Options::parse(std::env::args_os().skip(2)) {
+    let options = match discover::Options::parse(std::env::args_os().skip(2)) {
         Ok(options) => options,
-        Err(error) => return fail(&format!("{error}\n{}", command::USAGE), EXIT_USAGE),
+        Err(error) => return fail(&format!("{error}\n{}", discover::USAGE), EXIT_USAGE),
     };
     let config = match Config::load() {
         Ok(config) => config,
         Err(error) => return fail(&error.to_string(), EXIT_USAGE),
     };
-    let password = match (&options.username, std::env::var(command::PASSWORD)) {
+    let password = match (&options.username, std::env::var(discover::PASSWORD)) {
         (None, _) => None,
         (_, Ok(password)) => Some(password),
         (Some(username), Err(_)) => {
@@ -70,14 +70,14 @@ fn discover() -> ExitCode {
                 Ok(password) => Some(password),
                 Err(error) => {
                     let detail =
-                        format!("no password, in {} or by hand: {error}", command::PASSWORD);
+                        format!("no password, in {} or by hand: {error}", discover::PASSWORD);
                     return fail(&detail, EXIT_USAGE);
                 }
             }
         }
     };
     let found = block_on(async {
-        let found = command::run(options, password, config.camera_nets).await;
+        let found = discover::run(options, password, config.camera_nets).await;
         found.map_err(|error| StartError::System(error.to_string()))
     });
     exit_code(found.map(|(said, warnings)| {
@@ -128,7 +128,7 @@ fn print_help() {
         "                             [--interface NAME] [--timeout SECONDS] [--address ADDRESS]"
     );
     println!("                             [--username NAME] [--json]; the password is read from");
-    println!("                             {} or asked for", command::PASSWORD);
+    println!("                             {} or asked for", discover::PASSWORD);
     println!("  stream-manager --version\n");
     println!("Settings, from the environment or from .env in the working directory:\n");
     for setting in SETTINGS {

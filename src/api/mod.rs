@@ -22,10 +22,10 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::access::{Access, Caller};
+use crate::api::metrics::exporter::Exporter;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{CameraId, Profile, StreamId};
 use crate::ingest::ffmpeg::probe::StillTaker;
-use crate::metrics::Metrics;
 use crate::onvif::Finder;
 use crate::playback::Playback;
 use crate::store::Cameras;
@@ -69,7 +69,7 @@ pub struct Api {
     /// Whether the service can do its work.
     pub readiness: Arc<Readiness>,
     /// What is counted.
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<Exporter>,
     /// When the manager started.
     pub started_at: Instant,
 }
@@ -194,7 +194,7 @@ async fn dispatch(
         Route::Document => Ok(openapi::get()),
         Route::Livez => Ok(health::live()),
         Route::Readyz => Ok(health::ready(api).await),
-        Route::Metrics => metrics::get(api, caller, &request).await,
+        Route::Metrics => metrics::endpoint::get(api, caller, &request).await,
         Route::Viewer => viewer::authorize(api, &request).await,
         Route::Playlist(id) => playlist::get(api, &id, &request).await,
         Route::Index(id) => playlist::index(api, &id, &request).await,

@@ -37,8 +37,8 @@ use super::model::{
 use super::playback::{NewSessionOutput, SessionInput, SessionsOutput};
 use super::reply::{self, Problem, Reply};
 use super::route::{self, Needs};
+use crate::api::metrics::text::PLAIN;
 use crate::base::error::ErrorKind;
-use crate::metrics::text::PLAIN;
 use crate::onvif::Discovery;
 use crate::webhooks::message::EventOutput;
 use crate::webhooks::signature;

@@ -26,8 +26,8 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
 use crate::base::error::{Error, ErrorKind};
+use crate::cli::discover::PASSWORD;
 use crate::config::SETTINGS;
-use crate::onvif::command::PASSWORD;
 
 /// The argument by which the manager's program becomes a child; see [`become_child`].
 pub const CHILD: &str = "child";

@@ -6,7 +6,6 @@
 //! | [`device`] | asks one device what it is and where its streams are |
 //! | [`link`] | which of a device's links can be used, for what |
 //! | [`keyframe`] | asks a camera for a keyframe when its stream starts |
-//! | [`command`] | all that from the command line |
 //! | [`soap`], [`xml`] | how a device is asked, and what it answers |
 //!
 //! Devices are strangers: what they answer is bounded in size, number and time, and only addresses
@@ -30,7 +29,6 @@ use device::Device;
 use probe::Found;
 use soap::{Client, Login, Service};
 
-pub mod command;
 pub mod device;
 pub mod keyframe;
 pub mod link;

@@ -1,17 +1,4 @@
-//! What is counted and measured of the service, for a Prometheus that asks.
-//!
-//! | Module | Owns |
-//! |---|---|
-//! | [`counts`] | what happened to streams since the manager's start |
-//! | [`requests`] | what happened to HTTP requests |
-//! | [`current`] | what is so at the moment of asking: streams, viewers, processes, disk |
-//! | [`text`] | the text that Prometheus reads |
-//!
-//! Names follow Prometheus's conventions and begin with `stream_manager_`; `process_…` is the
-//! manager's own process, under the names that every Prometheus client library uses for it. The
-//! number of series is bounded: a camera's id is a label only while its stream runs, and only of
-//! metrics that may vanish with it. Counting is an atomic addition, or a short lock for a histogram;
-//! nothing is looked up by name or allocated for it. Who may ask is the API's business.
+//! All metrics together, and the text that Prometheus reads.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
@@ -19,20 +6,16 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry;
 
+use crate::api::metrics::requests::Requests;
+use crate::api::metrics::streams::{Process, Streams};
 use crate::stream::registry::Registry;
-use current::{Process, Streams};
-use requests::Requests;
-
-pub mod current;
-pub mod requests;
-pub mod text;
 
 /// What all names begin with.
 const PREFIX: &str = "stream_manager";
 
 /// All metrics.
 #[derive(Debug)]
-pub struct Metrics {
+pub struct Exporter {
     registry: registry::Registry,
     /// The requests that were answered.
     pub requests: Requests,
@@ -45,7 +28,7 @@ struct Check {
     check: &'static str,
 }
 
-impl Metrics {
+impl Exporter {
     /// The metrics of a manager with these `streams`.
     pub fn new(streams: Registry) -> Self {
         let mut registry = registry::Registry::default();

@@ -8,12 +8,12 @@ use hyper::header::ACCEPT;
 use hyper::{Request, StatusCode};
 use tokio::time::timeout;
 
-use super::Api;
-use super::readiness::{CHECKS, Trouble};
-use super::reply::{self, Reply};
 use crate::access::Caller;
+use crate::api::Api;
+use crate::api::metrics::text;
+use crate::api::readiness::{CHECKS, Trouble};
+use crate::api::reply::{self, Reply};
 use crate::base::error::{Error, ErrorKind};
-use crate::metrics::text;
 
 /// Readiness that is not known within this time is what it was last. Prometheus waits 10 s by default.
 const READY_WITHIN: Duration = Duration::from_secs(6);

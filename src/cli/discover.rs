@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use lexopt::prelude::{Long, ValueExt};
 
-use super::device::{Device, DeviceProfile};
-use super::soap::Login;
-use super::{Discovery, Finder, LONGEST_TIME, SHORTEST_TIME, USUAL_TIME, Wanted};
 use crate::base::error::Error;
 use crate::camera::networks::CameraNets;
+use crate::onvif::device::{Device, DeviceProfile};
+use crate::onvif::soap::Login;
+use crate::onvif::{Discovery, Finder, LONGEST_TIME, SHORTEST_TIME, USUAL_TIME, Wanted};
 
 /// Where the password is looked for before it is asked for. Never an argument: those everybody on
 /// the machine can read.
@@ -152,8 +152,8 @@ fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::device::usual_service;
     use super::*;
+    use crate::onvif::device::usual_service;
 
     #[test]
     fn arguments() {

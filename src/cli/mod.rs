@@ -1,0 +1,3 @@
+//! The commands of the program besides the service itself.
+
+pub mod discover;
