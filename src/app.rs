@@ -14,23 +14,23 @@ use crate::api::Api;
 use crate::api::metrics::exporter::Exporter;
 use crate::api::readiness::Readiness;
 use crate::api::server::Server;
-use crate::base::counters::Counts;
+use crate::base::counters::Counters;
 use crate::base::proc;
 use crate::child::spawner::Spawner;
 use crate::config::{Config, Secret};
-use crate::ingest::Launcher;
-use crate::ingest::ffmpeg::launcher::FfmpegLauncher;
+use crate::ingest::Ingest;
+use crate::ingest::ffmpeg::launcher::FfmpegIngest;
 use crate::ingest::ffmpeg::probe::StillTaker;
 use crate::onvif::Finder;
-use crate::output::disk_budget::Room;
+use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::layout::Layout;
-use crate::output::hls::packager::Cutting;
+use crate::output::hls::packager::SegmentPolicy;
 use crate::output::hls::sweep;
 use crate::playback::Playback;
 use crate::store::{self, Cameras};
 use crate::stream::reaper;
-use crate::stream::registry::{Means, Registry};
-use crate::stream::starts::Starts;
+use crate::stream::registry::{Registry, StreamResources};
+use crate::stream::start_queue::StartQueue;
 use crate::stream::supervisor::Limits;
 use crate::stream::threads::Threads;
 use crate::webhooks::Webhooks;
@@ -63,13 +63,13 @@ impl fmt::Display for StartError {
 
 /// Runs the manager until SIGTERM or SIGINT. A second signal ends the process at once.
 pub async fn run(config: Config) -> Result<(), StartError> {
-    run_with(config, |config, spawner| Arc::new(FfmpegLauncher::new(config, spawner))).await
+    run_with(config, |config, spawner| Arc::new(FfmpegIngest::new(config, spawner))).await
 }
 
 /// Runs the manager with other ingests than FFmpeg, for benchmarks of all the rest.
 pub async fn run_with(
     config: Config,
-    make_launcher: impl FnOnce(&Config, Spawner) -> Arc<dyn Launcher>,
+    make_launcher: impl FnOnce(&Config, Spawner) -> Arc<dyn Ingest>,
 ) -> Result<(), StartError> {
     let layout = Layout::new(config.stream_dir.clone());
     let unusable = |error| {
@@ -96,16 +96,16 @@ pub async fn run_with(
         Spawner::start(config.ffmpeg_bounds).map_err(system("no thread can be started"))?;
     let launcher = make_launcher(&config, spawner.clone());
     let (webhooks, events) = Webhooks::start(&config).map_err(StartError::Setting)?;
-    let room = Room::new(config.stream_dir.clone(), config.stream_dir_max_bytes);
-    let registry = Registry::new(Means {
+    let room = DiskBudget::new(config.stream_dir.clone(), config.stream_dir_max_bytes);
+    let registry = Registry::new(StreamResources {
         room: room.clone(),
         layout: layout.clone(),
         threads: Threads::start().map_err(system("no thread can be started"))?,
         limits: limits(&config),
         max_streams: config.max_streams,
-        starts: Starts::new(config.max_concurrent_starts),
+        starts: StartQueue::new(config.max_concurrent_starts),
         launcher,
-        counts: Counts::default(),
+        counts: Counters::default(),
         events,
     });
     let database = cameras.database().clone();
@@ -217,7 +217,7 @@ fn limits(config: &Config) -> Limits {
         idle_timeout: config.idle_timeout,
         stop_grace: config.stop_grace,
         max_viewers: config.max_viewers,
-        cutting: Cutting {
+        cutting: SegmentPolicy {
             segment_time: config.segment_time,
             part_time: config.part_time,
             list_size: config.list_size,

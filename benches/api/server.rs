@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stream_manager::app;
-use stream_manager::base::counters::Counts;
+use stream_manager::base::counters::Counters;
 use stream_manager::base::error::{Error as StreamError, ErrorKind as StreamErrorKind};
 use stream_manager::camera::Camera;
 use stream_manager::camera::id::StreamId;
@@ -21,14 +21,14 @@ use stream_manager::camera::source::Source;
 use stream_manager::child::spawner;
 use stream_manager::config::Config;
 use stream_manager::events::Events;
-use stream_manager::ingest::{Ending, Ingest, Launcher, Order};
+use stream_manager::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
 use stream_manager::media::reader::FragmentReader;
-use stream_manager::output::disk_budget::Room;
+use stream_manager::output::disk_budget::DiskBudget;
 use stream_manager::output::hls::layout::Layout;
-use stream_manager::output::hls::packager::Cutting;
+use stream_manager::output::hls::packager::SegmentPolicy;
 use stream_manager::stream::reaper;
-use stream_manager::stream::registry::{Means, Registry};
-use stream_manager::stream::starts::Starts;
+use stream_manager::stream::registry::{Registry, StreamResources};
+use stream_manager::stream::start_queue::StartQueue;
 use stream_manager::stream::supervisor::Limits;
 use stream_manager::stream::threads::Threads;
 use tokio::sync::{mpsc, oneshot};
@@ -67,8 +67,8 @@ fn main() -> Result<()> {
 /// Ingests that play what was recorded, and end when they are told to.
 struct Recorded(Arc<[u8]>);
 
-impl Launcher for Recorded {
-    fn launch(&self, order: Order) -> Ingest {
+impl Ingest for Recorded {
+    fn launch(&self, order: IngestRequest) -> RunningIngest {
         let (signals, mut received) = mpsc::channel(4);
         let (end, ended) = oneshot::channel();
         let bytes = Arc::clone(&self.0);
@@ -79,9 +79,9 @@ impl Launcher for Recorded {
             }
             received.recv().await;
             let error = StreamError::new(StreamErrorKind::SourceUnreachable, "it was told to end");
-            let _ = end.send(Ending::Dropped(error));
+            let _ = end.send(RunOutcome::Dropped(error));
         });
-        Ingest { ended, signals }
+        RunningIngest { ended, signals }
     }
 }
 
@@ -105,23 +105,23 @@ fn measure_reaper(count: usize) -> Result<()> {
         idle_timeout: FOREVER,
         stop_grace: FOREVER,
         max_viewers: None,
-        cutting: Cutting {
+        cutting: SegmentPolicy {
             segment_time: Duration::from_secs(2),
             part_time: Duration::from_millis(100),
             list_size: 5,
         },
     };
     // Nothing is played, so nothing is written.
-    let registry = Registry::new(Means {
+    let registry = Registry::new(StreamResources {
         layout: Layout::new(std::env::temp_dir()),
         // Of no disk: so many streams at once would seem to fill any.
-        room: Room::new(std::path::PathBuf::new(), None),
+        room: DiskBudget::new(std::path::PathBuf::new(), None),
         threads: Threads::start()?,
         limits,
         max_streams: count,
-        starts: Starts::new(count),
+        starts: StartQueue::new(count),
         launcher: Arc::new(Recorded(Arc::new([]))),
-        counts: Counts::default(),
+        counts: Counters::default(),
         events: Events::default(),
     });
     for number in 0..count {

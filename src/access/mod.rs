@@ -156,7 +156,7 @@ impl Caller {
     }
 
     /// Refuses cameras that the caller may not see.
-    pub fn sees(&self, record: &Record) -> Result<(), Error> {
+    pub fn ensure_can_see(&self, record: &Record) -> Result<(), Error> {
         match self.owner() {
             Some(owner) if record.owner.as_deref() != Some(owner) => {
                 let detail = format!("camera {} belongs to somebody else", record.id);
@@ -296,7 +296,8 @@ mod tests {
             for wanted in [Role::Viewer, Role::User, Role::Admin] {
                 assert_eq!(caller.at_least(wanted).is_ok(), role >= wanted, "{secret} {wanted:?}");
             }
-            let sees = [&own, &foreign, &nobodys].map(|record| caller.sees(record).is_ok());
+            let sees =
+                [&own, &foreign, &nobodys].map(|record| caller.ensure_can_see(record).is_ok());
             assert_eq!(sees, seen, "{secret}");
         }
     }

@@ -221,7 +221,7 @@ async fn checked_cameras(
     for name in names {
         let id = CameraId::parse(name)?;
         let record = api.cameras.get(&id).await?.ok_or_else(|| cameras::unknown(&id))?;
-        caller.sees(&record)?;
+        caller.ensure_can_see(&record)?;
         ids.push(id);
     }
     Ok(ids)

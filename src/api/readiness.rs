@@ -84,17 +84,17 @@ pub struct Readiness {
 /// One look at each thing.
 #[derive(Default)]
 struct Looks {
-    stream_dir: Look,
-    ffmpeg: Look,
-    database: Look,
+    stream_dir: Probe,
+    ffmpeg: Probe,
+    database: Probe,
 }
 
 /// What a look finds, or why the thing cannot be used.
-type Found<T = ()> = Result<T, Box<dyn StdError + Send + Sync>>;
+type ProbeResult<T = ()> = Result<T, Box<dyn StdError + Send + Sync>>;
 
 /// The look at one thing that was begun last, and when.
 #[derive(Default)]
-struct Look(Option<(Instant, JoinHandle<Found>)>);
+struct Probe(Option<(Instant, JoinHandle<ProbeResult>)>);
 
 impl Readiness {
     /// Of a manager that runs `ffmpeg` by `spawner`, writes to `layout` and keeps its cameras in `database`.
@@ -189,7 +189,7 @@ impl Readiness {
         Trouble { check, error }
     }
 
-    async fn look_at_stream_dir(self: Arc<Self>) -> Found {
+    async fn look_at_stream_dir(self: Arc<Self>) -> ProbeResult {
         let path = self.layout.ready_file();
         tokio::fs::write(&path, b"ready").await?;
         tokio::fs::remove_file(&path).await?;
@@ -208,7 +208,7 @@ impl Readiness {
         }
     }
 
-    async fn look_at_database(self: Arc<Self>) -> Found {
+    async fn look_at_database(self: Arc<Self>) -> ProbeResult {
         let path = self.database.path();
         // What was deleted can still be written to, until the manager ends.
         tokio::fs::metadata(path).await?;
@@ -217,7 +217,7 @@ impl Readiness {
         Ok(())
     }
 
-    async fn look_at_ffmpeg(self: Arc<Self>) -> Found {
+    async fn look_at_ffmpeg(self: Arc<Self>) -> ProbeResult {
         // As streams start it, so that what keeps these from it shows here. What it says, a pipe holds.
         let mut process = self.spawner.spawn(&self.ffmpeg, vec!["-version".to_owned()]).await?;
         // One that does not end by itself is killed.
@@ -230,12 +230,12 @@ impl Readiness {
     }
 }
 
-impl Look {
+impl Probe {
     /// What `look` finds within its time limit, or why not. When an earlier one has not ended yet
     /// that one counts, and `look` does not begin.
     async fn find(
         &mut self,
-        look: impl Future<Output = Found> + Send + 'static,
+        look: impl Future<Output = ProbeResult> + Send + 'static,
     ) -> Result<(), String> {
         // What it found after its time limit is old by now.
         self.0.take_if(|(_, task)| task.is_finished());
@@ -253,7 +253,7 @@ fn is_nearly_full(disk: &Disk) -> bool {
 }
 
 /// The disk that `path` is on, if `least` bytes of it are free.
-async fn room_of(least: u64, path: &Path) -> Found<Option<Disk>> {
+async fn room_of(least: u64, path: &Path) -> ProbeResult<Option<Disk>> {
     // The empty parent of a bare file name is the working directory.
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path }.to_owned();
     let disk = tokio::task::spawn_blocking(move || Disk::of(&path)).await?;
@@ -284,7 +284,7 @@ mod tests {
                 Ok(())
             }
         };
-        let (mut last, start) = (Look::default(), Instant::now());
+        let (mut last, start) = (Probe::default(), Instant::now());
         for _ in 0..1000 {
             assert_eq!(last.find(look()).await, Err(HANGS.to_owned()));
             assert_eq!(start.elapsed(), PROBE_TIMEOUT, "who comes later does not wait again");

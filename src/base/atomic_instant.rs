@@ -7,12 +7,12 @@ use tokio::time::Instant;
 
 /// The last time that something happened, to the millisecond.
 #[derive(Debug)]
-pub struct Stamp {
+pub struct AtomicInstant {
     base: Instant,
     millis: AtomicU64,
 }
 
-impl Stamp {
+impl AtomicInstant {
     /// A stamp that says "now".
     pub fn now() -> Self {
         Self { base: Instant::now(), millis: AtomicU64::new(0) }
@@ -41,7 +41,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_touch_makes_it_young_again() {
-        let stamp = Stamp::now();
+        let stamp = AtomicInstant::now();
         tokio::time::advance(Duration::from_millis(1500)).await;
         assert_eq!(stamp.age(), Duration::from_millis(1500));
         stamp.touch();

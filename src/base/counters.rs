@@ -1,7 +1,7 @@
 //! What happened to streams since the manager's start. No number here belongs to one camera, so
 //! none vanishes with a stream.
 //!
-//! When something counts as what is decided where it happens: `crate::stream::tally` and the
+//! When something counts as what is decided where it happens: `crate::stream::transition_metrics` and the
 //! packager.
 
 use std::time::Duration;
@@ -37,7 +37,7 @@ const USUAL_CAUSES: [ErrorKind; 12] = [
 
 /// The counts. Cheap to clone; all clones count together.
 #[derive(Debug, Clone)]
-pub struct Counts {
+pub struct Counters {
     starts: Counter,
     start_failures: Family<Cause, Counter>,
     start_duration: Histogram,
@@ -62,7 +62,7 @@ impl Cause {
     }
 }
 
-impl Default for Counts {
+impl Default for Counters {
     fn default() -> Self {
         let (start_failures, restarts) = (Family::default(), Family::default());
         for cause in USUAL_CAUSES.map(Cause::of) {
@@ -82,7 +82,7 @@ impl Default for Counts {
     }
 }
 
-impl Counts {
+impl Counters {
     /// Gives the counts their names.
     pub fn register(&self, to: &mut Registry) {
         let help = "Starts of streams, from nothing or from another source";

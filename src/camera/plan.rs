@@ -31,7 +31,7 @@ pub enum Audio {
 
 /// How much FFmpeg reads before it says what the streams are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Probe {
+pub enum ProbeSize {
     /// Enough for nearly every camera, whose SDP says most of it: the header is out 0.2 s after
     /// the connection.
     Small,
@@ -65,7 +65,7 @@ pub struct Plan {
     /// What to do with audio.
     pub audio: Audio,
     /// How much to read first.
-    pub probe: Probe,
+    pub probe: ProbeSize,
     /// How to ask for RTP.
     pub transport: Transport,
     /// Whose times to use.
@@ -115,7 +115,7 @@ impl Plan {
                 AudioOption::Aac => Audio::ToAac,
                 AudioOption::Off => Audio::Off,
             },
-            probe: Probe::Small,
+            probe: ProbeSize::Small,
             transport: match options.transport {
                 TransportOption::Auto | TransportOption::Tcp => Transport::Tcp,
                 TransportOption::Udp => Transport::Udp,
@@ -151,8 +151,8 @@ impl Plan {
             Lesson::AudioCannotBeCopied => {
                 Err(unsupported("the camera's audio cannot be used; set its option audio to off"))
             }
-            Lesson::ProbedTooLittle if self.probe == Probe::Small => {
-                Ok(Self { probe: Probe::Large, ..self })
+            Lesson::ProbedTooLittle if self.probe == ProbeSize::Small => {
+                Ok(Self { probe: ProbeSize::Large, ..self })
             }
             Lesson::ProbedTooLittle => {
                 Err(unsupported("the camera sends nothing that tells what its video is"))
@@ -231,7 +231,7 @@ mod tests {
     fn everything_else_is_tried_once() {
         let table = [
             (Lesson::AudioCannotBeCopied, Plan { audio: Audio::ToAac, ..Plan::default() }),
-            (Lesson::ProbedTooLittle, Plan { probe: Probe::Large, ..Plan::default() }),
+            (Lesson::ProbedTooLittle, Plan { probe: ProbeSize::Large, ..Plan::default() }),
             (Lesson::TimesAreWrong, Plan { times: Times::Arrival, ..Plan::default() }),
         ];
         let options = StreamOptions::default();

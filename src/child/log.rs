@@ -22,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// One per stream, for all its generations.
 #[derive(Debug, Default)]
-pub struct Journal {
+pub struct ProcessLog {
     lines: Mutex<VecDeque<Line>>,
     usage: Mutex<Option<Usage>>,
 }
@@ -49,7 +49,7 @@ pub struct Usage {
     pub memory: u64,
 }
 
-impl Journal {
+impl ProcessLog {
     /// For what the FFmpeg of `generation` says.
     pub fn writer(self: &Arc<Self>, generation: u64) -> Writer {
         Writer { journal: Arc::clone(self), generation }
@@ -85,7 +85,7 @@ impl Journal {
     }
 }
 
-struct Watching<'a>(&'a Journal);
+struct Watching<'a>(&'a ProcessLog);
 
 impl Drop for Watching<'_> {
     fn drop(&mut self) {
@@ -96,7 +96,7 @@ impl Drop for Watching<'_> {
 /// Writes down what one run of FFmpeg says.
 #[derive(Debug, Clone)]
 pub struct Writer {
-    journal: Arc<Journal>,
+    journal: Arc<ProcessLog>,
     generation: u64,
 }
 
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_last_lines_of_all_generations_are_kept() {
-        let journal = Arc::new(Journal::default());
+        let journal = Arc::new(ProcessLog::default());
         journal.writer(6).note("before");
         let writer = journal.writer(7);
         for number in 1..MAX_LINES {
@@ -140,7 +140,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_process_uses_is_known_while_it_is_watched() {
-        let journal = Journal::default();
+        let journal = ProcessLog::default();
         assert_eq!(journal.usage(), None);
         let watching = journal.watch(Pid::this());
         tokio::pin!(watching);

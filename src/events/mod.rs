@@ -84,19 +84,19 @@ struct Sender {
 
 /// Where events are heard.
 #[derive(Debug)]
-pub struct Listener {
+pub struct EventReceiver {
     events: mpsc::Receiver<StreamEvent>,
     missed: Arc<AtomicU64>,
 }
 
 impl Events {
     /// A teller and its listener.
-    pub fn new() -> (Self, Listener) {
+    pub fn new() -> (Self, EventReceiver) {
         let (send, events) = mpsc::channel(CAPACITY);
         let missed = Arc::<AtomicU64>::default();
         (
             Self(Some(Sender { events: send, missed: Arc::clone(&missed) })),
-            Listener { events, missed },
+            EventReceiver { events, missed },
         )
     }
 
@@ -109,8 +109,8 @@ impl Events {
     }
 }
 
-impl Listener {
-    /// The next event; `None` after [`Listener::close`], when all that were told are heard.
+impl EventReceiver {
+    /// The next event; `None` after [`EventReceiver::close`], when all that were told are heard.
     pub async fn next(&mut self) -> Option<StreamEvent> {
         self.events.recv().await
     }
@@ -129,14 +129,14 @@ impl Listener {
 /// The events of one stream. Leaves out what would only repeat the one before: an interruption of
 /// a stream that is not live yet, or attempt after attempt with the same error.
 #[derive(Debug)]
-pub struct Teller {
+pub struct EventReporter {
     events: Events,
     stream: StreamId,
     last: Option<(EventKind, Option<ErrorKind>)>,
     stop_reason: Option<StopReason>,
 }
 
-impl Teller {
+impl EventReporter {
     /// Tells nothing yet.
     pub fn new(events: Events, stream: StreamId) -> Self {
         Self { events, stream, last: None, stop_reason: None }
@@ -219,12 +219,12 @@ mod tests {
         Error::new(kind, "why")
     }
 
-    fn teller() -> (Teller, Listener) {
+    fn teller() -> (EventReporter, EventReceiver) {
         let (events, listener) = Events::new();
-        (Teller::new(events, StreamId::parse("cam").expect("an id")), listener)
+        (EventReporter::new(events, StreamId::parse("cam").expect("an id")), listener)
     }
 
-    fn heard(listener: &mut Listener) -> Vec<EventKind> {
+    fn heard(listener: &mut EventReceiver) -> Vec<EventKind> {
         std::iter::from_fn(|| listener.events.try_recv().ok()).map(|event| event.kind).collect()
     }
 

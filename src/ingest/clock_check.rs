@@ -18,13 +18,13 @@ const FAST_LOOKS: u32 = 3;
 
 /// The clock of one run.
 #[derive(Debug, Default)]
-pub struct Pace {
+pub struct ClockCheck {
     look: Option<(Instant, Duration)>,
     slow_looks: u32,
     fast_looks: u32,
 }
 
-impl Pace {
+impl ClockCheck {
     /// Whether a fragment that comes now, with video of that `time`, makes sense after those before.
     pub fn makes_sense(&mut self, time: Duration) -> bool {
         let now = Instant::now();
@@ -54,7 +54,7 @@ mod tests {
     /// Whether all of ten seconds' fragments make sense when the camera's clock runs at `rate`,
     /// after `burst` at once.
     async fn is_accepted(rate: f64, burst: Duration) -> bool {
-        let mut pace = Pace::default();
+        let mut pace = ClockCheck::default();
         let mut time = Duration::from_secs(100);
         let mut all = pace.makes_sense(time);
         time += burst;
@@ -79,7 +79,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_jump_is_no_pace() {
-        let mut pace = Pace::default();
+        let mut pace = ClockCheck::default();
         assert!(pace.makes_sense(Duration::from_secs(1000)));
         tokio::time::advance(Duration::from_secs(5)).await;
         assert!(pace.makes_sense(Duration::from_secs(1)));

@@ -16,7 +16,7 @@ use crate::base::error::Error;
 use crate::camera::options::StreamOptions;
 use crate::camera::plan::Plan;
 use crate::camera::source::Source;
-use crate::child::log::Journal;
+use crate::child::log::ProcessLog;
 use crate::media::hub::FragmentHub;
 use crate::onvif::keyframe::Keyframes;
 
@@ -25,7 +25,7 @@ pub mod ffmpeg;
 
 /// What a stream wants of an ingest.
 #[derive(Debug, Clone)]
-pub struct Order {
+pub struct IngestRequest {
     /// Where the video comes from.
     pub source: Source,
     /// How to take it.
@@ -39,12 +39,12 @@ pub struct Order {
     /// Where the fragments go.
     pub hub: FragmentHub,
     /// Where it is written down what FFmpeg says and uses.
-    pub journal: Arc<Journal>,
+    pub journal: Arc<ProcessLog>,
 }
 
 /// How an ingest ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ending {
+pub enum RunOutcome {
     /// Another run with this plan may do better, at once.
     Replan(Plan),
     /// The camera, or the machine, said no. Trying again at once would change nothing.
@@ -55,15 +55,15 @@ pub enum Ending {
 
 /// A run, as the supervisor holds it. Dropping it ends the run.
 #[derive(Debug)]
-pub struct Ingest {
+pub struct RunningIngest {
     /// Resolves when the child is reaped and its pipes are read to the end.
-    pub ended: oneshot::Receiver<Ending>,
+    pub ended: oneshot::Receiver<RunOutcome>,
     /// Signals for the child.
     pub signals: mpsc::Sender<Signal>,
 }
 
 /// Starts ingests. The one thing of a supervisor that its tests replace.
-pub trait Launcher: Send + Sync + 'static {
+pub trait Ingest: Send + Sync + 'static {
     /// Starts a run. Whatever goes wrong shows as its ending.
-    fn launch(&self, order: Order) -> Ingest;
+    fn launch(&self, order: IngestRequest) -> RunningIngest;
 }

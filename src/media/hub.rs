@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::broadcast;
 
-use crate::base::atomic_instant::Stamp;
+use crate::base::atomic_instant::AtomicInstant;
 use crate::media::fragment::{Fragment, InitSegment};
 
 /// Fragments that a consumer may be behind: about three seconds at 100 ms each.
@@ -29,7 +29,7 @@ pub struct FragmentHub {
 
 #[derive(Debug)]
 struct Shared {
-    last_progress: Stamp,
+    last_progress: AtomicInstant,
     recent: Mutex<Recent>,
 }
 
@@ -65,7 +65,7 @@ pub struct Flow {
 
 impl Default for FragmentHub {
     fn default() -> Self {
-        let shared = Shared { last_progress: Stamp::now(), recent: Mutex::default() };
+        let shared = Shared { last_progress: AtomicInstant::now(), recent: Mutex::default() };
         Self { sender: broadcast::Sender::new(RING), shared: Arc::new(shared) }
     }
 }
@@ -93,7 +93,7 @@ impl FragmentHub {
     }
 
     /// When the picture last advanced. Before the first one: when the hub was made.
-    pub fn last_progress(&self) -> &Stamp {
+    pub fn last_progress(&self) -> &AtomicInstant {
         &self.shared.last_progress
     }
 

@@ -26,7 +26,7 @@ use utoipa::ToSchema;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::networks::CameraNets;
 use device::Device;
-use probe::Found;
+use probe::DiscoveredDevice;
 use soap::{Client, Login, Service};
 
 pub mod device;
@@ -172,7 +172,7 @@ impl Search {
     }
 
     /// Asks a device that answered, unless that is done already.
-    fn take(&mut self, found: Found, nets: &CameraNets) {
+    fn take(&mut self, found: DiscoveredDevice, nets: &CameraNets) {
         if self.seen.len() + self.forbidden.len() >= MAX_DEVICES {
             self.is_full = true;
             return;
@@ -266,7 +266,7 @@ mod tests {
         let wanted = Wanted { interface: None, time: Duration::ZERO, login: None, address: None };
         let nets = CameraNets::parse("", "").expect("no lists");
         let mut search = Search::new(wanted);
-        let found = |host: u8, port: u16| Found {
+        let found = |host: u8, port: u16| DiscoveredDevice {
             address: IpAddr::from([192, 0, 2, host]),
             service: Some(device::usual_service(port)),
             name: None,

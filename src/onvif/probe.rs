@@ -48,7 +48,7 @@ pub struct Interface {
 
 /// A device that answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct DiscoveredDevice {
     /// Where it answered from.
     pub address: IpAddr,
     /// Where its device service is; `None` when it names none over HTTP.
@@ -107,7 +107,7 @@ pub fn names(interfaces: &[Interface]) -> Vec<String> {
 pub async fn run(
     interfaces: Vec<Interface>,
     time: Duration,
-    found: mpsc::Sender<Found>,
+    found: mpsc::Sender<DiscoveredDevice>,
 ) -> Vec<String> {
     let mut asking = JoinSet::new();
     for interface in interfaces {
@@ -125,7 +125,7 @@ pub async fn run(
 async fn ask_on(
     interface: &Interface,
     time: Duration,
-    found: mpsc::Sender<Found>,
+    found: mpsc::Sender<DiscoveredDevice>,
 ) -> std::io::Result<()> {
     let begun = Instant::now();
     // Bound to its address, a socket sends to the group by that interface.
@@ -188,7 +188,7 @@ fn uuid() -> String {
 }
 
 /// The devices of an answer to the probes with these `ids` that came from `from`.
-fn read(text: &str, from: IpAddr, ids: &[String]) -> Vec<Found> {
+fn read(text: &str, from: IpAddr, ids: &[String]) -> Vec<DiscoveredDevice> {
     let Some(answer) = Node::parse(text) else { return Vec::new() };
     // One that does not say what it answers is taken as well.
     if answer.text_of("RelatesTo").is_some_and(|related| !is_one_of(related, ids)) {
@@ -201,7 +201,7 @@ fn read(text: &str, from: IpAddr, ids: &[String]) -> Vec<Found> {
     };
     let found = |one: &Node| {
         let scopes = one.text_of("Scopes").unwrap_or_default();
-        Found {
+        DiscoveredDevice {
             address: from,
             service: service(one.text_of("XAddrs").unwrap_or_default(), from),
             name: scope(scopes, "name"),

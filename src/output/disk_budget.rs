@@ -1,4 +1,4 @@
-//! How much of the disk all streams take, and whether there is room for one more: a disk that is full
+//! How much of the disk all streams take, and whether there is budget for one more: a disk that is full
 //! stops every stream, so new ones are refused before.
 
 use std::collections::VecDeque;
@@ -17,17 +17,17 @@ use crate::base::error::{Error, ErrorKind};
 pub const FREE: u64 = 16 * 1024 * 1024;
 /// What a stream that has just begun is reckoned with, in bytes, until it has written as much or
 /// deletes for the first time: what one of 2.5 Mbit/s takes.
-const PLEDGE: u64 = 8 * 1024 * 1024;
-/// And no longer than this: cameras that are away write nothing, and take no room from others.
-const PLEDGED_FOR: Duration = Duration::from_secs(20);
+const RESERVATION: u64 = 8 * 1024 * 1024;
+/// And no longer than this: cameras that are away write nothing, and take no budget from others.
+const RESERVED_FOR: Duration = Duration::from_secs(20);
 /// How often the disk is looked at. In this time 100 streams of 4 Mbit/s write 50 MB.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// When a caller may try again.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// The room under `STREAM_DIR`. Cheap to clone.
+/// The budget under `STREAM_DIR`. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Room(Arc<Inner>);
+pub struct DiskBudget(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -37,13 +37,13 @@ struct Inner {
     /// What streams that have just begun are going to take.
     pledged: AtomicU64,
     /// The pledges that it is made of, and when they were made, the oldest first.
-    young: Mutex<VecDeque<(Instant, Pledge)>>,
+    young: Mutex<VecDeque<(Instant, Reservation)>>,
     /// As it was when it was last looked at.
     disk: Mutex<Option<Disk>>,
 }
 
-impl Room {
-    /// The room under `root`, of which streams may take `max_bytes`; all of it, if unset.
+impl DiskBudget {
+    /// The budget under `root`, of which streams may take `max_bytes`; all of it, if unset.
     pub fn new(root: PathBuf, max_bytes: Option<u64>) -> Self {
         let [used, pledged] = [0, 0].map(AtomicU64::new);
         let (young, disk) = (Mutex::default(), Mutex::new(Disk::of(&root)));
@@ -61,18 +61,18 @@ impl Room {
     }
 
     /// The part of one stream, which takes nothing yet, but will.
-    pub fn share(&self) -> Share {
-        let pledge = Arc::new(AtomicU64::new(PLEDGE));
-        self.0.pledged.fetch_add(PLEDGE, Ordering::Relaxed);
+    pub fn share(&self) -> DiskShare {
+        let pledge = Arc::new(AtomicU64::new(RESERVATION));
+        self.0.pledged.fetch_add(RESERVATION, Ordering::Relaxed);
         let mut young = self.0.young.lock().unwrap_or_else(PoisonError::into_inner);
         young.push_back((Instant::now(), Arc::clone(&pledge)));
-        Share { room: self.clone(), bytes: 0, pledge }
+        DiskShare { budget: self.clone(), bytes: 0, pledge }
     }
 
-    /// Refuses a new stream when there is no room for it.
-    pub fn check(&self) -> Result<(), Error> {
+    /// Refuses a new stream when there is no budget for it.
+    pub fn ensure_space(&self) -> Result<(), Error> {
         let full = |detail| Err(Error::new(ErrorKind::StorageFull, detail).retry_after(RETRY));
-        // Without an answer, or a size, there may be room: should there be none, the stream says so.
+        // Without an answer, or a size, there may be budget: should there be none, the stream says so.
         let free = self.disk().map_or(u64::MAX, |disk| disk.available);
         let used = self.used();
         let wanted = self.0.pledged.load(Ordering::Relaxed) + FREE;
@@ -99,8 +99,8 @@ impl Room {
         loop {
             ticks.tick().await;
             self.forget_old_pledges();
-            let room = self.clone();
-            if let Err(error) = tokio::task::spawn_blocking(move || room.look()).await {
+            let budget = self.clone();
+            if let Err(error) = tokio::task::spawn_blocking(move || budget.look()).await {
                 warn!(%error, "nobody looks at the disk of STREAM_DIR any more");
                 return;
             }
@@ -109,13 +109,13 @@ impl Room {
 
     fn forget_old_pledges(&self) {
         let mut young = self.0.young.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some((_, pledge)) = young.pop_front_if(|(at, _)| at.elapsed() >= PLEDGED_FOR) {
-            self.redeem(&pledge, PLEDGE);
+        while let Some((_, pledge)) = young.pop_front_if(|(at, _)| at.elapsed() >= RESERVED_FOR) {
+            self.release(&pledge, RESERVATION);
         }
     }
 
     /// Takes up to `bytes` from a pledge, which is a part of the sum.
-    fn redeem(&self, pledge: &Pledge, bytes: u64) {
+    fn release(&self, pledge: &Reservation, bytes: u64) {
         let less = |left: u64| Some(left.saturating_sub(bytes));
         let before = pledge.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
         let taken = before.unwrap_or_default().min(bytes);
@@ -129,34 +129,34 @@ impl Room {
 }
 
 /// What is left of a pledge.
-type Pledge = Arc<AtomicU64>;
+type Reservation = Arc<AtomicU64>;
 
 /// What one stream takes. Dropping it gives all of it back.
 #[derive(Debug)]
-pub struct Share {
-    room: Room,
+pub struct DiskShare {
+    budget: DiskBudget,
     bytes: u64,
-    pledge: Pledge,
+    pledge: Reservation,
 }
 
-impl Share {
+impl DiskShare {
     /// The stream has written this much.
     pub fn add(&mut self, bytes: u64) {
         self.bytes += bytes;
-        self.room.0.used.fetch_add(bytes, Ordering::Relaxed);
-        self.room.redeem(&self.pledge, bytes);
+        self.budget.0.used.fetch_add(bytes, Ordering::Relaxed);
+        self.budget.release(&self.pledge, bytes);
     }
 
     /// The stream has deleted this much: it takes no more than before from now on.
     pub fn remove(&mut self, bytes: u64) {
-        self.room.redeem(&self.pledge, PLEDGE);
+        self.budget.release(&self.pledge, RESERVATION);
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
-        self.room.0.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.budget.0.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
-impl Drop for Share {
+impl Drop for DiskShare {
     fn drop(&mut self) {
         self.remove(self.bytes);
     }
@@ -187,60 +187,60 @@ mod tests {
 
     #[test]
     fn shares_add_up_and_are_given_back() {
-        let room = Room::new(PathBuf::new(), Some(3 * FREE));
-        let (mut one, mut other) = (room.share(), room.share());
-        room.check().expect("room for a third");
+        let budget = DiskBudget::new(PathBuf::new(), Some(3 * FREE));
+        let (mut one, mut other) = (budget.share(), budget.share());
+        budget.ensure_space().expect("budget for a third");
         one.add(2 * FREE);
-        assert_eq!(room.check().expect_err("full").kind, ErrorKind::StorageFull);
+        assert_eq!(budget.ensure_space().expect_err("full").kind, ErrorKind::StorageFull);
         other.add(FREE);
-        assert_eq!(room.used(), 3 * FREE);
+        assert_eq!(budget.used(), 3 * FREE);
         one.remove(FREE);
-        room.check().expect("room");
+        budget.ensure_space().expect("budget");
         // What was never written cannot be taken away from others.
         one.remove(10 * FREE);
-        assert_eq!(room.used(), FREE);
+        assert_eq!(budget.used(), FREE);
         drop(other);
-        assert_eq!(room.used(), 0);
+        assert_eq!(budget.used(), 0);
     }
 
     #[test]
     fn a_storm_of_starts_does_not_take_more_than_there_is() {
-        let room = Room::new(PathBuf::new(), Some(FREE + 9 * PLEDGE));
+        let budget = DiskBudget::new(PathBuf::new(), Some(FREE + 9 * RESERVATION));
         let mut shares = Vec::new();
-        while room.check().is_ok() {
-            shares.push(room.share());
+        while budget.ensure_space().is_ok() {
+            shares.push(budget.share());
         }
         assert_eq!(shares.len(), 10);
         shares.pop();
-        room.check().expect("room");
+        budget.ensure_space().expect("budget");
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_writes_nothing_takes_no_room_for_long() {
-        let room = Room::new(PathBuf::new(), Some(FREE + PLEDGE));
-        let mut away = room.share();
-        let _second = room.share();
-        assert_eq!(room.check().expect_err("full").kind, ErrorKind::StorageFull);
-        let watching = tokio::spawn(room.clone().watch());
-        tokio::time::sleep(PLEDGED_FOR + LOOK_EVERY).await;
-        room.check().expect("room");
-        assert_eq!(room.0.pledged.load(Ordering::Relaxed), 0);
-        // What was forgotten is not redeemed once more.
-        away.add(PLEDGE);
+        let budget = DiskBudget::new(PathBuf::new(), Some(FREE + RESERVATION));
+        let mut away = budget.share();
+        let _second = budget.share();
+        assert_eq!(budget.ensure_space().expect_err("full").kind, ErrorKind::StorageFull);
+        let watching = tokio::spawn(budget.clone().watch());
+        tokio::time::sleep(RESERVED_FOR + LOOK_EVERY).await;
+        budget.ensure_space().expect("budget");
+        assert_eq!(budget.0.pledged.load(Ordering::Relaxed), 0);
+        // What was forgotten is not releaseed once more.
+        away.add(RESERVATION);
         drop(away);
-        assert_eq!((room.used(), room.0.pledged.load(Ordering::Relaxed)), (0, 0));
+        assert_eq!((budget.used(), budget.0.pledged.load(Ordering::Relaxed)), (0, 0));
         watching.abort();
     }
 
     #[test]
     fn a_look_tells_what_is_free() {
         let directory = tempfile::tempdir().expect("a directory");
-        let room = Room::new(directory.path().to_owned(), None);
-        let size = room.disk().expect("a disk").size;
+        let budget = DiskBudget::new(directory.path().to_owned(), None);
+        let size = budget.disk().expect("a disk").size;
         let full = Disk { size, available: FREE - 1 };
-        *room.0.disk.lock().expect("a disk") = Some(full);
-        assert_eq!(room.check().expect_err("full").kind, ErrorKind::StorageFull);
-        room.look();
-        assert_ne!(room.disk().expect("a disk").available, full.available);
+        *budget.0.disk.lock().expect("a disk") = Some(full);
+        assert_eq!(budget.ensure_space().expect_err("full").kind, ErrorKind::StorageFull);
+        budget.look();
+        assert_ne!(budget.disk().expect("a disk").available, full.available);
     }
 }

@@ -9,13 +9,13 @@ use tracing::info;
 
 use super::state::State;
 use super::viewers::{Seen, Viewer, Viewers, Visit};
-use crate::base::atomic_instant::Stamp;
+use crate::base::atomic_instant::AtomicInstant;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::id::StreamId;
-use crate::child::log::Journal;
+use crate::child::log::ProcessLog;
 use crate::media::hub::FragmentHub;
-use crate::output::hls::published::Newest;
+use crate::output::hls::published::PlaylistReceiver;
 
 /// Commands that may wait for a supervisor. It is never busy for long, so this is plenty.
 pub const COMMANDS: usize = 64;
@@ -76,15 +76,15 @@ pub struct Shared {
     /// The camera's id.
     pub id: StreamId,
     /// When somebody last showed interest.
-    pub last_access: Stamp,
+    pub last_access: AtomicInstant,
     /// Who watches.
     pub viewers: Viewers,
     /// Where the fragments pass.
     pub hub: FragmentHub,
     /// What its FFmpegs said and use.
-    pub journal: Arc<Journal>,
+    pub journal: Arc<ProcessLog>,
     /// The playlist as it grows.
-    pub playlist: Newest,
+    pub playlist: PlaylistReceiver,
 }
 
 impl Shared {

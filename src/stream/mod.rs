@@ -27,9 +27,9 @@
 pub mod handle;
 pub mod reaper;
 pub mod registry;
-pub mod starts;
+pub mod start_queue;
 pub mod state;
 pub mod supervisor;
-pub mod tally;
 pub mod threads;
+pub mod transition_metrics;
 pub mod viewers;

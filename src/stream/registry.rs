@@ -14,17 +14,17 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::handle::{Command, Joined, StreamHandle};
-use super::starts::{self, Starts};
 use super::supervisor::{self, Limits};
 use super::threads::Threads;
-use crate::base::counters::Counts;
+use crate::base::counters::Counters;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::id::StreamId;
 use crate::events::Events;
-use crate::ingest::Launcher;
-use crate::output::disk_budget::Room;
+use crate::ingest::Ingest;
+use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::layout::Layout;
+use crate::stream::start_queue::{self, StartQueue};
 
 /// When a caller who found no room may try again.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
@@ -35,16 +35,16 @@ pub struct Registry(Arc<Inner>);
 
 struct Inner {
     streams: Arc<DashMap<StreamId, StreamHandle>>,
-    means: Means,
+    means: StreamResources,
     is_closing: AtomicBool,
 }
 
 /// What streams are made with, and how many there may be.
-pub struct Means {
+pub struct StreamResources {
     /// Where their files go.
     pub layout: Layout,
     /// How much room these may take.
-    pub room: Room,
+    pub room: DiskBudget,
     /// Where their tasks run.
     pub threads: Threads,
     /// What they live by.
@@ -52,18 +52,18 @@ pub struct Means {
     /// How many may run at once.
     pub max_streams: usize,
     /// Whose turn it is to start.
-    pub starts: Starts,
+    pub starts: StartQueue,
     /// What starts FFmpeg.
-    pub launcher: Arc<dyn Launcher>,
+    pub launcher: Arc<dyn Ingest>,
     /// Where it is counted what becomes of them.
-    pub counts: Counts,
+    pub counts: Counters,
     /// Where what happens to them is told.
     pub events: Events,
 }
 
 impl Registry {
     /// A registry without streams.
-    pub fn new(means: Means) -> Self {
+    pub fn new(means: StreamResources) -> Self {
         let (streams, is_closing) = (Arc::default(), AtomicBool::new(false));
         Self(Arc::new(Inner { streams, means, is_closing }))
     }
@@ -79,7 +79,7 @@ impl Registry {
     }
 
     /// What streams are made with, and how many there may be.
-    pub fn means(&self) -> &Means {
+    pub fn means(&self) -> &StreamResources {
         &self.0.means
     }
 
@@ -98,7 +98,7 @@ impl Registry {
     /// little for the machine.
     pub fn patience(&self) -> Duration {
         let limits = self.limits();
-        limits.stop_grace + starts::PATIENCE + limits.start_timeout + Duration::from_secs(2)
+        limits.stop_grace + start_queue::PATIENCE + limits.start_timeout + Duration::from_secs(2)
     }
 
     /// Starts the camera's stream, or joins it, and waits until it is playable.
@@ -195,7 +195,8 @@ impl Registry {
                 Err(means.counts.refused(error.retry_after(RETRY_WHEN_FULL)))
             }
             Entry::Vacant(entry) => {
-                let may_start = means.starts.check().and_then(|()| means.room.check());
+                let may_start =
+                    means.starts.ensure_capacity().and_then(|()| means.room.ensure_space());
                 may_start.map_err(|error| means.counts.refused(error))?;
                 let streams = Arc::clone(&inner.streams);
                 let on_gone = move |gone: &StreamHandle| remove(&streams, gone);

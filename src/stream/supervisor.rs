@@ -13,20 +13,20 @@ use tokio::time::{Instant, timeout};
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use super::handle::{COMMANDS, Command, Joined, Shared, StartAnswer, Status, StreamHandle};
-use super::registry::Means;
-use super::starts::{self, Line, Slot, Starts, Turn};
+use super::registry::StreamResources;
 use super::state::{self, Action, After, Context, Event, State};
-use super::tally::{Evidence, Tally};
 use super::viewers::Viewers;
-use crate::base::atomic_instant::Stamp;
+use crate::base::atomic_instant::AtomicInstant;
 use crate::base::backoff::Backoff;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::plan;
-use crate::events::{StopReason, Teller};
-use crate::ingest::{Ending, Ingest, Launcher, Order};
+use crate::events::{EventReporter, StopReason};
+use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
 use crate::media::hub::FragmentHub;
-use crate::output::hls::packager::{self, Cutting, Packager, Progress};
+use crate::output::hls::packager::{self, Packager, Progress, SegmentPolicy};
+use crate::stream::start_queue::{self, Priority, QueuedSlot, StartQueue, StartSlot};
+use crate::stream::transition_metrics::{Evidence, TransitionMetrics};
 
 /// A disk that hangs must not keep the stream's name, nor the manager from ending.
 const PACKAGER_ENDS_WITHIN: Duration = Duration::from_secs(10);
@@ -53,14 +53,14 @@ pub struct Limits {
     /// So many may watch one stream at once; `None` for any number.
     pub max_viewers: Option<usize>,
     /// How segments are cut.
-    pub cutting: Cutting,
+    pub cutting: SegmentPolicy,
 }
 
 /// Starts the supervisor of a new stream. Calls `on_gone` with the stream's handle when all of
 /// the stream has gone: child, packager and directory.
 pub fn spawn(
     camera: Camera,
-    means: &Means,
+    means: &StreamResources,
     on_gone: impl FnOnce(&StreamHandle) + Send + 'static,
 ) -> StreamHandle {
     let span = info_span!("stream", camera = %camera.id);
@@ -71,7 +71,7 @@ pub fn spawn(
     let packager = Packager::new(dir, share, limits.cutting, first_number);
     let shared = Arc::new(Shared {
         id: camera.id.clone(),
-        last_access: Stamp::now(),
+        last_access: AtomicInstant::now(),
         viewers: Viewers::new(limits.max_viewers),
         hub: FragmentHub::default(),
         journal: Arc::default(),
@@ -103,18 +103,18 @@ pub fn spawn(
         shared,
         limits,
         launcher: Arc::clone(&means.launcher),
-        teller: Teller::new(means.events.clone(), camera.id.clone()),
+        teller: EventReporter::new(means.events.clone(), camera.id.clone()),
         commands,
         status,
         progress,
-        tally: Tally::new(means.counts.clone(), &limits),
+        tally: TransitionMetrics::new(means.counts.clone(), &limits),
         packaging: thread.spawn(packaging.instrument(span.clone())),
         is_packager_lost: false,
         end_packaging,
         camera,
         state: State::Starting,
         next_generation: first_number,
-        run: Run::None,
+        run: CurrentRun::None,
         slot: None,
         slot_until: Instant::now(),
         starts: means.starts.clone(),
@@ -144,9 +144,9 @@ fn first_number() -> u64 {
 struct Supervisor {
     shared: Arc<Shared>,
     limits: Limits,
-    launcher: Arc<dyn Launcher>,
-    tally: Tally,
-    teller: Teller,
+    launcher: Arc<dyn Ingest>,
+    tally: TransitionMetrics,
+    teller: EventReporter,
     commands: mpsc::Receiver<Command>,
     status: watch::Sender<Status>,
     progress: watch::Receiver<Progress>,
@@ -158,11 +158,11 @@ struct Supervisor {
     camera: Camera,
     state: State,
     next_generation: u64,
-    run: Run,
+    run: CurrentRun,
     /// The right to start, for the first moments of a run.
-    slot: Option<Slot>,
+    slot: Option<StartSlot>,
     slot_until: Instant,
-    starts: Starts,
+    starts: StartQueue,
     /// Callers who want to know when the stream is playable. No more than there are connections.
     waiting: Vec<oneshot::Sender<StartAnswer>>,
     backoff: Backoff,
@@ -180,7 +180,7 @@ struct Supervisor {
 
 impl Supervisor {
     async fn run(mut self, on_gone: impl FnOnce()) {
-        self.spawn_generation(true, Line::Asked, None);
+        self.spawn_generation(true, Priority::Asked, None);
         while self.state != State::Gone {
             if let Some(event) = self.next_event().await {
                 self.handle(event);
@@ -236,17 +236,17 @@ impl Supervisor {
 
     fn take_step(&mut self, step: Step) -> Option<Event> {
         match step {
-            Step::Turn(slot) => self.take_turn(slot),
+            Step::QueuedSlot(slot) => self.take_turn(slot),
             Step::Ended(ending) => Some(self.take_ending(ending)),
         }
     }
 
     /// What waited in line was not for nothing only if somebody still wants it.
-    fn take_turn(&mut self, slot: Slot) -> Option<Event> {
+    fn take_turn(&mut self, slot: StartSlot) -> Option<Event> {
         let has_been_left =
             !self.waiting.is_empty() && self.waiting.iter().all(oneshot::Sender::is_closed);
         if !self.was_live && has_been_left {
-            self.run = Run::Cancelled;
+            self.run = CurrentRun::Cancelled;
             return Some(self.end_because(StopReason::Idle));
         }
         // Time in line is no time of the camera's.
@@ -255,18 +255,18 @@ impl Supervisor {
         None
     }
 
-    fn take_ending(&mut self, ending: Ending) -> Event {
-        self.run = Run::None;
+    fn take_ending(&mut self, ending: RunOutcome) -> Event {
+        self.run = CurrentRun::None;
         if matches!(self.state, State::Stopping(_)) {
             // It was told to leave: that it did tells nothing about the camera.
             return Event::Ended;
         }
         match ending {
-            Ending::Replan(_) if self.replans == MAX_REPLANS => {
+            RunOutcome::Replan(_) if self.replans == MAX_REPLANS => {
                 self.note_error(plan::exhausted());
                 Event::EndedRefused
             }
-            Ending::Replan(plan) => {
+            RunOutcome::Replan(plan) => {
                 info!(?plan, "trying again with what was learned");
                 self.replans += 1;
                 self.camera.learned.set(plan);
@@ -276,11 +276,11 @@ impl Supervisor {
                 }
                 Event::EndedReplan
             }
-            Ending::Refused(error) => {
+            RunOutcome::Refused(error) => {
                 self.note_error(error);
                 Event::EndedRefused
             }
-            Ending::Dropped(error) => {
+            RunOutcome::Dropped(error) => {
                 self.note_error(error);
                 Event::Ended
             }
@@ -313,7 +313,7 @@ impl Supervisor {
     fn next_timer(&self) -> (Instant, Event) {
         match self.state {
             State::Starting if self.run.line().is_some() => {
-                (self.spawned_at + starts::PATIENCE, Event::StartTimedOut)
+                (self.spawned_at + start_queue::PATIENCE, Event::StartTimedOut)
             }
             State::Starting => (self.start_deadline, Event::StartTimedOut),
             State::Live => {
@@ -345,12 +345,12 @@ impl Supervisor {
             }
             // The attempts before have said what is wrong, which is not that others are tried too.
             Event::StartTimedOut
-                if self.state == State::Backoff || self.run.line() == Some(Line::Retry) =>
+                if self.state == State::Backoff || self.run.line() == Some(Priority::Retry) =>
             {
                 Some(timer)
             }
-            Event::StartTimedOut if self.run.line() == Some(Line::Asked) => {
-                self.note_error(Starts::took_too_long());
+            Event::StartTimedOut if self.run.line() == Some(Priority::Asked) => {
+                self.note_error(StartQueue::took_too_long());
                 Some(timer)
             }
             Event::StartTimedOut => {
@@ -384,7 +384,7 @@ impl Supervisor {
         }
         self.show_state(from);
         self.act(action, from, event);
-        if !matches!(self.run, Run::Child(_)) {
+        if !matches!(self.run, CurrentRun::Child(_)) {
             self.slot = None;
         }
     }
@@ -416,11 +416,13 @@ impl Supervisor {
                 }
                 let is_restart = from == State::Backoff && event != Event::Replace;
                 let slot = match event {
-                    Event::EndedReplan => self.slot.take().or(Some(Slot::of_a_further_attempt())),
+                    Event::EndedReplan => {
+                        self.slot.take().or(Some(StartSlot::of_a_further_attempt()))
+                    }
                     _ => None,
                 };
                 let is_retry = is_restart && !is_asked_for;
-                let line = if is_retry { Line::Retry } else { Line::Asked };
+                let line = if is_retry { Priority::Retry } else { Priority::Asked };
                 self.spawn_generation(self.was_live || is_asked_for || is_replaced, line, slot);
                 self.status.send_modify(|status| status.restarts += u64::from(is_restart));
             }
@@ -443,7 +445,7 @@ impl Supervisor {
     /// Starts the next run of FFmpeg, in the `slot` of the attempt before or after its turn in
     /// `line`. The time to become playable counts from here when `is_new_start`, else it goes on
     /// from the attempt before.
-    fn spawn_generation(&mut self, is_new_start: bool, line: Line, slot: Option<Slot>) {
+    fn spawn_generation(&mut self, is_new_start: bool, line: Priority, slot: Option<StartSlot>) {
         let generation = self.next_generation;
         self.next_generation += 1;
         self.spawned_at = Instant::now();
@@ -453,17 +455,17 @@ impl Supervisor {
         self.status.send_modify(|status| status.generation = generation);
         match slot.or_else(|| self.starts.try_slot(line)) {
             Some(slot) => self.launch(slot),
-            None => self.run = Run::Queued(line, self.starts.turn(line)),
+            None => self.run = CurrentRun::Queued(line, self.starts.turn(line)),
         }
     }
 
-    fn launch(&mut self, slot: Slot) {
+    fn launch(&mut self, slot: StartSlot) {
         self.spawned_at = Instant::now();
         self.slot = Some(slot);
-        self.slot_until = self.spawned_at + starts::HELD;
+        self.slot_until = self.spawned_at + start_queue::HELD;
         let generation = self.generation();
         self.teller.launched(generation);
-        let order = Order {
+        let order = IngestRequest {
             source: self.camera.source.clone(),
             plan: self.camera.learned.get(),
             options: self.camera.options,
@@ -473,7 +475,7 @@ impl Supervisor {
             journal: Arc::clone(&self.shared.journal),
         };
         let ingest = info_span!("ingest", generation).in_scope(|| self.launcher.launch(order));
-        self.run = Run::Child(ingest);
+        self.run = CurrentRun::Child(ingest);
     }
 
     fn delay(&mut self, event: Event) {
@@ -528,13 +530,13 @@ impl Supervisor {
     fn terminate(&mut self) {
         self.timer = Instant::now() + self.limits.stop_grace;
         if self.run.line().is_some() {
-            self.run = Run::Cancelled;
+            self.run = CurrentRun::Cancelled;
         }
         self.signal(Signal::SIGTERM);
     }
 
     fn signal(&self, signal: Signal) {
-        if let Run::Child(ingest) = &self.run {
+        if let CurrentRun::Child(ingest) = &self.run {
             // Full or closed: signals are on their way already, or the child has gone.
             let _ = ingest.signals.try_send(signal);
         }
@@ -581,28 +583,28 @@ impl Supervisor {
 
 /// The current run of FFmpeg. To the state table one that waits for its turn is a child like any
 /// other: it is begun, and ends before the next one begins.
-enum Run {
+enum CurrentRun {
     /// There is none.
     None,
     /// Its turn has not come.
-    Queued(Line, Turn),
+    Queued(Priority, QueuedSlot),
     /// It was called off before its turn came.
     Cancelled,
     /// It runs.
-    Child(Ingest),
+    Child(RunningIngest),
 }
 
 /// What happens to a run by itself.
 enum Step {
     /// Its turn has come.
-    Turn(Slot),
+    QueuedSlot(StartSlot),
     /// It has ended.
-    Ended(Ending),
+    Ended(RunOutcome),
 }
 
-impl Run {
+impl CurrentRun {
     /// The line that it stands in.
-    fn line(&self) -> Option<Line> {
+    fn line(&self) -> Option<Priority> {
         match self {
             Self::Queued(line, _) => Some(*line),
             _ => None,
@@ -611,10 +613,10 @@ impl Run {
 
     /// Waits for what comes next. May be called off and called again.
     async fn step(&mut self) -> Step {
-        let lost = |detail| Ending::Dropped(Error::new(ErrorKind::Internal, detail));
+        let lost = |detail| RunOutcome::Dropped(Error::new(ErrorKind::Internal, detail));
         match self {
             Self::None => std::future::pending().await,
-            Self::Queued(_, turn) => Step::Turn(turn.await),
+            Self::Queued(_, turn) => Step::QueuedSlot(turn.await),
             Self::Cancelled => Step::Ended(lost("it was called off before its turn came")),
             Self::Child(ingest) => {
                 let ending = (&mut ingest.ended).await;

@@ -17,7 +17,7 @@ use super::message;
 use super::receiver::{Outcome, Post};
 use super::report::{self, Report, Trouble};
 use crate::camera::id::StreamId;
-use crate::events::{Listener, StreamEvent};
+use crate::events::{EventReceiver, StreamEvent};
 
 /// Events that wait or are under way, of all streams; about 400 bytes each.
 pub const MAX_QUEUED: usize = 10_000;
@@ -54,7 +54,7 @@ type Attempted = (StreamId, Message, Outcome);
 /// What waits to be delivered, and is delivered.
 pub struct Queue<P> {
     post: Arc<P>,
-    listener: Listener,
+    listener: EventReceiver,
     /// The streams of which a message is under way, with those that come after it.
     lanes: HashMap<StreamId, VecDeque<Message>>,
     attempts: JoinSet<Attempted>,
@@ -67,7 +67,7 @@ pub struct Queue<P> {
 
 impl<P: Post> Queue<P> {
     /// A queue of what `listener` hears, for `post`.
-    pub fn new(post: P, listener: Listener) -> Self {
+    pub fn new(post: P, listener: EventReceiver) -> Self {
         Self {
             post: Arc::new(post),
             listener,

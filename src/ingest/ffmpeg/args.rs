@@ -6,10 +6,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::camera::plan::{Audio, Plan, Probe, Times, Transport, Video};
+use crate::camera::plan::{Audio, Plan, ProbeSize, Times, Transport, Video};
 use crate::camera::source::Source;
 
-impl Probe {
+impl ProbeSize {
     /// `analyzeduration` in microseconds and `probesize` in bytes.
     fn limits(self) -> (&'static str, &'static str) {
         match self {
@@ -212,7 +212,7 @@ mod tests {
         let plan = Plan {
             video: Video::ToH264,
             audio: Audio::ToAac,
-            probe: Probe::Large,
+            probe: ProbeSize::Large,
             transport: Transport::Udp,
             times: Times::Arrival,
         };

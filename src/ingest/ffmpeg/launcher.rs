@@ -22,10 +22,10 @@ use crate::camera::options::{StreamOptions, VideoOption};
 use crate::camera::plan::{Hevc, Lesson, Plan, Times, Video};
 use crate::child::spawner::{self, Process, Spawner};
 use crate::config::Config;
-use crate::ingest::clock_check::Pace;
+use crate::ingest::clock_check::ClockCheck;
 use crate::ingest::ffmpeg::args::{self, Shape, Transcode};
 use crate::ingest::ffmpeg::stderr::{Tail, Verdict};
-use crate::ingest::{Ending, Ingest, Launcher, Order};
+use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
 use crate::media::fragment::MediaError;
 use crate::media::hub::FragmentHub;
 use crate::media::reader::FragmentReader;
@@ -37,7 +37,7 @@ pub(super) const PIPES_CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Starts FFmpeg.
 #[derive(Debug, Clone)]
-pub struct FfmpegLauncher {
+pub struct FfmpegIngest {
     program: PathBuf,
     shape: Shape,
     hevc: Hevc,
@@ -46,7 +46,7 @@ pub struct FfmpegLauncher {
     spawner: Spawner,
 }
 
-impl FfmpegLauncher {
+impl FfmpegIngest {
     /// A launcher of the FFmpeg that `config` names.
     pub fn new(config: &Config, spawner: Spawner) -> Self {
         Self {
@@ -67,16 +67,16 @@ impl FfmpegLauncher {
         }
     }
 
-    async fn run(self, order: Order, signals: mpsc::Receiver<Signal>) -> Ending {
+    async fn run(self, order: IngestRequest, signals: mpsc::Receiver<Signal>) -> RunOutcome {
         let source = &order.source;
         let address = match self.nets.resolve(source.host(), source.port()).await {
             Ok(address) => address,
-            Err(error) => return Ending::Refused(error),
+            Err(error) => return RunOutcome::Refused(error),
         };
         match self.start(&order, address).await {
             Ok((process, script)) => {
                 let watching = order.journal.watch(process.pid());
-                let mut run = Run::begin(process, script, &order, self.hevc);
+                let mut run = FfmpegRun::begin(process, script, &order, self.hevc);
                 run.keyframe = order.keyframes.as_ref().and_then(|keyframes| {
                     keyframes.prepare(source, address, Arc::clone(&run.has_played))
                 });
@@ -85,17 +85,17 @@ impl FfmpegLauncher {
                     never = watching => match never {},
                 };
                 if let Some(reason) = spawner::not_begun(end.status) {
-                    return Ending::Refused(spawner::cannot_run(&self.program, reason));
+                    return RunOutcome::Refused(spawner::cannot_run(&self.program, reason));
                 }
-                end.told(order.plan, order.options, self.hevc, self.socket_timeout)
+                end.diagnose(order.plan, order.options, self.hevc, self.socket_timeout)
             }
-            Err(error) => Ending::Refused(spawner::cannot_run(&self.program, error)),
+            Err(error) => RunOutcome::Refused(spawner::cannot_run(&self.program, error)),
         }
     }
 
     async fn start(
         &self,
-        order: &Order,
+        order: &IngestRequest,
         address: SocketAddr,
     ) -> std::io::Result<(Process, String)> {
         let arguments = args::arguments(order.plan, &self.shape);
@@ -106,8 +106,8 @@ impl FfmpegLauncher {
     }
 }
 
-impl Launcher for FfmpegLauncher {
-    fn launch(&self, order: Order) -> Ingest {
+impl Ingest for FfmpegIngest {
+    fn launch(&self, order: IngestRequest) -> RunningIngest {
         let (signals, received) = mpsc::channel(4);
         let (end, ended) = oneshot::channel();
         let launcher = self.clone();
@@ -116,12 +116,12 @@ impl Launcher for FfmpegLauncher {
             let _ = end.send(launcher.run(order, received).await);
         };
         tokio::spawn(run.in_current_span());
-        Ingest { ended, signals }
+        RunningIngest { ended, signals }
     }
 }
 
 /// A child and the tasks that drain its pipes.
-struct Run {
+struct FfmpegRun {
     process: Process,
     /// Codecs that need not become H.264, and what it teaches to hear of one.
     copyable: Vec<(&'static str, Lesson)>,
@@ -144,8 +144,8 @@ enum Fault {
     Lesson(Lesson),
 }
 
-impl Run {
-    fn begin(mut process: Process, script: String, order: &Order, hevc: Hevc) -> Self {
+impl FfmpegRun {
+    fn begin(mut process: Process, script: String, order: &IngestRequest, hevc: Hevc) -> Self {
         let (plan, generation, hub) = (order.plan, order.generation, order.hub.clone());
         let (tell_codec, video_codec) = oneshot::channel();
         let has_played = Arc::new(AtomicBool::new(false));
@@ -175,7 +175,7 @@ impl Run {
         Self { process, copyable, began, video_codec, keyframe, has_played, reading, telling }
     }
 
-    async fn until_end(mut self, mut signals: mpsc::Receiver<Signal>) -> End {
+    async fn until_end(mut self, mut signals: mpsc::Receiver<Signal>) -> FfmpegExit {
         let mut read = None;
         let mut is_wanted = true;
         let mut needless = None;
@@ -223,7 +223,7 @@ impl Run {
         }
         debug!(?status, ?fault, ?tail, "FFmpeg ended");
         let has_played = self.has_played.load(Ordering::Relaxed);
-        End { status: status.ok(), fault, tail, has_played, ran_for: self.began.elapsed() }
+        FfmpegExit { status: status.ok(), fault, tail, has_played, ran_for: self.began.elapsed() }
     }
 }
 
@@ -239,7 +239,7 @@ async fn read_fragments(
     times: Times,
     has_played: Arc<AtomicBool>,
 ) -> Result<(), Fault> {
-    let mut pace = Pace::default();
+    let mut pace = ClockCheck::default();
     while let Some(fragment) = reader.next().await.map_err(Fault::Media)? {
         let is_picture = fragment.frames > 0;
         if is_picture && times == Times::Camera && !pace.makes_sense(fragment.decode_time) {
@@ -256,7 +256,7 @@ async fn read_fragments(
 }
 
 /// What is known of a run that has ended.
-struct End {
+struct FfmpegExit {
     status: Option<ExitStatus>,
     fault: Option<Fault>,
     tail: Tail,
@@ -264,37 +264,37 @@ struct End {
     ran_for: Duration,
 }
 
-impl End {
+impl FfmpegExit {
     /// Tells why it ended, most telling evidence first, and what to do about it.
-    fn told(
+    fn diagnose(
         self,
         plan: Plan,
         options: StreamOptions,
         hevc: Hevc,
         socket_timeout: Duration,
-    ) -> Ending {
+    ) -> RunOutcome {
         if let Some(lesson) = self.lesson() {
             return match plan.after(lesson, options, hevc) {
-                Ok(next) => Ending::Replan(next),
-                Err(error) => Ending::Refused(error),
+                Ok(next) => RunOutcome::Replan(next),
+                Err(error) => RunOutcome::Refused(error),
             };
         }
         let tells = |verdict: &Verdict| *verdict != Verdict::NothingUnderstood || !self.has_played;
         let verdict = self.tail.verdict().filter(tells);
         if let Some(error) = verdict.and_then(|told| told.error(self.ran_for, socket_timeout)) {
-            return Ending::Refused(error);
+            return RunOutcome::Refused(error);
         }
         match self.fault {
             Some(Fault::Media(error @ MediaError::PictureChanged)) => {
-                Ending::Dropped(Error::new(ErrorKind::SourceChanged, error.to_string()))
+                RunOutcome::Dropped(Error::new(ErrorKind::SourceChanged, error.to_string()))
             }
             // A read error is FFmpeg's end seen from the pipe, and no cause of its own.
             Some(Fault::Media(MediaError::Read(_)) | Fault::Lesson(_)) | None => {
-                Ending::Dropped(self.dropped())
+                RunOutcome::Dropped(self.dropped())
             }
             Some(Fault::Media(error)) => {
                 let detail = format!("the camera's video cannot be used: {error}");
-                Ending::Refused(Error::new(ErrorKind::SourceUnsupported, detail))
+                RunOutcome::Refused(Error::new(ErrorKind::SourceUnsupported, detail))
             }
         }
     }

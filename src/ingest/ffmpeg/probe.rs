@@ -18,7 +18,7 @@ use crate::camera::networks::CameraNets;
 use crate::camera::options::{StreamOptions, VideoOption};
 use crate::camera::plan::{self, Hevc, Lesson, Plan};
 use crate::camera::source::Source;
-use crate::child::log::Journal;
+use crate::child::log::ProcessLog;
 use crate::child::spawner::{self, Spawner};
 use crate::config::Config;
 use crate::ingest::ffmpeg::args;
@@ -117,7 +117,7 @@ impl StillTaker {
         let mut taken = Err(Lesson::ProbedTooLittle);
         for _ in 0..MAX_RUNS {
             let run = self.run(source, address, plan, deadline, &mut caller).await;
-            taken = match run.map(|run| run.told(self, options, plan)) {
+            taken = match run.map(|run| run.diagnose(self, options, plan)) {
                 Ok(Ok(still)) => Ok(Still { took: began.elapsed(), ..still }),
                 Ok(Err(Outcome::Lesson(lesson))) => Err(lesson),
                 Ok(Err(Outcome::Error(error))) | Err(error) => {
@@ -140,7 +140,7 @@ impl StillTaker {
         plan: Plan,
         deadline: Instant,
         caller: &mut oneshot::Sender<Result<Still, Error>>,
-    ) -> Result<Run, Error> {
+    ) -> Result<ProbeRun, Error> {
         let cannot_run = |error: std::io::Error| spawner::cannot_run(&self.program, error);
         let spawned = self.spawner.spawn(&self.program, args::still_arguments(plan)).await;
         let mut process = spawned.map_err(cannot_run)?;
@@ -159,7 +159,7 @@ impl StillTaker {
         });
         let (tell_codec, _) = oneshot::channel();
         // Nobody reads it after the test.
-        let journal = Arc::<Journal>::default().writer(0);
+        let journal = Arc::<ProcessLog>::default().writer(0);
         let tail = Tail::collect(stderr, source.clone(), journal, tell_codec);
         let mut telling = tokio::spawn(tail.in_current_span());
         let (status, is_late) = tokio::select! {
@@ -181,7 +181,7 @@ impl StillTaker {
         let jpeg = jpeg.ok().and_then(Result::ok).unwrap_or_default();
         let tail = tail.ok().and_then(Result::ok).unwrap_or_default();
         debug!(?status, is_late, bytes = jpeg.len(), ?tail, "FFmpeg ended");
-        Ok(Run { status: status.ok(), is_late, jpeg, tail, ran_for: began.elapsed() })
+        Ok(ProbeRun { status: status.ok(), is_late, jpeg, tail, ran_for: began.elapsed() })
     }
 }
 
@@ -192,7 +192,7 @@ enum Outcome {
 }
 
 /// A run that has ended.
-struct Run {
+struct ProbeRun {
     status: Option<ExitStatus>,
     is_late: bool,
     jpeg: Vec<u8>,
@@ -200,8 +200,8 @@ struct Run {
     ran_for: Duration,
 }
 
-impl Run {
-    fn told(
+impl ProbeRun {
+    fn diagnose(
         self,
         taker: &StillTaker,
         options: StreamOptions,

@@ -261,16 +261,16 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::child::log::Journal;
+    use crate::child::log::ProcessLog;
 
     async fn tail(said: &[u8]) -> Tail {
         tail_and_journal(said).await.0
     }
 
-    async fn tail_and_journal(said: &[u8]) -> (Tail, Arc<Journal>) {
+    async fn tail_and_journal(said: &[u8]) -> (Tail, Arc<ProcessLog>) {
         let source = Source::parse("rtsp://admin:s3cretpw@cam/x").expect("a link");
         let (tell, _) = oneshot::channel();
-        let journal = Arc::<Journal>::default();
+        let journal = Arc::<ProcessLog>::default();
         let tail = Tail::collect(said, source, Arc::clone(&journal).writer(7), tell).await;
         (tail, journal)
     }
@@ -340,7 +340,7 @@ mod tests {
         let source = Source::parse("rtsp://admin:404@cam/x?pass=h264").expect("a link");
         let (tell, codec) = oneshot::channel();
         let said = "  Stream #0:0: Video: h264 (Main), yuv420p\nServer returned 404 Not Found\n";
-        let writer = Arc::<Journal>::default().writer(7);
+        let writer = Arc::<ProcessLog>::default().writer(7);
         let tail = Tail::collect(said.as_bytes(), source, writer, tell).await;
         assert_eq!(codec.await.as_deref(), Ok("h264"));
         assert_eq!(tail.stream("Video"), Some("h264 (Main), yuv420p"));

@@ -81,11 +81,11 @@ impl Variant {
 mod tests {
     use super::*;
     use crate::media::fragment::testing;
-    use crate::output::hls::playlist::{Begin, Part};
+    use crate::output::hls::playlist::{Part, PartStart};
 
     fn segment(millis: u64, length: u64) -> Segment {
         let duration = Duration::from_millis(millis);
-        let parts = vec![Part { duration, offset: 0, length, begin: Begin::Keyframe }];
+        let parts = vec![Part { duration, offset: 0, length, begin: PartStart::Keyframe }];
         let begins_at = std::time::SystemTime::UNIX_EPOCH;
         Segment { sequence: 1, begins_at, generation: 7, is_discontinuity: false, parts }
     }

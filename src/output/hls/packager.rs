@@ -16,13 +16,13 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, oneshot, watch};
 use tracing::warn;
 
-use crate::base::counters::Counts;
+use crate::base::counters::Counters;
 use crate::media::fragment::Fragment;
-use crate::output::disk_budget::Share;
+use crate::output::disk_budget::DiskShare;
 use crate::output::hls::layout::StreamDir;
 use crate::output::hls::multivariant::Variant;
-use crate::output::hls::playlist::{Begin, Playlist, Segment};
-use crate::output::hls::published::{Newest, Published};
+use crate::output::hls::playlist::{PartStart, Playlist, Segment};
+use crate::output::hls::published::{PlaylistReceiver, Published};
 
 /// The first segment of a generation is this many parts long, wherever the next keyframe is: a
 /// player needs one whole segment before it shows a picture, and two parts for it not to stall at
@@ -47,7 +47,7 @@ const MAX_SOUND: usize = 512 * 1024;
 
 /// How segments are cut and kept.
 #[derive(Debug, Clone, Copy)]
-pub struct Cutting {
+pub struct SegmentPolicy {
     /// Wanted length of a segment.
     pub segment_time: Duration,
     /// Wanted length of a part.
@@ -56,7 +56,7 @@ pub struct Cutting {
     pub list_size: usize,
 }
 
-impl Cutting {
+impl SegmentPolicy {
     /// `EXT-X-TARGETDURATION` in seconds.
     fn target_duration(self) -> u64 {
         (self.segment_time + Duration::from_millis(500)).as_secs()
@@ -81,8 +81,8 @@ pub struct Progress {
 #[derive(Debug)]
 pub struct Packager {
     dir: StreamDir,
-    share: Share,
-    cutting: Cutting,
+    share: DiskShare,
+    cutting: SegmentPolicy,
     playlist: Playlist,
     newest: watch::Sender<Option<Arc<Published>>>,
     /// Out of the playlist, but players may still be loading them.
@@ -109,7 +109,12 @@ pub struct Packager {
 impl Packager {
     /// A packager that writes to `dir`. `first_sequence` must be higher than any sequence number
     /// that the camera's viewers have seen.
-    pub fn new(dir: StreamDir, share: Share, cutting: Cutting, first_sequence: u64) -> Self {
+    pub fn new(
+        dir: StreamDir,
+        share: DiskShare,
+        cutting: SegmentPolicy,
+        first_sequence: u64,
+    ) -> Self {
         let target = cutting.target_duration();
         Self {
             playlist: Playlist::new(target, cutting.part_time, cutting.list_size, first_sequence),
@@ -134,7 +139,7 @@ impl Packager {
     }
 
     /// Where the newest playlists are found.
-    pub fn newest(&self) -> Newest {
+    pub fn newest(&self) -> PlaylistReceiver {
         self.newest.subscribe()
     }
 
@@ -313,9 +318,9 @@ impl Packager {
         // the next, which begins between keyframes. hls.js does so only as long as no part before
         // is marked, so the mark (which is optional) begins with the second keyframe.
         let begin = match (fragment.is_keyframe, self.young) {
-            (false, _) => Begin::Between,
-            (true, Some(_)) => Begin::Unmarked,
-            (true, None) => Begin::Keyframe,
+            (false, _) => PartStart::Between,
+            (true, Some(_)) => PartStart::Unmarked,
+            (true, None) => PartStart::Keyframe,
         };
         self.playlist.append(fragment.duration, length, begin);
         self.since_keyframe += fragment.duration;
@@ -413,7 +418,7 @@ pub async fn run(
     mut fragments: broadcast::Receiver<Arc<Fragment>>,
     progress: watch::Sender<Progress>,
     mut end: oneshot::Receiver<()>,
-    counts: Counts,
+    counts: Counters,
 ) {
     let is_in_memory = packager.dir.is_in_memory();
     loop {
@@ -475,7 +480,7 @@ mod tests {
     use super::*;
     use crate::camera::id::StreamId;
     use crate::media::fragment::testing;
-    use crate::output::disk_budget::Room;
+    use crate::output::disk_budget::DiskBudget;
     use crate::output::hls::layout::Layout;
 
     const FIRST: u64 = 1_763_690_000;
@@ -493,8 +498,8 @@ mod tests {
         Setup {
             packager: Packager::new(
                 dir,
-                Room::new(root.path().to_owned(), None).share(),
-                Cutting { segment_time, list_size, part_time: Duration::from_millis(200) },
+                DiskBudget::new(root.path().to_owned(), None).share(),
+                SegmentPolicy { segment_time, list_size, part_time: Duration::from_millis(200) },
                 FIRST,
             ),
             root,

@@ -30,7 +30,7 @@ const FIRST_DISCONTINUITY_BELOW: u64 = 4093;
 
 /// How a part begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Begin {
+pub enum PartStart {
     /// Between keyframes.
     Between,
     /// With a keyframe that the playlist does not point out.
@@ -49,7 +49,7 @@ pub struct Part {
     /// Its length in bytes.
     pub length: u64,
     /// Whether decoding can begin here.
-    pub begin: Begin,
+    pub begin: PartStart,
 }
 
 /// A segment, finished or growing.
@@ -132,7 +132,7 @@ impl Playlist {
 
     /// Appends to the segment that grows. Bytes without playing time (of a camera whose
     /// clock stands still) lengthen the part before them, since a part without duration is none.
-    pub fn append(&mut self, duration: Duration, length: u64, begin: Begin) {
+    pub fn append(&mut self, duration: Duration, length: u64, begin: PartStart) {
         let Some(open) = &mut self.open else { return };
         match open.parts.last_mut() {
             Some(last) if duration.is_zero() => last.length += length,
@@ -268,8 +268,8 @@ impl Playlist {
                 break;
             }
             let keyframe = segment.parts.first().map(|part| part.begin);
-            is_found_by_players = keyframe == Some(Begin::Keyframe);
-            let has_keyframe = is_found_by_players || keyframe == Some(Begin::Unmarked);
+            is_found_by_players = keyframe == Some(PartStart::Keyframe);
+            let has_keyframe = is_found_by_players || keyframe == Some(PartStart::Unmarked);
             if has_keyframe && (begin <= far || start.is_none_or(|start| start > far)) {
                 start = Some(begin);
             }
@@ -346,7 +346,7 @@ fn render_segment(
     let name = layout::segment_name(segment.sequence);
     for part in segment.parts.iter().filter(|_| has_parts) {
         let duration = part.duration.as_secs_f64();
-        let independent = if part.begin == Begin::Keyframe { ",INDEPENDENT=YES" } else { "" };
+        let independent = if part.begin == PartStart::Keyframe { ",INDEPENDENT=YES" } else { "" };
         line(
             text,
             format_args!(
@@ -378,7 +378,11 @@ mod tests {
 
     fn grow(playlist: &mut Playlist, parts: usize) {
         for part in 0..parts {
-            playlist.append(PART, 1000, if part == 0 { Begin::Keyframe } else { Begin::Between });
+            playlist.append(
+                PART,
+                1000,
+                if part == 0 { PartStart::Keyframe } else { PartStart::Between },
+            );
         }
     }
 
@@ -436,7 +440,7 @@ mod tests {
         assert_eq!(playlist.position(), Position { sequence: 101, parts: 0 });
         grow(&mut playlist, 2);
         // What has no playing time belongs to the part before it.
-        playlist.append(Duration::ZERO, 50, Begin::Between);
+        playlist.append(Duration::ZERO, 50, PartStart::Between);
         assert_eq!(playlist.position(), Position { sequence: 101, parts: 2 });
         let text = playlist.render();
         let end: Vec<_> = text.lines().rev().take(3).collect();
@@ -513,7 +517,7 @@ mod tests {
     fn a_longer_part_raises_the_part_target_for_a_while() {
         let mut playlist = playlist(5);
         playlist.open(SystemTime::UNIX_EPOCH, 7, false);
-        playlist.append(Duration::from_millis(240), 10, Begin::Keyframe);
+        playlist.append(Duration::from_millis(240), 10, PartStart::Keyframe);
         assert!(playlist.render().contains("PART-TARGET=0.240"));
         // As long as it is named.
         playlist.close();
@@ -542,10 +546,10 @@ mod tests {
     #[test]
     fn a_player_is_sent_to_the_last_keyframe_when_it_would_begin_between_two() {
         let mut playlist = playlist(10);
-        let mut add = |parts: usize, begin: Begin| {
+        let mut add = |parts: usize, begin: PartStart| {
             playlist.open(SystemTime::UNIX_EPOCH, 7, false);
             for part in 0..parts {
-                playlist.append(PART, 1000, if part == 0 { begin } else { Begin::Between });
+                playlist.append(PART, 1000, if part == 0 { begin } else { PartStart::Between });
             }
             playlist.close();
             let text = playlist.render();
@@ -553,16 +557,16 @@ mod tests {
                 text.lines().find_map(|line| line.strip_prefix("#EXT-X-START:TIME-OFFSET="));
             start.map(str::to_owned)
         };
-        assert_eq!(add(3, Begin::Unmarked).as_deref(), Some("0.00000"));
-        assert_eq!(add(2, Begin::Between).as_deref(), Some("0.00000"));
-        assert_eq!(add(5, Begin::Between).as_deref(), Some("0.00000"));
-        assert_eq!(add(2, Begin::Keyframe).as_deref(), Some("0.00000"));
-        assert_eq!(add(1, Begin::Between), None, "the last keyframe is where players begin");
+        assert_eq!(add(3, PartStart::Unmarked).as_deref(), Some("0.00000"));
+        assert_eq!(add(2, PartStart::Between).as_deref(), Some("0.00000"));
+        assert_eq!(add(5, PartStart::Between).as_deref(), Some("0.00000"));
+        assert_eq!(add(2, PartStart::Keyframe).as_deref(), Some("0.00000"));
+        assert_eq!(add(1, PartStart::Between), None, "the last keyframe is where players begin");
         // The second keyframe, at 2 s, and the third one, at 6.6 s, are too near to the end at first.
-        assert_eq!(add(10, Begin::Between).as_deref(), Some("0.00000"));
-        assert_eq!(add(10, Begin::Between).as_deref(), Some("0.00000"));
-        assert_eq!(add(10, Begin::Keyframe), None);
-        assert_eq!(add(10, Begin::Between).as_deref(), Some("2.00000"));
-        assert_eq!(add(10, Begin::Between).as_deref(), Some("6.60000"));
+        assert_eq!(add(10, PartStart::Between).as_deref(), Some("0.00000"));
+        assert_eq!(add(10, PartStart::Between).as_deref(), Some("0.00000"));
+        assert_eq!(add(10, PartStart::Keyframe), None);
+        assert_eq!(add(10, PartStart::Between).as_deref(), Some("2.00000"));
+        assert_eq!(add(10, PartStart::Between).as_deref(), Some("6.60000"));
     }
 }

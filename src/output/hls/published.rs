@@ -46,4 +46,4 @@ impl Published {
 }
 
 /// The newest playlists; `None` before the first ones. Closed when the stream has gone.
-pub type Newest = watch::Receiver<Option<Arc<Published>>>;
+pub type PlaylistReceiver = watch::Receiver<Option<Arc<Published>>>;

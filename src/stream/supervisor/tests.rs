@@ -8,23 +8,23 @@ use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
-use crate::base::counters::Counts;
+use crate::base::counters::Counters;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::id::StreamId;
 use crate::camera::options::StreamOptions;
 use crate::camera::plan::{Audio, Plan};
 use crate::camera::source::Source;
-use crate::events::{EventKind, Events, Listener, StopReason, StreamEvent};
-use crate::ingest::{Ending, Ingest, Launcher, Order};
+use crate::events::{EventKind, EventReceiver, Events, StopReason, StreamEvent};
+use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
 use crate::media::fragment::testing;
-use crate::output::disk_budget::Room;
+use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::layout::Layout;
-use crate::output::hls::packager::Cutting;
+use crate::output::hls::packager::SegmentPolicy;
 use crate::stream::handle::Joined;
 use crate::stream::reaper;
-use crate::stream::registry::{Means, Registry};
-use crate::stream::starts::{HELD, Line, Starts};
+use crate::stream::registry::{Registry, StreamResources};
+use crate::stream::start_queue::{HELD, Priority, StartQueue};
 use crate::stream::state::State;
 use crate::stream::supervisor::Limits;
 use crate::stream::threads::Threads;
@@ -36,7 +36,7 @@ const LIMITS: Limits = Limits {
     idle_timeout: Duration::from_secs(30),
     stop_grace: Duration::from_secs(5),
     max_viewers: None,
-    cutting: Cutting {
+    cutting: SegmentPolicy {
         segment_time: Duration::from_secs(2),
         part_time: Duration::from_millis(200),
         list_size: 5,
@@ -50,19 +50,19 @@ const FOREVER: Duration = Duration::from_mins(10);
 
 struct FakeLauncher(mpsc::UnboundedSender<Child>);
 
-impl Launcher for FakeLauncher {
-    fn launch(&self, order: Order) -> Ingest {
+impl Ingest for FakeLauncher {
+    fn launch(&self, order: IngestRequest) -> RunningIngest {
         let (end, ended) = oneshot::channel();
         let (signals, received) = mpsc::channel(4);
         self.0.send(Child { order, end, signals: received }).expect("a test that listens");
-        Ingest { ended, signals }
+        RunningIngest { ended, signals }
     }
 }
 
 /// A child that does what the test says.
 struct Child {
-    order: Order,
-    end: oneshot::Sender<Ending>,
+    order: IngestRequest,
+    end: oneshot::Sender<RunOutcome>,
     signals: mpsc::Receiver<Signal>,
 }
 
@@ -78,7 +78,7 @@ impl Child {
     fn end(self, kind: ErrorKind) {
         let error = Error::new(kind, "it ended");
         let is_drop = kind == ErrorKind::SourceUnreachable;
-        let ending = if is_drop { Ending::Dropped(error) } else { Ending::Refused(error) };
+        let ending = if is_drop { RunOutcome::Dropped(error) } else { RunOutcome::Refused(error) };
         self.end.send(ending).expect("a supervisor");
     }
 
@@ -95,26 +95,26 @@ struct Setup {
     registry: Registry,
     children: mpsc::UnboundedReceiver<Child>,
     camera: Camera,
-    events: Listener,
+    events: EventReceiver,
 }
 
 fn setup() -> Setup {
-    setup_with(Starts::new(100))
+    setup_with(StartQueue::new(100))
 }
 
-fn setup_with(starts: Starts) -> Setup {
+fn setup_with(starts: StartQueue) -> Setup {
     let root = tempfile::tempdir().expect("a directory");
     let (launched, children) = mpsc::unbounded_channel();
     let (tell, events) = Events::new();
-    let registry = Registry::new(Means {
+    let registry = Registry::new(StreamResources {
         layout: Layout::new(root.path().to_owned()),
-        room: Room::new(root.path().to_owned(), None),
+        room: DiskBudget::new(root.path().to_owned(), None),
         threads: Threads::here(),
         limits: LIMITS,
         max_streams: 10,
         starts,
         launcher: Arc::new(FakeLauncher(launched)),
-        counts: Counts::default(),
+        counts: Counters::default(),
         events: tell,
     });
     Setup { root, registry, children, camera: camera("rtsp://cam/1"), events }
@@ -524,7 +524,7 @@ async fn what_a_failed_run_taught_is_used_at_once_and_remembered() {
     let child = setup.child().await;
     let plan = Plan { audio: Audio::ToAac, ..Plan::default() };
     let began = Instant::now();
-    child.end.send(Ending::Replan(plan)).expect("a supervisor");
+    child.end.send(RunOutcome::Replan(plan)).expect("a supervisor");
     let second = setup.child().await;
     assert_eq!(second.order.plan, plan);
     assert_eq!(began.elapsed(), Duration::ZERO);
@@ -663,7 +663,7 @@ async fn a_stream_that_nobody_watches_tells_so() {
 
 #[tokio::test(start_paused = true)]
 async fn starts_wait_for_their_turn_which_takes_none_of_their_time() {
-    let mut setup = setup_with(Starts::new(1));
+    let mut setup = setup_with(StartQueue::new(1));
     let began = Instant::now();
     let mut starts = Vec::new();
     for number in 0..8 {
@@ -693,7 +693,7 @@ async fn starts_wait_for_their_turn_which_takes_none_of_their_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_is_playable_makes_room_for_the_next_at_once() {
-    let mut setup = setup_with(Starts::new(1));
+    let mut setup = setup_with(StartQueue::new(1));
     let first = setup.start_camera(named("first", "rtsp://cam/1"));
     let child = setup.child().await;
     let second = setup.start_camera(named("second", "rtsp://cam/2"));
@@ -710,7 +710,7 @@ async fn a_stream_that_is_playable_makes_room_for_the_next_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn what_an_attempt_taught_is_tried_without_another_turn() {
-    let mut setup = setup_with(Starts::new(1));
+    let mut setup = setup_with(StartQueue::new(1));
     let first = setup.start_camera(named("first", "rtsp://cam/1"));
     let mut child = setup.child().await;
     let second = setup.start_camera(named("second", "rtsp://cam/2"));
@@ -721,7 +721,7 @@ async fn what_an_attempt_taught_is_tried_without_another_turn() {
         let began = Instant::now();
         let plan = Plan { audio: Audio::ToAac, ..child.order.plan };
         let source = child.order.source.to_string();
-        child.end.send(Ending::Replan(plan)).expect("a supervisor");
+        child.end.send(RunOutcome::Replan(plan)).expect("a supervisor");
         child = setup.child().await;
         if child.order.source.to_string() != source {
             // The second one's turn has come meanwhile.
@@ -738,7 +738,7 @@ async fn what_an_attempt_taught_is_tried_without_another_turn() {
 
 #[tokio::test(start_paused = true)]
 async fn who_leaves_the_line_is_not_started() {
-    let mut setup = setup_with(Starts::new(1));
+    let mut setup = setup_with(StartQueue::new(1));
     let first = setup.start_camera(named("first", "rtsp://cam/1"));
     let _child = setup.child().await;
     let [left, stopped] = ["left", "stopped"].map(|id| named(id, "rtsp://cam/2"));
@@ -758,8 +758,8 @@ async fn who_leaves_the_line_is_not_started() {
 #[tokio::test(start_paused = true)]
 async fn who_stands_in_line_for_too_long_is_told_to_come_later() {
     // A slot that never gets free.
-    let starts = Starts::new(1);
-    let _slot = starts.try_slot(Line::Asked).expect("a slot");
+    let starts = StartQueue::new(1);
+    let _slot = starts.try_slot(Priority::Asked).expect("a slot");
     let setup = setup_with(starts);
     let error = setup.start().await.expect("a task").expect_err("no turn");
     assert_eq!(error.kind, ErrorKind::TooManyStarts);

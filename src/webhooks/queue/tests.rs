@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::events::{Events, Teller};
+use crate::events::{EventReporter, Events};
 
 /// Asks the test for every answer.
 struct Fake(mpsc::UnboundedSender<Request>);
@@ -50,8 +50,8 @@ fn setup() -> Setup {
 }
 
 impl Setup {
-    fn teller(&self, camera: &str) -> Teller {
-        Teller::new(self.events.clone(), StreamId::parse(camera).expect("an id"))
+    fn teller(&self, camera: &str) -> EventReporter {
+        EventReporter::new(self.events.clone(), StreamId::parse(camera).expect("an id"))
     }
 
     async fn request(&mut self) -> Request {

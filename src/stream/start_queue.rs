@@ -26,7 +26,7 @@ const RETRY_WHEN_FULL: Duration = Duration::from_secs(5);
 
 /// In which line a run of FFmpeg stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Line {
+pub enum Priority {
     /// Somebody has asked for the stream.
     Asked,
     /// The camera is tried again by itself.
@@ -35,7 +35,7 @@ pub enum Line {
 
 /// The slots and the lines before them. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Starts {
+pub struct StartQueue {
     asked: Queue,
     retries: Queue,
     most_waiting: usize,
@@ -50,14 +50,14 @@ struct Queue {
 
 /// The right to start FFmpeg, given back when dropped.
 #[derive(Debug)]
-pub struct Slot {
+pub struct StartSlot {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// A place in line, given up when dropped.
-pub type Turn = Pin<Box<dyn Future<Output = Slot> + Send>>;
+pub type QueuedSlot = Pin<Box<dyn Future<Output = StartSlot> + Send>>;
 
-impl Starts {
+impl StartQueue {
     /// `at_once` slots, and half as many for retries.
     pub fn new(at_once: usize) -> Self {
         Self {
@@ -68,7 +68,7 @@ impl Starts {
     }
 
     /// Refuses a new stream when the line of those that were asked for is full.
-    pub fn check(&self) -> Result<(), Error> {
+    pub fn ensure_capacity(&self) -> Result<(), Error> {
         if self.asked.waiting() < self.most_waiting {
             return Ok(());
         }
@@ -90,27 +90,27 @@ impl Starts {
     }
 
     /// A slot, if one is free; then nobody stands in line.
-    pub fn try_slot(&self, line: Line) -> Option<Slot> {
+    pub fn try_slot(&self, line: Priority) -> Option<StartSlot> {
         let permit = Arc::clone(&self.queue(line).slots).try_acquire_owned().ok()?;
-        Some(Slot { _permit: Some(permit) })
+        Some(StartSlot { _permit: Some(permit) })
     }
 
-    fn queue(&self, line: Line) -> &Queue {
+    fn queue(&self, line: Priority) -> &Queue {
         match line {
-            Line::Asked => &self.asked,
-            Line::Retry => &self.retries,
+            Priority::Asked => &self.asked,
+            Priority::Retry => &self.retries,
         }
     }
 
     /// A place in line. First come, first served.
-    pub fn turn(&self, line: Line) -> Turn {
+    pub fn turn(&self, line: Priority) -> QueuedSlot {
         let Queue { slots, waiting } = self.queue(line).clone();
         let place = Place::take(waiting);
         Box::pin(async move {
             // Nobody closes the semaphore.
             let permit = slots.acquire_owned().await.ok();
             drop(place);
-            Slot { _permit: permit }
+            StartSlot { _permit: permit }
         })
     }
 }
@@ -125,7 +125,7 @@ impl Queue {
     }
 }
 
-impl Slot {
+impl StartSlot {
     /// For an attempt that goes on where another one left off: it has had its turn.
     pub fn of_a_further_attempt() -> Self {
         Self { _permit: None }
@@ -155,11 +155,14 @@ mod tests {
 
     #[tokio::test]
     async fn the_line_is_served_in_order_and_forgets_who_leaves() {
-        let starts = Starts::new(1);
-        let held = starts.try_slot(Line::Asked).expect("a free slot");
-        assert!(starts.try_slot(Line::Asked).is_none());
-        let (mut first, mut second, mut third) =
-            (starts.turn(Line::Asked), starts.turn(Line::Asked), starts.turn(Line::Asked));
+        let starts = StartQueue::new(1);
+        let held = starts.try_slot(Priority::Asked).expect("a free slot");
+        assert!(starts.try_slot(Priority::Asked).is_none());
+        let (mut first, mut second, mut third) = (
+            starts.turn(Priority::Asked),
+            starts.turn(Priority::Asked),
+            starts.turn(Priority::Asked),
+        );
         // A place counts from when it is first asked after.
         for turn in [&mut first, &mut second, &mut third] {
             assert!(turn.now_or_never().is_none());
@@ -170,7 +173,7 @@ mod tests {
         drop(held);
         assert!((&mut third).now_or_never().is_none(), "out of turn");
         let held = second.now_or_never().expect("its turn");
-        assert!(starts.try_slot(Line::Asked).is_none());
+        assert!(starts.try_slot(Priority::Asked).is_none());
         drop(held);
         third.now_or_never().expect("its turn");
         assert_eq!(starts.waiting(), 0);
@@ -178,25 +181,25 @@ mod tests {
 
     #[tokio::test]
     async fn the_line_is_bounded() {
-        let starts = Starts::new(1);
-        let _held = starts.try_slot(Line::Asked).expect("a free slot");
-        let turns: Vec<_> = (0..PLACES_A_SLOT).map(|_| starts.turn(Line::Asked)).collect();
-        assert_eq!(starts.check().expect_err("full").kind, ErrorKind::TooManyStarts);
+        let starts = StartQueue::new(1);
+        let _held = starts.try_slot(Priority::Asked).expect("a free slot");
+        let turns: Vec<_> = (0..PLACES_A_SLOT).map(|_| starts.turn(Priority::Asked)).collect();
+        assert_eq!(starts.ensure_capacity().expect_err("full").kind, ErrorKind::TooManyStarts);
         drop(turns);
-        starts.check().expect("room");
+        starts.ensure_capacity().expect("room");
     }
 
     #[test]
     fn retries_do_not_stand_in_the_way_of_who_asks() {
-        let starts = Starts::new(2);
-        let retry = starts.try_slot(Line::Retry).expect("a slot");
-        assert!(starts.try_slot(Line::Retry).is_none());
-        let asked = [(); 2].map(|()| starts.try_slot(Line::Asked).expect("a slot"));
-        assert!(starts.try_slot(Line::Asked).is_none());
+        let starts = StartQueue::new(2);
+        let retry = starts.try_slot(Priority::Retry).expect("a slot");
+        assert!(starts.try_slot(Priority::Retry).is_none());
+        let asked = [(); 2].map(|()| starts.try_slot(Priority::Asked).expect("a slot"));
+        assert!(starts.try_slot(Priority::Asked).is_none());
         // Nor do those that wait to be tried again fill the line of who asks.
-        let turns: Vec<_> = (0..3 * PLACES_A_SLOT).map(|_| starts.turn(Line::Retry)).collect();
+        let turns: Vec<_> = (0..3 * PLACES_A_SLOT).map(|_| starts.turn(Priority::Retry)).collect();
         assert_eq!(starts.waiting(), turns.len());
-        starts.check().expect("room");
+        starts.ensure_capacity().expect("room");
         drop((retry, asked));
     }
 }

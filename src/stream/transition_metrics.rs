@@ -6,14 +6,14 @@ use tokio::time::Instant;
 
 use super::state::{Action, After, Event, State};
 use super::supervisor::Limits;
-use crate::base::counters::Counts;
+use crate::base::counters::Counters;
 use crate::base::error::ErrorKind;
 use crate::ingest::ffmpeg::args;
 
 /// Counts the transitions of one stream.
 #[derive(Debug)]
-pub struct Tally {
-    counts: Counts,
+pub struct TransitionMetrics {
+    counts: Counters,
     /// A picture that stood still for this long before FFmpeg ended was what ended it.
     stall: Duration,
     /// When the start that has not come to its end yet was asked for.
@@ -29,9 +29,9 @@ pub struct Evidence {
     pub last_error: Option<ErrorKind>,
 }
 
-impl Tally {
+impl TransitionMetrics {
     /// Of a stream that is started now. FFmpeg's own patience may end before `stale_timeout`.
-    pub fn new(counts: Counts, limits: &Limits) -> Self {
+    pub fn new(counts: Counters, limits: &Limits) -> Self {
         let stall = args::socket_timeout(limits.start_timeout, limits.stale_timeout);
         let mut tally = Self { counts, stall, began: None };
         tally.start();
@@ -81,10 +81,10 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::hls::packager::Cutting;
+    use crate::output::hls::packager::SegmentPolicy;
     use crate::stream::state::{self, Context};
 
-    fn tally(counts: &Counts) -> Tally {
+    fn tally(counts: &Counters) -> TransitionMetrics {
         let seconds = Duration::from_secs;
         let limits = Limits {
             start_timeout: seconds(15),
@@ -92,14 +92,18 @@ mod tests {
             idle_timeout: seconds(30),
             stop_grace: seconds(5),
             max_viewers: None,
-            cutting: Cutting { segment_time: seconds(2), part_time: seconds(1), list_size: 5 },
+            cutting: SegmentPolicy {
+                segment_time: seconds(2),
+                part_time: seconds(1),
+                list_size: 5,
+            },
         };
-        Tally::new(counts.clone(), &limits)
+        TransitionMetrics::new(counts.clone(), &limits)
     }
 
     /// Leads a stream through events by the state table, and counts.
     fn after(events: &[Event]) -> String {
-        let counts = Counts::default();
+        let counts = Counters::default();
         let mut tally = tally(&counts);
         let (mut state, mut was_live, mut last_error) = (State::Starting, false, None);
         for event in events {
@@ -167,7 +171,7 @@ mod tests {
         use Event::{Ended, Playable, Stalled};
         assert_counts(&[Playable, Stalled], &[START, PLAYABLE, "stalls_total 1"]);
         assert_counts(&[Playable, Ended], &[START, PLAYABLE]);
-        let counts = Counts::default();
+        let counts = Counters::default();
         let mut tally = tally(&counts);
         let stood_still = Duration::from_secs(2);
         let evidence = Evidence { stood_still, last_error: None };
