@@ -24,7 +24,8 @@ use crate::camera::plan;
 use crate::events::{EventReporter, StopReason};
 use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
 use crate::media::hub::FragmentHub;
-use crate::output::hls::packager::{self, Packager, Progress, SegmentPolicy};
+use crate::output::hls::cutter::SegmentPolicy;
+use crate::output::hls::packager::{self, Packager, Progress};
 use crate::stream::start_queue::{self, Priority, QueuedSlot, StartQueue, StartSlot};
 use crate::stream::transition_metrics::{Evidence, TransitionMetrics};
 

@@ -81,7 +81,7 @@ impl TransitionMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::hls::packager::SegmentPolicy;
+    use crate::output::hls::cutter::SegmentPolicy;
     use crate::stream::state::{self, Context};
 
     fn tally(counts: &Counters) -> TransitionMetrics {

@@ -7,13 +7,19 @@
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | [`packager`] | when a segment ends, and the files of a stream |
+//! | [`packager`] | one stream's segments and playlists, fragment by fragment |
+//! | [`cutter`] | where a segment ends |
+//! | `files` | the files of one stream |
+//! | `held_audio` | audio that waits for the next picture |
 //! | [`playlist`] | the media playlist of one stream |
 //! | [`multivariant`] | the multivariant playlist beside it |
 //! | [`published`] | the playlists as players get them |
 //! | [`layout`] | paths and file names below `STREAM_DIR` |
 //! | [`sweep`] | files that an earlier process left behind |
 
+pub mod cutter;
+mod files;
+mod held_audio;
 pub mod layout;
 pub mod multivariant;
 pub mod packager;

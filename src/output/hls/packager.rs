@@ -1,17 +1,15 @@
-//! The HLS packager: the first consumer of a stream's fragments.
+//! The HLS packager: turns one stream's fragments into segments and playlists.
 //!
-//! Appends fragments to the growing file of the open segment, decides where to cut, publishes
-//! finished segments in the playlist and deletes old ones. A segment's bytes are in its file
-//! before the playlist names it. The packager is synchronous; [`run`] carries it to a thread
-//! where waiting for a disk harms nobody. Whether anybody watches is not its business.
+//! Appends fragments to the growing segment, publishes the playlist after each, and deletes old
+//! segments. A segment's bytes are in its file before the playlist names it. The packager is
+//! synchronous; [`run`] carries it to a thread on which waiting for a disk holds up no other
+//! stream. Whether a stream has viewers is not its concern.
 
-use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, oneshot, watch};
 use tracing::warn;
@@ -19,87 +17,46 @@ use tracing::warn;
 use crate::base::counters::Counters;
 use crate::media::fragment::Fragment;
 use crate::output::disk_budget::DiskShare;
+use crate::output::hls::cutter::{Cutter, SegmentPolicy};
+use crate::output::hls::files::SegmentFiles;
+use crate::output::hls::held_audio::HeldAudio;
 use crate::output::hls::layout::StreamDir;
 use crate::output::hls::multivariant::Variant;
 use crate::output::hls::playlist::{PartStart, Playlist, Segment};
 use crate::output::hls::published::{PlaylistReceiver, Published};
 
-/// The first segment of a generation is this many parts long, wherever the next keyframe is: a
-/// player needs one whole segment before it shows a picture, and two parts for it not to stall at
-/// once.
-const FIRST_SEGMENT_PARTS: u32 = 2;
-
-/// How far a segment may exceed the target duration: players round to whole seconds.
-const ROUNDING: Duration = Duration::from_millis(490);
-
 /// A larger difference between a fragment's time and the end of the one before is a jump.
 const JUMP: Duration = Duration::from_millis(500);
 
-/// Segments are no shorter than this, those of a generation's first seconds apart.
-const SHORTEST_SEGMENT: Duration = Duration::from_secs(1);
-
-/// How much of a segment's duration its wall clock may be corrected by: cameras' clocks run a
-/// little fast or slow, and no player minds so small a step.
+/// The part of a segment's duration by which its wall clock is corrected at most: cameras' clocks
+/// run a little fast or slow, and players accept so small a step.
 const CLOCK_CORRECTION: u32 = 100;
-
-/// Bytes of sound that wait for a picture: a quarter of a minute and more.
-const MAX_SOUND: usize = 512 * 1024;
-
-/// How segments are cut and kept.
-#[derive(Debug, Clone, Copy)]
-pub struct SegmentPolicy {
-    /// Wanted length of a segment.
-    pub segment_time: Duration,
-    /// Wanted length of a part.
-    pub part_time: Duration,
-    /// Segments in the playlist.
-    pub list_size: usize,
-}
-
-impl SegmentPolicy {
-    /// `EXT-X-TARGETDURATION` in seconds.
-    fn target_duration(self) -> u64 {
-        (self.segment_time + Duration::from_millis(500)).as_secs()
-    }
-
-    /// The longest segment that the target duration allows.
-    fn limit(self) -> Duration {
-        Duration::from_secs(self.target_duration()) + ROUNDING
-    }
-}
 
 /// What the packager has done, for the supervisor.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
     /// The generation that has a segment in the playlist: its stream is playable.
     pub playable: Option<u64>,
-    /// Why the last write failed, and in which generation; cleared by a write that did not fail.
+    /// Why the last write failed, and in which generation; cleared by a write that succeeds.
     pub error: Option<(u64, String)>,
 }
 
-/// Writes one camera's segments and publishes its playlist. Lives as long as the stream, over generations.
+/// Writes one stream's segments and publishes its playlists. Lives as long as the stream, over all
+/// its generations.
 #[derive(Debug)]
 pub struct Packager {
-    dir: StreamDir,
-    share: DiskShare,
-    cutting: SegmentPolicy,
+    policy: SegmentPolicy,
+    cutter: Cutter,
+    files: SegmentFiles,
     playlist: Playlist,
     newest: watch::Sender<Option<Arc<Published>>>,
-    /// Out of the playlist, but players may still be loading them.
-    retired: VecDeque<Arc<Segment>>,
+    /// The generation that is being written; `None` while a keyframe is waited for.
     generation: Option<u64>,
     variant: Option<Variant>,
     /// The multivariant playlist, as of the last finished segment.
-    index: Bytes,
-    file: Option<File>,
-    /// Fragments with sound alone, which go before the next picture: a part of their own would have no
-    /// playing time, and one that is named already may not grow.
-    sound: BytesMut,
-    /// Until the second keyframe: what the generation has in finished segments.
-    young: Option<Duration>,
+    multivariant: Bytes,
+    audio: HeldAudio,
     needs_discontinuity: bool,
-    since_keyframe: Duration,
-    last_gop: Duration,
     next_begins_at: Option<SystemTime>,
     /// Media time at which the next fragment should begin.
     expected_time: Option<Duration>,
@@ -107,38 +64,35 @@ pub struct Packager {
 }
 
 impl Packager {
-    /// A packager that writes to `dir`. `first_sequence` must be higher than any sequence number
-    /// that the camera's viewers have seen.
+    /// Creates a packager that writes to `dir`. `first_sequence` must be higher than any sequence
+    /// number that the camera's viewers have seen.
     pub fn new(
         dir: StreamDir,
         share: DiskShare,
-        cutting: SegmentPolicy,
+        policy: SegmentPolicy,
         first_sequence: u64,
     ) -> Self {
-        let target = cutting.target_duration();
+        let (target, list_size) = (policy.target_duration(), policy.list_size);
+        let longest_playlist =
+            policy.longest_segment() * u32::try_from(list_size).unwrap_or(u32::MAX);
         Self {
-            playlist: Playlist::new(target, cutting.part_time, cutting.list_size, first_sequence),
+            policy,
+            cutter: Cutter::new(policy),
+            files: SegmentFiles::new(dir, share, longest_playlist),
+            playlist: Playlist::new(target, policy.part_time, list_size, first_sequence),
             newest: watch::Sender::new(None),
-            dir,
-            share,
-            cutting,
-            retired: VecDeque::new(),
             generation: None,
             variant: None,
-            index: Bytes::new(),
-            file: None,
-            sound: BytesMut::new(),
-            young: None,
+            multivariant: Bytes::new(),
+            audio: HeldAudio::default(),
             needs_discontinuity: false,
-            since_keyframe: Duration::ZERO,
-            last_gop: Duration::ZERO,
             next_begins_at: None,
             expected_time: None,
             progress: Progress::default(),
         }
     }
 
-    /// Where the newest playlists are found.
+    /// Returns a receiver of the newest playlists.
     pub fn newest(&self) -> PlaylistReceiver {
         self.newest.subscribe()
     }
@@ -148,11 +102,9 @@ impl Packager {
         &self.progress
     }
 
-    /// Takes one fragment.
+    /// Takes one fragment. Returns true when it was written, or will be with the next picture.
     ///
-    /// After an error the packager begins anew with the next keyframe, after a discontinuity.
-    ///
-    /// True when it was written, or is going to be with the next picture.
+    /// After an error the packager starts again at the next keyframe, after a discontinuity.
     pub fn push(&mut self, fragment: &Fragment) -> bool {
         if self.breaks_the_time_line(fragment) {
             self.interrupt();
@@ -162,11 +114,12 @@ impl Packager {
         }
         // Until a keyframe comes nothing is written, which proves nothing.
         let is_waiting = self.generation != Some(fragment.init.generation);
-        if is_waiting && !fragment.is_keyframe || fragment.duration > self.cutting.limit() {
+        let is_too_long = fragment.duration > self.policy.longest_segment();
+        if is_waiting && !fragment.is_keyframe || is_too_long {
             return false;
         }
         if fragment.frames == 0 {
-            self.hold_back(fragment);
+            self.hold_audio(fragment);
             return true;
         }
         let result = self.write(fragment);
@@ -180,68 +133,66 @@ impl Packager {
         self.progress.error.is_none()
     }
 
-    fn hold_back(&mut self, sound: &Fragment) {
-        if self.sound.len() + sound.bytes.len() > MAX_SOUND {
-            warn!(directory = %self.dir.path().display(), "sound without a picture for so long is left out");
-            self.sound.clear();
+    fn hold_audio(&mut self, audio: &Fragment) {
+        if !self.audio.hold(audio) {
+            let directory = self.files.dir().path().display();
+            warn!(%directory, "no picture for too long: the audio since the last one is left out");
         }
-        self.sound.extend_from_slice(&sound.bytes);
     }
 
-    /// Fragments were missed, or could not be written: the growing segment ends before them.
+    /// Notes that fragments were missed, or could not be written: the growing segment ends before
+    /// them.
     pub fn interrupt(&mut self) {
         self.give_up_growing();
         self.needs_discontinuity |= self.has_segments();
-        // The init segment is written again: the directory itself may have gone.
+        // The init segment is written again: the directory itself may be gone.
         self.generation = None;
     }
 
-    /// Ends the growing segment before its time. What waits for its next picture waits in vain.
+    /// Ends the growing segment early. Audio that waits for its next picture is dropped.
     fn give_up_growing(&mut self) {
-        self.sound.clear();
+        self.audio.clear();
         if let Some(unused) = self.playlist.abandon_unnamed() {
             self.needs_discontinuity |= unused.is_discontinuity;
-            self.share.remove(unused.length());
+            self.files.discard(&unused);
         }
         // What was named is not taken back but finished where it is. The next publication shows it,
-        // and there is none before writing has succeeded again.
-        if let (Some(file), Some(open)) = (&self.file, self.playlist.growing()) {
-            // Half a fragment may have been written.
-            let _ = file.set_len(open.length());
+        // and there is none before a write has succeeded again.
+        if let Some(growing) = self.playlist.growing() {
+            self.files.cut_back_to(growing.length());
         }
         self.close();
     }
 
     /// Removes everything that was written.
-    pub fn remove(mut self) -> io::Result<()> {
-        self.file = None;
-        self.dir.remove()
+    pub fn remove(self) -> io::Result<()> {
+        self.files.remove()
     }
 
     /// A camera that corrects its clock makes the media time jump, and FFmpeg stretches a frame
     /// over the gap. A playlist that named such a part would break its promises for good.
     fn breaks_the_time_line(&self, fragment: &Fragment) -> bool {
-        // Sound alone has no place on the picture's time line.
+        // Audio alone has no place on the picture's time line.
         let is_same = fragment.frames > 0 && self.generation == Some(fragment.init.generation);
         let gap = self.expected_time.map(|expected| fragment.decode_time.abs_diff(expected));
-        is_same && (gap > Some(JUMP) || fragment.duration > self.cutting.limit())
+        is_same && (gap > Some(JUMP) || fragment.duration > self.policy.longest_segment())
     }
 
     fn write(&mut self, fragment: &Fragment) -> io::Result<()> {
         if self.generation != Some(fragment.init.generation) {
             self.give_up_growing();
             self.begin_generation(fragment)?;
-        } else if self.is_time_to_cut(fragment) {
+        } else if self.cutter.cuts_before(fragment, self.playlist.growing()) {
             self.close();
         }
-        if fragment.is_keyframe && self.young.is_some_and(|young| !young.is_zero()) {
-            self.young = None;
+        if fragment.is_keyframe {
+            self.cutter.saw_keyframe();
         }
         self.append(fragment)?;
         if let Some(variant) = &mut self.variant {
             variant.add(fragment);
         }
-        if self.is_first_finished() {
+        if self.cutter.is_first_segment_complete(self.playlist.growing()) {
             self.close();
         }
         self.publish();
@@ -250,14 +201,11 @@ impl Packager {
     }
 
     fn begin_generation(&mut self, fragment: &Fragment) -> io::Result<()> {
-        self.dir.create()?;
-        std::fs::write(self.dir.init(fragment.init.generation), &fragment.init.bytes)?;
+        self.files.begin_generation(&fragment.init)?;
         self.generation = Some(fragment.init.generation);
         self.variant = Some(Variant::new(&fragment.init));
         self.needs_discontinuity |= self.has_segments();
-        self.young = Some(Duration::ZERO);
-        self.since_keyframe = Duration::ZERO;
-        self.last_gop = Duration::ZERO;
+        self.cutter.begin_generation();
         self.next_begins_at = None;
         Ok(())
     }
@@ -266,74 +214,26 @@ impl Packager {
         self.playlist.segments().next().is_some()
     }
 
-    /// Whether the growing segment ends before this fragment: at a keyframe, when it is long enough
-    /// or would get too long by the next one; with rare keyframes also elsewhere, because the target
-    /// duration is a promise.
-    fn is_time_to_cut(&mut self, fragment: &Fragment) -> bool {
-        if fragment.is_keyframe {
-            self.last_gop = std::mem::take(&mut self.since_keyframe);
-        }
-        let Some(open) = self.playlist.growing() else { return false };
-        let duration = open.duration();
-        let limit = self.cutting.limit();
-        if duration + fragment.duration > limit || self.is_enough_for_young(open) {
-            return true;
-        }
-        // A camera's two seconds are not always quite two seconds.
-        let is_enough = duration >= self.cutting.segment_time * 19 / 20;
-        let is_last_chance = duration >= SHORTEST_SEGMENT && duration + self.last_gop > limit;
-        let is_young = self.young.is_some() && duration >= self.cutting.part_time;
-        fragment.is_keyframe && (is_enough || is_last_chance || is_young)
-    }
-
-    /// Whether the growing segment of a young generation ends before a fragment between keyframes:
-    /// it is never longer than what is finished, less a part. hls.js takes parts only when it has
-    /// more than the growing segment has, and would else wait for that as a whole.
-    fn is_enough_for_young(&self, open: &Segment) -> bool {
-        let longest = open.parts.iter().map(|part| part.duration).max().unwrap_or_default();
-        self.young.is_some_and(|young| !young.is_zero() && open.duration() + longest * 2 > young)
-    }
-
-    /// Whether the growing segment is the first of its generation and ends here, to be playable at
-    /// once. Any other one ends when its successor begins: hls.js loses count of the time in
-    /// playlists that end with a finished segment.
-    fn is_first_finished(&self) -> bool {
-        // A part may be a little shorter than wanted.
-        let enough = self.cutting.part_time * FIRST_SEGMENT_PARTS * 19 / 20;
-        let is_first = self.young.is_some_and(|young| young.is_zero());
-        is_first && self.playlist.growing().is_some_and(|open| open.duration() >= enough)
-    }
-
     fn append(&mut self, fragment: &Fragment) -> io::Result<()> {
         if self.playlist.growing().is_none() {
             self.open(fragment)?;
         }
-        let bytes = self.with_sound(fragment);
-        if let Some(file) = &mut self.file {
-            file.write_all(&bytes)?;
-        }
-        let length = bytes.len() as u64;
-        self.share.add(length);
-        // A player that has loaded the short first segments as a whole must go on with the parts of
-        // the next, which begins between keyframes. hls.js does so only as long as no part before
-        // is marked, so the mark (which is optional) begins with the second keyframe.
-        let begin = match (fragment.is_keyframe, self.young) {
-            (false, _) => PartStart::Between,
-            (true, Some(_)) => PartStart::Unmarked,
-            (true, None) => PartStart::Keyframe,
-        };
-        self.playlist.append(fragment.duration, length, begin);
-        self.since_keyframe += fragment.duration;
+        let bytes = self.audio.release_before(fragment);
+        self.files.append(&bytes)?;
+        self.playlist.append(fragment.duration, bytes.len() as u64, self.part_start(fragment));
+        self.cutter.appended(fragment);
         Ok(())
     }
 
-    /// The fragment, after the sound that came before it.
-    fn with_sound(&mut self, fragment: &Fragment) -> Bytes {
-        if self.sound.is_empty() {
-            return fragment.bytes.clone();
+    /// A player that has loaded the short first segments as a whole must continue with the parts of
+    /// the next, which begins between keyframes. hls.js does so only as long as no earlier part is
+    /// marked `INDEPENDENT`, so the mark (which is optional) begins with the second keyframe.
+    fn part_start(&self, fragment: &Fragment) -> PartStart {
+        match (fragment.is_keyframe, self.cutter.is_warming_up()) {
+            (false, _) => PartStart::Between,
+            (true, true) => PartStart::Unmarked,
+            (true, false) => PartStart::Keyframe,
         }
-        self.sound.extend_from_slice(&fragment.bytes);
-        self.sound.split().freeze()
     }
 
     fn open(&mut self, fragment: &Fragment) -> io::Result<()> {
@@ -341,16 +241,15 @@ impl Packager {
         let is_discontinuity = std::mem::take(&mut self.needs_discontinuity);
         let generation = fragment.init.generation;
         let sequence = self.playlist.open(begins_at, generation, is_discontinuity);
-        self.file = Some(File::create(self.dir.segment(sequence))?);
-        Ok(())
+        self.files.open(sequence)
     }
 
-    /// When the first frame of a segment was taken: what the segments before say, slowly
-    /// corrected by when the fragment came.
+    /// When the first frame of a segment was taken: what the segments before imply, slowly
+    /// corrected by the fragment's time of arrival.
     fn wall_clock(&self, fragment: &Fragment) -> SystemTime {
         let arrived = fragment.received_at - fragment.duration;
         let Some(expected) = self.next_begins_at else { return arrived };
-        let most = self.cutting.segment_time / CLOCK_CORRECTION;
+        let most = self.policy.segment_time / CLOCK_CORRECTION;
         match arrived.duration_since(expected) {
             Ok(late) => expected + late.min(most),
             Err(early) => expected - early.duration().min(most),
@@ -359,52 +258,32 @@ impl Packager {
 
     /// Finishes the growing segment, if there is one.
     fn close(&mut self) {
-        let Some(open) = self.playlist.growing() else { return };
-        let duration = open.duration();
-        self.next_begins_at = Some(open.begins_at + duration);
-        self.young = self.young.map(|young| young + duration);
-        self.file = None;
-        self.retired.extend(self.playlist.close());
+        let Some(growing) = self.playlist.growing() else { return };
+        let duration = growing.duration();
+        self.next_begins_at = Some(growing.begins_at + duration);
+        self.cutter.finished(duration);
+        self.files.finish(self.playlist.close());
         if let (Some(variant), Some(finished)) =
             (&mut self.variant, self.playlist.segments().next_back())
         {
             variant.finish(finished);
-            self.index = variant.render().into();
+            self.multivariant = variant.render().into();
         }
     }
 
-    /// Shows the playlists to the world, once a player can make something of them: not before one
-    /// segment is finished.
+    /// Publishes the playlists once a player can use them: not before one segment is finished.
     fn publish(&mut self) {
         if self.has_segments() {
-            let published = Published::new(self.playlist.clone(), self.index.clone());
+            let published = Published::new(self.playlist.clone(), self.multivariant.clone());
             self.newest.send_replace(Some(Arc::new(published)));
         }
     }
 
-    /// Deletes what left the playlist so long ago that no player wants it any more: RFC 8216
-    /// (6.2.2) says after its own length and that of the longest playlist that named it.
     fn delete_old(&mut self) {
-        let playlist = self.cutting.limit() * u32::try_from(self.cutting.list_size).unwrap_or(1);
-        while self.retired.iter().skip(1).map(|old| old.duration()).sum::<Duration>() >= playlist {
-            let Some(old) = self.retired.pop_front() else { return };
-            self.delete(&self.dir.segment(old.sequence));
-            self.share.remove(old.length());
-            let is_used = |segment: &Segment| segment.generation == old.generation;
-            if self.generation != Some(old.generation)
-                && !self.retired.iter().any(|old| is_used(old))
-                && !self.playlist.segments().any(is_used)
-            {
-                self.delete(&self.dir.init(old.generation));
-            }
-        }
-    }
-
-    fn delete(&self, path: &std::path::Path) {
-        if let Err(error) = StreamDir::remove_file(path) {
-            // Not worth ending a stream for: the directory is removed with the stream.
-            warn!(directory = %self.dir.path().display(), %error, "an old file cannot be deleted");
-        }
+        let Self { files, playlist, generation, .. } = self;
+        let is_listed =
+            |of: u64| playlist.segments().any(|segment: &Segment| segment.generation == of);
+        files.delete_old(|of| *generation == Some(of) || is_listed(of));
     }
 }
 
@@ -420,7 +299,7 @@ pub async fn run(
     mut end: oneshot::Receiver<()>,
     counts: Counters,
 ) {
-    let is_in_memory = packager.dir.is_in_memory();
+    let is_in_memory = packager.files.dir().is_in_memory();
     loop {
         let received = tokio::select! {
             received = fragments.recv() => received,
@@ -674,13 +553,13 @@ mod tests {
         assert!(playlist.segments.iter().all(|segment| !segment.discontinuity));
         assert_eq!(setup.durations(), [400, 200, 400, 800, 200, 2000]);
         assert!(named.len() > 10, "{named:?}");
-        let files = std::fs::read_dir(setup.packager.dir.path()).expect("a directory");
+        let files = std::fs::read_dir(setup.packager.files.dir().path()).expect("a directory");
         let files = files.map(|file| file.expect("a file").path());
         let written: usize = files
             .filter(|path| path.extension().is_some_and(|extension| extension == "m4s"))
             .map(|path| std::fs::read(path).expect("a segment").len())
             .sum();
-        assert_eq!(written + setup.packager.sound.len(), pushed);
+        assert_eq!(written + setup.packager.audio.len(), pushed);
     }
 
     #[test]

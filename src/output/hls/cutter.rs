@@ -1,0 +1,200 @@
+//! Decides where segments end. Pure: it sees durations and keyframes, no files and no clock.
+
+use std::time::Duration;
+
+use crate::media::fragment::Fragment;
+use crate::output::hls::playlist::Segment;
+
+/// The first segment of a generation is this many parts long, wherever the next keyframe is: a
+/// player needs one whole segment before it shows a picture, and two parts so that it does not
+/// stall at once.
+const FIRST_SEGMENT_PARTS: u32 = 2;
+
+/// How far a segment can exceed the target duration: players round to whole seconds.
+const ROUNDING: Duration = Duration::from_millis(490);
+
+/// The shortest segment, except during the warm-up of a generation.
+const SHORTEST_SEGMENT: Duration = Duration::from_secs(1);
+
+/// How segments are cut, and how many are listed.
+#[derive(Debug, Clone, Copy)]
+pub struct SegmentPolicy {
+    /// Wanted duration of a segment.
+    pub segment_time: Duration,
+    /// Wanted duration of a part.
+    pub part_time: Duration,
+    /// Number of segments in the playlist.
+    pub list_size: usize,
+}
+
+impl SegmentPolicy {
+    /// `EXT-X-TARGETDURATION` in seconds.
+    pub(super) fn target_duration(self) -> u64 {
+        (self.segment_time + Duration::from_millis(500)).as_secs()
+    }
+
+    /// The longest segment that the target duration allows.
+    pub(super) fn longest_segment(self) -> Duration {
+        Duration::from_secs(self.target_duration()) + ROUNDING
+    }
+}
+
+/// Decides where the segments of one stream end.
+#[derive(Debug)]
+pub(super) struct Cutter {
+    policy: SegmentPolicy,
+    warm_up: WarmUp,
+    since_keyframe: Duration,
+    last_gop: Duration,
+}
+
+/// The first seconds of a generation, in which segments are shorter so that a player can start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WarmUp {
+    /// The generation has no finished segment.
+    FirstSegment,
+    /// The second keyframe has not come.
+    FirstGop {
+        /// Duration of the finished segments.
+        finished: Duration,
+    },
+    /// The second keyframe has come.
+    Over,
+}
+
+impl Cutter {
+    pub(super) fn new(policy: SegmentPolicy) -> Self {
+        let (since_keyframe, last_gop) = (Duration::ZERO, Duration::ZERO);
+        Self { policy, warm_up: WarmUp::Over, since_keyframe, last_gop }
+    }
+
+    /// Starts over: the next fragment is the first of a generation.
+    pub(super) fn begin_generation(&mut self) {
+        *self = Self { warm_up: WarmUp::FirstSegment, ..Self::new(self.policy) };
+    }
+
+    /// Whether the growing segment ends before `fragment`: at a keyframe, when it is long enough or
+    /// would become too long by the next one; with rare keyframes also elsewhere, because the target
+    /// duration is a promise.
+    pub(super) fn cuts_before(&mut self, fragment: &Fragment, growing: Option<&Segment>) -> bool {
+        if fragment.is_keyframe {
+            self.last_gop = std::mem::take(&mut self.since_keyframe);
+        }
+        let Some(growing) = growing else { return false };
+        let duration = growing.duration();
+        let longest = self.policy.longest_segment();
+        if duration + fragment.duration > longest || self.is_long_enough_in_first_gop(growing) {
+            return true;
+        }
+        // A camera's two seconds are not always quite two seconds.
+        let is_long_enough = duration >= self.policy.segment_time * 19 / 20;
+        let is_last_chance = duration >= SHORTEST_SEGMENT && duration + self.last_gop > longest;
+        let ends_warm_up = self.is_warming_up() && duration >= self.policy.part_time;
+        fragment.is_keyframe && (is_long_enough || is_last_chance || ends_warm_up)
+    }
+
+    /// Whether the growing segment is the first of its generation and ends here, so that it is
+    /// playable at once. Any other segment ends when its successor begins: hls.js loses count of the
+    /// time in playlists that end with a finished segment.
+    pub(super) fn is_first_segment_complete(&self, growing: Option<&Segment>) -> bool {
+        // A part can be a little shorter than wanted.
+        let enough = self.policy.part_time * FIRST_SEGMENT_PARTS * 19 / 20;
+        self.warm_up == WarmUp::FirstSegment
+            && growing.is_some_and(|growing| growing.duration() >= enough)
+    }
+
+    /// During the first GOP a segment is never longer than what is finished, less a part. hls.js
+    /// takes parts only when its buffer ends behind the growing segment, and would otherwise wait
+    /// for that segment as a whole.
+    fn is_long_enough_in_first_gop(&self, growing: &Segment) -> bool {
+        let WarmUp::FirstGop { finished } = self.warm_up else { return false };
+        let longest_part = growing.parts.iter().map(|part| part.duration).max();
+        growing.duration() + longest_part.unwrap_or_default() * 2 > finished
+    }
+
+    /// Notes that `fragment` belongs to the growing segment from now on.
+    pub(super) fn appended(&mut self, fragment: &Fragment) {
+        self.since_keyframe += fragment.duration;
+    }
+
+    /// Notes that a keyframe begins a segment or continues one. The second one of a generation ends
+    /// the warm-up.
+    pub(super) fn saw_keyframe(&mut self) {
+        if matches!(self.warm_up, WarmUp::FirstGop { .. }) {
+            self.warm_up = WarmUp::Over;
+        }
+    }
+
+    /// Notes that a segment of this duration is finished.
+    pub(super) fn finished(&mut self, duration: Duration) {
+        self.warm_up = match self.warm_up {
+            WarmUp::FirstSegment if duration.is_zero() => WarmUp::FirstSegment,
+            WarmUp::FirstSegment => WarmUp::FirstGop { finished: duration },
+            WarmUp::FirstGop { finished } => WarmUp::FirstGop { finished: finished + duration },
+            WarmUp::Over => WarmUp::Over,
+        };
+    }
+
+    /// Whether the second keyframe of the generation is still to come.
+    pub(super) fn is_warming_up(&self) -> bool {
+        self.warm_up != WarmUp::Over
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::media::fragment::testing;
+    use crate::output::hls::playlist::{Part, PartStart};
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn segment(parts: u32) -> Segment {
+        let part = Part { duration: MS * 200, offset: 0, length: 1, begin: PartStart::Between };
+        Segment {
+            sequence: 1,
+            begins_at: SystemTime::UNIX_EPOCH,
+            generation: 1,
+            is_discontinuity: false,
+            parts: vec![part; parts as usize],
+        }
+    }
+
+    fn cutter() -> Cutter {
+        Cutter::new(SegmentPolicy { segment_time: MS * 2000, part_time: MS * 200, list_size: 5 })
+    }
+
+    #[test]
+    fn the_first_segment_is_complete_after_two_parts() {
+        let mut cutter = cutter();
+        assert!(!cutter.is_first_segment_complete(Some(&segment(9))), "no generation has begun");
+        cutter.begin_generation();
+        for (parts, is_complete) in [(1, false), (2, true)] {
+            assert_eq!(cutter.is_first_segment_complete(Some(&segment(parts))), is_complete);
+        }
+        cutter.finished(MS * 400);
+        assert!(!cutter.is_first_segment_complete(Some(&segment(2))));
+    }
+
+    #[test]
+    fn segments_grow_until_the_second_keyframe_and_begin_at_keyframes_after_it() {
+        let mut cutter = cutter();
+        let init = testing::init(1);
+        let [between, keyframe] = [false, true].map(|is| testing::fragment(&init, is, 0, 200));
+        cutter.begin_generation();
+        cutter.finished(MS * 400);
+        assert!(cutter.cuts_before(&between, Some(&segment(1))), "longer than 400 ms less a part");
+        cutter.finished(MS * 1000);
+        assert!(!cutter.cuts_before(&between, Some(&segment(4))));
+        assert!(cutter.cuts_before(&keyframe, Some(&segment(1))));
+        cutter.saw_keyframe();
+        assert!(!cutter.is_warming_up());
+        assert!(!cutter.cuts_before(&between, Some(&segment(11))));
+        assert!(cutter.cuts_before(&between, Some(&segment(12))), "the target duration");
+        assert!(cutter.cuts_before(&keyframe, Some(&segment(10))));
+        assert!(!cutter.cuts_before(&keyframe, Some(&segment(2))));
+        assert!(!cutter.cuts_before(&keyframe, None));
+    }
+}

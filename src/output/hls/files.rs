@@ -1,0 +1,110 @@
+//! The files of one stream: the segment that grows, finished segments, and init segments.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::warn;
+
+use crate::media::fragment::InitSegment;
+use crate::output::disk_budget::DiskShare;
+use crate::output::hls::layout::StreamDir;
+use crate::output::hls::playlist::Segment;
+
+/// Writes and deletes one stream's files, and counts their bytes.
+#[derive(Debug)]
+pub(super) struct SegmentFiles {
+    dir: StreamDir,
+    share: DiskShare,
+    /// The file of the segment that grows.
+    growing: Option<File>,
+    /// No longer in the playlist, but players can still be loading them.
+    retired: VecDeque<Arc<Segment>>,
+    /// How long retired segments stay, in playing time.
+    keep_for: Duration,
+}
+
+impl SegmentFiles {
+    pub(super) fn new(dir: StreamDir, share: DiskShare, keep_for: Duration) -> Self {
+        Self { dir, share, growing: None, retired: VecDeque::new(), keep_for }
+    }
+
+    /// The stream's directory.
+    pub(super) fn dir(&self) -> &StreamDir {
+        &self.dir
+    }
+
+    /// Writes a generation's init segment, and makes the directory if it is missing.
+    pub(super) fn begin_generation(&self, init: &InitSegment) -> io::Result<()> {
+        self.dir.create()?;
+        std::fs::write(self.dir.init(init.generation), &init.bytes)
+    }
+
+    /// Creates the file of the next segment.
+    pub(super) fn open(&mut self, sequence: u64) -> io::Result<()> {
+        self.growing = Some(File::create(self.dir.segment(sequence))?);
+        Ok(())
+    }
+
+    /// Appends to the segment that grows.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(file) = &mut self.growing {
+            file.write_all(bytes)?;
+        }
+        self.share.add(bytes.len() as u64);
+        Ok(())
+    }
+
+    /// Cuts the segment that grows back to `length` bytes: half a fragment may have been written.
+    pub(super) fn cut_back_to(&self, length: u64) {
+        if let Some(file) = &self.growing {
+            let _ = file.set_len(length);
+        }
+    }
+
+    /// Closes the segment that grows, and takes over the segments that have left the playlist.
+    pub(super) fn finish(&mut self, retired: Vec<Arc<Segment>>) {
+        self.growing = None;
+        self.retired.extend(retired);
+    }
+
+    /// Gives back the space of a segment that was taken back. The next one overwrites its file.
+    pub(super) fn discard(&mut self, segment: &Segment) {
+        self.share.remove(segment.length());
+    }
+
+    /// Deletes what left the playlist so long ago that no player needs it: by RFC 8216 (6.2.2)
+    /// after its own duration and that of the longest playlist that named it. `is_in_use` returns
+    /// whether the playlist still needs a generation's init segment.
+    pub(super) fn delete_old(&mut self, is_in_use: impl Fn(u64) -> bool) {
+        while self.retired_without_oldest() >= self.keep_for {
+            let Some(old) = self.retired.pop_front() else { return };
+            self.delete(&self.dir.segment(old.sequence));
+            self.share.remove(old.length());
+            let is_retired = self.retired.iter().any(|other| other.generation == old.generation);
+            if !is_retired && !is_in_use(old.generation) {
+                self.delete(&self.dir.init(old.generation));
+            }
+        }
+    }
+
+    fn retired_without_oldest(&self) -> Duration {
+        self.retired.iter().skip(1).map(|old| old.duration()).sum()
+    }
+
+    fn delete(&self, path: &Path) {
+        if let Err(error) = StreamDir::remove_file(path) {
+            // Not worth ending a stream for: the directory is removed with the stream.
+            warn!(directory = %self.dir.path().display(), %error, "cannot delete an old file");
+        }
+    }
+
+    /// Removes everything that was written.
+    pub(super) fn remove(self) -> io::Result<()> {
+        drop(self.growing);
+        self.dir.remove()
+    }
+}
