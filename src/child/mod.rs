@@ -3,7 +3,9 @@
 //! | Module | Owns |
 //! |---|---|
 //! | [`spawner`] | the thread that starts children, their limits, and the program's own role as their launcher |
+//! | [`pipes`] | tasks that read a child's pipes |
 //! | [`log`] | what a stream's children printed last, and what they use |
 
 pub mod log;
+pub mod pipes;
 pub mod spawner;

@@ -26,7 +26,7 @@ pub struct ClockCheck {
 
 impl ClockCheck {
     /// Whether a fragment that comes now, with video of that `time`, makes sense after those before.
-    pub fn makes_sense(&mut self, time: Duration) -> bool {
+    pub fn is_plausible(&mut self, time: Duration) -> bool {
         let now = Instant::now();
         let (began, from) = *self.look.get_or_insert((now, time));
         let passed = now - began;
@@ -56,12 +56,12 @@ mod tests {
     async fn is_accepted(rate: f64, burst: Duration) -> bool {
         let mut pace = ClockCheck::default();
         let mut time = Duration::from_secs(100);
-        let mut all = pace.makes_sense(time);
+        let mut all = pace.is_plausible(time);
         time += burst;
         for _ in 0..100 {
             tokio::time::advance(Duration::from_millis(100)).await;
             time += Duration::from_millis(100).mul_f64(rate);
-            all &= pace.makes_sense(time);
+            all &= pace.is_plausible(time);
         }
         all
     }
@@ -80,12 +80,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_jump_is_no_pace() {
         let mut pace = ClockCheck::default();
-        assert!(pace.makes_sense(Duration::from_secs(1000)));
+        assert!(pace.is_plausible(Duration::from_secs(1000)));
         tokio::time::advance(Duration::from_secs(5)).await;
-        assert!(pace.makes_sense(Duration::from_secs(1)));
+        assert!(pace.is_plausible(Duration::from_secs(1)));
         tokio::time::advance(Duration::from_secs(5)).await;
-        assert!(pace.makes_sense(Duration::from_secs(6)));
+        assert!(pace.is_plausible(Duration::from_secs(6)));
         tokio::time::advance(Duration::from_secs(5)).await;
-        assert!(pace.makes_sense(Duration::from_secs(10_000)));
+        assert!(pace.is_plausible(Duration::from_secs(10_000)));
     }
 }

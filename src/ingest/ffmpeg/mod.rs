@@ -3,12 +3,16 @@
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | [`launcher`] | one run, from its start to its diagnosis |
-//! | [`args`] | FFmpeg's arguments and the script that keeps the URL out of them |
+//! | [`launcher`] | starting a run and reporting its outcome |
+//! | `run` | one run: its pipes and its end |
+//! | `exit` | the cause of a run's end |
+//! | [`args`] | FFmpeg's arguments, and the script that keeps the URL out of them |
 //! | [`stderr`] | what FFmpeg's messages mean |
 //! | [`probe`] | one picture of a camera, to see whether it can be used |
 
 pub mod args;
+mod exit;
 pub mod launcher;
 pub mod probe;
+mod run;
 pub mod stderr;

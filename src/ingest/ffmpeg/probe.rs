@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{Instrument, debug, info};
@@ -19,10 +19,10 @@ use crate::camera::options::{StreamOptions, VideoOption};
 use crate::camera::plan::{self, Hevc, Lesson, Plan};
 use crate::camera::source::Source;
 use crate::child::log::ProcessLog;
+use crate::child::pipes::{self, PipeReader};
 use crate::child::spawner::{self, Spawner};
 use crate::config::Config;
 use crate::ingest::ffmpeg::args;
-use crate::ingest::ffmpeg::launcher::PIPES_CLOSE_WITHIN;
 use crate::ingest::ffmpeg::stderr::{Tail, Verdict};
 
 /// Pictures that are taken at once. Each may take a processor core for a moment.
@@ -144,42 +144,36 @@ impl StillTaker {
         let cannot_run = |error: std::io::Error| spawner::cannot_run(&self.program, error);
         let spawned = self.spawner.spawn(&self.program, args::still_arguments(plan)).await;
         let mut process = spawned.map_err(cannot_run)?;
-        let (mut stdin, stdout, stderr) = process.take_pipes().map_err(cannot_run)?;
+        let (stdin, stdout, stderr) = process.take_pipes().map_err(cannot_run)?;
         info!(pid = process.pid().as_raw(), %source, "FFmpeg started for a picture");
         let began = Instant::now();
-        let script = args::script(source, address, plan, self.socket_timeout);
-        // Far less than a pipe holds, so this does not wait.
-        let _ = stdin.write_all(script.as_bytes()).await;
-        drop(stdin);
-        let mut reading = tokio::spawn(async move {
+        pipes::write_all(stdin, args::script(source, address, plan, self.socket_timeout)).await;
+        let picture = PipeReader::spawn(async move {
             let mut jpeg = Vec::new();
-            // What is missing shows in what is there.
+            // A picture that is cut off is noticed by its bytes.
             let _ = stdout.take(MAX_PICTURE).read_to_end(&mut jpeg).await;
             jpeg
         });
-        let (tell_codec, _) = oneshot::channel();
-        // Nobody reads it after the test.
-        let journal = Arc::<ProcessLog>::default().writer(0);
-        let tail = Tail::collect(stderr, source.clone(), journal, tell_codec);
-        let mut telling = tokio::spawn(tail.in_current_span());
-        let (status, is_late) = tokio::select! {
-            status = process.wait() => (status, false),
-            () = sleep_until(deadline) => {
+        let (report_codec, _) = oneshot::channel();
+        // The log of a test is not kept.
+        let log = Arc::<ProcessLog>::default().writer(0);
+        let tail = PipeReader::spawn(Tail::collect(stderr, source.clone(), log, report_codec));
+        let in_time = tokio::select! {
+            status = process.wait() => Some(status),
+            () = sleep_until(deadline) => None,
+            // The caller has left.
+            () = caller.closed() => None,
+        };
+        let is_late = in_time.is_none();
+        let status = match in_time {
+            Some(status) => status,
+            None => {
                 process.signal(Signal::SIGKILL);
-                (process.wait().await, true)
-            }
-            // Nobody waits for the picture any more.
-            () = caller.closed() => {
-                process.signal(Signal::SIGKILL);
-                (process.wait().await, true)
+                process.wait().await
             }
         };
-        let jpeg = timeout(PIPES_CLOSE_WITHIN, &mut reading).await;
-        let tail = timeout(PIPES_CLOSE_WITHIN, &mut telling).await;
-        reading.abort();
-        telling.abort();
-        let jpeg = jpeg.ok().and_then(Result::ok).unwrap_or_default();
-        let tail = tail.ok().and_then(Result::ok).unwrap_or_default();
+        let jpeg = picture.finish().await.unwrap_or_default();
+        let tail = tail.finish().await.unwrap_or_default();
         debug!(?status, is_late, bytes = jpeg.len(), ?tail, "FFmpeg ended");
         Ok(ProbeRun { status: status.ok(), is_late, jpeg, tail, ran_for: began.elapsed() })
     }
