@@ -1,7 +1,7 @@
-//! What is known of a stream's FFmpegs besides their video: the last lines that they said, over
-//! all generations, and what the one that runs uses of the machine.
+//! The last lines that a stream's children printed, over all generations, and the resources that the
+//! running one uses.
 //!
-//! Lines come here without secrets: `stderr.rs` removes them.
+//! Lines must come without secrets: the caller removes them.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -13,46 +13,46 @@ use tokio::time::{Instant, sleep};
 
 use crate::base::proc;
 
-/// Lines kept: what FFmpeg says at its start is about 30.
+/// Lines kept. FFmpeg prints about 30 at its start.
 const MAX_LINES: usize = 200;
-/// The first look at what a new FFmpeg uses comes after this time, so that its state soon tells.
-const FIRST_LOOK: Duration = Duration::from_secs(1);
-/// And one more every so often.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Time from a child's start to the first measurement of its usage.
+const FIRST_SAMPLE_AFTER: Duration = Duration::from_secs(1);
+/// Time between later measurements.
+const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 
-/// One per stream, for all its generations.
+/// The log of one stream, for all its generations.
 #[derive(Debug, Default)]
 pub struct ProcessLog {
     lines: Mutex<VecDeque<Line>>,
     usage: Mutex<Option<Usage>>,
 }
 
-/// A line of FFmpeg's stderr, without secrets.
+/// A line of a child's stderr, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     /// When it was read.
     pub at: SystemTime,
-    /// Which run of FFmpeg said it.
+    /// Number of the generation that printed it.
     pub generation: u64,
-    /// What it says.
+    /// Its text.
     pub text: String,
 }
 
-/// What an FFmpeg uses of the machine.
+/// The resources that a child uses.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Usage {
-    /// Processor time since its start.
+    /// CPU time since its start.
     pub cpu_time: Duration,
-    /// Its share of one processor core over the last seconds; 1 is all of it.
+    /// Its share of one CPU core over the last seconds; 1 is a whole core.
     pub cpu_share: f64,
-    /// Bytes of memory that are its own, so without the program and its libraries.
+    /// Anonymous memory in bytes, that is without the program and its libraries.
     pub memory: u64,
 }
 
 impl ProcessLog {
-    /// For what the FFmpeg of `generation` says.
+    /// Returns a writer for the child of `generation`.
     pub fn writer(self: &Arc<Self>, generation: u64) -> Writer {
-        Writer { journal: Arc::clone(self), generation }
+        Writer { log: Arc::clone(self), generation }
     }
 
     /// The lines that are kept, oldest first.
@@ -60,26 +60,26 @@ impl ProcessLog {
         lock(&self.lines).iter().cloned().collect()
     }
 
-    /// What the FFmpeg that runs uses; `None` when none runs, or has only just begun.
+    /// The usage of the child that runs; `None` when there is none, or it has just begun.
     pub fn usage(&self) -> Option<Usage> {
         *lock(&self.usage)
     }
 
-    /// Looks again and again at what the process `pid` uses, until this is dropped.
+    /// Measures the usage of the process `pid` at intervals, until the future is dropped.
     pub async fn watch(&self, pid: Pid) -> Infallible {
-        // Forgets it, however the watching ends.
+        // Clears the usage, however this ends.
         let _watching = Watching(self);
-        let (mut looked_at, mut used) = (Instant::now(), Duration::ZERO);
-        let mut pause = FIRST_LOOK;
+        let (mut measured_at, mut used) = (Instant::now(), Duration::ZERO);
+        let mut pause = FIRST_SAMPLE_AFTER;
         loop {
             sleep(pause).await;
-            pause = LOOK_EVERY;
+            pause = SAMPLE_EVERY;
             let (Some(cpu_time), Some(memory)) = (proc::cpu_time(pid), proc::memory(pid)) else {
                 continue;
             };
-            let passed = looked_at.elapsed().as_secs_f64();
+            let passed = measured_at.elapsed().as_secs_f64();
             let cpu_share = cpu_time.saturating_sub(used).as_secs_f64() / passed.max(0.001);
-            (looked_at, used) = (Instant::now(), cpu_time);
+            (measured_at, used) = (Instant::now(), cpu_time);
             *lock(&self.usage) = Some(Usage { cpu_time, cpu_share, memory: memory.anonymous });
         }
     }
@@ -93,19 +93,19 @@ impl Drop for Watching<'_> {
     }
 }
 
-/// Writes down what one run of FFmpeg says.
+/// Adds the lines of one generation.
 #[derive(Debug, Clone)]
 pub struct Writer {
-    journal: Arc<ProcessLog>,
+    log: Arc<ProcessLog>,
     generation: u64,
 }
 
 impl Writer {
-    /// Writes down a line without secrets. The oldest one makes room for it.
+    /// Adds a line without secrets. The oldest one is dropped when the log is full.
     pub fn note(&self, text: &str) {
         let line =
             Line { at: SystemTime::now(), generation: self.generation, text: text.to_owned() };
-        let mut lines = lock(&self.journal.lines);
+        let mut lines = lock(&self.log.lines);
         if lines.len() == MAX_LINES {
             lines.pop_front();
         }
@@ -123,31 +123,31 @@ mod tests {
 
     #[test]
     fn the_last_lines_of_all_generations_are_kept() {
-        let journal = Arc::new(ProcessLog::default());
-        journal.writer(6).note("before");
-        let writer = journal.writer(7);
+        let log = Arc::new(ProcessLog::default());
+        log.writer(6).note("before");
+        let writer = log.writer(7);
         for number in 1..MAX_LINES {
             writer.note(&number.to_string());
         }
-        let lines = journal.lines();
+        let lines = log.lines();
         assert_eq!((lines[0].generation, lines[0].text.as_str()), (6, "before"));
         writer.note("last");
-        let lines = journal.lines();
+        let lines = log.lines();
         assert_eq!(lines.len(), MAX_LINES);
         assert_eq!((lines[0].generation, lines[0].text.as_str()), (7, "1"));
         assert_eq!(lines.last().map(|line| line.text.as_str()), Some("last"));
     }
 
     #[tokio::test]
-    async fn what_a_process_uses_is_known_while_it_is_watched() {
-        let journal = ProcessLog::default();
-        assert_eq!(journal.usage(), None);
-        let watching = journal.watch(Pid::this());
+    async fn the_usage_of_a_process_is_known_while_it_is_watched() {
+        let log = ProcessLog::default();
+        assert_eq!(log.usage(), None);
+        let watching = log.watch(Pid::this());
         tokio::pin!(watching);
-        while journal.usage().is_none() {
+        while log.usage().is_none() {
             let _ = tokio::time::timeout(Duration::from_millis(10), &mut watching).await;
         }
-        let usage = journal.usage().expect("a look");
+        let usage = log.usage().expect("a measurement");
         assert!(usage.memory > 100_000 && usage.cpu_time > Duration::ZERO, "{usage:?}");
         assert!(usage.cpu_share > 0.0, "{usage:?}");
     }

@@ -4,9 +4,9 @@
 //! kernel kills it when the *thread* that started it ends (`PR_SET_PDEATHSIG`), so all children
 //! are started by one thread that lives as long as the process: the [`Spawner`]'s.
 //!
-//! What binds a child it must do itself before it becomes FFmpeg. To fork the manager for that takes
-//! as long as its memory is large, and holds up all of its threads meanwhile; so what is started is
-//! the manager's own program once more, which binds itself and then becomes FFmpeg: [`become_child`].
+//! A child has to set its own limits before it becomes FFmpeg. Forking the manager for that takes
+//! longer the more memory it has, and stops all its threads in the meantime. So the manager starts
+//! its own program once more, which sets the limits and then becomes FFmpeg: [`become_child`].
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -29,32 +29,32 @@ use crate::base::error::{Error, ErrorKind};
 use crate::cli::discover::PASSWORD;
 use crate::config::SETTINGS;
 
-/// The argument by which the manager's program becomes a child; see [`become_child`].
+/// The argument that makes the program a child; see [`become_child`].
 pub const CHILD: &str = "child";
-/// The exit code of a child that did not become what it should, as shells have it.
+/// The exit code of a child that could not become FFmpeg; shells use the same.
 pub const EXIT_CANNOT_RUN: u8 = 127;
-/// The program that runs, even when its file was replaced by a newer one.
+/// The running program, even when its file was replaced by a newer one.
 const OWN_PROGRAM: &str = "/proc/self/exe";
 
-/// Spawns that may wait for the spawner's thread; further callers wait in line for a place.
+/// Requests that can wait for the spawner's thread; further callers wait for a place in the queue.
 const QUEUE: usize = 64;
 
-/// Bytes of stack for each of a child's threads. The usual 8 MiB count as memory that it takes, whether
-/// it uses them or not; this is more than any codec needs.
+/// Stack of each of a child's threads, in bytes. The usual 8 MiB count against its memory limit, used
+/// or not; this is more than any codec needs.
 const STACK: u64 = 2 * 1024 * 1024;
 
-/// What a child may take of the machine.
+/// The limits of a child.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Its priority: 0 is that of others, 19 the least.
+    /// Its niceness: 0 is the usual priority, 19 the lowest.
     pub nice: i32,
-    /// Bytes of memory of its own.
+    /// Memory of its own, in bytes.
     pub memory: u64,
-    /// Open files.
+    /// Number of open files.
     pub open_files: u64,
 }
 
-/// What to start, on whose runtime its pipes will be read, and where to send it.
+/// A child to start, the runtime that will read its pipes, and where to send it.
 struct Request {
     program: PathBuf,
     arguments: Vec<String>,
@@ -69,8 +69,8 @@ pub struct Spawner {
 }
 
 impl Spawner {
-    /// Starts the thread; its children live within `bounds`. All children die with the last clone, so
-    /// the manager keeps one until its end.
+    /// Starts the thread. Its children live within `bounds`. All children die with the last clone, so
+    /// the manager keeps one until it ends.
     pub fn start(bounds: Bounds) -> io::Result<Self> {
         let bounds = Bounds {
             memory: allowed(Resource::RLIMIT_DATA, "FFMPEG_MAX_MEMORY_MB", bounds.memory)?,
@@ -87,7 +87,7 @@ impl Spawner {
                 let _entered = request.runtime.enter();
                 let program = executable(&request.program);
                 let child = program.and_then(|program| command(&program, &request, bounds).spawn());
-                // A caller who has left gets nothing: the child dies as its handle is dropped.
+                // If the caller has left, the child dies as its handle is dropped.
                 let _ = request.reply.send(child);
             }
         })?;
@@ -122,31 +122,31 @@ fn command(program: &Path, request: &Request, bounds: Bounds) -> Command {
     command
 }
 
-/// Where `program` is, as a shell would find it, if it can be run.
+/// Finds `program` as a shell would, and checks that it can be executed.
 fn executable(program: &Path) -> io::Result<PathBuf> {
-    let may_run = |path: &Path| {
+    let check = |path: &Path| {
         access(path, AccessFlags::X_OK)?;
         if path.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(()) }
     };
     if program.components().count() > 1 {
-        return may_run(program).map(|()| program.to_owned());
+        return check(program).map(|()| program.to_owned());
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut places = std::env::split_paths(&path).map(|place| place.join(program));
-    let found = places.find(|place| may_run(place).is_ok());
+    let found = places.find(|place| check(place).is_ok());
     found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such program in PATH"))
 }
 
-/// FFmpeg, which is `program`, does not start, or ends at once.
+/// The error of an FFmpeg (`program`) that does not start, or ends at once.
 pub fn cannot_run(program: &Path, reason: impl Display) -> Error {
     let detail = format!("FFmpeg ({}) cannot be run: {reason}", program.display());
     Error::new(ErrorKind::FfmpegUnavailable, detail)
 }
 
-/// Why a child that ended with `status` did not become what it should, if it did not.
+/// Why a child that ended with `status` did not become FFmpeg; `None` if it did.
 pub fn not_begun(status: Option<ExitStatus>) -> Option<&'static str> {
     let code = status.and_then(|status| status.code());
-    (code == Some(EXIT_CANNOT_RUN.into())).then_some("the system does not execute it")
+    (code == Some(EXIT_CANNOT_RUN.into())).then_some("the system cannot execute it")
 }
 
 /// Settings are none of a child's business, and some are secret: who reads what cameras send should
@@ -157,14 +157,14 @@ fn keep_secrets_from(command: &mut Command) {
     }
 }
 
-/// In a child: binds this process, and makes it what [`Spawner::spawn`] was asked for. `arguments` are
-/// those after [`CHILD`]. Returns only when that failed.
+/// In a child: sets the limits of this process, and replaces it by the program that
+/// [`Spawner::spawn`] was called for. `arguments` are those after [`CHILD`]. Returns only on failure.
 pub fn become_child(arguments: impl Iterator<Item = OsString>) -> io::Error {
-    let Err(error) = bind_and_run(arguments);
+    let Err(error) = limit_and_exec(arguments);
     error
 }
 
-fn bind_and_run(mut arguments: impl Iterator<Item = OsString>) -> io::Result<Infallible> {
+fn limit_and_exec(mut arguments: impl Iterator<Item = OsString>) -> io::Result<Infallible> {
     let parent = Pid::from_raw(number(&mut arguments)?);
     let bounds = Bounds {
         nice: number(&mut arguments)?,
@@ -172,10 +172,10 @@ fn bind_and_run(mut arguments: impl Iterator<Item = OsString>) -> io::Result<Inf
         open_files: number(&mut arguments)?,
     };
     let program = arguments.next().ok_or(io::ErrorKind::InvalidInput)?;
-    // When the manager dies in a way that lets it clean up nothing.
+    // For a manager that dies without a chance to clean up.
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
     if getppid() != parent {
-        // It died before the line above took hold.
+        // It died before the line above took effect.
         return Err(io::ErrorKind::BrokenPipe.into());
     }
     // A core dump would hold the camera's password.
@@ -183,7 +183,7 @@ fn bind_and_run(mut arguments: impl Iterator<Item = OsString>) -> io::Result<Inf
     setrlimit(Resource::RLIMIT_STACK, STACK, STACK)?;
     setrlimit(Resource::RLIMIT_DATA, bounds.memory, bounds.memory)?;
     setrlimit(Resource::RLIMIT_NOFILE, bounds.open_files, bounds.open_files)?;
-    // Not allowed where the manager itself has less priority than this already: fine.
+    // Not permitted where the manager itself has a lower priority already, which is fine.
     let _ = set_priority(bounds.nice);
     Err(std::process::Command::new(program).args(arguments).exec())
 }
@@ -193,17 +193,17 @@ fn number<T: FromStr>(arguments: &mut impl Iterator<Item = OsString>) -> io::Res
     number.ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
-/// What of a bound the system allows.
+/// The part of a limit that the system allows.
 fn allowed(resource: Resource, setting: &str, wanted: u64) -> io::Result<u64> {
     let (_, hard) = getrlimit(resource)?;
     if wanted > hard {
-        warn!(setting, wanted, allowed = hard, "the system allows less");
+        warn!(setting, wanted, allowed = hard, "the system allows less than this setting");
     }
     Ok(wanted.min(hard))
 }
 
 fn set_priority(nice: i32) -> io::Result<()> {
-    // SAFETY: a system call that takes numbers and changes this process alone.
+    // SAFETY: a system call that takes only numbers and changes only this process.
     #[expect(unsafe_code, reason = "nix has no setpriority")]
     let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
@@ -223,12 +223,12 @@ impl Process {
         Ok(Self { child, group: Pid::from_raw(id) })
     }
 
-    /// Process id, as in `ps`.
+    /// The process id.
     pub fn pid(&self) -> Pid {
         self.group
     }
 
-    /// The child's stdin, stdout and stderr. Can be taken once.
+    /// Takes the child's stdin, stdout and stderr. Fails on a second call.
     pub fn take_pipes(&mut self) -> io::Result<(ChildStdin, ChildStdout, ChildStderr)> {
         let child = &mut self.child;
         match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
@@ -237,17 +237,17 @@ impl Process {
         }
     }
 
-    /// Sends `signal` to the child and all it has started.
+    /// Sends `signal` to the child and to all processes that it has started.
     pub fn signal(&self, signal: Signal) {
-        // ESRCH: the whole group has gone already, which is all one can want.
+        // ESRCH means that the whole group has ended already.
         let _ = killpg(self.group, signal);
     }
 
-    /// Waits for the child's end, reaps it, and kills what it left behind in its group.
+    /// Waits until the child ends, reaps it, and kills what is left of its group.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         let status = self.child.wait().await?;
-        // The group's number cannot belong to others yet: the kernel gives out process ids in
-        // turn, and as long as a member lives it keeps the number taken.
+        // The group's number cannot belong to another group yet: the kernel assigns process ids in
+        // turn, and a member that lives keeps the number taken.
         self.signal(Signal::SIGKILL);
         Ok(status)
     }
@@ -255,7 +255,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Reaped children have no id, and their group was killed by `wait`.
+        // A reaped child has no id, and `wait` has killed its group.
         if self.child.id().is_some() {
             self.signal(Signal::SIGKILL);
         }

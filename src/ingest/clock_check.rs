@@ -1,49 +1,51 @@
-//! Holds a camera's clock against the wall clock. Some cameras stamp their frames in the wrong
-//! unit, or all with the same time: what FFmpeg makes of that cannot be played.
+//! Compares a camera's clock with the wall clock. Some cameras stamp their frames in the wrong unit,
+//! or all with the same time, and what FFmpeg makes of that cannot be played.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Shorter looks prove nothing: frames come in bursts.
-const SHORTEST_LOOK: Duration = Duration::from_millis(1500);
-/// A camera that is slower is so by more than any congestion that leaves something to watch.
+/// The shortest measurement: frames come in bursts.
+const SHORTEST_SAMPLE: Duration = Duration::from_millis(1500);
+/// The lowest rate of a usable clock. Congestion that leaves anything to watch slows it less.
 const SLOWEST: f64 = 0.2;
-/// One look may fall on a camera that hung for some seconds.
-const SLOW_LOOKS: u32 = 2;
-/// Cameras with a memory send some seconds at once, and clocks are put forward; but not for ever.
+/// Slow measurements in a row that prove a fault: a single one can be a camera that hung for some
+/// seconds.
+const SLOW_SAMPLES: u32 = 2;
+/// The highest rate of a usable clock. Cameras with a buffer send some seconds at once, and clocks are
+/// put forward, but not for long.
 const FASTEST: f64 = 3.0;
-/// Looks in a row.
-const FAST_LOOKS: u32 = 3;
+/// Fast measurements in a row that prove a fault.
+const FAST_SAMPLES: u32 = 3;
 
-/// The clock of one run.
+/// Checks the clock of one run.
 #[derive(Debug, Default)]
 pub struct ClockCheck {
-    look: Option<(Instant, Duration)>,
-    slow_looks: u32,
-    fast_looks: u32,
+    last: Option<(Instant, Duration)>,
+    slow_samples: u32,
+    fast_samples: u32,
 }
 
 impl ClockCheck {
-    /// Whether a fragment that comes now, with video of that `time`, makes sense after those before.
+    /// Whether a fragment that arrives now, with the media time `time`, fits those before it.
     pub fn is_plausible(&mut self, time: Duration) -> bool {
         let now = Instant::now();
-        let (began, from) = *self.look.get_or_insert((now, time));
+        let (began, from) = *self.last.get_or_insert((now, time));
         let passed = now - began;
-        // A time that goes back is a jump, which the packager knows how to take.
+        // A time that goes back is a jump, which the packager handles.
         let Some(advanced) = time.checked_sub(from) else {
-            self.look = Some((now, time));
+            self.last = Some((now, time));
             return true;
         };
-        if passed < SHORTEST_LOOK {
+        if passed < SHORTEST_SAMPLE {
             return true;
         }
         let rate = advanced.as_secs_f64() / passed.as_secs_f64();
-        let count = |looks: u32, is_one_more: bool| if is_one_more { looks + 1 } else { 0 };
-        self.look = Some((now, time));
-        self.slow_looks = count(self.slow_looks, rate < SLOWEST);
-        self.fast_looks = count(self.fast_looks, rate > FASTEST);
-        self.slow_looks < SLOW_LOOKS && self.fast_looks < FAST_LOOKS
+        let count = |samples: u32, is_one_more: bool| if is_one_more { samples + 1 } else { 0 };
+        self.last = Some((now, time));
+        self.slow_samples = count(self.slow_samples, rate < SLOWEST);
+        self.fast_samples = count(self.fast_samples, rate > FASTEST);
+        self.slow_samples < SLOW_SAMPLES && self.fast_samples < FAST_SAMPLES
     }
 }
 
@@ -54,20 +56,20 @@ mod tests {
     /// Whether all of ten seconds' fragments make sense when the camera's clock runs at `rate`,
     /// after `burst` at once.
     async fn is_accepted(rate: f64, burst: Duration) -> bool {
-        let mut pace = ClockCheck::default();
+        let mut clock = ClockCheck::default();
         let mut time = Duration::from_secs(100);
-        let mut all = pace.is_plausible(time);
+        let mut all = clock.is_plausible(time);
         time += burst;
         for _ in 0..100 {
             tokio::time::advance(Duration::from_millis(100)).await;
             time += Duration::from_millis(100).mul_f64(rate);
-            all &= pace.is_plausible(time);
+            all &= clock.is_plausible(time);
         }
         all
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_clock_may_be_off_but_not_by_much() {
+    async fn a_clock_can_be_off_but_not_by_much() {
         let none = Duration::ZERO;
         assert!(is_accepted(1.0, none).await);
         assert!(is_accepted(0.5, none).await);
@@ -78,14 +80,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_jump_is_no_pace() {
-        let mut pace = ClockCheck::default();
-        assert!(pace.is_plausible(Duration::from_secs(1000)));
+    async fn a_jump_is_not_a_rate() {
+        let mut clock = ClockCheck::default();
+        assert!(clock.is_plausible(Duration::from_secs(1000)));
         tokio::time::advance(Duration::from_secs(5)).await;
-        assert!(pace.is_plausible(Duration::from_secs(1)));
+        assert!(clock.is_plausible(Duration::from_secs(1)));
         tokio::time::advance(Duration::from_secs(5)).await;
-        assert!(pace.is_plausible(Duration::from_secs(6)));
+        assert!(clock.is_plausible(Duration::from_secs(6)));
         tokio::time::advance(Duration::from_secs(5)).await;
-        assert!(pace.is_plausible(Duration::from_secs(10_000)));
+        assert!(clock.is_plausible(Duration::from_secs(10_000)));
     }
 }

@@ -23,47 +23,47 @@ use crate::onvif::keyframe::Keyframes;
 pub mod clock_check;
 pub mod ffmpeg;
 
-/// What a stream wants of an ingest.
+/// What an ingest is started with.
 #[derive(Debug, Clone)]
 pub struct IngestRequest {
     /// Where the video comes from.
     pub source: Source,
-    /// How to take it.
+    /// How to take the video.
     pub plan: Plan,
-    /// What other plans there may be.
+    /// The operator's options, which limit the plans that can follow.
     pub options: StreamOptions,
-    /// How to ask the camera for a keyframe, if it can be asked.
+    /// How to request a keyframe from the camera, if it supports that.
     pub keyframes: Option<Keyframes>,
-    /// The generation that this run is.
+    /// Number of the generation that this run is.
     pub generation: u64,
-    /// Where the fragments go.
+    /// Where fragments are published.
     pub hub: FragmentHub,
-    /// Where it is written down what FFmpeg says and uses.
+    /// Where FFmpeg's messages and usage are kept.
     pub journal: Arc<ProcessLog>,
 }
 
-/// How an ingest ended.
+/// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunOutcome {
-    /// Another run with this plan may do better, at once.
+    /// Another run with this plan can do better, and starts at once.
     Replan(Plan),
-    /// The camera, or the machine, said no. Trying again at once would change nothing.
+    /// The camera or the machine refused. Trying again at once would change nothing.
     Refused(Error),
-    /// It broke off, or nobody knows why it ended.
+    /// It was interrupted, or the cause of its end is unknown.
     Dropped(Error),
 }
 
 /// A run, as the supervisor holds it. Dropping it ends the run.
 #[derive(Debug)]
 pub struct RunningIngest {
-    /// Resolves when the child is reaped and its pipes are read to the end.
+    /// Resolves when the child is reaped and its pipes are read to their end.
     pub ended: oneshot::Receiver<RunOutcome>,
     /// Signals for the child.
     pub signals: mpsc::Sender<Signal>,
 }
 
-/// Starts ingests. The one thing of a supervisor that its tests replace.
+/// Starts runs. The supervisor's tests replace it.
 pub trait Ingest: Send + Sync + 'static {
-    /// Starts a run. Whatever goes wrong shows as its ending.
+    /// Starts a run. Every failure is reported as its outcome.
     fn launch(&self, order: IngestRequest) -> RunningIngest;
 }

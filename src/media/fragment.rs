@@ -1,9 +1,9 @@
-//! Init segments and fragments: what the boxes that FFmpeg writes say.
+//! Init segments and fragments of MP4, as FFmpeg writes them.
 //!
-//! Bytes become meaning here: codecs and size from a `moov`, time, duration and keyframe from a
-//! `moof`. Cutting the byte stream into boxes is `reader.rs`; files and playlists are the
-//! packager's. A hostile box gives a [`MediaError`], never a panic: mp4-atom checks every bound,
-//! and what it hands over unbounded (sample counts) is bounded here.
+//! Reads codecs and size from a `moov`, and time, duration and keyframe from a `moof`. The module
+//! [`reader`](super::reader) cuts the byte stream into boxes. A hostile box gives a [`MediaError`],
+//! never a panic: mp4-atom checks every bound, and what it does not bound (sample counts) is bounded
+//! here.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,17 +20,17 @@ use crate::media::parameter_set::{Format, NalUnits};
 /// More samples than any fragment has: 100 fragments' worth of 48 kHz raw audio frames.
 const MAX_SAMPLES: usize = 100_000;
 
-/// No fragment plays longer. A camera whose clock jumps makes FFmpeg claim anything up to
-/// centuries, and all who add durations up must not overflow.
+/// The longest duration of a fragment. A camera whose clock jumps makes FFmpeg claim anything up to
+/// centuries, and sums of durations must not overflow.
 const MAX_DURATION: Duration = Duration::from_mins(1);
 
-/// Bytes that are not the fragmented MP4 that was asked for.
+/// Why bytes are not the fragmented MP4 that was expected.
 #[derive(Debug, thiserror::Error)]
 pub enum MediaError {
-    /// A box that is malformed.
+    /// A malformed box.
     #[error("malformed MP4 box: {0}")]
     Box(#[from] mp4_atom::Error),
-    /// A box that is larger than any honest one.
+    /// A box that claims to be larger than any real one.
     #[error("MP4 box {kind:?} of {size} bytes is too large")]
     TooLarge {
         /// The box's four letters.
@@ -41,13 +41,13 @@ pub enum MediaError {
     /// Video of a codec that no browser plays in HLS.
     #[error("the video is neither H.264 nor H.265")]
     NotPlayable,
-    /// H.265 under the name that only some players take; `hvc1` is the one that all take.
+    /// H.265 named `hev1`, which only some players accept; all of them accept `hvc1`.
     #[error("the video is H.265")]
     Hevc,
-    /// The camera goes on with pictures of another size or profile.
+    /// The camera continues with pictures of another size or profile.
     #[error("the camera changed its picture's size or profile")]
     PictureChanged,
-    /// A box where it does not belong, or one that is missing.
+    /// A box in the wrong place, or a missing one.
     #[error("unexpected MP4: {0}")]
     Unexpected(&'static str),
     /// Reading failed or ended in the middle of a box.
@@ -55,7 +55,7 @@ pub enum MediaError {
     Read(#[from] std::io::Error),
 }
 
-/// What the video track is.
+/// Codec and size of the video track.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VideoTrack {
     /// RFC 6381 codec, e.g. `avc1.42C01E`.
@@ -66,10 +66,10 @@ pub struct VideoTrack {
     pub height: u16,
 }
 
-/// `ftyp` and `moov` of one generation, and what they say.
+/// `ftyp` and `moov` of one generation.
 #[derive(Debug)]
 pub struct InitSegment {
-    /// The generation of the stream that these belong to.
+    /// Number of the generation.
     pub generation: u64,
     /// `ftyp` and `moov` as FFmpeg wrote them.
     pub bytes: Bytes,
@@ -83,7 +83,7 @@ pub struct InitSegment {
     defaults: Defaults,
 }
 
-/// What a sample is where a fragment does not say it.
+/// A sample's properties where a fragment does not state them.
 #[derive(Debug, Clone, Copy)]
 struct Defaults {
     duration: u32,
@@ -91,26 +91,27 @@ struct Defaults {
     flags: u32,
 }
 
-/// One `moof` and `mdat`. Holds its init segment, so that a consumer that joins late, or that
-/// missed some, always has what it needs to use the fragment.
+/// One `moof` and `mdat`. Holds its init segment, so that a consumer that joins late or has missed
+/// some can always use the fragment.
 #[derive(Debug)]
 pub struct Fragment {
-    /// What the fragment is decoded with. Another generation has another one.
+    /// The init segment that it is decoded with. Each generation has its own.
     pub init: Arc<InitSegment>,
     /// `moof` and `mdat` as FFmpeg wrote them.
     pub bytes: Bytes,
     /// Whether decoding can begin here.
     pub is_keyframe: bool,
-    /// Decode time of the first video sample on the generation's own clock; without meaning when
-    /// there is none (`frames` is zero).
+    /// Decode time of the first video sample on the generation's own clock; meaningless when
+    /// `frames` is zero.
     pub decode_time: Duration,
-    /// Playing time of the video samples, at most a minute; zero when there is only audio inside.
+    /// Playing time of the video samples, at most a minute; zero for audio alone.
     pub duration: Duration,
     /// Number of video samples.
     pub frames: u32,
-    /// The format of the pictures from here on, if the fragment begins with a keyframe that tells it.
+    /// The format of the pictures from here on, if the fragment begins with a keyframe that carries
+    /// it.
     pub format: Option<Format>,
-    /// When the fragment was complete here.
+    /// When its last byte was read.
     pub received_at: SystemTime,
 }
 
@@ -151,7 +152,7 @@ impl InitSegment {
     fn time(&self, ticks: u64) -> Duration {
         let scale = u64::from(self.video_timescale);
         let nanos = u128::from(ticks % scale) * 1_000_000_000 / u128::from(scale);
-        // Less than a second, so it fits.
+        // Less than a second, so the conversion does not fail.
         Duration::from_secs(ticks / scale) + Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
     }
 }
@@ -185,7 +186,7 @@ struct VideoSamples {
     duration: u64,
     count: u32,
     first_is_sync: bool,
-    /// Where the first sample lies, counted from the `moof`.
+    /// Byte range of the first sample, counted from the `moof`.
     first_bytes: Option<Range<usize>>,
 }
 
@@ -245,7 +246,7 @@ fn stsd(track: &Trak) -> &Stsd {
     &track.mdia.minf.stbl.stsd
 }
 
-/// The track's video; `None` when it is none that could be played.
+/// The track's video; `None` when it is not video that a browser can play.
 fn video_track(stsd: &Stsd) -> Option<Result<(VideoTrack, NalUnits), MediaError>> {
     stsd.codecs.iter().find_map(|codec| match codec {
         Codec::Avc1(avc1) => {
@@ -290,13 +291,13 @@ fn hevc_codec(hvcc: &Hvcc) -> String {
 
 fn audio_codec(stsd: &Stsd) -> Option<String> {
     stsd.codecs.iter().find_map(|codec| match codec {
-        // FFmpeg's AAC is low complexity, and what a camera sends is too.
+        // FFmpeg encodes AAC-LC, and cameras send it too.
         Codec::Mp4a(_) => Some("mp4a.40.2".to_owned()),
         _ => None,
     })
 }
 
-/// Fragments that no FFmpeg made, for tests of what becomes of fragments.
+/// Fragments for tests of their consumers. FFmpeg did not make them.
 #[cfg(test)]
 pub(crate) mod testing {
     use super::*;

@@ -1,25 +1,24 @@
-//! The sequence parameter set that a camera repeats at its keyframes: it says what size and
-//! profile the pictures from there on have. A camera whose settings are changed may send another
-//! one in mid-stream, which players with the first one in their init segment cannot be asked to
-//! play.
+//! The sequence parameter set that a camera repeats at its keyframes: the size and profile of the
+//! pictures that follow. A camera whose settings are changed can send another one in mid-stream,
+//! which players that hold the first one in their init segment cannot play.
 
 use bytes::Bytes;
 use h264_reader::nal::sps::SeqParameterSet;
 use h264_reader::rbsp::{BitReader, decode_nal};
 
-/// What players have to know of the pictures before they can play them.
+/// What a player has to know about pictures before it can play them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Format {
-    /// Of H.264.
+    /// H.264, of this profile and size.
     H264 {
-        /// `profile_idc`
+        /// The field `profile_idc`.
         profile: u8,
-        /// Pixels.
+        /// Width in pixels.
         width: u32,
-        /// Pixels.
+        /// Height in pixels.
         height: u32,
     },
-    /// The whole parameter set, where it was not taken apart: of H.265, or of a kind of its own.
+    /// The whole parameter set, where it is not parsed: that of H.265, or one that cannot be read.
     Other(Bytes),
 }
 
@@ -28,12 +27,12 @@ const H264_SEQUENCE_PARAMETER_SET: u8 = 7;
 /// H.265, Table 7-1.
 const HEVC_SEQUENCE_PARAMETER_SET: u8 = 33;
 
-/// How a sample's bytes are cut into NAL units.
+/// How a sample's bytes are divided into NAL units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NalUnits {
     /// Whether the units are those of H.265.
     pub is_hevc: bool,
-    /// Bytes of the length before each unit: 1 to 4.
+    /// Size in bytes of the length in front of each unit, 1 to 4.
     pub length_size: usize,
 }
 
@@ -52,11 +51,11 @@ impl NalUnits {
         }
     }
 
-    /// The format of the pictures that a keyframe begins, if its sample tells it.
+    /// The format of the pictures from a keyframe on, if its sample carries it.
     pub fn format(self, keyframe: &[u8]) -> Option<Format> {
         let unit = self.sequence_parameter_set(keyframe)?;
         let h264 = if self.is_hevc { None } else { h264_format(unit) };
-        // A copy, so that what is kept does not keep the whole fragment.
+        // Copied, because a slice would keep the whole fragment alive.
         Some(h264.unwrap_or_else(|| Format::Other(Bytes::copy_from_slice(unit))))
     }
 
@@ -76,7 +75,7 @@ impl NalUnits {
     }
 }
 
-/// Other fields may change as the camera likes: with its light, or its bit rate.
+/// Only size and profile: other fields change with the light or the bit rate.
 fn h264_format(unit: &[u8]) -> Option<Format> {
     let bits = decode_nal(unit).ok()?;
     let set = SeqParameterSet::from_bits(BitReader::new(bits.as_ref())).ok()?;
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_size_is_told_from_other_changes() {
+    fn a_change_of_size_is_distinguished_from_other_changes() {
         let format = |set: &[u8]| {
             let length = u32::try_from(set.len()).expect("a short set").to_be_bytes();
             H264.format(&[&length, set].concat()).expect("a set")

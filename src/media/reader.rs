@@ -1,8 +1,8 @@
 //! Cuts FFmpeg's fragmented MP4 into init segment and fragments, box by box.
 //!
-//! Memory is bounded: a box that claims more than its kind may have ends the reading with an
-//! error before anything is reserved for it, and room grows only as bytes arrive. What the boxes
-//! say is `fragment.rs`.
+//! Memory is bounded: a box that claims more than its kind can have ends the reading with an error
+//! before memory is reserved for it, and the buffer grows only as bytes arrive. The module
+//! [`fragment`](super::fragment) reads the boxes' content.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::media::fragment::{Fragment, InitSegment, MediaError};
 use crate::media::parameter_set::Format;
 
-/// Room made for each read. A pipe holds 64 KiB.
+/// Buffer space for each read, in bytes. A pipe holds 64 KiB.
 const READ_SIZE: usize = 64 * 1024;
-/// Largest `ftyp`, `moov` or `moof`. Real ones are a few kilobytes.
+/// Largest `ftyp`, `moov` or `moof`, in bytes. Real ones have a few kilobytes.
 const MAX_HEADER_BOX: u64 = 1024 * 1024;
-/// Largest `mdat`: two seconds at 100 Mbit/s.
+/// Largest `mdat`, in bytes: two seconds at 100 Mbit/s.
 const MAX_MEDIA_BOX: u64 = 32 * 1024 * 1024;
 
 /// Reads the fragments of one generation from FFmpeg's stdout.
@@ -24,19 +24,19 @@ pub struct FragmentReader<R> {
     boxes: BoxReader<R>,
     generation: u64,
     init: Option<Arc<InitSegment>>,
-    /// As the first keyframe had it that told it. The init segment's may differ from the start: some
-    /// cameras' SDP describes their factory settings.
+    /// As the first keyframe that carried it had it. The init segment can differ: some cameras'
+    /// SDP describes their factory settings.
     format: Option<Format>,
 }
 
 impl<R: AsyncRead + Unpin> FragmentReader<R> {
-    /// A reader that numbers its init segment `generation`.
+    /// Creates a reader that numbers its init segment `generation`.
     pub fn new(source: R, generation: u64) -> Self {
         let boxes = BoxReader { source, buffer: BytesMut::new() };
         Self { boxes, generation, init: None, format: None }
     }
 
-    /// The next fragment, or `None` at the end of the stream between two fragments.
+    /// Returns the next fragment; `None` when the stream ends between two fragments.
     pub async fn next(&mut self) -> Result<Option<Fragment>, MediaError> {
         let Some(init) = self.init().await? else { return Ok(None) };
         loop {
@@ -51,13 +51,13 @@ impl<R: AsyncRead + Unpin> FragmentReader<R> {
                 b"moov" | b"mdat" => {
                     return Err(MediaError::Unexpected("a moov or mdat where a moof belongs"));
                 }
-                // styp, sidx, prft, mfra, free: nothing that a fragment needs.
+                // styp, sidx, prft, mfra and free: a fragment needs none of them.
                 _ => drop(self.boxes.take(header.size).await?),
             }
         }
     }
 
-    /// The init segment, read when first asked for.
+    /// The init segment, which is read on the first call.
     async fn init(&mut self) -> Result<Option<Arc<InitSegment>>, MediaError> {
         if self.init.is_none() {
             let Some(ftyp) = self.boxes.peek(0).await? else { return Ok(None) };
@@ -89,7 +89,7 @@ impl<R: AsyncRead + Unpin> FragmentReader<R> {
     }
 }
 
-/// Kind and whole size, header included, of a box.
+/// Kind and size of a box, header included.
 struct BoxHeader {
     kind: [u8; 4],
     size: usize,
@@ -101,7 +101,7 @@ struct BoxReader<R> {
 }
 
 impl<R: AsyncRead + Unpin> BoxReader<R> {
-    /// The header of the box that begins `offset` bytes on; `None` when the stream ends there.
+    /// The header of the box that begins `offset` bytes ahead; `None` when the stream ends there.
     async fn peek(&mut self, offset: usize) -> Result<Option<BoxHeader>, MediaError> {
         if !self.fill(offset + 8).await? {
             if self.buffer.len() == offset {
@@ -129,10 +129,10 @@ impl<R: AsyncRead + Unpin> BoxReader<R> {
         }
     }
 
-    /// The next `size` bytes, which must all come.
+    /// The next `size` bytes. A stream that ends earlier is an error.
     ///
-    /// A copy: consumers keep fragments for seconds, and a part of the buffer would keep all of it,
-    /// and have the next read make a new one.
+    /// They are copied: consumers keep fragments for seconds, and a slice would keep the whole buffer
+    /// alive, so that the next read had to allocate another.
     async fn take(&mut self, size: usize) -> Result<Bytes, MediaError> {
         if !self.fill(size).await? {
             return Err(cut_off());
@@ -142,7 +142,7 @@ impl<R: AsyncRead + Unpin> BoxReader<R> {
         Ok(bytes)
     }
 
-    /// Reads until `size` bytes are buffered; false when the stream ends before.
+    /// Reads until `size` bytes are buffered. Returns false when the stream ends earlier.
     async fn fill(&mut self, size: usize) -> Result<bool, MediaError> {
         while self.buffer.len() < size {
             self.buffer.reserve(READ_SIZE);
@@ -153,7 +153,7 @@ impl<R: AsyncRead + Unpin> BoxReader<R> {
         Ok(true)
     }
 
-    /// `N` buffered bytes. Callers have filled them.
+    /// `N` buffered bytes. The caller has filled the buffer.
     fn array<const N: usize>(&self, offset: usize) -> [u8; N] {
         let mut array = [0; N];
         array.copy_from_slice(&self.buffer[offset..offset + N]);

@@ -1,7 +1,7 @@
-//! From a camera and its plan to FFmpeg's arguments. Pure.
+//! FFmpeg's arguments for a camera and its plan. Pure.
 //!
-//! The source's URL never stands in the arguments, which every user of the machine can read:
-//! FFmpeg gets it as an ffconcat script on its stdin.
+//! The source's URL is never in the arguments, which every user of the machine can read: FFmpeg
+//! gets it as an ffconcat script on its stdin.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,61 +19,61 @@ impl ProbeSize {
     }
 }
 
-/// FFmpeg's own patience with a silent connection. While it connects FFmpeg gives up after this
-/// time, in mid-stream after about twice as long, so that half of the manager's own limits lets
-/// FFmpeg say the cause before it is ended.
+/// How long FFmpeg waits for a silent connection. It gives up after this time while it connects,
+/// and after about twice as long in mid-stream. Half of the manager's own limits therefore lets
+/// FFmpeg report the cause before it is ended.
 pub fn socket_timeout(start_timeout: Duration, stale_timeout: Duration) -> Duration {
     (start_timeout / 3).min(stale_timeout / 2)
 }
 
-/// What of the settings shapes the arguments.
+/// The settings that the arguments depend on.
 #[derive(Debug, Clone)]
 pub struct Shape {
-    /// Wanted length of a fragment.
+    /// Wanted duration of a fragment.
     pub part_time: Duration,
-    /// Wanted length of a segment: video that is made here gets a keyframe as often.
+    /// Wanted duration of a segment: transcoded video gets a keyframe as often.
     pub segment_time: Duration,
-    /// How video is made that is made here.
+    /// How video is transcoded.
     pub transcode: Transcode,
 }
 
-/// How video becomes H.264.
+/// How video is transcoded to H.264.
 #[derive(Debug, Clone)]
 pub struct Transcode {
-    /// Preset of libx264.
+    /// The preset of libx264, such as `veryfast`.
     pub preset: String,
-    /// Higher pictures are made this high, in pixels.
+    /// Greatest height in pixels. Larger pictures are scaled down.
     pub max_height: u32,
-    /// Kilobits per second that are not exceeded over a second.
+    /// Greatest bit rate in kbit/s, over any second.
     pub max_bit_rate: u32,
 }
 
-/// More frames a second are no camera's; FFmpeg guesses up to 90,000 after a short probe, and
-/// libx264 would take its level from that.
+/// The highest frame rate of a camera. After a short probe FFmpeg guesses up to 90,000, and libx264
+/// would take its level from that.
 const MAX_FRAME_RATE: &str = "60";
 
-/// What FFmpeg may open: the script, and cameras. No files.
+/// The protocols that FFmpeg can open: the script and cameras, but no files.
 const PROTOCOLS: &str = "pipe,rtp,rtsp,rtsps,tcp,udp,tls";
 
-/// 640 pixels wide at most; even, as 4:2:0 needs it.
+/// At most 640 pixels wide, and even, as 4:2:0 needs it.
 const STILL_SIZE: &str = "scale='trunc(min(iw,640)/2)*2':-2";
 
-/// Of a decoder, and of an encoder: enough for H.265 in 4K.
+/// Threads of a decoder, and of an encoder: enough for H.265 in 4K.
 const MAX_THREADS: &str = "4";
 
-/// The arguments, without the program's name.
+/// Returns the arguments of a run, without the program's name.
 pub fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     let mut arguments = first_arguments(plan);
     let mut add = |more: &[&str]| arguments.extend(more.iter().map(|&text| text.to_owned()));
     if plan.times == Times::Arrival {
-        // Here and not for the reader inside: the concat reader would not take times like these.
+        // Here and not in the script: the concat reader would drop times like these.
         add(&["-use_wallclock_as_timestamps", "1"]);
     }
     if plan.video == Video::ToH264 {
-        // FFmpeg's default is a thread for each processor, and each holds back a frame.
+        // FFmpeg's default is one thread per processor, and each holds back a frame.
         add(&["-threads", MAX_THREADS, "-filter_threads", "2"]);
     }
-    // The source, by the script on stdin.
+    // The source, from the script on stdin.
     add(&["-f", "concat", "-safe", "0"]);
     add(&["-protocol_whitelist", PROTOCOLS, "-i", "pipe:0"]);
     add(&["-map", "0:v:0"]);
@@ -97,31 +97,32 @@ pub fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     arguments
 }
 
-/// What FFmpeg is to say, and how much to read before it does.
+/// What FFmpeg logs, and how much it reads before it begins.
 fn first_arguments(plan: Plan) -> Vec<String> {
     let (analyze_duration, probe_size) = plan.probe.limits();
-    // At this level it says what the camera's streams are.
+    // At this level it names the camera's streams.
     let speech = ["-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+info"];
-    // The concat reader probes once more what the reader inside of it has probed already; with
-    // FFmpeg's defaults that alone takes 20 frames.
+    // The concat reader probes again what the reader inside it has probed; with FFmpeg's defaults
+    // that alone takes 20 frames.
     let probe = ["-analyzeduration", analyze_duration, "-probesize", probe_size];
     speech.into_iter().chain(probe).map(str::to_owned).collect()
 }
 
-/// The arguments for one picture as JPEG, without the program's name.
+/// Returns the arguments for one picture as JPEG, without the program's name.
 pub fn still_arguments(plan: Plan) -> Vec<String> {
     let mut arguments = first_arguments(plan);
     let mut add = |more: &[&str]| arguments.extend(more.iter().map(|&text| text.to_owned()));
     add(&["-f", "concat", "-safe", "0", "-protocol_whitelist", PROTOCOLS]);
-    // Of what comes before the first keyframe there would be half a picture; more threads would each
-    // hold back a frame.
+    // Frames before the first keyframe would give half a picture. Each further thread would hold
+    // back a frame.
     add(&["-skip_frame", "nokey", "-threads", "1", "-i", "pipe:0"]);
     add(&["-map", "0:v:0", "-frames:v", "1", "-vf", STILL_SIZE]);
     add(&["-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-q:v", "5", "-f", "image2pipe", "pipe:1"]);
     arguments
 }
 
-/// Frames keep their own times, keyframes come once a segment, and no frame waits for another.
+/// Returns the arguments that transcode: frames keep their times, keyframes come once a segment, and
+/// no frame waits for another.
 fn to_h264(shape: &Shape) -> Vec<String> {
     let Transcode { preset, max_height, max_bit_rate } = &shape.transcode;
     let bit_rate = format!("{max_bit_rate}k");
@@ -134,7 +135,7 @@ fn to_h264(shape: &Shape) -> Vec<String> {
         ["-threads", MAX_THREADS],
         ["-tune", "zerolatency"],
         ["-vf", &scale],
-        // Every browser plays 4:2:0; cameras with MJPEG send 4:2:2.
+        // All browsers play 4:2:0; cameras with MJPEG send 4:2:2.
         ["-pix_fmt", "yuv420p"],
         ["-sc_threshold", "0"],
         ["-g", "100000"],
@@ -148,8 +149,8 @@ fn to_h264(shape: &Shape) -> Vec<String> {
     arguments.concat().into_iter().map(str::to_owned).collect()
 }
 
-/// The ffconcat script that names the `source` at its `address`. [`Source`] has made sure that the
-/// URL cannot end the quotation.
+/// Returns the ffconcat script that names the `source` at its `address`. [`Source`] guarantees that
+/// the URL cannot end the quotation.
 pub fn script(
     source: &Source,
     address: SocketAddr,
@@ -244,7 +245,7 @@ mod tests {
         assert_eq!(socket_timeout(seconds(6), seconds(10)), seconds(2));
     }
 
-    /// What `deploy/ffmpeg/build` puts into its FFmpeg, as kind and name.
+    /// The components that `deploy/ffmpeg/build` puts into its FFmpeg, by kind and name.
     fn components() -> Vec<(&'static str, &'static str)> {
         let lines = include_str!("../../../deploy/ffmpeg/components").lines();
         lines
@@ -254,14 +255,14 @@ mod tests {
             .collect()
     }
 
-    /// The components that one option, or one address, of the arguments needs.
+    /// The components that one argument needs.
     fn needed<'a>(option: &str, value: &'a str, is_of_input: bool) -> Vec<(&'static str, &'a str)> {
         match option {
             "-f" if is_of_input => vec![("demuxer", value)],
             "-f" => vec![("muxer", value)],
             "-c:v" | "-c:a" if value != "copy" => vec![("encoder", value)],
             "-vf" => vec![("filter", value.split('=').next().unwrap_or_default())],
-            // FFmpeg takes these two for formats, whatever the whitelist calls them.
+            // FFmpeg has these two as formats, whatever the whitelist calls them.
             "-protocol_whitelist" => value
                 .split(',')
                 .map(|name| match name {

@@ -1,5 +1,5 @@
-//! One picture of a camera, and what its streams are: whether a source works can be told before it
-//! is kept. One run of FFmpeg, or a few when the first teaches something, and nothing stays.
+//! Takes one picture of a camera and reads what its streams are, to check a source before it is
+//! stored. It takes one run of FFmpeg, or a few when the first teaches something, and keeps nothing.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,33 +25,33 @@ use crate::config::Config;
 use crate::ingest::ffmpeg::args;
 use crate::ingest::ffmpeg::stderr::{Tail, Verdict};
 
-/// Pictures that are taken at once. Each may take a processor core for a moment.
+/// Pictures that are taken at the same time. Each can use a CPU core for a moment.
 const PLACES: usize = 4;
-/// How long to wait for one of these places.
+/// How long a caller waits for a free place.
 const PLACE_WITHIN: Duration = Duration::from_secs(5);
-/// Bytes of a picture. One of 640 pixels has about 50,000.
+/// Largest picture in bytes. One that is 640 pixels wide has about 50,000.
 const MAX_PICTURE: u64 = 2 * 1024 * 1024;
-/// Runs for one picture, at most.
+/// Most runs for one picture.
 const MAX_RUNS: u32 = 4;
-/// What every JPEG begins with.
+/// The first bytes of every JPEG.
 const JPEG: [u8; 2] = [0xff, 0xd8];
 
-/// A picture and what was learned on the way.
+/// A picture, and what its streams are.
 #[derive(Debug)]
 pub struct Still {
-    /// FFmpeg's name of the video's codec: `h264`.
+    /// FFmpeg's name of the video codec, such as `h264`.
     pub video_codec: String,
-    /// Pixels, of the camera's picture.
+    /// Width of the camera's picture, in pixels.
     pub width: u32,
-    /// Pixels, of the camera's picture.
+    /// Height of the camera's picture, in pixels.
     pub height: u32,
-    /// Frames a second, as the camera says or FFmpeg guesses.
+    /// Frames per second, as the camera announces or FFmpeg guesses.
     pub frame_rate: Option<f64>,
-    /// FFmpeg's name of the audio's codec; `None` when there is no audio.
+    /// FFmpeg's name of the audio codec; `None` when there is no audio.
     pub audio_codec: Option<String>,
-    /// The picture, 640 pixels wide at most.
+    /// The picture, at most 640 pixels wide.
     pub jpeg: Vec<u8>,
-    /// From the first connection to the picture.
+    /// Time from the first connection to the picture.
     pub took: Duration,
 }
 
@@ -68,7 +68,7 @@ pub struct StillTaker {
 }
 
 impl StillTaker {
-    /// One that uses the FFmpeg that `config` names.
+    /// Creates one that uses the FFmpeg that `config` names.
     pub fn new(config: &Config, spawner: Spawner) -> Self {
         Self {
             program: config.ffmpeg_bin.clone(),
@@ -81,24 +81,25 @@ impl StillTaker {
         }
     }
 
-    /// Takes a picture of `source` within the time that a start may take.
+    /// Takes a picture of `source` within the time limit of a start.
     ///
-    /// Errors: those of a start, and `Busy`.
+    /// Fails like a start, and with `Busy` when too many cameras are being tested.
     pub async fn take(&self, source: Source, options: StreamOptions) -> Result<Still, Error> {
         let places = Arc::clone(&self.places);
         let Ok(Ok(place)) = timeout(PLACE_WITHIN, places.acquire_owned()).await else {
-            let detail = "as many cameras are being tested as may be at once";
+            let detail = "too many cameras are being tested; try again in a few seconds";
             return Err(Error::new(ErrorKind::Busy, detail).retry_after(PLACE_WITHIN));
         };
-        let (tell, told) = oneshot::channel();
+        let (send, picture) = oneshot::channel();
         let taker = self.clone();
-        // A task of its own, so that the child is reaped though the caller leaves.
+        // A task of its own, so that the child is reaped even if the caller leaves.
         let work = async move {
             let _place = place;
-            taker.take_for(&source, options, tell).await;
+            taker.take_for(&source, options, send).await;
         };
         tokio::spawn(work.in_current_span());
-        told.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the test broke off")))
+        let lost = |_| Err(Error::new(ErrorKind::Internal, "the camera test was interrupted"));
+        picture.await.unwrap_or_else(lost)
     }
 
     async fn take_for(
@@ -205,7 +206,7 @@ impl ProbeRun {
         if let Some(Facts { codec, width: Some(width), height: Some(height), frame_rate }) = video
             && self.jpeg.starts_with(&JPEG)
         {
-            // What a start would find out.
+            // A start would find out the same.
             if options.video == VideoOption::Copy && !matches!(codec.as_str(), "h264" | "hevc") {
                 let next = plan.after(Lesson::VideoCannotBeCopied, options, taker.hevc);
                 next.map_err(Outcome::Error)?;
@@ -229,7 +230,7 @@ impl ProbeRun {
             return Outcome::Error(spawner::cannot_run(&taker.program, reason));
         }
         let verdict = self.tail.verdict();
-        let error = verdict.and_then(|told| told.error(self.ran_for, taker.socket_timeout));
+        let error = verdict.and_then(|found| found.error(self.ran_for, taker.socket_timeout));
         match (error, verdict) {
             (Some(error), _) => Outcome::Error(error),
             (None, _) if self.is_late => {
@@ -239,14 +240,14 @@ impl ProbeRun {
             }
             (None, Some(Verdict::Lesson(lesson))) => Outcome::Lesson(lesson),
             (None, _) => {
-                let detail = format!("no picture came; {}", self.tail.end(self.status));
+                let detail = format!("the camera sent no picture: {}", self.tail.end(self.status));
                 Outcome::Error(Error::new(ErrorKind::SourceUnreachable, detail))
             }
         }
     }
 }
 
-/// What FFmpeg says of a stream.
+/// FFmpeg's description of a stream.
 #[derive(Debug, Default, PartialEq)]
 struct Facts {
     codec: String,
@@ -267,7 +268,7 @@ impl Facts {
             {
                 (facts.width, facts.height) = (Some(width), Some(height));
             }
-            // The second is FFmpeg's guess, which after a short look can be the clock's rate.
+            // The second is FFmpeg's guess, which after a short probe can be the clock's rate.
             let is_rate = rest == "fps" || (rest == "tbr" && facts.frame_rate.is_none());
             if let (true, Ok(rate)) = (is_rate, first.parse::<f64>()) {
                 facts.frame_rate = Some(rate).filter(|rate| (0.1..=120.0).contains(rate));

@@ -1,5 +1,5 @@
-//! What FFmpeg says on stderr: drained always, kept as a short tail without secrets, and read
-//! for the cause of its end, which its exit code does not tell.
+//! FFmpeg's messages on stderr: always read, kept as a short tail without secrets, and searched for
+//! the cause of its end, which the exit code does not reveal.
 
 use std::collections::VecDeque;
 use std::process::ExitStatus;
@@ -16,27 +16,27 @@ use crate::child::log::Writer;
 
 /// Lines kept.
 const MAX_LINES: usize = 60;
-/// Bytes kept of a line before secrets are removed: more than the longest URL and FFmpeg's words
-/// around it, so that no line is cut inside of a secret and shown.
+/// Bytes kept of a line before secrets are removed: more than the longest URL and FFmpeg's text
+/// around it, so that a line that is shown is never cut inside a secret.
 const MAX_RAW_LINE: usize = 8 * 1024;
-/// Characters kept of a line in the end.
+/// Characters kept of a line after that.
 const MAX_LINE: usize = 400;
 
 /// The last lines, without secrets.
 #[derive(Debug, Default)]
 pub struct Tail {
     lines: VecDeque<Line>,
-    /// Taken by the first line that names the codec: the one of the input.
+    /// Used up by the first line that names a video codec, which is the input's.
     video_codec: Option<oneshot::Sender<String>>,
 }
 
-/// A line, and what it told before secrets were taken out: a secret may be any word of FFmpeg's own.
+/// A line, and what it meant before secrets were removed: a secret can equal any word of FFmpeg's.
 #[derive(Debug)]
 struct Line {
     shown: String,
-    /// Index of the most telling verdict.
+    /// Index of the strongest verdict.
     verdict: Option<usize>,
-    /// Facts of a stream.
+    /// The description of a stream.
     stream: Option<String>,
 }
 
@@ -49,21 +49,21 @@ impl Line {
     }
 }
 
-/// What a tail means.
+/// The meaning of a tail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The camera, or the machine, is the cause: what kind of error, and in words what to do.
+    /// The camera or the machine is the cause: the kind of error, and what happened and what to do.
     Camera(ErrorKind, &'static str),
-    /// Another plan may do better.
+    /// Another plan can do better.
     Lesson(Lesson),
-    /// FFmpeg could make nothing of the answer, or there was none: it says the same of both.
-    /// The first it says at once, the second when its patience with the socket ends.
+    /// FFmpeg could not read the answer, or there was none: its message is the same. It comes at
+    /// once in the first case, and after the socket's timeout in the second.
     NothingUnderstood,
 }
 
 impl Verdict {
-    /// The error that it tells of after a run that took `ran_for`, where FFmpeg's patience with the
-    /// socket was `socket_timeout`; `None` when another plan may do better.
+    /// Returns the error of a run that took `ran_for`, with a socket timeout of `socket_timeout`;
+    /// `None` when another plan can do better.
     pub fn error(self, ran_for: Duration, socket_timeout: Duration) -> Option<Error> {
         let (kind, detail) = match self {
             Self::Camera(kind, detail) => (kind, detail),
@@ -77,7 +77,7 @@ impl Verdict {
     }
 }
 
-/// What FFmpeg 5 to 7 say, most telling first: a line further down may come along with one
+/// The messages of FFmpeg 5 to 7, strongest first: a message further down can come along with one
 /// further up as its consequence.
 const VERDICTS: &[(&str, Verdict)] = &[
     ("Cannot allocate memory", OUT_OF_MEMORY),
@@ -133,7 +133,7 @@ const VERDICTS: &[(&str, Verdict)] = &[
         ),
     ),
     ("Invalid data found", Verdict::NothingUnderstood),
-    // libx264 does not always say what it lacks.
+    // libx264 does not always report what it lacks.
     ("Error while opening encoder", OUT_OF_MEMORY),
     (
         "Protocol not found",
@@ -146,7 +146,8 @@ const VERDICTS: &[(&str, Verdict)] = &[
 
 const OUT_OF_MEMORY: Verdict = Verdict::Camera(
     ErrorKind::FfmpegUnavailable,
-    "FFmpeg found no more memory; there is none, or FFMPEG_MAX_MEMORY_MB is too small for this video",
+    "FFmpeg ran out of memory; the machine has none left, or FFMPEG_MAX_MEMORY_MB is too small for \
+     this video",
 );
 const UNAUTHORIZED: Verdict =
     Verdict::Camera(ErrorKind::SourceUnauthorized, "the camera rejects user name or password");
@@ -160,55 +161,54 @@ const UNREACHABLE: Verdict = Verdict::Camera(
 );
 const TIMEOUT: Verdict = Verdict::Camera(ErrorKind::SourceTimeout, NO_ANSWER);
 
-/// What a camera that says nothing is told of.
+/// The camera did not answer at all.
 const NO_ANSWER: &str =
     "the camera does not answer; check address and port, and that it is switched on";
 
-/// What is told of an answer that no camera gives.
-const NO_CAMERA: &str = "what answers at this address is no RTSP camera; check the port";
+/// The answer was not RTSP.
+const NO_CAMERA: &str = "the device at this address is not an RTSP server; check the port";
 
 impl Tail {
-    /// Reads `stderr` to its end, keeps the last lines, also in the `journal`, and removes `source`'s
-    /// secrets. Tells the name of the codec of the camera's video, in FFmpeg's words (`h264`), as
-    /// soon as FFmpeg says it.
+    /// Reads `stderr` to its end, removes `source`'s secrets, and keeps the last lines, also in `log`.
+    /// Sends FFmpeg's name of the camera's video codec (such as `h264`) as soon as FFmpeg prints it.
     pub async fn collect(
         mut stderr: impl AsyncRead + Unpin,
         source: Source,
-        journal: Writer,
+        log: Writer,
         video_codec: oneshot::Sender<String>,
     ) -> Self {
         let mut tail = Self { video_codec: Some(video_codec), ..Self::default() };
         let mut line = Vec::new();
         let mut chunk = [0; 4096];
-        // A read error is an end like any other: there is nothing more to learn.
+        // A read error is an end like any other.
         while let Ok(count @ 1..) = stderr.read(&mut chunk).await {
             for &byte in &chunk[..count] {
                 if byte == b'\n' {
-                    tail.push(&line, &source, &journal);
+                    tail.push(&line, &source, &log);
                     line.clear();
                 } else if line.len() < MAX_RAW_LINE {
                     line.push(byte);
                 }
             }
         }
-        tail.push(&line, &source, &journal);
+        tail.push(&line, &source, &log);
         tail
     }
 
-    fn push(&mut self, raw: &[u8], source: &Source, journal: &Writer) {
+    fn push(&mut self, raw: &[u8], source: &Source, log: &Writer) {
         let shown = readable(raw, source);
         if shown.is_empty() {
             return;
         }
         debug!(line = %shown, "ffmpeg");
-        journal.note(&shown);
+        log.note(&shown);
         let raw = String::from_utf8_lossy(raw);
         if let Some((_, stream)) = raw.split_once("Video: ")
-            && let Some(tell) = self.video_codec.take()
+            && let Some(report) = self.video_codec.take()
         {
             let is_of_name = |c: &char| c.is_ascii_alphanumeric();
-            // Nobody listens any more: the run has ended meanwhile.
-            let _ = tell.send(stream.chars().take_while(is_of_name).collect());
+            // The run may have ended in the meantime.
+            let _ = report.send(stream.chars().take_while(is_of_name).collect());
         }
         if self.lines.len() == MAX_LINES {
             self.lines.pop_front();
@@ -216,21 +216,20 @@ impl Tail {
         self.lines.push_back(Line::new(&raw, shown));
     }
 
-    /// The cause of FFmpeg's end, if the lines tell one.
+    /// The cause of FFmpeg's end, if the lines contain one.
     pub fn verdict(&self) -> Option<Verdict> {
-        let most_telling = self.lines.iter().filter_map(|line| line.verdict).min();
-        most_telling.and_then(|index| VERDICTS.get(index)).map(|&(_, verdict)| verdict)
+        let strongest = self.lines.iter().filter_map(|line| line.verdict).min();
+        strongest.and_then(|index| VERDICTS.get(index)).map(|&(_, verdict)| verdict)
     }
 
-    /// What FFmpeg says of the first stream of that kind (`Video`, `Audio`), which is the input's.
+    /// FFmpeg's description of the first stream of a kind (`Video`, `Audio`), which is the input's.
     pub fn stream(&self, kind: &str) -> Option<&str> {
         let mut streams = self.lines.iter().filter_map(|line| line.stream.as_deref());
         let words = format!(" {kind}: ");
         streams.find_map(|line| line.split_once(words.as_str())).map(|(_, facts)| facts)
     }
 
-    /// FFmpeg's end in words, for want of a verdict: its exit `status`, and what it complained of
-    /// last.
+    /// Describes FFmpeg's end where there is no verdict: its exit `status`, and its last message.
     pub fn end(&self, status: Option<ExitStatus>) -> String {
         let status = status.map_or("no exit status".into(), |status| status.to_string());
         let said = self.last_complaint().unwrap_or("nothing on stderr");
@@ -244,13 +243,13 @@ impl Tail {
     }
 }
 
-/// A line as people may see it. Secrets are looked for in the text as it will be shown, so that
-/// nothing taken out of it afterwards can join two halves of one.
+/// A line as it can be shown. Secrets are searched for in the text as it will be shown, so that no
+/// later change can join two halves of one.
 fn readable(raw: &[u8], source: &Source) -> String {
     let is_cut = raw.len() >= MAX_RAW_LINE;
     let text: String = String::from_utf8_lossy(raw).chars().filter(|c| !c.is_control()).collect();
     let text = source.redact(text.trim());
-    // A line that was too long may end in the middle of a secret.
+    // A line that was too long can end in the middle of a secret.
     let unsafe_end = if is_cut { source::MAX_LENGTH } else { 0 };
     let end = text.floor_char_boundary(text.len().saturating_sub(unsafe_end));
     text[..end].chars().take(MAX_LINE).collect()
@@ -264,15 +263,15 @@ mod tests {
     use crate::child::log::ProcessLog;
 
     async fn tail(said: &[u8]) -> Tail {
-        tail_and_journal(said).await.0
+        tail_and_log(said).await.0
     }
 
-    async fn tail_and_journal(said: &[u8]) -> (Tail, Arc<ProcessLog>) {
+    async fn tail_and_log(said: &[u8]) -> (Tail, Arc<ProcessLog>) {
         let source = Source::parse("rtsp://admin:s3cretpw@cam/x").expect("a link");
         let (tell, _) = oneshot::channel();
-        let journal = Arc::<ProcessLog>::default();
-        let tail = Tail::collect(said, source, Arc::clone(&journal).writer(7), tell).await;
-        (tail, journal)
+        let log = Arc::<ProcessLog>::default();
+        let tail = Tail::collect(said, source, Arc::clone(&log).writer(7), tell).await;
+        (tail, log)
     }
 
     #[tokio::test]
@@ -324,19 +323,19 @@ mod tests {
         let mut said = b"Impossible to open 'rtsp://admin:s3cretpw@cam/x'\n".repeat(1000);
         said.extend(b"s3cr\x07etpw and s3cretpw\n");
         said.extend(vec![b'x'; 1_000_000]);
-        let (tail, journal) = tail_and_journal(&said).await;
+        let (tail, log) = tail_and_log(&said).await;
         assert_eq!(tail.lines.len(), MAX_LINES);
         let lines: Vec<_> = tail.lines.into_iter().map(|line| line.shown).collect();
         assert!(lines.iter().all(|line| line.len() <= MAX_LINE && !line.contains("s3cretpw")));
         assert_eq!(lines[0], "Impossible to open 'rtsp://***@cam/x'");
         assert_eq!(lines[MAX_LINES - 2], "*** and ***");
         assert_eq!(lines[MAX_LINES - 1], "x".repeat(MAX_LINE));
-        let kept: Vec<_> = journal.lines().into_iter().map(|line| line.text).collect();
+        let kept: Vec<_> = log.lines().into_iter().map(|line| line.text).collect();
         assert!(kept.ends_with(&lines), "{kept:?}");
     }
 
     #[tokio::test]
-    async fn a_secret_that_is_a_word_of_ffmpegs_hides_no_fact() {
+    async fn a_secret_that_equals_a_word_of_ffmpegs_hides_no_fact() {
         let source = Source::parse("rtsp://admin:404@cam/x?pass=h264").expect("a link");
         let (tell, codec) = oneshot::channel();
         let said = "  Stream #0:0: Video: h264 (Main), yuv420p\nServer returned 404 Not Found\n";
@@ -349,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_cut_inside_of_a_secret_ends_before_it() {
+    fn a_line_that_is_cut_inside_a_secret_ends_before_it() {
         let source = Source::parse("rtsp://admin:s3cretpw@cam/x").expect("a link");
         for length in MAX_RAW_LINE - 40..MAX_RAW_LINE {
             // Redacted, the beginning is so short that the line's end would show.

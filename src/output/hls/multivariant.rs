@@ -1,5 +1,5 @@
-//! The multivariant playlist: what the stream is, for players that want to know before they load
-//! any of it.
+//! The multivariant playlist: a stream's codecs, size and rates, for players that need them before
+//! they load media.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use crate::media::fragment::{Fragment, InitSegment};
 use crate::output::hls::layout;
 use crate::output::hls::playlist::Segment;
 
-/// Shorter segments say little about how much there is a second: the first of a generation holds
-/// little more than its keyframe. RFC 8216 counts from half the target duration on.
-const TELLING: Duration = Duration::from_secs(1);
+/// Shorter segments do not show the bit rate: the first of a generation holds little more than its
+/// keyframe. RFC 8216 counts segments from half the target duration on.
+const REPRESENTATIVE: Duration = Duration::from_secs(1);
 
-/// What is known of one generation's stream.
+/// The stream of one generation, as the playlist describes it.
 #[derive(Debug)]
 pub struct Variant {
     codecs: String,
@@ -19,13 +19,14 @@ pub struct Variant {
     height: u16,
     frames: u32,
     time: Duration,
-    /// Bits per second of the largest segment; of the first one, until there is one that tells.
+    /// Bit rate in bit/s of the largest segment; of the first one until a representative one is
+    /// finished.
     peak: f64,
     is_peak_certain: bool,
 }
 
 impl Variant {
-    /// The stream that is decoded with `init`.
+    /// Describes the stream that `init` belongs to.
     pub fn new(init: &InitSegment) -> Self {
         let codecs = [Some(&init.video.codec), init.audio_codec.as_ref()];
         let codecs: Vec<_> = codecs.into_iter().flatten().map(String::as_str).collect();
@@ -40,18 +41,18 @@ impl Variant {
         }
     }
 
-    /// Takes note of a fragment.
+    /// Counts a fragment.
     pub fn add(&mut self, fragment: &Fragment) {
         self.frames = self.frames.saturating_add(fragment.frames);
         self.time += fragment.duration;
     }
 
-    /// Takes note of a finished segment.
+    /// Counts a finished segment.
     pub fn finish(&mut self, segment: &Segment) {
         let duration = segment.duration();
         #[expect(clippy::cast_precision_loss, reason = "a rate")]
         let rate = segment.length() as f64 * 8.0 / duration.as_secs_f64().max(0.001);
-        let is_certain = duration >= TELLING;
+        let is_certain = duration >= REPRESENTATIVE;
         if is_certain == self.is_peak_certain {
             self.peak = self.peak.max(rate);
         } else if is_certain || self.peak == 0.0 {
@@ -60,11 +61,11 @@ impl Variant {
         }
     }
 
-    /// The playlist. Rates are rounded, so that it seldom changes.
+    /// Renders the playlist. Rates are rounded so that it seldom changes.
     pub fn render(&self) -> String {
         let Self { codecs, width, height, .. } = self;
         let frame_rate = f64::from(self.frames) / self.time.as_secs_f64().max(0.001);
-        // Cameras have 25 or 12.5 frames a second; what was counted has a few more or less.
+        // Cameras send 25 or 12.5 frames a second; the count can be a few off.
         let frame_rate = (frame_rate * 2.0).round() / 2.0;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate")]
         let bandwidth = (self.peak / 100_000.0).ceil().max(1.0) as u64 * 100_000;
@@ -100,7 +101,7 @@ mod tests {
             let read = m3u8_rs::parse_master_playlist_res(text.as_bytes()).expect("a playlist");
             read.variants[0].bandwidth
         };
-        // The keyframe of the short first segment counts until a whole segment tells better.
+        // The keyframe of the short first segment counts until a whole segment is finished.
         assert_eq!(bandwidth_after(segment(120, 50_000)), 3_400_000);
         assert_eq!(bandwidth_after(segment(2000, 250_000)), 1_000_000);
         assert_eq!(bandwidth_after(segment(2000, 300_000)), 1_200_000);

@@ -1,7 +1,7 @@
 //! The text of a low-latency media playlist (RFC 8216bis) and the window of segments it names.
 //!
-//! Pure: no files, no clock. Segments that no longer stand in the playlist are handed back to
-//! the packager, which knows what to do with files.
+//! Pure: no files, no clock. Segments that leave the playlist are returned to the packager, which
+//! takes care of their files.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::output::hls::layout;
 
-/// Parts are named for segments that end less than this many target durations before the end of
+/// Parts are listed for segments that end less than this many target durations before the end of
 /// the playlist; players that are further behind play whole segments.
 const PARTS_WITHIN: u32 = 3;
 /// `HOLD-BACK` in target durations: the least that the draft allows.
@@ -22,48 +22,49 @@ const LEAST_TARGETS: u32 = 3;
 /// `CAN-SKIP-UNTIL` in target durations: the least that the draft allows.
 const SKIP_BOUNDARY: u32 = 6;
 
-/// Discontinuities are counted from a number below this. It differs from the one that viewers of
-/// the camera's last stream have seen, so that they notice the new time line; but it is small,
-/// because hls.js walks an array of that length at every reload. A prime, so that first numbers in
-/// even steps use all of them.
+/// The first discontinuity number is below this. It differs from the one that viewers of the
+/// camera's last stream have seen, so that they notice the new time line. It is small because hls.js
+/// walks an array of that length at every reload, and a prime so that first segment numbers in even
+/// steps lead to all values.
 const FIRST_DISCONTINUITY_BELOW: u64 = 4093;
 
 /// How a part begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartStart {
-    /// Between keyframes.
+    /// It begins between keyframes.
     Between,
-    /// With a keyframe that the playlist does not point out.
+    /// It begins with a keyframe that the playlist does not mark.
     Unmarked,
-    /// With a keyframe that is marked `INDEPENDENT`.
+    /// It begins with a keyframe that is marked `INDEPENDENT`.
     Keyframe,
 }
 
-/// A part, as a playlist names it: a range of its segment's file.
+/// A part of a segment: a byte range of the segment's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     /// Playing time.
     pub duration: Duration,
-    /// Where it begins in the file, in bytes.
+    /// Offset of its first byte in the file.
     pub offset: u64,
-    /// Its length in bytes.
+    /// Length in bytes.
     pub length: u64,
-    /// Whether decoding can begin here.
+    /// Whether decoding can begin with it.
     pub begin: PartStart,
 }
 
 /// A segment, finished or growing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {
-    /// Number in the stream; never given twice for a camera, also by later managers.
+    /// Number in the stream. No two segments of a camera ever have the same, not even those of a later
+    /// process.
     pub sequence: u64,
-    /// Wall clock at the first frame.
+    /// Wall-clock time of the first frame.
     pub begins_at: SystemTime,
-    /// The init segment it needs.
+    /// The generation whose init segment it needs.
     pub generation: u64,
-    /// The time line breaks before this segment.
+    /// Whether the time line breaks before it.
     pub is_discontinuity: bool,
-    /// What it consists of.
+    /// Its parts, in order.
     pub parts: Vec<Part>,
 }
 
@@ -73,22 +74,21 @@ impl Segment {
         self.parts.iter().map(|part| part.duration).sum()
     }
 
-    /// Length of its file in bytes.
+    /// Length of its file, in bytes.
     pub fn length(&self) -> u64 {
         self.parts.last().map_or(0, |part| part.offset + part.length)
     }
 }
 
-/// The window of the last segments, and the one that grows. A clone costs little: finished segments
-/// are shared.
+/// The last segments, and the one that grows. A clone costs little: finished segments are shared.
 #[derive(Debug, Clone)]
 pub struct Playlist {
-    /// Seconds. Fixed, since no player expects a change.
+    /// In seconds. Fixed, because RFC 8216 does not allow it to change.
     target_duration: u64,
-    /// Wanted length of a part.
+    /// Wanted duration of a part.
     part_time: Duration,
     length: usize,
-    /// Number of breaks in the time line before the first segment here.
+    /// Number of discontinuities before the first segment.
     discontinuity_sequence: u64,
     segments: VecDeque<Arc<Segment>>,
     open: Option<Segment>,
@@ -96,9 +96,9 @@ pub struct Playlist {
 }
 
 impl Playlist {
-    /// An empty playlist that will name at most `length` finished segments of at most
-    /// `target_duration` seconds, rounded, in parts of about `part_time`. `first_sequence` must
-    /// be higher than any sequence number that the camera's viewers have seen.
+    /// Creates an empty playlist for at most `length` finished segments of at most
+    /// `target_duration` seconds, rounded, in parts of about `part_time`. `first_sequence` must be
+    /// higher than any sequence number that the camera's viewers have seen.
     pub fn new(
         target_duration: u64,
         part_time: Duration,
@@ -116,7 +116,7 @@ impl Playlist {
         }
     }
 
-    /// Begins the next segment. Returns its number.
+    /// Begins the next segment, and returns its number.
     pub fn open(&mut self, begins_at: SystemTime, generation: u64, is_discontinuity: bool) -> u64 {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
@@ -130,8 +130,8 @@ impl Playlist {
         self.open.as_ref()
     }
 
-    /// Appends to the segment that grows. Bytes without playing time (of a camera whose
-    /// clock stands still) lengthen the part before them, since a part without duration is none.
+    /// Appends to the segment that grows. Bytes without playing time (of a camera whose clock stands
+    /// still) lengthen the part before them, because a part must have a duration.
     pub fn append(&mut self, duration: Duration, length: u64, begin: PartStart) {
         let Some(open) = &mut self.open else { return };
         match open.parts.last_mut() {
@@ -143,7 +143,7 @@ impl Playlist {
         }
     }
 
-    /// Finishes the segment that grows; returns the segments that leave the window.
+    /// Finishes the segment that grows. Returns the segments that leave the playlist.
     pub fn close(&mut self) -> Vec<Arc<Segment>> {
         self.segments.extend(self.open.take().map(Arc::new));
         let mut gone = Vec::new();
@@ -154,8 +154,8 @@ impl Playlist {
         gone
     }
 
-    /// Takes out the oldest segment, if enough are left: as many as wanted, and as long as RFC 8216
-    /// (6.2.2) asks for.
+    /// Removes the oldest segment if enough remain: as many as wanted, and as much playing time as
+    /// RFC 8216 (6.2.2) requires.
     fn take_oldest(&mut self) -> Option<Arc<Segment>> {
         let rest: Duration = self.segments().skip(1).map(Segment::duration).sum();
         let is_enough = rest >= self.targets(LEAST_TARGETS);
@@ -170,9 +170,9 @@ impl Playlist {
         Duration::from_secs(u64::from(count) * self.target_duration)
     }
 
-    /// Takes back the segment that grows, if nothing of it was named yet: a playlist without a
-    /// finished segment is shown to nobody. Its number is given to the next one, since the numbers
-    /// of segments may have no gaps.
+    /// Takes back the segment that grows if no player can know of it: a playlist without a finished
+    /// segment is not published. The next segment gets its number, because numbers must not have
+    /// gaps.
     pub fn abandon_unnamed(&mut self) -> Option<Segment> {
         let is_unseen = self.segments.is_empty();
         let unnamed = self.open.take_if(|open| is_unseen || open.parts.is_empty())?;
@@ -190,7 +190,7 @@ impl Playlist {
         self.segments().chain(&self.open)
     }
 
-    /// What the next reload can be asked for.
+    /// The end of the playlist, which the next reload is compared with.
     pub fn position(&self) -> Position {
         match &self.open {
             Some(open) => Position { sequence: open.sequence, parts: open.parts.len() },
@@ -198,14 +198,14 @@ impl Playlist {
         }
     }
 
-    /// The playlist as text. There is no `EXT-X-ENDLIST`: a live stream that pauses must not make
+    /// Renders the playlist. It never has an `EXT-X-ENDLIST`: a stream that pauses must not make
     /// players stop.
     pub fn render(&self) -> String {
         self.render_without(0)
     }
 
-    /// The playlist without the segments that a player knows from before; `None` while it is too
-    /// short for that.
+    /// Renders a delta update, without the segments that a player knows already; `None` while the
+    /// playlist is too short for one.
     pub fn render_delta(&self) -> Option<String> {
         let skipped = self.older_than(SKIP_BOUNDARY);
         (skipped > 0).then(|| self.render_without(skipped))
@@ -254,9 +254,9 @@ impl Playlist {
         line(text, format_args!("#EXT-X-DISCONTINUITY-SEQUENCE:{}", self.discontinuity_sequence));
     }
 
-    /// Where a player has to begin, counted from the first segment, that cannot find a keyframe by
-    /// itself where it would begin: because the segment there has none, or it is not marked. As far
-    /// from the end as players without low latency want to be, if there is a keyframe.
+    /// `EXT-X-START`, counted from the first segment: where players have to begin if they would not
+    /// find a keyframe where they usually do, because the segment there has none or does not mark
+    /// it. As far from the end as players without low latency want to be, if a keyframe is there.
     fn start(&self) -> Option<Duration> {
         let all: Duration = self.all().map(Segment::duration).sum();
         let near = all.saturating_sub(self.part_target().mul_f64(PART_HOLD_BACK));
@@ -278,21 +278,21 @@ impl Playlist {
         start.filter(|_| !is_found_by_players)
     }
 
-    /// The longest part that is named, or could be: a camera's frames do not always fit.
+    /// The longest part that is listed, or could be: a camera's frames do not always fit.
     fn part_target(&self) -> Duration {
         let named = self.all().skip(self.first_with_parts());
         let longest = named.flat_map(|segment| &segment.parts).map(|part| part.duration).max();
-        // In whole milliseconds, as it is told: no part may be longer than what is told.
+        // Rounded up to whole milliseconds, as it is rendered: no part may exceed it.
         let millis = longest.unwrap_or_default().max(self.part_time).as_nanos().div_ceil(1_000_000);
         Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
     }
 
-    /// Index of the first segment whose parts are named.
+    /// Index of the first segment whose parts are listed.
     fn first_with_parts(&self) -> usize {
         self.older_than(PARTS_WITHIN)
     }
 
-    /// How many segments end more than `targets` target durations before the end.
+    /// Number of segments that end more than `targets` target durations before the end.
     fn older_than(&self, targets: u32) -> usize {
         let boundary = self.targets(targets);
         let mut after = self.open.as_ref().map_or(Duration::ZERO, Segment::duration);
@@ -306,23 +306,23 @@ impl Playlist {
     }
 }
 
-/// The growing end of a playlist.
+/// The end of a playlist, where it grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// The segment that grows, or the next one.
+    /// Number of the segment that grows, or of the next one.
     pub sequence: u64,
-    /// How many of its parts there are.
+    /// Number of its parts so far.
     pub parts: usize,
 }
 
 impl Position {
-    /// Whether a playlist that ends here has the segment, or the part of it.
+    /// Whether a playlist that ends here has this segment, or this part of it.
     pub fn has(self, sequence: u64, part: Option<usize>) -> bool {
         sequence < self.sequence
             || sequence == self.sequence && part.is_some_and(|part| part < self.parts)
     }
 
-    /// Whether a request is so far ahead that it must be a mistake (RFC 8216bis, 6.2.5.2).
+    /// Whether a request is so far ahead that it is a mistake (RFC 8216bis, 6.2.5.2).
     pub fn is_too_far(self, sequence: u64) -> bool {
         sequence > self.sequence + 1
     }
@@ -433,13 +433,13 @@ mod tests {
     }
 
     #[test]
-    fn the_growing_segment_is_named_by_its_parts() {
+    fn the_growing_segment_is_listed_by_its_parts() {
         let mut playlist = playlist(5);
         add(&mut playlist, 7, false);
         playlist.open(SystemTime::UNIX_EPOCH, 7, false);
         assert_eq!(playlist.position(), Position { sequence: 101, parts: 0 });
         grow(&mut playlist, 2);
-        // What has no playing time belongs to the part before it.
+        // Bytes without playing time belong to the part before them.
         playlist.append(Duration::ZERO, 50, PartStart::Between);
         assert_eq!(playlist.position(), Position { sequence: 101, parts: 2 });
         let text = playlist.render();
@@ -457,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_named_near_the_end_only() {
+    fn parts_are_listed_only_near_the_end() {
         let mut playlist = playlist(10);
         for _ in 0..10 {
             add(&mut playlist, 7, false);
@@ -519,7 +519,7 @@ mod tests {
         playlist.open(SystemTime::UNIX_EPOCH, 7, false);
         playlist.append(Duration::from_millis(240), 10, PartStart::Keyframe);
         assert!(playlist.render().contains("PART-TARGET=0.240"));
-        // As long as it is named.
+        // As long as it is listed.
         playlist.close();
         for _ in 0..5 {
             add(&mut playlist, 7, false);
@@ -539,7 +539,7 @@ mod tests {
             }
         }
         // Fifteen segments of 0.4 s are three target durations of 2 s; one of 2 s more makes five
-        // of them superfluous.
+        // of them unnecessary.
         assert_eq!(add(&mut playlist, 7, false), [100, 101, 102, 103, 104]);
     }
 

@@ -1,4 +1,4 @@
-//! What the packager shows to players: a stream's playlists.
+//! A stream's playlists as players get them.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,8 +7,8 @@ use tokio::sync::watch;
 
 use crate::output::hls::playlist::{Playlist, Position};
 
-/// A stream's playlists at one moment. They are made of it when somebody asks: ten times a second it
-/// is another one, and often nobody does.
+/// A stream's playlists at one moment. They are rendered on the first request: a new one is published
+/// ten times a second, and most are never requested.
 #[derive(Debug)]
 pub struct Published {
     playlist: Playlist,
@@ -18,7 +18,7 @@ pub struct Published {
 }
 
 impl Published {
-    /// The playlists of `playlist`, and the multivariant one beside it.
+    /// Publishes `playlist`, with the multivariant one beside it.
     pub fn new(playlist: Playlist, index: Bytes) -> Self {
         Self { playlist, index, whole: OnceLock::new(), delta: OnceLock::new() }
     }
@@ -33,17 +33,19 @@ impl Published {
         self.whole.get_or_init(|| self.playlist.render().into()).clone()
     }
 
-    /// The playlist for players that know the older segments; the whole one when it is short.
+    /// The delta update for players that know the older segments; the whole playlist while it is
+    /// short.
     pub fn delta(&self) -> Bytes {
         let render = || self.playlist.render_delta().map_or_else(|| self.whole(), Bytes::from);
         self.delta.get_or_init(render).clone()
     }
 
-    /// Where it ends.
+    /// The end of the playlist.
     pub fn position(&self) -> Position {
         self.playlist.position()
     }
 }
 
-/// The newest playlists; `None` before the first ones. Closed when the stream has gone.
+/// Receives a stream's newest playlists: `None` before the first ones; closed when the stream has
+/// gone.
 pub type PlaylistReceiver = watch::Receiver<Option<Arc<Published>>>;

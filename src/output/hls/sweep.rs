@@ -1,7 +1,7 @@
-//! Start-up: takes `STREAM_DIR` for this manager alone and clears what a killed one left behind.
+//! At start-up: locks `STREAM_DIR` for this process, and removes what a killed one left behind.
 //!
-//! A mistyped `STREAM_DIR` must not cost anybody their files: only directories that are named
-//! like a camera and hold nothing but stream files, or nothing, are removed.
+//! A mistyped `STREAM_DIR` must not destroy files: only directories that are named like a stream and
+//! hold nothing but a stream's files are removed.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -11,13 +11,13 @@ use tracing::{info, warn};
 use crate::camera::id::StreamId;
 use crate::output::hls::layout::{Layout, holds_only_stream_files};
 
-/// `STREAM_DIR` belongs to whoever holds this. Dropping it lets go.
+/// The lock on `STREAM_DIR`. Dropping it releases the directory.
 #[derive(Debug)]
 pub struct DirLock {
     _file: File,
 }
 
-/// Makes `STREAM_DIR` if need be and locks it. Fails when another manager uses it.
+/// Creates `STREAM_DIR` if it is missing, and locks it. Fails when another process uses it.
 pub fn lock(layout: &Layout) -> io::Result<DirLock> {
     fs::create_dir_all(layout.root())?;
     let file = File::create(layout.lock_file())?;
@@ -31,8 +31,8 @@ pub fn lock(layout: &Layout) -> io::Result<DirLock> {
     }
 }
 
-/// Removes the directories of streams that a killed manager left. For start-up only, when no
-/// stream runs.
+/// Removes the directories of streams that a killed process left. To be called before any stream
+/// runs.
 pub fn sweep(layout: &Layout) -> io::Result<()> {
     for entry in fs::read_dir(layout.root())? {
         let entry = entry?;
