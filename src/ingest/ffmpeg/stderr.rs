@@ -90,7 +90,7 @@ const VERDICTS: &[(&str, Verdict)] = &[
         "Failed to resolve hostname",
         Verdict::Camera(
             ErrorKind::SourceUnreachable,
-            "the camera's host name is not known; check the address",
+            "the camera's host name cannot be resolved; check the address",
         ),
     ),
     (
@@ -104,7 +104,7 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("Network is unreachable", UNREACHABLE),
     (
         "Connection reset by peer",
-        Verdict::Camera(ErrorKind::SourceUnreachable, "the camera broke the connection off"),
+        Verdict::Camera(ErrorKind::SourceUnreachable, "the camera closed the connection"),
     ),
     ("Connection timed out", TIMEOUT),
     ("Operation timed out", TIMEOUT),
@@ -157,7 +157,7 @@ const NOT_FOUND: Verdict = Verdict::Camera(
 );
 const UNREACHABLE: Verdict = Verdict::Camera(
     ErrorKind::SourceUnreachable,
-    "the camera's address cannot be reached; check the network",
+    "no route to the camera; check the address and the network",
 );
 const TIMEOUT: Verdict = Verdict::Camera(ErrorKind::SourceTimeout, NO_ANSWER);
 
