@@ -12,6 +12,7 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::openapi;
 use crate::base::error::{Error, ErrorKind};
+use crate::base::time::rfc3339;
 use crate::camera::id::{CameraId, Profile};
 use crate::camera::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
 use crate::camera::presets::{self, Preset};
@@ -509,8 +510,8 @@ impl CameraOutput {
             onvif: record.onvif.clone(),
             parts,
             options: record.options,
-            created_at: rfc3339(record.created_at),
-            updated_at: rfc3339(record.updated_at),
+            created_at: rfc3339(record.created_at.unsigned_abs()),
+            updated_at: rfc3339(record.updated_at.unsigned_abs()),
         }
     }
 }
@@ -534,9 +535,4 @@ impl ExportOutput {
             sealed: BASE64.encode(cameras.sealed(record)?),
         })
     }
-}
-
-fn rfc3339(seconds: i64) -> String {
-    let since = std::time::Duration::from_secs(seconds.unsigned_abs());
-    humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since).to_string()
 }

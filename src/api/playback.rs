@@ -1,6 +1,6 @@
 //! Playback sessions over the API, and the one question of every file: may this viewer have it?
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use hyper::header::{AUTHORIZATION, COOKIE, HeaderValue, SET_COOKIE};
 use hyper::{HeaderMap, StatusCode};
@@ -13,6 +13,7 @@ use super::{Api, cameras};
 use crate::access::Caller;
 use crate::access::keys::Role;
 use crate::base::error::{Error, ErrorKind};
+use crate::base::time::rfc3339;
 use crate::camera::id::CameraId;
 use crate::playback::token::MAX_CAMERAS;
 use crate::playback::{Admitted, Session};
@@ -244,10 +245,6 @@ fn output(session: &Session) -> SessionOutput {
         last_seen: last_seen.map(rfc3339),
         state: if *is_ended { SessionState::Ended } else { SessionState::Active },
     }
-}
-
-fn rfc3339(seconds: u64) -> String {
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
 }
 
 /// For media alone, and out of reach of the page's scripts. The token itself names its cameras.

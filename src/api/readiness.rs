@@ -7,7 +7,7 @@
 use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -17,6 +17,7 @@ use tracing::warn;
 use utoipa::ToSchema;
 
 use crate::base::error::{Error, ErrorKind};
+use crate::base::lock::lock;
 use crate::child::spawner::{Spawner, cannot_run, not_begun};
 use crate::output::disk_budget;
 use crate::output::disk_budget::Disk;
@@ -134,13 +135,13 @@ impl Readiness {
 
     /// What was found last; `None` before the first look.
     pub fn last(&self) -> Option<Vec<Trouble>> {
-        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = lock(&self.found);
         found.as_ref().map(|(_, troubles)| troubles.clone())
     }
 
     /// What was found last, while it holds.
     fn fresh(&self) -> Option<Vec<Trouble>> {
-        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = lock(&self.found);
         let (at, troubles) = found.as_ref()?;
         let holds = if troubles.is_empty() { GOOD_HOLDS } else { BAD_HOLDS };
         (at.elapsed() < holds).then(|| troubles.clone())
@@ -168,7 +169,7 @@ impl Readiness {
             .filter_map(|(check, result)| Some(self.trouble(check, &result.err()?)));
         let troubles: Vec<_> = troubles.collect();
         let found = Some((Instant::now(), troubles.clone()));
-        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
+        *lock(&self.found) = found;
         troubles
     }
 

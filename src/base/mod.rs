@@ -1,15 +1,21 @@
-//! The ground that every other module stands on: no module of the program is imported here.
+//! What every other module builds on. Nothing of the program is imported here.
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | [`error`] | the one error of requests and streams, and its kinds |
+//! | [`error`] | the error of requests and streams, and the table of its kinds |
 //! | [`atomic_instant`] | a moment that any task can move forward and read |
 //! | [`backoff`] | delays between attempts |
-//! | [`counters`] | what is counted about streams since the manager's start |
+//! | [`counters`] | the counters of streams since the manager's start |
+//! | [`lock`] | locking a mutex |
 //! | [`proc`] | what the kernel reports about a process |
+//! | [`time`] | Unix seconds and RFC 3339 |
+//! | [`url`] | parts of URLs |
 
 pub mod atomic_instant;
 pub mod backoff;
 pub mod counters;
 pub mod error;
+pub(crate) mod lock;
 pub mod proc;
+pub(crate) mod time;
+pub(crate) mod url;

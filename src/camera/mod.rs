@@ -12,8 +12,9 @@
 //! | [`record`] | a camera as it is stored, and how its parts become URLs |
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use crate::base::lock::lock;
 use crate::onvif::keyframe::Keyframes;
 use id::StreamId;
 use options::StreamOptions;
@@ -83,11 +84,11 @@ pub struct Learned(Arc<Mutex<Plan>>);
 impl Learned {
     /// The plan to begin with.
     pub fn get(&self) -> Plan {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.0)
     }
 
     /// Keeps a plan that is better.
     pub fn set(&self, plan: Plan) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = plan;
+        *lock(&self.0) = plan;
     }
 }

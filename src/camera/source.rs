@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use url::Url;
 
 use crate::base::error::{Error, ErrorKind};
+use crate::base::url::percent_decoded;
 
 /// The longest URL, in bytes. Real ones stay far below.
 pub const MAX_LENGTH: usize = 2048;
@@ -234,15 +235,6 @@ fn secrets(text: &str, url: &Url) -> Vec<String> {
     secrets.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
     secrets.dedup();
     secrets
-}
-
-fn percent_decoded(text: &str) -> String {
-    // form_urlencoded turns + into a space, which a password in a URL does not mean.
-    let pair = format!("v={}", text.replace('+', "%2B").replace('&', "%26"));
-    url::form_urlencoded::parse(pair.as_bytes())
-        .next()
-        .map(|(_, value)| value.into_owned())
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use nix::unistd::Pid;
 use tokio::time::{Instant, sleep};
 
+use crate::base::lock::lock;
 use crate::base::proc;
 
 /// Lines kept. FFmpeg prints about 30 at its start.
@@ -111,10 +112,6 @@ impl Writer {
         }
         lines.push_back(line);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@
 //! long loses what it has not read and is told so. Consumers must not be able to slow the ingest.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::broadcast;
 
 use crate::base::atomic_instant::AtomicInstant;
+use crate::base::lock::lock;
 use crate::media::fragment::{Fragment, InitSegment};
 
 /// Fragments that a consumer may be behind: about three seconds at 100 ms each.
@@ -73,7 +74,7 @@ impl Default for FragmentHub {
 impl FragmentHub {
     /// Hands a fragment to all consumers. Never waits.
     pub fn publish(&self, fragment: Fragment) {
-        let mut recent = self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = lock(&self.shared.recent);
         if recent.add(&fragment) {
             self.shared.last_progress.touch();
         }
@@ -99,7 +100,7 @@ impl FragmentHub {
 
     /// What flows now; `None` before the first fragment.
     pub fn flow(&self) -> Option<Flow> {
-        self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner).flow()
+        lock(&self.shared.recent).flow()
     }
 }
 

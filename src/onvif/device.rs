@@ -8,9 +8,10 @@ use url::Url;
 use utoipa::ToSchema;
 
 use super::link;
-use super::probe;
 use super::soap::{Client, Clock, Failure, Service, plain};
 use super::xml::{Node, escaped};
+
+use crate::base::url::{host_address, path_and_query};
 
 /// Profiles of one device that are asked about. Recorders have one or two a channel.
 const MAX_PROFILES: usize = 64;
@@ -283,9 +284,9 @@ impl Media {
 /// device itself was reached, and at its port too unless it names that address itself.
 fn moved(address: &str, reached: SocketAddr, device: &Service) -> Option<Service> {
     let url = Url::parse(address).ok().filter(|url| url.scheme() == "http")?;
-    let is_its_own = probe::host(&url).is_some_and(|host| host == reached.ip().to_canonical());
+    let is_its_own = host_address(&url).is_some_and(|host| host == reached.ip().to_canonical());
     let port = url.port_or_known_default().filter(|_| is_its_own).unwrap_or(device.port);
-    Some(Service { port, path: probe::path(&url) })
+    Some(Service { port, path: path_and_query(&url) })
 }
 
 /// A profile; `None` when it has no video.
@@ -330,7 +331,7 @@ pub fn parse_address(text: &str) -> Option<(String, Service)> {
     if !is_url && !matches!(url.path(), "" | "/") {
         return None;
     }
-    let path = probe::path(&url);
+    let path = path_and_query(&url);
     let service = if path == "/" { usual_service(port) } else { Service { port, path } };
     Some((host, service))
 }

@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -15,6 +15,8 @@ use tracing::{Instrument, debug};
 
 use super::device::{self, Media, parse_address};
 use super::soap::{Client, Clock, Failure, Login, Service};
+use crate::base::lock::lock;
+use crate::base::url::path_and_query;
 use crate::camera::source::Source;
 
 /// To find out how to ask.
@@ -141,11 +143,11 @@ impl Keyframes {
     }
 
     fn known(&self) -> Known {
-        self.0.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0.known).clone()
     }
 
     fn learn(&self, known: Known) {
-        *self.0.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        *lock(&self.0.known) = known;
     }
 }
 
@@ -160,7 +162,7 @@ async fn look_up(client: &mut Client, service: &Service, path: &str) -> Result<W
             Err(Failure::Refused(_)) => continue,
             Err(failure) => return Err(failure),
         };
-        let link = url::Url::parse(link.trim()).map(|url| super::probe::path(&url));
+        let link = url::Url::parse(link.trim()).map(|url| path_and_query(&url));
         match link.as_deref().map_or(Fit::No, |link| fit(link, path)) {
             Fit::Same => return Ok(Way { media, token: profile.token, clock }),
             Fit::Alike => fitting = fitting.or(Some(profile.token)),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use url::Url;
 
 use super::device::DeviceProfile;
-use super::probe;
+use crate::base::url::{host_address, path_and_query};
 use crate::camera::source::Source;
 
 /// What in a link speaks of a password.
@@ -26,12 +26,12 @@ pub fn usable(link: &str, reached: IpAddr) -> Result<String, &'static str> {
     }
     let is_changed = url.set_username("").and_then(|()| url.set_password(None));
     is_changed.map_err(|()| NO_LINK)?;
-    let rest = probe::path(&url).to_ascii_lowercase();
+    let rest = path_and_query(&url).to_ascii_lowercase();
     if SECRETS.iter().any(|word| rest.contains(word)) {
         return Err("the device's link for this profile holds a password, so it is not shown; \
                     add the camera by its vendor or path");
     }
-    if probe::host(&url).is_none_or(|given| !is_near(given, reached)) {
+    if host_address(&url).is_none_or(|given| !is_near(given, reached)) {
         url.set_ip_host(reached).map_err(|()| NO_LINK)?;
     }
     let link = url.to_string();

@@ -19,6 +19,7 @@ use url::Url;
 use super::soap::{Service, plain};
 use super::xml::Node;
 use crate::base::error::{Error, ErrorKind};
+use crate::base::url::{host_address, path_and_query, percent_decoded};
 
 /// The group and port of WS-Discovery.
 const GROUP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 255, 255, 250)), 3702);
@@ -222,32 +223,16 @@ fn is_one_of(related: &str, ids: &[String]) -> bool {
 fn service(addresses: &str, from: IpAddr) -> Option<Service> {
     let urls = addresses.split_whitespace().filter_map(|text| Url::parse(text).ok());
     let urls: Vec<_> = urls.filter(|url| url.scheme() == "http").collect();
-    let is_heard = |url: &&Url| host(url) == Some(from);
+    let is_heard = |url: &&Url| host_address(url) == Some(from);
     let url = urls.iter().find(is_heard).or(urls.first())?;
-    Some(Service { port: url.port_or_known_default()?, path: path(url) })
-}
-
-/// A URL's host, if that is an address.
-pub fn host(url: &Url) -> Option<IpAddr> {
-    url.host_str()?.trim_matches(['[', ']']).parse().ok()
-}
-
-/// A URL's path with its query.
-pub fn path(url: &Url) -> String {
-    match url.query() {
-        Some(query) => format!("{}?{query}", url.path()),
-        None => url.path().to_owned(),
-    }
+    Some(Service { port: url.port_or_known_default()?, path: path_and_query(url) })
 }
 
 /// What `onvif://www.onvif.org/{key}/{value}` says among the scopes.
 fn scope(scopes: &str, key: &str) -> Option<String> {
     let prefix = format!("onvif://www.onvif.org/{key}/");
     let value = scopes.split_whitespace().find_map(|scope| scope.strip_prefix(&prefix))?;
-    // A plus is a plus here, unlike in forms.
-    let pair = format!("v={}", value.replace('+', "%2B").replace('&', "%26"));
-    let (_, value) = url::form_urlencoded::parse(pair.as_bytes()).next()?;
-    Some(plain(&value, MAX_NAME)).filter(|value| !value.is_empty())
+    Some(plain(&percent_decoded(value), MAX_NAME)).filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]

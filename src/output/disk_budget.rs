@@ -4,13 +4,14 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::warn;
 
 use crate::base::error::{Error, ErrorKind};
+use crate::base::lock::lock;
 
 /// What must be free on the disk for a new stream, in bytes: what one of 4 Mbit/s takes with the
 /// usual settings, and a little more.
@@ -57,14 +58,14 @@ impl DiskBudget {
 
     /// The disk as it was when it was last looked at; `None` when it has no size or cannot be asked.
     pub fn disk(&self) -> Option<Disk> {
-        *self.0.disk.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.0.disk)
     }
 
     /// The part of one stream, which takes nothing yet, but will.
     pub fn share(&self) -> DiskShare {
         let pledge = Arc::new(AtomicU64::new(RESERVATION));
         self.0.pledged.fetch_add(RESERVATION, Ordering::Relaxed);
-        let mut young = self.0.young.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut young = lock(&self.0.young);
         young.push_back((Instant::now(), Arc::clone(&pledge)));
         DiskShare { budget: self.clone(), bytes: 0, pledge }
     }
@@ -108,7 +109,7 @@ impl DiskBudget {
     }
 
     fn forget_old_pledges(&self) {
-        let mut young = self.0.young.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut young = lock(&self.0.young);
         while let Some((_, pledge)) = young.pop_front_if(|(at, _)| at.elapsed() >= RESERVED_FOR) {
             self.release(&pledge, RESERVATION);
         }
@@ -124,7 +125,7 @@ impl DiskBudget {
 
     fn look(&self) {
         let disk = Disk::of(&self.0.root);
-        *self.0.disk.lock().unwrap_or_else(PoisonError::into_inner) = disk;
+        *lock(&self.0.disk) = disk;
     }
 }
 

@@ -8,13 +8,14 @@
 //! |---|---|
 //! | [`token`] | making and judging tokens |
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
 use crate::access::Caller;
 use crate::base::error::{Error, ErrorKind};
+use crate::base::time;
 use crate::camera::id::CameraId;
 use crate::store::db::{Database, SessionRow};
 use token::{AUDIENCE, Claims, LEEWAY, MAX_LIFETIME, Signer, Verifier};
@@ -75,7 +76,7 @@ impl Playback {
         if let Some(keys) = public_keys {
             verifier = verifier.with_public_keys(keys)?;
         }
-        let rows = database.sessions(as_i64(now())).await;
+        let rows = database.sessions(time::to_i64(time::unix_now())).await;
         let rows = rows.map_err(|error| format!("the sessions cannot be read: {error}"))?;
         let sessions = rows.into_iter().map(|row| (row.id.clone(), Session::from(row))).collect();
         Ok(Self { signer: Signer::new(secret)?, verifier, database, sessions })
@@ -86,7 +87,7 @@ impl Playback {
         &self,
         user: String,
         cameras: Vec<String>,
-        time: Duration,
+        lifetime: Duration,
         caller: &Caller,
     ) -> Result<(Session, String), Error> {
         self.forget_old();
@@ -105,14 +106,14 @@ impl Playback {
                 Error::new(ErrorKind::TooManySessions, detail).retry_after(Duration::from_mins(1))
             );
         }
-        let now = now();
+        let now = time::unix_now();
         let claims = Claims {
             jti: (0..ID_LENGTH).map(|_| fastrand::alphanumeric()).collect(),
             sub: user,
             cameras,
             iat: now,
             nbf: None,
-            exp: now + time.as_secs(),
+            exp: now + lifetime.as_secs(),
             aud: AUDIENCE.to_owned(),
         };
         let token = self.signer.mint(&claims)?;
@@ -149,12 +150,12 @@ impl Playback {
                     session.kept_until = session.kept_until.max(kept_until(&claims));
                     session.claims = claims;
                 }
-                session.last_seen = Some(now());
+                session.last_seen = Some(time::unix_now());
                 Ok(Admitted { user, owner: session.owner.clone() })
             }
             // A back end made it. It is as good as ours, and can be listed and ended from now on.
             Entry::Vacant(free) if !is_full => {
-                free.insert(Session { last_seen: Some(now()), ..Session::new(claims) });
+                free.insert(Session { last_seen: Some(time::unix_now()), ..Session::new(claims) });
                 Ok(Admitted { user, owner: None })
             }
             Entry::Vacant(_) => Ok(Admitted { user, owner: None }),
@@ -164,7 +165,7 @@ impl Playback {
     /// Sessions whose time is not over, the newest first.
     pub fn list(&self) -> Vec<Session> {
         self.forget_old();
-        let now = now();
+        let now = time::unix_now();
         let sessions = self.sessions.iter().map(|one| one.value().clone());
         let mut sessions: Vec<_> = sessions.filter(|one| one.claims.exp > now).collect();
         sessions.sort_by(|a, b| (b.claims.iat, &b.claims.jti).cmp(&(a.claims.iat, &a.claims.jti)));
@@ -178,7 +179,7 @@ impl Playback {
 
     /// Ends a session before its time, also one of a back end whose token was not shown yet.
     pub async fn end(&self, id: &str) -> Result<(), Error> {
-        let now = now();
+        let now = time::unix_now();
         let mut session = self.get(id).unwrap_or_else(|| {
             let cameras = Vec::new();
             let (jti, aud) = (id.to_owned(), AUDIENCE.to_owned());
@@ -197,7 +198,7 @@ impl Playback {
     }
 
     fn forget_old(&self) {
-        let now = now();
+        let now = time::unix_now();
         self.sessions.retain(|_, session| session.kept_until > now);
     }
 }
@@ -219,11 +220,11 @@ impl Session {
             viewer: self.claims.sub.clone(),
             cameras: self.claims.cameras.join(","),
             made_by: self.made_by.clone(),
-            created_at: as_i64(self.claims.iat),
-            expires_at: as_i64(self.claims.exp),
+            created_at: time::to_i64(self.claims.iat),
+            expires_at: time::to_i64(self.claims.exp),
             is_ended: self.is_ended,
             owner: self.owner.clone(),
-            kept_until: as_i64(self.kept_until),
+            kept_until: time::to_i64(self.kept_until),
         }
     }
 }
@@ -248,13 +249,4 @@ impl From<SessionRow> for Session {
 #[expect(clippy::needless_pass_by_value, reason = "what map_err hands over")]
 fn fails(error: sqlx::Error) -> Error {
     Error::new(ErrorKind::StorageUnavailable, format!("the session cannot be kept: {error}"))
-}
-
-/// Unix seconds.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
-fn as_i64(seconds: u64) -> i64 {
-    i64::try_from(seconds).unwrap_or(i64::MAX)
 }

@@ -13,13 +13,13 @@ use std::collections::HashMap;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use dashmap::DashMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::base::error::{Error, ErrorKind};
+use crate::base::time::{to_i64, unix_now};
 use crate::camera::Camera;
 use crate::camera::id::{CameraId, Profile, StreamId};
 use crate::camera::options::{OptionChanges, StreamOptions};
@@ -261,7 +261,7 @@ impl Cameras {
             return Err(Error::new(ErrorKind::TooManyCameras, detail));
         }
         let mut record = change(known.clone())?;
-        let now = now();
+        let now = to_i64(unix_now());
         record.updated_at = now;
         if let Some(known) = &known {
             record.created_at = known.created_at;
@@ -476,11 +476,6 @@ fn fails(error: sqlx::Error) -> Error {
 fn corrupt(id: &CameraId) -> Error {
     let detail = format!("camera {id} cannot be read: its entry in the database is damaged");
     Error::new(ErrorKind::StorageUnavailable, detail)
-}
-
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// An option as the wire and the database have it.

@@ -4,7 +4,7 @@
 //! itself about the life of the stream (that is `state.rs`) and knows nothing of HTTP.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -19,6 +19,7 @@ use super::viewers::Viewers;
 use crate::base::atomic_instant::AtomicInstant;
 use crate::base::backoff::Backoff;
 use crate::base::error::{Error, ErrorKind};
+use crate::base::time::unix_now;
 use crate::camera::Camera;
 use crate::camera::plan;
 use crate::events::{EventReporter, StopReason};
@@ -138,8 +139,7 @@ pub fn spawn(
 /// segments are a few a second until the second keyframe of a generation, and one a second at most
 /// then. They fit into the 31 bits that some players read until 2041.
 fn first_number() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.as_secs().saturating_sub(NUMBERS_SINCE) * NUMBERS_A_SECOND
+    unix_now().saturating_sub(NUMBERS_SINCE) * NUMBERS_A_SECOND
 }
 
 struct Supervisor {

@@ -3,10 +3,12 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::base::lock::lock;
 
 /// A player asks at least once a segment; this is longer than the longest segment.
 const PRESENT_FOR: Duration = Duration::from_secs(12);
@@ -114,7 +116,7 @@ impl Viewers {
     }
 
     fn visits(&self) -> MutexGuard<'_, HashMap<u64, Visit>> {
-        self.visits.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.visits)
     }
 }
 
