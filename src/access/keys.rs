@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
+use crate::camera::id::is_id;
+
 /// The shortest secret, in characters. Shorter ones can be guessed from their hash.
 const MIN_SECRET_LENGTH: usize = 16;
-/// The longest name, in characters.
-const MAX_NAME_LENGTH: usize = 64;
 
 /// What the holder of a key may do. Ordered by power: `Viewer < User < Admin`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -146,8 +146,7 @@ fn parse_entry(entry: &str) -> Result<ApiKey, &'static str> {
                         no part has a comma, a space or a colon in it");
         }
     };
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if !(1..=MAX_NAME_LENGTH).contains(&name.len()) || !name.bytes().all(is_allowed) {
+    if !is_id(name) {
         return Err("has a name that is not 1 to 64 characters out of A-Z, a-z, 0-9, _ and -");
     }
     let role = Role::parse(role).ok_or("has a role that is not admin, user or viewer")?;

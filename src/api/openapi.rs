@@ -39,6 +39,7 @@ use super::reply::{self, Problem, Reply};
 use super::route::{self, Needs};
 use crate::api::metrics::text::PLAIN;
 use crate::base::error::ErrorKind;
+use crate::camera::id::{ID_PATTERN, STREAM_ID_PATTERN};
 use crate::onvif::Discovery;
 use crate::webhooks::message::EventOutput;
 use crate::webhooks::signature;
@@ -53,9 +54,6 @@ const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 const PROBLEM: &str = "application/problem+json";
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
-
-const CAMERA_ID: &str = "^[A-Za-z0-9_-]{1,64}$";
-const STREAM_ID: &str = "^[A-Za-z0-9_-]{1,64}(~sub)?$";
 
 /// How every request that asks for a key or a token may fail.
 const REFUSED: &[ErrorKind] =
@@ -166,7 +164,7 @@ fn streams() -> Vec<(Method, &'static str, Request)> {
         .gives::<StreamsOutput>(200, "Those that the caller may see.")
         .fails(NO_DATABASE);
     let log = Request::new("streams", "getStreamLog", "What a stream's FFmpegs said last")
-        .of(CAMERA_ID, "The camera's id.")
+        .of(ID_PATTERN, "The camera's id.")
         .query::<ProfileInput>()
         .gives::<LogOutput>(200, "The lines, without secrets; none while there is no stream.")
         .fails(&[ErrorKind::InvalidRequest])
@@ -194,24 +192,24 @@ fn streams() -> Vec<(Method, &'static str, Request)> {
         (
             Method::POST,
             "/api/cameras/{id}/stream/start",
-            start("startCamera").of(CAMERA_ID, "The camera's id.").input::<StreamInput>(),
+            start("startCamera").of(ID_PATTERN, "The camera's id.").input::<StreamInput>(),
         ),
         (
             Method::POST,
             "/api/cameras/{id}/stream/stop",
-            stop("stopCamera").of(CAMERA_ID, "The camera's id.").input::<StreamInput>(),
+            stop("stopCamera").of(ID_PATTERN, "The camera's id.").input::<StreamInput>(),
         ),
         (
             Method::GET,
             "/api/cameras/{id}/stream/status",
-            status("getCameraStream").of(CAMERA_ID, "The camera's id.").query::<StreamInput>(),
+            status("getCameraStream").of(ID_PATTERN, "The camera's id.").query::<StreamInput>(),
         ),
     ]
 }
 
 fn cameras() -> Vec<(Method, &'static str, Request)> {
     let new = |id, summary| Request::new("cameras", id, summary).fails(NO_DATABASE);
-    let one = |id, summary| new(id, summary).of(CAMERA_ID, "The camera's id.");
+    let one = |id, summary| new(id, summary).of(ID_PATTERN, "The camera's id.");
     let list = new("listCameras", "A page of the cameras")
         .query::<ListInput>()
         .gives::<CamerasOutput>(200, "The page, by id.")
@@ -343,7 +341,7 @@ fn service() -> Vec<(Method, &'static str, Request)> {
 fn media() -> Vec<(Method, &'static str, Request)> {
     let new = |id, summary| {
         Request::new("media", id, summary)
-            .of(STREAM_ID, "The camera's id, with `~sub` behind it for the sub stream.")
+            .of(STREAM_ID_PATTERN, "The camera's id, with `~sub` behind it for the sub stream.")
             .gives_other(PLAYLIST, Type::String, "The playlist.")
             .fails(REFUSED)
             .fails(NO_STREAM)
@@ -593,7 +591,7 @@ fn text(pattern: &str) -> Schema {
 /// The schema of a camera's id where a number will do too.
 pub fn text_or_number() -> Schema {
     OneOfBuilder::new()
-        .item(text(CAMERA_ID))
+        .item(text(ID_PATTERN))
         .item(of_type(Type::Integer).minimum(Some(0)))
         .description(Some("The camera's id; numbers are taken too."))
         .into()

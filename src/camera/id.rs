@@ -1,5 +1,5 @@
-//! The ids of cameras and of their streams: what they may look like. Checked before they get near
-//! a path or a process.
+//! The ids of cameras and of their streams. Every id is checked before it becomes part of a path, a
+//! label or an argument.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,27 +9,44 @@ use utoipa::ToSchema;
 
 use crate::base::error::{Error, ErrorKind};
 
-/// Between a camera's id and the profile in a stream's name. No id has it in it.
+/// The rule of [`is_id`] as a regular expression, for schemas.
+pub(crate) const ID_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}$";
+/// The rule for a stream's id as a regular expression, for schemas.
+pub(crate) const STREAM_ID_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}(~sub)?$";
+/// The rule of [`is_id`] in words.
+pub(crate) const ID_RULE: &str = "1 to 64 characters out of A-Z, a-z, 0-9, _ and -";
+/// The longest id, in bytes.
+const MAX_LENGTH: usize = 64;
+/// Separates a camera's id from the profile in a stream's id. No camera's id contains it.
 const SEPARATOR: char = '~';
 
-/// A camera's id, `[A-Za-z0-9_-]{1,64}`: safe as a URL segment, a directory name and a label.
+/// Returns whether `text` can be an id of a camera, an API key or a playback session: safe as a URL
+/// segment, a directory name, a label and in a log line.
+pub(crate) fn is_id(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(is_allowed)
+}
+
+/// A camera's id, `[A-Za-z0-9_-]{1,64}`. Cheap to clone.
+///
+/// ```
+/// use stream_manager::camera::id::CameraId;
+///
+/// assert_eq!(CameraId::parse("front-door_2").unwrap().as_str(), "front-door_2");
+/// for text in ["", "../etc", "a b", "front~sub", "ä"] {
+///     assert!(CameraId::parse(text).is_err());
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CameraId(Arc<str>);
 
 impl CameraId {
-    /// The longest id, in characters.
-    pub const MAX_LENGTH: usize = 64;
-
-    /// Checks `text`.
+    /// Checks `text`. Error: `InvalidId`.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        if (1..=Self::MAX_LENGTH).contains(&text.len()) && text.bytes().all(is_allowed) {
+        if is_id(text) {
             return Ok(Self(text.into()));
         }
-        Err(Error::new(
-            ErrorKind::InvalidId,
-            "a camera's id must be 1 to 64 characters out of A-Z, a-z, 0-9, _ and -",
-        ))
+        Err(Error::new(ErrorKind::InvalidId, format!("a camera's id must be {ID_RULE}")))
     }
 
     /// The id as text.
@@ -44,7 +61,7 @@ impl fmt::Display for CameraId {
     }
 }
 
-/// Which of a camera's streams.
+/// The role of a stream among those of its camera.
 #[derive(
     Debug,
     Clone,
@@ -61,15 +78,15 @@ impl fmt::Display for CameraId {
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
-    /// The one with the large picture.
+    /// The stream with the large picture.
     #[default]
     Main,
-    /// The one with the small picture, for a wall of cameras.
+    /// The stream with the small picture, for a wall of cameras.
     Sub,
 }
 
 impl Profile {
-    /// The profile as the API names it.
+    /// The name of the profile in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Main => "main",
@@ -78,8 +95,8 @@ impl Profile {
     }
 }
 
-/// One stream of one camera. Its text is the camera's id, with `~sub` behind it for the sub
-/// stream: as safe as the id.
+/// The id of one stream of one camera. Its text is the camera's id, followed by `~sub` for the sub
+/// stream, and as safe as the camera's id. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamId {
     text: Arc<str>,
@@ -88,7 +105,7 @@ pub struct StreamId {
 }
 
 impl StreamId {
-    /// The stream of `camera` with that `profile`.
+    /// Returns the id of a camera's stream.
     pub fn new(camera: CameraId, profile: Profile) -> Self {
         let text = match profile {
             Profile::Main => Arc::clone(&camera.0),
@@ -97,28 +114,29 @@ impl StreamId {
         Self { text, camera, profile }
     }
 
-    /// Checks `text`.
+    /// Checks `text`. Error: `InvalidId`.
     pub fn parse(text: &str) -> Result<Self, Error> {
         match text.split_once(SEPARATOR) {
             None => Ok(Self::new(CameraId::parse(text)?, Profile::Main)),
             Some((camera, "sub")) => Ok(Self::new(CameraId::parse(camera)?, Profile::Sub)),
             Some(_) => {
-                Err(Error::new(ErrorKind::InvalidId, "a stream's name ends in ~sub or none"))
+                let detail = "a stream's id must be a camera's id, or a camera's id and ~sub";
+                Err(Error::new(ErrorKind::InvalidId, detail))
             }
         }
     }
 
-    /// The whole name.
+    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The camera.
+    /// The id of the camera.
     pub fn camera(&self) -> &CameraId {
         &self.camera
     }
 
-    /// Which of its streams.
+    /// The role of the stream.
     pub fn profile(&self) -> Profile {
         self.profile
     }
@@ -148,10 +166,17 @@ mod tests {
     }
 
     #[test]
-    fn names_of_streams() {
-        let main = StreamId::parse("front").expect("a name");
+    fn the_patterns_agree() {
+        let of_cameras = ID_PATTERN.strip_suffix('$').expect("an end");
+        assert_eq!(STREAM_ID_PATTERN, format!("{of_cameras}({SEPARATOR}sub)?$"));
+        assert!(ID_PATTERN.contains(&format!("{{1,{MAX_LENGTH}}}")));
+    }
+
+    #[test]
+    fn ids_of_streams() {
+        let main = StreamId::parse("front").expect("an id");
         assert_eq!((main.as_str(), main.profile()), ("front", Profile::Main));
-        let sub = StreamId::parse("front~sub").expect("a name");
+        let sub = StreamId::parse("front~sub").expect("an id");
         assert_eq!(
             (sub.as_str(), sub.camera(), sub.profile()),
             ("front~sub", main.camera(), Profile::Sub)

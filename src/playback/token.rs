@@ -4,14 +4,14 @@
 //! to one algorithm. What a token says about its algorithm and key only picks among our keys; a
 //! token that says `none`, or names another algorithm than its key's, finds no key at all.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::base::error::{Error, ErrorKind};
+use crate::base::time::unix_now;
+use crate::camera::id::{ID_RULE, is_id};
 use key::Key;
 
 mod key;
@@ -30,8 +30,6 @@ pub const MAX_CAMERAS: usize = 100;
 
 /// How far the clocks of two machines may differ, in seconds.
 pub const LEEWAY: u64 = 5;
-/// The longest `jti` and camera id, in characters.
-const MAX_ID_LENGTH: usize = 64;
 /// The longest `sub`, in characters.
 const MAX_USER_LENGTH: usize = 200;
 
@@ -94,11 +92,6 @@ impl Claims {
     }
 }
 
-fn is_id(text: &str) -> bool {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    (1..=MAX_ID_LENGTH).contains(&text.len()) && text.bytes().all(is_allowed)
-}
-
 fn has_control(text: &str) -> bool {
     text.chars().any(char::is_control)
 }
@@ -134,7 +127,7 @@ pub enum TokenError {
 
 fn rule(claim: &str) -> &'static str {
     match claim {
-        "jti" => "1 to 64 characters out of A-Z, a-z, 0-9, _ and -",
+        "jti" => ID_RULE,
         "sub" => "1 to 200 characters without control characters",
         "cameras" => "a list of at most 100 camera ids, or of * alone",
         "exp" => "in whole seconds, after iat and at most 24 hours after it",
@@ -211,7 +204,7 @@ impl Verifier {
     /// this time and complete. Clocks may differ by 5 seconds.
     pub fn verify(&self, token: &str) -> Result<Claims, TokenError> {
         // A clock before 1970 makes every token one from the future, which is refused.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = unix_now();
         self.verify_at(token, now)
     }
 
