@@ -4,7 +4,6 @@
 //! against that table. Nothing else in the program reads the environment.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -12,7 +11,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::access::{self, keys::ApiKeys};
+use crate::access::keys::ApiKeys;
+use crate::base::host::is_this_machine;
+use crate::base::secret::Secret;
 use crate::camera::networks::CameraNets;
 use crate::camera::plan::Hevc;
 use crate::child::spawner::Bounds;
@@ -247,23 +248,6 @@ pub enum ConfigError {
     Unreadable(String),
 }
 
-/// The value of a setting that nobody may see.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The value. For the one who uses it, and nobody else.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
 /// Form of the log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -431,7 +415,7 @@ impl Config {
         let manager = self.bind_addr.to_string();
         let exposed = [("BIND_ADDR", manager.as_str()), ("NGINX_BIND_ADDR", nginx)]
             .into_iter()
-            .find(|(_, address)| !access::is_this_machine(address));
+            .find(|(_, address)| !is_this_machine(address));
         match exposed {
             Some((name, address)) if self.api_keys.is_empty() => Err(ConfigError::Told(format!(
                 "{name}={address} can be reached from other machines, and API_KEYS is empty: set \
@@ -556,7 +540,7 @@ impl Vars {
 
     /// A value that no message may repeat. Who uses it, checks it.
     fn secret(&self, name: &str) -> Option<Secret> {
-        self.given(name).map(|value| Secret(value.to_owned()))
+        self.given(name).map(|value| Secret::new(value))
     }
 
     /// Not repeated when it cannot be used: those of other databases hold passwords.

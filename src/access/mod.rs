@@ -9,7 +9,6 @@
 //! Without any key everybody may everything, and the manager listens on loopback alone. Media is
 //! asked for with the same keys as the API.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -19,6 +18,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::base::error::{Error, ErrorKind};
+use crate::base::host::is_this_machine;
 use crate::camera::record::Record;
 use keys::{ApiKeys, Role};
 
@@ -165,14 +165,6 @@ impl Caller {
             _ => Ok(()),
         }
     }
-}
-
-/// Whether a host name or an address, with or without brackets, is this machine's own for sure.
-pub fn is_this_machine(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    address.map_or(host.eq_ignore_ascii_case("localhost"), |address| {
-        address.to_canonical().is_loopback()
-    })
 }
 
 fn without_port(host: &str) -> &str {

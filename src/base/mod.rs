@@ -6,8 +6,10 @@
 //! | [`atomic_instant`] | a moment that any task can move forward and read |
 //! | [`backoff`] | delays between attempts |
 //! | [`counters`] | the counters of streams since the manager's start |
+//! | [`host`] | names and addresses of hosts |
 //! | [`lock`] | locking a mutex |
 //! | [`proc`] | what the kernel reports about a process |
+//! | [`secret`] | a text that must not be shown |
 //! | [`time`] | Unix seconds and RFC 3339 |
 //! | [`url`] | parts of URLs |
 
@@ -15,7 +17,9 @@ pub mod atomic_instant;
 pub mod backoff;
 pub mod counters;
 pub mod error;
+pub mod host;
 pub(crate) mod lock;
 pub mod proc;
+pub mod secret;
 pub(crate) mod time;
 pub(crate) mod url;

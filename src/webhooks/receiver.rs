@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::signature::{self, Signer};
-use crate::config::Secret;
+use crate::base::secret::Secret;
 
 /// An answer's body is read, so that the connection can be used again, up to here and no longer.
 const MAX_ANSWER: usize = 64 * 1024;
