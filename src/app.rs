@@ -20,6 +20,7 @@ use crate::base::secret::Secret;
 use crate::child::spawner::Spawner;
 use crate::config::Config;
 use crate::ingest::Ingest;
+use crate::ingest::ffmpeg::args;
 use crate::ingest::ffmpeg::launcher::FfmpegIngest;
 use crate::ingest::ffmpeg::probe::StillTaker;
 use crate::onvif::Finder;
@@ -29,10 +30,11 @@ use crate::output::hls::layout::Layout;
 use crate::output::hls::sweep;
 use crate::playback::Playback;
 use crate::store::{self, Cameras};
+use crate::stream::limits::Limits;
 use crate::stream::reaper;
-use crate::stream::registry::{Registry, StreamResources};
+use crate::stream::registry::Registry;
+use crate::stream::resources::StreamResources;
 use crate::stream::start_queue::StartQueue;
-use crate::stream::supervisor::Limits;
 use crate::stream::threads::Threads;
 use crate::webhooks::Webhooks;
 
@@ -106,7 +108,7 @@ pub async fn run_with(
         max_streams: config.max_streams,
         starts: StartQueue::new(config.max_concurrent_starts),
         launcher,
-        counts: Counters::default(),
+        counters: Counters::default(),
         events,
     });
     let database = cameras.database().clone();
@@ -215,6 +217,7 @@ fn limits(config: &Config) -> Limits {
     Limits {
         start_timeout: config.start_timeout,
         stale_timeout: config.stale_timeout,
+        stalled_after: args::socket_timeout(config.start_timeout, config.stale_timeout),
         idle_timeout: config.idle_timeout,
         stop_grace: config.stop_grace,
         max_viewers: config.max_viewers,

@@ -26,10 +26,11 @@ use stream_manager::media::reader::FragmentReader;
 use stream_manager::output::disk_budget::DiskBudget;
 use stream_manager::output::hls::cutter::SegmentPolicy;
 use stream_manager::output::hls::layout::Layout;
+use stream_manager::stream::limits::Limits;
 use stream_manager::stream::reaper;
-use stream_manager::stream::registry::{Registry, StreamResources};
+use stream_manager::stream::registry::Registry;
+use stream_manager::stream::resources::StreamResources;
 use stream_manager::stream::start_queue::StartQueue;
-use stream_manager::stream::supervisor::Limits;
 use stream_manager::stream::threads::Threads;
 use tokio::sync::{mpsc, oneshot};
 use tracing_subscriber::EnvFilter;
@@ -102,6 +103,7 @@ fn measure_reaper(count: usize) -> Result<()> {
     let limits = Limits {
         start_timeout: FOREVER,
         stale_timeout: FOREVER,
+        stalled_after: FOREVER,
         idle_timeout: FOREVER,
         stop_grace: FOREVER,
         max_viewers: None,
@@ -121,7 +123,7 @@ fn measure_reaper(count: usize) -> Result<()> {
         max_streams: count,
         starts: StartQueue::new(count),
         launcher: Arc::new(Recorded(Arc::new([]))),
-        counts: Counters::default(),
+        counters: Counters::default(),
         events: Events::default(),
     });
     for number in 0..count {

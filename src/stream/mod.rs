@@ -25,8 +25,10 @@
 //! How FFmpeg is run is `crate::ffmpeg`; what becomes of its fragments is `crate::hls`.
 
 pub mod handle;
+pub mod limits;
 pub mod reaper;
 pub mod registry;
+pub mod resources;
 pub mod start_queue;
 pub mod state;
 pub mod supervisor;

@@ -14,17 +14,13 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::handle::{Command, Joined, StreamHandle};
-use super::supervisor::{self, Limits};
-use super::threads::Threads;
-use crate::base::counters::Counters;
+use super::limits::Limits;
+use super::resources::StreamResources;
+use super::supervisor;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::id::StreamId;
-use crate::events::Events;
-use crate::ingest::Ingest;
-use crate::output::disk_budget::DiskBudget;
-use crate::output::hls::layout::Layout;
-use crate::stream::start_queue::{self, StartQueue};
+use crate::stream::start_queue;
 
 /// When a caller who found no room may try again.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
@@ -35,37 +31,15 @@ pub struct Registry(Arc<Inner>);
 
 struct Inner {
     streams: Arc<DashMap<StreamId, StreamHandle>>,
-    means: StreamResources,
+    resources: StreamResources,
     is_closing: AtomicBool,
-}
-
-/// What streams are made with, and how many there may be.
-pub struct StreamResources {
-    /// Where their files go.
-    pub layout: Layout,
-    /// How much room these may take.
-    pub room: DiskBudget,
-    /// Where their tasks run.
-    pub threads: Threads,
-    /// What they live by.
-    pub limits: Limits,
-    /// How many may run at once.
-    pub max_streams: usize,
-    /// Whose turn it is to start.
-    pub starts: StartQueue,
-    /// What starts FFmpeg.
-    pub launcher: Arc<dyn Ingest>,
-    /// Where it is counted what becomes of them.
-    pub counts: Counters,
-    /// Where what happens to them is told.
-    pub events: Events,
 }
 
 impl Registry {
     /// A registry without streams.
-    pub fn new(means: StreamResources) -> Self {
+    pub fn new(resources: StreamResources) -> Self {
         let (streams, is_closing) = (Arc::default(), AtomicBool::new(false));
-        Self(Arc::new(Inner { streams, means, is_closing }))
+        Self(Arc::new(Inner { streams, resources, is_closing }))
     }
 
     /// The stream of a camera, if there is one.
@@ -79,8 +53,8 @@ impl Registry {
     }
 
     /// What streams are made with, and how many there may be.
-    pub fn means(&self) -> &StreamResources {
-        &self.0.means
+    pub fn resources(&self) -> &StreamResources {
+        &self.0.resources
     }
 
     /// Shows all streams to `visit` without a handle made for each. The map is locked in part
@@ -91,7 +65,7 @@ impl Registry {
 
     /// The limits that streams live by.
     pub fn limits(&self) -> Limits {
-        self.0.means.limits
+        self.0.resources.limits
     }
 
     /// No start takes longer: another stream's end, the wait for its turn, a whole start, and a
@@ -178,9 +152,9 @@ impl Registry {
     /// The one place where streams are made: under the map's lock for the name, so that there is
     /// never more than one.
     fn get_or_spawn(&self, camera: &Camera) -> Result<StreamHandle, Error> {
-        let (inner, means) = (&self.0, &self.0.means);
+        let (inner, resources) = (&self.0, &self.0.resources);
         // Read before the entry is locked: the length looks at all parts of the map.
-        let is_full = inner.streams.len() >= means.max_streams;
+        let is_full = inner.streams.len() >= resources.max_streams;
         let entry = inner.streams.entry(camera.id.clone());
         // Read under the entry's lock: a shutdown that is not seen here sees this entry.
         if inner.is_closing.load(Ordering::SeqCst) {
@@ -189,18 +163,20 @@ impl Registry {
         match entry {
             Entry::Occupied(entry) => Ok(entry.get().clone()),
             Entry::Vacant(_) if is_full => {
-                let detail =
-                    format!("{} streams run already, as many as are allowed", means.max_streams);
+                let detail = format!(
+                    "{} streams run already, as many as are allowed",
+                    resources.max_streams
+                );
                 let error = Error::new(ErrorKind::TooManyStreams, detail);
-                Err(means.counts.refused(error.retry_after(RETRY_WHEN_FULL)))
+                Err(resources.counters.refused(error.retry_after(RETRY_WHEN_FULL)))
             }
             Entry::Vacant(entry) => {
                 let may_start =
-                    means.starts.ensure_capacity().and_then(|()| means.room.ensure_space());
-                may_start.map_err(|error| means.counts.refused(error))?;
+                    resources.starts.ensure_capacity().and_then(|()| resources.room.ensure_space());
+                may_start.map_err(|error| resources.counters.refused(error))?;
                 let streams = Arc::clone(&inner.streams);
                 let on_gone = move |gone: &StreamHandle| remove(&streams, gone);
-                let handle = supervisor::spawn(camera.clone(), means, on_gone);
+                let handle = supervisor::spawn(camera.clone(), resources, on_gone);
                 entry.insert(handle.clone());
                 Ok(handle)
             }

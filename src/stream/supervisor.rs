@@ -13,7 +13,8 @@ use tokio::time::{Instant, timeout};
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use super::handle::{COMMANDS, Command, Joined, Shared, StartAnswer, Status, StreamHandle};
-use super::registry::StreamResources;
+use super::limits::Limits;
+use super::resources::StreamResources;
 use super::state::{self, Action, After, Context, Event, State};
 use super::viewers::Viewers;
 use crate::base::atomic_instant::AtomicInstant;
@@ -25,7 +26,6 @@ use crate::camera::plan;
 use crate::events::{EventReporter, StopReason};
 use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
 use crate::media::hub::FragmentHub;
-use crate::output::hls::cutter::SegmentPolicy;
 use crate::output::hls::packager::{self, Packager, Progress};
 use crate::stream::start_queue::{self, Priority, QueuedSlot, StartQueue, StartSlot};
 use crate::stream::transition_metrics::{Evidence, TransitionMetrics};
@@ -41,35 +41,18 @@ const MAX_REPLANS: u32 = 6;
 const NUMBERS_SINCE: u64 = 1_735_689_600;
 const NUMBERS_A_SECOND: u64 = 4;
 
-/// The limits that a stream lives by, from the settings of the same names.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// A start must be playable within this time.
-    pub start_timeout: Duration,
-    /// A live stream must bring a fragment within this time.
-    pub stale_timeout: Duration,
-    /// A stream nobody wanted for this long ends.
-    pub idle_timeout: Duration,
-    /// FFmpeg may take this long to leave.
-    pub stop_grace: Duration,
-    /// So many may watch one stream at once; `None` for any number.
-    pub max_viewers: Option<usize>,
-    /// How segments are cut.
-    pub cutting: SegmentPolicy,
-}
-
 /// Starts the supervisor of a new stream. Calls `on_gone` with the stream's handle when all of
 /// the stream has gone: child, packager and directory.
 pub fn spawn(
     camera: Camera,
-    means: &StreamResources,
+    resources: &StreamResources,
     on_gone: impl FnOnce(&StreamHandle) + Send + 'static,
 ) -> StreamHandle {
     let span = info_span!("stream", camera = %camera.id);
-    let thread = means.threads.pick();
+    let thread = resources.threads.pick();
     let first_number = camera.numbers.first(first_number());
-    let limits = means.limits;
-    let (dir, share) = (means.layout.stream(&camera.id), means.room.share());
+    let limits = resources.limits;
+    let (dir, share) = (resources.layout.stream(&camera.id), resources.room.share());
     let packager = Packager::new(dir, share, limits.cutting, first_number);
     let shared = Arc::new(Shared {
         id: camera.id.clone(),
@@ -99,17 +82,17 @@ pub fn spawn(
         shared.hub.subscribe(),
         send_progress,
         packaging_ended,
-        means.counts.clone(),
+        resources.counters.clone(),
     );
     let supervisor = Supervisor {
         shared,
         limits,
-        launcher: Arc::clone(&means.launcher),
-        teller: EventReporter::new(means.events.clone(), camera.id.clone()),
+        launcher: Arc::clone(&resources.launcher),
+        teller: EventReporter::new(resources.events.clone(), camera.id.clone()),
         commands,
         status,
         progress,
-        tally: TransitionMetrics::new(means.counts.clone(), &limits),
+        tally: TransitionMetrics::new(resources.counters.clone(), &limits),
         packaging: thread.spawn(packaging.instrument(span.clone())),
         is_packager_lost: false,
         end_packaging,
@@ -119,7 +102,7 @@ pub fn spawn(
         run: CurrentRun::None,
         slot: None,
         slot_until: Instant::now(),
-        starts: means.starts.clone(),
+        starts: resources.starts.clone(),
         waiting: Vec::new(),
         backoff: Backoff::default(),
         replans: 0,

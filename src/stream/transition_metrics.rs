@@ -4,18 +4,17 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::limits::Limits;
 use super::state::{Action, After, Event, State};
-use super::supervisor::Limits;
 use crate::base::counters::Counters;
 use crate::base::error::ErrorKind;
-use crate::ingest::ffmpeg::args;
 
 /// Counts the transitions of one stream.
 #[derive(Debug)]
 pub struct TransitionMetrics {
     counts: Counters,
     /// A picture that stood still for this long before FFmpeg ended was what ended it.
-    stall: Duration,
+    stalled_after: Duration,
     /// When the start that has not come to its end yet was asked for.
     began: Option<Instant>,
 }
@@ -30,10 +29,9 @@ pub struct Evidence {
 }
 
 impl TransitionMetrics {
-    /// Of a stream that is started now. FFmpeg's own patience may end before `stale_timeout`.
+    /// Of a stream that is started now.
     pub fn new(counts: Counters, limits: &Limits) -> Self {
-        let stall = args::socket_timeout(limits.start_timeout, limits.stale_timeout);
-        let mut tally = Self { counts, stall, began: None };
+        let mut tally = Self { counts, stalled_after: limits.stalled_after, began: None };
         tally.start();
         tally
     }
@@ -64,7 +62,7 @@ impl TransitionMetrics {
             _ => {}
         }
         let has_ended = matches!(event, Event::Ended | Event::EndedRefused);
-        let ended_still = has_ended && evidence.stood_still >= self.stall;
+        let ended_still = has_ended && evidence.stood_still >= self.stalled_after;
         if from == State::Live && (event == Event::Stalled || ended_still) {
             self.counts.stalled();
         }
@@ -89,6 +87,7 @@ mod tests {
         let limits = Limits {
             start_timeout: seconds(15),
             stale_timeout: seconds(4),
+            stalled_after: seconds(2),
             idle_timeout: seconds(30),
             stop_grace: seconds(5),
             max_viewers: None,

@@ -38,7 +38,7 @@ impl Exporter {
         let ready = Family::<Check, Gauge>::default();
         let help = "Whether the service can do its work, by what that depends on; see /readyz";
         own.register("ready", help, ready.clone());
-        streams.means().counts.register(own);
+        streams.resources().counters.register(own);
         let requests = Requests::register(own);
         own.register_collector(Box::new(Streams::new(streams)));
         registry.register_collector(Box::new(Process::begun()));

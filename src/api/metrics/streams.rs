@@ -51,10 +51,10 @@ impl Streams {
     }
 
     fn disk(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
-        let used = ConstGauge::new(self.registry.means().room.used());
+        let used = ConstGauge::new(self.registry.resources().room.used());
         single(encoder, "segments_bytes", "What the segments of all streams take.", Some(used))?;
         // A disk that cannot be asked is named by readiness.
-        let Some(disk) = self.registry.means().room.disk() else { return Ok(()) };
+        let Some(disk) = self.registry.resources().room.disk() else { return Ok(()) };
         let help = "Size of the file system that STREAM_DIR is on.";
         single(encoder, "stream_dir_size_bytes", help, Some(ConstGauge::new(disk.size)))?;
         let help = "What of it can still be written to.";
@@ -106,10 +106,10 @@ impl Collector for Streams {
         }
         let states = STATES.iter().zip(by_state).map(|(state, count)| ([("state", *state)], count));
         gauge(encoder, "streams", "Streams by state.", states)?;
-        let means = self.registry.means();
-        let waiting = ConstGauge::new(means.starts.waiting() as u64);
+        let resources = self.registry.resources();
+        let waiting = ConstGauge::new(resources.starts.waiting() as u64);
         single(encoder, "starts_waiting", "Starts that wait for their turn.", Some(waiting))?;
-        let most = ConstGauge::new(means.max_streams as u64);
+        let most = ConstGauge::new(resources.max_streams as u64);
         single(encoder, "max_streams", "Streams that may run at once.", Some(most))?;
         let viewers = ConstGauge::new(all.iter().map(|stream| stream.viewers).sum::<u64>());
         single(encoder, "viewers", "Viewers of all streams.", Some(viewers))?;

@@ -22,17 +22,19 @@ use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::cutter::SegmentPolicy;
 use crate::output::hls::layout::Layout;
 use crate::stream::handle::Joined;
+use crate::stream::limits::Limits;
 use crate::stream::reaper;
-use crate::stream::registry::{Registry, StreamResources};
+use crate::stream::registry::Registry;
+use crate::stream::resources::StreamResources;
 use crate::stream::start_queue::{HELD, Priority, StartQueue};
 use crate::stream::state::State;
-use crate::stream::supervisor::Limits;
 use crate::stream::threads::Threads;
 use crate::stream::viewers::Viewer;
 
 const LIMITS: Limits = Limits {
     start_timeout: Duration::from_secs(15),
     stale_timeout: Duration::from_secs(10),
+    stalled_after: Duration::from_secs(5),
     idle_timeout: Duration::from_secs(30),
     stop_grace: Duration::from_secs(5),
     max_viewers: None,
@@ -114,7 +116,7 @@ fn setup_with(starts: StartQueue) -> Setup {
         max_streams: 10,
         starts,
         launcher: Arc::new(FakeLauncher(launched)),
-        counts: Counters::default(),
+        counters: Counters::default(),
         events: tell,
     });
     Setup { root, registry, children, camera: camera("rtsp://cam/1"), events }

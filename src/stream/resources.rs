@@ -1,0 +1,34 @@
+//! What streams are made of, and how many there can be.
+
+use std::sync::Arc;
+
+use super::limits::Limits;
+use super::start_queue::StartQueue;
+use super::threads::Threads;
+use crate::base::counters::Counters;
+use crate::events::Events;
+use crate::ingest::Ingest;
+use crate::output::disk_budget::DiskBudget;
+use crate::output::hls::layout::Layout;
+
+/// What all streams share.
+pub struct StreamResources {
+    /// Where their files go.
+    pub layout: Layout,
+    /// How much of the disk these files can take.
+    pub room: DiskBudget,
+    /// The threads that their tasks run on.
+    pub threads: Threads,
+    /// The limits that they live by.
+    pub limits: Limits,
+    /// Streams at the same time.
+    pub max_streams: usize,
+    /// The order in which they start.
+    pub starts: StartQueue,
+    /// What brings their video.
+    pub launcher: Arc<dyn Ingest>,
+    /// Counts their transitions.
+    pub counters: Counters,
+    /// Where their events are published.
+    pub events: Events,
+}
