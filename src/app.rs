@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::access::Access;
+use crate::access::keys::ApiKeys;
 use crate::api::Api;
 use crate::api::metrics::exporter::Exporter;
 use crate::api::readiness::Readiness;
@@ -17,7 +18,7 @@ use crate::api::server::Server;
 use crate::base::counters::Counters;
 use crate::base::proc;
 use crate::base::secret::Secret;
-use crate::child::spawner::Spawner;
+use crate::child::spawner::{Bounds, Spawner};
 use crate::config::Config;
 use crate::ingest::Ingest;
 use crate::ingest::ffmpeg::args;
@@ -81,6 +82,7 @@ pub async fn run_with(
             layout.root().display()
         ))
     };
+    let api_keys = api_keys(&config)?;
     raise_file_limit(config.max_streams);
     let _lock = sweep::lock(&layout).map_err(unusable)?;
     sweep::sweep(&layout).map_err(unusable)?;
@@ -95,8 +97,7 @@ pub async fn run_with(
         move |error: std::io::Error| StartError::System(format!("{what}: {error}"))
     };
     // Kept to the end: FFmpeg lives no longer than the spawner's thread.
-    let spawner =
-        Spawner::start(config.ffmpeg_bounds).map_err(system("no thread can be started"))?;
+    let spawner = Spawner::start(bounds(&config)).map_err(system("no thread can be started"))?;
     let launcher = make_launcher(&config, spawner.clone());
     let (webhooks, events) = Webhooks::start(&config).map_err(StartError::Setting)?;
     let room = DiskBudget::new(config.stream_dir.clone(), config.stream_dir_max_bytes);
@@ -113,10 +114,10 @@ pub async fn run_with(
     });
     let database = cameras.database().clone();
     let api = Arc::new(Api {
-        access: Access::new(config.api_keys.clone()),
+        access: Access::new(api_keys),
         registry: registry.clone(),
         cameras,
-        finder: Finder::new(config.camera_nets.clone()),
+        finder: Finder::new(config.camera_nets()),
         stills: StillTaker::new(&config, spawner.clone()),
         playback,
         readiness: Arc::new(Readiness::new(
@@ -211,6 +212,20 @@ pub async fn rotate_key(config: Config) -> Result<String, StartError> {
     let count = rotated.map_err(|error| StartError::Setting(error.to_string()))?;
     let then = if new.is_some() { "; now set SOURCE_KEY to what NEW_SOURCE_KEY is" } else { "" };
     Ok(format!("{count} cameras are sealed with the new key{then}"))
+}
+
+fn api_keys(config: &Config) -> Result<ApiKeys, StartError> {
+    let Some(keys) = &config.api_keys else { return Ok(ApiKeys::default()) };
+    ApiKeys::load(keys.expose())
+        .map_err(|reason| StartError::Setting(format!("API_KEYS is invalid: {reason}")))
+}
+
+fn bounds(config: &Config) -> Bounds {
+    Bounds {
+        nice: config.ffmpeg_nice,
+        memory: config.ffmpeg_max_memory,
+        open_files: config.ffmpeg_max_open_files,
+    }
 }
 
 fn limits(config: &Config) -> Limits {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use stream_manager::app::{self, StartError};
 use stream_manager::child::spawner;
 use stream_manager::cli::discover;
-use stream_manager::config::{Config, LogFormat, SETTINGS};
+use stream_manager::config::{self, Config, LogFormat};
 use tracing_subscriber::EnvFilter;
 
 /// `EX_USAGE` of sysexits.h.
@@ -62,10 +62,10 @@ fn discover() -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(&error.to_string(), EXIT_USAGE),
     };
-    let password = match (&options.username, std::env::var(discover::PASSWORD)) {
+    let password = match (&options.username, config::camera_password()) {
         (None, _) => None,
-        (_, Ok(password)) => Some(password),
-        (Some(username), Err(_)) => {
+        (_, Some(password)) => Some(password.expose().to_owned()),
+        (Some(username), None) => {
             match rpassword::prompt_password(format!("password of {username}: ")) {
                 Ok(password) => Some(password),
                 Err(error) => {
@@ -77,7 +77,7 @@ fn discover() -> ExitCode {
         }
     };
     let found = block_on(async {
-        let found = discover::run(options, password, config.camera_nets).await;
+        let found = discover::run(options, password, config.camera_nets()).await;
         found.map_err(|error| StartError::System(error.to_string()))
     });
     exit_code(found.map(|(said, warnings)| {
@@ -131,7 +131,7 @@ fn print_help() {
     println!("                             {} or asked for", discover::PASSWORD);
     println!("  stream-manager --version\n");
     println!("Settings, from the environment or from .env in the working directory:\n");
-    for setting in SETTINGS {
+    for setting in config::descriptions() {
         println!(
             "  {} ({}; default {})\n      {}",
             setting.name, setting.allowed, setting.default, setting.help
@@ -140,6 +140,8 @@ fn print_help() {
 }
 
 fn fail(reason: &str, code: u8) -> ExitCode {
-    eprintln!("stream-manager: {reason}");
+    for line in reason.lines() {
+        eprintln!("stream-manager: {line}");
+    }
     ExitCode::from(code)
 }

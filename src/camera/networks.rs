@@ -2,6 +2,7 @@
 //! the manager can reach: its own host, a cloud's metadata service, the database next door.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
@@ -13,19 +14,57 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest host name that DNS knows, in characters.
 const MAX_NAME_LENGTH: usize = 253;
 
-/// The networks that cameras may be in and those that they may not be in.
+/// A list of networks, written as `10.0.0.0/8 fd00::/8, 192.0.2.1`.
+#[derive(Debug, Clone, Default)]
+pub struct Networks(Vec<IpNet>);
+
+impl Networks {
+    fn contain(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|net| net.contains(&address))
+    }
+}
+
+impl FromStr for Networks {
+    type Err = NetworksError;
+
+    /// Reads networks (`10.0.0.0/8`) and single addresses, separated by commas or white space.
+    fn from_str(text: &str) -> Result<Self, NetworksError> {
+        let entries = text.split(|c: char| c == ',' || c.is_whitespace());
+        let nets: Vec<_> = entries
+            .filter(|entry| !entry.is_empty())
+            .map(|entry| parse_net(entry).ok_or_else(|| NetworksError::Entry(entry.to_owned())))
+            .collect::<Result<_, _>>()?;
+        // An empty text is no list. A text of separators only is probably a mistake.
+        if nets.is_empty() && !text.trim().is_empty() {
+            return Err(NetworksError::Empty);
+        }
+        Ok(Self(nets))
+    }
+}
+
+/// Why a text is not a list of networks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NetworksError {
+    /// An entry is not a network.
+    #[error("{0:?} is neither a network such as 10.0.0.0/8 nor an IP address")]
+    Entry(String),
+    /// There are separators only.
+    #[error("the list contains no network")]
+    Empty,
+}
+
+/// The networks in which cameras are allowed, and those in which they are not.
 #[derive(Debug, Clone, Default)]
 pub struct CameraNets {
-    allow: Vec<IpNet>,
-    deny: Vec<IpNet>,
+    allow: Networks,
+    deny: Networks,
 }
 
 impl CameraNets {
-    /// Reads two lists of networks (`10.0.0.0/8`, `fd00::/8`) or single addresses, separated by
-    /// commas or white space. If `allow` is empty, all that `deny` does not name is allowed. What
-    /// both name is denied. The error is one line for the operator.
-    pub fn parse(allow: &str, deny: &str) -> Result<Self, String> {
-        Ok(Self { allow: parse_list(allow)?, deny: parse_list(deny)? })
+    /// Allows the networks in `allow` without those in `deny`. If `allow` is empty, every network
+    /// that is not in `deny` is allowed.
+    pub fn new(allow: Networks, deny: Networks) -> Self {
+        Self { allow, deny }
     }
 
     /// Whether a camera may have this address.
@@ -40,10 +79,10 @@ impl CameraNets {
         let canonical = address.to_canonical();
         let is_permitted = |address| {
             !is_never_a_camera(address)
-                && (self.allow.is_empty() || is_in(&self.allow, address))
-                && !is_in(&self.deny, address)
+                && (self.allow.0.is_empty() || self.allow.contain(address))
+                && !self.deny.contain(address)
         };
-        !is_in(&self.deny, address)
+        !self.deny.contain(address)
             && is_permitted(canonical)
             && carried(canonical).is_none_or(|inner| is_permitted(IpAddr::V4(inner)))
     }
@@ -99,23 +138,6 @@ impl CameraNets {
     }
 }
 
-fn parse_list(text: &str) -> Result<Vec<IpNet>, String> {
-    let entries = text.split(|c: char| c == ',' || c.is_whitespace());
-    let nets: Vec<_> = entries
-        .filter(|entry| !entry.is_empty())
-        .map(|entry| {
-            parse_net(entry).ok_or_else(|| {
-                format!("{entry:?} is neither a network such as 10.0.0.0/8 nor an IP address")
-            })
-        })
-        .collect::<Result<_, _>>()?;
-    // An empty list means everywhere. Whoever set something does not mean that.
-    if nets.is_empty() && !text.trim().is_empty() {
-        return Err("no network stands in it".into());
-    }
-    Ok(nets)
-}
-
 fn parse_net(text: &str) -> Option<IpNet> {
     let net = match text.split_once('/') {
         Some((address, length)) => IpNet::new(address.parse().ok()?, length.parse().ok()?).ok()?,
@@ -128,10 +150,6 @@ fn parse_net(text: &str) -> Option<IpNet> {
         }
         _ => Some(net.trunc()),
     }
-}
-
-fn is_in(nets: &[IpNet], address: IpAddr) -> bool {
-    nets.iter().any(|net| net.contains(&address))
 }
 
 fn is_never_a_camera(address: IpAddr) -> bool {
@@ -209,7 +227,8 @@ mod tests {
     use super::*;
 
     fn nets(allow: &str, deny: &str) -> CameraNets {
-        CameraNets::parse(allow, deny).expect("two lists")
+        let list = |text: &str| text.parse().expect(text);
+        CameraNets::new(list(allow), list(deny))
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -277,8 +296,8 @@ mod tests {
             "[::1]",
             "/8",
         ] {
-            for (allow, deny) in [(entry, ""), ("::1", entry)] {
-                let error = CameraNets::parse(allow, deny).expect_err(entry);
+            for list in [entry.to_owned(), format!("::1, {entry}")] {
+                let error = list.parse::<Networks>().expect_err(entry).to_string();
                 assert!(error.contains(entry) && error.lines().count() == 1, "{error}");
             }
         }

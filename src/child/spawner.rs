@@ -26,8 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
 use crate::base::error::{Error, ErrorKind};
-use crate::cli::discover::PASSWORD;
-use crate::config::SETTINGS;
+use crate::config::variable_names;
 
 /// The argument that makes the program a child; see [`become_child`].
 pub const CHILD: &str = "child";
@@ -152,7 +151,7 @@ pub fn not_begun(status: Option<ExitStatus>) -> Option<&'static str> {
 /// Settings are none of a child's business, and some are secret: who reads what cameras send should
 /// not have them.
 fn keep_secrets_from(command: &mut Command) {
-    for name in SETTINGS.iter().map(|setting| setting.name).chain(["NEW_SOURCE_KEY", PASSWORD]) {
+    for name in variable_names() {
         command.env_remove(name);
     }
 }

@@ -264,7 +264,7 @@ mod tests {
     #[tokio::test]
     async fn one_host_does_not_take_the_places_of_the_others() {
         let wanted = Wanted { interface: None, time: Duration::ZERO, login: None, address: None };
-        let nets = CameraNets::parse("", "").expect("no lists");
+        let nets = CameraNets::default();
         let mut search = Search::new(wanted);
         let found = |host: u8, port: u16| DiscoveredDevice {
             address: IpAddr::from([192, 0, 2, host]),

@@ -37,13 +37,13 @@ impl FfmpegIngest {
                 part_time: config.part_time,
                 segment_time: config.segment_time,
                 transcode: Transcode {
-                    preset: config.transcode_preset.clone(),
+                    preset: config.transcode_preset.to_owned(),
                     max_height: config.transcode_max_height,
-                    max_bit_rate: config.transcode_max_bit_rate,
+                    max_bit_rate: config.transcode_max_kbps,
                 },
             },
             hevc: config.hevc,
-            nets: config.camera_nets.clone(),
+            nets: config.camera_nets(),
             socket_timeout: args::socket_timeout(config.start_timeout, config.stale_timeout),
             spawner,
         }

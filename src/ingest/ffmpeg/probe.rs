@@ -73,7 +73,7 @@ impl StillTaker {
         Self {
             program: config.ffmpeg_bin.clone(),
             hevc: config.hevc,
-            nets: config.camera_nets.clone(),
+            nets: config.camera_nets(),
             start_timeout: config.start_timeout,
             socket_timeout: args::socket_timeout(config.start_timeout, config.stale_timeout),
             spawner,

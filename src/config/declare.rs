@@ -1,0 +1,177 @@
+//! The parts of a setting's declaration, and the macro that derives everything else from them.
+
+use std::collections::HashMap;
+use std::error::Error as StdError;
+
+use thiserror::Error;
+
+use super::value::{Invalid, Kind};
+
+/// The variables that are set, by name in lower case.
+pub(super) struct Variables(pub(super) HashMap<String, String>);
+
+impl Variables {
+    /// The value of a variable, without white space around it; empty if it is unset.
+    fn get(&self, name: &str) -> &str {
+        self.0.get(&name.to_ascii_lowercase()).map_or("", |value| value.trim())
+    }
+}
+
+/// A setting with values of type `T` among all settings, which are a `C`.
+pub(super) struct Setting<T, C> {
+    name: &'static str,
+    default: &'static str,
+    kind: Kind<T>,
+    rule: Option<Rule<C>>,
+}
+
+/// A condition that a value must meet beside the values of other settings.
+struct Rule<C> {
+    requirement: &'static str,
+    is_met: fn(&C) -> bool,
+}
+
+/// A setting as the documentation shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Heading of the group that the setting belongs to.
+    pub group: &'static str,
+    /// Name of the environment variable.
+    pub name: &'static str,
+    /// Value when the variable is unset or empty. Empty if there is none.
+    pub default: &'static str,
+    /// Allowed values.
+    pub allowed: String,
+    /// Purpose of the setting.
+    pub help: String,
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, Error)]
+pub(super) enum Problem {
+    /// A value that is not allowed.
+    #[error("{name}={value:?} is invalid; allowed: {allowed}")]
+    Value { name: &'static str, value: String, allowed: String },
+    /// The same, for a value that must not be repeated.
+    #[error("{name} is invalid; allowed: {allowed}")]
+    Secret { name: &'static str, allowed: String },
+    /// A value that is not allowed for the reason in `source`.
+    #[error("{name}={value:?} is invalid: {source}")]
+    Because { name: &'static str, value: String, source: Box<dyn StdError + Send + Sync> },
+    /// A value that is not allowed beside that of another setting.
+    #[error("{name} must be {requirement}")]
+    Rule { name: &'static str, requirement: &'static str },
+    /// A service without keys that other machines could reach.
+    #[error(
+        "{name}={address} can be reached from other machines, and API_KEYS is empty: set it, e.g. \
+         API_KEYS=me:admin:$(openssl rand -hex 16)"
+    )]
+    Exposed { name: &'static str, address: String },
+    /// A `.env` file that cannot be opened.
+    #[error("cannot read .env: {0}")]
+    Dotenv(dotenvy::Error),
+    /// A `.env` file with a line that is not an assignment. The line can hold a secret.
+    #[error(".env has a line that is not NAME=value")]
+    DotenvLine,
+    /// An environment that cannot be read.
+    #[error("cannot read the environment: {0}")]
+    Environment(envy::Error),
+}
+
+/// Declares a setting that is read from the environment variable `name`.
+pub(super) fn setting<T, C>(
+    name: &'static str,
+    default: &'static str,
+    kind: Kind<T>,
+) -> Setting<T, C> {
+    Setting { name, default, kind, rule: None }
+}
+
+impl<T: 'static, C> Setting<T, C> {
+    /// Adds a condition: the value must be `requirement`, which `is_met` checks.
+    pub(super) fn must_be(self, requirement: &'static str, is_met: fn(&C) -> bool) -> Self {
+        let kind = self.kind.note(requirement);
+        Self { kind, rule: Some(Rule { requirement, is_met }), ..self }
+    }
+
+    /// Reads the value, or adds to `problems` why it cannot be used.
+    pub(super) fn read(self, variables: &Variables, problems: &mut Vec<Problem>) -> Option<T> {
+        let Self { name, default, kind, .. } = self;
+        let given = variables.get(name);
+        let value = if given.is_empty() { default } else { given };
+        let allowed = kind.allowed.clone();
+        problems.push(match kind.parse(value) {
+            Ok(value) => return Some(value),
+            Err(_) if kind.is_secret => Problem::Secret { name, allowed },
+            Err(Invalid::NotAllowed) => Problem::Value { name, value: value.to_owned(), allowed },
+            Err(Invalid::Because(source)) => {
+                Problem::Because { name, value: value.to_owned(), source }
+            }
+        });
+        None
+    }
+
+    /// Adds to `problems` if the value does not meet the condition.
+    pub(super) fn check(self, all: &C, problems: &mut Vec<Problem>) {
+        if let Some(Rule { requirement, .. }) = self.rule.filter(|rule| !(rule.is_met)(all)) {
+            problems.push(Problem::Rule { name: self.name, requirement });
+        }
+    }
+
+    /// Describes the setting with the lines of its doc comment.
+    pub(super) fn describe(self, group: &'static str, help: &[&str]) -> Description {
+        let Self { name, default, kind, .. } = self;
+        let help = help.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
+        Description { group, name, default, allowed: kind.allowed, help }
+    }
+}
+
+/// Makes `Config`, its reader and the descriptions of all settings from declarations:
+///
+/// ```text
+/// "Heading of a group" {
+///     /// Help.
+///     field: Type = setting("NAME", "default", kind);
+/// }
+/// ```
+macro_rules! settings {
+    ($($group:literal {
+        $($(#[doc = $help:literal])+ $field:ident: $type:ty = $setting:expr;)+
+    })+) => {
+        /// The values of all settings.
+        #[derive(Debug, Clone)]
+        pub struct Config {
+            $($($(#[doc = $help])+ pub $field: $type,)+)+
+        }
+
+        impl Config {
+            /// Reads all settings. Adds to `problems` what cannot be used.
+            pub(super) fn read(
+                variables: &Variables,
+                problems: &mut Vec<Problem>,
+            ) -> Option<Self> {
+                $($(
+                    let setting: Setting<$type, Self> = $setting;
+                    let $field = setting.read(variables, problems);
+                )+)+
+                let config = Self { $($($field: $field?,)+)+ };
+                $($(
+                    let setting: Setting<$type, Self> = $setting;
+                    setting.check(&config, problems);
+                )+)+
+                Some(config)
+            }
+        }
+
+        /// Describes every setting, in the order in which the documentation lists them.
+        pub fn descriptions() -> Vec<Description> {
+            let mut descriptions = Vec::new();
+            $($(
+                let setting: Setting<$type, Config> = $setting;
+                descriptions.push(setting.describe($group, &[$($help),+]));
+            )+)+
+            descriptions
+        }
+    };
+}
+pub(super) use settings;

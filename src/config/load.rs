@@ -1,0 +1,86 @@
+//! Reads the settings from the environment and from `.env`.
+
+use std::collections::HashMap;
+
+use super::declare::{Problem, Variables};
+use super::settings::{Config, descriptions};
+use crate::base::host::is_this_machine;
+use crate::base::secret::Secret;
+use crate::camera::networks::CameraNets;
+
+/// The variable from which the command `discover` takes the cameras' password.
+const CAMERA_PASSWORD: &str = "CAMERA_PASSWORD";
+
+/// Settings that cannot be used. The text has one line for each and repeats no secret.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct ConfigError(Vec<Problem>);
+
+impl From<Problem> for ConfigError {
+    fn from(problem: Problem) -> Self {
+        Self(vec![problem])
+    }
+}
+
+impl Config {
+    /// Reads the environment, and `.env` in the working directory for what the environment does not
+    /// set.
+    pub fn load() -> Result<Self, ConfigError> {
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            // A variable that is not text is not a setting of ours.
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Self::from_vars(dotenv_file()?.into_iter().chain(environment))
+    }
+
+    /// Reads the settings from names and values. The last of several values counts. An empty value
+    /// counts as unset, since container files pass unset variables as empty ones.
+    pub fn from_vars(
+        vars: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let variables = envy::from_iter(vars).map(Variables).map_err(Problem::Environment)?;
+        let mut problems = Vec::new();
+        let Some(config) = Self::read(&variables, &mut problems) else {
+            return Err(ConfigError(problems));
+        };
+        problems.extend(config.exposure());
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
+    }
+
+    /// The networks in which cameras are allowed.
+    pub fn camera_nets(&self) -> CameraNets {
+        CameraNets::new(self.camera_allow_nets.clone(), self.camera_deny_nets.clone())
+    }
+
+    /// The address by which other machines could use a service without keys.
+    fn exposure(&self) -> Option<Problem> {
+        let addresses = [
+            ("BIND_ADDR", self.bind_addr.to_string()),
+            ("NGINX_BIND_ADDR", self.nginx_bind_addr.clone()),
+        ];
+        let (name, address) =
+            addresses.into_iter().find(|(_, address)| !is_this_machine(address))?;
+        self.api_keys.is_none().then_some(Problem::Exposed { name, address })
+    }
+}
+
+/// The variables in `.env`, if there is one.
+fn dotenv_file() -> Result<HashMap<String, String>, Problem> {
+    match dotenvy::from_filename_iter(".env") {
+        Ok(lines) => lines.collect::<Result<_, _>>().map_err(|_| Problem::DotenvLine),
+        Err(error) if error.not_found() => Ok(HashMap::new()),
+        Err(error) => Err(Problem::Dotenv(error)),
+    }
+}
+
+/// The cameras' password for the command `discover`, as the environment sets it.
+pub fn camera_password() -> Option<Secret> {
+    std::env::var(CAMERA_PASSWORD).ok().map(Secret::new)
+}
+
+/// Names of all variables that the manager reads. Some hold secrets, so child processes must not
+/// inherit them.
+pub fn variable_names() -> Vec<&'static str> {
+    let settings = descriptions().into_iter().map(|setting| setting.name);
+    settings.chain([CAMERA_PASSWORD]).collect()
+}

@@ -1,0 +1,221 @@
+//! Kinds of values that a setting can have: which texts are allowed, and how to read them.
+//!
+//! The range that a kind checks is the range that its description names.
+
+use std::error::Error;
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::base::secret::Secret;
+use crate::camera::networks::Networks;
+
+/// Why a text is not a value of a kind.
+#[derive(Debug)]
+pub(super) enum Invalid {
+    /// [`Kind::allowed`] explains it.
+    NotAllowed,
+    /// This explains it better than [`Kind::allowed`].
+    Because(Box<dyn Error + Send + Sync>),
+}
+
+/// A kind of value.
+pub(super) struct Kind<T> {
+    /// Description of the allowed values, for documentation and messages.
+    pub(super) allowed: String,
+    /// Whether messages must not repeat the value.
+    pub(super) is_secret: bool,
+    parse: Box<dyn Fn(&str) -> Result<T, Invalid>>,
+}
+
+impl<T: 'static> Kind<T> {
+    /// A kind whose values are those that `parse` accepts.
+    fn new(allowed: impl Into<String>, parse: impl Fn(&str) -> Option<T> + 'static) -> Self {
+        Self {
+            allowed: allowed.into(),
+            is_secret: false,
+            parse: Box::new(move |text| parse(text).ok_or(Invalid::NotAllowed)),
+        }
+    }
+
+    /// Reads a value.
+    pub(super) fn parse(&self, text: &str) -> Result<T, Invalid> {
+        (self.parse)(text)
+    }
+
+    /// Adds to the description of the allowed values.
+    pub(super) fn note(mut self, text: &str) -> Self {
+        self.allowed = format!("{}; {text}", self.allowed);
+        self
+    }
+
+    /// The same kind, or no value, which is an empty text.
+    pub(super) fn optional(self) -> Kind<Option<T>> {
+        let Self { allowed, is_secret, parse } = self;
+        let parse = move |text: &str| {
+            if text.is_empty() { Ok(None) } else { parse(text).map(Some) }
+        };
+        Kind { allowed, is_secret, parse: Box::new(parse) }
+    }
+
+    fn map<U: 'static>(self, convert: impl Fn(T) -> U + 'static) -> Kind<U> {
+        let Self { allowed, is_secret, parse } = self;
+        Kind { allowed, is_secret, parse: Box::new(move |text| parse(text).map(&convert)) }
+    }
+}
+
+/// Numbers in a range. `what` is their unit, or "a number".
+pub(super) fn number<T>(what: &str, range: RangeInclusive<T>) -> Kind<T>
+where
+    T: FromStr + PartialOrd + Display + 'static,
+{
+    let allowed = format!("{what}, {} to {}", range.start(), range.end());
+    Kind::new(allowed, move |text| text.parse().ok().filter(|number| range.contains(number)))
+}
+
+/// Times in seconds, which can have decimals.
+pub(super) fn seconds(range: RangeInclusive<f64>) -> Kind<Duration> {
+    number("seconds", range).map(Duration::from_secs_f64)
+}
+
+/// Times in whole milliseconds.
+pub(super) fn milliseconds(range: RangeInclusive<u64>) -> Kind<Duration> {
+    number("milliseconds", range).map(Duration::from_millis)
+}
+
+/// Sizes in mebibytes, as numbers of bytes.
+pub(super) fn mebibytes(range: RangeInclusive<u64>) -> Kind<u64> {
+    number("mebibytes", range).map(|mebibytes| mebibytes << 20)
+}
+
+/// Numbers of bytes that can have a suffix, of at least `min` mebibytes.
+pub(super) fn bytes(min: u64) -> Kind<u64> {
+    let allowed = format!("bytes, at least {min}m; the suffixes k, m and g are allowed");
+    Kind::new(allowed, move |text| parse_bytes(text).filter(|bytes| *bytes >= min << 20))
+}
+
+fn parse_bytes(text: &str) -> Option<u64> {
+    let text = text.to_ascii_lowercase();
+    let number = text.trim_end_matches(['k', 'm', 'g']);
+    let shift = match &text[number.len()..] {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
+/// One of several names, each with the value that it means.
+pub(super) fn one_of<T: Copy + 'static>(
+    values: impl IntoIterator<Item = (&'static str, T)>,
+) -> Kind<T> {
+    let values: Vec<_> = values.into_iter().collect();
+    let names: Vec<_> = values.iter().map(|(name, _)| *name).collect();
+    let allowed = match names.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => names.concat(),
+    };
+    Kind::new(allowed, move |text| {
+        values.iter().find(|(name, _)| *name == text).map(|(_, value)| *value)
+    })
+}
+
+/// Ports of TCP; 0 lets the system choose one.
+pub(super) fn port() -> Kind<u16> {
+    number("a port", 0..=u16::MAX).note("0 takes any free one")
+}
+
+/// IP addresses.
+pub(super) fn ip_address() -> Kind<IpAddr> {
+    Kind::new("an IP address", |text| text.parse().ok())
+}
+
+/// Paths of files, directories or sockets; `what` describes them.
+pub(super) fn path(what: &str) -> Kind<PathBuf> {
+    text(what).map(PathBuf::from)
+}
+
+/// Texts that the part of the program which uses them checks; `what` describes them.
+pub(super) fn text(what: &str) -> Kind<String> {
+    Kind::new(what, |text| Some(text.to_owned()))
+}
+
+/// Secrets, which the part of the program that uses them checks; `what` describes them.
+pub(super) fn secret(what: &str) -> Kind<Secret> {
+    Kind { is_secret: true, ..text(what).map(Secret::new) }
+}
+
+/// Lists of networks.
+pub(super) fn networks(examples: &str) -> Kind<Networks> {
+    Kind {
+        allowed: format!("networks and addresses, e.g. {examples}"),
+        is_secret: false,
+        parse: Box::new(|text| text.parse().map_err(|error| Invalid::Because(Box::new(error)))),
+    }
+}
+
+/// Paths of databases. Messages do not repeat them, since those of other databases hold passwords.
+pub(super) fn database_url() -> Kind<String> {
+    let url = |text: &str| text.starts_with("sqlite:").then(|| text.to_owned());
+    Kind { is_secret: true, ..Kind::new("sqlite: and the path of a file", url) }
+}
+
+/// Filters of log lines.
+pub(super) fn log_filter() -> Kind<String> {
+    Kind::new("a tracing filter, e.g. info,stream_manager=debug", |text| {
+        EnvFilter::try_new(text).ok().map(|_| text.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptions_name_the_range_that_is_checked() {
+        assert_eq!(seconds(0.1..=86_400.0).allowed, "seconds, 0.1 to 86400");
+        assert_eq!(number("a number", 3..=100_u32).allowed, "a number, 3 to 100");
+        assert_eq!(port().allowed, "a port, 0 to 65535; 0 takes any free one");
+        assert!(bytes(16).allowed.starts_with("bytes, at least 16m;"));
+        for (names, allowed) in
+            [(&["a"][..], "a"), (&["a", "b"], "a or b"), (&["a", "b", "c"], "a, b or c")]
+        {
+            assert_eq!(one_of(names.iter().map(|name| (*name, ()))).allowed, allowed);
+        }
+    }
+
+    #[test]
+    fn both_ends_of_a_range_are_allowed() {
+        let kind = seconds(0.1..=60.0);
+        for (text, expected) in [("0.1", Some(100)), ("60", Some(60_000)), ("0.09", None)] {
+            let expected = expected.map(Duration::from_millis);
+            assert_eq!(kind.parse(text).ok(), expected, "{text}");
+        }
+        for text in ["60.1", "NaN", "inf", "-1", "", "1s"] {
+            assert!(kind.parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn bytes_can_have_a_suffix() {
+        for (text, expected) in [
+            ("20000000", Some(20_000_000)),
+            ("20000K", Some(20_480_000)),
+            ("16m", Some(16 << 20)),
+            ("1g", Some(1 << 30)),
+            ("15m", None),
+            ("1mm", None),
+            ("m", None),
+            ("99999999999g", None),
+        ] {
+            assert_eq!(bytes(16).parse(text).ok(), expected, "{text}");
+        }
+    }
+}
