@@ -43,6 +43,8 @@ pub mod media;
 pub mod onvif;
 pub mod output;
 pub mod playback;
+#[cfg(test)]
+mod reference;
 pub mod store;
 pub mod stream;
 pub mod webhooks;

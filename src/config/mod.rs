@@ -7,6 +7,8 @@
 //! | `value` | kinds of values: numbers in a range, times, paths, secrets |
 //! | `load` | the environment and `.env` |
 //!
+//! `crate::reference` renders the documentation.
+//!
 //! No other module reads settings from the environment. Each part of the program has a struct for
 //! the settings that it needs; `crate::app` fills these.
 

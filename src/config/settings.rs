@@ -45,11 +45,6 @@ settings! {
         /// Unix socket on which the HTTP API listens as well. nginx needs less work to ask there
         /// than over TCP. Every user who can enter its directory can connect.
         bind_socket: Option<PathBuf> = setting("BIND_SOCKET", "", value::path("a path").optional());
-
-        /// Address on which nginx listens, for `deploy/run` and Docker Compose. The manager uses it
-        /// for one check: an address that other machines can reach requires `API_KEYS`.
-        nginx_bind_addr: String =
-            setting("NGINX_BIND_ADDR", "127.0.0.1", value::text("an IP address"));
     }
 
     "Storage" {
@@ -209,5 +204,12 @@ settings! {
 
         /// Filter of the log lines.
         log_filter: String = setting("RUST_LOG", "info", value::log_filter());
+    }
+
+    "nginx" {
+        /// Address on which nginx listens. The manager uses it for one check: an address that other
+        /// machines can reach requires `API_KEYS`.
+        nginx_bind_addr: String =
+            setting("NGINX_BIND_ADDR", "127.0.0.1", value::text("an IP address"));
     }
 }

@@ -1,0 +1,48 @@
+//! The reference documentation, rendered from the code. Only tests use it.
+
+use std::path::Path;
+
+mod settings;
+
+/// The command that writes the pages.
+const UPDATE: &str = "UPDATE_REFERENCE=1 cargo test --locked --lib reference";
+
+/// The first line of every page.
+const GENERATED: &str = "<!-- Generated from the code; see CONTRIBUTING.md. -->\n";
+
+/// All pages: their paths in the project, and their texts.
+fn pages() -> Vec<(&'static str, String)> {
+    vec![
+        (".env.example", settings::env_example()),
+        ("docs/reference/settings.md", settings::page()),
+    ]
+}
+
+/// Renders a row of a table.
+fn row<const N: usize>(cells: [&str; N]) -> String {
+    format!("| {} |\n", cells.join(" | "))
+}
+
+/// Renders the head of a table.
+fn head<const N: usize>(cells: [&str; N]) -> String {
+    format!("{}{}|\n", row(cells), "|---".repeat(N))
+}
+
+#[test]
+fn pages_are_up_to_date() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let outdated: Vec<_> = pages()
+        .into_iter()
+        .map(|(path, text)| (project.join(path), text))
+        .filter(|(path, text)| std::fs::read_to_string(path).ok().as_ref() != Some(text))
+        .collect();
+    if std::env::var_os("UPDATE_REFERENCE").is_some() {
+        for (path, text) in outdated {
+            std::fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+            std::fs::write(path, text).expect("a page");
+        }
+        return;
+    }
+    let paths: Vec<_> = outdated.iter().map(|(path, _)| path).collect();
+    assert!(paths.is_empty(), "{paths:?} differ from the code; to update them, run: {UPDATE}");
+}

@@ -1,0 +1,113 @@
+//! `.env.example` and the page of settings.
+
+use super::{GENERATED, head, row};
+use crate::config::{self, Description};
+
+const ABOUT_ENV_EXAMPLE: &str = "\
+# Copy this file to .env and change what you need. It shows the defaults; an empty or missing value
+# means the default. The environment takes precedence over .env.
+# docs/reference/settings.md has the same list as tables. Both are generated from the code.
+";
+
+const ABOUT: &str = "
+# Settings
+
+The manager reads its settings from the environment, and from `.env` in the working directory for what
+the environment does not set. An empty value counts as unset. Settings with values that are not allowed
+stop the start with exit code 64 and one line each, which names what is allowed. Seconds can have
+decimals.
+";
+
+/// The group of settings that other programs read besides the manager.
+const NGINX: &str = "nginx";
+const ABOUT_NGINX: &str = "\
+`deploy/run` and Docker Compose read these settings; the manager reads `NGINX_BIND_ADDR` only. See
+[Deployment](../guide/deployment.md#docker-compose) and [nginx](../guide/nginx.md#allow-other-origins).
+
+";
+
+/// The settings that the manager does not read: name, default, allowed values and help.
+const OTHERS: [[&str; 4]; 3] = [
+    ["NGINX_PORT", "8080", "a port", "Port on which nginx listens."],
+    [
+        "CORS_ORIGINS",
+        "*",
+        "origins, separated by spaces, or *",
+        "Origins whose pages can play streams. Pages of listed origins can also use the API.",
+    ],
+    [
+        "STREAMS_SIZE",
+        "1g",
+        "bytes; the suffixes k, m and g are allowed",
+        "Most memory that all segments can take, with Docker Compose only.",
+    ],
+];
+
+/// All settings, those of other programs included.
+fn all() -> Vec<Description> {
+    let mut settings = config::descriptions();
+    settings.extend(OTHERS.map(|[name, default, allowed, help]| Description {
+        group: NGINX,
+        name,
+        default,
+        allowed: allowed.to_owned(),
+        help: help.to_owned(),
+    }));
+    settings
+}
+
+/// Renders `.env.example`.
+pub(super) fn env_example() -> String {
+    let mut text = ABOUT_ENV_EXAMPLE.to_owned();
+    for group in all().chunk_by(|one, next| one.group == next.group) {
+        text += &format!("\n# ---- {} ----\n", group[0].group);
+        for Description { name, default, allowed, help, .. } in group {
+            text += &format!("\n{}", comment(&help.replace('`', "")));
+            text += &comment(&format!("Allowed: {allowed}"));
+            text += &format!("{name}={default}\n");
+        }
+    }
+    text
+}
+
+/// Wraps a text into comment lines of at most 100 characters.
+fn comment(text: &str) -> String {
+    let mut lines = vec!["#".to_owned()];
+    for word in text.split(' ') {
+        if lines.last().is_none_or(|line| line.len() + 1 + word.len() > 100) {
+            lines.push("#".to_owned());
+        }
+        let line = lines.last_mut().expect("a line");
+        line.push(' ');
+        line.push_str(word);
+    }
+    lines.join("\n") + "\n"
+}
+
+/// Renders the page of settings.
+pub(super) fn page() -> String {
+    let mut text = GENERATED.to_owned() + ABOUT;
+    for group in all().chunk_by(|one, next| one.group == next.group) {
+        text += &format!("\n## {}\n\n", group[0].group);
+        if group[0].group == NGINX {
+            text += ABOUT_NGINX;
+        }
+        text += &head(["Setting", "Default", "Allowed values", "Description"]);
+        for Description { name, default, allowed, help, .. } in group {
+            let default = if default.is_empty() { "–".into() } else { format!("`{default}`") };
+            text += &row([&format!("`{name}`"), &default, allowed, help]);
+        }
+    }
+    text
+}
+
+#[test]
+fn the_env_example_is_a_valid_env_file_with_all_defaults() {
+    let example = env_example();
+    let vars = dotenvy::from_read_iter(example.as_bytes()).map(|line| line.expect("a line"));
+    let vars: Vec<_> = vars.collect();
+    for Description { name, default, .. } in all() {
+        assert!(vars.contains(&(name.to_owned(), default.to_owned())), "{name}");
+    }
+    config::Config::from_vars(vars).expect("the defaults");
+}
