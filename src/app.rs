@@ -22,8 +22,10 @@ use crate::child::spawner::{Bounds, Spawner};
 use crate::config::Config;
 use crate::ingest::Ingest;
 use crate::ingest::ffmpeg::args;
+use crate::ingest::ffmpeg::args::{Shape, Transcode};
 use crate::ingest::ffmpeg::launcher::FfmpegIngest;
 use crate::ingest::ffmpeg::probe::StillTaker;
+use crate::ingest::ffmpeg::settings::FfmpegSettings;
 use crate::onvif::Finder;
 use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::cutter::SegmentPolicy;
@@ -37,7 +39,7 @@ use crate::stream::registry::Registry;
 use crate::stream::resources::StreamResources;
 use crate::stream::start_queue::StartQueue;
 use crate::stream::threads::Threads;
-use crate::webhooks::Webhooks;
+use crate::webhooks::{WebhookSettings, Webhooks};
 
 /// Requests that are answered when all streams have ended get this long to be sent.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(2);
@@ -67,7 +69,10 @@ impl fmt::Display for StartError {
 
 /// Runs the manager until SIGTERM or SIGINT. A second signal ends the process at once.
 pub async fn run(config: Config) -> Result<(), StartError> {
-    run_with(config, |config, spawner| Arc::new(FfmpegIngest::new(config, spawner))).await
+    run_with(config, |config, spawner| {
+        Arc::new(FfmpegIngest::new(ffmpeg_settings(config), shape(config), spawner))
+    })
+    .await
 }
 
 /// Runs the manager with other ingests than FFmpeg, for benchmarks of all the rest.
@@ -99,7 +104,8 @@ pub async fn run_with(
     // Kept to the end: FFmpeg lives no longer than the spawner's thread.
     let spawner = Spawner::start(bounds(&config)).map_err(system("no thread can be started"))?;
     let launcher = make_launcher(&config, spawner.clone());
-    let (webhooks, events) = Webhooks::start(&config).map_err(StartError::Setting)?;
+    let (webhooks, events) =
+        Webhooks::start(&webhook_settings(&config)).map_err(StartError::Setting)?;
     let room = DiskBudget::new(config.stream_dir.clone(), config.stream_dir_max_bytes);
     let registry = Registry::new(StreamResources {
         room: room.clone(),
@@ -118,7 +124,7 @@ pub async fn run_with(
         registry: registry.clone(),
         cameras,
         finder: Finder::new(config.camera_nets()),
-        stills: StillTaker::new(&config, spawner.clone()),
+        stills: StillTaker::new(ffmpeg_settings(&config), spawner.clone()),
         playback,
         readiness: Arc::new(Readiness::new(
             config.ffmpeg_bin.clone(),
@@ -218,6 +224,32 @@ fn api_keys(config: &Config) -> Result<ApiKeys, StartError> {
     let Some(keys) = &config.api_keys else { return Ok(ApiKeys::default()) };
     ApiKeys::load(keys.expose())
         .map_err(|reason| StartError::Setting(format!("API_KEYS is invalid: {reason}")))
+}
+
+fn webhook_settings(config: &Config) -> WebhookSettings {
+    WebhookSettings { url: config.webhook_url.clone(), secret: config.webhook_secret.clone() }
+}
+
+fn ffmpeg_settings(config: &Config) -> FfmpegSettings {
+    FfmpegSettings {
+        program: config.ffmpeg_bin.clone(),
+        hevc: config.hevc,
+        nets: config.camera_nets(),
+        start_timeout: config.start_timeout,
+        stale_timeout: config.stale_timeout,
+    }
+}
+
+fn shape(config: &Config) -> Shape {
+    Shape {
+        part_time: config.part_time,
+        segment_time: config.segment_time,
+        transcode: Transcode {
+            preset: config.transcode_preset.to_owned(),
+            max_height: config.transcode_max_height,
+            max_bit_rate: config.transcode_max_kbps,
+        },
+    }
 }
 
 fn bounds(config: &Config) -> Bounds {

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
-use crate::config::Config;
+use crate::base::secret::Secret;
 use crate::events::Events;
 use queue::Queue;
 use receiver::Receiver;
@@ -25,6 +25,15 @@ pub mod queue;
 pub mod receiver;
 pub mod report;
 pub mod signature;
+
+/// The settings of webhooks.
+#[derive(Debug, Clone)]
+pub struct WebhookSettings {
+    /// `WEBHOOK_URL`, which can hold a token. If `None`, no event is sent.
+    pub url: Option<Secret>,
+    /// `WEBHOOK_SECRET`, the key that signs events.
+    pub secret: Option<Secret>,
+}
 
 /// The delivery of events, while the manager runs.
 #[derive(Debug)]
@@ -40,11 +49,11 @@ struct Running {
 impl Webhooks {
     /// Starts the delivery that the settings ask for. Returns where events are to be told. The
     /// error is one line for the operator.
-    pub fn start(config: &Config) -> Result<(Self, Events), String> {
-        let Some(url) = &config.webhook_url else { return Ok((Self(None), Events::default())) };
-        let receiver = Receiver::new(url, config.webhook_secret.as_ref())?;
+    pub fn start(settings: &WebhookSettings) -> Result<(Self, Events), String> {
+        let Some(url) = &settings.url else { return Ok((Self(None), Events::default())) };
+        let receiver = Receiver::new(url, settings.secret.as_ref())?;
         info!(url = %receiver, "webhooks are sent");
-        if config.webhook_secret.is_none() {
+        if settings.secret.is_none() {
             warn!("WEBHOOK_SECRET is not set: webhooks are not signed");
         }
         let (events, listener) = Events::new();

@@ -12,9 +12,9 @@ use tracing::{Instrument, info};
 use crate::camera::networks::CameraNets;
 use crate::camera::plan::Hevc;
 use crate::child::spawner::{self, Process, Spawner};
-use crate::config::Config;
-use crate::ingest::ffmpeg::args::{self, Shape, Transcode};
+use crate::ingest::ffmpeg::args::{self, Shape};
 use crate::ingest::ffmpeg::run::FfmpegRun;
+use crate::ingest::ffmpeg::settings::FfmpegSettings;
 use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
 
 /// The ingest by FFmpeg. Cheap to clone.
@@ -29,24 +29,11 @@ pub struct FfmpegIngest {
 }
 
 impl FfmpegIngest {
-    /// Creates an ingest by the FFmpeg that `config` names.
-    pub fn new(config: &Config, spawner: Spawner) -> Self {
-        Self {
-            program: config.ffmpeg_bin.clone(),
-            shape: Shape {
-                part_time: config.part_time,
-                segment_time: config.segment_time,
-                transcode: Transcode {
-                    preset: config.transcode_preset.to_owned(),
-                    max_height: config.transcode_max_height,
-                    max_bit_rate: config.transcode_max_kbps,
-                },
-            },
-            hevc: config.hevc,
-            nets: config.camera_nets(),
-            socket_timeout: args::socket_timeout(config.start_timeout, config.stale_timeout),
-            spawner,
-        }
+    /// Creates an ingest that makes video of this `shape`.
+    pub fn new(settings: FfmpegSettings, shape: Shape, spawner: Spawner) -> Self {
+        let FfmpegSettings { program, hevc, nets, start_timeout, stale_timeout } = settings;
+        let socket_timeout = args::socket_timeout(start_timeout, stale_timeout);
+        Self { program, shape, hevc, nets, socket_timeout, spawner }
     }
 
     async fn run(self, request: IngestRequest, signals: mpsc::Receiver<Signal>) -> RunOutcome {

@@ -7,6 +7,7 @@
 //! | `run` | one run: its pipes and its end |
 //! | `exit` | the cause of a run's end |
 //! | [`args`] | FFmpeg's arguments, and the script that keeps the URL out of them |
+//! | [`settings`] | the settings of every run |
 //! | [`stderr`] | what FFmpeg's messages mean |
 //! | [`probe`] | one picture of a camera, to see whether it can be used |
 
@@ -15,4 +16,5 @@ mod exit;
 pub mod launcher;
 pub mod probe;
 mod run;
+pub mod settings;
 pub mod stderr;

@@ -21,8 +21,8 @@ use crate::camera::source::Source;
 use crate::child::log::ProcessLog;
 use crate::child::pipes::{self, PipeReader};
 use crate::child::spawner::{self, Spawner};
-use crate::config::Config;
 use crate::ingest::ffmpeg::args;
+use crate::ingest::ffmpeg::settings::FfmpegSettings;
 use crate::ingest::ffmpeg::stderr::{Tail, Verdict};
 
 /// Pictures that are taken at the same time. Each can use a CPU core for a moment.
@@ -68,17 +68,12 @@ pub struct StillTaker {
 }
 
 impl StillTaker {
-    /// Creates one that uses the FFmpeg that `config` names.
-    pub fn new(config: &Config, spawner: Spawner) -> Self {
-        Self {
-            program: config.ffmpeg_bin.clone(),
-            hevc: config.hevc,
-            nets: config.camera_nets(),
-            start_timeout: config.start_timeout,
-            socket_timeout: args::socket_timeout(config.start_timeout, config.stale_timeout),
-            spawner,
-            places: Arc::new(Semaphore::new(PLACES)),
-        }
+    /// Creates one that runs FFmpeg by these settings.
+    pub fn new(settings: FfmpegSettings, spawner: Spawner) -> Self {
+        let FfmpegSettings { program, hevc, nets, start_timeout, stale_timeout } = settings;
+        let socket_timeout = args::socket_timeout(start_timeout, stale_timeout);
+        let places = Arc::new(Semaphore::new(PLACES));
+        Self { program, hevc, nets, start_timeout, socket_timeout, spawner, places }
     }
 
     /// Takes a picture of `source` within the time limit of a start.
