@@ -19,7 +19,7 @@ use crate::base::counters::Counters;
 use crate::base::proc;
 use crate::base::secret::Secret;
 use crate::child::spawner::{Bounds, Spawner};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::ingest::Ingest;
 use crate::ingest::ffmpeg::args;
 use crate::ingest::ffmpeg::args::{Shape, Transcode};
@@ -102,7 +102,8 @@ pub async fn run_with(
         move |error: std::io::Error| StartError::System(format!("{what}: {error}"))
     };
     // Kept to the end: FFmpeg lives no longer than the spawner's thread.
-    let spawner = Spawner::start(bounds(&config)).map_err(system("no thread can be started"))?;
+    let spawner = Spawner::start(bounds(&config), &config::variable_names())
+        .map_err(system("no thread can be started"))?;
     let launcher = make_launcher(&config, spawner.clone());
     let (webhooks, events) =
         Webhooks::start(&webhook_settings(&config)).map_err(StartError::Setting)?;

@@ -26,7 +26,6 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
 use crate::base::error::{Error, ErrorKind};
-use crate::config::variable_names;
 
 /// The argument that makes the program a child; see [`become_child`].
 pub const CHILD: &str = "child";
@@ -68,9 +67,10 @@ pub struct Spawner {
 }
 
 impl Spawner {
-    /// Starts the thread. Its children live within `bounds`. All children die with the last clone, so
-    /// the manager keeps one until it ends.
-    pub fn start(bounds: Bounds) -> io::Result<Self> {
+    /// Starts the thread. Its children live within `bounds` and do not inherit the environment
+    /// variables `hidden`, which can hold secrets. All children die with the last clone, so the
+    /// manager keeps one until it ends.
+    pub fn start(bounds: Bounds, hidden: &[&str]) -> io::Result<Self> {
         let bounds = Bounds {
             memory: allowed(Resource::RLIMIT_DATA, "FFMPEG_MAX_MEMORY_MB", bounds.memory)?,
             open_files: allowed(
@@ -80,12 +80,14 @@ impl Spawner {
             )?,
             ..bounds
         };
+        let hidden = hidden_variables(std::env::vars_os().map(|(name, _)| name), hidden);
         let (requests, mut queue) = mpsc::channel::<Request>(QUEUE);
         std::thread::Builder::new().name("spawner".into()).spawn(move || {
             while let Some(request) = queue.blocking_recv() {
                 let _entered = request.runtime.enter();
                 let program = executable(&request.program);
-                let child = program.and_then(|program| command(&program, &request, bounds).spawn());
+                let child = program
+                    .and_then(|program| command(&program, &request, bounds, &hidden).spawn());
                 // If the caller has left, the child dies as its handle is dropped.
                 let _ = request.reply.send(child);
             }
@@ -104,7 +106,7 @@ impl Spawner {
     }
 }
 
-fn command(program: &Path, request: &Request, bounds: Bounds) -> Command {
+fn command(program: &Path, request: &Request, bounds: Bounds, hidden: &[OsString]) -> Command {
     let mut command = Command::new(OWN_PROGRAM);
     command
         .arg(CHILD)
@@ -117,7 +119,7 @@ fn command(program: &Path, request: &Request, bounds: Bounds) -> Command {
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
-    keep_secrets_from(&mut command);
+    hidden.iter().fold(&mut command, Command::env_remove);
     command
 }
 
@@ -148,12 +150,10 @@ pub fn not_begun(status: Option<ExitStatus>) -> Option<&'static str> {
     (code == Some(EXIT_CANNOT_RUN.into())).then_some("the system cannot execute it")
 }
 
-/// Settings are none of a child's business, and some are secret: who reads what cameras send should
-/// not have them.
-fn keep_secrets_from(command: &mut Command) {
-    for name in variable_names() {
-        command.env_remove(name);
-    }
+/// The variables of `environment` that must be hidden. Settings count in any case, so their names
+/// here do as well.
+fn hidden_variables(environment: impl Iterator<Item = OsString>, hidden: &[&str]) -> Vec<OsString> {
+    environment.filter(|name| hidden.iter().any(|it| name.eq_ignore_ascii_case(it))).collect()
 }
 
 /// In a child: sets the limits of this process, and replaces it by the program that
@@ -258,5 +258,17 @@ impl Drop for Process {
         if self.child.id().is_some() {
             self.signal(Signal::SIGKILL);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_hidden_in_any_case() {
+        let environment = ["PATH", "SECRET", "sEcReT", "SECRET_2", "HOME"].map(OsString::from);
+        let hidden = hidden_variables(environment.into_iter(), &["SECRET", "OTHER"]);
+        assert_eq!(hidden, ["SECRET", "sEcReT"]);
     }
 }
