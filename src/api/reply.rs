@@ -7,10 +7,11 @@ use hyper::header::{
 };
 use hyper::{Method, Response, StatusCode};
 use serde::Serialize;
+use tracing::warn;
 use utoipa::ToSchema;
 
 use super::readiness::{Check, Trouble};
-use crate::base::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind, chain};
 
 /// What an answer to a failed request says (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
@@ -77,11 +78,9 @@ pub fn problem(error: &Error) -> Reply {
 pub fn not_ready(troubles: &[Trouble]) -> Reply {
     let details: Vec<_> = troubles.iter().map(|trouble| trouble.error.detail.as_str()).collect();
     let first = troubles.first().map(|trouble| &trouble.error);
-    let error = Error {
-        kind: first.map_or(ErrorKind::Internal, |error| error.kind),
-        detail: details.join("; "),
-        retry_after: first.and_then(|error| error.retry_after),
-    };
+    let kind = first.map_or(ErrorKind::Internal, |error| error.kind);
+    let mut error = Error::new(kind, details.join("; "));
+    error.retry_after = first.and_then(|error| error.retry_after);
     let all = troubles.iter().map(|Trouble { check, error }| TroubleOutput {
         check: *check,
         code: error.kind,
@@ -92,6 +91,10 @@ pub fn not_ready(troubles: &[Trouble]) -> Reply {
 
 fn problems(error: &Error, problems: Vec<TroubleOutput<'_>>) -> Reply {
     let status = status(error.kind);
+    // Clients get the detail alone.
+    if error.source.is_some() && status.is_server_error() {
+        warn!(code = error.kind.code(), error = chain(error), "request failed");
+    }
     let body = Problem {
         title: status.canonical_reason().unwrap_or_default(),
         status: status.as_u16(),

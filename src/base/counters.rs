@@ -56,9 +56,7 @@ struct Cause {
 
 impl Cause {
     fn of(kind: ErrorKind) -> Self {
-        let code = serde_json::to_value(kind).ok();
-        let code = code.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
-        Self { code: code.to_owned() }
+        Self { code: kind.code().to_owned() }
     }
 }
 

@@ -1,88 +1,125 @@
-//! The one error of the service: a kind that programs act on and a sentence for people.
+//! The error of requests and streams: a kind that programs act on, a sentence for people, and the
+//! cause for the log.
 //!
-//! The HTTP status of a kind is chosen in one place, `api/reply.rs`. An error is cheap to clone,
-//! since one failed start answers everybody who waited for it. No error holds a source's secret:
-//! what FFmpeg says is redacted before it gets here.
+//! The HTTP status of each kind is chosen in one place, by the API. An error is cheap to clone, since
+//! one failed start answers every caller that waited for it. No error contains a source's secrets:
+//! what FFmpeg reports is redacted before it gets here.
 
+use std::error::Error as StdError;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What went wrong, as a program needs to know it. Serialized as the stable `code` of the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ErrorKind {
-    /// The request cannot be understood.
-    InvalidRequest,
-    /// The camera's id is none.
-    InvalidId,
-    /// The RTSP link is none.
-    InvalidSource,
-    /// No such path.
-    NotFound,
-    /// The camera was never started, so no link is known for it.
-    UnknownCamera,
-    /// There is a camera of that id already.
-    CameraExists,
-    /// As many cameras are known as there may be.
-    TooManyCameras,
-    /// The path does not take this method.
-    MethodNotAllowed,
-    /// The request did not arrive in time.
-    RequestTimeout,
-    /// The body is larger than the limit.
-    BodyTooLarge,
-    /// Somebody stopped the stream while this caller waited for it.
-    Stopped,
-    /// The stream ended while a player waited for its next part. Asking again starts it anew.
-    StreamEnded,
-    /// The camera has nothing at this path.
-    SourceNotFound,
-    /// The camera wants other credentials.
-    SourceUnauthorized,
-    /// The camera cannot be reached, or ended the connection.
-    SourceUnreachable,
-    /// What answers is no RTSP camera, or sends no video that can be used.
-    SourceUnsupported,
-    /// The camera did not answer, or sent no video, in time.
-    SourceTimeout,
-    /// The camera's settings were changed while it was watched; it is taken up anew.
-    SourceChanged,
-    /// Segments cannot be written.
-    StorageUnavailable,
-    /// There is no room for the files of one more stream.
-    StorageFull,
-    /// FFmpeg cannot be run.
-    FfmpegUnavailable,
-    /// As much of this is done at once as may be.
-    Busy,
-    /// As many streams run as are allowed.
-    TooManyStreams,
-    /// More streams start at once than can be served in time.
-    TooManyStarts,
-    /// As many watch this stream as are allowed.
-    TooManyViewers,
-    /// No API key, or a wrong one.
-    Unauthorized,
-    /// The API key's role, or the camera's owner, does not allow it.
-    Forbidden,
-    /// No such playback session.
-    UnknownSession,
-    /// As many playback sessions are open as there may be.
-    TooManySessions,
-    /// Too many wrong API keys.
-    TooManyAttempts,
-    /// The camera has an address that cameras may not have here.
-    SourceForbidden,
-    /// The manager is ending.
-    ShuttingDown,
-    /// A fault of the manager.
-    Internal,
+macro_rules! error_kinds {
+    ($($kind:ident $code:literal $meaning:literal)*) => {
+        /// The kind of an error, for programs. It is serialized as the stable `code` of the API, and
+        /// also labels metrics and webhooks.
+        ///
+        /// Some kinds belong to HTTP requests alone, such as [`ErrorKind::MethodNotAllowed`]. They
+        /// are here so that all codes are in one table.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
+        pub enum ErrorKind {
+            $(
+                #[doc = $meaning]
+                #[serde(rename = $code)]
+                $kind,
+            )*
+        }
+
+        impl ErrorKind {
+            /// All kinds, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$kind),*];
+
+            /// The stable code of the API.
+            pub fn code(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $code,)*
+                }
+            }
+
+            /// What the kind means, as one sentence for the documentation.
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $meaning,)*
+                }
+            }
+        }
+    };
+}
+
+error_kinds! {
+    InvalidRequest "invalid_request"
+        "The request cannot be parsed, or one of its fields has an invalid value."
+    InvalidId "invalid_id"
+        "The id of a camera or stream is invalid."
+    InvalidSource "invalid_source"
+        "The address of a camera, such as its RTSP link, is missing or invalid."
+    NotFound "not_found"
+        "There is nothing at this path."
+    MethodNotAllowed "method_not_allowed"
+        "The path does not support this method."
+    RequestTimeout "request_timeout"
+        "The request did not arrive in time, or could not be answered in time."
+    BodyTooLarge "body_too_large"
+        "The body of the request is larger than the limit."
+    Unauthorized "unauthorized"
+        "The API key or playback token is missing, invalid or expired."
+    Forbidden "forbidden"
+        "The role of the API key, or the owner of the camera or session, does not permit this."
+    TooManyAttempts "too_many_attempts"
+        "Too many requests with invalid API keys came from this address."
+    UnknownCamera "unknown_camera"
+        "There is no such camera, or it has no such stream."
+    CameraExists "camera_exists"
+        "A camera with this id already exists."
+    TooManyCameras "too_many_cameras"
+        "The manager has reached its limit of cameras."
+    UnknownSession "unknown_session"
+        "There is no such playback session."
+    TooManySessions "too_many_sessions"
+        "The manager, or the API key, has reached its limit of playback sessions."
+    Stopped "stopped"
+        "The stream was stopped while this request waited for it."
+    StreamEnded "stream_ended"
+        "The stream ended while a player waited for its next part. Another request starts it again."
+    SourceNotFound "source_not_found"
+        "The camera has no stream at the path of its RTSP link."
+    SourceUnauthorized "source_unauthorized"
+        "The camera rejects the user name or the password."
+    SourceUnreachable "source_unreachable"
+        "The camera cannot be reached, or it closed the connection."
+    SourceUnsupported "source_unsupported"
+        "The device is not an RTSP server, or it sends no video that can be used."
+    SourceTimeout "source_timeout"
+        "The camera did not respond in time, or sent no video in time."
+    SourceChanged "source_changed"
+        "The camera changed its video settings while it was streaming. The manager reconnects."
+    SourceForbidden "source_forbidden"
+        "The address of the camera is in a network that the manager must not connect to."
+    StorageUnavailable "storage_unavailable"
+        "The database or the directory for segments cannot be read or written."
+    StorageFull "storage_full"
+        "There is not enough disk space for another stream."
+    FfmpegUnavailable "ffmpeg_unavailable"
+        "FFmpeg cannot be started."
+    Busy "busy"
+        "Too many operations of this type are in progress."
+    TooManyStreams "too_many_streams"
+        "The manager has reached its limit of running streams."
+    TooManyStarts "too_many_starts"
+        "More streams are being started than can become playable in time."
+    TooManyViewers "too_many_viewers"
+        "The camera has reached its viewer limit."
+    ShuttingDown "shutting_down"
+        "The manager is shutting down."
+    Internal "internal"
+        "An unexpected error occurred in the manager."
 }
 
 impl ErrorKind {
-    /// The camera refused for a reason that waiting does not cure.
+    /// Returns whether the camera refused for a reason that does not go away with time.
     pub fn is_permanent(self) -> bool {
         matches!(
             self,
@@ -94,34 +131,107 @@ impl ErrorKind {
     }
 }
 
-/// An error with its kind, a sentence for people and, where trying again helps, when.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// An error of a request or a stream.
+///
+/// Errors are equal if clients see the same: the cause does not count.
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{detail}")]
 pub struct Error {
     /// What went wrong, for programs.
     pub kind: ErrorKind,
-    /// What went wrong and what to do, for people.
+    /// What went wrong and what to do next, for people.
     pub detail: String,
-    /// When trying again makes sense.
+    /// The delay after which another attempt makes sense.
     pub retry_after: Option<Duration>,
+    /// The cause, for the log only: clients get no internals.
+    pub source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
-    /// An error of `kind`, told by `detail`.
+    /// Creates an error without a cause.
     pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), retry_after: None }
+        Self { kind, detail: detail.into(), retry_after: None, source: None }
     }
 
-    /// The same error, with the advice to try again after `delay`.
+    /// Adds the delay after which another attempt makes sense.
     #[must_use]
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = Some(delay);
         self
     }
 
-    /// The manager is ending: nothing new is begun.
+    /// Adds the cause.
+    #[must_use]
+    pub fn caused_by(mut self, cause: impl StdError + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(cause));
+        self
+    }
+
+    /// The error of requests that arrive while the manager ends.
     pub fn shutting_down() -> Self {
         Self::new(ErrorKind::ShuttingDown, "the manager is shutting down")
             .retry_after(Duration::from_secs(5))
+    }
+}
+
+impl PartialEq for Error {
+    fn eq(&self, other: &Self) -> bool {
+        (self.kind, &self.detail, self.retry_after)
+            == (other.kind, &other.detail, other.retry_after)
+    }
+}
+
+impl Eq for Error {}
+
+/// Returns an error and its causes on one line: `error: cause: cause of that`.
+pub fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let reason = error.to_string();
+        // Some libraries repeat the cause in their own text.
+        if !text.ends_with(&reason) {
+            text = format!("{text}: {reason}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_is_documented_under_a_code_of_its_own() {
+        let codes: HashSet<_> = ErrorKind::ALL.iter().map(|kind| kind.code()).collect();
+        assert_eq!(codes.len(), ErrorKind::ALL.len());
+        for kind in ErrorKind::ALL {
+            assert_eq!(serde_json::to_value(kind).expect("a text"), kind.code());
+            assert!(kind.meaning().ends_with('.'), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn causes_are_for_the_log_and_not_for_clients() {
+        let plain = Error::new(ErrorKind::StorageUnavailable, "the database cannot be read");
+        let caused = plain.clone().caused_by(io::Error::other("disk I/O error"));
+        assert_eq!(caused, plain);
+        assert_eq!(caused.to_string(), "the database cannot be read");
+        assert_eq!(chain(&caused), "the database cannot be read: disk I/O error");
+        assert_eq!(chain(&plain), "the database cannot be read");
+    }
+
+    #[test]
+    fn a_cause_that_is_repeated_is_shown_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot read: {0}")]
+        struct Repeating(#[source] io::Error);
+
+        let error = Repeating(io::Error::other("no disk"));
+        assert_eq!(chain(&error), "cannot read: no disk");
     }
 }

@@ -246,7 +246,6 @@ impl From<SessionRow> for Session {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "what map_err hands over")]
 fn fails(error: sqlx::Error) -> Error {
-    Error::new(ErrorKind::StorageUnavailable, format!("the session cannot be kept: {error}"))
+    Error::new(ErrorKind::StorageUnavailable, "the session cannot be stored").caused_by(error)
 }

@@ -468,9 +468,8 @@ fn next_key_file(database: &Path) -> PathBuf {
     beside(database, ".key.next")
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "what map_err hands over")]
 fn fails(error: sqlx::Error) -> Error {
-    Error::new(ErrorKind::StorageUnavailable, format!("the camera database fails: {error}"))
+    Error::new(ErrorKind::StorageUnavailable, "the camera database cannot be used").caused_by(error)
 }
 
 fn corrupt(id: &CameraId) -> Error {
