@@ -14,12 +14,12 @@ use super::openapi;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::time::rfc3339;
 use crate::camera::id::{CameraId, Profile};
+use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
 use crate::camera::presets::{self, Preset};
 use crate::camera::record::{Parts, Record, SourceSpec};
 use crate::camera::source::Source;
 use crate::ingest::ffmpeg::probe::Still;
-use crate::onvif::device;
 use crate::store::Cameras;
 
 /// The longest URL of an ONVIF service, in bytes.
@@ -423,17 +423,16 @@ impl CameraInput {
     }
 
     /// The URL of its ONVIF service.
-    fn onvif(&self) -> Result<Option<String>, Error> {
+    fn onvif(&self) -> Result<Option<OnvifAddress>, Error> {
         let Some(text) = self.onvif.as_deref().filter(|text| !text.trim().is_empty()) else {
             return Ok(None);
         };
-        let (host, service) =
-            device::parse_address(text).filter(|_| text.len() <= MAX_ONVIF).ok_or_else(|| {
-                let detail = "onvif must be an address, with :port if that is not 80, or an \
-                              http:// URL";
-                Error::new(ErrorKind::InvalidRequest, detail)
-            })?;
-        Ok(Some(format!("http://{host}:{}{}", service.port, service.path)))
+        let address = OnvifAddress::parse(text).filter(|_| text.len() <= MAX_ONVIF);
+        address.map(Some).ok_or_else(|| {
+            let detail =
+                "onvif must be an address, with :port if that is not 80, or an http:// URL";
+            Error::new(ErrorKind::InvalidRequest, detail)
+        })
     }
 
     fn has_parts(&self) -> bool {
@@ -507,7 +506,7 @@ impl CameraOutput {
             owner: record.owner.clone(),
             source: shown(Profile::Main),
             source_sub: shown(Profile::Sub),
-            onvif: record.onvif.clone(),
+            onvif: record.onvif.as_ref().map(OnvifAddress::to_string),
             parts,
             options: record.options,
             created_at: rfc3339(record.created_at.unsigned_abs()),
@@ -530,7 +529,7 @@ impl ExportOutput {
             id: record.id.to_string(),
             name: record.name.clone(),
             owner: record.owner.clone(),
-            onvif: record.onvif.clone(),
+            onvif: record.onvif.as_ref().map(OnvifAddress::to_string),
             options: record.options,
             sealed: BASE64.encode(cameras.sealed(record)?),
         })

@@ -6,6 +6,7 @@
 //! | [`id`] | the ids of cameras and streams, and which texts are valid ids |
 //! | [`source`] | RTSP URLs, whose credentials never appear in text |
 //! | [`options`] | the options of a camera's streams |
+//! | [`onvif_address`] | the addresses of cameras' ONVIF services |
 //! | [`networks`] | the networks that cameras are allowed to be in |
 //! | [`plan`] | how a source is taken, and what a failed attempt teaches |
 //! | [`presets`] | where vendors' cameras have their streams |
@@ -15,14 +16,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::base::lock::lock;
-use crate::onvif::keyframe::Keyframes;
 use id::StreamId;
+use onvif_address::OnvifAddress;
 use options::StreamOptions;
 use plan::Plan;
 use source::Source;
 
 pub mod id;
 pub mod networks;
+pub mod onvif_address;
 pub mod options;
 pub mod plan;
 pub mod presets;
@@ -42,15 +44,15 @@ pub struct Camera {
     pub learned: Learned,
     /// Which numbers its streams may use.
     pub numbers: Numbers,
-    /// How it is asked for keyframes, if it can be asked.
-    pub keyframes: Option<Keyframes>,
+    /// Its ONVIF service, by which keyframes are requested.
+    pub onvif: Option<OnvifAddress>,
 }
 
 impl Camera {
     /// A camera about which nothing is learned yet.
     pub fn new(id: StreamId, source: Source, options: StreamOptions) -> Self {
         let learned = Learned(Arc::new(Mutex::new(Plan::first(options))));
-        Self { id, source, options, learned, numbers: Numbers::default(), keyframes: None }
+        Self { id, source, options, learned, numbers: Numbers::default(), onvif: None }
     }
 
     /// Whether a stream of `other` shows the same.

@@ -7,9 +7,9 @@ use url::form_urlencoded;
 
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{CameraId, Profile};
+use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::StreamOptions;
 use crate::camera::source::Source;
-use crate::onvif::device::parse_address;
 
 /// A camera in the registry.
 #[derive(Clone, PartialEq, Eq)]
@@ -20,8 +20,8 @@ pub struct Record {
     pub name: String,
     /// The user whose it is, in the back end's words.
     pub owner: Option<String>,
-    /// URL of its ONVIF service, at the host of its streams.
-    pub onvif: Option<String>,
+    /// Its ONVIF service, at the host of its streams.
+    pub onvif: Option<OnvifAddress>,
     /// Where its streams come from. Secret.
     pub spec: SourceSpec,
     /// What the operator chose for its streams.
@@ -50,9 +50,7 @@ impl Record {
     /// Whether its ONVIF service is at the host of none of its streams. That gets a digest of the
     /// camera's password, so it has to be the camera's own.
     pub fn has_foreign_onvif(&self) -> bool {
-        self.onvif.as_deref().is_some_and(|onvif| {
-            parse_address(onvif).is_none_or(|(host, _)| !self.spec.has_host(&host))
-        })
+        self.onvif.as_ref().is_some_and(|onvif| !self.spec.has_host(&onvif.host))
     }
 }
 
@@ -255,12 +253,11 @@ mod tests {
             ("rtsp://192.0.2.8/a", Some("http://192.0.2.7:80/onvif"), true),
             ("rtsp://Camera.LOCAL/a", Some("http://camera.local:80/onvif"), false),
             ("rtsp://[2001:DB8:0::7]/a", Some("http://[2001:db8::7]:80/onvif"), false),
-            ("rtsp://192.0.2.7/a", Some("garbage://"), true),
         ];
         for (link, onvif, expected) in table {
             let spec = SourceSpec::Links { main: None, sub: Some(link.to_owned()) };
             let id = CameraId::parse("1").expect("an id");
-            let onvif = onvif.map(str::to_owned);
+            let onvif = onvif.map(|text| OnvifAddress::parse(text).expect(text));
             let record = Record { onvif, spec, ..Record::new(id) };
             assert_eq!(record.has_foreign_onvif(), expected, "{link} {:?}", record.onvif);
         }

@@ -13,12 +13,12 @@ use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::base::error::Error;
+use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::StreamOptions;
 use crate::camera::plan::Plan;
 use crate::camera::source::Source;
 use crate::child::log::ProcessLog;
 use crate::media::hub::FragmentHub;
-use crate::onvif::keyframe::Keyframes;
 
 pub mod clock_check;
 pub mod ffmpeg;
@@ -32,8 +32,8 @@ pub struct IngestRequest {
     pub plan: Plan,
     /// The operator's options, which limit the plans that can follow.
     pub options: StreamOptions,
-    /// How to request a keyframe from the camera, if it supports that.
-    pub keyframes: Option<Keyframes>,
+    /// The camera's ONVIF service, by which a keyframe can be requested.
+    pub onvif: Option<OnvifAddress>,
     /// Number of the generation that this run is.
     pub generation: u64,
     /// Where fragments are published.

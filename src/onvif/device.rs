@@ -12,13 +12,12 @@ use super::soap::{Client, Clock, Failure, Service, plain};
 use super::xml::{Node, escaped};
 
 use crate::base::url::{host_address, path_and_query};
+use crate::camera::onvif_address::USUAL_PATH;
 
 /// Profiles of one device that are asked about. Recorders have one or two a channel.
 const MAX_PROFILES: usize = 64;
 /// Characters of any text.
 const MAX_TEXT: usize = 100;
-/// Where a device's own service usually is.
-const USUAL_PATH: &str = "/onvif/device_service";
 
 const DEVICE: &str = "http://www.onvif.org/ver10/device/wsdl";
 const MEDIA: &str = "http://www.onvif.org/ver10/media/wsdl";
@@ -310,67 +309,9 @@ fn profile(node: &Node) -> Option<DeviceProfile> {
     })
 }
 
-/// An address of a device as people write it: `192.168.1.20`, `192.168.1.20:8000`, or the URL of
-/// its service. Its host, which may be a name, and its service.
-pub fn parse_address(text: &str) -> Option<(String, Service)> {
-    let text = text.trim();
-    // An IPv6 address may stand there without the brackets that it has in a URL.
-    let bracketed = text.parse::<std::net::Ipv6Addr>().map(|address| format!("[{address}]"));
-    let text = bracketed.as_deref().unwrap_or(text);
-    let is_url = text.contains("://");
-    let url = if is_url { Url::parse(text) } else { Url::parse(&format!("http://{text}")) }.ok()?;
-    let is_plain = url.username().is_empty() && url.password().is_none();
-    if url.scheme() != "http" || !is_plain || url.fragment().is_some() {
-        return None;
-    }
-    // What Url makes of `127.1` is an address, and what was written is none.
-    let is_as_written =
-        |host: &&str| host.parse::<std::net::Ipv4Addr>().is_err() || text.contains(*host);
-    let host = url.host_str().filter(is_as_written)?.to_owned();
-    let port = url.port_or_known_default()?;
-    if !is_url && !matches!(url.path(), "" | "/") {
-        return None;
-    }
-    let path = path_and_query(&url);
-    let service = if path == "/" { usual_service(port) } else { Service { port, path } };
-    Some((host, service))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_as_people_write_them() {
-        let usual = "/onvif/device_service";
-        let table = [
-            ("192.168.1.20", Some(("192.168.1.20", 80, usual))),
-            (" 192.168.1.20:8000 ", Some(("192.168.1.20", 8000, usual))),
-            ("camera.local", Some(("camera.local", 80, usual))),
-            ("Camera.LOCAL:81", Some(("camera.local", 81, usual))),
-            ("http://Camera.Local/X", Some(("camera.local", 80, "/X"))),
-            ("2001:db8::7", Some(("[2001:db8::7]", 80, usual))),
-            ("2001:DB8:0::0007", Some(("[2001:db8::7]", 80, usual))),
-            ("[2001:db8::7]:81", Some(("[2001:db8::7]", 81, usual))),
-            ("http://[2001:DB8:0::7]:81/", Some(("[2001:db8::7]", 81, usual))),
-            ("http://192.168.1.20/onvif/x?y=1", Some(("192.168.1.20", 80, "/onvif/x?y=1"))),
-            ("http://192.168.1.20:81", Some(("192.168.1.20", 81, usual))),
-            ("https://192.168.1.20/", None),
-            ("file:///etc/passwd", None),
-            ("admin:secret@192.168.1.20", None),
-            ("192.168.1.20/path", None),
-            ("192.168.1.20:port", None),
-            ("127.1", None),
-            ("0x7f000001", None),
-            ("http://127.1/onvif/x", None),
-            ("", None),
-        ];
-        for (text, expected) in table {
-            let expected = expected
-                .map(|(host, port, path)| (host.to_owned(), Service { port, path: path.into() }));
-            assert_eq!(parse_address(text), expected, "{text}");
-        }
-    }
 
     #[test]
     fn services_are_where_the_device_was_reached() {

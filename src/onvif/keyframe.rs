@@ -1,9 +1,10 @@
-//! A keyframe on request: who joins a camera between two keyframes has to wait for the next one,
+//! Keyframes on request. A viewer who joins a camera between two keyframes waits for the next one,
 //! unless the camera makes one at once (ONVIF's `SetSynchronizationPoint`).
 //!
-//! It is a help and no more: a start never waits for it and never fails for it. A device that does
-//! not help is left alone for a while, because wrong passwords lock accounts.
+//! A start never waits for this and never fails because of it. A device that does not support it, or
+//! rejects the credentials, is not asked again for a while: wrong passwords lock accounts.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,149 +14,147 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, debug};
 
-use super::device::{self, Media, parse_address};
+use super::device::{self, Media};
 use super::soap::{Client, Clock, Failure, Login, Service};
 use crate::base::lock::lock;
 use crate::base::url::path_and_query;
+use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::source::Source;
 
-/// To find out how to ask.
-const LOOK_UP_WITHIN: Duration = Duration::from_secs(10);
-/// To ask.
-const ASK_WITHIN: Duration = Duration::from_secs(3);
-/// How long a device that does not help is left alone.
-const LEFT_ALONE: Duration = Duration::from_mins(10);
+/// The time to find out how keyframes are requested from a device.
+const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time for one request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
+/// A device that did not make a keyframe is not asked again for this long.
+const RETRY_DELAY: Duration = Duration::from_mins(10);
+/// The largest number of streams of which something is remembered. It can be learned again.
+const MAX_REMEMBERED: usize = 10_000;
 
-/// How one stream of a camera is asked for keyframes. Clones share what was learned.
-#[derive(Debug, Clone)]
-pub struct Keyframes(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    /// URL of the device service.
-    onvif: String,
-    known: Mutex<Known>,
-}
-
+/// Requests keyframes, and remembers how each stream's device is asked. Clones share the memory.
 #[derive(Debug, Clone, Default)]
-enum Known {
-    #[default]
-    Nothing,
-    /// How to ask.
-    Way(Way),
-    /// It did not help at this time.
-    Helpless(Instant),
+pub(crate) struct KeyframeRequester {
+    memory: Arc<Mutex<HashMap<Target, Memory>>>,
 }
 
+/// A stream, and the service of its device.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Target {
+    onvif: OnvifAddress,
+    source: Source,
+}
+
+/// What was learned about a target.
 #[derive(Debug, Clone)]
-struct Way {
+enum Memory {
+    /// Keyframes are requested this way.
+    Supported(Method),
+    /// A request failed at this time.
+    Failed(Instant),
+}
+
+/// The parameters of a request.
+#[derive(Debug, Clone)]
+struct Method {
     media: Media,
     token: String,
     clock: Clock,
 }
 
-/// A request that waits for its moment. When it is dropped nothing is asked.
+/// A request that is ready to be sent. Dropping it cancels the request.
 #[derive(Debug)]
-pub struct Prepared(oneshot::Sender<()>);
+pub(crate) struct PreparedRequest(oneshot::Sender<()>);
 
-impl Prepared {
-    /// Asks now.
-    pub fn ask(self) {
-        // Nobody listens when it turned out that there is no way.
+impl PreparedRequest {
+    /// Sends the request now.
+    pub(crate) fn send(self) {
+        // The receiver has gone if there turned out to be no way to ask.
         let _ = self.0.send(());
     }
 }
 
-impl Keyframes {
-    /// By the device service at the URL `onvif`.
-    pub fn new(onvif: &str) -> Self {
-        Self(Arc::new(Inner { onvif: onvif.to_owned(), known: Mutex::default() }))
-    }
-
-    /// Whether both are asked at the same place.
-    pub fn is_same(&self, other: &Self) -> bool {
-        self.0.onvif == other.0.onvif
-    }
-
-    /// Finds out how to ask for a keyframe of `source`, whose host is at `address`, unless that is
-    /// known, and then waits for the moment. Nothing is asked when a picture `has_played` by then.
+impl KeyframeRequester {
+    /// Prepares a request for a keyframe of `source`, whose host has the address `address`. In the
+    /// background, finds out how to ask unless that is known, and then waits for
+    /// [`PreparedRequest::send`]. No request is sent if a picture `has_played` by then.
     ///
-    /// The device is asked at that address alone, since it gets a digest of the source's password.
-    pub fn prepare(
+    /// The device is asked at that address only, since it gets a digest of the source's password.
+    pub(crate) fn prepare(
         &self,
+        onvif: &OnvifAddress,
         source: &Source,
         address: SocketAddr,
         has_played: Arc<AtomicBool>,
-    ) -> Option<Prepared> {
-        let (host, service) = parse_address(&self.0.onvif)?;
-        if !host.eq_ignore_ascii_case(source.host()) {
-            debug!("no keyframe is asked for: the camera's onvif names another host");
+    ) -> Option<PreparedRequest> {
+        if !onvif.host.eq_ignore_ascii_case(source.host()) {
+            debug!("no keyframe is requested: the ONVIF address has another host than the source");
             return None;
         }
-        if let Known::Helpless(since) = self.known()
-            && since.elapsed() < LEFT_ALONE
-        {
-            return None;
-        }
+        let target = Target { onvif: onvif.clone(), source: source.clone() };
+        let remembered = lock(&self.memory).get(&target).cloned();
+        let method = match remembered {
+            Some(Memory::Failed(since)) if since.elapsed() < RETRY_DELAY => return None,
+            Some(Memory::Supported(method)) => Some(method),
+            _ => None,
+        };
         let login = source.credentials();
         let login = login.map(|(username, password)| Login { username, password });
-        let client = Client::new(SocketAddr::new(address.ip(), service.port), login);
-        let (ask, moment) = oneshot::channel();
-        let (this, path) = (self.clone(), source.path());
+        let client = Client::new(SocketAddr::new(address.ip(), onvif.port), login);
+        let (send, signal) = oneshot::channel();
+        let this = self.clone();
         let work = async move {
-            match this.ask(client, &service, &path, moment, &has_played).await {
-                Ok(()) => {}
-                Err(failure) => {
-                    debug!(%failure, "the camera makes no keyframe on request");
-                    this.learn(Known::Helpless(Instant::now()));
-                }
+            let result = this.request(client, &target, method, signal, &has_played).await;
+            if let Err(failure) = result {
+                debug!(%failure, "the camera makes no keyframe on request");
+                this.remember(target, Memory::Failed(Instant::now()));
             }
         };
         tokio::spawn(work.in_current_span());
-        Some(Prepared(ask))
+        Some(PreparedRequest(send))
     }
 
-    async fn ask(
+    async fn request(
         &self,
         mut client: Client,
-        service: &Service,
-        path: &str,
-        moment: oneshot::Receiver<()>,
+        target: &Target,
+        known: Option<Method>,
+        signal: oneshot::Receiver<()>,
         has_played: &AtomicBool,
     ) -> Result<(), Failure> {
-        let too_slow = |_| Failure::Refused("it does not answer in time".to_owned());
-        let way = if let Known::Way(way) = self.known() {
-            client.set(way.clock);
-            way
+        let too_slow = |_| Failure::Refused("it does not respond in time".to_owned());
+        let method = if let Some(method) = known {
+            client.set(method.clock);
+            method
         } else {
-            let looked_up = timeout(LOOK_UP_WITHIN, look_up(&mut client, service, path)).await;
-            let way = looked_up.map_err(too_slow)??;
-            self.learn(Known::Way(way.clone()));
-            way
+            let looked_up = timeout(LOOK_UP_TIMEOUT, look_up(&mut client, target)).await;
+            let method = looked_up.map_err(too_slow)??;
+            self.remember(target.clone(), Memory::Supported(method.clone()));
+            method
         };
-        if moment.await.is_err() || has_played.load(Ordering::Relaxed) {
+        if signal.await.is_err() || has_played.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let asking = way.media.set_synchronization_point(&client, &way.token);
-        timeout(ASK_WITHIN, asking).await.map_err(too_slow)??;
-        debug!("the camera was asked for a keyframe");
+        let request = method.media.set_synchronization_point(&client, &method.token);
+        timeout(REQUEST_TIMEOUT, request).await.map_err(too_slow)??;
+        debug!("a keyframe was requested from the camera");
         Ok(())
     }
 
-    fn known(&self) -> Known {
-        lock(&self.0.known).clone()
-    }
-
-    fn learn(&self, known: Known) {
-        *lock(&self.0.known) = known;
+    fn remember(&self, target: Target, memory: Memory) {
+        let mut all = lock(&self.memory);
+        if all.len() >= MAX_REMEMBERED && !all.contains_key(&target) {
+            let any = all.keys().next().cloned();
+            any.and_then(|any| all.remove(&any));
+        }
+        all.insert(target, memory);
     }
 }
 
-/// The profile whose link is the source's.
-async fn look_up(client: &mut Client, service: &Service, path: &str) -> Result<Way, Failure> {
-    let clock = device::set_clock(client, service).await?;
-    let media = Media::of(client, service).await?;
-    let mut fitting = None;
+/// Finds the profile whose link is the source's.
+async fn look_up(client: &mut Client, target: &Target) -> Result<Method, Failure> {
+    let (service, path) = (Service::from(&target.onvif), target.source.path());
+    let clock = device::set_clock(client, &service).await?;
+    let media = Media::of(client, &service).await?;
+    let mut similar = None;
     for profile in media.profiles(client).await? {
         let link = match media.link(client, &profile.token).await {
             Ok(link) => link,
@@ -163,32 +162,32 @@ async fn look_up(client: &mut Client, service: &Service, path: &str) -> Result<W
             Err(failure) => return Err(failure),
         };
         let link = url::Url::parse(link.trim()).map(|url| path_and_query(&url));
-        match link.as_deref().map_or(Fit::No, |link| fit(link, path)) {
-            Fit::Same => return Ok(Way { media, token: profile.token, clock }),
-            Fit::Alike => fitting = fitting.or(Some(profile.token)),
-            Fit::No => {}
+        match link.as_deref().map_or(Match::No, |link| compare(link, &path)) {
+            Match::Same => return Ok(Method { media, token: profile.token, clock }),
+            Match::Similar => similar = similar.or(Some(profile.token)),
+            Match::No => {}
         }
     }
     let token =
-        fitting.ok_or_else(|| Failure::Refused("no profile has the camera's link".into()))?;
-    Ok(Way { media, token, clock })
+        similar.ok_or_else(|| Failure::Refused("no profile has the camera's link".into()))?;
+    Ok(Method { media, token, clock })
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Fit {
+enum Match {
     Same,
-    Alike,
+    Similar,
     No,
 }
 
-/// Whether a device's link, by path and query, is that of a source. Devices add parameters that work
-/// as well without.
-fn fit(link: &str, source: &str) -> Fit {
-    let goes_on = |rest: &str| rest.starts_with(['?', '&']);
+/// Compares the path and query of a device's link with those of a source. Devices add parameters that
+/// are not required.
+fn compare(link: &str, source: &str) -> Match {
+    let adds_parameters = |rest: &str| rest.starts_with(['?', '&']);
     match (link.strip_prefix(source), source.strip_prefix(link)) {
-        (Some(""), _) => Fit::Same,
-        (Some(rest), _) | (_, Some(rest)) if goes_on(rest) => Fit::Alike,
-        _ => Fit::No,
+        (Some(""), _) => Match::Same,
+        (Some(rest), _) | (_, Some(rest)) if adds_parameters(rest) => Match::Similar,
+        _ => Match::No,
     }
 }
 
@@ -196,38 +195,69 @@ fn fit(link: &str, source: &str) -> Fit {
 mod tests {
     use super::*;
 
+    fn target(onvif: &str, link: &str) -> Target {
+        Target {
+            onvif: OnvifAddress::parse(onvif).expect(onvif),
+            source: Source::parse(link).expect(link),
+        }
+    }
+
     #[test]
     fn links_of_devices_and_those_that_people_give() {
         let table = [
-            ("/s1", "/s1", Fit::Same),
-            ("/s1?unicast=true", "/s1", Fit::Alike),
-            ("/cam?channel=1&subtype=0&unicast=true", "/cam?channel=1&subtype=0", Fit::Alike),
-            ("/cam?channel=1&subtype=1&unicast=true", "/cam?channel=1&subtype=0", Fit::No),
-            ("/s1", "/s1?unicast=true", Fit::Alike),
-            ("/s10", "/s1", Fit::No),
-            ("/s1", "/", Fit::No),
+            ("/s1", "/s1", Match::Same),
+            ("/s1?unicast=true", "/s1", Match::Similar),
+            ("/cam?channel=1&subtype=0&unicast=true", "/cam?channel=1&subtype=0", Match::Similar),
+            ("/cam?channel=1&subtype=1&unicast=true", "/cam?channel=1&subtype=0", Match::No),
+            ("/s1", "/s1?unicast=true", Match::Similar),
+            ("/s10", "/s1", Match::No),
+            ("/s1", "/", Match::No),
         ];
         for (link, source, expected) in table {
-            assert_eq!(fit(link, source), expected, "{link} {source}");
+            assert_eq!(compare(link, source), expected, "{link} {source}");
         }
     }
 
     #[tokio::test]
-    async fn nobody_else_gets_a_digest_of_the_password() {
+    async fn only_the_cameras_own_device_gets_a_digest_of_the_password() {
         let address = "192.0.2.7:554".parse().expect("an address");
         let table = [
             ("192.0.2.7", "http://192.0.2.8:80/onvif/device_service", false),
-            ("192.0.2.7", "garbage://", false),
             ("192.0.2.7", "http://192.0.2.7:80/onvif/device_service", true),
             ("Camera.LOCAL", "http://camera.local:80/onvif/device_service", true),
             ("[2001:DB8:0::7]", "http://[2001:db8::7]:80/onvif/device_service", true),
         ];
         for (host, onvif, expected) in table {
-            let link = format!("rtsp://user:password@{host}/x");
-            let source = Source::parse(&link).expect("a link");
-            // Nothing is asked: the test ends before anything else has its turn.
-            let prepared = Keyframes::new(onvif).prepare(&source, address, Arc::default());
+            let Target { onvif, source } = target(onvif, &format!("rtsp://user:password@{host}/x"));
+            // No request is sent: the test ends before the task runs.
+            let requester = KeyframeRequester::default();
+            let prepared = requester.prepare(&onvif, &source, address, Arc::default());
             assert_eq!(prepared.is_some(), expected, "{host} {onvif}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_device_that_failed_is_asked_again_after_a_while_or_as_another_target() {
+        let requester = KeyframeRequester::default();
+        let address = "192.0.2.7:554".parse().expect("an address");
+        let failed = target("192.0.2.7", "rtsp://user:wrong@192.0.2.7/x");
+        let corrected = target("192.0.2.7", "rtsp://user:right@192.0.2.7/x");
+        requester.remember(failed.clone(), Memory::Failed(Instant::now()));
+        let is_asked = |Target { onvif, source }: &Target| {
+            requester.prepare(onvif, source, address, Arc::default()).is_some()
+        };
+        assert!(!is_asked(&failed) && is_asked(&corrected));
+        tokio::time::advance(RETRY_DELAY).await;
+        assert!(is_asked(&failed));
+    }
+
+    #[test]
+    fn the_memory_is_bounded() {
+        let requester = KeyframeRequester::default();
+        for number in 0..MAX_REMEMBERED + 10 {
+            let target = target("192.0.2.7", &format!("rtsp://192.0.2.7/{number}"));
+            requester.remember(target, Memory::Failed(Instant::now()));
+        }
+        assert_eq!(lock(&requester.memory).len(), MAX_REMEMBERED);
     }
 }

@@ -25,6 +25,7 @@ use utoipa::ToSchema;
 
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::networks::CameraNets;
+use crate::camera::onvif_address::OnvifAddress;
 use device::Device;
 use probe::DiscoveredDevice;
 use soap::{Client, Login, Service};
@@ -111,12 +112,13 @@ impl Finder {
     }
 
     async fn ask_one(&self, address: &str, wanted: &Wanted) -> Result<Discovery, Error> {
-        let (host, service) = device::parse_address(address).ok_or_else(|| {
+        let address = OnvifAddress::parse(address).ok_or_else(|| {
             let detail = "address must be an IP address or a host name, with :port if it is not \
                           80, or the http:// URL of the device's ONVIF service";
             Error::new(ErrorKind::InvalidSource, detail)
         })?;
-        let address = self.nets.resolve(&host, service.port).await?;
+        let service = Service::from(&address);
+        let address = self.nets.resolve(&address.host, address.port).await?;
         let device = Device::new(address, &service);
         let devices =
             vec![ask(device, service, wanted, Instant::now() + wanted.time * TIMES).await];

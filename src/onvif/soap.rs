@@ -20,6 +20,8 @@ use tokio::task::JoinSet;
 
 use super::xml::{Node, escaped};
 
+use crate::camera::onvif_address::OnvifAddress;
+
 /// Bytes of an answer.
 const MAX_ANSWER: usize = 512 * 1024;
 /// Characters of what a device says that are passed on.
@@ -208,6 +210,12 @@ pub struct Service {
     pub port: u16,
     /// Path and query.
     pub path: String,
+}
+
+impl From<&OnvifAddress> for Service {
+    fn from(address: &OnvifAddress) -> Self {
+        Self { port: address.port, path: address.path.to_string() }
+    }
 }
 
 fn digest(nonce: &[u8], created: &str, password: &str) -> String {

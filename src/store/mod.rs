@@ -22,10 +22,10 @@ use crate::base::error::{Error, ErrorKind};
 use crate::base::time::{to_i64, unix_now};
 use crate::camera::Camera;
 use crate::camera::id::{CameraId, Profile, StreamId};
+use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::{OptionChanges, StreamOptions};
 use crate::camera::record::{Record, SourceSpec};
 use crate::camera::source::Source;
-use crate::onvif::keyframe::Keyframes;
 use db::{Database, Filter, OpenError, Row, Write};
 use seal::{KeyError, SealKey, Sealer};
 
@@ -283,13 +283,13 @@ impl Cameras {
     fn stream_of(&self, record: &Record, id: &StreamId) -> Result<Option<Camera>, Error> {
         let Some(source) = record.spec.source(id.profile())? else { return Ok(None) };
         let mut camera = Camera::new(id.clone(), source, record.options);
-        camera.keyframes = record.onvif.as_deref().map(Keyframes::new);
+        camera.onvif.clone_from(&record.onvif);
         let mut started = self.started.entry(id.clone()).or_insert_with(|| camera.clone());
         if !started.is_same_stream(&camera) {
             camera.numbers = started.numbers.clone();
             *started = camera;
-        } else if !is_same_way(started.keyframes.as_ref(), camera.keyframes.as_ref()) {
-            started.keyframes = camera.keyframes;
+        } else {
+            started.onvif = camera.onvif;
         }
         Ok(Some(started.clone()))
     }
@@ -307,7 +307,10 @@ impl Cameras {
                 id: id.clone(),
                 name: row.name.clone(),
                 owner: row.owner.clone(),
-                onvif: row.onvif.clone(),
+                onvif: match &row.onvif {
+                    Some(text) => Some(OnvifAddress::parse(text)?),
+                    None => None,
+                },
                 created_at: row.created_at,
                 updated_at: row.updated_at,
             })
@@ -321,7 +324,7 @@ impl Cameras {
             id: record.id.to_string(),
             name: record.name.clone(),
             owner: record.owner.clone(),
-            onvif: record.onvif.clone(),
+            onvif: record.onvif.as_ref().map(OnvifAddress::to_string),
             host: record.spec.host(),
             video: to_text(options.video),
             audio: to_text(options.audio),
@@ -330,14 +333,6 @@ impl Cameras {
             created_at: record.created_at,
             updated_at: record.updated_at,
         })
-    }
-}
-
-fn is_same_way(one: Option<&Keyframes>, other: Option<&Keyframes>) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => one.is_same(other),
-        (None, None) => true,
-        _ => false,
     }
 }
 
@@ -559,7 +554,7 @@ mod tests {
         let cameras = setup.open().await.expect("a registry");
         let (id, unchanged) = (CameraId::parse("1").expect("an id"), OptionChanges::default());
         put(&cameras, Some("rtsp://cam/a"), unchanged).await.expect("a camera");
-        let onvif = "http://cam:80/onvif/device_service".to_owned();
+        let onvif = OnvifAddress::parse("cam").expect("an address");
         let add = |known: Option<Record>| {
             Ok(Record { onvif: Some(onvif.clone()), ..known.expect("the camera") })
         };

@@ -453,7 +453,7 @@ impl Supervisor {
             source: self.camera.source.clone(),
             plan: self.camera.learned.get(),
             options: self.camera.options,
-            keyframes: self.camera.keyframes.clone(),
+            onvif: self.camera.onvif.clone(),
             generation,
             hub: self.shared.hub.clone(),
             journal: Arc::clone(&self.shared.journal),

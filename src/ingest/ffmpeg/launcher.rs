@@ -16,6 +16,7 @@ use crate::ingest::ffmpeg::args::{self, Shape};
 use crate::ingest::ffmpeg::run::FfmpegRun;
 use crate::ingest::ffmpeg::settings::FfmpegSettings;
 use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
+use crate::onvif::keyframe::KeyframeRequester;
 
 /// The ingest by FFmpeg. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -26,6 +27,7 @@ pub struct FfmpegIngest {
     nets: CameraNets,
     socket_timeout: Duration,
     spawner: Spawner,
+    keyframes: KeyframeRequester,
 }
 
 impl FfmpegIngest {
@@ -33,7 +35,8 @@ impl FfmpegIngest {
     pub fn new(settings: FfmpegSettings, shape: Shape, spawner: Spawner) -> Self {
         let FfmpegSettings { program, hevc, nets, start_timeout, stale_timeout } = settings;
         let socket_timeout = args::socket_timeout(start_timeout, stale_timeout);
-        Self { program, shape, hevc, nets, socket_timeout, spawner }
+        let keyframes = KeyframeRequester::default();
+        Self { program, shape, hevc, nets, socket_timeout, spawner, keyframes }
     }
 
     async fn run(self, request: IngestRequest, signals: mpsc::Receiver<Signal>) -> RunOutcome {
@@ -46,8 +49,8 @@ impl FfmpegIngest {
             Ok((process, script)) => {
                 let watching = request.journal.watch(process.pid());
                 let mut run = FfmpegRun::begin(process, script, &request, self.hevc);
-                run.keyframe = request.keyframes.as_ref().and_then(|keyframes| {
-                    keyframes.prepare(source, address, Arc::clone(&run.has_played))
+                run.keyframe = request.onvif.as_ref().and_then(|onvif| {
+                    self.keyframes.prepare(onvif, source, address, Arc::clone(&run.has_played))
                 });
                 let exit = tokio::select! {
                     exit = run.until_exit(signals) => exit,

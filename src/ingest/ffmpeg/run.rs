@@ -20,7 +20,7 @@ use crate::ingest::ffmpeg::exit::{Fault, FfmpegExit};
 use crate::ingest::ffmpeg::stderr::Tail;
 use crate::media::hub::FragmentHub;
 use crate::media::reader::FragmentReader;
-use crate::onvif::keyframe::Prepared;
+use crate::onvif::keyframe::PreparedRequest;
 
 /// A child and the tasks that read its pipes.
 pub(super) struct FfmpegRun {
@@ -30,7 +30,7 @@ pub(super) struct FfmpegRun {
     began: Instant,
     video_codec: oneshot::Receiver<String>,
     /// A keyframe that is requested once FFmpeg plays: an earlier one would be lost.
-    pub(super) keyframe: Option<Prepared>,
+    pub(super) keyframe: Option<PreparedRequest>,
     /// Whether a fragment has come.
     pub(super) has_played: Arc<AtomicBool>,
     fragments: PipeReader<Result<(), Fault>>,
@@ -119,7 +119,7 @@ impl FfmpegRun {
     /// copied, and returns what that teaches.
     fn take_codec(&mut self, codec: Option<String>) -> Option<Lesson> {
         if let (Some(keyframe), Some(_)) = (self.keyframe.take(), &codec) {
-            keyframe.ask();
+            keyframe.send();
         }
         let codec = codec.unwrap_or_default();
         let (_, lesson) = self.copyable.drain(..).find(|(name, _)| *name == codec)?;
