@@ -1,15 +1,15 @@
 //! Health for back ends and orchestrators: is the process there, can it do its work.
 
+use super::Api;
 use super::model::{HealthOutput, ProbeOutput};
 use super::reply::{self, Reply};
-use super::{Api, streams};
 
 /// `GET /api/health`.
 pub fn health(api: &Api) -> Reply {
     let mut active_streams = 0;
     // Everybody may ask, as often as they like, so this is cheap with thousands of streams too.
     api.registry.for_each(|handle| {
-        active_streams += usize::from(streams::is_active(handle.state()));
+        active_streams += usize::from(handle.state().is_active());
     });
     reply::json(&HealthOutput {
         status: if api.readiness.is_closing() { "shutting_down" } else { "healthy" },

@@ -132,11 +132,6 @@ pub async fn log(api: &Api, caller: &Caller, id: &StreamId) -> Result<Reply, Err
     Ok(reply::json(&LogOutput { indicator_id, lines: lines.collect() }))
 }
 
-/// Whether FFmpeg runs for a stream in this state, or will run again.
-pub fn is_active(state: State) -> bool {
-    !matches!(state, State::Failed | State::Gone)
-}
-
 /// Path of a stream's playlist on nginx.
 pub fn stream_path(id: &StreamId) -> String {
     format!("/streams/{id}/{PLAYLIST}")

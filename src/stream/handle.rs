@@ -70,6 +70,22 @@ pub struct Status {
     pub camera: Camera,
 }
 
+impl Status {
+    /// The status of a stream that starts now with `generation`.
+    pub(super) fn starting(camera: Camera, generation: u64) -> Self {
+        Self {
+            state: State::Starting,
+            generation,
+            restarts: 0,
+            started_at: SystemTime::now(),
+            live_since: None,
+            start_took: None,
+            last_error: None,
+            camera,
+        }
+    }
+}
+
 /// What supervisor and handles share.
 #[derive(Debug)]
 pub struct Shared {

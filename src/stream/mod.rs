@@ -24,14 +24,17 @@
 //!
 //! How FFmpeg is run is `crate::ffmpeg`; what becomes of its fragments is `crate::hls`.
 
+mod deadlines;
 pub mod handle;
 pub mod limits;
 pub mod reaper;
 pub mod registry;
 pub mod resources;
+mod run;
 pub mod start_queue;
 pub mod state;
 pub mod supervisor;
 pub mod threads;
 pub mod transition_metrics;
 pub mod viewers;
+mod waiters;

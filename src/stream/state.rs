@@ -1,4 +1,4 @@
-//! The life of a stream as a pure table: state and event in, next state and action out.
+//! The life of a stream as a pure table: from a state and an event to the next state and an action.
 //!
 //! ```text
 //!             ┌────────────── timer, start ──────────────┐
@@ -11,31 +11,38 @@
 //!           └─ stop, idle ─> Stopping(End) ──── ended ─> Gone
 //! ```
 //!
-//! Nothing here waits, sends or knows of tasks: what an action means is the supervisor's.
+//! Nothing here waits, sends or knows of tasks. The supervisor carries the actions out.
 
 /// Where a stream is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
-    /// FFmpeg runs, or waits for its turn to; nothing is playable yet.
+    /// The ingest runs, or waits for its turn to start; nothing is playable yet.
     Starting,
-    /// A player can play it.
+    /// Players can play it.
     Live,
-    /// No FFmpeg; the next one starts when the timer ends.
+    /// No ingest runs; the next one starts when the timer ends.
     Backoff,
-    /// FFmpeg was told to leave.
+    /// The ingest was asked to end.
     Stopping(After),
-    /// The camera refused. Stays for a while so that the cause can be asked for.
+    /// The start failed. The stream stays for a while so that clients can ask for the cause.
     Failed,
-    /// The end: the supervisor removes the directory and itself.
+    /// The end: the supervisor removes the stream's files and its name, and ends.
     Gone,
 }
 
-/// What comes after a child that was told to leave has left.
+impl State {
+    /// Returns whether an ingest runs in this state, or will run again.
+    pub fn is_active(self) -> bool {
+        !matches!(self, Self::Failed | Self::Gone)
+    }
+}
+
+/// What follows when an ingest that was asked to end has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum After {
     /// The next generation, after a delay.
     Retry,
-    /// The next generation at once: another source, or a new start, was asked for.
+    /// The next generation at once: a caller asked for another source, or for a new start.
     Replace,
     /// Failed.
     Fail,
@@ -46,17 +53,23 @@ pub enum After {
 /// What happens to a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// Somebody wants the stream.
+    /// A caller wants the stream.
     Start,
-    /// Somebody wants the stream from another source.
+    /// A caller wants the stream with another source or other options.
     Replace,
-    /// The first segment of this generation is in the playlist.
+    /// The turn of a queued start has come.
+    SlotGranted,
+    /// The turn of a queued start has come, and every caller who waited for it has left.
+    Abandoned,
+    /// The output can be played, with this generation.
     Playable,
     /// The packager cannot write.
     StorageFailed,
-    /// The child is reaped; another plan may do better.
+    /// The child is reaped; another plan can do better.
     EndedReplan,
-    /// The child is reaped, and the camera said no.
+    /// The child is reaped; another plan could do better, but as many were tried as are allowed.
+    Exhausted,
+    /// The child is reaped; the camera refused.
     EndedRefused,
     /// The child is reaped, for any other cause.
     Ended,
@@ -73,9 +86,9 @@ pub enum Event {
 /// What else the decision depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Context {
-    /// Some generation was live since the last start from nothing: viewers may be watching.
+    /// A generation was live since the last start from nothing: there can be viewers.
     pub was_live: bool,
-    /// Somebody watches or waits.
+    /// The stream has viewers, or callers who wait for it.
     pub is_wanted: bool,
 }
 
@@ -84,23 +97,25 @@ pub struct Context {
 pub enum Action {
     /// Nothing.
     None,
-    /// Spawn the next generation.
+    /// Begin the next generation: start its ingest, or queue for it.
     Spawn,
-    /// Set the back-off timer; tell the waiting callers the cause if the camera refused.
+    /// Start the ingest of the generation whose turn has come.
+    Launch,
+    /// Set the back-off timer; if the camera refused, answer the waiting callers with the cause.
     Delay,
-    /// Tell the waiting callers that the stream is playable.
+    /// Answer the waiting callers that the stream is playable.
     Announce,
-    /// Tell the waiting callers the cause.
+    /// Answer the waiting callers with the cause.
     Refuse,
-    /// SIGTERM, and the grace timer.
+    /// Ask the ingest to end, and set the grace timer.
     Terminate,
-    /// SIGTERM, and tell the waiting callers the cause.
+    /// The same, and answer the waiting callers with the cause.
     TerminateAndRefuse,
-    /// SIGKILL.
+    /// Kill the ingest's processes.
     Kill,
 }
 
-/// The table. Total: every event is allowed in every state.
+/// The table. Total: every event can come in every state.
 pub fn next(state: State, event: Event, context: Context) -> (State, Action) {
     match state {
         State::Starting => starting(event, context),
@@ -116,9 +131,14 @@ fn starting(event: Event, context: Context) -> (State, Action) {
     match event {
         Event::Playable => (State::Live, Action::Announce),
         Event::Replace => (State::Stopping(After::Replace), Action::Terminate),
+        Event::Abandoned if !context.was_live => (State::Stopping(After::End), Action::Terminate),
+        // Viewers do not wait for an answer: they see the stream come back.
+        Event::SlotGranted | Event::Abandoned => (State::Starting, Action::Launch),
         Event::EndedReplan => (State::Starting, Action::Spawn),
-        Event::EndedRefused if !context.was_live => (State::Failed, Action::Refuse),
-        Event::EndedRefused | Event::Ended => dropped(context),
+        Event::EndedRefused | Event::Exhausted if !context.was_live => {
+            (State::Failed, Action::Refuse)
+        }
+        Event::EndedRefused | Event::Exhausted | Event::Ended => dropped(context),
         Event::StartTimedOut | Event::StorageFailed if context.was_live => {
             (State::Stopping(After::Retry), Action::TerminateAndRefuse)
         }
@@ -135,12 +155,17 @@ fn live(event: Event, context: Context) -> (State, Action) {
         Event::Start => (State::Live, Action::Announce),
         Event::Replace => (State::Stopping(After::Replace), Action::Terminate),
         Event::Stalled => (State::Stopping(After::Retry), Action::Terminate),
-        Event::EndedReplan | Event::EndedRefused | Event::Ended => dropped(context),
-        Event::End => (State::Stopping(After::End), Action::Terminate),
-        // The packager tries again by itself with the next keyframe.
-        Event::StorageFailed | Event::Playable | Event::StartTimedOut | Event::TimedOut => {
-            (State::Live, Action::None)
+        Event::EndedReplan | Event::Exhausted | Event::EndedRefused | Event::Ended => {
+            dropped(context)
         }
+        Event::End => (State::Stopping(After::End), Action::Terminate),
+        // The packager tries again with the next keyframe.
+        Event::StorageFailed
+        | Event::Playable
+        | Event::SlotGranted
+        | Event::Abandoned
+        | Event::StartTimedOut
+        | Event::TimedOut => (State::Live, Action::None),
     }
 }
 
@@ -163,7 +188,7 @@ fn stopping(after: After, event: Event, context: Context) -> (State, Action) {
         (Event::Replace, After::Retry | After::Fail) | (Event::Start, After::Fail) => {
             (State::Stopping(After::Replace), Action::None)
         }
-        (Event::EndedReplan | Event::EndedRefused | Event::Ended, _) => match after {
+        (event, _) if is_end(event) => match after {
             After::Retry => dropped(context),
             After::Replace => (State::Starting, Action::Spawn),
             After::Fail => (State::Failed, Action::None),
@@ -181,9 +206,14 @@ fn failed(event: Event) -> (State, Action) {
     }
 }
 
-/// The child has gone though nobody asked it to, or to be started again.
+/// The child has ended though it was not asked to, or to be started again.
 fn dropped(context: Context) -> (State, Action) {
     if context.is_wanted { (State::Backoff, Action::Delay) } else { (State::Gone, Action::None) }
+}
+
+/// Whether the child is reaped.
+fn is_end(event: Event) -> bool {
+    matches!(event, Event::Ended | Event::EndedRefused | Event::EndedReplan | Event::Exhausted)
 }
 
 #[cfg(test)]
@@ -205,12 +235,15 @@ mod tests {
         Failed,
         Gone,
     ];
-    const EVENTS: [Event; 11] = [
+    const EVENTS: [Event; 14] = [
         E::Start,
         E::Replace,
+        E::SlotGranted,
+        E::Abandoned,
         E::Playable,
         E::StorageFailed,
         E::EndedReplan,
+        E::Exhausted,
         E::EndedRefused,
         E::Ended,
         E::StartTimedOut,
@@ -219,7 +252,7 @@ mod tests {
         E::End,
     ];
 
-    /// In which contexts a row holds.
+    /// The contexts in which a row holds.
     type When = fn(Context) -> bool;
     const ALWAYS: When = |_| true;
     const NEW: When = |context| !context.was_live;
@@ -229,13 +262,19 @@ mod tests {
     const AGAIN_WANTED: When = |context| context.was_live && context.is_wanted;
     const AGAIN_UNWANTED: When = |context| context.was_live && !context.is_wanted;
 
-    /// Every transition there is. What is not listed changes nothing and does nothing.
+    /// Every transition. An event that is not listed for a state changes nothing and does nothing.
     const TABLE: &[(State, Event, When, State, Action)] = &[
         (Starting, E::Replace, ALWAYS, Stopping(Replace), A::Terminate),
+        (Starting, E::SlotGranted, ALWAYS, Starting, A::Launch),
+        (Starting, E::Abandoned, NEW, Stopping(End), A::Terminate),
+        (Starting, E::Abandoned, AGAIN, Starting, A::Launch),
         (Starting, E::Playable, ALWAYS, Live, A::Announce),
         (Starting, E::StorageFailed, NEW, Stopping(Fail), A::TerminateAndRefuse),
         (Starting, E::StorageFailed, AGAIN, Stopping(Retry), A::TerminateAndRefuse),
         (Starting, E::EndedReplan, ALWAYS, Starting, A::Spawn),
+        (Starting, E::Exhausted, NEW, Failed, A::Refuse),
+        (Starting, E::Exhausted, AGAIN_WANTED, Backoff, A::Delay),
+        (Starting, E::Exhausted, AGAIN_UNWANTED, Gone, A::None),
         (Starting, E::EndedRefused, NEW, Failed, A::Refuse),
         (Starting, E::EndedRefused, AGAIN_WANTED, Backoff, A::Delay),
         (Starting, E::EndedRefused, AGAIN_UNWANTED, Gone, A::None),
@@ -248,6 +287,8 @@ mod tests {
         (Live, E::Replace, ALWAYS, Stopping(Replace), A::Terminate),
         (Live, E::EndedReplan, WANTED, Backoff, A::Delay),
         (Live, E::EndedReplan, UNWANTED, Gone, A::None),
+        (Live, E::Exhausted, WANTED, Backoff, A::Delay),
+        (Live, E::Exhausted, UNWANTED, Gone, A::None),
         (Live, E::EndedRefused, WANTED, Backoff, A::Delay),
         (Live, E::EndedRefused, UNWANTED, Gone, A::None),
         (Live, E::Ended, WANTED, Backoff, A::Delay),
@@ -262,6 +303,8 @@ mod tests {
         (Stopping(Retry), E::Replace, ALWAYS, Stopping(Replace), A::None),
         (Stopping(Retry), E::EndedReplan, WANTED, Backoff, A::Delay),
         (Stopping(Retry), E::EndedReplan, UNWANTED, Gone, A::None),
+        (Stopping(Retry), E::Exhausted, WANTED, Backoff, A::Delay),
+        (Stopping(Retry), E::Exhausted, UNWANTED, Gone, A::None),
         (Stopping(Retry), E::EndedRefused, WANTED, Backoff, A::Delay),
         (Stopping(Retry), E::EndedRefused, UNWANTED, Gone, A::None),
         (Stopping(Retry), E::Ended, WANTED, Backoff, A::Delay),
@@ -269,6 +312,7 @@ mod tests {
         (Stopping(Retry), E::TimedOut, ALWAYS, Stopping(Retry), A::Kill),
         (Stopping(Retry), E::End, ALWAYS, Stopping(End), A::None),
         (Stopping(Replace), E::EndedReplan, ALWAYS, Starting, A::Spawn),
+        (Stopping(Replace), E::Exhausted, ALWAYS, Starting, A::Spawn),
         (Stopping(Replace), E::EndedRefused, ALWAYS, Starting, A::Spawn),
         (Stopping(Replace), E::Ended, ALWAYS, Starting, A::Spawn),
         (Stopping(Replace), E::TimedOut, ALWAYS, Stopping(Replace), A::Kill),
@@ -276,11 +320,13 @@ mod tests {
         (Stopping(Fail), E::Start, ALWAYS, Stopping(Replace), A::None),
         (Stopping(Fail), E::Replace, ALWAYS, Stopping(Replace), A::None),
         (Stopping(Fail), E::EndedReplan, ALWAYS, Failed, A::None),
+        (Stopping(Fail), E::Exhausted, ALWAYS, Failed, A::None),
         (Stopping(Fail), E::EndedRefused, ALWAYS, Failed, A::None),
         (Stopping(Fail), E::Ended, ALWAYS, Failed, A::None),
         (Stopping(Fail), E::TimedOut, ALWAYS, Stopping(Fail), A::Kill),
         (Stopping(Fail), E::End, ALWAYS, Stopping(End), A::None),
         (Stopping(End), E::EndedReplan, ALWAYS, Gone, A::None),
+        (Stopping(End), E::Exhausted, ALWAYS, Gone, A::None),
         (Stopping(End), E::EndedRefused, ALWAYS, Gone, A::None),
         (Stopping(End), E::Ended, ALWAYS, Gone, A::None),
         (Stopping(End), E::TimedOut, ALWAYS, Stopping(End), A::Kill),
@@ -319,7 +365,6 @@ mod tests {
     #[test]
     fn a_child_runs_in_the_states_that_end_it_and_in_no_others() {
         let has_child = |state| matches!(state, Starting | Live | Stopping(_));
-        let is_end = |event| matches!(event, E::Ended | E::EndedRefused | E::EndedReplan);
         for state in STATES {
             for event in EVENTS {
                 // A child that does not run cannot end.

@@ -58,10 +58,12 @@ impl TransitionMetrics {
                 }
             }
             Action::Refuse | Action::TerminateAndRefuse => self.fail(cause),
-            Action::Delay if event == Event::EndedRefused => self.fail(cause),
+            Action::Delay if matches!(event, Event::EndedRefused | Event::Exhausted) => {
+                self.fail(cause);
+            }
             _ => {}
         }
-        let has_ended = matches!(event, Event::Ended | Event::EndedRefused);
+        let has_ended = matches!(event, Event::Ended | Event::EndedRefused | Event::Exhausted);
         let ended_still = has_ended && evidence.stood_still >= self.stalled_after;
         if from == State::Live && (event == Event::Stalled || ended_still) {
             self.counts.stalled();
