@@ -1,20 +1,27 @@
-//! Where the ingest leaves its fragments and every consumer of the stream finds them.
+//! The hub of a stream: the ingest publishes fragments, and every consumer reads them.
 //!
-//! Publishing never waits: the queue is a ring, and a consumer that is slower than the ring is
-//! long loses what it has not read and is told so. Consumers must not be able to slow the ingest.
+//! Publishing never waits: the queue is a ring, and a reader that falls behind by more than the ring
+//! holds loses what it has not read, and learns how much. A slow reader cannot slow the ingest, nor
+//! other readers.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
 
 use crate::base::atomic_instant::AtomicInstant;
 use crate::base::lock::lock;
 use crate::media::fragment::{Fragment, InitSegment};
 
-/// Fragments that a consumer may be behind: about three seconds at 100 ms each.
+/// Fragments that a reader can be behind: about three seconds at 100 ms each.
 const RING: usize = 32;
+/// How far behind the reader in step is when the ingest gives it a turn. One that is further behind
+/// than the ring has lost fragments already, and is not waited for.
+const TURN_DUE: RangeInclusive<u64> = RING as u64 / 2..=RING as u64;
 /// The picture must advance by this much to count as a sign of life. Sound alone, or a camera whose
 /// clock stands still, is none.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(100);
@@ -32,6 +39,10 @@ pub struct FragmentHub {
 struct Shared {
     last_progress: AtomicInstant,
     recent: Mutex<Recent>,
+    /// Fragments published so far.
+    published: AtomicU64,
+    /// How many of these the reader in step has taken, or lost.
+    taken_in_step: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -64,33 +75,70 @@ pub struct Flow {
     pub gop: Option<Duration>,
 }
 
+/// A consumer's position in the hub. Ends with the hub.
+#[derive(Debug)]
+pub struct HubReader {
+    fragments: broadcast::Receiver<Arc<Fragment>>,
+    shared: Arc<Shared>,
+}
+
+/// The number of fragments that a slow reader missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap(pub u64);
+
+impl HubReader {
+    /// Returns the next fragment; `None` when the stream has ended. After a gap, the oldest fragment
+    /// that the hub still has is next.
+    pub async fn next(&mut self) -> Result<Option<Arc<Fragment>>, Gap> {
+        let (taken, next) = match self.fragments.recv().await {
+            Ok(fragment) => (1, Ok(Some(fragment))),
+            Err(RecvError::Lagged(missed)) => (missed, Err(Gap(missed))),
+            Err(RecvError::Closed) => (0, Ok(None)),
+        };
+        self.shared.taken_in_step.fetch_add(taken, Ordering::Relaxed);
+        next
+    }
+}
+
 impl Default for FragmentHub {
     fn default() -> Self {
-        let shared = Shared { last_progress: AtomicInstant::now(), recent: Mutex::default() };
+        let shared = Shared {
+            last_progress: AtomicInstant::now(),
+            recent: Mutex::default(),
+            published: AtomicU64::new(0),
+            taken_in_step: AtomicU64::new(0),
+        };
         Self { sender: broadcast::Sender::new(RING), shared: Arc::new(shared) }
     }
 }
 
 impl FragmentHub {
-    /// Hands a fragment to all consumers. Never waits.
+    /// Hands a fragment to all readers. Never waits.
     pub fn publish(&self, fragment: Fragment) {
         let mut recent = lock(&self.shared.recent);
         if recent.add(&fragment) {
             self.shared.last_progress.touch();
         }
         drop(recent);
-        // No consumer is no error.
+        self.shared.published.fetch_add(1, Ordering::Relaxed);
+        // A hub without readers is fine.
         let _ = self.sender.send(Arc::new(fragment));
     }
 
-    /// Whether a consumer is so far behind that it should have its turn before more is published.
-    pub fn is_crowded(&self) -> bool {
-        self.sender.len() >= RING / 2
+    /// Returns whether the reader in step should have its turn before more is published.
+    pub fn is_turn_due(&self) -> bool {
+        let taken = self.shared.taken_in_step.load(Ordering::Relaxed);
+        let published = self.shared.published.load(Ordering::Relaxed);
+        TURN_DUE.contains(&published.saturating_sub(taken))
     }
 
-    /// A consumer's end, which yields the fragments published from now on.
-    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Fragment>> {
-        self.sender.subscribe()
+    /// Returns a reader of what is published from now on: the reader in step, for which the ingest
+    /// yields when it has many fragments at once. There is at most one.
+    pub fn read_in_step(&self) -> HubReader {
+        let fragments = self.sender.subscribe();
+        let published = self.shared.published.load(Ordering::Relaxed);
+        self.shared.taken_in_step.store(published, Ordering::Relaxed);
+        HubReader { fragments, shared: Arc::clone(&self.shared) }
     }
 
     /// When the picture last advanced. Before the first one: when the hub was made.
@@ -152,8 +200,61 @@ impl Recent {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
     use crate::media::fragment::testing;
+
+    /// Publishes fragments as the ingest does, and returns how often it yielded.
+    async fn publish(hub: &FragmentHub, count: u64) -> u64 {
+        let (init, mut turns) = (testing::init(7), 0);
+        for number in 0..count {
+            hub.publish(testing::fragment(&init, number == 0, number * 200, 200));
+            if hub.is_turn_due() {
+                turns += 1;
+                tokio::task::yield_now().await;
+            }
+        }
+        turns
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_never_reads_slows_the_ingest_for_the_length_of_the_ring_only() {
+        let hub = FragmentHub::default();
+        let _in_step = hub.read_in_step();
+        assert!(publish(&hub, 10_000).await <= RING as u64);
+        assert_eq!(publish(&hub, 10_000).await, 0);
+    }
+
+    #[tokio::test]
+    async fn the_reader_in_step_loses_nothing_beside_a_reader_that_never_reads() {
+        let hub = FragmentHub::default();
+        let _never_reads = hub.sender.subscribe();
+        let mut in_step = hub.read_in_step();
+        let reading = tokio::spawn(async move {
+            let mut count = 0;
+            while in_step.next().await.expect("no gap").is_some() {
+                count += 1;
+            }
+            count
+        });
+        let turns = publish(&hub, 1000).await;
+        assert!(turns <= 1000 / (RING as u64 / 2), "{turns} turns");
+        drop(hub);
+        assert_eq!(reading.await.expect("a task"), 1000);
+    }
+
+    #[tokio::test]
+    async fn a_reader_learns_how_much_it_missed_and_reads_on() {
+        let hub = FragmentHub::default();
+        let mut reader = hub.read_in_step();
+        publish(&hub, RING as u64 + 3).await;
+        assert_eq!(reader.next().await.expect_err("a gap"), Gap(3));
+        for _ in 0..RING {
+            assert!(matches!(reader.next().await, Ok(Some(_))));
+        }
+        assert!(reader.next().now_or_never().is_none(), "more than was published");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn only_a_picture_that_advances_is_a_sign_of_life() {

@@ -3,7 +3,9 @@
 //! | Module | Owns |
 //! |---|---|
 //! | [`hls`] | low-latency HLS: segments on disk, playlists in memory |
+//! | [`blocking`] | consumers that block their thread |
 //! | [`disk_budget`] | how many bytes the files of all streams are allowed to take |
 
+pub(crate) mod blocking;
 pub mod disk_budget;
 pub mod hls;

@@ -73,7 +73,7 @@ pub fn spawn(
     let (end_packaging, packaging_ended) = oneshot::channel();
     let packaging = packager::run(
         packager,
-        shared.hub.subscribe(),
+        shared.hub.read_in_step(),
         send_progress,
         packaging_ended,
         resources.counters.clone(),

@@ -153,8 +153,8 @@ async fn read_fragments(
         }
         has_played.store(true, Ordering::Relaxed);
         hub.publish(fragment);
-        // One read can bring many small fragments, and consumers share the thread.
-        if hub.is_crowded() {
+        // One read can bring many small fragments, and the reader in step shares the thread.
+        if hub.is_turn_due() {
             tokio::task::yield_now().await;
         }
     }

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tracing::warn;
 
 use crate::base::counters::Counters;
 use crate::media::fragment::Fragment;
+use crate::media::hub::{Gap, HubReader};
+use crate::output::blocking::{on_thread, run_on_thread};
 use crate::output::disk_budget::DiskShare;
 use crate::output::hls::cutter::{Cutter, SegmentPolicy};
 use crate::output::hls::files::SegmentFiles;
@@ -288,68 +289,54 @@ impl Packager {
 }
 
 /// Feeds `packager` from `fragments` until `end` is sent or dropped, then removes its files.
-///
-/// Disk work happens on tokio's blocking threads: a disk that hangs holds up this stream alone. Memory
-/// does not hang, and to write to it takes less than to hand the work to another thread.
-/// Reading too slowly costs the fragments missed, and never the ingest.
 pub async fn run(
-    mut packager: Packager,
-    mut fragments: broadcast::Receiver<Arc<Fragment>>,
+    packager: Packager,
+    fragments: HubReader,
     progress: watch::Sender<Progress>,
-    mut end: oneshot::Receiver<()>,
-    counts: Counters,
+    end: oneshot::Receiver<()>,
+    counters: Counters,
 ) {
-    let is_in_memory = packager.files.dir().is_in_memory();
-    loop {
-        let received = tokio::select! {
-            received = fragments.recv() => received,
-            _ = &mut end => break,
-        };
-        match &received {
-            Ok(_) => {}
-            Err(RecvError::Lagged(missed)) => {
-                counts.skipped(*missed);
-                warn!(missed, "writing segments is slower than the camera: fragments were skipped");
-            }
-            Err(RecvError::Closed) => break,
-        }
-        let counts = counts.clone();
-        let work = move |packager: &mut Packager| match received {
-            Ok(fragment) if packager.push(&fragment) => counts.packaged(fragment.bytes.len()),
-            Ok(_) => {}
-            Err(_) => packager.interrupt(),
-        };
-        if is_in_memory {
-            work(&mut packager);
-        } else {
-            let Some(back) = on_disk_thread(packager, work).await else { return };
-            packager = back;
-        }
-        progress.send_if_modified(|progress| {
-            let is_changed = progress != packager.progress();
-            progress.clone_from(packager.progress());
-            is_changed
-        });
-    }
-    let removed = if is_in_memory {
-        packager.remove()
-    } else {
-        tokio::task::spawn_blocking(|| packager.remove()).await.unwrap_or(Ok(()))
+    let can_block = !packager.files.dir().is_in_memory();
+    let task = PackagerTask { packager, progress, counters };
+    let Some(task) = run_on_thread(task, can_block, fragments, end, PackagerTask::take).await
+    else {
+        return;
     };
-    if let Err(error) = removed {
+    let removed = on_thread(task, can_block, |task| task.packager.remove()).await;
+    if let Some(Err(error)) = removed {
         warn!(%error, "the stream's directory cannot be removed");
     }
 }
 
-async fn on_disk_thread(
-    mut packager: Packager,
-    work: impl FnOnce(&mut Packager) + Send + 'static,
-) -> Option<Packager> {
-    let done = tokio::task::spawn_blocking(move || {
-        work(&mut packager);
-        packager
-    });
-    done.await.inspect_err(|error| warn!(%error, "the packager failed")).ok()
+/// A packager, and what is reported of its work.
+struct PackagerTask {
+    packager: Packager,
+    progress: watch::Sender<Progress>,
+    counters: Counters,
+}
+
+impl PackagerTask {
+    fn take(&mut self, next: Result<Arc<Fragment>, Gap>) {
+        match next {
+            Ok(fragment) if self.packager.push(&fragment) => {
+                self.counters.packaged(fragment.bytes.len());
+            }
+            Ok(_) => {}
+            Err(Gap(missed)) => {
+                self.counters.skipped(missed);
+                warn!(
+                    missed,
+                    "segments are written more slowly than the camera sends: fragments were skipped"
+                );
+                self.packager.interrupt();
+            }
+        }
+        self.progress.send_if_modified(|progress| {
+            let is_changed = progress != self.packager.progress();
+            progress.clone_from(self.packager.progress());
+            is_changed
+        });
+    }
 }
 
 #[cfg(test)]
