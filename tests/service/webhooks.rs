@@ -39,11 +39,12 @@ fn assert_signed(webhook: &Webhook) {
     assert_eq!(digest.split_whitespace().next(), Some(signature));
 }
 
-/// What the README tells receivers to do, in both languages.
-fn assert_readme_checks(webhook: &Webhook) {
-    let readme = std::fs::read_to_string(project().join("README.md")).expect("the README");
+/// The check that the documentation gives to receivers, in both languages.
+fn assert_documented_checks(webhook: &Webhook) {
+    let page = project().join("docs/guide/webhooks.md");
+    let page = std::fs::read_to_string(page).expect("the page");
     let code = |begin: &str, end: &str| {
-        let (_, code) = readme.split_once(begin).expect("code in the README");
+        let (_, code) = page.split_once(begin).expect("code in the page");
         code.split_once(end).expect("its end").0.to_owned()
     };
     let php = code("```php\n", "$body = file_get")
@@ -91,7 +92,7 @@ async fn a_good_camera_tells_of_its_life_in_order_and_signed() {
     let webhooks = receiver.all();
     webhooks.iter().for_each(assert_signed);
     let live = &webhooks[1];
-    assert_readme_checks(live);
+    assert_documented_checks(live);
     assert_eq!(live.path, "/hooks");
     assert_eq!(live.headers["content-type"], "application/json");
     let expected = json!({
