@@ -1,0 +1,45 @@
+// Links between pages lead somewhere, no page is lost, and examples of JSON are JSON.
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+
+import { anchors, blocks, links, pages, read, ROOT } from "./support/markdown.mjs";
+
+const README_LINES = 150;
+const INDEX = "docs/README.md";
+/** Languages of code blocks; commands are `sh`, so that they are run. */
+const LANGUAGES = new Set(["sh", "text", "json", "ini", "html", "js", "nginx", "php", "python", "rust", "toml", "yaml"]);
+
+test("links lead to files and headings", () => {
+  const broken = pages().flatMap((page) =>
+    links(page)
+      .filter(({ file, anchor }) => {
+        const isThere = existsSync(join(ROOT, file));
+        return !isThere || (anchor !== undefined && !anchors(file).has(anchor));
+      })
+      .map(({ target }) => `${page}: ${target}`),
+  );
+  assert.deepEqual(broken, []);
+});
+
+test("the index lists every page of docs/", () => {
+  const listed = new Set(links(INDEX).map(({ file }) => file));
+  const lost = pages().filter((page) => page.startsWith("docs/") && page !== INDEX && !listed.has(page));
+  assert.deepEqual(lost, []);
+});
+
+test("the README is short", () => {
+  assert.ok(read("README.md").split("\n").length <= README_LINES + 1);
+});
+
+test("code blocks name their language, and JSON is valid", () => {
+  for (const page of pages()) {
+    for (const { language, line, text } of blocks(page)) {
+      assert.ok(LANGUAGES.has(language), `${page}:${line}: the code block has the language "${language}"`);
+      if (language === "json") {
+        assert.doesNotThrow(() => JSON.parse(text), `${page}:${line}`);
+      }
+    }
+  }
+});
