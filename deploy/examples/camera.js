@@ -1,8 +1,8 @@
-// Plays the camera of the page. When the permission to watch has run out, it asks the back end for
-// another one, which also finds out whether the user is still logged in.
+// Plays the page's camera. When the playback session has expired, asks the back end for another one,
+// which also checks that the user is still logged in.
 "use strict";
 
-/** Between two attempts at least. */
+/** Least time between two attempts. */
 const PAUSE_MS = 3000;
 const REFUSED = 401;
 const video = document.getElementById("video");
@@ -22,31 +22,31 @@ function play() {
       if (error.response?.code === REFUSED) {
         again(renew);
       } else if (error.fatal) {
-        again(play); // The camera may come back, and the permission is still good.
+        again(play); // The camera may return, and the session is still valid.
       }
     });
     hls.loadSource(url);
     hls.attachMedia(video);
   } else {
-    video.src = url; // Safari on a phone plays HLS by itself.
+    video.src = url; // Safari on a phone plays HLS without hls.js.
   }
-  video.play().catch(() => {}); // The browser may want a click first.
+  video.play().catch(() => {}); // The browser may require a click first.
 }
 
-/** Does so now, or soon after an attempt that has failed at once. */
-function again(what) {
-  message.textContent = "one moment …";
+/** Runs `attempt` now, or later if the last attempt was less than PAUSE_MS ago. */
+function again(attempt) {
+  message.textContent = "Reconnecting …";
   hls?.destroy();
   hls = null;
-  setTimeout(what, Math.max(0, triedAt + PAUSE_MS - Date.now()));
+  setTimeout(attempt, Math.max(0, triedAt + PAUSE_MS - Date.now()));
 }
 
 async function renew() {
   triedAt = Date.now();
   let response;
   try {
-    // The form has the token that back ends want against forged requests. A redirect would lead
-    // to the page for logging in.
+    // The form contains the back end's token against forged requests. A redirect would lead to the
+    // login page.
     response = await fetch(form.action, {
       method: "POST",
       body: new FormData(form),
@@ -59,15 +59,15 @@ async function renew() {
       return;
     }
   } catch {
-    // No network: tried again below.
+    // No network: try again below.
   }
   if (response && response.status < 500) {
-    message.textContent = "this camera cannot be played any more; load the page again";
+    message.textContent = "This camera can no longer be played. Load the page again.";
   } else {
     again(renew);
   }
 }
 
-// hls.js tells its errors by itself. Safari does not tell which one it was.
+// hls.js reports its own errors. Safari does not report which error it was.
 video.addEventListener("error", () => hls || again(renew));
 play();

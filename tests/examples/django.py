@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""What a back end in Python does, with the client of deploy/examples/django against a real manager.
+"""Uses the client of deploy/examples/django as a back end does, against a real manager.
 
-Needs no Django. Reads its settings as JSON from stdin and writes what it saw as JSON to stdout.
+Does not need Django. Reads its settings as JSON from standard input and writes the results as JSON to
+standard output.
 """
 
 import json
@@ -16,7 +17,7 @@ try:
 except ImportError:
     sys.exit("cryptography is missing; install it with: apt-get install python3-cryptography")
 
-# No cache of it beside the example.
+# Leaves no cache beside the example.
 sys.dont_write_bytecode = True
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy/examples/django"
 sys.path.insert(0, str(EXAMPLE))
@@ -30,7 +31,7 @@ def manager(url, key):
 
 
 def fetch(url):
-    """The status and the beginning of what a player gets."""
+    """The status and the first line of a player's answer."""
     try:
         with urlopen(url, timeout=30) as response:
             return [response.status, response.readline().decode().strip()]
@@ -43,7 +44,7 @@ def refusal(call):
     try:
         call()
     except StreamManagerError as error:
-        # As a log would have it, with the stack.
+        # As in a log, with the stack trace.
         log = traceback.format_exc()
         return {"status": error.status, "code": error.code, "detail": error.detail, "log": log}
     return {"status": 200, "code": "no error"}

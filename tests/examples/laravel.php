@@ -1,8 +1,8 @@
 <?php
 
 /**
- * What a back end in PHP does, with the client of deploy/examples/laravel against a real manager.
- * Reads its settings as JSON from stdin and writes what it saw as JSON to stdout.
+ * Uses the client of deploy/examples/laravel as a back end does, against a real manager. Reads its
+ * settings as JSON from standard input and writes the results as JSON to standard output.
  */
 
 declare(strict_types=1);
@@ -30,7 +30,7 @@ $manager = fn (string $url, string $key): StreamManager => new StreamManager(
 );
 $streams = $manager($given['base_url'], $given['api_key']);
 
-// The status and the beginning of what a player gets.
+// The status and the first line of a player's answer.
 $fetch = function (string $url): array {
     $curl = curl_init($url);
     curl_setopt_array($curl, [CURLOPT_RETURNTRANSFER => true, CURLOPT_TIMEOUT => 30]);
@@ -45,7 +45,7 @@ $refusal = function (callable $call): array {
             'status' => $error->status,
             'code' => $error->errorCode,
             'detail' => $error->detail,
-            // As a log would have it, with the stack.
+            // As in a log, with the stack trace.
             'log' => (string) $error,
         ];
     }

@@ -1,7 +1,6 @@
-"""The API of stream-manager.
+"""A client of stream-manager's API.
 
-Needs Python 3.11 and nothing else; mint_token() alone needs the package `cryptography`, which has
-both EdDSA and RS256.
+Needs Python 3.11 only; mint_token() also needs the package `cryptography`.
 """
 
 import base64
@@ -17,7 +16,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-# What the manager takes for a start when many start at once, and a little.
+# Seconds. A start takes up to 42 s when many cameras start at once.
 START_TIMEOUT = 45
 USUAL_TTL = 1800
 MAX_TTL = 86400
@@ -26,11 +25,11 @@ MAX_TOKEN_LENGTH = 4096
 
 
 class StreamManagerError(Exception):
-    """What the manager refused, or that it did not answer. Holds no link and no key.
+    """A refusal by the manager, or its silence. Contains no link and no key.
 
-    status: the HTTP status; 0 when there was no answer
-    code: the stable code, such as source_unauthorized
-    detail: for people
+    status: HTTP status; 0 if there was no answer
+    code: stable code, such as source_unauthorized
+    detail: explanation for people
     retry_after: seconds after which another attempt makes sense, or None
     """
 
@@ -44,7 +43,7 @@ class StreamManagerError(Exception):
 
 @dataclass(frozen=True)
 class Playback:
-    """A permission to watch. hls_url is for the page; session_id ends it."""
+    """A playback session. hls_url is for the page; end_session(session_id) ends the session."""
 
     hls_url: str
     session_id: str
@@ -53,7 +52,7 @@ class Playback:
 
 @dataclass(frozen=True)
 class Token:
-    """The same, made by this server."""
+    """The token of a playback session that this server has signed."""
 
     token: str
     session_id: str
@@ -61,19 +60,20 @@ class Token:
 
 
 class _NoRedirect(HTTPRedirectHandler):
-    """Redirects are not followed, so that the key goes nowhere else."""
+    """Follows no redirect, so that the key goes nowhere else."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
 
 
 class StreamManager:
-    """One for the whole process will do: it keeps no connection and no state.
+    """A client. It keeps no connection and no state, so one suffices for the whole process.
 
-    base_url: where this server reaches the API, e.g. http://127.0.0.1:8088
-    public_url: where browsers reach nginx, e.g. https://video.example
-    private_key: PEM of an Ed25519 or RSA key; for mint_token() alone
-    key_id: its kid, if the manager's PLAYBACK_PUBLIC_KEYS is a JWKS
+    base_url: address of the API for this server, e.g. http://127.0.0.1:8088
+    public_url: address of nginx for browsers, e.g. https://video.example
+    private_key: Ed25519 or RSA key in PEM; for mint_token() only
+    key_id: kid of that key, if the manager's PLAYBACK_PUBLIC_KEYS is a JWKS
+    timeout: seconds for all requests except start_camera()
     """
 
     def __init__(
@@ -96,11 +96,11 @@ class StreamManager:
     def start_camera(
         self, camera_id: str, rtsp_link: str | None = None, **options: Any
     ) -> dict[str, Any]:
-        """Starts a camera or joins it; returns when it is playable.
+        """Starts a camera's stream or joins it; returns when it is playable.
 
-        Viewers do that by themselves, so this is for a back end that wants to know at once whether
-        a camera works. A camera that is known needs no link. A link is kept, even if the camera
-        cannot be played. Options are profile, video, audio, transport and wait.
+        A viewer's first request starts a camera as well, so call this only to learn at once whether
+        the camera works. A known camera needs no link. A link is kept even if the camera cannot be
+        played. Options are profile, video, audio, transport and wait.
         """
         body = {"indicator_id": camera_id, **options}
         if rtsp_link is not None:
@@ -108,27 +108,28 @@ class StreamManager:
         return self._call("POST", "/api/stream/start", body, START_TIMEOUT)
 
     def stop_camera(self, camera_id: str, profile: str = "main") -> None:
-        """Ends a camera's stream for all. A player that is still open starts it again."""
+        """Ends a camera's stream for all viewers. A player that is still open starts it again."""
         self._call("POST", "/api/stream/stop", {"indicator_id": camera_id, "profile": profile})
 
     def status(self, camera_id: str, profile: str = "main") -> dict[str, Any]:
-        """state, viewers, media, last_error and more."""
+        """Returns the state of a stream: state, viewers, media, last_error and more."""
         query = urlencode({"indicator_id": camera_id, "profile": profile})
         return self._call("GET", f"/api/stream/status?{query}")
 
     def put_camera(self, camera_id: str, camera: dict[str, Any]) -> dict[str, Any]:
         """Adds a camera or replaces it; returns it without its secrets.
 
-        What is left out goes back to its default, name and owner included; only the source stays.
+        Fields that are left out return to their defaults, name and owner included. Only the source
+        stays.
         """
         return self._call("PUT", f"/api/cameras/{quote(camera_id, safe='')}", camera)
 
     def delete_camera(self, camera_id: str) -> None:
-        """Takes a camera out and ends its streams."""
+        """Deletes a camera and ends its streams."""
         self._call("DELETE", f"/api/cameras/{quote(camera_id, safe='')}")
 
     def list_cameras(self, search: str = "", limit: int = 100, offset: int = 0) -> dict[str, Any]:
-        """A page of the cameras, by id, and their total. search: part of an id, name or host."""
+        """Returns a page of the cameras, by id, and their total. search: part of an id, name or host."""
         query = urlencode({"search": search, "limit": limit, "offset": offset})
         return self._call("GET", f"/api/cameras?{query}")
 
@@ -143,20 +144,20 @@ class StreamManager:
         )
 
     def end_session(self, session_id: str) -> None:
-        """Ends a permission before its time; the viewer's next request is refused."""
+        """Ends a playback session early; the viewer's next request is refused."""
         self._call("DELETE", f"/api/playback/sessions/{quote(session_id, safe='')}")
 
     def mint_token(self, user: str, cameras: list[str], ttl: int = USUAL_TTL) -> Token:
-        """The same permission without a call: a token that this server signs.
+        """Returns the token of a playback session without a call to the manager.
 
-        The manager has to have the public key, and only an admin's key ends the permission.
+        The manager must have the public key. Only a key of role admin can end such a session.
         cameras: ids, or ["*"] for all.
         """
-        # The manager judges a token only when it is shown, and then to the viewer.
+        # The manager checks a token only when a viewer uses it.
         if not user or not 1 <= len(cameras) <= MAX_CAMERAS:
             raise ValueError("a token needs a user and 1 to 100 cameras")
         if not 1 <= ttl <= MAX_TTL:
-            raise ValueError("a token is good for 1 to 86400 seconds")
+            raise ValueError("a token is valid for 1 to 86400 seconds")
         algorithm, sign = self._signer()
         now = int(time.time())
         session_id = secrets.token_hex(12)
@@ -178,12 +179,12 @@ class StreamManager:
         return Token(token, session_id, datetime.fromtimestamp(now + ttl, UTC))
 
     def hls_url(self, token: str, camera_id: str, profile: str = "main") -> str:
-        """Where a token plays one of its cameras."""
+        """Returns the address at which a token plays one of its cameras."""
         stream = f"{camera_id}~sub" if profile == "sub" else camera_id
         return f"{self._public_url}/play/{token}/{stream}/stream.m3u8"
 
     def _signer(self) -> tuple[str, Callable[[bytes], bytes]]:
-        # Only here, so that all else works without the package.
+        # Imported here, so that everything else works without the package.
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
         from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -229,13 +230,13 @@ class StreamManager:
             answer = None
         if 200 <= status < 300 and isinstance(answer, dict):
             return answer
-        # A proxy in between may answer in its own way.
+        # A proxy in between can answer in its own form.
         problem = answer if isinstance(answer, dict) else {}
         retry_after = headers.get("Retry-After", "")
         raise StreamManagerError(
             status,
             problem.get("code", "invalid_answer"),
-            problem.get("detail", "the answer is not one of the stream manager"),
+            problem.get("detail", "the answer does not come from the stream manager"),
             int(retry_after) if retry_after.isdecimal() else None,
         )
 

@@ -1,4 +1,4 @@
-"""A page that plays a camera, and what it asks when its permission has run out."""
+"""A page that plays a camera, and the request that renews its playback session."""
 
 import logging
 from functools import cache
@@ -26,11 +26,11 @@ def manager() -> StreamManager:
 
 
 def may_watch(user, camera_id: str) -> bool:
-    """Who may watch what is yours to say: put your own rule here."""
+    """Whether the user can watch the camera. Replace this with your own rule."""
     return user.is_staff
 
 
-# Django's error reports show local variables; these are nobody's business.
+# Django's error reports show local variables, and these are secret.
 @sensitive_variables()
 def hls_url(request: HttpRequest, camera_id: str) -> str:
     if not may_watch(request.user, camera_id):

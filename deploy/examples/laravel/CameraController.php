@@ -13,7 +13,7 @@ use Illuminate\Support\Facades\Gate;
 use Illuminate\Support\Facades\Log;
 
 /**
- * A page that plays a camera, and what it asks when its permission has run out.
+ * A page that plays a camera, and the request that renews its playback session.
  */
 final class CameraController extends Controller
 {

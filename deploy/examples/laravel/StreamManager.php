@@ -10,31 +10,30 @@ use JsonException;
 use SensitiveParameter;
 
 /**
- * The API of stream-manager. Needs ext-curl, and to mint tokens ext-sodium or ext-openssl.
+ * A client of stream-manager's API. Needs ext-curl; mintToken() also needs ext-sodium or ext-openssl.
  *
- * Links and keys are marked as sensitive, so that PHP leaves them out of the stack traces that
- * end up in logs.
+ * Links and keys are marked as sensitive, so that PHP leaves them out of stack traces.
  */
 final class StreamManager
 {
-    /** What the manager takes for a start when many start at once, and a little. */
+    /** Seconds. A start takes up to 42 s when many cameras start at once. */
     private const START_TIMEOUT = 45;
     private const CONNECT_TIMEOUT = 3;
     private const USUAL_TTL = 1800;
     private const MAX_TTL = 86400;
     private const MAX_CAMERAS = 100;
     private const MAX_TOKEN_LENGTH = 4096;
-    /** What stands before the 32 bytes of an Ed25519 key in PKCS#8 (RFC 8410). */
+    /** The bytes before the 32 bytes of an Ed25519 key in PKCS#8 (RFC 8410). */
     private const ED25519_PREFIX = '302e020100300506032b657004220420';
 
     private readonly string $baseUrl;
     private readonly string $publicUrl;
 
     /**
-     * @param string      $baseUrl    where this server reaches the API, e.g. http://127.0.0.1:8088
-     * @param string      $publicUrl  where browsers reach nginx, e.g. https://video.example
-     * @param string|null $privateKey PEM of an Ed25519 or RSA key; for mintToken() alone
-     * @param string|null $keyId      its kid, if the manager's PLAYBACK_PUBLIC_KEYS is a JWKS
+     * @param string      $baseUrl    address of the API for this server, e.g. http://127.0.0.1:8088
+     * @param string      $publicUrl  address of nginx for browsers, e.g. https://video.example
+     * @param string|null $privateKey Ed25519 or RSA key in PEM; for mintToken() only
+     * @param string|null $keyId      kid of that key, if the manager's PLAYBACK_PUBLIC_KEYS is a JWKS
      */
     public function __construct(
         string $baseUrl,
@@ -49,10 +48,10 @@ final class StreamManager
     }
 
     /**
-     * Starts a camera or joins it; returns when it is playable. Viewers do that by themselves, so
-     * this is for a back end that wants to know at once whether a camera works.
+     * Starts a camera's stream or joins it; returns when it is playable. A viewer's first request
+     * starts a camera as well, so call this only to learn at once whether the camera works.
      *
-     * @param string|null          $rtspLink null for a camera that is known. A link is kept, even
+     * @param string|null          $rtspLink null for a known camera. A link is kept even
      *                                       if the camera cannot be played
      * @param array<string, mixed> $options  profile, video, audio, transport, wait
      * @return array<string, mixed> indicator_id, stream_path, status
@@ -70,7 +69,7 @@ final class StreamManager
     }
 
     /**
-     * Ends a camera's stream for all who watch. A player that is still open starts it again.
+     * Ends a camera's stream for all viewers. A player that is still open starts it again.
      */
     public function stopCamera(string $id, string $profile = 'main'): void
     {
@@ -87,8 +86,8 @@ final class StreamManager
     }
 
     /**
-     * Adds a camera or replaces it. What is left out goes back to its default, name and owner
-     * included; only the source stays.
+     * Adds a camera or replaces it. Fields that are left out return to their defaults, name and
+     * owner included. Only the source stays.
      *
      * @param array<string, mixed> $camera name, owner, rtsp_link, video, audio, transport and more
      * @return array<string, mixed> the camera without its secrets
@@ -99,7 +98,7 @@ final class StreamManager
     }
 
     /**
-     * Takes a camera out and ends its streams.
+     * Deletes a camera and ends its streams.
      */
     public function deleteCamera(string $id): void
     {
@@ -107,7 +106,7 @@ final class StreamManager
     }
 
     /**
-     * A page of the cameras, by id.
+     * Returns a page of the cameras, by id.
      *
      * @param string $search part of an id, a name or a host
      * @return array{cameras: list<array<string, mixed>>, total: int}
@@ -119,7 +118,7 @@ final class StreamManager
     }
 
     /**
-     * Lets a user watch a camera for a while. hlsUrl is for the page; keep sessionId to end it.
+     * Lets a user watch a camera for a while. hlsUrl is for the page; sessionId ends the session.
      *
      * @return array{hlsUrl: string, sessionId: string, expiresAt: string}
      */
@@ -138,7 +137,7 @@ final class StreamManager
     }
 
     /**
-     * Ends a permission to watch before its time; the viewer's next request is refused.
+     * Ends a playback session early; the viewer's next request is refused.
      */
     public function endSession(string $id): void
     {
@@ -146,20 +145,20 @@ final class StreamManager
     }
 
     /**
-     * The same permission without a call: a token that this server signs. The manager has to have
-     * the public key, and only an admin's key ends the permission.
+     * Returns the token of a playback session without a call to the manager, which must have the
+     * public key. Only a key of role admin can end such a session.
      *
      * @param array<string> $cameras ids, or ['*'] for all
      * @return array{token: string, sessionId: string, expiresAt: string}
      */
     public function mintToken(string $user, array $cameras, int $ttl = self::USUAL_TTL): array
     {
-        // The manager judges a token only when it is shown, and then to the viewer.
+        // The manager checks a token only when a viewer uses it.
         if ($user === '' || $cameras === [] || count($cameras) > self::MAX_CAMERAS) {
             throw new InvalidArgumentException('a token needs a user and 1 to 100 cameras');
         }
         if ($ttl < 1 || $ttl > self::MAX_TTL) {
-            throw new InvalidArgumentException('a token is good for 1 to 86400 seconds');
+            throw new InvalidArgumentException('a token is valid for 1 to 86400 seconds');
         }
         [$algorithm, $sign] = $this->signer();
         $now = time();
@@ -171,7 +170,7 @@ final class StreamManager
         $claims = [
             'jti' => $sessionId,
             'sub' => $user,
-            // Ids that are numbers become texts, and what array_filter() left becomes a list.
+            // Numeric ids become strings, and an array with gaps becomes a list.
             'cameras' => array_map(strval(...), array_values($cameras)),
             'aud' => 'stream-manager',
             'iat' => $now,
@@ -187,7 +186,7 @@ final class StreamManager
     }
 
     /**
-     * Where a token plays one of its cameras.
+     * Returns the address at which a token plays one of its cameras.
      */
     public function hlsUrl(string $token, string $cameraId, string $profile = 'main'): string
     {
@@ -196,7 +195,7 @@ final class StreamManager
     }
 
     /**
-     * @return array{string, callable(string): string} name of the algorithm, and what signs with it
+     * @return array{string, callable(string): string} name of the algorithm, and the function that signs
      */
     private function signer(): array
     {
@@ -247,7 +246,7 @@ final class StreamManager
             },
         ];
         if ($body !== null) {
-            // An empty array would be a list.
+            // An empty array would become a list.
             $options[CURLOPT_POSTFIELDS] = self::encode((object) $body);
             $headers[] = 'Content-Type: application/json';
         }
@@ -264,11 +263,11 @@ final class StreamManager
         if ($status >= 200 && $status < 300 && (is_array($answer) || $status === 204)) {
             return $answer ?? [];
         }
-        // A proxy in between may answer in its own way.
+        // A proxy in between can answer in its own form.
         throw new StreamManagerException(
             $status,
             (string) ($answer['code'] ?? 'invalid_answer'),
-            (string) ($answer['detail'] ?? 'the answer is not one of the stream manager'),
+            (string) ($answer['detail'] ?? 'the answer does not come from the stream manager'),
             $retryAfter,
         );
     }

@@ -7,15 +7,15 @@ namespace App\Services;
 use RuntimeException;
 
 /**
- * What the stream manager refused, or that it did not answer. Holds no link and no key.
+ * A refusal by the manager, or its silence. Contains no link and no key.
  */
 final class StreamManagerException extends RuntimeException
 {
     /**
-     * @param int      $status     the HTTP status; 0 when there was no answer
-     * @param string   $errorCode  the stable code, such as source_unauthorized. Not named $code,
-     *                             which PHP's own exceptions have for a number
-     * @param string   $detail     for people
+     * @param int      $status     HTTP status; 0 if there was no answer
+     * @param string   $errorCode  stable code, such as source_unauthorized. Not named $code,
+     *                             which is a number in PHP's own exceptions
+     * @param string   $detail     explanation for people
      * @param int|null $retryAfter seconds after which another attempt makes sense
      */
     public function __construct(

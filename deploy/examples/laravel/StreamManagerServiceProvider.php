@@ -28,7 +28,7 @@ final class StreamManagerServiceProvider extends ServiceProvider
 
     public function boot(): void
     {
-        // Who may watch what is yours to say: put your own rule here. Until then, nobody may.
+        // Replace this with your own rule. As it is, no user can watch.
         Gate::define('watch-camera', fn (User $user, string $cameraId): bool => false);
     }
 }

@@ -1,16 +1,16 @@
 <?php
 
-// Add the entry to what your config/services.php returns.
+// Add this entry to the array that your config/services.php returns.
 return [
     'stream_manager' => [
-        // Where this server reaches the API: the manager itself, or nginx.
+        // Address of the API for this server: the manager itself, or nginx.
         'url' => env('STREAM_MANAGER_URL', 'http://127.0.0.1:8088'),
         'api_key' => env('STREAM_MANAGER_API_KEY'),
-        // Where browsers reach nginx.
+        // Address of nginx for browsers.
         'public_url' => env('STREAM_MANAGER_PUBLIC_URL', 'http://localhost:8080'),
-        // For mintToken() alone: a file with an Ed25519 or RSA key in PEM.
+        // For mintToken() only: path of a PEM file with an Ed25519 or RSA key.
         'private_key_file' => env('STREAM_MANAGER_PRIVATE_KEY_FILE'),
-        // Seconds for which a page may play before it has to ask again.
+        // Lifetime of a playback session, in seconds. The page then asks for another one.
         'playback_ttl' => 3600,
     ],
 ];
