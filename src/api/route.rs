@@ -303,12 +303,12 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_lists_every_path() {
-        let readme = include_str!("../../README.md");
+    fn the_reference_lists_every_path() {
+        let page = include_str!("../../docs/reference/api.md");
         for entry in ROUTES {
             assert!(
-                readme.contains(&format!("`{}`", entry.path)),
-                "README.md misses {}",
+                page.contains(&format!("`{}`", entry.path)),
+                "docs/reference/api.md misses {}",
                 entry.path
             );
         }
