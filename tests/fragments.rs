@@ -1,4 +1,4 @@
-//! The fragment reader on what a real FFmpeg writes, whole, cut off and damaged.
+//! The fragment reader, with real output of FFmpeg that is complete, truncated or damaged.
 
 use std::process::Command;
 use std::sync::LazyLock;
@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use stream_manager::media::fragment::{Fragment, MediaError};
 use stream_manager::media::reader::FragmentReader;
 
-/// Five seconds at 25 frames a second with a keyframe every two, in fragments of 200 ms, made as
-/// the ingest makes them.
-static REAL: LazyLock<Vec<u8>> = LazyLock::new(|| {
+/// Five seconds of video at 25 frames per second with a keyframe every two seconds, and audio. The
+/// fragments last 200 ms, and have the same format as those of the ingest.
+static FFMPEG_OUTPUT: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let output = Command::new("ffmpeg")
         .args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25"])
         .args(["-f", "lavfi", "-i", "sine=sample_rate=48000", "-t", "5"])
@@ -23,6 +23,7 @@ static REAL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     output.stdout
 });
 
+/// Reads all fragments until the end of the stream or the first error.
 fn read(bytes: &[u8]) -> (Vec<Fragment>, Result<(), MediaError>) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
@@ -39,32 +40,34 @@ fn read(bytes: &[u8]) -> (Vec<Fragment>, Result<(), MediaError>) {
 }
 
 #[test]
-fn every_byte_of_ffmpegs_output_comes_out_again() {
-    let (fragments, end) = read(&REAL);
-    end.expect("a good stream");
+fn the_fragments_contain_every_byte_of_ffmpegs_output() {
+    let (fragments, result) = read(&FFMPEG_OUTPUT);
+    result.expect("a valid stream");
     let init = &fragments[0].init;
     let mut bytes = init.bytes.to_vec();
     for fragment in &fragments {
         bytes.extend_from_slice(&fragment.bytes);
     }
-    // What follows the last fragment is an index for files (mfra).
-    assert!(REAL.starts_with(&bytes) && REAL[bytes.len() + 4..].starts_with(b"mfra"));
+    // The index after the last fragment (mfra) is meant for files.
+    assert!(
+        FFMPEG_OUTPUT.starts_with(&bytes) && FFMPEG_OUTPUT[bytes.len() + 4..].starts_with(b"mfra")
+    );
     assert_eq!((init.generation, init.video.width, init.video.height), (7, 160, 120));
     assert!(init.video.codec.starts_with("avc1.42"), "{}", init.video.codec);
     assert_eq!(init.audio_codec.as_deref(), Some("mp4a.40.2"));
 }
 
 #[test]
-fn times_durations_and_keyframes_are_right() {
-    let (fragments, _) = read(&REAL);
+fn fragments_have_the_right_times_durations_and_keyframes() {
+    let (fragments, _) = read(&FFMPEG_OUTPUT);
     let frames: u32 = fragments.iter().map(|fragment| fragment.frames).sum();
     assert_eq!(frames, 125);
     let keyframes: Vec<_> = fragments.iter().filter(|fragment| fragment.is_keyframe).collect();
     let mut end = Duration::ZERO;
     for (keyframe, seconds) in keyframes.iter().zip([0, 2, 4]) {
-        // The video begins one AAC frame late, which is what the encoder needs to warm up.
-        let off = keyframe.decode_time.abs_diff(Duration::from_secs(seconds));
-        assert!(off <= Duration::from_millis(22), "keyframe {seconds} is {off:?} off");
+        // The video starts one AAC frame late, because of the delay of the audio encoder.
+        let deviation = keyframe.decode_time.abs_diff(Duration::from_secs(seconds));
+        assert!(deviation <= Duration::from_millis(22), "keyframe at {seconds} s: {deviation:?}");
     }
     for fragment in &fragments {
         assert!(fragment.decode_time.abs_diff(end) < Duration::from_millis(22));
@@ -76,8 +79,8 @@ fn times_durations_and_keyframes_are_right() {
 }
 
 #[test]
-fn a_box_that_claims_too_much_is_refused_before_it_is_read() {
-    let (fragments, _) = read(&REAL);
+fn a_box_with_an_excessive_size_is_rejected_before_it_is_read() {
+    let (fragments, _) = read(&FFMPEG_OUTPUT);
     let mdat_of = |size: u32| {
         let mut bytes = fragments[0].init.bytes.to_vec();
         let moof_size = u32::from_be_bytes(fragments[0].bytes[..4].try_into().expect("four bytes"));
@@ -87,36 +90,36 @@ fn a_box_that_claims_too_much_is_refused_before_it_is_read() {
         bytes
     };
     for size in [u32::MAX, 64 * 1024 * 1024] {
-        let (_, end) = read(&mdat_of(size));
-        assert!(matches!(end, Err(MediaError::TooLarge { .. })), "{end:?}");
+        let (_, result) = read(&mdat_of(size));
+        assert!(matches!(result, Err(MediaError::TooLarge { .. })), "{result:?}");
     }
-    let (_, end) = read(&mdat_of(4));
-    assert!(matches!(end, Err(MediaError::Unexpected(_))), "{end:?}");
-    // A box that runs to the end of the file belongs in a file.
-    let (_, end) = read(&mdat_of(0));
-    assert!(matches!(end, Err(MediaError::Unexpected(_))), "{end:?}");
+    let (_, result) = read(&mdat_of(4));
+    assert!(matches!(result, Err(MediaError::Unexpected(_))), "{result:?}");
+    // Size 0 means that the box extends to the end of the file, which a stream does not have.
+    let (_, result) = read(&mdat_of(0));
+    assert!(matches!(result, Err(MediaError::Unexpected(_))), "{result:?}");
 }
 
 proptest! {
     #[test]
-    fn a_stream_cut_off_anywhere_yields_what_was_whole(cut in 0..REAL.len()) {
-        let (whole, _) = read(&REAL);
-        let (fragments, end) = read(&REAL[..cut]);
-        let mut boundaries = vec![whole[0].init.bytes.len()];
-        for fragment in &whole {
+    fn a_truncated_stream_yields_all_complete_fragments(length in 0..FFMPEG_OUTPUT.len()) {
+        let (all, _) = read(&FFMPEG_OUTPUT);
+        let (fragments, result) = read(&FFMPEG_OUTPUT[..length]);
+        let mut boundaries = vec![all[0].init.bytes.len()];
+        for fragment in &all {
             boundaries.push(boundaries[boundaries.len() - 1] + fragment.bytes.len());
         }
-        let complete = boundaries.iter().filter(|boundary| **boundary <= cut).count();
+        let complete = boundaries.iter().filter(|boundary| **boundary <= length).count();
         prop_assert_eq!(fragments.len(), complete.saturating_sub(1));
-        // Only an end between two fragments is an end.
-        prop_assert_eq!(end.is_ok(), cut == 0 || boundaries.contains(&cut));
+        // A stream can only end between two fragments. Any other end is an error.
+        prop_assert_eq!(result.is_ok(), length == 0 || boundaries.contains(&length));
     }
 
     #[test]
-    fn damage_gives_an_error_or_fragments_and_never_a_panic(
-        damage in prop::collection::vec((0..REAL.len(), any::<u8>()), 1..40)
+    fn damaged_streams_yield_fragments_or_an_error_but_never_panic(
+        damage in prop::collection::vec((0..FFMPEG_OUTPUT.len(), any::<u8>()), 1..40)
     ) {
-        let mut bytes = REAL.clone();
+        let mut bytes = FFMPEG_OUTPUT.clone();
         for (at, value) in damage {
             bytes[at] = value;
         }
@@ -125,10 +128,10 @@ proptest! {
     }
 
     #[test]
-    fn damage_to_the_header_boxes_never_panics(
+    fn damaged_header_boxes_never_panic(
         damage in prop::collection::vec((0..2000_usize, any::<u8>()), 1..10)
     ) {
-        let mut bytes = REAL.clone();
+        let mut bytes = FFMPEG_OUTPUT.clone();
         for (at, value) in damage {
             bytes[at] = value;
         }
@@ -136,9 +139,9 @@ proptest! {
     }
 
     #[test]
-    fn noise_is_refused(noise in prop::collection::vec(any::<u8>(), 1..4096)) {
-        let (fragments, end) = read(&noise);
+    fn random_bytes_are_rejected(noise in prop::collection::vec(any::<u8>(), 1..4096)) {
+        let (fragments, result) = read(&noise);
         prop_assert!(fragments.is_empty());
-        prop_assert!(end.is_err());
+        prop_assert!(result.is_err());
     }
 }

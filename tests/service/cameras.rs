@@ -1,15 +1,14 @@
-//! Every kind of camera: what is copied, what is turned into something else, and what an operator
-//! may choose.
+//! Different kinds of cameras: what is copied, what is transcoded, and the options of operators.
 
 use serde_json::{Value, json};
 
 use crate::support::{
-    Camera, Manager, Nginx, Playlist, all_parts, eventually, on_air, play, probe, until,
+    Camera, Manager, Nginx, Playlist, eventually, play, probe, start_live, start_service, until,
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn audio_is_copied_or_turned_into_aac() {
-    let (camera, manager, nginx) = all_parts(&[]).await;
+async fn aac_is_copied_and_other_audio_is_transcoded_to_aac() {
+    let (camera, manager, nginx) = start_service(&[]).await;
     for mount in ["h264-aac", "h264-pcma", "h264-pcmu"] {
         manager.play(mount, &camera.link(mount)).await;
         let streams = probe(&nginx.playlist(mount)).await;
@@ -18,11 +17,11 @@ async fn audio_is_copied_or_turned_into_aac() {
         assert_eq!(manager.status(mount).await["media"]["audio_codec"], "mp4a.40.2");
         play(&nginx.playlist(mount), 3).await;
     }
-    // 48 kHz is what the camera sends; FFmpeg's AAC out of G.711 has 8 kHz.
+    // The camera's AAC has 48 kHz. AAC that is transcoded from G.711 has 8 kHz.
     let copied = probe(&nginx.playlist("h264-aac")).await;
     assert_eq!(copied[1]["sample_rate"], "48000");
 
-    // What was learned is used for the next start: one connection to the camera, not two.
+    // The next start reuses what the manager has learned, so it needs only one connection.
     manager.stop_stream("h264-pcma").await;
     let plays = camera.plays();
     manager.play("h264-pcma", &camera.link("h264-pcma")).await;
@@ -30,8 +29,8 @@ async fn audio_is_copied_or_turned_into_aac() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn video_that_browsers_do_not_play_becomes_h264() {
-    let (camera, manager, nginx) = all_parts(&[("TRANSCODE_PRESET", "ultrafast")]).await;
+async fn video_that_browsers_cannot_play_is_transcoded_to_h264() {
+    let (camera, manager, nginx) = start_service(&[("TRANSCODE_PRESET", "ultrafast")]).await;
     for mount in ["hevc", "mjpeg"] {
         manager.play(mount, &camera.link(mount)).await;
         let media = &manager.status(mount).await["media"];
@@ -44,6 +43,7 @@ async fn video_that_browsers_do_not_play_becomes_h264() {
     }
 }
 
+/// Returns the names of the stream's codecs, as ffprobe finds them.
 async fn codecs(nginx: &Nginx, id: &str) -> Vec<String> {
     let streams = probe(&nginx.playlist(id)).await;
     let name = |stream: &Value| stream["codec_name"].as_str().map(str::to_owned);
@@ -55,7 +55,7 @@ async fn media(manager: &Manager, id: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn h265_is_copied_where_that_is_wished() {
+async fn h265_is_copied_if_a_setting_or_an_option_says_so() {
     let camera = Camera::start().await;
     let by_setting = Manager::start(&[("HEVC", "copy")]).await;
     let by_option = Manager::start(&[]).await;
@@ -79,15 +79,15 @@ async fn h265_is_copied_where_that_is_wished() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operator_chooses_what_becomes_of_a_camera() {
-    let (camera, manager, nginx) = on_air("h264-aac", &[("TRANSCODE_MAX_HEIGHT", "180")]).await;
+async fn options_change_a_running_stream() {
+    let (camera, manager, nginx) = start_live("h264-aac", &[("TRANSCODE_MAX_HEIGHT", "180")]).await;
     assert_eq!(codecs(&nginx, "cam").await, ["h264", "aac"]);
     assert_eq!(camera.plays(), 1);
 
-    // A change is applied to the running stream, and everything else stays as it was.
+    // A change applies to the running stream. All other options keep their values.
     let change = json!({ "indicator_id": "cam", "video": "h264", "audio": "off" });
-    let answer = manager.post("/api/stream/start", &change).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
+    let response = manager.post("/api/stream/start", &change).await;
+    assert_eq!(response.status, 200, "{response:?}");
     let status = manager.status("cam").await;
     assert_eq!(status["options"], json!({ "video": "h264", "audio": "off", "transport": "auto" }));
     let media = &status["media"];
@@ -99,36 +99,38 @@ async fn an_operator_chooses_what_becomes_of_a_camera() {
     let media = self::media(&manager, "cam").await;
     assert_eq!((&media["transcoded"], &media["height"]), (&json!(false), &json!(360)));
     assert_eq!(manager.ffmpegs().len(), 1);
-    // FFmpeg as a viewer cannot follow tracks that come and go.
+    // FFmpeg as a player does not support tracks that appear or disappear, so the playlist starts
+    // again.
     manager.stop_stream("cam").await;
     play(&nginx.playlist("cam"), 3).await;
 
-    let wrong = json!({ "indicator_id": "cam", "transport": "pigeon" });
-    let answer = manager.post("/api/stream/start", &wrong).await;
-    assert_eq!((answer.status.as_u16(), &answer.body["code"]), (400, &json!("invalid_request")));
-    let detail = answer.body["detail"].as_str().expect("a detail");
-    assert!(detail.contains("none of `auto`, `tcp`, `udp`"), "{detail}");
+    let invalid = json!({ "indicator_id": "cam", "transport": "pigeon" });
+    let response = manager.post("/api/stream/start", &invalid).await;
+    assert_eq!(
+        (response.status.as_u16(), &response.body["code"]),
+        (400, &json!("invalid_request"))
+    );
+    let detail = response.body["detail"].as_str().expect("a detail");
+    assert!(["auto", "tcp", "udp"].iter().all(|value| detail.contains(value)), "{detail}");
     assert_eq!(manager.status("cam").await["options"]["transport"], "udp");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_copied_is_refused_where_only_that_is_wished() {
+async fn a_start_fails_if_the_video_must_be_copied_but_browsers_cannot_play_it() {
     let camera = Camera::start().await;
     let manager = Manager::start(&[]).await;
     let copy = json!({
         "indicator_id": "cam", "rtsp_link": camera.link("mjpeg"), "video": "copy"
     });
-    let answer = manager.post("/api/stream/start", &copy).await;
-    assert_eq!(answer.status, 502, "{answer:?}");
-    assert_eq!(answer.body["code"], "source_unsupported");
-    assert!(
-        answer.body["detail"].as_str().expect("a detail").contains("option video"),
-        "{answer:?}"
-    );
+    let response = manager.post("/api/stream/start", &copy).await;
+    assert_eq!(response.status, 502, "{response:?}");
+    assert_eq!(response.body["code"], "source_unsupported");
+    let detail = response.body["detail"].as_str().expect("a detail");
+    assert!(detail.contains("option") && detail.contains("video"), "{detail}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_camera_that_was_set_to_h264_is_turned_into_it_no_more() {
+async fn a_camera_that_switches_to_h264_is_no_longer_transcoded() {
     let mut camera = Camera::start_with(&["--alias", "live=hevc"]).await;
     let manager = Manager::start(&[("TRANSCODE_PRESET", "ultrafast")]).await;
     let link = camera.link("live");
@@ -136,7 +138,7 @@ async fn a_camera_that_was_set_to_h264_is_turned_into_it_no_more() {
     assert_eq!(media(&manager, "cam").await["transcoded"], true);
     manager.stop_stream("cam").await;
     camera.kill();
-    camera.come_back_with(&["--alias", "live=h264"]).await;
+    camera.restart_with(&["--alias", "live=h264"]).await;
     manager.play("cam", &link).await;
     assert_eq!(media(&manager, "cam").await["transcoded"], false);
 
@@ -144,7 +146,7 @@ async fn a_camera_that_was_set_to_h264_is_turned_into_it_no_more() {
     for (mount, codec) in [("hevc", "hvc1"), ("h264", "avc1"), ("hevc", "hvc1")] {
         manager.stop_stream("cam").await;
         camera.kill();
-        camera.come_back_with(&["--alias", &format!("live={mount}")]).await;
+        camera.restart_with(&["--alias", &format!("live={mount}")]).await;
         assert_eq!(manager.post("/api/stream/start", &copy).await.status, 200, "{mount}");
         let media = media(&manager, "cam").await;
         assert!(
@@ -155,15 +157,16 @@ async fn a_camera_that_was_set_to_h264_is_turned_into_it_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cameras_with_habits_of_their_own_play() {
-    let (camera, manager, nginx) = all_parts(&[]).await;
+async fn cameras_with_unusual_behaviour_play() {
+    let (camera, manager, nginx) = start_service(&[]).await;
     for mount in ["h264-bframes", "h264-udp", "h264-late-parameters"] {
         manager.play(mount, &camera.link(mount)).await;
         play(&nginx.playlist(mount), 4).await;
         assert_eq!(manager.status(mount).await["restarts"], 0, "{mount}");
         manager.stop_stream(mount).await;
     }
-    // What was learned is kept, and what is chosen is not tried otherwise first.
+    // A stream that has learned that the camera needs UDP, and a camera whose option says so, try
+    // nothing else first.
     let plays = camera.plays();
     manager.play("h264-udp", &camera.link("h264-udp")).await;
     manager.stop_stream("h264-udp").await;
@@ -172,23 +175,27 @@ async fn cameras_with_habits_of_their_own_play() {
     });
     assert_eq!(manager.post("/api/stream/start", &udp).await.status, 200);
     assert_eq!(camera.plays(), plays + 2);
-    assert_eq!(manager.log().matches("trying again").count(), 1, "for the TCP that was refused");
-    let answer = manager
+    let replans = manager.log_fields().iter().filter(|fields| !fields["plan"].is_null()).count();
+    assert_eq!(replans, 1, "only the first start had to change from TCP to UDP");
+    let response = manager
         .post("/api/stream/start", &json!({ "indicator_id": "h264-udp", "transport": "tcp" }))
         .await;
-    assert_eq!((answer.status.as_u16(), &answer.body["code"]), (502, &json!("source_unsupported")));
-    assert!(answer.body["detail"].as_str().is_some_and(|detail| detail.contains("transport")));
+    assert_eq!(
+        (response.status.as_u16(), &response.body["code"]),
+        (502, &json!("source_unsupported"))
+    );
+    assert!(response.body["detail"].as_str().is_some_and(|detail| detail.contains("transport")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_makes_no_sense_is_replaced_by_ours() {
-    let (camera, manager, nginx) = all_parts(&[]).await;
+async fn invalid_timestamps_of_the_camera_are_replaced_by_arrival_times() {
+    let (camera, manager, nginx) = start_service(&[]).await;
     for mount in ["h264-stuck-clock", "h264-slow-clock"] {
         manager.play(mount, &camera.link(mount)).await;
         play(&nginx.playlist(mount), 4).await;
         let rate = media(&manager, mount).await["frame_rate"].as_f64().expect("a rate");
         assert!((20.0..30.0).contains(&rate), "{mount}: {rate}");
-        // What was learned is kept.
+        // The next start reuses what the manager has learned.
         manager.stop_stream(mount).await;
         let plays = camera.plays();
         manager.play(mount, &camera.link(mount)).await;
@@ -198,35 +205,35 @@ async fn a_clock_that_makes_no_sense_is_replaced_by_ours() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn few_pictures_with_sound() {
+async fn a_low_frame_rate_with_audio_plays_without_interruptions() {
     let camera = Camera::start_with(&["--fps", "5"]).await;
     let manager = Manager::start(&[]).await;
     let nginx = Nginx::start(&manager).await;
     manager.play("cam", &camera.link("h264-aac")).await;
     play(&nginx.playlist("cam"), 10).await;
     let playlist = Playlist::fetch(&nginx, "cam").await.expect("a playlist");
-    assert_eq!(playlist.shown_discontinuities(), 0, "{playlist:?}");
+    assert_eq!(playlist.discontinuities_in_window(), 0, "{playlist:?}");
     let status = manager.status("cam").await;
     assert_eq!((&status["restarts"], &status["last_error"]), (&json!(0), &json!(null)));
-    assert!(!manager.log().contains("Arrival"), "the camera's times were not believed");
+    assert!(!manager.log().contains("Arrival"), "the camera's timestamps were replaced");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rare_and_frequent_keyframes() {
-    for (gop, most) in [("10", 3.0), ("0.5", 2.2)] {
+async fn segments_are_short_with_rare_and_with_frequent_keyframes() {
+    for (gop, limit) in [("10", 3.0), ("0.5", 2.2)] {
         let camera = Camera::start_with(&["--gop-seconds", gop]).await;
         let manager = Manager::start(&[]).await;
         let nginx = Nginx::start(&manager).await;
         manager.play("cam", &camera.link("h264")).await;
         play(&nginx.playlist("cam"), 8).await;
-        let longest = Playlist::fetch(&nginx, "cam").await.expect("a playlist").longest();
-        assert!(longest < most, "GOP {gop} s: a segment of {longest} s");
+        let longest = Playlist::fetch(&nginx, "cam").await.expect("a playlist").longest_segment();
+        assert!(longest < limit, "a segment lasts {longest} s with a GOP of {gop} s");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_picture_that_changes_its_size_makes_a_new_generation() {
-    let (_camera, manager, nginx) = on_air("h264-resize", &[]).await;
+async fn a_change_of_the_picture_size_starts_a_new_generation() {
+    let (_camera, manager, nginx) = start_live("h264-resize", &[]).await;
     let before = Playlist::fetch(&nginx, "cam").await.expect("a playlist");
     assert_eq!(media(&manager, "cam").await["width"], 640);
     until("the small picture is live", || async { media(&manager, "cam").await["width"] == 320 })
@@ -240,15 +247,15 @@ async fn a_picture_that_changes_its_size_makes_a_new_generation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_of_size_does_not_stop_what_is_turned_into_h264() {
-    let (camera, manager, nginx) = all_parts(&[("TRANSCODE_PRESET", "ultrafast")]).await;
+async fn a_change_of_the_picture_size_does_not_interrupt_a_transcoded_stream() {
+    let (camera, manager, nginx) = start_service(&[("TRANSCODE_PRESET", "ultrafast")]).await;
     let transcoded = json!({
         "indicator_id": "cam", "rtsp_link": camera.link("h264-resize"), "video": "h264"
     });
     assert_eq!(manager.post("/api/stream/start", &transcoded).await.status, 200);
     let before = manager.status("cam").await;
     play(&nginx.playlist("cam"), 14).await;
-    // The camera did change: it tells the next one to come.
+    // The camera did change its size, which a new stream of the same mount shows.
     manager.play("other", &camera.link("h264-resize")).await;
     assert_eq!(media(&manager, "other").await["width"], 320);
     let after = manager.status("cam").await;
@@ -258,15 +265,15 @@ async fn a_change_of_size_does_not_stop_what_is_turned_into_h264() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_index_names_what_the_stream_is() {
-    let (_camera, manager, nginx) = on_air("h264-aac", &[]).await;
+async fn the_multivariant_playlist_describes_the_stream() {
+    let (_camera, manager, nginx) = start_live("h264-aac", &[]).await;
     let index = |nginx: &Nginx| {
         let request = nginx.client().get(nginx.url("/streams/cam/index.m3u8"));
         async move {
-            let answer = request.send().await.expect("an answer");
-            assert_eq!(answer.status(), 200);
-            assert_eq!(answer.headers()["content-type"], "application/vnd.apple.mpegurl");
-            let text = answer.bytes().await.expect("a whole answer");
+            let response = request.send().await.expect("a response");
+            assert_eq!(response.status(), 200);
+            assert_eq!(response.headers()["content-type"], "application/vnd.apple.mpegurl");
+            let text = response.bytes().await.expect("a complete response");
             m3u8_rs::parse_master_playlist_res(&text).expect("a playlist").variants.remove(0)
         }
     };
@@ -277,28 +284,28 @@ async fn the_index_names_what_the_stream_is() {
     assert_eq!(variant.resolution.map(|size| (size.width, size.height)), Some((640, 360)));
     play(&nginx.url("/streams/cam/index.m3u8"), 3).await;
     let bit_rate = media["bit_rate"].as_u64().expect("a rate");
-    // The short first segment tells both with little certainty.
-    until("the rates are those of whole segments", || async {
+    // Both rates are imprecise until the stream has more than its short first segment.
+    until("the playlist has precise rates", || async {
         let variant = index(&nginx).await;
         let is_near = (bit_rate / 2..bit_rate * 2).contains(&variant.bandwidth);
         is_near && variant.frame_rate == Some(25.0)
     })
     .await;
-    // It starts a camera that nobody watches, as the other playlist does.
+    // Like the media playlist, it starts a stopped stream.
     manager.stop_stream("cam").await;
     assert_eq!(index(&nginx).await.uri, "stream.m3u8");
     assert_eq!(manager.status("cam").await["state"], "live");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn status_tells_the_distance_of_keyframes_and_how_long_the_start_took() {
-    let (_camera, manager, _nginx) = on_air("h264", &[]).await;
-    let media = eventually("two keyframes have come", || async {
+async fn the_status_shows_the_keyframe_interval_and_the_start_duration() {
+    let (_camera, manager, _nginx) = start_live("h264", &[]).await;
+    let media = eventually("the status has the keyframe interval", || async {
         let media = media(&manager, "cam").await;
         media["gop_seconds"].is_number().then_some(media)
     })
     .await;
     assert_eq!(media["gop_seconds"], 2.0, "{media}");
-    let took = manager.status("cam").await["start_seconds"].as_f64().expect("seconds");
-    assert!((0.1..10.0).contains(&took), "{took}");
+    let seconds = manager.status("cam").await["start_seconds"].as_f64().expect("seconds");
+    assert!((0.1..10.0).contains(&seconds), "{seconds}");
 }

@@ -1,62 +1,62 @@
-//! Cameras that cannot be played: the named error, quickly, and nothing of the password.
+//! Cameras that cannot be played: the error code, the time until it is returned, and secrecy of the
+//! password.
 
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpListener;
+use crate::support::{
+    Camera, Manager, Nginx, SilentCamera, free_port, processes_that_show, start_service,
+};
 
-use crate::support::{Camera, Manager, Nginx, all_parts, processes_that_show};
+/// FFmpeg's own timeout for a silent camera is 5 s with the default settings.
+const MAX_DURATION: Duration = Duration::from_secs(10);
 
-/// FFmpeg's patience with a silent camera at the default settings is 5 s.
-const QUICKLY: Duration = Duration::from_secs(10);
-
-async fn refusal(manager: &Manager, link: &str) -> (u16, String, String) {
-    let began = Instant::now();
-    let answer = manager.start_stream("cam", link).await;
-    assert!(began.elapsed() < QUICKLY, "{link} took {:?}", began.elapsed());
-    let text = |name: &str| answer.body[name].as_str().unwrap_or_default().to_owned();
-    (answer.status.as_u16(), text("code"), text("detail"))
+/// Starts a stream that is expected to fail. Returns status code, error code and detail.
+async fn failed_start(manager: &Manager, link: &str) -> (u16, String, String) {
+    let start = Instant::now();
+    let response = manager.start_stream("cam", link).await;
+    assert!(start.elapsed() < MAX_DURATION, "{link} took {:?}", start.elapsed());
+    let text = |name: &str| response.body[name].as_str().unwrap_or_default().to_owned();
+    (response.status.as_u16(), text("code"), text("detail"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_cause_has_its_name() {
+async fn every_cause_has_its_own_error_code() {
     let camera = Camera::start().await;
     let manager = Manager::start(&[]).await;
-    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let silent_port = silent.local_addr().expect("an address").port();
-    let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let closed_port = closed.local_addr().expect("an address").port();
-    drop(closed);
+    let silent = SilentCamera::start().await;
     let private = camera.link("private");
     let wrong_password = private.replace("rtsp://", "rtsp://viewer:wrong-password@");
     let table = [
         (camera.link("nothing-here"), 502, "source_not_found"),
         (private, 502, "source_unauthorized"),
         (wrong_password, 502, "source_unauthorized"),
-        (format!("rtsp://127.0.0.1:{closed_port}/x"), 502, "source_unreachable"),
+        (format!("rtsp://127.0.0.1:{}/x", free_port()), 502, "source_unreachable"),
         ("rtsp://no-such-host.invalid/x".to_owned(), 502, "source_unreachable"),
         (format!("rtsp://{}/x", manager.address()), 502, "source_unsupported"),
         (camera.link("audio-only"), 502, "source_unsupported"),
-        (format!("rtsp://127.0.0.1:{silent_port}/x"), 504, "source_timeout"),
+        (silent.link(), 504, "source_timeout"),
     ];
     for (link, status, code) in table {
-        let (got_status, got_code, detail) = refusal(&manager, &link).await;
-        assert_eq!((got_status, got_code.as_str()), (status, code), "{link}: {detail}");
-        assert!(detail.contains("camera") || detail.contains("address"), "{link}: {detail}");
+        let (actual_status, actual_code, detail) = failed_start(&manager, &link).await;
+        assert_eq!((actual_status, actual_code.as_str()), (status, code), "{link}: {detail}");
+        let names_the_camera =
+            ["camera", "address", "host"].iter().any(|word| detail.contains(word));
+        assert!(names_the_camera, "{link}: {detail}");
         let last_error = &manager.status("cam").await["last_error"];
         assert_eq!(last_error["code"], code, "{link}");
     }
-    // A good link right after a bad one plays.
+    // A valid link plays right after invalid ones.
     manager.play("cam", &camera.link("h264")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_password_shows_nowhere() {
+async fn the_password_is_never_shown() {
     let mut camera = Camera::start().await;
-    // The settings that make the most noise.
+    // These settings log as much as possible.
     let manager = Manager::start(&[("RUST_LOG", "trace"), ("STALE_TIMEOUT_SECONDS", "2")]).await;
     let nginx = Nginx::start(&manager).await;
     let password = camera.password().to_owned();
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for link in [
         camera.private_link("private"),
         camera.private_link("nothing-here"),
@@ -69,40 +69,40 @@ async fn the_password_shows_nowhere() {
     ] {
         let query = [("indicator_id", "cam"), ("rtsp_link", link.as_str())];
         let request = nginx.client().get(nginx.url("/api/stream/start")).query(&query);
-        answers.push(format!("{:?}", manager.send(request).await));
+        responses.push(format!("{:?}", manager.send(request).await));
     }
     manager.play("cam", &camera.private_link("private")).await;
     let shown: Vec<_> = processes_that_show(&password);
-    assert_eq!(shown, [camera.id()], "only the camera itself may show its password");
-    // A camera that goes makes FFmpeg talk.
+    assert_eq!(shown, [camera.id()], "only the camera itself can show its password");
+    // FFmpeg writes error messages when the camera disappears.
     camera.kill();
     manager.reaches("cam", "backoff").await;
-    answers.push(format!("{:?}", manager.get("/api/streams").await));
-    answers.push(format!("{:?}", manager.get("/api/stream/status?indicator_id=cam").await));
-    answers.push(format!("{:?}", manager.get("/api/streams/cam/log").await));
-    answers.push(format!("{:?}", manager.get("/metrics").await));
-    assert!(!answers.join("\n").contains(&password), "an answer shows the password");
+    responses.push(format!("{:?}", manager.get("/api/streams").await));
+    responses.push(format!("{:?}", manager.get("/api/stream/status?indicator_id=cam").await));
+    responses.push(format!("{:?}", manager.get("/api/streams/cam/log").await));
+    responses.push(format!("{:?}", manager.get("/metrics").await));
+    assert!(!responses.join("\n").contains(&password), "a response shows the password");
     assert!(!manager.log().contains(&password), "the log shows the password");
     assert!(!nginx.log().contains(&password), "nginx's log shows the password");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn links_and_ids_that_are_none_start_nothing() {
+async fn invalid_links_and_ids_start_nothing() {
     let manager = Manager::start(&[]).await;
     for link in ["http://h/x", "file:///etc/passwd", "rtsp://", "rtsp://h/a'b", "rtsp://h/\nx", "x"]
     {
-        let answer = manager.start_stream("cam", link).await;
+        let response = manager.start_stream("cam", link).await;
         assert_eq!(
-            (answer.status.as_u16(), &answer.body["code"]),
+            (response.status.as_u16(), &response.body["code"]),
             (400, &"invalid_source".into()),
             "{link:?}"
         );
     }
     let long = "x".repeat(10_000);
     for id in ["../x", "a/b", "", ".", "a b", long.as_str()] {
-        let answer = manager.start_stream(id, "rtsp://127.0.0.1:1/x").await;
+        let response = manager.start_stream(id, "rtsp://127.0.0.1:1/x").await;
         assert_eq!(
-            (answer.status.as_u16(), &answer.body["code"]),
+            (response.status.as_u16(), &response.body["code"]),
             (400, &"invalid_id".into()),
             "{id:.9}"
         );
@@ -112,16 +112,16 @@ async fn links_and_ids_that_are_none_start_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn viewers_do_not_hammer_a_camera_that_refuses() {
-    let (camera, manager, nginx) = all_parts(&[]).await;
-    let (status, ..) = refusal(&manager, &camera.link("private")).await;
+async fn viewers_do_not_cause_retries_of_a_camera_that_rejects_the_password() {
+    let (camera, manager, nginx) = start_service(&[]).await;
+    let (status, ..) = failed_start(&manager, &camera.link("private")).await;
     assert_eq!(status, 502);
     let generation = manager.status("cam").await["generation"].clone();
     for _ in 0..5 {
-        let answer = nginx.get("/streams/cam/stream.m3u8").await;
-        assert_eq!(answer.status(), 502);
-        assert!(answer.headers().contains_key("retry-after"), "{answer:?}");
-        assert_eq!(answer.headers()["access-control-allow-origin"], "*");
+        let response = nginx.get("/streams/cam/stream.m3u8").await;
+        assert_eq!(response.status(), 502);
+        assert!(response.headers().contains_key("retry-after"), "{response:?}");
+        assert_eq!(response.headers()["access-control-allow-origin"], "*");
     }
-    assert_eq!(manager.status("cam").await["generation"], generation, "a viewer made it try again");
+    assert_eq!(manager.status("cam").await["generation"], generation, "a viewer caused a retry");
 }

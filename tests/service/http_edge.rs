@@ -1,4 +1,4 @@
-//! What the HTTP edge does with requests that no good client sends.
+//! How the HTTP server handles invalid requests and slow clients, and its health endpoints.
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +7,9 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Manager, PATIENCE};
+use crate::support::{Manager, TIMEOUT, until};
 
+/// Sends a request. Returns the response's status code, JSON body and `Allow` header.
 async fn send(
     manager: &Manager,
     method: Method,
@@ -20,7 +21,7 @@ async fn send(
         .request(method, manager.url(path))
         .header("content-type", "application/json")
         .body(body.to_owned());
-    let response = request.send().await.expect("an answer");
+    let response = request.send().await.expect("a response");
     let status = response.status().as_u16();
     let allow =
         response.headers().get("allow").map(|value| value.to_str().expect("text").to_owned());
@@ -32,7 +33,7 @@ async fn send(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_error_is_a_problem_with_a_code() {
+async fn every_error_is_a_problem_document_with_a_code() {
     let manager = Manager::start(&[]).await;
     let large = format!(r#"{{"indicator_id":"{}"}}"#, "x".repeat(70_000));
     let get = Method::GET;
@@ -58,13 +59,14 @@ async fn every_error_is_a_problem_with_a_code() {
         ),
         (post.clone(), "/api/stream/start", r#"{"indicator_id":"x"}"#, 404, "unknown_camera"),
         (post.clone(), "/api/stream/stop", "\u{0}", 400, "invalid_request"),
-        // Else it would take name, owner and options away.
+        // An empty body must not reset the camera's name, owner and options.
         (Method::PUT, "/api/cameras/x", "", 400, "invalid_request"),
         (post, "/api/stream/start", large.as_str(), 413, "body_too_large"),
     ];
     for (method, path, body, status, code) in table {
-        let (got, problem, allow) = send(&manager, method.clone(), path, body).await;
-        assert_eq!((got, &problem["code"]), (status, &code.into()), "{method} {path} {body:.40}");
+        let (actual, problem, allow) = send(&manager, method.clone(), path, body).await;
+        let status_and_code = (actual, &problem["code"]);
+        assert_eq!(status_and_code, (status, &code.into()), "{method} {path} {body:.40}");
         assert_eq!(problem["status"], status);
         assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()));
         assert_eq!(allow.is_some(), status == 405, "{method} {path}");
@@ -74,7 +76,7 @@ async fn every_error_is_a_problem_with_a_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forms_are_understood() {
+async fn form_encoded_bodies_are_accepted() {
     let manager = Manager::start(&[]).await;
     let form = [("indicator_id", "x"), ("rtsp_link", "ftp://camera")];
     let encoded = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
@@ -83,47 +85,43 @@ async fn forms_are_understood() {
         .post(manager.url("/api/stream/start"))
         .header("content-type", "application/x-www-form-urlencoded")
         .body(encoded);
-    let answer = manager.send(request).await;
-    assert_eq!(answer.body["code"], "invalid_source", "{answer:?}");
+    let response = manager.send(request).await;
+    assert_eq!(response.body["code"], "invalid_source", "{response:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_probes_of_orchestrators() {
+async fn liveness_and_readiness_reflect_the_state_of_the_manager() {
     let manager = Manager::start(&[]).await;
     assert_eq!(manager.get("/livez").await.status, 200);
     assert_eq!(manager.get("/readyz").await.status, 200);
-    let head = manager.client().head(manager.url("/readyz")).send().await.expect("an answer");
+    let head = manager.client().head(manager.url("/readyz")).send().await.expect("a response");
     assert_eq!(head.status(), 200);
 
     let directory = tempfile::tempdir().expect("a directory");
-    let useless = directory.path().join("ffmpeg");
-    std::fs::write(&useless, "#!/no/such/interpreter\n").expect("a file");
+    let broken = directory.path().join("ffmpeg");
+    std::fs::write(&broken, "#!/no/such/interpreter\n").expect("a file");
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&useless, executable).expect("a mode");
-    for program in ["/no/such/ffmpeg", useless.to_str().expect("a path"), "/tmp"] {
-        let lame = Manager::start(&[("FFMPEG_BIN", program)]).await;
-        let ready = lame.get("/readyz").await;
+    std::fs::set_permissions(&broken, executable).expect("a mode");
+    for program in ["/no/such/ffmpeg", broken.to_str().expect("a path"), "/tmp"] {
+        let manager = Manager::start(&[("FFMPEG_BIN", program)]).await;
+        let ready = manager.get("/readyz").await;
         let expected = (503, &"ffmpeg_unavailable".into());
         assert_eq!((ready.status.as_u16(), &ready.body["code"]), expected, "{program}");
-        assert_eq!(lame.get("/livez").await.status, 200);
-        let start = lame.start_stream("cam", "rtsp://127.0.0.1:1/x").await;
+        assert_eq!(manager.get("/livez").await.status, 200);
+        let start = manager.start_stream("cam", "rtsp://127.0.0.1:1/x").await;
         assert_eq!((start.status.as_u16(), &start.body["code"]), expected, "{program}");
     }
 
-    let homeless = Manager::start(&[]).await;
-    std::fs::remove_dir_all(homeless.stream_dir()).expect("rm");
-    tokio::time::timeout(PATIENCE, async {
-        // An earlier good probe holds for some seconds.
-        while homeless.get("/readyz").await.body["code"] != "storage_unavailable" {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+    std::fs::remove_dir_all(manager.stream_dir()).expect("the stream directory");
+    // The manager caches a successful check for some seconds.
+    until("/readyz reports the missing STREAM_DIR", || async {
+        manager.get("/readyz").await.body["code"] == "storage_unavailable"
     })
-    .await
-    .expect("readyz notices that STREAM_DIR has gone");
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn slow_heads_and_slow_bodies_are_cut_off() {
+async fn requests_with_slow_headers_or_bodies_are_aborted() {
     let manager = Manager::start(&[]).await;
     let slow_head = async {
         let mut stream = TcpStream::connect(manager.address()).await.expect("a connection");
@@ -131,23 +129,23 @@ async fn slow_heads_and_slow_bodies_are_cut_off() {
             .write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Slow:")
             .await
             .expect("a write");
-        let mut answer = Vec::new();
-        // Closed without an answer, or with 408: either way it ends.
-        let _ = stream.read_to_end(&mut answer).await;
+        let mut response = Vec::new();
+        // The manager closes the connection, with or without a 408 response.
+        let _ = stream.read_to_end(&mut response).await;
     };
     let slow_body = async {
         let mut stream = TcpStream::connect(manager.address()).await.expect("a connection");
         let head =
             b"POST /api/stream/stop HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{";
         stream.write_all(head).await.expect("a write");
-        let mut answer = [0; 12];
-        stream.read_exact(&mut answer).await.expect("an answer");
-        assert_eq!(&answer, b"HTTP/1.1 408");
+        let mut response = [0; 12];
+        stream.read_exact(&mut response).await.expect("a response");
+        assert_eq!(&response, b"HTTP/1.1 408");
     };
-    let began = Instant::now();
-    tokio::time::timeout(PATIENCE, async { tokio::join!(slow_head, slow_body) })
+    let start = Instant::now();
+    tokio::time::timeout(TIMEOUT, async { tokio::join!(slow_head, slow_body) })
         .await
-        .expect("slow clients are cut off");
-    assert!(began.elapsed() > Duration::from_secs(5), "cut off after {:?}", began.elapsed());
+        .expect("both requests are aborted");
+    assert!(start.elapsed() > Duration::from_secs(5), "aborted after {:?}", start.elapsed());
     assert_eq!(manager.get("/livez").await.status, 200);
 }

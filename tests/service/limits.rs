@@ -1,19 +1,19 @@
-//! What streams, viewers and each FFmpeg may take, and how many of them there may be.
+//! Limits on the resources of each FFmpeg, and on the numbers of starts and viewers.
 
 use std::fs;
 
 use serde_json::json;
 
-use crate::support::{Camera, Manager, is_running, on_air, until};
+use crate::support::{Camera, Manager, is_running, start_live, until};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_ffmpeg_lives_within_its_bounds() {
-    let bounds =
+async fn the_configured_limits_apply_to_each_ffmpeg() {
+    let settings =
         [("FFMPEG_NICE", "7"), ("FFMPEG_MAX_MEMORY_MB", "300"), ("FFMPEG_MAX_OPEN_FILES", "40")];
     let camera = Camera::start().await;
-    let manager = Manager::start(&bounds).await;
+    let manager = Manager::start(&settings).await;
     manager.play("cam", &camera.link("h264")).await;
-    let [ffmpeg] = manager.ffmpegs()[..] else { panic!("one FFmpeg") };
+    let [ffmpeg] = manager.ffmpegs()[..] else { panic!("expected exactly one FFmpeg") };
     let limits = fs::read_to_string(format!("/proc/{ffmpeg}/limits")).expect("limits");
     let limit = |name: &str| -> Option<u64> {
         let line = limits.lines().find(|line| line.starts_with(name))?;
@@ -28,32 +28,32 @@ async fn each_ffmpeg_lives_within_its_bounds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_ffmpeg_that_wants_too_much_memory_is_told_and_hurts_no_other() {
+async fn an_ffmpeg_that_exceeds_its_memory_limit_fails_without_affecting_others() {
     let camera = Camera::start_with(&["--width", "1920", "--height", "1080"]).await;
-    // Enough to copy, and not to encode so large a picture.
+    // This is enough memory to copy the video, but too little to encode such a large picture.
     let manager = Manager::start(&[("FFMPEG_MAX_MEMORY_MB", "64")]).await;
     manager.play("cam", &camera.link("h264")).await;
     let ffmpegs = manager.ffmpegs();
     let start = json!({
         "indicator_id": "greedy", "rtsp_link": camera.link("hevc"), "video": "h264"
     });
-    let answer = manager.post("/api/stream/start", &start).await;
-    assert!(answer.status.is_server_error(), "{answer:?}");
-    let detail = answer.body["detail"].as_str().unwrap_or_default();
-    assert!(detail.contains("FFMPEG_MAX_MEMORY_MB"), "{answer:?}");
+    let response = manager.post("/api/stream/start", &start).await;
+    assert!(response.status.is_server_error(), "{response:?}");
+    let detail = response.body["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("FFMPEG_MAX_MEMORY_MB"), "{response:?}");
     assert_eq!(manager.status("cam").await["restarts"], 0);
     assert!(is_running(ffmpegs[0]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_starts_at_once_are_served_in_turn() {
+async fn simultaneous_starts_beyond_the_limit_are_queued_and_succeed() {
     let camera = Camera::start().await;
     let manager = Manager::start(&[("MAX_CONCURRENT_STARTS", "2")]).await;
     let ids: Vec<_> = (0..12).map(|number| format!("cam-{number}")).collect();
     let link = camera.link("h264");
     let starts = ids.iter().map(|id| manager.start_stream(id, &link));
-    for answer in futures_util::future::join_all(starts).await {
-        assert_eq!(answer.status, 200, "{answer:?}");
+    for response in futures_util::future::join_all(starts).await {
+        assert_eq!(response.status, 200, "{response:?}");
     }
     assert_eq!(manager.ffmpegs().len(), ids.len());
     for id in &ids {
@@ -62,25 +62,26 @@ async fn many_starts_at_once_are_served_in_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_has_as_many_viewers_as_it_may() {
-    let (_camera, manager, nginx) = on_air("h264", &[("MAX_VIEWERS_PER_STREAM", "2")]).await;
-    let ask = |player: &'static str, query: &'static str| {
+async fn a_stream_has_no_more_viewers_than_allowed() {
+    let (_camera, manager, nginx) = start_live("h264", &[("MAX_VIEWERS_PER_STREAM", "2")]).await;
+    let fetch = |player: &'static str, query: &'static str| {
         let url = format!("{}{query}", nginx.playlist("cam"));
         let request = nginx.client().get(url).header("user-agent", player);
-        async move { request.send().await.expect("an answer") }
+        async move { request.send().await.expect("a response") }
     };
     for player in ["one", "two", "one"] {
-        assert_eq!(ask(player, "").await.status(), 200, "{player}");
+        assert_eq!(fetch(player, "").await.status(), 200, "{player}");
     }
-    // By nginx, which asks, and by the manager itself.
+    // The limit applies to plain requests and to blocking reloads.
     for query in ["", "?_HLS_msn=1"] {
-        let refused = ask("three", query).await;
-        assert_eq!(refused.status(), 503, "{query}");
-        assert!(refused.headers().contains_key("retry-after"), "{query}");
-        assert_eq!(refused.headers()["access-control-allow-origin"], "*", "{query}");
-        let problem: serde_json::Value = refused.json().await.expect("JSON");
+        let response = fetch("three", query).await;
+        assert_eq!(response.status(), 503, "{query}");
+        assert!(response.headers().contains_key("retry-after"), "{query}");
+        assert_eq!(response.headers()["access-control-allow-origin"], "*", "{query}");
+        let problem: serde_json::Value = response.json().await.expect("JSON");
         assert_eq!(problem["code"], "too_many_viewers", "{query}");
     }
     assert_eq!(manager.status("cam").await["viewers"], 2);
-    until("the others have left", || async { ask("three", "").await.status() == 200 }).await;
+    until("the other viewers have expired", || async { fetch("three", "").await.status() == 200 })
+        .await;
 }

@@ -1,18 +1,18 @@
-//! Low latency: parts in the playlist, and reloads that wait for them.
+//! Low-Latency HLS: parts in the playlist, and blocking playlist reloads.
 
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use crate::support::{Manager, Nginx, eventually, on_air, project};
+use crate::support::{Manager, Nginx, SilentCamera, eventually, project_dir, start_live};
 
-/// A part of the playlist: file, offset and length.
+/// A partial segment of the playlist: its file, offset and length.
 type Part = (String, u64, u64);
 
 fn parts(playlist: &str) -> Vec<Part> {
     let attribute = |line: &str, name: &str| -> Option<String> {
-        let rest = line.split_once(&format!("{name}=\""))?.1;
-        Some(rest.split_once('"')?.0.to_owned())
+        let value = line.split_once(&format!("{name}=\""))?.1;
+        Some(value.split_once('"')?.0.to_owned())
     };
     let lines = playlist.lines().filter(|line| line.starts_with("#EXT-X-PART:"));
     let part = |line: &str| {
@@ -20,10 +20,10 @@ fn parts(playlist: &str) -> Vec<Part> {
         let (length, offset) = range.split_once('@')?;
         Some((attribute(line, "URI")?, offset.parse().ok()?, length.parse().ok()?))
     };
-    lines.map(|line| part(line).unwrap_or_else(|| panic!("no part: {line}"))).collect()
+    lines.map(|line| part(line).unwrap_or_else(|| panic!("an invalid part: {line}"))).collect()
 }
 
-/// Number of the segment that grows, and how many parts of it the playlist names.
+/// Returns the sequence number of the unfinished segment, and how many of its parts are listed.
 fn position(playlist: &str) -> (u64, u64) {
     let parts = parts(playlist);
     let last = parts.last().expect("a part").0.clone();
@@ -33,15 +33,16 @@ fn position(playlist: &str) -> (u64, u64) {
     if is_finished { (number + 1, 0) } else { (number, count) }
 }
 
+/// Fetches the playlist. Returns the status code and the body.
 async fn fetch(nginx: &Nginx, query: &str) -> (u16, String) {
-    let answer = nginx.get(&format!("/streams/cam/stream.m3u8{query}")).await;
-    (answer.status().as_u16(), answer.text().await.expect("a whole answer"))
+    let response = nginx.get(&format!("/streams/cam/stream.m3u8{query}")).await;
+    (response.status().as_u16(), response.text().await.expect("a complete response"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_part_is_a_range_that_nginx_serves() {
-    let (_camera, _manager, nginx) = on_air("h264-aac", &[]).await;
-    let playlist = eventually("some segments are there", || async {
+async fn every_part_is_a_byte_range_that_nginx_serves() {
+    let (_camera, _manager, nginx) = start_live("h264-aac", &[]).await;
+    let playlist = eventually("the playlist has six segments", || async {
         let (_, playlist) = fetch(&nginx, "").await;
         (playlist.matches("#EXTINF").count() >= 6).then_some(playlist)
     })
@@ -53,48 +54,49 @@ async fn every_part_is_a_range_that_nginx_serves() {
             .client()
             .get(nginx.url(&format!("/streams/cam/{file}")))
             .header("range", format!("bytes={offset}-{}", offset + length - 1));
-        let answer = request.send().await.expect("an answer");
-        assert_eq!(answer.status(), 206, "{file} {offset}");
-        let bytes = answer.bytes().await.expect("a part");
+        let response = request.send().await.expect("a response");
+        assert_eq!(response.status(), 206, "{file} {offset}");
+        let bytes = response.bytes().await.expect("a part");
         assert_eq!(bytes.len() as u64, *length, "{file} {offset}");
         assert_eq!(&bytes[4..8], b"moof", "{file} {offset} does not begin with a fragment");
     }
-    // The parts of a finished segment are the whole of it.
+    // The parts of a finished segment cover the whole segment.
     let finished = playlist.lines().rfind(|line| !line.starts_with('#')).expect("a segment");
-    let whole =
-        nginx.get(&format!("/streams/cam/{finished}")).await.bytes().await.expect("a segment");
+    let segment = nginx.get(&format!("/streams/cam/{finished}")).await;
+    let segment = segment.bytes().await.expect("a segment");
     let sum: u64 = parts.iter().filter(|part| part.0 == finished).map(|part| part.2).sum();
-    assert_eq!(sum, whole.len() as u64);
+    assert_eq!(sum, segment.len() as u64);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reload_waits_for_its_part_and_two_hundred_wait_as_one() {
-    let (_camera, _manager, nginx) = on_air("h264", &[]).await;
+async fn two_hundred_blocking_reloads_are_answered_together_when_their_part_is_ready() {
+    let (_camera, _manager, nginx) = start_live("h264", &[]).await;
     let (_, now) = fetch(&nginx, "").await;
     let (sequence, part) = position(&now);
-    // Two parts ahead: not there yet, and there soon.
+    // The part after the next one does not exist yet, but will soon.
     let query = format!("?_HLS_msn={sequence}&_HLS_part={}", part + 2);
-    let asked = Instant::now();
-    let answers = join_all((0..200).map(|_| fetch(&nginx, &query))).await;
-    assert!(asked.elapsed() > Duration::from_millis(100), "nobody waited: {:?}", asked.elapsed());
-    for (status, playlist) in &answers {
+    let start = Instant::now();
+    let responses = join_all((0..200).map(|_| fetch(&nginx, &query))).await;
+    let duration = start.elapsed();
+    assert!(duration > Duration::from_millis(100), "the reloads did not block: {duration:?}");
+    for (status, playlist) in &responses {
         assert_eq!(*status, 200);
-        assert!(position(playlist) > (sequence, part + 2), "asked {query}, got {playlist}");
+        assert!(position(playlist) > (sequence, part + 2), "{query}: {playlist}");
     }
-    // All of them got the first playlist that had the part; a few came too late for it.
-    let first = answers.iter().map(|answer| position(&answer.1)).min().expect("answers");
-    let same = answers.iter().filter(|answer| position(&answer.1) == first).count();
-    assert!(same > 100, "only {same} of 200 were answered at once");
+    // Most requests get the first playlist that has the part. A few can arrive later.
+    let first = responses.iter().map(|response| position(&response.1)).min().expect("responses");
+    let same = responses.iter().filter(|response| position(&response.1) == first).count();
+    assert!(same > 100, "only {same} of 200 reloads got the first playlist with the part");
 
-    // A whole segment, while its parts go by.
+    // A reload can also wait for a whole segment.
     let (status, playlist) = fetch(&nginx, &format!("?_HLS_msn={}", sequence + 1)).await;
     assert_eq!(status, 200);
     assert!(playlist.contains(&format!("\n{}.m4s\n", sequence + 1)), "{playlist}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reload_that_makes_no_sense_is_refused() {
-    let (_camera, _manager, nginx) = on_air("h264", &[]).await;
+async fn invalid_reload_parameters_are_rejected() {
+    let (_camera, _manager, nginx) = start_live("h264", &[]).await;
     let (sequence, _) = position(&fetch(&nginx, "").await.1);
     for query in [
         format!("?_HLS_msn={}", sequence + 100),
@@ -106,56 +108,55 @@ async fn a_reload_that_makes_no_sense_is_refused() {
         assert_eq!(status, 400, "{query}");
         assert!(problem.contains("invalid_request"), "{query}: {problem}");
     }
-    // What has long gone by is answered at once.
+    // Reloads of old segments return immediately.
     assert_eq!(fetch(&nginx, "?_HLS_msn=1&_HLS_part=0&_HLS_skip=YES").await.0, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reload_of_a_camera_that_went_away_is_answered_in_time() {
-    let (mut camera, manager, nginx) = on_air("h264", &[]).await;
+async fn a_blocking_reload_ends_in_time_when_the_camera_is_gone() {
+    let (mut camera, manager, nginx) = start_live("h264", &[]).await;
     camera.kill();
     manager.reaches("cam", "backoff").await;
     let (sequence, part) = position(&fetch(&nginx, "").await.1);
-    let asked = Instant::now();
+    let start = Instant::now();
     let (status, playlist) = fetch(&nginx, &format!("?_HLS_msn={sequence}&_HLS_part={part}")).await;
-    // Three segments of two seconds; an error would make players give up.
-    assert!((5..9).contains(&asked.elapsed().as_secs()), "{:?}", asked.elapsed());
+    // The limit is three segments of two seconds. The response is a playlist, because players give
+    // up after an error.
+    assert!((5..9).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
     assert_eq!(status, 200);
     assert_eq!(position(&playlist), (sequence, part));
     manager.stop_stream("cam").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reload_whose_stream_is_stopped_may_ask_again() {
-    // A child that is slow to leave: the reload arrives before the stream has gone.
-    let child = project().join("tests/service/children/ignores_sigterm");
+async fn a_stop_ends_blocking_reloads_with_a_retryable_error() {
+    // This child exits slowly, so the reload arrives while the stream is stopping.
+    let child = project_dir().join("tests/service/children/ignores_sigterm");
     let child = ("FFMPEG_BIN", child.to_str().expect("a path"));
-    let (camera, manager, nginx) = on_air("h264", &[child, ("STOP_GRACE_SECONDS", "1")]).await;
-    // Nothing that the reload waits for comes before the stop.
+    let (camera, manager, nginx) = start_live("h264", &[child, ("STOP_GRACE_SECONDS", "1")]).await;
+    // With a frozen camera, the segment that the reload waits for cannot appear before the stop.
     camera.freeze();
     let (sequence, _) = position(&fetch(&nginx, "").await.1);
     let query = format!("?_HLS_msn={}", sequence + 1);
-    let (waiting, _) = tokio::join!(fetch(&nginx, &query), manager.stop_stream("cam"));
+    let ((status, problem), _) = tokio::join!(fetch(&nginx, &query), manager.stop_stream("cam"));
     camera.thaw();
-    assert_eq!(waiting.0, 503, "{}", waiting.1);
-    assert!(waiting.1.contains("stream_ended"), "{}", waiting.1);
+    assert_eq!(status, 503, "{problem}");
+    assert!(problem.contains("stream_ended"), "{problem}");
     assert_eq!(fetch(&nginx, "").await.0, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_player_whose_camera_is_stopped_while_it_starts_may_ask_again() {
-    // A camera that takes the connection and says nothing.
-    let camera = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let link = format!("rtsp://{}/live", camera.local_addr().expect("an address"));
+async fn a_stop_during_a_start_gives_players_a_retryable_error() {
+    let camera = SilentCamera::start().await;
     let manager = Manager::start(&[]).await;
     let nginx = Nginx::start(&manager).await;
-    let input = serde_json::json!({ "rtsp_link": link });
+    let input = serde_json::json!({ "rtsp_link": camera.link() });
     manager.put("/api/cameras/cam", &input).await;
     let stop = async {
         manager.reaches("cam", "starting").await;
         manager.stop_stream("cam").await;
     };
-    let ((status, answer), ()) = tokio::join!(fetch(&nginx, ""), stop);
-    assert_eq!(status, 503, "{answer}");
-    assert!(answer.contains("stream_ended"), "{answer}");
+    let ((status, response), ()) = tokio::join!(fetch(&nginx, ""), stop);
+    assert_eq!(status, 503, "{response}");
+    assert!(response.contains("stream_ended"), "{response}");
 }

@@ -1,5 +1,5 @@
-//! The real service: the binary, FFmpeg, nginx with the shipped configuration, and a real RTSP
-//! camera. One file a subject; how the parts are started is `support`.
+//! Tests of the whole service: the manager's binary, FFmpeg, nginx with the shipped configuration,
+//! and a real RTSP camera. Each module covers one subject. `support` starts the processes.
 
 mod access;
 mod bad_children;

@@ -1,4 +1,4 @@
-//! How nginx serves media: types, headers, errors, and what it keeps to itself.
+//! How nginx serves media and the page: content types, headers, errors, and paths that it hides.
 
 use std::time::{Duration, Instant};
 
@@ -9,18 +9,18 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Manager, Nginx, Playlist, on_air};
+use crate::support::{Manager, Nginx, Playlist, project_dir, start_live};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn types_and_headers() {
-    let (_camera, _manager, nginx) = on_air("h264", &[]).await;
+async fn media_has_the_right_content_type_and_headers() {
+    let (_camera, _manager, nginx) = start_live("h264", &[]).await;
     let files = Playlist::fetch(&nginx, "cam").await.expect("a playlist").files();
     let playlist = ("stream.m3u8".to_owned(), "application/vnd.apple.mpegurl");
     let media = files.into_iter().map(|file| (file, "video/mp4"));
     for (file, content_type) in media.chain([playlist]) {
-        let answer = nginx.get(&format!("/streams/cam/{file}")).await;
-        assert_eq!(answer.status(), 200, "{file}");
-        let headers = answer.headers();
+        let response = nginx.get(&format!("/streams/cam/{file}")).await;
+        assert_eq!(response.status(), 200, "{file}");
+        let headers = response.headers();
         assert_eq!(headers["content-type"], content_type, "{file}");
         assert_eq!(headers["cache-control"], "no-store", "{file}");
         assert_eq!(headers["access-control-allow-origin"], "*", "{file}");
@@ -31,25 +31,25 @@ async fn types_and_headers() {
         .header("origin", "https://example.org")
         .header("access-control-request-method", "GET")
         .header("access-control-request-headers", "range");
-    let preflight = preflight.send().await.expect("an answer");
+    let preflight = preflight.send().await.expect("a response");
     assert_eq!(preflight.status(), 204);
     assert_eq!(
         preflight.headers()["access-control-allow-headers"],
         "Range, Authorization, X-API-Key"
     );
-    let post = nginx.client().post(nginx.playlist("cam")).send().await.expect("an answer");
+    let post = nginx.client().post(nginx.playlist("cam")).send().await.expect("a response");
     assert_eq!(post.status(), 405);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_of_listed_origins_may_play_and_use_the_api() {
-    let (_camera, manager, any) = on_air("h264", &[]).await;
+async fn only_pages_of_listed_origins_can_play_and_use_the_api() {
+    let (_camera, manager, any) = start_live("h264", &[]).await;
     let listed = Nginx::start_with(&manager, "https://a.example https://b.example").await;
     let allowed = |nginx: &Nginx, path: &str, origin: &str| {
         let request = nginx.client().get(nginx.url(path)).header("origin", origin);
         async move {
-            let answer = request.send().await.expect("an answer");
-            let header = answer.headers().get("access-control-allow-origin").cloned();
+            let response = request.send().await.expect("a response");
+            let header = response.headers().get("access-control-allow-origin").cloned();
             header.map(|value| value.to_str().expect("text").to_owned())
         }
     };
@@ -67,11 +67,11 @@ async fn pages_of_listed_origins_may_play_and_use_the_api() {
     assert_eq!(allowed(&any, playlist, "https://c.example").await, some("*"));
     assert_eq!(allowed(&any, api, "https://c.example").await, None);
 
-    // Browsers ask before they send a key.
+    // Browsers send a preflight request before they send a key.
     for path in [api, export] {
         let preflight = listed.client().request(Method::OPTIONS, listed.url(path));
         let preflight = preflight.header("origin", "https://a.example").send().await;
-        let preflight = preflight.expect("an answer");
+        let preflight = preflight.expect("a response");
         assert_eq!(preflight.status(), 204, "{path}");
         let headers = preflight.headers();
         assert_eq!(headers["access-control-allow-origin"], "https://a.example", "{path}");
@@ -80,33 +80,33 @@ async fn pages_of_listed_origins_may_play_and_use_the_api() {
             "{path}"
         );
     }
-    // And may read that they ask too often.
-    let ask = |_| listed.client().get(listed.url(api)).header("origin", "https://a.example").send();
-    let answers = join_all((0..1000).map(ask)).await.into_iter();
-    let mut answers = answers.map(|answer| answer.expect("an answer"));
-    let too_often = answers.find(|answer| answer.status() == 429).expect("a refusal");
-    assert_eq!(too_often.headers()["access-control-allow-origin"], "https://a.example");
+    // These pages can also read the response to a client that sends too many requests.
+    let get = |_| listed.client().get(listed.url(api)).header("origin", "https://a.example").send();
+    let responses = join_all((0..1000).map(get)).await.into_iter();
+    let mut responses = responses.map(|response| response.expect("a response"));
+    let too_many = responses.find(|response| response.status() == 429).expect("a 429 response");
+    assert_eq!(too_many.headers()["access-control-allow-origin"], "https://a.example");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_there_is_a_problem_that_any_page_may_read() {
+async fn a_404_is_a_problem_document_that_any_page_can_read() {
     let manager = Manager::start(&[]).await;
     let nginx = Nginx::start(&manager).await;
     for (path, code) in [
         ("/streams/unknown/stream.m3u8", "unknown_camera"),
         ("/streams/unknown/1.m4s", "not_found"),
     ] {
-        let answer = nginx.get(path).await;
-        assert_eq!(answer.status(), 404, "{path}");
-        assert_eq!(answer.headers()["access-control-allow-origin"], "*", "{path}");
-        assert_eq!(answer.headers()["content-type"], "application/problem+json", "{path}");
-        let problem: Value = answer.json().await.expect("JSON");
+        let response = nginx.get(path).await;
+        assert_eq!(response.status(), 404, "{path}");
+        assert_eq!(response.headers()["access-control-allow-origin"], "*", "{path}");
+        assert_eq!(response.headers()["content-type"], "application/problem+json", "{path}");
+        let problem: Value = response.json().await.expect("JSON");
         assert_eq!(problem["code"], code, "{path}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_internal_stays_inside() {
+async fn internal_paths_and_other_files_are_not_served() {
     let manager = Manager::start(&[]).await;
     let nginx = Nginx::start(&manager).await;
     let root = manager.stream_dir();
@@ -124,47 +124,47 @@ async fn what_is_internal_stays_inside() {
     ] {
         assert_eq!(nginx.get(path).await.status(), 404, "{path}");
     }
-    // A client library would clean these up by itself.
+    // An HTTP library would normalize these paths.
     for path in
         ["/streams/../secret.m4s", "/streams/%2e%2e/secret.m4s", "/streams/cam/..%2fsecret.m4s"]
     {
-        let answer = raw_get(&nginx, path).await;
-        let status = answer.split_whitespace().nth(1).unwrap_or_default();
-        assert!(status == "404" || status == "400", "{path} gives {answer}");
+        let response = raw_get(&nginx, path).await;
+        let status = response.split_whitespace().nth(1).unwrap_or_default();
+        assert!(status == "404" || status == "400", "{path}: {response}");
     }
 }
 
-/// The answer to a path that is sent as it is.
+/// Requests a path without normalizing it, and returns the response as text.
 async fn raw_get(nginx: &Nginx, path: &str) -> String {
     let mut stream = TcpStream::connect(nginx.address()).await.expect("a connection");
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("a write");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("an answer");
-    answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.expect("a response");
+    response
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_manager_nginx_says_503_at_once() {
-    let (_camera, mut manager, nginx) = on_air("h264", &[]).await;
+async fn without_the_manager_nginx_immediately_responds_with_503() {
+    let (_camera, mut manager, nginx) = start_live("h264", &[]).await;
     let segment = Playlist::fetch(&nginx, "cam").await.expect("a playlist").files().remove(0);
     manager.signal(Signal::SIGKILL);
     manager.exit_code().await;
     let paths = ["stream.m3u8", &segment].map(|file| format!("/streams/cam/{file}"));
     for path in [paths.as_slice(), &["/api/health".to_owned()]].concat() {
-        let asked = Instant::now();
-        let answer = nginx.get(&path).await;
-        assert_eq!(answer.status(), 503, "{path}");
-        assert!(asked.elapsed() < Duration::from_secs(3), "{path} took {:?}", asked.elapsed());
-        assert_eq!(answer.headers()["access-control-allow-origin"], "*", "{path}");
-        assert!(answer.headers().contains_key("retry-after"), "{path}");
-        let problem: Value = answer.json().await.expect("JSON");
+        let start = Instant::now();
+        let response = nginx.get(&path).await;
+        assert_eq!(response.status(), 503, "{path}");
+        assert!(start.elapsed() < Duration::from_secs(3), "{path} took {:?}", start.elapsed());
+        assert_eq!(response.headers()["access-control-allow-origin"], "*", "{path}");
+        assert!(response.headers().contains_key("retry-after"), "{path}");
+        let problem: Value = response.json().await.expect("JSON");
         assert_eq!(problem["code"], "manager_unavailable", "{path}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_and_its_files_are_served_from_here() {
+async fn the_page_and_all_of_its_files_are_served_locally() {
     build_page();
     let manager = Manager::start(&[]).await;
     let nginx = Nginx::start(&manager).await;
@@ -180,9 +180,9 @@ async fn the_page_and_its_files_are_served_from_here() {
         assert!(files.iter().any(|file| file.ends_with(kind)), "the page has no {kind}");
     }
     for file in files {
-        let answer = nginx.get(&format!("/{file}")).await;
-        assert_eq!(answer.status(), 200, "{file}");
-        let caching = answer.headers()["cache-control"].to_str().expect("a text");
+        let response = nginx.get(&format!("/{file}")).await;
+        assert_eq!(response.status(), 200, "{file}");
+        let caching = response.headers()["cache-control"].to_str().expect("a text");
         assert!(caching.contains("immutable"), "{file}: {caching}");
     }
     for path in ["/assets/", "/assets/none.js", "/.sources", "/index.html", "/assets/../index.html"]
@@ -194,7 +194,7 @@ async fn the_page_and_its_files_are_served_from_here() {
 fn build_page() {
     let build = std::process::Command::new("bash")
         .args(["-euc", ". deploy/lib.sh; web_build"])
-        .current_dir(crate::support::project())
+        .current_dir(project_dir())
         .status();
-    assert!(build.expect("bash").success(), "the page cannot be built");
+    assert!(build.expect("bash").success(), "web_build failed");
 }

@@ -1,5 +1,5 @@
-//! The alerts and the dashboard, with a real Prometheus that asks the real service as the example
-//! says.
+//! The shipped alerts and dashboard, checked with a real Prometheus that scrapes the service with the
+//! example configuration.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -10,16 +10,18 @@ use reqwest::Method;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Camera, Manager, Metrics, PATIENCE, Process, eventually, free_port, project};
+use crate::support::{
+    Camera, Manager, Metrics, Process, TIMEOUT, eventually, free_port, project_dir,
+};
 
 const KEY: &str = "viewer-secret-00001";
 const KEYS: &str = "wall:viewer:viewer-secret-00001,boss:admin:admin-secret-000001";
 
 fn deployed(path: &str) -> PathBuf {
-    project().join("deploy").join(path)
+    project_dir().join("deploy").join(path)
 }
 
-/// Runs promtool with `input`; what it says when it finds a fault.
+/// Runs promtool with `input` on stdin. Returns its output if it reports a problem.
 fn promtool(arguments: &[&str], input: &str) -> Result<(), String> {
     let mut child = Command::new("promtool")
         .args(arguments)
@@ -28,85 +30,85 @@ fn promtool(arguments: &[&str], input: &str) -> Result<(), String> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("promtool; to install it: apt-get install prometheus");
-    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("to write");
-    let output = child.wait_with_output().expect("its end");
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    if output.status.success() { Ok(()) } else { Err(said) }
+        .expect("promtool; install it with: apt-get install prometheus");
+    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("a write");
+    let output = child.wait_with_output().expect("an exit status");
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    if output.status.success() { Ok(()) } else { Err(text) }
 }
 
-/// Every expression of the dashboard, with what Grafana puts in for its variables.
+/// Returns every expression of the dashboard, with values for Grafana's variables.
 fn dashboard() -> Vec<String> {
     let text = std::fs::read_to_string(deployed("grafana/stream-manager.json")).expect("a file");
     let dashboard: Value = serde_json::from_str(&text).expect("JSON");
     let panels = dashboard["panels"].as_array().expect("panels").iter();
     let targets = panels.filter_map(|panel| panel["targets"].as_array()).flatten();
-    let filled = targets.map(|target| {
+    let expressions = targets.map(|target| {
         let expression = target["expr"].as_str().expect("an expression");
         expression.replace("$instance", ".+").replace("$__rate_interval", "20s")
     });
-    filled.collect()
+    expressions.collect()
 }
 
-/// The metrics that an expression, or a file of them, names.
-fn named(text: &str) -> BTreeSet<&str> {
-    let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let words = text.split(|c: char| !is_of_name(c));
+/// Returns the metrics that occur in an expression or in a file of expressions.
+fn metrics_in(text: &str) -> BTreeSet<&str> {
+    let is_in_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words = text.split(|c: char| !is_in_name(c));
     words
         .filter(|word| word.starts_with("stream_manager_") || word.starts_with("process_"))
         .collect()
 }
 
 #[test]
-fn the_alerts_alert() {
-    promtool(&["check", "rules", "alerts.yml"], "").unwrap_or_else(|said| panic!("{said}"));
-    promtool(&["test", "rules", "alerts.test.yml"], "").unwrap_or_else(|said| panic!("{said}"));
+fn the_alert_rules_are_valid_and_pass_their_tests() {
+    promtool(&["check", "rules", "alerts.yml"], "").unwrap_or_else(|text| panic!("{text}"));
+    promtool(&["test", "rules", "alerts.test.yml"], "").unwrap_or_else(|text| panic!("{text}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_prometheus_finds_all_that_alerts_and_dashboard_name() {
+async fn prometheus_finds_every_metric_of_the_alerts_and_the_dashboard() {
     let camera = Camera::start().await;
     let manager = Manager::start(&[("API_KEYS", KEYS)]).await;
     let start = serde_json::json!({ "indicator_id": "cam", "rtsp_link": camera.link("h264") });
     let started =
-        manager.ask("admin-secret-000001", Method::POST, "/api/stream/start", &start).await;
+        manager.call("admin-secret-000001", Method::POST, "/api/stream/start", &start).await;
     assert_eq!(started.status, 200, "{started:?}");
-    let text = eventually("FFmpeg was looked at", || async {
-        let answer = manager.ask(KEY, Method::GET, "/metrics", &Value::Null).await;
-        let text = answer.body.as_str().map(str::to_owned)?;
+    let text = eventually("the memory of FFmpeg is in the metrics", || async {
+        let response = manager.call(KEY, Method::GET, "/metrics", &Value::Null).await;
+        let text = response.body.as_str().map(str::to_owned)?;
         text.contains("ffmpeg_memory_bytes{").then_some(text)
     })
     .await;
-    promtool(&["check", "metrics"], &text).unwrap_or_else(|said| panic!("{said}\n{text}"));
+    promtool(&["check", "metrics"], &text).unwrap_or_else(|output| panic!("{output}\n{text}"));
 
-    let metrics = Metrics::read(&text);
-    let there: BTreeSet<_> = metrics.names().collect();
+    let metrics = Metrics::parse(&text);
+    let exposed: BTreeSet<_> = metrics.names().collect();
     let alerts = std::fs::read_to_string(deployed("prometheus/alerts.yml")).expect("a file");
     let dashboard = dashboard();
     for text in dashboard.iter().chain([&alerts]) {
-        let missing: Vec<_> = named(text).difference(&there).copied().collect();
-        assert!(missing.is_empty(), "there is no {missing:?}: {text}");
+        let missing: Vec<_> = metrics_in(text).difference(&exposed).copied().collect();
+        assert!(missing.is_empty(), "the manager does not expose {missing:?}: {text}");
     }
 
     let prometheus = Prometheus::start(&manager).await;
-    eventually("Prometheus has asked twice", || async {
-        let asked = prometheus.query("count_over_time(up{job=\"stream-manager\"}[1m]) >= 3").await;
-        asked.filter(|found| !found.is_empty())
+    eventually("Prometheus has scraped three times", || async {
+        let query = "count_over_time(up{job=\"stream-manager\"}[1m]) >= 3";
+        prometheus.query(query).await.filter(|samples| !samples.is_empty())
     })
     .await;
     let up = prometheus.query("up{job=\"stream-manager\"} == 1").await;
     assert!(up.is_some_and(|up| !up.is_empty()), "{}", prometheus.log());
     for expression in &dashboard {
-        let found = prometheus.query(expression).await;
-        let found = found.unwrap_or_else(|| panic!("Prometheus cannot answer {expression}"));
-        // Some show only what is more than nothing.
-        let may_be_empty = expression.contains(" > 0") || expression.contains(" == 0");
-        assert!(may_be_empty || !found.is_empty(), "nothing is found by {expression}");
+        let samples = prometheus.query(expression).await;
+        let samples = samples.unwrap_or_else(|| panic!("Prometheus rejects {expression}"));
+        // Expressions with a comparison have no result while the comparison is false.
+        let can_be_empty = expression.contains(" > 0") || expression.contains(" == 0");
+        assert!(can_be_empty || !samples.is_empty(), "{expression} has no result");
     }
 }
 
-/// A Prometheus with the shipped example.
+/// A Prometheus with the shipped example configuration.
 struct Prometheus {
     process: Process,
     dir: TempDir,
@@ -116,7 +118,7 @@ struct Prometheus {
 
 impl Prometheus {
     async fn start(manager: &Manager) -> Self {
-        // As with nginx: another port when somebody else was faster.
+        // As with nginx, another process can take the free port first.
         loop {
             if let Some(prometheus) = Self::start_on(free_port(), manager).await {
                 return prometheus;
@@ -131,9 +133,9 @@ impl Prometheus {
         let config = config.replace("_interval: 15s", "_interval: 1s");
         assert!(config.contains(manager.address()) && config.contains("scrape_interval: 1s"));
         let path = |name: &str| dir.path().join(name);
-        std::fs::write(path("prometheus.yml"), config).expect("to write");
-        std::fs::write(path("stream-manager.key"), KEY).expect("to write");
-        std::fs::copy(deployed("prometheus/alerts.yml"), path("alerts.yml")).expect("to copy");
+        std::fs::write(path("prometheus.yml"), config).expect("a write");
+        std::fs::write(path("stream-manager.key"), KEY).expect("a write");
+        std::fs::copy(deployed("prometheus/alerts.yml"), path("alerts.yml")).expect("a copy");
         let log = std::fs::File::create(path("log")).expect("a log");
         let process = Process::start("prometheus", |command| {
             command
@@ -143,32 +145,32 @@ impl Prometheus {
                 .stdout(log.try_clone().expect("a log"))
                 .stderr(log);
         });
-        let client = reqwest::Client::builder().timeout(PATIENCE).build().expect("a client");
+        let client = reqwest::Client::builder().timeout(TIMEOUT).build().expect("a client");
         let mut prometheus = Self { process, dir, port, client };
-        let is_there = eventually("Prometheus answers", || {
+        let is_up = eventually("Prometheus responds", || {
             let has_ended = prometheus.process.exit_code().is_some();
             let url = format!("http://127.0.0.1:{port}/-/ready");
             let request = prometheus.client.get(url).send();
             async move {
-                let is_ready = request.await.is_ok_and(|answer| answer.status() == 200);
+                let is_ready = request.await.is_ok_and(|response| response.status() == 200);
                 (has_ended || is_ready).then_some(is_ready)
             }
         })
         .await;
         assert!(
-            is_there || prometheus.log().contains("address already in use"),
+            is_up || prometheus.log().contains("address already in use"),
             "{}",
             prometheus.log()
         );
-        is_there.then_some(prometheus)
+        is_up.then_some(prometheus)
     }
 
-    /// What an expression yields now; `None` when Prometheus refuses it.
+    /// Evaluates an expression. Returns `None` if Prometheus rejects it.
     async fn query(&self, expression: &str) -> Option<Vec<Value>> {
         let url = format!("http://127.0.0.1:{}/api/v1/query", self.port);
         let request = self.client.get(url).query(&[("query", expression)]);
-        let answer = request.send().await.expect("an answer");
-        let body: Value = answer.json().await.expect("JSON");
+        let response = request.send().await.expect("a response");
+        let body: Value = response.json().await.expect("JSON");
         (body["status"] == "success").then(|| body["data"]["result"].as_array().cloned())?
     }
 

@@ -1,30 +1,30 @@
-//! The registry of cameras: over the API, over restarts, and with nothing that leaks.
+//! The registry of cameras: its API, restarts, imports and exports, and secrecy of passwords.
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Answer, Camera, Manager, Nginx, play, until};
+use crate::support::{ApiResponse, Camera, Manager, Nginx, play, until};
 
-fn is_problem(answer: &Answer, status: u16, code: &str) {
+fn assert_problem(response: &ApiResponse, status: u16, code: &str) {
     assert_eq!(
-        (answer.status.as_u16(), &answer.body["code"]),
+        (response.status.as_u16(), &response.body["code"]),
         (status, &json!(code)),
-        "{answer:?}"
+        "{response:?}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_camera_is_added_read_changed_and_taken_out() {
+async fn a_camera_can_be_added_read_changed_and_deleted() {
     let manager = Manager::start(&[]).await;
     let parts = json!({
         "name": "Front door", "owner": "42", "vendor": "hikvision", "ip": "192.0.2.7",
         "username": "admin", "password": "p@ss/w:rd"
     });
-    let answer = manager.put("/api/cameras/front", &parts).await;
-    assert_eq!(answer.status, 201, "{answer:?}");
+    let response = manager.put("/api/cameras/front", &parts).await;
+    assert_eq!(response.status, 201, "{response:?}");
     let read = manager.get("/api/cameras/front").await.body;
-    assert_eq!(read, answer.body);
+    assert_eq!(read, response.body);
     for (field, value) in [
         ("id", json!("front")),
         ("name", json!("Front door")),
@@ -39,47 +39,47 @@ async fn a_camera_is_added_read_changed_and_taken_out() {
     }
     assert!(!read.to_string().contains("p@ss"), "{read}");
 
-    // The same again changes nothing; without a password the known one stays.
+    // The same request changes nothing. A request without a password keeps the stored one.
     assert_eq!(manager.put("/api/cameras/front", &parts).await.body, read);
     let without = json!({
         "vendor": "hikvision", "ip": "192.0.2.7", "username": "admin", "port": null, "video": null
     });
-    let answer = manager.put("/api/cameras/front", &without).await;
-    assert_eq!((answer.status.as_u16(), &answer.body["has_password"]), (200, &json!(true)));
-    assert_eq!(answer.body["name"], "front");
-    // But it goes to no other address.
+    let response = manager.put("/api/cameras/front", &without).await;
+    assert_eq!((response.status.as_u16(), &response.body["has_password"]), (200, &json!(true)));
+    assert_eq!(response.body["name"], "front");
+    // The password is dropped when the address changes.
     let elsewhere = json!({ "vendor": "hikvision", "ip": "192.0.2.8", "username": "admin" });
-    let answer = manager.put("/api/cameras/front", &elsewhere).await;
-    assert_eq!(answer.body["has_password"], false, "{answer:?}");
-    // A name alone leaves the source.
-    let answer = manager.put("/api/cameras/front", &json!({ "name": "Back" })).await;
-    assert_eq!(answer.body["ip"], "192.0.2.8", "{answer:?}");
+    let response = manager.put("/api/cameras/front", &elsewhere).await;
+    assert_eq!(response.body["has_password"], false, "{response:?}");
+    // A request with only a name keeps the source.
+    let response = manager.put("/api/cameras/front", &json!({ "name": "Back" })).await;
+    assert_eq!(response.body["ip"], "192.0.2.8", "{response:?}");
 
     let taken = json!({ "id": "front", "ip": "x", "path": "/" });
-    is_problem(&manager.post("/api/cameras", &taken).await, 409, "camera_exists");
-    let chosen = json!({ "rtsp_link": "rtsp://192.0.2.9/x" });
-    let chosen = manager.post("/api/cameras", &chosen).await;
-    assert_eq!(chosen.status, 201, "{chosen:?}");
-    let id = chosen.body["id"].as_str().expect("an id");
+    assert_problem(&manager.post("/api/cameras", &taken).await, 409, "camera_exists");
+    let without_id = json!({ "rtsp_link": "rtsp://192.0.2.9/x" });
+    let created = manager.post("/api/cameras", &without_id).await;
+    assert_eq!(created.status, 201, "{created:?}");
+    let id = created.body["id"].as_str().expect("an ID");
     let list = manager.get("/api/cameras?search=192.0.2&limit=1").await.body;
     assert_eq!((&list["total"], list["cameras"].as_array().map(Vec::len)), (&json!(2), Some(1)));
     assert_eq!(manager.get("/api/cameras?owner=nobody").await.body["total"], 0);
     for limit in ["0", "1001", "x"] {
-        let answer = manager.get(&format!("/api/cameras?limit={limit}")).await;
-        is_problem(&answer, 400, "invalid_request");
-        assert!(answer.body["detail"].as_str().is_some_and(|detail| detail.contains("limit")));
+        let response = manager.get(&format!("/api/cameras?limit={limit}")).await;
+        assert_problem(&response, 400, "invalid_request");
+        assert!(response.body["detail"].as_str().is_some_and(|detail| detail.contains("limit")));
     }
 
     for id in ["front", id] {
         let path = format!("/api/cameras/{id}");
         assert_eq!(manager.delete(&path).await.status, 204);
-        is_problem(&manager.delete(&path).await, 404, "unknown_camera");
-        is_problem(&manager.get(&path).await, 404, "unknown_camera");
+        assert_problem(&manager.delete(&path).await, 404, "unknown_camera");
+        assert_problem(&manager.get(&path).await, 404, "unknown_camera");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_input_is_told_and_changes_nothing() {
+async fn invalid_input_is_rejected_and_changes_nothing() {
     let manager = Manager::start(&[]).await;
     let good = json!({ "rtsp_link": "rtsp://192.0.2.7/x" });
     assert_eq!(manager.put("/api/cameras/cam", &good).await.status, 201);
@@ -104,22 +104,22 @@ async fn bad_input_is_told_and_changes_nothing() {
         (json!({ "colour": "red" }), "invalid_request"),
     ];
     for (body, code) in table {
-        let answer = manager.put("/api/cameras/cam", &body).await;
-        is_problem(&answer, 400, code);
-        assert!(!answer.body.to_string().contains("only"), "{answer:?}");
+        let response = manager.put("/api/cameras/cam", &body).await;
+        assert_problem(&response, 400, code);
+        assert!(!response.body.to_string().contains("only"), "{response:?}");
     }
-    is_problem(&manager.put("/api/cameras/new", &json!({})).await, 400, "invalid_source");
-    is_problem(&manager.put("/api/cameras/..%2f", &good).await, 400, "invalid_id");
+    assert_problem(&manager.put("/api/cameras/new", &json!({})).await, 400, "invalid_source");
+    assert_problem(&manager.put("/api/cameras/..%2f", &good).await, 400, "invalid_id");
     let import = json!([{ "id": "a", "rtsp_link": "rtsp://h/x" }, { "id": "b" }]);
-    let answer = manager.put("/api/cameras.json", &import).await;
-    is_problem(&answer, 400, "invalid_source");
-    assert!(answer.body["detail"].as_str().is_some_and(|detail| detail.contains("entry 2")));
+    let response = manager.put("/api/cameras.json", &import).await;
+    assert_problem(&response, 400, "invalid_source");
+    assert!(response.body["detail"].as_str().is_some_and(|detail| detail.contains("entry 2")));
     assert_eq!(manager.get("/api/cameras").await.body["total"], 1);
     assert_eq!(manager.get("/api/cameras/cam").await.body, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cameras_outlive_a_killed_manager_and_start_with_their_first_viewer() {
+async fn cameras_survive_a_killed_manager_and_start_with_their_first_viewer() {
     let camera = Camera::start().await;
     let mut manager = Manager::start(&[]).await;
     manager.play("started", &camera.private_link("private")).await;
@@ -143,27 +143,28 @@ async fn cameras_outlive_a_killed_manager_and_start_with_their_first_viewer() {
     assert_eq!(sub["stream_path"], "/streams/parts~sub/stream.m3u8");
     assert_eq!(sub["media"]["audio_codec"], "mp4a.40.2");
 
-    // Another path for a running stream is gone over to; a camera taken out ends.
+    // A changed path applies to the running stream, and deleting a stream's source ends the stream.
     let sub_only = json!({ "rtsp_link_sub": camera.link("h264") });
     assert_eq!(manager.put("/api/cameras/parts", &sub_only).await.status, 200);
-    until("the main stream has gone and the sub stream has no sound", || async {
+    until("the main stream has ended and the sub stream has no audio", || async {
         let sub = manager.get(&format!("{path}?profile=sub")).await.body;
         let main = manager.get(path).await;
         main.status == 404 && sub["media"]["audio_codec"].is_null() && sub["state"] == "live"
     })
     .await;
     let start = "/api/cameras/parts/stream/start";
-    let answer = manager.post(start, &json!({})).await;
-    is_problem(&answer, 404, "unknown_camera");
-    assert!(answer.body["detail"].as_str().is_some_and(|detail| detail.contains("no main stream")));
+    let response = manager.post(start, &json!({})).await;
+    assert_problem(&response, 404, "unknown_camera");
+    let detail = response.body["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("parts") && detail.contains("main"), "{detail}");
     let sub = json!({ "profile": "sub" });
     assert_eq!(manager.post(start, &sub).await.status, 200);
     manager.delete("/api/cameras/parts").await;
-    until("all of its streams have gone", || async { manager.ffmpegs().len() == 1 }).await;
+    until("the camera's streams have ended", || async { manager.ffmpegs().len() == 1 }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_export_is_an_import_for_the_same_key_alone() {
+async fn an_export_can_be_imported_only_with_the_same_key() {
     let manager = Manager::start(&[]).await;
     let cameras = json!([
         { "id": "a", "name": "A", "rtsp_link": "rtsp://u:topsecret@192.0.2.1/x" },
@@ -186,35 +187,35 @@ async fn an_export_is_an_import_for_the_same_key_alone() {
 
     let mut renamed = export.clone();
     renamed[0]["id"] = json!("c");
-    is_problem(&manager.put("/api/cameras.json", &renamed).await, 400, "invalid_source");
+    assert_problem(&manager.put("/api/cameras.json", &renamed).await, 400, "invalid_source");
     let other = Manager::start(&[]).await;
-    is_problem(&other.put("/api/cameras.json", &export).await, 400, "invalid_source");
+    assert_problem(&other.put("/api/cameras.json", &export).await, 400, "invalid_source");
     assert_eq!(other.get("/api/cameras").await.body["total"], 0);
 }
 
 #[test]
-fn a_database_that_cannot_be_used_stops_the_start_with_the_reason() {
+fn an_unusable_database_fails_the_start_with_the_reason() {
     let dir = TempDir::new().expect("a directory");
     for (name, value, reason) in [
         ("DATABASE_URL", "sqlite:/no/such/directory/cameras.db", "/no/such/directory/cameras.db"),
         ("DATABASE_URL", "mysql://u:but-secret@h/x", "DATABASE_URL"),
-        ("SOURCE_KEY", "not-a-key-but-secret", "SOURCE_KEY is no key"),
+        ("SOURCE_KEY", "not-a-key-but-secret", "SOURCE_KEY"),
     ] {
-        let (code, said) = Manager::run_to_end(&dir, &[(name, value)]);
-        assert_eq!(code, Some(64), "{said}");
-        assert!(said.contains(reason) && !said.contains("but-secret"), "{said}");
+        let (code, stderr) = Manager::run_to_exit(&dir, &[(name, value)]);
+        assert_eq!(code, Some(64), "{stderr}");
+        assert!(stderr.contains(reason) && !stderr.contains("but-secret"), "{stderr}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_key_is_made_while_the_manager_is_stopped() {
+async fn the_key_can_be_rotated_only_while_the_manager_is_stopped() {
     let mut manager = Manager::start(&[]).await;
     let link = json!({ "rtsp_link": "rtsp://u:topsecret@192.0.2.1/x" });
     assert_eq!(manager.put("/api/cameras/cam", &link).await.status, 201);
-    let rotate = |manager: &Manager| Manager::run_to_end_with(manager.dir(), &["rotate-key"], &[]);
-    let (code, said) = rotate(&manager);
-    assert_eq!(code, Some(64), "{said}");
-    assert!(said.contains("stop it first"), "{said}");
+    let rotate = |manager: &Manager| Manager::run_to_exit_with(manager.dir(), &["rotate-key"], &[]);
+    let (code, stderr) = rotate(&manager);
+    assert_eq!(code, Some(64), "{stderr}");
+    assert!(stderr.contains("streams.db") && stderr.contains("another stream-manager"), "{stderr}");
     manager.signal(Signal::SIGTERM);
     manager.exit_code().await;
     let key = manager.dir().path().join("streams.db.key");

@@ -1,60 +1,52 @@
-//! The test camera, a real RTSP server (see tests/camera/).
+//! The test camera, which is a real RTSP server (see tests/camera/).
 
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
 
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
 
-use super::process::{Process, lines_of};
-use super::{eventually, project};
+use super::events::Events;
+use super::process::Process;
+use super::project_dir;
 
 pub struct Camera {
     process: Process,
     port: u16,
     password: String,
-    events: Arc<Mutex<Vec<String>>>,
+    events: Events,
 }
 
 impl Camera {
-    /// A camera on a free port, with a password that occurs nowhere else.
+    /// Starts a camera on a free port with a unique password.
     pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
-    /// The same with more on its command line.
+    /// Starts a camera with additional command-line arguments.
     pub async fn start_with(arguments: &[&str]) -> Self {
-        let password = format!("pw-{}", uuid_like());
+        let password = format!("pw-{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
         Self::start_on(0, password, arguments).await
     }
 
     async fn start_on(port: u16, password: String, arguments: &[&str]) -> Self {
-        let script = project().join("tests/camera/camera.py");
+        let script = project_dir().join("tests/camera/camera.py");
         let mut process = Process::start(script.to_str().expect("a path"), |command| {
             command
                 .args(["--port", &port.to_string(), "--password", &password])
                 .args(arguments)
                 .stdout(Stdio::piped());
         });
-        let stdout = process.child().stdout.take().expect("a pipe");
-        let events = lines_of(stdout);
-        let mut camera = Self { process, port, password, events };
-        camera.port = eventually("the camera listens", || {
-            let port = camera.events("ready").first().and_then(|event| event["port"].as_u64());
-            async move { port }
-        })
-        .await
-        .try_into()
-        .expect("a port");
-        camera
+        let events = Events::of(&mut process);
+        let port = events.port().await;
+        Self { process, port, password, events }
     }
 
-    /// The link of a mount.
+    /// Returns the RTSP link of a mount, without credentials.
     pub fn link(&self, mount: &str) -> String {
         format!("rtsp://127.0.0.1:{}/{mount}", self.port)
     }
 
-    /// The link of a mount with the right credentials.
+    /// Returns the RTSP link of a mount, with valid credentials.
     pub fn private_link(&self, mount: &str) -> String {
         format!("rtsp://viewer:{}@127.0.0.1:{}/{mount}", self.password, self.port)
     }
@@ -71,44 +63,52 @@ impl Camera {
         self.process.id()
     }
 
-    /// How often a client began to play.
+    /// Returns how many times a client has started to play.
     pub fn plays(&self) -> usize {
-        self.events("play").len()
+        self.events.named("play").len()
     }
 
-    /// As when somebody pulls the plug.
+    /// Kills the camera, as a power cut would.
     pub fn kill(&mut self) {
         self.process.kill();
     }
 
-    /// The same camera again, after it was killed.
-    pub async fn come_back(&mut self) {
-        self.come_back_with(&[]).await;
+    /// Starts the camera again after `kill`, on the same port and with the same password.
+    pub async fn restart(&mut self) {
+        self.restart_with(&[]).await;
     }
 
-    /// The same camera with other settings.
-    pub async fn come_back_with(&mut self, arguments: &[&str]) {
+    /// Starts the camera again with other command-line arguments.
+    pub async fn restart_with(&mut self, arguments: &[&str]) {
         *self = Self::start_on(self.port, self.password.clone(), arguments).await;
     }
 
-    /// Sends nothing more, but keeps its connections.
+    /// Stops the camera from sending anything. Its connections stay open.
     pub fn freeze(&self) {
         self.process.signal(Signal::SIGSTOP);
     }
 
+    /// Lets a frozen camera continue.
     pub fn thaw(&self) {
         self.process.signal(Signal::SIGCONT);
     }
-
-    fn events(&self, name: &str) -> Vec<Value> {
-        let events = self.events.lock().expect("events");
-        let parsed = events.iter().map(|line| -> Value {
-            serde_json::from_str(line).expect("a JSON line of the camera")
-        });
-        parsed.filter(|event| event["event"] == name).collect()
-    }
 }
 
-fn uuid_like() -> String {
-    format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..))
+/// A camera that accepts connections but never sends anything.
+pub struct SilentCamera(TcpListener);
+
+impl SilentCamera {
+    pub async fn start() -> Self {
+        Self(TcpListener::bind("127.0.0.1:0").await.expect("a port"))
+    }
+
+    /// Returns the camera's RTSP link.
+    pub fn link(&self) -> String {
+        format!("rtsp://{}/live", self.0.local_addr().expect("an address"))
+    }
+
+    /// Waits until FFmpeg connects. FFmpeg sees the connection end when the stream is dropped.
+    pub async fn accept(&self) -> TcpStream {
+        self.0.accept().await.expect("a connection from FFmpeg").0
+    }
 }

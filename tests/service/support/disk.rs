@@ -1,40 +1,50 @@
-//! Disks that a manager has for itself, in a mount namespace of its own, which goes with the process.
+//! Disks that only one manager sees. They are mounted in a mount namespace of its own, and disappear
+//! with the process.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Mounts a tmpfs of size $1 at $2, then becomes the manager, $0.
+/// Shell script: mounts a tmpfs of size $1 at $2, then replaces itself with the manager, $0.
 pub const SMALL: &str = r#"mount -t tmpfs -o "size=$1" none "$2" && exec "$0""#;
-/// Makes what is at $2 read-only, then becomes the manager.
+/// Shell script: makes $2 read-only, then replaces itself with the manager, $0.
 pub const READ_ONLY: &str =
     r#"mount --bind "$2" "$2" && mount -o remount,bind,ro "$2" && exec "$0""#;
 
-/// A small disk, which can be filled from outside.
+/// A small disk, which the test can fill.
 pub struct Disk {
-    /// Of the process that sees it.
+    /// Process ID of the manager that sees the disk.
     pub manager: u32,
-    /// Where that process sees it.
+    /// Path of the disk in the manager's mount namespace.
     pub path: PathBuf,
 }
 
 impl Disk {
-    /// Where the test sees it.
+    /// Returns the path under which the test can reach the disk.
     pub fn root(&self) -> PathBuf {
         let path = self.path.strip_prefix("/").unwrap_or(&self.path);
         Path::new(&format!("/proc/{}/root", self.manager)).join(path)
     }
 
-    /// Takes all the room that is left.
+    /// Uses up all the free space.
     pub fn fill(&self) {
-        let path = self.root().join("filler");
-        let mut file = OpenOptions::new().create(true).append(true).open(path).expect("a filler");
+        let mut file =
+            OpenOptions::new().create(true).append(true).open(self.filler()).expect("a file");
         let page = [0; 4096];
         while file.write_all(&page).is_ok() {}
     }
 
-    /// Gives it back.
-    pub fn drain(&self) {
-        fs::remove_file(self.root().join("filler")).expect("a filler");
+    /// Uses up `bytes` of the free space.
+    pub fn fill_bytes(&self, bytes: usize) {
+        fs::write(self.filler(), vec![1; bytes]).expect("enough free space");
+    }
+
+    /// Frees the space that `fill` and `fill_bytes` used.
+    pub fn free(&self) {
+        fs::remove_file(self.filler()).expect("a file");
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.root().join("filler")
     }
 }

@@ -1,4 +1,4 @@
-//! The manager's binary, and its API as a back end sees it.
+//! Runs the manager's binary, and calls its API as a back end does.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,43 +12,46 @@ use tempfile::TempDir;
 
 use super::disk::{self, Disk};
 use super::process::{Process, children_of, lines_of};
-use super::{PATIENCE, eventually, until};
+use super::{TIMEOUT, eventually, until};
 
-/// nginx asks it there, as `deploy/run` has it.
+/// File name of the socket that the manager offers to nginx.
 const SOCKET: &str = "manager.sock";
 
 pub struct Manager {
     process: Process,
     dir: Arc<TempDir>,
+    /// Lines of stderr so far.
     log: Arc<Mutex<Vec<String>>>,
     address: String,
     client: reqwest::Client,
 }
 
-/// An answer of the API.
+/// A response of the API. The body is JSON, or a string if it cannot be parsed.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ApiResponse {
     pub status: StatusCode,
     pub body: Value,
 }
 
-/// The FFmpeg under test, if it is not the system's.
+/// Returns the FFmpeg under test, if it is not the one of the system.
 fn ffmpeg() -> Option<PathBuf> {
     let program = std::env::var_os("TEST_FFMPEG_BIN").filter(|program| !program.is_empty())?;
-    // The manager runs in another directory.
+    // The manager runs in another directory, so the path has to be absolute.
     Some(std::path::absolute(program).expect("a path"))
 }
 
-/// What setpriv needs to make root somebody else; others stay who they are.
+/// Returns the arguments with which setpriv changes from root to the user nobody. Without root
+/// privileges there are none, and the user stays the same.
 fn as_nobody() -> &'static [&'static str] {
     let is_root = nix::unistd::geteuid().is_root();
     if is_root { &["--reuid=nobody", "--regid=nogroup", "--clear-groups"] } else { &[] }
 }
 
 impl Manager {
-    /// The command with its settings: a free port, a directory of its own, and what is `set`. It
-    /// runs the FFmpeg that `TEST_FFMPEG_BIN` names; the viewer's is always the system's.
-    pub fn command(command: &mut Command, dir: &Path, set: &[(&str, &str)]) {
+    /// Sets the manager's working directory and environment: a free port, files in `dir`, the FFmpeg
+    /// that `TEST_FFMPEG_BIN` names, and then `settings`, which take precedence. Viewers always use
+    /// the FFmpeg of the system.
+    pub fn configure(command: &mut Command, dir: &Path, settings: &[(&str, &str)]) {
         command
             .current_dir(dir)
             .env_clear()
@@ -59,40 +62,41 @@ impl Manager {
             .env("LOG_FORMAT", "json")
             .env("RUST_LOG", "debug")
             .envs(ffmpeg().map(|program| ("FFMPEG_BIN", program)))
-            .envs(set.iter().copied())
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stderr(Stdio::piped());
     }
 
-    /// Runs the manager to its end; its exit code and what it wrote to stderr.
-    pub fn run_to_end(dir: &TempDir, set: &[(&str, &str)]) -> (Option<i32>, String) {
-        Self::run_to_end_with(dir, &[], set)
+    /// Runs a manager that is expected to exit. Returns its exit code and stderr.
+    pub fn run_to_exit(dir: &TempDir, settings: &[(&str, &str)]) -> (Option<i32>, String) {
+        Self::run_to_exit_with(dir, &[], settings)
     }
 
-    /// The same with arguments.
-    pub fn run_to_end_with(
+    /// Runs a manager with arguments that is expected to exit. Returns its exit code and stderr.
+    pub fn run_to_exit_with(
         dir: &TempDir,
         arguments: &[&str],
-        set: &[(&str, &str)],
+        settings: &[(&str, &str)],
     ) -> (Option<i32>, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stream-manager"));
-        Self::command(&mut command, dir.path(), set);
-        ended(command.args(arguments))
+        Self::configure(&mut command, dir.path(), settings);
+        wait_for_exit(command.args(arguments))
     }
 
-    pub async fn start(set: &[(&str, &str)]) -> Self {
-        Self::start_in(Arc::new(TempDir::new().expect("a directory")), set).await
+    /// Starts a manager with these settings in a new directory.
+    pub async fn start(settings: &[(&str, &str)]) -> Self {
+        Self::start_in(Arc::new(TempDir::new().expect("a directory")), settings).await
     }
 
-    /// A manager on the directory of another one.
-    pub async fn start_again(&self, set: &[(&str, &str)]) -> Self {
-        Self::start_in(Arc::clone(&self.dir), set).await
+    /// Starts another manager in the directory of this one.
+    pub async fn start_again(&self, settings: &[(&str, &str)]) -> Self {
+        Self::start_in(Arc::clone(&self.dir), settings).await
     }
 
-    /// A manager that no user's limits spare, as they do root.
-    pub async fn start_as_nobody(set: &[(&str, &str)]) -> Self {
+    /// Starts a manager as the user nobody. Resource limits do not apply to root.
+    pub async fn start_as_nobody(settings: &[(&str, &str)]) -> Self {
         let dir = Arc::new(TempDir::new().expect("a directory"));
-        // Where the project is, nobody may be forbidden to look.
+        // The project's directory can be inaccessible to that user, so the binary is copied.
         let program = dir.path().join("stream-manager");
         std::fs::copy(env!("CARGO_BIN_EXE_stream-manager"), &program).expect("a copy");
         if !as_nobody().is_empty() {
@@ -101,64 +105,66 @@ impl Manager {
         }
         let process = Process::start("setpriv", |command| {
             command.args(as_nobody()).arg(&program);
-            Self::command(command, dir.path(), set);
+            Self::configure(command, dir.path(), settings);
         });
-        Self::listening(process, dir).await
+        Self::wait_until_listening(process, dir).await
     }
 
-    /// Sets how many processes and threads the user of one that was started as nobody may have.
+    /// Limits the number of processes and threads of the user nobody, for a manager that was started
+    /// with `start_as_nobody`.
     pub fn limit_processes(&self, count: usize) {
         let mut command = Command::new("setpriv");
         command.args(as_nobody()).args(["prlimit", "--pid", &self.id().to_string()]);
         assert!(command.arg(format!("--nproc={count}:")).status().expect("prlimit").success());
     }
 
-    /// A manager with a small disk of its own, of `size` as mount says it, at `disk` beside its
-    /// other files.
-    pub async fn start_with_disk(size: &str, set: &[(&str, &str)]) -> (Self, Disk) {
+    /// Starts a manager that sees a small disk at `disk` in its directory. The size is written as
+    /// for mount, such as `4m`.
+    pub async fn start_with_disk(size: &str, settings: &[(&str, &str)]) -> (Self, Disk) {
         let dir = Arc::new(TempDir::new().expect("a directory"));
         let path = dir.path().join("disk");
         std::fs::create_dir(&path).expect("a directory");
         let process = Process::start("unshare", |command| {
-            Self::with_mount(command, disk::SMALL, size, &path);
-            Self::command(command, dir.path(), set);
+            Self::add_mount_arguments(command, disk::SMALL, size, &path);
+            Self::configure(command, dir.path(), settings);
         });
-        let manager = Self::listening(process, dir).await;
+        let manager = Self::wait_until_listening(process, dir).await;
         let disk = Disk { manager: manager.id(), path };
         (manager, disk)
     }
 
-    /// Runs the manager to its end where it can read `path` only.
-    pub fn run_to_end_without_writing(
+    /// Runs a manager that cannot write to `path` and is expected to exit. Returns its exit code and
+    /// stderr.
+    pub fn run_to_exit_with_read_only(
         dir: &TempDir,
         path: &Path,
-        set: &[(&str, &str)],
+        settings: &[(&str, &str)],
     ) -> (Option<i32>, String) {
         let mut command = Command::new("unshare");
-        Self::with_mount(&mut command, disk::READ_ONLY, "", path);
-        Self::command(&mut command, dir.path(), set);
-        ended(&mut command)
+        Self::add_mount_arguments(&mut command, disk::READ_ONLY, "", path);
+        Self::configure(&mut command, dir.path(), settings);
+        wait_for_exit(&mut command)
     }
 
-    fn with_mount(unshare: &mut Command, script: &str, size: &str, path: &Path) {
-        // Others than root are given a user namespace in which they are root.
+    fn add_mount_arguments(unshare: &mut Command, script: &str, size: &str, path: &Path) {
+        // Mounting needs root. Other users get a user namespace in which they are root.
         let is_root = nix::unistd::geteuid().is_root();
         let user: &[&str] = if is_root { &[] } else { &["--user", "--map-root-user"] };
         unshare.arg("--mount").args(user).args(["--", "sh", "-c", script]);
         unshare.args([env!("CARGO_BIN_EXE_stream-manager"), size]).arg(path);
     }
 
-    async fn start_in(dir: Arc<TempDir>, set: &[(&str, &str)]) -> Self {
+    async fn start_in(dir: Arc<TempDir>, settings: &[(&str, &str)]) -> Self {
         let process = Process::start(env!("CARGO_BIN_EXE_stream-manager"), |command| {
-            Self::command(command, dir.path(), set);
+            Self::configure(command, dir.path(), settings);
         });
-        Self::listening(process, dir).await
+        Self::wait_until_listening(process, dir).await
     }
 
-    async fn listening(mut process: Process, dir: Arc<TempDir>) -> Self {
+    async fn wait_until_listening(mut process: Process, dir: Arc<TempDir>) -> Self {
         let stderr = process.child().stderr.take().expect("a pipe");
         let log = lines_of(stderr);
-        let client = reqwest::Client::builder().timeout(PATIENCE).build().expect("a client");
+        let client = reqwest::Client::builder().timeout(TIMEOUT).build().expect("a client");
         let mut manager = Self { process, dir, log, address: String::new(), client };
         manager.address = eventually("the manager listens", || {
             let address = manager.logged_address();
@@ -174,12 +180,12 @@ impl Manager {
         listening["fields"]["address"].as_str().map(str::to_owned)
     }
 
-    /// host:port
+    /// Returns the address of the API as `host:port`.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Where it listens for nginx.
+    /// Returns the path of the socket that nginx connects to.
     pub fn socket(&self) -> PathBuf {
         self.dir.path().join(SOCKET)
     }
@@ -192,19 +198,25 @@ impl Manager {
         self.dir.path().join("streams")
     }
 
-    /// Where it runs, and has its database.
+    /// Returns the manager's working directory, which also contains its database.
     pub fn dir(&self) -> &TempDir {
         &self.dir
     }
 
+    /// Returns everything that the manager has written to stderr.
     pub fn log(&self) -> String {
         self.log.lock().expect("log").join("\n")
     }
 
-    /// The lines of the log, taken apart; without those that are no JSON.
+    /// Returns the parsed lines of the log. Lines that are not JSON are left out.
     pub fn log_lines(&self) -> Vec<Value> {
         let log = self.log.lock().expect("log");
         log.iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Returns the `fields` of every line of the log: its message and its structured values.
+    pub fn log_fields(&self) -> Vec<Value> {
+        self.log_lines().into_iter().map(|mut line| line["fields"].take()).collect()
     }
 
     pub fn id(&self) -> u32 {
@@ -215,71 +227,71 @@ impl Manager {
         self.process.signal(signal);
     }
 
-    /// Its exit code, once it has ended.
+    /// Waits until the manager exits, and returns its exit code.
     pub async fn exit_code(&mut self) -> i32 {
-        eventually("the manager ends", || {
+        eventually("the manager exits", || {
             let code = self.process.exit_code();
             async move { code }
         })
         .await
     }
 
-    /// The FFmpeg processes that run.
+    /// Returns the running FFmpeg processes.
     pub fn ffmpegs(&self) -> Vec<u32> {
         children_of(self.id())
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> ApiResponse {
         self.send(self.client.get(self.url(path))).await
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub async fn post(&self, path: &str, body: &Value) -> ApiResponse {
         self.send(self.request(Method::POST, path, body)).await
     }
 
-    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+    pub async fn put(&self, path: &str, body: &Value) -> ApiResponse {
         self.send(self.request(Method::PUT, path, body)).await
     }
 
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub async fn delete(&self, path: &str) -> ApiResponse {
         self.send(self.client.delete(self.url(path))).await
     }
 
-    /// Asks with an API key.
-    pub async fn ask(&self, key: &str, method: Method, path: &str, body: &Value) -> Answer {
+    /// Sends a request with an API key.
+    pub async fn call(&self, key: &str, method: Method, path: &str, body: &Value) -> ApiResponse {
         self.send(self.request(method, path, body).bearer_auth(key)).await
     }
 
-    /// A request. What only reads has no body.
+    /// Builds a request. GET requests have no body.
     pub fn request(&self, method: Method, path: &str, body: &Value) -> RequestBuilder {
-        let is_reading = method == Method::GET;
+        let has_body = method != Method::GET;
         let request = self.client.request(method, self.url(path));
-        if is_reading { request } else { request.json(body) }
+        if has_body { request.json(body) } else { request }
     }
 
-    pub async fn send(&self, request: RequestBuilder) -> Answer {
-        let response = request.send().await.expect("an answer of the manager");
+    pub async fn send(&self, request: RequestBuilder) -> ApiResponse {
+        let response = request.send().await.expect("a response of the manager");
         let status = response.status();
-        let text = response.text().await.expect("a whole answer");
+        let text = response.text().await.expect("a complete response");
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Answer { status, body }
+        ApiResponse { status, body }
     }
 
     pub fn client(&self) -> &reqwest::Client {
         &self.client
     }
 
-    pub async fn start_stream(&self, id: &str, link: &str) -> Answer {
+    pub async fn start_stream(&self, id: &str, link: &str) -> ApiResponse {
         self.post("/api/stream/start", &json!({ "indicator_id": id, "rtsp_link": link })).await
     }
 
-    /// Starts a stream that is expected to play.
+    /// Starts a stream, and expects it to succeed.
     pub async fn play(&self, id: &str, link: &str) {
-        let answer = self.start_stream(id, link).await;
-        assert_eq!(answer.status, 200, "{answer:?}\n{}", self.log());
+        let response = self.start_stream(id, link).await;
+        assert_eq!(response.status, 200, "{response:?}\n{}", self.log());
     }
 
-    pub async fn stop_stream(&self, id: &str) -> Answer {
+    pub async fn stop_stream(&self, id: &str) -> ApiResponse {
         self.post("/api/stream/stop", &json!({ "indicator_id": id })).await
     }
 
@@ -287,6 +299,7 @@ impl Manager {
         self.get(&format!("/api/stream/status?indicator_id={id}")).await.body
     }
 
+    /// Waits until the stream is in this state.
     pub async fn reaches(&self, id: &str, state: &str) {
         until(&format!("stream {id} is {state}"), || async {
             self.status(id).await["state"] == state
@@ -295,23 +308,23 @@ impl Manager {
     }
 }
 
-/// Exit code and stderr of a manager that ends by itself, as it should.
-fn ended(command: &mut Command) -> (Option<i32>, String) {
+/// Runs a command that is expected to exit. Returns its exit code and stderr.
+fn wait_for_exit(command: &mut Command) -> (Option<i32>, String) {
     let mut child = command.spawn().expect("the manager");
     let stderr = child.stderr.take().expect("a pipe");
-    let told = std::thread::spawn(move || std::io::read_to_string(stderr).expect("text"));
-    let deadline = Instant::now() + PATIENCE;
+    let stderr = std::thread::spawn(move || std::io::read_to_string(stderr).expect("text"));
+    let deadline = Instant::now() + TIMEOUT;
     let status = loop {
-        if let Some(status) = child.try_wait().expect("a child of ours") {
+        if let Some(status) = child.try_wait().expect("a child of this process") {
             break status;
         }
         if Instant::now() > deadline {
             let _ = child.kill();
             let _ = child.wait();
-            panic!("the manager runs, and should have ended: {:?}", told.join());
+            panic!("the manager did not exit: {:?}", stderr.join());
         }
         std::thread::sleep(Duration::from_millis(20));
     };
-    let told = told.join().expect("stderr to its end");
-    (status.code(), told.trim().to_owned())
+    let stderr = stderr.join().expect("all of stderr");
+    (status.code(), stderr.trim().to_owned())
 }

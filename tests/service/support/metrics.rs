@@ -1,11 +1,11 @@
-//! What the manager's `/metrics` says.
+//! The samples that the manager exposes at `/metrics`.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{Manager, eventually};
 
-/// The samples of one scrape, by name and labels as they are written.
+/// The samples of one scrape, keyed by name and labels as they appear in the text.
 #[derive(Debug)]
 pub struct Metrics {
     text: String,
@@ -13,13 +13,13 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    pub async fn of(manager: &Manager) -> Self {
-        let answer = manager.get("/metrics").await;
-        assert_eq!(answer.status, 200, "{answer:?}");
-        Self::read(answer.body.as_str().expect("a text"))
+    pub async fn fetch(manager: &Manager) -> Self {
+        let response = manager.get("/metrics").await;
+        assert_eq!(response.status, 200, "{response:?}");
+        Self::parse(response.body.as_str().expect("a text"))
     }
 
-    pub fn read(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         let samples = text.lines().filter(|line| !line.starts_with('#')).map(|line| {
             let (name, value) = line.rsplit_once(' ').expect("a sample");
             (name.to_owned(), value.parse().expect("a number"))
@@ -27,21 +27,21 @@ impl Metrics {
         Self { samples: samples.collect(), text: text.to_owned() }
     }
 
-    /// Waits until what `manager` says meets `condition`.
+    /// Fetches the metrics until they meet `condition`.
     pub async fn until(manager: &Manager, what: &str, condition: impl Fn(&Self) -> bool) -> Self {
         eventually(what, || async {
-            let metrics = Self::of(manager).await;
+            let metrics = Self::fetch(manager).await;
             condition(&metrics).then_some(metrics)
         })
         .await
     }
 
-    /// The value of a sample, which is named with its labels.
+    /// Returns the value of a sample, which is identified by its name and labels.
     pub fn value(&self, sample: &str) -> Option<f64> {
         self.samples.get(sample).copied()
     }
 
-    /// The names of all samples, without labels.
+    /// Returns the names of all samples, without labels.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.samples.keys().map(|sample| sample.split('{').next().unwrap_or_default())
     }

@@ -1,7 +1,8 @@
-//! Starts the parts that a test needs and ends them with it, and waits for conditions.
+//! Starts the processes that a test needs, stops them when the test ends, and waits for conditions.
 
 mod camera;
 mod disk;
+mod events;
 mod manager;
 mod metrics;
 mod nginx;
@@ -15,55 +16,55 @@ use std::future::Future;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-pub use camera::Camera;
-pub use manager::{Answer, Manager};
+pub use camera::{Camera, SilentCamera};
+pub use manager::{ApiResponse, Manager};
 pub use metrics::Metrics;
 pub use nginx::{Nginx, free_port};
 pub use onvif::OnvifDevice;
 pub use openssl::{key_pair, openssl};
-pub use process::{Process, children_of, is_running, lines_of, processes_that_show};
+pub use process::{Process, children_of, is_running, lines_of, processes_that_show, send_signal};
 pub use receiver::{Receiver, Webhook};
 pub use viewer::{Playlist, play, probe};
 
-/// Longer than anything takes on a machine that is busy with other tests.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// The time limit of every wait. It is generous because tests run in parallel on slow machines.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The project's directory.
-pub fn project() -> &'static Path {
+/// The root directory of the project.
+pub fn project_dir() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A camera, a manager with what is `set`, and nginx in front of it.
-pub async fn all_parts(set: &[(&str, &str)]) -> (Camera, Manager, Nginx) {
+/// Starts the test camera, a manager with these settings, and nginx in front of the manager.
+pub async fn start_service(settings: &[(&str, &str)]) -> (Camera, Manager, Nginx) {
     let camera = Camera::start().await;
-    let manager = Manager::start(set).await;
+    let manager = Manager::start(settings).await;
     let nginx = Nginx::start(&manager).await;
     (camera, manager, nginx)
 }
 
-/// The same, and the camera's `mount` plays as camera "cam".
-pub async fn on_air(mount: &str, set: &[(&str, &str)]) -> (Camera, Manager, Nginx) {
-    let (camera, manager, nginx) = all_parts(set).await;
+/// Starts the service as `start_service` does, and streams the camera's `mount` as camera "cam".
+pub async fn start_live(mount: &str, settings: &[(&str, &str)]) -> (Camera, Manager, Nginx) {
+    let (camera, manager, nginx) = start_service(settings).await;
     manager.play("cam", &camera.link(mount)).await;
     (camera, manager, nginx)
 }
 
-/// Waits until `condition` yields something. Fails the test when that takes too long.
+/// Waits until `condition` returns a value, and returns it. Panics after `TIMEOUT`.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
     mut condition: impl FnMut() -> F,
 ) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         if let Some(value) = condition().await {
             return value;
         }
-        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain until {what}");
+        assert!(Instant::now() < deadline, "timed out after {TIMEOUT:?} waiting until {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// Waits until `condition` is true.
+/// Waits until `condition` is true. Panics after `TIMEOUT`.
 pub async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
     eventually(what, || {
         let holds = condition();

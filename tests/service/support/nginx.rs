@@ -1,4 +1,4 @@
-//! nginx with the shipped configuration, rendered as everywhere else.
+//! nginx with the shipped configuration, rendered by the same script that deployments use.
 
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use super::process::Process;
-use super::{Manager, PATIENCE, project, until};
+use super::{Manager, TIMEOUT, project_dir, until};
 
 pub struct Nginx {
     process: Process,
@@ -16,15 +16,15 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// nginx in front of `manager`.
+    /// Starts nginx in front of `manager`.
     pub async fn start(manager: &Manager) -> Self {
         Self::start_with(manager, "*").await
     }
 
-    /// The same for pages of certain origins.
+    /// Starts nginx in front of `manager` with this setting of `CORS_ORIGINS`.
     pub async fn start_with(manager: &Manager, cors_origins: &str) -> Self {
-        // nginx cannot be asked which port 0 became, so a free one is found first; somebody else
-        // may take it before nginx does, and then another one is tried.
+        // nginx does not report which port it got for port 0, so this looks for a free port first.
+        // If another process takes the port before nginx does, the next attempt uses another one.
         loop {
             let port = free_port();
             if let Some(nginx) = Self::start_on(port, manager, cors_origins).await {
@@ -44,10 +44,10 @@ impl Nginx {
                 .stdout(log.try_clone().expect("a log"))
                 .stderr(log);
         });
-        let client = reqwest::Client::builder().timeout(PATIENCE).build().expect("a client");
+        let client = reqwest::Client::builder().timeout(TIMEOUT).build().expect("a client");
         let mut nginx = Self { process, dir, port, client };
         let mut is_port_taken = false;
-        until("nginx answers", || {
+        until("nginx responds", || {
             is_port_taken = nginx.process.exit_code().is_some();
             let request = nginx.client.get(nginx.url("/")).send();
             async move { is_port_taken || request.await.is_ok() }
@@ -61,7 +61,7 @@ impl Nginx {
         None
     }
 
-    /// host:port
+    /// Returns the address as `host:port`.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
@@ -70,6 +70,7 @@ impl Nginx {
         format!("http://{}{path}", self.address())
     }
 
+    /// Returns the URL of a camera's playlist.
     pub fn playlist(&self, id: &str) -> String {
         self.url(&format!("/streams/{id}/stream.m3u8"))
     }
@@ -79,16 +80,16 @@ impl Nginx {
     }
 
     pub async fn get(&self, path: &str) -> reqwest::Response {
-        self.client.get(self.url(path)).send().await.expect("an answer of nginx")
+        self.client.get(self.url(path)).send().await.expect("a response of nginx")
     }
 
-    /// What nginx wrote to its access and error log.
+    /// Returns the contents of the access log and the error log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).expect("a log")
     }
 }
 
-/// A port that nobody listens on now.
+/// Returns a port on which no process is listening.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
@@ -103,7 +104,7 @@ fn render(dir: &TempDir, port: u16, manager: &Manager, cors_origins: &str) {
         format!("NGINX_RUN_DIR={}", path(dir.path())),
         format!("MANAGER_ADDR=unix:{}", path(&manager.socket())),
         format!("STREAM_DIR={}", path(&manager.stream_dir())),
-        format!("WEB_DIR={}", path(&project().join("nginx/web/dist"))),
+        format!("WEB_DIR={}", path(&project_dir().join("nginx/web/dist"))),
         format!("CORS_ORIGINS={cors_origins}"),
         "START_WAIT_SECONDS=60".to_owned(),
     ];
@@ -111,8 +112,8 @@ fn render(dir: &TempDir, port: u16, manager: &Manager, cors_origins: &str) {
         .args(["-euc", r#". deploy/lib.sh; render_nginx "$@""#, "bash"])
         .arg(dir.path().join("nginx.conf"))
         .args(variables)
-        .current_dir(project())
+        .current_dir(project_dir())
         .stdin(Stdio::null())
         .status();
-    assert!(rendered.expect("bash").success(), "the template cannot be rendered");
+    assert!(rendered.expect("bash").success(), "render_nginx failed");
 }

@@ -1,66 +1,57 @@
 //! The ONVIF test device (see tests/camera/).
 
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use super::process::{Process, lines_of};
-use super::{Camera, eventually, project};
+use super::events::Events;
+use super::process::Process;
+use super::{Camera, project_dir};
 
 pub struct OnvifDevice {
     _process: Process,
     address: String,
-    port: u64,
-    events: Arc<Mutex<Vec<String>>>,
+    port: u16,
+    events: Events,
 }
 
 impl OnvifDevice {
-    /// A device on a free port of a loopback address of its own, with this on its command line.
+    /// Starts a device on a free port of a random loopback address.
     pub async fn start(arguments: &[&str]) -> Self {
         let number = || fastrand::u8(1..255);
         Self::start_at(format!("127.{}.{}.{}", number(), number(), number()), arguments).await
     }
 
-    /// The device of the test camera, which is at 127.0.0.1.
-    pub async fn of(camera: &Camera, arguments: &[&str]) -> Self {
-        let (id, link) = (camera.id().to_string(), camera.link("h264"));
+    /// Starts the ONVIF device of the test camera, which is at 127.0.0.1.
+    pub async fn start_for(camera: &Camera, arguments: &[&str]) -> Self {
+        let (pid, link) = (camera.id().to_string(), camera.link("h264"));
         let link = format!("profile_main={link}");
-        let own = ["--camera-pid", &id, "--link", &link];
-        Self::start_at("127.0.0.1".to_owned(), &[&own, arguments].concat()).await
+        let camera_arguments = ["--camera-pid", &pid, "--link", &link];
+        Self::start_at("127.0.0.1".to_owned(), &[&camera_arguments, arguments].concat()).await
     }
 
     async fn start_at(address: String, arguments: &[&str]) -> Self {
-        let script = project().join("tests/camera/onvif.py");
+        let script = project_dir().join("tests/camera/onvif.py");
         let mut process = Process::start(script.to_str().expect("a path"), |command| {
             command.args(["--address", &address]).args(arguments).stdout(Stdio::piped());
         });
-        let events = lines_of(process.child().stdout.take().expect("a pipe"));
-        let mut device = Self { _process: process, address, port: 0, events };
-        device.port = eventually("the device listens", || {
-            let port = device.events("ready").first().and_then(|event| event["port"].as_u64());
-            async move { port }
-        })
-        .await;
-        device
+        let events = Events::of(&mut process);
+        let port = events.port().await;
+        Self { _process: process, address, port, events }
     }
 
-    /// Its IP address.
-    pub fn address(&self) -> &str {
+    /// Returns the device's IP address.
+    pub fn ip_address(&self) -> &str {
         &self.address
     }
 
-    /// Its address with the port of its services.
-    pub fn place(&self) -> String {
+    /// Returns the device's IP address and the port of its services, as `address:port`.
+    pub fn address_and_port(&self) -> String {
         format!("{}:{}", self.address, self.port)
     }
 
-    /// What it has reported under this name.
+    /// Returns the events of this name that the device has reported.
     pub fn events(&self, name: &str) -> Vec<Value> {
-        let events = self.events.lock().expect("events");
-        let parsed = events.iter().map(|line| -> Value {
-            serde_json::from_str(line).expect("a JSON line of the device")
-        });
-        parsed.filter(|event| event["event"] == name).collect()
+        self.events.named(name)
     }
 }

@@ -1,17 +1,17 @@
-//! Keys of a back end that makes playback tokens itself.
+//! The `openssl` command, and key pairs for back ends that sign playback tokens themselves.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What openssl writes to stdout.
+/// Runs openssl and returns what it writes to stdout.
 pub fn openssl(arguments: &[&str]) -> Vec<u8> {
     let output = Command::new("openssl").args(arguments).stderr(Stdio::null()).output();
     let output = output.expect("openssl; install it with: apt-get install openssl");
-    assert!(output.status.success(), "openssl {arguments:?}");
+    assert!(output.status.success(), "openssl {arguments:?} failed");
     output.stdout
 }
 
-/// A new key, `ed25519` or `rsa`: the files of its private and its public half, in PEM.
+/// Creates a key pair (`ed25519` or `rsa`) and returns the PEM files of the private and public key.
 pub fn key_pair(dir: &Path, algorithm: &str) -> (PathBuf, PathBuf) {
     let (private, public) = (dir.join("private.pem"), dir.join("public.pem"));
     let (private_path, public_path) =

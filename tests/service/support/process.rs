@@ -1,4 +1,4 @@
-//! Processes that do not outlive the test, and a look at all the others.
+//! Processes that never outlive the test, and queries about other processes in `/proc`.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -8,20 +8,21 @@ use std::sync::{Arc, Mutex};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-/// A child with its process group; both are killed when the test ends, however it ends.
+/// A child process in its own process group. Dropping it kills the whole group.
 pub struct Process {
     child: Child,
 }
 
 impl Process {
-    /// Starts `program` in a group of its own. setpriv lets the kernel kill it with the test.
+    /// Starts `program` in its own process group. `setpriv` makes the kernel kill the program if the
+    /// test process dies without dropping this value.
     pub fn start(program: &str, configure: impl FnOnce(&mut Command)) -> Self {
         use std::os::unix::process::CommandExt as _;
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", program]).process_group(0);
         configure(&mut command);
         let child = command.spawn();
-        Self { child: child.unwrap_or_else(|error| panic!("{program} cannot be run: {error}")) }
+        Self { child: child.unwrap_or_else(|error| panic!("cannot run {program}: {error}")) }
     }
 
     pub fn id(&self) -> u32 {
@@ -32,18 +33,18 @@ impl Process {
         &mut self.child
     }
 
-    /// Sends `signal` to the process alone.
+    /// Sends `signal` to the process, but not to the rest of its group.
     pub fn signal(&self, signal: Signal) {
-        kill(pid(self.id()), signal).expect("a process that is there");
+        send_signal(self.id(), signal);
     }
 
-    /// Its exit code, when it has ended by itself.
+    /// Returns the exit code if the process has ended, or -1 if a signal ended it.
     pub fn exit_code(&mut self) -> Option<i32> {
-        let status = self.child.try_wait().expect("a child of ours")?;
+        let status = self.child.try_wait().expect("a child of this process")?;
         Some(status.code().unwrap_or(-1))
     }
 
-    /// Kills it and all of its group, and waits for its end.
+    /// Kills the whole process group and reaps the process.
     pub fn kill(&mut self) {
         let _ = killpg(pid(self.id()), Signal::SIGKILL);
         let _ = self.child.wait();
@@ -56,7 +57,7 @@ impl Drop for Process {
     }
 }
 
-/// The lines that a child writes to `pipe`, as they come.
+/// Collects the lines that a child writes to `pipe`. A thread appends each line when it arrives.
 pub fn lines_of(pipe: impl Read + Send + 'static) -> Arc<Mutex<Vec<String>>> {
     let lines = Arc::<Mutex<Vec<String>>>::default();
     let collected = Arc::clone(&lines);
@@ -69,21 +70,26 @@ pub fn lines_of(pipe: impl Read + Send + 'static) -> Arc<Mutex<Vec<String>>> {
 }
 
 fn pid(id: u32) -> Pid {
-    Pid::from_raw(id.try_into().expect("a process id"))
+    Pid::from_raw(id.try_into().expect("a process ID"))
 }
 
-/// Whether a process of this id runs. One that has ended and waits for its parent does not.
+/// Sends `signal` to any process.
+pub fn send_signal(id: u32, signal: Signal) {
+    kill(pid(id), signal).expect("a running process");
+}
+
+/// Returns whether the process exists and is not a zombie.
 pub fn is_running(id: u32) -> bool {
     stat(id).is_some_and(|stat| stat.state != "Z")
 }
 
-/// The processes that `parent` has started and that run.
+/// Returns the running children of `parent`.
 pub fn children_of(parent: u32) -> Vec<u32> {
     let is_child = |id: &u32| stat(*id).is_some_and(|s| s.parent == parent && s.state != "Z");
     all().filter(is_child).collect()
 }
 
-/// The processes whose arguments or environment show `text`.
+/// Returns the processes whose arguments or environment contain `text`.
 pub fn processes_that_show(text: &str) -> Vec<u32> {
     let shows = |id: &u32| {
         ["cmdline", "environ"].iter().any(|file| {
@@ -101,7 +107,7 @@ struct Stat {
 
 fn stat(id: u32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    // The name in parentheses can hold anything.
+    // The second field is the program's name in parentheses, which can contain spaces.
     let mut fields = text.rsplit_once(')')?.1.split_whitespace();
     Some(Stat { state: fields.next()?.to_owned(), parent: fields.next()?.parse().ok()? })
 }

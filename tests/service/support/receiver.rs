@@ -1,4 +1,4 @@
-//! A back end that takes webhooks, and answers as the test wants.
+//! A back end that receives webhooks and responds with the status codes that a test chooses.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -21,19 +21,20 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{eventually, openssl};
 
-/// A request as it came.
+/// A webhook request, as received.
 #[derive(Debug, Clone)]
 pub struct Webhook {
     pub path: String,
     pub headers: HeaderMap,
+    /// The body before parsing.
     pub raw: Bytes,
     pub body: Value,
-    /// What it was answered with.
+    /// The status code of the response.
     pub status: u16,
 }
 
 impl Webhook {
-    /// Type, and code of the error or reason where there is one.
+    /// Returns the event type, followed by the reason and the error code if it has any.
     pub fn summary(&self) -> String {
         let text = |value: &Value| value.as_str().map(|text| format!(" {text}"));
         let kind = self.body["type"].as_str().expect("a type").to_owned();
@@ -43,24 +44,25 @@ impl Webhook {
 }
 
 #[derive(Default)]
-struct Seen {
+struct State {
     webhooks: Vec<Webhook>,
-    /// What the next requests are answered with; 204 when empty.
-    answers: VecDeque<u16>,
+    /// Status codes of the next responses. When empty, the status code is 204.
+    statuses: VecDeque<u16>,
 }
 
 pub struct Receiver {
     port: u16,
-    seen: Arc<Mutex<Seen>>,
+    state: Arc<Mutex<State>>,
 }
 
 impl Receiver {
-    /// A receiver on a free port, whose first requests are answered with `answers`.
-    pub async fn start(answers: &[u16]) -> Self {
-        Self::listen(answers, None).await
+    /// Starts a receiver on a free port. Its first responses have these status codes, all others
+    /// have 204.
+    pub async fn start(statuses: &[u16]) -> Self {
+        Self::listen(statuses, None).await
     }
 
-    /// The same with https. Returns the file of the certificate too.
+    /// Starts a receiver that uses HTTPS. Also returns the path of its certificate.
     pub async fn start_tls(dir: &Path) -> (Self, String) {
         let path = |name: &str| dir.join(name).to_str().expect("a path").to_owned();
         let (key, certificate) = (path("key.pem"), path("certificate.pem"));
@@ -86,7 +88,7 @@ impl Receiver {
         let ring = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(ring)
             .with_safe_default_protocol_versions()
-            .expect("versions of TLS")
+            .expect("TLS versions")
             .with_no_client_auth()
             .with_single_cert(
                 vec![CertificateDer::from_pem_file(&certificate).expect("a certificate")],
@@ -96,33 +98,33 @@ impl Receiver {
         (Self::listen(&[], Some(acceptor)).await, certificate)
     }
 
-    async fn listen(answers: &[u16], tls: Option<TlsAcceptor>) -> Self {
+    async fn listen(statuses: &[u16], tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let seen = Seen { answers: answers.iter().copied().collect(), ..Seen::default() };
-        let seen = Arc::new(Mutex::new(seen));
-        let shared = Arc::clone(&seen);
+        let state = State { statuses: statuses.iter().copied().collect(), ..State::default() };
+        let state = Arc::new(Mutex::new(state));
+        let shared = Arc::clone(&state);
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.expect("a connection");
-                let (seen, tls) = (Arc::clone(&shared), tls.clone());
+                let (state, tls) = (Arc::clone(&shared), tls.clone());
                 tokio::spawn(async move {
                     match tls {
-                        None => serve(stream, seen).await,
-                        // Whoever does not trust the certificate goes away.
+                        None => serve(stream, state).await,
+                        // The handshake fails when the client does not trust the certificate.
                         Some(tls) => {
                             if let Ok(stream) = tls.accept(stream).await {
-                                serve(stream, seen).await;
+                                serve(stream, state).await;
                             }
                         }
                     }
                 });
             }
         });
-        Self { port, seen }
+        Self { port, state }
     }
 
-    /// http://127.0.0.1:port and `path`
+    /// Returns `http://127.0.0.1:PORT` followed by `path`.
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
@@ -131,53 +133,53 @@ impl Receiver {
         self.port
     }
 
-    /// All requests until now.
-    pub fn all(&self) -> Vec<Webhook> {
-        self.seen.lock().expect("requests").webhooks.clone()
+    /// Returns all requests so far.
+    pub fn webhooks(&self) -> Vec<Webhook> {
+        self.state.lock().expect("requests").webhooks.clone()
     }
 
-    /// The events of a camera that were taken, in short.
-    pub fn told(&self, camera: &str) -> Vec<String> {
-        let webhooks = self.all();
-        let taken = webhooks.iter().filter(|w| w.body["camera"] == camera && w.status == 204);
-        taken.map(Webhook::summary).collect()
+    /// Returns summaries of the events of a camera that the receiver accepted.
+    pub fn accepted(&self, camera: &str) -> Vec<String> {
+        let webhooks = self.webhooks();
+        let accepted = webhooks.iter().filter(|w| w.body["camera"] == camera && w.status == 204);
+        accepted.map(Webhook::summary).collect()
     }
 
-    /// Waits until exactly these events of a camera were taken, in this order.
-    pub async fn hears(&self, camera: &str, expected: &[&str]) {
-        let told = eventually(&format!("{camera} tells {expected:?}"), || async {
-            let told = self.told(camera);
-            (told.len() >= expected.len()).then_some(told)
+    /// Waits for as many accepted events of a camera as expected, and compares their summaries.
+    pub async fn receives(&self, camera: &str, expected: &[&str]) {
+        let accepted = eventually(&format!("{camera} reports {expected:?}"), || async {
+            let accepted = self.accepted(camera);
+            (accepted.len() >= expected.len()).then_some(accepted)
         })
         .await;
-        assert_eq!(told, expected);
+        assert_eq!(accepted, expected);
     }
 }
 
 async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    seen: Arc<Mutex<Seen>>,
+    state: Arc<Mutex<State>>,
 ) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let seen = Arc::clone(&seen);
-        async move { Ok::<_, Infallible>(take(request, &seen).await) }
+        let state = Arc::clone(&state);
+        async move { Ok::<_, Infallible>(respond(request, &state).await) }
     });
-    // A connection that breaks is the manager's end.
+    // An error means that the manager closed the connection, which is no fault of this receiver.
     let _ = Builder::new(TokioExecutor::new())
         .http1_only()
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }
 
-async fn take(request: Request<Incoming>, seen: &Mutex<Seen>) -> Response<Full<Bytes>> {
+async fn respond(request: Request<Incoming>, state: &Mutex<State>) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
     assert_eq!(head.method, "POST");
-    let raw = body.collect().await.expect("a whole body").to_bytes();
+    let raw = body.collect().await.expect("a complete body").to_bytes();
     let body = serde_json::from_slice(&raw).expect("JSON");
-    let mut seen = seen.lock().expect("requests");
-    let status = seen.answers.pop_front().unwrap_or(204);
+    let mut state = state.lock().expect("requests");
+    let status = state.statuses.pop_front().unwrap_or(204);
     let path = head.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
-    seen.webhooks.push(Webhook { path, headers: head.headers, raw, body, status });
+    state.webhooks.push(Webhook { path, headers: head.headers, raw, body, status });
     let mut response = Response::new(Full::default());
     *response.status_mut() = status.try_into().expect("a status");
     response.headers_mut().insert(LOCATION, "/elsewhere".parse().expect("a value"));

@@ -1,4 +1,4 @@
-//! Viewers: FFmpeg as a player, and a playlist as a player reads it.
+//! Viewers: FFmpeg as a player, and playlists as a player fetches them.
 
 use std::time::Duration;
 
@@ -7,93 +7,91 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::{Nginx, PATIENCE};
+use super::{Nginx, TIMEOUT};
 
-/// Decodes `seconds` of a stream as a viewer does. It begins with the first segment, as RFC 8216
-/// wants players to as long as there are no six seconds; FFmpeg itself would count three segments.
-/// Times stay as they are: FFmpeg would else round them to a frame rate that it guesses.
-/// Any error that FFmpeg tells fails the test; its warnings do not, since it warns of every init
-/// segment that it loads again by itself.
+/// Decodes `seconds` of a stream, and fails the test if FFmpeg reports an error.
+///
+/// Playback starts at the first segment, because RFC 8216 asks players to start at least three
+/// target durations before the end, and these playlists are short. FFmpeg's default is three
+/// segments before the end. Timestamps are passed through, because FFmpeg would otherwise round
+/// them to a guessed frame rate. Warnings are hidden, because FFmpeg prints one whenever it loads
+/// an init segment again.
 pub async fn play(url: &str, seconds: u32) {
     let time = seconds.to_string();
     let arguments = ["-v", "error", "-live_start_index", "0", "-i", url, "-t", &time];
     let times = ["-fps_mode", "passthrough", "-enc_time_base:v", "1:90000", "-f", "null", "-"];
-    let said = run("ffmpeg", &[arguments.as_slice(), &times].concat()).await;
-    assert_eq!(said.stderr, "", "FFmpeg as viewer complained");
+    let output = run("ffmpeg", &[arguments.as_slice(), &times].concat()).await;
+    assert_eq!(output.stderr, "", "FFmpeg reported errors while playing {url}");
 }
 
-/// What FFmpeg finds in a stream: one object an elementary stream.
+/// Returns ffprobe's description of each elementary stream.
 pub async fn probe(url: &str) -> Vec<Value> {
-    let said = run("ffprobe", &["-v", "error", "-of", "json", "-show_streams", url]).await;
-    let found: Value = serde_json::from_str(&said.stdout).expect("JSON of ffprobe");
-    found["streams"].as_array().expect("streams").clone()
+    let output = run("ffprobe", &["-v", "error", "-of", "json", "-show_streams", url]).await;
+    let report: Value = serde_json::from_str(&output.stdout).expect("JSON from ffprobe");
+    report["streams"].as_array().expect("streams").clone()
 }
 
-struct Said {
+struct Output {
     stdout: String,
     stderr: String,
 }
 
-async fn run(program: &str, arguments: &[&str]) -> Said {
+async fn run(program: &str, arguments: &[&str]) -> Output {
     let output = Command::new(program).args(arguments).kill_on_drop(true).output();
-    let output = timeout(PATIENCE + Duration::from_secs(30), output).await.expect("in time");
-    let output = output.unwrap_or_else(|error| panic!("{program} cannot be run: {error}"));
+    let output = timeout(TIMEOUT + Duration::from_secs(30), output).await.expect("no timeout");
+    let output = output.unwrap_or_else(|error| panic!("cannot run {program}: {error}"));
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim().to_owned();
-    let said = Said { stdout: text(output.stdout), stderr: text(output.stderr) };
-    assert!(output.status.success(), "{program} failed: {}", said.stderr);
-    said
+    let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+    assert!(output.status.success(), "{program} failed: {stderr}");
+    Output { stdout, stderr }
 }
 
-/// A playlist as a player got it.
+/// A media playlist, as a player receives it.
 #[derive(Debug)]
 pub struct Playlist(MediaPlaylist);
 
 impl Playlist {
-    /// Fetches a camera's playlist. `None` when there is none (404).
+    /// Fetches a camera's playlist. Returns `None` if the server responds with 404.
     pub async fn fetch(nginx: &Nginx, id: &str) -> Option<Self> {
-        let response = nginx.client().get(nginx.playlist(id)).send().await.expect("an answer");
+        let response = nginx.client().get(nginx.playlist(id)).send().await.expect("a response");
         if response.status() == 404 {
             return None;
         }
         assert_eq!(response.status(), 200, "{}", response.text().await.unwrap_or_default());
-        let text = response.bytes().await.expect("a whole answer");
+        let text = response.bytes().await.expect("a complete response");
         let playlist = m3u8_rs::parse_media_playlist_res(&text).expect("a playlist");
         Some(Self(playlist))
     }
 
-    /// Number of the last segment.
+    /// Returns the sequence number of the last segment.
     pub fn last(&self) -> u64 {
         self.0.media_sequence + self.0.segments.len() as u64 - 1
     }
 
-    /// File names of the segments with their init segments.
+    /// Returns the file names of all init segments and media segments.
     pub fn files(&self) -> Vec<String> {
-        let maps =
-            self.0.segments.iter().filter_map(|segment| Some(segment.map.as_ref()?.uri.clone()));
-        maps.chain(self.0.segments.iter().map(|segment| segment.uri.clone())).collect()
+        let segments = self.0.segments.iter().map(|segment| segment.uri.clone());
+        self.init_files().into_iter().chain(segments).collect()
     }
 
-    /// Init segments in the order of the playlist.
-    pub fn maps(&self) -> Vec<String> {
-        self.0
-            .segments
-            .iter()
-            .filter_map(|segment| Some(segment.map.as_ref()?.uri.clone()))
-            .collect()
+    /// Returns the file names of the init segments, in playlist order.
+    pub fn init_files(&self) -> Vec<String> {
+        let maps = self.0.segments.iter().filter_map(|segment| segment.map.as_ref());
+        maps.map(|map| map.uri.clone()).collect()
     }
 
-    /// Breaks in the time line, those that have left the window included.
+    /// Counts the discontinuities so far, including those that have left the window.
     pub fn discontinuities(&self) -> u64 {
-        self.0.discontinuity_sequence + self.shown_discontinuities()
+        self.0.discontinuity_sequence + self.discontinuities_in_window()
     }
 
-    /// Breaks in the time line between the segments of the window.
-    pub fn shown_discontinuities(&self) -> u64 {
+    /// Counts the discontinuities between the listed segments.
+    pub fn discontinuities_in_window(&self) -> u64 {
         self.0.segments.iter().filter(|segment| segment.discontinuity).count() as u64
     }
 
-    /// Seconds of the longest segment.
-    pub fn longest(&self) -> f32 {
+    /// Returns the duration of the longest segment, in seconds.
+    pub fn longest_segment(&self) -> f32 {
         self.0.segments.iter().map(|segment| segment.duration).fold(0.0, f32::max)
     }
 
