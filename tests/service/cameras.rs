@@ -165,8 +165,7 @@ async fn cameras_with_unusual_behaviour_play() {
         assert_eq!(manager.status(mount).await["restarts"], 0, "{mount}");
         manager.stop_stream(mount).await;
     }
-    // A stream that has learned that the camera needs UDP, and a camera whose option says so, try
-    // nothing else first.
+    // TCP is not tried again for a camera that needs UDP, nor for one whose option is UDP.
     let plays = camera.plays();
     manager.play("h264-udp", &camera.link("h264-udp")).await;
     manager.stop_stream("h264-udp").await;

@@ -1,5 +1,5 @@
-//! Cameras that cannot be played: the error code, the time until it is returned, and secrecy of the
-//! password.
+//! Cameras that cannot be played: the error code, how fast it is returned, and that the password stays
+//! hidden.
 
 use std::time::{Duration, Instant};
 

@@ -56,7 +56,7 @@ async fn a_device_that_does_not_help_delays_nothing_and_gets_no_more_requests() 
     for arguments in [
         ["--habit", "silent", "--user", ""],
         ["--habit", "garbage", "--user", ""],
-        ["--habit", "none", "--user", "somebody-else"],
+        ["--habit", "none", "--user", "other-user"],
         ["--habit", "none", "--link", "profile_main=rtsp://127.0.0.1/another"],
     ] {
         let device = OnvifDevice::start_for(&camera, &arguments).await;

@@ -142,7 +142,7 @@ async fn the_status_and_the_metrics_show_the_resource_usage_of_ffmpeg() {
 async fn requests_are_counted_by_route_and_blocking_ones_separately() {
     let (_camera, manager, nginx) = start_live("h264", &[]).await;
     let http_sample = |metric: &str, labels: &str| sample(&format!("http_{metric}"), labels);
-    assert_eq!(manager.get("/api/cameras/nobody").await.status, 404);
+    assert_eq!(manager.get("/api/cameras/no-such-camera").await.status, 404);
     assert_eq!(manager.get("/wp-login.php").await.status, 404);
     // A blocking reload and a segment, through nginx.
     let playlist = Playlist::fetch(&nginx, "cam").await.expect("a playlist");
@@ -168,7 +168,7 @@ async fn requests_are_counted_by_route_and_blocking_ones_separately() {
     let viewer = r#"route="/internal/viewer""#;
     assert_eq!(metrics.value(&http_sample("request_duration_seconds_count", viewer)), Some(1.0));
     let text = metrics.to_string();
-    assert!(!text.contains("/nobody") && !text.contains("wp-login"), "{text}");
+    assert!(!text.contains("no-such-camera") && !text.contains("wp-login"), "{text}");
     // Prometheus scrapes the manager directly, so nginx does not expose the metrics.
     assert_eq!(nginx.get("/metrics").await.status(), 404);
 }
@@ -208,7 +208,7 @@ async fn the_log_of_a_stream_has_ffmpegs_output_from_all_generations() {
     assert_eq!(sub.body["code"], "source_not_found");
     let sub = lines("?profile=sub").await;
     assert!(sub.iter().any(|line| line["text"].as_str().expect("text").contains("404 Not Found")));
-    assert_eq!(manager.get("/api/streams/nobody/log").await.status, 404);
+    assert_eq!(manager.get("/api/streams/no-such-camera/log").await.status, 404);
     assert_eq!(manager.get("/api/streams/cam/log?profile=third").await.status, 400);
     manager.stop_stream("cam").await;
     assert_eq!(lines("").await.len(), 0, "the log outlives the stream");

@@ -72,7 +72,7 @@ async fn sigkill_leaves_no_ffmpeg_and_the_next_start_deletes_old_files() {
 fn an_invalid_setting_fails_the_start_with_exit_code_64_and_one_line() {
     let dir = TempDir::new().expect("a directory");
     std::fs::write(dir.path().join("file"), "").expect("a file");
-    // A setting, an invalid value, and what the message says about the allowed values.
+    // A setting, an invalid value, and words of the message that describe the cause.
     let table: [(&str, &str, &[&str]); 4] = [
         ("PORT", "eighty", &["0", "65535"]),
         ("CLEANUP_DELAY_SECONDS", "0", &["seconds", "1", "86400"]),

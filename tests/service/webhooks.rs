@@ -141,23 +141,23 @@ async fn an_outage_is_reported_once_and_so_is_its_end() {
     let manager = start_manager(&receiver, &settings).await;
     manager.play("cam", &camera.link("h264")).await;
     camera.freeze();
-    let frozen = ["stream.started", "stream.live", "stream.stalled source_timeout"];
-    receiver.receives("cam", &frozen).await;
+    let after_freeze = ["stream.started", "stream.live", "stream.stalled source_timeout"];
+    receiver.receives("cam", &after_freeze).await;
     camera.thaw();
-    let back = [&frozen[..], &["stream.live"]].concat();
-    receiver.receives("cam", &back).await;
+    let after_thaw = [&after_freeze[..], &["stream.live"]].concat();
+    receiver.receives("cam", &after_thaw).await;
     camera.kill();
-    let gone = [&back[..], &["stream.interrupted source_unreachable"]].concat();
-    receiver.receives("cam", &gone).await;
+    let after_kill = [&after_thaw[..], &["stream.interrupted source_unreachable"]].concat();
+    receiver.receives("cam", &after_kill).await;
     let restarts = manager.status("cam").await["restarts"].as_u64().expect("a number");
     // Two more failed attempts are not reported.
     until("the manager has retried twice", || async {
         manager.status("cam").await["restarts"].as_u64() >= Some(restarts + 2)
     })
     .await;
-    assert_eq!(receiver.accepted("cam"), gone);
+    assert_eq!(receiver.accepted("cam"), after_kill);
     camera.restart().await;
-    receiver.receives("cam", &[&gone[..], &["stream.live"]].concat()).await;
+    receiver.receives("cam", &[&after_kill[..], &["stream.live"]].concat()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
