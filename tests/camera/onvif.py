@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""An ONVIF device for the tests: it is found by WS-Discovery and tells its streams.
+"""An ONVIF device for the tests. It responds to WS-Discovery and describes its streams.
 
-The streams themselves are those of camera.py, or of nobody. README.md tells how to
-use it. Only what a device does belongs in here, and bad habits of real and hostile
-ones. It needs nothing but Python.
+It does not serve the streams. Their links can refer to a camera.py. The device only
+does what real devices do, including faulty and hostile ones. It needs only Python.
+README.md describes its use.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from xml.sax.saxutils import escape
 
 GROUP = "239.255.255.250"
 DISCOVERY_PORT = 3702
-# How far the time of a digest may be from the device's own.
+# Largest allowed difference between the time of a digest and the device's clock.
 TOLERANCE_SECONDS = 10
 MAX_BODY = 100_000
 
@@ -46,7 +46,7 @@ ENVELOPE = (
     "</SOAP-ENV:Envelope>"
 )
 
-# token: (name, codec, width, height, frames a second)
+# token: (name, codec, width, height, frames per second)
 PROFILES = {
     "profile_jpeg": ("snapshots", "JPEG", 2592, 1944, 1),
     "profile_sub": ("subStream", "H264", 320, 180, 15),
@@ -54,8 +54,8 @@ PROFILES = {
 }
 
 
-class Refusal(Exception):
-    """A fault to answer with."""
+class Fault(Exception):
+    """A SOAP fault, which becomes the response."""
 
     def __init__(self, code, reason):
         super().__init__(reason)
@@ -63,20 +63,20 @@ class Refusal(Exception):
 
 
 def children(element):
-    """An element's children by their local names."""
+    """Return an element's children by their local names."""
     return {child.tag.rpartition("}")[2]: child for child in element}
 
 
 def find(element, name):
-    """The text of the first element of this local name in it."""
-    for one in element.iter():
-        if one.tag.rpartition("}")[2] == name:
-            return one.text or ""
+    """Return the text of the first descendant with this local name."""
+    for descendant in element.iter():
+        if descendant.tag.rpartition("}")[2] == name:
+            return descendant.text or ""
     return None
 
 
 class Device:
-    """What the device is and does, whatever the way that it is asked."""
+    """The device itself, independent of HTTP and UDP."""
 
     def __init__(self, options):
         self._options = options
@@ -86,61 +86,61 @@ class Device:
 
     @property
     def base(self):
-        """The URL that its services begin with."""
+        """The common prefix of the URLs of its services."""
         return f"http://{self._options.address}:{self._options.port}"
 
     def now(self):
-        """The time on its clock."""
+        """Return the time of the device's clock."""
         return time.time() + self._options.clock
 
-    def answer(self, text):
-        """The status and the document that answer a request's document."""
+    def respond(self, text):
+        """Return the status code and the document of the response to a request."""
         try:
-            body = self._answer(ElementTree.fromstring(text))
+            body = self._respond(ElementTree.fromstring(text))
             return 200, ENVELOPE.format(header="", body=body)
-        except Refusal as refusal:
-            fault = (
+        except Fault as fault:
+            body = (
                 "<SOAP-ENV:Fault><SOAP-ENV:Code><SOAP-ENV:Value>SOAP-ENV:Sender"
-                f"</SOAP-ENV:Value><SOAP-ENV:Subcode><SOAP-ENV:Value>{refusal.code}"
+                f"</SOAP-ENV:Value><SOAP-ENV:Subcode><SOAP-ENV:Value>{fault.code}"
                 "</SOAP-ENV:Value></SOAP-ENV:Subcode></SOAP-ENV:Code><SOAP-ENV:Reason>"
-                f'<SOAP-ENV:Text xml:lang="en">{refusal}</SOAP-ENV:Text></SOAP-ENV:Reason>'
+                f'<SOAP-ENV:Text xml:lang="en">{fault}</SOAP-ENV:Text></SOAP-ENV:Reason>'
                 "</SOAP-ENV:Fault>"
             )
-            return 400, ENVELOPE.format(header="", body=fault)
+            return 400, ENVELOPE.format(header="", body=body)
 
-    def _answer(self, envelope):
+    def _respond(self, envelope):
         parts = children(envelope)
         request = next(iter(parts["Body"]))
         namespace, _, operation = request.tag[1:].partition("}")
         header = parts.get("Header")
-        # Everybody may ask for the time; but who tries to log in must do so with the right one.
-        is_login = header is not None and find(header, "Username")
-        is_open = operation == "GetSystemDateAndTime" and not is_login
-        is_allowed = self._may(header)
-        emit("request", operation=operation, authorized=is_allowed)
-        if not is_open and not is_allowed:
-            raise Refusal("ter:NotAuthorized", "Sender Not Authorized")
+        # The time needs no authorization, but credentials in a request have to be valid.
+        has_credentials = header is not None and find(header, "Username")
+        is_open = operation == "GetSystemDateAndTime" and not has_credentials
+        is_authorized = self._is_authorized(header)
+        emit("request", operation=operation, authorized=is_authorized)
+        if not is_open and not is_authorized:
+            raise Fault("ter:NotAuthorized", "Sender Not Authorized")
         prefix = {DEVICE: "tds", MEDIA: "trt", MEDIA2: "tr2"}.get(namespace)
-        handler = getattr(self, f"_{operation}", None)
-        if not prefix or not handler or self._options.old and namespace == MEDIA2:
-            raise Refusal("ter:ActionNotSupported", "Optional Action Not Implemented")
-        return f"<{prefix}:{operation}Response>{handler(request, prefix)}</{prefix}:{operation}Response>"
+        method = getattr(self, f"_{operation}", None)
+        if not prefix or not method or self._options.old and namespace == MEDIA2:
+            raise Fault("ter:ActionNotSupported", "Optional Action Not Implemented")
+        return f"<{prefix}:{operation}Response>{method(request, prefix)}</{prefix}:{operation}Response>"
 
-    def _may(self, header):
+    def _is_authorized(self, header):
         if not self._options.user:
             return True
-        token = header is not None and find(header, "Username")
-        if not token:
+        user = header is not None and find(header, "Username")
+        if not user:
             return False
         nonce, created = find(header, "Nonce"), find(header, "Created")
         text = base64.b64decode(nonce) + created.encode() + self._options.password.encode()
         expected = base64.b64encode(hashlib.sha1(text).digest()).decode()
-        made = datetime.datetime.fromisoformat(created.replace("Z", "+00:00")).timestamp()
+        time_of_digest = datetime.datetime.fromisoformat(created.replace("Z", "+00:00")).timestamp()
         with self._lock:
             is_new = nonce not in self._nonces
             self._nonces.add(nonce)
-        is_right = (token, find(header, "Password")) == (self._options.user, expected)
-        return is_right and is_new and abs(made - self.now()) < TOLERANCE_SECONDS
+        is_valid = (user, find(header, "Password")) == (self._options.user, expected)
+        return is_valid and is_new and abs(time_of_digest - self.now()) < TOLERANCE_SECONDS
 
     def _GetSystemDateAndTime(self, _request, _prefix):
         now = datetime.datetime.fromtimestamp(self.now(), datetime.timezone.utc)
@@ -161,7 +161,7 @@ class Device:
 
     def _GetServices(self, _request, _prefix):
         if self._options.old:
-            raise Refusal("ter:ActionNotSupported", "Optional Action Not Implemented")
+            raise Fault("ter:ActionNotSupported", "Optional Action Not Implemented")
         services = [(DEVICE, "device_service"), (MEDIA, "media"), (MEDIA2, "media2")]
         return "".join(
             f"<tds:Service><tds:Namespace>{namespace}</tds:Namespace><tds:XAddr>{self._url(path)}"
@@ -176,7 +176,7 @@ class Device:
         )
 
     def _url(self, path):
-        # Behind a router a device knows its own address only.
+        # With --own, the device announces another address, like a device behind a router.
         base = self._options.own or self.base
         return f"{base}/onvif/{path}"
 
@@ -191,21 +191,21 @@ class Device:
             f"<tt:RateControl><tt:FrameRateLimit>{rate}</tt:FrameRateLimit></tt:RateControl>"
         )
         if prefix == "tr2":
-            inner = (
+            content = (
                 f"<tr2:Name>{escape(name)}</tr2:Name><tr2:Configurations><tr2:VideoEncoder>"
                 f"{encoder}</tr2:VideoEncoder></tr2:Configurations>"
             )
         else:
-            inner = (
+            content = (
                 f"<tt:Name>{escape(name)}</tt:Name><tt:VideoEncoderConfiguration>{encoder}"
                 "</tt:VideoEncoderConfiguration>"
             )
-        return f'<{prefix}:Profiles token="{token}" fixed="true">{inner}</{prefix}:Profiles>'
+        return f'<{prefix}:Profiles token="{token}" fixed="true">{content}</{prefix}:Profiles>'
 
     def _token(self, request):
         token = find(request, "ProfileToken")
         if token not in PROFILES:
-            raise Refusal("ter:NoProfile", "Profile token does not exist")
+            raise Fault("ter:NoProfile", "Profile token does not exist")
         return token
 
     def _GetStreamUri(self, request, prefix):
@@ -223,7 +223,7 @@ class Device:
         return ""
 
     def match(self, message):
-        """The answer to a probe; None if it is not meant."""
+        """Return the response to a probe, or None if the probe is for other types of devices."""
         envelope = ElementTree.fromstring(message)
         types = find(envelope, "Types") or ""
         if types and "NetworkVideoTransmitter" not in types:
@@ -243,15 +243,15 @@ class Device:
 
 
 def handler(device, habit):
-    """The handler of HTTP requests."""
+    """Return a class that handles HTTP requests."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        """Answers for the device, or as its habit is."""
+        """Responds for the device, or misbehaves according to its habit."""
 
         protocol_version = "HTTP/1.1"
 
         def do_POST(self):  # noqa: N802
-            """Answer a request."""
+            """Respond to a request."""
             length = min(int(self.headers.get("Content-Length", 0)), MAX_BODY)
             text = self.rfile.read(length)
             getattr(self, f"_{habit}")(text)
@@ -267,7 +267,7 @@ def handler(device, habit):
             self.wfile.write(data)
 
         def _none(self, text):
-            self._send(*device.answer(text))
+            self._send(*device.respond(text))
 
         def _page(self, _text):
             self._send(200, "<html><body><h1>Login</h1><br></body></html>")
@@ -293,31 +293,31 @@ def handler(device, habit):
             self._send(302, "", [("Location", "http://127.0.0.1:1/onvif/device_service")])
 
         def log_message(self, *_arguments):
-            """Events are all that is told."""
+            """Suppress log messages, because stdout and stderr are for events and errors."""
 
     return Handler
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """A server that says nothing about clients who have left."""
+    """An HTTP server that ignores clients that disconnect."""
 
     daemon_threads = True
 
     def handle_error(self, _request, _client):
-        """They may."""
+        """Ignore the error."""
 
 
-def emit(event, **facts):
-    """Report an event: one JSON object a line on stdout."""
-    with PRINTING:
-        print(json.dumps({"event": event, **facts}, separators=(",", ":")), flush=True)
+STDOUT_LOCK = threading.Lock()
 
 
-PRINTING = threading.Lock()
+def emit(event, **fields):
+    """Write an event to stdout, as one line of JSON."""
+    with STDOUT_LOCK:
+        print(json.dumps({"event": event, **fields}, separators=(",", ":")), flush=True)
 
 
 def answer_probes(device, options, listener):
-    """Answer probes from the device's own address, for ever."""
+    """Respond to probes from the device's own address, in an endless loop."""
     sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sender.bind((options.address, 0))
     while True:
@@ -333,7 +333,7 @@ def answer_probes(device, options, listener):
 
 
 def listen(address):
-    """A socket that hears the probes on the interface of this address."""
+    """Return a socket that receives the probes on the interface with this address."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((GROUP, DISCOVERY_PORT))
@@ -342,40 +342,58 @@ def listen(address):
     return listener
 
 
-def named(text):
-    """NAME=VALUE of the command line."""
-    name, _, value = text.partition("=")
-    if name not in PROFILES or not value:
+def profile_link(text):
+    """Parse PROFILE=LINK."""
+    profile, _, link = text.partition("=")
+    if profile not in PROFILES or not link:
         raise ValueError
-    return name, value
+    return profile, link
 
 
 def parse_options():
-    """The command line."""
-    parser = argparse.ArgumentParser(description="ONVIF test device")
-    parser.add_argument("--address", default="127.0.0.1", help="of the device itself")
-    parser.add_argument("--interface", default="127.0.0.1", help="address that hears the probes")
-    parser.add_argument("--port", type=int, default=0, help="0: a free one")
-    parser.add_argument("--user", default="", help="without one everybody may")
-    parser.add_argument("--password", default="secret")
-    parser.add_argument("--clock", type=float, default=0, help="seconds that it is ahead")
-    parser.add_argument("--own", help="base URL that it takes for its own")
-    parser.add_argument("--rtsp-port", type=int, default=554)
-    parser.add_argument(
-        "--link", action="append", type=named, default=[], metavar="PROFILE=LINK"
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description="ONVIF test device. It writes events to stdout, one JSON object per line.",
     )
-    parser.add_argument("--camera-pid", type=int, help="the camera.py to ask for keyframes")
-    parser.add_argument("--old", action="store_true", help="knows the first services only")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--address", default="127.0.0.1", help="IP address of the device (%(default)s)")
+    add(
+        "--interface",
+        default="127.0.0.1",
+        help="address of the interface that receives probes (%(default)s)",
+    )
+    add("--port", type=int, default=0, help="HTTP port; 0 selects a free port (%(default)s)")
+    add("--user", default="", help="user name; by default, no credentials are required")
+    add("--password", default="secret", help="password (%(default)s)")
+    add("--clock", type=float, default=0, help="seconds by which the clock is fast (%(default)s)")
+    add("--own", metavar="URL", help="announce this base URL instead of the actual one")
+    add("--rtsp-port", type=int, default=554, help="port in the links (%(default)s)")
+    add(
+        "--link",
+        action="append",
+        type=profile_link,
+        default=[],
+        metavar="PROFILE=LINK",
+        help="set the link of a profile; can be repeated",
+    )
+    add(
+        "--camera-pid",
+        type=int,
+        metavar="PID",
+        help="process ID of the camera.py that makes keyframes on request",
+    )
+    add("--old", action="store_true", help="support only the first version of the services")
+    add(
         "--habit",
         default="none",
         choices=["none", "page", "garbage", "silent", "deep", "endless", "redirect"],
+        help="misbehave in this way (%(default)s)",
     )
     return parser.parse_args()
 
 
 def main():
-    """Serve until it is told to stop."""
+    """Serve until a signal arrives."""
     options = parse_options()
     device = Device(options)
     server = Server((options.address, options.port), handler(device, options.habit))

@@ -1,18 +1,18 @@
-"""The picture the test camera sees: a clock a person and a page can read.
+"""The picture of the test camera: a clock that people and programs can read.
 
-A picture is a stack of full-width bands, top to bottom:
+A picture consists of bands that span its whole width, from top to bottom:
 
-* the clock blocks: 32 squares, white for 1 and black for 0, first bit first,
-  which hold the lower 32 bits of the Unix time in milliseconds;
-* the same time as big digits, and below it a title and the date;
+* a binary clock: 32 squares, white for 1 and black for 0, most significant bit
+  first, with the lower 32 bits of the Unix time in milliseconds;
+* the same time in large digits, and below it a title and the date;
 * colour bars, which never change;
-* noise, which does, so that an encoder has enough to do to reach its bitrate;
-* a bright bar that travels from left to right every two seconds.
+* noise, which always changes, so that the encoder reaches its bit rate;
+* a bright bar that moves from left to right every two seconds.
 
-Every band is a whole number of full picture rows, so painting one is a single
-copy and a 1920x1080 picture costs Python next to nothing.
+Each band consists of complete rows, so painting it takes a single copy. Even a
+picture of 1920x1080 takes Python very little time.
 
-Only the standard library belongs in here, no GStreamer.
+This module uses only the standard library, without GStreamer.
 """
 
 import os
@@ -28,7 +28,7 @@ CODE_MASK = (1 << CODE_BITS) - 1
 
 SWEEP_MS = 2000
 
-# (luma, blue difference, red difference) of the colour bars.
+# The colour bars, each as (luma, blue difference, red difference).
 BARS = (
     (180, 128, 128),
     (168, 44, 136),
@@ -43,7 +43,7 @@ GLYPH_WIDTH = 5
 GLYPH_HEIGHT = 7
 GLYPH_PITCH = GLYPH_WIDTH + 1
 
-# One number per glyph row, its five low bits are the dots, leftmost first.
+# One number per row of a glyph. Its five low bits are the dots, from left to right.
 FONT = {
     " ": (0, 0, 0, 0, 0, 0, 0),
     "-": (0, 0, 0, 31, 0, 0, 0),
@@ -90,15 +90,15 @@ FONT = {
 
 
 def check_size(width, height):
-    """Raise ValueError for a size the picture cannot be laid out in."""
+    """Raise ValueError if the bands do not fit into a picture of this size."""
     if width % CODE_BITS or width < 160:
-        raise ValueError(f"width {width}: not a multiple of {CODE_BITS} from 160 on")
+        raise ValueError(f"width {width} must be a multiple of {CODE_BITS} and at least 160")
     if height % 2 or height * 3 < width:
-        raise ValueError(f"height {height}: odd, or less than a third of the width")
+        raise ValueError(f"height {height} must be even and at least a third of the width")
 
 
 class Picture:
-    """Paints I420 pictures of one size and title."""
+    """Generates I420 pictures with a given size and title."""
 
     def __init__(self, title, width, height):
         check_size(width, height)
@@ -110,8 +110,8 @@ class Picture:
         self._frame = self._background(height)
         self._noise = _noise(2 * self._noise_rows * width)
 
-    def paint(self, now_ms):
-        """The picture for this Unix time in milliseconds, as bytes."""
+    def generate(self, now_ms):
+        """Return the picture for this Unix time in milliseconds, as bytes."""
         seconds, millis = divmod(now_ms, 1000)
         local = time.localtime(seconds)
         clock = time.strftime("%H:%M:%S", local) + f".{millis:03d}"
@@ -124,7 +124,7 @@ class Picture:
         return bytes(self._frame)
 
     def _lay_out(self, height):
-        """Give every band its rows; tops are even, colours come in row pairs."""
+        """Assign rows to the bands. Each band starts at an even row, as I420 requires."""
         gap = self._clock_dot
         self._code_rows = self._width // CODE_BITS
         self._clock_top = _even(self._code_rows + gap)
@@ -136,7 +136,7 @@ class Picture:
         self._noise_rows = self._sweep_top - self._noise_top
 
     def _background(self, height):
-        """A whole picture with only the bands in it that never change."""
+        """Return a picture with the bands that never change."""
         luma, blue, red = zip(*BARS)
         half = self._width // 2
         luma_plane = bytearray([DARK]) * (self._width * height)
@@ -149,15 +149,15 @@ class Picture:
         return luma_plane + blue_plane + red_plane
 
     def _paint_code(self, now_ms):
-        """The machine-readable clock."""
+        """Paint the binary clock."""
         bits = f"{now_ms & CODE_MASK:0{CODE_BITS}b}"
         levels = [WHITE if bit == "1" else BLACK for bit in bits]
         _fill(self._frame, 0, _stripes(levels, self._width), self._code_rows)
 
     def _paint_text(self, top, dot, text):
-        """One centred line of text, every dot of a glyph `dot` pixels wide.
+        """Paint a centred line of text, with dots of `dot` by `dot` pixels.
 
-        Of a line that is too long, the end is left out.
+        The end of a line that is too long is cut off.
         """
         for line in range(GLYPH_HEIGHT):
             dots = "".join(f"{FONT[char][line]:0{GLYPH_WIDTH}b}0" for char in text)
@@ -166,14 +166,14 @@ class Picture:
             _fill(self._frame, top + line * dot, row, dot)
 
     def _paint_noise(self, now_ms):
-        """A window of the noise pool, another one every time."""
+        """Paint a window of the noise, whose position depends on the time."""
         size = self._noise_rows * self._width
         top = self._noise_top * self._width
         start = now_ms * 7919 % size
         self._frame[top : top + size] = self._noise[start : start + size]
 
     def _paint_sweep(self, now_ms):
-        """The bright bar, where it is at this time."""
+        """Paint the moving bar at its current position."""
         bar = self._width // 16
         left = (self._width - bar) * (now_ms % SWEEP_MS) // SWEEP_MS
         row = bytearray([DARK]) * self._width
@@ -182,23 +182,23 @@ class Picture:
 
 
 def _even(number):
-    """The number itself if it is even, else the next one."""
+    """Round up to an even number."""
     return number + number % 2
 
 
 def _fill(plane, top, row, count):
-    """Put `count` copies of a full row in, the first one as row `top`."""
+    """Fill `count` rows of a plane with copies of `row`, starting at row `top`."""
     start = top * len(row)
     plane[start : start + len(row) * count] = row * count
 
 
 def _noise(count):
-    """This many random dark to middle grey dots."""
+    """Return this many random bytes, from dark to medium grey."""
     return os.urandom(count).translate(bytes(DARK + byte // 4 for byte in range(256)))
 
 
 def _stripes(levels, width):
-    """One row of equally wide stripes of these levels."""
+    """Return a row of equally wide stripes with these levels."""
     count = len(levels)
     edges = [width * index // count for index in range(count + 1)]
     return b"".join(

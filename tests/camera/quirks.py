@@ -1,0 +1,141 @@
+"""Quirks of real cameras, which change the pipelines of a stream."""
+
+from gst import GLib, Gst
+
+SHRINK_SECONDS = 6
+
+
+class Quirk:
+    """The base class, which changes nothing."""
+
+    # Elements in front of the encoder.
+    elements = ""
+
+    def on_encoder(self, pipeline):
+        """Handle a new pipeline that contains the stream's encoder."""
+
+    def on_payloader(self, media, payloader):
+        """Handle a new pipeline of a client, which contains the stream's payloader."""
+
+
+class ShrinkingPicture(Quirk):
+    """Halves the picture's size once, permanently and for all clients.
+
+    This happens some time after the first client has started to play, as if the
+    operator had changed the settings of a camera that keeps its clients connected.
+    """
+
+    elements = "videoscale ! capsfilter name=size caps-change-mode=delayed ! "
+
+    def __init__(self, width, height):
+        size = f"width={width // 2},height={height // 4 * 2}"
+        self._small = Gst.Caps.from_string(f"video/x-raw,{size}")
+        self._caps = Gst.Caps.from_string("video/x-raw")
+        self._filters = []
+        self._is_scheduled = False
+
+    def on_encoder(self, pipeline):
+        """Set the current size, and remember the filter for later."""
+        size = pipeline.get_by_name("size")
+        self._filters.append(size.weak_ref())
+        size.set_property("caps", self._caps)
+
+    def on_payloader(self, media, _payloader):
+        """Watch for the first client that plays."""
+        media.connect("new-state", self._on_state)
+
+    def _on_state(self, _media, state):
+        if state == Gst.State.PLAYING and not self._is_scheduled:
+            self._is_scheduled = True
+            GLib.timeout_add_seconds(SHRINK_SECONDS, self._shrink)
+
+    def _shrink(self):
+        self._caps = self._small
+        for size in filter(None, (reference() for reference in self._filters)):
+            size.set_property("caps", self._small)
+        return GLib.SOURCE_REMOVE
+
+
+class SlowTimestamps(Quirk):
+    """RTP timestamps that advance too slowly by this factor.
+
+    The payloader gets a segment with this playback rate, so it scales its
+    timestamps. The elements after it get the original segment.
+    """
+
+    def __init__(self, factor):
+        self._factor = factor
+
+    def on_payloader(self, _media, payloader):
+        """Change the playback rate before the payloader, and restore it afterwards."""
+        replace_events(payloader.get_static_pad("sink"), self._set_rate(self._factor))
+        replace_events(payloader.get_static_pad("src"), self._set_rate(1))
+
+    @staticmethod
+    def _set_rate(rate):
+        def change(event):
+            if event.type != Gst.EventType.SEGMENT or event.parse_segment().rate == rate:
+                return None
+            segment = event.parse_segment().copy()
+            segment.rate = rate
+            return Gst.Event.new_segment(segment)
+
+        return change
+
+
+class LateParameters(Quirk):
+    """Parameter sets that are missing from the SDP and only sent in band."""
+
+    FIELD = "sprop-parameter-sets"
+
+    def on_payloader(self, _media, payloader):
+        """Remove the parameter sets from the payloader's caps."""
+        replace_events(payloader.get_static_pad("src"), self._without_parameters)
+
+    def _without_parameters(self, event):
+        if event.type != Gst.EventType.CAPS:
+            return None
+        # Python cannot change a structure that belongs to caps, so this changes a copy.
+        structure = event.parse_caps().get_structure(0).copy()
+        if not structure.has_field(self.FIELD):
+            return None
+        structure.remove_field(self.FIELD)
+        caps = Gst.Caps.new_empty()
+        caps.append_structure(structure)
+        return Gst.Event.new_caps(caps)
+
+
+class LostFrames(Quirk):
+    """Loses all packets of one frame in every `period` frames."""
+
+    def __init__(self, period):
+        self._period = period
+        self._count = 0
+
+    def on_payloader(self, _media, payloader):
+        """Drop packets after the payloader, which pushes all packets of a frame at once."""
+        types = Gst.PadProbeType.BUFFER | Gst.PadProbeType.BUFFER_LIST
+        payloader.get_static_pad("src").add_probe(types, self._on_packets)
+
+    def _on_packets(self, _pad, _info):
+        self._count += 1
+        is_lost = self._count % self._period == 0
+        return Gst.PadProbeReturn.DROP if is_lost else Gst.PadProbeReturn.OK
+
+
+def replace_events(pad, change):
+    """Replace events that pass through a pad.
+
+    `change` receives every event and returns its replacement, or None to keep the
+    event. It also receives the replacement, and has to keep that one.
+    """
+    send = pad.send_event if pad.get_direction() == Gst.PadDirection.SINK else pad.push_event
+
+    def on_event(_pad, info):
+        event = change(info.get_event())
+        if not event:
+            return Gst.PadProbeReturn.OK
+        send(event)
+        return Gst.PadProbeReturn.DROP
+
+    pad.add_probe(Gst.PadProbeType.EVENT_DOWNSTREAM, on_event)
