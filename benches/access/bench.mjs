@@ -1,13 +1,16 @@
-// What it costs that the manager is asked before anything is served. README.md tells the method.
+// Measures what authorization costs: nginx asks the manager before it serves media. README.md describes
+// the method.
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 
 import { Camera } from "../../tests/browser/support/camera.mjs";
 import { freePort } from "../../tests/browser/support/port.mjs";
 import { Service } from "../../tests/browser/support/service.mjs";
+import { post } from "../support/api.mjs";
 import { makeDirectory } from "../support/directory.mjs";
+import { number, readOptions } from "../support/options.mjs";
+import { markdown, progress } from "../support/report.mjs";
 import { startConfigured } from "../support/servers.mjs";
 
 const KEY = "benchmark-secret-0001";
@@ -18,31 +21,43 @@ const SEGMENT_BYTES = 250_000;
 const NGINX_CONNECTIONS = 32;
 const MANAGER_CONNECTIONS = 64;
 
-const { values } = parseArgs({
-  options: {
+const USAGE = `usage: ./deploy/bench access [OPTION]...
+
+  --rounds N     number of rounds (5)
+  --seconds N    duration of each measurement (3)
+  --json FILE    write all results to a file
+`;
+const options = readOptions(
+  USAGE,
+  {
     rounds: { type: "string", default: "5" },
     seconds: { type: "string", default: "3" },
     json: { type: "string" },
   },
-});
-const say = (text) => process.stderr.write(`${text}\n`);
+  (values) => ({
+    ...values,
+    rounds: number("--rounds", values.rounds),
+    seconds: number("--seconds", values.seconds),
+  }),
+);
 
-/** Requests a second and the 99th percentile of the latency, of one address asked all the time. */
-function ask(url, connections, headers = {}) {
+/** Runs wrk. Returns the requests per second and the 99th percentile of the latency. */
+function runWrk(url, connections, headers = {}) {
   const lines = Object.entries(headers).flatMap(([name, value]) => ["-H", `${name}: ${value}`]);
-  const args = ["-t1", `-c${connections}`, `-d${values.seconds}s`, "--latency", ...lines, url];
-  const said = execFileSync("wrk", args, { encoding: "utf8" });
-  const faults = /Non-2xx or 3xx responses: (\d+)/.exec(said) ?? /Socket errors: (.*)/.exec(said);
-  if (faults) {
-    throw new Error(`${url}: ${faults[0]}`);
+  const args = ["-t1", `-c${connections}`, `-d${options.seconds}s`, "--latency", ...lines, url];
+  const output = execFileSync("wrk", args, { encoding: "utf8" });
+  const errors =
+    /Non-2xx or 3xx responses: (\d+)/.exec(output) ?? /Socket errors: (.*)/.exec(output);
+  if (errors) {
+    throw new Error(`${url}: ${errors[0]}`);
   }
   return {
-    perSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(said)[1]),
-    p99: /^\s+99%\s+(\S+)/m.exec(said)[1],
+    perSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(output)[1]),
+    p99: /^\s+99%\s+(\S+)/m.exec(output)[1],
   };
 }
 
-/** The nginx of the service once more, which asks nobody and has playlists from disk too. */
+/** Starts another nginx of the service, without authorization and with playlists from disk. */
 async function startPlain(service, directory) {
   const port = await freePort();
   const plain = service
@@ -59,56 +74,43 @@ const settings = { API_KEYS: `bench:admin:${KEY}`, STREAM_DIR: join(directory, "
 const service = await Service.start(settings, ["--no-demo"]);
 const plain = await startPlain(service, directory);
 
-async function call(path, body) {
-  const answer = await fetch(service.origin + path, {
-    method: "POST",
-    headers: { "Content-Type": "application/json", Authorization: `Bearer ${KEY}` },
-    body: JSON.stringify(body),
-  });
-  if (!answer.ok) {
-    throw new Error(`${path}: ${await answer.text()}`);
-  }
-  return answer.json();
-}
-
+const call = (path, body) => post(service.origin + path, body, { Authorization: `Bearer ${KEY}` });
 await call("/api/stream/start", { indicator_id: ID, rtsp_link: camera.link });
 const session = await call("/api/playback/sessions", { user: "bench", camera: ID });
 writeFileSync(join(service.streams, ID, SEGMENT), Buffer.alloc(SEGMENT_BYTES));
-const asked = `${service.origin}${session.hls_url.replace(/[^/]+$/, "")}`;
-writeFileSync(join(service.streams, ID, PLAYLIST), await (await fetch(asked + PLAYLIST)).text());
+const authorized = `${service.origin}${session.hls_url.replace(/[^/]+$/, "")}`;
+const playlist = await (await fetch(authorized + PLAYLIST)).text();
+writeFileSync(join(service.streams, ID, PLAYLIST), playlist);
 const token = session.hls_url.split("/")[2];
 
 const rows = [PLAYLIST, SEGMENT].map((name) => {
   const pairs = [];
-  for (let round = 1; round <= values.rounds; round += 1) {
-    say(`${name}, round ${round}`);
-    const withQuestion = ask(asked + name, NGINX_CONNECTIONS);
-    const without = ask(`${plain.origin}/streams/${ID}/${name}`, NGINX_CONNECTIONS);
+  for (let round = 1; round <= options.rounds; round += 1) {
+    progress(`${name}, round ${round}`);
+    const withQuestion = runWrk(authorized + name, NGINX_CONNECTIONS);
+    const without = runWrk(`${plain.origin}/streams/${ID}/${name}`, NGINX_CONNECTIONS);
     pairs.push({ withQuestion, without, share: withQuestion.perSecond / without.perSecond });
   }
   pairs.sort((a, b) => a.share - b.share);
   return { name, pairs };
 });
-say("the manager");
+progress("the manager alone");
 const headers = { "X-Camera-Id": ID, "X-Playback-Token": token };
-const manager = ask(`${service.manager}/internal/viewer`, MANAGER_CONNECTIONS, headers);
+const manager = runWrk(`${service.manager}/internal/viewer`, MANAGER_CONNECTIONS, headers);
 
 const perSecond = ({ perSecond: count }) => Math.round(count).toLocaleString("en");
 const percent = (share) => `${Math.round(share * 100)} %`;
-const lines = [
-  "| | with the question | p99 | without | p99 | share | in other rounds |",
-  "| --- | --: | --: | --: | --: | --: | --- |",
-  ...rows.map(({ name, pairs }) => {
-    const { withQuestion, without, share } = pairs[Math.floor(pairs.length / 2)];
-    const cells = [name, perSecond(withQuestion), withQuestion.p99, perSecond(without), without.p99];
-    const range = `${percent(pairs[0].share)} to ${percent(pairs.at(-1).share)}`;
-    return `| ${[...cells, percent(share), range].join(" | ")} |`;
-  }),
-];
-console.log(lines.join("\n"));
-console.log(`\nthe manager alone: ${perSecond(manager)} answers a second, p99 ${manager.p99}`);
-if (values.json) {
-  writeFileSync(values.json, JSON.stringify({ rows, manager }, null, 2));
+const cells = rows.map(({ name, pairs }) => {
+  const { withQuestion, without, share } = pairs[Math.floor(pairs.length / 2)];
+  const rates = [perSecond(withQuestion), withQuestion.p99, perSecond(without), without.p99];
+  const range = `${percent(pairs[0].share)} to ${percent(pairs.at(-1).share)}`;
+  return [name, ...rates, percent(share), range];
+});
+const head = ["requests/s", "with authorization", "p99", "without", "p99", "ratio", "all rounds"];
+console.log(markdown(head, cells));
+console.log(`\nthe manager alone: ${perSecond(manager)} responses/s, p99 ${manager.p99}`);
+if (options.json) {
+  writeFileSync(options.json, JSON.stringify({ rows, manager }, null, 2));
 }
 plain.child.kill();
 await service.end();

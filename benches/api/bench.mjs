@@ -1,4 +1,4 @@
-// How fast the API answers, with few streams and with many. README.md tells the method.
+// Measures how fast the API responds with few streams and with many. README.md describes the method.
 import { execFile, execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,20 +8,20 @@ import { promisify } from "node:util";
 import { Child } from "../../tests/browser/support/child.mjs";
 import { freePort } from "../../tests/browser/support/port.mjs";
 import { until } from "../../tests/browser/support/until.mjs";
-import { forAll } from "../support/all.mjs";
+import { forAll } from "../support/concurrency.mjs";
 import { makeDirectory } from "../support/directory.mjs";
 import { number, readOptions as parse } from "../support/options.mjs";
-import { markdown, say } from "../support/report.mjs";
+import { markdown, progress } from "../support/report.mjs";
 import { startNginx } from "../support/servers.mjs";
 import { footprint } from "../support/usage.mjs";
 
 const USAGE = `usage: ./deploy/bench api [OPTION]...
 
-  --seconds N            of each measurement (5)
-  --connections N,...    (1,64,1000)
-  --streams N,...        registered and live (1,5000)
-  --reaper N             streams that the reaper looks at (10000)
-  --json FILE            writes everything that was measured
+  --seconds N            duration of each measurement (5)
+  --connections N,...    numbers of connections (1,64,1000)
+  --streams N,...        numbers of live streams (1,5000)
+  --reaper N             number of streams for the measurement of the reaper (10000)
+  --json FILE            write all results to a file
 `;
 const OPTIONS = {
   seconds: { type: "string", default: "5" },
@@ -35,10 +35,10 @@ const SCRIPT = fileURLToPath(new URL("wrk.lua", import.meta.url));
 const RECORDING = join(ROOT, "target/bench/fragments.mp4");
 const KEY = "benchmark-secret-0001";
 const WARM_UP_SECONDS = 1;
-/** Of one stream, while thousands are started. */
+/** Time limit for the start of a stream, while thousands of others are started. */
 const START_SECONDS = 120;
 
-const numbers = (name, text) => text.split(",").map((each) => number(name, each));
+const numbers = (name, text) => text.split(",").map((item) => number(name, item));
 const options = parse(USAGE, OPTIONS, (values) => ({
   seconds: number("--seconds", values.seconds),
   connections: numbers("--connections", values.connections),
@@ -47,20 +47,20 @@ const options = parse(USAGE, OPTIONS, (values) => ({
   json: values.json,
 }));
 
-/** Builds the program of `server.rs`; its path. */
+/** Builds the program in `server.rs`, and returns its path. */
 function build() {
   const args = ["bench", "--no-run", "--bench", "api", "--locked", "--quiet"];
-  const said = execFileSync("cargo", [...args, "--message-format=json"], {
+  const output = execFileSync("cargo", [...args, "--message-format=json"], {
     cwd: ROOT,
     encoding: "utf8",
     maxBuffer: 1e9,
     stdio: ["ignore", "pipe", "inherit"],
   });
-  const artifacts = said.split("\n").filter(Boolean).map((line) => JSON.parse(line));
+  const artifacts = output.split("\n").filter(Boolean).map((line) => JSON.parse(line));
   return artifacts.find(({ target, executable }) => target?.name === "api" && executable).executable;
 }
 
-/** A second of video in fragments, as the manager gets it from FFmpeg. */
+/** Records one second of video in fragments, in the format that the manager gets from FFmpeg. */
 function record() {
   if (!existsSync(RECORDING)) {
     mkdirSync(join(ROOT, "target/bench"), { recursive: true });
@@ -73,7 +73,7 @@ function record() {
   }
 }
 
-/** The manager with live streams that cost nothing. */
+/** A manager whose live streams need no processor time. */
 class Manager {
   static async start(program, directory, streams) {
     const port = await freePort();
@@ -83,13 +83,13 @@ class Manager {
       STREAM_DIR: join(directory, `streams-${streams}`),
       DATABASE_URL: `sqlite:${directory}/cameras-${streams}.db`,
       MAX_STREAMS: "100000",
-      // No fragments come any more, and nobody watches.
+      // The streams stay live without new fragments and without viewers.
       STALE_TIMEOUT_SECONDS: "300",
       CLEANUP_DELAY_SECONDS: "86400",
     };
-    // The log is written and goes nowhere: this program would spend its time on reading it.
-    const line = 'exec "$0" serve "$1" 2>/dev/null';
-    const child = new Child("sh", ["-c", line, program, RECORDING], settings);
+    // The manager writes its log, but to /dev/null, because reading it would slow down this program.
+    const script = 'exec "$0" serve "$1" 2>/dev/null';
+    const child = new Child("sh", ["-c", script, program, RECORDING], settings);
     const manager = new Manager(child, `http://127.0.0.1:${port}`);
     const isUp = () => fetch(`${manager.origin}/livez`).then(({ ok }) => ok, () => child.hasEnded);
     await until("the manager", 60, isUp);
@@ -106,13 +106,14 @@ class Manager {
     const headers = { Authorization: `Bearer ${KEY}` };
     await forAll(this.ids, (id) => {
       return until(`the start of ${id}`, START_SECONDS, async () => {
-        const answer = await fetch(this.origin + start(id), { headers });
-        const text = await answer.text();
-        // So many in a moment are going to take more room than there is, for all that the manager knows.
-        if (!answer.ok && JSON.parse(text).code !== "storage_full") {
+        const response = await fetch(this.origin + start(id), { headers });
+        const text = await response.text();
+        // The manager reserves disk space for new streams, so it rejects some of so many starts at
+        // first.
+        if (!response.ok && JSON.parse(text).code !== "storage_full") {
           throw new Error(`${id} did not start: ${text}`);
         }
-        return answer.ok;
+        return response.ok;
       });
     });
   }
@@ -132,21 +133,23 @@ const OPERATIONS = {
   health: () => "/api/health",
 };
 
-/** Asks for the paths over and over. Not blocking, as the children's pipes have to be drained. */
-async function ask(directory, origin, paths, connections, seconds) {
+/**
+ * Runs wrk with these paths. This is asynchronous, because the pipes of the children have to be read
+ * in the meantime.
+ */
+async function runWrk(directory, origin, paths, connections, seconds) {
   const file = join(directory, "paths");
   writeFileSync(file, `${paths.join("\n")}\n`);
   const args = ["-t1", `-c${connections}`, `-d${seconds}s`, "--timeout", "30s", "-s", SCRIPT];
-  const run = promisify(execFile);
-  const { stdout } = await run("wrk", [...args, origin, "--", file, KEY]);
+  const { stdout } = await promisify(execFile)("wrk", [...args, origin, "--", file, KEY]);
   return JSON.parse(stdout.trim().split("\n").at(-1));
 }
 
 async function measure(directory, origin, paths, connections) {
-  await ask(directory, origin, paths, connections, WARM_UP_SECONDS);
-  const result = await ask(directory, origin, paths, connections, options.seconds);
+  await runWrk(directory, origin, paths, connections, WARM_UP_SECONDS);
+  const result = await runWrk(directory, origin, paths, connections, options.seconds);
   if (result.wrong > 0) {
-    throw new Error(`${result.wrong} of the requests for ${paths[0]} failed`);
+    throw new Error(`${result.wrong} requests like ${paths[0]} failed`);
   }
   return result;
 }
@@ -161,13 +164,13 @@ const nginx = await startNginx(
 );
 const results = [];
 for (const streams of options.streams) {
-  say(`starting ${streams} streams`);
+  progress(`starting ${streams} streams`);
   const manager = await Manager.start(program, directory, streams);
   const { rss } = footprint(manager.child.process.pid);
-  say(`the manager has ${(rss / 1e6).toFixed(1)} MB`);
+  progress(`the manager uses ${(rss / 1e6).toFixed(1)} MB`);
   for (const connections of options.connections) {
     const add = async (what, origin, paths) => {
-      say(`${what}, ${connections} connections, ${streams} streams`);
+      progress(`${what}, ${connections} connections, ${streams} streams`);
       const measured = await measure(directory, origin, paths, connections);
       results.push({ what, connections, streams, ...measured });
     };
@@ -189,10 +192,11 @@ const rows = results.map(({ what, connections, streams, perSecond, p50, p99, p99
     ...[p50, p99, p999].map(milliseconds),
   ];
 });
-const head = ["", "streams", "connections", "answers a second", "p50, ms", "p99, ms", "p99.9, ms"];
+const head = ["", "streams", "connections", "responses/s", "p50, ms", "p99, ms", "p99.9, ms"];
 console.log(markdown(head, rows));
 const { median, p99 } = reaper;
-console.log(`\nthe reaper's pass over ${options.reaper} streams: median ${median} µs, p99 ${p99} µs`);
+console.log(`\nreaper, one pass over ${options.reaper} streams: median ${median} µs, p99 ${p99} µs`);
 if (options.json) {
-  writeFileSync(options.json, `${JSON.stringify({ at: new Date(), options, results, reaper }, null, 2)}\n`);
+  const report = { at: new Date(), options, results, reaper };
+  writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
 }

@@ -1,9 +1,9 @@
-//! The manager with streams that cost nothing, for `bench.mjs`: all of it is real but the ingest,
-//! which plays a few recorded fragments and then nothing more.
+//! The manager with streams that need no processor time, for `bench.mjs`. Only the ingest is replaced:
+//! it publishes a few recorded fragments, and then nothing more.
 //!
 //! ```text
-//! api serve FILE     the service, with the fragments of the MP4 in FILE; settings as always
-//! api reaper COUNT   how long the reaper's pass over COUNT streams takes, in microseconds
+//! api serve FILE     runs the manager with the fragments in FILE and the usual settings
+//! api reaper COUNT   measures one pass of the reaper over COUNT streams, in microseconds
 //! ```
 
 use std::io::{Error, ErrorKind, Result};
@@ -40,16 +40,16 @@ const REAPER_PASSES: usize = 1000;
 const FOREVER: Duration = Duration::from_hours(24);
 
 fn main() -> Result<()> {
-    // Cargo adds an argument of its own.
+    // `cargo bench` adds the argument --bench.
     let arguments: Vec<String> =
         std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     if arguments.first().is_some_and(|argument| argument == spawner::CHILD) {
-        // As in the manager's own program: readiness starts FFmpeg.
+        // The readiness check starts FFmpeg, and the manager starts FFmpeg through itself.
         return Err(spawner::become_child(std::env::args_os().skip(2)));
     }
     let runtime = tokio::runtime::Runtime::new()?;
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match words[..] {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
         ["serve", file] => runtime.block_on(serve(Path::new(file))),
         ["reaper", count] => {
             let count =
@@ -57,29 +57,29 @@ fn main() -> Result<()> {
             let _entered = runtime.enter();
             measure_reaper(count)
         }
-        // Whoever runs all benchmarks of the crate.
+        // A plain `cargo bench` runs all benchmarks without arguments.
         _ => {
-            println!("run by: ./deploy/bench api");
+            println!("to run this benchmark: ./deploy/bench api");
             Ok(())
         }
     }
 }
 
-/// Ingests that play what was recorded, and end when they are told to.
+/// An ingest that publishes recorded fragments, and ends when it gets a signal.
 struct Recorded(Arc<[u8]>);
 
 impl Ingest for Recorded {
-    fn launch(&self, order: IngestRequest) -> RunningIngest {
-        let (signals, mut received) = mpsc::channel(4);
+    fn launch(&self, request: IngestRequest) -> RunningIngest {
+        let (signals, mut received_signals) = mpsc::channel(4);
         let (end, ended) = oneshot::channel();
         let bytes = Arc::clone(&self.0);
         tokio::spawn(async move {
-            let mut reader = FragmentReader::new(&bytes[..], order.generation);
+            let mut reader = FragmentReader::new(&bytes[..], request.generation);
             while let Ok(Some(fragment)) = reader.next().await {
-                order.hub.publish(fragment);
+                request.hub.publish(fragment);
             }
-            received.recv().await;
-            let error = StreamError::new(StreamErrorKind::SourceUnreachable, "it was told to end");
+            received_signals.recv().await;
+            let error = StreamError::new(StreamErrorKind::SourceUnreachable, "a signal arrived");
             let _ = end.send(RunOutcome::Dropped(error));
         });
         RunningIngest { ended, signals }
@@ -88,17 +88,17 @@ impl Ingest for Recorded {
 
 async fn serve(file: &Path) -> Result<()> {
     let config = Config::load().map_err(Error::other)?;
-    // As in the manager: writing the log is part of the work.
+    // The manager writes a log, so its cost belongs to the measurement.
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(&config.log_filter))
         .with_writer(std::io::stderr)
         .with_target(false)
         .init();
-    let launcher = Arc::new(Recorded(std::fs::read(file)?.into()));
-    app::run_with(config, |_, _| launcher).await.map_err(|error| Error::other(error.to_string()))
+    let ingest = Arc::new(Recorded(std::fs::read(file)?.into()));
+    app::run_with(config, |_, _| ingest).await.map_err(|error| Error::other(error.to_string()))
 }
 
-/// Prints median and 99th percentile.
+/// Measures the reaper, and prints the median and the 99th percentile.
 fn measure_reaper(count: usize) -> Result<()> {
     let limits = Limits {
         start_timeout: FOREVER,
@@ -113,10 +113,10 @@ fn measure_reaper(count: usize) -> Result<()> {
             list_size: 5,
         },
     };
-    // Nothing is played, so nothing is written.
+    // The ingest publishes nothing, so nothing is written to the layout's directory.
     let registry = Registry::new(StreamResources {
         layout: Layout::new(std::env::temp_dir()),
-        // Of no disk: so many streams at once would seem to fill any.
+        // The empty path has no disk, because so many streams would exceed the budget of any disk.
         room: DiskBudget::new(std::path::PathBuf::new(), None),
         threads: Threads::start()?,
         limits,
@@ -127,25 +127,25 @@ fn measure_reaper(count: usize) -> Result<()> {
         events: Events::default(),
     });
     for number in 0..count {
-        let id = StreamId::parse(&format!("camera-{number}")).map_err(unusable)?;
-        let source = Source::parse(&format!("rtsp://192.0.2.1/{number}")).map_err(unusable)?;
-        registry.start_soon(Camera::new(id, source, StreamOptions::default())).map_err(unusable)?;
+        let id = StreamId::parse(&format!("camera-{number}")).map_err(io_error)?;
+        let source = Source::parse(&format!("rtsp://192.0.2.1/{number}")).map_err(io_error)?;
+        registry.start_soon(Camera::new(id, source, StreamOptions::default())).map_err(io_error)?;
     }
-    // The supervisors take note of their start.
+    // The supervisors need some time to process their starts.
     std::thread::sleep(Duration::from_secs(1));
     let mut times: Vec<Duration> = (0..REAPER_PASSES)
         .map(|_| {
-            let began = Instant::now();
+            let start = Instant::now();
             reaper::propose(&registry);
-            began.elapsed()
+            start.elapsed()
         })
         .collect();
     times.sort_unstable();
-    let at = |part: usize| times[times.len() * part / 100].as_micros();
-    println!("{{\"streams\":{count},\"median\":{},\"p99\":{}}}", at(50), at(99));
+    let percentile = |percent: usize| times[times.len() * percent / 100].as_micros();
+    println!("{{\"streams\":{count},\"median\":{},\"p99\":{}}}", percentile(50), percentile(99));
     Ok(())
 }
 
-fn unusable(error: StreamError) -> Error {
+fn io_error(error: StreamError) -> Error {
     Error::other(error.detail)
 }

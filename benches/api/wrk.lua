@@ -1,4 +1,5 @@
--- Asks for the paths in a file in turn, and tells the results as JSON.
+-- Requests the paths in a file one after the other, and prints the results as JSON. The arguments are
+-- the file and an optional API key.
 local requests, next_request = {}, 0
 
 function init(args)
@@ -15,9 +16,9 @@ end
 
 function done(summary, latency)
   local errors = summary.errors
-  local wrong = errors.connect + errors.read + errors.write + errors.status + errors.timeout
+  local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
   io.write(string.format(
     '\n{"perSecond":%.0f,"p50":%d,"p99":%d,"p999":%d,"wrong":%d}\n',
     summary.requests / summary.duration * 1e6,
-    latency:percentile(50), latency:percentile(99), latency:percentile(99.9), wrong))
+    latency:percentile(50), latency:percentile(99), latency:percentile(99.9), failed))
 end

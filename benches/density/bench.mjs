@@ -1,4 +1,5 @@
-// What a camera costs, and how many of them a machine carries. README.md tells the method.
+// Measures what a camera costs and how many cameras a machine can handle. README.md describes the
+// method.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
@@ -6,25 +7,25 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { makeDirectory } from "../support/directory.mjs";
-import { say } from "../support/report.mjs";
+import { progress } from "../support/report.mjs";
 import { Source } from "../support/sources.mjs";
 import {
   cpuSeconds,
   directoryBytes,
   machineMemory,
   machineSeconds,
-  proportionalBytes,
+  memory,
 } from "../support/usage.mjs";
 import { CANDIDATES } from "./candidates.mjs";
 import { readOptions } from "./options.mjs";
 import { costTable, growthTable } from "./report.mjs";
 
 const ATTEND_SECONDS = 10;
-const LOOK_MILLISECONDS = 500;
-/** A machine with less than this part of its time, or its memory, is full. */
+const CHECK_MILLISECONDS = 500;
+/** A machine is full when less than this fraction of its processor time or memory is left. */
 const FULL = 0.05;
 
-/** Processor time used so far: by part, by what stands around them, and by the machine. */
+/** Returns the processor time used by the candidate, by the benchmark's processes and by the machine. */
 function snapshot(candidate, source) {
   const parts = Object.entries(candidate.processes()).map(([name, pids]) => [
     name,
@@ -34,7 +35,10 @@ function snapshot(candidate, source) {
   return { at: performance.now(), parts, around, machine: machineSeconds() };
 }
 
-/** Part of one core, from one snapshot to the next. Processes that are not in both count nothing. */
+/**
+ * Returns the usage between two snapshots as a fraction of one core. Processes that are not in both
+ * snapshots are ignored.
+ */
 function shares(before, after) {
   const seconds = (after.at - before.at) / 1000;
   const share = (from, to) => (to - from) / seconds;
@@ -51,17 +55,17 @@ function shares(before, after) {
   return { parts: new Map(parts), around: differences("around"), machine: differences("machine") };
 }
 
-/** When something was last written to an output: a file, or the newest segment in a directory. */
+/** Returns the time of the last write to an output: a file, or the newest segment in a directory. */
 async function writtenAt(output) {
-  const found = await stat(output);
-  if (!found.isDirectory()) {
-    return found.mtimeMs;
+  const status = await stat(output);
+  if (!status.isDirectory()) {
+    return status.mtimeMs;
   }
   const numbers = (await readdir(output)).map((name) => /^(\d+)\.m4s$/.exec(name)?.[1] ?? 0);
   return (await stat(join(output, `${Math.max(...numbers)}.m4s`))).mtimeMs;
 }
 
-/** Looks at the outputs until `isOver`; returns how long one was not written to, in seconds. */
+/** Checks the outputs until `isOver`. Returns the longest time without a write to one, in seconds. */
 async function longestPause(candidate, isOver) {
   let oldest = 0;
   while (!isOver()) {
@@ -69,12 +73,12 @@ async function longestPause(candidate, isOver) {
       candidate.outputs.map(async (output) => Date.now() - (await writtenAt(output))),
     );
     oldest = Math.max(oldest, ...ages);
-    await sleep(LOOK_MILLISECONDS);
+    await sleep(CHECK_MILLISECONDS);
   }
   return oldest / 1000;
 }
 
-/** What the streams that run now take. */
+/** Measures the running streams. */
 async function measure(candidate, source, seconds) {
   const before = snapshot(candidate, source);
   const end = before.at + seconds * 1000;
@@ -85,7 +89,7 @@ async function measure(candidate, source, seconds) {
     name,
     count: pids.length,
     cpu: cpu.parts.get(name),
-    bytes: pids.reduce((total, pid) => total + proportionalBytes(pid), 0),
+    bytes: pids.reduce((total, pid) => total + memory(pid).pss, 0),
   }));
   return {
     parts,
@@ -99,10 +103,11 @@ async function measure(candidate, source, seconds) {
   };
 }
 
-/** Keeps viewers up as long as `work` takes. */
-async function attended(candidate, work) {
-  const timer = setInterval(async () => {
-    await Promise.resolve(candidate.attend()).catch((error) => say(`a viewer: ${error.message}`));
+/** Keeps viewers connected during `work`. */
+async function withViewers(candidate, work) {
+  const attend = async () => candidate.attend();
+  const timer = setInterval(() => {
+    attend().catch((error) => progress(`a viewer failed: ${error.message}`));
   }, ATTEND_SECONDS * 1000);
   try {
     return await work();
@@ -113,11 +118,11 @@ async function attended(candidate, work) {
 
 async function withCandidate(name, directory, work) {
   const candidate = CANDIDATES[name]();
-  const place = join(directory, name);
-  mkdirSync(place);
+  const ownDirectory = join(directory, name);
+  mkdirSync(ownDirectory);
   try {
-    await candidate.prepare(place);
-    return await attended(candidate, () => work(candidate));
+    await candidate.prepare(ownDirectory);
+    return await withViewers(candidate, () => work(candidate));
   } finally {
     await candidate.end();
   }
@@ -128,7 +133,7 @@ async function compare({ cameras, only, settle, seconds }, source, directory) {
   for (const name of only) {
     const available = machineMemory().available;
     const result = await withCandidate(name, directory, async (candidate) => {
-      say(`${name}: ${cameras} cameras, ${settle} + ${seconds} s`);
+      progress(`${name}: ${cameras} cameras, ${settle} + ${seconds} s`);
       await candidate.add(source.links(0, cameras));
       await sleep(settle * 1000);
       const measured = await measure(candidate, source, seconds);
@@ -139,24 +144,24 @@ async function compare({ cameras, only, settle, seconds }, source, directory) {
   return results;
 }
 
-/** Why no more cameras fit; undefined while they do. */
+/** Returns the reasons why no more cameras fit, or undefined if more cameras fit. */
 function limit({ machine, available, isStalled, age, interruptions }) {
   const { busy, idle } = machine;
   const reasons = [
     [idle / (idle + busy) < FULL, "processor time"],
     [available / machineMemory().total < FULL, "memory"],
     [interruptions.length > 0, interruptions.join(", ")],
-    [isStalled, `an output stood still for ${age.toFixed(1)} s`],
+    [isStalled, `an output stalled for ${age.toFixed(1)} s`],
   ];
-  const found = reasons.filter(([isSo]) => isSo).map(([, reason]) => reason);
-  return found.length ? found.join("; ") : undefined;
+  const actual = reasons.filter(([applies]) => applies).map(([, reason]) => reason);
+  return actual.length ? actual.join("; ") : undefined;
 }
 
 async function growOne(name, { cameras, settle, seconds }, source, directory) {
   return withCandidate(name, directory, async (candidate) => {
     const steps = [];
     for (let count = cameras; ; count += cameras) {
-      say(`${name}: ${count} cameras`);
+      progress(`${name}: ${count} cameras`);
       try {
         await candidate.add(source.links(count - cameras, cameras));
       } catch (error) {
@@ -175,7 +180,7 @@ async function growOne(name, { cameras, settle, seconds }, source, directory) {
 
 async function grow(options, source, directory) {
   const results = [];
-  for (const name of options.only.filter((each) => each !== "mediamtx")) {
+  for (const name of options.only.filter((name) => name !== "mediamtx")) {
     results.push({ name, ...(await growOne(name, options, source, directory)) });
   }
   return results;
@@ -185,14 +190,14 @@ const options = readOptions();
 const directory = makeDirectory("density-");
 const source = await Source.start();
 try {
-  say(`each camera sends ${(source.bitRate / 1e6).toFixed(2)} Mbit/s`);
+  progress(`each camera sends ${(source.bitRate / 1e6).toFixed(2)} Mbit/s`);
   const run = options.isGrowing ? grow : compare;
   const results = await run(options, source, directory);
   process.stdout.write(`${options.isGrowing ? growthTable(results) : costTable(results)}\n`);
   if (options.json) {
     const { bitRate } = source;
-    const all = { at: new Date(), processors: availableParallelism(), options, bitRate, results };
-    writeFileSync(options.json, `${JSON.stringify(all, null, 2)}\n`);
+    const report = { at: new Date(), processors: availableParallelism(), options, bitRate, results };
+    writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
   }
   const isDisturbed = results.some(({ isStalled, interruptions }) => isStalled || interruptions?.length);
   process.exitCode = isDisturbed ? 1 : 0;

@@ -1,29 +1,30 @@
-// What is compared. Each candidate has:
+// The programs that are compared. Each candidate has:
 //
-//   title           in the tables
-//   add(links)      starts a stream of each camera more, and waits until all are playable
-//   processes()     process ids by what they are; the first ones are the candidate's own cost
-//   files           the directory that its media lies in, or null when that is in its memory
-//   outputs         of all streams: a playlist, or a directory of segments
-//   freshness       seconds within which an output is written to, if all is well
-//   attend()        shows that somebody watches, every ten seconds
-//   interruptions() what went wrong since the streams were playable, in words
-//   end()           ends everything
+//   title            name in the tables
+//   prepare(dir)     gets a directory for its files, before the first call of add
+//   add(links)       starts one stream for each of these cameras, and waits until they are playable
+//   processes()      process IDs by kind of process; those of nginx are not part of the cost
+//   files            directory of the HLS files, or null if they are in memory
+//   outputs          for each stream, its playlist or its directory of segments
+//   freshness        an output that was not written for this many seconds is stalled
+//   attend()         acts as a viewer of all streams; called every ten seconds
+//   interruptions()  descriptions of the problems since the last call of add
+//   end()            ends all processes
 import { mkdirSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 
-import { Child } from "../../tests/browser/support/child.mjs";
+
 import { until } from "../../tests/browser/support/until.mjs";
-import { forAll } from "../support/all.mjs";
+import { forAll } from "../support/concurrency.mjs";
 import { Manager } from "../support/manager.mjs";
-import { startMediaMtx } from "../support/servers.mjs";
+import { startFfmpegHls, startMediaMtx } from "../support/servers.mjs";
 
 const PLAYABLE_SECONDS = 60;
 
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 
-/** This service, as people start it. */
+/** This service, started with deploy/run. */
 class Service {
   title = "this service";
   freshness = 1;
@@ -33,7 +34,7 @@ class Service {
 
   async prepare(directory) {
     this.manager = await Manager.start(directory, { MAX_STREAMS: "100000" });
-    this.files = this.manager.streams;
+    this.files = this.manager.streamDir;
   }
 
   async add(links) {
@@ -41,7 +42,7 @@ class Service {
     const ids = links.map((_, index) => `camera-${first + index}`);
     await forAll(ids.map((id, index) => [id, links[index]]), async ([id, link]) => {
       const input = { indicator_id: id, rtsp_link: link };
-      const { status, body } = await this.manager.ask("/api/stream/start", input);
+      const { status, body } = await this.manager.call("/api/stream/start", input);
       if (status !== 200) {
         throw new Error(`${id} did not start: ${body.code}: ${body.detail}`);
       }
@@ -52,12 +53,12 @@ class Service {
   }
 
   async #state() {
-    const streams = await this.manager.all();
+    const streams = await this.manager.streamStates();
     const live = streams.filter(({ state }) => state === "live");
     return {
-      generations: new Map(live.map((each) => [each.indicator_id, each.generation])),
+      generations: new Map(live.map((stream) => [stream.indicator_id, stream.generation])),
       restarts: sum(streams.map(({ restarts }) => restarts)),
-      skipped: this.manager.log.split("fragments were skipped").length - 1,
+      skipped: await this.manager.metric("stream_manager_fragments_skipped_total"),
     };
   }
 
@@ -73,15 +74,15 @@ class Service {
 
   async interruptions() {
     const [before, now] = [this.#before, await this.#state()];
-    const lost = this.#ids.filter((id) => !now.generations.has(id));
-    const again = this.#ids.filter((id) => {
+    const notLive = this.#ids.filter((id) => !now.generations.has(id));
+    const restarted = this.#ids.filter((id) => {
       return now.generations.has(id) && now.generations.get(id) !== before.generations.get(id);
     });
     return [
-      [lost.length, "streams that are not live"],
-      [again.length, "streams with another FFmpeg"],
+      [notLive.length, "streams that are not live"],
+      [restarted.length, "streams with a new FFmpeg"],
       [now.restarts - before.restarts, "restarts"],
-      [now.skipped - before.skipped, "times fragments were skipped"],
+      [now.skipped - before.skipped, "skipped fragments"],
     ].flatMap(([count, what]) => (count === 0 ? [] : [`${count} ${what}`]));
   }
 
@@ -90,7 +91,7 @@ class Service {
   }
 }
 
-/** FFmpeg's own HLS, the camera's frames copied: what is usual, and no service around it. */
+/** FFmpeg's HLS muxer with copied video, without a service around it. */
 class FfmpegHls {
   title = "`ffmpeg -c copy -f hls -hls_time 2`";
   freshness = 4;
@@ -106,8 +107,8 @@ class FfmpegHls {
     const added = links.map((link, index) => this.#start(`camera-${first + index}`, link));
     this.outputs.push(...added);
     await until("a playlist of every FFmpeg", PLAYABLE_SECONDS, async () => {
-      const there = await Promise.all(added.map((file) => stat(file).catch(() => null)));
-      return there.every(Boolean);
+      const stats = await Promise.all(added.map((file) => stat(file).catch(() => null)));
+      return stats.every(Boolean);
     });
   }
 
@@ -115,10 +116,7 @@ class FfmpegHls {
     const directory = join(this.files, id);
     mkdirSync(directory);
     const playlist = join(directory, "stream.m3u8");
-    const list = ["-hls_time", "2", "-hls_list_size", "5", "-hls_flags", "delete_segments"];
-    const input = ["-nostdin", "-loglevel", "error", "-rtsp_transport", "tcp", "-i", link];
-    const child = new Child("ffmpeg", [...input, "-c", "copy", "-f", "hls", ...list, playlist]);
-    this.#children.push(child);
+    this.#children.push(startFfmpegHls(link, ["-c", "copy"], playlist));
     return playlist;
   }
 
@@ -130,7 +128,7 @@ class FfmpegHls {
 
   interruptions() {
     const ended = this.#children.filter((child) => child.hasEnded);
-    return ended.length === 0 ? [] : [`${ended.length} FFmpegs that ended: ${ended[0].output}`];
+    return ended.length === 0 ? [] : [`${ended.length} FFmpegs exited: ${ended[0].output}`];
   }
 
   async end() {
@@ -138,7 +136,7 @@ class FfmpegHls {
   }
 }
 
-/** MediaMTX, which keeps its HLS in memory, and makes it whether somebody watches or not. */
+/** MediaMTX, which keeps the HLS files in memory and also creates them without viewers. */
 class MediaMtx {
   title = "MediaMTX, LL-HLS";
   files = null;
@@ -151,7 +149,7 @@ class MediaMtx {
 
   async add(links) {
     if (this.child) {
-      throw new Error("MediaMTX gets all its cameras at once: leave it out with --grow");
+      throw new Error("MediaMTX needs all cameras at its start, so it does not support --grow");
     }
     const paths = links.map((source, index) => [`camera-${index}`, { source }]);
     this.#ids = paths.map(([id]) => id);
@@ -174,9 +172,9 @@ class MediaMtx {
   attend() {}
 
   async interruptions() {
-    const answers = await Promise.all(this.#ids.map((id) => this.#get(id)));
-    const lost = answers.filter(({ ok }) => !ok).length;
-    return lost === 0 ? [] : [`${lost} streams without a playlist`];
+    const responses = await Promise.all(this.#ids.map((id) => this.#get(id)));
+    const failed = responses.filter(({ ok }) => !ok).length;
+    return failed === 0 ? [] : [`${failed} streams without a playlist`];
   }
 
   end() {

@@ -6,16 +6,16 @@ const NAMES = Object.keys(CANDIDATES);
 
 const USAGE = `usage: ./deploy/bench density [CAMERAS] [OPTION]...
 
-  CAMERAS             how many there are (100)
-  --only NAME,...     candidates, of ${NAMES.join(", ")}
-  --seconds N         time that is measured (60; 20 with --grow)
-  --settle N          time before that, with all streams live (30; 15 with --grow)
-  --grow              CAMERAS more, again and again, until the machine is full
-  --json FILE         writes everything that was measured
+  CAMERAS             number of cameras (100)
+  --only NAME,...     run only these candidates: ${NAMES.join(", ")}
+  --seconds N         duration of the measurement (60, or 20 with --grow)
+  --settle N          time between the start and the measurement (30, or 15 with --grow)
+  --grow              add CAMERAS cameras repeatedly until the machine is full
+  --json FILE         write all results to a file
 
-The manager's settings come from the environment, as for ./deploy/run; FFMPEG_BIN chooses its
-FFmpeg, and the other candidate is always the system's. MediaMTX takes part when MEDIAMTX_BIN names
-its program.
+The manager's settings come from the environment, as for ./deploy/run. FFMPEG_BIN selects the
+manager's FFmpeg. The candidate "ffmpeg" always uses the FFmpeg of the system. MediaMTX needs its
+program in MEDIAMTX_BIN.
 `;
 
 const OPTIONS = {
@@ -26,10 +26,10 @@ const OPTIONS = {
   json: { type: "string" },
 };
 
-/** What was asked for. */
-export const readOptions = () => parse(USAGE, OPTIONS, understand, 1);
+/** Reads the options from the command line. */
+export const readOptions = () => parse(USAGE, OPTIONS, convert, 1);
 
-function understand(values, cameras = "100") {
+function convert(values, cameras = "100") {
   const options = {
     cameras: number("CAMERAS", cameras),
     only: available(selection("--only", values.only, NAMES)),
@@ -39,7 +39,7 @@ function understand(values, cameras = "100") {
     json: values.json,
   };
   if (options.cameras < 1 || options.seconds < 1) {
-    throw new Error("there has to be a camera, and a second");
+    throw new Error("CAMERAS and --seconds must be at least 1");
   }
   return options;
 }

@@ -1,4 +1,4 @@
-// From what was measured to tables.
+// Formats the results as tables.
 import { markdown } from "../support/report.mjs";
 
 const MEGABYTE = 1_000_000;
@@ -8,7 +8,7 @@ const percent = (share, digits = 1) => `${(share * 100).toFixed(digits)} %`;
 const megabytes = (bytes, digits = 1) => (bytes / MEGABYTE).toFixed(digits);
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 
-/** nginx serves whatever viewers there are, and is no cost of a camera. */
+/** nginx is excluded, because its usage depends on the viewers and not on the cameras. */
 const isOwn = ({ name }) => !name.startsWith("nginx");
 
 function total({ parts, files }) {
@@ -16,7 +16,7 @@ function total({ parts, files }) {
   return { cpu: sum(own.map(({ cpu }) => cpu)), bytes: sum(own.map(({ bytes }) => bytes)) + files };
 }
 
-/** Rows of one candidate: its parts, and all of them. */
+/** Returns the rows of a candidate: its total, and its parts. */
 function rows(result) {
   const { cameras } = result;
   const row = (what, { cpu, bytes }) => [
@@ -35,7 +35,7 @@ function rows(result) {
   ];
 }
 
-/** What else is worth knowing of a run. */
+/** Returns a description of the run: disturbances, and the load of the machine. */
 function notes({ name, cameras, around, machine, age, isStalled, taken, interruptions, parts }) {
   const elsewhere = machine.busy - sum(parts.map(({ cpu }) => cpu)) - around.source - around.bench;
   const [perCamera, source, bench, busy, other, idle, stolen] = [
@@ -44,35 +44,35 @@ function notes({ name, cameras, around, machine, age, isStalled, taken, interrup
       (share) => percent(share),
     ),
   ];
-  const disturbances = [...interruptions, ...(isStalled ? ["an output stood still"] : [])];
+  const disturbances = [...interruptions, ...(isStalled ? ["an output stalled"] : [])];
   return [
     `${name}: ${disturbances.length ? disturbances.join(", ") : "no restart, no stall"}.`,
-    age === null ? "" : `No output stood still for longer than ${age.toFixed(2)} s.`,
-    `The machine has ${perCamera} MB a camera less than before.`,
-    `Of one core: cameras ${source}, this benchmark ${bench}, all else on the machine ${other};`,
-    `busy ${busy}, idle ${idle}, stolen ${stolen}.`,
+    age === null ? "" : `The longest time without a write to an output was ${age.toFixed(2)} s.`,
+    `The machine's available memory shrank by ${perCamera} MB per camera.`,
+    `CPU of one core: cameras ${source}, this benchmark ${bench}, other processes ${other};`,
+    `in total busy ${busy}, idle ${idle}, stolen ${stolen}.`,
   ].filter(Boolean).join(" ");
 }
 
-/** What the candidates cost with the same cameras. */
+/** Compares the cost of the candidates with the same cameras. */
 export function costTable(results) {
   const head = [
     `${results[0].cameras} cameras`,
-    ...["CPU, of a core", "per camera", "memory, MB", "per camera"],
+    ...["CPU of a core", "per camera", "memory, MB", "per camera"],
   ];
   return [markdown(head, results.flatMap(rows)), "", ...results.map(notes)].join("\n");
 }
 
-/** How the candidates grow, and where that ends. */
+/** Shows the cost of each candidate with more and more cameras, until the machine is full. */
 export function growthTable(results) {
   return results.map(growth).join("\n\n");
 }
 
 function growth({ title, steps, full }) {
-  const head = ["cameras", "CPU, of a core", "per camera", "memory per camera, MB"].concat(
+  const head = ["cameras", "CPU of a core", "per camera", "memory per camera, MB"].concat(
     ...["cameras' CPU", "machine idle", "longest pause, s"],
   );
-  const lines = steps.map((step) => {
+  const rows = steps.map((step) => {
     const { cpu, bytes } = total(step);
     const { busy, idle } = step.machine;
     return [
@@ -83,7 +83,7 @@ function growth({ title, steps, full }) {
   });
   return [
     `${title}:\n`,
-    markdown(head, lines),
+    markdown(head, rows),
     `\nfull at ${full.cameras} cameras: ${full.reason}`,
   ].join("\n");
 }

@@ -1,20 +1,34 @@
-// What an FFmpeg costs the service: time to start, memory and CPU for each stream. README.md tells
-// the method.
+// Measures what an FFmpeg costs the service: its start time, and memory and CPU per stream. README.md
+// describes the method.
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 
 import { Service } from "../../tests/browser/support/service.mjs";
 import { Camera } from "../latency/camera.mjs";
+import { post } from "../support/api.mjs";
+import { number, readOptions } from "../support/options.mjs";
+import { markdown, progress, quantile } from "../support/report.mjs";
+import { cpuSeconds, memory } from "../support/usage.mjs";
 
 const LEAN = fileURLToPath(new URL("../../target/ffmpeg/ffmpeg", import.meta.url));
-/** Clock ticks of /proc/PID/stat in a second, on every Linux. */
-const TICKS = 100;
 
-const { values } = parseArgs({
-  options: {
+const USAGE = `usage: ./deploy/bench ffmpeg [OPTION]...
+
+  --ffmpeg FILE      FFmpeg to measure; can be repeated (/usr/bin/ffmpeg and the lean FFmpeg)
+  --streams N        number of streams (30)
+  --seconds N        duration of the measurement (20)
+  --runs N           number of starts to measure (50)
+  --width N          width of the picture (640)
+  --height N         height of the picture (360)
+  --bitrate KBITS    bit rate of the video (depends on the size)
+  --json FILE        write all results to a file
+`;
+
+const options = readOptions(
+  USAGE,
+  {
     ffmpeg: { type: "string", multiple: true, default: ["/usr/bin/ffmpeg", LEAN] },
     streams: { type: "string", default: "30" },
     seconds: { type: "string", default: "20" },
@@ -24,89 +38,71 @@ const { values } = parseArgs({
     bitrate: { type: "string" },
     json: { type: "string" },
   },
-});
-const say = (text) => process.stderr.write(`${text}\n`);
-const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
+  (values) => ({
+    ...values,
+    streams: number("--streams", values.streams),
+    seconds: number("--seconds", values.seconds),
+    runs: number("--runs", values.runs),
+  }),
+);
 
-/** Milliseconds from a fork to the end of a program that does nothing. */
+/** Returns the durations in milliseconds of `ffmpeg -version`, from fork to exit. */
 function startTimes(program) {
-  return Array.from({ length: Number(values.runs) }, () => {
+  return Array.from({ length: options.runs }, () => {
     const begin = process.hrtime.bigint();
     execFileSync(program, ["-version"], { stdio: "ignore" });
     return Number(process.hrtime.bigint() - begin) / 1e6;
   });
 }
 
-/** Kilobytes, by the names of smaps_rollup. */
-function memory(pid) {
-  const rows = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8").matchAll(/^(\w+): +(\d+) kB$/gm);
-  return Object.fromEntries(Array.from(rows, ([, name, size]) => [name, Number(size)]));
-}
-
-/** Seconds of CPU that a process has taken. */
-function cpu(pid) {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / TICKS;
-}
-
-async function startStream(service, id, link) {
-  const answer = await fetch(`${service.manager}/api/stream/start`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ indicator_id: id, rtsp_link: link }),
-  });
-  if (!answer.ok) {
-    throw new Error(`${id}: ${await answer.text()}`);
-  }
-}
-
-/** Starts the streams one after the other, lets them run, and looks at their FFmpegs. */
+/** Starts the streams one after the other, lets them run, and measures their FFmpegs. */
 async function measure(program, camera) {
-  say(program);
+  progress(program);
   const starts = startTimes(program);
   const settings = { FFMPEG_BIN: program, CLEANUP_DELAY_SECONDS: "3600", RUST_LOG: "warn" };
   const service = await Service.start(settings, ["--no-demo"]);
-  for (let number = 0; number < Number(values.streams); number += 1) {
-    await startStream(service, `bench-${number}`, camera.link);
+  for (let index = 0; index < options.streams; index += 1) {
+    const input = { indicator_id: `bench-${index}`, rtsp_link: camera.link };
+    await post(`${service.manager}/api/stream/start`, input);
   }
-  const ingests = () => service.child.descendants().filter(({ name }) => name === "ffmpeg");
-  const seen = ingests().map(({ pid }) => ({ pid, before: cpu(pid) }));
-  await sleep(Number(values.seconds) * 1000);
-  const costs = seen.map(({ pid, before }) => {
-    const { Pss, Private_Dirty: dirty } = memory(pid);
-    return { pss: Pss, dirty, cpu: (cpu(pid) - before) / Number(values.seconds) };
+  const ffmpegs = service.child.descendants().filter(({ name }) => name === "ffmpeg");
+  const before = ffmpegs.map(({ pid }) => ({ pid, cpu: cpuSeconds(pid) }));
+  await sleep(options.seconds * 1000);
+  const costs = before.map(({ pid, cpu }) => {
+    const { pss, dirty } = memory(pid);
+    const share = (cpuSeconds(pid) - cpu) / options.seconds;
+    return { pss: pss / 1024, dirty: dirty / 1024, cpu: share };
   });
   await service.end();
-  if (costs.length !== Number(values.streams)) {
-    throw new Error(`${costs.length} FFmpegs for ${values.streams} streams`);
+  if (costs.length !== options.streams) {
+    throw new Error(`${costs.length} FFmpegs for ${options.streams} streams`);
   }
   return { program, starts, costs };
 }
 
-const programs = values.ffmpeg.filter((program) => {
-  const isThere = existsSync(program);
-  if (!isThere) say(`${program} is not there; ./deploy/ffmpeg/build makes the lean one`);
-  return isThere;
+const programs = options.ffmpeg.filter((program) => {
+  const exists = existsSync(program);
+  if (!exists) progress(`${program} does not exist; to build the lean FFmpeg: ./deploy/ffmpeg/build`);
+  return exists;
 });
-const camera = await Camera.start(values);
+const camera = await Camera.start(options);
 const results = [];
 for (const program of programs) {
   results.push(await measure(program, camera));
 }
 await camera.end();
 
-const mega = (kilobytes) => (kilobytes / 1000).toFixed(1);
-console.log(`${values.streams} streams, copied; MB and CPU are for each, in the median\n`);
-console.log("| FFmpeg | start, ms: min | median | PSS, MB | of it written, MB | CPU of a core |");
-console.log("| --- | --: | --: | --: | --: | --: |");
-for (const { program, starts, costs } of results) {
-  const of = (name) => median(costs.map((cost) => cost[name]));
-  const share = `${(of("cpu") * 100).toFixed(2)} %`;
+const median = (values) => quantile(values, 0.5);
+const megabytes = (kibibytes) => ((kibibytes * 1024) / 1e6).toFixed(1);
+const rows = results.map(({ program, starts, costs }) => {
+  const medianOf = (name) => median(costs.map((cost) => cost[name]));
   const times = [Math.min(...starts), median(starts)].map((time) => time.toFixed(1));
-  const cells = [program, ...times, mega(of("pss")), mega(of("dirty")), share];
-  console.log(`| ${cells.join(" | ")} |`);
-}
-if (values.json) {
-  writeFileSync(values.json, JSON.stringify(results, null, 2));
+  const share = `${(medianOf("cpu") * 100).toFixed(2)} %`;
+  return [program, ...times, megabytes(medianOf("pss")), megabytes(medianOf("dirty")), share];
+});
+const head = ["FFmpeg", "start, ms: min", "median", "PSS, MB", "written, MB", "CPU of a core"];
+console.log(`${options.streams} streams with copied video; memory and CPU are medians per stream\n`);
+console.log(markdown(head, rows));
+if (options.json) {
+  writeFileSync(options.json, JSON.stringify(results, null, 2));
 }

@@ -1,4 +1,4 @@
-// How long until the first picture, and how old the picture is. README.md tells the method.
+// Measures the time until the first picture, and the age of the picture. README.md describes the method.
 import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -6,36 +6,39 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { launchBrowser } from "../../tests/browser/support/viewer.mjs";
 import { makeDirectory } from "../support/directory.mjs";
 import { available } from "../support/options.mjs";
-import { say } from "../support/report.mjs";
+import { progress } from "../support/report.mjs";
 import { Camera } from "./camera.mjs";
 import { CANDIDATES } from "./candidates.mjs";
 import { readOptions } from "./options.mjs";
 import { Player } from "./player.mjs";
 import { summary, table } from "./report.mjs";
 
-/** What every candidate's player gets. */
+/** Settings of hls.js for all candidates. */
 const HLS = { lowLatencyMode: true };
 
-/** The first line: those of the browser go on with its stack. */
+/** Returns the first line of an error. Errors of the browser also have a stack trace. */
 const headline = (error) => error.message.split("\n")[0];
 
-/** Moments in a GOP, one in each of as many equal parts, in random order. */
+/** Divides a GOP into equal parts, and returns a random moment in each part, in random order. */
 function moments(count, gopMilliseconds) {
-  return Array.from({ length: count }, (_, part) => ({
-    moment: ((part + Math.random()) / count) * gopMilliseconds,
+  return Array.from({ length: count }, (_, index) => ({
+    moment: ((index + Math.random()) / count) * gopMilliseconds,
     order: Math.random(),
   }))
     .sort((a, b) => a.order - b.order)
     .map(({ moment }) => moment);
 }
 
-/** Later settings win; null takes one away, as hls.js refuses some together. */
+/**
+ * Merges settings. Later ones take precedence, and null removes a setting, because hls.js rejects some
+ * combinations.
+ */
 function merged(...settings) {
-  const all = Object.entries(Object.assign({}, ...settings));
-  return Object.fromEntries(all.filter(([, value]) => value !== null));
+  const entries = Object.entries(Object.assign({}, ...settings));
+  return Object.fromEntries(entries.filter(([, value]) => value !== null));
 }
 
-/** One viewer of one candidate, from a stream that nobody watches to one again. */
+/** Lets a viewer watch a candidate, and waits until the stream has ended. */
 async function view(bench, candidate, moment, watch) {
   const player = await Player.load(bench.browser, candidate);
   try {
@@ -47,45 +50,46 @@ async function view(bench, candidate, moment, watch) {
   } finally {
     await player.close();
     await candidate.end();
-    await bench.camera.isLeft();
+    await bench.camera.waitUntilIdle();
   }
 }
 
 async function measureCold(bench, candidates, results) {
   const { tries, camera } = bench.options;
   for (const [index, moment] of moments(tries, camera.gop * 1000).entries()) {
-    for (const [place, candidate] of candidates.entries()) {
-      let one;
+    for (const [position, candidate] of candidates.entries()) {
+      let attempt;
       try {
-        one = (await view(bench, candidate, moment)).opened;
+        attempt = (await view(bench, candidate, moment)).opened;
       } catch (error) {
-        one = { fault: headline(error) };
+        attempt = { fault: headline(error) };
       }
-      results[place].cold.push(one);
-      const told = one.fault ?? `${Math.round(one.picture)} ms`;
-      say(`cold ${index + 1}/${tries}  ${candidate.name}: ${told}`);
+      results[position].cold.push(attempt);
+      const outcome = attempt.fault ?? `${Math.round(attempt.picture)} ms`;
+      progress(`cold ${index + 1}/${tries}  ${candidate.name}: ${outcome}`);
     }
   }
 }
 
 async function measureSteady(bench, candidates, results) {
   const { settle, steady } = bench.options;
-  for (const [place, candidate] of candidates.entries()) {
-    say(`steady  ${candidate.name}: ${settle} + ${steady} s`);
+  for (const [position, candidate] of candidates.entries()) {
+    progress(`steady  ${candidate.name}: ${settle} + ${steady} s`);
     try {
       const moment = Math.random() * bench.options.camera.gop * 1000;
       const { watched, settings } = await view(bench, candidate, moment, (player) => {
         return player.watch(settle, steady);
       });
-      Object.assign(results[place], { steady: watched, settings });
+      Object.assign(results[position], { steady: watched, settings });
     } catch (error) {
-      results[place].steadyFault = headline(error);
-      say(`steady  ${candidate.name}: ${headline(error)}`);
+      results[position].steadyFault = headline(error);
+      progress(`steady  ${candidate.name}: ${headline(error)}`);
     }
   }
 }
 
-function everything({ options, browser }, results) {
+/** Returns the report that is written to the JSON file. */
+function report({ options, browser }, results) {
   return {
     at: new Date().toISOString(),
     processors: availableParallelism(),
@@ -110,10 +114,10 @@ async function main() {
     for (const name of names) {
       const candidate = CANDIDATES[name](bench);
       candidates.push(candidate);
-      say(`starting ${name}`);
+      progress(`starting ${name}`);
       await candidate.prepare();
     }
-    await bench.camera.isLeft();
+    await bench.camera.waitUntilIdle();
     const results = candidates.map(({ name, title }) => ({ name, title, cold: [] }));
     await measureCold(bench, candidates, results);
     if (options.steady > 0) {
@@ -121,7 +125,7 @@ async function main() {
     }
     process.stdout.write(`${table(results)}\n`);
     if (options.json) {
-      writeFileSync(options.json, `${JSON.stringify(everything(bench, results), null, 2)}\n`);
+      writeFileSync(options.json, `${JSON.stringify(report(bench, results), null, 2)}\n`);
     }
   } finally {
     await bench.browser?.close();

@@ -1,4 +1,4 @@
-// The test camera with an encoder that runs all the time, as a real camera's does.
+// The test camera, with an encoder that runs all the time, as a real camera's does.
 import { fileURLToPath } from "node:url";
 
 import { Child } from "../../tests/browser/support/child.mjs";
@@ -26,9 +26,9 @@ export class Camera {
     return this.child.output.split(`"event":"${event}"`).length - 1;
   }
 
-  /** Waits until nobody takes its stream any more. */
-  async isLeft() {
-    await until("the end of the connection to the camera", 60, () => {
+  /** Waits until the camera has no clients. */
+  async waitUntilIdle() {
+    await until("the end of all connections to the camera", 60, () => {
       return this.#count("play") === this.#count("teardown");
     });
   }

@@ -1,28 +1,30 @@
-// What is compared. Each candidate has:
+// The programs that are compared. Each candidate has:
 //
-//   name, title   on the command line and in the table
-//   prepare()     starts what runs all the time
-//   origin        where its page is, then
-//   start         what the page does to get the stream; see begin() in page.js
-//   settings      what its viewers are told to give hls.js, on top of what all get
-//   begin()       starts the stream, when the page asks for that
-//   end()         ends the stream
-//   close()       ends everything
+//   name       on the command line
+//   title      in the table
+//   prepare()  starts the processes that run all the time
+//   origin     origin of the page, after prepare()
+//   start      how the page starts the stream, see begin() in page.js
+//   settings   additional settings of hls.js
+//   begin()    starts the stream, called by the page
+//   end()      ends the stream
+//   close()    ends all processes
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { Child } from "../../tests/browser/support/child.mjs";
-import { startMediaMtx, startNginx } from "../support/servers.mjs";
+import { post } from "../support/api.mjs";
+import { startFfmpegHls, startMediaMtx, startNginx } from "../support/servers.mjs";
 
 const RUN = fileURLToPath(new URL("../../deploy/run", import.meta.url));
-/** What the service's own page gives hls.js. */
+/** The settings of hls.js in the service's own page. */
 const PAGE_SETTINGS = new URL("../../nginx/web/src/player/low-latency.json", import.meta.url);
-/** The first start may have to install and to build. */
+/** Time limit for deploy/run. Its first start can install packages and build the service. */
 const RUN_SECONDS = 900;
 const ID = "benchmark";
 
-/** This service, as people start it. */
+/** This service, started with deploy/run. */
 class Service {
   name = "service";
   title = "this service";
@@ -45,15 +47,8 @@ class Service {
     await this.end();
   }
 
-  async #post(action, body) {
-    const answer = await fetch(`${this.origin}/api/stream/${action}`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(body),
-    });
-    if (!answer.ok) {
-      throw new Error(`${action}: ${await answer.text()}`);
-    }
+  #post(action, body) {
+    return post(`${this.origin}/api/stream/${action}`, body);
   }
 
   end() {
@@ -65,7 +60,7 @@ class Service {
   }
 }
 
-/** FFmpeg's own HLS, in files that nginx serves. */
+/** FFmpeg's HLS muxer, with files that nginx serves. */
 class FfmpegHls {
   constructor({ camera, directory }, name, title, codec) {
     this.name = name;
@@ -85,11 +80,7 @@ class FfmpegHls {
   }
 
   begin() {
-    const list = ["-hls_time", "2", "-hls_list_size", "5", "-hls_flags", "delete_segments"];
-    this.ffmpeg = new Child("ffmpeg", [
-      ...["-nostdin", "-loglevel", "error", "-rtsp_transport", "tcp", "-i", this.camera.link],
-      ...[...this.codec, "-f", "hls", ...list, join(this.media, "stream.m3u8")],
-    ]);
+    this.ffmpeg = startFfmpegHls(this.camera.link, this.codec, join(this.media, "stream.m3u8"));
   }
 
   async end() {
@@ -105,7 +96,7 @@ class FfmpegHls {
   }
 }
 
-/** MediaMTX, which gets the camera on demand and serves low-latency HLS. */
+/** MediaMTX, which connects to the camera on demand and serves Low-Latency HLS. */
 class MediaMtx {
   name = "mediamtx";
   title = "MediaMTX, LL-HLS";
@@ -124,7 +115,7 @@ class MediaMtx {
     Object.assign(this, await startMediaMtx(this.directory, settings, { [ID]: path }));
   }
 
-  /** It ends the stream by itself, after nobody has watched for a while. */
+  /** Does nothing, because MediaMTX ends a stream without viewers after some time. */
   end() {}
 
   async close() {

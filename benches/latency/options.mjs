@@ -6,19 +6,19 @@ const NAMES = Object.keys(CANDIDATES);
 
 const USAGE = `usage: ./deploy/bench latency [OPTION]...
 
-  --only NAME,...     candidates, of ${NAMES.join(", ")}
-  --tries N           cold starts for each candidate (10)
-  --steady SECONDS    time the picture's age is measured over (30; 0 leaves it out)
-  --settle SECONDS    time before that (10)
-  --hls JSON          settings for hls.js, for all candidates, over all others; null removes one
-  --gop SECONDS       the camera's distance between keyframes (2)
-  --size WIDTHxHEIGHT the camera's picture (640x360)
-  --fps N             its frames a second (25)
-  --bitrate KBITS     its bit rate (by size)
-  --json FILE         writes everything that was measured
+  --only NAME,...     run only these candidates: ${NAMES.join(", ")}
+  --tries N           number of cold starts per candidate (10)
+  --steady SECONDS    duration of the measurement of the picture's age (30); 0 skips it
+  --settle SECONDS    time between the first picture and that measurement (10)
+  --hls JSON          settings of hls.js that override those of every candidate; null removes one
+  --gop SECONDS       time between the camera's keyframes (2)
+  --size WIDTHxHEIGHT size of the camera's picture (640x360)
+  --fps N             frames per second of the camera (25)
+  --bitrate KBITS     bit rate of the camera (depends on the size)
+  --json FILE         write all results to a file
 
-The manager's settings come from the environment, as for ./deploy/run. MediaMTX takes part when
-MEDIAMTX_BIN names its program.
+The manager's settings come from the environment, as for ./deploy/run. MediaMTX needs its program in
+MEDIAMTX_BIN.
 `;
 
 const OPTIONS = {
@@ -34,15 +34,15 @@ const OPTIONS = {
   json: { type: "string" },
 };
 
-/** What was asked for. */
-export const readOptions = () => parse(USAGE, OPTIONS, understand);
+/** Reads the options from the command line. */
+export const readOptions = () => parse(USAGE, OPTIONS, convert);
 
-function understand(values) {
+function convert(values) {
   const only = selection("--only", values.only, NAMES);
   const number = (name) => parseNumber(`--${name}`, values[name]);
   const size = /^(\d+)x(\d+)$/.exec(values.size);
   if (!size) {
-    throw new Error("--size: not like 640x360");
+    throw new Error(`--size: "${values.size}" is not a size such as 640x360`);
   }
   return {
     only,
@@ -69,7 +69,7 @@ function object(values, name) {
     throw new Error(`--${name}: ${error.message}`);
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new Error(`--${name}: not a JSON object`);
+    throw new Error(`--${name}: "${values[name]}" is not a JSON object`);
   }
   return value;
 }

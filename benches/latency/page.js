@@ -1,26 +1,26 @@
-// In the page: plays one stream and measures. The same for every candidate; `globalThis.bench` is
-// what player.mjs calls, and `globalThis.beginStream` what it offers.
+// Runs in the page: plays a stream and measures. It is the same for all candidates. player.mjs calls
+// the functions of `globalThis.bench`, and provides `globalThis.beginStream`.
 "use strict";
 
 const CLOCK_BITS = 32;
-/** Blocks are nearly black or nearly white; what lies between is no picture of the camera's. */
+/** Squares of the binary clock are almost black or almost white. A level in between is invalid. */
 const DARK = 64;
 const BRIGHT = 192;
-/** A clock that differs by more was misread. */
-const OLDEST_MILLISECONDS = 120_000;
+/** A greater age means that the clock was misread. */
+const MAX_AGE_MILLISECONDS = 120_000;
 const POLL_MILLISECONDS = 100;
 const RETRY_MILLISECONDS = 100;
 const SAMPLE_MILLISECONDS = 100;
 
 const video = document.querySelector("video");
 const canvas = new OffscreenCanvas(1, 1);
-const pen = canvas.getContext("2d", { willReadFrequently: true });
+const context = canvas.getContext("2d", { willReadFrequently: true });
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 let hls;
 const errors = { fatal: {}, other: {} };
 
-/** Stalls since the first picture: when each began, and for how many milliseconds. */
+/** Stalls since the first picture, with their start and duration in milliseconds. */
 const stalls = [];
 let hasPlayed = false;
 let stalledAt = null;
@@ -41,7 +41,7 @@ function endStall() {
   }
 }
 
-/** How old the picture on the screen is, in milliseconds; null when its clock cannot be read. */
+/** Returns the age of the displayed picture in milliseconds, or null if its clock is unreadable. */
 function pictureAge() {
   const now = Date.now();
   const width = video.videoWidth;
@@ -53,8 +53,8 @@ function pictureAge() {
     canvas.width = width;
     canvas.height = size;
   }
-  pen.drawImage(video, 0, 0);
-  const { data } = pen.getImageData(0, Math.floor(size / 2), width, 1);
+  context.drawImage(video, 0, 0);
+  const { data } = context.getImageData(0, Math.floor(size / 2), width, 1);
   let clock = 0;
   for (let bit = 0; bit < CLOCK_BITS; bit += 1) {
     const level = data[4 * Math.floor((bit + 0.5) * size)];
@@ -64,20 +64,20 @@ function pictureAge() {
     clock = clock * 2 + (level >= BRIGHT ? 1 : 0);
   }
   const age = (now - clock) >>> 0;
-  return age <= OLDEST_MILLISECONDS ? age : null;
+  return age <= MAX_AGE_MILLISECONDS ? age : null;
 }
 
-/** Does what makes the stream, and resolves to the playlist's address. */
+/** Starts the stream, and returns the URL of its playlist. */
 async function begin(start) {
   if (start.post) {
-    const answer = await fetch(start.post.path, {
+    const response = await fetch(start.post.path, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(start.post.body),
     });
-    const body = await answer.json();
-    if (!answer.ok) {
-      throw new Error(`${answer.status}: ${JSON.stringify(body)}`);
+    const body = await response.json();
+    if (!response.ok) {
+      throw new Error(`${response.status}: ${JSON.stringify(body)}`);
     }
     return body.stream_path;
   }
@@ -103,11 +103,11 @@ function onError(_, error) {
   }
 }
 
-/** From nothing to the first picture: milliseconds since the viewer asked, for each step. */
+/** Starts and plays the stream. Returns the time of each step until the first picture. */
 async function open(start, settings) {
-  const asked = performance.now();
+  const startTime = performance.now();
   const steps = {};
-  const step = (name) => (steps[name] ??= performance.now() - asked);
+  const step = (name) => (steps[name] ??= performance.now() - startTime);
   const playlist = await begin(start);
   step("playlist");
   hls = new Hls(settings);
@@ -123,7 +123,7 @@ async function open(start, settings) {
   return { ...steps, age: pictureAge(), errors };
 }
 
-/** Watches for some seconds, after some others that only its stalls are counted of. */
+/** Watches the stream. During the first `settleSeconds`, only stalls are recorded. */
 async function watch(settleSeconds, seconds) {
   await sleep(settleSeconds * 1000);
   const begin = performance.now();

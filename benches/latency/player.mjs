@@ -6,15 +6,15 @@ const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 const HTML = readFileSync(here("page.html"), "utf8");
 const HLS = here("../../nginx/web/node_modules/hls.js/dist/hls.min.js");
 
-/** No stream takes longer to show a picture, if it ever does. */
+/** Time limit for the first picture. */
 const OPEN_SECONDS = 60;
 
-/** A page that is ready to ask for a stream. */
+/** A page that is ready to start a stream. */
 export class Player {
   static async load(browser, candidate) {
     const page = await browser.newPage();
-    // A document of the candidate's own origin, so that nobody pays for requests across origins;
-    // not one that the candidate serves, as that may forbid scripts.
+    // The document has the candidate's origin, so that no candidate needs cross-origin requests. It
+    // does not come from the candidate, whose security policy could forbid the scripts.
     const address = new URL("/benchmark", candidate.origin).href;
     await page.route(address, (route) => route.fulfill({ contentType: "text/html", body: HTML }));
     await page.goto(address);
@@ -30,7 +30,7 @@ export class Player {
     this.candidate = candidate;
   }
 
-  /** Asks for the stream; the steps up to its first picture, in milliseconds. */
+  /** Starts the stream. Returns the times of all steps until the first picture, in milliseconds. */
   open(settings) {
     const opening = this.page.evaluate(
       ([start, config]) => globalThis.bench.open(start, config),
@@ -39,12 +39,13 @@ export class Player {
     return within(OPEN_SECONDS, "no picture", opening);
   }
 
+  /** Watches the stream, and returns the measurements. */
   watch(settleSeconds, seconds) {
     const watching = this.page.evaluate(
       ([settle, time]) => globalThis.bench.watch(settle, time),
       [settleSeconds, seconds],
     );
-    return within(settleSeconds + seconds + OPEN_SECONDS, "the page hangs", watching);
+    return within(settleSeconds + seconds + OPEN_SECONDS, "no result of the page", watching);
   }
 
   close() {
@@ -52,13 +53,14 @@ export class Player {
   }
 }
 
+/** Waits for a promise. Throws after a timeout. */
 async function within(seconds, fault, promise) {
   let timer;
-  const late = new Promise((_, reject) => {
+  const timeout = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Error(`${fault} within ${seconds} s`)), seconds * 1000);
   });
   try {
-    return await Promise.race([promise, late]);
+    return await Promise.race([promise, timeout]);
   } finally {
     clearTimeout(timer);
     promise.catch(() => {});

@@ -1,16 +1,16 @@
-// From what was measured to the table.
+// Formats the results as a table.
 import { markdown, quantile } from "../support/report.mjs";
 
 function spread(values) {
-  const [min, median, p95, max] = [0, 0.5, 0.95, 1].map((part) => quantile(values, part));
+  const [min, median, p95, max] = [0, 0.5, 0.95, 1].map((fraction) => quantile(values, fraction));
   return { min, median, p95, max };
 }
 
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 
-/** The figures of one candidate, in milliseconds. */
+/** Returns the figures of a candidate, with times in milliseconds. */
 export function summary({ cold, steady }) {
-  const pictures = cold.filter((one) => !one.fault).map((one) => one.picture);
+  const pictures = cold.filter(({ fault }) => !fault).map(({ picture }) => picture);
   const figures = { cold: spread(pictures), age: spread(steady?.ages ?? []), watched: null };
   if (steady) {
     const settled = steady.stalls.filter(({ isSettled }) => isSettled);
@@ -29,14 +29,17 @@ const NONE = "–";
 const seconds = (value) => (value === null ? NONE : (value / 1000).toFixed(2));
 const ratio = (value, base) => (value && base ? `${(value / base).toFixed(2)}×` : NONE);
 
-/** Each column: its head and its cell, from a row's figures and those of the first row. */
+/**
+ * The head of each column, and a function that formats its cells from the figures of a row and of the
+ * first row.
+ */
 const COLUMNS = [
   ["first picture: min", ({ cold }) => seconds(cold.min)],
   ["median", ({ cold }) => seconds(cold.median)],
   ["max", ({ cold }) => seconds(cold.max)],
   ["age: median", ({ age }) => seconds(age.median)],
   ["p95", ({ age }) => seconds(age.p95)],
-  ["stalls: at first", ({ watched }) => watched?.stallsAtFirst ?? NONE],
+  ["stalls: initial", ({ watched }) => watched?.stallsAtFirst ?? NONE],
   ["later", ({ watched }) => watched?.stalls ?? NONE],
   ["seconds", ({ watched }) => seconds(watched?.stalled ?? null)],
   ["errors: fatal", ({ watched }) => watched?.fatal ?? NONE],
@@ -45,7 +48,7 @@ const COLUMNS = [
   ["age", ({ age }, base) => ratio(age.median, base.age.median)],
 ];
 
-/** The table in Markdown, in seconds; ratios are those of the medians, to the first row. */
+/** Returns a Markdown table in seconds. The ratios compare the medians with those of the first row. */
 export function table(results) {
   const base = summary(results[0]);
   const rows = results.map((result) => {
@@ -56,13 +59,13 @@ export function table(results) {
   return [markdown(head, rows), ...results.flatMap(faults)].join("\n");
 }
 
-/** What the figures of a candidate leave out. */
+/** Returns the failures of a candidate, which its figures do not include. */
 function faults({ name, cold, steady, steadyFault }) {
-  const failed = cold.filter((one) => one.fault);
+  const failed = cold.filter(({ fault }) => fault);
   const unreadable = steady?.unreadable ?? 0;
   return [
     ...(failed.length ? [`${failed.length} of ${cold.length} starts failed: ${failed[0].fault}`] : []),
-    ...(steadyFault ? [`not watched: ${steadyFault}`] : []),
-    ...(unreadable ? [`${unreadable} pictures without a clock that could be read`] : []),
+    ...(steadyFault ? [`the steady measurement failed: ${steadyFault}`] : []),
+    ...(unreadable ? [`the clock was unreadable in ${unreadable} pictures`] : []),
   ].map((fault) => `\n${name}: ${fault}`);
 }

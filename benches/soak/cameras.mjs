@@ -1,33 +1,34 @@
-// A camera each with a server of its own, so that one can be gone while the others are there.
+// Cameras with faults. Each camera has its own server, so that it can fail independently.
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { Camera, RtspServer } from "../support/rtsp.mjs";
 
-/** No connection begins at this address, so that nobody takes the port of a camera that is gone. */
+/** No client uses this address for its connections, so the port of a dead camera stays free. */
 const ADDRESS = "127.0.0.2";
-/** Every so many cameras want a password. */
-const WITH_PASSWORD = 2;
+/** One camera out of this many has a password. */
+const PASSWORD_INTERVAL = 2;
 export const PASSWORD = "soak-secret-7f3a91";
 
-/** A camera that has faults. */
+/** A camera whose faults can be controlled. */
 export class FaultyCamera {
   constructor(clip, number) {
     this.id = `camera-${number}`;
     this.clip = clip;
     this.camera = new Camera(clip, number);
-    this.password = number % WITH_PASSWORD === 0 ? PASSWORD : null;
+    this.password = number % PASSWORD_INTERVAL === 0 ? PASSWORD : null;
     this.camera.password = this.password;
     this.server = null;
     this.port = 0;
   }
 
-  async comeBack() {
+  /** Starts the camera, or starts it again after `die`. */
+  async start() {
     const server = new RtspServer(this.clip, () => this.camera);
     this.port = await server.listen(ADDRESS, this.port);
     this.server = server;
   }
 
-  /** Connections break off, new ones are refused. */
+  /** Breaks all connections and refuses new ones. */
   async die() {
     const { server } = this;
     this.server = null;
@@ -38,17 +39,17 @@ export class FaultyCamera {
     this.camera.isFrozen = isFrozen;
   }
 
-  /** Somebody has changed its password, or changed it back. */
+  /** Changes the password, or restores it. */
   async lock(isLocked) {
     this.camera.password = isLocked ? "another" : this.password;
     if (isLocked) {
       await this.die();
       await sleep(0);
-      await this.comeBack();
+      await this.start();
     }
   }
 
-  /** Links with another variant are another source of the same picture. */
+  /** Returns the link. The variant makes the link different, but the picture stays the same. */
   link(variant) {
     const credentials = this.password ? `viewer:${this.password}@` : "";
     return `rtsp://${credentials}${ADDRESS}:${this.port}/live${variant}`;

@@ -1,17 +1,17 @@
-// Back ends that start and stop a camera in no order that makes sense, and what happens to
-// cameras and to FFmpegs. One for each camera.
+// Operators, one for each camera. They start and stop streams at random, and cause faults of cameras
+// and FFmpegs.
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { signal } from "../../tests/browser/support/processes.mjs";
 import { readPlaylist } from "./players.mjs";
-import { PATIENCE_MILLISECONDS, leaving } from "./record.mjs";
+import { TIMEOUT_MILLISECONDS, abortAfter } from "./record.mjs";
 
 const PAUSE_SECONDS = [0.5, 8];
 /**
- * A watched stream is back within this time after its fault is gone: the longest pause after a refusal
- * (60 s) and a start.
+ * Time limit for the recovery of a watched stream after the end of a fault: the longest pause after an
+ * error (60 s), and a start.
  */
-const BACK_SECONDS = 80;
+const RECOVERY_SECONDS = 80;
 
 const ACTIONS = { start: 6, startAbandoned: 3, startSoon: 3, replace: 2, stop: 5, status: 3, fault: 3 };
 const FAULTS = {
@@ -22,7 +22,7 @@ const FAULTS = {
   ffmpegFrozen: 2,
 };
 
-/** What goes on around one camera. */
+/** The operator of one camera. */
 export class Operator {
   #variant = 0;
 
@@ -38,12 +38,12 @@ export class Operator {
     }
   }
 
-  /** Starts the stream; the code of the error, if it is one. */
-  async start(patience = PATIENCE_MILLISECONDS, more = {}) {
+  /** Starts the stream. Returns the error code, or null if it has started. */
+  async start(timeout = TIMEOUT_MILLISECONDS, parameters = {}) {
     const { camera } = this;
     const link = camera.link(this.#variant);
-    const input = { indicator_id: camera.id, rtsp_link: link, ...more };
-    return this.#post("starts", "/api/stream/start", input, patience);
+    const input = { indicator_id: camera.id, rtsp_link: link, ...parameters };
+    return this.#post("starts", "/api/stream/start", input, timeout);
   }
 
   startAbandoned() {
@@ -51,10 +51,10 @@ export class Operator {
   }
 
   startSoon() {
-    return this.start(PATIENCE_MILLISECONDS, { wait: false });
+    return this.start(TIMEOUT_MILLISECONDS, { wait: false });
   }
 
-  /** Another link of the same camera takes the place of the one that runs. */
+  /** Replaces the link of the stream with another link of the same camera. */
   replace() {
     this.#variant += 1;
     return this.start();
@@ -62,35 +62,35 @@ export class Operator {
 
   stop() {
     const input = { indicator_id: this.camera.id };
-    return this.#post("stops", "/api/stream/stop", input, PATIENCE_MILLISECONDS);
+    return this.#post("stops", "/api/stream/stop", input, TIMEOUT_MILLISECONDS);
   }
 
   async status() {
     const { api, record } = this.world;
     const url = `${api}/api/stream/status?indicator_id=${this.camera.id}`;
-    const response = await fetch(url, { signal: leaving(PATIENCE_MILLISECONDS) });
-    if ((await record.answer("status", response)) === null) {
+    const response = await fetch(url, { signal: abortAfter(TIMEOUT_MILLISECONDS) });
+    if ((await record.response("status", response)) === null) {
       await response.arrayBuffer();
     }
   }
 
-  async #post(what, path, body, patience) {
+  async #post(what, path, body, timeout) {
     const { api, record } = this.world;
     try {
       const response = await fetch(api + path, {
         method: "POST",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify(body),
-        signal: leaving(patience),
+        signal: abortAfter(timeout),
       });
-      const code = await record.answer(what, response);
+      const code = await record.response(what, response);
       if (code === null) {
         await response.arrayBuffer();
       }
       return code;
     } catch (error) {
-      record.noAnswer(what, error, patience);
-      return "left";
+      record.noResponse(what, error, timeout);
+      return "aborted";
     }
   }
 
@@ -98,13 +98,13 @@ export class Operator {
     const kind = this.random.weighted(FAULTS);
     this.world.record.count(`faults: ${kind}`);
     await this[kind]();
-    await this.isBack(kind);
+    await this.#waitForRecovery(kind);
   }
 
   async cameraGone() {
     await this.camera.die();
     await sleep(this.random.between(1, 12) * 1000);
-    await this.camera.comeBack();
+    await this.camera.start();
   }
 
   async cameraFrozen() {
@@ -120,53 +120,56 @@ export class Operator {
   }
 
   ffmpegKilled() {
-    return this.#hit("SIGKILL");
+    return this.#signalFfmpeg("SIGKILL");
   }
 
-  /** It is never woken again: the manager has to notice. */
+  /** Freezes FFmpeg permanently, so the manager has to detect it. */
   ffmpegFrozen() {
-    return this.#hit("SIGSTOP");
+    return this.#signalFfmpeg("SIGSTOP");
   }
 
-  async #hit(name) {
+  async #signalFfmpeg(name) {
     await this.start();
     const pid = this.world.ffmpegOf(this.camera.id);
     if (pid !== undefined) {
-      this.world.record.count(`FFmpegs that got ${name}`);
+      this.world.record.count(`FFmpegs that received ${name}`);
       signal(pid, name);
     }
   }
 
-  /** Watches until the picture goes on. Whoever stops the stream meanwhile is no excuse. */
-  async isBack(after) {
+  /**
+   * Watches the stream until its playlist grows. A playlist request starts the stream again, so even a
+   * stop in the meantime must not prevent the recovery.
+   */
+  async #waitForRecovery(fault) {
     const { record } = this.world;
-    const began = Date.now();
-    let seen = null;
-    while (Date.now() < began + BACK_SECONDS * 1000) {
-      const now = await this.#position();
-      if (now !== null && seen !== null && now > seen) {
-        record.back(after, (Date.now() - began) / 1000);
+    const start = Date.now();
+    let last = null;
+    while (Date.now() < start + RECOVERY_SECONDS * 1000) {
+      const position = await this.#position();
+      if (position !== null && last !== null && position > last) {
+        record.recovered(fault, (Date.now() - start) / 1000);
         return;
       }
-      seen = now ?? seen;
+      last = position ?? last;
       await sleep(500);
     }
-    record.fault(`${this.camera.id} did not come back within ${BACK_SECONDS} s after ${after}`);
+    record.fault(`${this.camera.id} did not recover within ${RECOVERY_SECONDS} s after ${fault}`);
   }
 
-  /** Where the playlist ends, in parts; null when there is none. */
+  /** Returns the end of the playlist as a number that increases, or null if there is no playlist. */
   async #position() {
     const { origin, record } = this.world;
     const url = `${origin}/streams/${this.camera.id}/stream.m3u8`;
     try {
-      const response = await fetch(url, { signal: leaving(PATIENCE_MILLISECONDS) });
-      if ((await record.answer("playlists", response)) !== null) {
+      const response = await fetch(url, { signal: abortAfter(TIMEOUT_MILLISECONDS) });
+      if ((await record.response("playlists", response)) !== null) {
         return null;
       }
       const { next, growing } = readPlaylist(await response.text());
       return next * 1000 + growing;
     } catch (error) {
-      record.noAnswer("playlists", error, PATIENCE_MILLISECONDS);
+      record.noResponse("playlists", error, TIMEOUT_MILLISECONDS);
       return null;
     }
   }

@@ -3,14 +3,15 @@ import { number, readOptions as parse } from "../support/options.mjs";
 
 const USAGE = `usage: ./deploy/bench soak [MINUTES] [OPTION]...
 
-  MINUTES        how long (10)
-  --cameras N    how many there are (50)
-  --viewers N    players at any time (60)
-  --seed N       decides what everybody does; another each time, and printed, when left out
-  --json FILE    writes all counts
-  --log FILE     writes the manager's log
+  MINUTES        duration in minutes (10)
+  --cameras N    number of cameras (50)
+  --viewers N    number of simultaneous viewers (60)
+  --seed N       seed of all random decisions; it is printed, and random by default
+  --json FILE    write all results to a file
+  --log FILE     write the manager's log to a file
 
-FFMPEG_BIN chooses the FFmpeg. Exit code 1 tells that something leaked, went back or did not come back.
+FFMPEG_BIN selects the FFmpeg. The exit code is 1 if the benchmark found faults, such as leaks, sequence
+numbers that decreased, or streams that did not recover.
 `;
 
 const OPTIONS = {
@@ -21,10 +22,10 @@ const OPTIONS = {
   log: { type: "string" },
 };
 
-/** What was asked for. */
-export const readOptions = () => parse(USAGE, OPTIONS, understand, 1);
+/** Reads the options from the command line. */
+export const readOptions = () => parse(USAGE, OPTIONS, convert, 1);
 
-function understand(values, minutes = "10") {
+function convert(values, minutes = "10") {
   return {
     minutes: number("MINUTES", minutes),
     cameras: number("--cameras", values.cameras),

@@ -1,13 +1,13 @@
-// Viewers, good and bad: low-latency players whose reloads wait, plain ones that poll, and such that
-// vanish in the middle of a request.
+// Viewers: low-latency players with blocking reloads, plain players that poll, and players that
+// disappear during a request.
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { PATIENCE_MILLISECONDS, leaving } from "./record.mjs";
+import { TIMEOUT_MILLISECONDS, abortAfter } from "./record.mjs";
 
 const STAY_SECONDS = [2, 25];
 const KINDS = { lowLatency: 5, plain: 3, vanishing: 2 };
 
-/** What a playlist says, as far as it matters here. */
+/** Parses the parts of a playlist that matter here. */
 export function readPlaylist(text) {
   const tag = (name) => Number(new RegExp(`^#EXT-X-${name}:(\\d+)`, "m").exec(text)?.[1]);
   const segments = [...text.matchAll(/^(\d+)\.m4s$/gm)].map(([, number]) => Number(number));
@@ -19,13 +19,13 @@ export function readPlaylist(text) {
   return { first, segments, skipped, next, growing };
 }
 
-/** Why a playlist contradicts itself; undefined when it does not. */
-function contradiction({ first, segments, skipped }) {
+/** Returns a description of an inconsistency in a playlist, or undefined if there is none. */
+function inconsistency({ first, segments, skipped }) {
   const wrong = segments.find((number, index) => number !== first + skipped + index);
-  return wrong === undefined ? undefined : `segment ${wrong} is not where it belongs`;
+  return wrong === undefined ? undefined : `segment ${wrong} is at the wrong position`;
 }
 
-/** One player after the other, each of some camera for some time. */
+/** A sequence of players, each of which watches a random camera for some time. */
 export class Viewer {
   constructor(world, random) {
     this.world = world;
@@ -50,33 +50,33 @@ export class Viewer {
     const { known } = this;
     const query = isBlocking && known ? `?_HLS_msn=${known.next}&_HLS_part=${known.growing}` : "";
     const skip = query && this.random.chance(0.5) ? "&_HLS_skip=YES" : "";
-    const leave = kind === "vanishing" ? this.random.between(1, 400) : PATIENCE_MILLISECONDS;
-    const isReloaded = await this.#reload(camera, `${query}${skip}`, leave);
+    const timeout = kind === "vanishing" ? this.random.between(1, 400) : TIMEOUT_MILLISECONDS;
+    const isReloaded = await this.#reload(camera, `${query}${skip}`, timeout);
     if (isReloaded && this.random.chance(0.3)) {
-      await this.#load(camera, leave);
+      await this.#loadSegment(camera, timeout);
     }
     if (!isReloaded || !query) {
       await sleep(this.random.between(200, 1500));
     }
   }
 
-  /** Gets the playlist; false when there is none now. */
-  async #reload(camera, query, patience) {
+  /** Loads the playlist. Returns false if that fails. */
+  async #reload(camera, query, timeout) {
     const { origin, record } = this.world;
-    const from = query ? "memory" : "disk";
-    const name = `${camera.id}'s sequence number (${from})`;
+    const kind = query ? "blocking" : "plain";
+    const name = `${camera.id}'s sequence number (${kind})`;
     const before = record.highest(name);
     const seen = this.known?.next ?? 0;
     const url = `${origin}/streams/${camera.id}/stream.m3u8${query}`;
-    const text = await this.#get(query ? "blocking reloads" : "playlists", url, patience);
+    const text = await this.#get(query ? "blocking reloads" : "playlists", url, timeout);
     if (text === null) {
       this.known = null;
       return false;
     }
     const playlist = readPlaylist(text.toString("utf8"));
-    record.grows(name, playlist.next, before);
-    record.grows(`${camera.id}'s sequence number, for one viewer`, playlist.next, seen);
-    const problem = contradiction(playlist);
+    record.increases(name, playlist.next, before);
+    record.increases(`${camera.id}'s sequence number, for one viewer`, playlist.next, seen);
+    const problem = inconsistency(playlist);
     if (problem) {
       record.fault(`${camera.id}'s playlist: ${problem}`);
     }
@@ -84,23 +84,23 @@ export class Viewer {
     return true;
   }
 
-  async #load(camera, patience) {
+  async #loadSegment(camera, timeout) {
     const number = this.random.pick(this.known.segments);
     if (number !== undefined) {
       const url = `${this.world.origin}/streams/${camera.id}/${number}.m4s`;
-      await this.#get("segments", url, patience);
+      await this.#get("segments", url, timeout);
     }
   }
 
-  /** The body; null after an error, and when this viewer has left meanwhile. */
-  async #get(what, url, patience) {
+  /** Returns the body of a response, or null after an error or after the timeout. */
+  async #get(what, url, timeout) {
     const { record } = this.world;
     try {
-      const response = await fetch(url, { signal: leaving(patience) });
-      const code = await record.answer(what, response);
+      const response = await fetch(url, { signal: abortAfter(timeout) });
+      const code = await record.response(what, response);
       return code === null ? Buffer.from(await response.arrayBuffer()) : null;
     } catch (error) {
-      record.noAnswer(what, error, patience);
+      record.noResponse(what, error, timeout);
       return null;
     }
   }

@@ -1,15 +1,14 @@
-// What happened, and what must not happen: numbers that go back, and errors that nobody has
-// documented.
+// Records events of the run, and detects faults: decreasing numbers, and undocumented errors.
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const ERRORS = fileURLToPath(new URL("../../docs/reference/errors.md", import.meta.url));
-/** Longer than any answer may take. */
-export const PATIENCE_MILLISECONDS = 60_000;
-/** So many faults are told one by one. */
-const TOLD = 20;
+/** Time limit for every response. */
+export const TIMEOUT_MILLISECONDS = 60_000;
+/** Number of faults that are printed immediately. All faults are listed at the end. */
+const MAX_PRINTED_FAULTS = 20;
 
-/** Status and code of every documented error. One of the manager's own is a fault, documented or not. */
+/** Returns status and code of every documented error but 500, which is always a fault. */
 function documentedErrors() {
   const rows = readFileSync(ERRORS, "utf8").matchAll(/^\| ([45]\d\d) \| `(\w+)` \|/gm);
   const errors = [...rows].filter(([, status]) => status !== "500").map(([, status, code]) => `${status} ${code}`);
@@ -19,14 +18,14 @@ function documentedErrors() {
   return new Set(errors);
 }
 
-/** Ends a request after so many milliseconds, as a client does that loses patience. */
-export const leaving = (milliseconds) => AbortSignal.timeout(Math.ceil(milliseconds));
+/** Returns a signal that aborts a request after this time, as an impatient client does. */
+export const abortAfter = (milliseconds) => AbortSignal.timeout(Math.ceil(milliseconds));
 
 /** Counts and faults of the whole run. */
 export class Record {
   counts = new Map();
   faults = [];
-  /** Seconds until streams were back, by what had befallen them. */
+  /** Seconds until streams recovered, by kind of fault. */
   returns = new Map();
   #documented = documentedErrors();
   #highest = new Map();
@@ -37,13 +36,13 @@ export class Record {
 
   fault(text) {
     this.faults.push(text);
-    if (this.faults.length <= TOLD) {
+    if (this.faults.length <= MAX_PRINTED_FAULTS) {
       process.stderr.write(`fault: ${text}\n`);
     }
   }
 
-  /** Notes an answer; its `code`, if it is an error. */
-  async answer(what, response) {
+  /** Records a response. Returns its error code, or null if it is not an error. */
+  async response(what, response) {
     this.count(what);
     if (response.status < 400) {
       return null;
@@ -53,34 +52,35 @@ export class Record {
     const code = type === "application/problem+json" ? JSON.parse(text).code : text.slice(0, 200);
     this.count(`${what}: ${response.status} ${code}`);
     if (!this.#documented.has(`${response.status} ${code}`)) {
-      this.fault(`${what} was answered ${response.status} ${code}, which is not documented`);
+      this.fault(`${what}: undocumented response ${response.status} ${code}`);
     }
     return code;
   }
 
-  /** A request ended without an answer, which is fine when its client left before its time. */
-  noAnswer(what, error, patience) {
-    const isLeft = error.name === "TimeoutError" && patience < PATIENCE_MILLISECONDS;
-    if (isLeft) {
-      this.count(`${what}: left`);
+  /** Records a request without a response. That is a fault, unless the client was impatient. */
+  noResponse(what, error, timeout) {
+    const isImpatient = error.name === "TimeoutError" && timeout < TIMEOUT_MILLISECONDS;
+    if (isImpatient) {
+      this.count(`${what}: aborted`);
     } else {
-      this.fault(`${what}: no answer: ${error.cause?.message ?? error.message}`);
+      this.fault(`${what}: no response: ${error.cause?.message ?? error.message}`);
     }
   }
 
-  back(after, seconds) {
-    this.returns.set(after, [...(this.returns.get(after) ?? []), seconds]);
+  /** Records that a stream has recovered from a fault. */
+  recovered(fault, seconds) {
+    this.returns.set(fault, [...(this.returns.get(fault) ?? []), seconds]);
   }
 
-  /** The highest that a number of a camera has been so far. */
+  /** Returns the highest value so far of a camera's number. */
   highest(name) {
     return this.#highest.get(name) ?? 0;
   }
 
-  /** Notes a number that may be no lower than it was `before` it was asked for. */
-  grows(name, number, before) {
+  /** Records a number. It is a fault if the number is lower than `before`, its value before the request. */
+  increases(name, number, before) {
     if (number < before) {
-      this.fault(`${name} went back from ${before} to ${number}`);
+      this.fault(`${name} decreased from ${before} to ${number}`);
     }
     this.#highest.set(name, Math.max(this.highest(name), number));
   }

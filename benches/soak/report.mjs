@@ -1,38 +1,39 @@
-// What the soak tells in the end.
+// The report at the end of the benchmark.
 import { markdown } from "../support/report.mjs";
 
 const MEMORY = "memory, MB";
-/** Allocators keep a little of what was free when something was freed. */
+/** Allocators do not return all freed memory to the system. */
 const ALLOWED_MEGABYTES = 8;
 
-const show = (value) => (Number.isInteger(value) ? String(value) : value.toFixed(1));
+const format = (value) => (Number.isInteger(value) ? String(value) : value.toFixed(1));
 
-/** What there is more of than before, in words. */
+/** Describes the resources whose usage has grown. */
 export function leaks(before, after) {
   return Object.keys(before).flatMap((what) => {
     const allowed = what === MEMORY ? ALLOWED_MEGABYTES : 0;
-    const more = after[what] - before[what];
-    return more > allowed ? [`${what}: ${show(before[what])} before, ${show(after[what])} after`] : [];
+    const growth = after[what] - before[what];
+    const values = `${format(before[what])} before, ${format(after[what])} after`;
+    return growth > allowed ? [`${what}: ${values}`] : [];
   });
 }
 
-/** Everything that was counted, as text. */
-export function totals(record, before, peak, after) {
-  const traces = Object.keys(before).map((what) => {
-    return [what, ...[before, peak, after].map((all) => show(all[what]))];
+/** Returns all counts and faults as text. */
+export function report(record, before, peak, after) {
+  const usage = Object.keys(before).map((what) => {
+    return [what, ...[before, peak, after].map((values) => format(values[what]))];
   });
   const counts = [...record.counts].toSorted(([a], [b]) => a.localeCompare(b));
-  const returns = [...record.returns].map(([after, seconds]) => {
+  const recoveries = [...record.returns].map(([fault, seconds]) => {
     const sorted = seconds.toSorted((a, b) => a - b);
     const median = sorted[Math.floor(sorted.length / 2)];
-    return [after, sorted.length, show(median), show(sorted.at(-1))];
+    return [fault, sorted.length, format(median), format(sorted.at(-1))];
   });
   return [
-    markdown(["the manager has", "before", "all live", "after"], traces),
+    markdown(["usage", "before", "all live", "after"], usage),
     "",
-    markdown(["what happened", "times"], counts),
+    markdown(["event", "count"], counts),
     "",
-    markdown(["back after", "times", "median, s", "longest, s"], returns),
+    markdown(["recovery after", "count", "median, s", "longest, s"], recoveries),
     "",
     `${record.faults.length} faults`,
     ...record.faults.map((fault) => `- ${fault}`),

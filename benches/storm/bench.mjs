@@ -1,4 +1,5 @@
-// Many starts at once, and how the API answers meanwhile. README.md tells the method.
+// Measures how fast the API responds while many streams are started at once. README.md describes the
+// method.
 import { writeFileSync } from "node:fs";
 import { setPriority } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -6,16 +7,23 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { makeDirectory } from "../support/directory.mjs";
 import { Manager } from "../support/manager.mjs";
 import { number, readOptions } from "../support/options.mjs";
-import { markdown, quantile, say } from "../support/report.mjs";
+import { markdown, progress, quantile } from "../support/report.mjs";
 import { Source } from "../support/sources.mjs";
 
-const USAGE = "usage: ./deploy/bench storm [CAMERAS] [--json FILE]\n";
-/** Between two questions of one asker. */
+const USAGE = `usage: ./deploy/bench storm [CAMERAS] [OPTION]...
+
+  CAMERAS        number of simultaneous starts (200)
+  --json FILE    write all results to a file
+`;
+/** Time between two requests of one client. */
 const PAUSE_MILLISECONDS = 20;
 const QUIET_SECONDS = 5;
-/** Callers have machines of their own: what they wait here for a processor is not the API's. Root only. */
-const CALLERS_NICE = -10;
-const QUESTIONS = ["/api/health", "/api/streams", "/api/stream/status?indicator_id=first"];
+/**
+ * The clients run with high priority, so that they do not wait for a processor. Real clients have
+ * machines of their own. This needs root.
+ */
+const CLIENT_NICE = -10;
+const PATHS = ["/api/health", "/api/streams", "/api/stream/status?indicator_id=first"];
 
 const options = readOptions(
   USAGE,
@@ -24,31 +32,31 @@ const options = readOptions(
   1,
 );
 
-/** Asks the API; status, body and milliseconds. */
-async function ask(path, body) {
-  const began = performance.now();
-  const answer = await manager.ask(path, body);
-  return { ...answer, took: performance.now() - began };
+/** Sends a request to the API. Returns the response, and its duration in milliseconds. */
+async function call(path, body) {
+  const start = performance.now();
+  const response = await manager.call(path, body);
+  return { ...response, took: performance.now() - start };
 }
 
-/** Asks the same again and again until `isOver`; the times it took. */
+/** Repeats a request until `isOver`. Returns the durations. */
 async function poll(path, isOver) {
-  const times = [];
+  const durations = [];
   while (!isOver()) {
-    const { status, took } = await ask(path);
+    const { status, took } = await call(path);
     if (status !== 200) {
       throw new Error(`${path}: ${status}`);
     }
-    times.push(took);
+    durations.push(took);
     await sleep(PAUSE_MILLISECONDS);
   }
-  return times;
+  return durations;
 }
 
-/** What the API's questions took while `work` ran. */
-async function observed(work) {
+/** Sends requests to the API during `work`. Returns the result of `work`, and the durations. */
+async function measureDuring(work) {
   let isOver = false;
-  const polls = QUESTIONS.map(async (path) => [path, await poll(path, () => isOver)]);
+  const polls = PATHS.map(async (path) => [path, await poll(path, () => isOver)]);
   const result = await work();
   isOver = true;
   return [result, Object.fromEntries(await Promise.all(polls))];
@@ -56,25 +64,25 @@ async function observed(work) {
 
 const source = await Source.start();
 const manager = await Manager.start(makeDirectory("storm-"));
-const start = (id, link) => ask("/api/stream/start", { indicator_id: id, rtsp_link: link });
+const start = (id, link) => call("/api/stream/start", { indicator_id: id, rtsp_link: link });
 const links = source.links(0, options.cameras);
 
 try {
-  setPriority(CALLERS_NICE);
+  setPriority(CLIENT_NICE);
 } catch {
-  say("without the right to be served first, the callers wait for a processor too");
+  progress("cannot raise the priority, so the results include the time that clients wait for a processor");
 }
-const alone = await start("first", source.links(options.cameras, 1)[0]);
-say(`one start alone: ${alone.status}, ${Math.round(alone.took)} ms`);
-const [, before] = await observed(() => sleep(QUIET_SECONDS * 1000));
-say(`${options.cameras} starts at once`);
-const [answers, during] = await observed(() => {
+const first = await start("first", source.links(options.cameras, 1)[0]);
+progress(`a single start: ${first.status}, ${Math.round(first.took)} ms`);
+const [, before] = await measureDuring(() => sleep(QUIET_SECONDS * 1000));
+progress(`${options.cameras} simultaneous starts`);
+const [responses, during] = await measureDuring(() => {
   return Promise.all(links.map((link, index) => start(`camera-${index}`, link)));
 });
 
-const failures = answers.filter(({ status }) => status !== 200);
-const millis = (values, part) => quantile(values, part).toFixed(1);
-const rows = QUESTIONS.map((path) => [
+const failures = responses.filter(({ status }) => status !== 200);
+const millis = (values, fraction) => quantile(values, fraction).toFixed(1);
+const rows = PATHS.map((path) => [
   path,
   millis(before[path], 0.5),
   millis(before[path], 0.99),
@@ -82,11 +90,11 @@ const rows = QUESTIONS.map((path) => [
   millis(during[path], 0.99),
   millis(during[path], 1),
 ]);
-const head = ["milliseconds", "quiet: p50", "p99", "in the storm: p50", "p99", "max"];
+const head = ["milliseconds", "idle: p50", "p99", "during the starts: p50", "p99", "max"];
 console.log(markdown(head, rows));
-const took = answers.map((answer) => answer.took / 1000);
-const seconds = [0.5, 0.99, 1].map((part) => quantile(took, part).toFixed(1)).join(", ");
-console.log(`\n${options.cameras} starts at once: ${failures.length} failed; answered after (p50, p99, max) ${seconds} s.`);
+const took = responses.map((response) => response.took / 1000);
+const seconds = [0.5, 0.99, 1].map((fraction) => quantile(took, fraction).toFixed(1)).join(", ");
+console.log(`\n${options.cameras} simultaneous starts: ${failures.length} failed; response times (p50, p99, max): ${seconds} s`);
 for (const { status, body } of failures.slice(0, 10)) {
   console.log(`- ${status} ${body.code}: ${body.detail}`);
 }

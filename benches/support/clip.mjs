@@ -1,4 +1,4 @@
-// What all cameras of a benchmark send: one clip, encoded once and packetized once.
+// The video that all cameras of a benchmark send. It is encoded and packetized only once.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
@@ -7,32 +7,32 @@ import { fileURLToPath } from "node:url";
 
 const CACHE = fileURLToPath(new URL("../../target/bench/", import.meta.url));
 const SECONDS = 10;
-/** Fits into an Ethernet frame, as with real cameras. */
+/** Bytes of a payload. Packets fit into an Ethernet frame, as with real cameras. */
 const MAX_PAYLOAD = 1400;
-/** `$`, channel and length (RFC 2326, 10.12), then the RTP header. */
+/** Bytes of the header of interleaved data: `$`, channel and length (RFC 2326, section 10.12). */
 const INTERLEAVED_HEADER = 4;
 const RTP_HEADER = 12;
 const RTP_CLOCK = 90_000;
 const PAYLOAD_TYPE = 96;
 const NAL = { SLICE: 1, IDR: 5, SPS: 7, PPS: 8, FU_A: 28 };
 
-/** A frame as it goes over the wire. What differs from viewer to viewer is patched into `bytes`. */
+/** A frame as it is sent. The fields that differ between viewers are patched into `bytes`. */
 class Frame {
   constructor(nals) {
     const packets = nals.flatMap(payloads);
     packets.forEach((payload, index) => (payload.isLast = index === packets.length - 1));
-    const all = packets.map(packet);
-    /** Where the packets begin in `bytes`. */
+    const buffers = packets.map(packet);
+    /** Offsets of the packets in `bytes`. */
     this.offsets = [];
     let offset = 0;
-    for (const { length } of all) {
+    for (const { length } of buffers) {
       this.offsets.push(offset);
       offset += length;
     }
-    this.bytes = Buffer.concat(all);
+    this.bytes = Buffer.concat(buffers);
   }
 
-  /** The bytes for one viewer, good until they are asked for again. */
+  /** Returns the bytes for one viewer. They are valid until the next call. */
   patched(sequence, time, source) {
     const { bytes } = this;
     let next = sequence;
@@ -47,15 +47,15 @@ class Frame {
     return bytes;
   }
 
-  /** Somebody still needs the bytes that were handed out. */
-  giveAway() {
+  /** Keeps the bytes of the last call valid. The next call changes a copy. */
+  release() {
     this.bytes = Buffer.from(this.bytes);
   }
 }
 
-/** Frames in a circle: the first follows the last, at a keyframe. */
+/** A video that can be repeated, because its first frame is a keyframe. */
 export class Clip {
-  /** Encodes it, unless it was encoded before. */
+  /** Loads the video. The first call encodes it. */
   static load({ width = 1920, height = 1080, fps = 25, gop = 2, kbits = 4000 } = {}) {
     const args = encoding({ width, height, fps, gop, kbits });
     const name = createHash("sha256").update(args.join(" ")).digest("hex").slice(0, 16);
@@ -76,14 +76,17 @@ export class Clip {
     this.ticksPerFrame = RTP_CLOCK / fps;
     this.frames = accessUnits(nals).map((unit) => new Frame(unit));
     const bytes = this.frames.reduce((sum, frame) => sum + frame.bytes.length, 0);
-    /** Bits a second on the wire. */
+    /** Bits per second, including the headers. */
     this.bitRate = (bytes * 8 * fps) / this.frames.length;
-    const first = (type) => nals.find((nal) => kind(nal) === type);
+    const first = (type) => nals.find((nal) => nalType(nal) === type);
     this.sdp = description(first(NAL.SPS), first(NAL.PPS));
   }
 }
 
-/** Noise makes the picture cost what it may; without B frames, as cameras send it. */
+/**
+ * Returns FFmpeg's arguments. Noise in the picture makes the encoder reach the bit rate. There are no
+ * B-frames, because cameras do not send them.
+ */
 function encoding({ width, height, fps, gop, kbits }) {
   const source = `testsrc2=size=${width}x${height}:rate=${fps},noise=alls=12:allf=t`;
   const rate = `${kbits}k`;
@@ -96,29 +99,29 @@ function encoding({ width, height, fps, gop, kbits }) {
   ].map(String);
 }
 
-const kind = (nal) => nal[0] & 0x1f;
+const nalType = (nal) => nal[0] & 0x1f;
 
-/** What lies between start codes. */
+/** Yields the NAL units between the start codes. */
 function* nalUnits(bytes) {
-  const START = Buffer.from([0, 0, 1]);
-  let begin = bytes.indexOf(START);
+  const startCode = Buffer.from([0, 0, 1]);
+  let begin = bytes.indexOf(startCode);
   while (begin >= 0) {
-    const next = bytes.indexOf(START, begin + START.length);
+    const next = bytes.indexOf(startCode, begin + startCode.length);
     let end = next < 0 ? bytes.length : next;
     while (bytes[end - 1] === 0) {
       end -= 1;
     }
-    yield bytes.subarray(begin + START.length, end);
+    yield bytes.subarray(begin + startCode.length, end);
     begin = next;
   }
 }
 
-/** The units of each picture. Each has one slice, and what else counts stands before it. */
+/** Groups NAL units by frame. Each frame ends with its only slice. */
 function accessUnits(nals) {
   const units = [[]];
-  for (const nal of nals.filter((each) => Object.values(NAL).includes(kind(each)))) {
+  for (const nal of nals.filter((unit) => Object.values(NAL).includes(nalType(unit)))) {
     units.at(-1).push(nal);
-    if ([NAL.SLICE, NAL.IDR].includes(kind(nal))) {
+    if ([NAL.SLICE, NAL.IDR].includes(nalType(nal))) {
       units.push([]);
     }
   }
@@ -126,7 +129,7 @@ function accessUnits(nals) {
   return units;
 }
 
-/** RTP payloads of a unit: itself, or in fragments (RFC 6184, 5.8). */
+/** Returns the RTP payloads of a NAL unit: the unit itself, or its fragments (RFC 6184, section 5.8). */
 function payloads(nal) {
   if (nal.length <= MAX_PAYLOAD) {
     return [{ parts: [nal] }];
@@ -135,13 +138,14 @@ function payloads(nal) {
   const pieces = [];
   for (let at = 1; at < nal.length; at += MAX_PAYLOAD) {
     const end = Math.min(at + MAX_PAYLOAD, nal.length);
-    const marks = (at === 1 ? 0x80 : 0) | (end === nal.length ? 0x40 : 0);
-    const header = Buffer.from([indicator, marks | kind(nal)]);
+    const flags = (at === 1 ? 0x80 : 0) | (end === nal.length ? 0x40 : 0);
+    const header = Buffer.from([indicator, flags | nalType(nal)]);
     pieces.push({ parts: [header, nal.subarray(at, end)] });
   }
   return pieces;
 }
 
+/** Returns a packet with zero in the fields that are patched later. */
 function packet({ parts, isLast }) {
   const headers = Buffer.alloc(INTERLEAVED_HEADER + RTP_HEADER);
   const payload = Buffer.concat(parts);

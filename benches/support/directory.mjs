@@ -1,11 +1,11 @@
-// Where benchmarks write.
+// Directories for the files of benchmarks.
 import { accessSync, constants, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const SHARED_MEMORY = "/dev/shm";
 
-/** A directory until the benchmark ends: in memory, where there is a place for it. */
+/** Creates a directory that is deleted at exit. It is in memory if /dev/shm is writable. */
 export function makeDirectory(prefix) {
   let parent = SHARED_MEMORY;
   try {
@@ -14,7 +14,7 @@ export function makeDirectory(prefix) {
     parent = tmpdir();
   }
   const directory = mkdtempSync(join(parent, prefix));
-  // Tried again, as processes that were killed just now may still write.
+  // Processes that have just been killed can still write, so deleting can need more attempts.
   process.on("exit", () => rmSync(directory, { recursive: true, force: true, maxRetries: 10 }));
   return directory;
 }

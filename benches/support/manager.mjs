@@ -1,62 +1,73 @@
-// The service as benchmarks use it: everything up, on tmpfs, spoken to without nginx's limits.
+// The complete service, as benchmarks run it: its files are in the benchmark's directory, and API
+// requests go to the manager directly, because nginx limits their rate.
 import { once } from "node:events";
 import { Agent, request } from "node:http";
 import { join } from "node:path";
 
 import { Service } from "../../tests/browser/support/service.mjs";
 
-/** The service, whose processes can be told apart. */
+/** The service, with access to the processes that it consists of. */
 export class Manager {
   #agent = new Agent({ keepAlive: true, maxSockets: Infinity });
 
   static async start(directory, settings = {}) {
-    const streams = join(directory, "streams");
-    const all = { STREAM_DIR: streams, DATABASE_URL: `sqlite:${directory}/cameras.db` };
-    const service = await Service.start({ ...all, ...settings }, ["--no-demo"]);
-    return new Manager(service, streams);
+    const streamDir = join(directory, "streams");
+    const paths = { STREAM_DIR: streamDir, DATABASE_URL: `sqlite:${directory}/cameras.db` };
+    const service = await Service.start({ ...paths, ...settings }, ["--no-demo"]);
+    return new Manager(service, streamDir);
   }
 
-  constructor(service, streams) {
+  constructor(service, streamDir) {
     this.service = service;
-    this.streams = streams;
-    /** Address of the API. */
+    this.streamDir = streamDir;
+    /** URL of the API, without nginx. */
     this.api = service.manager;
-    /** Address that viewers use. */
+    /** URL of nginx, which viewers use. */
     this.origin = service.origin;
     const manager = service.child.descendants().find(({ name }) => name === "stream-manager");
-    /** Process id of the manager itself. */
+    /** Process ID of the manager itself. */
     this.pid = manager.pid;
   }
 
-  /** Process ids by what they are. */
+  /** Returns the process IDs of the manager, of its FFmpegs and of nginx. */
   processes() {
-    const all = this.service.child.descendants();
-    const named = (name) => all.filter((each) => each.name === name).map(({ pid }) => pid);
-    const children = all.filter(({ parent }) => parent === this.pid).map(({ pid }) => pid);
-    return { manager: [this.pid], ffmpegs: children, nginx: named("nginx") };
+    const processes = this.service.child.descendants();
+    const nginx = processes.filter(({ name }) => name === "nginx").map(({ pid }) => pid);
+    const ffmpegs = processes.filter(({ parent }) => parent === this.pid).map(({ pid }) => pid);
+    return { manager: [this.pid], ffmpegs, nginx };
   }
 
   /**
-   * Asks the API; the answer's status and JSON. Waits no longer than the manager says it needs. By
-   * the plain client, as `fetch` takes as long again as the manager.
+   * Sends a request to the API: POST with a body, otherwise GET. Returns status code and JSON. This
+   * uses Node's HTTP client, because `fetch` itself takes about as long as the manager.
    */
-  async ask(path, body, signal) {
+  async call(path, body) {
     const text = body && JSON.stringify(body);
-    const headers = text ? { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(text) } : {};
-    const asked = request(this.api + path, { agent: this.#agent, method: text ? "POST" : "GET", headers, signal });
-    asked.end(text);
-    const [answer] = await once(asked, "response");
-    const chunks = await answer.toArray();
-    return { status: answer.statusCode, body: JSON.parse(Buffer.concat(chunks)) };
+    const method = text ? "POST" : "GET";
+    const headers = text
+      ? { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(text) }
+      : {};
+    const sent = request(this.api + path, { agent: this.#agent, method, headers });
+    sent.end(text);
+    const [response] = await once(sent, "response");
+    const chunks = await response.toArray();
+    return { status: response.statusCode, body: JSON.parse(Buffer.concat(chunks)) };
   }
 
-  /** All streams. */
-  async all() {
-    const { body } = await this.ask("/api/streams");
+  /** Returns the state of all streams. */
+  async streamStates() {
+    const { body } = await this.call("/api/streams");
     return body.streams;
   }
 
-  /** What it has said on stderr. */
+  /** Returns a metric, summed over all of its labels. */
+  async metric(name) {
+    const text = await (await fetch(`${this.api}/metrics`)).text();
+    const samples = text.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (\\S+)$`, "gm"));
+    return Array.from(samples, ([, value]) => Number(value)).reduce((sum, value) => sum + value, 0);
+  }
+
+  /** Everything that the service has written to stderr. */
   get log() {
     return this.service.child.output;
   }

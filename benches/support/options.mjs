@@ -1,11 +1,11 @@
-// The command lines of benchmarks.
+// Command lines of benchmarks.
 import { parseArgs } from "node:util";
 
 /**
- * What `understand` makes of the command line, which may have `most` words that are no options;
- * ends the program when that is help, or nothing.
+ * Parses the command line, and returns the result of `convert`, which gets the options and up to
+ * `maxPositionals` other arguments. Exits after `--help`, and if the command line is invalid.
  */
-export function readOptions(usage, options, understand, most = 0) {
+export function readOptions(usage, options, convert, maxPositionals = 0) {
   try {
     const help = { type: "boolean", short: "h", default: false };
     const { values, positionals } = parseArgs({
@@ -16,40 +16,40 @@ export function readOptions(usage, options, understand, most = 0) {
       process.stdout.write(usage);
       process.exit(0);
     }
-    if (positionals.length > most) {
-      throw new Error(`what is "${positionals.at(-1)}"?`);
+    if (positionals.length > maxPositionals) {
+      throw new Error(`unexpected argument "${positionals.at(-1)}"`);
     }
-    return understand(values, ...positionals);
+    return convert(values, ...positionals);
   } catch (error) {
     process.stderr.write(`error: ${error.message}\n\n${usage}`);
     process.exit(64);
   }
 }
 
-/** A value of the command line that has to be a number. */
+/** Parses a number that must not be negative. */
 export function number(name, text) {
   const value = Number(text);
   if (!(value >= 0) || text === "") {
-    throw new Error(`${name}: not a number from 0 on`);
+    throw new Error(`${name}: "${text}" is not a non-negative number`);
   }
   return value;
 }
 
-/** Values with commas between them, each of which has to be one of `names`. */
+/** Parses a comma-separated list, whose items must be among `names`. */
 export function selection(name, text, names) {
-  const all = text.split(",");
-  const stranger = all.find((each) => !names.includes(each));
-  if (stranger !== undefined) {
-    throw new Error(`${name}: there is no "${stranger}", but ${names.join(", ")}`);
+  const selected = text.split(",");
+  const unknown = selected.find((item) => !names.includes(item));
+  if (unknown !== undefined) {
+    throw new Error(`${name}: "${unknown}" is not one of ${names.join(", ")}`);
   }
-  return all;
+  return selected;
 }
 
-/** Without MediaMTX, when there is no program for it. */
+/** Removes MediaMTX from the names if its program is not configured. */
 export function available(names) {
   if (!names.includes("mediamtx") || process.env.MEDIAMTX_BIN) {
     return names;
   }
-  process.stderr.write("mediamtx: left out, as MEDIAMTX_BIN names no program\n");
+  process.stderr.write("mediamtx: skipped, because MEDIAMTX_BIN is not set\n");
   return names.filter((name) => name !== "mediamtx");
 }

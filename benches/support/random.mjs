@@ -1,12 +1,12 @@
-// Chance that can be had again.
+// Reproducible random numbers.
 
-/** Random numbers that the seed decides (mulberry32). */
+/** A random number generator that is determined by its seed (mulberry32). */
 export class Random {
   constructor(seed) {
     this.state = seed >>> 0;
   }
 
-  /** From 0 to below 1. */
+  /** Returns a number from 0 (inclusive) to 1 (exclusive). */
   next() {
     this.state = (this.state + 0x6d2b79f5) >>> 0;
     let mixed = this.state;
@@ -19,19 +19,19 @@ export class Random {
     return low + this.next() * (high - low);
   }
 
-  /** Whether something happens that does so in this part of all cases. */
-  chance(part) {
-    return this.next() < part;
+  /** Returns true with this probability. */
+  chance(probability) {
+    return this.next() < probability;
   }
 
   pick(items) {
     return items[Math.floor(this.next() * items.length)];
   }
 
-  /** One of the names of `weights`, as often as they say. */
+  /** Picks a key of `weights`. The values are the relative probabilities. */
   weighted(weights) {
-    const all = Object.entries(weights);
-    let left = this.next() * all.reduce((sum, [, weight]) => sum + weight, 0);
-    return all.find(([, weight]) => (left -= weight) < 0)[0];
+    const entries = Object.entries(weights);
+    let remaining = this.next() * entries.reduce((sum, [, weight]) => sum + weight, 0);
+    return entries.find(([, weight]) => (remaining -= weight) < 0)[0];
   }
 }

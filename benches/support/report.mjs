@@ -1,21 +1,21 @@
-// What benchmarks print.
+// Output of benchmarks.
 
-/** Progress, which is none of the result. */
-export const say = (text) => process.stderr.write(`${text}\n`);
+/** Prints a progress message to stderr, so that stdout has only the result. */
+export const progress = (text) => process.stderr.write(`${text}\n`);
 
-/** A table in Markdown; the first column is text, the others are numbers. */
+/** Returns a Markdown table. The first column is left-aligned, and the others are right-aligned. */
 export function markdown(head, rows) {
   const rule = head.map((_, column) => (column ? "--:" : "---"));
   return [head, rule, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
-/** The value that this part of all values lies below; null without any. */
-export function quantile(values, part) {
+/** Returns a quantile of the values, such as 0.5 for the median. Returns null if there are none. */
+export function quantile(values, fraction) {
   if (values.length === 0) {
     return null;
   }
   const sorted = values.toSorted((a, b) => a - b);
-  const place = part * (sorted.length - 1);
-  const [low, high] = [sorted[Math.floor(place)], sorted[Math.ceil(place)]];
-  return low + (high - low) * (place % 1);
+  const position = fraction * (sorted.length - 1);
+  const [low, high] = [sorted[Math.floor(position)], sorted[Math.ceil(position)]];
+  return low + (high - low) * (position % 1);
 }

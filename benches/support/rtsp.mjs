@@ -1,41 +1,44 @@
-// Cameras that cost next to nothing: an RTSP server that sends the frames of one clip to all who
-// ask, over TCP. Only what a viewer's copy differs in is written anew, and a frame is one write.
+// Cameras that need very little processor time: an RTSP server that sends one clip to all of its
+// clients over TCP. Only the header fields that differ between clients are changed, and each frame is
+// sent with one write.
 import { once } from "node:events";
 import { createServer } from "node:net";
 
-/** How often it is looked which frames are due. */
+/** Time between two checks for frames that are due. */
 const TICK_MILLISECONDS = 4;
-/** A viewer that is this many bytes behind is let go, as cameras do. */
-const MAX_BEHIND = 8 * 1024 * 1024;
-/** Phases of cameras lie this part of a GOP apart, which spreads any number of them evenly. */
-const GOLDEN = 0.618_033_988_75;
+/** Like real cameras, the server disconnects a viewer with this many unsent bytes. */
+const MAX_UNSENT_BYTES = 8 * 1024 * 1024;
+/** Offset between consecutive cameras as a fraction of a GOP. It spreads any number of them evenly. */
+const GOLDEN_RATIO = 0.618_033_988_75;
 const USER = "viewer";
+/** First byte of interleaved data, such as RTP and RTCP packets. */
+const DOLLAR = 0x24;
 
-/** One camera: a moment in the clip, and what may be wrong with it. */
+/** A camera: its position in the clip, and its faults. */
 export class Camera {
-  /** Neither sends nor answers, but keeps its connections. */
+  /** A frozen camera sends and answers nothing, but keeps its connections. */
   isFrozen = false;
-  /** Without one, everybody may watch. */
+  /** Null means that viewers need no password. */
   password = null;
 
   constructor(clip, number) {
     const gop = (clip.gopFrames * 1000) / clip.fps;
-    /** Milliseconds by which it is ahead of the clock. */
-    this.phase = ((number * GOLDEN) % 1) * gop;
+    /** Milliseconds by which the camera is ahead of the clock. */
+    this.phase = ((number * GOLDEN_RATIO) % 1) * gop;
   }
 
   allows(authorization) {
-    const right = Buffer.from(`${USER}:${this.password}`).toString("base64");
-    return this.password === null || authorization === `Basic ${right}`;
+    const expected = Buffer.from(`${USER}:${this.password}`).toString("base64");
+    return this.password === null || authorization === `Basic ${expected}`;
   }
 }
 
-/** Who watches a camera over one connection. */
+/** A viewer of a camera, with its own connection. */
 class Viewer {
   #sequence = Math.floor(Math.random() * 0x10000);
   #source = Math.floor(Math.random() * 0x1_0000_0000);
   #frame = null;
-  #text = Buffer.alloc(0);
+  #received = Buffer.alloc(0);
   #camera = null;
 
   constructor(server, socket) {
@@ -46,32 +49,34 @@ class Viewer {
   }
 
   #read(bytes) {
-    this.#text = this.#text.length ? Buffer.concat([this.#text, bytes]) : bytes;
+    this.#received = this.#received.length ? Buffer.concat([this.#received, bytes]) : bytes;
     for (;;) {
-      const size = this.#text[0] === 0x24 ? this.#binarySize() : this.#requestSize();
+      const isInterleaved = this.#received[0] === DOLLAR;
+      const size = isInterleaved ? this.#interleavedSize() : this.#requestSize();
       if (size === 0) {
         return;
       }
-      const message = this.#text.subarray(0, size);
-      this.#text = this.#text.subarray(size);
-      if (message[0] !== 0x24) {
-        this.#answer(message.toString("latin1"));
+      const message = this.#received.subarray(0, size);
+      this.#received = this.#received.subarray(size);
+      if (!isInterleaved) {
+        this.#respond(message.toString("latin1"));
       }
     }
   }
 
-  /** Reports of receivers, which nobody reads. */
-  #binarySize() {
-    const size = this.#text.length >= 4 ? 4 + this.#text.readUInt16BE(2) : Infinity;
-    return size <= this.#text.length ? size : 0;
+  /** Returns the size of a receiver report, which is ignored, or 0 if it is incomplete. */
+  #interleavedSize() {
+    const size = this.#received.length >= 4 ? 4 + this.#received.readUInt16BE(2) : Infinity;
+    return size <= this.#received.length ? size : 0;
   }
 
+  /** Returns the size of a request, or 0 if it is incomplete. */
   #requestSize() {
-    const end = this.#text.indexOf("\r\n\r\n");
+    const end = this.#received.indexOf("\r\n\r\n");
     return end < 0 ? 0 : end + 4;
   }
 
-  #answer(request) {
+  #respond(request) {
     const [, method, url] = /^(\w+) (\S+)/.exec(request) ?? [];
     const header = (name) => new RegExp(`^${name}: *(.*?)\r$`, "im").exec(request)?.[1];
     const camera = (this.#camera ??= this.server.find(url));
@@ -79,8 +84,8 @@ class Viewer {
       return;
     }
     const reply = (status, headers = {}, body = "") => {
-      const all = { CSeq: header("CSeq"), Session: "1;timeout=60", ...headers };
-      const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+      const allHeaders = { CSeq: header("CSeq"), Session: "1;timeout=60", ...headers };
+      const lines = Object.entries(allHeaders).map(([name, value]) => `${name}: ${value}\r\n`);
       this.socket.write(`RTSP/1.0 ${status}\r\n${lines.join("")}\r\n${body}`);
     };
     if (!camera) {
@@ -121,18 +126,18 @@ class Viewer {
     return Math.floor(((now + this.#camera.phase) * this.server.clip.fps) / 1000);
   }
 
-  /** Sends what is due. */
+  /** Sends the frames that are due. */
   tick(now) {
     if (this.#frame === null || this.#camera.isFrozen) {
       return;
     }
     const last = this.#frameAt(now);
-    // After a frost the camera goes on with what it sees then.
+    // After a freeze, the camera skips the frames that it did not send.
     this.#frame = Math.max(this.#frame, last - this.server.clip.fps);
     for (; this.#frame <= last; this.#frame += 1) {
       this.#send(this.#frame);
     }
-    if (this.socket.writableLength > MAX_BEHIND) {
+    if (this.socket.writableLength > MAX_UNSENT_BYTES) {
       this.socket.destroy();
     }
   }
@@ -144,13 +149,13 @@ class Viewer {
     this.socket.write(frame.patched(this.#sequence, time, this.#source));
     this.#sequence = (this.#sequence + frame.offsets.length) & 0xffff;
     if (this.socket.writableLength > 0) {
-      // The kernel did not take all of it at once.
-      frame.giveAway();
+      // The kernel has not taken all bytes yet, so they must not be changed for the next viewer.
+      frame.release();
     }
   }
 }
 
-/** Serves those cameras that `find` knows by URL. */
+/** Serves cameras. `find` returns the camera for a URL. */
 export class RtspServer {
   #viewers = new Set();
   #server = createServer({ noDelay: true }, (socket) => {
@@ -165,7 +170,7 @@ export class RtspServer {
     this.find = find;
   }
 
-  /** Begins to answer; returns the port. */
+  /** Starts to listen, and returns the port. */
   async listen(address = "127.0.0.1", port = 0) {
     this.#server.listen(port, address, 4096);
     await once(this.#server, "listening");
@@ -176,12 +181,12 @@ export class RtspServer {
     return this.#server.address().port;
   }
 
-  /** How many connections there are. */
+  /** The number of connections. */
   get viewers() {
     return this.#viewers.size;
   }
 
-  /** Is gone at once, without a word to anybody, as in a power cut. */
+  /** Resets all connections and stops listening, as in a power cut. */
   async die() {
     clearInterval(this.#timer);
     const closed = once(this.#server, "close");

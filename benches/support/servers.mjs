@@ -1,4 +1,4 @@
-// Other programs' servers, which this service is compared with or stands behind.
+// Other programs that benchmarks run: nginx, and the programs that the service is compared with.
 import { writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
@@ -7,31 +7,38 @@ import { Child } from "../../tests/browser/support/child.mjs";
 import { freePort } from "../../tests/browser/support/port.mjs";
 import { until } from "../../tests/browser/support/until.mjs";
 
-/** nginx with the given locations, and nothing logged; `/` answers 204. */
+/** Starts nginx with these locations and without logs. The response for `/` is 204. */
 export async function startNginx(directory, locations) {
   const port = await freePort();
   return startConfigured(directory, port, nginxConfig(directory, port, locations));
 }
 
-/** nginx with a whole configuration, which has it listen on the port. */
+/** Starts nginx with a complete configuration, in which it listens on `port`. */
 export async function startConfigured(directory, port, configuration) {
   const config = join(directory, "nginx.conf");
   writeFileSync(config, configuration);
   const child = new Child("nginx", ["-e", "stderr", "-c", config, "-g", "daemon off;"]);
-  return answers(child, `http://localhost:${port}`);
+  return waitForResponse(child, `http://localhost:${port}`);
 }
 
-/** MediaMTX with its defaults for these paths, but for what would be in the way of others. */
+/** Starts an FFmpeg that writes HLS files. `codec` has the arguments for the codecs. */
+export function startFfmpegHls(link, codec, playlist) {
+  const input = ["-nostdin", "-loglevel", "error", "-rtsp_transport", "tcp", "-i", link];
+  const list = ["-hls_time", "2", "-hls_list_size", "5", "-hls_flags", "delete_segments"];
+  return new Child("ffmpeg", [...input, ...codec, "-f", "hls", ...list, playlist]);
+}
+
+/** Starts MediaMTX with these paths. It uses its defaults, and only the HLS server is enabled. */
 export async function startMediaMtx(directory, settings, paths) {
   const port = await freePort();
   const config = join(directory, "mediamtx.yml");
   writeFileSync(config, mediaMtxConfig(port, settings, paths));
-  return answers(new Child(process.env.MEDIAMTX_BIN, [config]), `http://localhost:${port}`);
+  return waitForResponse(new Child(process.env.MEDIAMTX_BIN, [config]), `http://localhost:${port}`);
 }
 
-/** Waits until a server that was just started answers anything. */
-async function answers(child, origin) {
-  await until(`an answer of ${child.program}`, 20, async () => {
+/** Waits until a new server responds to a request. */
+async function waitForResponse(child, origin) {
+  await until(`a response of ${child.program}`, 20, async () => {
     if (child.hasEnded) {
       throw new Error(`${child.program} ended: ${child.output}`);
     }
@@ -65,10 +72,10 @@ http {
 `;
 }
 
-/** Every path is taken over TCP. */
+/** Returns the configuration of MediaMTX. All paths use RTSP over TCP. */
 function mediaMtxConfig(port, settings, paths) {
-  const lines = (all, indent) => {
-    return Object.entries(all).map(([name, value]) => `${indent}${name}: ${value}`);
+  const lines = (values, indent) => {
+    return Object.entries(values).map(([name, value]) => `${indent}${name}: ${value}`);
   };
   return [
     ...["logLevel: warn", "rtsp: no", "rtmp: no", "webrtc: no", "srt: no"],

@@ -1,5 +1,5 @@
-// The cameras of the density benchmark, as a process of their own whose cost can be told apart:
-// any number of them at rtsp://127.0.0.1:PORT/NUMBER.
+// A process with any number of cameras, at rtsp://127.0.0.1:PORT/NUMBER. It is separate from the
+// benchmark, so that its processor time can be measured separately.
 import { Clip } from "./clip.mjs";
 import { Camera, RtspServer } from "./rtsp.mjs";
 

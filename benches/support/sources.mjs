@@ -1,22 +1,23 @@
-// The cameras of source.mjs, in a process of their own.
+// Starts the camera process, source.mjs.
 import { fileURLToPath } from "node:url";
 
 import { Child } from "../../tests/browser/support/child.mjs";
 
-const SOURCE = fileURLToPath(new URL("./source.mjs", import.meta.url));
+const PROGRAM = fileURLToPath(new URL("./source.mjs", import.meta.url));
 
-/** The cameras, however many. */
+/** A process with any number of cameras. */
 export class Source {
   static async start() {
-    const child = new Child(process.execPath, [SOURCE]);
-    const [, text] = await child.says(/^(\{"event":"ready".*)$/m, 120);
-    return new Source(child, JSON.parse(text));
+    const child = new Child(process.execPath, [PROGRAM]);
+    const [, event] = await child.says(/^(\{"event":"ready".*)$/m, 120);
+    return new Source(child, JSON.parse(event));
   }
 
   constructor(child, { port, bitRate }) {
     Object.assign(this, { child, port, bitRate });
   }
 
+  /** Returns the links of `count` cameras, starting at number `first`. */
   links(first, count) {
     return Array.from({ length: count }, (_, index) => `rtsp://127.0.0.1:${this.port}/${first + index}`);
   }
