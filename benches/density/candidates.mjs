@@ -64,7 +64,7 @@ class Service {
 
   processes() {
     const { ffmpegs, manager, nginx } = this.manager.processes();
-    return { manager, FFmpegs: ffmpegs, "nginx (a viewer of each)": nginx };
+    return { manager, FFmpegs: ffmpegs, "nginx (one viewer per camera)": nginx };
   }
 
   async attend() {

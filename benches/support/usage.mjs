@@ -44,8 +44,8 @@ export function footprint(pid) {
 
 /** Counts the children of a process that have ended but were not reaped. */
 export function zombies(pid) {
-  const all = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-  const status = all.map((name) => read(`/proc/${name}/status`) ?? "");
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  const status = pids.map((id) => read(`/proc/${id}/status`) ?? "");
   const isZombie = (text) => /^State:\s+Z/m.test(text) && text.includes(`\nPPid:\t${pid}\n`);
   return status.filter(isZombie).length;
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::RwLock;
 
-use crate::support::{ApiResponse, Manager, OnvifDevice, project_dir};
+use crate::support::{ApiResponse, Manager, OnvifDevice, merged, project_dir};
 
 /// A test holds this for writing while the other tests must not send any probes.
 static PROBING: RwLock<()> = RwLock::const_new(());
@@ -23,8 +23,7 @@ async fn discover(manager: &Manager, fields: &Value) -> ApiResponse {
 
 /// Searches for devices as `discover` does. The caller holds `PROBING` for writing.
 async fn discover_alone(manager: &Manager, fields: &Value) -> ApiResponse {
-    let mut body = json!({ "interface": "lo", "timeout_seconds": 2 });
-    body.as_object_mut().expect("fields").extend(fields.as_object().expect("fields").clone());
+    let body = merged(json!({ "interface": "lo", "timeout_seconds": 2 }), fields.clone());
     manager.post("/api/discovery", &body).await
 }
 

@@ -8,7 +8,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{ApiResponse, Camera, Manager, SilentCamera, processes_that_show, until};
+use crate::support::{
+    ApiResponse, Camera, Manager, SilentCamera, merged, processes_that_show, until,
+};
 
 const TEST: &str = "/api/cameras/test";
 
@@ -108,12 +110,7 @@ async fn a_stored_password_is_used_only_for_its_own_camera_and_owner() {
             "ip": "127.0.0.1", "port": camera.port(), "path": path, "username": "viewer",
         })
     };
-    let with = |body: Value, fields: Value| {
-        let mut body = body;
-        body.as_object_mut().expect("fields").extend(fields.as_object().expect("fields").clone());
-        body
-    };
-    let stored = with(parts("/nothing"), json!({ "password": camera.password() }));
+    let stored = merged(parts("/nothing"), json!({ "password": camera.password() }));
     // A camera can have the ID "test", although POST requests to its path test a camera.
     let put = manager.call("user-secret-0001", Method::PUT, "/api/cameras/test", &stored).await;
     assert_eq!(put.status, 201, "{put:?}");
@@ -122,14 +119,14 @@ async fn a_stored_password_is_used_only_for_its_own_camera_and_owner() {
     let link = json!({ "rtsp_link": camera.link("private") });
     let other_port = json!({ "port": 1, "id": "test" });
     for (key, body, expected) in [
-        ("user-secret-0001", with(parts("/private"), id.clone()), 200),
-        ("boss-secret-0001", with(parts("/private"), id.clone()), 200),
+        ("user-secret-0001", merged(parts("/private"), id.clone()), 200),
+        ("boss-secret-0001", merged(parts("/private"), id.clone()), 200),
         ("user-secret-0001", parts("/private"), 502),
-        ("user-secret-0001", with(link, id.clone()), 502),
+        ("user-secret-0001", merged(link, id.clone()), 502),
         ("user-secret-0001", id.clone(), 502),
-        ("user-secret-0001", with(parts("/private"), other_port), 502),
-        ("user-secret-0002", with(parts("/private"), id.clone()), 403),
-        ("user-secret-0001", with(parts("/private"), json!({ "owner": "43" })), 403),
+        ("user-secret-0001", merged(parts("/private"), other_port), 502),
+        ("user-secret-0002", merged(parts("/private"), id.clone()), 403),
+        ("user-secret-0001", merged(parts("/private"), json!({ "owner": "43" })), 403),
     ] {
         let response = manager.call(key, Method::POST, TEST, &body).await;
         assert_eq!(response.status, expected, "{body}: {:?}", response.body["detail"]);

@@ -16,6 +16,8 @@ use std::future::Future;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 pub use camera::{Camera, SilentCamera};
 pub use manager::{ApiResponse, Manager};
 pub use metrics::Metrics;
@@ -32,6 +34,13 @@ pub const TIMEOUT: Duration = Duration::from_secs(30);
 /// The root directory of the project.
 pub fn project_dir() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Adds the fields of one JSON object to another. Fields of the second object take precedence.
+pub fn merged(mut object: Value, fields: Value) -> Value {
+    let Value::Object(fields) = fields else { panic!("not an object: {fields}") };
+    object.as_object_mut().expect("an object").extend(fields);
+    object
 }
 
 /// Starts the test camera, a manager with these settings, and nginx in front of the manager.
