@@ -305,7 +305,8 @@ mod tests {
     #[test]
     fn the_reference_lists_every_path() {
         let page = include_str!("../../docs/reference/api.md");
-        for entry in ROUTES {
+        // What nginx alone requests is not for callers.
+        for entry in ROUTES.iter().filter(|entry| entry.path != "/internal/viewer") {
             assert!(
                 page.contains(&format!("`{}`", entry.path)),
                 "docs/reference/api.md misses {}",
