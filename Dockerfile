@@ -1,25 +1,25 @@
-# Two images: `manager` (the service with its FFmpeg) and `nginx` (in front of it).
+# Three images: `manager` (the service with its FFmpeg), `nginx` (in front of it), and `demo-camera`.
 #
 #   docker build --target manager -t stream-manager .
 #   docker build --target nginx -t stream-manager-nginx .
 #
-# docker-compose.yml builds and runs both. Needs BuildKit, the default since Docker 23.
+# docker-compose.yml builds and runs them. Needs BuildKit, the default since Docker 23.
 
 # ---- build: the manager's binary
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY src src
-# Crates and what was built of them stay in caches between builds. The project itself is always
-# built: cargo goes by the age of files, and would take another checkout's result for this one's.
-# The binary is copied out because the cache is no part of the layer.
+# Caches keep the crates and their build results between builds. The project itself is always built:
+# cargo compares the times of files, and could take the result of another checkout for this one's.
+# The binary is copied because the cache is not part of the layer.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,sharing=locked \
     touch src/lib.rs src/main.rs \
     && cargo build --release --locked \
     && cp target/release/stream-manager /usr/local/bin/
 
-# ---- ffmpeg: one with just what the manager needs. Same Debian as below, whose C library it uses.
+# ---- ffmpeg: only what the manager needs, on the same Debian as below, whose C library it uses
 FROM debian:bookworm-slim AS ffmpeg
 WORKDIR /src
 COPY deploy/lib.sh deploy/
@@ -32,13 +32,13 @@ FROM debian:bookworm-slim AS manager
 LABEL org.opencontainers.image.title="stream-manager" \
       org.opencontainers.image.description="Turns IP cameras (RTSP) into video that a browser plays, on demand" \
       org.opencontainers.image.licenses="MIT AND GPL-3.0-or-later"
-# The GPL is that of FFmpeg with libx264. Who hands the image on owes its sources: Debian's, at the
-# versions that the build stage names.
-# tini is process 1: the kernel withholds from process 1 every signal that it has no handler for,
-# so a SIGTERM early in the manager's start would be lost; and nobody else reaps what `docker exec`
-# and a health check that timed out leave behind.
-# Versions are not pinned: Debian's stable release moves for security fixes only, and takes the
-# versions before from its servers.
+# The GPL applies to FFmpeg with libx264. Whoever distributes the image must also offer their sources:
+# Debian's, at the versions that the build stage prints.
+# tini is process 1. The kernel withholds from process 1 every signal without a handler, so that a
+# SIGTERM early in the manager's start would be lost. tini also reaps the processes that `docker exec`
+# and timed-out health checks leave behind.
+# Versions are not pinned: Debian's stable release changes for security fixes only, and its servers
+# do not keep the replaced versions.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates tini \
@@ -52,9 +52,10 @@ COPY --from=build /usr/local/bin/stream-manager /usr/local/bin/
 COPY --from=ffmpeg /usr/local/bin/ffmpeg /usr/local/bin/
 RUN ffmpeg -version >/dev/null
 
-# Mount a tmpfs that user 10001 can write at STREAM_DIR, and a volume that lasts at /data. nginx reaches the manager by
-# BIND_SOCKET, on that tmpfs. BIND_ADDR is every address of the container, for a back end or a Prometheus that may use the
-# API without nginx: give no network to it that others are on.
+# Mount a tmpfs that user 10001 can write at STREAM_DIR, and a persistent volume at /data. nginx
+# reaches the manager through BIND_SOCKET, on that tmpfs. BIND_ADDR is every address of the container,
+# for a back end or a Prometheus that uses the API without nginx: attach the container to no network
+# that it shares with others.
 ENV BIND_ADDR=0.0.0.0 \
     PORT=8088 \
     BIND_SOCKET=/streams/.socket \
@@ -66,6 +67,20 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=7s --start-period=20s --retries=3 \
     CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/$PORT && printf 'GET /readyz HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ \"$status\" = 200 ]"]
 ENTRYPOINT ["tini", "--", "stream-manager"]
+
+# ---- demo-camera: an RTSP camera with a clock in its picture, for the compose profile `demo`
+FROM debian:bookworm-slim AS demo-camera
+WORKDIR /demo
+COPY deploy/lib.sh deploy/demo-camera deploy/
+RUN bash -euc '. deploy/lib.sh; install_packages "${camera_packages[@]}"' \
+    && rm -rf /var/lib/apt/lists/*
+COPY tests/camera/*.py tests/camera/
+# The root file system can be read-only: GStreamer lists its plugins in /tmp.
+ENV GST_REGISTRY=/tmp/gstreamer-registry.bin \
+    PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
+STOPSIGNAL SIGTERM
+CMD ["deploy/demo-camera"]
 
 # ---- web: the page
 FROM node:24-bookworm-slim AS web
@@ -89,10 +104,10 @@ COPY --from=web /web/dist /srv/web
 RUN chmod -R a+rX /etc/nginx/templates /srv/web \
     && install -d -o 101 -g 101 -m 0755 /run/nginx
 
-# The base image's entry point fills in the template. It writes to NGINX_RUN_DIR, the one
-# directory that must be writable, so that the rest of the file system can be read-only.
-# START_WAIT_SECONDS suits every setting the manager allows: START_TIMEOUT_SECONDS is 120 at most,
-# STOP_GRACE_SECONDS 60, and the wait for a start's turn 20.
+# The base image's entry point renders the template into NGINX_RUN_DIR, the only directory that must
+# be writable; the rest of the file system can be read-only. START_WAIT_SECONDS suits all settings
+# that the manager accepts: at most 120 for START_TIMEOUT_SECONDS, 60 for STOP_GRACE_SECONDS, and 20
+# of waiting in the queue of starts.
 ENV NGINX_USER=nginx \
     NGINX_LISTEN=8080 \
     NGINX_RUN_DIR=/run/nginx \
