@@ -1,0 +1,230 @@
+"""The headers of nginx's answers, by kind: the shipped template in front of a fake manager.
+
+python3 -m unittest discover tests/deploy
+"""
+
+import http.server
+import os
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 20
+ORIGIN = "https://shop.example"
+
+# The headers that the template adds; Server, Date and the like are not compared.
+COMPARED = [
+    "Cache-Control",
+    "Access-Control-Allow-Origin",
+    "Access-Control-Allow-Methods",
+    "Access-Control-Allow-Headers",
+    "Access-Control-Expose-Headers",
+    "Vary",
+    "X-Content-Type-Options",
+    "Referrer-Policy",
+    "Content-Security-Policy",
+    "Retry-After",
+    "WWW-Authenticate",
+]
+NOTHING = {}
+CORS = {"Access-Control-Allow-Origin": ORIGIN, "Vary": "Origin"}
+PAGE = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; media-src 'self' blob:; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+MISSING_ASSET = {"X-Content-Type-Options": "nosniff", "Vary": "Accept-Encoding"}
+ASSET = {"Cache-Control": "public, max-age=31536000, immutable"} | MISSING_ASSET
+MEDIA = CORS | {
+    "Cache-Control": "no-store",
+    "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
+    "Access-Control-Allow-Headers": "Range, Authorization, X-API-Key",
+    "Access-Control-Expose-Headers": "Content-Length, Content-Range, Date, Retry-After",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+API = CORS | {
+    "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": "Content-Type, Authorization, X-API-Key",
+}
+PROBLEM = CORS | {"Cache-Control": "no-store"}
+
+# Method, path, status, code of the problem if nginx makes it, headers.
+ANSWERS = [
+    ("GET", "/", 200, None, PAGE),
+    ("GET", "/assets/index.js", 200, None, ASSET),
+    ("GET", "/assets/missing.js", 404, None, MISSING_ASSET),
+    ("GET", "/missing", 404, None, NOTHING),
+    ("GET", "/streams/cam/stream.m3u8", 200, None, MEDIA),
+    ("GET", "/play/token/cam~sub/index.m3u8", 200, None, MEDIA),
+    ("OPTIONS", "/streams/cam/stream.m3u8", 204, None, MEDIA),
+    ("GET", "/streams/error/stream.m3u8", 500, None, MEDIA),
+    ("GET", "/streams/cam/segment-1.m4s", 200, None, MEDIA),
+    ("GET", "/play/token/cam/segment-1.m4s", 200, None, MEDIA),
+    ("OPTIONS", "/streams/cam/segment-1.m4s", 204, None, MEDIA),
+    ("POST", "/streams/cam/segment-1.m4s", 405, None, MEDIA),
+    ("GET", "/streams/cam/old.m4s", 404, "not_found", PROBLEM),
+    (
+        "GET",
+        "/streams/anonymous/segment-1.m4s",
+        401,
+        "unauthorized",
+        PROBLEM | {"WWW-Authenticate": "Bearer"},
+    ),
+    ("GET", "/streams/foreign/segment-1.m4s", 403, "forbidden", PROBLEM),
+    (
+        "GET",
+        "/streams/full/segment-1.m4s",
+        503,
+        "too_many_viewers",
+        PROBLEM | {"Retry-After": "10"},
+    ),
+    (
+        "GET",
+        "/streams/error/segment-1.m4s",
+        503,
+        "manager_unavailable",
+        PROBLEM | {"Retry-After": "2"},
+    ),
+    ("GET", "/api/cameras", 200, None, API),
+    ("OPTIONS", "/api/cameras.json", 204, None, API),
+]
+MANAGER_GONE = [
+    (method, path, 503, "manager_unavailable", PROBLEM | {"Retry-After": "2"})
+    for method, path in [
+        ("GET", "/streams/cam/stream.m3u8"),
+        ("GET", "/streams/cam/segment-1.m4s"),
+        ("PUT", "/api/cameras.json"),
+    ]
+]
+
+
+# The fake manager's answers by the camera's id; 200 for all others.
+VERDICTS = {
+    "anonymous": (401, {}),
+    "foreign": (403, {}),
+    "full": (403, {"X-Refusal": "too_many_viewers"}),
+    "error": (500, {}),
+}
+
+
+class Manager(http.server.BaseHTTPRequestHandler):
+    """A fake manager."""
+
+    def do_GET(self):
+        """Answer any request without a body."""
+        camera = self.headers.get("X-Camera-Id") or "".join(self.path.split("/")[2:3])
+        status, headers = VERDICTS.get(camera, (200, {}))
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        """Log nothing."""
+
+
+class Nginx(unittest.TestCase):
+    """nginx with the shipped template."""
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = Path(directory.name)
+        for name in ["web/index.html", "web/assets/index.js", "streams/cam/segment-1.m4s"]:
+            path = self.directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Long enough to be compressed.
+            path.write_text(name * 10)
+
+    def start_manager(self):
+        """Start the fake manager; return its address."""
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Manager)
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"127.0.0.1:{server.server_port}"
+
+    def start_nginx(self, manager):
+        """Start nginx in front of a manager; return its URL."""
+        address = f"127.0.0.1:{free_port()}"
+        configuration = self.directory / "nginx.conf"
+        variables = {
+            "NGINX_USER": os.environ.get("USER", "root"),
+            "NGINX_LISTEN": address,
+            "NGINX_RUN_DIR": self.directory,
+            "MANAGER_ADDR": manager,
+            "STREAM_DIR": self.directory / "streams",
+            "WEB_DIR": self.directory / "web",
+            "CORS_ORIGINS": f"https://other.example {ORIGIN}",
+            "START_WAIT_SECONDS": "10",
+        }
+        values = [f"{name}={value}" for name, value in variables.items()]
+        render = ["bash", "-euc", '. deploy/lib.sh; render_nginx "$@"', "bash", configuration]
+        subprocess.run([*render, *values], cwd=ROOT, check=True)
+        with (self.directory / "log").open("w") as log:
+            command = ["nginx", "-e", "stderr", "-c", configuration, "-g", "daemon off;"]
+            nginx = subprocess.Popen(command, stdout=log, stderr=log)
+        self.addCleanup(nginx.wait, START_SECONDS)
+        self.addCleanup(nginx.terminate)
+        self.wait_for_answer(nginx, f"http://{address}/")
+        return f"http://{address}"
+
+    def wait_for_answer(self, nginx, url):
+        """Wait until nginx answers."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and nginx.poll() is None:
+            try:
+                urllib.request.urlopen(url, timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        self.fail("nginx does not answer: " + (self.directory / "log").read_text())
+
+    def check(self, url, expected):
+        """Compare nginx's answers."""
+        for method, path, status, code, headers in expected:
+            with self.subTest(f"{method} {path}"):
+                answer = ask(method, url + path)
+                got = {name: answer.headers[name] for name in COMPARED if name in answer.headers}
+                self.assertEqual((answer.status, got), (status, headers))
+                if code:
+                    self.assertEqual(answer.headers["Content-Type"], "application/problem+json")
+                    self.assertIn(f'"code":"{code}"', answer.read().decode())
+
+    def test_each_kind_of_answer_has_its_headers(self):
+        self.check(self.start_nginx(self.start_manager()), ANSWERS)
+
+    def test_answers_without_the_manager(self):
+        self.check(self.start_nginx("127.0.0.1:1"), MANAGER_GONE)
+
+
+def ask(method, url):
+    """Return nginx's answer to a page of a listed origin."""
+    request = urllib.request.Request(url, headers={"Origin": ORIGIN}, method=method)
+    try:
+        return urllib.request.urlopen(request, timeout=START_SECONDS)
+    except urllib.error.HTTPError as error:
+        return error
+
+
+def free_port():
+    """Return a port on which no program listens now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+if __name__ == "__main__":
+    unittest.main()
