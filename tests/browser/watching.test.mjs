@@ -14,6 +14,13 @@ const LIVE_MILLISECONDS = 15_000;
 /** So that a stream which nobody watches ends soon. */
 const SETTINGS = { CLEANUP_DELAY_SECONDS: "4", CLEANUP_INTERVAL_SECONDS: "1" };
 
+/** Longer than a picture may stand while no media arrives. */
+const SLOW_SECONDS = 10;
+
+function startsOf(viewer, id) {
+  return viewer.requests.filter((url) => url.includes(`/${id}/stream/start`)).length;
+}
+
 // Together, as they wait most of the time; so each has a camera of its own.
 describe("the page", { concurrency: 6 }, () => {
   const on = stage(SETTINGS);
@@ -81,7 +88,7 @@ describe("the page", { concurrency: 6 }, () => {
 
     // Out of sight and back, or on another view and back: the camera is not asked again, as it might
     // lock the account.
-    const starts = () => viewer.requests.filter((url) => url.includes("/locked/stream/start")).length;
+    const starts = () => startsOf(viewer, "locked");
     assert.equal(starts(), 1);
     await viewer.hide();
     await viewer.sees("idle");
@@ -139,6 +146,34 @@ describe("the page", { concurrency: 6 }, () => {
     await on.service.stop("ended");
     await viewer.seesPictureOfAfter(Date.now());
     await viewer.watches(2);
+  });
+
+  test("does not restart a slow picture while media arrives", async (t) => {
+    await on.putCopy("slow");
+    const viewer = await on.visit(t, "#/?cameras=slow");
+    await viewer.sees("live");
+    // As in a browser that decodes more slowly than media arrives.
+    await viewer.page.evaluate(() => {
+      const video = document.querySelector("video");
+      video.addEventListener("playing", (event) => event.stopImmediatePropagation(), { capture: true });
+      video.dispatchEvent(new Event("waiting"));
+    });
+    await viewer.sees("waiting");
+    await viewer.watches(SLOW_SECONDS);
+    assert.equal(startsOf(viewer, "slow"), 1);
+  });
+
+  test("restarts a picture for which no media arrives although the stream is live", async (t) => {
+    await on.putCopy("starved");
+    const viewer = await on.visit(t, "#/?cameras=starved");
+    await viewer.sees("live");
+    await viewer.watches(2);
+    const isCut = () => startsOf(viewer, "starved") === 1;
+    await viewer.page.route("**/streams/starved/*", (route) => (isCut() ? undefined : route.continue()));
+    await until("another start", SECONDS, () => !isCut());
+    const restoredAt = Date.now();
+    await viewer.sees("live");
+    await viewer.seesPictureOfAfter(restoredAt);
   });
 
   test("lets a camera rest while its tab is hidden, and comes back", async (t) => {

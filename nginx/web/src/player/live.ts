@@ -11,6 +11,7 @@ import { t } from "../ui/i18n";
 import { hide, permit, permitted, renew, show } from "./permission";
 import { forget, refusalOf, remember } from "./refused";
 import { settings } from "./settings";
+import { StallWatch } from "./stall";
 
 /** hls.js's words for a codec that the browser does not have. Trying again would not help. */
 const UNPLAYABLE = ["manifestIncompatibleCodecsError", "bufferAddCodecError"];
@@ -34,8 +35,6 @@ const SPARE = 0.15;
  * begun has not enough video yet for a player that wants whole segments. Negative, as it is not late.
  */
 const EARLY = -1;
-/** A stall that is shorter is not worth a word. */
-const WAITING_AFTER_MS = 800;
 /** A start that is not heard of for so long is tried again; the service's own limits are shorter. */
 const START_MS = 90_000;
 /**
@@ -43,8 +42,6 @@ const START_MS = 90_000;
  * asked for before the start.
  */
 const GONE_AFTER = 2;
-/** A picture that stands for so long although the stream is live is begun anew. */
-const STUCK_AFTER_MS = 6_000;
 /**
  * Timers that are so late tell that the computer slept. By the clock on the wall, as the browser's
  * monotonic one stands still meanwhile on most systems.
@@ -84,7 +81,7 @@ export class LivePlayer {
   private retry: ReturnType<typeof setTimeout> | undefined;
   private beat: ReturnType<typeof setInterval> | undefined;
   private lastBeat = 0;
-  private stalledAt: number | null = null;
+  private readonly stall = new StallWatch();
   private recovered: number[] = [];
 
   constructor(
@@ -92,7 +89,9 @@ export class LivePlayer {
     private readonly still: HTMLCanvasElement,
   ) {
     video.addEventListener("playing", () => this.isPlaying());
-    video.addEventListener("waiting", () => (this.stalledAt ??= performance.now()));
+    video.addEventListener("waiting", () => this.stall.begin());
+    // Without hls.js this is the only sign that media arrives.
+    video.addEventListener("progress", () => this.stall.arrived());
     video.addEventListener("error", () => this.hls || this.fail(new Error(t("tile.interrupted"))));
   }
 
@@ -149,7 +148,7 @@ export class LivePlayer {
     this.video.removeAttribute("src");
     this.video.load();
     this.latency.value = null;
-    this.stalledAt = null;
+    this.stall.end();
   }
 
   private async begin(): Promise<void> {
@@ -197,6 +196,7 @@ export class LivePlayer {
     const hls = new Hls({ ...settings(wanted.isLowLatency), xhrSetup });
     this.hls = hls;
     hls.on(Hls.Events.ERROR, (_, error) => this.recover(hls, error));
+    hls.on(Hls.Events.FRAG_LOADED, () => this.stall.arrived());
     hls.attachMedia(this.video);
     return hls;
   }
@@ -250,7 +250,7 @@ export class LivePlayer {
   }
 
   private isPlaying(): void {
-    this.stalledAt = null;
+    this.stall.end();
     this.failures = 0;
     this.hasStill.value = false;
     this.state.value = "live";
@@ -294,22 +294,17 @@ export class LivePlayer {
   }
 
   private watchStall(): void {
-    if (this.stalledAt === null) {
-      return;
-    }
-    const now = performance.now();
-    const stalledFor = now - this.stalledAt;
-    if (stalledFor > WAITING_AFTER_MS && this.state.value === "live") {
+    const stall = this.stall.check();
+    if (stall !== "none" && this.state.value === "live") {
       this.state.value = "waiting";
     }
-    if (stalledFor > STUCK_AFTER_MS) {
-      // Counted from here again: the camera may be away for long, and hls.js may be right to wait.
-      this.stalledAt = now;
+    if (stall === "stuck") {
+      // The camera may be away for long, and hls.js may be right to wait.
       this.onStuck?.();
     }
   }
 
-  /** Called when the picture stands for long; `restart` helps when the stream is live all the same. */
+  /** Called when the picture is stuck; `restart` helps if the stream is live. */
   onStuck: (() => void) | undefined;
 
   restart(): void {
