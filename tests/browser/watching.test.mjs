@@ -6,7 +6,7 @@ import { Camera } from "./support/camera.mjs";
 import { Parts } from "./support/parts.mjs";
 import { freePort } from "./support/port.mjs";
 import { stage } from "./support/stage.mjs";
-import { until } from "./support/until.mjs";
+import { allOf, until } from "./support/until.mjs";
 import { SECONDS, Viewer, launchBrowser } from "./support/viewer.mjs";
 
 /** A live picture is a few segments of two seconds old; more than this is not live. */
@@ -196,7 +196,11 @@ describe("the page and a manager that crashes", () => {
   let camera;
 
   before(async () => {
-    [parts, browser, camera] = await Promise.all([Parts.start(), launchBrowser(), Camera.start()]);
+    await allOf(
+      Parts.start().then((started) => (parts = started)),
+      launchBrowser().then((started) => (browser = started)),
+      Camera.start().then((started) => (camera = started)),
+    );
   });
   after(async () => {
     await browser?.close();

@@ -2,20 +2,17 @@
 import { after, before } from "node:test";
 
 import { Service } from "./service.mjs";
+import { allOf } from "./until.mjs";
 import { Viewer, launchBrowser } from "./viewer.mjs";
 
 /** To be called within `describe`: the service and the browser are there in its tests and later hooks. */
 export function stage(settings = {}) {
   const made = new Stage();
   before(async () => {
-    const parts = await Promise.allSettled([
+    await allOf(
       Service.start(settings).then((service) => (made.service = service)),
       launchBrowser().then((browser) => (made.browser = browser)),
-    ]);
-    const failed = parts.find(({ status }) => status === "rejected");
-    if (failed) {
-      throw failed.reason;
-    }
+    );
   });
   after(async () => {
     await made.browser?.close();

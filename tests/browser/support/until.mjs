@@ -22,3 +22,15 @@ export async function until(what, seconds, probe) {
     await sleep(POLL_MILLISECONDS);
   }
 }
+
+/**
+ * Waits for all of them, also when one fails, and throws the first failure. So what did start is known to
+ * the hook that ends it; a browser that is left running keeps the tests from ending.
+ */
+export async function allOf(...promises) {
+  const results = await Promise.allSettled(promises);
+  const failed = results.find(({ status }) => status === "rejected");
+  if (failed) {
+    throw failed.reason;
+  }
+}
