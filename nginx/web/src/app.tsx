@@ -4,17 +4,17 @@ import { useEffect } from "preact/hooks";
 import { lazy, Loaded } from "./ui/lazy";
 import { access, caller, may, signOut } from "./api/caller";
 import { giveUp } from "./player/permission";
-import { SignIn } from "./sign-in";
+import { SignIn } from "./views/sign-in";
 import { t, chooseLanguage, language, LANGUAGES, type Language } from "./ui/i18n";
 import { Icon, IconButton, type IconName } from "./ui/icons";
 import { Empty, Notice } from "./ui/parts";
 import { lastWall, place, type View } from "./ui/place";
 import { chooseTheme, theme, type Theme } from "./ui/theme";
-import { Wall } from "./wall/wall";
+import { Wall } from "./views/wall/wall";
 
-const Cameras = lazy(() => import("./cameras/cameras").then((module) => module.Cameras));
-const DiscoveryView = lazy(() => import("./discovery/discovery").then((module) => module.DiscoveryView));
-const Status = lazy(() => import("./status/status").then((module) => module.Status));
+const Cameras = lazy(() => import("./views/cameras/cameras").then((module) => module.Cameras));
+const DiscoveryView = lazy(() => import("./views/discovery/discovery").then((module) => module.DiscoveryView));
+const Status = lazy(() => import("./views/status/status").then((module) => module.Status));
 
 const THEMES: Record<Theme, { icon: IconName; next: Theme }> = {
   system: { icon: "system", next: "light" },

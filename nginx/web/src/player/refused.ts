@@ -1,7 +1,7 @@
 // What cameras have refused, for as long as the page is open. Cameras lock accounts that are tried
 // too often, so a tile that is seen again, here or on another view, does not ask again by itself.
 import type { Problem } from "../api/client";
-import { cameraChanges } from "../cameras/changes";
+import { cameraChanges } from "../api/changes";
 
 /** By stream key. */
 const refused = new Map<string, Problem>();

@@ -2,7 +2,6 @@
 import type { FunctionComponent } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
-import { words } from "../api/client";
 import { Alert } from "./parts";
 import { t } from "./i18n";
 
@@ -17,9 +16,9 @@ export function lazy(load: () => Promise<FunctionComponent>): Lazy {
 
 export function Loaded({ of }: { of: Lazy }) {
   const [, setCount] = useState(0);
-  const [error, setError] = useState<string | null>(null);
+  const [hasFailed, setFailed] = useState(false);
   useEffect(() => {
-    setError(null);
+    setFailed(false);
     if (!of.loaded) {
       of.load().then(
         (component) => {
@@ -27,12 +26,12 @@ export function Loaded({ of }: { of: Lazy }) {
           setCount((count) => count + 1);
         },
         // After an update of the page its old files may be gone.
-        (cause) => setError(`${words(cause)}. ${t("problem.reload")}`),
+        () => setFailed(true),
       );
     }
   }, [of]);
-  if (error) {
-    return <Alert>{error}</Alert>;
+  if (hasFailed) {
+    return <Alert>{t("problem.reload")}</Alert>;
   }
   const View = of.loaded;
   return View && <View />;

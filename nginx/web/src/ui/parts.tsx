@@ -3,8 +3,7 @@ import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 
-import type { StreamState } from "../api/types";
-import { t, type Key } from "./i18n";
+import { t } from "./i18n";
 import { Icon, IconButton, type IconName } from "./icons";
 
 /** What stands in the corner for a moment, and is read out. */
@@ -123,16 +122,6 @@ export function Empty({ icon, title, children }: { icon: IconName; title: string
       <h2>{title}</h2>
       {children}
     </div>
-  );
-}
-
-/** What a state is called and how it looks. */
-export function StateBadge({ state }: { state: StreamState }) {
-  return (
-    <span class={`badge ${state}`}>
-      <i aria-hidden="true" />
-      {t(`state.${state}` as Key)}
-    </span>
   );
 }
 

@@ -25,7 +25,7 @@ export function isId(text: string): boolean {
 function upgrade(): void {
   const id = new URLSearchParams(location.search).get("id");
   if (id && !location.hash) {
-    history.replaceState(null, "", `${location.pathname}#/?cameras=${encodeURIComponent(id)}`);
+    history.replaceState(null, "", `${location.pathname}${watchAddress(id)}`);
   }
 }
 
@@ -43,6 +43,17 @@ function update(): void {
 
 update();
 addEventListener("hashchange", update);
+
+/** The address of the wall with one camera. */
+export function watchAddress(id: string): string {
+  return `#/?cameras=${encodeURIComponent(id)}`;
+}
+
+/** The address of a camera's form, which returns to the list or to the wall as it was. */
+export function editAddress(id: string, returnTo: "list" | "wall" = "list"): string {
+  const from = returnTo === "wall" ? "&from=wall" : "";
+  return `#/cameras?edit=${encodeURIComponent(id)}${from}`;
+}
 
 export function go(address: string, isReplacing = false): void {
   if (isReplacing) {

@@ -1,13 +1,13 @@
 // What FFmpeg said of a stream.
 import { useEffect, useState } from "preact/hooks";
 
-import { get, words } from "../api/client";
-import { streamKey } from "../api/streams";
-import type { LogLine, Stream } from "../api/types";
-import { copyText } from "../ui/browser";
-import { language, t } from "../ui/i18n";
-import { Icon } from "../ui/icons";
-import { Alert, Dialog, tell } from "../ui/parts";
+import { get, words } from "../../api/client";
+import { streamKey } from "../../api/streams";
+import type { LogLine, Stream } from "../../api/types";
+import { copyText } from "../../ui/browser";
+import { language, t } from "../../ui/i18n";
+import { Icon } from "../../ui/icons";
+import { Alert, Dialog, tell } from "../../ui/parts";
 
 export function Log({ stream, onClose }: { stream: Stream; onClose: () => void }) {
   const { indicator_id: id, profile } = stream;

@@ -1,12 +1,12 @@
 // The wall: live pictures side by side, or one of them alone.
 import { useEffect, useRef, useState } from "preact/hooks";
 
-import { may } from "../api/caller";
-import { isReachable, useStreams } from "../api/streams";
-import { copyText } from "../ui/browser";
-import { t } from "../ui/i18n";
-import { Icon, IconButton } from "../ui/icons";
-import { Alert, Empty, Pager, tell } from "../ui/parts";
+import { may } from "../../api/caller";
+import { isReachable, useStreams } from "../../api/streams";
+import { copyText } from "../../ui/browser";
+import { t } from "../../ui/i18n";
+import { Icon, IconButton } from "../../ui/icons";
+import { Alert, Empty, Pager, tell } from "../../ui/parts";
 import { capacity, change, FEW_TILES, GRIDS, layout, shape, type Grid } from "./layout";
 import { useCameras } from "./load";
 import { Picker } from "./picker";

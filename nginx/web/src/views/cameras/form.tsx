@@ -1,17 +1,17 @@
 // Adds a camera or changes one.
 import { useEffect, useRef, useState } from "preact/hooks";
 
-import { may } from "../api/caller";
-import { get, LONG_MS, post, Problem, put, words } from "../api/client";
-import type { Camera, Tested, Vendor } from "../api/types";
-import { number, t, type Key } from "../ui/i18n";
-import { Icon } from "../ui/icons";
-import { Alert, Dialog } from "../ui/parts";
-import { cameraChanges } from "./changes";
-import { fieldsOf, hostOf, idOf, inputOf, isHidden, type Fields, type Way } from "./input";
+import { may } from "../../api/caller";
+import { get, LONG_MS, post, put, words } from "../../api/client";
+import type { Camera, Tested, Vendor } from "../../api/types";
+import { Field, Select, type FieldProps } from "../../ui/fields";
+import { number, t, type Key } from "../../ui/i18n";
+import { Icon } from "../../ui/icons";
+import { Alert, Dialog } from "../../ui/parts";
+import { cameraChanges } from "../../api/changes";
+import { add } from "./add";
+import { fieldsOf, idOf, inputOf, isHidden, type Fields, type Way } from "./input";
 
-/** Ids that are tried before the person has to choose one. */
-const MOST_SUFFIXES = 9;
 const OPTIONS = {
   video: ["auto", "copy", "h264"],
   audio: ["auto", "aac", "off"],
@@ -150,29 +150,6 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
   );
 }
 
-/** Adds under the id that was given, or under one that is made of the name and free. */
-export async function add(fields: Fields): Promise<Camera> {
-  const name = fields.name.trim() || hostOf(fields);
-  const input = { ...inputOf(fields), name };
-  if (fields.id) {
-    return post<Camera>("cameras", { ...input, id: fields.id });
-  }
-  const id = idOf(name);
-  if (!id) {
-    return post<Camera>("cameras", input);
-  }
-  for (let suffix = 1; ; suffix += 1) {
-    try {
-      return await post<Camera>("cameras", { ...input, id: suffix === 1 ? id : `${id.slice(0, 62)}-${suffix}` });
-    } catch (error) {
-      const isTaken = error instanceof Problem && error.code === "camera_exists";
-      if (!isTaken || suffix >= MOST_SUFFIXES) {
-        throw error;
-      }
-    }
-  }
-}
-
 function TestResult({ result }: { result: Result | null }) {
   return (
     <div class="test-result" role="status" aria-live="polite">
@@ -200,48 +177,5 @@ function Fine({ tested }: { tested: Tested }) {
         <p class="hint">{t("form.took", { n: number(took_seconds, 1) })}</p>
       </div>
     </div>
-  );
-}
-
-interface FieldProps {
-  label: string;
-  name: string;
-  value: string;
-  onInput: (value: string) => void;
-  type?: string;
-  required?: boolean;
-  placeholder?: string;
-  maxLength?: number;
-  min?: number;
-  max?: number;
-  pattern?: string;
-  autocomplete?: string;
-  autofocus?: boolean;
-}
-
-export function Field({ label, value, onInput, type = "text", ...more }: FieldProps) {
-  return (
-    <label class="field">
-      <span>{label}{more.required && <i aria-hidden="true"> *</i>}</span>
-      <input type={type} value={value} spellcheck={false} {...more} onInput={(event) => onInput(event.currentTarget.value)} />
-    </label>
-  );
-}
-
-interface SelectProps {
-  label: string;
-  value: string;
-  options: [string, string][];
-  onChange: (value: string) => void;
-}
-
-export function Select({ label, value, options, onChange }: SelectProps) {
-  return (
-    <label class="field">
-      <span>{label}</span>
-      <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>
-        {options.map(([option, text]) => <option key={option} value={option}>{text}</option>)}
-      </select>
-    </label>
   );
 }

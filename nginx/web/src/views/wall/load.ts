@@ -1,9 +1,9 @@
 // The cameras that the wall's page shows.
 import { useEffect, useState } from "preact/hooks";
 
-import { get, Problem, words } from "../api/client";
-import { cameraChanges } from "../cameras/changes";
-import type { Camera, CamerasPage } from "../api/types";
+import { get, Problem, words } from "../../api/client";
+import { cameraChanges } from "../../api/changes";
+import type { Camera, CamerasPage } from "../../api/types";
 import { capacity, FEW_TILES, type Layout } from "./layout";
 
 const RETRY_MS = 2000;

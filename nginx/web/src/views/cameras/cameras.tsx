@@ -1,17 +1,18 @@
 // The list of cameras: found, watched, added, changed, deleted, carried over to another service.
 import { useEffect, useState } from "preact/hooks";
 
-import { may } from "../api/caller";
-import { get, getFile, LONG_MS, putFile, remove, words } from "../api/client";
-import { streams, useStreams } from "../api/streams";
-import type { Camera, CamerasPage, Imported, Stream } from "../api/types";
-import { saveFile } from "../ui/browser";
-import { t } from "../ui/i18n";
-import { Icon, IconButton } from "../ui/icons";
-import { Alert, Confirm, Empty, Pager, StateBadge, tell } from "../ui/parts";
-import { go, isId, lastWall, place } from "../ui/place";
-import { cameraChanges } from "./changes";
+import { may } from "../../api/caller";
+import { get, getFile, LONG_MS, putFile, remove, words } from "../../api/client";
+import { streams, useStreams } from "../../api/streams";
+import type { Camera, CamerasPage, Imported, Stream } from "../../api/types";
+import { saveFile } from "../../ui/browser";
+import { t } from "../../ui/i18n";
+import { Icon, IconButton } from "../../ui/icons";
+import { Alert, Confirm, Empty, Pager, tell } from "../../ui/parts";
+import { editAddress, go, isId, lastWall, place, watchAddress } from "../../ui/place";
+import { cameraChanges } from "../../api/changes";
 import { CameraForm } from "./form";
+import { StateBadge } from "../state-badge";
 
 const PAGE = 25;
 const TYPING_MS = 200;
@@ -136,8 +137,8 @@ function Row({ camera, onDelete }: { camera: Camera; onDelete: () => void }) {
       </div>
       <StateBadge state={stream?.state ?? "stopped"} />
       <div class="row-actions">
-        <a class="button" href={`#/?cameras=${encodeURIComponent(id)}`} aria-label={t("cameras.watch_label", { name })}><Icon name="play" />{t("cameras.watch")}</a>
-        {may("user") && <a class="icon-button" href={`#/cameras?edit=${encodeURIComponent(id)}`} aria-label={t("cameras.edit_label", { name })} title={t("camera.edit")}><Icon name="edit" /></a>}
+        <a class="button" href={watchAddress(id)} aria-label={t("cameras.watch_label", { name })}><Icon name="play" />{t("cameras.watch")}</a>
+        {may("user") && <a class="icon-button" href={editAddress(id)} aria-label={t("cameras.edit_label", { name })} title={t("camera.edit")}><Icon name="edit" /></a>}
         {may("user") && <IconButton icon="trash" label={t("cameras.delete_label", { name })} onClick={onDelete} />}
       </div>
     </li>
@@ -165,7 +166,7 @@ function Editor({ id, back }: { id: string | null; back: string }) {
   }
   const onSaved = (saved: Camera, watches: boolean) => {
     tell(t("cameras.saved", { name: saved.name }));
-    go(watches ? `#/?cameras=${encodeURIComponent(saved.id)}` : back);
+    go(watches ? watchAddress(saved.id) : back);
   };
   return <CameraForm key={id ?? "new"} camera={camera} onClose={close} onSaved={onSaved} />;
 }

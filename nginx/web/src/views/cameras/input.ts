@@ -1,5 +1,5 @@
 // From what a person fills in to what the API takes, and back.
-import type { Camera, CameraInput } from "../api/types";
+import type { Camera, CameraInput } from "../../api/types";
 
 export type Way = "address" | "link";
 

@@ -1,16 +1,17 @@
 // What can be known of a camera on the wall, and taken away from it.
 import { useState } from "preact/hooks";
 
-import { may } from "../api/caller";
-import { words } from "../api/client";
-import type { Camera, Profile, Stream } from "../api/types";
-import { addressFor } from "../player/permission";
-import { editAddress } from "../cameras/address";
-import { streamKey } from "../api/streams";
-import { copyText, saveFile } from "../ui/browser";
-import { bitRate, duration, number, t } from "../ui/i18n";
-import { Icon } from "../ui/icons";
-import { Dialog, StateBadge, tell } from "../ui/parts";
+import { may } from "../../api/caller";
+import { words } from "../../api/client";
+import type { Camera, Profile, Stream } from "../../api/types";
+import { addressFor } from "../../player/permission";
+import { streamKey } from "../../api/streams";
+import { copyText, saveFile } from "../../ui/browser";
+import { bitRate, duration, number, t } from "../../ui/i18n";
+import { Icon } from "../../ui/icons";
+import { Dialog, tell } from "../../ui/parts";
+import { editAddress } from "../../ui/place";
+import { StateBadge } from "../state-badge";
 
 interface DetailsProps {
   camera: Camera;
@@ -50,7 +51,7 @@ export function Details({ camera, profile, stream, onRemove, onClose }: DetailsP
         {source && <li><button type="button" onClick={() => copy(withoutSecrets(source))}><Icon name="copy" />{t("details.copy_rtsp")}</button></li>}
         <li><button type="button" disabled={isBusy} onClick={withAddress(copy)}><Icon name="link" />{t("details.copy_hls")}</button></li>
         <li><button type="button" disabled={isBusy} onClick={withAddress(openInVlc)}><Icon name="play" />{t("details.vlc")}</button></li>
-        {may("user") && <li><a href={editAddress(camera.id)}><Icon name="edit" />{t("camera.edit")}</a></li>}
+        {may("user") && <li><a href={editAddress(camera.id, "wall")}><Icon name="edit" />{t("camera.edit")}</a></li>}
         {onRemove && <li><button type="button" onClick={onRemove}><Icon name="close" />{t("details.remove")}</button></li>}
       </ul>
     </Dialog>

@@ -1,14 +1,17 @@
 // Finds ONVIF cameras on the network, and adds them with one press.
 import { useState } from "preact/hooks";
 
-import { LONG_MS, post, words } from "../api/client";
-import type { Camera, Device, DeviceProfile, Discovery } from "../api/types";
-import { cameraChanges } from "../cameras/changes";
-import { add, CameraForm, Field } from "../cameras/form";
+import { LONG_MS, post, words } from "../../api/client";
+import type { Camera, Device, DeviceProfile, Discovery } from "../../api/types";
+import { cameraChanges } from "../../api/changes";
+import { add } from "../cameras/add";
+import { CameraForm } from "../cameras/form";
 import { fieldsOf, type Fields } from "../cameras/input";
-import { number, t } from "../ui/i18n";
-import { Icon } from "../ui/icons";
-import { Alert, Empty, tell } from "../ui/parts";
+import { Field } from "../../ui/fields";
+import { number, t } from "../../ui/i18n";
+import { Icon } from "../../ui/icons";
+import { Alert, Empty, tell } from "../../ui/parts";
+import { watchAddress } from "../../ui/place";
 
 interface Asked {
   interface: string;
@@ -194,7 +197,7 @@ function DeviceRow({ device, asked, onAdded, onAsk }: DeviceRowProps) {
       </div>
       <div class="row-actions">
         {device.known_as ? (
-          <a class="button" href={`#/?cameras=${encodeURIComponent(device.known_as)}`} aria-label={t("cameras.watch_label", { name: nameOf(device) })}><Icon name="check" />{t("discovery.watch")}</a>
+          <a class="button" href={watchAddress(device.known_as)} aria-label={t("cameras.watch_label", { name: nameOf(device) })}><Icon name="check" />{t("discovery.watch")}</a>
         ) : device.main ? (
           <>
             <button type="button" onClick={() => setEditing(true)} aria-label={t("discovery.adjust_label", { name: nameOf(device) })}>{t("discovery.adjust")}</button>

@@ -1,9 +1,9 @@
 // Asks for an API key when the service has some.
 import { useState } from "preact/hooks";
 
-import { signIn } from "./api/caller";
-import { t } from "./ui/i18n";
-import { Alert } from "./ui/parts";
+import { signIn } from "../api/caller";
+import { t } from "../ui/i18n";
+import { Alert } from "../ui/parts";
 
 export function SignIn({ why }: { why: string | null }) {
   const [key, setKey] = useState("");

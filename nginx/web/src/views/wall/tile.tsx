@@ -1,15 +1,15 @@
 // One camera on the wall.
 import { useState } from "preact/hooks";
 
-import { may } from "../api/caller";
-import { editAddress } from "../cameras/address";
-import { streamKey, streams } from "../api/streams";
-import type { Camera, Stream } from "../api/types";
-import type { LivePlayer, State } from "../player/live";
-import { saveFile, timeForFile } from "../ui/browser";
-import { bitRate, number, t } from "../ui/i18n";
-import { Icon, IconButton } from "../ui/icons";
-import { tell } from "../ui/parts";
+import { may } from "../../api/caller";
+import { streamKey, streams } from "../../api/streams";
+import type { Camera, Stream } from "../../api/types";
+import type { LivePlayer, State } from "../../player/live";
+import { saveFile, timeForFile } from "../../ui/browser";
+import { bitRate, number, t } from "../../ui/i18n";
+import { Icon, IconButton } from "../../ui/icons";
+import { tell } from "../../ui/parts";
+import { editAddress } from "../../ui/place";
 import { Details } from "./details";
 import { useLive } from "./use-live";
 
@@ -146,7 +146,7 @@ function Message({ id, state, isWanted, reason, stream, onRetry, onStart }: Mess
       {state === "failed" && (
         <div class="actions centered">
           <button type="button" onClick={onRetry}><Icon name="refresh" />{t("tile.retry")}</button>
-          {may("user") && <a class="button" href={editAddress(id)}><Icon name="edit" />{t("camera.edit")}</a>}
+          {may("user") && <a class="button" href={editAddress(id, "wall")}><Icon name="edit" />{t("camera.edit")}</a>}
         </div>
       )}
     </div>

@@ -1,14 +1,16 @@
 // What the service does now: its streams, and who may watch.
 import { useEffect, useState } from "preact/hooks";
 
-import { may } from "../api/caller";
-import { get, LONG_MS, post, remove, words } from "../api/client";
-import { isReachable, refreshStreams, streamKey, streams, useStreams } from "../api/streams";
-import type { Health, Session, Stream } from "../api/types";
-import { bitRate, bytes, duration, number, t } from "../ui/i18n";
-import { Icon, IconButton } from "../ui/icons";
-import { Alert, Confirm, StateBadge, tell } from "../ui/parts";
+import { may } from "../../api/caller";
+import { get, LONG_MS, post, remove, words } from "../../api/client";
+import { isReachable, refreshStreams, streamKey, streams, useStreams } from "../../api/streams";
+import type { Health, Session, Stream } from "../../api/types";
+import { bitRate, bytes, duration, number, t } from "../../ui/i18n";
+import { Icon, IconButton } from "../../ui/icons";
+import { Alert, Confirm, tell } from "../../ui/parts";
+import { watchAddress } from "../../ui/place";
 import { Log } from "./log";
+import { StateBadge } from "../state-badge";
 
 const EVERY_MS = 5000;
 
@@ -129,7 +131,7 @@ function StreamRow({ stream, hasProcess, onEnd, onLog }: StreamRowProps) {
   return (
     <tr data-stream={name}>
       <th scope="row">
-        <a href={`#/?cameras=${encodeURIComponent(id)}`}>{id}</a>
+        <a href={watchAddress(id)}>{id}</a>
         {profile === "sub" && <small> {t("status.sub")}</small>}
         {stream.last_error && <span class="why">{t("status.ago", { what: stream.last_error.detail, n: duration(stream.last_error.seconds_ago) })}</span>}
       </th>

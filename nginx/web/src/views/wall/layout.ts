@@ -2,7 +2,7 @@
 // #/?cameras=garage,yard&grid=2&page=2&open=yard
 import { computed } from "@preact/signals";
 
-import { go, isId, place } from "../ui/place";
+import { go, isId, place } from "../../ui/place";
 
 export type Grid = "auto" | 1 | 2 | 3 | 4;
 

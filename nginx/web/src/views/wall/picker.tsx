@@ -1,11 +1,11 @@
 // Which cameras are on the wall, and in what order.
 import { useEffect, useState } from "preact/hooks";
 
-import { get, words } from "../api/client";
-import type { Camera, CamerasPage } from "../api/types";
-import { t } from "../ui/i18n";
-import { IconButton } from "../ui/icons";
-import { Alert, Dialog } from "../ui/parts";
+import { get, words } from "../../api/client";
+import type { Camera, CamerasPage } from "../../api/types";
+import { t } from "../../ui/i18n";
+import { IconButton } from "../../ui/icons";
+import { Alert, Dialog } from "../../ui/parts";
 
 const MOST_FOUND = 50;
 

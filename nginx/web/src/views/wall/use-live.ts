@@ -2,10 +2,10 @@
 import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
-import { streamKey, streams } from "../api/streams";
-import type { Profile } from "../api/types";
-import { LivePlayer } from "../player/live";
-import { forget } from "../player/refused";
+import { streamKey, streams } from "../../api/streams";
+import type { Profile } from "../../api/types";
+import { LivePlayer } from "../../player/live";
+import { forget } from "../../player/refused";
 
 /** A quick look at another tab shall not cost a new start; the stream itself ends 30 s later. */
 const LEAVE_AFTER_MS = 10_000;

@@ -1,0 +1,12 @@
+// The state of a stream, as a coloured dot and a word.
+import type { StreamState } from "../api/types";
+import { t } from "../ui/i18n";
+
+export function StateBadge({ state }: { state: StreamState }) {
+  return (
+    <span class={`badge ${state}`}>
+      <i aria-hidden="true" />
+      {t(`state.${state}`)}
+    </span>
+  );
+}
