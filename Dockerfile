@@ -87,7 +87,7 @@ FROM node:24-bookworm-slim AS web
 WORKDIR /web
 COPY nginx/web/package.json nginx/web/package-lock.json ./
 RUN --mount=type=cache,target=/root/.npm \
-    npm ci --no-audit --no-fund
+    npm ci --omit=dev --no-audit --no-fund
 COPY nginx/web ./
 RUN npm run build \
     && for name in hls.js preact @preact/signals @preact/signals-core; do \

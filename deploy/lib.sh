@@ -80,14 +80,18 @@ cargo_deny() {
     "$folder/bin/cargo-deny" --locked "$@"
 }
 
-# Installs the locked npm packages of a folder, unless they are installed already.
+# Installs the locked npm packages of a folder, unless they are installed already. With --omit=dev,
+# without those that only checks need.
 npm_packages() {
     command -v npm >/dev/null || install_packages nodejs npm
-    local folder=$1
-    cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed-lock" && return
+    local folder=$1 omit=${2:-} marker=$1/node_modules/.installed-lock
+    cmp -s "$folder/package-lock.json" "$marker" &&
+        { [ -n "$omit" ] || [ ! -e "$marker.omits-dev" ]; } && return
     say "installing the npm packages of ${folder#"$root"/}"
-    (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error >&2)
-    cp "$folder/package-lock.json" "$folder/node_modules/.installed-lock"
+    # npm ci removes node_modules first, and the markers with it.
+    (cd "$folder" && npm ci ${omit:+"$omit"} --no-audit --no-fund --loglevel=error >&2)
+    [ -z "$omit" ] || touch "$marker.omits-dev"
+    cp "$folder/package-lock.json" "$marker"
 }
 
 # Prints a checksum of the page's sources.
@@ -101,7 +105,7 @@ web_build() {
     local folder=$root/nginx/web sources
     sources=$(web_sources)
     [ "$sources" = "$(cat "$folder/dist/.sources" 2>/dev/null)" ] && return
-    npm_packages "$folder"
+    npm_packages "$folder" --omit=dev
     say "building the page"
     (cd "$folder" && npm run --silent build >&2)
     printf '%s\n' "$sources" >"$folder/dist/.sources"

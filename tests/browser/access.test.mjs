@@ -17,7 +17,12 @@ const SHORT = 5;
 
 // Together, as they wait most of the time.
 describe("the page of a service with keys", { concurrency: 3 }, () => {
-  const keys = [`boss:admin:${ADMIN}`, `wall:viewer:${VIEWER}`, `hall:viewer:${LONG_VIEWER}`, `lobby:viewer:${ENDED_VIEWER}`];
+  const keys = [
+    `boss:admin:${ADMIN}`,
+    `wall:viewer:${VIEWER}`,
+    `hall:viewer:${LONG_VIEWER}`,
+    `lobby:viewer:${ENDED_VIEWER}`,
+  ];
   const on = stage({ API_KEYS: keys.join() });
 
   before(() => on.putCopy("yard", { name: "Yard" }, ADMIN));
@@ -37,7 +42,10 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     await page.getByLabel("API key").fill(ADMIN);
     await page.getByRole("button", { name: "Sign in" }).click();
     await viewer.sees("live");
-    assert.ok(viewer.requests.some((url) => /\/play\/[^/]+\/yard\//.test(url)), "no playback token");
+    assert.ok(
+      viewer.requests.some((url) => /\/play\/[^/]+\/yard\//.test(url)),
+      "no playback token",
+    );
     assert.ok(!viewer.requests.some((url) => url.includes(ADMIN)), "the key is in a URL");
     // A reload asks for nothing; another tab does.
     await page.reload();
@@ -83,7 +91,8 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     await page.getByRole("button", { name: "More about Yard" }).click();
     assert.equal(await page.getByText("Edit camera").count(), 0);
     await page.keyboard.press("Escape");
-    const offered = async () => (await page.locator("a:visible, button:visible, label.button").allTextContents()).join(" ");
+    const offered = async () =>
+      (await page.locator("a:visible, button:visible, label.button").allTextContents()).join(" ");
     assert.ok(!(await offered()).includes("Find"));
     await page.getByRole("link", { name: "Cameras" }).click();
     await page.getByRole("link", { name: "Watch Yard" }).waitFor();
@@ -136,7 +145,10 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     await viewer.watches(3 * SHORT);
     tokens.delete(undefined);
     assert.ok(tokens.size >= 3, `${tokens.size} tokens`);
-    assert.deepEqual(await page.evaluate(() => globalThis.breaks.filter((one) => one !== "bufferStalledError")), []);
+    assert.deepEqual(
+      await page.evaluate(() => globalThis.breaks.filter((one) => one !== "bufferStalledError")),
+      [],
+    );
     assert.deepEqual(refused, []);
   });
 
@@ -147,7 +159,9 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     const { page } = viewer;
     await viewer.sees("live");
     await page.getByRole("link", { name: "Status" }).click();
-    const session = await page.locator("tr[data-session]", { hasText: "lobby (page)" }).getAttribute("data-session");
+    const session = await page
+      .locator("tr[data-session]", { hasText: "lobby (page)" })
+      .getAttribute("data-session");
     const row = page.locator(`tr[data-session="${session}"]`);
     await row.getByRole("button", { name: "End the session" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "End", exact: true }).click();

@@ -25,20 +25,28 @@ describe("the page and what does not answer", { concurrency: 4 }, () => {
     await once(camera.listen(0, "127.0.0.1"), "listening");
     link = `rtsp://127.0.0.1:${camera.address().port}/x`;
     for (const id of [...IDS, ...OTHER_IDS]) {
-      await on.service.put(id, { rtsp_link: link, ...(id === "with-sub" && { rtsp_link_sub: link }) });
+      await on.service.put(id, {
+        rtsp_link: link,
+        ...(id === "with-sub" && { rtsp_link_sub: link }),
+      });
     }
   });
   after(() => camera.close());
 
   function givesUp(page, address) {
-    return page.waitForEvent("requestfailed", { predicate: (request) => request.url().includes(address), ...PATIENCE });
+    return page.waitForEvent("requestfailed", {
+      predicate: (request) => request.url().includes(address),
+      ...PATIENCE,
+    });
   }
 
   test("waits no longer for the start of a camera that was left", async (t) => {
     const viewer = await on.visit(t, `#/?cameras=${IDS}&open=silent1`);
     const waiting = (id) => `/${id}/stream/start?profile=main&wait=true`;
     for (const id of ["silent1", "silent2"]) {
-      await until(`a start of ${id}`, SECONDS, () => viewer.requests.some((url) => url.includes(waiting(id))));
+      await until(`a start of ${id}`, SECONDS, () =>
+        viewer.requests.some((url) => url.includes(waiting(id))),
+      );
       const givenUp = givesUp(viewer.page, waiting(id));
       await viewer.page.getByRole("button", { name: "Next camera" }).click();
       await givenUp;
@@ -49,7 +57,8 @@ describe("the page and what does not answer", { concurrency: 4 }, () => {
   test("starts the streams that it plays, and again what was ended before it was live", async (t) => {
     const [id] = OTHER_IDS;
     const viewer = await on.visit(t, "#/cameras");
-    const start = (response) => response.url().includes(`/${id}/stream/start?profile=main&wait=false`);
+    const start = (response) =>
+      response.url().includes(`/${id}/stream/start?profile=main&wait=false`);
     const answered = viewer.page.waitForResponse(start, PATIENCE);
     await viewer.page.evaluate((address) => (location.hash = address), `#/?cameras=${OTHER_IDS}`);
     assert.equal((await (await answered).json()).status, "starting");
@@ -69,7 +78,10 @@ describe("the page and what does not answer", { concurrency: 4 }, () => {
     const { page } = viewer;
     const form = page.getByRole("dialog");
     await viewer.fillIn("Silent", link);
-    for (const leave of [() => form.getByLabel("Name", { exact: true }).fill("Other"), () => page.keyboard.press("Escape")]) {
+    for (const leave of [
+      () => form.getByLabel("Name", { exact: true }).fill("Other"),
+      () => page.keyboard.press("Escape"),
+    ]) {
       const asked = page.waitForRequest("**/api/cameras/test");
       await form.getByRole("button", { name: "Test" }).click();
       await asked;

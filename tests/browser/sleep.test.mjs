@@ -36,7 +36,10 @@ describe("the page on a computer that sleeps", () => {
     });
     await asleep;
     const startedAt = [];
-    viewer.page.on("request", (request) => request.url().includes("/stream/start") && startedAt.push(Date.now()));
+    viewer.page.on(
+      "request",
+      (request) => request.url().includes("/stream/start") && startedAt.push(Date.now()),
+    );
     const wokeAt = Date.now();
     browser.forEach(({ pid }) => signal(pid, "SIGCONT"));
 
@@ -44,7 +47,10 @@ describe("the page on a computer that sleeps", () => {
     await viewer.sees("live");
     await viewer.watches(2);
     // A busy machine may need another one later.
-    assert.ok(startedAt[0] - wokeAt < NOTICED_MS, `started ${startedAt.map((at) => at - wokeAt)} ms after it woke`);
+    assert.ok(
+      startedAt[0] - wokeAt < NOTICED_MS,
+      `started ${startedAt.map((at) => at - wokeAt)} ms after it woke`,
+    );
     assert.ok(await viewer.page.evaluate(() => globalThis.isSamePage), "the page was reloaded");
   });
 });

@@ -10,7 +10,15 @@ import { until } from "./support/until.mjs";
 import { SECONDS } from "./support/viewer.mjs";
 
 const AXE = readFileSync(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
-const VIEWS = ["", "#/?open=demo", "#/cameras", "#/cameras?add", "#/cameras?edit=demo", "#/discovery", "#/status"];
+const VIEWS = [
+  "",
+  "#/?open=demo",
+  "#/cameras",
+  "#/cameras?add",
+  "#/cameras?edit=demo",
+  "#/discovery",
+  "#/status",
+];
 /** Where no camera is known yet: the demo camera is at 127.0.0.1. */
 const ELSEWHERE = "127.0.0.2";
 /** With characters that mean something in a link. */
@@ -32,7 +40,9 @@ describe("the views", () => {
         await settled(page, view);
         const found = await page.evaluate(async () => (await globalThis.axe.run()).violations);
         const serious = found.filter(({ impact }) => ["serious", "critical"].includes(impact));
-        const told = serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+        const told = serious.map(
+          ({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`,
+        );
         assert.deepEqual(told, [], `${view}, ${colorScheme}`);
       }
       assert.deepEqual(viewer.problems, []);
@@ -41,7 +51,10 @@ describe("the views", () => {
 
   async function settled(page, view) {
     if (view === "" || view.includes("open=")) {
-      await page.locator('.tile[data-state="live"]').first().waitFor({ timeout: SECONDS * 1000 });
+      await page
+        .locator('.tile[data-state="live"]')
+        .first()
+        .waitFor({ timeout: SECONDS * 1000 });
     } else if (view.includes("?")) {
       await page.getByRole("dialog").waitFor();
     } else if (view === "#/cameras") {
@@ -50,7 +63,12 @@ describe("the views", () => {
   }
 
   test("a test of a camera shows its picture, or says in words what is wrong", async (t) => {
-    const camera = await Camera.startFor(t, 0, ["--password", PASSWORD, "--alias", `${HIKVISION}=private`]);
+    const camera = await Camera.startFor(t, 0, [
+      "--password",
+      PASSWORD,
+      "--alias",
+      `${HIKVISION}=private`,
+    ]);
     const { page } = await on.visit(t, "#/cameras?add");
     const form = page.getByRole("dialog");
     await form.getByLabel("Make").selectOption("hikvision");
@@ -73,8 +91,16 @@ describe("the views", () => {
 
   test("a camera that is found is added with both streams by one press, and plays", async (t) => {
     const camera = await Camera.startFor(t, 0, ["--address", ELSEWHERE, "--password", PASSWORD]);
-    const links = { main: `rtsp://${ELSEWHERE}:${camera.port}/private`, sub: `rtsp://${ELSEWHERE}:${camera.port}/h264-aac` };
-    const place = await startDeviceFor(t, ELSEWHERE, links, ["--user", "viewer", "--password", PASSWORD]);
+    const links = {
+      main: `rtsp://${ELSEWHERE}:${camera.port}/private`,
+      sub: `rtsp://${ELSEWHERE}:${camera.port}/h264-aac`,
+    };
+    const place = await startDeviceFor(t, ELSEWHERE, links, [
+      "--user",
+      "viewer",
+      "--password",
+      PASSWORD,
+    ]);
     const viewer = await on.visit(t, "#/discovery");
     const { page } = viewer;
     // A search in all of the network would find what else there is.
@@ -92,7 +118,9 @@ describe("the views", () => {
     await row.getByRole("link", { name: /^Watch / }).click();
     await viewer.sees("live");
     await viewer.seesPictureOfAfter(Date.now());
-    const found = (await on.service.get("cameras")).cameras.find(({ source }) => source.endsWith("/private"));
+    const found = (await on.service.get("cameras")).cameras.find(({ source }) =>
+      source.endsWith("/private"),
+    );
     assert.deepEqual([found.username, found.has_password, found.ip], ["viewer", true, ELSEWHERE]);
     assert.ok(found.source_sub.endsWith("/h264-aac"));
     assert.ok(!viewer.requests.some((url) => url.includes(encodeURIComponent(PASSWORD))));
@@ -109,19 +137,27 @@ describe("the views", () => {
 
   test("cameras are found, exported, deleted and imported", async (t) => {
     for (const id of ["attic", "cellar"]) {
-      await on.service.put(id, { name: id === "attic" ? "Attic" : "Cellar", rtsp_link: "rtsp://u:secret@192.0.2.1/x" });
+      await on.service.put(id, {
+        name: id === "attic" ? "Attic" : "Cellar",
+        rtsp_link: "rtsp://u:secret@192.0.2.1/x",
+      });
     }
     const viewer = await on.visit(t, "#/cameras");
     const { page } = viewer;
     await page.getByPlaceholder("Search by name, id or address").fill("att");
     await until("one row", SECONDS, async () => (await page.locator("li.row").count()) === 1);
-    const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Export" }).click()]);
+    const [file] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByRole("button", { name: "Export" }).click(),
+    ]);
     const content = Buffer.concat(await (await file.createReadStream()).toArray());
     assert.ok(!content.includes("secret"));
     await page.getByRole("button", { name: "Delete Attic" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
     await page.getByText("No camera matches.").waitFor();
-    await page.locator('input[type="file"]').setInputFiles({ name: "cameras.json", mimeType: "application/json", buffer: content });
+    await page
+      .locator('input[type="file"]')
+      .setInputFiles({ name: "cameras.json", mimeType: "application/json", buffer: content });
     await page.getByText(/Imported: 1 added/).waitFor();
     await page.getByRole("link", { name: "Watch Attic" }).waitFor();
   });
@@ -152,7 +188,15 @@ describe("the views", () => {
     await page.getByRole("heading", { name: "Kameras" }).waitFor();
     assert.equal(await page.evaluate(() => document.documentElement.lang), "de");
     assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), "light");
-    const texts = (name) => Object.keys(JSON.parse(readFileSync(new URL(`../../nginx/web/src/locales/${name}.json`, import.meta.url), "utf8")));
+    const texts = (name) =>
+      Object.keys(
+        JSON.parse(
+          readFileSync(
+            new URL(`../../nginx/web/src/locales/${name}.json`, import.meta.url),
+            "utf8",
+          ),
+        ),
+      );
     assert.deepEqual(texts("de").sort(), texts("en").sort());
   });
 });

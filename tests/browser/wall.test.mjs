@@ -35,9 +35,14 @@ describe("the wall", { concurrency: 2 }, () => {
     await allLive(viewer, CAMERAS);
     assert.equal(await viewer.page.locator(".tile").count(), CAMERAS);
     // All pictures move, at the same time.
-    const times = () => viewer.page.evaluate(() => [...document.querySelectorAll("video")].map((video) => video.currentTime));
+    const times = () =>
+      viewer.page.evaluate(() =>
+        [...document.querySelectorAll("video")].map((video) => video.currentTime),
+      );
     const before = await times();
-    await until("nine pictures that move on", SECONDS, async () => (await times()).every((time, index) => time > before[index] + 2));
+    await until("nine pictures that move on", SECONDS, async () =>
+      (await times()).every((time, index) => time > before[index] + 2),
+    );
 
     // None holds a connection that the others need: plain HLS, and the sub stream where there is one.
     assert.ok(!viewer.requests.some((url) => url.includes("_HLS_msn")));
@@ -54,7 +59,10 @@ describe("the wall", { concurrency: 2 }, () => {
     await allLive(viewer, ids.length);
     for (const id of ids) {
       assert.equal(await viewer.mode(id), "low-latency", id);
-      assert.ok(viewer.requests.some((url) => url.includes(`/streams/${id}/stream.m3u8?_HLS_msn`)), id);
+      assert.ok(
+        viewer.requests.some((url) => url.includes(`/streams/${id}/stream.m3u8?_HLS_msn`)),
+        id,
+      );
     }
     assert.deepEqual(viewer.problems, []);
   });
@@ -66,7 +74,8 @@ describe("the wall", { concurrency: 2 }, () => {
     const names = await page.locator(".tile-name").allTextContents();
     assert.deepEqual(names, ["Camera 2", "Camera 1", "demo", "Camera 3"]);
 
-    const focused = () => page.evaluate(() => document.activeElement.closest(".tile")?.dataset.camera);
+    const focused = () =>
+      page.evaluate(() => document.activeElement.closest(".tile")?.dataset.camera);
     await viewer.tile("cam2").locator(".tile-open").focus();
     await page.keyboard.press("ArrowRight");
     assert.equal(await focused(), "cam1");
@@ -80,15 +89,26 @@ describe("the wall", { concurrency: 2 }, () => {
     assert.ok(viewer.requests.some((url) => url.includes("/streams/cam1/stream.m3u8")));
     assert.equal(await page.locator(".tile:visible").count(), 1);
 
-    assert.equal(await page.locator('.tile[data-camera="cam1"] video').evaluate((video) => video.muted), true);
+    assert.equal(
+      await page.locator('.tile[data-camera="cam1"] video').evaluate((video) => video.muted),
+      true,
+    );
     await page.keyboard.press("m");
-    await until("sound", SECONDS, () => page.locator('.tile[data-camera="cam1"] video').evaluate((video) => !video.muted));
+    await until("sound", SECONDS, () =>
+      page.locator('.tile[data-camera="cam1"] video').evaluate((video) => !video.muted),
+    );
     await page.keyboard.press("f");
-    await until("full screen", SECONDS, () => page.evaluate(() => document.fullscreenElement?.dataset.camera === "cam1"));
+    await until("full screen", SECONDS, () =>
+      page.evaluate(() => document.fullscreenElement?.dataset.camera === "cam1"),
+    );
     await page.keyboard.press("f");
     await until("no full screen", SECONDS, () => page.evaluate(() => !document.fullscreenElement));
     await page.keyboard.press("Escape");
-    await until("the wall again", SECONDS, async () => (await page.locator(".tile:visible").count()) === 4);
+    await until(
+      "the wall again",
+      SECONDS,
+      async () => (await page.locator(".tile:visible").count()) === 4,
+    );
     assert.ok(!page.url().includes("open="));
   });
 
@@ -97,16 +117,28 @@ describe("the wall", { concurrency: 2 }, () => {
     const { page } = viewer;
     await viewer.sees("live");
     await viewer.tile().hover();
-    const [picture] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save a picture" }).click()]);
+    const [picture] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByRole("button", { name: "Save a picture" }).click(),
+    ]);
     assert.match(picture.suggestedFilename(), /^demo_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d\.jpg$/);
     await page.getByRole("button", { name: "More about demo" }).click();
-    const [list] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Open in VLC" }).click()]);
+    const [list] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByRole("button", { name: "Open in VLC" }).click(),
+    ]);
     assert.equal(list.suggestedFilename(), "demo.m3u");
     const chunks = await (await list.createReadStream()).toArray();
-    assert.ok(Buffer.concat(chunks).toString().includes(`${on.service.origin}/streams/demo/stream.m3u8`));
+    assert.ok(
+      Buffer.concat(chunks).toString().includes(`${on.service.origin}/streams/demo/stream.m3u8`),
+    );
     // Told within the dialog: screen readers hear of nothing else while it is open.
     await page.getByRole("button", { name: "Copy HLS link" }).click();
-    await page.getByRole("dialog").getByRole("status").filter({ hasText: /./ }).waitFor({ state: "attached" });
+    await page
+      .getByRole("dialog")
+      .getByRole("status")
+      .filter({ hasText: /./ })
+      .waitFor({ state: "attached" });
   });
 
   test("lets the person choose the cameras and their order", async (t) => {
@@ -124,7 +156,11 @@ describe("the wall", { concurrency: 2 }, () => {
     await page.getByText("1 of 2").waitFor();
     await page.getByRole("button", { name: "Next page" }).click();
     await page.waitForURL(/page=2/);
-    await until("the other camera", SECONDS, async () => (await page.locator(".tile-name").textContent()) === "Camera 3");
+    await until(
+      "the other camera",
+      SECONDS,
+      async () => (await page.locator(".tile-name").textContent()) === "Camera 3",
+    );
   });
 
   test("fits a phone, and plays only what can be seen", async (t) => {
@@ -133,8 +169,15 @@ describe("the wall", { concurrency: 2 }, () => {
     await viewer.sees("live", "", "cam1");
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
     assert.ok(width <= PHONE.width, `${width} pixels wide`);
-    await until("tiles out of sight that rest", SECONDS, async () => (await viewer.describe("cam8"))?.state === "idle");
-    assert.ok(!viewer.requests.some((url) => url.includes("/cam8/stream/start")), "a camera out of sight was started");
+    await until(
+      "tiles out of sight that rest",
+      SECONDS,
+      async () => (await viewer.describe("cam8"))?.state === "idle",
+    );
+    assert.ok(
+      !viewer.requests.some((url) => url.includes("/cam8/stream/start")),
+      "a camera out of sight was started",
+    );
     await viewer.tile("cam8").scrollIntoViewIfNeeded();
     await viewer.sees("live", "", "cam8");
     // Every control is large enough for a finger.
@@ -145,7 +188,11 @@ describe("the wall", { concurrency: 2 }, () => {
 
   test("is light, and shows a running camera soon", async (t) => {
     await on.service.start("demo");
-    await until("a stream that runs", SECONDS, async () => (await on.service.status("demo")).state === "live");
+    await until(
+      "a stream that runs",
+      SECONDS,
+      async () => (await on.service.status("demo")).state === "live",
+    );
     const seconds = [];
     let bytes = 0;
     for (let round = 0; round < 3; round += 1) {
@@ -166,12 +213,16 @@ describe("the wall", { concurrency: 2 }, () => {
       await page.addInitScript(notePicture);
       const begun = Date.now();
       await page.goto(on.service.page);
-      const seen = await page.waitForFunction(() => globalThis.pictureAt, null, { timeout: SECONDS * 1000 });
+      const seen = await page.waitForFunction(() => globalThis.pictureAt, null, {
+        timeout: SECONDS * 1000,
+      });
       seconds.push(((await seen.jsonValue()) - begun) / 1000);
       await context.close();
     }
     seconds.sort((a, b) => a - b);
-    t.diagnostic(`page weight ${(bytes / 1000).toFixed(0)} kB; first live picture after ${seconds.map((one) => one.toFixed(2)).join(", ")} s`);
+    t.diagnostic(
+      `page weight ${(bytes / 1000).toFixed(0)} kB; first live picture after ${seconds.map((one) => one.toFixed(2)).join(", ")} s`,
+    );
     assert.ok(seconds[0] < SOON_SECONDS, `${seconds[0]} s`);
     assert.ok(bytes > 50_000 && bytes < MOST_BYTES, `${bytes} bytes`);
   });

@@ -69,7 +69,11 @@ describe("the page", { concurrency: 6 }, () => {
     await viewer.tile().getByRole("button", { name: "Stop" }).click();
     await viewer.sees("stopped");
     assert.equal((await viewer.video()).videoWidth, 0);
-    await until("the end of the stream", SECONDS, async () => (await on.service.status("typed")).state === "stopped");
+    await until(
+      "the end of the stream",
+      SECONDS,
+      async () => (await on.service.status("typed")).state === "stopped",
+    );
   });
 
   test("tells in words that a password is wrong", async (t) => {
@@ -101,7 +105,11 @@ describe("the page", { concurrency: 6 }, () => {
     assert.equal(starts(), 1);
     // But by whoever wants it to be.
     await viewer.tile().hover();
-    for (const [name, number] of [["Stop", 1], ["Start", 2], ["Try again", 3]]) {
+    for (const [name, number] of [
+      ["Stop", 1],
+      ["Start", 2],
+      ["Try again", 3],
+    ]) {
       await viewer.tile().getByRole("button", { name }).first().click();
       await until(`start ${number}`, SECONDS, () => starts() === number);
       await viewer.sees(name === "Stop" ? "stopped" : "failed");
@@ -155,7 +163,9 @@ describe("the page", { concurrency: 6 }, () => {
     // As in a browser that decodes more slowly than media arrives.
     await viewer.page.evaluate(() => {
       const video = document.querySelector("video");
-      video.addEventListener("playing", (event) => event.stopImmediatePropagation(), { capture: true });
+      video.addEventListener("playing", (event) => event.stopImmediatePropagation(), {
+        capture: true,
+      });
       video.dispatchEvent(new Event("waiting"));
     });
     await viewer.sees("waiting");
@@ -169,7 +179,9 @@ describe("the page", { concurrency: 6 }, () => {
     await viewer.sees("live");
     await viewer.watches(2);
     const isCut = () => startsOf(viewer, "starved") === 1;
-    await viewer.page.route("**/streams/starved/*", (route) => (isCut() ? undefined : route.continue()));
+    await viewer.page.route("**/streams/starved/*", (route) =>
+      isCut() ? undefined : route.continue(),
+    );
     await until("another start", SECONDS, () => !isCut());
     const restoredAt = Date.now();
     await viewer.sees("live");
@@ -181,7 +193,11 @@ describe("the page", { concurrency: 6 }, () => {
     const viewer = await on.visit(t, "#/?cameras=resting");
     await viewer.sees("live");
     await viewer.hide();
-    await until("the end of the stream", SECONDS, async () => (await on.service.status("resting")).state === "stopped");
+    await until(
+      "the end of the stream",
+      SECONDS,
+      async () => (await on.service.status("resting")).state === "stopped",
+    );
     await viewer.sees("idle");
     const shownAt = Date.now();
     await viewer.hide(false);
@@ -222,6 +238,8 @@ describe("the page and a manager that crashes", () => {
     const returnedAt = Date.now();
     await viewer.sees("live");
     await viewer.seesPictureOfAfter(returnedAt);
-    await viewer.page.getByText("The stream manager does not answer").waitFor({ state: "detached" });
+    await viewer.page
+      .getByText("The stream manager does not answer")
+      .waitFor({ state: "detached" });
   });
 });

@@ -13,7 +13,9 @@ import { chooseTheme, theme, type Theme } from "./ui/theme";
 import { Wall } from "./views/wall/wall";
 
 const Cameras = lazy(() => import("./views/cameras/cameras").then((module) => module.Cameras));
-const DiscoveryView = lazy(() => import("./views/discovery/discovery").then((module) => module.DiscoveryView));
+const DiscoveryView = lazy(() =>
+  import("./views/discovery/discovery").then((module) => module.DiscoveryView),
+);
 const Status = lazy(() => import("./views/status/status").then((module) => module.Status));
 
 const THEMES: Record<Theme, { icon: IconName; next: Theme }> = {
@@ -25,18 +27,39 @@ const THEMES: Record<Theme, { icon: IconName; next: Theme }> = {
 export function App() {
   const now = access.value;
   if (now.is === "signed-out") {
-    return <Frame><SignIn why={now.why} /></Frame>;
+    return (
+      <Frame>
+        <SignIn why={now.why} />
+      </Frame>
+    );
   }
   if (now.is === "refused") {
-    return <Frame><Empty icon="alert" title={t("problem.refused")}><p>{now.why}</p></Empty></Frame>;
+    return (
+      <Frame>
+        <Empty icon="alert" title={t("problem.refused")}>
+          <p>{now.why}</p>
+        </Empty>
+      </Frame>
+    );
   }
   if (now.is === "away") {
-    return <Frame><Empty icon="refresh" title={t(now.isBusy ? "problem.busy_title" : "problem.away_title")}><p role="status">{now.why}</p><p>{t("problem.trying")}</p></Empty></Frame>;
+    return (
+      <Frame>
+        <Empty icon="refresh" title={t(now.isBusy ? "problem.busy_title" : "problem.away_title")}>
+          <p role="status">{now.why}</p>
+          <p>{t("problem.trying")}</p>
+        </Empty>
+      </Frame>
+    );
   }
   if (now.is === "asking") {
     return <Frame />;
   }
-  return <Frame hasNav><Main view={place.value.view} /></Frame>;
+  return (
+    <Frame hasNav>
+      <Main view={place.value.view} />
+    </Frame>
+  );
 }
 
 function Main({ view }: { view: View }) {
@@ -55,16 +78,29 @@ function Main({ view }: { view: View }) {
   }
 }
 
-function Frame({ children, hasNav = false }: { children?: preact.ComponentChildren; hasNav?: boolean }) {
+function Frame({
+  children,
+  hasNav = false,
+}: {
+  children?: preact.ComponentChildren;
+  hasNav?: boolean;
+}) {
   return (
     <>
-      <a class="skip" href="#main" onClick={skip}>{t("skip")}</a>
+      <a class="skip" href="#main" onClick={skip}>
+        {t("skip")}
+      </a>
       <header class="top">
-        <a class="brand" href="#/"><Icon name="camera" /><span>stream-manager</span></a>
+        <a class="brand" href="#/">
+          <Icon name="camera" />
+          <span>stream-manager</span>
+        </a>
         {hasNav ? <Nav /> : <span class="gap" />}
         <Settings />
       </header>
-      <main id="main" tabIndex={-1}>{children}</main>
+      <main id="main" tabIndex={-1}>
+        {children}
+      </main>
       <Notice />
     </>
   );
@@ -85,11 +121,14 @@ function Nav() {
   ];
   return (
     <nav class="views" aria-label={t("nav.label")}>
-      {views.filter(([, , , isOffered]) => isOffered).map(([view, icon, href]) => (
-        <a key={view} href={href} aria-current={place.value.view === view ? "page" : undefined}>
-          <Icon name={icon} /><span>{t(`nav.${view}`)}</span>
-        </a>
-      ))}
+      {views
+        .filter(([, , , isOffered]) => isOffered)
+        .map(([view, icon, href]) => (
+          <a key={view} href={href} aria-current={place.value.view === view ? "page" : undefined}>
+            <Icon name={icon} />
+            <span>{t(`nav.${view}`)}</span>
+          </a>
+        ))}
     </nav>
   );
 }
@@ -100,11 +139,25 @@ function Settings() {
   return (
     <div class="settings">
       <IconButton icon={icon} label={t(`theme.${theme.value}`)} onClick={() => chooseTheme(next)} />
-      <select aria-label={t("language")} value={language.value} onChange={(event) => void chooseLanguage(event.currentTarget.value as Language)}>
-        {Object.entries(LANGUAGES).map(([code, title]) => <option key={code} value={code}>{title}</option>)}
+      <select
+        aria-label={t("language")}
+        value={language.value}
+        onChange={(event) => void chooseLanguage(event.currentTarget.value as Language)}
+      >
+        {Object.entries(LANGUAGES).map(([code, title]) => (
+          <option key={code} value={code}>
+            {title}
+          </option>
+        ))}
       </select>
-      {name && <span class="who" title={t(`role.${caller.value?.role ?? "viewer"}`)}>{name}</span>}
-      {name && <IconButton icon="leave" label={t("signout")} onClick={() => void giveUp().then(signOut)} />}
+      {name && (
+        <span class="who" title={t(`role.${caller.value?.role ?? "viewer"}`)}>
+          {name}
+        </span>
+      )}
+      {name && (
+        <IconButton icon="leave" label={t("signout")} onClick={() => void giveUp().then(signOut)} />
+      )}
     </div>
   );
 }

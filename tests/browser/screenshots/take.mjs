@@ -55,13 +55,19 @@ async function shoot(name, address, prepare, { colorScheme = "dark", viewport = 
 }
 
 const live = (page, number) =>
-  until(`${number} live pictures`, SECONDS, async () => (await page.locator('.tile[data-state="live"]').count()) >= number);
+  until(
+    `${number} live pictures`,
+    SECONDS,
+    async () => (await page.locator('.tile[data-state="live"]').count()) >= number,
+  );
 
 /** Numbers come a moment after the pictures, and settle a moment later. */
 async function figures(page, number) {
   const settled = async () => {
     const rates = await page.locator(".rate", { hasText: "bit/s" }).count();
-    const ages = (await page.locator(".latency").allTextContents()).map(Number.parseFloat).filter(Number.isFinite);
+    const ages = (await page.locator(".latency").allTextContents())
+      .map(Number.parseFloat)
+      .filter(Number.isFinite);
     return rates >= number && ages.length >= number && ages.every((age) => age > 2.5 && age < 5.5);
   };
   await until("figures", SECONDS, settled);
@@ -74,33 +80,55 @@ try {
     await figures(page, SCENES.length);
     await live(page, SCENES.length);
   });
-  await shoot("phone", `#/?cameras=${ids.slice(0, 4)}`, (page) => live(page, 3), { viewport: PHONE });
+  await shoot("phone", `#/?cameras=${ids.slice(0, 4)}`, (page) => live(page, 3), {
+    viewport: PHONE,
+  });
 
-  await shoot("add", "#/cameras?add", async (page) => {
-    // A camera at an address as people have it, which answers with a drawing.
-    await page.route("**/api/cameras/test", (route) => route.fulfill({ json: tested() }));
-    await page.getByLabel("Name", { exact: true }).fill("Side entrance");
-    await page.getByLabel("Make").selectOption("hikvision");
-    await page.getByLabel("IP address or host").fill("192.168.1.26");
-    await page.getByLabel("User name").fill("viewer");
-    await page.getByLabel("Password").fill("not shown");
-    await page.getByRole("button", { name: "Test", exact: true }).click();
-    await page.getByRole("img", { name: "A picture of this camera" }).waitFor();
-  }, { colorScheme: "light", viewport: TALL });
+  await shoot(
+    "add",
+    "#/cameras?add",
+    async (page) => {
+      // A camera at an address as people have it, which answers with a drawing.
+      await page.route("**/api/cameras/test", (route) => route.fulfill({ json: tested() }));
+      await page.getByLabel("Name", { exact: true }).fill("Side entrance");
+      await page.getByLabel("Make").selectOption("hikvision");
+      await page.getByLabel("IP address or host").fill("192.168.1.26");
+      await page.getByLabel("User name").fill("viewer");
+      await page.getByLabel("Password").fill("not shown");
+      await page.getByRole("button", { name: "Test", exact: true }).click();
+      await page.getByRole("img", { name: "A picture of this camera" }).waitFor();
+    },
+    { colorScheme: "light", viewport: TALL },
+  );
 
-  await shoot("discovery", "#/discovery", async (page) => {
-    await page.route("**/api/discovery", (route) => route.fulfill({ json: found() }));
-    await page.getByRole("button", { name: "Search" }).click();
-    await page.locator(".device").first().waitFor();
-  }, { colorScheme: "light" });
+  await shoot(
+    "discovery",
+    "#/discovery",
+    async (page) => {
+      await page.route("**/api/discovery", (route) => route.fulfill({ json: found() }));
+      await page.getByRole("button", { name: "Search" }).click();
+      await page.locator(".device").first().waitFor();
+    },
+    { colorScheme: "light" },
+  );
 
   const link = `rtsp://127.0.0.1:${locked.port}/private`;
-  await service.put("side-entrance", { name: "Side entrance", rtsp_link: link.replace("//", "//admin:wrong@") });
-  await service.put("roof", { name: "Roof", rtsp_link: `rtsp://127.0.0.1:${await freePort()}/stream1` });
+  await service.put("side-entrance", {
+    name: "Side entrance",
+    rtsp_link: link.replace("//", "//admin:wrong@"),
+  });
+  await service.put("roof", {
+    name: "Roof",
+    rtsp_link: `rtsp://127.0.0.1:${await freePort()}/stream1`,
+  });
   await shoot("failure", `#/?cameras=front-door,side-entrance,roof,${ids[3]}`, async (page) => {
     await live(page, 2);
     await figures(page, 2);
-    await until("two reasons", SECONDS, async () => (await page.locator(".tile-message p").count()) === 2);
+    await until(
+      "two reasons",
+      SECONDS,
+      async () => (await page.locator(".tile-message p").count()) === 2,
+    );
   });
   await camera.end();
 } finally {
@@ -113,24 +141,50 @@ try {
 /** What a test of a camera answers. */
 function tested() {
   const still = readFileSync(join(folder, "gate.png")).toString("base64");
-  return { video_codec: "h264", width: 1920, height: 1080, frame_rate: 25, audio_codec: "aac", still, took_seconds: 0.8 };
+  return {
+    video_codec: "h264",
+    width: 1920,
+    height: 1080,
+    frame_rate: 25,
+    audio_codec: "aac",
+    still,
+    took_seconds: 0.8,
+  };
 }
 
 /** What a network with three cameras answers. */
 function found() {
   const profiles = (host, paths) =>
     paths.map((path, index) => ({
-      token: `p${index}`, name: index ? "Sub" : "Main", video_codec: index ? "H264" : "H265",
-      width: index ? 640 : 2560, height: index ? 360 : 1440, frame_rate: index ? 15 : 25, rtsp_link: `rtsp://${host}:554${path}`,
+      token: `p${index}`,
+      name: index ? "Sub" : "Main",
+      video_codec: index ? "H264" : "H265",
+      width: index ? 640 : 2560,
+      height: index ? 360 : 1440,
+      frame_rate: index ? 15 : 25,
+      rtsp_link: `rtsp://${host}:554${path}`,
     }));
   const device = (address, name, manufacturer, model, paths, more = {}) => ({
-    address, port: 80, name, manufacturer, model, firmware: null, serial: null, needs_credentials: paths.length === 0, error: null,
-    profiles: profiles(address, paths), main: paths[0] ? `rtsp://${address}:554${paths[0]}` : null,
-    sub: paths[1] ? `rtsp://${address}:554${paths[1]}` : null, known_as: null, ...more,
+    address,
+    port: 80,
+    name,
+    manufacturer,
+    model,
+    firmware: null,
+    serial: null,
+    needs_credentials: paths.length === 0,
+    error: null,
+    profiles: profiles(address, paths),
+    main: paths[0] ? `rtsp://${address}:554${paths[0]}` : null,
+    sub: paths[1] ? `rtsp://${address}:554${paths[1]}` : null,
+    known_as: null,
+    ...more,
   });
   return {
     devices: [
-      device("192.168.1.21", "Front door", "Example", "EX-2840", ["/stream1", "/stream2"], { known_as: "front-door" }),
+      device("192.168.1.21", "Front door", "Example", "EX-2840", ["/stream1", "/stream2"], {
+        known_as: "front-door",
+      }),
       device("192.168.1.24", "Terrace", "Example", "EX-2840", ["/stream1", "/stream2"]),
       device("192.168.1.30", null, null, null, []),
     ],

@@ -8,7 +8,10 @@ const START_SECONDS = 60;
 
 /** A device at `address` with these links by profile, until the test ends; returns its place, with the port. */
 export async function startDeviceFor(t, address, links, options = []) {
-  const told = Object.entries(links).flatMap(([profile, link]) => ["--link", `profile_${profile}=${link}`]);
+  const told = Object.entries(links).flatMap(([profile, link]) => [
+    "--link",
+    `profile_${profile}=${link}`,
+  ]);
   const child = new Child(PROGRAM, ["--address", address, ...told, ...options]);
   t.after(() => child.end());
   const [, port] = await child.says(/"event":"ready","port":(\d+)/, START_SECONDS);

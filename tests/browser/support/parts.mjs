@@ -28,13 +28,19 @@ export class Parts {
 
   constructor() {
     this.directory = mkdtempSync(join(tmpdir(), "browser-test-"));
-    process.on("exit", () => rmSync(this.directory, { recursive: true, force: true, maxRetries: 10 }));
+    process.on("exit", () =>
+      rmSync(this.directory, { recursive: true, force: true, maxRetries: 10 }),
+    );
   }
 
   async startManager() {
     this.port ??= await freePort();
     const streams = join(this.directory, "streams");
-    const env = { PORT: String(this.port), STREAM_DIR: streams, DATABASE_URL: `sqlite:${streams}.db` };
+    const env = {
+      PORT: String(this.port),
+      STREAM_DIR: streams,
+      DATABASE_URL: `sqlite:${streams}.db`,
+    };
     const program = process.env.MANAGER_BIN || join(ROOT, "target/release/stream-manager");
     this.manager = new Child(program, [], env);
     await answers(`http://127.0.0.1:${this.port}/readyz`);
@@ -76,5 +82,10 @@ export class Parts {
 }
 
 async function answers(url) {
-  await until(`an answer of ${url}`, START_SECONDS, () => fetch(url).then((answer) => answer.ok, () => false));
+  await until(`an answer of ${url}`, START_SECONDS, () =>
+    fetch(url).then(
+      (answer) => answer.ok,
+      () => false,
+    ),
+  );
 }

@@ -14,12 +14,16 @@ function read(pid) {
   const fields = rest.split(" ");
   const [state, parent] = fields;
   const isZombie = state === "Z";
-  return isZombie ? [] : [{ pid: Number(pid), parent: Number(parent), name, startedAt: fields[19] }];
+  return isZombie
+    ? []
+    : [{ pid: Number(pid), parent: Number(parent), name, startedAt: fields[19] }];
 }
 
 /** All processes that `pid` has started, and those they have started in turn. */
 export function descendants(pid) {
-  const all = readdirSync("/proc").filter((name) => /^\d+$/.test(name)).flatMap(read);
+  const all = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap(read);
   const found = all.filter((process) => process.parent === pid);
   // Grows while it is walked: children of children are found as well.
   for (const { pid: parent } of found) {

@@ -19,7 +19,12 @@ export class Service {
     const remove = { recursive: true, force: true, maxRetries: 10 };
     process.on("exit", () => rmSync(directory, remove));
     const cameraPort = String(await freePort());
-    const defaults = { PORT: "0", NGINX_PORT: "0", DEMO_CAMERA_PORT: cameraPort, STREAM_DIR: join(directory, "streams") };
+    const defaults = {
+      PORT: "0",
+      NGINX_PORT: "0",
+      DEMO_CAMERA_PORT: cameraPort,
+      STREAM_DIR: join(directory, "streams"),
+    };
     const env = { ...defaults, TMPDIR: directory, ...settings };
     const child = new Child(PROGRAM, args, env);
     const [, page] = await child.says(/^open (http:\S+)$/m, START_SECONDS);
@@ -39,7 +44,10 @@ export class Service {
   /** What its nginx runs with, for one beside it that listens at `listen` and has its files in `directory`. */
   nginxConfiguration(listen, directory) {
     const entries = readdirSync(this.directory, { recursive: true });
-    const file = join(this.directory, entries.find((name) => name.endsWith("nginx.conf")));
+    const file = join(
+      this.directory,
+      entries.find((name) => name.endsWith("nginx.conf")),
+    );
     return readFileSync(file, "utf8")
       .replace("access_log /dev/stdout", "access_log /dev/null")
       .replace(/^\s*listen .*$/m, `listen ${listen};`)
@@ -64,8 +72,15 @@ export class Service {
 
   /** Adds a camera or replaces it. */
   async put(id, camera, key) {
-    const headers = { "Content-Type": "application/json", ...(key && { Authorization: `Bearer ${key}` }) };
-    const answer = await fetch(`${this.origin}/api/cameras/${id}`, { method: "PUT", headers, body: JSON.stringify(camera) });
+    const headers = {
+      "Content-Type": "application/json",
+      ...(key && { Authorization: `Bearer ${key}` }),
+    };
+    const answer = await fetch(`${this.origin}/api/cameras/${id}`, {
+      method: "PUT",
+      headers,
+      body: JSON.stringify(camera),
+    });
     if (!answer.ok) {
       throw new Error(`camera ${id}: ${await answer.text()}`);
     }

@@ -37,6 +37,9 @@ export async function startTls(t, service) {
 /** Whether a server answers, whoever has signed its certificate. */
 function answers(origin) {
   return new Promise((resolve) => {
-    get(origin, { rejectUnauthorized: false }, (answer) => resolve(answer.resume())).on("error", () => resolve(null));
+    get(origin, { rejectUnauthorized: false }, (answer) => resolve(answer.resume())).on(
+      "error",
+      () => resolve(null),
+    );
   });
 }

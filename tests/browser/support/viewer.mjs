@@ -91,7 +91,9 @@ export class Viewer {
   /** What a tile shows; null when there is none. */
   async describe(id) {
     return this.tile(id)
-      .evaluate(({ dataset, textContent }) => ({ state: dataset.state, text: textContent }), null, { timeout: 1000 })
+      .evaluate(({ dataset, textContent }) => ({ state: dataset.state, text: textContent }), null, {
+        timeout: 1000,
+      })
       .catch(() => null);
   }
 
@@ -132,7 +134,10 @@ export class Viewer {
   hide(isHidden = true) {
     return this.page.evaluate((isHidden) => {
       Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
-      Object.defineProperty(document, "visibilityState", { value: isHidden ? "hidden" : "visible", configurable: true });
+      Object.defineProperty(document, "visibilityState", {
+        value: isHidden ? "hidden" : "visible",
+        configurable: true,
+      });
       document.dispatchEvent(new Event("visibilitychange"));
     }, isHidden);
   }

@@ -70,7 +70,13 @@ function signalOf({ signal, within = USUAL_MS }: Patience): AbortSignal {
   return controller.signal;
 }
 
-async function send(method: string, path: string, patience: Patience = {}, body?: unknown, isFile = false): Promise<Response> {
+async function send(
+  method: string,
+  path: string,
+  patience: Patience = {},
+  body?: unknown,
+  isFile = false,
+): Promise<Response> {
   const headers: Record<string, string> = {};
   if (key) {
     headers.Authorization = `Bearer ${key}`;
@@ -95,7 +101,10 @@ async function send(method: string, path: string, patience: Patience = {}, body?
   if (response.status === 401) {
     refusals.value += 1;
   }
-  throw problem ?? new Problem(response.status, "unknown", t("problem.status", { status: response.status }));
+  throw (
+    problem ??
+    new Problem(response.status, "unknown", t("problem.status", { status: response.status }))
+  );
 }
 
 export async function get<T>(path: string): Promise<T> {

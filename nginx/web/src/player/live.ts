@@ -216,7 +216,10 @@ export class LivePlayer {
         queueMicrotask(() => end());
         how();
       };
-      const late = setTimeout(() => settle(() => reject(new Error(t("tile.interrupted")))), START_MS);
+      const late = setTimeout(
+        () => settle(() => reject(new Error(t("tile.interrupted")))),
+        START_MS,
+      );
       const end = effect(() => {
         const stream = streams.value?.get(key);
         if (isOld) {
@@ -273,7 +276,8 @@ export class LivePlayer {
     }
     this.watchStall();
     const { hls, video } = this;
-    const isFilling = (video as { webkitDisplayingFullscreen?: boolean }).webkitDisplayingFullscreen;
+    const isFilling = (video as { webkitDisplayingFullscreen?: boolean })
+      .webkitDisplayingFullscreen;
     if (video.paused && this.state.value === "live" && !isFilling) {
       // Nobody pauses a live picture here: the browser did, after a call or its own full screen.
       video.play().catch(() => {});
@@ -335,7 +339,10 @@ export class LivePlayer {
       return;
     }
     const request = error.networkDetails as XMLHttpRequest | undefined;
-    const body = request && "responseType" in request && request.responseType !== "arraybuffer" ? request.responseText : null;
+    const body =
+      request && "responseType" in request && request.responseType !== "arraybuffer"
+        ? request.responseText
+        : null;
     this.fail(problemOf(error.response?.code ?? 0, body) ?? new Error(t("tile.interrupted")));
   }
 

@@ -48,7 +48,11 @@ function isNeeded(): boolean {
 }
 
 function covers(ids: Iterable<string>): boolean {
-  return current !== null && current.until > Date.now() && [...ids].every((id) => current?.cameras.includes(id));
+  return (
+    current !== null &&
+    current.until > Date.now() &&
+    [...ids].every((id) => current?.cameras.includes(id))
+  );
 }
 
 /** Whose session it is, as the log of who watched what names it. */
@@ -81,7 +85,9 @@ export async function permit(id: string): Promise<void> {
   }
   while (!covers([id])) {
     // What begins in the same moment shares one session.
-    asked ??= Promise.resolve().then(begin).finally(() => (asked = null));
+    asked ??= Promise.resolve()
+      .then(begin)
+      .finally(() => (asked = null));
     await asked;
     if (!shown.has(id)) {
       return;
@@ -124,7 +130,13 @@ async function begin(): Promise<void> {
   const made = await session(cameras);
   const { session_id: id, token, created_at, expires_at } = made;
   const time = Date.parse(expires_at) - Date.parse(created_at);
-  current = { id, token, cameras: made.cameras, until: asked + time, renewAt: asked + time * RENEW_AT };
+  current = {
+    id,
+    token,
+    cameras: made.cameras,
+    until: asked + time,
+    renewAt: asked + time * RENEW_AT,
+  };
   sessionStorage.setItem(STORED, JSON.stringify(current));
   schedule();
 }
@@ -133,7 +145,11 @@ async function begin(): Promise<void> {
 async function session(cameras: string[]): Promise<NewSession> {
   let refusal: unknown;
   try {
-    return await post<NewSession>("playback/sessions", { user: user(), cameras, ttl_seconds: TTL_SECONDS });
+    return await post<NewSession>("playback/sessions", {
+      user: user(),
+      cameras,
+      ttl_seconds: TTL_SECONDS,
+    });
   } catch (error) {
     const isOneGone = error instanceof Problem && (error.status === 404 || error.status === 403);
     if (!isOneGone || cameras.length === 1) {
@@ -185,7 +201,9 @@ export function permitted(url: string): string {
   }
   const { token } = current;
   const { origin, pathname, search } = new URL(url, location.href);
-  return origin + pathname.replace(MEDIA, (_, key, file) => `/play/${token}/${key}/${file}`) + search;
+  return (
+    origin + pathname.replace(MEDIA, (_, key, file) => `/play/${token}/${key}/${file}`) + search
+  );
 }
 
 /** The absolute address of a camera's playlist for a player outside of the page. */

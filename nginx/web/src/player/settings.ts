@@ -11,7 +11,8 @@ import Hls, {
 import LOW_LATENCY from "./low-latency.json";
 
 /** Tags that make a player wait for parts. */
-const LOW_LATENCY_TAGS = /^#EXT-X-(SERVER-CONTROL|PART-INF|PART|PRELOAD-HINT|RENDITION-REPORT):.*\n/gm;
+const LOW_LATENCY_TAGS =
+  /^#EXT-X-(SERVER-CONTROL|PART-INF|PART|PRELOAD-HINT|RENDITION-REPORT):.*\n/gm;
 /** Segments behind the newest one. Two of two seconds; hls.js keeps three otherwise. */
 const PLAIN_SYNC_SEGMENTS = 2;
 /** Live only: what was seen is of no use, and a wall has many players. Seconds. */

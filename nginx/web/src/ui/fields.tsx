@@ -19,8 +19,17 @@ export interface FieldProps {
 export function Field({ label, value, onInput, type = "text", ...more }: FieldProps) {
   return (
     <label class="field">
-      <span>{label}{more.required && <i aria-hidden="true"> *</i>}</span>
-      <input type={type} value={value} spellcheck={false} {...more} onInput={(event) => onInput(event.currentTarget.value)} />
+      <span>
+        {label}
+        {more.required && <i aria-hidden="true"> *</i>}
+      </span>
+      <input
+        type={type}
+        value={value}
+        spellcheck={false}
+        {...more}
+        onInput={(event) => onInput(event.currentTarget.value)}
+      />
     </label>
   );
 }
@@ -37,7 +46,11 @@ export function Select({ label, value, options, onChange }: SelectProps) {
     <label class="field">
       <span>{label}</span>
       <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>
-        {options.map(([option, text]) => <option key={option} value={option}>{text}</option>)}
+        {options.map(([option, text]) => (
+          <option key={option} value={option}>
+            {text}
+          </option>
+        ))}
       </select>
     </label>
   );

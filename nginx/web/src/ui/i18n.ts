@@ -42,7 +42,10 @@ export async function initLanguage(): Promise<void> {
 }
 
 export function number(value: number, digits = 0): string {
-  return value.toLocaleString(language.value, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return value.toLocaleString(language.value, {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
 }
 
 /** As people say it: 45 s, 3 min, 2 h 5 min, 3 d. */

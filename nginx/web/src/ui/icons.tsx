@@ -2,14 +2,16 @@
 
 const PATHS = {
   wall: "M4 5h7v6H4zM13 5h7v6h-7zM4 13h7v6H4zM13 13h7v6h-7z",
-  camera: "M4 8a2 2 0 0 1 2-2h8a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2H6a2 2 0 0 1-2-2zM16 11l4-2.500v7L16 13",
+  camera:
+    "M4 8a2 2 0 0 1 2-2h8a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2H6a2 2 0 0 1-2-2zM16 11l4-2.500v7L16 13",
   search: "M10.500 4a6.500 6.500 0 1 0 0 13 6.500 6.500 0 0 0 0-13M15.500 15.500 20 20",
   pulse: "M3 12h4l2.500-6 4 12 2.500-6H21",
   play: "M8 5.500v13l10-6.500z",
   stop: "M7 7h10v10H7z",
   sound: "M4 10v4h3l4 3.500v-11L7 10zM14.500 9.500a3.500 3.500 0 0 1 0 5M17 7a7 7 0 0 1 0 10",
   muted: "M4 10v4h3l4 3.500v-11L7 10zM15 10l5 4.500M20 10l-5 4.500",
-  photo: "M5 8h2.500L9 6h6l1.500 2H19a1 1 0 0 1 1 1v8a1 1 0 0 1-1 1H5a1 1 0 0 1-1-1V9a1 1 0 0 1 1-1M12 10.200a2.800 2.800 0 1 0 0 5.600 2.800 2.800 0 0 0 0-5.600",
+  photo:
+    "M5 8h2.500L9 6h6l1.500 2H19a1 1 0 0 1 1 1v8a1 1 0 0 1-1 1H5a1 1 0 0 1-1-1V9a1 1 0 0 1 1-1M12 10.200a2.800 2.800 0 1 0 0 5.600 2.800 2.800 0 0 0 0-5.600",
   full: "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
   enlarge: "M13 5h6v6M19 5l-7 7M11 19H5v-6M5 19l7-7",
   more: "M5.500 11.500h1v1h-1zM11.500 11.500h1v1h-1zM17.500 11.500h1v1h-1z",
@@ -56,10 +58,24 @@ interface IconButtonProps {
 }
 
 /** A button without words; the label is read out, and shown on hover. */
-export function IconButton({ icon, label, onClick, class: name = "", disabled, pressed }: IconButtonProps) {
+export function IconButton({
+  icon,
+  label,
+  onClick,
+  class: name = "",
+  disabled,
+  pressed,
+}: IconButtonProps) {
   return (
-    <button type="button" class={`icon-button ${name}`} aria-label={label} title={label}
-      aria-pressed={pressed} disabled={disabled} onClick={onClick}>
+    <button
+      type="button"
+      class={`icon-button ${name}`}
+      aria-label={label}
+      title={label}
+      aria-pressed={pressed}
+      disabled={disabled}
+      onClick={onClick}
+    >
       <Icon name={icon} />
     </button>
   );

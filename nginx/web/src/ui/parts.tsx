@@ -73,14 +73,22 @@ export function Dialog({ title, onClose, children, class: name = "" }: DialogPro
     }
   };
   return (
-    <dialog ref={ref} class={`dialog ${name}`} aria-labelledby={id} onCancel={onCancel} onMouseDown={onPress}>
+    <dialog
+      ref={ref}
+      class={`dialog ${name}`}
+      aria-labelledby={id}
+      onCancel={onCancel}
+      onMouseDown={onPress}
+    >
       <div class="dialog-box">
         <header class="dialog-head">
           <h2 id={id}>{title}</h2>
           <IconButton icon="close" label={t("close")} onClick={onClose} />
         </header>
         {children}
-        <p class="unseen" role="status">{notice.value?.text}</p>
+        <p class="unseen" role="status">
+          {notice.value?.text}
+        </p>
       </div>
     </dialog>
   );
@@ -99,8 +107,12 @@ export function Confirm({ title, text, action, onConfirm, onClose }: ConfirmProp
     <Dialog title={title} onClose={onClose} class="narrow">
       <p>{text}</p>
       <div class="actions">
-        <button type="button" onClick={onClose}>{t("cancel")}</button>
-        <button type="button" class="danger" onClick={onConfirm}>{action}</button>
+        <button type="button" onClick={onClose}>
+          {t("cancel")}
+        </button>
+        <button type="button" class="danger" onClick={onConfirm}>
+          {action}
+        </button>
       </div>
     </Dialog>
   );
@@ -115,7 +127,15 @@ export function Alert({ children }: { children: ComponentChildren }) {
   );
 }
 
-export function Empty({ icon, title, children }: { icon: IconName; title: string; children?: ComponentChildren }) {
+export function Empty({
+  icon,
+  title,
+  children,
+}: {
+  icon: IconName;
+  title: string;
+  children?: ComponentChildren;
+}) {
   return (
     <div class="empty">
       <Icon name={icon} />
@@ -138,9 +158,19 @@ export function Pager({ page, pages, onPage }: PagerProps) {
   }
   return (
     <nav class="pager" aria-label={t("pages")}>
-      <IconButton icon="previous" label={t("page.previous")} disabled={page === 0} onClick={() => onPage(page - 1)} />
+      <IconButton
+        icon="previous"
+        label={t("page.previous")}
+        disabled={page === 0}
+        onClick={() => onPage(page - 1)}
+      />
       <span>{t("page.of", { page: page + 1, pages })}</span>
-      <IconButton icon="next" label={t("page.next")} disabled={page >= pages - 1} onClick={() => onPage(page + 1)} />
+      <IconButton
+        icon="next"
+        label={t("page.next")}
+        disabled={page >= pages - 1}
+        onClick={() => onPage(page + 1)}
+      />
     </nav>
   );
 }

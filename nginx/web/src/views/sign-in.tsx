@@ -19,12 +19,21 @@ export function SignIn({ why }: { why: string | null }) {
       <h1>{t("signin.title")}</h1>
       <p>{t("signin.text")}</p>
       {why && <Alert>{why}</Alert>}
-      <label class="field">{t("signin.key")}
-        <input type="password" name="key" required autoComplete="current-password" value={key}
-          onInput={(event) => setKey(event.currentTarget.value)} />
+      <label class="field">
+        {t("signin.key")}
+        <input
+          type="password"
+          name="key"
+          required
+          autoComplete="current-password"
+          value={key}
+          onInput={(event) => setKey(event.currentTarget.value)}
+        />
       </label>
       <div class="actions">
-        <button type="submit" class="primary" disabled={isBusy}>{t("signin.do")}</button>
+        <button type="submit" class="primary" disabled={isBusy}>
+          {t("signin.do")}
+        </button>
       </div>
     </form>
   );

@@ -19,7 +19,10 @@ export async function add(fields: Fields): Promise<Camera> {
   }
   for (let suffix = 1; ; suffix += 1) {
     try {
-      return await post<Camera>("cameras", { ...input, id: suffix === 1 ? id : `${id.slice(0, 62)}-${suffix}` });
+      return await post<Camera>("cameras", {
+        ...input,
+        id: suffix === 1 ? id : `${id.slice(0, 62)}-${suffix}`,
+      });
     } catch (error) {
       const isTaken = error instanceof Problem && error.code === "camera_exists";
       if (!isTaken || suffix >= MOST_SUFFIXES) {

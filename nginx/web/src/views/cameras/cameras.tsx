@@ -78,34 +78,62 @@ export function Cameras() {
         <h1>{t("nav.cameras")}</h1>
         <span class="gap" />
         {may("admin") && <Transfer />}
-        {may("user") && <a class="button primary" href="#/cameras?add"><Icon name="plus" />{t("camera.add")}</a>}
+        {may("user") && (
+          <a class="button primary" href="#/cameras?add">
+            <Icon name="plus" />
+            {t("camera.add")}
+          </a>
+        )}
       </div>
       {error && <Alert>{error}</Alert>}
       {isEmpty ? (
-        <Empty icon="camera" title={t("welcome.title")}><p>{t(may("user") ? "welcome.text" : "welcome.viewer")}</p></Empty>
+        <Empty icon="camera" title={t("welcome.title")}>
+          <p>{t(may("user") ? "welcome.text" : "welcome.viewer")}</p>
+        </Empty>
       ) : (
         <>
-          <label class="field search"><span class="unseen">{t("cameras.search")}</span>
-            <input type="search" placeholder={t("cameras.search")} value={search}
+          <label class="field search">
+            <span class="unseen">{t("cameras.search")}</span>
+            <input
+              type="search"
+              placeholder={t("cameras.search")}
+              value={search}
               onInput={(event) => {
                 setSearch(event.currentTarget.value);
                 setPage(0);
-              }} />
+              }}
+            />
           </label>
           <List list={list} onDelete={setDeleted} />
           <Pager page={page} pages={Math.ceil((list?.total ?? 0) / PAGE)} onPage={setPage} />
         </>
       )}
-      {may("user") && (query.has("add") || query.has("edit")) && <Editor id={query.get("edit")} back={query.get("from") === "wall" ? lastWall.value : "#/cameras"} />}
+      {may("user") && (query.has("add") || query.has("edit")) && (
+        <Editor
+          id={query.get("edit")}
+          back={query.get("from") === "wall" ? lastWall.value : "#/cameras"}
+        />
+      )}
       {deleted && (
-        <Confirm title={t("cameras.delete", { name: deleted.name })} text={t("cameras.delete_text")} action={t("delete")}
-          onClose={() => setDeleted(null)} onConfirm={() => void drop(deleted)} />
+        <Confirm
+          title={t("cameras.delete", { name: deleted.name })}
+          text={t("cameras.delete_text")}
+          action={t("delete")}
+          onClose={() => setDeleted(null)}
+          onConfirm={() => void drop(deleted)}
+        />
       )}
     </div>
   );
 }
 
-function List({ list, onDelete }: { list: CamerasPage | null; onDelete: (camera: Camera) => void }) {
+function List({
+  list,
+  onDelete,
+}: {
+  list: CamerasPage | null;
+  onDelete: (camera: Camera) => void;
+}) {
   if (!list) {
     return <div class="list waiting" aria-busy="true" />;
   }
@@ -114,7 +142,9 @@ function List({ list, onDelete }: { list: CamerasPage | null; onDelete: (camera:
   }
   return (
     <ul class="list">
-      {list.cameras.map((camera) => <Row key={camera.id} camera={camera} onDelete={() => onDelete(camera)} />)}
+      {list.cameras.map((camera) => (
+        <Row key={camera.id} camera={camera} onDelete={() => onDelete(camera)} />
+      ))}
     </ul>
   );
 }
@@ -132,14 +162,36 @@ function Row({ camera, onDelete }: { camera: Camera; onDelete: () => void }) {
     <li class="row" data-camera={id}>
       <div class="row-main">
         <strong>{name}</strong>
-        <span class="quiet">{[name === id ? null : id, camera.source ?? t("cameras.no_source"), camera.source_sub && t("cameras.with_sub")].filter(Boolean).join(" · ")}</span>
+        <span class="quiet">
+          {[
+            name === id ? null : id,
+            camera.source ?? t("cameras.no_source"),
+            camera.source_sub && t("cameras.with_sub"),
+          ]
+            .filter(Boolean)
+            .join(" · ")}
+        </span>
         {why && <span class="why">{why}</span>}
       </div>
       <StateBadge state={stream?.state ?? "stopped"} />
       <div class="row-actions">
-        <a class="button" href={watchAddress(id)} aria-label={t("cameras.watch_label", { name })}><Icon name="play" />{t("cameras.watch")}</a>
-        {may("user") && <a class="icon-button" href={editAddress(id)} aria-label={t("cameras.edit_label", { name })} title={t("camera.edit")}><Icon name="edit" /></a>}
-        {may("user") && <IconButton icon="trash" label={t("cameras.delete_label", { name })} onClick={onDelete} />}
+        <a class="button" href={watchAddress(id)} aria-label={t("cameras.watch_label", { name })}>
+          <Icon name="play" />
+          {t("cameras.watch")}
+        </a>
+        {may("user") && (
+          <a
+            class="icon-button"
+            href={editAddress(id)}
+            aria-label={t("cameras.edit_label", { name })}
+            title={t("camera.edit")}
+          >
+            <Icon name="edit" />
+          </a>
+        )}
+        {may("user") && (
+          <IconButton icon="trash" label={t("cameras.delete_label", { name })} onClick={onDelete} />
+        )}
       </div>
     </li>
   );
@@ -187,7 +239,10 @@ function Transfer() {
       return;
     }
     try {
-      const { created, updated, unchanged } = await putFile<Imported>("cameras.json", await file.text());
+      const { created, updated, unchanged } = await putFile<Imported>(
+        "cameras.json",
+        await file.text(),
+      );
       cameraChanges.value += 1;
       tell(t("cameras.imported", { created, updated, unchanged }));
     } catch (cause) {
@@ -198,10 +253,14 @@ function Transfer() {
   return (
     <>
       <label class="button" title={t("cameras.import_hint")}>
-        <Icon name="upload" />{t("cameras.import")}
+        <Icon name="upload" />
+        {t("cameras.import")}
         <input type="file" class="unseen" accept=".json,application/json" onChange={imported} />
       </label>
-      <button type="button" title={t("cameras.export_hint")} onClick={exported}><Icon name="download" />{t("cameras.export")}</button>
+      <button type="button" title={t("cameras.export_hint")} onClick={exported}>
+        <Icon name="download" />
+        {t("cameras.export")}
+      </button>
     </>
   );
 }

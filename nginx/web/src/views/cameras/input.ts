@@ -74,7 +74,11 @@ export function fieldsOf(camera: Camera | null): Fields {
 
 /** What is empty is left out, and so stays as it was or has its default. */
 export function inputOf(fields: Fields): CameraInput {
-  const input: CameraInput = { video: fields.video, audio: fields.audio, transport: fields.transport };
+  const input: CameraInput = {
+    video: fields.video,
+    audio: fields.audio,
+    transport: fields.transport,
+  };
   const names: (keyof Fields & keyof CameraInput)[] =
     fields.way === "link"
       ? ["name", "owner", "rtsp_link", "rtsp_link_sub"]
@@ -113,11 +117,20 @@ export function isHidden(path: string | null | undefined): boolean {
 
 /** An id that people can read, made of a name: "Front door" becomes front-door. */
 export function idOf(name: string): string {
-  const plain = name.normalize("NFKD").replace(/\p{Mn}/gu, "").replace(/ß/g, "ss").toLowerCase();
-  return plain.replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, LONGEST_ID);
+  const plain = name
+    .normalize("NFKD")
+    .replace(/\p{Mn}/gu, "")
+    .replace(/ß/g, "ss")
+    .toLowerCase();
+  return plain
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-+|-+$/g, "")
+    .slice(0, LONGEST_ID);
 }
 
 /** What a camera is called that was given no name. */
 export function hostOf({ way, ip, rtsp_link }: Fields): string {
-  return way === "address" ? ip.trim() : (/^rtsps?:\/\/(?:[^/?#]*@)?(\[[^\]]+\]|[^/:?#]+)/i.exec(rtsp_link)?.[1] ?? "");
+  return way === "address"
+    ? ip.trim()
+    : (/^rtsps?:\/\/(?:[^/?#]*@)?(\[[^\]]+\]|[^/:?#]+)/i.exec(rtsp_link)?.[1] ?? "");
 }

@@ -51,44 +51,111 @@ export function DiscoveryView() {
   };
   /** One device again, with its own user and password; the others stay. */
   const askOne = async (device: Device, username: string, password: string) => {
-    const wanted = { interface: asked.interface, address: `${device.address}:${device.port}`, username, password };
+    const wanted = {
+      interface: asked.interface,
+      address: `${device.address}:${device.port}`,
+      username,
+      password,
+    };
     const answer = await post<Discovery>("discovery", given(wanted), { within: LONG_MS });
     const [better] = answer.devices;
     if (!better) {
       throw new Error(t("discovery.gone"));
     }
-    setFound((before) => before && { ...before, devices: before.devices.map((one) => (one === device ? better : one)) });
+    setFound(
+      (before) =>
+        before && {
+          ...before,
+          devices: before.devices.map((one) => (one === device ? better : one)),
+        },
+    );
   };
   const added = (device: Device, camera: Camera) =>
-    setFound((before) => before && { ...before, devices: before.devices.map((one) => (one === device ? { ...one, known_as: camera.id } : one)) });
+    setFound(
+      (before) =>
+        before && {
+          ...before,
+          devices: before.devices.map((one) =>
+            one === device ? { ...one, known_as: camera.id } : one,
+          ),
+        },
+    );
   const set = (name: keyof Asked) => (value: string) => setAsked({ ...asked, [name]: value });
 
   return (
     <div class="page">
-      <div class="bar"><h1>{t("discovery.title")}</h1></div>
+      <div class="bar">
+        <h1>{t("discovery.title")}</h1>
+      </div>
       <p class="hint">{t("discovery.text")}</p>
       <form class="card form" onSubmit={submit}>
         <div class="columns">
-          <Field label={t("discovery.username")} name="username" value={asked.username} onInput={set("username")} autocomplete="off" />
-          <Field label={t("discovery.password")} name="password" type="password" value={asked.password} onInput={set("password")} autocomplete="new-password" />
-          <Field label={t("discovery.address")} name="address" value={asked.address} onInput={set("address")} placeholder={t("discovery.address_example")} />
-          {found && found.interfaces.length > 1 && <Interfaces all={found.interfaces} value={asked.interface} onChange={set("interface")} />}
+          <Field
+            label={t("discovery.username")}
+            name="username"
+            value={asked.username}
+            onInput={set("username")}
+            autocomplete="off"
+          />
+          <Field
+            label={t("discovery.password")}
+            name="password"
+            type="password"
+            value={asked.password}
+            onInput={set("password")}
+            autocomplete="new-password"
+          />
+          <Field
+            label={t("discovery.address")}
+            name="address"
+            value={asked.address}
+            onInput={set("address")}
+            placeholder={t("discovery.address_example")}
+          />
+          {found && found.interfaces.length > 1 && (
+            <Interfaces
+              all={found.interfaces}
+              value={asked.interface}
+              onChange={set("interface")}
+            />
+          )}
         </div>
         <div class="actions">
-          {isBusy && <span class="hint" role="status"><span class="spinner" aria-hidden="true" /> {t("discovery.busy")}</span>}
-          <button type="submit" class="primary" disabled={isBusy}><Icon name="search" />{t("discovery.do")}</button>
+          {isBusy && (
+            <span class="hint" role="status">
+              <span class="spinner" aria-hidden="true" /> {t("discovery.busy")}
+            </span>
+          )}
+          <button type="submit" class="primary" disabled={isBusy}>
+            <Icon name="search" />
+            {t("discovery.do")}
+          </button>
         </div>
       </form>
       {error && <Alert>{error}</Alert>}
-      {found?.warnings.map((warning) => <p class="hint" key={warning}>{warning}</p>)}
+      {found?.warnings.map((warning) => (
+        <p class="hint" key={warning}>
+          {warning}
+        </p>
+      ))}
       <div aria-live="polite">
         {found && <p class="unseen">{t("discovery.found", { n: found.devices.length })}</p>}
-        {found?.devices.length === 0 && <Empty icon="search" title={t("discovery.none")}><p>{t("discovery.none_text")}</p></Empty>}
+        {found?.devices.length === 0 && (
+          <Empty icon="search" title={t("discovery.none")}>
+            <p>{t("discovery.none_text")}</p>
+          </Empty>
+        )}
         {found && found.devices.length > 0 && (
           <ul class="list">
             {/* A new search begins rows anew: what was typed there may have been wrong. */}
             {found.devices.map((device) => (
-              <DeviceRow key={`${searches}/${device.address}:${device.port}`} device={device} asked={asked} onAdded={added} onAsk={askOne} />
+              <DeviceRow
+                key={`${searches}/${device.address}:${device.port}`}
+                device={device}
+                asked={asked}
+                onAdded={added}
+                onAsk={askOne}
+              />
             ))}
           </ul>
         )}
@@ -97,12 +164,25 @@ export function DiscoveryView() {
   );
 }
 
-function Interfaces({ all, value, onChange }: { all: string[]; value: string; onChange: (value: string) => void }) {
+function Interfaces({
+  all,
+  value,
+  onChange,
+}: {
+  all: string[];
+  value: string;
+  onChange: (value: string) => void;
+}) {
   return (
-    <label class="field">{t("discovery.interface")}
+    <label class="field">
+      {t("discovery.interface")}
       <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>
         <option value="">{t("discovery.all_interfaces")}</option>
-        {all.map((one) => <option key={one} value={one}>{one}</option>)}
+        {all.map((one) => (
+          <option key={one} value={one}>
+            {one}
+          </option>
+        ))}
       </select>
     </label>
   );
@@ -128,7 +208,8 @@ function describe({ name, video_codec, width, height, frame_rate }: DeviceProfil
 
 /** A link in parts, without the user and password that it may hold. */
 function partsOf(link: string): { ip: string; port: string; path: string } | null {
-  const [, host = "", port = "", path = ""] = /^rtsp:\/\/(?:[^@/]*@)?(\[[^\]]+\]|[^:/]+)(?::(\d+))?(\/.*)?$/i.exec(link) ?? [];
+  const [, host = "", port = "", path = ""] =
+    /^rtsp:\/\/(?:[^@/]*@)?(\[[^\]]+\]|[^:/]+)(?::(\d+))?(\/.*)?$/i.exec(link) ?? [];
   return host ? { ip: host.replace(/^\[|\]$/g, ""), port, path: path || "/" } : null;
 }
 
@@ -142,8 +223,14 @@ function fieldsFor(device: Device, username: string, password: string): Fields {
     return { ...common, way: "address", ...main, sub_path: sub?.path ?? "", username, password };
   }
   const credentials = username && `${[username, password].map(encodeURIComponent).join(":")}@`;
-  const signed = (link: string | null) => (link ?? "").replace(/^(rtsps?:\/\/)(?:[^@/]*@)?/, `$1${credentials}`);
-  return { ...common, way: "link", rtsp_link: signed(device.main), rtsp_link_sub: signed(device.sub) };
+  const signed = (link: string | null) =>
+    (link ?? "").replace(/^(rtsps?:\/\/)(?:[^@/]*@)?/, `$1${credentials}`);
+  return {
+    ...common,
+    way: "link",
+    rtsp_link: signed(device.main),
+    rtsp_link_sub: signed(device.sub),
+  };
 }
 
 function DeviceRow({ device, asked, onAdded, onAsk }: DeviceRowProps) {
@@ -176,7 +263,9 @@ function DeviceRow({ device, asked, onAdded, onAsk }: DeviceRowProps) {
     <li class="row device" data-device={device.address}>
       <div class="row-main">
         <strong>{nameOf(device)}</strong>
-        <span class="quiet">{[device.address, model].filter((text) => text && text !== nameOf(device)).join(" · ")}</span>
+        <span class="quiet">
+          {[device.address, model].filter((text) => text && text !== nameOf(device)).join(" · ")}
+        </span>
         {device.profiles.map((profile) => (
           <span class="quiet" key={profile.token}>
             {describe(profile)}
@@ -187,31 +276,77 @@ function DeviceRow({ device, asked, onAdded, onAsk }: DeviceRowProps) {
         {device.needs_credentials && (
           <form class="inline-form" onSubmit={ask}>
             <span class="why">{t("discovery.needs")}</span>
-            <Field label={t("form.username")} name="username" value={own.username} onInput={(value) => setOwn({ ...own, username: value })} required autocomplete="off" />
-            <Field label={t("form.password")} name="password" type="password" value={own.password} onInput={(value) => setOwn({ ...own, password: value })} autocomplete="new-password" />
-            <button type="submit" disabled={isBusy}>{t("discovery.ask")}</button>
+            <Field
+              label={t("form.username")}
+              name="username"
+              value={own.username}
+              onInput={(value) => setOwn({ ...own, username: value })}
+              required
+              autocomplete="off"
+            />
+            <Field
+              label={t("form.password")}
+              name="password"
+              type="password"
+              value={own.password}
+              onInput={(value) => setOwn({ ...own, password: value })}
+              autocomplete="new-password"
+            />
+            <button type="submit" disabled={isBusy}>
+              {t("discovery.ask")}
+            </button>
           </form>
         )}
         {device.error && <span class="why">{device.error}</span>}
-        {error && <span class="why" role="alert">{error}</span>}
+        {error && (
+          <span class="why" role="alert">
+            {error}
+          </span>
+        )}
       </div>
       <div class="row-actions">
         {device.known_as ? (
-          <a class="button" href={watchAddress(device.known_as)} aria-label={t("cameras.watch_label", { name: nameOf(device) })}><Icon name="check" />{t("discovery.watch")}</a>
+          <a
+            class="button"
+            href={watchAddress(device.known_as)}
+            aria-label={t("cameras.watch_label", { name: nameOf(device) })}
+          >
+            <Icon name="check" />
+            {t("discovery.watch")}
+          </a>
         ) : device.main ? (
           <>
-            <button type="button" onClick={() => setEditing(true)} aria-label={t("discovery.adjust_label", { name: nameOf(device) })}>{t("discovery.adjust")}</button>
-            <button type="button" class="primary" disabled={isBusy} onClick={() => void addNow()} aria-label={t("discovery.add_label", { name: nameOf(device) })}><Icon name="plus" />{t("discovery.add")}</button>
+            <button
+              type="button"
+              onClick={() => setEditing(true)}
+              aria-label={t("discovery.adjust_label", { name: nameOf(device) })}
+            >
+              {t("discovery.adjust")}
+            </button>
+            <button
+              type="button"
+              class="primary"
+              disabled={isBusy}
+              onClick={() => void addNow()}
+              aria-label={t("discovery.add_label", { name: nameOf(device) })}
+            >
+              <Icon name="plus" />
+              {t("discovery.add")}
+            </button>
           </>
         ) : null}
       </div>
       {isEditing && (
-        <CameraForm camera={null} preset={fieldsFor(device, username, password)} onClose={() => setEditing(false)}
+        <CameraForm
+          camera={null}
+          preset={fieldsFor(device, username, password)}
+          onClose={() => setEditing(false)}
           onSaved={(camera) => {
             setEditing(false);
             onAdded(device, camera);
             tell(t("cameras.saved", { name: camera.name }));
-          }} />
+          }}
+        />
       )}
     </li>
   );

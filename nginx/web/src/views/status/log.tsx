@@ -23,7 +23,9 @@ export function Log({ stream, onClose }: { stream: Stream; onClose: () => void }
       (cause) => setError(words(cause)),
     );
   useEffect(() => void read(), [name]);
-  const text = lines?.map(({ at, text }) => `${new Date(at).toLocaleTimeString(language.value)}  ${text}`).join("\n");
+  const text = lines
+    ?.map(({ at, text }) => `${new Date(at).toLocaleTimeString(language.value)}  ${text}`)
+    .join("\n");
   const copy = async () => {
     if (text && (await copyText(text))) {
       tell(t("copied"));
@@ -33,10 +35,18 @@ export function Log({ stream, onClose }: { stream: Stream; onClose: () => void }
     <Dialog title={t("log.title", { name })} onClose={onClose} class="broad">
       {error && <Alert>{error}</Alert>}
       {lines?.length === 0 && <p class="hint">{t("log.empty")}</p>}
-      <pre class="log" tabIndex={0} aria-label={t("log.title", { name })}>{text}</pre>
+      <pre class="log" tabIndex={0} aria-label={t("log.title", { name })}>
+        {text}
+      </pre>
       <div class="actions">
-        <button type="button" onClick={() => void read()}><Icon name="refresh" />{t("log.again")}</button>
-        <button type="button" disabled={!text} onClick={() => void copy()}><Icon name="copy" />{t("log.copy")}</button>
+        <button type="button" onClick={() => void read()}>
+          <Icon name="refresh" />
+          {t("log.again")}
+        </button>
+        <button type="button" disabled={!text} onClick={() => void copy()}>
+          <Icon name="copy" />
+          {t("log.copy")}
+        </button>
       </div>
     </Dialog>
   );

@@ -48,7 +48,9 @@ export function Status() {
   const health = usePolled(() => get<Health>("health"));
   return (
     <div class="page">
-      <div class="bar"><h1>{t("nav.status")}</h1></div>
+      <div class="bar">
+        <h1>{t("nav.status")}</h1>
+      </div>
       {!isReachable.value && <Alert>{t("problem.away")}</Alert>}
       <Summary health={health.value} />
       <Streams />
@@ -59,7 +61,8 @@ export function Status() {
 
 function Summary({ health }: { health: Health | null }) {
   const all = [...(streams.value?.values() ?? [])];
-  const sum = (of: (stream: Stream) => number | undefined) => all.reduce((total, one) => total + (of(one) ?? 0), 0);
+  const sum = (of: (stream: Stream) => number | undefined) =>
+    all.reduce((total, one) => total + (of(one) ?? 0), 0);
   const figures: [string, string][] = [
     [t("status.streams"), number(health?.active_streams ?? 0)],
     [t("status.viewers"), number(sum((one) => one.viewers))],
@@ -69,7 +72,12 @@ function Summary({ health }: { health: Health | null }) {
   ];
   return (
     <dl class="figures">
-      {figures.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}
+      {figures.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
     </dl>
   );
 }
@@ -80,7 +88,11 @@ function Streams() {
   const hasProcess = all?.some(([, one]) => one.process) ?? false;
   const end = async (stream: Stream) => {
     try {
-      await post(`cameras/${stream.indicator_id}/stream/stop?profile=${stream.profile}`, undefined, { within: LONG_MS });
+      await post(
+        `cameras/${stream.indicator_id}/stream/stop?profile=${stream.profile}`,
+        undefined,
+        { within: LONG_MS },
+      );
       refreshStreams();
     } catch (error) {
       tell(words(error), true);
@@ -89,25 +101,49 @@ function Streams() {
   return (
     <section class="block" aria-labelledby="streams-title">
       <h2 id="streams-title">{t("status.active")}</h2>
-      {all?.length === 0 ? <p class="hint">{t("status.no_streams")}</p> : (
+      {all?.length === 0 ? (
+        <p class="hint">{t("status.no_streams")}</p>
+      ) : (
         <div class="table-box" tabIndex={0} role="region" aria-labelledby="streams-title">
           <table aria-busy={!all}>
             <thead>
               <tr>
                 <th scope="col">{t("status.camera")}</th>
                 <th scope="col">{t("fact.state")}</th>
-                <th scope="col" class="right">{t("status.viewers")}</th>
-                <th scope="col" class="right">{t("fact.bit_rate")}</th>
-                <th scope="col" class="right">{t("fact.uptime")}</th>
-                <th scope="col" class="right">{t("status.restarts")}</th>
-                {hasProcess && <th scope="col" class="right">{t("status.cpu")}</th>}
-                {hasProcess && <th scope="col" class="right">{t("status.memory")}</th>}
+                <th scope="col" class="right">
+                  {t("status.viewers")}
+                </th>
+                <th scope="col" class="right">
+                  {t("fact.bit_rate")}
+                </th>
+                <th scope="col" class="right">
+                  {t("fact.uptime")}
+                </th>
+                <th scope="col" class="right">
+                  {t("status.restarts")}
+                </th>
+                {hasProcess && (
+                  <th scope="col" class="right">
+                    {t("status.cpu")}
+                  </th>
+                )}
+                {hasProcess && (
+                  <th scope="col" class="right">
+                    {t("status.memory")}
+                  </th>
+                )}
                 <td />
               </tr>
             </thead>
             <tbody>
               {all?.map(([key, stream]) => (
-                <StreamRow key={key} stream={stream} hasProcess={hasProcess} onEnd={() => void end(stream)} onLog={() => setLog(stream)} />
+                <StreamRow
+                  key={key}
+                  stream={stream}
+                  hasProcess={hasProcess}
+                  onEnd={() => void end(stream)}
+                  onLog={() => setLog(stream)}
+                />
               ))}
             </tbody>
           </table>
@@ -133,9 +169,18 @@ function StreamRow({ stream, hasProcess, onEnd, onLog }: StreamRowProps) {
       <th scope="row">
         <a href={watchAddress(id)}>{id}</a>
         {profile === "sub" && <small> {t("status.sub")}</small>}
-        {stream.last_error && <span class="why">{t("status.ago", { what: stream.last_error.detail, n: duration(stream.last_error.seconds_ago) })}</span>}
+        {stream.last_error && (
+          <span class="why">
+            {t("status.ago", {
+              what: stream.last_error.detail,
+              n: duration(stream.last_error.seconds_ago),
+            })}
+          </span>
+        )}
       </th>
-      <td><StateBadge state={stream.state} /></td>
+      <td>
+        <StateBadge state={stream.state} />
+      </td>
       <td class="right">{number(stream.viewers ?? 0)}</td>
       <td class="right">{media ? bitRate(media.bit_rate) : "–"}</td>
       <td class="right">{stream.uptime_seconds != null ? duration(stream.uptime_seconds) : "–"}</td>
@@ -144,7 +189,9 @@ function StreamRow({ stream, hasProcess, onEnd, onLog }: StreamRowProps) {
       {hasProcess && <td class="right">{process ? bytes(process.memory_bytes) : "–"}</td>}
       <td class="right nowrap">
         <IconButton icon="list" label={t("status.log_label", { name })} onClick={onLog} />
-        {may("user") && <IconButton icon="stop" label={t("status.end_label", { name })} onClick={onEnd} />}
+        {may("user") && (
+          <IconButton icon="stop" label={t("status.end_label", { name })} onClick={onEnd} />
+        )}
       </td>
     </tr>
   );
@@ -152,7 +199,9 @@ function StreamRow({ stream, hasProcess, onEnd, onLog }: StreamRowProps) {
 
 /** As people say it: when, in words, relative to now. */
 function ago(time: string | null): string {
-  return time ? t("sessions.ago", { n: duration((Date.now() - Date.parse(time)) / 1000) }) : t("sessions.never");
+  return time
+    ? t("sessions.ago", { n: duration((Date.now() - Date.parse(time)) / 1000) })
+    : t("sessions.never");
 }
 
 function Sessions() {
@@ -191,11 +240,26 @@ function Sessions() {
               {active.map((one) => (
                 <tr key={one.session_id} data-session={one.session_id}>
                   <th scope="row">{one.user}</th>
-                  <td class="wide">{one.cameras.includes("*") ? t("sessions.all") : one.cameras.join(", ")}</td>
+                  <td class="wide">
+                    {one.cameras.includes("*") ? t("sessions.all") : one.cameras.join(", ")}
+                  </td>
                   <td class="nowrap">{ago(one.last_seen)}</td>
-                  <td class="nowrap">{t("sessions.in", { n: duration((Date.parse(one.expires_at) - Date.now()) / 1000) })}</td>
+                  <td class="nowrap">
+                    {t("sessions.in", {
+                      n: duration((Date.parse(one.expires_at) - Date.now()) / 1000),
+                    })}
+                  </td>
                   <td>{one.made_by ?? "–"}</td>
-                  <td class="right"><button type="button" aria-label={t("sessions.end_label", { user: one.user })} onClick={() => setEnding(one)}><Icon name="close" />{t("sessions.end")}</button></td>
+                  <td class="right">
+                    <button
+                      type="button"
+                      aria-label={t("sessions.end_label", { user: one.user })}
+                      onClick={() => setEnding(one)}
+                    >
+                      <Icon name="close" />
+                      {t("sessions.end")}
+                    </button>
+                  </td>
                 </tr>
               ))}
             </tbody>
@@ -203,8 +267,13 @@ function Sessions() {
         </div>
       )}
       {ending && (
-        <Confirm title={t("sessions.end_label", { user: ending.user })} text={t("sessions.end_text")} action={t("sessions.end")}
-          onClose={() => setEnding(null)} onConfirm={() => void end(ending)} />
+        <Confirm
+          title={t("sessions.end_label", { user: ending.user })}
+          text={t("sessions.end_text")}
+          action={t("sessions.end")}
+          onClose={() => setEnding(null)}
+          onConfirm={() => void end(ending)}
+        />
       )}
     </section>
   );

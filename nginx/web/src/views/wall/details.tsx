@@ -48,11 +48,42 @@ export function Details({ camera, profile, stream, onRemove, onClose }: DetailsP
     <Dialog title={camera.name} onClose={onClose} class="narrow">
       <Facts camera={camera} stream={stream} />
       <ul class="menu">
-        {source && <li><button type="button" onClick={() => copy(withoutSecrets(source))}><Icon name="copy" />{t("details.copy_rtsp")}</button></li>}
-        <li><button type="button" disabled={isBusy} onClick={withAddress(copy)}><Icon name="link" />{t("details.copy_hls")}</button></li>
-        <li><button type="button" disabled={isBusy} onClick={withAddress(openInVlc)}><Icon name="play" />{t("details.vlc")}</button></li>
-        {may("user") && <li><a href={editAddress(camera.id, "wall")}><Icon name="edit" />{t("camera.edit")}</a></li>}
-        {onRemove && <li><button type="button" onClick={onRemove}><Icon name="close" />{t("details.remove")}</button></li>}
+        {source && (
+          <li>
+            <button type="button" onClick={() => copy(withoutSecrets(source))}>
+              <Icon name="copy" />
+              {t("details.copy_rtsp")}
+            </button>
+          </li>
+        )}
+        <li>
+          <button type="button" disabled={isBusy} onClick={withAddress(copy)}>
+            <Icon name="link" />
+            {t("details.copy_hls")}
+          </button>
+        </li>
+        <li>
+          <button type="button" disabled={isBusy} onClick={withAddress(openInVlc)}>
+            <Icon name="play" />
+            {t("details.vlc")}
+          </button>
+        </li>
+        {may("user") && (
+          <li>
+            <a href={editAddress(camera.id, "wall")}>
+              <Icon name="edit" />
+              {t("camera.edit")}
+            </a>
+          </li>
+        )}
+        {onRemove && (
+          <li>
+            <button type="button" onClick={onRemove}>
+              <Icon name="close" />
+              {t("details.remove")}
+            </button>
+          </li>
+        )}
       </ul>
     </Dialog>
   );
@@ -69,11 +100,17 @@ function Facts({ camera, stream }: { camera: Camera; stream: Stream | undefined 
     [t("fact.id"), camera.id],
     [t("fact.owner"), camera.owner],
     [t("fact.source"), stream?.source ?? camera.source],
-    [t("fact.picture"), media && `${media.width} × ${media.height}, ${number(media.frame_rate)} fps`],
+    [
+      t("fact.picture"),
+      media && `${media.width} × ${media.height}, ${number(media.frame_rate)} fps`,
+    ],
     [t("fact.codec"), media && [media.video_codec, media.audio_codec].filter(Boolean).join(", ")],
     [t("fact.transcoded"), media?.transcoded ? t("fact.transcoded_why") : null],
     [t("fact.bit_rate"), media && bitRate(media.bit_rate)],
-    [t("fact.keyframes"), media?.gop_seconds != null ? t("fact.every", { n: number(media.gop_seconds, 1) }) : null],
+    [
+      t("fact.keyframes"),
+      media?.gop_seconds != null ? t("fact.every", { n: number(media.gop_seconds, 1) }) : null,
+    ],
     [t("fact.viewers"), stream?.viewers != null ? number(stream.viewers) : null],
     [t("fact.uptime"), stream?.uptime_seconds != null ? duration(stream.uptime_seconds) : null],
     [t("fact.last_error"), stream?.last_error?.detail],
@@ -81,8 +118,12 @@ function Facts({ camera, stream }: { camera: Camera; stream: Stream | undefined 
   return (
     <dl class="facts">
       <dt>{t("fact.state")}</dt>
-      <dd><StateBadge state={stream?.state ?? "stopped"} /></dd>
-      {facts.filter(([, value]) => value).map(([name, value]) => [<dt>{name}</dt>, <dd>{value}</dd>])}
+      <dd>
+        <StateBadge state={stream?.state ?? "stopped"} />
+      </dd>
+      {facts
+        .filter(([, value]) => value)
+        .map(([name, value]) => [<dt>{name}</dt>, <dd>{value}</dd>])}
     </dl>
   );
 }

@@ -18,7 +18,16 @@ export interface Shown {
 
 /** What is known of a camera that could not be read: enough for a tile that tells why. */
 function stub(id: string): Camera {
-  return { id, name: id, owner: null, source: null, source_sub: null, video: "", audio: "", transport: "" };
+  return {
+    id,
+    name: id,
+    owner: null,
+    source: null,
+    source_sub: null,
+    video: "",
+    audio: "",
+    transport: "",
+  };
 }
 
 async function one(id: string): Promise<Camera> {
@@ -62,7 +71,10 @@ export function useCameras(layout: Layout): Shown {
       }
     };
     // Few cameras play their main streams, whatever else there is to know of them: they begin at once.
-    const ids = layout.cameras?.slice(layout.page * capacity(layout.grid), (layout.page + 1) * capacity(layout.grid));
+    const ids = layout.cameras?.slice(
+      layout.page * capacity(layout.grid),
+      (layout.page + 1) * capacity(layout.grid),
+    );
     if (ids && ids.length <= FEW_TILES) {
       setShown((before) => ({
         cameras: ids.map((id) => before.cameras?.find((one) => one.id === id) ?? stub(id)),

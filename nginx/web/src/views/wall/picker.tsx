@@ -34,11 +34,16 @@ export function Picker({ shown, ids, onChoose, onClose }: PickerProps) {
     let isOver = false;
     const timer = setTimeout(async () => {
       try {
-        const page = await get<CamerasPage>(`cameras?limit=${MOST_FOUND}&search=${encodeURIComponent(search)}`);
+        const page = await get<CamerasPage>(
+          `cameras?limit=${MOST_FOUND}&search=${encodeURIComponent(search)}`,
+        );
         if (!isOver) {
           setFound(page);
           setError(null);
-          setNames((before) => new Map([...before, ...page.cameras.map(({ id, name }) => [id, name] as const)]));
+          setNames(
+            (before) =>
+              new Map([...before, ...page.cameras.map(({ id, name }) => [id, name] as const)]),
+          );
         }
       } catch (cause) {
         setError(words(cause));
@@ -58,15 +63,24 @@ export function Picker({ shown, ids, onChoose, onClose }: PickerProps) {
     <Dialog title={t("picker.title")} onClose={onClose}>
       <div class="picker">
         <section>
-          <label class="field">{t("picker.search")}
-            <input type="search" value={search} onInput={(event) => setSearch(event.currentTarget.value)} />
+          <label class="field">
+            {t("picker.search")}
+            <input
+              type="search"
+              value={search}
+              onInput={(event) => setSearch(event.currentTarget.value)}
+            />
           </label>
           {error && <Alert>{error}</Alert>}
           <ul class="choices">
             {found?.cameras.map(({ id, name }) => (
               <li key={id}>
                 <label class="choice">
-                  <input type="checkbox" checked={chosen.includes(id)} onChange={() => toggle(id)} />
+                  <input
+                    type="checkbox"
+                    checked={chosen.includes(id)}
+                    onChange={() => toggle(id)}
+                  />
                   <span>{name}</span>
                   {name !== id && <small>{id}</small>}
                 </label>
@@ -82,17 +96,40 @@ export function Picker({ shown, ids, onChoose, onClose }: PickerProps) {
             {chosen.map((id, index) => (
               <li key={id}>
                 <span>{names.get(id) ?? id}</span>
-                <IconButton icon="up" label={t("picker.up", { name: names.get(id) ?? id })} disabled={index === 0} onClick={() => setChosen(moved(chosen, index, index - 1))} />
-                <IconButton icon="down" label={t("picker.down", { name: names.get(id) ?? id })} disabled={index === chosen.length - 1} onClick={() => setChosen(moved(chosen, index, index + 1))} />
-                <IconButton icon="close" label={t("picker.remove", { name: names.get(id) ?? id })} onClick={() => toggle(id)} />
+                <IconButton
+                  icon="up"
+                  label={t("picker.up", { name: names.get(id) ?? id })}
+                  disabled={index === 0}
+                  onClick={() => setChosen(moved(chosen, index, index - 1))}
+                />
+                <IconButton
+                  icon="down"
+                  label={t("picker.down", { name: names.get(id) ?? id })}
+                  disabled={index === chosen.length - 1}
+                  onClick={() => setChosen(moved(chosen, index, index + 1))}
+                />
+                <IconButton
+                  icon="close"
+                  label={t("picker.remove", { name: names.get(id) ?? id })}
+                  onClick={() => toggle(id)}
+                />
               </li>
             ))}
           </ol>
         </section>
       </div>
       <div class="actions">
-        <button type="button" onClick={() => onChoose(null)}>{t("picker.all")}</button>
-        <button type="button" class="primary" disabled={chosen.length === 0} onClick={() => onChoose(chosen)}>{t("picker.show", { n: chosen.length })}</button>
+        <button type="button" onClick={() => onChoose(null)}>
+          {t("picker.all")}
+        </button>
+        <button
+          type="button"
+          class="primary"
+          disabled={chosen.length === 0}
+          onClick={() => onChoose(chosen)}
+        >
+          {t("picker.show", { n: chosen.length })}
+        </button>
       </div>
     </Dialog>
   );

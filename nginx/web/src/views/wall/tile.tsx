@@ -25,13 +25,27 @@ interface TileProps {
   onRemove: (() => void) | null;
 }
 
-export function Tile({ camera, isOpen, isLowLatency, isFew, onOpen, onClose, onRemove }: TileProps) {
+export function Tile({
+  camera,
+  isOpen,
+  isLowLatency,
+  isFew,
+  onOpen,
+  onClose,
+  onRemove,
+}: TileProps) {
   const [isWanted, setWanted] = useState(true);
   const [isMuted, setMuted] = useState(true);
   const [hasDetails, setDetails] = useState(false);
   const { id, name } = camera;
   const profile = !isOpen && !isFew && camera.source_sub ? "sub" : "main";
-  const { tile, video, still, player } = useLive({ id, profile, isLowLatency, isWanted, waits: isFew });
+  const { tile, video, still, player } = useLive({
+    id,
+    profile,
+    isLowLatency,
+    isWanted,
+    waits: isFew,
+  });
   const stream = streams.value?.get(streamKey(id, profile));
   const state = player?.state.value ?? "idle";
   const label = stateText(state, isWanted);
@@ -55,15 +69,45 @@ export function Tile({ camera, isOpen, isLowLatency, isFew, onOpen, onClose, onR
   };
 
   return (
-    <article ref={tile as never} class={`tile ${state} ${isOpen ? "open" : ""}`} data-camera={id} data-state={isWanted ? state : "stopped"}
-      data-mode={isLowLatency ? "low-latency" : "plain"} aria-label={`${name}, ${label}`} onKeyDown={onKey}>
-      <canvas ref={still} class={player?.hasStill.value ? "still" : "still none"} aria-hidden="true" />
-      <video ref={video} class={state === "live" ? "" : "veiled"} muted={isMuted} playsInline autoplay
-        disableRemotePlayback aria-label={t("tile.video", { name })} onDblClick={fullScreen} />
-      <button type="button" class="tile-open" aria-label={t(isOpen ? "tile.shrink" : "tile.enlarge", { name })}
-        onClick={isOpen ? onClose : onOpen} />
-      <Message id={id} state={state} isWanted={isWanted} reason={player?.reason.value ?? null} stream={stream}
-        onRetry={() => player?.hurry()} onStart={() => setWanted(true)} />
+    <article
+      ref={tile as never}
+      class={`tile ${state} ${isOpen ? "open" : ""}`}
+      data-camera={id}
+      data-state={isWanted ? state : "stopped"}
+      data-mode={isLowLatency ? "low-latency" : "plain"}
+      aria-label={`${name}, ${label}`}
+      onKeyDown={onKey}
+    >
+      <canvas
+        ref={still}
+        class={player?.hasStill.value ? "still" : "still none"}
+        aria-hidden="true"
+      />
+      <video
+        ref={video}
+        class={state === "live" ? "" : "veiled"}
+        muted={isMuted}
+        playsInline
+        autoplay
+        disableRemotePlayback
+        aria-label={t("tile.video", { name })}
+        onDblClick={fullScreen}
+      />
+      <button
+        type="button"
+        class="tile-open"
+        aria-label={t(isOpen ? "tile.shrink" : "tile.enlarge", { name })}
+        onClick={isOpen ? onClose : onOpen}
+      />
+      <Message
+        id={id}
+        state={state}
+        isWanted={isWanted}
+        reason={player?.reason.value ?? null}
+        stream={stream}
+        onRetry={() => player?.hurry()}
+        onStart={() => setWanted(true)}
+      />
       <div class="tile-head">
         <span class="tile-label">
           <span class={`dot ${isWanted ? state : "stopped"}`} aria-hidden="true" />
@@ -73,22 +117,49 @@ export function Tile({ camera, isOpen, isLowLatency, isFew, onOpen, onClose, onR
         <Figures player={player} stream={state === "live" ? stream : undefined} />
       </div>
       <div class="tile-foot">
-        <IconButton icon={isWanted ? "stop" : "play"} label={t(isWanted ? "tile.stop" : "tile.start")} onClick={() => setWanted(!isWanted)} />
-        <IconButton icon={isMuted ? "muted" : "sound"} label={t(isMuted ? "tile.unmute" : "tile.mute")} onClick={toggleMute} />
-        <IconButton icon="photo" label={t("tile.snapshot")} disabled={state !== "live"} onClick={photo} />
+        <IconButton
+          icon={isWanted ? "stop" : "play"}
+          label={t(isWanted ? "tile.stop" : "tile.start")}
+          onClick={() => setWanted(!isWanted)}
+        />
+        <IconButton
+          icon={isMuted ? "muted" : "sound"}
+          label={t(isMuted ? "tile.unmute" : "tile.mute")}
+          onClick={toggleMute}
+        />
+        <IconButton
+          icon="photo"
+          label={t("tile.snapshot")}
+          disabled={state !== "live"}
+          onClick={photo}
+        />
         <span class="gap" />
-        <IconButton class="essential" icon="more" label={t("tile.more", { name })} onClick={() => setDetails(true)} />
+        <IconButton
+          class="essential"
+          icon="more"
+          label={t("tile.more", { name })}
+          onClick={() => setDetails(true)}
+        />
         <IconButton icon="full" label={t("tile.full_screen")} onClick={fullScreen} />
       </div>
       {hasDetails && (
-        <Details camera={camera} profile={profile} stream={stream} onRemove={onRemove} onClose={() => setDetails(false)} />
+        <Details
+          camera={camera}
+          profile={profile}
+          stream={stream}
+          onRemove={onRemove}
+          onClose={() => setDetails(false)}
+        />
       )}
     </article>
   );
 }
 
 /** Phones of Apple let nothing but a video fill the screen, in a way of their own. */
-function fill(tile: HTMLElement | null, video: (HTMLVideoElement & { webkitEnterFullscreen?: () => void }) | null): void {
+function fill(
+  tile: HTMLElement | null,
+  video: (HTMLVideoElement & { webkitEnterFullscreen?: () => void }) | null,
+): void {
   if (document.fullscreenElement) {
     void document.exitFullscreen();
   } else if (document.fullscreenEnabled) {
@@ -108,7 +179,9 @@ function Figures({ player, stream }: { player: LivePlayer | null; stream: Stream
   const rate = stream?.media?.bit_rate;
   return (
     <span class="tile-figures">
-      <span class="latency" title={t("tile.latency")}>{latency === null ? "" : t("tile.behind", { n: number(latency, 1) })}</span>
+      <span class="latency" title={t("tile.latency")}>
+        {latency === null ? "" : t("tile.behind", { n: number(latency, 1) })}
+      </span>
       <span class="rate">{rate ? bitRate(rate) : ""}</span>
     </span>
   );
@@ -129,7 +202,10 @@ function Message({ id, state, isWanted, reason, stream, onRetry, onStart }: Mess
   if (!isWanted) {
     return (
       <div class="tile-message" role="status">
-        <button type="button" onClick={onStart}><Icon name="play" />{t("tile.start")}</button>
+        <button type="button" onClick={onStart}>
+          <Icon name="play" />
+          {t("tile.start")}
+        </button>
       </div>
     );
   }
@@ -145,8 +221,16 @@ function Message({ id, state, isWanted, reason, stream, onRetry, onStart }: Mess
       {why && <p>{why}</p>}
       {state === "failed" && (
         <div class="actions centered">
-          <button type="button" onClick={onRetry}><Icon name="refresh" />{t("tile.retry")}</button>
-          {may("user") && <a class="button" href={editAddress(id, "wall")}><Icon name="edit" />{t("camera.edit")}</a>}
+          <button type="button" onClick={onRetry}>
+            <Icon name="refresh" />
+            {t("tile.retry")}
+          </button>
+          {may("user") && (
+            <a class="button" href={editAddress(id, "wall")}>
+              <Icon name="edit" />
+              {t("camera.edit")}
+            </a>
+          )}
         </div>
       )}
     </div>

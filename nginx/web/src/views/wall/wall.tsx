@@ -19,7 +19,12 @@ function isHttp1(): boolean {
 
 /** Moves the focus from tile to tile, as the grid lies. */
 function moveFocus(event: KeyboardEvent, wall: HTMLElement, columns: number): void {
-  const steps: Record<string, number> = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
+  const steps: Record<string, number> = {
+    ArrowLeft: -1,
+    ArrowRight: 1,
+    ArrowUp: -columns,
+    ArrowDown: columns,
+  };
   const step = steps[event.key];
   const tiles = [...wall.querySelectorAll<HTMLElement>(".tile-open")];
   const tile = (event.target as HTMLElement).closest(".tile");
@@ -59,7 +64,12 @@ export function Wall() {
   // Esc leads back from one camera to the wall, wherever the focus is.
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
-      if (event.key === "Escape" && layout.peek().open && !document.querySelector("dialog[open]") && !document.fullscreenElement) {
+      if (
+        event.key === "Escape" &&
+        layout.peek().open &&
+        !document.querySelector("dialog[open]") &&
+        !document.fullscreenElement
+      ) {
         close();
       }
     };
@@ -71,10 +81,15 @@ export function Wall() {
   const close = () => {
     const id = layout.peek().open;
     change({ open: null });
-    requestAnimationFrame(() => document.querySelector<HTMLElement>(`[data-camera="${id}"] .tile-open`)?.focus());
+    requestAnimationFrame(() =>
+      document.querySelector<HTMLElement>(`[data-camera="${id}"] .tile-open`)?.focus(),
+    );
   };
   const remove = (id: string) =>
-    change({ cameras: (now.cameras ?? tiles.map((one) => one.id)).filter((other) => other !== id), open: null });
+    change({
+      cameras: (now.cameras ?? tiles.map((one) => one.id)).filter((other) => other !== id),
+      open: null,
+    });
 
   if (cameras && total === 0) {
     return <Welcome />;
@@ -83,26 +98,56 @@ export function Wall() {
     <div class="wall-view">
       <h1 class="unseen">{t("nav.wall")}</h1>
       {open ? (
-        <OpenBar name={open.name} ids={tiles.map(({ id }) => id)} open={open.id} onClose={close} onShow={show} />
+        <OpenBar
+          name={open.name}
+          ids={tiles.map(({ id }) => id)}
+          open={open.id}
+          onClose={close}
+          onShow={show}
+        />
       ) : (
-        <WallBar grid={now.grid} page={now.page} pages={pages} onPick={() => setPicking(true)} wall={wall} />
+        <WallBar
+          grid={now.grid}
+          page={now.page}
+          pages={pages}
+          onPick={() => setPicking(true)}
+          wall={wall}
+        />
       )}
       {(error || !isReachable.value) && <Alert>{error ?? t("problem.away")}</Alert>}
-      <div ref={wall} class={`wall ${open ? "one" : ""}`} data-grid={now.grid} aria-busy={!cameras}
+      <div
+        ref={wall}
+        class={`wall ${open ? "one" : ""}`}
+        data-grid={now.grid}
+        aria-busy={!cameras}
         style={{ "--columns": open ? 1 : columns, "--rows": open ? 1 : rows }}
-        onKeyDown={(event) => wall.current && moveFocus(event, wall.current, columnsOf(wall.current))}>
+        onKeyDown={(event) =>
+          wall.current && moveFocus(event, wall.current, columnsOf(wall.current))
+        }
+      >
         {tiles.map((camera) => (
-          <Tile key={camera.id} camera={camera} isOpen={camera === open} isFew={isFew || camera === open}
-            isLowLatency={isFew || camera === open || !isHttp1()} onOpen={() => show(camera.id)} onClose={close}
-            onRemove={now.cameras ? () => remove(camera.id) : null} />
+          <Tile
+            key={camera.id}
+            camera={camera}
+            isOpen={camera === open}
+            isFew={isFew || camera === open}
+            isLowLatency={isFew || camera === open || !isHttp1()}
+            onOpen={() => show(camera.id)}
+            onClose={close}
+            onRemove={now.cameras ? () => remove(camera.id) : null}
+          />
         ))}
       </div>
       {isPicking && (
-        <Picker shown={tiles} ids={now.cameras} onClose={() => setPicking(false)}
+        <Picker
+          shown={tiles}
+          ids={now.cameras}
+          onClose={() => setPicking(false)}
           onChoose={(ids) => {
             setPicking(false);
             change({ cameras: ids, page: 0, open: null });
-          }} />
+          }}
+        />
       )}
     </div>
   );
@@ -125,17 +170,32 @@ function WallBar({ grid, page, pages, onPick, wall }: WallBarProps) {
     <div class="bar">
       <div class="segments" role="group" aria-label={t("wall.grid")}>
         {GRIDS.map((one) => (
-          <button type="button" key={one} class={Number(one) > 2 ? "large" : ""} aria-pressed={one === grid} onClick={() => change({ grid: one, page: 0 })}
-            title={one === "auto" ? t("wall.auto_title") : undefined}>
+          <button
+            type="button"
+            key={one}
+            class={Number(one) > 2 ? "large" : ""}
+            aria-pressed={one === grid}
+            onClick={() => change({ grid: one, page: 0 })}
+            title={one === "auto" ? t("wall.auto_title") : undefined}
+          >
             {one === "auto" ? t("wall.auto") : `${one}×${one}`}
           </button>
         ))}
       </div>
       <Pager page={page} pages={pages} onPage={(next) => change({ page: next })} />
       <span class="gap" />
-      <button type="button" onClick={onPick} aria-label={t("wall.choose")}><Icon name="list" /><span class="words">{t("wall.choose")}</span></button>
+      <button type="button" onClick={onPick} aria-label={t("wall.choose")}>
+        <Icon name="list" />
+        <span class="words">{t("wall.choose")}</span>
+      </button>
       <IconButton icon="link" label={t("wall.share")} onClick={share} />
-      {document.fullscreenEnabled && <IconButton icon="full" label={t("wall.full_screen")} onClick={() => wall.current?.requestFullscreen().catch(() => {})} />}
+      {document.fullscreenEnabled && (
+        <IconButton
+          icon="full"
+          label={t("wall.full_screen")}
+          onClick={() => wall.current?.requestFullscreen().catch(() => {})}
+        />
+      )}
     </div>
   );
 }
@@ -158,10 +218,15 @@ function OpenBar({ name, ids, open, onClose, onShow }: OpenBarProps) {
   };
   return (
     <div class="bar">
-      <button type="button" onClick={onClose}><Icon name="back" />{t("wall.back")}</button>
+      <button type="button" onClick={onClose}>
+        <Icon name="back" />
+        {t("wall.back")}
+      </button>
       <strong class="bar-title">{name}</strong>
       <span class="gap" />
-      {ids.length > 1 && <IconButton icon="previous" label={t("wall.previous")} onClick={() => step(-1)} />}
+      {ids.length > 1 && (
+        <IconButton icon="previous" label={t("wall.previous")} onClick={() => step(-1)} />
+      )}
       {ids.length > 1 && <IconButton icon="next" label={t("wall.next")} onClick={() => step(1)} />}
     </div>
   );
@@ -175,8 +240,14 @@ function Welcome() {
         <>
           <p>{t("welcome.text")}</p>
           <div class="actions centered">
-            <a class="button primary" href="#/cameras?add"><Icon name="plus" />{t("camera.add")}</a>
-            <a class="button" href="#/discovery"><Icon name="search" />{t("welcome.discover")}</a>
+            <a class="button primary" href="#/cameras?add">
+              <Icon name="plus" />
+              {t("camera.add")}
+            </a>
+            <a class="button" href="#/discovery">
+              <Icon name="search" />
+              {t("welcome.discover")}
+            </a>
           </div>
         </>
       ) : (
