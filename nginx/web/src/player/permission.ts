@@ -1,19 +1,19 @@
-// The permission to watch. With API keys the page makes a playback session for the cameras that it
-// shows, and renews it long before it expires. Without keys everybody may watch.
+// The permission to watch. If the service has API keys, the page creates a playback session for the
+// cameras that it shows and renews it long before it expires. Without keys no permission is needed.
 import { caller } from "../api/caller";
-import { get, post, Problem, remove } from "../api/client";
+import { get, Problem, post, remove } from "../api/client";
 import type { NewSession } from "../api/types";
 
 const STORED = "playback";
 const TTL_SECONDS = 600;
-/** Of a player outside of the page, which nobody renews. */
+/** Lifetime of a session for another player, which is never renewed. */
 const HANDED_OVER_SECONDS = 24 * 3600;
-/** Which share of the time has passed when a session is renewed. */
+/** Share of its lifetime after which a session is renewed. */
 const RENEW_AT = 0.6;
 const RETRY_MS = 3000;
-/** Who leaves does not wait for longer. */
+/** Signing out does not wait longer for the session to end. */
 const LEAVE_MS = 2000;
-/** As many as the API takes. */
+/** Cameras in a session; the API's limit. */
 const MAX_CAMERAS = 100;
 /** A media path, with a token or without. */
 const MEDIA = /\/(?:streams|play\/[^/]+)\/([^/]+)\/([^/]+)$/;
@@ -22,19 +22,20 @@ interface Permission {
   id: string;
   token: string;
   cameras: string[];
-  /** On this machine's clock, whatever the server's says. */
+  /** By this computer's clock, which may differ from the server's. */
   until: number;
   renewAt: number;
 }
 
 let current: Permission | null = stored();
-let asked: Promise<void> | null = null;
-let begunAt = 0;
+/** The session request in progress, shared by all players. */
+let pending: Promise<void> | null = null;
+let requestedAt = 0;
 let timer: ReturnType<typeof setTimeout> | undefined;
-/** Cameras that are shown, and how many players each has. */
+/** Cameras on the page, with their numbers of players. */
 const shown = new Map<string, number>();
 
-/** Kept for a reload of the page, which then has to ask for nothing. */
+/** Returns the permission of before a reload of the page, which is still valid. */
 function stored(): Permission | null {
   try {
     return JSON.parse(sessionStorage.getItem(STORED) ?? "null");
@@ -55,16 +56,17 @@ function covers(ids: Iterable<string>): boolean {
   );
 }
 
-/** Whose session it is, as the log of who watched what names it. */
+/** Name of the viewer in the service's list of sessions. */
 function user(): string {
   return `${caller.value?.name ?? ""} (page)`;
 }
 
-/** From now on the camera is shown. */
+/** Adds a player of the camera, which sessions include from now on. */
 export function show(id: string): void {
   shown.set(id, (shown.get(id) ?? 0) + 1);
 }
 
+/** Removes a player of the camera. */
 export function hide(id: string): void {
   const players = (shown.get(id) ?? 1) - 1;
   if (players > 0) {
@@ -74,21 +76,21 @@ export function hide(id: string): void {
   }
 }
 
-/** Resolves when the camera may be watched; throws the Problem when it may not. */
+/** Resolves when there is permission to watch the camera; throws the Problem if it is refused. */
 export async function permit(id: string): Promise<void> {
   if (!isNeeded()) {
     return;
   }
-  // One that was refused before may be allowed by now.
+  // A camera that was dropped after a refusal may be permitted by now.
   if (!shown.has(id)) {
     shown.set(id, 1);
   }
   while (!covers([id])) {
-    // What begins in the same moment shares one session.
-    asked ??= Promise.resolve()
+    // Players that start at the same moment share one session.
+    pending ??= Promise.resolve()
       .then(begin)
-      .finally(() => (asked = null));
-    await asked;
+      .finally(() => (pending = null));
+    await pending;
     if (!shown.has(id)) {
       return;
     }
@@ -96,27 +98,29 @@ export async function permit(id: string): Promise<void> {
   schedule();
 }
 
-/** A session that the service refuses is none, whatever its time. */
+/** Replaces a session that the service refuses although it has not expired. */
 export async function renew(): Promise<void> {
-  // Many requests are refused at once, and a new session may not help.
-  if (!isNeeded() || Date.now() - begunAt < RETRY_MS) {
+  // Many requests are refused at once, and a new session may be refused as well.
+  if (!isNeeded() || Date.now() - requestedAt < RETRY_MS) {
     return;
   }
   await another();
 }
 
 async function another(): Promise<void> {
-  asked ??= begin().finally(() => (asked = null));
-  await asked;
+  pending ??= begin().finally(() => (pending = null));
+  await pending;
 }
 
-/** Ends the session, when the person leaves. */
+/** Ends the session, when the user signs out. */
 export async function giveUp(): Promise<void> {
   const id = current?.id;
   current = null;
   sessionStorage.removeItem(STORED);
   if (id) {
-    await remove(`playback/sessions/${id}`, { within: LEAVE_MS }).catch(() => {});
+    await remove(`playback/sessions/${id}`, { within: LEAVE_MS }).catch(() => {
+      // It expires on its own.
+    });
   }
 }
 
@@ -125,8 +129,8 @@ async function begin(): Promise<void> {
   if (cameras.length === 0) {
     return;
   }
-  const asked = Date.now();
-  begunAt = asked;
+  const now = Date.now();
+  requestedAt = now;
   const made = await session(cameras);
   const { session_id: id, token, created_at, expires_at } = made;
   const time = Date.parse(expires_at) - Date.parse(created_at);
@@ -134,14 +138,17 @@ async function begin(): Promise<void> {
     id,
     token,
     cameras: made.cameras,
-    until: asked + time,
-    renewAt: asked + time * RENEW_AT,
+    until: now + time,
+    renewAt: now + time * RENEW_AT,
   };
   sessionStorage.setItem(STORED, JSON.stringify(current));
   schedule();
 }
 
-/** One of its cameras may have been deleted meanwhile, which refuses all of them. */
+/**
+ * Creates a session. One camera that was deleted in the meantime makes the service refuse them all, so
+ * it is left out of a second attempt.
+ */
 async function session(cameras: string[]): Promise<NewSession> {
   let refusal: unknown;
   try {
@@ -160,7 +167,7 @@ async function session(cameras: string[]): Promise<NewSession> {
   const tried = await Promise.all(cameras.map((id) => isWatchable(id)));
   const left = cameras.filter((_, index) => tried[index]);
   if (left.length === cameras.length) {
-    throw refusal; // It is for another reason, which the same request would meet again.
+    throw refusal; // For another reason, which would apply to the same request again.
   }
   for (const id of cameras.filter((_, index) => !tried[index])) {
     shown.delete(id);
@@ -194,7 +201,7 @@ async function keep(): Promise<void> {
   await another().catch(() => (timer = setTimeout(keep, RETRY_MS)));
 }
 
-/** Where media is to be asked for now: an address may hold a token that was renewed since. */
+/** Returns the media address with the present token, which may have been renewed since. */
 export function permitted(url: string): string {
   if (!isNeeded() || !current) {
     return url;
@@ -206,7 +213,7 @@ export function permitted(url: string): string {
   );
 }
 
-/** The absolute address of a camera's playlist for a player outside of the page. */
+/** Returns the absolute address of a camera's playlist for another player. */
 export async function addressFor(id: string, key: string): Promise<string> {
   let path = `/streams/${key}/stream.m3u8`;
   if (isNeeded()) {

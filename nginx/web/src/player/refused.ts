@@ -1,12 +1,13 @@
-// What cameras have refused, for as long as the page is open. Cameras lock accounts that are tried
-// too often, so a tile that is seen again, here or on another view, does not ask again by itself.
-import type { Problem } from "../api/client";
+// Refusals by cameras, kept while the page is open. Cameras lock accounts after several attempts, so a
+// tile that comes into view again does not retry automatically.
+
 import { cameraChanges } from "../api/changes";
+import type { Problem } from "../api/client";
 
 /** By stream key. */
 const refused = new Map<string, Problem>();
 
-// What was changed may be what was wrong.
+// The change may have corrected the cause.
 cameraChanges.subscribe(() => refused.clear());
 
 export function refusalOf(key: string): Problem | undefined {
@@ -17,7 +18,7 @@ export function remember(key: string, problem: Problem): void {
   refused.set(key, problem);
 }
 
-/** The camera may be asked again: somebody wants it to be, or it has answered somebody else. */
+/** Allows another attempt: a user has requested it, or the camera has accepted another client. */
 export function forget(key: string): void {
   refused.delete(key);
 }

@@ -1,5 +1,5 @@
-// What hls.js is told. The benchmark in benches/latency reads low-latency.json too, so that it
-// measures what the page does.
+// Settings of hls.js. The benchmark in benches/latency also reads low-latency.json, so that it measures
+// the page's settings.
 import Hls, {
   type HlsConfig,
   type Loader,
@@ -13,9 +13,9 @@ import LOW_LATENCY from "./low-latency.json";
 /** Tags that make a player wait for parts. */
 const LOW_LATENCY_TAGS =
   /^#EXT-X-(SERVER-CONTROL|PART-INF|PART|PRELOAD-HINT|RENDITION-REPORT):.*\n/gm;
-/** Segments behind the newest one. Two of two seconds; hls.js keeps three otherwise. */
+/** Latency in segments of two seconds; the default of hls.js is three. */
 const PLAIN_SYNC_SEGMENTS = 2;
-/** Live only: what was seen is of no use, and a wall has many players. Seconds. */
+/** Seconds of played video to keep. Little, since nothing is replayed and a wall has many players. */
 const BACK_BUFFER = 10;
 
 type Callbacks = LoaderCallbacks<LoaderContext>;
@@ -24,9 +24,9 @@ type PlainLoader = new (config: HlsConfig) => Loader<LoaderContext>;
 const XhrLoader = Hls.DefaultConfig.loader as PlainLoader;
 
 /**
- * Makes of a low-latency playlist one without. `lowLatencyMode: false` alone is not enough: hls.js
- * leaves the parts alone then, but its reloads still wait at the server, each for the next segment,
- * and hold a connection all the time.
+ * Turns a low-latency playlist into a plain one. `lowLatencyMode: false` is not enough: hls.js then
+ * ignores the parts, but its reloads still wait at the server for the next segment and always occupy a
+ * connection.
  */
 class PlainPlaylistLoader extends XhrLoader {
   override load(context: LoaderContext, config: LoaderConfiguration, callbacks: Callbacks): void {
@@ -41,9 +41,9 @@ class PlainPlaylistLoader extends XhrLoader {
 }
 
 /**
- * hls.js plays low latency by itself; a stall shall not make it stay behind for good. The first
- * segment is loaded while the video element gets ready, and no worker has to start first: there is
- * nothing to convert.
+ * Returns the settings of hls.js. After a stall the latency returns to its target instead of growing.
+ * The first segment is loaded while the video element gets ready, and no worker is started, since there
+ * is nothing to convert.
  */
 export function settings(isLowLatency: boolean): Partial<HlsConfig> {
   const common = { ...LOW_LATENCY, backBufferLength: BACK_BUFFER };

@@ -3,7 +3,7 @@
 /** A stall that is shorter is not shown. */
 const WAITING_AFTER_MS = 800;
 /** A picture that has stopped is stuck when no media has arrived for this long. */
-const STARVED_AFTER_MS = 6_000;
+const STARVED_AFTER_MS = 6000;
 /**
  * A picture that has stopped although media arrives is stuck after this long. A busy computer may take
  * many seconds to show the first picture, or to continue; a restart would only add to its work.
