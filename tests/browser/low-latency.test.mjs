@@ -5,8 +5,8 @@ import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { stage } from "./support/stage.mjs";
-import { SECONDS } from "./support/viewer.mjs";
 import { until } from "./support/until.mjs";
+import { SECONDS } from "./support/viewer.mjs";
 
 const HLS = new URL("../../nginx/web/node_modules/hls.js/dist/hls.min.js", import.meta.url);
 /**
@@ -75,7 +75,7 @@ function noteTroubles() {
 function playPlainly(url) {
   const video = document.body.appendChild(document.createElement("video"));
   video.muted = true;
-  globalThis.plain = new Hls({ lowLatencyMode: false, enableWorker: false });
+  globalThis.plain = new globalThis.Hls({ lowLatencyMode: false, enableWorker: false });
   globalThis.plain.loadSource(url);
   globalThis.plain.attachMedia(video);
   return video.play();

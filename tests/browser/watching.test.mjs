@@ -7,7 +7,7 @@ import { Parts } from "./support/parts.mjs";
 import { freePort } from "./support/port.mjs";
 import { stage } from "./support/stage.mjs";
 import { allOf, until } from "./support/until.mjs";
-import { SECONDS, Viewer, launchBrowser } from "./support/viewer.mjs";
+import { launchBrowser, SECONDS, Viewer } from "./support/viewer.mjs";
 
 /** A live picture is a few segments of two seconds old; more than this is not live. */
 const LIVE_MILLISECONDS = 15_000;

@@ -1,15 +1,14 @@
 // The shell around the views: where one can go, who one is, and how it all looks.
 import { useEffect } from "preact/hooks";
-
-import { lazy, Loaded } from "./ui/lazy";
 import { access, caller, may, signOut } from "./api/caller";
 import { giveUp } from "./player/permission";
-import { SignIn } from "./views/sign-in";
-import { t, chooseLanguage, language, LANGUAGES, type Language } from "./ui/i18n";
+import { chooseLanguage, LANGUAGES, type Language, language, t } from "./ui/i18n";
 import { Icon, IconButton, type IconName } from "./ui/icons";
+import { Loaded, lazy } from "./ui/lazy";
 import { Empty, Notice } from "./ui/parts";
 import { lastWall, place, type View } from "./ui/place";
-import { chooseTheme, theme, type Theme } from "./ui/theme";
+import { chooseTheme, type Theme, theme } from "./ui/theme";
+import { SignIn } from "./views/sign-in";
 import { Wall } from "./views/wall/wall";
 
 const Cameras = lazy(() => import("./views/cameras/cameras").then((module) => module.Cameras));
@@ -63,9 +62,10 @@ export function App() {
 }
 
 function Main({ view }: { view: View }) {
+  const title = t(`nav.${view}`);
   useEffect(() => {
-    document.title = `${t(`nav.${view}`)} – stream-manager`;
-  }, [view, language.value]);
+    document.title = `${title} – stream-manager`;
+  }, [title]);
   switch (view) {
     case "cameras":
       return <Loaded of={Cameras} />;
@@ -87,6 +87,7 @@ function Frame({
 }) {
   return (
     <>
+      {/* biome-ignore lint/a11y/useValidAnchor: it leads to a place on the page; see skip */}
       <a class="skip" href="#main" onClick={skip}>
         {t("skip")}
       </a>
@@ -106,7 +107,7 @@ function Frame({
   );
 }
 
-/** The address belongs to the views, so that the focus is moved by hand. */
+/** Moves the focus to the content. The browser would replace the view's address with `#main`. */
 function skip(event: Event): void {
   event.preventDefault();
   document.getElementById("main")?.focus();

@@ -38,6 +38,12 @@ const shelves = (x) =>
     )
     .join("");
 
+const STEPS = [0, 1, 2, 3, 4, 5, 6]
+  .map((one) =>
+    box(260 + one * 90, 600 - one * 60, 760 - one * 90, 60, one % 2 ? "#a49d90" : "#b3ac9f"),
+  )
+  .join("");
+
 /** Name of the camera, light, and what is in the picture besides sky and ground. */
 export const SCENES = [
   [
@@ -102,15 +108,7 @@ export const SCENES = [
       box(334, 340, 12, 260, "#14191c") +
       tree(140, 430, 220, "#1d2a24"),
   ],
-  [
-    "Stairs",
-    "inside",
-    [0, 1, 2, 3, 4, 5, 6]
-      .map((one) =>
-        box(260 + one * 90, 600 - one * 60, 760 - one * 90, 60, one % 2 ? "#a49d90" : "#b3ac9f"),
-      )
-      .join("") + `<path d="M260 520L890 120" stroke="#5c544a" stroke-width="14"/>`,
-  ],
+  ["Stairs", "inside", `${STEPS}<path d="M260 520L890 120" stroke="#5c544a" stroke-width="14"/>`],
 ];
 
 /** The picture of a camera, as SVG of 1280 by 720. */

@@ -12,7 +12,7 @@ import { freePort } from "../support/port.mjs";
 import { Service } from "../support/service.mjs";
 import { until } from "../support/until.mjs";
 import { launchBrowser } from "../support/viewer.mjs";
-import { SCENES, picture } from "./scenes.mjs";
+import { picture, SCENES } from "./scenes.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const DOCS = here("../../../docs");

@@ -3,7 +3,7 @@ import { after, before } from "node:test";
 
 import { Service } from "./service.mjs";
 import { allOf } from "./until.mjs";
-import { Viewer, launchBrowser } from "./viewer.mjs";
+import { launchBrowser, Viewer } from "./viewer.mjs";
 
 /** To be called within `describe`: the service and the browser are there in its tests and later hooks. */
 export function stage(settings = {}) {
@@ -31,7 +31,7 @@ class Stage {
   }
 
   /** Puts the demo camera into the registry under another id too: a stream of its own. */
-  async putCopy(id, camera = {}, key = undefined) {
+  async putCopy(id, camera = {}, key) {
     await this.service.put(id, { rtsp_link: this.service.demoLink, ...camera }, key);
   }
 }

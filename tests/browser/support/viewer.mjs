@@ -77,7 +77,7 @@ export class Viewer {
   }
 
   /** Waits until a tile is in one of these states, and says `words`. */
-  async sees(states, words = "", id = undefined) {
+  async sees(states, words = "", id) {
     let tile;
     const probe = async () => {
       tile = await this.describe(id);

@@ -62,11 +62,11 @@ export interface Patience {
 }
 
 /** Aborted by the one that asks, or when it takes too long. */
-function signalOf({ signal, within = USUAL_MS }: Patience): AbortSignal {
+function signalOf({ signal: outer, within = USUAL_MS }: Patience): AbortSignal {
   // By hand, as phones that play HLS by themselves are too old for AbortSignal.any.
   const controller = new AbortController();
   setTimeout(() => controller.abort(), within);
-  signal?.addEventListener("abort", () => controller.abort());
+  outer?.addEventListener("abort", () => controller.abort());
   return controller.signal;
 }
 

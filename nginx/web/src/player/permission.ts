@@ -1,7 +1,8 @@
 // The permission to watch. If the service has API keys, the page creates a playback session for the
 // cameras that it shows and renews it long before it expires. Without keys no permission is needed.
 import { caller } from "../api/caller";
-import { get, Problem, post, remove } from "../api/client";
+import { readCamera } from "../api/cameras";
+import { Problem, post, remove } from "../api/client";
 import type { NewSession } from "../api/types";
 
 const STORED = "playback";
@@ -177,7 +178,7 @@ async function session(cameras: string[]): Promise<NewSession> {
 
 async function isWatchable(id: string): Promise<boolean> {
   try {
-    await get(`cameras/${encodeURIComponent(id)}`);
+    await readCamera(id);
     return true;
   } catch (error) {
     if (error instanceof Problem && (error.status === 403 || error.status === 404)) {

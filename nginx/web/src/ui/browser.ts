@@ -1,20 +1,27 @@
-// What browsers do in their own ways: the clipboard, files, waiting.
+// Features that browsers provide in different ways: the clipboard, files, full screen.
 
 export async function copyText(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // Without TLS there is no clipboard API except on localhost.
+    // Without TLS, browsers provide the clipboard API on localhost only.
     const area = document.createElement("textarea");
     area.value = text;
-    // A modal dialog makes everything outside of it inert.
+    // A modal dialog makes everything outside it inert.
     (document.querySelector("dialog[open]") ?? document.body).append(area);
     area.select();
     const isDone = document.execCommand("copy");
     area.remove();
     return isDone;
   }
+}
+
+/** Fills the screen with an element. */
+export function fillScreen(element: HTMLElement): void {
+  element.requestFullscreen().catch(() => {
+    // The browser has refused; the element stays as it is.
+  });
 }
 
 export function saveFile(name: string, content: Blob): void {
@@ -25,7 +32,7 @@ export function saveFile(name: string, content: Blob): void {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-/** For file names: 2026-11-21_10-30-00, in the person's own time. */
+/** Returns the local time for file names: 2026-11-21_10-30-00. */
 export function timeForFile(now = new Date()): string {
   const two = (value: number) => String(value).padStart(2, "0");
   const day = [now.getFullYear(), two(now.getMonth() + 1), two(now.getDate())].join("-");

@@ -1,9 +1,8 @@
 // Views that are loaded when they are first looked at.
 import type { FunctionComponent } from "preact";
 import { useEffect, useState } from "preact/hooks";
-
-import { Alert } from "./parts";
 import { t } from "./i18n";
+import { Alert } from "./parts";
 
 export interface Lazy {
   load: () => Promise<FunctionComponent>;

@@ -1,5 +1,5 @@
 // Small pieces that several views use.
-import { signal } from "@preact/signals";
+import { signal, useSignalEffect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 
@@ -19,13 +19,13 @@ export function tell(text: string, isError = false): void {
 /** A popover, so that it lies above dialogs and what is in full screen. */
 export function Notice() {
   const ref = useRef<HTMLDivElement>(null);
-  const now = notice.value;
-  useEffect(() => {
+  useSignalEffect(() => {
     ref.current?.hidePopover?.();
-    if (now) {
+    if (notice.value) {
       ref.current?.showPopover?.();
     }
-  }, [now]);
+  });
+  const now = notice.value;
   return (
     <div ref={ref} popover="manual" class="notice" role="status" aria-live="polite">
       {now && <p class={now.isError ? "error" : ""}>{now.text}</p>}

@@ -1,12 +1,12 @@
 // Adds a camera.
-import { post, Problem } from "../../api/client";
+import { Problem, post } from "../../api/client";
 import type { Camera } from "../../api/types";
-import { hostOf, idOf, inputOf, type Fields } from "./input";
+import { type Fields, hostOf, idOf, inputOf } from "./input";
 
-/** Ids that are tried before the person has to choose one. */
+/** Number of ids that are tried before the user has to choose one. */
 const MOST_SUFFIXES = 9;
 
-/** Adds under the id that was given, or under one that is made of the name and free. */
+/** Adds a camera with the given id, or with a free one that is derived from its name. */
 export async function add(fields: Fields): Promise<Camera> {
   const name = fields.name.trim() || hostOf(fields);
   const input = { ...inputOf(fields), name };

@@ -1,8 +1,11 @@
 // The list of cameras: found, watched, added, changed, deleted, carried over to another service.
-import { useEffect, useState } from "preact/hooks";
+import { useCallback, useEffect, useState } from "preact/hooks";
 
 import { may } from "../../api/caller";
-import { get, getFile, LONG_MS, putFile, remove, words } from "../../api/client";
+import { listCameras, readCamera } from "../../api/cameras";
+import { cameraChanges } from "../../api/changes";
+import { getFile, LONG_MS, putFile, remove, words } from "../../api/client";
+import { type Reading, useReading } from "../../api/reading";
 import { streams, useStreams } from "../../api/streams";
 import type { Camera, CamerasPage, Imported, Stream } from "../../api/types";
 import { saveFile } from "../../ui/browser";
@@ -10,40 +13,18 @@ import { t } from "../../ui/i18n";
 import { Icon, IconButton } from "../../ui/icons";
 import { Alert, Confirm, Empty, Pager, tell } from "../../ui/parts";
 import { editAddress, go, isId, lastWall, place, watchAddress } from "../../ui/place";
-import { cameraChanges } from "../../api/changes";
-import { CameraForm } from "./form";
 import { StateBadge } from "../state-badge";
+import { CameraForm } from "./form";
 
 const PAGE = 25;
 const TYPING_MS = 200;
 
-function useList(search: string, page: number) {
-  const [list, setList] = useState<CamerasPage | null>(null);
-  const [error, setError] = useState<string | null>(null);
-  const changes = cameraChanges.value;
-  useEffect(() => {
-    let isOver = false;
-    const read = async () => {
-      try {
-        const query = `limit=${PAGE}&offset=${page * PAGE}&search=${encodeURIComponent(search)}`;
-        const answer = await get<CamerasPage>(`cameras?${query}`);
-        if (!isOver) {
-          setList(answer);
-          setError(null);
-        }
-      } catch (cause) {
-        if (!isOver) {
-          setError(words(cause));
-        }
-      }
-    };
-    const timer = setTimeout(read, search ? TYPING_MS : 0);
-    return () => {
-      isOver = true;
-      clearTimeout(timer);
-    };
-  }, [search, page, changes]);
-  return { list, error };
+function useList(search: string, page: number): Reading<CamerasPage> {
+  const read = useCallback(
+    () => listCameras({ limit: PAGE, offset: page * PAGE, search }),
+    [search, page],
+  );
+  return useReading(read, { delay: search ? TYPING_MS : 0 });
 }
 
 export function Cameras() {
@@ -51,7 +32,7 @@ export function Cameras() {
   const [search, setSearch] = useState("");
   const [page, setPage] = useState(0);
   const [deleted, setDeleted] = useState<Camera | null>(null);
-  const { list, error } = useList(search, page);
+  const { value: list, error } = useList(search, page);
   // The last camera of the last page was deleted.
   useEffect(() => {
     if (list && page > 0 && list.cameras.length === 0) {
@@ -85,7 +66,7 @@ export function Cameras() {
           </a>
         )}
       </div>
-      {error && <Alert>{error}</Alert>}
+      {error !== null && <Alert>{words(error)}</Alert>}
       {isEmpty ? (
         <Empty icon="camera" title={t("welcome.title")}>
           <p>{t(may("user") ? "welcome.text" : "welcome.viewer")}</p>
@@ -200,19 +181,18 @@ function Row({ camera, onDelete }: { camera: Camera; onDelete: () => void }) {
 /** The form of the address: a new camera's, or that of the one with this id. */
 function Editor({ id, back }: { id: string | null; back: string }) {
   const [camera, setCamera] = useState<Camera | null>(null);
-  const close = () => go(back);
   useEffect(() => {
     setCamera(null);
     const refuse = (why: string) => {
       tell(why, true);
-      close();
+      go(back);
     };
     if (id && !isId(id)) {
       refuse(t("tile.unknown"));
     } else if (id) {
-      get<Camera>(`cameras/${id}`).then(setCamera, (cause) => refuse(words(cause)));
+      readCamera(id).then(setCamera, (cause) => refuse(words(cause)));
     }
-  }, [id]);
+  }, [id, back]);
   if (id && !camera) {
     return null;
   }
@@ -220,7 +200,9 @@ function Editor({ id, back }: { id: string | null; back: string }) {
     tell(t("cameras.saved", { name: saved.name }));
     go(watches ? watchAddress(saved.id) : back);
   };
-  return <CameraForm key={id ?? "new"} camera={camera} onClose={close} onSaved={onSaved} />;
+  return (
+    <CameraForm key={id ?? "new"} camera={camera} onClose={() => go(back)} onSaved={onSaved} />
+  );
 }
 
 /** Export and import: sources are sealed, for a service with the same key. */

@@ -1,11 +1,11 @@
-// From what a person fills in to what the API takes, and back.
+// Converts between the fields of the form and the input of the API.
 import type { Camera, CameraInput } from "../../api/types";
 
-export type Way = "address" | "link";
+export type SourceKind = "address" | "link";
 
-/** As the form has it: texts only. */
+/** The values of the form, all as text. */
 export interface Fields {
-  way: Way;
+  kind: SourceKind;
   id: string;
   name: string;
   owner: string;
@@ -25,7 +25,7 @@ export interface Fields {
 }
 
 const NEW: Fields = {
-  way: "address",
+  kind: "address",
   id: "",
   name: "",
   owner: "",
@@ -43,7 +43,7 @@ const NEW: Fields = {
   audio: "auto",
   transport: "auto",
 };
-/** How the API shows what it hides; such a path cannot be given back to it. */
+/** Replaces the secret part of a path in answers of the API, which does not accept it back. */
 const HIDDEN = "***";
 const LONGEST_ID = 64;
 
@@ -55,7 +55,7 @@ export function fieldsOf(camera: Camera | null): Fields {
   const shown = (path: string | null | undefined) => (path && !isHidden(path) ? path : "");
   return {
     ...NEW,
-    way: camera.ip ? "address" : "link",
+    kind: camera.ip ? "address" : "link",
     id,
     name,
     owner: camera.owner ?? "",
@@ -72,7 +72,7 @@ export function fieldsOf(camera: Camera | null): Fields {
   };
 }
 
-/** What is empty is left out, and so stays as it was or has its default. */
+/** Leaves out empty fields, which then keep their value or get their default. */
 export function inputOf(fields: Fields): CameraInput {
   const input: CameraInput = {
     video: fields.video,
@@ -80,7 +80,7 @@ export function inputOf(fields: Fields): CameraInput {
     transport: fields.transport,
   };
   const names: (keyof Fields & keyof CameraInput)[] =
-    fields.way === "link"
+    fields.kind === "link"
       ? ["name", "owner", "rtsp_link", "rtsp_link_sub"]
       : ["name", "owner", "vendor", "ip", "path", "sub_path", "username", "password"];
   for (const name of names) {
@@ -89,10 +89,10 @@ export function inputOf(fields: Fields): CameraInput {
       Object.assign(input, { [name]: value });
     }
   }
-  if (fields.way === "address" && fields.port) {
+  if (fields.kind === "address" && fields.port) {
     input.port = Number(fields.port);
   }
-  // Its service gets a digest of the password, so the API takes none at another host than the camera's.
+  // The ONVIF service receives a digest of the password, so the API accepts only the camera's own host.
   const host = bare(hostOf(fields));
   if (fields.onvif && (!host || hostOfService(fields.onvif) === host)) {
     input.onvif = fields.onvif;
@@ -105,17 +105,17 @@ function hostOfService(url: string): string {
   return bare(host);
 }
 
-/** A host to compare: an IPv6 address may have brackets. */
+/** Returns a host for comparison, without the brackets of an IPv6 address. */
 function bare(host: string): string {
   return host.replace(/^\[|\]$/g, "").toLowerCase();
 }
 
-/** Whether the API hides a part of the path, so that it has to be given anew. */
+/** Whether the API hides a part of the path, which then has to be entered again. */
 export function isHidden(path: string | null | undefined): boolean {
   return path?.includes(HIDDEN) ?? false;
 }
 
-/** An id that people can read, made of a name: "Front door" becomes front-door. */
+/** Returns a readable id for a name: `front-door` for "Front door". */
 export function idOf(name: string): string {
   const plain = name
     .normalize("NFKD")
@@ -128,9 +128,9 @@ export function idOf(name: string): string {
     .slice(0, LONGEST_ID);
 }
 
-/** What a camera is called that was given no name. */
-export function hostOf({ way, ip, rtsp_link }: Fields): string {
-  return way === "address"
+/** Returns the host of the camera, which serves as its name if it has none. */
+export function hostOf({ kind, ip, rtsp_link }: Fields): string {
+  return kind === "address"
     ? ip.trim()
     : (/^rtsps?:\/\/(?:[^/?#]*@)?(\[[^\]]+\]|[^/:?#]+)/i.exec(rtsp_link)?.[1] ?? "");
 }

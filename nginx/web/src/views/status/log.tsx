@@ -1,31 +1,29 @@
-// What FFmpeg said of a stream.
-import { useEffect, useState } from "preact/hooks";
+// The log of a stream's FFmpeg.
+import { useCallback } from "preact/hooks";
 
 import { get, words } from "../../api/client";
+import { useReading } from "../../api/reading";
 import { streamKey } from "../../api/streams";
 import type { LogLine, Stream } from "../../api/types";
 import { copyText } from "../../ui/browser";
 import { language, t } from "../../ui/i18n";
 import { Icon } from "../../ui/icons";
 import { Alert, Dialog, tell } from "../../ui/parts";
+import { ScrollBox } from "../../ui/scroll-box";
+
+function format({ at, text }: LogLine): string {
+  return `${new Date(at).toLocaleTimeString(language.value)}  ${text}`;
+}
 
 export function Log({ stream, onClose }: { stream: Stream; onClose: () => void }) {
   const { indicator_id: id, profile } = stream;
   const name = streamKey(id, profile);
-  const [lines, setLines] = useState<LogLine[] | null>(null);
-  const [error, setError] = useState<string | null>(null);
-  const read = () =>
-    get<{ lines: LogLine[] }>(`streams/${id}/log?profile=${profile}`).then(
-      (answer) => {
-        setLines(answer.lines);
-        setError(null);
-      },
-      (cause) => setError(words(cause)),
-    );
-  useEffect(() => void read(), [name]);
-  const text = lines
-    ?.map(({ at, text }) => `${new Date(at).toLocaleTimeString(language.value)}  ${text}`)
-    .join("\n");
+  const read = useCallback(
+    () => get<{ lines: LogLine[] }>(`streams/${id}/log?profile=${profile}`),
+    [id, profile],
+  );
+  const { value, error, again } = useReading(read);
+  const text = value?.lines.map(format).join("\n");
   const copy = async () => {
     if (text && (await copyText(text))) {
       tell(t("copied"));
@@ -33,13 +31,13 @@ export function Log({ stream, onClose }: { stream: Stream; onClose: () => void }
   };
   return (
     <Dialog title={t("log.title", { name })} onClose={onClose} class="broad">
-      {error && <Alert>{error}</Alert>}
-      {lines?.length === 0 && <p class="hint">{t("log.empty")}</p>}
-      <pre class="log" tabIndex={0} aria-label={t("log.title", { name })}>
-        {text}
-      </pre>
+      {error !== null && <Alert>{words(error)}</Alert>}
+      {value?.lines.length === 0 && <p class="hint">{t("log.empty")}</p>}
+      <ScrollBox class="log" label={t("log.title", { name })}>
+        <pre>{text}</pre>
+      </ScrollBox>
       <div class="actions">
-        <button type="button" onClick={() => void read()}>
+        <button type="button" onClick={again}>
           <Icon name="refresh" />
           {t("log.again")}
         </button>

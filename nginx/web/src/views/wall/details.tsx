@@ -1,11 +1,12 @@
 // What can be known of a camera on the wall, and taken away from it.
+import { Fragment } from "preact";
 import { useState } from "preact/hooks";
 
 import { may } from "../../api/caller";
 import { words } from "../../api/client";
+import { streamKey } from "../../api/streams";
 import type { Camera, Profile, Stream } from "../../api/types";
 import { addressFor } from "../../player/permission";
-import { streamKey } from "../../api/streams";
 import { copyText, saveFile } from "../../ui/browser";
 import { bitRate, duration, number, t } from "../../ui/i18n";
 import { Icon } from "../../ui/icons";
@@ -123,7 +124,12 @@ function Facts({ camera, stream }: { camera: Camera; stream: Stream | undefined 
       </dd>
       {facts
         .filter(([, value]) => value)
-        .map(([name, value]) => [<dt>{name}</dt>, <dd>{value}</dd>])}
+        .map(([name, value]) => (
+          <Fragment key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </Fragment>
+        ))}
     </dl>
   );
 }

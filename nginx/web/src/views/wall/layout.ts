@@ -41,9 +41,9 @@ export const layout = computed<Layout>(() => {
   };
 });
 
-/** The address of a wall like the present one but for `change`. */
-export function wallAddress(change: Partial<Layout> = {}): string {
-  const { cameras, grid, page, open } = { ...layout.peek(), ...change };
+/** Returns the address of the present wall with `part` changed. */
+export function wallAddress(part: Partial<Layout>): string {
+  const { cameras, grid, page, open } = { ...layout.peek(), ...part };
   const parts = [
     cameras && `cameras=${cameras.map(encodeURIComponent).join(",")}`,
     grid !== "auto" && `grid=${grid}`,

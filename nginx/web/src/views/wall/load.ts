@@ -1,22 +1,15 @@
-// The cameras that the wall's page shows.
-import { useEffect, useState } from "preact/hooks";
+// The cameras on the wall's page.
+import { useCallback } from "preact/hooks";
 
-import { get, Problem, words } from "../../api/client";
-import { cameraChanges } from "../../api/changes";
+import { listCameras, readCamera } from "../../api/cameras";
+import { Problem } from "../../api/client";
+import { type Reading, useReading } from "../../api/reading";
 import type { Camera, CamerasPage } from "../../api/types";
 import { capacity, FEW_TILES, type Layout } from "./layout";
 
 const RETRY_MS = 2000;
 
-export interface Shown {
-  /** Those of this page, in order; undefined while they are asked for. */
-  cameras: Camera[] | undefined;
-  /** Of all pages. */
-  total: number;
-  error: string | null;
-}
-
-/** What is known of a camera that could not be read: enough for a tile that tells why. */
+/** A stand-in for a camera that is not read yet, or cannot be read: enough for a tile. */
 function stub(id: string): Camera {
   return {
     id,
@@ -32,9 +25,9 @@ function stub(id: string): Camera {
 
 async function one(id: string): Promise<Camera> {
   try {
-    return await get<Camera>(`cameras/${encodeURIComponent(id)}`);
+    return await readCamera(id);
   } catch (error) {
-    // The tile tells it in its place; all else is worth another attempt.
+    // Its tile reports why; other failures are retried.
     if (error instanceof Problem && error.status >= 400 && error.status < 500) {
       return stub(id);
     }
@@ -42,51 +35,30 @@ async function one(id: string): Promise<Camera> {
   }
 }
 
-async function load({ cameras, grid, page }: Layout): Promise<Omit<Shown, "error">> {
-  const size = capacity(grid);
-  if (cameras) {
-    const ids = cameras.slice(page * size, (page + 1) * size);
-    return { cameras: await Promise.all(ids.map(one)), total: cameras.length };
-  }
-  return get<CamerasPage>(`cameras?limit=${size}&offset=${page * size}`);
+function split(ids: string): string[] {
+  return ids ? ids.split(",") : [];
 }
 
-export function useCameras(layout: Layout): Shown {
-  const [shown, setShown] = useState<Shown>({ cameras: undefined, total: 0, error: null });
-  const wanted = JSON.stringify([layout.cameras, layout.grid, layout.page, cameraChanges.value]);
-  useEffect(() => {
-    let isOver = false;
-    let retry: ReturnType<typeof setTimeout>;
-    const attempt = async () => {
-      try {
-        const loaded = await load(layout);
-        if (!isOver) {
-          setShown({ ...loaded, error: null });
-        }
-      } catch (error) {
-        if (!isOver) {
-          setShown((before) => ({ ...before, error: words(error) }));
-          retry = setTimeout(attempt, RETRY_MS);
-        }
-      }
-    };
-    // Few cameras play their main streams, whatever else there is to know of them: they begin at once.
-    const ids = layout.cameras?.slice(
-      layout.page * capacity(layout.grid),
-      (layout.page + 1) * capacity(layout.grid),
-    );
-    if (ids && ids.length <= FEW_TILES) {
-      setShown((before) => ({
-        cameras: ids.map((id) => before.cameras?.find((one) => one.id === id) ?? stub(id)),
-        total: layout.cameras?.length ?? 0,
-        error: null,
-      }));
+/** Reads the cameras of the page: the given ones, or those of all cameras. */
+export function useCameras({ cameras, grid, page }: Layout): Reading<CamerasPage> {
+  const size = capacity(grid);
+  const total = cameras?.length ?? 0;
+  // As text, so that an equal list is not read again.
+  const ids = cameras?.slice(page * size, (page + 1) * size).join() ?? null;
+  const read = useCallback(async () => {
+    if (ids === null) {
+      return listCameras({ limit: size, offset: page * size });
     }
-    void attempt();
-    return () => {
-      isOver = true;
-      clearTimeout(retry);
-    };
-  }, [wanted]);
-  return shown;
+    return { cameras: await Promise.all(split(ids).map(one)), total };
+  }, [ids, total, size, page]);
+  const reading = useReading(read, { retry: RETRY_MS });
+
+  const list = ids === null ? null : split(ids);
+  if (!list || list.length > FEW_TILES) {
+    return reading;
+  }
+  // A few cameras play their main streams, whatever else is known of them: they start at once.
+  const known = reading.value?.cameras;
+  const shown = list.map((id) => known?.find((camera) => camera.id === id) ?? stub(id));
+  return { ...reading, value: { cameras: shown, total } };
 }

@@ -1,22 +1,31 @@
 // Which cameras are on the wall, and in what order.
-import { useEffect, useState } from "preact/hooks";
+import { useCallback, useState } from "preact/hooks";
 
-import { get, words } from "../../api/client";
-import type { Camera, CamerasPage } from "../../api/types";
+import { listCameras } from "../../api/cameras";
+import { words } from "../../api/client";
+import { useReading } from "../../api/reading";
+import type { Camera } from "../../api/types";
 import { t } from "../../ui/i18n";
 import { IconButton } from "../../ui/icons";
 import { Alert, Dialog } from "../../ui/parts";
 
 const MOST_FOUND = 50;
+const TYPING_MS = 200;
 
 interface PickerProps {
-  /** Those that are on the wall now. */
+  /** The cameras on the wall's present page. */
   shown: Camera[];
+  /** The chosen cameras; null for all. */
   ids: string[] | null;
   onChoose: (ids: string[] | null) => void;
   onClose: () => void;
 }
 
+function namesOf(cameras: Camera[]): Map<string, string> {
+  return new Map(cameras.map(({ id, name }) => [id, name]));
+}
+
+/** Returns a copy of the list with one element at another position. */
 function moved<T>(list: T[], from: number, to: number): T[] {
   const result = [...list];
   result.splice(to, 0, ...result.splice(from, 1));
@@ -26,34 +35,13 @@ function moved<T>(list: T[], from: number, to: number): T[] {
 export function Picker({ shown, ids, onChoose, onClose }: PickerProps) {
   const [chosen, setChosen] = useState<string[]>(ids ?? []);
   const [search, setSearch] = useState("");
-  const [found, setFound] = useState<CamerasPage | null>(null);
-  const [error, setError] = useState<string | null>(null);
-  const [names, setNames] = useState(() => new Map(shown.map(({ id, name }) => [id, name])));
-
-  useEffect(() => {
-    let isOver = false;
-    const timer = setTimeout(async () => {
-      try {
-        const page = await get<CamerasPage>(
-          `cameras?limit=${MOST_FOUND}&search=${encodeURIComponent(search)}`,
-        );
-        if (!isOver) {
-          setFound(page);
-          setError(null);
-          setNames(
-            (before) =>
-              new Map([...before, ...page.cameras.map(({ id, name }) => [id, name] as const)]),
-          );
-        }
-      } catch (cause) {
-        setError(words(cause));
-      }
-    }, 200);
-    return () => {
-      isOver = true;
-      clearTimeout(timer);
-    };
+  const [names, setNames] = useState(() => namesOf(shown));
+  const read = useCallback(async () => {
+    const page = await listCameras({ limit: MOST_FOUND, search });
+    setNames((before) => new Map([...before, ...namesOf(page.cameras)]));
+    return page;
   }, [search]);
+  const { value: found, error } = useReading(read, { delay: TYPING_MS });
 
   const toggle = (id: string) =>
     setChosen(chosen.includes(id) ? chosen.filter((other) => other !== id) : [...chosen, id]);
@@ -71,7 +59,7 @@ export function Picker({ shown, ids, onChoose, onClose }: PickerProps) {
               onInput={(event) => setSearch(event.currentTarget.value)}
             />
           </label>
-          {error && <Alert>{error}</Alert>}
+          {error !== null && <Alert>{words(error)}</Alert>}
           <ul class="choices">
             {found?.cameras.map(({ id, name }) => (
               <li key={id}>

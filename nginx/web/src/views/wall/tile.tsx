@@ -1,16 +1,15 @@
 // One camera on the wall.
 import { useState } from "preact/hooks";
 
-import { may } from "../../api/caller";
 import { streamKey, streams } from "../../api/streams";
 import type { Camera, Stream } from "../../api/types";
 import type { LivePlayer, State } from "../../player/live";
-import { saveFile, timeForFile } from "../../ui/browser";
+import { fillScreen, saveFile, timeForFile } from "../../ui/browser";
 import { bitRate, number, t } from "../../ui/i18n";
-import { Icon, IconButton } from "../../ui/icons";
+import { IconButton } from "../../ui/icons";
 import { tell } from "../../ui/parts";
-import { editAddress } from "../../ui/place";
 import { Details } from "./details";
+import { Message } from "./tile-message";
 import { useLive } from "./use-live";
 
 interface TileProps {
@@ -62,7 +61,8 @@ export function Tile({
   const toggleMute = () => setMuted(!isMuted);
   const onKey = (event: KeyboardEvent) => {
     const action = { f: fullScreen, m: toggleMute, s: photo }[event.key];
-    if (action && !event.ctrlKey && !event.metaKey && !event.altKey && !hasDetails) {
+    const isShortcut = !event.ctrlKey && !event.metaKey && !event.altKey;
+    if (action && isShortcut && !hasDetails) {
       event.preventDefault();
       void action();
     }
@@ -78,6 +78,7 @@ export function Tile({
       aria-label={`${name}, ${label}`}
       onKeyDown={onKey}
     >
+      {/* biome-ignore lint/a11y/noAriaHiddenOnFocusable: a canvas takes no focus */}
       <canvas
         ref={still}
         class={player?.hasStill.value ? "still" : "still none"}
@@ -116,32 +117,17 @@ export function Tile({
         </span>
         <Figures player={player} stream={state === "live" ? stream : undefined} />
       </div>
-      <div class="tile-foot">
-        <IconButton
-          icon={isWanted ? "stop" : "play"}
-          label={t(isWanted ? "tile.stop" : "tile.start")}
-          onClick={() => setWanted(!isWanted)}
-        />
-        <IconButton
-          icon={isMuted ? "muted" : "sound"}
-          label={t(isMuted ? "tile.unmute" : "tile.mute")}
-          onClick={toggleMute}
-        />
-        <IconButton
-          icon="photo"
-          label={t("tile.snapshot")}
-          disabled={state !== "live"}
-          onClick={photo}
-        />
-        <span class="gap" />
-        <IconButton
-          class="essential"
-          icon="more"
-          label={t("tile.more", { name })}
-          onClick={() => setDetails(true)}
-        />
-        <IconButton icon="full" label={t("tile.full_screen")} onClick={fullScreen} />
-      </div>
+      <Controls
+        name={name}
+        isWanted={isWanted}
+        isMuted={isMuted}
+        isLive={state === "live"}
+        onToggle={() => setWanted(!isWanted)}
+        onMute={toggleMute}
+        onPhoto={photo}
+        onDetails={() => setDetails(true)}
+        onFullScreen={fullScreen}
+      />
       {hasDetails && (
         <Details
           camera={camera}
@@ -155,6 +141,54 @@ export function Tile({
   );
 }
 
+interface ControlsProps {
+  name: string;
+  isWanted: boolean;
+  isMuted: boolean;
+  isLive: boolean;
+  onToggle: () => void;
+  onMute: () => void;
+  onPhoto: () => void;
+  onDetails: () => void;
+  onFullScreen: () => void;
+}
+
+function Controls({
+  name,
+  isWanted,
+  isMuted,
+  isLive,
+  onToggle,
+  onMute,
+  onPhoto,
+  onDetails,
+  onFullScreen,
+}: ControlsProps) {
+  return (
+    <div class="tile-foot">
+      <IconButton
+        icon={isWanted ? "stop" : "play"}
+        label={t(isWanted ? "tile.stop" : "tile.start")}
+        onClick={onToggle}
+      />
+      <IconButton
+        icon={isMuted ? "muted" : "sound"}
+        label={t(isMuted ? "tile.unmute" : "tile.mute")}
+        onClick={onMute}
+      />
+      <IconButton icon="photo" label={t("tile.snapshot")} disabled={!isLive} onClick={onPhoto} />
+      <span class="gap" />
+      <IconButton
+        class="essential"
+        icon="more"
+        label={t("tile.more", { name })}
+        onClick={onDetails}
+      />
+      <IconButton icon="full" label={t("tile.full_screen")} onClick={onFullScreen} />
+    </div>
+  );
+}
+
 /** Phones of Apple let nothing but a video fill the screen, in a way of their own. */
 function fill(
   tile: HTMLElement | null,
@@ -163,7 +197,9 @@ function fill(
   if (document.fullscreenElement) {
     void document.exitFullscreen();
   } else if (document.fullscreenEnabled) {
-    tile?.requestFullscreen().catch(() => {});
+    if (tile) {
+      fillScreen(tile);
+    }
   } else {
     video?.webkitEnterFullscreen?.();
   }
@@ -187,58 +223,8 @@ function Figures({ player, stream }: { player: LivePlayer | null; stream: Stream
   );
 }
 
-interface MessageProps {
-  id: string;
-  state: State;
-  isWanted: boolean;
-  reason: string | null;
-  stream: Stream | undefined;
-  onRetry: () => void;
-  onStart: () => void;
-}
-
-/** In the middle of a tile that is not live: what it is doing, and why. */
-function Message({ id, state, isWanted, reason, stream, onRetry, onStart }: MessageProps) {
-  if (!isWanted) {
-    return (
-      <div class="tile-message" role="status">
-        <button type="button" onClick={onStart}>
-          <Icon name="play" />
-          {t("tile.start")}
-        </button>
-      </div>
-    );
-  }
-  if (state === "live" || state === "idle") {
-    return <div class="tile-message none" role="status" />;
-  }
-  const isAway = stream && stream.state !== "live" && stream.last_error;
-  const why = reason ?? (isAway ? stream.last_error?.detail : null);
-  return (
-    <div class={`tile-message ${state}`} role="status">
-      {state === "failed" ? <Icon name="alert" /> : <span class="spinner" aria-hidden="true" />}
-      <strong>{t(`tile.state.${state}`)}</strong>
-      {why && <p>{why}</p>}
-      {state === "failed" && (
-        <div class="actions centered">
-          <button type="button" onClick={onRetry}>
-            <Icon name="refresh" />
-            {t("tile.retry")}
-          </button>
-          {may("user") && (
-            <a class="button" href={editAddress(id, "wall")}>
-              <Icon name="edit" />
-              {t("camera.edit")}
-            </a>
-          )}
-        </div>
-      )}
-    </div>
-  );
-}
-
 /** The picture as it is now; null when there is none. */
-async function snapshot(video: HTMLVideoElement): Promise<Blob | null> {
+function snapshot(video: HTMLVideoElement): Promise<Blob> | null {
   if (!video.videoWidth) {
     return null;
   }

@@ -18,9 +18,16 @@ interface Options {
   waits: boolean;
 }
 
-/** Whether an element is, or was a moment ago, in sight on a tab that is in sight. */
-function useInSight(ref: RefObject<HTMLElement>): boolean {
-  // Not before the observer says so, as on a phone most tiles of a wall are out of sight.
+interface Sight {
+  /** For the element to be observed. */
+  ref: RefObject<HTMLElement>;
+  /** Whether it is, or was a moment ago, in sight on a tab that is in sight. */
+  isSeen: boolean;
+}
+
+function useInSight(): Sight {
+  const ref = useRef<HTMLElement>(null);
+  // False until the observer reports, since most tiles of a wall are out of sight on a phone.
   const [isSeen, setSeen] = useState(false);
   useEffect(() => {
     let isNear = false;
@@ -47,7 +54,7 @@ function useInSight(ref: RefObject<HTMLElement>): boolean {
       document.removeEventListener("visibilitychange", update);
     };
   }, []);
-  return isSeen;
+  return { ref, isSeen };
 }
 
 export interface Live {
@@ -58,11 +65,10 @@ export interface Live {
 }
 
 export function useLive({ id, profile, isLowLatency, isWanted, waits }: Options): Live {
-  const tile = useRef<HTMLElement>(null);
+  const { ref: tile, isSeen } = useInSight();
   const video = useRef<HTMLVideoElement>(null);
   const still = useRef<HTMLCanvasElement>(null);
   const [player, setPlayer] = useState<LivePlayer | null>(null);
-  const isSeen = useInSight(tile);
   const key = streamKey(id, profile);
 
   useEffect(() => {

@@ -2,12 +2,13 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { may } from "../../api/caller";
+import { words } from "../../api/client";
 import { isReachable, useStreams } from "../../api/streams";
-import { copyText } from "../../ui/browser";
+import { copyText, fillScreen } from "../../ui/browser";
 import { t } from "../../ui/i18n";
 import { Icon, IconButton } from "../../ui/icons";
 import { Alert, Empty, Pager, tell } from "../../ui/parts";
-import { capacity, change, FEW_TILES, GRIDS, layout, shape, type Grid } from "./layout";
+import { capacity, change, FEW_TILES, GRIDS, type Grid, layout, shape } from "./layout";
 import { useCameras } from "./load";
 import { Picker } from "./picker";
 import { Tile } from "./tile";
@@ -17,7 +18,7 @@ function isHttp1(): boolean {
   return !entry || /^(http\/|$)/.test(entry.nextHopProtocol);
 }
 
-/** Moves the focus from tile to tile, as the grid lies. */
+/** Moves the focus from tile to tile, as they are placed in the grid. */
 function moveFocus(event: KeyboardEvent, wall: HTMLElement, columns: number): void {
   const steps: Record<string, number> = {
     ArrowLeft: -1,
@@ -36,9 +37,18 @@ function moveFocus(event: KeyboardEvent, wall: HTMLElement, columns: number): vo
   tiles[Math.min(tiles.length - 1, Math.max(0, index + step))]?.focus();
 }
 
-/** How many columns the grid has in fact: a phone has fewer than were asked for. */
+/** Returns the grid's actual number of columns; a phone shows fewer than were chosen. */
 function columnsOf(wall: HTMLElement): number {
   return getComputedStyle(wall).gridTemplateColumns.split(" ").length;
+}
+
+/** Returns from a single camera to the wall, and to the camera's tile. */
+function closeCamera(): void {
+  const id = layout.peek().open;
+  change({ open: null });
+  requestAnimationFrame(() =>
+    document.querySelector<HTMLElement>(`[data-camera="${id}"] .tile-open`)?.focus(),
+  );
 }
 
 export function Wall() {
@@ -46,20 +56,23 @@ export function Wall() {
   const wall = useRef<HTMLDivElement>(null);
   const [isPicking, setPicking] = useState(false);
   const now = layout.value;
-  const { cameras, total, error } = useCameras(now);
+  const { value, error } = useCameras(now);
+  const cameras = value?.cameras;
+  const total = value?.total ?? 0;
   const size = capacity(now.grid);
   const pages = Math.ceil(total / size);
+  const isPastEnd = cameras?.length === 0 && total > 0 && now.page > 0;
   const open = cameras?.find(({ id }) => id === now.open) ?? null;
   const tiles = cameras ?? [];
   const { columns, rows } = shape(now.grid, tiles.length || 1);
   const isFew = tiles.length <= FEW_TILES;
 
-  // A page past the end: cameras were taken off, or the address is an old one.
+  // Cameras were removed, or the address is an old one.
   useEffect(() => {
-    if (cameras?.length === 0 && total > 0 && now.page > 0) {
+    if (isPastEnd) {
       change({ page: pages - 1 }, true);
     }
-  }, [cameras, total, now.page]);
+  }, [isPastEnd, pages]);
 
   // Esc leads back from one camera to the wall, wherever the focus is.
   useEffect(() => {
@@ -70,7 +83,7 @@ export function Wall() {
         !document.querySelector("dialog[open]") &&
         !document.fullscreenElement
       ) {
-        close();
+        closeCamera();
       }
     };
     addEventListener("keydown", onKey);
@@ -78,13 +91,6 @@ export function Wall() {
   }, []);
 
   const show = (id: string) => change({ open: id });
-  const close = () => {
-    const id = layout.peek().open;
-    change({ open: null });
-    requestAnimationFrame(() =>
-      document.querySelector<HTMLElement>(`[data-camera="${id}"] .tile-open`)?.focus(),
-    );
-  };
   const remove = (id: string) =>
     change({
       cameras: (now.cameras ?? tiles.map((one) => one.id)).filter((other) => other !== id),
@@ -102,7 +108,7 @@ export function Wall() {
           name={open.name}
           ids={tiles.map(({ id }) => id)}
           open={open.id}
-          onClose={close}
+          onClose={closeCamera}
           onShow={show}
         />
       ) : (
@@ -114,7 +120,10 @@ export function Wall() {
           wall={wall}
         />
       )}
-      {(error || !isReachable.value) && <Alert>{error ?? t("problem.away")}</Alert>}
+      {(error !== null || !isReachable.value) && (
+        <Alert>{error === null ? t("problem.away") : words(error)}</Alert>
+      )}
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: the keys come from the tiles' buttons */}
       <div
         ref={wall}
         class={`wall ${open ? "one" : ""}`}
@@ -133,7 +142,7 @@ export function Wall() {
             isFew={isFew || camera === open}
             isLowLatency={isFew || camera === open || !isHttp1()}
             onOpen={() => show(camera.id)}
-            onClose={close}
+            onClose={closeCamera}
             onRemove={now.cameras ? () => remove(camera.id) : null}
           />
         ))}
@@ -168,7 +177,7 @@ function WallBar({ grid, page, pages, onPick, wall }: WallBarProps) {
   };
   return (
     <div class="bar">
-      <div class="segments" role="group" aria-label={t("wall.grid")}>
+      <fieldset class="segments" aria-label={t("wall.grid")}>
         {GRIDS.map((one) => (
           <button
             type="button"
@@ -181,7 +190,7 @@ function WallBar({ grid, page, pages, onPick, wall }: WallBarProps) {
             {one === "auto" ? t("wall.auto") : `${one}×${one}`}
           </button>
         ))}
-      </div>
+      </fieldset>
       <Pager page={page} pages={pages} onPage={(next) => change({ page: next })} />
       <span class="gap" />
       <button type="button" onClick={onPick} aria-label={t("wall.choose")}>
@@ -193,7 +202,7 @@ function WallBar({ grid, page, pages, onPick, wall }: WallBarProps) {
         <IconButton
           icon="full"
           label={t("wall.full_screen")}
-          onClick={() => wall.current?.requestFullscreen().catch(() => {})}
+          onClick={() => wall.current && fillScreen(wall.current)}
         />
       )}
     </div>

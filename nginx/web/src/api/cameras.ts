@@ -1,0 +1,18 @@
+// Reads cameras.
+import { get } from "./client";
+import type { Camera, CamerasPage } from "./types";
+
+interface Range {
+  limit: number;
+  offset?: number;
+  /** Part of a name, id or address. */
+  search?: string;
+}
+
+export function listCameras({ limit, offset = 0, search = "" }: Range): Promise<CamerasPage> {
+  return get(`cameras?limit=${limit}&offset=${offset}&search=${encodeURIComponent(search)}`);
+}
+
+export function readCamera(id: string): Promise<Camera> {
+  return get(`cameras/${encodeURIComponent(id)}`);
+}

@@ -1,0 +1,178 @@
+// The sections of the camera form.
+import { useEffect, useState } from "preact/hooks";
+
+import { may } from "../../api/caller";
+import { get } from "../../api/client";
+import type { Camera, Vendor } from "../../api/types";
+import { Field, type FieldProps, Select } from "../../ui/fields";
+import { type Key, t } from "../../ui/i18n";
+import { type Fields, idOf, isHidden } from "./input";
+
+const OPTIONS = {
+  video: ["auto", "copy", "h264"],
+  audio: ["auto", "aac", "off"],
+  transport: ["auto", "tcp", "udp"],
+} as const;
+
+export interface SectionProps {
+  /** The camera as it is saved; null for a new one. */
+  camera: Camera | null;
+  fields: Fields;
+  /** Returns the function that changes a field. */
+  set: (name: keyof Fields) => (value: string) => void;
+}
+
+interface FormFieldProps extends Partial<FieldProps> {
+  form: SectionProps;
+  name: keyof Fields;
+}
+
+/** A field of the form, with its label, value and change. */
+export function FormField({ form, name, ...more }: FormFieldProps) {
+  return (
+    <Field
+      label={t(`form.${name}` as Key)}
+      value={form.fields[name]}
+      onInput={form.set(name)}
+      name={name}
+      {...more}
+    />
+  );
+}
+
+/** A camera by its address, with the paths of its vendor. */
+export function AddressSection(form: SectionProps) {
+  const { camera, fields, set } = form;
+  const vendors = useVendors();
+  const vendor = vendors.find((one) => one.vendor === fields.vendor);
+  return (
+    <>
+      <div class="columns">
+        <Select
+          label={t("form.vendor")}
+          value={fields.vendor}
+          onChange={set("vendor")}
+          options={[
+            ["", t("form.vendor_other")],
+            ...vendors.map((one) => [one.vendor, one.name] as [string, string]),
+          ]}
+        />
+        <FormField form={form} name="ip" required placeholder="192.168.1.20" autocomplete="off" />
+        <FormField
+          form={form}
+          name="port"
+          type="number"
+          min={1}
+          max={65_535}
+          placeholder={String(vendor?.port ?? 554)}
+        />
+      </div>
+      {!vendor && !camera && <p class="hint">{t("form.vendor_hint")}</p>}
+      {vendor?.notes && <p class="hint">{vendor.notes}</p>}
+      <div class="columns">
+        <FormField form={form} name="username" autocomplete="off" />
+        <FormField
+          form={form}
+          name="password"
+          type="password"
+          autocomplete="new-password"
+          placeholder={camera?.has_password ? t("form.kept") : ""}
+        />
+      </div>
+      <Paths form={form} vendor={vendor} />
+    </>
+  );
+}
+
+function Paths({ form, vendor }: { form: SectionProps; vendor: Vendor | undefined }) {
+  const { path, sub_path } = form.camera ?? {};
+  const isPathHidden = isHidden(path);
+  const isSubPathHidden = isHidden(sub_path);
+  return (
+    <>
+      <div class="columns">
+        <FormField
+          form={form}
+          name="path"
+          required={isPathHidden || (!vendor && !path)}
+          placeholder={(!isPathHidden && vendor?.main) || path || "/stream1"}
+        />
+        <FormField
+          form={form}
+          name="sub_path"
+          required={isSubPathHidden}
+          placeholder={(!isSubPathHidden && vendor?.sub) || sub_path || "/stream2"}
+        />
+      </div>
+      {(isPathHidden || isSubPathHidden) && <p class="hint">{t("form.hidden_hint")}</p>}
+    </>
+  );
+}
+
+function useVendors(): Vendor[] {
+  const [vendors, setVendors] = useState<Vendor[]>([]);
+  useEffect(() => {
+    get<{ vendors: Vendor[] }>("vendors").then(
+      (answer) => setVendors(answer.vendors),
+      () => {
+        // The form works without them.
+      },
+    );
+  }, []);
+  return vendors;
+}
+
+/** A camera by its RTSP links. */
+export function LinkSection(form: SectionProps) {
+  const { camera, fields } = form;
+  const hasLinks = camera !== null && camera.source !== null && !camera.ip;
+  return (
+    <>
+      <FormField
+        form={form}
+        name="rtsp_link"
+        required={!hasLinks || fields.rtsp_link_sub !== ""}
+        placeholder={
+          hasLinks ? (camera.source ?? "") : "rtsp://user:password@192.168.1.20:554/stream1"
+        }
+      />
+      {fields.rtsp_link && !fields.rtsp_link.includes("@") && (
+        <p class="hint">{t("form.link_login")}</p>
+      )}
+      <FormField form={form} name="rtsp_link_sub" placeholder={camera?.source_sub ?? ""} />
+      {hasLinks && <p class="hint">{t("form.links_kept")}</p>}
+    </>
+  );
+}
+
+/** Settings that most cameras do not need. */
+export function AdvancedSection(form: SectionProps) {
+  const { camera, fields, set } = form;
+  return (
+    <details class="advanced">
+      <summary>{t("form.advanced")}</summary>
+      <div class="columns">
+        {!camera && (
+          <FormField
+            form={form}
+            name="id"
+            pattern="[A-Za-z0-9_\-]{1,64}"
+            placeholder={idOf(fields.name) || t("form.id_auto")}
+          />
+        )}
+        {may("admin") && <FormField form={form} name="owner" maxLength={200} />}
+      </div>
+      <div class="columns">
+        {(["video", "audio", "transport"] as const).map((name) => (
+          <Select
+            key={name}
+            label={t(`form.${name}`)}
+            value={fields[name]}
+            onChange={set(name)}
+            options={OPTIONS[name].map((option) => [option, t(`form.${name}.${option}` as Key)])}
+          />
+        ))}
+      </div>
+    </details>
+  );
+}

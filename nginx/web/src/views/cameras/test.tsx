@@ -1,0 +1,93 @@
+// Tests a camera before it is saved.
+import { useEffect, useRef, useState } from "preact/hooks";
+
+import { LONG_MS, post, words } from "../../api/client";
+import type { CameraInput, Tested } from "../../api/types";
+import { number, t } from "../../ui/i18n";
+import { Icon } from "../../ui/icons";
+import { Alert } from "../../ui/parts";
+
+export type Result =
+  | { is: "running" }
+  | { is: "passed"; tested: Tested }
+  | { is: "failed"; why: string };
+
+interface Test {
+  /** Null before the first test, and after a change of the input. */
+  result: Result | null;
+  run: (input: CameraInput & { profile: string }) => Promise<void>;
+  /** Ends a running test, and discards the result. */
+  reset: () => void;
+}
+
+export function useTest(): Test {
+  const [result, setResult] = useState<Result | null>(null);
+  const running = useRef<AbortController | null>(null);
+
+  // A test that is no longer needed must not occupy the camera.
+  useEffect(() => () => running.current?.abort(), []);
+
+  const run: Test["run"] = async (input) => {
+    setResult({ is: "running" });
+    const controller = new AbortController();
+    running.current = controller;
+    const { signal } = controller;
+    try {
+      const tested = await post<Tested>("cameras/test", input, { signal, within: LONG_MS });
+      setResult({ is: "passed", tested });
+    } catch (cause) {
+      if (!signal.aborted) {
+        setResult({ is: "failed", why: words(cause) });
+      }
+    }
+  };
+  const reset = () => {
+    running.current?.abort();
+    setResult(null);
+  };
+  return { result, run, reset };
+}
+
+export function TestResult({ result }: { result: Result | null }) {
+  return (
+    <div class="test-result" role="status" aria-live="polite">
+      {result?.is === "running" && (
+        <p class="hint">
+          <span class="spinner" aria-hidden="true" /> {t("form.testing")}
+        </p>
+      )}
+      {result?.is === "failed" && <Alert>{result.why}</Alert>}
+      {result?.is === "passed" && <Passed tested={result.tested} />}
+    </div>
+  );
+}
+
+function Passed({ tested }: { tested: Tested }) {
+  const { width, height, video_codec, frame_rate, audio_codec, still, took_seconds } = tested;
+  const facts = [
+    `${width} × ${height}`,
+    video_codec.toUpperCase(),
+    frame_rate ? `${number(frame_rate)} fps` : null,
+    audio_codec ? audio_codec.toUpperCase() : t("form.no_audio"),
+  ];
+  return (
+    <div class="fine">
+      {still && (
+        <img
+          src={`data:image/jpeg;base64,${still}`}
+          alt={t("form.still")}
+          width={width}
+          height={height}
+        />
+      )}
+      <div>
+        <strong>
+          <Icon name="check" />
+          {t("form.fine")}
+        </strong>
+        <p>{facts.filter(Boolean).join(", ")}</p>
+        <p class="hint">{t("form.took", { n: number(took_seconds, 1) })}</p>
+      </div>
+    </div>
+  );
+}

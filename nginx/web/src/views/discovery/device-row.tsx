@@ -1,0 +1,183 @@
+// A discovered device, which is added as a camera with one click.
+import { useState } from "preact/hooks";
+
+import { cameraChanges } from "../../api/changes";
+import { words } from "../../api/client";
+import type { Camera, Device } from "../../api/types";
+import { Field } from "../../ui/fields";
+import { t } from "../../ui/i18n";
+import { Icon } from "../../ui/icons";
+import { tell } from "../../ui/parts";
+import { watchAddress } from "../../ui/place";
+import { add } from "../cameras/add";
+import { CameraForm } from "../cameras/form";
+import { describe, fieldsFor, nameOf } from "./device";
+
+interface Credentials {
+  username: string;
+  password: string;
+}
+
+interface DeviceRowProps {
+  device: Device;
+  /** The credentials of the search, for a device without credentials of its own. */
+  query: Credentials;
+  onAdded: (device: Device, camera: Camera) => void;
+  onSearchAgain: (device: Device, username: string, password: string) => Promise<void>;
+}
+
+export function DeviceRow({ device, query, onAdded, onSearchAgain }: DeviceRowProps) {
+  const [own, setOwn] = useState<Credentials>({ username: "", password: "" });
+  const [isBusy, setBusy] = useState(false);
+  const [isEditing, setEditing] = useState(false);
+  const [error, setError] = useState<string | null>(null);
+  const { username, password } = own.username ? own : query;
+  const model = [device.manufacturer, device.model, device.firmware].filter(Boolean).join(" ");
+
+  const attempt = async (action: () => Promise<void>) => {
+    setBusy(true);
+    setError(null);
+    await action().catch((cause) => setError(words(cause)));
+    setBusy(false);
+  };
+  const addNow = () =>
+    attempt(async () => {
+      const camera = await add(fieldsFor(device, username, password));
+      cameraChanges.value += 1;
+      onAdded(device, camera);
+      tell(t("cameras.saved", { name: camera.name }));
+    });
+  const submit = (event: Event) => {
+    event.preventDefault();
+    void attempt(() => onSearchAgain(device, own.username, own.password));
+  };
+
+  return (
+    <li class="row device" data-device={device.address}>
+      <div class="row-main">
+        <strong>{nameOf(device)}</strong>
+        <span class="quiet">
+          {[device.address, model].filter((text) => text && text !== nameOf(device)).join(" · ")}
+        </span>
+        {device.profiles.map((profile) => (
+          <span class="quiet" key={profile.token}>
+            {describe(profile)}
+            {profile.rtsp_link && profile.rtsp_link === device.main && ` – ${t("discovery.main")}`}
+            {profile.rtsp_link && profile.rtsp_link === device.sub && ` – ${t("discovery.sub")}`}
+          </span>
+        ))}
+        {device.needs_credentials && (
+          <CredentialsForm value={own} isBusy={isBusy} onChange={setOwn} onSubmit={submit} />
+        )}
+        {device.error && <span class="why">{device.error}</span>}
+        {error && (
+          <span class="why" role="alert">
+            {error}
+          </span>
+        )}
+      </div>
+      <Actions
+        device={device}
+        isBusy={isBusy}
+        onAdd={() => void addNow()}
+        onAdjust={() => setEditing(true)}
+      />
+      {isEditing && (
+        <CameraForm
+          camera={null}
+          preset={fieldsFor(device, username, password)}
+          onClose={() => setEditing(false)}
+          onSaved={(camera) => {
+            setEditing(false);
+            onAdded(device, camera);
+            tell(t("cameras.saved", { name: camera.name }));
+          }}
+        />
+      )}
+    </li>
+  );
+}
+
+interface CredentialsFormProps {
+  value: Credentials;
+  isBusy: boolean;
+  onChange: (value: Credentials) => void;
+  onSubmit: (event: Event) => void;
+}
+
+function CredentialsForm({ value, isBusy, onChange, onSubmit }: CredentialsFormProps) {
+  return (
+    <form class="inline-form" onSubmit={onSubmit}>
+      <span class="why">{t("discovery.needs")}</span>
+      <Field
+        label={t("form.username")}
+        name="username"
+        value={value.username}
+        onInput={(username) => onChange({ ...value, username })}
+        required
+        autocomplete="off"
+      />
+      <Field
+        label={t("form.password")}
+        name="password"
+        type="password"
+        value={value.password}
+        onInput={(password) => onChange({ ...value, password })}
+        autocomplete="new-password"
+      />
+      <button type="submit" disabled={isBusy}>
+        {t("discovery.ask")}
+      </button>
+    </form>
+  );
+}
+
+interface ActionsProps {
+  device: Device;
+  isBusy: boolean;
+  onAdd: () => void;
+  onAdjust: () => void;
+}
+
+function Actions({ device, isBusy, onAdd, onAdjust }: ActionsProps) {
+  const name = nameOf(device);
+  if (device.known_as) {
+    return (
+      <div class="row-actions">
+        <a
+          class="button"
+          href={watchAddress(device.known_as)}
+          aria-label={t("cameras.watch_label", { name })}
+        >
+          <Icon name="check" />
+          {t("discovery.watch")}
+        </a>
+      </div>
+    );
+  }
+  return (
+    <div class="row-actions">
+      {device.main && (
+        <>
+          <button
+            type="button"
+            onClick={onAdjust}
+            aria-label={t("discovery.adjust_label", { name })}
+          >
+            {t("discovery.adjust")}
+          </button>
+          <button
+            type="button"
+            class="primary"
+            disabled={isBusy}
+            onClick={onAdd}
+            aria-label={t("discovery.add_label", { name })}
+          >
+            <Icon name="plus" />
+            {t("discovery.add")}
+          </button>
+        </>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,97 @@
+// The playback sessions that the caller may see.
+import { useState } from "preact/hooks";
+
+import { get, remove, words } from "../../api/client";
+import { useReading } from "../../api/reading";
+import type { Session } from "../../api/types";
+import { duration, t } from "../../ui/i18n";
+import { Icon } from "../../ui/icons";
+import { Confirm, tell } from "../../ui/parts";
+import { ScrollBox } from "../../ui/scroll-box";
+
+const EVERY_MS = 5000;
+
+const readSessions = () => get<{ sessions: Session[] }>("playback/sessions");
+
+/** A time in words, relative to now. */
+function ago(time: string | null): string {
+  return time
+    ? t("sessions.ago", { n: duration((Date.now() - Date.parse(time)) / 1000) })
+    : t("sessions.never");
+}
+
+/** The table of sessions. */
+export function Sessions() {
+  const { value, again } = useReading(readSessions, { every: EVERY_MS });
+  const [ending, setEnding] = useState<Session | null>(null);
+  const active = value?.sessions.filter((one) => one.state === "active");
+  active?.sort((a, b) => (b.last_seen ?? b.created_at).localeCompare(a.last_seen ?? a.created_at));
+  const end = async (session: Session) => {
+    setEnding(null);
+    try {
+      await remove(`playback/sessions/${session.session_id}`);
+      tell(t("sessions.ended", { user: session.user }));
+    } catch (error) {
+      tell(words(error), true);
+    }
+    again();
+  };
+  return (
+    <section class="block" aria-labelledby="sessions-title">
+      <h2 id="sessions-title">{t("sessions.title")}</h2>
+      <p class="hint">{t("sessions.text")}</p>
+      {active && active.length > 0 && (
+        <ScrollBox class="table-box" label={t("sessions.title")}>
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">{t("sessions.user")}</th>
+                <th scope="col">{t("sessions.cameras")}</th>
+                <th scope="col">{t("sessions.seen")}</th>
+                <th scope="col">{t("sessions.expires")}</th>
+                <th scope="col">{t("sessions.made_by")}</th>
+                <td />
+              </tr>
+            </thead>
+            <tbody>
+              {active.map((one) => (
+                <tr key={one.session_id} data-session={one.session_id}>
+                  <th scope="row">{one.user}</th>
+                  <td class="wide">
+                    {one.cameras.includes("*") ? t("sessions.all") : one.cameras.join(", ")}
+                  </td>
+                  <td class="nowrap">{ago(one.last_seen)}</td>
+                  <td class="nowrap">
+                    {t("sessions.in", {
+                      n: duration((Date.parse(one.expires_at) - Date.now()) / 1000),
+                    })}
+                  </td>
+                  <td>{one.made_by ?? "–"}</td>
+                  <td class="right">
+                    <button
+                      type="button"
+                      aria-label={t("sessions.end_label", { user: one.user })}
+                      onClick={() => setEnding(one)}
+                    >
+                      <Icon name="close" />
+                      {t("sessions.end")}
+                    </button>
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </ScrollBox>
+      )}
+      {ending && (
+        <Confirm
+          title={t("sessions.end_label", { user: ending.user })}
+          text={t("sessions.end_text")}
+          action={t("sessions.end")}
+          onClose={() => setEnding(null)}
+          onConfirm={() => void end(ending)}
+        />
+      )}
+    </section>
+  );
+}

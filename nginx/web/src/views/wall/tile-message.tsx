@@ -1,0 +1,57 @@
+// The text in the middle of a tile that is not live.
+import { may } from "../../api/caller";
+import type { Stream } from "../../api/types";
+import type { State } from "../../player/live";
+import { t } from "../../ui/i18n";
+import { Icon } from "../../ui/icons";
+import { editAddress } from "../../ui/place";
+
+interface MessageProps {
+  id: string;
+  state: State;
+  isWanted: boolean;
+  reason: string | null;
+  stream: Stream | undefined;
+  onRetry: () => void;
+  onStart: () => void;
+}
+
+/** Shows the state of the player and the reason for it. */
+export function Message({ id, state, isWanted, reason, stream, onRetry, onStart }: MessageProps) {
+  if (!isWanted) {
+    return (
+      <div class="tile-message" role="status">
+        <button type="button" onClick={onStart}>
+          <Icon name="play" />
+          {t("tile.start")}
+        </button>
+      </div>
+    );
+  }
+  if (state === "live" || state === "idle") {
+    return <div class="tile-message none" role="status" />;
+  }
+  const isAway = stream && stream.state !== "live" && stream.last_error;
+  const why = reason ?? (isAway ? stream.last_error?.detail : null);
+  return (
+    <div class={`tile-message ${state}`} role="status">
+      {state === "failed" ? <Icon name="alert" /> : <span class="spinner" aria-hidden="true" />}
+      <strong>{t(`tile.state.${state}`)}</strong>
+      {why && <p>{why}</p>}
+      {state === "failed" && (
+        <div class="actions centered">
+          <button type="button" onClick={onRetry}>
+            <Icon name="refresh" />
+            {t("tile.retry")}
+          </button>
+          {may("user") && (
+            <a class="button" href={editAddress(id, "wall")}>
+              <Icon name="edit" />
+              {t("camera.edit")}
+            </a>
+          )}
+        </div>
+      )}
+    </div>
+  );
+}
