@@ -59,7 +59,7 @@ function startTimes(program) {
 async function measure(program, camera) {
   progress(program);
   const starts = startTimes(program);
-  const settings = { FFMPEG_BIN: program, CLEANUP_DELAY_SECONDS: "3600", RUST_LOG: "warn" };
+  const settings = { FFMPEG_BIN: program, CLEANUP_DELAY_SECONDS: "3600" };
   const service = await Service.start(settings, ["--no-demo"]);
   for (let index = 0; index < options.streams; index += 1) {
     const input = { indicator_id: `bench-${index}`, rtsp_link: camera.link };
