@@ -30,6 +30,7 @@ use crate::onvif::Finder;
 use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::cutter::SegmentPolicy;
 use crate::output::hls::layout::Layout;
+use crate::output::hls::output::Hls;
 use crate::output::hls::sweep;
 use crate::playback::Playback;
 use crate::store::{self, Cameras};
@@ -108,15 +109,16 @@ pub async fn run_with(
     let (webhooks, events) =
         Webhooks::start(&webhook_settings(&config)).map_err(StartError::Setting)?;
     let room = DiskBudget::new(config.stream_dir.clone(), config.stream_dir_max_bytes);
+    let counters = Counters::default();
+    let hls = Hls::new(layout.clone(), room.clone(), segment_policy(&config), counters.clone());
     let registry = Registry::new(StreamResources {
-        room: room.clone(),
-        layout: layout.clone(),
+        output: Arc::new(hls.clone()),
         threads: Threads::start().map_err(system("no thread can be started"))?,
         limits: limits(&config),
         max_streams: config.max_streams,
         starts: StartQueue::new(config.max_concurrent_starts),
         launcher,
-        counters: Counters::default(),
+        counters,
         events,
     });
     let database = cameras.database().clone();
@@ -133,7 +135,8 @@ pub async fn run_with(
             layout,
             database,
         )),
-        metrics: Arc::new(Exporter::new(registry.clone())),
+        metrics: Arc::new(Exporter::new(registry.clone(), room.clone())),
+        hls,
         started_at: Instant::now(),
     });
     for problem in api.readiness.troubles().await {
@@ -269,11 +272,14 @@ fn limits(config: &Config) -> Limits {
         idle_timeout: config.idle_timeout,
         stop_grace: config.stop_grace,
         max_viewers: config.max_viewers,
-        cutting: SegmentPolicy {
-            segment_time: config.segment_time,
-            part_time: config.part_time,
-            list_size: config.list_size,
-        },
+    }
+}
+
+fn segment_policy(config: &Config) -> SegmentPolicy {
+    SegmentPolicy {
+        segment_time: config.segment_time,
+        part_time: config.part_time,
+        list_size: config.list_size,
     }
 }
 

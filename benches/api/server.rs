@@ -26,6 +26,7 @@ use stream_manager::media::reader::FragmentReader;
 use stream_manager::output::disk_budget::DiskBudget;
 use stream_manager::output::hls::cutter::SegmentPolicy;
 use stream_manager::output::hls::layout::Layout;
+use stream_manager::output::hls::output::Hls;
 use stream_manager::stream::limits::Limits;
 use stream_manager::stream::reaper;
 use stream_manager::stream::registry::Registry;
@@ -107,23 +108,25 @@ fn measure_reaper(count: usize) -> Result<()> {
         idle_timeout: FOREVER,
         stop_grace: FOREVER,
         max_viewers: None,
-        cutting: SegmentPolicy {
-            segment_time: Duration::from_secs(2),
-            part_time: Duration::from_millis(100),
-            list_size: 5,
-        },
+    };
+    let policy = SegmentPolicy {
+        segment_time: Duration::from_secs(2),
+        part_time: Duration::from_millis(100),
+        list_size: 5,
     };
     // The ingest publishes nothing, so nothing is written to the layout's directory.
+    let layout = Layout::new(std::env::temp_dir());
+    // The empty path has no disk, because so many streams would exceed the budget of any disk.
+    let budget = DiskBudget::new(std::path::PathBuf::new(), None);
+    let counters = Counters::default();
     let registry = Registry::new(StreamResources {
-        layout: Layout::new(std::env::temp_dir()),
-        // The empty path has no disk, because so many streams would exceed the budget of any disk.
-        room: DiskBudget::new(std::path::PathBuf::new(), None),
+        output: Arc::new(Hls::new(layout, budget, policy, counters.clone())),
         threads: Threads::start()?,
         limits,
         max_streams: count,
         starts: StartQueue::new(count),
         launcher: Arc::new(Recorded(Arc::new([]))),
-        counters: Counters::default(),
+        counters,
         events: Events::default(),
     });
     for number in 0..count {

@@ -27,6 +27,7 @@ use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{CameraId, Profile, StreamId};
 use crate::ingest::ffmpeg::probe::StillTaker;
 use crate::onvif::Finder;
+use crate::output::hls::output::Hls;
 use crate::playback::Playback;
 use crate::store::Cameras;
 use crate::stream::registry::Registry;
@@ -58,6 +59,8 @@ pub struct Api {
     pub access: Access,
     /// The running streams.
     pub registry: Registry,
+    /// The playlists of the streams.
+    pub hls: Hls,
     /// The playback sessions.
     pub playback: Playback,
     /// The known cameras.

@@ -51,10 +51,11 @@ async fn find<B>(
 ) -> Result<Arc<Published>, Error> {
     let id = StreamId::parse(id)?;
     let user = playback::may_watch(api, request.headers(), id.camera()).await?;
+    let now = api.hls.newest(&id);
+    let is_playable = |handle: &StreamHandle| now.is_some() && handle.state() != State::Failed;
     let running = api.registry.get(&id).filter(is_playable);
-    let is_at_once = running.as_ref().is_some_and(|handle| {
-        handle.shared().playlist.borrow().as_ref().is_some_and(|now| has(now, wanted))
-    });
+    let has_wanted = now.as_ref().is_some_and(|now| has(now, wanted));
+    let is_at_once = running.is_some() && has_wanted;
     let handle = match running {
         Some(handle) => handle,
         None => start(api, &id).await?,
@@ -66,11 +67,6 @@ async fn find<B>(
         playback::may_watch(api, request.headers(), id.camera()).await?;
     }
     Ok(published)
-}
-
-/// Whether there is something to play, and more to come.
-fn is_playable(handle: &StreamHandle) -> bool {
-    handle.shared().playlist.borrow().is_some() && handle.state() != State::Failed
 }
 
 /// Whether a player gets what it wants without waiting.
@@ -114,7 +110,7 @@ async fn newest(
     handle: &StreamHandle,
     wanted: model::Reload,
 ) -> Result<Arc<Published>, Error> {
-    let mut newest = handle.shared().playlist.clone();
+    let mut newest = api.hls.playlist(handle.id()).ok_or_else(|| gone(handle.id()))?;
     if let (Some(sequence), Some(now)) = (wanted.sequence, newest.borrow().as_ref())
         && now.position().is_too_far(sequence)
     {
@@ -124,11 +120,11 @@ async fn newest(
     }
     let has_wanted =
         |published: &Option<Arc<Published>>| published.as_ref().is_some_and(|now| has(now, wanted));
-    let patience = api.registry.limits().cutting.segment_time * BLOCKED_SEGMENTS;
+    let patience = api.hls.segment_time() * BLOCKED_SEGMENTS;
     let found = match timeout(patience, newest.wait_for(has_wanted)).await {
         Ok(Ok(published)) => published.clone(),
         Ok(Err(_)) => return Err(gone(handle.id())),
-        Err(_) => handle.shared().playlist.borrow().clone(),
+        Err(_) => api.hls.newest(handle.id()),
     };
     found.ok_or_else(|| gone(handle.id()))
 }

@@ -15,7 +15,6 @@ use crate::camera::Camera;
 use crate::camera::id::StreamId;
 use crate::child::log::ProcessLog;
 use crate::media::hub::FragmentHub;
-use crate::output::hls::published::PlaylistReceiver;
 
 /// Commands that may wait for a supervisor. It is never busy for long, so this is plenty.
 pub const COMMANDS: usize = 64;
@@ -99,8 +98,6 @@ pub struct Shared {
     pub hub: FragmentHub,
     /// What its FFmpegs said and use.
     pub journal: Arc<ProcessLog>,
-    /// The playlist as it grows.
-    pub playlist: PlaylistReceiver,
 }
 
 impl Shared {

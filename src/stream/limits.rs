@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use crate::output::hls::cutter::SegmentPolicy;
-
 /// The limits of every stream, from the settings of the same names.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -20,6 +18,4 @@ pub struct Limits {
     pub stop_grace: Duration,
     /// Viewers of one stream at the same time; `None` for any number.
     pub max_viewers: Option<usize>,
-    /// How segments are cut.
-    pub cutting: SegmentPolicy,
 }

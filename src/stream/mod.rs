@@ -27,6 +27,7 @@
 mod deadlines;
 pub mod handle;
 pub mod limits;
+pub mod output;
 pub mod reaper;
 pub mod registry;
 pub mod resources;

@@ -171,8 +171,10 @@ impl Registry {
                 Err(resources.counters.refused(error.retry_after(RETRY_WHEN_FULL)))
             }
             Entry::Vacant(entry) => {
-                let may_start =
-                    resources.starts.ensure_capacity().and_then(|()| resources.room.ensure_space());
+                let may_start = resources
+                    .starts
+                    .ensure_capacity()
+                    .and_then(|()| resources.output.ensure_ready());
                 may_start.map_err(|error| resources.counters.refused(error))?;
                 let streams = Arc::clone(&inner.streams);
                 let on_gone = move |gone: &StreamHandle| remove(&streams, gone);

@@ -3,20 +3,17 @@
 use std::sync::Arc;
 
 use super::limits::Limits;
+use super::output::Output;
 use super::start_queue::StartQueue;
 use super::threads::Threads;
 use crate::base::counters::Counters;
 use crate::events::Events;
 use crate::ingest::Ingest;
-use crate::output::disk_budget::DiskBudget;
-use crate::output::hls::layout::Layout;
 
 /// What all streams share.
 pub struct StreamResources {
-    /// Where their files go.
-    pub layout: Layout,
-    /// How much of the disk these files can take.
-    pub room: DiskBudget,
+    /// What serves them.
+    pub output: Arc<dyn Output>,
     /// The threads that their tasks run on.
     pub threads: Threads,
     /// The limits that they live by.

@@ -63,8 +63,8 @@ pub enum Event {
     Abandoned,
     /// The output can be played, with this generation.
     Playable,
-    /// The packager cannot write.
-    StorageFailed,
+    /// The output cannot serve what the ingest brings, as on a full disk.
+    OutputFailed,
     /// The child is reaped; another plan can do better.
     EndedReplan,
     /// The child is reaped; another plan could do better, but as many were tried as are allowed.
@@ -139,10 +139,10 @@ fn starting(event: Event, context: Context) -> (State, Action) {
             (State::Failed, Action::Refuse)
         }
         Event::EndedRefused | Event::Exhausted | Event::Ended => dropped(context),
-        Event::StartTimedOut | Event::StorageFailed if context.was_live => {
+        Event::StartTimedOut | Event::OutputFailed if context.was_live => {
             (State::Stopping(After::Retry), Action::TerminateAndRefuse)
         }
-        Event::StartTimedOut | Event::StorageFailed => {
+        Event::StartTimedOut | Event::OutputFailed => {
             (State::Stopping(After::Fail), Action::TerminateAndRefuse)
         }
         Event::End => (State::Stopping(After::End), Action::Terminate),
@@ -159,8 +159,8 @@ fn live(event: Event, context: Context) -> (State, Action) {
             dropped(context)
         }
         Event::End => (State::Stopping(After::End), Action::Terminate),
-        // The packager tries again with the next keyframe.
-        Event::StorageFailed
+        // The output tries again with the next keyframe.
+        Event::OutputFailed
         | Event::Playable
         | Event::SlotGranted
         | Event::Abandoned
@@ -241,7 +241,7 @@ mod tests {
         E::SlotGranted,
         E::Abandoned,
         E::Playable,
-        E::StorageFailed,
+        E::OutputFailed,
         E::EndedReplan,
         E::Exhausted,
         E::EndedRefused,
@@ -269,8 +269,8 @@ mod tests {
         (Starting, E::Abandoned, NEW, Stopping(End), A::Terminate),
         (Starting, E::Abandoned, AGAIN, Starting, A::Launch),
         (Starting, E::Playable, ALWAYS, Live, A::Announce),
-        (Starting, E::StorageFailed, NEW, Stopping(Fail), A::TerminateAndRefuse),
-        (Starting, E::StorageFailed, AGAIN, Stopping(Retry), A::TerminateAndRefuse),
+        (Starting, E::OutputFailed, NEW, Stopping(Fail), A::TerminateAndRefuse),
+        (Starting, E::OutputFailed, AGAIN, Stopping(Retry), A::TerminateAndRefuse),
         (Starting, E::EndedReplan, ALWAYS, Starting, A::Spawn),
         (Starting, E::Exhausted, NEW, Failed, A::Refuse),
         (Starting, E::Exhausted, AGAIN_WANTED, Backoff, A::Delay),

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use super::deadlines::{Deadlines, Situation};
 use super::handle::{COMMANDS, Command, Joined, Shared, Status, StreamHandle};
 use super::limits::Limits;
+use super::output::{OutputHandle, OutputProgress, OutputRequest, OutputStep};
 use super::resources::StreamResources;
 use super::run::{CurrentRun, Step};
 use super::start_queue::{Priority, StartQueue, StartSlot};
@@ -31,10 +31,6 @@ use crate::camera::plan;
 use crate::events::{EventReporter, StopReason};
 use crate::ingest::{Ingest, IngestRequest, RunOutcome};
 use crate::media::hub::FragmentHub;
-use crate::output::hls::packager::{self, Packager, Progress};
-
-/// A disk that hangs must not keep the stream's name, nor the manager from ending.
-const PACKAGER_ENDS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Plans that are tried one after the other until one is playable. More than there are lessons for
 /// one camera: a camera that contradicts itself must not be tried for ever.
@@ -45,7 +41,7 @@ const NUMBERS_SINCE: u64 = 1_735_689_600;
 const NUMBERS_A_SECOND: u64 = 4;
 
 /// Starts the supervisor of a new stream. Calls `on_gone` with the stream's handle when all of
-/// the stream has gone: child, packager and directory.
+/// the stream has gone: its child, its output and its files.
 pub fn spawn(
     camera: Camera,
     resources: &StreamResources,
@@ -55,29 +51,23 @@ pub fn spawn(
     let thread = resources.threads.pick();
     let first_number = camera.numbers.first(first_number());
     let limits = resources.limits;
-    let (dir, share) = (resources.layout.stream(&camera.id), resources.room.share());
-    let packager = Packager::new(dir, share, limits.cutting, first_number);
     let shared = Arc::new(Shared {
         id: camera.id.clone(),
         last_access: AtomicInstant::now(),
         viewers: Viewers::new(limits.max_viewers),
         hub: FragmentHub::default(),
         journal: Arc::default(),
-        playlist: packager.newest(),
     });
     let (send_command, commands) = mpsc::channel(COMMANDS);
     let (status, status_seen) = watch::channel(Status::starting(camera.clone(), first_number));
     let handle =
         StreamHandle { shared: Arc::clone(&shared), commands: send_command, status: status_seen };
-    let (send_progress, progress) = watch::channel(Progress::default());
-    let (end_packaging, packaging_ended) = oneshot::channel();
-    let packaging = packager::run(
-        packager,
-        shared.hub.read_in_step(),
-        send_progress,
-        packaging_ended,
-        resources.counters.clone(),
-    );
+    let request = OutputRequest {
+        id: camera.id.clone(),
+        hub: shared.hub.clone(),
+        first_number,
+        numbers: camera.numbers.clone(),
+    };
     let supervisor = Supervisor {
         shared,
         launcher: Arc::clone(&resources.launcher),
@@ -88,10 +78,7 @@ pub fn spawn(
         limits,
         commands,
         status,
-        progress,
-        packaging: thread.spawn(packaging.instrument(span.clone())),
-        is_packager_lost: false,
-        end_packaging,
+        output: OutputHandle::start(&*resources.output, request, thread, span.clone()),
         camera,
         state: State::Starting,
         next_generation: first_number,
@@ -127,12 +114,7 @@ struct Supervisor {
     deadlines: Deadlines,
     commands: mpsc::Receiver<Command>,
     status: watch::Sender<Status>,
-    progress: watch::Receiver<Progress>,
-    packaging: JoinHandle<()>,
-    /// It has failed, and the stream knows.
-    is_packager_lost: bool,
-    /// Dropped to end the packager.
-    end_packaging: oneshot::Sender<()>,
+    output: OutputHandle,
     camera: Camera,
     state: State,
     next_generation: u64,
@@ -169,9 +151,9 @@ impl Supervisor {
                 self.slot = None;
                 None
             }
-            changed = self.progress.changed(), if !self.is_packager_lost => match changed {
-                Ok(()) => self.on_progress(),
-                Err(_) => Some(self.on_packager_lost()),
+            step = self.output.step() => match step {
+                OutputStep::Progress(progress) => self.on_progress(progress),
+                OutputStep::Failed => Some(self.on_output_failed()),
             },
             () = tokio::time::sleep_until(deadline) => self.on_deadline(due),
         }
@@ -247,23 +229,18 @@ impl Supervisor {
         }
     }
 
-    fn on_progress(&mut self) -> Option<Event> {
-        let progress = self.progress.borrow_and_update().clone();
+    fn on_progress(&self, progress: OutputProgress) -> Option<Event> {
         if let Some((_, error)) = progress.error {
-            self.note_error(Error::new(
-                ErrorKind::StorageUnavailable,
-                format!("segments cannot be written: {error}"),
-            ));
-            return Some(Event::StorageFailed);
+            self.note_error(error);
+            return Some(Event::OutputFailed);
         }
         (progress.playable == Some(self.generation())).then_some(Event::Playable)
     }
 
-    /// Without its packager the stream is of no use: it ends, so that the next start makes another.
-    fn on_packager_lost(&mut self) -> Event {
-        self.is_packager_lost = true;
-        let error = Error::new(ErrorKind::Internal, "segments are no longer written");
-        error!(generation = self.generation(), "the packager failed");
+    /// Without its output the stream is of no use: it ends, so that the next start makes another.
+    fn on_output_failed(&mut self) -> Event {
+        let error = Error::new(ErrorKind::Internal, "the stream's output failed");
+        error!(generation = self.generation(), "the output failed");
         self.note_error(error.clone());
         self.waiters.refuse(&error);
         Event::End
@@ -483,20 +460,13 @@ impl Supervisor {
         self.shared.last_access.age() < self.limits.idle_timeout || self.waiters.is_any_left()
     }
 
-    /// The child is reaped; now the packager ends, then the directory and only then the name goes,
-    /// so that no other stream of this camera can meet them. Callers who wait see their channels
-    /// close after that.
+    /// The child is reaped; now the output ends and removes its files, and only then the name is
+    /// free, so that no other stream of this camera can meet them. Callers who wait see their
+    /// channels close after that.
     async fn finish(mut self, on_gone: impl FnOnce()) {
         let (generation, last_error) = (self.generation(), self.last_error());
-        drop(self.end_packaging);
-        match timeout(PACKAGER_ENDS_WITHIN, self.packaging).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(%error, "the packager failed"),
-            Err(_) => error!("STREAM_DIR hangs: the stream's files are left"),
-        }
-        let last_segment =
-            self.shared.playlist.borrow().as_ref().map(|now| now.position().sequence);
-        self.camera.numbers.used(self.next_generation.max(last_segment.unwrap_or_default()));
+        self.output.finish().await;
+        self.camera.numbers.used(self.next_generation);
         self.shared.tell_who_watched(self.shared.viewers.forget_all());
         info!("gone");
         self.reporter.stopped(generation, last_error);

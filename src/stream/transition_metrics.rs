@@ -81,7 +81,6 @@ impl TransitionMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::hls::cutter::SegmentPolicy;
     use crate::stream::state::{self, Context};
 
     fn tally(counts: &Counters) -> TransitionMetrics {
@@ -93,11 +92,6 @@ mod tests {
             idle_timeout: seconds(30),
             stop_grace: seconds(5),
             max_viewers: None,
-            cutting: SegmentPolicy {
-                segment_time: seconds(2),
-                part_time: seconds(1),
-                list_size: 5,
-            },
         };
         TransitionMetrics::new(counts.clone(), &limits)
     }

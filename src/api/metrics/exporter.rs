@@ -8,6 +8,7 @@ use prometheus_client::registry;
 
 use crate::api::metrics::requests::Requests;
 use crate::api::metrics::streams::{Process, Streams};
+use crate::output::disk_budget::DiskBudget;
 use crate::stream::registry::Registry;
 
 /// What all names begin with.
@@ -29,8 +30,8 @@ struct Check {
 }
 
 impl Exporter {
-    /// The metrics of a manager with these `streams`.
-    pub fn new(streams: Registry) -> Self {
+    /// The metrics of a manager with these `streams`, which write within `budget`.
+    pub fn new(streams: Registry, budget: DiskBudget) -> Self {
         let mut registry = registry::Registry::default();
         let own = registry.sub_registry_with_prefix(PREFIX);
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -40,7 +41,7 @@ impl Exporter {
         own.register("ready", help, ready.clone());
         streams.resources().counters.register(own);
         let requests = Requests::register(own);
-        own.register_collector(Box::new(Streams::new(streams)));
+        own.register_collector(Box::new(Streams::new(streams, budget)));
         registry.register_collector(Box::new(Process::begun()));
         Self { registry, requests, ready }
     }

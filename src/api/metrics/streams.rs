@@ -17,6 +17,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::base::proc;
 use crate::child::log::Usage;
+use crate::output::disk_budget::DiskBudget;
 use crate::stream::handle::StreamHandle;
 use crate::stream::registry::Registry;
 use crate::stream::state::State;
@@ -27,6 +28,7 @@ const STATES: [&str; 5] = ["starting", "live", "backoff", "stopping", "failed"];
 /// The streams that run, and the disk that they write to.
 pub struct Streams {
     registry: Registry,
+    budget: DiskBudget,
 }
 
 /// One stream.
@@ -45,16 +47,16 @@ struct Camera {
 }
 
 impl Streams {
-    /// The streams of `registry`.
-    pub fn new(registry: Registry) -> Self {
-        Self { registry }
+    /// The streams of `registry`, which write within `budget`.
+    pub fn new(registry: Registry, budget: DiskBudget) -> Self {
+        Self { registry, budget }
     }
 
     fn disk(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
-        let used = ConstGauge::new(self.registry.resources().room.used());
+        let used = ConstGauge::new(self.budget.used());
         single(encoder, "segments_bytes", "What the segments of all streams take.", Some(used))?;
         // A disk that cannot be asked is named by readiness.
-        let Some(disk) = self.registry.resources().room.disk() else { return Ok(()) };
+        let Some(disk) = self.budget.disk() else { return Ok(()) };
         let help = "Size of the file system that STREAM_DIR is on.";
         single(encoder, "stream_dir_size_bytes", help, Some(ConstGauge::new(disk.size)))?;
         let help = "What of it can still be written to.";

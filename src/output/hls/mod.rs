@@ -7,6 +7,7 @@
 //!
 //! | Module | Owns |
 //! |---|---|
+//! | [`output`] | the packagers of all streams, and where their playlists are found |
 //! | [`packager`] | one stream's segments and playlists, fragment by fragment |
 //! | [`cutter`] | where a segment ends |
 //! | `files` | the files of one stream |
@@ -22,6 +23,7 @@ mod files;
 mod held_audio;
 pub mod layout;
 pub mod multivariant;
+pub mod output;
 pub mod packager;
 pub mod playlist;
 pub mod published;

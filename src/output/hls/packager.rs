@@ -2,21 +2,19 @@
 //!
 //! Appends fragments to the growing segment, publishes the playlist after each, and deletes old
 //! segments. A segment's bytes are in its file before the playlist names it. The packager is
-//! synchronous; [`run`] carries it to a thread on which waiting for a disk holds up no other
-//! stream. Whether a stream has viewers is not its concern.
+//! synchronous: what runs it chooses a thread on which waiting for a disk holds up no other stream.
+//! Whether a stream has viewers is not its concern.
 
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tracing::warn;
 
-use crate::base::counters::Counters;
+use crate::base::error::{Error, ErrorKind};
 use crate::media::fragment::Fragment;
-use crate::media::hub::{Gap, HubReader};
-use crate::output::blocking::{on_thread, run_on_thread};
 use crate::output::disk_budget::DiskShare;
 use crate::output::hls::cutter::{Cutter, SegmentPolicy};
 use crate::output::hls::files::SegmentFiles;
@@ -25,6 +23,7 @@ use crate::output::hls::layout::StreamDir;
 use crate::output::hls::multivariant::Variant;
 use crate::output::hls::playlist::{PartStart, Playlist, Segment};
 use crate::output::hls::published::{PlaylistReceiver, Published};
+use crate::stream::output::OutputProgress;
 
 /// A larger difference between a fragment's time and the end of the one before is a jump.
 const JUMP: Duration = Duration::from_millis(500);
@@ -32,15 +31,6 @@ const JUMP: Duration = Duration::from_millis(500);
 /// The part of a segment's duration by which its wall clock is corrected at most: cameras' clocks
 /// run a little fast or slow, and players accept so small a step.
 const CLOCK_CORRECTION: u32 = 100;
-
-/// What the packager has done, for the supervisor.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// The generation that has a segment in the playlist: its stream is playable.
-    pub playable: Option<u64>,
-    /// Why the last write failed, and in which generation; cleared by a write that succeeds.
-    pub error: Option<(u64, String)>,
-}
 
 /// Writes one stream's segments and publishes its playlists. Lives as long as the stream, over all
 /// its generations.
@@ -61,7 +51,7 @@ pub struct Packager {
     next_begins_at: Option<SystemTime>,
     /// Media time at which the next fragment should begin.
     expected_time: Option<Duration>,
-    progress: Progress,
+    progress: OutputProgress,
 }
 
 impl Packager {
@@ -89,7 +79,7 @@ impl Packager {
             needs_discontinuity: false,
             next_begins_at: None,
             expected_time: None,
-            progress: Progress::default(),
+            progress: OutputProgress::default(),
         }
     }
 
@@ -99,7 +89,7 @@ impl Packager {
     }
 
     /// What was done so far.
-    pub fn progress(&self) -> &Progress {
+    pub fn progress(&self) -> &OutputProgress {
         &self.progress
     }
 
@@ -125,7 +115,7 @@ impl Packager {
         }
         let result = self.write(fragment);
         let generation = fragment.init.generation;
-        self.progress.error = result.err().map(|error| (generation, error.to_string()));
+        self.progress.error = result.err().map(|error| (generation, not_written(&error)));
         if self.progress.error.is_some() {
             self.interrupt();
         } else if let Some(finished) = self.playlist.segments().next_back() {
@@ -168,6 +158,16 @@ impl Packager {
     /// Removes everything that was written.
     pub fn remove(self) -> io::Result<()> {
         self.files.remove()
+    }
+
+    /// Returns whether writing can take as long as a disk takes.
+    pub fn can_block(&self) -> bool {
+        !self.files.dir().is_in_memory()
+    }
+
+    /// Returns the highest number of a segment that players can know.
+    pub fn last_number(&self) -> Option<u64> {
+        self.newest.borrow().as_ref().map(|now| now.position().sequence)
     }
 
     /// A camera that corrects its clock makes the media time jump, and FFmpeg stretches a frame
@@ -288,55 +288,8 @@ impl Packager {
     }
 }
 
-/// Feeds `packager` from `fragments` until `end` is sent or dropped, then removes its files.
-pub async fn run(
-    packager: Packager,
-    fragments: HubReader,
-    progress: watch::Sender<Progress>,
-    end: oneshot::Receiver<()>,
-    counters: Counters,
-) {
-    let can_block = !packager.files.dir().is_in_memory();
-    let task = PackagerTask { packager, progress, counters };
-    let Some(task) = run_on_thread(task, can_block, fragments, end, PackagerTask::take).await
-    else {
-        return;
-    };
-    let removed = on_thread(task, can_block, |task| task.packager.remove()).await;
-    if let Some(Err(error)) = removed {
-        warn!(%error, "the stream's directory cannot be removed");
-    }
-}
-
-/// A packager, and what is reported of its work.
-struct PackagerTask {
-    packager: Packager,
-    progress: watch::Sender<Progress>,
-    counters: Counters,
-}
-
-impl PackagerTask {
-    fn take(&mut self, next: Result<Arc<Fragment>, Gap>) {
-        match next {
-            Ok(fragment) if self.packager.push(&fragment) => {
-                self.counters.packaged(fragment.bytes.len());
-            }
-            Ok(_) => {}
-            Err(Gap(missed)) => {
-                self.counters.skipped(missed);
-                warn!(
-                    missed,
-                    "segments are written more slowly than the camera sends: fragments were skipped"
-                );
-                self.packager.interrupt();
-            }
-        }
-        self.progress.send_if_modified(|progress| {
-            let is_changed = progress != self.packager.progress();
-            progress.clone_from(self.packager.progress());
-            is_changed
-        });
-    }
+fn not_written(error: &io::Error) -> Error {
+    Error::new(ErrorKind::StorageUnavailable, format!("segments cannot be written: {error}"))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
+use super::MAX_REPLANS;
 use crate::base::counters::Counters;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
@@ -21,8 +22,10 @@ use crate::media::fragment::testing;
 use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::cutter::SegmentPolicy;
 use crate::output::hls::layout::Layout;
+use crate::output::hls::output::Hls;
 use crate::stream::handle::Joined;
 use crate::stream::limits::Limits;
+use crate::stream::output::{Output, OutputControl, OutputRequest, OutputTask};
 use crate::stream::reaper;
 use crate::stream::registry::Registry;
 use crate::stream::resources::StreamResources;
@@ -38,11 +41,12 @@ const LIMITS: Limits = Limits {
     idle_timeout: Duration::from_secs(30),
     stop_grace: Duration::from_secs(5),
     max_viewers: None,
-    cutting: SegmentPolicy {
-        segment_time: Duration::from_secs(2),
-        part_time: Duration::from_millis(200),
-        list_size: 5,
-    },
+};
+
+const SEGMENTS: SegmentPolicy = SegmentPolicy {
+    segment_time: Duration::from_secs(2),
+    part_time: Duration::from_millis(200),
+    list_size: 5,
 };
 
 const VIEWER: Viewer<'static> = Viewer { user: "anna", address: "10.0.0.1", player: "hls.js" };
@@ -92,9 +96,36 @@ impl Child {
     }
 }
 
+/// An output that can be played at once, and then does what the test says.
+struct FakeOutput {
+    is_ready: bool,
+    serve: fn(OutputControl) -> OutputTask,
+}
+
+impl Output for FakeOutput {
+    fn ensure_ready(&self) -> Result<(), Error> {
+        let full = || Err(Error::new(ErrorKind::StorageFull, "there is no space"));
+        if self.is_ready { Ok(()) } else { full() }
+    }
+
+    fn serve(&self, request: OutputRequest, control: OutputControl) -> OutputTask {
+        let (playable, serve) = (Some(request.first_number), self.serve);
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            control.progress.send_modify(|progress| progress.playable = playable);
+            serve(control).await;
+        })
+    }
+}
+
+fn setup_with_fake_output(output: FakeOutput) -> Setup {
+    setup_with_output(StartQueue::new(100), |_| Arc::new(output))
+}
+
 struct Setup {
     root: tempfile::TempDir,
     registry: Registry,
+    hls: Hls,
     children: mpsc::UnboundedReceiver<Child>,
     camera: Camera,
     events: EventReceiver,
@@ -105,12 +136,18 @@ fn setup() -> Setup {
 }
 
 fn setup_with(starts: StartQueue) -> Setup {
+    setup_with_output(starts, |hls| Arc::new(hls))
+}
+
+fn setup_with_output(starts: StartQueue, output: impl FnOnce(Hls) -> Arc<dyn Output>) -> Setup {
     let root = tempfile::tempdir().expect("a directory");
     let (launched, children) = mpsc::unbounded_channel();
     let (tell, events) = Events::new();
+    let (layout, budget) =
+        (Layout::new(root.path().to_owned()), DiskBudget::new(root.path().to_owned(), None));
+    let hls = Hls::new(layout, budget, SEGMENTS, Counters::default());
     let registry = Registry::new(StreamResources {
-        layout: Layout::new(root.path().to_owned()),
-        room: DiskBudget::new(root.path().to_owned(), None),
+        output: output(hls.clone()),
         threads: Threads::here(),
         limits: LIMITS,
         max_streams: 10,
@@ -119,7 +156,7 @@ fn setup_with(starts: StartQueue) -> Setup {
         counters: Counters::default(),
         events: tell,
     });
-    Setup { root, registry, children, camera: camera("rtsp://cam/1"), events }
+    Setup { root, registry, hls, children, camera: camera("rtsp://cam/1"), events }
 }
 
 fn camera(link: &str) -> Camera {
@@ -164,8 +201,7 @@ impl Setup {
     }
 
     fn playlist(&self) -> String {
-        let handle = self.registry.get(&self.camera.id).expect("a stream");
-        let published = handle.shared().playlist.borrow().clone().expect("a playlist");
+        let published = self.hls.newest(&self.camera.id).expect("a playlist");
         String::from_utf8(published.whole().into()).expect("a text")
     }
 
@@ -766,4 +802,88 @@ async fn who_stands_in_line_for_too_long_is_told_to_come_later() {
     let error = setup.start().await.expect("a task").expect_err("no turn");
     assert_eq!(error.kind, ErrorKind::TooManyStarts);
     assert!(error.retry_after.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_is_free_when_the_output_has_ended() {
+    let serve = |control: OutputControl| -> OutputTask {
+        Box::pin(async move {
+            let OutputControl { progress: _progress, end } = control;
+            let _ = end.await;
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        })
+    };
+    let mut setup = setup_with_fake_output(FakeOutput { is_ready: true, serve });
+    let mut child = setup.live().await;
+    let stop = setup.stop();
+    assert_eq!(child.signal().await, Signal::SIGTERM);
+    let start = setup.start();
+    let ended = Instant::now();
+    child.end(ErrorKind::SourceUnreachable);
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(setup.state(), Some(State::Gone));
+    assert!(!stop.is_finished() && !start.is_finished());
+    let _next = setup.child().await;
+    assert_eq!(ended.elapsed().as_secs(), 5);
+    assert!(stop.await.expect("a task"));
+    assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_output_that_hangs_does_not_keep_the_name() {
+    let serve = |control: OutputControl| -> OutputTask {
+        Box::pin(async move {
+            let _control = control;
+            std::future::pending().await
+        })
+    };
+    let mut setup = setup_with_fake_output(FakeOutput { is_ready: true, serve });
+    let mut child = setup.live().await;
+    let _stop = setup.stop();
+    assert_eq!(child.signal().await, Signal::SIGTERM);
+    let ended = Instant::now();
+    child.end(ErrorKind::SourceUnreachable);
+    setup.gone().await;
+    assert_eq!(ended.elapsed().as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_whose_output_fails_ends() {
+    let serve = |control: OutputControl| -> OutputTask {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            drop(control);
+        })
+    };
+    let mut setup = setup_with_fake_output(FakeOutput { is_ready: true, serve });
+    let mut child = setup.live().await;
+    assert_eq!(child.signal().await, Signal::SIGTERM);
+    let status = setup.registry.get(&setup.camera.id).expect("a stream").status();
+    assert_eq!(status.last_error.expect("an error").0.kind, ErrorKind::Internal);
+    child.end(ErrorKind::SourceUnreachable);
+    setup.gone().await;
+    setup.live().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_output_that_is_not_ready_refuses_new_streams() {
+    let serve = |_| -> OutputTask { Box::pin(std::future::ready(())) };
+    let mut setup = setup_with_fake_output(FakeOutput { is_ready: false, serve });
+    assert_eq!(kind(setup.start().await.expect("a task")), ErrorKind::StorageFull);
+    assert_eq!(setup.state(), None);
+    setup.has_no_child();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_camera_that_contradicts_itself_is_not_tried_for_ever() {
+    let mut setup = setup();
+    let start = setup.start();
+    for attempt in 0..=MAX_REPLANS {
+        let audio = if attempt % 2 == 0 { Audio::ToAac } else { Audio::Copy };
+        let plan = Plan { audio, ..Plan::default() };
+        setup.child().await.end.send(RunOutcome::Replan(plan)).expect("a supervisor");
+    }
+    assert_eq!(kind(start.await.expect("a task")), ErrorKind::SourceUnsupported);
+    setup.reaches(State::Failed).await;
+    setup.has_no_child();
 }

@@ -1,0 +1,145 @@
+//! HLS as an output: a packager for each stream, and the playlists of all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use tokio::sync::watch;
+use tracing::warn;
+
+use crate::base::counters::Counters;
+use crate::base::error::Error;
+use crate::camera::Numbers;
+use crate::camera::id::StreamId;
+use crate::media::fragment::Fragment;
+use crate::media::hub::Gap;
+use crate::output::blocking::{on_thread, run_on_thread};
+use crate::output::disk_budget::DiskBudget;
+use crate::output::hls::cutter::SegmentPolicy;
+use crate::output::hls::layout::Layout;
+use crate::output::hls::packager::Packager;
+use crate::output::hls::published::{PlaylistReceiver, Published};
+use crate::stream::output::{Output, OutputControl, OutputProgress, OutputRequest, OutputTask};
+
+/// The HLS output. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Hls(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    layout: Layout,
+    budget: DiskBudget,
+    policy: SegmentPolicy,
+    counters: Counters,
+    playlists: Playlists,
+}
+
+/// The playlists of the streams that are served.
+type Playlists = Arc<DashMap<StreamId, PlaylistReceiver>>;
+
+impl Hls {
+    /// An output that writes to `layout` within `budget`.
+    pub fn new(
+        layout: Layout,
+        budget: DiskBudget,
+        policy: SegmentPolicy,
+        counters: Counters,
+    ) -> Self {
+        let playlists = Playlists::default();
+        Self(Arc::new(Inner { layout, budget, policy, counters, playlists }))
+    }
+
+    /// Returns the receiver of a stream's playlists; `None` when the stream is not served.
+    pub fn playlist(&self, id: &StreamId) -> Option<PlaylistReceiver> {
+        self.0.playlists.get(id).map(|playlist| playlist.value().clone())
+    }
+
+    /// Returns a stream's newest playlists; `None` when it has none yet, or is not served.
+    pub fn newest(&self, id: &StreamId) -> Option<Arc<Published>> {
+        self.0.playlists.get(id)?.borrow().clone()
+    }
+
+    /// Returns the wanted length of a segment.
+    pub fn segment_time(&self) -> Duration {
+        self.0.policy.segment_time
+    }
+}
+
+impl Output for Hls {
+    fn ensure_ready(&self) -> Result<(), Error> {
+        self.0.budget.ensure_space()
+    }
+
+    fn serve(&self, request: OutputRequest, control: OutputControl) -> OutputTask {
+        let OutputRequest { id, hub, first_number, numbers } = request;
+        let OutputControl { progress, end } = control;
+        let (dir, share) = (self.0.layout.stream(&id), self.0.budget.share());
+        let packager = Packager::new(dir, share, self.0.policy, first_number);
+        let listed = Listed::new(&self.0.playlists, id, packager.newest());
+        let can_block = packager.can_block();
+        let fragments = hub.read_in_step();
+        let session = Session { packager, progress, numbers, counters: self.0.counters.clone() };
+        Box::pin(async move {
+            let _listed = listed;
+            let session = run_on_thread(session, can_block, fragments, end, Session::take).await;
+            let Some(session) = session else { return };
+            let removed = on_thread(session, can_block, |session| session.packager.remove()).await;
+            if let Some(Err(error)) = removed {
+                warn!(%error, "the stream's directory cannot be removed");
+            }
+        })
+    }
+}
+
+/// A stream's packager, and where its work is reported.
+struct Session {
+    packager: Packager,
+    progress: watch::Sender<OutputProgress>,
+    numbers: Numbers,
+    counters: Counters,
+}
+
+impl Session {
+    fn take(&mut self, next: Result<Arc<Fragment>, Gap>) {
+        match next {
+            Ok(fragment) if self.packager.push(&fragment) => {
+                self.counters.packaged(fragment.bytes.len());
+            }
+            Ok(_) => {}
+            Err(Gap(missed)) => {
+                self.counters.skipped(missed);
+                warn!(missed, "writing segments is slower than the camera: fragments were skipped");
+                self.packager.interrupt();
+            }
+        }
+        if let Some(number) = self.packager.last_number() {
+            self.numbers.used(number);
+        }
+        self.progress.send_if_modified(|progress| {
+            let is_changed = progress != self.packager.progress();
+            progress.clone_from(self.packager.progress());
+            is_changed
+        });
+    }
+}
+
+/// A stream's entry among the playlists, for as long as it is served.
+struct Listed {
+    playlists: Playlists,
+    id: StreamId,
+    playlist: PlaylistReceiver,
+}
+
+impl Listed {
+    fn new(playlists: &Playlists, id: StreamId, playlist: PlaylistReceiver) -> Self {
+        playlists.insert(id.clone(), playlist.clone());
+        Self { playlists: Arc::clone(playlists), id, playlist }
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        // An output that hung leaves its name to the camera's next stream.
+        self.playlists.remove_if(&self.id, |_, listed| listed.same_channel(&self.playlist));
+    }
+}
