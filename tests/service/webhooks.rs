@@ -171,7 +171,7 @@ async fn failed_webhooks_are_sent_again_but_rejected_and_redirected_ones_are_not
     let accepted = ["stream.started", "stream.started", "stream.live"];
     receiver.receives("cam", &accepted).await;
     let webhooks = receiver.webhooks();
-    let received: Vec<_> = webhooks.iter().map(|w| (w.summary(), w.status)).collect();
+    let summaries: Vec<_> = webhooks.iter().map(|w| (w.summary(), w.status)).collect();
     let expected = [
         ("stream.started", 500),
         ("stream.started", 429),
@@ -181,7 +181,7 @@ async fn failed_webhooks_are_sent_again_but_rejected_and_redirected_ones_are_not
         ("stream.started", 204),
         ("stream.live", 204),
     ];
-    assert_eq!(received, expected.map(|(summary, status)| (summary.to_owned(), status)));
+    assert_eq!(summaries, expected.map(|(summary, status)| (summary.to_owned(), status)));
     assert!(webhooks.iter().all(|webhook| webhook.path == "/hooks"), "a redirect was followed");
     let bodies: HashSet<_> = webhooks[..3].iter().map(|webhook| &webhook.raw).collect();
     assert_eq!(bodies.len(), 1, "a repeated webhook has another body");
