@@ -190,7 +190,7 @@ def parse_options():
     )
     add = parser.add_argument
     add("--address", default="127.0.0.1", help="IP address to listen on (%(default)s)")
-    add("--port", type=port_number, default=0, help="port to listen on; 0 selects a free port (%(default)s)")
+    add("--port", type=port_number, default=0, help="port; 0 selects a free one (%(default)s)")
     add("--user", default="viewer", help=f"user name for /{PRIVATE} (%(default)s)")
     add("--password", default="secret", help=f"password for /{PRIVATE} (%(default)s)")
     add("--width", type=int, default=640, help="width, a multiple of 32 (%(default)s)")

@@ -122,9 +122,10 @@ class Device:
             raise Fault("ter:NotAuthorized", "Sender Not Authorized")
         prefix = {DEVICE: "tds", MEDIA: "trt", MEDIA2: "tr2"}.get(namespace)
         method = getattr(self, f"_{operation}", None)
-        if not prefix or not method or self._options.old and namespace == MEDIA2:
+        if not prefix or not method or (self._options.old and namespace == MEDIA2):
             raise Fault("ter:ActionNotSupported", "Optional Action Not Implemented")
-        return f"<{prefix}:{operation}Response>{method(request, prefix)}</{prefix}:{operation}Response>"
+        name = f"{prefix}:{operation}Response"
+        return f"<{name}>{method(request, prefix)}</{name}>"
 
     def _is_authorized(self, header):
         if not self._options.user:
@@ -143,7 +144,7 @@ class Device:
         return is_valid and is_new and abs(time_of_digest - self.now()) < TOLERANCE_SECONDS
 
     def _GetSystemDateAndTime(self, _request, _prefix):
-        now = datetime.datetime.fromtimestamp(self.now(), datetime.timezone.utc)
+        now = datetime.datetime.fromtimestamp(self.now(), datetime.UTC)
         return (
             "<tds:SystemDateAndTime><tt:DateTimeType>Manual</tt:DateTimeType><tt:UTCDateTime>"
             f"<tt:Time><tt:Hour>{now.hour}</tt:Hour><tt:Minute>{now.minute}</tt:Minute>"
@@ -250,7 +251,7 @@ def handler(device, habit):
 
         protocol_version = "HTTP/1.1"
 
-        def do_POST(self):  # noqa: N802
+        def do_POST(self):
             """Respond to a request."""
             length = min(int(self.headers.get("Content-Length", 0)), MAX_BODY)
             text = self.rfile.read(length)
@@ -399,9 +400,7 @@ def main():
     server = Server((options.address, options.port), handler(device, options.habit))
     options.port = server.server_address[1]
     listener = listen(options.interface)
-    threading.Thread(
-        target=answer_probes, args=(device, options, listener), daemon=True
-    ).start()
+    threading.Thread(target=answer_probes, args=(device, options, listener), daemon=True).start()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(0))
     emit("ready", port=options.port)

@@ -137,7 +137,7 @@ class Picture:
 
     def _background(self, height):
         """Return a picture with the bands that never change."""
-        luma, blue, red = zip(*BARS)
+        luma, blue, red = zip(*BARS, strict=True)
         half = self._width // 2
         luma_plane = bytearray([DARK]) * (self._width * height)
         blue_plane = bytearray([NEUTRAL]) * (half * height // 2)
@@ -203,5 +203,5 @@ def _stripes(levels, width):
     edges = [width * index // count for index in range(count + 1)]
     return b"".join(
         bytes([level]) * (right - left)
-        for level, left, right in zip(levels, edges, edges[1:])
+        for level, left, right in zip(levels, edges[:-1], edges[1:], strict=True)
     )

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the programs in bin/. Replaces the cameras of the pages by those of the test.
 
 test_addresses() {

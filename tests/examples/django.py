@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Uses the client of deploy/examples/django as a back end does, against a real manager.
 
-Does not need Django. Reads its settings as JSON from standard input and writes the results as JSON to
-standard output.
+Does not need Django. Reads its settings as JSON from standard input and writes the results as JSON
+to standard output.
 """
 
 import json

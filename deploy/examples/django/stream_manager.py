@@ -129,7 +129,10 @@ class StreamManager:
         self._call("DELETE", f"/api/cameras/{quote(camera_id, safe='')}")
 
     def list_cameras(self, search: str = "", limit: int = 100, offset: int = 0) -> dict[str, Any]:
-        """Returns a page of the cameras, by id, and their total. search: part of an id, name or host."""
+        """Returns a page of the cameras, by id, and their total.
+
+        search: part of an id, name or host
+        """
         query = urlencode({"search": search, "limit": limit, "offset": offset})
         return self._call("GET", f"/api/cameras?{query}")
 
