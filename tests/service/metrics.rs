@@ -348,6 +348,7 @@ async fn metrics_are_served_as_prometheus_text_and_as_openmetrics() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "waits 20 s for the manager to check the disk again; ./deploy/test --long runs it"]
 async fn a_nearly_full_disk_causes_one_warning_and_a_full_one_fails_readiness() {
     const MIB: usize = 1024 * 1024;
     let (manager, disk) = Manager::start_with_disk("200m", &[("STREAM_DIR", "disk")]).await;
