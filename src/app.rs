@@ -1,13 +1,10 @@
-//! Puts the parts together, and is the one place that states the order of shutdown.
+//! Assembles the manager from its parts, and ends them in order.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::access::Access;
 use crate::access::keys::ApiKeys;
@@ -16,298 +13,205 @@ use crate::api::metrics::exporter::Exporter;
 use crate::api::readiness::Readiness;
 use crate::api::server::Server;
 use crate::base::counters::Counters;
-use crate::base::proc;
 use crate::base::secret::Secret;
-use crate::child::spawner::{Bounds, Spawner};
+use crate::child::spawner::Spawner;
 use crate::config::{self, Config};
+use crate::events::Events;
 use crate::ingest::Ingest;
-use crate::ingest::ffmpeg::args;
-use crate::ingest::ffmpeg::args::{Shape, Transcode};
 use crate::ingest::ffmpeg::launcher::FfmpegIngest;
 use crate::ingest::ffmpeg::probe::StillTaker;
-use crate::ingest::ffmpeg::settings::FfmpegSettings;
 use crate::onvif::Finder;
 use crate::output::disk_budget::DiskBudget;
-use crate::output::hls::cutter::SegmentPolicy;
 use crate::output::hls::layout::Layout;
 use crate::output::hls::output::Hls;
-use crate::output::hls::sweep;
+use crate::output::hls::sweep::{self, DirLock};
 use crate::playback::Playback;
 use crate::store::{self, Cameras};
-use crate::stream::limits::Limits;
 use crate::stream::reaper;
 use crate::stream::registry::Registry;
 use crate::stream::resources::StreamResources;
 use crate::stream::start_queue::StartQueue;
 use crate::stream::threads::Threads;
-use crate::webhooks::{WebhookSettings, Webhooks};
+use crate::webhooks::Webhooks;
+use signals::Signals;
+
+pub use error::StartError;
+
+mod error;
+mod open_files;
+mod settings;
+mod signals;
 
 /// Requests that are answered when all streams have ended get this long to be sent.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(2);
 
-/// File descriptors of a stream: FFmpeg's pipes, its process, the segment that grows, and a player
-/// who waits for the next part.
-const FILES_PER_STREAM: u64 = 6;
-/// For the database, other players, and while FFmpegs start.
-const FILES_BESIDES: u64 = 256;
-
-/// Why the manager could not start.
-#[derive(Debug)]
-pub enum StartError {
-    /// A setting turned out to be unusable.
-    Setting(String),
-    /// The system refused something.
-    System(String),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Setting(text) | Self::System(text) => f.write_str(text),
-        }
-    }
-}
-
 /// Runs the manager until SIGTERM or SIGINT. A second signal ends the process at once.
 pub async fn run(config: Config) -> Result<(), StartError> {
     run_with(config, |config, spawner| {
-        Arc::new(FfmpegIngest::new(ffmpeg_settings(config), shape(config), spawner))
+        let settings = settings::ffmpeg(config);
+        Arc::new(FfmpegIngest::new(settings, settings::shape(config), spawner))
     })
     .await
 }
 
-/// Runs the manager with other ingests than FFmpeg, for benchmarks of all the rest.
+/// Runs the manager with another ingest than FFmpeg, for benchmarks of all other parts.
 pub async fn run_with(
     config: Config,
-    make_launcher: impl FnOnce(&Config, Spawner) -> Arc<dyn Ingest>,
+    make_ingest: impl FnOnce(&Config, Spawner) -> Arc<dyn Ingest>,
 ) -> Result<(), StartError> {
-    let layout = Layout::new(config.stream_dir.clone());
-    let unusable = |error| {
-        StartError::Setting(format!(
-            "STREAM_DIR={} cannot be used: {error}",
-            layout.root().display()
-        ))
-    };
-    let api_keys = api_keys(&config)?;
-    raise_file_limit(config.max_streams);
-    let _lock = sweep::lock(&layout).map_err(unusable)?;
-    sweep::sweep(&layout).map_err(unusable)?;
-
-    let key = config.source_key.as_ref().map(Secret::expose);
-    let cameras = Cameras::open(&config.database_url, key).await;
-    let cameras = cameras.map_err(|error| StartError::Setting(error.to_string()))?;
-    let playback = open_playback(&config, &cameras).await.map_err(StartError::Setting)?;
-
-    let system = |what: &str| {
-        let what = what.to_owned();
-        move |error: std::io::Error| StartError::System(format!("{what}: {error}"))
-    };
-    // Kept to the end: FFmpeg lives no longer than the spawner's thread.
-    let spawner = Spawner::start(bounds(&config), &config::variable_names())
-        .map_err(system("no thread can be started"))?;
-    let launcher = make_launcher(&config, spawner.clone());
-    let (webhooks, events) =
-        Webhooks::start(&webhook_settings(&config)).map_err(StartError::Setting)?;
-    let room = DiskBudget::new(config.stream_dir.clone(), config.stream_dir_max_bytes);
-    let counters = Counters::default();
-    let hls = Hls::new(layout.clone(), room.clone(), segment_policy(&config), counters.clone());
-    let registry = Registry::new(StreamResources {
-        output: Arc::new(hls.clone()),
-        threads: Threads::start().map_err(system("no thread can be started"))?,
-        limits: limits(&config),
-        max_streams: config.max_streams,
-        starts: StartQueue::new(config.max_concurrent_starts),
-        launcher,
-        counters,
-        events,
-    });
-    let database = cameras.database().clone();
-    let api = Arc::new(Api {
-        access: Access::new(api_keys),
-        registry: registry.clone(),
-        cameras,
-        finder: Finder::new(config.camera_nets()),
-        stills: StillTaker::new(ffmpeg_settings(&config), spawner.clone()),
-        playback,
-        readiness: Arc::new(Readiness::new(
-            config.ffmpeg_bin.clone(),
-            spawner.clone(),
-            layout,
-            database,
-        )),
-        metrics: Arc::new(Exporter::new(registry.clone(), room.clone())),
-        hls,
-        started_at: Instant::now(),
-    });
-    for problem in api.readiness.troubles().await {
-        error!(problem = %problem.error, "not ready; streams cannot start until this is mended");
-    }
-    let address = SocketAddr::new(config.bind_addr, config.port);
-    let mut server = Server::bind(address, Arc::clone(&api))
-        .await
-        .map_err(system(&format!("BIND_ADDR and PORT {address} cannot be listened on")))?;
-    if let Some(path) = &config.bind_socket {
-        let told = format!("BIND_SOCKET={} cannot be listened on", path.display());
-        server.bind_socket(path).await.map_err(system(&told))?;
-    }
-    let mut signals = Signals::install().map_err(system("signals cannot be caught"))?;
-    info!(address = %server.address().map_err(system("no address"))?, "listening");
-
-    let reaper = tokio::spawn(reaper::run(registry.clone(), config.cleanup_interval));
-    let looking = tokio::spawn(room.watch());
-    let drain = server.run(signals.first()).await;
-    tokio::spawn(async move { signals.second().await });
-
-    // The order of shutdown. First orchestrators are told; no connection is accepted any more.
-    api.readiness.close();
-    info!("shutting down");
-    reaper.abort();
-    looking.abort();
-    // Then the streams end: callers who wait get 503, every FFmpeg is reaped, directories go.
-    registry.shutdown().await;
-    // Then the answers to those callers go out, and the last webhooks.
-    tokio::join!(drain.finish(DRAIN_DEADLINE), webhooks.finish());
-    info!("ended");
-    drop(spawner);
+    let service = Service::assemble(&config, make_ingest).await?;
+    service.log_problems().await;
+    let server = listen(&config, &service.api).await?;
+    let signals = Signals::install().map_err(StartError::system("catch signals"))?;
+    let address = server.address().map_err(StartError::system("find out the own address"))?;
+    info!(%address, "listening");
+    service.serve(server, signals, config.cleanup_interval).await;
     Ok(())
 }
 
-/// Each stream and each player takes some file descriptors: as many as the system allows. FFmpeg gets
-/// a limit of its own.
-fn raise_file_limit(max_streams: usize) {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
-    if let Err(error) = raised {
-        warn!(%error, "the limit of open files stays as it is");
-    }
-    let wanted = max_streams as u64 * FILES_PER_STREAM + FILES_BESIDES;
-    if let Some(allowed) = proc::max_open_files().filter(|allowed| *allowed < wanted) {
-        let enough_for = allowed.saturating_sub(FILES_BESIDES) / FILES_PER_STREAM;
-        warn!(
-            "MAX_STREAMS={max_streams} needs {wanted} open files, and {allowed} are allowed, enough \
-             for {enough_for} streams: raise the limit (LimitNOFILE, ulimit -n)"
-        );
-    }
+/// The parts of the manager that have to be ended in order.
+struct Service {
+    api: Arc<Api>,
+    registry: Registry,
+    disk_budget: DiskBudget,
+    webhooks: Webhooks,
+    /// All FFmpegs die with the spawner's thread.
+    spawner: Spawner,
+    stream_dir: DirLock,
 }
 
-/// The playback sessions. Without a secret of the operator's one is kept beside the database, so
-/// that tokens outlive the manager.
-async fn open_playback(config: &Config, cameras: &Cameras) -> Result<Playback, String> {
-    let database = cameras.database();
-    let secret = match &config.playback_secret {
-        Some(secret) => secret.expose().as_bytes().to_vec(),
-        None => store::playback_secret(database.path()).map_err(|error| error.to_string())?,
-    };
-    let public_keys = match &config.playback_public_keys {
-        Some(path) => {
-            let read = std::fs::read_to_string(path);
-            let told = |error| format!("PLAYBACK_PUBLIC_KEYS={}: {error}", path.display());
-            Some(read.map_err(told)?)
+impl Service {
+    async fn assemble(
+        config: &Config,
+        make_ingest: impl FnOnce(&Config, Spawner) -> Arc<dyn Ingest>,
+    ) -> Result<Self, StartError> {
+        let access = Access::new(api_keys(config)?);
+        open_files::raise_limit(config.max_streams);
+        let layout = Layout::new(config.stream_dir.clone());
+        let stream_dir = claim_stream_dir(&layout)?;
+        let cameras = open_cameras(config).await?;
+        let playback = open_playback(config, &cameras).await?;
+        let spawner = Spawner::start(settings::bounds(config), &config::variable_names())
+            .map_err(StartError::system("start a thread"))?;
+        let ingest = make_ingest(config, spawner.clone());
+        let (webhooks, events) =
+            Webhooks::start(&settings::webhooks(config)).map_err(StartError::part)?;
+        let disk_budget = DiskBudget::new(config.stream_dir.clone(), config.stream_dir_max_bytes);
+        let counters = Counters::default();
+        let policy = settings::segment_policy(config);
+        let hls = Hls::new(layout.clone(), disk_budget.clone(), policy, counters.clone());
+        let registry = registry(config, hls.clone(), ingest, counters, events)?;
+        let database = cameras.database().clone();
+        let ffmpeg = config.ffmpeg_bin.clone();
+        let api = Arc::new(Api {
+            access,
+            registry: registry.clone(),
+            cameras,
+            finder: Finder::new(config.camera_nets()),
+            stills: StillTaker::new(settings::ffmpeg(config), spawner.clone()),
+            playback,
+            readiness: Arc::new(Readiness::new(ffmpeg, spawner.clone(), layout, database)),
+            metrics: Arc::new(Exporter::new(registry.clone(), disk_budget.clone())),
+            hls,
+            started_at: Instant::now(),
+        });
+        Ok(Self { api, registry, disk_budget, webhooks, spawner, stream_dir })
+    }
+
+    async fn log_problems(&self) {
+        for problem in self.api.readiness.troubles().await {
+            error!(problem = %problem.error, "not ready; no stream can start until this is fixed");
         }
-        None => None,
-    };
-    let opened = Playback::open(database.clone(), &secret, public_keys.as_deref()).await;
-    opened.map_err(|reason| format!("PLAYBACK_SECRET or PLAYBACK_PUBLIC_KEYS: {reason}"))
-}
-
-/// Seals the cameras with a new key, while no manager runs. Returns what to tell the operator.
-pub async fn rotate_key(config: Config) -> Result<String, StartError> {
-    let [old, new] =
-        [&config.source_key, &config.new_source_key].map(|key| key.as_ref().map(Secret::expose));
-    if old.is_some() && new.is_none() {
-        let detail = "SOURCE_KEY is set, so NEW_SOURCE_KEY has to be as well";
-        return Err(StartError::Setting(detail.into()));
     }
-    let rotated = store::rotate_key(&config.database_url, old, new).await;
-    let count = rotated.map_err(|error| StartError::Setting(error.to_string()))?;
-    let then = if new.is_some() { "; now set SOURCE_KEY to what NEW_SOURCE_KEY is" } else { "" };
-    Ok(format!("{count} cameras are sealed with the new key{then}"))
+
+    /// Serves until the first signal, then ends all parts. This is the one place that states the
+    /// order of shutdown.
+    async fn serve(self, server: Server, mut signals: Signals, cleanup_interval: Duration) {
+        let Self { api, registry, disk_budget, webhooks, spawner, stream_dir } = self;
+        let reaper = tokio::spawn(reaper::run(registry.clone(), cleanup_interval));
+        let disk_watch = tokio::spawn(disk_budget.watch());
+        let drain = server.run(signals.next()).await;
+        tokio::spawn(signals.exit_on_next());
+
+        // Orchestrators learn of the end first. No connection is accepted any more.
+        api.readiness.close();
+        info!("shutting down");
+        reaper.abort();
+        disk_watch.abort();
+        // The streams end: waiting callers get 503, every FFmpeg is reaped, directories are removed.
+        registry.shutdown().await;
+        // The answers to those callers are sent, and the last webhooks.
+        tokio::join!(drain.finish(DRAIN_DEADLINE), webhooks.finish());
+        info!("ended");
+        drop(spawner);
+        // Only now can another manager use the directory.
+        drop(stream_dir);
+    }
 }
 
 fn api_keys(config: &Config) -> Result<ApiKeys, StartError> {
     let Some(keys) = &config.api_keys else { return Ok(ApiKeys::default()) };
-    ApiKeys::load(keys.expose())
-        .map_err(|reason| StartError::Setting(format!("API_KEYS is invalid: {reason}")))
+    ApiKeys::load(keys.expose()).map_err(StartError::setting("API_KEYS"))
 }
 
-fn webhook_settings(config: &Config) -> WebhookSettings {
-    WebhookSettings { url: config.webhook_url.clone(), secret: config.webhook_secret.clone() }
+/// Locks `STREAM_DIR` and removes what a killed manager left in it.
+fn claim_stream_dir(layout: &Layout) -> Result<DirLock, StartError> {
+    let lock = sweep::lock(layout).and_then(|lock| sweep::sweep(layout).map(|()| lock));
+    let setting = format!("STREAM_DIR={}", layout.root().display());
+    lock.map_err(StartError::setting(setting))
 }
 
-fn ffmpeg_settings(config: &Config) -> FfmpegSettings {
-    FfmpegSettings {
-        program: config.ffmpeg_bin.clone(),
-        hevc: config.hevc,
-        nets: config.camera_nets(),
-        start_timeout: config.start_timeout,
-        stale_timeout: config.stale_timeout,
-    }
+async fn open_cameras(config: &Config) -> Result<Cameras, StartError> {
+    let key = config.source_key.as_ref().map(Secret::expose);
+    Cameras::open(&config.database_url, key).await.map_err(StartError::part)
 }
 
-fn shape(config: &Config) -> Shape {
-    Shape {
-        part_time: config.part_time,
-        segment_time: config.segment_time,
-        transcode: Transcode {
-            preset: config.transcode_preset.to_owned(),
-            max_height: config.transcode_max_height,
-            max_bit_rate: config.transcode_max_kbps,
-        },
-    }
-}
-
-fn bounds(config: &Config) -> Bounds {
-    Bounds {
-        nice: config.ffmpeg_nice,
-        memory: config.ffmpeg_max_memory,
-        open_files: config.ffmpeg_max_open_files,
-    }
-}
-
-fn limits(config: &Config) -> Limits {
-    Limits {
-        start_timeout: config.start_timeout,
-        stale_timeout: config.stale_timeout,
-        stalled_after: args::socket_timeout(config.start_timeout, config.stale_timeout),
-        idle_timeout: config.idle_timeout,
-        stop_grace: config.stop_grace,
-        max_viewers: config.max_viewers,
-    }
-}
-
-fn segment_policy(config: &Config) -> SegmentPolicy {
-    SegmentPolicy {
-        segment_time: config.segment_time,
-        part_time: config.part_time,
-        list_size: config.list_size,
-    }
-}
-
-/// SIGTERM and SIGINT.
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn install() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn first(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+/// Opens the playback sessions. Without `PLAYBACK_SECRET` a secret is kept beside the database, so
+/// that tokens remain valid after a restart.
+async fn open_playback(config: &Config, cameras: &Cameras) -> Result<Playback, StartError> {
+    let database = cameras.database();
+    let secret = match &config.playback_secret {
+        Some(secret) => secret.expose().as_bytes().to_vec(),
+        None => store::playback_secret(database.path()).map_err(StartError::part)?,
+    };
+    let public_keys = match &config.playback_public_keys {
+        Some(path) => {
+            let setting = format!("PLAYBACK_PUBLIC_KEYS={}", path.display());
+            Some(std::fs::read_to_string(path).map_err(StartError::setting(setting))?)
         }
-    }
+        None => None,
+    };
+    let opened = Playback::open(database.clone(), &secret, public_keys.as_deref()).await;
+    opened.map_err(StartError::setting("PLAYBACK_SECRET or PLAYBACK_PUBLIC_KEYS"))
+}
 
-    /// Ends the process on the next signal. The kernel then kills every FFmpeg.
-    async fn second(mut self) {
-        self.first().await;
-        warn!("ended by a second signal");
-        std::process::exit(1);
+fn registry(
+    config: &Config,
+    hls: Hls,
+    ingest: Arc<dyn Ingest>,
+    counters: Counters,
+    events: Events,
+) -> Result<Registry, StartError> {
+    Ok(Registry::new(StreamResources {
+        output: Arc::new(hls),
+        threads: Threads::start().map_err(StartError::system("start a thread"))?,
+        limits: settings::limits(config),
+        max_streams: config.max_streams,
+        starts: StartQueue::new(config.max_concurrent_starts),
+        launcher: ingest,
+        counters,
+        events,
+    }))
+}
+
+async fn listen(config: &Config, api: &Arc<Api>) -> Result<Server, StartError> {
+    let address = SocketAddr::new(config.bind_addr, config.port);
+    let action = format!("listen on {address} (BIND_ADDR, PORT)");
+    let server = Server::bind(address, Arc::clone(api)).await;
+    let mut server = server.map_err(StartError::system(action))?;
+    if let Some(path) = &config.bind_socket {
+        let action = format!("listen on BIND_SOCKET={}", path.display());
+        server.bind_socket(path).await.map_err(StartError::system(action))?;
     }
+    Ok(server)
 }

@@ -1,43 +1,37 @@
-//! `stream-manager discover`: the search for cameras from the command line.
+//! `stream-manager discover`: searches the network for cameras.
 //!
-//! Neither the database nor the service is touched, so it also helps before there is one.
+//! It needs neither the database nor the service.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use lexopt::prelude::{Long, ValueExt};
 
-use crate::base::error::Error;
-use crate::camera::networks::CameraNets;
+use super::error::CommandError;
+use super::runtime::block_on;
+use crate::config::{self, Config};
 use crate::onvif::device::{Device, DeviceProfile};
 use crate::onvif::soap::Login;
 use crate::onvif::{Discovery, Finder, LONGEST_TIME, SHORTEST_TIME, USUAL_TIME, Wanted};
 
-/// Where the password is looked for before it is asked for. Never an argument: those everybody on
-/// the machine can read.
-pub const PASSWORD: &str = "CAMERA_PASSWORD";
-
-/// How it is used.
-pub const USAGE: &str = "usage: stream-manager discover [--interface NAME] [--timeout SECONDS] \
-                         [--address ADDRESS] [--username NAME] [--json]";
-
-/// What the command line says.
+/// The options of the command.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Options {
-    /// Name or address of the interface to look on.
-    pub interface: Option<String>,
-    /// Seconds.
-    pub timeout: f64,
-    /// The one device to ask.
-    pub address: Option<String>,
-    /// Of the cameras. Their password is wanted too, then.
-    pub username: Option<String>,
-    /// JSON, as the API gives it, instead of a table.
-    pub json: bool,
+struct Options {
+    /// Name or address of the network interface to search.
+    interface: Option<String>,
+    /// Time to wait for answers, in seconds.
+    timeout: f64,
+    /// The one device to ask, instead of a search.
+    address: Option<String>,
+    /// User name for the cameras, which requires a password as well.
+    username: Option<String>,
+    /// Whether to print JSON, as the API returns it, instead of a table.
+    json: bool,
 }
 
 impl Options {
-    /// Reads the arguments behind the command's name. The error is one line.
-    pub fn parse(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Self, String> {
+    /// Reads the arguments that follow the name of the command.
+    fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, lexopt::Error> {
         let mut options = Self {
             interface: None,
             timeout: USUAL_TIME,
@@ -45,11 +39,11 @@ impl Options {
             username: None,
             json: false,
         };
-        options.read(lexopt::Parser::from_args(arguments)).map_err(|error| error.to_string())?;
+        options.read(lexopt::Parser::from_args(arguments))?;
         if (SHORTEST_TIME..=LONGEST_TIME).contains(&options.timeout) {
             return Ok(options);
         }
-        Err(format!("--timeout must be {SHORTEST_TIME} to {LONGEST_TIME} seconds"))
+        Err(format!("--timeout must be {SHORTEST_TIME} to {LONGEST_TIME} seconds").into())
     }
 
     fn read(&mut self, mut parser: lexopt::Parser) -> Result<(), lexopt::Error> {
@@ -67,28 +61,40 @@ impl Options {
     }
 }
 
-/// Looks for cameras; what there is to print, and what to say on the side.
-pub async fn run(
-    options: Options,
-    password: Option<String>,
-    nets: CameraNets,
-) -> Result<(String, Vec<String>), Error> {
-    let password = password.unwrap_or_default();
+/// Searches for cameras. Returns what to print; warnings go to stderr.
+pub(super) fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<String, CommandError> {
+    let options = Options::parse(arguments).map_err(CommandError::DiscoverArguments)?;
+    let config = Config::load()?;
     let wanted = Wanted {
         interface: options.interface,
         time: Duration::from_secs_f64(options.timeout),
-        login: options.username.map(|username| Login { username, password }),
+        login: options.username.map(login).transpose()?,
         address: options.address,
     };
-    let discovery = Finder::new(nets).find(wanted).await?;
+    let finder = Finder::new(config.camera_nets());
+    let discovery = block_on(async { finder.find(wanted).await })?;
+    let discovery = discovery.map_err(CommandError::Discovery)?;
     if options.json {
-        let json = serde_json::to_string_pretty(&discovery).unwrap_or_default();
-        return Ok((json, Vec::new()));
+        return Ok(serde_json::to_string_pretty(&discovery).unwrap_or_default());
     }
-    Ok((table(&discovery), discovery.warnings))
+    for warning in &discovery.warnings {
+        eprintln!("stream-manager: {warning}");
+    }
+    Ok(table(&discovery))
 }
 
-/// A line for each stream, or for a device that tells none.
+/// Returns the user name with a password from the environment or the terminal. The password is never
+/// an argument, since all users of the machine can read arguments.
+fn login(username: String) -> Result<Login, CommandError> {
+    let password = match config::camera_password() {
+        Some(password) => password.expose().to_owned(),
+        None => rpassword::prompt_password(format!("password of {username}: "))
+            .map_err(CommandError::NoPassword)?,
+    };
+    Ok(Login { username, password })
+}
+
+/// Renders one line for each stream, and one for each device without streams.
 fn table(discovery: &Discovery) -> String {
     let mut rows =
         vec![["ADDRESS", "NAME", "MODEL", "PROFILE", "VIDEO", "LINK"].map(str::to_owned)];
@@ -118,8 +124,8 @@ fn table(discovery: &Discovery) -> String {
 fn reason(device: &Device) -> &str {
     match &device.error {
         Some(error) => error,
-        None if device.needs_credentials => "wants a user name and a password",
-        None => "tells of no streams",
+        None if device.needs_credentials => "requires a user name and a password",
+        None => "reports no streams",
     }
 }
 
@@ -162,7 +168,8 @@ mod tests {
         assert_eq!((options.interface.as_deref(), options.timeout), (Some("eth0"), 1.5));
         assert_eq!((options.username.as_deref(), options.json), (Some("u"), true));
         for bad in ["--timeout 9", "--timeout x", "--password x", "eth0", "--interface"] {
-            assert_eq!(parse(bad).expect_err(bad).lines().count(), 1, "{bad}");
+            let error = parse(bad).expect_err(bad).to_string();
+            assert_eq!(error.lines().count(), 1, "{bad}");
         }
     }
 
@@ -188,7 +195,7 @@ mod tests {
         let expected = "\
 ADDRESS          NAME  MODEL  PROFILE     VIDEO                LINK
 192.0.2.7:80     Gate         one (main)  H264 640x360 12.5/s  rtsp://192.0.2.7/1
-192.0.2.10:8000               -           -                    (wants a user name and a password)";
+192.0.2.10:8000               -           -                    (requires a user name and a password)";
         assert_eq!(table(&discovery), expected);
     }
 }

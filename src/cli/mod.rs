@@ -1,3 +1,67 @@
-//! The commands of the program besides the service itself.
+//! The command line: the service, and the commands beside it.
+//!
+//! | Module | Owns |
+//! |---|---|
+//! | `service` | the service, which runs without a command |
+//! | `rotate_key` | `rotate-key`: another key for the database |
+//! | `discover` | `discover`: a search for cameras |
+//! | `help` | `--help` |
+//! | `runtime` | the asynchronous runtime of a command |
+//! | `error` | errors of commands, and their exit codes |
+//!
+//! Exit codes: 0 after an orderly end, 64 for an invalid setting or argument, and 1 for any other
+//! error.
 
-pub mod discover;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::base::error::chain;
+use crate::child::spawner;
+use error::CommandError;
+
+mod discover;
+mod error;
+mod help;
+mod rotate_key;
+mod runtime;
+mod service;
+
+/// Runs the program with its arguments, without the program's name.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let Err(error) = run_command(arguments.into_iter()) else { return ExitCode::SUCCESS };
+    for line in chain(&error).lines() {
+        eprintln!("stream-manager: {line}");
+    }
+    ExitCode::from(error.exit_code())
+}
+
+fn run_command(mut arguments: impl Iterator<Item = OsString>) -> Result<(), CommandError> {
+    let Some(command) = arguments.next() else { return service::run() };
+    match command.to_str() {
+        Some("discover") => print(&discover::run(arguments)?),
+        // Only the service itself uses this command, for its children.
+        Some(spawner::CHILD) => {
+            return Err(CommandError::Child(spawner::become_child(arguments)));
+        }
+        Some(name) => {
+            if let Some(argument) = arguments.next() {
+                return Err(CommandError::unknown_argument(&argument));
+            }
+            match name {
+                "rotate-key" => print(&rotate_key::run()?),
+                "--help" => print(&help::text()),
+                "--version" => print(concat!("stream-manager ", env!("CARGO_PKG_VERSION"))),
+                _ => return Err(CommandError::unknown_argument(&command)),
+            }
+        }
+        None => return Err(CommandError::unknown_argument(&command)),
+    }
+    Ok(())
+}
+
+/// Prints the output of a command.
+fn print(text: &str) {
+    // A reader such as `head` can have closed the pipe already.
+    let _ = writeln!(io::stdout(), "{text}");
+}

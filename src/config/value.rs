@@ -30,8 +30,10 @@ pub(super) struct Kind<T> {
     pub(super) allowed: String,
     /// Whether messages must not repeat the value.
     pub(super) is_secret: bool,
-    parse: Box<dyn Fn(&str) -> Result<T, Invalid>>,
+    parse: Box<Parser<T>>,
 }
+
+type Parser<T> = dyn Fn(&str) -> Result<T, Invalid>;
 
 impl<T: 'static> Kind<T> {
     /// A kind whose values are those that `parse` accepts.

@@ -60,11 +60,12 @@ fn all() -> Vec<Description> {
 pub(super) fn env_example() -> String {
     let mut text = ABOUT_ENV_EXAMPLE.to_owned();
     for group in all().chunk_by(|one, next| one.group == next.group) {
-        text += &format!("\n# ---- {} ----\n", group[0].group);
+        text.extend(["\n# ---- ", group[0].group, " ----\n"]);
         for Description { name, default, allowed, help, .. } in group {
-            text += &format!("\n{}", comment(&help.replace('`', "")));
+            text += "\n";
+            text += &comment(&help.replace('`', ""));
             text += &comment(&format!("Allowed: {allowed}"));
-            text += &format!("{name}={default}\n");
+            text.extend([name, "=", default, "\n"]);
         }
     }
     text
@@ -88,7 +89,7 @@ fn comment(text: &str) -> String {
 pub(super) fn page() -> String {
     let mut text = GENERATED.to_owned() + ABOUT;
     for group in all().chunk_by(|one, next| one.group == next.group) {
-        text += &format!("\n## {}\n\n", group[0].group);
+        text.extend(["\n## ", group[0].group, "\n\n"]);
         if group[0].group == NGINX {
             text += ABOUT_NGINX;
         }

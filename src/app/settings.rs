@@ -1,0 +1,62 @@
+//! Hands each part of the manager its settings.
+
+use crate::child::spawner::Bounds;
+use crate::config::Config;
+use crate::ingest::ffmpeg::args::{self, Shape, Transcode};
+use crate::ingest::ffmpeg::settings::FfmpegSettings;
+use crate::output::hls::cutter::SegmentPolicy;
+use crate::stream::limits::Limits;
+use crate::webhooks::WebhookSettings;
+
+pub(super) fn webhooks(config: &Config) -> WebhookSettings {
+    WebhookSettings { url: config.webhook_url.clone(), secret: config.webhook_secret.clone() }
+}
+
+pub(super) fn ffmpeg(config: &Config) -> FfmpegSettings {
+    FfmpegSettings {
+        program: config.ffmpeg_bin.clone(),
+        hevc: config.hevc,
+        nets: config.camera_nets(),
+        start_timeout: config.start_timeout,
+        stale_timeout: config.stale_timeout,
+    }
+}
+
+pub(super) fn shape(config: &Config) -> Shape {
+    Shape {
+        part_time: config.part_time,
+        segment_time: config.segment_time,
+        transcode: Transcode {
+            preset: config.transcode_preset.to_owned(),
+            max_height: config.transcode_max_height,
+            max_bit_rate: config.transcode_max_kbps,
+        },
+    }
+}
+
+pub(super) fn bounds(config: &Config) -> Bounds {
+    Bounds {
+        nice: config.ffmpeg_nice,
+        memory: config.ffmpeg_max_memory,
+        open_files: config.ffmpeg_max_open_files,
+    }
+}
+
+pub(super) fn limits(config: &Config) -> Limits {
+    Limits {
+        start_timeout: config.start_timeout,
+        stale_timeout: config.stale_timeout,
+        stalled_after: args::socket_timeout(config.start_timeout, config.stale_timeout),
+        idle_timeout: config.idle_timeout,
+        stop_grace: config.stop_grace,
+        max_viewers: config.max_viewers,
+    }
+}
+
+pub(super) fn segment_policy(config: &Config) -> SegmentPolicy {
+    SegmentPolicy {
+        segment_time: config.segment_time,
+        part_time: config.part_time,
+        list_size: config.list_size,
+    }
+}

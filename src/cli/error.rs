@@ -1,0 +1,72 @@
+//! Errors of commands, and their exit codes.
+
+use std::ffi::OsStr;
+use std::io;
+
+use crate::app::StartError;
+use crate::base::error::Error;
+use crate::child::spawner::EXIT_CANNOT_RUN;
+use crate::config::ConfigError;
+use crate::store::StoreError;
+
+/// How `discover` is called.
+pub(super) const DISCOVER_USAGE: &str = "usage: stream-manager discover [--interface NAME] [--timeout SECONDS] [--address ADDRESS] \
+     [--username NAME] [--json]";
+
+/// `EX_USAGE` of sysexits.h.
+const EXIT_USAGE: u8 = 64;
+
+/// The error of a command.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CommandError {
+    /// An argument that no command has.
+    #[error("unknown argument {0:?}; see --help")]
+    UnknownArgument(String),
+    /// Invalid arguments of `discover`.
+    #[error("{0}\n{DISCOVER_USAGE}")]
+    DiscoverArguments(lexopt::Error),
+    /// No password for `discover`.
+    #[error("no password: set CAMERA_PASSWORD, or enter one in a terminal")]
+    NoPassword(#[source] io::Error),
+    /// Invalid settings.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A rotation that has a key for the old database, and none for the new one.
+    #[error("SOURCE_KEY is set, so NEW_SOURCE_KEY must be set as well")]
+    NoNewKey,
+    /// A database that cannot be sealed with another key.
+    #[error(transparent)]
+    Rotation(#[from] StoreError),
+    /// A service that cannot start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A search that failed.
+    #[error(transparent)]
+    Discovery(Error),
+    /// A system without resources for the runtime.
+    #[error("cannot start the runtime")]
+    Runtime(#[source] io::Error),
+    /// A child that cannot become FFmpeg.
+    #[error("cannot run FFmpeg")]
+    Child(#[source] io::Error),
+}
+
+impl CommandError {
+    pub(super) fn unknown_argument(argument: &OsStr) -> Self {
+        Self::UnknownArgument(argument.to_string_lossy().into_owned())
+    }
+
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::UnknownArgument(_)
+            | Self::DiscoverArguments(_)
+            | Self::NoPassword(_)
+            | Self::Config(_)
+            | Self::NoNewKey
+            | Self::Rotation(_) => EXIT_USAGE,
+            Self::Start(error) if error.is_setting() => EXIT_USAGE,
+            Self::Start(_) | Self::Discovery(_) | Self::Runtime(_) => 1,
+            Self::Child(_) => EXIT_CANNOT_RUN,
+        }
+    }
+}

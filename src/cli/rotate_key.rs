@@ -1,0 +1,22 @@
+//! `stream-manager rotate-key`: seals the cameras in the database with another key.
+
+use super::error::CommandError;
+use super::runtime::block_on;
+use crate::base::secret::Secret;
+use crate::config::Config;
+use crate::store;
+
+/// Seals all cameras again, while no manager runs. Returns what to print.
+pub(super) fn run() -> Result<String, CommandError> {
+    let Config { database_url, source_key, new_source_key, .. } = Config::load()?;
+    let [old, new] = [&source_key, &new_source_key].map(|key| key.as_ref().map(Secret::expose));
+    if old.is_some() && new.is_none() {
+        return Err(CommandError::NoNewKey);
+    }
+    let count = block_on(store::rotate_key(&database_url, old, new))??;
+    let cameras =
+        if count == 1 { "1 camera is".to_owned() } else { format!("{count} cameras are") };
+    let next_step =
+        if new.is_some() { "; now set SOURCE_KEY to NEW_SOURCE_KEY's value" } else { "" };
+    Ok(format!("{cameras} sealed with the new key{next_step}"))
+}
