@@ -20,7 +20,7 @@ use crate::events::Events;
 use crate::ingest::Ingest;
 use crate::ingest::ffmpeg::launcher::FfmpegIngest;
 use crate::ingest::ffmpeg::probe::StillTaker;
-use crate::onvif::Finder;
+use crate::onvif::finder::Finder;
 use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::layout::Layout;
 use crate::output::hls::output::Hls;

@@ -16,8 +16,8 @@ use crate::access::Caller;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::CameraId;
 use crate::onvif::device::Device;
+use crate::onvif::finder::{DiscoveryRequest, LONGEST_TIME, SHORTEST_TIME, USUAL_TIME};
 use crate::onvif::soap::Login;
-use crate::onvif::{LONGEST_TIME, SHORTEST_TIME, USUAL_TIME, Wanted};
 
 /// Cameras of one address that are looked at. Recorders have some at theirs.
 const MAX_KNOWN: usize = 64;
@@ -52,7 +52,7 @@ fn usual_time() -> f64 {
 }
 
 impl DiscoveryInput {
-    fn wanted(self) -> Result<Wanted, Error> {
+    fn request(self) -> Result<DiscoveryRequest, Error> {
         if !(SHORTEST_TIME..=LONGEST_TIME).contains(&self.timeout_seconds) {
             let detail = format!("timeout_seconds must be {SHORTEST_TIME} to {LONGEST_TIME}");
             return Err(Error::new(ErrorKind::InvalidRequest, detail));
@@ -68,7 +68,7 @@ impl DiscoveryInput {
             }
             (None, _) => None,
         };
-        Ok(Wanted {
+        Ok(DiscoveryRequest {
             interface: text(self.interface),
             time: Duration::from_secs_f64(self.timeout_seconds),
             login,
@@ -79,8 +79,8 @@ impl DiscoveryInput {
 
 /// Looks for cameras, or asks one.
 pub async fn discover(api: &Api, caller: &Caller, input: DiscoveryInput) -> Result<Reply, Error> {
-    let wanted = input.wanted()?;
-    let mut discovery = api.finder.find(wanted).await?;
+    let request = input.request()?;
+    let mut discovery = api.finder.find(request).await?;
     info!(by = caller.name(), devices = discovery.devices.len(), "looked for cameras");
     let by_host = api.cameras.by_host(caller.owner()).await?;
     for device in &mut discovery.devices {

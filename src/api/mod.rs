@@ -26,7 +26,7 @@ use crate::api::metrics::exporter::Exporter;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{CameraId, Profile, StreamId};
 use crate::ingest::ffmpeg::probe::StillTaker;
-use crate::onvif::Finder;
+use crate::onvif::finder::Finder;
 use crate::output::hls::output::Hls;
 use crate::playback::Playback;
 use crate::store::Cameras;

@@ -40,7 +40,7 @@ use super::route::{self, Needs};
 use crate::api::metrics::text::PLAIN;
 use crate::base::error::ErrorKind;
 use crate::camera::id::{ID_PATTERN, STREAM_ID_PATTERN};
-use crate::onvif::Discovery;
+use crate::onvif::finder::Discovery;
 use crate::webhooks::message::EventOutput;
 use crate::webhooks::signature;
 

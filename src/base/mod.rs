@@ -10,6 +10,7 @@
 //! | [`lock`] | locking a mutex |
 //! | [`proc`] | what the kernel reports about a process |
 //! | [`secret`] | a text that must not be shown |
+//! | [`tasks`] | waiting for several tasks |
 //! | [`time`] | Unix seconds and RFC 3339 |
 //! | [`url`] | parts of URLs |
 
@@ -21,5 +22,6 @@ pub mod host;
 pub(crate) mod lock;
 pub mod proc;
 pub mod secret;
+pub(crate) mod tasks;
 pub(crate) mod time;
 pub(crate) mod url;

@@ -10,9 +10,12 @@ use lexopt::prelude::{Long, ValueExt};
 use super::error::CommandError;
 use super::runtime::block_on;
 use crate::config::{self, Config};
-use crate::onvif::device::{Device, DeviceProfile};
+use crate::onvif::device::Device;
+use crate::onvif::finder::{
+    Discovery, DiscoveryRequest, Finder, LONGEST_TIME, SHORTEST_TIME, USUAL_TIME,
+};
+use crate::onvif::profile::DeviceProfile;
 use crate::onvif::soap::Login;
-use crate::onvif::{Discovery, Finder, LONGEST_TIME, SHORTEST_TIME, USUAL_TIME, Wanted};
 
 /// The options of the command.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,14 +68,14 @@ impl Options {
 pub(super) fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<String, CommandError> {
     let options = Options::parse(arguments).map_err(CommandError::DiscoverArguments)?;
     let config = Config::load()?;
-    let wanted = Wanted {
+    let request = DiscoveryRequest {
         interface: options.interface,
         time: Duration::from_secs_f64(options.timeout),
         login: options.username.map(login).transpose()?,
         address: options.address,
     };
     let finder = Finder::new(config.camera_nets());
-    let discovery = block_on(async { finder.find(wanted).await })?;
+    let discovery = block_on(async { finder.find(request).await })?;
     let discovery = discovery.map_err(CommandError::Discovery)?;
     if options.json {
         return Ok(serde_json::to_string_pretty(&discovery).unwrap_or_default());
@@ -159,7 +162,7 @@ fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::onvif::device::usual_service;
+    use crate::onvif::soap::OnvifService;
 
     #[test]
     fn arguments() {
@@ -175,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_table_for_people() {
-        let mut device = Device::new(([192, 0, 2, 7], 80).into(), &usual_service(80));
+        let mut device = Device::new(([192, 0, 2, 7], 80).into(), &OnvifService::usual(80));
         device.name = Some("Gate".into());
         device.main = Some("rtsp://192.0.2.7/1".into());
         device.profiles = vec![DeviceProfile {
@@ -188,7 +191,7 @@ mod tests {
             video_source: None,
             rtsp_link: device.main.clone(),
         }];
-        let mut locked = Device::new(([192, 0, 2, 10], 8000).into(), &usual_service(80));
+        let mut locked = Device::new(([192, 0, 2, 10], 8000).into(), &OnvifService::usual(80));
         locked.needs_credentials = true;
         let devices = vec![device, locked];
         let discovery = Discovery { devices, interfaces: vec![], warnings: vec![] };

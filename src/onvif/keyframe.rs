@@ -14,8 +14,9 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, debug};
 
-use super::device::{self, Media};
-use super::soap::{Client, Clock, Failure, Login, Service};
+use super::device;
+use super::media::MediaService;
+use super::soap::{DeviceClock, Login, OnvifClient, OnvifError, OnvifService};
 use crate::base::lock::lock;
 use crate::base::url::path_and_query;
 use crate::camera::onvif_address::OnvifAddress;
@@ -47,17 +48,17 @@ struct Target {
 #[derive(Debug, Clone)]
 enum Memory {
     /// Keyframes are requested this way.
-    Supported(Method),
+    Supported(KeyframeMethod),
     /// A request failed at this time.
     Failed(Instant),
 }
 
 /// The parameters of a request.
 #[derive(Debug, Clone)]
-struct Method {
-    media: Media,
+struct KeyframeMethod {
+    media: MediaService,
     token: String,
-    clock: Clock,
+    clock: DeviceClock,
 }
 
 /// A request that is ready to be sent. Dropping it cancels the request.
@@ -98,7 +99,7 @@ impl KeyframeRequester {
         };
         let login = source.credentials();
         let login = login.map(|(username, password)| Login { username, password });
-        let client = Client::new(SocketAddr::new(address.ip(), onvif.port), login);
+        let client = OnvifClient::new(SocketAddr::new(address.ip(), onvif.port), login);
         let (send, signal) = oneshot::channel();
         let this = self.clone();
         let work = async move {
@@ -114,15 +115,15 @@ impl KeyframeRequester {
 
     async fn request(
         &self,
-        mut client: Client,
+        mut client: OnvifClient,
         target: &Target,
-        known: Option<Method>,
+        known: Option<KeyframeMethod>,
         signal: oneshot::Receiver<()>,
         has_played: &AtomicBool,
-    ) -> Result<(), Failure> {
-        let too_slow = |_| Failure::Refused("it does not respond in time".to_owned());
+    ) -> Result<(), OnvifError> {
+        let too_slow = |_| OnvifError::Refused("it does not respond in time".to_owned());
         let method = if let Some(method) = known {
-            client.set(method.clock);
+            client.set_clock(method.clock);
             method
         } else {
             let looked_up = timeout(LOOK_UP_TIMEOUT, look_up(&mut client, target)).await;
@@ -150,27 +151,27 @@ impl KeyframeRequester {
 }
 
 /// Finds the profile whose link is the source's.
-async fn look_up(client: &mut Client, target: &Target) -> Result<Method, Failure> {
-    let (service, path) = (Service::from(&target.onvif), target.source.path());
-    let clock = device::set_clock(client, &service).await?;
-    let media = Media::of(client, &service).await?;
+async fn look_up(client: &mut OnvifClient, target: &Target) -> Result<KeyframeMethod, OnvifError> {
+    let (service, path) = (OnvifService::from(&target.onvif), target.source.path());
+    let clock = device::read_clock(client, &service).await?;
+    let media = MediaService::of(client, &service).await?;
     let mut similar = None;
     for profile in media.profiles(client).await? {
         let link = match media.link(client, &profile.token).await {
             Ok(link) => link,
-            Err(Failure::Refused(_)) => continue,
+            Err(OnvifError::Refused(_)) => continue,
             Err(failure) => return Err(failure),
         };
         let link = url::Url::parse(link.trim()).map(|url| path_and_query(&url));
         match link.as_deref().map_or(Match::No, |link| compare(link, &path)) {
-            Match::Same => return Ok(Method { media, token: profile.token, clock }),
+            Match::Same => return Ok(KeyframeMethod { media, token: profile.token, clock }),
             Match::Similar => similar = similar.or(Some(profile.token)),
             Match::No => {}
         }
     }
     let token =
-        similar.ok_or_else(|| Failure::Refused("no profile has the camera's link".into()))?;
-    Ok(Method { media, token, clock })
+        similar.ok_or_else(|| OnvifError::Refused("no profile has the camera's link".into()))?;
+    Ok(KeyframeMethod { media, token, clock })
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -1,58 +1,75 @@
-//! From the stream links that a device gives to those that can be used, and which of them are for
-//! large and small pictures. Pure.
+//! The links that a device reports: which of them can be used, and which are those of the large and
+//! the small picture. Pure.
 
 use std::net::IpAddr;
 
 use url::Url;
 
-use super::device::DeviceProfile;
+use super::profile::DeviceProfile;
 use crate::base::url::{host_address, path_and_query};
 use crate::camera::source::Source;
 
-/// What in a link speaks of a password.
+/// Parts of a link that hint at a password in it.
 const SECRETS: [&str; 11] =
     ["pass", "pwd", "psw", "pw=", "secret", "token=", "auth", "key=", "user=", "usr=", "login"];
 
-/// The device's link as it can be used from here, without credentials; or why it cannot be.
+/// Why a device's link cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// It is not an RTSP link.
+    #[error("the device reports no RTSP link for this profile")]
+    NotRtsp,
+    /// It may contain a password.
+    #[error(
+        "the device's link for this profile contains a password and is not shown; add the camera by \
+         its vendor or path"
+    )]
+    HasPassword,
+    /// It is not a valid source of a camera.
+    #[error("the device's link for this profile cannot be used")]
+    Invalid,
+}
+
+/// Returns a device's link in the form in which it can be used from here, without credentials.
 ///
-/// A device may name an address of its own that is none from here: `0.0.0.0`, that of another
-/// network, or the one behind a router. Unless it is near the one at which the device was reached
-/// (`reached`), that is put in its place.
-pub fn usable(link: &str, reached: IpAddr) -> Result<String, &'static str> {
-    const NO_LINK: &str = "the device gives no RTSP link for this profile";
-    let mut url = Url::parse(link.trim()).map_err(|_| NO_LINK)?;
+/// The link can have an address that does not exist here: `0.0.0.0`, one in another network, or one
+/// behind a router. Unless it is near the address at which the device was `reached`, it is replaced by
+/// that address.
+pub fn usable(link: &str, reached: IpAddr) -> Result<String, LinkError> {
+    let mut url = Url::parse(link.trim()).map_err(|_| LinkError::NotRtsp)?;
     if !matches!(url.scheme(), "rtsp" | "rtsps") || url.host_str().is_none_or(str::is_empty) {
-        return Err(NO_LINK);
+        return Err(LinkError::NotRtsp);
     }
     let is_changed = url.set_username("").and_then(|()| url.set_password(None));
-    is_changed.map_err(|()| NO_LINK)?;
-    let rest = path_and_query(&url).to_ascii_lowercase();
-    if SECRETS.iter().any(|word| rest.contains(word)) {
-        return Err("the device's link for this profile holds a password, so it is not shown; \
-                    add the camera by its vendor or path");
+    is_changed.map_err(|()| LinkError::NotRtsp)?;
+    let path = path_and_query(&url).to_ascii_lowercase();
+    if SECRETS.iter().any(|word| path.contains(word)) {
+        return Err(LinkError::HasPassword);
     }
-    if host_address(&url).is_none_or(|given| !is_near(given, reached)) {
-        url.set_ip_host(reached).map_err(|()| NO_LINK)?;
+    if host_address(&url).is_none_or(|address| !is_near(address, reached)) {
+        url.set_ip_host(reached).map_err(|()| LinkError::NotRtsp)?;
     }
     let link = url.to_string();
-    Source::parse(&link).map_err(|_| "the device's link for this profile cannot be used")?;
+    Source::parse(&link).map_err(|_| LinkError::Invalid)?;
     Ok(link)
 }
 
-/// Whether both are in one network of the usual size: there a device with several addresses may
-/// well mean another one of them.
-fn is_near(given: IpAddr, reached: IpAddr) -> bool {
-    match (given, reached.to_canonical()) {
-        (IpAddr::V4(given), IpAddr::V4(reached)) => given.octets()[..3] == reached.octets()[..3],
-        (IpAddr::V6(given), IpAddr::V6(reached)) => {
-            given.segments()[..4] == reached.segments()[..4]
+/// Returns whether both addresses are in one network of the usual size. In that case the other address
+/// is probably another one of the device's own.
+fn is_near(address: IpAddr, reached: IpAddr) -> bool {
+    match (address, reached.to_canonical()) {
+        (IpAddr::V4(address), IpAddr::V4(reached)) => {
+            address.octets()[..3] == reached.octets()[..3]
+        }
+        (IpAddr::V6(address), IpAddr::V6(reached)) => {
+            address.segments()[..4] == reached.segments()[..4]
         }
         _ => false,
     }
 }
 
-/// The links for the large and for the small picture of the same camera. Motion JPEG only where there is
-/// nothing else.
+/// Returns the links of the large and the small picture of one camera. Motion JPEG is chosen only if
+/// there is nothing else.
 pub fn main_and_sub(streams: &[DeviceProfile]) -> (Option<String>, Option<String>) {
     let is_jpeg = |stream: &DeviceProfile| {
         stream.video_codec.as_deref().is_some_and(|codec| codec.eq_ignore_ascii_case("jpeg"))
@@ -63,7 +80,7 @@ pub fn main_and_sub(streams: &[DeviceProfile]) -> (Option<String>, Option<String
     let linked: Vec<_> = streams.iter().filter(|stream| stream.rtsp_link.is_some()).collect();
     let has_other = linked.iter().any(|stream| !is_jpeg(stream));
     let fit = || linked.iter().filter(|stream| !has_other || !is_jpeg(stream));
-    // Of equals the first.
+    // The first of several equal ones.
     let Some(main) = fit().rev().max_by_key(|stream| area(stream)) else { return (None, None) };
     let smaller = fit().filter(|stream| {
         stream.video_source == main.video_source && (1..area(main)).contains(&area(stream))
@@ -78,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_lead_to_the_device_and_hold_no_password() {
+    fn links_lead_to_the_device_and_contain_no_password() {
         let table = [
             ("rtsp://192.0.2.7:554/s1", Ok("rtsp://192.0.2.7:554/s1")),
             ("rtsp://192.0.2.9/s1", Ok("rtsp://192.0.2.9/s1")),
@@ -87,19 +104,15 @@ mod tests {
             ("rtsp://camera.local/s1", Ok("rtsp://192.0.2.7/s1")),
             ("rtsp://[fe80::1]/s1", Ok("rtsp://192.0.2.7/s1")),
             ("rtsp://admin:s3cret@192.0.2.7/s1", Ok("rtsp://192.0.2.7/s1")),
-            ("rtsp://192.0.2.7/user=a_password=b_channel=1.sdp", Err("holds a password")),
-            ("rtsp://192.0.2.7/s?usr=a&PWD=b", Err("holds a password")),
-            ("http://192.0.2.7/s1", Err("no RTSP link")),
-            ("rtsp://", Err("no RTSP link")),
-            ("", Err("no RTSP link")),
+            ("rtsp://192.0.2.7/user=a_password=b_channel=1.sdp", Err(LinkError::HasPassword)),
+            ("rtsp://192.0.2.7/s?usr=a&PWD=b", Err(LinkError::HasPassword)),
+            ("http://192.0.2.7/s1", Err(LinkError::NotRtsp)),
+            ("rtsp://", Err(LinkError::NotRtsp)),
+            ("", Err(LinkError::NotRtsp)),
         ];
         let reached = "192.0.2.7".parse().expect("an address");
         for (given, expected) in table {
-            match (usable(given, reached), expected) {
-                (Ok(link), Ok(expected)) => assert_eq!(link, expected),
-                (Err(reason), Err(expected)) => assert!(reason.contains(expected), "{reason}"),
-                (other, _) => panic!("{given}: {other:?}"),
-            }
+            assert_eq!(usable(given, reached), expected.map(str::to_owned), "{given}");
         }
         let v6 = "2001:db8::7".parse().expect("an address");
         assert_eq!(usable("rtsp://[::]/x", v6).as_deref(), Ok("rtsp://[2001:db8::7]/x"));

@@ -1,8 +1,8 @@
 //! Requests to a device: SOAP over HTTP, with the credentials as a `UsernameToken` digest.
 //!
-//! A device gets connections at its own address alone, its redirections are not followed, and its
-//! answers are bounded in size; how long all of it may take, callers say. HTTPS is not spoken:
-//! devices' certificates are their own, so that it would prove nothing.
+//! Connections go to the device's own address only, redirections are not followed, and answers are
+//! limited in size. Callers limit the time. HTTPS is not supported: devices have self-signed
+//! certificates, which would prove nothing.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -18,71 +18,84 @@ use sha1::{Digest, Sha1};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::xml::{Node, escaped};
+use super::xml::{XmlNode, escaped};
 
-use crate::camera::onvif_address::OnvifAddress;
+use crate::camera::onvif_address::{OnvifAddress, USUAL_PATH};
 
-/// Bytes of an answer.
+/// The namespace of the device service.
+pub const DEVICE: &str = "http://www.onvif.org/ver10/device/wsdl";
+/// The largest answer, in bytes.
 const MAX_ANSWER: usize = 512 * 1024;
-/// Characters of what a device says that are passed on.
+/// The longest reason of a device that is passed on, in characters.
 const MAX_REASON: usize = 120;
+/// Bytes of a nonce.
 const NONCE_LENGTH: usize = 16;
-/// The year 10000, in Unix time: a clock that says so cannot be written as a date.
+/// The year 10000 in Unix time. Later times cannot be written as a date.
 const LATEST: u64 = 253_402_300_800;
 
-/// User name and password of a device. Has no `Debug`.
+/// Credentials of a device. The type has no `Debug`, so that the password is never shown.
 #[derive(Clone)]
 pub struct Login {
-    /// The user.
+    /// The user name.
     pub username: String,
-    /// Secret.
+    /// The password.
     pub password: String,
 }
 
-/// Why a device did not do what it was asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
-    /// It wants credentials, or others.
+/// Why a request to a device failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OnvifError {
+    /// The device requires credentials, or other ones.
+    #[error("the device requires other credentials")]
     Unauthorized,
-    /// There is no connection to it.
+    /// There is no connection to the device.
+    #[error("cannot connect to the device: {0}")]
     Unreachable(String),
-    /// What answers is no ONVIF device.
+    /// The answer is not one of an ONVIF device.
+    #[error(
+        "the device at this address does not support ONVIF; check the port, and that ONVIF is enabled"
+    )]
     NotOnvif,
-    /// Its answer is longer than what is read.
+    /// The answer is longer than the limit.
+    #[error(
+        "the answer of the device is too large; add its cameras by their links or by their vendor"
+    )]
     TooLarge,
-    /// It says no, in its own words.
+    /// The device refused, for a reason in its own words.
+    #[error("the device refused the request: {0}")]
     Refused(String),
 }
 
-/// A device that can be asked.
-pub struct Client {
-    /// Where it is.
+/// Sends requests to one device.
+pub struct OnvifClient {
+    /// Address and port of the device service.
     pub address: SocketAddr,
     login: Option<Login>,
-    clock: Clock,
+    clock: DeviceClock,
 }
 
-/// By how much a device's clock differs from this machine's.
+/// The difference between a device's clock and this machine's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Clock {
-    /// It is ahead.
+pub enum DeviceClock {
+    /// The device's clock is ahead.
     Ahead(Duration),
-    /// It is behind, or right.
+    /// The device's clock is behind, or right.
     Behind(Duration),
 }
 
-impl Clock {
-    /// One that is right.
+impl DeviceClock {
+    /// No difference.
     pub const RIGHT: Self = Self::Behind(Duration::ZERO);
 
-    /// Of a device on which it is this time now.
-    pub fn of(there: SystemTime) -> Self {
-        match there.duration_since(SystemTime::now()) {
+    /// The clock of a device that reports this time as the present one.
+    pub fn of(reported: SystemTime) -> Self {
+        match reported.duration_since(SystemTime::now()) {
             Ok(ahead) => Self::Ahead(ahead),
             Err(behind) => Self::Behind(behind.duration()),
         }
     }
 
+    /// Returns the device's present time; `None` if it cannot be written as a date.
     fn now(self) -> Option<SystemTime> {
         let now = match self {
             Self::Ahead(by) => SystemTime::now().checked_add(by)?,
@@ -93,46 +106,51 @@ impl Clock {
     }
 }
 
-impl Client {
-    /// A client of the device at `address`, whose clock is taken for right until [`Client::set`].
+impl OnvifClient {
+    /// Creates a client of the device at `address`. Its clock is taken to be right until
+    /// [`OnvifClient::set_clock`].
     pub fn new(address: SocketAddr, login: Option<Login>) -> Self {
-        Self { address, login, clock: Clock::RIGHT }
+        Self { address, login, clock: DeviceClock::RIGHT }
     }
 
-    /// Sets what the device's clock is like: it refuses a digest of another time.
-    pub fn set(&mut self, clock: Clock) {
+    /// Sets the device's clock. Devices reject digests that were made at another time.
+    pub fn set_clock(&mut self, clock: DeviceClock) {
         self.clock = clock;
     }
 
-    /// Whether there are credentials.
+    /// Returns whether requests are made with credentials.
     pub fn has_login(&self) -> bool {
         self.login.is_some()
     }
 
-    /// Calls `action` (`http://www.onvif.org/ver10/device/wsdl/GetServices`) of the service at
-    /// `port` and `path`, with the `content` of the request's own element, and returns the answer's
-    /// body.
+    /// Calls an `action`, such as `http://www.onvif.org/ver10/device/wsdl/GetServices`, of a service.
+    /// The request's element has `content` as its content. Returns the answer.
     pub async fn call(
         &self,
-        service: &Service,
+        service: &OnvifService,
         action: &str,
         content: &str,
-    ) -> Result<Node, Failure> {
+    ) -> Result<XmlNode, OnvifError> {
         self.call_as(self.login.as_ref(), service, action, content).await
     }
 
-    /// The same without credentials: with a digest of a wrong time it would be a failed login.
-    pub async fn call_as_nobody(&self, service: &Service, action: &str) -> Result<Node, Failure> {
+    /// Calls an `action` without credentials. Until the device's clock is known, a digest could be
+    /// counted as a failed login.
+    pub async fn call_anonymously(
+        &self,
+        service: &OnvifService,
+        action: &str,
+    ) -> Result<XmlNode, OnvifError> {
         self.call_as(None, service, action, "").await
     }
 
     async fn call_as(
         &self,
         login: Option<&Login>,
-        service: &Service,
+        service: &OnvifService,
         action: &str,
         content: &str,
-    ) -> Result<Node, Failure> {
+    ) -> Result<XmlNode, OnvifError> {
         let (namespace, operation) = action.rsplit_once('/').unwrap_or_default();
         let security = login.map(|login| self.security(login)).unwrap_or_default();
         let envelope = format!(
@@ -148,10 +166,10 @@ impl Client {
 
     async fn post(
         &self,
-        service: &Service,
+        service: &OnvifService,
         action: &str,
         envelope: String,
-    ) -> Result<(StatusCode, String), Failure> {
+    ) -> Result<(StatusCode, String), OnvifError> {
         let address = SocketAddr::new(self.address.ip(), service.port);
         let request = Request::post(service.path.as_str())
             .header(HOST, address.to_string())
@@ -161,29 +179,29 @@ impl Client {
                 format!("application/soap+xml; charset=utf-8; action=\"{action}\""),
             )
             .body(Full::new(Bytes::from(envelope)))
-            .map_err(|_| Failure::NotOnvif)?;
+            .map_err(|_| OnvifError::NotOnvif)?;
         let connection = TcpStream::connect(address).await;
-        let connection = connection.map_err(|error| Failure::Unreachable(cause(&error)))?;
-        // What breaks off from here on, somebody did answer.
-        let not_http = |_| Failure::NotOnvif;
+        let connection = connection.map_err(|error| OnvifError::Unreachable(cause(&error)))?;
+        // From here on there is a server, so failures mean that it is not an ONVIF device.
+        let not_http = |_| OnvifError::NotOnvif;
         let (mut sender, driver) = hyper::client::conn::http1::handshake(TokioIo::new(connection))
             .await
             .map_err(not_http)?;
-        // Ended when this is left, in whatever way.
+        // Aborts the task when this function is left.
         let mut drivers = JoinSet::new();
         drivers.spawn(driver);
         let answer = sender.send_request(request).await.map_err(not_http)?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
         let body = body.map_err(|error| {
-            if error.is::<LengthLimitError>() { Failure::TooLarge } else { Failure::NotOnvif }
+            if error.is::<LengthLimitError>() { OnvifError::TooLarge } else { OnvifError::NotOnvif }
         })?;
         Ok((status, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
     }
 
-    /// The header with the digest of the device's time, a number used once, and the password.
+    /// Returns the header with the digest of a nonce, the device's time and the password.
     fn security(&self, login: &Login) -> String {
-        // What is random here has to be new each time, and need not be secret.
+        // A nonce must be new each time, but need not be unpredictable.
         let nonce: [u8; NONCE_LENGTH] = std::array::from_fn(|_| fastrand::u8(..));
         let now = self.clock.now().unwrap_or_else(SystemTime::now);
         let created = humantime::format_rfc3339_millis(now).to_string();
@@ -203,16 +221,23 @@ impl Client {
     }
 }
 
-/// Where one of a device's services is, at the device's address.
+/// The location of one of a device's services, at the device's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Service {
+pub struct OnvifService {
     /// TCP port.
     pub port: u16,
     /// Path and query.
     pub path: String,
 }
 
-impl From<&OnvifAddress> for Service {
+impl OnvifService {
+    /// The usual location of the device service, at `port`.
+    pub fn usual(port: u16) -> Self {
+        Self { port, path: USUAL_PATH.to_owned() }
+    }
+}
+
+impl From<&OnvifAddress> for OnvifService {
     fn from(address: &OnvifAddress) -> Self {
         Self { port: address.port, path: address.path.to_string() }
     }
@@ -223,54 +248,54 @@ fn digest(nonce: &[u8], created: &str, password: &str) -> String {
     BASE64.encode(digest.finalize())
 }
 
-/// The body of an answer, or what the device has against the request.
-fn read(status: StatusCode, text: &str) -> Result<Node, Failure> {
-    let answer = Node::parse(text);
+/// Reads an answer.
+fn read(status: StatusCode, text: &str) -> Result<XmlNode, OnvifError> {
+    let answer = XmlNode::parse(text);
     if let Some(fault) = answer.as_ref().and_then(|answer| answer.find("Fault")) {
         return Err(failure(status, fault));
     }
     match (status, answer) {
-        (StatusCode::UNAUTHORIZED, _) => Err(Failure::Unauthorized),
+        (StatusCode::UNAUTHORIZED, _) => Err(OnvifError::Unauthorized),
         (StatusCode::OK, Some(answer)) if answer.find("Body").is_some() => Ok(answer),
-        (StatusCode::FORBIDDEN, _) => Err(Failure::Refused("403 Forbidden".into())),
-        _ => Err(Failure::NotOnvif),
+        (StatusCode::FORBIDDEN, _) => Err(OnvifError::Refused("403 Forbidden".into())),
+        _ => Err(OnvifError::NotOnvif),
     }
 }
 
-fn failure(status: StatusCode, fault: &Node) -> Failure {
+fn failure(status: StatusCode, fault: &XmlNode) -> OnvifError {
     let code = fault.find("Code").map(all_text).unwrap_or_default();
     let reason = fault.text_of("Text").or_else(|| fault.text_of("faultstring")).unwrap_or_default();
-    let said = format!("{code} {reason}").to_ascii_lowercase();
+    let text = format!("{code} {reason}").to_ascii_lowercase();
     let is_about_login =
         ["notauthorized", "not authorized", "failedauthentication", "unauthorized"]
             .iter()
-            .any(|words| said.contains(words));
+            .any(|words| text.contains(words));
     if status == StatusCode::UNAUTHORIZED || is_about_login {
-        return Failure::Unauthorized;
+        return OnvifError::Unauthorized;
     }
-    Failure::Refused(plain(if reason.is_empty() { code.trim() } else { reason }, MAX_REASON))
+    OnvifError::Refused(plain(if reason.is_empty() { code.trim() } else { reason }, MAX_REASON))
 }
 
-fn all_text(node: &Node) -> String {
+fn all_text(node: &XmlNode) -> String {
     let value = node.text_of("Value").unwrap_or_default();
     let more = node.find("Subcode").map(all_text).unwrap_or_default();
     format!("{value} {more}")
 }
 
-/// What a device says, on one line of at most `max` characters.
+/// Returns a device's text on one line of at most `max` characters.
 pub fn plain(text: &str, max: usize) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     words.chars().filter(|character| !character.is_control()).take(max).collect()
 }
 
-/// Without the address, which the caller knows.
+/// Describes why a connection failed, without the address, which the caller knows.
 fn cause(error: &std::io::Error) -> String {
     match error.kind() {
-        std::io::ErrorKind::ConnectionRefused => "it refuses connections; check the port".into(),
+        std::io::ErrorKind::ConnectionRefused => "connection refused; check the port".into(),
         std::io::ErrorKind::HostUnreachable | std::io::ErrorKind::NetworkUnreachable => {
-            "there is no way to its address; check the network".into()
+            "no route to host; check the network".into()
         }
-        _ => format!("there is no connection to it ({error})"),
+        _ => error.to_string(),
     }
 }
 
@@ -287,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_answers_mean() {
+    fn meanings_of_answers() {
         let fault = |code: &str, reason: &str| {
             format!(
                 "<s:Envelope><s:Body><s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode>\
@@ -296,15 +321,15 @@ mod tests {
             )
         };
         let table = [
-            (200, fault("ter:NotAuthorized", "x"), Failure::Unauthorized),
-            (400, fault("wsse:FailedAuthentication", ""), Failure::Unauthorized),
-            (500, fault("ter:Other", "Sender not authorized"), Failure::Unauthorized),
-            (401, String::new(), Failure::Unauthorized),
-            (400, fault("ter:NoProfile", "no\n such"), Failure::Refused("no such".into())),
-            (403, "<html>".into(), Failure::Refused("403 Forbidden".into())),
-            (200, "<html><p>Login</html>".into(), Failure::NotOnvif),
-            (404, "<a><Body/></a>".into(), Failure::NotOnvif),
-            (200, "garbage".into(), Failure::NotOnvif),
+            (200, fault("ter:NotAuthorized", "x"), OnvifError::Unauthorized),
+            (400, fault("wsse:FailedAuthentication", ""), OnvifError::Unauthorized),
+            (500, fault("ter:Other", "Sender not authorized"), OnvifError::Unauthorized),
+            (401, String::new(), OnvifError::Unauthorized),
+            (400, fault("ter:NoProfile", "no\n such"), OnvifError::Refused("no such".into())),
+            (403, "<html>".into(), OnvifError::Refused("403 Forbidden".into())),
+            (200, "<html><p>Login</html>".into(), OnvifError::NotOnvif),
+            (404, "<a><Body/></a>".into(), OnvifError::NotOnvif),
+            (200, "garbage".into(), OnvifError::NotOnvif),
         ];
         for (status, text, expected) in table {
             let status = StatusCode::from_u16(status).expect("a status");
@@ -315,10 +340,10 @@ mod tests {
     }
 
     #[test]
-    fn the_header_has_the_devices_time_and_no_password() {
+    fn the_header_contains_the_devices_time_and_no_password() {
         let login = Login { username: "a<b".into(), password: "s3cret-pw".into() };
-        let mut client = Client::new(([192, 0, 2, 1], 80).into(), Some(login.clone()));
-        client.set(Clock::of(SystemTime::UNIX_EPOCH + Duration::from_hours(24)));
+        let mut client = OnvifClient::new(([192, 0, 2, 1], 80).into(), Some(login.clone()));
+        client.set_clock(DeviceClock::of(SystemTime::UNIX_EPOCH + Duration::from_hours(24)));
         let header = client.security(&login);
         assert!(header.contains(">1970-01-02T00:00:00"), "{header}");
         assert!(header.contains("a&lt;b") && !header.contains("s3cret-pw"), "{header}");

@@ -1,32 +1,32 @@
-//! What a device answers, as a small tree: without name spaces, which devices get wrong, and within
-//! limits, which a hostile device would not keep.
+//! XML of devices as a small tree: without namespaces, which devices get wrong, and within limits,
+//! since a device can be hostile.
 
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
-/// Elements inside of each other. ONVIF's own answers have about ten.
+/// The deepest nesting of elements. Real answers have about ten levels.
 const MAX_DEPTH: usize = 40;
-/// Attributes of an element. Real ones have a few.
+/// The largest number of attributes of an element. Real ones have a few.
 const MAX_ATTRIBUTES: usize = 32;
-/// Elements in all. A device with 16 profiles has about 1,500.
+/// The largest number of elements. A device with 16 profiles sends about 1,500.
 const MAX_NODES: usize = 20_000;
 
-/// An element.
+/// An element of a document.
 #[derive(Debug, Default)]
-pub struct Node {
+pub struct XmlNode {
     name: String,
     attributes: Vec<(String, String)>,
     text: String,
-    children: Vec<Node>,
+    children: Vec<XmlNode>,
 }
 
-impl Node {
-    /// Reads a document; `None` when it is none, or beyond the limits. What is left open at the
-    /// end is closed.
+impl XmlNode {
+    /// Parses a document. Returns `None` for text that is not XML or exceeds the limits. Elements that
+    /// are open at the end are closed.
     pub fn parse(text: &str) -> Option<Self> {
         let mut reader = Reader::from_str(text);
         let config = reader.config_mut();
-        // Habits of real devices.
+        // Mistakes of real devices.
         config.allow_dangling_amp = true;
         config.check_end_names = false;
         let mut open: Vec<Self> = Vec::new();
@@ -63,7 +63,7 @@ impl Node {
 
     fn opened(start: &BytesStart) -> Self {
         let mut attributes = start.attributes();
-        // For each it would look through all before.
+        // The checks take time that grows with the square of the number.
         attributes.with_checks(false);
         let attributes = attributes.flatten().take(MAX_ATTRIBUTES).map(|attribute| {
             let value = attribute.normalized_value(XmlVersion::Implicit1_0);
@@ -77,36 +77,36 @@ impl Node {
         }
     }
 
-    /// The first element of that name in it, however deep.
+    /// Returns the first descendant with this name.
     pub fn find(&self, name: &str) -> Option<&Self> {
         self.children
             .iter()
             .find_map(|child| if child.name == name { Some(child) } else { child.find(name) })
     }
 
-    /// All elements of that name right in it.
+    /// Returns all children with this name.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
         self.children.iter().filter(move |child| child.name == name)
     }
 
-    /// The text of the first element of that name in it, however deep; `None` when it is empty.
+    /// Returns the text of the first descendant with this name; `None` if it is empty.
     pub fn text_of(&self, name: &str) -> Option<&str> {
         Some(self.find(name)?.text()).filter(|text| !text.is_empty())
     }
 
-    /// Its own text.
+    /// Returns the text of the element itself.
     pub fn text(&self) -> &str {
         self.text.trim()
     }
 
-    /// An attribute, by its name without a prefix.
+    /// Returns an attribute by its name without a prefix.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// Adds to the text of the innermost element; what stands outside of all is nothing.
-fn add(open: &mut [Node], text: impl Iterator<Item = char>) {
+/// Adds to the text of the innermost open element. Text outside of all elements is dropped.
+fn add(open: &mut [XmlNode], text: impl Iterator<Item = char>) {
     if let Some(node) = open.last_mut() {
         node.text.extend(text);
     }
@@ -123,7 +123,7 @@ fn named(entity: &str) -> Option<char> {
     }
 }
 
-/// `text` as an element's content.
+/// Escapes `text` for use as the content of an element.
 pub fn escaped(text: &str) -> std::borrow::Cow<'_, str> {
     quick_xml::escape::escape(text)
 }
@@ -136,7 +136,7 @@ mod tests {
     fn names_texts_and_attributes() {
         let text = "\n<?xml version='1.0'?>\n<!-- x -->\n<s:A xmlns:s='urn:x'><t:B tt:token='a&amp;b'>\n \
                     c &amp; d&#33; </t:B><B/><C><![CDATA[<e>]]></C></s:A>";
-        let node = Node::parse(text).expect("a document");
+        let node = XmlNode::parse(text).expect("a document");
         assert_eq!(node.text_of("B"), Some("c & d!"));
         assert_eq!(node.find("B").and_then(|b| b.attribute("token")), Some("a&b"));
         assert_eq!(node.all("B").count(), 2);
@@ -145,26 +145,26 @@ mod tests {
     }
 
     #[test]
-    fn what_devices_get_wrong_is_read_all_the_same() {
-        let node = Node::parse("<a><b>x&y</b><c>1</C></a>").expect("a document");
+    fn mistakes_of_devices_are_tolerated() {
+        let node = XmlNode::parse("<a><b>x&y</b><c>1</C></a>").expect("a document");
         assert!(node.text_of("b").is_some_and(|text| text.starts_with('x')));
         assert_eq!(node.text_of("c"), Some("1"));
-        assert_eq!(Node::parse("<a><b>1").expect("a cut one").text_of("b"), Some("1"));
+        assert_eq!(XmlNode::parse("<a><b>1").expect("a cut one").text_of("b"), Some("1"));
     }
 
     #[test]
-    fn what_is_none_or_without_end_is_refused() {
+    fn other_text_and_endless_documents_are_refused() {
         let deep = "<a>".repeat(100_000) + &"</a>".repeat(100_000);
         let wide = format!("<a>{}</a>", "<b/>".repeat(100_000));
         for text in ["", "garbage", "HTTP/1.1 200", deep.as_str(), wide.as_str(), "</a>", "<"] {
-            assert!(Node::parse(text).is_none(), "{text:.20}");
+            assert!(XmlNode::parse(text).is_none(), "{text:.20}");
         }
     }
 
     proptest::proptest! {
         #[test]
         fn nothing_panics(text in "(<?/?[a-z&;!\\[\\]'=\"-]{0,3}>?){0,40}|\\PC{0,60}") {
-            drop(Node::parse(&text));
+            drop(XmlNode::parse(&text));
         }
     }
 }

@@ -1,8 +1,8 @@
-//! WS-Discovery: asks the local networks which ONVIF devices there are, and reads who answers.
+//! WS-Discovery: asks the local networks for ONVIF devices, and reads their answers.
 //!
-//! IPv4 alone, as nearly all cameras. A device counts by the address that it answers from: what
-//! addresses it says it has is only taken for their port and path, so that nobody can have the
-//! manager ask somewhere else.
+//! It uses IPv4 only, like nearly all cameras. The address of a device is the one from which it
+//! answered. From the addresses in its answer only port and path are used, so that an answer cannot
+//! make the manager connect to another host.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -16,53 +16,55 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::warn;
 use url::Url;
 
-use super::soap::{Service, plain};
-use super::xml::Node;
+use super::soap::{OnvifService, plain};
+use super::xml::XmlNode;
 use crate::base::error::{Error, ErrorKind};
+use crate::base::tasks::join_all;
 use crate::base::url::{host_address, path_and_query, percent_decoded};
 
 /// The group and port of WS-Discovery.
 const GROUP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 255, 255, 250)), 3702);
-/// The largest datagram.
+/// The largest datagram, in bytes.
 const MAX_DATAGRAM: usize = 65_536;
-/// Datagrams that are read on one interface.
+/// The largest number of datagrams that are read on one interface.
 const MAX_ANSWERS: usize = 1_000;
-/// Probes get lost, and some devices answer to one kind only.
+/// How often each probe is sent, since datagrams get lost.
 const PROBES: u32 = 2;
+/// Types of devices that are probed for. Some devices answer to one of them only.
 const KINDS: [(&str, &str); 2] = [
     ("NetworkVideoTransmitter", "http://www.onvif.org/ver10/network/wsdl"),
     ("Device", "http://www.onvif.org/ver10/device/wsdl"),
 ];
-/// Characters of a name.
+/// The longest name of a device, in characters.
 const MAX_NAME: usize = 100;
 
-/// An interface that cameras may be looked for on.
+/// A network interface that can be searched on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface {
     /// Its name.
     pub name: String,
-    /// Its address. One that has several counts as several.
+    /// Its address. An interface with several addresses is listed once for each.
     pub address: Ipv4Addr,
-    /// Whether it leads to this machine alone.
+    /// Whether it connects this machine to itself only.
     pub is_loopback: bool,
 }
 
-/// A device that answered.
+/// A device that answered a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiscoveredDevice {
-    /// Where it answered from.
+    /// The address from which it answered.
     pub address: IpAddr,
-    /// Where its device service is; `None` when it names none over HTTP.
-    pub service: Option<Service>,
-    /// What it calls itself.
+    /// Its device service; `None` when it names none over HTTP.
+    pub service: Option<OnvifService>,
+    /// Its name for itself.
     pub name: Option<String>,
-    /// What hardware it says to be.
+    /// The model that it reports.
     pub hardware: Option<String>,
 }
 
-/// The interfaces that are up and have an IPv4 address, by name.
+/// Returns the interfaces that are up and have an IPv4 address, by name.
 pub fn interfaces() -> Vec<Interface> {
-    let all = getifaddrs().inspect_err(|error| warn!(%error, "the networks cannot be listed"));
+    let all = getifaddrs().inspect_err(|error| warn!(%error, "cannot list the network interfaces"));
     let mut interfaces: Vec<_> = all
         .into_iter()
         .flatten()
@@ -79,8 +81,8 @@ pub fn interfaces() -> Vec<Interface> {
     interfaces
 }
 
-/// Those that `wanted` means by name or address; all but loopback when it says nothing.
-pub fn chosen(interfaces: &[Interface], wanted: Option<&str>) -> Result<Vec<Interface>, Error> {
+/// Returns the interfaces that have `wanted` as name or address; by default all but loopback.
+pub fn choose(interfaces: &[Interface], wanted: Option<&str>) -> Result<Vec<Interface>, Error> {
     let is_chosen = |one: &&Interface| match wanted {
         Some(wanted) => one.name == wanted || one.address.to_string() == wanted,
         None => !one.is_loopback,
@@ -88,7 +90,7 @@ pub fn chosen(interfaces: &[Interface], wanted: Option<&str>) -> Result<Vec<Inte
     let chosen: Vec<_> = interfaces.iter().filter(is_chosen).cloned().collect();
     if wanted.is_some() && chosen.is_empty() {
         let detail = format!(
-            "there is no such interface with an IPv4 address; there are {}",
+            "there is no such interface with an IPv4 address; available interfaces: {}",
             names(interfaces).join(", ")
         );
         return Err(Error::new(ErrorKind::InvalidRequest, detail));
@@ -96,43 +98,43 @@ pub fn chosen(interfaces: &[Interface], wanted: Option<&str>) -> Result<Vec<Inte
     Ok(chosen)
 }
 
-/// Their names, each once.
+/// Returns the names of interfaces, each once.
 pub fn names(interfaces: &[Interface]) -> Vec<String> {
     let mut names: Vec<_> = interfaces.iter().map(|one| one.name.clone()).collect();
     names.dedup();
     names
 }
 
-/// Asks on these interfaces and passes on who answers within `time`, each as often as it answers.
-/// Returns what went wrong, in words.
+/// Probes on these interfaces, and sends on each answer that arrives within `time`. A device can
+/// appear several times. Returns a warning for each interface that failed.
 pub async fn run(
     interfaces: Vec<Interface>,
     time: Duration,
     found: mpsc::Sender<DiscoveredDevice>,
 ) -> Vec<String> {
-    let mut asking = JoinSet::new();
+    let mut probing = JoinSet::new();
     for interface in interfaces {
         let found = found.clone();
-        asking.spawn(async move {
-            let asked = ask_on(&interface, time, found).await;
-            asked.err().map(|error| format!("{}: {error}", interface.name))
+        probing.spawn(async move {
+            let result = probe_on(&interface, time, found).await;
+            result.err().map(|error| format!("{}: {error}", interface.name))
         });
     }
-    let mut warnings: Vec<_> = super::joined(asking).await.into_iter().flatten().collect();
+    let mut warnings: Vec<_> = join_all(probing).await.into_iter().flatten().collect();
     warnings.sort();
     warnings
 }
 
-async fn ask_on(
+async fn probe_on(
     interface: &Interface,
     time: Duration,
     found: mpsc::Sender<DiscoveredDevice>,
 ) -> std::io::Result<()> {
     let begun = Instant::now();
-    // Bound to its address, a socket sends to the group by that interface.
+    // A socket that is bound to an interface's address sends to the group on that interface.
     let socket = UdpSocket::bind((interface.address, 0)).await?;
     let ids: Vec<_> = (0..PROBES).map(|_| KINDS.map(|_| uuid())).collect();
-    let asking = async {
+    let sending = async {
         for (round, ids) in (0..PROBES).zip(&ids) {
             sleep_until(begun + time * round / (PROBES + 1)).await;
             for ((kind, namespace), id) in KINDS.into_iter().zip(ids) {
@@ -141,10 +143,10 @@ async fn ask_on(
         }
         std::future::pending::<std::io::Result<()>>().await
     };
-    let listening = async {
+    let receiving = async {
         let mut datagram = vec![0; MAX_DATAGRAM];
         for _ in 0..MAX_ANSWERS {
-            // An error tells of one datagram that did not arrive somewhere.
+            // An error is about a probe that was not delivered somewhere.
             let Ok((length, from)) = socket.recv_from(&mut datagram).await else { continue };
             let text = String::from_utf8_lossy(&datagram[..length]);
             for one in read(&text, from.ip(), ids.as_flattened()) {
@@ -156,15 +158,15 @@ async fn ask_on(
     };
     let ended = timeout_at(begun + time, async {
         tokio::select! {
-            asked = asking => asked,
-            () = listening => Ok(()),
+            sent = sending => sent,
+            () = receiving => Ok(()),
         }
     });
     ended.await.unwrap_or(Ok(()))
 }
 
 fn probe(kind: &str, namespace: &str, id: &str) -> String {
-    // In the words of 2004 and 2005, which are the only ones that many cameras understand.
+    // The versions of 2004 and 2005, which are the only ones that many cameras understand.
     let (wsa, wsd) = (
         "http://schemas.xmlsoap.org/ws/2004/08/addressing",
         "http://schemas.xmlsoap.org/ws/2005/04/discovery",
@@ -181,26 +183,26 @@ fn probe(kind: &str, namespace: &str, id: &str) -> String {
     )
 }
 
-/// A random one (version 4).
+/// Returns a random UUID (version 4).
 fn uuid() -> String {
     let random = fastrand::u128(..) & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
     let digits = format!("{random:032x}");
     [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
 }
 
-/// The devices of an answer to the probes with these `ids` that came from `from`.
+/// Reads the devices from an answer of `from` to the probes with these `ids`.
 fn read(text: &str, from: IpAddr, ids: &[String]) -> Vec<DiscoveredDevice> {
-    let Some(answer) = Node::parse(text) else { return Vec::new() };
-    // One that does not say what it answers is taken as well.
+    let Some(answer) = XmlNode::parse(text) else { return Vec::new() };
+    // An answer that does not name its probe is accepted.
     if answer.text_of("RelatesTo").is_some_and(|related| !is_one_of(related, ids)) {
         return Vec::new();
     }
     let Some(matches) = answer.find("ProbeMatches") else { return Vec::new() };
-    let is_camera = |one: &&Node| {
+    let is_camera = |one: &&XmlNode| {
         one.text_of("Scopes").is_some_and(|scopes| scopes.contains("onvif"))
             || one.text_of("Types").is_some_and(|types| types.contains("NetworkVideo"))
     };
-    let found = |one: &Node| {
+    let found = |one: &XmlNode| {
         let scopes = one.text_of("Scopes").unwrap_or_default();
         DiscoveredDevice {
             address: from,
@@ -212,23 +214,23 @@ fn read(text: &str, from: IpAddr, ids: &[String]) -> Vec<DiscoveredDevice> {
     matches.all("ProbeMatch").filter(is_camera).map(found).collect()
 }
 
-/// Whether a device means one of these ids: some write it in capitals, or with `urn:` before it.
+/// Returns whether a device names one of these ids. Some devices change its case or add a prefix.
 fn is_one_of(related: &str, ids: &[String]) -> bool {
     let related = related.to_ascii_lowercase();
     ids.iter().any(|id| related.contains(id.as_str()))
 }
 
-/// Of the addresses that a device says it has, the one that it was heard from, else the first: its
-/// port and path.
-fn service(addresses: &str, from: IpAddr) -> Option<Service> {
+/// Reads port and path of the service from a device's addresses: from the address with the host that
+/// answered, else from the first one.
+fn service(addresses: &str, from: IpAddr) -> Option<OnvifService> {
     let urls = addresses.split_whitespace().filter_map(|text| Url::parse(text).ok());
     let urls: Vec<_> = urls.filter(|url| url.scheme() == "http").collect();
-    let is_heard = |url: &&Url| host_address(url) == Some(from);
-    let url = urls.iter().find(is_heard).or(urls.first())?;
-    Some(Service { port: url.port_or_known_default()?, path: path_and_query(url) })
+    let is_sender = |url: &&Url| host_address(url) == Some(from);
+    let url = urls.iter().find(is_sender).or(urls.first())?;
+    Some(OnvifService { port: url.port_or_known_default()?, path: path_and_query(url) })
 }
 
-/// What `onvif://www.onvif.org/{key}/{value}` says among the scopes.
+/// Returns the value of `onvif://www.onvif.org/{key}/{value}` among the scopes.
 fn scope(scopes: &str, key: &str) -> Option<String> {
     let prefix = format!("onvif://www.onvif.org/{key}/");
     let value = scopes.split_whitespace().find_map(|scope| scope.strip_prefix(&prefix))?;
@@ -262,13 +264,13 @@ mod tests {
         ];
         for (addresses, expected) in table {
             let found = read(&answer("", addresses), FROM, &[]);
-            let service = expected.map(|(port, path)| Service { port, path: path.into() });
+            let service = expected.map(|(port, path)| OnvifService { port, path: path.into() });
             assert_eq!((found[0].address, &found[0].service), (FROM, &service), "{addresses}");
         }
     }
 
     #[test]
-    fn names_and_what_is_no_camera() {
+    fn names_of_cameras_and_devices_that_are_not_cameras() {
         let scopes = "onvif://www.onvif.org/type/x onvif://www.onvif.org/name/Front%20Door%0A+1 \
                       onvif://www.onvif.org/hardware/";
         let found = read(&answer(scopes, ""), FROM, &[]).remove(0);
@@ -280,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_to_what_others_asked_are_left_out() {
+    fn answers_to_the_probes_of_others_are_left_out() {
         let ids = [uuid(), uuid()];
         let table = [
             (String::new(), 1),
@@ -306,18 +308,18 @@ mod tests {
         let all = [one("eth0", 1, false), one("eth0", 2, false), one("lo", 3, true)];
         let table = [(None, 2), (Some("eth0"), 2), (Some("192.0.2.2"), 1), (Some("lo"), 1)];
         for (wanted, count) in table {
-            assert_eq!(chosen(&all, wanted).expect("interfaces").len(), count, "{wanted:?}");
+            assert_eq!(choose(&all, wanted).expect("interfaces").len(), count, "{wanted:?}");
         }
-        let refused = chosen(&all, Some("eth9")).expect_err("none");
+        let refused = choose(&all, Some("eth9")).expect_err("none");
         assert!(refused.detail.contains("eth0, lo"), "{refused}");
         assert!(interfaces().iter().any(|one| one.is_loopback));
     }
 
     #[test]
-    fn probes_are_documents_of_their_own() {
+    fn probes_are_documents_with_ids_of_their_own() {
         let id = uuid();
         assert_ne!(id, uuid());
-        let node = Node::parse(&probe(KINDS[0].0, KINDS[0].1, &id)).expect("a document");
+        let node = XmlNode::parse(&probe(KINDS[0].0, KINDS[0].1, &id)).expect("a document");
         assert_eq!(node.text_of("Types"), Some("o:NetworkVideoTransmitter"));
         assert_eq!(node.text_of("MessageID"), Some(format!("uuid:{id}").as_str()));
         assert_eq!(id.len(), 36);

@@ -1,0 +1,302 @@
+//! Searches the networks, or one address, for devices and asks each for its streams.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+use utoipa::ToSchema;
+
+use super::device::Device;
+use super::link;
+use super::soap::{Login, OnvifClient, OnvifService};
+use super::ws_discovery::{self, DiscoveredDevice};
+use crate::base::error::{Error, ErrorKind};
+use crate::base::tasks::join_all;
+use crate::camera::networks::CameraNets;
+use crate::camera::onvif_address::OnvifAddress;
+
+/// The largest number of devices in one answer.
+const MAX_DEVICES: usize = 256;
+/// The largest number of devices at one address, so that one host cannot displace all others.
+const MAX_PER_ADDRESS: usize = 8;
+/// How many devices one search asks at the same time.
+const CONCURRENT_REQUESTS: usize = 64;
+/// How many searches run at the same time.
+const CONCURRENT_SEARCHES: usize = 4;
+/// How many discovered devices wait to be processed.
+const QUEUE: usize = 64;
+/// The shortest time to wait for devices, in seconds.
+pub const SHORTEST_TIME: f64 = 0.1;
+/// The default time to wait for devices, in seconds.
+pub const USUAL_TIME: f64 = 3.0;
+/// The longest time to wait for devices, in seconds. A search must end within the time of its request.
+pub const LONGEST_TIME: f64 = 5.0;
+/// A whole search takes at most this many times as long as it waits for devices.
+const TOTAL_FACTOR: u32 = 3;
+/// A single device has this many times as long to answer, so that a silent one does not hold up others.
+const DEVICE_FACTOR: u32 = 2;
+
+/// The parameters of a search.
+#[derive(Clone)]
+pub struct DiscoveryRequest {
+    /// Name or address of the network interface to search on; all by default.
+    pub interface: Option<String>,
+    /// How long to wait for devices. The details of a device can take twice as long; those of a
+    /// device that `address` names, three times.
+    pub time: Duration,
+    /// Credentials for every device that is asked.
+    pub login: Option<Login>,
+    /// The address of the only device to ask, instead of a search.
+    pub address: Option<String>,
+}
+
+/// The result of a search.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Discovery {
+    /// The devices, by address.
+    pub devices: Vec<Device>,
+    /// The network interfaces that can be searched on.
+    pub interfaces: Vec<String>,
+    /// What went wrong or was left out, for people.
+    pub warnings: Vec<String>,
+}
+
+/// Searches for devices. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Finder {
+    nets: CameraNets,
+    searches: Arc<Semaphore>,
+}
+
+impl Finder {
+    /// Creates a finder that asks only the addresses that `nets` permits.
+    pub fn new(nets: CameraNets) -> Self {
+        Self { nets, searches: Arc::new(Semaphore::new(CONCURRENT_SEARCHES)) }
+    }
+
+    /// Searches for devices, or asks the one that the request names.
+    ///
+    /// Errors: `InvalidRequest` for an unknown interface; `InvalidSource`, `SourceForbidden` and
+    /// `SourceUnreachable` for an address that cannot be asked; `Busy`.
+    pub async fn find(&self, request: DiscoveryRequest) -> Result<Discovery, Error> {
+        let _permit = self.searches.try_acquire().map_err(|_| {
+            let detail = "too many searches for cameras are running; try again in a few seconds";
+            Error::new(ErrorKind::Busy, detail).retry_after(request.time)
+        })?;
+        match &request.address {
+            Some(address) => self.ask_one(address, &request).await,
+            None => self.search(&request).await,
+        }
+    }
+
+    async fn ask_one(&self, text: &str, request: &DiscoveryRequest) -> Result<Discovery, Error> {
+        let onvif = OnvifAddress::parse(text).ok_or_else(|| {
+            let detail = "address must be an IP address or a host name, with :port if it is not \
+                          80, or the http:// URL of the device's ONVIF service";
+            Error::new(ErrorKind::InvalidSource, detail)
+        })?;
+        let address = self.nets.resolve(&onvif.host, onvif.port).await?;
+        let service = OnvifService::from(&onvif);
+        let device = Device::new(address, &service);
+        let deadline = Instant::now() + request.time * TOTAL_FACTOR;
+        let devices = vec![ask(device, service, request, deadline).await];
+        let interfaces = ws_discovery::names(&ws_discovery::interfaces());
+        Ok(Discovery { devices, interfaces, warnings: Vec::new() })
+    }
+
+    async fn search(&self, request: &DiscoveryRequest) -> Result<Discovery, Error> {
+        let interfaces = ws_discovery::interfaces();
+        let chosen = ws_discovery::choose(&interfaces, request.interface.as_deref())?;
+        let mut warnings = Vec::new();
+        if chosen.is_empty() {
+            warnings.push("there is no network interface to search on".to_owned());
+        }
+        let (sender, mut discovered) = mpsc::channel(QUEUE);
+        let mut probing = JoinSet::new();
+        probing.spawn(ws_discovery::run(chosen, request.time, sender));
+        let mut search = Search::new(request.clone());
+        while let Some(device) = discovered.recv().await {
+            search.add(device, &self.nets);
+        }
+        warnings.extend(join_all(probing).await.into_iter().flatten());
+        let (devices, more) = search.finish().await;
+        warnings.extend(more);
+        Ok(Discovery { devices, interfaces: ws_discovery::names(&interfaces), warnings })
+    }
+}
+
+/// A search in progress.
+struct Search {
+    request: DiscoveryRequest,
+    deadline: Instant,
+    seen: HashSet<SocketAddr>,
+    asking: JoinSet<Device>,
+    permits: Arc<Semaphore>,
+    /// Addresses at which cameras are not permitted.
+    forbidden: HashSet<IpAddr>,
+    /// Addresses with too many devices.
+    crowded: HashSet<IpAddr>,
+    is_full: bool,
+}
+
+impl Search {
+    fn new(request: DiscoveryRequest) -> Self {
+        Self {
+            deadline: Instant::now() + request.time * TOTAL_FACTOR,
+            request,
+            seen: HashSet::new(),
+            asking: JoinSet::new(),
+            permits: Arc::new(Semaphore::new(CONCURRENT_REQUESTS)),
+            forbidden: HashSet::new(),
+            crowded: HashSet::new(),
+            is_full: false,
+        }
+    }
+
+    /// Starts to ask a discovered device, unless it is known or one too many.
+    fn add(&mut self, found: DiscoveredDevice, nets: &CameraNets) {
+        if self.seen.len() + self.forbidden.len() >= MAX_DEVICES {
+            self.is_full = true;
+            return;
+        }
+        if !nets.permits(found.address) {
+            self.forbidden.insert(found.address);
+            return;
+        }
+        let service = found.service.clone().unwrap_or_else(|| OnvifService::usual(80));
+        let address = SocketAddr::new(found.address, service.port);
+        if self.seen.contains(&address) {
+            return;
+        }
+        if self.seen.iter().filter(|known| known.ip() == found.address).count() >= MAX_PER_ADDRESS {
+            self.crowded.insert(found.address);
+            return;
+        }
+        self.seen.insert(address);
+        let mut device = Device::new(address, &service);
+        (device.name, device.model) = (found.name, found.hardware);
+        self.ask(device, service);
+    }
+
+    fn ask(&mut self, device: Device, service: OnvifService) {
+        let (request, deadline) = (self.request.clone(), self.deadline);
+        let permits = Arc::clone(&self.permits);
+        self.asking.spawn(async move {
+            // The semaphore is never closed.
+            let permit = timeout_at(deadline, permits.acquire()).await;
+            let deadline = deadline.min(Instant::now() + request.time * DEVICE_FACTOR);
+            let device = ask(device, service, &request, deadline).await;
+            drop(permit);
+            device
+        });
+    }
+
+    /// Returns the devices, by address, and warnings about what was left out.
+    async fn finish(mut self) -> (Vec<Device>, Vec<String>) {
+        let mut devices = join_all(std::mem::take(&mut self.asking)).await;
+        devices.sort_by_key(|device| (device.address, device.port));
+        let warnings = self.warnings(devices.is_empty());
+        (devices, warnings)
+    }
+
+    fn warnings(&self, is_empty: bool) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if is_empty && self.forbidden.is_empty() {
+            warnings.push(
+                "no camera responded; a camera must be on the same network, with ONVIF and its \
+                 discovery enabled. Enter its address to ask it directly"
+                    .to_owned(),
+            );
+        }
+        if !self.forbidden.is_empty() {
+            let count = self.forbidden.len();
+            warnings.push(if count == 1 {
+                "1 device was left out: cameras are not permitted at its address".to_owned()
+            } else {
+                format!(
+                    "{count} devices were left out: cameras are not permitted at their addresses"
+                )
+            });
+        }
+        if !self.crowded.is_empty() {
+            let count = self.crowded.len();
+            let addresses = if count == 1 { "1 address" } else { &format!("{count} addresses") };
+            warnings.push(format!(
+                "more than {MAX_PER_ADDRESS} devices responded from {addresses}; the others were \
+                 left out"
+            ));
+        }
+        if self.is_full {
+            warnings.push(format!(
+                "more than {MAX_DEVICES} devices responded; the others were left out"
+            ));
+        }
+        warnings
+    }
+}
+
+async fn ask(
+    mut device: Device,
+    service: OnvifService,
+    request: &DiscoveryRequest,
+    deadline: Instant,
+) -> Device {
+    let address = SocketAddr::new(device.address, device.port);
+    let mut client = OnvifClient::new(address, request.login.clone());
+    if timeout_at(deadline, device.ask(&mut client, &service)).await.is_err() {
+        device.error = Some("the device did not respond in time".to_owned());
+        (device.main, device.sub) = link::main_and_sub(&device.profiles);
+    }
+    device
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::camera::networks::Networks;
+
+    #[tokio::test]
+    async fn one_host_does_not_displace_the_others() {
+        let request =
+            DiscoveryRequest { interface: None, time: Duration::ZERO, login: None, address: None };
+        let nets = CameraNets::default();
+        let mut search = Search::new(request);
+        let found = |host: u8, port: u16| DiscoveredDevice {
+            address: IpAddr::from([192, 0, 2, host]),
+            service: Some(OnvifService::usual(port)),
+            name: None,
+            hardware: None,
+        };
+        for port in 1..=1000 {
+            search.add(found(7, port), &nets);
+        }
+        for port in [80, 80, 81] {
+            search.add(found(8, port), &nets);
+        }
+        // Nothing is asked: the test ends before the tasks run.
+        assert_eq!(search.asking.len(), MAX_PER_ADDRESS + 2);
+        assert_eq!((search.crowded.len(), search.is_full), (1, false));
+    }
+
+    #[test]
+    fn warnings_count_in_good_english() {
+        let request =
+            DiscoveryRequest { interface: None, time: Duration::ZERO, login: None, address: None };
+        let nets = CameraNets::new(Networks::default(), "192.0.2.0/24".parse().expect("a network"));
+        let mut search = Search::new(request);
+        for host in [1, 2] {
+            let address = IpAddr::from([192, 0, 2, host]);
+            search.add(
+                DiscoveredDevice { address, service: None, name: None, hardware: None },
+                &nets,
+            );
+            let subject = ["1 device was", "2 devices were"][usize::from(host) - 1];
+            assert!(search.warnings(true)[0].starts_with(subject));
+        }
+    }
+}
