@@ -1,13 +1,13 @@
-//! Who may do what.
+//! Authentication by API keys, and the permissions of their roles.
 //!
-//! | Role | May |
+//! | Role | Permissions |
 //! |---|---|
-//! | `viewer` | watch all cameras, see their state, start their streams by watching, hand that on in playback sessions |
-//! | `user` | the same and all else with the cameras that have the key's name as their owner |
+//! | `viewer` | watch all cameras, see their state, start their streams by watching, create playback sessions for them |
+//! | `user` | everything, with the cameras that have the key's name as their owner |
 //! | `admin` | everything |
 //!
-//! Without any key everybody may everything, and the manager listens on loopback alone. Media is
-//! asked for with the same keys as the API.
+//! Without any key every caller has all permissions, and the manager listens on loopback only. The
+//! same keys are valid for the API and for media.
 
 use std::time::Duration;
 
@@ -19,32 +19,34 @@ use tracing::warn;
 
 use crate::base::error::{Error, ErrorKind};
 use crate::base::host::is_this_machine;
-use crate::camera::record::Record;
+use crate::camera::id::CameraId;
 use keys::{ApiKeys, Role};
 
 pub mod keys;
 
-/// Wrong keys from one address in [`WINDOW`] that are answered with 401. More get 429.
+/// How many wrong keys from one address within [`WINDOW`] are answered with 401. More get 429.
 const MAX_FAILURES: u32 = 20;
+/// The time over which wrong keys are counted.
 const WINDOW: Duration = Duration::from_mins(1);
-/// Addresses that are counted at once. More are not, until some of these are forgotten.
+/// The largest number of addresses for which wrong keys are counted. Others are not counted until some
+/// of these have expired.
 const MAX_ADDRESSES: usize = 10_000;
-/// The header that some callers prefer to `Authorization`.
+/// The header that callers can use in place of `Authorization`.
 const API_KEY: &str = "x-api-key";
-/// The header in which browsers say from what site a request comes.
+/// The header in which browsers report the relation of the requesting site.
 const FETCH_SITE: &str = "sec-fetch-site";
-/// The header in which nginx names the caller's address.
+/// The header in which nginx reports the caller's address.
 const ADDRESS: &str = "x-real-ip";
 
-/// Who calls.
+/// The caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The name of the API key; none without keys.
+    /// The name of the API key; `None` without keys.
     key: Option<String>,
     role: Role,
 }
 
-/// Checks callers' keys.
+/// Authenticates callers by their API keys.
 #[derive(Debug, Default)]
 pub struct Access {
     keys: ApiKeys,
@@ -52,23 +54,23 @@ pub struct Access {
 }
 
 impl Access {
-    /// Access by these keys; with none, for everybody.
+    /// Grants access by these keys; if there are none, to all callers on this machine.
     pub fn new(keys: ApiKeys) -> Self {
         Self { keys, failures: DashMap::new() }
     }
 
-    /// Who calls, by the key in the request's headers.
+    /// Identifies the caller by the key in the request's headers.
     pub fn caller(&self, headers: &HeaderMap) -> Result<Caller, Error> {
         if self.keys.is_empty() {
-            // An nginx that others reach, whatever the settings say.
+            // The nginx in front can be reachable from other machines.
             if !text(headers, ADDRESS).is_none_or(is_this_machine) {
-                let detail = "without API_KEYS the service is for this machine alone";
+                let detail = "without API_KEYS, only requests from this machine are permitted";
                 return Err(Error::new(ErrorKind::Forbidden, detail));
             }
             return Ok(Caller { key: None, role: Role::Admin });
         }
         let Some(secret) = secret(headers) else {
-            let detail = "an API key is needed, as Authorization: Bearer KEY or X-API-Key: KEY";
+            let detail = "an API key is required: Authorization: Bearer KEY, or X-API-Key: KEY";
             return Err(Error::new(ErrorKind::Unauthorized, detail));
         };
         match self.keys.find(secret) {
@@ -77,22 +79,23 @@ impl Access {
         }
     }
 
-    /// Refuses what a page of another site makes a browser ask of a service without keys: on
-    /// loopback such a page could use it through whoever looks at it. Browsers name the site where
-    /// they trust the address, and else the host, which such a page can have point to loopback.
+    /// Refuses requests that a page of another site makes to a service without keys: through the
+    /// browser of a user of this machine, such a page can reach loopback. Browsers report the site if
+    /// they trust the address. Otherwise they report the host, whose name the other site can have
+    /// pointed to loopback.
     pub fn refuse_other_sites(&self, headers: &HeaderMap) -> Result<(), Error> {
         let host = text(headers, HOST.as_str()).map_or("localhost", without_port);
         let is_other = text(headers, FETCH_SITE) == Some("cross-site") || !is_this_machine(host);
         if self.keys.is_empty() && is_other {
-            let detail = "without API_KEYS the API is for this machine: its host must be localhost, \
-                          and pages of other sites may not use it";
+            let detail = "without API_KEYS, only this machine can use the API: the host must be \
+                          localhost, and pages of other sites are refused";
             return Err(Error::new(ErrorKind::Forbidden, detail));
         }
         Ok(())
     }
 
-    /// The same as [`Access::caller`], for callers who may have something else to show: nothing is
-    /// said or counted when the key is missing or wrong.
+    /// Identifies the caller, like [`Access::caller`], if the headers contain a valid key. A wrong one is
+    /// neither logged nor counted: it can be another credential.
     pub fn known(&self, headers: &HeaderMap) -> Option<Caller> {
         let key = self.keys.find(secret(headers)?)?;
         Some(Caller { key: Some(key.name.clone()), role: key.role })
@@ -116,50 +119,50 @@ impl Access {
             let detail = "too many wrong API keys from this address; try again in a minute";
             return Error::new(ErrorKind::TooManyAttempts, detail).retry_after(WINDOW);
         }
-        warn!(address, "a wrong API key");
+        warn!(address, "wrong API key");
         Error::new(ErrorKind::Unauthorized, "the API key is wrong")
     }
 }
 
 impl Caller {
-    /// Of a request that everybody may make.
-    pub fn nobody() -> Self {
+    /// The caller of a request that needs no authentication.
+    pub fn anonymous() -> Self {
         Self { key: None, role: Role::Viewer }
     }
 
-    /// The name of the API key; none without keys.
+    /// The name of the API key; `None` without keys.
     pub fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
 
-    /// The same for the log.
+    /// The name of the API key, or a placeholder, for logs and sessions.
     pub fn name(&self) -> &str {
         self.key().unwrap_or("anybody")
     }
 
-    /// What the caller may do.
+    /// The caller's role.
     pub fn role(&self) -> Role {
         self.role
     }
 
-    /// Refuses callers of less power than `role`.
+    /// Refuses callers whose role has fewer permissions than `role`.
     pub fn at_least(&self, role: Role) -> Result<(), Error> {
         if self.role >= role {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Forbidden, "the API key's role does not allow this"))
+        Err(Error::new(ErrorKind::Forbidden, "the role of the API key does not permit this"))
     }
 
-    /// The owner whose cameras alone the caller may see; `None` when all.
+    /// The owner to whose cameras the caller is limited; `None` for all cameras.
     pub fn owner(&self) -> Option<&str> {
         (self.role == Role::User).then_some(self.name())
     }
 
-    /// Refuses cameras that the caller may not see.
-    pub fn ensure_can_see(&self, record: &Record) -> Result<(), Error> {
+    /// Refuses a camera that the caller cannot access, by the camera's `owner`.
+    pub fn ensure_owns(&self, owner: Option<&str>, id: &CameraId) -> Result<(), Error> {
         match self.owner() {
-            Some(owner) if record.owner.as_deref() != Some(owner) => {
-                let detail = format!("camera {} belongs to somebody else", record.id);
+            Some(caller) if owner != Some(caller) => {
+                let detail = format!("camera {id} belongs to another user");
                 Err(Error::new(ErrorKind::Forbidden, detail))
             }
             _ => Ok(()),
@@ -189,7 +192,6 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::camera::id::CameraId;
 
     const KEYS: &str = "boss:admin:boss-secret-0001,42:user:user-secret-0001,\
                         wall:viewer:wall-secret-0001";
@@ -210,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_may_come_in_either_header() {
+    fn a_key_is_read_from_either_header() {
         let access = access();
         for (name, value) in [
             ("authorization", "Bearer user-secret-0001"),
@@ -233,14 +235,14 @@ mod tests {
     }
 
     #[test]
-    fn without_keys_everybody_may_everything() {
+    fn without_keys_callers_of_this_machine_have_all_permissions() {
         let caller = Access::default().caller(&HeaderMap::new()).expect("a caller");
-        caller.at_least(Role::Admin).expect("everything");
-        for (address, may) in
+        caller.at_least(Role::Admin).expect("all permissions");
+        for (address, is_permitted) in
             [("127.0.0.1", true), ("::1", true), ("192.0.2.1", false), ("x", false)]
         {
             let headers = headers(&[("x-real-ip", address)]);
-            assert_eq!(Access::default().caller(&headers).is_ok(), may, "{address}");
+            assert_eq!(Access::default().caller(&headers).is_ok(), is_permitted, "{address}");
         }
     }
 
@@ -248,9 +250,13 @@ mod tests {
     fn pages_of_other_sites_need_a_key() {
         let table =
             [("cross-site", false), ("same-site", true), ("same-origin", true), ("none", true)];
-        for (site, may) in table {
+        for (site, is_permitted) in table {
             let headers = headers(&[("sec-fetch-site", site)]);
-            assert_eq!(Access::default().refuse_other_sites(&headers).is_ok(), may, "{site}");
+            assert_eq!(
+                Access::default().refuse_other_sites(&headers).is_ok(),
+                is_permitted,
+                "{site}"
+            );
             access().refuse_other_sites(&headers).expect("keys decide");
         }
         let hosts = [
@@ -261,9 +267,13 @@ mod tests {
             ("rebound.example:8080", false),
             ("192.0.2.1", false),
         ];
-        for (host, may) in hosts {
+        for (host, is_permitted) in hosts {
             let headers = headers(&[("host", host)]);
-            assert_eq!(Access::default().refuse_other_sites(&headers).is_ok(), may, "{host}");
+            assert_eq!(
+                Access::default().refuse_other_sites(&headers).is_ok(),
+                is_permitted,
+                "{host}"
+            );
         }
         Access::default().refuse_other_sites(&HeaderMap::new()).expect("no browser");
     }
@@ -275,27 +285,24 @@ mod tests {
             access.caller(&headers(&[("x-api-key", secret)])).expect("a key")
         };
         let id = CameraId::parse("cam").expect("an id");
-        let own = Record { owner: Some("42".into()), ..Record::new(id.clone()) };
-        let foreign = Record { owner: Some("43".into()), ..Record::new(id.clone()) };
-        let nobodys = Record::new(id);
         let table = [
             ("boss-secret-0001", Role::Admin, [true, true, true]),
             ("user-secret-0001", Role::User, [true, false, false]),
             ("wall-secret-0001", Role::Viewer, [true, true, true]),
         ];
-        for (secret, role, seen) in table {
+        for (secret, role, permitted) in table {
             let caller = caller(secret);
             for wanted in [Role::Viewer, Role::User, Role::Admin] {
                 assert_eq!(caller.at_least(wanted).is_ok(), role >= wanted, "{secret} {wanted:?}");
             }
-            let sees =
-                [&own, &foreign, &nobodys].map(|record| caller.ensure_can_see(record).is_ok());
-            assert_eq!(sees, seen, "{secret}");
+            let owners = [Some("42"), Some("43"), None];
+            let access = owners.map(|owner| caller.ensure_owns(owner, &id).is_ok());
+            assert_eq!(access, permitted, "{secret}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_guesses_is_told_to_wait_and_who_knows_is_not() {
+    async fn guesses_are_limited_and_the_right_key_is_not() {
         let access = access();
         let guess = headers(&[("x-api-key", "wrong-secret-0001"), ("x-real-ip", "192.0.2.1")]);
         for _ in 0..MAX_FAILURES {

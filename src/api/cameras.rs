@@ -44,7 +44,7 @@ pub async fn list(api: &Api, caller: &Caller, input: ListInput) -> Result<Reply,
 /// One camera.
 pub async fn get(api: &Api, caller: &Caller, id: &CameraId) -> Result<Reply, Error> {
     let record = api.cameras.get(id).await?.ok_or_else(|| unknown(id))?;
-    caller.ensure_can_see(&record)?;
+    caller.ensure_owns(record.owner.as_deref(), id)?;
     Ok(reply::json(&CameraOutput::of(&record)))
 }
 
@@ -76,7 +76,7 @@ pub async fn test(api: &Api, caller: &Caller, input: TestInput) -> Result<Reply,
         Some(id) => api.cameras.get(id).await?,
         None => None,
     };
-    known.as_ref().map_or(Ok(()), |known| caller.ensure_can_see(known))?;
+    known.as_ref().map_or(Ok(()), |known| caller.ensure_owns(known.owner.as_deref(), &known.id))?;
     let id = given.map_or_else(|| CameraId::parse(&chosen_id()), Ok)?;
     let record = camera.apply(&id, known.as_ref(), &api.cameras)?;
     let source = record.spec.source(profile)?.ok_or_else(|| {
@@ -101,7 +101,9 @@ pub async fn put(
     }
     own(caller, &mut input)?;
     let apply = |known: Option<Record>| {
-        known.as_ref().map_or(Ok(()), |known| caller.ensure_can_see(known))?;
+        known
+            .as_ref()
+            .map_or(Ok(()), |known| caller.ensure_owns(known.owner.as_deref(), &known.id))?;
         input.apply(id, known.as_ref(), &api.cameras)
     };
     let (record, change) = api.cameras.change(id, apply).await?;
@@ -115,7 +117,7 @@ pub async fn put(
 
 /// Takes a camera out and ends its streams.
 pub async fn delete(api: &Api, caller: &Caller, id: &CameraId) -> Result<Reply, Error> {
-    if !api.cameras.delete(id, |record| caller.ensure_can_see(record)).await? {
+    if !api.cameras.delete(id, |record| caller.ensure_owns(record.owner.as_deref(), id)).await? {
         return Err(unknown(id));
     }
     info!(by = caller.name(), camera = %id, "camera deleted");
@@ -185,7 +187,10 @@ pub async fn may_see(api: &Api, caller: &Caller, id: &CameraId) -> Result<(), Er
     if caller.owner().is_none() {
         return Ok(());
     }
-    api.cameras.get(id).await?.map_or(Ok(()), |record| caller.ensure_can_see(&record))
+    api.cameras
+        .get(id)
+        .await?
+        .map_or(Ok(()), |record| caller.ensure_owns(record.owner.as_deref(), id))
 }
 
 /// What a user adds or changes is that user's own.

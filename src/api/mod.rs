@@ -128,7 +128,7 @@ async fn serve_allowed(
             caller.at_least(role)?;
             caller
         }
-        None => Caller::nobody(),
+        None => Caller::anonymous(),
     };
     dispatch(api, &caller, route, request).await
 }

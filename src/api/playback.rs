@@ -222,7 +222,7 @@ async fn checked_cameras(
     for name in names {
         let id = CameraId::parse(name)?;
         let record = api.cameras.get(&id).await?.ok_or_else(|| cameras::unknown(&id))?;
-        caller.ensure_can_see(&record)?;
+        caller.ensure_owns(record.owner.as_deref(), &id)?;
         ids.push(id);
     }
     Ok(ids)

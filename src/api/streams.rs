@@ -36,7 +36,7 @@ pub async fn start(api: &Api, caller: &Caller, input: StartInput) -> Result<Repl
     }
     // More than watching.
     caller.at_least(Role::User)?;
-    let check = |record: &Record| caller.ensure_can_see(record);
+    let check = |record: &Record| caller.ensure_owns(record.owner.as_deref(), &record.id);
     let camera = api.cameras.put(&id, caller.owner(), source, changes, check).await?;
     let Some(camera) = camera else {
         return Err(cameras::no_stream(api, &id).await);
