@@ -1,27 +1,27 @@
-//! API keys: who may call the API, and as what.
+//! API keys and their roles.
 //!
-//! A secret is kept as its SHA-256 only. Neither an error nor `Debug` shows a secret or its hash.
+//! Only the SHA-256 of a secret is kept. Neither errors nor `Debug` show a secret or its hash.
 
-use std::fmt;
+use std::{fmt, io};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
-use crate::camera::id::is_id;
+use crate::camera::id::{ID_RULE, is_id};
 
-/// The shortest secret, in characters. Shorter ones can be guessed from their hash.
+/// The shortest secret, in characters. Shorter secrets can be guessed from their hash.
 const MIN_SECRET_LENGTH: usize = 16;
 
-/// What the holder of a key may do. Ordered by power: `Viewer < User < Admin`.
+/// The permissions of an API key. Ordered by power: `Viewer < User < Admin`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// May watch.
+    /// Can watch all cameras.
     Viewer,
-    /// May do what users do.
+    /// Has all permissions, for its own cameras.
     User,
-    /// May do everything.
+    /// Has all permissions.
     Admin,
 }
 
@@ -36,12 +36,12 @@ impl Role {
     }
 }
 
-/// One API key, without its secret.
+/// An API key without its secret.
 #[derive(Clone)]
 pub struct ApiKey {
-    /// Whose key it is, `[A-Za-z0-9_-]{1,64}`: safe in a log line. No two keys share a name.
+    /// The unique name of its holder, an id: safe in a log line.
     pub name: String,
-    /// What its holder may do.
+    /// The permissions of its holder.
     pub role: Role,
     hash: [u8; 32],
 }
@@ -59,36 +59,78 @@ pub struct ApiKeys {
     keys: Vec<ApiKey>,
 }
 
+/// Why the setting `API_KEYS` is invalid. Its text is one line for the operator and contains no secret.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiKeysError {
+    /// The file cannot be read. Its path is not shown: an entry with a stray `@` is taken for one.
+    #[error("the file after @ cannot be read")]
+    File(#[source] io::Error),
+    /// There is text, but no entry.
+    #[error("it contains no keys; leave it empty to disable authentication")]
+    Empty,
+    /// An entry is invalid. It is identified by its number, since in an invalid entry the secret can be
+    /// anywhere, also where the name belongs.
+    #[error("entry {number} (line {line}) {problem}")]
+    Entry {
+        /// The number of the entry, from 1.
+        number: usize,
+        /// The number of the line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: EntryError,
+    },
+}
+
+/// What is wrong with an entry of `API_KEYS`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EntryError {
+    /// It has another number of parts.
+    #[error(
+        "is not name:role:secret or name:role:sha256:<64 hex digits>; no part can contain a comma, a \
+         space or a colon"
+    )]
+    Parts,
+    /// The name is not an id.
+    #[error("has a name that is not {ID_RULE}")]
+    Name,
+    /// There is no such role.
+    #[error("has a role that is not admin, user or viewer")]
+    Role,
+    /// The secret is too short, or contains other characters.
+    #[error("has a secret that is not at least 16 characters of printable ASCII")]
+    Secret,
+    /// The hash is not one.
+    #[error("has a sha256 that is not 64 hex digits")]
+    Hash,
+    /// Two entries have the same name.
+    #[error("has the name of entry {0}")]
+    SameName(usize),
+    /// Two entries have the same secret, so requests could be logged under either name.
+    #[error("has the secret of entry {0}")]
+    SameSecret(usize),
+}
+
 impl ApiKeys {
-    /// Reads the setting `API_KEYS`: entries as for [`ApiKeys::parse`], or `@/path/to/file` with
-    /// such entries in the file. Blocks while it reads the file. The error is one line for the
-    /// operator and holds no secret.
-    pub fn load(setting: &str) -> Result<Self, String> {
+    /// Reads the setting `API_KEYS`: entries as for [`ApiKeys::parse`], or `@/path/to/file` of a file
+    /// with such entries. Blocks while it reads the file.
+    pub fn load(setting: &str) -> Result<Self, ApiKeysError> {
         let setting = setting.trim();
         let keys = match setting.strip_prefix('@') {
-            Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    // Without the path: entries with a stray @ before them are taken for one.
-                    .map_err(|error| format!("the file after @ cannot be read: {error}"))?;
-                Self::parse(&text)?
-            }
+            Some(path) => Self::parse(&std::fs::read_to_string(path).map_err(ApiKeysError::File)?)?,
             None => Self::parse(setting)?,
         };
-        // No keys may well mean that the API asks for none. Whoever set something, be it a file
-        // with all its lines commented out, does not mean that.
+        // Without keys there is no authentication. An operator who set something, even if it is a file
+        // with all lines commented out, did not intend that.
         if keys.is_empty() && !setting.is_empty() {
-            return Err("no key stands in it; leave it empty if none is wanted".into());
+            return Err(ApiKeysError::Empty);
         }
         Ok(keys)
     }
 
-    /// Reads entries `name:role:secret` or `name:role:sha256:<64 hex digits>`, separated by
-    /// commas or white space. What follows a `#` that begins an entry is a comment up to the end
-    /// of its line. The hash is that of the secret alone: `printf %s SECRET | sha256sum`.
-    ///
-    /// The error is one line for the operator. It tells an entry by its number, for in an entry
-    /// that is written wrongly the secret may stand anywhere, also where the name belongs.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// Parses entries `name:role:secret` or `name:role:sha256:<64 hex digits>`, separated by commas or
+    /// white space. A `#` at the beginning of an entry starts a comment, which ends with its line. The
+    /// hash is that of the secret only: `printf %s SECRET | sha256sum`.
+    pub fn parse(text: &str) -> Result<Self, ApiKeysError> {
         let entries = (1..).zip(text.lines()).flat_map(|(line, text)| {
             let entries = text
                 .split(|c: char| c == ',' || c.is_whitespace())
@@ -97,30 +139,19 @@ impl ApiKeys {
         });
         let mut keys: Vec<ApiKey> = Vec::new();
         for (number, (line, entry)) in (1_usize..).zip(entries) {
-            let refuse = |reason: &str| Err(format!("entry {number} (line {line}) {reason}"));
-            let key = match parse_entry(entry) {
-                Ok(key) => key,
-                Err(reason) => return refuse(reason),
-            };
-            if let Some(twin) = keys.iter().position(|other| other.name == key.name) {
-                return refuse(&format!("has the name of entry {}", twin + 1));
-            }
-            // Which of the two names would a request be logged under?
-            if let Some(twin) = keys.iter().position(|other| other.hash == key.hash) {
-                return refuse(&format!("has the secret of entry {}", twin + 1));
-            }
-            keys.push(key);
+            let key = parse_entry(entry).and_then(|key| distinct(key, &keys));
+            keys.push(key.map_err(|problem| ApiKeysError::Entry { number, line, problem })?);
         }
         Ok(Self { keys })
     }
 
-    /// Whether there is no key at all.
+    /// Returns whether there are no keys.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// The key whose secret is `secret`. The time this takes tells nothing about the keys: hashes
-    /// are compared instead of secrets, and all of them, whichever fits.
+    /// Finds the key with this secret. The time this takes reveals nothing about the keys: hashes are
+    /// compared instead of secrets, and all of them, whichever matches.
     pub fn find(&self, secret: &str) -> Option<&ApiKey> {
         let hash = hash(secret);
         let mut found = u64::MAX;
@@ -131,26 +162,30 @@ impl ApiKeys {
     }
 }
 
-fn parse_entry(entry: &str) -> Result<ApiKey, &'static str> {
+fn parse_entry(entry: &str) -> Result<ApiKey, EntryError> {
     let parts: Vec<_> = entry.split(':').collect();
     let (name, role, hash) = match parts[..] {
-        [name, role, "sha256", digits] => {
-            (name, role, parse_hash(digits).ok_or("has a sha256 that is not 64 hex digits")?)
-        }
+        [name, role, "sha256", digits] => (name, role, parse_hash(digits).ok_or(EntryError::Hash)?),
         [name, role, secret] if is_secret(secret) => (name, role, hash(secret)),
-        [_, _, _] => {
-            return Err("has a secret that is not at least 16 characters of printable ASCII");
-        }
-        _ => {
-            return Err("is not name:role:secret or name:role:sha256:<64 hex digits>; \
-                        no part has a comma, a space or a colon in it");
-        }
+        [_, _, _] => return Err(EntryError::Secret),
+        _ => return Err(EntryError::Parts),
     };
     if !is_id(name) {
-        return Err("has a name that is not 1 to 64 characters out of A-Z, a-z, 0-9, _ and -");
+        return Err(EntryError::Name);
     }
-    let role = Role::parse(role).ok_or("has a role that is not admin, user or viewer")?;
+    let role = Role::parse(role).ok_or(EntryError::Role)?;
     Ok(ApiKey { name: name.to_owned(), role, hash })
+}
+
+/// Refuses a key with the name or the secret of another one.
+fn distinct(key: ApiKey, others: &[ApiKey]) -> Result<ApiKey, EntryError> {
+    if let Some(index) = others.iter().position(|other| other.name == key.name) {
+        return Err(EntryError::SameName(index + 1));
+    }
+    if let Some(index) = others.iter().position(|other| other.hash == key.hash) {
+        return Err(EntryError::SameSecret(index + 1));
+    }
+    Ok(key)
 }
 
 fn is_secret(text: &str) -> bool {
@@ -174,6 +209,7 @@ fn parse_hash(digits: &str) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::error::chain;
 
     const SECRET: &str = "correct-horse-battery";
     /// `printf %s correct-horse-battery | sha256sum`
@@ -217,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unusable_entry_is_told_by_its_number_and_no_secret_is_shown() {
+    fn an_invalid_entry_is_identified_by_its_number_and_no_secret_is_shown() {
         let long_name = format!("{}:user:{SECRET}", "n".repeat(65));
         let table = [
             (SECRET.to_owned(), "name:role:secret"),
@@ -247,7 +283,7 @@ mod tests {
         ];
         for (entry, reason) in table {
             let text = format!("first:user:first-of-them-all\n{entry},last:user:{SECRET}+");
-            let error = ApiKeys::parse(&text).expect_err(&entry);
+            let error = ApiKeys::parse(&text).expect_err(&entry).to_string();
             assert!(error.starts_with("entry 2 (line 2)") && error.contains(reason), "{error}");
             assert_eq!(error.lines().count(), 1, "{error}");
             for secret in [SECRET, &HASH[1..], "123456789abcdef", "first-of"] {
@@ -278,17 +314,18 @@ mod tests {
     fn a_file_is_read_and_one_without_keys_is_refused() {
         let path = std::env::temp_dir().join(format!("api-keys-{}", std::process::id()));
         let setting = format!(" @{} ", path.display());
-        assert!(ApiKeys::load(&setting).expect_err("no such file").contains("cannot be read"));
+        let refused = ApiKeys::load(&setting).expect_err("no such file");
+        assert!(matches!(refused, ApiKeysError::File(_)), "{refused}");
         std::fs::write(&path, format!("# keys\n\na:user:{SECRET}\n")).expect("a file");
         let keys = ApiKeys::load(&setting);
         std::fs::write(&path, format!("# a:user:{SECRET}\n")).expect("a file");
         let none = ApiKeys::load(&setting);
         std::fs::remove_file(&path).expect("the file");
         assert!(keys.expect("a key").find(SECRET).is_some());
-        assert!(none.expect_err("no key").contains("no key"));
+        assert!(none.expect_err("no key").to_string().contains("no keys"));
         let error = ApiKeys::load(&format!("@a:user:{SECRET}")).expect_err("no such file");
-        assert!(!error.contains(SECRET), "{error}");
-        assert!(ApiKeys::load(" ").expect("no keys wanted").is_empty());
+        assert!(!chain(&error).contains(SECRET), "{error}");
+        assert!(ApiKeys::load(" ").expect("no keys").is_empty());
         assert!(ApiKeys::load(&format!("a:user:{SECRET}")).expect("a key").find(SECRET).is_some());
     }
 }
