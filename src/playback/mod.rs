@@ -1,12 +1,12 @@
-//! Playback sessions: the permission of one user to watch certain cameras until a time.
+//! Playback sessions: the permission of one user to watch certain cameras for a limited time.
 //!
-//! A session is a token that its holder shows with every file. Tokens are made here, or by a back end
-//! that has a key of its own. Sessions can be ended before their time, which takes hold with the next
-//! request; both survive a restart of the manager.
+//! A session has a token that its holder sends with every request for media. Tokens are issued here, or
+//! by a back end that has a key of its own. A session can be ended early, which takes effect with the
+//! next request. Sessions and their ends survive a restart of the manager.
 //!
-//! | Module | Does |
+//! | Module | Owns |
 //! |---|---|
-//! | [`token`] | making and judging tokens |
+//! | [`token`] | issuing and verifying tokens |
 
 use std::time::Duration;
 
@@ -18,45 +18,60 @@ use crate::base::error::{Error, ErrorKind};
 use crate::base::time;
 use crate::camera::id::CameraId;
 use crate::store::db::{Database, SessionRow};
-use token::{AUDIENCE, Claims, LEEWAY, MAX_LIFETIME, Signer, Verifier};
+use token::key::PublicKeyError;
+use token::{AUDIENCE, Claims, LEEWAY, MAX_LIFETIME, ShortSecret, Signer, Verifier};
 
 pub mod token;
 
-/// Sessions known at once. More than there can be players; tokens of a back end beyond that are good,
-/// but cannot be listed or ended.
+/// The largest number of known sessions, which exceeds the number of possible players. Further tokens of
+/// a back end are valid, but cannot be listed or ended.
 const MAX_SESSIONS: usize = 100_000;
-/// So that one key's sessions leave room for those of others.
+/// The largest number of sessions of one API key, so that others can have some too.
 const MAX_SESSIONS_OF_A_KEY: usize = 50_000;
-/// Characters of a session's id.
+/// The length of a session's id, in characters.
 const ID_LENGTH: usize = 24;
 
-/// A session as it stands.
+/// A playback session.
 #[derive(Debug, Clone)]
 pub struct Session {
-    /// What its token says.
+    /// The claims of its token.
     pub claims: Claims,
-    /// The API key that asked for it; `None` for a token that a back end made.
+    /// The API key that created it; `None` for a token of a back end.
     pub made_by: Option<String>,
-    /// When its holder last asked for a file, in Unix seconds; `None` since the manager's start.
+    /// When its holder last requested media, in Unix seconds; `None` if not since the manager's start.
     pub last_seen: Option<u64>,
-    /// Whether it was ended before its time.
+    /// Whether it was ended early.
     pub is_ended: bool,
-    /// The owner that its cameras must have, for one that a user made; `None` for all.
+    /// The owner that its cameras must have, if a user created it; `None` for any owner.
     pub owner: Option<String>,
-    /// Unix seconds from which on no token of this id can count any more.
+    /// Unix seconds from which on every token with this id has expired.
     kept_until: u64,
 }
 
-/// What a good token says of its holder.
+/// The holder of a valid token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admitted {
     /// The user who watches.
     pub user: String,
-    /// The owner that the camera must have, for a session that a user made.
+    /// The owner that the camera must have, if a user created the session.
     pub owner: Option<String>,
 }
 
-/// All sessions.
+/// Why the playback sessions cannot be opened. Its text and causes are for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaybackError {
+    /// The secret cannot be used.
+    #[error("PLAYBACK_SECRET is invalid")]
+    Secret(#[from] ShortSecret),
+    /// The public keys cannot be used.
+    #[error("PLAYBACK_PUBLIC_KEYS is invalid")]
+    PublicKeys(#[from] PublicKeyError),
+    /// The database failed.
+    #[error("the playback sessions cannot be read")]
+    Database(#[from] sqlx::Error),
+}
+
+/// All playback sessions.
 pub struct Playback {
     signer: Signer,
     verifier: Verifier,
@@ -65,24 +80,23 @@ pub struct Playback {
 }
 
 impl Playback {
-    /// The sessions of an earlier manager go on. `public_keys` are those of back ends that make
-    /// tokens themselves, in PEM or as JWKS. The error is one line for the operator.
+    /// Opens the sessions in the database. `public_keys` are those of back ends that issue tokens
+    /// themselves, in PEM or as JWKS.
     pub async fn open(
         database: Database,
         secret: &[u8],
         public_keys: Option<&str>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, PlaybackError> {
         let mut verifier = Verifier::new(secret)?;
         if let Some(keys) = public_keys {
             verifier = verifier.with_public_keys(keys)?;
         }
-        let rows = database.sessions(time::to_i64(time::unix_now())).await;
-        let rows = rows.map_err(|error| format!("the sessions cannot be read: {error}"))?;
+        let rows = database.sessions(time::to_i64(time::unix_now())).await?;
         let sessions = rows.into_iter().map(|row| (row.id.clone(), Session::from(row))).collect();
         Ok(Self { signer: Signer::new(secret)?, verifier, database, sessions })
     }
 
-    /// Begins a session for `user` and `cameras`; returns it with its token.
+    /// Begins a session for `user` and `cameras`. Returns it with its token.
     pub async fn begin(
         &self,
         user: String,
@@ -90,22 +104,9 @@ impl Playback {
         lifetime: Duration,
         caller: &Caller,
     ) -> Result<(Session, String), Error> {
-        self.forget_old();
+        self.forget_expired();
         let made_by = Some(caller.name().to_owned());
-        let own = self.sessions.iter().filter(|one| one.made_by == made_by).count();
-        if own >= MAX_SESSIONS_OF_A_KEY {
-            let detail = format!("{MAX_SESSIONS_OF_A_KEY} sessions of this API key are open");
-            return Err(
-                Error::new(ErrorKind::TooManySessions, detail).retry_after(Duration::from_mins(1))
-            );
-        }
-        if self.sessions.len() >= MAX_SESSIONS {
-            let detail =
-                format!("{MAX_SESSIONS} playback sessions are open, as many as there may be");
-            return Err(
-                Error::new(ErrorKind::TooManySessions, detail).retry_after(Duration::from_mins(1))
-            );
-        }
+        self.ensure_capacity(made_by.as_deref())?;
         let now = time::unix_now();
         let claims = Claims {
             jti: (0..ID_LENGTH).map(|_| fastrand::alphanumeric()).collect(),
@@ -116,7 +117,7 @@ impl Playback {
             exp: now + lifetime.as_secs(),
             aud: AUDIENCE.to_owned(),
         };
-        let token = self.signer.mint(&claims)?;
+        let token = self.signer.issue(&claims)?;
         let mut session = Session::new(claims);
         session.made_by = made_by;
         session.owner = caller.owner().map(str::to_owned);
@@ -125,7 +126,7 @@ impl Playback {
         Ok((session, token))
     }
 
-    /// Judges a token that is shown for a camera.
+    /// Verifies a token that is sent for a camera.
     pub fn admit(&self, token: &str, camera: &CameraId) -> Result<Admitted, Error> {
         let claims = self.verifier.verify(token)?;
         if !claims.allows(camera.as_str()) {
@@ -133,7 +134,7 @@ impl Playback {
             return Err(Error::new(ErrorKind::Forbidden, detail));
         }
         let user = claims.sub.clone();
-        // Before the entry is held: looking at the whole map then would wait for itself.
+        // Before the entry is locked: counting the whole map would deadlock then.
         let is_full = self.sessions.len() >= MAX_SESSIONS;
         match self.sessions.entry(claims.jti.clone()) {
             Entry::Occupied(session) if session.get().is_ended => {
@@ -153,7 +154,7 @@ impl Playback {
                 session.last_seen = Some(time::unix_now());
                 Ok(Admitted { user, owner: session.owner.clone() })
             }
-            // A back end made it. It is as good as ours, and can be listed and ended from now on.
+            // The first use of a back end's token. From now on it can be listed and ended.
             Entry::Vacant(free) if !is_full => {
                 free.insert(Session { last_seen: Some(time::unix_now()), ..Session::new(claims) });
                 Ok(Admitted { user, owner: None })
@@ -162,9 +163,9 @@ impl Playback {
         }
     }
 
-    /// Sessions whose time is not over, the newest first.
+    /// Returns the sessions that have not expired, the newest first.
     pub fn list(&self) -> Vec<Session> {
-        self.forget_old();
+        self.forget_expired();
         let now = time::unix_now();
         let sessions = self.sessions.iter().map(|one| one.value().clone());
         let mut sessions: Vec<_> = sessions.filter(|one| one.claims.exp > now).collect();
@@ -172,12 +173,12 @@ impl Playback {
         sessions
     }
 
-    /// One session.
+    /// Returns a session.
     pub fn get(&self, id: &str) -> Option<Session> {
         self.sessions.get(id).map(|session| session.value().clone())
     }
 
-    /// Ends a session before its time, also one of a back end whose token was not shown yet.
+    /// Ends a session early, also one of a back end whose token was not used yet.
     pub async fn end(&self, id: &str) -> Result<(), Error> {
         let now = time::unix_now();
         let mut session = self.get(id).unwrap_or_else(|| {
@@ -188,22 +189,37 @@ impl Playback {
         });
         session.is_ended = true;
         if session.made_by.is_none() {
-            // A back end may have made more tokens of this id, which live as long at most.
+            // A back end can have issued more tokens with this id, which live this long at most.
             session.kept_until = session.kept_until.max(now + MAX_LIFETIME + LEEWAY + 1);
         }
-        // What was promised must hold after a restart too.
+        // First in the database, since the end must survive a restart.
         self.database.put_session(&session.row()).await.map_err(fails)?;
         self.sessions.insert(id.to_owned(), session);
         Ok(())
     }
 
-    fn forget_old(&self) {
+    /// Refuses a further session of an API key when there are too many.
+    fn ensure_capacity(&self, key: Option<&str>) -> Result<(), Error> {
+        let of_key = self.sessions.iter().filter(|one| one.made_by.as_deref() == key).count();
+        let detail = if of_key >= MAX_SESSIONS_OF_A_KEY {
+            format!(
+                "this API key has reached its limit of {MAX_SESSIONS_OF_A_KEY} playback sessions"
+            )
+        } else if self.sessions.len() >= MAX_SESSIONS {
+            format!("the manager has reached its limit of {MAX_SESSIONS} playback sessions")
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(ErrorKind::TooManySessions, detail).retry_after(Duration::from_mins(1)))
+    }
+
+    fn forget_expired(&self) {
         let now = time::unix_now();
         self.sessions.retain(|_, session| session.kept_until > now);
     }
 }
 
-/// A token counts for a little longer than it says.
+/// Returns the end of a token's validity, including the tolerated difference between clocks.
 fn kept_until(claims: &Claims) -> u64 {
     claims.exp + LEEWAY + 1
 }

@@ -1,5 +1,5 @@
-//! Keys that tokens are verified with: each bound to one algorithm, from our secret, a PEM file or
-//! a JWKS document.
+//! Keys to verify tokens, each bound to one algorithm: the manager's secret, and public keys from a PEM
+//! file or a JWKS document.
 
 use std::ops::RangeInclusive;
 
@@ -10,17 +10,34 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::TokenError;
+use super::error::TokenError;
 
-/// Sizes of an RSA modulus in bytes: smaller ones are weak, larger ones the library cannot use.
+/// Sizes of an RSA modulus in bytes. Smaller ones are weak, larger ones are not supported by the library.
 const RSA_BYTES: RangeInclusive<usize> = 256..=512;
 /// Size of an Ed25519 key in bytes.
 const ED25519_BYTES: usize = 32;
 
+/// Why a text contains no usable public key. The text of the error is one line for the operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PublicKeyError {
+    /// It is neither of the supported forms.
+    #[error("the key for tokens is neither one PEM public key nor a JWKS")]
+    Form,
+    /// The PEM has another type of key.
+    #[error("the PEM key for tokens is neither Ed25519 nor RSA with 2048 to 4096 bits")]
+    PemType,
+    /// The JWKS has another form.
+    #[error("the JWKS for tokens is not a JSON object with a list of keys")]
+    Jwks,
+    /// The JWKS has other types of keys only.
+    #[error("the JWKS for tokens contains no key for EdDSA or RS256 (2048 to 4096 bits)")]
+    JwksType,
+}
+
 /// A key with its one algorithm.
 #[derive(Debug, Clone)]
 pub(super) struct Key {
-    /// What a token must name it by. A key without id is tried whatever the token names.
+    /// The id by which a token must name the key. A key without an id is tried with every token.
     id: Option<String>,
     algorithm: Algorithm,
     decoding: DecodingKey,
@@ -28,10 +45,10 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// A key that tokens may name by `id`, for `algorithm` only.
+    /// Creates a key that tokens name by `id`, for `algorithm` only.
     pub(super) fn new(id: Option<String>, algorithm: Algorithm, key: DecodingKey) -> Self {
-        // The library's own rules are off: it takes a token without `aud`, rounds fractions, and
-        // its clock cannot be set by tests. Only the signature is left to it.
+        // The library verifies the signature only. Its other rules are off: it accepts tokens without
+        // `aud`, rounds fractions, and its clock cannot be set by tests.
         let mut validation = Validation::new(algorithm);
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
@@ -39,12 +56,12 @@ impl Key {
         Self { id, algorithm, decoding: key, validation }
     }
 
-    /// Whether a token with this header may be signed with this key.
-    pub(super) fn fits(&self, header: &Header) -> bool {
+    /// Returns whether a token with this header can be signed with this key.
+    pub(super) fn matches(&self, header: &Header) -> bool {
         self.algorithm == header.alg && (self.id.is_none() || self.id == header.kid)
     }
 
-    /// The claims of a token that this key signed, not judged any further.
+    /// Verifies the signature of a token and returns its claims, which are not checked.
     pub(super) fn open<T: DeserializeOwned>(&self, token: &str) -> Result<T, TokenError> {
         match jsonwebtoken::decode(token, &self.decoding, &self.validation) {
             Ok(data) => Ok(data.claims),
@@ -56,18 +73,18 @@ impl Key {
     }
 }
 
-/// The keys of a PEM or a JWKS text. The error is one line for the operator.
-pub(super) fn parse(text: &str) -> Result<Vec<Key>, String> {
+/// Parses the keys in a PEM or JWKS text.
+pub(super) fn parse(text: &str) -> Result<Vec<Key>, PublicKeyError> {
     if text.trim_start().starts_with('{') { jwks_keys(text) } else { Ok(vec![pem_key(text)?]) }
 }
 
-fn pem_key(text: &str) -> Result<Key, String> {
-    // The library would take a private key or a certificate as well, and of several keys the
-    // first. None of these is what the operator meant.
+fn pem_key(text: &str) -> Result<Key, PublicKeyError> {
+    // The library accepts private keys and certificates as well, and takes the first of several keys.
+    // The operator did not intend any of these.
     let mut labels = text.split("-----BEGIN ").skip(1).map(|rest| rest.split("-----").next());
     let (Some("PUBLIC KEY" | "RSA PUBLIC KEY"), None) = (labels.next().flatten(), labels.next())
     else {
-        return Err("the key for tokens is neither one PEM public key nor a JWKS".into());
+        return Err(PublicKeyError::Form);
     };
     let rsa_components = DEFAULT_PROVIDER.key_utils.rsa_pub_components_from_public_key;
     let ed = DecodingKey::from_ed_pem(text.as_bytes()).ok().and_then(|key| ed_key(None, key));
@@ -76,16 +93,14 @@ fn pem_key(text: &str) -> Result<Key, String> {
         let (n, e) = rsa_components(der.try_get_as_bytes().ok()?).ok()?;
         rsa_key(None, DecodingKey::from_rsa_raw_components(&n, &e))
     })
-    .ok_or_else(|| {
-        "the PEM key for tokens is neither Ed25519 nor RSA with 2048 to 4096 bits".into()
-    })
+    .ok_or(PublicKeyError::PemType)
 }
 
 fn ed_key(id: Option<String>, key: DecodingKey) -> Option<Key> {
-    // The library panics at a key that is shorter.
-    let is_whole = key.try_get_as_bytes().is_ok_and(|bytes| bytes.len() == ED25519_BYTES);
+    // The library panics at a shorter key.
+    let is_complete = key.try_get_as_bytes().is_ok_and(|bytes| bytes.len() == ED25519_BYTES);
     let is_usable =
-        is_whole && (DEFAULT_PROVIDER.verifier_factory)(&Algorithm::EdDSA, &key).is_ok();
+        is_complete && (DEFAULT_PROVIDER.verifier_factory)(&Algorithm::EdDSA, &key).is_ok();
     is_usable.then(|| Key::new(id, Algorithm::EdDSA, key))
 }
 
@@ -100,7 +115,7 @@ struct Jwks {
     keys: Vec<Value>,
 }
 
-/// What is of use to us of a JSON Web Key.
+/// The fields of a JSON Web Key that are read.
 #[derive(Deserialize)]
 struct Jwk {
     kty: String,
@@ -114,14 +129,13 @@ struct Jwk {
     x: Option<String>,
 }
 
-fn jwks_keys(text: &str) -> Result<Vec<Key>, String> {
-    let jwks: Jwks = serde_json::from_str(text)
-        .map_err(|_| "the JWKS for tokens is no JSON object with a list of keys".to_owned())?;
-    // Key by key, so that one of a kind we do not know does not hide the others.
+fn jwks_keys(text: &str) -> Result<Vec<Key>, PublicKeyError> {
+    let jwks: Jwks = serde_json::from_str(text).map_err(|_| PublicKeyError::Jwks)?;
+    // Key by key, so that a key of an unsupported type does not hide the others.
     let jwks = jwks.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok());
     let keys: Vec<_> = jwks.filter_map(jwk_key).collect();
     if keys.is_empty() {
-        return Err("the JWKS for tokens has no key for EdDSA or RS256 (2048 to 4096 bits)".into());
+        return Err(PublicKeyError::JwksType);
     }
     Ok(keys)
 }
