@@ -17,8 +17,9 @@ use crate::camera::id::{CameraId, Profile};
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
 use crate::camera::presets::{self, Preset};
-use crate::camera::record::{Parts, Record, SourceSpec};
+use crate::camera::record::Record;
 use crate::camera::source::Source;
+use crate::camera::source_spec::{Parts, SourceSpec};
 use crate::ingest::ffmpeg::probe::Still;
 use crate::store::Cameras;
 
@@ -361,11 +362,11 @@ impl CameraInput {
             Ok(text.map(str::to_owned))
         };
         let known_spec = known.map(|known| &known.spec);
-        let spec = match self.spec(id, known_spec, cameras)? {
-            Some(spec) => spec,
-            None => known_spec.cloned().unwrap_or(SourceSpec::Links { main: None, sub: None }),
+        let spec = match (self.spec(id, known_spec, cameras)?, known_spec) {
+            (Some(spec), _) => spec,
+            (None, Some(known)) => known.clone(),
+            (None, None) => SourceSpec::from_links(None, None)?,
         };
-        spec.check()?;
         let (created_at, updated_at) =
             known.map_or((0, 0), |known| (known.created_at, known.updated_at));
         Ok(Record {
@@ -407,13 +408,11 @@ impl CameraInput {
             });
         }
         if has_links {
-            return Ok(Some(SourceSpec::Links {
-                main: checked(self.rtsp_link.as_ref())?,
-                sub: checked(self.rtsp_link_sub.as_ref())?,
-            }));
+            let main = parsed(self.rtsp_link.as_ref())?;
+            return SourceSpec::from_links(main, parsed(self.rtsp_link_sub.as_ref())?).map(Some);
         }
         match &self.ip {
-            Some(ip) => self.parts(ip, known).map(SourceSpec::Parts).map(Some),
+            Some(ip) => SourceSpec::from_parts(self.parts(ip, known)?).map(Some),
             None if self.has_parts() => {
                 let detail = "vendor, port, paths and credentials need the camera's ip";
                 Err(Error::new(ErrorKind::InvalidRequest, detail))
@@ -459,8 +458,8 @@ impl CameraInput {
         let port = self.port.unwrap_or(preset.map_or(presets::usual_port(), |preset| preset.port));
         let username = self.username.clone().unwrap_or_default();
         // A password belongs to the camera it was given for, and goes to no other address.
-        let known_password = match known {
-            Some(SourceSpec::Parts(parts))
+        let known_password = match known.and_then(SourceSpec::parts) {
+            Some(parts)
                 if (parts.ip.as_str(), parts.port, &parts.username) == (ip, port, &username) =>
             {
                 parts.password.clone()
@@ -479,27 +478,24 @@ impl CameraInput {
     }
 }
 
-fn checked(link: Option<&Link>) -> Result<Option<String>, Error> {
+fn parsed(link: Option<&Link>) -> Result<Option<Source>, Error> {
     let link = link.map(|link| link.0.as_str()).filter(|link| !link.is_empty());
-    Ok(link.map(Source::parse).transpose()?.map(|source| source.expose().to_owned()))
+    link.map(Source::parse).transpose()
 }
 
 impl CameraOutput {
     /// What may be seen of a record.
     pub fn of(record: &Record) -> Self {
-        let shown = |profile| record.spec.source(profile).ok().flatten().map(|s| s.to_string());
-        let parts = match &record.spec {
-            SourceSpec::Parts(parts) => Some(PartsOutput {
-                vendor: parts.vendor.clone(),
-                ip: parts.ip.clone(),
-                port: parts.port,
-                path: hidden(&parts.path),
-                sub_path: parts.sub_path.as_deref().map(hidden),
-                username: parts.username.clone(),
-                has_password: !parts.password.is_empty(),
-            }),
-            SourceSpec::Links { .. } => None,
-        };
+        let shown = |profile| record.spec.source(profile).map(Source::to_string);
+        let parts = record.spec.parts().map(|parts| PartsOutput {
+            vendor: parts.vendor.clone(),
+            ip: parts.ip.clone(),
+            port: parts.port,
+            path: hidden(&parts.path),
+            sub_path: parts.sub_path.as_deref().map(hidden),
+            username: parts.username.clone(),
+            has_password: !parts.password.is_empty(),
+        });
         Self {
             id: record.id.to_string(),
             name: record.name.clone(),

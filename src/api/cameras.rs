@@ -79,7 +79,7 @@ pub async fn test(api: &Api, caller: &Caller, input: TestInput) -> Result<Reply,
     known.as_ref().map_or(Ok(()), |known| caller.ensure_owns(known.owner.as_deref(), &known.id))?;
     let id = given.map_or_else(|| CameraId::parse(&chosen_id()), Ok)?;
     let record = camera.apply(&id, known.as_ref(), &api.cameras)?;
-    let source = record.spec.source(profile)?.ok_or_else(|| {
+    let source = record.spec.source(profile).cloned().ok_or_else(|| {
         let detail = "the camera that is to be tested has no such stream";
         Error::new(ErrorKind::InvalidSource, detail)
     })?;

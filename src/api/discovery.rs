@@ -106,7 +106,7 @@ async fn known(
         let port = url.port().unwrap_or(554);
         for id in there.iter().take(MAX_KNOWN) {
             let record = api.cameras.get(id).await?;
-            if record.is_some_and(|record| record.spec.port() == Some(port)) {
+            if record.is_some_and(|record| record.spec.port() == port) {
                 return Ok(Some(id.to_string()));
             }
         }

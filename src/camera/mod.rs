@@ -10,7 +10,8 @@
 //! | [`networks`] | the networks that cameras are allowed to be in |
 //! | [`plan`] | how a source is taken, and what a failed attempt teaches |
 //! | [`presets`] | where vendors' cameras have their streams |
-//! | [`record`] | a camera as it is stored, and how its parts become URLs |
+//! | [`source_spec`] | the source of a camera as it was given: by links, or by address and paths |
+//! | [`record`] | a camera as it is stored |
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -30,6 +31,7 @@ pub mod plan;
 pub mod presets;
 pub mod record;
 pub mod source;
+pub mod source_spec;
 
 /// One stream of a known camera. Cheap to clone.
 #[derive(Debug, Clone)]

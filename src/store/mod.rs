@@ -24,8 +24,9 @@ use crate::camera::Camera;
 use crate::camera::id::{CameraId, Profile, StreamId};
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::{OptionChanges, StreamOptions};
-use crate::camera::record::{Record, SourceSpec};
+use crate::camera::record::Record;
 use crate::camera::source::Source;
+use crate::camera::source_spec::SourceSpec;
 use db::{Database, Filter, OpenError, Row, Write};
 use seal::{KeyError, SealKey, Sealer};
 
@@ -127,7 +128,7 @@ impl Cameras {
     /// such stream.
     pub async fn stream(&self, id: &StreamId) -> Result<Option<Camera>, Error> {
         let Some(record) = self.get(id.camera()).await? else { return Ok(None) };
-        self.stream_of(&record, id)
+        Ok(self.stream_of(&record, id))
     }
 
     /// Adds a camera or changes one. `change` gets it as it is and returns what it shall be.
@@ -175,15 +176,21 @@ impl Cameras {
         }
         let apply = |known: Option<Record>| {
             known.as_ref().map_or(Ok(()), &check)?;
-            let mut record = known.unwrap_or_else(|| Record {
-                owner: owner.map(str::to_owned),
-                ..Record::new(id.camera().clone())
-            });
+            let mut record = match (known, &source) {
+                (Some(known), _) => known,
+                (None, Some(source)) => {
+                    let spec = SourceSpec::from_link(id.profile(), source.clone());
+                    let owner = owner.map(str::to_owned);
+                    Record { owner, ..Record::new(id.camera().clone(), spec) }
+                }
+                // It was deleted since it was looked up.
+                (None, None) => return Err(Error::new(ErrorKind::UnknownCamera, "deleted")),
+            };
             record.options = record.options.with(changes);
             if let Some(source) = &source
-                && record.spec.source(id.profile())?.as_ref() != Some(source)
+                && record.spec.source(id.profile()) != Some(source)
             {
-                record.spec = record.spec.with_link(id.profile(), source)?;
+                record.spec = record.spec.with_link(id.profile(), source.clone());
                 // It gets a digest of the password, so it goes with the camera's host.
                 if record.has_foreign_onvif() {
                     record.onvif = None;
@@ -196,7 +203,7 @@ impl Cameras {
             Some(known) if apply(Some(known.clone()))? == *known => known.clone(),
             _ => self.change(id.camera(), apply).await?.0,
         };
-        self.stream_of(&record, id)
+        Ok(self.stream_of(&record, id))
     }
 
     /// Takes a camera out if `check` agrees. False when it was not there.
@@ -272,7 +279,6 @@ impl Cameras {
         } else {
             record.created_at = now;
         }
-        record.spec.check()?;
         let row = self.row(&record)?;
         write.put(&row).await.map_err(fails)?;
         *count += i64::from(known.is_none());
@@ -280,8 +286,8 @@ impl Cameras {
     }
 
     /// What was learned about a stream stays as long as its source and options do.
-    fn stream_of(&self, record: &Record, id: &StreamId) -> Result<Option<Camera>, Error> {
-        let Some(source) = record.spec.source(id.profile())? else { return Ok(None) };
+    fn stream_of(&self, record: &Record, id: &StreamId) -> Option<Camera> {
+        let source = record.spec.source(id.profile())?.clone();
         let mut camera = Camera::new(id.clone(), source, record.options);
         camera.onvif.clone_from(&record.onvif);
         let mut started = self.started.entry(id.clone()).or_insert_with(|| camera.clone());
@@ -291,7 +297,7 @@ impl Cameras {
         } else {
             started.onvif = camera.onvif;
         }
-        Ok(Some(started.clone()))
+        Some(started.clone())
     }
 
     fn record(&self, row: &Row) -> Result<Record, Error> {
@@ -325,7 +331,7 @@ impl Cameras {
             name: record.name.clone(),
             owner: record.owner.clone(),
             onvif: record.onvif.as_ref().map(OnvifAddress::to_string),
-            host: record.spec.host(),
+            host: record.spec.host().to_owned(),
             video: to_text(options.video),
             audio: to_text(options.audio),
             transport: to_text(options.transport),
@@ -487,7 +493,7 @@ mod tests {
     use super::*;
     use crate::camera::options::AudioOption;
     use crate::camera::plan::{Audio, Plan};
-    use crate::camera::record::Parts;
+    use crate::camera::source_spec::Parts;
 
     struct Setup {
         dir: tempfile::TempDir,
@@ -624,7 +630,7 @@ mod tests {
         assert_ne!(std::fs::read(setup.key_file()).expect("a key"), before);
         let read = |cameras: Cameras| async move {
             let id = CameraId::parse("1").expect("an id");
-            cameras.get(&id).await.expect("a query").expect("the camera").spec.host()
+            cameras.get(&id).await.expect("a query").expect("the camera").spec.host().to_owned()
         };
         assert_eq!(read(setup.open().await.expect("a registry")).await, "cam");
 
@@ -650,19 +656,19 @@ mod tests {
         let cameras = setup.open().await.expect("a registry");
         let changes = (0..10_000).map(|number| {
             let id = CameraId::parse(&format!("cam-{number:05}")).expect("an id");
+            let spec = SourceSpec::from_parts(Parts {
+                vendor: None,
+                ip: format!("10.0.{}.{}", number / 250, number % 250),
+                port: 554,
+                path: "/live".into(),
+                sub_path: None,
+                username: String::new(),
+                password: String::new(),
+            });
             let record = Record {
                 name: format!("Gate {number} 100% _"),
                 owner: Some(format!("user-{}", number % 10)),
-                spec: SourceSpec::Parts(Parts {
-                    vendor: None,
-                    ip: format!("10.0.{}.{}", number / 250, number % 250),
-                    port: 554,
-                    path: "/live".into(),
-                    sub_path: None,
-                    username: String::new(),
-                    password: String::new(),
-                }),
-                ..Record::new(id.clone())
+                ..Record::new(id.clone(), spec.expect("a source"))
             };
             (id, move |_| Ok(record))
         });
