@@ -168,7 +168,7 @@ fn describe(handle: &StreamHandle) -> StreamOutput {
         started_at: humantime::format_rfc3339_millis(status.started_at).to_string(),
         uptime_seconds: status.live_since.map(|since| seconds(since.elapsed())),
         start_seconds: status.start_took.map(seconds),
-        idle_seconds: seconds(shared.last_access.age()),
+        idle_seconds: seconds(handle.idle_for()),
         generation: status.generation,
         restarts: status.restarts,
         media: (status.state == State::Live).then(|| media(handle, &status.camera)).flatten(),

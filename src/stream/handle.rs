@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
-use tracing::info;
+use tracing::{debug, info};
 
+use super::interest::{Interest, Interests, Purpose};
 use super::state::State;
 use super::viewers::{Seen, Viewer, Viewers, Visit};
-use crate::base::atomic_instant::AtomicInstant;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::id::StreamId;
@@ -90,8 +90,8 @@ impl Status {
 pub struct Shared {
     /// The camera's id.
     pub id: StreamId,
-    /// When somebody last showed interest.
-    pub last_access: AtomicInstant,
+    /// What keeps the stream running.
+    pub(super) interests: Arc<Interests>,
     /// Who watches.
     pub viewers: Viewers,
     /// Where the fragments pass.
@@ -124,9 +124,20 @@ impl StreamHandle {
         &self.shared.id
     }
 
-    /// Notes that somebody still wants the stream.
+    /// Keeps the stream running until the interest is dropped.
+    pub fn interest(&self, purpose: Purpose) -> Interest {
+        debug!(camera = %self.id(), ?purpose, "interest");
+        self.shared.interests.hold()
+    }
+
+    /// Notes an access, which counts as interest until the stream has been idle for too long.
     pub fn touch(&self) {
-        self.shared.last_access.touch();
+        self.shared.interests.touch();
+    }
+
+    /// Returns for how long nothing has shown interest in the stream.
+    pub fn idle_for(&self) -> Duration {
+        self.shared.interests.idle_for()
     }
 
     /// Notes that a viewer still watches. Refuses one too many.

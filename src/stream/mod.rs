@@ -26,6 +26,7 @@
 
 mod deadlines;
 pub mod handle;
+pub mod interest;
 pub mod limits;
 pub mod output;
 pub mod reaper;

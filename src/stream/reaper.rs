@@ -23,7 +23,7 @@ pub fn propose(registry: &Registry) {
     let idle_timeout = registry.limits().idle_timeout;
     registry.for_each(|handle| {
         handle.forget_viewers();
-        if handle.shared().last_access.age() >= idle_timeout {
+        if handle.idle_for() >= idle_timeout {
             // A supervisor too busy to take it is asked again next time.
             let _ = handle.commands.try_send(Command::Idle);
         }

@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::handle::{Command, Joined, StreamHandle};
+use super::handle::{Command, Joined, StartAnswer, StreamHandle};
+use super::interest::{Interest, Purpose};
 use super::limits::Limits;
 use super::resources::StreamResources;
 use super::supervisor;
@@ -79,7 +80,8 @@ impl Registry {
     pub async fn start(&self, camera: Camera) -> Result<Joined, Error> {
         let waited = timeout(self.patience(), async {
             loop {
-                match self.begin(camera.clone()).await?.await {
+                let (answer, _interest) = self.begin(camera.clone()).await?;
+                match answer.await {
                     Ok(answer) => return answer,
                     // The stream was ending and has gone: the next round starts anew.
                     Err(_) => tokio::task::yield_now().await,
@@ -98,16 +100,18 @@ impl Registry {
         Ok(handle)
     }
 
-    /// Hands a start to the camera's stream, which is made if need be.
+    /// Hands a start to the camera's stream, which is made if need be. The stream runs on for as long
+    /// as the caller holds the interest.
     async fn begin(
         &self,
         camera: Camera,
-    ) -> Result<oneshot::Receiver<Result<Joined, Error>>, Error> {
+    ) -> Result<(oneshot::Receiver<StartAnswer>, Interest), Error> {
         loop {
             let handle = self.get_or_spawn(&camera)?;
+            let interest = handle.interest(Purpose::Start);
             let (send, answer) = oneshot::channel();
             if handle.commands.send(Command::Start(camera.clone(), send)).await.is_ok() {
-                return Ok(answer);
+                return Ok((answer, interest));
             }
             // It went between the look and the word. Its name goes with it; should its
             // supervisor have failed, it is taken out here.

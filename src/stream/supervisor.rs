@@ -13,6 +13,7 @@ use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use super::deadlines::{Deadlines, Situation};
 use super::handle::{COMMANDS, Command, Joined, Shared, Status, StreamHandle};
+use super::interest::Interests;
 use super::limits::Limits;
 use super::output::{OutputHandle, OutputProgress, OutputRequest, OutputStep};
 use super::resources::StreamResources;
@@ -22,7 +23,6 @@ use super::state::{self, Action, After, Context, Event, State};
 use super::transition_metrics::{Evidence, TransitionMetrics};
 use super::viewers::Viewers;
 use super::waiters::Waiters;
-use crate::base::atomic_instant::AtomicInstant;
 use crate::base::backoff::Backoff;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::time::unix_now;
@@ -53,7 +53,7 @@ pub fn spawn(
     let limits = resources.limits;
     let shared = Arc::new(Shared {
         id: camera.id.clone(),
-        last_access: AtomicInstant::now(),
+        interests: Arc::new(Interests::new()),
         viewers: Viewers::new(limits.max_viewers),
         hub: FragmentHub::default(),
         journal: Arc::default(),
@@ -162,7 +162,6 @@ impl Supervisor {
     fn on_command(&mut self, command: Command) -> Option<Event> {
         match command {
             Command::Start(camera, answer) => {
-                self.shared.last_access.touch();
                 self.waiters.add(answer);
                 let is_replaced = !camera.is_same_stream(&self.camera);
                 self.camera = camera;
@@ -412,8 +411,6 @@ impl Supervisor {
     }
 
     fn announce(&mut self, from: State) {
-        // The callers who waited fetch the playlist next.
-        self.shared.last_access.touch();
         let joined = if from == State::Live { Joined::Active } else { Joined::Started };
         if from == State::Starting {
             self.slot = None;
@@ -455,9 +452,9 @@ impl Supervisor {
         self.status.borrow().generation
     }
 
-    /// Returns whether the stream has viewers, or callers who wait for it.
+    /// Returns whether anything keeps the stream running.
     fn is_wanted(&self) -> bool {
-        self.shared.last_access.age() < self.limits.idle_timeout || self.waiters.is_any_left()
+        self.shared.interests.idle_for() < self.limits.idle_timeout
     }
 
     /// The child is reaped; now the output ends and removes its files, and only then the name is

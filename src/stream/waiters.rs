@@ -21,14 +21,9 @@ impl Waiters {
         self.0.len()
     }
 
-    /// Returns whether a caller still waits.
-    pub(super) fn is_any_left(&self) -> bool {
-        self.0.iter().any(|caller| !caller.is_closed())
-    }
-
     /// Returns whether there were callers, and all of them have left without an answer.
     pub(super) fn have_all_left(&self) -> bool {
-        !self.0.is_empty() && !self.is_any_left()
+        !self.0.is_empty() && self.0.iter().all(oneshot::Sender::is_closed)
     }
 
     /// Answers all callers that the stream is playable.

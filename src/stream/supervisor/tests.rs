@@ -24,6 +24,7 @@ use crate::output::hls::cutter::SegmentPolicy;
 use crate::output::hls::layout::Layout;
 use crate::output::hls::output::Hls;
 use crate::stream::handle::Joined;
+use crate::stream::interest::Purpose;
 use crate::stream::limits::Limits;
 use crate::stream::output::{Output, OutputControl, OutputRequest, OutputTask};
 use crate::stream::reaper;
@@ -450,6 +451,28 @@ async fn the_reaper_ends_what_nobody_watches_and_leaves_the_rest() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_held_interest_keeps_the_stream_and_dropping_it_starts_the_delay() {
+    let mut setup = setup();
+    tokio::spawn(reaper::run(setup.registry.clone(), Duration::from_secs(10)));
+    let mut child = setup.live().await;
+    let interest = setup.registry.get(&setup.camera.id).expect("a stream").interest(Purpose::Start);
+    for _ in 0..30 {
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        child.send(1);
+    }
+    assert_eq!(setup.state(), Some(State::Live));
+    drop(interest);
+    let left = Instant::now();
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        child.send(1);
+    }
+    assert_eq!(setup.state(), Some(State::Live));
+    assert_eq!(child.signal().await, Signal::SIGTERM);
+    assert!((30..=40).contains(&left.elapsed().as_secs()), "{:?}", left.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn stopping_during_a_start_tells_the_waiting_caller() {
     let mut setup = setup();
     let start = setup.start();
@@ -538,7 +561,7 @@ async fn a_slow_start_is_not_reaped_before_its_caller_can_watch() {
     child.send(3);
     assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
     let handle = setup.registry.get(&setup.camera.id).expect("a stream");
-    assert!(handle.shared().last_access.age() < Duration::from_secs(1));
+    assert!(handle.idle_for() < Duration::from_secs(1));
 }
 
 #[tokio::test(start_paused = true)]
