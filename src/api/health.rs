@@ -6,14 +6,9 @@ use super::reply::{self, Reply};
 
 /// `GET /api/health`.
 pub fn health(api: &Api) -> Reply {
-    let mut active_streams = 0;
-    // Everybody may ask, as often as they like, so this is cheap with thousands of streams too.
-    api.registry.for_each(|handle| {
-        active_streams += usize::from(handle.state().is_active());
-    });
     reply::json(&HealthOutput {
         status: if api.readiness.is_closing() { "shutting_down" } else { "healthy" },
-        active_streams,
+        active_streams: api.registry.active(),
         uptime_seconds: api.started_at.elapsed().as_secs_f64().round(),
         version: env!("CARGO_PKG_VERSION"),
     })

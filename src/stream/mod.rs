@@ -24,6 +24,7 @@
 //!
 //! How FFmpeg is run is `crate::ffmpeg`; what becomes of its fragments is `crate::hls`.
 
+mod active_count;
 mod deadlines;
 pub mod handle;
 pub mod interest;
@@ -35,7 +36,7 @@ pub mod resources;
 mod run;
 pub mod start_queue;
 pub mod state;
-pub mod supervisor;
+mod supervisor;
 pub mod threads;
 pub mod transition_metrics;
 pub mod viewers;

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::warn;
 
+use super::active_count::ActiveCount;
 use super::handle::{Command, Joined, StartAnswer, StreamHandle};
 use super::interest::{Interest, Purpose};
 use super::limits::Limits;
@@ -33,14 +34,19 @@ pub struct Registry(Arc<Inner>);
 struct Inner {
     streams: Arc<DashMap<StreamId, StreamHandle>>,
     resources: StreamResources,
+    active: ActiveCount,
     is_closing: AtomicBool,
 }
 
 impl Registry {
     /// A registry without streams.
     pub fn new(resources: StreamResources) -> Self {
-        let (streams, is_closing) = (Arc::default(), AtomicBool::new(false));
-        Self(Arc::new(Inner { streams, resources, is_closing }))
+        Self(Arc::new(Inner {
+            streams: Arc::default(),
+            resources,
+            active: ActiveCount::default(),
+            is_closing: AtomicBool::new(false),
+        }))
     }
 
     /// The stream of a camera, if there is one.
@@ -51,6 +57,11 @@ impl Registry {
     /// All streams.
     pub fn all(&self) -> Vec<StreamHandle> {
         self.0.streams.iter().map(|entry| entry.value().clone()).collect()
+    }
+
+    /// Returns how many streams are active. Takes the same time with any number of streams.
+    pub fn active(&self) -> usize {
+        self.0.active.get()
     }
 
     /// What streams are made with, and how many there may be.
@@ -182,7 +193,8 @@ impl Registry {
                 may_start.map_err(|error| resources.counters.refused(error))?;
                 let streams = Arc::clone(&inner.streams);
                 let on_gone = move |gone: &StreamHandle| remove(&streams, gone);
-                let handle = supervisor::spawn(camera.clone(), resources, on_gone);
+                let handle =
+                    supervisor::spawn(camera.clone(), resources, inner.active.share(), on_gone);
                 entry.insert(handle.clone());
                 Ok(handle)
             }

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
+use super::active_count::ActiveShare;
 use super::deadlines::{Deadlines, Situation};
 use super::handle::{COMMANDS, Command, Joined, Shared, Status, StreamHandle};
 use super::interest::Interests;
@@ -42,9 +43,10 @@ const NUMBERS_A_SECOND: u64 = 4;
 
 /// Starts the supervisor of a new stream. Calls `on_gone` with the stream's handle when all of
 /// the stream has gone: its child, its output and its files.
-pub fn spawn(
+pub(super) fn spawn(
     camera: Camera,
     resources: &StreamResources,
+    active: ActiveShare,
     on_gone: impl FnOnce(&StreamHandle) + Send + 'static,
 ) -> StreamHandle {
     let span = info_span!("stream", camera = %camera.id);
@@ -80,6 +82,7 @@ pub fn spawn(
         status,
         output: OutputHandle::start(&*resources.output, request, thread, span.clone()),
         camera,
+        active,
         state: State::Starting,
         next_generation: first_number,
         run: CurrentRun::None,
@@ -116,6 +119,7 @@ struct Supervisor {
     status: watch::Sender<Status>,
     output: OutputHandle,
     camera: Camera,
+    active: ActiveShare,
     state: State,
     next_generation: u64,
     run: CurrentRun,
@@ -297,8 +301,9 @@ impl Supervisor {
     }
 
     /// Publishes the state. Before any caller is answered, who can ask for it at once.
-    fn show_state(&self, from: State) {
+    fn show_state(&mut self, from: State) {
         let (state, camera) = (self.state, &self.camera);
+        self.active.set(state.is_active());
         self.status.send_modify(|status| {
             status.state = state;
             status.camera.clone_from(camera);

@@ -910,3 +910,53 @@ async fn a_camera_that_contradicts_itself_is_not_tried_for_ever() {
     setup.reaches(State::Failed).await;
     setup.has_no_child();
 }
+
+/// What [`Registry::active`] must be.
+fn counted(registry: &Registry) -> usize {
+    let mut count = 0;
+    registry.for_each(|handle| count += usize::from(handle.state().is_active()));
+    count
+}
+
+#[tokio::test(start_paused = true)]
+async fn active_streams_are_counted_through_a_storm() {
+    let mut setup = setup();
+    tokio::spawn(reaper::run(setup.registry.clone(), Duration::from_secs(10)));
+    let (mut random, mut children) = (fastrand::Rng::with_seed(7), Vec::<Child>::new());
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..3000 {
+        // More cameras than streams are allowed.
+        let id = random.u32(0..14).to_string();
+        match random.u32(0..10) {
+            0..=3 => {
+                let link = format!("rtsp://cam/{}", random.u32(0..2));
+                drop(setup.start_camera(named(&id, &link)));
+            }
+            4 => {
+                let (registry, id) = (setup.registry.clone(), StreamId::parse(&id).expect("an id"));
+                tokio::spawn(async move { registry.stop(&id).await });
+            }
+            5..=6 => children.iter().for_each(|child| child.send(3)),
+            7..=8 if !children.is_empty() => {
+                let child = children.swap_remove(random.usize(0..children.len()));
+                child.end(if random.bool() {
+                    ErrorKind::SourceUnreachable
+                } else {
+                    ErrorKind::SourceUnauthorized
+                });
+            }
+            _ => tokio::time::sleep(Duration::from_secs(random.u64(1..20))).await,
+        }
+        // On the paused clock: until all have nothing to do but wait.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        while let Ok(child) = setup.children.try_recv() {
+            children.push(child);
+        }
+        assert_eq!(setup.registry.active(), counted(&setup.registry));
+        seen.insert(setup.registry.active());
+    }
+    assert!(seen.len() > 5, "{seen:?}");
+    drop(children);
+    setup.registry.shutdown().await;
+    assert_eq!(setup.registry.active(), 0);
+}
