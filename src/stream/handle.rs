@@ -175,6 +175,15 @@ impl StreamHandle {
         (status.state, status.restarts)
     }
 
+    /// Returns whether the stream is live, with the source and options that `camera` has.
+    pub(super) fn is_live_with(&self, camera: &Camera) -> bool {
+        let status = self.status.borrow();
+        // A supervisor that has failed leaves its last state behind.
+        status.state == State::Live
+            && camera.is_same_stream(&status.camera)
+            && !self.commands.is_closed()
+    }
+
     /// The state alone, which costs no copy of all the rest.
     pub fn state(&self) -> State {
         self.status.borrow().state

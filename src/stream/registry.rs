@@ -89,6 +89,28 @@ impl Registry {
 
     /// Starts the camera's stream, or joins it, and waits until it is playable.
     pub async fn start(&self, camera: Camera) -> Result<Joined, Error> {
+        if self.join_live(&camera) {
+            return Ok(Joined::Active);
+        }
+        self.start_by_supervisor(camera).await
+    }
+
+    /// Joins the camera's stream without asking its supervisor, if that would answer at once: the
+    /// stream is live, with the same source and options. Back ends start streams that run already
+    /// with every view of a page.
+    ///
+    /// The stream can end in the same moment because it was idle until now, as it can for a player.
+    fn join_live(&self, camera: &Camera) -> bool {
+        // Once `stop` has returned, the stream is gone or at least no longer live.
+        let joins = |handle: &StreamHandle| {
+            // First, so that the stream does not become idle in between.
+            handle.touch();
+            handle.is_live_with(camera) && !self.0.is_closing.load(Ordering::SeqCst)
+        };
+        self.0.streams.get(&camera.id).is_some_and(|handle| joins(&handle))
+    }
+
+    async fn start_by_supervisor(&self, camera: Camera) -> Result<Joined, Error> {
         let waited = timeout(self.patience(), async {
             loop {
                 let (answer, _interest) = self.begin(camera.clone()).await?;
@@ -106,8 +128,9 @@ impl Registry {
     pub fn start_soon(&self, camera: Camera) -> Result<StreamHandle, Error> {
         let handle = self.get_or_spawn(&camera)?;
         let registry = self.clone();
-        // What becomes of it is told by the stream's state.
-        tokio::spawn(async move { registry.start(camera).await });
+        // The stream's state shows what becomes of it. The supervisor is asked in any case: what it
+        // knows of the camera besides source and options can be out of date.
+        tokio::spawn(async move { registry.start_by_supervisor(camera).await });
         Ok(handle)
     }
 

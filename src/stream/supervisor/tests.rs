@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
@@ -13,7 +14,7 @@ use crate::base::counters::Counters;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::id::StreamId;
-use crate::camera::options::StreamOptions;
+use crate::camera::options::{AudioOption, StreamOptions};
 use crate::camera::plan::{Audio, Plan};
 use crate::camera::source::Source;
 use crate::events::{EventKind, EventReceiver, Events, StopReason, StreamEvent};
@@ -31,7 +32,7 @@ use crate::stream::reaper;
 use crate::stream::registry::Registry;
 use crate::stream::resources::StreamResources;
 use crate::stream::start_queue::{HELD, Priority, StartQueue};
-use crate::stream::state::State;
+use crate::stream::state::{After, State};
 use crate::stream::threads::Threads;
 use crate::stream::viewers::Viewer;
 
@@ -58,17 +59,17 @@ const FOREVER: Duration = Duration::from_mins(10);
 struct FakeLauncher(mpsc::UnboundedSender<Child>);
 
 impl Ingest for FakeLauncher {
-    fn launch(&self, order: IngestRequest) -> RunningIngest {
+    fn launch(&self, request: IngestRequest) -> RunningIngest {
         let (end, ended) = oneshot::channel();
         let (signals, received) = mpsc::channel(4);
-        self.0.send(Child { order, end, signals: received }).expect("a test that listens");
+        self.0.send(Child { request, end, signals: received }).expect("a test that listens");
         RunningIngest { ended, signals }
     }
 }
 
 /// A child that does what the test says.
 struct Child {
-    order: IngestRequest,
+    request: IngestRequest,
     end: oneshot::Sender<RunOutcome>,
     signals: mpsc::Receiver<Signal>,
 }
@@ -76,9 +77,9 @@ struct Child {
 impl Child {
     /// Sends `count` fragments, the first of them a keyframe.
     fn send(&self, count: u64) {
-        let init = testing::init(self.order.generation);
+        let init = testing::init(self.request.generation);
         for number in 0..count {
-            self.order.hub.publish(testing::fragment(&init, number == 0, number * 200, 200));
+            self.request.hub.publish(testing::fragment(&init, number == 0, number * 200, 200));
         }
     }
 
@@ -266,6 +267,49 @@ async fn any_number_of_starts_make_one_child() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_active_stream_is_joined_at_once_and_kept() {
+    let mut setup = setup();
+    let _child = setup.live().await;
+    let handle = setup.registry.get(&setup.camera.id).expect("a stream");
+    tokio::time::advance(Duration::from_secs(5)).await;
+    let joined = setup.registry.start(camera("rtsp://cam/1")).now_or_never();
+    assert_eq!(joined, Some(Ok(Joined::Active)), "the supervisor was asked");
+    assert_eq!(handle.idle_for(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_was_stopped_or_replaced_is_not_joined() {
+    let mut setup = setup();
+    let child = setup.live().await;
+    let options = StreamOptions { audio: AudioOption::Off, ..StreamOptions::default() };
+    let other_options = Camera { options, ..setup.camera.clone() };
+    for other in [camera("rtsp://cam/2"), other_options] {
+        let joined = setup.registry.start(other).now_or_never();
+        assert_eq!(joined, None, "another source, or other options");
+    }
+    setup.reaches(State::Stopping(After::Replace)).await;
+    let joined = setup.registry.start(setup.camera.clone()).now_or_never();
+    assert_eq!(joined, None, "it is being replaced");
+    // On the paused clock: until the supervisor has taken all commands.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    child.end(ErrorKind::SourceUnreachable);
+    // The last of these starts counts: the first source again.
+    let child = setup.child().await;
+    assert_eq!(child.request.source, setup.camera.source);
+    child.send(3);
+    setup.reaches(State::Live).await;
+
+    let stop = setup.stop();
+    setup.reaches(State::Stopping(After::End)).await;
+    let joined = setup.registry.start(setup.camera.clone()).now_or_never();
+    assert_eq!(joined, None, "it is being stopped");
+    child.end(ErrorKind::SourceUnreachable);
+    assert!(stop.await.expect("a task"));
+    let joined = setup.registry.start(setup.camera.clone()).now_or_never();
+    assert_eq!(joined, None, "it was stopped");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_is_told_to_all_who_wait_and_the_next_start_tries_again() {
     let mut setup = setup();
     let starts: Vec<_> = (0..3).map(|_| setup.start()).collect();
@@ -325,11 +369,11 @@ async fn attempts_that_break_off_share_one_start_timeout() {
 async fn a_stream_that_breaks_off_is_started_again_while_it_is_watched() {
     let mut setup = setup();
     let child = setup.live().await;
-    let first = child.order.generation;
+    let first = child.request.generation;
     child.end(ErrorKind::SourceUnreachable);
     setup.reaches(State::Backoff).await;
     let child = setup.child().await;
-    assert_eq!(child.order.generation, first + 1);
+    assert_eq!(child.request.generation, first + 1);
     child.send(3);
     setup.reaches(State::Live).await;
     let status = setup.registry.get(&setup.camera.id).expect("a stream").status();
@@ -434,7 +478,7 @@ async fn the_reaper_ends_what_nobody_watches_and_leaves_the_rest() {
     assert_eq!(setup.state(), Some(State::Live));
     let left = Instant::now();
     let fragments = tokio::spawn({
-        let (hub, generation) = (child.order.hub.clone(), child.order.generation);
+        let (hub, generation) = (child.request.hub.clone(), child.request.generation);
         async move {
             let init = testing::init(generation);
             loop {
@@ -512,7 +556,7 @@ async fn another_link_replaces_the_source() {
     setup.has_no_child();
     child.end(ErrorKind::SourceUnreachable);
     let next = setup.child().await;
-    assert_eq!(next.order.source, Source::parse("rtsp://cam/2").expect("a link"));
+    assert_eq!(next.request.source, Source::parse("rtsp://cam/2").expect("a link"));
     next.end(ErrorKind::SourceNotFound);
     assert_eq!(kind(start.await.expect("a task")), ErrorKind::SourceNotFound);
     // Viewers of the old source are still there.
@@ -543,10 +587,10 @@ async fn a_start_that_nobody_waits_for_survives_a_stop_under_way() {
     assert_eq!(child.signal().await, Signal::SIGTERM);
     setup.registry.start_soon(setup.camera.clone()).expect("room");
     tokio::time::sleep(Duration::from_millis(1)).await;
-    let ended = child.order.generation;
+    let ended = child.request.generation;
     child.end(ErrorKind::SourceUnreachable);
     let next = setup.child().await;
-    assert!(next.order.generation > ended, "a number was used twice");
+    assert!(next.request.generation > ended, "a number was used twice");
     assert!(stop.await.expect("a task"));
 }
 
@@ -587,7 +631,7 @@ async fn what_a_failed_run_taught_is_used_at_once_and_remembered() {
     let began = Instant::now();
     child.end.send(RunOutcome::Replan(plan)).expect("a supervisor");
     let second = setup.child().await;
-    assert_eq!(second.order.plan, plan);
+    assert_eq!(second.request.plan, plan);
     assert_eq!(began.elapsed(), Duration::ZERO);
     second.send(3);
     assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
@@ -646,7 +690,7 @@ async fn events_of_a_watched_stream() {
     let unreachable = Some(ErrorKind::SourceUnreachable);
     let mut setup = setup();
     let mut child = setup.live().await;
-    let first = child.order.generation;
+    let first = child.request.generation;
     setup.tells(&[STARTED, LIVE]).await;
     assert_eq!(child.signal().await, Signal::SIGTERM);
     setup.tells(&[(EventKind::Stalled, Some(ErrorKind::SourceTimeout), None)]).await;
@@ -735,7 +779,7 @@ async fn starts_wait_for_their_turn_which_takes_none_of_their_time() {
     let mut children = Vec::new();
     for number in 0..8 {
         let child = setup.child().await;
-        assert_eq!(child.order.source.to_string(), "rtsp://cam/1");
+        assert_eq!(child.request.source.to_string(), "rtsp://cam/1");
         // Cameras that do not answer hold the others up for a moment only.
         assert_eq!(began.elapsed().as_secs(), HELD.as_secs() * number);
         children.push(child);
@@ -780,11 +824,11 @@ async fn what_an_attempt_taught_is_tried_without_another_turn() {
     for time in [HELD / 2, HELD * 2] {
         tokio::time::sleep(time).await;
         let began = Instant::now();
-        let plan = Plan { audio: Audio::ToAac, ..child.order.plan };
-        let source = child.order.source.to_string();
+        let plan = Plan { audio: Audio::ToAac, ..child.request.plan };
+        let source = child.request.source.to_string();
         child.end.send(RunOutcome::Replan(plan)).expect("a supervisor");
         child = setup.child().await;
-        if child.order.source.to_string() != source {
+        if child.request.source.to_string() != source {
             // The second one's turn has come meanwhile.
             child.send(3);
             others.push(std::mem::replace(&mut child, setup.child().await));
