@@ -16,7 +16,7 @@ use crate::base::counters::Counters;
 use crate::base::secret::Secret;
 use crate::child::spawner::Spawner;
 use crate::config::{self, Config};
-use crate::events::Events;
+use crate::events::bus::Bus;
 use crate::ingest::Ingest;
 use crate::ingest::ffmpeg::launcher::FfmpegIngest;
 use crate::ingest::ffmpeg::probe::StillTaker;
@@ -94,8 +94,9 @@ impl Service {
         let spawner = Spawner::start(settings::bounds(config), &config::variable_names())
             .map_err(StartError::system("start a thread"))?;
         let ingest = make_ingest(config, spawner.clone());
-        let (webhooks, events) =
-            Webhooks::start(&settings::webhooks(config)).map_err(StartError::part)?;
+        let events = Bus::default();
+        let webhooks =
+            Webhooks::start(&settings::webhooks(config), &events).map_err(StartError::part)?;
         let disk_budget = DiskBudget::new(config.stream_dir.clone(), config.stream_dir_max_bytes);
         let counters = Counters::default();
         let policy = settings::segment_policy(config);
@@ -190,7 +191,7 @@ fn registry(
     hls: Hls,
     ingest: Arc<dyn Ingest>,
     counters: Counters,
-    events: Events,
+    events: Bus,
 ) -> Result<Registry, StartError> {
     Ok(Registry::new(StreamResources {
         output: Arc::new(hls),

@@ -20,7 +20,7 @@ use stream_manager::camera::options::StreamOptions;
 use stream_manager::camera::source::Source;
 use stream_manager::child::spawner;
 use stream_manager::config::Config;
-use stream_manager::events::Events;
+use stream_manager::events::bus::Bus;
 use stream_manager::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
 use stream_manager::media::reader::FragmentReader;
 use stream_manager::output::disk_budget::DiskBudget;
@@ -127,7 +127,7 @@ fn measure_reaper(count: usize) -> Result<()> {
         starts: StartQueue::new(count),
         launcher: Arc::new(Recorded(Arc::new([]))),
         counters,
-        events: Events::default(),
+        events: Bus::default(),
     });
     for number in 0..count {
         let id = StreamId::parse(&format!("camera-{number}")).map_err(io_error)?;

@@ -32,6 +32,7 @@ pub mod limits;
 pub mod output;
 pub mod reaper;
 pub mod registry;
+pub(crate) mod reporter;
 pub mod resources;
 mod run;
 pub mod start_queue;

@@ -7,7 +7,7 @@ use super::output::Output;
 use super::start_queue::StartQueue;
 use super::threads::Threads;
 use crate::base::counters::Counters;
-use crate::events::Events;
+use crate::events::bus::Bus;
 use crate::ingest::Ingest;
 
 /// What all streams share.
@@ -27,5 +27,5 @@ pub struct StreamResources {
     /// Counts their transitions.
     pub counters: Counters,
     /// Where their events are published.
-    pub events: Events,
+    pub events: Bus,
 }

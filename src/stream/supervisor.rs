@@ -17,6 +17,7 @@ use super::handle::{COMMANDS, Command, Joined, Shared, Status, StreamHandle};
 use super::interest::Interests;
 use super::limits::Limits;
 use super::output::{OutputHandle, OutputProgress, OutputRequest, OutputStep};
+use super::reporter::EventReporter;
 use super::resources::StreamResources;
 use super::run::{CurrentRun, Step};
 use super::start_queue::{Priority, StartQueue, StartSlot};
@@ -29,7 +30,7 @@ use crate::base::error::{Error, ErrorKind};
 use crate::base::time::unix_now;
 use crate::camera::Camera;
 use crate::camera::plan;
-use crate::events::{EventReporter, StopReason};
+use crate::events::StopReason;
 use crate::ingest::{Ingest, IngestRequest, RunOutcome};
 use crate::media::hub::FragmentHub;
 

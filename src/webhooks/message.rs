@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::Profile;
-use crate::events::{EventKind, StopReason, StreamEvent};
+use crate::events::{Event, EventKind, StopReason, StreamEventKind};
 
 /// The body of a webhook.
 #[derive(Debug, Serialize, ToSchema)]
@@ -16,7 +16,7 @@ pub struct EventOutput<'a> {
     id: String,
     /// What happened.
     #[serde(rename = "type")]
-    kind: EventKind,
+    kind: StreamEventKind,
     /// When, in UTC.
     #[schema(format = "date-time")]
     at: String,
@@ -48,16 +48,17 @@ impl<'a> EventErrorOutput<'a> {
 }
 
 /// The body for `event`, with an id of its own.
-pub fn body(event: &StreamEvent) -> Bytes {
+pub fn body(event: &Event) -> Bytes {
+    let EventKind::Stream(stream) = &event.kind;
     let output = EventOutput {
         id: format!("evt_{:032x}", fastrand::u128(..)),
-        kind: event.kind,
+        kind: stream.kind,
         at: humantime::format_rfc3339_millis(event.at).to_string(),
         camera: event.stream.camera().as_str(),
         profile: event.stream.profile(),
-        generation: event.generation,
-        reason: event.reason,
-        error: event.error.as_ref().map(EventErrorOutput::new),
+        generation: stream.generation,
+        reason: stream.reason,
+        error: stream.error.as_ref().map(EventErrorOutput::new),
     };
     // Texts and numbers: nothing that JSON has no form for.
     serde_json::to_vec(&output).unwrap_or_default().into()

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 use crate::base::secret::Secret;
-use crate::events::Events;
+use crate::events::bus::Bus;
 use queue::Queue;
 use receiver::Receiver;
 
@@ -47,19 +47,18 @@ struct Running {
 }
 
 impl Webhooks {
-    /// Starts the delivery that the settings ask for. Returns where events are to be told. The
-    /// error is one line for the operator.
-    pub fn start(settings: &WebhookSettings) -> Result<(Self, Events), String> {
-        let Some(url) = &settings.url else { return Ok((Self(None), Events::default())) };
+    /// Starts the delivery of what is published on `bus`, if the settings ask for it. The error is
+    /// one line for the operator.
+    pub fn start(settings: &WebhookSettings, bus: &Bus) -> Result<Self, String> {
+        let Some(url) = &settings.url else { return Ok(Self(None)) };
         let receiver = Receiver::new(url, settings.secret.as_ref())?;
         info!(url = %receiver, "webhooks are sent");
         if settings.secret.is_none() {
             warn!("WEBHOOK_SECRET is not set: webhooks are not signed");
         }
-        let (events, listener) = Events::new();
         let (end, ended) = oneshot::channel();
-        let delivery = tokio::spawn(Queue::new(receiver, listener).run(ended));
-        Ok((Self(Some(Running { delivery, end })), events))
+        let delivery = tokio::spawn(Queue::new(receiver, bus.subscribe()).run(ended));
+        Ok(Self(Some(Running { delivery, end })))
     }
 
     /// Delivers what was told until now, within [`queue::LAST_WORDS`], and ends.

@@ -17,7 +17,8 @@ use super::message;
 use super::receiver::{Outcome, Post};
 use super::report::{self, Report, Trouble};
 use crate::camera::id::StreamId;
-use crate::events::{EventReceiver, StreamEvent};
+use crate::events::Event;
+use crate::events::bus::{EventReceiver, Missed};
 
 /// Events that wait or are under way, of all streams; about 400 bytes each.
 pub const MAX_QUEUED: usize = 10_000;
@@ -54,7 +55,7 @@ type Attempted = (StreamId, Message, Outcome);
 /// What waits to be delivered, and is delivered.
 pub struct Queue<P> {
     post: Arc<P>,
-    listener: EventReceiver,
+    events: EventReceiver,
     /// The streams of which a message is under way, with those that come after it.
     lanes: HashMap<StreamId, VecDeque<Message>>,
     attempts: JoinSet<Attempted>,
@@ -66,11 +67,11 @@ pub struct Queue<P> {
 }
 
 impl<P: Post> Queue<P> {
-    /// A queue of what `listener` hears, for `post`.
-    pub fn new(post: P, listener: EventReceiver) -> Self {
+    /// Creates the queue that delivers `events` to `post`.
+    pub fn new(post: P, events: EventReceiver) -> Self {
         Self {
             post: Arc::new(post),
-            listener,
+            events,
             lanes: HashMap::new(),
             attempts: JoinSet::new(),
             at_once: Arc::new(Semaphore::new(MAX_AT_ONCE)),
@@ -87,13 +88,16 @@ impl<P: Post> Queue<P> {
         loop {
             tokio::select! {
                 _ = &mut ended => break,
-                Some(event) = self.listener.next() => self.take(&event),
+                next = self.events.next() => match next {
+                    Ok(Some(event)) => self.take(&event),
+                    Ok(None) => break,
+                    Err(missed) => self.note_missed(missed),
+                },
                 Some(attempted) = self.attempts.join_next() => self.took(attempted),
                 _ = reports.tick() => self.report.say_if_due(),
             }
         }
         self.hurry.send_replace(true);
-        self.listener.close();
         if timeout(LAST_WORDS, self.deliver_the_rest()).await.is_err() {
             let cause = "the receiver took too long at the manager's end";
             self.report.note(Trouble::GivenUp, self.queued as u64, cause);
@@ -102,19 +106,25 @@ impl<P: Post> Queue<P> {
     }
 
     async fn deliver_the_rest(&mut self) {
-        while let Some(event) = self.listener.next().await {
-            self.take(&event);
+        loop {
+            match self.events.try_next() {
+                Ok(Some(event)) => self.take(&event),
+                Ok(None) => break,
+                Err(missed) => self.note_missed(missed),
+            }
         }
         while let Some(attempted) = self.attempts.join_next().await {
             self.took(attempted);
         }
     }
 
-    fn take(&mut self, event: &StreamEvent) {
-        let missed = self.listener.take_missed() + u64::from(self.queued >= MAX_QUEUED);
-        self.report.note(Trouble::NoRoom, missed, "too many events wait for the receiver");
+    fn note_missed(&mut self, Missed(count): Missed) {
+        self.report.note(Trouble::NoRoom, count, "too many events wait for the receiver");
+    }
+
+    fn take(&mut self, event: &Event) {
         if self.queued >= MAX_QUEUED {
-            return;
+            return self.note_missed(Missed(1));
         }
         self.queued += 1;
         let message = Message { body: message::body(event), since: Instant::now(), attempts: 0 };

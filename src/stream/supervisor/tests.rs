@@ -17,7 +17,8 @@ use crate::camera::id::StreamId;
 use crate::camera::options::{AudioOption, StreamOptions};
 use crate::camera::plan::{Audio, Plan};
 use crate::camera::source::Source;
-use crate::events::{EventKind, EventReceiver, Events, StopReason, StreamEvent};
+use crate::events::bus::{Bus, EventReceiver};
+use crate::events::{EventKind, StopReason, StreamEvent, StreamEventKind};
 use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
 use crate::media::fragment::testing;
 use crate::output::disk_budget::DiskBudget;
@@ -144,7 +145,8 @@ fn setup_with(starts: StartQueue) -> Setup {
 fn setup_with_output(starts: StartQueue, output: impl FnOnce(Hls) -> Arc<dyn Output>) -> Setup {
     let root = tempfile::tempdir().expect("a directory");
     let (launched, children) = mpsc::unbounded_channel();
-    let (tell, events) = Events::new();
+    let bus = Bus::default();
+    let events = bus.subscribe();
     let (layout, budget) =
         (Layout::new(root.path().to_owned()), DiskBudget::new(root.path().to_owned(), None));
     let hls = Hls::new(layout, budget, SEGMENTS, Counters::default());
@@ -156,7 +158,7 @@ fn setup_with_output(starts: StartQueue, output: impl FnOnce(Hls) -> Arc<dyn Out
         starts,
         launcher: Arc::new(FakeLauncher(launched)),
         counters: Counters::default(),
-        events: tell,
+        events: bus,
     });
     Setup { root, registry, hls, children, camera: camera("rtsp://cam/1"), events }
 }
@@ -223,7 +225,10 @@ impl Setup {
     }
 
     async fn event(&mut self) -> StreamEvent {
-        timeout(FOREVER, self.events.next()).await.expect("an event in time").expect("a teller")
+        let event = timeout(FOREVER, self.events.next()).await.expect("an event in time");
+        let event = event.expect("nothing is lost").expect("a bus");
+        let EventKind::Stream(event) = &event.kind;
+        event.clone()
     }
 
     /// The next events, as kind, code of the error and reason.
@@ -239,13 +244,13 @@ impl Setup {
     }
 }
 
-type Told = (EventKind, Option<ErrorKind>, Option<StopReason>);
+type Told = (StreamEventKind, Option<ErrorKind>, Option<StopReason>);
 
-const STARTED: Told = (EventKind::Started, None, None);
-const LIVE: Told = (EventKind::Live, None, None);
+const STARTED: Told = (StreamEventKind::Started, None, None);
+const LIVE: Told = (StreamEventKind::Live, None, None);
 
 const fn stopped(reason: StopReason, error: Option<ErrorKind>) -> Told {
-    (EventKind::Stopped, error, Some(reason))
+    (StreamEventKind::Stopped, error, Some(reason))
 }
 
 fn kind(answer: Result<Joined, Error>) -> ErrorKind {
@@ -693,12 +698,12 @@ async fn events_of_a_watched_stream() {
     let first = child.request.generation;
     setup.tells(&[STARTED, LIVE]).await;
     assert_eq!(child.signal().await, Signal::SIGTERM);
-    setup.tells(&[(EventKind::Stalled, Some(ErrorKind::SourceTimeout), None)]).await;
+    setup.tells(&[(StreamEventKind::Stalled, Some(ErrorKind::SourceTimeout), None)]).await;
     child.end(ErrorKind::SourceUnreachable);
     let child = setup.child().await;
     child.send(3);
     let live = setup.event().await;
-    assert_eq!((live.kind, live.generation, live.error), (EventKind::Live, first + 1, None));
+    assert_eq!((live.kind, live.generation, live.error), (StreamEventKind::Live, first + 1, None));
     let stop = setup.stop();
     // It ends by itself as well, but that is not why the stream goes.
     tokio::time::sleep(Duration::from_millis(1)).await;
@@ -707,7 +712,7 @@ async fn events_of_a_watched_stream() {
     setup.tells(&[stopped(StopReason::Stop, None)]).await;
 
     setup.live().await.end(ErrorKind::SourceUnreachable);
-    setup.tells(&[STARTED, LIVE, (EventKind::Interrupted, unreachable, None)]).await;
+    setup.tells(&[STARTED, LIVE, (StreamEventKind::Interrupted, unreachable, None)]).await;
     // Attempt after attempt in vain: the same is not told again.
     for _ in 0..3 {
         setup.child().await.end(ErrorKind::SourceUnreachable);
@@ -715,7 +720,7 @@ async fn events_of_a_watched_stream() {
     }
     setup.child().await.end(ErrorKind::SourceUnauthorized);
     let unauthorized = Some(ErrorKind::SourceUnauthorized);
-    setup.tells(&[(EventKind::Interrupted, unauthorized, None)]).await;
+    setup.tells(&[(StreamEventKind::Interrupted, unauthorized, None)]).await;
     setup.registry.shutdown().await;
     setup.tells(&[stopped(StopReason::Shutdown, None)]).await;
 }
@@ -723,7 +728,7 @@ async fn events_of_a_watched_stream() {
 #[tokio::test(start_paused = true)]
 async fn events_of_a_camera_that_refuses() {
     let unauthorized = Some(ErrorKind::SourceUnauthorized);
-    let failed = (EventKind::Failed, unauthorized, None);
+    let failed = (StreamEventKind::Failed, unauthorized, None);
     let mut setup = setup();
     for _ in 0..2 {
         let start = setup.start();
@@ -737,7 +742,7 @@ async fn events_of_a_camera_that_refuses() {
     let start = setup.start();
     let mut child = setup.child().await;
     start.await.expect("a task").expect_err("a time-out");
-    setup.tells(&[STARTED, (EventKind::Failed, Some(ErrorKind::SourceTimeout), None)]).await;
+    setup.tells(&[STARTED, (StreamEventKind::Failed, Some(ErrorKind::SourceTimeout), None)]).await;
     assert_eq!(child.signal().await, Signal::SIGTERM);
 }
 

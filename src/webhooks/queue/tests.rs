@@ -7,7 +7,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::events::{EventReporter, Events};
+use crate::events::bus::Bus;
+use crate::stream::reporter::EventReporter;
 
 /// Asks the test for every answer.
 struct Fake(mpsc::UnboundedSender<Request>);
@@ -35,23 +36,23 @@ impl Post for Fake {
 const FAULT: &str = "a fault on purpose";
 
 struct Setup {
-    events: Events,
+    bus: Bus,
     requests: mpsc::UnboundedReceiver<Request>,
     end: Option<oneshot::Sender<()>>,
     queue: JoinHandle<()>,
 }
 
 fn setup() -> Setup {
-    let (events, listener) = Events::new();
+    let bus = Bus::default();
     let (send, requests) = mpsc::unbounded_channel();
     let (end, ended) = oneshot::channel();
-    let queue = tokio::spawn(Queue::new(Fake(send), listener).run(ended));
-    Setup { events, requests, end: Some(end), queue }
+    let queue = tokio::spawn(Queue::new(Fake(send), bus.subscribe()).run(ended));
+    Setup { bus, requests, end: Some(end), queue }
 }
 
 impl Setup {
     fn teller(&self, camera: &str) -> EventReporter {
-        EventReporter::new(self.events.clone(), StreamId::parse(camera).expect("an id"))
+        EventReporter::new(self.bus.clone(), StreamId::parse(camera).expect("an id"))
     }
 
     async fn request(&mut self) -> Request {

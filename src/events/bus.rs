@@ -1,0 +1,110 @@
+//! The bus that carries events from those who publish them to any number of subscribers.
+//!
+//! Publishing never waits. A subscriber that falls behind by more than [`CAPACITY`] loses its oldest
+//! events, and learns how many; other subscribers lose nothing.
+
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+
+use super::Event;
+
+/// Events that can wait for a subscriber: enough for every stream to end at once.
+const CAPACITY: usize = 4096;
+
+/// Where events are published. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Bus(broadcast::Sender<Arc<Event>>);
+
+/// A subscriber's end of the bus.
+#[derive(Debug)]
+pub(crate) struct EventReceiver(broadcast::Receiver<Arc<Event>>);
+
+/// The number of events that a subscriber lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Missed(pub(crate) u64);
+
+impl Default for Bus {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(CAPACITY))
+    }
+}
+
+impl Bus {
+    /// Hands an event to all subscribers. Never waits.
+    pub(crate) fn publish(&self, event: Event) {
+        // A bus without subscribers is fine.
+        let _ = self.0.send(Arc::new(event));
+    }
+
+    /// Returns a receiver of the events that are published from now on.
+    pub(crate) fn subscribe(&self) -> EventReceiver {
+        EventReceiver(self.0.subscribe())
+    }
+}
+
+impl EventReceiver {
+    /// Waits for the next event; `None` when the bus has gone.
+    pub(crate) async fn next(&mut self) -> Result<Option<Arc<Event>>, Missed> {
+        match self.0.recv().await {
+            Ok(event) => Ok(Some(event)),
+            Err(RecvError::Lagged(missed)) => Err(Missed(missed)),
+            Err(RecvError::Closed) => Ok(None),
+        }
+    }
+
+    /// Returns the next event if it has been published already.
+    pub(crate) fn try_next(&mut self) -> Result<Option<Arc<Event>>, Missed> {
+        match self.0.try_recv() {
+            Ok(event) => Ok(Some(event)),
+            Err(TryRecvError::Lagged(missed)) => Err(Missed(missed)),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => Ok(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::camera::id::StreamId;
+    use crate::events::{EventKind, StreamEvent, StreamEventKind};
+
+    fn event(generation: u64) -> Event {
+        let kind = StreamEventKind::Live;
+        let stream = StreamEvent { kind, generation, reason: None, error: None };
+        Event {
+            at: SystemTime::now(),
+            stream: StreamId::parse("cam").expect("an id"),
+            kind: EventKind::Stream(stream),
+        }
+    }
+
+    fn generation(event: &Event) -> u64 {
+        let EventKind::Stream(stream) = &event.kind;
+        stream.generation
+    }
+
+    #[tokio::test]
+    async fn a_slow_subscriber_loses_its_own_oldest_events_and_learns_how_many() {
+        let bus = Bus::default();
+        bus.publish(event(0));
+        let (mut slow, mut quick) = (bus.subscribe(), bus.subscribe());
+        let count = CAPACITY as u64 + 3;
+        for number in 1..=count {
+            bus.publish(event(number));
+            let heard = quick.next().await.expect("nothing is lost").expect("a bus");
+            assert_eq!(generation(&heard), number);
+        }
+        assert_eq!(slow.next().await.expect_err("some are lost"), Missed(3));
+        for number in 4..=count {
+            let heard = slow.try_next().expect("nothing is lost").expect("an event");
+            assert_eq!(generation(&heard), number);
+        }
+        assert!(slow.try_next().expect("nothing is lost").is_none());
+        drop(bus);
+        assert!(slow.next().await.expect("nothing is lost").is_none(), "the bus has gone");
+    }
+}

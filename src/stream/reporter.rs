@@ -1,0 +1,154 @@
+//! The events of one stream: which transition of its life is worth one.
+//!
+//! Leaves out what would only repeat the event before: an interruption of a stream that is not live
+//! yet, or attempt after attempt with the same error.
+
+use std::time::SystemTime;
+
+use crate::base::error::{Error, ErrorKind};
+use crate::camera::id::StreamId;
+use crate::events::bus::Bus;
+use crate::events::{Event, EventKind, StopReason, StreamEvent, StreamEventKind};
+
+/// Publishes the events of one stream.
+#[derive(Debug)]
+pub(crate) struct EventReporter {
+    bus: Bus,
+    stream: StreamId,
+    /// The event before, and the kind of its error.
+    last: Option<(StreamEventKind, Option<ErrorKind>)>,
+    stop_reason: Option<StopReason>,
+}
+
+impl EventReporter {
+    /// Creates the reporter of a stream about which nothing was reported yet.
+    pub(crate) fn new(bus: Bus, stream: StreamId) -> Self {
+        Self { bus, stream, last: None, stop_reason: None }
+    }
+
+    /// A run of the ingest begins. Reported when there was none before, or after a failure.
+    pub(crate) fn launched(&mut self, generation: u64) {
+        if matches!(self.last, None | Some((StreamEventKind::Failed, _))) {
+            self.emit(StreamEventKind::Started, generation, None);
+        }
+    }
+
+    /// The stream is playable.
+    pub(crate) fn live(&mut self, generation: u64) {
+        self.emit(StreamEventKind::Live, generation, None);
+    }
+
+    /// The camera stopped sending.
+    pub(crate) fn stalled(&mut self, generation: u64, error: Option<Error>) {
+        self.emit(StreamEventKind::Stalled, generation, error);
+    }
+
+    /// The stream waits for its next attempt. Reported once for each cause.
+    pub(crate) fn interrupted(&mut self, generation: u64, error: Option<Error>) {
+        let code = error.as_ref().map(|error| error.kind);
+        let is_news = match self.last {
+            Some((StreamEventKind::Live, _)) => true,
+            Some((StreamEventKind::Stalled | StreamEventKind::Interrupted, last)) => last != code,
+            _ => false,
+        };
+        if is_news {
+            self.emit(StreamEventKind::Interrupted, generation, error);
+        }
+    }
+
+    /// The start failed.
+    pub(crate) fn failed(&mut self, generation: u64, error: Error) {
+        self.emit(StreamEventKind::Failed, generation, Some(error));
+    }
+
+    /// The stream was asked to end. The first reason counts.
+    pub(crate) fn ending(&mut self, reason: StopReason) {
+        self.stop_reason.get_or_insert(reason);
+    }
+
+    /// The stream has gone. `last_error` is reported if it was the reason. Nothing is reported of a
+    /// stream whose turn to start never came.
+    pub(crate) fn stopped(&mut self, generation: u64, last_error: Option<Error>) {
+        use StreamEventKind::{Failed, Interrupted, Stalled};
+        let Some((last, _)) = self.last else { return };
+        let reason = match self.stop_reason {
+            Some(StopReason::Idle) if matches!(last, Failed | Stalled | Interrupted) => {
+                StopReason::Failed
+            }
+            Some(reason) => reason,
+            // It ended without being asked, and had no viewers for whom to try again.
+            None => StopReason::Failed,
+        };
+        let error = last_error.filter(|_| reason == StopReason::Failed);
+        self.stop_reason = Some(reason);
+        self.emit(StreamEventKind::Stopped, generation, error);
+    }
+
+    fn emit(&mut self, kind: StreamEventKind, generation: u64, error: Option<Error>) {
+        self.last = Some((kind, error.as_ref().map(|error| error.kind)));
+        let reason = self.stop_reason.filter(|_| kind == StreamEventKind::Stopped);
+        let event = StreamEvent { kind, generation, reason, error };
+        self.bus.publish(Event {
+            at: SystemTime::now(),
+            stream: self.stream.clone(),
+            kind: EventKind::Stream(event),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::bus::EventReceiver;
+
+    fn error(kind: ErrorKind) -> Error {
+        Error::new(kind, "why")
+    }
+
+    fn reporter() -> (EventReporter, EventReceiver) {
+        let bus = Bus::default();
+        let events = bus.subscribe();
+        (EventReporter::new(bus, StreamId::parse("cam").expect("an id")), events)
+    }
+
+    fn heard(events: &mut EventReceiver) -> Vec<StreamEventKind> {
+        let next = || events.try_next().expect("nothing is lost");
+        std::iter::from_fn(next)
+            .map(|event| match &event.kind {
+                EventKind::Stream(event) => event.kind,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn an_interruption_is_reported_once_for_each_cause() {
+        use StreamEventKind::{Failed, Interrupted, Live, Stalled, Started};
+        let (mut reporter, mut events) = reporter();
+        let unreachable = || Some(error(ErrorKind::SourceUnreachable));
+        reporter.launched(1);
+        reporter.interrupted(1, unreachable());
+        reporter.launched(2);
+        reporter.live(2);
+        reporter.interrupted(2, unreachable());
+        reporter.launched(3);
+        reporter.interrupted(3, unreachable());
+        reporter.interrupted(4, Some(error(ErrorKind::SourceUnauthorized)));
+        assert_eq!(heard(&mut events), [Started, Live, Interrupted, Interrupted]);
+        reporter.live(5);
+        reporter.stalled(5, Some(error(ErrorKind::SourceTimeout)));
+        reporter.interrupted(5, Some(error(ErrorKind::SourceTimeout)));
+        reporter.interrupted(6, unreachable());
+        assert_eq!(heard(&mut events), [Live, Stalled, Interrupted]);
+        reporter.failed(7, error(ErrorKind::SourceNotFound));
+        reporter.launched(8);
+        assert_eq!(heard(&mut events), [Failed, Started]);
+    }
+
+    #[test]
+    fn a_stream_that_was_never_started_never_stops() {
+        let (mut reporter, mut events) = reporter();
+        reporter.ending(StopReason::Idle);
+        reporter.stopped(1, None);
+        assert_eq!(heard(&mut events), []);
+    }
+}
