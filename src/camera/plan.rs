@@ -103,6 +103,11 @@ pub enum Lesson {
 }
 
 impl Plan {
+    /// Whether the camera's video is converted into another codec.
+    pub fn transcodes_video(self) -> bool {
+        self.video == Video::ToH264
+    }
+
     /// The plan to begin with.
     pub fn first(options: StreamOptions) -> Self {
         Self {

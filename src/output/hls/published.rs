@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use crate::base::error::{Error, ErrorKind};
 use crate::output::hls::playlist::{Playlist, Position};
 
 /// A stream's playlists at one moment. They are rendered on the first request: a new one is published
@@ -43,6 +44,23 @@ impl Published {
     /// The end of the playlist.
     pub fn position(&self) -> Position {
         self.playlist.position()
+    }
+
+    /// Whether the playlist has this segment, or this part of it.
+    pub fn has(&self, sequence: u64, part: Option<usize>) -> bool {
+        self.playlist.position().has(sequence, part)
+    }
+
+    /// Refuses to wait for a segment that is so far ahead that it is a mistake (RFC 8216bis,
+    /// 6.2.5.2).
+    pub fn ensure_near(&self, sequence: u64) -> Result<(), Error> {
+        let end = self.playlist.position();
+        if !end.is_too_far(sequence) {
+            return Ok(());
+        }
+        let last = end.sequence;
+        let detail = format!("_HLS_msn={sequence} is too far ahead; the stream is at {last}");
+        Err(Error::new(ErrorKind::InvalidRequest, detail))
     }
 }
 
