@@ -10,7 +10,6 @@ use crate::access::Access;
 use crate::access::keys::ApiKeys;
 use crate::api::Api;
 use crate::api::metrics::exporter::Exporter;
-use crate::api::readiness::Readiness;
 use crate::api::server::Server;
 use crate::base::counters::Counters;
 use crate::base::secret::Secret;
@@ -18,6 +17,7 @@ use crate::child::spawner::Spawner;
 use crate::config::{self, Config};
 use crate::events::bus::Bus;
 use crate::ingest::Ingest;
+use crate::ingest::ffmpeg::check::FfmpegCheck;
 use crate::ingest::ffmpeg::launcher::FfmpegIngest;
 use crate::ingest::ffmpeg::probe::StillTaker;
 use crate::onvif::finder::Finder;
@@ -26,6 +26,7 @@ use crate::output::hls::layout::Layout;
 use crate::output::hls::output::Hls;
 use crate::output::hls::sweep::{self, DirLock};
 use crate::playback::Playback;
+use crate::service::readiness::Readiness;
 use crate::store::{self, Cameras};
 use crate::stream::reaper;
 use crate::stream::registry::Registry;
@@ -103,7 +104,6 @@ impl Service {
         let hls = Hls::new(layout.clone(), disk_budget.clone(), policy, counters.clone());
         let registry = registry(config, hls.clone(), ingest, counters, events)?;
         let database = cameras.database().clone();
-        let ffmpeg = config.ffmpeg_bin.clone();
         let api = Arc::new(Api {
             access,
             registry: registry.clone(),
@@ -111,7 +111,11 @@ impl Service {
             finder: Finder::new(config.camera_nets()),
             stills: StillTaker::new(settings::ffmpeg(config), spawner.clone()),
             playback,
-            readiness: Arc::new(Readiness::new(ffmpeg, spawner.clone(), layout, database)),
+            readiness: Arc::new(Readiness::new(
+                FfmpegCheck::new(config.ffmpeg_bin.clone(), spawner.clone()),
+                layout,
+                database,
+            )),
             metrics: Arc::new(Exporter::new(registry.clone(), disk_budget.clone())),
             hls,
             started_at: Instant::now(),

@@ -1,8 +1,8 @@
 //! `stream-manager` turns IP cameras (RTSP) into video that a browser plays, on demand.
 //!
 //! ```text
-//! back end ── HTTP ──> api ──> stream::registry ──> stream::supervisor (a task per stream)
-//!                                                        │ starts, watches, ends
+//! back end ── HTTP ──> api ──> service ──> stream::registry ──> stream::supervisor (a task per stream)
+//!                                                                    │ starts, watches, ends
 //! camera ── RTSP ──> FFmpeg (ingest) ── fragmented MP4 on stdout ──> media::reader ──> media::hub
 //!                                                                                          │
 //!                                        output::hls: segments on disk, playlists in memory
@@ -19,6 +19,7 @@
 //! |---|---|
 //! | assembly | [`app`], [`cli`] |
 //! | the HTTP edge | [`api`] |
+//! | use cases, without HTTP | [`service`] |
 //! | subscribers of events | [`webhooks`] |
 //! | consumers of streams | [`output`] |
 //! | the life of streams | [`stream`] |
@@ -45,6 +46,7 @@ pub mod output;
 pub mod playback;
 #[cfg(test)]
 mod reference;
+pub mod service;
 pub mod store;
 pub mod stream;
 pub mod webhooks;

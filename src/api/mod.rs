@@ -7,7 +7,6 @@
 //! | [`model`], [`camera_model`] | what goes over the wire |
 //! | [`reply`] | answers, and the one map from error kinds to HTTP status |
 //! | [`openapi`] | the same for programs, made from the types and the table |
-//! | [`readiness`] | whether the service can do its work |
 //! | [`streams`], [`cameras`], [`discovery`], [`playback`], [`playlist`], [`viewer`], [`caller`], [`health`], [`metrics`] | the requests themselves |
 //!
 //! No request may take for ever, no body may be large, and none of it knows FFmpeg or files.
@@ -29,10 +28,10 @@ use crate::ingest::ffmpeg::probe::StillTaker;
 use crate::onvif::finder::Finder;
 use crate::output::hls::output::Hls;
 use crate::playback::Playback;
+use crate::service::readiness::Readiness;
 use crate::store::Cameras;
 use crate::stream::registry::Registry;
 use model::{IdInput, ProfileInput, StreamInput};
-use readiness::Readiness;
 use reply::Reply;
 use route::{Needs, Route, Unmatched};
 
@@ -46,7 +45,6 @@ pub mod model;
 pub mod openapi;
 pub mod playback;
 pub mod playlist;
-pub mod readiness;
 pub mod reply;
 pub mod route;
 pub mod server;

@@ -10,8 +10,8 @@ use serde::Serialize;
 use tracing::warn;
 use utoipa::ToSchema;
 
-use super::readiness::{Check, Trouble};
 use crate::base::error::{Error, ErrorKind, chain};
+use crate::service::readiness::{Check, Trouble};
 
 /// What an answer to a failed request says (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]

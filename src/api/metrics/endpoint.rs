@@ -11,9 +11,9 @@ use tokio::time::timeout;
 use crate::access::Caller;
 use crate::api::Api;
 use crate::api::metrics::text;
-use crate::api::readiness::{CHECKS, Trouble};
 use crate::api::reply::{self, Reply};
 use crate::base::error::{Error, ErrorKind};
+use crate::service::readiness::{CHECKS, Trouble};
 
 /// Readiness that is not known within this time is what it was last. Prometheus waits 10 s by default.
 const READY_WITHIN: Duration = Duration::from_secs(6);

@@ -6,12 +6,14 @@
 //! | [`launcher`] | starting a run and reporting its outcome |
 //! | `run` | one run: its pipes and its end |
 //! | `exit` | the cause of a run's end |
+//! | [`check`] | whether FFmpeg can be run at all |
 //! | [`args`] | FFmpeg's arguments, and the script that keeps the URL out of them |
 //! | [`settings`] | the settings of every run |
 //! | [`stderr`] | what FFmpeg's messages mean |
 //! | [`probe`] | one picture of a camera, to see whether it can be used |
 
 pub mod args;
+pub mod check;
 mod exit;
 pub mod launcher;
 pub mod probe;

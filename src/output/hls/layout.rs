@@ -42,9 +42,11 @@ impl Layout {
         self.root.join(LOCK)
     }
 
-    /// A file that is written to see whether that works.
-    pub fn ready_file(&self) -> PathBuf {
-        self.root.join(READY)
+    /// Checks that files can be written and removed.
+    pub async fn check_writable(&self) -> io::Result<()> {
+        let path = self.root.join(READY);
+        tokio::fs::write(&path, b"ready").await?;
+        tokio::fs::remove_file(&path).await
     }
 
     /// The directory of a camera's stream.

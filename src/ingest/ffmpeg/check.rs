@@ -1,0 +1,42 @@
+//! Whether FFmpeg can be run at all.
+
+use std::error::Error as StdError;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::base::error::Error;
+use crate::child::spawner::{Spawner, cannot_run, not_begun};
+
+/// Runs FFmpeg the way streams do, so that whatever keeps them from it shows here.
+#[derive(Debug, Clone)]
+pub struct FfmpegCheck {
+    program: PathBuf,
+    spawner: Spawner,
+}
+
+impl FfmpegCheck {
+    /// A check of `program`, which `spawner` starts.
+    pub fn new(program: PathBuf, spawner: Spawner) -> Self {
+        Self { program, spawner }
+    }
+
+    /// Runs `ffmpeg -version`, which has to end `within` this time. Otherwise it is killed.
+    pub async fn run(&self, within: Duration) -> Result<(), Box<dyn StdError + Send + Sync>> {
+        // A pipe is large enough for the output.
+        let mut process = self.spawner.spawn(&self.program, vec!["-version".to_owned()]).await?;
+        let ended = timeout(within, process.wait()).await;
+        let status = ended.map_err(|_| "it does not respond")??;
+        match not_begun(Some(status)) {
+            Some(reason) => Err(reason.into()),
+            None if status.success() => Ok(()),
+            None => Err(status.to_string().into()),
+        }
+    }
+
+    /// The error of an FFmpeg that cannot be run for this reason.
+    pub fn error(&self, reason: &str) -> Error {
+        cannot_run(&self.program, reason)
+    }
+}
