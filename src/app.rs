@@ -25,9 +25,9 @@ use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::layout::Layout;
 use crate::output::hls::output::Hls;
 use crate::output::hls::sweep::{self, DirLock};
-use crate::playback::Playback;
+use crate::playback::{Playback, secret};
 use crate::service::readiness::Readiness;
-use crate::store::{self, Cameras};
+use crate::store::Cameras;
 use crate::stream::reaper;
 use crate::stream::registry::Registry;
 use crate::stream::resources::StreamResources;
@@ -177,7 +177,7 @@ async fn open_playback(config: &Config, cameras: &Cameras) -> Result<Playback, S
     let database = cameras.database();
     let secret = match &config.playback_secret {
         Some(secret) => secret.expose().as_bytes().to_vec(),
-        None => store::playback_secret(database.path()).map_err(StartError::part)?,
+        None => secret::read_or_create(database.path()).map_err(StartError::part)?,
     };
     let public_keys = match &config.playback_public_keys {
         Some(path) => {

@@ -7,6 +7,7 @@
 //! | Module | Owns |
 //! |---|---|
 //! | [`token`] | issuing and verifying tokens |
+//! | [`secret`] | the file of the secret that signs them |
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use crate::store::db::{Database, SessionRow};
 use token::key::PublicKeyError;
 use token::{AUDIENCE, Claims, LEEWAY, MAX_LIFETIME, ShortSecret, Signer, Verifier};
 
+pub mod secret;
 pub mod token;
 
 /// The largest number of known sessions, which exceeds the number of possible players. Further tokens of

@@ -1,5 +1,9 @@
-//! The registry's tables in SQLite. All SQL stands here, and none of it is SQLite's own dialect, so
-//! that another database can take its place.
+//! The tables of cameras and playback sessions in SQLite. All SQL of the program is here and in
+//! `migrations/`.
+//!
+//! Most of it is standard, with numbered parameters. What another database would need in its own form:
+//! `BEGIN IMMEDIATE`, `VACUUM`, the `PRAGMA`s and connection options, `LOWER` that knows ASCII only,
+//! and the types of the columns.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -15,108 +19,109 @@ use sqlx::sqlite::{
 use sqlx::{Row as _, Sqlite, SqliteConnection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A writer waits this long for another one.
+/// How long a writer waits for another process to end its transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Readers at once. More wait in line.
+/// The number of connections. Further queries wait for one.
 const CONNECTIONS: u32 = 4;
 
-/// Why the database cannot be used. Its text is one line for the operator.
+/// Why the database cannot be opened. Its text and causes are one line for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The setting names no database.
-    #[error("DATABASE_URL cannot be used: sqlite: and a file's path is wanted")]
+    /// The setting is not the URL of a database.
+    #[error("DATABASE_URL is invalid: it must be sqlite: and the path of a file")]
     Url,
-    /// A later version of the program has changed it.
-    #[error("{} was made by a newer stream-manager; it is left as it is", .0.display())]
+    /// A later version of the program has changed the database.
+    #[error("{} was created by a newer stream-manager, and was not changed", .0.display())]
     Newer(PathBuf),
-    /// It cannot be read or written.
+    /// The database cannot be read or written.
     #[error(
-        "the database {} cannot be used: {error}; it and its directory must be readable and \
-         writable, with room on the disk",
+        "cannot use the database {}; it and its directory must be readable and writable, with free \
+         disk space",
         path.display()
     )]
     Database {
         /// The database's file.
         path: PathBuf,
-        /// Why not.
-        error: sqlx::Error,
+        /// The cause.
+        source: sqlx::Error,
     },
 }
 
 /// A row of the table of cameras.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct CameraRow {
     /// The camera's id.
     pub id: String,
-    /// What people call it.
+    /// Its name for people.
     pub name: String,
-    /// Whose it is.
+    /// The user who owns it.
     pub owner: Option<String>,
     /// URL of its ONVIF service.
     pub onvif: Option<String>,
-    /// Where it is.
+    /// Its host, for lists and searches.
     pub host: String,
-    /// Option, in its wire form.
+    /// The option for video, as in the API.
     pub video: String,
-    /// Option, in its wire form.
+    /// The option for audio, as in the API.
     pub audio: String,
-    /// Option, in its wire form.
+    /// The option for the transport, as in the API.
     pub transport: String,
     /// The sealed source.
     pub source: Vec<u8>,
-    /// Unix seconds.
+    /// When the camera was added, in Unix seconds.
     pub created_at: i64,
-    /// Unix seconds.
+    /// When the camera was last changed, in Unix seconds.
     pub updated_at: i64,
 }
 
 /// A row of the table of playback sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionRow {
-    /// The token's id.
+    /// The id of the session and its token.
     pub id: String,
-    /// Who watches.
+    /// The user who watches.
     pub viewer: String,
-    /// Ids of cameras with commas between them.
+    /// The ids of the cameras, separated by commas.
     pub cameras: String,
-    /// Name of an API key.
+    /// The name of the API key that created the session.
     pub made_by: Option<String>,
-    /// Unix seconds.
+    /// When the session was created, in Unix seconds.
     pub created_at: i64,
-    /// Unix seconds.
+    /// When the token expires, in Unix seconds.
     pub expires_at: i64,
-    /// Whether it was ended before its time.
+    /// Whether the session was ended early.
     pub is_ended: bool,
-    /// The owner that its cameras must have; `None` for all.
+    /// The owner that its cameras must have; `None` for any owner.
     pub owner: Option<String>,
-    /// Unix seconds.
+    /// When the row can be deleted, in Unix seconds.
     pub kept_until: i64,
 }
 
-/// Which cameras to list.
+/// A selection of cameras.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Part of id, name or host.
+    /// A part of the id, the name or the host.
     pub search: Option<String>,
-    /// Whose.
+    /// The user who owns the cameras.
     pub owner: Option<String>,
-    /// How many at most.
+    /// The largest number of cameras.
     pub limit: u32,
-    /// How many to leave out first.
+    /// The number of cameras to skip.
     pub offset: u32,
 }
 
-/// The open database.
+/// The open database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: SqlitePool,
-    /// Who waits to write must not keep a connection from those who read.
+    /// A writer takes its turn here before it takes a connection, so that waiting writers do not keep
+    /// connections from readers.
     writers: Arc<Semaphore>,
     path: PathBuf,
 }
 
 impl Database {
-    /// Opens the database that `url` names, makes it if need be, and brings its tables up to date.
+    /// Opens the database at `url`, or creates it, and updates its tables.
     pub async fn open(url: &str) -> Result<Self, OpenError> {
         let options = SqliteConnectOptions::from_str(url).map_err(|_| OpenError::Url)?;
         let path = options.get_filename().to_owned();
@@ -129,7 +134,7 @@ impl Database {
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true);
-        let failed = |error| OpenError::Database { path: path.clone(), error };
+        let failed = |source| OpenError::Database { path: path.clone(), source };
         let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).connect_with(options);
         let pool = pool.await.map_err(failed)?;
         match sqlx::migrate!("src/store/migrations").run(&pool).await {
@@ -147,19 +152,19 @@ impl Database {
         &self.path
     }
 
-    /// What proves that a key fits; `None` in a new database.
+    /// Returns what proves that a key belongs to the database; `None` in a new database.
     pub async fn proof(&self) -> Result<Option<Vec<u8>>, sqlx::Error> {
         let row = sqlx::query("SELECT proof FROM seal WHERE id = 1");
         row.fetch_optional(&self.pool).await?.map(|row| row.try_get("proof")).transpose()
     }
 
-    /// One camera.
-    pub async fn get(&self, id: &str) -> Result<Option<Row>, sqlx::Error> {
+    /// Returns a camera.
+    pub async fn get(&self, id: &str) -> Result<Option<CameraRow>, sqlx::Error> {
         get(&mut *self.pool.acquire().await?, id).await
     }
 
-    /// The cameras that `filter` lets pass, by id, and how many there are without its limits.
-    pub async fn list(&self, filter: &Filter) -> Result<(Vec<Row>, i64), sqlx::Error> {
+    /// Returns the cameras that match `filter`, by id, and the number of all matches.
+    pub async fn list(&self, filter: &Filter) -> Result<(Vec<CameraRow>, i64), sqlx::Error> {
         let pattern = filter.search.as_deref().map(like);
         let rows = sqlx::query(
             "SELECT * FROM cameras
@@ -178,22 +183,22 @@ impl Database {
         Ok((rows.iter().map(row).collect::<Result<_, _>>()?, total.try_get(0)?))
     }
 
-    /// Id and host of the cameras of `owner`, or of all, by id.
+    /// Returns id and host of the cameras of `owner`, or of all cameras, by id.
     pub async fn hosts(&self, owner: Option<&str>) -> Result<Vec<(String, String)>, sqlx::Error> {
         let query = "SELECT id, host FROM cameras WHERE ($1 IS NULL OR owner = $1) ORDER BY id";
         sqlx::query_as(query).bind(owner).fetch_all(&self.pool).await
     }
 
-    /// The playback sessions whose time is not over at `now`; the others are deleted.
+    /// Deletes the playback sessions that have expired at `now`, and returns the others.
     pub async fn sessions(&self, now: i64) -> Result<Vec<SessionRow>, sqlx::Error> {
-        let old = sqlx::query("DELETE FROM playback_sessions WHERE kept_until <= $1").bind(now);
-        old.execute(&self.pool).await?;
+        let expired = sqlx::query("DELETE FROM playback_sessions WHERE kept_until <= $1").bind(now);
+        expired.execute(&self.pool).await?;
         let rows = sqlx::query("SELECT * FROM playback_sessions").fetch_all(&self.pool).await?;
         rows.iter().map(session_row).collect()
     }
 
-    /// Adds a playback session, or changes whether it is ended. Deletes those whose time was over
-    /// when it began.
+    /// Adds a playback session, or updates whether it is ended. Deletes those that had expired when it
+    /// was created.
     pub async fn put_session(&self, row: &SessionRow) -> Result<(), sqlx::Error> {
         let query = sqlx::query(
             "INSERT INTO playback_sessions
@@ -206,11 +211,11 @@ impl Database {
         let query = query.bind(row.created_at).bind(row.expires_at).bind(row.is_ended);
         let query = query.bind(&row.owner).bind(row.kept_until);
         query.execute(&self.pool).await?;
-        let old = sqlx::query("DELETE FROM playback_sessions WHERE kept_until <= $1");
-        old.bind(row.created_at).execute(&self.pool).await.map(drop)
+        let expired = sqlx::query("DELETE FROM playback_sessions WHERE kept_until <= $1");
+        expired.bind(row.created_at).execute(&self.pool).await.map(drop)
     }
 
-    /// As if a later version had changed it.
+    /// Marks the database as changed by a later version.
     #[cfg(test)]
     pub(super) async fn pretend_newer(&self) {
         let query = sqlx::query(
@@ -220,64 +225,64 @@ impl Database {
         query.execute(&self.pool).await.expect("a row");
     }
 
-    /// Begins to write. Others who want to write wait for the end of it.
-    pub async fn write(&self) -> Result<Write, sqlx::Error> {
-        // Nobody closes it.
+    /// Begins a transaction that writes. Other writers wait for its end.
+    pub async fn write(&self) -> Result<WriteTransaction, sqlx::Error> {
+        // The semaphore is never closed.
         let permit = Arc::clone(&self.writers).acquire_owned().await.ok();
         let connection = self.pool.acquire().await?;
-        let mut write = Write { connection, is_committed: false, _permit: permit };
+        let mut write = WriteTransaction { connection, is_committed: false, _permit: permit };
         sqlx::query("BEGIN IMMEDIATE").execute(&mut *write.connection).await?;
         Ok(write)
     }
 
-    /// Whether it can be read and written. Changes nothing.
+    /// Checks that the database can be read and written. Changes nothing.
     pub async fn check(&self) -> Result<(), sqlx::Error> {
         sqlx::query("SELECT COUNT(*) FROM seal").fetch_one(&self.pool).await?;
-        // Who writes now proves that it works, and may take long.
+        // A transaction in progress proves that writing works, and can take long.
         if let Ok(_permit) = self.writers.try_acquire() {
             let connection = self.pool.acquire().await?;
-            let mut write = Write { connection, is_committed: false, _permit: None };
+            let mut write = WriteTransaction { connection, is_committed: false, _permit: None };
             sqlx::query("BEGIN IMMEDIATE").execute(&mut *write.connection).await?;
             sqlx::query("ROLLBACK").execute(&mut *write.connection).await?;
-            // Nothing is left that closing the connection would have to undo.
+            // There is nothing that closing the connection would have to undo.
             write.is_committed = true;
         }
         Ok(())
     }
 
-    /// Puts on disk for good what was written, and leaves nothing behind of what it replaced.
-    pub async fn settle(&self) -> Result<(), sqlx::Error> {
+    /// Rewrites the database's file, so that nothing is left of replaced or deleted rows.
+    pub async fn compact(&self) -> Result<(), sqlx::Error> {
         sqlx::query("VACUUM").execute(&self.pool).await?;
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await.map(drop)
     }
 }
 
-/// Changes that become real together, by [`Write::commit`], or not at all.
+/// A transaction that writes. Dropping it without [`WriteTransaction::commit`] undoes its changes.
 ///
-/// Not sqlx's own transaction: when a disk is full SQLite ends the transaction by itself, sqlx counts
-/// it as open for ever, and its connection refuses every later one. Here a connection whose changes
-/// did not become real is closed, which undoes them whatever state it is in.
-pub struct Write {
+/// This is not sqlx's own transaction: if a disk is full, SQLite ends the transaction, sqlx still
+/// counts it as open, and its connection refuses every later one. Here, the connection of a transaction
+/// that was not committed is closed, which undoes its changes whatever state it is in.
+pub struct WriteTransaction {
     connection: PoolConnection<Sqlite>,
     is_committed: bool,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Write {
-    /// One camera as it is now.
-    pub async fn get(&mut self, id: &str) -> Result<Option<Row>, sqlx::Error> {
+impl WriteTransaction {
+    /// Returns a camera.
+    pub async fn get(&mut self, id: &str) -> Result<Option<CameraRow>, sqlx::Error> {
         get(&mut self.connection, id).await
     }
 
-    /// All cameras.
-    pub async fn all(&mut self) -> Result<Vec<Row>, sqlx::Error> {
+    /// Returns all cameras, by id.
+    pub async fn all(&mut self) -> Result<Vec<CameraRow>, sqlx::Error> {
         let rows = sqlx::query("SELECT * FROM cameras ORDER BY id")
             .fetch_all(&mut *self.connection)
             .await?;
         rows.iter().map(row).collect()
     }
 
-    /// How many cameras there are.
+    /// Returns the number of cameras.
     pub async fn count(&mut self) -> Result<i64, sqlx::Error> {
         sqlx::query("SELECT COUNT(*) FROM cameras")
             .fetch_one(&mut *self.connection)
@@ -286,7 +291,7 @@ impl Write {
     }
 
     /// Adds a camera, or replaces the one of the same id.
-    pub async fn put(&mut self, row: &Row) -> Result<(), sqlx::Error> {
+    pub async fn put(&mut self, row: &CameraRow) -> Result<(), sqlx::Error> {
         let query = sqlx::query(
             "INSERT INTO cameras
                 (id, name, owner, host, video, audio, transport, source, created_at, updated_at,
@@ -305,13 +310,13 @@ impl Write {
         query.execute(&mut *self.connection).await.map(drop)
     }
 
-    /// Takes a camera out. False when it was not there.
+    /// Deletes a camera. Returns whether it existed.
     pub async fn delete(&mut self, id: &str) -> Result<bool, sqlx::Error> {
         let deleted = sqlx::query("DELETE FROM cameras WHERE id = $1").bind(id);
         Ok(deleted.execute(&mut *self.connection).await?.rows_affected() > 0)
     }
 
-    /// Sets what proves that a key fits.
+    /// Sets what proves that a key belongs to the database.
     pub async fn set_proof(&mut self, proof: &[u8]) -> Result<(), sqlx::Error> {
         let query = sqlx::query(
             "INSERT INTO seal (id, proof) VALUES (1, $1)
@@ -320,7 +325,7 @@ impl Write {
         query.bind(proof).execute(&mut *self.connection).await.map(drop)
     }
 
-    /// Makes the changes real.
+    /// Commits the changes.
     pub async fn commit(mut self) -> Result<(), sqlx::Error> {
         sqlx::query("COMMIT").execute(&mut *self.connection).await?;
         self.is_committed = true;
@@ -328,7 +333,7 @@ impl Write {
     }
 }
 
-impl Drop for Write {
+impl Drop for WriteTransaction {
     fn drop(&mut self) {
         if !self.is_committed {
             self.connection.close_on_drop();
@@ -336,13 +341,16 @@ impl Drop for Write {
     }
 }
 
-async fn get(connection: &mut SqliteConnection, id: &str) -> Result<Option<Row>, sqlx::Error> {
+async fn get(
+    connection: &mut SqliteConnection,
+    id: &str,
+) -> Result<Option<CameraRow>, sqlx::Error> {
     let found = sqlx::query("SELECT * FROM cameras WHERE id = $1").bind(id);
     found.fetch_optional(connection).await?.as_ref().map(row).transpose()
 }
 
-fn row(row: &SqliteRow) -> Result<Row, sqlx::Error> {
-    Ok(Row {
+fn row(row: &SqliteRow) -> Result<CameraRow, sqlx::Error> {
+    Ok(CameraRow {
         id: row.try_get("id")?,
         name: row.try_get("name")?,
         owner: row.try_get("owner")?,
@@ -371,8 +379,8 @@ fn session_row(row: &SqliteRow) -> Result<SessionRow, sqlx::Error> {
     })
 }
 
-/// A pattern that finds `text` anywhere, whatever the case of its ASCII letters: SQLite's `LOWER`
-/// knows no others.
+/// Returns a pattern that matches `text` anywhere, in any case of its ASCII letters. SQLite's `LOWER`
+/// does not change other letters.
 fn like(text: &str) -> String {
     let mut pattern = String::from("%");
     for character in text.to_ascii_lowercase().chars() {

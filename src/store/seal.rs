@@ -1,6 +1,5 @@
-//! Sealing what is secret about cameras, so that neither the database nor a copy of it tells it:
-//! XChaCha20-Poly1305, with the camera's id bound to it, so that no source can be put under another
-//! camera's name.
+//! Sealing of secrets, so that neither the database nor a copy of it reveals them: XChaCha20-Poly1305,
+//! with a context such as the camera's id, so that a source cannot be moved to another camera.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -12,80 +11,82 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use chacha20poly1305::aead::{Aead, Generate, Key, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 
+/// Bytes of a key.
 const KEY_LENGTH: usize = 32;
+/// Bytes of a nonce.
 const NONCE_LENGTH: usize = 24;
-/// First byte of what is sealed this way.
+/// The first byte of everything that is sealed this way.
 const VERSION: u8 = 1;
 
-/// What is wrong with a key. Its text holds nothing of the key.
+/// Why a key cannot be used. Its text contains nothing of the key.
 #[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// The setting is no key.
+pub enum SealKeyError {
+    /// The setting is not a key.
     #[error(
-        "SOURCE_KEY is no key: 32 bytes are wanted, as base64 (openssl rand -base64 32) or hex"
+        "SOURCE_KEY is invalid: it must be 32 bytes as base64 (openssl rand -base64 32) or hex"
     )]
     Setting,
-    /// The file holds no key.
-    #[error("{} holds no key; put the one back that belongs to the database", .0.display())]
+    /// The file does not contain a key.
+    #[error("{} contains no key; restore the key that belongs to the database", .0.display())]
     File(PathBuf),
-    /// Others can read the file.
-    #[error("{} can be read by others; run: chmod 600 {}", .0.display(), .0.display())]
+    /// Other users can read the file.
+    #[error("{} is readable by other users; run: chmod 600 {}", .0.display(), .0.display())]
     Open(PathBuf),
     /// The file cannot be read or written.
-    #[error("{}: {error}", path.display())]
+    #[error("cannot use the key's file {}", path.display())]
     Io {
         /// The key's file.
         path: PathBuf,
-        /// Why not.
-        error: io::Error,
+        /// The cause.
+        source: io::Error,
     },
 }
 
-/// Seals and opens with one key. Tells nothing of it.
+/// Seals and opens secrets with one key. It has no `Debug`, so that the key is never shown.
 #[derive(Clone)]
 pub struct Sealer {
     cipher: XChaCha20Poly1305,
 }
 
-/// A key, on its way from or to a setting or a file.
+/// A key in a setting or a file.
 #[derive(Clone)]
 pub struct SealKey([u8; KEY_LENGTH]);
 
 impl SealKey {
-    /// A new one.
+    /// Generates a key.
     pub fn generate() -> Self {
         Self(Key::<XChaCha20Poly1305>::generate().into())
     }
 
-    /// Reads the value of a setting.
-    pub fn parse(text: &str) -> Result<Self, KeyError> {
-        decode(text).map(Self).ok_or(KeyError::Setting)
+    /// Parses the value of a setting.
+    pub fn parse(text: &str) -> Result<Self, SealKeyError> {
+        decode(text).map(Self).ok_or(SealKeyError::Setting)
     }
 
-    /// Reads a key's file; `None` when there is none.
-    pub fn read(path: &Path) -> Result<Option<Self>, KeyError> {
-        let failed = |error| KeyError::Io { path: path.to_owned(), error };
+    /// Reads a key from a file. Returns `None` if there is no file.
+    pub fn read(path: &Path) -> Result<Option<Self>, SealKeyError> {
+        let failed = |source| SealKeyError::Io { path: path.to_owned(), source };
         let mut file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error)),
         };
         if file.metadata().map_err(failed)?.permissions().mode() & 0o077 != 0 {
-            return Err(KeyError::Open(path.to_owned()));
+            return Err(SealKeyError::Open(path.to_owned()));
         }
         let mut text = String::new();
-        // Not text is no key.
+        // A file that is not text contains no key.
         let _ = file.read_to_string(&mut text);
-        decode(&text).map(Self).map(Some).ok_or_else(|| KeyError::File(path.to_owned()))
+        decode(&text).map(Self).map(Some).ok_or_else(|| SealKeyError::File(path.to_owned()))
     }
 
-    /// Writes the key into a file that must not be there yet and that only its owner can read.
-    pub fn write_new(&self, path: &Path) -> Result<(), KeyError> {
+    /// Writes the key into a new file that only its owner can read. Fails if the file exists.
+    pub fn write_new(&self, path: &Path) -> Result<(), SealKeyError> {
         let write = || {
             if path.exists() {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
-            // Under its own name it is whole, also after a power cut.
+            // The file gets its name when it is complete, so that it is so after a power cut too.
             let mut unfinished = path.as_os_str().to_owned();
             unfinished.push(".unfinished");
             let mut options = OpenOptions::new();
@@ -97,15 +98,15 @@ impl SealKey {
             let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
             File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
         };
-        write().map_err(|error| KeyError::Io { path: path.to_owned(), error })
+        write().map_err(|source| SealKeyError::Io { path: path.to_owned(), source })
     }
 
-    /// The key itself.
+    /// The bytes of the key.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// A sealer with this key.
+    /// Creates a sealer with this key.
     pub fn sealer(&self) -> Sealer {
         Sealer { cipher: XChaCha20Poly1305::new(&self.0.into()) }
     }
@@ -124,7 +125,7 @@ fn decode(text: &str) -> Option<[u8; KEY_LENGTH]> {
 }
 
 impl Sealer {
-    /// Seals `plain` for the one who names `context` when opening it.
+    /// Seals `plain`. Only [`Sealer::open`] with the same `context` can open it.
     #[expect(clippy::missing_panics_doc, reason = "no text is that long")]
     pub fn seal(&self, context: &str, plain: &[u8]) -> Vec<u8> {
         let nonce = XNonce::generate();
@@ -134,7 +135,7 @@ impl Sealer {
         [&[VERSION], nonce.as_slice(), &sealed].concat()
     }
 
-    /// What was sealed; `None` with another key or context, or when it was changed.
+    /// Opens what was sealed. Returns `None` with another key or context, or if it was altered.
     pub fn open(&self, context: &str, sealed: &[u8]) -> Option<Vec<u8>> {
         let (&VERSION, rest) = sealed.split_first()? else { return None };
         let (nonce, msg) = rest.split_at_checked(NONCE_LENGTH)?;
@@ -148,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_same_key_and_context_open_what_is_whole() {
+    fn only_the_same_key_and_context_open_what_is_intact() {
         let sealer = SealKey::generate().sealer();
         let text = sealer.seal("front", b"rtsp://u:secret@cam/");
         assert!(!text.windows(6).any(|bytes| bytes == b"secret"));
@@ -180,18 +181,18 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_others_can_read_or_that_is_damaged_is_refused() {
+    fn a_file_that_is_readable_by_others_or_damaged_is_refused() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("key");
         assert!(SealKey::read(&path).expect("no file").is_none());
         let key = SealKey::generate();
         key.write_new(&path).expect("a file");
-        key.write_new(&path).expect_err("it is there");
+        key.write_new(&path).expect_err("the file exists");
         assert_eq!(SealKey::read(&path).expect("a key").expect("a file").0, key.0);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).expect("chmod");
-        assert!(matches!(SealKey::read(&path), Err(KeyError::Open(_))));
+        assert!(matches!(SealKey::read(&path), Err(SealKeyError::Open(_))));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("chmod");
         std::fs::write(&path, "garbage").expect("a write");
-        assert!(matches!(SealKey::read(&path), Err(KeyError::File(_))));
+        assert!(matches!(SealKey::read(&path), Err(SealKeyError::File(_))));
     }
 }

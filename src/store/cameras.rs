@@ -1,0 +1,270 @@
+//! All stored cameras.
+
+use std::collections::HashMap;
+use std::fs::File;
+
+use dashmap::DashMap;
+
+use super::db::{CameraRow, Database, Filter, WriteTransaction};
+use super::error::{StoreError, query_failed};
+use super::key_files::open_sealer;
+use super::lock_file::lock_database;
+use super::rows::Rows;
+use crate::base::error::{Error, ErrorKind};
+use crate::base::time::{to_i64, unix_now};
+use crate::camera::Camera;
+use crate::camera::id::{CameraId, Profile, StreamId};
+use crate::camera::options::OptionChanges;
+use crate::camera::record::Record;
+use crate::camera::source::Source;
+use crate::camera::source_spec::SourceSpec;
+
+/// The largest number of cameras, so that a faulty client cannot fill the disk.
+const MAX_CAMERAS: i64 = 100_000;
+
+/// All stored cameras.
+pub struct Cameras {
+    /// Excludes other managers from the database.
+    _lock: File,
+    database: Database,
+    rows: Rows,
+    /// Streams that were started or asked for, with what was learned about them.
+    streams: DashMap<StreamId, Camera>,
+}
+
+/// The effect of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// The camera was added.
+    Created,
+    /// The camera was changed.
+    Updated,
+    /// The camera was the same already.
+    Unchanged,
+}
+
+impl Cameras {
+    /// Opens the database at `url`, or creates it. Without a `source_key`, the key is in a file beside
+    /// the database, which is created with a new database.
+    pub async fn open(url: &str, source_key: Option<&str>) -> Result<Self, StoreError> {
+        let database = Database::open(url).await?;
+        let lock = lock_database(database.path())?;
+        let rows = Rows::new(open_sealer(&database, source_key).await?);
+        Ok(Self { _lock: lock, database, rows, streams: DashMap::new() })
+    }
+
+    /// The database, for other tables in it.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Returns a camera.
+    pub async fn get(&self, id: &CameraId) -> Result<Option<Record>, Error> {
+        let row = self.database.get(id.as_str()).await.map_err(query_failed)?;
+        row.map(|row| self.rows.record(&row)).transpose()
+    }
+
+    /// Returns a stream of a camera, ready to be started. Returns `None` if there is no such camera, or
+    /// it has no such stream.
+    pub async fn stream(&self, id: &StreamId) -> Result<Option<Camera>, Error> {
+        Ok(self.get(id.camera()).await?.and_then(|record| self.stream_of(&record, id)))
+    }
+
+    /// Adds or changes a camera. `change` gets the present camera and returns the new one.
+    pub async fn change(
+        &self,
+        id: &CameraId,
+        change: impl FnOnce(Option<Record>) -> Result<Record, Error>,
+    ) -> Result<(Record, Change), Error> {
+        let mut write = self.database.write().await.map_err(query_failed)?;
+        let mut count = write.count().await.map_err(query_failed)?;
+        let changed = self.change_in(&mut write, &mut count, id, change).await?;
+        write.commit().await.map_err(query_failed)?;
+        Ok(changed)
+    }
+
+    /// Adds or changes all of these cameras, or none of them if one fails.
+    pub async fn change_all<F>(&self, changes: Vec<(CameraId, F)>) -> Result<Vec<Change>, Error>
+    where
+        F: FnOnce(Option<Record>) -> Result<Record, Error>,
+    {
+        let mut write = self.database.write().await.map_err(query_failed)?;
+        let mut count = write.count().await.map_err(query_failed)?;
+        let mut done = Vec::with_capacity(changes.len());
+        for (id, change) in changes {
+            done.push(self.change_in(&mut write, &mut count, &id, change).await?.1);
+        }
+        write.commit().await.map_err(query_failed)?;
+        Ok(done)
+    }
+
+    /// Returns a stream of a camera after changing its `source` and options, as far as they are given. A
+    /// known camera is changed only if `check` agrees; an unknown one is added for `owner`. Returns
+    /// `None` for an unknown camera without a source.
+    pub async fn put(
+        &self,
+        id: &StreamId,
+        owner: Option<&str>,
+        source: Option<Source>,
+        changes: OptionChanges,
+        check: impl Fn(&Record) -> Result<(), Error>,
+    ) -> Result<Option<Camera>, Error> {
+        let known = self.get(id.camera()).await?;
+        if let Some(known) = &known {
+            check(known)?;
+            if !is_changed(known, id.profile(), source.as_ref(), changes) {
+                return Ok(self.stream_of(known, id));
+            }
+        } else if source.is_none() {
+            return Ok(None);
+        }
+        let apply = |known: Option<Record>| {
+            let Some(mut record) = known else {
+                return added(id, owner, source, changes);
+            };
+            check(&record)?;
+            record.options = record.options.with(changes);
+            if let Some(source) = source
+                && record.spec.source(id.profile()) != Some(&source)
+            {
+                record.spec = record.spec.with_link(id.profile(), source);
+                // The ONVIF service gets a digest of the password, so it must be at the camera's host.
+                if record.has_foreign_onvif() {
+                    record.onvif = None;
+                }
+            }
+            Ok(record)
+        };
+        let (record, _) = self.change(id.camera(), apply).await?;
+        Ok(self.stream_of(&record, id))
+    }
+
+    /// Deletes a camera if `check` agrees. Returns whether it existed.
+    pub async fn delete(
+        &self,
+        id: &CameraId,
+        check: impl FnOnce(&Record) -> Result<(), Error>,
+    ) -> Result<bool, Error> {
+        let mut write = self.database.write().await.map_err(query_failed)?;
+        if let Some(row) = write.get(id.as_str()).await.map_err(query_failed)? {
+            check(&self.rows.record(&row)?)?;
+        }
+        let existed = write.delete(id.as_str()).await.map_err(query_failed)?;
+        write.commit().await.map_err(query_failed)?;
+        for profile in [Profile::Main, Profile::Sub] {
+            self.streams.remove(&StreamId::new(id.clone(), profile));
+        }
+        Ok(existed)
+    }
+
+    /// Returns the cameras that match `filter`, by id, and the number of all matches.
+    pub async fn list(&self, filter: &Filter) -> Result<(Vec<Record>, i64), Error> {
+        let (rows, total) = self.database.list(filter).await.map_err(query_failed)?;
+        let records: Result<_, _> = rows.iter().map(|row| self.rows.record(row)).collect();
+        Ok((records?, total))
+    }
+
+    /// Returns the ids of the cameras of `owner`, or of all cameras, by their host.
+    pub async fn by_host(
+        &self,
+        owner: Option<&str>,
+    ) -> Result<HashMap<String, Vec<CameraId>>, Error> {
+        let mut by_host = HashMap::<_, Vec<_>>::new();
+        for (id, host) in self.database.hosts(owner).await.map_err(query_failed)? {
+            by_host.entry(host).or_default().push(CameraId::parse(&id)?);
+        }
+        Ok(by_host)
+    }
+
+    /// Seals the source of a camera. Only a manager with the same key can open it.
+    pub fn sealed(&self, record: &Record) -> Result<Vec<u8>, Error> {
+        self.rows.sealed(record)
+    }
+
+    /// Opens what [`Cameras::sealed`] returned for the camera `id`.
+    pub fn unsealed(&self, id: &CameraId, sealed: &[u8]) -> Option<SourceSpec> {
+        self.rows.unsealed(id, sealed)
+    }
+
+    /// Reads a row that was sealed with the key of these cameras.
+    pub(super) fn read(&self, row: &CameraRow) -> Result<Record, Error> {
+        self.rows.record(row)
+    }
+
+    async fn change_in(
+        &self,
+        write: &mut WriteTransaction,
+        count: &mut i64,
+        id: &CameraId,
+        change: impl FnOnce(Option<Record>) -> Result<Record, Error>,
+    ) -> Result<(Record, Change), Error> {
+        let known = write.get(id.as_str()).await.map_err(query_failed)?;
+        let known = known.map(|row| self.rows.record(&row)).transpose()?;
+        if known.is_none() && *count >= MAX_CAMERAS {
+            let detail = format!("the manager has reached its limit of {MAX_CAMERAS} cameras");
+            return Err(Error::new(ErrorKind::TooManyCameras, detail));
+        }
+        let mut record = change(known.clone())?;
+        let now = to_i64(unix_now());
+        record.updated_at = now;
+        if let Some(known) = &known {
+            record.created_at = known.created_at;
+            let as_known = Record { updated_at: known.updated_at, ..record.clone() };
+            if as_known == *known {
+                return Ok((as_known, Change::Unchanged));
+            }
+        } else {
+            record.created_at = now;
+        }
+        let row = self.rows.row(&record)?;
+        write.put(&row).await.map_err(query_failed)?;
+        *count += i64::from(known.is_none());
+        Ok((record, if known.is_some() { Change::Updated } else { Change::Created }))
+    }
+
+    /// Returns a stream of a camera. What was learned about it is kept as long as its source and options
+    /// stay the same.
+    fn stream_of(&self, record: &Record, id: &StreamId) -> Option<Camera> {
+        let source = record.spec.source(id.profile())?.clone();
+        let mut camera = Camera::new(id.clone(), source, record.options);
+        camera.onvif.clone_from(&record.onvif);
+        let mut known = self.streams.entry(id.clone()).or_insert_with(|| camera.clone());
+        if known.is_same_stream(&camera) {
+            known.onvif = camera.onvif;
+        } else {
+            camera.numbers = known.numbers.clone();
+            *known = camera;
+        }
+        Some(known.clone())
+    }
+}
+
+fn is_changed(
+    record: &Record,
+    profile: Profile,
+    source: Option<&Source>,
+    changes: OptionChanges,
+) -> bool {
+    record.options.with(changes) != record.options
+        || source.is_some_and(|source| record.spec.source(profile) != Some(source))
+}
+
+/// A camera that is added by its first start.
+fn added(
+    id: &StreamId,
+    owner: Option<&str>,
+    source: Option<Source>,
+    changes: OptionChanges,
+) -> Result<Record, Error> {
+    let source = source.ok_or_else(|| {
+        let detail = format!("camera {} was deleted in the meantime", id.camera());
+        Error::new(ErrorKind::UnknownCamera, detail)
+    })?;
+    let mut record = Record::new(id.camera().clone(), SourceSpec::from_link(id.profile(), source));
+    record.owner = owner.map(str::to_owned);
+    record.options = record.options.with(changes);
+    Ok(record)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,242 @@
+use std::io;
+use std::path::PathBuf;
+
+use super::*;
+use crate::camera::onvif_address::OnvifAddress;
+use crate::camera::options::AudioOption;
+use crate::camera::plan::{Audio, Plan};
+use crate::camera::source_spec::Parts;
+use crate::store::key_files::next_key_file;
+use crate::store::rotate::rotate_key;
+
+struct Setup {
+    dir: tempfile::TempDir,
+}
+
+impl Setup {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().expect("a directory") }
+    }
+
+    fn url(&self) -> String {
+        format!("sqlite:{}", self.dir.path().join("cameras.db").display())
+    }
+
+    fn key_file(&self) -> PathBuf {
+        self.dir.path().join("cameras.db.key")
+    }
+
+    async fn open(&self) -> Result<Cameras, StoreError> {
+        Cameras::open(&self.url(), None).await
+    }
+
+    /// Everything that is on disk.
+    fn bytes(&self) -> Vec<u8> {
+        let files = std::fs::read_dir(self.dir.path()).expect("a directory");
+        let read = |file: io::Result<std::fs::DirEntry>| {
+            std::fs::read(file.expect("a file").path()).expect("bytes")
+        };
+        files.flat_map(read).collect()
+    }
+}
+
+async fn put(cameras: &Cameras, link: Option<&str>, changes: OptionChanges) -> Option<Camera> {
+    let id = StreamId::parse("1").expect("an id");
+    let source = link.map(|link| Source::parse(link).expect("a link"));
+    cameras.put(&id, None, source, changes, |_| Ok(())).await.expect("a working database")
+}
+
+#[tokio::test]
+async fn a_plan_is_remembered_as_long_as_source_and_options_stay() {
+    let setup = Setup::new();
+    let cameras = setup.open().await.expect("a registry");
+    let (link, unchanged) = (Some("rtsp://cam/a"), OptionChanges::default());
+    let plan = Plan { audio: Audio::ToAac, ..Plan::default() };
+    assert!(put(&cameras, None, unchanged).await.is_none());
+    put(&cameras, link, unchanged).await.expect("a camera").learned.set(plan);
+    for link in [link, None] {
+        assert_eq!(put(&cameras, link, unchanged).await.expect("one").learned.get(), plan);
+    }
+    let other = put(&cameras, Some("rtsp://cam/b"), unchanged).await.expect("a camera");
+    assert_eq!(other.learned.get(), Plan::default());
+
+    let silent = OptionChanges { audio: Some(AudioOption::Off), ..unchanged };
+    let other = put(&cameras, None, silent).await.expect("a camera");
+    assert_eq!(other.source.to_string(), "rtsp://cam/b");
+    assert_eq!(other.learned.get().audio, Audio::Off);
+    let again = put(&cameras, link, unchanged).await.expect("a camera");
+    assert_eq!(again.options.audio, AudioOption::Off);
+}
+
+#[tokio::test]
+async fn an_onvif_service_goes_with_the_host_of_the_streams() {
+    let setup = Setup::new();
+    let cameras = setup.open().await.expect("a registry");
+    let (id, unchanged) = (CameraId::parse("1").expect("an id"), OptionChanges::default());
+    put(&cameras, Some("rtsp://cam/a"), unchanged).await.expect("a camera");
+    let onvif = OnvifAddress::parse("cam").expect("an address");
+    let add = |known: Option<Record>| {
+        Ok(Record { onvif: Some(onvif.clone()), ..known.expect("the camera") })
+    };
+    cameras.change(&id, add).await.expect("a change");
+    let table = [("rtsp://CAM/b", true), ("rtsp://cam:8554/c", true), ("rtsp://new/a", false)];
+    for (link, is_kept) in table {
+        put(&cameras, Some(link), unchanged).await.expect("a camera");
+        let record = cameras.get(&id).await.expect("a query").expect("the camera");
+        assert_eq!(record.onvif.as_ref(), is_kept.then_some(&onvif), "{link}");
+    }
+}
+
+#[tokio::test]
+async fn cameras_outlive_the_manager_and_their_secrets_are_sealed() {
+    let setup = Setup::new();
+    let id = StreamId::parse("front").expect("an id");
+    let link = "rtsp://admin:s3cretpw@cam/a";
+    let source = Source::parse(link).expect("a link");
+    let cameras = setup.open().await.expect("a registry");
+    cameras
+        .put(&id, None, Some(source.clone()), OptionChanges::default(), |_| Ok(()))
+        .await
+        .expect("a camera");
+    drop(cameras);
+    let cameras = setup.open().await.expect("the same registry");
+    let camera = cameras.stream(&id).await.expect("a query").expect("the camera");
+    assert_eq!(camera.source, source);
+    let bytes = setup.bytes();
+    for secret in ["s3cretpw", "admin"] {
+        let is_there = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+        assert!(!is_there, "{secret} is on the disk");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_does_not_fit_or_is_missing_is_told_and_changes_nothing() {
+    let setup = Setup::new();
+    drop(setup.open().await.expect("a registry"));
+    let other = "11".repeat(32);
+    let refused = Cameras::open(&setup.url(), Some(&other)).await.err().expect("another key");
+    assert!(refused.to_string().contains("another key"), "{refused}");
+    assert!(!refused.to_string().contains(&other));
+
+    let key = std::fs::read(setup.key_file()).expect("a key");
+    std::fs::remove_file(setup.key_file()).expect("rm");
+    let refused = setup.open().await.err().expect("no key");
+    assert!(refused.to_string().contains("its key is missing"), "{refused}");
+    assert!(!setup.key_file().exists(), "a new key would lock the cameras away");
+
+    std::fs::write(setup.key_file(), "no key").expect("a write");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(setup.key_file(), mode).expect("chmod");
+    let refused = setup.open().await.err().expect("no key");
+    assert!(refused.to_string().contains("contains no key"), "{refused}");
+    std::fs::write(setup.key_file(), key).expect("a write");
+    setup.open().await.expect("the registry as it was");
+}
+
+#[tokio::test]
+async fn a_new_key_opens_what_the_old_one_sealed() {
+    let setup = Setup::new();
+    let cameras = setup.open().await.expect("a registry");
+    put(&cameras, Some("rtsp://u:pw@cam/a"), OptionChanges::default()).await.expect("a camera");
+    drop(cameras);
+    let before = std::fs::read(setup.key_file()).expect("a key");
+    assert_eq!(rotate_key(&setup.url(), None, None).await.expect("a rotation"), 1);
+    assert_ne!(std::fs::read(setup.key_file()).expect("a key"), before);
+    let read = |cameras: Cameras| async move {
+        let id = CameraId::parse("1").expect("an id");
+        cameras.get(&id).await.expect("a query").expect("the camera").spec.host().to_owned()
+    };
+    assert_eq!(read(setup.open().await.expect("a registry")).await, "cam");
+
+    // Cut off before the file was renamed: the next start finishes it.
+    let key = std::fs::read(setup.key_file()).expect("a key");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    let next = next_key_file(&setup.dir.path().join("cameras.db"));
+    std::fs::write(&next, key).expect("a write");
+    std::fs::set_permissions(&next, std::fs::Permissions::clone(&mode)).expect("chmod");
+    std::fs::write(setup.key_file(), before).expect("a write");
+    assert_eq!(read(setup.open().await.expect("a registry")).await, "cam");
+    assert!(!next.exists());
+
+    let own = "22".repeat(32);
+    rotate_key(&setup.url(), None, Some(&own)).await.expect("a rotation");
+    let cameras = Cameras::open(&setup.url(), Some(&own)).await.expect("a registry");
+    assert_eq!(read(cameras).await, "cam");
+}
+
+#[tokio::test]
+async fn ten_thousand_cameras_are_listed_and_searched_in_pages() {
+    let setup = Setup::new();
+    let cameras = setup.open().await.expect("a registry");
+    let changes = (0..10_000).map(|number| {
+        let id = CameraId::parse(&format!("cam-{number:05}")).expect("an id");
+        let spec = SourceSpec::from_parts(Parts {
+            vendor: None,
+            ip: format!("10.0.{}.{}", number / 250, number % 250),
+            port: 554,
+            path: "/live".into(),
+            sub_path: None,
+            username: String::new(),
+            password: String::new(),
+        });
+        let record = Record {
+            name: format!("Gate {number} 100% _"),
+            owner: Some(format!("user-{}", number % 10)),
+            ..Record::new(id.clone(), spec.expect("a source"))
+        };
+        (id, move |_| Ok(record))
+    });
+    let done = cameras.change_all(changes.collect()).await.expect("ten thousand cameras");
+    assert!(done.iter().all(|change| *change == Change::Created));
+    let list = |search: Option<&str>, owner: Option<&str>, offset| {
+        let filter = Filter {
+            search: search.map(str::to_owned),
+            owner: owner.map(str::to_owned),
+            limit: 50,
+            offset,
+        };
+        let cameras = &cameras;
+        async move {
+            let (records, total) = cameras.list(&filter).await.expect("a list");
+            (records.first().map(|record| record.id.to_string()), records.len(), total)
+        }
+    };
+    for (owner, expected) in [(None, 10_000), (Some("user-7"), 1_000), (Some("nobody"), 0)] {
+        let by_host = cameras.by_host(owner).await.expect("an index");
+        assert_eq!(by_host.len(), expected, "{owner:?}");
+        // Not those of 10.0.4.10 to 19 and 100 to 199.
+        let there = by_host.get("10.0.4.7").map(|ids| ids.iter().map(CameraId::as_str).collect());
+        let expected = (expected > 0).then(|| vec!["cam-01007"]);
+        assert_eq!(there, expected, "{owner:?}");
+    }
+    let first = |id: &str| Some(id.to_owned());
+    assert_eq!(list(None, None, 0).await, (first("cam-00000"), 50, 10_000));
+    assert_eq!(list(None, None, 9_980).await, (first("cam-09980"), 20, 10_000));
+    assert_eq!(list(None, Some("user-3"), 0).await, (first("cam-00003"), 50, 1_000));
+    assert_eq!(list(Some("GATE 77 "), None, 0).await, (first("cam-00077"), 1, 1));
+    assert_eq!(list(Some("10.0.3.7 "), None, 0).await.2, 0, "the host ends there");
+    assert_eq!(list(Some("10.0.39."), None, 0).await.2, 250);
+    assert_eq!(list(Some("%"), None, 0).await.2, 10_000, "a sign, not a pattern");
+    assert_eq!(list(Some("x%"), None, 0).await.2, 0);
+    assert_eq!(list(Some("' OR 1=1 --"), None, 0).await.2, 0);
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_used_is_told_and_left_alone() {
+    let setup = Setup::new();
+    drop(setup.open().await.expect("a registry"));
+    let path = setup.dir.path().join("cameras.db");
+    let database = Database::open(&setup.url()).await.expect("a database");
+    database.pretend_newer().await;
+    drop(database);
+    let refused = setup.open().await.err().expect("a newer database");
+    assert!(refused.to_string().contains("newer stream-manager"), "{refused}");
+
+    std::fs::write(&path, "no database at all, but longer than a header has to be").expect("x");
+    let refused = setup.open().await.err().expect("no database");
+    assert!(refused.to_string().contains("cameras.db"), "{refused}");
+    for url in ["mysql://x", "", "sqlite:"] {
+        let refused = Cameras::open(url, None).await.err().expect("no database");
+        assert!(refused.to_string().contains("DATABASE_URL"), "{url}: {refused}");
+    }
+}

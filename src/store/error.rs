@@ -1,0 +1,71 @@
+//! The errors of opening a database of cameras, and those of its queries.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::db::OpenError;
+use super::seal::SealKeyError;
+use crate::base::error::{Error, ErrorKind};
+use crate::camera::id::CameraId;
+
+/// Why the database of cameras cannot be used. Its text and causes are one line for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A file beside the database cannot be written.
+    #[error("cannot write {}; the directory of the database must be writable", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The key cannot be used.
+    #[error(transparent)]
+    Key(#[from] SealKeyError),
+    /// Another manager, or a rotation, uses the database.
+    #[error("{} is in use by another stream-manager; stop it first", .0.display())]
+    InUse(PathBuf),
+    /// The key belongs to another database.
+    #[error(
+        "{} was sealed with another key than {key}; restore the key that belongs to it",
+        database.display()
+    )]
+    OtherKey {
+        /// The database's file.
+        database: PathBuf,
+        /// The setting or file with the key.
+        key: String,
+    },
+    /// The database is sealed, and there is no key.
+    #[error(
+        "{} is sealed, and its key is missing: restore {} or set SOURCE_KEY",
+        database.display(),
+        key.display()
+    )]
+    NoKey {
+        /// The database's file.
+        database: PathBuf,
+        /// The file in which the key should be.
+        key: PathBuf,
+    },
+    /// The entry of a camera is damaged.
+    #[error(transparent)]
+    Damaged(Error),
+    /// A query failed.
+    #[error("the camera database cannot be used")]
+    Query(#[from] sqlx::Error),
+}
+
+/// The error of a request whose query failed.
+pub(super) fn query_failed(cause: sqlx::Error) -> Error {
+    Error::new(ErrorKind::StorageUnavailable, "the camera database cannot be used").caused_by(cause)
+}
+
+/// The error of a request for a camera whose entry cannot be read.
+pub(super) fn damaged(id: &CameraId) -> Error {
+    let detail = format!("camera {id} cannot be read: its entry in the database is damaged");
+    Error::new(ErrorKind::StorageUnavailable, detail)
+}

@@ -1,0 +1,41 @@
+//! Sealing all cameras with another key.
+
+use super::cameras::Cameras;
+use super::error::StoreError;
+use super::key_files::{key_file, next_key_file, proof_of};
+use super::rows::Rows;
+use super::seal::{SealKey, SealKeyError};
+
+/// Seals all cameras with `new_key`, or with a generated key in the key's file. Returns the number of
+/// cameras. Fails if a manager uses the database.
+pub async fn rotate_key(
+    url: &str,
+    source_key: Option<&str>,
+    new_key: Option<&str>,
+) -> Result<usize, StoreError> {
+    let cameras = Cameras::open(url, source_key).await?;
+    let database = cameras.database();
+    let new = new_key.map_or_else(|| Ok(SealKey::generate()), SealKey::parse)?;
+    let is_in_file = source_key.is_none() && new_key.is_none();
+    let next = next_key_file(database.path());
+    if is_in_file {
+        // Before the database changes, so that one of the two keys belongs to it at any time.
+        new.write_new(&next)?;
+    }
+    let sealed_again = Rows::new(new.sealer());
+    let mut write = database.write().await?;
+    let rows = write.all().await?;
+    for row in &rows {
+        let record = cameras.read(row).map_err(StoreError::Damaged)?;
+        write.put(&sealed_again.row(&record).map_err(StoreError::Damaged)?).await?;
+    }
+    write.set_proof(&proof_of(&new.sealer())).await?;
+    write.commit().await?;
+    // Before the old key is deleted, and so that nothing that it sealed is left.
+    database.compact().await?;
+    if is_in_file {
+        let renamed = std::fs::rename(&next, key_file(database.path()));
+        renamed.map_err(|source| SealKeyError::Io { path: next, source })?;
+    }
+    Ok(rows.len())
+}

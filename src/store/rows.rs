@@ -1,0 +1,91 @@
+//! Conversions between cameras and their rows, in which the source is sealed.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::db::CameraRow;
+use super::error::damaged;
+use super::seal::Sealer;
+use crate::base::error::Error;
+use crate::camera::id::CameraId;
+use crate::camera::onvif_address::OnvifAddress;
+use crate::camera::options::StreamOptions;
+use crate::camera::record::Record;
+use crate::camera::source_spec::SourceSpec;
+
+/// Converts cameras to rows and back, with one key.
+#[derive(Clone)]
+pub(super) struct Rows {
+    sealer: Sealer,
+}
+
+impl Rows {
+    pub(super) fn new(sealer: Sealer) -> Self {
+        Self { sealer }
+    }
+
+    /// Seals the source of a camera.
+    pub(super) fn sealed(&self, record: &Record) -> Result<Vec<u8>, Error> {
+        let plain = serde_json::to_vec(&record.spec)
+            .map_err(|error| damaged(&record.id).caused_by(error))?;
+        Ok(self.sealer.seal(record.id.as_str(), &plain))
+    }
+
+    /// Opens the source that was sealed for the camera `id`.
+    pub(super) fn unsealed(&self, id: &CameraId, sealed: &[u8]) -> Option<SourceSpec> {
+        serde_json::from_slice(&self.sealer.open(id.as_str(), sealed)?).ok()
+    }
+
+    /// Reads a row.
+    pub(super) fn record(&self, row: &CameraRow) -> Result<Record, Error> {
+        let id = CameraId::parse(&row.id)?;
+        let read = || {
+            Some(Record {
+                spec: self.unsealed(&id, &row.source)?,
+                options: StreamOptions {
+                    video: from_text(&row.video)?,
+                    audio: from_text(&row.audio)?,
+                    transport: from_text(&row.transport)?,
+                },
+                id: id.clone(),
+                name: row.name.clone(),
+                owner: row.owner.clone(),
+                onvif: match &row.onvif {
+                    Some(text) => Some(OnvifAddress::parse(text)?),
+                    None => None,
+                },
+                created_at: row.created_at,
+                updated_at: row.updated_at,
+            })
+        };
+        read().ok_or_else(|| damaged(&id))
+    }
+
+    /// Writes a row.
+    pub(super) fn row(&self, record: &Record) -> Result<CameraRow, Error> {
+        let options = record.options;
+        Ok(CameraRow {
+            id: record.id.to_string(),
+            name: record.name.clone(),
+            owner: record.owner.clone(),
+            onvif: record.onvif.as_ref().map(OnvifAddress::to_string),
+            host: record.spec.host().to_owned(),
+            video: to_text(options.video),
+            audio: to_text(options.audio),
+            transport: to_text(options.transport),
+            source: self.sealed(record)?,
+            created_at: record.created_at,
+            updated_at: record.updated_at,
+        })
+    }
+}
+
+/// An option in the form of the API and the database.
+fn to_text(option: impl Serialize) -> String {
+    let value = serde_json::to_value(option).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn from_text<T: DeserializeOwned>(text: &str) -> Option<T> {
+    serde_json::from_value(text.into()).ok()
+}
