@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+mod errors;
+mod metrics;
 mod settings;
 
 /// The command that writes the pages.
@@ -14,6 +16,8 @@ const GENERATED: &str = "<!-- Generated from the code; see CONTRIBUTING.md. -->\
 fn pages() -> Vec<(&'static str, String)> {
     vec![
         (".env.example", settings::env_example()),
+        ("docs/reference/errors.md", errors::page()),
+        ("docs/reference/metrics.md", metrics::page()),
         ("docs/reference/settings.md", settings::page()),
     ]
 }
@@ -26,6 +30,12 @@ fn row<const N: usize>(cells: [&str; N]) -> String {
 /// Renders the head of a table.
 fn head<const N: usize>(cells: [&str; N]) -> String {
     format!("{}{}|\n", row(cells), "|---".repeat(N))
+}
+
+/// Renders names as a list of code, or as a dash if there are none.
+fn code_list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    if names.is_empty() { "–".to_owned() } else { names.join(", ") }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `.env.example` and the page of settings.
 
-use super::{GENERATED, head, row};
+use super::{GENERATED, code_list, head, row};
 use crate::config::{self, Description};
 
 const ABOUT_ENV_EXAMPLE: &str = "\
@@ -95,7 +95,7 @@ pub(super) fn page() -> String {
         }
         text += &head(["Setting", "Default", "Allowed values", "Description"]);
         for Description { name, default, allowed, help, .. } in group {
-            let default = if default.is_empty() { "–".into() } else { format!("`{default}`") };
+            let default = code_list((!default.is_empty()).then_some(*default));
             text += &row([&format!("`{name}`"), &default, allowed, help]);
         }
     }
