@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+mod api;
 mod errors;
 mod metrics;
+mod objects;
 mod settings;
 
 /// The command that writes the pages.
@@ -16,6 +18,7 @@ const GENERATED: &str = "<!-- Generated from the code; see CONTRIBUTING.md. -->\
 fn pages() -> Vec<(&'static str, String)> {
     vec![
         (".env.example", settings::env_example()),
+        ("docs/reference/api.md", api::page()),
         ("docs/reference/errors.md", errors::page()),
         ("docs/reference/metrics.md", metrics::page()),
         ("docs/reference/settings.md", settings::page()),

@@ -1,0 +1,134 @@
+//! The page of the API, rendered from the OpenAPI document.
+
+use std::collections::BTreeSet;
+
+use hyper::Method;
+use serde_json::Value;
+
+use super::objects::{Schemas, one_line};
+use super::{GENERATED, code_list, head, row};
+use crate::access::keys::Role;
+use crate::api::openapi;
+use crate::api::route;
+
+const ABOUT: &str = "
+# API
+
+The manager listens on `127.0.0.1:8088`. nginx passes `/api/` and the playlists below `/streams/` on to
+it, from port 8080; `/livez`, `/readyz` and `/metrics` are on the manager's own port only. The whole API
+as an OpenAPI 3.1 document is at `/api/openapi.json`.
+
+Bodies are JSON of at most 64 KiB, 32 MiB for an import. Inputs that are marked \"form or query\" can also
+be sent as a form, or as a query without a body. Answers can get more fields.
+[Errors](errors.md) describes failures, [Authentication](../guide/authentication.md#roles) the roles.
+Playlists need an API key or a playback token.
+
+";
+
+const ABOUT_EVENT: &str = "\
+## Event
+
+What `WEBHOOK_URL` receives; see [Webhooks](../guide/webhooks.md). The body is an
+[EventOutput](#eventoutput).
+
+";
+
+/// The tags of requests, and the headings of their tables.
+const GROUPS: [(&str, &str); 5] = [
+    ("streams", "Streams"),
+    ("cameras", "Cameras"),
+    ("playback", "Playback sessions"),
+    ("media", "Media"),
+    ("service", "Service"),
+];
+
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Renders the page.
+pub(super) fn page() -> String {
+    let document = serde_json::to_value(openapi::document()).expect("a document");
+    let schemas = Schemas(&document["components"]["schemas"]);
+    let mut used = BTreeSet::from(["EventOutput", "Problem"]);
+    let mut page = GENERATED.to_owned() + ABOUT;
+    for (tag, heading) in GROUPS {
+        page.extend(["## ", heading, "\n\n"]);
+        page += &head(["Request", "Role", "Input", "Answer", "Purpose"]);
+        for (path, method, operation) in operations(&document["paths"]) {
+            if operation["tags"][0] == tag {
+                used.extend(schemas.objects_in(operation));
+                page += &request(&schemas, path, method, operation);
+            }
+        }
+        page.push('\n');
+    }
+    page + ABOUT_EVENT + &schemas.page(used)
+}
+
+/// Returns all operations with their paths and methods.
+fn operations(paths: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
+    let paths = paths.as_object().into_iter().flatten();
+    paths.flat_map(|(path, operations)| {
+        let operations = operations.as_object().into_iter().flatten();
+        operations.map(move |(method, operation)| (path.as_str(), method.as_str(), operation))
+    })
+}
+
+fn request(schemas: &Schemas, path: &str, method: &str, operation: &Value) -> String {
+    let method = method.to_uppercase();
+    let text = |name: &str| one_line(operation[name].as_str().unwrap_or_default());
+    let (summary, description) = (text("summary"), text("description"));
+    row([
+        &format!("{method} `{path}`"),
+        role(&method, path),
+        &input(schemas, operation),
+        &answers(schemas, operation),
+        format!("{summary}. {description}").trim_end(),
+    ])
+}
+
+fn role(method: &str, path: &str) -> &'static str {
+    let method = Method::from_bytes(method.as_bytes()).expect("a method");
+    let (_, needs) = route::find(&method, path).expect("a route");
+    match needs.role(&method) {
+        None if path.starts_with("/streams/") => "key or token",
+        None => "–",
+        Some(Role::Viewer) => "viewer",
+        Some(Role::User) => "user",
+        Some(Role::Admin) => "admin",
+    }
+}
+
+fn input(schemas: &Schemas, operation: &Value) -> String {
+    let content = &operation["requestBody"]["content"];
+    if content.is_null() {
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let query = parameters.filter(|parameter| parameter["in"] == "query");
+        return code_list(query.filter_map(|parameter| parameter["name"].as_str()));
+    }
+    let body = schemas.kind(&content[JSON]["schema"]);
+    if content[FORM].is_null() { body } else { body + ", form or query" }
+}
+
+/// Renders the answers of an operation that succeeds.
+fn answers(schemas: &Schemas, operation: &Value) -> String {
+    let responses = operation["responses"].as_object().into_iter().flatten();
+    let successful = responses.filter(|(status, _)| status.starts_with('2'));
+    let answers = successful.map(|(status, response)| {
+        let content = response["content"].as_object().and_then(|content| content.iter().next());
+        let body = content.map(|(content_type, content)| {
+            let schema = &content["schema"];
+            if schema["$ref"].is_string() || schema["items"].is_object() {
+                return schemas.kind(schema);
+            }
+            let (content_type, _) = content_type.split_once(';').unwrap_or((content_type, ""));
+            format!("`{content_type}`")
+        });
+        match body {
+            Some(body) if status == "200" => body,
+            Some(body) => format!("{status} {body}"),
+            None => status.clone(),
+        }
+    });
+    answers.collect::<Vec<_>>().join(", ")
+}
