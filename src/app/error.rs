@@ -31,7 +31,7 @@ pub enum StartError {
 
 impl StartError {
     /// Returns whether the operator has to change a setting.
-    pub fn is_setting(&self) -> bool {
+    pub(crate) fn is_setting(&self) -> bool {
         !matches!(self, Self::System { .. })
     }
 

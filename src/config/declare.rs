@@ -33,17 +33,17 @@ struct Rule<C> {
 
 /// A setting as the documentation shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Description {
+pub(crate) struct Description {
     /// Heading of the group that the setting belongs to.
-    pub group: &'static str,
+    pub(crate) group: &'static str,
     /// Name of the environment variable.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Value when the variable is unset or empty. Empty if there is none.
-    pub default: &'static str,
+    pub(crate) default: &'static str,
     /// Allowed values.
-    pub allowed: String,
+    pub(crate) allowed: String,
     /// Purpose of the setting.
-    pub help: String,
+    pub(crate) help: String,
 }
 
 /// A setting that cannot be used.
@@ -164,7 +164,7 @@ macro_rules! settings {
         }
 
         /// Describes every setting, in the order in which the documentation lists them.
-        pub fn descriptions() -> Vec<Description> {
+        pub(crate) fn descriptions() -> Vec<Description> {
             let mut descriptions = Vec::new();
             $($(
                 let setting: Setting<$type, Config> = $setting;

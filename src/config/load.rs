@@ -35,7 +35,7 @@ impl Config {
 
     /// Reads the settings from names and values. The last of several values counts. An empty value
     /// counts as unset, since container files pass unset variables as empty ones.
-    pub fn from_vars(
+    pub(crate) fn from_vars(
         vars: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let variables = envy::from_iter(vars).map(Variables).map_err(Problem::Environment)?;
@@ -48,7 +48,7 @@ impl Config {
     }
 
     /// The networks in which cameras are allowed.
-    pub fn camera_nets(&self) -> CameraNets {
+    pub(crate) fn camera_nets(&self) -> CameraNets {
         CameraNets::new(self.camera_allow_nets.clone(), self.camera_deny_nets.clone())
     }
 
@@ -74,13 +74,13 @@ fn dotenv_file() -> Result<HashMap<String, String>, Problem> {
 }
 
 /// The cameras' password for the command `discover`, as the environment sets it.
-pub fn camera_password() -> Option<Secret> {
+pub(crate) fn camera_password() -> Option<Secret> {
     std::env::var(CAMERA_PASSWORD).ok().map(Secret::new)
 }
 
 /// Names of all variables that the manager reads. Some hold secrets, so child processes must not
 /// inherit them.
-pub fn variable_names() -> Vec<&'static str> {
+pub(crate) fn variable_names() -> Vec<&'static str> {
     let settings = descriptions().into_iter().map(|setting| setting.name);
     settings.chain([CAMERA_PASSWORD]).collect()
 }

@@ -17,9 +17,14 @@ mod load;
 mod settings;
 mod value;
 
-pub use declare::Description;
-pub use load::{ConfigError, camera_password, variable_names};
-pub use settings::{Config, LogFormat, descriptions};
+pub use load::ConfigError;
+pub use settings::{Config, LogFormat};
+
+pub(crate) use load::{camera_password, variable_names};
+pub(crate) use settings::descriptions;
+
+#[cfg(test)]
+pub(crate) use declare::Description;
 
 #[cfg(test)]
 mod tests {

@@ -112,7 +112,7 @@ fn scrape() -> String {
             exporter.open_metrics()
         };
         tokio::select! {
-            text = timeout(Duration::from_secs(60), used) => text.expect("its usage"),
+            text = timeout(Duration::from_mins(1), used) => text.expect("its usage"),
             never = log.watch(Pid::this()) => match never {},
         }
     });
