@@ -12,8 +12,9 @@ use std::time::Duration;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+// The codes are `tt`, because utoipa ignores a `rename` whose text is a `literal` of a macro.
 macro_rules! error_kinds {
-    ($($kind:ident $code:literal $meaning:literal)*) => {
+    ($($kind:ident $code:tt $meaning:literal)*) => {
         /// The kind of an error, for programs. It is serialized as the stable `code` of the API, and
         /// also labels metrics and webhooks.
         ///
