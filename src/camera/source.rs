@@ -7,17 +7,21 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::base::error::{Error, ErrorKind};
-use crate::base::url::percent_decoded;
+use crate::base::url::{path_and_query, percent_decoded};
 
 /// The longest URL, in bytes. Real ones stay far below.
-pub const MAX_LENGTH: usize = 2048;
+pub(crate) const MAX_LENGTH: usize = 2048;
+/// The longest form of a secret, in bytes: that in base64.
+pub(crate) const MAX_SECRET_LENGTH: usize = MAX_LENGTH.div_ceil(3) * 4;
 
 /// Query keys whose values are settings of a camera and no secrets. All other values are hidden:
 /// vendors put passwords into the strangest keys.
@@ -77,11 +81,12 @@ impl Source {
                  ? or # in the password as %2F, %3F or %23",
             );
         }
+        let secrets = secrets(text, &url);
         Ok(Self(Arc::new(Inner {
             host: url.host_str().unwrap_or_default().to_owned(),
             port: url.port().unwrap_or(if url.scheme() == "rtsps" { 322 } else { 554 }),
-            shown: shown(&url),
-            secrets: secrets(text, &url),
+            shown: shown(&url, &secrets),
+            secrets,
             url: text.to_owned(),
         })))
     }
@@ -136,7 +141,7 @@ impl Source {
     /// also decoded, and hidden query values.
     pub fn redact(&self, text: &str) -> String {
         let text = text.replace(&self.0.url, &self.0.shown);
-        self.0.secrets.iter().fold(text, |text, secret| text.replace(secret, "***"))
+        without(&text, &self.0.secrets)
     }
 }
 
@@ -177,8 +182,9 @@ fn has_credentials(url: &Url) -> bool {
     !url.username().is_empty() || url.password().is_some()
 }
 
-/// The URL as people may see it.
-fn shown(url: &Url) -> String {
+/// The URL without its secrets. Of its path and query also without what only repeats one; the host
+/// is no secret, even if the password is the same.
+fn shown(url: &Url, secrets: &[String]) -> String {
     let mut text = format!("{}://", url.scheme());
     if has_credentials(url) {
         text.push_str("***@");
@@ -186,31 +192,69 @@ fn shown(url: &Url) -> String {
     text.push_str(url.host_str().unwrap_or_default());
     let port = url.port().map(|port| format!(":{port}"));
     text.push_str(port.as_deref().unwrap_or_default());
-    text.push_str(&hide_values(url.path(), '/'));
-    if let Some(query) = url.query() {
-        text.push('?');
-        text.push_str(&hide_values(query, '?'));
+    let mut path = path_and_query(url);
+    for range in secret_values(&path).into_iter().rev().filter(|range| !range.is_empty()) {
+        path.replace_range(range, "***");
     }
-    text
+    text + &without(&path, secrets)
 }
 
-/// Hides the values of `key=value` pairs. Some vendors put them into the path.
-fn hide_values(text: &str, outer: char) -> String {
-    let hide_pair = |pair: &str| match pair.split_once('=') {
-        Some((key, value)) if is_secret(key, value) => format!("{key}=***"),
-        _ => pair.to_owned(),
+/// `text` with `***` in place of each of the `secrets`.
+fn without(text: &str, secrets: &[String]) -> String {
+    secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+}
+
+/// Returns where in `text`, the ASCII part of a URL from its path on, parameters have values that
+/// can be secrets. Some vendors put parameters into the path.
+///
+/// `&` always ends a value, and `/` does in the path. After `;`, `?` or `#` a value continues unless
+/// another parameter follows.
+fn secret_values(text: &str) -> Vec<Range<usize>> {
+    let path_end = text.find(['?', '#']).unwrap_or(text.len());
+    let is_end = |&(at, character): &(usize, char)| {
+        matches!(character, '&' | ';' | '?' | '#') || (character == '/' && at < path_end)
     };
-    let hide_pairs = |part: &str| part.split('&').map(hide_pair).collect::<Vec<_>>().join("&");
-    text.split(outer).map(hide_pairs).collect::<Vec<_>>().join(&outer.to_string())
+    let mut values: Vec<Range<usize>> = Vec::new();
+    let (mut begin, mut continues) = (0, false);
+    for (end, separator) in text.char_indices().filter(is_end).chain([(text.len(), '&')]) {
+        if let Some((key, value)) = text[begin..end].split_once('=') {
+            continues = !HARMLESS_KEYS.contains(&key.to_ascii_lowercase().as_str());
+            if continues {
+                values.push(end - value.len()..end);
+            }
+        } else if continues && let Some(value) = values.last_mut() {
+            value.end = end;
+        }
+        continues &= !matches!(separator, '&' | '/');
+        begin = end + 1;
+    }
+    values
 }
 
-fn is_secret(key: &str, value: &str) -> bool {
-    !value.is_empty() && !HARMLESS_KEYS.contains(&key.to_ascii_lowercase().as_str())
-}
-
-/// Every text that must not appear where the source is spoken of, longest first, so that a
-/// secret that is part of another leaves no rest.
+/// The secrets of a URL in every form in which they can appear, longest first, so that a secret that
+/// is part of another leaves no rest.
 fn secrets(text: &str, url: &Url) -> Vec<String> {
+    let mut secrets = secrets_as_written(text, url);
+    let decoded: Vec<_> = secrets.iter().map(|secret| percent_decoded(secret)).collect();
+    // FFmpeg's messages are shown line by line and without control characters.
+    let printable = |line: &str| line.chars().filter(|c| !c.is_control()).collect();
+    let printed: Vec<_> = decoded.iter().flat_map(|text| text.lines().map(printable)).collect();
+    // Basic authentication, whose text need not be UTF-8.
+    let bytes = |secret| percent_decode_str(secret).collect::<Vec<u8>>();
+    let coded: Vec<_> = secrets
+        .iter()
+        .flat_map(|secret| [STANDARD.encode(secret), STANDARD.encode(bytes(secret))])
+        .collect();
+    secrets.extend([decoded, printed, coded].concat());
+    // One or two characters would blot out half of every message and hide nothing.
+    secrets.retain(|secret| secret.len() > 2);
+    secrets.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+    secrets.dedup();
+    secrets
+}
+
+/// User name and password, and the values of parameters.
+fn secrets_as_written(text: &str, url: &Url) -> Vec<String> {
     let mut secrets = Vec::new();
     if has_credentials(url) {
         let after_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
@@ -225,22 +269,12 @@ fn secrets(text: &str, url: &Url) -> Vec<String> {
     }
     // As FFmpeg gets it, and as the URL's reader writes it.
     for text in [after_authority(text), after_authority(url.as_str())] {
-        let pairs = text.split(['/', '?', '&', ';', '#']).chain(text.split(['/', '?', '&']));
-        for (key, value) in pairs.filter_map(|pair| pair.split_once('=')) {
-            if is_secret(key, value) {
-                secrets.push(value.to_owned());
-            }
+        for value in secret_values(text).into_iter().map(|range| &text[range]) {
+            // Readers differ in where it ends.
+            secrets.extend(value.split([';', '?', '#']).next().map(str::to_owned));
+            secrets.push(value.to_owned());
         }
     }
-    let decoded: Vec<_> = secrets.iter().map(|secret| percent_decoded(secret)).collect();
-    secrets.extend(decoded);
-    // Basic authentication.
-    let coded: Vec<_> = secrets.iter().map(|secret| STANDARD.encode(secret)).collect();
-    secrets.extend(coded);
-    // One or two characters would blot out half of every message and hide nothing.
-    secrets.retain(|secret| secret.len() > 2);
-    secrets.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-    secrets.dedup();
     secrets
 }
 
@@ -307,6 +341,9 @@ mod tests {
                 "rtsp://h/user=***&password=***&channel=1",
             ),
             ("rtsp://[::1]:554/x", "rtsp://[::1]:554/x"),
+            ("rtsp://h/x?channel=1;pass=hunter22", "rtsp://h/x?channel=1;pass=***"),
+            ("rtsp://h/x?pass=hunt;er?22&channel=1;2", "rtsp://h/x?pass=***&channel=1;2"),
+            ("rtsp://admin:hunter22@h/admin/hunter22/x", "rtsp://***@h/admin/***/x"),
         ];
         for (link, shown) in table {
             let source = Source::parse(link).expect(link);
@@ -314,6 +351,9 @@ mod tests {
             assert_eq!(format!("{source:?}"), format!("Source({shown})"));
             assert_eq!(source.redact(link), shown);
         }
+        // The host is shown anyway, so hiding it would only reveal what equals it.
+        let source = Source::parse("rtsp://camera:camera@camera/x").expect("a link");
+        assert_eq!(source.to_string(), "rtsp://***@camera/x");
     }
 
     #[test]
@@ -341,8 +381,13 @@ mod tests {
             ("rtsp://cam/x?user=admin;password=hunter22", &["hunter22"]),
             ("rtsp://cam/user=admin&password=hunt{er}22&channel=1", &["hunt{er}22"]),
             ("rtsp://cam/x#password=hunter22", &["hunter22"]),
+            ("rtsp://cam/x?pwd=hunter/22", &["hunter/22"]),
+            ("rtsp://cam/x?pwd=hunter;22", &["hunter;22"]),
+            ("rtsp://admin:hunter%0722%0apassword@cam/x", &["hunter22", "password"]),
             // Basic authentication of admin:hunter22.
             ("rtsp://admin:hunter22@cam/x", &["hunter22", "YWRtaW46aHVudGVyMjI="]),
+            // Of admin:h and ä in Latin-1 and hlt.
+            ("rtsp://admin:h%E4hlt@cam/x", &["h%E4hlt", "YWRtaW46aORobHQ="]),
         ];
         for (link, hidden) in table {
             let source = Source::parse(link).expect(link);
