@@ -2,6 +2,7 @@
 //! the cause of its end, which the exit code does not reveal.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -22,8 +23,8 @@ const MAX_RAW_LINE: usize = 8 * 1024;
 /// Characters kept of a line after that.
 const MAX_LINE: usize = 400;
 
-/// The last lines, without secrets.
-#[derive(Debug, Default)]
+/// The last lines. `Debug` shows them without secrets.
+#[derive(Default)]
 pub struct Tail {
     lines: VecDeque<Line>,
     /// Used up by the first line that names a video codec, which is the input's.
@@ -31,13 +32,18 @@ pub struct Tail {
 }
 
 /// A line, and what it meant before secrets were removed: a secret can equal any word of FFmpeg's.
-#[derive(Debug)]
 struct Line {
     shown: String,
     /// Index of the strongest verdict.
     verdict: Option<usize>,
     /// The description of a stream.
     stream: Option<String>,
+}
+
+impl fmt::Debug for Tail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.lines.iter().map(|line| &line.shown)).finish()
+    }
 }
 
 impl Line {
@@ -248,11 +254,11 @@ impl Tail {
 fn readable(raw: &[u8], source: &Source) -> String {
     let is_cut = raw.len() >= MAX_RAW_LINE;
     let text: String = String::from_utf8_lossy(raw).chars().filter(|c| !c.is_control()).collect();
-    let text = source.redact(text.trim());
+    let text = source.redact(&text);
     // A line that was too long can end in the middle of a secret.
-    let unsafe_end = if is_cut { source::MAX_LENGTH } else { 0 };
+    let unsafe_end = if is_cut { source::MAX_SECRET_LENGTH } else { 0 };
     let end = text.floor_char_boundary(text.len().saturating_sub(unsafe_end));
-    text[..end].chars().take(MAX_LINE).collect()
+    text[..end].trim().chars().take(MAX_LINE).collect()
 }
 
 #[cfg(test)]
@@ -345,6 +351,16 @@ mod tests {
         assert_eq!(tail.stream("Video"), Some("h264 (Main), yuv420p"));
         assert!(matches!(tail.verdict(), Some(Verdict::Camera(ErrorKind::SourceNotFound, _))));
         assert_eq!(tail.last_complaint(), Some("Server returned *** Not Found"));
+    }
+
+    #[tokio::test]
+    async fn a_secret_is_in_no_line_and_not_in_the_debug_format() {
+        let source = Source::parse("rtsp://admin:%20s3cretpw@cam/x").expect("a link");
+        let (tell, _) = oneshot::channel();
+        let writer = Arc::<ProcessLog>::default().writer(7);
+        let said: &[u8] = b" s3cretpw\n Stream #0:0: Video: h264, s3cretpw\n s3cret\x07pw \n";
+        let tail = Tail::collect(said, source, writer, tell).await;
+        assert_eq!(format!("{tail:?}"), r#"["***", "Stream #0:0: Video: h264,***", "***"]"#);
     }
 
     #[test]
