@@ -24,6 +24,10 @@ const MAX_SAMPLES: usize = 100_000;
 /// centuries, and sums of durations must not overflow.
 const MAX_DURATION: Duration = Duration::from_mins(1);
 
+/// The latest decode time, so that consumers can add durations to it: a hundred years, where even
+/// clocks that count from 1970 do not come.
+const MAX_DECODE_TIME: Duration = Duration::from_hours(100 * 365 * 24);
+
 /// Why bytes are not the fragmented MP4 that was expected.
 #[derive(Debug, thiserror::Error)]
 pub enum MediaError {
@@ -101,8 +105,8 @@ pub struct Fragment {
     pub bytes: Bytes,
     /// Whether decoding can begin here.
     pub is_keyframe: bool,
-    /// Decode time of the first video sample on the generation's own clock; meaningless when
-    /// `frames` is zero.
+    /// Decode time of the first video sample on the generation's own clock, at most a hundred years;
+    /// meaningless when `frames` is zero.
     pub decode_time: Duration,
     /// Playing time of the video samples, at most a minute; zero for audio alone.
     pub duration: Duration,
@@ -171,7 +175,7 @@ impl Fragment {
             format,
             bytes,
             is_keyframe: samples.first_is_sync,
-            decode_time: init.time(samples.decode_time),
+            decode_time: init.time(samples.decode_time).min(MAX_DECODE_TIME),
             duration: init.time(samples.duration).min(MAX_DURATION),
             frames: samples.count,
             received_at: SystemTime::now(),
