@@ -17,7 +17,7 @@
 //!
 //! | Layer | Modules |
 //! |---|---|
-//! | assembly | [`app`], [`cli`] |
+//! | assembly | [`app`], [`cli`], [`fuzzing`] |
 //! | the HTTP edge | [`api`] |
 //! | use cases, without HTTP | [`service`] |
 //! | subscribers of events | [`webhooks`] |
@@ -39,6 +39,8 @@ pub mod child;
 pub mod cli;
 pub mod config;
 pub mod events;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod ingest;
 pub mod media;
 pub mod onvif;

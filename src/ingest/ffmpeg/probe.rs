@@ -244,7 +244,7 @@ impl ProbeRun {
 
 /// FFmpeg's description of a stream.
 #[derive(Debug, Default, PartialEq)]
-struct Facts {
+pub(crate) struct Facts {
     codec: String,
     width: Option<u32>,
     height: Option<u32>,
@@ -253,7 +253,7 @@ struct Facts {
 
 impl Facts {
     /// Reads `h264 (Main), yuv420p(progressive), 640x360 [SAR 1:1], 25 fps, 90k tbn`.
-    fn read(line: &str) -> Self {
+    pub(crate) fn read(line: &str) -> Self {
         let codec = line.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
         let mut facts = Self { codec, ..Self::default() };
         for part in line.split(", ").skip(1) {

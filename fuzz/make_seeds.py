@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""Makes the binary seeds of the fuzz targets, with the FFmpeg that is installed.
+
+The other seeds are texts, edited by hand.
+"""
+
+import subprocess
+from pathlib import Path
+
+CORPUS = Path(__file__).parent / "corpus"
+VIDEO = ["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=5"]
+AUDIO = ["-f", "lavfi", "-i", "sine=sample_rate=8000"]
+H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "5", "-crf", "45"]
+HEVC = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=5:crf=45"]
+# As the ingest asks for it.
+MP4 = ["-f", "mp4", "-movflags", "+frag_keyframe+empty_moov+default_base_moof"]
+MP4 += ["-frag_duration", "400000"]
+# Cameras repeat the parameter sets at every keyframe.
+REPEATED = ["-bsf:v", "dump_extra=freq=keyframe"]
+
+FRAGMENTS = {
+    "h264": [*VIDEO, *H264],
+    "h264-aac": [*VIDEO, *AUDIO, *H264, "-c:a", "aac", "-b:a", "16k"],
+    "h264-repeated-sets": [*VIDEO, *H264, *REPEATED],
+    "hevc": [*VIDEO, *HEVC, "-tag:v", "hvc1"],
+    "hevc-hev1": [*VIDEO, *HEVC],
+    "vp9": [*VIDEO, "-c:v", "libvpx-vp9", "-deadline", "realtime", "-crf", "60", "-b:v", "0"],
+}
+# The first byte: whether it is H.265, and twice the size of a length less one.
+SETS = {
+    "h264-baseline": (6, [*VIDEO, *H264, "-f", "h264"]),
+    "h264-high": (6, [*VIDEO, "-c:v", "libx264", "-profile:v", "high", "-f", "h264"]),
+    "h264-high422": (2, [*VIDEO, "-c:v", "libx264", "-pix_fmt", "yuv422p10", "-f", "h264"]),
+    "hevc": (7, [*VIDEO, *HEVC, "-f", "hevc"]),
+}
+
+
+def ffmpeg(arguments: list[str], time: str) -> bytes:
+    command = ["ffmpeg", "-v", "error", *arguments, "-fflags", "+bitexact", "-t", time, "pipe:1"]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+
+
+def sample(head: int, stream: bytes) -> bytes:
+    """The units of a stream with their lengths before them, as in MP4; the last one shortened."""
+    size = (head >> 1) + 1
+    units = [unit.rstrip(b"\0") for unit in stream.split(b"\0\0\1") if unit.rstrip(b"\0")]
+    units[-1] = units[-1][:32]
+    # The encoders' own messages are long.
+    units = [unit for unit in units if len(unit) < 100]
+    return bytes([head]) + b"".join(len(unit).to_bytes(size, "big") + unit for unit in units)
+
+
+def write(target: str, name: str, content: bytes) -> None:
+    folder = CORPUS / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content)
+    print(f"{target}/{name}: {len(content)} bytes")
+
+
+for name, arguments in FRAGMENTS.items():
+    write("fragment_reader", name, ffmpeg([*arguments, *MP4], "1.6"))
+for name, (head, arguments) in SETS.items():
+    write("parameter_set", name, sample(head, ffmpeg(arguments, "0.2")))

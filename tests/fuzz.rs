@@ -1,0 +1,209 @@
+//! Runs the fuzz targets of `fuzz/` on stable Rust: each on its seeds, and then for about two seconds
+//! on mutations of them.
+//!
+//! `FUZZ_SECONDS` sets the time for each target, and `FUZZ_SEED` repeats a run. A failing input is
+//! kept in a file that the message names; `fuzz/README.md` describes what to do with it.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::time::{ClockId, clock_gettime};
+
+/// One test for each target, of the same name.
+macro_rules! targets {
+    ($($name:ident)*) => {
+        const TARGETS: &[&str] = &[$(stringify!($name)),*];
+        $(
+            #[test]
+            fn $name() {
+                run(stringify!($name), stream_manager::fuzzing::$name);
+            }
+        )*
+    };
+}
+
+targets! {
+    ffmpeg_stderr
+    fragment_reader
+    parameter_set
+    source_url
+}
+
+/// The longest input, in bytes.
+const MAX_LENGTH: usize = 64 * 1024;
+/// The most CPU time that a parser can take for one input. A few milliseconds are usual.
+const MAX_TIME: Duration = Duration::from_secs(2);
+
+fn run(name: &str, target: fn(&[u8])) {
+    let seeds: Vec<_> = seeds(name).iter().map(|path| fs::read(path).expect("a seed")).collect();
+    let setting = |name| std::env::var(name).ok();
+    let seed = setting("FUZZ_SEED").map_or_else(
+        || fastrand::u64(..),
+        |text| text.parse().expect("FUZZ_SEED must be a whole number"),
+    );
+    let seconds = setting("FUZZ_SECONDS")
+        .map_or(2.0, |text| text.parse().expect("FUZZ_SECONDS must be a number"));
+    let runner = Runner::new(name, target, seed);
+    for input in &seeds {
+        runner.run(input);
+    }
+    let mut random = fastrand::Rng::with_seed(seed);
+    let (began, time) = (Instant::now(), Duration::from_secs_f64(seconds));
+    let mut count = 0_u64;
+    while began.elapsed() < time {
+        runner.run(&mutated(&seeds, &mut random));
+        count += 1;
+    }
+    println!("{name}: {count} inputs, FUZZ_SEED={seed}");
+    fs::remove_file(runner.path).expect("the file of the input");
+}
+
+struct Runner<'a> {
+    name: &'a str,
+    target: fn(&[u8]),
+    seed: u64,
+    /// The input of the present run, which is here even after the process was killed.
+    path: PathBuf,
+    file: File,
+}
+
+impl<'a> Runner<'a> {
+    fn new(name: &'a str, target: fn(&[u8]), seed: u64) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{name}"));
+        let file = File::create(&path).expect("a file for inputs");
+        Self { name, target, seed, path, file }
+    }
+
+    fn run(&self, input: &[u8]) {
+        self.file.set_len(input.len() as u64).expect("a file for inputs");
+        self.file.write_all_at(input, 0).expect("a file for inputs");
+        let began = cpu_time();
+        let result = catch_unwind(AssertUnwindSafe(|| (self.target)(input)));
+        let took = cpu_time() - began;
+        if result.is_err() || took > MAX_TIME {
+            panic!(
+                "{} fails with the {} bytes in {}, which took {took:?} (FUZZ_SEED={})",
+                self.name,
+                input.len(),
+                self.path.display(),
+                self.seed
+            );
+        }
+    }
+}
+
+/// CPU time that this thread has used.
+fn cpu_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("the thread's clock").into()
+}
+
+/// The committed inputs of a target.
+fn seeds(name: &str) -> Vec<PathBuf> {
+    let mut paths = files(&format!("corpus/{name}"));
+    paths.sort();
+    assert!(!paths.is_empty(), "{name} has no seeds");
+    paths
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(folder);
+    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+    entries.map(|entry| entry.expect("an entry").path()).collect()
+}
+
+/// A seed with a few random changes, or random bytes.
+fn mutated(seeds: &[Vec<u8>], random: &mut fastrand::Rng) -> Vec<u8> {
+    let mut input = match random.u8(..) {
+        0..8 => (0..random.usize(..256)).map(|_| random.u8(..)).collect(),
+        _ => one_of(seeds, random).clone(),
+    };
+    for _ in 0..random.usize(1..=6) {
+        mutate(&mut input, seeds, random);
+        input.truncate(MAX_LENGTH);
+    }
+    input
+}
+
+fn mutate(input: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut fastrand::Rng) {
+    let range = short_range(input, random);
+    let at = random.usize(..=input.len());
+    match random.u8(..9) {
+        0 => {
+            if let Some(byte) = input.get_mut(at) {
+                *byte ^= 1 << random.u8(..8);
+            }
+        }
+        1 => {
+            if let Some(byte) = input.get_mut(at) {
+                *byte = a_byte(random);
+            }
+        }
+        2 => drop(input.splice(at..at, (0..random.usize(1..8)).map(|_| a_byte(random)))),
+        3 => drop(input.drain(range)),
+        4 => {
+            let copy = input[range].to_vec();
+            input.splice(at..at, copy);
+        }
+        5 => {
+            let other = one_of(seeds, random);
+            let part = other[short_range(other, random)].to_vec();
+            input.splice(at..at, part);
+        }
+        6 => {
+            // A length or a count.
+            const NUMBERS: [u32; 8] = [0, 1, 7, 8, 0x10000, 0x7fff_ffff, 0x8000_0000, u32::MAX];
+            if let Some(bytes) = input.get_mut(at..at + 4) {
+                bytes.copy_from_slice(&one_of(&NUMBERS, random).to_be_bytes());
+            }
+        }
+        7 => {
+            let copies = input[range].repeat(1 << random.u8(..8));
+            input.splice(at..at, copies);
+        }
+        _ => input.truncate(at),
+    }
+}
+
+/// A part of `bytes`, most likely a short one.
+fn short_range(bytes: &[u8], random: &mut fastrand::Rng) -> Range<usize> {
+    let begin = random.usize(..=bytes.len());
+    let longest = 1 << random.u8(..10);
+    begin..bytes.len().min(begin + random.usize(1..=longest))
+}
+
+/// A random byte, or one that has a meaning in many formats.
+fn a_byte(random: &mut fastrand::Rng) -> u8 {
+    if random.bool() {
+        return random.u8(..);
+    }
+    *one_of(b"\0\x01\x7f\x80\xff\r\n\t '\"\\%@:/?&=#;<>[]{}(),.*-_0aA", random)
+}
+
+fn one_of<'a, T>(choices: &'a [T], random: &mut fastrand::Rng) -> &'a T {
+    &choices[random.usize(..choices.len())]
+}
+
+#[test]
+fn every_target_is_known_to_cargo_fuzz() {
+    let names = |folder| -> BTreeSet<String> {
+        let stem = |path: PathBuf| path.file_stem().expect("a name").to_string_lossy().into();
+        files(folder).into_iter().map(stem).collect()
+    };
+    let expected: BTreeSet<_> = TARGETS.iter().map(|&name| name.to_owned()).collect();
+    assert_eq!(names("fuzz_targets"), expected);
+    assert_eq!(names("corpus"), expected);
+    let manifest = include_str!("../fuzz/Cargo.toml");
+    let functions = include_str!("../src/fuzzing.rs");
+    assert_eq!(functions.matches("\npub fn ").count(), TARGETS.len());
+    for path in files("fuzz_targets") {
+        let name = path.file_stem().expect("a name").to_string_lossy();
+        let code = fs::read_to_string(&path).expect("a target");
+        assert!(code.contains(&format!("stream_manager::fuzzing::{name}(")), "{path:?}");
+        assert!(manifest.contains(&format!("path = \"fuzz_targets/{name}.rs\"")), "{path:?}");
+    }
+}
