@@ -15,7 +15,7 @@ use crate::camera::Camera;
 use crate::camera::id::StreamId;
 use crate::camera::options::StreamOptions;
 use crate::camera::source::Source;
-use crate::events::Events;
+use crate::events::bus::Bus;
 use crate::ingest::{Ingest, IngestRequest, RunningIngest};
 use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::cutter::SegmentPolicy;
@@ -138,7 +138,7 @@ fn registry(layout: Layout, budget: DiskBudget, starts: StartQueue) -> Registry 
         starts,
         launcher: Arc::new(NoIngest),
         counters,
-        events: Events::default(),
+        events: Bus::default(),
     })
 }
 
