@@ -12,17 +12,18 @@
 use std::time::Duration;
 
 use dashmap::DashMap;
-use hyper::HeaderMap;
-use hyper::header::{AUTHORIZATION, HOST};
 use tokio::time::Instant;
 use tracing::warn;
 
 use crate::base::error::{Error, ErrorKind};
 use crate::base::host::is_this_machine;
 use crate::camera::id::CameraId;
+use credentials::Credentials;
 use keys::{ApiKeys, Role};
 
+pub mod credentials;
 pub mod keys;
+pub mod permit;
 
 /// How many wrong keys from one address within [`WINDOW`] are answered with 401. More get 429.
 const MAX_FAILURES: u32 = 20;
@@ -31,12 +32,6 @@ const WINDOW: Duration = Duration::from_mins(1);
 /// The largest number of addresses for which wrong keys are counted. Others are not counted until some
 /// of these have expired.
 const MAX_ADDRESSES: usize = 10_000;
-/// The header that callers can use in place of `Authorization`.
-const API_KEY: &str = "x-api-key";
-/// The header in which browsers report the relation of the requesting site.
-const FETCH_SITE: &str = "sec-fetch-site";
-/// The header in which nginx reports the caller's address.
-const ADDRESS: &str = "x-real-ip";
 
 /// The caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,34 +54,30 @@ impl Access {
         Self { keys, failures: DashMap::new() }
     }
 
-    /// Identifies the caller by the key in the request's headers.
-    pub fn caller(&self, headers: &HeaderMap) -> Result<Caller, Error> {
+    /// Identifies the caller by these credentials.
+    pub fn caller(&self, shown: &Credentials<'_>) -> Result<Caller, Error> {
         if self.keys.is_empty() {
             // The nginx in front can be reachable from other machines.
-            if !text(headers, ADDRESS).is_none_or(is_this_machine) {
+            if !shown.address.is_none_or(is_this_machine) {
                 let detail = "without API_KEYS, only requests from this machine are permitted";
                 return Err(Error::new(ErrorKind::Forbidden, detail));
             }
             return Ok(Caller { key: None, role: Role::Admin });
         }
-        let Some(secret) = secret(headers) else {
+        let Some(key) = shown.key() else {
             let detail = "an API key is required: Authorization: Bearer KEY, or X-API-Key: KEY";
             return Err(Error::new(ErrorKind::Unauthorized, detail));
         };
-        match self.keys.find(secret) {
-            Some(key) => Ok(Caller { key: Some(key.name.clone()), role: key.role }),
-            None => Err(self.failed(text(headers, ADDRESS).unwrap_or_default())),
-        }
+        self.find(key).ok_or_else(|| self.failed(shown.address.unwrap_or_default()))
     }
 
     /// Refuses requests that a page of another site makes to a service without keys: through the
     /// browser of a user of this machine, such a page can reach loopback. Browsers report the site if
     /// they trust the address. Otherwise they report the host, whose name the other site can have
     /// pointed to loopback.
-    pub fn refuse_other_sites(&self, headers: &HeaderMap) -> Result<(), Error> {
-        let host = text(headers, HOST.as_str()).map_or("localhost", without_port);
-        let is_other = text(headers, FETCH_SITE) == Some("cross-site") || !is_this_machine(host);
-        if self.keys.is_empty() && is_other {
+    pub fn refuse_other_sites(&self, host: Option<&str>, is_cross_site: bool) -> Result<(), Error> {
+        let host = host.map_or("localhost", without_port);
+        if self.keys.is_empty() && (is_cross_site || !is_this_machine(host)) {
             let detail = "without API_KEYS, only this machine can use the API: the host must be \
                           localhost, and pages of other sites are refused";
             return Err(Error::new(ErrorKind::Forbidden, detail));
@@ -94,10 +85,14 @@ impl Access {
         Ok(())
     }
 
-    /// Identifies the caller, like [`Access::caller`], if the headers contain a valid key. A wrong one is
-    /// neither logged nor counted: it can be another credential.
-    pub fn known(&self, headers: &HeaderMap) -> Option<Caller> {
-        let key = self.keys.find(secret(headers)?)?;
+    /// Identifies the caller, like [`Access::caller`], if there is a valid key. A wrong one is neither
+    /// logged nor counted: it can be another credential.
+    pub fn known(&self, shown: &Credentials<'_>) -> Option<Caller> {
+        self.find(shown.key()?)
+    }
+
+    fn find(&self, key: &str) -> Option<Caller> {
+        let key = self.keys.find(key)?;
         Some(Caller { key: Some(key.name.clone()), role: key.role })
     }
 
@@ -177,18 +172,6 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-fn secret(headers: &HeaderMap) -> Option<&str> {
-    let bearer = text(headers, AUTHORIZATION.as_str()).and_then(|value| {
-        let (scheme, secret) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
-    });
-    bearer.or_else(|| text(headers, API_KEY))
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,11 +183,12 @@ mod tests {
         Access::new(ApiKeys::parse(KEYS).expect("keys"))
     }
 
-    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")))
-            .collect()
+    fn with_key(key: &str) -> Credentials<'_> {
+        Credentials { api_key: Some(key), ..Credentials::default() }
+    }
+
+    fn guess(address: &str) -> Credentials<'_> {
+        Credentials { address: Some(address), ..with_key("wrong-secret-0001") }
     }
 
     fn kind(result: Result<Caller, Error>) -> ErrorKind {
@@ -212,78 +196,27 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_read_from_either_header() {
+    fn without_keys_every_caller_is_an_admin() {
+        let caller = Access::default().caller(&Credentials::default()).expect("a caller");
+        caller.at_least(Role::Admin).expect("everything");
+    }
+
+    #[test]
+    fn a_key_counts_as_known_or_not_at_all() {
         let access = access();
-        for (name, value) in [
-            ("authorization", "Bearer user-secret-0001"),
-            ("authorization", "bearer  user-secret-0001"),
-            ("x-api-key", "user-secret-0001"),
-        ] {
-            let caller = access.caller(&headers(&[(name, value)])).expect(value);
-            assert_eq!((caller.name(), caller.role), ("42", Role::User));
+        let caller = access.known(&with_key("user-secret-0001")).expect("a key");
+        assert_eq!(caller.name(), "42");
+        for _ in 0..=MAX_FAILURES {
+            assert_eq!(access.known(&guess("192.0.2.1")), None);
         }
-        for (name, value) in [
-            ("authorization", "Basic user-secret-0001"),
-            ("authorization", "user-secret-0001"),
-            ("x-api-key", "wrong-secret-0001"),
-            ("x-api-key", ""),
-            ("cookie", "user-secret-0001"),
-        ] {
-            let refused = kind(access.caller(&headers(&[(name, value)])));
-            assert_eq!(refused, ErrorKind::Unauthorized, "{value}");
-        }
-    }
-
-    #[test]
-    fn without_keys_callers_of_this_machine_have_all_permissions() {
-        let caller = Access::default().caller(&HeaderMap::new()).expect("a caller");
-        caller.at_least(Role::Admin).expect("all permissions");
-        for (address, is_permitted) in
-            [("127.0.0.1", true), ("::1", true), ("192.0.2.1", false), ("x", false)]
-        {
-            let headers = headers(&[("x-real-ip", address)]);
-            assert_eq!(Access::default().caller(&headers).is_ok(), is_permitted, "{address}");
-        }
-    }
-
-    #[test]
-    fn pages_of_other_sites_need_a_key() {
-        let table =
-            [("cross-site", false), ("same-site", true), ("same-origin", true), ("none", true)];
-        for (site, is_permitted) in table {
-            let headers = headers(&[("sec-fetch-site", site)]);
-            assert_eq!(
-                Access::default().refuse_other_sites(&headers).is_ok(),
-                is_permitted,
-                "{site}"
-            );
-            access().refuse_other_sites(&headers).expect("keys decide");
-        }
-        let hosts = [
-            ("localhost:8080", true),
-            ("127.0.0.1", true),
-            ("[::1]:8088", true),
-            ("rebound.example", false),
-            ("rebound.example:8080", false),
-            ("192.0.2.1", false),
-        ];
-        for (host, is_permitted) in hosts {
-            let headers = headers(&[("host", host)]);
-            assert_eq!(
-                Access::default().refuse_other_sites(&headers).is_ok(),
-                is_permitted,
-                "{host}"
-            );
-        }
-        Access::default().refuse_other_sites(&HeaderMap::new()).expect("no browser");
+        // None of these were counted.
+        assert_eq!(kind(access.caller(&guess("192.0.2.1"))), ErrorKind::Unauthorized);
     }
 
     #[test]
     fn roles_and_owners() {
         let access = access();
-        let caller = |secret: &'static str| {
-            access.caller(&headers(&[("x-api-key", secret)])).expect("a key")
-        };
+        let caller = |key: &'static str| access.caller(&with_key(key)).expect("a key");
         let id = CameraId::parse("cam").expect("an id");
         let table = [
             ("boss-secret-0001", Role::Admin, [true, true, true]),
@@ -304,18 +237,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn guesses_are_limited_and_the_right_key_is_not() {
         let access = access();
-        let guess = headers(&[("x-api-key", "wrong-secret-0001"), ("x-real-ip", "192.0.2.1")]);
         for _ in 0..MAX_FAILURES {
-            assert_eq!(kind(access.caller(&guess)), ErrorKind::Unauthorized);
+            assert_eq!(kind(access.caller(&guess("192.0.2.1"))), ErrorKind::Unauthorized);
         }
-        let refused = access.caller(&guess).expect_err("a refusal");
+        let refused = access.caller(&guess("192.0.2.1")).expect_err("a refusal");
         assert_eq!((refused.kind, refused.retry_after), (ErrorKind::TooManyAttempts, Some(WINDOW)));
-        let other = headers(&[("x-api-key", "wrong-secret-0001"), ("x-real-ip", "192.0.2.2")]);
-        assert_eq!(kind(access.caller(&other)), ErrorKind::Unauthorized);
-        let right = headers(&[("x-api-key", "boss-secret-0001"), ("x-real-ip", "192.0.2.1")]);
+        assert_eq!(kind(access.caller(&guess("192.0.2.2"))), ErrorKind::Unauthorized);
+        let right = Credentials { api_key: Some("boss-secret-0001"), ..guess("192.0.2.1") };
         access.caller(&right).expect("the key");
         tokio::time::advance(WINDOW).await;
-        assert_eq!(kind(access.caller(&guess)), ErrorKind::Unauthorized);
+        assert_eq!(kind(access.caller(&guess("192.0.2.1"))), ErrorKind::Unauthorized);
     }
 
     #[test]

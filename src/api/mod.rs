@@ -38,6 +38,7 @@ use route::{Needs, Route, Unmatched};
 pub mod caller;
 pub mod camera_model;
 pub mod cameras;
+mod credentials;
 pub mod discovery;
 pub mod health;
 pub mod metrics;
@@ -121,8 +122,10 @@ async fn serve_allowed(
 ) -> Result<Reply, Error> {
     let caller = match needs.role(request.method()) {
         Some(role) => {
-            api.access.refuse_other_sites(request.headers())?;
-            let caller = api.access.caller(request.headers())?;
+            let (headers, is_cross_site) =
+                (request.headers(), credentials::is_cross_site(request.headers()));
+            api.access.refuse_other_sites(credentials::host(headers), is_cross_site)?;
+            let caller = api.access.caller(&credentials::shown(headers))?;
             caller.at_least(role)?;
             caller
         }

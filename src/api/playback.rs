@@ -2,26 +2,25 @@
 
 use std::time::Duration;
 
-use hyper::header::{AUTHORIZATION, COOKIE, HeaderValue, SET_COOKIE};
+use hyper::header::{HeaderValue, SET_COOKIE};
 use hyper::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use tracing::info;
 use utoipa::ToSchema;
 
+use super::credentials::TOKEN_COOKIE;
 use super::reply::{self, Reply};
 use super::{Api, cameras};
 use crate::access::Caller;
+use crate::access::credentials::Credentials;
 use crate::access::keys::Role;
+use crate::access::permit::Permit;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::time::rfc3339;
 use crate::camera::id::CameraId;
+use crate::playback::Session;
 use crate::playback::token::MAX_CAMERAS;
-use crate::playback::{Admitted, Session};
 
-/// The header in which nginx hands over the token of a path.
-const TOKEN: &str = "x-playback-token";
-/// The cookie that may hold a token instead.
-const TOKEN_COOKIE: &str = "playback";
 /// Of a session, in seconds.
 const USUAL_TIME: u64 = 30 * 60;
 const LONGEST_TIME: u64 = 24 * 3600;
@@ -164,35 +163,40 @@ pub async fn end(api: &Api, caller: &Caller, id: &str) -> Result<Reply, Error> {
     Ok(reply::no_content())
 }
 
-/// Whether whoever asks with these headers may watch the camera: by a token, in the path, as bearer
-/// or in a cookie; or by an API key. Returns who it is: the token's user, or the key's name.
-pub async fn may_watch(api: &Api, headers: &HeaderMap, camera: &CameraId) -> Result<String, Error> {
-    if let Some(token) = path_token(headers) {
+/// Returns the permission to watch a camera that these credentials give: a playback token in the
+/// path, as bearer or in a cookie, or an API key.
+pub async fn may_watch(
+    api: &Api,
+    shown: &Credentials<'_>,
+    camera: &CameraId,
+) -> Result<Permit, Error> {
+    if let Some(token) = shown.path_token {
         return admit(api, token, camera).await;
     }
     // A key is stronger than a cookie that a browser still has from before.
-    if let Some(caller) = api.access.known(headers) {
+    if let Some(caller) = api.access.known(shown) {
         return admit_caller(api, &caller, camera).await;
     }
-    match bearer_token(headers).or_else(|| cookie_token(headers)) {
+    match shown.bearer_token().or(shown.cookie_token) {
         Some(token) => admit(api, token, camera).await,
-        None => admit_caller(api, &api.access.caller(headers)?, camera).await,
+        None => admit_caller(api, &api.access.caller(shown)?, camera).await,
     }
 }
 
-async fn admit_caller(api: &Api, caller: &Caller, camera: &CameraId) -> Result<String, Error> {
+async fn admit_caller(api: &Api, caller: &Caller, camera: &CameraId) -> Result<Permit, Error> {
     cameras::may_see(api, caller, camera).await?;
-    Ok(caller.name().to_owned())
+    Ok(Permit::of_caller(caller))
 }
 
 /// A session that a user made is for that user's cameras, whoever has a camera of that id later.
-async fn admit(api: &Api, token: &str, camera: &CameraId) -> Result<String, Error> {
-    let Admitted { user, owner } = api.playback.admit(token, camera)?;
-    let Some(owner) = owner else { return Ok(user) };
+async fn admit(api: &Api, token: &str, camera: &CameraId) -> Result<Permit, Error> {
+    let permit = api.playback.admit(token, camera)?;
+    let Some(owner) = permit.owner() else { return Ok(permit) };
     match api.cameras.get(camera).await? {
-        Some(record) if record.owner.as_deref() == Some(owner.as_str()) => Ok(user),
+        Some(record) if record.owner.as_deref() == Some(owner) => Ok(permit),
         _ => {
-            let detail = format!("camera {camera} is no longer its maker's to show");
+            let detail =
+                format!("the user who created this session no longer owns camera {camera}");
             Err(Error::new(ErrorKind::Forbidden, detail))
         }
     }
@@ -234,7 +238,7 @@ fn is_of(caller: &Caller, session: &Session) -> bool {
 }
 
 fn output(session: &Session) -> SessionOutput {
-    let Session { claims, made_by, last_seen, is_ended, .. } = session;
+    let Session { claims, made_by, last_seen, .. } = session;
     SessionOutput {
         session_id: claims.jti.clone(),
         user: claims.sub.clone(),
@@ -243,7 +247,7 @@ fn output(session: &Session) -> SessionOutput {
         created_at: rfc3339(claims.iat),
         expires_at: rfc3339(claims.exp),
         last_seen: last_seen.map(rfc3339),
-        state: if *is_ended { SessionState::Ended } else { SessionState::Active },
+        state: if session.is_ended() { SessionState::Ended } else { SessionState::Active },
     }
 }
 
@@ -263,22 +267,4 @@ fn cookie(token: &str, time: Duration, is_secure: bool) -> Result<HeaderValue, E
         return Err(too_long());
     }
     HeaderValue::try_from(text).map_err(|_| too_long())
-}
-
-fn path_token(headers: &HeaderMap) -> Option<&str> {
-    let token = headers.get(TOKEN)?.to_str().ok()?;
-    (!token.is_empty()).then_some(token)
-}
-
-fn bearer_token(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    let is_token = scheme.eq_ignore_ascii_case("bearer") && token.matches('.').count() == 2;
-    is_token.then_some(token)
-}
-
-fn cookie_token(headers: &HeaderMap) -> Option<&str> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs =
-        cookies.flat_map(|line| line.split(';')).filter_map(|one| one.trim().split_once('='));
-    pairs.find(|(name, _)| *name == TOKEN_COOKIE).map(|(_, token)| token)
 }

@@ -10,7 +10,7 @@ use hyper::{Request, StatusCode};
 use tokio::time::timeout;
 
 use super::reply::{self, Reply};
-use super::{Api, cameras, model, playback, viewer};
+use super::{Api, cameras, credentials, model, playback, viewer};
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::StreamId;
 use crate::output::hls::published::Published;
@@ -50,7 +50,8 @@ async fn find<B>(
     wanted: model::Reload,
 ) -> Result<Arc<Published>, Error> {
     let id = StreamId::parse(id)?;
-    let user = playback::may_watch(api, request.headers(), id.camera()).await?;
+    let shown = credentials::shown(request.headers());
+    let permit = playback::may_watch(api, &shown, id.camera()).await?;
     let now = api.hls.newest(&id);
     let is_playable = |handle: &StreamHandle| now.is_some() && handle.state() != State::Failed;
     let running = api.registry.get(&id).filter(is_playable);
@@ -60,11 +61,11 @@ async fn find<B>(
         Some(handle) => handle,
         None => start(api, &id).await?,
     };
-    viewer::touch(&handle, &user, request)?;
+    viewer::touch(&handle, permit.user(), request)?;
     let published = newest(api, &handle, wanted).await?;
     if !is_at_once {
         // The permission may have ended meanwhile.
-        playback::may_watch(api, request.headers(), id.camera()).await?;
+        playback::may_watch(api, &shown, id.camera()).await?;
     }
     Ok(published)
 }

@@ -5,7 +5,7 @@ use hyper::Request;
 use hyper::header::{HeaderValue, USER_AGENT};
 
 use super::reply::{self, Reply};
-use super::{Api, playback};
+use super::{Api, credentials, playback};
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::StreamId;
 use crate::stream::handle::StreamHandle;
@@ -22,14 +22,15 @@ const ADDRESS: &str = "x-real-ip";
 /// 403, where that is not for want of a right, stands in the header `X-Refusal`.
 pub async fn authorize<B>(api: &Api, request: &Request<B>) -> Result<Reply, Error> {
     let id = StreamId::parse(header(request, CAMERA))?;
-    let allowed = playback::may_watch(api, request.headers(), id.camera()).await;
+    let shown = credentials::shown(request.headers());
+    let allowed = playback::may_watch(api, &shown, id.camera()).await;
     // nginx would take other answers than 401 and 403 for a fault of the manager's.
-    let user = allowed.map_err(|error| match error.kind {
+    let permit = allowed.map_err(|error| match error.kind {
         ErrorKind::TooManyAttempts => Error { kind: ErrorKind::Unauthorized, ..error },
         _ => error,
     })?;
     if let Some(handle) = api.registry.get(&id) {
-        match touch(&handle, &user, request) {
+        match touch(&handle, permit.user(), request) {
             Err(error) if error.kind == ErrorKind::TooManyViewers => {
                 let mut reply = reply::problem(&Error { kind: ErrorKind::Forbidden, ..error });
                 let refusal = HeaderValue::from_static("too_many_viewers");

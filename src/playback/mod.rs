@@ -13,8 +13,10 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use tokio::sync::watch;
 
 use crate::access::Caller;
+use crate::access::permit::Permit;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::time;
 use crate::camera::id::CameraId;
@@ -42,21 +44,12 @@ pub struct Session {
     pub made_by: Option<String>,
     /// When its holder last requested media, in Unix seconds; `None` if not since the manager's start.
     pub last_seen: Option<u64>,
-    /// Whether it was ended early.
-    pub is_ended: bool,
+    /// Becomes true when the session is ended early; permits follow it.
+    ended: watch::Sender<bool>,
     /// The owner that its cameras must have, if a user created it; `None` for any owner.
     pub owner: Option<String>,
     /// Unix seconds from which on every token with this id has expired.
     kept_until: u64,
-}
-
-/// The holder of a valid token.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Admitted {
-    /// The user who watches.
-    pub user: String,
-    /// The owner that the camera must have, if a user created the session.
-    pub owner: Option<String>,
 }
 
 /// Why the playback sessions cannot be opened. Its text and causes are for the operator.
@@ -128,18 +121,19 @@ impl Playback {
         Ok((session, token))
     }
 
-    /// Verifies a token that is sent for a camera.
-    pub fn admit(&self, token: &str, camera: &CameraId) -> Result<Admitted, Error> {
+    /// Verifies a token that is sent for a camera. Returns the permission of its holder; whether the
+    /// camera has the owner that the permission requires remains to be checked.
+    pub fn admit(&self, token: &str, camera: &CameraId) -> Result<Permit, Error> {
         let claims = self.verifier.verify(token)?;
         if !claims.allows(camera.as_str()) {
             let detail = format!("the token is not for camera {camera}");
             return Err(Error::new(ErrorKind::Forbidden, detail));
         }
-        let user = claims.sub.clone();
+        let (user, until) = (claims.sub.clone(), valid_until(&claims));
         // Before the entry is locked: counting the whole map would deadlock then.
         let is_full = self.sessions.len() >= MAX_SESSIONS;
         match self.sessions.entry(claims.jti.clone()) {
-            Entry::Occupied(session) if session.get().is_ended => {
+            Entry::Occupied(session) if session.get().is_ended() => {
                 Err(Error::new(ErrorKind::Unauthorized, "the playback session was ended"))
             }
             Entry::Occupied(mut session) => {
@@ -154,14 +148,17 @@ impl Playback {
                     session.claims = claims;
                 }
                 session.last_seen = Some(time::unix_now());
-                Ok(Admitted { user, owner: session.owner.clone() })
+                let permit = Permit::of_session(user, session.owner.clone(), until);
+                Ok(permit.until_revoked(session.ended.subscribe()))
             }
             // The first use of a back end's token. From now on it can be listed and ended.
             Entry::Vacant(free) if !is_full => {
-                free.insert(Session { last_seen: Some(time::unix_now()), ..Session::new(claims) });
-                Ok(Admitted { user, owner: None })
+                let session = Session { last_seen: Some(time::unix_now()), ..Session::new(claims) };
+                let ended = session.ended.subscribe();
+                free.insert(session);
+                Ok(Permit::of_session(user, None, until).until_revoked(ended))
             }
-            Entry::Vacant(_) => Ok(Admitted { user, owner: None }),
+            Entry::Vacant(_) => Ok(Permit::of_session(user, None, until)),
         }
     }
 
@@ -182,21 +179,19 @@ impl Playback {
 
     /// Ends a session early, also one of a back end whose token was not used yet.
     pub async fn end(&self, id: &str) -> Result<(), Error> {
-        let now = time::unix_now();
-        let mut session = self.get(id).unwrap_or_else(|| {
-            let cameras = Vec::new();
-            let (jti, aud) = (id.to_owned(), AUDIENCE.to_owned());
-            let exp = now + MAX_LIFETIME;
-            Session::new(Claims { jti, sub: "?".into(), cameras, iat: now, nbf: None, exp, aud })
-        });
-        session.is_ended = true;
+        let mut session = self.get(id).unwrap_or_else(|| Session::not_used(id));
         if session.made_by.is_none() {
             // A back end can have issued more tokens with this id, which live this long at most.
-            session.kept_until = session.kept_until.max(now + MAX_LIFETIME + LEEWAY + 1);
+            let latest = time::unix_now() + MAX_LIFETIME + LEEWAY + 1;
+            session.kept_until = session.kept_until.max(latest);
         }
         // First in the database, since the end must survive a restart.
-        self.database.put_session(&session.row()).await.map_err(fails)?;
-        self.sessions.insert(id.to_owned(), session);
+        let row = SessionRow { is_ended: true, ..session.row() };
+        self.database.put_session(&row).await.map_err(fails)?;
+        let kept_until = session.kept_until;
+        let mut ended = self.sessions.entry(id.to_owned()).or_insert(session);
+        ended.kept_until = ended.kept_until.max(kept_until);
+        ended.ended.send_replace(true);
         Ok(())
     }
 
@@ -222,14 +217,37 @@ impl Playback {
 }
 
 /// Returns the end of a token's validity, including the tolerated difference between clocks.
+fn valid_until(claims: &Claims) -> u64 {
+    claims.exp + LEEWAY
+}
+
 fn kept_until(claims: &Claims) -> u64 {
-    claims.exp + LEEWAY + 1
+    valid_until(claims) + 1
 }
 
 impl Session {
     fn new(claims: Claims) -> Self {
-        let kept_until = kept_until(&claims);
-        Self { claims, made_by: None, last_seen: None, is_ended: false, owner: None, kept_until }
+        let (kept_until, ended) = (kept_until(&claims), watch::Sender::new(false));
+        Self { claims, made_by: None, last_seen: None, ended, owner: None, kept_until }
+    }
+
+    /// A back end's session whose token was not used yet: only its id is known.
+    fn not_used(id: &str) -> Self {
+        let now = time::unix_now();
+        Self::new(Claims {
+            jti: id.to_owned(),
+            sub: "?".into(),
+            cameras: Vec::new(),
+            iat: now,
+            nbf: None,
+            exp: now + MAX_LIFETIME,
+            aud: AUDIENCE.to_owned(),
+        })
+    }
+
+    /// Whether the session was ended early.
+    pub fn is_ended(&self) -> bool {
+        *self.ended.borrow()
     }
 
     fn row(&self) -> SessionRow {
@@ -240,7 +258,7 @@ impl Session {
             made_by: self.made_by.clone(),
             created_at: time::to_i64(self.claims.iat),
             expires_at: time::to_i64(self.claims.exp),
-            is_ended: self.is_ended,
+            is_ended: self.is_ended(),
             owner: self.owner.clone(),
             kept_until: time::to_i64(self.kept_until),
         }
@@ -259,8 +277,8 @@ impl From<SessionRow> for Session {
             aud: AUDIENCE.to_owned(),
         };
         let kept_until = row.kept_until.unsigned_abs();
-        let (made_by, is_ended, owner) = (row.made_by, row.is_ended, row.owner);
-        Self { claims, made_by, last_seen: None, is_ended, owner, kept_until }
+        let (made_by, ended, owner) = (row.made_by, watch::Sender::new(row.is_ended), row.owner);
+        Self { claims, made_by, last_seen: None, ended, owner, kept_until }
     }
 }
 
