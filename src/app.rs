@@ -2,14 +2,17 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tracing::{error, info};
 
 use crate::access::Access;
 use crate::access::keys::ApiKeys;
-use crate::api::Api;
+use crate::api::context::Api;
 use crate::api::metrics::exporter::Exporter;
+use crate::api::route::Table;
+use crate::api::router::Router;
+use crate::api::routes;
 use crate::api::server::Server;
 use crate::base::counters::Counters;
 use crate::base::secret::Secret;
@@ -26,6 +29,7 @@ use crate::output::hls::layout::Layout;
 use crate::output::hls::output::Hls;
 use crate::output::hls::sweep::{self, DirLock};
 use crate::playback::{Playback, secret};
+use crate::service::context::Core;
 use crate::service::readiness::Readiness;
 use crate::store::Cameras;
 use crate::stream::reaper;
@@ -62,7 +66,7 @@ pub async fn run_with(
 ) -> Result<(), StartError> {
     let service = Service::assemble(&config, make_ingest).await?;
     service.log_problems().await;
-    let server = listen(&config, &service.api).await?;
+    let server = listen(&config, &service.router).await?;
     let signals = Signals::install().map_err(StartError::system("catch signals"))?;
     let address = server.address().map_err(StartError::system("find out the own address"))?;
     info!(%address, "listening");
@@ -72,7 +76,8 @@ pub async fn run_with(
 
 /// The parts of the manager that have to be ended in order.
 struct Service {
-    api: Arc<Api>,
+    router: Arc<Router>,
+    readiness: Arc<Readiness>,
     registry: Registry,
     disk_budget: DiskBudget,
     webhooks: Webhooks,
@@ -104,27 +109,22 @@ impl Service {
         let hls = Hls::new(layout.clone(), disk_budget.clone(), policy, counters.clone());
         let registry = registry(config, hls.clone(), ingest, counters, events)?;
         let database = cameras.database().clone();
-        let api = Arc::new(Api {
-            access,
-            registry: registry.clone(),
-            cameras,
-            finder: Finder::new(config.camera_nets()),
-            stills: StillTaker::new(settings::ffmpeg(config), spawner.clone()),
-            playback,
-            readiness: Arc::new(Readiness::new(
-                FfmpegCheck::new(config.ffmpeg_bin.clone(), spawner.clone()),
-                layout,
-                database,
-            )),
-            metrics: Arc::new(Exporter::new(registry.clone(), disk_budget.clone())),
-            hls,
-            started_at: Instant::now(),
-        });
-        Ok(Self { api, registry, disk_budget, webhooks, spawner, stream_dir })
+        let ffmpeg = FfmpegCheck::new(config.ffmpeg_bin.clone(), spawner.clone());
+        let readiness = Arc::new(Readiness::new(ffmpeg, layout, database));
+        let table = Table::new(routes::all());
+        let api = Api::new(
+            Core { access, cameras, registry: registry.clone(), hls, playback },
+            Finder::new(config.camera_nets()),
+            StillTaker::new(settings::ffmpeg(config), spawner.clone()),
+            Arc::clone(&readiness),
+            Exporter::new(registry.clone(), disk_budget.clone(), table.labels()),
+        );
+        let router = Arc::new(Router::new(api, table));
+        Ok(Self { router, readiness, registry, disk_budget, webhooks, spawner, stream_dir })
     }
 
     async fn log_problems(&self) {
-        for problem in self.api.readiness.troubles().await {
+        for problem in self.readiness.troubles().await {
             error!(problem = %problem.error, "not ready; no stream can start until this is fixed");
         }
     }
@@ -132,14 +132,14 @@ impl Service {
     /// Serves until the first signal, then ends all parts. This is the one place that states the
     /// order of shutdown.
     async fn serve(self, server: Server, mut signals: Signals, cleanup_interval: Duration) {
-        let Self { api, registry, disk_budget, webhooks, spawner, stream_dir } = self;
+        let Self { readiness, registry, disk_budget, webhooks, spawner, stream_dir, .. } = self;
         let reaper = tokio::spawn(reaper::run(registry.clone(), cleanup_interval));
         let disk_watch = tokio::spawn(disk_budget.watch());
         let drain = server.run(signals.next()).await;
         tokio::spawn(signals.exit_on_next());
 
         // Orchestrators learn of the end first. No connection is accepted any more.
-        api.readiness.close();
+        readiness.close();
         info!("shutting down");
         reaper.abort();
         disk_watch.abort();
@@ -209,10 +209,10 @@ fn registry(
     }))
 }
 
-async fn listen(config: &Config, api: &Arc<Api>) -> Result<Server, StartError> {
+async fn listen(config: &Config, router: &Arc<Router>) -> Result<Server, StartError> {
     let address = SocketAddr::new(config.bind_addr, config.port);
     let action = format!("listen on {address} (BIND_ADDR, PORT)");
-    let server = Server::bind(address, Arc::clone(api)).await;
+    let server = Server::bind(address, Arc::clone(router)).await;
     let mut server = server.map_err(StartError::system(action))?;
     if let Some(path) = &config.bind_socket {
         let action = format!("listen on BIND_SOCKET={}", path.display());

@@ -1,50 +1,76 @@
-//! Cameras on the network, found and asked.
+//! Discovery: cameras on the network.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
+use hyper::Method;
 use serde::Deserialize;
-use tracing::info;
-use url::Url;
 use utoipa::ToSchema;
 
-use super::Api;
-use super::camera_model::Password;
+use super::failures;
+use super::operation::Operation;
 use super::reply::{self, Reply};
-use crate::access::Caller;
+use super::route::{Audience, Call, Row};
+use super::wire::Password;
+use crate::access::keys::Role;
 use crate::base::error::{Error, ErrorKind};
-use crate::camera::id::CameraId;
-use crate::onvif::device::Device;
-use crate::onvif::finder::{DiscoveryRequest, LONGEST_TIME, SHORTEST_TIME, USUAL_TIME};
+use crate::onvif::finder::{Discovery, DiscoveryRequest, LONGEST_TIME, SHORTEST_TIME, USUAL_TIME};
 use crate::onvif::soap::Login;
+use crate::service::discovery;
 
-/// Cameras of one address that are looked at. Recorders have some at theirs.
-const MAX_KNOWN: usize = 64;
+/// The endpoint.
+pub(super) fn routes() -> Vec<Row> {
+    let users = Audience::Callers(Role::User);
+    vec![
+        Row::new(
+            Method::POST,
+            "/api/discovery",
+            users,
+            |call| Box::pin(discover(call)),
+            || {
+                let summary = "Looks for cameras on the network, or asks one, by ONVIF";
+                Operation::new("cameras", "discoverCameras", summary)
+                .describe(
+                    "Only addresses that cameras are permitted to have are asked. Credentials are \
+                     offered to every device that is asked, as a digest, and are not stored.",
+                )
+                .can_take::<DiscoveryInput>()
+                .returns::<Discovery>("The devices that answered; can be empty.")
+                .fails(failures::DATABASE)
+                .fails(&[
+                    ErrorKind::InvalidSource,
+                    ErrorKind::SourceForbidden,
+                    ErrorKind::SourceUnreachable,
+                    ErrorKind::Busy,
+                ])
+            },
+        )
+        .waits(),
+    ]
+}
 
-/// What to look for. All of it may be left out.
+/// What to look for. All of it can be left out.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "timeout_seconds": 0.1 }))]
 pub struct DiscoveryInput {
     /// Name or IPv4 address of the network interface to look on; all by default.
     #[serde(default)]
-    pub interface: Option<String>,
-    /// How long to wait for answers. The details of a device may take twice as long; of one that is
+    interface: Option<String>,
+    /// How long to wait for answers. The details of a device can take twice as long; of one that is
     /// named, three times.
     #[serde(default = "usual_time")]
     #[schema(minimum = 0.1, maximum = 5, default = 3.0)]
-    pub timeout_seconds: f64,
+    timeout_seconds: f64,
     /// User name that is offered to every device that is asked.
     #[serde(default)]
-    pub username: Option<String>,
+    username: Option<String>,
     /// Its password.
     #[serde(default)]
-    pub password: Option<Password>,
+    password: Option<Password>,
     /// The one device to ask instead of looking for some: its address, with `:port` if that is not
     /// 80, or the `http://` URL of its ONVIF service.
     #[serde(default)]
-    pub address: Option<String>,
+    address: Option<String>,
 }
 
 fn usual_time() -> f64 {
@@ -60,7 +86,8 @@ impl DiscoveryInput {
         let text = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
         let login = match (text(self.username), self.password) {
             (Some(username), password) => {
-                Some(Login { username, password: password.unwrap_or_default().expose() })
+                let password = password.map(|password| password.into_secret().expose().to_owned());
+                Some(Login { username, password: password.unwrap_or_default() })
             }
             (None, Some(password)) if !password.is_empty() => {
                 let detail = "a password needs a username";
@@ -77,39 +104,8 @@ impl DiscoveryInput {
     }
 }
 
-/// Looks for cameras, or asks one.
-pub async fn discover(api: &Api, caller: &Caller, input: DiscoveryInput) -> Result<Reply, Error> {
-    let request = input.request()?;
-    let mut discovery = api.finder.find(request).await?;
-    info!(by = caller.name(), devices = discovery.devices.len(), "looked for cameras");
-    let by_host = api.cameras.by_host(caller.owner()).await?;
-    for device in &mut discovery.devices {
-        device.known_as = known(api, &by_host, device).await?;
-    }
-    Ok(reply::json(&discovery))
-}
-
-/// The id of the camera at the device's address; where there are several, of one whose RTSP port is
-/// the device's.
-async fn known(
-    api: &Api,
-    by_host: &HashMap<String, Vec<CameraId>>,
-    device: &Device,
-) -> Result<Option<String>, Error> {
-    let host = match device.address {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => format!("[{address}]"),
-    };
-    let there = by_host.get(&host).map(Vec::as_slice).unwrap_or_default();
-    let main = device.main.as_deref().and_then(|link| Url::parse(link).ok());
-    if let (Some(url), [_, _, ..]) = (main, there) {
-        let port = url.port().unwrap_or(554);
-        for id in there.iter().take(MAX_KNOWN) {
-            let record = api.cameras.get(id).await?;
-            if record.is_some_and(|record| record.spec.port() == port) {
-                return Ok(Some(id.to_string()));
-            }
-        }
-    }
-    Ok(there.first().map(CameraId::to_string))
+async fn discover(mut call: Call<'_>) -> Result<Reply, Error> {
+    let request = call.input::<DiscoveryInput>().await?.request()?;
+    let (core, finder) = (&call.api.core, &call.api.finder);
+    Ok(reply::json(&discovery::discover(core, finder, &call.caller, request).await?))
 }

@@ -1,7 +1,10 @@
-//! Answers: JSON, RFC 9457 problems, and the one map from error kinds to HTTP status.
+//! Answers: JSON, RFC 9457 problems, and the HTTP status of each kind of error.
+
+use std::error::Error as StdError;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
@@ -13,7 +16,21 @@ use utoipa::ToSchema;
 use crate::base::error::{Error, ErrorKind, chain};
 use crate::service::readiness::{Check, Trouble};
 
-/// What an answer to a failed request says (RFC 9457).
+/// The type of most answers.
+pub(super) const JSON: &str = "application/json";
+/// The type of answers to failed requests.
+pub(super) const PROBLEM: &str = "application/problem+json";
+/// The type of playlists.
+pub(super) const PLAYLIST: &str = "application/vnd.apple.mpegurl";
+
+/// The body of an answer: bytes that are there, or a stream of them, which is read only as fast as
+/// the client takes it.
+pub(super) type Body = UnsyncBoxBody<Bytes, Box<dyn StdError + Send + Sync>>;
+
+/// An answer.
+pub(super) type Reply = Response<Body>;
+
+/// The answer to a request that failed (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Problem<'a> {
     /// The status in words.
@@ -24,7 +41,7 @@ pub struct Problem<'a> {
     code: ErrorKind,
     /// What went wrong and what to do, for people.
     detail: &'a str,
-    /// All that keeps the service from its work; with `/readyz` alone.
+    /// All that keeps the service from its work; in answers of `/readyz` only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<TroubleOutput<'a>>,
 }
@@ -32,7 +49,7 @@ pub struct Problem<'a> {
 /// Something that keeps the service from its work.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TroubleOutput<'a> {
-    /// What was looked at.
+    /// The condition that does not hold.
     check: Check,
     /// What is wrong, for programs.
     code: ErrorKind,
@@ -40,12 +57,13 @@ pub struct TroubleOutput<'a> {
     detail: &'a str,
 }
 
-/// A whole answer.
-pub type Reply = Response<Full<Bytes>>;
-
-/// An answer of the given type. Nothing that the manager says may be kept by a cache.
-pub fn with_body(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
-    let mut reply = Response::new(Full::new(body.into()));
+/// An answer of the given type. No cache is allowed to keep it.
+pub(super) fn with_body(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Reply {
+    let mut reply = Response::new(whole(body.into()));
     *reply.status_mut() = status;
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -53,29 +71,32 @@ pub fn with_body(status: StatusCode, content_type: &'static str, body: impl Into
     reply
 }
 
+fn whole(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+}
+
 /// 200 with JSON.
-pub fn json(value: &impl Serialize) -> Reply {
+pub(super) fn json(value: &impl Serialize) -> Reply {
     match serde_json::to_vec(value) {
-        Ok(body) => with_body(StatusCode::OK, "application/json", body),
+        Ok(body) => with_body(StatusCode::OK, JSON, body),
         Err(error) => problem(&Error::new(ErrorKind::Internal, format!("no JSON: {error}"))),
     }
 }
 
 /// 204.
-pub fn no_content() -> Reply {
-    let mut reply = Response::new(Full::default());
+pub(super) fn no_content() -> Reply {
+    let mut reply = Response::new(whole(Bytes::new()));
     *reply.status_mut() = StatusCode::NO_CONTENT;
     reply
 }
 
 /// The answer to a failed request.
-pub fn problem(error: &Error) -> Reply {
+pub(super) fn problem(error: &Error) -> Reply {
     problems(error, Vec::new())
 }
 
-/// The answer when the service cannot do its work: 503 with all that is wrong, the code being that
-/// of the first.
-pub fn not_ready(troubles: &[Trouble]) -> Reply {
+/// The answer when the service cannot do its work: 503 with all that is wrong, and the first code.
+pub(super) fn not_ready(troubles: &[Trouble]) -> Reply {
     let details: Vec<_> = troubles.iter().map(|trouble| trouble.error.detail.as_str()).collect();
     let first = troubles.first().map(|trouble| &trouble.error);
     let kind = first.map_or(ErrorKind::Internal, |error| error.kind);
@@ -103,7 +124,7 @@ fn problems(error: &Error, problems: Vec<TroubleOutput<'_>>) -> Reply {
         problems,
     };
     let body = serde_json::to_vec(&body).unwrap_or_default();
-    let mut reply = with_body(status, "application/problem+json", body);
+    let mut reply = with_body(status, PROBLEM, body);
     if status == StatusCode::UNAUTHORIZED {
         reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
@@ -114,8 +135,8 @@ fn problems(error: &Error, problems: Vec<TroubleOutput<'_>>) -> Reply {
     reply
 }
 
-/// The answer to a method that the path does not take.
-pub fn method_not_allowed(method: &Method, allowed: &[Method]) -> Reply {
+/// The answer to a method that the path does not have.
+pub(super) fn method_not_allowed(method: &Method, allowed: &[Method]) -> Reply {
     let allowed = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
     let detail = format!("{method} is not allowed here; allowed: {allowed}");
     let mut reply = problem(&Error::new(ErrorKind::MethodNotAllowed, detail));
@@ -126,7 +147,7 @@ pub fn method_not_allowed(method: &Method, allowed: &[Method]) -> Reply {
 }
 
 /// The HTTP status of every kind of error.
-pub fn status(kind: ErrorKind) -> StatusCode {
+pub(super) fn status(kind: ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::InvalidRequest | ErrorKind::InvalidId | ErrorKind::InvalidSource => {
             StatusCode::BAD_REQUEST

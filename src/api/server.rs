@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
-use super::Api;
+use super::router::Router;
 
 /// Connections at once: every low-latency player holds one nearly always. More wait in the kernel's
 /// queue until one ends.
@@ -41,18 +41,18 @@ const SOCKET_MODE: u32 = 0o666;
 pub struct Server {
     tcp: TcpListener,
     unix: Option<UnixListener>,
-    api: Arc<Api>,
+    router: Arc<Router>,
     connections: Arc<Semaphore>,
     graceful: GracefulShutdown,
 }
 
 impl Server {
     /// A server that listens on `address`.
-    pub async fn bind(address: SocketAddr, api: Arc<Api>) -> std::io::Result<Self> {
+    pub async fn bind(address: SocketAddr, router: Arc<Router>) -> std::io::Result<Self> {
         Ok(Self {
             tcp: TcpListener::bind(address).await?,
             unix: None,
-            api,
+            router,
             connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             graceful: GracefulShutdown::new(),
         })
@@ -118,10 +118,10 @@ impl Server {
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         permit: OwnedSemaphorePermit,
     ) {
-        let api = Arc::clone(&self.api);
+        let router = Arc::clone(&self.router);
         let service = service_fn(move |request| {
-            let api = Arc::clone(&api);
-            async move { Ok::<_, Infallible>(super::serve(api, request).await) }
+            let router = Arc::clone(&router);
+            async move { Ok::<_, Infallible>(router.answer(request).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

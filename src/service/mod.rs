@@ -1,7 +1,24 @@
-//! Use cases that every edge shares. Nothing here knows HTTP.
+//! Use cases that every edge shares: each checks the permission of its caller and makes the parts
+//! below work together. Nothing here knows HTTP.
 //!
 //! | Module | Owns |
 //! |---|---|
+//! | [`context`] | what the use cases work on |
+//! | [`permission`] | which cameras a caller can see, and the permission to watch |
+//! | [`streams`] | starting, joining and stopping streams |
+//! | [`watching`] | playlists, and the sign that a viewer is still there |
+//! | [`cameras`] | adding, changing, deleting and testing cameras |
+//! | [`camera_change`] | what a request makes of a known or a new camera |
+//! | [`discovery`] | cameras on the network |
+//! | [`sessions`] | playback sessions |
 //! | [`readiness`] | whether the service can do its work |
 
+pub mod camera_change;
+pub mod cameras;
+pub mod context;
+pub mod discovery;
+pub mod permission;
 pub mod readiness;
+pub mod sessions;
+pub mod streams;
+pub mod watching;

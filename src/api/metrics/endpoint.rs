@@ -4,23 +4,24 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::StatusCode;
 use hyper::header::ACCEPT;
-use hyper::{Request, StatusCode};
 use tokio::time::timeout;
 
-use crate::access::Caller;
-use crate::api::Api;
-use crate::api::metrics::text;
+use super::text;
 use crate::api::reply::{self, Reply};
+use crate::api::route::Call;
 use crate::base::error::{Error, ErrorKind};
 use crate::service::readiness::{CHECKS, Trouble};
 
-/// Readiness that is not known within this time is what it was last. Prometheus waits 10 s by default.
+/// The last readiness counts if the present one is not known within this time: Prometheus waits 10 s
+/// by default.
 const READY_WITHIN: Duration = Duration::from_secs(6);
 
-/// All metrics: in OpenMetrics for those who ask for it, else in the older form.
-pub async fn get<B>(api: &Api, caller: &Caller, request: &Request<B>) -> Result<Reply, Error> {
-    if caller.owner().is_some() {
+/// Answers with all metrics: as OpenMetrics if the client accepts it, else in the older form.
+pub(super) async fn get(call: Call<'_>) -> Result<Reply, Error> {
+    let api = call.api;
+    if call.caller.owner().is_some() {
         let detail = "metrics are about all cameras; an API key of role viewer or admin is needed";
         return Err(Error::new(ErrorKind::Forbidden, detail));
     }
@@ -31,10 +32,10 @@ pub async fn get<B>(api: &Api, caller: &Caller, request: &Request<B>) -> Result<
             |troubles: &Vec<Trouble>| troubles.iter().all(|trouble| trouble.check != check);
         api.metrics.set_ready(name, troubles.as_ref().is_some_and(is_well));
     }
-    let accepted = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
+    let accepted = call.head.headers.get(ACCEPT).and_then(|value| value.to_str().ok());
     let is_open = accepted.is_some_and(|accepted| accepted.contains("openmetrics-text"));
     let metrics = Arc::clone(&api.metrics);
-    // With many streams it takes a while.
+    // This takes a while with many streams.
     let encoded = tokio::task::spawn_blocking(move || {
         let open_metrics = metrics.open_metrics()?;
         Ok(if is_open {

@@ -6,7 +6,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry;
 
-use crate::api::metrics::requests::Requests;
+use crate::api::metrics::requests::{Requests, RouteLabels};
 use crate::api::metrics::streams::{Process, Streams};
 use crate::output::disk_budget::DiskBudget;
 use crate::stream::registry::Registry;
@@ -30,8 +30,12 @@ struct Check {
 }
 
 impl Exporter {
-    /// The metrics of a manager with these `streams`, which write within `budget`.
-    pub fn new(streams: Registry, budget: DiskBudget) -> Self {
+    /// The metrics of a manager with these `streams`, which write within `budget`, and these routes.
+    pub fn new(
+        streams: Registry,
+        budget: DiskBudget,
+        routes: impl IntoIterator<Item = RouteLabels>,
+    ) -> Self {
         let mut registry = registry::Registry::default();
         let own = registry.sub_registry_with_prefix(PREFIX);
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -40,7 +44,7 @@ impl Exporter {
         let help = "Whether the service can do its work, by what that depends on; see /readyz";
         own.register("ready", help, ready.clone());
         streams.resources().counters.register(own);
-        let requests = Requests::register(own);
+        let requests = Requests::register(own, routes);
         own.register_collector(Box::new(Streams::new(streams, budget)));
         registry.register_collector(Box::new(Process::begun()));
         Self { registry, requests, ready }

@@ -14,8 +14,33 @@
 //! can disappear with it. Counting is an atomic addition, or a short lock for a histogram; it looks
 //! up no name and allocates nothing.
 
-pub mod endpoint;
+use hyper::Method;
+use utoipa::openapi::schema::Type;
+
+use super::operation::Operation;
+use super::route::{Audience, Row};
+use crate::access::keys::Role;
+use crate::base::error::ErrorKind;
+
+mod endpoint;
 pub mod exporter;
 pub mod requests;
 pub mod streams;
 pub mod text;
+
+/// The endpoint. It is for roles that see all cameras; the handler refuses the one that does not.
+pub(super) fn routes() -> Vec<Row> {
+    let viewers = Audience::Callers(Role::Viewer);
+    vec![Row::new(
+        Method::GET,
+        "/metrics",
+        viewers,
+        |call| Box::pin(endpoint::get(call)),
+        || {
+            Operation::new("service", "getMetrics", "Returns metrics for Prometheus")
+                .describe("As OpenMetrics for clients that accept it. Not for keys of role `user`.")
+                .returns_other(text::PLAIN, Type::String, "The metrics.")
+                .fails(&[ErrorKind::Internal, ErrorKind::RequestTimeout])
+        },
+    )]
+}

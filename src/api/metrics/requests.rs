@@ -12,8 +12,6 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::api::route;
-
 /// Seconds; most answers come out of memory.
 const QUICK_SECONDS: [f64; 11] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
@@ -25,7 +23,18 @@ const CLASSES: [(u16, &str); 3] = [(2, "2xx"), (4, "4xx"), (5, "5xx")];
 /// What stands for methods that a route does not take, and for paths that are none.
 const OTHER: &str = "other";
 
-/// The counts of all routes.
+/// A path of the table of routes, as metrics name it.
+#[derive(Debug, Clone)]
+pub struct RouteLabels {
+    /// The path, with `{id}` for any id.
+    pub path: &'static str,
+    /// The methods that it has.
+    pub methods: Vec<Method>,
+    /// Whether its requests can wait for a camera.
+    pub waits: bool,
+}
+
+/// The counts of all paths.
 #[derive(Debug)]
 pub struct Requests {
     routes: Vec<RouteCounts>,
@@ -57,8 +66,8 @@ struct Path {
 type Durations = Family<Path, Histogram, fn() -> Histogram>;
 
 impl Requests {
-    /// Counts for every route, and their names.
-    pub fn register(to: &mut Registry) -> Self {
+    /// Counts for every path, registered under their names.
+    pub fn register(to: &mut Registry, routes: impl IntoIterator<Item = RouteLabels>) -> Self {
         let answered = Family::<Kind, Counter>::default();
         let quick = Durations::new_with_constructor(|| Histogram::new(QUICK_SECONDS));
         let waiting = Durations::new_with_constructor(|| Histogram::new(WAITING_SECONDS));
@@ -73,30 +82,31 @@ impl Requests {
         let count = |route, method: &str, status| {
             answered.get_or_create_owned(&Kind { route, method: method.to_owned(), status })
         };
-        let routes = route::table().map(|(path, methods, _)| RouteCounts {
+        let routes = routes.into_iter().map(|RouteLabels { path, methods, waits }| RouteCounts {
             methods: methods
-                .iter()
+                .into_iter()
                 .map(|method| {
                     let counters = CLASSES.map(|(_, class)| count(path, method.as_str(), class));
-                    (method.clone(), counters)
+                    (method, counters)
                 })
                 .collect(),
             other: count(path, OTHER, "4xx"),
-            duration: if route::waits(path) { &waiting } else { &quick }
+            duration: if waits { &waiting } else { &quick }
                 .get_or_create_owned(&Path { route: path }),
         });
         Self { routes: routes.collect(), unmatched: count(OTHER, OTHER, "4xx") }
     }
 
-    /// Notes an answer to a request of the route in this row of the table, if it is one of any.
+    /// Counts an answer to a request for the path at this place of the table; `None` if it has no
+    /// such path.
     pub fn answered(
         &self,
-        row: Option<usize>,
+        place: Option<usize>,
         method: &Method,
         status: StatusCode,
         took: Duration,
     ) {
-        let Some(route) = row.and_then(|row| self.routes.get(row)) else {
+        let Some(route) = place.and_then(|place| self.routes.get(place)) else {
             self.unmatched.inc();
             return;
         };
@@ -115,14 +125,20 @@ impl Requests {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::route::{Found, Table};
+    use crate::api::routes;
 
     #[test]
     fn requests_are_counted_by_their_route() {
         let mut registry = Registry::default();
-        let requests = Requests::register(&mut registry);
+        let table = Table::new(routes::all());
+        let requests = Requests::register(&mut registry, table.labels());
         let ask = |method, path, status| {
-            let row = route::row(&method, path);
-            requests.answered(row, &method, status, Duration::from_millis(3));
+            let place = match table.find(&method, path) {
+                Found::Row { place, .. } | Found::OtherMethods { place, .. } => Some(place),
+                Found::Nothing => None,
+            };
+            requests.answered(place, &method, status, Duration::from_millis(3));
         };
         ask(Method::GET, "/api/cameras/front-door", StatusCode::OK);
         ask(Method::GET, "/api/cameras/garage", StatusCode::NOT_FOUND);

@@ -16,9 +16,6 @@ const ROUNDING: Duration = Duration::from_millis(490);
 /// The shortest segment, except during the warm-up of a generation.
 const SHORTEST_SEGMENT: Duration = Duration::from_secs(1);
 
-/// The longest wait of a blocked reload, in segments.
-const BLOCKED_SEGMENTS: u32 = 3;
-
 /// How segments are cut, and how many are listed.
 #[derive(Debug, Clone, Copy)]
 pub struct SegmentPolicy {
@@ -31,11 +28,6 @@ pub struct SegmentPolicy {
 }
 
 impl SegmentPolicy {
-    /// The longest wait of a blocked reload: the stream can be away for a moment.
-    pub fn reload_timeout(self) -> Duration {
-        self.segment_time * BLOCKED_SEGMENTS
-    }
-
     /// `EXT-X-TARGETDURATION` in seconds.
     pub(super) fn target_duration(self) -> u64 {
         (self.segment_time + Duration::from_millis(500)).as_secs()

@@ -21,6 +21,9 @@ use crate::output::hls::packager::Packager;
 use crate::output::hls::published::{PlaylistReceiver, Published};
 use crate::stream::output::{Output, OutputControl, OutputProgress, OutputRequest, OutputTask};
 
+/// The longest wait of a blocked reload, in segments.
+const BLOCKED_SEGMENTS: u32 = 3;
+
 /// The HLS output. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Hls(Arc<Inner>);
@@ -59,9 +62,9 @@ impl Hls {
         self.0.playlists.get(id)?.borrow().clone()
     }
 
-    /// Returns the wanted length of a segment.
-    pub fn segment_time(&self) -> Duration {
-        self.0.policy.segment_time
+    /// Returns the longest wait of a blocked reload: the stream can be away for a moment.
+    pub fn reload_timeout(&self) -> Duration {
+        self.0.policy.segment_time * BLOCKED_SEGMENTS
     }
 }
 

@@ -1,0 +1,263 @@
+//! Cameras: list, add, change, delete and test them; export and import all; the vendors' presets.
+
+use hyper::header::{HeaderValue, LOCATION};
+use hyper::{Method, StatusCode};
+
+use super::failures;
+use super::operation::Operation;
+use super::reply::{self, Reply};
+use super::route::{Audience, Call, Row};
+use crate::access::keys::Role;
+use crate::base::error::{Error, ErrorKind};
+use crate::camera::id::CameraId;
+use crate::camera::presets;
+use crate::service::cameras;
+use crate::store::Change;
+use input::{CameraInput, ListInput, TestInput};
+use output::{CameraOutput, CamerasOutput, ExportOutput, ImportOutput, TestOutput, VendorsOutput};
+
+pub mod input;
+pub mod output;
+
+/// The largest import, in bytes: 100,000 cameras with short entries.
+const MAX_IMPORT: usize = 32 * 1024 * 1024;
+
+const VIEWERS: Audience = Audience::Callers(Role::Viewer);
+const USERS: Audience = Audience::Callers(Role::User);
+const ADMINS: Audience = Audience::Callers(Role::Admin);
+
+/// How a camera that is added or replaced is refused.
+const NOT_STORED: &[ErrorKind] =
+    &[ErrorKind::InvalidId, ErrorKind::InvalidSource, ErrorKind::TooManyCameras];
+/// How a running stream fails to go over to the camera's new source.
+const NOT_FOLLOWED: &[ErrorKind] = &[ErrorKind::TooManyStreams, ErrorKind::ShuttingDown];
+/// How a test fails.
+const NOT_TESTED: &[ErrorKind] = &[
+    ErrorKind::InvalidId,
+    ErrorKind::InvalidSource,
+    ErrorKind::SourceForbidden,
+    ErrorKind::SourceNotFound,
+    ErrorKind::SourceUnauthorized,
+    ErrorKind::SourceUnreachable,
+    ErrorKind::SourceUnsupported,
+    ErrorKind::SourceTimeout,
+    ErrorKind::FfmpegUnavailable,
+    ErrorKind::Busy,
+];
+
+/// The endpoints.
+pub(super) fn routes() -> Vec<Row> {
+    let mut routes = of_all();
+    routes.extend(of_one());
+    routes
+}
+
+fn of_all() -> Vec<Row> {
+    vec![
+        Row::new(
+            Method::POST,
+            "/api/cameras/test",
+            USERS,
+            |call| Box::pin(test(call)),
+            || {
+                operation(
+                    "testCamera",
+                    "Tests a camera, which need not be known, and takes a picture",
+                )
+                .describe("Takes the same input as adding a camera. Nothing is stored.")
+                .takes::<TestInput>()
+                .returns::<TestOutput>("The camera can be used, and sends this.")
+                .fails(NOT_TESTED)
+            },
+        )
+        .waits(),
+        Row::new(
+            Method::GET,
+            "/api/cameras",
+            VIEWERS,
+            |call| Box::pin(list(call)),
+            || {
+                operation("listCameras", "Returns a page of the cameras")
+                    .query::<ListInput>()
+                    .returns::<CamerasOutput>("The page, by id.")
+                    .fails(failures::QUERY)
+            },
+        ),
+        Row::new(
+            Method::POST,
+            "/api/cameras",
+            USERS,
+            |call| Box::pin(create(call)),
+            || {
+                operation("createCamera", "Adds a camera")
+                    .takes::<CameraInput>()
+                    .creates::<CameraOutput>("The camera is added.", Some("The camera's path."))
+                    .fails(NOT_STORED)
+                    .fails(&[ErrorKind::CameraExists])
+            },
+        ),
+        Row::new(
+            Method::GET,
+            "/api/cameras.json",
+            ADMINS,
+            |call| Box::pin(export(call)),
+            || {
+                operation("exportCameras", "Exports all cameras, with their sources sealed")
+                    .returns_list::<ExportOutput>("All cameras, in the form of an import.")
+            },
+        ),
+        Row::new(
+            Method::PUT,
+            "/api/cameras.json",
+            ADMINS,
+            |call| Box::pin(import(call)),
+            || {
+                operation("importCameras", "Adds or replaces all of these cameras, or none of them")
+                    .describe("Each needs its `id`. The body can have 32 MiB.")
+                    .takes_list::<CameraInput>()
+                    .returns::<ImportOutput>("All cameras are imported.")
+                    .fails(NOT_STORED)
+                    .fails(NOT_FOLLOWED)
+            },
+        ),
+        Row::new(
+            Method::GET,
+            "/api/vendors",
+            VIEWERS,
+            |call| Box::pin(vendors(call)),
+            || {
+                let summary = "Returns where vendors' cameras have their streams";
+                Operation::new("cameras", "listVendors", summary)
+                    .returns::<VendorsOutput>("The presets.")
+            },
+        ),
+    ]
+}
+
+fn of_one() -> Vec<Row> {
+    let path = "/api/cameras/{id}";
+    vec![
+        Row::new(
+            Method::GET,
+            path,
+            VIEWERS,
+            |call| Box::pin(get(call)),
+            || {
+                operation("getCamera", "Returns one camera")
+                    .of_camera()
+                    .returns::<CameraOutput>("The camera.")
+                    .fails(failures::CAMERA)
+            },
+        ),
+        Row::new(
+            Method::PUT,
+            path,
+            USERS,
+            |call| Box::pin(put(call)),
+            || {
+                operation("putCamera", "Adds a camera or replaces it")
+                    .of_camera()
+                    .describe(
+                        "A source stays when it is left out, and so does a password for the same \
+                     address and user name. Running streams go over to the new source.",
+                    )
+                    .takes::<CameraInput>()
+                    .returns::<CameraOutput>("The camera is replaced.")
+                    .creates::<CameraOutput>("The camera is added.", Some("The camera's path."))
+                    .fails(NOT_STORED)
+                    .fails(NOT_FOLLOWED)
+            },
+        ),
+        Row::new(
+            Method::DELETE,
+            path,
+            USERS,
+            |call| Box::pin(delete(call)),
+            || {
+                operation("deleteCamera", "Deletes a camera and ends its streams")
+                    .of_camera()
+                    .returns_nothing("The camera is deleted.")
+                    .fails(failures::CAMERA)
+            },
+        ),
+    ]
+}
+
+fn operation(id: &'static str, summary: &'static str) -> Operation {
+    Operation::new("cameras", id, summary).fails(failures::DATABASE)
+}
+
+async fn list(mut call: Call<'_>) -> Result<Reply, Error> {
+    let filter = call.input::<ListInput>().await?.filter();
+    let (records, total) = cameras::list(&call.api.core, &call.caller, filter).await?;
+    Ok(reply::json(&CamerasOutput::new(&records, total)))
+}
+
+async fn get(call: Call<'_>) -> Result<Reply, Error> {
+    let record = cameras::get(&call.api.core, &call.caller, &call.camera_id()?).await?;
+    Ok(reply::json(&CameraOutput::new(&record)))
+}
+
+async fn create(mut call: Call<'_>) -> Result<Reply, Error> {
+    let (id, new) = call.input::<CameraInput>().await?.split()?;
+    let record = cameras::create(&call.api.core, &call.caller, id, new).await?;
+    Ok(created(&record.id, &CameraOutput::new(&record)))
+}
+
+async fn put(mut call: Call<'_>) -> Result<Reply, Error> {
+    let id = call.camera_id()?;
+    let (given, new) = call.input::<CameraInput>().await?.split()?;
+    if given.is_some_and(|given| given != id) {
+        let detail = "the id in the body must be the one in the path";
+        return Err(Error::new(ErrorKind::InvalidRequest, detail));
+    }
+    let (record, change) = cameras::put(&call.api.core, &call.caller, &id, new).await?;
+    let output = CameraOutput::new(&record);
+    Ok(if change == Change::Created { created(&id, &output) } else { reply::json(&output) })
+}
+
+fn created(id: &CameraId, output: &CameraOutput) -> Reply {
+    let mut reply = reply::json(output);
+    *reply.status_mut() = StatusCode::CREATED;
+    if let Ok(location) = HeaderValue::from_str(&format!("/api/cameras/{id}")) {
+        reply.headers_mut().insert(LOCATION, location);
+    }
+    reply
+}
+
+async fn delete(call: Call<'_>) -> Result<Reply, Error> {
+    cameras::delete(&call.api.core, &call.caller, &call.camera_id()?).await?;
+    Ok(reply::no_content())
+}
+
+async fn test(mut call: Call<'_>) -> Result<Reply, Error> {
+    let TestInput { camera, profile } = call.input().await?;
+    let (id, camera) = camera.split()?;
+    let (core, stills) = (&call.api.core, &call.api.stills);
+    let still = cameras::test(core, stills, &call.caller, id, camera, profile).await?;
+    Ok(reply::json(&TestOutput::new(still)))
+}
+
+async fn export(call: Call<'_>) -> Result<Reply, Error> {
+    let core = &call.api.core;
+    let records = cameras::all(core).await?;
+    let exported = records.iter().map(|record| ExportOutput::new(record, &core.cameras));
+    Ok(reply::json(&exported.collect::<Result<Vec<_>, _>>()?))
+}
+
+async fn import(mut call: Call<'_>) -> Result<Reply, Error> {
+    let inputs: Vec<CameraInput> = call.input_up_to(MAX_IMPORT).await?;
+    let entries = inputs.into_iter().enumerate().map(|(index, input)| {
+        let of_entry = |error| cameras::of_entry(index, error);
+        let (id, new) = input.split().map_err(of_entry)?;
+        let missing = || Error::new(ErrorKind::InvalidId, "the id of the camera is missing");
+        Ok((id.ok_or_else(|| of_entry(missing()))?, new))
+    });
+    let entries = entries.collect::<Result<Vec<_>, Error>>()?;
+    let changes = cameras::import(&call.api.core, &call.caller, entries).await?;
+    Ok(reply::json(&ImportOutput::new(&changes)))
+}
+
+async fn vendors(_: Call<'_>) -> Result<Reply, Error> {
+    Ok(reply::json(&VendorsOutput { vendors: presets::all() }))
+}

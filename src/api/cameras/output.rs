@@ -1,0 +1,222 @@
+//! What requests for cameras return: everything but passwords.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::Schema;
+
+use crate::api::schema;
+use crate::api::wire::seconds;
+use crate::base::error::Error;
+use crate::base::time::rfc3339;
+use crate::camera::id::Profile;
+use crate::camera::onvif_address::OnvifAddress;
+use crate::camera::options::StreamOptions;
+use crate::camera::presets::Preset;
+use crate::camera::record::Record;
+use crate::camera::source::Source;
+use crate::camera::source_spec::Parts;
+use crate::ingest::ffmpeg::probe::Still;
+use crate::store::{Cameras, Change};
+
+/// A camera as a caller sees it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CameraOutput {
+    /// Its id.
+    id: String,
+    /// The name for people.
+    name: String,
+    /// The user that the camera belongs to.
+    owner: Option<String>,
+    /// The main stream's source without its secrets; null when there is none.
+    source: Option<String>,
+    /// The sub stream's source without its secrets.
+    source_sub: Option<String>,
+    /// URL of its ONVIF service, if it is known.
+    onvif: Option<String>,
+    /// Address and paths, when the camera was given that way.
+    #[serde(flatten)]
+    #[schema(schema_with = if_parts)]
+    parts: Option<PartsOutput>,
+    /// Its options.
+    #[serde(flatten)]
+    options: StreamOptions,
+    /// When it was added, RFC 3339.
+    #[schema(format = DateTime)]
+    created_at: String,
+    /// When it was last changed, RFC 3339.
+    #[schema(format = DateTime)]
+    updated_at: String,
+}
+
+/// Address and paths of a camera.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PartsOutput {
+    /// The preset.
+    vendor: Option<String>,
+    /// Host name or IP address.
+    ip: String,
+    /// RTSP port.
+    port: u16,
+    /// Path and query of the main stream.
+    path: String,
+    /// Path and query of the sub stream.
+    sub_path: Option<String>,
+    /// User name at the camera.
+    username: String,
+    /// Whether a password is known.
+    has_password: bool,
+}
+
+fn if_parts() -> Schema {
+    schema::all_or_none::<PartsOutput>("Address and paths, when the camera was given that way.")
+}
+
+impl CameraOutput {
+    pub(super) fn new(record: &Record) -> Self {
+        let shown = |profile| record.spec.source(profile).map(Source::to_string);
+        Self {
+            id: record.id.to_string(),
+            name: record.name.clone(),
+            owner: record.owner.clone(),
+            source: shown(Profile::Main),
+            source_sub: shown(Profile::Sub),
+            onvif: record.onvif.as_ref().map(OnvifAddress::to_string),
+            parts: record.spec.parts().map(PartsOutput::new),
+            options: record.options,
+            created_at: rfc3339(record.created_at.unsigned_abs()),
+            updated_at: rfc3339(record.updated_at.unsigned_abs()),
+        }
+    }
+}
+
+impl PartsOutput {
+    fn new(parts: &Parts) -> Self {
+        Self {
+            vendor: parts.vendor.clone(),
+            ip: parts.ip.clone(),
+            port: parts.port,
+            path: redacted(&parts.path),
+            sub_path: parts.sub_path.as_deref().map(redacted),
+            username: parts.username.clone(),
+            has_password: !parts.password.is_empty(),
+        }
+    }
+}
+
+/// A path without the secrets that some vendors put there.
+fn redacted(path: &str) -> String {
+    let link = format!("rtsp://x/{}", path.strip_prefix('/').unwrap_or(path));
+    let shown = Source::parse(&link).map(|source| source.to_string()).unwrap_or_default();
+    shown.strip_prefix("rtsp://x").unwrap_or_default().to_owned()
+}
+
+/// Answer to the list of cameras.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CamerasOutput {
+    /// One page of them, by id.
+    cameras: Vec<CameraOutput>,
+    /// The number of cameras on all pages.
+    total: i64,
+}
+
+impl CamerasOutput {
+    pub(super) fn new(records: &[Record], total: i64) -> Self {
+        Self { cameras: records.iter().map(CameraOutput::new).collect(), total }
+    }
+}
+
+/// A camera in an export, in the form of an import.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExportOutput {
+    /// Its id.
+    id: String,
+    /// The name for people.
+    name: String,
+    /// The user that the camera belongs to.
+    owner: Option<String>,
+    /// URL of its ONVIF service, if it is known.
+    onvif: Option<String>,
+    /// Its options.
+    #[serde(flatten)]
+    options: StreamOptions,
+    /// Its source, which only a manager with the same `SOURCE_KEY` can open.
+    sealed: String,
+}
+
+impl ExportOutput {
+    pub(super) fn new(record: &Record, cameras: &Cameras) -> Result<Self, Error> {
+        Ok(Self {
+            id: record.id.to_string(),
+            name: record.name.clone(),
+            owner: record.owner.clone(),
+            onvif: record.onvif.as_ref().map(OnvifAddress::to_string),
+            options: record.options,
+            sealed: BASE64.encode(cameras.sealed(record)?),
+        })
+    }
+}
+
+/// Answer to an import: how many cameras were added, changed and left alone.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ImportOutput {
+    /// Cameras that were not known before.
+    created: usize,
+    /// Cameras that were known and have changed.
+    updated: usize,
+    /// Cameras that were known and have not changed.
+    unchanged: usize,
+}
+
+impl ImportOutput {
+    pub(super) fn new(changes: &[Change]) -> Self {
+        let count = |wanted| changes.iter().filter(|change| **change == wanted).count();
+        Self {
+            created: count(Change::Created),
+            updated: count(Change::Updated),
+            unchanged: count(Change::Unchanged),
+        }
+    }
+}
+
+/// Answer to a test: what the camera sends.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TestOutput {
+    /// FFmpeg's name of the video codec, such as `h264` or `hevc`.
+    video_codec: String,
+    /// Width in pixels.
+    width: u32,
+    /// Height in pixels.
+    height: u32,
+    /// Frames per second; null if they are not known so soon.
+    frame_rate: Option<f64>,
+    /// FFmpeg's name of the audio codec, such as `aac` or `pcm_alaw`; null without audio.
+    audio_codec: Option<String>,
+    /// A picture: a JPEG with a width of at most 640 pixels, as base64.
+    #[schema(content_encoding = "base64", content_media_type = "image/jpeg")]
+    still: String,
+    /// Seconds from the first connection to the picture.
+    took_seconds: f64,
+}
+
+impl TestOutput {
+    pub(super) fn new(still: Still) -> Self {
+        Self {
+            video_codec: still.video_codec,
+            width: still.width,
+            height: still.height,
+            frame_rate: still.frame_rate,
+            audio_codec: still.audio_codec,
+            still: BASE64.encode(still.jpeg),
+            took_seconds: seconds(still.took),
+        }
+    }
+}
+
+/// Answer to the list of vendors.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct VendorsOutput {
+    /// All presets.
+    pub(super) vendors: &'static [Preset],
+}

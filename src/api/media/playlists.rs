@@ -1,0 +1,118 @@
+//! Playlists, answered from memory: at once, when the camera of one that had no viewers is playable,
+//! or, to the blocking reloads of low-latency players (RFC 8216bis, 6.2.5.2), when it has what they
+//! ask for.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::header::USER_AGENT;
+use utoipa::IntoParams;
+
+use crate::api::credentials::{self, text};
+use crate::api::reply::{self, PLAYLIST, Reply};
+use crate::api::route::Call;
+use crate::base::error::{Error, ErrorKind};
+use crate::camera::id::StreamId;
+use crate::output::hls::published::Published;
+use crate::service::watching::{self, Reload, Visitor};
+
+/// What a low-latency player asks for with a playlist request (RFC 8216bis, 6.2.5).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ReloadInput {
+    /// Waits until the playlist has this segment, or the part of it below.
+    #[param(rename = "_HLS_msn", nullable = false)]
+    sequence: Option<u64>,
+    /// Waits for this part of the segment; needs `_HLS_msn` as well.
+    #[param(rename = "_HLS_part", nullable = false)]
+    part: Option<usize>,
+    /// Older segments can be left out.
+    #[param(rename = "_HLS_skip", required = false, value_type = String, pattern = "^(YES|v2)$")]
+    skip: bool,
+}
+
+impl ReloadInput {
+    /// Reads a playlist's query. What players and caches add to it is ignored.
+    fn from_query(query: &str) -> Result<Self, Error> {
+        let mut reload = Self::default();
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            let is_valid = match name.as_ref() {
+                "_HLS_msn" => {
+                    value.parse().map(|sequence| reload.sequence = Some(sequence)).is_ok()
+                }
+                "_HLS_part" => value.parse().map(|part| reload.part = Some(part)).is_ok(),
+                "_HLS_skip" => {
+                    reload.skip = matches!(value.as_ref(), "YES" | "v2");
+                    reload.skip
+                }
+                _ => true,
+            };
+            if !is_valid {
+                let detail = format!("invalid value for {name}");
+                return Err(Error::new(ErrorKind::InvalidRequest, detail));
+            }
+        }
+        if reload.part.is_some() && reload.sequence.is_none() {
+            let detail = "_HLS_part needs _HLS_msn as well";
+            return Err(Error::new(ErrorKind::InvalidRequest, detail));
+        }
+        Ok(reload)
+    }
+
+    fn reload(self) -> Reload {
+        Reload { sequence: self.sequence, part: self.part }
+    }
+}
+
+/// Answers with the playlist, when the camera is playable and has what the player asks for.
+pub(super) async fn media(call: Call<'_>) -> Result<Reply, Error> {
+    let input = ReloadInput::from_query(call.head.uri.query().unwrap_or_default())?;
+    let playlists = find(&call, input.reload()).await?;
+    Ok(answer(if input.skip { playlists.delta() } else { playlists.whole() }))
+}
+
+/// Answers with the multivariant playlist, when the camera is playable.
+pub(super) async fn multivariant(call: Call<'_>) -> Result<Reply, Error> {
+    Ok(answer(find(&call, Reload::default()).await?.index()))
+}
+
+async fn find(call: &Call<'_>, reload: Reload) -> Result<Arc<Published>, Error> {
+    let id = StreamId::parse(&call.id)?;
+    watching::playlists(&call.api.core, &id, visitor(call), reload).await
+}
+
+fn answer(text: Bytes) -> Reply {
+    reply::with_body(StatusCode::OK, PLAYLIST, text)
+}
+
+/// The sender of a viewer's request.
+pub(super) fn visitor<'a>(call: &'a Call<'_>) -> Visitor<'a> {
+    let headers = &call.head.headers;
+    let player = text(headers, USER_AGENT.as_str()).unwrap_or_default();
+    Visitor { shown: credentials::shown(headers), player }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reloads() {
+        let reload = |sequence, part, skip| Ok(ReloadInput { sequence, part, skip });
+        let table = [
+            ("", reload(None, None, false)),
+            ("_HLS_msn=7", reload(Some(7), None, false)),
+            ("_HLS_msn=7&_HLS_part=2&_HLS_skip=YES&_=1", reload(Some(7), Some(2), true)),
+            ("_HLS_part=2", Err(())),
+            ("_HLS_msn=x", Err(())),
+            ("_HLS_msn=-1", Err(())),
+            ("_HLS_msn=7&_HLS_part=", Err(())),
+            ("_HLS_msn=99999999999999999999", Err(())),
+            ("_HLS_skip=NO", Err(())),
+        ];
+        for (query, expected) in table {
+            assert_eq!(ReloadInput::from_query(query).map_err(|_| ()), expected, "{query}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Answers requests: each finds its route and its caller, and leaves a trace in log and metrics.
+
+use std::time::Instant;
+
+use hyper::body::Incoming;
+use hyper::header::RETRY_AFTER;
+use hyper::{Method, Request};
+use tokio::time::timeout;
+use tracing::{debug, warn};
+
+use super::context::Api;
+use super::credentials;
+use super::reply::{self, Reply};
+use super::route::{Audience, Call, Found, Row, Table};
+use crate::access::Caller;
+use crate::base::error::{Error, ErrorKind};
+
+/// Answers requests.
+pub struct Router {
+    api: Api,
+    table: Table,
+}
+
+impl Router {
+    /// Answers requests by the rows of `table`, whose handlers work on `api`.
+    pub fn new(api: Api, table: Table) -> Self {
+        Self { api, table }
+    }
+
+    /// Answers one request. Every failure becomes an answer.
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Reply {
+        let began = Instant::now();
+        // The query can hold a camera's password; the path cannot.
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let (place, reply) = match self.table.find(&method, &path) {
+            Found::Row { place, row, id } => {
+                (Some(place), self.answer_in_time(row, id, request).await)
+            }
+            Found::OtherMethods { place, allowed } => {
+                (Some(place), reply::method_not_allowed(&method, &allowed))
+            }
+            Found::Nothing => {
+                let detail = format!("there is nothing at {path}");
+                (None, reply::problem(&Error::new(ErrorKind::NotFound, detail)))
+            }
+        };
+        let took = began.elapsed();
+        self.api.metrics.requests.answered(place, &method, reply.status(), took);
+        log(&method, &path, &reply, took.as_millis());
+        reply
+    }
+
+    async fn answer_in_time(&self, row: &Row, id: String, request: Request<Incoming>) -> Reply {
+        let answer = timeout(self.api.request_timeout(), self.answer_caller(row, id, request));
+        let too_slow = || Err(Error::new(ErrorKind::RequestTimeout, "the request took too long"));
+        answer.await.unwrap_or_else(|_| too_slow()).unwrap_or_else(|error| reply::problem(&error))
+    }
+
+    async fn answer_caller(
+        &self,
+        row: &Row,
+        id: String,
+        request: Request<Incoming>,
+    ) -> Result<Reply, Error> {
+        let (head, body) = request.into_parts();
+        let caller = match row.audience {
+            Audience::Callers(role) => {
+                let (access, headers) = (&self.api.core.access, &head.headers);
+                let is_cross_site = credentials::is_cross_site(headers);
+                access.refuse_other_sites(credentials::host(headers), is_cross_site)?;
+                let caller = access.caller(&credentials::shown(headers))?;
+                caller.at_least(role)?;
+                caller
+            }
+            Audience::Everyone | Audience::Viewers => Caller::anonymous(),
+        };
+        row.answer(Call { api: &self.api, table: &self.table, caller, id, head, body }).await
+    }
+}
+
+/// Logs a request. An answer that names a time to come again is not a fault, and can be frequent.
+fn log(method: &Method, path: &str, reply: &Reply, millis: u128) {
+    let status = reply.status().as_u16();
+    let is_fault = status >= 500 && !reply.headers().contains_key(RETRY_AFTER);
+    if is_fault && !path.ends_with("/readyz") {
+        warn!(%method, path, status, millis, "request failed");
+    } else {
+        debug!(%method, path, status, millis, "request");
+    }
+}

@@ -1,0 +1,20 @@
+//! The table of routes: the rows of all resources.
+
+use super::route::Row;
+use super::{cameras, discovery, media, metrics, sessions, streams, system};
+
+/// Returns all rows, in the order of the documentation.
+pub fn all() -> Vec<Row> {
+    [
+        streams::routes(),
+        cameras::routes(),
+        discovery::routes(),
+        sessions::routes(),
+        media::routes(),
+        system::routes(),
+        metrics::routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

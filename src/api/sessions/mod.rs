@@ -1,0 +1,125 @@
+//! Playback sessions: begin, list and end them.
+
+use std::time::Duration;
+
+use hyper::header::{HeaderValue, SET_COOKIE};
+use hyper::{HeaderMap, Method, StatusCode};
+
+use super::credentials::{TOKEN_COOKIE, text};
+use super::failures;
+use super::operation::Operation;
+use super::reply::{self, Reply};
+use super::route::{Audience, Call, Row};
+use crate::access::keys::Role;
+use crate::base::error::{Error, ErrorKind};
+use crate::service::sessions;
+use wire::{NewSessionOutput, SessionInput, SessionsOutput};
+
+pub mod wire;
+
+/// The longest cookie that browsers and nginx's header buffers accept, in characters.
+const MAX_COOKIE: usize = 3500;
+
+const VIEWERS: Audience = Audience::Callers(Role::Viewer);
+
+/// The endpoints.
+pub(super) fn routes() -> Vec<Row> {
+    let path = "/api/playback/sessions";
+    vec![
+        Row::new(
+            Method::GET,
+            path,
+            VIEWERS,
+            |call| Box::pin(list(call)),
+            || {
+                operation("listSessions", "Returns the playback sessions")
+                    .returns::<SessionsOutput>("Those that the caller can see.")
+            },
+        ),
+        Row::new(
+            Method::POST,
+            path,
+            VIEWERS,
+            |call| Box::pin(begin(call)),
+            || {
+                operation("beginSession", "Begins a playback session")
+                    .describe(
+                        "With `cookie` the answer also sets the token as the cookie `playback`.",
+                    )
+                    .takes::<SessionInput>()
+                    .creates::<NewSessionOutput>(
+                        "The session and its token, which is not shown again.",
+                        None,
+                    )
+                    .fails(failures::CAMERA)
+                    .fails(failures::DATABASE)
+                    .fails(&[ErrorKind::TooManySessions])
+            },
+        ),
+        Row::new(
+            Method::DELETE,
+            "/api/playback/sessions/{id}",
+            VIEWERS,
+            |call| Box::pin(end(call)),
+            || {
+                operation("endSession", "Ends a playback session before its time")
+                    .of(None, "The session's id.")
+                    .returns_nothing("Its token is no longer valid.")
+                    .fails(&[ErrorKind::UnknownSession])
+                    .fails(failures::DATABASE)
+            },
+        ),
+    ]
+}
+
+fn operation(id: &'static str, summary: &'static str) -> Operation {
+    Operation::new("playback", id, summary)
+}
+
+async fn list(call: Call<'_>) -> Result<Reply, Error> {
+    let sessions = sessions::list(&call.api.core, &call.caller);
+    Ok(reply::json(&SessionsOutput::new(&sessions)))
+}
+
+async fn begin(mut call: Call<'_>) -> Result<Reply, Error> {
+    let input: SessionInput = call.input().await?;
+    let (wants_cookie, lifetime) = (input.cookie, Duration::from_secs(input.ttl_seconds));
+    let new = input.session();
+    let begun = sessions::begin(&call.api.core, &call.caller, new).await?;
+    let is_secure = is_secure(&call.head.headers);
+    let cookie = wants_cookie.then(|| cookie(&begun.token, lifetime, is_secure)).transpose()?;
+    let mut reply = reply::json(&NewSessionOutput::new(begun));
+    *reply.status_mut() = StatusCode::CREATED;
+    if let Some(cookie) = cookie {
+        reply.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    Ok(reply)
+}
+
+async fn end(call: Call<'_>) -> Result<Reply, Error> {
+    sessions::end(&call.api.core, &call.caller, &call.id).await?;
+    Ok(reply::no_content())
+}
+
+/// Whether the browser's connection is encrypted, as the proxy that ends it reports.
+fn is_secure(headers: &HeaderMap) -> bool {
+    text(headers, "x-forwarded-proto") == Some("https")
+}
+
+/// A cookie for media only, out of reach of the page's scripts; one for an encrypted connection
+/// never travels unencrypted. The token itself names its cameras.
+fn cookie(token: &str, lifetime: Duration, is_secure: bool) -> Result<HeaderValue, Error> {
+    let secure = if is_secure { "; Secure" } else { "" };
+    let text = format!(
+        "{TOKEN_COOKIE}={token}; Path=/streams; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
+        lifetime.as_secs()
+    );
+    let too_long = || {
+        let detail = "the token is too long for a cookie; name fewer cameras";
+        Error::new(ErrorKind::InvalidRequest, detail)
+    };
+    if text.len() > MAX_COOKIE {
+        return Err(too_long());
+    }
+    HeaderValue::try_from(text).map_err(|_| too_long())
+}

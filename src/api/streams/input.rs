@@ -1,0 +1,106 @@
+//! What requests for streams take.
+
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::api::schema;
+use crate::api::wire::{Link, flag, text_or_number, yes};
+use crate::base::error::Error;
+use crate::camera::id::{CameraId, Profile, StreamId};
+use crate::camera::options::{AudioOption, OptionChanges, TransportOption, VideoOption};
+use crate::service::streams::Start;
+
+/// Input of a start.
+#[derive(Debug, Deserialize, ToSchema, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+#[schema(example = json!({
+    "indicator_id": "front-door",
+    "rtsp_link": "rtsp://user:password@192.168.1.20:554/stream1",
+}))]
+pub struct StartInput {
+    /// The camera's id. Numbers are accepted as well.
+    #[serde(deserialize_with = "text_or_number")]
+    #[schema(schema_with = schema::id_or_number)]
+    #[param(pattern = "^[A-Za-z0-9_-]{1,64}$", example = "front-door")]
+    pub(in crate::api) indicator_id: String,
+    /// The camera's stream.
+    #[serde(default)]
+    pub(in crate::api) profile: Profile,
+    /// The stream's RTSP URL. Without it the known one is used.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    #[param(nullable = false, value_type = Option<String>)]
+    pub(in crate::api) rtsp_link: Option<Link>,
+    /// What becomes of the video. Options that are left out stay as they are.
+    #[serde(default)]
+    #[param(nullable = false)]
+    pub(in crate::api) video: Option<VideoOption>,
+    /// What becomes of the audio.
+    #[serde(default)]
+    #[param(nullable = false)]
+    pub(in crate::api) audio: Option<AudioOption>,
+    /// How RTP travels.
+    #[serde(default)]
+    #[param(nullable = false)]
+    pub(in crate::api) transport: Option<TransportOption>,
+    /// Whether to answer only when the stream is playable.
+    #[serde(default = "yes", deserialize_with = "flag")]
+    #[schema(default = true)]
+    #[param(default = true)]
+    pub(in crate::api) wait: bool,
+}
+
+impl StartInput {
+    /// The start that this asks for.
+    pub(super) fn start(self) -> Result<Start, Error> {
+        let Self { indicator_id, profile, rtsp_link, video, audio, transport, wait } = self;
+        Ok(Start {
+            id: StreamId::new(CameraId::parse(&indicator_id)?, profile),
+            source: rtsp_link.map(|link| link.source()).transpose()?.flatten(),
+            changes: OptionChanges { video, audio, transport },
+            wait,
+        })
+    }
+}
+
+/// Input of stop and status.
+#[derive(Debug, Deserialize, ToSchema, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+#[schema(example = json!({ "indicator_id": "front-door" }))]
+pub struct IdInput {
+    /// The camera's id.
+    #[serde(deserialize_with = "text_or_number")]
+    #[schema(schema_with = schema::id_or_number)]
+    #[param(pattern = "^[A-Za-z0-9_-]{1,64}$", example = "front-door")]
+    pub(super) indicator_id: String,
+    /// The camera's stream.
+    #[serde(default)]
+    pub(super) profile: Profile,
+}
+
+/// Input of start, stop and status of a camera that the path names.
+#[derive(Debug, Deserialize, ToSchema, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct StreamInput {
+    /// The camera's stream.
+    #[serde(default)]
+    pub(super) profile: Profile,
+    /// Whether a start is answered only when the stream is playable.
+    #[serde(default = "yes", deserialize_with = "flag")]
+    #[schema(default = true)]
+    #[param(default = true)]
+    pub(super) wait: bool,
+}
+
+/// Input of a stream's log.
+#[derive(Debug, Deserialize, ToSchema, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ProfileInput {
+    /// The camera's stream.
+    #[serde(default)]
+    pub(super) profile: Profile,
+}

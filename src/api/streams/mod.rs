@@ -1,0 +1,217 @@
+//! Streams: start, stop, status, list and log.
+//!
+//! The paths below `/api/stream/` name the camera in their input, those below `/api/cameras/{id}/`
+//! in the path.
+
+use hyper::Method;
+
+use super::failures;
+use super::operation::Operation;
+use super::reply::{self, Reply};
+use super::route::{Audience, Call, Row};
+use crate::access::keys::Role;
+use crate::base::error::{Error, ErrorKind};
+use crate::camera::id::{CameraId, StreamId};
+use crate::service::streams::{self, Found};
+use input::{IdInput, ProfileInput, StartInput, StreamInput};
+use output::{LogOutput, StartOutput, StopOutput, StreamOutput, StreamsOutput};
+
+pub mod input;
+pub mod output;
+
+const VIEWERS: Audience = Audience::Callers(Role::Viewer);
+const USERS: Audience = Audience::Callers(Role::User);
+
+/// The endpoints.
+pub(super) fn routes() -> Vec<Row> {
+    let mut routes = by_input();
+    routes.extend(by_path());
+    routes
+}
+
+fn by_input() -> Vec<Row> {
+    let stream = "/api/stream/start";
+    vec![
+        // GET starts a stream because existing back ends ask that way. No HEAD: it would start one
+        // too.
+        Row::new(
+            Method::GET,
+            stream,
+            VIEWERS,
+            |call| Box::pin(start(call)),
+            || {
+                start_operation("startStreamByQuery")
+                    .describe("For back ends that ask this way. It starts a stream, GET or not.")
+                    .query::<StartInput>()
+                    .fails(&[ErrorKind::TooManyCameras])
+            },
+        )
+        .without_head()
+        .waits(),
+        Row::new(
+            Method::POST,
+            stream,
+            VIEWERS,
+            |call| Box::pin(start(call)),
+            || {
+                start_operation("startStream")
+                    .input::<StartInput>()
+                    .fails(&[ErrorKind::TooManyCameras])
+            },
+        )
+        .waits(),
+        Row::new(
+            Method::POST,
+            "/api/stream/stop",
+            USERS,
+            |call| Box::pin(stop(call)),
+            || stop_operation("stopStream").input::<IdInput>(),
+        )
+        .waits(),
+        Row::new(
+            Method::GET,
+            "/api/stream/status",
+            VIEWERS,
+            |call| Box::pin(status(call)),
+            || status_operation("getStream").query::<IdInput>(),
+        ),
+        Row::new(
+            Method::GET,
+            "/api/streams",
+            VIEWERS,
+            |call| Box::pin(list(call)),
+            || {
+                Operation::new("streams", "listStreams", "Returns the state of all streams")
+                    .returns::<StreamsOutput>("Those that the caller can see.")
+                    .fails(failures::DATABASE)
+            },
+        ),
+    ]
+}
+
+fn by_path() -> Vec<Row> {
+    vec![
+        Row::new(
+            Method::GET,
+            "/api/streams/{id}/log",
+            VIEWERS,
+            |call| Box::pin(log(call)),
+            || {
+                let summary = "Returns the last lines that a stream's FFmpeg wrote";
+                Operation::new("streams", "getStreamLog", summary)
+                    .of_camera()
+                    .query::<ProfileInput>()
+                    .returns::<LogOutput>(
+                        "The lines, without secrets; empty while there is no stream.",
+                    )
+                    .fails(failures::QUERY)
+                    .fails(failures::CAMERA)
+                    .fails(failures::DATABASE)
+            },
+        ),
+        Row::new(
+            Method::POST,
+            "/api/cameras/{id}/stream/start",
+            VIEWERS,
+            |call| Box::pin(start_camera(call)),
+            || start_operation("startCamera").of_camera().input::<StreamInput>(),
+        )
+        .waits(),
+        Row::new(
+            Method::POST,
+            "/api/cameras/{id}/stream/stop",
+            USERS,
+            |call| Box::pin(stop_camera(call)),
+            || stop_operation("stopCamera").of_camera().input::<StreamInput>(),
+        )
+        .waits(),
+        Row::new(
+            Method::GET,
+            "/api/cameras/{id}/stream/status",
+            VIEWERS,
+            |call| Box::pin(camera_status(call)),
+            || status_operation("getCameraStream").of_camera().query::<StreamInput>(),
+        ),
+    ]
+}
+
+fn start_operation(id: &'static str) -> Operation {
+    Operation::new("streams", id, "Starts a stream or joins it; answers when it is playable")
+        .returns::<StartOutput>("The stream is playable, or the request did not wait for it.")
+        .fails(failures::START)
+        .fails(&[ErrorKind::InvalidRequest])
+}
+
+fn stop_operation(id: &'static str) -> Operation {
+    Operation::new("streams", id, "Stops a stream; answers when it has ended")
+        .returns::<StopOutput>("There is no stream any more.")
+        .fails(&[ErrorKind::InvalidId])
+        .fails(failures::DATABASE)
+}
+
+fn status_operation(id: &'static str) -> Operation {
+    Operation::new("streams", id, "Returns the state of one stream")
+        .returns::<StreamOutput>("The stream, or the camera's options while there is none.")
+        .fails(failures::QUERY)
+        .fails(failures::CAMERA)
+        .fails(failures::DATABASE)
+}
+
+async fn start(mut call: Call<'_>) -> Result<Reply, Error> {
+    let start = call.input::<StartInput>().await?.start()?;
+    let id = start.id.clone();
+    let progress = streams::start(&call.api.core, &call.caller, start).await?;
+    Ok(reply::json(&StartOutput::new(&id, progress)))
+}
+
+async fn start_camera(mut call: Call<'_>) -> Result<Reply, Error> {
+    let StreamInput { profile, wait } = call.input().await?;
+    let id = StreamId::new(call.camera_id()?, profile);
+    let progress = streams::start_known(&call.api.core, &call.caller, &id, wait).await?;
+    Ok(reply::json(&StartOutput::new(&id, progress)))
+}
+
+async fn stop(mut call: Call<'_>) -> Result<Reply, Error> {
+    let IdInput { indicator_id, profile } = call.input().await?;
+    stop_stream(&call, StreamId::new(CameraId::parse(&indicator_id)?, profile)).await
+}
+
+async fn stop_camera(mut call: Call<'_>) -> Result<Reply, Error> {
+    let StreamInput { profile, .. } = call.input().await?;
+    stop_stream(&call, StreamId::new(call.camera_id()?, profile)).await
+}
+
+async fn stop_stream(call: &Call<'_>, id: StreamId) -> Result<Reply, Error> {
+    streams::stop(&call.api.core, &call.caller, &id).await?;
+    Ok(reply::json(&StopOutput::new(&id)))
+}
+
+async fn status(mut call: Call<'_>) -> Result<Reply, Error> {
+    let IdInput { indicator_id, profile } = call.input().await?;
+    stream_status(&call, StreamId::new(CameraId::parse(&indicator_id)?, profile)).await
+}
+
+async fn camera_status(mut call: Call<'_>) -> Result<Reply, Error> {
+    let StreamInput { profile, .. } = call.input().await?;
+    stream_status(&call, StreamId::new(call.camera_id()?, profile)).await
+}
+
+async fn stream_status(call: &Call<'_>, id: StreamId) -> Result<Reply, Error> {
+    let found = streams::find(&call.api.core, &call.caller, &id).await?;
+    Ok(reply::json(&match found {
+        Found::Running(handle) => StreamOutput::running(&handle),
+        Found::Stopped(camera) => StreamOutput::stopped(&camera),
+    }))
+}
+
+async fn list(call: Call<'_>) -> Result<Reply, Error> {
+    let streams = streams::list(&call.api.core, &call.caller).await?;
+    Ok(reply::json(&StreamsOutput::new(&streams)))
+}
+
+async fn log(mut call: Call<'_>) -> Result<Reply, Error> {
+    let ProfileInput { profile } = call.input().await?;
+    let id = StreamId::new(call.camera_id()?, profile);
+    let lines = streams::log(&call.api.core, &call.caller, &id).await?;
+    Ok(reply::json(&LogOutput::new(&id, lines)))
+}

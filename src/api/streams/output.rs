@@ -1,0 +1,313 @@
+//! What requests for streams return.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::Schema;
+
+use crate::api::media::playlist_path;
+use crate::api::schema;
+use crate::api::wire::seconds;
+use crate::base::error::ErrorKind;
+use crate::camera::Camera;
+use crate::camera::id::{Profile, StreamId};
+use crate::camera::options::StreamOptions;
+use crate::child::log::Line;
+use crate::service::streams::Progress;
+use crate::stream::handle::{Status, StreamHandle};
+use crate::stream::state::State;
+
+/// Answer to start.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StartOutput<'a> {
+    /// The camera's id.
+    indicator_id: &'a str,
+    /// Path of the playlist on the nginx that serves the streams.
+    stream_path: String,
+    /// How far the stream is.
+    status: StartStatus,
+}
+
+/// How far a stream is when its start is answered.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StartStatus {
+    /// It has become playable.
+    Started,
+    /// It was playable before.
+    Active,
+    /// It is not playable yet, and the request did not wait.
+    Starting,
+}
+
+impl<'a> StartOutput<'a> {
+    pub(super) fn new(id: &'a StreamId, progress: Progress) -> Self {
+        Self {
+            indicator_id: id.camera().as_str(),
+            stream_path: playlist_path(id),
+            status: match progress {
+                Progress::Started => StartStatus::Started,
+                Progress::Active => StartStatus::Active,
+                Progress::Starting => StartStatus::Starting,
+            },
+        }
+    }
+}
+
+/// Answer to stop.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StopOutput<'a> {
+    /// The camera's id.
+    indicator_id: &'a str,
+    /// `stopped`, whether or not there was a stream.
+    status: &'static str,
+}
+
+impl<'a> StopOutput<'a> {
+    pub(super) fn new(id: &'a StreamId) -> Self {
+        Self { indicator_id: id.camera().as_str(), status: "stopped" }
+    }
+}
+
+/// State of one stream.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StreamOutput {
+    /// The camera's id.
+    indicator_id: String,
+    /// The camera's stream.
+    profile: Profile,
+    /// Where the stream is in its life.
+    state: StreamState,
+    /// Path of the playlist.
+    stream_path: String,
+    /// The source without its secrets.
+    source: String,
+    /// The camera's options.
+    options: StreamOptions,
+    /// What is known only while there is a stream.
+    #[serde(flatten)]
+    #[schema(schema_with = if_running)]
+    running: Option<RunningOutput>,
+}
+
+/// Where a stream is in its life.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StreamState {
+    /// Not playable yet.
+    Starting,
+    /// Playable.
+    Live,
+    /// The camera is away; the manager tries it again.
+    Backoff,
+    /// About to end.
+    Stopping,
+    /// The camera refused; the last error has the reason.
+    Failed,
+    /// There is no stream.
+    Stopped,
+}
+
+/// What is known of a stream that runs.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RunningOutput {
+    /// Viewers that sent a request in the last seconds.
+    viewers: usize,
+    /// When the stream was first asked for, RFC 3339.
+    #[schema(format = DateTime)]
+    started_at: String,
+    /// Seconds for which the current run of FFmpeg is live; null while it is not.
+    uptime_seconds: Option<f64>,
+    /// Seconds that this run took from its start to playable; null while it is not live.
+    start_seconds: Option<f64>,
+    /// Seconds since the last request for the stream.
+    idle_seconds: f64,
+    /// Number of the current run of FFmpeg.
+    generation: u64,
+    /// How often FFmpeg was started again after an interruption.
+    restarts: u64,
+    /// The media that is played; null unless the stream is live.
+    media: Option<MediaOutput>,
+    /// What FFmpeg uses of the machine; null while none runs, and in its first second.
+    process: Option<ProcessOutput>,
+    /// The last error.
+    last_error: Option<LastErrorOutput>,
+}
+
+fn if_running() -> Schema {
+    schema::all_or_none::<RunningOutput>("What is known only while there is a stream.")
+}
+
+/// The media that is played.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MediaOutput {
+    /// RFC 6381 codec of the video.
+    video_codec: String,
+    /// Whether the manager converts the camera's video into that codec.
+    transcoded: bool,
+    /// RFC 6381 codec of the audio.
+    audio_codec: Option<String>,
+    /// Width in pixels.
+    width: u16,
+    /// Height in pixels.
+    height: u16,
+    /// Frames per second over the last seconds.
+    frame_rate: f64,
+    /// Bits per second over the last seconds.
+    bit_rate: u64,
+    /// Seconds between the last two keyframes; null before the second one.
+    gop_seconds: Option<f64>,
+}
+
+/// What an FFmpeg uses of the machine.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProcessOutput {
+    /// Percent of one processor core over about the last five seconds.
+    cpu_percent: f64,
+    /// Bytes of memory that are its own: without the program and its libraries.
+    memory_bytes: u64,
+}
+
+/// The last error of a stream.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LastErrorOutput {
+    /// The stable code.
+    code: ErrorKind,
+    /// The error in words.
+    detail: String,
+    /// The age of the error in seconds.
+    seconds_ago: f64,
+}
+
+/// Answer to the list of streams.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StreamsOutput {
+    /// All streams, by id.
+    streams: Vec<StreamOutput>,
+}
+
+impl StreamsOutput {
+    pub(super) fn new(streams: &[StreamHandle]) -> Self {
+        let mut streams: Vec<_> = streams.iter().map(StreamOutput::running).collect();
+        streams.sort_by(|a, b| (&a.indicator_id, a.profile).cmp(&(&b.indicator_id, b.profile)));
+        Self { streams }
+    }
+}
+
+/// Answer to a stream's log.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LogOutput<'a> {
+    /// The camera's id.
+    indicator_id: &'a str,
+    /// The last lines, oldest first; empty when there is no stream.
+    lines: Vec<LogLineOutput>,
+}
+
+/// A line that FFmpeg wrote to its stderr, without secrets.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LogLineOutput {
+    /// When it was written, RFC 3339.
+    #[schema(format = DateTime)]
+    at: String,
+    /// Number of the run of FFmpeg.
+    generation: u64,
+    /// The line.
+    text: String,
+}
+
+impl<'a> LogOutput<'a> {
+    pub(super) fn new(id: &'a StreamId, lines: Vec<Line>) -> Self {
+        let lines = lines.into_iter().map(|line| LogLineOutput {
+            at: humantime::format_rfc3339_millis(line.at).to_string(),
+            generation: line.generation,
+            text: line.text,
+        });
+        Self { indicator_id: id.camera().as_str(), lines: lines.collect() }
+    }
+}
+
+impl StreamOutput {
+    /// The state of a stream.
+    pub(super) fn running(handle: &StreamHandle) -> Self {
+        let status = handle.status();
+        let running = RunningOutput::new(handle, &status);
+        Self::new(&status.camera, StreamState::from(status.state), Some(running))
+    }
+
+    /// The state of a camera's stream while there is none.
+    pub(super) fn stopped(camera: &Camera) -> Self {
+        Self::new(camera, StreamState::Stopped, None)
+    }
+
+    fn new(camera: &Camera, state: StreamState, running: Option<RunningOutput>) -> Self {
+        Self {
+            indicator_id: camera.id.camera().to_string(),
+            profile: camera.id.profile(),
+            state,
+            stream_path: playlist_path(&camera.id),
+            source: camera.source.to_string(),
+            options: camera.options,
+            running,
+        }
+    }
+}
+
+impl From<State> for StreamState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Starting => Self::Starting,
+            State::Live => Self::Live,
+            State::Backoff => Self::Backoff,
+            State::Stopping(_) => Self::Stopping,
+            State::Failed => Self::Failed,
+            State::Gone => Self::Stopped,
+        }
+    }
+}
+
+impl RunningOutput {
+    fn new(handle: &StreamHandle, status: &Status) -> Self {
+        let shared = handle.shared();
+        let is_live = status.state == State::Live;
+        Self {
+            viewers: shared.viewers.count(),
+            started_at: humantime::format_rfc3339_millis(status.started_at).to_string(),
+            uptime_seconds: status.live_since.map(|since| seconds(since.elapsed())),
+            start_seconds: status.start_took.map(seconds),
+            idle_seconds: seconds(handle.idle_for()),
+            generation: status.generation,
+            restarts: status.restarts,
+            media: is_live.then(|| MediaOutput::new(handle, &status.camera)).flatten(),
+            process: shared.journal.usage().map(|usage| ProcessOutput {
+                cpu_percent: (usage.cpu_share * 10_000.0).round() / 100.0,
+                memory_bytes: usage.memory,
+            }),
+            last_error: status.last_error.as_ref().map(|(error, at)| LastErrorOutput {
+                code: error.kind,
+                detail: error.detail.clone(),
+                seconds_ago: seconds(at.elapsed()),
+            }),
+        }
+    }
+}
+
+impl MediaOutput {
+    fn new(handle: &StreamHandle, camera: &Camera) -> Option<Self> {
+        let flow = handle.shared().hub.flow()?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rate, rounded"
+        )]
+        let bit_rate = flow.bit_rate.round() as u64;
+        Some(Self {
+            video_codec: flow.init.video.codec.clone(),
+            transcoded: camera.learned.get().transcodes_video(),
+            audio_codec: flow.init.audio_codec.clone(),
+            width: flow.init.video.width,
+            height: flow.init.video.height,
+            frame_rate: (flow.frame_rate * 100.0).round() / 100.0,
+            bit_rate,
+            gop_seconds: flow.gop.map(seconds),
+        })
+    }
+}

@@ -1,0 +1,148 @@
+//! The service itself: its health and readiness, the caller, and the OpenAPI document.
+
+use hyper::{Method, StatusCode};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::Type;
+
+use super::failures;
+use super::openapi;
+use super::operation::Operation;
+use super::reply::{self, JSON, Reply};
+use super::route::{Audience, Call, Row};
+use crate::access::keys::Role;
+use crate::base::error::{Error, ErrorKind};
+
+/// The endpoints.
+pub(super) fn routes() -> Vec<Row> {
+    let everyone = Audience::Everyone;
+    let viewers = Audience::Callers(Role::Viewer);
+    vec![
+        Row::new(
+            Method::GET,
+            "/api/caller",
+            viewers,
+            |call| Box::pin(caller(call)),
+            || {
+                operation("getCaller", "Returns the caller, and what its API key permits")
+                    .returns::<CallerOutput>("The caller.")
+            },
+        ),
+        Row::new(
+            Method::GET,
+            "/api/health",
+            everyone,
+            |call| Box::pin(health(call)),
+            || {
+                operation("getHealth", "Returns the health of the service, for back ends")
+                    .returns::<HealthOutput>("The manager answers.")
+            },
+        ),
+        Row::new(
+            Method::GET,
+            "/api/openapi.json",
+            everyone,
+            |call| Box::pin(document(call)),
+            || {
+                operation("getDocument", "Returns this document").returns_other(
+                    JSON,
+                    Type::Object,
+                    "An OpenAPI 3.1 document.",
+                )
+            },
+        ),
+        Row::new(
+            Method::GET,
+            "/livez",
+            everyone,
+            |call| Box::pin(live(call)),
+            || {
+                operation("getLive", "Returns whether the process answers")
+                    .returns::<ProbeOutput>("It does.")
+            },
+        ),
+        Row::new(
+            Method::GET,
+            "/readyz",
+            everyone,
+            |call| Box::pin(ready(call)),
+            || {
+                let summary = "Returns whether FFmpeg runs, and `STREAM_DIR` and the database can be \
+                           written";
+                operation("getReady", summary)
+                    .describe(
+                        "If not, `problems` lists all that is wrong, and `code` is the first's.",
+                    )
+                    .returns::<ProbeOutput>("All of it is true.")
+                    .fails(failures::DATABASE)
+                    .fails(&[ErrorKind::FfmpegUnavailable, ErrorKind::ShuttingDown])
+            },
+        ),
+    ]
+}
+
+fn operation(id: &'static str, summary: &'static str) -> Operation {
+    Operation::new("service", id, summary)
+}
+
+/// Answer to the question who the caller is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CallerOutput<'a> {
+    /// The API key's name; null when there are no keys.
+    name: Option<&'a str>,
+    /// What the caller is permitted to do: `admin` for every caller when there are no keys.
+    #[schema(value_type = String, pattern = "^(viewer|user|admin)$")]
+    role: Role,
+}
+
+async fn caller(call: Call<'_>) -> Result<Reply, Error> {
+    let caller = &call.caller;
+    Ok(reply::json(&CallerOutput { name: caller.key(), role: caller.role() }))
+}
+
+/// Answer to health.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HealthOutput {
+    /// `healthy`, or `shutting_down`.
+    status: &'static str,
+    /// Streams for which FFmpeg runs or will run again.
+    active_streams: usize,
+    /// Seconds since the manager started.
+    uptime_seconds: f64,
+    /// The program's version.
+    version: &'static str,
+}
+
+async fn health(call: Call<'_>) -> Result<Reply, Error> {
+    let api = call.api;
+    Ok(reply::json(&HealthOutput {
+        status: if api.readiness.is_closing() { "shutting_down" } else { "healthy" },
+        active_streams: api.core.registry.active(),
+        uptime_seconds: api.started_at.elapsed().as_secs_f64().round(),
+        version: env!("CARGO_PKG_VERSION"),
+    }))
+}
+
+/// Answer to a probe.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProbeOutput {
+    /// `alive`, or `ready`.
+    status: &'static str,
+}
+
+async fn live(_: Call<'_>) -> Result<Reply, Error> {
+    Ok(reply::json(&ProbeOutput { status: "alive" }))
+}
+
+async fn ready(call: Call<'_>) -> Result<Reply, Error> {
+    let troubles = call.api.readiness.troubles().await;
+    if troubles.is_empty() {
+        return Ok(reply::json(&ProbeOutput { status: "ready" }));
+    }
+    Ok(reply::not_ready(&troubles))
+}
+
+async fn document(call: Call<'_>) -> Result<Reply, Error> {
+    let document = call.api.document.get_or_init(|| openapi::render(call.table).into());
+    Ok(reply::with_body(StatusCode::OK, JSON, document.clone()))
+}

@@ -1,0 +1,182 @@
+//! Cameras for callers: list, add, change, delete and test them.
+
+use tracing::info;
+
+use super::camera_change::CameraChange;
+use super::context::Core;
+use super::streams::{follow, unknown_camera};
+use crate::access::Caller;
+use crate::base::error::{Error, ErrorKind};
+use crate::camera::id::{CameraId, Profile, StreamId};
+use crate::camera::record::Record;
+use crate::ingest::ffmpeg::probe::{Still, StillTaker};
+use crate::store::Change;
+use crate::store::db::Filter;
+
+/// The most cameras in one page of a list.
+pub const MAX_PAGE: u32 = 1000;
+/// Characters of an id that the manager chooses.
+const CHOSEN_ID: usize = 12;
+
+/// Returns a page of the cameras that the caller can see, and how many there are in all.
+pub async fn list(
+    core: &Core,
+    caller: &Caller,
+    filter: Filter,
+) -> Result<(Vec<Record>, i64), Error> {
+    if !(1..=MAX_PAGE).contains(&filter.limit) {
+        let detail = format!("limit must be 1 to {MAX_PAGE}");
+        return Err(Error::new(ErrorKind::InvalidRequest, detail));
+    }
+    let owner = caller.owner().map(str::to_owned).or(filter.owner);
+    core.cameras.list(&Filter { owner, ..filter }).await
+}
+
+/// Returns all cameras.
+pub async fn all(core: &Core) -> Result<Vec<Record>, Error> {
+    let mut all = Vec::new();
+    loop {
+        let offset = u32::try_from(all.len()).unwrap_or(u32::MAX);
+        let page = Filter { limit: MAX_PAGE, offset, ..Filter::default() };
+        let (records, _) = core.cameras.list(&page).await?;
+        if records.is_empty() {
+            return Ok(all);
+        }
+        all.extend(records);
+    }
+}
+
+/// Returns one camera.
+pub async fn get(core: &Core, caller: &Caller, id: &CameraId) -> Result<Record, Error> {
+    let record = core.cameras.get(id).await?.ok_or_else(|| unknown_camera(id))?;
+    caller.ensure_owns(record.owner.as_deref(), id)?;
+    Ok(record)
+}
+
+/// Adds a camera. Without an id it gets one.
+pub async fn create(
+    core: &Core,
+    caller: &Caller,
+    id: Option<CameraId>,
+    new: CameraChange,
+) -> Result<Record, Error> {
+    let new = owned(caller, new)?;
+    let id = id.map_or_else(chosen_id, Ok)?;
+    let add = |known: Option<_>| match known {
+        Some(_) => {
+            let detail = format!("camera {id} exists already; change it with PUT");
+            Err(Error::new(ErrorKind::CameraExists, detail))
+        }
+        None => new.apply(&id, None, &core.cameras),
+    };
+    let (record, _) = core.cameras.change(&id, add).await?;
+    info!(by = caller.name(), camera = %id, "camera added");
+    Ok(record)
+}
+
+/// Adds a camera or replaces it. Its running streams go over to the new source.
+pub async fn put(
+    core: &Core,
+    caller: &Caller,
+    id: &CameraId,
+    new: CameraChange,
+) -> Result<(Record, Change), Error> {
+    let new = owned(caller, new)?;
+    let apply = |known: Option<Record>| {
+        known.as_ref().map_or(Ok(()), |known| ensure_owns(caller, known))?;
+        new.apply(id, known.as_ref(), &core.cameras)
+    };
+    let (record, change) = core.cameras.change(id, apply).await?;
+    info!(by = caller.name(), camera = %id, ?change, "camera put");
+    if change == Change::Updated {
+        follow(core, id).await?;
+    }
+    Ok((record, change))
+}
+
+/// Deletes a camera and ends its streams.
+pub async fn delete(core: &Core, caller: &Caller, id: &CameraId) -> Result<(), Error> {
+    if !core.cameras.delete(id, |record| ensure_owns(caller, record)).await? {
+        return Err(unknown_camera(id));
+    }
+    info!(by = caller.name(), camera = %id, "camera deleted");
+    for profile in [Profile::Main, Profile::Sub] {
+        core.registry.stop(&StreamId::new(id.clone(), profile)).await;
+    }
+    Ok(())
+}
+
+/// Adds or replaces all of these cameras, or none of them if one cannot be used. Returns what became
+/// of each.
+pub async fn import(
+    core: &Core,
+    caller: &Caller,
+    cameras: Vec<(CameraId, CameraChange)>,
+) -> Result<Vec<Change>, Error> {
+    let ids: Vec<_> = cameras.iter().map(|(id, _)| id.clone()).collect();
+    let changes = cameras.into_iter().enumerate().map(|(index, (id, new))| {
+        let apply = {
+            let id = id.clone();
+            move |known: Option<Record>| {
+                let applied = new.apply_import(&id, known.as_ref(), &core.cameras);
+                applied.map_err(|error| of_entry(index, error))
+            }
+        };
+        (id, apply)
+    });
+    let done = core.cameras.change_all(changes.collect()).await?;
+    info!(by = caller.name(), cameras = done.len(), "cameras imported");
+    for (id, _) in ids.iter().zip(&done).filter(|(_, change)| **change == Change::Updated) {
+        follow(core, id).await?;
+    }
+    Ok(done)
+}
+
+/// The error of one entry of an import, the first having the index 0.
+pub fn of_entry(index: usize, error: Error) -> Error {
+    Error { detail: format!("entry {}: {}", index + 1, error.detail), ..error }
+}
+
+/// Takes a picture of a camera that is known or not. Nothing of it is kept.
+pub async fn test(
+    core: &Core,
+    stills: &StillTaker,
+    caller: &Caller,
+    id: Option<CameraId>,
+    camera: CameraChange,
+    profile: Profile,
+) -> Result<Still, Error> {
+    let camera = owned(caller, camera)?;
+    let known = match &id {
+        Some(id) => core.cameras.get(id).await?,
+        None => None,
+    };
+    known.as_ref().map_or(Ok(()), |known| ensure_owns(caller, known))?;
+    let id = id.map_or_else(chosen_id, Ok)?;
+    let record = camera.apply(&id, known.as_ref(), &core.cameras)?;
+    let source = record.spec.source(profile).cloned().ok_or_else(|| {
+        let detail = "the camera to test has no such stream";
+        Error::new(ErrorKind::InvalidSource, detail)
+    })?;
+    info!(by = caller.name(), %source, "camera tested");
+    stills.take(source, record.options).await
+}
+
+/// Makes the user who adds or changes a camera its owner.
+fn owned(caller: &Caller, camera: CameraChange) -> Result<CameraChange, Error> {
+    let Some(owner) = caller.owner() else { return Ok(camera) };
+    if camera.owner.as_deref().is_some_and(|given| given != owner) {
+        let detail = "with this API key the owner can only be the key's name";
+        return Err(Error::new(ErrorKind::Forbidden, detail));
+    }
+    Ok(CameraChange { owner: Some(owner.to_owned()), ..camera })
+}
+
+fn ensure_owns(caller: &Caller, record: &Record) -> Result<(), Error> {
+    caller.ensure_owns(record.owner.as_deref(), &record.id)
+}
+
+fn chosen_id() -> Result<CameraId, Error> {
+    let text: String = (0..CHOSEN_ID).map(|_| fastrand::lowercase()).collect();
+    CameraId::parse(&text)
+}

@@ -1,0 +1,60 @@
+//! Cameras on the network, and which of them are known.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use tracing::info;
+use url::Url;
+
+use super::context::Core;
+use crate::access::Caller;
+use crate::base::error::Error;
+use crate::camera::id::CameraId;
+use crate::camera::presets::usual_port;
+use crate::onvif::device::Device;
+use crate::onvif::finder::{Discovery, DiscoveryRequest, Finder};
+
+/// Known cameras at one address that are compared with a device. Recorders have many at theirs.
+const MAX_COMPARED: usize = 64;
+
+/// Looks for cameras, or asks one. Names the known camera at the address of each device that the
+/// caller can see.
+pub async fn discover(
+    core: &Core,
+    finder: &Finder,
+    caller: &Caller,
+    request: DiscoveryRequest,
+) -> Result<Discovery, Error> {
+    let mut discovery = finder.find(request).await?;
+    info!(by = caller.name(), devices = discovery.devices.len(), "looked for cameras");
+    let by_host = core.cameras.by_host(caller.owner()).await?;
+    for device in &mut discovery.devices {
+        device.known_as = known(core, &by_host, device).await?;
+    }
+    Ok(discovery)
+}
+
+/// The id of the camera at the device's address; where there are several, of one with the device's
+/// RTSP port.
+async fn known(
+    core: &Core,
+    by_host: &HashMap<String, Vec<CameraId>>,
+    device: &Device,
+) -> Result<Option<String>, Error> {
+    let host = match device.address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    };
+    let cameras = by_host.get(&host).map(Vec::as_slice).unwrap_or_default();
+    let main = device.main.as_deref().and_then(|link| Url::parse(link).ok());
+    if let (Some(url), [_, _, ..]) = (main, cameras) {
+        let port = url.port().unwrap_or(usual_port());
+        for id in cameras.iter().take(MAX_COMPARED) {
+            let record = core.cameras.get(id).await?;
+            if record.is_some_and(|record| record.spec.port() == port) {
+                return Ok(Some(id.to_string()));
+            }
+        }
+    }
+    Ok(cameras.first().map(CameraId::to_string))
+}

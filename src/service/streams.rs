@@ -1,0 +1,192 @@
+//! Streams for callers: start or join one, stop it, look at it.
+
+use tracing::info;
+
+use super::context::Core;
+use super::permission::ensure_can_see;
+use crate::access::Caller;
+use crate::access::keys::Role;
+use crate::base::error::{Error, ErrorKind};
+use crate::camera::Camera;
+use crate::camera::id::{CameraId, Profile, StreamId};
+use crate::camera::options::OptionChanges;
+use crate::camera::record::Record;
+use crate::camera::source::Source;
+use crate::child::log::Line;
+use crate::stream::handle::{Joined, StreamHandle};
+use crate::stream::state::State;
+
+/// A start: the stream, and what is new about its camera.
+#[derive(Debug)]
+pub struct Start {
+    /// The stream to start.
+    pub id: StreamId,
+    /// Its source; `None` for the known one.
+    pub source: Option<Source>,
+    /// The options that change.
+    pub changes: OptionChanges,
+    /// Whether to wait until the stream is playable.
+    pub wait: bool,
+}
+
+/// How far a stream is when its start returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// It was playable before.
+    Active,
+    /// It became playable.
+    Started,
+    /// It is not playable yet, and the caller did not want to wait.
+    Starting,
+}
+
+/// A stream that was asked for.
+pub enum Found {
+    /// The stream.
+    Running(StreamHandle),
+    /// Its camera, while there is no stream.
+    Stopped(Camera),
+}
+
+/// Starts a stream or joins it. A caller that changes the camera needs the role `user`.
+pub async fn start(core: &Core, caller: &Caller, start: Start) -> Result<Progress, Error> {
+    let Start { id, source, changes, wait } = start;
+    if source.is_none() && changes == OptionChanges::default() {
+        return start_known(core, caller, &id, wait).await;
+    }
+    ensure_can_see(core, caller, id.camera()).await?;
+    caller.at_least(Role::User)?;
+    let check = |record: &Record| caller.ensure_owns(record.owner.as_deref(), &record.id);
+    match core.cameras.put(&id, caller.owner(), source, changes, check).await? {
+        Some(camera) => begin(core, caller, camera, wait).await,
+        None => Err(no_stream(core, &id).await),
+    }
+}
+
+/// Starts or joins the stream of a camera that is known.
+pub async fn start_known(
+    core: &Core,
+    caller: &Caller,
+    id: &StreamId,
+    wait: bool,
+) -> Result<Progress, Error> {
+    ensure_can_see(core, caller, id.camera()).await?;
+    let camera = stream(core, id).await?;
+    begin(core, caller, camera, wait).await
+}
+
+async fn begin(
+    core: &Core,
+    caller: &Caller,
+    camera: Camera,
+    wait: bool,
+) -> Result<Progress, Error> {
+    info!(by = caller.name(), stream = %camera.id, "start");
+    if wait {
+        return Ok(match join(core, camera).await? {
+            Joined::Active => Progress::Active,
+            Joined::Started => Progress::Started,
+        });
+    }
+    let handle = core.registry.start_soon(camera)?;
+    let is_live = handle.state() == State::Live;
+    Ok(if is_live { Progress::Active } else { Progress::Starting })
+}
+
+/// Starts a camera's stream, or joins it, and makes sure that it shows what the camera is when it is
+/// playable: the camera can have changed while the stream started.
+pub(super) async fn join(core: &Core, camera: Camera) -> Result<Joined, Error> {
+    let joined = core.registry.start(camera.clone()).await?;
+    match core.cameras.stream(&camera.id).await? {
+        Some(now) if now.is_same_stream(&camera) => Ok(joined),
+        Some(now) => core.registry.start(now).await,
+        None => {
+            core.registry.stop(&camera.id).await;
+            Err(no_stream(core, &camera.id).await)
+        }
+    }
+}
+
+/// Stops a stream. It succeeds as well if there is none.
+pub async fn stop(core: &Core, caller: &Caller, id: &StreamId) -> Result<(), Error> {
+    ensure_can_see(core, caller, id.camera()).await?;
+    info!(by = caller.name(), stream = %id, "stop");
+    core.registry.stop(id).await;
+    Ok(())
+}
+
+/// Returns a stream, or its camera while there is none.
+pub async fn find(core: &Core, caller: &Caller, id: &StreamId) -> Result<Found, Error> {
+    ensure_can_see(core, caller, id.camera()).await?;
+    match core.registry.get(id) {
+        Some(handle) => Ok(Found::Running(handle)),
+        None => Ok(Found::Stopped(stream(core, id).await?)),
+    }
+}
+
+/// Returns all streams that the caller can see.
+pub async fn list(core: &Core, caller: &Caller) -> Result<Vec<StreamHandle>, Error> {
+    let mut streams = Vec::new();
+    for handle in core.registry.all() {
+        match ensure_can_see(core, caller, handle.id().camera()).await {
+            Ok(()) => streams.push(handle),
+            Err(error) if error.kind == ErrorKind::Forbidden => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(streams)
+}
+
+/// Returns the last lines that a stream's processes wrote. Error: the camera is not known.
+pub async fn log(core: &Core, caller: &Caller, id: &StreamId) -> Result<Vec<Line>, Error> {
+    ensure_can_see(core, caller, id.camera()).await?;
+    stream(core, id).await?;
+    let lines = core.registry.get(id).map(|handle| handle.shared().journal.lines());
+    Ok(lines.unwrap_or_default())
+}
+
+/// Makes the running streams of a camera that has changed show its new source, or ends those that
+/// it no longer has.
+pub(super) async fn follow(core: &Core, id: &CameraId) -> Result<(), Error> {
+    for profile in [Profile::Main, Profile::Sub] {
+        let id = StreamId::new(id.clone(), profile);
+        if core.registry.get(&id).is_none() {
+            continue;
+        }
+        match core.cameras.stream(&id).await? {
+            Some(camera) => drop(core.registry.start_soon(camera)?),
+            None => drop(core.registry.stop(&id).await),
+        }
+    }
+    Ok(())
+}
+
+/// Returns a stream of a known camera, ready to be started.
+pub(super) async fn stream(core: &Core, id: &StreamId) -> Result<Camera, Error> {
+    match core.cameras.stream(id).await? {
+        Some(camera) => Ok(camera),
+        None => Err(no_stream(core, id).await),
+    }
+}
+
+/// The error for a stream that does not exist: its camera is not known, or has no such stream.
+async fn no_stream(core: &Core, id: &StreamId) -> Error {
+    match core.cameras.get(id.camera()).await {
+        Ok(Some(_)) => {
+            let (camera, profile) = (id.camera(), id.profile().as_str());
+            let detail = format!("camera {camera} has no {profile} stream");
+            Error::new(ErrorKind::UnknownCamera, detail)
+        }
+        Ok(None) => unknown_camera(id.camera()),
+        Err(error) => error,
+    }
+}
+
+/// The error for a camera that is not known.
+pub(super) fn unknown_camera(id: &CameraId) -> Error {
+    let detail = format!(
+        "there is no camera {id}; add it with PUT /api/cameras/{id}, or start it once with its \
+         rtsp_link"
+    );
+    Error::new(ErrorKind::UnknownCamera, detail)
+}
