@@ -1,5 +1,7 @@
 //! The service itself: its health and readiness, the caller, and the OpenAPI document.
 
+use std::future;
+
 use hyper::{Method, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -22,7 +24,7 @@ pub(super) fn routes() -> Vec<Row> {
             Method::GET,
             "/api/caller",
             viewers,
-            |call| Box::pin(caller(call)),
+            |call| Box::pin(future::ready(Ok(caller(&call)))),
             || {
                 operation("getCaller", "Returns the caller, and what its API key permits")
                     .returns::<CallerOutput>("The caller.")
@@ -32,7 +34,7 @@ pub(super) fn routes() -> Vec<Row> {
             Method::GET,
             "/api/health",
             everyone,
-            |call| Box::pin(health(call)),
+            |call| Box::pin(future::ready(Ok(health(&call)))),
             || {
                 operation("getHealth", "Returns the health of the service, for back ends")
                     .returns::<HealthOutput>("The manager answers.")
@@ -42,7 +44,7 @@ pub(super) fn routes() -> Vec<Row> {
             Method::GET,
             "/api/openapi.json",
             everyone,
-            |call| Box::pin(document(call)),
+            |call| Box::pin(future::ready(Ok(document(&call)))),
             || {
                 operation("getDocument", "Returns this document").returns_other(
                     JSON,
@@ -55,7 +57,7 @@ pub(super) fn routes() -> Vec<Row> {
             Method::GET,
             "/livez",
             everyone,
-            |call| Box::pin(live(call)),
+            |call| Box::pin(future::ready(Ok(live(&call)))),
             || {
                 operation("getLive", "Returns whether the process answers")
                     .returns::<ProbeOutput>("It does.")
@@ -95,9 +97,8 @@ pub struct CallerOutput<'a> {
     role: Role,
 }
 
-async fn caller(call: Call<'_>) -> Result<Reply, Error> {
-    let caller = &call.caller;
-    Ok(reply::json(&CallerOutput { name: caller.key(), role: caller.role() }))
+fn caller(call: &Call<'_>) -> Reply {
+    reply::json(&CallerOutput { name: call.caller.key(), role: call.caller.role() })
 }
 
 /// Answer to health.
@@ -113,14 +114,14 @@ pub struct HealthOutput {
     version: &'static str,
 }
 
-async fn health(call: Call<'_>) -> Result<Reply, Error> {
+fn health(call: &Call<'_>) -> Reply {
     let api = call.api;
-    Ok(reply::json(&HealthOutput {
+    reply::json(&HealthOutput {
         status: if api.readiness.is_closing() { "shutting_down" } else { "healthy" },
         active_streams: api.core.registry.active(),
         uptime_seconds: api.started_at.elapsed().as_secs_f64().round(),
         version: env!("CARGO_PKG_VERSION"),
-    }))
+    })
 }
 
 /// Answer to a probe.
@@ -130,8 +131,8 @@ pub struct ProbeOutput {
     status: &'static str,
 }
 
-async fn live(_: Call<'_>) -> Result<Reply, Error> {
-    Ok(reply::json(&ProbeOutput { status: "alive" }))
+fn live(_: &Call<'_>) -> Reply {
+    reply::json(&ProbeOutput { status: "alive" })
 }
 
 async fn ready(call: Call<'_>) -> Result<Reply, Error> {
@@ -142,7 +143,7 @@ async fn ready(call: Call<'_>) -> Result<Reply, Error> {
     Ok(reply::not_ready(&troubles))
 }
 
-async fn document(call: Call<'_>) -> Result<Reply, Error> {
+fn document(call: &Call<'_>) -> Reply {
     let document = call.api.document.get_or_init(|| openapi::render(call.table).into());
-    Ok(reply::with_body(StatusCode::OK, JSON, document.clone()))
+    reply::with_body(StatusCode::OK, JSON, document.clone())
 }
