@@ -21,4 +21,6 @@ pub mod permission;
 pub mod readiness;
 pub mod sessions;
 pub mod streams;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod watching;

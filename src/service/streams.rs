@@ -1,6 +1,6 @@
 //! Streams for callers: start or join one, stop it, look at it.
 
-use tracing::info;
+use tracing::{debug, info};
 
 use super::context::Core;
 use super::permission::ensure_can_see;
@@ -15,6 +15,9 @@ use crate::camera::source::Source;
 use crate::child::log::Line;
 use crate::stream::handle::{Joined, StreamHandle};
 use crate::stream::state::State;
+
+#[cfg(test)]
+mod tests;
 
 /// A start: the stream, and what is new about its camera.
 #[derive(Debug)]
@@ -81,6 +84,11 @@ async fn begin(
     camera: Camera,
     wait: bool,
 ) -> Result<Progress, Error> {
+    // A back end starts a stream for every page that shows it.
+    if core.registry.join(&camera) {
+        debug!(by = caller.name(), stream = %camera.id, "joined");
+        return Ok(Progress::Active);
+    }
     info!(by = caller.name(), stream = %camera.id, "start");
     if wait {
         return Ok(match join(core, camera).await? {

@@ -124,6 +124,14 @@ impl Registry {
         waited.await.unwrap_or_else(|_| Err(self.start_took_too_long(&camera.id)))
     }
 
+    /// Joins the camera's stream if it is live and already takes the camera as it is. False when it
+    /// has to be started, or changed.
+    pub fn join(&self, camera: &Camera) -> bool {
+        let is_closing = self.0.is_closing.load(Ordering::SeqCst);
+        let stream = self.0.streams.get(&camera.id).filter(|_| !is_closing);
+        stream.is_some_and(|handle| handle.join(camera, self.limits().idle_timeout))
+    }
+
     /// Starts the camera's stream, or joins it, in the background.
     pub fn start_soon(&self, camera: Camera) -> Result<StreamHandle, Error> {
         let handle = self.get_or_spawn(&camera)?;

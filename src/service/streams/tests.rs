@@ -1,0 +1,117 @@
+//! Starts of streams that run already: they take no work, and miss no change.
+
+use super::*;
+use crate::access::credentials::Credentials;
+use crate::camera::options::{AudioOption, StreamOptions};
+use crate::service::camera_change::{CameraChange, SourceChange};
+use crate::service::cameras;
+use crate::service::testing::Setup;
+
+const KEYS: &str = "boss:admin:boss-secret-0001,anna:user:anna-secret-0001,\
+                    ben:user:ben-secret-00001";
+const BOSS: &str = "boss-secret-0001";
+const ANNA: &str = "anna-secret-0001";
+const BEN: &str = "ben-secret-00001";
+
+impl Setup {
+    fn caller(&self, key: &str) -> Caller {
+        let shown = Credentials { api_key: Some(key), ..Credentials::default() };
+        self.core.access.caller(&shown).expect("a key")
+    }
+
+    /// A start with a link, as a back end sends it for every page.
+    async fn start(&self, key: &str, link: &str) -> Result<Progress, Error> {
+        self.start_with(key, link, OptionChanges::default()).await
+    }
+
+    async fn start_with(
+        &self,
+        key: &str,
+        link: &str,
+        changes: OptionChanges,
+    ) -> Result<Progress, Error> {
+        let source = Some(Source::parse(link).expect("a link"));
+        let new = Start { id: id(), source, changes, wait: true };
+        start(&self.core, &self.caller(key), new).await
+    }
+
+    async fn start_known(&self, key: &str) -> Result<Progress, Error> {
+        start_known(&self.core, &self.caller(key), &id(), true).await
+    }
+
+    async fn put(&self, link: &str, owner: &str) {
+        let source = Source::parse(link).expect("a link");
+        let camera = CameraChange {
+            owner: Some(owner.to_owned()),
+            source: SourceChange::Links { main: Some(source), sub: None },
+            options: StreamOptions::default(),
+            ..CameraChange::default()
+        };
+        let caller = self.caller(BOSS);
+        cameras::put(&self.core, &caller, id().camera(), camera).await.expect("a camera");
+    }
+}
+
+fn id() -> StreamId {
+    StreamId::parse("cam").expect("an id")
+}
+
+fn kind(result: Result<Progress, Error>) -> ErrorKind {
+    result.expect_err("a refusal").kind
+}
+
+#[tokio::test]
+async fn a_live_stream_is_joined() {
+    let setup = Setup::new(KEYS).await;
+    let link = "rtsp://u:secret@cam/a";
+    assert_eq!(setup.start(ANNA, link).await, Ok(Progress::Started));
+    let handle = setup.core.registry.get(&id()).expect("a stream");
+    let before = handle.shared().last_access.get();
+    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    for _ in 0..3 {
+        assert_eq!(setup.start(ANNA, link).await, Ok(Progress::Active));
+        assert_eq!(setup.start_known(ANNA).await, Ok(Progress::Active));
+    }
+    assert!(handle.shared().last_access.get() > before, "a start shows interest");
+    assert_eq!(setup.opened(), ["rtsp://***@cam/a"]);
+}
+
+#[tokio::test]
+async fn a_changed_link_or_option_takes_effect_with_the_next_start() {
+    let setup = Setup::new(KEYS).await;
+    assert_eq!(setup.start(BOSS, "rtsp://cam/a").await, Ok(Progress::Started));
+    assert_eq!(setup.start(BOSS, "rtsp://cam/b").await, Ok(Progress::Started));
+    assert_eq!(setup.start(BOSS, "rtsp://cam/b").await, Ok(Progress::Active));
+    let silent = OptionChanges { audio: Some(AudioOption::Off), ..OptionChanges::default() };
+    assert_eq!(setup.start_with(BOSS, "rtsp://cam/b", silent).await, Ok(Progress::Started));
+    // What a start leaves out stays as it is.
+    assert_eq!(setup.start(BOSS, "rtsp://cam/b").await, Ok(Progress::Active));
+    assert_eq!(setup.opened(), ["rtsp://cam/a", "rtsp://cam/b", "rtsp://cam/b"]);
+    setup.put("rtsp://cam/c", "anna").await;
+    // The stream goes over to the new source by itself; whoever comes waits for it, or joins it.
+    setup.start_known(BOSS).await.expect("a stream");
+    assert_eq!(setup.opened().last().map(String::as_str), Some("rtsp://cam/c"));
+}
+
+#[tokio::test]
+async fn a_deleted_camera_takes_effect_with_the_next_start() {
+    let setup = Setup::new(KEYS).await;
+    assert_eq!(setup.start(BOSS, "rtsp://cam/a").await, Ok(Progress::Started));
+    assert_eq!(setup.start_known(BOSS).await, Ok(Progress::Active));
+    cameras::delete(&setup.core, &setup.caller(BOSS), id().camera()).await.expect("a camera");
+    assert_eq!(kind(setup.start_known(BOSS).await), ErrorKind::UnknownCamera);
+    assert!(setup.core.registry.get(&id()).is_none());
+}
+
+#[tokio::test]
+async fn a_foreign_owner_takes_effect_with_the_next_start() {
+    let setup = Setup::new(KEYS).await;
+    let link = "rtsp://cam/a";
+    assert_eq!(setup.start(ANNA, link).await, Ok(Progress::Started));
+    assert_eq!(kind(setup.start(BEN, link).await), ErrorKind::Forbidden);
+    assert_eq!(kind(setup.start_known(BEN).await), ErrorKind::Forbidden);
+    setup.put(link, "ben").await;
+    assert_eq!(setup.start_known(BEN).await, Ok(Progress::Active));
+    assert_eq!(kind(setup.start_known(ANNA).await), ErrorKind::Forbidden);
+    assert_eq!(kind(setup.start(ANNA, link).await), ErrorKind::Forbidden);
+}

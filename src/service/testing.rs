@@ -1,0 +1,111 @@
+//! What use cases work on, for tests: all of it is real but the ingest.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::sync::{mpsc, oneshot};
+
+use super::context::Core;
+use crate::access::Access;
+use crate::access::keys::ApiKeys;
+use crate::base::counters::Counters;
+use crate::base::error::{Error, ErrorKind};
+use crate::base::lock::lock;
+use crate::camera::source::Source;
+use crate::events::Events;
+use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
+use crate::media::fragment::testing;
+use crate::output::disk_budget::DiskBudget;
+use crate::output::hls::cutter::SegmentPolicy;
+use crate::output::hls::layout::Layout;
+use crate::output::hls::output::Hls;
+use crate::playback::Playback;
+use crate::store::Cameras;
+use crate::stream::limits::Limits;
+use crate::stream::registry::Registry;
+use crate::stream::resources::StreamResources;
+use crate::stream::start_queue::StartQueue;
+use crate::stream::threads::Threads;
+
+const LIMITS: Limits = Limits {
+    start_timeout: Duration::from_secs(15),
+    stale_timeout: Duration::from_mins(10),
+    stalled_after: Duration::from_mins(5),
+    idle_timeout: Duration::from_mins(10),
+    stop_grace: Duration::from_secs(5),
+    max_viewers: None,
+};
+const SEGMENTS: SegmentPolicy = SegmentPolicy {
+    segment_time: Duration::from_secs(2),
+    part_time: Duration::from_millis(200),
+    list_size: 5,
+};
+
+/// A [`Core`] with a directory of its own.
+pub(crate) struct Setup {
+    pub(crate) core: Core,
+    dir: TempDir,
+    /// The sources that were opened, in turn.
+    opened: Arc<Mutex<Vec<Source>>>,
+}
+
+impl Setup {
+    /// A core for callers with these keys.
+    pub(crate) async fn new(keys: &str) -> Self {
+        let dir = TempDir::new().expect("a directory");
+        let root = dir.path().join("streams");
+        let url = format!("sqlite:{}", dir.path().join("cameras.db").display());
+        let cameras = Cameras::open(&url, None).await.expect("a registry");
+        let database = cameras.database().clone();
+        let playback = Playback::open(database, &[7; 32], None).await.expect("sessions");
+        let (counters, opened) = (Counters::default(), Arc::default());
+        let budget = DiskBudget::new(root.clone(), None);
+        let hls = Hls::new(Layout::new(root), budget, SEGMENTS, counters.clone());
+        let registry = Registry::new(StreamResources {
+            output: Arc::new(hls.clone()),
+            threads: Threads::here(),
+            limits: LIMITS,
+            max_streams: 10,
+            starts: StartQueue::new(10),
+            launcher: Arc::new(FakeIngest { opened: Arc::clone(&opened) }),
+            counters,
+            events: Events::default(),
+        });
+        let access = Access::new(ApiKeys::parse(keys).expect("keys"));
+        Self { core: Core { access, cameras, registry, hls, playback }, dir, opened }
+    }
+
+    /// The core, and the directory that it needs for as long as it is used.
+    pub(crate) fn into_parts(self) -> (Core, TempDir) {
+        (self.core, self.dir)
+    }
+
+    /// The sources that were opened, in turn, without their secrets.
+    pub(crate) fn opened(&self) -> Vec<String> {
+        lock(&self.opened).iter().map(Source::to_string).collect()
+    }
+}
+
+/// An ingest that sends a second of video, and then nothing more until it is ended.
+struct FakeIngest {
+    opened: Arc<Mutex<Vec<Source>>>,
+}
+
+impl Ingest for FakeIngest {
+    fn launch(&self, request: IngestRequest) -> RunningIngest {
+        lock(&self.opened).push(request.source.clone());
+        let (end, ended) = oneshot::channel();
+        let (signals, mut signalled) = mpsc::channel(4);
+        tokio::spawn(async move {
+            let init = testing::init(request.generation);
+            for number in 0..5 {
+                request.hub.publish(testing::fragment(&init, number == 0, number * 200, 200));
+            }
+            signalled.recv().await;
+            let error = Error::new(ErrorKind::SourceUnreachable, "it was ended");
+            let _ = end.send(RunOutcome::Dropped(error));
+        });
+        RunningIngest { ended, signals }
+    }
+}
