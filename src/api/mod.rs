@@ -2,12 +2,12 @@
 //!
 //! Each resource is a module with its routes, its wire types, its handlers and the documentation of
 //! its endpoints: [`streams`], [`cameras`], [`sessions`], [`media`], [`discovery`], [`system`] and
-//! [`metrics`]. To add an endpoint, add a row to the `ROUTES` of its resource; router, metrics,
+//! [`metrics`]. To add an endpoint, add a row to the `routes` of its resource; router, metrics,
 //! OpenAPI document and reference page follow from the row.
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | [`server`] | accepting connections, within limits, and draining them |
+//! | [`server`], [`connection`] | accepting connections, within limits, and draining them |
 //! | [`router`] | one request: its route, its caller, its time limit, its place in log and metrics |
 //! | [`routes`] | the table of routes: the rows of all resources |
 //! | [`route`] | what a row is, how a path finds it, and what a handler gets |
@@ -23,6 +23,7 @@
 //! what a playlist consists of.
 
 pub mod cameras;
+mod connection;
 pub mod context;
 mod credentials;
 pub mod discovery;

@@ -10,31 +10,36 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::UPGRADE;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
+use super::connection::Connection;
 use super::router::Router;
+
+#[cfg(test)]
+mod tests;
 
 /// Connections at once: every low-latency player holds one nearly always. More wait in the kernel's
 /// queue until one ends.
 const MAX_CONNECTIONS: usize = 16_384;
-/// A request's head must arrive within this time, on a connection kept alive too. nginx lets go
-/// of idle connections earlier, so that none is closed under a request of its.
+/// A request's head must arrive within this time, on a connection kept alive too. nginx closes idle
+/// connections earlier, so that none is closed under one of its requests.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
-/// Wait after a failed accept: it fails for want of file descriptors, and these come back.
+/// The wait after a failed accept: it fails for lack of file descriptors, and these come back.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// Whoever listens on a socket takes a connection at once.
+/// A program that listens on a socket accepts a connection within this time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Who reaches the socket's directory may connect, as whoever is on this machine may to a port of
-/// loopback.
+/// Every program that reaches the socket's directory can connect, as it can to a port of loopback.
 const SOCKET_MODE: u32 = 0o666;
 
 /// The listening service.
@@ -42,8 +47,8 @@ pub struct Server {
     tcp: TcpListener,
     unix: Option<UnixListener>,
     router: Arc<Router>,
-    connections: Arc<Semaphore>,
-    graceful: GracefulShutdown,
+    places: Arc<Semaphore>,
+    closing: watch::Sender<()>,
 }
 
 impl Server {
@@ -53,20 +58,20 @@ impl Server {
             tcp: TcpListener::bind(address).await?,
             unix: None,
             router,
-            connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
-            graceful: GracefulShutdown::new(),
+            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            closing: watch::Sender::new(()),
         })
     }
 
-    /// Listens on a Unix socket at `path` as well. Takes the place of a socket that nobody listens
-    /// on any more; the one of somebody who does, and other files, are left alone.
+    /// Listens on a Unix socket at `path` as well. Replaces a socket on which no program listens any
+    /// more; one that is in use, and other files, are left alone.
     pub async fn bind_socket(&mut self, path: &Path) -> std::io::Result<()> {
         if path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket()) {
             match timeout(CONNECT_TIMEOUT, UnixStream::connect(path)).await {
                 Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
                     std::fs::remove_file(path)?;
                 }
-                _ => return Err(Error::new(ErrorKind::AddrInUse, "somebody listens on it")),
+                _ => return Err(Error::new(ErrorKind::AddrInUse, "the socket is in use")),
             }
         }
         let listener = UnixListener::bind(path)?;
@@ -75,18 +80,18 @@ impl Server {
         Ok(())
     }
 
-    /// The address in fact, with the port that port 0 became.
+    /// The actual address, with the port that the system chose for port 0.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.tcp.local_addr()
     }
 
-    /// Serves until `end` resolves; hands back what is needed to drain.
+    /// Serves until `end` resolves; returns what is needed to drain.
     pub async fn run(self, end: impl Future<Output = ()>) -> Drain {
         tokio::pin!(end);
         loop {
-            let permit = tokio::select! {
-                permit = self.permit() => permit,
-                () = &mut end => return Drain(self.graceful),
+            let place = tokio::select! {
+                place = self.place() => place,
+                () = &mut end => break,
             };
             tokio::select! {
                 accepted = self.tcp.accept() => match accepted {
@@ -94,45 +99,58 @@ impl Server {
                         // Answers are small and whole; waiting to send them in larger packets only
                         // delays them.
                         let _ = stream.set_nodelay(true);
-                        self.serve(stream, permit);
+                        self.serve(stream, place);
                     }
                     Err(error) => refused(&error).await,
                 },
                 accepted = accept_unix(self.unix.as_ref()) => match accepted {
-                    Ok(stream) => self.serve(stream, permit),
+                    Ok(stream) => self.serve(stream, place),
                     Err(error) => refused(&error).await,
                 },
-                () = &mut end => return Drain(self.graceful),
+                () = &mut end => break,
             }
         }
+        Drain(self.closing)
     }
 
-    async fn permit(&self) -> OwnedSemaphorePermit {
-        let permit = Arc::clone(&self.connections).acquire_owned();
-        #[expect(clippy::expect_used, reason = "nobody closes this semaphore")]
-        permit.await.expect("an open semaphore")
+    async fn place(&self) -> OwnedSemaphorePermit {
+        let place = Arc::clone(&self.places).acquire_owned();
+        #[expect(clippy::expect_used, reason = "this semaphore is never closed")]
+        place.await.expect("an open semaphore")
     }
 
     fn serve(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        permit: OwnedSemaphorePermit,
+        place: OwnedSemaphorePermit,
     ) {
-        let router = Arc::clone(&self.router);
-        let service = service_fn(move |request| {
+        let (router, closing) = (Arc::clone(&self.router), self.closing.subscribe());
+        let stream = Connection::new(stream, place, closing.clone());
+        let mut end = closing.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            if request.headers().contains_key(UPGRADE) {
+                request.extensions_mut().insert(closing.clone());
+            }
             let router = Arc::clone(&router);
             async move { Ok::<_, Infallible>(router.answer(request).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = self.graceful.watch(connection);
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            tokio::pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                _ = end.changed() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
                 debug!(%error, "connection ended");
             }
-            drop(permit);
         });
     }
 }
@@ -150,12 +168,13 @@ async fn refused(error: &Error) {
 }
 
 /// Connections that are still open when no new ones are accepted.
-pub struct Drain(GracefulShutdown);
+pub struct Drain(watch::Sender<()>);
 
 impl Drain {
-    /// Lets requests that are under way end, for `deadline` at most.
+    /// Lets requests finish, and upgraded connections end themselves, within `deadline`.
     pub async fn finish(self, deadline: Duration) {
-        if timeout(deadline, self.0.shutdown()).await.is_err() {
+        self.0.send_replace(());
+        if timeout(deadline, self.0.closed()).await.is_err() {
             warn!("some connections did not end in time and are cut off");
         }
     }
