@@ -17,7 +17,7 @@
 //! | [`reply`] | answers, and the HTTP status of each kind of error |
 //! | [`wire`] | types and forms of values that several resources use |
 //! | [`operation`], [`failures`], [`schema`] | the documentation of one endpoint |
-//! | [`openapi`], [`reference`] | the documentation of all endpoints, for programs and for people |
+//! | [`openapi`] | the documentation of all endpoints, for programs |
 //!
 //! Every request has a time limit and every body a size limit. Nothing here knows FFmpeg, files, or
 //! what a playlist consists of.
@@ -31,9 +31,8 @@ mod failures;
 mod input;
 pub mod media;
 pub mod metrics;
-mod openapi;
+pub(crate) mod openapi;
 mod operation;
-pub mod reference;
 pub mod reply;
 pub mod route;
 pub mod router;

@@ -31,7 +31,8 @@ pub(super) fn render(table: &Table) -> Vec<u8> {
     serde_json::to_vec(&document(table)).unwrap_or_default()
 }
 
-fn document(table: &Table) -> OpenApi {
+/// Returns the document.
+pub(crate) fn document(table: &Table) -> OpenApi {
     // Types that no operation refers to by itself, but a schema written by hand.
     let mut schemas = NamedSchemas::new();
     schema::add::<Problem>(&mut schemas);

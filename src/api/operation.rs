@@ -20,8 +20,6 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The documentation of one endpoint.
 pub struct Operation {
-    tag: &'static str,
-    summary: &'static str,
     builder: OperationBuilder,
     answers: BTreeMap<u16, ResponseBuilder>,
     failures: BTreeMap<u16, Vec<ErrorKind>>,
@@ -32,23 +30,11 @@ impl Operation {
     /// The operation `id` of the group `tag`.
     pub(super) fn new(tag: &'static str, id: &'static str, summary: &'static str) -> Self {
         Self {
-            tag,
-            summary,
             builder: OperationBuilder::new().tag(tag).operation_id(Some(id)).summary(Some(summary)),
             answers: BTreeMap::new(),
             failures: BTreeMap::new(),
             schemas: NamedSchemas::new(),
         }
-    }
-
-    /// The group that it belongs to.
-    pub(super) fn tag(&self) -> &'static str {
-        self.tag
-    }
-
-    /// What it is for, in one line.
-    pub(super) fn summary(&self) -> &'static str {
-        self.summary
     }
 
     /// Adds what the summary leaves out.

@@ -147,7 +147,7 @@ pub(super) fn method_not_allowed(method: &Method, allowed: &[Method]) -> Reply {
 }
 
 /// The HTTP status of every kind of error.
-pub(super) fn status(kind: ErrorKind) -> StatusCode {
+pub(crate) fn status(kind: ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::InvalidRequest | ErrorKind::InvalidId | ErrorKind::InvalidSource => {
             StatusCode::BAD_REQUEST

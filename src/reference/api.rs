@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use hyper::Method;
 use serde_json::Value;
 
 use super::objects::{Schemas, one_line};
 use super::{GENERATED, code_list, head, row};
 use crate::access::keys::Role;
 use crate::api::openapi;
-use crate::api::route;
+use crate::api::route::{Audience, Row, Table};
+use crate::api::routes;
 
 const ABOUT: &str = "
 # API
@@ -47,7 +47,9 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Renders the page.
 pub(super) fn page() -> String {
-    let document = serde_json::to_value(openapi::document()).expect("a document");
+    let rows = routes::all();
+    let document = openapi::document(&Table::new(routes::all()));
+    let document = serde_json::to_value(document).expect("a document");
     let schemas = Schemas(&document["components"]["schemas"]);
     let mut used = BTreeSet::from(["EventOutput", "Problem"]);
     let mut page = GENERATED.to_owned() + ABOUT;
@@ -57,7 +59,10 @@ pub(super) fn page() -> String {
         for (path, method, operation) in operations(&document["paths"]) {
             if operation["tags"][0] == tag {
                 used.extend(schemas.objects_in(operation));
-                page += &request(&schemas, path, method, operation);
+                let method = method.to_uppercase();
+                let is_row = |row: &&Row| row.path == path && row.method == *method;
+                let role = role(rows.iter().find(is_row).expect("a row").audience);
+                page += &request(&schemas, &format!("{method} `{path}`"), role, operation);
             }
         }
         page.push('\n');
@@ -74,28 +79,25 @@ fn operations(paths: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
     })
 }
 
-fn request(schemas: &Schemas, path: &str, method: &str, operation: &Value) -> String {
-    let method = method.to_uppercase();
+fn request(schemas: &Schemas, request: &str, role: &str, operation: &Value) -> String {
     let text = |name: &str| one_line(operation[name].as_str().unwrap_or_default());
     let (summary, description) = (text("summary"), text("description"));
     row([
-        &format!("{method} `{path}`"),
-        role(&method, path),
+        request,
+        role,
         &input(schemas, operation),
         &answers(schemas, operation),
         format!("{summary}. {description}").trim_end(),
     ])
 }
 
-fn role(method: &str, path: &str) -> &'static str {
-    let method = Method::from_bytes(method.as_bytes()).expect("a method");
-    let (_, needs) = route::find(&method, path).expect("a route");
-    match needs.role(&method) {
-        None if path.starts_with("/streams/") => "key or token",
-        None => "–",
-        Some(Role::Viewer) => "viewer",
-        Some(Role::User) => "user",
-        Some(Role::Admin) => "admin",
+fn role(audience: Audience) -> &'static str {
+    match audience {
+        Audience::Everyone => "–",
+        Audience::Viewers => "key or token",
+        Audience::Callers(Role::Viewer) => "viewer",
+        Audience::Callers(Role::User) => "user",
+        Audience::Callers(Role::Admin) => "admin",
     }
 }
 

@@ -10,6 +10,8 @@ use tokio::time::timeout;
 use super::{GENERATED, code_list, head, row};
 use crate::api::metrics::exporter::Exporter;
 use crate::api::metrics::text::plain;
+use crate::api::route::Table;
+use crate::api::routes;
 use crate::base::counters::Counters;
 use crate::camera::Camera;
 use crate::camera::id::StreamId;
@@ -102,7 +104,7 @@ fn scrape() -> String {
         let id = StreamId::parse("camera").expect("an id");
         let stream = registry.start_soon(Camera::new(id, source, StreamOptions::default()));
         let stream = stream.expect("a stream");
-        let exporter = Exporter::new(registry, budget);
+        let exporter = Exporter::new(registry, budget, Table::new(routes::all()).labels());
         exporter.set_ready("ffmpeg", true);
         let log = &stream.shared().journal;
         let used = async {

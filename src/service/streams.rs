@@ -85,7 +85,7 @@ async fn begin(
     wait: bool,
 ) -> Result<Progress, Error> {
     // A back end starts a stream for every page that shows it.
-    if core.registry.join(&camera) {
+    if core.registry.join_live(&camera) {
         debug!(by = caller.name(), stream = %camera.id, "joined");
         return Ok(Progress::Active);
     }

@@ -13,7 +13,7 @@ use crate::base::counters::Counters;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::lock::lock;
 use crate::camera::source::Source;
-use crate::events::Events;
+use crate::events::bus::Bus;
 use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
 use crate::media::fragment::testing;
 use crate::output::disk_budget::DiskBudget;
@@ -70,7 +70,7 @@ impl Setup {
             starts: StartQueue::new(10),
             launcher: Arc::new(FakeIngest { opened: Arc::clone(&opened) }),
             counters,
-            events: Events::default(),
+            events: Bus::default(),
         });
         let access = Access::new(ApiKeys::parse(keys).expect("keys"));
         Self { core: Core { access, cameras, registry, hls, playback }, dir, opened }

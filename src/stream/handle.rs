@@ -140,28 +140,6 @@ impl StreamHandle {
         self.shared.interests.idle_for()
     }
 
-    /// Joins the stream on behalf of a caller without asking its supervisor, if it is live and
-    /// already takes `camera` as it is. False when the supervisor has to decide.
-    ///
-    /// A stream that was left alone for a part of `idle_timeout` is left to its supervisor, which
-    /// might be ending it at this moment.
-    pub fn join(&self, camera: &Camera, idle_timeout: Duration) -> bool {
-        if self.shared.last_access.age() > idle_timeout / 2 {
-            return false;
-        }
-        let is_joined = {
-            let status = self.status.borrow();
-            let known = &status.camera;
-            status.state == State::Live
-                && known.is_same_stream(camera)
-                && known.onvif == camera.onvif
-        };
-        if is_joined {
-            self.touch();
-        }
-        is_joined
-    }
-
     /// Notes that a viewer still watches. Refuses one too many.
     pub fn touch_as_viewer(&self, viewer: &Viewer) -> Result<(), Error> {
         let seen = self.shared.viewers.saw(viewer);

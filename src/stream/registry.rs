@@ -100,7 +100,7 @@ impl Registry {
     /// with every view of a page.
     ///
     /// The stream can end in the same moment because it was idle until now, as it can for a player.
-    fn join_live(&self, camera: &Camera) -> bool {
+    pub fn join_live(&self, camera: &Camera) -> bool {
         // Once `stop` has returned, the stream is gone or at least no longer live.
         let joins = |handle: &StreamHandle| {
             // First, so that the stream does not become idle in between.
@@ -122,14 +122,6 @@ impl Registry {
             }
         });
         waited.await.unwrap_or_else(|_| Err(self.start_took_too_long(&camera.id)))
-    }
-
-    /// Joins the camera's stream if it is live and already takes the camera as it is. False when it
-    /// has to be started, or changed.
-    pub fn join(&self, camera: &Camera) -> bool {
-        let is_closing = self.0.is_closing.load(Ordering::SeqCst);
-        let stream = self.0.streams.get(&camera.id).filter(|_| !is_closing);
-        stream.is_some_and(|handle| handle.join(camera, self.limits().idle_timeout))
     }
 
     /// Starts the camera's stream, or joins it, in the background.

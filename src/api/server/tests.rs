@@ -156,7 +156,8 @@ impl Served {
             metrics,
         );
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let server = Server::bind(address, Arc::new(Router::new(api, table))).await.expect("a free port");
+        let server =
+            Server::bind(address, Arc::new(Router::new(api, table))).await.expect("a free port");
         let address = server.address().expect("an address");
         let (end, is_over) = oneshot::channel();
         let ended = tokio::spawn(server.run(async {
