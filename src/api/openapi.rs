@@ -131,6 +131,7 @@ mod tests {
     use super::*;
     use crate::api::reply::JSON;
     use crate::api::routes;
+    use crate::base::error::ErrorKind;
 
     fn table() -> Table {
         Table::new(routes::all())
@@ -207,5 +208,14 @@ mod tests {
             let is_media = row.path.starts_with("/streams/");
             assert_eq!(row.audience == Audience::Viewers, is_media, "{name}");
         }
+    }
+
+    #[test]
+    fn error_kinds_are_documented_by_their_codes() {
+        let document = json();
+        let codes = &document["components"]["schemas"]["ErrorKind"]["enum"];
+        let expected: Vec<_> = ErrorKind::ALL.iter().map(|kind| kind.code()).collect();
+        assert_eq!(*codes, Value::from(expected));
+        assert_eq!(*codes, serde_json::to_value(ErrorKind::ALL).expect("codes"));
     }
 }

@@ -21,10 +21,10 @@ macro_rules! error_kinds {
         /// Some kinds belong to HTTP requests alone, such as [`ErrorKind::MethodNotAllowed`]. They
         /// are here so that all codes are in one table.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
+        #[serde(rename_all = "snake_case")]
         pub enum ErrorKind {
             $(
                 #[doc = $meaning]
-                #[serde(rename = $code)]
                 $kind,
             )*
         }
