@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::api::openapi;
+
 mod api;
 mod errors;
 mod metrics;
@@ -22,7 +24,13 @@ fn pages() -> Vec<(&'static str, String)> {
         ("docs/reference/errors.md", errors::page()),
         ("docs/reference/metrics.md", metrics::page()),
         ("docs/reference/settings.md", settings::page()),
+        ("docs/reference/openapi.json", openapi_json()),
     ]
+}
+
+/// Renders the OpenAPI document, from which the page's types are generated.
+fn openapi_json() -> String {
+    serde_json::to_string_pretty(&openapi::document()).expect("a document") + "\n"
 }
 
 /// Renders a row of a table.
