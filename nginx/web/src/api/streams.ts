@@ -3,7 +3,7 @@ import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
 import { get, Problem } from "./client";
-import type { Profile, Stream } from "./types";
+import type { Profile, Stream, StreamList } from "./types";
 
 const EVERY_MS = 2000;
 /** While a start is waited for, which most cameras take a second or two for. */
@@ -32,7 +32,7 @@ async function ask(): Promise<void> {
   isAsking = true;
   try {
     if (!document.hidden) {
-      const answer = await get<{ streams: Stream[] }>("streams");
+      const answer = await get<StreamList>("streams");
       streams.value = new Map(
         answer.streams.map((stream) => [streamKey(stream.indicator_id, stream.profile), stream]),
       );

@@ -5,7 +5,7 @@ import Hls, { type ErrorData } from "hls.js/dist/hls.light.min.mjs";
 
 import { LONG_MS, Problem, post, problemOf, words } from "../api/client";
 import { streamKey } from "../api/streams";
-import type { Profile } from "../api/types";
+import type { Profile, Started } from "../api/types";
 import { t } from "../ui/i18n";
 import { keepPace } from "./pace";
 import { hide, permit, permitted, renew, show } from "./permission";
@@ -160,7 +160,7 @@ export class LivePlayer {
       const query = `profile=${wanted.profile}&wait=${wanted.waits}`;
       const path = `cameras/${encodeURIComponent(wanted.id)}/stream/start?${query}`;
       const patience = wanted.waits ? { signal: attempt, within: LONG_MS } : { signal: attempt };
-      const { status } = await post<{ status: string }>(path, undefined, patience);
+      const { status } = await post<Started>(path, undefined, patience);
       if (status === "starting") {
         await untilLive(keyOf(wanted), attempt, (detail) => (this.reason.value = detail));
       }

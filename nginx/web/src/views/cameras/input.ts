@@ -1,5 +1,11 @@
 // Converts between the fields of the form and the input of the API.
-import type { Camera, CameraInput } from "../../api/types";
+import type {
+  AudioOption,
+  Camera,
+  CameraInput,
+  TransportOption,
+  VideoOption,
+} from "../../api/types";
 
 export type SourceKind = "address" | "link";
 
@@ -75,9 +81,10 @@ export function fieldsOf(camera: Camera | null): Fields {
 /** Leaves out empty fields, which then keep their value or get their default. */
 export function inputOf(fields: Fields): CameraInput {
   const input: CameraInput = {
-    video: fields.video,
-    audio: fields.audio,
-    transport: fields.transport,
+    // The form offers no other values.
+    video: fields.video as VideoOption,
+    audio: fields.audio as AudioOption,
+    transport: fields.transport as TransportOption,
   };
   const names: (keyof Fields & keyof CameraInput)[] =
     fields.kind === "link"

@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 
 import { may } from "../../api/caller";
 import { get } from "../../api/client";
-import type { Camera, Vendor } from "../../api/types";
+import type { Camera, Vendor, VendorList } from "../../api/types";
 import { Field, type FieldProps, Select } from "../../ui/fields";
 import { type Key, t } from "../../ui/i18n";
 import { type Fields, idOf, isHidden } from "./input";
@@ -112,7 +112,7 @@ function Paths({ form, vendor }: { form: SectionProps; vendor: Vendor | undefine
 function useVendors(): Vendor[] {
   const [vendors, setVendors] = useState<Vendor[]>([]);
   useEffect(() => {
-    get<{ vendors: Vendor[] }>("vendors").then(
+    get<VendorList>("vendors").then(
       (answer) => setVendors(answer.vendors),
       () => {
         // The form works without them.

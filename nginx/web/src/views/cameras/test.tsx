@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { LONG_MS, post, words } from "../../api/client";
-import type { CameraInput, Tested } from "../../api/types";
+import type { Tested, TestInput } from "../../api/types";
 import { number, t } from "../../ui/i18n";
 import { Icon } from "../../ui/icons";
 import { Alert } from "../../ui/parts";
@@ -15,7 +15,7 @@ export type Result =
 interface Test {
   /** Null before the first test, and after a change of the input. */
   result: Result | null;
-  run: (input: CameraInput & { profile: string }) => Promise<void>;
+  run: (input: TestInput) => Promise<void>;
   /** Ends a running test, and discards the result. */
   reset: () => void;
 }

@@ -36,7 +36,7 @@ export function fieldsFor(device: Device, username: string, password: string): F
     return { ...common, kind: "address", ...main, sub_path: sub?.path ?? "", username, password };
   }
   const credentials = username && `${[username, password].map(encodeURIComponent).join(":")}@`;
-  const signed = (link: string | null) =>
+  const signed = (link: string | null | undefined) =>
     (link ?? "").replace(/^(rtsps?:\/\/)(?:[^@/]*@)?/, `$1${credentials}`);
   return {
     ...common,

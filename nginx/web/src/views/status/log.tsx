@@ -4,7 +4,7 @@ import { useCallback } from "preact/hooks";
 import { get, words } from "../../api/client";
 import { useReading } from "../../api/reading";
 import { streamKey } from "../../api/streams";
-import type { LogLine, Stream } from "../../api/types";
+import type { LogLine, LogLines, Stream } from "../../api/types";
 import { copyText } from "../../ui/browser";
 import { language, t } from "../../ui/i18n";
 import { Icon } from "../../ui/icons";
@@ -19,7 +19,7 @@ export function Log({ stream, onClose }: { stream: Stream; onClose: () => void }
   const { indicator_id: id, profile } = stream;
   const name = streamKey(id, profile);
   const read = useCallback(
-    () => get<{ lines: LogLine[] }>(`streams/${id}/log?profile=${profile}`),
+    () => get<LogLines>(`streams/${id}/log?profile=${profile}`),
     [id, profile],
   );
   const { value, error, again } = useReading(read);

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 
 import { get, remove, words } from "../../api/client";
 import { useReading } from "../../api/reading";
-import type { Session } from "../../api/types";
+import type { Session, SessionList } from "../../api/types";
 import { duration, t } from "../../ui/i18n";
 import { Icon } from "../../ui/icons";
 import { Confirm, tell } from "../../ui/parts";
@@ -11,10 +11,10 @@ import { ScrollBox } from "../../ui/scroll-box";
 
 const EVERY_MS = 5000;
 
-const readSessions = () => get<{ sessions: Session[] }>("playback/sessions");
+const readSessions = () => get<SessionList>("playback/sessions");
 
 /** A time in words, relative to now. */
-function ago(time: string | null): string {
+function ago(time: string | null | undefined): string {
   return time
     ? t("sessions.ago", { n: duration((Date.now() - Date.parse(time)) / 1000) })
     : t("sessions.never");

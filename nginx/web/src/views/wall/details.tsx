@@ -5,7 +5,7 @@ import { useState } from "preact/hooks";
 import { may } from "../../api/caller";
 import { words } from "../../api/client";
 import { streamKey } from "../../api/streams";
-import type { Camera, Profile, Stream } from "../../api/types";
+import type { Profile, Stream } from "../../api/types";
 import { addressFor } from "../../player/permission";
 import { copyText, saveFile } from "../../ui/browser";
 import { bitRate, duration, number, t } from "../../ui/i18n";
@@ -13,9 +13,10 @@ import { Icon } from "../../ui/icons";
 import { Dialog, tell } from "../../ui/parts";
 import { editAddress } from "../../ui/place";
 import { StateBadge } from "../state-badge";
+import type { WallCamera } from "./load";
 
 interface DetailsProps {
-  camera: Camera;
+  camera: WallCamera;
   profile: Profile;
   stream: Stream | undefined;
   onRemove: (() => void) | null;
@@ -95,7 +96,7 @@ function withoutSecrets(source: string): string {
   return source.replace("***@", "");
 }
 
-function Facts({ camera, stream }: { camera: Camera; stream: Stream | undefined }) {
+function Facts({ camera, stream }: { camera: WallCamera; stream: Stream | undefined }) {
   const media = stream?.media;
   const facts: [string, string | null | undefined][] = [
     [t("fact.id"), camera.id],

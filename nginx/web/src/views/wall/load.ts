@@ -4,26 +4,25 @@ import { useCallback } from "preact/hooks";
 import { listCameras, readCamera } from "../../api/cameras";
 import { Problem } from "../../api/client";
 import { type Reading, useReading } from "../../api/reading";
-import type { Camera, CamerasPage } from "../../api/types";
+import type { Camera } from "../../api/types";
 import { capacity, FEW_TILES, type Layout } from "./layout";
 
 const RETRY_MS = 2000;
 
-/** A stand-in for a camera that is not read yet, or cannot be read: enough for a tile. */
-function stub(id: string): Camera {
-  return {
-    id,
-    name: id,
-    owner: null,
-    source: null,
-    source_sub: null,
-    video: "",
-    audio: "",
-    transport: "",
-  };
+/** A camera on the wall. Only its id is certain while it is not read yet, or cannot be read. */
+export type WallCamera = Pick<Camera, "id" | "name"> & Partial<Camera>;
+
+interface WallPage {
+  cameras: WallCamera[];
+  /** Number of cameras on all pages. */
+  total: number;
 }
 
-async function one(id: string): Promise<Camera> {
+function stub(id: string): WallCamera {
+  return { id, name: id };
+}
+
+async function one(id: string): Promise<WallCamera> {
   try {
     return await readCamera(id);
   } catch (error) {
@@ -40,12 +39,12 @@ function split(ids: string): string[] {
 }
 
 /** Reads the cameras of the page: the given ones, or those of all cameras. */
-export function useCameras({ cameras, grid, page }: Layout): Reading<CamerasPage> {
+export function useCameras({ cameras, grid, page }: Layout): Reading<WallPage> {
   const size = capacity(grid);
   const total = cameras?.length ?? 0;
   // As text, so that an equal list is not read again.
   const ids = cameras?.slice(page * size, (page + 1) * size).join() ?? null;
-  const read = useCallback(async () => {
+  const read = useCallback(async (): Promise<WallPage> => {
     if (ids === null) {
       return listCameras({ limit: size, offset: page * size });
     }

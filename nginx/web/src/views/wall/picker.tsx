@@ -4,24 +4,24 @@ import { useCallback, useState } from "preact/hooks";
 import { listCameras } from "../../api/cameras";
 import { words } from "../../api/client";
 import { useReading } from "../../api/reading";
-import type { Camera } from "../../api/types";
 import { t } from "../../ui/i18n";
 import { IconButton } from "../../ui/icons";
 import { Alert, Dialog } from "../../ui/parts";
+import type { WallCamera } from "./load";
 
 const MOST_FOUND = 50;
 const TYPING_MS = 200;
 
 interface PickerProps {
   /** The cameras on the wall's present page. */
-  shown: Camera[];
+  shown: WallCamera[];
   /** The chosen cameras; null for all. */
   ids: string[] | null;
   onChoose: (ids: string[] | null) => void;
   onClose: () => void;
 }
 
-function namesOf(cameras: Camera[]): Map<string, string> {
+function namesOf(cameras: WallCamera[]): Map<string, string> {
   return new Map(cameras.map(({ id, name }) => [id, name]));
 }
 

@@ -2,18 +2,19 @@
 import { useState } from "preact/hooks";
 
 import { streamKey, streams } from "../../api/streams";
-import type { Camera, Stream } from "../../api/types";
+import type { Stream } from "../../api/types";
 import type { LivePlayer, State } from "../../player/live";
 import { fillScreen, saveFile, timeForFile } from "../../ui/browser";
 import { bitRate, number, t } from "../../ui/i18n";
 import { IconButton } from "../../ui/icons";
 import { tell } from "../../ui/parts";
 import { Details } from "./details";
+import type { WallCamera } from "./load";
 import { Message } from "./tile-message";
 import { useLive } from "./use-live";
 
 interface TileProps {
-  camera: Camera;
+  camera: WallCamera;
   /** Shown alone, and so with its main stream. */
   isOpen: boolean;
   isLowLatency: boolean;

@@ -1,0 +1,341 @@
+// Generated from docs/reference/openapi.json by `npm run types`. The document describes the fields.
+
+export type AudioOption = "auto" | "aac" | "off";
+
+export type CallerOutput = {
+  name?: string | null;
+  role: string;
+};
+
+export type CameraInput = {
+  audio?: AudioOption;
+  id?: string | null;
+  ip?: string | null;
+  name?: string | null;
+  onvif?: string | null;
+  owner?: string | null;
+  password?: Password | null;
+  path?: string | null;
+  port?: number | null;
+  rtsp_link?: Password | null;
+  rtsp_link_sub?: Password | null;
+  sealed?: string | null;
+  sub_path?: string | null;
+  transport?: TransportOption;
+  username?: string | null;
+  vendor?: string | null;
+  video?: VideoOption;
+};
+
+export type CameraOutput = Partial<PartsOutput> & StreamOptions & {
+  created_at: string;
+  id: string;
+  name: string;
+  onvif?: string | null;
+  owner?: string | null;
+  source?: string | null;
+  source_sub?: string | null;
+  updated_at: string;
+};
+
+export type CamerasOutput = {
+  cameras: CameraOutput[];
+  total: number;
+};
+
+export type Check = "stream_dir" | "ffmpeg" | "database" | "shutdown";
+
+export type Device = {
+  address: string;
+  error?: string | null;
+  firmware?: string | null;
+  known_as?: string | null;
+  main?: string | null;
+  manufacturer?: string | null;
+  model?: string | null;
+  name?: string | null;
+  needs_credentials: boolean;
+  onvif: string;
+  port: number;
+  profiles: DeviceProfile[];
+  serial?: string | null;
+  sub?: string | null;
+};
+
+export type DeviceProfile = {
+  frame_rate?: number | null;
+  height?: number | null;
+  name: string;
+  rtsp_link?: string | null;
+  token: string;
+  video_codec?: string | null;
+  width?: number | null;
+};
+
+export type Discovery = {
+  devices: Device[];
+  interfaces: string[];
+  warnings: string[];
+};
+
+export type DiscoveryInput = {
+  address?: string | null;
+  interface?: string | null;
+  password?: Password | null;
+  timeout_seconds?: number;
+  username?: string | null;
+};
+
+export type ErrorKind = "invalid_request" | "invalid_id" | "invalid_source" | "not_found" | "method_not_allowed" | "request_timeout" | "body_too_large" | "unauthorized" | "forbidden" | "too_many_attempts" | "unknown_camera" | "camera_exists" | "too_many_cameras" | "unknown_session" | "too_many_sessions" | "stopped" | "stream_ended" | "source_not_found" | "source_unauthorized" | "source_unreachable" | "source_unsupported" | "source_timeout" | "source_changed" | "source_forbidden" | "storage_unavailable" | "storage_full" | "ffmpeg_unavailable" | "busy" | "too_many_streams" | "too_many_starts" | "too_many_viewers" | "shutting_down" | "internal";
+
+export type EventErrorOutput = {
+  code: ErrorKind;
+  detail: string;
+};
+
+export type EventKind = "stream.started" | "stream.live" | "stream.stalled" | "stream.interrupted" | "stream.failed" | "stream.stopped";
+
+export type EventOutput = {
+  at: string;
+  camera: string;
+  error?: EventErrorOutput | null;
+  generation: number;
+  id: string;
+  profile: Profile;
+  reason?: StopReason | null;
+  type: EventKind;
+};
+
+export type ExportOutput = StreamOptions & {
+  id: string;
+  name: string;
+  onvif?: string | null;
+  owner?: string | null;
+  sealed: string;
+};
+
+export type HealthOutput = {
+  active_streams: number;
+  status: string;
+  uptime_seconds: number;
+  version: string;
+};
+
+export type IdInput = {
+  indicator_id: string | number;
+  profile?: Profile;
+};
+
+export type ImportOutput = {
+  created: number;
+  unchanged: number;
+  updated: number;
+};
+
+export type LastErrorOutput = {
+  code: ErrorKind;
+  detail: string;
+  seconds_ago: number;
+};
+
+export type LogLineOutput = {
+  at: string;
+  generation: number;
+  text: string;
+};
+
+export type LogOutput = {
+  indicator_id: string;
+  lines: LogLineOutput[];
+};
+
+export type MediaOutput = {
+  audio_codec?: string | null;
+  bit_rate: number;
+  frame_rate: number;
+  gop_seconds?: number | null;
+  height: number;
+  transcoded: boolean;
+  video_codec: string;
+  width: number;
+};
+
+export type NewSessionOutput = SessionOutput & {
+  hls_url?: string | null;
+  token: string;
+};
+
+export type PartsOutput = {
+  has_password: boolean;
+  ip: string;
+  path: string;
+  port: number;
+  sub_path?: string | null;
+  username: string;
+  vendor?: string | null;
+};
+
+export type Password = string;
+
+export type Preset = {
+  main: string;
+  name: string;
+  notes?: string | null;
+  port?: number;
+  source?: string | null;
+  sub?: string | null;
+  vendor: string;
+};
+
+export type ProbeOutput = {
+  status: string;
+};
+
+export type Problem = {
+  code: ErrorKind;
+  detail: string;
+  problems?: TroubleOutput[];
+  status: number;
+  title: string;
+};
+
+export type ProcessOutput = {
+  cpu_percent: number;
+  memory_bytes: number;
+};
+
+export type Profile = "main" | "sub";
+
+export type RunningOutput = {
+  generation: number;
+  idle_seconds: number;
+  last_error?: LastErrorOutput | null;
+  media?: MediaOutput | null;
+  process?: ProcessOutput | null;
+  restarts: number;
+  start_seconds?: number | null;
+  started_at: string;
+  uptime_seconds?: number | null;
+  viewers: number;
+};
+
+export type SessionInput = {
+  camera?: string | null;
+  cameras?: string[];
+  cookie?: boolean;
+  ttl_seconds?: number;
+  user: string;
+};
+
+export type SessionOutput = {
+  cameras: string[];
+  created_at: string;
+  expires_at: string;
+  last_seen?: string | null;
+  made_by?: string | null;
+  session_id: string;
+  state: SessionState;
+  user: string;
+};
+
+export type SessionState = "active" | "ended";
+
+export type SessionsOutput = {
+  sessions: SessionOutput[];
+};
+
+export type StartInput = {
+  audio?: AudioOption | null;
+  indicator_id: string | number;
+  profile?: Profile;
+  rtsp_link?: string | null;
+  transport?: TransportOption | null;
+  video?: VideoOption | null;
+  wait?: boolean;
+};
+
+export type StartOutput = {
+  indicator_id: string;
+  status: StartStatus;
+  stream_path: string;
+};
+
+export type StartStatus = "started" | "active" | "starting";
+
+export type StopOutput = {
+  indicator_id: string;
+  status: string;
+};
+
+export type StopReason = "idle" | "stop" | "shutdown" | "failed";
+
+export type StreamInput = {
+  profile?: Profile;
+  wait?: boolean;
+};
+
+export type StreamOptions = {
+  audio: AudioOption;
+  transport: TransportOption;
+  video: VideoOption;
+};
+
+export type StreamOutput = Partial<RunningOutput> & {
+  indicator_id: string;
+  options: StreamOptions;
+  profile: Profile;
+  source: string;
+  state: StreamState;
+  stream_path: string;
+};
+
+export type StreamState = "starting" | "live" | "backoff" | "stopping" | "failed" | "stopped";
+
+export type StreamsOutput = {
+  streams: StreamOutput[];
+};
+
+export type TestInput = {
+  audio?: AudioOption;
+  id?: string | null;
+  ip?: string | null;
+  name?: string | null;
+  onvif?: string | null;
+  owner?: string | null;
+  password?: Password | null;
+  path?: string | null;
+  port?: number | null;
+  profile?: "main" | "sub";
+  rtsp_link?: Password | null;
+  rtsp_link_sub?: Password | null;
+  sealed?: string | null;
+  sub_path?: string | null;
+  transport?: TransportOption;
+  username?: string | null;
+  vendor?: string | null;
+  video?: VideoOption;
+};
+
+export type TestOutput = {
+  audio_codec?: string | null;
+  frame_rate?: number | null;
+  height: number;
+  still: string;
+  took_seconds: number;
+  video_codec: string;
+  width: number;
+};
+
+export type TransportOption = "auto" | "tcp" | "udp";
+
+export type TroubleOutput = {
+  check: Check;
+  code: ErrorKind;
+  detail: string;
+};
+
+export type VendorsOutput = {
+  vendors: Preset[];
+};
+
+export type VideoOption = "auto" | "copy" | "h264";
