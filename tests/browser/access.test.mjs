@@ -38,7 +38,7 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
   test("asks for a key, says when it is wrong, and shows it to nobody", async (t) => {
     const viewer = await signedIn(t, "not-a-key-0123456789");
     const { page } = viewer;
-    await page.getByText("the API key is wrong").waitFor();
+    await page.getByText("The API key is invalid.").waitFor();
     await page.getByLabel("API key").fill(ADMIN);
     await page.getByRole("button", { name: "Sign in" }).click();
     await viewer.sees("live");

@@ -24,6 +24,6 @@ describe("Ctrl-C", () => {
     assert.equal(await service.child.ended(SECONDS), 0, service.child.output);
     assert.deepEqual(parts.filter(isRunning), []);
     assert.deepEqual(service.streamDirectories(), []);
-    await viewer.sees(["waiting", "failed"], "the server cannot be reached");
+    await viewer.sees(["waiting", "failed"], "The server cannot be reached.");
   });
 });

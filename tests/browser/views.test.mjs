@@ -77,7 +77,7 @@ describe("the views", () => {
     await form.getByLabel("User name").fill("viewer");
     await form.getByLabel("Password").fill("wrong");
     await form.getByRole("button", { name: "Test" }).click();
-    await form.getByText("the camera rejects user name or password").waitFor();
+    await form.getByText("The camera rejects the user name or password.").waitFor();
     await form.getByLabel("Password").fill(PASSWORD);
     await form.getByRole("button", { name: "Test" }).click();
     await form.getByText("The camera answers").waitFor();

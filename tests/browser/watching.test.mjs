@@ -54,7 +54,7 @@ describe("the page", { concurrency: 6 }, () => {
     await form.getByText("rtsp_link must begin with rtsp://").waitFor();
     await viewer.fillIn("Typed", `rtsp://127.0.0.1:${await freePort()}/h264`);
     await form.getByRole("button", { name: "Save and watch" }).click();
-    await viewer.sees("failed", "the camera refuses connections");
+    await viewer.sees("failed", "The camera cannot be reached.");
 
     await viewer.page.goto(`${on.service.origin}/#/cameras?edit=typed`);
     await viewer.fillIn("Typed", camera.link);
@@ -87,7 +87,7 @@ describe("the page", { concurrency: 6 }, () => {
     await form.getByLabel("User name").fill("viewer");
     await form.getByLabel("Password").fill("not-it");
     await form.getByRole("button", { name: "Save and watch" }).click();
-    await viewer.sees("failed", "the camera rejects user name or password");
+    await viewer.sees("failed", "The camera rejects the user name or password.");
     assert.ok(!(await viewer.page.content()).includes("not-it"));
 
     // Out of sight and back, or on another view and back: the camera is not asked again, as it might
@@ -97,11 +97,11 @@ describe("the page", { concurrency: 6 }, () => {
     await viewer.hide();
     await viewer.sees("idle");
     await viewer.hide(false);
-    await viewer.sees("failed", "the camera rejects user name or password");
+    await viewer.sees("failed", "The camera rejects the user name or password.");
     await viewer.page.getByRole("link", { name: "Status" }).click();
     await viewer.page.getByRole("heading", { name: "Active streams" }).waitFor();
     await viewer.page.getByRole("link", { name: "Wall" }).click();
-    await viewer.sees("failed", "the camera rejects user name or password");
+    await viewer.sees("failed", "The camera rejects the user name or password.");
     assert.equal(starts(), 1);
     // But by whoever wants it to be.
     await viewer.tile().hover();
@@ -136,7 +136,7 @@ describe("the page", { concurrency: 6 }, () => {
     await until("attempts while the camera is away", SECONDS, async () => {
       return (await on.service.status("returning")).restarts >= 2;
     });
-    await viewer.sees("waiting", "the camera refuses connections");
+    await viewer.sees("waiting", "The camera cannot be reached.");
     camera = await Camera.startFor(t, camera.port);
     const returnedAt = Date.now();
 

@@ -1,13 +1,15 @@
-// The shell around the views: where one can go, who one is, and how it all looks.
+// The frame around the views: navigation, colours, language, and who is signed in.
 import { useEffect } from "preact/hooks";
 import { access, caller, may, signOut } from "./api/caller";
 import { giveUp } from "./player/permission";
 import { chooseLanguage, LANGUAGES, type Language, language, t } from "./ui/i18n";
 import { Icon, IconButton, type IconName } from "./ui/icons";
 import { Loaded, lazy } from "./ui/lazy";
-import { Empty, Notice } from "./ui/parts";
+import { Notice } from "./ui/notice";
+import { Empty } from "./ui/parts";
 import { lastWall, place, type View } from "./ui/place";
 import { chooseTheme, type Theme, theme } from "./ui/theme";
+import { ErrorText } from "./views/error";
 import { SignIn } from "./views/sign-in";
 import { Wall } from "./views/wall/wall";
 
@@ -28,7 +30,7 @@ export function App() {
   if (now.is === "signed-out") {
     return (
       <Frame>
-        <SignIn why={now.why} />
+        <SignIn error={now.error} />
       </Frame>
     );
   }
@@ -36,7 +38,9 @@ export function App() {
     return (
       <Frame>
         <Empty icon="alert" title={t("problem.refused")}>
-          <p>{now.why}</p>
+          <p>
+            <ErrorText error={now.error} />
+          </p>
         </Empty>
       </Frame>
     );
@@ -45,7 +49,9 @@ export function App() {
     return (
       <Frame>
         <Empty icon="refresh" title={t(now.isBusy ? "problem.busy_title" : "problem.away_title")}>
-          <p role="status">{now.why}</p>
+          <p role="status">
+            <ErrorText error={now.error} />
+          </p>
           <p>{t("problem.trying")}</p>
         </Empty>
       </Frame>
@@ -145,9 +151,9 @@ function Settings() {
         value={language.value}
         onChange={(event) => void chooseLanguage(event.currentTarget.value as Language)}
       >
-        {Object.entries(LANGUAGES).map(([code, title]) => (
+        {Object.entries(LANGUAGES).map(([code, source]) => (
           <option key={code} value={code}>
-            {title}
+            {source.name}
           </option>
         ))}
       </select>

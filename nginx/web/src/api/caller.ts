@@ -1,35 +1,36 @@
-// Who uses the page, and what that allows.
+// The caller: who uses the page, and what the API key's role allows.
 import { computed, effect, signal } from "@preact/signals";
 
-import { t } from "../ui/i18n";
-import { get, hasKey, Problem, refusals, setKey, words } from "./client";
+import { get, hasKey, refusals, setKey } from "./client";
+import { Problem } from "./problem";
 import type { Caller, Role } from "./types";
 
 const RETRY_MS = 2000;
-/** After too many requests. */
+/** Pause after too many requests. */
 const SLOW_RETRY_MS = 15_000;
-/** What a header cannot hold, and no key has: it comes along when a key is copied. */
+/** Characters that no key contains and no header allows; they are copied along with a key. */
 const NO_KEY = /[^\x21-\x7e]/g;
 const POWER: Record<Role, number> = { viewer: 0, user: 1, admin: 2 };
 
 export type Access =
   | { is: "asking" }
-  /** The manager does not answer, or had too many requests; asked again by itself. */
-  | { is: "away"; why: string; isBusy: boolean }
-  /** The service refuses this browser whatever the key. */
-  | { is: "refused"; why: string }
-  | { is: "signed-out"; why: string | null }
+  /** The manager does not answer, or has received too many requests; it is asked again. */
+  | { is: "away"; error: unknown; isBusy: boolean }
+  /** The service refuses this browser, regardless of the key. */
+  | { is: "refused"; error: unknown }
+  /** The error is null if there was no key yet. */
+  | { is: "signed-out"; error: unknown }
   | { is: "known"; caller: Caller };
 
 export const access = signal<Access>({ is: "asking" });
 export const caller = computed(() => (access.value.is === "known" ? access.value.caller : null));
 
-/** Whether the caller's role is at least this one. */
+/** Whether the caller has this role, or a higher one. */
 export function may(role: Role): boolean {
   return caller.value !== null && POWER[caller.value.role] >= POWER[role];
 }
 
-/** Finds out who calls, again and again while the manager is away. */
+/** Asks the service who the caller is, and repeats that while the manager is away. */
 export async function identify(): Promise<void> {
   const hadKey = hasKey();
   try {
@@ -37,12 +38,12 @@ export async function identify(): Promise<void> {
   } catch (error) {
     const status = error instanceof Problem ? error.status : 0;
     if (status === 401) {
-      access.value = { is: "signed-out", why: hadKey ? words(error) : null };
+      access.value = { is: "signed-out", error: hadKey ? error : null };
     } else if (status === 403) {
-      access.value = { is: "refused", why: words(error) };
+      access.value = { is: "refused", error };
     } else {
       const isBusy = status === 429;
-      access.value = { is: "away", why: words(error), isBusy };
+      access.value = { is: "away", error, isBusy };
       setTimeout(identify, isBusy ? SLOW_RETRY_MS : RETRY_MS);
     }
   }
@@ -59,9 +60,9 @@ export function signOut(): void {
   location.reload();
 }
 
-// A key that was taken away while the page was open.
+// The key was removed while the page was open.
 effect(() => {
   if (refusals.value > 0 && access.peek().is === "known") {
-    access.value = { is: "signed-out", why: t("signin.again") };
+    access.value = { is: "signed-out", error: new Problem(401, "key_refused") };
   }
 });

@@ -2,7 +2,8 @@
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
-import { get, Problem } from "./client";
+import { get } from "./client";
+import { Problem } from "./problem";
 import type { Profile, Stream, StreamList } from "./types";
 
 const EVERY_MS = 2000;

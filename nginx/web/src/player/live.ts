@@ -3,10 +3,10 @@
 import { signal } from "@preact/signals";
 import Hls, { type ErrorData } from "hls.js/dist/hls.light.min.mjs";
 
-import { LONG_MS, Problem, post, problemOf, words } from "../api/client";
+import { LONG_MS, post } from "../api/client";
+import { type Coded, Problem, problemOf } from "../api/problem";
 import { streamKey } from "../api/streams";
 import type { Profile, Started } from "../api/types";
-import { t } from "../ui/i18n";
 import { keepPace } from "./pace";
 import { hide, permit, permitted, renew, show } from "./permission";
 import { forget, refusalOf, remember } from "./refused";
@@ -53,7 +53,7 @@ function keyOf({ id, profile }: Wanted): string {
 export class LivePlayer {
   readonly state = signal<State>("idle");
   /** Why the picture is not live; null if there is nothing to report. */
-  readonly reason = signal<string | null>(null);
+  readonly reason = signal<Coded | null>(null);
   /** Age of the picture in seconds; null while there is none. */
   readonly latency = signal<number | null>(null);
   /** Whether the canvas holds the last picture, to be shown while there is no other. */
@@ -78,7 +78,7 @@ export class LivePlayer {
     video.addEventListener("waiting", () => this.stall.begin());
     // Without hls.js this is the only sign that media arrives.
     video.addEventListener("progress", () => this.stall.arrived());
-    video.addEventListener("error", () => this.hls || this.fail(new Error(t("tile.interrupted"))));
+    video.addEventListener("error", () => this.hls || this.fail(new Problem(0, "interrupted")));
   }
 
   /** Starts to play, or switches to another stream. A stream that the camera has refused is not retried. */
@@ -162,7 +162,7 @@ export class LivePlayer {
       const patience = wanted.waits ? { signal: attempt, within: LONG_MS } : { signal: attempt };
       const { status } = await post<Started>(path, undefined, patience);
       if (status === "starting") {
-        await untilLive(keyOf(wanted), attempt, (detail) => (this.reason.value = detail));
+        await untilLive(keyOf(wanted), attempt, (error) => (this.reason.value = error));
       }
     } catch (error) {
       if (!attempt.aborted) {
@@ -275,7 +275,7 @@ export class LivePlayer {
     if (UNPLAYABLE.includes(error.details)) {
       this.release();
       this.state.value = "failed";
-      this.reason.value = t("tile.unplayable");
+      this.reason.value = new Problem(0, "unplayable");
       return;
     }
     if (error.type === Hls.ErrorTypes.MEDIA_ERROR && this.mayRecover()) {
@@ -283,7 +283,7 @@ export class LivePlayer {
       return;
     }
     const problem = problemOf(error.response?.code ?? 0, bodyOf(error));
-    this.fail(problem ?? new Error(t("tile.interrupted")));
+    this.fail(problem ?? new Problem(0, "interrupted"));
   }
 
   /** Returns whether a media error may be recovered in place; frequent ones require a restart. */
@@ -297,11 +297,11 @@ export class LivePlayer {
   /** Reports the reason, and retries after a pause unless a retry cannot help. */
   private fail(error: unknown): void {
     this.release();
-    const isUnknown = error instanceof Problem && error.code === "unknown_camera";
-    this.reason.value = isUnknown ? t("tile.unknown") : words(error);
-    if (error instanceof Problem && FINAL.includes(error.code)) {
-      if (this.wanted && REFUSED.includes(error.code)) {
-        remember(keyOf(this.wanted), error);
+    const problem = error instanceof Problem ? error : new Problem(0, "unexpected", String(error));
+    this.reason.value = problem;
+    if (FINAL.includes(problem.code)) {
+      if (this.wanted && REFUSED.includes(problem.code)) {
+        remember(keyOf(this.wanted), problem);
       }
       this.state.value = "failed";
       return;

@@ -2,7 +2,8 @@
 // cameras that it shows and renews it long before it expires. Without keys no permission is needed.
 import { caller } from "../api/caller";
 import { readCamera } from "../api/cameras";
-import { Problem, post, remove } from "../api/client";
+import { post, remove } from "../api/client";
+import { Problem } from "../api/problem";
 import type { NewSession } from "../api/types";
 
 const STORED = "playback";

@@ -2,7 +2,7 @@
 // tile that comes into view again does not retry automatically.
 
 import { cameraChanges } from "../api/changes";
-import type { Problem } from "../api/client";
+import type { Problem } from "../api/problem";
 
 /** By stream key. */
 const refused = new Map<string, Problem>();

@@ -1,9 +1,8 @@
 // Waits until a stream that is starting can be played.
 
-import { Problem } from "../api/client";
+import { type Coded, Problem } from "../api/problem";
 import { hastenStreams, streams } from "../api/streams";
 import type { Stream } from "../api/types";
-import { t } from "../ui/i18n";
 
 /** Longest wait for a start; the service's own limits are shorter. */
 const START_MS = 90_000;
@@ -23,7 +22,7 @@ const MISSING_LISTS = 2;
 export async function untilLive(
   key: string,
   signal: AbortSignal,
-  onFailure: (detail: string) => void,
+  onFailure: (error: Coded) => void,
 ): Promise<void> {
   const relax = hastenStreams();
   let missing = 0;
@@ -61,7 +60,7 @@ export async function untilLive(
 function isLive(
   stream: Stream | undefined,
   missing: number,
-  onFailure: (detail: string) => void,
+  onFailure: (error: Coded) => void,
 ): boolean {
   if (missing >= MISSING_LISTS) {
     throw interrupted();
@@ -71,11 +70,11 @@ function isLive(
     throw new Problem(0, error.code, error.detail);
   }
   if (error && stream.state !== "live" && stream.state !== "stopping") {
-    onFailure(error.detail);
+    onFailure(error);
   }
   return stream?.state === "live";
 }
 
-function interrupted(): Error {
-  return new Error(t("tile.interrupted"));
+function interrupted(): Problem {
+  return new Problem(0, "interrupted");
 }

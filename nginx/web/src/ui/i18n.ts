@@ -1,44 +1,66 @@
-// The page's words, one file a language. What the API says of a failure is shown as it comes.
+// The texts of the page, one file for each language, and how numbers and times are written.
 import { signal } from "@preact/signals";
 
 import en from "../locales/en.json";
 
 export type Key = keyof typeof en;
+/** A text with a form for each kind of number: `key.one`, `key.other`. */
+type PluralKey = Key extends infer K ? (K extends `${infer Base}.other` ? Base : never) : never;
+/** The compiler refuses a file that lacks a text. A language can have more plural forms. */
 type Texts = Record<Key, string>;
 export type Language = "en" | "de";
 
 const STORED = "language";
-export const LANGUAGES: Record<Language, string> = { en: "English", de: "Deutsch" };
 
-/** The compiler refuses a file that misses a text. */
-const FILES: Record<Language, () => Promise<Texts>> = {
-  en: async () => en,
-  de: async () => (await import("../locales/de.json")).default,
+interface Source {
+  /** The language's name for itself. */
+  name: string;
+  load: () => Promise<Texts>;
+}
+
+export const LANGUAGES: Record<Language, Source> = {
+  en: { name: "English", load: async () => en },
+  de: { name: "Deutsch", load: async () => (await import("../locales/de.json")).default },
 };
 
 export const language = signal<Language>("en");
 const texts = signal<Texts>(en);
 
-/** The text, with `{name}` replaced by what is given. */
+/** Returns the text with `{name}` replaced by the value of that name. */
 export function t(key: Key, values: Record<string, string | number> = {}): string {
   return texts.value[key].replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
 }
 
-export async function setLanguage(wanted: Language): Promise<void> {
-  texts.value = await FILES[wanted]();
-  language.value = wanted;
-  document.documentElement.lang = wanted;
+/** Returns the text in the form for `n` things, with `{n}` replaced. */
+export function plural(key: PluralKey, n: number): string {
+  const form = `${key}.${new Intl.PluralRules(language.value).select(n)}`;
+  return t(isKey(form) ? form : `${key}.other`, { n: number(n) });
 }
 
-export async function chooseLanguage(wanted: Language): Promise<void> {
-  localStorage.setItem(STORED, wanted);
-  await setLanguage(wanted);
+/** Whether there is such a text, as for a code that a newer service may have. */
+export function isKey(key: string): key is Key {
+  return Object.hasOwn(texts.value, key);
 }
 
-/** The one chosen before, or the browser's. */
+function isLanguage(code: string): code is Language {
+  return Object.hasOwn(LANGUAGES, code);
+}
+
+async function setLanguage(chosen: Language): Promise<void> {
+  texts.value = await LANGUAGES[chosen].load();
+  language.value = chosen;
+  document.documentElement.lang = chosen;
+}
+
+export async function chooseLanguage(chosen: Language): Promise<void> {
+  localStorage.setItem(STORED, chosen);
+  await setLanguage(chosen);
+}
+
+/** Sets the language that was chosen before, or else the browser's. */
 export async function initLanguage(): Promise<void> {
-  const stored = localStorage.getItem(STORED) ?? navigator.language.slice(0, 2);
-  await setLanguage(stored === "de" ? "de" : "en").catch(() => setLanguage("en"));
+  const code = localStorage.getItem(STORED) ?? navigator.language.slice(0, 2);
+  await setLanguage(isLanguage(code) ? code : "en").catch(() => setLanguage("en"));
 }
 
 export function number(value: number, digits = 0): string {
@@ -48,7 +70,7 @@ export function number(value: number, digits = 0): string {
   });
 }
 
-/** As people say it: 45 s, 3 min, 2 h 5 min, 3 d. */
+/** Returns a duration in its largest units: 45 s, 3 min, 2 h 5 min, 3 days. */
 export function duration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 60) {
@@ -62,7 +84,7 @@ export function duration(seconds: number): string {
   if (hours < 48) {
     return t("duration.hours", { n: hours, m: minutes % 60 });
   }
-  return t("duration.days", { n: Math.floor(hours / 24) });
+  return plural("duration.days", Math.floor(hours / 24));
 }
 
 export function bitRate(bitsPerSecond: number): string {

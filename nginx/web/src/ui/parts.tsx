@@ -1,37 +1,10 @@
-// Small pieces that several views use.
-import { signal, useSignalEffect } from "@preact/signals";
+// Dialogs, alerts and other parts that several views use.
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 
 import { t } from "./i18n";
 import { Icon, IconButton, type IconName } from "./icons";
-
-/** What stands in the corner for a moment, and is read out. */
-export const notice = signal<{ text: string; isError: boolean } | null>(null);
-let noticeTimer: ReturnType<typeof setTimeout> | undefined;
-
-export function tell(text: string, isError = false): void {
-  notice.value = { text, isError };
-  clearTimeout(noticeTimer);
-  noticeTimer = setTimeout(() => (notice.value = null), isError ? 10_000 : 4000);
-}
-
-/** A popover, so that it lies above dialogs and what is in full screen. */
-export function Notice() {
-  const ref = useRef<HTMLDivElement>(null);
-  useSignalEffect(() => {
-    ref.current?.hidePopover?.();
-    if (notice.value) {
-      ref.current?.showPopover?.();
-    }
-  });
-  const now = notice.value;
-  return (
-    <div ref={ref} popover="manual" class="notice" role="status" aria-live="polite">
-      {now && <p class={now.isError ? "error" : ""}>{now.text}</p>}
-    </div>
-  );
-}
+import { notice } from "./notice";
 
 interface DialogProps {
   title: string;
@@ -41,8 +14,8 @@ interface DialogProps {
 }
 
 /**
- * A modal dialog: the browser keeps the focus inside, and Esc closes it. What is outside is inert, so
- * that the notice is read out from here.
+ * A modal dialog: the browser keeps the focus inside, and Esc closes it. Everything outside is inert, so
+ * screen readers get the notice from inside.
  */
 export function Dialog({ title, onClose, children, class: name = "" }: DialogProps) {
   const ref = useRef<HTMLDialogElement>(null);
@@ -62,8 +35,8 @@ export function Dialog({ title, onClose, children, class: name = "" }: DialogPro
     event.preventDefault();
     onClose();
   };
-  // A press on what lies around the dialog is one on the dialog element itself; so is one on its edge,
-  // or on its scroll bar.
+  // A press outside the box has the dialog element as its target, but so has one on the element's edge or
+  // scroll bar.
   const onPress = (event: MouseEvent) => {
     const { clientX: x, clientY: y } = event;
     const box = ref.current?.getBoundingClientRect();
@@ -151,7 +124,7 @@ interface PagerProps {
   onPage: (page: number) => void;
 }
 
-/** Pages from 0 on; nothing when there is one. */
+/** Buttons for the pages, which are counted from 0; nothing for a single page. */
 export function Pager({ page, pages, onPage }: PagerProps) {
   if (pages < 2) {
     return null;

@@ -1,11 +1,11 @@
-// Asks for an API key when the service has some.
+// Asks for an API key, if the service requires one.
 import { useState } from "preact/hooks";
 
 import { signIn } from "../api/caller";
 import { t } from "../ui/i18n";
-import { Alert } from "../ui/parts";
+import { ErrorAlert } from "./error";
 
-export function SignIn({ why }: { why: string | null }) {
+export function SignIn({ error }: { error: unknown }) {
   const [key, setKey] = useState("");
   const [isBusy, setBusy] = useState(false);
   const submit = async (event: Event) => {
@@ -18,7 +18,7 @@ export function SignIn({ why }: { why: string | null }) {
     <form class="card signin" onSubmit={submit}>
       <h1>{t("signin.title")}</h1>
       <p>{t("signin.text")}</p>
-      {why && <Alert>{why}</Alert>}
+      <ErrorAlert error={error} />
       <label class="field">
         {t("signin.key")}
         <input

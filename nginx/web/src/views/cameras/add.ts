@@ -1,5 +1,6 @@
 // Adds a camera.
-import { Problem, post } from "../../api/client";
+import { post } from "../../api/client";
+import { Problem } from "../../api/problem";
 import type { Camera } from "../../api/types";
 import { type Fields, hostOf, idOf, inputOf } from "./input";
 

@@ -1,18 +1,22 @@
-// The list of cameras: found, watched, added, changed, deleted, carried over to another service.
+// The list of cameras: search, add, change, delete, import and export.
 import { useCallback, useEffect, useState } from "preact/hooks";
 
 import { may } from "../../api/caller";
 import { listCameras, readCamera } from "../../api/cameras";
 import { cameraChanges } from "../../api/changes";
-import { getFile, LONG_MS, putFile, remove, words } from "../../api/client";
+import { getFile, LONG_MS, putFile, remove } from "../../api/client";
+import { explain, Problem } from "../../api/problem";
 import { type Reading, useReading } from "../../api/reading";
 import { streams, useStreams } from "../../api/streams";
 import type { Camera, CamerasPage, Imported, Stream } from "../../api/types";
 import { saveFile } from "../../ui/browser";
+import { FailureText } from "../../ui/failure";
 import { t } from "../../ui/i18n";
 import { Icon, IconButton } from "../../ui/icons";
-import { Alert, Confirm, Empty, Pager, tell } from "../../ui/parts";
+import { notify } from "../../ui/notice";
+import { Confirm, Empty, Pager } from "../../ui/parts";
 import { editAddress, go, isId, lastWall, place, watchAddress } from "../../ui/place";
+import { ErrorAlert, report } from "../error";
 import { StateBadge } from "../state-badge";
 import { CameraForm } from "./form";
 
@@ -33,7 +37,7 @@ export function Cameras() {
   const [page, setPage] = useState(0);
   const [deleted, setDeleted] = useState<Camera | null>(null);
   const { value: list, error } = useList(search, page);
-  // The last camera of the last page was deleted.
+  // The last camera of the last page has been deleted.
   useEffect(() => {
     if (list && page > 0 && list.cameras.length === 0) {
       setPage(Math.max(0, Math.ceil(list.total / PAGE) - 1));
@@ -46,9 +50,9 @@ export function Cameras() {
     try {
       await remove(`cameras/${camera.id}`, { within: LONG_MS });
       cameraChanges.value += 1;
-      tell(t("cameras.deleted", { name: camera.name }));
+      notify(t("cameras.deleted", { name: camera.name }));
     } catch (cause) {
-      tell(words(cause), true);
+      report(cause);
     }
   };
   const isEmpty = list?.total === 0 && !search;
@@ -66,7 +70,7 @@ export function Cameras() {
           </a>
         )}
       </div>
-      {error !== null && <Alert>{words(error)}</Alert>}
+      <ErrorAlert error={error} />
       {isEmpty ? (
         <Empty icon="camera" title={t("welcome.title")}>
           <p>{t(may("user") ? "welcome.text" : "welcome.viewer")}</p>
@@ -130,7 +134,7 @@ function List({
   );
 }
 
-/** Of the two streams, the one that has more to tell. */
+/** Returns the stream of a camera, the main one if both run. */
 function streamOf(id: string): Stream | undefined {
   return streams.value?.get(id) ?? streams.value?.get(`${id}~sub`);
 }
@@ -138,7 +142,7 @@ function streamOf(id: string): Stream | undefined {
 function Row({ camera, onDelete }: { camera: Camera; onDelete: () => void }) {
   const { id, name } = camera;
   const stream = streamOf(id);
-  const why = stream && stream.state !== "live" ? stream.last_error?.detail : null;
+  const error = stream && stream.state !== "live" ? stream.last_error : null;
   return (
     <li class="row" data-camera={id}>
       <div class="row-main">
@@ -152,7 +156,11 @@ function Row({ camera, onDelete }: { camera: Camera; onDelete: () => void }) {
             .filter(Boolean)
             .join(" · ")}
         </span>
-        {why && <span class="why">{why}</span>}
+        {error && (
+          <span class="why">
+            <FailureText failure={explain(error)} />
+          </span>
+        )}
       </div>
       <StateBadge state={stream?.state ?? "stopped"} />
       <div class="row-actions">
@@ -178,26 +186,26 @@ function Row({ camera, onDelete }: { camera: Camera; onDelete: () => void }) {
   );
 }
 
-/** The form of the address: a new camera's, or that of the one with this id. */
+/** The form for a new camera, or for the one with this id. */
 function Editor({ id, back }: { id: string | null; back: string }) {
   const [camera, setCamera] = useState<Camera | null>(null);
   useEffect(() => {
     setCamera(null);
-    const refuse = (why: string) => {
-      tell(why, true);
+    const refuse = (error: unknown) => {
+      report(error);
       go(back);
     };
     if (id && !isId(id)) {
-      refuse(t("tile.unknown"));
+      refuse(new Problem(404, "unknown_camera"));
     } else if (id) {
-      readCamera(id).then(setCamera, (cause) => refuse(words(cause)));
+      readCamera(id).then(setCamera, refuse);
     }
   }, [id, back]);
   if (id && !camera) {
     return null;
   }
   const onSaved = (saved: Camera, watches: boolean) => {
-    tell(t("cameras.saved", { name: saved.name }));
+    notify(t("cameras.saved", { name: saved.name }));
     go(watches ? watchAddress(saved.id) : back);
   };
   return (
@@ -205,13 +213,13 @@ function Editor({ id, back }: { id: string | null; back: string }) {
   );
 }
 
-/** Export and import: sources are sealed, for a service with the same key. */
+/** Export and import. The sources are sealed, for services with the same secret. */
 function Transfer() {
   const exported = async () => {
     try {
       saveFile("cameras.json", await getFile("cameras.json"));
     } catch (cause) {
-      tell(words(cause), true);
+      report(cause);
     }
   };
   const imported = async (event: Event & { currentTarget: HTMLInputElement }) => {
@@ -226,9 +234,9 @@ function Transfer() {
         await file.text(),
       );
       cameraChanges.value += 1;
-      tell(t("cameras.imported", { created, updated, unchanged }));
+      notify(t("cameras.imported", { created, updated, unchanged }));
     } catch (cause) {
-      tell(words(cause), true);
+      report(cause);
     }
     input.value = "";
   };

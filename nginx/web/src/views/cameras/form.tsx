@@ -2,10 +2,11 @@
 import { useState } from "preact/hooks";
 
 import { cameraChanges } from "../../api/changes";
-import { LONG_MS, put, words } from "../../api/client";
+import { LONG_MS, put } from "../../api/client";
 import type { Camera } from "../../api/types";
 import { t } from "../../ui/i18n";
-import { Alert, Dialog } from "../../ui/parts";
+import { Dialog } from "../../ui/parts";
+import { ErrorAlert } from "../error";
 import { add } from "./add";
 import { type Fields, fieldsOf, inputOf, type SourceKind } from "./input";
 import { AddressSection, AdvancedSection, FormField, LinkSection } from "./sections";
@@ -24,7 +25,7 @@ const KINDS: SourceKind[] = ["address", "link"];
 
 export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
   const [fields, setFields] = useState<Fields>(() => ({ ...fieldsOf(camera), ...preset }));
-  const [error, setError] = useState<string | null>(null);
+  const [error, setError] = useState<unknown>(null);
   const [isBusy, setBusy] = useState(false);
   const test = useTest();
 
@@ -51,7 +52,7 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
       cameraChanges.value += 1;
       onSaved(saved, watches);
     } catch (cause) {
-      setError(words(cause));
+      setError(cause);
       setBusy(false);
     }
   };
@@ -90,7 +91,7 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
         <p class="hint">{t("form.sub_hint")}</p>
         <AdvancedSection {...form} />
         <TestResult result={test.result} />
-        {error && <Alert>{error}</Alert>}
+        <ErrorAlert error={error} />
         <div class="actions">
           <button type="button" disabled={test.result?.is === "running"} onClick={runTest}>
             {t("form.test")}

@@ -1,16 +1,16 @@
 // Tests a camera before it is saved.
 import { useEffect, useRef, useState } from "preact/hooks";
 
-import { LONG_MS, post, words } from "../../api/client";
+import { LONG_MS, post } from "../../api/client";
 import type { Tested, TestInput } from "../../api/types";
 import { number, t } from "../../ui/i18n";
 import { Icon } from "../../ui/icons";
-import { Alert } from "../../ui/parts";
+import { ErrorAlert } from "../error";
 
 export type Result =
   | { is: "running" }
   | { is: "passed"; tested: Tested }
-  | { is: "failed"; why: string };
+  | { is: "failed"; error: unknown };
 
 interface Test {
   /** Null before the first test, and after a change of the input. */
@@ -35,9 +35,9 @@ export function useTest(): Test {
     try {
       const tested = await post<Tested>("cameras/test", input, { signal, within: LONG_MS });
       setResult({ is: "passed", tested });
-    } catch (cause) {
+    } catch (error) {
       if (!signal.aborted) {
-        setResult({ is: "failed", why: words(cause) });
+        setResult({ is: "failed", error });
       }
     }
   };
@@ -56,7 +56,7 @@ export function TestResult({ result }: { result: Result | null }) {
           <span class="spinner" aria-hidden="true" /> {t("form.testing")}
         </p>
       )}
-      {result?.is === "failed" && <Alert>{result.why}</Alert>}
+      {result?.is === "failed" && <ErrorAlert error={result.error} />}
       {result?.is === "passed" && <Passed tested={result.tested} />}
     </div>
   );
@@ -71,7 +71,7 @@ function Passed({ tested }: { tested: Tested }) {
     audio_codec ? audio_codec.toUpperCase() : t("form.no_audio"),
   ];
   return (
-    <div class="fine">
+    <div class="passed">
       {still && (
         <img
           src={`data:image/jpeg;base64,${still}`}
@@ -83,7 +83,7 @@ function Passed({ tested }: { tested: Tested }) {
       <div>
         <strong>
           <Icon name="check" />
-          {t("form.fine")}
+          {t("form.passed")}
         </strong>
         <p>{facts.filter(Boolean).join(", ")}</p>
         <p class="hint">{t("form.took", { n: number(took_seconds, 1) })}</p>

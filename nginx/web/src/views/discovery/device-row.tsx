@@ -2,15 +2,15 @@
 import { useState } from "preact/hooks";
 
 import { cameraChanges } from "../../api/changes";
-import { words } from "../../api/client";
 import type { Camera, Device } from "../../api/types";
 import { Field } from "../../ui/fields";
 import { t } from "../../ui/i18n";
 import { Icon } from "../../ui/icons";
-import { tell } from "../../ui/parts";
+import { notify } from "../../ui/notice";
 import { watchAddress } from "../../ui/place";
 import { add } from "../cameras/add";
 import { CameraForm } from "../cameras/form";
+import { ErrorText } from "../error";
 import { describe, fieldsFor, nameOf } from "./device";
 
 interface Credentials {
@@ -30,14 +30,14 @@ export function DeviceRow({ device, query, onAdded, onSearchAgain }: DeviceRowPr
   const [own, setOwn] = useState<Credentials>({ username: "", password: "" });
   const [isBusy, setBusy] = useState(false);
   const [isEditing, setEditing] = useState(false);
-  const [error, setError] = useState<string | null>(null);
+  const [error, setError] = useState<unknown>(null);
   const { username, password } = own.username ? own : query;
   const model = [device.manufacturer, device.model, device.firmware].filter(Boolean).join(" ");
 
   const attempt = async (action: () => Promise<void>) => {
     setBusy(true);
     setError(null);
-    await action().catch((cause) => setError(words(cause)));
+    await action().catch((cause) => setError(cause));
     setBusy(false);
   };
   const addNow = () =>
@@ -45,7 +45,7 @@ export function DeviceRow({ device, query, onAdded, onSearchAgain }: DeviceRowPr
       const camera = await add(fieldsFor(device, username, password));
       cameraChanges.value += 1;
       onAdded(device, camera);
-      tell(t("cameras.saved", { name: camera.name }));
+      notify(t("cameras.saved", { name: camera.name }));
     });
   const submit = (event: Event) => {
     event.preventDefault();
@@ -70,9 +70,9 @@ export function DeviceRow({ device, query, onAdded, onSearchAgain }: DeviceRowPr
           <CredentialsForm value={own} isBusy={isBusy} onChange={setOwn} onSubmit={submit} />
         )}
         {device.error && <span class="why">{device.error}</span>}
-        {error && (
+        {error !== null && (
           <span class="why" role="alert">
-            {error}
+            <ErrorText error={error} />
           </span>
         )}
       </div>
@@ -90,7 +90,7 @@ export function DeviceRow({ device, query, onAdded, onSearchAgain }: DeviceRowPr
           onSaved={(camera) => {
             setEditing(false);
             onAdded(device, camera);
-            tell(t("cameras.saved", { name: camera.name }));
+            notify(t("cameras.saved", { name: camera.name }));
           }}
         />
       )}

@@ -1,12 +1,14 @@
 // Discovers ONVIF cameras on the network.
 import { useState } from "preact/hooks";
 
-import { LONG_MS, post, words } from "../../api/client";
+import { LONG_MS, post } from "../../api/client";
+import { Problem } from "../../api/problem";
 import type { Camera, Device, Discovery } from "../../api/types";
 import { Field } from "../../ui/fields";
-import { t } from "../../ui/i18n";
+import { plural, t } from "../../ui/i18n";
 import { Icon } from "../../ui/icons";
-import { Alert, Empty } from "../../ui/parts";
+import { Empty } from "../../ui/parts";
+import { ErrorAlert } from "../error";
 import { DeviceRow } from "./device-row";
 
 /** The search as the user has entered it; the service's defaults apply to empty fields. */
@@ -29,7 +31,7 @@ export function DiscoveryView() {
   const [found, setFound] = useState<Discovery | null>(null);
   const [searches, setSearches] = useState(0);
   const [isBusy, setBusy] = useState(false);
-  const [error, setError] = useState<string | null>(null);
+  const [error, setError] = useState<unknown>(null);
 
   const search = async () => {
     setBusy(true);
@@ -38,7 +40,7 @@ export function DiscoveryView() {
       setFound(await discover(query));
       setSearches((before) => before + 1);
     } catch (cause) {
-      setError(words(cause));
+      setError(cause);
     }
     setBusy(false);
   };
@@ -57,7 +59,7 @@ export function DiscoveryView() {
     const answer = await discover({ interface: query.interface, address, username, password });
     const [updated] = answer.devices;
     if (!updated) {
-      throw new Error(t("discovery.gone"));
+      throw new Problem(0, "device_gone");
     }
     replace(device, updated);
   };
@@ -115,14 +117,14 @@ export function DiscoveryView() {
           </button>
         </div>
       </form>
-      {error && <Alert>{error}</Alert>}
+      <ErrorAlert error={error} />
       {found?.warnings.map((warning) => (
         <p class="hint" key={warning}>
           {warning}
         </p>
       ))}
       <div aria-live="polite">
-        {found && <p class="unseen">{t("discovery.found", { n: found.devices.length })}</p>}
+        {found && <p class="unseen">{plural("discovery.found", found.devices.length)}</p>}
         {found?.devices.length === 0 && (
           <Empty icon="search" title={t("discovery.none")}>
             <p>{t("discovery.none_text")}</p>

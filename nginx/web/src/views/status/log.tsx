@@ -1,15 +1,17 @@
 // The log of a stream's FFmpeg.
 import { useCallback } from "preact/hooks";
 
-import { get, words } from "../../api/client";
+import { get } from "../../api/client";
 import { useReading } from "../../api/reading";
 import { streamKey } from "../../api/streams";
 import type { LogLine, LogLines, Stream } from "../../api/types";
 import { copyText } from "../../ui/browser";
 import { language, t } from "../../ui/i18n";
 import { Icon } from "../../ui/icons";
-import { Alert, Dialog, tell } from "../../ui/parts";
+import { notify } from "../../ui/notice";
+import { Dialog } from "../../ui/parts";
 import { ScrollBox } from "../../ui/scroll-box";
+import { ErrorAlert } from "../error";
 
 function format({ at, text }: LogLine): string {
   return `${new Date(at).toLocaleTimeString(language.value)}  ${text}`;
@@ -26,12 +28,12 @@ export function Log({ stream, onClose }: { stream: Stream; onClose: () => void }
   const text = value?.lines.map(format).join("\n");
   const copy = async () => {
     if (text && (await copyText(text))) {
-      tell(t("copied"));
+      notify(t("copied"));
     }
   };
   return (
     <Dialog title={t("log.title", { name })} onClose={onClose} class="broad">
-      {error !== null && <Alert>{words(error)}</Alert>}
+      <ErrorAlert error={error} />
       {value?.lines.length === 0 && <p class="hint">{t("log.empty")}</p>}
       <ScrollBox class="log" label={t("log.title", { name })}>
         <pre>{text}</pre>

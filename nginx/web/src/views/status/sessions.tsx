@@ -1,13 +1,15 @@
 // The playback sessions that the caller may see.
 import { useState } from "preact/hooks";
 
-import { get, remove, words } from "../../api/client";
+import { get, remove } from "../../api/client";
 import { useReading } from "../../api/reading";
 import type { Session, SessionList } from "../../api/types";
 import { duration, t } from "../../ui/i18n";
 import { Icon } from "../../ui/icons";
-import { Confirm, tell } from "../../ui/parts";
+import { notify } from "../../ui/notice";
+import { Confirm } from "../../ui/parts";
 import { ScrollBox } from "../../ui/scroll-box";
+import { report } from "../error";
 
 const EVERY_MS = 5000;
 
@@ -30,9 +32,9 @@ export function Sessions() {
     setEnding(null);
     try {
       await remove(`playback/sessions/${session.session_id}`);
-      tell(t("sessions.ended", { user: session.user }));
+      notify(t("sessions.ended", { user: session.user }));
     } catch (error) {
-      tell(words(error), true);
+      report(error);
     }
     again();
   };

@@ -2,14 +2,16 @@
 import { useState } from "preact/hooks";
 
 import { may } from "../../api/caller";
-import { LONG_MS, post, words } from "../../api/client";
+import { LONG_MS, post } from "../../api/client";
+import { explain } from "../../api/problem";
 import { refreshStreams, streamKey, streams } from "../../api/streams";
-import type { Stream } from "../../api/types";
+import type { LastError, Stream } from "../../api/types";
+import { type Failure, FailureText } from "../../ui/failure";
 import { bitRate, bytes, duration, number, t } from "../../ui/i18n";
 import { IconButton } from "../../ui/icons";
-import { tell } from "../../ui/parts";
 import { watchAddress } from "../../ui/place";
 import { ScrollBox } from "../../ui/scroll-box";
+import { report } from "../error";
 import { StateBadge } from "../state-badge";
 import { Log } from "./log";
 
@@ -27,7 +29,7 @@ export function Streams() {
       );
       refreshStreams();
     } catch (error) {
-      tell(words(error), true);
+      report(error);
     }
   };
   return (
@@ -86,6 +88,11 @@ export function Streams() {
   );
 }
 
+function withAge(error: LastError): Failure {
+  const { text, detail } = explain(error);
+  return { text: t("status.ago", { what: text, n: duration(error.seconds_ago) }), detail };
+}
+
 interface StreamRowProps {
   stream: Stream;
   hasProcess: boolean;
@@ -103,10 +110,7 @@ function StreamRow({ stream, hasProcess, onEnd, onLog }: StreamRowProps) {
         {profile === "sub" && <small> {t("status.sub")}</small>}
         {stream.last_error && (
           <span class="why">
-            {t("status.ago", {
-              what: stream.last_error.detail,
-              n: duration(stream.last_error.seconds_ago),
-            })}
+            <FailureText failure={withAge(stream.last_error)} />
           </span>
         )}
       </th>

@@ -1,17 +1,20 @@
 // What can be known of a camera on the wall, and taken away from it.
-import { Fragment } from "preact";
+import { type ComponentChildren, Fragment } from "preact";
 import { useState } from "preact/hooks";
 
 import { may } from "../../api/caller";
-import { words } from "../../api/client";
+import { explain } from "../../api/problem";
 import { streamKey } from "../../api/streams";
 import type { Profile, Stream } from "../../api/types";
 import { addressFor } from "../../player/permission";
 import { copyText, saveFile } from "../../ui/browser";
+import { FailureText } from "../../ui/failure";
 import { bitRate, duration, number, t } from "../../ui/i18n";
 import { Icon } from "../../ui/icons";
-import { Dialog, tell } from "../../ui/parts";
+import { notify } from "../../ui/notice";
+import { Dialog } from "../../ui/parts";
 import { editAddress } from "../../ui/place";
+import { report } from "../error";
 import { StateBadge } from "../state-badge";
 import type { WallCamera } from "./load";
 
@@ -30,14 +33,14 @@ export function Details({ camera, profile, stream, onRemove, onClose }: DetailsP
 
   const copy = async (text: string) => {
     const isDone = await copyText(text);
-    tell(isDone ? t("copied") : text, !isDone);
+    notify(isDone ? t("copied") : text, !isDone);
   };
   const withAddress = (use: (address: string) => void | Promise<void>) => async () => {
     setBusy(true);
     try {
       await use(await addressFor(camera.id, key));
     } catch (error) {
-      tell(words(error), true);
+      report(error);
     }
     setBusy(false);
   };
@@ -98,7 +101,7 @@ function withoutSecrets(source: string): string {
 
 function Facts({ camera, stream }: { camera: WallCamera; stream: Stream | undefined }) {
   const media = stream?.media;
-  const facts: [string, string | null | undefined][] = [
+  const facts: [string, ComponentChildren][] = [
     [t("fact.id"), camera.id],
     [t("fact.owner"), camera.owner],
     [t("fact.source"), stream?.source ?? camera.source],
@@ -115,7 +118,10 @@ function Facts({ camera, stream }: { camera: WallCamera; stream: Stream | undefi
     ],
     [t("fact.viewers"), stream?.viewers != null ? number(stream.viewers) : null],
     [t("fact.uptime"), stream?.uptime_seconds != null ? duration(stream.uptime_seconds) : null],
-    [t("fact.last_error"), stream?.last_error?.detail],
+    [
+      t("fact.last_error"),
+      stream?.last_error && <FailureText failure={explain(stream.last_error)} />,
+    ],
   ];
   return (
     <dl class="facts">

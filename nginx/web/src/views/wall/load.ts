@@ -2,7 +2,7 @@
 import { useCallback } from "preact/hooks";
 
 import { listCameras, readCamera } from "../../api/cameras";
-import { Problem } from "../../api/client";
+import { Problem } from "../../api/problem";
 import { type Reading, useReading } from "../../api/reading";
 import type { Camera } from "../../api/types";
 import { capacity, FEW_TILES, type Layout } from "./layout";

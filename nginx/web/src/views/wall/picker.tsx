@@ -2,11 +2,11 @@
 import { useCallback, useState } from "preact/hooks";
 
 import { listCameras } from "../../api/cameras";
-import { words } from "../../api/client";
 import { useReading } from "../../api/reading";
 import { t } from "../../ui/i18n";
 import { IconButton } from "../../ui/icons";
-import { Alert, Dialog } from "../../ui/parts";
+import { Dialog } from "../../ui/parts";
+import { ErrorAlert } from "../error";
 import type { WallCamera } from "./load";
 
 const MOST_FOUND = 50;
@@ -59,7 +59,7 @@ export function Picker({ shown, ids, onChoose, onClose }: PickerProps) {
               onInput={(event) => setSearch(event.currentTarget.value)}
             />
           </label>
-          {error !== null && <Alert>{words(error)}</Alert>}
+          <ErrorAlert error={error} />
           <ul class="choices">
             {found?.cameras.map(({ id, name }) => (
               <li key={id}>

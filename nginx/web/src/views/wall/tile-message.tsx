@@ -1,7 +1,9 @@
 // The text in the middle of a tile that is not live.
 import { may } from "../../api/caller";
+import { type Coded, explain } from "../../api/problem";
 import type { Stream } from "../../api/types";
 import type { State } from "../../player/live";
+import { FailureText } from "../../ui/failure";
 import { t } from "../../ui/i18n";
 import { Icon } from "../../ui/icons";
 import { editAddress } from "../../ui/place";
@@ -10,7 +12,7 @@ interface MessageProps {
   id: string;
   state: State;
   isWanted: boolean;
-  reason: string | null;
+  reason: Coded | null;
   stream: Stream | undefined;
   onRetry: () => void;
   onStart: () => void;
@@ -31,13 +33,16 @@ export function Message({ id, state, isWanted, reason, stream, onRetry, onStart 
   if (state === "live" || state === "idle") {
     return <div class="tile-message none" role="status" />;
   }
-  const isAway = stream && stream.state !== "live" && stream.last_error;
-  const why = reason ?? (isAway ? stream.last_error?.detail : null);
+  const error = reason ?? (stream && stream.state !== "live" ? stream.last_error : null);
   return (
     <div class={`tile-message ${state}`} role="status">
       {state === "failed" ? <Icon name="alert" /> : <span class="spinner" aria-hidden="true" />}
       <strong>{t(`tile.state.${state}`)}</strong>
-      {why && <p>{why}</p>}
+      {error && (
+        <p>
+          <FailureText failure={explain(error)} />
+        </p>
+      )}
       {state === "failed" && (
         <div class="actions centered">
           <button type="button" onClick={onRetry}>

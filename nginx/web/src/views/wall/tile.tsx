@@ -7,7 +7,7 @@ import type { LivePlayer, State } from "../../player/live";
 import { fillScreen, saveFile, timeForFile } from "../../ui/browser";
 import { bitRate, number, t } from "../../ui/i18n";
 import { IconButton } from "../../ui/icons";
-import { tell } from "../../ui/parts";
+import { notify } from "../../ui/notice";
 import { Details } from "./details";
 import type { WallCamera } from "./load";
 import { Message } from "./tile-message";
@@ -56,7 +56,7 @@ export function Tile({
     if (picture) {
       saveFile(`${id}_${timeForFile()}.jpg`, picture);
     } else {
-      tell(t("tile.no_picture"), true);
+      notify(t("tile.no_picture"), true);
     }
   };
   const toggleMute = () => setMuted(!isMuted);

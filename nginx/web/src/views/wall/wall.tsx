@@ -2,12 +2,13 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { may } from "../../api/caller";
-import { words } from "../../api/client";
 import { isReachable, useStreams } from "../../api/streams";
 import { copyText, fillScreen } from "../../ui/browser";
 import { t } from "../../ui/i18n";
 import { Icon, IconButton } from "../../ui/icons";
-import { Alert, Empty, Pager, tell } from "../../ui/parts";
+import { notify } from "../../ui/notice";
+import { Alert, Empty, Pager } from "../../ui/parts";
+import { ErrorText } from "../error";
 import { capacity, change, FEW_TILES, GRIDS, type Grid, layout, shape } from "./layout";
 import { useCameras } from "./load";
 import { Picker } from "./picker";
@@ -121,7 +122,7 @@ export function Wall() {
         />
       )}
       {(error !== null || !isReachable.value) && (
-        <Alert>{error === null ? t("problem.away") : words(error)}</Alert>
+        <Alert>{error === null ? t("problem.away") : <ErrorText error={error} />}</Alert>
       )}
       {/* biome-ignore lint/a11y/noStaticElementInteractions: the keys come from the tiles' buttons */}
       <div
@@ -173,7 +174,7 @@ interface WallBarProps {
 function WallBar({ grid, page, pages, onPick, wall }: WallBarProps) {
   const share = async () => {
     const isDone = await copyText(location.href);
-    tell(isDone ? t("wall.link_copied") : location.href, !isDone);
+    notify(isDone ? t("wall.link_copied") : location.href, !isDone);
   };
   return (
     <div class="bar">

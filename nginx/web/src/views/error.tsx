@@ -1,0 +1,23 @@
+// Errors as the views show them.
+import { failureOf } from "../api/problem";
+import { FailureText } from "../ui/failure";
+import { notifyFailure } from "../ui/notice";
+import { Alert } from "../ui/parts";
+
+export function ErrorText({ error }: { error: unknown }) {
+  return <FailureText failure={failureOf(error)} />;
+}
+
+/** An alert while there is an error. */
+export function ErrorAlert({ error }: { error: unknown }) {
+  return error === null ? null : (
+    <Alert>
+      <ErrorText error={error} />
+    </Alert>
+  );
+}
+
+/** Shows an error as a notice. */
+export function report(error: unknown): void {
+  notifyFailure(failureOf(error));
+}
