@@ -5,6 +5,8 @@ import { until } from "./until.mjs";
 
 /** Generous: machines that run tests are busy. */
 export const SECONDS = 60;
+/** A busy page needs seconds to answer a question. */
+const ANSWER_MS = 5000;
 
 const FLAGS = [
   "--no-sandbox",
@@ -92,7 +94,7 @@ export class Viewer {
   async describe(id) {
     return this.tile(id)
       .evaluate(({ dataset, textContent }) => ({ state: dataset.state, text: textContent }), null, {
-        timeout: 1000,
+        timeout: ANSWER_MS,
       })
       .catch(() => null);
   }

@@ -68,6 +68,8 @@ export class LivePlayer {
   private beat: ReturnType<typeof setInterval> | undefined;
   private lastBeat = 0;
   private readonly stall = new StallWatch();
+  /** Whether the picture has stopped after it was live. */
+  private hasStalled = false;
   private recovered: number[] = [];
 
   constructor(
@@ -75,7 +77,6 @@ export class LivePlayer {
     private readonly still: HTMLCanvasElement,
   ) {
     video.addEventListener("playing", () => this.onPlaying());
-    video.addEventListener("waiting", () => this.stall.begin());
     // Without hls.js this is the only sign that media arrives.
     video.addEventListener("progress", () => this.stall.arrived());
     video.addEventListener("error", () => this.hls || this.fail(new Problem(0, "interrupted")));
@@ -138,6 +139,7 @@ export class LivePlayer {
     this.video.removeAttribute("src");
     this.video.load();
     this.latency.value = null;
+    this.hasStalled = false;
     this.stall.end();
   }
 
@@ -192,6 +194,7 @@ export class LivePlayer {
   }
 
   private load(wanted: Wanted, hls: Hls | null): void {
+    this.stall.begin();
     const path = `/streams/${keyOf(wanted)}/stream.m3u8`;
     const url = new URL(path, location.href).href;
     if (hls) {
@@ -203,7 +206,7 @@ export class LivePlayer {
   }
 
   private onPlaying(): void {
-    this.stall.end();
+    this.hasStalled = false;
     this.failures = 0;
     this.hasStill.value = false;
     this.state.value = "live";
@@ -225,6 +228,7 @@ export class LivePlayer {
     }
     const isLowLatency = this.wanted?.isLowLatency ?? false;
     this.latency.value = this.hls && keepPace(this.video, this.hls, isLowLatency);
+    this.stall.note(this.video);
   }
 
   private hasSlept(): boolean {
@@ -241,11 +245,14 @@ export class LivePlayer {
   }
 
   private watchStall(): void {
-    const stall = this.stall.check();
-    if (stall !== "none" && this.state.value === "live") {
+    const motion = this.stall.check(this.video);
+    const isPlayable = this.video.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA;
+    if (motion === "moving" && this.hasStalled && isPlayable) {
+      this.onPlaying();
+    } else if (motion === "waiting" && this.state.value === "live") {
+      this.hasStalled = true;
       this.state.value = "waiting";
-    }
-    if (stall === "stuck") {
+    } else if (motion === "stuck") {
       // The camera may be away for long, and hls.js may be right to wait.
       this.onStuck?.();
     }

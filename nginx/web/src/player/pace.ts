@@ -30,7 +30,10 @@ export function keepPace(video: HTMLVideoElement, hls: Hls, isLowLatency: boolea
   const late = latency - (hls.targetLatency ?? 0);
   const { buffered, currentTime } = video;
   const end = buffered.length ? buffered.end(buffered.length - 1) : currentTime;
-  if (late > FAR_LOST || (late > LOST && end > liveSyncPosition)) {
+  const isLost = late > FAR_LOST || (late > LOST && end > liveSyncPosition);
+  // Only ahead: while the camera is away, the position to jump to is behind, and the end of the video
+  // would be played again and again.
+  if (isLost && liveSyncPosition > currentTime) {
     video.currentTime = liveSyncPosition;
   }
   video.playbackRate = rate(late, end - currentTime, isLowLatency);

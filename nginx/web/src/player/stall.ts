@@ -1,4 +1,7 @@
 // Detects a picture that has stopped, and distinguishes a slow one from one that is stuck.
+//
+// By the position in the video, not by its events: on a busy computer, `playing` may arrive after the
+// picture has stopped again.
 
 /** A stall that is shorter is not shown. */
 const WAITING_AFTER_MS = 800;
@@ -9,40 +12,65 @@ const STARVED_AFTER_MS = 6000;
  * many seconds to show the first picture, or to continue; a restart would only add to its work.
  */
 const STUCK_AFTER_MS = 30_000;
+/** Most time that counts between two checks. A page that was busy has not seen what has arrived. */
+const LONGEST_STEP_MS = 400;
 
-export type Stall = "none" | "waiting" | "stuck";
+export type Motion = "moving" | "still" | "waiting" | "stuck";
 
 export class StallWatch {
-  private stalledAt: number | null = null;
-  private arrivedAt = 0;
+  /** Whether there is a picture to wait for. */
+  private isActive = false;
+  private checkedAt = 0;
+  private position = 0;
+  /** Milliseconds since the picture last moved. */
+  private stillFor = 0;
+  /** Milliseconds since it last moved or media last arrived. */
+  private starvedFor = 0;
 
-  /** The picture has stopped, or is about to start. */
   begin(): void {
-    this.stalledAt ??= performance.now();
+    this.isActive = true;
+    this.checkedAt = performance.now();
+    this.moved();
   }
 
-  /** The picture moves, or there is none to wait for. */
   end(): void {
-    this.stalledAt = null;
+    this.isActive = false;
   }
 
-  /** A piece of media has arrived. */
+  /** Notes that a piece of media has arrived. */
   arrived(): void {
-    this.arrivedAt = performance.now();
+    this.starvedFor = 0;
   }
 
-  /** The present state. Once it is `stuck`, the time is counted from the beginning again. */
-  check(): Stall {
-    if (this.stalledAt === null) {
-      return "none";
-    }
+  /** Notes the present position. To be called after a seek as well, which is not motion. */
+  note(video: HTMLVideoElement): void {
+    this.position = video.currentTime;
+  }
+
+  /** Returns what the picture does. Once it is `stuck`, the time is counted from zero again. */
+  check(video: HTMLVideoElement): Motion {
     const now = performance.now();
-    const stalledFor = now - this.stalledAt;
-    const starvedFor = now - Math.max(this.stalledAt, this.arrivedAt);
-    if (starvedFor > STARVED_AFTER_MS || stalledFor > STUCK_AFTER_MS) {
-      this.stalledAt = now;
+    const step = Math.min(now - this.checkedAt, LONGEST_STEP_MS);
+    this.checkedAt = now;
+    if (!this.isActive) {
+      return "still";
+    }
+    const hasMoved = video.currentTime !== this.position && !video.seeking;
+    if (hasMoved || video.paused) {
+      this.moved();
+      return hasMoved ? "moving" : "still";
+    }
+    this.stillFor += step;
+    this.starvedFor += step;
+    if (this.starvedFor > STARVED_AFTER_MS || this.stillFor > STUCK_AFTER_MS) {
+      this.moved();
       return "stuck";
     }
-    return stalledFor > WAITING_AFTER_MS ? "waiting" : "none";
+    return this.stillFor > WAITING_AFTER_MS ? "waiting" : "still";
+  }
+
+  private moved(): void {
+    this.stillFor = 0;
+    this.starvedFor = 0;
   }
 }

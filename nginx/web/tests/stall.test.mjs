@@ -1,0 +1,85 @@
+// When a picture counts as moving, waiting or stuck.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { mock, test } from "node:test";
+
+import { transformWithEsbuild } from "vite";
+
+const FILE = new URL("../src/player/stall.ts", import.meta.url);
+const BEAT_MS = 200;
+
+const { code } = await transformWithEsbuild(readFileSync(FILE, "utf8"), FILE.pathname);
+const { StallWatch } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
+
+/** A watch, a video, and a clock that is moved by hand. */
+function setUp(t) {
+  let now = 1000;
+  mock.method(performance, "now", () => now);
+  t.after(() => mock.restoreAll());
+  const video = { currentTime: 5, seeking: false, paused: false };
+  const watch = new StallWatch();
+  watch.begin();
+  watch.note(video);
+  /** Checks at every beat for some time, and returns the states in their order. */
+  const run = (milliseconds, { beat = BEAT_MS, before } = {}) => {
+    const states = [];
+    for (const end = now + milliseconds; now < end; ) {
+      now += beat;
+      before?.();
+      const state = watch.check(video);
+      watch.note(video);
+      if (state !== states.at(-1)) {
+        states.push(state);
+      }
+    }
+    return states;
+  };
+  return { video, watch, run };
+}
+
+test("a picture that moves is neither waiting nor stuck", (t) => {
+  const { video, run } = setUp(t);
+  assert.deepEqual(run(60_000, { before: () => (video.currentTime += 0.2) }), ["moving"]);
+});
+
+test("a short stall is not shown", (t) => {
+  const { run } = setUp(t);
+  assert.deepEqual(run(800), ["still"]);
+  assert.deepEqual(run(200), ["waiting"]);
+});
+
+test("a picture without media is stuck after 6 seconds, and again after 6 more", (t) => {
+  const { run } = setUp(t);
+  assert.deepEqual(run(6000), ["still", "waiting"]);
+  assert.deepEqual(run(6200), ["stuck", "still", "waiting"]);
+  assert.deepEqual(run(200), ["stuck"]);
+});
+
+test("a slow picture is not stuck while media arrives, up to 30 seconds", (t) => {
+  const { watch, run } = setUp(t);
+  const before = () => watch.arrived();
+  assert.deepEqual(run(30_000, { before }), ["still", "waiting"]);
+  assert.deepEqual(run(200, { before }), ["stuck"]);
+});
+
+test("a page that is too busy to check does not count that time", (t) => {
+  const { run } = setUp(t);
+  assert.deepEqual(run(45_000, { beat: 3000 }), ["still", "waiting"]);
+});
+
+test("a seek is no motion", (t) => {
+  const { video, watch, run } = setUp(t);
+  run(3000);
+  video.currentTime += 4;
+  watch.note(video);
+  assert.deepEqual(run(200), ["waiting"]);
+  video.currentTime += 4;
+  video.seeking = true;
+  assert.deepEqual(run(200), ["waiting"]);
+});
+
+test("a paused video does not wait", (t) => {
+  const { video, run } = setUp(t);
+  video.paused = true;
+  assert.deepEqual(run(60_000), ["still"]);
+});
