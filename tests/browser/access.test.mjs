@@ -102,7 +102,7 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     }
     await page.getByRole("link", { name: "Status" }).click();
     await page.locator('tr[data-stream="yard"]').waitFor();
-    assert.equal(await page.getByLabel("End the stream").count(), 0);
+    assert.equal(await page.getByLabel("Stop the stream").count(), 0);
     // But its own sessions, and those alone.
     const session = page.locator("tr[data-session]");
     await session.first().waitFor();
@@ -111,7 +111,7 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     }
     await session.first().getByRole("button", { name: "End the session" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "End", exact: true }).click();
-    await page.getByText("The session of wall (page) is ended.").waitFor();
+    await page.getByText("The session of wall (page) has ended.").waitFor();
     // Not by its address either.
     await page.goto(`${on.service.origin}/#/cameras?add`);
     await page.getByRole("link", { name: "Watch Yard" }).waitFor();

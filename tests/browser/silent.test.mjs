@@ -94,8 +94,8 @@ describe("the page and what does not answer", { concurrency: 4 }, () => {
 
   test("tells soon that the manager is not heard of", async (t) => {
     const { page } = await on.visit(t, "#/status");
-    await page.getByText("Nobody watches").or(page.locator("tr[data-stream]")).first().waitFor();
+    await page.getByText("No active streams").or(page.locator("tr[data-stream]")).first().waitFor();
     await page.route("**/api/streams", () => {});
-    await page.getByText("The stream manager does not answer").waitFor(PATIENCE);
+    await page.getByText("The stream manager does not respond").waitFor(PATIENCE);
   });
 });

@@ -71,7 +71,7 @@ describe("the views", () => {
     ]);
     const { page } = await on.visit(t, "#/cameras?add");
     const form = page.getByRole("dialog");
-    await form.getByLabel("Make").selectOption("hikvision");
+    await form.getByLabel("Manufacturer").selectOption("hikvision");
     await form.getByLabel("IP address or host").fill("127.0.0.1");
     await form.getByLabel("RTSP port").fill(String(camera.port));
     await form.getByLabel("User name").fill("viewer");
@@ -80,13 +80,13 @@ describe("the views", () => {
     await form.getByText("The camera rejects the user name or password.").waitFor();
     await form.getByLabel("Password").fill(PASSWORD);
     await form.getByRole("button", { name: "Test" }).click();
-    await form.getByText("The camera answers").waitFor();
+    await form.getByText("Connection successful").waitFor();
     const size = await form.getByRole("img").evaluate(async (image) => {
       await image.decode();
       return [image.naturalWidth, image.naturalHeight];
     });
     assert.deepEqual(size, [640, 360]);
-    assert.match(await form.textContent(), /640 × 360, H264, (25 fps, )?no sound/);
+    assert.match(await form.textContent(), /640 × 360, H264, (25 fps, )?no audio/);
   });
 
   test("a camera that is found is added with both streams by one press, and plays", async (t) => {
@@ -106,14 +106,14 @@ describe("the views", () => {
     // A search in all of the network would find what else there is.
     await page.getByLabel("Only this address").fill(place);
     await page.getByRole("button", { name: "Search" }).click();
-    await page.getByText("This camera wants a user name and password.").waitFor();
+    await page.getByText("This camera requires a user name and a password.").waitFor();
     const row = page.locator(".device");
     await row.getByLabel("User name").fill("viewer");
     await row.getByLabel("Password").fill("wrong");
-    await row.getByRole("button", { name: "Ask again" }).click();
+    await row.getByRole("button", { name: "Try again" }).click();
     await row.getByText("the device rejects user name or password").waitFor();
     await row.getByLabel("Password").fill(PASSWORD);
-    await row.getByRole("button", { name: "Ask again" }).click();
+    await row.getByRole("button", { name: "Try again" }).click();
     await row.getByRole("button", { name: /^Add / }).click();
     await row.getByRole("link", { name: /^Watch / }).click();
     await viewer.sees("live");
@@ -132,7 +132,7 @@ describe("the views", () => {
     await page.route("**/api/discovery", (route) => route.fulfill({ json }));
     await page.getByRole("button", { name: "Search" }).click();
     await page.getByText("eth1 could not be asked").waitFor();
-    await page.getByText("No camera answered").waitFor();
+    await page.getByText("No camera has responded").waitFor();
   });
 
   test("cameras are found, exported, deleted and imported", async (t) => {
@@ -144,7 +144,7 @@ describe("the views", () => {
     }
     const viewer = await on.visit(t, "#/cameras");
     const { page } = viewer;
-    await page.getByPlaceholder("Search by name, id or address").fill("att");
+    await page.getByPlaceholder("Search by name, ID or address").fill("att");
     await until("one row", SECONDS, async () => (await page.locator("li.row").count()) === 1);
     const [file] = await Promise.all([
       page.waitForEvent("download"),
@@ -154,7 +154,7 @@ describe("the views", () => {
     assert.ok(!content.includes("secret"));
     await page.getByRole("button", { name: "Delete Attic" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
-    await page.getByText("No camera matches.").waitFor();
+    await page.getByText("No matching cameras.").waitFor();
     await page
       .locator('input[type="file"]')
       .setInputFiles({ name: "cameras.json", mimeType: "application/json", buffer: content });
@@ -170,7 +170,7 @@ describe("the views", () => {
     await row.getByText("Live").waitFor();
     assert.match(await row.textContent(), /bit\/s/);
     const { started_at } = await on.service.status("demo");
-    await row.getByRole("button", { name: "End the stream of demo" }).click();
+    await row.getByRole("button", { name: "Stop the stream of demo" }).click();
     // Who watches starts it again.
     await until("another start", SECONDS, async () => {
       const now = await on.service.status("demo");
@@ -183,7 +183,7 @@ describe("the views", () => {
     const { page } = viewer;
     await page.getByLabel("Language").selectOption("de");
     await page.getByRole("heading", { name: "Kameras" }).waitFor();
-    await page.getByRole("button", { name: "Farben: wie das System" }).click();
+    await page.getByRole("button", { name: "Farbschema: System" }).click();
     await page.reload();
     await page.getByRole("heading", { name: "Kameras" }).waitFor();
     assert.equal(await page.evaluate(() => document.documentElement.lang), "de");

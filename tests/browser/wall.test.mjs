@@ -119,7 +119,7 @@ describe("the wall", { concurrency: 2 }, () => {
     await viewer.tile().hover();
     const [picture] = await Promise.all([
       page.waitForEvent("download"),
-      page.getByRole("button", { name: "Save a picture" }).click(),
+      page.getByRole("button", { name: "Save picture" }).click(),
     ]);
     assert.match(picture.suggestedFilename(), /^demo_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d\.jpg$/);
     await page.getByRole("button", { name: "More about demo" }).click();
@@ -149,7 +149,7 @@ describe("the wall", { concurrency: 2 }, () => {
     await page.getByRole("checkbox", { name: "Camera 3" }).check();
     await page.getByRole("checkbox", { name: "Camera 2" }).check();
     await page.getByRole("button", { name: "Move Camera 2 up" }).click();
-    await page.getByRole("button", { name: "Show chosen (2)" }).click();
+    await page.getByRole("button", { name: "Show selected (2)" }).click();
     await page.waitForURL(/cameras=cam2,cam3/);
     assert.deepEqual(await page.locator(".tile-name").allTextContents(), ["Camera 2", "Camera 3"]);
     await page.getByRole("button", { name: "1×1" }).click();

@@ -250,14 +250,14 @@ describe("the page and a manager that crashes", () => {
     await viewer.watches(2);
 
     await parts.killManager();
-    await viewer.page.getByText("The stream manager does not answer").waitFor();
+    await viewer.page.getByText("The stream manager does not respond").waitFor();
     await viewer.sees(["waiting", "failed"]);
     await parts.startManager();
     const returnedAt = Date.now();
     await viewer.sees("live");
     await viewer.seesPictureOfAfter(returnedAt);
     await viewer.page
-      .getByText("The stream manager does not answer")
+      .getByText("The stream manager does not respond")
       .waitFor({ state: "detached" });
   });
 });

@@ -91,12 +91,12 @@ try {
       // A camera at an address as people have it, which answers with a drawing.
       await page.route("**/api/cameras/test", (route) => route.fulfill({ json: tested() }));
       await page.getByLabel("Name", { exact: true }).fill("Side entrance");
-      await page.getByLabel("Make").selectOption("hikvision");
+      await page.getByLabel("Manufacturer").selectOption("hikvision");
       await page.getByLabel("IP address or host").fill("192.168.1.26");
       await page.getByLabel("User name").fill("viewer");
       await page.getByLabel("Password").fill("not shown");
       await page.getByRole("button", { name: "Test", exact: true }).click();
-      await page.getByRole("img", { name: "A picture of this camera" }).waitFor();
+      await page.getByRole("img", { name: "Picture of this camera" }).waitFor();
     },
     { colorScheme: "light", viewport: TALL },
   );
