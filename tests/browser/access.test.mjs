@@ -1,5 +1,5 @@
-// The page of a service with API keys: signing in, what a role may do, and permissions to watch
-// that are renewed unseen.
+// The page of a service with API keys: signing in, what each role can do, and permissions to watch
+// that are renewed in the background.
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
 
@@ -9,13 +9,13 @@ import { SECONDS } from "./support/viewer.mjs";
 
 const ADMIN = "boss-secret-0123456789";
 const VIEWER = "wall-secret-0123456789";
-/** Of the viewer who watches for long, and of the one whose session is ended. */
+/** Keys of the viewer who watches for long, and of the one whose session is ended. */
 const LONG_VIEWER = "hall-secret-0123456789";
 const ENDED_VIEWER = "lobby-secret-0123456789";
-/** Seconds; the page asks for minutes. */
+/** Lifetime of a session in seconds; the page requests ten minutes. */
 const SHORT = 5;
 
-// Together, as they wait most of the time.
+// Concurrently, since they wait most of the time.
 describe("the page of a service with keys", { concurrency: 3 }, () => {
   const keys = [
     `boss:admin:${ADMIN}`,
@@ -35,7 +35,7 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     return viewer;
   }
 
-  test("asks for a key, says when it is wrong, and shows it to nobody", async (t) => {
+  test("asks for a key, reports a wrong one, and does not expose it", async (t) => {
     const viewer = await signedIn(t, "not-a-key-0123456789");
     const { page } = viewer;
     await page.getByText("The API key is invalid.").waitFor();
@@ -47,16 +47,16 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
       "no playback token",
     );
     assert.ok(!viewer.requests.some((url) => url.includes(ADMIN)), "the key is in a URL");
-    // A reload asks for nothing; another tab does.
+    // A reload does not ask for it again.
     await page.reload();
     await viewer.sees("live");
-    // Who leaves does not wait for a manager that says nothing.
+    // Signing out does not wait for a manager that does not respond.
     await page.route("**/api/playback/sessions/*", () => {});
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.getByLabel("API key").waitFor();
   });
 
-  test("starts no camera that was stopped before it might be watched", async (t) => {
+  test("does not start a camera that was stopped before it could be watched", async (t) => {
     let allow;
     const isAllowed = new Promise((resolve) => (allow = resolve));
     const viewer = await signedIn(t, ADMIN, (page) =>
@@ -66,11 +66,15 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
       }),
     );
     const { page } = viewer;
-    const asked = (path) => viewer.requests.filter((url) => url.includes(path)).length;
-    await until("the question for permission", SECONDS, () => asked("/api/playback/sessions") > 0);
+    const requests = (path) => viewer.requests.filter((url) => url.includes(path)).length;
+    await until(
+      "the request for permission",
+      SECONDS,
+      () => requests("/api/playback/sessions") > 0,
+    );
     await viewer.tile().hover();
     await viewer.tile().getByRole("button", { name: "Stop" }).click();
-    // The player itself, which hears of it after the tile.
+    // The player itself, which stops after the tile.
     await page.locator(".tile.idle").waitFor();
     const answered = page.waitForResponse("**/api/playback/sessions");
     allow();
@@ -78,13 +82,13 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     const isStart = (response) => response.url().includes("/stream/start");
     const started = page.waitForResponse(isStart, { timeout: SECONDS * 1000 });
     await viewer.tile().getByRole("button", { name: "Start" }).first().click();
-    // Counted here: a player that gets no picture in time starts its camera again, and rightly so.
+    // Counted at this point: a player that gets no picture in time rightly starts its camera again.
     await started;
-    assert.equal(asked("/stream/start"), 1);
+    assert.equal(requests("/stream/start"), 1);
     await viewer.sees("live");
   });
 
-  test("offers a viewer nothing that a viewer may not do", async (t) => {
+  test("offers a viewer only what a viewer can do", async (t) => {
     const viewer = await signedIn(t, VIEWER);
     const { page } = viewer;
     await viewer.sees("live");
@@ -103,7 +107,7 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     await page.getByRole("link", { name: "Status" }).click();
     await page.locator('tr[data-stream="yard"]').waitFor();
     assert.equal(await page.getByLabel("Stop the stream").count(), 0);
-    // But its own sessions, and those alone.
+    // A viewer sees and ends its own sessions only.
     const session = page.locator("tr[data-session]");
     await session.first().waitFor();
     for (const text of await session.allTextContents()) {
@@ -112,7 +116,7 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     await session.first().getByRole("button", { name: "End the session" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "End", exact: true }).click();
     await page.getByText("The session of wall (page) has ended.").waitFor();
-    // Not by its address either.
+    // The form does not open by its address either.
     await page.goto(`${on.service.origin}/#/cameras?add`);
     await page.getByRole("link", { name: "Watch Yard" }).waitFor();
     assert.equal(await page.getByRole("dialog").count(), 0);
@@ -152,7 +156,7 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     assert.deepEqual(refused, []);
   });
 
-  test("makes a new session when its own was ended, and can end others", async (t) => {
+  test("creates a new session when its own was ended, and can end others", async (t) => {
     const watching = await signedIn(t, ENDED_VIEWER);
     await watching.sees("live");
     const viewer = await signedIn(t, ADMIN);

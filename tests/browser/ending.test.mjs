@@ -1,4 +1,4 @@
-// Ctrl-C ends the service, and nothing of it is left.
+// Ctrl-C ends the service, and leaves no processes or files behind.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
@@ -9,7 +9,7 @@ import { SECONDS } from "./support/viewer.mjs";
 describe("Ctrl-C", () => {
   const on = stage();
 
-  test("ends all parts while somebody watches", async (t) => {
+  test("ends all parts while a viewer watches", async (t) => {
     const { service } = on;
     const viewer = await on.visit(t, service.page);
     await viewer.sees("live");

@@ -1,4 +1,4 @@
-// Playing for long: what stalls now and then shows only after a while.
+// Playing for long, since occasional stalls show only after a while.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
@@ -10,11 +10,11 @@ import { SECONDS } from "./support/viewer.mjs";
 
 const HLS = new URL("../../nginx/web/node_modules/hls.js/dist/hls.min.js", import.meta.url);
 /**
- * Enough for what stalls at every segment, every few, or soon; PLAY_SECONDS asks for longer, to look
- * for what stalls once in a while.
+ * Long enough for stalls at every segment or every few segments. PLAY_SECONDS sets a longer time, for
+ * those that are rare.
  */
 const LONG_SECONDS = Number(process.env.PLAY_SECONDS || 40);
-/** What a player without low latency keeps to: three segments of two seconds, and a segment to load. */
+/** Latency of a player without low latency: three segments of two seconds, and a segment to load. */
 const PLAIN_SECONDS = 15;
 
 describe("hls.js", () => {
@@ -24,7 +24,7 @@ describe("hls.js", () => {
     const viewer = await on.visit(t, on.service.page);
     await viewer.sees("live");
     await viewer.watches(2);
-    await viewer.page.evaluate(noteTroubles);
+    await viewer.page.evaluate(recordTroubles);
     const begin = (await viewer.video()).currentTime;
     await sleep(LONG_SECONDS * 1000);
 
@@ -38,16 +38,16 @@ describe("hls.js", () => {
   });
 
   test("plays the same stream without low-latency mode", async (t) => {
-    // A view without a player of its own.
+    // A view without a player.
     const viewer = await on.visit(t, "#/status");
     await on.service.start("demo");
-    await until("a playlist of the length such players want", SECONDS, async () => {
+    await until("a playlist that is long enough for such players", SECONDS, async () => {
       return (await on.service.status("demo")).uptime_seconds > PLAIN_SECONDS;
     });
     await viewer.page.evaluate(readFileSync(HLS, "utf8"));
     await viewer.page.evaluate(playPlainly, "/streams/demo/index.m3u8");
     await until("a picture", SECONDS, () => viewer.pictureTime());
-    await viewer.page.evaluate(noteTroubles);
+    await viewer.page.evaluate(recordTroubles);
     await viewer.watches(10);
     assert.deepEqual(await viewer.page.evaluate(() => globalThis.troubles), []);
     const age = Date.now() - (await viewer.pictureTime());
@@ -55,15 +55,15 @@ describe("hls.js", () => {
   });
 });
 
-/** In the page: notes what hls.js and the video element complain of from now on. */
-function noteTroubles() {
+/** In the page: records the errors of hls.js and the stalls of the video from now on. */
+function recordTroubles() {
   const video = document.querySelector("video");
   globalThis.troubles = [];
-  // The page passes hls.js's errors on to the video element.
+  // The page passes the errors of hls.js to the video element.
   video.addEventListener("hlserror", ({ detail }) => globalThis.troubles.push(detail));
   globalThis.plain?.on(globalThis.Hls.Events.ERROR, (_, { details, fatal }) => {
-    // Without low latency hls.js asks for a whole segment to come, and by its phase gives that less
-    // time than a segment has; it asks again at once. What matters is that the picture goes on.
+    // Without low latency, hls.js requests a whole future segment, and by its phase allows less time
+    // than the segment takes; it repeats the request at once. What matters is that the picture continues.
     if (fatal || details !== "levelLoadTimeOut") {
       globalThis.troubles.push(details);
     }
@@ -71,7 +71,7 @@ function noteTroubles() {
   video.addEventListener("waiting", () => globalThis.troubles.push("waiting"));
 }
 
-/** In the page: plays as many other pages do, without the page's own player knowing of it. */
+/** In the page: plays like other pages, independently of the page's own player. */
 function playPlainly(url) {
   const video = document.body.appendChild(document.createElement("video"));
   video.muted = true;

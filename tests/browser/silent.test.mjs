@@ -1,4 +1,4 @@
-// What says nothing: cameras that take a connection and never answer, and a manager that is not heard of.
+// Cameras that accept a connection and never answer, and a manager that does not respond.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:net";
@@ -8,15 +8,15 @@ import { stage } from "./support/stage.mjs";
 import { until } from "./support/until.mjs";
 import { SECONDS } from "./support/viewer.mjs";
 
-/** Longer than any test waits: what ends before was given up by the page. */
+/** Longer than any test waits: a request that ends earlier was aborted by the page. */
 const SETTINGS = { START_TIMEOUT_SECONDS: "100", MAX_CONCURRENT_STARTS: "20" };
-/** More than those whose starts wait for the camera. */
+/** More cameras than tiles whose start requests wait. */
 const IDS = ["silent1", "silent2", "silent3", "silent4"];
-/** For a test that ends one of them; another has a sub stream, which is what a wall plays. */
+/** For a test that ends one of them; another has a sub stream, which a wall plays. */
 const OTHER_IDS = ["silent5", "with-sub", "silent7", "silent8"];
 const PATIENCE = { timeout: SECONDS * 1000 };
 
-describe("the page and what does not answer", { concurrency: 4 }, () => {
+describe("the page without answers", { concurrency: 4 }, () => {
   const on = stage(SETTINGS);
   const camera = createServer((socket) => socket.on("error", () => {}).resume());
   let link;
@@ -33,28 +33,28 @@ describe("the page and what does not answer", { concurrency: 4 }, () => {
   });
   after(() => camera.close());
 
-  function givesUp(page, address) {
+  function aborts(page, address) {
     return page.waitForEvent("requestfailed", {
       predicate: (request) => request.url().includes(address),
       ...PATIENCE,
     });
   }
 
-  test("waits no longer for the start of a camera that was left", async (t) => {
+  test("does not wait for the start of a camera that is no longer shown", async (t) => {
     const viewer = await on.visit(t, `#/?cameras=${IDS}&open=silent1`);
     const waiting = (id) => `/${id}/stream/start?profile=main&wait=true`;
     for (const id of ["silent1", "silent2"]) {
       await until(`a start of ${id}`, SECONDS, () =>
         viewer.requests.some((url) => url.includes(waiting(id))),
       );
-      const givenUp = givesUp(viewer.page, waiting(id));
+      const aborted = aborts(viewer.page, waiting(id));
       await viewer.page.getByRole("button", { name: "Next camera" }).click();
-      await givenUp;
+      await aborted;
       assert.equal((await viewer.describe(id)).state, "starting");
     }
   });
 
-  test("starts the streams that it plays, and again what was ended before it was live", async (t) => {
+  test("starts the streams that it plays, and restarts one that was ended before it was live", async (t) => {
     const [id] = OTHER_IDS;
     const viewer = await on.visit(t, "#/cameras");
     const start = (response) =>
@@ -73,7 +73,7 @@ describe("the page and what does not answer", { concurrency: 4 }, () => {
     assert.equal((await (await another).json()).status, "starting");
   });
 
-  test("tests a camera for no longer than somebody waits for it", async (t) => {
+  test("aborts the test of a camera that is no longer needed", async (t) => {
     const viewer = await on.visit(t, "#/cameras?add");
     const { page } = viewer;
     const form = page.getByRole("dialog");
@@ -85,14 +85,14 @@ describe("the page and what does not answer", { concurrency: 4 }, () => {
       const asked = page.waitForRequest("**/api/cameras/test");
       await form.getByRole("button", { name: "Test" }).click();
       await asked;
-      const givenUp = givesUp(page, "/api/cameras/test");
+      const aborted = aborts(page, "/api/cameras/test");
       await leave();
-      await givenUp;
+      await aborted;
       assert.equal(await page.getByRole("alert").count(), 0);
     }
   });
 
-  test("tells soon that the manager is not heard of", async (t) => {
+  test("soon reports that the manager does not respond", async (t) => {
     const { page } = await on.visit(t, "#/status");
     await page.getByText("No active streams").or(page.locator("tr[data-stream]")).first().waitFor();
     await page.route("**/api/streams", () => {});

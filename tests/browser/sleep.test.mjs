@@ -1,4 +1,4 @@
-// The computer of somebody who watches goes to sleep. Alone, as the whole browser sleeps.
+// A viewer's computer goes to sleep. In a file of its own, since the whole browser sleeps.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -8,17 +8,17 @@ import { stage } from "./support/stage.mjs";
 import { until } from "./support/until.mjs";
 import { SECONDS } from "./support/viewer.mjs";
 
-/** So that a stream which nobody watches ends soon. */
+/** Ends a stream without viewers soon. */
 const SETTINGS = { CLEANUP_DELAY_SECONDS: "4", CLEANUP_INTERVAL_SECONDS: "1" };
-/** Longer than a busy browser's timers are ever late. */
+/** Longer than the timers of a busy browser are late. */
 const SLEEP_MS = 20_000;
-/** Sooner than the player restarts what stands for another reason. */
+/** Sooner than the player restarts a picture that is stuck for another reason. */
 const NOTICED_MS = 5000;
 
 describe("the page on a computer that sleeps", () => {
   const on = stage(SETTINGS);
 
-  test("goes on by itself when it wakes", async (t) => {
+  test("continues automatically when it wakes", async (t) => {
     await on.putCopy("sleeping");
     const viewer = await on.visit(t, "#/?cameras=sleeping");
     await viewer.page.evaluate(stopMonotonicClockInSleep);
@@ -46,7 +46,7 @@ describe("the page on a computer that sleeps", () => {
     await viewer.seesPictureOfAfter(wokeAt);
     await viewer.sees("live");
     await viewer.watches(2);
-    // A busy machine may need another one later.
+    // A busy machine may need another start later.
     assert.ok(
       startedAt[0] - wokeAt < NOTICED_MS,
       `started ${startedAt.map((at) => at - wokeAt)} ms after it woke`,
@@ -56,8 +56,8 @@ describe("the page on a computer that sleeps", () => {
 });
 
 /**
- * In the page: a browser that is stopped by a signal sees its monotonic clock go on, unlike one on a
- * computer that sleeps.
+ * In the page: stops the monotonic clock as sleep does. In a browser that is stopped by a signal it
+ * continues.
  */
 function stopMonotonicClockInSleep() {
   const clock = performance.now.bind(performance);

@@ -1,4 +1,4 @@
-// Cameras, discovery and status: what they do, and that everybody can use them.
+// Cameras, discovery and status: their functions and their accessibility.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
@@ -19,18 +19,18 @@ const VIEWS = [
   "#/discovery",
   "#/status",
 ];
-/** Where no camera is known yet: the demo camera is at 127.0.0.1. */
+/** An address without a known camera; the demo camera is at 127.0.0.1. */
 const ELSEWHERE = "127.0.0.2";
-/** With characters that mean something in a link. */
+/** Contains characters with a meaning in links. */
 const PASSWORD = "p@ss/word";
-/** Where such a camera has its main stream, as the service knows. */
+/** Path of the main stream of such a camera, which the service knows. */
 const HIKVISION = "Streaming/Channels/101";
 
 describe("the views", () => {
   const on = stage();
 
   for (const colorScheme of ["light", "dark"]) {
-    test(`have no serious fault for people with disabilities, ${colorScheme}`, async (t) => {
+    test(`have no serious accessibility violations, ${colorScheme}`, async (t) => {
       const viewer = await on.visit(t, "", { colorScheme });
       const { page } = viewer;
       await page.evaluate(AXE);
@@ -40,10 +40,10 @@ describe("the views", () => {
         await settled(page, view);
         const found = await page.evaluate(async () => (await globalThis.axe.run()).violations);
         const serious = found.filter(({ impact }) => ["serious", "critical"].includes(impact));
-        const told = serious.map(
+        const violations = serious.map(
           ({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`,
         );
-        assert.deepEqual(told, [], `${view}, ${colorScheme}`);
+        assert.deepEqual(violations, [], `${view}, ${colorScheme}`);
       }
       assert.deepEqual(viewer.problems, []);
     });
@@ -62,7 +62,7 @@ describe("the views", () => {
     }
   }
 
-  test("a test of a camera shows its picture, or says in words what is wrong", async (t) => {
+  test("a test of a camera shows its picture, or the reason for its failure", async (t) => {
     const camera = await Camera.startFor(t, 0, [
       "--password",
       PASSWORD,
@@ -89,7 +89,7 @@ describe("the views", () => {
     assert.match(await form.textContent(), /640 × 360, H264, (25 fps, )?no audio/);
   });
 
-  test("a camera that is found is added with both streams by one press, and plays", async (t) => {
+  test("a discovered camera is added with both streams by one click, and plays", async (t) => {
     const camera = await Camera.startFor(t, 0, ["--address", ELSEWHERE, "--password", PASSWORD]);
     const links = {
       main: `rtsp://${ELSEWHERE}:${camera.port}/private`,
@@ -103,7 +103,7 @@ describe("the views", () => {
     ]);
     const viewer = await on.visit(t, "#/discovery");
     const { page } = viewer;
-    // A search in all of the network would find what else there is.
+    // A search of the entire network would find other devices as well.
     await page.getByLabel("Only this address").fill(place);
     await page.getByRole("button", { name: "Search" }).click();
     await page.getByText("This camera requires a user name and a password.").waitFor();
@@ -126,16 +126,16 @@ describe("the views", () => {
     assert.ok(!viewer.requests.some((url) => url.includes(encodeURIComponent(PASSWORD))));
   });
 
-  test("a search tells which networks could not be asked", async (t) => {
+  test("a search reports which networks could not be searched", async (t) => {
     const { page } = await on.visit(t, "#/discovery");
-    const json = { devices: [], interfaces: ["eth0"], warnings: ["eth1 could not be asked"] };
+    const json = { devices: [], interfaces: ["eth0"], warnings: ["eth1 could not be searched"] };
     await page.route("**/api/discovery", (route) => route.fulfill({ json }));
     await page.getByRole("button", { name: "Search" }).click();
-    await page.getByText("eth1 could not be asked").waitFor();
+    await page.getByText("eth1 could not be searched").waitFor();
     await page.getByText("No camera has responded").waitFor();
   });
 
-  test("cameras are found, exported, deleted and imported", async (t) => {
+  test("cameras are searched, exported, deleted and imported", async (t) => {
     for (const id of ["attic", "cellar"]) {
       await on.service.put(id, {
         name: id === "attic" ? "Attic" : "Cellar",
@@ -162,7 +162,7 @@ describe("the views", () => {
     await page.getByRole("link", { name: "Watch Attic" }).waitFor();
   });
 
-  test("status tells who watches what, and ends it", async (t) => {
+  test("status shows streams and stops them", async (t) => {
     const watching = await on.visit(t, "?id=demo");
     await watching.sees("live");
     const viewer = await on.visit(t, "#/status");
@@ -171,14 +171,14 @@ describe("the views", () => {
     assert.match(await row.textContent(), /bit\/s/);
     const { started_at } = await on.service.status("demo");
     await row.getByRole("button", { name: "Stop the stream of demo" }).click();
-    // Who watches starts it again.
+    // The viewer's page starts it again.
     await until("another start", SECONDS, async () => {
       const now = await on.service.status("demo");
       return now.state === "live" && now.started_at !== started_at;
     });
   });
 
-  test("speak German, and remember it and the colours", async (t) => {
+  test("are available in German, and remember language and theme", async (t) => {
     const viewer = await on.visit(t, "#/cameras");
     const { page } = viewer;
     await page.getByLabel("Language").selectOption("de");

@@ -1,4 +1,4 @@
-// The wall: many cameras at once, on screens of every size, light enough to be there at once.
+// The wall: many cameras at once, on screens of every size, and quick to load.
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
 
@@ -9,12 +9,12 @@ import { SECONDS, Viewer } from "./support/viewer.mjs";
 
 const CAMERAS = 9;
 const PHONE = { width: 390, height: 844 };
-/** Of the fastest of a few visits to a running camera; generous, as machines that run tests are busy. */
+/** Limit for the fastest of a few visits to a running camera; generous, since test machines are busy. */
 const SOON_SECONDS = 5;
-/** What a first visit may load, besides the pictures. */
+/** Most bytes that a first visit loads, not counting video. */
 const MOST_BYTES = 400_000;
 
-// Two at once, as they wait much of the time.
+// Two at once, since they wait much of the time.
 describe("the wall", { concurrency: 2 }, () => {
   const on = stage();
 
@@ -30,21 +30,21 @@ describe("the wall", { concurrency: 2 }, () => {
     await until(`${number} live tiles`, 2 * SECONDS, async () => (await live.count()) === number);
   }
 
-  test("plays nine cameras at once over HTTP/1.1, and nothing is wrong", async (t) => {
+  test("plays nine cameras at once over HTTP/1.1, without errors", async (t) => {
     const viewer = await on.visit(t);
     await allLive(viewer, CAMERAS);
     assert.equal(await viewer.page.locator(".tile").count(), CAMERAS);
-    // All pictures move, at the same time.
+    // All pictures move at the same time.
     const times = () =>
       viewer.page.evaluate(() =>
         [...document.querySelectorAll("video")].map((video) => video.currentTime),
       );
     const before = await times();
-    await until("nine pictures that move on", SECONDS, async () =>
+    await until("nine moving pictures", SECONDS, async () =>
       (await times()).every((time, index) => time > before[index] + 2),
     );
 
-    // None holds a connection that the others need: plain HLS, and the sub stream where there is one.
+    // No player occupies a connection that others need: plain HLS, and the sub stream if there is one.
     assert.ok(!viewer.requests.some((url) => url.includes("_HLS_msn")));
     assert.equal(await viewer.mode("cam1"), "plain");
     assert.ok(viewer.requests.some((url) => url.includes("/streams/cam1~sub/")));
@@ -67,7 +67,7 @@ describe("the wall", { concurrency: 2 }, () => {
     assert.deepEqual(viewer.problems, []);
   });
 
-  test("enlarges one with its main stream, by the keyboard too, and is all in the address", async (t) => {
+  test("enlarges a camera with its main stream, also by keyboard, and reflects it in the address", async (t) => {
     const viewer = await on.visit(t, "#/?cameras=cam2,cam1,demo,cam3&grid=2");
     const { page } = viewer;
     await allLive(viewer, 4);
@@ -112,7 +112,7 @@ describe("the wall", { concurrency: 2 }, () => {
     assert.ok(!page.url().includes("open="));
   });
 
-  test("saves a picture, and hands a camera over to VLC", async (t) => {
+  test("saves a picture, and opens a camera in VLC", async (t) => {
     const viewer = await on.visit(t, on.service.page);
     const { page } = viewer;
     await viewer.sees("live");
@@ -132,7 +132,7 @@ describe("the wall", { concurrency: 2 }, () => {
     assert.ok(
       Buffer.concat(chunks).toString().includes(`${on.service.origin}/streams/demo/stream.m3u8`),
     );
-    // Told within the dialog: screen readers hear of nothing else while it is open.
+    // The notice is repeated in the dialog, since screen readers ignore everything else while it is open.
     await page.getByRole("button", { name: "Copy HLS link" }).click();
     await page
       .getByRole("dialog")
@@ -141,7 +141,7 @@ describe("the wall", { concurrency: 2 }, () => {
       .waitFor({ state: "attached" });
   });
 
-  test("lets the person choose the cameras and their order", async (t) => {
+  test("lets the user choose the cameras and their order", async (t) => {
     const viewer = await on.visit(t);
     const { page } = viewer;
     await page.getByRole("button", { name: "Choose cameras" }).click();
@@ -163,14 +163,14 @@ describe("the wall", { concurrency: 2 }, () => {
     );
   });
 
-  test("fits a phone, and plays only what can be seen", async (t) => {
+  test("fits a phone, and plays only visible tiles", async (t) => {
     const viewer = await on.visit(t, "", { viewport: PHONE, hasTouch: true, isMobile: true });
     const { page } = viewer;
     await viewer.sees("live", "", "cam1");
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
     assert.ok(width <= PHONE.width, `${width} pixels wide`);
     await until(
-      "tiles out of sight that rest",
+      "idle tiles out of sight",
       SECONDS,
       async () => (await viewer.describe("cam8"))?.state === "idle",
     );
@@ -186,10 +186,10 @@ describe("the wall", { concurrency: 2 }, () => {
     }
   });
 
-  test("is light, and shows a running camera soon", async (t) => {
+  test("loads little, and shows a running camera soon", async (t) => {
     await on.service.start("demo");
     await until(
-      "a stream that runs",
+      "a live stream",
       SECONDS,
       async () => (await on.service.status("demo")).state === "live",
     );
@@ -210,7 +210,7 @@ describe("the wall", { concurrency: 2 }, () => {
       session.on("Network.loadingFinished", ({ requestId, encodedDataLength }) => {
         bytes += media.has(requestId) ? 0 : encodedDataLength;
       });
-      await page.addInitScript(notePicture);
+      await page.addInitScript(recordPicture);
       const begun = Date.now();
       await page.goto(on.service.page);
       const seen = await page.waitForFunction(() => globalThis.pictureAt, null, {
@@ -228,8 +228,8 @@ describe("the wall", { concurrency: 2 }, () => {
   });
 });
 
-/** In the page: when the first picture was on the screen. */
-function notePicture() {
+/** In the page: records when the first picture was on the screen. */
+function recordPicture() {
   const timer = setInterval(() => {
     const video = document.querySelector("video");
     if (video) {

@@ -1,4 +1,4 @@
-// The page in a real browser, in front of the real service and real cameras.
+// The page in a real browser, with the real service and real cameras.
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,9 +10,9 @@ import { stage } from "./support/stage.mjs";
 import { allOf, until } from "./support/until.mjs";
 import { launchBrowser, SECONDS, Viewer } from "./support/viewer.mjs";
 
-/** A live picture is a few segments of two seconds old; more than this is not live. */
+/** Greatest age of a live picture: a few segments of two seconds. */
 const LIVE_MILLISECONDS = 15_000;
-/** So that a stream which nobody watches ends soon. */
+/** Ends a stream without viewers soon. */
 const SETTINGS = { CLEANUP_DELAY_SECONDS: "4", CLEANUP_INTERVAL_SECONDS: "1" };
 
 /** A picture is restarted when no media arrives for a little longer. */
@@ -34,7 +34,7 @@ async function longestPause(page, path, seconds) {
   return Math.max(...times.slice(1).map((time, index) => time - times[index])) / 1000;
 }
 
-// Together, as they wait most of the time; so each has a camera of its own.
+// Concurrently, since they wait most of the time; so each has its own camera.
 describe("the page", { concurrency: 6 }, () => {
   const on = stage(SETTINGS);
 
@@ -44,7 +44,7 @@ describe("the page", { concurrency: 6 }, () => {
     }
   });
 
-  test("plays the demo camera from its link, and nothing is wrong", async (t) => {
+  test("plays the demo camera from its link, without errors", async (t) => {
     const { service } = on;
     const viewer = await on.visit(t, service.page);
     await viewer.sees("live");
@@ -58,7 +58,7 @@ describe("the page", { concurrency: 6 }, () => {
     assert.deepEqual(elsewhere, []);
   });
 
-  test("tells why a link does not work, plays one that does, and stops", async (t) => {
+  test("reports why a link does not work, plays one that does, and stops", async (t) => {
     const camera = await Camera.startFor(t);
     const viewer = await on.visit(t, "#/cameras");
 
@@ -89,7 +89,7 @@ describe("the page", { concurrency: 6 }, () => {
     );
   });
 
-  test("tells in words that a password is wrong", async (t) => {
+  test("reports a wrong password, and does not retry it", async (t) => {
     const camera = await Camera.startFor(t);
     const viewer = await on.visit(t, "#/cameras?add");
     const form = viewer.page.getByRole("dialog");
@@ -103,8 +103,8 @@ describe("the page", { concurrency: 6 }, () => {
     await viewer.sees("failed", "The camera rejects the user name or password.");
     assert.ok(!(await viewer.page.content()).includes("not-it"));
 
-    // Out of sight and back, or on another view and back: the camera is not asked again, as it might
-    // lock the account.
+    // When the tile comes back into sight, or its view is shown again, the camera is not contacted, since
+    // it might lock the account.
     const starts = () => startsOf(viewer, "locked");
     assert.equal(starts(), 1);
     await viewer.hide();
@@ -116,7 +116,7 @@ describe("the page", { concurrency: 6 }, () => {
     await viewer.page.getByRole("link", { name: "Wall" }).click();
     await viewer.sees("failed", "The camera rejects the user name or password.");
     assert.equal(starts(), 1);
-    // But by whoever wants it to be.
+    // It is contacted when the user requests it.
     await viewer.tile().hover();
     for (const [name, number] of [
       ["Stop", 1],
@@ -128,7 +128,7 @@ describe("the page", { concurrency: 6 }, () => {
       await viewer.sees(name === "Stop" ? "stopped" : "failed");
     }
 
-    // Put right, it plays; the list tells which it was.
+    // With the right password it plays.
     await viewer.page.goto(`${on.service.origin}/#/cameras?edit=locked`);
     await form.getByLabel("Password").fill("secret");
     await form.getByRole("button", { name: "Save" }).click();
@@ -136,7 +136,7 @@ describe("the page", { concurrency: 6 }, () => {
     await viewer.sees("live");
   });
 
-  test("goes on by itself when a camera comes back", async (t) => {
+  test("continues automatically when a camera comes back", async (t) => {
     let camera = await Camera.startFor(t);
     const viewer = await on.visit(t, "#/cameras");
     await viewer.add("Returning", camera.link);
@@ -159,7 +159,7 @@ describe("the page", { concurrency: 6 }, () => {
     assert.ok(await viewer.page.evaluate(() => globalThis.isSamePage), "the page was reloaded");
   });
 
-  test("goes on by itself when its stream was ended by somebody else", async (t) => {
+  test("continues automatically when its stream was stopped by another client", async (t) => {
     await on.putCopy("ended");
     const viewer = await on.visit(t, "#/?cameras=ended");
     await viewer.sees("live");
@@ -173,15 +173,15 @@ describe("the page", { concurrency: 6 }, () => {
     await on.putCopy("slow");
     const viewer = await on.visit(t, "#/?cameras=slow");
     await viewer.sees("live");
-    // As in a browser that decodes more slowly than media arrives.
+    // Like a browser that decodes more slowly than media arrives.
     await viewer.page.evaluate(() => {
       const video = document.querySelector("video");
       video.playbackRate = 0;
       Object.defineProperty(video, "playbackRate", { get: () => 0, set: () => {} });
     });
     await viewer.sees("waiting");
-    // On a busy machine media itself may pause, which is another case.
-    await until("media that arrives all the time", 2 * SECONDS, async () => {
+    // On a busy machine the media itself may pause, which is another case.
+    await until("continuous media", 2 * SECONDS, async () => {
       const starts = startsOf(viewer, "slow");
       const pause = await longestPause(viewer.page, "/streams/slow/", SLOW_SECONDS);
       if (pause < STARVED_SECONDS) {
@@ -206,7 +206,7 @@ describe("the page", { concurrency: 6 }, () => {
     await viewer.seesPictureOfAfter(restoredAt);
   });
 
-  test("lets a camera rest while its tab is hidden, and comes back", async (t) => {
+  test("stops while its tab is hidden, and continues afterwards", async (t) => {
     await on.putCopy("resting");
     const viewer = await on.visit(t, "#/?cameras=resting");
     await viewer.sees("live");
@@ -242,7 +242,7 @@ describe("the page and a manager that crashes", () => {
     await camera?.end();
   });
 
-  test("goes on by itself when the manager is back", async (t) => {
+  test("continues automatically when the manager is back", async (t) => {
     const viewer = await Viewer.openFor(t, browser, parts.origin);
     await viewer.page.getByText("No cameras yet").waitFor();
     await viewer.add("Steady", camera.link);

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""An RTSP camera that shows pictures: /NAME is NAME.png of the folder that is given.
+"""An RTSP camera that shows pictures: its stream /NAME is NAME.png in the given folder.
 
 Prints its port when it is ready.
 """

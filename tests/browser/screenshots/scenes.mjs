@@ -1,4 +1,4 @@
-// What the cameras of the screenshots see: drawn, so that no picture of a real place is needed.
+// The pictures of the cameras in the screenshots, drawn instead of taken at a real place.
 
 const SKIES = {
   day: ["#9db8cf", "#dfe8ec", "#8d9a86"],
@@ -44,7 +44,7 @@ const STEPS = [0, 1, 2, 3, 4, 5, 6]
   )
   .join("");
 
-/** Name of the camera, light, and what is in the picture besides sky and ground. */
+/** Name of the camera, light, and the objects in the picture besides sky and ground. */
 export const SCENES = [
   [
     "Front door",
@@ -111,7 +111,7 @@ export const SCENES = [
   ["Stairs", "inside", `${STEPS}<path d="M260 520L890 120" stroke="#5c544a" stroke-width="14"/>`],
 ];
 
-/** The picture of a camera, as SVG of 1280 by 720. */
+/** Returns the picture of a camera as an SVG of 1280 by 720 pixels. */
 export function picture([, light, things]) {
   const [top, low, ground] = SKIES[light];
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1280 720" width="1280" height="720">

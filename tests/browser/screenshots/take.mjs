@@ -1,6 +1,5 @@
-// Takes the pictures of the page that the README shows: the real page and service, and cameras that
-// show drawings. What a test and a search on the network answer is made up, so that the addresses are
-// such as people have.
+// Takes the pictures of the page for the documentation: the real page and service, with cameras that show
+// drawings. The answers to a test and to a search are made up, so that they contain usual addresses.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -27,7 +26,7 @@ const locked = await Camera.start();
 const folder = mkdtempSync(join(tmpdir(), "scenes-"));
 const ids = SCENES.map(([name]) => name.toLowerCase().replaceAll(" ", "-"));
 
-/** The drawings as PNG files, and a camera that shows them. */
+/** Draws the pictures as PNG files, and starts a camera that shows them. */
 async function startScenes() {
   const page = await browser.newPage({ viewport: { width: 1280, height: 720 } });
   for (const [index, scene] of SCENES.entries()) {
@@ -61,7 +60,7 @@ const live = (page, number) =>
     async () => (await page.locator('.tile[data-state="live"]').count()) >= number,
   );
 
-/** Numbers come a moment after the pictures, and settle a moment later. */
+/** Waits for the figures, which appear after the pictures and settle later. */
 async function figures(page, number) {
   const settled = async () => {
     const rates = await page.locator(".rate", { hasText: "bit/s" }).count();
@@ -88,7 +87,7 @@ try {
     "add",
     "#/cameras?add",
     async (page) => {
-      // A camera at an address as people have it, which answers with a drawing.
+      // A camera at a usual address, which answers with a drawing.
       await page.route("**/api/cameras/test", (route) => route.fulfill({ json: tested() }));
       await page.getByLabel("Name", { exact: true }).fill("Side entrance");
       await page.getByLabel("Manufacturer").selectOption("hikvision");
@@ -138,7 +137,7 @@ try {
   await service.end();
 }
 
-/** What a test of a camera answers. */
+/** The answer to a test of a camera. */
 function tested() {
   const still = readFileSync(join(folder, "gate.png")).toString("base64");
   return {
@@ -152,7 +151,7 @@ function tested() {
   };
 }
 
-/** What a network with three cameras answers. */
+/** The answer to a search on a network with three cameras. */
 function found() {
   const profiles = (host, paths) =>
     paths.map((path, index) => ({

@@ -1,4 +1,4 @@
-// The test camera, as a process of a test's own.
+// The test camera, as a process of the tests.
 import { fileURLToPath } from "node:url";
 
 import { Child } from "./child.mjs";
@@ -6,7 +6,7 @@ import { Child } from "./child.mjs";
 const PROGRAM = fileURLToPath(new URL("../../camera/camera.py", import.meta.url));
 const START_SECONDS = 60;
 
-/** A camera that answers at `link`. */
+/** A camera that is available at `link`. */
 export class Camera {
   static async start(port = 0, options = []) {
     const child = new Child(PROGRAM, ["--port", String(port), ...options]);
@@ -14,7 +14,7 @@ export class Camera {
     return new Camera(child, Number(bound));
   }
 
-  /** One that ends when the test does. */
+  /** Starts a camera that ends with the test. */
   static async startFor(t, port = 0, options = []) {
     const camera = await Camera.start(port, options);
     t.after(() => camera.end());
@@ -27,7 +27,7 @@ export class Camera {
     this.link = `rtsp://127.0.0.1:${port}/h264`;
   }
 
-  /** Is gone at once, without a word to anybody, as in a power cut. */
+  /** Ends at once without closing its connections, as in a power cut. */
   async die() {
     this.child.signal("SIGKILL");
     await this.child.ended(10);

@@ -1,4 +1,4 @@
-// Programs under test. None of them outlives the tests, however those end.
+// Programs under test. They end with the tests, however those end.
 import { spawn } from "node:child_process";
 
 import { descendants, isRunning, signal } from "./processes.mjs";
@@ -11,9 +11,9 @@ for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) {
   process.on(name, () => process.exit(1));
 }
 
-/** A program in a process group of its own, as a terminal starts it. */
+/** A program in its own process group, as a terminal starts it. */
 export class Child {
-  /** What it has said on stdout and stderr. */
+  /** Its output on stdout and stderr. */
   output = "";
   #started = [];
 
@@ -26,7 +26,7 @@ export class Child {
     });
     running.add(this);
     this.process.on("error", (error) => (this.output += String(error)));
-    // A program that a failed test has left behind must not keep the tests from ending.
+    // A program that a failed test leaves behind must not keep the tests from ending.
     this.process.unref();
     for (const stream of [this.process.stdout, this.process.stderr]) {
       stream.setEncoding("utf8").on("data", (text) => (this.output += text));
@@ -39,7 +39,7 @@ export class Child {
     return pid === undefined || exitCode !== null || signalCode !== null;
   }
 
-  /** The processes that it has started; once it has ended, those that were seen before. */
+  /** Returns the processes that it has started; once it has ended, those found before. */
   descendants() {
     if (!this.hasEnded) {
       this.#started = descendants(this.process.pid);
@@ -57,29 +57,29 @@ export class Child {
     }
     const found = match();
     if (!found) {
-      throw this.#fault(`ended without saying ${pattern}`);
+      throw this.#fault(`ended without printing ${pattern}`);
     }
     return found;
   }
 
   #fault(problem) {
-    return new Error(`${this.program}: ${problem}; it said:\n${this.output}`);
+    return new Error(`${this.program}: ${problem}; its output:\n${this.output}`);
   }
 
-  /** Sends a signal to the group, as a terminal's Ctrl-C does. */
+  /** Sends a signal to the group, as Ctrl-C in a terminal does. */
   signal(name) {
     if (!this.hasEnded) {
       signal(-this.process.pid, name);
     }
   }
 
-  /** Waits for its end; returns its exit code, or the name of the signal that ended it. */
+  /** Waits until it has ended; returns its exit code, or the name of the signal that ended it. */
   async ended(seconds) {
     await until(`the end of ${this.program}`, seconds, () => this.hasEnded);
     return this.process.exitCode ?? this.process.signalCode;
   }
 
-  /** Asks it to end, and kills what has not ended in time. */
+  /** Ends it, and kills it and its children if that takes too long. */
   async end() {
     this.descendants();
     this.signal("SIGTERM");
@@ -88,9 +88,9 @@ export class Child {
     running.delete(this);
   }
 
-  /** Kills it and all that it has started, at once. */
+  /** Kills it and all processes that it has started. */
   kill() {
-    // Listed before the kill: afterwards they are orphans like any others.
+    // Listed before the kill; afterwards they are orphans and cannot be found.
     const started = this.descendants();
     this.signal("SIGKILL");
     started.filter(isRunning).forEach(({ pid }) => signal(pid, "SIGKILL"));

@@ -1,4 +1,4 @@
-// The service in parts, for tests that end one of them; deploy/run ends all when one does.
+// The service in parts, for tests that end one of them; deploy/run ends all parts when one ends.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
@@ -62,14 +62,14 @@ export class Parts {
     const values = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
     const render = '. deploy/lib.sh; web_build; render_nginx "$@"';
     execFileSync("bash", ["-euc", render, "bash", configuration, ...values], { cwd: ROOT });
-    // Its access log goes to /dev/stdout, which cannot be opened where that is Node's socket.
+    // The access log goes to /dev/stdout, which cannot be opened if it is a socket of Node.js.
     const run = 'exec nginx -e stderr -c "$1" -g "daemon off;" >/dev/null';
     this.nginx = new Child("bash", ["-euc", run, "bash", configuration]);
     this.origin = `http://localhost:${port}`;
     await answers(this.origin);
   }
 
-  /** As after a crash: nothing is tidied up. */
+  /** Kills the manager, which leaves its files and children behind as after a crash. */
   async killManager() {
     this.manager.kill();
     await this.manager.ended(10);

@@ -1,7 +1,7 @@
-// What runs on this machine, as /proc tells it. Linux only, like the service.
+// The processes of this machine, from /proc. Linux only, like the service.
 import { readdirSync, readFileSync } from "node:fs";
 
-/** One process; none when it has just ended. */
+/** Returns a list with the process; an empty one if it has ended. */
 function read(pid) {
   let stat;
   try {
@@ -9,7 +9,7 @@ function read(pid) {
   } catch {
     return [];
   }
-  // The name stands in parentheses and may hold anything; see proc(5) for the fields after it.
+  // The name is in parentheses and can contain anything; see proc(5) for the fields after it.
   const [, name, rest] = /\((.*)\) (.*)/s.exec(stat);
   const fields = rest.split(" ");
   const [state, parent] = fields;
@@ -19,25 +19,25 @@ function read(pid) {
     : [{ pid: Number(pid), parent: Number(parent), name, startedAt: fields[19] }];
 }
 
-/** All processes that `pid` has started, and those they have started in turn. */
+/** Returns the processes that `pid` has started, and those that they have started. */
 export function descendants(pid) {
   const all = readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .flatMap(read);
   const found = all.filter((process) => process.parent === pid);
-  // Grows while it is walked: children of children are found as well.
+  // The list grows during the loop, which finds the children of children as well.
   for (const { pid: parent } of found) {
     found.push(...all.filter((process) => process.parent === parent));
   }
   return found;
 }
 
-/** Whether it still runs. A later process with the same number is another one. */
+/** Whether the process still runs. A later one with the same number is a different process. */
 export function isRunning(process) {
   return read(process.pid).some((now) => now.startedAt === process.startedAt);
 }
 
-/** Sends `signal` to a process, or to a group when `pid` is negative; being gone is no fault. */
+/** Sends a signal to a process, or to a group if `pid` is negative. Ignores processes that have ended. */
 export function signal(pid, name) {
   try {
     process.kill(pid, name);

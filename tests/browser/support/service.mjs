@@ -1,4 +1,4 @@
-// The whole service, as people start it.
+// The whole service, as users start it.
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,14 +8,14 @@ import { Child } from "./child.mjs";
 import { freePort } from "./port.mjs";
 
 const PROGRAM = fileURLToPath(new URL("../../../deploy/run", import.meta.url));
-/** The first start may have to install and to build. */
+/** The first start may install packages and build. */
 const START_SECONDS = 900;
 
-/** `deploy/run` on free ports, with directories of its own. */
+/** `deploy/run` on free ports, with its own directories. */
 export class Service {
   static async start(settings = {}, args = []) {
     const directory = mkdtempSync(join(tmpdir(), "browser-test-"));
-    // Tried again, as processes that were killed just now may still write.
+    // With retries, since processes that were just killed may still write.
     const remove = { recursive: true, force: true, maxRetries: 10 };
     process.on("exit", () => rmSync(directory, remove));
     const cameraPort = String(await freePort());
@@ -36,12 +36,12 @@ export class Service {
     this.directory = directory;
     this.streams = env.STREAM_DIR;
     this.demoLink = `rtsp://127.0.0.1:${env.DEMO_CAMERA_PORT}/h264`;
-    /** Address of the page, with the demo camera. */
+    /** Address of the page with the demo camera. */
     this.page = page;
     this.origin = new URL(page).origin;
   }
 
-  /** What its nginx runs with, for one beside it that listens at `listen` and has its files in `directory`. */
+  /** Returns its nginx configuration, changed for a second nginx with another address and directory. */
   nginxConfiguration(listen, directory) {
     const entries = readdirSync(this.directory, { recursive: true });
     const file = join(
@@ -59,18 +59,18 @@ export class Service {
     return `http://${/listening.* address=(\S+)/.exec(this.child.output)[1]}`;
   }
 
-  /** What the API says of a stream. */
+  /** Returns the status of a stream. */
   async status(id) {
     return this.get(`stream/status?indicator_id=${id}`);
   }
 
-  /** What the API answers, to the key if one is given. */
+  /** Returns an answer of the API, to the key if there is one. */
   async get(path, key) {
     const headers = key ? { Authorization: `Bearer ${key}` } : {};
     return (await fetch(`${this.origin}/api/${path}`, { headers })).json();
   }
 
-  /** Adds a camera or replaces it. */
+  /** Adds or replaces a camera. */
   async put(id, camera, key) {
     const headers = {
       "Content-Type": "application/json",
@@ -86,12 +86,12 @@ export class Service {
     }
   }
 
-  /** Starts a stream of a camera that was started before. */
+  /** Starts the stream of a known camera. */
   start(id) {
     return this.#post("start", id);
   }
 
-  /** Ends a stream, for all who watch. */
+  /** Stops a stream for all viewers. */
   stop(id) {
     return this.#post("stop", id);
   }
@@ -101,7 +101,7 @@ export class Service {
     await fetch(`${this.origin}/api/stream/${action}`, { method: "POST", body });
   }
 
-  /** Names of the streams that have a directory. */
+  /** Returns the names of the streams that have a directory. */
   streamDirectories() {
     const entries = readdirSync(this.streams, { withFileTypes: true });
     return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);

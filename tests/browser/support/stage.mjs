@@ -1,11 +1,11 @@
-// What most files of tests have in common: one service and one browser, for all of their tests.
+// One service and one browser for all tests of a file.
 import { after, before } from "node:test";
 
 import { Service } from "./service.mjs";
 import { allOf } from "./until.mjs";
 import { launchBrowser, Viewer } from "./viewer.mjs";
 
-/** To be called within `describe`: the service and the browser are there in its tests and later hooks. */
+/** Starts both before the tests of a `describe`, and ends them afterwards. */
 export function stage(settings = {}) {
   const made = new Stage();
   before(async () => {
@@ -25,12 +25,12 @@ class Stage {
   service;
   browser;
 
-  /** Somebody at an address of the page, such as `#/status`, until the test ends. */
+  /** Opens an address of the page, such as `#/status`, until the test ends. */
   visit(t, address = "", options = {}) {
     return Viewer.openFor(t, this.browser, new URL(address, this.service.origin).href, options);
   }
 
-  /** Puts the demo camera into the registry under another id too: a stream of its own. */
+  /** Adds the demo camera under another id, which gives it another stream. */
   async putCopy(id, camera = {}, key) {
     await this.service.put(id, { rtsp_link: this.service.demoLink, ...camera }, key);
   }

@@ -1,4 +1,4 @@
-// The same service over HTTPS and HTTP/2, as an nginx of one's own would offer it.
+// The service over HTTPS and HTTP/2, as an operator's nginx offers it.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { get } from "node:https";
@@ -12,8 +12,8 @@ import { until } from "./until.mjs";
 const START_SECONDS = 20;
 
 /**
- * Starts a second nginx in front of a service's manager, with a certificate that nobody trusts;
- * returns its origin. It ends with the test.
+ * Starts a second nginx for a service's manager, with a self-signed certificate; returns its origin. It
+ * ends with the test.
  */
 export async function startTls(t, service) {
   const directory = mkdtempSync(join(tmpdir(), "browser-test-"));
@@ -34,7 +34,7 @@ export async function startTls(t, service) {
   return origin;
 }
 
-/** Whether a server answers, whoever has signed its certificate. */
+/** Whether a server answers, regardless of its certificate. */
 function answers(origin) {
   return new Promise((resolve) => {
     get(origin, { rejectUnauthorized: false }, (answer) => resolve(answer.resume())).on(

@@ -1,11 +1,11 @@
-// Somebody at a browser who watches a camera.
+// A viewer with a browser.
 import { chromium } from "playwright-core";
 
 import { until } from "./until.mjs";
 
-/** Generous: machines that run tests are busy. */
+/** Time limit of most waits; generous, since test machines are busy. */
 export const SECONDS = 60;
-/** A busy page needs seconds to answer a question. */
+/** Time limit of a question to the page, which may be busy for seconds. */
 const ANSWER_MS = 5000;
 
 const FLAGS = [
@@ -21,16 +21,16 @@ const FLAGS = [
 
 export function launchBrowser() {
   const executablePath = process.env.CHROMIUM_BIN || "/usr/bin/chromium";
-  // Signals are answered in child.mjs; at the exit that follows the browser is ended as well.
+  // Signals are handled in child.mjs; the exit that follows ends the browser as well.
   const signals = { handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false };
   return chromium.launch({ executablePath, args: FLAGS, ...signals });
 }
 
-/** One page and all that can be seen of it. */
+/** A page, and everything that can be observed of it. */
 export class Viewer {
-  /** Console errors, violations of the content security policy, uncaught errors. */
+  /** Console errors, violations of the content security policy, and uncaught errors. */
   problems = [];
-  /** Every address that was asked for. */
+  /** The addresses of all requests. */
   requests = [];
 
   static async open(browser, address, options = {}) {
@@ -41,7 +41,7 @@ export class Viewer {
     return viewer;
   }
 
-  /** One that leaves when the test ends. */
+  /** Opens a page until the test ends. */
   static async openFor(t, browser, address, options) {
     const viewer = await Viewer.open(browser, address, options);
     t.after(() => viewer.close());
@@ -59,7 +59,7 @@ export class Viewer {
     });
   }
 
-  /** Adds a camera by its link, in the form, and watches it. */
+  /** Adds a camera by its link in the form, and watches it. */
   async add(name, link) {
     await this.page.goto(new URL("#/cameras?add", this.page.url()).href);
     await this.fillIn(name, link);
@@ -73,12 +73,12 @@ export class Viewer {
     await this.page.getByLabel(/^RTSP link( \*)?$/).fill(link);
   }
 
-  /** The tile of a camera; the first one when none is named. */
+  /** Returns the tile of a camera; the first tile without an id. */
   tile(id) {
     return this.page.locator(id ? `.tile[data-camera="${id}"]` : ".tile").first();
   }
 
-  /** Waits until a tile is in one of these states, and says `words`. */
+  /** Waits until a tile is in one of these states, and contains `words`. */
   async sees(states, words = "", id) {
     let tile;
     const probe = async () => {
@@ -90,7 +90,7 @@ export class Viewer {
     });
   }
 
-  /** What a tile shows; null when there is none. */
+  /** Returns the state and text of a tile; null if there is none. */
   async describe(id) {
     return this.tile(id)
       .evaluate(({ dataset, textContent }) => ({ state: dataset.state, text: textContent }), null, {
@@ -99,12 +99,12 @@ export class Viewer {
       .catch(() => null);
   }
 
-  /** How a camera plays: `low-latency` or `plain`. */
+  /** Returns how a camera plays: `low-latency` or `plain`. */
   mode(id) {
     return this.tile(id).getAttribute("data-mode");
   }
 
-  /** Waits until `seconds` more have been played. */
+  /** Waits until another `seconds` have been played. */
   async watches(seconds) {
     const begin = (await this.video()).currentTime;
     const isFarther = async () => (await this.video()).currentTime >= begin + seconds;
@@ -118,10 +118,10 @@ export class Viewer {
     });
   }
 
-  /** When the picture on the screen was taken, in Unix milliseconds; 0 when there is none. */
+  /** Returns when the picture on the screen was taken, in Unix milliseconds; 0 if there is none. */
   async pictureTime() {
     const clock = await this.page.evaluate(readClock);
-    // The clock holds the lower 32 bits of the time.
+    // The clock has the lower 32 bits of the time.
     const age = (Date.now() - clock) >>> 0;
     return clock === null ? 0 : Date.now() - age;
   }
@@ -132,7 +132,7 @@ export class Viewer {
     await until(`a picture of after ${new Date(time).toISOString()}`, SECONDS, isLater);
   }
 
-  /** As when another tab is looked at. A browser without a screen hides nothing by itself. */
+  /** Hides the page, as another tab would. A headless browser hides nothing. */
   hide(isHidden = true) {
     return this.page.evaluate((isHidden) => {
       Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
@@ -149,14 +149,14 @@ export class Viewer {
   }
 }
 
-/** In the page: violations become console errors, whatever the browser says of them itself. */
+/** In the page: reports violations as console errors, regardless of the browser's own reports. */
 function reportViolations() {
   addEventListener("securitypolicyviolation", (event) =>
     console.error(`violates ${event.violatedDirective}: ${event.blockedURI}`),
   );
 }
 
-/** In the page: the test camera's clock blocks, 32 squares in a row at the top of the picture. */
+/** In the page: reads the test camera's clock, 32 squares in a row at the top of the picture. */
 function readClock() {
   const video = document.querySelector("video");
   const width = video.videoWidth;
