@@ -1,23 +1,23 @@
-// How the page is built: `npm ci && npm run build` writes dist/, which nginx serves.
+// The build of the page: `npm ci && npm run build` writes dist/, which nginx serves.
 //
-// Vite 6 and not a newer one because it runs with Node.js 18, which Debian 12 has; package.json puts
-// the WebAssembly build of Rollup in its place, the same file for every machine.
+// Vite 6, since newer versions do not run with Node.js 18 of Debian 12. package.json replaces Rollup with
+// its WebAssembly build, which is the same for every machine.
 import { defineConfig } from "vite";
 
 export default defineConfig({
-  // The page may be served below another path.
+  // The page can be served below another path.
   base: "./",
   build: {
     target: "es2022",
-    // Names hold a hash of the content, so that browsers may keep all but index.html for ever.
+    // File names contain a hash of the content, so that browsers can cache all but index.html for ever.
     assetsDir: "assets",
-    // The Content-Security-Policy allows no data: URLs for scripts and styles.
+    // The Content-Security-Policy does not allow data: URLs for scripts and styles.
     assetsInlineLimit: 0,
-    // A helper for browsers that are too old for the page anyway; it would be inline.
+    // It would be inline, and only browsers that are too old for the page need it.
     modulePreload: { polyfill: false },
     rollupOptions: {
       output: {
-        // hls.js changes rarely, so that browsers keep it over updates of the page.
+        // hls.js changes rarely, so browsers can cache it across updates of the page.
         manualChunks: (id) => (/node_modules\/hls\.js/.test(id) ? "hls" : undefined),
       },
     },

@@ -1,6 +1,6 @@
 // The frame around the views: navigation, colours, language, and who is signed in.
 import { useEffect } from "preact/hooks";
-import { access, caller, may, signOut } from "./api/caller";
+import { access, caller, hasRole, signOut } from "./api/caller";
 import { giveUp } from "./player/permission";
 import { chooseLanguage, LANGUAGES, type Language, language, t } from "./ui/i18n";
 import { Icon, IconButton, type IconName } from "./ui/icons";
@@ -76,7 +76,7 @@ function Main({ view }: { view: View }) {
     case "cameras":
       return <Loaded of={Cameras} />;
     case "discovery":
-      return may("user") ? <Loaded of={DiscoveryView} /> : <Wall />;
+      return hasRole("user") ? <Loaded of={DiscoveryView} /> : <Wall />;
     case "status":
       return <Loaded of={Status} />;
     default:
@@ -123,7 +123,7 @@ function Nav() {
   const views: [View, IconName, string, boolean][] = [
     ["wall", "wall", lastWall.value, true],
     ["cameras", "camera", "#/cameras", true],
-    ["discovery", "search", "#/discovery", may("user")],
+    ["discovery", "search", "#/discovery", hasRole("user")],
     ["status", "pulse", "#/status", true],
   ];
   return (

@@ -55,7 +55,7 @@ test("every error has a text: of the service, of nginx, and of the page", () => 
 });
 
 test("every text is used", () => {
-  // Keys that are put together, such as `state.${state}`.
+  // Keys that are composed, such as `state.${state}`.
   const prefixes = [...sources.matchAll(/`([a-z_.]+\.)\$\{/g)].map(([, prefix]) => prefix);
   const isUsed = (key) =>
     sources.includes(`"${key}"`) ||

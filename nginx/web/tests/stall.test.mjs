@@ -1,4 +1,4 @@
-// When a picture counts as moving, waiting or stuck.
+// The states of a picture: moving, waiting and stuck.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { mock, test } from "node:test";
@@ -11,7 +11,7 @@ const BEAT_MS = 200;
 const { code } = await transformWithEsbuild(readFileSync(FILE, "utf8"), FILE.pathname);
 const { StallWatch } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
 
-/** A watch, a video, and a clock that is moved by hand. */
+/** Returns a watch and a video with a clock that the test moves. */
 function setUp(t) {
   let now = 1000;
   mock.method(performance, "now", () => now);
@@ -20,7 +20,7 @@ function setUp(t) {
   const watch = new StallWatch();
   watch.begin();
   watch.note(video);
-  /** Checks at every beat for some time, and returns the states in their order. */
+  /** Checks at every beat for some time, and returns the successive states. */
   const run = (milliseconds, { beat = BEAT_MS, before } = {}) => {
     const states = [];
     for (const end = now + milliseconds; now < end; ) {

@@ -1,4 +1,4 @@
-// The types of the API are those of its document, which a test of the manager holds to the code.
+// The types of the API match its document, which a test of the manager holds to the code.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";

@@ -2,7 +2,7 @@
 //
 //   npm run types
 //
-// Covers what that document uses of JSON Schema, and fails on anything else.
+// Supports the part of JSON Schema that the document uses, and fails on anything else.
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
@@ -42,7 +42,7 @@ function typeOf(schema, place) {
     const types = choices
       .filter((choice) => !isEmpty(choice))
       .map((choice) => typeOf(choice, place));
-    // An empty object as one choice means that the fields of the others may be missing.
+    // An empty object as one choice means that the fields of the others can be missing.
     return types.length < choices.length ? `Partial<${union(types)}>` : union(types);
   }
   return union([schema.type].flat().map((type) => simple(schema, type, place)));

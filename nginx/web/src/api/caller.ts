@@ -26,7 +26,7 @@ export const access = signal<Access>({ is: "asking" });
 export const caller = computed(() => (access.value.is === "known" ? access.value.caller : null));
 
 /** Whether the caller has this role, or a higher one. */
-export function may(role: Role): boolean {
+export function hasRole(role: Role): boolean {
   return caller.value !== null && POWER[caller.value.role] >= POWER[role];
 }
 

@@ -1,4 +1,4 @@
-// Counts the changes of cameras that this page has made, so that what shows them reads them anew.
+// The number of changes that this page has made to cameras, so that views read them again.
 import { signal } from "@preact/signals";
 
 export const cameraChanges = signal(0);

@@ -1,4 +1,4 @@
-// What the service says of its streams, asked for as long as somebody looks at it.
+// The list of streams, which is polled while a view uses it.
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
@@ -7,12 +7,12 @@ import { Problem } from "./problem";
 import type { Profile, Stream, StreamList } from "./types";
 
 const EVERY_MS = 2000;
-/** While a start is waited for, which most cameras take a second or two for. */
+/** Interval during a start, which takes most cameras a second or two. */
 const SOON_MS = 500;
 
 /** By stream key; undefined before the first answer. */
 export const streams = signal<Map<string, Stream> | undefined>(undefined);
-/** Whether the last question was answered. */
+/** Whether the latest request was answered. */
 export const isReachable = signal(true);
 
 let users = 0;
@@ -20,7 +20,7 @@ let starts = 0;
 let timer: ReturnType<typeof setTimeout> | undefined;
 let isAsking = false;
 
-/** As in a stream's path: the camera's id, with `~sub` behind it for the sub stream. */
+/** Returns the key of a stream, as in its path: the camera's id, followed by `~sub` for the sub stream. */
 export function streamKey(id: string, profile: Profile): string {
   return profile === "sub" ? `${id}~sub` : id;
 }
@@ -51,12 +51,12 @@ async function ask(): Promise<void> {
   }
 }
 
-/** Asks at once instead of waiting for the next time. */
+/** Requests the list now instead of at the next interval. */
 export function refreshStreams(): void {
   void ask();
 }
 
-/** Asks at once and then more often, until the function that is returned is called. */
+/** Requests the list now and then more often, until the returned function is called. */
 export function hastenStreams(): () => void {
   starts += 1;
   void ask();
@@ -65,7 +65,7 @@ export function hastenStreams(): () => void {
   };
 }
 
-/** Keeps `streams` up to date while the component is shown. */
+/** Keeps `streams` up to date while a component is shown. */
 export function useStreams(): void {
   useEffect(() => {
     users += 1;

@@ -38,7 +38,7 @@ const STILL_WIDTH = 960;
 
 export type State = "idle" | "starting" | "live" | "waiting" | "failed";
 
-export interface Wanted {
+export interface PlayRequest {
   id: string;
   profile: Profile;
   isLowLatency: boolean;
@@ -46,7 +46,7 @@ export interface Wanted {
   waits: boolean;
 }
 
-function keyOf({ id, profile }: Wanted): string {
+function keyOf({ id, profile }: PlayRequest): string {
   return streamKey(id, profile);
 }
 
@@ -60,7 +60,7 @@ export class LivePlayer {
   readonly hasStill = signal(false);
 
   private hls: Hls | null = null;
-  private wanted: Wanted | null = null;
+  private request: PlayRequest | null = null;
   /** Replaced with every start and stop, which abort and outdate all earlier requests. */
   private attempt = new AbortController();
   private failures = 0;
@@ -83,16 +83,16 @@ export class LivePlayer {
   }
 
   /** Starts to play, or switches to another stream. A stream that the camera has refused is not retried. */
-  play(wanted: Wanted): void {
+  play(request: PlayRequest): void {
     this.leave();
-    this.wanted = wanted;
+    this.request = request;
     this.failures = 0;
-    show(wanted.id);
+    show(request.id);
     this.state.value = "starting";
     this.reason.value = null;
     this.lastBeat = Date.now();
     this.beat = setInterval(() => this.keepUp(), KEEP_UP_EVERY_MS);
-    const refusal = refusalOf(keyOf(wanted));
+    const refusal = refusalOf(keyOf(request));
     if (refusal) {
       this.fail(refusal);
     } else {
@@ -113,17 +113,17 @@ export class LivePlayer {
    */
   hurry(isUserRequest = true): void {
     const isFailed = isUserRequest && this.state.value === "failed";
-    if (this.wanted && (this.retry !== undefined || isFailed)) {
-      forget(keyOf(this.wanted));
+    if (this.request && (this.retry !== undefined || isFailed)) {
+      forget(keyOf(this.request));
       void this.begin();
     }
   }
 
   private leave(): void {
-    if (this.wanted) {
-      hide(this.wanted.id);
+    if (this.request) {
+      hide(this.request.id);
     }
-    this.wanted = null;
+    this.request = null;
     clearInterval(this.beat);
     this.release();
   }
@@ -144,8 +144,8 @@ export class LivePlayer {
   }
 
   private async begin(): Promise<void> {
-    const wanted = this.wanted;
-    if (!wanted) {
+    const request = this.request;
+    if (!request) {
       return;
     }
     this.release();
@@ -153,18 +153,18 @@ export class LivePlayer {
     if (this.state.value !== "starting") {
       this.state.value = "waiting";
     }
-    const hls = this.attach(wanted);
+    const hls = this.attach(request);
     try {
-      await permit(wanted.id);
+      await permit(request.id);
       if (attempt.aborted) {
         return;
       }
-      const query = `profile=${wanted.profile}&wait=${wanted.waits}`;
-      const path = `cameras/${encodeURIComponent(wanted.id)}/stream/start?${query}`;
-      const patience = wanted.waits ? { signal: attempt, within: LONG_MS } : { signal: attempt };
+      const query = `profile=${request.profile}&wait=${request.waits}`;
+      const path = `cameras/${encodeURIComponent(request.id)}/stream/start?${query}`;
+      const patience = request.waits ? { signal: attempt, within: LONG_MS } : { signal: attempt };
       const { status } = await post<Started>(path, undefined, patience);
       if (status === "starting") {
-        await untilLive(keyOf(wanted), attempt, (error) => (this.reason.value = error));
+        await untilLive(keyOf(request), attempt, (error) => (this.reason.value = error));
       }
     } catch (error) {
       if (!attempt.aborted) {
@@ -173,19 +173,19 @@ export class LivePlayer {
       return;
     }
     if (!attempt.aborted) {
-      this.load(wanted, hls);
+      this.load(request, hls);
     }
   }
 
   /** Attaches hls.js to the video element early, so that both are ready when the stream is. */
-  private attach(wanted: Wanted): Hls | null {
+  private attach(request: PlayRequest): Hls | null {
     if (!Hls.isSupported()) {
       return null;
     }
     // A renewed token takes effect with the next request, without a restart.
-    const xhrSetup = (request: XMLHttpRequest, address: string) =>
-      request.open("GET", permitted(address), true);
-    const hls = new Hls({ ...settings(wanted.isLowLatency), xhrSetup });
+    const xhrSetup = (xhr: XMLHttpRequest, address: string) =>
+      xhr.open("GET", permitted(address), true);
+    const hls = new Hls({ ...settings(request.isLowLatency), xhrSetup });
     this.hls = hls;
     hls.on(Hls.Events.ERROR, (_, error) => this.recover(hls, error));
     hls.on(Hls.Events.FRAG_LOADED, () => this.stall.arrived());
@@ -193,9 +193,9 @@ export class LivePlayer {
     return hls;
   }
 
-  private load(wanted: Wanted, hls: Hls | null): void {
+  private load(request: PlayRequest, hls: Hls | null): void {
     this.stall.begin();
-    const path = `/streams/${keyOf(wanted)}/stream.m3u8`;
+    const path = `/streams/${keyOf(request)}/stream.m3u8`;
     const url = new URL(path, location.href).href;
     if (hls) {
       hls.loadSource(url);
@@ -226,7 +226,7 @@ export class LivePlayer {
       // The page never pauses a live picture: the browser did, after a call or its own full screen.
       this.resume();
     }
-    const isLowLatency = this.wanted?.isLowLatency ?? false;
+    const isLowLatency = this.request?.isLowLatency ?? false;
     this.latency.value = this.hls && keepPace(this.video, this.hls, isLowLatency);
     this.stall.note(this.video);
   }
@@ -285,7 +285,7 @@ export class LivePlayer {
       this.reason.value = new Problem(0, "unplayable");
       return;
     }
-    if (error.type === Hls.ErrorTypes.MEDIA_ERROR && this.mayRecover()) {
+    if (error.type === Hls.ErrorTypes.MEDIA_ERROR && this.canRecover()) {
       hls.recoverMediaError();
       return;
     }
@@ -294,7 +294,7 @@ export class LivePlayer {
   }
 
   /** Returns whether a media error may be recovered in place; frequent ones require a restart. */
-  private mayRecover(): boolean {
+  private canRecover(): boolean {
     const now = performance.now();
     this.recovered = this.recovered.filter((at) => now - at < RECOVERIES_WITHIN_MS);
     this.recovered.push(now);
@@ -307,8 +307,8 @@ export class LivePlayer {
     const problem = error instanceof Problem ? error : new Problem(0, "unexpected", String(error));
     this.reason.value = problem;
     if (FINAL.includes(problem.code)) {
-      if (this.wanted && REFUSED.includes(problem.code)) {
-        remember(keyOf(this.wanted), problem);
+      if (this.request && REFUSED.includes(problem.code)) {
+        remember(keyOf(this.request), problem);
       }
       this.state.value = "failed";
       return;
@@ -320,7 +320,7 @@ export class LivePlayer {
     this.retry = setTimeout(() => void this.begin(), pause);
   }
 
-  /** Keeps the present picture, so that the tile does not attempt black until there is another. */
+  /** Keeps the present picture, so that the tile does not turn black until there is another. */
   private keepStill(): void {
     const { videoWidth, videoHeight } = this.video;
     if (!videoWidth || this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) {

@@ -1,4 +1,4 @@
-// Line icons on a grid of 24. They mean nothing without the text beside them, or its label.
+// Line icons on a grid of 24. They need a text beside them, or a label.
 
 const PATHS = {
   wall: "M4 5h7v6H4zM13 5h7v6h-7zM4 13h7v6H4zM13 13h7v6h-7z",
@@ -57,7 +57,7 @@ interface IconButtonProps {
   pressed?: boolean;
 }
 
-/** A button without words; the label is read out, and shown on hover. */
+/** A button with an icon only. The label is announced by screen readers, and shown on hover. */
 export function IconButton({
   icon,
   label,

@@ -1,4 +1,4 @@
-// Views that are loaded when they are first looked at.
+// Views that are loaded when they are first opened.
 import type { FunctionComponent } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { t } from "./i18n";
@@ -24,7 +24,7 @@ export function Loaded({ of }: { of: Lazy }) {
           of.loaded = component;
           setCount((count) => count + 1);
         },
-        // After an update of the page its old files may be gone.
+        // After an update of the page, its old files may not exist any more.
         () => setFailed(true),
       );
     }

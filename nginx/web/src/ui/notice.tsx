@@ -1,4 +1,4 @@
-// A notice that appears for a moment, and that screen readers announce.
+// A notice that appears for a moment, and is announced by screen readers.
 import { signal, useSignalEffect } from "@preact/signals";
 import { useRef } from "preact/hooks";
 

@@ -1,4 +1,4 @@
-// Where in the page the person is: the part of the address behind #.
+// The place in the page: the part of the address after #.
 import { signal } from "@preact/signals";
 
 export type View = "wall" | "cameras" | "discovery" | "status";
@@ -8,7 +8,7 @@ interface Place {
   query: URLSearchParams;
 }
 
-/** What else stands in an address is nobody's camera. */
+/** The ids of cameras; everything else in an address is ignored. */
 const ID = /^[A-Za-z0-9_-]{1,64}$/;
 const VIEWS: View[] = ["cameras", "discovery", "status"];
 
@@ -21,7 +21,7 @@ export function isId(text: string): boolean {
   return ID.test(text);
 }
 
-/** Addresses of before the wall: /?id=front-door plays that camera. */
+/** Replaces a short address of one camera, /?id=front-door. */
 function upgrade(): void {
   const id = new URLSearchParams(location.search).get("id");
   if (id && !location.hash) {
@@ -31,7 +31,7 @@ function upgrade(): void {
 
 upgrade();
 export const place = signal<Place>(read());
-/** The wall as it was last seen, for the way back to it. */
+/** The address of the wall as it was last shown, to return to it. */
 export const lastWall = signal("#/");
 
 function update(): void {
@@ -44,12 +44,12 @@ function update(): void {
 update();
 addEventListener("hashchange", update);
 
-/** The address of the wall with one camera. */
+/** Returns the address of the wall with one camera. */
 export function watchAddress(id: string): string {
   return `#/?cameras=${encodeURIComponent(id)}`;
 }
 
-/** The address of a camera's form, which returns to the list or to the wall as it was. */
+/** Returns the address of a camera's form, which returns to the list or to the wall as it was. */
 export function editAddress(id: string, returnTo: "list" | "wall" = "list"): string {
   const from = returnTo === "wall" ? "&from=wall" : "";
   return `#/cameras?edit=${encodeURIComponent(id)}${from}`;

@@ -1,4 +1,4 @@
-// A box whose content may be wider or longer than itself.
+// A box that scrolls its content.
 import type { ComponentChildren } from "preact";
 
 interface ScrollBoxProps {
@@ -7,7 +7,7 @@ interface ScrollBoxProps {
   children: ComponentChildren;
 }
 
-/** Scrolls by the keyboard as well, for which it has to take the focus. */
+/** Takes the focus, so that the keyboard scrolls it as well. */
 export function ScrollBox({ label, class: name, children }: ScrollBoxProps) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: without focus the keyboard cannot scroll it

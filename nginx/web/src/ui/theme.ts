@@ -1,4 +1,4 @@
-// Light, dark, or as the system is.
+// The theme: light, dark, or that of the system.
 import { signal } from "@preact/signals";
 
 export type Theme = "system" | "light" | "dark";
@@ -7,15 +7,15 @@ const STORED = "theme";
 
 export const theme = signal<Theme>("system");
 
-export function chooseTheme(wanted: Theme): void {
-  theme.value = wanted;
-  // color-scheme decides which half of every light-dark() counts.
-  if (wanted === "system") {
+export function chooseTheme(chosen: Theme): void {
+  theme.value = chosen;
+  // color-scheme selects the value of every light-dark().
+  if (chosen === "system") {
     document.documentElement.removeAttribute("data-theme");
     localStorage.removeItem(STORED);
   } else {
-    document.documentElement.dataset.theme = wanted;
-    localStorage.setItem(STORED, wanted);
+    document.documentElement.dataset.theme = chosen;
+    localStorage.setItem(STORED, chosen);
   }
 }
 

@@ -1,7 +1,7 @@
 // The list of cameras: search, add, change, delete, import and export.
 import { useCallback, useEffect, useState } from "preact/hooks";
 
-import { may } from "../../api/caller";
+import { hasRole } from "../../api/caller";
 import { listCameras, readCamera } from "../../api/cameras";
 import { cameraChanges } from "../../api/changes";
 import { getFile, LONG_MS, putFile, remove } from "../../api/client";
@@ -62,8 +62,8 @@ export function Cameras() {
       <div class="bar">
         <h1>{t("nav.cameras")}</h1>
         <span class="gap" />
-        {may("admin") && <Transfer />}
-        {may("user") && (
+        {hasRole("admin") && <Transfer />}
+        {hasRole("user") && (
           <a class="button primary" href="#/cameras?add">
             <Icon name="plus" />
             {t("camera.add")}
@@ -73,7 +73,7 @@ export function Cameras() {
       <ErrorAlert error={error} />
       {isEmpty ? (
         <Empty icon="camera" title={t("welcome.title")}>
-          <p>{t(may("user") ? "welcome.text" : "welcome.viewer")}</p>
+          <p>{t(hasRole("user") ? "welcome.text" : "welcome.viewer")}</p>
         </Empty>
       ) : (
         <>
@@ -93,7 +93,7 @@ export function Cameras() {
           <Pager page={page} pages={Math.ceil((list?.total ?? 0) / PAGE)} onPage={setPage} />
         </>
       )}
-      {may("user") && (query.has("add") || query.has("edit")) && (
+      {hasRole("user") && (query.has("add") || query.has("edit")) && (
         <Editor
           id={query.get("edit")}
           back={query.get("from") === "wall" ? lastWall.value : "#/cameras"}
@@ -168,7 +168,7 @@ function Row({ camera, onDelete }: { camera: Camera; onDelete: () => void }) {
           <Icon name="play" />
           {t("cameras.watch")}
         </a>
-        {may("user") && (
+        {hasRole("user") && (
           <a
             class="icon-button"
             href={editAddress(id)}
@@ -178,7 +178,7 @@ function Row({ camera, onDelete }: { camera: Camera; onDelete: () => void }) {
             <Icon name="edit" />
           </a>
         )}
-        {may("user") && (
+        {hasRole("user") && (
           <IconButton icon="trash" label={t("cameras.delete_label", { name })} onClick={onDelete} />
         )}
       </div>

@@ -1,7 +1,7 @@
 // The sections of the camera form.
 import { useEffect, useState } from "preact/hooks";
 
-import { may } from "../../api/caller";
+import { hasRole } from "../../api/caller";
 import { get } from "../../api/client";
 import type { Camera, Vendor, VendorList } from "../../api/types";
 import { Field, type FieldProps, Select } from "../../ui/fields";
@@ -44,7 +44,7 @@ export function FormField({ form, name, ...more }: FormFieldProps) {
 export function AddressSection(form: SectionProps) {
   const { camera, fields, set } = form;
   const vendors = useVendors();
-  const vendor = vendors.find((one) => one.vendor === fields.vendor);
+  const vendor = vendors.find((preset) => preset.vendor === fields.vendor);
   return (
     <>
       <div class="columns">
@@ -54,7 +54,7 @@ export function AddressSection(form: SectionProps) {
           onChange={set("vendor")}
           options={[
             ["", t("form.vendor_other")],
-            ...vendors.map((one) => [one.vendor, one.name] as [string, string]),
+            ...vendors.map((preset) => [preset.vendor, preset.name] as [string, string]),
           ]}
         />
         <FormField form={form} name="ip" required placeholder="192.168.1.20" autocomplete="off" />
@@ -160,7 +160,7 @@ export function AdvancedSection(form: SectionProps) {
             placeholder={idOf(fields.name) || t("form.id_auto")}
           />
         )}
-        {may("admin") && <FormField form={form} name="owner" maxLength={200} />}
+        {hasRole("admin") && <FormField form={form} name="owner" maxLength={200} />}
       </div>
       <div class="columns">
         {(["video", "audio", "transport"] as const).map((name) => (

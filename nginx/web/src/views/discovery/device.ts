@@ -1,15 +1,15 @@
-// What a discovered device offers, and the camera that it becomes.
+// Descriptions of discovered devices, and the cameras made from them.
 import type { Device, DeviceProfile } from "../../api/types";
 import { number } from "../../ui/i18n";
 import { type Fields, fieldsOf } from "../cameras/input";
 
-/** Returns the name of a device, or what identifies it best. */
+/** Returns the name of a device, or else its model or address. */
 export function nameOf(device: Device): string {
   const model = [device.manufacturer, device.model].filter(Boolean).join(" ");
   return device.name || model || device.address;
 }
 
-/** Describes a stream of a device in one line. */
+/** Returns the description of a stream in one line. */
 export function describe({ name, video_codec, width, height, frame_rate }: DeviceProfile): string {
   const size = width && height ? `${width} × ${height}` : null;
   const rate = frame_rate ? `${number(frame_rate)} fps` : null;

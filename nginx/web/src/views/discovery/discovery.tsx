@@ -50,7 +50,7 @@ export function DiscoveryView() {
   };
   const replace = (device: Device, by: Device) =>
     setFound((before) => {
-      const devices = before?.devices.map((one) => (one === device ? by : one));
+      const devices = before?.devices.map((other) => (other === device ? by : other));
       return before && { ...before, devices: devices ?? [] };
     });
   /** Queries one device again, with credentials of its own. */
@@ -163,9 +163,9 @@ function Interfaces({
       {t("discovery.interface")}
       <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>
         <option value="">{t("discovery.all_interfaces")}</option>
-        {all.map((one) => (
-          <option key={one} value={one}>
-            {one}
+        {all.map((name) => (
+          <option key={name} value={name}>
+            {name}
           </option>
         ))}
       </select>

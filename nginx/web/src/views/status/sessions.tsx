@@ -1,4 +1,4 @@
-// The playback sessions that the caller may see.
+// The playback sessions that the caller can see.
 import { useState } from "preact/hooks";
 
 import { get, remove } from "../../api/client";
@@ -15,7 +15,7 @@ const EVERY_MS = 5000;
 
 const readSessions = () => get<SessionList>("playback/sessions");
 
-/** A time in words, relative to now. */
+/** Returns a time relative to now, in words. */
 function ago(time: string | null | undefined): string {
   return time
     ? t("sessions.ago", { n: duration((Date.now() - Date.parse(time)) / 1000) })
@@ -26,7 +26,7 @@ function ago(time: string | null | undefined): string {
 export function Sessions() {
   const { value, again } = useReading(readSessions, { every: EVERY_MS });
   const [ending, setEnding] = useState<Session | null>(null);
-  const active = value?.sessions.filter((one) => one.state === "active");
+  const active = value?.sessions.filter((session) => session.state === "active");
   active?.sort((a, b) => (b.last_seen ?? b.created_at).localeCompare(a.last_seen ?? a.created_at));
   const end = async (session: Session) => {
     setEnding(null);
@@ -56,24 +56,24 @@ export function Sessions() {
               </tr>
             </thead>
             <tbody>
-              {active.map((one) => (
-                <tr key={one.session_id} data-session={one.session_id}>
-                  <th scope="row">{one.user}</th>
+              {active.map((session) => (
+                <tr key={session.session_id} data-session={session.session_id}>
+                  <th scope="row">{session.user}</th>
                   <td class="wide">
-                    {one.cameras.includes("*") ? t("sessions.all") : one.cameras.join(", ")}
+                    {session.cameras.includes("*") ? t("sessions.all") : session.cameras.join(", ")}
                   </td>
-                  <td class="nowrap">{ago(one.last_seen)}</td>
+                  <td class="nowrap">{ago(session.last_seen)}</td>
                   <td class="nowrap">
                     {t("sessions.in", {
-                      n: duration((Date.parse(one.expires_at) - Date.now()) / 1000),
+                      n: duration((Date.parse(session.expires_at) - Date.now()) / 1000),
                     })}
                   </td>
-                  <td>{one.made_by ?? "–"}</td>
+                  <td>{session.made_by ?? "–"}</td>
                   <td class="right">
                     <button
                       type="button"
-                      aria-label={t("sessions.end_label", { user: one.user })}
-                      onClick={() => setEnding(one)}
+                      aria-label={t("sessions.end_label", { user: session.user })}
+                      onClick={() => setEnding(session)}
                     >
                       <Icon name="close" />
                       {t("sessions.end")}

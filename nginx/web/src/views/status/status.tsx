@@ -31,11 +31,11 @@ export function Status() {
 function Summary({ health }: { health: Health | null }) {
   const all = [...(streams.value?.values() ?? [])];
   const sum = (of: (stream: Stream) => number | undefined) =>
-    all.reduce((total, one) => total + (of(one) ?? 0), 0);
+    all.reduce((total, stream) => total + (of(stream) ?? 0), 0);
   const figures: [string, string][] = [
     [t("status.streams"), number(health?.active_streams ?? 0)],
-    [t("status.viewers"), number(sum((one) => one.viewers))],
-    [t("status.traffic"), bitRate(sum((one) => one.media?.bit_rate))],
+    [t("status.viewers"), number(sum((stream) => stream.viewers))],
+    [t("status.traffic"), bitRate(sum((stream) => stream.media?.bit_rate))],
     [t("status.uptime"), health ? duration(health.uptime_seconds) : "–"],
     [t("status.version"), health?.version ?? "–"],
   ];

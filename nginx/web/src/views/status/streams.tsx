@@ -1,7 +1,7 @@
 // The streams of the service.
 import { useState } from "preact/hooks";
 
-import { may } from "../../api/caller";
+import { hasRole } from "../../api/caller";
 import { LONG_MS, post } from "../../api/client";
 import { explain } from "../../api/problem";
 import { refreshStreams, streamKey, streams } from "../../api/streams";
@@ -19,7 +19,7 @@ import { Log } from "./log";
 export function Streams() {
   const [log, setLog] = useState<Stream | null>(null);
   const all = streams.value ? [...streams.value.entries()] : null;
-  const hasProcess = all?.some(([, one]) => one.process) ?? false;
+  const hasProcess = all?.some(([, stream]) => stream.process) ?? false;
   const end = async (stream: Stream) => {
     try {
       await post(
@@ -125,7 +125,7 @@ function StreamRow({ stream, hasProcess, onEnd, onLog }: StreamRowProps) {
       {hasProcess && <td class="right">{process ? bytes(process.memory_bytes) : "–"}</td>}
       <td class="right nowrap">
         <IconButton icon="list" label={t("status.log_label", { name })} onClick={onLog} />
-        {may("user") && (
+        {hasRole("user") && (
           <IconButton icon="stop" label={t("status.end_label", { name })} onClick={onEnd} />
         )}
       </td>

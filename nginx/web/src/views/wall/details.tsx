@@ -1,8 +1,8 @@
-// What can be known of a camera on the wall, and taken away from it.
+// Details of a camera on the wall, and links to it.
 import { type ComponentChildren, Fragment } from "preact";
 import { useState } from "preact/hooks";
 
-import { may } from "../../api/caller";
+import { hasRole } from "../../api/caller";
 import { explain } from "../../api/problem";
 import { streamKey } from "../../api/streams";
 import type { Profile, Stream } from "../../api/types";
@@ -73,7 +73,7 @@ export function Details({ camera, profile, stream, onRemove, onClose }: DetailsP
             {t("details.vlc")}
           </button>
         </li>
-        {may("user") && (
+        {hasRole("user") && (
           <li>
             <a href={editAddress(camera.id, "wall")}>
               <Icon name="edit" />
@@ -94,7 +94,7 @@ export function Details({ camera, profile, stream, onRemove, onClose }: DetailsP
   );
 }
 
-/** The API shows links as rtsp://***@host; a player asks for user and password itself. */
+/** Removes the mark of hidden credentials, as in rtsp://***@host. Players ask for credentials. */
 function withoutSecrets(source: string): string {
   return source.replace("***@", "");
 }

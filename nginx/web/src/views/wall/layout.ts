@@ -1,4 +1,4 @@
-// What the wall shows, as the address has it, so that it can be shared and bookmarked:
+// The content of the wall. It is a part of the address, so that it can be shared and bookmarked:
 // #/?cameras=garage,yard&grid=2&page=2&open=yard
 import { computed } from "@preact/signals";
 
@@ -9,22 +9,22 @@ export type Grid = "auto" | 1 | 2 | 3 | 4;
 export const GRIDS: Grid[] = ["auto", 1, 2, 3, 4];
 const MOST_TILES = 16;
 /**
- * With HTTP/1.1 a browser keeps six connections to a host, and a low-latency player's reload holds
- * one of them all the time. So many tiles leave enough for media and for the API.
+ * Most tiles that play with low latency over HTTP/1.1. Browsers open six connections to a host, and the
+ * reloads of a low-latency player always occupy one of them; this leaves enough for media and the API.
  */
 export const FEW_TILES = 3;
 
 export interface Layout {
-  /** Ids in the person's order; null for all cameras. */
+  /** Ids in the chosen order; null for all cameras. */
   cameras: string[] | null;
   grid: Grid;
-  /** From 0 on. */
+  /** Counted from 0. */
   page: number;
-  /** The camera that is shown alone. */
+  /** The id of the enlarged camera; null for the whole wall. */
   open: string | null;
 }
 
-/** More than there can be, and few enough for the API to count. */
+/** More than exist, and within the limits of the API. */
 const MOST_PAGES = 100_000;
 
 export const layout = computed<Layout>(() => {
@@ -35,7 +35,7 @@ export const layout = computed<Layout>(() => {
   const cameras = query.get("cameras")?.split(",").filter(isId);
   return {
     cameras: cameras?.length ? [...new Set(cameras)] : null,
-    grid: GRIDS.find((one) => one === grid) ?? "auto",
+    grid: GRIDS.find((choice) => choice === grid) ?? "auto",
     page: Math.min(MOST_PAGES, Math.max(1, page)) - 1,
     open: open && isId(open) ? open : null,
   };
@@ -57,12 +57,12 @@ export function change(part: Partial<Layout>, isReplacing = false): void {
   go(wallAddress(part), isReplacing);
 }
 
-/** Tiles on a page. */
+/** Returns the number of tiles on a page. */
 export function capacity(grid: Grid): number {
   return grid === "auto" ? MOST_TILES : grid * grid;
 }
 
-/** How many columns and rows so many tiles get. */
+/** Returns the numbers of columns and rows for a number of tiles. */
 export function shape(grid: Grid, tiles: number): { columns: number; rows: number } {
   if (grid !== "auto") {
     return { columns: grid, rows: grid };

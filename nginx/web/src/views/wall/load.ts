@@ -22,7 +22,7 @@ function stub(id: string): WallCamera {
   return { id, name: id };
 }
 
-async function one(id: string): Promise<WallCamera> {
+async function readOrStub(id: string): Promise<WallCamera> {
   try {
     return await readCamera(id);
   } catch (error) {
@@ -48,7 +48,7 @@ export function useCameras({ cameras, grid, page }: Layout): Reading<WallPage> {
     if (ids === null) {
       return listCameras({ limit: size, offset: page * size });
     }
-    return { cameras: await Promise.all(split(ids).map(one)), total };
+    return { cameras: await Promise.all(split(ids).map(readOrStub)), total };
   }, [ids, total, size, page]);
   const reading = useReading(read, { retry: RETRY_MS });
 

@@ -1,4 +1,4 @@
-// Which cameras are on the wall, and in what order.
+// The choice of the cameras on the wall, and their order.
 import { useCallback, useState } from "preact/hooks";
 
 import { listCameras } from "../../api/cameras";

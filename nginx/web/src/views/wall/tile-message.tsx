@@ -1,5 +1,5 @@
 // The text in the middle of a tile that is not live.
-import { may } from "../../api/caller";
+import { hasRole } from "../../api/caller";
 import { type Coded, explain } from "../../api/problem";
 import type { Stream } from "../../api/types";
 import type { State } from "../../player/live";
@@ -49,7 +49,7 @@ export function Message({ id, state, isWanted, reason, stream, onRetry, onStart 
             <Icon name="refresh" />
             {t("tile.retry")}
           </button>
-          {may("user") && (
+          {hasRole("user") && (
             <a class="button" href={editAddress(id, "wall")}>
               <Icon name="edit" />
               {t("camera.edit")}

@@ -15,10 +15,10 @@ import { useLive } from "./use-live";
 
 interface TileProps {
   camera: WallCamera;
-  /** Shown alone, and so with its main stream. */
+  /** Whether it is enlarged, and so plays its main stream. */
   isOpen: boolean;
   isLowLatency: boolean;
-  /** Whether few enough tiles play for requests that wait. */
+  /** Whether few enough tiles play for start requests that wait. */
   isFew: boolean;
   onOpen: () => void;
   onClose: () => void;
@@ -190,7 +190,7 @@ function Controls({
   );
 }
 
-/** Phones of Apple let nothing but a video fill the screen, in a way of their own. */
+/** Apple phones have full screen for videos only, by a method of their own. */
 function fill(
   tile: HTMLElement | null,
   video: (HTMLVideoElement & { webkitEnterFullscreen?: () => void }) | null,
@@ -210,7 +210,7 @@ function stateText(state: State, isWanted: boolean): string {
   return t(isWanted ? `tile.state.${state}` : "tile.state.stopped");
 }
 
-/** A part of its own, as the latency changes more often than all else. */
+/** A separate component, since the latency changes more often than the rest. */
 function Figures({ player, stream }: { player: LivePlayer | null; stream: Stream | undefined }) {
   const latency = player?.latency.value ?? null;
   const rate = stream?.media?.bit_rate;
@@ -224,7 +224,7 @@ function Figures({ player, stream }: { player: LivePlayer | null; stream: Stream
   );
 }
 
-/** The picture as it is now; null when there is none. */
+/** Returns the present picture; null if there is none. */
 function snapshot(video: HTMLVideoElement): Promise<Blob> | null {
   if (!video.videoWidth) {
     return null;

@@ -1,4 +1,4 @@
-// One tile's player, and when it plays: while the tile can be seen and nobody has stopped it.
+// The player of a tile. It plays while the tile is in sight and not stopped by the user.
 import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
@@ -7,7 +7,7 @@ import type { Profile } from "../../api/types";
 import { LivePlayer } from "../../player/live";
 import { forget } from "../../player/refused";
 
-/** A quick look at another tab shall not cost a new start; the stream itself ends 30 s later. */
+/** Time that a tile plays out of sight, so that a short look at another tab does not cost a start. */
 const LEAVE_AFTER_MS = 10_000;
 
 interface Options {
@@ -19,9 +19,9 @@ interface Options {
 }
 
 interface Sight {
-  /** For the element to be observed. */
+  /** The element that is observed. */
   ref: RefObject<HTMLElement>;
-  /** Whether it is, or was a moment ago, in sight on a tab that is in sight. */
+  /** Whether it is, or was until a moment ago, in sight on a visible tab. */
   isSeen: boolean;
 }
 
@@ -80,7 +80,7 @@ export function useLive({ id, profile, isLowLatency, isWanted, waits }: Options)
     return () => made.stop();
   }, []);
 
-  // Who stops a tile and starts it again wants the camera to be asked.
+  // A user who stops and starts a tile wants the camera to be contacted again.
   useEffect(() => {
     if (!isWanted) {
       forget(key);
@@ -96,8 +96,8 @@ export function useLive({ id, profile, isLowLatency, isWanted, waits }: Options)
     }
   }, [player, plays, id, profile, isLowLatency, waits]);
 
-  // The service knows more than the player: a stream that somebody has cured, or that is live
-  // although the picture stands.
+  // The service knows more than the player: a failed stream may be live again, or a live stream may have
+  // a picture that is stuck.
   const state = streams.value?.get(key)?.state;
   useEffect(() => {
     if (state === "live") {

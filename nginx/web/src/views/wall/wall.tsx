@@ -1,7 +1,7 @@
 // The wall: live pictures side by side, or one of them alone.
 import { useEffect, useRef, useState } from "preact/hooks";
 
-import { may } from "../../api/caller";
+import { hasRole } from "../../api/caller";
 import { isReachable, useStreams } from "../../api/streams";
 import { copyText, fillScreen } from "../../ui/browser";
 import { t } from "../../ui/i18n";
@@ -30,7 +30,7 @@ function moveFocus(event: KeyboardEvent, wall: HTMLElement, columns: number): vo
   const step = steps[event.key];
   const tiles = [...wall.querySelectorAll<HTMLElement>(".tile-open")];
   const tile = (event.target as HTMLElement).closest(".tile");
-  const index = tiles.findIndex((one) => tile?.contains(one));
+  const index = tiles.findIndex((button) => tile?.contains(button));
   if (step === undefined || index < 0 || (event.target as HTMLElement).closest("dialog")) {
     return;
   }
@@ -75,7 +75,7 @@ export function Wall() {
     }
   }, [isPastEnd, pages]);
 
-  // Esc leads back from one camera to the wall, wherever the focus is.
+  // Esc returns from a single camera to the wall, wherever the focus is.
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (
@@ -94,7 +94,7 @@ export function Wall() {
   const show = (id: string) => change({ open: id });
   const remove = (id: string) =>
     change({
-      cameras: (now.cameras ?? tiles.map((one) => one.id)).filter((other) => other !== id),
+      cameras: (now.cameras ?? tiles.map(({ id: shown }) => shown)).filter((other) => other !== id),
       open: null,
     });
 
@@ -179,16 +179,16 @@ function WallBar({ grid, page, pages, onPick, wall }: WallBarProps) {
   return (
     <div class="bar">
       <fieldset class="segments" aria-label={t("wall.grid")}>
-        {GRIDS.map((one) => (
+        {GRIDS.map((choice) => (
           <button
             type="button"
-            key={one}
-            class={Number(one) > 2 ? "large" : ""}
-            aria-pressed={one === grid}
-            onClick={() => change({ grid: one, page: 0 })}
-            title={one === "auto" ? t("wall.auto_title") : undefined}
+            key={choice}
+            class={Number(choice) > 2 ? "large" : ""}
+            aria-pressed={choice === grid}
+            onClick={() => change({ grid: choice, page: 0 })}
+            title={choice === "auto" ? t("wall.auto_title") : undefined}
           >
-            {one === "auto" ? t("wall.auto") : `${one}×${one}`}
+            {choice === "auto" ? t("wall.auto") : `${choice}×${choice}`}
           </button>
         ))}
       </fieldset>
@@ -242,11 +242,11 @@ function OpenBar({ name, ids, open, onClose, onShow }: OpenBarProps) {
   );
 }
 
-/** What a service without cameras says. */
+/** The wall of a service without cameras. */
 function Welcome() {
   return (
     <Empty icon="camera" title={t("welcome.title")}>
-      {may("user") ? (
+      {hasRole("user") ? (
         <>
           <p>{t("welcome.text")}</p>
           <div class="actions centered">
