@@ -135,7 +135,8 @@ pub async fn read_clock(
     Ok(clock)
 }
 
-fn time(node: &XmlNode) -> Option<SystemTime> {
+/// Reads the date and time of a device's clock.
+pub(crate) fn time(node: &XmlNode) -> Option<SystemTime> {
     let number = |name| node.text_of(name)?.parse::<u64>().ok();
     let text = format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",

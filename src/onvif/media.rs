@@ -114,7 +114,11 @@ impl MediaService {
 
 /// Returns the service that a device reports to be at `address`, but at the address at which the
 /// device itself was reached. The reported port is used only if the reported host is that address.
-fn relocated(address: &str, reached: SocketAddr, device: &OnvifService) -> Option<OnvifService> {
+pub(crate) fn relocated(
+    address: &str,
+    reached: SocketAddr,
+    device: &OnvifService,
+) -> Option<OnvifService> {
     let url = Url::parse(address).ok().filter(|url| url.scheme() == "http")?;
     let is_same_host = host_address(&url).is_some_and(|host| host == reached.ip().to_canonical());
     let port = url.port_or_known_default().filter(|_| is_same_host).unwrap_or(device.port);

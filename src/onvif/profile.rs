@@ -34,7 +34,7 @@ pub struct DeviceProfile {
 impl DeviceProfile {
     /// Reads a profile of either version of the media service, still without its link. Returns `None`
     /// for a profile without video.
-    pub(super) fn read(node: &XmlNode) -> Option<Self> {
+    pub(crate) fn read(node: &XmlNode) -> Option<Self> {
         // The first name is that of version 1, the second that of version 2.
         let video = node.find("VideoEncoderConfiguration").or_else(|| node.find("VideoEncoder"))?;
         let number = |name| video.text_of(name)?.parse().ok().filter(|number| *number > 0);

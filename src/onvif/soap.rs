@@ -249,7 +249,7 @@ fn digest(nonce: &[u8], created: &str, password: &str) -> String {
 }
 
 /// Reads an answer.
-fn read(status: StatusCode, text: &str) -> Result<XmlNode, OnvifError> {
+pub(crate) fn read(status: StatusCode, text: &str) -> Result<XmlNode, OnvifError> {
     let answer = XmlNode::parse(text);
     if let Some(fault) = answer.as_ref().and_then(|answer| answer.find("Fault")) {
         return Err(failure(status, fault));

@@ -191,7 +191,7 @@ fn uuid() -> String {
 }
 
 /// Reads the devices from an answer of `from` to the probes with these `ids`.
-fn read(text: &str, from: IpAddr, ids: &[String]) -> Vec<DiscoveredDevice> {
+pub(crate) fn read(text: &str, from: IpAddr, ids: &[String]) -> Vec<DiscoveredDevice> {
     let Some(answer) = XmlNode::parse(text) else { return Vec::new() };
     // An answer that does not name its probe is accepted.
     if answer.text_of("RelatesTo").is_some_and(|related| !is_one_of(related, ids)) {

@@ -164,7 +164,8 @@ impl Verifier {
         self.verify_at(token, now)
     }
 
-    fn verify_at(&self, token: &str, now: u64) -> Result<Claims, TokenError> {
+    /// The same as [`Verifier::verify`] at another time, in seconds since 1970.
+    pub(crate) fn verify_at(&self, token: &str, now: u64) -> Result<Claims, TokenError> {
         if token.len() > MAX_TOKEN_LENGTH {
             return Err(TokenError::Malformed);
         }

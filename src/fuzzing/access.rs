@@ -1,0 +1,130 @@
+//! What clients prove their identity with, and the ids in their requests.
+
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::Value;
+use sha2::Sha256;
+
+use super::support::assert_is_line;
+use crate::access::keys::ApiKeys;
+use crate::camera::id::{CameraId, StreamId, is_id};
+use crate::playback::token::{AUDIENCE, LEEWAY, MAX_LIFETIME, MAX_TOKEN_LENGTH, Signer, Verifier};
+
+const SECRET: &[u8] = b"a secret of the fuzz targets only";
+/// The present, for tokens: the year 2030.
+const NOW: u64 = 1_893_456_000;
+
+static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| Verifier::new(SECRET).expect("a secret"));
+static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new(SECRET).expect("a secret"));
+
+/// Reads `data` as a playback token; and as the claims of a token, with its header in front if it has
+/// several lines, to which a valid signature is added.
+///
+/// Only valid tokens with a valid signature are accepted, and what is accepted can be issued again.
+pub fn playback_token(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    verify(&text);
+    let (header, claims) = text.split_once('\n').unwrap_or((r#"{"alg":"HS256"}"#, &text));
+    let signed = format!("{}.{}", BASE64URL.encode(header), BASE64URL.encode(claims));
+    verify(&format!("{signed}.{}", BASE64URL.encode(signature(&signed))));
+}
+
+fn verify(token: &str) {
+    let claims = match VERIFIER.verify_at(token, NOW) {
+        Ok(claims) => claims,
+        Err(error) => return assert_is_line(&error.to_string(), 200),
+    };
+    let (signed, signature_part) = token.rsplit_once('.').expect("a signature");
+    assert_eq!(BASE64URL.decode(signature_part).as_deref(), Ok(signature(signed).as_slice()));
+    let (header, _) = signed.split_once('.').expect("a header");
+    let header = BASE64URL.decode(header).expect("base64");
+    let header: Value = serde_json::from_slice(&header).expect("a header");
+    assert_eq!((&header["alg"], header.get("crit")), (&Value::from("HS256"), None));
+
+    assert_eq!(claims.aud, AUDIENCE);
+    assert!(claims.iat <= NOW + LEEWAY && NOW < claims.exp + LEEWAY, "{claims:?}");
+    assert!(claims.exp - claims.iat <= MAX_LIFETIME, "{claims:?}");
+    assert!(claims.cameras == ["*"] || claims.cameras.iter().all(|id| is_id(id)), "{claims:?}");
+    assert!(claims.allows("a camera") == (claims.cameras == ["*"]), "{claims:?}");
+    // The header of an issued token can be longer.
+    if token.len() + 100 <= MAX_TOKEN_LENGTH {
+        let again = SIGNER.issue(&claims).expect("a token");
+        assert_eq!(VERIFIER.verify_at(&again, NOW), Ok(claims));
+    }
+}
+
+fn signature(text: &str) -> Vec<u8> {
+    let mac = Hmac::<Sha256>::new_from_slice(SECRET).expect("a key of any length");
+    mac.chain_update(text).finalize().into_bytes().to_vec()
+}
+
+/// Reads `data` as the public keys of a back end.
+///
+/// No key accepts a token without a signature.
+pub fn public_keys(data: &[u8]) {
+    let verifier = VERIFIER.clone();
+    let verifier = match verifier.with_public_keys(&String::from_utf8_lossy(data)) {
+        Ok(verifier) => verifier,
+        Err(error) => return assert_is_line(&error.to_string(), 200),
+    };
+    for algorithm in ["EdDSA", "RS256", "HS256"] {
+        for size in [0, 32, 64, 256, 512] {
+            let header = BASE64URL.encode(format!(r#"{{"alg":"{algorithm}","kid":"a"}}"#));
+            let token = format!("{header}.e30.{}", BASE64URL.encode(vec![0; size]));
+            assert!(verifier.verify_at(&token, NOW).is_err());
+        }
+    }
+}
+
+/// Reads `data` as the setting `API_KEYS`.
+///
+/// Errors are single lines without any part of an entry, `Debug` shows no secret, and each secret
+/// finds its key.
+pub fn api_keys(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let words = text.split(|c: char| c == ',' || c.is_whitespace());
+    let keys = match ApiKeys::parse(&text) {
+        Ok(keys) => keys,
+        Err(error) => {
+            let shown = error.to_string();
+            assert_is_line(&shown, 200);
+            // The message has shorter words of its own.
+            let parts = words.flat_map(|word| word.split(':')).filter(|part| part.len() >= 16);
+            return parts.for_each(|part| assert!(!shown.contains(part), "{shown}"));
+        }
+    };
+    let shown = format!("{keys:?}");
+    for line in text.lines() {
+        let words = line.split(|c: char| c == ',' || c.is_whitespace());
+        for word in words.filter(|word| !word.is_empty()).take_while(|word| !word.starts_with('#'))
+        {
+            if let [name, _, secret] = word.split(':').collect::<Vec<_>>()[..] {
+                assert!(!shown.contains(secret) || text.matches(secret).count() > 1, "{shown}");
+                assert_eq!(keys.find(secret).map(|key| key.name.as_str()), Some(name));
+            }
+        }
+    }
+}
+
+/// Reads `data` as the ids of a camera and of a stream.
+///
+/// An id is safe as a file name, in a URL, a label, a log line and an argument.
+pub fn id(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let camera = CameraId::parse(&text).ok();
+    if let Some(id) = &camera {
+        assert_eq!(id.as_str(), text);
+    }
+    if let Ok(id) = StreamId::parse(&text) {
+        assert_eq!(id.as_str(), text);
+        assert_eq!(CameraId::parse(id.camera().as_str()).as_ref(), Ok(id.camera()));
+        assert_eq!(StreamId::new(id.camera().clone(), id.profile()), id);
+        let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"_-~".contains(&byte);
+        assert!(text.bytes().all(is_safe) && (1..=80).contains(&text.len()), "{text}");
+    } else {
+        assert_eq!(camera, None, "a camera's id is its main stream's");
+    }
+}

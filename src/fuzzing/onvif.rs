@@ -1,0 +1,103 @@
+//! What devices on the network answer, and their addresses.
+
+use std::net::SocketAddr;
+
+use hyper::StatusCode;
+use url::Url;
+
+use super::support::assert_is_line;
+use crate::base::url::host_address;
+use crate::camera::onvif_address::OnvifAddress;
+use crate::camera::source::Source;
+use crate::onvif::profile::DeviceProfile;
+use crate::onvif::soap::{self, DeviceClock, OnvifService};
+use crate::onvif::xml::{XmlNode, escaped};
+use crate::onvif::{device, link, media, ws_discovery};
+
+/// Reads `data` as XML, and as the content of an element.
+///
+/// Escaped content can be read back, and cannot become elements.
+pub fn onvif_xml(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Some(root) = XmlNode::parse(&text) {
+        for name in ["Body", "Value", "a"] {
+            assert!(root.text_of(name).is_none_or(|text| !text.is_empty()));
+            assert!(root.all(name).count() == 0 || root.find(name).is_some());
+        }
+    }
+    let node = XmlNode::parse(&format!("<a><b>{}</b><c>c</c></a>", escaped(&text)));
+    let node = node.expect("a document");
+    assert_eq!(node.find("b").expect("the element").text(), text.trim());
+    assert_eq!(node.text_of("c"), Some("c"));
+}
+
+/// Reads `data` as a device's answer to any of the requests. The first byte decides its status.
+///
+/// Requests go only to the address at which the device was reached, links contain no credentials,
+/// and messages are single lines.
+pub fn soap_answer(data: &[u8]) {
+    const STATUSES: [u16; 8] = [200, 200, 200, 400, 401, 403, 404, 500];
+    let Some((head, text)) = data.split_first() else { return };
+    let status = StatusCode::from_u16(STATUSES[usize::from(head % 8)]).expect("a status");
+    match soap::read(status, &String::from_utf8_lossy(text)) {
+        Ok(answer) => read_answer(&answer),
+        Err(error) => assert_is_line(&error.to_string(), 200),
+    }
+}
+
+fn read_answer(answer: &XmlNode) {
+    let reached = SocketAddr::from(([192, 0, 2, 7], 8000));
+    answer.find("UTCDateTime").and_then(device::time).map(DeviceClock::of);
+    if let Some(address) = answer.text_of("XAddr")
+        && let Some(service) = media::relocated(address, reached, &OnvifService::usual(8000))
+    {
+        assert!(service.path.starts_with('/'), "{}", service.path);
+        let is_of_device = address.contains("192.0.2.7");
+        assert!(service.port == 8000 || is_of_device, "{address}: {}", service.port);
+    }
+    let link = answer.text_of("Uri").and_then(|link| link::usable(link, reached.ip()).ok());
+    if let Some(link) = &link {
+        let source = Source::parse(link).expect("a link");
+        assert_eq!(source.credentials(), None);
+        let address = Url::parse(link).ok().and_then(|url| host_address(&url));
+        assert!(address.is_some(), "{link}");
+    }
+    let profiles = answer.find("GetProfilesResponse").into_iter();
+    let profiles = profiles.flat_map(|response| response.all("Profiles"));
+    let mut profiles: Vec<_> = profiles.filter_map(DeviceProfile::read).collect();
+    for profile in &mut profiles {
+        assert_is_line(&profile.name, 100);
+        assert_is_line(profile.video_codec.as_deref().unwrap_or_default(), 100);
+        assert!(profile.frame_rate.is_none_or(|rate| rate.is_finite() && rate > 0.0));
+        profile.rtsp_link.clone_from(&link);
+    }
+    let (main, sub) = link::main_and_sub(&profiles);
+    assert!(main.is_some() || sub.is_none());
+}
+
+/// Reads `data` as an answer to a probe.
+///
+/// The device is at the address that sent the answer, and its name is a single line.
+pub fn ws_discovery_answer(data: &[u8]) {
+    let from = [192, 0, 2, 7].into();
+    let ids = ["3f2b1c4d-0000-4000-8000-00a0b0c0d0e0".to_owned()];
+    for device in ws_discovery::read(&String::from_utf8_lossy(data), from, &ids) {
+        assert_eq!(device.address, from);
+        assert!(device.service.is_none_or(|service| service.path.starts_with('/')));
+        for text in [device.name, device.hardware].into_iter().flatten() {
+            assert_is_line(&text, 100);
+        }
+    }
+}
+
+/// Reads `data` as the address of an ONVIF service, as people write it.
+///
+/// The text of an address means the same address, and contains no credentials.
+pub fn onvif_address(data: &[u8]) {
+    let Some(address) = OnvifAddress::parse(&String::from_utf8_lossy(data)) else { return };
+    let text = address.to_string();
+    assert!(!address.host.is_empty() && address.path.starts_with('/'), "{text}");
+    assert!(!address.host.contains(['@', '/', '?', '#']), "{text}");
+    assert!(!text.contains(|c: char| c.is_control() || c.is_whitespace()), "{text}");
+    assert_eq!(OnvifAddress::parse(&text).as_ref(), Some(&address), "{text}");
+}
