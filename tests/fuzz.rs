@@ -140,36 +140,37 @@ fn mutated(seeds: &[Vec<u8>], random: &mut fastrand::Rng) -> Vec<u8> {
 fn mutate(input: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut fastrand::Rng) {
     let range = short_range(input, random);
     let at = random.usize(..=input.len());
-    match random.u8(..9) {
-        0 => {
+    match random.u8(..64) {
+        0..8 => {
             if let Some(byte) = input.get_mut(at) {
                 *byte ^= 1 << random.u8(..8);
             }
         }
-        1 => {
+        8..16 => {
             if let Some(byte) = input.get_mut(at) {
                 *byte = a_byte(random);
             }
         }
-        2 => drop(input.splice(at..at, (0..random.usize(1..8)).map(|_| a_byte(random)))),
-        3 => drop(input.drain(range)),
-        4 => {
+        16..24 => drop(input.splice(at..at, (0..random.usize(1..8)).map(|_| a_byte(random)))),
+        24..32 => drop(input.drain(range)),
+        32..40 => {
             let copy = input[range].to_vec();
             input.splice(at..at, copy);
         }
-        5 => {
+        40..48 => {
             let other = one_of(seeds, random);
             let part = other[short_range(other, random)].to_vec();
             input.splice(at..at, part);
         }
-        6 => {
+        48..56 => {
             // A length or a count.
             const NUMBERS: [u32; 8] = [0, 1, 7, 8, 0x10000, 0x7fff_ffff, 0x8000_0000, u32::MAX];
             if let Some(bytes) = input.get_mut(at..at + 4) {
                 bytes.copy_from_slice(&one_of(&NUMBERS, random).to_be_bytes());
             }
         }
-        7 => {
+        // Long inputs take long.
+        56 => {
             let copies = input[range].repeat(1 << random.u8(..8));
             input.splice(at..at, copies);
         }
