@@ -1,0 +1,204 @@
+//! Holds the modules to the layers that `src/lib.rs` names: an import points downwards, and no
+//! modules import each other in a circle.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::path::Path;
+
+use tree::{Edge, ModulePath, Tree};
+
+mod source;
+mod tree;
+
+/// The row of the table in `src/lib.rs` that precedes the layers.
+const TABLE_HEAD: &str = "//! | Layer | Modules |";
+
+fn sources() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))
+}
+
+/// The top-level modules with their heights. The table lists the layers from top to bottom, and in
+/// a row a module may import those on its left.
+fn heights(lib: &str) -> BTreeMap<String, usize> {
+    let rows = lib.lines().skip_while(|line| *line != TABLE_HEAD).skip(2);
+    let rows: Vec<_> = rows.take_while(|line| line.starts_with("//! |")).collect();
+    let in_row = |row: &str| {
+        row.split("[`")
+            .skip(1)
+            .filter_map(|text| text.split('`').next())
+            .map(str::to_owned)
+            .collect()
+    };
+    let modules = rows.iter().rev().flat_map(|row| -> Vec<String> { in_row(row) });
+    modules.enumerate().map(|(height, name)| (name, height)).collect()
+}
+
+/// What is wrong with the imports, one line each.
+fn faults(tree: &Tree, heights: &BTreeMap<String, usize>) -> Vec<String> {
+    let mut faults = Vec::new();
+    for module in tree.top_level().iter().filter(|module| !heights.contains_key(*module)) {
+        faults.push(format!("the module {module} is in no layer of src/lib.rs"));
+    }
+    let edges = tree.edges();
+    let height = |path: &ModulePath| path.first().and_then(|module| heights.get(module));
+    for edge in &edges {
+        if let (Some(from), Some(to)) = (height(&edge.from), height(&edge.to))
+            && from < to
+        {
+            let (from, to) = (edge.from.join("::"), edge.to.join("::"));
+            faults.push(format!("{from}, line {}: imports {to}, which is above it", edge.line));
+        }
+    }
+    faults.extend(circles(&edges).iter().map(|circle| describe(circle, &edges)));
+    faults
+}
+
+fn describe(circle: &BTreeSet<ModulePath>, edges: &[Edge]) -> String {
+    let names: Vec<_> = circle.iter().map(|module| module.join("::")).collect();
+    let mut text = format!("circle of {}", names.join(", "));
+    for edge in edges.iter().filter(|edge| circle.contains(&edge.from) && circle.contains(&edge.to))
+    {
+        let (from, to) = (edge.from.join("::"), edge.to.join("::"));
+        let _ = write!(text, "\n    {from}, line {}: {to}", edge.line);
+    }
+    text
+}
+
+/// Sets of modules in which each reaches every other one.
+fn circles(edges: &[Edge]) -> Vec<BTreeSet<ModulePath>> {
+    let mut imports = BTreeMap::<&ModulePath, BTreeSet<&ModulePath>>::new();
+    for edge in edges {
+        imports.entry(&edge.from).or_default().insert(&edge.to);
+    }
+    let reach = |from| {
+        let mut reached = BTreeSet::new();
+        let mut open = vec![from];
+        while let Some(module) = open.pop() {
+            let next = imports.get(module).into_iter().flatten();
+            open.extend(next.filter(|next| reached.insert(**next)));
+        }
+        reached
+    };
+    let reached: BTreeMap<_, _> = imports.keys().map(|module| (*module, reach(module))).collect();
+    let reaches = |from, to| reached.get(from).is_some_and(|all| all.contains(to));
+    let mut found = BTreeSet::new();
+    for module in reached.keys().filter(|module| reaches(**module, **module)) {
+        let members =
+            reached.keys().filter(|other| reaches(*module, *other) && reaches(*other, *module));
+        found.insert(members.map(|member| (*member).clone()).collect::<BTreeSet<_>>());
+    }
+    found.into_iter().collect()
+}
+
+#[test]
+fn imports_point_downwards_and_in_no_circle() {
+    let lib = std::fs::read_to_string(sources().join("lib.rs")).expect("src/lib.rs");
+    let faults = faults(&Tree::of(sources()), &heights(&lib));
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+/// A small crate: `top` over `left, right` over `base`.
+fn planted(files: &[(&str, &str)]) -> Vec<String> {
+    let lib = format!(
+        "{TABLE_HEAD}\n//! |---|---|\n//! | a | [`top`] |\n//! | b | [`left`], [`right`] |\n//! | c | [`base`] |\n\
+         pub mod base;\npub mod left;\npub mod right;\npub mod top;\n"
+    );
+    let empty = ["base.rs", "left.rs", "right.rs", "top.rs"].map(|file| (file, ""));
+    let mut texts: BTreeMap<_, _> = empty.into_iter().chain(files.iter().copied()).collect();
+    texts.insert("lib.rs", &lib);
+    let tree = Tree::read(&|file| texts.get(file).map(|text| (*text).to_owned()));
+    faults(&tree, &heights(&lib))
+}
+
+#[test]
+fn imports_that_are_allowed() {
+    let files = [
+        ("top.rs", "use crate::{base::A, left::{self, B}}; fn f() { crate::right::g() }"),
+        ("right.rs", "use crate::left::B; use std::fmt; fn g() { fmt::f(); }"),
+        (
+            "left.rs",
+            "use super::base::A; pub struct B; #[cfg(test)] mod tests { use crate::top::f; }",
+        ),
+        ("base.rs", "pub struct A; // crate::top::f\nconst TEXT: &str = \"not crate::top::f\";"),
+    ];
+    assert_eq!(planted(&files), Vec::<String>::new());
+}
+
+#[test]
+fn a_planted_upward_import_is_found() {
+    let table = [
+        "use crate::top::f;",
+        "use super::top::f;",
+        "fn g() { crate::top::f(); }",
+        "fn g() { println!(\"{}\", crate::top::f()); }",
+        "struct S { #[serde(default = \"crate::top::f\")] field: u8 }",
+        "use crate::{left::B as C, top::*};",
+        "impl crate::top::T for u8 {}",
+        "mod inner { fn g() { super::super::top::f() } }",
+        "type A = Vec<crate::top::T>;",
+    ];
+    for text in table {
+        let faults = planted(&[("base.rs", text)]);
+        let is_found = faults.iter().any(|fault| fault.starts_with("base, line 1: imports top"));
+        assert!(is_found, "{text}: {faults:?}");
+    }
+    let faults = planted(&[("left.rs", "use crate::right::X;"), ("right.rs", "pub struct X;")]);
+    assert_eq!(faults, ["left, line 1: imports right, which is above it"]);
+}
+
+#[test]
+fn a_planted_circle_is_found() {
+    let files = [
+        ("top.rs", "mod one; mod two; mod three;"),
+        ("top/one.rs", "use super::two::B; pub struct A;"),
+        ("top/two.rs", "pub struct B; fn f() { crate::top::three::g() }"),
+        ("top/three.rs", "pub fn g() { super::one::A; }"),
+    ];
+    let faults = planted(&files);
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].starts_with("circle of top::one, top::three, top::two"), "{faults:?}");
+    // A module and its parent.
+    let files = [
+        ("top.rs", "mod one; use one::A; pub struct T;"),
+        ("top/one.rs", "use super::T; pub struct A;"),
+    ];
+    let faults = planted(&files);
+    assert!(faults.len() == 1 && faults[0].starts_with("circle of top, top::one"), "{faults:?}");
+}
+
+#[test]
+fn what_is_imported_again_counts_where_it_is_defined() {
+    // `base` hands out what `top` defines, by name, by glob, and by way of a module.
+    for text in ["pub use crate::top::f;", "pub use crate::top::*;", "pub use crate::top;"] {
+        let user =
+            if text.ends_with("top;") { "use crate::base::top::f;" } else { "use crate::base::f;" };
+        let files = [("base.rs", text), ("left.rs", user), ("top.rs", "pub fn f() {}")];
+        let faults = planted(&files);
+        let is_found = faults.iter().any(|fault| fault.starts_with("left, line 1: imports top"));
+        assert!(is_found, "{text}: {faults:?}");
+    }
+    // A parent's import is no definition, so it makes no circle with its children.
+    let files = [
+        ("top.rs", "mod one; mod two; pub use one::A;"),
+        ("top/one.rs", "pub struct A;"),
+        ("top/two.rs", "use super::A;"),
+    ];
+    assert_eq!(planted(&files), Vec::<String>::new());
+}
+
+#[test]
+fn every_module_has_a_layer() {
+    let faults = planted(&[("top.rs", "")]);
+    assert!(faults.is_empty(), "{faults:?}");
+    let lib = "pub mod stray;";
+    let tree = Tree::read(&|file| match file {
+        "lib.rs" => Some(lib.to_owned()),
+        "stray.rs" => Some(String::new()),
+        _ => None,
+    });
+    assert_eq!(faults_of_stray(&tree), ["the module stray is in no layer of src/lib.rs"]);
+}
+
+fn faults_of_stray(tree: &Tree) -> Vec<String> {
+    faults(tree, &BTreeMap::new())
+}
