@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use crate::api::openapi;
+use crate::api::route::Table;
+use crate::api::routes;
 
 mod api;
 mod errors;
@@ -30,7 +32,7 @@ fn pages() -> Vec<(&'static str, String)> {
 
 /// Renders the OpenAPI document, from which the page's types are generated.
 fn openapi_json() -> String {
-    serde_json::to_string_pretty(&openapi::document()).expect("a document") + "\n"
+    serde_json::to_string_pretty(&openapi::document(&Table::new(routes::all()))).expect("a document") + "\n"
 }
 
 /// Renders a row of a table.
