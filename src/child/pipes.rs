@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::ChildStdin;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
@@ -17,8 +17,8 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct PipeReader<T> {
     task: JoinHandle<T>,
-    /// What the task returned, once it has ended; inside, `None` when it panicked.
-    ended: Option<Option<T>>,
+    /// What the task returned, once it has ended.
+    ended: Option<Result<T, JoinError>>,
 }
 
 impl<T: Send + 'static> PipeReader<T> {
@@ -36,9 +36,9 @@ impl<T: Send + 'static> PipeReader<T> {
     /// panicked. Can be cancelled and called again.
     pub async fn ended(&mut self) -> Option<&T> {
         if self.ended.is_none() {
-            self.ended = Some((&mut self.task).await.ok());
+            self.ended = Some((&mut self.task).await);
         }
-        self.ended.as_ref().and_then(Option::as_ref)
+        self.ended.as_ref()?.as_ref().ok()
     }
 
     /// What the task returned. To be called when the child has ended: `None` when the pipe stays
@@ -46,7 +46,7 @@ impl<T: Send + 'static> PipeReader<T> {
     pub async fn finish(mut self) -> Option<T> {
         // A task that hangs ends as this is dropped.
         let _ = timeout(CLOSE_WITHIN, self.ended()).await;
-        self.ended.take().flatten()
+        self.ended.take()?.ok()
     }
 }
 

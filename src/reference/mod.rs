@@ -32,7 +32,9 @@ fn pages() -> Vec<(&'static str, String)> {
 
 /// Renders the OpenAPI document, from which the page's types are generated.
 fn openapi_json() -> String {
-    serde_json::to_string_pretty(&openapi::document(&Table::new(routes::all()))).expect("a document") + "\n"
+    serde_json::to_string_pretty(&openapi::document(&Table::new(routes::all())))
+        .expect("a document")
+        + "\n"
 }
 
 /// Renders a row of a table.

@@ -99,12 +99,11 @@ impl OutputHandle {
         if self.has_failed {
             return std::future::pending().await;
         }
-        match self.progress.changed().await {
-            Ok(()) => OutputStep::Progress(self.progress.borrow_and_update().clone()),
-            Err(_) => {
-                self.has_failed = true;
-                OutputStep::Failed
-            }
+        if self.progress.changed().await.is_ok() {
+            OutputStep::Progress(self.progress.borrow_and_update().clone())
+        } else {
+            self.has_failed = true;
+            OutputStep::Failed
         }
     }
 

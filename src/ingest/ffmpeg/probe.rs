@@ -161,12 +161,11 @@ impl StillTaker {
             () = caller.closed() => None,
         };
         let is_late = in_time.is_none();
-        let status = match in_time {
-            Some(status) => status,
-            None => {
-                process.signal(Signal::SIGKILL);
-                process.wait().await
-            }
+        let status = if let Some(status) = in_time {
+            status
+        } else {
+            process.signal(Signal::SIGKILL);
+            process.wait().await
         };
         let jpeg = picture.finish().await.unwrap_or_default();
         let tail = tail.finish().await.unwrap_or_default();

@@ -906,7 +906,7 @@ async fn an_output_that_hangs_does_not_keep_the_name() {
     let serve = |control: OutputControl| -> OutputTask {
         Box::pin(async move {
             let _control = control;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         })
     };
     let mut setup = setup_with_fake_output(FakeOutput { is_ready: true, serve });
