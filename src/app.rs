@@ -104,22 +104,11 @@ impl Service {
         let webhooks =
             Webhooks::start(&settings::webhooks(config), &events).map_err(StartError::part)?;
         let disk_budget = DiskBudget::new(config.stream_dir.clone(), config.stream_dir_max_bytes);
-        let counters = Counters::default();
-        let policy = settings::segment_policy(config);
-        let hls = Hls::new(layout.clone(), disk_budget.clone(), policy, counters.clone());
-        let registry = registry(config, hls.clone(), ingest, counters, events)?;
-        let database = cameras.database().clone();
+        let (hls, registry) = streams(config, &layout, &disk_budget, ingest, events)?;
         let ffmpeg = FfmpegCheck::new(config.ffmpeg_bin.clone(), spawner.clone());
-        let readiness = Arc::new(Readiness::new(ffmpeg, layout, database));
-        let table = Table::new(routes::all());
-        let api = Api::new(
-            Core { access, cameras, registry: registry.clone(), hls, playback },
-            Finder::new(config.camera_nets()),
-            StillTaker::new(settings::ffmpeg(config), spawner.clone()),
-            Arc::clone(&readiness),
-            Exporter::new(registry.clone(), disk_budget.clone(), table.labels()),
-        );
-        let router = Arc::new(Router::new(api, table));
+        let readiness = Arc::new(Readiness::new(ffmpeg, layout, cameras.database().clone()));
+        let core = Core { access, cameras, registry: registry.clone(), hls, playback };
+        let router = router(config, core, &readiness, &disk_budget, &spawner);
         Ok(Self { router, readiness, registry, disk_budget, webhooks, spawner, stream_dir })
     }
 
@@ -190,15 +179,19 @@ async fn open_playback(config: &Config, cameras: &Cameras) -> Result<Playback, S
     opened.map_err(StartError::setting("PLAYBACK_SECRET or PLAYBACK_PUBLIC_KEYS"))
 }
 
-fn registry(
+/// Makes the output and the registry of streams.
+fn streams(
     config: &Config,
-    hls: Hls,
+    layout: &Layout,
+    disk_budget: &DiskBudget,
     ingest: Arc<dyn Ingest>,
-    counters: Counters,
     events: Bus,
-) -> Result<Registry, StartError> {
-    Ok(Registry::new(StreamResources {
-        output: Arc::new(hls),
+) -> Result<(Hls, Registry), StartError> {
+    let counters = Counters::default();
+    let policy = settings::segment_policy(config);
+    let hls = Hls::new(layout.clone(), disk_budget.clone(), policy, counters.clone());
+    let registry = Registry::new(StreamResources {
+        output: Arc::new(hls.clone()),
         threads: Threads::start().map_err(StartError::system("start a thread"))?,
         limits: settings::limits(config),
         max_streams: config.max_streams,
@@ -206,7 +199,28 @@ fn registry(
         launcher: ingest,
         counters,
         events,
-    }))
+    });
+    Ok((hls, registry))
+}
+
+/// Makes the router of the HTTP API.
+fn router(
+    config: &Config,
+    core: Core,
+    readiness: &Arc<Readiness>,
+    disk_budget: &DiskBudget,
+    spawner: &Spawner,
+) -> Arc<Router> {
+    let table = Table::new(routes::all());
+    let registry = core.registry.clone();
+    let api = Api::new(
+        core,
+        Finder::new(config.camera_nets()),
+        StillTaker::new(settings::ffmpeg(config), spawner.clone()),
+        Arc::clone(readiness),
+        Exporter::new(registry, disk_budget.clone(), table.labels()),
+    );
+    Arc::new(Router::new(api, table))
 }
 
 async fn listen(config: &Config, router: &Arc<Router>) -> Result<Server, StartError> {
