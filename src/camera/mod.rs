@@ -57,9 +57,14 @@ impl Camera {
         Self { id, source, options, learned, numbers: Numbers::default(), onvif: None }
     }
 
-    /// Whether a stream of `other` shows the same.
+    /// Returns whether the stream of `other` has the same source and options.
     pub fn is_same_stream(&self, other: &Self) -> bool {
-        self.source == other.source && self.options == other.options
+        self.is_like(&other.source, other.options)
+    }
+
+    /// Returns whether the stream has this source and these options.
+    pub fn is_like(&self, source: &Source, options: StreamOptions) -> bool {
+        self.source == *source && self.options == options
     }
 }
 

@@ -147,7 +147,7 @@ impl Source {
 
 impl PartialEq for Source {
     fn eq(&self, other: &Self) -> bool {
-        self.0.url == other.0.url
+        Arc::ptr_eq(&self.0, &other.0) || self.0.url == other.0.url
     }
 }
 

@@ -1,5 +1,7 @@
 //! Cameras for callers: list, add, change, delete and test them.
 
+use std::sync::Arc;
+
 use tracing::info;
 
 use super::camera_change::CameraChange;
@@ -47,7 +49,7 @@ pub async fn all(core: &Core) -> Result<Vec<Record>, Error> {
 }
 
 /// Returns one camera.
-pub async fn get(core: &Core, caller: &Caller, id: &CameraId) -> Result<Record, Error> {
+pub async fn get(core: &Core, caller: &Caller, id: &CameraId) -> Result<Arc<Record>, Error> {
     let record = core.cameras.get(id).await?.ok_or_else(|| unknown_camera(id))?;
     caller.ensure_owns(record.owner.as_deref(), id)?;
     Ok(record)
@@ -153,7 +155,7 @@ pub async fn test(
     };
     known.as_ref().map_or(Ok(()), |known| ensure_owns(caller, known))?;
     let id = id.map_or_else(chosen_id, Ok)?;
-    let record = camera.apply(&id, known.as_ref(), &core.cameras)?;
+    let record = camera.apply(&id, known.as_deref(), &core.cameras)?;
     let source = record.spec.source(profile).cloned().ok_or_else(|| {
         let detail = "the camera to test has no such stream";
         Error::new(ErrorKind::InvalidSource, detail)

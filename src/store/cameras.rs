@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::sync::Arc;
 
 use dashmap::DashMap;
 
+use super::cache::RecordCache;
 use super::db::{CameraRow, Database, Filter, WriteTransaction};
 use super::error::{StoreError, query_failed};
 use super::key_files::open_sealer;
@@ -28,8 +30,9 @@ pub struct Cameras {
     _lock: File,
     database: Database,
     rows: Rows,
+    cache: RecordCache,
     /// Streams that were started or asked for, with what was learned about them.
-    streams: DashMap<StreamId, Camera>,
+    streams: Arc<DashMap<StreamId, Camera>>,
 }
 
 /// The effect of a change.
@@ -50,7 +53,8 @@ impl Cameras {
         let database = Database::open(url).await?;
         let lock = lock_database(database.path())?;
         let rows = Rows::new(open_sealer(&database, source_key).await?);
-        Ok(Self { _lock: lock, database, rows, streams: DashMap::new() })
+        let (cache, streams) = (RecordCache::default(), Arc::default());
+        Ok(Self { _lock: lock, database, rows, cache, streams })
     }
 
     /// The database, for other tables in it.
@@ -58,10 +62,17 @@ impl Cameras {
         &self.database
     }
 
-    /// Returns a camera.
-    pub async fn get(&self, id: &CameraId) -> Result<Option<Record>, Error> {
+    /// Returns a camera. Only cameras that were not used for a while are read from the database.
+    pub async fn get(&self, id: &CameraId) -> Result<Option<Arc<Record>>, Error> {
+        let miss = match self.cache.get(id) {
+            Ok(record) => return Ok(Some(record)),
+            Err(miss) => miss,
+        };
         let row = self.database.get(id.as_str()).await.map_err(query_failed)?;
-        row.map(|row| self.rows.record(&row)).transpose()
+        let Some(row) = row else { return Ok(None) };
+        let record = Arc::new(self.rows.record(&row)?);
+        self.cache.add(&miss, &record);
+        Ok(Some(record))
     }
 
     /// Returns a stream of a camera, ready to be started. Returns `None` if there is no such camera, or
@@ -79,7 +90,7 @@ impl Cameras {
         let mut write = self.database.write().await.map_err(query_failed)?;
         let mut count = write.count().await.map_err(query_failed)?;
         let changed = self.change_in(&mut write, &mut count, id, change).await?;
-        write.commit().await.map_err(query_failed)?;
+        self.commit(write, vec![id.clone()], Vec::new()).await?;
         Ok(changed)
     }
 
@@ -90,11 +101,15 @@ impl Cameras {
     {
         let mut write = self.database.write().await.map_err(query_failed)?;
         let mut count = write.count().await.map_err(query_failed)?;
-        let mut done = Vec::with_capacity(changes.len());
+        let (mut changed, mut done) = (Vec::new(), Vec::with_capacity(changes.len()));
         for (id, change) in changes {
-            done.push(self.change_in(&mut write, &mut count, &id, change).await?.1);
+            let (_, change) = self.change_in(&mut write, &mut count, &id, change).await?;
+            done.push(change);
+            if change != Change::Unchanged {
+                changed.push(id);
+            }
         }
-        write.commit().await.map_err(query_failed)?;
+        self.commit(write, changed, Vec::new()).await?;
         Ok(done)
     }
 
@@ -150,10 +165,8 @@ impl Cameras {
             check(&self.rows.record(&row)?)?;
         }
         let existed = write.delete(id.as_str()).await.map_err(query_failed)?;
-        write.commit().await.map_err(query_failed)?;
-        for profile in [Profile::Main, Profile::Sub] {
-            self.streams.remove(&StreamId::new(id.clone(), profile));
-        }
+        let streams = [Profile::Main, Profile::Sub].map(|one| StreamId::new(id.clone(), one));
+        self.commit(write, vec![id.clone()], streams.into()).await?;
         Ok(existed)
     }
 
@@ -191,6 +204,35 @@ impl Cameras {
         self.rows.record(row)
     }
 
+    /// Commits a change of these cameras, and removes them from the cache. If that succeeds, forgets what
+    /// was learned about the `deleted` streams.
+    ///
+    /// This is a task of its own: a commit can succeed although its caller has left, and the cameras must
+    /// be removed from the cache after that.
+    async fn commit(
+        &self,
+        write: WriteTransaction,
+        changed: Vec<CameraId>,
+        deleted: Vec<StreamId>,
+    ) -> Result<(), Error> {
+        let invalidation = self.cache.invalidation(changed);
+        let streams = Arc::clone(&self.streams);
+        let commit = tokio::spawn(async move {
+            let committed = write.commit().await;
+            drop(invalidation);
+            if committed.is_ok() {
+                deleted.iter().for_each(|id| drop(streams.remove(id)));
+            }
+            committed
+        });
+        match commit.await {
+            Ok(committed) => committed.map_err(query_failed),
+            Err(panic) => {
+                Err(Error::new(ErrorKind::Internal, "the change broke off").caused_by(panic))
+            }
+        }
+    }
+
     async fn change_in(
         &self,
         write: &mut WriteTransaction,
@@ -225,8 +267,14 @@ impl Cameras {
     /// Returns a stream of a camera. What was learned about it is kept as long as its source and options
     /// stay the same.
     fn stream_of(&self, record: &Record, id: &StreamId) -> Option<Camera> {
-        let source = record.spec.source(id.profile())?.clone();
-        let mut camera = Camera::new(id.clone(), source, record.options);
+        let source = record.spec.source(id.profile())?;
+        if let Some(known) = self.streams.get(id)
+            && known.is_like(source, record.options)
+            && known.onvif == record.onvif
+        {
+            return Some(known.clone());
+        }
+        let mut camera = Camera::new(id.clone(), source.clone(), record.options);
         camera.onvif.clone_from(&record.onvif);
         let mut known = self.streams.entry(id.clone()).or_insert_with(|| camera.clone());
         if known.is_same_stream(&camera) {

@@ -225,6 +225,24 @@ impl Database {
         query.execute(&self.pool).await.expect("a row");
     }
 
+    /// Makes every later query fail.
+    #[cfg(test)]
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// Makes every later commit that updates a camera fail.
+    #[cfg(test)]
+    pub(super) async fn fail_commits(&self) {
+        for statement in [
+            "CREATE TABLE parent (id INTEGER PRIMARY KEY)",
+            "CREATE TABLE child (id INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED)",
+            "CREATE TRIGGER fail AFTER UPDATE ON cameras BEGIN INSERT INTO child VALUES (1); END",
+        ] {
+            sqlx::query(statement).execute(&self.pool).await.expect(statement);
+        }
+    }
+
     /// Begins a transaction that writes. Other writers wait for its end.
     pub async fn write(&self) -> Result<WriteTransaction, sqlx::Error> {
         // The semaphore is never closed.

@@ -6,6 +6,7 @@
 //! | Module | Owns |
 //! |---|---|
 //! | [`cameras`] | all cameras: reading and changing them |
+//! | [`cache`] | recently used cameras in memory |
 //! | [`rows`] | conversions between cameras and rows, with sealed sources |
 //! | [`db`] | the tables |
 //! | [`seal`] | sealing of secrets |
@@ -14,6 +15,7 @@
 //! | [`rotate`] | sealing all cameras with another key |
 //! | [`error`] | the errors of opening a database |
 
+mod cache;
 pub mod cameras;
 pub mod db;
 pub mod error;

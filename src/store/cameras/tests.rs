@@ -1,5 +1,7 @@
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
 
 use super::*;
 use crate::camera::onvif_address::OnvifAddress;
@@ -238,5 +240,190 @@ async fn a_database_that_cannot_be_used_is_told_and_left_alone() {
     for url in ["mysql://x", "", "sqlite:"] {
         let refused = Cameras::open(url, None).await.err().expect("no database");
         assert!(refused.to_string().contains("DATABASE_URL"), "{url}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn known_cameras_are_answered_without_the_database() {
+    let setup = Setup::new();
+    let cameras = setup.open().await.expect("a database");
+    let (link, unchanged) = (Some("rtsp://u:pw@cam/a"), OptionChanges::default());
+    put(&cameras, link, unchanged).await.expect("a camera");
+    let stream = StreamId::parse("1").expect("an id");
+    cameras.get(stream.camera()).await.expect("a query").expect("the camera");
+
+    cameras.database.close().await;
+    assert!(cameras.list(&Filter::default()).await.is_err(), "the database is closed");
+    for link in [link, None] {
+        assert!(put(&cameras, link, unchanged).await.is_some(), "a start that changes nothing");
+    }
+    let camera = cameras.stream(&stream).await.expect("no query").expect("the stream");
+    assert_eq!(camera.source.expose(), "rtsp://u:pw@cam/a");
+    cameras.get(stream.camera()).await.expect("no query").expect("the camera");
+    let other = StreamId::parse("1~sub").expect("an id");
+    assert!(cameras.stream(&other).await.expect("no query").is_none());
+}
+
+#[tokio::test]
+async fn changes_take_effect_with_the_next_call() {
+    let setup = Setup::new();
+    let cameras = setup.open().await.expect("a database");
+    let (id, stream) = (CameraId::parse("1").expect("an id"), StreamId::parse("1").expect("an id"));
+    let unchanged = OptionChanges::default();
+    let get = || async { cameras.get(&id).await.expect("a query") };
+    put(&cameras, Some("rtsp://cam/a"), unchanged).await.expect("a camera");
+    get().await.expect("the camera");
+
+    put(&cameras, Some("rtsp://cam/b"), unchanged).await.expect("a camera");
+    assert_eq!(get().await.map(|record| record.spec.host().to_owned()), Some("cam".to_owned()));
+    let source = cameras.stream(&stream).await.expect("a query").expect("the stream").source;
+    assert_eq!(source.expose(), "rtsp://cam/b");
+
+    let silent = OptionChanges { audio: Some(AudioOption::Off), ..unchanged };
+    put(&cameras, None, silent).await.expect("a camera");
+    assert_eq!(get().await.expect("the camera").options.audio, AudioOption::Off);
+
+    let of_another = |known: Option<Record>| {
+        Ok(Record { owner: Some("other".into()), ..known.expect("the camera") })
+    };
+    cameras.change(&id, of_another).await.expect("a change");
+    assert_eq!(get().await.expect("the camera").owner.as_deref(), Some("other"));
+    let renamed =
+        |known: Option<Record>| Ok(Record { name: "renamed".into(), ..known.expect("the camera") });
+    cameras.change_all(vec![(id.clone(), renamed)]).await.expect("a change");
+    assert_eq!(get().await.expect("the camera").name, "renamed");
+
+    let refused = || Error::new(ErrorKind::Forbidden, "another owner");
+    cameras.delete(&id, |_| Err(refused())).await.expect_err("a refusal");
+    cameras.put(&stream, None, None, unchanged, |_| Err(refused())).await.expect_err("a refusal");
+    assert!(get().await.is_some());
+    assert!(cameras.delete(&id, |_| Ok(())).await.expect("a deletion"));
+    assert!(get().await.is_none());
+    assert!(cameras.stream(&stream).await.expect("a query").is_none());
+    assert!(put(&cameras, None, unchanged).await.is_none());
+    assert!(cameras.streams.is_empty(), "what was learned is forgotten");
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_changes_nothing() {
+    let setup = Setup::new();
+    let cameras = setup.open().await.expect("a database");
+    let id = StreamId::parse("1").expect("an id");
+    put(&cameras, Some("rtsp://cam/a"), OptionChanges::default()).await.expect("a camera");
+    cameras.database.fail_commits().await;
+    let source = Source::parse("rtsp://cam/b").expect("a link");
+    let refused = cameras.put(&id, None, Some(source), OptionChanges::default(), |_| Ok(())).await;
+    assert_eq!(refused.err().map(|error| error.kind), Some(ErrorKind::StorageUnavailable));
+    let camera = cameras.stream(&id).await.expect("a query").expect("the stream");
+    assert_eq!(camera.source.expose(), "rtsp://cam/a");
+}
+
+/// A caller can leave at any await of a change, and the commit can succeed all the same.
+#[tokio::test]
+async fn a_change_whose_caller_left_is_seen_if_it_was_committed() {
+    let setup = Setup::new();
+    let cameras = setup.open().await.expect("a database");
+    let id = CameraId::parse("1").expect("an id");
+    put(&cameras, Some("rtsp://cam/a"), OptionChanges::default()).await.expect("a camera");
+    let mut committed = 0;
+    for round in 0..300_u32 {
+        let before = cameras.get(&id).await.expect("a query").expect("the camera");
+        let name = format!("name {round}");
+        let rename =
+            |known: Option<Record>| Ok(Record { name: name.clone(), ..known.expect("the camera") });
+        let change = cameras.change(&id, rename);
+        // Polled a few times more in every round, and then dropped.
+        let _ = leave_after(round % 30, change).await;
+        // A look-up before the commit has been made must not stay in the cache after it.
+        cameras.get(&id).await.expect("a query").expect("the camera");
+        // The next writer waits for the commit, and sees the database itself.
+        let mut write = cameras.database.write().await.expect("a transaction");
+        let stored = write.get(id.as_str()).await.expect("a query").expect("a row").name;
+        write.commit().await.expect("a commit");
+        let seen = cameras.get(&id).await.expect("a query").expect("the camera");
+        assert_eq!(seen.name, stored, "round {round}");
+        committed += u32::from(stored != before.name);
+    }
+    assert!((1..300).contains(&committed), "{committed} of 300 were committed");
+}
+
+/// Polls a future until it is ready, at most `polls` times.
+async fn leave_after<F: Future>(polls: u32, future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    let mut left = polls;
+    std::future::poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if left == 0 => Poll::Ready(None),
+        Poll::Pending => {
+            left -= 1;
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn readers_never_bring_a_deleted_camera_back() {
+    let setup = Setup::new();
+    let cameras = Arc::new(setup.open().await.expect("a database"));
+    let stream = StreamId::parse("1").expect("an id");
+    for round in 0..100 {
+        put(&cameras, Some("rtsp://cam/a"), OptionChanges::default()).await.expect("a camera");
+        let is_deleted = Arc::new(AtomicBool::new(false));
+        let readers: Vec<_> = (0..4)
+            .map(|_| {
+                let (cameras, stream) = (Arc::clone(&cameras), stream.clone());
+                let is_deleted = Arc::clone(&is_deleted);
+                tokio::spawn(async move {
+                    while !is_deleted.load(Ordering::SeqCst) {
+                        cameras.stream(&stream).await.expect("a query");
+                        tokio::task::yield_now().await;
+                    }
+                    assert!(cameras.stream(&stream).await.expect("a query").is_none());
+                })
+            })
+            .collect();
+        cameras.delete(stream.camera(), |_| Ok(())).await.expect("a deletion");
+        is_deleted.store(true, Ordering::SeqCst);
+        for reader in readers {
+            reader.await.expect("a reader");
+        }
+        assert!(cameras.get(stream.camera()).await.expect("a query").is_none(), "round {round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn readers_see_no_camera_that_is_older_than_the_last_change() {
+    let setup = Setup::new();
+    let cameras = Arc::new(setup.open().await.expect("a database"));
+    let id = CameraId::parse("1").expect("an id");
+    put(&cameras, Some("rtsp://cam/a"), OptionChanges::default()).await.expect("a camera");
+    let changes = Arc::new(AtomicU64::new(0));
+    let readers: Vec<_> = (0..4)
+        .map(|_| {
+            let (cameras, id, changes) = (Arc::clone(&cameras), id.clone(), Arc::clone(&changes));
+            tokio::spawn(async move {
+                loop {
+                    let done = changes.load(Ordering::SeqCst);
+                    let record = cameras.get(&id).await.expect("a query").expect("the camera");
+                    let seen = record.name.parse::<u64>().unwrap_or_default();
+                    assert!(seen >= done, "{seen} after change {done}");
+                    if done == 150 {
+                        return;
+                    }
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for number in 1..=150 {
+        let rename = |known: Option<Record>| {
+            Ok(Record { name: u64::to_string(&number), ..known.expect("the camera") })
+        };
+        cameras.change(&id, rename).await.expect("a change");
+        changes.store(number, Ordering::SeqCst);
+    }
+    for reader in readers {
+        reader.await.expect("a reader");
     }
 }
