@@ -1,13 +1,13 @@
-//! How long to wait before a camera is tried again: exponential with jitter, so that a hundred
-//! cameras that went down together do not come back in step.
+//! How long a stream waits before its camera is tried again.
 
 use std::time::Duration;
 
-/// First delay at most.
-const BASE: Duration = Duration::from_secs(1);
-/// Longest delay while somebody watches.
-const CEILING: Duration = Duration::from_secs(15);
-/// Delay at most after a refusal that waiting does not cure, such as a wrong password: cameras
+use crate::base::backoff::{Exponential, jittered};
+
+/// Delays after interruptions, while the stream has viewers.
+const DELAYS: Exponential =
+    Exponential { first: Duration::from_secs(1), ceiling: Duration::from_secs(15) };
+/// The longest delay after a refusal that waiting does not cure, such as a wrong password: cameras
 /// lock accounts that are tried too often.
 const PERMANENT: Duration = Duration::from_mins(1);
 /// A stream that was live for this long starts from the first delay again.
@@ -15,21 +15,19 @@ const STABLE_AFTER: Duration = Duration::from_secs(30);
 
 /// The delays of one stream.
 #[derive(Debug, Default)]
-pub struct Backoff {
+pub(super) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
-    /// The next delay: between half of the nominal delay and all of it. `was_live_for` is how
-    /// long the run before was live.
-    pub fn next(&mut self, was_live_for: Option<Duration>, is_permanent: bool) -> Duration {
+    /// Returns the next delay. `was_live_for` is how long the run before was live.
+    pub(super) fn next(&mut self, was_live_for: Option<Duration>, is_permanent: bool) -> Duration {
         if was_live_for.is_some_and(|live| live >= STABLE_AFTER) {
             self.failures = 0;
         }
-        let exponential = BASE.saturating_mul(2_u32.saturating_pow(self.failures)).min(CEILING);
+        let delay = DELAYS.delay(self.failures);
         self.failures = self.failures.saturating_add(1);
-        let nominal = if is_permanent { PERMANENT } else { exponential };
-        nominal.mul_f64(0.5 + fastrand::f64() / 2.0)
+        if is_permanent { jittered(PERMANENT) } else { delay }
     }
 }
 
@@ -38,15 +36,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn grows_to_the_ceiling_and_begins_anew_after_a_stable_run() {
+    fn grows_to_the_ceiling_and_starts_again_after_a_stable_run() {
         let mut backoff = Backoff::default();
         for nominal in [1, 2, 4, 8, 15, 15] {
             let nominal = Duration::from_secs(nominal);
             let delay = backoff.next(None, false);
             assert!(delay >= nominal / 2 && delay <= nominal, "{delay:?} of {nominal:?}");
         }
-        assert!(backoff.next(Some(Duration::from_secs(29)), false) > BASE);
-        assert!(backoff.next(Some(Duration::from_secs(30)), false) <= BASE);
+        assert!(backoff.next(Some(Duration::from_secs(29)), false) > DELAYS.first);
+        assert!(backoff.next(Some(Duration::from_secs(30)), false) <= DELAYS.first);
     }
 
     #[test]
@@ -57,6 +55,6 @@ mod tests {
     #[test]
     fn never_overflows() {
         let mut backoff = Backoff { failures: u32::MAX };
-        assert!(backoff.next(None, false) <= CEILING);
+        assert!(backoff.next(None, false) <= DELAYS.ceiling);
     }
 }

@@ -25,6 +25,7 @@
 //! How FFmpeg is run is `crate::ffmpeg`; what becomes of its fragments is `crate::hls`.
 
 mod active_count;
+mod backoff;
 mod deadlines;
 pub mod handle;
 pub mod interest;

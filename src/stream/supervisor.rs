@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use super::active_count::ActiveShare;
+use super::backoff::Backoff;
 use super::deadlines::{Deadlines, Situation};
 use super::handle::{COMMANDS, Command, Joined, Shared, Status, StreamHandle};
 use super::interest::Interests;
@@ -25,7 +26,6 @@ use super::state::{self, Action, After, Context, Event, State};
 use super::transition_metrics::{Evidence, TransitionMetrics};
 use super::viewers::Viewers;
 use super::waiters::Waiters;
-use crate::base::backoff::Backoff;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::time::unix_now;
 use crate::camera::Camera;

@@ -1,5 +1,5 @@
-//! An event as it goes over the wire. It holds nothing secret: errors are told as the API tells
-//! them, and no link is in it.
+//! An event as it is sent. It holds no secret: errors are shown as in the API, and links are left
+//! out.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -11,33 +11,33 @@ use crate::events::{Event, EventKind, StopReason, StreamEventKind};
 
 /// The body of a webhook.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct EventOutput<'a> {
-    /// Different for every event, the same when it is sent again.
+pub(crate) struct EventOutput<'a> {
+    /// Id of the event, which is the same when the event is sent again.
     id: String,
     /// What happened.
     #[serde(rename = "type")]
     kind: StreamEventKind,
-    /// When, in UTC.
+    /// When it happened, in UTC.
     #[schema(format = "date-time")]
     at: String,
     /// The camera's id.
     camera: &'a str,
-    /// Which of its streams.
+    /// Which of the camera's streams.
     profile: Profile,
     /// Number of the run of FFmpeg, as in the stream's state.
     generation: u64,
     /// Why the stream has gone; null with the other types.
     reason: Option<StopReason>,
-    /// What went wrong; null where nothing did.
+    /// What went wrong; null if nothing did.
     error: Option<EventErrorOutput<'a>>,
 }
 
 /// What went wrong.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct EventErrorOutput<'a> {
+pub(crate) struct EventErrorOutput<'a> {
     /// The stable code, as in the API's errors.
     code: ErrorKind,
-    /// In words.
+    /// Description for people.
     detail: &'a str,
 }
 
@@ -47,8 +47,8 @@ impl<'a> EventErrorOutput<'a> {
     }
 }
 
-/// The body for `event`, with an id of its own.
-pub fn body(event: &Event) -> Bytes {
+/// Returns the body for `event`, with an id of its own.
+pub(super) fn body(event: &Event) -> Bytes {
     let EventKind::Stream(stream) = &event.kind;
     let output = EventOutput {
         id: format!("evt_{:032x}", fastrand::u128(..)),
@@ -60,6 +60,6 @@ pub fn body(event: &Event) -> Bytes {
         reason: stream.reason,
         error: stream.error.as_ref().map(EventErrorOutput::new),
     };
-    // Texts and numbers: nothing that JSON has no form for.
+    // Texts and numbers always have a form in JSON.
     serde_json::to_vec(&output).unwrap_or_default().into()
 }

@@ -1,15 +1,15 @@
-//! Webhooks: what happens to streams, told to the back end over HTTP.
+//! Webhooks: sends what happens to streams to the back end over HTTP.
 //!
-//! | Module | Does |
+//! | Module | Owns |
 //! |---|---|
-//! | [`message`] | an event as it goes over the wire |
-//! | [`receiver`] | `WEBHOOK_URL`: what may stand there, how it is asked, what its answers mean |
-//! | [`signature`] | how a receiver knows that it was us |
-//! | [`queue`] | order, retries, and what is given up |
-//! | [`report`] | what did not arrive, in the log |
+//! | [`message`] | an event as it is sent |
+//! | [`receiver`] | what `WEBHOOK_URL` can be, how events are sent to it, and what its answers mean |
+//! | [`signature`] | the signature by which a receiver recognizes the manager |
+//! | [`queue`] | the order of events, retries, and when an event is given up |
+//! | [`report`] | undelivered events, in the log |
 //!
-//! Nothing here slows a stream or the manager's end: the supervisors tell without waiting, what
-//! waits is bounded, and so is every time. What is worth an event is `crate::events`.
+//! Nothing here slows a stream or the manager's end: supervisors publish without waiting, every
+//! queue is bounded, and so is every wait. Which events there are is decided by `crate::stream::reporter`.
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -18,13 +18,14 @@ use tracing::{error, info, warn};
 use crate::base::secret::Secret;
 use crate::events::bus::Bus;
 use queue::Queue;
-use receiver::Receiver;
+use receiver::{Receiver, UrlError};
+use signature::{SecretError, Signer};
 
-pub mod message;
-pub mod queue;
-pub mod receiver;
-pub mod report;
-pub mod signature;
+pub(crate) mod message;
+mod queue;
+mod receiver;
+mod report;
+pub(crate) mod signature;
 
 /// The settings of webhooks.
 #[derive(Debug, Clone)]
@@ -35,37 +36,49 @@ pub struct WebhookSettings {
     pub secret: Option<Secret>,
 }
 
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookError {
+    /// The receiver's address.
+    #[error("WEBHOOK_URL cannot be used")]
+    Url(#[source] UrlError),
+    /// The key that signs events.
+    #[error("WEBHOOK_SECRET cannot be used")]
+    Secret(#[source] SecretError),
+}
+
 /// The delivery of events, while the manager runs.
 #[derive(Debug)]
-pub struct Webhooks(Option<Running>);
+pub struct Webhooks(Option<Delivery>);
 
 #[derive(Debug)]
-struct Running {
-    delivery: JoinHandle<()>,
-    /// Dropped or sent to end the delivery.
+struct Delivery {
+    task: JoinHandle<()>,
+    /// Dropped to end the delivery.
     end: oneshot::Sender<()>,
 }
 
 impl Webhooks {
-    /// Starts the delivery of what is published on `bus`, if the settings ask for it. The error is
-    /// one line for the operator.
-    pub fn start(settings: &WebhookSettings, bus: &Bus) -> Result<Self, String> {
+    /// Starts to deliver what is published on `bus`, if the settings ask for it.
+    pub fn start(settings: &WebhookSettings, bus: &Bus) -> Result<Self, WebhookError> {
         let Some(url) = &settings.url else { return Ok(Self(None)) };
-        let receiver = Receiver::new(url, settings.secret.as_ref())?;
+        let secret = settings.secret.as_ref().map(|secret| secret.expose().as_bytes());
+        let signer = secret.map(Signer::new).transpose().map_err(WebhookError::Secret)?;
+        let receiver = Receiver::new(url, signer).map_err(WebhookError::Url)?;
         info!(url = %receiver, "webhooks are sent");
-        if settings.secret.is_none() {
+        if secret.is_none() {
             warn!("WEBHOOK_SECRET is not set: webhooks are not signed");
         }
         let (end, ended) = oneshot::channel();
-        let delivery = tokio::spawn(Queue::new(receiver, bus.subscribe()).run(ended));
-        Ok(Self(Some(Running { delivery, end })))
+        let task = tokio::spawn(Queue::new(receiver, bus.subscribe()).run(ended));
+        Ok(Self(Some(Delivery { task, end })))
     }
 
-    /// Delivers what was told until now, within [`queue::LAST_WORDS`], and ends.
+    /// Delivers what has been published so far, within [`queue::DELIVER_AT_END_WITHIN`], and ends.
     pub async fn finish(self) {
-        let Some(Running { delivery, end }) = self.0 else { return };
+        let Some(Delivery { task, end }) = self.0 else { return };
         drop(end);
-        if let Err(error) = delivery.await {
+        if let Err(error) = task.await {
             error!(%error, "the delivery of webhooks failed");
         }
     }

@@ -1,6 +1,6 @@
-//! Order, retries, and what is given up. The events of one stream are sent one after the other, those
-//! of different streams side by side, so that one event that the receiver cannot take holds up its
-//! own stream alone.
+//! The order of events, retries, and when an event is given up. The events of one stream are sent one
+//! after the other, those of different streams side by side: an event that the receiver cannot
+//! accept delays its own stream's events only.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -15,29 +15,30 @@ use tracing::error;
 
 use super::message;
 use super::receiver::{Outcome, Post};
-use super::report::{self, Report, Trouble};
+use super::report::{self, Problem, Report};
+use crate::base::backoff::Exponential;
 use crate::camera::id::StreamId;
 use crate::events::Event;
 use crate::events::bus::{EventReceiver, Missed};
 
-/// Events that wait or are under way, of all streams; about 400 bytes each.
-pub const MAX_QUEUED: usize = 10_000;
-/// Requests at once.
-pub const MAX_AT_ONCE: usize = 8;
+/// Events that wait or are being sent, of all streams; about 400 bytes each.
+const MAX_QUEUED: usize = 10_000;
+/// Requests at the same time.
+const MAX_AT_ONCE: usize = 8;
 /// The receiver must answer within this time.
-pub const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Attempts for one event.
-pub const MAX_ATTEMPTS: u32 = 12;
-/// No attempt is begun later than this after the event.
-pub const GIVE_UP_AFTER: Duration = Duration::from_mins(5);
+const MAX_ATTEMPTS: u32 = 12;
+/// No attempt begins later than this after the event.
+const GIVE_UP_AFTER: Duration = Duration::from_mins(5);
 /// At the manager's end, what is queued is tried once more, within this time.
-pub const LAST_WORDS: Duration = Duration::from_secs(3);
+pub(super) const DELIVER_AT_END_WITHIN: Duration = Duration::from_secs(3);
 
-/// First pause between attempts at most, and the longest. The receiver may ask for a longer pause
-/// than is due, up to the longest.
-const BASE: Duration = Duration::from_secs(1);
-const CEILING: Duration = Duration::from_secs(30);
+/// Pauses between attempts. The receiver can ask for a longer pause, up to the longest of these.
+const PAUSES: Exponential =
+    Exponential { first: Duration::from_secs(1), ceiling: Duration::from_secs(30) };
 
+/// An event that waits or is being sent.
 struct Message {
     body: Bytes,
     since: Instant,
@@ -50,79 +51,81 @@ impl Message {
     }
 }
 
-type Attempted = (StreamId, Message, Outcome);
+/// A finished attempt.
+type Attempt = (StreamId, Message, Outcome);
 
-/// What waits to be delivered, and is delivered.
-pub struct Queue<P> {
+/// Delivers events.
+pub(super) struct Queue<P> {
     post: Arc<P>,
     events: EventReceiver,
-    /// The streams of which a message is under way, with those that come after it.
+    /// For each stream of which a message is being sent: the messages after it.
     lanes: HashMap<StreamId, VecDeque<Message>>,
-    attempts: JoinSet<Attempted>,
+    attempts: JoinSet<Attempt>,
     at_once: Arc<Semaphore>,
-    /// True at the manager's end: who waits for the next attempt goes at once.
-    hurry: watch::Sender<bool>,
+    /// True at the manager's end: pauses between attempts end early.
+    is_ending: watch::Sender<bool>,
     queued: usize,
     report: Report,
 }
 
 impl<P: Post> Queue<P> {
-    /// Creates the queue that delivers `events` to `post`.
-    pub fn new(post: P, events: EventReceiver) -> Self {
+    /// Creates the queue that delivers `events` by way of `post`.
+    pub(super) fn new(post: P, events: EventReceiver) -> Self {
         Self {
             post: Arc::new(post),
             events,
             lanes: HashMap::new(),
             attempts: JoinSet::new(),
             at_once: Arc::new(Semaphore::new(MAX_AT_ONCE)),
-            hurry: watch::Sender::new(false),
+            is_ending: watch::Sender::new(false),
             queued: 0,
             report: Report::default(),
         }
     }
 
-    /// Delivers until `ended` is dropped, and then what is left, within [`LAST_WORDS`].
-    pub async fn run(mut self, mut ended: oneshot::Receiver<()>) {
+    /// Delivers until `ended` is dropped, and then what has been published by then, within
+    /// [`DELIVER_AT_END_WITHIN`].
+    pub(super) async fn run(mut self, mut ended: oneshot::Receiver<()>) {
         let mut reports = interval(report::INTERVAL);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = &mut ended => break,
                 next = self.events.next() => match next {
-                    Ok(Some(event)) => self.take(&event),
+                    Ok(Some(event)) => self.push(&event),
                     Ok(None) => break,
                     Err(missed) => self.note_missed(missed),
                 },
-                Some(attempted) = self.attempts.join_next() => self.took(attempted),
-                _ = reports.tick() => self.report.say_if_due(),
+                Some(attempt) = self.attempts.join_next() => self.finish_attempt(attempt),
+                _ = reports.tick() => self.report.log_if_due(),
             }
         }
-        self.hurry.send_replace(true);
-        if timeout(LAST_WORDS, self.deliver_the_rest()).await.is_err() {
+        self.is_ending.send_replace(true);
+        if timeout(DELIVER_AT_END_WITHIN, self.deliver_remainder()).await.is_err() {
             let cause = "the receiver took too long at the manager's end";
-            self.report.note(Trouble::GivenUp, self.queued as u64, cause);
+            self.report.note(Problem::GivenUp, self.queued as u64, cause);
         }
-        self.report.say_rest();
+        self.report.log_remainder();
     }
 
-    async fn deliver_the_rest(&mut self) {
+    async fn deliver_remainder(&mut self) {
         loop {
             match self.events.try_next() {
-                Ok(Some(event)) => self.take(&event),
+                Ok(Some(event)) => self.push(&event),
                 Ok(None) => break,
                 Err(missed) => self.note_missed(missed),
             }
         }
-        while let Some(attempted) = self.attempts.join_next().await {
-            self.took(attempted);
+        while let Some(attempt) = self.attempts.join_next().await {
+            self.finish_attempt(attempt);
         }
     }
 
     fn note_missed(&mut self, Missed(count): Missed) {
-        self.report.note(Trouble::NoRoom, count, "too many events wait for the receiver");
+        self.report.note(Problem::QueueFull, count, "too many events wait for the receiver");
     }
 
-    fn take(&mut self, event: &Event) {
+    fn push(&mut self, event: &Event) {
         if self.queued >= MAX_QUEUED {
             return self.note_missed(Missed(1));
         }
@@ -141,79 +144,77 @@ impl<P: Post> Queue<P> {
     fn attempt(&mut self, stream: StreamId, mut message: Message, delay: Duration) {
         message.attempts += 1;
         let (post, at_once) = (Arc::clone(&self.post), Arc::clone(&self.at_once));
-        let mut hurry = self.hurry.subscribe();
+        let mut is_ending = self.is_ending.subscribe();
         self.attempts.spawn(async move {
             tokio::select! {
                 () = sleep(delay) => {}
-                _ = hurry.wait_for(|hurry| *hurry) => {}
+                _ = is_ending.wait_for(|is_ending| *is_ending) => {}
             }
-            // Never closed.
-            let _turn = at_once.acquire().await;
+            // The semaphore is never closed.
+            let _permit = at_once.acquire().await;
             let outcome = if message.is_too_old() {
                 Outcome::Again { cause: "the receiver is too slow".to_owned(), after: None }
             } else {
-                answer(post, message.body.clone()).await
+                send(post, message.body.clone()).await
             };
             (stream, message, outcome)
         });
     }
 
-    fn took(&mut self, attempted: Result<Attempted, JoinError>) {
-        let (stream, message, outcome) = match attempted {
-            Ok(attempted) => attempted,
-            // Nothing in it can: the receiver is asked by a task of its own.
+    fn finish_attempt(&mut self, attempt: Result<Attempt, JoinError>) {
+        let (stream, message, outcome) = match attempt {
+            Ok(attempt) => attempt,
+            // Cannot happen: what can panic runs in a task of its own.
             Err(error) => return error!(%error, "an attempt to deliver a webhook failed"),
         };
         match outcome {
             Outcome::Delivered => {}
-            Outcome::Refused(cause) => self.report.note(Trouble::Refused, 1, &cause),
+            Outcome::Refused(cause) => self.report.note(Problem::Refused, 1, &cause),
             Outcome::Again { cause, after } => match self.pause(&message, after) {
                 Some(pause) => {
-                    self.report.note(Trouble::Attempt, 1, &cause);
+                    self.report.note(Problem::FailedAttempt, 1, &cause);
                     return self.attempt(stream, message, pause);
                 }
-                None => self.report.note(Trouble::GivenUp, 1, &cause),
+                None => self.report.note(Problem::GivenUp, 1, &cause),
             },
         }
-        self.go_on_with(stream);
+        self.continue_with(stream);
     }
 
-    /// The pause before another attempt, between half of the nominal pause and all of it. `None`
-    /// when there shall be no other.
+    /// Returns the pause before the next attempt; `None` when this was the last one.
     fn pause(&self, message: &Message, after: Option<Duration>) -> Option<Duration> {
-        let nominal = BASE.saturating_mul(2_u32.saturating_pow(message.attempts - 1)).min(CEILING);
-        let pause = nominal.mul_f64(0.5 + fastrand::f64() / 2.0);
-        let pause = pause.max(after.unwrap_or_default().min(CEILING));
-        let is_over = *self.hurry.borrow()
+        let pause = PAUSES.delay(message.attempts - 1);
+        let pause = pause.max(after.unwrap_or_default().min(PAUSES.ceiling));
+        let is_over = *self.is_ending.borrow()
             || message.attempts >= MAX_ATTEMPTS
             || message.since.elapsed() + pause > GIVE_UP_AFTER;
         (!is_over).then_some(pause)
     }
 
-    /// The stream's message is done with: the next one's turn.
-    fn go_on_with(&mut self, stream: StreamId) {
+    /// A message of the stream is delivered or dropped: sends the next one.
+    fn continue_with(&mut self, stream: StreamId) {
         self.queued -= 1;
         while let Some(message) = self.lanes.get_mut(&stream).and_then(VecDeque::pop_front) {
             if !message.is_too_old() {
                 return self.attempt(stream, message, Duration::ZERO);
             }
             self.queued -= 1;
-            self.report.note(Trouble::GivenUp, 1, "events before it could not be delivered");
+            self.report.note(Problem::GivenUp, 1, "earlier events could not be delivered");
         }
         self.lanes.remove(&stream);
     }
 }
 
-/// Asks the receiver in a task of its own, so that a panic there is one more attempt that failed, and
-/// does not leave the stream's other messages waiting for this one for ever.
-async fn answer(post: Arc<impl Post>, body: Bytes) -> Outcome {
-    let asked = async move { timeout(ANSWER_WITHIN, post.post(body)).await };
-    let cause = match tokio::spawn(asked).await {
+/// Sends in a task of its own, so that a panic there is one failed attempt, and does not block the
+/// stream's other messages for ever.
+async fn send(post: Arc<impl Post>, body: Bytes) -> Outcome {
+    let sent = async move { timeout(ANSWER_WITHIN, post.post(body)).await };
+    let cause = match tokio::spawn(sent).await {
         Ok(Ok(outcome)) => return outcome,
         Ok(Err(_)) => {
-            format!("the receiver does not answer within {} s", ANSWER_WITHIN.as_secs())
+            format!("the receiver did not answer within {} s", ANSWER_WITHIN.as_secs())
         }
-        Err(_) => "a fault of the manager".to_owned(),
+        Err(_) => "an internal error".to_owned(),
     };
     Outcome::Again { cause, after: None }
 }

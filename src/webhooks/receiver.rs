@@ -1,17 +1,20 @@
-//! `WEBHOOK_URL`: what may stand there, how it is asked, and what its answers mean. User name,
-//! password, path and query of the URL may be secret, so that none of them is ever shown.
+//! The receiver of webhooks: what `WEBHOOK_URL` can be, how an event is sent to it, and what its
+//! answers mean. User name, password, path and query of the URL can be secret, so that none of them
+//! is ever shown.
 
-use std::error::Error as StdError;
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use std::{fmt, io};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT};
+use hyper::header::{
+    AUTHORIZATION, CONTENT_TYPE, HeaderValue, InvalidHeaderValue, RETRY_AFTER, USER_AGENT,
+};
+use hyper::http::uri::InvalidUri;
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -23,66 +26,92 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::signature::{self, Signer};
+use crate::base::error::chain;
 use crate::base::secret::Secret;
 
-/// An answer's body is read, so that the connection can be used again, up to here and no longer.
+/// The part of an answer's body that is read so that the connection can be used again, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
-const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+/// And for how long it is read.
+const READ_ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// How long an unused connection is kept.
 const IDLE_CONNECTION: Duration = Duration::from_secs(30);
 
 const AGENT: &str = concat!("stream-manager/", env!("CARGO_PKG_VERSION"));
 
-/// What became of an attempt.
+/// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// The receiver has it.
+pub(super) enum Outcome {
+    /// The receiver accepted the event.
     Delivered,
-    /// The receiver does not want it, now or later; why.
+    /// The receiver will never accept the event, for this reason.
     Refused(String),
-    /// Another attempt may do better.
+    /// Another attempt can succeed.
     Again {
         /// What went wrong.
         cause: String,
-        /// When the receiver asked to be tried again.
+        /// The pause that the receiver asked for.
         after: Option<Duration>,
     },
 }
 
-/// Whoever takes messages. In the service a [`Receiver`].
-pub trait Post: Send + Sync + 'static {
+/// Sends webhooks. In the service a [`Receiver`] does.
+pub(super) trait Post: Send + Sync + 'static {
     /// Makes one attempt. The caller limits its time.
     fn post(&self, body: Bytes) -> impl Future<Output = Outcome> + Send;
 }
 
-/// The receiver that `WEBHOOK_URL` names.
-pub struct Receiver {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+/// The receiver at `WEBHOOK_URL`.
+pub(super) struct Receiver {
+    client: HttpClient,
     uri: Uri,
     authorization: Option<HeaderValue>,
     signer: Option<Signer>,
     shown: String,
 }
 
+type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// Why a URL cannot be used. Does not repeat it.
+#[derive(Debug, thiserror::Error)]
+pub enum UrlError {
+    /// It is no URL.
+    #[error("it is not a URL")]
+    Syntax(#[source] url::ParseError),
+    /// It is a URL of something else.
+    #[error("it must begin with http:// or https://")]
+    Scheme,
+    /// It has no host.
+    #[error("it names no host")]
+    NoHost,
+    /// It is no URL for HTTP.
+    #[error("it is not a URL for HTTP")]
+    Http(#[source] InvalidUri),
+    /// Its user name and password cannot be sent.
+    #[error("its user name and password cannot be sent")]
+    Credentials(#[source] InvalidHeaderValue),
+    /// The system trusts no certificates.
+    #[error("https needs the system's certificates, as in the package ca-certificates")]
+    Certificates(#[source] io::Error),
+    /// TLS cannot be used.
+    #[error("https cannot be used")]
+    Tls(#[source] rustls::Error),
+}
+
 impl Receiver {
-    /// Checks `url` and `secret`. The error is one line for the operator, and repeats neither.
-    pub fn new(url: &Secret, secret: Option<&Secret>) -> Result<Self, String> {
-        let unusable = |reason: &str| format!("WEBHOOK_URL cannot be used: {reason}");
-        let mut url = Url::parse(url.expose())
-            .map_err(|error| unusable(&format!("it is no URL: {error}")))?;
+    /// Creates the receiver at `url`, whose webhooks are signed if there is a signer.
+    pub(super) fn new(url: &Secret, signer: Option<Signer>) -> Result<Self, UrlError> {
+        let mut url = Url::parse(url.expose()).map_err(UrlError::Syntax)?;
         let is_https = url.scheme() == "https";
         if !is_https && url.scheme() != "http" {
-            return Err(unusable("http:// or https:// is wanted"));
+            return Err(UrlError::Scheme);
         }
-        let authorization = basic(&url).map_err(|error| unusable(&error))?;
+        let authorization = basic(&url)?;
         let shown = shown(&url);
-        let no_user = url.set_username("").and_then(|()| url.set_password(None));
-        no_user.map_err(|()| unusable("it names no host"))?;
+        let without_user = url.set_username("").and_then(|()| url.set_password(None));
+        without_user.map_err(|()| UrlError::NoHost)?;
         url.set_fragment(None);
-        let uri = url.as_str().parse().map_err(|_| unusable("it is no URL of HTTP"))?;
-        let signer = secret.map(|secret| Signer::new(secret.expose().as_bytes())).transpose()?;
-        let client = client(is_https).map_err(|error| unusable(&error))?;
-        Ok(Self { client, uri, authorization, signer, shown })
+        let uri = url.as_str().parse().map_err(UrlError::Http)?;
+        Ok(Self { client: client(is_https)?, uri, authorization, signer, shown })
     }
 
     fn request(&self, body: Bytes) -> Request<Full<Bytes>> {
@@ -108,13 +137,12 @@ impl Post for Receiver {
         match self.client.request(self.request(body)).await {
             Ok(response) => {
                 let outcome = outcome(&response);
-                // What it says besides is of no interest.
-                let rest = Limited::new(response.into_body(), MAX_ANSWER).collect();
-                // The outcome is known and does not wait for it.
-                tokio::spawn(async move { drop(timeout(ANSWER_WITHIN, rest).await) });
+                // The outcome does not wait for the body.
+                let body = Limited::new(response.into_body(), MAX_ANSWER).collect();
+                tokio::spawn(async move { drop(timeout(READ_ANSWER_WITHIN, body).await) });
                 outcome
             }
-            Err(error) => Outcome::Again { cause: causes(&error), after: None },
+            Err(error) => Outcome::Again { cause: chain(&error), after: None },
         }
     }
 }
@@ -131,11 +159,11 @@ impl fmt::Debug for Receiver {
     }
 }
 
-/// What an answer means. A redirect is not followed: what was signed for one receiver is not
-/// handed to another.
+/// Returns what an answer means. A redirect is not followed: a webhook that was signed for one
+/// receiver is not sent to another.
 fn outcome(response: &Response<Incoming>) -> Outcome {
     let status = response.status();
-    let cause = format!("the receiver answers {status}");
+    let cause = format!("the receiver answered {status}");
     let is_worth_another = status.is_server_error()
         || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
     if status.is_success() {
@@ -151,19 +179,15 @@ fn outcome(response: &Response<Incoming>) -> Outcome {
     }
 }
 
-/// Trusts what the system trusts, so that a back end's own certificate authority can be added as for
-/// every other program.
-fn client(is_https: bool) -> Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>>, String> {
+/// Creates a client that trusts the certificates that the system trusts, so that operators can add
+/// their own certificate authority as for every other program.
+fn client(is_https: bool) -> Result<HttpClient, UrlError> {
     let ring = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(ring)
         .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
+        .map_err(UrlError::Tls)?;
     let builder = if is_https {
-        builder.with_native_roots().map_err(|error| {
-            format!(
-                "https needs the system's certificates, e.g. the package ca-certificates: {error}"
-            )
-        })?
+        builder.with_native_roots().map_err(UrlError::Certificates)?
     } else {
         builder.with_root_certificates(RootCertStore::empty())
     };
@@ -177,8 +201,8 @@ fn client(is_https: bool) -> Result<Client<HttpsConnector<HttpConnector>, Full<B
     Ok(client.build(connector))
 }
 
-/// User name and password of a URL as every HTTP client sends them.
-fn basic(url: &Url) -> Result<Option<HeaderValue>, String> {
+/// Returns the header with the URL's user name and password, if it has any.
+fn basic(url: &Url) -> Result<Option<HeaderValue>, UrlError> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(None);
     }
@@ -186,26 +210,15 @@ fn basic(url: &Url) -> Result<Option<HeaderValue>, String> {
     pair.push(b':');
     pair.extend(percent_decode_str(url.password().unwrap_or_default()));
     let value = HeaderValue::from_str(&format!("Basic {}", BASE64.encode(pair)));
-    let mut value = value.map_err(|error| error.to_string())?;
+    let mut value = value.map_err(UrlError::Credentials)?;
     value.set_sensitive(true);
     Ok(Some(value))
 }
 
-/// The URL as people may see it.
+/// Returns the URL without anything that can be secret.
 fn shown(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    let rest = if url.path() == "/" && url.query().is_none() { "" } else { "***" };
-    format!("{}://{host}{port}/{rest}", url.scheme())
-}
-
-/// An error with all that caused it.
-fn causes(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
+    let path = if url.path() == "/" && url.query().is_none() { "" } else { "***" };
+    format!("{}://{host}{port}/{path}", url.scheme())
 }

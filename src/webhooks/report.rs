@@ -1,80 +1,81 @@
-//! What did not arrive, in the log: at once when it begins, then in sums, so that a receiver that is
-//! away for an hour makes a line now and then and no flood.
+//! Undelivered events, in the log: the first at once, those after it in sums, so that a receiver that
+//! is away for an hour makes a line now and then and no flood.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-/// Lines are at least so far apart.
-pub const INTERVAL: Duration = Duration::from_secs(30);
+/// The shortest time between two lines.
+pub(super) const INTERVAL: Duration = Duration::from_secs(30);
 
-/// Something that a receiver's operator should know.
+/// Something that the receiver's operator should know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
+pub(super) enum Problem {
     /// An attempt failed; the event is tried again.
-    Attempt,
+    FailedAttempt,
     /// The receiver refused the event, which is dropped.
     Refused,
-    /// The event was tried for as long as events are, and is dropped.
+    /// No attempt is left for the event, which is dropped.
     GivenUp,
-    /// There was no room for the event, which is dropped.
-    NoRoom,
+    /// The queue was full, and the event is dropped.
+    QueueFull,
 }
 
-/// Counts troubles until they are said.
+/// Counts problems until they are logged.
 #[derive(Debug, Default)]
-pub struct Report {
+pub(super) struct Report {
     failed_attempts: u64,
     refused: u64,
     given_up: u64,
-    no_room: u64,
+    queue_full: u64,
+    /// Of the last problem.
     cause: String,
-    last_said: Option<Instant>,
+    last_logged: Option<Instant>,
 }
 
 impl Report {
-    /// Notes `count` times the same trouble, and says so unless something was said just now.
-    pub fn note(&mut self, trouble: Trouble, count: u64, cause: &str) {
+    /// Notes `count` equal problems, and logs them unless there was a line just before.
+    pub(super) fn note(&mut self, problem: Problem, count: u64, cause: &str) {
         if count == 0 {
             return;
         }
-        debug!(?trouble, count, cause, "webhook not delivered");
-        let counter = match trouble {
-            Trouble::Attempt => &mut self.failed_attempts,
-            Trouble::Refused => &mut self.refused,
-            Trouble::GivenUp => &mut self.given_up,
-            Trouble::NoRoom => &mut self.no_room,
+        debug!(?problem, count, cause, "webhook not delivered");
+        let counter = match problem {
+            Problem::FailedAttempt => &mut self.failed_attempts,
+            Problem::Refused => &mut self.refused,
+            Problem::GivenUp => &mut self.given_up,
+            Problem::QueueFull => &mut self.queue_full,
         };
         *counter += count;
         cause.clone_into(&mut self.cause);
-        if self.last_said.is_none_or(|said| said.elapsed() >= INTERVAL) {
-            self.say();
+        if self.last_logged.is_none_or(|logged| logged.elapsed() >= INTERVAL) {
+            self.log();
         }
     }
 
-    /// Says what was noted since the last line, if that is long enough ago.
-    pub fn say_if_due(&mut self) {
-        if self.last_said.is_some_and(|said| said.elapsed() >= INTERVAL) {
-            self.say_rest();
+    /// Logs what was noted since the last line, if that was long enough ago.
+    pub(super) fn log_if_due(&mut self) {
+        if self.last_logged.is_some_and(|logged| logged.elapsed() >= INTERVAL) {
+            self.log_remainder();
         }
     }
 
-    /// Says what was noted since the last line.
-    pub fn say_rest(&mut self) {
-        if self.failed_attempts + self.refused + self.given_up + self.no_room > 0 {
-            self.say();
+    /// Logs what was noted since the last line.
+    pub(super) fn log_remainder(&mut self) {
+        if self.failed_attempts + self.refused + self.given_up + self.queue_full > 0 {
+            self.log();
         }
     }
 
-    fn say(&mut self) {
-        let Self { failed_attempts, refused, given_up, no_room, .. } = *self;
-        let (cause, dropped) = (&self.cause, refused + given_up + no_room);
+    fn log(&mut self) {
+        let Self { failed_attempts, refused, given_up, queue_full, .. } = *self;
+        let (cause, dropped) = (&self.cause, refused + given_up + queue_full);
         warn!(
             cause,
-            failed_attempts, dropped, refused, given_up, no_room, "webhooks are not delivered"
+            failed_attempts, dropped, refused, given_up, queue_full, "webhooks are not delivered"
         );
-        *self = Self { last_said: Some(Instant::now()), ..Self::default() };
+        *self = Self { last_logged: Some(Instant::now()), ..Self::default() };
     }
 }
 
@@ -83,21 +84,21 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_is_said_at_once_and_the_next_in_sums() {
+    async fn the_first_problem_is_logged_at_once_and_the_next_ones_in_sums() {
         let mut report = Report::default();
-        report.note(Trouble::Attempt, 1, "refused");
-        assert_eq!(report.failed_attempts, 0, "not said at once");
+        report.note(Problem::FailedAttempt, 1, "refused");
+        assert_eq!(report.failed_attempts, 0, "not logged at once");
         for _ in 0..1000 {
-            report.note(Trouble::Attempt, 1, "refused");
+            report.note(Problem::FailedAttempt, 1, "refused");
         }
-        report.say_if_due();
+        report.log_if_due();
         assert_eq!(report.failed_attempts, 1000, "a flood");
         tokio::time::advance(INTERVAL).await;
-        report.say_if_due();
+        report.log_if_due();
         assert_eq!(report.failed_attempts, 0);
-        report.note(Trouble::NoRoom, 2, "full");
-        assert_eq!(report.no_room, 2);
-        report.say_rest();
-        assert_eq!(report.no_room, 0);
+        report.note(Problem::QueueFull, 2, "full");
+        assert_eq!(report.queue_full, 2);
+        report.log_remainder();
+        assert_eq!(report.queue_full, 0);
     }
 }

@@ -1,36 +1,47 @@
 //! The signature of a webhook: `t=…,v1=…`, the time of sending in Unix seconds and the HMAC-SHA256,
-//! in hex, of that time, a dot and the body. The time lets a receiver refuse what somebody
-//! recorded and sends again.
+//! in hex, of that time, a dot and the body. The time lets a receiver refuse a webhook that an
+//! attacker recorded and sends again.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use hmac::digest::InvalidLength;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-/// The header's name.
-pub const HEADER: &str = "stream-manager-signature";
+/// Name of the header that carries the signature.
+pub(crate) const HEADER: &str = "stream-manager-signature";
 
-/// The shortest secret that is taken, in bytes: as long as what HMAC-SHA256 gives.
-pub const MIN_SECRET_LENGTH: usize = 32;
+/// Length of the shortest secret that is accepted, in bytes: that of a HMAC-SHA256.
+const MIN_SECRET_LENGTH: usize = 32;
 
-/// What signs.
+/// Signs webhooks.
 #[derive(Clone)]
-pub struct Signer(Hmac<Sha256>);
+pub(super) struct Signer(Hmac<Sha256>);
+
+/// Why a secret cannot be used. Does not repeat it.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// It could be guessed.
+    #[error(
+        "it is shorter than {MIN_SECRET_LENGTH} characters; generate one with: openssl rand -hex 32"
+    )]
+    TooShort,
+    /// It is no key for HMAC.
+    #[error("it is not a valid key")]
+    Key(#[source] InvalidLength),
+}
 
 impl Signer {
-    /// Signs with `secret`. The error is one line for the operator.
-    pub fn new(secret: &[u8]) -> Result<Self, String> {
+    /// Creates a signer with `secret`.
+    pub(super) fn new(secret: &[u8]) -> Result<Self, SecretError> {
         if secret.len() < MIN_SECRET_LENGTH {
-            return Err(format!(
-                "WEBHOOK_SECRET is shorter than {MIN_SECRET_LENGTH} characters; \
-                 e.g. WEBHOOK_SECRET=$(openssl rand -hex 32)"
-            ));
+            return Err(SecretError::TooShort);
         }
-        Hmac::new_from_slice(secret).map(Self).map_err(|error| format!("WEBHOOK_SECRET: {error}"))
+        Hmac::new_from_slice(secret).map(Self).map_err(SecretError::Key)
     }
 
-    /// The header's value for `body`, sent at `now`.
-    pub fn sign(&self, now: SystemTime, body: &[u8]) -> String {
+    /// Returns the header's value for `body`, sent at `now`.
+    pub(super) fn sign(&self, now: SystemTime, body: &[u8]) -> String {
         let time = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut mac = self.0.clone();
         mac.update(format!("{time}.").as_bytes());
@@ -61,6 +72,7 @@ mod tests {
     #[test]
     fn a_short_secret_is_refused_and_not_repeated() {
         let error = Signer::new(b"short-secret").err().expect("too short");
-        assert!(error.contains("WEBHOOK_SECRET") && !error.contains("short-secret"), "{error}");
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("short-secret"), "{shown}");
     }
 }

@@ -1,4 +1,4 @@
-//! The queue with receivers of all kinds and a clock that jumps.
+//! The queue with receivers of all kinds, on a paused clock.
 
 use std::sync::Mutex;
 
@@ -10,15 +10,15 @@ use super::*;
 use crate::events::bus::Bus;
 use crate::stream::reporter::EventReporter;
 
-/// Asks the test for every answer.
-struct Fake(mpsc::UnboundedSender<Request>);
+/// A receiver that asks the test for every answer.
+struct FakePost(mpsc::UnboundedSender<Request>);
 
 struct Request {
     body: Value,
     answer: oneshot::Sender<Outcome>,
 }
 
-impl Post for Fake {
+impl Post for FakePost {
     async fn post(&self, body: Bytes) -> Outcome {
         let (answer, answered) = oneshot::channel();
         let body = serde_json::from_slice(&body).expect("JSON");
@@ -26,14 +26,14 @@ impl Post for Fake {
         match answered.await {
             Ok(Outcome::Refused(cause)) if cause == FAULT => panic!("{FAULT}"),
             Ok(outcome) => outcome,
-            // Silence.
+            // No answer.
             Err(_) => std::future::pending().await,
         }
     }
 }
 
-/// What the test answers to see what a fault in the asking does.
-const FAULT: &str = "a fault on purpose";
+/// The refusal that makes the receiver panic.
+const FAULT: &str = "a panic on purpose";
 
 struct Setup {
     bus: Bus,
@@ -46,12 +46,12 @@ fn setup() -> Setup {
     let bus = Bus::default();
     let (send, requests) = mpsc::unbounded_channel();
     let (end, ended) = oneshot::channel();
-    let queue = tokio::spawn(Queue::new(Fake(send), bus.subscribe()).run(ended));
+    let queue = tokio::spawn(Queue::new(FakePost(send), bus.subscribe()).run(ended));
     Setup { bus, requests, end: Some(end), queue }
 }
 
 impl Setup {
-    fn teller(&self, camera: &str) -> EventReporter {
+    fn reporter(&self, camera: &str) -> EventReporter {
         EventReporter::new(self.bus.clone(), StreamId::parse(camera).expect("an id"))
     }
 
@@ -60,7 +60,7 @@ impl Setup {
         request.expect("a request in time").expect("a queue")
     }
 
-    /// The next request's camera and generation, which is answered with `outcome`.
+    /// Answers the next request with `outcome`, and returns its camera and generation.
     async fn answer(&mut self, outcome: Outcome) -> (String, u64) {
         let request = self.request().await;
         let _ = request.answer.send(outcome);
@@ -72,7 +72,7 @@ impl Setup {
         assert!(request.is_err(), "another request");
     }
 
-    /// Ends the queue; how long that takes.
+    /// Ends the queue, and returns how long that took.
     async fn end(&mut self) -> Duration {
         let began = Instant::now();
         self.end.take();
@@ -91,9 +91,9 @@ fn again(after: Option<u64>) -> Outcome {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_stream_in_order_and_others_beside_it() {
+async fn events_of_one_stream_are_in_order_and_other_streams_do_not_wait() {
     let mut setup = setup();
-    let (mut one, mut other) = (setup.teller("one"), setup.teller("other"));
+    let (mut one, mut other) = (setup.reporter("one"), setup.reporter("other"));
     one.live(1);
     one.live(2);
     let first = setup.request().await;
@@ -112,12 +112,12 @@ async fn one_stream_in_order_and_others_beside_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retries_are_bounded_and_wait_longer_and_longer() {
+async fn retries_are_bounded_and_their_pauses_grow() {
     let mut setup = setup();
-    let mut teller = setup.teller("cam");
+    let mut reporter = setup.reporter("cam");
     let began = Instant::now();
-    teller.live(1);
-    teller.live(2);
+    reporter.live(1);
+    reporter.live(2);
     let mut last = Instant::now();
     let mut pauses = Vec::new();
     for _ in 0..MAX_ATTEMPTS {
@@ -126,42 +126,43 @@ async fn retries_are_bounded_and_wait_longer_and_longer() {
         last = Instant::now();
     }
     assert!(began.elapsed() < GIVE_UP_AFTER, "{:?}", began.elapsed());
-    assert!(pauses[1] >= BASE / 2 && pauses[1] <= BASE + BASE / 100, "{pauses:?}");
-    assert!(pauses[11] >= CEILING / 2, "{pauses:?}");
+    let first = PAUSES.first;
+    assert!(pauses[1] >= first / 2 && pauses[1] <= first + first / 100, "{pauses:?}");
+    assert!(pauses[11] >= PAUSES.ceiling / 2, "{pauses:?}");
     assert_eq!(setup.answer(Outcome::Delivered).await.1, 2);
     setup.has_no_request().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receiver_that_says_when_is_asked_then() {
+async fn the_pause_that_a_receiver_asks_for_is_kept() {
     let mut setup = setup();
-    setup.teller("cam").live(1);
+    setup.reporter("cam").live(1);
     setup.answer(again(Some(20))).await;
     let answered = Instant::now();
     setup.answer(again(Some(1_000_000))).await;
     assert_eq!(answered.elapsed().as_secs(), 20);
     let answered = Instant::now();
     setup.answer(Outcome::Delivered).await;
-    assert_eq!(answered.elapsed().as_secs(), CEILING.as_secs());
+    assert_eq!(answered.elapsed().as_secs(), PAUSES.ceiling.as_secs());
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_is_not_tried_again() {
+async fn a_refused_event_is_not_sent_again() {
     let mut setup = setup();
-    let mut teller = setup.teller("cam");
-    teller.live(1);
-    teller.live(2);
+    let mut reporter = setup.reporter("cam");
+    reporter.live(1);
+    reporter.live(2);
     assert_eq!(setup.answer(Outcome::Refused("404".into())).await.1, 1);
     assert_eq!(setup.answer(Outcome::Delivered).await.1, 2);
     setup.has_no_request().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fault_is_an_attempt_that_failed_and_holds_up_nothing() {
+async fn a_panic_is_a_failed_attempt_and_blocks_nothing() {
     let mut setup = setup();
-    let mut teller = setup.teller("cam");
-    teller.live(1);
-    teller.live(2);
+    let mut reporter = setup.reporter("cam");
+    reporter.live(1);
+    reporter.live(2);
     for _ in 0..MAX_ATTEMPTS {
         assert_eq!(setup.answer(Outcome::Refused(FAULT.into())).await.1, 1);
     }
@@ -170,18 +171,18 @@ async fn a_fault_is_an_attempt_that_failed_and_holds_up_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_receiver_gets_few_requests_at_once_and_everything_is_given_up_in_time() {
+async fn an_unresponsive_receiver_gets_few_requests_at_once_and_all_events_are_given_up_in_time() {
     let mut setup = setup();
     for camera in 0..1000 {
-        let mut teller = setup.teller(&camera.to_string());
-        teller.live(1);
-        teller.live(2);
+        let mut reporter = setup.reporter(&camera.to_string());
+        reporter.live(1);
+        reporter.live(2);
     }
     let began = Instant::now();
     let mut open = Mutex::new(VecDeque::new());
     while let Ok(request) = timeout(GIVE_UP_AFTER, setup.requests.recv()).await {
         let open = open.get_mut().expect("a lock");
-        // Answered by nobody; given up by the other side after a while.
+        // The test does not answer; the queue gives up after a while.
         open.push_back(request.expect("a queue"));
         open.retain(|request| !request.answer.is_closed());
         assert!(open.len() <= MAX_AT_ONCE, "{} at once", open.len());
@@ -189,16 +190,16 @@ async fn a_silent_receiver_gets_few_requests_at_once_and_everything_is_given_up_
     let took = began.elapsed();
     // The last wait is for a request that does not come.
     assert!(took <= GIVE_UP_AFTER * 2 + ANSWER_WITHIN, "{took:?}");
-    assert!(setup.end().await < Duration::from_millis(10), "something is left");
+    assert!(setup.end().await < Duration::from_millis(10), "events are left");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_queue_is_bounded() {
     let mut setup = setup();
-    let mut teller = setup.teller("cam");
+    let mut reporter = setup.reporter("cam");
     for generation in 0..MAX_QUEUED as u64 + 500 {
-        teller.live(generation);
-        // The queue's turn.
+        reporter.live(generation);
+        // Lets the queue run.
         tokio::task::yield_now().await;
     }
     for generation in 0..MAX_QUEUED as u64 {
@@ -208,15 +209,15 @@ async fn the_queue_is_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_the_end_all_is_tried_once_more() {
+async fn at_the_end_all_events_are_tried_once_more() {
     let mut setup = setup();
-    let mut teller = setup.teller("cam");
-    teller.live(1);
-    teller.live(2);
+    let mut reporter = setup.reporter("cam");
+    reporter.live(1);
+    reporter.live(2);
     for _ in 0..5 {
         setup.answer(again(None)).await;
     }
-    // On the paused clock: when the queue has heard the answer, and waits.
+    // On the paused clock: until the queue has the answer and waits.
     sleep(Duration::from_millis(1)).await;
     let began = Instant::now();
     setup.end.take();
@@ -227,13 +228,13 @@ async fn at_the_end_all_is_tried_once_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_receiver_does_not_keep_the_manager_from_ending() {
+async fn an_unresponsive_receiver_does_not_delay_the_end() {
     let mut setup = setup();
     for camera in 0..100 {
-        setup.teller(&camera.to_string()).live(1);
+        setup.reporter(&camera.to_string()).live(1);
     }
-    // What is told right before the end counts as well.
+    // Events that are published right before the end count as well.
     let took = setup.end().await;
-    assert!(took >= LAST_WORDS && took < LAST_WORDS * 2, "{took:?}");
+    assert!(took >= DELIVER_AT_END_WITHIN && took < DELIVER_AT_END_WITHIN * 2, "{took:?}");
     assert_eq!(setup.requests.len(), MAX_AT_ONCE);
 }
