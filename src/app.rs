@@ -196,7 +196,7 @@ fn streams(
         limits: settings::limits(config),
         max_streams: config.max_streams,
         starts: StartQueue::new(config.max_concurrent_starts),
-        launcher: ingest,
+        ingest,
         counters,
         events,
     });

@@ -70,7 +70,7 @@ fn main() -> Result<()> {
 struct Recorded(Arc<[u8]>);
 
 impl Ingest for Recorded {
-    fn launch(&self, request: IngestRequest) -> RunningIngest {
+    fn start(&self, request: IngestRequest) -> RunningIngest {
         let (signals, mut received_signals) = mpsc::channel(4);
         let (end, ended) = oneshot::channel();
         let bytes = Arc::clone(&self.0);
@@ -125,7 +125,7 @@ fn measure_reaper(count: usize) -> Result<()> {
         limits,
         max_streams: count,
         starts: StartQueue::new(count),
-        launcher: Arc::new(Recorded(Arc::new([]))),
+        ingest: Arc::new(Recorded(Arc::new([]))),
         counters,
         events: Bus::default(),
     });

@@ -39,7 +39,7 @@ pub struct IngestRequest {
     /// Where fragments are published.
     pub hub: FragmentHub,
     /// Where FFmpeg's messages and usage are kept.
-    pub journal: Arc<ProcessLog>,
+    pub process_log: Arc<ProcessLog>,
 }
 
 /// How a run ended.
@@ -65,5 +65,5 @@ pub struct RunningIngest {
 /// Starts runs. The supervisor's tests replace it.
 pub trait Ingest: Send + Sync + 'static {
     /// Starts a run. Every failure is reported as its outcome.
-    fn launch(&self, order: IngestRequest) -> RunningIngest;
+    fn start(&self, request: IngestRequest) -> RunningIngest;
 }

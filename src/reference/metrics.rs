@@ -106,7 +106,7 @@ fn scrape() -> String {
         let stream = stream.expect("a stream");
         let exporter = Exporter::new(registry, budget, Table::new(routes::all()).labels());
         exporter.set_ready("ffmpeg", true);
-        let log = &stream.shared().journal;
+        let log = &stream.shared().process_log;
         let used = async {
             while log.usage().is_none() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -138,7 +138,7 @@ fn registry(layout: Layout, budget: DiskBudget, starts: StartQueue) -> Registry 
         },
         max_streams: 1,
         starts,
-        launcher: Arc::new(NoIngest),
+        ingest: Arc::new(NoIngest),
         counters,
         events: Bus::default(),
     })
@@ -147,7 +147,7 @@ fn registry(layout: Layout, budget: DiskBudget, starts: StartQueue) -> Registry 
 struct NoIngest;
 
 impl Ingest for NoIngest {
-    fn launch(&self, _: IngestRequest) -> RunningIngest {
+    fn start(&self, _: IngestRequest) -> RunningIngest {
         unreachable!("the only start slot is taken")
     }
 }

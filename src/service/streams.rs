@@ -149,7 +149,7 @@ pub async fn list(core: &Core, caller: &Caller) -> Result<Vec<StreamHandle>, Err
 pub async fn log(core: &Core, caller: &Caller, id: &StreamId) -> Result<Vec<Line>, Error> {
     ensure_can_see(core, caller, id.camera()).await?;
     stream(core, id).await?;
-    let lines = core.registry.get(id).map(|handle| handle.shared().journal.lines());
+    let lines = core.registry.get(id).map(|handle| handle.shared().process_log.lines());
     Ok(lines.unwrap_or_default())
 }
 

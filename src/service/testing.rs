@@ -68,7 +68,7 @@ impl Setup {
             limits: LIMITS,
             max_streams: 10,
             starts: StartQueue::new(10),
-            launcher: Arc::new(FakeIngest { opened: Arc::clone(&opened) }),
+            ingest: Arc::new(FakeIngest { opened: Arc::clone(&opened) }),
             counters,
             events: Bus::default(),
         });
@@ -93,7 +93,7 @@ struct FakeIngest {
 }
 
 impl Ingest for FakeIngest {
-    fn launch(&self, request: IngestRequest) -> RunningIngest {
+    fn start(&self, request: IngestRequest) -> RunningIngest {
         lock(&self.opened).push(request.source.clone());
         let (end, ended) = oneshot::channel();
         let (signals, mut signalled) = mpsc::channel(4);

@@ -97,7 +97,7 @@ pub struct Shared {
     /// Where the fragments pass.
     pub hub: FragmentHub,
     /// What its FFmpegs said and use.
-    pub journal: Arc<ProcessLog>,
+    pub process_log: Arc<ProcessLog>,
 }
 
 impl Shared {

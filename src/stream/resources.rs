@@ -23,7 +23,7 @@ pub struct StreamResources {
     /// The order in which they start.
     pub starts: StartQueue,
     /// What brings their video.
-    pub launcher: Arc<dyn Ingest>,
+    pub ingest: Arc<dyn Ingest>,
     /// Counts their transitions.
     pub counters: Counters,
     /// Where their events are published.

@@ -59,7 +59,7 @@ pub(super) fn spawn(
         interests: Arc::new(Interests::new()),
         viewers: Viewers::new(limits.max_viewers),
         hub: FragmentHub::default(),
-        journal: Arc::default(),
+        process_log: Arc::default(),
     });
     let (send_command, commands) = mpsc::channel(COMMANDS);
     let (status, status_seen) = watch::channel(Status::starting(camera.clone(), first_number));
@@ -73,7 +73,7 @@ pub(super) fn spawn(
     };
     let supervisor = Supervisor {
         shared,
-        launcher: Arc::clone(&resources.launcher),
+        ingest: Arc::clone(&resources.ingest),
         starts: resources.starts.clone(),
         metrics: TransitionMetrics::new(resources.counters.clone(), &limits),
         reporter: EventReporter::new(resources.events.clone(), camera.id.clone()),
@@ -111,7 +111,7 @@ fn first_number() -> u64 {
 struct Supervisor {
     shared: Arc<Shared>,
     limits: Limits,
-    launcher: Arc<dyn Ingest>,
+    ingest: Arc<dyn Ingest>,
     starts: StartQueue,
     metrics: TransitionMetrics,
     reporter: EventReporter,
@@ -396,10 +396,10 @@ impl Supervisor {
             onvif: self.camera.onvif.clone(),
             generation,
             hub: self.shared.hub.clone(),
-            journal: Arc::clone(&self.shared.journal),
+            process_log: Arc::clone(&self.shared.process_log),
         };
-        let ingest = info_span!("ingest", generation).in_scope(|| self.launcher.launch(request));
-        self.run = CurrentRun::Child(ingest);
+        let running = info_span!("ingest", generation).in_scope(|| self.ingest.start(request));
+        self.run = CurrentRun::Child(running);
     }
 
     fn delay(&mut self, event: Event) {

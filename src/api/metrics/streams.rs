@@ -81,7 +81,7 @@ impl Stream {
             state,
             viewers: handle.shared().viewers.count() as u64,
             restarts,
-            usage: handle.shared().journal.usage(),
+            usage: handle.shared().process_log.usage(),
         }
     }
 }

@@ -277,7 +277,7 @@ impl RunningOutput {
             generation: status.generation,
             restarts: status.restarts,
             media: is_live.then(|| MediaOutput::new(handle, &status.camera)).flatten(),
-            process: shared.journal.usage().map(|usage| ProcessOutput {
+            process: shared.process_log.usage().map(|usage| ProcessOutput {
                 cpu_percent: (usage.cpu_share * 10_000.0).round() / 100.0,
                 memory_bytes: usage.memory,
             }),

@@ -47,7 +47,7 @@ impl FfmpegIngest {
         };
         match self.start(&request, address).await {
             Ok((process, script)) => {
-                let watching = request.journal.watch(process.pid());
+                let watching = request.process_log.watch(process.pid());
                 let mut run = FfmpegRun::begin(process, script, &request, self.hevc);
                 run.keyframe = request.onvif.as_ref().and_then(|onvif| {
                     self.keyframes.prepare(onvif, source, address, Arc::clone(&run.has_played))
@@ -79,7 +79,7 @@ impl FfmpegIngest {
 }
 
 impl Ingest for FfmpegIngest {
-    fn launch(&self, request: IngestRequest) -> RunningIngest {
+    fn start(&self, request: IngestRequest) -> RunningIngest {
         let (signals, received) = mpsc::channel(4);
         let (end, ended) = oneshot::channel();
         let ingest = self.clone();

@@ -53,7 +53,7 @@ impl FfmpegRun {
                 let (hub, times) = (request.hub.clone(), request.plan.times);
                 let reader = FragmentReader::new(stdout, request.generation);
                 let reading = read_fragments(reader, hub, times, Arc::clone(&has_played));
-                let log = request.journal.writer(request.generation);
+                let log = request.process_log.writer(request.generation);
                 let tail = Tail::collect(stderr, request.source.clone(), log, report_codec);
                 (PipeReader::spawn(reading), PipeReader::spawn(tail))
             }

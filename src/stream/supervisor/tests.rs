@@ -57,10 +57,10 @@ const VIEWER: Viewer<'static> = Viewer { user: "anna", address: "10.0.0.1", play
 /// Far more than anything here takes; on the paused clock it passes in no time.
 const FOREVER: Duration = Duration::from_mins(10);
 
-struct FakeLauncher(mpsc::UnboundedSender<Child>);
+struct FakeIngest(mpsc::UnboundedSender<Child>);
 
-impl Ingest for FakeLauncher {
-    fn launch(&self, request: IngestRequest) -> RunningIngest {
+impl Ingest for FakeIngest {
+    fn start(&self, request: IngestRequest) -> RunningIngest {
         let (end, ended) = oneshot::channel();
         let (signals, received) = mpsc::channel(4);
         self.0.send(Child { request, end, signals: received }).expect("a test that listens");
@@ -156,7 +156,7 @@ fn setup_with_output(starts: StartQueue, output: impl FnOnce(Hls) -> Arc<dyn Out
         limits: LIMITS,
         max_streams: 10,
         starts,
-        launcher: Arc::new(FakeLauncher(launched)),
+        ingest: Arc::new(FakeIngest(launched)),
         counters: Counters::default(),
         events: bus,
     });
@@ -188,7 +188,7 @@ impl Setup {
     }
 
     async fn child(&mut self) -> Child {
-        timeout(FOREVER, self.children.recv()).await.expect("a child in time").expect("a launcher")
+        timeout(FOREVER, self.children.recv()).await.expect("a child in time").expect("an ingest")
     }
 
     /// A stream that is live, with its child.
@@ -360,7 +360,7 @@ async fn attempts_that_break_off_share_one_start_timeout() {
     while !start.is_finished() {
         match timeout(Duration::from_millis(100), setup.children.recv()).await {
             Ok(Some(child)) => child.end(ErrorKind::SourceUnreachable),
-            Ok(None) => panic!("no launcher"),
+            Ok(None) => panic!("no ingest"),
             Err(_) => {}
         }
     }
