@@ -92,16 +92,15 @@ impl<'a> Runner<'a> {
         self.file.write_all_at(input, 0).expect("a file for inputs");
         let began = cpu_time();
         let result = catch_unwind(AssertUnwindSafe(|| (self.target)(input)));
-        let took = cpu_time() - began;
-        if result.is_err() || took > MAX_TIME {
-            panic!(
-                "{} fails with the {} bytes in {}, which took {took:?} (FUZZ_SEED={})",
-                self.name,
-                input.len(),
-                self.path.display(),
-                self.seed
-            );
-        }
+        let took = cpu_time().saturating_sub(began);
+        assert!(
+            result.is_ok() && took <= MAX_TIME,
+            "{} fails with the {} bytes in {}, which took {took:?} (FUZZ_SEED={})",
+            self.name,
+            input.len(),
+            self.path.display(),
+            self.seed
+        );
     }
 }
 
@@ -120,7 +119,8 @@ fn seeds(name: &str) -> Vec<PathBuf> {
 
 fn files(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(folder);
-    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+    let entries =
+        fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     entries.map(|entry| entry.expect("an entry").path()).collect()
 }
 

@@ -101,15 +101,15 @@ impl Cameras {
     {
         let mut write = self.database.write().await.map_err(query_failed)?;
         let mut count = write.count().await.map_err(query_failed)?;
-        let (mut changed, mut done) = (Vec::new(), Vec::with_capacity(changes.len()));
+        let (mut changed_ids, mut done) = (Vec::new(), Vec::with_capacity(changes.len()));
         for (id, change) in changes {
             let (_, change) = self.change_in(&mut write, &mut count, &id, change).await?;
             done.push(change);
             if change != Change::Unchanged {
-                changed.push(id);
+                changed_ids.push(id);
             }
         }
-        self.commit(write, changed, Vec::new()).await?;
+        self.commit(write, changed_ids, Vec::new()).await?;
         Ok(done)
     }
 
@@ -221,7 +221,9 @@ impl Cameras {
             let committed = write.commit().await;
             drop(invalidation);
             if committed.is_ok() {
-                deleted.iter().for_each(|id| drop(streams.remove(id)));
+                for id in &deleted {
+                    streams.remove(id);
+                }
             }
             committed
         });
