@@ -80,11 +80,11 @@ fn circles(edges: &[Edge]) -> Vec<BTreeSet<ModulePath>> {
         reached
     };
     let reached: BTreeMap<_, _> = imports.keys().map(|module| (*module, reach(module))).collect();
-    let reaches = |from, to| reached.get(from).is_some_and(|all| all.contains(to));
+    let leads_to = |from, to| reached.get(from).is_some_and(|all| all.contains(to));
     let mut found = BTreeSet::new();
-    for module in reached.keys().filter(|module| reaches(**module, **module)) {
+    for module in reached.keys().filter(|module| leads_to(**module, **module)) {
         let members =
-            reached.keys().filter(|other| reaches(*module, *other) && reaches(*other, *module));
+            reached.keys().filter(|other| leads_to(*module, *other) && leads_to(*other, *module));
         found.insert(members.map(|member| (*member).clone()).collect::<BTreeSet<_>>());
     }
     found.into_iter().collect()
