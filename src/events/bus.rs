@@ -19,7 +19,7 @@ pub struct Bus(broadcast::Sender<Arc<Event>>);
 
 /// A subscriber's end of the bus.
 #[derive(Debug)]
-pub struct EventReceiver(broadcast::Receiver<Arc<Event>>);
+pub(crate) struct EventReceiver(broadcast::Receiver<Arc<Event>>);
 
 /// The number of events that a subscriber lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

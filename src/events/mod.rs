@@ -19,39 +19,39 @@ pub mod bus;
 
 /// Something that happened to a camera.
 #[derive(Debug, Clone)]
-pub struct Event {
+pub(crate) struct Event {
     /// When it happened.
-    pub at: SystemTime,
+    pub(crate) at: SystemTime,
     /// The camera, and which of its streams.
-    pub stream: StreamId,
+    pub(crate) stream: StreamId,
     /// What happened.
-    pub kind: EventKind,
+    pub(crate) kind: EventKind,
 }
 
 /// What happened, by subject.
 #[derive(Debug, Clone)]
-pub enum EventKind {
+pub(crate) enum EventKind {
     /// The stream went on to another state.
     Stream(StreamEvent),
 }
 
 /// A stream went on to another state.
 #[derive(Debug, Clone)]
-pub struct StreamEvent {
+pub(crate) struct StreamEvent {
     /// What happened.
-    pub kind: StreamEventKind,
+    pub(crate) kind: StreamEventKind,
     /// The run of the ingest during which it happened.
-    pub generation: u64,
+    pub(crate) generation: u64,
     /// Why the stream has gone, with `Stopped`.
-    pub reason: Option<StopReason>,
+    pub(crate) reason: Option<StopReason>,
     /// What went wrong, if anything did.
-    pub error: Option<Error>,
+    pub(crate) error: Option<Error>,
 }
 
 /// What happened to a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[schema(as = EventKind)]
-pub enum StreamEventKind {
+pub(crate) enum StreamEventKind {
     /// FFmpeg starts for a camera that had no stream, or whose stream had failed.
     #[serde(rename = "stream.started")]
     Started,
@@ -76,7 +76,7 @@ pub enum StreamEventKind {
 /// Why a stream has gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum StopReason {
+pub(crate) enum StopReason {
     /// It had no viewers any more.
     Idle,
     /// A client stopped it.

@@ -1,5 +1,5 @@
-//! How much of the disk all streams take, and whether there is budget for one more: a disk that is full
-//! stops every stream, so new ones are refused before.
+//! How much of the disk the files of all streams use, and whether one more stream fits: a full disk
+//! stops every stream, so new streams are refused before it is full.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -13,20 +13,20 @@ use tracing::warn;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::lock::lock;
 
-/// What must be free on the disk for a new stream, in bytes: what one of 4 Mbit/s takes with the
-/// usual settings, and a little more.
-pub const FREE: u64 = 16 * 1024 * 1024;
-/// What a stream that has just begun is reckoned with, in bytes, until it has written as much or
-/// deletes for the first time: what one of 2.5 Mbit/s takes.
+/// What must be free on the disk for a new stream, in bytes: what a stream of 4 Mbit/s uses with the
+/// default settings, and a little more.
+pub(crate) const FREE: u64 = 16 * 1024 * 1024;
+/// What is reserved for a new stream, in bytes, until it has written as much or deletes a file for the
+/// first time: what a stream of 2.5 Mbit/s uses.
 const RESERVATION: u64 = 8 * 1024 * 1024;
-/// And no longer than this: cameras that are away write nothing, and take no budget from others.
+/// How long that is reserved at most: cameras that are away write nothing.
 const RESERVED_FOR: Duration = Duration::from_secs(20);
-/// How often the disk is looked at. In this time 100 streams of 4 Mbit/s write 50 MB.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// When a caller may try again.
+/// How often the disk is checked. In this time 100 streams of 4 Mbit/s write 50 MB.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// When a caller who was refused can try again.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// The budget under `STREAM_DIR`. Cheap to clone.
+/// The budget of `STREAM_DIR`. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct DiskBudget(Arc<Inner>);
 
@@ -35,122 +35,122 @@ struct Inner {
     root: PathBuf,
     max_bytes: Option<u64>,
     used: AtomicU64,
-    /// What streams that have just begun are going to take.
-    pledged: AtomicU64,
-    /// The pledges that it is made of, and when they were made, the oldest first.
-    young: Mutex<VecDeque<(Instant, Reservation)>>,
-    /// As it was when it was last looked at.
+    /// The sum of all reservations.
+    reserved: AtomicU64,
+    /// The reservations, and when they were made, the oldest first.
+    reservations: Mutex<VecDeque<(Instant, Reservation)>>,
+    /// As of the last check.
     disk: Mutex<Option<Disk>>,
 }
 
 impl DiskBudget {
-    /// The budget under `root`, of which streams may take `max_bytes`; all of it, if unset.
+    /// Creates the budget of `root`, of which streams can use `max_bytes`, or all if that is `None`.
     pub fn new(root: PathBuf, max_bytes: Option<u64>) -> Self {
-        let [used, pledged] = [0, 0].map(AtomicU64::new);
-        let (young, disk) = (Mutex::default(), Mutex::new(Disk::of(&root)));
-        Self(Arc::new(Inner { root, max_bytes, used, pledged, young, disk }))
+        let [used, reserved] = [0, 0].map(AtomicU64::new);
+        let (reservations, disk) = (Mutex::default(), Mutex::new(Disk::of(&root)));
+        Self(Arc::new(Inner { root, max_bytes, used, reserved, reservations, disk }))
     }
 
-    /// Bytes that the segments of all streams take.
-    pub fn used(&self) -> u64 {
+    /// Returns the bytes that the files of all streams use.
+    pub(crate) fn used(&self) -> u64 {
         self.0.used.load(Ordering::Relaxed)
     }
 
-    /// The disk as it was when it was last looked at; `None` when it has no size or cannot be asked.
-    pub fn disk(&self) -> Option<Disk> {
+    /// Returns the disk as of the last check; `None` when its size is unknown.
+    pub(crate) fn disk(&self) -> Option<Disk> {
         *lock(&self.0.disk)
     }
 
-    /// The part of one stream, which takes nothing yet, but will.
-    pub fn share(&self) -> DiskShare {
-        let pledge = Arc::new(AtomicU64::new(RESERVATION));
-        self.0.pledged.fetch_add(RESERVATION, Ordering::Relaxed);
-        let mut young = lock(&self.0.young);
-        young.push_back((Instant::now(), Arc::clone(&pledge)));
-        DiskShare { budget: self.clone(), bytes: 0, pledge }
+    /// Returns the share of a new stream, for which space is reserved.
+    pub(crate) fn share(&self) -> DiskShare {
+        let reservation = Arc::new(AtomicU64::new(RESERVATION));
+        self.0.reserved.fetch_add(RESERVATION, Ordering::Relaxed);
+        lock(&self.0.reservations).push_back((Instant::now(), Arc::clone(&reservation)));
+        DiskShare { budget: self.clone(), bytes: 0, reservation }
     }
 
-    /// Refuses a new stream when there is no budget for it.
-    pub fn ensure_space(&self) -> Result<(), Error> {
+    /// Refuses a new stream when it does not fit.
+    pub(crate) fn ensure_space(&self) -> Result<(), Error> {
         let full = |detail| Err(Error::new(ErrorKind::StorageFull, detail).retry_after(RETRY));
-        // Without an answer, or a size, there may be budget: should there be none, the stream says so.
+        // A disk of unknown size counts as large enough: if it is not, the stream fails.
         let free = self.disk().map_or(u64::MAX, |disk| disk.available);
         let used = self.used();
-        let wanted = self.0.pledged.load(Ordering::Relaxed) + FREE;
+        let needed = self.0.reserved.load(Ordering::Relaxed) + FREE;
         match self.0.max_bytes {
-            Some(max) if used + wanted > max => full(format!(
-                "streams take {used} bytes, with one more soon {wanted} more, and \
-                 STREAM_DIR_MAX_BYTES is {max}"
+            Some(max) if used + needed > max => full(format!(
+                "streams use {used} bytes and one more needs {needed}, but STREAM_DIR_MAX_BYTES \
+                 is {max}"
             )),
-            _ if free < wanted => {
+            _ if free < needed => {
                 let directory = self.0.root.display();
                 full(format!(
-                    "{free} bytes are free on the disk of STREAM_DIR {directory}; with one more \
-                     stream {wanted} are wanted"
+                    "one more stream needs {needed} bytes, but only {free} are free on the disk \
+                     of STREAM_DIR {directory}"
                 ))
             }
             _ => Ok(()),
         }
     }
 
-    /// Looks at the disk now and then, for ever. A disk that hangs is none that is full.
-    pub async fn watch(self) {
-        let mut ticks = interval(LOOK_EVERY);
+    /// Checks the disk regularly, for ever. While a check hangs, the one before it counts.
+    pub(crate) async fn watch(self) {
+        let mut ticks = interval(CHECK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.forget_old_pledges();
+            self.drop_old_reservations();
             let budget = self.clone();
-            if let Err(error) = tokio::task::spawn_blocking(move || budget.look()).await {
-                warn!(%error, "nobody looks at the disk of STREAM_DIR any more");
+            if let Err(error) = tokio::task::spawn_blocking(move || budget.check()).await {
+                warn!(%error, "disk monitoring for STREAM_DIR has stopped");
                 return;
             }
         }
     }
 
-    fn forget_old_pledges(&self) {
-        let mut young = lock(&self.0.young);
-        while let Some((_, pledge)) = young.pop_front_if(|(at, _)| at.elapsed() >= RESERVED_FOR) {
-            self.release(&pledge, RESERVATION);
+    fn drop_old_reservations(&self) {
+        let mut reservations = lock(&self.0.reservations);
+        let is_old = |(at, _): &mut (Instant, _)| at.elapsed() >= RESERVED_FOR;
+        while let Some((_, reservation)) = reservations.pop_front_if(is_old) {
+            self.release(&reservation, RESERVATION);
         }
     }
 
-    /// Takes up to `bytes` from a pledge, which is a part of the sum.
-    fn release(&self, pledge: &Reservation, bytes: u64) {
+    /// Releases up to `bytes` of a reservation.
+    fn release(&self, reservation: &Reservation, bytes: u64) {
         let less = |left: u64| Some(left.saturating_sub(bytes));
-        let before = pledge.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-        let taken = before.unwrap_or_default().min(bytes);
-        self.0.pledged.fetch_sub(taken, Ordering::Relaxed);
+        let before = reservation.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        let released = before.unwrap_or_default().min(bytes);
+        self.0.reserved.fetch_sub(released, Ordering::Relaxed);
     }
 
-    fn look(&self) {
+    fn check(&self) {
         let disk = Disk::of(&self.0.root);
         *lock(&self.0.disk) = disk;
     }
 }
 
-/// What is left of a pledge.
+/// The bytes that are still reserved for one stream.
 type Reservation = Arc<AtomicU64>;
 
-/// What one stream takes. Dropping it gives all of it back.
+/// The part of the budget that one stream uses, given back when dropped.
 #[derive(Debug)]
 pub struct DiskShare {
     budget: DiskBudget,
     bytes: u64,
-    pledge: Reservation,
+    reservation: Reservation,
 }
 
 impl DiskShare {
-    /// The stream has written this much.
-    pub fn add(&mut self, bytes: u64) {
+    /// Notes that the stream has written this much.
+    pub(crate) fn add(&mut self, bytes: u64) {
         self.bytes += bytes;
         self.budget.0.used.fetch_add(bytes, Ordering::Relaxed);
-        self.budget.release(&self.pledge, bytes);
+        self.budget.release(&self.reservation, bytes);
     }
 
-    /// The stream has deleted this much: it takes no more than before from now on.
-    pub fn remove(&mut self, bytes: u64) {
-        self.budget.release(&self.pledge, RESERVATION);
+    /// Notes that the stream has deleted this much. From now on it uses no more than before.
+    pub(crate) fn remove(&mut self, bytes: u64) {
+        self.budget.release(&self.reservation, RESERVATION);
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
         self.budget.0.used.fetch_sub(bytes, Ordering::Relaxed);
@@ -163,19 +163,19 @@ impl Drop for DiskShare {
     }
 }
 
-/// Bytes of a file system.
+/// The size of a file system.
 #[derive(Debug, Clone, Copy)]
-pub struct Disk {
-    /// All that it may hold.
-    pub size: u64,
-    /// What can still be written to it.
-    pub available: u64,
+pub(crate) struct Disk {
+    /// Size in bytes.
+    pub(crate) size: u64,
+    /// Bytes that can still be written to it.
+    pub(crate) available: u64,
 }
 
 impl Disk {
-    /// The file system that `path` is on. `None` when it cannot be asked, or has no size, as a ramfs.
-    /// Takes as long as the disk takes.
-    pub fn of(path: &Path) -> Option<Self> {
+    /// Returns the file system that `path` is on; `None` when it cannot be read or has no size, as a
+    /// ramfs. Takes as long as the disk takes.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
         let status = nix::sys::statvfs::statvfs(path).ok().filter(|status| status.blocks() > 0)?;
         let bytes = |blocks: u64| blocks.saturating_mul(status.fragment_size());
         Some(Self { size: bytes(status.blocks()), available: bytes(status.blocks_available()) })
@@ -190,14 +190,14 @@ mod tests {
     fn shares_add_up_and_are_given_back() {
         let budget = DiskBudget::new(PathBuf::new(), Some(3 * FREE));
         let (mut one, mut other) = (budget.share(), budget.share());
-        budget.ensure_space().expect("budget for a third");
+        budget.ensure_space().expect("space for a third");
         one.add(2 * FREE);
         assert_eq!(budget.ensure_space().expect_err("full").kind, ErrorKind::StorageFull);
         other.add(FREE);
         assert_eq!(budget.used(), 3 * FREE);
         one.remove(FREE);
-        budget.ensure_space().expect("budget");
-        // What was never written cannot be taken away from others.
+        budget.ensure_space().expect("space");
+        // Bytes that were never written are not taken from others.
         one.remove(10 * FREE);
         assert_eq!(budget.used(), FREE);
         drop(other);
@@ -213,35 +213,35 @@ mod tests {
         }
         assert_eq!(shares.len(), 10);
         shares.pop();
-        budget.ensure_space().expect("budget");
+        budget.ensure_space().expect("space");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_writes_nothing_takes_no_room_for_long() {
+    async fn a_stream_that_writes_nothing_reserves_nothing_for_long() {
         let budget = DiskBudget::new(PathBuf::new(), Some(FREE + RESERVATION));
         let mut away = budget.share();
         let _second = budget.share();
         assert_eq!(budget.ensure_space().expect_err("full").kind, ErrorKind::StorageFull);
         let watching = tokio::spawn(budget.clone().watch());
-        tokio::time::sleep(RESERVED_FOR + LOOK_EVERY).await;
-        budget.ensure_space().expect("budget");
-        assert_eq!(budget.0.pledged.load(Ordering::Relaxed), 0);
-        // What was forgotten is not releaseed once more.
+        tokio::time::sleep(RESERVED_FOR + CHECK_EVERY).await;
+        budget.ensure_space().expect("space");
+        assert_eq!(budget.0.reserved.load(Ordering::Relaxed), 0);
+        // What was released is not released once more.
         away.add(RESERVATION);
         drop(away);
-        assert_eq!((budget.used(), budget.0.pledged.load(Ordering::Relaxed)), (0, 0));
+        assert_eq!((budget.used(), budget.0.reserved.load(Ordering::Relaxed)), (0, 0));
         watching.abort();
     }
 
     #[test]
-    fn a_look_tells_what_is_free() {
+    fn a_check_notes_what_is_free() {
         let directory = tempfile::tempdir().expect("a directory");
         let budget = DiskBudget::new(directory.path().to_owned(), None);
         let size = budget.disk().expect("a disk").size;
         let full = Disk { size, available: FREE - 1 };
         *budget.0.disk.lock().expect("a disk") = Some(full);
         assert_eq!(budget.ensure_space().expect_err("full").kind, ErrorKind::StorageFull);
-        budget.look();
+        budget.check();
         assert_ne!(budget.disk().expect("a disk").available, full.available);
     }
 }

@@ -1,4 +1,4 @@
-//! What everybody but the supervisor holds of a stream: a cheap handle to ask, touch and command.
+//! The handle of a stream: how all modules but the supervisor see and command it.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,57 +16,58 @@ use crate::camera::id::StreamId;
 use crate::child::log::ProcessLog;
 use crate::media::hub::FragmentHub;
 
-/// Commands that may wait for a supervisor. It is never busy for long, so this is plenty.
-pub const COMMANDS: usize = 64;
+/// Commands that can wait for a supervisor, which is never busy for long.
+pub(super) const COMMANDS: usize = 64;
 
-/// When a viewer who found no room may try again.
+/// When a viewer who was refused can try again.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
 
-/// What callers ask of a supervisor.
+/// A command to a supervisor.
 #[derive(Debug)]
-pub enum Command {
-    /// The stream is wanted. The answer comes when it is playable, or with the cause why not;
-    /// no answer at all means that the stream has gone meanwhile and has to be asked for again.
+pub(super) enum Command {
+    /// Make the stream playable with this camera. Answered when it is, or with the cause why it is
+    /// not. Without an answer, the stream has ended, and the start has to be sent to another.
     Start(Camera, oneshot::Sender<StartAnswer>),
-    /// The stream shall end.
+    /// End: a client stops the stream.
     Stop,
-    /// The reaper thinks that nobody watches.
+    /// End if nothing shows interest in the stream.
     Idle,
-    /// The manager is ending.
+    /// End: the manager ends.
     Shutdown,
 }
 
-/// Answer to a start.
-pub type StartAnswer = Result<Joined, Error>;
+/// The answer to a start.
+pub(super) type StartAnswer = Result<Joined, Error>;
 
-/// How a caller came to a playable stream.
+/// How a caller joined a playable stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Joined {
-    /// It was live already.
+pub(crate) enum Joined {
+    /// The stream was already live.
     Active,
-    /// It became live while the caller waited.
+    /// The stream became live while the caller waited.
     Started,
 }
 
-/// A stream's state as the supervisor last told it.
+/// A stream's status, as the supervisor published it last.
 #[derive(Debug, Clone)]
-pub struct Status {
-    /// State in the table of `crate::stream`.
-    pub state: State,
+pub(crate) struct Status {
+    /// Its state, as in the table of [`crate::stream`].
+    pub(crate) state: State,
     /// Number of the current or last run of FFmpeg.
-    pub generation: u64,
+    pub(crate) generation: u64,
     /// How often FFmpeg was started again after an interruption.
-    pub restarts: u64,
-    /// When the stream was first wanted.
-    pub started_at: SystemTime,
-    /// Since when the current generation is live.
-    pub live_since: Option<Instant>,
-    /// From the start of FFmpeg to playable, of the current generation while it is live.
-    pub start_took: Option<Duration>,
-    /// The last thing that went wrong, and when.
-    pub last_error: Option<(Error, Instant)>,
-    /// The camera with its source.
-    pub camera: Camera,
+    pub(crate) restarts: u64,
+    /// When a client first asked for the stream.
+    pub(crate) started_at: SystemTime,
+    /// When the current generation became live.
+    pub(crate) live_since: Option<Instant>,
+    /// The time from the start of FFmpeg to a playable stream, of the current generation while it is
+    /// live.
+    pub(crate) start_took: Option<Duration>,
+    /// The last error, and when it occurred.
+    pub(crate) last_error: Option<(Error, Instant)>,
+    /// The camera, with its source.
+    pub(crate) camera: Camera,
 }
 
 impl Status {
@@ -85,24 +86,24 @@ impl Status {
     }
 }
 
-/// What supervisor and handles share.
+/// What the supervisor and the handles share.
 #[derive(Debug)]
-pub struct Shared {
-    /// The camera's id.
-    pub id: StreamId,
+pub(crate) struct Shared {
+    /// The stream's name.
+    pub(crate) id: StreamId,
     /// What keeps the stream running.
     pub(super) interests: Arc<Interests>,
-    /// Who watches.
-    pub viewers: Viewers,
-    /// Where the fragments pass.
-    pub hub: FragmentHub,
-    /// What its FFmpegs said and use.
-    pub process_log: Arc<ProcessLog>,
+    /// The stream's viewers.
+    pub(crate) viewers: Viewers,
+    /// Where the ingest publishes and outputs read.
+    pub(crate) hub: FragmentHub,
+    /// What the stream's FFmpegs write and use.
+    pub(crate) process_log: Arc<ProcessLog>,
 }
 
 impl Shared {
-    /// One line in the log for each visit that is over.
-    pub(super) fn tell_who_watched(&self, visits: Vec<Visit>) {
+    /// Logs the visits that are over.
+    pub(super) fn log_visits(&self, visits: Vec<Visit>) {
         for Visit { user, address, since, last_seen } in visits {
             let seconds = (last_seen - since).as_secs_f64().round();
             info!(camera = %self.id, user, address, seconds, "watched");
@@ -119,32 +120,32 @@ pub struct StreamHandle {
 }
 
 impl StreamHandle {
-    /// The camera's id.
-    pub fn id(&self) -> &StreamId {
+    /// Returns the stream's name.
+    pub(crate) fn id(&self) -> &StreamId {
         &self.shared.id
     }
 
     /// Keeps the stream running until the interest is dropped.
-    pub fn interest(&self, purpose: Purpose) -> Interest {
+    pub(crate) fn interest(&self, purpose: Purpose) -> Interest {
         debug!(camera = %self.id(), ?purpose, "interest");
         self.shared.interests.hold()
     }
 
     /// Notes an access, which counts as interest until the stream has been idle for too long.
-    pub fn touch(&self) {
+    pub(crate) fn touch(&self) {
         self.shared.interests.touch();
     }
 
     /// Returns for how long nothing has shown interest in the stream.
-    pub fn idle_for(&self) -> Duration {
+    pub(crate) fn idle_for(&self) -> Duration {
         self.shared.interests.idle_for()
     }
 
-    /// Notes that a viewer still watches. Refuses one too many.
-    pub fn touch_as_viewer(&self, viewer: &Viewer) -> Result<(), Error> {
+    /// Notes a viewer's access. Refuses new viewers beyond the limit.
+    pub(crate) fn touch_as_viewer(&self, viewer: &Viewer) -> Result<(), Error> {
         let seen = self.shared.viewers.saw(viewer);
         if seen == Seen::TooMany {
-            let detail = format!("as many watch camera {} already as may", self.id());
+            let detail = format!("camera {} has reached its viewer limit", self.id());
             return Err(Error::new(ErrorKind::TooManyViewers, detail).retry_after(RETRY_WHEN_FULL));
         }
         if seen == Seen::New {
@@ -154,23 +155,23 @@ impl StreamHandle {
         Ok(())
     }
 
-    /// Forgets the viewers who left, and has the log tell who watched and how long.
-    pub fn forget_viewers(&self) {
-        self.shared.tell_who_watched(self.shared.viewers.forget_gone());
+    /// Forgets and logs the viewers who left.
+    pub(crate) fn forget_viewers(&self) {
+        self.shared.log_visits(self.shared.viewers.forget_gone());
     }
 
-    /// What supervisor and handles share.
-    pub fn shared(&self) -> &Shared {
+    /// Returns what the supervisor and the handles share.
+    pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }
 
-    /// The state as last told.
-    pub fn status(&self) -> Status {
+    /// Returns the stream's status.
+    pub(crate) fn status(&self) -> Status {
         self.status.borrow().clone()
     }
 
-    /// State, and how often FFmpeg was started again, as last told.
-    pub fn state_and_restarts(&self) -> (State, u64) {
+    /// Returns the state, and how often FFmpeg was started again.
+    pub(crate) fn state_and_restarts(&self) -> (State, u64) {
         let status = self.status.borrow();
         (status.state, status.restarts)
     }
@@ -184,18 +185,18 @@ impl StreamHandle {
             && !self.commands.is_closed()
     }
 
-    /// The state alone, which costs no copy of all the rest.
-    pub fn state(&self) -> State {
+    /// Returns the state, without cloning the whole status.
+    pub(crate) fn state(&self) -> State {
         self.status.borrow().state
     }
 
-    /// Whether both are handles of the same stream, and not of two that had the same id.
-    pub fn is_same(&self, other: &Self) -> bool {
+    /// Returns whether both are handles of the same stream, rather than of two with the same name.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// Waits until the stream has gone, its directory included.
-    pub async fn gone(&self) {
+    /// Waits until everything of the stream is gone.
+    pub(crate) async fn gone(&self) {
         let mut status = self.status.clone();
         while status.changed().await.is_ok() {}
     }

@@ -13,7 +13,7 @@ use crate::base::atomic_instant::AtomicInstant;
 
 /// What an interest is held for.
 #[derive(Debug, Clone, Copy)]
-pub enum Purpose {
+pub(crate) enum Purpose {
     /// A caller waits until the stream is playable.
     Start,
 }
@@ -27,7 +27,7 @@ pub(super) struct Interests {
 
 /// An interest that is held. Keeps the stream running until it is dropped.
 #[derive(Debug)]
-pub struct Interest(Arc<Interests>);
+pub(crate) struct Interest(Arc<Interests>);
 
 impl Interests {
     /// The interest in a stream that was asked for just now.

@@ -1,34 +1,48 @@
-//! Streams: who runs, since when, for whom, and how each one lives and ends.
+//! The life of streams: which ones run, for whom, and how each one starts, recovers and ends.
 //!
 //! | From | Event | To |
 //! |---|---|---|
 //! | absent | start | Starting |
-//! | Starting | first segment is playable | Live |
+//! | Starting | the output is playable | Live |
 //! | Starting | `start_timeout`, or a refusal by the camera | Failed; the waiting callers get the cause |
-//! | Starting, Live | FFmpeg ends, for whatever exit code | Backoff, while somebody is watching or waiting |
+//! | Starting | its turn comes when all callers have left | Stopping(End) |
+//! | Starting, Live | the ingest ends, with any exit code | Backoff, while anything shows interest |
+//! | Starting | the ingest ends, and another plan can do better | Starting: next generation at once, a limited number of times |
 //! | Live | no picture that advances for `stale_timeout` | Stopping(Retry) |
-//! | Starting, Live | another source | Stopping(Replace) |
-//! | Backoff | timer, or a start of a stream that was live | Starting: next generation, the playlist goes on after a discontinuity |
+//! | Starting, Live | another source, or other options | Stopping(Replace) |
+//! | Backoff | timer, or a start of a stream that was live | Starting: next generation; the playlist continues after a discontinuity |
 //! | any | stop, idle, shutdown | Stopping(End) |
-//! | Stopping | `stop_grace` passes | SIGKILL to the group, still Stopping |
-//! | Stopping | child reaped | gone with its directory; Backoff when it was a retry; Starting when the source was replaced; Failed after a failed start |
+//! | Stopping | `stop_grace` passes | SIGKILL to the process group, still Stopping |
+//! | Stopping | child reaped | gone with its files; Backoff after a stall; Starting when the source was replaced; Failed after a failed start |
 //!
-//! A task per stream, the [`supervisor`], owns the child and the packager. The [`registry`] holds
+//! A task per stream, the `supervisor`, owns the ingest's run and the output. The [`registry`] holds
 //! cheap [`handle`]s; no guard of its map is held across an await. Get-or-start is atomic: any
-//! number of simultaneous starts of one camera make one FFmpeg. The next generation never spawns
-//! before the last one's child is reaped. The [`reaper`] only proposes; the supervisor reads the
-//! last access again and decides. A start that arrives while a stream is ending waits until it
-//! is gone and starts anew.
+//! number of simultaneous starts of one camera make one ingest. The next generation never starts
+//! before the last one's child is reaped. The [`reaper`] only proposes an end; the supervisor checks
+//! the [`interest`] again and decides. A start that arrives while a stream ends waits until it is
+//! gone, and starts another.
 //!
-//! All tasks of a stream run on one of the [`threads`] that requests do not use.
+//! | Module | Owns |
+//! |---|---|
+//! | [`registry`] | all streams, by name |
+//! | [`handle`] | how other modules see and command a stream |
+//! | [`state`] | the table of states, pure |
+//! | `supervisor` | the task of one stream |
+//! | `run`, `waiters`, `deadlines`, `backoff` | its parts: the ingest's run, the callers who wait, and when it acts without an event |
+//! | [`output`] | the interface between a stream and what serves it |
+//! | [`interest`], [`viewers`] | what keeps a stream running, and who watches it |
+//! | [`reaper`] | proposes the end of idle streams |
+//! | [`start_queue`] | the order of starts |
+//! | [`reporter`], `transition_metrics`, `active_count` | what is reported and counted |
+//! | [`limits`], [`resources`], [`threads`] | what streams are made of |
 //!
-//! How FFmpeg is run is `crate::ffmpeg`; what becomes of its fragments is `crate::hls`.
+//! How an ingest works is `crate::ingest`; nothing here knows FFmpeg's arguments, HLS or HTTP.
 
 mod active_count;
 mod backoff;
 mod deadlines;
 pub mod handle;
-pub mod interest;
+pub(crate) mod interest;
 pub mod limits;
 pub mod output;
 pub mod reaper;
@@ -37,9 +51,9 @@ pub(crate) mod reporter;
 pub mod resources;
 mod run;
 pub mod start_queue;
-pub mod state;
+pub(crate) mod state;
 mod supervisor;
 pub mod threads;
-pub mod transition_metrics;
-pub mod viewers;
+mod transition_metrics;
+pub(crate) mod viewers;
 mod waiters;

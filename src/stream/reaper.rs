@@ -1,5 +1,5 @@
-//! Looks for streams that nobody watches, and proposes their end. The supervisor decides: a
-//! viewer may have come back meanwhile. Says in the log who has left.
+//! Proposes the end of streams that are idle, and logs the viewers who left. The supervisor decides:
+//! a viewer can come back in the meantime.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::handle::Command;
 use super::registry::Registry;
 
-/// Proposes an end to idle streams, every `period`, for ever.
-pub async fn run(registry: Registry, period: Duration) {
+/// Proposes the end of idle streams every `period`, for ever.
+pub(crate) async fn run(registry: Registry, period: Duration) {
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -18,13 +18,13 @@ pub async fn run(registry: Registry, period: Duration) {
     }
 }
 
-/// One pass: proposes an end to every stream that is idle now.
+/// Proposes the end of all streams that are idle now.
 pub fn propose(registry: &Registry) {
     let idle_timeout = registry.limits().idle_timeout;
     registry.for_each(|handle| {
         handle.forget_viewers();
         if handle.idle_for() >= idle_timeout {
-            // A supervisor too busy to take it is asked again next time.
+            // A supervisor that is too busy gets the next pass's proposal.
             let _ = handle.commands.try_send(Command::Idle);
         }
     });

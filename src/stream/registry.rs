@@ -1,7 +1,7 @@
-//! All running streams, and get-or-start.
+//! All running streams, and the one place where streams are started.
 //!
-//! The map holds handles only, and no guard of it is held across an await. A stream takes its
-//! name out of the map itself, when all of it has gone.
+//! The map holds handles only, and no guard of it is held across an await. A stream removes its own
+//! name from the map when everything of it is gone.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,13 +18,12 @@ use super::handle::{Command, Joined, StartAnswer, StreamHandle};
 use super::interest::{Interest, Purpose};
 use super::limits::Limits;
 use super::resources::StreamResources;
-use super::supervisor;
+use super::{start_queue, supervisor};
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::id::StreamId;
-use crate::stream::start_queue;
 
-/// When a caller who found no room may try again.
+/// When a caller who was refused because of `MAX_STREAMS` can try again.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
 
 /// The running streams. Cheap to clone.
@@ -39,7 +38,7 @@ struct Inner {
 }
 
 impl Registry {
-    /// A registry without streams.
+    /// Creates a registry without streams.
     pub fn new(resources: StreamResources) -> Self {
         Self(Arc::new(Inner {
             streams: Arc::default(),
@@ -49,46 +48,46 @@ impl Registry {
         }))
     }
 
-    /// The stream of a camera, if there is one.
-    pub fn get(&self, id: &StreamId) -> Option<StreamHandle> {
+    /// Returns a camera's stream, if it runs.
+    pub(crate) fn get(&self, id: &StreamId) -> Option<StreamHandle> {
         self.0.streams.get(id).map(|handle| handle.value().clone())
     }
 
-    /// All streams.
-    pub fn all(&self) -> Vec<StreamHandle> {
+    /// Returns all streams.
+    pub(crate) fn all(&self) -> Vec<StreamHandle> {
         self.0.streams.iter().map(|entry| entry.value().clone()).collect()
     }
 
     /// Returns how many streams are active. Takes the same time with any number of streams.
-    pub fn active(&self) -> usize {
+    pub(crate) fn active(&self) -> usize {
         self.0.active.get()
     }
 
-    /// What streams are made with, and how many there may be.
-    pub fn resources(&self) -> &StreamResources {
+    /// Returns what streams are made of.
+    pub(crate) fn resources(&self) -> &StreamResources {
         &self.0.resources
     }
 
-    /// Shows all streams to `visit` without a handle made for each. The map is locked in part
-    /// meanwhile, so `visit` must neither wait nor ask the registry.
-    pub fn for_each(&self, mut visit: impl FnMut(&StreamHandle)) {
+    /// Calls `visit` with all streams, without cloning their handles. A part of the map is locked
+    /// during each call, so `visit` must neither wait nor use the registry.
+    pub(crate) fn for_each(&self, mut visit: impl FnMut(&StreamHandle)) {
         self.0.streams.iter().for_each(|entry| visit(entry.value()));
     }
 
-    /// The limits that streams live by.
-    pub fn limits(&self) -> Limits {
+    /// Returns the limits that streams live by.
+    pub(crate) fn limits(&self) -> Limits {
         self.0.resources.limits
     }
 
-    /// No start takes longer: another stream's end, the wait for its turn, a whole start, and a
-    /// little for the machine.
-    pub fn patience(&self) -> Duration {
+    /// Returns the longest time that a start can take: the end of the camera's previous stream, the
+    /// wait for its turn, a whole start, and a little for the machine.
+    pub(crate) fn patience(&self) -> Duration {
         let limits = self.limits();
         limits.stop_grace + start_queue::PATIENCE + limits.start_timeout + Duration::from_secs(2)
     }
 
     /// Starts the camera's stream, or joins it, and waits until it is playable.
-    pub async fn start(&self, camera: Camera) -> Result<Joined, Error> {
+    pub(crate) async fn start(&self, camera: Camera) -> Result<Joined, Error> {
         if self.join_live(&camera) {
             return Ok(Joined::Active);
         }
@@ -100,7 +99,7 @@ impl Registry {
     /// with every view of a page.
     ///
     /// The stream can end in the same moment because it was idle until now, as it can for a player.
-    pub fn join_live(&self, camera: &Camera) -> bool {
+    pub(crate) fn join_live(&self, camera: &Camera) -> bool {
         // Once `stop` has returned, the stream is gone or at least no longer live.
         let joins = |handle: &StreamHandle| {
             // First, so that the stream does not become idle in between.
@@ -116,7 +115,7 @@ impl Registry {
                 let (answer, _interest) = self.begin(camera.clone()).await?;
                 match answer.await {
                     Ok(answer) => return answer,
-                    // The stream was ending and has gone: the next round starts anew.
+                    // The stream was ending and is gone: the next round starts another.
                     Err(_) => tokio::task::yield_now().await,
                 }
             }
@@ -128,14 +127,14 @@ impl Registry {
     pub fn start_soon(&self, camera: Camera) -> Result<StreamHandle, Error> {
         let handle = self.get_or_spawn(&camera)?;
         let registry = self.clone();
-        // The stream's state shows what becomes of it. The supervisor is asked in any case: what it
-        // knows of the camera besides source and options can be out of date.
+        // The stream's state shows the result. The supervisor gets the camera in any case: what it
+        // knows besides source and options can be out of date.
         tokio::spawn(async move { registry.start_by_supervisor(camera).await });
         Ok(handle)
     }
 
-    /// Hands a start to the camera's stream, which is made if need be. The stream runs on for as long
-    /// as the caller holds the interest.
+    /// Sends a start to the camera's stream, which is made if there is none. The stream keeps running
+    /// for as long as the caller holds the interest.
     async fn begin(
         &self,
         camera: Camera,
@@ -147,19 +146,19 @@ impl Registry {
             if handle.commands.send(Command::Start(camera.clone(), send)).await.is_ok() {
                 return Ok((answer, interest));
             }
-            // It went between the look and the word. Its name goes with it; should its
-            // supervisor have failed, it is taken out here.
+            // It ended before the command arrived, and removes its name. If its supervisor has
+            // failed, the name is removed here.
             handle.gone().await;
             remove(&self.0.streams, &handle);
         }
     }
 
-    /// Ends the camera's stream and waits until it has gone. False when there was none.
-    pub async fn stop(&self, id: &StreamId) -> bool {
+    /// Ends the camera's stream and waits until it is gone. Returns false when there was none.
+    pub(crate) async fn stop(&self, id: &StreamId) -> bool {
         let Some(handle) = self.get(id) else { return false };
-        // Closed: it is going already.
+        // Closed: it is ending already.
         let _ = handle.commands.send(Command::Stop).await;
-        // FFmpeg is killed when the grace period is over; the rest takes no time.
+        // The ingest is killed when the grace period is over; everything else takes no time.
         let patience = self.limits().stop_grace + Duration::from_secs(2);
         if timeout(patience, handle.gone()).await.is_err() {
             warn!(camera = %id, "the stream takes long to end");
@@ -167,17 +166,17 @@ impl Registry {
         true
     }
 
-    /// Ends all streams, lets no new one begin, and waits until all have gone.
-    pub async fn shutdown(&self) {
+    /// Ends all streams, refuses new ones, and waits until all are gone.
+    pub(crate) async fn shutdown(&self) {
         self.0.is_closing.store(true, Ordering::SeqCst);
-        // A start that looked before the line above may have added one more stream meanwhile.
+        // A start that read the flag before can still add a stream.
         loop {
             let streams = self.all();
             if streams.is_empty() {
                 return;
             }
             for stream in &streams {
-                // Closed: it is going already.
+                // Closed: it is ending already.
                 let _ = stream.commands.send(Command::Shutdown).await;
             }
             for stream in &streams {
@@ -191,7 +190,7 @@ impl Registry {
     /// never more than one.
     fn get_or_spawn(&self, camera: &Camera) -> Result<StreamHandle, Error> {
         let (inner, resources) = (&self.0, &self.0.resources);
-        // Read before the entry is locked: the length looks at all parts of the map.
+        // Read before the entry is locked: the length needs all parts of the map.
         let is_full = inner.streams.len() >= resources.max_streams;
         let entry = inner.streams.entry(camera.id.clone());
         // Read under the entry's lock: a shutdown that is not seen here sees this entry.
@@ -201,10 +200,8 @@ impl Registry {
         match entry {
             Entry::Occupied(entry) => Ok(entry.get().clone()),
             Entry::Vacant(_) if is_full => {
-                let detail = format!(
-                    "{} streams run already, as many as are allowed",
-                    resources.max_streams
-                );
+                let max = resources.max_streams;
+                let detail = format!("{max} streams are running, which is the limit");
                 let error = Error::new(ErrorKind::TooManyStreams, detail);
                 Err(resources.counters.refused(error.retry_after(RETRY_WHEN_FULL)))
             }
@@ -228,7 +225,7 @@ impl Registry {
         let last = self.get(id).and_then(|handle| handle.status().last_error);
         match last {
             Some((error, _)) => error,
-            None => Error::new(ErrorKind::SourceTimeout, "the camera is not playable in time"),
+            None => Error::new(ErrorKind::SourceTimeout, "the stream was not playable in time"),
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Whose turn it is to start FFmpeg: so many at once, the others in line.
+//! The order in which streams start: a few at the same time, the others in a queue.
 //!
-//! To start FFmpeg and to look at what a camera sends costs processor time; to wait for the camera
-//! costs none. So a start has its slot until the stream is playable or has failed, but not for
-//! longer than [`HELD`]: cameras that do not answer must not hold up those that do. Cameras that are
-//! tried again have a line and slots of their own: hundreds that are away must not hold up others.
+//! Starting FFmpeg and probing what a camera sends costs processor time; waiting for the camera costs
+//! none. So a start holds its slot until the stream is playable or has failed, but no longer than
+//! [`HELD`]: cameras that do not answer must not delay those that do. Retries have a queue and slots
+//! of their own: hundreds of cameras that are away must not delay others.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,25 +15,25 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::base::error::{Error, ErrorKind};
 
-/// A start has its slot for this long at most.
-pub const HELD: Duration = Duration::from_secs(1);
-/// A start waits in line for this long at most.
-pub const PATIENCE: Duration = Duration::from_secs(20);
-/// Places in line for each slot: what can be served within [`PATIENCE`], and a little more.
+/// The longest time that a start holds its slot.
+pub(crate) const HELD: Duration = Duration::from_secs(1);
+/// The longest time that a start waits for its turn.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Places in the queue for each slot: what can be served within [`PATIENCE`], and a little more.
 const PLACES_A_SLOT: usize = 32;
-/// When a caller who found the line full may try again.
+/// When a caller who was refused can try again.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(5);
 
-/// In which line a run of FFmpeg stands.
+/// The queue that a run of the ingest waits in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Priority {
-    /// Somebody has asked for the stream.
+pub(crate) enum Priority {
+    /// A caller has asked for the stream.
     Asked,
-    /// The camera is tried again by itself.
+    /// The camera is tried again after an interruption.
     Retry,
 }
 
-/// The slots and the lines before them. Cheap to clone.
+/// The start slots and their queues. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct StartQueue {
     asked: Queue,
@@ -41,24 +41,24 @@ pub struct StartQueue {
     most_waiting: usize,
 }
 
-/// One line, and the slots that it leads to.
+/// A queue, and the slots that it waits for.
 #[derive(Debug, Clone)]
 struct Queue {
     slots: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
 }
 
-/// The right to start FFmpeg, given back when dropped.
+/// The right to start, given back when dropped.
 #[derive(Debug)]
-pub struct StartSlot {
+pub(crate) struct StartSlot {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// A place in line, given up when dropped.
-pub type QueuedSlot = Pin<Box<dyn Future<Output = StartSlot> + Send>>;
+/// A place in a queue, given up when dropped.
+pub(crate) type QueuedSlot = Pin<Box<dyn Future<Output = StartSlot> + Send>>;
 
 impl StartQueue {
-    /// `at_once` slots, and half as many for retries.
+    /// Creates `at_once` slots, and half as many for retries.
     pub fn new(at_once: usize) -> Self {
         Self {
             asked: Queue::new(at_once),
@@ -67,47 +67,49 @@ impl StartQueue {
         }
     }
 
-    /// Refuses a new stream when the line of those that were asked for is full.
-    pub fn ensure_capacity(&self) -> Result<(), Error> {
+    /// Refuses a new stream when the queue of those that were asked for is full.
+    pub(crate) fn ensure_capacity(&self) -> Result<(), Error> {
         if self.asked.waiting() < self.most_waiting {
             return Ok(());
         }
-        let detail = format!("{} streams wait to be started already", self.most_waiting);
+        let detail =
+            format!("{} streams are waiting to start, which is the limit", self.most_waiting);
         Err(Error::new(ErrorKind::TooManyStarts, detail).retry_after(RETRY_WHEN_FULL))
     }
 
-    /// Why a start that stood in line for [`PATIENCE`] ends.
-    pub fn took_too_long() -> Error {
+    /// Returns the error of a start that has waited for [`PATIENCE`].
+    pub(crate) fn took_too_long() -> Error {
         let seconds = PATIENCE.as_secs();
-        let detail =
-            format!("too many streams start at once: its turn did not come in {seconds} s");
+        let detail = format!(
+            "too many streams are starting: the turn of this one did not come in {seconds} s"
+        );
         Error::new(ErrorKind::TooManyStarts, detail).retry_after(RETRY_WHEN_FULL)
     }
 
-    /// How many stand in line, in both together.
-    pub fn waiting(&self) -> usize {
+    /// Returns how many starts wait, in both queues together.
+    pub(crate) fn waiting(&self) -> usize {
         self.asked.waiting() + self.retries.waiting()
     }
 
-    /// A slot, if one is free; then nobody stands in line.
-    pub fn try_slot(&self, line: Priority) -> Option<StartSlot> {
-        let permit = Arc::clone(&self.queue(line).slots).try_acquire_owned().ok()?;
+    /// Returns a slot if one is free, which is so only while no start waits.
+    pub(crate) fn try_slot(&self, priority: Priority) -> Option<StartSlot> {
+        let permit = Arc::clone(&self.queue(priority).slots).try_acquire_owned().ok()?;
         Some(StartSlot { _permit: Some(permit) })
     }
 
-    fn queue(&self, line: Priority) -> &Queue {
-        match line {
+    fn queue(&self, priority: Priority) -> &Queue {
+        match priority {
             Priority::Asked => &self.asked,
             Priority::Retry => &self.retries,
         }
     }
 
-    /// A place in line. First come, first served.
-    pub fn turn(&self, line: Priority) -> QueuedSlot {
-        let Queue { slots, waiting } = self.queue(line).clone();
+    /// Returns the last place in a queue. First come, first served.
+    pub(crate) fn turn(&self, priority: Priority) -> QueuedSlot {
+        let Queue { slots, waiting } = self.queue(priority).clone();
         let place = Place::take(waiting);
         Box::pin(async move {
-            // Nobody closes the semaphore.
+            // The semaphore is never closed.
             let permit = slots.acquire_owned().await.ok();
             drop(place);
             StartSlot { _permit: permit }
@@ -126,8 +128,8 @@ impl Queue {
 }
 
 impl StartSlot {
-    /// For an attempt that goes on where another one left off: it has had its turn.
-    pub fn of_a_further_attempt() -> Self {
+    /// Returns a slot for an attempt that follows another one directly: its turn has come already.
+    pub(crate) fn of_a_further_attempt() -> Self {
         Self { _permit: None }
     }
 }
@@ -154,7 +156,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_line_is_served_in_order_and_forgets_who_leaves() {
+    async fn the_queue_is_served_in_order_and_forgets_starts_that_leave() {
         let starts = StartQueue::new(1);
         let held = starts.try_slot(Priority::Asked).expect("a free slot");
         assert!(starts.try_slot(Priority::Asked).is_none());
@@ -163,7 +165,7 @@ mod tests {
             starts.turn(Priority::Asked),
             starts.turn(Priority::Asked),
         );
-        // A place counts from when it is first asked after.
+        // The semaphore knows of a place from its first poll on.
         for turn in [&mut first, &mut second, &mut third] {
             assert!(turn.now_or_never().is_none());
         }
@@ -171,7 +173,7 @@ mod tests {
         drop(first);
         assert_eq!(starts.waiting(), 2);
         drop(held);
-        assert!((&mut third).now_or_never().is_none(), "out of turn");
+        assert!((&mut third).now_or_never().is_none(), "before its turn");
         let held = second.now_or_never().expect("its turn");
         assert!(starts.try_slot(Priority::Asked).is_none());
         drop(held);
@@ -180,26 +182,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_line_is_bounded() {
+    async fn the_queue_is_bounded() {
         let starts = StartQueue::new(1);
         let _held = starts.try_slot(Priority::Asked).expect("a free slot");
         let turns: Vec<_> = (0..PLACES_A_SLOT).map(|_| starts.turn(Priority::Asked)).collect();
         assert_eq!(starts.ensure_capacity().expect_err("full").kind, ErrorKind::TooManyStarts);
         drop(turns);
-        starts.ensure_capacity().expect("room");
+        starts.ensure_capacity().expect("a place");
     }
 
     #[test]
-    fn retries_do_not_stand_in_the_way_of_who_asks() {
+    fn retries_do_not_delay_starts_that_were_asked_for() {
         let starts = StartQueue::new(2);
         let retry = starts.try_slot(Priority::Retry).expect("a slot");
         assert!(starts.try_slot(Priority::Retry).is_none());
         let asked = [(); 2].map(|()| starts.try_slot(Priority::Asked).expect("a slot"));
         assert!(starts.try_slot(Priority::Asked).is_none());
-        // Nor do those that wait to be tried again fill the line of who asks.
+        // Nor do waiting retries fill the queue of those that were asked for.
         let turns: Vec<_> = (0..3 * PLACES_A_SLOT).map(|_| starts.turn(Priority::Retry)).collect();
         assert_eq!(starts.waiting(), turns.len());
-        starts.ensure_capacity().expect("room");
+        starts.ensure_capacity().expect("a place");
         drop((retry, asked));
     }
 }

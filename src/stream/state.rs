@@ -15,7 +15,7 @@
 
 /// Where a stream is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum State {
+pub(crate) enum State {
     /// The ingest runs, or waits for its turn to start; nothing is playable yet.
     Starting,
     /// Players can play it.
@@ -32,14 +32,14 @@ pub enum State {
 
 impl State {
     /// Returns whether an ingest runs in this state, or will run again.
-    pub fn is_active(self) -> bool {
+    pub(crate) fn is_active(self) -> bool {
         !matches!(self, Self::Failed | Self::Gone)
     }
 }
 
 /// What follows when an ingest that was asked to end has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum After {
+pub(crate) enum After {
     /// The next generation, after a delay.
     Retry,
     /// The next generation at once: a caller asked for another source, or for a new start.
@@ -52,7 +52,7 @@ pub enum After {
 
 /// What happens to a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Event {
+pub(crate) enum Event {
     /// A caller wants the stream.
     Start,
     /// A caller wants the stream with another source or other options.
@@ -85,16 +85,16 @@ pub enum Event {
 
 /// What else the decision depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Context {
+pub(crate) struct Context {
     /// A generation was live since the last start from nothing: there can be viewers.
-    pub was_live: bool,
+    pub(crate) was_live: bool,
     /// The stream has viewers, or callers who wait for it.
-    pub is_wanted: bool,
+    pub(crate) is_wanted: bool,
 }
 
 /// What the supervisor has to do on a transition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
+pub(crate) enum Action {
     /// Nothing.
     None,
     /// Begin the next generation: start its ingest, or queue for it.
@@ -116,7 +116,7 @@ pub enum Action {
 }
 
 /// The table. Total: every event can come in every state.
-pub fn next(state: State, event: Event, context: Context) -> (State, Action) {
+pub(crate) fn next(state: State, event: Event, context: Context) -> (State, Action) {
     match state {
         State::Starting => starting(event, context),
         State::Live => live(event, context),

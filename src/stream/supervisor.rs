@@ -470,7 +470,7 @@ impl Supervisor {
         let (generation, last_error) = (self.generation(), self.last_error());
         self.output.finish().await;
         self.camera.numbers.used(self.next_generation);
-        self.shared.tell_who_watched(self.shared.viewers.forget_all());
+        self.shared.log_visits(self.shared.viewers.forget_all());
         info!("gone");
         self.reporter.stopped(generation, last_error);
         on_gone();

@@ -1,10 +1,10 @@
 //! The threads that streams run on.
 //!
-//! A stream is a chain of small tasks: bytes come from FFmpeg, become a fragment, are written.
-//! On a runtime of several threads each link wakes another thread, ten times a second for each
-//! camera, which takes more than the work. So all tasks of a stream share one thread, with a runtime
-//! of its own that never hands work to others. Requests have their own runtime: many of them
-//! at once do not hold up the streams.
+//! A stream is a chain of small tasks: bytes come from FFmpeg, become a fragment, are written. On a
+//! runtime with several threads each of them wakes another thread, ten times a second for each
+//! camera, which costs more than the work. So all tasks of a stream share one thread, with a runtime
+//! of its own that never hands work to others. Requests have another runtime: many of them at the
+//! same time do not delay the streams.
 
 use std::io;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use std::thread;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 
-/// The threads of all streams. Cheap to clone; they end when the last clone has gone, and what runs
-/// on them then is dropped.
+/// The threads of all streams. Cheap to clone. They end when the last clone is dropped, and drop the
+/// tasks that still run.
 #[derive(Debug, Clone)]
 pub struct Threads {
     runtimes: Arc<[Handle]>,
@@ -22,7 +22,7 @@ pub struct Threads {
 }
 
 impl Threads {
-    /// As many threads as there are processors.
+    /// Starts as many threads as there are processors.
     pub fn start() -> io::Result<Self> {
         let count = thread::available_parallelism().map_or(1, usize::from);
         let (end, ended) = watch::channel(());
@@ -30,20 +30,20 @@ impl Threads {
         Ok(Self { runtimes: runtimes?, _end: Arc::new(end) })
     }
 
-    /// The runtime that this is called in, in place of threads.
+    /// Returns the current runtime, in place of threads.
     #[cfg(test)]
-    pub fn here() -> Self {
+    pub(crate) fn here() -> Self {
         let (end, _) = watch::channel(());
         Self { runtimes: [Handle::current()].into(), _end: Arc::new(end) }
     }
 
-    /// The thread with the least to do, for a new stream.
+    /// Returns the thread with the fewest tasks, for a new stream.
     ///
     /// # Panics
     ///
     /// Never: there is at least one.
-    pub fn pick(&self) -> &Handle {
-        let least = self.runtimes.iter().min_by_key(|one| one.metrics().num_alive_tasks());
+    pub(crate) fn pick(&self) -> &Handle {
+        let least = self.runtimes.iter().min_by_key(|runtime| runtime.metrics().num_alive_tasks());
         #[expect(clippy::expect_used, reason = "there is at least one processor")]
         least.expect("at least one thread")
     }
@@ -53,7 +53,7 @@ fn start_one(mut ended: watch::Receiver<()>) -> io::Result<Handle> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let handle = runtime.handle().clone();
     thread::Builder::new().name("streams".into()).spawn(move || {
-        // An error when there is nobody any more who could start a stream.
+        // Returns when the last clone of the threads is dropped.
         let _ = runtime.block_on(ended.changed());
         // A disk that hangs must not keep the thread.
         runtime.shutdown_background();

@@ -1,4 +1,4 @@
-//! One stream's share in what is counted: which transition of its life counts as what.
+//! The metrics of one stream's transitions: which transition counts as what.
 
 use std::time::Duration;
 
@@ -11,50 +11,56 @@ use crate::base::error::ErrorKind;
 
 /// Counts the transitions of one stream.
 #[derive(Debug)]
-pub struct TransitionMetrics {
-    counts: Counters,
-    /// A picture that stood still for this long before FFmpeg ended was what ended it.
+pub(crate) struct TransitionMetrics {
+    counters: Counters,
+    /// See [`Limits::stalled_after`].
     stalled_after: Duration,
-    /// When the start that has not come to its end yet was asked for.
+    /// When the start that is neither playable nor failed yet began.
     began: Option<Instant>,
 }
 
-/// What else decides how a transition counts.
+/// What else decides how a transition is counted.
 #[derive(Debug, Clone, Copy)]
-pub struct Evidence {
+pub(crate) struct Evidence {
     /// How long the picture has not advanced.
-    pub stood_still: Duration,
-    /// The last thing that went wrong.
-    pub last_error: Option<ErrorKind>,
+    pub(crate) stood_still: Duration,
+    /// The last error.
+    pub(crate) last_error: Option<ErrorKind>,
 }
 
 impl TransitionMetrics {
-    /// Of a stream that is started now.
-    pub fn new(counts: Counters, limits: &Limits) -> Self {
-        let mut tally = Self { counts, stalled_after: limits.stalled_after, began: None };
-        tally.start();
-        tally
+    /// Counts the start of a stream, and creates its metrics.
+    pub(crate) fn new(counters: Counters, limits: &Limits) -> Self {
+        let mut metrics = Self { counters, stalled_after: limits.stalled_after, began: None };
+        metrics.start();
+        metrics
     }
 
     fn start(&mut self) {
-        self.counts.started();
+        self.counters.started();
         self.began = Some(Instant::now());
     }
 
     /// Counts a transition: out of `from`, by `event`, with `action`.
-    pub fn transition(&mut self, from: State, event: Event, action: Action, evidence: Evidence) {
+    pub(crate) fn transition(
+        &mut self,
+        from: State,
+        event: Event,
+        action: Action,
+        evidence: Evidence,
+    ) {
         let cause = evidence.last_error.unwrap_or(ErrorKind::Internal);
         match action {
             Action::Spawn => match from {
                 State::Failed | State::Stopping(After::Replace) => self.start(),
                 State::Backoff if event == Event::Replace => self.start(),
-                State::Backoff => self.counts.restarted(cause),
+                State::Backoff => self.counters.restarted(cause),
                 // Another attempt of the same start.
                 _ => {}
             },
             Action::Announce if from == State::Starting => {
                 if let Some(began) = self.began.take() {
-                    self.counts.playable_after(began.elapsed());
+                    self.counters.playable_after(began.elapsed());
                 }
             }
             Action::Refuse | Action::TerminateAndRefuse => self.fail(cause),
@@ -66,14 +72,15 @@ impl TransitionMetrics {
         let has_ended = matches!(event, Event::Ended | Event::EndedRefused | Event::Exhausted);
         let ended_still = has_ended && evidence.stood_still >= self.stalled_after;
         if from == State::Live && (event == Event::Stalled || ended_still) {
-            self.counts.stalled();
+            self.counters.stalled();
         }
     }
 
-    /// A start has failed when those who wait for it are told so; a restart is tried again.
+    /// Counts a failed start: the callers who wait for it are answered with the cause. Restarts are
+    /// tried again, and do not count.
     fn fail(&mut self, cause: ErrorKind) {
         if self.began.take().is_some() {
-            self.counts.failed(cause);
+            self.counters.failed(cause);
         }
     }
 }
@@ -83,7 +90,7 @@ mod tests {
     use super::*;
     use crate::stream::state::{self, Context};
 
-    fn tally(counts: &Counters) -> TransitionMetrics {
+    fn metrics(counters: &Counters) -> TransitionMetrics {
         let seconds = Duration::from_secs;
         let limits = Limits {
             start_timeout: seconds(15),
@@ -93,13 +100,13 @@ mod tests {
             stop_grace: seconds(5),
             max_viewers: None,
         };
-        TransitionMetrics::new(counts.clone(), &limits)
+        TransitionMetrics::new(counters.clone(), &limits)
     }
 
-    /// Leads a stream through events by the state table, and counts.
+    /// Sends events through the state table, and returns the counters.
     fn after(events: &[Event]) -> String {
-        let counts = Counters::default();
-        let mut tally = tally(&counts);
+        let counters = Counters::default();
+        let mut metrics = metrics(&counters);
         let (mut state, mut was_live, mut last_error) = (State::Starting, false, None);
         for event in events {
             let context = Context { was_live, is_wanted: true };
@@ -111,11 +118,11 @@ mod tests {
                 _ => last_error,
             };
             let stood_still = Duration::from_millis(200);
-            tally.transition(state, *event, action, Evidence { stood_still, last_error });
+            metrics.transition(state, *event, action, Evidence { stood_still, last_error });
             was_live |= next == State::Live;
             state = next;
         }
-        counts.text()
+        counters.text()
     }
 
     fn assert_counts(events: &[Event], expected: &[&str]) {
@@ -123,7 +130,7 @@ mod tests {
         for line in expected {
             assert!(text.lines().any(|found| found == *line), "{events:?}: {line} in\n{text}");
         }
-        // Whatever is not expected is zero.
+        // Everything else is zero.
         for line in text.lines().filter(|line| !line.starts_with('#') && !line.contains("_seconds"))
         {
             assert!(line.ends_with(" 0") || expected.contains(&line), "{events:?}: {line}");
@@ -153,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn interruptions_are_no_failed_starts() {
+    fn interruptions_are_not_failed_starts() {
         use Event::{Ended, EndedRefused, Playable, StartTimedOut, TimedOut};
         assert_counts(&[Playable, Ended, TimedOut, Playable], &[START, PLAYABLE, RESTART]);
         let away = [Playable, Ended, TimedOut, EndedRefused, TimedOut, StartTimedOut];
@@ -166,14 +173,14 @@ mod tests {
         use Event::{Ended, Playable, Stalled};
         assert_counts(&[Playable, Stalled], &[START, PLAYABLE, "stalls_total 1"]);
         assert_counts(&[Playable, Ended], &[START, PLAYABLE]);
-        let counts = Counters::default();
-        let mut tally = tally(&counts);
+        let counters = Counters::default();
+        let mut metrics = metrics(&counters);
         let stood_still = Duration::from_secs(2);
         let evidence = Evidence { stood_still, last_error: None };
-        // FFmpeg's patience may end before the manager's.
-        tally.transition(State::Live, Ended, Action::Delay, evidence);
-        assert!(counts.text().contains("stalls_total 1"));
-        tally.transition(State::Starting, Ended, Action::Delay, evidence);
-        assert!(counts.text().contains("stalls_total 1"), "nothing was live");
+        // FFmpeg can give up before the manager does.
+        metrics.transition(State::Live, Ended, Action::Delay, evidence);
+        assert!(counters.text().contains("stalls_total 1"));
+        metrics.transition(State::Starting, Ended, Action::Delay, evidence);
+        assert!(counters.text().contains("stalls_total 1"), "nothing was live");
     }
 }

@@ -1,5 +1,5 @@
-//! Who watches a stream. Players do not say when they come and go: a viewer is told by user, address
-//! and player, and is there until it has not asked for anything for a while.
+//! The viewers of a stream. Players do not report when they come and go: a viewer is identified by
+//! user, address and player, and is present until it has requested nothing for a while.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,64 +10,65 @@ use tokio::time::Instant;
 
 use crate::base::lock::lock;
 
-/// A player asks at least once a segment; this is longer than the longest segment.
+/// How long a viewer is present after its last request. Players request at least once a segment, and
+/// no segment is as long as this.
 const PRESENT_FOR: Duration = Duration::from_secs(12);
-/// Viewers counted at most. More still watch; the number shown stays at this.
+/// The most viewers that are counted. More can watch; the number shown stays at this.
 const MAX_COUNTED: usize = 10_000;
-/// Players of one user at one address that are counted: more watch with them, so that nobody can take
-/// all places, or fill the log, with made-up names.
+/// The most players of one user at one address that are counted. More can watch, uncounted, so that
+/// no client can take all places, or fill the log, with made-up names.
 const MAX_PLAYERS: usize = 8;
 
-/// Who asks for a file.
+/// The sender of a request for media.
 #[derive(Debug, Clone, Copy, Hash)]
-pub struct Viewer<'a> {
+pub(crate) struct Viewer<'a> {
     /// The user of a playback session, or the name of an API key.
-    pub user: &'a str,
-    /// Where the player is.
-    pub address: &'a str,
-    /// Its `User-Agent`.
-    pub player: &'a str,
+    pub(crate) user: &'a str,
+    /// The player's address.
+    pub(crate) address: &'a str,
+    /// The player's `User-Agent`.
+    pub(crate) player: &'a str,
 }
 
-/// From a viewer's first request to the last one.
+/// A viewer's stay, from its first request to its last one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Visit {
+pub(crate) struct Visit {
     /// The user of a playback session, or the name of an API key.
-    pub user: String,
-    /// Where the player is.
-    pub address: String,
-    /// The first request.
-    pub since: Instant,
-    /// The last one.
-    pub last_seen: Instant,
+    pub(crate) user: String,
+    /// The player's address.
+    pub(crate) address: String,
+    /// Time of the first request.
+    pub(crate) since: Instant,
+    /// Time of the last request.
+    pub(crate) last_seen: Instant,
 }
 
 /// The viewers of one stream.
 #[derive(Debug)]
-pub struct Viewers {
+pub(crate) struct Viewers {
     visits: Mutex<HashMap<u64, Visit>>,
     most: Option<usize>,
 }
 
-/// What is known of a viewer who asks.
+/// Whether a viewer is admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
-    /// The viewer was there before.
+pub(crate) enum Seen {
+    /// The viewer was present already, or watches uncounted.
     Known,
-    /// It has just come.
+    /// The viewer is new.
     New,
-    /// There is no room for one more.
+    /// The viewer is refused: the stream has reached its limit.
     TooMany,
 }
 
 impl Viewers {
-    /// Nobody yet, and `most` at once; `None` for any number.
-    pub fn new(most: Option<usize>) -> Self {
+    /// Creates an empty set that admits `most` viewers at the same time; `None` for any number.
+    pub(crate) fn new(most: Option<usize>) -> Self {
         Self { visits: Mutex::default(), most }
     }
 
-    /// Notes that the viewer is there, if it may be.
-    pub fn saw(&self, viewer: &Viewer) -> Seen {
+    /// Notes a request of a viewer, if the viewer is admitted.
+    pub(crate) fn saw(&self, viewer: &Viewer) -> Seen {
         let mut hasher = DefaultHasher::new();
         viewer.hash(&mut hasher);
         let key = hasher.finish();
@@ -96,13 +97,13 @@ impl Viewers {
         Seen::New
     }
 
-    /// How many are there now.
-    pub fn count(&self) -> usize {
+    /// Returns the number of viewers who are present.
+    pub(crate) fn count(&self) -> usize {
         present(&self.visits(), Instant::now()).count()
     }
 
-    /// Forgets those who left, and returns their visits.
-    pub fn forget_gone(&self) -> Vec<Visit> {
+    /// Forgets the viewers who left, and returns their visits.
+    pub(crate) fn forget_gone(&self) -> Vec<Visit> {
         let now = Instant::now();
         self.visits()
             .extract_if(|_, visit| !visit.is_present(now))
@@ -110,8 +111,8 @@ impl Viewers {
             .collect()
     }
 
-    /// Forgets all, and returns their visits.
-    pub fn forget_all(&self) -> Vec<Visit> {
+    /// Forgets all viewers, and returns their visits.
+    pub(crate) fn forget_all(&self) -> Vec<Visit> {
         self.visits().drain().map(|(_, visit)| visit).collect()
     }
 
@@ -120,7 +121,7 @@ impl Viewers {
     }
 }
 
-/// The visits of those who are there now.
+/// Returns the visits of the viewers who are present.
 fn present(visits: &HashMap<u64, Visit>, now: Instant) -> impl Iterator<Item = &Visit> {
     visits.values().filter(move |visit| visit.is_present(now))
 }
@@ -153,14 +154,14 @@ mod tests {
         let gone = viewers.forget_gone();
         assert_eq!(gone.len(), 2);
         assert!(gone.iter().all(|visit| visit.since == visit.last_seen));
-        let [visit] = &viewers.forget_all()[..] else { panic!("one is there") };
+        let [visit] = &viewers.forget_all()[..] else { panic!("one is present") };
         assert_eq!((visit.user.as_str(), visit.address.as_str()), ("anna", "10.0.0.1"));
         assert_eq!(visit.last_seen - visit.since, PRESENT_FOR / 2);
         assert_eq!(viewers.count(), 0);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_too_many_waits_until_another_leaves() {
+    async fn a_refused_viewer_is_admitted_when_another_has_left() {
         let viewers = Viewers::new(Some(1));
         let other = Viewer { player: "VLC", ..ANNA };
         let seen = [&ANNA, &other, &ANNA].map(|viewer| viewers.saw(viewer));
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_was_away_for_too_long_has_lost_the_place() {
+    async fn a_viewer_who_was_away_for_too_long_has_lost_its_place() {
         let viewers = Viewers::new(Some(1));
         let other = Viewer { user: "bert", ..ANNA };
         viewers.saw(&ANNA);
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn made_up_players_are_no_crowd() {
+    async fn made_up_players_do_not_count() {
         let viewers = Viewers::new(None);
         for number in 0..10_000 {
             viewers.saw(&Viewer { player: &number.to_string(), ..ANNA });
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_crowd_is_bounded() {
+    async fn the_number_of_viewers_is_bounded() {
         let viewers = Viewers::new(None);
         for number in 0..MAX_COUNTED + 100 {
             viewers.saw(&Viewer { address: &number.to_string(), ..ANNA });

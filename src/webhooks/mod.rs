@@ -29,16 +29,16 @@ pub(crate) mod signature;
 
 /// The settings of webhooks.
 #[derive(Debug, Clone)]
-pub struct WebhookSettings {
+pub(crate) struct WebhookSettings {
     /// `WEBHOOK_URL`, which can hold a token. If `None`, no event is sent.
-    pub url: Option<Secret>,
+    pub(crate) url: Option<Secret>,
     /// `WEBHOOK_SECRET`, the key that signs events.
-    pub secret: Option<Secret>,
+    pub(crate) secret: Option<Secret>,
 }
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum WebhookError {
+pub(crate) enum WebhookError {
     /// The receiver's address.
     #[error("WEBHOOK_URL cannot be used")]
     Url(#[source] UrlError),
@@ -49,7 +49,7 @@ pub enum WebhookError {
 
 /// The delivery of events, while the manager runs.
 #[derive(Debug)]
-pub struct Webhooks(Option<Delivery>);
+pub(crate) struct Webhooks(Option<Delivery>);
 
 #[derive(Debug)]
 struct Delivery {
@@ -60,7 +60,7 @@ struct Delivery {
 
 impl Webhooks {
     /// Starts to deliver what is published on `bus`, if the settings ask for it.
-    pub fn start(settings: &WebhookSettings, bus: &Bus) -> Result<Self, WebhookError> {
+    pub(crate) fn start(settings: &WebhookSettings, bus: &Bus) -> Result<Self, WebhookError> {
         let Some(url) = &settings.url else { return Ok(Self(None)) };
         let secret = settings.secret.as_ref().map(|secret| secret.expose().as_bytes());
         let signer = secret.map(Signer::new).transpose().map_err(WebhookError::Secret)?;
@@ -75,7 +75,7 @@ impl Webhooks {
     }
 
     /// Delivers what has been published so far, within [`queue::DELIVER_AT_END_WITHIN`], and ends.
-    pub async fn finish(self) {
+    pub(crate) async fn finish(self) {
         let Some(Delivery { task, end }) = self.0 else { return };
         drop(end);
         if let Err(error) = task.await {

@@ -73,7 +73,7 @@ type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// Why a URL cannot be used. Does not repeat it.
 #[derive(Debug, thiserror::Error)]
-pub enum UrlError {
+pub(crate) enum UrlError {
     /// It is no URL.
     #[error("it is not a URL")]
     Syntax(#[source] url::ParseError),

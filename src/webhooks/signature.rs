@@ -20,7 +20,7 @@ pub(super) struct Signer(Hmac<Sha256>);
 
 /// Why a secret cannot be used. Does not repeat it.
 #[derive(Debug, thiserror::Error)]
-pub enum SecretError {
+pub(crate) enum SecretError {
     /// It could be guessed.
     #[error(
         "it is shorter than {MIN_SECRET_LENGTH} characters; generate one with: openssl rand -hex 32"

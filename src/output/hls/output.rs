@@ -53,17 +53,17 @@ impl Hls {
     }
 
     /// Returns the receiver of a stream's playlists; `None` when the stream is not served.
-    pub fn playlist(&self, id: &StreamId) -> Option<PlaylistReceiver> {
+    pub(crate) fn playlist(&self, id: &StreamId) -> Option<PlaylistReceiver> {
         self.0.playlists.get(id).map(|playlist| playlist.value().clone())
     }
 
     /// Returns a stream's newest playlists; `None` when it has none yet, or is not served.
-    pub fn newest(&self, id: &StreamId) -> Option<Arc<Published>> {
+    pub(crate) fn newest(&self, id: &StreamId) -> Option<Arc<Published>> {
         self.0.playlists.get(id)?.borrow().clone()
     }
 
     /// Returns the longest wait of a blocked reload: the stream can be away for a moment.
-    pub fn reload_timeout(&self) -> Duration {
+    pub(crate) fn reload_timeout(&self) -> Duration {
         self.0.policy.segment_time * BLOCKED_SEGMENTS
     }
 }
