@@ -33,9 +33,18 @@ export function problemOf(status: number, body: string | null): Problem | null {
 /** Explains a code; one that the page does not know by the service's own text. */
 export function explain({ code, detail }: Coded): Failure {
   const key = `error.${code}`;
-  return isKey(key)
-    ? { text: t(key), detail }
-    : { text: detail ?? t("error.unexpected"), detail: null };
+  if (!isKey(key)) {
+    return { text: detail ?? t("error.unexpected"), detail: null };
+  }
+  const text = t(key);
+  return { text, detail: detail !== null && addsTo(text, detail) ? detail : null };
+}
+
+/** Whether the detail has a word that the text does not have. */
+function addsTo(text: string, detail: string): boolean {
+  const words = (sentence: string) => sentence.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
+  const known = new Set(words(text));
+  return words(detail).some((word) => !known.has(word));
 }
 
 /** Explains whatever was thrown. */
