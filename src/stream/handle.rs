@@ -1,14 +1,14 @@
 //! The handle of a stream: how all modules but the supervisor see and command it.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::interest::{Interest, Interests, Purpose};
 use super::state::State;
+use super::status::Status;
 use super::viewers::{Seen, Viewer, Viewers, Visit};
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
@@ -46,44 +46,6 @@ pub(crate) enum Joined {
     Active,
     /// The stream became live while the caller waited.
     Started,
-}
-
-/// A stream's status, as the supervisor published it last.
-#[derive(Debug, Clone)]
-pub(crate) struct Status {
-    /// Its state, as in the table of [`crate::stream`].
-    pub(crate) state: State,
-    /// Number of the current or last run of FFmpeg.
-    pub(crate) generation: u64,
-    /// How often FFmpeg was started again after an interruption.
-    pub(crate) restarts: u64,
-    /// When a client first asked for the stream.
-    pub(crate) started_at: SystemTime,
-    /// When the current generation became live.
-    pub(crate) live_since: Option<Instant>,
-    /// The time from the start of FFmpeg to a playable stream, of the current generation while it is
-    /// live.
-    pub(crate) start_took: Option<Duration>,
-    /// The last error, and when it occurred.
-    pub(crate) last_error: Option<(Error, Instant)>,
-    /// The camera, with its source.
-    pub(crate) camera: Camera,
-}
-
-impl Status {
-    /// The status of a stream that starts now with `generation`.
-    pub(super) fn starting(camera: Camera, generation: u64) -> Self {
-        Self {
-            state: State::Starting,
-            generation,
-            restarts: 0,
-            started_at: SystemTime::now(),
-            live_since: None,
-            start_took: None,
-            last_error: None,
-            camera,
-        }
-    }
 }
 
 /// What the supervisor and the handles share.

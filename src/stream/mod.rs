@@ -27,6 +27,7 @@
 //! | [`registry`] | all streams, by name |
 //! | [`handle`] | how other modules see and command a stream |
 //! | [`state`] | the table of states, pure |
+//! | [`status`] | what is known of a stream, as published |
 //! | `supervisor` | the task of one stream |
 //! | `run`, `waiters`, `deadlines`, `backoff` | its parts: the ingest's run, the callers who wait, and when it acts without an event |
 //! | [`output`] | the interface between a stream and what serves it |
@@ -52,6 +53,7 @@ pub mod resources;
 mod run;
 pub mod start_queue;
 pub(crate) mod state;
+pub(crate) mod status;
 mod supervisor;
 pub mod threads;
 mod transition_metrics;

@@ -18,7 +18,8 @@ use super::handle::{Command, Joined, StartAnswer, StreamHandle};
 use super::interest::{Interest, Purpose};
 use super::limits::Limits;
 use super::resources::StreamResources;
-use super::{start_queue, supervisor};
+use super::start_queue;
+use super::supervisor::spawn;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::id::StreamId;
@@ -213,8 +214,7 @@ impl Registry {
                 may_start.map_err(|error| resources.counters.refused(error))?;
                 let streams = Arc::clone(&inner.streams);
                 let on_gone = move |gone: &StreamHandle| remove(&streams, gone);
-                let handle =
-                    supervisor::spawn(camera.clone(), resources, inner.active.share(), on_gone);
+                let handle = spawn::spawn(camera.clone(), resources, inner.active.share(), on_gone);
                 entry.insert(handle.clone());
                 Ok(handle)
             }

@@ -1,112 +1,37 @@
 //! The task that owns a stream: it feeds events to the state table and carries its actions out.
 //!
-//! Owns the ingest's run, the packager's task, the deadlines and the callers who wait. Every decision
+//! Owns the ingest's run, the output, the deadlines and the callers who wait. Every decision
 //! about the life of the stream is made by the table in [`state`]; nothing here knows HTTP.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
-use tracing::{Instrument, debug, error, info, info_span, warn};
+use tokio::sync::mpsc;
+use tracing::{debug, error, info, info_span, warn};
 
 use super::active_count::ActiveShare;
 use super::backoff::Backoff;
 use super::deadlines::{Deadlines, Situation};
-use super::handle::{COMMANDS, Command, Joined, Shared, Status, StreamHandle};
-use super::interest::Interests;
+use super::handle::{Command, Joined, Shared};
 use super::limits::Limits;
-use super::output::{OutputHandle, OutputProgress, OutputRequest, OutputStep};
+use super::output::{OutputHandle, OutputProgress, OutputStep};
 use super::reporter::EventReporter;
-use super::resources::StreamResources;
 use super::run::{CurrentRun, Step};
 use super::start_queue::{Priority, StartQueue, StartSlot};
 use super::state::{self, Action, After, Context, Event, State};
+use super::status::StatusPublisher;
 use super::transition_metrics::{Evidence, TransitionMetrics};
-use super::viewers::Viewers;
 use super::waiters::Waiters;
 use crate::base::error::{Error, ErrorKind};
-use crate::base::time::unix_now;
 use crate::camera::Camera;
 use crate::camera::plan;
 use crate::events::StopReason;
 use crate::ingest::{Ingest, IngestRequest, RunOutcome};
-use crate::media::hub::FragmentHub;
 
 /// Plans that are tried one after the other until one is playable. More than there are lessons for
 /// one camera: a camera that contradicts itself must not be tried for ever.
 const MAX_REPLANS: u32 = 6;
-
-/// The beginning of 2025, in Unix time.
-const NUMBERS_SINCE: u64 = 1_735_689_600;
-const NUMBERS_A_SECOND: u64 = 4;
-
-/// Starts the supervisor of a new stream. Calls `on_gone` with the stream's handle when all of
-/// the stream has gone: its child, its output and its files.
-pub(super) fn spawn(
-    camera: Camera,
-    resources: &StreamResources,
-    active: ActiveShare,
-    on_gone: impl FnOnce(&StreamHandle) + Send + 'static,
-) -> StreamHandle {
-    let span = info_span!("stream", camera = %camera.id);
-    let thread = resources.threads.pick();
-    let first_number = camera.numbers.first(first_number());
-    let limits = resources.limits;
-    let shared = Arc::new(Shared {
-        id: camera.id.clone(),
-        interests: Arc::new(Interests::new()),
-        viewers: Viewers::new(limits.max_viewers),
-        hub: FragmentHub::default(),
-        process_log: Arc::default(),
-    });
-    let (send_command, commands) = mpsc::channel(COMMANDS);
-    let (status, status_seen) = watch::channel(Status::starting(camera.clone(), first_number));
-    let handle =
-        StreamHandle { shared: Arc::clone(&shared), commands: send_command, status: status_seen };
-    let request = OutputRequest {
-        id: camera.id.clone(),
-        hub: shared.hub.clone(),
-        first_number,
-        numbers: camera.numbers.clone(),
-    };
-    let supervisor = Supervisor {
-        shared,
-        ingest: Arc::clone(&resources.ingest),
-        starts: resources.starts.clone(),
-        metrics: TransitionMetrics::new(resources.counters.clone(), &limits),
-        reporter: EventReporter::new(resources.events.clone(), camera.id.clone()),
-        deadlines: Deadlines::new(limits),
-        limits,
-        commands,
-        status,
-        output: OutputHandle::start(&*resources.output, request, thread, span.clone()),
-        camera,
-        active,
-        state: State::Starting,
-        next_generation: first_number,
-        run: CurrentRun::None,
-        slot: None,
-        waiters: Waiters::default(),
-        backoff: Backoff::default(),
-        replans: 0,
-        was_live: false,
-        last_live_for: None,
-    };
-    let gone = handle.clone();
-    thread.spawn(supervisor.run(move || on_gone(&gone)).instrument(span));
-    handle
-}
-
-/// Returns the first number of a new stream's generations and segments. Numbers start from the
-/// clock, so that they grow over restarts of the manager too. In the long run both are used more
-/// slowly than the clock advances: segments are a few a second until the second keyframe of a
-/// generation, and one a second at most from then on. They fit into the 31 bits that some players
-/// read until 2041.
-fn first_number() -> u64 {
-    unix_now().saturating_sub(NUMBERS_SINCE) * NUMBERS_A_SECOND
-}
 
 struct Supervisor {
     shared: Arc<Shared>,
@@ -117,7 +42,7 @@ struct Supervisor {
     reporter: EventReporter,
     deadlines: Deadlines,
     commands: mpsc::Receiver<Command>,
-    status: watch::Sender<Status>,
+    status: StatusPublisher,
     output: OutputHandle,
     camera: Camera,
     active: ActiveShare,
@@ -209,7 +134,7 @@ impl Supervisor {
         }
         match outcome {
             RunOutcome::Replan(_) if self.replans == MAX_REPLANS => {
-                self.note_error(plan::exhausted());
+                self.status.note_error(plan::exhausted());
                 Event::Exhausted
             }
             RunOutcome::Replan(plan) => {
@@ -218,16 +143,16 @@ impl Supervisor {
                 self.camera.learned.set(plan);
                 if self.state == State::Live {
                     let detail = "reconnecting with different stream settings";
-                    self.note_error(Error::new(ErrorKind::SourceChanged, detail));
+                    self.status.note_error(Error::new(ErrorKind::SourceChanged, detail));
                 }
                 Event::EndedReplan
             }
             RunOutcome::Refused(error) => {
-                self.note_error(error);
+                self.status.note_error(error);
                 Event::EndedRefused
             }
             RunOutcome::Dropped(error) => {
-                self.note_error(error);
+                self.status.note_error(error);
                 Event::Ended
             }
         }
@@ -235,17 +160,17 @@ impl Supervisor {
 
     fn on_progress(&self, progress: OutputProgress) -> Option<Event> {
         if let Some((_, error)) = progress.error {
-            self.note_error(error);
+            self.status.note_error(error);
             return Some(Event::OutputFailed);
         }
-        (progress.playable == Some(self.generation())).then_some(Event::Playable)
+        (progress.playable == Some(self.status.generation())).then_some(Event::Playable)
     }
 
     /// Without its output the stream is of no use: it ends, so that the next start makes another.
     fn on_output_failed(&mut self) -> Event {
         let error = Error::new(ErrorKind::Internal, "the stream's output failed");
-        error!(generation = self.generation(), "the output failed");
-        self.note_error(error.clone());
+        error!(generation = self.status.generation(), "the output failed");
+        self.status.note_error(error.clone());
         self.waiters.refuse(&error);
         Event::End
     }
@@ -256,7 +181,7 @@ impl Supervisor {
             return None;
         }
         if let Some(error) = self.deadlines.error(due, now) {
-            self.note_error(error);
+            self.status.note_error(error);
         }
         Some(due)
     }
@@ -274,48 +199,33 @@ impl Supervisor {
         let context = Context { was_live: self.was_live, is_wanted: self.is_wanted() };
         let (next, action) = state::next(self.state, event, context);
         if next != self.state || action != Action::None {
-            debug!(generation = self.generation(), from = ?self.state, ?event, to = ?next, ?action, "transition");
+            debug!(generation = self.status.generation(), from = ?self.state, ?event, to = ?next, ?action, "transition");
         }
         let from = std::mem::replace(&mut self.state, next);
         if from == State::Live && next != State::Live {
-            self.last_live_for = self.status.borrow().live_since.map(|since| since.elapsed());
+            self.last_live_for = self.status.live_for();
         }
         let evidence = Evidence {
             stood_still: self.shared.hub.last_progress().age(),
-            last_error: self.last_error().map(|error| error.kind),
+            last_error: self.status.last_error().map(|error| error.kind),
         };
         self.metrics.transition(from, event, action, evidence);
         match (event, next) {
             (Event::Stalled, State::Stopping(_)) if from == State::Live => {
-                self.reporter.stalled(self.generation(), self.last_error());
+                self.reporter.stalled(self.status.generation(), self.status.last_error());
             }
             (Event::Abandoned, State::Stopping(After::End)) => {
                 self.reporter.ending(StopReason::Idle);
             }
             _ => {}
         }
-        self.show_state(from);
+        self.active.set(next.is_active());
+        // Before any caller is answered, who can ask for the state at once.
+        self.status.show(next, &self.camera, self.deadlines.running_for());
         self.act(action, from, event);
         if !matches!(self.run, CurrentRun::Child(_)) {
             self.slot = None;
         }
-    }
-
-    /// Publishes the state. Before any caller is answered, who can ask for it at once.
-    fn show_state(&mut self, from: State) {
-        let (state, camera) = (self.state, &self.camera);
-        self.active.set(state.is_active());
-        self.status.send_modify(|status| {
-            status.state = state;
-            status.camera.clone_from(camera);
-            if state != State::Live {
-                status.live_since = None;
-                status.start_took = None;
-            } else if from != State::Live {
-                status.live_since = Some(Instant::now());
-                status.start_took = Some(self.deadlines.running_for());
-            }
-        });
     }
 
     fn act(&mut self, action: Action, from: State, event: Event) {
@@ -337,7 +247,7 @@ impl Supervisor {
                 self.terminate();
             }
             Action::Kill => {
-                warn!(generation = self.generation(), "the ingest does not end: killing it");
+                warn!(generation = self.status.generation(), "the ingest does not end: killing it");
                 self.run.signal(Signal::SIGKILL);
                 self.deadlines.begin_grace();
             }
@@ -362,7 +272,9 @@ impl Supervisor {
         let priority = if is_retry { Priority::Retry } else { Priority::Asked };
         let is_new_start = self.was_live || is_asked_for || is_replaced;
         self.begin_generation(is_new_start, priority, slot);
-        self.status.send_modify(|status| status.restarts += u64::from(is_restart));
+        if is_restart {
+            self.status.restarted();
+        }
     }
 
     /// Starts the next run of the ingest, in the `slot` of the attempt before or when its turn
@@ -377,7 +289,7 @@ impl Supervisor {
         let generation = self.next_generation;
         self.next_generation += 1;
         self.deadlines.begin(is_new_start);
-        self.status.send_modify(|status| status.generation = generation);
+        self.status.began(generation);
         match slot.or_else(|| self.starts.try_slot(priority)) {
             Some(slot) => self.launch(slot),
             None => self.run = CurrentRun::Queued(priority, self.starts.turn(priority)),
@@ -387,7 +299,7 @@ impl Supervisor {
     fn launch(&mut self, slot: StartSlot) {
         self.slot = Some(slot);
         self.deadlines.launch();
-        let generation = self.generation();
+        let generation = self.status.generation();
         self.reporter.launched(generation);
         let request = IngestRequest {
             source: self.camera.source.clone(),
@@ -404,13 +316,13 @@ impl Supervisor {
 
     fn delay(&mut self, event: Event) {
         let live_for = self.last_live_for.take();
-        let last_error = self.last_error();
+        let last_error = self.status.last_error();
         let is_permanent = last_error.as_ref().is_some_and(|error| error.kind.is_permanent());
         let delay = self.backoff.next(live_for, is_permanent);
         self.deadlines.retry_in(delay);
         let cause = last_error.as_ref().map(|error| error.detail.as_str()).unwrap_or_default();
-        warn!(generation = self.generation(), cause, retry_in = ?delay, "interrupted");
-        self.reporter.interrupted(self.generation(), last_error.clone());
+        warn!(generation = self.status.generation(), cause, retry_in = ?delay, "interrupted");
+        self.reporter.interrupted(self.status.generation(), last_error.clone());
         if let (Event::EndedRefused | Event::Exhausted, Some(error)) = (event, &last_error) {
             self.waiters.refuse(error);
         }
@@ -423,20 +335,20 @@ impl Supervisor {
             self.was_live = true;
             self.replans = 0;
             let (waiting, took) = (self.waiters.len(), self.deadlines.running_for());
-            info!(generation = self.generation(), waiting, ?took, "live");
-            self.reporter.live(self.generation());
+            info!(generation = self.status.generation(), waiting, ?took, "live");
+            self.reporter.live(self.status.generation());
         }
         self.waiters.announce(joined);
     }
 
     fn refuse_with_last_error(&mut self) {
-        let error = self.last_error().unwrap_or_else(|| {
+        let error = self.status.last_error().unwrap_or_else(|| {
             Error::new(ErrorKind::Internal, "the stream failed for an unknown reason")
         });
-        warn!(generation = self.generation(), code = ?error.kind, cause = error.detail, "failed");
+        warn!(generation = self.status.generation(), code = ?error.kind, cause = error.detail, "failed");
         self.waiters.refuse(&error);
         if self.state != State::Stopping(After::Retry) {
-            self.reporter.failed(self.generation(), error);
+            self.reporter.failed(self.status.generation(), error);
         }
     }
 
@@ -444,18 +356,6 @@ impl Supervisor {
         self.deadlines.begin_grace();
         self.run.cancel();
         self.run.signal(Signal::SIGTERM);
-    }
-
-    fn note_error(&self, error: Error) {
-        self.status.send_modify(|status| status.last_error = Some((error, Instant::now())));
-    }
-
-    fn last_error(&self) -> Option<Error> {
-        self.status.borrow().last_error.as_ref().map(|(error, _)| error.clone())
-    }
-
-    fn generation(&self) -> u64 {
-        self.status.borrow().generation
     }
 
     /// Returns whether anything keeps the stream running.
@@ -467,7 +367,7 @@ impl Supervisor {
     /// free, so that no other stream of this camera can meet them. Callers who wait see their
     /// channels close after that.
     async fn finish(mut self, on_gone: impl FnOnce()) {
-        let (generation, last_error) = (self.generation(), self.last_error());
+        let (generation, last_error) = (self.status.generation(), self.status.last_error());
         self.output.finish().await;
         self.camera.numbers.used(self.next_generation);
         self.shared.log_visits(self.shared.viewers.forget_all());
@@ -476,6 +376,8 @@ impl Supervisor {
         on_gone();
     }
 }
+
+pub(super) mod spawn;
 
 #[cfg(test)]
 mod tests;

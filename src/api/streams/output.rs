@@ -13,8 +13,9 @@ use crate::camera::id::{Profile, StreamId};
 use crate::camera::options::StreamOptions;
 use crate::child::log::Line;
 use crate::service::streams::Progress;
-use crate::stream::handle::{Status, StreamHandle};
+use crate::stream::handle::StreamHandle;
 use crate::stream::state::State;
+use crate::stream::status::Status;
 
 /// Answer to start.
 #[derive(Debug, Serialize, ToSchema)]

@@ -1,0 +1,99 @@
+//! What is known of a stream: published by its supervisor, read through its handles.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::state::State;
+use crate::base::error::Error;
+use crate::camera::Camera;
+
+/// A stream's status, as the supervisor published it last.
+#[derive(Debug, Clone)]
+pub(crate) struct Status {
+    /// Its state, as in the table of [`crate::stream`].
+    pub(crate) state: State,
+    /// Number of the current or last run of FFmpeg.
+    pub(crate) generation: u64,
+    /// How often FFmpeg was started again after an interruption.
+    pub(crate) restarts: u64,
+    /// When a client first asked for the stream.
+    pub(crate) started_at: SystemTime,
+    /// When the current generation became live.
+    pub(crate) live_since: Option<Instant>,
+    /// The time from the start of FFmpeg to a playable stream, of the current generation while it is
+    /// live.
+    pub(crate) start_took: Option<Duration>,
+    /// The last error, and when it occurred.
+    pub(crate) last_error: Option<(Error, Instant)>,
+    /// The camera, with its source.
+    pub(crate) camera: Camera,
+}
+
+/// The supervisor's end of a stream's status. Dropped when the stream is gone.
+#[derive(Debug)]
+pub(super) struct StatusPublisher(watch::Sender<Status>);
+
+impl StatusPublisher {
+    /// Publishes the status of a stream that starts now with `generation`.
+    pub(super) fn new(camera: Camera, generation: u64) -> (Self, watch::Receiver<Status>) {
+        let (send, status) = watch::channel(Status {
+            state: State::Starting,
+            generation,
+            restarts: 0,
+            started_at: SystemTime::now(),
+            live_since: None,
+            start_took: None,
+            last_error: None,
+            camera,
+        });
+        (Self(send), status)
+    }
+
+    /// Publishes the state and the camera. `running_for` is the time since the current run began.
+    pub(super) fn show(&self, state: State, camera: &Camera, running_for: Duration) {
+        self.0.send_modify(|status| {
+            let was_live = status.state == State::Live;
+            status.state = state;
+            status.camera.clone_from(camera);
+            if state != State::Live {
+                status.live_since = None;
+                status.start_took = None;
+            } else if !was_live {
+                status.live_since = Some(Instant::now());
+                status.start_took = Some(running_for);
+            }
+        });
+    }
+
+    /// Publishes that a generation has begun.
+    pub(super) fn began(&self, generation: u64) {
+        self.0.send_modify(|status| status.generation = generation);
+    }
+
+    /// Counts a start after an interruption.
+    pub(super) fn restarted(&self) {
+        self.0.send_modify(|status| status.restarts += 1);
+    }
+
+    /// Publishes an error.
+    pub(super) fn note_error(&self, error: Error) {
+        self.0.send_modify(|status| status.last_error = Some((error, Instant::now())));
+    }
+
+    /// Returns the last error.
+    pub(super) fn last_error(&self) -> Option<Error> {
+        self.0.borrow().last_error.as_ref().map(|(error, _)| error.clone())
+    }
+
+    /// Returns the number of the current or last generation.
+    pub(super) fn generation(&self) -> u64 {
+        self.0.borrow().generation
+    }
+
+    /// Returns how long the current generation has been live.
+    pub(super) fn live_for(&self) -> Option<Duration> {
+        self.0.borrow().live_since.map(|since| since.elapsed())
+    }
+}

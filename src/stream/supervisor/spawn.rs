@@ -1,0 +1,95 @@
+//! How a stream begins: its shared parts, its output, and the task of its supervisor.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tracing::{Instrument as _, info_span};
+
+use super::Supervisor;
+use crate::base::time::unix_now;
+use crate::camera::Camera;
+use crate::media::hub::FragmentHub;
+use crate::stream::active_count::ActiveShare;
+use crate::stream::backoff::Backoff;
+use crate::stream::deadlines::Deadlines;
+use crate::stream::handle::{COMMANDS, Shared, StreamHandle};
+use crate::stream::interest::Interests;
+use crate::stream::output::{OutputHandle, OutputRequest};
+use crate::stream::reporter::EventReporter;
+use crate::stream::resources::StreamResources;
+use crate::stream::run::CurrentRun;
+use crate::stream::state::State;
+use crate::stream::status::StatusPublisher;
+use crate::stream::transition_metrics::TransitionMetrics;
+use crate::stream::viewers::Viewers;
+use crate::stream::waiters::Waiters;
+
+/// The beginning of 2025, in Unix time.
+const NUMBERS_SINCE: u64 = 1_735_689_600;
+const NUMBERS_A_SECOND: u64 = 4;
+
+/// Starts the supervisor of a new stream. Calls `on_gone` with the stream's handle when its child,
+/// its output and its files are gone.
+pub(in crate::stream) fn spawn(
+    camera: Camera,
+    resources: &StreamResources,
+    active: ActiveShare,
+    on_gone: impl FnOnce(&StreamHandle) + Send + 'static,
+) -> StreamHandle {
+    let span = info_span!("stream", camera = %camera.id);
+    let thread = resources.threads.pick();
+    let first_number = camera.numbers.first(first_number());
+    let limits = resources.limits;
+    let shared = Arc::new(Shared {
+        id: camera.id.clone(),
+        interests: Arc::new(Interests::new()),
+        viewers: Viewers::new(limits.max_viewers),
+        hub: FragmentHub::default(),
+        process_log: Arc::default(),
+    });
+    let (send_command, commands) = mpsc::channel(COMMANDS);
+    let (status, status_seen) = StatusPublisher::new(camera.clone(), first_number);
+    let handle =
+        StreamHandle { shared: Arc::clone(&shared), commands: send_command, status: status_seen };
+    let request = OutputRequest {
+        id: camera.id.clone(),
+        hub: shared.hub.clone(),
+        first_number,
+        numbers: camera.numbers.clone(),
+    };
+    let supervisor = Supervisor {
+        shared,
+        ingest: Arc::clone(&resources.ingest),
+        starts: resources.starts.clone(),
+        metrics: TransitionMetrics::new(resources.counters.clone(), &limits),
+        reporter: EventReporter::new(resources.events.clone(), camera.id.clone()),
+        deadlines: Deadlines::new(limits),
+        limits,
+        commands,
+        status,
+        output: OutputHandle::start(&*resources.output, request, thread, span.clone()),
+        camera,
+        active,
+        state: State::Starting,
+        next_generation: first_number,
+        run: CurrentRun::None,
+        slot: None,
+        waiters: Waiters::default(),
+        backoff: Backoff::default(),
+        replans: 0,
+        was_live: false,
+        last_live_for: None,
+    };
+    let gone = handle.clone();
+    thread.spawn(supervisor.run(move || on_gone(&gone)).instrument(span));
+    handle
+}
+
+/// Returns the first number of a new stream's generations and segments. Numbers start from the
+/// clock, so that they grow over restarts of the manager too. In the long run both are used more
+/// slowly than the clock advances: segments are a few a second until the second keyframe of a
+/// generation, and one a second at most from then on. They fit into the 31 bits that some players
+/// read until 2041.
+fn first_number() -> u64 {
+    unix_now().saturating_sub(NUMBERS_SINCE) * NUMBERS_A_SECOND
+}
