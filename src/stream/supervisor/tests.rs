@@ -1,5 +1,5 @@
-//! The supervisor with a launcher that starts nothing and a clock that jumps: every child, every
-//! fragment and every end is made by the test.
+//! The supervisor with an ingest that starts nothing, on a paused clock: the test makes every child,
+//! every fragment and every end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +68,7 @@ impl Ingest for FakeIngest {
     }
 }
 
-/// A child that does what the test says.
+/// A child under the test's control.
 struct Child {
     request: IngestRequest,
     end: oneshot::Sender<RunOutcome>,
@@ -99,7 +99,7 @@ impl Child {
     }
 }
 
-/// An output that can be played at once, and then does what the test says.
+/// An output that is playable at once and then runs the test's task.
 struct FakeOutput {
     is_ready: bool,
     serve: fn(OutputControl) -> OutputTask,
@@ -232,7 +232,7 @@ impl Setup {
     }
 
     /// The next events, as kind, code of the error and reason.
-    async fn tells(&mut self, expected: &[Told]) {
+    async fn reports(&mut self, expected: &[Reported]) {
         for expected in expected {
             let event = self.event().await;
             assert_eq!((event.kind, event.error.map(|error| error.kind), event.reason), *expected);
@@ -244,12 +244,12 @@ impl Setup {
     }
 }
 
-type Told = (StreamEventKind, Option<ErrorKind>, Option<StopReason>);
+type Reported = (StreamEventKind, Option<ErrorKind>, Option<StopReason>);
 
-const STARTED: Told = (StreamEventKind::Started, None, None);
-const LIVE: Told = (StreamEventKind::Live, None, None);
+const STARTED: Reported = (StreamEventKind::Started, None, None);
+const LIVE: Reported = (StreamEventKind::Live, None, None);
 
-const fn stopped(reason: StopReason, error: Option<ErrorKind>) -> Told {
+const fn stopped(reason: StopReason, error: Option<ErrorKind>) -> Reported {
     (StreamEventKind::Stopped, error, Some(reason))
 }
 
@@ -315,7 +315,7 @@ async fn a_stream_that_was_stopped_or_replaced_is_not_joined() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_is_told_to_all_who_wait_and_the_next_start_tries_again() {
+async fn a_refusal_answers_all_waiting_callers_and_the_next_start_tries_again() {
     let mut setup = setup();
     let starts: Vec<_> = (0..3).map(|_| setup.start()).collect();
     setup.child().await.end(ErrorKind::SourceUnauthorized);
@@ -328,7 +328,7 @@ async fn a_refusal_is_told_to_all_who_wait_and_the_next_start_tries_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_of_unknown_cause_is_tried_again_while_somebody_waits() {
+async fn an_interrupted_start_is_tried_again_while_a_caller_waits() {
     let mut setup = setup();
     let start = setup.start();
     setup.child().await.end(ErrorKind::SourceUnreachable);
@@ -365,7 +365,7 @@ async fn attempts_that_break_off_share_one_start_timeout() {
         }
     }
     let error = start.await.expect("a task").expect_err("a camera that never plays");
-    assert_eq!(error.kind, ErrorKind::SourceUnreachable, "what each attempt said");
+    assert_eq!(error.kind, ErrorKind::SourceUnreachable, "the cause of each attempt");
     assert_eq!(began.elapsed().as_secs(), 15);
     setup.reaches(State::Failed).await;
 }
@@ -387,7 +387,7 @@ async fn a_stream_that_breaks_off_is_started_again_while_it_is_watched() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watched_camera_that_refuses_is_tried_again_and_callers_are_told() {
+async fn a_watched_camera_that_refuses_is_tried_again_and_callers_get_the_cause() {
     let mut setup = setup();
     setup.live().await.end(ErrorKind::SourceUnreachable);
     let child = setup.child().await;
@@ -401,7 +401,7 @@ async fn a_watched_camera_that_refuses_is_tried_again_and_callers_are_told() {
     let waited = Instant::now();
     let child = setup.child().await;
     child.send(3);
-    // Rarely: a wrong path does not mend itself in a second.
+    // Rarely: a wrong path is not corrected within a second.
     assert!(waited.elapsed() >= Duration::from_secs(30), "{:?}", waited.elapsed());
 }
 
@@ -470,7 +470,7 @@ async fn a_stream_that_stalls_is_restarted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_reaper_ends_what_nobody_watches_and_leaves_the_rest() {
+async fn the_reaper_ends_streams_without_viewers_and_no_others() {
     let mut setup = setup();
     tokio::spawn(reaper::run(setup.registry.clone(), Duration::from_secs(10)));
     let mut child = setup.live().await;
@@ -478,7 +478,7 @@ async fn the_reaper_ends_what_nobody_watches_and_leaves_the_rest() {
     for _ in 0..20 {
         tokio::time::sleep(Duration::from_secs(9)).await;
         child.send(1);
-        handle.touch_as_viewer(&VIEWER).expect("room");
+        handle.touch_as_viewer(&VIEWER).expect("a place");
     }
     assert_eq!(setup.state(), Some(State::Live));
     let left = Instant::now();
@@ -522,7 +522,7 @@ async fn a_held_interest_keeps_the_stream_and_dropping_it_starts_the_delay() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stopping_during_a_start_tells_the_waiting_caller() {
+async fn a_stop_during_a_start_answers_the_waiting_caller() {
     let mut setup = setup();
     let start = setup.start();
     let mut child = setup.child().await;
@@ -537,7 +537,7 @@ async fn stopping_during_a_start_tells_the_waiting_caller() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_during_a_stop_waits_and_starts_anew() {
+async fn a_start_during_a_stop_waits_and_starts_another_stream() {
     let mut setup = setup();
     let mut child = setup.live().await;
     let stop = setup.stop();
@@ -585,12 +585,12 @@ async fn starts_do_not_make_a_camera_that_was_never_live_try_faster() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_that_nobody_waits_for_survives_a_stop_under_way() {
+async fn a_start_in_the_background_survives_a_stop_in_progress() {
     let mut setup = setup();
     let mut child = setup.live().await;
     let stop = setup.stop();
     assert_eq!(child.signal().await, Signal::SIGTERM);
-    setup.registry.start_soon(setup.camera.clone()).expect("room");
+    setup.registry.start_soon(setup.camera.clone()).expect("a place");
     tokio::time::sleep(Duration::from_millis(1)).await;
     let ended = child.request.generation;
     child.end(ErrorKind::SourceUnreachable);
@@ -614,7 +614,7 @@ async fn a_slow_start_is_not_reaped_before_its_caller_can_watch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_start_meets_the_same_full_disk_and_says_so_again() {
+async fn a_second_start_on_a_full_disk_fails_with_the_same_cause() {
     let mut setup = setup();
     std::fs::write(setup.root.path().join("cam"), "").expect("a file");
     for _ in 0..2 {
@@ -628,7 +628,7 @@ async fn a_second_start_meets_the_same_full_disk_and_says_so_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_failed_run_taught_is_used_at_once_and_remembered() {
+async fn what_a_failed_run_taught_is_used_at_once_and_kept() {
     let mut setup = setup();
     let start = setup.start();
     let child = setup.child().await;
@@ -644,16 +644,16 @@ async fn what_a_failed_run_taught_is_used_at_once_and_remembered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_house_says_so_and_a_running_stream_can_still_be_joined() {
+async fn streams_beyond_the_limit_are_refused_and_running_ones_can_be_joined() {
     let mut setup = setup();
     let _live = setup.live().await;
     for number in 1..10 {
         let id = StreamId::parse(&number.to_string()).expect("an id");
         let camera = Camera::new(id, setup.camera.source.clone(), StreamOptions::default());
-        setup.registry.start_soon(camera).expect("room");
+        setup.registry.start_soon(camera).expect("a place");
     }
     let one_too_many = Camera { id: StreamId::parse("x").expect("an id"), ..setup.camera.clone() };
-    let error = setup.registry.start(one_too_many).await.expect_err("no room");
+    let error = setup.registry.start(one_too_many).await.expect_err("the limit");
     assert_eq!(error.kind, ErrorKind::TooManyStreams);
     assert!(error.retry_after.is_some());
     assert_eq!(setup.start().await.expect("a task"), Ok(Joined::Active));
@@ -696,33 +696,33 @@ async fn events_of_a_watched_stream() {
     let mut setup = setup();
     let mut child = setup.live().await;
     let first = child.request.generation;
-    setup.tells(&[STARTED, LIVE]).await;
+    setup.reports(&[STARTED, LIVE]).await;
     assert_eq!(child.signal().await, Signal::SIGTERM);
-    setup.tells(&[(StreamEventKind::Stalled, Some(ErrorKind::SourceTimeout), None)]).await;
+    setup.reports(&[(StreamEventKind::Stalled, Some(ErrorKind::SourceTimeout), None)]).await;
     child.end(ErrorKind::SourceUnreachable);
     let child = setup.child().await;
     child.send(3);
     let live = setup.event().await;
     assert_eq!((live.kind, live.generation, live.error), (StreamEventKind::Live, first + 1, None));
     let stop = setup.stop();
-    // It ends by itself as well, but that is not why the stream goes.
+    // The child ends at the same time, but the stream ends because of the stop.
     tokio::time::sleep(Duration::from_millis(1)).await;
     child.end(ErrorKind::SourceUnreachable);
     assert!(stop.await.expect("a task"));
-    setup.tells(&[stopped(StopReason::Stop, None)]).await;
+    setup.reports(&[stopped(StopReason::Stop, None)]).await;
 
     setup.live().await.end(ErrorKind::SourceUnreachable);
-    setup.tells(&[STARTED, LIVE, (StreamEventKind::Interrupted, unreachable, None)]).await;
-    // Attempt after attempt in vain: the same is not told again.
+    setup.reports(&[STARTED, LIVE, (StreamEventKind::Interrupted, unreachable, None)]).await;
+    // Further attempts fail for the same reason, which is not reported again.
     for _ in 0..3 {
         setup.child().await.end(ErrorKind::SourceUnreachable);
         setup.registry.get(&setup.camera.id).expect("a stream").touch();
     }
     setup.child().await.end(ErrorKind::SourceUnauthorized);
     let unauthorized = Some(ErrorKind::SourceUnauthorized);
-    setup.tells(&[(StreamEventKind::Interrupted, unauthorized, None)]).await;
+    setup.reports(&[(StreamEventKind::Interrupted, unauthorized, None)]).await;
     setup.registry.shutdown().await;
-    setup.tells(&[stopped(StopReason::Shutdown, None)]).await;
+    setup.reports(&[stopped(StopReason::Shutdown, None)]).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -734,20 +734,22 @@ async fn events_of_a_camera_that_refuses() {
         let start = setup.start();
         setup.child().await.end(ErrorKind::SourceUnauthorized);
         start.await.expect("a task").expect_err("a refusal");
-        setup.tells(&[STARTED, failed]).await;
+        setup.reports(&[STARTED, failed]).await;
     }
     tokio::spawn(reaper::run(setup.registry.clone(), Duration::from_secs(10)));
-    setup.tells(&[stopped(StopReason::Failed, unauthorized)]).await;
+    setup.reports(&[stopped(StopReason::Failed, unauthorized)]).await;
 
     let start = setup.start();
     let mut child = setup.child().await;
     start.await.expect("a task").expect_err("a time-out");
-    setup.tells(&[STARTED, (StreamEventKind::Failed, Some(ErrorKind::SourceTimeout), None)]).await;
+    setup
+        .reports(&[STARTED, (StreamEventKind::Failed, Some(ErrorKind::SourceTimeout), None)])
+        .await;
     assert_eq!(child.signal().await, Signal::SIGTERM);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_nobody_watches_tells_so() {
+async fn events_of_a_stream_without_viewers() {
     let mut setup = setup();
     let reaper = tokio::spawn(reaper::run(setup.registry.clone(), Duration::from_secs(10)));
     let mut child = setup.live().await;
@@ -757,10 +759,10 @@ async fn a_stream_that_nobody_watches_tells_so() {
     }
     assert_eq!(child.signal().await, Signal::SIGTERM);
     child.end(ErrorKind::SourceUnreachable);
-    setup.tells(&[STARTED, LIVE, stopped(StopReason::Idle, None)]).await;
+    setup.reports(&[STARTED, LIVE, stopped(StopReason::Idle, None)]).await;
     reaper.abort();
 
-    // It breaks off when nobody watches: no reason to try again.
+    // It is interrupted without viewers, and not tried again.
     let child = setup.live().await;
     for _ in 0..4 {
         tokio::time::sleep(Duration::from_secs(8)).await;
@@ -768,7 +770,7 @@ async fn a_stream_that_nobody_watches_tells_so() {
     }
     child.end(ErrorKind::SourceUnreachable);
     let error = Some(ErrorKind::SourceUnreachable);
-    setup.tells(&[STARTED, LIVE, stopped(StopReason::Failed, error)]).await;
+    setup.reports(&[STARTED, LIVE, stopped(StopReason::Failed, error)]).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -802,7 +804,7 @@ async fn starts_wait_for_their_turn_which_takes_none_of_their_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_is_playable_makes_room_for_the_next_at_once() {
+async fn a_playable_stream_gives_its_slot_to_the_next_at_once() {
     let mut setup = setup_with(StartQueue::new(1));
     let first = setup.start_camera(named("first", "rtsp://cam/1"));
     let child = setup.child().await;
@@ -824,7 +826,7 @@ async fn what_an_attempt_taught_is_tried_without_another_turn() {
     let first = setup.start_camera(named("first", "rtsp://cam/1"));
     let mut child = setup.child().await;
     let second = setup.start_camera(named("second", "rtsp://cam/2"));
-    // Within its slot, and when that has gone to the next one.
+    // While it holds its slot, and when the next start has that.
     let mut others = Vec::new();
     for time in [HELD / 2, HELD * 2] {
         tokio::time::sleep(time).await;
@@ -834,7 +836,7 @@ async fn what_an_attempt_taught_is_tried_without_another_turn() {
         child.end.send(RunOutcome::Replan(plan)).expect("a supervisor");
         child = setup.child().await;
         if child.request.source.to_string() != source {
-            // The second one's turn has come meanwhile.
+            // The second one's turn has come.
             child.send(3);
             others.push(std::mem::replace(&mut child, setup.child().await));
         }
@@ -847,7 +849,7 @@ async fn what_an_attempt_taught_is_tried_without_another_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_leaves_the_line_is_not_started() {
+async fn starts_that_leave_the_queue_do_not_begin() {
     let mut setup = setup_with(StartQueue::new(1));
     let first = setup.start_camera(named("first", "rtsp://cam/1"));
     let _child = setup.child().await;
@@ -866,7 +868,7 @@ async fn who_leaves_the_line_is_not_started() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_stands_in_line_for_too_long_is_told_to_come_later() {
+async fn a_start_that_waits_too_long_for_its_turn_is_refused() {
     // A slot that never gets free.
     let starts = StartQueue::new(1);
     let _slot = starts.try_slot(Priority::Asked).expect("a slot");
