@@ -2,6 +2,7 @@
 
 use super::{GENERATED, code_list, head, row};
 use crate::config::{self, Description};
+use crate::{playback, webhooks};
 
 const ABOUT_ENV_EXAMPLE: &str = "\
 # Copy this file to .env and change what you need. It shows the defaults; an empty or missing value
@@ -111,4 +112,16 @@ fn the_env_example_is_a_valid_env_file_with_all_defaults() {
         assert!(vars.contains(&(name.to_owned(), default.to_owned())), "{name}");
     }
     config::Config::from_vars(vars).expect("the defaults");
+}
+
+#[test]
+fn the_lengths_of_secrets_are_those_that_are_checked() {
+    for (name, length) in [
+        ("PLAYBACK_SECRET", playback::token::MIN_SECRET_LENGTH),
+        ("WEBHOOK_SECRET", webhooks::signature::MIN_SECRET_LENGTH),
+    ] {
+        let settings = config::descriptions();
+        let setting = settings.iter().find(|setting| setting.name == name).expect(name);
+        assert_eq!(setting.allowed, format!("at least {length} characters"), "{name}");
+    }
 }

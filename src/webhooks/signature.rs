@@ -12,7 +12,7 @@ use sha2::Sha256;
 pub(crate) const HEADER: &str = "stream-manager-signature";
 
 /// Length of the shortest secret that is accepted, in bytes: that of a HMAC-SHA256.
-const MIN_SECRET_LENGTH: usize = 32;
+pub(crate) const MIN_SECRET_LENGTH: usize = 32;
 
 /// Signs webhooks.
 #[derive(Clone)]
