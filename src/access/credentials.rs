@@ -1,4 +1,4 @@
-//! What a request shows to prove who sent it.
+//! The credentials of a request.
 
 /// The credentials of a request, and the address that it came from. Secret, so it has no `Debug`.
 #[derive(Clone, Copy, Default)]

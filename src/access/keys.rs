@@ -76,12 +76,12 @@ pub enum ApiKeysError {
         number: usize,
         /// The number of the line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The problem.
         problem: EntryError,
     },
 }
 
-/// What is wrong with an entry of `API_KEYS`.
+/// The problem of an invalid entry of `API_KEYS`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EntryError {
     /// It has another number of parts.

@@ -5,15 +5,15 @@ use tokio::sync::watch;
 use super::Caller;
 use crate::base::error::{Error, ErrorKind};
 
-/// The permission of a user to watch a camera: which owner the camera must have, and how the
-/// permission ends.
+/// The permission of a user to watch a camera, with the owner that the camera must have and the end of
+/// the permission.
 #[derive(Debug, Clone)]
 pub struct Permit {
     user: String,
     owner: Option<String>,
-    /// An API key also covers a camera that is not known: its user can add it.
+    /// True for an API key: its user can add a camera that is unknown.
     covers_unknown: bool,
-    /// Unix seconds.
+    /// The end of the permission, in Unix seconds.
     until: Option<u64>,
     revoked: Option<watch::Receiver<bool>>,
 }
@@ -52,7 +52,7 @@ impl Permit {
         self.owner.as_deref()
     }
 
-    /// Whether a camera that is not known is covered.
+    /// Returns whether the permission covers a camera that is unknown.
     pub fn covers_unknown(&self) -> bool {
         self.covers_unknown
     }

@@ -1,4 +1,4 @@
-//! A moment that many tasks may set and read without a lock.
+//! A moment that many tasks can set and read without a lock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -6,6 +6,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The last time that something happened, to the millisecond.
+///
+/// Any task can move it forward, and it never goes back:
+///
+/// ```
+/// use std::time::Duration;
+/// use stream_manager::base::atomic_instant::AtomicInstant;
+///
+/// let last_request = AtomicInstant::now();
+/// last_request.touch();
+/// assert!(last_request.age() < Duration::from_secs(60));
+/// ```
 #[derive(Debug)]
 pub struct AtomicInstant {
     base: Instant,
@@ -13,23 +24,23 @@ pub struct AtomicInstant {
 }
 
 impl AtomicInstant {
-    /// A stamp that says "now".
+    /// Creates an instant that is now.
     pub fn now() -> Self {
         Self { base: Instant::now(), millis: AtomicU64::new(0) }
     }
 
-    /// Sets the stamp to now. Never sets it back.
+    /// Sets the instant to now, or leaves it if it is later already.
     pub fn touch(&self) {
         let millis = u64::try_from(self.base.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.millis.fetch_max(millis, Ordering::Relaxed);
     }
 
-    /// The moment.
+    /// Returns the instant.
     pub fn get(&self) -> Instant {
         self.base + Duration::from_millis(self.millis.load(Ordering::Relaxed))
     }
 
-    /// Time since the moment.
+    /// Returns the time since the instant.
     pub fn age(&self) -> Duration {
         self.get().elapsed()
     }
@@ -40,11 +51,11 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_touch_makes_it_young_again() {
-        let stamp = AtomicInstant::now();
+    async fn a_touch_resets_the_age() {
+        let instant = AtomicInstant::now();
         tokio::time::advance(Duration::from_millis(1500)).await;
-        assert_eq!(stamp.age(), Duration::from_millis(1500));
-        stamp.touch();
-        assert_eq!(stamp.age(), Duration::ZERO);
+        assert_eq!(instant.age(), Duration::from_millis(1500));
+        instant.touch();
+        assert_eq!(instant.age(), Duration::ZERO);
     }
 }

@@ -1,5 +1,5 @@
-//! Delays between attempts: exponential with jitter, so that what failed together does not come back
-//! in step.
+//! Delays between attempts: exponential with jitter, so that what failed together is not tried again
+//! at the same time.
 
 use std::time::Duration;
 

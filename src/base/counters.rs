@@ -1,8 +1,7 @@
-//! What happened to streams since the manager's start. No number here belongs to one camera, so
-//! none vanishes with a stream.
+//! Counters of what happened to streams since the manager's start. They count all cameras together, so
+//! that no counter disappears with a stream.
 //!
-//! When something counts as what is decided where it happens: `crate::stream::transition_metrics` and the
-//! packager.
+//! The callers decide what counts as what: the supervisor of a stream, and the packager.
 
 use std::time::Duration;
 
@@ -14,12 +13,12 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::base::error::{Error, ErrorKind};
 
-/// Seconds from a start to a picture: a camera with a keyframe every second or two takes 0.3 to 2;
-/// `START_TIMEOUT_SECONDS` is 15.
+/// The buckets of the time from a start to a picture, in seconds. A camera with a keyframe every second
+/// or two takes 0.3 to 2 s; `START_TIMEOUT_SECONDS` is 15 by default.
 const START_SECONDS: [f64; 13] =
     [0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 15.0];
 
-/// Causes whose series are there from the start on, so that the first time is seen as an increase.
+/// The causes whose series exist from the start, so that the first occurrence is an increase.
 const USUAL_CAUSES: [ErrorKind; 12] = [
     ErrorKind::SourceNotFound,
     ErrorKind::SourceUnauthorized,
@@ -35,7 +34,7 @@ const USUAL_CAUSES: [ErrorKind; 12] = [
     ErrorKind::TooManyStarts,
 ];
 
-/// The counts. Cheap to clone; all clones count together.
+/// The counters. Cheap to clone; clones share them.
 #[derive(Debug, Clone)]
 pub struct Counters {
     starts: Counter,
@@ -48,7 +47,7 @@ pub struct Counters {
     skipped: Counter,
 }
 
-/// Why, as the API's stable code.
+/// The cause of a failure, as the stable code of the API.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Cause {
     code: String,
@@ -81,19 +80,18 @@ impl Default for Counters {
 }
 
 impl Counters {
-    /// Gives the counts their names.
+    /// Registers the counters under their names.
     pub fn register(&self, to: &mut Registry) {
         let help = "Starts of streams, from nothing or from another source";
         to.register("starts", help, self.starts.clone());
         let help = "Starts that failed, by the error's code";
         to.register("start_failures", help, self.start_failures.clone());
-        let help =
-            "Time from a start to a stream that is playable, with all attempts and waiting in line";
+        let help = "Time from a start to a playable stream, including all attempts and the time in the queue";
         let start_duration = self.start_duration.clone();
         to.register_with_unit("start_duration", help, Unit::Seconds, start_duration);
         let help = "FFmpeg started again after an interruption, by the error's code";
         to.register("restarts", help, self.restarts.clone());
-        let help = "Live streams whose picture stood still until they were given up";
+        let help = "Live streams that were restarted because their picture did not advance";
         to.register("stalls", help, self.stalls.clone());
         let help = "Fragments that were written into segments";
         to.register("fragments_packaged", help, self.fragments.clone());
@@ -104,56 +102,56 @@ impl Counters {
         to.register("fragments_skipped", help, self.skipped.clone());
     }
 
-    /// Somebody wants a stream that does not run, or another source.
+    /// Counts a start of a stream, from nothing or from another source.
     pub fn started(&self) {
         self.starts.inc();
     }
 
-    /// A start came to a playable stream.
+    /// Counts a start that led to a playable stream.
     pub fn playable_after(&self, took: Duration) {
         self.start_duration.observe(took.as_secs_f64());
     }
 
-    /// A start failed.
+    /// Counts a start that failed.
     pub fn failed(&self, cause: ErrorKind) {
         self.start_failures.get_or_create(&Cause::of(cause)).inc();
     }
 
-    /// A start was refused before there was a stream.
+    /// Counts a start that was refused before there was a stream.
     pub fn refused(&self, error: Error) -> Error {
         self.started();
         self.failed(error.kind);
         error
     }
 
-    /// FFmpeg was started again after an interruption.
+    /// Counts an interruption after which FFmpeg was started again.
     pub fn restarted(&self, cause: ErrorKind) {
         self.restarts.get_or_create(&Cause::of(cause)).inc();
     }
 
-    /// A live stream was given up because its picture stood still.
+    /// Counts a live stream that was restarted because its picture did not advance.
     pub fn stalled(&self) {
         self.stalls.inc();
     }
 
-    /// A fragment of so many bytes was written.
+    /// Counts a fragment that was written.
     pub fn packaged(&self, bytes: usize) {
         self.fragments.inc();
         self.media_bytes.inc_by(bytes as u64);
     }
 
-    /// So many fragments were lost on the way to the packager.
+    /// Counts fragments that were lost on the way to the packager.
     pub fn skipped(&self, fragments: u64) {
         self.skipped.inc_by(fragments);
     }
 
-    /// All counts as text, for tests.
+    /// Returns all counters as text.
     #[cfg(test)]
     pub fn text(&self) -> String {
         let mut registry = Registry::default();
         self.register(&mut registry);
         let mut text = String::new();
-        // A text that is cut off fails the tests that look into it.
+        // Truncated text fails the tests that read it.
         let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
         text
     }

@@ -33,14 +33,14 @@ macro_rules! error_kinds {
             /// All kinds, in the order of the documentation.
             pub const ALL: &[Self] = &[$(Self::$kind),*];
 
-            /// The stable code of the API.
+            /// Returns the stable code of the API.
             pub fn code(self) -> &'static str {
                 match self {
                     $(Self::$kind => $code,)*
                 }
             }
 
-            /// What the kind means, as one sentence for the documentation.
+            /// Returns the meaning of the kind as one sentence, for the documentation.
             pub fn meaning(self) -> &'static str {
                 match self {
                     $(Self::$kind => $meaning,)*
@@ -138,9 +138,9 @@ impl ErrorKind {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{detail}")]
 pub struct Error {
-    /// What went wrong, for programs.
+    /// The kind, for programs.
     pub kind: ErrorKind,
-    /// What went wrong and what to do next, for people.
+    /// A sentence about the failure and the next step, for people.
     pub detail: String,
     /// The delay after which another attempt makes sense.
     pub retry_after: Option<Duration>,

@@ -1,7 +1,7 @@
-//! What the kernel tells about a process of ours: processor time, memory and file descriptors.
+//! What the kernel reports about a process: processor time, memory and file descriptors.
 //!
-//! Nothing here waits for a disk or for a lock of the process that is asked about, so that asking
-//! about a thousand of them costs a few milliseconds.
+//! Nothing here waits for a disk or for a lock of the process, so that a thousand processes are read
+//! in a few milliseconds.
 
 use std::fs;
 use std::time::Duration;
@@ -10,29 +10,29 @@ use nix::sys::resource::{Resource, getrlimit};
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
-/// Bytes of memory that a process uses.
+/// The memory of a process, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
-    /// All that is in memory for it, also what it has in common with other processes.
+    /// All of its memory, including what it shares with other processes.
     pub resident: u64,
-    /// The part of it that is no file's: what the process costs beside others of the same program.
+    /// The part of it that does not belong to files: what one more process of the program costs.
     pub anonymous: u64,
 }
 
-/// Processor time of all threads of a process, in user and kernel mode. `None` when there is no
-/// such process.
+/// Returns the processor time of all threads of a process, in user and kernel mode; `None` if there is
+/// no such process.
 ///
-/// From the process's own clock: one system call, exact to the nanosecond, where `/proc/{pid}/stat`
-/// counts in hundredths of a second.
+/// It reads the clock of the process: one system call, exact to the nanosecond, while
+/// `/proc/{pid}/stat` counts in hundredths of a second.
 pub fn cpu_time(pid: Pid) -> Option<Duration> {
     let time = clock_gettime(clock_getcpuclockid(pid).ok()?).ok()?;
     Some(time.into())
 }
 
-/// Memory of a process. `None` when there is no such process.
+/// Returns the memory of a process; `None` if there is no such process.
 ///
-/// From `/proc/{pid}/statm`, whose numbers the kernel keeps at hand. `smaps_rollup` would share
-/// out common pages fairly, but walks all of the process's memory, and holds it up meanwhile.
+/// It reads `/proc/{pid}/statm`, whose numbers the kernel maintains. `smaps_rollup` would distribute
+/// shared pages fairly, but it walks all of the process's memory and blocks the process while it does.
 pub fn memory(pid: Pid) -> Option<Memory> {
     parse_statm(&fs::read_to_string(format!("/proc/{pid}/statm")).ok()?, page_size())
 }
@@ -50,13 +50,13 @@ fn page_size() -> u64 {
     size.and_then(|size| size.try_into().ok()).unwrap_or(4096)
 }
 
-/// How many file descriptors this process has open.
+/// Returns the number of open file descriptors of this process.
 pub fn open_files() -> Option<u64> {
-    // The one that reads the directory is among them.
+    // One of them reads the directory.
     Some((fs::read_dir("/proc/self/fd").ok()?.count() as u64).saturating_sub(1))
 }
 
-/// How many file descriptors this process may have open.
+/// Returns the limit of open file descriptors of this process.
 pub fn max_open_files() -> Option<u64> {
     getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft)
 }
@@ -83,13 +83,13 @@ mod tests {
         assert!(memory.anonymous > 100_000 && memory.resident > memory.anonymous, "{memory:?}");
         let before = open_files().expect("files");
         let _files: Vec<_> = (0..20).map(|_| fs::File::open("/dev/null")).collect();
-        // Other tests open and close files meanwhile.
+        // Other tests open and close files at the same time.
         assert!(open_files().expect("files") > before.saturating_sub(10));
         assert!(max_open_files().expect("a limit") >= 20);
     }
 
     #[test]
-    fn a_process_that_is_gone_has_nothing() {
+    fn a_process_that_has_ended_has_nothing() {
         let mut child = std::process::Command::new("true").spawn().expect("true");
         child.wait().expect("its end");
         let pid = Pid::from_raw(child.id().try_into().expect("a process id"));

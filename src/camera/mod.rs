@@ -1,15 +1,14 @@
-//! What is known about a camera, whether its streams run or not: its id, its source, the options
-//! that an operator chose, and how its video is best taken.
+//! Cameras, whether their streams run or not: ids, sources, options, and plans for their ingest.
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | [`id`] | the ids of cameras and streams, and which texts are valid ids |
-//! | [`source`] | RTSP URLs, whose credentials never appear in text |
+//! | [`id`] | the ids of cameras and streams |
+//! | [`source`] | RTSP URLs, whose credentials are never shown |
 //! | [`options`] | the options of a camera's streams |
 //! | [`onvif_address`] | the addresses of cameras' ONVIF services |
 //! | [`networks`] | the networks that cameras are allowed to be in |
-//! | [`plan`] | how a source is taken, and what a failed attempt teaches |
-//! | [`presets`] | where vendors' cameras have their streams |
+//! | [`plan`] | how a camera is ingested, and what a failed attempt teaches |
+//! | [`presets`] | ports and paths of vendors' cameras |
 //! | [`source_spec`] | the source of a camera as it was given: by links, or by address and paths |
 //! | [`record`] | a camera as it is stored |
 
@@ -33,25 +32,25 @@ pub mod record;
 pub mod source;
 pub mod source_spec;
 
-/// One stream of a known camera. Cheap to clone.
+/// A stream of a known camera, ready to be started. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Camera {
-    /// Its name.
+    /// The id of the stream.
     pub id: StreamId,
-    /// Where its video comes from.
+    /// The source of its video.
     pub source: Source,
-    /// What the operator chose for it.
+    /// The operator's options.
     pub options: StreamOptions,
-    /// How it is best ingested.
+    /// The plan that worked last.
     pub learned: Learned,
-    /// Which numbers its streams may use.
+    /// The numbers that were used for it.
     pub numbers: Numbers,
     /// Its ONVIF service, by which keyframes are requested.
     pub onvif: Option<OnvifAddress>,
 }
 
 impl Camera {
-    /// A camera about which nothing is learned yet.
+    /// Creates a stream about which nothing was learned yet.
     pub fn new(id: StreamId, source: Source, options: StreamOptions) -> Self {
         let learned = Learned(Arc::new(Mutex::new(Plan::first(options))));
         Self { id, source, options, learned, numbers: Numbers::default(), onvif: None }
@@ -68,35 +67,35 @@ impl Camera {
     }
 }
 
-/// Numbers of segments and generations, which no two streams of a camera may share: players and
-/// caches know files by them. Clones share them.
+/// The numbers of segments and generations. No two runs of a stream use the same number, since players
+/// and caches identify files by it. Clones share the numbers.
 #[derive(Debug, Clone, Default)]
 pub struct Numbers(Arc<AtomicU64>);
 
 impl Numbers {
-    /// The first number of a new stream: `at_least`, or more.
+    /// Returns the first number of a new run: `at_least`, or more.
     pub fn first(&self, at_least: u64) -> u64 {
         self.0.load(Ordering::Relaxed).max(at_least)
     }
 
-    /// A stream that has ended used no number from `next` on.
+    /// Notes that a run has ended and used no number from `next` on.
     pub fn used(&self, next: u64) {
-        // One more: a player may have been told of the segment that never came.
+        // One more: a playlist can have announced a segment that never came.
         self.0.fetch_max(next + 1, Ordering::Relaxed);
     }
 }
 
-/// The plan that worked last for a source. Clones share it.
+/// The plan that worked last for a stream. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Learned(Arc<Mutex<Plan>>);
 
 impl Learned {
-    /// The plan to begin with.
+    /// Returns the plan to begin with.
     pub fn get(&self) -> Plan {
         *lock(&self.0)
     }
 
-    /// Keeps a plan that is better.
+    /// Replaces the plan.
     pub fn set(&self, plan: Plan) {
         *lock(&self.0) = plan;
     }

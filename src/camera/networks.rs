@@ -1,5 +1,6 @@
-//! Which addresses a camera may have, so that nobody has the manager knock at doors that only
-//! the manager can reach: its own host, a cloud's metadata service, the database next door.
+//! The networks in which cameras are permitted, so that clients cannot make the manager connect to
+//! services that only it can reach: those of its own host, a cloud's metadata service, a database
+//! nearby.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
@@ -9,9 +10,9 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::base::error::{Error, ErrorKind};
 
-/// A name must be looked up within this time.
+/// The time in which a host name must be resolved.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest host name that DNS knows, in characters.
+/// The longest host name in DNS, in characters.
 const MAX_NAME_LENGTH: usize = 253;
 
 /// A list of networks, written as `10.0.0.0/8 fd00::/8, 192.0.2.1`.
@@ -55,27 +56,40 @@ pub enum NetworksError {
 
 /// The networks in which cameras are allowed, and those in which they are not.
 #[derive(Debug, Clone, Default)]
-pub struct CameraNets {
+pub struct CameraNetworks {
     allow: Networks,
     deny: Networks,
 }
 
-impl CameraNets {
+impl CameraNetworks {
     /// Allows the networks in `allow` without those in `deny`. If `allow` is empty, every network
     /// that is not in `deny` is allowed.
     pub fn new(allow: Networks, deny: Networks) -> Self {
         Self { allow, deny }
     }
 
-    /// Whether a camera may have this address.
+    /// Returns whether a camera can have this address.
     ///
-    /// An IPv6 address that carries an IPv4 address (mapped, compatible, 6to4, NAT64, Teredo) must
-    /// be permitted as both. Addresses that no camera has are never permitted: unspecified,
-    /// multicast, broadcast, and NAT64 for local use (`64:ff9b:1::/48`), in which each network
-    /// hides the IPv4 address at a place of its own.
+    /// An IPv6 address that contains an IPv4 address (mapped, compatible, 6to4, NAT64, Teredo) must be
+    /// permitted as both. Addresses that no camera has are never permitted: unspecified, multicast,
+    /// broadcast, and NAT64 for local use (`64:ff9b:1::/48`), where the position of the IPv4 address
+    /// depends on the network.
+    ///
+    /// ```
+    /// use stream_manager::camera::networks::{CameraNetworks, Networks};
+    ///
+    /// let allow: Networks = "192.168.0.0/16".parse().unwrap();
+    /// let deny: Networks = "192.168.1.0/24".parse().unwrap();
+    /// let networks = CameraNetworks::new(allow, deny);
+    /// assert!(networks.permits("192.168.7.20".parse().unwrap()));
+    /// assert!(networks.permits("::ffff:192.168.7.20".parse().unwrap()));
+    /// for address in ["192.168.1.20", "::ffff:192.168.1.20", "10.0.0.1", "127.0.0.1"] {
+    ///     assert!(!networks.permits(address.parse().unwrap()));
+    /// }
+    /// ```
     pub fn permits(&self, address: IpAddr) -> bool {
-        // A mapped address is but another spelling of an IPv4 address. Lists may deny the
-        // spelling; it would be too much to ask that they allow it.
+        // A mapped address is another spelling of an IPv4 address. Lists can deny the spelling, but need
+        // not allow it.
         let canonical = address.to_canonical();
         let is_permitted = |address| {
             !is_never_a_camera(address)
@@ -84,18 +98,17 @@ impl CameraNets {
         };
         !self.deny.contain(address)
             && is_permitted(canonical)
-            && carried(canonical).is_none_or(|inner| is_permitted(IpAddr::V4(inner)))
+            && embedded(canonical).is_none_or(|inner| is_permitted(IpAddr::V4(inner)))
     }
 
-    /// The address to connect to for `host`, which is a name, an IPv4 address or an IPv6 address
-    /// with or without brackets, as `Url::host_str` has it. Waits 5 seconds at most for a name.
+    /// Returns the address to connect to for `host`, which is a name, an IPv4 address, or an IPv6
+    /// address with or without brackets. Waits at most 5 seconds for a name.
     ///
-    /// Connect to this address and not to the name: looked up once more, the name may mean
-    /// another address.
+    /// Connect to this address and not to the name: resolved again, the name can have another address.
     ///
-    /// Errors: `InvalidSource` if `host` is none, `SourceUnreachable` if the name is not known,
-    /// `SourceForbidden` if one of its addresses is not permitted. One is enough, for whoever
-    /// can put a forbidden address next to a permitted one decides which of them is taken.
+    /// Errors: `InvalidSource` for an invalid host; `SourceUnreachable` for an unknown name;
+    /// `SourceForbidden` if one of the addresses is not permitted. One is enough, since the owner of the
+    /// name could add permitted addresses, and decide which of them is used.
     pub async fn resolve(&self, host: &str, port: u16) -> Result<SocketAddr, Error> {
         let name = match parse_host(host)? {
             Host::Address(address) => {
@@ -107,12 +120,12 @@ impl CameraNets {
             |reason| Error::new(ErrorKind::SourceUnreachable, format!("the host {name} {reason}"));
         match tokio::time::timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host((name, port))).await {
             Ok(Ok(addresses)) => self.choose(name, addresses),
-            Ok(Err(_)) => Err(unreachable("is not known; check its name, or give its IP address")),
-            Err(_) => Err(unreachable("could not be looked up within 5 seconds")),
+            Ok(Err(_)) => Err(unreachable("is unknown; check the name, or enter the IP address")),
+            Err(_) => Err(unreachable("could not be resolved within 5 seconds")),
         }
     }
 
-    /// The first IPv4 address, else the first address, provided that all of them are permitted.
+    /// Returns the first IPv4 address, or else the first address, if all of them are permitted.
     fn choose(
         &self,
         host: &str,
@@ -121,10 +134,10 @@ impl CameraNets {
         let mut chosen: Option<SocketAddr> = None;
         for mut address in addresses {
             if !self.permits(address.ip()) {
-                // The address stays untold: names of the inner network are nobody's business.
+                // Without the address: clients must not learn those of internal names.
                 return Err(Error::new(
                     ErrorKind::SourceForbidden,
-                    format!("the host {host} has an address that cameras may not have here"),
+                    format!("cameras are not permitted at the address of host {host}"),
                 ));
             }
             address.set_ip(address.ip().to_canonical());
@@ -154,7 +167,7 @@ fn parse_net(text: &str) -> Option<IpNet> {
 
 fn is_never_a_camera(address: IpAddr) -> bool {
     match address {
-        // All of 0.0.0.0/8 is "this host" to some system or other.
+        // On some systems all of 0.0.0.0/8 means "this host".
         IpAddr::V4(v4) => v4.octets()[0] == 0 || v4.is_multicast() || v4.is_broadcast(),
         IpAddr::V6(v6) => {
             let is_local_nat64 = v6.segments()[..3] == [0x64, 0xff9b, 1];
@@ -163,8 +176,8 @@ fn is_never_a_camera(address: IpAddr) -> bool {
     }
 }
 
-/// The IPv4 address that an IPv6 address leads to by way of a translator or a tunnel.
-fn carried(address: IpAddr) -> Option<Ipv4Addr> {
+/// Returns the IPv4 address that an IPv6 address reaches through a translator or a tunnel.
+fn embedded(address: IpAddr) -> Option<Ipv4Addr> {
     let IpAddr::V6(v6) = address else { return None };
     let v4 = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
     match v6.segments() {
@@ -175,7 +188,7 @@ fn carried(address: IpAddr) -> Option<Ipv4Addr> {
         }
         // 6to4.
         [0x2002, high, low, ..] => Some(v4(high, low)),
-        // Teredo, which writes it inverted.
+        // Teredo, in which the bits are inverted.
         [0x2001, 0, .., high, low] => Some(v4(!high, !low)),
         _ => None,
     }
@@ -191,7 +204,7 @@ fn parse_host(host: &str) -> Result<Host<'_>, Error> {
     if let Some(inner) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return match inner.parse::<Ipv6Addr>() {
             Ok(address) => Ok(Host::Address(address.into())),
-            Err(_) => invalid("what stands in [ ] as the host is no IPv6 address"),
+            Err(_) => invalid("the host in [ ] is not an IPv6 address"),
         };
     }
     if let Ok(address) = host.parse() {
@@ -199,21 +212,21 @@ fn parse_host(host: &str) -> Result<Host<'_>, Error> {
     }
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     if !(1..=MAX_NAME_LENGTH).contains(&host.len()) || !host.bytes().all(is_allowed) {
-        return invalid("the host is neither an IP address nor a name out of A-Z, 0-9, ., _ and -");
+        return invalid("the host is neither an IP address nor a name of A-Z, 0-9, ., _ and -");
     }
-    // Resolvers take 127.1, 0177.0.0.1, 0x7f.1 and 2130706433 for 127.0.0.1, others for something
-    // else. As in web browsers, what ends in a number is an address or nothing: no name does.
+    // Some resolvers read 127.1, 0177.0.0.1, 0x7f.1 and 2130706433 as 127.0.0.1, others do not. As in
+    // web browsers, a host that ends in a number must be an IPv4 address: no name does.
     let last = host.strip_suffix('.').unwrap_or(host).rsplit('.').next().unwrap_or_default();
     if is_number(last) {
         return invalid(
-            "the host ends in a number, but is no IPv4 address; write one as 192.168.1.20, \
+            "the host ends in a number, but is not an IPv4 address; write one as 192.168.1.20, \
              with four decimal numbers and without leading zeros",
         );
     }
     Ok(Host::Name(host))
 }
 
-/// Whether `label` is a number as `inet_aton` reads them: decimal, octal or hexadecimal.
+/// Returns whether `label` is a number as `inet_aton` reads it: decimal, octal or hexadecimal.
 fn is_number(label: &str) -> bool {
     let label = label.to_ascii_lowercase();
     match label.strip_prefix("0x") {
@@ -226,9 +239,9 @@ fn is_number(label: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn nets(allow: &str, deny: &str) -> CameraNets {
+    fn nets(allow: &str, deny: &str) -> CameraNetworks {
         let list = |text: &str| text.parse().expect(text);
-        CameraNets::new(list(allow), list(deny))
+        CameraNetworks::new(list(allow), list(deny))
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -282,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_that_are_none_are_refused_with_the_entry() {
+    fn invalid_lists_are_refused_with_the_entry() {
         for entry in [
             "localhost",
             "10.0.0.0/33",
@@ -367,12 +380,13 @@ mod tests {
             let resolved = nets.resolve(host, 554).await.map_err(|error| error.kind);
             assert_eq!(resolved, expected.map(|text| text.parse().expect(text)), "{host:?}");
         }
-        let localhost = CameraNets::default().resolve("localhost", 554).await.expect("an address");
+        let localhost =
+            CameraNetworks::default().resolve("localhost", 554).await.expect("an address");
         assert!(localhost.ip().is_loopback());
     }
 
     #[test]
-    fn names_are_taken_as_they_are() {
+    fn names_are_not_changed() {
         for name in ["camera", "cam-1.lan", "cam_1.local.", "1cam", "deadbeef", "a.0xg", "1.2.3.x"]
         {
             assert!(matches!(parse_host(name), Ok(Host::Name(host)) if host == name), "{name}");
@@ -380,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_does_not_tell_the_address_behind_a_name() {
+    fn a_refusal_does_not_reveal_the_address_of_a_name() {
         let inner = [SocketAddr::from(([127, 0, 0, 1], 554))];
         let error = nets("", "127.0.0.1").choose("db.internal", inner).expect_err("forbidden");
         assert!(error.detail.contains("db.internal") && !error.detail.contains("127"), "{error}");

@@ -1,72 +1,74 @@
-//! What an operator may choose for one camera's stream. By default the camera itself decides.
+//! The options that an operator can set for the streams of a camera. By default, they depend on what the
+//! camera sends.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What becomes of the camera's video.
+/// The treatment of the camera's video.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum VideoOption {
-    /// H.264 stays as it is, H.265 as the setting `HEVC` says, anything else becomes H.264.
+    /// H.264 is copied, H.265 is treated as the setting `HEVC` specifies, other codecs are converted to
+    /// H.264.
     #[default]
     Auto,
-    /// H.264 and H.265 stay as they are; anything else is refused.
+    /// H.264 and H.265 are copied, other codecs are refused.
     Copy,
-    /// Becomes H.264 in any case: for a camera whose own H.264 gives players trouble, or that is
-    /// too large for its viewers.
+    /// All video is converted to H.264: for a camera whose own H.264 causes problems in players, or whose
+    /// bit rate is too high for its viewers.
     H264,
 }
 
-/// What becomes of the camera's audio.
+/// The treatment of the camera's audio.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AudioOption {
-    /// AAC stays as it is, anything else becomes AAC.
+    /// AAC is copied, other codecs are converted to AAC.
     #[default]
     Auto,
-    /// Becomes AAC in any case.
+    /// All audio is converted to AAC.
     Aac,
-    /// Is left out.
+    /// The stream has no audio.
     Off,
 }
 
-/// How RTP travels from the camera.
+/// The transport of RTP from the camera.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TransportOption {
-    /// TCP, and UDP when the camera refuses that.
+    /// TCP, or UDP if the camera refuses TCP.
     #[default]
     Auto,
-    /// Inside of the RTSP connection: loses nothing, passes firewalls.
+    /// Within the RTSP connection: nothing is lost, and it passes firewalls.
     Tcp,
-    /// Datagrams: what is lost stays lost.
+    /// Datagrams: lost packets stay lost.
     Udp,
 }
 
-/// The options of one camera's stream.
+/// The options of a camera's streams.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StreamOptions {
-    /// What becomes of the video.
+    /// The treatment of the video.
     pub video: VideoOption,
-    /// What becomes of the audio.
+    /// The treatment of the audio.
     pub audio: AudioOption,
-    /// How RTP travels.
+    /// The transport of RTP.
     pub transport: TransportOption,
 }
 
-/// Options to change; those that are `None` stay as they are.
+/// New values of options. Those that are `None` keep their value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OptionChanges {
-    /// What becomes of the video.
+    /// The treatment of the video.
     pub video: Option<VideoOption>,
-    /// What becomes of the audio.
+    /// The treatment of the audio.
     pub audio: Option<AudioOption>,
-    /// How RTP travels.
+    /// The transport of RTP.
     pub transport: Option<TransportOption>,
 }
 
 impl StreamOptions {
-    /// The options after `changes`.
+    /// Returns the options after `changes`.
     #[must_use]
     pub fn with(self, changes: OptionChanges) -> Self {
         Self {

@@ -1,114 +1,113 @@
-//! How a camera is ingested, and what a run that failed teaches about that. Pure.
+//! Plans: how a camera is ingested, and what a failed run teaches. Pure.
 //!
-//! A camera is taken the way that suits most of them; what FFmpeg then says of it changes the plan
-//! for the next run, within what the operator's options allow. No second connection to the camera
-//! is made to look at it first.
+//! The first plan suits most cameras. What FFmpeg reports changes the plan for the next run, within the
+//! operator's options. So no second connection to the camera is needed to probe it first.
 
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
 
-/// What FFmpeg does with the camera's video.
+/// The treatment of the camera's video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Video {
-    /// Packets go into the MP4 as they are. For H.264, which every browser plays.
+    /// Packets are copied into the MP4. For H.264, which every browser plays.
     Copy,
-    /// The same for H.265, under the name (`hvc1`) that Apple's players ask for.
+    /// Packets of H.265 are copied, under the name (`hvc1`) that Apple's players require.
     CopyHevc,
-    /// Anything FFmpeg can decode becomes H.264. Costs a good part of a processor core.
+    /// Every codec that FFmpeg can decode is converted to H.264. Uses a good part of a processor core.
     ToH264,
 }
 
-/// What FFmpeg does with the camera's audio.
+/// The treatment of the camera's audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audio {
-    /// Packets go into the MP4 as they are. Possible with AAC.
+    /// Packets are copied into the MP4. Possible with AAC.
     Copy,
-    /// Anything FFmpeg can decode becomes AAC, for cameras that send G.711.
+    /// Every codec that FFmpeg can decode is converted to AAC, for cameras that send G.711.
     ToAac,
-    /// It is not taken.
+    /// The stream has no audio.
     Off,
 }
 
-/// How much FFmpeg reads before it says what the streams are.
+/// How much FFmpeg reads before it determines the parameters of the streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbeSize {
-    /// Enough for nearly every camera, whose SDP says most of it: the header is out 0.2 s after
-    /// the connection.
+    /// Enough for nearly every camera, whose SDP contains most parameters: the header is written 0.2 s
+    /// after the connection.
     Small,
-    /// For the others.
+    /// For all other cameras.
     Large,
 }
 
-/// How RTP travels from the camera.
+/// The transport of RTP from the camera.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
-    /// Inside of the RTSP connection.
+    /// Within the RTSP connection.
     Tcp,
     /// In datagrams.
     Udp,
 }
 
-/// Whose clock stamps the frames.
+/// The clock that the times of the frames come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Times {
     /// The camera's.
     Camera,
-    /// This machine's, as packets arrive: for cameras whose own times make no sense.
+    /// This machine's, when packets arrive: for cameras whose own times cannot be used.
     Arrival,
 }
 
-/// How to ingest a camera.
+/// The way in which a camera is ingested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
-    /// What to do with video.
+    /// The treatment of the video.
     pub video: Video,
-    /// What to do with audio.
+    /// The treatment of the audio.
     pub audio: Audio,
-    /// How much to read first.
+    /// How much FFmpeg reads first.
     pub probe: ProbeSize,
-    /// How to ask for RTP.
+    /// The transport of RTP.
     pub transport: Transport,
-    /// Whose times to use.
+    /// The clock of the frames' times.
     pub times: Times,
 }
 
-/// What may be done with H.265 whose camera has no option for it: the setting `HEVC`.
+/// The treatment of H.265 from cameras whose option is `auto`: the setting `HEVC`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hevc {
     /// It is copied, for viewers whose browsers can play it.
     Copy,
-    /// It becomes H.264.
+    /// It is converted to H.264.
     ToH264,
 }
 
-/// What a run has taught about its camera.
+/// A fact about a camera that a run has taught.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lesson {
-    /// The video cannot go into MP4 as it is, or no browser would play it.
+    /// The video cannot be copied into MP4, or no browser would play it.
     VideoCannotBeCopied,
     /// The video is H.265.
     VideoIsHevc,
-    /// The video was expected to be H.265, and is not.
+    /// The video is not H.265, although it was expected to be.
     VideoIsNotHevc,
-    /// The video is H.264, which need not become what it is.
+    /// The video is H.264 already, and need not be converted.
     VideoIsH264,
-    /// The audio cannot go into MP4 as it is.
+    /// The audio cannot be copied into MP4.
     AudioCannotBeCopied,
-    /// FFmpeg read too little to know what the streams are.
+    /// FFmpeg read too little to determine the parameters of the streams.
     ProbedTooLittle,
-    /// The camera does not send RTP this way.
+    /// The camera refuses this transport.
     TransportRefused,
-    /// The camera's times do not go with the clock.
+    /// The camera's times do not match the clock.
     TimesAreWrong,
 }
 
 impl Plan {
-    /// Whether the camera's video is converted into another codec.
+    /// Returns whether the camera's video is converted into another codec.
     pub fn transcodes_video(self) -> bool {
         self.video == Video::ToH264
     }
 
-    /// The plan to begin with.
+    /// Returns the plan to begin with.
     pub fn first(options: StreamOptions) -> Self {
         Self {
             video: match options.video {
@@ -129,8 +128,20 @@ impl Plan {
         }
     }
 
-    /// The plan for the next run after a `lesson`; or, where there is nothing left to try, the
-    /// cause for the operator.
+    /// Returns the plan for the next run after a `lesson`. Error: `SourceUnsupported`, with advice for
+    /// the operator, if no plan is left.
+    ///
+    /// ```
+    /// use stream_manager::camera::options::StreamOptions;
+    /// use stream_manager::camera::plan::{Audio, Hevc, Lesson, Plan};
+    ///
+    /// let options = StreamOptions::default();
+    /// let first = Plan::first(options);
+    /// assert_eq!(first.audio, Audio::Copy);
+    /// let second = first.after(Lesson::AudioCannotBeCopied, options, Hevc::ToH264).unwrap();
+    /// assert_eq!(second.audio, Audio::ToAac);
+    /// assert!(second.after(Lesson::AudioCannotBeCopied, options, Hevc::ToH264).is_err());
+    /// ```
     pub fn after(self, lesson: Lesson, options: StreamOptions, hevc: Hevc) -> Result<Self, Error> {
         let may_transcode = options.video != VideoOption::Copy;
         match lesson {
@@ -139,15 +150,15 @@ impl Plan {
             }
             Lesson::VideoIsHevc | Lesson::VideoCannotBeCopied if self.video == Video::ToH264 => {
                 Err(unsupported(
-                    "the camera's video cannot be turned into H.264; set the camera to H.264",
+                    "the camera's video cannot be converted to H.264; set the camera to H.264",
                 ))
             }
             Lesson::VideoIsHevc | Lesson::VideoCannotBeCopied if may_transcode => {
                 Ok(Self { video: Video::ToH264, ..self })
             }
             Lesson::VideoIsHevc | Lesson::VideoCannotBeCopied => Err(unsupported(
-                "browsers do not play the camera's video as it is, and its option video says \
-                     copy; set that to auto, or the camera to H.264",
+                "browsers cannot play the camera's video, and its option video is copy; set the \
+                 option to auto, or the camera to H.264",
             )),
             Lesson::VideoIsNotHevc | Lesson::VideoIsH264 => Ok(Self { video: Video::Copy, ..self }),
             Lesson::AudioCannotBeCopied if self.audio == Audio::Copy => {
@@ -160,20 +171,19 @@ impl Plan {
                 Ok(Self { probe: ProbeSize::Large, ..self })
             }
             Lesson::ProbedTooLittle => {
-                Err(unsupported("the camera sends nothing that tells what its video is"))
+                Err(unsupported("the camera does not send the parameters of its video"))
             }
             Lesson::TransportRefused if options.transport == TransportOption::Auto => {
                 Ok(Self { transport: self.transport.other(), ..self })
             }
             Lesson::TransportRefused => Err(unsupported(
-                "the camera refuses the transport that its option transport names; set that \
-                     to auto",
+                "the camera refuses the transport in its option transport; set the option to auto",
             )),
             Lesson::TimesAreWrong if self.times == Times::Camera => {
                 Ok(Self { times: Times::Arrival, ..self })
             }
             Lesson::TimesAreWrong => {
-                Err(unsupported("the times of the camera's frames make no sense"))
+                Err(unsupported("the times of the camera's frames cannot be used"))
             }
         }
     }
@@ -185,9 +195,9 @@ impl Default for Plan {
     }
 }
 
-/// A camera has taught so many lessons that trying yet another plan makes no sense.
+/// The error of a camera for which too many plans have failed.
 pub fn exhausted() -> Error {
-    unsupported("the camera refuses, or contradicts, every way that it was asked in")
+    unsupported("no supported combination of transport and codec settings works with this camera")
 }
 
 fn unsupported(cause: &str) -> Error {
@@ -212,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_becomes_of_video() {
+    fn the_treatment_of_video() {
         use Lesson::{VideoCannotBeCopied, VideoIsH264, VideoIsHevc, VideoIsNotHevc};
         let table = [
             (Video::Copy, VideoIsHevc, VideoOption::Auto, Hevc::ToH264, Some(Video::ToH264)),
@@ -233,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_tried_once() {
+    fn other_changes_are_tried_once() {
         let table = [
             (Lesson::AudioCannotBeCopied, Plan { audio: Audio::ToAac, ..Plan::default() }),
             (Lesson::ProbedTooLittle, Plan { probe: ProbeSize::Large, ..Plan::default() }),

@@ -1,47 +1,47 @@
-//! Where vendors' cameras have their streams, from one data file that names its sources.
+//! Presets: ports and paths of the streams of vendors' cameras, from a data file that names its sources.
 
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A vendor's cameras.
+/// Port and paths of a vendor's cameras.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Preset {
-    /// The key, as in a camera's `vendor`.
+    /// The identifier, which the field `vendor` of a camera accepts.
     pub vendor: String,
-    /// As people write it.
+    /// The name for people.
     pub name: String,
     /// Path and query of the main stream.
     pub main: String,
     /// Path and query of the sub stream.
     pub sub: Option<String>,
-    /// RTSP port.
+    /// The RTSP port.
     #[serde(default = "usual_port")]
     pub port: u16,
-    /// What else there is to know.
+    /// Hints for the operator.
     pub notes: Option<String>,
-    /// Where the paths were taken from.
+    /// The origin of the paths.
     pub source: Option<String>,
 }
 
-/// RTSP's own port.
+/// The default port of RTSP.
 pub const fn usual_port() -> u16 {
     554
 }
 
 static PRESETS: LazyLock<Vec<Preset>> = LazyLock::new(|| {
-    #[expect(clippy::expect_used, reason = "a file that is wrong fails every test")]
+    #[expect(clippy::expect_used, reason = "an invalid file fails every test")]
     serde_json::from_str(include_str!("presets.json")).expect("presets")
 });
 
-/// All presets, in the order of the file.
+/// Returns all presets, in the order of the file.
 pub fn all() -> &'static [Preset] {
     &PRESETS
 }
 
-/// The preset of a vendor.
+/// Returns the preset of a vendor.
 pub fn find(vendor: &str) -> Option<&'static Preset> {
     PRESETS.iter().find(|preset| preset.vendor == vendor)
 }

@@ -1,8 +1,8 @@
-//! A camera's source: its RTSP URL with credentials, which must never be shown.
+//! The source of a stream: an RTSP URL with credentials, which must never be shown.
 //!
-//! `Debug` and `Display` show `rtsp://***@host:port/path`. The URL itself leaves through
-//! [`Source::expose`] only, which is for the writer of FFmpeg's script and nobody else, and its
-//! credentials through [`Source::credentials`] for the same camera's ONVIF service.
+//! `Debug` and `Display` show `rtsp://***@host:port/path`. The URL itself is available through
+//! [`Source::expose`] only, for FFmpeg's script, and the credentials through [`Source::credentials`],
+//! for the ONVIF service of the same camera.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -18,13 +18,13 @@ use url::Url;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::url::{path_and_query, percent_decoded};
 
-/// The longest URL, in bytes. Real ones stay far below.
+/// The longest URL, in bytes. Real ones are much shorter.
 pub(crate) const MAX_LENGTH: usize = 2048;
-/// The longest form of a secret, in bytes: that in base64.
+/// The longest form of a secret, which is base64, in bytes.
 pub(crate) const MAX_SECRET_LENGTH: usize = MAX_LENGTH.div_ceil(3) * 4;
 
-/// Query keys whose values are settings of a camera and no secrets. All other values are hidden:
-/// vendors put passwords into the strangest keys.
+/// Parameters whose values are settings of a camera. The values of all others are hidden: vendors have
+/// many names for passwords.
 const HARMLESS_KEYS: [&str; 11] = [
     "channel",
     "subtype",
@@ -39,7 +39,18 @@ const HARMLESS_KEYS: [&str; 11] = [
     "codec",
 ];
 
-/// A checked RTSP URL. Cheap to clone.
+/// The RTSP URL of a stream, with its credentials. Cheap to clone.
+///
+/// Its text shows no secrets, and [`Source::redact`] removes them from other texts:
+///
+/// ```
+/// use stream_manager::camera::source::Source;
+///
+/// let source = Source::parse("rtsp://admin:hunter22@camera/live?channel=1&key=abc123").unwrap();
+/// assert_eq!(source.to_string(), "rtsp://***@camera/live?channel=1&key=***");
+/// assert_eq!(format!("{source:?}"), "Source(rtsp://***@camera/live?channel=1&key=***)");
+/// assert_eq!(source.redact("wrong password: hunter22"), "wrong password: ***");
+/// ```
 #[derive(Clone)]
 pub struct Source(Arc<Inner>);
 
@@ -52,8 +63,8 @@ struct Inner {
 }
 
 impl Source {
-    /// Checks that `text` is a URL that FFmpeg may be given: `rtsp://` or `rtsps://`, a host, and
-    /// no character that could end a quotation or a line in FFmpeg's script.
+    /// Parses an RTSP URL. It must begin with `rtsp://` or `rtsps://`, name a host, and contain no
+    /// character that could end a quotation or a line in FFmpeg's script. Error: `InvalidSource`.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let invalid = |reason: &str| Err(Error::new(ErrorKind::InvalidSource, reason));
         if text.len() > MAX_LENGTH {
@@ -62,12 +73,12 @@ impl Source {
         if text.bytes().any(|byte| !byte.is_ascii_graphic() || matches!(byte, b'\'' | b'"' | b'\\'))
         {
             return invalid(
-                "rtsp_link has a space, quote, backslash, line break or non-ASCII character; \
+                "rtsp_link contains a space, quote, backslash, line break or non-ASCII character; \
                  percent-encode it (a quote is %27)",
             );
         }
         let Ok(url) = Url::parse(text) else {
-            return invalid("rtsp_link is no URL; expected rtsp://user:password@host:554/path");
+            return invalid("rtsp_link is not a URL; expected rtsp://user:password@host:554/path");
         };
         if !matches!(url.scheme(), "rtsp" | "rtsps") {
             return invalid("rtsp_link must begin with rtsp:// or rtsps://");
@@ -77,8 +88,8 @@ impl Source {
         }
         if after_authority(text).contains('@') {
             return invalid(
-                "rtsp_link has an @ after the host; percent-encode it in the path as %40, and a / \
-                 ? or # in the password as %2F, %3F or %23",
+                "rtsp_link contains an @ after the host; percent-encode it in the path as %40, and a \
+                 /, ? or # in the password as %2F, %3F or %23",
             );
         }
         let secrets = secrets(text, &url);
@@ -91,37 +102,37 @@ impl Source {
         })))
     }
 
-    /// The URL with its credentials. For FFmpeg's script only.
+    /// The URL with its credentials. For FFmpeg's script and the sealed database only.
     pub fn expose(&self) -> &str {
         &self.0.url
     }
 
-    /// User name and password, as the camera knows them; `None` when there are none. For the
-    /// camera's own ONVIF service only.
+    /// User name and password without percent escapes; `None` if the URL has none. For the camera's own
+    /// ONVIF service only.
     pub fn credentials(&self) -> Option<(String, String)> {
         let url = Url::parse(&self.0.url).ok().filter(has_credentials)?;
         let password = url.password().unwrap_or_default();
         Some((percent_decoded(url.username()), percent_decoded(password)))
     }
 
-    /// Path and query. Some vendors put passwords there: to compare, not to show.
+    /// Path and query. They can contain a password, so they can be compared but not shown.
     pub fn path(&self) -> String {
         let url = &self.0.url;
         let rest = after_authority(url);
         if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") }
     }
 
-    /// Host name or address, as written.
+    /// Host name, IPv4 address, or IPv6 address in brackets.
     pub fn host(&self) -> &str {
         &self.0.host
     }
 
-    /// Port, RTSP's own where none is written.
+    /// The port; by default that of the scheme.
     pub fn port(&self) -> u16 {
         self.0.port
     }
 
-    /// The URL with its credentials and `address` in place of a host name. For FFmpeg's script only.
+    /// The URL with its credentials, in which `address` replaces a host name. For FFmpeg's script only.
     pub fn expose_at(&self, address: SocketAddr) -> String {
         let url = &self.0.url;
         let (Some(scheme_end), true) = (url.find("://"), !self.has_address()) else {
@@ -137,8 +148,8 @@ impl Source {
         self.0.host.starts_with('[') || self.0.host.parse::<Ipv4Addr>().is_ok()
     }
 
-    /// `text` without anything that is secret about this source: the URL itself, the password,
-    /// also decoded, and hidden query values.
+    /// Returns `text` without the secrets of this source: the URL itself, credentials and the values of
+    /// parameters, in every encoding in which they can appear.
     pub fn redact(&self, text: &str) -> String {
         let text = text.replace(&self.0.url, &self.0.shown);
         without(&text, &self.0.secrets)
@@ -171,8 +182,8 @@ impl fmt::Debug for Source {
     }
 }
 
-/// What follows host and port. An @ in it is most likely the end of a password with a slash in
-/// it, of which the part before the slash would be taken for the host.
+/// Returns what follows host and port. An `@` in it is probably the end of a password with a slash,
+/// and the part of the password before the slash would be taken for the host.
 fn after_authority(text: &str) -> &str {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     rest.find(['/', '?', '#']).map_or("", |end| &rest[end..])
@@ -182,8 +193,8 @@ fn has_credentials(url: &Url) -> bool {
     !url.username().is_empty() || url.password().is_some()
 }
 
-/// The URL without its secrets. Of its path and query also without what only repeats one; the host
-/// is no secret, even if the password is the same.
+/// Returns the URL without its secrets. Texts that equal a secret are also hidden in path and query,
+/// but not in the host, which is not secret even if the password is the same.
 fn shown(url: &Url, secrets: &[String]) -> String {
     let mut text = format!("{}://", url.scheme());
     if has_credentials(url) {
@@ -199,13 +210,13 @@ fn shown(url: &Url, secrets: &[String]) -> String {
     text + &without(&path, secrets)
 }
 
-/// `text` with `***` in place of each of the `secrets`.
+/// Replaces each of the `secrets` in `text` with `***`.
 fn without(text: &str, secrets: &[String]) -> String {
     secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
 }
 
-/// Returns where in `text`, the ASCII part of a URL from its path on, parameters have values that
-/// can be secrets. Some vendors put parameters into the path.
+/// Returns the positions of values that can be secrets in `text`, which is a URL from its path on, in
+/// ASCII. Some vendors put parameters into the path.
 ///
 /// `&` always ends a value, and `/` does in the path. After `;`, `?` or `#` a value continues unless
 /// another parameter follows.
@@ -231,46 +242,46 @@ fn secret_values(text: &str) -> Vec<Range<usize>> {
     values
 }
 
-/// The secrets of a URL in every form in which they can appear, longest first, so that a secret that
-/// is part of another leaves no rest.
+/// Returns the secrets of a URL in every form in which they can appear. The longest ones come first, so
+/// that a secret within another one leaves nothing of that.
 fn secrets(text: &str, url: &Url) -> Vec<String> {
     let mut secrets = secrets_as_written(text, url);
     let decoded: Vec<_> = secrets.iter().map(|secret| percent_decoded(secret)).collect();
-    // FFmpeg's messages are shown line by line and without control characters.
+    // FFmpeg's messages are logged line by line and without control characters.
     let printable = |line: &str| line.chars().filter(|c| !c.is_control()).collect();
     let printed: Vec<_> = decoded.iter().flat_map(|text| text.lines().map(printable)).collect();
-    // Basic authentication, whose text need not be UTF-8.
+    // For basic authentication, whose text need not be UTF-8.
     let bytes = |secret| percent_decode_str(secret).collect::<Vec<u8>>();
     let coded: Vec<_> = secrets
         .iter()
         .flat_map(|secret| [STANDARD.encode(secret), STANDARD.encode(bytes(secret))])
         .collect();
     secrets.extend([decoded, printed, coded].concat());
-    // One or two characters would blot out half of every message and hide nothing.
+    // Replacing one or two characters would garble every message and hide nothing.
     secrets.retain(|secret| secret.len() > 2);
     secrets.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
     secrets.dedup();
     secrets
 }
 
-/// User name and password, and the values of parameters.
+/// Returns the credentials and the values of parameters as they are written in the URL.
 fn secrets_as_written(text: &str, url: &Url) -> Vec<String> {
     let mut secrets = Vec::new();
     if has_credentials(url) {
         let after_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
         let authority = after_scheme.split(['/', '?']).next().unwrap_or_default();
-        // As written, up to the last @, and as the URL's reader sees it: a password with a bare
-        // @ or % in it is taken differently by different readers.
+        // As written, up to the last @, and as the URL parser reads it: parsers differ in how they read
+        // a password with a bare @ or %.
         if let Some((userinfo, _)) = authority.rsplit_once('@') {
             secrets.push(userinfo.to_owned());
             secrets.extend(userinfo.split_once(':').map(|(_, password)| password.to_owned()));
         }
         secrets.extend(url.password().map(str::to_owned));
     }
-    // As FFmpeg gets it, and as the URL's reader writes it.
+    // As FFmpeg gets it, and as the URL parser writes it.
     for text in [after_authority(text), after_authority(url.as_str())] {
         for value in secret_values(text).into_iter().map(|range| &text[range]) {
-            // Readers differ in where it ends.
+            // Parsers differ in where it ends.
             secrets.extend(value.split([';', '?', '#']).next().map(str::to_owned));
             secrets.push(value.to_owned());
         }
@@ -283,11 +294,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_that_are_none_are_refused_with_the_reason() {
+    fn invalid_links_are_refused_with_the_reason() {
         let long = format!("rtsp://host/{}", "x".repeat(2048));
         let table = [
-            ("", "no URL"),
-            ("camera", "no URL"),
+            ("", "not a URL"),
+            ("camera", "not a URL"),
             ("http://host/x", "must begin with rtsp://"),
             ("file:///etc/passwd", "must begin with rtsp://"),
             ("concat:rtsp://host", "must begin with rtsp://"),
@@ -296,7 +307,7 @@ mod tests {
             ("rtsp://host/a'b", "percent-encode"),
             ("rtsp://host/a\nfile 'x'", "percent-encode"),
             ("rtsp://host/ä", "percent-encode"),
-            ("rtsp://host:port/", "no URL"),
+            ("rtsp://host:port/", "not a URL"),
             ("rtsp://admin:123/45secret@host/x", "%2F"),
             ("rtsp://admin:123?45secret@host/x", "%3F"),
             (long.as_str(), "longer than"),
@@ -357,11 +368,11 @@ mod tests {
     }
 
     #[test]
-    fn redaction_finds_the_password_wherever_it_stands() {
+    fn redaction_finds_the_password_everywhere() {
         let source = Source::parse("rtsp://admin:p%40ssw0rd@cam/x?key=abc123").expect("a link");
-        let said =
+        let text =
             "[rtsp] rtsp://admin:p%40ssw0rd@cam/x?key=abc123/trackID=0: p@ssw0rd p%40ssw0rd abc123";
-        let redacted = source.redact(said);
+        let redacted = source.redact(text);
         for secret in ["p%40ssw0rd", "p@ssw0rd", "abc123"] {
             assert!(!redacted.contains(secret), "{redacted}");
         }
@@ -391,8 +402,8 @@ mod tests {
         ];
         for (link, hidden) in table {
             let source = Source::parse(link).expect(link);
-            let said = format!("{link} {} {}", source.expose_at(address), hidden.join(" "));
-            let redacted = source.redact(&said);
+            let text = format!("{link} {} {}", source.expose_at(address), hidden.join(" "));
+            let redacted = source.redact(&text);
             for secret in *hidden {
                 assert!(!redacted.contains(secret), "{link}: {redacted}");
                 assert!(!source.to_string().contains(secret), "{source}");
@@ -413,8 +424,8 @@ mod tests {
         fn no_password_survives_redaction(password in "[a-zA-Z0-9!%$*+,;:@]{8,20}") {
             let link = format!("rtsp://user:{password}@camera.example:554/live");
             if let Ok(source) = Source::parse(&link) {
-                let said = source.redact(&format!("Impossible to open '{link}' with {password}"));
-                proptest::prop_assert!(!said.contains(&password), "{}", said);
+                let redacted = source.redact(&format!("Impossible to open '{link}' with {password}"));
+                proptest::prop_assert!(!redacted.contains(&password), "{}", redacted);
                 proptest::prop_assert!(!source.to_string().contains(&password));
             }
         }

@@ -15,7 +15,7 @@ use crate::camera::source::Source;
 #[serde(try_from = "StoredSpec", into = "StoredSpec")]
 pub struct SourceSpec {
     streams: Streams,
-    /// What the streams were made of; `None` if they were given by links.
+    /// The parts that the streams were made of; `None` if they were given by links.
     parts: Option<Parts>,
 }
 

@@ -6,7 +6,7 @@ use super::declare::{Problem, Variables};
 use super::settings::{Config, descriptions};
 use crate::base::host::is_this_machine;
 use crate::base::secret::Secret;
-use crate::camera::networks::CameraNets;
+use crate::camera::networks::CameraNetworks;
 
 /// The variable from which the command `discover` takes the cameras' password.
 const CAMERA_PASSWORD: &str = "CAMERA_PASSWORD";
@@ -48,8 +48,8 @@ impl Config {
     }
 
     /// The networks in which cameras are allowed.
-    pub(crate) fn camera_nets(&self) -> CameraNets {
-        CameraNets::new(self.camera_allow_nets.clone(), self.camera_deny_nets.clone())
+    pub(crate) fn camera_nets(&self) -> CameraNetworks {
+        CameraNetworks::new(self.camera_allow_nets.clone(), self.camera_deny_nets.clone())
     }
 
     /// The address by which other machines could use a service without keys.

@@ -35,7 +35,7 @@ pub struct Device {
     pub firmware: Option<String>,
     /// The serial number.
     pub serial: Option<String>,
-    /// Whether the device requires credentials, or other ones than it got.
+    /// True if the device requires credentials, or other ones than it got.
     pub needs_credentials: bool,
     /// Why the description is incomplete, for people.
     pub error: Option<String>,

@@ -17,7 +17,7 @@ use super::soap::{Login, OnvifClient, OnvifService};
 use super::ws_discovery::{self, DiscoveredDevice};
 use crate::base::error::{Error, ErrorKind};
 use crate::base::tasks::join_all;
-use crate::camera::networks::CameraNets;
+use crate::camera::networks::CameraNetworks;
 use crate::camera::onvif_address::OnvifAddress;
 
 /// The largest number of devices in one answer.
@@ -62,20 +62,20 @@ pub struct Discovery {
     pub devices: Vec<Device>,
     /// The network interfaces that can be searched on.
     pub interfaces: Vec<String>,
-    /// What went wrong or was left out, for people.
+    /// Warnings about failures and omissions, for people.
     pub warnings: Vec<String>,
 }
 
 /// Searches for devices. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Finder {
-    nets: CameraNets,
+    nets: CameraNetworks,
     searches: Arc<Semaphore>,
 }
 
 impl Finder {
     /// Creates a finder that asks only the addresses that `nets` permits.
-    pub fn new(nets: CameraNets) -> Self {
+    pub fn new(nets: CameraNetworks) -> Self {
         Self { nets, searches: Arc::new(Semaphore::new(CONCURRENT_SEARCHES)) }
     }
 
@@ -159,7 +159,7 @@ impl Search {
     }
 
     /// Starts to ask a discovered device, unless it is known or one too many.
-    fn add(&mut self, found: DiscoveredDevice, nets: &CameraNets) {
+    fn add(&mut self, found: DiscoveredDevice, nets: &CameraNetworks) {
         if self.seen.len() + self.forbidden.len() >= MAX_DEVICES {
             self.is_full = true;
             return;
@@ -264,7 +264,7 @@ mod tests {
     async fn one_host_does_not_displace_the_others() {
         let request =
             DiscoveryRequest { interface: None, time: Duration::ZERO, login: None, address: None };
-        let nets = CameraNets::default();
+        let nets = CameraNetworks::default();
         let mut search = Search::new(request);
         let found = |host: u8, port: u16| DiscoveredDevice {
             address: IpAddr::from([192, 0, 2, host]),
@@ -287,7 +287,8 @@ mod tests {
     fn warnings_count_in_good_english() {
         let request =
             DiscoveryRequest { interface: None, time: Duration::ZERO, login: None, address: None };
-        let nets = CameraNets::new(Networks::default(), "192.0.2.0/24".parse().expect("a network"));
+        let nets =
+            CameraNetworks::new(Networks::default(), "192.0.2.0/24".parse().expect("a network"));
         let mut search = Search::new(request);
         for host in [1, 2] {
             let address = IpAddr::from([192, 0, 2, host]);

@@ -44,7 +44,7 @@ struct Target {
     source: Source,
 }
 
-/// What was learned about a target.
+/// The knowledge about a target.
 #[derive(Debug, Clone)]
 enum Memory {
     /// Keyframes are requested this way.

@@ -19,7 +19,7 @@ pub enum LinkError {
     /// It is not an RTSP link.
     #[error("the device reports no RTSP link for this profile")]
     NotRtsp,
-    /// It may contain a password.
+    /// It seems to contain a password.
     #[error(
         "the device's link for this profile contains a password and is not shown; add the camera by \
          its vendor or path"

@@ -45,7 +45,7 @@ pub struct Interface {
     pub name: String,
     /// Its address. An interface with several addresses is listed once for each.
     pub address: Ipv4Addr,
-    /// Whether it connects this machine to itself only.
+    /// True if it connects this machine to itself only.
     pub is_loopback: bool,
 }
 

@@ -245,7 +245,7 @@ impl Session {
         })
     }
 
-    /// Whether the session was ended early.
+    /// Returns whether the session was ended early.
     pub fn is_ended(&self) -> bool {
         *self.ended.borrow()
     }

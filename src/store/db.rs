@@ -89,7 +89,7 @@ pub struct SessionRow {
     pub created_at: i64,
     /// When the token expires, in Unix seconds.
     pub expires_at: i64,
-    /// Whether the session was ended early.
+    /// True if the session was ended early.
     pub is_ended: bool,
     /// The owner that its cameras must have; `None` for any owner.
     pub owner: Option<String>,

@@ -28,7 +28,7 @@ use crate::api::reply::Reply;
 use crate::api::route::{Audience, Call, Row, Table};
 use crate::api::routes;
 use crate::base::proc;
-use crate::camera::networks::CameraNets;
+use crate::camera::networks::CameraNetworks;
 use crate::camera::plan::Hevc;
 use crate::child::spawner::{Bounds, Spawner};
 use crate::ingest::ffmpeg::check::FfmpegCheck;
@@ -142,7 +142,7 @@ impl Served {
         let settings = FfmpegSettings {
             program,
             hevc: Hevc::Copy,
-            nets: CameraNets::default(),
+            nets: CameraNetworks::default(),
             start_timeout: PATIENCE,
             stale_timeout: PATIENCE,
         };
@@ -150,7 +150,7 @@ impl Served {
         let metrics = Exporter::new(core.registry.clone(), budget, table.labels());
         let api = Api::new(
             core,
-            Finder::new(CameraNets::default()),
+            Finder::new(CameraNetworks::default()),
             StillTaker::new(settings, spawner),
             Arc::new(readiness),
             metrics,

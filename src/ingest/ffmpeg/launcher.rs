@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{Instrument, info};
 
-use crate::camera::networks::CameraNets;
+use crate::camera::networks::CameraNetworks;
 use crate::camera::plan::Hevc;
 use crate::child::spawner::{self, Process, Spawner};
 use crate::ingest::ffmpeg::args::{self, Shape};
@@ -24,7 +24,7 @@ pub struct FfmpegIngest {
     program: PathBuf,
     shape: Shape,
     hevc: Hevc,
-    nets: CameraNets,
+    nets: CameraNetworks,
     socket_timeout: Duration,
     spawner: Spawner,
     keyframes: KeyframeRequester,

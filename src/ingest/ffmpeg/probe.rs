@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{Instrument, debug, info};
 
 use crate::base::error::{Error, ErrorKind};
-use crate::camera::networks::CameraNets;
+use crate::camera::networks::CameraNetworks;
 use crate::camera::options::{StreamOptions, VideoOption};
 use crate::camera::plan::{self, Hevc, Lesson, Plan};
 use crate::camera::source::Source;
@@ -60,7 +60,7 @@ pub struct Still {
 pub struct StillTaker {
     program: PathBuf,
     hevc: Hevc,
-    nets: CameraNets,
+    nets: CameraNetworks,
     start_timeout: Duration,
     socket_timeout: Duration,
     spawner: Spawner,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::camera::networks::CameraNets;
+use crate::camera::networks::CameraNetworks;
 use crate::camera::plan::Hevc;
 
 /// Which FFmpeg to run, and the limits of a run.
@@ -14,7 +14,7 @@ pub struct FfmpegSettings {
     /// Treatment of H.265.
     pub hevc: Hevc,
     /// Networks in which cameras are allowed.
-    pub nets: CameraNets,
+    pub nets: CameraNetworks,
     /// Time within which a camera must send its first picture.
     pub start_timeout: Duration,
     /// Longest time without progress in mid-stream.

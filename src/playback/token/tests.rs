@@ -247,7 +247,7 @@ fn another_algorithm_than_the_keys_matches_no_key() {
             assert_eq!(own().verify_at(&token, NOW), Err(TokenError::Malformed), "{token}");
         }
     }
-    // The public key taken for the secret, in each way that it may be written.
+    // The public key used as the secret, in every form in which it can be written.
     for (public, verifier) in [
         (RSA_PUBLIC, own().with_public_keys(RSA_PUBLIC).expect("a key")),
         (ED_PUBLIC, own().with_public_keys(ED_PUBLIC).expect("a key")),

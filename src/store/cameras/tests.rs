@@ -51,7 +51,7 @@ async fn put(cameras: &Cameras, link: Option<&str>, changes: OptionChanges) -> O
 #[tokio::test]
 async fn a_plan_is_remembered_as_long_as_source_and_options_stay() {
     let setup = Setup::new();
-    let cameras = setup.open().await.expect("a registry");
+    let cameras = setup.open().await.expect("a database");
     let (link, unchanged) = (Some("rtsp://cam/a"), OptionChanges::default());
     let plan = Plan { audio: Audio::ToAac, ..Plan::default() };
     assert!(put(&cameras, None, unchanged).await.is_none());
@@ -71,9 +71,9 @@ async fn a_plan_is_remembered_as_long_as_source_and_options_stay() {
 }
 
 #[tokio::test]
-async fn an_onvif_service_goes_with_the_host_of_the_streams() {
+async fn an_onvif_service_stays_with_the_host_of_the_streams() {
     let setup = Setup::new();
-    let cameras = setup.open().await.expect("a registry");
+    let cameras = setup.open().await.expect("a database");
     let (id, unchanged) = (CameraId::parse("1").expect("an id"), OptionChanges::default());
     put(&cameras, Some("rtsp://cam/a"), unchanged).await.expect("a camera");
     let onvif = OnvifAddress::parse("cam").expect("an address");
@@ -90,18 +90,18 @@ async fn an_onvif_service_goes_with_the_host_of_the_streams() {
 }
 
 #[tokio::test]
-async fn cameras_outlive_the_manager_and_their_secrets_are_sealed() {
+async fn cameras_survive_a_restart_and_their_secrets_are_sealed() {
     let setup = Setup::new();
     let id = StreamId::parse("front").expect("an id");
     let link = "rtsp://admin:s3cretpw@cam/a";
     let source = Source::parse(link).expect("a link");
-    let cameras = setup.open().await.expect("a registry");
+    let cameras = setup.open().await.expect("a database");
     cameras
         .put(&id, None, Some(source.clone()), OptionChanges::default(), |_| Ok(()))
         .await
         .expect("a camera");
     drop(cameras);
-    let cameras = setup.open().await.expect("the same registry");
+    let cameras = setup.open().await.expect("the same database");
     let camera = cameras.stream(&id).await.expect("a query").expect("the camera");
     assert_eq!(camera.source, source);
     let bytes = setup.bytes();
@@ -112,9 +112,9 @@ async fn cameras_outlive_the_manager_and_their_secrets_are_sealed() {
 }
 
 #[tokio::test]
-async fn a_key_that_does_not_fit_or_is_missing_is_told_and_changes_nothing() {
+async fn another_key_or_a_missing_one_is_reported_and_changes_nothing() {
     let setup = Setup::new();
-    drop(setup.open().await.expect("a registry"));
+    drop(setup.open().await.expect("a database"));
     let other = "11".repeat(32);
     let refused = Cameras::open(&setup.url(), Some(&other)).await.err().expect("another key");
     assert!(refused.to_string().contains("another key"), "{refused}");
@@ -132,13 +132,13 @@ async fn a_key_that_does_not_fit_or_is_missing_is_told_and_changes_nothing() {
     let refused = setup.open().await.err().expect("no key");
     assert!(refused.to_string().contains("contains no key"), "{refused}");
     std::fs::write(setup.key_file(), key).expect("a write");
-    setup.open().await.expect("the registry as it was");
+    setup.open().await.expect("the database as it was");
 }
 
 #[tokio::test]
 async fn a_new_key_opens_what_the_old_one_sealed() {
     let setup = Setup::new();
-    let cameras = setup.open().await.expect("a registry");
+    let cameras = setup.open().await.expect("a database");
     put(&cameras, Some("rtsp://u:pw@cam/a"), OptionChanges::default()).await.expect("a camera");
     drop(cameras);
     let before = std::fs::read(setup.key_file()).expect("a key");
@@ -148,7 +148,7 @@ async fn a_new_key_opens_what_the_old_one_sealed() {
         let id = CameraId::parse("1").expect("an id");
         cameras.get(&id).await.expect("a query").expect("the camera").spec.host().to_owned()
     };
-    assert_eq!(read(setup.open().await.expect("a registry")).await, "cam");
+    assert_eq!(read(setup.open().await.expect("a database")).await, "cam");
 
     // Cut off before the file was renamed: the next start finishes it.
     let key = std::fs::read(setup.key_file()).expect("a key");
@@ -157,19 +157,19 @@ async fn a_new_key_opens_what_the_old_one_sealed() {
     std::fs::write(&next, key).expect("a write");
     std::fs::set_permissions(&next, std::fs::Permissions::clone(&mode)).expect("chmod");
     std::fs::write(setup.key_file(), before).expect("a write");
-    assert_eq!(read(setup.open().await.expect("a registry")).await, "cam");
+    assert_eq!(read(setup.open().await.expect("a database")).await, "cam");
     assert!(!next.exists());
 
     let own = "22".repeat(32);
     rotate_key(&setup.url(), None, Some(&own)).await.expect("a rotation");
-    let cameras = Cameras::open(&setup.url(), Some(&own)).await.expect("a registry");
+    let cameras = Cameras::open(&setup.url(), Some(&own)).await.expect("a database");
     assert_eq!(read(cameras).await, "cam");
 }
 
 #[tokio::test]
 async fn ten_thousand_cameras_are_listed_and_searched_in_pages() {
     let setup = Setup::new();
-    let cameras = setup.open().await.expect("a registry");
+    let cameras = setup.open().await.expect("a database");
     let changes = (0..10_000).map(|number| {
         let id = CameraId::parse(&format!("cam-{number:05}")).expect("an id");
         let spec = SourceSpec::from_parts(Parts {
@@ -224,9 +224,9 @@ async fn ten_thousand_cameras_are_listed_and_searched_in_pages() {
 }
 
 #[tokio::test]
-async fn a_database_that_cannot_be_used_is_told_and_left_alone() {
+async fn an_unusable_database_is_reported_and_not_changed() {
     let setup = Setup::new();
-    drop(setup.open().await.expect("a registry"));
+    drop(setup.open().await.expect("a database"));
     let path = setup.dir.path().join("cameras.db");
     let database = Database::open(&setup.url()).await.expect("a database");
     database.pretend_newer().await;
