@@ -1,4 +1,4 @@
-//! `GET /metrics`, for a Prometheus.
+//! `GET /metrics`, for Prometheus.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,15 +22,15 @@ const READY_WITHIN: Duration = Duration::from_secs(6);
 pub(super) async fn get(call: Call<'_>) -> Result<Reply, Error> {
     let api = call.api;
     if call.caller.owner().is_some() {
-        let detail = "metrics are about all cameras; an API key of role viewer or admin is needed";
+        let detail =
+            "metrics are about all cameras; they require an API key of role viewer or admin";
         return Err(Error::new(ErrorKind::Forbidden, detail));
     }
     let troubles = timeout(READY_WITHIN, api.readiness.troubles()).await;
     let troubles = troubles.ok().or_else(|| api.readiness.last());
     for (check, name) in CHECKS {
-        let is_well =
-            |troubles: &Vec<Trouble>| troubles.iter().all(|trouble| trouble.check != check);
-        api.metrics.set_ready(name, troubles.as_ref().is_some_and(is_well));
+        let holds = |troubles: &Vec<Trouble>| troubles.iter().all(|trouble| trouble.check != check);
+        api.metrics.set_ready(name, troubles.as_ref().is_some_and(holds));
     }
     let accepted = call.head.headers.get(ACCEPT).and_then(|value| value.to_str().ok());
     let is_open = accepted.is_some_and(|accepted| accepted.contains("openmetrics-text"));
@@ -44,7 +44,9 @@ pub(super) async fn get(call: Call<'_>) -> Result<Reply, Error> {
             (text::PLAIN, text::plain(&open_metrics)?)
         })
     });
-    let failed = |reason: String| Error::new(ErrorKind::Internal, format!("no metrics: {reason}"));
+    let failed = |reason: String| {
+        Error::new(ErrorKind::Internal, format!("the metrics cannot be encoded: {reason}"))
+    };
     match encoded.await {
         Ok(Ok((content_type, text))) => Ok(reply::with_body(StatusCode::OK, content_type, text)),
         Ok(Err(error)) => Err(failed(fmt::Error::to_string(&error))),

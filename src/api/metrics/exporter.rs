@@ -1,4 +1,4 @@
-//! All metrics together, and the text that Prometheus reads.
+//! All metrics together, in the form that Prometheus reads.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
@@ -6,26 +6,27 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry;
 
-use crate::api::metrics::requests::{Requests, RouteLabels};
-use crate::api::metrics::streams::{Process, Streams};
+use super::process::ProcessCollector;
+use super::requests::{RequestMetrics, RouteLabels};
+use super::streams::StreamsCollector;
 use crate::output::disk_budget::DiskBudget;
 use crate::stream::registry::Registry;
 
-/// What all names begin with.
+/// The prefix of all names.
 const PREFIX: &str = "stream_manager";
 
 /// All metrics.
 #[derive(Debug)]
 pub struct Exporter {
     registry: registry::Registry,
-    /// The requests that were answered.
-    pub requests: Requests,
-    ready: Family<Check, Gauge>,
+    /// The metrics of requests.
+    pub requests: RequestMetrics,
+    ready: Family<CheckLabels, Gauge>,
 }
 
-/// Something that readiness depends on.
+/// A condition of readiness.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Check {
+struct CheckLabels {
     check: &'static str,
 }
 
@@ -40,23 +41,23 @@ impl Exporter {
         let own = registry.sub_registry_with_prefix(PREFIX);
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         own.register("build", "The program's version", version);
-        let ready = Family::<Check, Gauge>::default();
-        let help = "Whether the service can do its work, by what that depends on; see /readyz";
+        let ready = Family::<CheckLabels, Gauge>::default();
+        let help = "Whether a condition of readiness holds; see /readyz";
         own.register("ready", help, ready.clone());
         streams.resources().counters.register(own);
-        let requests = Requests::register(own, routes);
-        own.register_collector(Box::new(Streams::new(streams, budget)));
-        registry.register_collector(Box::new(Process::begun()));
+        let requests = RequestMetrics::register(own, routes);
+        own.register_collector(Box::new(StreamsCollector::new(streams, budget)));
+        registry.register_collector(Box::new(ProcessCollector::started()));
         Self { registry, requests, ready }
     }
 
-    /// Notes whether what `check` looks at is as it should be.
+    /// Notes whether a condition of readiness holds.
     pub fn set_ready(&self, check: &'static str, is_ready: bool) {
-        self.ready.get_or_create(&Check { check }).set(is_ready.into());
+        self.ready.get_or_create(&CheckLabels { check }).set(is_ready.into());
     }
 
-    /// The text for Prometheus, as OpenMetrics. Asks the kernel and the disk, so it has to be
-    /// called where waiting harms nobody.
+    /// Returns all metrics as OpenMetrics. Reads from the kernel and the disk, so it must be called
+    /// where blocking is harmless.
     pub fn open_metrics(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)?;

@@ -4,8 +4,9 @@
 //! |---|---|
 //! | [`endpoint`] | `GET /metrics` |
 //! | [`exporter`] | all metrics together |
-//! | [`requests`] | counts and durations of HTTP requests |
-//! | [`streams`] | the state at the moment of a scrape: streams, viewers, processes, disk |
+//! | [`requests`] | the number and duration of HTTP requests |
+//! | [`streams`], [`process`] | values at the moment of a scrape: streams, disk, the manager's process |
+//! | [`encode`] | encoding such values |
 //! | [`text`] | the two text formats |
 //!
 //! Names follow Prometheus's conventions and begin with `stream_manager_`; `process_…` is the
@@ -22,13 +23,15 @@ use super::route::{Audience, Row};
 use crate::access::keys::Role;
 use crate::base::error::ErrorKind;
 
+mod encode;
 mod endpoint;
 pub mod exporter;
+mod process;
 pub mod requests;
-pub mod streams;
+mod streams;
 pub mod text;
 
-/// The endpoint. It is for roles that see all cameras; the handler refuses the one that does not.
+/// The endpoint. It is for roles that see all cameras; the handler refuses the role that does not.
 pub(super) fn routes() -> Vec<Row> {
     let viewers = Audience::Callers(Role::Viewer);
     vec![Row::new(

@@ -1,7 +1,7 @@
-//! The HTTP requests that were answered: how many, how, and how long that took.
+//! The number and duration of answered HTTP requests.
 //!
-//! Requests that wait for a camera or a player's next part have a histogram of their own: how long
-//! they take says nothing about the manager.
+//! Requests that wait for a camera or a player's next part have a histogram of their own: their
+//! duration depends on the camera, not on the manager.
 
 use std::time::Duration;
 
@@ -12,15 +12,16 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-/// Seconds; most answers come out of memory.
+/// Buckets in seconds; most answers come from memory.
 const QUICK_SECONDS: [f64; 11] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
-/// Seconds; a part comes every tenth of a second, a start may take `START_TIMEOUT_SECONDS`.
+/// Buckets in seconds; a part comes every tenth of a second, a start can take
+/// `START_TIMEOUT_SECONDS`.
 const WAITING_SECONDS: [f64; 11] = [0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 4.0, 8.0, 15.0, 30.0];
 
 /// Classes of status: the service answers neither 1xx nor 3xx.
 const CLASSES: [(u16, &str); 3] = [(2, "2xx"), (4, "4xx"), (5, "5xx")];
-/// What stands for methods that a route does not take, and for paths that are none.
+/// The label of methods that a path does not have, and of paths that do not exist.
 const OTHER: &str = "other";
 
 /// A path of the table of routes, as metrics name it.
@@ -30,71 +31,73 @@ pub struct RouteLabels {
     pub path: &'static str,
     /// The methods that it has.
     pub methods: Vec<Method>,
-    /// Whether its requests can wait for a camera.
+    /// True if its requests can wait for a camera.
     pub waits: bool,
 }
 
-/// The counts of all paths.
+/// The metrics of requests, by path.
 #[derive(Debug)]
-pub struct Requests {
-    routes: Vec<RouteCounts>,
-    /// Requests for paths that are none.
+pub struct RequestMetrics {
+    routes: Vec<RouteMetrics>,
+    /// Requests for paths that do not exist.
     unmatched: Counter,
 }
 
-/// The counts of one route, resolved once so that counting needs no look-up.
+/// The metrics of one path, resolved once so that counting needs no look-up.
 #[derive(Debug)]
-struct RouteCounts {
+struct RouteMetrics {
     methods: Vec<(Method, [Counter; CLASSES.len()])>,
-    /// Requests with methods that it does not take.
+    /// Requests with methods that it does not have.
     other: Counter,
     duration: Histogram,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Kind {
+struct RequestLabels {
     route: &'static str,
     method: String,
     status: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Path {
+struct DurationLabels {
     route: &'static str,
 }
 
-type Durations = Family<Path, Histogram, fn() -> Histogram>;
+type Durations = Family<DurationLabels, Histogram, fn() -> Histogram>;
 
-impl Requests {
-    /// Counts for every path, registered under their names.
+impl RequestMetrics {
+    /// Registers the metrics of all these paths.
     pub fn register(to: &mut Registry, routes: impl IntoIterator<Item = RouteLabels>) -> Self {
-        let answered = Family::<Kind, Counter>::default();
+        let answered = Family::<RequestLabels, Counter>::default();
         let quick = Durations::new_with_constructor(|| Histogram::new(QUICK_SECONDS));
         let waiting = Durations::new_with_constructor(|| Histogram::new(WAITING_SECONDS));
-        let help = "Requests that were answered, by path, method and class of status";
+        let help = "Answered requests, by path, method and class of status";
         to.register("http_requests", help, answered.clone());
-        let help = "How long requests took that wait for nobody";
+        let help = "Duration of requests that do not wait for a camera";
         to.register_with_unit("http_request_duration", help, Unit::Seconds, quick.clone());
-        let help = "How long requests took that wait for a camera or for its next part";
+        let help = "Duration of requests that can wait for a camera or for its next part";
         let name = "http_waiting_request_duration";
         to.register_with_unit(name, help, Unit::Seconds, waiting.clone());
 
         let count = |route, method: &str, status| {
-            answered.get_or_create_owned(&Kind { route, method: method.to_owned(), status })
+            let method = method.to_owned();
+            answered.get_or_create_owned(&RequestLabels { route, method, status })
         };
-        let routes = routes.into_iter().map(|RouteLabels { path, methods, waits }| RouteCounts {
-            methods: methods
-                .into_iter()
-                .map(|method| {
-                    let counters = CLASSES.map(|(_, class)| count(path, method.as_str(), class));
-                    (method, counters)
-                })
-                .collect(),
-            other: count(path, OTHER, "4xx"),
-            duration: if waits { &waiting } else { &quick }
-                .get_or_create_owned(&Path { route: path }),
-        });
-        Self { routes: routes.collect(), unmatched: count(OTHER, OTHER, "4xx") }
+        let route = |RouteLabels { path, methods, waits }| {
+            let by_class = |method: Method| {
+                let counters = CLASSES.map(|(_, class)| count(path, method.as_str(), class));
+                (method, counters)
+            };
+            let durations = if waits { &waiting } else { &quick };
+            RouteMetrics {
+                methods: methods.into_iter().map(by_class).collect(),
+                other: count(path, OTHER, "4xx"),
+                duration: durations.get_or_create_owned(&DurationLabels { route: path }),
+            }
+        };
+        let routes = routes.into_iter().map(route).collect();
+        Self { routes, unmatched: count(OTHER, OTHER, "4xx") }
     }
 
     /// Counts an answer to a request for the path at this place of the table; `None` if it has no
@@ -125,18 +128,20 @@ impl Requests {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::route::{Found, Table};
+    use crate::api::route::{RouteMatch, Table};
     use crate::api::routes;
 
     #[test]
     fn requests_are_counted_by_their_route() {
         let mut registry = Registry::default();
         let table = Table::new(routes::all());
-        let requests = Requests::register(&mut registry, table.labels());
+        let requests = RequestMetrics::register(&mut registry, table.labels());
         let ask = |method, path, status| {
             let place = match table.find(&method, path) {
-                Found::Row { place, .. } | Found::OtherMethods { place, .. } => Some(place),
-                Found::Nothing => None,
+                RouteMatch::Row { place, .. } | RouteMatch::OtherMethods { place, .. } => {
+                    Some(place)
+                }
+                RouteMatch::Nothing => None,
             };
             requests.answered(place, &method, status, Duration::from_millis(3));
         };

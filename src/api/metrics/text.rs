@@ -1,5 +1,5 @@
-//! The text that Prometheus reads: OpenMetrics, or the older form for programs that do not ask for
-//! the newer one (Prometheus does; many others cannot read it).
+//! The text that Prometheus reads: OpenMetrics, or the older form for programs that do not accept the
+//! newer one. Prometheus accepts it; many others cannot read it.
 
 use std::fmt::{Error, Write as _};
 
@@ -8,15 +8,15 @@ pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; cha
 /// Content type of the older form.
 pub const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Turns OpenMetrics into the older form, which names a counter as its samples are named, has no
-/// type for information, and knows neither units nor an end.
+/// Converts OpenMetrics into the older form, in which a counter has the name of its samples, and which
+/// has no information metrics, units, or end marker.
 pub fn plain(open_metrics: &str) -> Result<String, Error> {
     let mut text = String::with_capacity(open_metrics.len());
     let mut help = None;
     for line in open_metrics.lines() {
         let mut words = line.splitn(4, ' ');
         match (words.next(), words.next(), words.next(), words.next()) {
-            (Some("#"), Some("HELP"), Some(name), said) => help = Some((name, said)),
+            (Some("#"), Some("HELP"), Some(name), words) => help = Some((name, words)),
             (Some("#"), Some("TYPE"), Some(name), Some(kind)) => {
                 let (ending, kind) = match kind {
                     "counter" => ("_total", "counter"),
@@ -24,8 +24,8 @@ pub fn plain(open_metrics: &str) -> Result<String, Error> {
                     "unknown" => ("", "untyped"),
                     kind => ("", kind),
                 };
-                if let Some((_, said)) = help.take().filter(|(helped, _)| *helped == name) {
-                    writeln!(text, "# HELP {name}{ending} {}", said.unwrap_or_default())?;
+                if let Some((_, help)) = help.take().filter(|(helped, _)| *helped == name) {
+                    writeln!(text, "# HELP {name}{ending} {}", help.unwrap_or_default())?;
                 }
                 writeln!(text, "# TYPE {name}{ending} {kind}")?;
             }
