@@ -1,4 +1,4 @@
-//! What handlers work on.
+//! The context of handlers.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -14,9 +14,9 @@ use crate::service::readiness::Readiness;
 /// The longest time that a request takes besides a start.
 const BESIDES_A_START: Duration = Duration::from_secs(13);
 
-/// What handlers work on.
+/// The context of handlers.
 pub struct Api {
-    /// What use cases work on.
+    /// The context of use cases.
     pub core: Core,
     /// Looks for cameras on the network.
     pub finder: Finder,

@@ -33,7 +33,7 @@ pub(super) fn host(headers: &HeaderMap) -> Option<&str> {
     text(headers, HOST.as_str())
 }
 
-/// Whether a page of another site made the browser send a request.
+/// Returns whether a page of another site made the browser send a request.
 pub(super) fn is_cross_site(headers: &HeaderMap) -> bool {
     text(headers, FETCH_SITE) == Some("cross-site")
 }

@@ -48,7 +48,7 @@ pub(super) fn routes() -> Vec<Row> {
     ]
 }
 
-/// What to look for. All of it can be left out.
+/// The parameters of a search. All of them can be left out.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "timeout_seconds": 0.1 }))]

@@ -33,7 +33,7 @@ pub(super) fn render(table: &Table) -> Vec<u8> {
 
 /// Returns the document.
 pub(crate) fn document(table: &Table) -> OpenApi {
-    // Types that no operation refers to by itself, but a schema written by hand.
+    // Types that only schemas written by hand refer to.
     let mut schemas = NamedSchemas::new();
     schema::add::<Problem>(&mut schemas);
     schema::add::<RunningOutput>(&mut schemas);
@@ -71,7 +71,7 @@ pub(crate) fn document(table: &Table) -> OpenApi {
         .build()
 }
 
-/// What is sent to `WEBHOOK_URL`.
+/// The webhook that is sent to `WEBHOOK_URL`.
 fn event() -> (OperationBuilder, NamedSchemas) {
     let signature = ParameterBuilder::new()
         .name(signature::HEADER)

@@ -95,7 +95,7 @@ impl Operation {
         self.takes_json(schema::list_of::<T>(), Required::True).names::<T>()
     }
 
-    /// Takes a body, or none.
+    /// Takes a body, which can be left out.
     pub(super) fn can_take<T: ToSchema>(self) -> Self {
         self.takes_json(schema::reference::<T>(), Required::False).names::<T>()
     }
@@ -199,7 +199,7 @@ fn failure(status: u16, kinds: &[ErrorKind]) -> ResponseBuilder {
     let failed = answer(&codes.join(", "))
         .content(PROBLEM, Content::new(Some(schema::reference::<Problem>())));
     if matches!(status, 429 | 503) {
-        let after = header(Type::Integer, "Seconds after which another attempt may succeed.");
+        let after = header(Type::Integer, "Seconds after which another attempt can succeed.");
         failed.header("Retry-After", after)
     } else {
         failed

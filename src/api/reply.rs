@@ -37,23 +37,23 @@ pub struct Problem<'a> {
     title: &'a str,
     /// The HTTP status.
     status: u16,
-    /// What went wrong, for programs.
+    /// The stable code, for programs.
     code: ErrorKind,
-    /// What went wrong and what to do, for people.
+    /// The error and what to do about it, for people.
     detail: &'a str,
-    /// All that keeps the service from its work; in answers of `/readyz` only.
+    /// All conditions of readiness that do not hold; in answers of `/readyz` only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<TroubleOutput<'a>>,
 }
 
-/// Something that keeps the service from its work.
+/// A condition of readiness that does not hold.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TroubleOutput<'a> {
-    /// The condition that does not hold.
+    /// The condition.
     check: Check,
-    /// What is wrong, for programs.
+    /// The stable code, for programs.
     code: ErrorKind,
-    /// What is wrong, for people.
+    /// The error, for people.
     detail: &'a str,
 }
 
@@ -95,7 +95,8 @@ pub(super) fn problem(error: &Error) -> Reply {
     problems(error, Vec::new())
 }
 
-/// The answer when the service cannot do its work: 503 with all that is wrong, and the first code.
+/// The answer when the service is not ready: 503 with all conditions that do not hold, and the code
+/// of the first.
 pub(super) fn not_ready(troubles: &[Trouble]) -> Reply {
     let details: Vec<_> = troubles.iter().map(|trouble| trouble.error.detail.as_str()).collect();
     let first = troubles.first().map(|trouble| &trouble.error);

@@ -1,4 +1,4 @@
-//! Routes: what a row of the table is, how a request finds its row, and what a handler gets.
+//! The table of routes: its rows, the look-up, and the handlers' view of a request.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use crate::access::keys::Role;
 use crate::base::error::Error;
 use crate::camera::id::CameraId;
 
-/// One endpoint: its path and method, who can use it, what answers, and its documentation.
+/// One endpoint: its path and method, its audience, its handler and its documentation.
 pub struct Row {
     /// The path; `{id}` is a segment of any text.
     pub(crate) path: &'static str,
@@ -26,18 +26,17 @@ pub struct Row {
     pub(crate) method: Method,
     /// The clients that it is for.
     pub(crate) audience: Audience,
-    /// What answers.
+    /// The function that answers.
     handler: Handler,
     /// The documentation; `None` for endpoints that only nginx uses.
     pub(super) operation: Option<fn() -> Operation>,
-    /// Whether HEAD is answered like GET.
+    /// True if HEAD is answered like GET.
     answers_head: bool,
-    /// Whether requests can wait for a camera. Their durations are counted separately.
+    /// True if requests can wait for a camera. Their durations are counted separately.
     waits: bool,
 }
 
-/// The clients of an endpoint. What else its answer depends on, such as a camera's owner, is the
-/// use case's to check.
+/// The clients of an endpoint. The use case checks further conditions, such as a camera's owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {
     /// All, without a key: orchestrators, which have none.
@@ -56,7 +55,7 @@ pub(super) type Answer<'a> = Pin<Box<dyn Future<Output = Result<Reply, Error>> +
 
 /// A request on its way through a handler.
 pub struct Call<'a> {
-    /// What handlers work on.
+    /// The context of handlers.
     pub(super) api: &'a Api,
     /// The table of routes.
     pub(super) table: &'a Table,
@@ -91,7 +90,7 @@ impl Call<'_> {
 }
 
 impl Row {
-    /// A documented endpoint.
+    /// Creates a documented endpoint.
     pub(super) fn new(
         method: Method,
         path: &'static str,
@@ -102,7 +101,7 @@ impl Row {
         Self { operation: Some(operation), ..Self::internal(method, path, audience, handler) }
     }
 
-    /// An endpoint that only nginx uses.
+    /// Creates an endpoint that only nginx uses.
     pub(super) fn internal(
         method: Method,
         path: &'static str,
@@ -113,12 +112,12 @@ impl Row {
         Self { path, method, audience, handler, operation: None, answers_head, waits: false }
     }
 
-    /// The same endpoint, where requests can wait for a camera.
+    /// Marks the endpoint as one where requests can wait for a camera.
     pub(super) fn waits(self) -> Self {
         Self { waits: true, ..self }
     }
 
-    /// The same endpoint, which refuses HEAD although it answers GET.
+    /// Makes the endpoint refuse HEAD, although it answers GET.
     pub(super) fn without_head(self) -> Self {
         Self { answers_head: false, ..self }
     }
@@ -154,8 +153,8 @@ pub struct Table {
     patterns: matchit::Router<usize>,
 }
 
-/// What a request asks for, by its path and method.
-pub(super) enum Found<'t> {
+/// The result of a look-up by path and method.
+pub(super) enum RouteMatch<'t> {
     /// The endpoint of this row.
     Row {
         /// The path's place in the table.
@@ -177,7 +176,7 @@ pub(super) enum Found<'t> {
 }
 
 impl Table {
-    /// The table of these rows.
+    /// Creates the table of these rows.
     pub fn new(rows: impl IntoIterator<Item = Row>) -> Self {
         let mut table =
             Self { endpoints: Vec::new(), fixed: HashMap::new(), patterns: matchit::Router::new() };
@@ -218,7 +217,7 @@ impl Table {
 
     /// Finds the row of a request. A path without `{id}` comes first; a method that it does not have
     /// is left to the pattern that matches as well, so that a camera can have the id `test`.
-    pub(super) fn find(&self, method: &Method, path: &str) -> Found<'_> {
+    pub(super) fn find(&self, method: &Method, path: &str) -> RouteMatch<'_> {
         let fixed = self.fixed.get(path).map(|place| (*place, String::new()));
         let pattern = || {
             let found = self.patterns.at(path).ok()?;
@@ -228,14 +227,14 @@ impl Table {
         for (place, id) in fixed.into_iter().chain(std::iter::from_fn(pattern).take(1)) {
             let rows = &self.endpoints[place].rows;
             if let Some(row) = rows.iter().find(|row| row.answers(method)) {
-                return Found::Row { place, row, id };
+                return RouteMatch::Row { place, row, id };
             }
             let (_, allowed) = other.get_or_insert_with(|| (place, Vec::new()));
             allowed.extend(rows.iter().flat_map(Row::methods));
         }
         match other {
-            Some((place, allowed)) => Found::OtherMethods { place, allowed },
-            None => Found::Nothing,
+            Some((place, allowed)) => RouteMatch::OtherMethods { place, allowed },
+            None => RouteMatch::Nothing,
         }
     }
 }
@@ -248,11 +247,11 @@ mod tests {
     /// The path of the row that is found, with the id; or the methods that are allowed.
     fn find(method: &Method, path: &str) -> Result<(String, String), String> {
         match Table::new(routes::all()).find(method, path) {
-            Found::Row { row, id, .. } => Ok((row.path.to_owned(), id)),
-            Found::OtherMethods { allowed, .. } => {
+            RouteMatch::Row { row, id, .. } => Ok((row.path.to_owned(), id)),
+            RouteMatch::OtherMethods { allowed, .. } => {
                 Err(allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", "))
             }
-            Found::Nothing => Err("nothing".to_owned()),
+            RouteMatch::Nothing => Err("nothing".to_owned()),
         }
     }
 

@@ -11,7 +11,7 @@ use tracing::{debug, warn};
 use super::context::Api;
 use super::credentials;
 use super::reply::{self, Reply};
-use super::route::{Audience, Call, Found, Row, Table};
+use super::route::{Audience, Call, RouteMatch, Row, Table};
 use crate::access::Caller;
 use crate::base::error::{Error, ErrorKind};
 
@@ -33,13 +33,13 @@ impl Router {
         // The query can hold a camera's password; the path cannot.
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let (place, reply) = match self.table.find(&method, &path) {
-            Found::Row { place, row, id } => {
+            RouteMatch::Row { place, row, id } => {
                 (Some(place), self.answer_in_time(row, id, request).await)
             }
-            Found::OtherMethods { place, allowed } => {
+            RouteMatch::OtherMethods { place, allowed } => {
                 (Some(place), reply::method_not_allowed(&method, &allowed))
             }
-            Found::Nothing => {
+            RouteMatch::Nothing => {
                 let detail = format!("there is nothing at {path}");
                 (None, reply::problem(&Error::new(ErrorKind::NotFound, detail)))
             }

@@ -87,12 +87,12 @@ fn operation(id: &'static str, summary: &'static str) -> Operation {
     Operation::new("service", id, summary)
 }
 
-/// Answer to the question who the caller is.
+/// The caller of a request.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CallerOutput<'a> {
     /// The API key's name; null when there are no keys.
     name: Option<&'a str>,
-    /// What the caller is permitted to do: `admin` for every caller when there are no keys.
+    /// The caller's role; `admin` for every caller when there are no keys.
     #[schema(value_type = String, pattern = "^(viewer|user|admin)$")]
     role: Role,
 }

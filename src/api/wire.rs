@@ -30,7 +30,7 @@ impl Password {
         self.0
     }
 
-    /// Whether the text is empty.
+    /// Returns whether the text is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.0.expose().is_empty()
     }

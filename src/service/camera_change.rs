@@ -1,4 +1,4 @@
-//! What a request makes of a camera: the record of a new one, or the changed record of a known one.
+//! Changes of cameras: how a request becomes the record of a new camera, or changes a known one.
 
 use tracing::warn;
 
@@ -70,8 +70,8 @@ pub struct PartsChange {
 }
 
 impl CameraChange {
-    /// Returns the record that this makes of a `known` one, or of nothing. Refuses an ONVIF service
-    /// at another host than the camera's.
+    /// Returns the record of a new camera, or of a `known` one after the change. Refuses an ONVIF
+    /// service at another host than the camera's.
     pub fn apply(
         self,
         id: &CameraId,

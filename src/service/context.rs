@@ -1,4 +1,4 @@
-//! What the use cases work on.
+//! The context of use cases.
 
 use crate::access::Access;
 use crate::output::hls::output::Hls;

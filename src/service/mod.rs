@@ -3,12 +3,12 @@
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | [`context`] | what the use cases work on |
+//! | [`context`] | the context of use cases: the parts that they make work together |
 //! | [`permission`] | which cameras a caller can see, and the permission to watch |
 //! | [`streams`] | starting, joining and stopping streams |
 //! | [`watching`] | playlists, and the sign that a viewer is still there |
 //! | [`cameras`] | adding, changing, deleting and testing cameras |
-//! | [`camera_change`] | what a request makes of a known or a new camera |
+//! | [`camera_change`] | how a request changes a camera |
 //! | [`discovery`] | cameras on the network |
 //! | [`sessions`] | playback sessions |
 //! | [`readiness`] | whether the service can do its work |

@@ -1,4 +1,4 @@
-//! Whether the service can do its work, and all that keeps it from it.
+//! Readiness: whether the service can do its work, and what prevents it.
 //!
 //! A disk that hangs blocks a thread of the runtime for as long as it hangs, and there are not many of
 //! them. So each check runs in a task of its own, every request waits for it for a limited time, and
@@ -60,10 +60,10 @@ pub enum Check {
 pub const CHECKS: [(Check, &str); 3] =
     [(Check::StreamDir, "stream_dir"), (Check::Ffmpeg, "ffmpeg"), (Check::Database, "database")];
 
-/// Something that keeps the service from its work.
+/// A condition of readiness that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
-    /// The condition that does not hold.
+    /// The condition.
     pub check: Check,
     /// The reason.
     pub error: Error,
@@ -116,7 +116,7 @@ impl Readiness {
         self.is_closing.store(true, Ordering::SeqCst);
     }
 
-    /// Whether the manager is shutting down.
+    /// Returns whether the manager is shutting down.
     pub fn is_closing(&self) -> bool {
         self.is_closing.load(Ordering::SeqCst)
     }

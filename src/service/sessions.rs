@@ -112,7 +112,8 @@ async fn checked_cameras(
     Ok(ids)
 }
 
-/// Whether the caller can see and end the session: admins all, others those of their own key.
+/// Returns whether the caller can see and end the session: admins can for all, others for those of
+/// their own key.
 fn is_of(caller: &Caller, session: &Session) -> bool {
     caller.at_least(Role::Admin).is_ok() || session.made_by.as_deref() == Some(caller.name())
 }

@@ -1,4 +1,4 @@
-//! Streams for callers: start or join one, stop it, look at it.
+//! Streams for callers: starting, joining, stopping and finding them.
 
 use tracing::{debug, info};
 
@@ -19,22 +19,22 @@ use crate::stream::state::State;
 #[cfg(test)]
 mod tests;
 
-/// A start: the stream, and what is new about its camera.
+/// The parameters of a start.
 #[derive(Debug)]
-pub struct Start {
+pub struct StartRequest {
     /// The stream to start.
     pub id: StreamId,
-    /// Its source; `None` for the known one.
+    /// The new source of the stream; `None` for the known one.
     pub source: Option<Source>,
     /// The options that change.
     pub changes: OptionChanges,
-    /// Whether to wait until the stream is playable.
+    /// If true, the start waits until the stream is playable.
     pub wait: bool,
 }
 
-/// How far a stream is when its start returns.
+/// The state of a stream when its start returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
+pub enum StartOutcome {
     /// It was playable before.
     Active,
     /// It became playable.
@@ -43,17 +43,21 @@ pub enum Progress {
     Starting,
 }
 
-/// A stream that was asked for.
-pub enum Found {
+/// A stream, or its camera while there is no stream.
+pub enum StreamOrCamera {
     /// The stream.
-    Running(StreamHandle),
-    /// Its camera, while there is no stream.
-    Stopped(Camera),
+    Stream(StreamHandle),
+    /// The camera.
+    Camera(Camera),
 }
 
 /// Starts a stream or joins it. A caller that changes the camera needs the role `user`.
-pub async fn start(core: &Core, caller: &Caller, start: Start) -> Result<Progress, Error> {
-    let Start { id, source, changes, wait } = start;
+pub async fn start(
+    core: &Core,
+    caller: &Caller,
+    request: StartRequest,
+) -> Result<StartOutcome, Error> {
+    let StartRequest { id, source, changes, wait } = request;
     if source.is_none() && changes == OptionChanges::default() {
         return start_known(core, caller, &id, wait).await;
     }
@@ -72,7 +76,7 @@ pub async fn start_known(
     caller: &Caller,
     id: &StreamId,
     wait: bool,
-) -> Result<Progress, Error> {
+) -> Result<StartOutcome, Error> {
     ensure_can_see(core, caller, id.camera()).await?;
     let camera = stream(core, id).await?;
     begin(core, caller, camera, wait).await
@@ -83,26 +87,26 @@ async fn begin(
     caller: &Caller,
     camera: Camera,
     wait: bool,
-) -> Result<Progress, Error> {
-    // A back end starts a stream for every page that shows it.
+) -> Result<StartOutcome, Error> {
+    // Back ends start the stream again with every view of a page.
     if core.registry.join_live(&camera) {
         debug!(by = caller.name(), stream = %camera.id, "joined");
-        return Ok(Progress::Active);
+        return Ok(StartOutcome::Active);
     }
     info!(by = caller.name(), stream = %camera.id, "start");
     if wait {
         return Ok(match join(core, camera).await? {
-            Joined::Active => Progress::Active,
-            Joined::Started => Progress::Started,
+            Joined::Active => StartOutcome::Active,
+            Joined::Started => StartOutcome::Started,
         });
     }
     let handle = core.registry.start_soon(camera)?;
     let is_live = handle.state() == State::Live;
-    Ok(if is_live { Progress::Active } else { Progress::Starting })
+    Ok(if is_live { StartOutcome::Active } else { StartOutcome::Starting })
 }
 
-/// Starts a camera's stream, or joins it, and makes sure that it shows what the camera is when it is
-/// playable: the camera can have changed while the stream started.
+/// Starts a camera's stream, or joins it. Makes sure that the stream has the source and options that
+/// the camera has when it becomes playable: they can have changed during the start.
 pub(super) async fn join(core: &Core, camera: Camera) -> Result<Joined, Error> {
     let joined = core.registry.start(camera.clone()).await?;
     match core.cameras.stream(&camera.id).await? {
@@ -115,7 +119,7 @@ pub(super) async fn join(core: &Core, camera: Camera) -> Result<Joined, Error> {
     }
 }
 
-/// Stops a stream. It succeeds as well if there is none.
+/// Stops a stream. Also succeeds if there is none.
 pub async fn stop(core: &Core, caller: &Caller, id: &StreamId) -> Result<(), Error> {
     ensure_can_see(core, caller, id.camera()).await?;
     info!(by = caller.name(), stream = %id, "stop");
@@ -124,11 +128,11 @@ pub async fn stop(core: &Core, caller: &Caller, id: &StreamId) -> Result<(), Err
 }
 
 /// Returns a stream, or its camera while there is none.
-pub async fn find(core: &Core, caller: &Caller, id: &StreamId) -> Result<Found, Error> {
+pub async fn find(core: &Core, caller: &Caller, id: &StreamId) -> Result<StreamOrCamera, Error> {
     ensure_can_see(core, caller, id.camera()).await?;
     match core.registry.get(id) {
-        Some(handle) => Ok(Found::Running(handle)),
-        None => Ok(Found::Stopped(stream(core, id).await?)),
+        Some(handle) => Ok(StreamOrCamera::Stream(handle)),
+        None => Ok(StreamOrCamera::Camera(stream(core, id).await?)),
     }
 }
 

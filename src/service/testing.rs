@@ -1,4 +1,4 @@
-//! What use cases work on, for tests: all of it is real but the ingest.
+//! The context of use cases for tests: every part is real but the ingest.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

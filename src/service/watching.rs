@@ -27,14 +27,14 @@ const RETRY_WHEN_ENDED: Duration = Duration::from_secs(1);
 /// The sender of a viewer's request.
 #[derive(Clone, Copy)]
 pub struct Visitor<'a> {
-    /// What the request shows to prove who sent it.
+    /// The credentials of the request.
     pub shown: Credentials<'a>,
-    /// The player, as it names itself; may be empty.
+    /// The player's `User-Agent`; can be empty.
     pub player: &'a str,
 }
 
-/// What a low-latency player wants the playlist to have (RFC 8216bis, 6.2.5.2); the default is
-/// whatever there is.
+/// The contents for which a low-latency player waits (RFC 8216bis, 6.2.5.2); by default it does not
+/// wait.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Reload {
     /// This segment, or the part of it below.

@@ -1,4 +1,4 @@
-//! What requests for cameras take.
+//! Input of requests about cameras.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -60,13 +60,13 @@ pub struct CameraInput {
     /// Its ONVIF service at the same host: an address, with `:port` if that is not 80, or the
     /// `http://` URL. The manager uses it to ask the camera for a keyframe when a stream starts.
     onvif: Option<String>,
-    /// What becomes of the video.
+    /// Treatment of the video.
     #[serde(default, deserialize_with = "or_default")]
     video: VideoOption,
-    /// What becomes of the audio.
+    /// Treatment of the audio.
     #[serde(default, deserialize_with = "or_default")]
     audio: AudioOption,
-    /// How RTP travels.
+    /// Transport of RTP.
     #[serde(default, deserialize_with = "or_default")]
     transport: TransportOption,
     /// The source as an export has it.
@@ -179,7 +179,7 @@ impl ToSchema for TestInput {
     }
 }
 
-/// Which cameras to list.
+/// Which cameras to list, and how many.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]

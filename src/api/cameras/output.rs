@@ -1,4 +1,4 @@
-//! What requests for cameras return: everything but passwords.
+//! Answers about cameras: everything but passwords.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -29,7 +29,7 @@ pub struct CameraOutput {
     name: String,
     /// The user that the camera belongs to.
     owner: Option<String>,
-    /// The main stream's source without its secrets; null when there is none.
+    /// The main stream's source without its secrets; null if there is no such stream.
     source: Option<String>,
     /// The sub stream's source without its secrets.
     source_sub: Option<String>,
@@ -65,7 +65,7 @@ pub struct PartsOutput {
     sub_path: Option<String>,
     /// User name at the camera.
     username: String,
-    /// Whether a password is known.
+    /// True if a password is known.
     has_password: bool,
 }
 

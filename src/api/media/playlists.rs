@@ -1,6 +1,6 @@
 //! Playlists, answered from memory: at once, when the camera of one that had no viewers is playable,
 //! or, to the blocking reloads of low-latency players (RFC 8216bis, 6.2.5.2), when it has what they
-//! ask for.
+//! request.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::camera::id::StreamId;
 use crate::output::hls::published::Published;
 use crate::service::watching::{self, Reload, Visitor};
 
-/// What a low-latency player asks for with a playlist request (RFC 8216bis, 6.2.5).
+/// The parameters of a playlist request of a low-latency player (RFC 8216bis, 6.2.5).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ReloadInput {

@@ -101,7 +101,7 @@ async fn end(call: Call<'_>) -> Result<Reply, Error> {
     Ok(reply::no_content())
 }
 
-/// Whether the browser's connection is encrypted, as the proxy that ends it reports.
+/// Returns whether the browser's connection is encrypted, as the proxy that ends it reports.
 fn is_secure(headers: &HeaderMap) -> bool {
     text(headers, "x-forwarded-proto") == Some("https")
 }

@@ -28,7 +28,7 @@ pub struct SessionInput {
     #[serde(default = "usual_lifetime")]
     #[schema(minimum = 1, maximum = 86_400, default = 1800)]
     pub(super) ttl_seconds: u64,
-    /// Whether the answer sets the token as a cookie, for a browser that sends this request itself.
+    /// If true, the answer sets the token as a cookie, for a browser that sends this request itself.
     #[serde(default)]
     pub(super) cookie: bool,
 }
@@ -89,11 +89,11 @@ pub struct SessionOutput {
     /// When its holder last asked for a file; null when not since the manager's start.
     #[schema(format = DateTime)]
     last_seen: Option<String>,
-    /// Whether its token is valid.
+    /// The validity of its token.
     state: SessionState,
 }
 
-/// Whether a session's token is valid.
+/// The validity of a session's token.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SessionState {

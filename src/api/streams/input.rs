@@ -1,4 +1,4 @@
-//! What requests for streams take.
+//! Input of requests about streams.
 
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -8,7 +8,7 @@ use crate::api::wire::{Link, flag, text_or_number, yes};
 use crate::base::error::Error;
 use crate::camera::id::{CameraId, Profile, StreamId};
 use crate::camera::options::{AudioOption, OptionChanges, TransportOption, VideoOption};
-use crate::service::streams::Start;
+use crate::service::streams::StartRequest;
 
 /// Input of a start.
 #[derive(Debug, Deserialize, ToSchema, IntoParams)]
@@ -32,19 +32,19 @@ pub struct StartInput {
     #[schema(value_type = Option<String>)]
     #[param(nullable = false, value_type = Option<String>)]
     pub(in crate::api) rtsp_link: Option<Link>,
-    /// What becomes of the video. Options that are left out stay as they are.
+    /// Treatment of the video. Options that are left out stay as they are.
     #[serde(default)]
     #[param(nullable = false)]
     pub(in crate::api) video: Option<VideoOption>,
-    /// What becomes of the audio.
+    /// Treatment of the audio.
     #[serde(default)]
     #[param(nullable = false)]
     pub(in crate::api) audio: Option<AudioOption>,
-    /// How RTP travels.
+    /// Transport of RTP.
     #[serde(default)]
     #[param(nullable = false)]
     pub(in crate::api) transport: Option<TransportOption>,
-    /// Whether to answer only when the stream is playable.
+    /// If true, the answer comes when the stream is playable.
     #[serde(default = "yes", deserialize_with = "flag")]
     #[schema(default = true)]
     #[param(default = true)]
@@ -52,10 +52,10 @@ pub struct StartInput {
 }
 
 impl StartInput {
-    /// The start that this asks for.
-    pub(super) fn start(self) -> Result<Start, Error> {
+    /// Parses the input.
+    pub(super) fn request(self) -> Result<StartRequest, Error> {
         let Self { indicator_id, profile, rtsp_link, video, audio, transport, wait } = self;
-        Ok(Start {
+        Ok(StartRequest {
             id: StreamId::new(CameraId::parse(&indicator_id)?, profile),
             source: rtsp_link.map(|link| link.source()).transpose()?.flatten(),
             changes: OptionChanges { video, audio, transport },
@@ -88,7 +88,7 @@ pub struct StreamInput {
     /// The camera's stream.
     #[serde(default)]
     pub(super) profile: Profile,
-    /// Whether a start is answered only when the stream is playable.
+    /// If true, a start is answered when the stream is playable. Other requests ignore it.
     #[serde(default = "yes", deserialize_with = "flag")]
     #[schema(default = true)]
     #[param(default = true)]

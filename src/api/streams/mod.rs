@@ -12,7 +12,7 @@ use super::route::{Audience, Call, Row};
 use crate::access::keys::Role;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{CameraId, StreamId};
-use crate::service::streams::{self, Found};
+use crate::service::streams::{self, StreamOrCamera};
 use input::{IdInput, ProfileInput, StartInput, StreamInput};
 use output::{LogOutput, StartOutput, StopOutput, StreamOutput, StreamsOutput};
 
@@ -158,17 +158,17 @@ fn status_operation(id: &'static str) -> Operation {
 }
 
 async fn start(mut call: Call<'_>) -> Result<Reply, Error> {
-    let start = call.input::<StartInput>().await?.start()?;
-    let id = start.id.clone();
-    let progress = streams::start(&call.api.core, &call.caller, start).await?;
-    Ok(reply::json(&StartOutput::new(&id, progress)))
+    let request = call.input::<StartInput>().await?.request()?;
+    let id = request.id.clone();
+    let outcome = streams::start(&call.api.core, &call.caller, request).await?;
+    Ok(reply::json(&StartOutput::new(&id, outcome)))
 }
 
 async fn start_camera(mut call: Call<'_>) -> Result<Reply, Error> {
     let StreamInput { profile, wait } = call.input().await?;
     let id = StreamId::new(call.camera_id()?, profile);
-    let progress = streams::start_known(&call.api.core, &call.caller, &id, wait).await?;
-    Ok(reply::json(&StartOutput::new(&id, progress)))
+    let outcome = streams::start_known(&call.api.core, &call.caller, &id, wait).await?;
+    Ok(reply::json(&StartOutput::new(&id, outcome)))
 }
 
 async fn stop(mut call: Call<'_>) -> Result<Reply, Error> {
@@ -199,8 +199,8 @@ async fn camera_status(mut call: Call<'_>) -> Result<Reply, Error> {
 async fn stream_status(call: &Call<'_>, id: StreamId) -> Result<Reply, Error> {
     let found = streams::find(&call.api.core, &call.caller, &id).await?;
     Ok(reply::json(&match found {
-        Found::Running(handle) => StreamOutput::running(&handle),
-        Found::Stopped(camera) => StreamOutput::stopped(&camera),
+        StreamOrCamera::Stream(handle) => StreamOutput::running(&handle),
+        StreamOrCamera::Camera(camera) => StreamOutput::stopped(&camera),
     }))
 }
 

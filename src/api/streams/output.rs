@@ -1,4 +1,4 @@
-//! What requests for streams return.
+//! Answers about streams.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -12,7 +12,7 @@ use crate::camera::Camera;
 use crate::camera::id::{Profile, StreamId};
 use crate::camera::options::StreamOptions;
 use crate::child::log::Line;
-use crate::service::streams::Progress;
+use crate::service::streams::StartOutcome;
 use crate::stream::handle::StreamHandle;
 use crate::stream::state::State;
 use crate::stream::status::Status;
@@ -24,11 +24,11 @@ pub struct StartOutput<'a> {
     indicator_id: &'a str,
     /// Path of the playlist on the nginx that serves the streams.
     stream_path: String,
-    /// How far the stream is.
+    /// The state of the stream.
     status: StartStatus,
 }
 
-/// How far a stream is when its start is answered.
+/// The state of a stream when its start is answered.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StartStatus {
@@ -41,14 +41,14 @@ pub enum StartStatus {
 }
 
 impl<'a> StartOutput<'a> {
-    pub(super) fn new(id: &'a StreamId, progress: Progress) -> Self {
+    pub(super) fn new(id: &'a StreamId, outcome: StartOutcome) -> Self {
         Self {
             indicator_id: id.camera().as_str(),
             stream_path: playlist_path(id),
-            status: match progress {
-                Progress::Started => StartStatus::Started,
-                Progress::Active => StartStatus::Active,
-                Progress::Starting => StartStatus::Starting,
+            status: match outcome {
+                StartOutcome::Started => StartStatus::Started,
+                StartOutcome::Active => StartStatus::Active,
+                StartOutcome::Starting => StartStatus::Starting,
             },
         }
     }
@@ -76,7 +76,7 @@ pub struct StreamOutput {
     indicator_id: String,
     /// The camera's stream.
     profile: Profile,
-    /// Where the stream is in its life.
+    /// The state of the stream.
     state: StreamState,
     /// Path of the playlist.
     stream_path: String,
@@ -84,13 +84,13 @@ pub struct StreamOutput {
     source: String,
     /// The camera's options.
     options: StreamOptions,
-    /// What is known only while there is a stream.
+    /// The details of a running stream.
     #[serde(flatten)]
     #[schema(schema_with = if_running)]
     running: Option<RunningOutput>,
 }
 
-/// Where a stream is in its life.
+/// The state of a stream.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StreamState {
@@ -108,7 +108,7 @@ pub enum StreamState {
     Stopped,
 }
 
-/// What is known of a stream that runs.
+/// The details of a running stream.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RunningOutput {
     /// Viewers that sent a request in the last seconds.
@@ -128,14 +128,14 @@ pub struct RunningOutput {
     restarts: u64,
     /// The media that is played; null unless the stream is live.
     media: Option<MediaOutput>,
-    /// What FFmpeg uses of the machine; null while none runs, and in its first second.
+    /// The resources that FFmpeg uses; null while none runs, and in its first second.
     process: Option<ProcessOutput>,
     /// The last error.
     last_error: Option<LastErrorOutput>,
 }
 
 fn if_running() -> Schema {
-    schema::all_or_none::<RunningOutput>("What is known only while there is a stream.")
+    schema::all_or_none::<RunningOutput>("Details that are present only while there is a stream.")
 }
 
 /// The media that is played.
@@ -143,7 +143,7 @@ fn if_running() -> Schema {
 pub struct MediaOutput {
     /// RFC 6381 codec of the video.
     video_codec: String,
-    /// Whether the manager converts the camera's video into that codec.
+    /// True if the manager converts the camera's video into that codec.
     transcoded: bool,
     /// RFC 6381 codec of the audio.
     audio_codec: Option<String>,
@@ -159,7 +159,7 @@ pub struct MediaOutput {
     gop_seconds: Option<f64>,
 }
 
-/// What an FFmpeg uses of the machine.
+/// The resources that an FFmpeg uses.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ProcessOutput {
     /// Percent of one processor core over about the last five seconds.

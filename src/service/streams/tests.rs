@@ -1,4 +1,4 @@
-//! Starts of streams that run already: they take no work, and miss no change.
+//! Starts of streams that run already: they are joined, unless the camera has changed.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ impl Setup {
     }
 
     /// A start with a link, as a back end sends it for every page.
-    async fn start(&self, key: &str, link: &str) -> Result<Progress, Error> {
+    async fn start(&self, key: &str, link: &str) -> Result<StartOutcome, Error> {
         self.start_with(key, link, OptionChanges::default()).await
     }
 
@@ -31,13 +31,13 @@ impl Setup {
         key: &str,
         link: &str,
         changes: OptionChanges,
-    ) -> Result<Progress, Error> {
+    ) -> Result<StartOutcome, Error> {
         let source = Some(Source::parse(link).expect("a link"));
-        let new = Start { id: id(), source, changes, wait: true };
-        start(&self.core, &self.caller(key), new).await
+        let request = StartRequest { id: id(), source, changes, wait: true };
+        start(&self.core, &self.caller(key), request).await
     }
 
-    async fn start_known(&self, key: &str) -> Result<Progress, Error> {
+    async fn start_known(&self, key: &str) -> Result<StartOutcome, Error> {
         start_known(&self.core, &self.caller(key), &id(), true).await
     }
 
@@ -67,7 +67,7 @@ async fn until_idle(handle: &StreamHandle) -> Duration {
     handle.idle_for()
 }
 
-fn kind(result: Result<Progress, Error>) -> ErrorKind {
+fn kind(result: Result<StartOutcome, Error>) -> ErrorKind {
     result.expect_err("a refusal").kind
 }
 
@@ -75,12 +75,12 @@ fn kind(result: Result<Progress, Error>) -> ErrorKind {
 async fn a_live_stream_is_joined() {
     let setup = Setup::new(KEYS).await;
     let link = "rtsp://u:secret@cam/a";
-    assert_eq!(setup.start(ANNA, link).await, Ok(Progress::Started));
+    assert_eq!(setup.start(ANNA, link).await, Ok(StartOutcome::Started));
     let handle = setup.core.registry.get(&id()).expect("a stream");
     let was_idle = until_idle(&handle).await;
     for _ in 0..3 {
-        assert_eq!(setup.start(ANNA, link).await, Ok(Progress::Active));
-        assert_eq!(setup.start_known(ANNA).await, Ok(Progress::Active));
+        assert_eq!(setup.start(ANNA, link).await, Ok(StartOutcome::Active));
+        assert_eq!(setup.start_known(ANNA).await, Ok(StartOutcome::Active));
     }
     assert!(handle.idle_for() < was_idle, "a start shows interest");
     assert_eq!(setup.opened(), ["rtsp://***@cam/a"]);
@@ -89,16 +89,17 @@ async fn a_live_stream_is_joined() {
 #[tokio::test]
 async fn a_changed_link_or_option_takes_effect_with_the_next_start() {
     let setup = Setup::new(KEYS).await;
-    assert_eq!(setup.start(BOSS, "rtsp://cam/a").await, Ok(Progress::Started));
-    assert_eq!(setup.start(BOSS, "rtsp://cam/b").await, Ok(Progress::Started));
-    assert_eq!(setup.start(BOSS, "rtsp://cam/b").await, Ok(Progress::Active));
+    assert_eq!(setup.start(BOSS, "rtsp://cam/a").await, Ok(StartOutcome::Started));
+    assert_eq!(setup.start(BOSS, "rtsp://cam/b").await, Ok(StartOutcome::Started));
+    assert_eq!(setup.start(BOSS, "rtsp://cam/b").await, Ok(StartOutcome::Active));
     let silent = OptionChanges { audio: Some(AudioOption::Off), ..OptionChanges::default() };
-    assert_eq!(setup.start_with(BOSS, "rtsp://cam/b", silent).await, Ok(Progress::Started));
+    assert_eq!(setup.start_with(BOSS, "rtsp://cam/b", silent).await, Ok(StartOutcome::Started));
     // What a start leaves out stays as it is.
-    assert_eq!(setup.start(BOSS, "rtsp://cam/b").await, Ok(Progress::Active));
+    assert_eq!(setup.start(BOSS, "rtsp://cam/b").await, Ok(StartOutcome::Active));
     assert_eq!(setup.opened(), ["rtsp://cam/a", "rtsp://cam/b", "rtsp://cam/b"]);
     setup.put("rtsp://cam/c", "anna").await;
-    // The stream goes over to the new source by itself; whoever comes waits for it, or joins it.
+    // The running stream changes to the new source in the background; this start waits for it, or
+    // joins it.
     setup.start_known(BOSS).await.expect("a stream");
     assert_eq!(setup.opened().last().map(String::as_str), Some("rtsp://cam/c"));
 }
@@ -106,8 +107,8 @@ async fn a_changed_link_or_option_takes_effect_with_the_next_start() {
 #[tokio::test]
 async fn a_deleted_camera_takes_effect_with_the_next_start() {
     let setup = Setup::new(KEYS).await;
-    assert_eq!(setup.start(BOSS, "rtsp://cam/a").await, Ok(Progress::Started));
-    assert_eq!(setup.start_known(BOSS).await, Ok(Progress::Active));
+    assert_eq!(setup.start(BOSS, "rtsp://cam/a").await, Ok(StartOutcome::Started));
+    assert_eq!(setup.start_known(BOSS).await, Ok(StartOutcome::Active));
     cameras::delete(&setup.core, &setup.caller(BOSS), id().camera()).await.expect("a camera");
     assert_eq!(kind(setup.start_known(BOSS).await), ErrorKind::UnknownCamera);
     assert!(setup.core.registry.get(&id()).is_none());
@@ -117,11 +118,11 @@ async fn a_deleted_camera_takes_effect_with_the_next_start() {
 async fn a_foreign_owner_takes_effect_with_the_next_start() {
     let setup = Setup::new(KEYS).await;
     let link = "rtsp://cam/a";
-    assert_eq!(setup.start(ANNA, link).await, Ok(Progress::Started));
+    assert_eq!(setup.start(ANNA, link).await, Ok(StartOutcome::Started));
     assert_eq!(kind(setup.start(BEN, link).await), ErrorKind::Forbidden);
     assert_eq!(kind(setup.start_known(BEN).await), ErrorKind::Forbidden);
     setup.put(link, "ben").await;
-    assert_eq!(setup.start_known(BEN).await, Ok(Progress::Active));
+    assert_eq!(setup.start_known(BEN).await, Ok(StartOutcome::Active));
     assert_eq!(kind(setup.start_known(ANNA).await), ErrorKind::Forbidden);
     assert_eq!(kind(setup.start(ANNA, link).await), ErrorKind::Forbidden);
 }
