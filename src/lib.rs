@@ -31,7 +31,7 @@
 //! | what all share | [`base`] |
 
 pub mod access;
-pub mod api;
+pub(crate) mod api;
 pub mod app;
 pub mod base;
 pub mod camera;
@@ -48,7 +48,7 @@ pub mod output;
 pub mod playback;
 #[cfg(test)]
 mod reference;
-pub mod service;
+pub(crate) mod service;
 pub mod store;
 pub mod stream;
 pub mod webhooks;

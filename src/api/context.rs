@@ -15,26 +15,26 @@ use crate::service::readiness::Readiness;
 const BESIDES_A_START: Duration = Duration::from_secs(13);
 
 /// The context of handlers.
-pub struct Api {
+pub(crate) struct Api {
     /// The context of use cases.
-    pub core: Core,
+    pub(crate) core: Core,
     /// Looks for cameras on the network.
-    pub finder: Finder,
+    pub(crate) finder: Finder,
     /// Takes pictures of cameras that are tested.
-    pub stills: StillTaker,
+    pub(crate) stills: StillTaker,
     /// Checks whether the service can do its work.
-    pub readiness: Arc<Readiness>,
+    pub(crate) readiness: Arc<Readiness>,
     /// All metrics.
-    pub metrics: Arc<Exporter>,
+    pub(crate) metrics: Arc<Exporter>,
     /// When the manager started.
-    pub started_at: Instant,
+    pub(crate) started_at: Instant,
     /// The OpenAPI document, after the first request for it.
-    pub document: OnceLock<Bytes>,
+    pub(crate) document: OnceLock<Bytes>,
 }
 
 impl Api {
     /// The API of a manager that has just started.
-    pub fn new(
+    pub(crate) fn new(
         core: Core,
         finder: Finder,
         stills: StillTaker,
@@ -46,7 +46,7 @@ impl Api {
     }
 
     /// The time limit of every request. A start that waits for another stream's end takes longest.
-    pub fn request_timeout(&self) -> Duration {
+    pub(crate) fn request_timeout(&self) -> Duration {
         self.core.registry.patience() + BESIDES_A_START
     }
 }

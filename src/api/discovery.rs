@@ -52,7 +52,7 @@ pub(super) fn routes() -> Vec<Row> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "timeout_seconds": 0.1 }))]
-pub struct DiscoveryInput {
+pub(crate) struct DiscoveryInput {
     /// Name or IPv4 address of the network interface to look on; all by default.
     #[serde(default)]
     interface: Option<String>,

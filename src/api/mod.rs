@@ -22,24 +22,24 @@
 //! Every request has a time limit and every body a size limit. Nothing here knows FFmpeg, files, or
 //! what a playlist consists of.
 
-pub mod cameras;
+pub(crate) mod cameras;
 mod connection;
-pub mod context;
+pub(crate) mod context;
 mod credentials;
-pub mod discovery;
+pub(crate) mod discovery;
 mod failures;
 mod input;
-pub mod media;
-pub mod metrics;
+pub(crate) mod media;
+pub(crate) mod metrics;
 pub(crate) mod openapi;
 mod operation;
-pub mod reply;
-pub mod route;
-pub mod router;
-pub mod routes;
+pub(crate) mod reply;
+pub(crate) mod route;
+pub(crate) mod router;
+pub(crate) mod routes;
 mod schema;
-pub mod server;
-pub mod sessions;
-pub mod streams;
-pub mod system;
+pub(crate) mod server;
+pub(crate) mod sessions;
+pub(crate) mod streams;
+pub(crate) mod system;
 mod wire;

@@ -19,7 +19,7 @@ use crate::camera::id::ID_PATTERN;
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The documentation of one endpoint.
-pub struct Operation {
+pub(crate) struct Operation {
     builder: OperationBuilder,
     answers: BTreeMap<u16, ResponseBuilder>,
     failures: BTreeMap<u16, Vec<ErrorKind>>,

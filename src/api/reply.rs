@@ -32,7 +32,7 @@ pub(super) type Reply = Response<Body>;
 
 /// The answer to a request that failed (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Problem<'a> {
+pub(crate) struct Problem<'a> {
     /// The status in words.
     title: &'a str,
     /// The HTTP status.
@@ -48,7 +48,7 @@ pub struct Problem<'a> {
 
 /// A condition of readiness that does not hold.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct TroubleOutput<'a> {
+pub(crate) struct TroubleOutput<'a> {
     /// The condition.
     check: Check,
     /// The stable code, for programs.

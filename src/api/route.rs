@@ -19,7 +19,7 @@ use crate::base::error::Error;
 use crate::camera::id::CameraId;
 
 /// One endpoint: its path and method, its audience, its handler and its documentation.
-pub struct Row {
+pub(crate) struct Row {
     /// The path; `{id}` is a segment of any text.
     pub(crate) path: &'static str,
     /// The method.
@@ -54,7 +54,7 @@ type Handler = for<'a> fn(Call<'a>) -> Answer<'a>;
 pub(super) type Answer<'a> = Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send + 'a>>;
 
 /// A request on its way through a handler.
-pub struct Call<'a> {
+pub(crate) struct Call<'a> {
     /// The context of handlers.
     pub(super) api: &'a Api,
     /// The table of routes.
@@ -144,7 +144,7 @@ struct Endpoint {
 }
 
 /// The table of routes.
-pub struct Table {
+pub(crate) struct Table {
     /// By the place in which metrics count their requests.
     endpoints: Vec<Endpoint>,
     /// The places of paths without `{id}`.
@@ -177,7 +177,7 @@ pub(super) enum RouteMatch<'t> {
 
 impl Table {
     /// Creates the table of these rows.
-    pub fn new(rows: impl IntoIterator<Item = Row>) -> Self {
+    pub(crate) fn new(rows: impl IntoIterator<Item = Row>) -> Self {
         let mut table =
             Self { endpoints: Vec::new(), fixed: HashMap::new(), patterns: matchit::Router::new() };
         for row in rows {
@@ -207,7 +207,7 @@ impl Table {
     }
 
     /// The paths as metrics name them, by their place in the table.
-    pub fn labels(&self) -> impl Iterator<Item = RouteLabels> {
+    pub(crate) fn labels(&self) -> impl Iterator<Item = RouteLabels> {
         self.endpoints.iter().map(|endpoint| RouteLabels {
             path: endpoint.path,
             methods: endpoint.rows.iter().flat_map(Row::methods).collect(),

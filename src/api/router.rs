@@ -16,14 +16,14 @@ use crate::access::Caller;
 use crate::base::error::{Error, ErrorKind};
 
 /// Answers requests.
-pub struct Router {
+pub(crate) struct Router {
     api: Api,
     table: Table,
 }
 
 impl Router {
     /// Answers requests by the rows of `table`, whose handlers work on `api`.
-    pub fn new(api: Api, table: Table) -> Self {
+    pub(crate) fn new(api: Api, table: Table) -> Self {
         Self { api, table }
     }
 

@@ -4,7 +4,7 @@ use super::route::Row;
 use super::{cameras, discovery, media, metrics, sessions, streams, system};
 
 /// Returns all rows, in the order of the documentation.
-pub fn all() -> Vec<Row> {
+pub(crate) fn all() -> Vec<Row> {
     [
         streams::routes(),
         cameras::routes(),

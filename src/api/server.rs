@@ -43,7 +43,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const SOCKET_MODE: u32 = 0o666;
 
 /// The listening service.
-pub struct Server {
+pub(crate) struct Server {
     tcp: TcpListener,
     unix: Option<UnixListener>,
     router: Arc<Router>,
@@ -53,7 +53,7 @@ pub struct Server {
 
 impl Server {
     /// A server that listens on `address`.
-    pub async fn bind(address: SocketAddr, router: Arc<Router>) -> std::io::Result<Self> {
+    pub(crate) async fn bind(address: SocketAddr, router: Arc<Router>) -> std::io::Result<Self> {
         Ok(Self {
             tcp: TcpListener::bind(address).await?,
             unix: None,
@@ -65,7 +65,7 @@ impl Server {
 
     /// Listens on a Unix socket at `path` as well. Replaces a socket on which no program listens any
     /// more; one that is in use, and other files, are left alone.
-    pub async fn bind_socket(&mut self, path: &Path) -> std::io::Result<()> {
+    pub(crate) async fn bind_socket(&mut self, path: &Path) -> std::io::Result<()> {
         if path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket()) {
             match timeout(CONNECT_TIMEOUT, UnixStream::connect(path)).await {
                 Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
@@ -81,12 +81,12 @@ impl Server {
     }
 
     /// The actual address, with the port that the system chose for port 0.
-    pub fn address(&self) -> std::io::Result<SocketAddr> {
+    pub(crate) fn address(&self) -> std::io::Result<SocketAddr> {
         self.tcp.local_addr()
     }
 
     /// Serves until `end` resolves; returns what is needed to drain.
-    pub async fn run(self, end: impl Future<Output = ()>) -> Drain {
+    pub(crate) async fn run(self, end: impl Future<Output = ()>) -> Drain {
         tokio::pin!(end);
         loop {
             let place = tokio::select! {
@@ -168,11 +168,11 @@ async fn refused(error: &Error) {
 }
 
 /// Connections that are still open when no new ones are accepted.
-pub struct Drain(watch::Sender<()>);
+pub(crate) struct Drain(watch::Sender<()>);
 
 impl Drain {
     /// Lets requests finish, and upgraded connections end themselves, within `deadline`.
-    pub async fn finish(self, deadline: Duration) {
+    pub(crate) async fn finish(self, deadline: Duration) {
         self.0.send_replace(());
         if timeout(deadline, self.0.closed()).await.is_err() {
             warn!("some connections did not end in time and are cut off");

@@ -89,7 +89,7 @@ fn operation(id: &'static str, summary: &'static str) -> Operation {
 
 /// The caller of a request.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct CallerOutput<'a> {
+pub(crate) struct CallerOutput<'a> {
     /// The API key's name; null when there are no keys.
     name: Option<&'a str>,
     /// The caller's role; `admin` for every caller when there are no keys.
@@ -103,7 +103,7 @@ fn caller(call: &Call<'_>) -> Reply {
 
 /// Answer to health.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct HealthOutput {
+pub(crate) struct HealthOutput {
     /// `healthy`, or `shutting_down`.
     status: &'static str,
     /// Streams for which FFmpeg runs or will run again.
@@ -126,7 +126,7 @@ fn health(call: &Call<'_>) -> Reply {
 
 /// Answer to a probe.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ProbeOutput {
+pub(crate) struct ProbeOutput {
     /// `alive`, or `ready`.
     status: &'static str,
 }

@@ -19,22 +19,22 @@ const MAX_TEXT: usize = 200;
 /// A camera as a caller gives it. What is left out has its default, apart from the source. Secret,
 /// so it has no `Debug`.
 #[derive(Default)]
-pub struct CameraChange {
+pub(crate) struct CameraChange {
     /// The name for people; the id by default.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// The user that the camera belongs to.
-    pub owner: Option<String>,
+    pub(crate) owner: Option<String>,
     /// The address of its ONVIF service.
-    pub onvif: Option<OnvifAddress>,
+    pub(crate) onvif: Option<OnvifAddress>,
     /// The options of its streams.
-    pub options: StreamOptions,
+    pub(crate) options: StreamOptions,
     /// Where its streams come from.
-    pub source: SourceChange,
+    pub(crate) source: SourceChange,
 }
 
 /// Where the streams of a camera come from after a change.
 #[derive(Default)]
-pub enum SourceChange {
+pub(crate) enum SourceChange {
     /// From where they came before.
     #[default]
     Keep,
@@ -52,27 +52,27 @@ pub enum SourceChange {
 }
 
 /// The address of a camera, with paths and credentials. What is left out comes from the preset.
-pub struct PartsChange {
+pub(crate) struct PartsChange {
     /// The preset.
-    pub vendor: Option<String>,
+    pub(crate) vendor: Option<String>,
     /// Host name or IP address.
-    pub ip: String,
+    pub(crate) ip: String,
     /// RTSP port.
-    pub port: Option<u16>,
+    pub(crate) port: Option<u16>,
     /// Path and query of the main stream.
-    pub path: Option<String>,
+    pub(crate) path: Option<String>,
     /// Path and query of the sub stream.
-    pub sub_path: Option<String>,
+    pub(crate) sub_path: Option<String>,
     /// User name at the camera.
-    pub username: String,
+    pub(crate) username: String,
     /// Password at the camera; the known one by default, if address and user name stay.
-    pub password: Option<Secret>,
+    pub(crate) password: Option<Secret>,
 }
 
 impl CameraChange {
     /// Returns the record of a new camera, or of a `known` one after the change. Refuses an ONVIF
     /// service at another host than the camera's.
-    pub fn apply(
+    pub(crate) fn apply(
         self,
         id: &CameraId,
         known: Option<&Record>,
@@ -88,7 +88,7 @@ impl CameraChange {
 
     /// The same for an import, where one camera must not keep all others out: the ONVIF service of
     /// another host is left out.
-    pub fn apply_import(
+    pub(crate) fn apply_import(
         self,
         id: &CameraId,
         known: Option<&Record>,

@@ -16,12 +16,12 @@ use crate::store::Change;
 use crate::store::db::Filter;
 
 /// The most cameras in one page of a list.
-pub const MAX_PAGE: u32 = 1000;
+pub(crate) const MAX_PAGE: u32 = 1000;
 /// Characters of an id that the manager chooses.
 const CHOSEN_ID: usize = 12;
 
 /// Returns a page of the cameras that the caller can see, and how many there are in all.
-pub async fn list(
+pub(crate) async fn list(
     core: &Core,
     caller: &Caller,
     filter: Filter,
@@ -35,7 +35,7 @@ pub async fn list(
 }
 
 /// Returns all cameras.
-pub async fn all(core: &Core) -> Result<Vec<Record>, Error> {
+pub(crate) async fn all(core: &Core) -> Result<Vec<Record>, Error> {
     let mut all = Vec::new();
     loop {
         let offset = u32::try_from(all.len()).unwrap_or(u32::MAX);
@@ -49,14 +49,14 @@ pub async fn all(core: &Core) -> Result<Vec<Record>, Error> {
 }
 
 /// Returns one camera.
-pub async fn get(core: &Core, caller: &Caller, id: &CameraId) -> Result<Arc<Record>, Error> {
+pub(crate) async fn get(core: &Core, caller: &Caller, id: &CameraId) -> Result<Arc<Record>, Error> {
     let record = core.cameras.get(id).await?.ok_or_else(|| unknown_camera(id))?;
     caller.ensure_owns(record.owner.as_deref(), id)?;
     Ok(record)
 }
 
 /// Adds a camera. Without an id it gets one.
-pub async fn create(
+pub(crate) async fn create(
     core: &Core,
     caller: &Caller,
     id: Option<CameraId>,
@@ -77,7 +77,7 @@ pub async fn create(
 }
 
 /// Adds a camera or replaces it. Its running streams go over to the new source.
-pub async fn put(
+pub(crate) async fn put(
     core: &Core,
     caller: &Caller,
     id: &CameraId,
@@ -97,7 +97,7 @@ pub async fn put(
 }
 
 /// Deletes a camera and ends its streams.
-pub async fn delete(core: &Core, caller: &Caller, id: &CameraId) -> Result<(), Error> {
+pub(crate) async fn delete(core: &Core, caller: &Caller, id: &CameraId) -> Result<(), Error> {
     if !core.cameras.delete(id, |record| ensure_owns(caller, record)).await? {
         return Err(unknown_camera(id));
     }
@@ -110,7 +110,7 @@ pub async fn delete(core: &Core, caller: &Caller, id: &CameraId) -> Result<(), E
 
 /// Adds or replaces all of these cameras, or none of them if one cannot be used. Returns what became
 /// of each.
-pub async fn import(
+pub(crate) async fn import(
     core: &Core,
     caller: &Caller,
     cameras: Vec<(CameraId, CameraChange)>,
@@ -135,12 +135,12 @@ pub async fn import(
 }
 
 /// The error of one entry of an import, the first having the index 0.
-pub fn of_entry(index: usize, error: Error) -> Error {
+pub(crate) fn of_entry(index: usize, error: Error) -> Error {
     Error { detail: format!("entry {}: {}", index + 1, error.detail), ..error }
 }
 
 /// Takes a picture of a camera that is known or not. Nothing of it is kept.
-pub async fn test(
+pub(crate) async fn test(
     core: &Core,
     stills: &StillTaker,
     caller: &Caller,

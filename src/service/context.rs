@@ -7,15 +7,15 @@ use crate::store::Cameras;
 use crate::stream::registry::Registry;
 
 /// The parts of the manager that use cases make work together.
-pub struct Core {
+pub(crate) struct Core {
     /// API keys, and what they permit.
-    pub access: Access,
+    pub(crate) access: Access,
     /// The known cameras.
-    pub cameras: Cameras,
+    pub(crate) cameras: Cameras,
     /// The running streams.
-    pub registry: Registry,
+    pub(crate) registry: Registry,
     /// The playlists of the streams.
-    pub hls: Hls,
+    pub(crate) hls: Hls,
     /// The playback sessions.
-    pub playback: Playback,
+    pub(crate) playback: Playback,
 }

@@ -19,7 +19,7 @@ const MAX_COMPARED: usize = 64;
 
 /// Looks for cameras, or asks one. Names the known camera at the address of each device that the
 /// caller can see.
-pub async fn discover(
+pub(crate) async fn discover(
     core: &Core,
     finder: &Finder,
     caller: &Caller,

@@ -13,14 +13,14 @@
 //! | [`sessions`] | playback sessions |
 //! | [`readiness`] | whether the service can do its work |
 
-pub mod camera_change;
-pub mod cameras;
-pub mod context;
-pub mod discovery;
-pub mod permission;
-pub mod readiness;
-pub mod sessions;
-pub mod streams;
+pub(crate) mod camera_change;
+pub(crate) mod cameras;
+pub(crate) mod context;
+pub(crate) mod discovery;
+pub(crate) mod permission;
+pub(crate) mod readiness;
+pub(crate) mod sessions;
+pub(crate) mod streams;
 #[cfg(test)]
 pub(crate) mod testing;
-pub mod watching;
+pub(crate) mod watching;

@@ -9,7 +9,11 @@ use crate::base::time::unix_now;
 use crate::camera::id::CameraId;
 
 /// Refuses callers that cannot see the camera. One that is not known can be seen by all.
-pub async fn ensure_can_see(core: &Core, caller: &Caller, id: &CameraId) -> Result<(), Error> {
+pub(crate) async fn ensure_can_see(
+    core: &Core,
+    caller: &Caller,
+    id: &CameraId,
+) -> Result<(), Error> {
     if caller.owner().is_none() {
         return Ok(());
     }
@@ -21,7 +25,7 @@ pub async fn ensure_can_see(core: &Core, caller: &Caller, id: &CameraId) -> Resu
 
 /// Returns the permission to watch a camera that these credentials give: a playback token in the
 /// path, as bearer or in a cookie, or an API key.
-pub async fn may_watch(
+pub(crate) async fn may_watch(
     core: &Core,
     shown: &Credentials<'_>,
     id: &CameraId,
@@ -33,7 +37,11 @@ pub async fn may_watch(
 
 /// Refuses a permission that has ended since it was given: by time, because its session was ended,
 /// or because the camera has another owner now.
-pub async fn ensure_still_valid(core: &Core, permit: &Permit, id: &CameraId) -> Result<(), Error> {
+pub(crate) async fn ensure_still_valid(
+    core: &Core,
+    permit: &Permit,
+    id: &CameraId,
+) -> Result<(), Error> {
     permit.ensure_valid(unix_now())?;
     ensure_covers(core, permit, id).await
 }

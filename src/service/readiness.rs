@@ -44,7 +44,7 @@ const NEARLY_FULL: u64 = 1024 * MIB;
 /// A condition of readiness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Check {
+pub(crate) enum Check {
     /// `STREAM_DIR` can be written, and has free space.
     StreamDir,
     /// FFmpeg can be run.
@@ -57,20 +57,20 @@ pub enum Check {
 
 /// The conditions that have a metric, with their labels. The shutdown has none: no metrics are
 /// scraped during it.
-pub const CHECKS: [(Check, &str); 3] =
+pub(crate) const CHECKS: [(Check, &str); 3] =
     [(Check::StreamDir, "stream_dir"), (Check::Ffmpeg, "ffmpeg"), (Check::Database, "database")];
 
 /// A condition of readiness that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
+pub(crate) struct Trouble {
     /// The condition.
-    pub check: Check,
+    pub(crate) check: Check,
     /// The reason.
-    pub error: Error,
+    pub(crate) error: Error,
 }
 
 /// Checks whether the service can do its work.
-pub struct Readiness {
+pub(crate) struct Readiness {
     ffmpeg: FfmpegCheck,
     layout: Layout,
     database: Database,
@@ -99,7 +99,7 @@ struct Probe(Option<(Instant, JoinHandle<ProbeResult>)>);
 
 impl Readiness {
     /// The readiness of a manager that writes to `layout` and keeps its cameras in `database`.
-    pub fn new(ffmpeg: FfmpegCheck, layout: Layout, database: Database) -> Self {
+    pub(crate) fn new(ffmpeg: FfmpegCheck, layout: Layout, database: Database) -> Self {
         Self {
             ffmpeg,
             layout,
@@ -112,18 +112,18 @@ impl Readiness {
     }
 
     /// Makes the manager not ready from now on.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.is_closing.store(true, Ordering::SeqCst);
     }
 
     /// Returns whether the manager is shutting down.
-    pub fn is_closing(&self) -> bool {
+    pub(crate) fn is_closing(&self) -> bool {
         self.is_closing.load(Ordering::SeqCst)
     }
 
     /// Returns all that is wrong. A check that has begun is finished and its result kept even if
     /// the request is dropped: orchestrators have little patience.
-    pub async fn troubles(self: &Arc<Self>) -> Vec<Trouble> {
+    pub(crate) async fn troubles(self: &Arc<Self>) -> Vec<Trouble> {
         let this = Arc::clone(self);
         let checked = tokio::spawn(async move { this.check().await });
         checked.await.unwrap_or_else(|error| {
@@ -133,7 +133,7 @@ impl Readiness {
     }
 
     /// The last result; `None` before the first check.
-    pub fn last(&self) -> Option<Vec<Trouble>> {
+    pub(crate) fn last(&self) -> Option<Vec<Trouble>> {
         lock(&self.last).as_ref().map(|(_, troubles)| troubles.clone())
     }
 

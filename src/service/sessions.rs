@@ -14,31 +14,31 @@ use crate::playback::Session;
 use crate::playback::token::MAX_CAMERAS;
 
 /// The longest lifetime of a session, in seconds.
-pub const LONGEST_LIFETIME: u64 = 24 * 3600;
+pub(crate) const LONGEST_LIFETIME: u64 = 24 * 3600;
 
 /// A session that is about to begin.
 #[derive(Debug)]
-pub struct NewSession {
+pub(crate) struct NewSession {
     /// The user who watches, in the back end's words.
-    pub user: String,
+    pub(crate) user: String,
     /// The ids of the cameras, or `*` alone for all.
-    pub cameras: Vec<String>,
+    pub(crate) cameras: Vec<String>,
     /// The lifetime in seconds.
-    pub lifetime: u64,
+    pub(crate) lifetime: u64,
 }
 
 /// A session that has begun. Its token is secret, so it has no `Debug`.
-pub struct Begun {
+pub(crate) struct Begun {
     /// The session.
-    pub session: Session,
+    pub(crate) session: Session,
     /// The token that its holder shows to watch.
-    pub token: String,
+    pub(crate) token: String,
     /// The first of its cameras; `None` if it is for all.
-    pub camera: Option<CameraId>,
+    pub(crate) camera: Option<CameraId>,
 }
 
 /// Begins a playback session.
-pub async fn begin(core: &Core, caller: &Caller, new: NewSession) -> Result<Begun, Error> {
+pub(crate) async fn begin(core: &Core, caller: &Caller, new: NewSession) -> Result<Begun, Error> {
     let ids = checked_cameras(core, caller, &new.cameras).await?;
     if !(1..=LONGEST_LIFETIME).contains(&new.lifetime) {
         let detail = format!("ttl_seconds must be 1 to {LONGEST_LIFETIME}");
@@ -57,13 +57,13 @@ pub async fn begin(core: &Core, caller: &Caller, new: NewSession) -> Result<Begu
 }
 
 /// Returns the sessions that the caller can see.
-pub fn list(core: &Core, caller: &Caller) -> Vec<Session> {
+pub(crate) fn list(core: &Core, caller: &Caller) -> Vec<Session> {
     let sessions = core.playback.list().into_iter();
     sessions.filter(|session| is_of(caller, session)).collect()
 }
 
 /// Ends a session before its time.
-pub async fn end(core: &Core, caller: &Caller, id: &str) -> Result<(), Error> {
+pub(crate) async fn end(core: &Core, caller: &Caller, id: &str) -> Result<(), Error> {
     match core.playback.get(id) {
         Some(session) if !is_of(caller, &session) => {
             let detail = "the playback session was made with another API key";

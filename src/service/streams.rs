@@ -21,20 +21,20 @@ mod tests;
 
 /// The parameters of a start.
 #[derive(Debug)]
-pub struct StartRequest {
+pub(crate) struct StartRequest {
     /// The stream to start.
-    pub id: StreamId,
+    pub(crate) id: StreamId,
     /// The new source of the stream; `None` for the known one.
-    pub source: Option<Source>,
+    pub(crate) source: Option<Source>,
     /// The options that change.
-    pub changes: OptionChanges,
+    pub(crate) changes: OptionChanges,
     /// If true, the start waits until the stream is playable.
-    pub wait: bool,
+    pub(crate) wait: bool,
 }
 
 /// The state of a stream when its start returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StartOutcome {
+pub(crate) enum StartOutcome {
     /// It was playable before.
     Active,
     /// It became playable.
@@ -44,7 +44,7 @@ pub enum StartOutcome {
 }
 
 /// A stream, or its camera while there is no stream.
-pub enum StreamOrCamera {
+pub(crate) enum StreamOrCamera {
     /// The stream.
     Stream(StreamHandle),
     /// The camera.
@@ -52,7 +52,7 @@ pub enum StreamOrCamera {
 }
 
 /// Starts a stream or joins it. A caller that changes the camera needs the role `user`.
-pub async fn start(
+pub(crate) async fn start(
     core: &Core,
     caller: &Caller,
     request: StartRequest,
@@ -71,7 +71,7 @@ pub async fn start(
 }
 
 /// Starts or joins the stream of a camera that is known.
-pub async fn start_known(
+pub(crate) async fn start_known(
     core: &Core,
     caller: &Caller,
     id: &StreamId,
@@ -120,7 +120,7 @@ pub(super) async fn join(core: &Core, camera: Camera) -> Result<Joined, Error> {
 }
 
 /// Stops a stream. Also succeeds if there is none.
-pub async fn stop(core: &Core, caller: &Caller, id: &StreamId) -> Result<(), Error> {
+pub(crate) async fn stop(core: &Core, caller: &Caller, id: &StreamId) -> Result<(), Error> {
     ensure_can_see(core, caller, id.camera()).await?;
     info!(by = caller.name(), stream = %id, "stop");
     core.registry.stop(id).await;
@@ -128,7 +128,11 @@ pub async fn stop(core: &Core, caller: &Caller, id: &StreamId) -> Result<(), Err
 }
 
 /// Returns a stream, or its camera while there is none.
-pub async fn find(core: &Core, caller: &Caller, id: &StreamId) -> Result<StreamOrCamera, Error> {
+pub(crate) async fn find(
+    core: &Core,
+    caller: &Caller,
+    id: &StreamId,
+) -> Result<StreamOrCamera, Error> {
     ensure_can_see(core, caller, id.camera()).await?;
     match core.registry.get(id) {
         Some(handle) => Ok(StreamOrCamera::Stream(handle)),
@@ -137,7 +141,7 @@ pub async fn find(core: &Core, caller: &Caller, id: &StreamId) -> Result<StreamO
 }
 
 /// Returns all streams that the caller can see.
-pub async fn list(core: &Core, caller: &Caller) -> Result<Vec<StreamHandle>, Error> {
+pub(crate) async fn list(core: &Core, caller: &Caller) -> Result<Vec<StreamHandle>, Error> {
     let mut streams = Vec::new();
     for handle in core.registry.all() {
         match ensure_can_see(core, caller, handle.id().camera()).await {
@@ -150,7 +154,7 @@ pub async fn list(core: &Core, caller: &Caller) -> Result<Vec<StreamHandle>, Err
 }
 
 /// Returns the last lines that a stream's processes wrote. Error: the camera is not known.
-pub async fn log(core: &Core, caller: &Caller, id: &StreamId) -> Result<Vec<Line>, Error> {
+pub(crate) async fn log(core: &Core, caller: &Caller, id: &StreamId) -> Result<Vec<Line>, Error> {
     ensure_can_see(core, caller, id.camera()).await?;
     stream(core, id).await?;
     let lines = core.registry.get(id).map(|handle| handle.shared().process_log.lines());

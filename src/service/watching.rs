@@ -26,21 +26,21 @@ const RETRY_WHEN_ENDED: Duration = Duration::from_secs(1);
 
 /// The sender of a viewer's request.
 #[derive(Clone, Copy)]
-pub struct Visitor<'a> {
+pub(crate) struct Visitor<'a> {
     /// The credentials of the request.
-    pub shown: Credentials<'a>,
+    pub(crate) shown: Credentials<'a>,
     /// The player's `User-Agent`; can be empty.
-    pub player: &'a str,
+    pub(crate) player: &'a str,
 }
 
 /// The contents for which a low-latency player waits (RFC 8216bis, 6.2.5.2); by default it does not
 /// wait.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Reload {
+pub(crate) struct Reload {
     /// This segment, or the part of it below.
-    pub sequence: Option<u64>,
+    pub(crate) sequence: Option<u64>,
     /// The part of the segment.
-    pub part: Option<usize>,
+    pub(crate) part: Option<usize>,
 }
 
 impl Reload {
@@ -51,7 +51,7 @@ impl Reload {
 
 /// Returns a stream's playlists as soon as they have what `reload` wants. Starts the stream of a
 /// known camera, and notes that its viewer is still there.
-pub async fn playlists(
+pub(crate) async fn playlists(
     core: &Core,
     id: &StreamId,
     visitor: Visitor<'_>,
@@ -76,7 +76,11 @@ pub async fn playlists(
 
 /// Checks that a viewer is permitted to have a file of a stream, and notes that the viewer is still
 /// there.
-pub async fn allow_file(core: &Core, id: &StreamId, visitor: Visitor<'_>) -> Result<(), Error> {
+pub(crate) async fn allow_file(
+    core: &Core,
+    id: &StreamId,
+    visitor: Visitor<'_>,
+) -> Result<(), Error> {
     let permit = permission::may_watch(core, &visitor.shown, id.camera()).await?;
     match core.registry.get(id) {
         Some(handle) => touch(&handle, permit.user(), visitor),

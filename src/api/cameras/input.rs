@@ -31,7 +31,7 @@ const MAX_ONVIF: usize = 1000;
     "username": "user",
     "password": "password",
 }))]
-pub struct CameraInput {
+pub(crate) struct CameraInput {
     /// Its id. Where it is left out, the path has it, or the manager chooses one.
     id: Option<String>,
     /// The name for people; the id by default.
@@ -143,7 +143,7 @@ fn onvif_address(text: Option<&str>) -> Result<Option<OnvifAddress>, Error> {
 }
 
 /// A camera to be tested, in the form of one that is added, and which of its streams.
-pub struct TestInput {
+pub(crate) struct TestInput {
     /// The camera. If it has the id of a known one, it can leave out what PUT can.
     pub(super) camera: CameraInput,
     /// The stream to test.
@@ -183,7 +183,7 @@ impl ToSchema for TestInput {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct ListInput {
+pub(crate) struct ListInput {
     /// Part of id, name or host.
     #[serde(default)]
     #[param(nullable = false)]

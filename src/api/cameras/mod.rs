@@ -18,8 +18,8 @@ use crate::store::Change;
 use input::{CameraInput, ListInput, TestInput};
 use output::{CameraOutput, CamerasOutput, ExportOutput, ImportOutput, TestOutput, VendorsOutput};
 
-pub mod input;
-pub mod output;
+pub(crate) mod input;
+pub(crate) mod output;
 
 /// The largest import, in bytes: 100,000 cameras with short entries.
 const MAX_IMPORT: usize = 32 * 1024 * 1024;

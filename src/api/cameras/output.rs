@@ -22,7 +22,7 @@ use crate::store::{Cameras, Change};
 
 /// A camera as a caller sees it.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct CameraOutput {
+pub(crate) struct CameraOutput {
     /// Its id.
     id: String,
     /// The name for people.
@@ -52,7 +52,7 @@ pub struct CameraOutput {
 
 /// Address and paths of a camera.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct PartsOutput {
+pub(crate) struct PartsOutput {
     /// The preset.
     vendor: Option<String>,
     /// Host name or IP address.
@@ -114,7 +114,7 @@ fn redacted(path: &str) -> String {
 
 /// Answer to the list of cameras.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct CamerasOutput {
+pub(crate) struct CamerasOutput {
     /// One page of them, by id.
     cameras: Vec<CameraOutput>,
     /// The number of cameras on all pages.
@@ -129,7 +129,7 @@ impl CamerasOutput {
 
 /// A camera in an export, in the form of an import.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ExportOutput {
+pub(crate) struct ExportOutput {
     /// Its id.
     id: String,
     /// The name for people.
@@ -160,7 +160,7 @@ impl ExportOutput {
 
 /// Answer to an import: how many cameras were added, changed and left alone.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ImportOutput {
+pub(crate) struct ImportOutput {
     /// Cameras that were not known before.
     created: usize,
     /// Cameras that were known and have changed.
@@ -182,7 +182,7 @@ impl ImportOutput {
 
 /// Answer to a test: what the camera sends.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct TestOutput {
+pub(crate) struct TestOutput {
     /// FFmpeg's name of the video codec, such as `h264` or `hevc`.
     video_codec: String,
     /// Width in pixels.
@@ -216,7 +216,7 @@ impl TestOutput {
 
 /// Answer to the list of vendors.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct VendorsOutput {
+pub(crate) struct VendorsOutput {
     /// All presets.
     pub(super) vendors: &'static [Preset],
 }

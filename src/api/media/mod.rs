@@ -12,7 +12,7 @@ use crate::camera::id::{STREAM_ID_PATTERN, StreamId};
 use playlists::ReloadInput;
 
 mod files;
-mod playlists;
+pub(crate) mod playlists;
 
 /// The path of a stream's playlist, here and on nginx.
 const PLAYLIST_PATH: &str = "/streams/{id}/stream.m3u8";

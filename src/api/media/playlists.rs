@@ -20,7 +20,7 @@ use crate::service::watching::{self, Reload, Visitor};
 /// The parameters of a playlist request of a low-latency player (RFC 8216bis, 6.2.5).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ReloadInput {
+pub(crate) struct ReloadInput {
     /// Waits until the playlist has this segment, or the part of it below.
     #[param(rename = "_HLS_msn", nullable = false)]
     sequence: Option<u64>,
@@ -34,7 +34,7 @@ pub(super) struct ReloadInput {
 
 impl ReloadInput {
     /// Reads a playlist's query. What players and caches add to it is ignored.
-    fn from_query(query: &str) -> Result<Self, Error> {
+    pub(crate) fn from_query(query: &str) -> Result<Self, Error> {
         let mut reload = Self::default();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             let is_valid = match name.as_ref() {

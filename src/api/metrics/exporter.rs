@@ -17,10 +17,10 @@ const PREFIX: &str = "stream_manager";
 
 /// All metrics.
 #[derive(Debug)]
-pub struct Exporter {
+pub(crate) struct Exporter {
     registry: registry::Registry,
     /// The metrics of requests.
-    pub requests: RequestMetrics,
+    pub(crate) requests: RequestMetrics,
     ready: Family<CheckLabels, Gauge>,
 }
 
@@ -32,7 +32,7 @@ struct CheckLabels {
 
 impl Exporter {
     /// The metrics of a manager with these `streams`, which write within `budget`, and these routes.
-    pub fn new(
+    pub(crate) fn new(
         streams: Registry,
         budget: DiskBudget,
         routes: impl IntoIterator<Item = RouteLabels>,
@@ -52,13 +52,13 @@ impl Exporter {
     }
 
     /// Notes whether a condition of readiness holds.
-    pub fn set_ready(&self, check: &'static str, is_ready: bool) {
+    pub(crate) fn set_ready(&self, check: &'static str, is_ready: bool) {
         self.ready.get_or_create(&CheckLabels { check }).set(is_ready.into());
     }
 
     /// Returns all metrics as OpenMetrics. Reads from the kernel and the disk, so it must be called
     /// where blocking is harmless.
-    pub fn open_metrics(&self) -> Result<String, std::fmt::Error> {
+    pub(crate) fn open_metrics(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
         Ok(text)

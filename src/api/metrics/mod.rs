@@ -25,11 +25,11 @@ use crate::base::error::ErrorKind;
 
 mod encode;
 mod endpoint;
-pub mod exporter;
+pub(crate) mod exporter;
 mod process;
-pub mod requests;
+pub(crate) mod requests;
 mod streams;
-pub mod text;
+pub(crate) mod text;
 
 /// The endpoint. It is for roles that see all cameras; the handler refuses the role that does not.
 pub(super) fn routes() -> Vec<Row> {

@@ -26,18 +26,18 @@ const OTHER: &str = "other";
 
 /// A path of the table of routes, as metrics name it.
 #[derive(Debug, Clone)]
-pub struct RouteLabels {
+pub(crate) struct RouteLabels {
     /// The path, with `{id}` for any id.
-    pub path: &'static str,
+    pub(crate) path: &'static str,
     /// The methods that it has.
-    pub methods: Vec<Method>,
+    pub(crate) methods: Vec<Method>,
     /// True if its requests can wait for a camera.
-    pub waits: bool,
+    pub(crate) waits: bool,
 }
 
 /// The metrics of requests, by path.
 #[derive(Debug)]
-pub struct RequestMetrics {
+pub(crate) struct RequestMetrics {
     routes: Vec<RouteMetrics>,
     /// Requests for paths that do not exist.
     unmatched: Counter,
@@ -68,7 +68,10 @@ type Durations = Family<DurationLabels, Histogram, fn() -> Histogram>;
 
 impl RequestMetrics {
     /// Registers the metrics of all these paths.
-    pub fn register(to: &mut Registry, routes: impl IntoIterator<Item = RouteLabels>) -> Self {
+    pub(crate) fn register(
+        to: &mut Registry,
+        routes: impl IntoIterator<Item = RouteLabels>,
+    ) -> Self {
         let answered = Family::<RequestLabels, Counter>::default();
         let quick = Durations::new_with_constructor(|| Histogram::new(QUICK_SECONDS));
         let waiting = Durations::new_with_constructor(|| Histogram::new(WAITING_SECONDS));
@@ -102,7 +105,7 @@ impl RequestMetrics {
 
     /// Counts an answer to a request for the path at this place of the table; `None` if it has no
     /// such path.
-    pub fn answered(
+    pub(crate) fn answered(
         &self,
         place: Option<usize>,
         method: &Method,

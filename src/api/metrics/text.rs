@@ -4,13 +4,13 @@
 use std::fmt::{Error, Write as _};
 
 /// Content type of OpenMetrics.
-pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Content type of the older form.
-pub const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(crate) const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Converts OpenMetrics into the older form, in which a counter has the name of its samples, and which
 /// has no information metrics, units, or end marker.
-pub fn plain(open_metrics: &str) -> Result<String, Error> {
+pub(crate) fn plain(open_metrics: &str) -> Result<String, Error> {
     let mut text = String::with_capacity(open_metrics.len());
     let mut help = None;
     for line in open_metrics.lines() {

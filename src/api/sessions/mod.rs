@@ -16,7 +16,7 @@ use crate::base::error::{Error, ErrorKind};
 use crate::service::sessions;
 use wire::{NewSessionOutput, SessionInput, SessionsOutput};
 
-pub mod wire;
+pub(crate) mod wire;
 
 /// The longest cookie that browsers and nginx's header buffers accept, in characters.
 const MAX_COOKIE: usize = 3500;

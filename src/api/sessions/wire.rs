@@ -14,7 +14,7 @@ const USUAL_LIFETIME: u64 = 30 * 60;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "user": "anna", "camera": "front-door" }))]
-pub struct SessionInput {
+pub(crate) struct SessionInput {
     /// The user who watches, in the back end's words.
     user: String,
     /// The camera.
@@ -49,7 +49,7 @@ impl SessionInput {
 
 /// Answer to a new session. The token is secret, so it has no `Debug`.
 #[derive(Serialize, ToSchema)]
-pub struct NewSessionOutput {
+pub(crate) struct NewSessionOutput {
     /// The token that its holder shows to watch.
     token: String,
     /// Path of the playlist of the first camera, with the token in it; null for all cameras.
@@ -71,7 +71,7 @@ impl NewSessionOutput {
 
 /// A session.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct SessionOutput {
+pub(crate) struct SessionOutput {
     /// Its id.
     session_id: String,
     /// The user who watches, in the back end's words.
@@ -96,7 +96,7 @@ pub struct SessionOutput {
 /// The validity of a session's token.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum SessionState {
+pub(crate) enum SessionState {
     /// It is valid until it expires.
     Active,
     /// The session was ended before its time.
@@ -121,7 +121,7 @@ impl SessionOutput {
 
 /// Answer to the list of sessions.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct SessionsOutput {
+pub(crate) struct SessionsOutput {
     /// The sessions that have not expired.
     sessions: Vec<SessionOutput>,
 }

@@ -18,7 +18,7 @@ use crate::service::streams::StartRequest;
     "indicator_id": "front-door",
     "rtsp_link": "rtsp://user:password@192.168.1.20:554/stream1",
 }))]
-pub struct StartInput {
+pub(crate) struct StartInput {
     /// The camera's id. Numbers are accepted as well.
     #[serde(deserialize_with = "text_or_number")]
     #[schema(schema_with = schema::id_or_number)]
@@ -69,7 +69,7 @@ impl StartInput {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 #[schema(example = json!({ "indicator_id": "front-door" }))]
-pub struct IdInput {
+pub(crate) struct IdInput {
     /// The camera's id.
     #[serde(deserialize_with = "text_or_number")]
     #[schema(schema_with = schema::id_or_number)]
@@ -84,7 +84,7 @@ pub struct IdInput {
 #[derive(Debug, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct StreamInput {
+pub(crate) struct StreamInput {
     /// The camera's stream.
     #[serde(default)]
     pub(super) profile: Profile,
@@ -99,7 +99,7 @@ pub struct StreamInput {
 #[derive(Debug, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct ProfileInput {
+pub(crate) struct ProfileInput {
     /// The camera's stream.
     #[serde(default)]
     pub(super) profile: Profile,

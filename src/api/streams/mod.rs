@@ -16,8 +16,8 @@ use crate::service::streams::{self, StreamOrCamera};
 use input::{IdInput, ProfileInput, StartInput, StreamInput};
 use output::{LogOutput, StartOutput, StopOutput, StreamOutput, StreamsOutput};
 
-pub mod input;
-pub mod output;
+pub(crate) mod input;
+pub(crate) mod output;
 
 const VIEWERS: Audience = Audience::Callers(Role::Viewer);
 const USERS: Audience = Audience::Callers(Role::User);

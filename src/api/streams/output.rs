@@ -19,7 +19,7 @@ use crate::stream::status::Status;
 
 /// Answer to start.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct StartOutput<'a> {
+pub(crate) struct StartOutput<'a> {
     /// The camera's id.
     indicator_id: &'a str,
     /// Path of the playlist on the nginx that serves the streams.
@@ -31,7 +31,7 @@ pub struct StartOutput<'a> {
 /// The state of a stream when its start is answered.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum StartStatus {
+pub(crate) enum StartStatus {
     /// It has become playable.
     Started,
     /// It was playable before.
@@ -56,7 +56,7 @@ impl<'a> StartOutput<'a> {
 
 /// Answer to stop.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct StopOutput<'a> {
+pub(crate) struct StopOutput<'a> {
     /// The camera's id.
     indicator_id: &'a str,
     /// `stopped`, whether or not there was a stream.
@@ -71,7 +71,7 @@ impl<'a> StopOutput<'a> {
 
 /// State of one stream.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct StreamOutput {
+pub(crate) struct StreamOutput {
     /// The camera's id.
     indicator_id: String,
     /// The camera's stream.
@@ -93,7 +93,7 @@ pub struct StreamOutput {
 /// The state of a stream.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum StreamState {
+pub(crate) enum StreamState {
     /// Not playable yet.
     Starting,
     /// Playable.
@@ -110,7 +110,7 @@ pub enum StreamState {
 
 /// The details of a running stream.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct RunningOutput {
+pub(crate) struct RunningOutput {
     /// Viewers that sent a request in the last seconds.
     viewers: usize,
     /// When the stream was first asked for, RFC 3339.
@@ -140,7 +140,7 @@ fn if_running() -> Schema {
 
 /// The media that is played.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct MediaOutput {
+pub(crate) struct MediaOutput {
     /// RFC 6381 codec of the video.
     video_codec: String,
     /// True if the manager converts the camera's video into that codec.
@@ -161,7 +161,7 @@ pub struct MediaOutput {
 
 /// The resources that an FFmpeg uses.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ProcessOutput {
+pub(crate) struct ProcessOutput {
     /// Percent of one processor core over about the last five seconds.
     cpu_percent: f64,
     /// Bytes of memory that are its own: without the program and its libraries.
@@ -170,7 +170,7 @@ pub struct ProcessOutput {
 
 /// The last error of a stream.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct LastErrorOutput {
+pub(crate) struct LastErrorOutput {
     /// The stable code.
     code: ErrorKind,
     /// The error in words.
@@ -181,7 +181,7 @@ pub struct LastErrorOutput {
 
 /// Answer to the list of streams.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct StreamsOutput {
+pub(crate) struct StreamsOutput {
     /// All streams, by id.
     streams: Vec<StreamOutput>,
 }
@@ -196,7 +196,7 @@ impl StreamsOutput {
 
 /// Answer to a stream's log.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct LogOutput<'a> {
+pub(crate) struct LogOutput<'a> {
     /// The camera's id.
     indicator_id: &'a str,
     /// The last lines, oldest first; empty when there is no stream.
@@ -205,7 +205,7 @@ pub struct LogOutput<'a> {
 
 /// A line that FFmpeg wrote to its stderr, without secrets.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct LogLineOutput {
+pub(crate) struct LogLineOutput {
     /// When it was written, RFC 3339.
     #[schema(format = DateTime)]
     at: String,
