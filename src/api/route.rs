@@ -215,25 +215,28 @@ impl Table {
         })
     }
 
-    /// Finds the row of a request. A path without `{id}` comes first; a method that it does not have
-    /// is left to the pattern that matches as well, so that a camera can have the id `test`.
+    /// Finds the row of a request. A path without `{id}` comes first. If it lacks the method, the
+    /// pattern that also matches is tried, so that a camera can have the id `test`. The allowed
+    /// methods are those of the first match, as in the OpenAPI document.
     pub(super) fn find(&self, method: &Method, path: &str) -> RouteMatch<'_> {
         let fixed = self.fixed.get(path).map(|place| (*place, String::new()));
         let pattern = || {
             let found = self.patterns.at(path).ok()?;
             Some((*found.value, found.params.get("id").unwrap_or_default().to_owned()))
         };
-        let mut other = None;
-        for (place, id) in fixed.into_iter().chain(std::iter::from_fn(pattern).take(1)) {
+        let mut first = None;
+        for (place, id) in fixed.into_iter().chain(std::iter::once_with(pattern).flatten()) {
             let rows = &self.endpoints[place].rows;
             if let Some(row) = rows.iter().find(|row| row.answers(method)) {
                 return RouteMatch::Row { place, row, id };
             }
-            let (_, allowed) = other.get_or_insert_with(|| (place, Vec::new()));
-            allowed.extend(rows.iter().flat_map(Row::methods));
+            first.get_or_insert(place);
         }
-        match other {
-            Some((place, allowed)) => RouteMatch::OtherMethods { place, allowed },
+        match first {
+            Some(place) => {
+                let allowed = self.endpoints[place].rows.iter().flat_map(Row::methods).collect();
+                RouteMatch::OtherMethods { place, allowed }
+            }
             None => RouteMatch::Nothing,
         }
     }
@@ -269,7 +272,7 @@ mod tests {
             (Method::POST, "/api/cameras/test", Ok(("/api/cameras/test", ""))),
             (Method::PUT, "/api/cameras/test", Ok(("/api/cameras/{id}", "test"))),
             (Method::GET, "/api/cameras/test", Ok(("/api/cameras/{id}", "test"))),
-            (Method::PATCH, "/api/cameras/test", Err("POST, GET, HEAD, PUT, DELETE")),
+            (Method::PATCH, "/api/cameras/test", Err("POST")),
             (
                 Method::POST,
                 "/api/cameras/test/stream/start",
