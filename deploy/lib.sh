@@ -58,7 +58,7 @@ require_cargo() {
 python_tools() {
     local folder=$root/target/tools/$1 wanted
     shift
-    wanted=$(printf '%s\n' "$@")
+    wanted=$(printf "%s\n" "$folder" "$@")
     if [ "$wanted" != "$(cat "$folder/.installed" 2>/dev/null)" ]; then
         say "installing $*"
         rm -rf "$folder"
