@@ -51,7 +51,7 @@ mod signals;
 const DRAIN_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Runs the manager until SIGTERM or SIGINT. A second signal ends the process at once.
-pub async fn run(config: Config) -> Result<(), StartError> {
+pub(crate) async fn run(config: Config) -> Result<(), StartError> {
     run_with(config, |config, spawner| {
         let settings = settings::ffmpeg(config);
         Arc::new(FfmpegIngest::new(settings, settings::shape(config), spawner))

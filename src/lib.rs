@@ -17,7 +17,7 @@
 //!
 //! | Layer | Modules |
 //! |---|---|
-//! | assembly | [`app`], [`cli`], [`fuzzing`] |
+//! | assembly | [`app`], [`parts`], [`cli`], [`fuzzing`] |
 //! | the HTTP edge | [`api`] |
 //! | use cases, without HTTP | [`service`] |
 //! | subscribers of events | [`webhooks`] |
@@ -30,25 +30,27 @@
 //! | processes | [`child`] |
 //! | what all share | [`base`] |
 
-pub mod access;
-pub(crate) mod api;
-pub mod app;
-pub mod base;
-pub mod camera;
-pub mod child;
+mod access;
+mod api;
+mod app;
+mod base;
+mod camera;
+mod child;
 pub mod cli;
-pub mod config;
-pub mod events;
+mod config;
+mod events;
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod ingest;
-pub mod media;
-pub mod onvif;
-pub mod output;
-pub mod playback;
+mod ingest;
+mod media;
+mod onvif;
+mod output;
+#[doc(hidden)]
+pub mod parts;
+mod playback;
 #[cfg(test)]
 mod reference;
-pub(crate) mod service;
-pub mod store;
-pub mod stream;
-pub mod webhooks;
+mod service;
+mod store;
+mod stream;
+mod webhooks;

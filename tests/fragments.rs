@@ -5,8 +5,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use stream_manager::media::fragment::{Fragment, MediaError};
-use stream_manager::media::reader::FragmentReader;
+use stream_manager::parts::{Fragment, FragmentReader, MediaError};
 
 /// Five seconds of video at 25 frames per second with a keyframe every two seconds, and audio. The
 /// fragments last 200 ms, and have the same format as those of the ingest.

@@ -11,28 +11,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use stream_manager::app;
-use stream_manager::base::counters::Counters;
-use stream_manager::base::error::{Error as StreamError, ErrorKind as StreamErrorKind};
-use stream_manager::camera::Camera;
-use stream_manager::camera::id::StreamId;
-use stream_manager::camera::options::StreamOptions;
-use stream_manager::camera::source::Source;
-use stream_manager::child::spawner;
-use stream_manager::config::Config;
-use stream_manager::events::bus::Bus;
-use stream_manager::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
-use stream_manager::media::reader::FragmentReader;
-use stream_manager::output::disk_budget::DiskBudget;
-use stream_manager::output::hls::cutter::SegmentPolicy;
-use stream_manager::output::hls::layout::Layout;
-use stream_manager::output::hls::output::Hls;
-use stream_manager::stream::limits::Limits;
-use stream_manager::stream::reaper;
-use stream_manager::stream::registry::Registry;
-use stream_manager::stream::resources::StreamResources;
-use stream_manager::stream::start_queue::StartQueue;
-use stream_manager::stream::threads::Threads;
+use stream_manager::parts::{
+    Bus, CHILD, Camera, Config, Counters, DiskBudget, Error as StreamError,
+    ErrorKind as StreamErrorKind, FragmentReader, Hls, Ingest, IngestRequest, Layout, Limits,
+    Registry, RunOutcome, RunningIngest, SegmentPolicy, Source, StartQueue, StreamId,
+    StreamOptions, StreamResources, Threads, become_child, reaper, run_with,
+};
 use tokio::sync::{mpsc, oneshot};
 use tracing_subscriber::EnvFilter;
 
@@ -44,9 +28,9 @@ fn main() -> Result<()> {
     // `cargo bench` adds the argument --bench.
     let arguments: Vec<String> =
         std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    if arguments.first().is_some_and(|argument| argument == spawner::CHILD) {
+    if arguments.first().is_some_and(|argument| argument == CHILD) {
         // The readiness check starts FFmpeg, and the manager starts FFmpeg through itself.
-        return Err(spawner::become_child(std::env::args_os().skip(2)));
+        return Err(become_child(std::env::args_os().skip(2)));
     }
     let runtime = tokio::runtime::Runtime::new()?;
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -96,7 +80,7 @@ async fn serve(file: &Path) -> Result<()> {
         .with_target(false)
         .init();
     let ingest = Arc::new(Recorded(std::fs::read(file)?.into()));
-    app::run_with(config, |_, _| ingest).await.map_err(|error| Error::other(error.to_string()))
+    run_with(config, |_, _| ingest).await.map_err(|error| Error::other(error.to_string()))
 }
 
 /// Measures the reaper, and prints the median and the 99th percentile.

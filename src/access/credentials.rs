@@ -2,7 +2,7 @@
 
 /// The credentials of a request, and the address that it came from. Secret, so it has no `Debug`.
 #[derive(Clone, Copy, Default)]
-pub struct Credentials<'a> {
+pub(crate) struct Credentials<'a> {
     /// A playback token in the path of a media file.
     pub path_token: Option<&'a str>,
     /// A bearer token: an API key, or a playback token.
@@ -17,12 +17,12 @@ pub struct Credentials<'a> {
 
 impl<'a> Credentials<'a> {
     /// The text that has to be an API key where one is needed.
-    pub fn key(&self) -> Option<&'a str> {
+    pub(crate) fn key(&self) -> Option<&'a str> {
         self.bearer.or(self.api_key)
     }
 
     /// The bearer token, if it has the form of a playback token.
-    pub fn bearer_token(&self) -> Option<&'a str> {
+    pub(crate) fn bearer_token(&self) -> Option<&'a str> {
         self.bearer.filter(|token| token.matches('.').count() == 2)
     }
 }

@@ -16,7 +16,7 @@ const MIN_SECRET_LENGTH: usize = 16;
 /// The permissions of an API key. Ordered by power: `Viewer < User < Admin`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Role {
+pub(crate) enum Role {
     /// Can watch all cameras.
     Viewer,
     /// Has all permissions, for its own cameras.
@@ -38,7 +38,7 @@ impl Role {
 
 /// An API key without its secret.
 #[derive(Clone)]
-pub struct ApiKey {
+pub(crate) struct ApiKey {
     /// The unique name of its holder, an id: safe in a log line.
     pub name: String,
     /// The permissions of its holder.
@@ -55,13 +55,13 @@ impl fmt::Debug for ApiKey {
 
 /// All API keys.
 #[derive(Debug, Clone, Default)]
-pub struct ApiKeys {
+pub(crate) struct ApiKeys {
     keys: Vec<ApiKey>,
 }
 
 /// Why the setting `API_KEYS` is invalid. Its text is one line for the operator and contains no secret.
 #[derive(Debug, thiserror::Error)]
-pub enum ApiKeysError {
+pub(crate) enum ApiKeysError {
     /// The file cannot be read. Its path is not shown: an entry with a stray `@` is taken for one.
     #[error("the file after @ cannot be read")]
     File(#[source] io::Error),
@@ -83,7 +83,7 @@ pub enum ApiKeysError {
 
 /// The problem of an invalid entry of `API_KEYS`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum EntryError {
+pub(crate) enum EntryError {
     /// It has another number of parts.
     #[error(
         "is not name:role:secret or name:role:sha256:<64 hex digits>; no part can contain a comma, a \
@@ -113,7 +113,7 @@ pub enum EntryError {
 impl ApiKeys {
     /// Reads the setting `API_KEYS`: entries as for [`ApiKeys::parse`], or `@/path/to/file` of a file
     /// with such entries. Blocks while it reads the file.
-    pub fn load(setting: &str) -> Result<Self, ApiKeysError> {
+    pub(crate) fn load(setting: &str) -> Result<Self, ApiKeysError> {
         let setting = setting.trim();
         let keys = match setting.strip_prefix('@') {
             Some(path) => Self::parse(&std::fs::read_to_string(path).map_err(ApiKeysError::File)?)?,
@@ -130,7 +130,7 @@ impl ApiKeys {
     /// Parses entries `name:role:secret` or `name:role:sha256:<64 hex digits>`, separated by commas or
     /// white space. A `#` at the beginning of an entry starts a comment, which ends with its line. The
     /// hash is that of the secret only: `printf %s SECRET | sha256sum`.
-    pub fn parse(text: &str) -> Result<Self, ApiKeysError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ApiKeysError> {
         let entries = (1..).zip(text.lines()).flat_map(|(line, text)| {
             let entries = text
                 .split(|c: char| c == ',' || c.is_whitespace())
@@ -146,13 +146,13 @@ impl ApiKeys {
     }
 
     /// Returns whether there are no keys.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
     /// Finds the key with this secret. The time this takes reveals nothing about the keys: hashes are
     /// compared instead of secrets, and all of them, whichever matches.
-    pub fn find(&self, secret: &str) -> Option<&ApiKey> {
+    pub(crate) fn find(&self, secret: &str) -> Option<&ApiKey> {
         let hash = hash(secret);
         let mut found = u64::MAX;
         for (index, key) in (0_u64..).zip(&self.keys) {

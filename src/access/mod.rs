@@ -21,9 +21,9 @@ use crate::camera::id::CameraId;
 use credentials::Credentials;
 use keys::{ApiKeys, Role};
 
-pub mod credentials;
-pub mod keys;
-pub mod permit;
+pub(crate) mod credentials;
+pub(crate) mod keys;
+pub(crate) mod permit;
 
 /// How many wrong keys from one address within [`WINDOW`] are answered with 401. More get 429.
 const MAX_FAILURES: u32 = 20;
@@ -35,7 +35,7 @@ const MAX_ADDRESSES: usize = 10_000;
 
 /// The caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
+pub(crate) struct Caller {
     /// The name of the API key; `None` without keys.
     key: Option<String>,
     role: Role,
@@ -43,19 +43,19 @@ pub struct Caller {
 
 /// Authenticates callers by their API keys.
 #[derive(Debug, Default)]
-pub struct Access {
+pub(crate) struct Access {
     keys: ApiKeys,
     failures: DashMap<String, (u32, Instant)>,
 }
 
 impl Access {
     /// Grants access by these keys; if there are none, to all callers on this machine.
-    pub fn new(keys: ApiKeys) -> Self {
+    pub(crate) fn new(keys: ApiKeys) -> Self {
         Self { keys, failures: DashMap::new() }
     }
 
     /// Identifies the caller by these credentials.
-    pub fn caller(&self, shown: &Credentials<'_>) -> Result<Caller, Error> {
+    pub(crate) fn caller(&self, shown: &Credentials<'_>) -> Result<Caller, Error> {
         if self.keys.is_empty() {
             // The nginx in front can be reachable from other machines.
             if !shown.address.is_none_or(is_this_machine) {
@@ -75,7 +75,11 @@ impl Access {
     /// browser of a user of this machine, such a page can reach loopback. Browsers report the site if
     /// they trust the address. Otherwise they report the host, whose name the other site can have
     /// pointed to loopback.
-    pub fn refuse_other_sites(&self, host: Option<&str>, is_cross_site: bool) -> Result<(), Error> {
+    pub(crate) fn refuse_other_sites(
+        &self,
+        host: Option<&str>,
+        is_cross_site: bool,
+    ) -> Result<(), Error> {
         let host = host.map_or("localhost", without_port);
         if self.keys.is_empty() && (is_cross_site || !is_this_machine(host)) {
             let detail = "without API_KEYS, only this machine can use the API: the host must be \
@@ -87,7 +91,7 @@ impl Access {
 
     /// Identifies the caller, like [`Access::caller`], if there is a valid key. A wrong one is neither
     /// logged nor counted: it can be another credential.
-    pub fn known(&self, shown: &Credentials<'_>) -> Option<Caller> {
+    pub(crate) fn known(&self, shown: &Credentials<'_>) -> Option<Caller> {
         self.find(shown.key()?)
     }
 
@@ -121,27 +125,27 @@ impl Access {
 
 impl Caller {
     /// The caller of a request that needs no authentication.
-    pub fn anonymous() -> Self {
+    pub(crate) fn anonymous() -> Self {
         Self { key: None, role: Role::Viewer }
     }
 
     /// The name of the API key; `None` without keys.
-    pub fn key(&self) -> Option<&str> {
+    pub(crate) fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
 
     /// The name of the API key, or a placeholder, for logs and sessions.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.key().unwrap_or("anybody")
     }
 
     /// The caller's role.
-    pub fn role(&self) -> Role {
+    pub(crate) fn role(&self) -> Role {
         self.role
     }
 
     /// Refuses callers whose role has fewer permissions than `role`.
-    pub fn at_least(&self, role: Role) -> Result<(), Error> {
+    pub(crate) fn at_least(&self, role: Role) -> Result<(), Error> {
         if self.role >= role {
             return Ok(());
         }
@@ -149,12 +153,12 @@ impl Caller {
     }
 
     /// The owner to whose cameras the caller is limited; `None` for all cameras.
-    pub fn owner(&self) -> Option<&str> {
+    pub(crate) fn owner(&self) -> Option<&str> {
         (self.role == Role::User).then_some(self.name())
     }
 
     /// Refuses a camera that the caller cannot access, by the camera's `owner`.
-    pub fn ensure_owns(&self, owner: Option<&str>, id: &CameraId) -> Result<(), Error> {
+    pub(crate) fn ensure_owns(&self, owner: Option<&str>, id: &CameraId) -> Result<(), Error> {
         match self.owner() {
             Some(caller) if owner != Some(caller) => {
                 let detail = format!("camera {id} belongs to another user");

@@ -8,7 +8,7 @@ use crate::base::error::{Error, ErrorKind};
 /// The permission of a user to watch a camera, with the owner that the camera must have and the end of
 /// the permission.
 #[derive(Debug, Clone)]
-pub struct Permit {
+pub(crate) struct Permit {
     user: String,
     owner: Option<String>,
     /// True for an API key: its user can add a camera that is unknown.
@@ -20,7 +20,7 @@ pub struct Permit {
 
 impl Permit {
     /// The permission that comes with an API key. It does not end.
-    pub fn of_caller(caller: &Caller) -> Self {
+    pub(crate) fn of_caller(caller: &Caller) -> Self {
         Self {
             user: caller.name().to_owned(),
             owner: caller.owner().map(str::to_owned),
@@ -32,33 +32,33 @@ impl Permit {
 
     /// The permission of a playback session until `until`, in Unix seconds, for cameras of `owner`.
     /// Without an owner it is for all cameras that its token names.
-    pub fn of_session(user: String, owner: Option<String>, until: u64) -> Self {
+    pub(crate) fn of_session(user: String, owner: Option<String>, until: u64) -> Self {
         Self { user, owner, covers_unknown: false, until: Some(until), revoked: None }
     }
 
     /// The same permission, which also ends when `revoked` becomes true.
     #[must_use]
-    pub fn until_revoked(self, revoked: watch::Receiver<bool>) -> Self {
+    pub(crate) fn until_revoked(self, revoked: watch::Receiver<bool>) -> Self {
         Self { revoked: Some(revoked), ..self }
     }
 
     /// The user who watches: the one in the token, or the API key's name.
-    pub fn user(&self) -> &str {
+    pub(crate) fn user(&self) -> &str {
         &self.user
     }
 
     /// The owner that the camera must have; `None` for any.
-    pub fn owner(&self) -> Option<&str> {
+    pub(crate) fn owner(&self) -> Option<&str> {
         self.owner.as_deref()
     }
 
     /// Returns whether the permission covers a camera that is unknown.
-    pub fn covers_unknown(&self) -> bool {
+    pub(crate) fn covers_unknown(&self) -> bool {
         self.covers_unknown
     }
 
     /// Refuses a permission that has ended at `now`, in Unix seconds.
-    pub fn ensure_valid(&self, now: u64) -> Result<(), Error> {
+    pub(crate) fn ensure_valid(&self, now: u64) -> Result<(), Error> {
         let ended = |detail| Err(Error::new(ErrorKind::Unauthorized, detail));
         if self.revoked.as_ref().is_some_and(|revoked| *revoked.borrow()) {
             return ended("the playback session was ended");

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 ///
 /// ```
 /// use std::time::Duration;
-/// use stream_manager::base::atomic_instant::AtomicInstant;
+/// use stream_manager::parts::AtomicInstant;
 ///
 /// let last_request = AtomicInstant::now();
 /// last_request.touch();

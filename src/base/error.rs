@@ -185,7 +185,7 @@ impl PartialEq for Error {
 impl Eq for Error {}
 
 /// Returns an error and its causes on one line: `error: cause: cause of that`.
-pub fn chain(error: &dyn StdError) -> String {
+pub(crate) fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 /// Returns whether a host name or an address, with or without brackets, certainly means this machine.
-pub fn is_this_machine(host: &str) -> bool {
+pub(crate) fn is_this_machine(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     address.map_or(host.eq_ignore_ascii_case("localhost"), |address| {
         address.to_canonical().is_loopback()

@@ -14,14 +14,14 @@
 //! | [`time`] | Unix seconds and RFC 3339 |
 //! | [`url`] | parts of URLs |
 
-pub mod atomic_instant;
-pub mod backoff;
-pub mod counters;
-pub mod error;
-pub mod host;
+pub(crate) mod atomic_instant;
+pub(crate) mod backoff;
+pub(crate) mod counters;
+pub(crate) mod error;
+pub(crate) mod host;
 pub(crate) mod lock;
-pub mod proc;
-pub mod secret;
+pub(crate) mod proc;
+pub(crate) mod secret;
 pub(crate) mod tasks;
 pub(crate) mod time;
 pub(crate) mod url;

@@ -12,7 +12,7 @@ use nix::unistd::{Pid, SysconfVar, sysconf};
 
 /// The memory of a process, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// All of its memory, including what it shares with other processes.
     pub resident: u64,
     /// The part of it that does not belong to files: what one more process of the program costs.
@@ -24,7 +24,7 @@ pub struct Memory {
 ///
 /// It reads the clock of the process: one system call, exact to the nanosecond, while
 /// `/proc/{pid}/stat` counts in hundredths of a second.
-pub fn cpu_time(pid: Pid) -> Option<Duration> {
+pub(crate) fn cpu_time(pid: Pid) -> Option<Duration> {
     let time = clock_gettime(clock_getcpuclockid(pid).ok()?).ok()?;
     Some(time.into())
 }
@@ -33,7 +33,7 @@ pub fn cpu_time(pid: Pid) -> Option<Duration> {
 ///
 /// It reads `/proc/{pid}/statm`, whose numbers the kernel maintains. `smaps_rollup` would distribute
 /// shared pages fairly, but it walks all of the process's memory and blocks the process while it does.
-pub fn memory(pid: Pid) -> Option<Memory> {
+pub(crate) fn memory(pid: Pid) -> Option<Memory> {
     parse_statm(&fs::read_to_string(format!("/proc/{pid}/statm")).ok()?, page_size())
 }
 
@@ -51,13 +51,13 @@ fn page_size() -> u64 {
 }
 
 /// Returns the number of open file descriptors of this process.
-pub fn open_files() -> Option<u64> {
+pub(crate) fn open_files() -> Option<u64> {
     // One of them reads the directory.
     Some((fs::read_dir("/proc/self/fd").ok()?.count() as u64).saturating_sub(1))
 }
 
 /// Returns the limit of open file descriptors of this process.
-pub fn max_open_files() -> Option<u64> {
+pub(crate) fn max_open_files() -> Option<u64> {
     getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft)
 }
 

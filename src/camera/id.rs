@@ -30,7 +30,7 @@ pub(crate) fn is_id(text: &str) -> bool {
 /// A camera's id, `[A-Za-z0-9_-]{1,64}`. Cheap to clone.
 ///
 /// ```
-/// use stream_manager::camera::id::CameraId;
+/// use stream_manager::parts::CameraId;
 ///
 /// assert_eq!(CameraId::parse("front-door_2").unwrap().as_str(), "front-door_2");
 /// for text in ["", "../etc", "a b", "front~sub", "ä"] {

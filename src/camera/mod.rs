@@ -22,15 +22,15 @@ use options::StreamOptions;
 use plan::Plan;
 use source::Source;
 
-pub mod id;
-pub mod networks;
-pub mod onvif_address;
-pub mod options;
-pub mod plan;
-pub mod presets;
-pub mod record;
-pub mod source;
-pub mod source_spec;
+pub(crate) mod id;
+pub(crate) mod networks;
+pub(crate) mod onvif_address;
+pub(crate) mod options;
+pub(crate) mod plan;
+pub(crate) mod presets;
+pub(crate) mod record;
+pub(crate) mod source;
+pub(crate) mod source_spec;
 
 /// A stream of a known camera, ready to be started. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -76,7 +76,7 @@ impl CameraNetworks {
     /// depends on the network.
     ///
     /// ```
-    /// use stream_manager::camera::networks::{CameraNetworks, Networks};
+    /// use stream_manager::parts::{CameraNetworks, Networks};
     ///
     /// let allow: Networks = "192.168.0.0/16".parse().unwrap();
     /// let deny: Networks = "192.168.1.0/24".parse().unwrap();
@@ -109,7 +109,7 @@ impl CameraNetworks {
     /// Errors: `InvalidSource` for an invalid host; `SourceUnreachable` for an unknown name;
     /// `SourceForbidden` if one of the addresses is not permitted. One is enough, since the owner of the
     /// name could add permitted addresses, and decide which of them is used.
-    pub async fn resolve(&self, host: &str, port: u16) -> Result<SocketAddr, Error> {
+    pub(crate) async fn resolve(&self, host: &str, port: u16) -> Result<SocketAddr, Error> {
         let name = match parse_host(host)? {
             Host::Address(address) => {
                 return self.choose(host, [SocketAddr::new(address, port)]);

@@ -132,8 +132,7 @@ impl Plan {
     /// the operator, if no plan is left.
     ///
     /// ```
-    /// use stream_manager::camera::options::StreamOptions;
-    /// use stream_manager::camera::plan::{Audio, Hevc, Lesson, Plan};
+    /// use stream_manager::parts::{Audio, Hevc, Lesson, Plan, StreamOptions};
     ///
     /// let options = StreamOptions::default();
     /// let first = Plan::first(options);
@@ -196,7 +195,7 @@ impl Default for Plan {
 }
 
 /// The error of a camera for which too many plans have failed.
-pub fn exhausted() -> Error {
+pub(crate) fn exhausted() -> Error {
     unsupported("no supported combination of transport and codec settings works with this camera")
 }
 

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 /// Port and paths of a vendor's cameras.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Preset {
+pub(crate) struct Preset {
     /// The identifier, which the field `vendor` of a camera accepts.
     pub vendor: String,
     /// The name for people.
@@ -27,7 +27,7 @@ pub struct Preset {
 }
 
 /// The default port of RTSP.
-pub const fn usual_port() -> u16 {
+pub(crate) const fn usual_port() -> u16 {
     554
 }
 
@@ -37,12 +37,12 @@ static PRESETS: LazyLock<Vec<Preset>> = LazyLock::new(|| {
 });
 
 /// Returns all presets, in the order of the file.
-pub fn all() -> &'static [Preset] {
+pub(crate) fn all() -> &'static [Preset] {
     &PRESETS
 }
 
 /// Returns the preset of a vendor.
-pub fn find(vendor: &str) -> Option<&'static Preset> {
+pub(crate) fn find(vendor: &str) -> Option<&'static Preset> {
     PRESETS.iter().find(|preset| preset.vendor == vendor)
 }
 

@@ -7,7 +7,7 @@ use crate::camera::source_spec::SourceSpec;
 
 /// A camera as it is stored. Contains secrets, so it has no `Debug`.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Record {
+pub(crate) struct Record {
     /// Its id.
     pub id: CameraId,
     /// Its name for people.
@@ -28,7 +28,7 @@ pub struct Record {
 
 impl Record {
     /// Creates a camera of which only the id and the source are known.
-    pub fn new(id: CameraId, spec: SourceSpec) -> Self {
+    pub(crate) fn new(id: CameraId, spec: SourceSpec) -> Self {
         Self {
             name: id.to_string(),
             id,
@@ -43,7 +43,7 @@ impl Record {
 
     /// Returns whether none of the streams is at the host of the ONVIF service. The service gets a digest
     /// of the camera's password, so it has to be the camera's own.
-    pub fn has_foreign_onvif(&self) -> bool {
+    pub(crate) fn has_foreign_onvif(&self) -> bool {
         self.onvif.as_ref().is_some_and(|onvif| !self.spec.has_host(&onvif.host))
     }
 }

@@ -44,7 +44,7 @@ const HARMLESS_KEYS: [&str; 11] = [
 /// Its text shows no secrets, and [`Source::redact`] removes them from other texts:
 ///
 /// ```
-/// use stream_manager::camera::source::Source;
+/// use stream_manager::parts::Source;
 ///
 /// let source = Source::parse("rtsp://admin:hunter22@camera/live?channel=1&key=abc123").unwrap();
 /// assert_eq!(source.to_string(), "rtsp://***@camera/live?channel=1&key=***");

@@ -13,7 +13,7 @@ use crate::camera::source::Source;
 /// that reading it cannot fail. Secret, so it has no `Debug`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "StoredSpec", into = "StoredSpec")]
-pub struct SourceSpec {
+pub(crate) struct SourceSpec {
     streams: Streams,
     /// The parts that the streams were made of; `None` if they were given by links.
     parts: Option<Parts>,
@@ -29,7 +29,7 @@ enum Streams {
 
 /// An address with paths and credentials. Secret, so it has no `Debug`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Parts {
+pub(crate) struct Parts {
     /// The preset that the paths were taken from.
     pub vendor: Option<String>,
     /// Host name or IP address.
@@ -56,13 +56,13 @@ enum StoredSpec {
 
 impl SourceSpec {
     /// Creates a source from the links of the streams. Error: `InvalidSource` if there are none.
-    pub fn from_links(main: Option<Source>, sub: Option<Source>) -> Result<Self, Error> {
+    pub(crate) fn from_links(main: Option<Source>, sub: Option<Source>) -> Result<Self, Error> {
         let streams = Streams::new(main, sub).ok_or_else(missing)?;
         Ok(Self { streams, parts: None })
     }
 
     /// Creates a source from the link of one stream.
-    pub fn from_link(profile: Profile, source: Source) -> Self {
+    pub(crate) fn from_link(profile: Profile, source: Source) -> Self {
         let streams = match profile {
             Profile::Main => Streams::Main(source),
             Profile::Sub => Streams::Sub(source),
@@ -71,7 +71,7 @@ impl SourceSpec {
     }
 
     /// Creates a source from an address, paths and credentials. Error: `InvalidSource`.
-    pub fn from_parts(parts: Parts) -> Result<Self, Error> {
+    pub(crate) fn from_parts(parts: Parts) -> Result<Self, Error> {
         let main = parts.source(&parts.path)?;
         let sub = parts.sub_path.as_deref().map(|path| parts.source(path)).transpose()?;
         let streams = match sub {
@@ -82,12 +82,12 @@ impl SourceSpec {
     }
 
     /// Returns the address, paths and credentials, if the source was given that way.
-    pub fn parts(&self) -> Option<&Parts> {
+    pub(crate) fn parts(&self) -> Option<&Parts> {
         self.parts.as_ref()
     }
 
     /// Returns the source of a stream; `None` if the camera has no such stream.
-    pub fn source(&self, profile: Profile) -> Option<&Source> {
+    pub(crate) fn source(&self, profile: Profile) -> Option<&Source> {
         match (&self.streams, profile) {
             (Streams::Main(main) | Streams::Both { main, .. }, Profile::Main) => Some(main),
             (Streams::Sub(sub) | Streams::Both { sub, .. }, Profile::Sub) => Some(sub),
@@ -97,7 +97,7 @@ impl SourceSpec {
 
     /// Replaces the source of one stream, or adds it. The other stream stays.
     #[must_use]
-    pub fn with_link(&self, profile: Profile, source: Source) -> Self {
+    pub(crate) fn with_link(&self, profile: Profile, source: Source) -> Self {
         let streams = match (profile, self.source(Profile::Main), self.source(Profile::Sub)) {
             (Profile::Main, _, None) => Streams::Main(source),
             (Profile::Main, _, Some(sub)) => Streams::Both { main: source, sub: sub.clone() },
@@ -108,17 +108,17 @@ impl SourceSpec {
     }
 
     /// The host of the main stream, or else of the sub stream.
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         self.first().host()
     }
 
     /// The RTSP port of the main stream, or else of the sub stream.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.first().port()
     }
 
     /// Returns whether one of the streams is at this host.
-    pub fn has_host(&self, host: &str) -> bool {
+    pub(crate) fn has_host(&self, host: &str) -> bool {
         [Profile::Main, Profile::Sub]
             .into_iter()
             .filter_map(|profile| self.source(profile))

@@ -6,6 +6,6 @@
 //! | [`pipes`] | tasks that read a child's pipes |
 //! | [`log`] | what a stream's children printed last, and what they use |
 
-pub mod log;
-pub mod pipes;
-pub mod spawner;
+pub(crate) mod log;
+pub(crate) mod pipes;
+pub(crate) mod spawner;

@@ -15,7 +15,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// A task that reads one pipe. Dropping it ends the task.
 #[derive(Debug)]
-pub struct PipeReader<T> {
+pub(crate) struct PipeReader<T> {
     task: JoinHandle<T>,
     /// What the task returned, once it has ended.
     ended: Option<Result<T, JoinError>>,
@@ -23,18 +23,18 @@ pub struct PipeReader<T> {
 
 impl<T: Send + 'static> PipeReader<T> {
     /// Runs `read` in a task, within the caller's span.
-    pub fn spawn(read: impl Future<Output = T> + Send + 'static) -> Self {
+    pub(crate) fn spawn(read: impl Future<Output = T> + Send + 'static) -> Self {
         Self { task: tokio::spawn(read.in_current_span()), ended: None }
     }
 
     /// Whether [`PipeReader::ended`] has seen the end.
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.ended.is_some()
     }
 
     /// Waits until the pipe is read to its end. Returns what the task returned, or `None` when it
     /// panicked. Can be cancelled and called again.
-    pub async fn ended(&mut self) -> Option<&T> {
+    pub(crate) async fn ended(&mut self) -> Option<&T> {
         if self.ended.is_none() {
             self.ended = Some((&mut self.task).await);
         }
@@ -43,7 +43,7 @@ impl<T: Send + 'static> PipeReader<T> {
 
     /// What the task returned. To be called when the child has ended: `None` when the pipe stays
     /// open nevertheless, or the task panicked.
-    pub async fn finish(mut self) -> Option<T> {
+    pub(crate) async fn finish(mut self) -> Option<T> {
         // A task that hangs ends as this is dropped.
         let _ = timeout(CLOSE_WITHIN, self.ended()).await;
         self.ended.take()?.ok()
@@ -58,7 +58,7 @@ impl<T> Drop for PipeReader<T> {
 
 /// Writes all of a child's input, and closes the pipe. `text` must be shorter than what a pipe holds
 /// (64 KiB), so that this does not wait.
-pub async fn write_all(mut stdin: ChildStdin, text: String) {
+pub(crate) async fn write_all(mut stdin: ChildStdin, text: String) {
     // A child that has ended already reports why on stderr.
     let _ = stdin.write_all(text.as_bytes()).await;
 }

@@ -30,7 +30,7 @@ use crate::base::error::{Error, ErrorKind};
 /// The argument that makes the program a child; see [`become_child`].
 pub const CHILD: &str = "child";
 /// The exit code of a child that could not become FFmpeg; shells use the same.
-pub const EXIT_CANNOT_RUN: u8 = 127;
+pub(crate) const EXIT_CANNOT_RUN: u8 = 127;
 /// The running program, even when its file was replaced by a newer one.
 const OWN_PROGRAM: &str = "/proc/self/exe";
 
@@ -139,13 +139,13 @@ fn executable(program: &Path) -> io::Result<PathBuf> {
 }
 
 /// The error of an FFmpeg (`program`) that does not start, or ends at once.
-pub fn cannot_run(program: &Path, reason: impl Display) -> Error {
+pub(crate) fn cannot_run(program: &Path, reason: impl Display) -> Error {
     let detail = format!("FFmpeg ({}) cannot be run: {reason}", program.display());
     Error::new(ErrorKind::FfmpegUnavailable, detail)
 }
 
 /// Why a child that ended with `status` did not become FFmpeg; `None` if it did.
-pub fn not_begun(status: Option<ExitStatus>) -> Option<&'static str> {
+pub(crate) fn not_begun(status: Option<ExitStatus>) -> Option<&'static str> {
     let code = status.and_then(|status| status.code());
     (code == Some(EXIT_CANNOT_RUN.into())).then_some("the system cannot execute it")
 }

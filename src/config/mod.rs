@@ -17,8 +17,9 @@ mod load;
 mod settings;
 mod value;
 
-pub use load::ConfigError;
-pub use settings::{Config, LogFormat};
+pub(crate) use load::ConfigError;
+pub use settings::Config;
+pub(crate) use settings::LogFormat;
 
 pub(crate) use load::{camera_password, variable_names};
 pub(crate) use settings::descriptions;

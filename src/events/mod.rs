@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use crate::base::error::Error;
 use crate::camera::id::StreamId;
 
-pub mod bus;
+pub(crate) mod bus;
 
 /// Something that happened to a camera.
 #[derive(Debug, Clone)]

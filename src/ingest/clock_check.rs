@@ -20,7 +20,7 @@ const FAST_SAMPLES: u32 = 3;
 
 /// Checks the clock of one run.
 #[derive(Debug, Default)]
-pub struct ClockCheck {
+pub(crate) struct ClockCheck {
     last: Option<(Instant, Duration)>,
     slow_samples: u32,
     fast_samples: u32,
@@ -28,7 +28,7 @@ pub struct ClockCheck {
 
 impl ClockCheck {
     /// Whether a fragment that arrives now, with the media time `time`, fits those before it.
-    pub fn is_plausible(&mut self, time: Duration) -> bool {
+    pub(crate) fn is_plausible(&mut self, time: Duration) -> bool {
         let now = Instant::now();
         let (began, from) = *self.last.get_or_insert((now, time));
         let passed = now - began;

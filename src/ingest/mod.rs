@@ -20,8 +20,8 @@ use crate::camera::source::Source;
 use crate::child::log::ProcessLog;
 use crate::media::hub::FragmentHub;
 
-pub mod clock_check;
-pub mod ffmpeg;
+pub(crate) mod clock_check;
+pub(crate) mod ffmpeg;
 
 /// What an ingest is started with.
 #[derive(Debug, Clone)]

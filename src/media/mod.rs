@@ -8,7 +8,7 @@
 //! | [`parameter_set`] | H.264 parameter sets |
 //! | [`hub`] | where a stream's fragments are published and read |
 
-pub mod fragment;
-pub mod hub;
-pub mod parameter_set;
-pub mod reader;
+pub(crate) mod fragment;
+pub(crate) mod hub;
+pub(crate) mod parameter_set;
+pub(crate) mod reader;

@@ -29,7 +29,7 @@ const HEVC_SEQUENCE_PARAMETER_SET: u8 = 33;
 
 /// How a sample's bytes are divided into NAL units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NalUnits {
+pub(crate) struct NalUnits {
     /// Whether the units are those of H.265.
     pub is_hevc: bool,
     /// Size in bytes of the length in front of each unit, 1 to 4.
@@ -52,7 +52,7 @@ impl NalUnits {
     }
 
     /// The format of the pictures from a keyframe on, if its sample carries it.
-    pub fn format(self, keyframe: &[u8]) -> Option<Format> {
+    pub(crate) fn format(self, keyframe: &[u8]) -> Option<Format> {
         let unit = self.sequence_parameter_set(keyframe)?;
         let h264 = if self.is_hevc { None } else { h264_format(unit) };
         // Copied, because a slice would keep the whole fragment alive.

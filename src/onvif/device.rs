@@ -17,7 +17,7 @@ const MAX_TEXT: usize = 100;
 
 /// A device that was found.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct Device {
+pub(crate) struct Device {
     /// Its IP address.
     #[schema(value_type = String)]
     pub address: IpAddr,
@@ -51,7 +51,7 @@ pub struct Device {
 
 impl Device {
     /// Creates a device of which only the address is known.
-    pub fn new(address: SocketAddr, service: &OnvifService) -> Self {
+    pub(crate) fn new(address: SocketAddr, service: &OnvifService) -> Self {
         Self {
             address: address.ip(),
             port: address.port(),
@@ -71,7 +71,7 @@ impl Device {
     }
 
     /// Asks the device for its description and streams. A failure is noted in [`Device::error`].
-    pub async fn ask(&mut self, client: &mut OnvifClient, service: &OnvifService) {
+    pub(crate) async fn ask(&mut self, client: &mut OnvifClient, service: &OnvifService) {
         match self.ask_all(client, service).await {
             Ok(()) => {}
             Err(OnvifError::Unauthorized) => {
@@ -115,7 +115,7 @@ impl Device {
 
 /// Reads the device's clock and gives it to the client. A device that does not report its time is
 /// taken to have the right one.
-pub async fn read_clock(
+pub(crate) async fn read_clock(
     client: &mut OnvifClient,
     service: &OnvifService,
 ) -> Result<DeviceClock, OnvifError> {

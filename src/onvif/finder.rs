@@ -31,11 +31,11 @@ const CONCURRENT_SEARCHES: usize = 4;
 /// How many discovered devices wait to be processed.
 const QUEUE: usize = 64;
 /// The shortest time to wait for devices, in seconds.
-pub const SHORTEST_TIME: f64 = 0.1;
+pub(crate) const SHORTEST_TIME: f64 = 0.1;
 /// The default time to wait for devices, in seconds.
-pub const USUAL_TIME: f64 = 3.0;
+pub(crate) const USUAL_TIME: f64 = 3.0;
 /// The longest time to wait for devices, in seconds. A search must end within the time of its request.
-pub const LONGEST_TIME: f64 = 5.0;
+pub(crate) const LONGEST_TIME: f64 = 5.0;
 /// A whole search takes at most this many times as long as it waits for devices.
 const TOTAL_FACTOR: u32 = 3;
 /// A single device has this many times as long to answer, so that a silent one does not hold up others.
@@ -43,7 +43,7 @@ const DEVICE_FACTOR: u32 = 2;
 
 /// The parameters of a search.
 #[derive(Clone)]
-pub struct DiscoveryRequest {
+pub(crate) struct DiscoveryRequest {
     /// Name or address of the network interface to search on; all by default.
     pub interface: Option<String>,
     /// How long to wait for devices. The details of a device can take twice as long; those of a
@@ -57,7 +57,7 @@ pub struct DiscoveryRequest {
 
 /// The result of a search.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Discovery {
+pub(crate) struct Discovery {
     /// The devices, by address.
     pub devices: Vec<Device>,
     /// The network interfaces that can be searched on.
@@ -68,14 +68,14 @@ pub struct Discovery {
 
 /// Searches for devices. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Finder {
+pub(crate) struct Finder {
     nets: CameraNetworks,
     searches: Arc<Semaphore>,
 }
 
 impl Finder {
     /// Creates a finder that asks only the addresses that `nets` permits.
-    pub fn new(nets: CameraNetworks) -> Self {
+    pub(crate) fn new(nets: CameraNetworks) -> Self {
         Self { nets, searches: Arc::new(Semaphore::new(CONCURRENT_SEARCHES)) }
     }
 
@@ -83,7 +83,7 @@ impl Finder {
     ///
     /// Errors: `InvalidRequest` for an unknown interface; `InvalidSource`, `SourceForbidden` and
     /// `SourceUnreachable` for an address that cannot be asked; `Busy`.
-    pub async fn find(&self, request: DiscoveryRequest) -> Result<Discovery, Error> {
+    pub(crate) async fn find(&self, request: DiscoveryRequest) -> Result<Discovery, Error> {
         let _permit = self.searches.try_acquire().map_err(|_| {
             let detail = "too many searches for cameras are running; try again in a few seconds";
             Error::new(ErrorKind::Busy, detail).retry_after(request.time)

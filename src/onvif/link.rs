@@ -15,7 +15,7 @@ const SECRETS: [&str; 11] =
 
 /// Why a device's link cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum LinkError {
+pub(crate) enum LinkError {
     /// It is not an RTSP link.
     #[error("the device reports no RTSP link for this profile")]
     NotRtsp,
@@ -35,7 +35,7 @@ pub enum LinkError {
 /// The link can have an address that does not exist here: `0.0.0.0`, one in another network, or one
 /// behind a router. Unless it is near the address at which the device was `reached`, it is replaced by
 /// that address.
-pub fn usable(link: &str, reached: IpAddr) -> Result<String, LinkError> {
+pub(crate) fn usable(link: &str, reached: IpAddr) -> Result<String, LinkError> {
     let mut url = Url::parse(link.trim()).map_err(|_| LinkError::NotRtsp)?;
     if !matches!(url.scheme(), "rtsp" | "rtsps") || url.host_str().is_none_or(str::is_empty) {
         return Err(LinkError::NotRtsp);
@@ -70,7 +70,7 @@ fn is_near(address: IpAddr, reached: IpAddr) -> bool {
 
 /// Returns the links of the large and the small picture of one camera. Motion JPEG is chosen only if
 /// there is nothing else.
-pub fn main_and_sub(streams: &[DeviceProfile]) -> (Option<String>, Option<String>) {
+pub(crate) fn main_and_sub(streams: &[DeviceProfile]) -> (Option<String>, Option<String>) {
     let is_jpeg = |stream: &DeviceProfile| {
         stream.video_codec.as_deref().is_some_and(|codec| codec.eq_ignore_ascii_case("jpeg"))
     };

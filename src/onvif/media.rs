@@ -17,14 +17,17 @@ const MEDIA2: &str = "http://www.onvif.org/ver20/media/wsdl";
 
 /// A device's media service. Only version 2 supports H.265, but only version 1 is in every device.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MediaService {
+pub(crate) struct MediaService {
     service: OnvifService,
     is_version_2: bool,
 }
 
 impl MediaService {
     /// Finds the newest media service of a device.
-    pub async fn of(client: &OnvifClient, device: &OnvifService) -> Result<Self, OnvifError> {
+    pub(crate) async fn of(
+        client: &OnvifClient,
+        device: &OnvifService,
+    ) -> Result<Self, OnvifError> {
         let content = "<IncludeCapability>false</IncludeCapability>";
         let answer = client.call(device, &format!("{DEVICE}/GetServices"), content).await;
         let services = match &answer {
@@ -72,7 +75,10 @@ impl MediaService {
     }
 
     /// Returns the profiles with video, without their links.
-    pub async fn profiles(&self, client: &OnvifClient) -> Result<Vec<DeviceProfile>, OnvifError> {
+    pub(crate) async fn profiles(
+        &self,
+        client: &OnvifClient,
+    ) -> Result<Vec<DeviceProfile>, OnvifError> {
         let content = if self.is_version_2 {
             "<Type>VideoSource</Type><Type>VideoEncoder</Type>"
         } else {
@@ -87,7 +93,11 @@ impl MediaService {
     }
 
     /// Returns the link of a profile as the device writes it.
-    pub async fn link(&self, client: &OnvifClient, token: &str) -> Result<String, OnvifError> {
+    pub(crate) async fn link(
+        &self,
+        client: &OnvifClient,
+        token: &str,
+    ) -> Result<String, OnvifError> {
         let token = escaped(token);
         let content = if self.is_version_2 {
             format!("<Protocol>RTSP</Protocol><ProfileToken>{token}</ProfileToken>")
@@ -102,7 +112,7 @@ impl MediaService {
     }
 
     /// Requests a keyframe in all streams of a profile.
-    pub async fn set_synchronization_point(
+    pub(crate) async fn set_synchronization_point(
         &self,
         client: &OnvifClient,
         token: &str,

@@ -14,12 +14,12 @@
 //! Devices are not trusted: their answers are bounded in size, number and time, and only permitted
 //! addresses are asked. Nothing is stored.
 
-pub mod device;
-pub mod finder;
-pub mod keyframe;
-pub mod link;
-pub mod media;
-pub mod profile;
-pub mod soap;
-pub mod ws_discovery;
-pub mod xml;
+pub(crate) mod device;
+pub(crate) mod finder;
+pub(crate) mod keyframe;
+pub(crate) mod link;
+pub(crate) mod media;
+pub(crate) mod profile;
+pub(crate) mod soap;
+pub(crate) mod ws_discovery;
+pub(crate) mod xml;

@@ -11,7 +11,7 @@ const MAX_TEXT: usize = 100;
 
 /// One of a device's streams.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct DeviceProfile {
+pub(crate) struct DeviceProfile {
     /// The device's identifier of the profile.
     pub token: String,
     /// Its name for people.

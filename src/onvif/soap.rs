@@ -23,7 +23,7 @@ use super::xml::{XmlNode, escaped};
 use crate::camera::onvif_address::{OnvifAddress, USUAL_PATH};
 
 /// The namespace of the device service.
-pub const DEVICE: &str = "http://www.onvif.org/ver10/device/wsdl";
+pub(crate) const DEVICE: &str = "http://www.onvif.org/ver10/device/wsdl";
 /// The largest answer, in bytes.
 const MAX_ANSWER: usize = 512 * 1024;
 /// The longest reason of a device that is passed on, in characters.
@@ -35,7 +35,7 @@ const LATEST: u64 = 253_402_300_800;
 
 /// Credentials of a device. The type has no `Debug`, so that the password is never shown.
 #[derive(Clone)]
-pub struct Login {
+pub(crate) struct Login {
     /// The user name.
     pub username: String,
     /// The password.
@@ -44,7 +44,7 @@ pub struct Login {
 
 /// Why a request to a device failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OnvifError {
+pub(crate) enum OnvifError {
     /// The device requires credentials, or other ones.
     #[error("the device requires other credentials")]
     Unauthorized,
@@ -67,7 +67,7 @@ pub enum OnvifError {
 }
 
 /// Sends requests to one device.
-pub struct OnvifClient {
+pub(crate) struct OnvifClient {
     /// Address and port of the device service.
     pub address: SocketAddr,
     login: Option<Login>,
@@ -76,7 +76,7 @@ pub struct OnvifClient {
 
 /// The difference between a device's clock and this machine's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeviceClock {
+pub(crate) enum DeviceClock {
     /// The device's clock is ahead.
     Ahead(Duration),
     /// The device's clock is behind, or right.
@@ -85,10 +85,10 @@ pub enum DeviceClock {
 
 impl DeviceClock {
     /// No difference.
-    pub const RIGHT: Self = Self::Behind(Duration::ZERO);
+    pub(crate) const RIGHT: Self = Self::Behind(Duration::ZERO);
 
     /// The clock of a device that reports this time as the present one.
-    pub fn of(reported: SystemTime) -> Self {
+    pub(crate) fn of(reported: SystemTime) -> Self {
         match reported.duration_since(SystemTime::now()) {
             Ok(ahead) => Self::Ahead(ahead),
             Err(behind) => Self::Behind(behind.duration()),
@@ -109,23 +109,23 @@ impl DeviceClock {
 impl OnvifClient {
     /// Creates a client of the device at `address`. Its clock is taken to be right until
     /// [`OnvifClient::set_clock`].
-    pub fn new(address: SocketAddr, login: Option<Login>) -> Self {
+    pub(crate) fn new(address: SocketAddr, login: Option<Login>) -> Self {
         Self { address, login, clock: DeviceClock::RIGHT }
     }
 
     /// Sets the device's clock. Devices reject digests that were made at another time.
-    pub fn set_clock(&mut self, clock: DeviceClock) {
+    pub(crate) fn set_clock(&mut self, clock: DeviceClock) {
         self.clock = clock;
     }
 
     /// Returns whether requests are made with credentials.
-    pub fn has_login(&self) -> bool {
+    pub(crate) fn has_login(&self) -> bool {
         self.login.is_some()
     }
 
     /// Calls an `action`, such as `http://www.onvif.org/ver10/device/wsdl/GetServices`, of a service.
     /// The request's element has `content` as its content. Returns the answer.
-    pub async fn call(
+    pub(crate) async fn call(
         &self,
         service: &OnvifService,
         action: &str,
@@ -136,7 +136,7 @@ impl OnvifClient {
 
     /// Calls an `action` without credentials. Until the device's clock is known, a digest could be
     /// counted as a failed login.
-    pub async fn call_anonymously(
+    pub(crate) async fn call_anonymously(
         &self,
         service: &OnvifService,
         action: &str,
@@ -223,7 +223,7 @@ impl OnvifClient {
 
 /// The location of one of a device's services, at the device's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OnvifService {
+pub(crate) struct OnvifService {
     /// TCP port.
     pub port: u16,
     /// Path and query.
@@ -232,7 +232,7 @@ pub struct OnvifService {
 
 impl OnvifService {
     /// The usual location of the device service, at `port`.
-    pub fn usual(port: u16) -> Self {
+    pub(crate) fn usual(port: u16) -> Self {
         Self { port, path: USUAL_PATH.to_owned() }
     }
 }
@@ -283,7 +283,7 @@ fn all_text(node: &XmlNode) -> String {
 }
 
 /// Returns a device's text on one line of at most `max` characters.
-pub fn plain(text: &str, max: usize) -> String {
+pub(crate) fn plain(text: &str, max: usize) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     words.chars().filter(|character| !character.is_control()).take(max).collect()
 }

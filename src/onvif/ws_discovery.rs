@@ -40,7 +40,7 @@ const MAX_NAME: usize = 100;
 
 /// A network interface that can be searched on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interface {
+pub(crate) struct Interface {
     /// Its name.
     pub name: String,
     /// Its address. An interface with several addresses is listed once for each.
@@ -51,7 +51,7 @@ pub struct Interface {
 
 /// A device that answered a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DiscoveredDevice {
+pub(crate) struct DiscoveredDevice {
     /// The address from which it answered.
     pub address: IpAddr,
     /// Its device service; `None` when it names none over HTTP.
@@ -63,7 +63,7 @@ pub struct DiscoveredDevice {
 }
 
 /// Returns the interfaces that are up and have an IPv4 address, by name.
-pub fn interfaces() -> Vec<Interface> {
+pub(crate) fn interfaces() -> Vec<Interface> {
     let all = getifaddrs().inspect_err(|error| warn!(%error, "cannot list the network interfaces"));
     let mut interfaces: Vec<_> = all
         .into_iter()
@@ -82,7 +82,10 @@ pub fn interfaces() -> Vec<Interface> {
 }
 
 /// Returns the interfaces that have `wanted` as name or address; by default all but loopback.
-pub fn choose(interfaces: &[Interface], wanted: Option<&str>) -> Result<Vec<Interface>, Error> {
+pub(crate) fn choose(
+    interfaces: &[Interface],
+    wanted: Option<&str>,
+) -> Result<Vec<Interface>, Error> {
     let is_chosen = |one: &&Interface| match wanted {
         Some(wanted) => one.name == wanted || one.address.to_string() == wanted,
         None => !one.is_loopback,
@@ -99,7 +102,7 @@ pub fn choose(interfaces: &[Interface], wanted: Option<&str>) -> Result<Vec<Inte
 }
 
 /// Returns the names of interfaces, each once.
-pub fn names(interfaces: &[Interface]) -> Vec<String> {
+pub(crate) fn names(interfaces: &[Interface]) -> Vec<String> {
     let mut names: Vec<_> = interfaces.iter().map(|one| one.name.clone()).collect();
     names.dedup();
     names
@@ -107,7 +110,7 @@ pub fn names(interfaces: &[Interface]) -> Vec<String> {
 
 /// Probes on these interfaces, and sends on each answer that arrives within `time`. A device can
 /// appear several times. Returns a warning for each interface that failed.
-pub async fn run(
+pub(crate) async fn run(
     interfaces: Vec<Interface>,
     time: Duration,
     found: mpsc::Sender<DiscoveredDevice>,

@@ -13,7 +13,7 @@ const MAX_NODES: usize = 20_000;
 
 /// An element of a document.
 #[derive(Debug, Default)]
-pub struct XmlNode {
+pub(crate) struct XmlNode {
     name: String,
     attributes: Vec<(String, String)>,
     text: String,
@@ -23,7 +23,7 @@ pub struct XmlNode {
 impl XmlNode {
     /// Parses a document. Returns `None` for text that is not XML or exceeds the limits. Elements that
     /// are open at the end are closed.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut reader = Reader::from_str(text);
         let config = reader.config_mut();
         // Mistakes of real devices.
@@ -78,29 +78,29 @@ impl XmlNode {
     }
 
     /// Returns the first descendant with this name.
-    pub fn find(&self, name: &str) -> Option<&Self> {
+    pub(crate) fn find(&self, name: &str) -> Option<&Self> {
         self.children
             .iter()
             .find_map(|child| if child.name == name { Some(child) } else { child.find(name) })
     }
 
     /// Returns all children with this name.
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
         self.children.iter().filter(move |child| child.name == name)
     }
 
     /// Returns the text of the first descendant with this name; `None` if it is empty.
-    pub fn text_of(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text_of(&self, name: &str) -> Option<&str> {
         Some(self.find(name)?.text()).filter(|text| !text.is_empty())
     }
 
     /// Returns the text of the element itself.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         self.text.trim()
     }
 
     /// Returns an attribute by its name without a prefix.
-    pub fn attribute(&self, name: &str) -> Option<&str> {
+    pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
@@ -124,7 +124,7 @@ fn named(entity: &str) -> Option<char> {
 }
 
 /// Escapes `text` for use as the content of an element.
-pub fn escaped(text: &str) -> std::borrow::Cow<'_, str> {
+pub(crate) fn escaped(text: &str) -> std::borrow::Cow<'_, str> {
     quick_xml::escape::escape(text)
 }
 

@@ -134,7 +134,7 @@ type Reservation = Arc<AtomicU64>;
 
 /// The part of the budget that one stream uses, given back when dropped.
 #[derive(Debug)]
-pub struct DiskShare {
+pub(crate) struct DiskShare {
     budget: DiskBudget,
     bytes: u64,
     reservation: Reservation,

@@ -7,5 +7,5 @@
 //! | [`disk_budget`] | how many bytes the files of all streams are allowed to take |
 
 pub(crate) mod blocking;
-pub mod disk_budget;
-pub mod hls;
+pub(crate) mod disk_budget;
+pub(crate) mod hls;

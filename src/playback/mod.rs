@@ -24,8 +24,8 @@ use crate::store::db::{Database, SessionRow};
 use token::key::PublicKeyError;
 use token::{AUDIENCE, Claims, LEEWAY, MAX_LIFETIME, ShortSecret, Signer, Verifier};
 
-pub mod secret;
-pub mod token;
+pub(crate) mod secret;
+pub(crate) mod token;
 
 /// The largest number of known sessions, which exceeds the number of possible players. Further tokens of
 /// a back end are valid, but cannot be listed or ended.
@@ -37,7 +37,7 @@ const ID_LENGTH: usize = 24;
 
 /// A playback session.
 #[derive(Debug, Clone)]
-pub struct Session {
+pub(crate) struct Session {
     /// The claims of its token.
     pub claims: Claims,
     /// The API key that created it; `None` for a token of a back end.
@@ -54,7 +54,7 @@ pub struct Session {
 
 /// Why the playback sessions cannot be opened. Its text and causes are for the operator.
 #[derive(Debug, thiserror::Error)]
-pub enum PlaybackError {
+pub(crate) enum PlaybackError {
     /// The secret cannot be used.
     #[error("PLAYBACK_SECRET is invalid")]
     Secret(#[from] ShortSecret),
@@ -67,7 +67,7 @@ pub enum PlaybackError {
 }
 
 /// All playback sessions.
-pub struct Playback {
+pub(crate) struct Playback {
     signer: Signer,
     verifier: Verifier,
     database: Database,
@@ -77,7 +77,7 @@ pub struct Playback {
 impl Playback {
     /// Opens the sessions in the database. `public_keys` are those of back ends that issue tokens
     /// themselves, in PEM or as JWKS.
-    pub async fn open(
+    pub(crate) async fn open(
         database: Database,
         secret: &[u8],
         public_keys: Option<&str>,
@@ -92,7 +92,7 @@ impl Playback {
     }
 
     /// Begins a session for `user` and `cameras`. Returns it with its token.
-    pub async fn begin(
+    pub(crate) async fn begin(
         &self,
         user: String,
         cameras: Vec<String>,
@@ -123,7 +123,7 @@ impl Playback {
 
     /// Verifies a token that is sent for a camera. Returns the permission of its holder; whether the
     /// camera has the owner that the permission requires remains to be checked.
-    pub fn admit(&self, token: &str, camera: &CameraId) -> Result<Permit, Error> {
+    pub(crate) fn admit(&self, token: &str, camera: &CameraId) -> Result<Permit, Error> {
         let claims = self.verifier.verify(token)?;
         if !claims.allows(camera.as_str()) {
             let detail = format!("the token is not for camera {camera}");
@@ -163,7 +163,7 @@ impl Playback {
     }
 
     /// Returns the sessions that have not expired, the newest first.
-    pub fn list(&self) -> Vec<Session> {
+    pub(crate) fn list(&self) -> Vec<Session> {
         self.forget_expired();
         let now = time::unix_now();
         let sessions = self.sessions.iter().map(|one| one.value().clone());
@@ -173,12 +173,12 @@ impl Playback {
     }
 
     /// Returns a session.
-    pub fn get(&self, id: &str) -> Option<Session> {
+    pub(crate) fn get(&self, id: &str) -> Option<Session> {
         self.sessions.get(id).map(|session| session.value().clone())
     }
 
     /// Ends a session early, also one of a back end whose token was not used yet.
-    pub async fn end(&self, id: &str) -> Result<(), Error> {
+    pub(crate) async fn end(&self, id: &str) -> Result<(), Error> {
         let mut session = self.get(id).unwrap_or_else(|| Session::not_used(id));
         if session.made_by.is_none() {
             // A back end can have issued more tokens with this id, which live this long at most.
@@ -246,7 +246,7 @@ impl Session {
     }
 
     /// Returns whether the session was ended early.
-    pub fn is_ended(&self) -> bool {
+    pub(crate) fn is_ended(&self) -> bool {
         *self.ended.borrow()
     }
 

@@ -6,7 +6,7 @@ use crate::store::key_files::beside;
 use crate::store::seal::{SealKey, SealKeyError};
 
 /// Reads the secret from a file beside the database, or creates the file.
-pub fn read_or_create(database: &Path) -> Result<Vec<u8>, SealKeyError> {
+pub(crate) fn read_or_create(database: &Path) -> Result<Vec<u8>, SealKeyError> {
     let file = beside(database, ".playback-key");
     if let Some(key) = SealKey::read(&file)? {
         return Ok(key.bytes().to_vec());

@@ -19,25 +19,25 @@ pub(super) mod error;
 pub(super) mod key;
 
 /// The audience of every token.
-pub const AUDIENCE: &str = "stream-manager";
+pub(crate) const AUDIENCE: &str = "stream-manager";
 /// The longest token, in bytes. It has space for 100 camera ids of 20 characters, or 70 of 36.
-pub const MAX_TOKEN_LENGTH: usize = 4096;
+pub(crate) const MAX_TOKEN_LENGTH: usize = 4096;
 /// The shortest secret to sign with, in bytes: the length of the signature.
-pub const MIN_SECRET_LENGTH: usize = 32;
+pub(crate) const MIN_SECRET_LENGTH: usize = 32;
 /// The longest time from `iat` to `exp`, in seconds.
-pub const MAX_LIFETIME: u64 = 24 * 3600;
+pub(crate) const MAX_LIFETIME: u64 = 24 * 3600;
 /// The largest number of cameras in one token.
-pub const MAX_CAMERAS: usize = 100;
+pub(crate) const MAX_CAMERAS: usize = 100;
 
 /// The tolerated difference between the clocks of two machines, in seconds.
-pub const LEEWAY: u64 = 5;
+pub(crate) const LEEWAY: u64 = 5;
 /// The longest `sub`, in characters.
 const MAX_USER_LENGTH: usize = 200;
 
 /// The claims of a token. The type cannot be deserialized, so that [`Verifier::verify`] is the only way
 /// to read those of a client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Claims {
+pub(crate) struct Claims {
     /// The id of the token and its session.
     pub jti: String,
     /// The user, as 1 to 200 characters without control characters.
@@ -57,7 +57,7 @@ pub struct Claims {
 
 impl Claims {
     /// Returns whether the camera with this id can be watched.
-    pub fn allows(&self, camera: &str) -> bool {
+    pub(crate) fn allows(&self, camera: &str) -> bool {
         self.cameras == ["*"] || self.cameras.iter().any(|allowed| allowed == camera)
     }
 
@@ -100,22 +100,22 @@ fn has_control(text: &str) -> bool {
 /// A secret to sign tokens is too short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the secret for tokens is shorter than {MIN_SECRET_LENGTH} bytes")]
-pub struct ShortSecret;
+pub(crate) struct ShortSecret;
 
 /// Issues tokens. `Debug` does not show the secret.
 #[derive(Debug, Clone)]
-pub struct Signer(EncodingKey);
+pub(crate) struct Signer(EncodingKey);
 
 impl Signer {
     /// Creates a signer with `secret`, of at least 32 bytes.
-    pub fn new(secret: &[u8]) -> Result<Self, ShortSecret> {
+    pub(crate) fn new(secret: &[u8]) -> Result<Self, ShortSecret> {
         check_secret(secret)?;
         Ok(Self(EncodingKey::from_secret(secret)))
     }
 
     /// Issues a token with these claims. Error: `InvalidRequest` if [`Verifier::verify`] would refuse it
     /// for another reason than the time.
-    pub fn issue(&self, claims: &Claims) -> Result<String, Error> {
+    pub(crate) fn issue(&self, claims: &Claims) -> Result<String, Error> {
         let invalid = |reason: String| Error::new(ErrorKind::InvalidRequest, reason);
         claims.check_form().map_err(|error| invalid(error.to_string()))?;
         let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &self.0).map_err(
@@ -136,13 +136,13 @@ fn check_secret(secret: &[u8]) -> Result<(), ShortSecret> {
 
 /// Verifies tokens. `Debug` does not show the secret.
 #[derive(Debug, Clone)]
-pub struct Verifier {
+pub(crate) struct Verifier {
     keys: Vec<Key>,
 }
 
 impl Verifier {
     /// Creates a verifier that accepts the tokens of a [`Signer`] with the same secret.
-    pub fn new(secret: &[u8]) -> Result<Self, ShortSecret> {
+    pub(crate) fn new(secret: &[u8]) -> Result<Self, ShortSecret> {
         check_secret(secret)?;
         let key = Key::new(None, Algorithm::HS256, DecodingKey::from_secret(secret));
         Ok(Self { keys: vec![key] })
@@ -151,14 +151,14 @@ impl Verifier {
     /// Accepts also the tokens of a back end. `text` is its public key in PEM, Ed25519 or RSA with 2048
     /// to 4096 bits, or a JWKS document, of which only such keys are used. A token names its key of
     /// a JWKS by `kid`.
-    pub fn with_public_keys(mut self, text: &str) -> Result<Self, PublicKeyError> {
+    pub(crate) fn with_public_keys(mut self, text: &str) -> Result<Self, PublicKeyError> {
         self.keys.extend(key::parse(text)?);
         Ok(self)
     }
 
     /// Returns the claims of a token if it is complete, signed with one of the keys, for this service
     /// and valid at this time. Clocks can differ by 5 seconds.
-    pub fn verify(&self, token: &str) -> Result<Claims, TokenError> {
+    pub(crate) fn verify(&self, token: &str) -> Result<Claims, TokenError> {
         // With a clock before 1970 every token is from the future and is refused.
         let now = unix_now();
         self.verify_at(token, now)

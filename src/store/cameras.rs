@@ -25,7 +25,7 @@ use crate::camera::source_spec::SourceSpec;
 const MAX_CAMERAS: i64 = 100_000;
 
 /// All stored cameras.
-pub struct Cameras {
+pub(crate) struct Cameras {
     /// Excludes other managers from the database.
     _lock: File,
     database: Database,
@@ -37,7 +37,7 @@ pub struct Cameras {
 
 /// The effect of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     /// The camera was added.
     Created,
     /// The camera was changed.
@@ -49,7 +49,7 @@ pub enum Change {
 impl Cameras {
     /// Opens the database at `url`, or creates it. Without a `source_key`, the key is in a file beside
     /// the database, which is created with a new database.
-    pub async fn open(url: &str, source_key: Option<&str>) -> Result<Self, StoreError> {
+    pub(crate) async fn open(url: &str, source_key: Option<&str>) -> Result<Self, StoreError> {
         let database = Database::open(url).await?;
         let lock = lock_database(database.path())?;
         let rows = Rows::new(open_sealer(&database, source_key).await?);
@@ -58,12 +58,12 @@ impl Cameras {
     }
 
     /// The database, for other tables in it.
-    pub fn database(&self) -> &Database {
+    pub(crate) fn database(&self) -> &Database {
         &self.database
     }
 
     /// Returns a camera. Only cameras that were not used for a while are read from the database.
-    pub async fn get(&self, id: &CameraId) -> Result<Option<Arc<Record>>, Error> {
+    pub(crate) async fn get(&self, id: &CameraId) -> Result<Option<Arc<Record>>, Error> {
         let miss = match self.cache.get(id) {
             Ok(record) => return Ok(Some(record)),
             Err(miss) => miss,
@@ -77,12 +77,12 @@ impl Cameras {
 
     /// Returns a stream of a camera, ready to be started. Returns `None` if there is no such camera, or
     /// it has no such stream.
-    pub async fn stream(&self, id: &StreamId) -> Result<Option<Camera>, Error> {
+    pub(crate) async fn stream(&self, id: &StreamId) -> Result<Option<Camera>, Error> {
         Ok(self.get(id.camera()).await?.and_then(|record| self.stream_of(&record, id)))
     }
 
     /// Adds or changes a camera. `change` gets the present camera and returns the new one.
-    pub async fn change(
+    pub(crate) async fn change(
         &self,
         id: &CameraId,
         change: impl FnOnce(Option<Record>) -> Result<Record, Error>,
@@ -95,7 +95,10 @@ impl Cameras {
     }
 
     /// Adds or changes all of these cameras, or none of them if one fails.
-    pub async fn change_all<F>(&self, changes: Vec<(CameraId, F)>) -> Result<Vec<Change>, Error>
+    pub(crate) async fn change_all<F>(
+        &self,
+        changes: Vec<(CameraId, F)>,
+    ) -> Result<Vec<Change>, Error>
     where
         F: FnOnce(Option<Record>) -> Result<Record, Error>,
     {
@@ -116,7 +119,7 @@ impl Cameras {
     /// Returns a stream of a camera after changing its `source` and options, as far as they are given. A
     /// known camera is changed only if `check` agrees; an unknown one is added for `owner`. Returns
     /// `None` for an unknown camera without a source.
-    pub async fn put(
+    pub(crate) async fn put(
         &self,
         id: &StreamId,
         owner: Option<&str>,
@@ -155,7 +158,7 @@ impl Cameras {
     }
 
     /// Deletes a camera if `check` agrees. Returns whether it existed.
-    pub async fn delete(
+    pub(crate) async fn delete(
         &self,
         id: &CameraId,
         check: impl FnOnce(&Record) -> Result<(), Error>,
@@ -171,14 +174,14 @@ impl Cameras {
     }
 
     /// Returns the cameras that match `filter`, by id, and the number of all matches.
-    pub async fn list(&self, filter: &Filter) -> Result<(Vec<Record>, i64), Error> {
+    pub(crate) async fn list(&self, filter: &Filter) -> Result<(Vec<Record>, i64), Error> {
         let (rows, total) = self.database.list(filter).await.map_err(query_failed)?;
         let records: Result<_, _> = rows.iter().map(|row| self.rows.record(row)).collect();
         Ok((records?, total))
     }
 
     /// Returns the ids of the cameras of `owner`, or of all cameras, by their host.
-    pub async fn by_host(
+    pub(crate) async fn by_host(
         &self,
         owner: Option<&str>,
     ) -> Result<HashMap<String, Vec<CameraId>>, Error> {
@@ -190,12 +193,12 @@ impl Cameras {
     }
 
     /// Seals the source of a camera. Only a manager with the same key can open it.
-    pub fn sealed(&self, record: &Record) -> Result<Vec<u8>, Error> {
+    pub(crate) fn sealed(&self, record: &Record) -> Result<Vec<u8>, Error> {
         self.rows.sealed(record)
     }
 
     /// Opens what [`Cameras::sealed`] returned for the camera `id`.
-    pub fn unsealed(&self, id: &CameraId, sealed: &[u8]) -> Option<SourceSpec> {
+    pub(crate) fn unsealed(&self, id: &CameraId, sealed: &[u8]) -> Option<SourceSpec> {
         self.rows.unsealed(id, sealed)
     }
 

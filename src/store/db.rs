@@ -26,7 +26,7 @@ const CONNECTIONS: u32 = 4;
 
 /// Why the database cannot be opened. Its text and causes are one line for the operator.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub(crate) enum OpenError {
     /// The setting is not the URL of a database.
     #[error("DATABASE_URL is invalid: it must be sqlite: and the path of a file")]
     Url,
@@ -49,7 +49,7 @@ pub enum OpenError {
 
 /// A row of the table of cameras.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CameraRow {
+pub(crate) struct CameraRow {
     /// The camera's id.
     pub id: String,
     /// Its name for people.
@@ -76,7 +76,7 @@ pub struct CameraRow {
 
 /// A row of the table of playback sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionRow {
+pub(crate) struct SessionRow {
     /// The id of the session and its token.
     pub id: String,
     /// The user who watches.
@@ -99,7 +99,7 @@ pub struct SessionRow {
 
 /// A selection of cameras.
 #[derive(Debug, Clone, Default)]
-pub struct Filter {
+pub(crate) struct Filter {
     /// A part of the id, the name or the host.
     pub search: Option<String>,
     /// The user who owns the cameras.
@@ -112,7 +112,7 @@ pub struct Filter {
 
 /// The open database. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Database {
+pub(crate) struct Database {
     pool: SqlitePool,
     /// A writer takes its turn here before it takes a connection, so that waiting writers do not keep
     /// connections from readers.
@@ -122,7 +122,7 @@ pub struct Database {
 
 impl Database {
     /// Opens the database at `url`, or creates it, and updates its tables.
-    pub async fn open(url: &str) -> Result<Self, OpenError> {
+    pub(crate) async fn open(url: &str) -> Result<Self, OpenError> {
         let options = SqliteConnectOptions::from_str(url).map_err(|_| OpenError::Url)?;
         let path = options.get_filename().to_owned();
         if !url.starts_with("sqlite:") || path.as_os_str().is_empty() {
@@ -148,23 +148,23 @@ impl Database {
     }
 
     /// The database's file.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Returns what proves that a key belongs to the database; `None` in a new database.
-    pub async fn proof(&self) -> Result<Option<Vec<u8>>, sqlx::Error> {
+    pub(crate) async fn proof(&self) -> Result<Option<Vec<u8>>, sqlx::Error> {
         let row = sqlx::query("SELECT proof FROM seal WHERE id = 1");
         row.fetch_optional(&self.pool).await?.map(|row| row.try_get("proof")).transpose()
     }
 
     /// Returns a camera.
-    pub async fn get(&self, id: &str) -> Result<Option<CameraRow>, sqlx::Error> {
+    pub(crate) async fn get(&self, id: &str) -> Result<Option<CameraRow>, sqlx::Error> {
         get(&mut *self.pool.acquire().await?, id).await
     }
 
     /// Returns the cameras that match `filter`, by id, and the number of all matches.
-    pub async fn list(&self, filter: &Filter) -> Result<(Vec<CameraRow>, i64), sqlx::Error> {
+    pub(crate) async fn list(&self, filter: &Filter) -> Result<(Vec<CameraRow>, i64), sqlx::Error> {
         let pattern = filter.search.as_deref().map(like);
         let rows = sqlx::query(
             "SELECT * FROM cameras
@@ -184,13 +184,16 @@ impl Database {
     }
 
     /// Returns id and host of the cameras of `owner`, or of all cameras, by id.
-    pub async fn hosts(&self, owner: Option<&str>) -> Result<Vec<(String, String)>, sqlx::Error> {
+    pub(crate) async fn hosts(
+        &self,
+        owner: Option<&str>,
+    ) -> Result<Vec<(String, String)>, sqlx::Error> {
         let query = "SELECT id, host FROM cameras WHERE ($1 IS NULL OR owner = $1) ORDER BY id";
         sqlx::query_as(query).bind(owner).fetch_all(&self.pool).await
     }
 
     /// Deletes the playback sessions that have expired at `now`, and returns the others.
-    pub async fn sessions(&self, now: i64) -> Result<Vec<SessionRow>, sqlx::Error> {
+    pub(crate) async fn sessions(&self, now: i64) -> Result<Vec<SessionRow>, sqlx::Error> {
         let expired = sqlx::query("DELETE FROM playback_sessions WHERE kept_until <= $1").bind(now);
         expired.execute(&self.pool).await?;
         let rows = sqlx::query("SELECT * FROM playback_sessions").fetch_all(&self.pool).await?;
@@ -199,7 +202,7 @@ impl Database {
 
     /// Adds a playback session, or updates whether it is ended. Deletes those that had expired when it
     /// was created.
-    pub async fn put_session(&self, row: &SessionRow) -> Result<(), sqlx::Error> {
+    pub(crate) async fn put_session(&self, row: &SessionRow) -> Result<(), sqlx::Error> {
         let query = sqlx::query(
             "INSERT INTO playback_sessions
                 (id, viewer, cameras, made_by, created_at, expires_at, is_ended, owner, kept_until)
@@ -244,7 +247,7 @@ impl Database {
     }
 
     /// Begins a transaction that writes. Other writers wait for its end.
-    pub async fn write(&self) -> Result<WriteTransaction, sqlx::Error> {
+    pub(crate) async fn write(&self) -> Result<WriteTransaction, sqlx::Error> {
         // The semaphore is never closed.
         let permit = Arc::clone(&self.writers).acquire_owned().await.ok();
         let connection = self.pool.acquire().await?;
@@ -254,7 +257,7 @@ impl Database {
     }
 
     /// Checks that the database can be read and written. Changes nothing.
-    pub async fn check(&self) -> Result<(), sqlx::Error> {
+    pub(crate) async fn check(&self) -> Result<(), sqlx::Error> {
         sqlx::query("SELECT COUNT(*) FROM seal").fetch_one(&self.pool).await?;
         // A transaction in progress proves that writing works, and can take long.
         if let Ok(_permit) = self.writers.try_acquire() {
@@ -269,7 +272,7 @@ impl Database {
     }
 
     /// Rewrites the database's file, so that nothing is left of replaced or deleted rows.
-    pub async fn compact(&self) -> Result<(), sqlx::Error> {
+    pub(crate) async fn compact(&self) -> Result<(), sqlx::Error> {
         sqlx::query("VACUUM").execute(&self.pool).await?;
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await.map(drop)
     }
@@ -280,7 +283,7 @@ impl Database {
 /// This is not sqlx's own transaction: if a disk is full, SQLite ends the transaction, sqlx still
 /// counts it as open, and its connection refuses every later one. Here, the connection of a transaction
 /// that was not committed is closed, which undoes its changes whatever state it is in.
-pub struct WriteTransaction {
+pub(crate) struct WriteTransaction {
     connection: PoolConnection<Sqlite>,
     is_committed: bool,
     _permit: Option<OwnedSemaphorePermit>,
@@ -288,12 +291,12 @@ pub struct WriteTransaction {
 
 impl WriteTransaction {
     /// Returns a camera.
-    pub async fn get(&mut self, id: &str) -> Result<Option<CameraRow>, sqlx::Error> {
+    pub(crate) async fn get(&mut self, id: &str) -> Result<Option<CameraRow>, sqlx::Error> {
         get(&mut self.connection, id).await
     }
 
     /// Returns all cameras, by id.
-    pub async fn all(&mut self) -> Result<Vec<CameraRow>, sqlx::Error> {
+    pub(crate) async fn all(&mut self) -> Result<Vec<CameraRow>, sqlx::Error> {
         let rows = sqlx::query("SELECT * FROM cameras ORDER BY id")
             .fetch_all(&mut *self.connection)
             .await?;
@@ -301,7 +304,7 @@ impl WriteTransaction {
     }
 
     /// Returns the number of cameras.
-    pub async fn count(&mut self) -> Result<i64, sqlx::Error> {
+    pub(crate) async fn count(&mut self) -> Result<i64, sqlx::Error> {
         sqlx::query("SELECT COUNT(*) FROM cameras")
             .fetch_one(&mut *self.connection)
             .await?
@@ -309,7 +312,7 @@ impl WriteTransaction {
     }
 
     /// Adds a camera, or replaces the one of the same id.
-    pub async fn put(&mut self, row: &CameraRow) -> Result<(), sqlx::Error> {
+    pub(crate) async fn put(&mut self, row: &CameraRow) -> Result<(), sqlx::Error> {
         let query = sqlx::query(
             "INSERT INTO cameras
                 (id, name, owner, host, video, audio, transport, source, created_at, updated_at,
@@ -329,13 +332,13 @@ impl WriteTransaction {
     }
 
     /// Deletes a camera. Returns whether it existed.
-    pub async fn delete(&mut self, id: &str) -> Result<bool, sqlx::Error> {
+    pub(crate) async fn delete(&mut self, id: &str) -> Result<bool, sqlx::Error> {
         let deleted = sqlx::query("DELETE FROM cameras WHERE id = $1").bind(id);
         Ok(deleted.execute(&mut *self.connection).await?.rows_affected() > 0)
     }
 
     /// Sets what proves that a key belongs to the database.
-    pub async fn set_proof(&mut self, proof: &[u8]) -> Result<(), sqlx::Error> {
+    pub(crate) async fn set_proof(&mut self, proof: &[u8]) -> Result<(), sqlx::Error> {
         let query = sqlx::query(
             "INSERT INTO seal (id, proof) VALUES (1, $1)
              ON CONFLICT (id) DO UPDATE SET proof = excluded.proof",
@@ -344,7 +347,7 @@ impl WriteTransaction {
     }
 
     /// Commits the changes.
-    pub async fn commit(mut self) -> Result<(), sqlx::Error> {
+    pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
         sqlx::query("COMMIT").execute(&mut *self.connection).await?;
         self.is_committed = true;
         Ok(())

@@ -10,7 +10,7 @@ use crate::camera::id::CameraId;
 
 /// Why the database of cameras cannot be used. Its text and causes are one line for the operator.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub(crate) enum StoreError {
     /// The database cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),

@@ -16,15 +16,15 @@
 //! | [`error`] | the errors of opening a database |
 
 mod cache;
-pub mod cameras;
-pub mod db;
-pub mod error;
-pub mod key_files;
-pub mod lock_file;
-pub mod rotate;
-pub mod rows;
-pub mod seal;
+pub(crate) mod cameras;
+pub(crate) mod db;
+pub(crate) mod error;
+pub(crate) mod key_files;
+pub(crate) mod lock_file;
+pub(crate) mod rotate;
+pub(crate) mod rows;
+pub(crate) mod seal;
 
-pub use cameras::{Cameras, Change};
-pub use error::StoreError;
-pub use rotate::rotate_key;
+pub(crate) use cameras::{Cameras, Change};
+pub(crate) use error::StoreError;
+pub(crate) use rotate::rotate_key;

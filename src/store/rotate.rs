@@ -8,7 +8,7 @@ use super::seal::{SealKey, SealKeyError};
 
 /// Seals all cameras with `new_key`, or with a generated key in the key's file. Returns the number of
 /// cameras. Fails if a manager uses the database.
-pub async fn rotate_key(
+pub(crate) async fn rotate_key(
     url: &str,
     source_key: Option<&str>,
     new_key: Option<&str>,

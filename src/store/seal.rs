@@ -20,7 +20,7 @@ const VERSION: u8 = 1;
 
 /// Why a key cannot be used. Its text contains nothing of the key.
 #[derive(Debug, thiserror::Error)]
-pub enum SealKeyError {
+pub(crate) enum SealKeyError {
     /// The setting is not a key.
     #[error(
         "SOURCE_KEY is invalid: it must be 32 bytes as base64 (openssl rand -base64 32) or hex"
@@ -44,27 +44,27 @@ pub enum SealKeyError {
 
 /// Seals and opens secrets with one key. It has no `Debug`, so that the key is never shown.
 #[derive(Clone)]
-pub struct Sealer {
+pub(crate) struct Sealer {
     cipher: XChaCha20Poly1305,
 }
 
 /// A key in a setting or a file.
 #[derive(Clone)]
-pub struct SealKey([u8; KEY_LENGTH]);
+pub(crate) struct SealKey([u8; KEY_LENGTH]);
 
 impl SealKey {
     /// Generates a key.
-    pub fn generate() -> Self {
+    pub(crate) fn generate() -> Self {
         Self(Key::<XChaCha20Poly1305>::generate().into())
     }
 
     /// Parses the value of a setting.
-    pub fn parse(text: &str) -> Result<Self, SealKeyError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, SealKeyError> {
         decode(text).map(Self).ok_or(SealKeyError::Setting)
     }
 
     /// Reads a key from a file. Returns `None` if there is no file.
-    pub fn read(path: &Path) -> Result<Option<Self>, SealKeyError> {
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>, SealKeyError> {
         let failed = |source| SealKeyError::Io { path: path.to_owned(), source };
         let mut file = match File::open(path) {
             Ok(file) => file,
@@ -81,7 +81,7 @@ impl SealKey {
     }
 
     /// Writes the key into a new file that only its owner can read. Fails if the file exists.
-    pub fn write_new(&self, path: &Path) -> Result<(), SealKeyError> {
+    pub(crate) fn write_new(&self, path: &Path) -> Result<(), SealKeyError> {
         let write = || {
             if path.exists() {
                 return Err(io::ErrorKind::AlreadyExists.into());
@@ -102,12 +102,12 @@ impl SealKey {
     }
 
     /// The bytes of the key.
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
 
     /// Creates a sealer with this key.
-    pub fn sealer(&self) -> Sealer {
+    pub(crate) fn sealer(&self) -> Sealer {
         Sealer { cipher: XChaCha20Poly1305::new(&self.0.into()) }
     }
 }
@@ -126,8 +126,7 @@ fn decode(text: &str) -> Option<[u8; KEY_LENGTH]> {
 
 impl Sealer {
     /// Seals `plain`. Only [`Sealer::open`] with the same `context` can open it.
-    #[expect(clippy::missing_panics_doc, reason = "no text is that long")]
-    pub fn seal(&self, context: &str, plain: &[u8]) -> Vec<u8> {
+    pub(crate) fn seal(&self, context: &str, plain: &[u8]) -> Vec<u8> {
         let nonce = XNonce::generate();
         let payload = Payload { msg: plain, aad: context.as_bytes() };
         #[expect(clippy::expect_used, reason = "fails for texts of 256 GiB and more only")]
@@ -136,7 +135,7 @@ impl Sealer {
     }
 
     /// Opens what was sealed. Returns `None` with another key or context, or if it was altered.
-    pub fn open(&self, context: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn open(&self, context: &str, sealed: &[u8]) -> Option<Vec<u8>> {
         let (&VERSION, rest) = sealed.split_first()? else { return None };
         let (nonce, msg) = rest.split_at_checked(NONCE_LENGTH)?;
         let nonce = XNonce::try_from(nonce).ok()?;

@@ -32,7 +32,7 @@ pub trait Output: Send + Sync + 'static {
 }
 
 /// The task of one stream's output.
-pub type OutputTask = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(crate) type OutputTask = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The stream that an output serves.
 #[derive(Debug)]

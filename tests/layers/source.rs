@@ -6,7 +6,7 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 /// A path in the code, such as `crate::camera::id::CameraId`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NamedPath {
+pub(crate) struct NamedPath {
     /// Its segments. A glob ends in `*`.
     pub segments: Vec<String>,
     /// The line that it begins in.
@@ -15,7 +15,7 @@ pub struct NamedPath {
 
 /// An import, which other modules can name as if its item were defined here.
 #[derive(Debug, Clone)]
-pub struct Import {
+pub(crate) struct Import {
     /// The name that it has here; `*` for a glob.
     pub name: String,
     /// What it names.
@@ -24,7 +24,7 @@ pub struct Import {
 
 /// The production code of one module.
 #[derive(Debug, Default)]
-pub struct Module {
+pub(crate) struct Module {
     /// Modules that it declares and that have files of their own.
     pub children: Vec<String>,
     /// Modules that it holds in braces, with their code.
@@ -42,7 +42,7 @@ const ITEM_KEYWORDS: [&str; 8] =
 
 impl Module {
     /// Reads the text of a source file.
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let tokens: TokenStream = text.parse().expect("Rust source");
         let mut module = Self::default();
         module.read(&without_tests(tokens), true);

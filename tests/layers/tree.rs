@@ -6,16 +6,16 @@ use std::path::Path;
 use crate::source::{Module, NamedPath};
 
 /// A module's path below the crate, such as `["camera", "id"]`.
-pub type ModulePath = Vec<String>;
+pub(crate) type ModulePath = Vec<String>;
 
 /// All modules of the crate.
-pub struct Tree {
+pub(crate) struct Tree {
     modules: BTreeMap<ModulePath, Module>,
 }
 
 /// One place where a module names an item of another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Edge {
+pub(crate) struct Edge {
     /// The module with the path in it.
     pub from: ModulePath,
     /// The module that defines what is named.
@@ -29,12 +29,12 @@ const LONGEST_WAY: usize = 16;
 
 impl Tree {
     /// Reads the modules below `directory`, beginning with its `lib.rs`.
-    pub fn of(directory: &Path) -> Self {
+    pub(crate) fn of(directory: &Path) -> Self {
         Self::read(&|file: &str| std::fs::read_to_string(directory.join(file)).ok())
     }
 
     /// Reads the modules from texts by file name.
-    pub fn read(text_of: &dyn Fn(&str) -> Option<String>) -> Self {
+    pub(crate) fn read(text_of: &dyn Fn(&str) -> Option<String>) -> Self {
         let mut tree = Self { modules: BTreeMap::new() };
         let root = text_of("lib.rs").expect("a lib.rs");
         tree.add(Vec::new(), Module::parse(&root), text_of);
@@ -54,12 +54,12 @@ impl Tree {
     }
 
     /// The modules right below the crate.
-    pub fn top_level(&self) -> BTreeSet<String> {
+    pub(crate) fn top_level(&self) -> BTreeSet<String> {
         self.modules.keys().filter_map(|path| path.first().cloned()).collect()
     }
 
     /// Every place where a module names an item of another one.
-    pub fn edges(&self) -> Vec<Edge> {
+    pub(crate) fn edges(&self) -> Vec<Edge> {
         let mut edges = Vec::new();
         for (path, module) in &self.modules {
             self.collect(path, path, module, &mut edges);

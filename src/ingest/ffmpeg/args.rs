@@ -22,13 +22,13 @@ impl ProbeSize {
 /// How long FFmpeg waits for a silent connection. It gives up after this time while it connects,
 /// and after about twice as long in mid-stream. Half of the manager's own limits therefore lets
 /// FFmpeg report the cause before it is ended.
-pub fn socket_timeout(start_timeout: Duration, stale_timeout: Duration) -> Duration {
+pub(crate) fn socket_timeout(start_timeout: Duration, stale_timeout: Duration) -> Duration {
     (start_timeout / 3).min(stale_timeout / 2)
 }
 
 /// The settings that the arguments depend on.
 #[derive(Debug, Clone)]
-pub struct Shape {
+pub(crate) struct Shape {
     /// Wanted duration of a fragment.
     pub part_time: Duration,
     /// Wanted duration of a segment: transcoded video gets a keyframe as often.
@@ -39,7 +39,7 @@ pub struct Shape {
 
 /// How video is transcoded to H.264.
 #[derive(Debug, Clone)]
-pub struct Transcode {
+pub(crate) struct Transcode {
     /// The preset of libx264, such as `veryfast`.
     pub preset: String,
     /// Greatest height in pixels. Larger pictures are scaled down.
@@ -62,7 +62,7 @@ const STILL_SIZE: &str = "scale='trunc(min(iw,640)/2)*2':-2";
 const MAX_THREADS: &str = "4";
 
 /// Returns the arguments of a run, without the program's name.
-pub fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
+pub(crate) fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     let mut arguments = first_arguments(plan);
     let mut add = |more: &[&str]| arguments.extend(more.iter().map(|&text| text.to_owned()));
     if plan.times == Times::Arrival {
@@ -109,7 +109,7 @@ fn first_arguments(plan: Plan) -> Vec<String> {
 }
 
 /// Returns the arguments for one picture as JPEG, without the program's name.
-pub fn still_arguments(plan: Plan) -> Vec<String> {
+pub(crate) fn still_arguments(plan: Plan) -> Vec<String> {
     let mut arguments = first_arguments(plan);
     let mut add = |more: &[&str]| arguments.extend(more.iter().map(|&text| text.to_owned()));
     add(&["-f", "concat", "-safe", "0", "-protocol_whitelist", PROTOCOLS]);
@@ -151,7 +151,7 @@ fn to_h264(shape: &Shape) -> Vec<String> {
 
 /// Returns the ffconcat script that names the `source` at its `address`. [`Source`] guarantees that
 /// the URL cannot end the quotation.
-pub fn script(
+pub(crate) fn script(
     source: &Source,
     address: SocketAddr,
     plan: Plan,

@@ -11,19 +11,22 @@ use crate::child::spawner::{Spawner, cannot_run, not_begun};
 
 /// Runs FFmpeg the way streams do, so that whatever keeps them from it shows here.
 #[derive(Debug, Clone)]
-pub struct FfmpegCheck {
+pub(crate) struct FfmpegCheck {
     program: PathBuf,
     spawner: Spawner,
 }
 
 impl FfmpegCheck {
     /// A check of `program`, which `spawner` starts.
-    pub fn new(program: PathBuf, spawner: Spawner) -> Self {
+    pub(crate) fn new(program: PathBuf, spawner: Spawner) -> Self {
         Self { program, spawner }
     }
 
     /// Runs `ffmpeg -version`, which has to end `within` this time. Otherwise it is killed.
-    pub async fn run(&self, within: Duration) -> Result<(), Box<dyn StdError + Send + Sync>> {
+    pub(crate) async fn run(
+        &self,
+        within: Duration,
+    ) -> Result<(), Box<dyn StdError + Send + Sync>> {
         // A pipe is large enough for the output.
         let mut process = self.spawner.spawn(&self.program, vec!["-version".to_owned()]).await?;
         let ended = timeout(within, process.wait()).await;
@@ -36,7 +39,7 @@ impl FfmpegCheck {
     }
 
     /// The error of an FFmpeg that cannot be run for this reason.
-    pub fn error(&self, reason: &str) -> Error {
+    pub(crate) fn error(&self, reason: &str) -> Error {
         cannot_run(&self.program, reason)
     }
 }

@@ -20,7 +20,7 @@ use crate::onvif::keyframe::KeyframeRequester;
 
 /// The ingest by FFmpeg. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct FfmpegIngest {
+pub(crate) struct FfmpegIngest {
     program: PathBuf,
     shape: Shape,
     hevc: Hevc,
@@ -32,7 +32,7 @@ pub struct FfmpegIngest {
 
 impl FfmpegIngest {
     /// Creates an ingest that makes video of this `shape`.
-    pub fn new(settings: FfmpegSettings, shape: Shape, spawner: Spawner) -> Self {
+    pub(crate) fn new(settings: FfmpegSettings, shape: Shape, spawner: Spawner) -> Self {
         let FfmpegSettings { program, hevc, nets, start_timeout, stale_timeout } = settings;
         let socket_timeout = args::socket_timeout(start_timeout, stale_timeout);
         let keyframes = KeyframeRequester::default();

@@ -12,11 +12,11 @@
 //! | [`stderr`] | what FFmpeg's messages mean |
 //! | [`probe`] | one picture of a camera, to see whether it can be used |
 
-pub mod args;
-pub mod check;
+pub(crate) mod args;
+pub(crate) mod check;
 mod exit;
-pub mod launcher;
-pub mod probe;
+pub(crate) mod launcher;
+pub(crate) mod probe;
 mod run;
-pub mod settings;
-pub mod stderr;
+pub(crate) mod settings;
+pub(crate) mod stderr;

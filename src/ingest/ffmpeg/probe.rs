@@ -38,7 +38,7 @@ const JPEG: [u8; 2] = [0xff, 0xd8];
 
 /// A picture, and what its streams are.
 #[derive(Debug)]
-pub struct Still {
+pub(crate) struct Still {
     /// FFmpeg's name of the video codec, such as `h264`.
     pub video_codec: String,
     /// Width of the camera's picture, in pixels.
@@ -57,7 +57,7 @@ pub struct Still {
 
 /// Takes pictures. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct StillTaker {
+pub(crate) struct StillTaker {
     program: PathBuf,
     hevc: Hevc,
     nets: CameraNetworks,
@@ -69,7 +69,7 @@ pub struct StillTaker {
 
 impl StillTaker {
     /// Creates one that runs FFmpeg by these settings.
-    pub fn new(settings: FfmpegSettings, spawner: Spawner) -> Self {
+    pub(crate) fn new(settings: FfmpegSettings, spawner: Spawner) -> Self {
         let FfmpegSettings { program, hevc, nets, start_timeout, stale_timeout } = settings;
         let socket_timeout = args::socket_timeout(start_timeout, stale_timeout);
         let places = Arc::new(Semaphore::new(PLACES));
@@ -79,7 +79,11 @@ impl StillTaker {
     /// Takes a picture of `source` within the time limit of a start.
     ///
     /// Fails like a start, and with `Busy` when too many cameras are being tested.
-    pub async fn take(&self, source: Source, options: StreamOptions) -> Result<Still, Error> {
+    pub(crate) async fn take(
+        &self,
+        source: Source,
+        options: StreamOptions,
+    ) -> Result<Still, Error> {
         let places = Arc::clone(&self.places);
         let Ok(Ok(place)) = timeout(PLACE_WITHIN, places.acquire_owned()).await else {
             let detail = "too many cameras are being tested; try again in a few seconds";

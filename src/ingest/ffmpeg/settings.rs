@@ -8,7 +8,7 @@ use crate::camera::plan::Hevc;
 
 /// Which FFmpeg to run, and the limits of a run.
 #[derive(Debug, Clone)]
-pub struct FfmpegSettings {
+pub(crate) struct FfmpegSettings {
     /// FFmpeg's name or path.
     pub program: PathBuf,
     /// Treatment of H.265.

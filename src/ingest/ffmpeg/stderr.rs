@@ -25,7 +25,7 @@ const MAX_LINE: usize = 400;
 
 /// The last lines. `Debug` shows them without secrets.
 #[derive(Default)]
-pub struct Tail {
+pub(crate) struct Tail {
     lines: VecDeque<Line>,
     /// Used up by the first line that names a video codec, which is the input's.
     video_codec: Option<oneshot::Sender<String>>,
@@ -57,7 +57,7 @@ impl Line {
 
 /// The meaning of a tail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The camera or the machine is the cause: the kind of error, and what happened and what to do.
     Camera(ErrorKind, &'static str),
     /// Another plan can do better.
@@ -70,7 +70,7 @@ pub enum Verdict {
 impl Verdict {
     /// Returns the error of a run that took `ran_for`, with a socket timeout of `socket_timeout`;
     /// `None` when another plan can do better.
-    pub fn error(self, ran_for: Duration, socket_timeout: Duration) -> Option<Error> {
+    pub(crate) fn error(self, ran_for: Duration, socket_timeout: Duration) -> Option<Error> {
         let (kind, detail) = match self {
             Self::Camera(kind, detail) => (kind, detail),
             Self::Lesson(_) => return None,
@@ -177,7 +177,7 @@ const NO_CAMERA: &str = "the device at this address is not an RTSP server; check
 impl Tail {
     /// Reads `stderr` to its end, removes `source`'s secrets, and keeps the last lines, also in `log`.
     /// Sends FFmpeg's name of the camera's video codec (such as `h264`) as soon as FFmpeg prints it.
-    pub async fn collect(
+    pub(crate) async fn collect(
         mut stderr: impl AsyncRead + Unpin,
         source: Source,
         log: Writer,
@@ -223,20 +223,20 @@ impl Tail {
     }
 
     /// The cause of FFmpeg's end, if the lines contain one.
-    pub fn verdict(&self) -> Option<Verdict> {
+    pub(crate) fn verdict(&self) -> Option<Verdict> {
         let strongest = self.lines.iter().filter_map(|line| line.verdict).min();
         strongest.and_then(|index| VERDICTS.get(index)).map(|&(_, verdict)| verdict)
     }
 
     /// FFmpeg's description of the first stream of a kind (`Video`, `Audio`), which is the input's.
-    pub fn stream(&self, kind: &str) -> Option<&str> {
+    pub(crate) fn stream(&self, kind: &str) -> Option<&str> {
         let mut streams = self.lines.iter().filter_map(|line| line.stream.as_deref());
         let words = format!(" {kind}: ");
         streams.find_map(|line| line.split_once(words.as_str())).map(|(_, facts)| facts)
     }
 
     /// Describes FFmpeg's end where there is no verdict: its exit `status`, and its last message.
-    pub fn end(&self, status: Option<ExitStatus>) -> String {
+    pub(crate) fn end(&self, status: Option<ExitStatus>) -> String {
         let status = status.map_or("no exit status".into(), |status| status.to_string());
         let said = self.last_complaint().unwrap_or("nothing on stderr");
         format!("FFmpeg ended ({status}): {said}")

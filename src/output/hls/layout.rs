@@ -14,7 +14,7 @@ use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use crate::camera::id::StreamId;
 
 /// Name of the playlist in a stream's URL. It is in no file: the manager has it in memory.
-pub const PLAYLIST: &str = "stream.m3u8";
+pub(crate) const PLAYLIST: &str = "stream.m3u8";
 const LOCK: &str = ".lock";
 const READY: &str = ".ready";
 
@@ -125,17 +125,17 @@ fn is_in_memory(path: &Path) -> bool {
 }
 
 /// File name, and relative URL, of an init segment.
-pub fn init_name(generation: u64) -> String {
+pub(crate) fn init_name(generation: u64) -> String {
     format!("init-{generation}.mp4")
 }
 
 /// File name, and relative URL, of a segment.
-pub fn segment_name(sequence: u64) -> String {
+pub(crate) fn segment_name(sequence: u64) -> String {
     format!("{sequence}.m4s")
 }
 
 /// Whether there is nothing in a directory but a stream's files.
-pub fn holds_only_stream_files(directory: &Path) -> io::Result<bool> {
+pub(crate) fn holds_only_stream_files(directory: &Path) -> io::Result<bool> {
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;
         let is_ours = entry.file_name().to_str().is_some_and(is_stream_file);
@@ -147,7 +147,7 @@ pub fn holds_only_stream_files(directory: &Path) -> io::Result<bool> {
 }
 
 /// Whether a stream's directory may hold a file of this name.
-pub fn is_stream_file(name: &str) -> bool {
+pub(crate) fn is_stream_file(name: &str) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     // Playlists are those of an older manager, which had them in files.
     let older = ["stream.m3u8", "index.m3u8", "stream.m3u8.next", "index.m3u8.next"];

@@ -18,13 +18,13 @@
 //! | [`layout`] | paths and file names below `STREAM_DIR` |
 //! | [`sweep`] | files that an earlier process left behind |
 
-pub mod cutter;
+pub(crate) mod cutter;
 mod files;
 mod held_audio;
-pub mod layout;
-pub mod multivariant;
-pub mod output;
-pub mod packager;
-pub mod playlist;
-pub mod published;
-pub mod sweep;
+pub(crate) mod layout;
+pub(crate) mod multivariant;
+pub(crate) mod output;
+pub(crate) mod packager;
+pub(crate) mod playlist;
+pub(crate) mod published;
+pub(crate) mod sweep;

@@ -13,7 +13,7 @@ const REPRESENTATIVE: Duration = Duration::from_secs(1);
 
 /// The stream of one generation, as the playlist describes it.
 #[derive(Debug)]
-pub struct Variant {
+pub(crate) struct Variant {
     codecs: String,
     width: u16,
     height: u16,
@@ -27,7 +27,7 @@ pub struct Variant {
 
 impl Variant {
     /// Describes the stream that `init` belongs to.
-    pub fn new(init: &InitSegment) -> Self {
+    pub(crate) fn new(init: &InitSegment) -> Self {
         let codecs = [Some(&init.video.codec), init.audio_codec.as_ref()];
         let codecs: Vec<_> = codecs.into_iter().flatten().map(String::as_str).collect();
         Self {
@@ -42,13 +42,13 @@ impl Variant {
     }
 
     /// Counts a fragment.
-    pub fn add(&mut self, fragment: &Fragment) {
+    pub(crate) fn add(&mut self, fragment: &Fragment) {
         self.frames = self.frames.saturating_add(fragment.frames);
         self.time += fragment.duration;
     }
 
     /// Counts a finished segment.
-    pub fn finish(&mut self, segment: &Segment) {
+    pub(crate) fn finish(&mut self, segment: &Segment) {
         let duration = segment.duration();
         #[expect(clippy::cast_precision_loss, reason = "a rate")]
         let rate = segment.length() as f64 * 8.0 / duration.as_secs_f64().max(0.001);
@@ -62,7 +62,7 @@ impl Variant {
     }
 
     /// Renders the playlist. Rates are rounded so that it seldom changes.
-    pub fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let Self { codecs, width, height, .. } = self;
         let frame_rate = f64::from(self.frames) / self.time.as_secs_f64().max(0.001);
         // Cameras send 25 or 12.5 frames a second; the count can be a few off.

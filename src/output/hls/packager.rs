@@ -35,7 +35,7 @@ const CLOCK_CORRECTION: u32 = 100;
 /// Writes one stream's segments and publishes its playlists. Lives as long as the stream, over all
 /// its generations.
 #[derive(Debug)]
-pub struct Packager {
+pub(crate) struct Packager {
     policy: SegmentPolicy,
     cutter: Cutter,
     files: SegmentFiles,
@@ -57,7 +57,7 @@ pub struct Packager {
 impl Packager {
     /// Creates a packager that writes to `dir`. `first_sequence` must be higher than any sequence
     /// number that the camera's viewers have seen.
-    pub fn new(
+    pub(crate) fn new(
         dir: StreamDir,
         share: DiskShare,
         policy: SegmentPolicy,
@@ -84,19 +84,19 @@ impl Packager {
     }
 
     /// Returns a receiver of the newest playlists.
-    pub fn newest(&self) -> PlaylistReceiver {
+    pub(crate) fn newest(&self) -> PlaylistReceiver {
         self.newest.subscribe()
     }
 
     /// What was done so far.
-    pub fn progress(&self) -> &OutputProgress {
+    pub(crate) fn progress(&self) -> &OutputProgress {
         &self.progress
     }
 
     /// Takes one fragment. Returns true when it was written, or will be with the next picture.
     ///
     /// After an error the packager starts again at the next keyframe, after a discontinuity.
-    pub fn push(&mut self, fragment: &Fragment) -> bool {
+    pub(crate) fn push(&mut self, fragment: &Fragment) -> bool {
         if self.breaks_the_time_line(fragment) {
             self.interrupt();
         }
@@ -133,7 +133,7 @@ impl Packager {
 
     /// Notes that fragments were missed, or could not be written: the growing segment ends before
     /// them.
-    pub fn interrupt(&mut self) {
+    pub(crate) fn interrupt(&mut self) {
         self.give_up_growing();
         self.needs_discontinuity |= self.has_segments();
         // The init segment is written again: the directory itself may be gone.
@@ -156,17 +156,17 @@ impl Packager {
     }
 
     /// Removes everything that was written.
-    pub fn remove(self) -> io::Result<()> {
+    pub(crate) fn remove(self) -> io::Result<()> {
         self.files.remove()
     }
 
     /// Returns whether writing can take as long as a disk takes.
-    pub fn can_block(&self) -> bool {
+    pub(crate) fn can_block(&self) -> bool {
         !self.files.dir().is_in_memory()
     }
 
     /// Returns the highest number of a segment that players can know.
-    pub fn last_number(&self) -> Option<u64> {
+    pub(crate) fn last_number(&self) -> Option<u64> {
         self.newest.borrow().as_ref().map(|now| now.position().sequence)
     }
 

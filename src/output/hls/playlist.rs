@@ -30,7 +30,7 @@ const FIRST_DISCONTINUITY_BELOW: u64 = 4093;
 
 /// How a part begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PartStart {
+pub(crate) enum PartStart {
     /// It begins between keyframes.
     Between,
     /// It begins with a keyframe that the playlist does not mark.
@@ -41,7 +41,7 @@ pub enum PartStart {
 
 /// A part of a segment: a byte range of the segment's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
+pub(crate) struct Part {
     /// Playing time.
     pub duration: Duration,
     /// Offset of its first byte in the file.
@@ -54,7 +54,7 @@ pub struct Part {
 
 /// A segment, finished or growing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Segment {
+pub(crate) struct Segment {
     /// Number in the stream. No two segments of a camera ever have the same, not even those of a later
     /// process.
     pub sequence: u64,
@@ -70,19 +70,19 @@ pub struct Segment {
 
 impl Segment {
     /// Playing time.
-    pub fn duration(&self) -> Duration {
+    pub(crate) fn duration(&self) -> Duration {
         self.parts.iter().map(|part| part.duration).sum()
     }
 
     /// Length of its file, in bytes.
-    pub fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.parts.last().map_or(0, |part| part.offset + part.length)
     }
 }
 
 /// The last segments, and the one that grows. A clone costs little: finished segments are shared.
 #[derive(Debug, Clone)]
-pub struct Playlist {
+pub(crate) struct Playlist {
     /// In seconds. Fixed, because RFC 8216 does not allow it to change.
     target_duration: u64,
     /// Wanted duration of a part.
@@ -99,7 +99,7 @@ impl Playlist {
     /// Creates an empty playlist for at most `length` finished segments of at most
     /// `target_duration` seconds, rounded, in parts of about `part_time`. `first_sequence` must be
     /// higher than any sequence number that the camera's viewers have seen.
-    pub fn new(
+    pub(crate) fn new(
         target_duration: u64,
         part_time: Duration,
         length: usize,
@@ -117,7 +117,12 @@ impl Playlist {
     }
 
     /// Begins the next segment, and returns its number.
-    pub fn open(&mut self, begins_at: SystemTime, generation: u64, is_discontinuity: bool) -> u64 {
+    pub(crate) fn open(
+        &mut self,
+        begins_at: SystemTime,
+        generation: u64,
+        is_discontinuity: bool,
+    ) -> u64 {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         let parts = Vec::new();
@@ -126,13 +131,13 @@ impl Playlist {
     }
 
     /// The segment that grows.
-    pub fn growing(&self) -> Option<&Segment> {
+    pub(crate) fn growing(&self) -> Option<&Segment> {
         self.open.as_ref()
     }
 
     /// Appends to the segment that grows. Bytes without playing time (of a camera whose clock stands
     /// still) lengthen the part before them, because a part must have a duration.
-    pub fn append(&mut self, duration: Duration, length: u64, begin: PartStart) {
+    pub(crate) fn append(&mut self, duration: Duration, length: u64, begin: PartStart) {
         let Some(open) = &mut self.open else { return };
         match open.parts.last_mut() {
             Some(last) if duration.is_zero() => last.length += length,
@@ -144,7 +149,7 @@ impl Playlist {
     }
 
     /// Finishes the segment that grows. Returns the segments that leave the playlist.
-    pub fn close(&mut self) -> Vec<Arc<Segment>> {
+    pub(crate) fn close(&mut self) -> Vec<Arc<Segment>> {
         self.segments.extend(self.open.take().map(Arc::new));
         let mut gone = Vec::new();
         while let Some(oldest) = self.take_oldest() {
@@ -173,7 +178,7 @@ impl Playlist {
     /// Takes back the segment that grows if no player can know of it: a playlist without a finished
     /// segment is not published. The next segment gets its number, because numbers must not have
     /// gaps.
-    pub fn abandon_unnamed(&mut self) -> Option<Segment> {
+    pub(crate) fn abandon_unnamed(&mut self) -> Option<Segment> {
         let is_unseen = self.segments.is_empty();
         let unnamed = self.open.take_if(|open| is_unseen || open.parts.is_empty())?;
         self.next_sequence = unnamed.sequence;
@@ -181,7 +186,7 @@ impl Playlist {
     }
 
     /// The finished segments, oldest first.
-    pub fn segments(&self) -> impl DoubleEndedIterator<Item = &Segment> {
+    pub(crate) fn segments(&self) -> impl DoubleEndedIterator<Item = &Segment> {
         self.segments.iter().map(Arc::as_ref)
     }
 
@@ -191,7 +196,7 @@ impl Playlist {
     }
 
     /// The end of the playlist, which the next reload is compared with.
-    pub fn position(&self) -> Position {
+    pub(crate) fn position(&self) -> Position {
         match &self.open {
             Some(open) => Position { sequence: open.sequence, parts: open.parts.len() },
             None => Position { sequence: self.next_sequence, parts: 0 },
@@ -200,13 +205,13 @@ impl Playlist {
 
     /// Renders the playlist. It never has an `EXT-X-ENDLIST`: a stream that pauses must not make
     /// players stop.
-    pub fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         self.render_without(0)
     }
 
     /// Renders a delta update, without the segments that a player knows already; `None` while the
     /// playlist is too short for one.
-    pub fn render_delta(&self) -> Option<String> {
+    pub(crate) fn render_delta(&self) -> Option<String> {
         let skipped = self.older_than(SKIP_BOUNDARY);
         (skipped > 0).then(|| self.render_without(skipped))
     }
@@ -308,7 +313,7 @@ impl Playlist {
 
 /// The end of a playlist, where it grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
+pub(crate) struct Position {
     /// Number of the segment that grows, or of the next one.
     pub sequence: u64,
     /// Number of its parts so far.
@@ -317,13 +322,13 @@ pub struct Position {
 
 impl Position {
     /// Whether a playlist that ends here has this segment, or this part of it.
-    pub fn has(self, sequence: u64, part: Option<usize>) -> bool {
+    pub(crate) fn has(self, sequence: u64, part: Option<usize>) -> bool {
         sequence < self.sequence
             || sequence == self.sequence && part.is_some_and(|part| part < self.parts)
     }
 
     /// Whether a request is so far ahead that it is a mistake (RFC 8216bis, 6.2.5.2).
-    pub fn is_too_far(self, sequence: u64) -> bool {
+    pub(crate) fn is_too_far(self, sequence: u64) -> bool {
         sequence > self.sequence + 1
     }
 }

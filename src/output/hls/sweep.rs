@@ -13,12 +13,12 @@ use crate::output::hls::layout::{Layout, holds_only_stream_files};
 
 /// The lock on `STREAM_DIR`. Dropping it releases the directory.
 #[derive(Debug)]
-pub struct DirLock {
+pub(crate) struct DirLock {
     _file: File,
 }
 
 /// Creates `STREAM_DIR` if it is missing, and locks it. Fails when another process uses it.
-pub fn lock(layout: &Layout) -> io::Result<DirLock> {
+pub(crate) fn lock(layout: &Layout) -> io::Result<DirLock> {
     fs::create_dir_all(layout.root())?;
     let file = File::create(layout.lock_file())?;
     match file.try_lock() {
@@ -33,7 +33,7 @@ pub fn lock(layout: &Layout) -> io::Result<DirLock> {
 
 /// Removes the directories of streams that a killed process left. To be called before any stream
 /// runs.
-pub fn sweep(layout: &Layout) -> io::Result<()> {
+pub(crate) fn sweep(layout: &Layout) -> io::Result<()> {
     for entry in fs::read_dir(layout.root())? {
         let entry = entry?;
         let name = entry.file_name();

@@ -19,7 +19,7 @@ const ED25519_BYTES: usize = 32;
 
 /// Why a text contains no usable public key. The text of the error is one line for the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum PublicKeyError {
+pub(crate) enum PublicKeyError {
     /// It is neither of the supported forms.
     #[error("the key for tokens is neither one PEM public key nor a JWKS")]
     Form,

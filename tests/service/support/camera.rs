@@ -9,7 +9,7 @@ use super::events::Events;
 use super::process::Process;
 use super::project_dir;
 
-pub struct Camera {
+pub(crate) struct Camera {
     process: Process,
     port: u16,
     password: String,
@@ -18,12 +18,12 @@ pub struct Camera {
 
 impl Camera {
     /// Starts a camera on a free port with a unique password.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
     /// Starts a camera with additional command-line arguments.
-    pub async fn start_with(arguments: &[&str]) -> Self {
+    pub(crate) async fn start_with(arguments: &[&str]) -> Self {
         let password = format!("pw-{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
         Self::start_on(0, password, arguments).await
     }
@@ -42,73 +42,73 @@ impl Camera {
     }
 
     /// Returns the RTSP link of a mount, without credentials.
-    pub fn link(&self, mount: &str) -> String {
+    pub(crate) fn link(&self, mount: &str) -> String {
         format!("rtsp://127.0.0.1:{}/{mount}", self.port)
     }
 
     /// Returns the RTSP link of a mount, with valid credentials.
-    pub fn private_link(&self, mount: &str) -> String {
+    pub(crate) fn private_link(&self, mount: &str) -> String {
         format!("rtsp://viewer:{}@127.0.0.1:{}/{mount}", self.password, self.port)
     }
 
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    pub fn password(&self) -> &str {
+    pub(crate) fn password(&self) -> &str {
         &self.password
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
 
     /// Returns how many times a client has started to play.
-    pub fn plays(&self) -> usize {
+    pub(crate) fn plays(&self) -> usize {
         self.events.named("play").len()
     }
 
     /// Kills the camera, as a power cut would.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.process.kill();
     }
 
     /// Starts the camera again after `kill`, on the same port and with the same password.
-    pub async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         self.restart_with(&[]).await;
     }
 
     /// Starts the camera again with other command-line arguments.
-    pub async fn restart_with(&mut self, arguments: &[&str]) {
+    pub(crate) async fn restart_with(&mut self, arguments: &[&str]) {
         *self = Self::start_on(self.port, self.password.clone(), arguments).await;
     }
 
     /// Stops the camera from sending anything. Its connections stay open.
-    pub fn freeze(&self) {
+    pub(crate) fn freeze(&self) {
         self.process.signal(Signal::SIGSTOP);
     }
 
     /// Lets a frozen camera continue.
-    pub fn thaw(&self) {
+    pub(crate) fn thaw(&self) {
         self.process.signal(Signal::SIGCONT);
     }
 }
 
 /// A camera that accepts connections but never sends anything.
-pub struct SilentCamera(TcpListener);
+pub(crate) struct SilentCamera(TcpListener);
 
 impl SilentCamera {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self(TcpListener::bind("127.0.0.1:0").await.expect("a port"))
     }
 
     /// Returns the camera's RTSP link.
-    pub fn link(&self) -> String {
+    pub(crate) fn link(&self) -> String {
         format!("rtsp://{}/live", self.0.local_addr().expect("an address"))
     }
 
     /// Waits until FFmpeg connects. FFmpeg sees the connection end when the stream is dropped.
-    pub async fn accept(&self) -> TcpStream {
+    pub(crate) async fn accept(&self) -> TcpStream {
         self.0.accept().await.expect("a connection from FFmpeg").0
     }
 }

@@ -6,13 +6,13 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Shell script: mounts a tmpfs of size $1 at $2, then replaces itself with the manager, $0.
-pub const SMALL: &str = r#"mount -t tmpfs -o "size=$1" none "$2" && exec "$0""#;
+pub(super) const SMALL: &str = r#"mount -t tmpfs -o "size=$1" none "$2" && exec "$0""#;
 /// Shell script: makes $2 read-only, then replaces itself with the manager, $0.
-pub const READ_ONLY: &str =
+pub(super) const READ_ONLY: &str =
     r#"mount --bind "$2" "$2" && mount -o remount,bind,ro "$2" && exec "$0""#;
 
 /// A small disk, which the test can fill.
-pub struct Disk {
+pub(crate) struct Disk {
     /// Process ID of the manager that sees the disk.
     pub manager: u32,
     /// Path of the disk in the manager's mount namespace.
@@ -21,13 +21,13 @@ pub struct Disk {
 
 impl Disk {
     /// Returns the path under which the test can reach the disk.
-    pub fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         let path = self.path.strip_prefix("/").unwrap_or(&self.path);
         Path::new(&format!("/proc/{}/root", self.manager)).join(path)
     }
 
     /// Uses up all the free space.
-    pub fn fill(&self) {
+    pub(crate) fn fill(&self) {
         let mut file =
             OpenOptions::new().create(true).append(true).open(self.filler()).expect("a file");
         let page = [0; 4096];
@@ -35,12 +35,12 @@ impl Disk {
     }
 
     /// Uses up `bytes` of the free space.
-    pub fn fill_bytes(&self, bytes: usize) {
+    pub(crate) fn fill_bytes(&self, bytes: usize) {
         fs::write(self.filler(), vec![1; bytes]).expect("enough free space");
     }
 
     /// Frees the space that `fill` and `fill_bytes` used.
-    pub fn free(&self) {
+    pub(crate) fn free(&self) {
         fs::remove_file(self.filler()).expect("a file");
     }
 

@@ -7,16 +7,16 @@ use serde_json::Value;
 use super::eventually;
 use super::process::{Process, lines_of};
 
-pub struct Events(Arc<Mutex<Vec<String>>>);
+pub(super) struct Events(Arc<Mutex<Vec<String>>>);
 
 impl Events {
     /// Collects the events of a process, whose stdout must be a pipe.
-    pub fn of(process: &mut Process) -> Self {
+    pub(super) fn of(process: &mut Process) -> Self {
         Self(lines_of(process.child().stdout.take().expect("a pipe")))
     }
 
     /// Returns the events of this name so far.
-    pub fn named(&self, name: &str) -> Vec<Value> {
+    pub(super) fn named(&self, name: &str) -> Vec<Value> {
         let lines = self.0.lock().expect("events");
         let events = lines
             .iter()
@@ -25,7 +25,7 @@ impl Events {
     }
 
     /// Waits until the process reports that it is ready, and returns the port that it listens on.
-    pub async fn port(&self) -> u16 {
+    pub(super) async fn port(&self) -> u16 {
         let port = eventually("the test device listens", || {
             let ready = self.named("ready");
             async move { ready.first()?["port"].as_u64() }

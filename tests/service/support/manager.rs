@@ -17,7 +17,7 @@ use super::{TIMEOUT, eventually, until};
 /// File name of the socket that the manager offers to nginx.
 const SOCKET: &str = "manager.sock";
 
-pub struct Manager {
+pub(crate) struct Manager {
     process: Process,
     dir: Arc<TempDir>,
     /// Lines of stderr so far.
@@ -28,7 +28,7 @@ pub struct Manager {
 
 /// A response of the API. The body is JSON, or a string if it cannot be parsed.
 #[derive(Debug)]
-pub struct ApiResponse {
+pub(crate) struct ApiResponse {
     pub status: StatusCode,
     pub body: Value,
 }
@@ -51,7 +51,7 @@ impl Manager {
     /// Sets the manager's working directory and environment: a free port, files in `dir`, the FFmpeg
     /// that `TEST_FFMPEG_BIN` names, and then `settings`, which take precedence. Viewers always use
     /// the FFmpeg of the system.
-    pub fn configure(command: &mut Command, dir: &Path, settings: &[(&str, &str)]) {
+    pub(crate) fn configure(command: &mut Command, dir: &Path, settings: &[(&str, &str)]) {
         command
             .current_dir(dir)
             .env_clear()
@@ -68,12 +68,12 @@ impl Manager {
     }
 
     /// Runs a manager that is expected to exit. Returns its exit code and stderr.
-    pub fn run_to_exit(dir: &TempDir, settings: &[(&str, &str)]) -> (Option<i32>, String) {
+    pub(crate) fn run_to_exit(dir: &TempDir, settings: &[(&str, &str)]) -> (Option<i32>, String) {
         Self::run_to_exit_with(dir, &[], settings)
     }
 
     /// Runs a manager with arguments that is expected to exit. Returns its exit code and stderr.
-    pub fn run_to_exit_with(
+    pub(crate) fn run_to_exit_with(
         dir: &TempDir,
         arguments: &[&str],
         settings: &[(&str, &str)],
@@ -84,17 +84,17 @@ impl Manager {
     }
 
     /// Starts a manager with these settings in a new directory.
-    pub async fn start(settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(settings: &[(&str, &str)]) -> Self {
         Self::start_in(Arc::new(TempDir::new().expect("a directory")), settings).await
     }
 
     /// Starts another manager in the directory of this one.
-    pub async fn start_again(&self, settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start_again(&self, settings: &[(&str, &str)]) -> Self {
         Self::start_in(Arc::clone(&self.dir), settings).await
     }
 
     /// Starts a manager as the user nobody. Resource limits do not apply to root.
-    pub async fn start_as_nobody(settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start_as_nobody(settings: &[(&str, &str)]) -> Self {
         let dir = Arc::new(TempDir::new().expect("a directory"));
         // The project's directory can be inaccessible to that user, so the binary is copied.
         let program = dir.path().join("stream-manager");
@@ -112,7 +112,7 @@ impl Manager {
 
     /// Limits the number of processes and threads of the user nobody, for a manager that was started
     /// with `start_as_nobody`.
-    pub fn limit_processes(&self, count: usize) {
+    pub(crate) fn limit_processes(&self, count: usize) {
         let mut command = Command::new("setpriv");
         command.args(as_nobody()).args(["prlimit", "--pid", &self.id().to_string()]);
         assert!(command.arg(format!("--nproc={count}:")).status().expect("prlimit").success());
@@ -120,7 +120,7 @@ impl Manager {
 
     /// Starts a manager that sees a small disk at `disk` in its directory. The size is written as
     /// for mount, such as `4m`.
-    pub async fn start_with_disk(size: &str, settings: &[(&str, &str)]) -> (Self, Disk) {
+    pub(crate) async fn start_with_disk(size: &str, settings: &[(&str, &str)]) -> (Self, Disk) {
         let dir = Arc::new(TempDir::new().expect("a directory"));
         let path = dir.path().join("disk");
         std::fs::create_dir(&path).expect("a directory");
@@ -135,7 +135,7 @@ impl Manager {
 
     /// Runs a manager that cannot write to `path` and is expected to exit. Returns its exit code and
     /// stderr.
-    pub fn run_to_exit_with_read_only(
+    pub(crate) fn run_to_exit_with_read_only(
         dir: &TempDir,
         path: &Path,
         settings: &[(&str, &str)],
@@ -181,54 +181,54 @@ impl Manager {
     }
 
     /// Returns the address of the API as `host:port`.
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
     /// Returns the path of the socket that nginx connects to.
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.dir.path().join(SOCKET)
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub fn stream_dir(&self) -> PathBuf {
+    pub(crate) fn stream_dir(&self) -> PathBuf {
         self.dir.path().join("streams")
     }
 
     /// Returns the manager's working directory, which also contains its database.
-    pub fn dir(&self) -> &TempDir {
+    pub(crate) fn dir(&self) -> &TempDir {
         &self.dir
     }
 
     /// Returns everything that the manager has written to stderr.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.lock().expect("log").join("\n")
     }
 
     /// Returns the parsed lines of the log. Lines that are not JSON are left out.
-    pub fn log_lines(&self) -> Vec<Value> {
+    pub(crate) fn log_lines(&self) -> Vec<Value> {
         let log = self.log.lock().expect("log");
         log.iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     /// Returns the `fields` of every line of the log: its message and its structured values.
-    pub fn log_fields(&self) -> Vec<Value> {
+    pub(crate) fn log_fields(&self) -> Vec<Value> {
         self.log_lines().into_iter().map(|mut line| line["fields"].take()).collect()
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         self.process.signal(signal);
     }
 
     /// Waits until the manager exits, and returns its exit code.
-    pub async fn exit_code(&mut self) -> i32 {
+    pub(crate) async fn exit_code(&mut self) -> i32 {
         eventually("the manager exits", || {
             let code = self.process.exit_code();
             async move { code }
@@ -237,39 +237,45 @@ impl Manager {
     }
 
     /// Returns the running FFmpeg processes.
-    pub fn ffmpegs(&self) -> Vec<u32> {
+    pub(crate) fn ffmpegs(&self) -> Vec<u32> {
         children_of(self.id())
     }
 
-    pub async fn get(&self, path: &str) -> ApiResponse {
+    pub(crate) async fn get(&self, path: &str) -> ApiResponse {
         self.send(self.client.get(self.url(path))).await
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> ApiResponse {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> ApiResponse {
         self.send(self.request(Method::POST, path, body)).await
     }
 
-    pub async fn put(&self, path: &str, body: &Value) -> ApiResponse {
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> ApiResponse {
         self.send(self.request(Method::PUT, path, body)).await
     }
 
-    pub async fn delete(&self, path: &str) -> ApiResponse {
+    pub(crate) async fn delete(&self, path: &str) -> ApiResponse {
         self.send(self.client.delete(self.url(path))).await
     }
 
     /// Sends a request with an API key.
-    pub async fn call(&self, key: &str, method: Method, path: &str, body: &Value) -> ApiResponse {
+    pub(crate) async fn call(
+        &self,
+        key: &str,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> ApiResponse {
         self.send(self.request(method, path, body).bearer_auth(key)).await
     }
 
     /// Builds a request. GET requests have no body.
-    pub fn request(&self, method: Method, path: &str, body: &Value) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str, body: &Value) -> RequestBuilder {
         let has_body = method != Method::GET;
         let request = self.client.request(method, self.url(path));
         if has_body { request.json(body) } else { request }
     }
 
-    pub async fn send(&self, request: RequestBuilder) -> ApiResponse {
+    pub(crate) async fn send(&self, request: RequestBuilder) -> ApiResponse {
         let response = request.send().await.expect("a response of the manager");
         let status = response.status();
         let text = response.text().await.expect("a complete response");
@@ -277,30 +283,30 @@ impl Manager {
         ApiResponse { status, body }
     }
 
-    pub fn client(&self) -> &reqwest::Client {
+    pub(crate) fn client(&self) -> &reqwest::Client {
         &self.client
     }
 
-    pub async fn start_stream(&self, id: &str, link: &str) -> ApiResponse {
+    pub(crate) async fn start_stream(&self, id: &str, link: &str) -> ApiResponse {
         self.post("/api/stream/start", &json!({ "indicator_id": id, "rtsp_link": link })).await
     }
 
     /// Starts a stream, and expects it to succeed.
-    pub async fn play(&self, id: &str, link: &str) {
+    pub(crate) async fn play(&self, id: &str, link: &str) {
         let response = self.start_stream(id, link).await;
         assert_eq!(response.status, 200, "{response:?}\n{}", self.log());
     }
 
-    pub async fn stop_stream(&self, id: &str) -> ApiResponse {
+    pub(crate) async fn stop_stream(&self, id: &str) -> ApiResponse {
         self.post("/api/stream/stop", &json!({ "indicator_id": id })).await
     }
 
-    pub async fn status(&self, id: &str) -> Value {
+    pub(crate) async fn status(&self, id: &str) -> Value {
         self.get(&format!("/api/stream/status?indicator_id={id}")).await.body
     }
 
     /// Waits until the stream is in this state.
-    pub async fn reaches(&self, id: &str, state: &str) {
+    pub(crate) async fn reaches(&self, id: &str, state: &str) {
         until(&format!("stream {id} is {state}"), || async {
             self.status(id).await["state"] == state
         })

@@ -7,19 +7,19 @@ use super::{Manager, eventually};
 
 /// The samples of one scrape, keyed by name and labels as they appear in the text.
 #[derive(Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     text: String,
     samples: BTreeMap<String, f64>,
 }
 
 impl Metrics {
-    pub async fn fetch(manager: &Manager) -> Self {
+    pub(crate) async fn fetch(manager: &Manager) -> Self {
         let response = manager.get("/metrics").await;
         assert_eq!(response.status, 200, "{response:?}");
         Self::parse(response.body.as_str().expect("a text"))
     }
 
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let samples = text.lines().filter(|line| !line.starts_with('#')).map(|line| {
             let (name, value) = line.rsplit_once(' ').expect("a sample");
             (name.to_owned(), value.parse().expect("a number"))
@@ -28,7 +28,11 @@ impl Metrics {
     }
 
     /// Fetches the metrics until they meet `condition`.
-    pub async fn until(manager: &Manager, what: &str, condition: impl Fn(&Self) -> bool) -> Self {
+    pub(crate) async fn until(
+        manager: &Manager,
+        what: &str,
+        condition: impl Fn(&Self) -> bool,
+    ) -> Self {
         eventually(what, || async {
             let metrics = Self::fetch(manager).await;
             condition(&metrics).then_some(metrics)
@@ -37,12 +41,12 @@ impl Metrics {
     }
 
     /// Returns the value of a sample, which is identified by its name and labels.
-    pub fn value(&self, sample: &str) -> Option<f64> {
+    pub(crate) fn value(&self, sample: &str) -> Option<f64> {
         self.samples.get(sample).copied()
     }
 
     /// Returns the names of all samples, without labels.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.samples.keys().map(|sample| sample.split('{').next().unwrap_or_default())
     }
 }

@@ -18,33 +18,35 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-pub use camera::{Camera, SilentCamera};
-pub use manager::{ApiResponse, Manager};
-pub use metrics::Metrics;
-pub use nginx::{Nginx, free_port};
-pub use onvif::OnvifDevice;
-pub use openssl::{key_pair, openssl};
-pub use process::{Process, children_of, is_running, lines_of, processes_that_show, send_signal};
-pub use receiver::{Receiver, Webhook};
-pub use viewer::{Playlist, play, probe};
+pub(crate) use camera::{Camera, SilentCamera};
+pub(crate) use manager::{ApiResponse, Manager};
+pub(crate) use metrics::Metrics;
+pub(crate) use nginx::{Nginx, free_port};
+pub(crate) use onvif::OnvifDevice;
+pub(crate) use openssl::{key_pair, openssl};
+pub(crate) use process::{
+    Process, children_of, is_running, lines_of, processes_that_show, send_signal,
+};
+pub(crate) use receiver::{Receiver, Webhook};
+pub(crate) use viewer::{Playlist, play, probe};
 
 /// The time limit of every wait. It is generous because tests run in parallel on slow machines.
-pub const TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The root directory of the project.
-pub fn project_dir() -> &'static Path {
+pub(crate) fn project_dir() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Adds the fields of one JSON object to another. Fields of the second object take precedence.
-pub fn merged(mut object: Value, fields: Value) -> Value {
+pub(crate) fn merged(mut object: Value, fields: Value) -> Value {
     let Value::Object(fields) = fields else { panic!("not an object: {fields}") };
     object.as_object_mut().expect("an object").extend(fields);
     object
 }
 
 /// Starts the test camera, a manager with these settings, and nginx in front of the manager.
-pub async fn start_service(settings: &[(&str, &str)]) -> (Camera, Manager, Nginx) {
+pub(crate) async fn start_service(settings: &[(&str, &str)]) -> (Camera, Manager, Nginx) {
     let camera = Camera::start().await;
     let manager = Manager::start(settings).await;
     let nginx = Nginx::start(&manager).await;
@@ -52,14 +54,14 @@ pub async fn start_service(settings: &[(&str, &str)]) -> (Camera, Manager, Nginx
 }
 
 /// Starts the service as `start_service` does, and streams the camera's `mount` as camera "cam".
-pub async fn start_live(mount: &str, settings: &[(&str, &str)]) -> (Camera, Manager, Nginx) {
+pub(crate) async fn start_live(mount: &str, settings: &[(&str, &str)]) -> (Camera, Manager, Nginx) {
     let (camera, manager, nginx) = start_service(settings).await;
     manager.play("cam", &camera.link(mount)).await;
     (camera, manager, nginx)
 }
 
 /// Waits until `condition` returns a value, and returns it. Panics after `TIMEOUT`.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
     mut condition: impl FnMut() -> F,
 ) -> T {
@@ -74,7 +76,7 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(
 }
 
 /// Waits until `condition` is true. Panics after `TIMEOUT`.
-pub async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
     eventually(what, || {
         let holds = condition();
         async move { holds.await.then_some(()) }

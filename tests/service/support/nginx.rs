@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::process::Process;
 use super::{Manager, TIMEOUT, project_dir, until};
 
-pub struct Nginx {
+pub(crate) struct Nginx {
     process: Process,
     dir: TempDir,
     port: u16,
@@ -17,12 +17,12 @@ pub struct Nginx {
 
 impl Nginx {
     /// Starts nginx in front of `manager`.
-    pub async fn start(manager: &Manager) -> Self {
+    pub(crate) async fn start(manager: &Manager) -> Self {
         Self::start_with(manager, "*").await
     }
 
     /// Starts nginx in front of `manager` with this setting of `CORS_ORIGINS`.
-    pub async fn start_with(manager: &Manager, cors_origins: &str) -> Self {
+    pub(crate) async fn start_with(manager: &Manager, cors_origins: &str) -> Self {
         // nginx does not report which port it got for port 0, so this looks for a free port first.
         // If another process takes the port before nginx does, the next attempt uses another one.
         loop {
@@ -62,35 +62,35 @@ impl Nginx {
     }
 
     /// Returns the address as `host:port`.
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address())
     }
 
     /// Returns the URL of a camera's playlist.
-    pub fn playlist(&self, id: &str) -> String {
+    pub(crate) fn playlist(&self, id: &str) -> String {
         self.url(&format!("/streams/{id}/stream.m3u8"))
     }
 
-    pub fn client(&self) -> &reqwest::Client {
+    pub(crate) fn client(&self) -> &reqwest::Client {
         &self.client
     }
 
-    pub async fn get(&self, path: &str) -> reqwest::Response {
+    pub(crate) async fn get(&self, path: &str) -> reqwest::Response {
         self.client.get(self.url(path)).send().await.expect("a response of nginx")
     }
 
     /// Returns the contents of the access log and the error log.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).expect("a log")
     }
 }
 
 /// Returns a port on which no process is listening.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
 }

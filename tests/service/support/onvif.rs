@@ -8,7 +8,7 @@ use super::events::Events;
 use super::process::Process;
 use super::{Camera, project_dir};
 
-pub struct OnvifDevice {
+pub(crate) struct OnvifDevice {
     _process: Process,
     address: String,
     port: u16,
@@ -17,13 +17,13 @@ pub struct OnvifDevice {
 
 impl OnvifDevice {
     /// Starts a device on a free port of a random loopback address.
-    pub async fn start(arguments: &[&str]) -> Self {
+    pub(crate) async fn start(arguments: &[&str]) -> Self {
         let number = || fastrand::u8(1..255);
         Self::start_at(format!("127.{}.{}.{}", number(), number(), number()), arguments).await
     }
 
     /// Starts the ONVIF device of the test camera, which is at 127.0.0.1.
-    pub async fn start_for(camera: &Camera, arguments: &[&str]) -> Self {
+    pub(crate) async fn start_for(camera: &Camera, arguments: &[&str]) -> Self {
         let (pid, link) = (camera.id().to_string(), camera.link("h264"));
         let link = format!("profile_main={link}");
         let camera_arguments = ["--camera-pid", &pid, "--link", &link];
@@ -41,17 +41,17 @@ impl OnvifDevice {
     }
 
     /// Returns the device's IP address.
-    pub fn ip_address(&self) -> &str {
+    pub(crate) fn ip_address(&self) -> &str {
         &self.address
     }
 
     /// Returns the device's IP address and the port of its services, as `address:port`.
-    pub fn address_and_port(&self) -> String {
+    pub(crate) fn address_and_port(&self) -> String {
         format!("{}:{}", self.address, self.port)
     }
 
     /// Returns the events of this name that the device has reported.
-    pub fn events(&self, name: &str) -> Vec<Value> {
+    pub(crate) fn events(&self, name: &str) -> Vec<Value> {
         self.events.named(name)
     }
 }

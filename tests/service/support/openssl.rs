@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Runs openssl and returns what it writes to stdout.
-pub fn openssl(arguments: &[&str]) -> Vec<u8> {
+pub(crate) fn openssl(arguments: &[&str]) -> Vec<u8> {
     let output = Command::new("openssl").args(arguments).stderr(Stdio::null()).output();
     let output = output.expect("openssl; install it with: apt-get install openssl");
     assert!(output.status.success(), "openssl {arguments:?} failed");
@@ -12,7 +12,7 @@ pub fn openssl(arguments: &[&str]) -> Vec<u8> {
 }
 
 /// Creates a key pair (`ed25519` or `rsa`) and returns the PEM files of the private and public key.
-pub fn key_pair(dir: &Path, algorithm: &str) -> (PathBuf, PathBuf) {
+pub(crate) fn key_pair(dir: &Path, algorithm: &str) -> (PathBuf, PathBuf) {
     let (private, public) = (dir.join("private.pem"), dir.join("public.pem"));
     let (private_path, public_path) =
         (private.to_str().expect("a path"), public.to_str().expect("a path"));

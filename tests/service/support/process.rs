@@ -9,14 +9,14 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 /// A child process in its own process group. Dropping it kills the whole group.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
 }
 
 impl Process {
     /// Starts `program` in its own process group. `setpriv` makes the kernel kill the program if the
     /// test process dies without dropping this value.
-    pub fn start(program: &str, configure: impl FnOnce(&mut Command)) -> Self {
+    pub(crate) fn start(program: &str, configure: impl FnOnce(&mut Command)) -> Self {
         use std::os::unix::process::CommandExt as _;
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", program]).process_group(0);
@@ -25,27 +25,27 @@ impl Process {
         Self { child: child.unwrap_or_else(|error| panic!("cannot run {program}: {error}")) }
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn child(&mut self) -> &mut Child {
+    pub(crate) fn child(&mut self) -> &mut Child {
         &mut self.child
     }
 
     /// Sends `signal` to the process, but not to the rest of its group.
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         send_signal(self.id(), signal);
     }
 
     /// Returns the exit code if the process has ended, or -1 if a signal ended it.
-    pub fn exit_code(&mut self) -> Option<i32> {
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
         let status = self.child.try_wait().expect("a child of this process")?;
         Some(status.code().unwrap_or(-1))
     }
 
     /// Kills the whole process group and reaps the process.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let _ = killpg(pid(self.id()), Signal::SIGKILL);
         let _ = self.child.wait();
     }
@@ -58,7 +58,7 @@ impl Drop for Process {
 }
 
 /// Collects the lines that a child writes to `pipe`. A thread appends each line when it arrives.
-pub fn lines_of(pipe: impl Read + Send + 'static) -> Arc<Mutex<Vec<String>>> {
+pub(crate) fn lines_of(pipe: impl Read + Send + 'static) -> Arc<Mutex<Vec<String>>> {
     let lines = Arc::<Mutex<Vec<String>>>::default();
     let collected = Arc::clone(&lines);
     std::thread::spawn(move || {
@@ -74,23 +74,23 @@ fn pid(id: u32) -> Pid {
 }
 
 /// Sends `signal` to any process.
-pub fn send_signal(id: u32, signal: Signal) {
+pub(crate) fn send_signal(id: u32, signal: Signal) {
     kill(pid(id), signal).expect("a running process");
 }
 
 /// Returns whether the process exists and is not a zombie.
-pub fn is_running(id: u32) -> bool {
+pub(crate) fn is_running(id: u32) -> bool {
     stat(id).is_some_and(|stat| stat.state != "Z")
 }
 
 /// Returns the running children of `parent`.
-pub fn children_of(parent: u32) -> Vec<u32> {
+pub(crate) fn children_of(parent: u32) -> Vec<u32> {
     let is_child = |id: &u32| stat(*id).is_some_and(|s| s.parent == parent && s.state != "Z");
     all().filter(is_child).collect()
 }
 
 /// Returns the processes whose arguments or environment contain `text`.
-pub fn processes_that_show(text: &str) -> Vec<u32> {
+pub(crate) fn processes_that_show(text: &str) -> Vec<u32> {
     let shows = |id: &u32| {
         ["cmdline", "environ"].iter().any(|file| {
             let bytes = fs::read(format!("/proc/{id}/{file}")).unwrap_or_default();

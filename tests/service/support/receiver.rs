@@ -23,7 +23,7 @@ use super::{eventually, openssl};
 
 /// A webhook request, as received.
 #[derive(Debug, Clone)]
-pub struct Webhook {
+pub(crate) struct Webhook {
     pub path: String,
     pub headers: HeaderMap,
     /// The body before parsing.
@@ -35,7 +35,7 @@ pub struct Webhook {
 
 impl Webhook {
     /// Returns the event type, followed by the reason and the error code if it has any.
-    pub fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let text = |value: &Value| value.as_str().map(|text| format!(" {text}"));
         let kind = self.body["type"].as_str().expect("a type").to_owned();
         let kind = kind + &text(&self.body["reason"]).unwrap_or_default();
@@ -50,7 +50,7 @@ struct State {
     statuses: VecDeque<u16>,
 }
 
-pub struct Receiver {
+pub(crate) struct Receiver {
     port: u16,
     state: Arc<Mutex<State>>,
 }
@@ -58,12 +58,12 @@ pub struct Receiver {
 impl Receiver {
     /// Starts a receiver on a free port. Its first responses have these status codes, all others
     /// have 204.
-    pub async fn start(statuses: &[u16]) -> Self {
+    pub(crate) async fn start(statuses: &[u16]) -> Self {
         Self::listen(statuses, None).await
     }
 
     /// Starts a receiver that uses HTTPS. Also returns the path of its certificate.
-    pub async fn start_tls(dir: &Path) -> (Self, String) {
+    pub(crate) async fn start_tls(dir: &Path) -> (Self, String) {
         let path = |name: &str| dir.join(name).to_str().expect("a path").to_owned();
         let (key, certificate) = (path("key.pem"), path("certificate.pem"));
         openssl(&[
@@ -125,28 +125,28 @@ impl Receiver {
     }
 
     /// Returns `http://127.0.0.1:PORT` followed by `path`.
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// Returns all requests so far.
-    pub fn webhooks(&self) -> Vec<Webhook> {
+    pub(crate) fn webhooks(&self) -> Vec<Webhook> {
         self.state.lock().expect("requests").webhooks.clone()
     }
 
     /// Returns summaries of the events of a camera that the receiver accepted.
-    pub fn accepted(&self, camera: &str) -> Vec<String> {
+    pub(crate) fn accepted(&self, camera: &str) -> Vec<String> {
         let webhooks = self.webhooks();
         let accepted = webhooks.iter().filter(|w| w.body["camera"] == camera && w.status == 204);
         accepted.map(Webhook::summary).collect()
     }
 
     /// Waits for as many accepted events of a camera as expected, and compares their summaries.
-    pub async fn receives(&self, camera: &str, expected: &[&str]) {
+    pub(crate) async fn receives(&self, camera: &str, expected: &[&str]) {
         let accepted = eventually(&format!("{camera} reports {expected:?}"), || async {
             let accepted = self.accepted(camera);
             (accepted.len() >= expected.len()).then_some(accepted)

@@ -16,7 +16,7 @@ use super::{Nginx, TIMEOUT};
 /// segments before the end. Timestamps are passed through, because FFmpeg would otherwise round
 /// them to a guessed frame rate. Warnings are hidden, because FFmpeg prints one whenever it loads
 /// an init segment again.
-pub async fn play(url: &str, seconds: u32) {
+pub(crate) async fn play(url: &str, seconds: u32) {
     let time = seconds.to_string();
     let arguments = ["-v", "error", "-live_start_index", "0", "-i", url, "-t", &time];
     let times = ["-fps_mode", "passthrough", "-enc_time_base:v", "1:90000", "-f", "null", "-"];
@@ -25,7 +25,7 @@ pub async fn play(url: &str, seconds: u32) {
 }
 
 /// Returns ffprobe's description of each elementary stream.
-pub async fn probe(url: &str) -> Vec<Value> {
+pub(crate) async fn probe(url: &str) -> Vec<Value> {
     let output = run("ffprobe", &["-v", "error", "-of", "json", "-show_streams", url]).await;
     let report: Value = serde_json::from_str(&output.stdout).expect("JSON from ffprobe");
     report["streams"].as_array().expect("streams").clone()
@@ -48,11 +48,11 @@ async fn run(program: &str, arguments: &[&str]) -> Output {
 
 /// A media playlist, as a player receives it.
 #[derive(Debug)]
-pub struct Playlist(MediaPlaylist);
+pub(crate) struct Playlist(MediaPlaylist);
 
 impl Playlist {
     /// Fetches a camera's playlist. Returns `None` if the server responds with 404.
-    pub async fn fetch(nginx: &Nginx, id: &str) -> Option<Self> {
+    pub(crate) async fn fetch(nginx: &Nginx, id: &str) -> Option<Self> {
         let response = nginx.client().get(nginx.playlist(id)).send().await.expect("a response");
         if response.status() == 404 {
             return None;
@@ -64,38 +64,38 @@ impl Playlist {
     }
 
     /// Returns the sequence number of the last segment.
-    pub fn last(&self) -> u64 {
+    pub(crate) fn last(&self) -> u64 {
         self.0.media_sequence + self.0.segments.len() as u64 - 1
     }
 
     /// Returns the file names of all init segments and media segments.
-    pub fn files(&self) -> Vec<String> {
+    pub(crate) fn files(&self) -> Vec<String> {
         let segments = self.0.segments.iter().map(|segment| segment.uri.clone());
         self.init_files().into_iter().chain(segments).collect()
     }
 
     /// Returns the file names of the init segments, in playlist order.
-    pub fn init_files(&self) -> Vec<String> {
+    pub(crate) fn init_files(&self) -> Vec<String> {
         let maps = self.0.segments.iter().filter_map(|segment| segment.map.as_ref());
         maps.map(|map| map.uri.clone()).collect()
     }
 
     /// Counts the discontinuities so far, including those that have left the window.
-    pub fn discontinuities(&self) -> u64 {
+    pub(crate) fn discontinuities(&self) -> u64 {
         self.0.discontinuity_sequence + self.discontinuities_in_window()
     }
 
     /// Counts the discontinuities between the listed segments.
-    pub fn discontinuities_in_window(&self) -> u64 {
+    pub(crate) fn discontinuities_in_window(&self) -> u64 {
         self.0.segments.iter().filter(|segment| segment.discontinuity).count() as u64
     }
 
     /// Returns the duration of the longest segment, in seconds.
-    pub fn longest_segment(&self) -> f32 {
+    pub(crate) fn longest_segment(&self) -> f32 {
         self.0.segments.iter().map(|segment| segment.duration).fold(0.0, f32::max)
     }
 
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.0.end_list
     }
 }

@@ -1,0 +1,30 @@
+//! The parts that `benches/`, `tests/` and doc tests use directly. This is not a stable API.
+//!
+//! All other items are private to the crate, so that the compiler reports those that have no use.
+
+pub use crate::app::{StartError, run_with};
+pub use crate::base::atomic_instant::AtomicInstant;
+pub use crate::base::counters::Counters;
+pub use crate::base::error::{Error, ErrorKind};
+pub use crate::camera::Camera;
+pub use crate::camera::id::{CameraId, StreamId};
+pub use crate::camera::networks::{CameraNetworks, Networks};
+pub use crate::camera::options::StreamOptions;
+pub use crate::camera::plan::{Audio, Hevc, Lesson, Plan};
+pub use crate::camera::source::Source;
+pub use crate::child::spawner::{CHILD, Spawner, become_child};
+pub use crate::config::Config;
+pub use crate::events::bus::Bus;
+pub use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
+pub use crate::media::fragment::{Fragment, MediaError};
+pub use crate::media::reader::FragmentReader;
+pub use crate::output::disk_budget::DiskBudget;
+pub use crate::output::hls::cutter::SegmentPolicy;
+pub use crate::output::hls::layout::Layout;
+pub use crate::output::hls::output::Hls;
+pub use crate::stream::limits::Limits;
+pub use crate::stream::reaper;
+pub use crate::stream::registry::Registry;
+pub use crate::stream::resources::StreamResources;
+pub use crate::stream::start_queue::StartQueue;
+pub use crate::stream::threads::Threads;
