@@ -51,7 +51,7 @@ fn the_fragments_contain_every_byte_of_ffmpegs_output() {
     assert!(
         FFMPEG_OUTPUT.starts_with(&bytes) && FFMPEG_OUTPUT[bytes.len() + 4..].starts_with(b"mfra")
     );
-    assert_eq!((init.generation, init.video.width, init.video.height), (7, 160, 120));
+    assert_eq!((init.epoch, init.video.width, init.video.height), (7, 160, 120));
     assert!(init.video.codec.starts_with("avc1.42"), "{}", init.video.codec);
     assert_eq!(init.audio_codec.as_deref(), Some("mp4a.40.2"));
 }

@@ -59,7 +59,7 @@ impl Ingest for Recorded {
         let (end, ended) = oneshot::channel();
         let bytes = Arc::clone(&self.0);
         tokio::spawn(async move {
-            let mut reader = FragmentReader::new(&bytes[..], request.generation);
+            let mut reader = FragmentReader::new(&bytes[..], request.epoch);
             while let Ok(Some(fragment)) = reader.next().await {
                 request.hub.publish(fragment);
             }

@@ -67,7 +67,7 @@ impl Camera {
     }
 }
 
-/// The numbers of segments and generations. No two runs of a stream use the same number, since players
+/// The numbers of segments and epochs. No two runs of a stream use the same number, since players
 /// and caches identify files by it. Clones share the numbers.
 #[derive(Debug, Clone, Default)]
 pub struct Numbers(Arc<AtomicU64>);

@@ -1,4 +1,4 @@
-//! The last lines that a stream's children printed, over all generations, and the resources that the
+//! The last lines that a stream's children printed, over all epochs, and the resources that the
 //! running one uses.
 //!
 //! Lines must come without secrets: the caller removes them.
@@ -21,7 +21,7 @@ const FIRST_SAMPLE_AFTER: Duration = Duration::from_secs(1);
 /// Time between later measurements.
 const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 
-/// The log of one stream, for all its generations.
+/// The log of one stream, for all its epochs.
 #[derive(Debug, Default)]
 pub struct ProcessLog {
     lines: Mutex<VecDeque<Line>>,
@@ -33,8 +33,8 @@ pub struct ProcessLog {
 pub struct Line {
     /// When it was read.
     pub at: SystemTime,
-    /// Number of the generation that printed it.
-    pub generation: u64,
+    /// Number of the epoch that printed it.
+    pub epoch: u64,
     /// Its text.
     pub text: String,
 }
@@ -51,9 +51,9 @@ pub struct Usage {
 }
 
 impl ProcessLog {
-    /// Returns a writer for the child of `generation`.
-    pub fn writer(self: &Arc<Self>, generation: u64) -> Writer {
-        Writer { log: Arc::clone(self), generation }
+    /// Returns a writer for the child of `epoch`.
+    pub fn writer(self: &Arc<Self>, epoch: u64) -> Writer {
+        Writer { log: Arc::clone(self), epoch }
     }
 
     /// The lines that are kept, oldest first.
@@ -94,18 +94,18 @@ impl Drop for Watching<'_> {
     }
 }
 
-/// Adds the lines of one generation.
+/// Adds the lines of one epoch.
 #[derive(Debug, Clone)]
 pub struct Writer {
     log: Arc<ProcessLog>,
-    generation: u64,
+    epoch: u64,
 }
 
 impl Writer {
     /// Adds a line without secrets. The oldest one is dropped when the log is full.
     pub fn note(&self, text: &str) {
         let line =
-            Line { at: SystemTime::now(), generation: self.generation, text: text.to_owned() };
+            Line { at: SystemTime::now(), epoch: self.epoch, text: text.to_owned() };
         let mut lines = lock(&self.log.lines);
         if lines.len() == MAX_LINES {
             lines.pop_front();
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_lines_of_all_generations_are_kept() {
+    fn the_last_lines_of_all_epochs_are_kept() {
         let log = Arc::new(ProcessLog::default());
         log.writer(6).note("before");
         let writer = log.writer(7);
@@ -127,11 +127,11 @@ mod tests {
             writer.note(&number.to_string());
         }
         let lines = log.lines();
-        assert_eq!((lines[0].generation, lines[0].text.as_str()), (6, "before"));
+        assert_eq!((lines[0].epoch, lines[0].text.as_str()), (6, "before"));
         writer.note("last");
         let lines = log.lines();
         assert_eq!(lines.len(), MAX_LINES);
-        assert_eq!((lines[0].generation, lines[0].text.as_str()), (7, "1"));
+        assert_eq!((lines[0].epoch, lines[0].text.as_str()), (7, "1"));
         assert_eq!(lines.last().map(|line| line.text.as_str()), Some("last"));
     }
 

@@ -72,9 +72,9 @@ mod tests {
     use crate::camera::id::StreamId;
     use crate::events::{EventKind, StreamEvent, StreamEventKind};
 
-    fn event(generation: u64) -> Event {
+    fn event(epoch: u64) -> Event {
         let kind = StreamEventKind::Live;
-        let stream = StreamEvent { kind, generation, reason: None, error: None };
+        let stream = StreamEvent { kind, epoch, reason: None, error: None };
         Event {
             at: SystemTime::now(),
             stream: StreamId::parse("cam").expect("an id"),
@@ -82,9 +82,9 @@ mod tests {
         }
     }
 
-    fn generation(event: &Event) -> u64 {
+    fn epoch(event: &Event) -> u64 {
         let EventKind::Stream(stream) = &event.kind;
-        stream.generation
+        stream.epoch
     }
 
     #[tokio::test]
@@ -96,12 +96,12 @@ mod tests {
         for number in 1..=count {
             bus.publish(event(number));
             let heard = quick.next().await.expect("nothing is lost").expect("a bus");
-            assert_eq!(generation(&heard), number);
+            assert_eq!(epoch(&heard), number);
         }
         assert_eq!(slow.next().await.expect_err("some are lost"), Missed(3));
         for number in 4..=count {
             let heard = slow.try_next().expect("nothing is lost").expect("an event");
-            assert_eq!(generation(&heard), number);
+            assert_eq!(epoch(&heard), number);
         }
         assert!(slow.try_next().expect("nothing is lost").is_none());
         drop(bus);

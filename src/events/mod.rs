@@ -41,7 +41,7 @@ pub(crate) struct StreamEvent {
     /// What happened.
     pub(crate) kind: StreamEventKind,
     /// The run of the ingest during which it happened.
-    pub(crate) generation: u64,
+    pub(crate) epoch: u64,
     /// Why the stream has gone, with `Stopped`.
     pub(crate) reason: Option<StopReason>,
     /// What went wrong, if anything did.

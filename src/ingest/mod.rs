@@ -34,8 +34,8 @@ pub struct IngestRequest {
     pub options: StreamOptions,
     /// The camera's ONVIF service, by which a keyframe can be requested.
     pub onvif: Option<OnvifAddress>,
-    /// Number of the generation that this run is.
-    pub generation: u64,
+    /// Number of the epoch that this run is.
+    pub epoch: u64,
     /// Where fragments are published.
     pub hub: FragmentHub,
     /// Where FFmpeg's messages and usage are kept.

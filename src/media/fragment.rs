@@ -70,11 +70,11 @@ pub struct VideoTrack {
     pub height: u16,
 }
 
-/// `ftyp` and `moov` of one generation.
+/// `ftyp` and `moov` of one epoch.
 #[derive(Debug)]
 pub struct InitSegment {
-    /// Number of the generation.
-    pub generation: u64,
+    /// Number of the epoch.
+    pub epoch: u64,
     /// `ftyp` and `moov` as FFmpeg wrote them.
     pub bytes: Bytes,
     /// The video track.
@@ -99,13 +99,13 @@ struct Defaults {
 /// some can always use the fragment.
 #[derive(Debug)]
 pub struct Fragment {
-    /// The init segment that it is decoded with. Each generation has its own.
+    /// The init segment that it is decoded with. Each epoch has its own.
     pub init: Arc<InitSegment>,
     /// `moof` and `mdat` as FFmpeg wrote them.
     pub bytes: Bytes,
     /// Whether decoding can begin here.
     pub is_keyframe: bool,
-    /// Decode time of the first video sample on the generation's own clock, at most a hundred years;
+    /// Decode time of the first video sample on the epoch's own clock, at most a hundred years;
     /// meaningless when `frames` is zero.
     pub decode_time: Duration,
     /// Playing time of the video samples, at most a minute; zero for audio alone.
@@ -121,7 +121,7 @@ pub struct Fragment {
 
 impl InitSegment {
     /// Reads the `moov` box (with header) that ends `bytes` at `moov_offset`.
-    pub fn parse(generation: u64, bytes: Bytes, moov_offset: usize) -> Result<Self, MediaError> {
+    pub fn parse(epoch: u64, bytes: Bytes, moov_offset: usize) -> Result<Self, MediaError> {
         let mut body = bytes
             .get(moov_offset..)
             .ok_or(MediaError::Unexpected("an init segment without moov"))?;
@@ -138,7 +138,7 @@ impl InitSegment {
         let defaults =
             moov.mvex.iter().flat_map(|mvex| &mvex.trex).find(|trex| trex.track_id == video_id);
         Ok(Self {
-            generation,
+            epoch,
             video,
             audio_codec,
             video_id,
@@ -306,10 +306,10 @@ fn audio_codec(stsd: &Stsd) -> Option<String> {
 pub(crate) mod testing {
     use super::*;
 
-    pub(crate) fn init(generation: u64) -> Arc<InitSegment> {
+    pub(crate) fn init(epoch: u64) -> Arc<InitSegment> {
         Arc::new(InitSegment {
-            generation,
-            bytes: Bytes::from(format!("init {generation}")),
+            epoch,
+            bytes: Bytes::from(format!("init {epoch}")),
             video: VideoTrack { codec: "avc1.42C01E".into(), width: 640, height: 360 },
             audio_codec: None,
             video_id: 1,

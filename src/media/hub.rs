@@ -28,7 +28,7 @@ const SIGN_OF_LIFE: Duration = Duration::from_millis(100);
 /// Rates are taken over the last fragments of at least this much playing time.
 const RATE_WINDOW: Duration = Duration::from_secs(4);
 
-/// One per stream, for all its generations. Cheap to clone.
+/// One per stream, for all its epochs. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct FragmentHub {
     sender: broadcast::Sender<Arc<Fragment>>,
@@ -155,7 +155,7 @@ impl FragmentHub {
 impl Recent {
     /// Takes note of a fragment. True when it is a sign of life.
     fn add(&mut self, fragment: &Fragment) -> bool {
-        if self.init.as_ref().is_none_or(|init| init.generation != fragment.init.generation) {
+        if self.init.as_ref().is_none_or(|init| init.epoch != fragment.init.epoch) {
             self.init = Some(Arc::clone(&fragment.init));
             self.window.clear();
             (self.last_keyframe, self.gop) = (None, None);

@@ -19,10 +19,10 @@ const MAX_HEADER_BOX: u64 = 1024 * 1024;
 /// Largest `mdat`, in bytes: two seconds at 100 Mbit/s.
 const MAX_MEDIA_BOX: u64 = 32 * 1024 * 1024;
 
-/// Reads the fragments of one generation from FFmpeg's stdout.
+/// Reads the fragments of one epoch from FFmpeg's stdout.
 pub struct FragmentReader<R> {
     boxes: BoxReader<R>,
-    generation: u64,
+    epoch: u64,
     init: Option<Arc<InitSegment>>,
     /// As the first keyframe that carried it had it. The init segment can differ: some cameras'
     /// SDP describes their factory settings.
@@ -30,10 +30,10 @@ pub struct FragmentReader<R> {
 }
 
 impl<R: AsyncRead + Unpin> FragmentReader<R> {
-    /// Creates a reader that numbers its init segment `generation`.
-    pub fn new(source: R, generation: u64) -> Self {
+    /// Creates a reader that numbers its init segment `epoch`.
+    pub fn new(source: R, epoch: u64) -> Self {
         let boxes = BoxReader { source, buffer: BytesMut::new() };
-        Self { boxes, generation, init: None, format: None }
+        Self { boxes, epoch, init: None, format: None }
     }
 
     /// Returns the next fragment; `None` when the stream ends between two fragments.
@@ -68,13 +68,13 @@ impl<R: AsyncRead + Unpin> FragmentReader<R> {
             let moov = moov.filter(|header| &header.kind == b"moov");
             let moov = moov.ok_or(MediaError::Unexpected("no moov after ftyp"))?;
             let bytes = self.boxes.take(ftyp.size + moov.size).await?;
-            let init = InitSegment::parse(self.generation, bytes, ftyp.size)?;
+            let init = InitSegment::parse(self.epoch, bytes, ftyp.size)?;
             self.init = Some(Arc::new(init));
         }
         Ok(self.init.clone())
     }
 
-    /// A change of size or profile needs another init segment, and so another generation.
+    /// A change of size or profile needs another init segment, and so another epoch.
     fn check_picture(&mut self, fragment: &Fragment) -> Result<(), MediaError> {
         let Some(now) = &fragment.format else { return Ok(()) };
         let first = self.format.get_or_insert_with(|| now.clone());

@@ -98,7 +98,7 @@ impl Ingest for FakeIngest {
         let (end, ended) = oneshot::channel();
         let (signals, mut signalled) = mpsc::channel(4);
         tokio::spawn(async move {
-            let init = testing::init(request.generation);
+            let init = testing::init(request.epoch);
             for number in 0..5 {
                 request.hub.publish(testing::fragment(&init, number == 0, number * 200, 200));
             }

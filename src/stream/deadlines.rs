@@ -32,7 +32,7 @@ pub(super) struct Situation {
     pub(super) state: State,
     /// The queue in which the current run waits.
     pub(super) queued_as: Option<Priority>,
-    /// A generation was live since the last start from nothing.
+    /// An epoch was live since the last start from nothing.
     pub(super) was_live: bool,
     /// When the picture last advanced.
     pub(super) last_progress: Instant,

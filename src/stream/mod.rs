@@ -7,17 +7,17 @@
 //! | Starting | `start_timeout`, or a refusal by the camera | Failed; the waiting callers get the cause |
 //! | Starting | its turn comes when all callers have left | Stopping(End) |
 //! | Starting, Live | the ingest ends, with any exit code | Backoff, while anything shows interest |
-//! | Starting | the ingest ends, and another plan can do better | Starting: next generation at once, a limited number of times |
+//! | Starting | the ingest ends, and another plan can do better | Starting: next epoch at once, a limited number of times |
 //! | Live | no picture that advances for `stale_timeout` | Stopping(Retry) |
 //! | Starting, Live | another source, or other options | Stopping(Replace) |
-//! | Backoff | timer, or a start of a stream that was live | Starting: next generation; the playlist continues after a discontinuity |
+//! | Backoff | timer, or a start of a stream that was live | Starting: next epoch; the playlist continues after a discontinuity |
 //! | any | stop, idle, shutdown | Stopping(End) |
 //! | Stopping | `stop_grace` passes | SIGKILL to the process group, still Stopping |
 //! | Stopping | child reaped | gone with its files; Backoff after a stall; Starting when the source was replaced; Failed after a failed start |
 //!
 //! A task per stream, the `supervisor`, owns the ingest's run and the output. The [`registry`] holds
 //! cheap [`handle`]s; no guard of its map is held across an await. Get-or-start is atomic: any
-//! number of simultaneous starts of one camera make one ingest. The next generation never starts
+//! number of simultaneous starts of one camera make one ingest. The next epoch never starts
 //! before the last one's child is reaped. The [`reaper`] only proposes an end; the supervisor checks
 //! the [`interest`] again and decides. A start that arrives while a stream ends waits until it is
 //! gone, and starts another.

@@ -2,7 +2,7 @@
 //!
 //! A stream does not know its output: the stream's resources hold an implementation of [`Output`]
 //! from a layer above. An output reads the stream's hub for as long as the stream lives, over all
-//! its generations, and reports what clients can play and what went wrong.
+//! its epochs, and reports what clients can play and what went wrong.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -59,9 +59,9 @@ pub struct OutputControl {
 /// What an output reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutputProgress {
-    /// The generation that clients can play.
+    /// The epoch that clients can play.
     pub playable: Option<u64>,
-    /// The last failure, and its generation. Cleared when the output works again.
+    /// The last failure, and its epoch. Cleared when the output works again.
     pub error: Option<(u64, Error)>,
 }
 

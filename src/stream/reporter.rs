@@ -27,24 +27,24 @@ impl EventReporter {
     }
 
     /// A run of the ingest begins. Reported when there was none before, or after a failure.
-    pub(crate) fn launched(&mut self, generation: u64) {
+    pub(crate) fn launched(&mut self, epoch: u64) {
         if matches!(self.last, None | Some((StreamEventKind::Failed, _))) {
-            self.emit(StreamEventKind::Started, generation, None);
+            self.emit(StreamEventKind::Started, epoch, None);
         }
     }
 
     /// The stream is playable.
-    pub(crate) fn live(&mut self, generation: u64) {
-        self.emit(StreamEventKind::Live, generation, None);
+    pub(crate) fn live(&mut self, epoch: u64) {
+        self.emit(StreamEventKind::Live, epoch, None);
     }
 
     /// The camera stopped sending.
-    pub(crate) fn stalled(&mut self, generation: u64, error: Option<Error>) {
-        self.emit(StreamEventKind::Stalled, generation, error);
+    pub(crate) fn stalled(&mut self, epoch: u64, error: Option<Error>) {
+        self.emit(StreamEventKind::Stalled, epoch, error);
     }
 
     /// The stream waits for its next attempt. Reported once for each cause.
-    pub(crate) fn interrupted(&mut self, generation: u64, error: Option<Error>) {
+    pub(crate) fn interrupted(&mut self, epoch: u64, error: Option<Error>) {
         let code = error.as_ref().map(|error| error.kind);
         let is_news = match self.last {
             Some((StreamEventKind::Live, _)) => true,
@@ -52,13 +52,13 @@ impl EventReporter {
             _ => false,
         };
         if is_news {
-            self.emit(StreamEventKind::Interrupted, generation, error);
+            self.emit(StreamEventKind::Interrupted, epoch, error);
         }
     }
 
     /// The start failed.
-    pub(crate) fn failed(&mut self, generation: u64, error: Error) {
-        self.emit(StreamEventKind::Failed, generation, Some(error));
+    pub(crate) fn failed(&mut self, epoch: u64, error: Error) {
+        self.emit(StreamEventKind::Failed, epoch, Some(error));
     }
 
     /// The stream was asked to end. The first reason counts.
@@ -68,7 +68,7 @@ impl EventReporter {
 
     /// The stream has gone. `last_error` is reported if it was the reason. Nothing is reported of a
     /// stream whose turn to start never came.
-    pub(crate) fn stopped(&mut self, generation: u64, last_error: Option<Error>) {
+    pub(crate) fn stopped(&mut self, epoch: u64, last_error: Option<Error>) {
         use StreamEventKind::{Failed, Interrupted, Stalled};
         let Some((last, _)) = self.last else { return };
         let reason = match self.stop_reason {
@@ -81,13 +81,13 @@ impl EventReporter {
         };
         let error = last_error.filter(|_| reason == StopReason::Failed);
         self.stop_reason = Some(reason);
-        self.emit(StreamEventKind::Stopped, generation, error);
+        self.emit(StreamEventKind::Stopped, epoch, error);
     }
 
-    fn emit(&mut self, kind: StreamEventKind, generation: u64, error: Option<Error>) {
+    fn emit(&mut self, kind: StreamEventKind, epoch: u64, error: Option<Error>) {
         self.last = Some((kind, error.as_ref().map(|error| error.kind)));
         let reason = self.stop_reason.filter(|_| kind == StreamEventKind::Stopped);
-        let event = StreamEvent { kind, generation, reason, error };
+        let event = StreamEvent { kind, epoch, reason, error };
         self.bus.publish(Event {
             at: SystemTime::now(),
             stream: self.stream.clone(),

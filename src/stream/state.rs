@@ -40,9 +40,9 @@ impl State {
 /// What follows when an ingest that was asked to end has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum After {
-    /// The next generation, after a delay.
+    /// The next epoch, after a delay.
     Retry,
-    /// The next generation at once: a caller asked for another source, or for a new start.
+    /// The next epoch at once: a caller asked for another source, or for a new start.
     Replace,
     /// Failed.
     Fail,
@@ -61,7 +61,7 @@ pub(crate) enum Event {
     SlotGranted,
     /// The turn of a queued start has come, and every caller who waited for it has left.
     Abandoned,
-    /// The output can be played, with this generation.
+    /// The output can be played, with this epoch.
     Playable,
     /// The output cannot serve what the ingest brings, as on a full disk.
     OutputFailed,
@@ -86,7 +86,7 @@ pub(crate) enum Event {
 /// What else the decision depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Context {
-    /// A generation was live since the last start from nothing: there can be viewers.
+    /// An epoch was live since the last start from nothing: there can be viewers.
     pub(crate) was_live: bool,
     /// The stream has viewers, or callers who wait for it.
     pub(crate) is_wanted: bool,
@@ -97,9 +97,9 @@ pub(crate) struct Context {
 pub(crate) enum Action {
     /// Nothing.
     None,
-    /// Begin the next generation: start its ingest, or queue for it.
+    /// Begin the next epoch: start its ingest, or queue for it.
     Spawn,
-    /// Start the ingest of the generation whose turn has come.
+    /// Start the ingest of the epoch whose turn has come.
     Launch,
     /// Set the back-off timer; if the camera refused, answer the waiting callers with the cause.
     Delay,

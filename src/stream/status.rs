@@ -15,14 +15,14 @@ pub(crate) struct Status {
     /// Its state, as in the table of [`crate::stream`].
     pub(crate) state: State,
     /// Number of the current or last run of FFmpeg.
-    pub(crate) generation: u64,
+    pub(crate) epoch: u64,
     /// How often FFmpeg was started again after an interruption.
     pub(crate) restarts: u64,
     /// When a client first asked for the stream.
     pub(crate) started_at: SystemTime,
-    /// When the current generation became live.
+    /// When the current epoch became live.
     pub(crate) live_since: Option<Instant>,
-    /// The time from the start of FFmpeg to a playable stream, of the current generation while it is
+    /// The time from the start of FFmpeg to a playable stream, of the current epoch while it is
     /// live.
     pub(crate) start_took: Option<Duration>,
     /// The last error, and when it occurred.
@@ -36,11 +36,11 @@ pub(crate) struct Status {
 pub(super) struct StatusPublisher(watch::Sender<Status>);
 
 impl StatusPublisher {
-    /// Publishes the status of a stream that starts now with `generation`.
-    pub(super) fn new(camera: Camera, generation: u64) -> (Self, watch::Receiver<Status>) {
+    /// Publishes the status of a stream that starts now with `epoch`.
+    pub(super) fn new(camera: Camera, epoch: u64) -> (Self, watch::Receiver<Status>) {
         let (send, status) = watch::channel(Status {
             state: State::Starting,
-            generation,
+            epoch,
             restarts: 0,
             started_at: SystemTime::now(),
             live_since: None,
@@ -67,9 +67,9 @@ impl StatusPublisher {
         });
     }
 
-    /// Publishes that a generation has begun.
-    pub(super) fn began(&self, generation: u64) {
-        self.0.send_modify(|status| status.generation = generation);
+    /// Publishes that an epoch has begun.
+    pub(super) fn began(&self, epoch: u64) {
+        self.0.send_modify(|status| status.epoch = epoch);
     }
 
     /// Counts a start after an interruption.
@@ -87,12 +87,12 @@ impl StatusPublisher {
         self.0.borrow().last_error.as_ref().map(|(error, _)| error.clone())
     }
 
-    /// Returns the number of the current or last generation.
-    pub(super) fn generation(&self) -> u64 {
-        self.0.borrow().generation
+    /// Returns the number of the current or last epoch.
+    pub(super) fn epoch(&self) -> u64 {
+        self.0.borrow().epoch
     }
 
-    /// Returns how long the current generation has been live.
+    /// Returns how long the current epoch has been live.
     pub(super) fn live_for(&self) -> Option<Duration> {
         self.0.borrow().live_since.map(|since| since.elapsed())
     }

@@ -47,7 +47,7 @@ struct Supervisor {
     camera: Camera,
     active: ActiveShare,
     state: State,
-    next_generation: u64,
+    next_epoch: u64,
     run: CurrentRun,
     /// The right to start, for the first moments of a run.
     slot: Option<StartSlot>,
@@ -62,7 +62,7 @@ struct Supervisor {
 
 impl Supervisor {
     async fn run(mut self, on_gone: impl FnOnce()) {
-        self.begin_generation(true, Priority::Asked, None);
+        self.begin_epoch(true, Priority::Asked, None);
         while self.state != State::Gone {
             if let Some(event) = self.next_event().await {
                 self.handle(event);
@@ -163,13 +163,13 @@ impl Supervisor {
             self.status.note_error(error);
             return Some(Event::OutputFailed);
         }
-        (progress.playable == Some(self.status.generation())).then_some(Event::Playable)
+        (progress.playable == Some(self.status.epoch())).then_some(Event::Playable)
     }
 
     /// Without its output the stream is of no use: it ends, so that the next start makes another.
     fn on_output_failed(&mut self) -> Event {
         let error = Error::new(ErrorKind::Internal, "the stream's output failed");
-        error!(generation = self.status.generation(), "the output failed");
+        error!(generation = self.status.epoch(), "the output failed");
         self.status.note_error(error.clone());
         self.waiters.refuse(&error);
         Event::End
@@ -199,7 +199,7 @@ impl Supervisor {
         let context = Context { was_live: self.was_live, is_wanted: self.is_wanted() };
         let (next, action) = state::next(self.state, event, context);
         if next != self.state || action != Action::None {
-            debug!(generation = self.status.generation(), from = ?self.state, ?event, to = ?next, ?action, "transition");
+            debug!(generation = self.status.epoch(), from = ?self.state, ?event, to = ?next, ?action, "transition");
         }
         let from = std::mem::replace(&mut self.state, next);
         if from == State::Live && next != State::Live {
@@ -212,7 +212,7 @@ impl Supervisor {
         self.metrics.transition(from, event, action, evidence);
         match (event, next) {
             (Event::Stalled, State::Stopping(_)) if from == State::Live => {
-                self.reporter.stalled(self.status.generation(), self.status.last_error());
+                self.reporter.stalled(self.status.epoch(), self.status.last_error());
             }
             (Event::Abandoned, State::Stopping(After::End)) => {
                 self.reporter.ending(StopReason::Idle);
@@ -231,7 +231,7 @@ impl Supervisor {
     fn act(&mut self, action: Action, from: State, event: Event) {
         match action {
             Action::None => {}
-            Action::Spawn => self.spawn_generation(from, event),
+            Action::Spawn => self.spawn_epoch(from, event),
             Action::Launch => {
                 if let CurrentRun::Granted(slot) = self.run.take() {
                     self.deadlines.leave_queue();
@@ -247,15 +247,15 @@ impl Supervisor {
                 self.terminate();
             }
             Action::Kill => {
-                warn!(generation = self.status.generation(), "the ingest does not end: killing it");
+                warn!(generation = self.status.epoch(), "the ingest does not end: killing it");
                 self.run.signal(Signal::SIGKILL);
                 self.deadlines.begin_grace();
             }
         }
     }
 
-    /// Begins the next generation after `event` in the state `from`.
-    fn spawn_generation(&mut self, from: State, event: Event) {
+    /// Begins the next epoch after `event` in the state `from`.
+    fn spawn_epoch(&mut self, from: State, event: Event) {
         let is_asked_for = matches!(event, Event::Start | Event::Replace);
         let is_replaced = from == State::Stopping(After::Replace);
         if is_asked_for || is_replaced {
@@ -271,7 +271,7 @@ impl Supervisor {
         let is_retry = is_restart && !is_asked_for;
         let priority = if is_retry { Priority::Retry } else { Priority::Asked };
         let is_new_start = self.was_live || is_asked_for || is_replaced;
-        self.begin_generation(is_new_start, priority, slot);
+        self.begin_epoch(is_new_start, priority, slot);
         if is_restart {
             self.status.restarted();
         }
@@ -280,16 +280,16 @@ impl Supervisor {
     /// Starts the next run of the ingest, in the `slot` of the attempt before or when its turn
     /// comes. The time to become playable counts from here when `is_new_start`; otherwise it
     /// continues from the attempt before.
-    fn begin_generation(
+    fn begin_epoch(
         &mut self,
         is_new_start: bool,
         priority: Priority,
         slot: Option<StartSlot>,
     ) {
-        let generation = self.next_generation;
-        self.next_generation += 1;
+        let epoch = self.next_epoch;
+        self.next_epoch += 1;
         self.deadlines.begin(is_new_start);
-        self.status.began(generation);
+        self.status.began(epoch);
         match slot.or_else(|| self.starts.try_slot(priority)) {
             Some(slot) => self.launch(slot),
             None => self.run = CurrentRun::Queued(priority, self.starts.turn(priority)),
@@ -299,18 +299,18 @@ impl Supervisor {
     fn launch(&mut self, slot: StartSlot) {
         self.slot = Some(slot);
         self.deadlines.launch();
-        let generation = self.status.generation();
-        self.reporter.launched(generation);
+        let epoch = self.status.epoch();
+        self.reporter.launched(epoch);
         let request = IngestRequest {
             source: self.camera.source.clone(),
             plan: self.camera.learned.get(),
             options: self.camera.options,
             onvif: self.camera.onvif.clone(),
-            generation,
+            epoch,
             hub: self.shared.hub.clone(),
             process_log: Arc::clone(&self.shared.process_log),
         };
-        let running = info_span!("ingest", generation).in_scope(|| self.ingest.start(request));
+        let running = info_span!("ingest", generation = epoch).in_scope(|| self.ingest.start(request));
         self.run = CurrentRun::Child(running);
     }
 
@@ -321,8 +321,8 @@ impl Supervisor {
         let delay = self.backoff.next(live_for, is_permanent);
         self.deadlines.retry_in(delay);
         let cause = last_error.as_ref().map(|error| error.detail.as_str()).unwrap_or_default();
-        warn!(generation = self.status.generation(), cause, retry_in = ?delay, "interrupted");
-        self.reporter.interrupted(self.status.generation(), last_error.clone());
+        warn!(generation = self.status.epoch(), cause, retry_in = ?delay, "interrupted");
+        self.reporter.interrupted(self.status.epoch(), last_error.clone());
         if let (Event::EndedRefused | Event::Exhausted, Some(error)) = (event, &last_error) {
             self.waiters.refuse(error);
         }
@@ -335,8 +335,8 @@ impl Supervisor {
             self.was_live = true;
             self.replans = 0;
             let (waiting, took) = (self.waiters.len(), self.deadlines.running_for());
-            info!(generation = self.status.generation(), waiting, ?took, "live");
-            self.reporter.live(self.status.generation());
+            info!(generation = self.status.epoch(), waiting, ?took, "live");
+            self.reporter.live(self.status.epoch());
         }
         self.waiters.announce(joined);
     }
@@ -345,10 +345,10 @@ impl Supervisor {
         let error = self.status.last_error().unwrap_or_else(|| {
             Error::new(ErrorKind::Internal, "the stream failed for an unknown reason")
         });
-        warn!(generation = self.status.generation(), code = ?error.kind, cause = error.detail, "failed");
+        warn!(generation = self.status.epoch(), code = ?error.kind, cause = error.detail, "failed");
         self.waiters.refuse(&error);
         if self.state != State::Stopping(After::Retry) {
-            self.reporter.failed(self.status.generation(), error);
+            self.reporter.failed(self.status.epoch(), error);
         }
     }
 
@@ -367,12 +367,12 @@ impl Supervisor {
     /// free, so that no other stream of this camera can meet them. Callers who wait see their
     /// channels close after that.
     async fn finish(mut self, on_gone: impl FnOnce()) {
-        let (generation, last_error) = (self.status.generation(), self.status.last_error());
+        let (epoch, last_error) = (self.status.epoch(), self.status.last_error());
         self.output.finish().await;
-        self.camera.numbers.used(self.next_generation);
+        self.camera.numbers.used(self.next_epoch);
         self.shared.log_visits(self.shared.viewers.forget_all());
         info!("gone");
-        self.reporter.stopped(generation, last_error);
+        self.reporter.stopped(epoch, last_error);
         on_gone();
     }
 }

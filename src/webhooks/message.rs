@@ -56,7 +56,7 @@ pub(super) fn body(event: &Event) -> Bytes {
         at: humantime::format_rfc3339_millis(event.at).to_string(),
         camera: event.stream.camera().as_str(),
         profile: event.stream.profile(),
-        generation: stream.generation,
+        generation: stream.epoch,
         reason: stream.reason,
         error: stream.error.as_ref().map(EventErrorOutput::new),
     };

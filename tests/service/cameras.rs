@@ -253,7 +253,7 @@ async fn segments_are_short_with_rare_and_with_frequent_keyframes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_of_the_picture_size_starts_a_new_generation() {
+async fn a_change_of_the_picture_size_starts_a_new_epoch() {
     let (_camera, manager, nginx) = start_live("h264-resize", &[]).await;
     let before = Playlist::fetch(&nginx, "cam").await.expect("a playlist");
     assert_eq!(media(&manager, "cam").await["width"], 640);

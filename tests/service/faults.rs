@@ -31,7 +31,7 @@ async fn assert_undisturbed(manager: &Manager, id: &str) {
     assert_eq!((&status["state"], &status["restarts"]), (&"live".into(), &0.into()), "{status}");
 }
 
-/// Waits until stream "cam" is live in a newer generation, and checks that stream "other" was not
+/// Waits until stream "cam" is live in a newer epoch, and checks that stream "other" was not
 /// disturbed.
 async fn assert_recovers_alone(manager: &Manager, nginx: &Nginx, generation: u64) {
     until("the stream has recovered", || async {

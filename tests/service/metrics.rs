@@ -174,7 +174,7 @@ async fn requests_are_counted_by_route_and_blocking_ones_separately() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_of_a_stream_has_ffmpegs_output_from_all_generations() {
+async fn the_log_of_a_stream_has_ffmpegs_output_from_all_epochs() {
     let mut camera = Camera::start().await;
     let manager = Manager::start(&[]).await;
     let link = camera.private_link("private");
@@ -198,7 +198,7 @@ async fn the_log_of_a_stream_has_ffmpegs_output_from_all_generations() {
     camera.restart().await;
     manager.reaches("cam", "live").await;
     let both = lines("?profile=main").await;
-    assert_eq!(both[..first.len()], first[..], "the lines of the first generation are lost");
+    assert_eq!(both[..first.len()], first[..], "the lines of the first epoch are lost");
     let last = both.last().expect("a line")["generation"].as_u64().expect("a number");
     assert!(last > generation, "{both:?}");
 

@@ -219,7 +219,7 @@ impl<'a> LogOutput<'a> {
     pub(super) fn new(id: &'a StreamId, lines: Vec<Line>) -> Self {
         let lines = lines.into_iter().map(|line| LogLineOutput {
             at: humantime::format_rfc3339_millis(line.at).to_string(),
-            generation: line.generation,
+            generation: line.epoch,
             text: line.text,
         });
         Self { indicator_id: id.camera().as_str(), lines: lines.collect() }
@@ -275,7 +275,7 @@ impl RunningOutput {
             uptime_seconds: status.live_since.map(|since| seconds(since.elapsed())),
             start_seconds: status.start_took.map(seconds),
             idle_seconds: seconds(handle.idle_for()),
-            generation: status.generation,
+            generation: status.epoch,
             restarts: status.restarts,
             media: is_live.then(|| MediaOutput::new(handle, &status.camera)).flatten(),
             process: shared.process_log.usage().map(|usage| ProcessOutput {

@@ -51,9 +51,9 @@ impl FfmpegRun {
             Ok((stdin, stdout, stderr)) => {
                 tokio::spawn(pipes::write_all(stdin, script).in_current_span());
                 let (hub, times) = (request.hub.clone(), request.plan.times);
-                let reader = FragmentReader::new(stdout, request.generation);
+                let reader = FragmentReader::new(stdout, request.epoch);
                 let reading = read_fragments(reader, hub, times, Arc::clone(&has_played));
-                let log = request.process_log.writer(request.generation);
+                let log = request.process_log.writer(request.epoch);
                 let tail = Tail::collect(stderr, request.source.clone(), log, report_codec);
                 (PipeReader::spawn(reading), PipeReader::spawn(tail))
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::media::fragment::Fragment;
 use crate::output::hls::playlist::Segment;
 
-/// The first segment of a generation is this many parts long, wherever the next keyframe is: a
+/// The first segment of an epoch is this many parts long, wherever the next keyframe is: a
 /// player needs one whole segment before it shows a picture, and two parts so that it does not
 /// stall at once.
 const FIRST_SEGMENT_PARTS: u32 = 2;
@@ -13,7 +13,7 @@ const FIRST_SEGMENT_PARTS: u32 = 2;
 /// How far a segment can exceed the target duration: players round to whole seconds.
 const ROUNDING: Duration = Duration::from_millis(490);
 
-/// The shortest segment, except during the warm-up of a generation.
+/// The shortest segment, except during the warm-up of an epoch.
 const SHORTEST_SEGMENT: Duration = Duration::from_secs(1);
 
 /// How segments are cut, and how many are listed.
@@ -48,10 +48,10 @@ pub(super) struct Cutter {
     last_gop: Duration,
 }
 
-/// The first seconds of a generation, in which segments are shorter so that a player can start.
+/// The first seconds of an epoch, in which segments are shorter so that a player can start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WarmUp {
-    /// The generation has no finished segment.
+    /// The epoch has no finished segment.
     FirstSegment,
     /// The second keyframe has not come.
     FirstGop {
@@ -68,8 +68,8 @@ impl Cutter {
         Self { policy, warm_up: WarmUp::Over, since_keyframe, last_gop }
     }
 
-    /// Starts over: the next fragment is the first of a generation.
-    pub(super) fn begin_generation(&mut self) {
+    /// Starts over: the next fragment is the first of an epoch.
+    pub(super) fn begin_epoch(&mut self) {
         *self = Self { warm_up: WarmUp::FirstSegment, ..Self::new(self.policy) };
     }
 
@@ -93,7 +93,7 @@ impl Cutter {
         fragment.is_keyframe && (is_long_enough || is_last_chance || ends_warm_up)
     }
 
-    /// Whether the growing segment is the first of its generation and ends here, so that it is
+    /// Whether the growing segment is the first of its epoch and ends here, so that it is
     /// playable at once. Any other segment ends when its successor begins: hls.js loses count of the
     /// time in playlists that end with a finished segment.
     pub(super) fn is_first_segment_complete(&self, growing: Option<&Segment>) -> bool {
@@ -117,7 +117,7 @@ impl Cutter {
         self.since_keyframe += fragment.duration;
     }
 
-    /// Notes that a keyframe begins a segment or continues one. The second one of a generation ends
+    /// Notes that a keyframe begins a segment or continues one. The second one of an epoch ends
     /// the warm-up.
     pub(super) fn saw_keyframe(&mut self) {
         if matches!(self.warm_up, WarmUp::FirstGop { .. }) {
@@ -135,7 +135,7 @@ impl Cutter {
         };
     }
 
-    /// Whether the second keyframe of the generation is still to come.
+    /// Whether the second keyframe of the epoch is still to come.
     pub(super) fn is_warming_up(&self) -> bool {
         self.warm_up != WarmUp::Over
     }
@@ -156,7 +156,7 @@ mod tests {
         Segment {
             sequence: 1,
             begins_at: SystemTime::UNIX_EPOCH,
-            generation: 1,
+            epoch: 1,
             is_discontinuity: false,
             parts: vec![part; parts as usize],
         }
@@ -169,8 +169,8 @@ mod tests {
     #[test]
     fn the_first_segment_is_complete_after_two_parts() {
         let mut cutter = cutter();
-        assert!(!cutter.is_first_segment_complete(Some(&segment(9))), "no generation has begun");
-        cutter.begin_generation();
+        assert!(!cutter.is_first_segment_complete(Some(&segment(9))), "no epoch has begun");
+        cutter.begin_epoch();
         for (parts, is_complete) in [(1, false), (2, true)] {
             assert_eq!(cutter.is_first_segment_complete(Some(&segment(parts))), is_complete);
         }
@@ -183,7 +183,7 @@ mod tests {
         let mut cutter = cutter();
         let init = testing::init(1);
         let [between, keyframe] = [false, true].map(|is| testing::fragment(&init, is, 0, 200));
-        cutter.begin_generation();
+        cutter.begin_epoch();
         cutter.finished(MS * 400);
         assert!(cutter.cuts_before(&between, Some(&segment(1))), "longer than 400 ms less a part");
         cutter.finished(MS * 1000);

@@ -37,10 +37,10 @@ impl SegmentFiles {
         &self.dir
     }
 
-    /// Writes a generation's init segment, and makes the directory if it is missing.
-    pub(super) fn begin_generation(&self, init: &InitSegment) -> io::Result<()> {
+    /// Writes an epoch's init segment, and makes the directory if it is missing.
+    pub(super) fn begin_epoch(&self, init: &InitSegment) -> io::Result<()> {
         self.dir.create()?;
-        std::fs::write(self.dir.init(init.generation), &init.bytes)
+        std::fs::write(self.dir.init(init.epoch), &init.bytes)
     }
 
     /// Creates the file of the next segment.
@@ -78,15 +78,15 @@ impl SegmentFiles {
 
     /// Deletes what left the playlist so long ago that no player needs it: by RFC 8216 (6.2.2)
     /// after its own duration and that of the longest playlist that named it. `is_in_use` returns
-    /// whether the playlist still needs a generation's init segment.
+    /// whether the playlist still needs an epoch's init segment.
     pub(super) fn delete_old(&mut self, is_in_use: impl Fn(u64) -> bool) {
         while self.retired_without_oldest() >= self.keep_for {
             let Some(old) = self.retired.pop_front() else { return };
             self.delete(&self.dir.segment(old.sequence));
             self.share.remove(old.length());
-            let is_retired = self.retired.iter().any(|other| other.generation == old.generation);
-            if !is_retired && !is_in_use(old.generation) {
-                self.delete(&self.dir.init(old.generation));
+            let is_retired = self.retired.iter().any(|other| other.epoch == old.epoch);
+            if !is_retired && !is_in_use(old.epoch) {
+                self.delete(&self.dir.init(old.epoch));
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! STREAM_DIR/.lock
-//! STREAM_DIR/{id}/init-{generation}.mp4
+//! STREAM_DIR/{id}/init-{epoch}.mp4
 //! STREAM_DIR/{id}/{sequence}.m4s
 //! ```
 
@@ -102,8 +102,8 @@ impl StreamDir {
     }
 
     /// Path of an init segment.
-    pub fn init(&self, generation: u64) -> PathBuf {
-        self.path.join(init_name(generation))
+    pub fn init(&self, epoch: u64) -> PathBuf {
+        self.path.join(init_name(epoch))
     }
 
     /// Path of a segment.
@@ -125,8 +125,8 @@ fn is_in_memory(path: &Path) -> bool {
 }
 
 /// File name, and relative URL, of an init segment.
-pub(crate) fn init_name(generation: u64) -> String {
-    format!("init-{generation}.mp4")
+pub(crate) fn init_name(epoch: u64) -> String {
+    format!("init-{epoch}.mp4")
 }
 
 /// File name, and relative URL, of a segment.

@@ -7,11 +7,11 @@ use crate::media::fragment::{Fragment, InitSegment};
 use crate::output::hls::layout;
 use crate::output::hls::playlist::Segment;
 
-/// Shorter segments do not show the bit rate: the first of a generation holds little more than its
+/// Shorter segments do not show the bit rate: the first of an epoch holds little more than its
 /// keyframe. RFC 8216 counts segments from half the target duration on.
 const REPRESENTATIVE: Duration = Duration::from_secs(1);
 
-/// The stream of one generation, as the playlist describes it.
+/// The stream of one epoch, as the playlist describes it.
 #[derive(Debug)]
 pub(crate) struct Variant {
     codecs: String,
@@ -88,7 +88,7 @@ mod tests {
         let duration = Duration::from_millis(millis);
         let parts = vec![Part { duration, offset: 0, length, begin: PartStart::Keyframe }];
         let begins_at = std::time::SystemTime::UNIX_EPOCH;
-        Segment { sequence: 1, begins_at, generation: 7, is_discontinuity: false, parts }
+        Segment { sequence: 1, begins_at, epoch: 7, is_discontinuity: false, parts }
     }
 
     #[test]

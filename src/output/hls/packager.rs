@@ -33,7 +33,7 @@ const JUMP: Duration = Duration::from_millis(500);
 const CLOCK_CORRECTION: u32 = 100;
 
 /// Writes one stream's segments and publishes its playlists. Lives as long as the stream, over all
-/// its generations.
+/// its epochs.
 #[derive(Debug)]
 pub(crate) struct Packager {
     policy: SegmentPolicy,
@@ -41,8 +41,8 @@ pub(crate) struct Packager {
     files: SegmentFiles,
     playlist: Playlist,
     newest: watch::Sender<Option<Arc<Published>>>,
-    /// The generation that is being written; `None` while a keyframe is waited for.
-    generation: Option<u64>,
+    /// The epoch that is being written; `None` while a keyframe is waited for.
+    epoch: Option<u64>,
     variant: Option<Variant>,
     /// The multivariant playlist, as of the last finished segment.
     multivariant: Bytes,
@@ -72,7 +72,7 @@ impl Packager {
             files: SegmentFiles::new(dir, share, longest_playlist),
             playlist: Playlist::new(target, policy.part_time, list_size, first_sequence),
             newest: watch::Sender::new(None),
-            generation: None,
+            epoch: None,
             variant: None,
             multivariant: Bytes::new(),
             audio: HeldAudio::default(),
@@ -104,7 +104,7 @@ impl Packager {
             self.expected_time = Some(fragment.decode_time + fragment.duration);
         }
         // Until a keyframe comes nothing is written, which proves nothing.
-        let is_waiting = self.generation != Some(fragment.init.generation);
+        let is_waiting = self.epoch != Some(fragment.init.epoch);
         let is_too_long = fragment.duration > self.policy.longest_segment();
         if is_waiting && !fragment.is_keyframe || is_too_long {
             return false;
@@ -114,12 +114,12 @@ impl Packager {
             return true;
         }
         let result = self.write(fragment);
-        let generation = fragment.init.generation;
-        self.progress.error = result.err().map(|error| (generation, not_written(&error)));
+        let epoch = fragment.init.epoch;
+        self.progress.error = result.err().map(|error| (epoch, not_written(&error)));
         if self.progress.error.is_some() {
             self.interrupt();
         } else if let Some(finished) = self.playlist.segments().next_back() {
-            self.progress.playable = Some(finished.generation);
+            self.progress.playable = Some(finished.epoch);
         }
         self.progress.error.is_none()
     }
@@ -137,7 +137,7 @@ impl Packager {
         self.give_up_growing();
         self.needs_discontinuity |= self.has_segments();
         // The init segment is written again: the directory itself may be gone.
-        self.generation = None;
+        self.epoch = None;
     }
 
     /// Ends the growing segment early. Audio that waits for its next picture is dropped.
@@ -174,15 +174,15 @@ impl Packager {
     /// over the gap. A playlist that named such a part would break its promises for good.
     fn breaks_the_time_line(&self, fragment: &Fragment) -> bool {
         // Audio alone has no place on the picture's time line.
-        let is_same = fragment.frames > 0 && self.generation == Some(fragment.init.generation);
+        let is_same = fragment.frames > 0 && self.epoch == Some(fragment.init.epoch);
         let gap = self.expected_time.map(|expected| fragment.decode_time.abs_diff(expected));
         is_same && (gap > Some(JUMP) || fragment.duration > self.policy.longest_segment())
     }
 
     fn write(&mut self, fragment: &Fragment) -> io::Result<()> {
-        if self.generation != Some(fragment.init.generation) {
+        if self.epoch != Some(fragment.init.epoch) {
             self.give_up_growing();
-            self.begin_generation(fragment)?;
+            self.begin_epoch(fragment)?;
         } else if self.cutter.cuts_before(fragment, self.playlist.growing()) {
             self.close();
         }
@@ -201,12 +201,12 @@ impl Packager {
         Ok(())
     }
 
-    fn begin_generation(&mut self, fragment: &Fragment) -> io::Result<()> {
-        self.files.begin_generation(&fragment.init)?;
-        self.generation = Some(fragment.init.generation);
+    fn begin_epoch(&mut self, fragment: &Fragment) -> io::Result<()> {
+        self.files.begin_epoch(&fragment.init)?;
+        self.epoch = Some(fragment.init.epoch);
         self.variant = Some(Variant::new(&fragment.init));
         self.needs_discontinuity |= self.has_segments();
-        self.cutter.begin_generation();
+        self.cutter.begin_epoch();
         self.next_begins_at = None;
         Ok(())
     }
@@ -240,8 +240,8 @@ impl Packager {
     fn open(&mut self, fragment: &Fragment) -> io::Result<()> {
         let begins_at = self.wall_clock(fragment);
         let is_discontinuity = std::mem::take(&mut self.needs_discontinuity);
-        let generation = fragment.init.generation;
-        let sequence = self.playlist.open(begins_at, generation, is_discontinuity);
+        let epoch = fragment.init.epoch;
+        let sequence = self.playlist.open(begins_at, epoch, is_discontinuity);
         self.files.open(sequence)
     }
 
@@ -281,10 +281,10 @@ impl Packager {
     }
 
     fn delete_old(&mut self) {
-        let Self { files, playlist, generation, .. } = self;
+        let Self { files, playlist, epoch, .. } = self;
         let is_listed =
-            |of: u64| playlist.segments().any(|segment: &Segment| segment.generation == of);
-        files.delete_old(|of| *generation == Some(of) || is_listed(of));
+            |of: u64| playlist.segments().any(|segment: &Segment| segment.epoch == of);
+        files.delete_old(|of| *epoch == Some(of) || is_listed(of));
     }
 }
 
@@ -327,9 +327,9 @@ mod tests {
 
     impl Setup {
         /// Pushes `seconds` of fragments of 200 ms with a keyframe every `gop_ms`, from the
-        /// generation's time `from_ms` on.
-        fn feed(&mut self, generation: u64, from_ms: u64, seconds: u64, gop_ms: u64) {
-            let init = testing::init(generation);
+        /// epoch's time `from_ms` on.
+        fn feed(&mut self, epoch: u64, from_ms: u64, seconds: u64, gop_ms: u64) {
+            let init = testing::init(epoch);
             for time in (from_ms..from_ms + seconds * 1000).step_by(200) {
                 let fragment = testing::fragment(&init, time % gop_ms == 0, time, 200);
                 self.packager.push(&fragment);
@@ -416,14 +416,14 @@ mod tests {
     }
 
     #[test]
-    fn a_new_generation_goes_on_after_a_discontinuity() {
+    fn a_new_epoch_goes_on_after_a_discontinuity() {
         let mut setup = setup(2.0, 20);
         setup.feed(7, 0, 5, 2000);
         setup.feed(8, 0, 5, 2000);
         let playlist = setup.playlist();
         let breaks: Vec<_> =
             playlist.segments.iter().map(|segment| segment.discontinuity).collect();
-        // The rest of the old generation is published too: the viewer loses nothing that came.
+        // The rest of the old epoch is published too: the viewer loses nothing that came.
         assert_eq!(breaks.iter().position(|is_break| *is_break), Some(7));
         assert_eq!(breaks.iter().filter(|is_break| **is_break).count(), 1);
         assert_eq!(setup.durations()[5..], [2000, 1000, 400, 200, 400, 800, 200, 2000]);
@@ -432,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generation_is_playable_when_a_segment_of_its_own_is_finished() {
+    fn a_epoch_is_playable_when_a_segment_of_its_own_is_finished() {
         let mut setup = setup(2.0, 10);
         setup.feed(7, 0, 5, 2000);
         let init = testing::init(8);

@@ -60,8 +60,8 @@ pub(crate) struct Segment {
     pub sequence: u64,
     /// Wall-clock time of the first frame.
     pub begins_at: SystemTime,
-    /// The generation whose init segment it needs.
-    pub generation: u64,
+    /// The epoch whose init segment it needs.
+    pub epoch: u64,
     /// Whether the time line breaks before it.
     pub is_discontinuity: bool,
     /// Its parts, in order.
@@ -120,13 +120,13 @@ impl Playlist {
     pub(crate) fn open(
         &mut self,
         begins_at: SystemTime,
-        generation: u64,
+        epoch: u64,
         is_discontinuity: bool,
     ) -> u64 {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         let parts = Vec::new();
-        self.open = Some(Segment { sequence, begins_at, generation, is_discontinuity, parts });
+        self.open = Some(Segment { sequence, begins_at, epoch, is_discontinuity, parts });
         sequence
     }
 
@@ -224,9 +224,9 @@ impl Playlist {
             line(&mut text, format_args!("#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}"));
         }
         let parts_from = self.first_with_parts();
-        let mut generation = None;
+        let mut epoch = None;
         for (index, segment) in self.all().enumerate() {
-            let is_new_map = generation.replace(segment.generation) != Some(segment.generation);
+            let is_new_map = epoch.replace(segment.epoch) != Some(segment.epoch);
             if index < skipped {
                 continue;
             }
@@ -344,7 +344,7 @@ fn render_segment(
         line(text, format_args!("#EXT-X-DISCONTINUITY"));
     }
     if is_new_map {
-        line(text, format_args!("#EXT-X-MAP:URI=\"{}\"", layout::init_name(segment.generation)));
+        line(text, format_args!("#EXT-X-MAP:URI=\"{}\"", layout::init_name(segment.epoch)));
     }
     let time = humantime::format_rfc3339_millis(segment.begins_at);
     line(text, format_args!("#EXT-X-PROGRAM-DATE-TIME:{time}"));
@@ -392,9 +392,9 @@ mod tests {
     }
 
     /// A finished segment of two seconds.
-    fn add(playlist: &mut Playlist, generation: u64, is_discontinuity: bool) -> Vec<u64> {
+    fn add(playlist: &mut Playlist, epoch: u64, is_discontinuity: bool) -> Vec<u64> {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_763_690_000_250);
-        playlist.open(time, generation, is_discontinuity);
+        playlist.open(time, epoch, is_discontinuity);
         grow(playlist, 10);
         playlist.close().into_iter().map(|gone| gone.sequence).collect()
     }

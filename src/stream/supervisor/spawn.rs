@@ -71,7 +71,7 @@ pub(in crate::stream) fn spawn(
         camera,
         active,
         state: State::Starting,
-        next_generation: first_number,
+        next_epoch: first_number,
         run: CurrentRun::None,
         slot: None,
         waiters: Waiters::default(),
@@ -85,10 +85,10 @@ pub(in crate::stream) fn spawn(
     handle
 }
 
-/// Returns the first number of a new stream's generations and segments. Numbers start from the
+/// Returns the first number of a new stream's epochs and segments. Numbers start from the
 /// clock, so that they grow over restarts of the manager too. In the long run both are used more
 /// slowly than the clock advances: segments are a few a second until the second keyframe of a
-/// generation, and one a second at most from then on. They fit into the 31 bits that some players
+/// epoch, and one a second at most from then on. They fit into the 31 bits that some players
 /// read until 2041.
 fn first_number() -> u64 {
     unix_now().saturating_sub(NUMBERS_SINCE) * NUMBERS_A_SECOND

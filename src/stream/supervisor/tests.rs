@@ -78,7 +78,7 @@ struct Child {
 impl Child {
     /// Sends `count` fragments, the first of them a keyframe.
     fn send(&self, count: u64) {
-        let init = testing::init(self.request.generation);
+        let init = testing::init(self.request.epoch);
         for number in 0..count {
             self.request.hub.publish(testing::fragment(&init, number == 0, number * 200, 200));
         }
@@ -374,11 +374,11 @@ async fn attempts_that_break_off_share_one_start_timeout() {
 async fn a_stream_that_breaks_off_is_started_again_while_it_is_watched() {
     let mut setup = setup();
     let child = setup.live().await;
-    let first = child.request.generation;
+    let first = child.request.epoch;
     child.end(ErrorKind::SourceUnreachable);
     setup.reaches(State::Backoff).await;
     let child = setup.child().await;
-    assert_eq!(child.request.generation, first + 1);
+    assert_eq!(child.request.epoch, first + 1);
     child.send(3);
     setup.reaches(State::Live).await;
     let status = setup.registry.get(&setup.camera.id).expect("a stream").status();
@@ -483,9 +483,9 @@ async fn the_reaper_ends_streams_without_viewers_and_no_others() {
     assert_eq!(setup.state(), Some(State::Live));
     let left = Instant::now();
     let fragments = tokio::spawn({
-        let (hub, generation) = (child.request.hub.clone(), child.request.generation);
+        let (hub, epoch) = (child.request.hub.clone(), child.request.epoch);
         async move {
-            let init = testing::init(generation);
+            let init = testing::init(epoch);
             loop {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 hub.publish(testing::fragment(&init, true, 0, 1000));
@@ -592,10 +592,10 @@ async fn a_start_in_the_background_survives_a_stop_in_progress() {
     assert_eq!(child.signal().await, Signal::SIGTERM);
     setup.registry.start_soon(setup.camera.clone()).expect("a place");
     tokio::time::sleep(Duration::from_millis(1)).await;
-    let ended = child.request.generation;
+    let ended = child.request.epoch;
     child.end(ErrorKind::SourceUnreachable);
     let next = setup.child().await;
-    assert!(next.request.generation > ended, "a number was used twice");
+    assert!(next.request.epoch > ended, "a number was used twice");
     assert!(stop.await.expect("a task"));
 }
 
@@ -695,7 +695,7 @@ async fn events_of_a_watched_stream() {
     let unreachable = Some(ErrorKind::SourceUnreachable);
     let mut setup = setup();
     let mut child = setup.live().await;
-    let first = child.request.generation;
+    let first = child.request.epoch;
     setup.reports(&[STARTED, LIVE]).await;
     assert_eq!(child.signal().await, Signal::SIGTERM);
     setup.reports(&[(StreamEventKind::Stalled, Some(ErrorKind::SourceTimeout), None)]).await;
@@ -703,7 +703,7 @@ async fn events_of_a_watched_stream() {
     let child = setup.child().await;
     child.send(3);
     let live = setup.event().await;
-    assert_eq!((live.kind, live.generation, live.error), (StreamEventKind::Live, first + 1, None));
+    assert_eq!((live.kind, live.epoch, live.error), (StreamEventKind::Live, first + 1, None));
     let stop = setup.stop();
     // The child ends at the same time, but the stream ends because of the stop.
     tokio::time::sleep(Duration::from_millis(1)).await;

@@ -60,7 +60,7 @@ impl Setup {
         request.expect("a request in time").expect("a queue")
     }
 
-    /// Answers the next request with `outcome`, and returns its camera and generation.
+    /// Answers the next request with `outcome`, and returns its camera and epoch.
     async fn answer(&mut self, outcome: Outcome) -> (String, u64) {
         let request = self.request().await;
         let _ = request.answer.send(outcome);
@@ -83,7 +83,7 @@ impl Setup {
 
 fn named(body: &Value) -> (String, u64) {
     let camera = body["camera"].as_str().expect("a camera");
-    (camera.to_owned(), body["generation"].as_u64().expect("a generation"))
+    (camera.to_owned(), body["generation"].as_u64().expect("an epoch"))
 }
 
 fn again(after: Option<u64>) -> Outcome {
@@ -197,13 +197,13 @@ async fn an_unresponsive_receiver_gets_few_requests_at_once_and_all_events_are_g
 async fn the_queue_is_bounded() {
     let mut setup = setup();
     let mut reporter = setup.reporter("cam");
-    for generation in 0..MAX_QUEUED as u64 + 500 {
-        reporter.live(generation);
+    for epoch in 0..MAX_QUEUED as u64 + 500 {
+        reporter.live(epoch);
         // Lets the queue run.
         tokio::task::yield_now().await;
     }
-    for generation in 0..MAX_QUEUED as u64 {
-        assert_eq!(setup.answer(Outcome::Delivered).await.1, generation);
+    for epoch in 0..MAX_QUEUED as u64 {
+        assert_eq!(setup.answer(Outcome::Delivered).await.1, epoch);
     }
     setup.has_no_request().await;
 }
