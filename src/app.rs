@@ -127,7 +127,7 @@ impl Service {
         let drain = server.run(signals.next()).await;
         tokio::spawn(signals.exit_on_next());
 
-        // Orchestrators learn of the end first. No connection is accepted any more.
+        // No connection is accepted any more. Probes on open ones learn of the end from here on.
         readiness.close();
         info!("shutting down");
         reaper.abort();

@@ -13,7 +13,8 @@
 //! ```
 //!
 //! Modules import downwards only; those on one line in the order in which they are written, the
-//! right one the left one. `tests/layers.rs` checks this.
+//! right one the left one. `tests/layers/` reads this table and checks all imports. A new module
+//! needs its place in a row.
 //!
 //! | Layer | Modules |
 //! |---|---|
@@ -29,6 +30,8 @@
 //! | what a camera is | [`camera`] |
 //! | processes | [`child`] |
 //! | what all share | [`base`] |
+//!
+//! `main` only calls [`cli`]. `reference` is compiled for tests: it renders pages of documentation.
 
 mod access;
 mod api;

@@ -19,8 +19,9 @@
 //! | [`operation`], [`failures`], [`schema`] | the documentation of one endpoint |
 //! | [`openapi`] | the documentation of all endpoints, for programs |
 //!
-//! Every request has a time limit and every body a size limit. Nothing here knows FFmpeg, files, or
-//! what a playlist consists of.
+//! Every request has a time limit and every body a size limit. Nothing here starts a process, touches
+//! a file of a stream, or knows what a playlist consists of: lower layers do, and answers show what
+//! these return.
 
 pub(crate) mod cameras;
 mod connection;
