@@ -100,8 +100,8 @@ impl Deadlines {
         }
     }
 
-    /// Returns whether the deadline of `event` has really passed: fragments can have come while
-    /// the timer ran.
+    /// Returns whether the deadline of `event` has really passed: the picture can have advanced
+    /// while the timer ran.
     pub(super) fn has_passed(&self, event: Event, now: Situation) -> bool {
         event != Event::Stalled || now.last_progress.elapsed() >= self.limits.stale_timeout
     }

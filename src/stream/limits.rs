@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct Limits {
     /// A start must be playable within this time.
     pub start_timeout: Duration,
-    /// A live stream must bring a fragment within this time.
+    /// The picture of a live stream must advance within this time.
     pub stale_timeout: Duration,
     /// A live stream whose ingest ends has stalled if its picture stood still for this long: an
     /// ingest can give up before `stale_timeout`.

@@ -1,15 +1,7 @@
 //! The life of a stream as a pure table: from a state and an event to the next state and an action.
 //!
-//! ```text
-//!             ┌────────────── timer, start ──────────────┐
-//! start ─> Starting ── playable ──> Live ── ended ──> Backoff
-//!           │    │ └──── ended ───────┼─────────────────┘ │
-//!           │    └─ replaced ─┐       │ stalled, replaced │ stop, idle, shutdown
-//!           │ refused,        ▼       ▼                   ▼
-//!           │ start_timeout  Stopping(Retry) ── ended ─> (Backoff, or Starting)
-//!           ├──────────────> Stopping(Fail) ─── ended ─> Failed
-//!           └─ stop, idle ─> Stopping(End) ──── ended ─> Gone
-//! ```
+//! `docs/design/stream-lifecycle.md` draws and explains the states. `TABLE` in the tests below lists
+//! every transition.
 //!
 //! Nothing here waits, sends or knows of tasks. The supervisor carries the actions out.
 
@@ -75,7 +67,7 @@ pub(crate) enum Event {
     Ended,
     /// Starting, with all its attempts, has taken `start_timeout`.
     StartTimedOut,
-    /// Live without a fragment for `stale_timeout`.
+    /// Live, and the picture has not advanced for `stale_timeout`.
     Stalled,
     /// The back-off timer or the grace period has ended.
     TimedOut,
