@@ -56,7 +56,7 @@ impl Setup {
         let dir = TempDir::new().expect("a directory");
         let root = dir.path().join("streams");
         let url = format!("sqlite:{}", dir.path().join("cameras.db").display());
-        let cameras = Cameras::open(&url, None).await.expect("a registry");
+        let cameras = Cameras::open(&url, None).await.expect("a camera store");
         let database = cameras.database().clone();
         let playback = Playback::open(database, &[7; 32], None).await.expect("sessions");
         let (counters, opened) = (Counters::default(), Arc::default());

@@ -1,4 +1,4 @@
-//! The registry of cameras: its API, restarts, imports and exports, and that passwords stay hidden.
+//! The camera store: its API, restarts, imports and exports, and that passwords stay hidden.
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
