@@ -3,7 +3,7 @@
 //! Each resource is a module with its routes, its wire types, its handlers and the documentation of
 //! its endpoints: [`streams`], [`cameras`], [`sessions`], [`media`], [`discovery`], [`system`] and
 //! [`metrics`]. To add an endpoint, add a row to the `routes` of its resource; router, metrics,
-//! OpenAPI document and reference page follow from the row.
+//! OpenAPI document and reference page follow from the row. `CONTRIBUTING.md` lists all steps.
 //!
 //! | Module | Owns |
 //! |---|---|

@@ -1,7 +1,7 @@
 //! Streams: start, stop, status, list and log.
 //!
-//! The paths below `/api/stream/` name the camera in their input, those below `/api/cameras/{id}/`
-//! in the path.
+//! The paths below `/api/stream/` name the camera in their input, those below
+//! `/api/cameras/{id}/stream/` and `/api/streams/{id}/` in the path. `/api/streams` lists all.
 
 use hyper::Method;
 
