@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! STREAM_DIR/.lock
+//! STREAM_DIR/.ready                        only while a check of readiness writes it
 //! STREAM_DIR/{id}/init-{epoch}.mp4
 //! STREAM_DIR/{id}/{sequence}.m4s
 //! ```
@@ -102,7 +103,7 @@ impl StreamDir {
     }
 
     /// Path of an init segment.
-    pub fn init(&self, epoch: u64) -> PathBuf {
+    pub(crate) fn init(&self, epoch: u64) -> PathBuf {
         self.path.join(init_name(epoch))
     }
 
