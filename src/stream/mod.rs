@@ -1,19 +1,7 @@
 //! The life of streams: which ones run, for whom, and how each one starts, recovers and ends.
 //!
-//! | From | Event | To |
-//! |---|---|---|
-//! | absent | start | Starting |
-//! | Starting | the output is playable | Live |
-//! | Starting | `start_timeout`, or a refusal by the camera | Failed; the waiting callers get the cause |
-//! | Starting | its turn comes when all callers have left | Stopping(End) |
-//! | Starting, Live | the ingest ends, with any exit code | Backoff, while anything shows interest |
-//! | Starting | the ingest ends, and another plan can do better | Starting: next epoch at once, a limited number of times |
-//! | Live | no picture that advances for `stale_timeout` | Stopping(Retry) |
-//! | Starting, Live | another source, or other options | Stopping(Replace) |
-//! | Backoff | timer, or a start of a stream that was live | Starting: next epoch; the playlist continues after a discontinuity |
-//! | any | stop, idle, shutdown | Stopping(End) |
-//! | Stopping | `stop_grace` passes | SIGKILL to the process group, still Stopping |
-//! | Stopping | child reaped | gone with its files; Backoff after a stall; Starting when the source was replaced; Failed after a failed start |
+//! `docs/design/stream-lifecycle.md` explains the states and lists all transitions; [`state`] decides
+//! them.
 //!
 //! A task per stream, the `supervisor`, owns the ingest's run and the output. The [`registry`] holds
 //! cheap [`handle`]s; no guard of its map is held across an await. Get-or-start is atomic: any

@@ -12,7 +12,7 @@ use crate::camera::Camera;
 /// A stream's status, as the supervisor published it last.
 #[derive(Debug, Clone)]
 pub(crate) struct Status {
-    /// Its state, as in the table of [`crate::stream`].
+    /// Its state, as the table of [`crate::stream::state`] decides it.
     pub(crate) state: State,
     /// Number of the current or last run of FFmpeg.
     pub(crate) epoch: u64,
