@@ -104,8 +104,7 @@ pub struct Writer {
 impl Writer {
     /// Adds a line without secrets. The oldest one is dropped when the log is full.
     pub fn note(&self, text: &str) {
-        let line =
-            Line { at: SystemTime::now(), epoch: self.epoch, text: text.to_owned() };
+        let line = Line { at: SystemTime::now(), epoch: self.epoch, text: text.to_owned() };
         let mut lines = lock(&self.log.lines);
         if lines.len() == MAX_LINES {
             lines.pop_front();

@@ -280,12 +280,7 @@ impl Supervisor {
     /// Starts the next run of the ingest, in the `slot` of the attempt before or when its turn
     /// comes. The time to become playable counts from here when `is_new_start`; otherwise it
     /// continues from the attempt before.
-    fn begin_epoch(
-        &mut self,
-        is_new_start: bool,
-        priority: Priority,
-        slot: Option<StartSlot>,
-    ) {
+    fn begin_epoch(&mut self, is_new_start: bool, priority: Priority, slot: Option<StartSlot>) {
         let epoch = self.next_epoch;
         self.next_epoch += 1;
         self.deadlines.begin(is_new_start);
@@ -310,7 +305,8 @@ impl Supervisor {
             hub: self.shared.hub.clone(),
             process_log: Arc::clone(&self.shared.process_log),
         };
-        let running = info_span!("ingest", generation = epoch).in_scope(|| self.ingest.start(request));
+        let running =
+            info_span!("ingest", generation = epoch).in_scope(|| self.ingest.start(request));
         self.run = CurrentRun::Child(running);
     }
 

@@ -282,8 +282,7 @@ impl Packager {
 
     fn delete_old(&mut self) {
         let Self { files, playlist, epoch, .. } = self;
-        let is_listed =
-            |of: u64| playlist.segments().any(|segment: &Segment| segment.epoch == of);
+        let is_listed = |of: u64| playlist.segments().any(|segment: &Segment| segment.epoch == of);
         files.delete_old(|of| *epoch == Some(of) || is_listed(of));
     }
 }
