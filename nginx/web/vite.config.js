@@ -1,19 +1,20 @@
-// The build of the page: `npm ci && npm run build` writes dist/, which nginx serves.
+// Configures the build of the page: `npm ci && npm run build` writes dist/, which nginx serves.
 //
-// Vite 6, since newer versions do not run with Node.js 18 of Debian 12. package.json replaces Rollup with
-// its WebAssembly build, which is the same for every machine.
+// The version is Vite 6, because newer versions do not run with Node.js 18 of Debian 12. package.json
+// replaces Rollup with Rollup's WebAssembly build, which is the same for every machine.
 import { defineConfig } from "vite";
 
 export default defineConfig({
-  // The page can be served below another path.
+  // Relative, so that the page works at any path of a server.
   base: "./",
   build: {
     target: "es2022",
-    // File names contain a hash of the content, so that browsers can cache all but index.html for ever.
+    // File names contain a hash of the content, so that browsers can cache all of them but index.html forever.
     assetsDir: "assets",
     // The Content-Security-Policy does not allow data: URLs for scripts and styles.
     assetsInlineLimit: 0,
-    // It would be inline, and only browsers that are too old for the page need it.
+    // Vite would insert this polyfill as an inline script. Only browsers that are too old for the page need
+    // it.
     modulePreload: { polyfill: false },
     rollupOptions: {
       output: {
