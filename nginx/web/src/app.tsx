@@ -1,4 +1,4 @@
-// The frame around the views: navigation, colours, language, and who is signed in.
+// The frame around the views: navigation, theme, language, and the name of the API key.
 import { useEffect } from "preact/hooks";
 import { access, caller, hasRole, signOut } from "./api/caller";
 import { giveUp } from "./player/permission";
@@ -45,7 +45,7 @@ export function App() {
       </Frame>
     );
   }
-  if (now.is === "away") {
+  if (now.is === "retrying") {
     return (
       <Frame>
         <Empty icon="refresh" title={t(now.isBusy ? "problem.busy_title" : "problem.away_title")}>
@@ -57,7 +57,7 @@ export function App() {
       </Frame>
     );
   }
-  if (now.is === "asking") {
+  if (now.is === "loading") {
     return <Frame />;
   }
   return (
@@ -113,7 +113,7 @@ function Frame({
   );
 }
 
-/** Moves the focus to the content. The browser would replace the view's address with `#main`. */
+/** Moves the focus to the content. The browser itself would replace the part after # with `main`. */
 function skip(event: Event): void {
   event.preventDefault();
   document.getElementById("main")?.focus();

@@ -1,4 +1,4 @@
-// The texts of all languages are complete, and each is used.
+// Tests that the texts of all languages are complete, and that the page uses every text.
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -7,7 +7,7 @@ import { DOCUMENT } from "../tools/api-types.mjs";
 
 const SOURCES = new URL("../src/", import.meta.url);
 const LOCALES = new URL("locales/", SOURCES);
-/** Codes of nginx, which are not in the document's list. */
+/** Error codes that nginx sends. The OpenAPI document does not list them. */
 const NGINX_CODES = ["manager_unavailable", "too_many_requests"];
 
 const languages = readdirSync(LOCALES).map((file) => [
@@ -30,7 +30,7 @@ for (const [language, texts] of languages) {
     }
   });
 
-  test(`${language} has every plural form that it needs, and no other texts`, () => {
+  test(`${language} has every plural form that the language needs, and no other texts`, () => {
     const plurals = Object.keys(english).filter((key) => key.endsWith(".other"));
     const forms = new Intl.PluralRules(language).resolvedOptions().pluralCategories;
     const needed = plurals.flatMap((key) => forms.map((form) => key.replace(/other$/, form)));
@@ -45,7 +45,7 @@ for (const [language, texts] of languages) {
   });
 }
 
-test("every error has a text: of the service, of nginx, and of the page", () => {
+test("every error code of the service, of nginx and of the page has a text", () => {
   const { components } = JSON.parse(readFileSync(DOCUMENT, "utf8"));
   const page = [...sources.matchAll(/new Problem\(\w+, "(\w+)"/g)].map(([, code]) => code);
   assert.ok(page.length > 0);
@@ -55,7 +55,7 @@ test("every error has a text: of the service, of nginx, and of the page", () => 
 });
 
 test("every text is used", () => {
-  // Keys that are composed, such as `state.${state}`.
+  // The fixed part of composed keys, such as `state.${state}`.
   const prefixes = [...sources.matchAll(/`([a-z_.]+\.)\$\{/g)].map(([, prefix]) => prefix);
   const isUsed = (key) =>
     sources.includes(`"${key}"`) ||

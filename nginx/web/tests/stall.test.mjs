@@ -1,4 +1,4 @@
-// The states of a picture: moving, waiting and stuck.
+// Tests of StallWatch: it reports a picture as moving, still, waiting or stuck.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { mock, test } from "node:test";
@@ -11,7 +11,7 @@ const BEAT_MS = 200;
 const { code } = await transformWithEsbuild(readFileSync(FILE, "utf8"), FILE.pathname);
 const { StallWatch } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
 
-/** Returns a watch and a video with a clock that the test moves. */
+/** Returns a StallWatch, a simulated video, and a function that moves the simulated clock. */
 function setUp(t) {
   let now = 1000;
   mock.method(performance, "now", () => now);
@@ -20,7 +20,7 @@ function setUp(t) {
   const watch = new StallWatch();
   watch.begin();
   watch.note(video);
-  /** Checks at every beat for some time, and returns the successive states. */
+  /** Moves the clock in steps of `beat` with a check after each. Returns the states without repetitions. */
   const run = (milliseconds, { beat = BEAT_MS, before } = {}) => {
     const states = [];
     for (const end = now + milliseconds; now < end; ) {
@@ -62,12 +62,12 @@ test("a slow picture is not stuck while media arrives, up to 30 seconds", (t) =>
   assert.deepEqual(run(200, { before }), ["stuck"]);
 });
 
-test("a page that is too busy to check does not count that time", (t) => {
+test("the time during which the page was too busy to check does not count", (t) => {
   const { run } = setUp(t);
   assert.deepEqual(run(45_000, { beat: 3000 }), ["still", "waiting"]);
 });
 
-test("a seek is no motion", (t) => {
+test("a seek does not count as motion", (t) => {
   const { video, watch, run } = setUp(t);
   run(3000);
   video.currentTime += 4;
@@ -78,7 +78,7 @@ test("a seek is no motion", (t) => {
   assert.deepEqual(run(200), ["waiting"]);
 });
 
-test("a paused video does not wait", (t) => {
+test("a paused video is not waiting", (t) => {
   const { video, run } = setUp(t);
   video.paused = true;
   assert.deepEqual(run(60_000), ["still"]);

@@ -1,16 +1,16 @@
-// The types of the API match its document, which a test of the manager holds to the code.
+// Tests of the generated API types. A test of the manager checks that the OpenAPI document matches the code.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { DOCUMENT, generate, TYPES } from "../tools/api-types.mjs";
 
-test("src/api/schema.ts is up to date; npm run types writes it", () => {
+test("src/api/schema.ts is up to date (if not, run: npm run types)", () => {
   const document = JSON.parse(readFileSync(DOCUMENT, "utf8"));
   assert.equal(readFileSync(TYPES, "utf8"), generate(document));
 });
 
-test("schemas become types", () => {
+test("schemas are converted to TypeScript types", () => {
   const schemas = {
     Known: { type: "object", required: ["at"], properties: { at: { type: "string" } } },
     Kind: { type: "string", enum: ["one", "two"] },
@@ -38,7 +38,7 @@ test("schemas become types", () => {
   );
 });
 
-test("a schema of an unknown kind is refused", () => {
+test("a schema of an unknown type is rejected", () => {
   const schemas = { Odd: { type: "object", properties: { odd: { type: "tuple" } } } };
   assert.throws(() => generate({ components: { schemas } }), /Odd\.odd has the unknown type tuple/);
 });

@@ -2,14 +2,14 @@
 //
 //   npm run types
 //
-// Supports the part of JSON Schema that the document uses, and fails on anything else.
+// This supports the part of JSON Schema that the OpenAPI document uses. An unknown type is an error.
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 export const DOCUMENT = new URL("../../../docs/reference/openapi.json", import.meta.url);
 export const TYPES = new URL("../src/api/schema.ts", import.meta.url);
 
-const HEAD = `// Generated from docs/reference/openapi.json by \`npm run types\`. The document describes the fields.
+const HEAD = `// Generated from docs/reference/openapi.json by \`npm run types\`. That document describes the fields.
 `;
 const SCALARS = {
   string: "string",
@@ -19,7 +19,7 @@ const SCALARS = {
   null: "null",
 };
 
-/** Returns the TypeScript of all schemas of an OpenAPI document. */
+/** Returns the TypeScript types for all schemas of an OpenAPI document. */
 export function generate({ components: { schemas } }) {
   const types = Object.entries(schemas).map(
     ([name, schema]) => `export type ${name} = ${typeOf(schema, name)};\n`,
@@ -42,7 +42,7 @@ function typeOf(schema, place) {
     const types = choices
       .filter((choice) => !isEmpty(choice))
       .map((choice) => typeOf(choice, place));
-    // An empty object as one choice means that the fields of the others can be missing.
+    // If one choice is an empty object, the fields of the other choices are optional.
     return types.length < choices.length ? `Partial<${union(types)}>` : union(types);
   }
   return union([schema.type].flat().map((type) => simple(schema, type, place)));

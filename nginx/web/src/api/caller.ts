@@ -1,4 +1,4 @@
-// The caller: who uses the page, and what the API key's role allows.
+// The caller: the name and the role of the API key that the page uses.
 import { computed, effect, signal } from "@preact/signals";
 
 import { get, hasKey, refusals, setKey } from "./client";
@@ -6,31 +6,32 @@ import { Problem } from "./problem";
 import type { Caller, Role } from "./types";
 
 const RETRY_MS = 2000;
-/** Pause after too many requests. */
+/** Pause before the next attempt if the service has received too many requests. */
 const SLOW_RETRY_MS = 15_000;
-/** Characters that no key contains and no header allows; they are copied along with a key. */
-const NO_KEY = /[^\x21-\x7e]/g;
-const POWER: Record<Role, number> = { viewer: 0, user: 1, admin: 2 };
+/** Characters that a key cannot contain, such as spaces and line breaks that were copied with the key. */
+const NOT_IN_KEY = /[^\x21-\x7e]/g;
+/** A greater number permits more. */
+const RANK: Record<Role, number> = { viewer: 0, user: 1, admin: 2 };
 
 export type Access =
-  | { is: "asking" }
-  /** The manager does not answer, or has received too many requests; it is asked again. */
-  | { is: "away"; error: unknown; isBusy: boolean }
+  | { is: "loading" }
+  /** The manager does not respond, or has received too many requests. The request is repeated. */
+  | { is: "retrying"; error: unknown; isBusy: boolean }
   /** The service refuses this browser, regardless of the key. */
   | { is: "refused"; error: unknown }
-  /** The error is null if there was no key yet. */
+  /** The error is null if the user has not entered a key yet. */
   | { is: "signed-out"; error: unknown }
   | { is: "known"; caller: Caller };
 
-export const access = signal<Access>({ is: "asking" });
+export const access = signal<Access>({ is: "loading" });
 export const caller = computed(() => (access.value.is === "known" ? access.value.caller : null));
 
-/** Whether the caller has this role, or a higher one. */
+/** Returns whether the caller has this role or a role that permits more. */
 export function hasRole(role: Role): boolean {
-  return caller.value !== null && POWER[caller.value.role] >= POWER[role];
+  return caller.value !== null && RANK[caller.value.role] >= RANK[role];
 }
 
-/** Asks the service who the caller is, and repeats that while the manager is away. */
+/** Requests the caller from the service. Repeats the request while the manager is unreachable or busy. */
 export async function identify(): Promise<void> {
   const hadKey = hasKey();
   try {
@@ -43,24 +44,26 @@ export async function identify(): Promise<void> {
       access.value = { is: "refused", error };
     } else {
       const isBusy = status === 429;
-      access.value = { is: "away", error, isBusy };
+      access.value = { is: "retrying", error, isBusy };
       setTimeout(identify, isBusy ? SLOW_RETRY_MS : RETRY_MS);
     }
   }
 }
 
+/** Stores the key, and checks it with the service. */
 export async function signIn(key: string): Promise<void> {
-  setKey(key.replace(NO_KEY, ""));
+  setKey(key.replace(NOT_IN_KEY, ""));
   await identify();
 }
 
+/** Deletes the key and all other data of this tab, and reloads the page. */
 export function signOut(): void {
   setKey(null);
   sessionStorage.clear();
   location.reload();
 }
 
-// The key was removed while the page was open.
+// The service has rejected a key that it accepted before: the key was removed while the page was open.
 effect(() => {
   if (refusals.value > 0 && access.peek().is === "known") {
     access.value = { is: "signed-out", error: new Problem(401, "key_refused") };

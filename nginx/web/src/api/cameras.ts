@@ -1,14 +1,15 @@
-// Reads cameras.
+// Requests for cameras.
 import { get } from "./client";
 import type { Camera, CamerasPage } from "./types";
 
 interface Range {
   limit: number;
   offset?: number;
-  /** Part of a name, id or address. */
+  /** Part of a name, an id or an address; empty for all cameras. */
   search?: string;
 }
 
+/** Returns a page of the cameras whose name, id or address contains `search`. */
 export function listCameras({ limit, offset = 0, search = "" }: Range): Promise<CamerasPage> {
   return get(`cameras?limit=${limit}&offset=${offset}&search=${encodeURIComponent(search)}`);
 }

@@ -1,4 +1,5 @@
-// The number of changes that this page has made to cameras, so that views read them again.
+// The number of changes that this page has made to cameras. Views that show cameras subscribe to the
+// number, and request the cameras again.
 import { signal } from "@preact/signals";
 
 export const cameraChanges = signal(0);

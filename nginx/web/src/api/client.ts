@@ -1,18 +1,23 @@
-// Requests to the API. The only module that knows the API key.
+// Requests to the API. Only this module knows the API key.
 import { signal } from "@preact/signals";
 
 import { Problem, problemOf } from "./problem";
 
 const STORED = "key";
-/** Nearly all requests are answered at once; after this time one has failed. */
+/** Time limit of ordinary requests, to which the service responds at once. */
 const USUAL_MS = 10_000;
-/** For requests that wait for cameras, or for streams to end; the service's own limits are shorter. */
+/**
+ * Time limit of requests that wait for a camera or for the end of a stream. The service's own limits are
+ * shorter.
+ */
 export const LONG_MS = 200_000;
 
-/** In the tab's storage, so that a reload does not ask for it again. It is never part of a URL. */
+/** Kept in the tab's session storage, so that it survives a reload. The key is never part of a URL. */
 let key = sessionStorage.getItem(STORED);
 
-/** Number of times that the API has refused the key; the page then asks for another one. */
+/**
+ * Number of requests that the API has rejected because of the key. The page then shows the form to sign in.
+ */
 export const refusals = signal(0);
 
 export function setKey(value: string | null): void {
@@ -29,15 +34,15 @@ export function hasKey(): boolean {
 }
 
 export interface Patience {
-  /** Aborts the request, which then fails. */
+  /** When this signal is aborted, the request fails. */
   signal?: AbortSignal;
   /** Milliseconds after which the request fails. */
   within?: number;
 }
 
-/** Returns a signal that is aborted by the caller, or after the time is up. */
+/** Returns a signal that is aborted when the time is up, or when the caller's signal is aborted. */
 function signalOf({ signal: outer, within = USUAL_MS }: Patience): AbortSignal {
-  // Not by AbortSignal.any: phones that play HLS natively are too old for it.
+  // Without AbortSignal.any: phones that play HLS natively are too old to have it.
   const controller = new AbortController();
   setTimeout(() => controller.abort(), within);
   outer?.addEventListener("abort", () => controller.abort());
@@ -83,7 +88,10 @@ export async function get<T>(path: string): Promise<T> {
   return (await send("GET", path)).json();
 }
 
-/** Without a body, the service reads the query; with one, it ignores the query. */
+/**
+ * Sends a POST request and returns the response's JSON. The service reads the query of a request without a
+ * body, and ignores the query of a request with a body.
+ */
 export async function post<T>(path: string, body?: unknown, patience?: Patience): Promise<T> {
   return (await send("POST", path, patience, body)).json();
 }

@@ -1,17 +1,17 @@
-// Failures of requests and streams, and their explanation in the user's language.
+// Errors of requests and streams, and their explanations in the user's language.
 import type { Failure } from "../ui/failure";
 import { isKey, t } from "../ui/i18n";
 
-/** A failure with a stable code: the service's, or one of the page's own. */
+/** An error with a stable code, which the service or the page itself has assigned. */
 export interface Coded {
   code: string;
-  /** The service's own text; null for a failure that the page has found. */
+  /** The service's description in English; null for an error that the page itself has detected. */
   detail: string | null;
 }
 
 export class Problem extends Error implements Coded {
   constructor(
-    /** The HTTP status; 0 if there was no answer. */
+    /** The HTTP status; 0 if the error is not a response to a request. */
     readonly status: number,
     readonly code: string,
     readonly detail: string | null = null,
@@ -20,7 +20,7 @@ export class Problem extends Error implements Coded {
   }
 }
 
-/** Returns the problem in a body of `application/problem+json`; null if there is none. */
+/** Parses a body of type `application/problem+json`. Returns null if the body is something else. */
 export function problemOf(status: number, body: string | null): Problem | null {
   try {
     const { code, detail } = JSON.parse(body ?? "");
@@ -30,7 +30,10 @@ export function problemOf(status: number, body: string | null): Problem | null {
   }
 }
 
-/** Explains a code; one that the page does not know by the service's own text. */
+/**
+ * Returns the explanation of an error. If the page does not know the code, the explanation is the service's
+ * description.
+ */
 export function explain({ code, detail }: Coded): Failure {
   const key = `error.${code}`;
   if (!isKey(key)) {
@@ -40,14 +43,14 @@ export function explain({ code, detail }: Coded): Failure {
   return { text, detail: detail !== null && addsTo(text, detail) ? detail : null };
 }
 
-/** Whether the detail has a word that the text does not have. */
+/** Returns whether the detail has a word that the text does not have. */
 function addsTo(text: string, detail: string): boolean {
   const words = (sentence: string) => sentence.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
   const known = new Set(words(text));
   return words(detail).some((word) => !known.has(word));
 }
 
-/** Explains whatever was thrown. */
+/** Returns the explanation of anything that was thrown. */
 export function failureOf(error: unknown): Failure {
   return error instanceof Problem
     ? explain(error)

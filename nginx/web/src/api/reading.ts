@@ -1,27 +1,30 @@
-// Reads something from the service for as long as a view shows it.
+// A hook that requests data from the service while a view shows them.
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { cameraChanges } from "./changes";
 
 export interface Reading<T> {
-  /** The latest answer, also while the next one is awaited; null before the first. */
+  /** The latest response, even while the next request is in progress; null before the first response. */
   value: T | null;
-  /** Why the latest attempt failed; null if it succeeded. */
+  /** The error of the latest attempt; null if that attempt succeeded. */
   error: unknown;
 }
 
 interface Timing {
-  /** Milliseconds to wait before reading, as while the user types. */
+  /** Milliseconds to wait before each request, so that not every typed letter causes one. */
   delay?: number;
-  /** Milliseconds after which a failed attempt is repeated; without it, it is not repeated. */
+  /**
+   * Milliseconds after which a failed request is repeated; if omitted, failed requests are not repeated.
+   */
   retry?: number;
-  /** Milliseconds after which every attempt is repeated, unless the tab is hidden. */
+  /** Milliseconds after which every request is repeated, unless the tab is hidden. */
   every?: number;
 }
 
 /**
- * Calls `read` when it is another function than before, after every change of a camera, and when
- * `again` is called. Answers to earlier calls are ignored.
+ * Returns the latest result of `read`. Calls `read` at first, whenever the caller passes a different
+ * function, after every change of a camera, and when `again` is called. The result of a call is ignored if
+ * a later call has begun.
  */
 export function useReading<T>(
   read: () => Promise<T>,
@@ -60,7 +63,7 @@ export function useReading<T>(
     again.current = () => void attempt();
     const stop = cameraChanges.subscribe(() => (delay > 0 ? plan(attempt, delay) : void attempt()));
     return () => {
-      latest += 1; // Outdates the call in progress.
+      latest += 1; // The result of a call in progress is ignored.
       stop();
       clearTimeout(timer);
     };

@@ -1,4 +1,4 @@
-// Generated from docs/reference/openapi.json by `npm run types`. The document describes the fields.
+// Generated from docs/reference/openapi.json by `npm run types`. That document describes the fields.
 
 export type AudioOption = "auto" | "aac" | "off";
 

@@ -1,4 +1,4 @@
-// The list of streams, which is polled while a view uses it.
+// The list of running streams. It is requested repeatedly while a view uses it.
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
@@ -6,60 +6,65 @@ import { get } from "./client";
 import { Problem } from "./problem";
 import type { Profile, Stream, StreamList } from "./types";
 
+/** Interval between two requests. */
 const EVERY_MS = 2000;
-/** Interval during a start, which takes most cameras a second or two. */
-const SOON_MS = 500;
+/** Interval while a stream starts, which takes a second or two with most cameras. */
+const STARTING_MS = 500;
 
-/** By stream key; undefined before the first answer. */
+/** The streams by stream key; undefined before the first response. */
 export const streams = signal<Map<string, Stream> | undefined>(undefined);
-/** Whether the latest request was answered. */
+/** Whether the service responded to the latest request, with a status below 500. */
 export const isReachable = signal(true);
 
 let users = 0;
 let starts = 0;
 let timer: ReturnType<typeof setTimeout> | undefined;
-let isAsking = false;
+let isRequesting = false;
 
-/** Returns the key of a stream, as in its path: the camera's id, followed by `~sub` for the sub stream. */
+/**
+ * Returns the stream key, which is also part of the stream's path: the camera's id, followed by `~sub` for
+ * the sub stream.
+ */
 export function streamKey(id: string, profile: Profile): string {
   return profile === "sub" ? `${id}~sub` : id;
 }
 
-async function ask(): Promise<void> {
+/** Requests the list, and plans the next request. Does nothing while a request is in progress. */
+async function request(): Promise<void> {
   clearTimeout(timer);
-  if (isAsking || users === 0) {
+  if (isRequesting || users === 0) {
     return;
   }
-  isAsking = true;
+  isRequesting = true;
   try {
     if (!document.hidden) {
-      const answer = await get<StreamList>("streams");
+      const list = await get<StreamList>("streams");
       streams.value = new Map(
-        answer.streams.map((stream) => [streamKey(stream.indicator_id, stream.profile), stream]),
+        list.streams.map((stream) => [streamKey(stream.indicator_id, stream.profile), stream]),
       );
       isReachable.value = true;
     }
   } catch (error) {
-    const isAway = error instanceof Problem && (error.status === 0 || error.status >= 500);
-    isReachable.value = !isAway;
+    const isUnreachable = error instanceof Problem && (error.status === 0 || error.status >= 500);
+    isReachable.value = !isUnreachable;
   } finally {
-    isAsking = false;
+    isRequesting = false;
     clearTimeout(timer);
     if (users > 0) {
-      timer = setTimeout(ask, starts > 0 ? SOON_MS : EVERY_MS);
+      timer = setTimeout(request, starts > 0 ? STARTING_MS : EVERY_MS);
     }
   }
 }
 
-/** Requests the list now instead of at the next interval. */
+/** Requests the list now instead of after the interval. */
 export function refreshStreams(): void {
-  void ask();
+  void request();
 }
 
-/** Requests the list now and then more often, until the returned function is called. */
+/** Requests the list now, and shortens the interval until the returned function is called. */
 export function hastenStreams(): () => void {
   starts += 1;
-  void ask();
+  void request();
   return () => {
     starts -= 1;
   };
@@ -69,7 +74,7 @@ export function hastenStreams(): () => void {
 export function useStreams(): void {
   useEffect(() => {
     users += 1;
-    void ask();
+    void request();
     return () => {
       users -= 1;
     };
@@ -78,6 +83,6 @@ export function useStreams(): void {
 
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) {
-    void ask();
+    void request();
   }
 });

@@ -1,4 +1,4 @@
-// The page's names for the types of the API.
+// Names that the page uses for the generated types of the API.
 import type { CallerOutput } from "./schema";
 
 export type Role = "viewer" | "user" | "admin";

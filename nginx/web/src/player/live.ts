@@ -1,5 +1,5 @@
-// Plays one camera in one video element, and recovers from stalls, from outages of the camera and the
-// manager, and from the computer's sleep. Signals report what it does; the tile decides how that looks.
+// The player: shows one camera in one video element, and recovers from stalls, from outages of the camera
+// and the manager, and from the computer's sleep. Signals report the player's state; the tile displays it.
 import { signal } from "@preact/signals";
 import Hls, { type ErrorData } from "hls.js/dist/hls.light.min.mjs";
 
@@ -16,24 +16,30 @@ import { untilLive } from "./start";
 
 /** Errors of hls.js for a codec that the browser does not support; a retry would not help. */
 const UNPLAYABLE = ["manifestIncompatibleCodecsError", "bufferAddCodecError"];
-/** Refusals by the camera itself. A retry does not help, and cameras lock accounts after several. */
+/**
+ * Refusals by the camera itself. A retry does not help, and cameras lock an account after several attempts.
+ */
 const REFUSED = ["source_unauthorized", "source_not_found", "source_unsupported"];
-/** Failures that a retry does not cure. The manager reports the others without asking the camera. */
+/**
+ * Errors that a retry does not cure. The manager detects those not in REFUSED without contacting the
+ * camera.
+ */
 const FINAL = [...REFUSED, "source_forbidden", "invalid_source", "unknown_camera", "forbidden"];
+/** First pause before a retry. The pause grows with each failure in a row. */
 const RETRY_AFTER_MS = 2000;
 const LONGEST_RETRY_MS = 30_000;
-/** Failures in a row after which a picture that was live counts as failed. */
+/** Failures in a row after which a player that was live reports the state `failed`. */
 const FAILURES_UNTIL_FAILED = 5;
 const KEEP_UP_EVERY_MS = 200;
 /**
- * A timer that is this late shows that the computer slept. Measured by the wall clock, since on most
- * systems the browser's monotonic clock stops during sleep.
+ * If the time between two runs of a timer is longer than this, the computer has slept. Measured with the
+ * wall clock, since on most systems the browser's monotonic clock stops during sleep.
  */
 const SLEPT_MS = 15_000;
-/** A media error is recovered in place at most this often within the time below. */
-const MOST_RECOVERIES = 3;
+/** Within RECOVERIES_WITHIN_MS, at most this many media errors are recovered without a restart. */
+const MAX_RECOVERIES = 3;
 const RECOVERIES_WITHIN_MS = 30_000;
-/** Width of a frozen picture in pixels; tiles are not larger. */
+/** Largest width in pixels of the last picture that is kept. */
 const STILL_WIDTH = 960;
 
 export type State = "idle" | "starting" | "live" | "waiting" | "failed";
@@ -42,7 +48,10 @@ export interface PlayRequest {
   id: string;
   profile: Profile;
   isLowLatency: boolean;
-  /** Whether the start request waits until the stream is live; otherwise the player watches its state. */
+  /**
+   * Whether the start request waits until the stream is live. Otherwise the player polls the stream's
+   * state.
+   */
   waits: boolean;
 }
 
@@ -52,24 +61,25 @@ function keyOf({ id, profile }: PlayRequest): string {
 
 export class LivePlayer {
   readonly state = signal<State>("idle");
-  /** Why the picture is not live; null if there is nothing to report. */
+  /** The reason why the player is not live; null if there is none to report. */
   readonly reason = signal<Coded | null>(null);
-  /** Age of the picture in seconds; null while there is none. */
+  /** Age of the picture in seconds; null while no video plays. */
   readonly latency = signal<number | null>(null);
-  /** Whether the canvas holds the last picture, to be shown while there is no other. */
+  /** Whether the canvas contains the last picture, to be shown until the video plays. */
   readonly hasStill = signal(false);
 
   private hls: Hls | null = null;
   private request: PlayRequest | null = null;
-  /** Replaced with every start and stop, which abort and outdate all earlier requests. */
+  /** Every start and stop aborts this controller, and with it all earlier requests, and creates another. */
   private attempt = new AbortController();
   private failures = 0;
   private retry: ReturnType<typeof setTimeout> | undefined;
   private beat: ReturnType<typeof setInterval> | undefined;
   private lastBeat = 0;
   private readonly stall = new StallWatch();
-  /** Whether the picture has stopped after it was live. */
+  /** Whether the picture was live and has stopped. */
   private hasStalled = false;
+  /** Times of the latest recoveries from media errors. */
   private recovered: number[] = [];
 
   constructor(
@@ -77,12 +87,15 @@ export class LivePlayer {
     private readonly still: HTMLCanvasElement,
   ) {
     video.addEventListener("playing", () => this.onPlaying());
-    // Without hls.js this is the only sign that media arrives.
+    // Without hls.js, this event is the only sign that media arrives.
     video.addEventListener("progress", () => this.stall.arrived());
     video.addEventListener("error", () => this.hls || this.fail(new Problem(0, "interrupted")));
   }
 
-  /** Starts to play, or switches to another stream. A stream that the camera has refused is not retried. */
+  /**
+   * Starts to play, or switches to another stream. If the camera has refused this stream before, reports that
+   * refusal instead.
+   */
   play(request: PlayRequest): void {
     this.leave();
     this.request = request;
@@ -100,7 +113,7 @@ export class LivePlayer {
     }
   }
 
-  /** Stops playing and requests nothing more. */
+  /** Stops playing. No further requests are sent. */
   stop(): void {
     this.leave();
     this.state.value = "idle";
@@ -108,8 +121,8 @@ export class LivePlayer {
   }
 
   /**
-   * Retries now instead of after the pause. After a failure that is not retried automatically, only if
-   * `isUserRequest` is set.
+   * Retries now instead of after the pause. After an error that is not retried automatically, retries only
+   * if `isUserRequest` is true.
    */
   hurry(isUserRequest = true): void {
     const isFailed = isUserRequest && this.state.value === "failed";
@@ -177,12 +190,15 @@ export class LivePlayer {
     }
   }
 
-  /** Attaches hls.js to the video element early, so that both are ready when the stream is. */
+  /**
+   * Attaches hls.js to the video element before the stream starts, to save that time later. Returns null if
+   * the browser does not support hls.js.
+   */
   private attach(request: PlayRequest): Hls | null {
     if (!Hls.isSupported()) {
       return null;
     }
-    // A renewed token takes effect with the next request, without a restart.
+    // The URL is completed for each request, so that a renewed token is used without a restart.
     const xhrSetup = (xhr: XMLHttpRequest, address: string) =>
       xhr.open("GET", permitted(address), true);
     const hls = new Hls({ ...settings(request.isLowLatency), xhrSetup });
@@ -200,7 +216,7 @@ export class LivePlayer {
     if (hls) {
       hls.loadSource(url);
     } else {
-      this.video.src = permitted(url); // Safari on older phones plays HLS natively.
+      this.video.src = permitted(url); // Safari on older phones plays HLS without hls.js.
     }
     this.resume();
   }
@@ -223,7 +239,7 @@ export class LivePlayer {
     this.watchStall();
     const isLive = this.state.value === "live";
     if (this.video.paused && isLive && !isFullScreenOnPhone(this.video)) {
-      // The page never pauses a live picture: the browser did, after a call or its own full screen.
+      // The page never pauses a live picture. The browser does, as after a phone call or its full screen.
       this.resume();
     }
     const isLowLatency = this.request?.isLowLatency ?? false;
@@ -240,7 +256,7 @@ export class LivePlayer {
 
   private resume(): void {
     this.video.play().catch(() => {
-      // Browsers allow muted video to play; a video that was stopped in the meantime needs nothing.
+      // Browsers always permit muted video to play. The video was stopped before it could begin.
     });
   }
 
@@ -253,19 +269,22 @@ export class LivePlayer {
       this.hasStalled = true;
       this.state.value = "waiting";
     } else if (motion === "stuck") {
-      // The camera may be away for long, and hls.js may be right to wait.
+      // Not restarted here: while the camera is unreachable, a restart would not help.
       this.onStuck?.();
     }
   }
 
-  /** Called when the picture is stuck; `restart` helps if the stream is live. */
+  /** Called when the picture is stuck. The owner should call `restart` if the stream is live. */
   onStuck: (() => void) | undefined;
 
   restart(): void {
     void this.begin();
   }
 
-  /** Handles an error of hls.js. Fatal ones are retried, since a camera may come back. */
+  /**
+   * Handles an error of hls.js. After a fatal error, the player recovers or restarts, unless that cannot
+   * help.
+   */
   private recover(hls: Hls, error: ErrorData): void {
     this.video.dispatchEvent(new CustomEvent("hlserror", { detail: error.details }));
     if (hls !== this.hls) {
@@ -273,7 +292,7 @@ export class LivePlayer {
     }
     if (error.response?.code === 401) {
       renew().catch(() => {
-        // The error below, or the next one, leads to a restart, which reports the reason.
+        // If media cannot be loaded without a new session, a fatal error follows and leads to a restart.
       });
     }
     if (!error.fatal) {
@@ -293,15 +312,15 @@ export class LivePlayer {
     this.fail(problem ?? new Problem(0, "interrupted"));
   }
 
-  /** Returns whether a media error may be recovered in place; frequent ones require a restart. */
+  /** Returns whether hls.js should recover from a media error. Frequent media errors require a restart. */
   private canRecover(): boolean {
     const now = performance.now();
     this.recovered = this.recovered.filter((at) => now - at < RECOVERIES_WITHIN_MS);
     this.recovered.push(now);
-    return this.recovered.length <= MOST_RECOVERIES;
+    return this.recovered.length <= MAX_RECOVERIES;
   }
 
-  /** Reports the reason, and retries after a pause unless a retry cannot help. */
+  /** Reports the error as the reason, and retries after a pause unless a retry cannot help. */
   private fail(error: unknown): void {
     this.release();
     const problem = error instanceof Problem ? error : new Problem(0, "unexpected", String(error));
@@ -320,7 +339,9 @@ export class LivePlayer {
     this.retry = setTimeout(() => void this.begin(), pause);
   }
 
-  /** Keeps the present picture, so that the tile does not turn black until there is another. */
+  /**
+   * Copies the current picture to the canvas, so that the tile does not turn black until video plays again.
+   */
   private keepStill(): void {
     const { videoWidth, videoHeight } = this.video;
     if (!videoWidth || this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) {
@@ -334,12 +355,14 @@ export class LivePlayer {
   }
 }
 
-/** Whether the player of an Apple phone shows the video in its own full screen. */
+/** Returns whether the native player of an Apple phone shows the video in full screen. */
 function isFullScreenOnPhone(video: HTMLVideoElement & { webkitDisplayingFullscreen?: boolean }) {
   return video.webkitDisplayingFullscreen ?? false;
 }
 
-/** The response's text, if it has one: a problem document of the service. */
+/**
+ * Returns the body of a failed response, a problem document of the service; null if the body is not text.
+ */
 function bodyOf(error: ErrorData): string | null {
   const request = error.networkDetails as XMLHttpRequest | undefined;
   const isText = request && "responseType" in request && request.responseType !== "arraybuffer";

@@ -1,26 +1,31 @@
-// Keeps a live picture at its target latency.
+// Keeps live video at its target latency.
 import type Hls from "hls.js/dist/hls.light.min.mjs";
 
-/** Seconds behind the target from which the picture is played slightly faster. */
+/** If the video is more than this many seconds behind the target, it is played slightly faster. */
 const LATE = 0.1;
-/** Seconds behind the target from which the picture jumps ahead to buffered video. */
+/**
+ * If the video is more than this many seconds behind the target, it jumps to the target if that is
+ * buffered.
+ */
 const LOST = 4;
-/** Seconds behind the target from which it jumps in any case, as after sleep or a long outage. */
+/**
+ * If the video is more than this many seconds behind the target, as after a long outage, it always jumps.
+ */
 const FAR_LOST = 15;
 /**
- * Seconds of buffered video that playing faster requires, so that it does not end in a stall.
+ * Playing faster requires more than this many seconds of buffered video, so that the video does not stall.
  */
 const SPARE = 0.15;
 /**
- * Seconds behind the target below which the picture is played slower; negative, since it is ahead. A
- * stream that has just started does not have enough video yet for a player that wants whole segments.
+ * If the video is more than this many seconds ahead of the target, it is played slower. That happens when a
+ * stream has just started and does not have enough video yet for a player that loads whole segments.
  */
-const EARLY = -1;
+const EARLY = 1;
 
 /**
- * Adjusts the speed or position of the video, and returns its latency in seconds; null if it is not
- * playing. hls.js alone catches up only with more than a second of buffered video, which a low-latency
- * stream never has.
+ * Adjusts the speed or the position of the video. Returns the latency in seconds, or null if the video does
+ * not play. hls.js itself would play faster only with more than a second of buffered video, which a player
+ * with low latency never has.
  */
 export function keepPace(video: HTMLVideoElement, hls: Hls, isLowLatency: boolean): number | null {
   const { liveSyncPosition, latency } = hls;
@@ -31,8 +36,8 @@ export function keepPace(video: HTMLVideoElement, hls: Hls, isLowLatency: boolea
   const { buffered, currentTime } = video;
   const end = buffered.length ? buffered.end(buffered.length - 1) : currentTime;
   const isLost = late > FAR_LOST || (late > LOST && end > liveSyncPosition);
-  // Only ahead: while the camera is away, the position to jump to is behind, and the end of the video
-  // would be played again and again.
+  // Only forwards: while the camera is unreachable, the target is before the current position, and the end
+  // of the video would be repeated.
   if (isLost && liveSyncPosition > currentTime) {
     video.currentTime = liveSyncPosition;
   }
@@ -44,5 +49,5 @@ function rate(late: number, spare: number, isLowLatency: boolean): number {
   if (late > LATE && spare > SPARE) {
     return 1.1;
   }
-  return late < EARLY && !isLowLatency ? 0.8 : 1;
+  return late < -EARLY && !isLowLatency ? 0.8 : 1;
 }

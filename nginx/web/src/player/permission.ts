@@ -1,5 +1,6 @@
 // The permission to watch. If the service has API keys, the page creates a playback session for the
-// cameras that it shows and renews it long before it expires. Without keys no permission is needed.
+// cameras on the page, and replaces the session long before it expires. Without API keys, watching needs no
+// permission.
 import { caller } from "../api/caller";
 import { readCamera } from "../api/cameras";
 import { post, remove } from "../api/client";
@@ -8,23 +9,23 @@ import type { NewSession } from "../api/types";
 
 const STORED = "playback";
 const TTL_SECONDS = 600;
-/** Lifetime of a session for another player, which is never renewed. */
+/** Lifetime of a session for another player, such as VLC. Such a session is never renewed. */
 const HANDED_OVER_SECONDS = 24 * 3600;
-/** Share of its lifetime after which a session is renewed. */
+/** A session is renewed after this fraction of its lifetime. */
 const RENEW_AT = 0.6;
 const RETRY_MS = 3000;
-/** Signing out does not wait longer for the session to end. */
+/** The longest time for which signing out waits for the end of the session. */
 const LEAVE_MS = 2000;
-/** Cameras in a session; the API's limit. */
+/** The API's limit of cameras in a session. */
 const MAX_CAMERAS = 100;
-/** A media path, with a token or without. */
+/** The path of a media file, with or without a token. */
 const MEDIA = /\/(?:streams|play\/[^/]+)\/([^/]+)\/([^/]+)$/;
 
 interface Permission {
   id: string;
   token: string;
   cameras: string[];
-  /** By this computer's clock, which may differ from the server's. */
+  /** The end of the session by this computer's clock, which may differ from the server's clock. */
   until: number;
   renewAt: number;
 }
@@ -34,10 +35,10 @@ let current: Permission | null = stored();
 let pending: Promise<void> | null = null;
 let requestedAt = 0;
 let timer: ReturnType<typeof setTimeout> | undefined;
-/** Cameras on the page, with their numbers of players. */
+/** The number of players of each camera on the page, by camera id. */
 const shown = new Map<string, number>();
 
-/** Returns the permission of before a reload of the page, which is still valid. */
+/** Returns the permission that was stored before a reload of the page; null if there is none. */
 function stored(): Permission | null {
   try {
     return JSON.parse(sessionStorage.getItem(STORED) ?? "null");
@@ -58,17 +59,19 @@ function covers(ids: Iterable<string>): boolean {
   );
 }
 
-/** Name of the viewer in the service's list of sessions. */
+/** Returns the name that the service's list of sessions shows for this page. */
 function user(): string {
   return `${caller.value?.name ?? ""} (page)`;
 }
 
-/** Adds a player of the camera, which sessions include from now on. */
+/** Counts a new player of the camera. The following sessions include the camera. */
 export function show(id: string): void {
   shown.set(id, (shown.get(id) ?? 0) + 1);
 }
 
-/** Removes a player of the camera. */
+/**
+ * Subtracts a player of the camera from the count. Without players, sessions no longer include the camera.
+ */
 export function hide(id: string): void {
   const players = (shown.get(id) ?? 1) - 1;
   if (players > 0) {
@@ -78,12 +81,12 @@ export function hide(id: string): void {
   }
 }
 
-/** Resolves when there is permission to watch the camera; throws the Problem if it is refused. */
+/** Resolves when the page has permission to watch the camera; rejects with the Problem if it is refused. */
 export async function permit(id: string): Promise<void> {
   if (!isNeeded()) {
     return;
   }
-  // A camera that was dropped after a refusal may be permitted by now.
+  // `createSession` removes a camera that was refused. The camera may be permitted now.
   if (!shown.has(id)) {
     shown.set(id, 1);
   }
@@ -100,28 +103,28 @@ export async function permit(id: string): Promise<void> {
   schedule();
 }
 
-/** Replaces a session that the service refuses although it has not expired. */
+/** Replaces the session after the service has rejected its token. */
 export async function renew(): Promise<void> {
-  // Many requests are refused at once, and a new session may be refused as well.
+  // Usually the service rejects many requests at once, and they need only one new session.
   if (!isNeeded() || Date.now() - requestedAt < RETRY_MS) {
     return;
   }
-  await another();
+  await replaceSession();
 }
 
-async function another(): Promise<void> {
+async function replaceSession(): Promise<void> {
   pending ??= begin().finally(() => (pending = null));
   await pending;
 }
 
-/** Ends the session, when the user signs out. */
+/** Ends the session. Called when the user signs out. */
 export async function giveUp(): Promise<void> {
   const id = current?.id;
   current = null;
   sessionStorage.removeItem(STORED);
   if (id) {
     await remove(`playback/sessions/${id}`, { within: LEAVE_MS }).catch(() => {
-      // It expires on its own.
+      // The session expires anyway.
     });
   }
 }
@@ -133,7 +136,7 @@ async function begin(): Promise<void> {
   }
   const now = Date.now();
   requestedAt = now;
-  const made = await session(cameras);
+  const made = await createSession(cameras);
   const { session_id: id, token, created_at, expires_at } = made;
   const time = Date.parse(expires_at) - Date.parse(created_at);
   current = {
@@ -148,10 +151,10 @@ async function begin(): Promise<void> {
 }
 
 /**
- * Creates a session. One camera that was deleted in the meantime makes the service refuse them all, so
- * it is left out of a second attempt.
+ * Creates a session. The service refuses a session if only one of its cameras was deleted or is no longer
+ * permitted. Then this creates a session for the other cameras.
  */
-async function session(cameras: string[]): Promise<NewSession> {
+async function createSession(cameras: string[]): Promise<NewSession> {
   let refusal: unknown;
   try {
     return await post<NewSession>("playback/sessions", {
@@ -166,17 +169,18 @@ async function session(cameras: string[]): Promise<NewSession> {
     }
     refusal = error;
   }
-  const tried = await Promise.all(cameras.map((id) => isWatchable(id)));
-  const left = cameras.filter((_, index) => tried[index]);
+  const watchable = await Promise.all(cameras.map((id) => isWatchable(id)));
+  const left = cameras.filter((_, index) => watchable[index]);
   if (left.length === cameras.length) {
-    throw refusal; // For another reason, which would apply to the same request again.
+    throw refusal; // The reason is not one of the cameras, so a second attempt would fail as well.
   }
-  for (const id of cameras.filter((_, index) => !tried[index])) {
+  for (const id of cameras.filter((_, index) => !watchable[index])) {
     shown.delete(id);
   }
-  return session(left.length > 0 ? left : cameras.slice(0, 1));
+  return createSession(left.length > 0 ? left : cameras.slice(0, 1));
 }
 
+/** Returns whether the camera exists and the caller is permitted to see it. */
 async function isWatchable(id: string): Promise<boolean> {
   try {
     await readCamera(id);
@@ -200,10 +204,10 @@ async function keep(): Promise<void> {
   if (shown.size === 0) {
     return;
   }
-  await another().catch(() => (timer = setTimeout(keep, RETRY_MS)));
+  await replaceSession().catch(() => (timer = setTimeout(keep, RETRY_MS)));
 }
 
-/** Returns the media address with the present token, which may have been renewed since. */
+/** Returns the media URL with the token of the current session. The URL is unchanged if none is needed. */
 export function permitted(url: string): string {
   if (!isNeeded() || !current) {
     return url;
@@ -215,7 +219,7 @@ export function permitted(url: string): string {
   );
 }
 
-/** Returns the absolute address of a camera's playlist for another player. */
+/** Returns the absolute URL of a camera's playlist for another player. */
 export async function addressFor(id: string, key: string): Promise<string> {
   let path = `/streams/${key}/stream.m3u8`;
   if (isNeeded()) {

@@ -10,12 +10,14 @@ import Hls, {
 
 import LOW_LATENCY from "./low-latency.json";
 
-/** Tags that make a player wait for parts. */
+/** Playlist tags that make a player load parts and wait for them. */
 const LOW_LATENCY_TAGS =
   /^#EXT-X-(SERVER-CONTROL|PART-INF|PART|PRELOAD-HINT|RENDITION-REPORT):.*\n/gm;
-/** Latency in segments of two seconds; the default of hls.js is three. */
+/**
+ * Latency without low-latency mode, in segments of two seconds. The default of hls.js is three segments.
+ */
 const PLAIN_SYNC_SEGMENTS = 2;
-/** Seconds of played video to keep. Little, since nothing is replayed and a wall has many players. */
+/** Seconds of played video to keep. Viewers cannot seek back, and a wall has many players. */
 const BACK_BUFFER = 10;
 
 type Callbacks = LoaderCallbacks<LoaderContext>;
@@ -24,9 +26,9 @@ type PlainLoader = new (config: HlsConfig) => Loader<LoaderContext>;
 const XhrLoader = Hls.DefaultConfig.loader as PlainLoader;
 
 /**
- * Turns a low-latency playlist into a plain one. `lowLatencyMode: false` is not enough: hls.js then
- * ignores the parts, but its reloads still wait at the server for the next segment and always occupy a
- * connection.
+ * A loader that turns a low-latency playlist into a plain one. `lowLatencyMode: false` is not enough: hls.js
+ * then ignores the parts, but its playlist requests still wait at the server for the next segment, and
+ * permanently occupy a connection.
  */
 class PlainPlaylistLoader extends XhrLoader {
   override load(context: LoaderContext, config: LoaderConfiguration, callbacks: Callbacks): void {
@@ -41,9 +43,9 @@ class PlainPlaylistLoader extends XhrLoader {
 }
 
 /**
- * Returns the settings of hls.js. After a stall the latency returns to its target instead of growing.
- * The first segment is loaded while the video element gets ready, and no worker is started, since there
- * is nothing to convert.
+ * Returns the settings of hls.js. low-latency.json has these effects: a stall does not increase the target
+ * latency; the first segment is loaded while the video element is being prepared; and no worker is started,
+ * since fragmented MP4 need not be converted.
  */
 export function settings(isLowLatency: boolean): Partial<HlsConfig> {
   const common = { ...LOW_LATENCY, backBufferLength: BACK_BUFFER };

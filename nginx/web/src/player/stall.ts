@@ -1,30 +1,37 @@
-// Detects a picture that has stopped, and distinguishes a slow one from one that is stuck.
+// Detects that the picture has stopped, and distinguishes a slow picture from a stuck one.
 //
-// By the position in the video, not by its events: on a busy computer, `playing` may arrive after the
-// picture has stopped again.
+// The position in the video is compared, because events are not reliable: on a busy computer, `playing` may
+// arrive when the picture has stopped again.
 
-/** A stall that is shorter is not shown. */
+/** A stall is shown after this time. */
 const WAITING_AFTER_MS = 800;
-/** A picture that has stopped is stuck when no media has arrived for this long. */
+/** A picture that has stopped counts as stuck if no media has arrived for this long. */
 const STARVED_AFTER_MS = 6000;
 /**
- * A picture that has stopped although media arrives is stuck after this long. A busy computer may take
- * many seconds to show the first picture, or to continue; a restart would only add to its work.
+ * A picture that has stopped although media arrives counts as stuck after this time. A busy computer may need
+ * many seconds to show the first picture or to continue, and a restart would give it more work.
  */
 const STUCK_AFTER_MS = 30_000;
-/** Most time that counts between two checks. A page that was busy has not seen what has arrived. */
+/**
+ * At most this much of the time between two checks counts. While a page is too busy to check, it does not
+ * notice media either.
+ */
 const LONGEST_STEP_MS = 400;
 
+/**
+ * What the picture does: it moves, has just stopped or is paused, is in a visible stall, or needs a
+ * restart.
+ */
 export type Motion = "moving" | "still" | "waiting" | "stuck";
 
 export class StallWatch {
-  /** Whether there is a picture to wait for. */
+  /** Whether a picture is expected. */
   private isActive = false;
   private checkedAt = 0;
   private position = 0;
   /** Milliseconds since the picture last moved. */
   private stillFor = 0;
-  /** Milliseconds since it last moved or media last arrived. */
+  /** Milliseconds since the picture last moved or media last arrived. */
   private starvedFor = 0;
 
   begin(): void {
@@ -37,17 +44,20 @@ export class StallWatch {
     this.isActive = false;
   }
 
-  /** Notes that a piece of media has arrived. */
+  /** Records that media has arrived. */
   arrived(): void {
     this.starvedFor = 0;
   }
 
-  /** Notes the present position. To be called after a seek as well, which is not motion. */
+  /**
+   * Records the current position. Must also be called after a seek, so that a seek does not count as
+   * motion.
+   */
   note(video: HTMLVideoElement): void {
     this.position = video.currentTime;
   }
 
-  /** Returns what the picture does. Once it is `stuck`, the time is counted from zero again. */
+  /** Returns what the picture does. After `stuck`, the times are counted from zero again. */
   check(video: HTMLVideoElement): Motion {
     const now = performance.now();
     const step = Math.min(now - this.checkedAt, LONGEST_STEP_MS);

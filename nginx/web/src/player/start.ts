@@ -1,23 +1,23 @@
-// Waits until a stream that is starting can be played.
+// Waits until a stream that is starting is live.
 
 import { type Coded, Problem } from "../api/problem";
 import { hastenStreams, streams } from "../api/streams";
 import type { Stream } from "../api/types";
 
-/** Longest wait for a start; the service's own limits are shorter. */
+/** The longest time to wait for a start. The service's own limits are shorter. */
 const START_MS = 90_000;
 /**
- * Number of lists in a row that a stream must be missing from before it counts as ended. One is not
- * enough: that list may have been requested before the start.
+ * If a stream is missing from this many successive lists of streams, it has ended. One list is not enough,
+ * because that list may have been requested before the start.
  */
 const MISSING_LISTS = 2;
 
 /**
- * Resolves when the stream is live or `signal` is aborted; rejects with the reason when it has ended.
- * Failures that the service retries are passed to `onFailure`.
+ * Resolves when the stream is live or `signal` is aborted. Rejects with the reason when the stream has
+ * failed, has ended or takes too long. Calls `onFailure` with errors after which the service retries.
  *
- * Watches the list of streams instead of requesting the playlist: the server would hold that request
- * until the stream is live, and with it one of the browser's six connections.
+ * Polls the list of streams instead of requesting the playlist: the server would respond to that request
+ * only when the stream is live, and the request would occupy one of the browser's six connections.
  */
 export async function untilLive(
   key: string,
@@ -33,7 +33,7 @@ export async function untilLive(
     await new Promise<void>((resolve, reject) => {
       timer = setTimeout(() => reject(interrupted()), START_MS);
       stop = streams.subscribe((known) => {
-        // The first call passes the list of before the start.
+        // The first call gets the list that was received before the start.
         if (isFirst) {
           isFirst = false;
           return;
@@ -56,7 +56,7 @@ export async function untilLive(
   }
 }
 
-/** Throws the reason when the stream has ended. */
+/** Returns whether the stream is live. Throws the reason if it has failed or ended. */
 function isLive(
   stream: Stream | undefined,
   missing: number,

@@ -1,14 +1,15 @@
-// Features that browsers provide in different ways: the clipboard, files, full screen.
+// Functions of the browser: the clipboard, downloads, full screen.
 
+/** Copies a text to the clipboard. Returns whether that succeeded. */
 export async function copyText(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // Without TLS, browsers provide the clipboard API on localhost only.
+    // Without TLS, browsers provide the clipboard API for localhost only.
     const area = document.createElement("textarea");
     area.value = text;
-    // A modal dialog makes everything outside it inert.
+    // Everything outside an open modal dialog is inert, so the text must be inside the dialog.
     (document.querySelector("dialog[open]") ?? document.body).append(area);
     area.select();
     const isDone = document.execCommand("copy");
@@ -17,13 +18,14 @@ export async function copyText(text: string): Promise<boolean> {
   }
 }
 
-/** Fills the screen with an element. */
+/** Shows an element in full screen, if the browser permits it. */
 export function fillScreen(element: HTMLElement): void {
   element.requestFullscreen().catch(() => {
-    // The browser has refused; the element stays as it is.
+    // The browser has refused. The element keeps its size.
   });
 }
 
+/** Downloads the content as a file. */
 export function saveFile(name: string, content: Blob): void {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(content);
@@ -32,7 +34,7 @@ export function saveFile(name: string, content: Blob): void {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-/** Returns the local time for file names: 2026-11-21_10-30-00. */
+/** Returns the local time in a form for file names, such as 2026-11-21_10-30-00. */
 export function timeForFile(now = new Date()): string {
   const two = (value: number) => String(value).padStart(2, "0");
   const day = [now.getFullYear(), two(now.getMonth() + 1), two(now.getDate())].join("-");

@@ -1,13 +1,14 @@
-// The text of a failure.
+// The text of an error.
 
+/** The explanation of an error. */
 export interface Failure {
-  /** In the user's language. */
+  /** The explanation in the user's language. */
   text: string;
-  /** The service's own text, which is more exact and not translated; null if there is none. */
+  /** The service's description in English, which is more exact; null if there is none. */
   detail: string | null;
 }
 
-/** The text, and the detail as small print. */
+/** The text, followed by the detail in small print. */
 export function FailureText({ failure: { text, detail } }: { failure: Failure }) {
   return (
     <>

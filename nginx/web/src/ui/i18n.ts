@@ -1,19 +1,21 @@
-// The texts of the page, one file for each language, and how numbers and times are written.
+// The texts of the page in the user's language, and the formatting of numbers and durations.
 import { signal } from "@preact/signals";
 
 import en from "../locales/en.json";
 
 export type Key = keyof typeof en;
-/** A text with a form for each kind of number: `key.one`, `key.other`. */
+/**
+ * The key of a text that depends on a number, without the plural form: `key` for `key.one` and `key.other`.
+ */
 type PluralKey = Key extends infer K ? (K extends `${infer Base}.other` ? Base : never) : never;
-/** The compiler refuses a file that lacks a text. A language can have more plural forms. */
+/** The texts of a language. The compiler rejects a language that lacks a text of the English file. */
 type Texts = Record<Key, string>;
 export type Language = "en" | "de";
 
 const STORED = "language";
 
 interface Source {
-  /** The language's name for itself. */
+  /** The name of the language in that language. */
   name: string;
   load: () => Promise<Texts>;
 }
@@ -26,18 +28,18 @@ export const LANGUAGES: Record<Language, Source> = {
 export const language = signal<Language>("en");
 const texts = signal<Texts>(en);
 
-/** Returns the text with `{name}` replaced by the value of that name. */
+/** Returns the text, in which the values replace placeholders such as `{name}`. */
 export function t(key: Key, values: Record<string, string | number> = {}): string {
   return texts.value[key].replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
 }
 
-/** Returns the text in the form for `n` things, with `{n}` replaced. */
+/** Returns the text in the plural form for the number `n`, which replaces the placeholder `{n}`. */
 export function plural(key: PluralKey, n: number): string {
   const form = `${key}.${new Intl.PluralRules(language.value).select(n)}`;
   return t(isKey(form) ? form : `${key}.other`, { n: number(n) });
 }
 
-/** Whether there is such a text, as for a code that a newer service may have. */
+/** Returns whether a text with this key exists. A newer service may send codes without a text. */
 export function isKey(key: string): key is Key {
   return Object.hasOwn(texts.value, key);
 }
@@ -57,12 +59,16 @@ export async function chooseLanguage(chosen: Language): Promise<void> {
   await setLanguage(chosen);
 }
 
-/** Sets the language that was chosen before, or else the browser's. */
+/**
+ * Sets the language: the one that the user has chosen before, or else that of the browser. English replaces
+ * unknown languages, and a language whose texts cannot be loaded.
+ */
 export async function initLanguage(): Promise<void> {
   const code = localStorage.getItem(STORED) ?? navigator.language.slice(0, 2);
   await setLanguage(isLanguage(code) ? code : "en").catch(() => setLanguage("en"));
 }
 
+/** Formats a number in the user's language, with a fixed number of fraction digits. */
 export function number(value: number, digits = 0): string {
   return value.toLocaleString(language.value, {
     minimumFractionDigits: digits,
@@ -70,7 +76,7 @@ export function number(value: number, digits = 0): string {
   });
 }
 
-/** Returns a duration in its largest units: 45 s, 3 min, 2 h 5 min, 3 days. */
+/** Formats a duration in its largest units: 45 s, 3 min, 2 h 5 min, 3 days. */
 export function duration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 60) {

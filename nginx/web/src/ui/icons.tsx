@@ -1,4 +1,4 @@
-// Line icons on a grid of 24. They need a text beside them, or a label.
+// Line icons of 24×24 units. Each icon needs a text next to it or a label, since screen readers skip icons.
 
 const PATHS = {
   wall: "M4 5h7v6H4zM13 5h7v6h-7zM4 13h7v6H4zM13 13h7v6h-7z",
@@ -57,7 +57,9 @@ interface IconButtonProps {
   pressed?: boolean;
 }
 
-/** A button with an icon only. The label is announced by screen readers, and shown on hover. */
+/**
+ * A button that shows only an icon. Screen readers announce the label, and the browser shows it on hover.
+ */
 export function IconButton({
   icon,
   label,

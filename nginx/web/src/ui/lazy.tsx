@@ -1,9 +1,10 @@
-// Views that are loaded when they are first opened.
+// Components that the browser loads when they are first shown.
 import type { FunctionComponent } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { t } from "./i18n";
 import { Alert } from "./parts";
 
+/** A component that is loaded when it is first shown; `loaded` is null before that. */
 export interface Lazy {
   load: () => Promise<FunctionComponent>;
   loaded: FunctionComponent | null;
@@ -13,6 +14,7 @@ export function lazy(load: () => Promise<FunctionComponent>): Lazy {
   return { load, loaded: null };
 }
 
+/** Loads and shows a component. Shows nothing while it loads, and an alert if it cannot be loaded. */
 export function Loaded({ of }: { of: Lazy }) {
   const [, setCount] = useState(0);
   const [hasFailed, setFailed] = useState(false);
@@ -24,7 +26,7 @@ export function Loaded({ of }: { of: Lazy }) {
           of.loaded = component;
           setCount((count) => count + 1);
         },
-        // After an update of the page, its old files may not exist any more.
+        // After an update of the page, the files of the old page may no longer exist.
         () => setFailed(true),
       );
     }

@@ -1,4 +1,4 @@
-// A notice that appears for a moment, and is announced by screen readers.
+// A notice that is shown for some seconds. Screen readers announce it.
 import { signal, useSignalEffect } from "@preact/signals";
 import { useRef } from "preact/hooks";
 
@@ -10,10 +10,12 @@ const ERROR_SHOWN_MS = 10_000;
 export const notice = signal<(Failure & { isError: boolean }) | null>(null);
 let timer: ReturnType<typeof setTimeout> | undefined;
 
+/** Shows a text as a notice. */
 export function notify(text: string, isError = false): void {
   show({ text, detail: null }, isError);
 }
 
+/** Shows an error as a notice. */
 export function notifyFailure(failure: Failure): void {
   show(failure, true);
 }
@@ -24,7 +26,7 @@ function show(failure: Failure, isError: boolean): void {
   timer = setTimeout(() => (notice.value = null), isError ? ERROR_SHOWN_MS : SHOWN_MS);
 }
 
-/** A popover, so that it is above dialogs and elements in full screen. */
+/** The notice, as a popover, so that it is above dialogs and elements in full screen. */
 export function Notice() {
   const ref = useRef<HTMLDivElement>(null);
   useSignalEffect(() => {

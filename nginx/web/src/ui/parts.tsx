@@ -1,4 +1,4 @@
-// Dialogs, alerts and other parts that several views use.
+// Dialogs, alerts and other components that several views use.
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 
@@ -14,8 +14,8 @@ interface DialogProps {
 }
 
 /**
- * A modal dialog: the browser keeps the focus inside, and Esc closes it. Everything outside is inert, so
- * screen readers get the notice from inside.
+ * A modal dialog. The browser keeps the focus inside the dialog, and Esc closes it. Everything outside is
+ * inert, so the dialog repeats the current notice for screen readers.
  */
 export function Dialog({ title, onClose, children, class: name = "" }: DialogProps) {
   const ref = useRef<HTMLDialogElement>(null);
@@ -35,8 +35,8 @@ export function Dialog({ title, onClose, children, class: name = "" }: DialogPro
     event.preventDefault();
     onClose();
   };
-  // A press outside the box has the dialog element as its target, but so has one on the element's edge or
-  // scroll bar.
+  // A press outside the dialog has the dialog element as its target. So does a press on the dialog's edge or
+  // scroll bar, which must not close the dialog.
   const onPress = (event: MouseEvent) => {
     const { clientX: x, clientY: y } = event;
     const box = ref.current?.getBoundingClientRect();
@@ -75,6 +75,7 @@ interface ConfirmProps {
   onClose: () => void;
 }
 
+/** A dialog that asks the user to confirm an action. */
 export function Confirm({ title, text, action, onConfirm, onClose }: ConfirmProps) {
   return (
     <Dialog title={title} onClose={onClose} class="narrow">
@@ -91,6 +92,7 @@ export function Confirm({ title, text, action, onConfirm, onClose }: ConfirmProp
   );
 }
 
+/** A box with an error, which screen readers announce at once. */
 export function Alert({ children }: { children: ComponentChildren }) {
   return (
     <div class="alert" role="alert">
@@ -100,6 +102,7 @@ export function Alert({ children }: { children: ComponentChildren }) {
   );
 }
 
+/** An icon, a title and a text in place of content that does not exist. */
 export function Empty({
   icon,
   title,
@@ -124,7 +127,9 @@ interface PagerProps {
   onPage: (page: number) => void;
 }
 
-/** Buttons for the pages, which are counted from 0; nothing for a single page. */
+/**
+ * Buttons for the previous and the next page. Pages are counted from 0. Shows nothing if there is one page.
+ */
 export function Pager({ page, pages, onPage }: PagerProps) {
   if (pages < 2) {
     return null;

@@ -1,4 +1,4 @@
-// The place in the page: the part of the address after #.
+// The current view with its parameters, kept in the part of the page's address after #.
 import { signal } from "@preact/signals";
 
 export type View = "wall" | "cameras" | "discovery" | "status";
@@ -8,7 +8,7 @@ interface Place {
   query: URLSearchParams;
 }
 
-/** The ids of cameras; everything else in an address is ignored. */
+/** Valid ids of cameras. Invalid ids in an address are ignored. */
 const ID = /^[A-Za-z0-9_-]{1,64}$/;
 const VIEWS: View[] = ["cameras", "discovery", "status"];
 
@@ -21,17 +21,17 @@ export function isId(text: string): boolean {
   return ID.test(text);
 }
 
-/** Replaces a short address of one camera, /?id=front-door. */
-function upgrade(): void {
+/** Replaces the short address of a camera, such as /?id=front-door, by the address of the wall with it. */
+function expandShortAddress(): void {
   const id = new URLSearchParams(location.search).get("id");
   if (id && !location.hash) {
     history.replaceState(null, "", `${location.pathname}${watchAddress(id)}`);
   }
 }
 
-upgrade();
+expandShortAddress();
 export const place = signal<Place>(read());
-/** The address of the wall as it was last shown, to return to it. */
+/** The address of the wall as last shown, for links back to the wall. */
 export const lastWall = signal("#/");
 
 function update(): void {
@@ -49,12 +49,16 @@ export function watchAddress(id: string): string {
   return `#/?cameras=${encodeURIComponent(id)}`;
 }
 
-/** Returns the address of a camera's form, which returns to the list or to the wall as it was. */
+/**
+ * Returns the address of a camera's form. After the form is closed, the page shows the list or the last
+ * wall.
+ */
 export function editAddress(id: string, returnTo: "list" | "wall" = "list"): string {
   const from = returnTo === "wall" ? "&from=wall" : "";
   return `#/cameras?edit=${encodeURIComponent(id)}${from}`;
 }
 
+/** Changes the page's address, with or without a new entry in the browser's history. */
 export function go(address: string, isReplacing = false): void {
   if (isReplacing) {
     history.replaceState(null, "", address);

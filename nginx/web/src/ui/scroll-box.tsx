@@ -1,4 +1,4 @@
-// A box that scrolls its content.
+// A box with scrollable content.
 import type { ComponentChildren } from "preact";
 
 interface ScrollBoxProps {
@@ -7,7 +7,7 @@ interface ScrollBoxProps {
   children: ComponentChildren;
 }
 
-/** Takes the focus, so that the keyboard scrolls it as well. */
+/** A box with scrollable content. It can have the focus, so that the keyboard can scroll it. */
 export function ScrollBox({ label, class: name, children }: ScrollBoxProps) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: without focus the keyboard cannot scroll it

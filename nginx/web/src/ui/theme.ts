@@ -1,4 +1,4 @@
-// The theme: light, dark, or that of the system.
+// The theme of the page: light, dark, or the system's theme.
 import { signal } from "@preact/signals";
 
 export type Theme = "system" | "light" | "dark";
@@ -9,7 +9,7 @@ export const theme = signal<Theme>("system");
 
 export function chooseTheme(chosen: Theme): void {
   theme.value = chosen;
-  // color-scheme selects the value of every light-dark().
+  // The style sheet sets color-scheme by this attribute, and thereby the result of every light-dark().
   if (chosen === "system") {
     document.documentElement.removeAttribute("data-theme");
     localStorage.removeItem(STORED);

@@ -1,14 +1,15 @@
-// Errors as the views show them.
+// Components that show errors.
 import { failureOf } from "../api/problem";
 import { FailureText } from "../ui/failure";
 import { notifyFailure } from "../ui/notice";
 import { Alert } from "../ui/parts";
 
+/** The explanation of an error. */
 export function ErrorText({ error }: { error: unknown }) {
   return <FailureText failure={failureOf(error)} />;
 }
 
-/** An alert while there is an error. */
+/** An alert with the error; nothing if the error is null. */
 export function ErrorAlert({ error }: { error: unknown }) {
   return error === null ? null : (
     <Alert>

@@ -1,4 +1,4 @@
-// Asks for an API key, if the service requires one.
+// The form to sign in, which is shown if the service requires an API key.
 import { useState } from "preact/hooks";
 
 import { signIn } from "../api/caller";

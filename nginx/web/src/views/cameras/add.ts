@@ -4,10 +4,13 @@ import { Problem } from "../../api/problem";
 import type { Camera } from "../../api/types";
 import { type Fields, hostOf, idOf, inputOf } from "./input";
 
-/** Number of ids that are tried before the user has to choose one. */
-const MOST_SUFFIXES = 9;
+/** Number of ids to try for a name. If all of them exist, adding fails, and the user can enter an id. */
+const MAX_ATTEMPTS = 9;
 
-/** Adds a camera with the given id, or with a free one that is derived from its name. */
+/**
+ * Adds a camera. If the form has no id, the id is derived from the name, with a number appended if another
+ * camera has that id. If the name has no usable characters, the service chooses the id.
+ */
 export async function add(fields: Fields): Promise<Camera> {
   const name = fields.name.trim() || hostOf(fields);
   const input = { ...inputOf(fields), name };
@@ -26,7 +29,7 @@ export async function add(fields: Fields): Promise<Camera> {
       });
     } catch (error) {
       const isTaken = error instanceof Problem && error.code === "camera_exists";
-      if (!isTaken || suffix >= MOST_SUFFIXES) {
+      if (!isTaken || suffix >= MAX_ATTEMPTS) {
         throw error;
       }
     }

@@ -1,4 +1,4 @@
-// The list of cameras: search, add, change, delete, import and export.
+// The view of all cameras: search, add, change, delete, import and export.
 import { useCallback, useEffect, useState } from "preact/hooks";
 
 import { hasRole } from "../../api/caller";
@@ -37,7 +37,7 @@ export function Cameras() {
   const [page, setPage] = useState(0);
   const [deleted, setDeleted] = useState<Camera | null>(null);
   const { value: list, error } = useList(search, page);
-  // The last camera of the last page has been deleted.
+  // If the only camera of the last page was deleted, shows the page before.
   useEffect(() => {
     if (list && page > 0 && list.cameras.length === 0) {
       setPage(Math.max(0, Math.ceil(list.total / PAGE) - 1));
@@ -134,7 +134,7 @@ function List({
   );
 }
 
-/** Returns the stream of a camera, the main one if both run. */
+/** Returns the running stream of a camera: the main stream if both streams run, undefined if none runs. */
 function streamOf(id: string): Stream | undefined {
   return streams.value?.get(id) ?? streams.value?.get(`${id}~sub`);
 }
@@ -186,7 +186,7 @@ function Row({ camera, onDelete }: { camera: Camera; onDelete: () => void }) {
   );
 }
 
-/** The form for a new camera, or for the one with this id. */
+/** The form for the camera with this id, or for a new camera if the id is null. */
 function Editor({ id, back }: { id: string | null; back: string }) {
   const [camera, setCamera] = useState<Camera | null>(null);
   useEffect(() => {
@@ -213,7 +213,7 @@ function Editor({ id, back }: { id: string | null; back: string }) {
   );
 }
 
-/** Export and import. The sources are sealed, for services with the same secret. */
+/** Buttons for export and import. Only a service with the same key can import the encrypted sources. */
 function Transfer() {
   const exported = async () => {
     try {

@@ -15,7 +15,7 @@ import { TestResult, useTest } from "./test";
 interface FormProps {
   /** The camera to change; null to add one. */
   camera: Camera | null;
-  /** Values for a new camera that are known already, as from a discovery. */
+  /** Known values of a new camera, as found by a discovery. */
   preset?: Partial<Fields>;
   onClose: () => void;
   onSaved: (camera: Camera, watches: boolean) => void;
@@ -30,7 +30,7 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
   const test = useTest();
 
   const set = (name: keyof Fields) => (value: string) => {
-    // A whole link in the field for the address is accepted as a link.
+    // If the user enters a whole link as the address, the form switches to the fields for links.
     const isLink = name === "ip" && /^rtsps?:\/\//i.test(value);
     setFields((before) =>
       isLink ? { ...before, kind: "link", ip: "", rtsp_link: value } : { ...before, [name]: value },

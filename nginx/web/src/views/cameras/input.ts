@@ -9,7 +9,7 @@ import type {
 
 export type SourceKind = "address" | "link";
 
-/** The values of the form, all as text. */
+/** The values of the form, all as strings. */
 export interface Fields {
   kind: SourceKind;
   id: string;
@@ -49,10 +49,11 @@ const NEW: Fields = {
   audio: "auto",
   transport: "auto",
 };
-/** Replaces the secret part of a path in answers of the API, which does not accept it back. */
+/** Replaces secret parts of a path in the API's responses. The API rejects paths that contain it. */
 const HIDDEN = "***";
 const LONGEST_ID = 64;
 
+/** Returns the form's values for a camera; the defaults if the camera is null. */
 export function fieldsOf(camera: Camera | null): Fields {
   if (!camera) {
     return NEW;
@@ -78,7 +79,11 @@ export function fieldsOf(camera: Camera | null): Fields {
   };
 }
 
-/** Leaves out empty fields, which then keep their value or get their default. */
+/**
+ * Returns the API's input for the form. Empty fields are omitted. The API sets omitted fields to their
+ * defaults, except that a saved camera keeps its source, and its password if address and user name are the
+ * same.
+ */
 export function inputOf(fields: Fields): CameraInput {
   const input: CameraInput = {
     // The form offers no other values.
@@ -99,7 +104,8 @@ export function inputOf(fields: Fields): CameraInput {
   if (fields.kind === "address" && fields.port) {
     input.port = Number(fields.port);
   }
-  // The ONVIF service receives a digest of the password, so the API accepts only the camera's own host.
+  // The manager sends a digest of the password to the ONVIF service, so the API accepts only an ONVIF URL
+  // with the host of the camera.
   const host = bare(hostOf(fields));
   if (fields.onvif && (!host || hostOfService(fields.onvif) === host)) {
     input.onvif = fields.onvif;
@@ -112,17 +118,17 @@ function hostOfService(url: string): string {
   return bare(host);
 }
 
-/** Returns a host for comparison, without the brackets of an IPv6 address. */
+/** Returns a host in lower case and without the brackets of an IPv6 address, for comparisons. */
 function bare(host: string): string {
   return host.replace(/^\[|\]$/g, "").toLowerCase();
 }
 
-/** Whether the API hides a part of the path, which then has to be entered again. */
+/** Returns whether the API has hidden a part of the path. The user must then enter the path again. */
 export function isHidden(path: string | null | undefined): boolean {
   return path?.includes(HIDDEN) ?? false;
 }
 
-/** Returns a readable id for a name: `front-door` for "Front door". */
+/** Returns an id for a name: `front-door` for "Front door". The id is empty if no character can be used. */
 export function idOf(name: string): string {
   const plain = name
     .normalize("NFKD")
@@ -135,7 +141,7 @@ export function idOf(name: string): string {
     .slice(0, LONGEST_ID);
 }
 
-/** Returns the host of the camera, which serves as its name if it has none. */
+/** Returns the host of the camera, which is the default for the camera's name; empty if there is none. */
 export function hostOf({ kind, ip, rtsp_link }: Fields): string {
   return kind === "address"
     ? ip.trim()

@@ -15,10 +15,10 @@ const OPTIONS = {
 } as const;
 
 export interface SectionProps {
-  /** The camera as it is saved; null for a new one. */
+  /** The saved camera; null for a new camera. */
   camera: Camera | null;
   fields: Fields;
-  /** Returns the function that changes a field. */
+  /** Returns a function that sets the field with this name. */
   set: (name: keyof Fields) => (value: string) => void;
 }
 
@@ -27,7 +27,7 @@ interface FormFieldProps extends Partial<FieldProps> {
   name: keyof Fields;
 }
 
-/** A field of the form, with its label, value and change. */
+/** A field of the form. The name determines the label and the value. */
 export function FormField({ form, name, ...more }: FormFieldProps) {
   return (
     <Field
@@ -40,7 +40,7 @@ export function FormField({ form, name, ...more }: FormFieldProps) {
   );
 }
 
-/** A camera by its address, with the paths of its vendor. */
+/** The fields for a camera that is given by its address. The chosen vendor has default paths. */
 export function AddressSection(form: SectionProps) {
   const { camera, fields, set } = form;
   const vendors = useVendors();
@@ -115,14 +115,14 @@ function useVendors(): Vendor[] {
     get<VendorList>("vendors").then(
       (answer) => setVendors(answer.vendors),
       () => {
-        // The form works without them.
+        // The form works without the list of vendors.
       },
     );
   }, []);
   return vendors;
 }
 
-/** A camera by its RTSP links. */
+/** The fields for a camera that is given by its RTSP links. */
 export function LinkSection(form: SectionProps) {
   const { camera, fields } = form;
   const hasLinks = camera !== null && camera.source !== null && !camera.ip;

@@ -1,4 +1,4 @@
-// Tests a camera before it is saved.
+// The test of a camera before it is saved.
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { LONG_MS, post } from "../../api/client";
@@ -13,10 +13,10 @@ export type Result =
   | { is: "failed"; error: unknown };
 
 interface Test {
-  /** Null before the first test, and after a change of the input. */
+  /** The result of the latest test; null before the first test and after a change of the input. */
   result: Result | null;
   run: (input: TestInput) => Promise<void>;
-  /** Ends a running test, and discards the result. */
+  /** Aborts a running test and discards the result. */
   reset: () => void;
 }
 
@@ -24,7 +24,7 @@ export function useTest(): Test {
   const [result, setResult] = useState<Result | null>(null);
   const running = useRef<AbortController | null>(null);
 
-  // A test that is no longer needed must not occupy the camera.
+  // A test whose form was closed must not occupy the camera.
   useEffect(() => () => running.current?.abort(), []);
 
   const run: Test["run"] = async (input) => {

@@ -1,4 +1,4 @@
-// A discovered device, which is added as a camera with one click.
+// A discovered device, with a button that adds it as a camera.
 import { useState } from "preact/hooks";
 
 import { cameraChanges } from "../../api/changes";
@@ -20,7 +20,7 @@ interface Credentials {
 
 interface DeviceRowProps {
   device: Device;
-  /** The credentials of the search, for a device without credentials of its own. */
+  /** The credentials of the search, used if the user enters none for this device. */
   query: Credentials;
   onAdded: (device: Device, camera: Camera) => void;
   onSearchAgain: (device: Device, username: string, password: string) => Promise<void>;

@@ -1,22 +1,24 @@
-// Descriptions of discovered devices, and the cameras made from them.
+// Descriptions of discovered devices, and conversion of devices to cameras.
 import type { Device, DeviceProfile } from "../../api/types";
 import { number } from "../../ui/i18n";
 import { type Fields, fieldsOf } from "../cameras/input";
 
-/** Returns the name of a device, or else its model or address. */
+/**
+ * Returns the device's name; its manufacturer and model if it has no name; its address if it has neither.
+ */
 export function nameOf(device: Device): string {
   const model = [device.manufacturer, device.model].filter(Boolean).join(" ");
   return device.name || model || device.address;
 }
 
-/** Returns the description of a stream in one line. */
+/** Describes a stream in one line. */
 export function describe({ name, video_codec, width, height, frame_rate }: DeviceProfile): string {
   const size = width && height ? `${width} × ${height}` : null;
   const rate = frame_rate ? `${number(frame_rate)} fps` : null;
   return [name, video_codec?.toUpperCase(), size, rate].filter(Boolean).join(", ");
 }
 
-/** Splits a link into its parts, without credentials. */
+/** Returns the parts of an RTSP link without its credentials; null if the link cannot be parsed. */
 function partsOf(link: string): { ip: string; port: string; path: string } | null {
   const [, host = "", port = "", path = ""] =
     /^rtsp:\/\/(?:[^@/]*@)?(\[[^\]]+\]|[^:/]+)(?::(\d+))?(\/.*)?$/i.exec(link) ?? [];
@@ -24,24 +26,24 @@ function partsOf(link: string): { ip: string; port: string; path: string } | nul
 }
 
 /**
- * Returns the form for a device: by its address if its links allow it, so that no link contains the
- * password.
+ * Returns the form's values for a device. If the links of both streams have the same host and port, the
+ * form has the camera's address, so that no link contains the password. Otherwise it has the links.
  */
 export function fieldsFor(device: Device, username: string, password: string): Fields {
   const common = { ...fieldsOf(null), name: nameOf(device), onvif: device.onvif };
   const main = partsOf(device.main ?? "");
   const sub = device.sub ? partsOf(device.sub) : null;
-  const isTogether = main && (!device.sub || (sub?.ip === main.ip && sub.port === main.port));
-  if (isTogether) {
+  const hasOneAddress = main && (!device.sub || (sub?.ip === main.ip && sub.port === main.port));
+  if (hasOneAddress) {
     return { ...common, kind: "address", ...main, sub_path: sub?.path ?? "", username, password };
   }
   const credentials = username && `${[username, password].map(encodeURIComponent).join(":")}@`;
-  const signed = (link: string | null | undefined) =>
+  const withCredentials = (link: string | null | undefined) =>
     (link ?? "").replace(/^(rtsps?:\/\/)(?:[^@/]*@)?/, `$1${credentials}`);
   return {
     ...common,
     kind: "link",
-    rtsp_link: signed(device.main),
-    rtsp_link_sub: signed(device.sub),
+    rtsp_link: withCredentials(device.main),
+    rtsp_link_sub: withCredentials(device.sub),
   };
 }

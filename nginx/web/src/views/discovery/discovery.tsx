@@ -1,4 +1,4 @@
-// Discovers ONVIF cameras on the network.
+// The view that finds ONVIF cameras on the network.
 import { useState } from "preact/hooks";
 
 import { LONG_MS, post } from "../../api/client";
@@ -11,7 +11,7 @@ import { Empty } from "../../ui/parts";
 import { ErrorAlert } from "../error";
 import { DeviceRow } from "./device-row";
 
-/** The search as the user has entered it; the service's defaults apply to empty fields. */
+/** The search that the user has entered. The service's defaults replace empty fields. */
 interface Query {
   interface: string;
   address: string;
@@ -53,7 +53,7 @@ export function DiscoveryView() {
       const devices = before?.devices.map((other) => (other === device ? by : other));
       return before && { ...before, devices: devices ?? [] };
     });
-  /** Queries one device again, with credentials of its own. */
+  /** Queries one device again, with credentials for this device. */
   const searchAgain = async (device: Device, username: string, password: string) => {
     const address = `${device.address}:${device.port}`;
     const answer = await discover({ interface: query.interface, address, username, password });
@@ -132,7 +132,7 @@ export function DiscoveryView() {
         )}
         {found && found.devices.length > 0 && (
           <ul class="list">
-            {/* A new search resets the rows, and with them what was entered there. */}
+            {/* The key of a row changes with each search, which clears what the user has entered in it. */}
             {found.devices.map((device) => (
               <DeviceRow
                 key={`${searches}/${device.address}:${device.port}`}

@@ -1,4 +1,4 @@
-// The log of a stream's FFmpeg.
+// The dialog with the FFmpeg log of a stream.
 import { useCallback } from "preact/hooks";
 
 import { get } from "../../api/client";

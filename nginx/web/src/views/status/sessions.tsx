@@ -1,4 +1,4 @@
-// The playback sessions that the caller can see.
+// The active playback sessions that the caller is permitted to see.
 import { useState } from "preact/hooks";
 
 import { get, remove } from "../../api/client";
@@ -15,7 +15,7 @@ const EVERY_MS = 5000;
 
 const readSessions = () => get<SessionList>("playback/sessions");
 
-/** Returns a time relative to now, in words. */
+/** Returns how long ago a time was, in words; "not yet" if there is no time. */
 function ago(time: string | null | undefined): string {
   return time
     ? t("sessions.ago", { n: duration((Date.now() - Date.parse(time)) / 1000) })

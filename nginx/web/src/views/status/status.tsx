@@ -1,4 +1,4 @@
-// The present state of the service: its streams and its playback sessions.
+// The view of the service's state: key figures, active streams and playback sessions.
 import { get } from "../../api/client";
 import { useReading } from "../../api/reading";
 import { isReachable, streams, useStreams } from "../../api/streams";

@@ -1,4 +1,4 @@
-// The streams of the service.
+// The active streams of the service.
 import { useState } from "preact/hooks";
 
 import { hasRole } from "../../api/caller";
@@ -88,6 +88,7 @@ export function Streams() {
   );
 }
 
+/** Explains a stream's last error, and says how long ago it occurred. */
 function withAge(error: LastError): Failure {
   const { text, detail } = explain(error);
   return { text: t("status.ago", { what: text, n: duration(error.seconds_ago) }), detail };

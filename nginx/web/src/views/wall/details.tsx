@@ -1,4 +1,4 @@
-// Details of a camera on the wall, and links to it.
+// The dialog with the details of a camera on the wall, and links to the camera.
 import { type ComponentChildren, Fragment } from "preact";
 import { useState } from "preact/hooks";
 
@@ -94,7 +94,7 @@ export function Details({ camera, profile, stream, onRemove, onClose }: DetailsP
   );
 }
 
-/** Removes the mark of hidden credentials, as in rtsp://***@host. Players ask for credentials. */
+/** Removes the placeholder of hidden credentials, as in rtsp://***@host. Players ask the user for them. */
 function withoutSecrets(source: string): string {
   return source.replace("***@", "");
 }

@@ -1,4 +1,4 @@
-// The content of the wall. It is a part of the address, so that it can be shared and bookmarked:
+// The content of the wall, kept in the page's address so that users can share and bookmark it:
 // #/?cameras=garage,yard&grid=2&page=2&open=yard
 import { computed } from "@preact/signals";
 
@@ -7,10 +7,11 @@ import { go, isId, place } from "../../ui/place";
 export type Grid = "auto" | 1 | 2 | 3 | 4;
 
 export const GRIDS: Grid[] = ["auto", 1, 2, 3, 4];
-const MOST_TILES = 16;
+/** Largest number of tiles on a page of the wall. */
+const MAX_TILES = 16;
 /**
- * Most tiles that play with low latency over HTTP/1.1. Browsers open six connections to a host, and the
- * reloads of a low-latency player always occupy one of them; this leaves enough for media and the API.
+ * Largest number of tiles that play with low latency over HTTP/1.1. Browsers open six connections to a host,
+ * and each low-latency player permanently occupies one of them. The others remain for media and the API.
  */
 export const FEW_TILES = 3;
 
@@ -18,14 +19,16 @@ export interface Layout {
   /** Ids in the chosen order; null for all cameras. */
   cameras: string[] | null;
   grid: Grid;
-  /** Counted from 0. */
+  /** The number of the page, counted from 0. */
   page: number;
   /** The id of the enlarged camera; null for the whole wall. */
   open: string | null;
 }
 
-/** More than exist, and within the limits of the API. */
-const MOST_PAGES = 100_000;
+/**
+ * Limit of page numbers in an address. No wall has as many pages, and the API accepts the resulting offset.
+ */
+const MAX_PAGES = 100_000;
 
 export const layout = computed<Layout>(() => {
   const query = place.value.query;
@@ -36,12 +39,12 @@ export const layout = computed<Layout>(() => {
   return {
     cameras: cameras?.length ? [...new Set(cameras)] : null,
     grid: GRIDS.find((choice) => choice === grid) ?? "auto",
-    page: Math.min(MOST_PAGES, Math.max(1, page)) - 1,
+    page: Math.min(MAX_PAGES, Math.max(1, page)) - 1,
     open: open && isId(open) ? open : null,
   };
 });
 
-/** Returns the address of the present wall with `part` changed. */
+/** Returns the address of the current wall with `part` changed. */
 export function wallAddress(part: Partial<Layout>): string {
   const { cameras, grid, page, open } = { ...layout.peek(), ...part };
   const parts = [
@@ -57,12 +60,12 @@ export function change(part: Partial<Layout>, isReplacing = false): void {
   go(wallAddress(part), isReplacing);
 }
 
-/** Returns the number of tiles on a page. */
+/** Returns the largest number of tiles on a page. */
 export function capacity(grid: Grid): number {
-  return grid === "auto" ? MOST_TILES : grid * grid;
+  return grid === "auto" ? MAX_TILES : grid * grid;
 }
 
-/** Returns the numbers of columns and rows for a number of tiles. */
+/** Returns how many columns and rows the grid needs for a number of tiles. */
 export function shape(grid: Grid, tiles: number): { columns: number; rows: number } {
   if (grid !== "auto") {
     return { columns: grid, rows: grid };

@@ -1,4 +1,4 @@
-// The cameras on the wall's page.
+// Requests the cameras on the current page of the wall.
 import { useCallback } from "preact/hooks";
 
 import { listCameras, readCamera } from "../../api/cameras";
@@ -9,7 +9,7 @@ import { capacity, FEW_TILES, type Layout } from "./layout";
 
 const RETRY_MS = 2000;
 
-/** A camera on the wall. Only its id is certain while it is not read yet, or cannot be read. */
+/** A camera on the wall. Until the service has returned it, only the id is known, also used as the name. */
 export type WallCamera = Pick<Camera, "id" | "name"> & Partial<Camera>;
 
 interface WallPage {
@@ -26,7 +26,7 @@ async function readOrStub(id: string): Promise<WallCamera> {
   try {
     return await readCamera(id);
   } catch (error) {
-    // Its tile reports why; other failures are retried.
+    // The tile reports the error when it starts to play. Other failures are retried.
     if (error instanceof Problem && error.status >= 400 && error.status < 500) {
       return stub(id);
     }
@@ -38,11 +38,11 @@ function split(ids: string): string[] {
   return ids ? ids.split(",") : [];
 }
 
-/** Reads the cameras of the page: the given ones, or those of all cameras. */
+/** Requests the cameras on the wall's current page: of the chosen cameras, or of all cameras. */
 export function useCameras({ cameras, grid, page }: Layout): Reading<WallPage> {
   const size = capacity(grid);
   const total = cameras?.length ?? 0;
-  // As text, so that an equal list is not read again.
+  // A string, so that an equal list does not cause another request.
   const ids = cameras?.slice(page * size, (page + 1) * size).join() ?? null;
   const read = useCallback(async (): Promise<WallPage> => {
     if (ids === null) {
@@ -56,7 +56,7 @@ export function useCameras({ cameras, grid, page }: Layout): Reading<WallPage> {
   if (!list || list.length > FEW_TILES) {
     return reading;
   }
-  // A few cameras play their main streams, whatever else is known of them: they start at once.
+  // If there are few cameras, they play their main streams, which need only the ids: they can start now.
   const known = reading.value?.cameras;
   const shown = list.map((id) => known?.find((camera) => camera.id === id) ?? stub(id));
   return { ...reading, value: { cameras: shown, total } };

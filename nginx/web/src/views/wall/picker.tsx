@@ -1,4 +1,4 @@
-// The choice of the cameras on the wall, and their order.
+// The dialog in which the user chooses the cameras on the wall and their order.
 import { useCallback, useState } from "preact/hooks";
 
 import { listCameras } from "../../api/cameras";
@@ -9,11 +9,11 @@ import { Dialog } from "../../ui/parts";
 import { ErrorAlert } from "../error";
 import type { WallCamera } from "./load";
 
-const MOST_FOUND = 50;
+const MAX_FOUND = 50;
 const TYPING_MS = 200;
 
 interface PickerProps {
-  /** The cameras on the wall's present page. */
+  /** The cameras on the wall's current page. */
   shown: WallCamera[];
   /** The chosen cameras; null for all. */
   ids: string[] | null;
@@ -37,7 +37,7 @@ export function Picker({ shown, ids, onChoose, onClose }: PickerProps) {
   const [search, setSearch] = useState("");
   const [names, setNames] = useState(() => namesOf(shown));
   const read = useCallback(async () => {
-    const page = await listCameras({ limit: MOST_FOUND, search });
+    const page = await listCameras({ limit: MAX_FOUND, search });
     setNames((before) => new Map([...before, ...namesOf(page.cameras)]));
     return page;
   }, [search]);

@@ -18,7 +18,7 @@ interface MessageProps {
   onStart: () => void;
 }
 
-/** Shows the state of the player and the reason for it. */
+/** The state of the player with the reason, or a button to start if the user has stopped the tile. */
 export function Message({ id, state, isWanted, reason, stream, onRetry, onStart }: MessageProps) {
   if (!isWanted) {
     return (

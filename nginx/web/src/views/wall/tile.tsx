@@ -1,4 +1,4 @@
-// One camera on the wall.
+// A tile: one camera on the wall.
 import { useState } from "preact/hooks";
 
 import { streamKey, streams } from "../../api/streams";
@@ -15,10 +15,10 @@ import { useLive } from "./use-live";
 
 interface TileProps {
   camera: WallCamera;
-  /** Whether it is enlarged, and so plays its main stream. */
+  /** Whether the tile is enlarged. An enlarged tile plays the main stream. */
   isOpen: boolean;
   isLowLatency: boolean;
-  /** Whether few enough tiles play for start requests that wait. */
+  /** Whether few tiles play, so that they can use main streams and start requests that wait. */
   isFew: boolean;
   onOpen: () => void;
   onClose: () => void;
@@ -50,7 +50,7 @@ export function Tile({
   const state = player?.state.value ?? "idle";
   const label = stateText(state, isWanted);
 
-  const fullScreen = () => fill(tile.current, video.current);
+  const fullScreen = () => toggleFullScreen(tile.current, video.current);
   const photo = async () => {
     const picture = video.current && (await snapshot(video.current));
     if (picture) {
@@ -190,8 +190,11 @@ function Controls({
   );
 }
 
-/** Apple phones have full screen for videos only, by a method of their own. */
-function fill(
+/**
+ * Enters or leaves full screen. Apple phones show only videos in full screen, with a method that Safari
+ * adds.
+ */
+function toggleFullScreen(
   tile: HTMLElement | null,
   video: (HTMLVideoElement & { webkitEnterFullscreen?: () => void }) | null,
 ): void {
@@ -210,7 +213,10 @@ function stateText(state: State, isWanted: boolean): string {
   return t(isWanted ? `tile.state.${state}` : "tile.state.stopped");
 }
 
-/** A separate component, since the latency changes more often than the rest. */
+/**
+ * Latency and bit rate. A separate component, since the latency changes more often than the rest of the
+ * tile.
+ */
 function Figures({ player, stream }: { player: LivePlayer | null; stream: Stream | undefined }) {
   const latency = player?.latency.value ?? null;
   const rate = stream?.media?.bit_rate;
@@ -224,7 +230,7 @@ function Figures({ player, stream }: { player: LivePlayer | null; stream: Stream
   );
 }
 
-/** Returns the present picture; null if there is none. */
+/** Returns the current picture as a JPEG; null if there is none. */
 function snapshot(video: HTMLVideoElement): Promise<Blob> | null {
   if (!video.videoWidth) {
     return null;

@@ -1,4 +1,5 @@
-// The player of a tile. It plays while the tile is in sight and not stopped by the user.
+// A hook with the player of a tile. The player plays while the tile is visible, unless the user has stopped
+// the tile.
 import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
@@ -7,7 +8,10 @@ import type { Profile } from "../../api/types";
 import { LivePlayer } from "../../player/live";
 import { forget } from "../../player/refused";
 
-/** Time that a tile plays out of sight, so that a short look at another tab does not cost a start. */
+/**
+ * A tile that is no longer visible plays on for this time, so that a short visit to another tab needs no
+ * restart.
+ */
 const LEAVE_AFTER_MS = 10_000;
 
 interface Options {
@@ -21,13 +25,13 @@ interface Options {
 interface Sight {
   /** The element that is observed. */
   ref: RefObject<HTMLElement>;
-  /** Whether it is, or was until a moment ago, in sight on a visible tab. */
+  /** Whether the element is visible in a visible tab, or was within LEAVE_AFTER_MS. */
   isSeen: boolean;
 }
 
 function useInSight(): Sight {
   const ref = useRef<HTMLElement>(null);
-  // False until the observer reports, since most tiles of a wall are out of sight on a phone.
+  // False until the observer reports, since most tiles of a wall are not visible on a phone.
   const [isSeen, setSeen] = useState(false);
   useEffect(() => {
     let isNear = false;
@@ -80,7 +84,7 @@ export function useLive({ id, profile, isLowLatency, isWanted, waits }: Options)
     return () => made.stop();
   }, []);
 
-  // A user who stops and starts a tile wants the camera to be contacted again.
+  // If the user stops a tile, the next start contacts the camera even after a refusal.
   useEffect(() => {
     if (!isWanted) {
       forget(key);
@@ -96,8 +100,8 @@ export function useLive({ id, profile, isLowLatency, isWanted, waits }: Options)
     }
   }, [player, plays, id, profile, isLowLatency, waits]);
 
-  // The service knows more than the player: a failed stream may be live again, or a live stream may have
-  // a picture that is stuck.
+  // The list of streams shows what the player cannot detect: whether a failed stream is live again, and
+  // whether the stream of a stuck picture is live.
   const state = streams.value?.get(key)?.state;
   useEffect(() => {
     if (state === "live") {

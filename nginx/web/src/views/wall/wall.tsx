@@ -1,4 +1,4 @@
-// The wall: live pictures side by side, or one of them alone.
+// The wall: live video of several cameras side by side, or of one camera.
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { hasRole } from "../../api/caller";
@@ -14,12 +14,13 @@ import { useCameras } from "./load";
 import { Picker } from "./picker";
 import { Tile } from "./tile";
 
+/** Returns whether the page was loaded over HTTP/1, or over an unknown protocol. */
 function isHttp1(): boolean {
   const [entry] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
   return !entry || /^(http\/|$)/.test(entry.nextHopProtocol);
 }
 
-/** Moves the focus from tile to tile, as they are placed in the grid. */
+/** Moves the focus to another tile if the key is an arrow key. */
 function moveFocus(event: KeyboardEvent, wall: HTMLElement, columns: number): void {
   const steps: Record<string, number> = {
     ArrowLeft: -1,
@@ -38,12 +39,14 @@ function moveFocus(event: KeyboardEvent, wall: HTMLElement, columns: number): vo
   tiles[Math.min(tiles.length - 1, Math.max(0, index + step))]?.focus();
 }
 
-/** Returns the grid's actual number of columns; a phone shows fewer than were chosen. */
+/**
+ * Returns the number of columns that the wall shows. On a phone, it is smaller than the user has chosen.
+ */
 function columnsOf(wall: HTMLElement): number {
   return getComputedStyle(wall).gridTemplateColumns.split(" ").length;
 }
 
-/** Returns from a single camera to the wall, and to the camera's tile. */
+/** Returns from a single camera to the wall, and moves the focus to that camera's tile. */
 function closeCamera(): void {
   const id = layout.peek().open;
   change({ open: null });
@@ -68,7 +71,7 @@ export function Wall() {
   const { columns, rows } = shape(now.grid, tiles.length || 1);
   const isFew = tiles.length <= FEW_TILES;
 
-  // Cameras were removed, or the address is an old one.
+  // The page no longer exists, because cameras were removed or the address is old. Shows the last page.
   useEffect(() => {
     if (isPastEnd) {
       change({ page: pages - 1 }, true);
@@ -124,7 +127,7 @@ export function Wall() {
       {(error !== null || !isReachable.value) && (
         <Alert>{error === null ? t("problem.away") : <ErrorText error={error} />}</Alert>
       )}
-      {/* biome-ignore lint/a11y/noStaticElementInteractions: the keys come from the tiles' buttons */}
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: the tiles' buttons receive the keys */}
       <div
         ref={wall}
         class={`wall ${open ? "one" : ""}`}
@@ -242,7 +245,7 @@ function OpenBar({ name, ids, open, onClose, onShow }: OpenBarProps) {
   );
 }
 
-/** The wall of a service without cameras. */
+/** What the wall shows while the service has no cameras. */
 function Welcome() {
   return (
     <Empty icon="camera" title={t("welcome.title")}>
