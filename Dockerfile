@@ -1,25 +1,27 @@
-# Three images: `manager` (the service with its FFmpeg), `nginx` (in front of it), and `demo-camera`.
+# Builds three images: `manager` (the manager with the lean FFmpeg), `nginx` (nginx with the page, in front of
+# the manager), and `demo-camera`.
 #
 #   docker build --target manager -t stream-manager .
 #   docker build --target nginx -t stream-manager-nginx .
 #
-# docker-compose.yml builds and runs them. Needs BuildKit, the default since Docker 23.
+# docker-compose.yml builds and runs all three. The build needs BuildKit, the default since Docker 23.
 
 # ---- build: the manager's binary
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY src src
-# Caches keep the crates and their build results between builds. The project itself is always built:
-# cargo compares the times of files, and could take the result of another checkout for this one's.
-# The binary is copied because the cache is not part of the layer.
+# The cache mounts keep the crates and their build results between builds. The project itself is always
+# built again: cargo compares the modification times of files, so it could mistake the build result of
+# another checkout for a current one. The binary is copied because a cache mount is not part of the image.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,sharing=locked \
     touch src/lib.rs src/main.rs \
     && cargo build --release --locked \
     && cp target/release/stream-manager /usr/local/bin/
 
-# ---- ffmpeg: only what the manager needs, on the same Debian as below, whose C library it uses
+# ---- ffmpeg: the lean FFmpeg, built on the same Debian release as the manager's image, because it uses that
+# release's C library
 FROM debian:bookworm-slim AS ffmpeg
 WORKDIR /src
 COPY deploy/lib.sh deploy/
@@ -32,13 +34,13 @@ FROM debian:bookworm-slim AS manager
 LABEL org.opencontainers.image.title="stream-manager" \
       org.opencontainers.image.description="Turns IP cameras (RTSP) into video that a browser plays, on demand" \
       org.opencontainers.image.licenses="MIT AND GPL-3.0-or-later"
-# The GPL applies to FFmpeg with libx264. Whoever distributes the image must also offer their sources:
-# Debian's, at the versions that the build stage prints.
-# tini is process 1. The kernel withholds from process 1 every signal without a handler, so that a
-# SIGTERM early in the manager's start would be lost. tini also reaps the processes that `docker exec`
-# and timed-out health checks leave behind.
-# Versions are not pinned: Debian's stable release changes for security fixes only, and its servers
-# do not keep the replaced versions.
+# The GPL applies to FFmpeg with libx264. If you distribute the image, you must also offer the sources of
+# FFmpeg, libx264 and OpenSSL: Debian's source packages, at the versions that the build stage prints.
+# tini is process 1. The kernel does not deliver a signal to process 1 unless that process handles it, so
+# the manager as process 1 would miss a SIGTERM early in its start. tini also reaps the processes that
+# `docker exec` and timed-out health checks leave behind.
+# Versions are not pinned: Debian's stable release changes only for security fixes, and Debian's servers
+# delete replaced versions.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates tini \
@@ -52,10 +54,10 @@ COPY --from=build /usr/local/bin/stream-manager /usr/local/bin/
 COPY --from=ffmpeg /usr/local/bin/ffmpeg /usr/local/bin/
 RUN ffmpeg -version >/dev/null
 
-# Mount a tmpfs that user 10001 can write at STREAM_DIR, and a persistent volume at /data. nginx
-# reaches the manager through BIND_SOCKET, on that tmpfs. BIND_ADDR is every address of the container,
-# for a back end or a Prometheus that uses the API without nginx: attach the container to no network
-# that it shares with others.
+# At STREAM_DIR, mount a tmpfs to which user 10001 can write; at /data, mount a persistent volume. nginx
+# reaches the manager through BIND_SOCKET, a socket on that tmpfs. The manager listens on all addresses of
+# the container (BIND_ADDR), for back ends and Prometheus servers that use the API without nginx. Do not
+# attach the container to a network with other containers unless you trust them.
 ENV BIND_ADDR=0.0.0.0 \
     PORT=8088 \
     BIND_SOCKET=/streams/.socket \
@@ -68,14 +70,14 @@ HEALTHCHECK --interval=5s --timeout=7s --start-period=20s --retries=3 \
     CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/$PORT && printf 'GET /readyz HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ \"$status\" = 200 ]"]
 ENTRYPOINT ["tini", "--", "stream-manager"]
 
-# ---- demo-camera: an RTSP camera with a clock in its picture, for the compose profile `demo`
+# ---- demo-camera: an RTSP camera whose picture shows a clock, for the compose profile `demo`
 FROM debian:bookworm-slim AS demo-camera
 WORKDIR /demo
 COPY deploy/lib.sh deploy/demo-camera deploy/
 RUN bash -euc '. deploy/lib.sh; install_packages "${camera_packages[@]}"' \
     && rm -rf /var/lib/apt/lists/*
 COPY tests/camera/*.py tests/camera/
-# The root file system can be read-only: GStreamer lists its plugins in /tmp.
+# GStreamer writes its list of plugins to /tmp, so the root file system can be read-only.
 ENV GST_REGISTRY=/tmp/gstreamer-registry.bin \
     PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
@@ -105,9 +107,9 @@ RUN chmod -R a+rX /etc/nginx/templates /srv/web \
     && install -d -o 101 -g 101 -m 0755 /run/nginx
 
 # The base image's entry point renders the template into NGINX_RUN_DIR, the only directory that must
-# be writable; the rest of the file system can be read-only. START_WAIT_SECONDS suits all settings
-# that the manager accepts: at most 120 for START_TIMEOUT_SECONDS, 60 for STOP_GRACE_SECONDS, and 20
-# of waiting in the queue of starts.
+# be writable; the rest of the file system can be read-only. START_WAIT_SECONDS exceeds the longest start
+# with any valid settings: at most 120 s of START_TIMEOUT_SECONDS, 60 s of STOP_GRACE_SECONDS, and 20 s in
+# the queue of starts.
 ENV NGINX_USER=nginx \
     NGINX_LISTEN=8080 \
     NGINX_RUN_DIR=/run/nginx \
@@ -119,7 +121,7 @@ ENV NGINX_USER=nginx \
     NGINX_ENVSUBST_OUTPUT_DIR=/run/nginx \
     NGINX_ENVSUBST_FILTER='^(NGINX_USER|NGINX_LISTEN|NGINX_RUN_DIR|MANAGER_ADDR|STREAM_DIR|WEB_DIR|START_WAIT_SECONDS|CORS_ORIGINS)$'
 EXPOSE 8080
-# The base image's user nginx.
+# The user `nginx` of the base image.
 USER 101:101
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
     CMD ["sh", "-c", "curl -fsS -o /dev/null http://127.0.0.1:${NGINX_LISTEN##*:}/"]

