@@ -1,8 +1,8 @@
-// Plays the page's camera. When the playback session has expired, asks the back end for another one,
-// which also checks that the user is still logged in.
+// Plays the camera of this page. When the playback session has expired, requests another session from the
+// back end, which then checks again whether the user is logged in.
 "use strict";
 
-/** Least time between two attempts. */
+/** Shortest time between two attempts to play. */
 const PAUSE_MS = 3000;
 const REFUSED = 401;
 const video = document.getElementById("video");
@@ -22,18 +22,18 @@ function play() {
       if (error.response?.code === REFUSED) {
         again(renew);
       } else if (error.fatal) {
-        again(play); // The camera may return, and the session is still valid.
+        again(play); // The session is still valid, and the camera may become reachable again.
       }
     });
     hls.loadSource(url);
     hls.attachMedia(video);
   } else {
-    video.src = url; // Safari on a phone plays HLS without hls.js.
+    video.src = url; // Safari on older phones plays HLS without hls.js.
   }
-  video.play().catch(() => {}); // The browser may require a click first.
+  video.play().catch(() => {}); // The browser may require that the user clicks first.
 }
 
-/** Runs `attempt` now, or later if the last attempt was less than PAUSE_MS ago. */
+/** Calls `attempt` as soon as PAUSE_MS have passed since the last attempt. */
 function again(attempt) {
   message.textContent = "Reconnecting …";
   hls?.destroy();
@@ -41,12 +41,13 @@ function again(attempt) {
   setTimeout(attempt, Math.max(0, triedAt + PAUSE_MS - Date.now()));
 }
 
+/** Requests another playback session and plays. If that fails with a status below 500, gives up. */
 async function renew() {
   triedAt = Date.now();
   let response;
   try {
-    // The form contains the back end's token against forged requests. A redirect would lead to the
-    // login page.
+    // The form contains the back end's CSRF token. A redirect, which leads to the login page, is not
+    // followed.
     response = await fetch(form.action, {
       method: "POST",
       body: new FormData(form),
@@ -59,15 +60,16 @@ async function renew() {
       return;
     }
   } catch {
-    // No network: try again below.
+    // The network is down, so this is retried below.
   }
   if (response && response.status < 500) {
-    message.textContent = "This camera can no longer be played. Load the page again.";
+    message.textContent = "This camera can no longer be played. Reload the page.";
   } else {
     again(renew);
   }
 }
 
-// hls.js reports its own errors. Safari does not report which error it was.
+// With hls.js, its own error event is used. Safari does not report the kind of error, so the session is renewed
+// in every case.
 video.addEventListener("error", () => hls || again(renew));
 play();

@@ -1,6 +1,6 @@
 """A client of stream-manager's API.
 
-Needs Python 3.11 only; mint_token() also needs the package `cryptography`.
+Needs Python 3.11 and no packages; only mint_token() needs the package `cryptography`.
 """
 
 import base64
@@ -16,7 +16,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-# Seconds. A start takes up to 42 s when many cameras start at once.
+# Time limit of a start in seconds. A start takes up to 42 s when many cameras start at once.
 START_TIMEOUT = 45
 USUAL_TTL = 1800
 MAX_TTL = 86400
@@ -25,12 +25,12 @@ MAX_TOKEN_LENGTH = 4096
 
 
 class StreamManagerError(Exception):
-    """A refusal by the manager, or its silence. Contains no link and no key.
+    """The manager has rejected a request or did not respond. Contains no link and no key.
 
-    status: HTTP status; 0 if there was no answer
+    status: HTTP status; 0 if there was no response
     code: stable code, such as source_unauthorized
-    detail: explanation for people
-    retry_after: seconds after which another attempt makes sense, or None
+    detail: explanation in English
+    retry_after: seconds to wait before another attempt, or None if the response has none
     """
 
     def __init__(self, status: int, code: str, detail: str, retry_after: int | None = None) -> None:
@@ -43,7 +43,7 @@ class StreamManagerError(Exception):
 
 @dataclass(frozen=True)
 class Playback:
-    """A playback session. hls_url is for the page; end_session(session_id) ends the session."""
+    """A playback session. The page plays hls_url; end_session(session_id) ends the session."""
 
     hls_url: str
     session_id: str
@@ -52,7 +52,7 @@ class Playback:
 
 @dataclass(frozen=True)
 class Token:
-    """The token of a playback session that this server has signed."""
+    """A playback session whose token this server has signed."""
 
     token: str
     session_id: str
@@ -60,20 +60,20 @@ class Token:
 
 
 class _NoRedirect(HTTPRedirectHandler):
-    """Follows no redirect, so that the key goes nowhere else."""
+    """Does not follow redirects, so that the API key is sent to no other server."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
 
 
 class StreamManager:
-    """A client. It keeps no connection and no state, so one suffices for the whole process.
+    """A client. It has no connections and no state, so the whole process can share one client.
 
-    base_url: address of the API for this server, e.g. http://127.0.0.1:8088
-    public_url: address of nginx for browsers, e.g. https://video.example
-    private_key: Ed25519 or RSA key in PEM; for mint_token() only
-    key_id: kid of that key, if the manager's PLAYBACK_PUBLIC_KEYS is a JWKS
-    timeout: seconds for all requests except start_camera()
+    base_url: address at which this server reaches the API, e.g. http://127.0.0.1:8088
+    public_url: address at which browsers reach nginx, e.g. https://video.example
+    private_key: Ed25519 or RSA key in PEM format; only mint_token() needs it
+    key_id: kid of the private key, if the manager's PLAYBACK_PUBLIC_KEYS is a JWKS
+    timeout: time limit in seconds of all requests except start_camera()
     """
 
     def __init__(
@@ -96,11 +96,11 @@ class StreamManager:
     def start_camera(
         self, camera_id: str, rtsp_link: str | None = None, **options: Any
     ) -> dict[str, Any]:
-        """Starts a camera's stream or joins it; returns when it is playable.
+        """Starts a camera's stream or joins it; returns when the stream is playable.
 
-        A viewer's first request starts a camera as well, so call this only to learn at once whether
-        the camera works. A known camera needs no link. A link is kept even if the camera cannot be
-        played. Options are profile, video, audio, transport and wait.
+        This is optional, since a viewer's first request starts the stream too. Call it to find out
+        whether the camera works. A known camera needs no link. The manager stores the link even if
+        the camera cannot be played. Options are profile, video, audio, transport and wait.
         """
         body = {"indicator_id": camera_id, **options}
         if rtsp_link is not None:
@@ -108,7 +108,7 @@ class StreamManager:
         return self._call("POST", "/api/stream/start", body, START_TIMEOUT)
 
     def stop_camera(self, camera_id: str, profile: str = "main") -> None:
-        """Ends a camera's stream for all viewers. A player that is still open starts it again."""
+        """Ends a stream for all viewers. A player that is still open starts the stream again."""
         self._call("POST", "/api/stream/stop", {"indicator_id": camera_id, "profile": profile})
 
     def status(self, camera_id: str, profile: str = "main") -> dict[str, Any]:
@@ -117,10 +117,10 @@ class StreamManager:
         return self._call("GET", f"/api/stream/status?{query}")
 
     def put_camera(self, camera_id: str, camera: dict[str, Any]) -> dict[str, Any]:
-        """Adds a camera or replaces it; returns it without its secrets.
+        """Adds or replaces a camera; returns the camera without its secrets.
 
-        Fields that are left out return to their defaults, name and owner included. Only the source
-        stays.
+        Fields that you omit are reset to their defaults, including name and owner. Only the source
+        is kept.
         """
         return self._call("PUT", f"/api/cameras/{quote(camera_id, safe='')}", camera)
 
@@ -129,15 +129,15 @@ class StreamManager:
         self._call("DELETE", f"/api/cameras/{quote(camera_id, safe='')}")
 
     def list_cameras(self, search: str = "", limit: int = 100, offset: int = 0) -> dict[str, Any]:
-        """Returns a page of the cameras, by id, and their total.
+        """Returns a page of the cameras, sorted by id, and the total number of cameras.
 
-        search: part of an id, name or host
+        search: part of an id, name or host; empty for all cameras
         """
         query = urlencode({"search": search, "limit": limit, "offset": offset})
         return self._call("GET", f"/api/cameras?{query}")
 
     def playback_url(self, user: str, camera_id: str, ttl: int = USUAL_TTL) -> Playback:
-        """Lets a user watch a camera for `ttl` seconds."""
+        """Creates a playback session: the user can watch the camera for `ttl` seconds."""
         body = {"user": user, "camera": camera_id, "ttl_seconds": ttl}
         session = self._call("POST", "/api/playback/sessions", body)
         return Playback(
@@ -151,12 +151,12 @@ class StreamManager:
         self._call("DELETE", f"/api/playback/sessions/{quote(session_id, safe='')}")
 
     def mint_token(self, user: str, cameras: list[str], ttl: int = USUAL_TTL) -> Token:
-        """Returns the token of a playback session without a call to the manager.
+        """Creates the token of a playback session without a request to the manager.
 
-        The manager must have the public key. Only a key of role admin can end such a session.
-        cameras: ids, or ["*"] for all.
+        The manager needs the public key. Only an API key with role admin can end the session.
+        cameras: ids, or ["*"] for all cameras
         """
-        # The manager checks a token only when a viewer uses it.
+        # Checked here, because the manager checks a token only when a viewer uses it.
         if not user or not 1 <= len(cameras) <= MAX_CAMERAS:
             raise ValueError("a token needs a user and 1 to 100 cameras")
         if not 1 <= ttl <= MAX_TTL:
@@ -182,12 +182,12 @@ class StreamManager:
         return Token(token, session_id, datetime.fromtimestamp(now + ttl, UTC))
 
     def hls_url(self, token: str, camera_id: str, profile: str = "main") -> str:
-        """Returns the address at which a token plays one of its cameras."""
+        """Returns the address at which a player with this token plays one of its cameras."""
         stream = f"{camera_id}~sub" if profile == "sub" else camera_id
         return f"{self._public_url}/play/{token}/{stream}/stream.m3u8"
 
     def _signer(self) -> tuple[str, Callable[[bytes], bytes]]:
-        # Imported here, so that everything else works without the package.
+        # Imported here, so that all other methods work without the package.
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
         from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -233,13 +233,13 @@ class StreamManager:
             answer = None
         if 200 <= status < 300 and isinstance(answer, dict):
             return answer
-        # A proxy in between can answer in its own form.
+        # A proxy may have sent a response of another form.
         problem = answer if isinstance(answer, dict) else {}
         retry_after = headers.get("Retry-After", "")
         raise StreamManagerError(
             status,
             problem.get("code", "invalid_answer"),
-            problem.get("detail", "the answer does not come from the stream manager"),
+            problem.get("detail", "the response does not come from the stream manager"),
             int(retry_after) if retry_after.isdecimal() else None,
         )
 

@@ -26,11 +26,11 @@ def manager() -> StreamManager:
 
 
 def may_watch(user, camera_id: str) -> bool:
-    """Whether the user can watch the camera. Replace this with your own rule."""
+    """Returns whether the user can watch the camera. Replace this rule with your own."""
     return user.is_staff
 
 
-# Django's error reports show local variables, and these are secret.
+# Keeps the URL with its token out of Django's error reports, which show local variables.
 @sensitive_variables()
 def hls_url(request: HttpRequest, camera_id: str) -> str:
     if not may_watch(request.user, camera_id):

@@ -12,28 +12,29 @@ use SensitiveParameter;
 /**
  * A client of stream-manager's API. Needs ext-curl; mintToken() also needs ext-sodium or ext-openssl.
  *
- * Links and keys are marked as sensitive, so that PHP leaves them out of stack traces.
+ * Links and keys are marked as sensitive, so that PHP omits them from stack traces.
  */
 final class StreamManager
 {
-    /** Seconds. A start takes up to 42 s when many cameras start at once. */
+    /** Time limit of a start in seconds. A start takes up to 42 s when many cameras start at once. */
     private const START_TIMEOUT = 45;
     private const CONNECT_TIMEOUT = 3;
     private const USUAL_TTL = 1800;
     private const MAX_TTL = 86400;
     private const MAX_CAMERAS = 100;
     private const MAX_TOKEN_LENGTH = 4096;
-    /** The bytes before the 32 bytes of an Ed25519 key in PKCS#8 (RFC 8410). */
+    /** The bytes before the 32 bytes of an Ed25519 key in PKCS#8 (RFC 8410), in hexadecimal. */
     private const ED25519_PREFIX = '302e020100300506032b657004220420';
 
     private readonly string $baseUrl;
     private readonly string $publicUrl;
 
     /**
-     * @param string      $baseUrl    address of the API for this server, e.g. http://127.0.0.1:8088
-     * @param string      $publicUrl  address of nginx for browsers, e.g. https://video.example
-     * @param string|null $privateKey Ed25519 or RSA key in PEM; for mintToken() only
-     * @param string|null $keyId      kid of that key, if the manager's PLAYBACK_PUBLIC_KEYS is a JWKS
+     * @param string      $baseUrl    address at which this server reaches the API, e.g. http://127.0.0.1:8088
+     * @param string      $publicUrl  address at which browsers reach nginx, e.g. https://video.example
+     * @param string|null $privateKey Ed25519 or RSA key in PEM format; only mintToken() needs it
+     * @param string|null $keyId      kid of the private key, if the manager's PLAYBACK_PUBLIC_KEYS is a JWKS
+     * @param int         $timeout    time limit in seconds of all requests except startCamera()
      */
     public function __construct(
         string $baseUrl,
@@ -48,10 +49,10 @@ final class StreamManager
     }
 
     /**
-     * Starts a camera's stream or joins it; returns when it is playable. A viewer's first request
-     * starts a camera as well, so call this only to learn at once whether the camera works.
+     * Starts a camera's stream or joins it; returns when the stream is playable. This is optional, since
+     * a viewer's first request starts the stream too. Call it to find out whether the camera works.
      *
-     * @param string|null          $rtspLink null for a known camera. A link is kept even
+     * @param string|null          $rtspLink null for a known camera. The manager stores the link even
      *                                       if the camera cannot be played
      * @param array<string, mixed> $options  profile, video, audio, transport, wait
      * @return array<string, mixed> indicator_id, stream_path, status
@@ -69,7 +70,7 @@ final class StreamManager
     }
 
     /**
-     * Ends a camera's stream for all viewers. A player that is still open starts it again.
+     * Ends a stream for all viewers. A player that is still open starts the stream again.
      */
     public function stopCamera(string $id, string $profile = 'main'): void
     {
@@ -77,6 +78,8 @@ final class StreamManager
     }
 
     /**
+     * Returns the state of a stream.
+     *
      * @return array<string, mixed> state, viewers, media, last_error and more
      */
     public function status(string $id, string $profile = 'main'): array
@@ -86,8 +89,8 @@ final class StreamManager
     }
 
     /**
-     * Adds a camera or replaces it. Fields that are left out return to their defaults, name and
-     * owner included. Only the source stays.
+     * Adds or replaces a camera. Fields that you omit are reset to their defaults, including name and
+     * owner. Only the source is kept.
      *
      * @param array<string, mixed> $camera name, owner, rtsp_link, video, audio, transport and more
      * @return array<string, mixed> the camera without its secrets
@@ -106,9 +109,9 @@ final class StreamManager
     }
 
     /**
-     * Returns a page of the cameras, by id.
+     * Returns a page of the cameras, sorted by id, and the total number of cameras.
      *
-     * @param string $search part of an id, a name or a host
+     * @param string $search part of an id, a name or a host; empty for all cameras
      * @return array{cameras: list<array<string, mixed>>, total: int}
      */
     public function listCameras(string $search = '', int $limit = 100, int $offset = 0): array
@@ -118,7 +121,8 @@ final class StreamManager
     }
 
     /**
-     * Lets a user watch a camera for a while. hlsUrl is for the page; sessionId ends the session.
+     * Creates a playback session: the user can watch the camera for $ttl seconds. The page plays hlsUrl;
+     * endSession() with sessionId ends the session.
      *
      * @return array{hlsUrl: string, sessionId: string, expiresAt: string}
      */
@@ -145,15 +149,15 @@ final class StreamManager
     }
 
     /**
-     * Returns the token of a playback session without a call to the manager, which must have the
-     * public key. Only a key of role admin can end such a session.
+     * Creates the token of a playback session without a request to the manager. The manager needs the
+     * public key. Only an API key with role admin can end the session.
      *
-     * @param array<string> $cameras ids, or ['*'] for all
+     * @param array<string> $cameras ids, or ['*'] for all cameras
      * @return array{token: string, sessionId: string, expiresAt: string}
      */
     public function mintToken(string $user, array $cameras, int $ttl = self::USUAL_TTL): array
     {
-        // The manager checks a token only when a viewer uses it.
+        // Checked here, because the manager checks a token only when a viewer uses it.
         if ($user === '' || $cameras === [] || count($cameras) > self::MAX_CAMERAS) {
             throw new InvalidArgumentException('a token needs a user and 1 to 100 cameras');
         }
@@ -170,7 +174,7 @@ final class StreamManager
         $claims = [
             'jti' => $sessionId,
             'sub' => $user,
-            // Numeric ids become strings, and an array with gaps becomes a list.
+            // Converts numeric ids to strings, and an array with gaps to a list.
             'cameras' => array_map(strval(...), array_values($cameras)),
             'aud' => 'stream-manager',
             'iat' => $now,
@@ -186,7 +190,7 @@ final class StreamManager
     }
 
     /**
-     * Returns the address at which a token plays one of its cameras.
+     * Returns the address at which a player with this token plays one of its cameras.
      */
     public function hlsUrl(string $token, string $cameraId, string $profile = 'main'): string
     {
@@ -195,7 +199,7 @@ final class StreamManager
     }
 
     /**
-     * @return array{string, callable(string): string} name of the algorithm, and the function that signs
+     * @return array{string, callable(string): string} the name of the algorithm, and a function that signs
      */
     private function signer(): array
     {
@@ -211,7 +215,7 @@ final class StreamManager
         }
         $key = openssl_pkey_get_private($this->privateKey);
         if ($key === false || openssl_pkey_get_details($key)['type'] !== OPENSSL_KEYTYPE_RSA) {
-            throw new InvalidArgumentException('the private key is neither Ed25519 nor RSA, in PEM');
+            throw new InvalidArgumentException('the private key is neither an Ed25519 nor an RSA key in PEM format');
         }
         return ['RS256', function (string $text) use ($key): string {
             openssl_sign($text, $signature, $key, OPENSSL_ALGO_SHA256);
@@ -236,7 +240,7 @@ final class StreamManager
             CURLOPT_RETURNTRANSFER => true,
             CURLOPT_CONNECTTIMEOUT => self::CONNECT_TIMEOUT,
             CURLOPT_TIMEOUT => $timeout ?? $this->timeout,
-            // Redirects are not followed, so that the key goes nowhere else.
+            // Redirects are not followed, so that the API key is sent to no other server.
             CURLOPT_FOLLOWLOCATION => false,
             CURLOPT_HEADERFUNCTION => function (CurlHandle $_, string $line) use (&$retryAfter): int {
                 if (preg_match('/^retry-after:\s*(\d+)/i', $line, $match) === 1) {
@@ -246,7 +250,7 @@ final class StreamManager
             },
         ];
         if ($body !== null) {
-            // An empty array would become a list.
+            // Cast to an object, since an empty array would be encoded as a list.
             $options[CURLOPT_POSTFIELDS] = self::encode((object) $body);
             $headers[] = 'Content-Type: application/json';
         }
@@ -263,11 +267,11 @@ final class StreamManager
         if ($status >= 200 && $status < 300 && (is_array($answer) || $status === 204)) {
             return $answer ?? [];
         }
-        // A proxy in between can answer in its own form.
+        // A proxy may have sent a response of another form.
         throw new StreamManagerException(
             $status,
             (string) ($answer['code'] ?? 'invalid_answer'),
-            (string) ($answer['detail'] ?? 'the answer does not come from the stream manager'),
+            (string) ($answer['detail'] ?? 'the response does not come from the stream manager'),
             $retryAfter,
         );
     }
@@ -280,7 +284,7 @@ final class StreamManager
         try {
             return json_encode($value, JSON_THROW_ON_ERROR | JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE);
         } catch (JsonException $error) {
-            throw new InvalidArgumentException('not valid as JSON: ' . $error->getMessage());
+            throw new InvalidArgumentException('cannot be encoded as JSON: ' . $error->getMessage());
         }
     }
 

@@ -7,16 +7,16 @@ namespace App\Services;
 use RuntimeException;
 
 /**
- * A refusal by the manager, or its silence. Contains no link and no key.
+ * The manager has rejected a request or did not respond. Contains no link and no key.
  */
 final class StreamManagerException extends RuntimeException
 {
     /**
-     * @param int      $status     HTTP status; 0 if there was no answer
-     * @param string   $errorCode  stable code, such as source_unauthorized. Not named $code,
-     *                             which is a number in PHP's own exceptions
-     * @param string   $detail     explanation for people
-     * @param int|null $retryAfter seconds after which another attempt makes sense
+     * @param int      $status     HTTP status; 0 if there was no response
+     * @param string   $errorCode  stable code, such as source_unauthorized. Its name is not $code,
+     *                             because that is a number in PHP's own exceptions
+     * @param string   $detail     explanation in English
+     * @param int|null $retryAfter seconds to wait before another attempt; null if the response has none
      */
     public function __construct(
         public readonly int $status,

@@ -28,7 +28,7 @@ final class StreamManagerServiceProvider extends ServiceProvider
 
     public function boot(): void
     {
-        // Replace this with your own rule. As it is, no user can watch.
+        // Replace this rule with your own. With this rule, no user can watch.
         Gate::define('watch-camera', fn (User $user, string $cameraId): bool => false);
     }
 }
