@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Makes the binary seeds of the fuzz targets, with the FFmpeg that is installed.
+"""Creates the binary seeds of the fuzz targets with the installed FFmpeg.
 
-The other seeds are texts, edited by hand.
+All other seeds are written by hand.
 """
 
 import subprocess
@@ -12,10 +12,10 @@ VIDEO = ["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=5"]
 AUDIO = ["-f", "lavfi", "-i", "sine=sample_rate=8000"]
 H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "5", "-crf", "45"]
 HEVC = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=5:crf=45"]
-# As the ingest asks for it.
+# The same kind of MP4 that the ingest gets from FFmpeg.
 MP4 = ["-f", "mp4", "-movflags", "+frag_keyframe+empty_moov+default_base_moof"]
 MP4 += ["-frag_duration", "400000"]
-# Cameras repeat the parameter sets at every keyframe.
+# Repeats the parameter sets at every keyframe, as cameras do.
 REPEATED = ["-bsf:v", "dump_extra=freq=keyframe"]
 
 FRAGMENTS = {
@@ -26,7 +26,8 @@ FRAGMENTS = {
     "hevc-hev1": [*VIDEO, *HEVC],
     "vp9": [*VIDEO, "-c:v", "libvpx-vp9", "-deadline", "realtime", "-crf", "60", "-b:v", "0"],
 }
-# The first byte: whether it is H.265, and twice the size of a length less one.
+# The first byte of a seed. Bit 0: whether the video is H.265. Bits 1 and 2: the size of the length fields, in
+# bytes, minus 1.
 SETS = {
     "h264-baseline": (6, [*VIDEO, *H264, "-f", "h264"]),
     "h264-high": (6, [*VIDEO, "-c:v", "libx264", "-profile:v", "high", "-f", "h264"]),
@@ -36,16 +37,18 @@ SETS = {
 
 
 def ffmpeg(arguments: list[str], time: str) -> bytes:
+    """Runs FFmpeg for this many seconds of video, and returns its output."""
     command = ["ffmpeg", "-v", "error", *arguments, "-fflags", "+bitexact", "-t", time, "pipe:1"]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
 
 
 def sample(head: int, stream: bytes) -> bytes:
-    """The units of a stream with their lengths before them, as in MP4; the last one shortened."""
+    """Returns a seed: `head`, then the NAL units of the stream, each after its length, as in MP4."""
     size = (head >> 1) + 1
     units = [unit.rstrip(b"\0") for unit in stream.split(b"\0\0\1") if unit.rstrip(b"\0")]
+    # The start of the picture is enough.
     units[-1] = units[-1][:32]
-    # The encoders' own messages are long.
+    # Omits the encoder's messages, which are long.
     units = [unit for unit in units if len(unit) < 100]
     return bytes([head]) + b"".join(len(unit).to_bytes(size, "big") + unit for unit in units)
 

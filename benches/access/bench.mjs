@@ -1,5 +1,5 @@
-// Measures what authorization costs: nginx asks the manager before it serves media. README.md describes
-// the method.
+// Measures what authorization costs: nginx requests the manager's permission for each media file. README.md
+// describes the method.
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -41,7 +41,9 @@ const options = readOptions(
   }),
 );
 
-/** Runs wrk. Returns the requests per second and the 99th percentile of the latency. */
+/**
+ * Runs wrk. Returns the requests per second and the 99th percentile of the latency. Throws after errors.
+ */
 function runWrk(url, connections, headers = {}) {
   const lines = Object.entries(headers).flatMap(([name, value]) => ["-H", `${name}: ${value}`]);
   const args = ["-t1", `-c${connections}`, `-d${options.seconds}s`, "--latency", ...lines, url];
@@ -57,7 +59,10 @@ function runWrk(url, connections, headers = {}) {
   };
 }
 
-/** Starts another nginx of the service, without authorization and with playlists from disk. */
+/**
+ * Starts a second nginx with the service's configuration, but without authorization and with playlists from
+ * disk.
+ */
 async function startPlain(service, directory) {
   const port = await freePort();
   const plain = service
@@ -87,11 +92,11 @@ const rows = [PLAYLIST, SEGMENT].map((name) => {
   const pairs = [];
   for (let round = 1; round <= options.rounds; round += 1) {
     progress(`${name}, round ${round}`);
-    const withQuestion = runWrk(authorized + name, NGINX_CONNECTIONS);
+    const withAuthorization = runWrk(authorized + name, NGINX_CONNECTIONS);
     const without = runWrk(`${plain.origin}/streams/${ID}/${name}`, NGINX_CONNECTIONS);
-    pairs.push({ withQuestion, without, share: withQuestion.perSecond / without.perSecond });
+    pairs.push({ withAuthorization, without, ratio: withAuthorization.perSecond / without.perSecond });
   }
-  pairs.sort((a, b) => a.share - b.share);
+  pairs.sort((a, b) => a.ratio - b.ratio);
   return { name, pairs };
 });
 progress("the manager alone");
@@ -99,12 +104,12 @@ const headers = { "X-Camera-Id": ID, "X-Playback-Token": token };
 const manager = runWrk(`${service.manager}/internal/viewer`, MANAGER_CONNECTIONS, headers);
 
 const perSecond = ({ perSecond: count }) => Math.round(count).toLocaleString("en");
-const percent = (share) => `${Math.round(share * 100)} %`;
+const percent = (ratio) => `${Math.round(ratio * 100)} %`;
 const cells = rows.map(({ name, pairs }) => {
-  const { withQuestion, without, share } = pairs[Math.floor(pairs.length / 2)];
-  const rates = [perSecond(withQuestion), withQuestion.p99, perSecond(without), without.p99];
-  const range = `${percent(pairs[0].share)} to ${percent(pairs.at(-1).share)}`;
-  return [name, ...rates, percent(share), range];
+  const { withAuthorization, without, ratio } = pairs[Math.floor(pairs.length / 2)];
+  const rates = [perSecond(withAuthorization), withAuthorization.p99, perSecond(without), without.p99];
+  const range = `${percent(pairs[0].ratio)} to ${percent(pairs.at(-1).ratio)}`;
+  return [name, ...rates, percent(ratio), range];
 });
 const head = ["requests/s", "with authorization", "p99", "without", "p99", "ratio", "all rounds"];
 console.log(markdown(head, cells));

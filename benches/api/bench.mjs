@@ -47,7 +47,7 @@ const options = parse(USAGE, OPTIONS, (values) => ({
   json: values.json,
 }));
 
-/** Builds the program in `server.rs`, and returns its path. */
+/** Builds the program in `server.rs`, and returns the path of the executable. */
 function build() {
   const args = ["bench", "--no-run", "--bench", "api", "--locked", "--quiet"];
   const output = execFileSync("cargo", [...args, "--message-format=json"], {
@@ -60,7 +60,10 @@ function build() {
   return artifacts.find(({ target, executable }) => target?.name === "api" && executable).executable;
 }
 
-/** Records one second of video in fragments, in the format that the manager gets from FFmpeg. */
+/**
+ * Records one second of video in fragments, in the format that the manager gets from FFmpeg. Does it only
+ * once.
+ */
 function record() {
   if (!existsSync(RECORDING)) {
     mkdirSync(join(ROOT, "target/bench"), { recursive: true });
@@ -87,7 +90,7 @@ class Manager {
       STALE_TIMEOUT_SECONDS: "300",
       CLEANUP_DELAY_SECONDS: "86400",
     };
-    // The manager writes its log, but to /dev/null, because reading it would slow down this program.
+    // The manager writes its log to /dev/null, because reading the log would slow down this program.
     const script = 'exec "$0" serve "$1" 2>/dev/null';
     const child = new Child("sh", ["-c", script, program, RECORDING], settings);
     const manager = new Manager(child, `http://127.0.0.1:${port}`);
@@ -108,8 +111,8 @@ class Manager {
       return until(`the start of ${id}`, START_SECONDS, async () => {
         const response = await fetch(this.origin + start(id), { headers });
         const text = await response.text();
-        // The manager reserves disk space for new streams, so it rejects some of so many starts at
-        // first.
+        // The manager reserves disk space for new streams, so it rejects some of these starts. Those are
+        // repeated.
         if (!response.ok && JSON.parse(text).code !== "storage_full") {
           throw new Error(`${id} did not start: ${text}`);
         }
@@ -134,8 +137,8 @@ const OPERATIONS = {
 };
 
 /**
- * Runs wrk with these paths. This is asynchronous, because the pipes of the children have to be read
- * in the meantime.
+ * Runs wrk with these paths. This is asynchronous, because this program must read the output of its other
+ * children in the meantime.
  */
 async function runWrk(directory, origin, paths, connections, seconds) {
   const file = join(directory, "paths");

@@ -1,8 +1,8 @@
-//! The manager with streams that need no processor time, for `bench.mjs`. Only the ingest is replaced:
-//! it publishes a few recorded fragments, and then nothing more.
+//! The manager with streams that need no processor time, for `bench.mjs`. Only the ingest is
+//! replaced: it publishes a few recorded fragments, and nothing afterwards.
 //!
 //! ```text
-//! api serve FILE     runs the manager with the fragments in FILE and the usual settings
+//! api serve FILE     runs the manager; each of its streams plays the fragments in FILE
 //! api reaper COUNT   measures one pass of the reaper over COUNT streams, in microseconds
 //! ```
 
@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing_subscriber::EnvFilter;
 
 const REAPER_PASSES: usize = 1000;
-/// Longer than any benchmark.
+/// A time limit that no benchmark reaches.
 const FOREVER: Duration = Duration::from_hours(24);
 
 fn main() -> Result<()> {
@@ -29,7 +29,8 @@ fn main() -> Result<()> {
     let arguments: Vec<String> =
         std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     if arguments.first().is_some_and(|argument| argument == CHILD) {
-        // The readiness check starts FFmpeg, and the manager starts FFmpeg through itself.
+        // The readiness check starts FFmpeg. To start FFmpeg, the manager first starts this program
+        // as a child.
         return Err(become_child(std::env::args_os().skip(2)));
     }
     let runtime = tokio::runtime::Runtime::new()?;
@@ -50,7 +51,7 @@ fn main() -> Result<()> {
     }
 }
 
-/// An ingest that publishes recorded fragments, and ends when it gets a signal.
+/// An ingest that publishes these recorded fragments, and ends when it receives a signal.
 struct Recorded(Arc<[u8]>);
 
 impl Ingest for Recorded {
@@ -73,7 +74,7 @@ impl Ingest for Recorded {
 
 async fn serve(file: &Path) -> Result<()> {
     let config = Config::load().map_err(Error::other)?;
-    // The manager writes a log, so its cost belongs to the measurement.
+    // The cost of the log belongs to the measurement.
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(&config.log_filter))
         .with_writer(std::io::stderr)
@@ -83,7 +84,7 @@ async fn serve(file: &Path) -> Result<()> {
     run_with(config, |_, _| ingest).await.map_err(|error| Error::other(error.to_string()))
 }
 
-/// Measures the reaper, and prints the median and the 99th percentile.
+/// Measures passes of the reaper, and prints the median and the 99th percentile in microseconds.
 fn measure_reaper(count: usize) -> Result<()> {
     let limits = Limits {
         start_timeout: FOREVER,
@@ -100,7 +101,8 @@ fn measure_reaper(count: usize) -> Result<()> {
     };
     // The ingest publishes nothing, so nothing is written to the layout's directory.
     let layout = Layout::new(std::env::temp_dir());
-    // The empty path has no disk, because so many streams would exceed the budget of any disk.
+    // With an empty path the budget is unlimited. So many streams would exceed the space of any
+    // disk.
     let budget = DiskBudget::new(std::path::PathBuf::new(), None);
     let counters = Counters::default();
     let registry = Registry::new(StreamResources {
@@ -118,7 +120,7 @@ fn measure_reaper(count: usize) -> Result<()> {
         let source = Source::parse(&format!("rtsp://192.0.2.1/{number}")).map_err(io_error)?;
         registry.start_soon(Camera::new(id, source, StreamOptions::default())).map_err(io_error)?;
     }
-    // The supervisors need some time to process their starts.
+    // The supervisors need some time to process the starts.
     std::thread::sleep(Duration::from_secs(1));
     let mut times: Vec<Duration> = (0..REAPER_PASSES)
         .map(|_| {

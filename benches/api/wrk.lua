@@ -1,5 +1,5 @@
--- Requests the paths in a file one after the other, and prints the results as JSON. The arguments are
--- the file and an optional API key.
+-- Requests the paths in a file in turn, and prints the results as JSON. The arguments are the file and an
+-- optional API key.
 local requests, next_request = {}, 0
 
 function init(args)

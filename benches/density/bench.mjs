@@ -20,12 +20,17 @@ import { CANDIDATES } from "./candidates.mjs";
 import { readOptions } from "./options.mjs";
 import { costTable, growthTable } from "./report.mjs";
 
+/** Time between two requests of each viewer. */
 const ATTEND_SECONDS = 10;
+/** Time between two checks of the outputs. */
 const CHECK_MILLISECONDS = 500;
 /** A machine is full when less than this fraction of its processor time or memory is left. */
 const FULL = 0.05;
 
-/** Returns the processor time used by the candidate, by the benchmark's processes and by the machine. */
+/**
+ * Returns the processor time in seconds that the candidate, the benchmark's own processes and the machine
+ * have used so far.
+ */
 function snapshot(candidate, source) {
   const parts = Object.entries(candidate.processes()).map(([name, pids]) => [
     name,
@@ -55,7 +60,10 @@ function shares(before, after) {
   return { parts: new Map(parts), around: differences("around"), machine: differences("machine") };
 }
 
-/** Returns the time of the last write to an output: a file, or the newest segment in a directory. */
+/**
+ * Returns when an output was last written, in Unix milliseconds: a file, or the newest segment in a
+ * directory.
+ */
 async function writtenAt(output) {
   const status = await stat(output);
   if (!status.isDirectory()) {
@@ -65,7 +73,10 @@ async function writtenAt(output) {
   return (await stat(join(output, `${Math.max(...numbers)}.m4s`))).mtimeMs;
 }
 
-/** Checks the outputs until `isOver`. Returns the longest time without a write to one, in seconds. */
+/**
+ * Checks the outputs until `isOver`. Returns the longest time without a write to any one of them, in
+ * seconds.
+ */
 async function longestPause(candidate, isOver) {
   let oldest = 0;
   while (!isOver()) {
@@ -78,7 +89,7 @@ async function longestPause(candidate, isOver) {
   return oldest / 1000;
 }
 
-/** Measures the running streams. */
+/** Measures the running streams for some seconds. */
 async function measure(candidate, source, seconds) {
   const before = snapshot(candidate, source);
   const end = before.at + seconds * 1000;
@@ -103,7 +114,7 @@ async function measure(candidate, source, seconds) {
   };
 }
 
-/** Keeps viewers connected during `work`. */
+/** Simulates viewers of all streams during `work`. */
 async function withViewers(candidate, work) {
   const attend = async () => candidate.attend();
   const timer = setInterval(() => {
@@ -199,8 +210,8 @@ try {
     const report = { at: new Date(), processors: availableParallelism(), options, bitRate, results };
     writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
   }
-  const isDisturbed = results.some(({ isStalled, interruptions }) => isStalled || interruptions?.length);
-  process.exitCode = isDisturbed ? 1 : 0;
+  const isInterrupted = results.some(({ isStalled, interruptions }) => isStalled || interruptions?.length);
+  process.exitCode = isInterrupted ? 1 : 0;
 } finally {
   await source.child.end();
 }

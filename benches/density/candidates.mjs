@@ -3,10 +3,10 @@
 //   title            name in the tables
 //   prepare(dir)     gets a directory for its files, before the first call of add
 //   add(links)       starts one stream for each of these cameras, and waits until they are playable
-//   processes()      process IDs by kind of process; those of nginx are not part of the cost
+//   processes()      process IDs by kind of process; nginx is not part of the cost
 //   files            directory of the HLS files, or null if they are in memory
 //   outputs          for each stream, its playlist or its directory of segments
-//   freshness        an output that was not written for this many seconds is stalled
+//   freshness        an output that was not written for more than this many seconds is stalled
 //   attend()         acts as a viewer of all streams; called every ten seconds
 //   interruptions()  descriptions of the problems since the last call of add
 //   end()            ends all processes
@@ -91,7 +91,7 @@ class Service {
   }
 }
 
-/** FFmpeg's HLS muxer with copied video, without a service around it. */
+/** FFmpeg's HLS muxer with copied video. Nothing supervises FFmpeg or serves the files. */
 class FfmpegHls {
   title = "`ffmpeg -c copy -f hls -hls_time 2`";
   freshness = 4;
@@ -136,7 +136,7 @@ class FfmpegHls {
   }
 }
 
-/** MediaMTX, which keeps the HLS files in memory and also creates them without viewers. */
+/** MediaMTX, which keeps the HLS files in memory and here creates them even without viewers. */
 class MediaMtx {
   title = "MediaMTX, LL-HLS";
   files = null;

@@ -8,7 +8,7 @@ const percent = (share, digits = 1) => `${(share * 100).toFixed(digits)} %`;
 const megabytes = (bytes, digits = 1) => (bytes / MEGABYTE).toFixed(digits);
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 
-/** nginx is excluded, because its usage depends on the viewers and not on the cameras. */
+/** Excludes nginx from the cost, because its usage depends on the viewers and not on the cameras. */
 const isOwn = ({ name }) => !name.startsWith("nginx");
 
 function total({ parts, files }) {
@@ -16,7 +16,7 @@ function total({ parts, files }) {
   return { cpu: sum(own.map(({ cpu }) => cpu)), bytes: sum(own.map(({ bytes }) => bytes)) + files };
 }
 
-/** Returns the rows of a candidate: its total, and its parts. */
+/** Returns the rows of a candidate: the total, the kinds of processes, and the HLS files. */
 function rows(result) {
   const { cameras } = result;
   const row = (what, { cpu, bytes }) => [
@@ -35,7 +35,7 @@ function rows(result) {
   ];
 }
 
-/** Returns a description of the run: disturbances, and the load of the machine. */
+/** Returns a description of the run: interruptions, and the load of the machine. */
 function notes({ name, cameras, around, machine, age, isStalled, taken, interruptions, parts }) {
   const elsewhere = machine.busy - sum(parts.map(({ cpu }) => cpu)) - around.source - around.bench;
   const [perCamera, source, bench, busy, other, idle, stolen] = [
@@ -44,9 +44,9 @@ function notes({ name, cameras, around, machine, age, isStalled, taken, interrup
       (share) => percent(share),
     ),
   ];
-  const disturbances = [...interruptions, ...(isStalled ? ["an output stalled"] : [])];
+  const problems = [...interruptions, ...(isStalled ? ["an output stalled"] : [])];
   return [
-    `${name}: ${disturbances.length ? disturbances.join(", ") : "no restart, no stall"}.`,
+    `${name}: ${problems.length ? problems.join(", ") : "no restart, no stall"}.`,
     age === null ? "" : `The longest time without a write to an output was ${age.toFixed(2)} s.`,
     `The machine's available memory shrank by ${perCamera} MB per camera.`,
     `CPU of one core: cameras ${source}, this benchmark ${bench}, other processes ${other};`,
@@ -54,7 +54,7 @@ function notes({ name, cameras, around, machine, age, isStalled, taken, interrup
   ].filter(Boolean).join(" ");
 }
 
-/** Compares the cost of the candidates with the same cameras. */
+/** Returns a table with the cost of each candidate for the same cameras, and a description of each run. */
 export function costTable(results) {
   const head = [
     `${results[0].cameras} cameras`,
@@ -63,7 +63,10 @@ export function costTable(results) {
   return [markdown(head, results.flatMap(rows)), "", ...results.map(notes)].join("\n");
 }
 
-/** Shows the cost of each candidate with more and more cameras, until the machine is full. */
+/**
+ * Returns a table for each candidate with the cost of increasing numbers of cameras, until the machine is
+ * full.
+ */
 export function growthTable(results) {
   return results.map(growth).join("\n\n");
 }

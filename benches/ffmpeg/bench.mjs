@@ -1,5 +1,4 @@
-// Measures what an FFmpeg costs the service: its start time, and memory and CPU per stream. README.md
-// describes the method.
+// Measures the start time, memory and CPU time of an FFmpeg in the service. README.md describes the method.
 import { execFileSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -46,8 +45,8 @@ const options = readOptions(
   }),
 );
 
-/** Returns the durations in milliseconds of `ffmpeg -version`, from fork to exit. */
-function startTimes(program) {
+/** Runs `ffmpeg -version` repeatedly. Returns the durations from fork to exit, in milliseconds. */
+function startDurations(program) {
   return Array.from({ length: options.runs }, () => {
     const begin = process.hrtime.bigint();
     execFileSync(program, ["-version"], { stdio: "ignore" });
@@ -55,10 +54,13 @@ function startTimes(program) {
   });
 }
 
-/** Starts the streams one after the other, lets them run, and measures their FFmpegs. */
+/**
+ * Measures the starts of an FFmpeg. Then starts the streams one after the other, and measures their
+ * FFmpegs.
+ */
 async function measure(program, camera) {
   progress(program);
-  const starts = startTimes(program);
+  const starts = startDurations(program);
   const settings = { FFMPEG_BIN: program, CLEANUP_DELAY_SECONDS: "3600" };
   const service = await Service.start(settings, ["--no-demo"]);
   for (let index = 0; index < options.streams; index += 1) {
@@ -101,7 +103,7 @@ const rows = results.map(({ program, starts, costs }) => {
   return [program, ...times, megabytes(medianOf("pss")), megabytes(medianOf("dirty")), share];
 });
 const head = ["FFmpeg", "start, ms: min", "median", "PSS, MB", "written, MB", "CPU of a core"];
-console.log(`${options.streams} streams with copied video; memory and CPU are medians per stream\n`);
+console.log(`${options.streams} streams, video copied; PSS, written memory and CPU are medians of all streams\n`);
 console.log(markdown(head, rows));
 if (options.json) {
   writeFileSync(options.json, JSON.stringify(results, null, 2));

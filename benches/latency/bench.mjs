@@ -16,10 +16,12 @@ import { summary, table } from "./report.mjs";
 /** Settings of hls.js for all candidates. */
 const HLS = { lowLatencyMode: true };
 
-/** Returns the first line of an error. Errors of the browser also have a stack trace. */
+/** Returns the first line of an error's message. Messages from the browser also contain a stack trace. */
 const headline = (error) => error.message.split("\n")[0];
 
-/** Divides a GOP into equal parts, and returns a random moment in each part, in random order. */
+/**
+ * Divides a GOP into equal parts. Returns a random moment in each part, in milliseconds, in random order.
+ */
 function moments(count, gopMilliseconds) {
   return Array.from({ length: count }, (_, index) => ({
     moment: ((index + Math.random()) / count) * gopMilliseconds,
@@ -30,15 +32,15 @@ function moments(count, gopMilliseconds) {
 }
 
 /**
- * Merges settings. Later ones take precedence, and null removes a setting, because hls.js rejects some
- * combinations.
+ * Merges settings. Later settings take precedence. The value null removes a setting, because hls.js rejects
+ * some combinations.
  */
 function merged(...settings) {
   const entries = Object.entries(Object.assign({}, ...settings));
   return Object.fromEntries(entries.filter(([, value]) => value !== null));
 }
 
-/** Lets a viewer watch a candidate, and waits until the stream has ended. */
+/** Plays a candidate in a new browser page, and waits until the stream has ended. */
 async function view(bench, candidate, moment, watch) {
   const player = await Player.load(bench.browser, candidate);
   try {
@@ -54,6 +56,7 @@ async function view(bench, candidate, moment, watch) {
   }
 }
 
+/** Measures cold starts: the time until the first picture. */
 async function measureCold(bench, candidates, results) {
   const { tries, camera } = bench.options;
   for (const [index, moment] of moments(tries, camera.gop * 1000).entries()) {
@@ -62,15 +65,16 @@ async function measureCold(bench, candidates, results) {
       try {
         attempt = (await view(bench, candidate, moment)).opened;
       } catch (error) {
-        attempt = { fault: headline(error) };
+        attempt = { failure: headline(error) };
       }
       results[position].cold.push(attempt);
-      const outcome = attempt.fault ?? `${Math.round(attempt.picture)} ms`;
+      const outcome = attempt.failure ?? `${Math.round(attempt.picture)} ms`;
       progress(`cold ${index + 1}/${tries}  ${candidate.name}: ${outcome}`);
     }
   }
 }
 
+/** Measures the age of the picture while each candidate plays. */
 async function measureSteady(bench, candidates, results) {
   const { settle, steady } = bench.options;
   for (const [position, candidate] of candidates.entries()) {
@@ -82,7 +86,7 @@ async function measureSteady(bench, candidates, results) {
       });
       Object.assign(results[position], { steady: watched, settings });
     } catch (error) {
-      results[position].steadyFault = headline(error);
+      results[position].steadyFailure = headline(error);
       progress(`steady  ${candidate.name}: ${headline(error)}`);
     }
   }

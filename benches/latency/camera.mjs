@@ -1,4 +1,4 @@
-// The test camera, with an encoder that runs all the time, as a real camera's does.
+// The test camera. Its encoder runs all the time, as in a real camera.
 import { fileURLToPath } from "node:url";
 
 import { Child } from "../../tests/browser/support/child.mjs";

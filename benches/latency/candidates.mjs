@@ -1,12 +1,12 @@
 // The programs that are compared. Each candidate has:
 //
-//   name       on the command line
-//   title      in the table
-//   prepare()  starts the processes that run all the time
-//   origin     origin of the page, after prepare()
-//   start      how the page starts the stream, see begin() in page.js
+//   name       name on the command line
+//   title      name in the table
+//   prepare()  starts the processes that run during the whole benchmark
+//   origin     origin of the page, known after prepare()
+//   start      how the page starts the stream; see begin() in page.js
 //   settings   additional settings of hls.js
-//   begin()    starts the stream, called by the page
+//   begin()    starts the stream; called by the page if start.isPolled is set
 //   end()      ends the stream
 //   close()    ends all processes
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
@@ -20,7 +20,7 @@ import { startFfmpegHls, startMediaMtx, startNginx } from "../support/servers.mj
 const RUN = fileURLToPath(new URL("../../deploy/run", import.meta.url));
 /** The settings of hls.js in the service's own page. */
 const PAGE_SETTINGS = new URL("../../nginx/web/src/player/low-latency.json", import.meta.url);
-/** Time limit for deploy/run. Its first start can install packages and build the service. */
+/** Time limit for the start of deploy/run, which may install packages and build the service first. */
 const RUN_SECONDS = 900;
 const ID = "benchmark";
 

@@ -1,12 +1,14 @@
-// Runs in the page: plays a stream and measures. It is the same for all candidates. player.mjs calls
-// the functions of `globalThis.bench`, and provides `globalThis.beginStream`.
+// Runs in the browser page: plays a stream and measures it. This script is the same for all candidates.
+// player.mjs calls the functions of `globalThis.bench`, and provides `globalThis.beginStream`.
 "use strict";
 
 const CLOCK_BITS = 32;
-/** Squares of the binary clock are almost black or almost white. A level in between is invalid. */
+/**
+ * The squares of the binary clock are almost black or almost white. Brightness between these is invalid.
+ */
 const DARK = 64;
 const BRIGHT = 192;
-/** A greater age means that the clock was misread. */
+/** A greater age means that the page has misread the clock. */
 const MAX_AGE_MILLISECONDS = 120_000;
 const POLL_MILLISECONDS = 100;
 const RETRY_MILLISECONDS = 100;
@@ -67,7 +69,7 @@ function pictureAge() {
   return age <= MAX_AGE_MILLISECONDS ? age : null;
 }
 
-/** Starts the stream, and returns the URL of its playlist. */
+/** Starts the stream. Returns the URL of the playlist. */
 async function begin(start) {
   if (start.post) {
     const response = await fetch(start.post.path, {
@@ -123,7 +125,9 @@ async function open(start, settings) {
   return { ...steps, age: pictureAge(), errors };
 }
 
-/** Watches the stream. During the first `settleSeconds`, only stalls are recorded. */
+/**
+ * Measures while the stream plays. During the first `settleSeconds`, only stalls and errors are recorded.
+ */
 async function watch(settleSeconds, seconds) {
   await sleep(settleSeconds * 1000);
   const begin = performance.now();

@@ -9,12 +9,12 @@ const HLS = here("../../nginx/web/node_modules/hls.js/dist/hls.min.js");
 /** Time limit for the first picture. */
 const OPEN_SECONDS = 60;
 
-/** A page that is ready to start a stream. */
+/** A browser page that is ready to start a stream. */
 export class Player {
   static async load(browser, candidate) {
     const page = await browser.newPage();
-    // The document has the candidate's origin, so that no candidate needs cross-origin requests. It
-    // does not come from the candidate, whose security policy could forbid the scripts.
+    // The document has the candidate's origin, so that no candidate needs cross-origin requests. The
+    // candidate does not serve the document, because its Content-Security-Policy may forbid the scripts.
     const address = new URL("/benchmark", candidate.origin).href;
     await page.route(address, (route) => route.fulfill({ contentType: "text/html", body: HTML }));
     await page.goto(address);
@@ -53,11 +53,11 @@ export class Player {
   }
 }
 
-/** Waits for a promise. Throws after a timeout. */
-async function within(seconds, fault, promise) {
+/** Returns the result of a promise. Throws if that takes longer than `seconds`. */
+async function within(seconds, failure, promise) {
   let timer;
   const timeout = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${fault} within ${seconds} s`)), seconds * 1000);
+    timer = setTimeout(() => reject(new Error(`${failure} within ${seconds} s`)), seconds * 1000);
   });
   try {
     return await Promise.race([promise, timeout]);

@@ -8,9 +8,9 @@ function spread(values) {
 
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 
-/** Returns the figures of a candidate, with times in milliseconds. */
+/** Returns the figures of a candidate. Times are in milliseconds. */
 export function summary({ cold, steady }) {
-  const pictures = cold.filter(({ fault }) => !fault).map(({ picture }) => picture);
+  const pictures = cold.filter(({ failure }) => !failure).map(({ picture }) => picture);
   const figures = { cold: spread(pictures), age: spread(steady?.ages ?? []), watched: null };
   if (steady) {
     const settled = steady.stalls.filter(({ isSettled }) => isSettled);
@@ -48,7 +48,9 @@ const COLUMNS = [
   ["age", ({ age }, base) => ratio(age.median, base.age.median)],
 ];
 
-/** Returns a Markdown table in seconds. The ratios compare the medians with those of the first row. */
+/**
+ * Returns a Markdown table with times in seconds. The ratios compare medians with those of the first row.
+ */
 export function table(results) {
   const base = summary(results[0]);
   const rows = results.map((result) => {
@@ -56,16 +58,18 @@ export function table(results) {
     return [result.title, ...COLUMNS.map(([, cell]) => cell(figures, base))];
   });
   const head = ["", ...COLUMNS.map(([name]) => name)];
-  return [markdown(head, rows), ...results.flatMap(faults)].join("\n");
+  return [markdown(head, rows), ...results.flatMap(failures)].join("\n");
 }
 
-/** Returns the failures of a candidate, which its figures do not include. */
-function faults({ name, cold, steady, steadyFault }) {
-  const failed = cold.filter(({ fault }) => fault);
+/**
+ * Describes the failures of a candidate. The figures do not include failed starts and unreadable pictures.
+ */
+function failures({ name, cold, steady, steadyFailure }) {
+  const failed = cold.filter(({ failure }) => failure);
   const unreadable = steady?.unreadable ?? 0;
   return [
-    ...(failed.length ? [`${failed.length} of ${cold.length} starts failed: ${failed[0].fault}`] : []),
-    ...(steadyFault ? [`the steady measurement failed: ${steadyFault}`] : []),
+    ...(failed.length ? [`${failed.length} of ${cold.length} starts failed: ${failed[0].failure}`] : []),
+    ...(steadyFailure ? [`the steady measurement failed: ${steadyFailure}`] : []),
     ...(unreadable ? [`the clock was unreadable in ${unreadable} pictures`] : []),
-  ].map((fault) => `\n${name}: ${fault}`);
+  ].map((failure) => `\n${name}: ${failure}`);
 }

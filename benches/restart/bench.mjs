@@ -33,7 +33,7 @@ const options = readOptions(
   (values) => ({ ...values, cameras: number("--cameras", values.cameras) }),
 );
 
-/** Runs in the page. Records since when each picture has not moved, and its longest freeze. */
+/** Runs in the page. Records for each picture when it last moved, and its longest freeze. */
 function observe() {
   window.freezes = {};
   setInterval(() => {
@@ -49,7 +49,7 @@ function observe() {
   }, 100);
 }
 
-/** Runs in the page. Returns the longest freezes in seconds, and whether the pictures move now. */
+/** Runs in the page. Returns for each picture the longest freeze in seconds, and whether it moves now. */
 function report() {
   return Object.entries(window.freezes).map(([camera, { since, longest }]) => {
     return { camera, longest: longest / 1000, moves: performance.now() - since < 1000 };
@@ -110,7 +110,7 @@ await Promise.all(pages.map((page) => page.evaluate(reset)));
 const start = Date.now();
 await (options.kill ? parts.killManager() : parts.manager.end());
 await parts.startManager();
-const away = (Date.now() - start) / 1000;
+const downSeconds = (Date.now() - start) / 1000;
 await new Promise((resolve) => setTimeout(resolve, WATCH_SECONDS * 1000));
 const tiles = await reports(pages);
 await browser.close();
@@ -119,13 +119,13 @@ await parts.end();
 const lost = tiles.filter(({ moves }) => !moves).map(({ camera }) => camera);
 const longest = tiles.map((tile) => tile.longest).sort((a, b) => a - b);
 const median = longest[Math.floor(longest.length / 2)];
-const seconds = [away, median, longest.at(-1)].map((value) => value.toFixed(1));
+const seconds = [downSeconds, median, longest.at(-1)].map((value) => value.toFixed(1));
 const head = ["players", "manager down, s", "longest freeze: median, s", "max, s", "lost"];
 console.log(markdown(head, [[ids.length, ...seconds, lost.length]]));
 if (options.json) {
-  writeFileSync(options.json, JSON.stringify({ away, tiles }, null, 2));
+  writeFileSync(options.json, JSON.stringify({ downSeconds, tiles }, null, 2));
 }
 if (lost.length > 0) {
-  progress(`these pictures did not move again: ${lost.join(", ")}`);
+  progress(`the pictures of these cameras are still frozen: ${lost.join(", ")}`);
 }
 process.exit(lost.length > 0 ? 1 : 0);

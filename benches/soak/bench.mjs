@@ -1,5 +1,5 @@
-// Simulates a year of operation in a few minutes, and checks for leaks and faults. README.md describes
-// the method.
+// Simulates a year of operation in a few minutes, and checks for violations, such as leaks. README.md
+// describes the method.
 import { writeFileSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,16 +12,16 @@ import { Manager } from "../support/manager.mjs";
 import { Random } from "../support/random.mjs";
 import { progress } from "../support/report.mjs";
 import { files, footprint, zombies } from "../support/usage.mjs";
-import { FaultyCamera, PASSWORD } from "./cameras.mjs";
+import { PASSWORD, UnreliableCamera } from "./cameras.mjs";
 import { Operator } from "./operators.mjs";
 import { readOptions } from "./options.mjs";
 import { Viewer } from "./players.mjs";
 import { Record } from "./record.mjs";
 import { leaks, report } from "./report.mjs";
 
-/** The pictures are small, because the results do not depend on the bit rate. */
+/** A small picture and a low bit rate, because the results do not depend on them. */
 const CLIP = { width: 640, height: 360, kbits: 400 };
-/** The times are short, so that more events happen. */
+/** Short times, so that more events happen. */
 const SETTINGS = {
   CLEANUP_DELAY_SECONDS: "8",
   CLEANUP_INTERVAL_SECONDS: "1",
@@ -33,9 +33,11 @@ const WARM_UP_SECONDS = 20;
 const SETTLE_SECONDS = 60;
 /** Time limit until all streams have stopped. */
 const STOP_SECONDS = 60;
-/** A start can time out on a busy machine, so it is repeated. */
+/** Attempts for a start without disturbances, because a start may time out on a busy machine. */
 const ATTEMPTS = 3;
+/** Time between two checks of the generations. */
 const CHECK_SECONDS = 1;
+/** Time between two progress messages. */
 const PROGRESS_SECONDS = 30;
 
 /** The service, with all cameras, operators and viewers. */
@@ -46,7 +48,7 @@ class World {
     world.manager = await Manager.start(makeDirectory("soak-"), SETTINGS);
     Object.assign(world, { api: world.manager.api, origin: world.manager.origin, options });
     const numbers = Array.from({ length: options.cameras }, (_, number) => number);
-    world.cameras = numbers.map((number) => new FaultyCamera(clip, number));
+    world.cameras = numbers.map((number) => new UnreliableCamera(clip, number));
     await Promise.all(world.cameras.map((camera) => camera.start()));
     world.operators = world.cameras.map((camera, number) => {
       return new Operator(world, camera, new Random(options.seed * 1000 + number));
@@ -64,7 +66,7 @@ class World {
     return this.manager.processes().ffmpegs;
   }
 
-  /** Returns the process ID of a camera's FFmpeg, or undefined if none is running. */
+  /** Returns the process ID of a camera's FFmpeg; undefined if none is running. */
   ffmpegOf(id) {
     const started = new RegExp(`camera=${id}}.* pid=(\\d+)`, "g");
     const last = [...this.manager.log.matchAll(started)].at(-1);
@@ -75,11 +77,13 @@ class World {
     return Date.now() >= this.#end;
   }
 
-  /** Runs operators and viewers for some time, and then waits until their last actions have ended. */
+  /**
+   * Runs the actors, operators and viewers, for some time. Then waits until their last actions have ended.
+   */
   async run(seconds, actors) {
     this.#end = Date.now() + seconds * 1000;
     const checks = this.#checkGenerations();
-    await Promise.all(actors.map((actor) => actor.live()));
+    await Promise.all(actors.map((actor) => actor.run()));
     await checks;
   }
 
@@ -91,18 +95,20 @@ class World {
       const before = new Map(names.map((name) => [name, this.record.highest(name)]));
       for (const { indicator_id: id, generation } of await this.manager.streamStates()) {
         const name = `${id}'s generation`;
-        this.record.increases(name, generation, before.get(name));
+        this.record.mustNotDecrease(name, generation, before.get(name));
       }
       if (Date.now() - lastProgress > PROGRESS_SECONDS * 1000) {
         lastProgress = Date.now();
         const remaining = Math.ceil((this.#end - lastProgress) / 1000);
-        progress(`${remaining} s remaining, ${this.record.faults.length} faults`);
+        progress(`${remaining} s remaining, ${this.record.violations.length} violations`);
       }
       await sleep(CHECK_SECONDS * 1000);
     }
   }
 
-  /** Starts all streams. It is a fault if a stream does not start while no camera has faults. */
+  /**
+   * Starts all streams while there are no disturbances. If a stream does not start, that is a violation.
+   */
   async startAll() {
     await forAll(this.operators, async (operator) => {
       let code;
@@ -110,19 +116,20 @@ class World {
         code = await operator.start();
       }
       if (code !== null) {
-        this.record.fault(`${operator.camera.id} does not start without faults: ${code}`);
+        this.record.violation(`${operator.camera.id} does not start without disturbances: ${code}`);
       }
     });
   }
 
+  /** Stops all streams, and waits until they have ended. */
   async stopAll() {
     await Promise.all(this.operators.map((operator) => operator.stop()));
     await until("the end of all streams", STOP_SECONDS, async () => {
       return (await this.manager.streamStates()).length === 0;
-    }).catch((error) => this.record.fault(error.message));
+    }).catch((error) => this.record.violation(error.message));
   }
 
-  /** Returns the resource usage of the manager. */
+  /** Returns the resources that the manager uses, and the number of connections to cameras. */
   usage() {
     const { pid, streamDir } = this.manager;
     const { rss, threads, files: open } = footprint(pid);
@@ -137,20 +144,23 @@ class World {
     };
   }
 
-  /** Records the number of restarts, while the manager is running. */
+  /** Records the number of restarts. The manager must still be running. */
   async readMetrics() {
     const restarts = await this.manager.metric("stream_manager_restarts_total");
     this.record.count("restarts after an interruption", restarts);
   }
 
-  /** Reads the log, which must contain no password, no error and no panic. */
+  /**
+   * Checks that the manager's log contains no password, no error and no panic, and counts events in the
+   * log.
+   */
   readLog() {
     const { record } = this;
     const lines = this.manager.log.split("\n");
     for (const unwanted of [PASSWORD, "panicked", " ERROR "]) {
       const line = lines.find((text) => text.includes(unwanted));
       if (line) {
-        record.fault(`in the log: ${line.replaceAll(PASSWORD, "(the password)")}`);
+        record.violation(`in the log: ${line.replaceAll(PASSWORD, "(the password)")}`);
       }
     }
     const count = (pattern) => lines.filter((line) => pattern.test(line)).length;
@@ -161,10 +171,10 @@ class World {
   }
 }
 
-/** Waits until the usage is not higher than `limit` or time runs out, and returns the usage. */
+/** Returns the usage as soon as it is not higher than `limit`, or after SETTLE_SECONDS. */
 async function settledUsage(world, limit) {
   const isSettled = () => leaks(limit, world.usage()).length === 0;
-  await until("a usage like before", SETTLE_SECONDS, isSettled).catch(() => {});
+  await until("a usage as before the run", SETTLE_SECONDS, isSettled).catch(() => {});
   return world.usage();
 }
 
@@ -183,13 +193,13 @@ const before = world.usage();
 const pauses = monitorEventLoopDelay();
 pauses.enable();
 await world.run(options.minutes * 60, [...world.operators, ...world.viewers]);
-progress("starting all streams without faults");
+progress("starting all streams without disturbances");
 await world.startAll();
 const peak = world.usage();
 await world.stopAll();
 const after = await settledUsage(world, before);
 pauses.disable();
-leaks(before, after).forEach((text) => record.fault(`leak: ${text}`));
+leaks(before, after).forEach((text) => record.violation(`leak: ${text}`));
 
 await world.readMetrics();
 await world.manager.end();
@@ -198,13 +208,13 @@ if (options.log) {
   writeFileSync(options.log, world.manager.log);
 }
 console.log(report(record, before, peak, after));
-// The cameras run in this process, so long pauses explain faults of the streams.
+// The cameras run in this process, so a long pause may be the cause of a violation.
 console.log(`\nlongest pause of the benchmark itself: ${(pauses.max / 1e9).toFixed(2)} s`);
 if (options.json) {
-  const { counts, faults, returns } = record;
-  const maps = { counts: Object.fromEntries(counts), returns: Object.fromEntries(returns) };
-  const results = { at: new Date(), options, before, peak, after, ...maps, faults };
+  const { counts, recoveries, violations } = record;
+  const maps = { counts: Object.fromEntries(counts), recoveries: Object.fromEntries(recoveries) };
+  const results = { at: new Date(), options, before, peak, after, ...maps, violations };
   writeFileSync(options.json, `${JSON.stringify(results, null, 2)}\n`);
 }
 // The cameras' servers would keep the process alive.
-process.exit(record.faults.length === 0 ? 0 : 1);
+process.exit(record.violations.length === 0 ? 0 : 1);

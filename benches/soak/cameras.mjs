@@ -1,16 +1,16 @@
-// Cameras with faults. Each camera has its own server, so that it can fail independently.
+// Cameras that the benchmark can disturb. Each has a separate server, so that each can fail independently.
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { Camera, RtspServer } from "../support/rtsp.mjs";
 
-/** No client uses this address for its connections, so the port of a dead camera stays free. */
+/** Clients do not use this address for their connections, so the port of a stopped camera stays free. */
 const ADDRESS = "127.0.0.2";
-/** One camera out of this many has a password. */
+/** Every camera whose number is a multiple of this has a password. */
 const PASSWORD_INTERVAL = 2;
 export const PASSWORD = "soak-secret-7f3a91";
 
-/** A camera whose faults can be controlled. */
-export class FaultyCamera {
+/** A camera that can disappear, freeze or change its password. */
+export class UnreliableCamera {
   constructor(clip, number) {
     this.id = `camera-${number}`;
     this.clip = clip;
@@ -21,7 +21,7 @@ export class FaultyCamera {
     this.port = 0;
   }
 
-  /** Starts the camera, or starts it again after `die`. */
+  /** Starts the camera, for the first time or after `die`. */
   async start() {
     const server = new RtspServer(this.clip, () => this.camera);
     this.port = await server.listen(ADDRESS, this.port);
@@ -35,11 +35,12 @@ export class FaultyCamera {
     await server?.die();
   }
 
+  /** Freezes the camera, or lets it continue. */
   freeze(isFrozen) {
     this.camera.isFrozen = isFrozen;
   }
 
-  /** Changes the password, or restores it. */
+  /** Changes the password and breaks all connections, or restores the password. */
   async lock(isLocked) {
     this.camera.password = isLocked ? "another" : this.password;
     if (isLocked) {
@@ -49,7 +50,9 @@ export class FaultyCamera {
     }
   }
 
-  /** Returns the link. The variant makes the link different, but the picture stays the same. */
+  /**
+   * Returns a link to the camera. Links with different variants are different but lead to the same picture.
+   */
   link(variant) {
     const credentials = this.password ? `viewer:${this.password}@` : "";
     return `rtsp://${credentials}${ADDRESS}:${this.port}/live${variant}`;

@@ -1,5 +1,5 @@
-// Operators, one for each camera. They start and stop streams at random, and cause faults of cameras
-// and FFmpegs.
+// Operators, one for each camera. An operator starts and stops the stream at random, and disturbs the
+// camera or its FFmpeg.
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { signal } from "../../tests/browser/support/processes.mjs";
@@ -8,13 +8,15 @@ import { TIMEOUT_MILLISECONDS, abortAfter } from "./record.mjs";
 
 const PAUSE_SECONDS = [0.5, 8];
 /**
- * Time limit for the recovery of a watched stream after the end of a fault: the longest pause after an
- * error (60 s), and a start.
+ * Time limit for the recovery of a watched stream after the end of a disturbance: the longest pause after
+ * an error, 60 s, plus the time of a start.
  */
 const RECOVERY_SECONDS = 80;
 
-const ACTIONS = { start: 6, startAbandoned: 3, startSoon: 3, replace: 2, stop: 5, status: 3, fault: 3 };
-const FAULTS = {
+/** The actions of an operator, with their relative probabilities. */
+const ACTIONS = { start: 6, startAbandoned: 3, startSoon: 3, replace: 2, stop: 5, status: 3, disturb: 3 };
+/** The disturbances, with their relative probabilities. */
+const DISTURBANCES = {
   cameraGone: 3,
   cameraFrozen: 3,
   passwordWrong: 1,
@@ -30,7 +32,8 @@ export class Operator {
     Object.assign(this, { world, camera, random });
   }
 
-  async live() {
+  /** Acts until the end of the run. */
+  async run() {
     while (!this.world.isOver()) {
       await sleep(this.random.between(...PAUSE_SECONDS) * 1000);
       const action = this.random.weighted(ACTIONS);
@@ -38,7 +41,7 @@ export class Operator {
     }
   }
 
-  /** Starts the stream. Returns the error code, or null if it has started. */
+  /** Starts the stream and waits. Returns null if the stream has started, otherwise the error code. */
   async start(timeout = TIMEOUT_MILLISECONDS, parameters = {}) {
     const { camera } = this;
     const link = camera.link(this.#variant);
@@ -46,15 +49,17 @@ export class Operator {
     return this.#post("starts", "/api/stream/start", input, timeout);
   }
 
+  /** Sends a start request, and aborts that request soon. */
   startAbandoned() {
     return this.start(this.random.between(1, 600));
   }
 
+  /** Starts the stream without waiting. */
   startSoon() {
     return this.start(TIMEOUT_MILLISECONDS, { wait: false });
   }
 
-  /** Replaces the link of the stream with another link of the same camera. */
+  /** Starts the stream with another link of the same camera. */
   replace() {
     this.#variant += 1;
     return this.start();
@@ -94,9 +99,10 @@ export class Operator {
     }
   }
 
-  async fault() {
-    const kind = this.random.weighted(FAULTS);
-    this.world.record.count(`faults: ${kind}`);
+  /** Causes a random disturbance, and waits until the stream has recovered. */
+  async disturb() {
+    const kind = this.random.weighted(DISTURBANCES);
+    this.world.record.count(`disturbances: ${kind}`);
     await this[kind]();
     await this.#waitForRecovery(kind);
   }
@@ -123,7 +129,7 @@ export class Operator {
     return this.#signalFfmpeg("SIGKILL");
   }
 
-  /** Freezes FFmpeg permanently, so the manager has to detect it. */
+  /** Freezes FFmpeg permanently. The manager must detect and replace it. */
   ffmpegFrozen() {
     return this.#signalFfmpeg("SIGSTOP");
   }
@@ -138,26 +144,26 @@ export class Operator {
   }
 
   /**
-   * Watches the stream until its playlist grows. A playlist request starts the stream again, so even a
-   * stop in the meantime must not prevent the recovery.
+   * Requests the playlist until it grows, and records the time of the recovery. A playlist request starts
+   * the stream again, so the stream must recover even if it was stopped.
    */
-  async #waitForRecovery(fault) {
+  async #waitForRecovery(disturbance) {
     const { record } = this.world;
     const start = Date.now();
     let last = null;
     while (Date.now() < start + RECOVERY_SECONDS * 1000) {
       const position = await this.#position();
       if (position !== null && last !== null && position > last) {
-        record.recovered(fault, (Date.now() - start) / 1000);
+        record.recovered(disturbance, (Date.now() - start) / 1000);
         return;
       }
       last = position ?? last;
       await sleep(500);
     }
-    record.fault(`${this.camera.id} did not recover within ${RECOVERY_SECONDS} s after ${fault}`);
+    record.violation(`${this.camera.id} did not recover within ${RECOVERY_SECONDS} s after ${disturbance}`);
   }
 
-  /** Returns the end of the playlist as a number that increases, or null if there is no playlist. */
+  /** Returns a number that increases with each new part of the playlist; null if there is no playlist. */
   async #position() {
     const { origin, record } = this.world;
     const url = `${origin}/streams/${this.camera.id}/stream.m3u8`;

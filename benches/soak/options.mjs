@@ -6,12 +6,12 @@ const USAGE = `usage: ./deploy/bench soak [MINUTES] [OPTION]...
   MINUTES        duration in minutes (10)
   --cameras N    number of cameras (50)
   --viewers N    number of simultaneous viewers (60)
-  --seed N       seed of all random decisions; it is printed, and random by default
+  --seed N       seed of all random decisions (a random number, which is printed)
   --json FILE    write all results to a file
   --log FILE     write the manager's log to a file
 
-FFMPEG_BIN selects the FFmpeg. The exit code is 1 if the benchmark found faults, such as leaks, sequence
-numbers that decreased, or streams that did not recover.
+FFMPEG_BIN selects the FFmpeg. The exit code is 1 if the benchmark has detected violations, such as leaks,
+sequence numbers that decreased, or streams that did not recover.
 `;
 
 const OPTIONS = {

@@ -1,5 +1,5 @@
-// Viewers: low-latency players with blocking reloads, plain players that poll, and players that
-// disappear during a request.
+// Viewers: low-latency players with blocking reloads, plain players that poll, and players that abort their
+// requests.
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { TIMEOUT_MILLISECONDS, abortAfter } from "./record.mjs";
@@ -7,7 +7,10 @@ import { TIMEOUT_MILLISECONDS, abortAfter } from "./record.mjs";
 const STAY_SECONDS = [2, 25];
 const KINDS = { lowLatency: 5, plain: 3, vanishing: 2 };
 
-/** Parses the parts of a playlist that matter here. */
+/**
+ * Parses a playlist. `next` is the number of the segment that is still growing, and `growing` is the number
+ * of parts of that segment.
+ */
 export function readPlaylist(text) {
   const tag = (name) => Number(new RegExp(`^#EXT-X-${name}:(\\d+)`, "m").exec(text)?.[1]);
   const segments = [...text.matchAll(/^(\d+)\.m4s$/gm)].map(([, number]) => Number(number));
@@ -19,20 +22,23 @@ export function readPlaylist(text) {
   return { first, segments, skipped, next, growing };
 }
 
-/** Returns a description of an inconsistency in a playlist, or undefined if there is none. */
+/** Describes an inconsistency in a playlist; returns undefined if there is none. */
 function inconsistency({ first, segments, skipped }) {
   const wrong = segments.find((number, index) => number !== first + skipped + index);
   return wrong === undefined ? undefined : `segment ${wrong} is at the wrong position`;
 }
 
-/** A sequence of players, each of which watches a random camera for some time. */
+/**
+ * A viewer, who watches random cameras one after the other, each for some time and with a random player.
+ */
 export class Viewer {
   constructor(world, random) {
     this.world = world;
     this.random = random;
   }
 
-  async live() {
+  /** Watches cameras until the end of the run. */
+  async run() {
     while (!this.world.isOver()) {
       const camera = this.random.pick(this.world.cameras);
       const kind = this.random.weighted(KINDS);
@@ -45,6 +51,7 @@ export class Viewer {
     }
   }
 
+  /** Loads the playlist and maybe a segment, as a player of this kind does. */
   async #step(camera, kind) {
     const isBlocking = kind === "lowLatency" || (kind === "vanishing" && this.random.chance(0.8));
     const { known } = this;
@@ -60,7 +67,7 @@ export class Viewer {
     }
   }
 
-  /** Loads the playlist. Returns false if that fails. */
+  /** Loads and checks the playlist. Returns whether it was loaded. */
   async #reload(camera, query, timeout) {
     const { origin, record } = this.world;
     const kind = query ? "blocking" : "plain";
@@ -74,11 +81,11 @@ export class Viewer {
       return false;
     }
     const playlist = readPlaylist(text.toString("utf8"));
-    record.increases(name, playlist.next, before);
-    record.increases(`${camera.id}'s sequence number, for one viewer`, playlist.next, seen);
+    record.mustNotDecrease(name, playlist.next, before);
+    record.mustNotDecrease(`${camera.id}'s sequence number, for one viewer`, playlist.next, seen);
     const problem = inconsistency(playlist);
     if (problem) {
-      record.fault(`${camera.id}'s playlist: ${problem}`);
+      record.violation(`${camera.id}'s playlist: ${problem}`);
     }
     this.known = playlist;
     return true;
@@ -92,7 +99,7 @@ export class Viewer {
     }
   }
 
-  /** Returns the body of a response, or null after an error or after the timeout. */
+  /** Returns the body of a response; null after an error response, or if there was no response. */
   async #get(what, url, timeout) {
     const { record } = this.world;
     try {

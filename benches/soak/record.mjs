@@ -1,14 +1,14 @@
-// Records events of the run, and detects faults: decreasing numbers, and undocumented errors.
+// Records what happens during the run, and detects violations: decreasing numbers and undocumented errors.
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const ERRORS = fileURLToPath(new URL("../../docs/reference/errors.md", import.meta.url));
 /** Time limit for every response. */
 export const TIMEOUT_MILLISECONDS = 60_000;
-/** Number of faults that are printed immediately. All faults are listed at the end. */
-const MAX_PRINTED_FAULTS = 20;
+/** Number of violations that are printed immediately. The report at the end lists all. */
+const MAX_PRINTED_VIOLATIONS = 20;
 
-/** Returns status and code of every documented error but 500, which is always a fault. */
+/** Returns status and code of every documented error except status 500, which is always a violation. */
 function documentedErrors() {
   const rows = readFileSync(ERRORS, "utf8").matchAll(/^\| ([45]\d\d) \| `(\w+)` \|/gm);
   const errors = [...rows].filter(([, status]) => status !== "500").map(([, status, code]) => `${status} ${code}`);
@@ -18,15 +18,15 @@ function documentedErrors() {
   return new Set(errors);
 }
 
-/** Returns a signal that aborts a request after this time, as an impatient client does. */
+/** Returns a signal that aborts a request after this time. */
 export const abortAfter = (milliseconds) => AbortSignal.timeout(Math.ceil(milliseconds));
 
-/** Counts and faults of the whole run. */
+/** Counts, recoveries and violations of the whole run. */
 export class Record {
   counts = new Map();
-  faults = [];
-  /** Seconds until streams recovered, by kind of fault. */
-  returns = new Map();
+  violations = [];
+  /** Lists of the seconds until a stream recovered, by kind of disturbance. */
+  recoveries = new Map();
   #documented = documentedErrors();
   #highest = new Map();
 
@@ -34,14 +34,14 @@ export class Record {
     this.counts.set(what, (this.counts.get(what) ?? 0) + number);
   }
 
-  fault(text) {
-    this.faults.push(text);
-    if (this.faults.length <= MAX_PRINTED_FAULTS) {
-      process.stderr.write(`fault: ${text}\n`);
+  violation(text) {
+    this.violations.push(text);
+    if (this.violations.length <= MAX_PRINTED_VIOLATIONS) {
+      process.stderr.write(`violation: ${text}\n`);
     }
   }
 
-  /** Records a response. Returns its error code, or null if it is not an error. */
+  /** Records a response. Returns null, or the error code if the response is an error. */
   async response(what, response) {
     this.count(what);
     if (response.status < 400) {
@@ -52,35 +52,42 @@ export class Record {
     const code = type === "application/problem+json" ? JSON.parse(text).code : text.slice(0, 200);
     this.count(`${what}: ${response.status} ${code}`);
     if (!this.#documented.has(`${response.status} ${code}`)) {
-      this.fault(`${what}: undocumented response ${response.status} ${code}`);
+      this.violation(`${what}: undocumented response ${response.status} ${code}`);
     }
     return code;
   }
 
-  /** Records a request without a response. That is a fault, unless the client was impatient. */
+  /**
+   * Records a request without a response. That is a violation, unless the client has aborted the request
+   * before the general time limit.
+   */
   noResponse(what, error, timeout) {
-    const isImpatient = error.name === "TimeoutError" && timeout < TIMEOUT_MILLISECONDS;
-    if (isImpatient) {
+    const isAborted = error.name === "TimeoutError" && timeout < TIMEOUT_MILLISECONDS;
+    if (isAborted) {
       this.count(`${what}: aborted`);
     } else {
-      this.fault(`${what}: no response: ${error.cause?.message ?? error.message}`);
+      this.violation(`${what}: no response: ${error.cause?.message ?? error.message}`);
     }
   }
 
-  /** Records that a stream has recovered from a fault. */
-  recovered(fault, seconds) {
-    this.returns.set(fault, [...(this.returns.get(fault) ?? []), seconds]);
+  /** Records how long a stream took to recover after a disturbance. */
+  recovered(disturbance, seconds) {
+    const earlier = this.recoveries.get(disturbance) ?? [];
+    this.recoveries.set(disturbance, [...earlier, seconds]);
   }
 
-  /** Returns the highest value so far of a camera's number. */
+  /** Returns the highest value seen of the number with this name; 0 if there is none. */
   highest(name) {
     return this.#highest.get(name) ?? 0;
   }
 
-  /** Records a number. It is a fault if the number is lower than `before`, its value before the request. */
-  increases(name, number, before) {
+  /**
+   * Records a value of a number that must not decrease. A value lower than `before`, the highest value when
+   * the request was sent, is a violation.
+   */
+  mustNotDecrease(name, number, before) {
     if (number < before) {
-      this.fault(`${name} decreased from ${before} to ${number}`);
+      this.violation(`${name} decreased from ${before} to ${number}`);
     }
     this.#highest.set(name, Math.max(this.highest(name), number));
   }

@@ -2,12 +2,14 @@
 import { markdown } from "../support/report.mjs";
 
 const MEMORY = "memory, MB";
-/** Allocators do not return all freed memory to the system. */
+/**
+ * Growth of the memory that is not a leak, because allocators do not return all freed memory to the system.
+ */
 const ALLOWED_MEGABYTES = 8;
 
 const format = (value) => (Number.isInteger(value) ? String(value) : value.toFixed(1));
 
-/** Describes the resources whose usage has grown. */
+/** Describes each resource whose usage has grown by more than is allowed. */
 export function leaks(before, after) {
   return Object.keys(before).flatMap((what) => {
     const allowed = what === MEMORY ? ALLOWED_MEGABYTES : 0;
@@ -17,16 +19,16 @@ export function leaks(before, after) {
   });
 }
 
-/** Returns all counts and faults as text. */
+/** Returns the usage, counts, recoveries and violations as Markdown. */
 export function report(record, before, peak, after) {
   const usage = Object.keys(before).map((what) => {
     return [what, ...[before, peak, after].map((values) => format(values[what]))];
   });
   const counts = [...record.counts].toSorted(([a], [b]) => a.localeCompare(b));
-  const recoveries = [...record.returns].map(([fault, seconds]) => {
+  const recoveries = [...record.recoveries].map(([disturbance, seconds]) => {
     const sorted = seconds.toSorted((a, b) => a - b);
     const median = sorted[Math.floor(sorted.length / 2)];
-    return [fault, sorted.length, format(median), format(sorted.at(-1))];
+    return [disturbance, sorted.length, format(median), format(sorted.at(-1))];
   });
   return [
     markdown(["usage", "before", "all live", "after"], usage),
@@ -35,7 +37,7 @@ export function report(record, before, peak, after) {
     "",
     markdown(["recovery after", "count", "median, s", "longest, s"], recoveries),
     "",
-    `${record.faults.length} faults`,
-    ...record.faults.map((fault) => `- ${fault}`),
+    `${record.violations.length} violations`,
+    ...record.violations.map((violation) => `- ${violation}`),
   ].join("\n");
 }

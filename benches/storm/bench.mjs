@@ -19,8 +19,8 @@ const USAGE = `usage: ./deploy/bench storm [CAMERAS] [OPTION]...
 const PAUSE_MILLISECONDS = 20;
 const QUIET_SECONDS = 5;
 /**
- * The clients run with high priority, so that they do not wait for a processor. Real clients have
- * machines of their own. This needs root.
+ * The clients run with high priority, so that they do not wait for a processor, because real clients run on
+ * other machines. High priority needs root.
  */
 const CLIENT_NICE = -10;
 const PATHS = ["/api/health", "/api/streams", "/api/stream/status?indicator_id=first"];
@@ -32,14 +32,14 @@ const options = readOptions(
   1,
 );
 
-/** Sends a request to the API. Returns the response, and its duration in milliseconds. */
+/** Sends a request to the API. Returns the response, and the request's duration in milliseconds. */
 async function call(path, body) {
   const start = performance.now();
   const response = await manager.call(path, body);
   return { ...response, took: performance.now() - start };
 }
 
-/** Repeats a request until `isOver`. Returns the durations. */
+/** Repeats a request until `isOver`. Returns the durations in milliseconds. */
 async function poll(path, isOver) {
   const durations = [];
   while (!isOver()) {
@@ -53,7 +53,7 @@ async function poll(path, isOver) {
   return durations;
 }
 
-/** Sends requests to the API during `work`. Returns the result of `work`, and the durations. */
+/** Sends requests to the API during `work`. Returns the result of `work`, and the durations by path. */
 async function measureDuring(work) {
   let isOver = false;
   const polls = PATHS.map(async (path) => [path, await poll(path, () => isOver)]);

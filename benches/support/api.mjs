@@ -1,6 +1,6 @@
 // Requests to the API.
 
-/** Sends a POST request with a JSON body, and returns the response's JSON. Throws if it fails. */
+/** Sends a POST request with a JSON body. Returns the JSON of the response. Throws if the request fails. */
 export async function post(url, body, headers = {}) {
   const response = await fetch(url, {
     method: "POST",

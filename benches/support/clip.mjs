@@ -1,4 +1,4 @@
-// The video that all cameras of a benchmark send. It is encoded and packetized only once.
+// The video that all cameras of a benchmark send. It is encoded and divided into RTP packets only once.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
@@ -7,16 +7,18 @@ import { fileURLToPath } from "node:url";
 
 const CACHE = fileURLToPath(new URL("../../target/bench/", import.meta.url));
 const SECONDS = 10;
-/** Bytes of a payload. Packets fit into an Ethernet frame, as with real cameras. */
+/** Largest size of a payload in bytes. A packet then fits into an Ethernet frame, as with real cameras. */
 const MAX_PAYLOAD = 1400;
-/** Bytes of the header of interleaved data: `$`, channel and length (RFC 2326, section 10.12). */
+/** Size of the header of interleaved data in bytes: `$`, channel and length (RFC 2326, section 10.12). */
 const INTERLEAVED_HEADER = 4;
 const RTP_HEADER = 12;
 const RTP_CLOCK = 90_000;
 const PAYLOAD_TYPE = 96;
 const NAL = { SLICE: 1, IDR: 5, SPS: 7, PPS: 8, FU_A: 28 };
 
-/** A frame as it is sent. The fields that differ between viewers are patched into `bytes`. */
+/**
+ * The packets of a frame. The fields that differ between viewers are written into `bytes` before sending.
+ */
 class Frame {
   constructor(nals) {
     const packets = nals.flatMap(payloads);
@@ -32,7 +34,7 @@ class Frame {
     this.bytes = Buffer.concat(buffers);
   }
 
-  /** Returns the bytes for one viewer. They are valid until the next call. */
+  /** Returns the bytes for one viewer. These bytes are valid until the next call. */
   patched(sequence, time, source) {
     const { bytes } = this;
     let next = sequence;
@@ -47,15 +49,15 @@ class Frame {
     return bytes;
   }
 
-  /** Keeps the bytes of the last call valid. The next call changes a copy. */
+  /** Keeps the bytes of the last call of `patched` valid: the next call changes a copy. */
   release() {
     this.bytes = Buffer.from(this.bytes);
   }
 }
 
-/** A video that can be repeated, because its first frame is a keyframe. */
+/** A video that can be repeated without a break, because the first frame is a keyframe. */
 export class Clip {
-  /** Loads the video. The first call encodes it. */
+  /** Returns the video with these properties. Encodes it if it is not in the cache. */
   static load({ width = 1920, height = 1080, fps = 25, gop = 2, kbits = 4000 } = {}) {
     const args = encoding({ width, height, fps, gop, kbits });
     const name = createHash("sha256").update(args.join(" ")).digest("hex").slice(0, 16);
@@ -84,8 +86,8 @@ export class Clip {
 }
 
 /**
- * Returns FFmpeg's arguments. Noise in the picture makes the encoder reach the bit rate. There are no
- * B-frames, because cameras do not send them.
+ * Returns FFmpeg's arguments for encoding. Noise in the picture makes the encoder reach the bit rate. There
+ * are no B-frames, because cameras do not send them.
  */
 function encoding({ width, height, fps, gop, kbits }) {
   const source = `testsrc2=size=${width}x${height}:rate=${fps},noise=alls=12:allf=t`;
@@ -101,7 +103,7 @@ function encoding({ width, height, fps, gop, kbits }) {
 
 const nalType = (nal) => nal[0] & 0x1f;
 
-/** Yields the NAL units between the start codes. */
+/** Yields the NAL units of an H.264 stream with start codes. */
 function* nalUnits(bytes) {
   const startCode = Buffer.from([0, 0, 1]);
   let begin = bytes.indexOf(startCode);
@@ -116,7 +118,7 @@ function* nalUnits(bytes) {
   }
 }
 
-/** Groups NAL units by frame. Each frame ends with its only slice. */
+/** Groups NAL units by frame. Each frame has one slice, which is its last unit. */
 function accessUnits(nals) {
   const units = [[]];
   for (const nal of nals.filter((unit) => Object.values(NAL).includes(nalType(unit)))) {
@@ -145,7 +147,7 @@ function payloads(nal) {
   return pieces;
 }
 
-/** Returns a packet with zero in the fields that are patched later. */
+/** Returns a packet with zeros in the fields that `patched` sets. */
 function packet({ parts, isLast }) {
   const headers = Buffer.alloc(INTERLEAVED_HEADER + RTP_HEADER);
   const payload = Buffer.concat(parts);
@@ -156,6 +158,7 @@ function packet({ parts, isLast }) {
   return Buffer.concat([headers, payload]);
 }
 
+/** Returns the SDP description of the video. */
 function description(sps, pps) {
   const sets = [sps, pps].map((set) => set.toString("base64")).join(",");
   const profile = sps.subarray(1, 4).toString("hex");

@@ -1,8 +1,11 @@
-// Concurrent work with a limit.
+// Concurrent work, with a limit on how much runs at the same time.
 
+/** Largest number of calls in progress if the caller sets no limit. */
 const LIMIT = 8;
 
-/** Calls `work` for each item, for at most `limit` items at a time. */
+/**
+ * Calls `work` for each item, and waits for all results. At most `limit` calls are in progress at any time.
+ */
 export async function forAll(items, work, limit = LIMIT) {
   const queue = [...items];
   const worker = async () => {

@@ -1,11 +1,11 @@
-// Directories for the files of benchmarks.
+// Temporary directories for the files of benchmarks.
 import { accessSync, constants, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const SHARED_MEMORY = "/dev/shm";
 
-/** Creates a directory that is deleted at exit. It is in memory if /dev/shm is writable. */
+/** Creates a directory, which is deleted at exit. The directory is in memory if /dev/shm is writable. */
 export function makeDirectory(prefix) {
   let parent = SHARED_MEMORY;
   try {
@@ -14,7 +14,7 @@ export function makeDirectory(prefix) {
     parent = tmpdir();
   }
   const directory = mkdtempSync(join(parent, prefix));
-  // Processes that have just been killed can still write, so deleting can need more attempts.
+  // Deleting may need several attempts, because processes that were just killed may still write.
   process.on("exit", () => rmSync(directory, { recursive: true, force: true, maxRetries: 10 }));
   return directory;
 }

@@ -1,12 +1,12 @@
-// The complete service, as benchmarks run it: its files are in the benchmark's directory, and API
-// requests go to the manager directly, because nginx limits their rate.
+// The complete service for benchmarks. The files are in the benchmark's directory. API requests go directly
+// to the manager, because nginx limits their rate.
 import { once } from "node:events";
 import { Agent, request } from "node:http";
 import { join } from "node:path";
 
 import { Service } from "../../tests/browser/support/service.mjs";
 
-/** The service, with access to the processes that it consists of. */
+/** The complete service, with access to its processes. */
 export class Manager {
   #agent = new Agent({ keepAlive: true, maxSockets: Infinity });
 
@@ -38,8 +38,8 @@ export class Manager {
   }
 
   /**
-   * Sends a request to the API: POST with a body, otherwise GET. Returns status code and JSON. This
-   * uses Node's HTTP client, because `fetch` itself takes about as long as the manager.
+   * Sends a request to the API: POST with a body, GET without one. Returns the status code and the JSON.
+   * This uses Node's HTTP client, because `fetch` itself would take about as long as the manager.
    */
   async call(path, body) {
     const text = body && JSON.stringify(body);
@@ -54,20 +54,20 @@ export class Manager {
     return { status: response.statusCode, body: JSON.parse(Buffer.concat(chunks)) };
   }
 
-  /** Returns the state of all streams. */
+  /** Returns the API's list of streams with their states. */
   async streamStates() {
     const { body } = await this.call("/api/streams");
     return body.streams;
   }
 
-  /** Returns a metric, summed over all of its labels. */
+  /** Returns the value of a metric, summed over all labels. */
   async metric(name) {
     const text = await (await fetch(`${this.api}/metrics`)).text();
     const samples = text.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (\\S+)$`, "gm"));
     return Array.from(samples, ([, value]) => Number(value)).reduce((sum, value) => sum + value, 0);
   }
 
-  /** Everything that the service has written to stderr. */
+  /** The output of all processes of the service so far. */
   get log() {
     return this.service.child.output;
   }

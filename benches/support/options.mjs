@@ -2,8 +2,9 @@
 import { parseArgs } from "node:util";
 
 /**
- * Parses the command line, and returns the result of `convert`, which gets the options and up to
- * `maxPositionals` other arguments. Exits after `--help`, and if the command line is invalid.
+ * Parses the command line. Returns the result of `convert`, which gets the options and up to
+ * `maxPositionals` other arguments. Prints the usage and exits if the command line is invalid or has
+ * `--help`.
  */
 export function readOptions(usage, options, convert, maxPositionals = 0) {
   try {
@@ -26,7 +27,7 @@ export function readOptions(usage, options, convert, maxPositionals = 0) {
   }
 }
 
-/** Parses a number that must not be negative. */
+/** Returns the number in a string. Throws if it is not a number or is negative. */
 export function number(name, text) {
   const value = Number(text);
   if (!(value >= 0) || text === "") {
@@ -35,7 +36,7 @@ export function number(name, text) {
   return value;
 }
 
-/** Parses a comma-separated list, whose items must be among `names`. */
+/** Returns the items of a comma-separated list. Throws if one is not among `names`. */
 export function selection(name, text, names) {
   const selected = text.split(",");
   const unknown = selected.find((item) => !names.includes(item));
@@ -45,7 +46,7 @@ export function selection(name, text, names) {
   return selected;
 }
 
-/** Removes MediaMTX from the names if its program is not configured. */
+/** Returns the names, without `mediamtx` if MEDIAMTX_BIN is not set. */
 export function available(names) {
   if (!names.includes("mediamtx") || process.env.MEDIAMTX_BIN) {
     return names;

@@ -15,6 +15,7 @@ export class Random {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000;
   }
 
+  /** Returns a number from `low` (inclusive) to `high` (exclusive). */
   between(low, high) {
     return low + this.next() * (high - low);
   }
@@ -24,11 +25,12 @@ export class Random {
     return this.next() < probability;
   }
 
+  /** Returns a random item; undefined if there are none. */
   pick(items) {
     return items[Math.floor(this.next() * items.length)];
   }
 
-  /** Picks a key of `weights`. The values are the relative probabilities. */
+  /** Returns a random key of `weights`, whose values are the relative probabilities of the keys. */
   weighted(weights) {
     const entries = Object.entries(weights);
     let remaining = this.next() * entries.reduce((sum, [, weight]) => sum + weight, 0);

@@ -1,6 +1,6 @@
 // Output of benchmarks.
 
-/** Prints a progress message to stderr, so that stdout has only the result. */
+/** Prints a progress message to stderr. Only results go to stdout. */
 export const progress = (text) => process.stderr.write(`${text}\n`);
 
 /** Returns a Markdown table. The first column is left-aligned, and the others are right-aligned. */
@@ -9,7 +9,9 @@ export function markdown(head, rows) {
   return [head, rule, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
-/** Returns a quantile of the values, such as 0.5 for the median. Returns null if there are none. */
+/**
+ * Returns a quantile of the values, such as the median for the fraction 0.5; null if there are no values.
+ */
 export function quantile(values, fraction) {
   if (values.length === 0) {
     return null;

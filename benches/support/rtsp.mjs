@@ -1,29 +1,32 @@
-// Cameras that need very little processor time: an RTSP server that sends one clip to all of its
-// clients over TCP. Only the header fields that differ between clients are changed, and each frame is
-// sent with one write.
+// Cameras that need very little processor time: an RTSP server that sends the same clip to all clients over
+// TCP. For each client, it only changes a few header fields, and sends each frame with one write.
 import { once } from "node:events";
 import { createServer } from "node:net";
 
 /** Time between two checks for frames that are due. */
 const TICK_MILLISECONDS = 4;
-/** Like real cameras, the server disconnects a viewer with this many unsent bytes. */
+/**
+ * If more bytes than this are waiting for a viewer, the server disconnects that viewer, as real cameras do.
+ */
 const MAX_UNSENT_BYTES = 8 * 1024 * 1024;
-/** Offset between consecutive cameras as a fraction of a GOP. It spreads any number of them evenly. */
+/**
+ * Offset between consecutive cameras as a fraction of a GOP. It distributes any number of cameras evenly.
+ */
 const GOLDEN_RATIO = 0.618_033_988_75;
 const USER = "viewer";
 /** First byte of interleaved data, such as RTP and RTCP packets. */
 const DOLLAR = 0x24;
 
-/** A camera: its position in the clip, and its faults. */
+/** A camera: its position in the clip, its password, and whether it is frozen. */
 export class Camera {
-  /** A frozen camera sends and answers nothing, but keeps its connections. */
+  /** A frozen camera sends no data and no responses, but keeps its connections. */
   isFrozen = false;
-  /** Null means that viewers need no password. */
+  /** The password; null if viewers need none. */
   password = null;
 
   constructor(clip, number) {
     const gop = (clip.gopFrames * 1000) / clip.fps;
-    /** Milliseconds by which the camera is ahead of the clock. */
+    /** Milliseconds by which the camera's position in the clip is ahead of that of camera 0. */
     this.phase = ((number * GOLDEN_RATIO) % 1) * gop;
   }
 
@@ -64,13 +67,15 @@ class Viewer {
     }
   }
 
-  /** Returns the size of a receiver report, which is ignored, or 0 if it is incomplete. */
+  /**
+   * Returns the size of an interleaved message, such as a receiver report; 0 if the message is incomplete.
+   */
   #interleavedSize() {
     const size = this.#received.length >= 4 ? 4 + this.#received.readUInt16BE(2) : Infinity;
     return size <= this.#received.length ? size : 0;
   }
 
-  /** Returns the size of a request, or 0 if it is incomplete. */
+  /** Returns the size of a request; 0 if the request is incomplete. */
   #requestSize() {
     const end = this.#received.indexOf("\r\n\r\n");
     return end < 0 ? 0 : end + 4;
@@ -155,7 +160,7 @@ class Viewer {
   }
 }
 
-/** Serves cameras. `find` returns the camera for a URL. */
+/** An RTSP server. `find` returns the camera for a URL, or undefined if there is none. */
 export class RtspServer {
   #viewers = new Set();
   #server = createServer({ noDelay: true }, (socket) => {
@@ -170,7 +175,7 @@ export class RtspServer {
     this.find = find;
   }
 
-  /** Starts to listen, and returns the port. */
+  /** Starts to listen. Returns the port. */
   async listen(address = "127.0.0.1", port = 0) {
     this.#server.listen(port, address, 4096);
     await once(this.#server, "listening");
@@ -186,7 +191,7 @@ export class RtspServer {
     return this.#viewers.size;
   }
 
-  /** Resets all connections and stops listening, as in a power cut. */
+  /** Resets all connections and stops listening, as if the camera lost power. */
   async die() {
     clearInterval(this.#timer);
     const closed = once(this.#server, "close");

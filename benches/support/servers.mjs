@@ -1,4 +1,4 @@
-// Other programs that benchmarks run: nginx, and the programs that the service is compared with.
+// Starts other programs for benchmarks: nginx, and the programs that the service is compared with.
 import { writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
@@ -28,7 +28,7 @@ export function startFfmpegHls(link, codec, playlist) {
   return new Child("ffmpeg", [...input, ...codec, "-f", "hls", ...list, playlist]);
 }
 
-/** Starts MediaMTX with these paths. It uses its defaults, and only the HLS server is enabled. */
+/** Starts MediaMTX with these settings and paths. Only the HLS server is enabled; all else is default. */
 export async function startMediaMtx(directory, settings, paths) {
   const port = await freePort();
   const config = join(directory, "mediamtx.yml");
@@ -36,7 +36,7 @@ export async function startMediaMtx(directory, settings, paths) {
   return waitForResponse(new Child(process.env.MEDIAMTX_BIN, [config]), `http://localhost:${port}`);
 }
 
-/** Waits until a new server responds to a request. */
+/** Waits until a new server responds to a request. Returns the process and the origin. */
 async function waitForResponse(child, origin) {
   await until(`a response of ${child.program}`, 20, async () => {
     if (child.hasEnded) {

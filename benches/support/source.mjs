@@ -1,5 +1,5 @@
-// A process with any number of cameras, at rtsp://127.0.0.1:PORT/NUMBER. It is separate from the
-// benchmark, so that its processor time can be measured separately.
+// The camera process: any number of cameras, at rtsp://127.0.0.1:PORT/NUMBER. This is a separate process,
+// so that the benchmark can measure the cameras' processor time.
 import { Clip } from "./clip.mjs";
 import { Camera, RtspServer } from "./rtsp.mjs";
 

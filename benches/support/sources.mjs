@@ -5,7 +5,7 @@ import { Child } from "../../tests/browser/support/child.mjs";
 
 const PROGRAM = fileURLToPath(new URL("./source.mjs", import.meta.url));
 
-/** A process with any number of cameras. */
+/** The camera process, which has any number of cameras. */
 export class Source {
   static async start() {
     const child = new Child(process.execPath, [PROGRAM]);

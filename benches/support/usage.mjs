@@ -1,8 +1,8 @@
-// Resource usage of processes, files and the machine, from /proc. This works only on Linux.
+// Resource usage of processes, files and the machine. This reads /proc and works only on Linux.
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 
-/** Unit of the times in /proc: USER_HZ, which is always 100, independent of the kernel's HZ. */
+/** USER_HZ, the unit of the times in /proc. It is always 100, whatever HZ the kernel uses. */
 const TICKS_PER_SECOND = 100;
 const BLOCK_BYTES = 512;
 
@@ -18,8 +18,7 @@ const read = (path) => {
 /** Returns the seconds of processor time that a process has used, or null if it does not exist. */
 export function cpuSeconds(pid) {
   const stat = read(`/proc/${pid}/stat`);
-  // The second field is the name in parentheses, which can contain spaces. For the other fields see
-  // proc(5).
+  // The second field is the program's name in parentheses, which may contain spaces. See proc(5).
   const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
   return fields ? (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND : null;
 }
@@ -34,7 +33,9 @@ export function memory(pid) {
   return { pss: bytes("Pss"), dirty: bytes("Private_Dirty") };
 }
 
-/** Returns the resident memory of a process in bytes, and its numbers of threads and open files. */
+/**
+ * Returns the resident memory in bytes, the number of threads and the number of open files of a process.
+ */
 export function footprint(pid) {
   const status = read(`/proc/${pid}/status`) ?? "";
   const number = (name) => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)?.[1] ?? 0);
@@ -42,7 +43,7 @@ export function footprint(pid) {
   return { rss: number("VmRSS") * 1024, threads: number("Threads"), files };
 }
 
-/** Counts the children of a process that have ended but were not reaped. */
+/** Returns the number of a process's children that have ended but were not reaped. */
 export function zombies(pid) {
   const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
   const status = pids.map((id) => read(`/proc/${id}/status`) ?? "");
@@ -50,7 +51,10 @@ export function zombies(pid) {
   return status.filter(isZombie).length;
 }
 
-/** Returns the seconds since boot that all processors together were busy, idle, or stolen. */
+/**
+ * Returns the seconds since boot for which the processors were busy, idle or stolen, summed over all
+ * processors.
+ */
 export function machineSeconds() {
   const times = /^cpu +(.*)$/m.exec(readFileSync("/proc/stat", "utf8"))[1].split(" ").map(Number);
   const [user, nice, system, idle, waiting, irq, softIrq, stolen] = times;
@@ -66,7 +70,7 @@ export function machineMemory() {
   return { available: bytes("MemAvailable"), total: bytes("MemTotal") };
 }
 
-/** Returns all files in a directory tree, except files that are deleted in the meantime. */
+/** Returns all files in a directory tree, except those that are deleted while this reads the tree. */
 export function files(directory) {
   return readdirSync(directory, { recursive: true }).flatMap((name) => {
     const stat = statSync(join(directory, name), { throwIfNoEntry: false });

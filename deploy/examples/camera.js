@@ -69,7 +69,7 @@ async function renew() {
   }
 }
 
-// With hls.js, its own error event is used. Safari does not report the kind of error, so the session is renewed
-// in every case.
+// With hls.js, its own error event is used. Safari does not report the kind of error, so the session is
+// renewed in every case.
 video.addEventListener("error", () => hls || again(renew));
 play();

@@ -9,7 +9,8 @@ export default defineConfig({
   base: "./",
   build: {
     target: "es2022",
-    // File names contain a hash of the content, so that browsers can cache all of them but index.html forever.
+    // File names contain a hash of the content, so that browsers can cache all of them but index.html
+    // forever.
     assetsDir: "assets",
     // The Content-Security-Policy does not allow data: URLs for scripts and styles.
     assetsInlineLimit: 0,

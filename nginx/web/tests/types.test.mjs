@@ -1,4 +1,5 @@
-// Tests of the generated API types. A test of the manager checks that the OpenAPI document matches the code.
+// Tests of the generated API types. A test of the manager checks that the OpenAPI document matches the
+// code.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";

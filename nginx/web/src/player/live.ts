@@ -93,8 +93,8 @@ export class LivePlayer {
   }
 
   /**
-   * Starts to play, or switches to another stream. If the camera has refused this stream before, reports that
-   * refusal instead.
+   * Starts to play, or switches to another stream. If the camera has refused this stream before, reports
+   * that refusal instead.
    */
   play(request: PlayRequest): void {
     this.leave();

@@ -8,8 +8,8 @@ const WAITING_AFTER_MS = 800;
 /** A picture that has stopped counts as stuck if no media has arrived for this long. */
 const STARVED_AFTER_MS = 6000;
 /**
- * A picture that has stopped although media arrives counts as stuck after this time. A busy computer may need
- * many seconds to show the first picture or to continue, and a restart would give it more work.
+ * A picture that has stopped although media arrives counts as stuck after this time. A busy computer may
+ * need many seconds to show the first picture or to continue, and a restart would give it more work.
  */
 const STUCK_AFTER_MS = 30_000;
 /**

@@ -35,8 +35,8 @@ export function Dialog({ title, onClose, children, class: name = "" }: DialogPro
     event.preventDefault();
     onClose();
   };
-  // A press outside the dialog has the dialog element as its target. So does a press on the dialog's edge or
-  // scroll bar, which must not close the dialog.
+  // A press outside the dialog has the dialog element as its target. So does a press on the dialog's edge
+  // or scroll bar, which must not close the dialog.
   const onPress = (event: MouseEvent) => {
     const { clientX: x, clientY: y } = event;
     const box = ref.current?.getBoundingClientRect();

@@ -10,8 +10,9 @@ export const GRIDS: Grid[] = ["auto", 1, 2, 3, 4];
 /** Largest number of tiles on a page of the wall. */
 const MAX_TILES = 16;
 /**
- * Largest number of tiles that play with low latency over HTTP/1.1. Browsers open six connections to a host,
- * and each low-latency player permanently occupies one of them. The others remain for media and the API.
+ * Largest number of tiles that play with low latency over HTTP/1.1. Browsers open six connections to a
+ * host, and each low-latency player permanently occupies one of them. The others remain for media and the
+ * API.
  */
 export const FEW_TILES = 3;
 
