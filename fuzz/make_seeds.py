@@ -26,8 +26,8 @@ FRAGMENTS = {
     "hevc-hev1": [*VIDEO, *HEVC],
     "vp9": [*VIDEO, "-c:v", "libvpx-vp9", "-deadline", "realtime", "-crf", "60", "-b:v", "0"],
 }
-# The first byte of a seed. Bit 0: whether the video is H.265. Bits 1 and 2: the size of the length fields, in
-# bytes, minus 1.
+# The first byte of a seed. Bit 0: whether the video is H.265. Bits 1 and 2: the size of the length
+# fields in bytes, minus 1.
 SETS = {
     "h264-baseline": (6, [*VIDEO, *H264, "-f", "h264"]),
     "h264-high": (6, [*VIDEO, "-c:v", "libx264", "-profile:v", "high", "-f", "h264"]),
@@ -43,7 +43,7 @@ def ffmpeg(arguments: list[str], time: str) -> bytes:
 
 
 def sample(head: int, stream: bytes) -> bytes:
-    """Returns a seed: `head`, then the NAL units of the stream, each after its length, as in MP4."""
+    """Returns a seed: `head`, then the stream's NAL units, each after its length, as in MP4."""
     size = (head >> 1) + 1
     units = [unit.rstrip(b"\0") for unit in stream.split(b"\0\0\1") if unit.rstrip(b"\0")]
     # The start of the picture is enough.
