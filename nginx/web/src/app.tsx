@@ -1,7 +1,7 @@
 // The frame around the views: navigation, theme, language, and the name of the API key.
 import { useEffect } from "preact/hooks";
 import { access, caller, hasRole, signOut } from "./api/caller";
-import { giveUp } from "./player/permission";
+import { endSession } from "./player/permission";
 import { chooseLanguage, LANGUAGES, type Language, language, t } from "./ui/i18n";
 import { Icon, IconButton, type IconName } from "./ui/icons";
 import { Loaded, lazy } from "./ui/lazy";
@@ -163,7 +163,11 @@ function Settings() {
         </span>
       )}
       {name && (
-        <IconButton icon="leave" label={t("signout")} onClick={() => void giveUp().then(signOut)} />
+        <IconButton
+          icon="leave"
+          label={t("signout")}
+          onClick={() => void endSession().then(signOut)}
+        />
       )}
     </div>
   );

@@ -15,7 +15,7 @@ test("schemas are converted to TypeScript types", () => {
   const schemas = {
     Known: { type: "object", required: ["at"], properties: { at: { type: "string" } } },
     Kind: { type: "string", enum: ["one", "two"] },
-    Answer: {
+    Response: {
       allOf: [
         { anyOf: [{ $ref: "#/components/schemas/Known" }, { type: "object" }] },
         {
@@ -29,12 +29,12 @@ test("schemas are converted to TypeScript types", () => {
       ],
     },
   };
-  const [, known, kind, answer] = generate({ components: { schemas } }).split("\nexport type ");
+  const [, known, kind, response] = generate({ components: { schemas } }).split("\nexport type ");
   assert.equal(known, "Known = {\n  at: string;\n};\n");
   assert.equal(kind, 'Kind = "one" | "two";\n');
   assert.equal(
-    answer,
-    'Answer = Partial<Known> & {\n  kinds?: ("one" | "two")[];\n  size?: number | null;\n' +
+    response,
+    'Response = Partial<Known> & {\n  kinds?: ("one" | "two")[];\n  size?: number | null;\n' +
       "  known?: Known | null;\n};\n",
   );
 });

@@ -8,7 +8,7 @@ import { type Coded, Problem, problemOf } from "../api/problem";
 import { streamKey } from "../api/streams";
 import type { Profile, Started } from "../api/types";
 import { keepPace } from "./pace";
-import { hide, permit, permitted, renew, show } from "./permission";
+import { addPlayer, obtainPermission, removePlayer, renew, withToken } from "./permission";
 import { forget, refusalOf, remember } from "./refused";
 import { settings } from "./settings";
 import { StallWatch } from "./stall";
@@ -100,7 +100,7 @@ export class LivePlayer {
     this.leave();
     this.request = request;
     this.failures = 0;
-    show(request.id);
+    addPlayer(request.id);
     this.state.value = "starting";
     this.reason.value = null;
     this.lastBeat = Date.now();
@@ -134,7 +134,7 @@ export class LivePlayer {
 
   private leave(): void {
     if (this.request) {
-      hide(this.request.id);
+      removePlayer(this.request.id);
     }
     this.request = null;
     clearInterval(this.beat);
@@ -146,7 +146,7 @@ export class LivePlayer {
     this.attempt = new AbortController();
     clearTimeout(this.retry);
     this.retry = undefined;
-    this.keepStill();
+    this.saveStill();
     this.hls?.destroy();
     this.hls = null;
     this.video.removeAttribute("src");
@@ -168,7 +168,7 @@ export class LivePlayer {
     }
     const hls = this.attach(request);
     try {
-      await permit(request.id);
+      await obtainPermission(request.id);
       if (attempt.aborted) {
         return;
       }
@@ -200,7 +200,7 @@ export class LivePlayer {
     }
     // The URL is completed for each request, so that a renewed token is used without a restart.
     const xhrSetup = (xhr: XMLHttpRequest, address: string) =>
-      xhr.open("GET", permitted(address), true);
+      xhr.open("GET", withToken(address), true);
     const hls = new Hls({ ...settings(request.isLowLatency), xhrSetup });
     this.hls = hls;
     hls.on(Hls.Events.ERROR, (_, error) => this.recover(hls, error));
@@ -216,7 +216,7 @@ export class LivePlayer {
     if (hls) {
       hls.loadSource(url);
     } else {
-      this.video.src = permitted(url); // Safari on older phones plays HLS without hls.js.
+      this.video.src = withToken(url); // Safari on older phones plays HLS without hls.js.
     }
     this.resume();
   }
@@ -342,7 +342,7 @@ export class LivePlayer {
   /**
    * Copies the current picture to the canvas, so that the tile does not turn black until video plays again.
    */
-  private keepStill(): void {
+  private saveStill(): void {
     const { videoWidth, videoHeight } = this.video;
     if (!videoWidth || this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) {
       return;

@@ -60,19 +60,19 @@ function covers(ids: Iterable<string>): boolean {
 }
 
 /** Returns the name that the service's list of sessions shows for this page. */
-function user(): string {
+function viewerName(): string {
   return `${caller.value?.name ?? ""} (page)`;
 }
 
 /** Counts a new player of the camera. The following sessions include the camera. */
-export function show(id: string): void {
+export function addPlayer(id: string): void {
   shown.set(id, (shown.get(id) ?? 0) + 1);
 }
 
 /**
  * Subtracts a player of the camera from the count. Without players, sessions no longer include the camera.
  */
-export function hide(id: string): void {
+export function removePlayer(id: string): void {
   const players = (shown.get(id) ?? 1) - 1;
   if (players > 0) {
     shown.set(id, players);
@@ -82,7 +82,7 @@ export function hide(id: string): void {
 }
 
 /** Resolves when the page has permission to watch the camera; rejects with the Problem if it is refused. */
-export async function permit(id: string): Promise<void> {
+export async function obtainPermission(id: string): Promise<void> {
   if (!isNeeded()) {
     return;
   }
@@ -118,7 +118,7 @@ async function replaceSession(): Promise<void> {
 }
 
 /** Ends the session. Called when the user signs out. */
-export async function giveUp(): Promise<void> {
+export async function endSession(): Promise<void> {
   const id = current?.id;
   current = null;
   sessionStorage.removeItem(STORED);
@@ -158,7 +158,7 @@ async function createSession(cameras: string[]): Promise<NewSession> {
   let refusal: unknown;
   try {
     return await post<NewSession>("playback/sessions", {
-      user: user(),
+      user: viewerName(),
       cameras,
       ttl_seconds: TTL_SECONDS,
     });
@@ -208,7 +208,7 @@ async function keep(): Promise<void> {
 }
 
 /** Returns the media URL with the token of the current session. The URL is unchanged if none is needed. */
-export function permitted(url: string): string {
+export function withToken(url: string): string {
   if (!isNeeded() || !current) {
     return url;
   }
@@ -223,7 +223,7 @@ export function permitted(url: string): string {
 export async function addressFor(id: string, key: string): Promise<string> {
   let path = `/streams/${key}/stream.m3u8`;
   if (isNeeded()) {
-    const input = { user: user(), camera: id, ttl_seconds: HANDED_OVER_SECONDS };
+    const input = { user: viewerName(), camera: id, ttl_seconds: HANDED_OVER_SECONDS };
     const { token } = await post<NewSession>("playback/sessions", input);
     path = `/play/${token}/${key}/stream.m3u8`;
   }

@@ -113,7 +113,7 @@ function useVendors(): Vendor[] {
   const [vendors, setVendors] = useState<Vendor[]>([]);
   useEffect(() => {
     get<VendorList>("vendors").then(
-      (answer) => setVendors(answer.vendors),
+      (list) => setVendors(list.vendors),
       () => {
         // The form works without the list of vendors.
       },

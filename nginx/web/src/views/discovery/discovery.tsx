@@ -53,11 +53,11 @@ export function DiscoveryView() {
       const devices = before?.devices.map((other) => (other === device ? by : other));
       return before && { ...before, devices: devices ?? [] };
     });
-  /** Queries one device again, with credentials for this device. */
+  /** Queries one device again with its own credentials, and updates the list. */
   const searchAgain = async (device: Device, username: string, password: string) => {
     const address = `${device.address}:${device.port}`;
-    const answer = await discover({ interface: query.interface, address, username, password });
-    const [updated] = answer.devices;
+    const result = await discover({ interface: query.interface, address, username, password });
+    const [updated] = result.devices;
     if (!updated) {
       throw new Problem(0, "device_gone");
     }
