@@ -81,7 +81,11 @@ export function removePlayer(id: string): void {
   }
 }
 
-/** Resolves when the page has permission to watch the camera; rejects with the Problem if it is refused. */
+/**
+ * Resolves when the page has permission to watch the camera, or when the service has refused only this
+ * camera; the start of the stream then fails with the reason. Rejects with the Problem if no session can be
+ * created.
+ */
 export async function obtainPermission(id: string): Promise<void> {
   if (!isNeeded()) {
     return;
@@ -152,7 +156,8 @@ async function begin(): Promise<void> {
 
 /**
  * Creates a session. The service refuses a session if only one of its cameras was deleted or is no longer
- * permitted. Then this creates a session for the other cameras.
+ * permitted. Then this creates a session for the other cameras. If there are no others, this requests a
+ * session for one camera again, which fails with the reason.
  */
 async function createSession(cameras: string[]): Promise<NewSession> {
   let refusal: unknown;
