@@ -98,7 +98,7 @@ fn scrape() -> String {
         let budget = DiskBudget::new(dir.path().to_owned(), None);
         let starts = StartQueue::new(1);
         // The stream waits for this slot, so FFmpeg is not needed.
-        let _slot = starts.try_slot(Priority::Asked).expect("the only slot");
+        let _slot = starts.try_slot(Priority::Requested).expect("the only slot");
         let registry = registry(Layout::new(dir.path().to_owned()), budget.clone(), starts);
         let source = Source::parse("rtsp://192.0.2.1/").expect("a link");
         let id = StreamId::parse("camera").expect("an id");

@@ -1,13 +1,13 @@
-//! The number of active streams, for those who ask often.
+//! The number of active streams, kept up to date so that reading it costs little.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many streams are active. Cheap to clone.
+/// The number of active streams. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ActiveCount(Arc<AtomicUsize>);
 
-/// One stream's share in the count, given back when dropped.
+/// One stream's contribution to the count: one while the stream is active. Removed when dropped.
 #[derive(Debug)]
 pub(super) struct ActiveShare {
     count: ActiveCount,
@@ -19,7 +19,7 @@ impl ActiveCount {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Returns the share of a stream, which is active from now on.
+    /// Returns the share of a new stream, and counts the stream as active.
     pub(super) fn share(&self) -> ActiveShare {
         let mut share = ActiveShare { count: self.clone(), is_active: false };
         share.set(true);
@@ -28,7 +28,7 @@ impl ActiveCount {
 }
 
 impl ActiveShare {
-    /// Notes whether the stream is active.
+    /// Sets whether the stream is active, and updates the count.
     pub(super) fn set(&mut self, is_active: bool) {
         match (std::mem::replace(&mut self.is_active, is_active), is_active) {
             (false, true) => self.count.0.fetch_add(1, Ordering::Relaxed),

@@ -1,26 +1,26 @@
-//! How long a stream waits before its camera is tried again.
+//! How long a stream waits before it retries its camera.
 
 use std::time::Duration;
 
 use crate::base::backoff::{Exponential, jittered};
 
-/// Delays after interruptions, while the stream has viewers.
+/// The delays before retries, while the stream has viewers.
 const DELAYS: Exponential =
     Exponential { first: Duration::from_secs(1), ceiling: Duration::from_secs(15) };
-/// The longest delay after a refusal that waiting does not cure, such as a wrong password: cameras
-/// lock accounts that are tried too often.
+/// The longest delay after an error that does not resolve without a change, such as a wrong password.
+/// Cameras lock accounts after too many failed logins.
 const PERMANENT: Duration = Duration::from_mins(1);
-/// A stream that was live for this long starts from the first delay again.
+/// After a run that was live for this long, the delays start from the first one again.
 const STABLE_AFTER: Duration = Duration::from_secs(30);
 
-/// The delays of one stream.
+/// Computes the delays of one stream.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
-    /// Returns the next delay. `was_live_for` is how long the run before was live.
+    /// Returns the next delay. `was_live_for` is how long the previous run was live, if it was.
     pub(super) fn next(&mut self, was_live_for: Option<Duration>, is_permanent: bool) -> Duration {
         if was_live_for.is_some_and(|live| live >= STABLE_AFTER) {
             self.failures = 0;
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn a_permanent_refusal_is_tried_rarely() {
+    fn a_permanent_refusal_is_retried_rarely() {
         assert!(Backoff::default().next(None, true) >= PERMANENT / 2);
     }
 

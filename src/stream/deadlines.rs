@@ -1,4 +1,4 @@
-//! The times at which a stream has to act if nothing else happens before.
+//! The times at which a stream has to act unless something else happens first.
 
 use std::time::Duration;
 
@@ -9,30 +9,30 @@ use super::start_queue::{self, Priority, StartQueue};
 use super::state::{Event, State};
 use crate::base::error::{Error, ErrorKind};
 
-/// A stream that waits for nothing but commands wakes up as rarely as this.
+/// The longest sleep of a stream that waits only for commands.
 const NEVER: Duration = Duration::from_hours(1);
 
 /// The deadlines of one stream.
 #[derive(Debug)]
 pub(super) struct Deadlines {
     limits: Limits,
-    /// When the current run began: when it was queued and, from then on, when its ingest started.
+    /// When the current run was queued. Once its ingest has started: when the ingest started.
     began_at: Instant,
-    /// When the start must be playable.
+    /// When the start times out.
     start: Instant,
-    /// When the start slot is given back.
+    /// When the start slot is released.
     slot: Instant,
-    /// End of the back-off in `Backoff`, of the grace period in `Stopping`.
+    /// The end of the back-off in `Backoff`, and of the grace period in `Stopping`.
     timer: Instant,
 }
 
-/// What a deadline depends on besides the time.
+/// The facts about a stream that its deadlines depend on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Situation {
     pub(super) state: State,
-    /// The queue in which the current run waits.
+    /// The queue in which the current run waits; `None` if it does not wait.
     pub(super) queued_as: Option<Priority>,
-    /// An epoch was live since the last start from nothing.
+    /// Whether an epoch of the stream has been live.
     pub(super) was_live: bool,
     /// When the picture last advanced.
     pub(super) last_progress: Instant,
@@ -44,8 +44,8 @@ impl Deadlines {
         Self { limits, began_at: now, start: now, slot: now, timer: now }
     }
 
-    /// Begins a run. The time to become playable counts from here when `is_new_start`; otherwise
-    /// it continues from the attempt before.
+    /// Notes that a run begins. If `is_new_start`, the time limit for becoming playable starts now;
+    /// otherwise the limit of the previous attempt continues to apply.
     pub(super) fn begin(&mut self, is_new_start: bool) {
         self.began_at = Instant::now();
         if is_new_start {
@@ -53,23 +53,23 @@ impl Deadlines {
         }
     }
 
-    /// The run's turn has come: the camera is not charged for the time in the queue.
+    /// Notes that the run has its start slot. The time in the queue does not count towards the limit.
     pub(super) fn leave_queue(&mut self) {
         self.start += self.began_at.elapsed();
     }
 
-    /// The run's ingest starts.
+    /// Notes that the run's ingest starts.
     pub(super) fn launch(&mut self) {
         self.began_at = Instant::now();
-        self.slot = self.began_at + start_queue::HELD;
+        self.slot = self.began_at + start_queue::MAX_HELD;
     }
 
-    /// Returns the time since the current run began.
+    /// Returns the time since the current run was queued, or since its ingest started.
     pub(super) fn running_for(&self) -> Duration {
         self.began_at.elapsed()
     }
 
-    /// Returns when the start slot is given back.
+    /// Returns when the start slot is released.
     pub(super) fn slot(&self) -> Instant {
         self.slot
     }
@@ -84,11 +84,11 @@ impl Deadlines {
         self.timer = Instant::now() + self.limits.stop_grace;
     }
 
-    /// Returns the next deadline, and the event that it is about.
+    /// Returns the next deadline, and the event that happens when it passes.
     pub(super) fn next(&self, now: Situation) -> (Instant, Event) {
         match now.state {
             State::Starting if now.queued_as.is_some() => {
-                (self.began_at + start_queue::PATIENCE, Event::StartTimedOut)
+                (self.began_at + start_queue::MAX_WAIT, Event::StartTimedOut)
             }
             State::Starting => (self.start, Event::StartTimedOut),
             State::Live => (now.last_progress + self.limits.stale_timeout, Event::Stalled),
@@ -100,14 +100,14 @@ impl Deadlines {
         }
     }
 
-    /// Returns whether the deadline of `event` has really passed: the picture can have advanced
+    /// Returns whether the deadline of `event` has really passed: the picture may have advanced
     /// while the timer ran.
     pub(super) fn has_passed(&self, event: Event, now: Situation) -> bool {
         event != Event::Stalled || now.last_progress.elapsed() >= self.limits.stale_timeout
     }
 
-    /// Returns what went wrong when the deadline of `event` has passed, unless earlier attempts
-    /// have already reported the cause.
+    /// Returns the error of a deadline that has passed. Returns `None` if the deadline is not an error,
+    /// or if earlier attempts have already reported the cause.
     pub(super) fn error(&self, event: Event, now: Situation) -> Option<Error> {
         let timeout = |detail| Some(Error::new(ErrorKind::SourceTimeout, detail));
         match (event, now.queued_as) {
@@ -115,7 +115,7 @@ impl Deadlines {
                 let seconds = self.limits.stale_timeout.as_secs_f64();
                 timeout(format!("the camera sent no video for {seconds} s"))
             }
-            (Event::StartTimedOut, Some(Priority::Asked)) => Some(StartQueue::took_too_long()),
+            (Event::StartTimedOut, Some(Priority::Requested)) => Some(StartQueue::took_too_long()),
             (Event::StartTimedOut, None) if now.state != State::Backoff => {
                 let seconds = self.limits.start_timeout.as_secs_f64();
                 timeout(format!("the camera sent no playable video within {seconds} s"))

@@ -1,4 +1,4 @@
-//! The handle of a stream: how all modules but the supervisor see and command it.
+//! The handle of a stream, through which all modules but the supervisor read and control it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,30 +16,31 @@ use crate::camera::id::StreamId;
 use crate::child::log::ProcessLog;
 use crate::media::hub::FragmentHub;
 
-/// Commands that can wait for a supervisor, which is never busy for long.
+/// The largest number of commands that wait for a supervisor. A supervisor is never busy for long.
 pub(super) const COMMANDS: usize = 64;
 
-/// When a viewer who was refused can try again.
+/// How long a viewer who was refused should wait before retrying.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
 
 /// A command to a supervisor.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Make the stream playable with this camera. Answered when it is, or with the cause why it is
-    /// not. Without an answer, the stream has ended, and the start has to be sent to another.
-    Start(Camera, oneshot::Sender<StartAnswer>),
-    /// End: a client stops the stream.
+    /// Make the stream playable with this camera. The result is sent when the stream is playable or
+    /// has failed. If the channel closes without a result, the stream has ended, and the start has
+    /// to be sent to the next stream.
+    Start(Camera, oneshot::Sender<StartResult>),
+    /// End the stream, because a client stops it.
     Stop,
-    /// End if nothing shows interest in the stream.
+    /// End the stream if there is no interest in it.
     Idle,
-    /// End: the manager ends.
+    /// End the stream, because the manager shuts down.
     Shutdown,
 }
 
-/// The answer to a start.
-pub(super) type StartAnswer = Result<Joined, Error>;
+/// The result of a start.
+pub(super) type StartResult = Result<Joined, Error>;
 
-/// How a caller joined a playable stream.
+/// The state in which a caller joined a stream that is now playable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Joined {
     /// The stream was already live.
@@ -53,27 +54,27 @@ pub(crate) enum Joined {
 pub(crate) struct Shared {
     /// The stream's name.
     pub(crate) id: StreamId,
-    /// What keeps the stream running.
+    /// The interest in the stream, which keeps it running.
     pub(super) interests: Arc<Interests>,
     /// The stream's viewers.
     pub(crate) viewers: Viewers,
-    /// Where the ingest publishes and outputs read.
+    /// The hub to which the ingest publishes and from which the output reads.
     pub(crate) hub: FragmentHub,
-    /// What the stream's FFmpegs write and use.
+    /// The messages and the resource usage of the stream's FFmpeg processes.
     pub(crate) process_log: Arc<ProcessLog>,
 }
 
 impl Shared {
-    /// Logs the visits that are over.
+    /// Logs visits that have ended.
     pub(super) fn log_visits(&self, visits: Vec<Visit>) {
         for Visit { user, address, since, last_seen } in visits {
             let seconds = (last_seen - since).as_secs_f64().round();
-            info!(camera = %self.id, user, address, seconds, "watched");
+            info!(camera = %self.id, user, address, seconds, "viewer stopped watching");
         }
     }
 }
 
-/// Handle of a stream. Cheap to clone.
+/// The handle of a stream. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct StreamHandle {
     pub(super) shared: Arc<Shared>,
@@ -87,9 +88,9 @@ impl StreamHandle {
         &self.shared.id
     }
 
-    /// Keeps the stream running until the interest is dropped.
+    /// Returns an interest that keeps the stream running until it is dropped.
     pub(crate) fn interest(&self, purpose: Purpose) -> Interest {
-        debug!(camera = %self.id(), ?purpose, "interest");
+        debug!(camera = %self.id(), ?purpose, "interest held");
         self.shared.interests.hold()
     }
 
@@ -98,20 +99,20 @@ impl StreamHandle {
         self.shared.interests.touch();
     }
 
-    /// Returns for how long nothing has shown interest in the stream.
+    /// Returns how long there has been no interest in the stream.
     pub(crate) fn idle_for(&self) -> Duration {
         self.shared.interests.idle_for()
     }
 
-    /// Notes a viewer's access. Refuses new viewers beyond the limit.
+    /// Notes a viewer's access. Refuses a new viewer if the stream has reached its limit.
     pub(crate) fn touch_as_viewer(&self, viewer: &Viewer) -> Result<(), Error> {
-        let seen = self.shared.viewers.saw(viewer);
+        let seen = self.shared.viewers.note_request(viewer);
         if seen == Seen::TooMany {
             let detail = format!("camera {} has reached its viewer limit", self.id());
             return Err(Error::new(ErrorKind::TooManyViewers, detail).retry_after(RETRY_WHEN_FULL));
         }
         if seen == Seen::New {
-            info!(camera = %self.id(), user = viewer.user, address = viewer.address, "watching");
+            info!(camera = %self.id(), user = viewer.user, address = viewer.address, "viewer started watching");
         }
         self.touch();
         Ok(())
@@ -132,16 +133,16 @@ impl StreamHandle {
         self.status.borrow().clone()
     }
 
-    /// Returns the state, and how often FFmpeg was started again.
+    /// Returns the state, and how often FFmpeg was started again after an interruption.
     pub(crate) fn state_and_restarts(&self) -> (State, u64) {
         let status = self.status.borrow();
         (status.state, status.restarts)
     }
 
-    /// Returns whether the stream is live, with the source and options that `camera` has.
+    /// Returns whether the stream is live with the source and options of `camera`.
     pub(super) fn is_live_with(&self, camera: &Camera) -> bool {
         let status = self.status.borrow();
-        // A supervisor that has failed leaves its last state behind.
+        // A supervisor that has panicked leaves its last state behind.
         status.state == State::Live
             && camera.is_same_stream(&status.camera)
             && !self.commands.is_closed()
@@ -152,12 +153,12 @@ impl StreamHandle {
         self.status.borrow().state
     }
 
-    /// Returns whether both are handles of the same stream, rather than of two with the same name.
+    /// Returns whether both are handles of the same stream. Successive streams may share a name.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// Waits until everything of the stream is gone.
+    /// Waits until the stream's process, its output and its files are gone.
     pub(crate) async fn gone(&self) {
         let mut status = self.status.clone();
         while status.changed().await.is_ok() {}

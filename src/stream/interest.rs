@@ -1,9 +1,9 @@
-//! What keeps a stream running.
+//! Interest in a stream, which keeps the stream running.
 //!
-//! An interest is held, by those who can say when they leave, or noted, by those who cannot: an HLS
-//! player only stops asking, so that its interest expires some time after its last access. The same
-//! time passes after the last held interest has been dropped. Then the [`reaper`](super::reaper)
-//! proposes the stream's end.
+//! A caller that can report when it leaves holds an [`Interest`]. An HLS player cannot: it simply sends
+//! no more requests. Its accesses are noted instead. The stream is idle since the last access, or since
+//! the last held interest was dropped, whichever is later. After the idle timeout, the
+//! [`reaper`](super::reaper) proposes that the stream ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,26 +11,26 @@ use std::time::Duration;
 
 use crate::base::atomic_instant::AtomicInstant;
 
-/// What an interest is held for.
+/// The purpose of a held interest.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Purpose {
     /// A caller waits until the stream is playable.
     Start,
 }
 
-/// All interest in one stream.
+/// All interest in one stream: the number of held interests, and the last access.
 #[derive(Debug)]
 pub(super) struct Interests {
     held: AtomicUsize,
     last_access: AtomicInstant,
 }
 
-/// An interest that is held. Keeps the stream running until it is dropped.
+/// A held interest. Keeps the stream running until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Interest(Arc<Interests>);
 
 impl Interests {
-    /// The interest in a stream that was asked for just now.
+    /// Creates the interest in a stream that was requested just now.
     pub(super) fn new() -> Self {
         Self { held: AtomicUsize::new(0), last_access: AtomicInstant::now() }
     }
@@ -40,14 +40,14 @@ impl Interests {
         self.last_access.touch();
     }
 
-    /// Returns an interest that is held from now on.
+    /// Returns a held interest.
     pub(super) fn hold(self: &Arc<Self>) -> Interest {
         self.held.fetch_add(1, Ordering::SeqCst);
         Interest(Arc::clone(self))
     }
 
-    /// Returns the time since the last access, or since the last held interest was dropped; zero
-    /// while one is held.
+    /// Returns how long the stream has been idle: the time since the last access, or since the last
+    /// held interest was dropped. Returns zero while an interest is held.
     pub(super) fn idle_for(&self) -> Duration {
         if self.held.load(Ordering::SeqCst) > 0 {
             return Duration::ZERO;
@@ -58,7 +58,7 @@ impl Interests {
 
 impl Drop for Interest {
     fn drop(&mut self) {
-        // In this order, so that the stream is never seen without either.
+        // The access is noted first, so that the stream does not appear idle in between.
         self.0.touch();
         self.0.held.fetch_sub(1, Ordering::SeqCst);
     }

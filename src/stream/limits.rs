@@ -1,21 +1,21 @@
-//! The limits that streams live by.
+//! The time limits of a stream, and the largest number of its viewers.
 
 use std::time::Duration;
 
-/// The limits of every stream, from the settings of the same names.
+/// The limits that apply to every stream. They come from settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// A start must be playable within this time.
     pub start_timeout: Duration,
     /// The picture of a live stream must advance within this time.
     pub stale_timeout: Duration,
-    /// A live stream whose ingest ends has stalled if its picture stood still for this long: an
-    /// ingest can give up before `stale_timeout`.
+    /// If the ingest of a live stream ends when the picture has been frozen for this long, that counts
+    /// as a stall. An ingest may end before `stale_timeout`.
     pub stalled_after: Duration,
-    /// A stream without any interest for this long ends.
+    /// A stream in which there is no interest for this long ends.
     pub idle_timeout: Duration,
-    /// An ingest that was asked to end is killed after this time.
+    /// An ingest that was told to end is killed after this time.
     pub stop_grace: Duration,
-    /// Viewers of one stream at the same time; `None` for any number.
+    /// The largest number of viewers of one stream at the same time; `None` for any number.
     pub max_viewers: Option<usize>,
 }

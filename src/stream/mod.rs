@@ -1,31 +1,32 @@
-//! The life of streams: which ones run, for whom, and how each one starts, recovers and ends.
+//! The life of streams: which ones run, for which clients, and how each one starts, recovers and ends.
 //!
-//! `docs/design/stream-lifecycle.md` explains the states and lists all transitions; [`state`] decides
-//! them.
+//! `docs/design/stream-lifecycle.md` explains the states and lists all transitions. The table in
+//! [`state`] decides each transition.
 //!
-//! A task per stream, the `supervisor`, owns the ingest's run and the output. The [`registry`] holds
-//! cheap [`handle`]s; no guard of its map is held across an await. Get-or-start is atomic: any
-//! number of simultaneous starts of one camera make one ingest. The next epoch never starts
-//! before the last one's child is reaped. The [`reaper`] only proposes an end; the supervisor checks
-//! the [`interest`] again and decides. A start that arrives while a stream ends waits until it is
-//! gone, and starts another.
+//! Each stream has a task, the `supervisor`, which owns the ingest's run and the output. The
+//! [`registry`] holds [`handle`]s, which are cheap to clone. No lock of its map is held across an
+//! await. Get-or-start is atomic: any number of simultaneous starts of one camera create one ingest.
+//! An epoch never starts before the child process of the previous epoch has been reaped. The
+//! [`reaper`] only proposes that idle streams end; the supervisor checks the [`interest`] again and
+//! decides. A start that arrives while a stream is ending waits until that stream is gone, and then
+//! starts another.
 //!
 //! | Module | Owns |
 //! |---|---|
 //! | [`registry`] | all streams, by name |
-//! | [`handle`] | how other modules see and command a stream |
-//! | [`state`] | the table of states, pure |
-//! | [`status`] | what is known of a stream, as published |
+//! | [`handle`] | how other modules read and control a stream |
+//! | [`state`] | the table of states: a pure function |
+//! | [`status`] | the published status of a stream |
 //! | `supervisor` | the task of one stream |
-//! | `run`, `waiters`, `deadlines`, `backoff` | its parts: the ingest's run, the callers who wait, and when it acts without an event |
+//! | `run`, `waiters`, `deadlines`, `backoff` | the supervisor's parts: the ingest's run, the waiting callers, the deadlines, the delays before retries |
 //! | [`output`] | the interface between a stream and what serves it |
 //! | [`interest`], [`viewers`] | what keeps a stream running, and who watches it |
 //! | [`reaper`] | proposes the end of idle streams |
 //! | [`start_queue`] | the order of starts |
-//! | [`reporter`], `transition_metrics`, `active_count` | what is reported and counted |
-//! | [`limits`], [`resources`], [`threads`] | what streams are made of |
+//! | [`reporter`], `transition_metrics`, `active_count` | events and counters |
+//! | [`limits`], [`resources`], [`threads`] | the limits, resources and threads that all streams share |
 //!
-//! How an ingest works is `crate::ingest`; nothing here knows FFmpeg's arguments, HLS or HTTP.
+//! `crate::ingest` implements ingests. Nothing here depends on FFmpeg's arguments, HLS or HTTP.
 
 mod active_count;
 mod backoff;

@@ -1,8 +1,8 @@
-//! The seam between a stream and the output that serves or stores it.
+//! The interface between a stream and the output that serves or stores it.
 //!
-//! A stream does not know its output: the stream's resources hold an implementation of [`Output`]
-//! from a layer above. An output reads the stream's hub for as long as the stream lives, over all
-//! its epochs, and reports what clients can play and what went wrong.
+//! A stream knows only the trait [`Output`]; a layer above implements it, and the stream's resources
+//! hold the implementation. An output reads the stream's hub through all epochs, until the stream
+//! ends. It reports which epoch clients can play, and what went wrong.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -18,16 +18,17 @@ use crate::camera::Numbers;
 use crate::camera::id::StreamId;
 use crate::media::hub::FragmentHub;
 
-/// An output that hangs must not keep the stream's name, nor the manager from ending.
+/// The longest time that an output has to end. One that hangs must neither block the stream's name nor
+/// keep the manager from ending.
 const ENDS_WITHIN: Duration = Duration::from_secs(10);
 
 /// A kind of output. One instance serves all streams.
 pub trait Output: Send + Sync + 'static {
-    /// Refuses a new stream when it lacks the resources to serve it.
+    /// Fails if the output lacks the resources to serve another stream.
     fn ensure_ready(&self) -> Result<(), Error>;
 
-    /// Returns the task that serves one stream, until `control.end` is dropped and everything that
-    /// the next stream of the camera must not find has been removed.
+    /// Returns the task that serves one stream. The task runs until the sender of `control.end` is
+    /// dropped. It then removes everything that the camera's next stream must not find, and ends.
     fn serve(&self, request: OutputRequest, control: OutputControl) -> OutputTask;
 }
 
@@ -39,29 +40,30 @@ pub(crate) type OutputTask = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub struct OutputRequest {
     /// The stream's name.
     pub id: StreamId,
-    /// Where its fragments are read.
+    /// The hub from which the stream's fragments are read.
     pub hub: FragmentHub,
-    /// The lowest number that the output can give to what it makes.
+    /// The lowest number that the output can use, for example for a segment.
     pub first_number: u64,
-    /// Where the output notes its numbers, so that no later stream of the camera uses them again.
+    /// The record of used numbers. The output adds its own, so that no later stream of the camera
+    /// reuses them.
     pub numbers: Numbers,
 }
 
 /// The output's end of the connection to its stream.
 #[derive(Debug)]
 pub struct OutputControl {
-    /// Where the output reports. Dropped when it fails.
+    /// Publishes the output's progress. An output that fails drops it.
     pub progress: watch::Sender<OutputProgress>,
-    /// Dropped to end the output.
+    /// Ends the output when its sender is dropped.
     pub end: oneshot::Receiver<()>,
 }
 
-/// What an output reports.
+/// The progress that an output reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutputProgress {
-    /// The epoch that clients can play.
+    /// The epoch that clients can play; `None` before the first one.
     pub playable: Option<u64>,
-    /// The last failure, and its epoch. Cleared when the output works again.
+    /// The epoch and the error of a failure; `None` while the output works.
     pub error: Option<(u64, Error)>,
 }
 
@@ -73,15 +75,16 @@ pub(super) struct OutputHandle {
     has_failed: bool,
 }
 
-/// What happens to an output.
+/// A change of an output.
 pub(super) enum OutputStep {
+    /// The output reports progress.
     Progress(OutputProgress),
-    /// Its task has failed. Returned once.
+    /// The output's task has failed. Returned once.
     Failed,
 }
 
 impl OutputHandle {
-    /// Starts serving a stream, on `thread`.
+    /// Starts the output of a stream on `thread`.
     pub(super) fn start(
         output: &dyn Output,
         request: OutputRequest,
@@ -94,7 +97,7 @@ impl OutputHandle {
         Self { progress, end, task: thread.spawn(task.instrument(span)), has_failed: false }
     }
 
-    /// Waits for the next step. Can be dropped and called again without losing a step.
+    /// Waits for the next step. Dropping the future loses no step.
     pub(super) async fn step(&mut self) -> OutputStep {
         if self.has_failed {
             return std::future::pending().await;
@@ -107,16 +110,17 @@ impl OutputHandle {
         }
     }
 
-    /// Ends the output, and waits until it has removed what it made.
+    /// Ends the output, and waits until it has removed what it made, or until [`ENDS_WITHIN`] has
+    /// passed.
     pub(super) async fn finish(mut self) {
         drop(self.end);
         match timeout(ENDS_WITHIN, &mut self.task).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(%error, "the output failed"),
+            Ok(Err(error)) => warn!(%error, "the task of the output failed"),
             Err(_) => {
-                // Should it recover, it must not remove what the camera's next stream has made.
+                // If the output recovered, it would remove what the camera's next stream has made.
                 self.task.abort();
-                error!("the output hangs: what it made is left behind");
+                error!("the output did not end in time: its files may be left behind");
             }
         }
     }

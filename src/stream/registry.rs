@@ -1,7 +1,7 @@
 //! All running streams, and the one place where streams are started.
 //!
-//! The map holds handles only, and no guard of it is held across an await. A stream removes its own
-//! name from the map when everything of it is gone.
+//! The map holds handles only, and none of its locks is held across an await. A stream removes its
+//! own name from the map once its process, its output and its files are gone.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::active_count::ActiveCount;
-use super::handle::{Command, Joined, StartAnswer, StreamHandle};
+use super::handle::{Command, Joined, StartResult, StreamHandle};
 use super::interest::{Interest, Purpose};
 use super::limits::Limits;
 use super::resources::StreamResources;
@@ -24,10 +24,10 @@ use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::id::StreamId;
 
-/// When a caller who was refused because of `MAX_STREAMS` can try again.
+/// How long a caller who was refused because of `MAX_STREAMS` should wait before retrying.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
 
-/// The running streams. Cheap to clone.
+/// All streams, by name: those that start, run, are ending or have failed. Cheap to clone.
 #[derive(Clone)]
 pub struct Registry(Arc<Inner>);
 
@@ -39,7 +39,7 @@ struct Inner {
 }
 
 impl Registry {
-    /// Creates a registry without streams.
+    /// Creates an empty registry.
     pub fn new(resources: StreamResources) -> Self {
         Self(Arc::new(Inner {
             streams: Arc::default(),
@@ -49,45 +49,46 @@ impl Registry {
         }))
     }
 
-    /// Returns a camera's stream, if it runs.
+    /// Returns the stream of this name; `None` if there is none.
     pub(crate) fn get(&self, id: &StreamId) -> Option<StreamHandle> {
         self.0.streams.get(id).map(|handle| handle.value().clone())
     }
 
-    /// Returns all streams.
+    /// Returns all streams, including those that are ending or have failed.
     pub(crate) fn all(&self) -> Vec<StreamHandle> {
         self.0.streams.iter().map(|entry| entry.value().clone()).collect()
     }
 
-    /// Returns how many streams are active. Takes the same time with any number of streams.
+    /// Returns the number of active streams, in constant time.
     pub(crate) fn active(&self) -> usize {
         self.0.active.get()
     }
 
-    /// Returns what streams are made of.
+    /// Returns the resources that all streams share.
     pub(crate) fn resources(&self) -> &StreamResources {
         &self.0.resources
     }
 
-    /// Calls `visit` with all streams, without cloning their handles. A part of the map is locked
-    /// during each call, so `visit` must neither wait nor use the registry.
+    /// Calls `visit` with each stream's handle, without cloning it. A part of the map is locked
+    /// during each call, so `visit` must neither block nor use the registry.
     pub(crate) fn for_each(&self, mut visit: impl FnMut(&StreamHandle)) {
         self.0.streams.iter().for_each(|entry| visit(entry.value()));
     }
 
-    /// Returns the limits that streams live by.
+    /// Returns the limits that apply to every stream.
     pub(crate) fn limits(&self) -> Limits {
         self.0.resources.limits
     }
 
-    /// Returns the longest time that a start can take: the end of the camera's previous stream, the
-    /// wait for its turn, a whole start, and a little for the machine.
+    /// Returns the longest time that [`Registry::start`] waits: for the end of the camera's previous
+    /// stream, for a start slot, for the start itself, and for two seconds of tolerance.
     pub(crate) fn patience(&self) -> Duration {
         let limits = self.limits();
-        limits.stop_grace + start_queue::PATIENCE + limits.start_timeout + Duration::from_secs(2)
+        limits.stop_grace + start_queue::MAX_WAIT + limits.start_timeout + Duration::from_secs(2)
     }
 
-    /// Starts the camera's stream, or joins it, and waits until it is playable.
+    /// Starts the camera's stream, or joins the present one, and waits until the stream is playable.
+    /// Fails if that takes longer than [`Registry::patience`].
     pub(crate) async fn start(&self, camera: Camera) -> Result<Joined, Error> {
         if self.join_live(&camera) {
             return Ok(Joined::Active);
@@ -95,15 +96,16 @@ impl Registry {
         self.start_by_supervisor(camera).await
     }
 
-    /// Joins the camera's stream without asking its supervisor, if that would answer at once: the
-    /// stream is live, with the same source and options. Back ends start streams that run already
-    /// with every view of a page.
+    /// Joins the camera's stream if it is live with the same source and options, and returns whether
+    /// it did. This does not involve the supervisor: back ends start a stream with every view of a
+    /// page, even if the stream is already running, so this case must be cheap.
     ///
-    /// The stream can end in the same moment because it was idle until now, as it can for a player.
+    /// If the stream was idle until now, it may end at the same moment, even though this returns
+    /// true.
     pub(crate) fn join_live(&self, camera: &Camera) -> bool {
-        // Once `stop` has returned, the stream is gone or at least no longer live.
+        // Once `stop` has returned, the stream is no longer live, so that it cannot be joined.
         let joins = |handle: &StreamHandle| {
-            // First, so that the stream does not become idle in between.
+            // Noted before the check, so that the stream does not become idle in between.
             handle.touch();
             handle.is_live_with(camera) && !self.0.is_closing.load(Ordering::SeqCst)
         };
@@ -113,10 +115,10 @@ impl Registry {
     async fn start_by_supervisor(&self, camera: Camera) -> Result<Joined, Error> {
         let waited = timeout(self.patience(), async {
             loop {
-                let (answer, _interest) = self.begin(camera.clone()).await?;
-                match answer.await {
-                    Ok(answer) => return answer,
-                    // The stream was ending and is gone: the next round starts another.
+                let (result, _interest) = self.send_start(camera.clone()).await?;
+                match result.await {
+                    Ok(result) => return result,
+                    // The stream ended without a result: the next round starts another.
                     Err(_) => tokio::task::yield_now().await,
                 }
             }
@@ -124,45 +126,47 @@ impl Registry {
         waited.await.unwrap_or_else(|_| Err(self.start_took_too_long(&camera.id)))
     }
 
-    /// Starts the camera's stream, or joins it, in the background.
+    /// Starts the camera's stream, or joins the present one, in the background. Returns the handle
+    /// at once; fails only if there is no stream and none can be created.
     pub fn start_soon(&self, camera: Camera) -> Result<StreamHandle, Error> {
         let handle = self.get_or_spawn(&camera)?;
         let registry = self.clone();
-        // The stream's state shows the result. The supervisor gets the camera in any case: what it
-        // knows besides source and options can be out of date.
+        // The stream's status shows the result. The command is sent even to a live stream, because
+        // other properties of the camera, such as its ONVIF address, may have changed.
         tokio::spawn(async move { registry.start_by_supervisor(camera).await });
         Ok(handle)
     }
 
-    /// Sends a start to the camera's stream, which is made if there is none. The stream keeps running
-    /// for as long as the caller holds the interest.
-    async fn begin(
+    /// Sends a start to the camera's stream, which is created if there is none. Returns the receiver
+    /// of the result, and an interest that keeps the stream running while the caller holds it.
+    async fn send_start(
         &self,
         camera: Camera,
-    ) -> Result<(oneshot::Receiver<StartAnswer>, Interest), Error> {
+    ) -> Result<(oneshot::Receiver<StartResult>, Interest), Error> {
         loop {
             let handle = self.get_or_spawn(&camera)?;
             let interest = handle.interest(Purpose::Start);
-            let (send, answer) = oneshot::channel();
+            let (send, result) = oneshot::channel();
             if handle.commands.send(Command::Start(camera.clone(), send)).await.is_ok() {
-                return Ok((answer, interest));
+                return Ok((result, interest));
             }
-            // It ended before the command arrived, and removes its name. If its supervisor has
-            // failed, the name is removed here.
+            // The stream ended before the command arrived. It removes its own name, unless its
+            // supervisor has panicked: then the name is removed here.
             handle.gone().await;
             remove(&self.0.streams, &handle);
         }
     }
 
-    /// Ends the camera's stream and waits until it is gone. Returns false when there was none.
+    /// Ends the camera's stream and waits until it is gone, at most for the grace period and two
+    /// seconds more. Returns false if there was no stream.
     pub(crate) async fn stop(&self, id: &StreamId) -> bool {
         let Some(handle) = self.get(id) else { return false };
-        // Closed: it is ending already.
+        // A closed channel means that the stream is already ending.
         let _ = handle.commands.send(Command::Stop).await;
-        // The ingest is killed when the grace period is over; everything else takes no time.
+        // The ingest is killed after the grace period. Ending the output usually takes no time.
         let patience = self.limits().stop_grace + Duration::from_secs(2);
         if timeout(patience, handle.gone()).await.is_err() {
-            warn!(camera = %id, "the stream takes long to end");
+            warn!(camera = %id, "the stream is taking too long to end; no longer waiting for it");
         }
         true
     }
@@ -170,14 +174,15 @@ impl Registry {
     /// Ends all streams, refuses new ones, and waits until all are gone.
     pub(crate) async fn shutdown(&self) {
         self.0.is_closing.store(true, Ordering::SeqCst);
-        // A start that read the flag before can still add a stream.
+        // A start that read the flag before it was set may still add a stream, so this repeats until
+        // there is none.
         loop {
             let streams = self.all();
             if streams.is_empty() {
                 return;
             }
             for stream in &streams {
-                // Closed: it is ending already.
+                // A closed channel means that the stream is already ending.
                 let _ = stream.commands.send(Command::Shutdown).await;
             }
             for stream in &streams {
@@ -187,11 +192,13 @@ impl Registry {
         }
     }
 
-    /// The one place where streams are made: under the map's lock for the name, so that there is
-    /// never more than one.
+    /// Returns the camera's stream, or creates it if there is none. Streams are created nowhere else,
+    /// and under the map's lock for the name, so that a name never has more than one. Fails while the
+    /// registry shuts down, at the limit of streams or of queued starts, or if the output is not
+    /// ready.
     fn get_or_spawn(&self, camera: &Camera) -> Result<StreamHandle, Error> {
         let (inner, resources) = (&self.0, &self.0.resources);
-        // Read before the entry is locked: the length needs all parts of the map.
+        // Read before the entry is locked, because the length locks all parts of the map.
         let is_full = inner.streams.len() >= resources.max_streams;
         let entry = inner.streams.entry(camera.id.clone());
         // Read under the entry's lock: a shutdown that is not seen here sees this entry.
@@ -225,7 +232,7 @@ impl Registry {
         let last = self.get(id).and_then(|handle| handle.status().last_error);
         match last {
             Some((error, _)) => error,
-            None => Error::new(ErrorKind::SourceTimeout, "the stream was not playable in time"),
+            None => Error::new(ErrorKind::SourceTimeout, "the stream did not become playable in time"),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The events of one stream: which transition of its life is worth one.
+//! The events of one stream: decides which of its transitions are reported.
 //!
-//! Leaves out what would only repeat the event before: an interruption of a stream that is not live
-//! yet, or attempt after attempt with the same error.
+//! Omits an interruption of a stream that has not been live yet, and every further attempt that fails
+//! with the same error as the one before.
 
 use std::time::SystemTime;
 
@@ -15,35 +15,36 @@ use crate::events::{Event, EventKind, StopReason, StreamEvent, StreamEventKind};
 pub(crate) struct EventReporter {
     bus: Bus,
     stream: StreamId,
-    /// The event before, and the kind of its error.
+    /// The last event, and the kind of its error.
     last: Option<(StreamEventKind, Option<ErrorKind>)>,
     stop_reason: Option<StopReason>,
 }
 
 impl EventReporter {
-    /// Creates the reporter of a stream about which nothing was reported yet.
+    /// Creates the reporter of a new stream.
     pub(crate) fn new(bus: Bus, stream: StreamId) -> Self {
         Self { bus, stream, last: None, stop_reason: None }
     }
 
-    /// A run of the ingest begins. Reported when there was none before, or after a failure.
+    /// Reports the start of the stream if this run is the first one, or the first after a failed start.
     pub(crate) fn launched(&mut self, epoch: u64) {
         if matches!(self.last, None | Some((StreamEventKind::Failed, _))) {
             self.emit(StreamEventKind::Started, epoch, None);
         }
     }
 
-    /// The stream is playable.
+    /// Reports that the stream is playable.
     pub(crate) fn live(&mut self, epoch: u64) {
         self.emit(StreamEventKind::Live, epoch, None);
     }
 
-    /// The camera stopped sending.
+    /// Reports that the camera has stopped sending.
     pub(crate) fn stalled(&mut self, epoch: u64, error: Option<Error>) {
         self.emit(StreamEventKind::Stalled, epoch, error);
     }
 
-    /// The stream waits for its next attempt. Reported once for each cause.
+    /// Reports that the stream waits for its next attempt, unless it was never live or the cause is the
+    /// same as before.
     pub(crate) fn interrupted(&mut self, epoch: u64, error: Option<Error>) {
         let code = error.as_ref().map(|error| error.kind);
         let is_news = match self.last {
@@ -56,18 +57,18 @@ impl EventReporter {
         }
     }
 
-    /// The start failed.
+    /// Reports that the start failed.
     pub(crate) fn failed(&mut self, epoch: u64, error: Error) {
         self.emit(StreamEventKind::Failed, epoch, Some(error));
     }
 
-    /// The stream was asked to end. The first reason counts.
+    /// Notes why the stream ends. The first reason counts.
     pub(crate) fn ending(&mut self, reason: StopReason) {
         self.stop_reason.get_or_insert(reason);
     }
 
-    /// The stream has gone. `last_error` is reported if it was the reason. Nothing is reported of a
-    /// stream whose turn to start never came.
+    /// Reports that the stream has ended, with `last_error` if a failure is the reason. Reports nothing
+    /// about a stream whose ingest was never started.
     pub(crate) fn stopped(&mut self, epoch: u64, last_error: Option<Error>) {
         use StreamEventKind::{Failed, Interrupted, Stalled};
         let Some((last, _)) = self.last else { return };
@@ -76,7 +77,7 @@ impl EventReporter {
                 StopReason::Failed
             }
             Some(reason) => reason,
-            // It ended without being asked, and had no viewers for whom to try again.
+            // The stream was interrupted, and had no viewers who would justify a retry.
             None => StopReason::Failed,
         };
         let error = last_error.filter(|_| reason == StopReason::Failed);
@@ -111,7 +112,7 @@ mod tests {
         (EventReporter::new(bus, StreamId::parse("cam").expect("an id")), events)
     }
 
-    fn heard(events: &mut EventReceiver) -> Vec<StreamEventKind> {
+    fn reported(events: &mut EventReceiver) -> Vec<StreamEventKind> {
         let next = || events.try_next().expect("nothing is lost");
         std::iter::from_fn(next)
             .map(|event| match &event.kind {
@@ -133,22 +134,22 @@ mod tests {
         reporter.launched(3);
         reporter.interrupted(3, unreachable());
         reporter.interrupted(4, Some(error(ErrorKind::SourceUnauthorized)));
-        assert_eq!(heard(&mut events), [Started, Live, Interrupted, Interrupted]);
+        assert_eq!(reported(&mut events), [Started, Live, Interrupted, Interrupted]);
         reporter.live(5);
         reporter.stalled(5, Some(error(ErrorKind::SourceTimeout)));
         reporter.interrupted(5, Some(error(ErrorKind::SourceTimeout)));
         reporter.interrupted(6, unreachable());
-        assert_eq!(heard(&mut events), [Live, Stalled, Interrupted]);
+        assert_eq!(reported(&mut events), [Live, Stalled, Interrupted]);
         reporter.failed(7, error(ErrorKind::SourceNotFound));
         reporter.launched(8);
-        assert_eq!(heard(&mut events), [Failed, Started]);
+        assert_eq!(reported(&mut events), [Failed, Started]);
     }
 
     #[test]
-    fn a_stream_that_was_never_started_never_stops() {
+    fn the_end_of_a_stream_that_never_started_is_not_reported() {
         let (mut reporter, mut events) = reporter();
         reporter.ending(StopReason::Idle);
         reporter.stopped(1, None);
-        assert_eq!(heard(&mut events), []);
+        assert_eq!(reported(&mut events), []);
     }
 }

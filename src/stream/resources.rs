@@ -1,4 +1,4 @@
-//! What streams are made of, and how many there can be.
+//! The resources that all streams share, and the largest number of streams.
 
 use std::sync::Arc;
 
@@ -10,22 +10,22 @@ use crate::base::counters::Counters;
 use crate::events::bus::Bus;
 use crate::ingest::Ingest;
 
-/// What all streams share.
+/// The resources that all streams share.
 pub struct StreamResources {
-    /// What serves them.
+    /// The output that serves the streams.
     pub output: Arc<dyn Output>,
-    /// The threads that their tasks run on.
+    /// The threads that the streams' tasks run on.
     pub threads: Threads,
-    /// The limits that they live by.
+    /// The limits that apply to every stream.
     pub limits: Limits,
-    /// Streams at the same time.
+    /// The largest number of streams at the same time.
     pub max_streams: usize,
-    /// The order in which they start.
+    /// The queue that determines the order of starts.
     pub starts: StartQueue,
-    /// What brings their video.
+    /// Starts the ingests that deliver the streams' media.
     pub ingest: Arc<dyn Ingest>,
-    /// Counts their transitions.
+    /// The counters of the streams' transitions.
     pub counters: Counters,
-    /// Where their events are published.
+    /// The bus on which the streams' events are published.
     pub events: Bus,
 }

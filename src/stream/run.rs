@@ -6,31 +6,31 @@ use super::start_queue::{Priority, QueuedSlot, StartSlot};
 use crate::base::error::{Error, ErrorKind};
 use crate::ingest::{RunOutcome, RunningIngest};
 
-/// The current run of the ingest. To the state table a run that waits for its turn is a child like
-/// any other: it has begun, and ends before the next one begins.
+/// The current run of the ingest. The state table treats a queued run like one whose child runs: it
+/// has begun, and must end before the next run begins.
 pub(super) enum CurrentRun {
-    /// No run.
+    /// There is no run.
     None,
-    /// Its turn has not come.
+    /// The run waits for a start slot.
     Queued(Priority, QueuedSlot),
-    /// It was cancelled before its turn came.
+    /// The run was cancelled before its ingest started.
     Cancelled,
-    /// Its turn has come; it starts within the same transition.
+    /// The run has its start slot. Its ingest starts within the same transition.
     Granted(StartSlot),
-    /// The ingest runs.
+    /// The run's ingest has started.
     Child(RunningIngest),
 }
 
-/// What happens to a run without a command.
+/// A change of a run that no command causes.
 pub(super) enum Step {
-    /// Its turn has come.
+    /// The run has been granted a start slot.
     SlotGranted(StartSlot),
-    /// It has ended.
+    /// The run has ended.
     Ended(RunOutcome),
 }
 
 impl CurrentRun {
-    /// Returns the queue that the run waits in.
+    /// Returns the queue in which the run waits; `None` if it does not wait.
     pub(super) fn queued_as(&self) -> Option<Priority> {
         match self {
             Self::Queued(priority, _) => Some(*priority),
@@ -38,32 +38,32 @@ impl CurrentRun {
         }
     }
 
-    /// Takes the run, and leaves none.
+    /// Takes the run out, and leaves [`CurrentRun::None`].
     pub(super) fn take(&mut self) -> Self {
         std::mem::replace(self, Self::None)
     }
 
-    /// Takes a run that has not started out of the queue.
+    /// Cancels the run if its ingest has not started.
     pub(super) fn cancel(&mut self) {
         if matches!(self, Self::Queued(..) | Self::Granted(_)) {
             *self = Self::Cancelled;
         }
     }
 
-    /// Signals the child, if there is one.
+    /// Sends a signal to the child, if there is one.
     pub(super) fn signal(&self, signal: Signal) {
         if let Self::Child(ingest) = self {
-            // Full or closed: signals are on their way, or the child has ended.
+            // A full channel already has signals for the child; a closed one means that it has ended.
             let _ = ingest.signals.try_send(signal);
         }
     }
 
-    /// Waits for the next step. Can be dropped and called again without losing a step.
+    /// Waits for the next step. Dropping the future loses no step.
     pub(super) async fn step(&mut self) -> Step {
         let dropped = |detail| RunOutcome::Dropped(Error::new(ErrorKind::Internal, detail));
         match self {
             Self::None | Self::Granted(_) => std::future::pending().await,
-            Self::Queued(_, turn) => Step::SlotGranted(turn.await),
+            Self::Queued(_, slot) => Step::SlotGranted(slot.await),
             Self::Cancelled => Step::Ended(dropped("the start was cancelled while it was queued")),
             Self::Child(ingest) => {
                 let outcome = (&mut ingest.ended).await;

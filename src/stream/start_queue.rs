@@ -1,9 +1,9 @@
-//! The order in which streams start: a few at the same time, the others in a queue.
+//! The order in which streams start: a few at the same time, while the others wait in a queue.
 //!
 //! Starting FFmpeg and probing what a camera sends costs processor time; waiting for the camera costs
 //! none. So a start holds its slot until the stream is playable or has failed, but no longer than
-//! [`HELD`]: cameras that do not answer must not delay those that do. Retries have a queue and slots
-//! of their own: hundreds of cameras that are away must not delay others.
+//! [`MAX_HELD`]: cameras that do not respond must not delay those that do. Retries have a separate
+//! queue and separate slots: hundreds of unreachable cameras must not delay the other starts.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,82 +16,83 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::base::error::{Error, ErrorKind};
 
 /// The longest time that a start holds its slot.
-pub(crate) const HELD: Duration = Duration::from_secs(1);
-/// The longest time that a start waits for its turn.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-/// Places in the queue for each slot: what can be served within [`PATIENCE`], and a little more.
-const PLACES_A_SLOT: usize = 32;
-/// When a caller who was refused can try again.
+pub(crate) const MAX_HELD: Duration = Duration::from_secs(1);
+/// The longest time that a requested start waits for a slot.
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(20);
+/// The places in the queue for each slot: more than one slot serves within [`MAX_WAIT`] if every start
+/// holds it for [`MAX_HELD`].
+const PLACES_PER_SLOT: usize = 32;
+/// How long a caller who was refused should wait before retrying.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(5);
 
 /// The queue that a run of the ingest waits in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Priority {
-    /// A caller has asked for the stream.
-    Asked,
-    /// The camera is tried again after an interruption.
+    /// The start that a caller requested.
+    Requested,
+    /// A retry after an interruption.
     Retry,
 }
 
 /// The start slots and their queues. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct StartQueue {
-    asked: Queue,
+    requested: Queue,
     retries: Queue,
-    most_waiting: usize,
+    max_waiting: usize,
 }
 
-/// A queue, and the slots that it waits for.
+/// The slots for one priority, and the number of starts that wait for them.
 #[derive(Debug, Clone)]
 struct Queue {
     slots: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
 }
 
-/// The right to start, given back when dropped.
+/// The right to start. Released when dropped.
 #[derive(Debug)]
 pub(crate) struct StartSlot {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// A place in a queue, given up when dropped.
+/// A place in a queue, which resolves to a slot. Dropping it leaves the queue.
 pub(crate) type QueuedSlot = Pin<Box<dyn Future<Output = StartSlot> + Send>>;
 
 impl StartQueue {
-    /// Creates `at_once` slots, and half as many for retries.
+    /// Creates `at_once` slots for requested starts, and half as many, rounded up, for retries.
     pub fn new(at_once: usize) -> Self {
         Self {
-            asked: Queue::new(at_once),
+            requested: Queue::new(at_once),
             retries: Queue::new(at_once.div_ceil(2)),
-            most_waiting: at_once.saturating_mul(PLACES_A_SLOT),
+            max_waiting: at_once.saturating_mul(PLACES_PER_SLOT),
         }
     }
 
-    /// Refuses a new stream when the queue of those that were asked for is full.
+    /// Fails if the queue of requested starts is full.
     pub(crate) fn ensure_capacity(&self) -> Result<(), Error> {
-        if self.asked.waiting() < self.most_waiting {
+        if self.requested.waiting() < self.max_waiting {
             return Ok(());
         }
         let detail =
-            format!("{} streams are waiting to start, which is the limit", self.most_waiting);
+            format!("{} streams are waiting to start, which is the limit", self.max_waiting);
         Err(Error::new(ErrorKind::TooManyStarts, detail).retry_after(RETRY_WHEN_FULL))
     }
 
-    /// Returns the error of a start that has waited for [`PATIENCE`].
+    /// Returns the error of a start that has waited for [`MAX_WAIT`].
     pub(crate) fn took_too_long() -> Error {
-        let seconds = PATIENCE.as_secs();
+        let seconds = MAX_WAIT.as_secs();
         let detail = format!(
-            "too many streams are starting: the turn of this one did not come in {seconds} s"
+            "too many streams are starting; this one did not get a start slot within {seconds} s"
         );
         Error::new(ErrorKind::TooManyStarts, detail).retry_after(RETRY_WHEN_FULL)
     }
 
-    /// Returns how many starts wait, in both queues together.
+    /// Returns the number of waiting starts in both queues.
     pub(crate) fn waiting(&self) -> usize {
-        self.asked.waiting() + self.retries.waiting()
+        self.requested.waiting() + self.retries.waiting()
     }
 
-    /// Returns a slot if one is free, which is so only while no start waits.
+    /// Returns a slot if one is free. While starts of this priority wait, none is free.
     pub(crate) fn try_slot(&self, priority: Priority) -> Option<StartSlot> {
         let permit = Arc::clone(&self.queue(priority).slots).try_acquire_owned().ok()?;
         Some(StartSlot { _permit: Some(permit) })
@@ -99,13 +100,13 @@ impl StartQueue {
 
     fn queue(&self, priority: Priority) -> &Queue {
         match priority {
-            Priority::Asked => &self.asked,
+            Priority::Requested => &self.requested,
             Priority::Retry => &self.retries,
         }
     }
 
-    /// Returns the last place in a queue. First come, first served.
-    pub(crate) fn turn(&self, priority: Priority) -> QueuedSlot {
+    /// Adds a start to the end of a queue, and returns its place. First come, first served.
+    pub(crate) fn enqueue(&self, priority: Priority) -> QueuedSlot {
         let Queue { slots, waiting } = self.queue(priority).clone();
         let place = Place::take(waiting);
         Box::pin(async move {
@@ -128,8 +129,9 @@ impl Queue {
 }
 
 impl StartSlot {
-    /// Returns a slot for an attempt that follows another one directly: its turn has come already.
-    pub(crate) fn of_a_further_attempt() -> Self {
+    /// Creates a slot for an attempt that directly follows another one of the same start. It does not
+    /// count towards the limit, because the start has already waited for a slot.
+    pub(crate) fn for_next_attempt() -> Self {
         Self { _permit: None }
     }
 }
@@ -156,16 +158,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_queue_is_served_in_order_and_forgets_starts_that_leave() {
+    async fn starts_get_slots_in_order_and_can_leave_the_queue() {
         let starts = StartQueue::new(1);
-        let held = starts.try_slot(Priority::Asked).expect("a free slot");
-        assert!(starts.try_slot(Priority::Asked).is_none());
+        let held = starts.try_slot(Priority::Requested).expect("a free slot");
+        assert!(starts.try_slot(Priority::Requested).is_none());
         let (mut first, mut second, mut third) = (
-            starts.turn(Priority::Asked),
-            starts.turn(Priority::Asked),
-            starts.turn(Priority::Asked),
+            starts.enqueue(Priority::Requested),
+            starts.enqueue(Priority::Requested),
+            starts.enqueue(Priority::Requested),
         );
-        // The semaphore knows of a place from its first poll on.
+        // The semaphore does not know a place before its first poll.
         for turn in [&mut first, &mut second, &mut third] {
             assert!(turn.now_or_never().is_none());
         }
@@ -175,7 +177,7 @@ mod tests {
         drop(held);
         assert!((&mut third).now_or_never().is_none(), "before its turn");
         let held = second.now_or_never().expect("its turn");
-        assert!(starts.try_slot(Priority::Asked).is_none());
+        assert!(starts.try_slot(Priority::Requested).is_none());
         drop(held);
         third.now_or_never().expect("its turn");
         assert_eq!(starts.waiting(), 0);
@@ -184,24 +186,24 @@ mod tests {
     #[tokio::test]
     async fn the_queue_is_bounded() {
         let starts = StartQueue::new(1);
-        let _held = starts.try_slot(Priority::Asked).expect("a free slot");
-        let turns: Vec<_> = (0..PLACES_A_SLOT).map(|_| starts.turn(Priority::Asked)).collect();
+        let _held = starts.try_slot(Priority::Requested).expect("a free slot");
+        let turns: Vec<_> = (0..PLACES_PER_SLOT).map(|_| starts.enqueue(Priority::Requested)).collect();
         assert_eq!(starts.ensure_capacity().expect_err("full").kind, ErrorKind::TooManyStarts);
         drop(turns);
         starts.ensure_capacity().expect("a place");
     }
 
     #[test]
-    fn retries_do_not_delay_starts_that_were_asked_for() {
+    fn retries_do_not_delay_requested_starts() {
         let starts = StartQueue::new(2);
         let retry = starts.try_slot(Priority::Retry).expect("a slot");
         assert!(starts.try_slot(Priority::Retry).is_none());
-        let asked = [(); 2].map(|()| starts.try_slot(Priority::Asked).expect("a slot"));
-        assert!(starts.try_slot(Priority::Asked).is_none());
-        // Nor do waiting retries fill the queue of those that were asked for.
-        let turns: Vec<_> = (0..3 * PLACES_A_SLOT).map(|_| starts.turn(Priority::Retry)).collect();
+        let requested = [(); 2].map(|()| starts.try_slot(Priority::Requested).expect("a slot"));
+        assert!(starts.try_slot(Priority::Requested).is_none());
+        // Waiting retries do not fill the queue of requested starts either.
+        let turns: Vec<_> = (0..3 * PLACES_PER_SLOT).map(|_| starts.enqueue(Priority::Retry)).collect();
         assert_eq!(starts.waiting(), turns.len());
         starts.ensure_capacity().expect("a place");
-        drop((retry, asked));
+        drop((retry, requested));
     }
 }

@@ -1,113 +1,114 @@
-//! The life of a stream as a pure table: from a state and an event to the next state and an action.
+//! The table of states: a pure function from a state and an event to the next state and an action.
 //!
 //! `docs/design/stream-lifecycle.md` draws and explains the states. `TABLE` in the tests below lists
 //! every transition.
 //!
-//! Nothing here waits, sends or knows of tasks. The supervisor carries the actions out.
+//! Nothing here waits, sends or depends on tasks. The supervisor carries out the actions.
 
-/// Where a stream is in its life.
+/// The state of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum State {
-    /// The ingest runs, or waits for its turn to start; nothing is playable yet.
+    /// The ingest runs, or waits for a start slot; nothing is playable yet.
     Starting,
-    /// Players can play it.
+    /// Clients can play the stream.
     Live,
     /// No ingest runs; the next one starts when the timer ends.
     Backoff,
-    /// The ingest was asked to end.
+    /// The ingest was told to end, but has not ended yet.
     Stopping(After),
-    /// The start failed. The stream stays for a while so that clients can ask for the cause.
+    /// The start failed. The stream stays for a while, so that clients can read the cause.
     Failed,
-    /// The end: the supervisor removes the stream's files and its name, and ends.
+    /// The stream has ended: the supervisor removes the stream's files and name, and ends.
     Gone,
 }
 
 impl State {
-    /// Returns whether an ingest runs in this state, or will run again.
+    /// Returns whether the ingest runs in this state, or will start again.
     pub(crate) fn is_active(self) -> bool {
         !matches!(self, Self::Failed | Self::Gone)
     }
 }
 
-/// What follows when an ingest that was asked to end has ended.
+/// The next state once an ingest that was told to end has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum After {
-    /// The next epoch, after a delay.
+    /// `Backoff` if the stream is wanted, otherwise `Gone`.
     Retry,
-    /// The next epoch at once: a caller asked for another source, or for a new start.
+    /// `Starting`, without a delay: a caller requested another source, or a new start.
     Replace,
-    /// Failed.
+    /// `Failed`.
     Fail,
-    /// Gone.
+    /// `Gone`.
     End,
 }
 
-/// What happens to a stream.
+/// An event in the life of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Event {
-    /// A caller wants the stream.
+    /// A caller requests the stream.
     Start,
-    /// A caller wants the stream with another source or other options.
+    /// A caller requests the stream with another source or other options.
     Replace,
-    /// The turn of a queued start has come.
+    /// A queued start has been granted its slot.
     SlotGranted,
-    /// The turn of a queued start has come, and every caller who waited for it has left.
+    /// A queued start has been granted its slot, but all callers who waited for it have left.
     Abandoned,
-    /// The output can be played, with this epoch.
+    /// Clients can play the current epoch.
     Playable,
-    /// The output cannot serve what the ingest brings, as on a full disk.
+    /// The output cannot serve what the ingest delivers, for example because the disk is full.
     OutputFailed,
-    /// The child is reaped; another plan can do better.
+    /// The child has been reaped, and another plan may work better.
     EndedReplan,
-    /// The child is reaped; another plan could do better, but as many were tried as are allowed.
+    /// The child has been reaped. Another plan might work better, but the limit of plans is reached.
     Exhausted,
-    /// The child is reaped; the camera refused.
+    /// The child has been reaped, because the camera or the machine refused.
     EndedRefused,
-    /// The child is reaped, for any other cause.
+    /// The child has been reaped for any other cause.
     Ended,
-    /// Starting, with all its attempts, has taken `start_timeout`.
+    /// A start with all its attempts has taken `start_timeout`, or has waited too long for a slot.
     StartTimedOut,
-    /// Live, and the picture has not advanced for `stale_timeout`.
+    /// The picture of a live stream has not advanced for `stale_timeout`.
     Stalled,
     /// The back-off timer or the grace period has ended.
     TimedOut,
-    /// Stop, idle, or shutdown.
+    /// The stream is stopped or idle, its output failed, or the manager shuts down.
     End,
 }
 
-/// What else the decision depends on.
+/// The facts on which a transition depends besides state and event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Context {
-    /// An epoch was live since the last start from nothing: there can be viewers.
+    /// An epoch of the stream has been live, so there may be viewers.
     pub(crate) was_live: bool,
-    /// The stream has viewers, or callers who wait for it.
+    /// The stream has, or recently had, viewers or callers who wait for it.
     pub(crate) is_wanted: bool,
 }
 
-/// What the supervisor has to do on a transition.
+/// The supervisor's task on a transition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Action {
     /// Nothing.
     None,
-    /// Begin the next epoch: start its ingest, or queue for it.
+    /// Begin the next epoch: start its ingest, or queue it if no start slot is free.
     Spawn,
-    /// Start the ingest of the epoch whose turn has come.
+    /// Start the ingest of the queued epoch, which now has its start slot.
     Launch,
-    /// Set the back-off timer; if the camera refused, answer the waiting callers with the cause.
+    /// Set the back-off timer. If the camera refused or the plans are exhausted, report the error to
+    /// the waiting callers.
     Delay,
-    /// Answer the waiting callers that the stream is playable.
+    /// Report to the waiting callers that the stream is playable.
     Announce,
-    /// Answer the waiting callers with the cause.
+    /// Report the error to the waiting callers.
     Refuse,
-    /// Ask the ingest to end, and set the grace timer.
+    /// Tell the ingest to end, and set the grace timer.
     Terminate,
-    /// The same, and answer the waiting callers with the cause.
+    /// `Terminate` and `Refuse`.
     TerminateAndRefuse,
-    /// Kill the ingest's processes.
+    /// Kill the ingest's processes, and set the grace timer again.
     Kill,
 }
 
-/// The table. Total: every event can come in every state.
+/// Returns the next state and the action. Accepts every event in every state.
 pub(crate) fn next(state: State, event: Event, context: Context) -> (State, Action) {
     match state {
         State::Starting => starting(event, context),
@@ -124,7 +125,7 @@ fn starting(event: Event, context: Context) -> (State, Action) {
         Event::Playable => (State::Live, Action::Announce),
         Event::Replace => (State::Stopping(After::Replace), Action::Terminate),
         Event::Abandoned if !context.was_live => (State::Stopping(After::End), Action::Terminate),
-        // Viewers do not wait for an answer: they see the stream come back.
+        // Viewers of an earlier epoch wait for the restart even if no caller does.
         Event::SlotGranted | Event::Abandoned => (State::Starting, Action::Launch),
         Event::EndedReplan => (State::Starting, Action::Spawn),
         Event::EndedRefused | Event::Exhausted if !context.was_live => {
@@ -151,7 +152,7 @@ fn live(event: Event, context: Context) -> (State, Action) {
             dropped(context)
         }
         Event::End => (State::Stopping(After::End), Action::Terminate),
-        // The output tries again with the next keyframe.
+        // An output that failed continues at the next keyframe.
         Event::OutputFailed
         | Event::Playable
         | Event::SlotGranted
@@ -163,8 +164,8 @@ fn live(event: Event, context: Context) -> (State, Action) {
 
 fn backoff(event: Event, context: Context) -> (State, Action) {
     match event {
-        // Callers of a camera that was never live wait for the attempt that is due anyway: they
-        // must not be able to make it try faster.
+        // Before the stream is live for the first time, callers wait for the scheduled attempt:
+        // their requests must not make attempts more frequent.
         Event::Start if !context.was_live => (State::Backoff, Action::None),
         Event::Start | Event::Replace | Event::TimedOut => (State::Starting, Action::Spawn),
         Event::StartTimedOut if !context.was_live => (State::Failed, Action::Refuse),
@@ -198,12 +199,12 @@ fn failed(event: Event) -> (State, Action) {
     }
 }
 
-/// The child has ended though it was not asked to, or to be started again.
+/// Returns the transition after an ingest that ended unexpectedly, or that was told to end for a retry.
 fn dropped(context: Context) -> (State, Action) {
     if context.is_wanted { (State::Backoff, Action::Delay) } else { (State::Gone, Action::None) }
 }
 
-/// Whether the child is reaped.
+/// Returns whether `event` means that the child has been reaped.
 fn is_end(event: Event) -> bool {
     matches!(event, Event::Ended | Event::EndedRefused | Event::EndedReplan | Event::Exhausted)
 }
@@ -254,7 +255,8 @@ mod tests {
     const AGAIN_WANTED: When = |context| context.was_live && context.is_wanted;
     const AGAIN_UNWANTED: When = |context| context.was_live && !context.is_wanted;
 
-    /// Every transition. An event that is not listed for a state changes nothing and does nothing.
+    /// Every transition. An event that is not listed for a state leaves the state unchanged, without an
+    /// action.
     const TABLE: &[(State, Event, When, State, Action)] = &[
         (Starting, E::Replace, ALWAYS, Stopping(Replace), A::Terminate),
         (Starting, E::SlotGranted, ALWAYS, Starting, A::Launch),
@@ -334,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_table() {
+    fn every_transition_is_as_listed() {
         for state in STATES {
             for event in EVENTS {
                 for context in contexts() {
@@ -355,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_runs_in_the_states_that_end_it_and_in_no_others() {
+    fn only_spawning_and_ending_change_whether_a_child_runs() {
         let has_child = |state| matches!(state, Starting | Live | Stopping(_));
         for state in STATES {
             for event in EVENTS {

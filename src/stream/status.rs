@@ -1,4 +1,4 @@
-//! What is known of a stream: published by its supervisor, read through its handles.
+//! A stream's status, which its supervisor publishes and its handles read.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,10 +9,10 @@ use super::state::State;
 use crate::base::error::Error;
 use crate::camera::Camera;
 
-/// A stream's status, as the supervisor published it last.
+/// A stream's status.
 #[derive(Debug, Clone)]
 pub(crate) struct Status {
-    /// Its state, as the table of [`crate::stream::state`] decides it.
+    /// The state, as the table in [`crate::stream::state`] determines it.
     pub(crate) state: State,
     /// Number of the current or last run of FFmpeg.
     pub(crate) epoch: u64,
@@ -20,10 +20,10 @@ pub(crate) struct Status {
     pub(crate) restarts: u64,
     /// When a client first asked for the stream.
     pub(crate) started_at: SystemTime,
-    /// When the current epoch became live.
+    /// When the current epoch became live; `None` while it is not live.
     pub(crate) live_since: Option<Instant>,
-    /// The time from the start of FFmpeg to a playable stream, of the current epoch while it is
-    /// live.
+    /// How long it took from the start of FFmpeg until the current epoch was playable; `None` while
+    /// it is not live.
     pub(crate) start_took: Option<Duration>,
     /// The last error, and when it occurred.
     pub(crate) last_error: Option<(Error, Instant)>,
@@ -36,7 +36,7 @@ pub(crate) struct Status {
 pub(super) struct StatusPublisher(watch::Sender<Status>);
 
 impl StatusPublisher {
-    /// Publishes the status of a stream that starts now with `epoch`.
+    /// Creates the status of a stream that starts now with `epoch`, and a receiver of it.
     pub(super) fn new(camera: Camera, epoch: u64) -> (Self, watch::Receiver<Status>) {
         let (send, status) = watch::channel(Status {
             state: State::Starting,
@@ -52,7 +52,7 @@ impl StatusPublisher {
     }
 
     /// Publishes the state and the camera. `running_for` is the time since the current run began.
-    pub(super) fn show(&self, state: State, camera: &Camera, running_for: Duration) {
+    pub(super) fn publish(&self, state: State, camera: &Camera, running_for: Duration) {
         self.0.send_modify(|status| {
             let was_live = status.state == State::Live;
             status.state = state;
@@ -67,17 +67,17 @@ impl StatusPublisher {
         });
     }
 
-    /// Publishes that an epoch has begun.
-    pub(super) fn began(&self, epoch: u64) {
+    /// Publishes the number of an epoch that has begun.
+    pub(super) fn set_epoch(&self, epoch: u64) {
         self.0.send_modify(|status| status.epoch = epoch);
     }
 
     /// Counts a start after an interruption.
-    pub(super) fn restarted(&self) {
+    pub(super) fn count_restart(&self) {
         self.0.send_modify(|status| status.restarts += 1);
     }
 
-    /// Publishes an error.
+    /// Publishes an error as the last one.
     pub(super) fn note_error(&self, error: Error) {
         self.0.send_modify(|status| status.last_error = Some((error, Instant::now())));
     }
@@ -92,7 +92,7 @@ impl StatusPublisher {
         self.0.borrow().epoch
     }
 
-    /// Returns how long the current epoch has been live.
+    /// Returns how long the current epoch has been live; `None` if it is not live.
     pub(super) fn live_for(&self) -> Option<Duration> {
         self.0.borrow().live_since.map(|since| since.elapsed())
     }

@@ -1,7 +1,8 @@
-//! The task that owns a stream: it feeds events to the state table and carries its actions out.
+//! The task that owns a stream: it passes events to the state table, and carries out the actions that
+//! the table returns.
 //!
-//! Owns the ingest's run, the output, the deadlines and the callers who wait. Every decision
-//! about the life of the stream is made by the table in [`state`]; nothing here knows HTTP.
+//! The supervisor owns the ingest's run, the output, the deadlines and the list of waiting callers. The
+//! table in [`state`] makes every decision about the life of the stream. Nothing here depends on HTTP.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +30,8 @@ use crate::camera::plan;
 use crate::events::StopReason;
 use crate::ingest::{Ingest, IngestRequest, RunOutcome};
 
-/// Plans that are tried one after the other until one is playable. More than there are lessons for
-/// one camera: a camera that contradicts itself must not be tried for ever.
+/// The largest number of changes of plan until the stream is playable. A camera has fewer lessons than
+/// that, so only a camera that contradicts itself reaches the limit. It must not be retried for ever.
 const MAX_REPLANS: u32 = 6;
 
 struct Supervisor {
@@ -49,20 +50,20 @@ struct Supervisor {
     state: State,
     next_epoch: u64,
     run: CurrentRun,
-    /// The right to start, for the first moments of a run.
+    /// The start slot that the current run holds.
     slot: Option<StartSlot>,
     waiters: Waiters,
     backoff: Backoff,
-    /// Since the stream was last playable.
+    /// The number of changes of plan since the stream was last playable.
     replans: u32,
     was_live: bool,
-    /// For how long the last run that was live was so.
+    /// How long the last live run was live. The next delay takes this value.
     last_live_for: Option<Duration>,
 }
 
 impl Supervisor {
     async fn run(mut self, on_gone: impl FnOnce()) {
-        self.begin_epoch(true, Priority::Asked, None);
+        self.begin_epoch(true, Priority::Requested, None);
         while self.state != State::Gone {
             if let Some(event) = self.next_event().await {
                 self.handle(event);
@@ -71,7 +72,7 @@ impl Supervisor {
         self.finish(on_gone).await;
     }
 
-    /// Waits for something to happen. Returns `None` when it does not concern the state.
+    /// Waits until something happens, and returns its event; `None` if it does not affect the state.
     async fn next_event(&mut self) -> Option<Event> {
         let (deadline, due) = self.deadlines.next(self.situation());
         tokio::select! {
@@ -129,7 +130,7 @@ impl Supervisor {
     fn on_end(&mut self, outcome: RunOutcome) -> Event {
         self.run = CurrentRun::None;
         if matches!(self.state, State::Stopping(_)) {
-            // It was asked to end: that it did proves nothing about the camera.
+            // The ingest was told to end, so its outcome shows nothing about the camera.
             return Event::Ended;
         }
         match outcome {
@@ -138,7 +139,7 @@ impl Supervisor {
                 Event::Exhausted
             }
             RunOutcome::Replan(plan) => {
-                info!(?plan, "trying again with what was learned");
+                info!(?plan, "retrying with another plan");
                 self.replans += 1;
                 self.camera.learned.set(plan);
                 if self.state == State::Live {
@@ -166,10 +167,11 @@ impl Supervisor {
         (progress.playable == Some(self.status.epoch())).then_some(Event::Playable)
     }
 
-    /// Without its output the stream is of no use: it ends, so that the next start makes another.
+    /// Handles the failure of the output's task. Without its output the stream is useless, so it ends,
+    /// and the next start creates another.
     fn on_output_failed(&mut self) -> Event {
         let error = Error::new(ErrorKind::Internal, "the stream's output failed");
-        error!(generation = self.status.epoch(), "the output failed");
+        error!(generation = self.status.epoch(), "the stream's output failed: ending the stream");
         self.status.note_error(error.clone());
         self.waiters.refuse(&error);
         Event::End
@@ -206,7 +208,7 @@ impl Supervisor {
             self.last_live_for = self.status.live_for();
         }
         let evidence = Evidence {
-            stood_still: self.shared.hub.last_progress().age(),
+            frozen_for: self.shared.hub.last_progress().age(),
             last_error: self.status.last_error().map(|error| error.kind),
         };
         self.metrics.transition(from, event, action, evidence);
@@ -220,8 +222,8 @@ impl Supervisor {
             _ => {}
         }
         self.active.set(next.is_active());
-        // Before any caller is answered, who can ask for the state at once.
-        self.status.show(next, &self.camera, self.deadlines.running_for());
+        // Published before any caller gets the result: the caller may request the status at once.
+        self.status.publish(next, &self.camera, self.deadlines.running_for());
         self.act(action, from, event);
         if !matches!(self.run, CurrentRun::Child(_)) {
             self.slot = None;
@@ -247,14 +249,14 @@ impl Supervisor {
                 self.terminate();
             }
             Action::Kill => {
-                warn!(generation = self.status.epoch(), "the ingest does not end: killing it");
+                warn!(generation = self.status.epoch(), "the ingest did not end in time: killing it");
                 self.run.signal(Signal::SIGKILL);
                 self.deadlines.begin_grace();
             }
         }
     }
 
-    /// Begins the next epoch after `event` in the state `from`.
+    /// Begins the next epoch, because of `event` in the state `from`.
     fn spawn_epoch(&mut self, from: State, event: Event) {
         let is_asked_for = matches!(event, Event::Start | Event::Replace);
         let is_replaced = from == State::Stopping(After::Replace);
@@ -264,30 +266,30 @@ impl Supervisor {
         let is_restart = from == State::Backoff && event != Event::Replace;
         let slot = match event {
             Event::EndedReplan => {
-                self.slot.take().or_else(|| Some(StartSlot::of_a_further_attempt()))
+                self.slot.take().or_else(|| Some(StartSlot::for_next_attempt()))
             }
             _ => None,
         };
         let is_retry = is_restart && !is_asked_for;
-        let priority = if is_retry { Priority::Retry } else { Priority::Asked };
+        let priority = if is_retry { Priority::Retry } else { Priority::Requested };
         let is_new_start = self.was_live || is_asked_for || is_replaced;
         self.begin_epoch(is_new_start, priority, slot);
         if is_restart {
-            self.status.restarted();
+            self.status.count_restart();
         }
     }
 
-    /// Starts the next run of the ingest, in the `slot` of the attempt before or when its turn
-    /// comes. The time to become playable counts from here when `is_new_start`; otherwise it
-    /// continues from the attempt before.
+    /// Begins the next epoch: starts its ingest with `slot`, or with a free slot, and queues it if
+    /// there is neither. If `is_new_start`, the time limit for becoming playable starts now;
+    /// otherwise the limit of the previous attempt continues to apply.
     fn begin_epoch(&mut self, is_new_start: bool, priority: Priority, slot: Option<StartSlot>) {
         let epoch = self.next_epoch;
         self.next_epoch += 1;
         self.deadlines.begin(is_new_start);
-        self.status.began(epoch);
+        self.status.set_epoch(epoch);
         match slot.or_else(|| self.starts.try_slot(priority)) {
             Some(slot) => self.launch(slot),
-            None => self.run = CurrentRun::Queued(priority, self.starts.turn(priority)),
+            None => self.run = CurrentRun::Queued(priority, self.starts.enqueue(priority)),
         }
     }
 
@@ -317,7 +319,7 @@ impl Supervisor {
         let delay = self.backoff.next(live_for, is_permanent);
         self.deadlines.retry_in(delay);
         let cause = last_error.as_ref().map(|error| error.detail.as_str()).unwrap_or_default();
-        warn!(generation = self.status.epoch(), cause, retry_in = ?delay, "interrupted");
+        warn!(generation = self.status.epoch(), cause, retry_in = ?delay, "stream interrupted");
         self.reporter.interrupted(self.status.epoch(), last_error.clone());
         if let (Event::EndedRefused | Event::Exhausted, Some(error)) = (event, &last_error) {
             self.waiters.refuse(error);
@@ -331,7 +333,7 @@ impl Supervisor {
             self.was_live = true;
             self.replans = 0;
             let (waiting, took) = (self.waiters.len(), self.deadlines.running_for());
-            info!(generation = self.status.epoch(), waiting, ?took, "live");
+            info!(generation = self.status.epoch(), waiting, ?took, "stream is live");
             self.reporter.live(self.status.epoch());
         }
         self.waiters.announce(joined);
@@ -341,7 +343,7 @@ impl Supervisor {
         let error = self.status.last_error().unwrap_or_else(|| {
             Error::new(ErrorKind::Internal, "the stream failed for an unknown reason")
         });
-        warn!(generation = self.status.epoch(), code = ?error.kind, cause = error.detail, "failed");
+        warn!(generation = self.status.epoch(), code = ?error.kind, cause = error.detail, "start failed");
         self.waiters.refuse(&error);
         if self.state != State::Stopping(After::Retry) {
             self.reporter.failed(self.status.epoch(), error);
@@ -354,20 +356,20 @@ impl Supervisor {
         self.run.signal(Signal::SIGTERM);
     }
 
-    /// Returns whether anything keeps the stream running.
+    /// Returns whether there has been interest in the stream within the idle timeout.
     fn is_wanted(&self) -> bool {
         self.shared.interests.idle_for() < self.limits.idle_timeout
     }
 
-    /// The child is reaped; now the output ends and removes its files, and only then the name is
-    /// free, so that no other stream of this camera can meet them. Callers who wait see their
-    /// channels close after that.
+    /// Ends the output of a stream whose child has been reaped, and then frees the stream's name. The
+    /// output has removed its files by then, so that the camera's next stream cannot find them. Callers
+    /// who still wait see their channels close after that.
     async fn finish(mut self, on_gone: impl FnOnce()) {
         let (epoch, last_error) = (self.status.epoch(), self.status.last_error());
         self.output.finish().await;
         self.camera.numbers.used(self.next_epoch);
         self.shared.log_visits(self.shared.viewers.forget_all());
-        info!("gone");
+        info!("stream ended");
         self.reporter.stopped(epoch, last_error);
         on_gone();
     }

@@ -1,10 +1,10 @@
 //! The threads that streams run on.
 //!
-//! A stream is a chain of small tasks: bytes come from FFmpeg, become a fragment, are written. On a
-//! runtime with several threads each of them wakes another thread, ten times a second for each
-//! camera, which costs more than the work. So all tasks of a stream share one thread, with a runtime
-//! of its own that never hands work to others. Requests have another runtime: many of them at the
-//! same time do not delay the streams.
+//! A stream is a chain of small tasks: one reads bytes from FFmpeg and makes a fragment of them, the
+//! next one writes the fragment. On a runtime with several threads, each task wakes another thread, ten
+//! times a second for each camera, which costs more than the work itself. So all tasks of a stream
+//! share one thread, whose runtime never hands work to other threads. Requests run on another runtime,
+//! so that many simultaneous requests do not delay the streams.
 
 use std::io;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use std::thread;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 
-/// The threads of all streams. Cheap to clone. They end when the last clone is dropped, and drop the
-/// tasks that still run.
+/// The threads of all streams. Cheap to clone. When the last clone is dropped, the threads end and drop
+/// the tasks that still run.
 #[derive(Debug, Clone)]
 pub struct Threads {
     runtimes: Arc<[Handle]>,
@@ -22,7 +22,7 @@ pub struct Threads {
 }
 
 impl Threads {
-    /// Starts as many threads as there are processors.
+    /// Starts one thread per processor, or a single thread if the number of processors is unknown.
     pub fn start() -> io::Result<Self> {
         let count = thread::available_parallelism().map_or(1, usize::from);
         let (end, ended) = watch::channel(());
@@ -30,7 +30,7 @@ impl Threads {
         Ok(Self { runtimes: runtimes?, _end: Arc::new(end) })
     }
 
-    /// Returns the current runtime, in place of threads.
+    /// Creates a pool that consists of the current runtime and starts no threads.
     #[cfg(test)]
     pub(crate) fn here() -> Self {
         let (end, _) = watch::channel(());
@@ -41,7 +41,7 @@ impl Threads {
     ///
     /// # Panics
     ///
-    /// Never: there is at least one.
+    /// Never panics: there is at least one thread.
     pub(crate) fn pick(&self) -> &Handle {
         let least = self.runtimes.iter().min_by_key(|runtime| runtime.metrics().num_alive_tasks());
         #[expect(clippy::expect_used, reason = "there is at least one processor")]
@@ -55,7 +55,7 @@ fn start_one(mut ended: watch::Receiver<()>) -> io::Result<Handle> {
     thread::Builder::new().name("streams".into()).spawn(move || {
         // Returns when the last clone of the threads is dropped.
         let _ = runtime.block_on(ended.changed());
-        // A disk that hangs must not keep the thread.
+        // This does not wait for a disk that hangs, so that the thread can end.
         runtime.shutdown_background();
     })?;
     Ok(handle)

@@ -1,4 +1,4 @@
-//! The metrics of one stream's transitions: which transition counts as what.
+//! The metrics of one stream: decides which counters a transition changes.
 
 use std::time::Duration;
 
@@ -15,21 +15,21 @@ pub(crate) struct TransitionMetrics {
     counters: Counters,
     /// See [`Limits::stalled_after`].
     stalled_after: Duration,
-    /// When the start that is neither playable nor failed yet began.
+    /// When the pending start began; `None` once it has become playable or has failed.
     began: Option<Instant>,
 }
 
-/// What else decides how a transition is counted.
+/// The facts, besides the transition, that decide how it is counted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Evidence {
     /// How long the picture has not advanced.
-    pub(crate) stood_still: Duration,
+    pub(crate) frozen_for: Duration,
     /// The last error.
     pub(crate) last_error: Option<ErrorKind>,
 }
 
 impl TransitionMetrics {
-    /// Counts the start of a stream, and creates its metrics.
+    /// Creates the metrics of a new stream, and counts its start.
     pub(crate) fn new(counters: Counters, limits: &Limits) -> Self {
         let mut metrics = Self { counters, stalled_after: limits.stalled_after, began: None };
         metrics.start();
@@ -41,7 +41,7 @@ impl TransitionMetrics {
         self.began = Some(Instant::now());
     }
 
-    /// Counts a transition: out of `from`, by `event`, with `action`.
+    /// Counts the transition from the state `from`, caused by `event`, with `action`.
     pub(crate) fn transition(
         &mut self,
         from: State,
@@ -70,14 +70,14 @@ impl TransitionMetrics {
             _ => {}
         }
         let has_ended = matches!(event, Event::Ended | Event::EndedRefused | Event::Exhausted);
-        let ended_still = has_ended && evidence.stood_still >= self.stalled_after;
-        if from == State::Live && (event == Event::Stalled || ended_still) {
+        let ended_frozen = has_ended && evidence.frozen_for >= self.stalled_after;
+        if from == State::Live && (event == Event::Stalled || ended_frozen) {
             self.counters.stalled();
         }
     }
 
-    /// Counts a failed start: the callers who wait for it are answered with the cause. Restarts are
-    /// tried again, and do not count.
+    /// Counts a failed start, unless no start is pending. A failed restart of a stream that was live is
+    /// not counted, because it is retried.
     fn fail(&mut self, cause: ErrorKind) {
         if self.began.take().is_some() {
             self.counters.failed(cause);
@@ -117,8 +117,8 @@ mod tests {
                 Event::Ended => Some(ErrorKind::SourceUnreachable),
                 _ => last_error,
             };
-            let stood_still = Duration::from_millis(200);
-            metrics.transition(state, *event, action, Evidence { stood_still, last_error });
+            let frozen_for = Duration::from_millis(200);
+            metrics.transition(state, *event, action, Evidence { frozen_for, last_error });
             was_live |= next == State::Live;
             state = next;
         }
@@ -145,7 +145,7 @@ mod tests {
     const RESTART: &str = r#"restarts_total{code="source_unreachable"} 1"#;
 
     #[test]
-    fn starts_and_their_failures() {
+    fn starts_and_failed_starts_are_counted() {
         use Event::{Ended, EndedRefused, EndedReplan, Playable, Start, StartTimedOut};
         assert_counts(&[], &[START, NONE_PLAYABLE]);
         assert_counts(&[EndedReplan, Playable, Start], &[START, PLAYABLE]);
@@ -163,21 +163,21 @@ mod tests {
     fn interruptions_are_not_failed_starts() {
         use Event::{Ended, EndedRefused, Playable, StartTimedOut, TimedOut};
         assert_counts(&[Playable, Ended, TimedOut, Playable], &[START, PLAYABLE, RESTART]);
-        let away = [Playable, Ended, TimedOut, EndedRefused, TimedOut, StartTimedOut];
+        let unreachable = [Playable, Ended, TimedOut, EndedRefused, TimedOut, StartTimedOut];
         let refused = r#"restarts_total{code="source_unauthorized"} 1"#;
-        assert_counts(&away, &[START, PLAYABLE, RESTART, refused]);
+        assert_counts(&unreachable, &[START, PLAYABLE, RESTART, refused]);
     }
 
     #[test]
-    fn stalls() {
+    fn stalls_of_live_streams_are_counted() {
         use Event::{Ended, Playable, Stalled};
         assert_counts(&[Playable, Stalled], &[START, PLAYABLE, "stalls_total 1"]);
         assert_counts(&[Playable, Ended], &[START, PLAYABLE]);
         let counters = Counters::default();
         let mut metrics = metrics(&counters);
-        let stood_still = Duration::from_secs(2);
-        let evidence = Evidence { stood_still, last_error: None };
-        // FFmpeg can give up before the manager does.
+        let frozen_for = Duration::from_secs(2);
+        let evidence = Evidence { frozen_for, last_error: None };
+        // FFmpeg ends before the manager's own timeout.
         metrics.transition(State::Live, Ended, Action::Delay, evidence);
         assert!(counters.text().contains("stalls_total 1"));
         metrics.transition(State::Starting, Ended, Action::Delay, evidence);

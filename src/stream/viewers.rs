@@ -1,5 +1,5 @@
-//! The viewers of a stream. Players do not report when they come and go: a viewer is identified by
-//! user, address and player, and is present until it has requested nothing for a while.
+//! The viewers of a stream. Players do not report when they come and go. So a viewer is identified by
+//! user, address and player, and counts as present until some time after its last request.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,13 +10,13 @@ use tokio::time::Instant;
 
 use crate::base::lock::lock;
 
-/// How long a viewer is present after its last request. Players request at least once a segment, and
-/// no segment is as long as this.
+/// How long a viewer counts as present after its last request. Players send at least one request per
+/// segment, and no segment is that long.
 const PRESENT_FOR: Duration = Duration::from_secs(12);
-/// The most viewers that are counted. More can watch; the number shown stays at this.
+/// The largest number of viewers of one stream that are counted. Others can watch uncounted.
 const MAX_COUNTED: usize = 10_000;
-/// The most players of one user at one address that are counted. More can watch, uncounted, so that
-/// no client can take all places, or fill the log, with made-up names.
+/// The largest number of players of one user at one address that are counted. Others can watch
+/// uncounted. So no client can take all places, or fill the log, with invented players.
 const MAX_PLAYERS: usize = 8;
 
 /// The sender of a request for media.
@@ -30,7 +30,7 @@ pub(crate) struct Viewer<'a> {
     pub(crate) player: &'a str,
 }
 
-/// A viewer's stay, from its first request to its last one.
+/// A viewer's visit, from the first request to the last one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Visit {
     /// The user of a playback session, or the name of an API key.
@@ -50,12 +50,12 @@ pub(crate) struct Viewers {
     most: Option<usize>,
 }
 
-/// Whether a viewer is admitted.
+/// The result of a viewer's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Seen {
-    /// The viewer was present already, or watches uncounted.
+    /// The viewer is admitted, and was already present or is not counted.
     Known,
-    /// The viewer is new.
+    /// The viewer is admitted and new.
     New,
     /// The viewer is refused: the stream has reached its limit.
     TooMany,
@@ -67,8 +67,8 @@ impl Viewers {
         Self { visits: Mutex::default(), most }
     }
 
-    /// Notes a request of a viewer, if the viewer is admitted.
-    pub(crate) fn saw(&self, viewer: &Viewer) -> Seen {
+    /// Notes a viewer's request, unless the viewer is refused.
+    pub(crate) fn note_request(&self, viewer: &Viewer) -> Seen {
         let mut hasher = DefaultHasher::new();
         viewer.hash(&mut hasher);
         let key = hasher.finish();
@@ -102,7 +102,7 @@ impl Viewers {
         present(&self.visits(), Instant::now()).count()
     }
 
-    /// Forgets the viewers who left, and returns their visits.
+    /// Forgets the viewers who have left, and returns their visits.
     pub(crate) fn forget_gone(&self) -> Vec<Visit> {
         let now = Instant::now();
         self.visits()
@@ -141,14 +141,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn viewers_come_and_go() {
         let viewers = Viewers::new(None);
-        assert_eq!([viewers.saw(&ANNA), viewers.saw(&ANNA)], [Seen::New, Seen::Known]);
+        assert_eq!([viewers.note_request(&ANNA), viewers.note_request(&ANNA)], [Seen::New, Seen::Known]);
         let others = [Viewer { player: "VLC", ..ANNA }, Viewer { user: "bert", ..ANNA }];
         for other in &others {
-            assert_eq!(viewers.saw(other), Seen::New);
+            assert_eq!(viewers.note_request(other), Seen::New);
         }
         assert_eq!(viewers.count(), 3);
         tokio::time::advance(PRESENT_FOR / 2).await;
-        viewers.saw(&ANNA);
+        viewers.note_request(&ANNA);
         tokio::time::advance(PRESENT_FOR / 2).await;
         assert_eq!(viewers.count(), 1);
         let gone = viewers.forget_gone();
@@ -164,36 +164,36 @@ mod tests {
     async fn a_refused_viewer_is_admitted_when_another_has_left() {
         let viewers = Viewers::new(Some(1));
         let other = Viewer { player: "VLC", ..ANNA };
-        let seen = [&ANNA, &other, &ANNA].map(|viewer| viewers.saw(viewer));
+        let seen = [&ANNA, &other, &ANNA].map(|viewer| viewers.note_request(viewer));
         assert_eq!(seen, [Seen::New, Seen::TooMany, Seen::Known]);
         tokio::time::advance(PRESENT_FOR).await;
-        assert_eq!(viewers.saw(&other), Seen::New);
+        assert_eq!(viewers.note_request(&other), Seen::New);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_viewer_who_was_away_for_too_long_has_lost_its_place() {
+    async fn a_viewer_who_is_absent_for_too_long_loses_its_place() {
         let viewers = Viewers::new(Some(1));
         let other = Viewer { user: "bert", ..ANNA };
-        viewers.saw(&ANNA);
+        viewers.note_request(&ANNA);
         tokio::time::advance(PRESENT_FOR).await;
-        let seen = [&other, &ANNA, &other].map(|viewer| viewers.saw(viewer));
+        let seen = [&other, &ANNA, &other].map(|viewer| viewers.note_request(viewer));
         assert_eq!(seen, [Seen::New, Seen::TooMany, Seen::Known]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn made_up_players_do_not_count() {
+    async fn invented_players_are_not_counted_beyond_the_limit() {
         let viewers = Viewers::new(None);
         for number in 0..10_000 {
-            viewers.saw(&Viewer { player: &number.to_string(), ..ANNA });
+            viewers.note_request(&Viewer { player: &number.to_string(), ..ANNA });
         }
         assert_eq!(viewers.count(), MAX_PLAYERS);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_number_of_viewers_is_bounded() {
+    async fn the_number_of_counted_viewers_is_limited() {
         let viewers = Viewers::new(None);
         for number in 0..MAX_COUNTED + 100 {
-            viewers.saw(&Viewer { address: &number.to_string(), ..ANNA });
+            viewers.note_request(&Viewer { address: &number.to_string(), ..ANNA });
         }
         assert_eq!(viewers.count(), MAX_COUNTED);
     }

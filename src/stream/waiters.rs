@@ -1,45 +1,45 @@
-//! The callers who wait for a start.
+//! The callers who wait for the result of a start.
 
 use tokio::sync::oneshot;
 
-use super::handle::{Joined, StartAnswer};
+use super::handle::{Joined, StartResult};
 use crate::base::error::Error;
 
-/// The callers who want to know when the stream is playable. No more than there are connections.
+/// The callers who wait until the stream is playable. There are at most as many as connections.
 #[derive(Debug, Default)]
-pub(super) struct Waiters(Vec<oneshot::Sender<StartAnswer>>);
+pub(super) struct Waiters(Vec<oneshot::Sender<StartResult>>);
 
 impl Waiters {
-    /// Adds a caller, and forgets those who have left.
-    pub(super) fn add(&mut self, caller: oneshot::Sender<StartAnswer>) {
+    /// Adds a caller, and removes callers who have left.
+    pub(super) fn add(&mut self, caller: oneshot::Sender<StartResult>) {
         self.0.retain(|caller| !caller.is_closed());
         self.0.push(caller);
     }
 
-    /// Returns the number of callers who have not been answered.
+    /// Returns the number of callers who wait.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Returns whether there were callers, and all of them have left without an answer.
+    /// Returns true if there are callers and all of them have left before the result.
     pub(super) fn have_all_left(&self) -> bool {
         !self.0.is_empty() && self.0.iter().all(oneshot::Sender::is_closed)
     }
 
-    /// Answers all callers that the stream is playable.
+    /// Reports to all callers that the stream is playable.
     pub(super) fn announce(&mut self, joined: Joined) {
-        self.answer(&Ok(joined));
+        self.send(&Ok(joined));
     }
 
-    /// Answers all callers with the cause.
+    /// Reports the error to all callers.
     pub(super) fn refuse(&mut self, error: &Error) {
-        self.answer(&Err(error.clone()));
+        self.send(&Err(error.clone()));
     }
 
-    fn answer(&mut self, answer: &StartAnswer) {
+    fn send(&mut self, result: &StartResult) {
         for caller in self.0.drain(..) {
-            // A caller who has left needs no answer.
-            let _ = caller.send(answer.clone());
+            // A caller who has left needs no result.
+            let _ = caller.send(result.clone());
         }
     }
 }

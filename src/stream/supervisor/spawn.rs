@@ -1,4 +1,4 @@
-//! How a stream begins: its shared parts, its output, and the task of its supervisor.
+//! Creates a stream: its shared state, its output, and the task of its supervisor.
 
 use std::sync::Arc;
 
@@ -24,12 +24,13 @@ use crate::stream::transition_metrics::TransitionMetrics;
 use crate::stream::viewers::Viewers;
 use crate::stream::waiters::Waiters;
 
-/// The beginning of 2025, in Unix time.
+/// The time from which numbers are counted: the beginning of 2025, in Unix seconds.
 const NUMBERS_SINCE: u64 = 1_735_689_600;
+/// How many numbers are available for each second since then.
 const NUMBERS_A_SECOND: u64 = 4;
 
-/// Starts the supervisor of a new stream. Calls `on_gone` with the stream's handle when its child,
-/// its output and its files are gone.
+/// Starts a new stream, and returns its handle. Calls `on_gone` with this handle once the stream's
+/// child, output and files are gone.
 pub(in crate::stream) fn spawn(
     camera: Camera,
     resources: &StreamResources,
@@ -85,11 +86,11 @@ pub(in crate::stream) fn spawn(
     handle
 }
 
-/// Returns the first number of a new stream's epochs and segments. Numbers start from the
-/// clock, so that they grow over restarts of the manager too. In the long run both are used more
-/// slowly than the clock advances: segments are a few a second until the second keyframe of a
-/// epoch, and one a second at most from then on. They fit into the 31 bits that some players
-/// read until 2041.
+/// Returns the first number of a new stream's epochs and segments. The number is derived from the
+/// clock, so that numbers also grow across restarts of the manager. In the long run, the clock adds
+/// numbers faster than epochs and segments use them: there are a few segments per second until the
+/// second keyframe of an epoch, and at most one per second after it. Some players read only 31 bits,
+/// into which the numbers fit until 2041.
 fn first_number() -> u64 {
     unix_now().saturating_sub(NUMBERS_SINCE) * NUMBERS_A_SECOND
 }

@@ -1,5 +1,5 @@
-//! The supervisor with an ingest that starts nothing, on a paused clock: the test makes every child,
-//! every fragment and every end.
+//! Tests of the supervisor with a fake ingest, on a paused clock. The tests control when a child starts,
+//! sends fragments and ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ use crate::stream::output::{Output, OutputControl, OutputRequest, OutputTask};
 use crate::stream::reaper;
 use crate::stream::registry::Registry;
 use crate::stream::resources::StreamResources;
-use crate::stream::start_queue::{HELD, Priority, StartQueue};
+use crate::stream::start_queue::{MAX_HELD, Priority, StartQueue};
 use crate::stream::state::{After, State};
 use crate::stream::threads::Threads;
 use crate::stream::viewers::Viewer;
@@ -54,21 +54,22 @@ const SEGMENTS: SegmentPolicy = SegmentPolicy {
 
 const VIEWER: Viewer<'static> = Viewer { user: "anna", address: "10.0.0.1", player: "hls.js" };
 
-/// Far more than anything here takes; on the paused clock it passes in no time.
+/// Longer than anything in these tests takes. On the paused clock it passes at once.
 const FOREVER: Duration = Duration::from_mins(10);
 
+/// An ingest that starts no process: it hands each child to the test.
 struct FakeIngest(mpsc::UnboundedSender<Child>);
 
 impl Ingest for FakeIngest {
     fn start(&self, request: IngestRequest) -> RunningIngest {
         let (end, ended) = oneshot::channel();
         let (signals, received) = mpsc::channel(4);
-        self.0.send(Child { request, end, signals: received }).expect("a test that listens");
+        self.0.send(Child { request, end, signals: received }).expect("a receiving test");
         RunningIngest { ended, signals }
     }
 }
 
-/// A child under the test's control.
+/// A child that the test controls.
 struct Child {
     request: IngestRequest,
     end: oneshot::Sender<RunOutcome>,
@@ -84,13 +85,15 @@ impl Child {
         }
     }
 
+    /// Ends the child with an error: an interruption if the camera is unreachable, else a refusal.
     fn end(self, kind: ErrorKind) {
         let error = Error::new(kind, "it ended");
         let is_drop = kind == ErrorKind::SourceUnreachable;
-        let ending = if is_drop { RunOutcome::Dropped(error) } else { RunOutcome::Refused(error) };
-        self.end.send(ending).expect("a supervisor");
+        let outcome = if is_drop { RunOutcome::Dropped(error) } else { RunOutcome::Refused(error) };
+        self.end.send(outcome).expect("a supervisor");
     }
 
+    /// Waits for the next signal that the child receives.
     async fn signal(&mut self) -> Signal {
         timeout(FOREVER, self.signals.recv())
             .await
@@ -99,7 +102,7 @@ impl Child {
     }
 }
 
-/// An output that is playable at once and then runs the test's task.
+/// An output that reports itself playable at once, and then runs a task of the test.
 struct FakeOutput {
     is_ready: bool,
     serve: fn(OutputControl) -> OutputTask,
@@ -191,7 +194,7 @@ impl Setup {
         timeout(FOREVER, self.children.recv()).await.expect("a child in time").expect("an ingest")
     }
 
-    /// A stream that is live, with its child.
+    /// Makes the stream live, and returns its child.
     async fn live(&mut self) -> Child {
         let start = self.start();
         let child = self.child().await;
@@ -206,7 +209,7 @@ impl Setup {
 
     fn playlist(&self) -> String {
         let published = self.hls.newest(&self.camera.id).expect("a playlist");
-        String::from_utf8(published.whole().into()).expect("a text")
+        String::from_utf8(published.whole().into()).expect("a string")
     }
 
     async fn reaches(&self, state: State) {
@@ -231,19 +234,21 @@ impl Setup {
         event.clone()
     }
 
-    /// The next events, as kind, code of the error and reason.
-    async fn reports(&mut self, expected: &[Reported]) {
+    /// Asserts that the next events are these.
+    async fn expects_events(&mut self, expected: &[Reported]) {
         for expected in expected {
             let event = self.event().await;
             assert_eq!((event.kind, event.error.map(|error| error.kind), event.reason), *expected);
         }
     }
 
+    /// Asserts that no further child was started.
     fn has_no_child(&mut self) {
         assert!(self.children.try_recv().is_err(), "a second child");
     }
 }
 
+/// The kind of an event, the code of its error, and its reason.
 type Reported = (StreamEventKind, Option<ErrorKind>, Option<StopReason>);
 
 const STARTED: Reported = (StreamEventKind::Started, None, None);
@@ -258,7 +263,7 @@ fn kind(answer: Result<Joined, Error>) -> ErrorKind {
 }
 
 #[tokio::test(start_paused = true)]
-async fn any_number_of_starts_make_one_child() {
+async fn simultaneous_starts_share_one_child() {
     let mut setup = setup();
     let starts: Vec<_> = (0..50).map(|_| setup.start()).collect();
     let child = setup.child().await;
@@ -272,13 +277,13 @@ async fn any_number_of_starts_make_one_child() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_active_stream_is_joined_at_once_and_kept() {
+async fn a_start_joins_a_live_stream_at_once_and_keeps_it_running() {
     let mut setup = setup();
     let _child = setup.live().await;
     let handle = setup.registry.get(&setup.camera.id).expect("a stream");
     tokio::time::advance(Duration::from_secs(5)).await;
     let joined = setup.registry.start(camera("rtsp://cam/1")).now_or_never();
-    assert_eq!(joined, Some(Ok(Joined::Active)), "the supervisor was asked");
+    assert_eq!(joined, Some(Ok(Joined::Active)), "the start waited for the supervisor");
     assert_eq!(handle.idle_for(), Duration::ZERO);
 }
 
@@ -295,7 +300,7 @@ async fn a_stream_that_was_stopped_or_replaced_is_not_joined() {
     setup.reaches(State::Stopping(After::Replace)).await;
     let joined = setup.registry.start(setup.camera.clone()).now_or_never();
     assert_eq!(joined, None, "it is being replaced");
-    // On the paused clock: until the supervisor has taken all commands.
+    // On the paused clock, this waits until the supervisor has taken all commands.
     tokio::time::sleep(Duration::from_millis(1)).await;
     child.end(ErrorKind::SourceUnreachable);
     // The last of these starts counts: the first source again.
@@ -328,7 +333,7 @@ async fn a_refusal_answers_all_waiting_callers_and_the_next_start_tries_again() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_interrupted_start_is_tried_again_while_a_caller_waits() {
+async fn an_interrupted_start_is_retried_while_a_caller_waits() {
     let mut setup = setup();
     let start = setup.start();
     setup.child().await.end(ErrorKind::SourceUnreachable);
@@ -353,7 +358,7 @@ async fn a_camera_that_never_plays_is_given_up_after_the_start_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn attempts_that_break_off_share_one_start_timeout() {
+async fn interrupted_attempts_share_one_start_timeout() {
     let mut setup = setup();
     let began = Instant::now();
     let start = setup.start();
@@ -371,7 +376,7 @@ async fn attempts_that_break_off_share_one_start_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_breaks_off_is_started_again_while_it_is_watched() {
+async fn an_interrupted_stream_is_restarted_while_it_has_viewers() {
     let mut setup = setup();
     let child = setup.live().await;
     let first = child.request.epoch;
@@ -387,7 +392,7 @@ async fn a_stream_that_breaks_off_is_started_again_while_it_is_watched() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watched_camera_that_refuses_is_tried_again_and_callers_get_the_cause() {
+async fn a_stream_with_viewers_is_retried_after_a_refusal_and_callers_get_the_cause() {
     let mut setup = setup();
     setup.live().await.end(ErrorKind::SourceUnreachable);
     let child = setup.child().await;
@@ -401,19 +406,19 @@ async fn a_watched_camera_that_refuses_is_tried_again_and_callers_get_the_cause(
     let waited = Instant::now();
     let child = setup.child().await;
     child.send(3);
-    // Rarely: a wrong path is not corrected within a second.
+    // The delay is long, because a wrong path is not corrected within a second.
     assert!(waited.elapsed() >= Duration::from_secs(30), "{:?}", waited.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_camera_that_refuses_for_an_hour_is_tried_rarely_and_comes_back() {
+async fn a_camera_that_fails_for_an_hour_is_retried_rarely_and_recovers() {
     for (kind, attempts) in
         [(ErrorKind::SourceUnauthorized, 60..=125), (ErrorKind::SourceUnreachable, 240..=490)]
     {
         let mut setup = setup();
         setup.live().await.end(ErrorKind::SourceUnreachable);
         let handle = setup.registry.get(&setup.camera.id).expect("a stream");
-        // Its viewers do not give up.
+        // The viewers keep watching.
         let watching = tokio::spawn({
             let handle = handle.clone();
             async move {
@@ -442,10 +447,10 @@ async fn a_start_does_not_wait_for_the_backoff() {
     setup.live().await.end(ErrorKind::SourceUnreachable);
     setup.reaches(State::Backoff).await;
     let start = setup.start();
-    let asked = Instant::now();
+    let requested = Instant::now();
     let child = setup.child().await;
     child.send(3);
-    assert!(asked.elapsed() < Duration::from_millis(100), "{:?}", asked.elapsed());
+    assert!(requested.elapsed() < Duration::from_millis(100), "{:?}", requested.elapsed());
     assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
 }
 
@@ -460,7 +465,7 @@ async fn a_stream_that_stalls_is_restarted() {
     let second = setup.child().await;
     second.send(3);
     setup.reaches(State::Live).await;
-    // Fragments that keep coming keep it alive.
+    // The stream stays live while fragments arrive.
     for _ in 0..30 {
         tokio::time::sleep(Duration::from_secs(9)).await;
         second.send(1);
@@ -500,7 +505,7 @@ async fn the_reaper_ends_streams_without_viewers_and_no_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_held_interest_keeps_the_stream_and_dropping_it_starts_the_delay() {
+async fn the_idle_timeout_begins_when_a_held_interest_is_dropped() {
     let mut setup = setup();
     tokio::spawn(reaper::run(setup.registry.clone(), Duration::from_secs(10)));
     let mut child = setup.live().await;
@@ -569,7 +574,7 @@ async fn another_link_replaces_the_source() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn starts_do_not_make_a_camera_that_was_never_live_try_faster() {
+async fn starts_do_not_shorten_the_backoff_of_a_stream_that_was_never_live() {
     let mut setup = setup();
     let first = setup.start();
     setup.child().await.end(ErrorKind::SourceUnreachable);
@@ -585,7 +590,7 @@ async fn starts_do_not_make_a_camera_that_was_never_live_try_faster() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_in_the_background_survives_a_stop_in_progress() {
+async fn a_background_start_during_a_stop_starts_another_stream() {
     let mut setup = setup();
     let mut child = setup.live().await;
     let stop = setup.stop();
@@ -600,7 +605,7 @@ async fn a_start_in_the_background_survives_a_stop_in_progress() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_start_is_not_reaped_before_its_caller_can_watch() {
+async fn a_slow_start_counts_as_interest_until_it_ends() {
     let mut setup = setup();
     setup.live().await.end(ErrorKind::SourceUnreachable);
     setup.reaches(State::Backoff).await;
@@ -614,7 +619,7 @@ async fn a_slow_start_is_not_reaped_before_its_caller_can_watch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_start_on_a_full_disk_fails_with_the_same_cause() {
+async fn a_second_start_on_an_unwritable_disk_fails_with_the_same_cause() {
     let mut setup = setup();
     std::fs::write(setup.root.path().join("cam"), "").expect("a file");
     for _ in 0..2 {
@@ -628,7 +633,7 @@ async fn a_second_start_on_a_full_disk_fails_with_the_same_cause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_failed_run_taught_is_used_at_once_and_kept() {
+async fn the_plan_that_a_failed_run_leads_to_is_used_at_once_and_kept() {
     let mut setup = setup();
     let start = setup.start();
     let child = setup.child().await;
@@ -660,7 +665,7 @@ async fn streams_beyond_the_limit_are_refused_and_running_ones_can_be_joined() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutdown_ends_everything_and_lets_nothing_begin() {
+async fn shutdown_ends_all_streams_and_refuses_new_ones() {
     let mut setup = setup();
     let start = setup.start();
     let mut child = setup.child().await;
@@ -696,9 +701,9 @@ async fn events_of_a_watched_stream() {
     let mut setup = setup();
     let mut child = setup.live().await;
     let first = child.request.epoch;
-    setup.reports(&[STARTED, LIVE]).await;
+    setup.expects_events(&[STARTED, LIVE]).await;
     assert_eq!(child.signal().await, Signal::SIGTERM);
-    setup.reports(&[(StreamEventKind::Stalled, Some(ErrorKind::SourceTimeout), None)]).await;
+    setup.expects_events(&[(StreamEventKind::Stalled, Some(ErrorKind::SourceTimeout), None)]).await;
     child.end(ErrorKind::SourceUnreachable);
     let child = setup.child().await;
     child.send(3);
@@ -709,10 +714,10 @@ async fn events_of_a_watched_stream() {
     tokio::time::sleep(Duration::from_millis(1)).await;
     child.end(ErrorKind::SourceUnreachable);
     assert!(stop.await.expect("a task"));
-    setup.reports(&[stopped(StopReason::Stop, None)]).await;
+    setup.expects_events(&[stopped(StopReason::Stop, None)]).await;
 
     setup.live().await.end(ErrorKind::SourceUnreachable);
-    setup.reports(&[STARTED, LIVE, (StreamEventKind::Interrupted, unreachable, None)]).await;
+    setup.expects_events(&[STARTED, LIVE, (StreamEventKind::Interrupted, unreachable, None)]).await;
     // Further attempts fail for the same reason, which is not reported again.
     for _ in 0..3 {
         setup.child().await.end(ErrorKind::SourceUnreachable);
@@ -720,9 +725,9 @@ async fn events_of_a_watched_stream() {
     }
     setup.child().await.end(ErrorKind::SourceUnauthorized);
     let unauthorized = Some(ErrorKind::SourceUnauthorized);
-    setup.reports(&[(StreamEventKind::Interrupted, unauthorized, None)]).await;
+    setup.expects_events(&[(StreamEventKind::Interrupted, unauthorized, None)]).await;
     setup.registry.shutdown().await;
-    setup.reports(&[stopped(StopReason::Shutdown, None)]).await;
+    setup.expects_events(&[stopped(StopReason::Shutdown, None)]).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -734,16 +739,16 @@ async fn events_of_a_camera_that_refuses() {
         let start = setup.start();
         setup.child().await.end(ErrorKind::SourceUnauthorized);
         start.await.expect("a task").expect_err("a refusal");
-        setup.reports(&[STARTED, failed]).await;
+        setup.expects_events(&[STARTED, failed]).await;
     }
     tokio::spawn(reaper::run(setup.registry.clone(), Duration::from_secs(10)));
-    setup.reports(&[stopped(StopReason::Failed, unauthorized)]).await;
+    setup.expects_events(&[stopped(StopReason::Failed, unauthorized)]).await;
 
     let start = setup.start();
     let mut child = setup.child().await;
     start.await.expect("a task").expect_err("a time-out");
     setup
-        .reports(&[STARTED, (StreamEventKind::Failed, Some(ErrorKind::SourceTimeout), None)])
+        .expects_events(&[STARTED, (StreamEventKind::Failed, Some(ErrorKind::SourceTimeout), None)])
         .await;
     assert_eq!(child.signal().await, Signal::SIGTERM);
 }
@@ -759,10 +764,10 @@ async fn events_of_a_stream_without_viewers() {
     }
     assert_eq!(child.signal().await, Signal::SIGTERM);
     child.end(ErrorKind::SourceUnreachable);
-    setup.reports(&[STARTED, LIVE, stopped(StopReason::Idle, None)]).await;
+    setup.expects_events(&[STARTED, LIVE, stopped(StopReason::Idle, None)]).await;
     reaper.abort();
 
-    // It is interrupted without viewers, and not tried again.
+    // The stream is interrupted without viewers, and not retried.
     let child = setup.live().await;
     for _ in 0..4 {
         tokio::time::sleep(Duration::from_secs(8)).await;
@@ -770,30 +775,30 @@ async fn events_of_a_stream_without_viewers() {
     }
     child.end(ErrorKind::SourceUnreachable);
     let error = Some(ErrorKind::SourceUnreachable);
-    setup.reports(&[STARTED, LIVE, stopped(StopReason::Failed, error)]).await;
+    setup.expects_events(&[STARTED, LIVE, stopped(StopReason::Failed, error)]).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn starts_wait_for_their_turn_which_takes_none_of_their_time() {
+async fn the_time_in_the_queue_does_not_count_towards_the_start_timeout() {
     let mut setup = setup_with(StartQueue::new(1));
     let began = Instant::now();
     let mut starts = Vec::new();
     for number in 0..8 {
         starts.push(setup.start_camera(named(&number.to_string(), "rtsp://cam/1")));
-        // In order.
+        // So that the starts queue in order.
         tokio::task::yield_now().await;
     }
     let mut children = Vec::new();
     for number in 0..8 {
         let child = setup.child().await;
         assert_eq!(child.request.source.to_string(), "rtsp://cam/1");
-        // Cameras that do not answer hold the others up for a moment only.
-        assert_eq!(began.elapsed().as_secs(), HELD.as_secs() * number);
+        // A camera that does not respond delays the next start by `MAX_HELD` only.
+        assert_eq!(began.elapsed().as_secs(), MAX_HELD.as_secs() * number);
         children.push(child);
     }
-    // All are playable at the last moment, counted from their turn.
+    // Each stream becomes playable just before its start times out, counted from its start slot.
     for (number, child) in children.iter().enumerate() {
-        let turn = HELD * u32::try_from(number).expect("few");
+        let turn = MAX_HELD * u32::try_from(number).expect("few");
         let moment = turn + LIMITS.start_timeout * 99 / 100;
         tokio::time::sleep_until(began + moment).await;
         child.send(3);
@@ -809,11 +814,11 @@ async fn a_playable_stream_gives_its_slot_to_the_next_at_once() {
     let first = setup.start_camera(named("first", "rtsp://cam/1"));
     let child = setup.child().await;
     let second = setup.start_camera(named("second", "rtsp://cam/2"));
-    tokio::time::sleep(HELD / 10).await;
+    tokio::time::sleep(MAX_HELD / 10).await;
     child.send(3);
     let began = Instant::now();
     let next = setup.child().await;
-    assert!(began.elapsed() < HELD / 10);
+    assert!(began.elapsed() < MAX_HELD / 10);
     next.send(3);
     for start in [first, second] {
         assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
@@ -821,14 +826,14 @@ async fn a_playable_stream_gives_its_slot_to_the_next_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_attempt_taught_is_tried_without_another_turn() {
+async fn an_attempt_with_another_plan_needs_no_further_slot() {
     let mut setup = setup_with(StartQueue::new(1));
     let first = setup.start_camera(named("first", "rtsp://cam/1"));
     let mut child = setup.child().await;
     let second = setup.start_camera(named("second", "rtsp://cam/2"));
-    // While it holds its slot, and when the next start has that.
+    // Once while the first start holds the slot, and once while the second start holds it.
     let mut others = Vec::new();
-    for time in [HELD / 2, HELD * 2] {
+    for time in [MAX_HELD / 2, MAX_HELD * 2] {
         tokio::time::sleep(time).await;
         let began = Instant::now();
         let plan = Plan { audio: Audio::ToAac, ..child.request.plan };
@@ -836,7 +841,7 @@ async fn what_an_attempt_taught_is_tried_without_another_turn() {
         child.end.send(RunOutcome::Replan(plan)).expect("a supervisor");
         child = setup.child().await;
         if child.request.source.to_string() != source {
-            // The second one's turn has come.
+            // The second start has been granted its slot.
             child.send(3);
             others.push(std::mem::replace(&mut child, setup.child().await));
         }
@@ -849,7 +854,7 @@ async fn what_an_attempt_taught_is_tried_without_another_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn starts_that_leave_the_queue_do_not_begin() {
+async fn starts_that_leave_the_queue_start_no_child() {
     let mut setup = setup_with(StartQueue::new(1));
     let first = setup.start_camera(named("first", "rtsp://cam/1"));
     let _child = setup.child().await;
@@ -857,29 +862,29 @@ async fn starts_that_leave_the_queue_do_not_begin() {
     let ids = [left.id.clone(), stopped.id.clone()];
     let leaves = setup.start_camera(left);
     let stops = setup.start_camera(stopped);
-    tokio::time::sleep(HELD / 10).await;
+    tokio::time::sleep(MAX_HELD / 10).await;
     leaves.abort();
     assert!(setup.registry.stop(&ids[1]).await);
     assert_eq!(stops.await.expect("a task").expect_err("stopped").kind, ErrorKind::Stopped);
-    tokio::time::sleep(HELD * 2).await;
+    tokio::time::sleep(MAX_HELD * 2).await;
     assert!(ids.iter().all(|id| setup.registry.get(id).is_none()));
     setup.has_no_child();
     assert!(!first.is_finished());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_that_waits_too_long_for_its_turn_is_refused() {
-    // A slot that never gets free.
+async fn a_start_that_waits_too_long_for_a_slot_is_refused() {
+    // The only slot is never released.
     let starts = StartQueue::new(1);
-    let _slot = starts.try_slot(Priority::Asked).expect("a slot");
+    let _slot = starts.try_slot(Priority::Requested).expect("a slot");
     let setup = setup_with(starts);
-    let error = setup.start().await.expect("a task").expect_err("no turn");
+    let error = setup.start().await.expect("a task").expect_err("no slot");
     assert_eq!(error.kind, ErrorKind::TooManyStarts);
     assert!(error.retry_after.is_some());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_is_free_when_the_output_has_ended() {
+async fn the_name_is_free_only_when_the_output_has_ended() {
     let serve = |control: OutputControl| -> OutputTask {
         Box::pin(async move {
             let OutputControl { progress: _progress, end } = control;
@@ -904,7 +909,7 @@ async fn a_name_is_free_when_the_output_has_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_output_that_hangs_does_not_keep_the_name() {
+async fn an_output_that_hangs_does_not_block_the_name() {
     let serve = |control: OutputControl| -> OutputTask {
         Box::pin(async move {
             let _control = control;
@@ -949,7 +954,7 @@ async fn an_output_that_is_not_ready_refuses_new_streams() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_camera_that_contradicts_itself_is_not_tried_for_ever() {
+async fn a_camera_that_contradicts_itself_is_not_retried_for_ever() {
     let mut setup = setup();
     let start = setup.start();
     for attempt in 0..=MAX_REPLANS {
@@ -962,7 +967,7 @@ async fn a_camera_that_contradicts_itself_is_not_tried_for_ever() {
     setup.has_no_child();
 }
 
-/// What [`Registry::active`] must be.
+/// Counts the active streams one by one, to compare with [`Registry::active`].
 fn counted(registry: &Registry) -> usize {
     let mut count = 0;
     registry.for_each(|handle| count += usize::from(handle.state().is_active()));
@@ -970,13 +975,13 @@ fn counted(registry: &Registry) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn active_streams_are_counted_through_a_storm() {
+async fn the_count_of_active_streams_stays_right_during_random_events() {
     let mut setup = setup();
     tokio::spawn(reaper::run(setup.registry.clone(), Duration::from_secs(10)));
     let (mut random, mut children) = (fastrand::Rng::with_seed(7), Vec::<Child>::new());
     let mut seen = std::collections::HashSet::new();
     for _ in 0..3000 {
-        // More cameras than streams are allowed.
+        // There are more cameras than the limit of streams.
         let id = random.u32(0..14).to_string();
         match random.u32(0..10) {
             0..=3 => {
@@ -998,7 +1003,7 @@ async fn active_streams_are_counted_through_a_storm() {
             }
             _ => tokio::time::sleep(Duration::from_secs(random.u64(1..20))).await,
         }
-        // On the paused clock: until all have nothing to do but wait.
+        // On the paused clock, this waits until all tasks are idle.
         tokio::time::sleep(Duration::from_millis(1)).await;
         while let Ok(child) = setup.children.try_recv() {
             children.push(child);
@@ -1013,7 +1018,7 @@ async fn active_streams_are_counted_through_a_storm() {
         async move { registry.shutdown().await }
     });
     while !shutdown.is_finished() {
-        // A child that is not held by the test ends.
+        // Dropping a child ends it.
         drop(timeout(Duration::from_secs(1), setup.children.recv()).await);
     }
     assert_eq!(setup.registry.active(), 0);
