@@ -1,4 +1,4 @@
-//! Consumers that block their thread, as writing to a disk does.
+//! Runs consumers that may block their thread, for example by writing to a disk.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use tracing::warn;
 use crate::media::fragment::Fragment;
 use crate::media::hub::{Gap, HubReader};
 
-/// Feeds `consumer` from `fragments` by way of `take`, until the stream has ended or `end` is sent
-/// or dropped. Returns the consumer; `None` after a panic of it.
+/// Calls `take` with `consumer` and each of the `fragments`, until the stream has ended or `end` is
+/// sent or dropped. Returns the consumer, or `None` if `take` panics on a blocking thread.
 ///
-/// A consumer that can block takes each fragment on one of tokio's blocking threads: a disk that
-/// hangs holds up this consumer alone. One that cannot, since it writes to memory, takes them here,
-/// which costs less than handing the work to another thread. One that is too slow misses fragments
-/// and never slows the ingest.
+/// If the consumer `can_block`, `take` runs on one of tokio's blocking threads, so that a disk that
+/// hangs delays this consumer only. Otherwise, for example if the consumer writes to memory, `take`
+/// runs on the current thread, which costs less. A consumer that is too slow misses fragments; it never
+/// slows the ingest.
 pub(crate) async fn run_on_thread<C: Send + 'static>(
     mut consumer: C,
     can_block: bool,
@@ -37,8 +37,8 @@ pub(crate) async fn run_on_thread<C: Send + 'static>(
     }
 }
 
-/// Does `work` with `consumer`, on a thread of its own if that can block. Returns `None` after a
-/// panic there.
+/// Returns the result of `work` with `consumer`. If the work `can_block`, it runs on one of tokio's
+/// blocking threads, and `None` is returned if it panics there.
 pub(crate) async fn on_thread<C: Send + 'static, R: Send + 'static>(
     consumer: C,
     can_block: bool,
@@ -48,5 +48,5 @@ pub(crate) async fn on_thread<C: Send + 'static, R: Send + 'static>(
         return Some(work(consumer));
     }
     let done = spawn_blocking(move || work(consumer)).await;
-    done.inspect_err(|error| warn!(%error, "an output failed")).ok()
+    done.inspect_err(|error| warn!(%error, "an output panicked")).ok()
 }

@@ -1,5 +1,5 @@
-//! How much of the disk the files of all streams use, and whether one more stream fits: a full disk
-//! stops every stream, so new streams are refused before it is full.
+//! The disk space that the files of all streams use, and the check whether one more stream fits. A full
+//! disk stops every stream, so new streams are refused before the disk is full.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -13,17 +13,17 @@ use tracing::warn;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::lock::lock;
 
-/// What must be free on the disk for a new stream, in bytes: what a stream of 4 Mbit/s uses with the
-/// default settings, and a little more.
+/// The bytes that must be free on the disk for a new stream: a little more than a stream of 4 Mbit/s
+/// uses with the default settings.
 pub(crate) const FREE: u64 = 16 * 1024 * 1024;
-/// What is reserved for a new stream, in bytes, until it has written as much or deletes a file for the
-/// first time: what a stream of 2.5 Mbit/s uses.
+/// The bytes that are reserved for a new stream, until the stream has written as many or deletes a file
+/// for the first time: what a stream of 2.5 Mbit/s uses.
 const RESERVATION: u64 = 8 * 1024 * 1024;
-/// How long that is reserved at most: cameras that are away write nothing.
+/// The longest time that bytes stay reserved: streams of unreachable cameras write nothing.
 const RESERVED_FOR: Duration = Duration::from_secs(20);
 /// How often the disk is checked. In this time 100 streams of 4 Mbit/s write 50 MB.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
-/// When a caller who was refused can try again.
+/// How long a caller who was refused should wait before retrying.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// The budget of `STREAM_DIR`. Cheap to clone.
@@ -39,12 +39,13 @@ struct Inner {
     reserved: AtomicU64,
     /// The reservations, and when they were made, the oldest first.
     reservations: Mutex<VecDeque<(Instant, Reservation)>>,
-    /// As of the last check.
+    /// The size of the disk at the last check; `None` if it is unknown.
     disk: Mutex<Option<Disk>>,
 }
 
 impl DiskBudget {
-    /// Creates the budget of `root`, of which streams can use `max_bytes`, or all if that is `None`.
+    /// Creates the budget of the directory `root`. Streams can use `max_bytes`, or the whole disk if that
+    /// is `None`.
     pub fn new(root: PathBuf, max_bytes: Option<u64>) -> Self {
         let [used, reserved] = [0, 0].map(AtomicU64::new);
         let (reservations, disk) = (Mutex::default(), Mutex::new(Disk::of(&root)));
@@ -56,12 +57,12 @@ impl DiskBudget {
         self.0.used.load(Ordering::Relaxed)
     }
 
-    /// Returns the disk as of the last check; `None` when its size is unknown.
+    /// Returns the size of the disk at the last check; `None` if it is unknown.
     pub(crate) fn disk(&self) -> Option<Disk> {
         *lock(&self.0.disk)
     }
 
-    /// Returns the share of a new stream, for which space is reserved.
+    /// Returns the share of a new stream, and reserves space for the stream.
     pub(crate) fn share(&self) -> DiskShare {
         let reservation = Arc::new(AtomicU64::new(RESERVATION));
         self.0.reserved.fetch_add(RESERVATION, Ordering::Relaxed);
@@ -69,17 +70,17 @@ impl DiskBudget {
         DiskShare { budget: self.clone(), bytes: 0, reservation }
     }
 
-    /// Refuses a new stream when it does not fit.
+    /// Fails if another stream would not fit.
     pub(crate) fn ensure_space(&self) -> Result<(), Error> {
         let full = |detail| Err(Error::new(ErrorKind::StorageFull, detail).retry_after(RETRY));
-        // A disk of unknown size counts as large enough: if it is not, the stream fails.
+        // A disk of unknown size counts as large enough: if the disk is full, the stream fails later.
         let free = self.disk().map_or(u64::MAX, |disk| disk.available);
         let used = self.used();
         let needed = self.0.reserved.load(Ordering::Relaxed) + FREE;
         match self.0.max_bytes {
             Some(max) if used + needed > max => full(format!(
-                "streams use {used} bytes and one more needs {needed}, but STREAM_DIR_MAX_BYTES \
-                 is {max}"
+                "streams use {used} bytes and one more stream needs {needed}, but \
+                 STREAM_DIR_MAX_BYTES is {max}"
             )),
             _ if free < needed => {
                 let directory = self.0.root.display();
@@ -92,7 +93,8 @@ impl DiskBudget {
         }
     }
 
-    /// Checks the disk regularly, for ever. While a check hangs, the one before it counts.
+    /// Checks the disk regularly. Returns only if a check panics. While a check hangs, the result of the
+    /// previous one counts.
     pub(crate) async fn watch(self) {
         let mut ticks = interval(CHECK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -117,8 +119,8 @@ impl DiskBudget {
 
     /// Releases up to `bytes` of a reservation.
     fn release(&self, reservation: &Reservation, bytes: u64) {
-        let less = |left: u64| Some(left.saturating_sub(bytes));
-        let before = reservation.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        let reduced = |left: u64| Some(left.saturating_sub(bytes));
+        let before = reservation.fetch_update(Ordering::Relaxed, Ordering::Relaxed, reduced);
         let released = before.unwrap_or_default().min(bytes);
         self.0.reserved.fetch_sub(released, Ordering::Relaxed);
     }
@@ -132,7 +134,7 @@ impl DiskBudget {
 /// The bytes that are still reserved for one stream.
 type Reservation = Arc<AtomicU64>;
 
-/// The part of the budget that one stream uses, given back when dropped.
+/// The part of the budget that one stream uses. Released when dropped.
 #[derive(Debug)]
 pub(crate) struct DiskShare {
     budget: DiskBudget,
@@ -141,14 +143,15 @@ pub(crate) struct DiskShare {
 }
 
 impl DiskShare {
-    /// Notes that the stream has written this much.
+    /// Notes that the stream has written this many bytes.
     pub(crate) fn add(&mut self, bytes: u64) {
         self.bytes += bytes;
         self.budget.0.used.fetch_add(bytes, Ordering::Relaxed);
         self.budget.release(&self.reservation, bytes);
     }
 
-    /// Notes that the stream has deleted this much. From now on it uses no more than before.
+    /// Notes that the stream has deleted this many bytes. The reservation ends, because a stream that
+    /// deletes files hardly needs more space than it uses.
     pub(crate) fn remove(&mut self, bytes: u64) {
         self.budget.release(&self.reservation, RESERVATION);
         let bytes = bytes.min(self.bytes);
@@ -168,13 +171,13 @@ impl Drop for DiskShare {
 pub(crate) struct Disk {
     /// Size in bytes.
     pub(crate) size: u64,
-    /// Bytes that can still be written to it.
+    /// Bytes that can still be written.
     pub(crate) available: u64,
 }
 
 impl Disk {
-    /// Returns the file system that `path` is on; `None` when it cannot be read or has no size, as a
-    /// ramfs. Takes as long as the disk takes.
+    /// Returns the size of the file system that `path` is on. Returns `None` if the file system cannot be
+    /// read or, like a ramfs, has no size. Blocks while the disk hangs.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let status = nix::sys::statvfs::statvfs(path).ok().filter(|status| status.blocks() > 0)?;
         let bytes = |blocks: u64| blocks.saturating_mul(status.fragment_size());
@@ -187,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_add_up_and_are_given_back() {
+    fn shares_add_up_and_are_released() {
         let budget = DiskBudget::new(PathBuf::new(), Some(3 * FREE));
         let (mut one, mut other) = (budget.share(), budget.share());
         budget.ensure_space().expect("space for a third");
@@ -197,7 +200,7 @@ mod tests {
         assert_eq!(budget.used(), 3 * FREE);
         one.remove(FREE);
         budget.ensure_space().expect("space");
-        // Bytes that were never written are not taken from others.
+        // Removing more than was written does not reduce the use of other streams.
         one.remove(10 * FREE);
         assert_eq!(budget.used(), FREE);
         drop(other);
@@ -205,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_storm_of_starts_does_not_take_more_than_there_is() {
+    fn simultaneous_starts_reserve_no_more_than_the_limit() {
         let budget = DiskBudget::new(PathBuf::new(), Some(FREE + 9 * RESERVATION));
         let mut shares = Vec::new();
         while budget.ensure_space().is_ok() {
@@ -217,24 +220,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stream_that_writes_nothing_reserves_nothing_for_long() {
+    async fn a_stream_that_writes_nothing_loses_its_reservation() {
         let budget = DiskBudget::new(PathBuf::new(), Some(FREE + RESERVATION));
-        let mut away = budget.share();
+        let mut silent = budget.share();
         let _second = budget.share();
         assert_eq!(budget.ensure_space().expect_err("full").kind, ErrorKind::StorageFull);
         let watching = tokio::spawn(budget.clone().watch());
         tokio::time::sleep(RESERVED_FOR + CHECK_EVERY).await;
         budget.ensure_space().expect("space");
         assert_eq!(budget.0.reserved.load(Ordering::Relaxed), 0);
-        // What was released is not released once more.
-        away.add(RESERVATION);
-        drop(away);
+        // The reservation is not released a second time.
+        silent.add(RESERVATION);
+        drop(silent);
         assert_eq!((budget.used(), budget.0.reserved.load(Ordering::Relaxed)), (0, 0));
         watching.abort();
     }
 
     #[test]
-    fn a_check_notes_what_is_free() {
+    fn a_check_updates_the_free_space() {
         let directory = tempfile::tempdir().expect("a directory");
         let budget = DiskBudget::new(directory.path().to_owned(), None);
         let size = budget.disk().expect("a disk").size;

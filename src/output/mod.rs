@@ -1,10 +1,10 @@
-//! Outputs: consumers of a stream's hub that serve or store what they read.
+//! Outputs: consumers of a stream's hub that serve or store the fragments that they read.
 //!
 //! | Module | Owns |
 //! |---|---|
 //! | [`hls`] | low-latency HLS: segments on disk, playlists in memory |
 //! | [`blocking`] | consumers that block their thread |
-//! | [`disk_budget`] | how many bytes the files of all streams are allowed to take |
+//! | [`disk_budget`] | the disk space that the files of all streams use, and its limits |
 
 pub(crate) mod blocking;
 pub(crate) mod disk_budget;

@@ -74,7 +74,7 @@ pub(super) async fn media(call: Call<'_>) -> Result<Reply, Error> {
 
 /// Answers with the multivariant playlist, when the camera is playable.
 pub(super) async fn multivariant(call: Call<'_>) -> Result<Reply, Error> {
-    Ok(answer(find(&call, Reload::default()).await?.index()))
+    Ok(answer(find(&call, Reload::default()).await?.multivariant()))
 }
 
 async fn find(call: &Call<'_>, reload: Reload) -> Result<Arc<Published>, Error> {

@@ -1,16 +1,16 @@
-//! Decides where segments end. Pure: it sees durations and keyframes, no files and no clock.
+//! Decides where segments end, from durations and keyframes alone, without files or a clock.
 
 use std::time::Duration;
 
 use crate::media::fragment::Fragment;
 use crate::output::hls::playlist::Segment;
 
-/// The first segment of an epoch is this many parts long, wherever the next keyframe is: a
-/// player needs one whole segment before it shows a picture, and two parts so that it does not
+/// The length of an epoch's first segment in parts, wherever the next keyframe is. A player needs one
+/// whole segment before it shows a picture; with less than two parts in that segment, playback would
 /// stall at once.
 const FIRST_SEGMENT_PARTS: u32 = 2;
 
-/// How far a segment can exceed the target duration: players round to whole seconds.
+/// How much longer than the target duration a segment can be: players round durations to whole seconds.
 const ROUNDING: Duration = Duration::from_millis(490);
 
 /// The shortest segment, except during the warm-up of an epoch.
@@ -28,12 +28,12 @@ pub struct SegmentPolicy {
 }
 
 impl SegmentPolicy {
-    /// `EXT-X-TARGETDURATION` in seconds.
+    /// Returns the value of `EXT-X-TARGETDURATION`, in seconds.
     pub(super) fn target_duration(self) -> u64 {
         (self.segment_time + Duration::from_millis(500)).as_secs()
     }
 
-    /// The longest segment that the target duration allows.
+    /// Returns the longest duration of a segment that the target duration allows.
     pub(super) fn longest_segment(self) -> Duration {
         Duration::from_secs(self.target_duration()) + ROUNDING
     }
@@ -48,34 +48,35 @@ pub(super) struct Cutter {
     last_gop: Duration,
 }
 
-/// The first seconds of an epoch, in which segments are shorter so that a player can start.
+/// The progress of an epoch's warm-up, in which segments are shorter so that a player can start early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WarmUp {
-    /// The epoch has no finished segment.
+    /// The epoch has no finished segment yet.
     FirstSegment,
-    /// The second keyframe has not come.
+    /// The first segment is finished, but no further keyframe has come.
     FirstGop {
-        /// Duration of the finished segments.
+        /// Total duration of the finished segments.
         finished: Duration,
     },
-    /// The second keyframe has come.
+    /// A keyframe has come after the first segment, or no epoch has begun.
     Over,
 }
 
 impl Cutter {
+    /// Creates a cutter before the first epoch.
     pub(super) fn new(policy: SegmentPolicy) -> Self {
         let (since_keyframe, last_gop) = (Duration::ZERO, Duration::ZERO);
         Self { policy, warm_up: WarmUp::Over, since_keyframe, last_gop }
     }
 
-    /// Starts over: the next fragment is the first of an epoch.
+    /// Resets the cutter: the next fragment is the first of an epoch.
     pub(super) fn begin_epoch(&mut self) {
         *self = Self { warm_up: WarmUp::FirstSegment, ..Self::new(self.policy) };
     }
 
-    /// Whether the growing segment ends before `fragment`: at a keyframe, when it is long enough or
-    /// would become too long by the next one; with rare keyframes also elsewhere, because the target
-    /// duration is a promise.
+    /// Returns whether the growing segment ends before `fragment`. It ends at a keyframe if it is long
+    /// enough, or would be too long at the next keyframe. It ends between keyframes if it would exceed
+    /// the target duration, which must never happen, or if it is long enough during the warm-up.
     pub(super) fn cuts_before(&mut self, fragment: &Fragment, growing: Option<&Segment>) -> bool {
         if fragment.is_keyframe {
             self.last_gop = std::mem::take(&mut self.since_keyframe);
@@ -86,39 +87,39 @@ impl Cutter {
         if duration + fragment.duration > longest || self.is_long_enough_in_first_gop(growing) {
             return true;
         }
-        // A camera's two seconds are not always quite two seconds.
+        // A camera's GOP of two seconds may be slightly shorter.
         let is_long_enough = duration >= self.policy.segment_time * 19 / 20;
         let is_last_chance = duration >= SHORTEST_SEGMENT && duration + self.last_gop > longest;
         let ends_warm_up = self.is_warming_up() && duration >= self.policy.part_time;
         fragment.is_keyframe && (is_long_enough || is_last_chance || ends_warm_up)
     }
 
-    /// Whether the growing segment is the first of its epoch and ends here, so that it is
-    /// playable at once. Any other segment ends when its successor begins: hls.js loses count of the
-    /// time in playlists that end with a finished segment.
+    /// Returns whether the growing segment is the first of its epoch and is complete, so that it is
+    /// finished at once and the epoch becomes playable. Any other segment is finished when the next one
+    /// begins, because hls.js miscalculates times in playlists that end with a finished segment.
     pub(super) fn is_first_segment_complete(&self, growing: Option<&Segment>) -> bool {
-        // A part can be a little shorter than wanted.
+        // A part may be a little shorter than wanted.
         let enough = self.policy.part_time * FIRST_SEGMENT_PARTS * 19 / 20;
         self.warm_up == WarmUp::FirstSegment
             && growing.is_some_and(|growing| growing.duration() >= enough)
     }
 
-    /// During the first GOP a segment is never longer than what is finished, less a part. hls.js
-    /// takes parts only when its buffer ends behind the growing segment, and would otherwise wait
-    /// for that segment as a whole.
+    /// Returns whether another part could make the growing segment too long for the first GOP. There,
+    /// a segment must be shorter, by a part, than all finished segments together. Otherwise hls.js would
+    /// wait for the whole segment: it loads parts only if the growing segment is shorter than its
+    /// buffer.
     fn is_long_enough_in_first_gop(&self, growing: &Segment) -> bool {
         let WarmUp::FirstGop { finished } = self.warm_up else { return false };
         let longest_part = growing.parts.iter().map(|part| part.duration).max();
         growing.duration() + longest_part.unwrap_or_default() * 2 > finished
     }
 
-    /// Notes that `fragment` belongs to the growing segment from now on.
+    /// Notes that `fragment` was appended to the growing segment.
     pub(super) fn appended(&mut self, fragment: &Fragment) {
         self.since_keyframe += fragment.duration;
     }
 
-    /// Notes that a keyframe begins a segment or continues one. The second one of an epoch ends
-    /// the warm-up.
+    /// Notes that a keyframe comes next. A keyframe after the first segment ends the warm-up.
     pub(super) fn saw_keyframe(&mut self) {
         if matches!(self.warm_up, WarmUp::FirstGop { .. }) {
             self.warm_up = WarmUp::Over;
@@ -135,7 +136,7 @@ impl Cutter {
         };
     }
 
-    /// Whether the second keyframe of the epoch is still to come.
+    /// Returns whether the epoch is still warming up: until a keyframe after its first segment.
     pub(super) fn is_warming_up(&self) -> bool {
         self.warm_up != WarmUp::Over
     }
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_segment_is_complete_after_two_parts() {
+    fn the_first_segment_is_complete_with_two_parts() {
         let mut cutter = cutter();
         assert!(!cutter.is_first_segment_complete(Some(&segment(9))), "no epoch has begun");
         cutter.begin_epoch();
@@ -185,7 +186,7 @@ mod tests {
         let [between, keyframe] = [false, true].map(|is| testing::fragment(&init, is, 0, 200));
         cutter.begin_epoch();
         cutter.finished(MS * 400);
-        assert!(cutter.cuts_before(&between, Some(&segment(1))), "longer than 400 ms less a part");
+        assert!(cutter.cuts_before(&between, Some(&segment(1))), "one more part would exceed 400 ms less a part");
         cutter.finished(MS * 1000);
         assert!(!cutter.cuts_before(&between, Some(&segment(4))));
         assert!(cutter.cuts_before(&keyframe, Some(&segment(1))));

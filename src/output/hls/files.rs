@@ -1,4 +1,4 @@
-//! The files of one stream: the segment that grows, finished segments, and init segments.
+//! The files of one stream: the growing segment, finished segments, and init segments.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -19,25 +19,27 @@ use crate::output::hls::playlist::Segment;
 pub(super) struct SegmentFiles {
     dir: StreamDir,
     share: DiskShare,
-    /// The file of the segment that grows.
+    /// The file of the growing segment.
     growing: Option<File>,
-    /// No longer in the playlist, but players can still be loading them.
+    /// Segments that have left the playlist, but that players may still be loading.
     retired: VecDeque<Arc<Segment>>,
-    /// How long retired segments stay, in playing time.
+    /// How long retired segments are kept, in playing time.
     keep_for: Duration,
 }
 
 impl SegmentFiles {
+    /// Creates the files of a stream in `dir`. Segments that have left the playlist are kept for
+    /// `keep_for`, in playing time.
     pub(super) fn new(dir: StreamDir, share: DiskShare, keep_for: Duration) -> Self {
         Self { dir, share, growing: None, retired: VecDeque::new(), keep_for }
     }
 
-    /// The stream's directory.
+    /// Returns the stream's directory.
     pub(super) fn dir(&self) -> &StreamDir {
         &self.dir
     }
 
-    /// Writes an epoch's init segment, and makes the directory if it is missing.
+    /// Creates the directory if it is missing, and writes an epoch's init segment.
     pub(super) fn begin_epoch(&self, init: &InitSegment) -> io::Result<()> {
         self.dir.create()?;
         std::fs::write(self.dir.init(init.epoch), &init.bytes)
@@ -49,7 +51,7 @@ impl SegmentFiles {
         Ok(())
     }
 
-    /// Appends to the segment that grows.
+    /// Appends to the growing segment.
     pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let Some(file) = &mut self.growing {
             file.write_all(bytes)?;
@@ -58,27 +60,29 @@ impl SegmentFiles {
         Ok(())
     }
 
-    /// Cuts the segment that grows back to `length` bytes: half a fragment may have been written.
+    /// Truncates the growing segment to `length` bytes, because a part of a fragment may have been
+    /// written. A failure is ignored.
     pub(super) fn cut_back_to(&self, length: u64) {
         if let Some(file) = &self.growing {
             let _ = file.set_len(length);
         }
     }
 
-    /// Closes the segment that grows, and takes over the segments that have left the playlist.
+    /// Closes the growing segment, and keeps the `retired` segments, which have left the playlist.
     pub(super) fn finish(&mut self, retired: Vec<Arc<Segment>>) {
         self.growing = None;
         self.retired.extend(retired);
     }
 
-    /// Gives back the space of a segment that was taken back. The next one overwrites its file.
+    /// Notes that a segment was withdrawn. Its number is reused, so the next segment overwrites the file.
     pub(super) fn discard(&mut self, segment: &Segment) {
         self.share.remove(segment.length());
     }
 
-    /// Deletes what left the playlist so long ago that no player needs it: by RFC 8216 (6.2.2)
-    /// after its own duration and that of the longest playlist that named it. `is_in_use` returns
-    /// whether the playlist still needs an epoch's init segment.
+    /// Deletes the segments that left the playlist so long ago that no player needs them. RFC 8216
+    /// (6.2.2) requires that a segment is kept for its own duration and that of the longest playlist
+    /// that named it. Also deletes the init segments that no segment needs any more; `is_in_use`
+    /// returns whether the playlist still needs that of an epoch.
     pub(super) fn delete_old(&mut self, is_in_use: impl Fn(u64) -> bool) {
         while self.retired_without_oldest() >= self.keep_for {
             let Some(old) = self.retired.pop_front() else { return };
@@ -97,12 +101,12 @@ impl SegmentFiles {
 
     fn delete(&self, path: &Path) {
         if let Err(error) = StreamDir::remove_file(path) {
-            // Not worth ending a stream for: the directory is removed with the stream.
+            // The stream continues: the whole directory is removed when the stream ends.
             warn!(directory = %self.dir.path().display(), %error, "cannot delete an old file");
         }
     }
 
-    /// Removes everything that was written.
+    /// Removes all files of the stream, and its directory.
     pub(super) fn remove(self) -> io::Result<()> {
         drop(self.growing);
         self.dir.remove()

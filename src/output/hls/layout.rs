@@ -1,8 +1,8 @@
-//! Sole owner of paths and file names under `STREAM_DIR`.
+//! Paths and file names under `STREAM_DIR`. No other module defines any.
 //!
 //! ```text
 //! STREAM_DIR/.lock
-//! STREAM_DIR/.ready                        only while a check of readiness writes it
+//! STREAM_DIR/.ready                        exists only during a readiness check
 //! STREAM_DIR/{id}/init-{epoch}.mp4
 //! STREAM_DIR/{id}/{sequence}.m4s
 //! ```
@@ -14,12 +14,14 @@ use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 
 use crate::camera::id::StreamId;
 
-/// Name of the playlist in a stream's URL. It is in no file: the manager has it in memory.
+/// Name of the media playlist in a stream's URL. There is no such file: the playlist is in memory.
 pub(crate) const PLAYLIST: &str = "stream.m3u8";
+/// Name of the file that a running manager holds locked.
 const LOCK: &str = ".lock";
+/// Name of the file that a readiness check writes and removes.
 const READY: &str = ".ready";
 
-/// `STREAM_DIR`.
+/// The files and directories under `STREAM_DIR`.
 #[derive(Debug, Clone)]
 pub struct Layout {
     root: PathBuf,
@@ -27,18 +29,18 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The layout under `root`, which need not be there yet.
+    /// Creates the layout under `root`, which need not exist yet.
     pub fn new(root: PathBuf) -> Self {
         let is_in_memory = is_in_memory(&root);
         Self { root, is_in_memory }
     }
 
-    /// `STREAM_DIR` itself.
+    /// Returns `STREAM_DIR` itself.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The file that a running manager holds locked.
+    /// Returns the path of the file that a running manager holds locked.
     pub fn lock_file(&self) -> PathBuf {
         self.root.join(LOCK)
     }
@@ -50,13 +52,13 @@ impl Layout {
         tokio::fs::remove_file(&path).await
     }
 
-    /// The directory of a camera's stream.
-    pub fn stream(&self, id: &StreamId) -> StreamDir {
+    /// Returns the directory of a stream.
+    pub fn stream_dir(&self, id: &StreamId) -> StreamDir {
         StreamDir { path: self.root.join(id.as_str()), is_in_memory: self.is_in_memory }
     }
 }
 
-/// Directory of one stream.
+/// The directory of one stream.
 #[derive(Debug, Clone)]
 pub struct StreamDir {
     path: PathBuf,
@@ -64,29 +66,29 @@ pub struct StreamDir {
 }
 
 impl StreamDir {
-    /// The directory itself.
+    /// Returns the path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether it is on a tmpfs, where writing never waits for anything.
+    /// Returns whether the directory is on a tmpfs, where writing never waits for a disk.
     pub fn is_in_memory(&self) -> bool {
         self.is_in_memory
     }
 
-    /// Makes the directory. One that holds anything but a stream's files belongs to somebody
-    /// else and is refused.
+    /// Creates the directory if it is missing. Fails if it contains other files than those of a stream,
+    /// because it is then used for something else.
     pub fn create(&self) -> io::Result<()> {
         std::fs::create_dir_all(&self.path)?;
         if holds_only_stream_files(&self.path)? {
             return Ok(());
         }
-        let reason = format!("{} holds files that are not a stream's", self.path.display());
+        let reason = format!("{} contains other files than those of a stream", self.path.display());
         Err(io::Error::new(io::ErrorKind::AlreadyExists, reason))
     }
 
-    /// Removes the stream's files, and the directory when nothing else is in it. A directory that
-    /// is not there is fine.
+    /// Removes the stream's files, and then the directory. Fails if the directory contains other files.
+    /// Does nothing if there is no directory.
     pub fn remove(&self) -> io::Result<()> {
         match std::fs::read_dir(&self.path) {
             Ok(entries) => {
@@ -102,40 +104,40 @@ impl StreamDir {
         }
     }
 
-    /// Path of an init segment.
+    /// Returns the path of an init segment.
     pub(crate) fn init(&self, epoch: u64) -> PathBuf {
         self.path.join(init_name(epoch))
     }
 
-    /// Path of a segment.
+    /// Returns the path of a segment.
     pub fn segment(&self, sequence: u64) -> PathBuf {
         self.path.join(segment_name(sequence))
     }
 
-    /// Removes one file. One that is not there is fine.
+    /// Removes one file, if it exists.
     pub fn remove_file(path: &Path) -> io::Result<()> {
         ignore_missing(std::fs::remove_file(path))
     }
 }
 
-/// Whether `path` is on a tmpfs, or would be if it were made.
+/// Returns whether `path` is on a tmpfs. For a path that does not exist, its nearest ancestor counts.
 fn is_in_memory(path: &Path) -> bool {
     let here = |path: &Path| if path.as_os_str().is_empty() { statfs(".") } else { statfs(path) };
     let status = path.ancestors().find_map(|path| here(path).ok());
     status.is_some_and(|status| status.filesystem_type() == TMPFS_MAGIC)
 }
 
-/// File name, and relative URL, of an init segment.
+/// Returns the file name of an init segment, which is also its relative URL.
 pub(crate) fn init_name(epoch: u64) -> String {
     format!("init-{epoch}.mp4")
 }
 
-/// File name, and relative URL, of a segment.
+/// Returns the file name of a segment, which is also its relative URL.
 pub(crate) fn segment_name(sequence: u64) -> String {
     format!("{sequence}.m4s")
 }
 
-/// Whether there is nothing in a directory but a stream's files.
+/// Returns whether a directory contains nothing but a stream's files.
 pub(crate) fn holds_only_stream_files(directory: &Path) -> io::Result<bool> {
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;
@@ -147,10 +149,10 @@ pub(crate) fn holds_only_stream_files(directory: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Whether a stream's directory may hold a file of this name.
+/// Returns whether a file of this name can be one of a stream's files.
 pub(crate) fn is_stream_file(name: &str) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    // Playlists are those of an older manager, which had them in files.
+    // Older versions of the manager wrote playlists to these files.
     let older = ["stream.m3u8", "index.m3u8", "stream.m3u8.next", "index.m3u8.next"];
     older.contains(&name)
         || name.strip_suffix(".m4s").is_some_and(is_number)
@@ -172,14 +174,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn never_takes_or_removes_what_belongs_to_others() {
+    fn foreign_files_are_neither_removed_nor_mixed_with_segments() {
         let root = tempfile::tempdir().expect("a directory");
         let id = StreamId::parse("photos").expect("an id");
-        let dir = Layout::new(root.path().to_owned()).stream(&id);
+        let dir = Layout::new(root.path().to_owned()).stream_dir(&id);
         dir.remove().expect("nothing to remove");
         dir.create().expect("a new directory");
         std::fs::write(dir.segment(1), "x").expect("write");
-        dir.create().expect("its own directory");
+        dir.create().expect("a directory with segments only");
         std::fs::write(dir.path().join("holiday.jpg"), "x").expect("write");
         assert!(dir.create().is_err());
         assert!(dir.remove().is_err());
@@ -187,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_its_own_files() {
+    fn names_of_stream_files_and_of_others() {
         for own in [&init_name(7), &segment_name(1_763_690_000), PLAYLIST, "index.m3u8.next"] {
             assert!(is_stream_file(own), "{own}");
         }

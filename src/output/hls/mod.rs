@@ -7,16 +7,16 @@
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | [`output`] | the packagers of all streams, and where their playlists are found |
+//! | [`output`] | starts a packager for each stream, and finds a stream's playlists |
 //! | [`packager`] | one stream's segments and playlists, fragment by fragment |
 //! | [`cutter`] | where a segment ends |
 //! | `files` | the files of one stream |
 //! | `held_audio` | audio that waits for the next picture |
 //! | [`playlist`] | the media playlist of one stream |
-//! | [`multivariant`] | the multivariant playlist beside it |
-//! | [`published`] | the playlists as players get them |
+//! | [`multivariant`] | the multivariant playlist that refers to the media playlist |
+//! | [`published`] | a stream's rendered playlists, as players get them |
 //! | [`layout`] | paths and file names below `STREAM_DIR` |
-//! | [`sweep`] | files that an earlier process left behind |
+//! | [`sweep`] | removes files that an earlier process left behind |
 
 pub(crate) mod cutter;
 mod files;

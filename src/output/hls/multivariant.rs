@@ -1,5 +1,5 @@
-//! The multivariant playlist: a stream's codecs, size and rates, for players that need them before
-//! they load media.
+//! The multivariant playlist: a stream's codecs, picture size, bit rate and frame rate, for players that
+//! need them before they load media.
 
 use std::time::Duration;
 
@@ -7,11 +7,12 @@ use crate::media::fragment::{Fragment, InitSegment};
 use crate::output::hls::layout;
 use crate::output::hls::playlist::Segment;
 
-/// Shorter segments do not show the bit rate: the first of an epoch holds little more than its
-/// keyframe. RFC 8216 counts segments from half the target duration on.
+/// The shortest segment whose bit rate is representative. The first segment of an epoch, for example,
+/// contains little more than a keyframe. RFC 8216 ignores segments shorter than half the target
+/// duration.
 const REPRESENTATIVE: Duration = Duration::from_secs(1);
 
-/// The stream of one epoch, as the playlist describes it.
+/// The description of one epoch in the multivariant playlist.
 #[derive(Debug)]
 pub(crate) struct Variant {
     codecs: String,
@@ -19,14 +20,14 @@ pub(crate) struct Variant {
     height: u16,
     frames: u32,
     time: Duration,
-    /// Bit rate in bit/s of the largest segment; of the first one until a representative one is
-    /// finished.
+    /// The highest bit rate of a representative segment, in bit/s. Until one is finished, the highest bit
+    /// rate of all segments.
     peak: f64,
     is_peak_certain: bool,
 }
 
 impl Variant {
-    /// Describes the stream that `init` belongs to.
+    /// Creates the description of the epoch that `init` belongs to.
     pub(crate) fn new(init: &InitSegment) -> Self {
         let codecs = [Some(&init.video.codec), init.audio_codec.as_ref()];
         let codecs: Vec<_> = codecs.into_iter().flatten().map(String::as_str).collect();
@@ -41,13 +42,13 @@ impl Variant {
         }
     }
 
-    /// Counts a fragment.
+    /// Counts the frames and the duration of a fragment.
     pub(crate) fn add(&mut self, fragment: &Fragment) {
         self.frames = self.frames.saturating_add(fragment.frames);
         self.time += fragment.duration;
     }
 
-    /// Counts a finished segment.
+    /// Takes the bit rate of a finished segment into account.
     pub(crate) fn finish(&mut self, segment: &Segment) {
         let duration = segment.duration();
         #[expect(clippy::cast_precision_loss, reason = "a rate")]
@@ -61,11 +62,11 @@ impl Variant {
         }
     }
 
-    /// Renders the playlist. Rates are rounded so that it seldom changes.
+    /// Renders the playlist. Rates are rounded, so that the playlist rarely changes.
     pub(crate) fn render(&self) -> String {
         let Self { codecs, width, height, .. } = self;
         let frame_rate = f64::from(self.frames) / self.time.as_secs_f64().max(0.001);
-        // Cameras send 25 or 12.5 frames a second; the count can be a few off.
+        // Cameras send, for example, 25 or 12.5 frames per second; the measured rate is slightly off.
         let frame_rate = (frame_rate * 2.0).round() / 2.0;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate")]
         let bandwidth = (self.peak / 100_000.0).ceil().max(1.0) as u64 * 100_000;
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn another_reader_understands_it() {
+    fn an_independent_parser_reads_the_playlist() {
         let init = testing::init(7);
         let mut variant = Variant::new(&init);
         let mut bandwidth_after = |segment| {

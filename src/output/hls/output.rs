@@ -1,4 +1,4 @@
-//! HLS as an output: a packager for each stream, and the playlists of all.
+//! The HLS output: a packager for each stream, and access to the playlists of all streams.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::output::hls::packager::Packager;
 use crate::output::hls::published::{PlaylistReceiver, Published};
 use crate::stream::output::{Output, OutputControl, OutputProgress, OutputRequest, OutputTask};
 
-/// The longest wait of a blocked reload, in segments.
+/// The longest time that a blocking playlist request waits, in segments.
 const BLOCKED_SEGMENTS: u32 = 3;
 
 /// The HLS output. Cheap to clone.
@@ -41,7 +41,7 @@ struct Inner {
 type Playlists = Arc<DashMap<StreamId, PlaylistReceiver>>;
 
 impl Hls {
-    /// An output that writes to `layout` within `budget`.
+    /// Creates an output that writes to `layout` within `budget`.
     pub fn new(
         layout: Layout,
         budget: DiskBudget,
@@ -52,17 +52,18 @@ impl Hls {
         Self(Arc::new(Inner { layout, budget, policy, counters, playlists }))
     }
 
-    /// Returns the receiver of a stream's playlists; `None` when the stream is not served.
+    /// Returns the receiver of a stream's playlists; `None` if the stream is not served.
     pub(crate) fn playlist(&self, id: &StreamId) -> Option<PlaylistReceiver> {
         self.0.playlists.get(id).map(|playlist| playlist.value().clone())
     }
 
-    /// Returns a stream's newest playlists; `None` when it has none yet, or is not served.
+    /// Returns a stream's newest playlists; `None` if there are none yet or the stream is not served.
     pub(crate) fn newest(&self, id: &StreamId) -> Option<Arc<Published>> {
         self.0.playlists.get(id)?.borrow().clone()
     }
 
-    /// Returns the longest wait of a blocked reload: the stream can be away for a moment.
+    /// Returns the longest time that a blocking playlist request waits. It is several segments long,
+    /// because a stream may be interrupted for a moment.
     pub(crate) fn reload_timeout(&self) -> Duration {
         self.0.policy.segment_time * BLOCKED_SEGMENTS
     }
@@ -76,7 +77,7 @@ impl Output for Hls {
     fn serve(&self, request: OutputRequest, control: OutputControl) -> OutputTask {
         let OutputRequest { id, hub, first_number, numbers } = request;
         let OutputControl { progress, end } = control;
-        let (dir, share) = (self.0.layout.stream(&id), self.0.budget.share());
+        let (dir, share) = (self.0.layout.stream_dir(&id), self.0.budget.share());
         let packager = Packager::new(dir, share, self.0.policy, first_number);
         let listed = Listed::new(&self.0.playlists, id, packager.newest());
         let can_block = packager.can_block();
@@ -88,13 +89,13 @@ impl Output for Hls {
             let Some(session) = session else { return };
             let removed = on_thread(session, can_block, |session| session.packager.remove()).await;
             if let Some(Err(error)) = removed {
-                warn!(%error, "the stream's directory cannot be removed");
+                warn!(%error, "cannot remove the stream's directory");
             }
         })
     }
 }
 
-/// A stream's packager, and where its work is reported.
+/// A stream's packager, and the places where its progress is reported.
 struct Session {
     packager: Packager,
     progress: watch::Sender<OutputProgress>,
@@ -103,6 +104,7 @@ struct Session {
 }
 
 impl Session {
+    /// Packages the next fragment, or notes a gap, and reports the progress.
     fn take(&mut self, next: Result<Arc<Fragment>, Gap>) {
         match next {
             Ok(fragment) if self.packager.push(&fragment) => {
@@ -111,7 +113,7 @@ impl Session {
             Ok(_) => {}
             Err(Gap(missed)) => {
                 self.counters.skipped(missed);
-                warn!(missed, "writing segments is slower than the camera: fragments were skipped");
+                warn!(missed, "fragments were skipped, because writing segments is slower than the camera");
                 self.packager.interrupt();
             }
         }
@@ -126,7 +128,7 @@ impl Session {
     }
 }
 
-/// A stream's entry among the playlists, for as long as it is served.
+/// A stream's entry in the map of playlists. Dropping it removes the entry.
 struct Listed {
     playlists: Playlists,
     id: StreamId,
@@ -142,7 +144,7 @@ impl Listed {
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        // An output that hung leaves its name to the camera's next stream.
+        // If this output hung, the name may by now belong to the camera's next stream.
         self.playlists.remove_if(&self.id, |_, listed| listed.same_channel(&self.playlist));
     }
 }

@@ -1,9 +1,9 @@
 //! The HLS packager: turns one stream's fragments into segments and playlists.
 //!
-//! Appends fragments to the growing segment, publishes the playlist after each, and deletes old
-//! segments. A segment's bytes are in its file before the playlist names it. The packager is
-//! synchronous: what runs it chooses a thread on which waiting for a disk holds up no other stream.
-//! Whether a stream has viewers is not its concern.
+//! Appends each fragment to the growing segment, publishes the playlist, and deletes old segments.
+//! Bytes are in a segment's file before the playlist names them. The packager is synchronous; its caller
+//! runs it on a thread on which waiting for a disk does not delay other streams. The packager works the
+//! same whether the stream has viewers or not.
 
 use std::io;
 use std::sync::Arc;
@@ -25,11 +25,11 @@ use crate::output::hls::playlist::{PartStart, Playlist, Segment};
 use crate::output::hls::published::{PlaylistReceiver, Published};
 use crate::stream::output::OutputProgress;
 
-/// A larger difference between a fragment's time and the end of the one before is a jump.
+/// The largest gap, or overlap, between a fragment and the one before that does not count as a jump.
 const JUMP: Duration = Duration::from_millis(500);
 
-/// The part of a segment's duration by which its wall clock is corrected at most: cameras' clocks
-/// run a little fast or slow, and players accept so small a step.
+/// The wall clock of a segment is corrected by at most one part in this many of a segment's duration.
+/// Cameras' clocks run a little fast or slow, and players accept such a small step.
 const CLOCK_CORRECTION: u32 = 100;
 
 /// Writes one stream's segments and publishes its playlists. Lives as long as the stream, over all
@@ -41,15 +41,15 @@ pub(crate) struct Packager {
     files: SegmentFiles,
     playlist: Playlist,
     newest: watch::Sender<Option<Arc<Published>>>,
-    /// The epoch that is being written; `None` while a keyframe is waited for.
+    /// The epoch that is being written; `None` while the packager waits for a keyframe.
     epoch: Option<u64>,
     variant: Option<Variant>,
-    /// The multivariant playlist, as of the last finished segment.
+    /// The multivariant playlist after the last finished segment.
     multivariant: Bytes,
     audio: HeldAudio,
     needs_discontinuity: bool,
     next_begins_at: Option<SystemTime>,
-    /// Media time at which the next fragment should begin.
+    /// The media time at which the next fragment with video should begin.
     expected_time: Option<Duration>,
     progress: OutputProgress,
 }
@@ -88,14 +88,15 @@ impl Packager {
         self.newest.subscribe()
     }
 
-    /// What was done so far.
+    /// Returns the progress to report.
     pub(crate) fn progress(&self) -> &OutputProgress {
         &self.progress
     }
 
-    /// Takes one fragment. Returns true when it was written, or will be with the next picture.
+    /// Packages one fragment. Returns true if the fragment was written, or if it is audio that is held
+    /// until the next picture.
     ///
-    /// After an error the packager starts again at the next keyframe, after a discontinuity.
+    /// After an error, the packager continues at the next keyframe with a discontinuity.
     pub(crate) fn push(&mut self, fragment: &Fragment) -> bool {
         if self.breaks_the_time_line(fragment) {
             self.interrupt();
@@ -103,7 +104,7 @@ impl Packager {
         if fragment.frames > 0 {
             self.expected_time = Some(fragment.decode_time + fragment.duration);
         }
-        // Until a keyframe comes nothing is written, which proves nothing.
+        // Until a keyframe comes, nothing is written, and the reported progress stays as it is.
         let is_waiting = self.epoch != Some(fragment.init.epoch);
         let is_too_long = fragment.duration > self.policy.longest_segment();
         if is_waiting && !fragment.is_keyframe || is_too_long {
@@ -127,53 +128,54 @@ impl Packager {
     fn hold_audio(&mut self, audio: &Fragment) {
         if !self.audio.hold(audio) {
             let directory = self.files.dir().path().display();
-            warn!(%directory, "no picture for too long: the audio since the last one is left out");
+            warn!(%directory, "no picture for too long: dropped the audio since the last one");
         }
     }
 
-    /// Notes that fragments were missed, or could not be written: the growing segment ends before
-    /// them.
+    /// Ends the growing segment, because fragments were missed or could not be written. Packaging
+    /// continues at the next keyframe.
     pub(crate) fn interrupt(&mut self) {
         self.give_up_growing();
         self.needs_discontinuity |= self.has_segments();
-        // The init segment is written again: the directory itself may be gone.
+        // The next epoch writes the init segment again, because the directory may have been removed.
         self.epoch = None;
     }
 
-    /// Ends the growing segment early. Audio that waits for its next picture is dropped.
+    /// Ends the growing segment early, and drops held audio.
     fn give_up_growing(&mut self) {
         self.audio.clear();
         if let Some(unused) = self.playlist.abandon_unnamed() {
             self.needs_discontinuity |= unused.is_discontinuity;
             self.files.discard(&unused);
         }
-        // What was named is not taken back but finished where it is. The next publication shows it,
-        // and there is none before a write has succeeded again.
+        // A segment whose parts the playlist names is not withdrawn, but finished as it is. Players
+        // see that with the next publication, after a write has succeeded again.
         if let Some(growing) = self.playlist.growing() {
             self.files.cut_back_to(growing.length());
         }
         self.close();
     }
 
-    /// Removes everything that was written.
+    /// Removes all files of the stream.
     pub(crate) fn remove(self) -> io::Result<()> {
         self.files.remove()
     }
 
-    /// Returns whether writing can take as long as a disk takes.
+    /// Returns whether writing may wait for a disk.
     pub(crate) fn can_block(&self) -> bool {
         !self.files.dir().is_in_memory()
     }
 
-    /// Returns the highest number of a segment that players can know.
+    /// Returns the highest segment number that players may know; `None` before the first playlist.
     pub(crate) fn last_number(&self) -> Option<u64> {
         self.newest.borrow().as_ref().map(|now| now.position().sequence)
     }
 
-    /// A camera that corrects its clock makes the media time jump, and FFmpeg stretches a frame
-    /// over the gap. A playlist that named such a part would break its promises for good.
+    /// Returns whether the fragment jumps in time or is too long. When a camera corrects its clock, the
+    /// media time jumps, and FFmpeg stretches a frame over the gap. A playlist that named such a part
+    /// would permanently violate its target duration.
     fn breaks_the_time_line(&self, fragment: &Fragment) -> bool {
-        // Audio alone has no place on the picture's time line.
+        // Audio alone has no time on the video's time line.
         let is_same = fragment.frames > 0 && self.epoch == Some(fragment.init.epoch);
         let gap = self.expected_time.map(|expected| fragment.decode_time.abs_diff(expected));
         is_same && (gap > Some(JUMP) || fragment.duration > self.policy.longest_segment())
@@ -226,9 +228,10 @@ impl Packager {
         Ok(())
     }
 
-    /// A player that has loaded the short first segments as a whole must continue with the parts of
-    /// the next, which begins between keyframes. hls.js does so only as long as no earlier part is
-    /// marked `INDEPENDENT`, so the mark (which is optional) begins with the second keyframe.
+    /// Returns how the part of `fragment` begins. Keyframes are not marked during the warm-up: a player
+    /// that has loaded the short first segments as a whole must continue with the parts of a segment
+    /// that begins between keyframes. hls.js does so only if no earlier part is marked `INDEPENDENT`.
+    /// The mark is optional.
     fn part_start(&self, fragment: &Fragment) -> PartStart {
         match (fragment.is_keyframe, self.cutter.is_warming_up()) {
             (false, _) => PartStart::Between,
@@ -245,7 +248,7 @@ impl Packager {
         self.files.open(sequence)
     }
 
-    /// When the first frame of a segment was taken: what the segments before imply, slowly
+    /// Returns the wall-clock time of a segment's first frame: the end of the previous segment, slowly
     /// corrected by the fragment's time of arrival.
     fn wall_clock(&self, fragment: &Fragment) -> SystemTime {
         let arrived = fragment.received_at - fragment.duration;
@@ -272,7 +275,7 @@ impl Packager {
         }
     }
 
-    /// Publishes the playlists once a player can use them: not before one segment is finished.
+    /// Publishes the playlists, if a segment is finished: before that, no player could use them.
     fn publish(&mut self) {
         if self.has_segments() {
             let published = Published::new(self.playlist.clone(), self.multivariant.clone());
@@ -311,7 +314,7 @@ mod tests {
     fn setup(segment_time: f64, list_size: usize) -> Setup {
         let root = tempfile::tempdir().expect("a directory");
         let id = StreamId::parse("cam").expect("an id");
-        let dir = Layout::new(root.path().to_owned()).stream(&id);
+        let dir = Layout::new(root.path().to_owned()).stream_dir(&id);
         let segment_time = Duration::from_secs_f64(segment_time);
         Setup {
             packager: Packager::new(
@@ -415,14 +418,14 @@ mod tests {
     }
 
     #[test]
-    fn a_new_epoch_goes_on_after_a_discontinuity() {
+    fn a_new_epoch_continues_after_a_discontinuity() {
         let mut setup = setup(2.0, 20);
         setup.feed(7, 0, 5, 2000);
         setup.feed(8, 0, 5, 2000);
         let playlist = setup.playlist();
         let breaks: Vec<_> =
             playlist.segments.iter().map(|segment| segment.discontinuity).collect();
-        // The rest of the old epoch is published too: the viewer loses nothing that came.
+        // The end of the old epoch is published too, so that viewers miss nothing that arrived.
         assert_eq!(breaks.iter().position(|is_break| *is_break), Some(7));
         assert_eq!(breaks.iter().filter(|is_break| **is_break).count(), 1);
         assert_eq!(setup.durations()[5..], [2000, 1000, 400, 200, 400, 800, 200, 2000]);
@@ -431,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn a_epoch_is_playable_when_a_segment_of_its_own_is_finished() {
+    fn an_epoch_is_playable_when_its_first_segment_is_finished() {
         let mut setup = setup(2.0, 10);
         setup.feed(7, 0, 5, 2000);
         let init = testing::init(8);
@@ -442,10 +445,10 @@ mod tests {
     }
 
     #[test]
-    fn the_index_follows_what_whole_segments_tell() {
+    fn the_multivariant_playlist_describes_whole_segments() {
         let mut setup = setup(2.0, 10);
-        let index = |setup: &Setup| {
-            let text = setup.published().index();
+        let variant = |setup: &Setup| {
+            let text = setup.published().multivariant();
             m3u8_rs::parse_master_playlist_res(&text).expect("a playlist").variants.remove(0)
         };
         let init = testing::init(7);
@@ -456,24 +459,24 @@ mod tests {
             fragment.bytes = vec![0; size].into();
             setup.packager.push(&fragment);
             if time == 200 {
-                assert_eq!(index(&setup).bandwidth, 3_000_000);
+                assert_eq!(variant(&setup).bandwidth, 3_000_000);
             }
         }
-        assert_eq!(index(&setup).bandwidth, 1_000_000);
-        assert_eq!(index(&setup).frame_rate, Some(25.0));
+        assert_eq!(variant(&setup).bandwidth, 1_000_000);
+        assert_eq!(variant(&setup).frame_rate, Some(25.0));
     }
 
     #[test]
-    fn sound_between_pictures_is_kept_and_changes_nothing_that_was_named() {
+    fn audio_between_pictures_is_kept_and_changes_no_published_part() {
         let mut setup = setup(2.0, 10);
         let init = testing::init(7);
         let mut named = HashMap::new();
         let mut pushed = 0;
         for time in (0..6000).step_by(200) {
             let picture = testing::fragment(&init, time % 2000 == 0, time, 200);
-            let sound = Fragment { frames: 0, ..testing::fragment(&init, false, 0, 0) };
-            pushed += picture.bytes.len() + sound.bytes.len();
-            for fragment in [picture, sound] {
+            let audio = Fragment { frames: 0, ..testing::fragment(&init, false, 0, 0) };
+            pushed += picture.bytes.len() + audio.bytes.len();
+            for fragment in [picture, audio] {
                 assert!(setup.packager.push(&fragment));
                 let newest = setup.packager.newest().borrow().clone();
                 let text = newest.map(|published| published.whole()).unwrap_or_default();
@@ -484,7 +487,7 @@ mod tests {
                     let (head, length) = range.rsplit_once('"').expect("a length");
                     let place = format!("{head} {}", offset.split('"').next().expect("an offset"));
                     let known = named.entry(place).or_insert_with(|| length.to_owned());
-                    assert_eq!(known, length, "a part that was named has changed: {part}");
+                    assert_eq!(known, length, "a published part has changed: {part}");
                 }
             }
         }
@@ -502,9 +505,9 @@ mod tests {
     }
 
     #[test]
-    fn what_came_before_anything_was_playable_is_not_shown() {
+    fn an_epoch_that_was_never_playable_is_not_published() {
         let mut setup = setup(2.0, 10);
-        // Fragments without playing time, as of a camera whose clock stands still.
+        // Fragments without playing time, as from a camera whose clock is frozen.
         let init = testing::init(7);
         for time in 0..5 {
             setup.packager.push(&testing::fragment(&init, true, time, 1));
@@ -518,13 +521,13 @@ mod tests {
     }
 
     #[test]
-    fn old_files_go_after_the_length_of_the_playlist() {
+    fn old_files_are_kept_for_the_length_of_the_playlist() {
         let mut setup = setup(2.0, 3);
         setup.feed(7, 0, 8, 2000);
         setup.feed(8, 0, 40, 2000);
         let first = setup.playlist().media_sequence;
         let kept = (FIRST..first).filter(|sequence| setup.has(&format!("{sequence}.m4s"))).count();
-        // What was shown last, and the length of a playlist before that.
+        // The segment that left the playlist last, and as many before it as a playlist is long.
         assert_eq!(kept, 4);
         assert!(!setup.has("init-7.mp4") && setup.has("init-8.mp4"));
         assert_eq!(setup.playlist().discontinuity_sequence, FIRST % 4093 + 1);
@@ -534,13 +537,13 @@ mod tests {
     }
 
     #[test]
-    fn begins_at_a_keyframe_after_fragments_were_missed() {
+    fn continues_at_a_keyframe_after_missed_fragments() {
         let mut setup = setup(2.0, 20);
         setup.feed(7, 0, 5, 2000);
         setup.packager.interrupt();
         setup.feed(7, 7000, 4, 2000);
         let playlist = setup.playlist();
-        // What was named by its parts stays; the break comes after it.
+        // The segment whose parts were published stays, and the discontinuity follows it.
         assert_eq!(setup.durations()[5..8], [2000, 1000, 400]);
         assert!(!playlist.segments[6].discontinuity && playlist.segments[7].discontinuity);
         let file = setup.root.path().join("cam").join(&playlist.segments[7].uri);
@@ -551,7 +554,7 @@ mod tests {
     }
 
     #[test]
-    fn a_camera_that_corrects_its_clock_makes_a_discontinuity_and_no_giant() {
+    fn a_camera_that_corrects_its_clock_causes_a_discontinuity_and_no_long_segment() {
         for jump_ms in [3_600_000_u64, 700] {
             let mut setup = setup(2.0, 10);
             setup.feed(7, 0, 5, 2000);
@@ -571,7 +574,7 @@ mod tests {
     }
 
     #[test]
-    fn goes_on_when_its_directory_was_removed() {
+    fn continues_after_its_directory_was_removed() {
         let mut setup = setup(2.0, 5);
         setup.feed(7, 0, 5, 2000);
         std::fs::remove_dir_all(setup.root.path().join("cam")).expect("rm");
@@ -581,7 +584,7 @@ mod tests {
             setup.packager.push(&testing::fragment(&init, time % 2000 == 0, time, 200));
             has_failed |= setup.packager.progress().error.is_some();
         }
-        assert!(has_failed, "writing without a directory was no error");
+        assert!(has_failed, "writing without a directory did not fail");
         setup.feed(7, 8000, 4, 2000);
         assert!(setup.has("init-7.mp4"));
         assert!(setup.playlist().segments.last().is_some_and(|segment| setup.has(&segment.uri)));

@@ -1,7 +1,7 @@
-//! The text of a low-latency media playlist (RFC 8216bis) and the window of segments it names.
+//! A low-latency media playlist (RFC 8216bis): the window of segments that it names, and its text.
 //!
-//! Pure: no files, no clock. Segments that leave the playlist are returned to the packager, which
-//! takes care of their files.
+//! This module uses no files and no clock. It returns the segments that leave the playlist to the
+//! packager, which deletes their files later.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -10,83 +10,85 @@ use std::time::{Duration, SystemTime};
 
 use crate::output::hls::layout;
 
-/// Parts are listed for segments that end less than this many target durations before the end of
-/// the playlist; players that are further behind play whole segments.
+/// Parts are listed for segments that end at most this many target durations before the end of the
+/// playlist. Players that are further behind load whole segments.
 const PARTS_WITHIN: u32 = 3;
-/// `HOLD-BACK` in target durations: the least that the draft allows.
+/// `HOLD-BACK` in target durations: the smallest value that the draft allows.
 const HOLD_BACK: u32 = 3;
-/// `PART-HOLD-BACK` in part targets: what the draft recommends.
+/// `PART-HOLD-BACK` in part targets: the value that the draft recommends.
 const PART_HOLD_BACK: f64 = 3.0;
-/// The shortest playlist from which segments are removed, in target durations.
+/// The playing time that must remain when a segment is removed, in target durations.
 const LEAST_TARGETS: u32 = 3;
-/// `CAN-SKIP-UNTIL` in target durations: the least that the draft allows.
+/// `CAN-SKIP-UNTIL` in target durations: the smallest value that the draft allows.
 const SKIP_BOUNDARY: u32 = 6;
 
-/// The first discontinuity number is below this. It differs from the one that viewers of the
-/// camera's last stream have seen, so that they notice the new time line. It is small because hls.js
-/// walks an array of that length at every reload, and a prime so that first segment numbers in even
-/// steps lead to all values.
+/// The first discontinuity number of a stream is the first segment number modulo this. So it usually
+/// differs from the one that viewers of the camera's previous stream have seen, and they notice the new
+/// time line. The modulus is small, because hls.js walks an array as long as the discontinuity number at
+/// every reload. It is a prime, so that first segment numbers in even steps lead to all values.
 const FIRST_DISCONTINUITY_BELOW: u64 = 4093;
 
 /// How a part begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PartStart {
-    /// It begins between keyframes.
+    /// The part begins between keyframes.
     Between,
-    /// It begins with a keyframe that the playlist does not mark.
+    /// The part begins with a keyframe, which the playlist does not mark.
     Unmarked,
-    /// It begins with a keyframe that is marked `INDEPENDENT`.
+    /// The part begins with a keyframe, which the playlist marks as `INDEPENDENT`.
     Keyframe,
 }
 
 /// A part of a segment: a byte range of the segment's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Part {
-    /// Playing time.
+    /// The playing time.
     pub duration: Duration,
-    /// Offset of its first byte in the file.
+    /// The offset of the first byte in the file.
     pub offset: u64,
-    /// Length in bytes.
+    /// The length in bytes.
     pub length: u64,
-    /// Whether decoding can begin with it.
+    /// Whether the part begins with a keyframe.
     pub begin: PartStart,
 }
 
 /// A segment, finished or growing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Segment {
-    /// Number in the stream. No two segments of a camera ever have the same, not even those of a later
-    /// process.
+    /// The media sequence number. It is unique among all segments of a camera, even across restarts of
+    /// the manager.
     pub sequence: u64,
-    /// Wall-clock time of the first frame.
+    /// The wall-clock time of the first frame.
     pub begins_at: SystemTime,
-    /// The epoch whose init segment it needs.
+    /// The epoch whose init segment the segment needs.
     pub epoch: u64,
-    /// Whether the time line breaks before it.
+    /// Whether a discontinuity precedes the segment.
     pub is_discontinuity: bool,
-    /// Its parts, in order.
+    /// The parts, in order.
     pub parts: Vec<Part>,
 }
 
 impl Segment {
-    /// Playing time.
+    /// Returns the playing time.
     pub(crate) fn duration(&self) -> Duration {
         self.parts.iter().map(|part| part.duration).sum()
     }
 
-    /// Length of its file, in bytes.
+    /// Returns the length of the segment's file, in bytes.
     pub(crate) fn length(&self) -> u64 {
         self.parts.last().map_or(0, |part| part.offset + part.length)
     }
 }
 
-/// The last segments, and the one that grows. A clone costs little: finished segments are shared.
+/// The last finished segments, and the growing one. A clone costs little, because clones share finished
+/// segments.
 #[derive(Debug, Clone)]
 pub(crate) struct Playlist {
-    /// In seconds. Fixed, because RFC 8216 does not allow it to change.
+    /// The target duration in seconds. RFC 8216 does not allow it to change.
     target_duration: u64,
-    /// Wanted duration of a part.
+    /// The wanted duration of a part.
     part_time: Duration,
+    /// The wanted number of finished segments.
     length: usize,
     /// Number of discontinuities before the first segment.
     discontinuity_sequence: u64,
@@ -96,9 +98,9 @@ pub(crate) struct Playlist {
 }
 
 impl Playlist {
-    /// Creates an empty playlist for at most `length` finished segments of at most
-    /// `target_duration` seconds, rounded, in parts of about `part_time`. `first_sequence` must be
-    /// higher than any sequence number that the camera's viewers have seen.
+    /// Creates an empty playlist. It keeps `length` finished segments, or more if these are short. A
+    /// segment lasts at most `target_duration` seconds, rounded, and a part about `part_time`.
+    /// `first_sequence` must be higher than any sequence number that the camera's viewers have seen.
     pub(crate) fn new(
         target_duration: u64,
         part_time: Duration,
@@ -130,13 +132,13 @@ impl Playlist {
         sequence
     }
 
-    /// The segment that grows.
+    /// Returns the growing segment.
     pub(crate) fn growing(&self) -> Option<&Segment> {
         self.open.as_ref()
     }
 
-    /// Appends to the segment that grows. Bytes without playing time (of a camera whose clock stands
-    /// still) lengthen the part before them, because a part must have a duration.
+    /// Appends a part to the growing segment. Bytes without playing time, which come from a camera whose
+    /// clock is frozen, extend the previous part instead, because a part must have a duration.
     pub(crate) fn append(&mut self, duration: Duration, length: u64, begin: PartStart) {
         let Some(open) = &mut self.open else { return };
         match open.parts.last_mut() {
@@ -148,7 +150,7 @@ impl Playlist {
         }
     }
 
-    /// Finishes the segment that grows. Returns the segments that leave the playlist.
+    /// Finishes the growing segment, if there is one. Returns the segments that leave the playlist.
     pub(crate) fn close(&mut self) -> Vec<Arc<Segment>> {
         self.segments.extend(self.open.take().map(Arc::new));
         let mut gone = Vec::new();
@@ -159,8 +161,8 @@ impl Playlist {
         gone
     }
 
-    /// Removes the oldest segment if enough remain: as many as wanted, and as much playing time as
-    /// RFC 8216 (6.2.2) requires.
+    /// Removes and returns the oldest segment, if enough segments remain: the wanted number, and the
+    /// playing time that RFC 8216 (6.2.2) requires.
     fn take_oldest(&mut self) -> Option<Arc<Segment>> {
         let rest: Duration = self.segments().skip(1).map(Segment::duration).sum();
         let is_enough = rest >= self.targets(LEAST_TARGETS);
@@ -171,13 +173,14 @@ impl Playlist {
         }
     }
 
+    /// Returns a duration of `count` target durations.
     fn targets(&self, count: u32) -> Duration {
         Duration::from_secs(u64::from(count) * self.target_duration)
     }
 
-    /// Takes back the segment that grows if no player can know of it: a playlist without a finished
-    /// segment is not published. The next segment gets its number, because numbers must not have
-    /// gaps.
+    /// Withdraws and returns the growing segment, if no player can know it: it has no parts, or there is
+    /// no finished segment, without which no playlist is published. The next segment gets the same
+    /// number, because numbers must not have gaps.
     pub(crate) fn abandon_unnamed(&mut self) -> Option<Segment> {
         let is_unseen = self.segments.is_empty();
         let unnamed = self.open.take_if(|open| is_unseen || open.parts.is_empty())?;
@@ -185,17 +188,17 @@ impl Playlist {
         Some(unnamed)
     }
 
-    /// The finished segments, oldest first.
+    /// Returns the finished segments, oldest first.
     pub(crate) fn segments(&self) -> impl DoubleEndedIterator<Item = &Segment> {
         self.segments.iter().map(Arc::as_ref)
     }
 
-    /// All segments, oldest first: the finished ones and the one that grows.
+    /// Returns all segments, oldest first: the finished ones and the growing one.
     fn all(&self) -> impl Iterator<Item = &Segment> {
         self.segments().chain(&self.open)
     }
 
-    /// The end of the playlist, which the next reload is compared with.
+    /// Returns the position at which the playlist ends. Blocking playlist requests are compared with it.
     pub(crate) fn position(&self) -> Position {
         match &self.open {
             Some(open) => Position { sequence: open.sequence, parts: open.parts.len() },
@@ -203,14 +206,14 @@ impl Playlist {
         }
     }
 
-    /// Renders the playlist. It never has an `EXT-X-ENDLIST`: a stream that pauses must not make
-    /// players stop.
+    /// Renders the playlist. It never has an `EXT-X-ENDLIST`, because players would stop there, although
+    /// the stream may continue.
     pub(crate) fn render(&self) -> String {
         self.render_without(0)
     }
 
-    /// Renders a delta update, without the segments that a player knows already; `None` while the
-    /// playlist is too short for one.
+    /// Renders a delta update, which omits the segments that players already know. Returns `None` while
+    /// the playlist is too short for that.
     pub(crate) fn render_delta(&self) -> Option<String> {
         let skipped = self.older_than(SKIP_BOUNDARY);
         (skipped > 0).then(|| self.render_without(skipped))
@@ -259,9 +262,10 @@ impl Playlist {
         line(text, format_args!("#EXT-X-DISCONTINUITY-SEQUENCE:{}", self.discontinuity_sequence));
     }
 
-    /// `EXT-X-START`, counted from the first segment: where players have to begin if they would not
-    /// find a keyframe where they usually do, because the segment there has none or does not mark
-    /// it. As far from the end as players without low latency want to be, if a keyframe is there.
+    /// Returns the value of `EXT-X-START`, counted from the first segment; `None` if players need no
+    /// hint, because the segment at which they usually begin starts with a marked keyframe. Otherwise
+    /// returns the beginning of the last segment with a keyframe at which players without low latency can
+    /// begin. If there is none, returns that of the last one at which low-latency players can begin.
     fn start(&self) -> Option<Duration> {
         let all: Duration = self.all().map(Segment::duration).sum();
         let near = all.saturating_sub(self.part_target().mul_f64(PART_HOLD_BACK));
@@ -283,7 +287,8 @@ impl Playlist {
         start.filter(|_| !is_found_by_players)
     }
 
-    /// The longest part that is listed, or could be: a camera's frames do not always fit.
+    /// Returns `PART-TARGET`: the wanted duration of a part, or that of the longest listed part if this is
+    /// longer, because frames do not always fit into the wanted duration.
     fn part_target(&self) -> Duration {
         let named = self.all().skip(self.first_with_parts());
         let longest = named.flat_map(|segment| &segment.parts).map(|part| part.duration).max();
@@ -292,12 +297,12 @@ impl Playlist {
         Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
     }
 
-    /// Index of the first segment whose parts are listed.
+    /// Returns the index of the first segment whose parts are listed.
     fn first_with_parts(&self) -> usize {
         self.older_than(PARTS_WITHIN)
     }
 
-    /// Number of segments that end more than `targets` target durations before the end.
+    /// Returns the number of segments that end more than `targets` target durations before the end.
     fn older_than(&self, targets: u32) -> usize {
         let boundary = self.targets(targets);
         let mut after = self.open.as_ref().map_or(Duration::ZERO, Segment::duration);
@@ -311,23 +316,24 @@ impl Playlist {
     }
 }
 
-/// The end of a playlist, where it grows.
+/// The end of a playlist, at which it grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Position {
-    /// Number of the segment that grows, or of the next one.
+    /// The number of the growing segment, or of the next one if none is growing.
     pub sequence: u64,
-    /// Number of its parts so far.
+    /// The number of parts of this segment so far.
     pub parts: usize,
 }
 
 impl Position {
-    /// Whether a playlist that ends here has this segment, or this part of it.
+    /// Returns whether a playlist that ends here has this finished segment, or this part of it.
     pub(crate) fn has(self, sequence: u64, part: Option<usize>) -> bool {
         sequence < self.sequence
             || sequence == self.sequence && part.is_some_and(|part| part < self.parts)
     }
 
-    /// Whether a request is so far ahead that it is a mistake (RFC 8216bis, 6.2.5.2).
+    /// Returns whether a requested segment is further ahead than a player can expect (RFC 8216bis,
+    /// 6.2.5.2).
     pub(crate) fn is_too_far(self, sequence: u64) -> bool {
         sequence > self.sequence + 1
     }
@@ -405,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn another_reader_finds_every_segment() {
+    fn an_independent_parser_reads_every_segment() {
         let mut playlist = playlist(5);
         assert_eq!(add(&mut playlist, 7, false), [0; 0]);
         assert_eq!(add(&mut playlist, 8, true), [0; 0]);
@@ -444,7 +450,7 @@ mod tests {
         playlist.open(SystemTime::UNIX_EPOCH, 7, false);
         assert_eq!(playlist.position(), Position { sequence: 101, parts: 0 });
         grow(&mut playlist, 2);
-        // Bytes without playing time belong to the part before them.
+        // Bytes without playing time extend the previous part.
         playlist.append(Duration::ZERO, 50, PartStart::Between);
         assert_eq!(playlist.position(), Position { sequence: 101, parts: 2 });
         let text = playlist.render();
@@ -475,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delta_leaves_out_what_the_player_knows() {
+    fn a_delta_update_omits_older_segments() {
         let mut playlist = playlist(20);
         for _ in 0..5 {
             add(&mut playlist, 7, false);
@@ -501,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_reload_may_ask_for() {
+    fn whether_a_playlist_has_a_requested_segment_or_part() {
         let position = Position { sequence: 105, parts: 2 };
         let table = [
             (104, None, true),
@@ -519,12 +525,11 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_part_raises_the_part_target_for_a_while() {
+    fn a_longer_part_raises_the_part_target_while_it_is_listed() {
         let mut playlist = playlist(5);
         playlist.open(SystemTime::UNIX_EPOCH, 7, false);
         playlist.append(Duration::from_millis(240), 10, PartStart::Keyframe);
         assert!(playlist.render().contains("PART-TARGET=0.240"));
-        // As long as it is listed.
         playlist.close();
         for _ in 0..5 {
             add(&mut playlist, 7, false);
@@ -533,7 +538,7 @@ mod tests {
     }
 
     #[test]
-    fn short_segments_stay_until_the_playlist_is_long_enough() {
+    fn short_segments_stay_while_the_playlist_needs_their_playing_time() {
         let mut playlist = playlist(3);
         for _ in 0..20 {
             playlist.open(SystemTime::UNIX_EPOCH, 7, false);
@@ -549,7 +554,7 @@ mod tests {
     }
 
     #[test]
-    fn a_player_is_sent_to_the_last_keyframe_when_it_would_begin_between_two() {
+    fn a_start_hint_leads_players_to_a_keyframe() {
         let mut playlist = playlist(10);
         let mut add = |parts: usize, begin: PartStart| {
             playlist.open(SystemTime::UNIX_EPOCH, 7, false);
@@ -566,7 +571,7 @@ mod tests {
         assert_eq!(add(2, PartStart::Between).as_deref(), Some("0.00000"));
         assert_eq!(add(5, PartStart::Between).as_deref(), Some("0.00000"));
         assert_eq!(add(2, PartStart::Keyframe).as_deref(), Some("0.00000"));
-        assert_eq!(add(1, PartStart::Between), None, "the last keyframe is where players begin");
+        assert_eq!(add(1, PartStart::Between), None, "players begin at the last keyframe without a hint");
         // The second keyframe, at 2 s, and the third one, at 6.6 s, are too near to the end at first.
         assert_eq!(add(10, PartStart::Between).as_deref(), Some("0.00000"));
         assert_eq!(add(10, PartStart::Between).as_deref(), Some("0.00000"));

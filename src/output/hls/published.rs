@@ -1,4 +1,4 @@
-//! A stream's playlists as players get them.
+//! A stream's playlists, as players get them.
 
 use std::sync::{Arc, OnceLock};
 
@@ -8,51 +8,50 @@ use tokio::sync::watch;
 use crate::base::error::{Error, ErrorKind};
 use crate::output::hls::playlist::{Playlist, Position};
 
-/// A stream's playlists at one moment. They are rendered on the first request: a new one is published
-/// ten times a second, and most are never requested.
+/// A stream's playlists at one moment. The media playlist is rendered on the first request for it: a
+/// new version is published up to ten times a second, and most versions are never requested.
 #[derive(Debug)]
 pub(crate) struct Published {
     playlist: Playlist,
-    index: Bytes,
+    multivariant: Bytes,
     whole: OnceLock<Bytes>,
     delta: OnceLock<Bytes>,
 }
 
 impl Published {
-    /// Publishes `playlist`, with the multivariant one beside it.
-    pub(crate) fn new(playlist: Playlist, index: Bytes) -> Self {
-        Self { playlist, index, whole: OnceLock::new(), delta: OnceLock::new() }
+    /// Wraps a media playlist and its multivariant playlist for publication.
+    pub(crate) fn new(playlist: Playlist, multivariant: Bytes) -> Self {
+        Self { playlist, multivariant, whole: OnceLock::new(), delta: OnceLock::new() }
     }
 
-    /// The multivariant playlist.
-    pub(crate) fn index(&self) -> Bytes {
-        self.index.clone()
+    /// Returns the multivariant playlist.
+    pub(crate) fn multivariant(&self) -> Bytes {
+        self.multivariant.clone()
     }
 
-    /// The whole playlist.
+    /// Returns the whole media playlist.
     pub(crate) fn whole(&self) -> Bytes {
         self.whole.get_or_init(|| self.playlist.render().into()).clone()
     }
 
-    /// The delta update for players that know the older segments; the whole playlist while it is
-    /// short.
+    /// Returns the delta update of the media playlist, for players that know the older segments. Returns
+    /// the whole media playlist while it is too short for a delta update.
     pub(crate) fn delta(&self) -> Bytes {
         let render = || self.playlist.render_delta().map_or_else(|| self.whole(), Bytes::from);
         self.delta.get_or_init(render).clone()
     }
 
-    /// The end of the playlist.
+    /// Returns the position at which the media playlist ends.
     pub(crate) fn position(&self) -> Position {
         self.playlist.position()
     }
 
-    /// Whether the playlist has this segment, or this part of it.
+    /// Returns whether the media playlist has this segment, or this part of the segment.
     pub(crate) fn has(&self, sequence: u64, part: Option<usize>) -> bool {
         self.playlist.position().has(sequence, part)
     }
 
-    /// Refuses to wait for a segment that is so far ahead that it is a mistake (RFC 8216bis,
-    /// 6.2.5.2).
+    /// Fails if a requested segment is further ahead than a player can expect (RFC 8216bis, 6.2.5.2).
     pub(crate) fn ensure_near(&self, sequence: u64) -> Result<(), Error> {
         let end = self.playlist.position();
         if !end.is_too_far(sequence) {
@@ -64,6 +63,6 @@ impl Published {
     }
 }
 
-/// Receives a stream's newest playlists: `None` before the first ones; closed when the stream has
-/// gone.
+/// The receiver of a stream's newest playlists: `None` before the first ones. Closed when the stream has
+/// ended.
 pub(crate) type PlaylistReceiver = watch::Receiver<Option<Arc<Published>>>;

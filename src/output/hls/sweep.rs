@@ -1,4 +1,5 @@
-//! At start-up: locks `STREAM_DIR` for this process, and removes what a killed one left behind.
+//! Prepares `STREAM_DIR` at start-up: locks it for this process, and removes the files that a killed
+//! process left behind.
 //!
 //! A mistyped `STREAM_DIR` must not destroy files: only directories that are named like a stream and
 //! hold nothing but a stream's files are removed.
@@ -11,13 +12,13 @@ use tracing::{info, warn};
 use crate::camera::id::StreamId;
 use crate::output::hls::layout::{Layout, holds_only_stream_files};
 
-/// The lock on `STREAM_DIR`. Dropping it releases the directory.
+/// The lock on `STREAM_DIR`. Dropping it unlocks the directory.
 #[derive(Debug)]
 pub(crate) struct DirLock {
     _file: File,
 }
 
-/// Creates `STREAM_DIR` if it is missing, and locks it. Fails when another process uses it.
+/// Creates `STREAM_DIR` if it is missing, and locks it. Fails if another process has locked it.
 pub(crate) fn lock(layout: &Layout) -> io::Result<DirLock> {
     fs::create_dir_all(layout.root())?;
     let file = File::create(layout.lock_file())?;
@@ -31,8 +32,8 @@ pub(crate) fn lock(layout: &Layout) -> io::Result<DirLock> {
     }
 }
 
-/// Removes the directories of streams that a killed process left. To be called before any stream
-/// runs.
+/// Removes the stream directories that a killed process left behind, and empty directories that are
+/// named like a stream. Must be called before any stream runs.
 pub(crate) fn sweep(layout: &Layout) -> io::Result<()> {
     for entry in fs::read_dir(layout.root())? {
         let entry = entry?;
@@ -43,9 +44,9 @@ pub(crate) fn sweep(layout: &Layout) -> io::Result<()> {
         }
         if holds_only_stream_files(&entry.path())? {
             fs::remove_dir_all(entry.path())?;
-            info!(directory = %entry.path().display(), "removed the rest of an earlier stream");
+            info!(directory = %entry.path().display(), "removed the directory that an earlier stream left behind");
         } else {
-            warn!(directory = %entry.path().display(), "left alone: holds files that are not ours");
+            warn!(directory = %entry.path().display(), "kept a directory that contains other files than those of a stream");
         }
     }
     Ok(())
@@ -56,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn removes_streams_and_nothing_else() {
+    fn only_directories_of_streams_are_removed() {
         let root = tempfile::tempdir().expect("a directory");
         let write = |path: &str| {
             let path = root.path().join(path);
@@ -82,13 +83,13 @@ mod tests {
     }
 
     #[test]
-    fn one_manager_a_directory() {
+    fn a_directory_can_be_locked_only_once() {
         let root = tempfile::tempdir().expect("a directory");
         let layout = Layout::new(root.path().join("made/for/it"));
         let held = lock(&layout).expect("the first");
         let error = lock(&layout).expect_err("the second");
         assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
         drop(held);
-        lock(&layout).expect("after the first has gone");
+        lock(&layout).expect("the first has ended");
     }
 }
