@@ -1,11 +1,11 @@
-//! Ingests: what brings a stream's video from its camera to the hub.
+//! Ingests, which bring a stream's media from its camera to the hub.
 //!
 //! | Module | Owns |
 //! |---|---|
 //! | [`ffmpeg`] | FFmpeg as an ingest |
-//! | [`clock_check`] | notices a camera whose clock cannot be used |
+//! | [`clock_check`] | detects a camera whose clock cannot be used |
 //!
-//! An ingest is one run. When to start another is decided by the supervisor (`crate::stream`).
+//! This module starts single runs. The supervisor (`crate::stream`) decides when to start another.
 
 use std::sync::Arc;
 
@@ -23,47 +23,47 @@ use crate::media::hub::FragmentHub;
 pub(crate) mod clock_check;
 pub(crate) mod ffmpeg;
 
-/// What an ingest is started with.
+/// The parameters of one run of an ingest.
 #[derive(Debug, Clone)]
 pub struct IngestRequest {
-    /// Where the video comes from.
+    /// The camera's RTSP URL.
     pub source: Source,
-    /// How to take the video.
+    /// How the camera is ingested.
     pub plan: Plan,
-    /// The operator's options, which limit the plans that can follow.
+    /// The operator's options, which limit the plans for further runs.
     pub options: StreamOptions,
-    /// The camera's ONVIF service, by which a keyframe can be requested.
+    /// The camera's ONVIF service, with which a keyframe can be requested.
     pub onvif: Option<OnvifAddress>,
-    /// Number of the epoch that this run is.
+    /// The number of the run's epoch.
     pub epoch: u64,
-    /// Where fragments are published.
+    /// The hub to which fragments are published.
     pub hub: FragmentHub,
-    /// Where FFmpeg's messages and usage are kept.
+    /// The log that keeps FFmpeg's messages and resource usage.
     pub process_log: Arc<ProcessLog>,
 }
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunOutcome {
-    /// Another run with this plan can do better, and starts at once.
+    /// A run with this other plan may work better, and should start at once.
     Replan(Plan),
-    /// The camera or the machine refused. Trying again at once would change nothing.
+    /// The camera or the machine refused. An immediate retry would fail in the same way.
     Refused(Error),
-    /// It was interrupted, or the cause of its end is unknown.
+    /// The run was interrupted, or the cause of its end is unknown.
     Dropped(Error),
 }
 
-/// A run, as the supervisor holds it. Dropping it ends the run.
+/// A run in progress. Dropping this ends the run.
 #[derive(Debug)]
 pub struct RunningIngest {
-    /// Resolves when the child is reaped and its pipes are read to their end.
+    /// Resolves to the outcome once the child is reaped and its pipes are read to their end.
     pub ended: oneshot::Receiver<RunOutcome>,
-    /// Signals for the child.
+    /// Sends signals to the child.
     pub signals: mpsc::Sender<Signal>,
 }
 
-/// Starts runs. The supervisor's tests replace it.
+/// Starts runs. The tests of the supervisor use another implementation.
 pub trait Ingest: Send + Sync + 'static {
-    /// Starts a run. Every failure is reported as its outcome.
+    /// Starts a run. Every failure, even that to start FFmpeg, is reported as the run's outcome.
     fn start(&self, request: IngestRequest) -> RunningIngest;
 }

@@ -1,9 +1,9 @@
 //! Init segments and fragments of MP4, as FFmpeg writes them.
 //!
-//! Reads codecs and size from a `moov`, and time, duration and keyframe from a `moof`. The module
-//! [`reader`](super::reader) cuts the byte stream into boxes. A hostile box gives a [`MediaError`],
-//! never a panic: mp4-atom checks every bound, and what it does not bound (sample counts) is bounded
-//! here.
+//! Reads codecs and picture size from a `moov`; reads time, duration and whether a keyframe comes first
+//! from a `moof`. The module [`reader`](super::reader) cuts the byte stream into boxes. A hostile box
+//! causes a [`MediaError`], never a panic: mp4-atom checks every length, and this module limits the number
+//! of samples, which mp4-atom does not.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,15 +17,15 @@ use serde::Serialize;
 
 use crate::media::parameter_set::{Format, NalUnits};
 
-/// More samples than any fragment has: 100 fragments' worth of 48 kHz raw audio frames.
+/// The largest number of video samples in one run of a fragment. Real fragments have far fewer.
 const MAX_SAMPLES: usize = 100_000;
 
-/// The longest duration of a fragment. A camera whose clock jumps makes FFmpeg claim anything up to
-/// centuries, and sums of durations must not overflow.
+/// The longest duration of a fragment; longer ones are reduced to it. When a camera's clock jumps, FFmpeg
+/// may state durations of centuries, and sums of durations must not overflow.
 const MAX_DURATION: Duration = Duration::from_mins(1);
 
-/// The latest decode time, so that consumers can add durations to it: a hundred years, where even
-/// clocks that count from 1970 do not come.
+/// The latest decode time; later ones are reduced to it, so that consumers can add durations. No clock
+/// that counts from 1970 reaches these hundred years before 2070.
 const MAX_DECODE_TIME: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// Why bytes are not the fragmented MP4 that was expected.
@@ -45,10 +45,10 @@ pub enum MediaError {
     /// Video of a codec that no browser plays in HLS.
     #[error("the video is neither H.264 nor H.265")]
     NotPlayable,
-    /// H.265 named `hev1`, which only some players accept; all of them accept `hvc1`.
+    /// H.265 under the name `hev1`, which only some players accept. All that play H.265 accept `hvc1`.
     #[error("the video is H.265")]
     Hevc,
-    /// The camera continues with pictures of another size or profile.
+    /// The size or profile of the camera's pictures changed in mid-stream.
     #[error("the camera changed its picture's size or profile")]
     PictureChanged,
     /// A box in the wrong place, or a missing one.
@@ -59,10 +59,10 @@ pub enum MediaError {
     Read(#[from] std::io::Error),
 }
 
-/// Codec and size of the video track.
+/// The codec and the size of the video track.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VideoTrack {
-    /// RFC 6381 codec, e.g. `avc1.42C01E`.
+    /// The codec in the form of RFC 6381, such as `avc1.42C01E`.
     pub codec: String,
     /// Width in pixels.
     pub width: u16,
@@ -70,7 +70,7 @@ pub struct VideoTrack {
     pub height: u16,
 }
 
-/// `ftyp` and `moov` of one epoch.
+/// The init segment of one epoch: `ftyp` and `moov`.
 #[derive(Debug)]
 pub struct InitSegment {
     /// Number of the epoch.
@@ -79,7 +79,7 @@ pub struct InitSegment {
     pub bytes: Bytes,
     /// The video track.
     pub video: VideoTrack,
-    /// RFC 6381 codec of the audio track, if there is one.
+    /// The codec of the audio track in the form of RFC 6381; `None` without audio in AAC.
     pub audio_codec: Option<String>,
     video_id: u32,
     video_timescale: u32,
@@ -87,7 +87,7 @@ pub struct InitSegment {
     defaults: Defaults,
 }
 
-/// A sample's properties where a fragment does not state them.
+/// The properties of samples for which a fragment states none.
 #[derive(Debug, Clone, Copy)]
 struct Defaults {
     duration: u32,
@@ -95,32 +95,31 @@ struct Defaults {
     flags: u32,
 }
 
-/// One `moof` and `mdat`. Holds its init segment, so that a consumer that joins late or has missed
-/// some can always use the fragment.
+/// One `moof` and `mdat`. Contains a reference to its init segment, so that even a consumer that joined
+/// late or missed fragments can use it.
 #[derive(Debug)]
 pub struct Fragment {
-    /// The init segment that it is decoded with. Each epoch has its own.
+    /// The init segment of the fragment's epoch, which decoding requires.
     pub init: Arc<InitSegment>,
     /// `moof` and `mdat` as FFmpeg wrote them.
     pub bytes: Bytes,
-    /// Whether decoding can begin here.
+    /// Whether the fragment begins with a keyframe, at which decoding can begin.
     pub is_keyframe: bool,
-    /// Decode time of the first video sample on the epoch's own clock, at most a hundred years;
-    /// meaningless when `frames` is zero.
+    /// Decode time of the first video sample on the clock of the epoch, at most a hundred years.
+    /// Meaningless if `frames` is zero.
     pub decode_time: Duration,
-    /// Playing time of the video samples, at most a minute; zero for audio alone.
+    /// Playing time of the video samples, at most a minute; zero without video.
     pub duration: Duration,
     /// Number of video samples.
     pub frames: u32,
-    /// The format of the pictures from here on, if the fragment begins with a keyframe that carries
-    /// it.
+    /// The format of the pictures from here on, if the fragment begins with a keyframe that contains it.
     pub format: Option<Format>,
-    /// When its last byte was read.
+    /// When the fragment was completely read.
     pub received_at: SystemTime,
 }
 
 impl InitSegment {
-    /// Reads the `moov` box (with header) that ends `bytes` at `moov_offset`.
+    /// Parses an init segment whose `moov` box begins at `moov_offset` and extends to the end of `bytes`.
     pub fn parse(epoch: u64, bytes: Bytes, moov_offset: usize) -> Result<Self, MediaError> {
         let mut body = bytes
             .get(moov_offset..)
@@ -162,7 +161,7 @@ impl InitSegment {
 }
 
 impl Fragment {
-    /// Reads the `moof` that `bytes` begins with.
+    /// Parses a fragment: a `moof` and its `mdat`.
     pub fn parse(init: &Arc<InitSegment>, bytes: Bytes) -> Result<Self, MediaError> {
         let moof = Moof::decode(&mut bytes.as_ref())?;
         let video = moof.traf.iter().find(|traf| traf.tfhd.track_id == init.video_id);
@@ -190,7 +189,7 @@ struct VideoSamples {
     duration: u64,
     count: u32,
     first_is_sync: bool,
-    /// Byte range of the first sample, counted from the `moof`.
+    /// Byte range of the first sample, relative to the beginning of the `moof`.
     first_bytes: Option<Range<usize>>,
 }
 
@@ -235,13 +234,15 @@ impl VideoSamples {
     }
 }
 
-/// FFmpeg counts from the `moof` (`default_base_moof`).
+/// Returns the byte range of a run's first sample, relative to the beginning of the `moof`, which is the
+/// base of FFmpeg's offsets (`default_base_moof`).
 fn sample_bytes(run: &Trun, size: u32) -> Option<Range<usize>> {
     let begin = usize::try_from(run.data_offset?).ok()?;
     Some(begin..begin.checked_add(usize::try_from(size).ok()?)?)
 }
 
-/// ISO/IEC 14496-12, 8.8.3.1: bit 16 is `sample_is_non_sync_sample`.
+/// Returns whether a sample is a keyframe: bit 16 is `sample_is_non_sync_sample` (ISO/IEC 14496-12,
+/// 8.8.3.1).
 fn is_sync(flags: u32) -> bool {
     flags & 0x0001_0000 == 0
 }
@@ -250,7 +251,7 @@ fn stsd(track: &Trak) -> &Stsd {
     &track.mdia.minf.stbl.stsd
 }
 
-/// The track's video; `None` when it is not video that a browser can play.
+/// Returns a track's video; `None` if the track is not H.264 or H.265.
 fn video_track(stsd: &Stsd) -> Option<Result<(VideoTrack, NalUnits), MediaError>> {
     stsd.codecs.iter().find_map(|codec| match codec {
         Codec::Avc1(avc1) => {
@@ -272,7 +273,7 @@ fn track(visual: &Visual, codec: String) -> VideoTrack {
     VideoTrack { codec, width: visual.width, height: visual.height }
 }
 
-/// RFC 6381, 3.3.
+/// Returns the codec in the form of RFC 6381, 3.3.
 fn h264_codec(avcc: &Avcc) -> String {
     format!(
         "avc1.{:02X}{:02X}{:02X}",
@@ -280,8 +281,8 @@ fn h264_codec(avcc: &Avcc) -> String {
     )
 }
 
-/// ISO/IEC 14496-15, E.3: profile, compatibility flags in reverse order of bits, tier and level,
-/// constraints without the trailing zeros.
+/// Returns the codec in the form of ISO/IEC 14496-15, E.3: profile, compatibility flags in reverse bit
+/// order, tier and level, and constraints without trailing zeros.
 fn hevc_codec(hvcc: &Hvcc) -> String {
     let space = ["", "A", "B", "C"][usize::from(hvcc.general_profile_space & 3)];
     let flags = u32::from_be_bytes(hvcc.general_profile_compatibility_flags).reverse_bits();
@@ -295,13 +296,13 @@ fn hevc_codec(hvcc: &Hvcc) -> String {
 
 fn audio_codec(stsd: &Stsd) -> Option<String> {
     stsd.codecs.iter().find_map(|codec| match codec {
-        // FFmpeg encodes AAC-LC, and cameras send it too.
+        // AAC-LC, which FFmpeg encodes and cameras send.
         Codec::Mp4a(_) => Some("mp4a.40.2".to_owned()),
         _ => None,
     })
 }
 
-/// Fragments for tests of their consumers. FFmpeg did not make them.
+/// Artificial fragments, for tests of their consumers.
 #[cfg(test)]
 pub(crate) mod testing {
     use super::*;
@@ -343,7 +344,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_codecs() {
+    fn codecs_in_the_form_of_rfc_6381() {
         let avcc = Avcc {
             avc_profile_indication: 0x64,
             profile_compatibility: 0,

@@ -1,8 +1,11 @@
 //! The hub of a stream: the ingest publishes fragments, and every consumer reads them.
 //!
-//! Publishing never waits: the queue is a ring, and a reader that falls behind by more than the ring
-//! holds loses what it has not read, and learns how much. A slow reader cannot slow the ingest, nor
+//! Publishing never waits. The queue is a ring: a reader that falls behind by more fragments than the
+//! ring holds loses the oldest ones, and learns how many. So a slow reader slows neither the ingest nor
 //! other readers.
+//!
+//! One reader, the *reader in step*, may run on the same thread as the ingest. When it falls behind, the
+//! ingest yields to it, so that it loses nothing if many fragments arrive at once.
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
@@ -17,18 +20,18 @@ use crate::base::atomic_instant::AtomicInstant;
 use crate::base::lock::lock;
 use crate::media::fragment::{Fragment, InitSegment};
 
-/// Fragments that a reader can be behind: about three seconds at 100 ms each.
+/// The largest number of fragments that a reader can be behind: about three seconds at 100 ms each.
 const RING: usize = 32;
-/// How far behind the reader in step is when the ingest gives it a turn. One that is further behind
-/// than the ring has lost fragments already, and is not waited for.
+/// The ingest yields to the reader in step while this reader is so many fragments behind. If it is
+/// further behind than the ring is long, it has already lost fragments, and the ingest does not yield.
 const TURN_DUE: RangeInclusive<u64> = RING as u64 / 2..=RING as u64;
-/// The picture must advance by this much to count as a sign of life. Sound alone, or a camera whose
-/// clock stands still, is none.
+/// The picture must advance by this much to count as progress. Audio alone does not count, nor do
+/// pictures from a camera whose clock is frozen.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(100);
-/// Rates are taken over the last fragments of at least this much playing time.
+/// Rates are averages over the last fragments, which together play for at least this long.
 const RATE_WINDOW: Duration = Duration::from_secs(4);
 
-/// One per stream, for all its epochs. Cheap to clone.
+/// The hub of one stream, for all epochs. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct FragmentHub {
     sender: broadcast::Sender<Arc<Fragment>>,
@@ -39,9 +42,9 @@ pub struct FragmentHub {
 struct Shared {
     last_progress: AtomicInstant,
     recent: Mutex<Recent>,
-    /// Fragments published so far.
+    /// The number of fragments published so far.
     published: AtomicU64,
-    /// How many of these the reader in step has taken, or lost.
+    /// The number of published fragments that the reader in step has taken or lost.
     taken_in_step: AtomicU64,
 }
 
@@ -51,7 +54,7 @@ struct Recent {
     window: VecDeque<Measure>,
     last_keyframe: Option<Duration>,
     gop: Option<Duration>,
-    /// How far the picture has advanced since the last sign of life.
+    /// How far the picture has advanced since progress was last noted.
     advanced: Duration,
 }
 
@@ -62,20 +65,20 @@ struct Measure {
     frames: u32,
 }
 
-/// What flows through the hub now.
+/// The current properties of the media that flows through the hub.
 #[derive(Debug, Clone)]
 pub struct Flow {
     /// The init segment of the last fragment.
     pub init: Arc<InitSegment>,
-    /// Bits per second over the last seconds.
+    /// The average bit rate of the last seconds, in bit/s.
     pub bit_rate: f64,
-    /// Frames per second over the last seconds.
+    /// The average frame rate of the last seconds, in frames per second.
     pub frame_rate: f64,
-    /// From the last keyframe but one to the last; `None` before the second one.
+    /// The time between the last two keyframes; `None` before the second one.
     pub gop: Option<Duration>,
 }
 
-/// A consumer's position in the hub. Ends with the hub.
+/// A consumer's position in the hub.
 #[derive(Debug)]
 pub struct HubReader {
     fragments: broadcast::Receiver<Arc<Fragment>>,
@@ -87,8 +90,9 @@ pub struct HubReader {
 pub struct Gap(pub u64);
 
 impl HubReader {
-    /// Returns the next fragment; `None` when the stream has ended. After a gap, the oldest fragment
-    /// that the hub still has is next.
+    /// Waits for the next fragment and returns it; `None` if the stream has ended. If the reader has
+    /// missed fragments, returns the gap as an error first, and then continues with the oldest fragment
+    /// that the hub still has.
     pub async fn next(&mut self) -> Result<Option<Arc<Fragment>>, Gap> {
         let (taken, next) = match self.fragments.recv().await {
             Ok(fragment) => (1, Ok(Some(fragment))),
@@ -113,7 +117,7 @@ impl Default for FragmentHub {
 }
 
 impl FragmentHub {
-    /// Hands a fragment to all readers. Never waits.
+    /// Passes a fragment to all readers. Never waits.
     pub fn publish(&self, fragment: Fragment) {
         let mut recent = lock(&self.shared.recent);
         if recent.add(&fragment) {
@@ -125,15 +129,14 @@ impl FragmentHub {
         let _ = self.sender.send(Arc::new(fragment));
     }
 
-    /// Returns whether the reader in step should have its turn before more is published.
+    /// Returns whether the ingest should yield to the reader in step before it publishes more.
     pub fn is_turn_due(&self) -> bool {
         let taken = self.shared.taken_in_step.load(Ordering::Relaxed);
         let published = self.shared.published.load(Ordering::Relaxed);
         TURN_DUE.contains(&published.saturating_sub(taken))
     }
 
-    /// Returns a reader of what is published from now on: the reader in step, for which the ingest
-    /// yields when it has many fragments at once. There is at most one.
+    /// Creates the reader in step, which reads what is published from now on. There must be at most one.
     pub fn read_in_step(&self) -> HubReader {
         let fragments = self.sender.subscribe();
         let published = self.shared.published.load(Ordering::Relaxed);
@@ -141,19 +144,20 @@ impl FragmentHub {
         HubReader { fragments, shared: Arc::clone(&self.shared) }
     }
 
-    /// When the picture last advanced. Before the first one: when the hub was made.
+    /// Returns when the picture last advanced, or when the hub was created if it never has.
     pub fn last_progress(&self) -> &AtomicInstant {
         &self.shared.last_progress
     }
 
-    /// What flows now; `None` before the first fragment.
+    /// Returns the current properties of the media; `None` before the first fragment.
     pub fn flow(&self) -> Option<Flow> {
         lock(&self.shared.recent).flow()
     }
 }
 
 impl Recent {
-    /// Takes note of a fragment. True when it is a sign of life.
+    /// Adds a fragment to the measurements. Returns true if the picture has advanced enough to count as
+    /// progress.
     fn add(&mut self, fragment: &Fragment) -> bool {
         if self.init.as_ref().is_none_or(|init| init.epoch != fragment.init.epoch) {
             self.init = Some(Arc::clone(&fragment.init));
@@ -191,7 +195,7 @@ impl Recent {
         let per_second = |amount: f64| if seconds > 0.0 { amount / seconds } else { 0.0 };
         let bytes: u64 = self.window.iter().map(|measure| measure.bytes).sum();
         let frames: u64 = self.window.iter().map(|measure| u64::from(measure.frames)).sum();
-        #[expect(clippy::cast_precision_loss, reason = "rates, and what came in a few seconds")]
+        #[expect(clippy::cast_precision_loss, reason = "rates of a few seconds")]
         let (bits, frames) = (bytes as f64 * 8.0, frames as f64);
         let (bit_rate, frame_rate) = (per_second(bits), per_second(frames));
         Some(Flow { init, bit_rate, frame_rate, gop: self.gop })
@@ -205,7 +209,7 @@ mod tests {
     use super::*;
     use crate::media::fragment::testing;
 
-    /// Publishes fragments as the ingest does, and returns how often it yielded.
+    /// Publishes fragments like the ingest, and returns how often it yielded.
     async fn publish(hub: &FragmentHub, count: u64) -> u64 {
         let (init, mut turns) = (testing::init(7), 0);
         for number in 0..count {
@@ -219,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reader_that_never_reads_slows_the_ingest_for_the_length_of_the_ring_only() {
+    async fn the_ingest_stops_yielding_to_a_reader_that_never_reads() {
         let hub = FragmentHub::default();
         let _in_step = hub.read_in_step();
         assert!(publish(&hub, 10_000).await <= RING as u64);
@@ -227,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_reader_in_step_loses_nothing_beside_a_reader_that_never_reads() {
+    async fn the_reader_in_step_loses_nothing_while_another_reader_never_reads() {
         let hub = FragmentHub::default();
         let _never_reads = hub.sender.subscribe();
         let mut in_step = hub.read_in_step();
@@ -245,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reader_learns_how_much_it_missed_and_reads_on() {
+    async fn a_reader_learns_how_much_it_missed_and_continues() {
         let hub = FragmentHub::default();
         let mut reader = hub.read_in_step();
         publish(&hub, RING as u64 + 3).await;
@@ -257,7 +261,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_a_picture_that_advances_is_a_sign_of_life() {
+    async fn only_a_picture_that_advances_counts_as_progress() {
         let hub = FragmentHub::default();
         let init = testing::init(7);
         tokio::time::advance(Duration::from_secs(5)).await;
@@ -271,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_those_of_the_last_seconds() {
+    fn rates_are_averages_of_the_last_seconds() {
         let hub = FragmentHub::default();
         assert!(hub.flow().is_none());
         let init = testing::init(7);

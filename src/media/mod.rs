@@ -1,11 +1,11 @@
-//! Media without I/O of its own: fragments as they come from an ingest, and the hub that hands them
-//! to every consumer of a stream.
+//! Media: the fragments that an ingest delivers, and the hub that passes them to every consumer of a
+//! stream. Nothing here opens files or connections.
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | [`reader`] | fragments out of the bytes that an ingest writes |
-//! | [`fragment`] | one fragment of MP4, and the init segment that it needs |
-//! | [`parameter_set`] | H.264 parameter sets |
+//! | [`reader`] | reads fragments from the bytes that an ingest writes |
+//! | [`fragment`] | a fragment of MP4, and the init segment that it needs |
+//! | [`parameter_set`] | the sequence parameter sets of H.264 and H.265 |
 //! | [`hub`] | where a stream's fragments are published and read |
 
 pub(crate) mod fragment;

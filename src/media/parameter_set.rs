@@ -1,12 +1,13 @@
-//! The sequence parameter set that a camera repeats at its keyframes: the size and profile of the
-//! pictures that follow. A camera whose settings are changed can send another one in mid-stream,
-//! which players that hold the first one in their init segment cannot play.
+//! The sequence parameter set that a camera repeats at its keyframes. It contains the size and profile
+//! of the pictures that follow. If the camera's settings are changed, the camera may send a different
+//! set in mid-stream. Players that still have the first set, from their init segment, cannot play the
+//! pictures after that.
 
 use bytes::Bytes;
 use h264_reader::nal::sps::SeqParameterSet;
 use h264_reader::rbsp::{BitReader, decode_nal};
 
-/// What a player has to know about pictures before it can play them.
+/// The properties of pictures that a player has to know before it can play them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Format {
     /// H.264, of this profile and size.
@@ -18,13 +19,13 @@ pub enum Format {
         /// Height in pixels.
         height: u32,
     },
-    /// The whole parameter set, where it is not parsed: that of H.265, or one that cannot be read.
+    /// The whole parameter set, unparsed: that of H.265, or one of H.264 that cannot be parsed.
     Other(Bytes),
 }
 
-/// H.264, Table 7-1.
+/// The type of a NAL unit that is a sequence parameter set (H.264, Table 7-1).
 const H264_SEQUENCE_PARAMETER_SET: u8 = 7;
-/// H.265, Table 7-1.
+/// The type of a NAL unit that is a sequence parameter set (H.265, Table 7-1).
 const HEVC_SEQUENCE_PARAMETER_SET: u8 = 33;
 
 /// How a sample's bytes are divided into NAL units.
@@ -37,7 +38,7 @@ pub(crate) struct NalUnits {
 }
 
 impl NalUnits {
-    /// The sequence parameter set among the units before the picture itself, if there is one.
+    /// Returns the sequence parameter set among the units before the picture; `None` if there is none.
     fn sequence_parameter_set(self, mut sample: &[u8]) -> Option<&[u8]> {
         loop {
             let (length, rest) = sample.split_at_checked(self.length_size)?;
@@ -51,7 +52,7 @@ impl NalUnits {
         }
     }
 
-    /// The format of the pictures from a keyframe on, if its sample carries it.
+    /// Returns the format that the sample of a keyframe contains; `None` if it contains none.
     pub(crate) fn format(self, keyframe: &[u8]) -> Option<Format> {
         let unit = self.sequence_parameter_set(keyframe)?;
         let h264 = if self.is_hevc { None } else { h264_format(unit) };
@@ -75,7 +76,8 @@ impl NalUnits {
     }
 }
 
-/// Only size and profile: other fields change with the light or the bit rate.
+/// Returns size and profile only: other fields of the set change with the light or the bit rate. Returns
+/// `None` if the set cannot be parsed.
 fn h264_format(unit: &[u8]) -> Option<Format> {
     let bits = decode_nal(unit).ok()?;
     let set = SeqParameterSet::from_bits(BitReader::new(bits.as_ref())).ok()?;
@@ -94,25 +96,25 @@ mod tests {
     use super::*;
 
     const H264: NalUnits = NalUnits { is_hevc: false, length_size: 4 };
-    /// 640×360 at 25 frames a second, 320×180, and 640×360 at 12, all of libx264.
+    // Parameter sets of libx264: 640×360 at 25 frames per second, 320×180, and 640×360 at 12.
     const LARGE: &[u8] = b"\x67\x42\xc0\x1e\xda\x02\x80\xbf\xe5\xc0\x44\x00\x00\x03\x00\x04\x00\x00\x03\x00\xca\x3c\x58\xba\x80";
     const SMALL: &[u8] = b"\x67\x42\xc0\x0c\xda\x05\x06\x7e\x7c\x04\x40\x00\x00\x03\x00\x40\x00\x00\x0c\xa3\xc5\x0a\xa8";
     const OTHER_RATE: &[u8] = b"\x67\x42\xc0\x16\xda\x02\x80\xbf\xe5\xc0\x44\x00\x00\x03\x00\x04\x00\x00\x03\x00\x62\x3c\x58\xba\x80";
     const HEVC: NalUnits = NalUnits { is_hevc: true, length_size: 2 };
 
     #[test]
-    fn is_found_before_the_picture() {
+    fn a_parameter_set_is_found_before_the_picture() {
         // Delimiter, parameter sets, picture.
         let sample = b"\0\0\0\x02\x09\xf0\0\0\0\x03\x67\x42\x01\0\0\0\x01\x68\0\0\0\x02\x65\x88";
         assert_eq!(H264.sequence_parameter_set(sample), Some(b"\x67\x42\x01".as_slice()));
-        // Not one that could be taken apart.
+        // This set cannot be parsed.
         assert_eq!(H264.format(sample), Some(Format::Other(Bytes::from_static(b"\x67\x42\x01"))));
         let sample = b"\0\x03\x46\x01\x50\0\x03\x42\x01\x01\0\x02\x26\x01";
         assert_eq!(HEVC.sequence_parameter_set(sample), Some(b"\x42\x01\x01".as_slice()));
     }
 
     #[test]
-    fn is_not_found_behind_it_nor_in_damage() {
+    fn no_parameter_set_is_found_after_the_picture_or_in_damaged_samples() {
         for sample in [
             b"\0\0\0\x02\x65\x88\0\0\0\x02\x67\x42".as_slice(),
             b"",

@@ -1,8 +1,8 @@
-//! Cuts FFmpeg's fragmented MP4 into init segment and fragments, box by box.
+//! Cuts FFmpeg's fragmented MP4 into the init segment and fragments, box by box.
 //!
-//! Memory is bounded: a box that claims more than its kind can have ends the reading with an error
-//! before memory is reserved for it, and the buffer grows only as bytes arrive. The module
-//! [`fragment`](super::fragment) reads the boxes' content.
+//! Memory is bounded: a box that claims to be larger than the limit for its kind is an error before any
+//! memory is reserved for it, and the buffer grows only as bytes arrive. The module
+//! [`fragment`](super::fragment) parses the boxes.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::media::fragment::{Fragment, InitSegment, MediaError};
 use crate::media::parameter_set::Format;
 
-/// Buffer space for each read, in bytes. A pipe holds 64 KiB.
+/// The buffer space for each read, in bytes. A pipe holds 64 KiB.
 const READ_SIZE: usize = 64 * 1024;
-/// Largest `ftyp`, `moov` or `moof`, in bytes. Real ones have a few kilobytes.
+/// The largest size of any box but an `mdat`, in bytes. Real ones have a few kilobytes.
 const MAX_HEADER_BOX: u64 = 1024 * 1024;
-/// Largest `mdat`, in bytes: two seconds at 100 Mbit/s.
+/// The largest size of an `mdat`, in bytes: more than two seconds at 100 Mbit/s.
 const MAX_MEDIA_BOX: u64 = 32 * 1024 * 1024;
 
 /// Reads the fragments of one epoch from FFmpeg's stdout.
@@ -24,19 +24,20 @@ pub struct FragmentReader<R> {
     boxes: BoxReader<R>,
     epoch: u64,
     init: Option<Arc<InitSegment>>,
-    /// As the first keyframe that carried it had it. The init segment can differ: some cameras'
-    /// SDP describes their factory settings.
+    /// The format in the first keyframe that contains one. It may differ from that of the init segment,
+    /// because the SDP of some cameras describes their factory settings.
     format: Option<Format>,
 }
 
 impl<R: AsyncRead + Unpin> FragmentReader<R> {
-    /// Creates a reader that numbers its init segment `epoch`.
+    /// Creates a reader of the fragments of `epoch`.
     pub fn new(source: R, epoch: u64) -> Self {
         let boxes = BoxReader { source, buffer: BytesMut::new() };
         Self { boxes, epoch, init: None, format: None }
     }
 
-    /// Returns the next fragment; `None` when the stream ends between two fragments.
+    /// Returns the next fragment; `None` if the stream ends between two fragments. Fails if the format of
+    /// the pictures changes.
     pub async fn next(&mut self) -> Result<Option<Fragment>, MediaError> {
         let Some(init) = self.init().await? else { return Ok(None) };
         loop {
@@ -51,13 +52,13 @@ impl<R: AsyncRead + Unpin> FragmentReader<R> {
                 b"moov" | b"mdat" => {
                     return Err(MediaError::Unexpected("a moov or mdat where a moof belongs"));
                 }
-                // styp, sidx, prft, mfra and free: a fragment needs none of them.
+                // Boxes such as styp, sidx, prft, mfra and free, which no fragment needs.
                 _ => drop(self.boxes.take(header.size).await?),
             }
         }
     }
 
-    /// The init segment, which is read on the first call.
+    /// Returns the init segment, which is read on the first call; `None` if the stream is empty.
     async fn init(&mut self) -> Result<Option<Arc<InitSegment>>, MediaError> {
         if self.init.is_none() {
             let Some(ftyp) = self.boxes.peek(0).await? else { return Ok(None) };
@@ -74,7 +75,8 @@ impl<R: AsyncRead + Unpin> FragmentReader<R> {
         Ok(self.init.clone())
     }
 
-    /// A change of size or profile needs another init segment, and so another epoch.
+    /// Fails if the fragment's format differs from the first one. A change of size or profile needs
+    /// another init segment, and so another epoch.
     fn check_picture(&mut self, fragment: &Fragment) -> Result<(), MediaError> {
         let Some(now) = &fragment.format else { return Ok(()) };
         let first = self.format.get_or_insert_with(|| now.clone());
@@ -89,7 +91,7 @@ impl<R: AsyncRead + Unpin> FragmentReader<R> {
     }
 }
 
-/// Kind and size of a box, header included.
+/// The kind of a box, and its size in bytes, header included.
 struct BoxHeader {
     kind: [u8; 4],
     size: usize,
@@ -101,7 +103,7 @@ struct BoxReader<R> {
 }
 
 impl<R: AsyncRead + Unpin> BoxReader<R> {
-    /// The header of the box that begins `offset` bytes ahead; `None` when the stream ends there.
+    /// Returns the header of the box that begins `offset` bytes ahead; `None` if the stream ends there.
     async fn peek(&mut self, offset: usize) -> Result<Option<BoxHeader>, MediaError> {
         if !self.fill(offset + 8).await? {
             if self.buffer.len() == offset {
@@ -129,10 +131,10 @@ impl<R: AsyncRead + Unpin> BoxReader<R> {
         }
     }
 
-    /// The next `size` bytes. A stream that ends earlier is an error.
+    /// Takes the next `size` bytes out of the stream. Fails if the stream ends earlier.
     ///
-    /// They are copied: consumers keep fragments for seconds, and a slice would keep the whole buffer
-    /// alive, so that the next read had to allocate another.
+    /// The bytes are copied: consumers keep fragments for seconds, and a slice would keep the whole buffer
+    /// alive, so that the next read would have to allocate another one.
     async fn take(&mut self, size: usize) -> Result<Bytes, MediaError> {
         if !self.fill(size).await? {
             return Err(cut_off());
@@ -142,7 +144,7 @@ impl<R: AsyncRead + Unpin> BoxReader<R> {
         Ok(bytes)
     }
 
-    /// Reads until `size` bytes are buffered. Returns false when the stream ends earlier.
+    /// Reads until `size` bytes are buffered. Returns false if the stream ends earlier.
     async fn fill(&mut self, size: usize) -> Result<bool, MediaError> {
         while self.buffer.len() < size {
             self.buffer.reserve(READ_SIZE);
@@ -153,7 +155,7 @@ impl<R: AsyncRead + Unpin> BoxReader<R> {
         Ok(true)
     }
 
-    /// `N` buffered bytes. The caller has filled the buffer.
+    /// Returns `N` buffered bytes from `offset` on. The caller must have filled the buffer that far.
     fn array<const N: usize>(&self, offset: usize) -> [u8; N] {
         let mut array = [0; N];
         array.copy_from_slice(&self.buffer[offset..offset + N]);
