@@ -1,7 +1,7 @@
-//! FFmpeg's arguments for a camera and its plan. Pure.
+//! FFmpeg's arguments for a camera and its plan, without side effects.
 //!
-//! The source's URL is never in the arguments, which every user of the machine can read: FFmpeg
-//! gets it as an ffconcat script on its stdin.
+//! Every user of the machine can read the arguments, so they never contain the source's URL. FFmpeg gets
+//! the URL in an ffconcat script on its stdin.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::camera::plan::{Audio, Plan, ProbeSize, Times, Transport, Video};
 use crate::camera::source::Source;
 
 impl ProbeSize {
-    /// `analyzeduration` in microseconds and `probesize` in bytes.
+    /// Returns `analyzeduration` in microseconds and `probesize` in bytes.
     fn limits(self) -> (&'static str, &'static str) {
         match self {
             Self::Small => ("100000", "5000"),
@@ -19,19 +19,19 @@ impl ProbeSize {
     }
 }
 
-/// How long FFmpeg waits for a silent connection. It gives up after this time while it connects,
-/// and after about twice as long in mid-stream. Half of the manager's own limits therefore lets
-/// FFmpeg report the cause before it is ended.
+/// Returns FFmpeg's timeout for a silent connection. FFmpeg gives up after this time while it connects,
+/// but only after about twice this time in mid-stream. The result is small enough for FFmpeg to report
+/// the cause before the manager's own time limits end it.
 pub(crate) fn socket_timeout(start_timeout: Duration, stale_timeout: Duration) -> Duration {
     (start_timeout / 3).min(stale_timeout / 2)
 }
 
-/// The settings that the arguments depend on.
+/// The settings that determine the video and its fragments.
 #[derive(Debug, Clone)]
 pub(crate) struct Shape {
     /// Wanted duration of a fragment.
     pub part_time: Duration,
-    /// Wanted duration of a segment: transcoded video gets a keyframe as often.
+    /// Wanted duration of a segment, which is also the interval of keyframes in transcoded video.
     pub segment_time: Duration,
     /// How video is transcoded.
     pub transcode: Transcode,
@@ -44,21 +44,21 @@ pub(crate) struct Transcode {
     pub preset: String,
     /// Greatest height in pixels. Larger pictures are scaled down.
     pub max_height: u32,
-    /// Greatest bit rate in kbit/s, over any second.
+    /// Greatest bit rate in kbit/s, measured over any second.
     pub max_bit_rate: u32,
 }
 
-/// The highest frame rate of a camera. After a short probe FFmpeg guesses up to 90,000, and libx264
-/// would take its level from that.
+/// The limit of the frame rate. After a short probe, FFmpeg may guess a rate of up to 90,000, from which
+/// libx264 would derive the level of its output.
 const MAX_FRAME_RATE: &str = "60";
 
-/// The protocols that FFmpeg can open: the script and cameras, but no files.
+/// The protocols that FFmpeg is allowed to open: those of the script and of cameras, but not files.
 const PROTOCOLS: &str = "pipe,rtp,rtsp,rtsps,tcp,udp,tls";
 
-/// At most 640 pixels wide, and even, as 4:2:0 needs it.
+/// The filter that scales a picture to at most 640 pixels in width. Sizes are even, as 4:2:0 requires.
 const STILL_SIZE: &str = "scale='trunc(min(iw,640)/2)*2':-2";
 
-/// Threads of a decoder, and of an encoder: enough for H.265 in 4K.
+/// The number of threads of a decoder, and of an encoder. It is enough for H.265 in 4K.
 const MAX_THREADS: &str = "4";
 
 /// Returns the arguments of a run, without the program's name.
@@ -66,11 +66,11 @@ pub(crate) fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     let mut arguments = first_arguments(plan);
     let mut add = |more: &[&str]| arguments.extend(more.iter().map(|&text| text.to_owned()));
     if plan.times == Times::Arrival {
-        // Here and not in the script: the concat reader would drop times like these.
+        // This is not in the script, because the concat reader would drop these times.
         add(&["-use_wallclock_as_timestamps", "1"]);
     }
     if plan.video == Video::ToH264 {
-        // FFmpeg's default is one thread per processor, and each holds back a frame.
+        // By default, FFmpeg uses one thread per processor, and each thread delays the video by a frame.
         add(&["-threads", MAX_THREADS, "-filter_threads", "2"]);
     }
     // The source, from the script on stdin.
@@ -88,8 +88,8 @@ pub(crate) fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
         Video::ToH264 => arguments.extend(to_h264(shape)),
     }
     let mut add = |more: &[&str]| arguments.extend(more.iter().map(|&text| text.to_owned()));
-    // Video waits this long at most for audio that is late or never comes; FFmpeg's default is
-    // 10 s. Microseconds.
+    // The longest time, in microseconds, that video waits for late or missing audio. FFmpeg's default is
+    // 10 s.
     add(&["-max_interleave_delta", "200000"]);
     add(&["-f", "mp4", "-movflags", "+frag_keyframe+empty_moov+default_base_moof"]);
     let fragment = shape.part_time.as_micros().to_string();
@@ -97,15 +97,15 @@ pub(crate) fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     arguments
 }
 
-/// What FFmpeg logs, and how much it reads before it begins.
+/// Returns the first arguments: what FFmpeg logs, and how much it reads before it begins.
 fn first_arguments(plan: Plan) -> Vec<String> {
     let (analyze_duration, probe_size) = plan.probe.limits();
-    // At this level it names the camera's streams.
-    let speech = ["-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+info"];
-    // The concat reader probes again what the reader inside it has probed; with FFmpeg's defaults
-    // that alone takes 20 frames.
+    // At this level, FFmpeg logs the camera's streams.
+    let logging = ["-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+info"];
+    // The concat reader probes what the reader inside it has already probed. With FFmpeg's defaults, this
+    // second probe takes 20 frames.
     let probe = ["-analyzeduration", analyze_duration, "-probesize", probe_size];
-    speech.into_iter().chain(probe).map(str::to_owned).collect()
+    logging.into_iter().chain(probe).map(str::to_owned).collect()
 }
 
 /// Returns the arguments for one picture as JPEG, without the program's name.
@@ -113,20 +113,20 @@ pub(crate) fn still_arguments(plan: Plan) -> Vec<String> {
     let mut arguments = first_arguments(plan);
     let mut add = |more: &[&str]| arguments.extend(more.iter().map(|&text| text.to_owned()));
     add(&["-f", "concat", "-safe", "0", "-protocol_whitelist", PROTOCOLS]);
-    // Frames before the first keyframe would give half a picture. Each further thread would hold
-    // back a frame.
+    // Frames before the first keyframe cannot be decoded completely. Each further thread would delay the
+    // picture by a frame.
     add(&["-skip_frame", "nokey", "-threads", "1", "-i", "pipe:0"]);
     add(&["-map", "0:v:0", "-frames:v", "1", "-vf", STILL_SIZE]);
     add(&["-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-q:v", "5", "-f", "image2pipe", "pipe:1"]);
     arguments
 }
 
-/// Returns the arguments that transcode: frames keep their times, keyframes come once a segment, and
-/// no frame waits for another.
+/// Returns the arguments that transcode to H.264. Frames keep their times, keyframes come once per segment,
+/// and the encoder delays no frame.
 fn to_h264(shape: &Shape) -> Vec<String> {
     let Transcode { preset, max_height, max_bit_rate } = &shape.transcode;
     let bit_rate = format!("{max_bit_rate}k");
-    // Even sizes, as 4:2:0 needs them.
+    // Sizes are even, as 4:2:0 requires.
     let scale = format!("scale=-2:'trunc(min(ih,{max_height})/2)*2'");
     let keyframes = format!("expr:gte(t,n_forced*{})", shape.segment_time.as_secs_f64());
     let arguments = [
@@ -149,8 +149,8 @@ fn to_h264(shape: &Shape) -> Vec<String> {
     arguments.concat().into_iter().map(str::to_owned).collect()
 }
 
-/// Returns the ffconcat script that names the `source` at its `address`. [`Source`] guarantees that
-/// the URL cannot end the quotation.
+/// Returns the ffconcat script with the URL of the `source`, in which `address` replaces the host.
+/// [`Source`] guarantees that the URL contains no quotation mark that would end the string.
 pub(crate) fn script(
     source: &Source,
     address: SocketAddr,
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_decides_what_ffmpeg_does() {
+    fn a_plan_determines_the_arguments_and_the_script() {
         let source = Source::parse("rtsp://cam/").expect("a link");
         let plan = Plan {
             video: Video::ToH264,
@@ -239,13 +239,13 @@ mod tests {
     }
 
     #[test]
-    fn ffmpeg_gives_up_before_the_manager_does() {
+    fn ffmpegs_timeout_is_shorter_than_the_managers() {
         let seconds = Duration::from_secs;
         assert_eq!(socket_timeout(seconds(15), seconds(10)), seconds(5));
         assert_eq!(socket_timeout(seconds(6), seconds(10)), seconds(2));
     }
 
-    /// The components that `deploy/ffmpeg/build` puts into its FFmpeg, by kind and name.
+    /// Returns kind and name of the components that `deploy/ffmpeg/build` includes in its FFmpeg.
     fn components() -> Vec<(&'static str, &'static str)> {
         let lines = include_str!("../../../deploy/ffmpeg/components").lines();
         lines
@@ -255,14 +255,14 @@ mod tests {
             .collect()
     }
 
-    /// The components that one argument needs.
+    /// Returns the components that one argument requires.
     fn needed<'a>(option: &str, value: &'a str, is_of_input: bool) -> Vec<(&'static str, &'a str)> {
         match option {
             "-f" if is_of_input => vec![("demuxer", value)],
             "-f" => vec![("muxer", value)],
             "-c:v" | "-c:a" if value != "copy" => vec![("encoder", value)],
             "-vf" => vec![("filter", value.split('=').next().unwrap_or_default())],
-            // FFmpeg has these two as formats, whatever the whitelist calls them.
+            // In FFmpeg, `rtsp` and `rtsps` are one demuxer, not protocols.
             "-protocol_whitelist" => value
                 .split(',')
                 .map(|name| match name {
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lean_ffmpeg_has_all_that_the_arguments_name() {
+    fn the_lean_ffmpeg_includes_all_components_that_the_arguments_require() {
         let components = components();
         for video in [Video::Copy, Video::CopyHevc, Video::ToH264] {
             for audio in [Audio::Copy, Audio::ToAac, Audio::Off] {

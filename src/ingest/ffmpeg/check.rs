@@ -1,4 +1,4 @@
-//! Whether FFmpeg can be run at all.
+//! Checks whether FFmpeg can be run at all.
 
 use std::error::Error as StdError;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::base::error::Error;
 use crate::child::spawner::{Spawner, cannot_run, not_begun};
 
-/// Runs FFmpeg the way streams do, so that whatever keeps them from it shows here.
+/// Runs FFmpeg in the way streams do, so that the check fails for the same reasons.
 #[derive(Debug, Clone)]
 pub(crate) struct FfmpegCheck {
     program: PathBuf,
@@ -17,12 +17,13 @@ pub(crate) struct FfmpegCheck {
 }
 
 impl FfmpegCheck {
-    /// A check of `program`, which `spawner` starts.
+    /// Creates a check that starts `program` with `spawner`.
     pub(crate) fn new(program: PathBuf, spawner: Spawner) -> Self {
         Self { program, spawner }
     }
 
-    /// Runs `ffmpeg -version`, which has to end `within` this time. Otherwise it is killed.
+    /// Runs `ffmpeg -version`. Fails if it cannot be started, fails itself, or does not end `within` this
+    /// time; dropping the process then kills it.
     pub(crate) async fn run(
         &self,
         within: Duration,
@@ -38,7 +39,7 @@ impl FfmpegCheck {
         }
     }
 
-    /// The error of an FFmpeg that cannot be run for this reason.
+    /// Returns the error to report if FFmpeg cannot be run for this `reason`.
     pub(crate) fn error(&self, reason: &str) -> Error {
         cannot_run(&self.program, reason)
     }

@@ -1,4 +1,4 @@
-//! How a run of FFmpeg ended: the evidence, and what follows from it.
+//! Determines the outcome of a run of FFmpeg from the evidence that it left.
 
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -10,18 +10,18 @@ use crate::ingest::RunOutcome;
 use crate::ingest::ffmpeg::stderr::{Tail, Verdict};
 use crate::media::fragment::MediaError;
 
-/// Why fragments are no longer read.
+/// The reason why the run's fragments are no longer read.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// They cannot be played.
+    /// The fragments cannot be read or played.
     Media(MediaError),
-    /// Another plan can do better.
+    /// Another plan may work better.
     Lesson(Lesson),
 }
 
-/// What is known of a run that has ended.
+/// The evidence about a run that has ended.
 pub(super) struct FfmpegExit {
-    /// `None` when the system did not report it.
+    /// The exit status; `None` if the system did not report it.
     pub(super) status: Option<ExitStatus>,
     pub(super) fault: Option<Fault>,
     pub(super) tail: Tail,
@@ -30,7 +30,7 @@ pub(super) struct FfmpegExit {
 }
 
 impl FfmpegExit {
-    /// Finds the cause, strongest evidence first, and what to do about it.
+    /// Returns the outcome of the run. The strongest evidence decides.
     pub(super) fn diagnose(
         self,
         plan: Plan,
@@ -44,7 +44,7 @@ impl FfmpegExit {
                 Err(error) => RunOutcome::Refused(error),
             };
         }
-        let counts = |verdict: &Verdict| *verdict != Verdict::NothingUnderstood || !self.has_played;
+        let counts = |verdict: &Verdict| *verdict != Verdict::NoRtspResponse || !self.has_played;
         let verdict = self.tail.verdict().filter(counts);
         if let Some(error) = verdict.and_then(|found| found.error(self.ran_for, socket_timeout)) {
             return RunOutcome::Refused(error);
@@ -53,7 +53,7 @@ impl FfmpegExit {
             Some(Fault::Media(error @ MediaError::PictureChanged)) => {
                 RunOutcome::Dropped(Error::new(ErrorKind::SourceChanged, error.to_string()))
             }
-            // A read error is FFmpeg's end as the pipe shows it, not a cause of its own.
+            // A read error is not a cause: the pipe broke because FFmpeg ended.
             Some(Fault::Media(MediaError::Read(_)) | Fault::Lesson(_)) | None => {
                 RunOutcome::Dropped(self.dropped())
             }
@@ -69,7 +69,7 @@ impl FfmpegExit {
             (Some(Fault::Lesson(lesson)), _) => Some(*lesson),
             (Some(Fault::Media(MediaError::Hevc)), _) => Some(Lesson::VideoIsHevc),
             (Some(Fault::Media(MediaError::NotPlayable)), _) => Some(Lesson::VideoCannotBeCopied),
-            // FFmpeg's messages at its start do not explain the end of a run that played.
+            // If the run has played, its first messages do not explain its end.
             (_, Some(Verdict::Lesson(lesson))) if !self.has_played => Some(lesson),
             _ => None,
         }

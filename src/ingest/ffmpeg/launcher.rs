@@ -18,7 +18,7 @@ use crate::ingest::ffmpeg::settings::FfmpegSettings;
 use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
 use crate::onvif::keyframe::KeyframeRequester;
 
-/// The ingest by FFmpeg. Cheap to clone.
+/// FFmpeg as an ingest. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct FfmpegIngest {
     program: PathBuf,
@@ -31,7 +31,7 @@ pub(crate) struct FfmpegIngest {
 }
 
 impl FfmpegIngest {
-    /// Creates an ingest that makes video of this `shape`.
+    /// Creates an ingest that starts FFmpeg with `spawner` and produces fragments of this `shape`.
     pub(crate) fn new(settings: FfmpegSettings, shape: Shape, spawner: Spawner) -> Self {
         let FfmpegSettings { program, hevc, nets, start_timeout, stale_timeout } = settings;
         let socket_timeout = args::socket_timeout(start_timeout, stale_timeout);
@@ -39,6 +39,7 @@ impl FfmpegIngest {
         Self { program, shape, hevc, nets, socket_timeout, spawner, keyframes }
     }
 
+    /// Runs FFmpeg until it ends, and returns the outcome.
     async fn run(self, request: IngestRequest, signals: mpsc::Receiver<Signal>) -> RunOutcome {
         let source = &request.source;
         let address = match self.nets.resolve(source.host(), source.port()).await {
@@ -65,6 +66,7 @@ impl FfmpegIngest {
         }
     }
 
+    /// Starts FFmpeg, and returns the process and the script for its stdin.
     async fn start(
         &self,
         request: &IngestRequest,
@@ -84,7 +86,7 @@ impl Ingest for FfmpegIngest {
         let (end, ended) = oneshot::channel();
         let ingest = self.clone();
         let run = async move {
-            // A stream that has gone in the meantime needs no outcome. The child is reaped all the same.
+            // A stream that has ended needs no outcome. By now, the child is reaped in either case.
             let _ = end.send(ingest.run(request, received).await);
         };
         tokio::spawn(run.in_current_span());

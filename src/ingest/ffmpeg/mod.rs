@@ -1,16 +1,16 @@
-//! FFmpeg as an ingest: its arguments, its runs, what its messages mean, and the picture that tests
-//! a camera.
+//! FFmpeg as an ingest: its arguments, its runs, the meaning of its messages, and single pictures with
+//! which cameras are tested.
 //!
 //! | Module | Owns |
 //! |---|---|
 //! | [`launcher`] | starting a run and reporting its outcome |
-//! | `run` | one run: its pipes and its end |
-//! | `exit` | the cause of a run's end |
+//! | `run` | one run: reads its pipes and waits for its end |
+//! | `exit` | determines the outcome of a run that has ended |
 //! | [`check`] | whether FFmpeg can be run at all |
 //! | [`args`] | FFmpeg's arguments, and the script that keeps the URL out of them |
 //! | [`settings`] | the settings of every run |
-//! | [`stderr`] | what FFmpeg's messages mean |
-//! | [`probe`] | one picture of a camera, to see whether it can be used |
+//! | [`stderr`] | collects FFmpeg's messages and interprets them |
+//! | [`probe`] | takes one picture of a camera, to test whether the camera can be used |
 
 pub(crate) mod args;
 pub(crate) mod check;

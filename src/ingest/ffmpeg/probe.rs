@@ -1,5 +1,5 @@
-//! Takes one picture of a camera and reads what its streams are, to check a source before it is
-//! stored. It takes one run of FFmpeg, or a few when the first teaches something, and keeps nothing.
+//! Takes one picture of a camera and reads the properties of its streams, to test a source before it is
+//! stored. This takes one run of FFmpeg, or a few if the first one leads to another plan. Nothing is kept.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,18 +25,18 @@ use crate::ingest::ffmpeg::args;
 use crate::ingest::ffmpeg::settings::FfmpegSettings;
 use crate::ingest::ffmpeg::stderr::{Tail, Verdict};
 
-/// Pictures that are taken at the same time. Each can use a CPU core for a moment.
+/// The largest number of pictures that are taken at the same time. Each may use a CPU core for a moment.
 const PLACES: usize = 4;
-/// How long a caller waits for a free place.
+/// The longest time that a caller waits for a free place.
 const PLACE_WITHIN: Duration = Duration::from_secs(5);
-/// Largest picture in bytes. One that is 640 pixels wide has about 50,000.
+/// The largest size of a picture, in bytes. A picture that is 640 pixels wide has about 50,000.
 const MAX_PICTURE: u64 = 2 * 1024 * 1024;
-/// Most runs for one picture.
+/// The largest number of runs for one picture.
 const MAX_RUNS: u32 = 4;
 /// The first bytes of every JPEG.
 const JPEG: [u8; 2] = [0xff, 0xd8];
 
-/// A picture, and what its streams are.
+/// A picture of a camera, and the properties of the camera's streams.
 #[derive(Debug)]
 pub(crate) struct Still {
     /// FFmpeg's name of the video codec, such as `h264`.
@@ -45,13 +45,14 @@ pub(crate) struct Still {
     pub width: u32,
     /// Height of the camera's picture, in pixels.
     pub height: u32,
-    /// Frames per second, as the camera announces or FFmpeg guesses.
+    /// Frames per second, which the camera announces or FFmpeg guesses; `None` if both are unknown or
+    /// implausible.
     pub frame_rate: Option<f64>,
-    /// FFmpeg's name of the audio codec; `None` when there is no audio.
+    /// FFmpeg's name of the audio codec; `None` if there is no audio.
     pub audio_codec: Option<String>,
     /// The picture, at most 640 pixels wide.
     pub jpeg: Vec<u8>,
-    /// Time from the first connection to the picture.
+    /// Time from the beginning of the test until the picture was complete.
     pub took: Duration,
 }
 
@@ -68,7 +69,7 @@ pub(crate) struct StillTaker {
 }
 
 impl StillTaker {
-    /// Creates one that runs FFmpeg by these settings.
+    /// Creates a taker that runs FFmpeg with these settings.
     pub(crate) fn new(settings: FfmpegSettings, spawner: Spawner) -> Self {
         let FfmpegSettings { program, hevc, nets, start_timeout, stale_timeout } = settings;
         let socket_timeout = args::socket_timeout(start_timeout, stale_timeout);
@@ -78,7 +79,7 @@ impl StillTaker {
 
     /// Takes a picture of `source` within the time limit of a start.
     ///
-    /// Fails like a start, and with `Busy` when too many cameras are being tested.
+    /// Fails with the same errors as a start, and with `Busy` if too many cameras are being tested.
     pub(crate) async fn take(
         &self,
         source: Source,
@@ -91,7 +92,7 @@ impl StillTaker {
         };
         let (send, picture) = oneshot::channel();
         let taker = self.clone();
-        // A task of its own, so that the child is reaped even if the caller leaves.
+        // A separate task, so that the child is reaped even if the caller leaves.
         let work = async move {
             let _place = place;
             taker.take_for(&source, options, send).await;
@@ -101,6 +102,7 @@ impl StillTaker {
         picture.await.unwrap_or_else(lost)
     }
 
+    /// Takes a picture and sends it, or the error, to the caller.
     async fn take_for(
         &self,
         source: &Source,
@@ -119,8 +121,8 @@ impl StillTaker {
             let run = self.run(source, address, plan, deadline, &mut caller).await;
             taken = match run.map(|run| run.diagnose(self, options, plan)) {
                 Ok(Ok(still)) => Ok(Still { took: began.elapsed(), ..still }),
-                Ok(Err(Outcome::Lesson(lesson))) => Err(lesson),
-                Ok(Err(Outcome::Error(error))) | Err(error) => {
+                Ok(Err(Failure::Lesson(lesson))) => Err(lesson),
+                Ok(Err(Failure::Error(error))) | Err(error) => {
                     return drop(caller.send(Err(error)));
                 }
             };
@@ -150,7 +152,7 @@ impl StillTaker {
         pipes::write_all(stdin, args::script(source, address, plan, self.socket_timeout)).await;
         let picture = PipeReader::spawn(async move {
             let mut jpeg = Vec::new();
-            // A picture that is cut off is noticed by its bytes.
+            // A read error needs no report: the bytes show whether there is a picture.
             let _ = stdout.take(MAX_PICTURE).read_to_end(&mut jpeg).await;
             jpeg
         });
@@ -178,13 +180,15 @@ impl StillTaker {
     }
 }
 
-/// Why there is no picture.
-enum Outcome {
+/// The reason why there is no picture.
+enum Failure {
+    /// Another plan may work better.
     Lesson(Lesson),
+    /// A retry would fail in the same way.
     Error(Error),
 }
 
-/// A run that has ended.
+/// A run for a picture that has ended.
 struct ProbeRun {
     status: Option<ExitStatus>,
     is_late: bool,
@@ -194,20 +198,21 @@ struct ProbeRun {
 }
 
 impl ProbeRun {
+    /// Returns the picture, or the reason why there is none.
     fn diagnose(
         self,
         taker: &StillTaker,
         options: StreamOptions,
         plan: Plan,
-    ) -> Result<Still, Outcome> {
+    ) -> Result<Still, Failure> {
         let video = self.tail.stream("Video").map(Facts::read);
         if let Some(Facts { codec, width: Some(width), height: Some(height), frame_rate }) = video
             && self.jpeg.starts_with(&JPEG)
         {
-            // A start would find out the same.
+            // A start would fail in the same way.
             if options.video == VideoOption::Copy && !matches!(codec.as_str(), "h264" | "hevc") {
                 let next = plan.after(Lesson::VideoCannotBeCopied, options, taker.hevc);
-                next.map_err(Outcome::Error)?;
+                next.map_err(Failure::Error)?;
             }
             let audio = self.tail.stream("Audio").map(|line| Facts::read(line).codec);
             return Ok(Still {
@@ -220,32 +225,33 @@ impl ProbeRun {
                 took: Duration::ZERO,
             });
         }
-        Err(self.refusal(taker))
+        Err(self.failure(taker))
     }
 
-    fn refusal(&self, taker: &StillTaker) -> Outcome {
+    /// Returns the reason why there is no picture.
+    fn failure(&self, taker: &StillTaker) -> Failure {
         if let Some(reason) = spawner::not_begun(self.status) {
-            return Outcome::Error(spawner::cannot_run(&taker.program, reason));
+            return Failure::Error(spawner::cannot_run(&taker.program, reason));
         }
         let verdict = self.tail.verdict();
         let error = verdict.and_then(|found| found.error(self.ran_for, taker.socket_timeout));
         match (error, verdict) {
-            (Some(error), _) => Outcome::Error(error),
+            (Some(error), _) => Failure::Error(error),
             (None, _) if self.is_late => {
                 let seconds = taker.start_timeout.as_secs_f64();
                 let detail = format!("the camera sent no picture within {seconds} s");
-                Outcome::Error(Error::new(ErrorKind::SourceTimeout, detail))
+                Failure::Error(Error::new(ErrorKind::SourceTimeout, detail))
             }
-            (None, Some(Verdict::Lesson(lesson))) => Outcome::Lesson(lesson),
+            (None, Some(Verdict::Lesson(lesson))) => Failure::Lesson(lesson),
             (None, _) => {
                 let detail = format!("the camera sent no picture: {}", self.tail.end(self.status));
-                Outcome::Error(Error::new(ErrorKind::SourceUnreachable, detail))
+                Failure::Error(Error::new(ErrorKind::SourceUnreachable, detail))
             }
         }
     }
 }
 
-/// FFmpeg's description of a stream.
+/// The properties of a stream in FFmpeg's description of it.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Facts {
     codec: String,
@@ -255,7 +261,8 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// Reads `h264 (Main), yuv420p(progressive), 640x360 [SAR 1:1], 25 fps, 90k tbn`.
+    /// Parses a description such as
+    /// `h264 (Main), yuv420p(progressive), 640x360 [SAR 1:1], 25 fps, 90k tbn`.
     pub(crate) fn read(line: &str) -> Self {
         let codec = line.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
         let mut facts = Self { codec, ..Self::default() };
@@ -266,7 +273,7 @@ impl Facts {
             {
                 (facts.width, facts.height) = (Some(width), Some(height));
             }
-            // The second is FFmpeg's guess, which after a short probe can be the clock's rate.
+            // `tbr` is FFmpeg's guess, which after a short probe may be the rate of the stream's clock.
             let is_rate = rest == "fps" || (rest == "tbr" && facts.frame_rate.is_none());
             if let (true, Ok(rate)) = (is_rate, first.parse::<f64>()) {
                 facts.frame_rate = Some(rate).filter(|rate| (0.1..=120.0).contains(rate));
@@ -281,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_ffmpeg_says_of_streams() {
+    fn descriptions_of_streams_are_parsed() {
         let table = [
             (
                 "h264 (Constrained Baseline), yuv420p(tv, bt709, progressive), 640x360 \

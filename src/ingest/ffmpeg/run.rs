@@ -1,5 +1,5 @@
-//! One run of FFmpeg: its pipes are read, its fragments are published, and it is ended when it is no
-//! longer wanted or of no use.
+//! One run of FFmpeg: reads its pipes, publishes its fragments, and kills it when it is useless. Passes on
+//! the signals that end a run that is no longer wanted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,20 +25,23 @@ use crate::onvif::keyframe::PreparedRequest;
 /// A child and the tasks that read its pipes.
 pub(super) struct FfmpegRun {
     process: Process,
-    /// Codecs that need no transcoding, each with what the camera's use of it teaches.
+    /// The codecs that need no transcoding although the plan transcodes, each with the lesson to learn if
+    /// the camera uses the codec.
     copyable: Vec<(&'static str, Lesson)>,
     began: Instant,
     video_codec: oneshot::Receiver<String>,
-    /// A keyframe that is requested once FFmpeg plays: an earlier one would be lost.
+    /// The request for a keyframe, which is sent once FFmpeg receives video. A keyframe that comes
+    /// earlier would be lost.
     pub(super) keyframe: Option<PreparedRequest>,
-    /// Whether a fragment has come.
+    /// Whether a fragment has arrived.
     pub(super) has_played: Arc<AtomicBool>,
     fragments: PipeReader<Result<(), Fault>>,
     stderr: PipeReader<Tail>,
 }
 
 impl FfmpegRun {
-    /// Takes over a child that was just started, and writes it `script`.
+    /// Takes over a child that was just started: begins to read its pipes, and writes `script` to its
+    /// stdin.
     pub(super) fn begin(
         mut process: Process,
         script: String,
@@ -74,7 +77,7 @@ impl FfmpegRun {
         }
     }
 
-    /// Passes signals on to the child until it has ended and is reaped.
+    /// Passes signals on to the child until it has ended and is reaped. Returns the evidence about the run.
     pub(super) async fn until_exit(mut self, mut signals: mpsc::Receiver<Signal>) -> FfmpegExit {
         let mut is_wanted = true;
         let mut lesson = None;
@@ -82,7 +85,7 @@ impl FfmpegRun {
             tokio::select! {
                 status = self.process.wait() => break status,
                 read = self.fragments.ended(), if !self.fragments.has_ended() => {
-                    // FFmpeg would hang once the pipe is full, so it has to go.
+                    // Without a reader, FFmpeg would hang once the pipe is full.
                     if matches!(read, Some(Err(_))) {
                         self.process.signal(Signal::SIGKILL);
                     }
@@ -92,7 +95,7 @@ impl FfmpegRun {
                     lesson = self.take_codec(codec.ok());
                 }
                 signal = signals.recv(), if is_wanted => {
-                    // A closed channel means that the stream has gone without a signal.
+                    // A closed channel means that the stream has ended without sending a signal.
                     is_wanted = signal.is_some();
                     self.process.signal(signal.unwrap_or(Signal::SIGKILL));
                 }
@@ -115,8 +118,8 @@ impl FfmpegRun {
         !self.copyable.is_empty() || self.keyframe.is_some()
     }
 
-    /// Requests the keyframe that waits for FFmpeg to play. Ends a run that transcodes what can be
-    /// copied, and returns what that teaches.
+    /// Handles FFmpeg's report of the video codec, or the lack of one. Sends the request for a keyframe. If
+    /// the run transcodes a codec that can be copied, kills the child and returns the lesson.
     fn take_codec(&mut self, codec: Option<String>) -> Option<Lesson> {
         if let (Some(keyframe), Some(_)) = (self.keyframe.take(), &codec) {
             keyframe.send();
@@ -128,6 +131,7 @@ impl FfmpegRun {
     }
 }
 
+/// Returns the codecs that a run with transcoding could copy instead, each with the lesson to learn.
 fn copyable(request: &IngestRequest, hevc: Hevc) -> Vec<(&'static str, Lesson)> {
     if request.plan.video != Video::ToH264 || request.options.video != VideoOption::Auto {
         return Vec::new();
@@ -139,6 +143,7 @@ fn copyable(request: &IngestRequest, hevc: Hevc) -> Vec<(&'static str, Lesson)> 
     }
 }
 
+/// Publishes fragments until the stream ends, or until a fault is found.
 async fn read_fragments(
     mut reader: FragmentReader<ChildStdout>,
     hub: FragmentHub,
@@ -153,7 +158,7 @@ async fn read_fragments(
         }
         has_played.store(true, Ordering::Relaxed);
         hub.publish(fragment);
-        // One read can bring many small fragments, and the reader in step shares the thread.
+        // One read may deliver many small fragments, and the reader in step runs on the same thread.
         if hub.is_turn_due() {
             tokio::task::yield_now().await;
         }

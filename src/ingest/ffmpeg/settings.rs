@@ -6,17 +6,17 @@ use std::time::Duration;
 use crate::camera::networks::CameraNetworks;
 use crate::camera::plan::Hevc;
 
-/// Which FFmpeg to run, and the limits of a run.
+/// The program to run, and the settings and limits of every run.
 #[derive(Debug, Clone)]
 pub(crate) struct FfmpegSettings {
     /// FFmpeg's name or path.
     pub program: PathBuf,
-    /// Treatment of H.265.
+    /// The treatment of H.265.
     pub hevc: Hevc,
-    /// Networks in which cameras are allowed.
+    /// The networks in which cameras are allowed.
     pub nets: CameraNetworks,
-    /// Time within which a camera must send its first picture.
+    /// The longest time until a stream must be playable.
     pub start_timeout: Duration,
-    /// Longest time without progress in mid-stream.
+    /// The longest time in mid-stream without progress of the picture.
     pub stale_timeout: Duration,
 }

@@ -1,5 +1,5 @@
-//! FFmpeg's messages on stderr: always read, kept as a short tail without secrets, and searched for
-//! the cause of its end, which the exit code does not reveal.
+//! FFmpeg's messages on stderr. They are always read, the last lines are kept without secrets, and they
+//! are searched for the cause of FFmpeg's end, which the exit code does not reveal.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,28 +15,30 @@ use crate::camera::plan::Lesson;
 use crate::camera::source::{self, Source};
 use crate::child::log::Writer;
 
-/// Lines kept.
+/// The number of lines that are kept.
 const MAX_LINES: usize = 60;
-/// Bytes kept of a line before secrets are removed: more than the longest URL and FFmpeg's text
-/// around it, so that a line that is shown is never cut inside a secret.
+/// The number of bytes of a line that are kept until secrets are removed. It is more than the longest URL
+/// and FFmpeg's text around the URL, so that such a line is not cut inside a secret.
 const MAX_RAW_LINE: usize = 8 * 1024;
-/// Characters kept of a line after that.
+/// The number of characters of a line that are kept after that.
 const MAX_LINE: usize = 400;
 
-/// The last lines. `Debug` shows them without secrets.
+/// The last lines of FFmpeg's stderr. The `Debug` format contains no secrets.
 #[derive(Default)]
 pub(crate) struct Tail {
     lines: VecDeque<Line>,
-    /// Used up by the first line that names a video codec, which is the input's.
+    /// Reports the video codec of the input, which is in the first line that names a video codec.
+    /// `None` after that line.
     video_codec: Option<oneshot::Sender<String>>,
 }
 
-/// A line, and what it meant before secrets were removed: a secret can equal any word of FFmpeg's.
+/// A line, and the meaning that it had before secrets were removed. A secret may be equal to a word in
+/// FFmpeg's messages, so the meaning must not be looked for afterwards.
 struct Line {
     shown: String,
-    /// Index of the strongest verdict.
+    /// The index of the strongest verdict in [`VERDICTS`].
     verdict: Option<usize>,
-    /// The description of a stream.
+    /// The description of a stream, if the line contains one.
     stream: Option<String>,
 }
 
@@ -55,36 +57,37 @@ impl Line {
     }
 }
 
-/// The meaning of a tail.
+/// The cause of FFmpeg's end, as its messages show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The camera or the machine is the cause: the kind of error, and what happened and what to do.
+    /// The camera or the machine is the cause. The text is the error's detail: what happened, and what to
+    /// do.
     Camera(ErrorKind, &'static str),
-    /// Another plan can do better.
+    /// Another plan may work better.
     Lesson(Lesson),
-    /// FFmpeg could not read the answer, or there was none: its message is the same. It comes at
-    /// once in the first case, and after the socket's timeout in the second.
-    NothingUnderstood,
+    /// The response is not RTSP, or there is none; FFmpeg's message is the same. It appears at once in
+    /// the first case, and after the socket timeout in the second.
+    NoRtspResponse,
 }
 
 impl Verdict {
-    /// Returns the error of a run that took `ran_for`, with a socket timeout of `socket_timeout`;
-    /// `None` when another plan can do better.
+    /// Returns the error of a run that lasted `ran_for` with the socket timeout `socket_timeout`; `None` if
+    /// another plan may work better.
     pub(crate) fn error(self, ran_for: Duration, socket_timeout: Duration) -> Option<Error> {
         let (kind, detail) = match self {
             Self::Camera(kind, detail) => (kind, detail),
             Self::Lesson(_) => return None,
-            Self::NothingUnderstood if ran_for >= socket_timeout => {
-                (ErrorKind::SourceTimeout, NO_ANSWER)
+            Self::NoRtspResponse if ran_for >= socket_timeout => {
+                (ErrorKind::SourceTimeout, NO_RESPONSE)
             }
-            Self::NothingUnderstood => (ErrorKind::SourceUnsupported, NO_CAMERA),
+            Self::NoRtspResponse => (ErrorKind::SourceUnsupported, NOT_RTSP),
         };
         Some(Error::new(kind, detail))
     }
 }
 
-/// The messages of FFmpeg 5 to 7, strongest first: a message further down can come along with one
-/// further up as its consequence.
+/// The messages of FFmpeg 5 to 7, strongest first. The cause of a message may be reported by another
+/// message that is further up in this table.
 const VERDICTS: &[(&str, Verdict)] = &[
     ("Cannot allocate memory", OUT_OF_MEMORY),
     ("malloc of size", OUT_OF_MEMORY),
@@ -138,8 +141,8 @@ const VERDICTS: &[(&str, Verdict)] = &[
             "the camera refuses the request; check the path",
         ),
     ),
-    ("Invalid data found", Verdict::NothingUnderstood),
-    // libx264 does not always report what it lacks.
+    ("Invalid data found", Verdict::NoRtspResponse),
+    // libx264 does not always report that it ran out of memory.
     ("Error while opening encoder", OUT_OF_MEMORY),
     (
         "Protocol not found",
@@ -165,18 +168,19 @@ const UNREACHABLE: Verdict = Verdict::Camera(
     ErrorKind::SourceUnreachable,
     "no route to the camera; check the address and the network",
 );
-const TIMEOUT: Verdict = Verdict::Camera(ErrorKind::SourceTimeout, NO_ANSWER);
+const TIMEOUT: Verdict = Verdict::Camera(ErrorKind::SourceTimeout, NO_RESPONSE);
 
-/// The camera did not answer at all.
-const NO_ANSWER: &str =
-    "the camera does not answer; check address and port, and that it is switched on";
+/// The error's detail if there was no response at all.
+const NO_RESPONSE: &str =
+    "the camera does not respond; check address and port, and that the camera is switched on";
 
-/// The answer was not RTSP.
-const NO_CAMERA: &str = "the device at this address is not an RTSP server; check the port";
+/// The error's detail if the response was not RTSP.
+const NOT_RTSP: &str = "the device at this address is not an RTSP server; check the port";
 
 impl Tail {
-    /// Reads `stderr` to its end, removes `source`'s secrets, and keeps the last lines, also in `log`.
-    /// Sends FFmpeg's name of the camera's video codec (such as `h264`) as soon as FFmpeg prints it.
+    /// Reads `stderr` to its end, and returns the last lines without the secrets of `source`. Also writes
+    /// all lines to `log`. Sends FFmpeg's name of the camera's video codec, such as `h264`, as soon as
+    /// FFmpeg prints it.
     pub(crate) async fn collect(
         mut stderr: impl AsyncRead + Unpin,
         source: Source,
@@ -186,7 +190,7 @@ impl Tail {
         let mut tail = Self { video_codec: Some(video_codec), ..Self::default() };
         let mut line = Vec::new();
         let mut chunk = [0; 4096];
-        // A read error is an end like any other.
+        // A read error also ends the loop.
         while let Ok(count @ 1..) = stderr.read(&mut chunk).await {
             for &byte in &chunk[..count] {
                 if byte == b'\n' {
@@ -206,7 +210,7 @@ impl Tail {
         if shown.is_empty() {
             return;
         }
-        debug!(line = %shown, "ffmpeg");
+        debug!(line = %shown, "FFmpeg message");
         log.note(&shown);
         let raw = String::from_utf8_lossy(raw);
         if let Some((_, stream)) = raw.split_once("Video: ")
@@ -222,40 +226,41 @@ impl Tail {
         self.lines.push_back(Line::new(&raw, shown));
     }
 
-    /// The cause of FFmpeg's end, if the lines contain one.
+    /// Returns the cause of FFmpeg's end; `None` if the lines contain none.
     pub(crate) fn verdict(&self) -> Option<Verdict> {
         let strongest = self.lines.iter().filter_map(|line| line.verdict).min();
         strongest.and_then(|index| VERDICTS.get(index)).map(|&(_, verdict)| verdict)
     }
 
-    /// FFmpeg's description of the first stream of a kind (`Video`, `Audio`), which is the input's.
+    /// Returns FFmpeg's description of the first stream of a kind (`Video` or `Audio`), which is a stream of
+    /// the input.
     pub(crate) fn stream(&self, kind: &str) -> Option<&str> {
         let mut streams = self.lines.iter().filter_map(|line| line.stream.as_deref());
         let words = format!(" {kind}: ");
         streams.find_map(|line| line.split_once(words.as_str())).map(|(_, facts)| facts)
     }
 
-    /// Describes FFmpeg's end where there is no verdict: its exit `status`, and its last message.
+    /// Describes FFmpeg's end without a verdict, by the exit `status` and FFmpeg's last message.
     pub(crate) fn end(&self, status: Option<ExitStatus>) -> String {
         let status = status.map_or("no exit status".into(), |status| status.to_string());
-        let said = self.last_complaint().unwrap_or("nothing on stderr");
-        format!("FFmpeg ended ({status}): {said}")
+        let message = self.last_complaint().unwrap_or("no message on stderr");
+        format!("FFmpeg ended ({status}): {message}")
     }
 
-    /// The last line that is more than information.
+    /// Returns the last line that is not merely informative.
     fn last_complaint(&self) -> Option<&str> {
         let mut lines = self.lines.iter().map(|line| line.shown.as_str());
         lines.rfind(|line| !line.contains("[info]"))
     }
 }
 
-/// A line as it can be shown. Secrets are searched for in the text as it will be shown, so that no
-/// later change can join two halves of one.
+/// Returns a line in the form in which it is shown, without secrets. Control characters are removed before
+/// secrets are searched for: removing them later could join the two halves of a secret.
 fn readable(raw: &[u8], source: &Source) -> String {
     let is_cut = raw.len() >= MAX_RAW_LINE;
     let text: String = String::from_utf8_lossy(raw).chars().filter(|c| !c.is_control()).collect();
     let text = source.redact(&text);
-    // A line that was too long can end in the middle of a secret.
+    // A line that was cut may end in the middle of a secret.
     let unsafe_end = if is_cut { source::MAX_SECRET_LENGTH } else { 0 };
     let end = text.floor_char_boundary(text.len().saturating_sub(unsafe_end));
     text[..end].trim().chars().take(MAX_LINE).collect()
@@ -268,20 +273,20 @@ mod tests {
     use super::*;
     use crate::child::log::ProcessLog;
 
-    async fn tail(said: &[u8]) -> Tail {
-        tail_and_log(said).await.0
+    async fn tail(stderr: &[u8]) -> Tail {
+        tail_and_log(stderr).await.0
     }
 
-    async fn tail_and_log(said: &[u8]) -> (Tail, Arc<ProcessLog>) {
+    async fn tail_and_log(stderr: &[u8]) -> (Tail, Arc<ProcessLog>) {
         let source = Source::parse("rtsp://admin:s3cretpw@cam/x").expect("a link");
-        let (tell, _) = oneshot::channel();
+        let (report_codec, _) = oneshot::channel();
         let log = Arc::<ProcessLog>::default();
-        let tail = Tail::collect(said, source, Arc::clone(&log).writer(7), tell).await;
+        let tail = Tail::collect(stderr, source, Arc::clone(&log).writer(7), report_codec).await;
         (tail, log)
     }
 
     #[tokio::test]
-    async fn causes() {
+    async fn messages_and_their_verdicts() {
         use ErrorKind::{
             SourceNotFound, SourceTimeout, SourceUnauthorized, SourceUnreachable, SourceUnsupported,
         };
@@ -303,10 +308,10 @@ mod tests {
             ("pipe:0: Connection timed out", SourceTimeout),
             ("Stream map '0:v:0' matches no streams.", SourceUnsupported),
         ];
-        for (said, expected) in table {
-            match tail(said.as_bytes()).await.verdict() {
-                Some(Verdict::Camera(kind, _)) => assert_eq!(kind, expected, "{said}"),
-                other => panic!("{said}: {other:?}"),
+        for (message, expected) in table {
+            match tail(message.as_bytes()).await.verdict() {
+                Some(Verdict::Camera(kind, _)) => assert_eq!(kind, expected, "{message}"),
+                other => panic!("{message}: {other:?}"),
             }
         }
         let cannot = |codec: &str| {
@@ -318,18 +323,18 @@ mod tests {
         assert_eq!(audio.verdict(), Some(Verdict::Lesson(Lesson::AudioCannotBeCopied)));
         let video = tail(cannot("vp8 in stream #0").as_bytes()).await;
         assert_eq!(video.verdict(), Some(Verdict::Lesson(Lesson::VideoCannotBeCopied)));
-        let nothing = tail(b"pipe:0: Invalid data found when processing input").await;
-        assert_eq!(nothing.verdict(), Some(Verdict::NothingUnderstood));
+        let not_rtsp = tail(b"pipe:0: Invalid data found when processing input").await;
+        assert_eq!(not_rtsp.verdict(), Some(Verdict::NoRtspResponse));
         assert_eq!(tail(b"all is well\n").await.verdict(), None);
         assert_eq!(tail(b"").await.verdict(), None);
     }
 
     #[tokio::test]
-    async fn secrets_and_floods() {
-        let mut said = b"Impossible to open 'rtsp://admin:s3cretpw@cam/x'\n".repeat(1000);
-        said.extend(b"s3cr\x07etpw and s3cretpw\n");
-        said.extend(vec![b'x'; 1_000_000]);
-        let (tail, log) = tail_and_log(&said).await;
+    async fn the_tail_is_limited_and_contains_no_secrets() {
+        let mut stderr = b"Impossible to open 'rtsp://admin:s3cretpw@cam/x'\n".repeat(1000);
+        stderr.extend(b"s3cr\x07etpw and s3cretpw\n");
+        stderr.extend(vec![b'x'; 1_000_000]);
+        let (tail, log) = tail_and_log(&stderr).await;
         assert_eq!(tail.lines.len(), MAX_LINES);
         let lines: Vec<_> = tail.lines.into_iter().map(|line| line.shown).collect();
         assert!(lines.iter().all(|line| line.len() <= MAX_LINE && !line.contains("s3cretpw")));
@@ -341,12 +346,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_secret_that_equals_a_word_of_ffmpegs_hides_no_fact() {
+    async fn a_secret_that_equals_a_word_in_a_message_does_not_change_the_verdict() {
         let source = Source::parse("rtsp://admin:404@cam/x?pass=h264").expect("a link");
-        let (tell, codec) = oneshot::channel();
-        let said = "  Stream #0:0: Video: h264 (Main), yuv420p\nServer returned 404 Not Found\n";
+        let (report_codec, codec) = oneshot::channel();
+        let stderr = "  Stream #0:0: Video: h264 (Main), yuv420p\nServer returned 404 Not Found\n";
         let writer = Arc::<ProcessLog>::default().writer(7);
-        let tail = Tail::collect(said.as_bytes(), source, writer, tell).await;
+        let tail = Tail::collect(stderr.as_bytes(), source, writer, report_codec).await;
         assert_eq!(codec.await.as_deref(), Ok("h264"));
         assert_eq!(tail.stream("Video"), Some("h264 (Main), yuv420p"));
         assert!(matches!(tail.verdict(), Some(Verdict::Camera(ErrorKind::SourceNotFound, _))));
@@ -356,10 +361,10 @@ mod tests {
     #[tokio::test]
     async fn a_secret_is_in_no_line_and_not_in_the_debug_format() {
         let source = Source::parse("rtsp://admin:%20s3cretpw@cam/x").expect("a link");
-        let (tell, _) = oneshot::channel();
+        let (report_codec, _) = oneshot::channel();
         let writer = Arc::<ProcessLog>::default().writer(7);
-        let said: &[u8] = b" s3cretpw\n Stream #0:0: Video: h264, s3cretpw\n s3cret\x07pw \n";
-        let tail = Tail::collect(said, source, writer, tell).await;
+        let stderr: &[u8] = b" s3cretpw\n Stream #0:0: Video: h264, s3cretpw\n s3cret\x07pw \n";
+        let tail = Tail::collect(stderr, source, writer, report_codec).await;
         assert_eq!(format!("{tail:?}"), r#"["***", "Stream #0:0: Video: h264,***", "***"]"#);
     }
 
@@ -367,7 +372,7 @@ mod tests {
     fn a_line_that_is_cut_inside_a_secret_ends_before_it() {
         let source = Source::parse("rtsp://admin:s3cretpw@cam/x").expect("a link");
         for length in MAX_RAW_LINE - 40..MAX_RAW_LINE {
-            // Redacted, the beginning is so short that the line's end would show.
+            // The redacted beginning is so short that the end of the line would be shown.
             let mut raw = b"rtsp://admin:s3cretpw@cam/x".repeat(length / 27);
             raw.resize(length, b' ');
             raw.extend(b"rtsp://admin:s3cretpw@cam/x");
