@@ -1,4 +1,4 @@
-//! A device: its description, and its streams with their links.
+//! A device: its description of itself, and its streams with their links.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
@@ -12,45 +12,45 @@ use super::profile::DeviceProfile;
 use super::soap::{DEVICE, DeviceClock, OnvifClient, OnvifError, OnvifService, plain};
 use super::xml::XmlNode;
 
-/// The longest text of a device, in characters.
+/// The longest text in a description, in characters. Longer ones are cut.
 const MAX_TEXT: usize = 100;
 
 /// A device that was found.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Device {
-    /// Its IP address.
+    /// The IP address.
     #[schema(value_type = String)]
     pub address: IpAddr,
-    /// TCP port of its ONVIF service.
+    /// The TCP port of the ONVIF service.
     pub port: u16,
-    /// URL of its ONVIF service, as the field `onvif` of a camera accepts it.
+    /// The URL of the ONVIF service, in the form that the field `onvif` of a camera accepts.
     pub onvif: String,
-    /// Its name for itself.
+    /// The name that the device reports for itself.
     pub name: Option<String>,
     /// The manufacturer.
     pub manufacturer: Option<String>,
     /// The model.
     pub model: Option<String>,
-    /// Version of the firmware.
+    /// The version of the firmware.
     pub firmware: Option<String>,
     /// The serial number.
     pub serial: Option<String>,
-    /// True if the device requires credentials, or other ones than it got.
+    /// True if the device requires credentials, or rejects those that it got.
     pub needs_credentials: bool,
-    /// Why the description is incomplete, for people.
+    /// The reason why the description is incomplete, for people.
     pub error: Option<String>,
-    /// Its streams.
+    /// The device's streams.
     pub profiles: Vec<DeviceProfile>,
-    /// Link of the stream with the largest picture, without credentials.
+    /// The link of the stream with the largest picture, without credentials.
     pub main: Option<String>,
-    /// Link of the stream with the smallest picture, if that is another stream.
+    /// The link of the stream with the smallest picture, if that is another stream, without credentials.
     pub sub: Option<String>,
-    /// Id of a known camera with this address, among those that the caller can see.
+    /// The id of a known camera with this address, among those that the caller can see.
     pub known_as: Option<String>,
 }
 
 impl Device {
-    /// Creates a device of which only the address is known.
+    /// Creates the description of a device of which only the address and its service are known.
     pub(crate) fn new(address: SocketAddr, service: &OnvifService) -> Self {
         Self {
             address: address.ip(),
@@ -70,7 +70,8 @@ impl Device {
         }
     }
 
-    /// Asks the device for its description and streams. A failure is noted in [`Device::error`].
+    /// Requests description and streams from the device. Notes a failure in [`Device::error`], or, if
+    /// credentials are required, in [`Device::needs_credentials`].
     pub(crate) async fn ask(&mut self, client: &mut OnvifClient, service: &OnvifService) {
         match self.ask_all(client, service).await {
             Ok(()) => {}
@@ -104,7 +105,7 @@ impl Device {
             match link.map(|link| link::usable(&link, client.address.ip())) {
                 Ok(Ok(link)) => profile.rtsp_link = Some(link),
                 Ok(Err(reason)) => self.error = Some(reason.to_string()),
-                // Devices refuse this for a profile that streams nothing.
+                // Devices refuse this for a profile without a stream.
                 Err(failure @ OnvifError::Refused(_)) => self.error = Some(failure.to_string()),
                 Err(failure) => return Err(failure),
             }
@@ -113,8 +114,8 @@ impl Device {
     }
 }
 
-/// Reads the device's clock and gives it to the client. A device that does not report its time is
-/// taken to have the right one.
+/// Requests the device's time, sets the clock of the client, and returns it. If a device does not report
+/// its time, its clock is assumed to be right.
 pub(crate) async fn read_clock(
     client: &mut OnvifClient,
     service: &OnvifService,
@@ -135,7 +136,7 @@ pub(crate) async fn read_clock(
     Ok(clock)
 }
 
-/// Reads the date and time of a device's clock.
+/// Parses the date and time of a device's clock; `None` if they are invalid.
 pub(crate) fn time(node: &XmlNode) -> Option<SystemTime> {
     let number = |name| node.text_of(name)?.parse::<u64>().ok();
     let text = format!(
@@ -145,7 +146,7 @@ pub(crate) fn time(node: &XmlNode) -> Option<SystemTime> {
         number("Day")?,
         number("Hour")?,
         number("Minute")?,
-        // A leap second is not a time to `humantime`.
+        // `humantime` does not accept a leap second.
         number("Second")?.min(59),
     );
     humantime::parse_rfc3339(&text).ok()
@@ -156,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_of_a_device() {
+    fn the_time_of_a_device_is_parsed() {
         let node = |text: &str| XmlNode::parse(text).expect("a document");
         let text = "<U><Time><Hour>7</Hour><Minute>5</Minute><Second>60</Second></Time><Date>\
                     <Year>2004</Year><Month>2</Month><Day>29</Day></Date></U>";

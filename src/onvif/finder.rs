@@ -1,4 +1,4 @@
-//! Searches the networks, or one address, for devices and asks each for its streams.
+//! Searches the networks, or one address, for devices, and requests a description from each.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -20,15 +20,15 @@ use crate::base::tasks::join_all;
 use crate::camera::networks::CameraNetworks;
 use crate::camera::onvif_address::OnvifAddress;
 
-/// The largest number of devices in one answer.
+/// The largest number of devices in one result.
 const MAX_DEVICES: usize = 256;
 /// The largest number of devices at one address, so that one host cannot displace all others.
 const MAX_PER_ADDRESS: usize = 8;
-/// How many devices one search asks at the same time.
+/// The largest number of devices to which one search sends requests at the same time.
 const CONCURRENT_REQUESTS: usize = 64;
-/// How many searches run at the same time.
+/// The largest number of searches at the same time.
 const CONCURRENT_SEARCHES: usize = 4;
-/// How many discovered devices wait to be processed.
+/// The largest number of discovered devices that wait to be processed.
 const QUEUE: usize = 64;
 /// The shortest time to wait for devices, in seconds.
 pub(crate) const SHORTEST_TIME: f64 = 0.1;
@@ -36,22 +36,23 @@ pub(crate) const SHORTEST_TIME: f64 = 0.1;
 pub(crate) const USUAL_TIME: f64 = 3.0;
 /// The longest time to wait for devices, in seconds. A search must end within the time of its request.
 pub(crate) const LONGEST_TIME: f64 = 5.0;
-/// A whole search takes at most this many times as long as it waits for devices.
+/// The longest time of a whole search, as a multiple of the time to wait for devices.
 const TOTAL_FACTOR: u32 = 3;
-/// A single device has this many times as long to answer, so that a silent one does not hold up others.
+/// The longest time for the requests to one device, as a multiple of the time to wait for devices. So a
+/// device that does not respond cannot delay others.
 const DEVICE_FACTOR: u32 = 2;
 
 /// The parameters of a search.
 #[derive(Clone)]
 pub(crate) struct DiscoveryRequest {
-    /// Name or address of the network interface to search on; all by default.
+    /// The name or address of the network interface to search on; `None` for all except loopback.
     pub interface: Option<String>,
-    /// How long to wait for devices. The details of a device can take twice as long; those of a
-    /// device that `address` names, three times.
+    /// The time to wait for devices. Requests to each device can take twice as long, and those to a device
+    /// that `address` names can take three times as long.
     pub time: Duration,
-    /// Credentials for every device that is asked.
+    /// The credentials for all devices.
     pub login: Option<Login>,
-    /// The address of the only device to ask, instead of a search.
+    /// The address of a single device. If it is set, there is no search.
     pub address: Option<String>,
 }
 
@@ -74,15 +75,15 @@ pub(crate) struct Finder {
 }
 
 impl Finder {
-    /// Creates a finder that asks only the addresses that `nets` permits.
+    /// Creates a finder that sends requests only to addresses that `nets` permits.
     pub(crate) fn new(nets: CameraNetworks) -> Self {
         Self { nets, searches: Arc::new(Semaphore::new(CONCURRENT_SEARCHES)) }
     }
 
-    /// Searches for devices, or asks the one that the request names.
+    /// Searches for devices, or requests the description of the device that the request names.
     ///
-    /// Errors: `InvalidRequest` for an unknown interface; `InvalidSource`, `SourceForbidden` and
-    /// `SourceUnreachable` for an address that cannot be asked; `Busy`.
+    /// Errors: `InvalidRequest` for an unknown interface; `InvalidSource`, `SourceForbidden` or
+    /// `SourceUnreachable` for an address that cannot be used; `Busy` if too many searches are running.
     pub(crate) async fn find(&self, request: DiscoveryRequest) -> Result<Discovery, Error> {
         let _permit = self.searches.try_acquire().map_err(|_| {
             let detail = "too many searches for cameras are running; try again in a few seconds";
@@ -96,8 +97,8 @@ impl Finder {
 
     async fn ask_one(&self, text: &str, request: &DiscoveryRequest) -> Result<Discovery, Error> {
         let onvif = OnvifAddress::parse(text).ok_or_else(|| {
-            let detail = "address must be an IP address or a host name, with :port if it is not \
-                          80, or the http:// URL of the device's ONVIF service";
+            let detail = "address must be an IP address or host name, followed by :port if the port \
+                          is not 80, or the http:// URL of the device's ONVIF service";
             Error::new(ErrorKind::InvalidSource, detail)
         })?;
         let address = self.nets.resolve(&onvif.host, onvif.port).await?;
@@ -158,7 +159,8 @@ impl Search {
         }
     }
 
-    /// Starts to ask a discovered device, unless it is known or one too many.
+    /// Starts the requests to a discovered device, unless the device is already known, not permitted, or
+    /// beyond a limit.
     fn add(&mut self, found: DiscoveredDevice, nets: &CameraNetworks) {
         if self.seen.len() + self.forbidden.len() >= MAX_DEVICES {
             self.is_full = true;
@@ -196,7 +198,7 @@ impl Search {
         });
     }
 
-    /// Returns the devices, by address, and warnings about what was left out.
+    /// Waits for all devices, and returns them by address, with warnings about omitted devices.
     async fn finish(mut self) -> (Vec<Device>, Vec<String>) {
         let mut devices = join_all(std::mem::take(&mut self.asking)).await;
         devices.sort_by_key(|device| (device.address, device.port));
@@ -209,17 +211,17 @@ impl Search {
         if is_empty && self.forbidden.is_empty() {
             warnings.push(
                 "no camera responded; a camera must be on the same network, with ONVIF and its \
-                 discovery enabled. Enter its address to ask it directly"
+                 discovery enabled. If it is on another network, enter its address"
                     .to_owned(),
             );
         }
         if !self.forbidden.is_empty() {
             let count = self.forbidden.len();
             warnings.push(if count == 1 {
-                "1 device was left out: cameras are not permitted at its address".to_owned()
+                "1 device was omitted: cameras are not permitted at its address".to_owned()
             } else {
                 format!(
-                    "{count} devices were left out: cameras are not permitted at their addresses"
+                    "{count} devices were omitted: cameras are not permitted at their addresses"
                 )
             });
         }
@@ -228,18 +230,19 @@ impl Search {
             let addresses = if count == 1 { "1 address" } else { &format!("{count} addresses") };
             warnings.push(format!(
                 "more than {MAX_PER_ADDRESS} devices responded from {addresses}; the others were \
-                 left out"
+                 omitted"
             ));
         }
         if self.is_full {
             warnings.push(format!(
-                "more than {MAX_DEVICES} devices responded; the others were left out"
+                "more than {MAX_DEVICES} devices responded; the others were omitted"
             ));
         }
         warnings
     }
 }
 
+/// Returns the device with its description. At the `deadline`, returns what has been received by then.
 async fn ask(
     mut device: Device,
     service: OnvifService,
@@ -278,13 +281,13 @@ mod tests {
         for port in [80, 80, 81] {
             search.add(found(8, port), &nets);
         }
-        // Nothing is asked: the test ends before the tasks run.
+        // No request is sent: the test ends before the tasks run.
         assert_eq!(search.asking.len(), MAX_PER_ADDRESS + 2);
         assert_eq!((search.crowded.len(), search.is_full), (1, false));
     }
 
     #[test]
-    fn warnings_count_in_good_english() {
+    fn warnings_use_singular_and_plural() {
         let request =
             DiscoveryRequest { interface: None, time: Duration::ZERO, login: None, address: None };
         let nets =

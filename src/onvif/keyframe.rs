@@ -1,8 +1,9 @@
 //! Keyframes on request. A viewer who joins a camera between two keyframes waits for the next one,
 //! unless the camera makes one at once (ONVIF's `SetSynchronizationPoint`).
 //!
-//! A start never waits for this and never fails because of it. A device that does not support it, or
-//! rejects the credentials, is not asked again for a while: wrong passwords lock accounts.
+//! A start never waits for such a request, and never fails because of one. A device that does not support
+//! the request, or rejects the credentials, gets no further request for a while: repeated wrong passwords
+//! lock accounts.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -22,38 +23,38 @@ use crate::base::url::path_and_query;
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::source::Source;
 
-/// The time to find out how keyframes are requested from a device.
+/// The longest time to find out how keyframes are requested from a device.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
-/// The time for one request.
+/// The longest time for one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
-/// A device that did not make a keyframe is not asked again for this long.
+/// How long no keyframe is requested from a device after a failed request.
 const RETRY_DELAY: Duration = Duration::from_mins(10);
-/// The largest number of streams of which something is remembered. It can be learned again.
+/// The largest number of streams of which something is remembered. What is forgotten is found out again.
 const MAX_REMEMBERED: usize = 10_000;
 
-/// Requests keyframes, and remembers how each stream's device is asked. Clones share the memory.
+/// Requests keyframes, and remembers for each stream how to request them. Clones share the memory.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KeyframeRequester {
     memory: Arc<Mutex<HashMap<Target, Memory>>>,
 }
 
-/// A stream, and the service of its device.
+/// A stream's source, and the ONVIF service of its device.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Target {
     onvif: OnvifAddress,
     source: Source,
 }
 
-/// The knowledge about a target.
+/// What is remembered about a target.
 #[derive(Debug, Clone)]
 enum Memory {
-    /// Keyframes are requested this way.
+    /// Keyframes can be requested with these parameters.
     Supported(KeyframeMethod),
     /// A request failed at this time.
     Failed(Instant),
 }
 
-/// The parameters of a request.
+/// The parameters of requests for keyframes of one stream.
 #[derive(Debug, Clone)]
 struct KeyframeMethod {
     media: MediaService,
@@ -68,17 +69,18 @@ pub(crate) struct PreparedRequest(oneshot::Sender<()>);
 impl PreparedRequest {
     /// Sends the request now.
     pub(crate) fn send(self) {
-        // The receiver has gone if there turned out to be no way to ask.
+        // The receiver is dropped if no request can be made.
         let _ = self.0.send(());
     }
 }
 
 impl KeyframeRequester {
-    /// Prepares a request for a keyframe of `source`, whose host has the address `address`. In the
-    /// background, finds out how to ask unless that is known, and then waits for
-    /// [`PreparedRequest::send`]. No request is sent if a picture `has_played` by then.
+    /// Prepares a request for a keyframe of `source`, whose host has the address `address`. A task in the
+    /// background finds out how to make the request, unless that is remembered. It then waits for
+    /// [`PreparedRequest::send`], and sends the request unless a picture `has_played` by then.
     ///
-    /// The device is asked at that address only, since it gets a digest of the source's password.
+    /// Returns `None` if the ONVIF service is on another host than the source, or if a request failed
+    /// recently. The request contains a digest of the source's password, so it is sent to `address` only.
     pub(crate) fn prepare(
         &self,
         onvif: &OnvifAddress,
@@ -87,7 +89,9 @@ impl KeyframeRequester {
         has_played: Arc<AtomicBool>,
     ) -> Option<PreparedRequest> {
         if !onvif.host.eq_ignore_ascii_case(source.host()) {
-            debug!("no keyframe is requested: the ONVIF address has another host than the source");
+            debug!(
+                "no keyframe is requested, because the ONVIF address and the source have different hosts"
+            );
             return None;
         }
         let target = Target { onvif: onvif.clone(), source: source.clone() };
@@ -105,7 +109,7 @@ impl KeyframeRequester {
         let work = async move {
             let result = this.request(client, &target, method, signal, &has_played).await;
             if let Err(failure) = result {
-                debug!(%failure, "the camera makes no keyframe on request");
+                debug!(%failure, "cannot request a keyframe from the camera");
                 this.remember(target, Memory::Failed(Instant::now()));
             }
         };
@@ -121,7 +125,7 @@ impl KeyframeRequester {
         signal: oneshot::Receiver<()>,
         has_played: &AtomicBool,
     ) -> Result<(), OnvifError> {
-        let too_slow = |_| OnvifError::Refused("it does not respond in time".to_owned());
+        let too_slow = |_| OnvifError::Refused("it did not respond in time".to_owned());
         let method = if let Some(method) = known {
             client.set_clock(method.clock);
             method
@@ -136,7 +140,7 @@ impl KeyframeRequester {
         }
         let request = method.media.set_synchronization_point(&client, &method.token);
         timeout(REQUEST_TIMEOUT, request).await.map_err(too_slow)??;
-        debug!("a keyframe was requested from the camera");
+        debug!("requested a keyframe from the camera");
         Ok(())
     }
 
@@ -150,7 +154,7 @@ impl KeyframeRequester {
     }
 }
 
-/// Finds the profile whose link is the source's.
+/// Finds the profile whose link is that of the source, or else a similar one.
 async fn look_up(client: &mut OnvifClient, target: &Target) -> Result<KeyframeMethod, OnvifError> {
     let (service, path) = (OnvifService::from(&target.onvif), target.source.path());
     let clock = device::read_clock(client, &service).await?;
@@ -169,20 +173,23 @@ async fn look_up(client: &mut OnvifClient, target: &Target) -> Result<KeyframeMe
             Match::No => {}
         }
     }
-    let token =
-        similar.ok_or_else(|| OnvifError::Refused("no profile has the camera's link".into()))?;
+    let token = similar.ok_or_else(|| {
+        OnvifError::Refused("none of its profiles has the link of the stream".into())
+    })?;
     Ok(KeyframeMethod { media, token, clock })
 }
 
+/// The result of a comparison of links.
 #[derive(Debug, PartialEq, Eq)]
 enum Match {
     Same,
+    /// One link is the other one with further parameters.
     Similar,
     No,
 }
 
-/// Compares the path and query of a device's link with those of a source. Devices add parameters that
-/// are not required.
+/// Compares the path and query of a device's link with those of a source. Devices often add parameters
+/// that are not required.
 fn compare(link: &str, source: &str) -> Match {
     let adds_parameters = |rest: &str| rest.starts_with(['?', '&']);
     match (link.strip_prefix(source), source.strip_prefix(link)) {
@@ -204,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn links_of_devices_and_those_that_people_give() {
+    fn links_of_devices_match_sources_with_fewer_parameters() {
         let table = [
             ("/s1", "/s1", Match::Same),
             ("/s1?unicast=true", "/s1", Match::Similar),
@@ -220,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_cameras_own_device_gets_a_digest_of_the_password() {
+    async fn no_other_host_gets_a_digest_of_the_password() {
         let address = "192.0.2.7:554".parse().expect("an address");
         let table = [
             ("192.0.2.7", "http://192.0.2.8:80/onvif/device_service", false),
@@ -238,7 +245,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_device_that_failed_is_asked_again_after_a_while_or_as_another_target() {
+    async fn a_failed_request_is_retried_after_a_while_or_with_another_source() {
         let requester = KeyframeRequester::default();
         let address = "192.0.2.7:554".parse().expect("an address");
         let failed = target("192.0.2.7", "rtsp://user:wrong@192.0.2.7/x");
@@ -253,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_is_bounded() {
+    fn the_memory_is_limited() {
         let requester = KeyframeRequester::default();
         for number in 0..MAX_REMEMBERED + 10 {
             let target = target("192.0.2.7", &format!("rtsp://192.0.2.7/{number}"));

@@ -1,5 +1,4 @@
-//! The links that a device reports: which of them can be used, and which are those of the large and
-//! the small picture. Pure.
+//! The links that a device reports: makes them usable, and chooses those of the main and the sub stream.
 
 use std::net::IpAddr;
 
@@ -9,32 +8,32 @@ use super::profile::DeviceProfile;
 use crate::base::url::{host_address, path_and_query};
 use crate::camera::source::Source;
 
-/// Parts of a link that hint at a password in it.
+/// Parts of a link that suggest that the link contains a password or another secret.
 const SECRETS: [&str; 11] =
     ["pass", "pwd", "psw", "pw=", "secret", "token=", "auth", "key=", "user=", "usr=", "login"];
 
-/// Why a device's link cannot be used.
+/// The reason why a device's link cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LinkError {
-    /// It is not an RTSP link.
+    /// The link is not an RTSP link.
     #[error("the device reports no RTSP link for this profile")]
     NotRtsp,
-    /// It seems to contain a password.
+    /// The link seems to contain a password.
     #[error(
         "the device's link for this profile contains a password and is not shown; add the camera by \
          its vendor or path"
     )]
     HasPassword,
-    /// It is not a valid source of a camera.
+    /// The link is not a valid source of a camera.
     #[error("the device's link for this profile cannot be used")]
     Invalid,
 }
 
-/// Returns a device's link in the form in which it can be used from here, without credentials.
+/// Returns a device's link in a form that the manager can use, without credentials.
 ///
-/// The link can have an address that does not exist here: `0.0.0.0`, one in another network, or one
-/// behind a router. Unless it is near the address at which the device was `reached`, it is replaced by
-/// that address.
+/// The host in the link may be unreachable for the manager: a host name, `0.0.0.0`, or an address in another
+/// network, such as that behind a router. If the host is not an address near the one at which the device was
+/// `reached`, it is replaced by the address `reached`.
 pub(crate) fn usable(link: &str, reached: IpAddr) -> Result<String, LinkError> {
     let mut url = Url::parse(link.trim()).map_err(|_| LinkError::NotRtsp)?;
     if !matches!(url.scheme(), "rtsp" | "rtsps") || url.host_str().is_none_or(str::is_empty) {
@@ -54,8 +53,8 @@ pub(crate) fn usable(link: &str, reached: IpAddr) -> Result<String, LinkError> {
     Ok(link)
 }
 
-/// Returns whether both addresses are in one network of the usual size. In that case the other address
-/// is probably another one of the device's own.
+/// Returns whether both addresses are in one network of the usual size (/24 or /64). Then `address` is
+/// probably another address of the same device.
 fn is_near(address: IpAddr, reached: IpAddr) -> bool {
     match (address, reached.to_canonical()) {
         (IpAddr::V4(address), IpAddr::V4(reached)) => {
@@ -68,8 +67,9 @@ fn is_near(address: IpAddr, reached: IpAddr) -> bool {
     }
 }
 
-/// Returns the links of the large and the small picture of one camera. Motion JPEG is chosen only if
-/// there is nothing else.
+/// Returns the link of the stream with the largest picture, and that of the stream with the smallest picture
+/// of the same camera. The second one is `None` if no picture is smaller than the first. Motion JPEG is
+/// chosen only if no stream has another codec.
 pub(crate) fn main_and_sub(streams: &[DeviceProfile]) -> (Option<String>, Option<String>) {
     let is_jpeg = |stream: &DeviceProfile| {
         stream.video_codec.as_deref().is_some_and(|codec| codec.eq_ignore_ascii_case("jpeg"))
@@ -80,7 +80,7 @@ pub(crate) fn main_and_sub(streams: &[DeviceProfile]) -> (Option<String>, Option
     let linked: Vec<_> = streams.iter().filter(|stream| stream.rtsp_link.is_some()).collect();
     let has_other = linked.iter().any(|stream| !is_jpeg(stream));
     let fit = || linked.iter().filter(|stream| !has_other || !is_jpeg(stream));
-    // The first of several equal ones.
+    // Of several equal ones, the first is chosen.
     let Some(main) = fit().rev().max_by_key(|stream| area(stream)) else { return (None, None) };
     let smaller = fit().filter(|stream| {
         stream.video_source == main.video_source && (1..area(main)).contains(&area(stream))
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn large_and_small() {
+    fn the_largest_and_the_smallest_picture_are_chosen() {
         let stream = |codec: &str, width, height| DeviceProfile {
             token: String::new(),
             name: String::new(),

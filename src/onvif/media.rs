@@ -9,13 +9,15 @@ use super::soap::{DEVICE, OnvifClient, OnvifError, OnvifService};
 use super::xml::{XmlNode, escaped};
 use crate::base::url::{host_address, path_and_query};
 
-/// The largest number of profiles that are read. Recorders have one or two for each channel.
+/// The largest number of profiles that are read. Recorders have one or two profiles for each channel.
 const MAX_PROFILES: usize = 64;
 
+/// The namespace of version 1 of the media service.
 const MEDIA: &str = "http://www.onvif.org/ver10/media/wsdl";
+/// The namespace of version 2 of the media service.
 const MEDIA2: &str = "http://www.onvif.org/ver20/media/wsdl";
 
-/// A device's media service. Only version 2 supports H.265, but only version 1 is in every device.
+/// A device's media service. Only version 2 supports H.265, but some devices have only version 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MediaService {
     service: OnvifService,
@@ -23,7 +25,7 @@ pub(crate) struct MediaService {
 }
 
 impl MediaService {
-    /// Finds the newest media service of a device.
+    /// Finds a device's media service: version 2 if the device has it, else version 1.
     pub(crate) async fn of(
         client: &OnvifClient,
         device: &OnvifService,
@@ -50,7 +52,7 @@ impl MediaService {
         Self::from_capabilities(client, device).await
     }
 
-    /// Finds the media service of an old device.
+    /// Finds the media service in the capabilities of a device that does not list its services.
     async fn from_capabilities(
         client: &OnvifClient,
         device: &OnvifService,
@@ -60,7 +62,7 @@ impl MediaService {
         let address = answer.find("Media").and_then(|media| media.text_of("XAddr"));
         let service = address.and_then(|address| relocated(address, client.address, device));
         let service =
-            service.ok_or_else(|| OnvifError::Refused("it has no media service".into()))?;
+            service.ok_or_else(|| OnvifError::Refused("the device has no media service".into()))?;
         Ok(Self { service, is_version_2: false })
     }
 
@@ -92,7 +94,7 @@ impl MediaService {
         Ok(profiles.take(MAX_PROFILES).collect())
     }
 
-    /// Returns the link of a profile as the device writes it.
+    /// Returns the link of a profile as the device reports it; an empty string if there is none.
     pub(crate) async fn link(
         &self,
         client: &OnvifClient,
@@ -111,7 +113,7 @@ impl MediaService {
         Ok(answer.text_of("Uri").unwrap_or_default().to_owned())
     }
 
-    /// Requests a keyframe in all streams of a profile.
+    /// Requests a keyframe of all streams of a profile.
     pub(crate) async fn set_synchronization_point(
         &self,
         client: &OnvifClient,
@@ -122,8 +124,9 @@ impl MediaService {
     }
 }
 
-/// Returns the service that a device reports to be at `address`, but at the address at which the
-/// device itself was reached. The reported port is used only if the reported host is that address.
+/// Returns the port and path of the service that a device reports to be at the URL `address`; `None` if that
+/// is not an HTTP URL. The reported host is ignored, because services are used only at the address at which
+/// the device was `reached`. If the hosts differ, the port of the `device` service replaces the reported one.
 pub(crate) fn relocated(
     address: &str,
     reached: SocketAddr,
@@ -140,12 +143,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn services_are_where_the_device_was_reached() {
+    fn services_are_used_at_the_address_of_the_device() {
         let reached = "192.0.2.7:8000".parse().expect("an address");
         let device = OnvifService::usual(8000);
         let table = [
             ("http://192.0.2.7/onvif/media", Some((80, "/onvif/media"))),
-            // Behind a router that forwards another port.
+            // A device behind a router that forwards another port.
             ("http://10.0.0.7/onvif/media?x", Some((8000, "/onvif/media?x"))),
             ("http://localhost:6379/", Some((8000, "/"))),
             ("https://192.0.2.7/onvif/media", None),

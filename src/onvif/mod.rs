@@ -1,18 +1,18 @@
-//! Finds cameras on the network, and asks them by ONVIF which streams they have.
+//! Finds cameras on the network, and requests their streams from them with ONVIF.
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | [`finder`] | a search of the networks, or of one address, for devices |
-//! | [`ws_discovery`] | finding devices on the local networks (WS-Discovery) |
-//! | [`device`] | a device, as it describes itself |
+//! | [`finder`] | searches the networks, or one address, for devices |
+//! | [`ws_discovery`] | finds devices on the local networks (WS-Discovery) |
+//! | [`device`] | a device's description of itself |
 //! | [`media`] | a device's media service: its profiles and their links |
 //! | [`profile`] | one of a device's streams |
-//! | [`link`] | which of a device's links can be used, for what |
+//! | [`link`] | makes a device's links usable, and chooses the main and the sub stream |
 //! | [`keyframe`] | requests for a keyframe when a stream starts |
-//! | [`soap`], [`xml`] | requests to a device, and its answers |
+//! | [`soap`], [`xml`] | requests to a device, and its responses |
 //!
-//! Devices are not trusted: their answers are bounded in size, number and time, and only permitted
-//! addresses are asked. Nothing is stored.
+//! Devices are not trusted: the size, number and time of their responses are limited, and requests are sent
+//! only to permitted addresses. Nothing is stored.
 
 pub(crate) mod device;
 pub(crate) mod finder;

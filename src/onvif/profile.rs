@@ -1,4 +1,4 @@
-//! One of a device's streams, which ONVIF calls a profile.
+//! A media profile: one of a device's streams, in the terms of ONVIF.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -6,17 +6,17 @@ use utoipa::ToSchema;
 use super::soap::plain;
 use super::xml::XmlNode;
 
-/// The longest text of a profile, in characters.
+/// The longest name or codec of a profile, in characters. Longer ones are cut.
 const MAX_TEXT: usize = 100;
 
 /// One of a device's streams.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct DeviceProfile {
-    /// The device's identifier of the profile.
+    /// The device's identifier for the profile.
     pub token: String,
-    /// Its name for people.
+    /// The name of the profile, for people.
     pub name: String,
-    /// Its codec in ONVIF's words: `H264`, `H265`, `JPEG`.
+    /// The video codec as the device names it, such as `H264`, `H265` or `JPEG`.
     pub video_codec: Option<String>,
     /// Width in pixels.
     pub width: Option<u32>,
@@ -27,15 +27,15 @@ pub(crate) struct DeviceProfile {
     /// The camera that the profile shows; a recorder has several cameras.
     #[serde(skip)]
     pub video_source: Option<String>,
-    /// RTSP link of the stream, without credentials; null when there is none that can be used.
+    /// The RTSP link of the stream, without credentials; null if the device reports no usable link.
     pub rtsp_link: Option<String>,
 }
 
 impl DeviceProfile {
-    /// Reads a profile of either version of the media service, still without its link. Returns `None`
-    /// for a profile without video.
+    /// Reads a profile from the response of either version of the media service. The link is not part of
+    /// it. Returns `None` if the profile has no video or no token.
     pub(crate) fn read(node: &XmlNode) -> Option<Self> {
-        // The first name is that of version 1, the second that of version 2.
+        // Version 1 of the service uses the first name, and version 2 the second one.
         let video = node.find("VideoEncoderConfiguration").or_else(|| node.find("VideoEncoder"))?;
         let number = |name| video.text_of(name)?.parse().ok().filter(|number| *number > 0);
         let rate = video.text_of("FrameRateLimit").and_then(|text| text.parse::<f64>().ok());
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn profiles_of_both_versions() {
+    fn profiles_of_both_versions_are_read() {
         let text = "<Profiles token='a' fixed='true'><tt:Name>main</tt:Name>\
                     <tt:VideoSourceConfiguration><tt:Name>x</tt:Name><tt:SourceToken>v1\
                     </tt:SourceToken><tt:Bounds width='9'/></tt:VideoSourceConfiguration>\

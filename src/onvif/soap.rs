@@ -1,8 +1,8 @@
 //! Requests to a device: SOAP over HTTP, with the credentials as a `UsernameToken` digest.
 //!
-//! Connections go to the device's own address only, redirections are not followed, and answers are
-//! limited in size. Callers limit the time. HTTPS is not supported: devices have self-signed
-//! certificates, which would prove nothing.
+//! Connections go only to the device's own address, redirections are not followed, and the size of responses
+//! is limited. Callers limit the time. HTTPS is not supported: devices have self-signed certificates, which
+//! would not prove their identity.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -24,16 +24,16 @@ use crate::camera::onvif_address::{OnvifAddress, USUAL_PATH};
 
 /// The namespace of the device service.
 pub(crate) const DEVICE: &str = "http://www.onvif.org/ver10/device/wsdl";
-/// The largest answer, in bytes.
+/// The largest response, in bytes.
 const MAX_ANSWER: usize = 512 * 1024;
-/// The longest reason of a device that is passed on, in characters.
+/// The longest reason for a refusal that is passed on, in characters. Longer ones are cut.
 const MAX_REASON: usize = 120;
-/// Bytes of a nonce.
+/// The length of a nonce, in bytes.
 const NONCE_LENGTH: usize = 16;
-/// The year 10000 in Unix time. Later times cannot be written as a date.
+/// The beginning of the year 10000, in Unix seconds. Times from then on cannot be written as a date.
 const LATEST: u64 = 253_402_300_800;
 
-/// Credentials of a device. The type has no `Debug`, so that the password is never shown.
+/// The credentials for a device. The type does not implement `Debug`, so that the password is never shown.
 #[derive(Clone)]
 pub(crate) struct Login {
     /// The user name.
@@ -45,30 +45,28 @@ pub(crate) struct Login {
 /// Why a request to a device failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OnvifError {
-    /// The device requires credentials, or other ones.
-    #[error("the device requires other credentials")]
+    /// The device requires credentials, or rejects those that it got.
+    #[error("the device requires a user name and password, or rejects those that were given")]
     Unauthorized,
-    /// There is no connection to the device.
+    /// No connection to the device can be made.
     #[error("cannot connect to the device: {0}")]
     Unreachable(String),
-    /// The answer is not one of an ONVIF device.
+    /// The response is not one of an ONVIF device.
     #[error(
         "the device at this address does not support ONVIF; check the port, and that ONVIF is enabled"
     )]
     NotOnvif,
-    /// The answer is longer than the limit.
-    #[error(
-        "the answer of the device is too large; add its cameras by their links or by their vendor"
-    )]
+    /// The response is longer than the limit.
+    #[error("the device's response is too large; add its cameras by link or by vendor")]
     TooLarge,
-    /// The device refused, for a reason in its own words.
+    /// The device refused the request. The text is the device's reason.
     #[error("the device refused the request: {0}")]
     Refused(String),
 }
 
 /// Sends requests to one device.
 pub(crate) struct OnvifClient {
-    /// Address and port of the device service.
+    /// The address and port of the device service.
     pub address: SocketAddr,
     login: Option<Login>,
     clock: DeviceClock,
@@ -79,15 +77,15 @@ pub(crate) struct OnvifClient {
 pub(crate) enum DeviceClock {
     /// The device's clock is ahead.
     Ahead(Duration),
-    /// The device's clock is behind, or right.
+    /// The device's clock is behind, or shows the same time.
     Behind(Duration),
 }
 
 impl DeviceClock {
-    /// No difference.
+    /// The clock of a device without a difference.
     pub(crate) const RIGHT: Self = Self::Behind(Duration::ZERO);
 
-    /// The clock of a device that reports this time as the present one.
+    /// Returns the clock of a device that currently reports this time.
     pub(crate) fn of(reported: SystemTime) -> Self {
         match reported.duration_since(SystemTime::now()) {
             Ok(ahead) => Self::Ahead(ahead),
@@ -95,7 +93,7 @@ impl DeviceClock {
         }
     }
 
-    /// Returns the device's present time; `None` if it cannot be written as a date.
+    /// Returns the device's current time; `None` if it cannot be written as a date.
     fn now(self) -> Option<SystemTime> {
         let now = match self {
             Self::Ahead(by) => SystemTime::now().checked_add(by)?,
@@ -107,24 +105,24 @@ impl DeviceClock {
 }
 
 impl OnvifClient {
-    /// Creates a client of the device at `address`. Its clock is taken to be right until
-    /// [`OnvifClient::set_clock`].
+    /// Creates a client of the device at `address`. Until [`OnvifClient::set_clock`] is called, the
+    /// device's clock is assumed to show the same time as this machine's.
     pub(crate) fn new(address: SocketAddr, login: Option<Login>) -> Self {
         Self { address, login, clock: DeviceClock::RIGHT }
     }
 
-    /// Sets the device's clock. Devices reject digests that were made at another time.
+    /// Sets the device's clock, which digests are based on. Devices reject digests with a wrong time.
     pub(crate) fn set_clock(&mut self, clock: DeviceClock) {
         self.clock = clock;
     }
 
-    /// Returns whether requests are made with credentials.
+    /// Returns whether the client has credentials.
     pub(crate) fn has_login(&self) -> bool {
         self.login.is_some()
     }
 
-    /// Calls an `action`, such as `http://www.onvif.org/ver10/device/wsdl/GetServices`, of a service.
-    /// The request's element has `content` as its content. Returns the answer.
+    /// Calls an `action` of a service, such as `http://www.onvif.org/ver10/device/wsdl/GetServices`.
+    /// `content` is the XML inside the request's element. Returns the response.
     pub(crate) async fn call(
         &self,
         service: &OnvifService,
@@ -134,8 +132,8 @@ impl OnvifClient {
         self.call_as(self.login.as_ref(), service, action, content).await
     }
 
-    /// Calls an `action` without credentials. Until the device's clock is known, a digest could be
-    /// counted as a failed login.
+    /// Calls an `action` without credentials. Until the device's clock is known, the device could count a
+    /// request with credentials as a failed login.
     pub(crate) async fn call_anonymously(
         &self,
         service: &OnvifService,
@@ -182,12 +180,12 @@ impl OnvifClient {
             .map_err(|_| OnvifError::NotOnvif)?;
         let connection = TcpStream::connect(address).await;
         let connection = connection.map_err(|error| OnvifError::Unreachable(cause(&error)))?;
-        // From here on there is a server, so failures mean that it is not an ONVIF device.
+        // The device accepted the connection, so any failure from here on means that it is not an ONVIF device.
         let not_http = |_| OnvifError::NotOnvif;
         let (mut sender, driver) = hyper::client::conn::http1::handshake(TokioIo::new(connection))
             .await
             .map_err(not_http)?;
-        // Aborts the task when this function is left.
+        // Dropping the set at the end of this function aborts the task.
         let mut drivers = JoinSet::new();
         drivers.spawn(driver);
         let answer = sender.send_request(request).await.map_err(not_http)?;
@@ -199,9 +197,9 @@ impl OnvifClient {
         Ok((status, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
     }
 
-    /// Returns the header with the digest of a nonce, the device's time and the password.
+    /// Returns the security header, with a digest of a nonce, the device's time and the password.
     fn security(&self, login: &Login) -> String {
-        // A nonce must be new each time, but need not be unpredictable.
+        // A nonce must differ each time, but may be predictable.
         let nonce: [u8; NONCE_LENGTH] = std::array::from_fn(|_| fastrand::u8(..));
         let now = self.clock.now().unwrap_or_else(SystemTime::now);
         let created = humantime::format_rfc3339_millis(now).to_string();
@@ -221,17 +219,17 @@ impl OnvifClient {
     }
 }
 
-/// The location of one of a device's services, at the device's address.
+/// The port and path of one of a device's services. Its host is always the device's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OnvifService {
-    /// TCP port.
+    /// The TCP port.
     pub port: u16,
-    /// Path and query.
+    /// The path and query.
     pub path: String,
 }
 
 impl OnvifService {
-    /// The usual location of the device service, at `port`.
+    /// Returns the device service at `port`, with the path that most devices use.
     pub(crate) fn usual(port: u16) -> Self {
         Self { port, path: USUAL_PATH.to_owned() }
     }
@@ -248,7 +246,7 @@ fn digest(nonce: &[u8], created: &str, password: &str) -> String {
     BASE64.encode(digest.finalize())
 }
 
-/// Reads an answer.
+/// Parses a response. Fails with the reason if it is a refusal, or not one of an ONVIF device.
 pub(crate) fn read(status: StatusCode, text: &str) -> Result<XmlNode, OnvifError> {
     let answer = XmlNode::parse(text);
     if let Some(fault) = answer.as_ref().and_then(|answer| answer.find("Fault")) {
@@ -282,13 +280,13 @@ fn all_text(node: &XmlNode) -> String {
     format!("{value} {more}")
 }
 
-/// Returns a device's text on one line of at most `max` characters.
+/// Returns a device's text as one line of at most `max` characters, without control characters.
 pub(crate) fn plain(text: &str, max: usize) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     words.chars().filter(|character| !character.is_control()).take(max).collect()
 }
 
-/// Describes why a connection failed, without the address, which the caller knows.
+/// Describes why a connection failed, without the address.
 fn cause(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::ConnectionRefused => "connection refused; check the port".into(),
@@ -304,7 +302,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_digest_is_that_of_the_specification() {
+    fn the_digest_matches_the_example_of_the_specification() {
         // The example in ONVIF's Application Programmer's Guide, section 6.1.1.3.
         let nonce = BASE64.decode("LKqI6G/AikKCQrN0zqZFlg==").expect("base64");
         let digest = digest(&nonce, "2010-09-16T07:50:45Z", "userpassword");
@@ -312,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn meanings_of_answers() {
+    fn responses_and_their_errors() {
         let fault = |code: &str, reason: &str| {
             format!(
                 "<s:Envelope><s:Body><s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode>\
@@ -336,7 +334,7 @@ mod tests {
             assert_eq!(read(status, &text).err(), Some(expected), "{text}");
         }
         let fine = read(StatusCode::OK, "<e><Body><GetServicesResponse/></Body></e>");
-        assert!(fine.expect("an answer").find("GetServicesResponse").is_some());
+        assert!(fine.expect("a response").find("GetServicesResponse").is_some());
     }
 
     #[test]

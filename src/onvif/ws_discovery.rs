@@ -1,7 +1,7 @@
-//! WS-Discovery: asks the local networks for ONVIF devices, and reads their answers.
+//! WS-Discovery: sends probes for ONVIF devices to the local networks, and reads the responses.
 //!
-//! It uses IPv4 only, like nearly all cameras. The address of a device is the one from which it
-//! answered. From the addresses in its answer only port and path are used, so that an answer cannot
+//! It uses IPv4 only, like nearly all cameras. A device's address is the one from which its response came.
+//! A response also contains addresses, but only their ports and paths are used, so that a response cannot
 //! make the manager connect to another host.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -22,7 +22,7 @@ use crate::base::error::{Error, ErrorKind};
 use crate::base::tasks::join_all;
 use crate::base::url::{host_address, path_and_query, percent_decoded};
 
-/// The group and port of WS-Discovery.
+/// The multicast address and port of WS-Discovery.
 const GROUP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 255, 255, 250)), 3702);
 /// The largest datagram, in bytes.
 const MAX_DATAGRAM: usize = 65_536;
@@ -30,7 +30,7 @@ const MAX_DATAGRAM: usize = 65_536;
 const MAX_ANSWERS: usize = 1_000;
 /// How often each probe is sent, since datagrams get lost.
 const PROBES: u32 = 2;
-/// Types of devices that are probed for. Some devices answer to one of them only.
+/// The types of devices that are probed for. Some devices respond to only one of the types.
 const KINDS: [(&str, &str); 2] = [
     ("NetworkVideoTransmitter", "http://www.onvif.org/ver10/network/wsdl"),
     ("Device", "http://www.onvif.org/ver10/device/wsdl"),
@@ -38,31 +38,31 @@ const KINDS: [(&str, &str); 2] = [
 /// The longest name of a device, in characters.
 const MAX_NAME: usize = 100;
 
-/// A network interface that can be searched on.
+/// A network interface on which a search is possible.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Interface {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its address. An interface with several addresses is listed once for each.
+    /// The address. An interface with several addresses is listed once for each.
     pub address: Ipv4Addr,
-    /// True if it connects this machine to itself only.
+    /// Whether this is the loopback interface, which connects the machine only to itself.
     pub is_loopback: bool,
 }
 
-/// A device that answered a probe.
+/// A device that responded to a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DiscoveredDevice {
-    /// The address from which it answered.
+    /// The address from which the response came.
     pub address: IpAddr,
-    /// Its device service; `None` when it names none over HTTP.
+    /// The device service; `None` if the response names none over HTTP.
     pub service: Option<OnvifService>,
-    /// Its name for itself.
+    /// The name that the device reports for itself.
     pub name: Option<String>,
-    /// The model that it reports.
+    /// The model that the device reports.
     pub hardware: Option<String>,
 }
 
-/// Returns the interfaces that are up and have an IPv4 address, by name.
+/// Returns the interfaces that are up and have an IPv4 address, sorted by name and address.
 pub(crate) fn interfaces() -> Vec<Interface> {
     let all = getifaddrs().inspect_err(|error| warn!(%error, "cannot list the network interfaces"));
     let mut interfaces: Vec<_> = all
@@ -81,7 +81,8 @@ pub(crate) fn interfaces() -> Vec<Interface> {
     interfaces
 }
 
-/// Returns the interfaces that have `wanted` as name or address; by default all but loopback.
+/// Returns the interfaces whose name or address is `wanted`, or all but loopback if that is `None`. Fails if
+/// no interface is `wanted`.
 pub(crate) fn choose(
     interfaces: &[Interface],
     wanted: Option<&str>,
@@ -101,15 +102,15 @@ pub(crate) fn choose(
     Ok(chosen)
 }
 
-/// Returns the names of interfaces, each once.
+/// Returns the names of interfaces, without repetitions.
 pub(crate) fn names(interfaces: &[Interface]) -> Vec<String> {
     let mut names: Vec<_> = interfaces.iter().map(|one| one.name.clone()).collect();
     names.dedup();
     names
 }
 
-/// Probes on these interfaces, and sends on each answer that arrives within `time`. A device can
-/// appear several times. Returns a warning for each interface that failed.
+/// Sends probes on these interfaces for `time`, and passes the devices that respond to `found`. A device
+/// may be passed several times. Returns a warning for each interface on which sending failed.
 pub(crate) async fn run(
     interfaces: Vec<Interface>,
     time: Duration,
@@ -149,7 +150,7 @@ async fn probe_on(
     let receiving = async {
         let mut datagram = vec![0; MAX_DATAGRAM];
         for _ in 0..MAX_ANSWERS {
-            // An error is about a probe that was not delivered somewhere.
+            // An error here means that a probe could not be delivered to some host.
             let Ok((length, from)) = socket.recv_from(&mut datagram).await else { continue };
             let text = String::from_utf8_lossy(&datagram[..length]);
             for one in read(&text, from.ip(), ids.as_flattened()) {
@@ -193,10 +194,11 @@ fn uuid() -> String {
     [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
 }
 
-/// Reads the devices from an answer of `from` to the probes with these `ids`.
+/// Returns the devices in a response that came from `from`. Returns none if the response is to another
+/// probe than those with these `ids`.
 pub(crate) fn read(text: &str, from: IpAddr, ids: &[String]) -> Vec<DiscoveredDevice> {
     let Some(answer) = XmlNode::parse(text) else { return Vec::new() };
-    // An answer that does not name its probe is accepted.
+    // A response that does not name its probe is accepted.
     if answer.text_of("RelatesTo").is_some_and(|related| !is_one_of(related, ids)) {
         return Vec::new();
     }
@@ -217,14 +219,15 @@ pub(crate) fn read(text: &str, from: IpAddr, ids: &[String]) -> Vec<DiscoveredDe
     matches.all("ProbeMatch").filter(is_camera).map(found).collect()
 }
 
-/// Returns whether a device names one of these ids. Some devices change its case or add a prefix.
+/// Returns whether `related`, from a device, contains one of these ids. Some devices change the case or add
+/// a prefix.
 fn is_one_of(related: &str, ids: &[String]) -> bool {
     let related = related.to_ascii_lowercase();
     ids.iter().any(|id| related.contains(id.as_str()))
 }
 
-/// Reads port and path of the service from a device's addresses: from the address with the host that
-/// answered, else from the first one.
+/// Returns port and path of a device's service, from the address in `addresses` whose host is `from`, or
+/// else from the first one. Only HTTP addresses count; without one, returns `None`.
 fn service(addresses: &str, from: IpAddr) -> Option<OnvifService> {
     let urls = addresses.split_whitespace().filter_map(|text| Url::parse(text).ok());
     let urls: Vec<_> = urls.filter(|url| url.scheme() == "http").collect();
@@ -255,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_asked_where_it_answered_from_and_nowhere_else() {
+    fn a_devices_address_is_the_one_from_which_it_responded() {
         let table = [
             ("http://192.0.2.7/onvif/device_service", Some((80, "/onvif/device_service"))),
             ("http://10.9.9.9:8000/a http://192.0.2.7:81/b?c=1", Some((81, "/b?c=1"))),
@@ -273,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_cameras_and_devices_that_are_not_cameras() {
+    fn names_are_read_and_other_devices_are_omitted() {
         let scopes = "onvif://www.onvif.org/type/x onvif://www.onvif.org/name/Front%20Door%0A+1 \
                       onvif://www.onvif.org/hardware/";
         let found = read(&answer(scopes, ""), FROM, &[]).remove(0);
@@ -285,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_to_the_probes_of_others_are_left_out() {
+    fn responses_to_other_probes_are_omitted() {
         let ids = [uuid(), uuid()];
         let table = [
             (String::new(), 1),
@@ -302,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn interfaces_by_name_address_or_all() {
+    fn interfaces_are_chosen_by_name_or_address() {
         let one = |name: &str, last, is_loopback| Interface {
             name: name.into(),
             address: Ipv4Addr::new(192, 0, 2, last),
@@ -319,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn probes_are_documents_with_ids_of_their_own() {
+    fn probes_are_documents_with_unique_ids() {
         let id = uuid();
         assert_ne!(id, uuid());
         let node = XmlNode::parse(&probe(KINDS[0].0, KINDS[0].1, &id)).expect("a document");

@@ -1,12 +1,12 @@
-//! XML of devices as a small tree: without namespaces, which devices get wrong, and within limits,
-//! since a device can be hostile.
+//! Parses XML from devices into a small tree. Ignores namespaces, which devices use incorrectly, and
+//! enforces limits, because a device may be hostile.
 
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
-/// The deepest nesting of elements. Real answers have about ten levels.
+/// The deepest nesting of elements. Real documents have about ten levels.
 const MAX_DEPTH: usize = 40;
-/// The largest number of attributes of an element. Real ones have a few.
+/// The largest number of attributes of an element; further ones are ignored. Real elements have a few.
 const MAX_ATTRIBUTES: usize = 32;
 /// The largest number of elements. A device with 16 profiles sends about 1,500.
 const MAX_NODES: usize = 20_000;
@@ -21,12 +21,12 @@ pub(crate) struct XmlNode {
 }
 
 impl XmlNode {
-    /// Parses a document. Returns `None` for text that is not XML or exceeds the limits. Elements that
-    /// are open at the end are closed.
+    /// Parses a document. Returns `None` if the text is not XML, or has too many or too deeply nested
+    /// elements. Elements that are still open at the end of the text count as closed.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut reader = Reader::from_str(text);
         let config = reader.config_mut();
-        // Mistakes of real devices.
+        // Tolerates mistakes that real devices make.
         config.allow_dangling_amp = true;
         config.check_end_names = false;
         let mut open: Vec<Self> = Vec::new();
@@ -63,7 +63,7 @@ impl XmlNode {
 
     fn opened(start: &BytesStart) -> Self {
         let mut attributes = start.attributes();
-        // The checks take time that grows with the square of the number.
+        // Checking for repetitions takes time that grows with the square of the number of attributes.
         attributes.with_checks(false);
         let attributes = attributes.flatten().take(MAX_ATTRIBUTES).map(|attribute| {
             let value = attribute.normalized_value(XmlVersion::Implicit1_0);
@@ -94,12 +94,12 @@ impl XmlNode {
         Some(self.find(name)?.text()).filter(|text| !text.is_empty())
     }
 
-    /// Returns the text of the element itself.
+    /// Returns the text of the element itself, trimmed.
     pub(crate) fn text(&self) -> &str {
         self.text.trim()
     }
 
-    /// Returns an attribute by its name without a prefix.
+    /// Returns the value of an attribute. Its name is given without a prefix.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
@@ -112,6 +112,7 @@ fn add(open: &mut [XmlNode], text: impl Iterator<Item = char>) {
     }
 }
 
+/// Returns the character of a named entity.
 fn named(entity: &str) -> Option<char> {
     match entity {
         "amp" => Some('&'),
@@ -133,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_texts_and_attributes() {
+    fn elements_texts_and_attributes_are_read() {
         let text = "\n<?xml version='1.0'?>\n<!-- x -->\n<s:A xmlns:s='urn:x'><t:B tt:token='a&amp;b'>\n \
                     c &amp; d&#33; </t:B><B/><C><![CDATA[<e>]]></C></s:A>";
         let node = XmlNode::parse(text).expect("a document");
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn other_text_and_endless_documents_are_refused() {
+    fn other_text_and_oversized_documents_are_refused() {
         let deep = "<a>".repeat(100_000) + &"</a>".repeat(100_000);
         let wide = format!("<a>{}</a>", "<b/>".repeat(100_000));
         for text in ["", "garbage", "HTTP/1.1 200", deep.as_str(), wide.as_str(), "</a>", "<"] {

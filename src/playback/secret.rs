@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use crate::store::key_files::beside;
+use crate::store::key_files::sibling_file;
 use crate::store::seal::{SealKey, SealKeyError};
 
-/// Reads the secret from a file beside the database, or creates the file.
+/// Reads the secret from a file next to the database, or creates the file.
 pub(crate) fn read_or_create(database: &Path) -> Result<Vec<u8>, SealKeyError> {
-    let file = beside(database, ".playback-key");
+    let file = sibling_file(database, ".playback-key");
     if let Some(key) = SealKey::read(&file)? {
         return Ok(key.bytes().to_vec());
     }

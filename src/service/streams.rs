@@ -109,7 +109,7 @@ async fn begin(
 /// the camera has when it becomes playable: they can have changed during the start.
 pub(super) async fn join(core: &Core, camera: Camera) -> Result<Joined, Error> {
     let joined = core.registry.start(camera.clone()).await?;
-    match core.cameras.stream(&camera.id).await? {
+    match core.cameras.camera_of(&camera.id).await? {
         Some(now) if now.is_same_stream(&camera) => Ok(joined),
         Some(now) => core.registry.start(now).await,
         None => {
@@ -169,7 +169,7 @@ pub(super) async fn follow(core: &Core, id: &CameraId) -> Result<(), Error> {
         if core.registry.get(&id).is_none() {
             continue;
         }
-        match core.cameras.stream(&id).await? {
+        match core.cameras.camera_of(&id).await? {
             Some(camera) => drop(core.registry.start_soon(camera)?),
             None => drop(core.registry.stop(&id).await),
         }
@@ -179,7 +179,7 @@ pub(super) async fn follow(core: &Core, id: &CameraId) -> Result<(), Error> {
 
 /// Returns a stream of a known camera, ready to be started.
 pub(super) async fn stream(core: &Core, id: &StreamId) -> Result<Camera, Error> {
-    match core.cameras.stream(id).await? {
+    match core.cameras.camera_of(id).await? {
         Some(camera) => Ok(camera),
         None => Err(no_stream(core, id).await),
     }

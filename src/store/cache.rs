@@ -1,17 +1,17 @@
-//! Recently used cameras in memory, so that requests for running streams neither query the database nor
-//! unseal anything.
+//! A cache of recently used cameras, so that requests for running streams neither query the database nor
+//! open sealed sources.
 //!
-//! The database decides. A change removes the cameras that it concerns, and a look-up adds what it has
-//! read, in this order:
+//! The database is authoritative. The cache never returns a camera that is older than the last change that
+//! was reported as done. Two rules ensure this:
 //!
-//! 1. A look-up without a result notes the version ([`Miss`]), reads the database, and adds what it
-//!    has read only if the version is still the same.
-//! 2. A change commits, and then raises the version and removes its cameras in one step
-//!    ([`Invalidation`]), also if the commit fails, and before the change is reported as done.
+//! 1. A look-up that finds nothing in the cache notes the version of the cache ([`Miss`]), and then reads
+//!    the database. It adds the camera that it has read only if the version is still the same.
+//! 2. A change commits, or fails to. Then, in one step, it raises the version and removes the changed
+//!    cameras from the cache ([`Invalidation`]). Only after that is it reported as done.
 //!
-//! A look-up that read the database before a commit has noted the version before the change raised it.
-//! It either adds the old camera before that step, which removes it, or finds another version and adds
-//! nothing. So once a change is done, the old camera is never returned.
+//! A look-up that read the database before the commit also noted the version before the change raised it.
+//! Either the look-up adds the old camera before this step, and the step removes it. Or the look-up finds
+//! a higher version, and adds nothing.
 
 use std::collections::HashMap;
 use std::mem;
@@ -21,36 +21,38 @@ use crate::base::lock::lock;
 use crate::camera::id::CameraId;
 use crate::camera::record::Record;
 
-/// The cache keeps at least this many of the cameras that were used last, and at most twice as many. A
+/// The cache keeps at least this many of the most recently used cameras, and at most twice as many. A
 /// camera takes about 2 KiB.
-const GENERATION: usize = 5_000;
+const MIN_KEPT: usize = 5_000;
 
 /// The cache. Clones share it.
 #[derive(Clone, Default)]
-pub(super) struct RecordCache(Arc<Mutex<Generations>>);
+pub(super) struct RecordCache(Arc<Mutex<Entries>>);
 
+/// The cached cameras. When `recent` is full, it replaces `older`, and a new `recent` begins.
 #[derive(Default)]
-struct Generations {
+struct Entries {
     /// The number of changes so far.
     version: u64,
-    /// Cameras that were used since the last turn.
+    /// Cameras that were used since `recent` was last empty.
     recent: HashMap<CameraId, Arc<Record>>,
-    /// Cameras that were used in the time before. The next turn drops them.
+    /// Cameras that were used in the period before that, but not since.
     older: HashMap<CameraId, Arc<Record>>,
 }
 
-/// A look-up without a result, and the version of the cache at that time.
+/// The version of the cache at a look-up that found nothing.
 pub(super) struct Miss {
     version: u64,
 }
 
-/// Removes cameras from the cache when it is dropped.
+/// A pending removal of cameras from the cache, which happens when this is dropped.
 pub(super) struct Invalidation {
     cache: RecordCache,
     ids: Vec<CameraId>,
 }
 
 impl RecordCache {
+    /// Returns a camera, or a [`Miss`] if the camera is not in the cache.
     pub(super) fn get(&self, id: &CameraId) -> Result<Arc<Record>, Miss> {
         let mut all = lock(&self.0);
         if let Some(record) = all.recent.get(id) {
@@ -65,7 +67,7 @@ impl RecordCache {
         }
     }
 
-    /// Adds a camera that was read from the database after `miss`, unless a change was made since.
+    /// Adds a camera that was read from the database after `miss`, unless any camera has changed since.
     pub(super) fn add(&self, miss: &Miss, record: &Arc<Record>) {
         let mut all = lock(&self.0);
         if all.version == miss.version {
@@ -73,15 +75,15 @@ impl RecordCache {
         }
     }
 
-    /// Prepares the removal of cameras that a change concerns.
+    /// Prepares the removal of the cameras that a change affects.
     pub(super) fn invalidation(&self, ids: Vec<CameraId>) -> Invalidation {
         Invalidation { cache: self.clone(), ids }
     }
 }
 
-impl Generations {
+impl Entries {
     fn insert(&mut self, record: Arc<Record>) {
-        if self.recent.len() >= GENERATION {
+        if self.recent.len() >= MIN_KEPT {
             self.older = mem::take(&mut self.recent);
         }
         self.recent.insert(record.id.clone(), record);
@@ -116,11 +118,11 @@ mod tests {
     }
 
     fn miss(cache: &RecordCache, number: usize) -> Miss {
-        cache.get(&id(number)).err().expect("no such camera in the cache")
+        cache.get(&id(number)).err().expect("the camera is not in the cache")
     }
 
     #[test]
-    fn what_was_read_is_returned_until_it_changes() {
+    fn a_camera_is_returned_until_it_changes() {
         let cache = RecordCache::default();
         cache.add(&miss(&cache, 1), &record(1));
         assert!(cache.get(&id(1)).is_ok());
@@ -131,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_before_a_change_is_never_added_after_it() {
+    fn a_camera_that_was_read_before_a_change_is_not_added_after_it() {
         let cache = RecordCache::default();
         let (early, late) = (miss(&cache, 1), miss(&cache, 1));
         // One look-up adds what it has read before the change removes it, the other one after that.
@@ -143,14 +145,14 @@ mod tests {
     }
 
     #[test]
-    fn the_cameras_that_were_used_last_stay() {
+    fn the_most_recently_used_cameras_are_kept() {
         let cache = RecordCache::default();
         cache.add(&miss(&cache, 0), &record(0));
-        for number in 1..4 * GENERATION {
+        for number in 1..4 * MIN_KEPT {
             cache.add(&miss(&cache, number), &record(number));
             assert!(cache.get(&id(0)).is_ok(), "after {number}");
         }
         let all = lock(&cache.0);
-        assert!((GENERATION..=2 * GENERATION).contains(&(all.recent.len() + all.older.len())));
+        assert!((MIN_KEPT..=2 * MIN_KEPT).contains(&(all.recent.len() + all.older.len())));
     }
 }

@@ -1,4 +1,4 @@
-//! All stored cameras.
+//! All stored cameras: reads and changes them.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -26,12 +26,12 @@ const MAX_CAMERAS: i64 = 100_000;
 
 /// All stored cameras.
 pub(crate) struct Cameras {
-    /// Excludes other managers from the database.
+    /// Prevents other managers from using the database.
     _lock: File,
     database: Database,
     rows: Rows,
     cache: RecordCache,
-    /// Streams that were started or asked for, with what was learned about them.
+    /// The streams that were requested since the start of the manager, with the plans that were learned.
     streams: Arc<DashMap<StreamId, Camera>>,
 }
 
@@ -42,13 +42,13 @@ pub(crate) enum Change {
     Created,
     /// The camera was changed.
     Updated,
-    /// The camera was the same already.
+    /// The camera already was as requested.
     Unchanged,
 }
 
 impl Cameras {
-    /// Opens the database at `url`, or creates it. Without a `source_key`, the key is in a file beside
-    /// the database, which is created with a new database.
+    /// Opens the database at `url`, or creates it. Without a `source_key`, the key is in the database's key
+    /// file, which is created with a new database.
     pub(crate) async fn open(url: &str, source_key: Option<&str>) -> Result<Self, StoreError> {
         let database = Database::open(url).await?;
         let lock = lock_database(database.path())?;
@@ -57,12 +57,13 @@ impl Cameras {
         Ok(Self { _lock: lock, database, rows, cache, streams })
     }
 
-    /// The database, for other tables in it.
+    /// Returns the database, for access to its other tables.
     pub(crate) fn database(&self) -> &Database {
         &self.database
     }
 
-    /// Returns a camera. Only cameras that were not used for a while are read from the database.
+    /// Returns a camera; `None` if there is no such camera. Queries the database only if the camera was not
+    /// used recently.
     pub(crate) async fn get(&self, id: &CameraId) -> Result<Option<Arc<Record>>, Error> {
         let miss = match self.cache.get(id) {
             Ok(record) => return Ok(Some(record)),
@@ -75,13 +76,14 @@ impl Cameras {
         Ok(Some(record))
     }
 
-    /// Returns a stream of a camera, ready to be started. Returns `None` if there is no such camera, or
-    /// it has no such stream.
-    pub(crate) async fn stream(&self, id: &StreamId) -> Result<Option<Camera>, Error> {
+    /// Returns the camera of a stream, ready to be started; `None` if there is no such camera, or if the
+    /// camera has no such stream.
+    pub(crate) async fn camera_of(&self, id: &StreamId) -> Result<Option<Camera>, Error> {
         Ok(self.get(id.camera()).await?.and_then(|record| self.stream_of(&record, id)))
     }
 
-    /// Adds or changes a camera. `change` gets the present camera and returns the new one.
+    /// Adds or changes a camera. `change` gets the present camera, if there is one, and returns the new
+    /// one. Returns the new camera and the effect.
     pub(crate) async fn change(
         &self,
         id: &CameraId,
@@ -94,7 +96,8 @@ impl Cameras {
         Ok(changed)
     }
 
-    /// Adds or changes all of these cameras, or none of them if one fails.
+    /// Adds or changes all of these cameras, or none of them if one fails. Returns the effects in the same
+    /// order.
     pub(crate) async fn change_all<F>(
         &self,
         changes: Vec<(CameraId, F)>,
@@ -116,9 +119,10 @@ impl Cameras {
         Ok(done)
     }
 
-    /// Returns a stream of a camera after changing its `source` and options, as far as they are given. A
-    /// known camera is changed only if `check` agrees; an unknown one is added for `owner`. Returns
-    /// `None` for an unknown camera without a source.
+    /// Returns a stream of a camera, after changing the stream's `source` and the camera's options as far as
+    /// they are given. Fails without a change if `check` refuses a known camera. Adds an unknown camera for
+    /// `owner`. Returns `None` if the camera is unknown and no source is given, or if the camera has no such
+    /// stream.
     pub(crate) async fn put(
         &self,
         id: &StreamId,
@@ -138,7 +142,7 @@ impl Cameras {
         }
         let apply = |known: Option<Record>| {
             let Some(mut record) = known else {
-                return added(id, owner, source, changes);
+                return new_record(id, owner, source, changes);
             };
             check(&record)?;
             record.options = record.options.with(changes);
@@ -146,7 +150,7 @@ impl Cameras {
                 && record.spec.source(id.profile()) != Some(&source)
             {
                 record.spec = record.spec.with_link(id.profile(), source);
-                // The ONVIF service gets a digest of the password, so it must be at the camera's host.
+                // The ONVIF service gets a digest of the password, so it must be on the camera's host.
                 if record.has_foreign_onvif() {
                     record.onvif = None;
                 }
@@ -157,7 +161,7 @@ impl Cameras {
         Ok(self.stream_of(&record, id))
     }
 
-    /// Deletes a camera if `check` agrees. Returns whether it existed.
+    /// Deletes a camera, unless `check` refuses that. Returns whether the camera existed.
     pub(crate) async fn delete(
         &self,
         id: &CameraId,
@@ -173,14 +177,15 @@ impl Cameras {
         Ok(existed)
     }
 
-    /// Returns the cameras that match `filter`, by id, and the number of all matches.
+    /// Returns one page of the cameras that match `filter`, by id, and the number of all matches.
     pub(crate) async fn list(&self, filter: &Filter) -> Result<(Vec<Record>, i64), Error> {
         let (rows, total) = self.database.list(filter).await.map_err(query_failed)?;
         let records: Result<_, _> = rows.iter().map(|row| self.rows.record(row)).collect();
         Ok((records?, total))
     }
 
-    /// Returns the ids of the cameras of `owner`, or of all cameras, by their host.
+    /// Returns a map from hosts to the ids of their cameras, for the cameras of `owner` or, if that is
+    /// `None`, for all.
     pub(crate) async fn by_host(
         &self,
         owner: Option<&str>,
@@ -192,26 +197,27 @@ impl Cameras {
         Ok(by_host)
     }
 
-    /// Seals the source of a camera. Only a manager with the same key can open it.
+    /// Returns the sealed source of a camera. Only a manager with the same key can open it.
     pub(crate) fn sealed(&self, record: &Record) -> Result<Vec<u8>, Error> {
         self.rows.sealed(record)
     }
 
-    /// Opens what [`Cameras::sealed`] returned for the camera `id`.
+    /// Opens a source that [`Cameras::sealed`] returned for the camera `id`. Returns `None` if it was sealed
+    /// with another key or for another camera, or is damaged.
     pub(crate) fn unsealed(&self, id: &CameraId, sealed: &[u8]) -> Option<SourceSpec> {
         self.rows.unsealed(id, sealed)
     }
 
-    /// Reads a row that was sealed with the key of these cameras.
+    /// Converts a row to a camera. Fails if the row is damaged or was sealed with another key.
     pub(super) fn read(&self, row: &CameraRow) -> Result<Record, Error> {
         self.rows.record(row)
     }
 
-    /// Commits a change of these cameras, and removes them from the cache. If that succeeds, forgets what
-    /// was learned about the `deleted` streams.
+    /// Commits a change, and removes the `changed` cameras from the cache. If the commit succeeds, also
+    /// forgets the plans of the `deleted` streams.
     ///
-    /// This is a task of its own: a commit can succeed although its caller has left, and the cameras must
-    /// be removed from the cache after that.
+    /// The commit runs in a separate task: it may succeed even if the caller leaves, and even then the
+    /// cameras must be removed from the cache afterwards.
     async fn commit(
         &self,
         write: WriteTransaction,
@@ -233,11 +239,12 @@ impl Cameras {
         match commit.await {
             Ok(committed) => committed.map_err(query_failed),
             Err(panic) => {
-                Err(Error::new(ErrorKind::Internal, "the change broke off").caused_by(panic))
+                Err(Error::new(ErrorKind::Internal, "the change was interrupted").caused_by(panic))
             }
         }
     }
 
+    /// Adds or changes a camera within a transaction. `count` is the number of cameras.
     async fn change_in(
         &self,
         write: &mut WriteTransaction,
@@ -269,8 +276,8 @@ impl Cameras {
         Ok((record, if known.is_some() { Change::Updated } else { Change::Created }))
     }
 
-    /// Returns a stream of a camera. What was learned about it is kept as long as its source and options
-    /// stay the same.
+    /// Returns a stream of a camera; `None` if the camera has no such stream. The learned plan is kept while
+    /// source and options stay the same.
     fn stream_of(&self, record: &Record, id: &StreamId) -> Option<Camera> {
         let source = record.spec.source(id.profile())?;
         if let Some(known) = self.streams.get(id)
@@ -292,6 +299,7 @@ impl Cameras {
     }
 }
 
+/// Returns whether the given source or options differ from those of the camera.
 fn is_changed(
     record: &Record,
     profile: Profile,
@@ -302,8 +310,9 @@ fn is_changed(
         || source.is_some_and(|source| record.spec.source(profile) != Some(source))
 }
 
-/// A camera that is added by its first start.
-fn added(
+/// Returns a new camera with the source and options of its first start. Fails if no source is given: then
+/// the camera was deleted after it had been found.
+fn new_record(
     id: &StreamId,
     owner: Option<&str>,
     source: Option<Source>,

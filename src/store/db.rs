@@ -1,9 +1,9 @@
 //! The tables of cameras and playback sessions in SQLite. All SQL of the program is here and in
 //! `migrations/`.
 //!
-//! Most of it is standard, with numbered parameters. What another database would need in its own form:
-//! `BEGIN IMMEDIATE`, `VACUUM`, the `PRAGMA`s and connection options, `LOWER` that knows ASCII only,
-//! and the types of the columns.
+//! Most of the SQL is standard, with numbered parameters. Another database would need its own form of
+//! `BEGIN IMMEDIATE`, `VACUUM`, the `PRAGMA`s, the connection options and the types of columns, and of
+//! `LOWER`, which in SQLite changes ASCII letters only.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -19,19 +19,19 @@ use sqlx::sqlite::{
 use sqlx::{Row as _, Sqlite, SqliteConnection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How long a writer waits for another process to end its transaction.
+/// How long a writer waits until another process ends its transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// The number of connections. Further queries wait for one.
+/// The largest number of connections. Further queries wait for a free one.
 const CONNECTIONS: u32 = 4;
 
-/// Why the database cannot be opened. Its text and causes are one line for the operator.
+/// The reason why the database cannot be opened. The text and its causes form one line for the operator.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
-    /// The setting is not the URL of a database.
-    #[error("DATABASE_URL is invalid: it must be sqlite: and the path of a file")]
+    /// The setting is not the URL of an SQLite file.
+    #[error("DATABASE_URL is invalid: it must be sqlite: followed by the path of a file")]
     Url,
-    /// A later version of the program has changed the database.
-    #[error("{} was created by a newer stream-manager, and was not changed", .0.display())]
+    /// A newer version of the program has created or changed the database.
+    #[error("{} was created or changed by a newer stream-manager; upgrade this one", .0.display())]
     Newer(PathBuf),
     /// The database cannot be read or written.
     #[error(
@@ -52,13 +52,13 @@ pub(crate) enum OpenError {
 pub(crate) struct CameraRow {
     /// The camera's id.
     pub id: String,
-    /// Its name for people.
+    /// The camera's name, for people.
     pub name: String,
-    /// The user who owns it.
+    /// The owner; `None` if the camera has none.
     pub owner: Option<String>,
-    /// URL of its ONVIF service.
+    /// The URL of the camera's ONVIF service.
     pub onvif: Option<String>,
-    /// Its host, for lists and searches.
+    /// The camera's host, for lists and searches.
     pub host: String,
     /// The option for video, as in the API.
     pub video: String,
@@ -79,7 +79,7 @@ pub(crate) struct CameraRow {
 pub(crate) struct SessionRow {
     /// The id of the session and its token.
     pub id: String,
-    /// The user who watches.
+    /// The user who can watch.
     pub viewer: String,
     /// The ids of the cameras, separated by commas.
     pub cameras: String,
@@ -89,24 +89,24 @@ pub(crate) struct SessionRow {
     pub created_at: i64,
     /// When the token expires, in Unix seconds.
     pub expires_at: i64,
-    /// True if the session was ended early.
+    /// True if the session was ended before its token expired.
     pub is_ended: bool,
-    /// The owner that its cameras must have; `None` for any owner.
+    /// The owner that the session's cameras must have; `None` for any owner.
     pub owner: Option<String>,
     /// When the row can be deleted, in Unix seconds.
     pub kept_until: i64,
 }
 
-/// A selection of cameras.
+/// A selection of cameras, and the page of it to return.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Filter {
-    /// A part of the id, the name or the host.
+    /// A string that the id, the name or the host must contain; `None` for any.
     pub search: Option<String>,
-    /// The user who owns the cameras.
+    /// The owner of the cameras; `None` for any.
     pub owner: Option<String>,
-    /// The largest number of cameras.
+    /// The largest number of cameras to return.
     pub limit: u32,
-    /// The number of cameras to skip.
+    /// The number of matching cameras to skip.
     pub offset: u32,
 }
 
@@ -114,14 +114,14 @@ pub(crate) struct Filter {
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
     pool: SqlitePool,
-    /// A writer takes its turn here before it takes a connection, so that waiting writers do not keep
-    /// connections from readers.
+    /// Admits one writer at a time. A writer waits here before it takes a connection, so that waiting
+    /// writers leave the connections to readers.
     writers: Arc<Semaphore>,
     path: PathBuf,
 }
 
 impl Database {
-    /// Opens the database at `url`, or creates it, and updates its tables.
+    /// Opens the database at `url`, or creates it, and migrates its tables to this version of the program.
     pub(crate) async fn open(url: &str) -> Result<Self, OpenError> {
         let options = SqliteConnectOptions::from_str(url).map_err(|_| OpenError::Url)?;
         let path = options.get_filename().to_owned();
@@ -147,23 +147,23 @@ impl Database {
         }
     }
 
-    /// The database's file.
+    /// Returns the path of the database's file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Returns what proves that a key belongs to the database; `None` in a new database.
+    /// Returns the proof with which a key is checked to belong to the database; `None` in a new database.
     pub(crate) async fn proof(&self) -> Result<Option<Vec<u8>>, sqlx::Error> {
         let row = sqlx::query("SELECT proof FROM seal WHERE id = 1");
         row.fetch_optional(&self.pool).await?.map(|row| row.try_get("proof")).transpose()
     }
 
-    /// Returns a camera.
+    /// Returns a camera; `None` if there is no such camera.
     pub(crate) async fn get(&self, id: &str) -> Result<Option<CameraRow>, sqlx::Error> {
         get(&mut *self.pool.acquire().await?, id).await
     }
 
-    /// Returns the cameras that match `filter`, by id, and the number of all matches.
+    /// Returns one page of the cameras that match `filter`, by id, and the number of all matches.
     pub(crate) async fn list(&self, filter: &Filter) -> Result<(Vec<CameraRow>, i64), sqlx::Error> {
         let pattern = filter.search.as_deref().map(like);
         let rows = sqlx::query(
@@ -183,7 +183,7 @@ impl Database {
         Ok((rows.iter().map(row).collect::<Result<_, _>>()?, total.try_get(0)?))
     }
 
-    /// Returns id and host of the cameras of `owner`, or of all cameras, by id.
+    /// Returns id and host of the cameras of `owner`, or of all cameras if that is `None`. Sorted by id.
     pub(crate) async fn hosts(
         &self,
         owner: Option<&str>,
@@ -192,7 +192,7 @@ impl Database {
         sqlx::query_as(query).bind(owner).fetch_all(&self.pool).await
     }
 
-    /// Deletes the playback sessions that have expired at `now`, and returns the others.
+    /// Deletes the playback sessions that need not be kept after `now`, and returns the others.
     pub(crate) async fn sessions(&self, now: i64) -> Result<Vec<SessionRow>, sqlx::Error> {
         let expired = sqlx::query("DELETE FROM playback_sessions WHERE kept_until <= $1").bind(now);
         expired.execute(&self.pool).await?;
@@ -200,8 +200,8 @@ impl Database {
         rows.iter().map(session_row).collect()
     }
 
-    /// Adds a playback session, or updates whether it is ended. Deletes those that had expired when it
-    /// was created.
+    /// Adds a playback session. If the session exists, updates only whether it is ended and how long it is
+    /// kept. Also deletes sessions that need not be kept after the creation of this one.
     pub(crate) async fn put_session(&self, row: &SessionRow) -> Result<(), sqlx::Error> {
         let query = sqlx::query(
             "INSERT INTO playback_sessions
@@ -218,7 +218,7 @@ impl Database {
         expired.bind(row.created_at).execute(&self.pool).await.map(drop)
     }
 
-    /// Marks the database as changed by a later version.
+    /// Marks the database as changed by a newer version of the program.
     #[cfg(test)]
     pub(super) async fn pretend_newer(&self) {
         let query = sqlx::query(
@@ -246,7 +246,7 @@ impl Database {
         }
     }
 
-    /// Begins a transaction that writes. Other writers wait for its end.
+    /// Waits until no other transaction writes, and begins one.
     pub(crate) async fn write(&self) -> Result<WriteTransaction, sqlx::Error> {
         // The semaphore is never closed.
         let permit = Arc::clone(&self.writers).acquire_owned().await.ok();
@@ -259,19 +259,19 @@ impl Database {
     /// Checks that the database can be read and written. Changes nothing.
     pub(crate) async fn check(&self) -> Result<(), sqlx::Error> {
         sqlx::query("SELECT COUNT(*) FROM seal").fetch_one(&self.pool).await?;
-        // A transaction in progress proves that writing works, and can take long.
+        // A transaction in progress shows that writing works. Waiting for its end could take long.
         if let Ok(_permit) = self.writers.try_acquire() {
             let connection = self.pool.acquire().await?;
             let mut write = WriteTransaction { connection, is_committed: false, _permit: None };
             sqlx::query("BEGIN IMMEDIATE").execute(&mut *write.connection).await?;
             sqlx::query("ROLLBACK").execute(&mut *write.connection).await?;
-            // There is nothing that closing the connection would have to undo.
+            // The connection can be reused: it has no changes that closing it would have to undo.
             write.is_committed = true;
         }
         Ok(())
     }
 
-    /// Rewrites the database's file, so that nothing is left of replaced or deleted rows.
+    /// Rewrites the database's file, so that it no longer contains replaced or deleted rows.
     pub(crate) async fn compact(&self) -> Result<(), sqlx::Error> {
         sqlx::query("VACUUM").execute(&self.pool).await?;
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await.map(drop)
@@ -280,9 +280,10 @@ impl Database {
 
 /// A transaction that writes. Dropping it without [`WriteTransaction::commit`] undoes its changes.
 ///
-/// This is not sqlx's own transaction: if a disk is full, SQLite ends the transaction, sqlx still
-/// counts it as open, and its connection refuses every later one. Here, the connection of a transaction
-/// that was not committed is closed, which undoes its changes whatever state it is in.
+/// sqlx's own transactions are not used, because they fail on a full disk: SQLite then ends the
+/// transaction, but sqlx still counts it as open, so its connection refuses every later transaction.
+/// Instead, the connection of a transaction that was not committed is closed. That undoes the changes
+/// whatever state the transaction is in.
 pub(crate) struct WriteTransaction {
     connection: PoolConnection<Sqlite>,
     is_committed: bool,
@@ -290,7 +291,7 @@ pub(crate) struct WriteTransaction {
 }
 
 impl WriteTransaction {
-    /// Returns a camera.
+    /// Returns a camera; `None` if there is no such camera.
     pub(crate) async fn get(&mut self, id: &str) -> Result<Option<CameraRow>, sqlx::Error> {
         get(&mut self.connection, id).await
     }
@@ -311,7 +312,7 @@ impl WriteTransaction {
             .try_get(0)
     }
 
-    /// Adds a camera, or replaces the one of the same id.
+    /// Adds a camera, or replaces the camera with the same id, whose time of creation is kept.
     pub(crate) async fn put(&mut self, row: &CameraRow) -> Result<(), sqlx::Error> {
         let query = sqlx::query(
             "INSERT INTO cameras
@@ -337,7 +338,7 @@ impl WriteTransaction {
         Ok(deleted.execute(&mut *self.connection).await?.rows_affected() > 0)
     }
 
-    /// Sets what proves that a key belongs to the database.
+    /// Sets the proof with which a key is checked to belong to the database.
     pub(crate) async fn set_proof(&mut self, proof: &[u8]) -> Result<(), sqlx::Error> {
         let query = sqlx::query(
             "INSERT INTO seal (id, proof) VALUES (1, $1)
@@ -400,8 +401,8 @@ fn session_row(row: &SqliteRow) -> Result<SessionRow, sqlx::Error> {
     })
 }
 
-/// Returns a pattern that matches `text` anywhere, in any case of its ASCII letters. SQLite's `LOWER`
-/// does not change other letters.
+/// Returns a pattern that matches a lower-case string that contains `text`. ASCII letters match in either
+/// case; SQLite's `LOWER` does not change other letters.
 fn like(text: &str) -> String {
     let mut pattern = String::from("%");
     for character in text.to_ascii_lowercase().chars() {

@@ -1,4 +1,4 @@
-//! The errors of opening a database of cameras, and those of its queries.
+//! The errors of opening and querying the database of cameras.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,13 +8,14 @@ use super::seal::SealKeyError;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::CameraId;
 
-/// Why the database of cameras cannot be used. Its text and causes are one line for the operator.
+/// The reason why the database of cameras cannot be used. The text and its causes form one line for the
+/// operator.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
     /// The database cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// A file beside the database cannot be written.
+    /// A file next to the database cannot be written.
     #[error("cannot write {}; the directory of the database must be writable", path.display())]
     Unwritable {
         /// The file.
@@ -25,21 +26,21 @@ pub(crate) enum StoreError {
     /// The key cannot be used.
     #[error(transparent)]
     Key(#[from] SealKeyError),
-    /// Another manager, or a rotation, uses the database.
-    #[error("{} is in use by another stream-manager; stop it first", .0.display())]
+    /// Another process uses the database: a manager, or a rotation of the key.
+    #[error("{} is in use by another stream-manager; stop that process first", .0.display())]
     InUse(PathBuf),
-    /// The key belongs to another database.
+    /// The database was sealed with another key.
     #[error(
-        "{} was sealed with another key than {key}; restore the key that belongs to it",
+        "{} was sealed with another key than {key}; restore the key that belongs to the database",
         database.display()
     )]
     OtherKey {
         /// The database's file.
         database: PathBuf,
-        /// The setting or file with the key.
+        /// The setting or file with the wrong key.
         key: String,
     },
-    /// The database is sealed, and there is no key.
+    /// The database is sealed, and the key is missing.
     #[error(
         "{} is sealed, and its key is missing: restore {} or set SOURCE_KEY",
         database.display(),
@@ -59,12 +60,12 @@ pub(crate) enum StoreError {
     Query(#[from] sqlx::Error),
 }
 
-/// The error of a request whose query failed.
+/// Returns the error of a request whose query failed.
 pub(super) fn query_failed(cause: sqlx::Error) -> Error {
     Error::new(ErrorKind::StorageUnavailable, "the camera database cannot be used").caused_by(cause)
 }
 
-/// The error of a request for a camera whose entry cannot be read.
+/// Returns the error of a request for a camera whose entry in the database is damaged.
 pub(super) fn damaged(id: &CameraId) -> Error {
     let detail = format!("camera {id} cannot be read: its entry in the database is damaged");
     Error::new(ErrorKind::StorageUnavailable, detail)

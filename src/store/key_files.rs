@@ -1,4 +1,4 @@
-//! The file of the key beside the database, and the check that a key belongs to the database.
+//! The file with the key, next to the database, and the check that a key belongs to the database.
 
 use std::path::{Path, PathBuf};
 
@@ -6,33 +6,35 @@ use super::db::Database;
 use super::error::StoreError;
 use super::seal::{SealKey, SealKeyError, Sealer};
 
-/// The context and text that are sealed to recognize the key of a database.
+/// The context and the text of the proof. The proof is sealed with the database's key and shows whether
+/// another key is the same.
 const PROOF: (&str, &[u8]) = ("proof", b"stream-manager");
 
-/// The file of the database's key.
+/// Returns the path of the file with the database's key.
 pub(super) fn key_file(database: &Path) -> PathBuf {
-    beside(database, ".key")
+    sibling_file(database, ".key")
 }
 
-/// The file of the key that a rotation introduces.
+/// Returns the path of the file with the new key during a rotation.
 pub(super) fn next_key_file(database: &Path) -> PathBuf {
-    beside(database, ".key.next")
+    sibling_file(database, ".key.next")
 }
 
-/// A file beside the database, with `ending` after its name.
-pub(crate) fn beside(database: &Path, ending: &str) -> PathBuf {
+/// Returns the path of the database with `ending` added, which is a file in the same directory.
+pub(crate) fn sibling_file(database: &Path, ending: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(ending);
     name.into()
 }
 
-/// Seals what proves that a key belongs to a database.
+/// Returns the proof that the key of `sealer` belongs to a database.
 pub(super) fn proof_of(sealer: &Sealer) -> Vec<u8> {
     sealer.seal(PROOF.0, PROOF.1)
 }
 
-/// Opens the key of a database: `source_key`, or the key in the file beside it. For a new database, the
-/// file is created.
+/// Returns the sealer of a database, with `source_key`, or with the key in the database's key file if
+/// there is no `source_key`. For a new database, creates the key file if it is missing. Finishes an
+/// interrupted rotation of the key file. Fails if the key belongs to another database.
 pub(super) async fn open_sealer(
     database: &Database,
     source_key: Option<&str>,
@@ -59,6 +61,7 @@ pub(super) async fn open_sealer(
     Ok(sealer)
 }
 
+/// Reads the key from `file`. For a new database, creates the file if it is missing.
 fn read_or_create(database: &Path, file: &Path, is_new: bool) -> Result<SealKey, StoreError> {
     match SealKey::read(file)? {
         Some(key) => Ok(key),
@@ -71,8 +74,8 @@ fn read_or_create(database: &Path, file: &Path, is_new: bool) -> Result<SealKey,
     }
 }
 
-/// Finishes a rotation that was interrupted. It has left its new key in a file, which belongs to the
-/// database if that had been sealed again already.
+/// Finishes an interrupted rotation, which has left a file with its new key. If the database is already
+/// sealed with the new key, this file becomes the key file. Otherwise the file is removed.
 fn finish_rotation(database: &Path, belongs: &dyn Fn(&Sealer) -> bool) -> Result<(), SealKeyError> {
     let next = next_key_file(database);
     let done = match SealKey::read(&next) {

@@ -1,15 +1,16 @@
-//! The lock that excludes other managers from a database.
+//! The lock that prevents other managers from using a database.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use super::error::StoreError;
-use super::key_files::beside;
+use super::key_files::sibling_file;
 
-/// Locks the database for this process, as long as the file is open. Another manager would seal with
-/// another key, and would not notice changes that are made here.
+/// Locks the database for this process, for as long as the returned file is open. Without the lock, another
+/// manager could seal cameras with another key, and would not notice changes that this process makes. Fails
+/// if the database is already locked.
 pub(super) fn lock_database(database: &Path) -> Result<File, StoreError> {
-    let path = beside(database, ".lock");
+    let path = sibling_file(database, ".lock");
     let file = match File::create(&path) {
         Ok(file) => file,
         Err(source) => return Err(StoreError::Unwritable { path, source }),

@@ -1,7 +1,8 @@
-//! The stored cameras: their sources, owners and options, and what was learned about their streams.
+//! The camera store: the known cameras with their sources, owners and options, and the plans that were
+//! learned for their streams.
 //!
-//! They are in a database, in which secrets are sealed, and survive a restart of the manager. What was
-//! learned is in memory only.
+//! The cameras are in a database, in which their sources are sealed, and survive a restart of the manager.
+//! The plans are in memory only.
 //!
 //! | Module | Owns |
 //! |---|---|
@@ -10,10 +11,10 @@
 //! | [`rows`] | conversions between cameras and rows, with sealed sources |
 //! | [`db`] | the tables |
 //! | [`seal`] | sealing of secrets |
-//! | [`key_files`] | the key's file, and the check that a key belongs to a database |
+//! | [`key_files`] | the file with the key, and the check that a key belongs to a database |
 //! | [`lock_file`] | the lock that excludes other managers |
-//! | [`rotate`] | sealing all cameras with another key |
-//! | [`error`] | the errors of opening a database |
+//! | [`rotate`] | seals all cameras with another key |
+//! | [`error`] | the errors of the store |
 
 mod cache;
 pub(crate) mod cameras;

@@ -1,4 +1,4 @@
-//! Sealing all cameras with another key.
+//! Seals all cameras with another key.
 
 use super::cameras::Cameras;
 use super::error::StoreError;
@@ -6,8 +6,9 @@ use super::key_files::{key_file, next_key_file, proof_of};
 use super::rows::Rows;
 use super::seal::{SealKey, SealKeyError};
 
-/// Seals all cameras with `new_key`, or with a generated key in the key's file. Returns the number of
-/// cameras. Fails if a manager uses the database.
+/// Seals all cameras with another key, and returns their number. The new key is `new_key`, or a generated
+/// one. If neither `source_key` nor `new_key` is given, the new key replaces the old one in the key file.
+/// Fails if a manager uses the database.
 pub(crate) async fn rotate_key(
     url: &str,
     source_key: Option<&str>,
@@ -19,19 +20,19 @@ pub(crate) async fn rotate_key(
     let is_in_file = source_key.is_none() && new_key.is_none();
     let next = next_key_file(database.path());
     if is_in_file {
-        // Before the database changes, so that one of the two keys belongs to it at any time.
+        // Written before the database changes, so that one of the two files has the right key at any time.
         new.write_new(&next)?;
     }
-    let sealed_again = Rows::new(new.sealer());
+    let new_rows = Rows::new(new.sealer());
     let mut write = database.write().await?;
     let rows = write.all().await?;
     for row in &rows {
         let record = cameras.read(row).map_err(StoreError::Damaged)?;
-        write.put(&sealed_again.row(&record).map_err(StoreError::Damaged)?).await?;
+        write.put(&new_rows.row(&record).map_err(StoreError::Damaged)?).await?;
     }
     write.set_proof(&proof_of(&new.sealer())).await?;
     write.commit().await?;
-    // Before the old key is deleted, and so that nothing that it sealed is left.
+    // Removes everything that the old key sealed from the database's file, before that key is deleted.
     database.compact().await?;
     if is_in_file {
         let renamed = std::fs::rename(&next, key_file(database.path()));

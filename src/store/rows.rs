@@ -13,7 +13,7 @@ use crate::camera::options::StreamOptions;
 use crate::camera::record::Record;
 use crate::camera::source_spec::SourceSpec;
 
-/// Converts cameras to rows and back, with one key.
+/// Converts cameras to rows and back, and seals and opens their sources with one key.
 #[derive(Clone)]
 pub(super) struct Rows {
     sealer: Sealer,
@@ -24,19 +24,20 @@ impl Rows {
         Self { sealer }
     }
 
-    /// Seals the source of a camera.
+    /// Returns the sealed source of a camera.
     pub(super) fn sealed(&self, record: &Record) -> Result<Vec<u8>, Error> {
         let plain = serde_json::to_vec(&record.spec)
             .map_err(|error| damaged(&record.id).caused_by(error))?;
         Ok(self.sealer.seal(record.id.as_str(), &plain))
     }
 
-    /// Opens the source that was sealed for the camera `id`.
+    /// Opens a source that was sealed for the camera `id`. Returns `None` if it was sealed with another key
+    /// or for another camera, or is damaged.
     pub(super) fn unsealed(&self, id: &CameraId, sealed: &[u8]) -> Option<SourceSpec> {
         serde_json::from_slice(&self.sealer.open(id.as_str(), sealed)?).ok()
     }
 
-    /// Reads a row.
+    /// Converts a row to a camera. Fails if the row is damaged.
     pub(super) fn record(&self, row: &CameraRow) -> Result<Record, Error> {
         let id = CameraId::parse(&row.id)?;
         let read = || {
@@ -61,7 +62,7 @@ impl Rows {
         read().ok_or_else(|| damaged(&id))
     }
 
-    /// Writes a row.
+    /// Converts a camera to a row.
     pub(super) fn row(&self, record: &Record) -> Result<CameraRow, Error> {
         let options = record.options;
         Ok(CameraRow {
@@ -80,12 +81,13 @@ impl Rows {
     }
 }
 
-/// An option in the form of the API and the database.
+/// Returns an option as a string, in the form of the API and the database.
 fn to_text(option: impl Serialize) -> String {
     let value = serde_json::to_value(option).unwrap_or_default();
     value.as_str().unwrap_or_default().to_owned()
 }
 
+/// Parses an option from its string; `None` if the string is invalid.
 fn from_text<T: DeserializeOwned>(text: &str) -> Option<T> {
     serde_json::from_value(text.into()).ok()
 }

@@ -1,5 +1,6 @@
-//! Sealing of secrets, so that neither the database nor a copy of it reveals them: XChaCha20-Poly1305,
-//! with a context such as the camera's id, so that a source cannot be moved to another camera.
+//! Seals secrets with XChaCha20-Poly1305, so that neither the database nor a copy of it reveals them. Each
+//! secret is bound to a context, such as the camera's id, so that a sealed source cannot be moved to another
+//! camera.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -11,14 +12,14 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use chacha20poly1305::aead::{Aead, Generate, Key, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 
-/// Bytes of a key.
+/// The length of a key, in bytes.
 const KEY_LENGTH: usize = 32;
-/// Bytes of a nonce.
+/// The length of a nonce, in bytes.
 const NONCE_LENGTH: usize = 24;
-/// The first byte of everything that is sealed this way.
+/// The version of the format: the first byte of every sealed secret.
 const VERSION: u8 = 1;
 
-/// Why a key cannot be used. Its text contains nothing of the key.
+/// The reason why a key cannot be used. The text contains no part of the key.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SealKeyError {
     /// The setting is not a key.
@@ -31,7 +32,7 @@ pub(crate) enum SealKeyError {
     File(PathBuf),
     /// Other users can read the file.
     #[error("{} is readable by other users; run: chmod 600 {}", .0.display(), .0.display())]
-    Open(PathBuf),
+    Exposed(PathBuf),
     /// The file cannot be read or written.
     #[error("cannot use the key's file {}", path.display())]
     Io {
@@ -42,13 +43,14 @@ pub(crate) enum SealKeyError {
     },
 }
 
-/// Seals and opens secrets with one key. It has no `Debug`, so that the key is never shown.
+/// Seals and opens secrets with one key. The type does not implement `Debug`, so that the key is never
+/// shown.
 #[derive(Clone)]
 pub(crate) struct Sealer {
     cipher: XChaCha20Poly1305,
 }
 
-/// A key in a setting or a file.
+/// A key, which a setting or a file contains.
 #[derive(Clone)]
 pub(crate) struct SealKey([u8; KEY_LENGTH]);
 
@@ -58,12 +60,12 @@ impl SealKey {
         Self(Key::<XChaCha20Poly1305>::generate().into())
     }
 
-    /// Parses the value of a setting.
+    /// Parses a key from the value of a setting.
     pub(crate) fn parse(text: &str) -> Result<Self, SealKeyError> {
         decode(text).map(Self).ok_or(SealKeyError::Setting)
     }
 
-    /// Reads a key from a file. Returns `None` if there is no file.
+    /// Reads a key from a file; `None` if the file does not exist. Fails if other users can access the file.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>, SealKeyError> {
         let failed = |source| SealKeyError::Io { path: path.to_owned(), source };
         let mut file = match File::open(path) {
@@ -72,7 +74,7 @@ impl SealKey {
             Err(error) => return Err(failed(error)),
         };
         if file.metadata().map_err(failed)?.permissions().mode() & 0o077 != 0 {
-            return Err(SealKeyError::Open(path.to_owned()));
+            return Err(SealKeyError::Exposed(path.to_owned()));
         }
         let mut text = String::new();
         // A file that is not text contains no key.
@@ -86,7 +88,8 @@ impl SealKey {
             if path.exists() {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
-            // The file gets its name when it is complete, so that it is so after a power cut too.
+            // The file gets its name only when it is complete, so that even a power cut leaves no incomplete
+            // key.
             let mut unfinished = path.as_os_str().to_owned();
             unfinished.push(".unfinished");
             let mut options = OpenOptions::new();
@@ -101,7 +104,7 @@ impl SealKey {
         write().map_err(|source| SealKeyError::Io { path: path.to_owned(), source })
     }
 
-    /// The bytes of the key.
+    /// Returns the bytes of the key.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
@@ -112,6 +115,7 @@ impl SealKey {
     }
 }
 
+/// Decodes a key from hex or base64.
 fn decode(text: &str) -> Option<[u8; KEY_LENGTH]> {
     let text = text.trim();
     if text.len() == 2 * KEY_LENGTH {
@@ -125,16 +129,16 @@ fn decode(text: &str) -> Option<[u8; KEY_LENGTH]> {
 }
 
 impl Sealer {
-    /// Seals `plain`. Only [`Sealer::open`] with the same `context` can open it.
+    /// Returns the sealed form of `plain`. Only [`Sealer::open`] with the same key and `context` can open it.
     pub(crate) fn seal(&self, context: &str, plain: &[u8]) -> Vec<u8> {
         let nonce = XNonce::generate();
         let payload = Payload { msg: plain, aad: context.as_bytes() };
-        #[expect(clippy::expect_used, reason = "fails for texts of 256 GiB and more only")]
-        let sealed = self.cipher.encrypt(&nonce, payload).expect("a short text");
+        #[expect(clippy::expect_used, reason = "fails only for 256 GiB and more")]
+        let sealed = self.cipher.encrypt(&nonce, payload).expect("a short secret");
         [&[VERSION], nonce.as_slice(), &sealed].concat()
     }
 
-    /// Opens what was sealed. Returns `None` with another key or context, or if it was altered.
+    /// Opens a sealed secret. Returns `None` if the key or the context differs, or if it was altered.
     pub(crate) fn open(&self, context: &str, sealed: &[u8]) -> Option<Vec<u8>> {
         let (&VERSION, rest) = sealed.split_first()? else { return None };
         let (nonce, msg) = rest.split_at_checked(NONCE_LENGTH)?;
@@ -148,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_same_key_and_context_open_what_is_intact() {
+    fn an_intact_secret_opens_with_the_same_key_and_context_only() {
         let sealer = SealKey::generate().sealer();
         let text = sealer.seal("front", b"rtsp://u:secret@cam/");
         assert!(!text.windows(6).any(|bytes| bytes == b"secret"));
@@ -168,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_as_text() {
+    fn keys_are_parsed_from_hex_and_base64() {
         let hex = "00".repeat(31) + "ff";
         let base64 = BASE64.encode([[0; 31].as_slice(), &[255]].concat());
         let key = |text: &str| SealKey::parse(text).ok().map(|key| key.0);
@@ -180,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_readable_by_others_or_damaged_is_refused() {
+    fn a_key_file_that_is_damaged_or_readable_by_others_is_refused() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("key");
         assert!(SealKey::read(&path).expect("no file").is_none());
@@ -189,7 +193,7 @@ mod tests {
         key.write_new(&path).expect_err("the file exists");
         assert_eq!(SealKey::read(&path).expect("a key").expect("a file").0, key.0);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).expect("chmod");
-        assert!(matches!(SealKey::read(&path), Err(SealKeyError::Open(_))));
+        assert!(matches!(SealKey::read(&path), Err(SealKeyError::Exposed(_))));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("chmod");
         std::fs::write(&path, "garbage").expect("a write");
         assert!(matches!(SealKey::read(&path), Err(SealKeyError::File(_))));

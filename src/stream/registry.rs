@@ -232,7 +232,9 @@ impl Registry {
         let last = self.get(id).and_then(|handle| handle.status().last_error);
         match last {
             Some((error, _)) => error,
-            None => Error::new(ErrorKind::SourceTimeout, "the stream did not become playable in time"),
+            None => {
+                Error::new(ErrorKind::SourceTimeout, "the stream did not become playable in time")
+            }
         }
     }
 }

@@ -187,7 +187,8 @@ mod tests {
     async fn the_queue_is_bounded() {
         let starts = StartQueue::new(1);
         let _held = starts.try_slot(Priority::Requested).expect("a free slot");
-        let turns: Vec<_> = (0..PLACES_PER_SLOT).map(|_| starts.enqueue(Priority::Requested)).collect();
+        let turns: Vec<_> =
+            (0..PLACES_PER_SLOT).map(|_| starts.enqueue(Priority::Requested)).collect();
         assert_eq!(starts.ensure_capacity().expect_err("full").kind, ErrorKind::TooManyStarts);
         drop(turns);
         starts.ensure_capacity().expect("a place");
@@ -201,7 +202,8 @@ mod tests {
         let requested = [(); 2].map(|()| starts.try_slot(Priority::Requested).expect("a slot"));
         assert!(starts.try_slot(Priority::Requested).is_none());
         // Waiting retries do not fill the queue of requested starts either.
-        let turns: Vec<_> = (0..3 * PLACES_PER_SLOT).map(|_| starts.enqueue(Priority::Retry)).collect();
+        let turns: Vec<_> =
+            (0..3 * PLACES_PER_SLOT).map(|_| starts.enqueue(Priority::Retry)).collect();
         assert_eq!(starts.waiting(), turns.len());
         starts.ensure_capacity().expect("a place");
         drop((retry, requested));

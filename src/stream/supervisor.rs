@@ -249,7 +249,10 @@ impl Supervisor {
                 self.terminate();
             }
             Action::Kill => {
-                warn!(generation = self.status.epoch(), "the ingest did not end in time: killing it");
+                warn!(
+                    generation = self.status.epoch(),
+                    "the ingest did not end in time: killing it"
+                );
                 self.run.signal(Signal::SIGKILL);
                 self.deadlines.begin_grace();
             }
@@ -265,9 +268,7 @@ impl Supervisor {
         }
         let is_restart = from == State::Backoff && event != Event::Replace;
         let slot = match event {
-            Event::EndedReplan => {
-                self.slot.take().or_else(|| Some(StartSlot::for_next_attempt()))
-            }
+            Event::EndedReplan => self.slot.take().or_else(|| Some(StartSlot::for_next_attempt())),
             _ => None,
         };
         let is_retry = is_restart && !is_asked_for;

@@ -141,7 +141,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn viewers_come_and_go() {
         let viewers = Viewers::new(None);
-        assert_eq!([viewers.note_request(&ANNA), viewers.note_request(&ANNA)], [Seen::New, Seen::Known]);
+        assert_eq!(
+            [viewers.note_request(&ANNA), viewers.note_request(&ANNA)],
+            [Seen::New, Seen::Known]
+        );
         let others = [Viewer { player: "VLC", ..ANNA }, Viewer { user: "bert", ..ANNA }];
         for other in &others {
             assert_eq!(viewers.note_request(other), Seen::New);

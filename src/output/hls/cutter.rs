@@ -186,7 +186,10 @@ mod tests {
         let [between, keyframe] = [false, true].map(|is| testing::fragment(&init, is, 0, 200));
         cutter.begin_epoch();
         cutter.finished(MS * 400);
-        assert!(cutter.cuts_before(&between, Some(&segment(1))), "one more part would exceed 400 ms less a part");
+        assert!(
+            cutter.cuts_before(&between, Some(&segment(1))),
+            "one more part would exceed 400 ms less a part"
+        );
         cutter.finished(MS * 1000);
         assert!(!cutter.cuts_before(&between, Some(&segment(4))));
         assert!(cutter.cuts_before(&keyframe, Some(&segment(1))));

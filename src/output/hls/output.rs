@@ -113,7 +113,10 @@ impl Session {
             Ok(_) => {}
             Err(Gap(missed)) => {
                 self.counters.skipped(missed);
-                warn!(missed, "fragments were skipped, because writing segments is slower than the camera");
+                warn!(
+                    missed,
+                    "fragments were skipped, because writing segments is slower than the camera"
+                );
                 self.packager.interrupt();
             }
         }

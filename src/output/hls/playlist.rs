@@ -571,7 +571,11 @@ mod tests {
         assert_eq!(add(2, PartStart::Between).as_deref(), Some("0.00000"));
         assert_eq!(add(5, PartStart::Between).as_deref(), Some("0.00000"));
         assert_eq!(add(2, PartStart::Keyframe).as_deref(), Some("0.00000"));
-        assert_eq!(add(1, PartStart::Between), None, "players begin at the last keyframe without a hint");
+        assert_eq!(
+            add(1, PartStart::Between),
+            None,
+            "players begin at the last keyframe without a hint"
+        );
         // The second keyframe, at 2 s, and the third one, at 6.6 s, are too near to the end at first.
         assert_eq!(add(10, PartStart::Between).as_deref(), Some("0.00000"));
         assert_eq!(add(10, PartStart::Between).as_deref(), Some("0.00000"));

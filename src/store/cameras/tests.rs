@@ -32,7 +32,7 @@ impl Setup {
         Cameras::open(&self.url(), None).await
     }
 
-    /// Everything that is on disk.
+    /// Returns the contents of all files on disk.
     fn bytes(&self) -> Vec<u8> {
         let files = std::fs::read_dir(self.dir.path()).expect("a directory");
         let read = |file: io::Result<std::fs::DirEntry>| {
@@ -42,6 +42,7 @@ impl Setup {
     }
 }
 
+/// Adds or changes the main stream of camera `1`, and returns the stream.
 async fn put(cameras: &Cameras, link: Option<&str>, changes: OptionChanges) -> Option<Camera> {
     let id = StreamId::parse("1").expect("an id");
     let source = link.map(|link| Source::parse(link).expect("a link"));
@@ -71,7 +72,7 @@ async fn a_plan_is_remembered_as_long_as_source_and_options_stay() {
 }
 
 #[tokio::test]
-async fn an_onvif_service_stays_with_the_host_of_the_streams() {
+async fn an_onvif_service_is_kept_while_the_host_stays_the_same() {
     let setup = Setup::new();
     let cameras = setup.open().await.expect("a database");
     let (id, unchanged) = (CameraId::parse("1").expect("an id"), OptionChanges::default());
@@ -102,12 +103,12 @@ async fn cameras_survive_a_restart_and_their_secrets_are_sealed() {
         .expect("a camera");
     drop(cameras);
     let cameras = setup.open().await.expect("the same database");
-    let camera = cameras.stream(&id).await.expect("a query").expect("the camera");
+    let camera = cameras.camera_of(&id).await.expect("a query").expect("the camera");
     assert_eq!(camera.source, source);
     let bytes = setup.bytes();
     for secret in ["s3cretpw", "admin"] {
-        let is_there = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
-        assert!(!is_there, "{secret} is on the disk");
+        let is_on_disk = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+        assert!(!is_on_disk, "{secret} is on disk");
     }
 }
 
@@ -136,7 +137,7 @@ async fn another_key_or_a_missing_one_is_reported_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_new_key_opens_what_the_old_one_sealed() {
+async fn cameras_can_be_read_with_the_new_key_after_a_rotation() {
     let setup = Setup::new();
     let cameras = setup.open().await.expect("a database");
     put(&cameras, Some("rtsp://u:pw@cam/a"), OptionChanges::default()).await.expect("a camera");
@@ -150,7 +151,7 @@ async fn a_new_key_opens_what_the_old_one_sealed() {
     };
     assert_eq!(read(setup.open().await.expect("a database")).await, "cam");
 
-    // Cut off before the file was renamed: the next start finishes it.
+    // A rotation that was interrupted before the file was renamed is finished by the next start.
     let key = std::fs::read(setup.key_file()).expect("a key");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     let next = next_key_file(&setup.dir.path().join("cameras.db"));
@@ -206,7 +207,7 @@ async fn ten_thousand_cameras_are_listed_and_searched_in_pages() {
     for (owner, expected) in [(None, 10_000), (Some("user-7"), 1_000), (Some("nobody"), 0)] {
         let by_host = cameras.by_host(owner).await.expect("an index");
         assert_eq!(by_host.len(), expected, "{owner:?}");
-        // Not those of 10.0.4.10 to 19 and 100 to 199.
+        // An exact match, without 10.0.4.70 to 10.0.4.79.
         let there = by_host.get("10.0.4.7").map(|ids| ids.iter().map(CameraId::as_str).collect());
         let expected = (expected > 0).then(|| vec!["cam-01007"]);
         assert_eq!(there, expected, "{owner:?}");
@@ -218,7 +219,7 @@ async fn ten_thousand_cameras_are_listed_and_searched_in_pages() {
     assert_eq!(list(Some("GATE 77 "), None, 0).await, (first("cam-00077"), 1, 1));
     assert_eq!(list(Some("10.0.3.7 "), None, 0).await.2, 0, "the host ends there");
     assert_eq!(list(Some("10.0.39."), None, 0).await.2, 250);
-    assert_eq!(list(Some("%"), None, 0).await.2, 10_000, "a sign, not a pattern");
+    assert_eq!(list(Some("%"), None, 0).await.2, 10_000, "a character, not a pattern");
     assert_eq!(list(Some("x%"), None, 0).await.2, 0);
     assert_eq!(list(Some("' OR 1=1 --"), None, 0).await.2, 0);
 }
@@ -244,7 +245,7 @@ async fn an_unusable_database_is_reported_and_not_changed() {
 }
 
 #[tokio::test]
-async fn known_cameras_are_answered_without_the_database() {
+async fn recently_used_cameras_need_no_query() {
     let setup = Setup::new();
     let cameras = setup.open().await.expect("a database");
     let (link, unchanged) = (Some("rtsp://u:pw@cam/a"), OptionChanges::default());
@@ -257,11 +258,11 @@ async fn known_cameras_are_answered_without_the_database() {
     for link in [link, None] {
         assert!(put(&cameras, link, unchanged).await.is_some(), "a start that changes nothing");
     }
-    let camera = cameras.stream(&stream).await.expect("no query").expect("the stream");
+    let camera = cameras.camera_of(&stream).await.expect("no query").expect("the stream");
     assert_eq!(camera.source.expose(), "rtsp://u:pw@cam/a");
     cameras.get(stream.camera()).await.expect("no query").expect("the camera");
     let other = StreamId::parse("1~sub").expect("an id");
-    assert!(cameras.stream(&other).await.expect("no query").is_none());
+    assert!(cameras.camera_of(&other).await.expect("no query").is_none());
 }
 
 #[tokio::test]
@@ -276,7 +277,7 @@ async fn changes_take_effect_with_the_next_call() {
 
     put(&cameras, Some("rtsp://cam/b"), unchanged).await.expect("a camera");
     assert_eq!(get().await.map(|record| record.spec.host().to_owned()), Some("cam".to_owned()));
-    let source = cameras.stream(&stream).await.expect("a query").expect("the stream").source;
+    let source = cameras.camera_of(&stream).await.expect("a query").expect("the stream").source;
     assert_eq!(source.expose(), "rtsp://cam/b");
 
     let silent = OptionChanges { audio: Some(AudioOption::Off), ..unchanged };
@@ -299,9 +300,9 @@ async fn changes_take_effect_with_the_next_call() {
     assert!(get().await.is_some());
     assert!(cameras.delete(&id, |_| Ok(())).await.expect("a deletion"));
     assert!(get().await.is_none());
-    assert!(cameras.stream(&stream).await.expect("a query").is_none());
+    assert!(cameras.camera_of(&stream).await.expect("a query").is_none());
     assert!(put(&cameras, None, unchanged).await.is_none());
-    assert!(cameras.streams.is_empty(), "what was learned is forgotten");
+    assert!(cameras.streams.is_empty(), "the plans are forgotten");
 }
 
 #[tokio::test]
@@ -314,13 +315,13 @@ async fn a_commit_that_fails_changes_nothing() {
     let source = Source::parse("rtsp://cam/b").expect("a link");
     let refused = cameras.put(&id, None, Some(source), OptionChanges::default(), |_| Ok(())).await;
     assert_eq!(refused.err().map(|error| error.kind), Some(ErrorKind::StorageUnavailable));
-    let camera = cameras.stream(&id).await.expect("a query").expect("the stream");
+    let camera = cameras.camera_of(&id).await.expect("a query").expect("the stream");
     assert_eq!(camera.source.expose(), "rtsp://cam/a");
 }
 
-/// A caller can leave at any await of a change, and the commit can succeed all the same.
+/// A caller may leave at any await of a change, and the commit may still succeed.
 #[tokio::test]
-async fn a_change_whose_caller_left_is_seen_if_it_was_committed() {
+async fn a_committed_change_is_visible_even_if_its_caller_left() {
     let setup = Setup::new();
     let cameras = setup.open().await.expect("a database");
     let id = CameraId::parse("1").expect("an id");
@@ -332,11 +333,11 @@ async fn a_change_whose_caller_left_is_seen_if_it_was_committed() {
         let rename =
             |known: Option<Record>| Ok(Record { name: name.clone(), ..known.expect("the camera") });
         let change = cameras.change(&id, rename);
-        // Polled a few times more in every round, and then dropped.
+        // The change is polled once more in each round, and then dropped.
         let _ = leave_after(round % 30, change).await;
-        // A look-up before the commit has been made must not stay in the cache after it.
+        // A camera that is read here, before the commit, must not stay in the cache after it.
         cameras.get(&id).await.expect("a query").expect("the camera");
-        // The next writer waits for the commit, and sees the database itself.
+        // The next writer waits for the commit, and reads the database without the cache.
         let mut write = cameras.database.write().await.expect("a transaction");
         let stored = write.get(id.as_str()).await.expect("a query").expect("a row").name;
         write.commit().await.expect("a commit");
@@ -376,10 +377,10 @@ async fn readers_never_bring_a_deleted_camera_back() {
                 let is_deleted = Arc::clone(&is_deleted);
                 tokio::spawn(async move {
                     while !is_deleted.load(Ordering::SeqCst) {
-                        cameras.stream(&stream).await.expect("a query");
+                        cameras.camera_of(&stream).await.expect("a query");
                         tokio::task::yield_now().await;
                     }
-                    assert!(cameras.stream(&stream).await.expect("a query").is_none());
+                    assert!(cameras.camera_of(&stream).await.expect("a query").is_none());
                 })
             })
             .collect();
@@ -393,7 +394,7 @@ async fn readers_never_bring_a_deleted_camera_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn readers_see_no_camera_that_is_older_than_the_last_change() {
+async fn readers_see_every_change_that_is_done() {
     let setup = Setup::new();
     let cameras = Arc::new(setup.open().await.expect("a database"));
     let id = CameraId::parse("1").expect("an id");
