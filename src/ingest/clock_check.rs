@@ -1,5 +1,5 @@
-//! Compares a camera's clock with this machine's. Some cameras give their frames times in a wrong unit, or
-//! all the same time. FFmpeg's output for such a camera cannot be played.
+//! Compares a camera's clock with this machine's. Some cameras give their frames times in a wrong unit,
+//! or all the same time. FFmpeg's output for such a camera cannot be played.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 /// The shortest measurement. Shorter ones would be wrong, because frames arrive in bursts.
 const SHORTEST_SAMPLE: Duration = Duration::from_millis(1500);
-/// The lowest rate of a usable clock, relative to this machine's. A network that is congested, but still
-/// lets viewers watch, does not slow the media that much.
+/// The lowest rate of a usable clock, relative to this machine's. A network that is congested, but
+/// still lets viewers watch, does not slow the media that much.
 const SLOWEST: f64 = 0.2;
 /// The number of consecutive slow measurements that prove a fault. A single one may come from a camera
 /// that hung for some seconds.
@@ -28,7 +28,8 @@ pub(crate) struct ClockCheck {
 }
 
 impl ClockCheck {
-    /// Returns whether the clock looks usable after a fragment with the media time `time` that arrives now.
+    /// Returns whether the clock looks usable after a fragment with the media time `time` that arrives
+    /// now.
     pub(crate) fn is_plausible(&mut self, time: Duration) -> bool {
         let now = Instant::now();
         let (began, from) = *self.last.get_or_insert((now, time));
@@ -54,8 +55,8 @@ impl ClockCheck {
 mod tests {
     use super::*;
 
-    /// Returns whether ten seconds of fragments are accepted from a camera whose clock runs at `rate` and
-    /// first jumps ahead by `burst`.
+    /// Returns whether ten seconds of fragments are accepted from a camera whose clock runs at `rate`
+    /// and first jumps ahead by `burst`.
     async fn is_accepted(rate: f64, burst: Duration) -> bool {
         let mut clock = ClockCheck::default();
         let mut time = Duration::from_secs(100);

@@ -2,8 +2,8 @@
 //!
 //! Reads codecs and picture size from a `moov`; reads time, duration and whether a keyframe comes first
 //! from a `moof`. The module [`reader`](super::reader) cuts the byte stream into boxes. A hostile box
-//! causes a [`MediaError`], never a panic: mp4-atom checks every length, and this module limits the number
-//! of samples, which mp4-atom does not.
+//! causes a [`MediaError`], never a panic: mp4-atom checks every length, and this module limits the
+//! number of samples, which mp4-atom does not.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ use crate::media::parameter_set::{Format, NalUnits};
 /// The largest number of video samples in one run of a fragment. Real fragments have far fewer.
 const MAX_SAMPLES: usize = 100_000;
 
-/// The longest duration of a fragment; longer ones are reduced to it. When a camera's clock jumps, FFmpeg
-/// may state durations of centuries, and sums of durations must not overflow.
+/// The longest duration of a fragment; longer ones are reduced to it. When a camera's clock jumps,
+/// FFmpeg may state durations of centuries, and sums of durations must not overflow.
 const MAX_DURATION: Duration = Duration::from_mins(1);
 
 /// The latest decode time; later ones are reduced to it, so that consumers can add durations. No clock
@@ -112,14 +112,16 @@ pub struct Fragment {
     pub duration: Duration,
     /// Number of video samples.
     pub frames: u32,
-    /// The format of the pictures from here on, if the fragment begins with a keyframe that contains it.
+    /// The format of the pictures from here on, if the fragment begins with a keyframe that contains
+    /// it.
     pub format: Option<Format>,
     /// When the fragment was completely read.
     pub received_at: SystemTime,
 }
 
 impl InitSegment {
-    /// Parses an init segment whose `moov` box begins at `moov_offset` and extends to the end of `bytes`.
+    /// Parses an init segment whose `moov` box begins at `moov_offset` and extends to the end of
+    /// `bytes`.
     pub fn parse(epoch: u64, bytes: Bytes, moov_offset: usize) -> Result<Self, MediaError> {
         let mut body = bytes
             .get(moov_offset..)
@@ -234,8 +236,8 @@ impl VideoSamples {
     }
 }
 
-/// Returns the byte range of a run's first sample, relative to the beginning of the `moof`, which is the
-/// base of FFmpeg's offsets (`default_base_moof`).
+/// Returns the byte range of a run's first sample, relative to the beginning of the `moof`, which is
+/// the base of FFmpeg's offsets (`default_base_moof`).
 fn sample_bytes(run: &Trun, size: u32) -> Option<Range<usize>> {
     let begin = usize::try_from(run.data_offset?).ok()?;
     Some(begin..begin.checked_add(usize::try_from(size).ok()?)?)

@@ -4,8 +4,8 @@
 //! ring holds loses the oldest ones, and learns how many. So a slow reader slows neither the ingest nor
 //! other readers.
 //!
-//! One reader, the *reader in step*, may run on the same thread as the ingest. When it falls behind, the
-//! ingest yields to it, so that it loses nothing if many fragments arrive at once.
+//! One reader, the *reader in step*, may run on the same thread as the ingest. When it falls behind,
+//! the ingest yields to it, so that it loses nothing if many fragments arrive at once.
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
@@ -136,7 +136,8 @@ impl FragmentHub {
         TURN_DUE.contains(&published.saturating_sub(taken))
     }
 
-    /// Creates the reader in step, which reads what is published from now on. There must be at most one.
+    /// Creates the reader in step, which reads what is published from now on. There must be at most
+    /// one.
     pub fn read_in_step(&self) -> HubReader {
         let fragments = self.sender.subscribe();
         let published = self.shared.published.load(Ordering::Relaxed);

@@ -76,8 +76,8 @@ impl NalUnits {
     }
 }
 
-/// Returns size and profile only: other fields of the set change with the light or the bit rate. Returns
-/// `None` if the set cannot be parsed.
+/// Returns size and profile only: other fields of the set change with the light or the bit rate.
+/// Returns `None` if the set cannot be parsed.
 fn h264_format(unit: &[u8]) -> Option<Format> {
     let bits = decode_nal(unit).ok()?;
     let set = SeqParameterSet::from_bits(BitReader::new(bits.as_ref())).ok()?;

@@ -36,8 +36,8 @@ impl<R: AsyncRead + Unpin> FragmentReader<R> {
         Self { boxes, epoch, init: None, format: None }
     }
 
-    /// Returns the next fragment; `None` if the stream ends between two fragments. Fails if the format of
-    /// the pictures changes.
+    /// Returns the next fragment; `None` if the stream ends between two fragments. Fails if the format
+    /// of the pictures changes.
     pub async fn next(&mut self) -> Result<Option<Fragment>, MediaError> {
         let Some(init) = self.init().await? else { return Ok(None) };
         loop {
@@ -133,8 +133,8 @@ impl<R: AsyncRead + Unpin> BoxReader<R> {
 
     /// Takes the next `size` bytes out of the stream. Fails if the stream ends earlier.
     ///
-    /// The bytes are copied: consumers keep fragments for seconds, and a slice would keep the whole buffer
-    /// alive, so that the next read would have to allocate another one.
+    /// The bytes are copied: consumers keep fragments for seconds, and a slice would keep the whole
+    /// buffer alive, so that the next read would have to allocate another one.
     async fn take(&mut self, size: usize) -> Result<Bytes, MediaError> {
         if !self.fill(size).await? {
             return Err(cut_off());

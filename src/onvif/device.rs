@@ -43,7 +43,8 @@ pub(crate) struct Device {
     pub profiles: Vec<DeviceProfile>,
     /// The link of the stream with the largest picture, without credentials.
     pub main: Option<String>,
-    /// The link of the stream with the smallest picture, if that is another stream, without credentials.
+    /// The link of the stream with the smallest picture, if that is another stream, without
+    /// credentials.
     pub sub: Option<String>,
     /// The id of a known camera with this address, among those that the caller can see.
     pub known_as: Option<String>,
@@ -72,8 +73,8 @@ impl Device {
 
     /// Requests description and streams from the device. Notes a failure in [`Device::error`], or, if
     /// credentials are required, in [`Device::needs_credentials`].
-    pub(crate) async fn ask(&mut self, client: &mut OnvifClient, service: &OnvifService) {
-        match self.ask_all(client, service).await {
+    pub(crate) async fn describe(&mut self, client: &mut OnvifClient, service: &OnvifService) {
+        match self.describe_all(client, service).await {
             Ok(()) => {}
             Err(OnvifError::Unauthorized) => {
                 self.needs_credentials = true;
@@ -86,7 +87,7 @@ impl Device {
         (self.main, self.sub) = link::main_and_sub(&self.profiles);
     }
 
-    async fn ask_all(
+    async fn describe_all(
         &mut self,
         client: &mut OnvifClient,
         service: &OnvifService,
@@ -114,8 +115,8 @@ impl Device {
     }
 }
 
-/// Requests the device's time, sets the clock of the client, and returns it. If a device does not report
-/// its time, its clock is assumed to be right.
+/// Requests the device's time, sets the clock of the client, and returns it. If a device does not
+/// report its time, its clock is assumed to be right.
 pub(crate) async fn read_clock(
     client: &mut OnvifClient,
     service: &OnvifService,

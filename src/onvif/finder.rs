@@ -47,8 +47,8 @@ const DEVICE_FACTOR: u32 = 2;
 pub(crate) struct DiscoveryRequest {
     /// The name or address of the network interface to search on; `None` for all except loopback.
     pub interface: Option<String>,
-    /// The time to wait for devices. Requests to each device can take twice as long, and those to a device
-    /// that `address` names can take three times as long.
+    /// The time to wait for devices. Requests to each device can take twice as long, and those to a
+    /// device that `address` names can take three times as long.
     pub time: Duration,
     /// The credentials for all devices.
     pub login: Option<Login>,
@@ -90,12 +90,12 @@ impl Finder {
             Error::new(ErrorKind::Busy, detail).retry_after(request.time)
         })?;
         match &request.address {
-            Some(address) => self.ask_one(address, &request).await,
+            Some(address) => self.find_one(address, &request).await,
             None => self.search(&request).await,
         }
     }
 
-    async fn ask_one(&self, text: &str, request: &DiscoveryRequest) -> Result<Discovery, Error> {
+    async fn find_one(&self, text: &str, request: &DiscoveryRequest) -> Result<Discovery, Error> {
         let onvif = OnvifAddress::parse(text).ok_or_else(|| {
             let detail = "address must be an IP address or host name, followed by :port if the port \
                           is not 80, or the http:// URL of the device's ONVIF service";
@@ -105,7 +105,7 @@ impl Finder {
         let service = OnvifService::from(&onvif);
         let device = Device::new(address, &service);
         let deadline = Instant::now() + request.time * TOTAL_FACTOR;
-        let devices = vec![ask(device, service, request, deadline).await];
+        let devices = vec![describe(device, service, request, deadline).await];
         let interfaces = ws_discovery::names(&ws_discovery::interfaces());
         Ok(Discovery { devices, interfaces, warnings: Vec::new() })
     }
@@ -136,7 +136,7 @@ struct Search {
     request: DiscoveryRequest,
     deadline: Instant,
     seen: HashSet<SocketAddr>,
-    asking: JoinSet<Device>,
+    requests: JoinSet<Device>,
     permits: Arc<Semaphore>,
     /// Addresses at which cameras are not permitted.
     forbidden: HashSet<IpAddr>,
@@ -151,7 +151,7 @@ impl Search {
             deadline: Instant::now() + request.time * TOTAL_FACTOR,
             request,
             seen: HashSet::new(),
-            asking: JoinSet::new(),
+            requests: JoinSet::new(),
             permits: Arc::new(Semaphore::new(CONCURRENT_REQUESTS)),
             forbidden: HashSet::new(),
             crowded: HashSet::new(),
@@ -159,8 +159,8 @@ impl Search {
         }
     }
 
-    /// Starts the requests to a discovered device, unless the device is already known, not permitted, or
-    /// beyond a limit.
+    /// Starts the requests to a discovered device, unless the device is already known, not permitted,
+    /// or beyond a limit.
     fn add(&mut self, found: DiscoveredDevice, nets: &CameraNetworks) {
         if self.seen.len() + self.forbidden.len() >= MAX_DEVICES {
             self.is_full = true;
@@ -182,17 +182,17 @@ impl Search {
         self.seen.insert(address);
         let mut device = Device::new(address, &service);
         (device.name, device.model) = (found.name, found.hardware);
-        self.ask(device, service);
+        self.start_requests(device, service);
     }
 
-    fn ask(&mut self, device: Device, service: OnvifService) {
+    fn start_requests(&mut self, device: Device, service: OnvifService) {
         let (request, deadline) = (self.request.clone(), self.deadline);
         let permits = Arc::clone(&self.permits);
-        self.asking.spawn(async move {
+        self.requests.spawn(async move {
             // The semaphore is never closed.
             let permit = timeout_at(deadline, permits.acquire()).await;
             let deadline = deadline.min(Instant::now() + request.time * DEVICE_FACTOR);
-            let device = ask(device, service, &request, deadline).await;
+            let device = describe(device, service, &request, deadline).await;
             drop(permit);
             device
         });
@@ -200,7 +200,7 @@ impl Search {
 
     /// Waits for all devices, and returns them by address, with warnings about omitted devices.
     async fn finish(mut self) -> (Vec<Device>, Vec<String>) {
-        let mut devices = join_all(std::mem::take(&mut self.asking)).await;
+        let mut devices = join_all(std::mem::take(&mut self.requests)).await;
         devices.sort_by_key(|device| (device.address, device.port));
         let warnings = self.warnings(devices.is_empty());
         (devices, warnings)
@@ -243,7 +243,7 @@ impl Search {
 }
 
 /// Returns the device with its description. At the `deadline`, returns what has been received by then.
-async fn ask(
+async fn describe(
     mut device: Device,
     service: OnvifService,
     request: &DiscoveryRequest,
@@ -251,7 +251,7 @@ async fn ask(
 ) -> Device {
     let address = SocketAddr::new(device.address, device.port);
     let mut client = OnvifClient::new(address, request.login.clone());
-    if timeout_at(deadline, device.ask(&mut client, &service)).await.is_err() {
+    if timeout_at(deadline, device.describe(&mut client, &service)).await.is_err() {
         device.error = Some("the device did not respond in time".to_owned());
         (device.main, device.sub) = link::main_and_sub(&device.profiles);
     }
@@ -282,7 +282,7 @@ mod tests {
             search.add(found(8, port), &nets);
         }
         // No request is sent: the test ends before the tasks run.
-        assert_eq!(search.asking.len(), MAX_PER_ADDRESS + 2);
+        assert_eq!(search.requests.len(), MAX_PER_ADDRESS + 2);
         assert_eq!((search.crowded.len(), search.is_full), (1, false));
     }
 

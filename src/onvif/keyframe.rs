@@ -1,9 +1,9 @@
 //! Keyframes on request. A viewer who joins a camera between two keyframes waits for the next one,
 //! unless the camera makes one at once (ONVIF's `SetSynchronizationPoint`).
 //!
-//! A start never waits for such a request, and never fails because of one. A device that does not support
-//! the request, or rejects the credentials, gets no further request for a while: repeated wrong passwords
-//! lock accounts.
+//! A start never waits for such a request, and never fails because of one. A device that does not
+//! support the request, or rejects the credentials, gets no further request for a while: repeated wrong
+//! passwords lock accounts.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -29,7 +29,8 @@ const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long no keyframe is requested from a device after a failed request.
 const RETRY_DELAY: Duration = Duration::from_mins(10);
-/// The largest number of streams of which something is remembered. What is forgotten is found out again.
+/// The largest number of streams of which something is remembered. What is forgotten is found out
+/// again.
 const MAX_REMEMBERED: usize = 10_000;
 
 /// Requests keyframes, and remembers for each stream how to request them. Clones share the memory.
@@ -75,12 +76,13 @@ impl PreparedRequest {
 }
 
 impl KeyframeRequester {
-    /// Prepares a request for a keyframe of `source`, whose host has the address `address`. A task in the
-    /// background finds out how to make the request, unless that is remembered. It then waits for
+    /// Prepares a request for a keyframe of `source`, whose host has the address `address`. A task in
+    /// the background finds out how to make the request, unless that is remembered. It then waits for
     /// [`PreparedRequest::send`], and sends the request unless a picture `has_played` by then.
     ///
     /// Returns `None` if the ONVIF service is on another host than the source, or if a request failed
-    /// recently. The request contains a digest of the source's password, so it is sent to `address` only.
+    /// recently. The request contains a digest of the source's password, so it is sent to `address`
+    /// only.
     pub(crate) fn prepare(
         &self,
         onvif: &OnvifAddress,
@@ -251,12 +253,12 @@ mod tests {
         let failed = target("192.0.2.7", "rtsp://user:wrong@192.0.2.7/x");
         let corrected = target("192.0.2.7", "rtsp://user:right@192.0.2.7/x");
         requester.remember(failed.clone(), Memory::Failed(Instant::now()));
-        let is_asked = |Target { onvif, source }: &Target| {
+        let is_prepared = |Target { onvif, source }: &Target| {
             requester.prepare(onvif, source, address, Arc::default()).is_some()
         };
-        assert!(!is_asked(&failed) && is_asked(&corrected));
+        assert!(!is_prepared(&failed) && is_prepared(&corrected));
         tokio::time::advance(RETRY_DELAY).await;
-        assert!(is_asked(&failed));
+        assert!(is_prepared(&failed));
     }
 
     #[test]

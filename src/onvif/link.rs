@@ -1,4 +1,5 @@
-//! The links that a device reports: makes them usable, and chooses those of the main and the sub stream.
+//! The links that a device reports: makes them usable, and chooses those of the main and the sub
+//! stream.
 
 use std::net::IpAddr;
 
@@ -31,9 +32,9 @@ pub(crate) enum LinkError {
 
 /// Returns a device's link in a form that the manager can use, without credentials.
 ///
-/// The host in the link may be unreachable for the manager: a host name, `0.0.0.0`, or an address in another
-/// network, such as that behind a router. If the host is not an address near the one at which the device was
-/// `reached`, it is replaced by the address `reached`.
+/// The host in the link may be unreachable for the manager: a host name, `0.0.0.0`, or an address in
+/// another network, such as that behind a router. If the host is not an address near the one at which
+/// the device was `reached`, it is replaced by the address `reached`.
 pub(crate) fn usable(link: &str, reached: IpAddr) -> Result<String, LinkError> {
     let mut url = Url::parse(link.trim()).map_err(|_| LinkError::NotRtsp)?;
     if !matches!(url.scheme(), "rtsp" | "rtsps") || url.host_str().is_none_or(str::is_empty) {
@@ -67,9 +68,9 @@ fn is_near(address: IpAddr, reached: IpAddr) -> bool {
     }
 }
 
-/// Returns the link of the stream with the largest picture, and that of the stream with the smallest picture
-/// of the same camera. The second one is `None` if no picture is smaller than the first. Motion JPEG is
-/// chosen only if no stream has another codec.
+/// Returns the link of the stream with the largest picture, and that of the stream with the smallest
+/// picture of the same camera. The second one is `None` if no picture is smaller than the first. Motion
+/// JPEG is chosen only if no stream has another codec.
 pub(crate) fn main_and_sub(streams: &[DeviceProfile]) -> (Option<String>, Option<String>) {
     let is_jpeg = |stream: &DeviceProfile| {
         stream.video_codec.as_deref().is_some_and(|codec| codec.eq_ignore_ascii_case("jpeg"))

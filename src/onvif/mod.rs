@@ -11,8 +11,8 @@
 //! | [`keyframe`] | requests for a keyframe when a stream starts |
 //! | [`soap`], [`xml`] | requests to a device, and its responses |
 //!
-//! Devices are not trusted: the size, number and time of their responses are limited, and requests are sent
-//! only to permitted addresses. Nothing is stored.
+//! Devices are not trusted: the size, number and time of their responses are limited, and requests are
+//! sent only to permitted addresses. Nothing is stored.
 
 pub(crate) mod device;
 pub(crate) mod finder;

@@ -32,8 +32,8 @@ pub(crate) struct DeviceProfile {
 }
 
 impl DeviceProfile {
-    /// Reads a profile from the response of either version of the media service. The link is not part of
-    /// it. Returns `None` if the profile has no video or no token.
+    /// Reads a profile from the response of either version of the media service. The link is not part
+    /// of it. Returns `None` if the profile has no video or no token.
     pub(crate) fn read(node: &XmlNode) -> Option<Self> {
         // Version 1 of the service uses the first name, and version 2 the second one.
         let video = node.find("VideoEncoderConfiguration").or_else(|| node.find("VideoEncoder"))?;

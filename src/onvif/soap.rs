@@ -1,8 +1,8 @@
 //! Requests to a device: SOAP over HTTP, with the credentials as a `UsernameToken` digest.
 //!
-//! Connections go only to the device's own address, redirections are not followed, and the size of responses
-//! is limited. Callers limit the time. HTTPS is not supported: devices have self-signed certificates, which
-//! would not prove their identity.
+//! Connections go only to the device's own address, redirections are not followed, and the size of
+//! responses is limited. Callers limit the time. HTTPS is not supported: devices have self-signed
+//! certificates, which would not prove their identity.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -33,7 +33,8 @@ const NONCE_LENGTH: usize = 16;
 /// The beginning of the year 10000, in Unix seconds. Times from then on cannot be written as a date.
 const LATEST: u64 = 253_402_300_800;
 
-/// The credentials for a device. The type does not implement `Debug`, so that the password is never shown.
+/// The credentials for a device. The type does not implement `Debug`, so that the password is never
+/// shown.
 #[derive(Clone)]
 pub(crate) struct Login {
     /// The user name.
@@ -132,8 +133,8 @@ impl OnvifClient {
         self.call_as(self.login.as_ref(), service, action, content).await
     }
 
-    /// Calls an `action` without credentials. Until the device's clock is known, the device could count a
-    /// request with credentials as a failed login.
+    /// Calls an `action` without credentials. Until the device's clock is known, the device could count
+    /// a request with credentials as a failed login.
     pub(crate) async fn call_anonymously(
         &self,
         service: &OnvifService,
@@ -180,7 +181,8 @@ impl OnvifClient {
             .map_err(|_| OnvifError::NotOnvif)?;
         let connection = TcpStream::connect(address).await;
         let connection = connection.map_err(|error| OnvifError::Unreachable(cause(&error)))?;
-        // The device accepted the connection, so any failure from here on means that it is not an ONVIF device.
+        // The device accepted the connection, so any failure from here on means that it is not an ONVIF
+        // device.
         let not_http = |_| OnvifError::NotOnvif;
         let (mut sender, driver) = hyper::client::conn::http1::handshake(TokioIo::new(connection))
             .await

@@ -1,8 +1,8 @@
 //! WS-Discovery: sends probes for ONVIF devices to the local networks, and reads the responses.
 //!
-//! It uses IPv4 only, like nearly all cameras. A device's address is the one from which its response came.
-//! A response also contains addresses, but only their ports and paths are used, so that a response cannot
-//! make the manager connect to another host.
+//! It uses IPv4 only, like nearly all cameras. A device's address is the one from which its response
+//! came. A response also contains addresses, but only their ports and paths are used, so that a
+//! response cannot make the manager connect to another host.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -81,8 +81,8 @@ pub(crate) fn interfaces() -> Vec<Interface> {
     interfaces
 }
 
-/// Returns the interfaces whose name or address is `wanted`, or all but loopback if that is `None`. Fails if
-/// no interface is `wanted`.
+/// Returns the interfaces whose name or address is `wanted`, or all but loopback if that is `None`.
+/// Fails if no interface is `wanted`.
 pub(crate) fn choose(
     interfaces: &[Interface],
     wanted: Option<&str>,
@@ -109,8 +109,8 @@ pub(crate) fn names(interfaces: &[Interface]) -> Vec<String> {
     names
 }
 
-/// Sends probes on these interfaces for `time`, and passes the devices that respond to `found`. A device
-/// may be passed several times. Returns a warning for each interface on which sending failed.
+/// Sends probes on these interfaces for `time`, and passes the devices that respond to `found`. A
+/// device may be passed several times. Returns a warning for each interface on which sending failed.
 pub(crate) async fn run(
     interfaces: Vec<Interface>,
     time: Duration,
@@ -219,15 +219,15 @@ pub(crate) fn read(text: &str, from: IpAddr, ids: &[String]) -> Vec<DiscoveredDe
     matches.all("ProbeMatch").filter(is_camera).map(found).collect()
 }
 
-/// Returns whether `related`, from a device, contains one of these ids. Some devices change the case or add
-/// a prefix.
+/// Returns whether `related`, from a device, contains one of these ids. Some devices change the case or
+/// add a prefix.
 fn is_one_of(related: &str, ids: &[String]) -> bool {
     let related = related.to_ascii_lowercase();
     ids.iter().any(|id| related.contains(id.as_str()))
 }
 
-/// Returns port and path of a device's service, from the address in `addresses` whose host is `from`, or
-/// else from the first one. Only HTTP addresses count; without one, returns `None`.
+/// Returns port and path of a device's service, from the address in `addresses` whose host is `from`,
+/// or else from the first one. Only HTTP addresses count; without one, returns `None`.
 fn service(addresses: &str, from: IpAddr) -> Option<OnvifService> {
     let urls = addresses.split_whitespace().filter_map(|text| Url::parse(text).ok());
     let urls: Vec<_> = urls.filter(|url| url.scheme() == "http").collect();

@@ -44,8 +44,8 @@ struct Inner {
 }
 
 impl DiskBudget {
-    /// Creates the budget of the directory `root`. Streams can use `max_bytes`, or the whole disk if that
-    /// is `None`.
+    /// Creates the budget of the directory `root`. Streams can use `max_bytes`, or the whole disk if
+    /// that is `None`.
     pub fn new(root: PathBuf, max_bytes: Option<u64>) -> Self {
         let [used, reserved] = [0, 0].map(AtomicU64::new);
         let (reservations, disk) = (Mutex::default(), Mutex::new(Disk::of(&root)));
@@ -93,8 +93,8 @@ impl DiskBudget {
         }
     }
 
-    /// Checks the disk regularly. Returns only if a check panics. While a check hangs, the result of the
-    /// previous one counts.
+    /// Checks the disk regularly. Returns only if a check panics. While a check hangs, the result of
+    /// the previous one counts.
     pub(crate) async fn watch(self) {
         let mut ticks = interval(CHECK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -176,8 +176,8 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Returns the size of the file system that `path` is on. Returns `None` if the file system cannot be
-    /// read or, like a ramfs, has no size. Blocks while the disk hangs.
+    /// Returns the size of the file system that `path` is on. Returns `None` if the file system cannot
+    /// be read or, like a ramfs, has no size. Blocks while the disk hangs.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let status = nix::sys::statvfs::statvfs(path).ok().filter(|status| status.blocks() > 0)?;
         let bytes = |blocks: u64| blocks.saturating_mul(status.fragment_size());

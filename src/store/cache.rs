@@ -1,17 +1,17 @@
-//! A cache of recently used cameras, so that requests for running streams neither query the database nor
-//! open sealed sources.
+//! A cache of recently used cameras, so that requests for running streams neither query the database
+//! nor open sealed sources.
 //!
-//! The database is authoritative. The cache never returns a camera that is older than the last change that
-//! was reported as done. Two rules ensure this:
+//! The database is authoritative. The cache never returns a camera that is older than the last change
+//! that was reported as done. Two rules ensure this:
 //!
 //! 1. A look-up that finds nothing in the cache notes the version of the cache ([`Miss`]), and then reads
 //!    the database. It adds the camera that it has read only if the version is still the same.
 //! 2. A change commits, or fails to. Then, in one step, it raises the version and removes the changed
 //!    cameras from the cache ([`Invalidation`]). Only after that is it reported as done.
 //!
-//! A look-up that read the database before the commit also noted the version before the change raised it.
-//! Either the look-up adds the old camera before this step, and the step removes it. Or the look-up finds
-//! a higher version, and adds nothing.
+//! A look-up that read the database before the commit also noted the version before the change raised
+//! it. Either the look-up adds the old camera before this step, and the step removes it. Or the look-up
+//! finds a higher version, and adds nothing.
 
 use std::collections::HashMap;
 use std::mem;

@@ -31,7 +31,8 @@ pub(crate) struct Cameras {
     database: Database,
     rows: Rows,
     cache: RecordCache,
-    /// The streams that were requested since the start of the manager, with the plans that were learned.
+    /// The streams that were requested since the start of the manager, with the plans that were
+    /// learned.
     streams: Arc<DashMap<StreamId, Camera>>,
 }
 
@@ -47,8 +48,8 @@ pub(crate) enum Change {
 }
 
 impl Cameras {
-    /// Opens the database at `url`, or creates it. Without a `source_key`, the key is in the database's key
-    /// file, which is created with a new database.
+    /// Opens the database at `url`, or creates it. Without a `source_key`, the key is in the database's
+    /// key file, which is created with a new database.
     pub(crate) async fn open(url: &str, source_key: Option<&str>) -> Result<Self, StoreError> {
         let database = Database::open(url).await?;
         let lock = lock_database(database.path())?;
@@ -62,8 +63,8 @@ impl Cameras {
         &self.database
     }
 
-    /// Returns a camera; `None` if there is no such camera. Queries the database only if the camera was not
-    /// used recently.
+    /// Returns a camera; `None` if there is no such camera. Queries the database only if the camera was
+    /// not used recently.
     pub(crate) async fn get(&self, id: &CameraId) -> Result<Option<Arc<Record>>, Error> {
         let miss = match self.cache.get(id) {
             Ok(record) => return Ok(Some(record)),
@@ -76,8 +77,8 @@ impl Cameras {
         Ok(Some(record))
     }
 
-    /// Returns the camera of a stream, ready to be started; `None` if there is no such camera, or if the
-    /// camera has no such stream.
+    /// Returns the camera of a stream, ready to be started; `None` if there is no such camera, or if
+    /// the camera has no such stream.
     pub(crate) async fn camera_of(&self, id: &StreamId) -> Result<Option<Camera>, Error> {
         Ok(self.get(id.camera()).await?.and_then(|record| self.stream_of(&record, id)))
     }
@@ -96,8 +97,8 @@ impl Cameras {
         Ok(changed)
     }
 
-    /// Adds or changes all of these cameras, or none of them if one fails. Returns the effects in the same
-    /// order.
+    /// Adds or changes all of these cameras, or none of them if one fails. Returns the effects in the
+    /// same order.
     pub(crate) async fn change_all<F>(
         &self,
         changes: Vec<(CameraId, F)>,
@@ -119,10 +120,10 @@ impl Cameras {
         Ok(done)
     }
 
-    /// Returns a stream of a camera, after changing the stream's `source` and the camera's options as far as
-    /// they are given. Fails without a change if `check` refuses a known camera. Adds an unknown camera for
-    /// `owner`. Returns `None` if the camera is unknown and no source is given, or if the camera has no such
-    /// stream.
+    /// Returns a stream of a camera, after changing the stream's `source` and the camera's options as
+    /// far as they are given. Fails without a change if `check` refuses a known camera. Adds an unknown
+    /// camera for `owner`. Returns `None` if the camera is unknown and no source is given, or if the
+    /// camera has no such stream.
     pub(crate) async fn put(
         &self,
         id: &StreamId,
@@ -202,8 +203,8 @@ impl Cameras {
         self.rows.sealed(record)
     }
 
-    /// Opens a source that [`Cameras::sealed`] returned for the camera `id`. Returns `None` if it was sealed
-    /// with another key or for another camera, or is damaged.
+    /// Opens a source that [`Cameras::sealed`] returned for the camera `id`. Returns `None` if it was
+    /// sealed with another key or for another camera, or is damaged.
     pub(crate) fn unsealed(&self, id: &CameraId, sealed: &[u8]) -> Option<SourceSpec> {
         self.rows.unsealed(id, sealed)
     }
@@ -276,8 +277,8 @@ impl Cameras {
         Ok((record, if known.is_some() { Change::Updated } else { Change::Created }))
     }
 
-    /// Returns a stream of a camera; `None` if the camera has no such stream. The learned plan is kept while
-    /// source and options stay the same.
+    /// Returns a stream of a camera; `None` if the camera has no such stream. The learned plan is kept
+    /// while source and options stay the same.
     fn stream_of(&self, record: &Record, id: &StreamId) -> Option<Camera> {
         let source = record.spec.source(id.profile())?;
         if let Some(known) = self.streams.get(id)
@@ -310,8 +311,8 @@ fn is_changed(
         || source.is_some_and(|source| record.spec.source(profile) != Some(source))
 }
 
-/// Returns a new camera with the source and options of its first start. Fails if no source is given: then
-/// the camera was deleted after it had been found.
+/// Returns a new camera with the source and options of its first start. Fails if no source is given:
+/// then the camera was deleted after it had been found.
 fn new_record(
     id: &StreamId,
     owner: Option<&str>,

@@ -24,7 +24,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest number of connections. Further queries wait for a free one.
 const CONNECTIONS: u32 = 4;
 
-/// The reason why the database cannot be opened. The text and its causes form one line for the operator.
+/// The reason why the database cannot be opened. The text and its causes form one line for the
+/// operator.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
     /// The setting is not the URL of an SQLite file.
@@ -121,7 +122,8 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Opens the database at `url`, or creates it, and migrates its tables to this version of the program.
+    /// Opens the database at `url`, or creates it, and migrates its tables to this version of the
+    /// program.
     pub(crate) async fn open(url: &str) -> Result<Self, OpenError> {
         let options = SqliteConnectOptions::from_str(url).map_err(|_| OpenError::Url)?;
         let path = options.get_filename().to_owned();
@@ -152,7 +154,8 @@ impl Database {
         &self.path
     }
 
-    /// Returns the proof with which a key is checked to belong to the database; `None` in a new database.
+    /// Returns the proof with which a key is checked to belong to the database; `None` in a new
+    /// database.
     pub(crate) async fn proof(&self) -> Result<Option<Vec<u8>>, sqlx::Error> {
         let row = sqlx::query("SELECT proof FROM seal WHERE id = 1");
         row.fetch_optional(&self.pool).await?.map(|row| row.try_get("proof")).transpose()
@@ -183,7 +186,8 @@ impl Database {
         Ok((rows.iter().map(row).collect::<Result<_, _>>()?, total.try_get(0)?))
     }
 
-    /// Returns id and host of the cameras of `owner`, or of all cameras if that is `None`. Sorted by id.
+    /// Returns id and host of the cameras of `owner`, or of all cameras if that is `None`. Sorted by
+    /// id.
     pub(crate) async fn hosts(
         &self,
         owner: Option<&str>,
@@ -200,8 +204,8 @@ impl Database {
         rows.iter().map(session_row).collect()
     }
 
-    /// Adds a playback session. If the session exists, updates only whether it is ended and how long it is
-    /// kept. Also deletes sessions that need not be kept after the creation of this one.
+    /// Adds a playback session. If the session exists, updates only whether it is ended and how long it
+    /// is kept. Also deletes sessions that need not be kept after the creation of this one.
     pub(crate) async fn put_session(&self, row: &SessionRow) -> Result<(), sqlx::Error> {
         let query = sqlx::query(
             "INSERT INTO playback_sessions
@@ -401,8 +405,8 @@ fn session_row(row: &SqliteRow) -> Result<SessionRow, sqlx::Error> {
     })
 }
 
-/// Returns a pattern that matches a lower-case string that contains `text`. ASCII letters match in either
-/// case; SQLite's `LOWER` does not change other letters.
+/// Returns a pattern that matches a lower-case string that contains `text`. ASCII letters match in
+/// either case; SQLite's `LOWER` does not change other letters.
 fn like(text: &str) -> String {
     let mut pattern = String::from("%");
     for character in text.to_ascii_lowercase().chars() {

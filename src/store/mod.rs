@@ -1,8 +1,8 @@
 //! The camera store: the known cameras with their sources, owners and options, and the plans that were
 //! learned for their streams.
 //!
-//! The cameras are in a database, in which their sources are sealed, and survive a restart of the manager.
-//! The plans are in memory only.
+//! The cameras are in a database, in which their sources are sealed, and survive a restart of the
+//! manager. The plans are in memory only.
 //!
 //! | Module | Owns |
 //! |---|---|

@@ -6,9 +6,9 @@ use super::key_files::{key_file, next_key_file, proof_of};
 use super::rows::Rows;
 use super::seal::{SealKey, SealKeyError};
 
-/// Seals all cameras with another key, and returns their number. The new key is `new_key`, or a generated
-/// one. If neither `source_key` nor `new_key` is given, the new key replaces the old one in the key file.
-/// Fails if a manager uses the database.
+/// Seals all cameras with another key, and returns their number. The new key is `new_key`, or a
+/// generated one. If neither `source_key` nor `new_key` is given, the new key replaces the old one in
+/// the key file. Fails if a manager uses the database.
 pub(crate) async fn rotate_key(
     url: &str,
     source_key: Option<&str>,
@@ -20,7 +20,8 @@ pub(crate) async fn rotate_key(
     let is_in_file = source_key.is_none() && new_key.is_none();
     let next = next_key_file(database.path());
     if is_in_file {
-        // Written before the database changes, so that one of the two files has the right key at any time.
+        // Written before the database changes, so that one of the two files has the right key at any
+        // time.
         new.write_new(&next)?;
     }
     let new_rows = Rows::new(new.sealer());

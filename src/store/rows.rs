@@ -31,8 +31,8 @@ impl Rows {
         Ok(self.sealer.seal(record.id.as_str(), &plain))
     }
 
-    /// Opens a source that was sealed for the camera `id`. Returns `None` if it was sealed with another key
-    /// or for another camera, or is damaged.
+    /// Opens a source that was sealed for the camera `id`. Returns `None` if it was sealed with another
+    /// key or for another camera, or is damaged.
     pub(super) fn unsealed(&self, id: &CameraId, sealed: &[u8]) -> Option<SourceSpec> {
         serde_json::from_slice(&self.sealer.open(id.as_str(), sealed)?).ok()
     }

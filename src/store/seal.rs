@@ -1,6 +1,6 @@
-//! Seals secrets with XChaCha20-Poly1305, so that neither the database nor a copy of it reveals them. Each
-//! secret is bound to a context, such as the camera's id, so that a sealed source cannot be moved to another
-//! camera.
+//! Seals secrets with XChaCha20-Poly1305, so that neither the database nor a copy of it reveals them.
+//! Each secret is bound to a context, such as the camera's id, so that a sealed source cannot be moved
+//! to another camera.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -65,7 +65,8 @@ impl SealKey {
         decode(text).map(Self).ok_or(SealKeyError::Setting)
     }
 
-    /// Reads a key from a file; `None` if the file does not exist. Fails if other users can access the file.
+    /// Reads a key from a file; `None` if the file does not exist. Fails if other users can access the
+    /// file.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>, SealKeyError> {
         let failed = |source| SealKeyError::Io { path: path.to_owned(), source };
         let mut file = match File::open(path) {
@@ -88,8 +89,8 @@ impl SealKey {
             if path.exists() {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
-            // The file gets its name only when it is complete, so that even a power cut leaves no incomplete
-            // key.
+            // The file gets its name only when it is complete, so that even a power cut leaves no
+            // incomplete key.
             let mut unfinished = path.as_os_str().to_owned();
             unfinished.push(".unfinished");
             let mut options = OpenOptions::new();
@@ -129,7 +130,8 @@ fn decode(text: &str) -> Option<[u8; KEY_LENGTH]> {
 }
 
 impl Sealer {
-    /// Returns the sealed form of `plain`. Only [`Sealer::open`] with the same key and `context` can open it.
+    /// Returns the sealed form of `plain`. Only [`Sealer::open`] with the same key and `context` can
+    /// open it.
     pub(crate) fn seal(&self, context: &str, plain: &[u8]) -> Vec<u8> {
         let nonce = XNonce::generate();
         let payload = Payload { msg: plain, aad: context.as_bytes() };

@@ -18,7 +18,7 @@ pub(crate) struct Status {
     pub(crate) epoch: u64,
     /// How often FFmpeg was started again after an interruption.
     pub(crate) restarts: u64,
-    /// When a client first asked for the stream.
+    /// When a client first requested the stream.
     pub(crate) started_at: SystemTime,
     /// When the current epoch became live; `None` while it is not live.
     pub(crate) live_since: Option<Instant>,

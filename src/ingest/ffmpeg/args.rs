@@ -1,7 +1,7 @@
 //! FFmpeg's arguments for a camera and its plan, without side effects.
 //!
-//! Every user of the machine can read the arguments, so they never contain the source's URL. FFmpeg gets
-//! the URL in an ffconcat script on its stdin.
+//! Every user of the machine can read the arguments, so they never contain the source's URL. FFmpeg
+//! gets the URL in an ffconcat script on its stdin.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -48,8 +48,8 @@ pub(crate) struct Transcode {
     pub max_bit_rate: u32,
 }
 
-/// The limit of the frame rate. After a short probe, FFmpeg may guess a rate of up to 90,000, from which
-/// libx264 would derive the level of its output.
+/// The limit of the frame rate. After a short probe, FFmpeg may guess a rate of up to 90,000, from
+/// which libx264 would derive the level of its output.
 const MAX_FRAME_RATE: &str = "60";
 
 /// The protocols that FFmpeg is allowed to open: those of the script and of cameras, but not files.
@@ -70,7 +70,8 @@ pub(crate) fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
         add(&["-use_wallclock_as_timestamps", "1"]);
     }
     if plan.video == Video::ToH264 {
-        // By default, FFmpeg uses one thread per processor, and each thread delays the video by a frame.
+        // By default, FFmpeg uses one thread per processor, and each thread delays the video by a
+        // frame.
         add(&["-threads", MAX_THREADS, "-filter_threads", "2"]);
     }
     // The source, from the script on stdin.
@@ -88,8 +89,8 @@ pub(crate) fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
         Video::ToH264 => arguments.extend(to_h264(shape)),
     }
     let mut add = |more: &[&str]| arguments.extend(more.iter().map(|&text| text.to_owned()));
-    // The longest time, in microseconds, that video waits for late or missing audio. FFmpeg's default is
-    // 10 s.
+    // The longest time, in microseconds, that video waits for late or missing audio. FFmpeg's default
+    // is 10 s.
     add(&["-max_interleave_delta", "200000"]);
     add(&["-f", "mp4", "-movflags", "+frag_keyframe+empty_moov+default_base_moof"]);
     let fragment = shape.part_time.as_micros().to_string();
@@ -102,8 +103,8 @@ fn first_arguments(plan: Plan) -> Vec<String> {
     let (analyze_duration, probe_size) = plan.probe.limits();
     // At this level, FFmpeg logs the camera's streams.
     let logging = ["-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+info"];
-    // The concat reader probes what the reader inside it has already probed. With FFmpeg's defaults, this
-    // second probe takes 20 frames.
+    // The concat reader probes what the reader inside it has already probed. With FFmpeg's defaults,
+    // this second probe takes 20 frames.
     let probe = ["-analyzeduration", analyze_duration, "-probesize", probe_size];
     logging.into_iter().chain(probe).map(str::to_owned).collect()
 }
@@ -113,16 +114,16 @@ pub(crate) fn still_arguments(plan: Plan) -> Vec<String> {
     let mut arguments = first_arguments(plan);
     let mut add = |more: &[&str]| arguments.extend(more.iter().map(|&text| text.to_owned()));
     add(&["-f", "concat", "-safe", "0", "-protocol_whitelist", PROTOCOLS]);
-    // Frames before the first keyframe cannot be decoded completely. Each further thread would delay the
-    // picture by a frame.
+    // Frames before the first keyframe cannot be decoded completely. Each further thread would delay
+    // the picture by a frame.
     add(&["-skip_frame", "nokey", "-threads", "1", "-i", "pipe:0"]);
     add(&["-map", "0:v:0", "-frames:v", "1", "-vf", STILL_SIZE]);
     add(&["-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-q:v", "5", "-f", "image2pipe", "pipe:1"]);
     arguments
 }
 
-/// Returns the arguments that transcode to H.264. Frames keep their times, keyframes come once per segment,
-/// and the encoder delays no frame.
+/// Returns the arguments that transcode to H.264. Frames keep their times, keyframes come once per
+/// segment, and the encoder delays no frame.
 fn to_h264(shape: &Shape) -> Vec<String> {
     let Transcode { preset, max_height, max_bit_rate } = &shape.transcode;
     let bit_rate = format!("{max_bit_rate}k");

@@ -22,8 +22,8 @@ impl FfmpegCheck {
         Self { program, spawner }
     }
 
-    /// Runs `ffmpeg -version`. Fails if FFmpeg cannot be started, or does not end successfully `within` this
-    /// time. A process that takes longer is killed.
+    /// Runs `ffmpeg -version`. Fails if FFmpeg cannot be started, or does not end successfully `within`
+    /// this time. A process that takes longer is killed.
     pub(crate) async fn run(
         &self,
         within: Duration,

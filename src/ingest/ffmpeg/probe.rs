@@ -1,5 +1,6 @@
 //! Takes one picture of a camera and reads the properties of its streams, to test a source before it is
-//! stored. This takes one run of FFmpeg, or a few if the first one leads to another plan. Nothing is kept.
+//! stored. This takes one run of FFmpeg, or a few if the first one leads to another plan. Nothing is
+//! kept.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,7 +26,8 @@ use crate::ingest::ffmpeg::args;
 use crate::ingest::ffmpeg::settings::FfmpegSettings;
 use crate::ingest::ffmpeg::stderr::{Tail, Verdict};
 
-/// The largest number of pictures that are taken at the same time. Each may use a CPU core for a moment.
+/// The largest number of pictures that are taken at the same time. Each may use a CPU core for a
+/// moment.
 const PLACES: usize = 4;
 /// The longest time that a caller waits for a free place.
 const PLACE_WITHIN: Duration = Duration::from_secs(5);

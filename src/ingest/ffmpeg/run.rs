@@ -1,5 +1,5 @@
-//! One run of FFmpeg: reads its pipes, publishes its fragments, and kills it when it is useless. Passes on
-//! the signals that end a run that is no longer wanted.
+//! One run of FFmpeg: reads its pipes, publishes its fragments, and kills it when it is useless. Passes
+//! on the signals that end a run that is no longer wanted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,8 +25,8 @@ use crate::onvif::keyframe::PreparedRequest;
 /// A child and the tasks that read its pipes.
 pub(super) struct FfmpegRun {
     process: Process,
-    /// The codecs that need no transcoding although the plan transcodes, each with the lesson to learn if
-    /// the camera uses the codec.
+    /// The codecs that need no transcoding although the plan transcodes, each with the lesson to learn
+    /// if the camera uses the codec.
     copyable: Vec<(&'static str, Lesson)>,
     began: Instant,
     video_codec: oneshot::Receiver<String>,
@@ -77,7 +77,8 @@ impl FfmpegRun {
         }
     }
 
-    /// Passes signals on to the child until it has ended and is reaped. Returns the evidence about the run.
+    /// Passes signals on to the child until it has ended and is reaped. Returns the evidence about the
+    /// run.
     pub(super) async fn until_exit(mut self, mut signals: mpsc::Receiver<Signal>) -> FfmpegExit {
         let mut is_wanted = true;
         let mut lesson = None;
@@ -118,8 +119,9 @@ impl FfmpegRun {
         !self.copyable.is_empty() || self.keyframe.is_some()
     }
 
-    /// Handles FFmpeg's report of the video codec, or the lack of one. Sends the request for a keyframe. If
-    /// the run transcodes a codec that can be copied, kills the child and returns the lesson.
+    /// Handles FFmpeg's report of the video codec, or the lack of one. Sends the request for a
+    /// keyframe. If the run transcodes a codec that can be copied, kills the child and returns the
+    /// lesson.
     fn take_codec(&mut self, codec: Option<String>) -> Option<Lesson> {
         if let (Some(keyframe), Some(_)) = (self.keyframe.take(), &codec) {
             keyframe.send();

@@ -17,8 +17,8 @@ use crate::child::log::Writer;
 
 /// The number of lines that are kept.
 const MAX_LINES: usize = 60;
-/// The number of bytes of a line that are kept until secrets are removed. It is more than the longest URL
-/// and FFmpeg's text around the URL, so that such a line is not cut inside a secret.
+/// The number of bytes of a line that are kept until secrets are removed. It is more than the longest
+/// URL and FFmpeg's text around the URL, so that such a line is not cut inside a secret.
 const MAX_RAW_LINE: usize = 8 * 1024;
 /// The number of characters of a line that are kept after that.
 const MAX_LINE: usize = 400;
@@ -60,8 +60,8 @@ impl Line {
 /// The cause of FFmpeg's end, as its messages show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The camera or the machine is the cause. The text is the error's detail: what happened, and what to
-    /// do.
+    /// The camera or the machine is the cause. The text is the error's detail: what happened, and what
+    /// to do.
     Camera(ErrorKind, &'static str),
     /// Another plan may work better.
     Lesson(Lesson),
@@ -71,8 +71,8 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    /// Returns the error of a run that lasted `ran_for` with the socket timeout `socket_timeout`; `None` if
-    /// another plan may work better.
+    /// Returns the error of a run that lasted `ran_for` with the socket timeout `socket_timeout`;
+    /// `None` if another plan may work better.
     pub(crate) fn error(self, ran_for: Duration, socket_timeout: Duration) -> Option<Error> {
         let (kind, detail) = match self {
             Self::Camera(kind, detail) => (kind, detail),
@@ -178,9 +178,9 @@ const NO_RESPONSE: &str =
 const NOT_RTSP: &str = "the device at this address is not an RTSP server; check the port";
 
 impl Tail {
-    /// Reads `stderr` to its end, and returns the last lines without the secrets of `source`. Also writes
-    /// all lines to `log`. Sends FFmpeg's name of the camera's video codec, such as `h264`, as soon as
-    /// FFmpeg prints it.
+    /// Reads `stderr` to its end, and returns the last lines without the secrets of `source`. Also
+    /// writes all lines to `log`. Sends FFmpeg's name of the camera's video codec, such as `h264`, as
+    /// soon as FFmpeg prints it.
     pub(crate) async fn collect(
         mut stderr: impl AsyncRead + Unpin,
         source: Source,
@@ -232,8 +232,8 @@ impl Tail {
         strongest.and_then(|index| VERDICTS.get(index)).map(|&(_, verdict)| verdict)
     }
 
-    /// Returns FFmpeg's description of the first stream of a kind (`Video` or `Audio`), which is a stream of
-    /// the input.
+    /// Returns FFmpeg's description of the first stream of a kind (`Video` or `Audio`), which is a
+    /// stream of the input.
     pub(crate) fn stream(&self, kind: &str) -> Option<&str> {
         let mut streams = self.lines.iter().filter_map(|line| line.stream.as_deref());
         let words = format!(" {kind}: ");
@@ -254,8 +254,8 @@ impl Tail {
     }
 }
 
-/// Returns a line in the form in which it is shown, without secrets. Control characters are removed before
-/// secrets are searched for: removing them later could join the two halves of a secret.
+/// Returns a line in the form in which it is shown, without secrets. Control characters are removed
+/// before secrets are searched for: removing them later could join the two halves of a secret.
 fn readable(raw: &[u8], source: &Source) -> String {
     let is_cut = raw.len() >= MAX_RAW_LINE;
     let text: String = String::from_utf8_lossy(raw).chars().filter(|c| !c.is_control()).collect();

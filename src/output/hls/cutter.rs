@@ -104,8 +104,8 @@ impl Cutter {
             && growing.is_some_and(|growing| growing.duration() >= enough)
     }
 
-    /// Returns whether another part could make the growing segment too long for the first GOP. There,
-    /// a segment must be shorter, by a part, than all finished segments together. Otherwise hls.js would
+    /// Returns whether another part could make the growing segment too long for the first GOP. There, a
+    /// segment must be shorter, by a part, than all finished segments together. Otherwise hls.js would
     /// wait for the whole segment: it loads parts only if the growing segment is shorter than its
     /// buffer.
     fn is_long_enough_in_first_gop(&self, growing: &Segment) -> bool {

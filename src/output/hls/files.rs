@@ -74,7 +74,8 @@ impl SegmentFiles {
         self.retired.extend(retired);
     }
 
-    /// Notes that a segment was withdrawn. Its number is reused, so the next segment overwrites the file.
+    /// Notes that a segment was withdrawn. Its number is reused, so the next segment overwrites the
+    /// file.
     pub(super) fn discard(&mut self, segment: &Segment) {
         self.share.remove(segment.length());
     }

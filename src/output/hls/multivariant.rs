@@ -1,5 +1,5 @@
-//! The multivariant playlist: a stream's codecs, picture size, bit rate and frame rate, for players that
-//! need them before they load media.
+//! The multivariant playlist: a stream's codecs, picture size, bit rate and frame rate, for players
+//! that need them before they load media.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ pub(crate) struct Variant {
     height: u16,
     frames: u32,
     time: Duration,
-    /// The highest bit rate of a representative segment, in bit/s. Until one is finished, the highest bit
-    /// rate of all segments.
+    /// The highest bit rate of a representative segment, in bit/s. Until one is finished, the highest
+    /// bit rate of all segments.
     peak: f64,
     is_peak_certain: bool,
 }

@@ -1,9 +1,9 @@
 //! The HLS packager: turns one stream's fragments into segments and playlists.
 //!
 //! Appends each fragment to the growing segment, publishes the playlist, and deletes old segments.
-//! Bytes are in a segment's file before the playlist names them. The packager is synchronous; its caller
-//! runs it on a thread on which waiting for a disk does not delay other streams. The packager works the
-//! same whether the stream has viewers or not.
+//! Bytes are in a segment's file before the playlist names them. The packager is synchronous; its
+//! caller runs it on a thread on which waiting for a disk does not delay other streams. The packager
+//! works the same whether the stream has viewers or not.
 
 use std::io;
 use std::sync::Arc;

@@ -24,8 +24,8 @@ const SKIP_BOUNDARY: u32 = 6;
 
 /// The first discontinuity number of a stream is the first segment number modulo this. So it usually
 /// differs from the one that viewers of the camera's previous stream have seen, and they notice the new
-/// time line. The modulus is small, because hls.js walks an array as long as the discontinuity number at
-/// every reload. It is a prime, so that first segment numbers in even steps lead to all values.
+/// time line. The modulus is small, because hls.js walks an array as long as the discontinuity number
+/// at every reload. It is a prime, so that first segment numbers in even steps lead to all values.
 const FIRST_DISCONTINUITY_BELOW: u64 = 4093;
 
 /// How a part begins.
@@ -137,8 +137,8 @@ impl Playlist {
         self.open.as_ref()
     }
 
-    /// Appends a part to the growing segment. Bytes without playing time, which come from a camera whose
-    /// clock is frozen, extend the previous part instead, because a part must have a duration.
+    /// Appends a part to the growing segment. Bytes without playing time, which come from a camera
+    /// whose clock is frozen, extend the previous part instead, because a part must have a duration.
     pub(crate) fn append(&mut self, duration: Duration, length: u64, begin: PartStart) {
         let Some(open) = &mut self.open else { return };
         match open.parts.last_mut() {
@@ -178,8 +178,8 @@ impl Playlist {
         Duration::from_secs(u64::from(count) * self.target_duration)
     }
 
-    /// Withdraws and returns the growing segment, if no player can know it: it has no parts, or there is
-    /// no finished segment, without which no playlist is published. The next segment gets the same
+    /// Withdraws and returns the growing segment, if no player can know it: it has no parts, or there
+    /// is no finished segment, without which no playlist is published. The next segment gets the same
     /// number, because numbers must not have gaps.
     pub(crate) fn abandon_unnamed(&mut self) -> Option<Segment> {
         let is_unseen = self.segments.is_empty();
@@ -198,7 +198,8 @@ impl Playlist {
         self.segments().chain(&self.open)
     }
 
-    /// Returns the position at which the playlist ends. Blocking playlist requests are compared with it.
+    /// Returns the position at which the playlist ends. Blocking playlist requests are compared with
+    /// it.
     pub(crate) fn position(&self) -> Position {
         match &self.open {
             Some(open) => Position { sequence: open.sequence, parts: open.parts.len() },
@@ -206,8 +207,8 @@ impl Playlist {
         }
     }
 
-    /// Renders the playlist. It never has an `EXT-X-ENDLIST`, because players would stop there, although
-    /// the stream may continue.
+    /// Renders the playlist. It never has an `EXT-X-ENDLIST`, because players would stop there,
+    /// although the stream may continue.
     pub(crate) fn render(&self) -> String {
         self.render_without(0)
     }
@@ -264,8 +265,9 @@ impl Playlist {
 
     /// Returns the value of `EXT-X-START`, counted from the first segment; `None` if players need no
     /// hint, because the segment at which they usually begin starts with a marked keyframe. Otherwise
-    /// returns the beginning of the last segment with a keyframe at which players without low latency can
-    /// begin. If there is none, returns that of the last one at which low-latency players can begin.
+    /// returns the beginning of the last segment with a keyframe at which players without low latency
+    /// can begin. If there is none, returns that of the last one at which low-latency players can
+    /// begin.
     fn start(&self) -> Option<Duration> {
         let all: Duration = self.all().map(Segment::duration).sum();
         let near = all.saturating_sub(self.part_target().mul_f64(PART_HOLD_BACK));
@@ -287,8 +289,8 @@ impl Playlist {
         start.filter(|_| !is_found_by_players)
     }
 
-    /// Returns `PART-TARGET`: the wanted duration of a part, or that of the longest listed part if this is
-    /// longer, because frames do not always fit into the wanted duration.
+    /// Returns `PART-TARGET`: the wanted duration of a part, or that of the longest listed part if this
+    /// is longer, because frames do not always fit into the wanted duration.
     fn part_target(&self) -> Duration {
         let named = self.all().skip(self.first_with_parts());
         let longest = named.flat_map(|segment| &segment.parts).map(|part| part.duration).max();

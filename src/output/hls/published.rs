@@ -34,8 +34,8 @@ impl Published {
         self.whole.get_or_init(|| self.playlist.render().into()).clone()
     }
 
-    /// Returns the delta update of the media playlist, for players that know the older segments. Returns
-    /// the whole media playlist while it is too short for a delta update.
+    /// Returns the delta update of the media playlist, for players that know the older segments.
+    /// Returns the whole media playlist while it is too short for a delta update.
     pub(crate) fn delta(&self) -> Bytes {
         let render = || self.playlist.render_delta().map_or_else(|| self.whole(), Bytes::from);
         self.delta.get_or_init(render).clone()
@@ -63,6 +63,6 @@ impl Published {
     }
 }
 
-/// The receiver of a stream's newest playlists: `None` before the first ones. Closed when the stream has
-/// ended.
+/// The receiver of a stream's newest playlists: `None` before the first ones. Closed when the stream
+/// has ended.
 pub(crate) type PlaylistReceiver = watch::Receiver<Option<Arc<Published>>>;

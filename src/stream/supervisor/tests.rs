@@ -1,5 +1,5 @@
-//! Tests of the supervisor with a fake ingest, on a paused clock. The tests control when a child starts,
-//! sends fragments and ends.
+//! Tests of the supervisor with a fake ingest, on a paused clock. The tests control when a child
+//! starts, sends fragments and ends.
 
 use std::sync::Arc;
 use std::time::Duration;
