@@ -150,8 +150,8 @@ impl DiskShare {
         self.budget.release(&self.reservation, bytes);
     }
 
-    /// Notes that the stream has deleted this many bytes. The reservation ends, because a stream that
-    /// deletes files hardly needs more space than it uses.
+    /// Notes that the stream has deleted this many bytes. The reservation ends, because from
+    /// now on the stream writes about as much as it deletes.
     pub(crate) fn remove(&mut self, bytes: u64) {
         self.budget.release(&self.reservation, RESERVATION);
         let bytes = bytes.min(self.bytes);

@@ -1,8 +1,8 @@
 //! Interest in a stream, which keeps the stream running.
 //!
 //! A caller that can report when it leaves holds an [`Interest`]. An HLS player cannot: it simply sends
-//! no more requests. Its accesses are noted instead. The stream is idle since the last access, or since
-//! the last held interest was dropped, whichever is later. After the idle timeout, the
+//! no more requests. So its accesses are noted. A stream without a held interest is idle from its last
+//! access, or from the end of the last held interest, whichever is later. After the idle timeout, the
 //! [`reaper`](super::reaper) proposes that the stream ends.
 
 use std::sync::Arc;
