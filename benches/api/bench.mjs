@@ -94,7 +94,7 @@ class Manager {
     const script = 'exec "$0" serve "$1" 2>/dev/null';
     const child = new Child("sh", ["-c", script, program, RECORDING], settings);
     const manager = new Manager(child, `http://127.0.0.1:${port}`);
-    const isUp = () => fetch(`${manager.origin}/livez`).then(({ ok }) => ok, () => child.hasEnded);
+    const isUp = () => fetch(`${manager.origin}/livez`).then(({ ok }) => ok, () => child.hasExited);
     await until("the manager", 60, isUp);
     await manager.#startAll(streams);
     return manager;

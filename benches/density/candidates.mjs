@@ -127,7 +127,7 @@ class FfmpegHls {
   attend() {}
 
   interruptions() {
-    const ended = this.#children.filter((child) => child.hasEnded);
+    const ended = this.#children.filter((child) => child.hasExited);
     return ended.length === 0 ? [] : [`${ended.length} FFmpegs exited: ${ended[0].output}`];
   }
 

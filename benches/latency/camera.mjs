@@ -13,7 +13,7 @@ export class Camera {
     const options = Object.entries(numbers).filter(([, value]) => value !== undefined);
     const args = options.flatMap(([name, value]) => [`--${name}`, String(value)]);
     const child = new Child(PROGRAM, ["--running", MOUNT, ...args]);
-    const [, port] = await child.says(/"event":"ready","port":(\d+)/, 60);
+    const [, port] = await child.waitForOutput(/"event":"ready","port":(\d+)/, 60);
     return new Camera(child, `rtsp://127.0.0.1:${port}/${MOUNT}`);
   }
 

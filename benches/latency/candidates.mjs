@@ -38,7 +38,7 @@ class Service {
     mkdirSync(this.directory);
     const env = { PORT: "0", NGINX_PORT: "0", STREAM_DIR: join(this.directory, "streams") };
     this.child = new Child(RUN, ["--no-demo"], { ...env, TMPDIR: this.directory });
-    const [, page] = await this.child.says(/^open (http:\S+)$/m, RUN_SECONDS);
+    const [, page] = await this.child.waitForOutput(/^open (http:\S+)$/m, RUN_SECONDS);
     this.origin = new URL(page).origin;
     const body = { indicator_id: ID, rtsp_link: this.camera.link };
     this.start = { post: { path: "/api/stream/start", body } };

@@ -39,7 +39,7 @@ export async function startMediaMtx(directory, settings, paths) {
 /** Waits until a new server responds to a request. Returns the process and the origin. */
 async function waitForResponse(child, origin) {
   await until(`a response of ${child.program}`, 20, async () => {
-    if (child.hasEnded) {
+    if (child.hasExited) {
       throw new Error(`${child.program} ended: ${child.output}`);
     }
     return fetch(origin).then(() => true, () => false);

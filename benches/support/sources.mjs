@@ -9,7 +9,7 @@ const PROGRAM = fileURLToPath(new URL("./source.mjs", import.meta.url));
 export class Source {
   static async start() {
     const child = new Child(process.execPath, [PROGRAM]);
-    const [, event] = await child.says(/^(\{"event":"ready".*)$/m, 120);
+    const [, event] = await child.waitForOutput(/^(\{"event":"ready".*)$/m, 120);
     return new Source(child, JSON.parse(event));
   }
 

@@ -1,4 +1,5 @@
-// Ctrl-C ends the service, and leaves no processes or files behind.
+// Tests that Ctrl-C in the terminal of deploy/run ends the service and leaves no process or stream directory
+// behind.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
@@ -9,20 +10,20 @@ import { SECONDS } from "./support/viewer.mjs";
 describe("Ctrl-C", () => {
   const on = stage();
 
-  test("ends all parts while a viewer watches", async (t) => {
+  test("ends all processes while a viewer is watching", async (t) => {
     const { service } = on;
     const viewer = await on.visit(t, service.page);
     await viewer.sees("live");
     assert.deepEqual(service.streamDirectories(), ["demo"]);
-    const parts = service.child.descendants();
-    const names = new Set(parts.map((part) => part.name));
+    const processes = service.child.descendants();
+    const names = new Set(processes.map((process) => process.name));
     for (const name of ["camera.py", "stream-manager", "ffmpeg", "nginx"]) {
       assert.ok(names.has(name), `no ${name} among ${[...names]}`);
     }
 
     service.child.signal("SIGINT");
-    assert.equal(await service.child.ended(SECONDS), 0, service.child.output);
-    assert.deepEqual(parts.filter(isRunning), []);
+    assert.equal(await service.child.waitForExit(SECONDS), 0, service.child.output);
+    assert.deepEqual(processes.filter(isRunning), []);
     assert.deepEqual(service.streamDirectories(), []);
     await viewer.sees(["waiting", "failed"], "The server cannot be reached.");
   });

@@ -1,4 +1,5 @@
-// Cameras that accept a connection and never answer, and a manager that does not respond.
+// Tests the page with cameras that accept connections but never respond, and with a manager that does not
+// respond.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:net";
@@ -8,15 +9,15 @@ import { stage } from "./support/stage.mjs";
 import { until } from "./support/until.mjs";
 import { SECONDS } from "./support/viewer.mjs";
 
-/** Longer than any test waits: a request that ends earlier was aborted by the page. */
+/** No start times out during a test, so a start request that ends early was aborted by the page. */
 const SETTINGS = { START_TIMEOUT_SECONDS: "100", MAX_CONCURRENT_STARTS: "20" };
-/** More cameras than tiles whose start requests wait. */
+/** Cameras of a wall of four tiles. Only up to three tiles let their start requests wait for the result. */
 const IDS = ["silent1", "silent2", "silent3", "silent4"];
-/** For a test that ends one of them; another has a sub stream, which a wall plays. */
+/** Cameras of another wall. One of them has a sub stream, which tiles of a wall this large play. */
 const OTHER_IDS = ["silent5", "with-sub", "silent7", "silent8"];
 const PATIENCE = { timeout: SECONDS * 1000 };
 
-describe("the page without answers", { concurrency: 4 }, () => {
+describe("the page without responses", { concurrency: 4 }, () => {
   const on = stage(SETTINGS);
   const camera = createServer((socket) => socket.on("error", () => {}).resume());
   let link;
@@ -33,7 +34,8 @@ describe("the page without answers", { concurrency: 4 }, () => {
   });
   after(() => camera.close());
 
-  function aborts(page, address) {
+  /** Waits until the page aborts a request whose URL contains `address`. */
+  function waitForAbort(page, address) {
     return page.waitForEvent("requestfailed", {
       predicate: (request) => request.url().includes(address),
       ...PATIENCE,
@@ -47,14 +49,14 @@ describe("the page without answers", { concurrency: 4 }, () => {
       await until(`a start of ${id}`, SECONDS, () =>
         viewer.requests.some((url) => url.includes(waiting(id))),
       );
-      const aborted = aborts(viewer.page, waiting(id));
+      const aborted = waitForAbort(viewer.page, waiting(id));
       await viewer.page.getByRole("button", { name: "Next camera" }).click();
       await aborted;
       assert.equal((await viewer.describe(id)).state, "starting");
     }
   });
 
-  test("starts the streams that it plays, and restarts one that was ended before it was live", async (t) => {
+  test("starts the profiles that it plays, and restarts a stream that ends before it is live", async (t) => {
     const [id] = OTHER_IDS;
     const viewer = await on.visit(t, "#/cameras");
     const start = (response) =>
@@ -73,7 +75,7 @@ describe("the page without answers", { concurrency: 4 }, () => {
     assert.equal((await (await another).json()).status, "starting");
   });
 
-  test("aborts the test of a camera that is no longer needed", async (t) => {
+  test("aborts a camera test when the form changes or closes", async (t) => {
     const viewer = await on.visit(t, "#/cameras?add");
     const { page } = viewer;
     const form = page.getByRole("dialog");
@@ -82,10 +84,10 @@ describe("the page without answers", { concurrency: 4 }, () => {
       () => form.getByLabel("Name", { exact: true }).fill("Other"),
       () => page.keyboard.press("Escape"),
     ]) {
-      const asked = page.waitForRequest("**/api/cameras/test");
+      const sent = page.waitForRequest("**/api/cameras/test");
       await form.getByRole("button", { name: "Test" }).click();
-      await asked;
-      const aborted = aborts(page, "/api/cameras/test");
+      await sent;
+      const aborted = waitForAbort(page, "/api/cameras/test");
       await leave();
       await aborted;
       assert.equal(await page.getByRole("alert").count(), 0);

@@ -1,4 +1,4 @@
-// Cameras, discovery and status: their functions and their accessibility.
+// Tests the views for cameras, discovery and status: what they do, and their accessibility.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
@@ -19,12 +19,12 @@ const VIEWS = [
   "#/discovery",
   "#/status",
 ];
-/** An address without a known camera; the demo camera is at 127.0.0.1. */
-const ELSEWHERE = "127.0.0.2";
-/** Contains characters with a meaning in links. */
+/** An address at which the service knows no camera. (The demo camera is at 127.0.0.1.) */
+const NEW_ADDRESS = "127.0.0.2";
+/** A password with characters that have a meaning in links. */
 const PASSWORD = "p@ss/word";
-/** Path of the main stream of such a camera, which the service knows. */
-const HIKVISION = "Streaming/Channels/101";
+/** Path of the main stream in the service's preset for Hikvision. */
+const HIKVISION_PATH = "Streaming/Channels/101";
 
 describe("the views", () => {
   const on = stage();
@@ -37,9 +37,9 @@ describe("the views", () => {
       for (const view of VIEWS) {
         await page.evaluate((address) => (location.hash = address), view || "#/");
         await page.locator("h1").first().waitFor({ state: "attached" });
-        await settled(page, view);
-        const found = await page.evaluate(async () => (await globalThis.axe.run()).violations);
-        const serious = found.filter(({ impact }) => ["serious", "critical"].includes(impact));
+        await waitForContent(page, view);
+        const all = await page.evaluate(async () => (await globalThis.axe.run()).violations);
+        const serious = all.filter(({ impact }) => ["serious", "critical"].includes(impact));
         const violations = serious.map(
           ({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`,
         );
@@ -49,7 +49,8 @@ describe("the views", () => {
     });
   }
 
-  async function settled(page, view) {
+  /** Waits until a view shows what it loads: live video, a dialog, or the list of cameras. */
+  async function waitForContent(page, view) {
     if (view === "" || view.includes("open=")) {
       await page
         .locator('.tile[data-state="live"]')
@@ -62,12 +63,12 @@ describe("the views", () => {
     }
   }
 
-  test("a test of a camera shows its picture, or the reason for its failure", async (t) => {
+  test("a camera test shows a picture, or the reason why the test failed", async (t) => {
     const camera = await Camera.startFor(t, 0, [
       "--password",
       PASSWORD,
       "--alias",
-      `${HIKVISION}=private`,
+      `${HIKVISION_PATH}=private`,
     ]);
     const { page } = await on.visit(t, "#/cameras?add");
     const form = page.getByRole("dialog");
@@ -90,12 +91,12 @@ describe("the views", () => {
   });
 
   test("a discovered camera is added with both streams by one click, and plays", async (t) => {
-    const camera = await Camera.startFor(t, 0, ["--address", ELSEWHERE, "--password", PASSWORD]);
+    const camera = await Camera.startFor(t, 0, ["--address", NEW_ADDRESS, "--password", PASSWORD]);
     const links = {
-      main: `rtsp://${ELSEWHERE}:${camera.port}/private`,
-      sub: `rtsp://${ELSEWHERE}:${camera.port}/h264-aac`,
+      main: `rtsp://${NEW_ADDRESS}:${camera.port}/private`,
+      sub: `rtsp://${NEW_ADDRESS}:${camera.port}/h264-aac`,
     };
-    const place = await startDeviceFor(t, ELSEWHERE, links, [
+    const deviceAddress = await startDeviceFor(t, NEW_ADDRESS, links, [
       "--user",
       "viewer",
       "--password",
@@ -103,8 +104,8 @@ describe("the views", () => {
     ]);
     const viewer = await on.visit(t, "#/discovery");
     const { page } = viewer;
-    // A search of the entire network would find other devices as well.
-    await page.getByLabel("Only this address").fill(place);
+    // A search of the entire network could find the devices of other tests.
+    await page.getByLabel("Only this address").fill(deviceAddress);
     await page.getByRole("button", { name: "Search" }).click();
     await page.getByText("This camera requires a user name and a password.").waitFor();
     const row = page.locator(".device");
@@ -117,16 +118,16 @@ describe("the views", () => {
     await row.getByRole("button", { name: /^Add / }).click();
     await row.getByRole("link", { name: /^Watch / }).click();
     await viewer.sees("live");
-    await viewer.seesPictureOfAfter(Date.now());
-    const found = (await on.service.get("cameras")).cameras.find(({ source }) =>
+    await viewer.seesPictureNewerThan(Date.now());
+    const added = (await on.service.get("cameras")).cameras.find(({ source }) =>
       source.endsWith("/private"),
     );
-    assert.deepEqual([found.username, found.has_password, found.ip], ["viewer", true, ELSEWHERE]);
-    assert.ok(found.source_sub.endsWith("/h264-aac"));
+    assert.deepEqual([added.username, added.has_password, added.ip], ["viewer", true, NEW_ADDRESS]);
+    assert.ok(added.source_sub.endsWith("/h264-aac"));
     assert.ok(!viewer.requests.some((url) => url.includes(encodeURIComponent(PASSWORD))));
   });
 
-  test("a search reports which networks could not be searched", async (t) => {
+  test("the result of a search names the networks that could not be searched", async (t) => {
     const { page } = await on.visit(t, "#/discovery");
     const json = { devices: [], interfaces: ["eth0"], warnings: ["eth1 could not be searched"] };
     await page.route("**/api/discovery", (route) => route.fulfill({ json }));
@@ -135,7 +136,7 @@ describe("the views", () => {
     await page.getByText("No camera has responded").waitFor();
   });
 
-  test("cameras are searched, exported, deleted and imported", async (t) => {
+  test("cameras can be searched, exported, deleted and imported", async (t) => {
     for (const id of ["attic", "cellar"]) {
       await on.service.put(id, {
         name: id === "attic" ? "Attic" : "Cellar",
@@ -162,7 +163,7 @@ describe("the views", () => {
     await page.getByRole("link", { name: "Watch Attic" }).waitFor();
   });
 
-  test("status shows streams and stops them", async (t) => {
+  test("the status view shows streams and can stop them", async (t) => {
     const watching = await on.visit(t, "?id=demo");
     await watching.sees("live");
     const viewer = await on.visit(t, "#/status");
@@ -171,14 +172,14 @@ describe("the views", () => {
     assert.match(await row.textContent(), /bit\/s/);
     const { started_at } = await on.service.status("demo");
     await row.getByRole("button", { name: "Stop the stream of demo" }).click();
-    // The viewer's page starts it again.
-    await until("another start", SECONDS, async () => {
+    // The page of the viewer who is still watching starts the stream again.
+    await until("the stream is live again", SECONDS, async () => {
       const now = await on.service.status("demo");
       return now.state === "live" && now.started_at !== started_at;
     });
   });
 
-  test("are available in German, and remember language and theme", async (t) => {
+  test("the page is available in German, and remembers the language and the theme", async (t) => {
     const viewer = await on.visit(t, "#/cameras");
     const { page } = viewer;
     await page.getByLabel("Language").selectOption("de");

@@ -1,4 +1,4 @@
-// The page in a real browser, with the real service and real cameras.
+// Tests watching cameras in a real browser: playing, failures, recovery and slow browsers.
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,30 +11,32 @@ import { allOf, until } from "./support/until.mjs";
 import { launchBrowser, SECONDS, Viewer } from "./support/viewer.mjs";
 
 /** Greatest age of a live picture: a few segments of two seconds. */
-const LIVE_MILLISECONDS = 15_000;
-/** Ends a stream without viewers soon. */
+const MAX_AGE_MS = 15_000;
+/** These settings end a stream soon after its last viewer. */
 const SETTINGS = { CLEANUP_DELAY_SECONDS: "4", CLEANUP_INTERVAL_SECONDS: "1" };
 
-/** A picture is restarted when no media arrives for a little longer. */
+/** The page restarts a stream when no media arrives for a little longer than this. */
 const STARVED_SECONDS = 5;
+/** How long the test with a slow browser observes the page. */
 const SLOW_SECONDS = 2 * STARVED_SECONDS;
 
+/** Returns how many start requests for a camera the page has sent. */
 function startsOf(viewer, id) {
   return viewer.requests.filter((url) => url.includes(`/${id}/stream/start`)).length;
 }
 
-/** Returns the longest time in seconds without an answer from `path`, of the next `seconds`. */
+/** Observes the page for `seconds`. Returns the longest time, in seconds, without a response from `path`. */
 async function longestPause(page, path, seconds) {
   const times = [Date.now()];
-  const note = (response) => response.url().includes(path) && times.push(Date.now());
-  page.on("response", note);
+  const record = (response) => response.url().includes(path) && times.push(Date.now());
+  page.on("response", record);
   await sleep(seconds * 1000);
-  page.off("response", note);
+  page.off("response", record);
   times.push(Date.now());
   return Math.max(...times.slice(1).map((time, index) => time - times[index])) / 1000;
 }
 
-// Concurrently, since they wait most of the time; so each has its own camera.
+// The tests run concurrently, because they spend most of the time waiting. So each test has its own camera.
 describe("the page", { concurrency: 6 }, () => {
   const on = stage(SETTINGS);
 
@@ -44,7 +46,7 @@ describe("the page", { concurrency: 6 }, () => {
     }
   });
 
-  test("plays the demo camera from its link, without errors", async (t) => {
+  test("plays the demo camera at the address that deploy/run prints, without errors", async (t) => {
     const { service } = on;
     const viewer = await on.visit(t, service.page);
     await viewer.sees("live");
@@ -52,13 +54,13 @@ describe("the page", { concurrency: 6 }, () => {
 
     assert.equal((await viewer.video()).videoWidth, 640);
     const age = Date.now() - (await viewer.pictureTime());
-    assert.ok(age < LIVE_MILLISECONDS, `the picture is ${age} ms old`);
+    assert.ok(age < MAX_AGE_MS, `the picture is ${age} ms old`);
     assert.deepEqual(viewer.problems, []);
-    const elsewhere = viewer.requests.filter((url) => new URL(url).origin !== service.origin);
-    assert.deepEqual(elsewhere, []);
+    const toOtherHosts = viewer.requests.filter((url) => new URL(url).origin !== service.origin);
+    assert.deepEqual(toOtherHosts, []);
   });
 
-  test("reports why a link does not work, plays one that does, and stops", async (t) => {
+  test("reports why an RTSP link does not work, plays a working one, and stops", async (t) => {
     const camera = await Camera.startFor(t);
     const viewer = await on.visit(t, "#/cameras");
 
@@ -89,7 +91,7 @@ describe("the page", { concurrency: 6 }, () => {
     );
   });
 
-  test("reports a wrong password, and does not retry it", async (t) => {
+  test("reports a wrong password, and does not retry automatically", async (t) => {
     const camera = await Camera.startFor(t);
     const viewer = await on.visit(t, "#/cameras?add");
     const form = viewer.page.getByRole("dialog");
@@ -103,8 +105,8 @@ describe("the page", { concurrency: 6 }, () => {
     await viewer.sees("failed", "The camera rejects the user name or password.");
     assert.ok(!(await viewer.page.content()).includes("not-it"));
 
-    // When the tile comes back into sight, or its view is shown again, the camera is not contacted, since
-    // it might lock the account.
+    // The camera is not contacted when the tile comes back into sight, or when the view is opened again,
+    // because the camera might lock the account.
     const starts = () => startsOf(viewer, "locked");
     assert.equal(starts(), 1);
     await viewer.hide();
@@ -116,7 +118,7 @@ describe("the page", { concurrency: 6 }, () => {
     await viewer.page.getByRole("link", { name: "Wall" }).click();
     await viewer.sees("failed", "The camera rejects the user name or password.");
     assert.equal(starts(), 1);
-    // It is contacted when the user requests it.
+    // The camera is contacted when the user requests it.
     await viewer.tile().hover();
     for (const [name, number] of [
       ["Stop", 1],
@@ -128,7 +130,7 @@ describe("the page", { concurrency: 6 }, () => {
       await viewer.sees(name === "Stop" ? "stopped" : "failed");
     }
 
-    // With the right password it plays.
+    // With the right password, the camera plays.
     await viewer.page.goto(`${on.service.origin}/#/cameras?edit=locked`);
     await form.getByLabel("Password").fill("secret");
     await form.getByRole("button", { name: "Save" }).click();
@@ -146,7 +148,7 @@ describe("the page", { concurrency: 6 }, () => {
 
     await camera.die();
     await viewer.sees("waiting", "Reconnecting");
-    await until("attempts while the camera is away", SECONDS, async () => {
+    await until("attempts while the camera is off", SECONDS, async () => {
       return (await on.service.status("returning")).restarts >= 2;
     });
     await viewer.sees("waiting", "The camera cannot be reached.");
@@ -154,7 +156,7 @@ describe("the page", { concurrency: 6 }, () => {
     const returnedAt = Date.now();
 
     await viewer.sees("live");
-    await viewer.seesPictureOfAfter(returnedAt);
+    await viewer.seesPictureNewerThan(returnedAt);
     await viewer.watches(2);
     assert.ok(await viewer.page.evaluate(() => globalThis.isSamePage), "the page was reloaded");
   });
@@ -165,22 +167,22 @@ describe("the page", { concurrency: 6 }, () => {
     await viewer.sees("live");
     await viewer.watches(2);
     await on.service.stop("ended");
-    await viewer.seesPictureOfAfter(Date.now());
+    await viewer.seesPictureNewerThan(Date.now());
     await viewer.watches(2);
   });
 
-  test("does not restart a slow picture while media arrives", async (t) => {
+  test("does not restart a stream that plays slowly while media arrives", async (t) => {
     await on.putCopy("slow");
     const viewer = await on.visit(t, "#/?cameras=slow");
     await viewer.sees("live");
-    // Like a browser that decodes more slowly than media arrives.
+    // This acts like a browser that decodes more slowly than media arrives.
     await viewer.page.evaluate(() => {
       const video = document.querySelector("video");
       video.playbackRate = 0;
       Object.defineProperty(video, "playbackRate", { get: () => 0, set: () => {} });
     });
     await viewer.sees("waiting");
-    // On a busy machine the media itself may pause, which is another case.
+    // On a busy machine the media itself may pause. The test then observes the page again.
     await until("continuous media", 2 * SECONDS, async () => {
       const starts = startsOf(viewer, "slow");
       const pause = await longestPause(viewer.page, "/streams/slow/", SLOW_SECONDS);
@@ -191,19 +193,19 @@ describe("the page", { concurrency: 6 }, () => {
     });
   });
 
-  test("restarts a picture for which no media arrives although the stream is live", async (t) => {
+  test("restarts a stream from which no media arrives although its state is live", async (t) => {
     await on.putCopy("starved");
     const viewer = await on.visit(t, "#/?cameras=starved");
     await viewer.sees("live");
     await viewer.watches(2);
-    const isCut = () => startsOf(viewer, "starved") === 1;
+    const isBlocked = () => startsOf(viewer, "starved") === 1;
     await viewer.page.route("**/streams/starved/*", (route) =>
-      isCut() ? undefined : route.continue(),
+      isBlocked() ? undefined : route.continue(),
     );
-    await until("another start", SECONDS, () => !isCut());
+    await until("another start", SECONDS, () => !isBlocked());
     const restoredAt = Date.now();
     await viewer.sees("live");
-    await viewer.seesPictureOfAfter(restoredAt);
+    await viewer.seesPictureNewerThan(restoredAt);
   });
 
   test("stops while its tab is hidden, and continues afterwards", async (t) => {
@@ -220,7 +222,7 @@ describe("the page", { concurrency: 6 }, () => {
     const shownAt = Date.now();
     await viewer.hide(false);
     await viewer.sees("live");
-    await viewer.seesPictureOfAfter(shownAt);
+    await viewer.seesPictureNewerThan(shownAt);
   });
 });
 
@@ -242,7 +244,7 @@ describe("the page and a manager that crashes", () => {
     await camera?.end();
   });
 
-  test("continues automatically when the manager is back", async (t) => {
+  test("continues automatically when the manager runs again", async (t) => {
     const viewer = await Viewer.openFor(t, browser, parts.origin);
     await viewer.page.getByText("No cameras yet").waitFor();
     await viewer.add("Steady", camera.link);
@@ -255,7 +257,7 @@ describe("the page and a manager that crashes", () => {
     await parts.startManager();
     const returnedAt = Date.now();
     await viewer.sees("live");
-    await viewer.seesPictureOfAfter(returnedAt);
+    await viewer.seesPictureNewerThan(returnedAt);
     await viewer.page
       .getByText("The stream manager does not respond")
       .waitFor({ state: "detached" });

@@ -86,7 +86,7 @@ describe("commands", () => {
     const options = ["--rtsp-port", String(rtspPort), "--user", "user", "--password", "password"];
     const device = new Child(join(ROOT, "tests/camera/onvif.py"), options);
     parts.push(device);
-    return (await device.says(/"event":"ready","port":(\d+)/, BLOCK_SECONDS))[1];
+    return (await device.waitForOutput(/"event":"ready","port":(\d+)/, BLOCK_SECONDS))[1];
   }
 
   async function beginSession(service) {

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""An RTSP camera that shows pictures: its stream /NAME is NAME.png in the given folder.
+"""An RTSP camera that shows still pictures: the stream /NAME shows the file NAME.png.
 
-Prints its port when it is ready.
+The arguments are the folder of the files, and the names. The camera prints its port when it is ready.
 """
 
 import sys
@@ -22,6 +22,7 @@ PICTURE = (
 
 
 def main():
+    """Serve until the process is killed."""
     folder, *names = sys.argv[1:]
     Gst.init(None)
     server = GstRtspServer.RTSPServer(address="127.0.0.1", service="0")

@@ -1,5 +1,6 @@
-// The pictures of the cameras in the screenshots, drawn instead of taken at a real place.
+// Draws the pictures that the cameras in the screenshots show, so that no real place appears in them.
 
+/** Colours by light: top of the sky, bottom of the sky, ground. */
 const SKIES = {
   day: ["#9db8cf", "#dfe8ec", "#8d9a86"],
   evening: ["#3a4763", "#c58f74", "#4b4a48"],
@@ -44,7 +45,7 @@ const STEPS = [0, 1, 2, 3, 4, 5, 6]
   )
   .join("");
 
-/** Name of the camera, light, and the objects in the picture besides sky and ground. */
+/** The scenes: name of the camera, light (a key of SKIES), and SVG of everything except sky and ground. */
 export const SCENES = [
   [
     "Front door",
@@ -111,11 +112,11 @@ export const SCENES = [
   ["Stairs", "inside", `${STEPS}<path d="M260 520L890 120" stroke="#5c544a" stroke-width="14"/>`],
 ];
 
-/** Returns the picture of a camera as an SVG of 1280 by 720 pixels. */
-export function picture([, light, things]) {
+/** Returns a scene as an SVG of 1280 by 720 pixels. */
+export function picture([, light, objects]) {
   const [top, low, ground] = SKIES[light];
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1280 720" width="1280" height="720">
     <defs><linearGradient id="sky" x2="0" y2="1"><stop stop-color="${top}"/><stop offset="1" stop-color="${low}"/></linearGradient>
     <radialGradient id="lens"><stop offset="0.6" stop-opacity="0"/><stop offset="1" stop-opacity="0.1"/></radialGradient></defs>
-    ${box(0, 0, 1280, 560, "url(#sky)")}${box(0, 560, 1280, 160, ground)}${things}${box(0, 0, 1280, 720, "url(#lens)")}</svg>`;
+    ${box(0, 0, 1280, 560, "url(#sky)")}${box(0, 560, 1280, 160, ground)}${objects}${box(0, 0, 1280, 720, "url(#lens)")}</svg>`;
 }

@@ -1,5 +1,5 @@
-// Takes the pictures of the page for the documentation: the real page and service, with cameras that show
-// drawings. The answers to a test and to a search are made up, so that they contain usual addresses.
+// Takes the screenshots of the page for the documentation, with the real page and service. The cameras show
+// drawings. The responses to a camera test and to a search are invented, so that they show typical addresses.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -22,11 +22,11 @@ const SECONDS = 120;
 
 const browser = await launchBrowser();
 const service = await Service.start({}, ["--no-demo"]);
-const locked = await Camera.start();
+const privateCamera = await Camera.start();
 const folder = mkdtempSync(join(tmpdir(), "scenes-"));
 const ids = SCENES.map(([name]) => name.toLowerCase().replaceAll(" ", "-"));
 
-/** Draws the pictures as PNG files, and starts a camera that shows them. */
+/** Draws the scenes as PNG files, starts a camera that shows them, and adds its streams to the service. */
 async function startScenes() {
   const page = await browser.newPage({ viewport: { width: 1280, height: 720 } });
   for (const [index, scene] of SCENES.entries()) {
@@ -35,13 +35,14 @@ async function startScenes() {
   }
   await page.close();
   const camera = new Child(here("camera.py"), [folder, ...ids]);
-  const [, port] = await camera.says(/port (\d+)/, SECONDS);
+  const [, port] = await camera.waitForOutput(/port (\d+)/, SECONDS);
   for (const [index, [name]] of SCENES.entries()) {
     await service.put(ids[index], { name, rtsp_link: `rtsp://127.0.0.1:${port}/${ids[index]}` });
   }
   return camera;
 }
 
+/** Opens `address` in a new browser context, calls `prepare` with the page, and writes docs/NAME.png. */
 async function shoot(name, address, prepare, { colorScheme = "dark", viewport = SIZE } = {}) {
   const context = await browser.newContext({ viewport, colorScheme, deviceScaleFactor: 1 });
   const page = await context.newPage();
@@ -53,33 +54,34 @@ async function shoot(name, address, prepare, { colorScheme = "dark", viewport = 
   console.log(`docs/${name}.png`);
 }
 
-const live = (page, number) =>
+/** Waits until at least `number` tiles are live. */
+const waitUntilLive = (page, number) =>
   until(
-    `${number} live pictures`,
+    `${number} live tiles`,
     SECONDS,
     async () => (await page.locator('.tile[data-state="live"]').count()) >= number,
   );
 
-/** Waits for the figures, which appear after the pictures and settle later. */
-async function figures(page, number) {
-  const settled = async () => {
+/** Waits until `number` tiles show a bit rate and a plausible latency. Both appear after the video. */
+async function waitForFigures(page, number) {
+  const areSettled = async () => {
     const rates = await page.locator(".rate", { hasText: "bit/s" }).count();
     const ages = (await page.locator(".latency").allTextContents())
       .map(Number.parseFloat)
       .filter(Number.isFinite);
     return rates >= number && ages.length >= number && ages.every((age) => age > 2.5 && age < 5.5);
   };
-  await until("figures", SECONDS, settled);
+  await until("bit rates and latencies", SECONDS, areSettled);
 }
 
 try {
   const camera = await startScenes();
   await shoot("wall", "", async (page) => {
-    await live(page, SCENES.length);
-    await figures(page, SCENES.length);
-    await live(page, SCENES.length);
+    await waitUntilLive(page, SCENES.length);
+    await waitForFigures(page, SCENES.length);
+    await waitUntilLive(page, SCENES.length);
   });
-  await shoot("phone", `#/?cameras=${ids.slice(0, 4)}`, (page) => live(page, 3), {
+  await shoot("phone", `#/?cameras=${ids.slice(0, 4)}`, (page) => waitUntilLive(page, 3), {
     viewport: PHONE,
   });
 
@@ -87,8 +89,8 @@ try {
     "add",
     "#/cameras?add",
     async (page) => {
-      // A camera at a usual address, which answers with a drawing.
-      await page.route("**/api/cameras/test", (route) => route.fulfill({ json: tested() }));
+      // The page shows a typical address, and a drawing as the result of the test.
+      await page.route("**/api/cameras/test", (route) => route.fulfill({ json: testResult() }));
       await page.getByLabel("Name", { exact: true }).fill("Side entrance");
       await page.getByLabel("Manufacturer").selectOption("hikvision");
       await page.getByLabel("IP address or host").fill("192.168.1.26");
@@ -104,14 +106,14 @@ try {
     "discovery",
     "#/discovery",
     async (page) => {
-      await page.route("**/api/discovery", (route) => route.fulfill({ json: found() }));
+      await page.route("**/api/discovery", (route) => route.fulfill({ json: searchResult() }));
       await page.getByRole("button", { name: "Search" }).click();
       await page.locator(".device").first().waitFor();
     },
     { colorScheme: "light" },
   );
 
-  const link = `rtsp://127.0.0.1:${locked.port}/private`;
+  const link = `rtsp://127.0.0.1:${privateCamera.port}/private`;
   await service.put("side-entrance", {
     name: "Side entrance",
     rtsp_link: link.replace("//", "//admin:wrong@"),
@@ -121,10 +123,10 @@ try {
     rtsp_link: `rtsp://127.0.0.1:${await freePort()}/stream1`,
   });
   await shoot("failure", `#/?cameras=front-door,side-entrance,roof,${ids[3]}`, async (page) => {
-    await live(page, 2);
-    await figures(page, 2);
+    await waitUntilLive(page, 2);
+    await waitForFigures(page, 2);
     await until(
-      "two reasons",
+      "two tiles with an error",
       SECONDS,
       async () => (await page.locator(".tile-message p").count()) === 2,
     );
@@ -133,12 +135,12 @@ try {
 } finally {
   rmSync(folder, { recursive: true });
   await browser.close();
-  await locked.end();
+  await privateCamera.end();
   await service.end();
 }
 
-/** The answer to a test of a camera. */
-function tested() {
+/** Returns the response to a camera test. */
+function testResult() {
   const still = readFileSync(join(folder, "gate.png")).toString("base64");
   return {
     video_codec: "h264",
@@ -151,8 +153,8 @@ function tested() {
   };
 }
 
-/** The answer to a search on a network with three cameras. */
-function found() {
+/** Returns the response to a search in a network with three cameras. */
+function searchResult() {
   const profiles = (host, paths) =>
     paths.map((path, index) => ({
       token: `p${index}`,

@@ -1,4 +1,4 @@
-// The test camera, as a process of the tests.
+// Runs the test camera of tests/camera as a child process.
 import { fileURLToPath } from "node:url";
 
 import { Child } from "./child.mjs";
@@ -6,15 +6,16 @@ import { Child } from "./child.mjs";
 const PROGRAM = fileURLToPath(new URL("../../camera/camera.py", import.meta.url));
 const START_SECONDS = 60;
 
-/** A camera that is available at `link`. */
+/** A running test camera. `link` is the RTSP link of its public H.264 stream. */
 export class Camera {
+  /** Starts a camera. Port 0 selects a free port. */
   static async start(port = 0, options = []) {
     const child = new Child(PROGRAM, ["--port", String(port), ...options]);
-    const [, bound] = await child.says(/"event":"ready","port":(\d+)/, START_SECONDS);
-    return new Camera(child, Number(bound));
+    const [, actualPort] = await child.waitForOutput(/"event":"ready","port":(\d+)/, START_SECONDS);
+    return new Camera(child, Number(actualPort));
   }
 
-  /** Starts a camera that ends with the test. */
+  /** Starts a camera that is stopped at the end of the test. */
   static async startFor(t, port = 0, options = []) {
     const camera = await Camera.start(port, options);
     t.after(() => camera.end());
@@ -27,10 +28,10 @@ export class Camera {
     this.link = `rtsp://127.0.0.1:${port}/h264`;
   }
 
-  /** Ends at once without closing its connections, as in a power cut. */
+  /** Kills the camera, as a power cut would. It cannot end its RTSP sessions. */
   async die() {
     this.child.signal("SIGKILL");
-    await this.child.ended(10);
+    await this.child.waitForExit(10);
   }
 
   end() {

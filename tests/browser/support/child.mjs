@@ -1,4 +1,4 @@
-// Programs under test. They end with the tests, however those end.
+// Child processes of the tests. They are killed when the test process exits, even after a signal.
 import { spawn } from "node:child_process";
 
 import { descendants, isRunning, signal } from "./processes.mjs";
@@ -6,14 +6,14 @@ import { until } from "./until.mjs";
 
 const running = new Set();
 process.on("exit", () => running.forEach((child) => child.kill()));
-// By default a signal ends the tests without an exit event.
+// By default a signal ends the test process without an exit event.
 for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) {
   process.on(name, () => process.exit(1));
 }
 
-/** A program in its own process group, as a terminal starts it. */
+/** A program in its own process group, as a shell in a terminal starts it. */
 export class Child {
-  /** Its output on stdout and stderr. */
+  /** What the program has written to stdout and stderr so far. */
   output = "";
   #started = [];
 
@@ -26,7 +26,7 @@ export class Child {
     });
     running.add(this);
     this.process.on("error", (error) => (this.output += String(error)));
-    // A program that a failed test leaves behind must not keep the tests from ending.
+    // Without unref, a program that a failed test leaves behind would keep the test process running.
     this.process.unref();
     for (const stream of [this.process.stdout, this.process.stderr]) {
       stream.setEncoding("utf8").on("data", (text) => (this.output += text));
@@ -34,63 +34,71 @@ export class Child {
     }
   }
 
-  get hasEnded() {
+  /** Whether the program has exited or could not be started. */
+  get hasExited() {
     const { pid, exitCode, signalCode } = this.process;
     return pid === undefined || exitCode !== null || signalCode !== null;
   }
 
-  /** Returns the processes that it has started; once it has ended, those found before. */
+  /**
+   * Returns the running processes that the program has started, directly or indirectly. After its exit,
+   * returns the result of the previous call.
+   */
   descendants() {
-    if (!this.hasEnded) {
+    if (!this.hasExited) {
       this.#started = descendants(this.process.pid);
     }
     return this.#started;
   }
 
-  /** Waits until the output matches `pattern`; returns the match. */
-  async says(pattern, seconds) {
+  /** Waits until the output matches `pattern`, and returns the match. Throws after `seconds`, or if the program exits. */
+  async waitForOutput(pattern, seconds) {
     const match = () => pattern.exec(this.output);
     try {
-      await until(`${pattern} in the output`, seconds, () => match() || this.hasEnded);
+      await until(`${pattern} in the output`, seconds, () => match() || this.hasExited);
     } catch (error) {
-      throw this.#fault(error.message);
+      throw this.#error(error.message);
     }
     const found = match();
     if (!found) {
-      throw this.#fault(`ended without printing ${pattern}`);
+      throw this.#error(`exited without printing ${pattern}`);
     }
     return found;
   }
 
-  #fault(problem) {
+  #error(problem) {
     return new Error(`${this.program}: ${problem}; its output:\n${this.output}`);
   }
 
-  /** Sends a signal to the group, as Ctrl-C in a terminal does. */
+  /** Sends a signal to the whole process group, as Ctrl-C in a terminal does. */
   signal(name) {
-    if (!this.hasEnded) {
+    if (!this.hasExited) {
       signal(-this.process.pid, name);
     }
   }
 
-  /** Waits until it has ended; returns its exit code, or the name of the signal that ended it. */
-  async ended(seconds) {
-    await until(`the end of ${this.program}`, seconds, () => this.hasEnded);
+  /** Waits until the program has exited. Returns its exit code, or the name of the signal that ended it. */
+  async waitForExit(seconds) {
+    await until(`${this.program} has exited`, seconds, () => this.hasExited);
     return this.process.exitCode ?? this.process.signalCode;
   }
 
-  /** Ends it, and kills it and its children if that takes too long. */
+  /**
+   * Sends SIGTERM to the process group, and waits up to 30 s for the program to exit. Afterwards kills the
+   * program if it still runs, and every process that it has started.
+   */
   async end() {
+    // `kill` needs the list from before the exit.
     this.descendants();
     this.signal("SIGTERM");
-    await this.ended(30).catch(() => {});
+    await this.waitForExit(30).catch(() => {});
     this.kill();
     running.delete(this);
   }
 
-  /** Kills it and all processes that it has started. */
+  /** Kills the process group if the program still runs, and every process that the program has started. */
   kill() {
-    // Listed before the kill; afterwards they are orphans and cannot be found.
+    // After the kill, these processes are orphans and can no longer be found.
     const started = this.descendants();
     this.signal("SIGKILL");
     started.filter(isRunning).forEach(({ pid }) => signal(pid, "SIGKILL"));

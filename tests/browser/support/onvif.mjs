@@ -1,4 +1,4 @@
-// The ONVIF test device, which lists the streams of a camera.
+// Runs the ONVIF test device of tests/camera as a child process.
 import { fileURLToPath } from "node:url";
 
 import { Child } from "./child.mjs";
@@ -6,7 +6,10 @@ import { Child } from "./child.mjs";
 const PROGRAM = fileURLToPath(new URL("../../camera/onvif.py", import.meta.url));
 const START_SECONDS = 60;
 
-/** Starts a device with these links by profile, until the test ends; returns its address with the port. */
+/**
+ * Starts an ONVIF device at `address`. `links` maps the profiles `main`, `sub` and `jpeg` to RTSP links. The
+ * device is stopped at the end of the test. Returns its address and port, as `address:port`.
+ */
 export async function startDeviceFor(t, address, links, options = []) {
   const linkOptions = Object.entries(links).flatMap(([profile, link]) => [
     "--link",
@@ -14,6 +17,6 @@ export async function startDeviceFor(t, address, links, options = []) {
   ]);
   const child = new Child(PROGRAM, ["--address", address, ...linkOptions, ...options]);
   t.after(() => child.end());
-  const [, port] = await child.says(/"event":"ready","port":(\d+)/, START_SECONDS);
+  const [, port] = await child.waitForOutput(/"event":"ready","port":(\d+)/, START_SECONDS);
   return `${address}:${port}`;
 }

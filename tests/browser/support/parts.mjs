@@ -1,4 +1,5 @@
-// The service in parts, for tests that end one of them; deploy/run ends all parts when one ends.
+// Runs a manager and nginx as separate processes, for tests that kill one of the two. (deploy/run stops all
+// of its processes when one of them exits.)
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
@@ -12,7 +13,7 @@ import { until } from "./until.mjs";
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const START_SECONDS = 60;
 
-/** A manager behind nginx, without cameras. */
+/** A manager without cameras, and nginx in front of the manager. */
 export class Parts {
   static async start() {
     const parts = new this();
@@ -33,6 +34,7 @@ export class Parts {
     );
   }
 
+  /** Starts the manager, on the same port and with the same files as before. */
   async startManager() {
     this.port ??= await freePort();
     const streams = join(this.directory, "streams");
@@ -43,7 +45,7 @@ export class Parts {
     };
     const program = process.env.MANAGER_BIN || join(ROOT, "target/release/stream-manager");
     this.manager = new Child(program, [], env);
-    await answers(`http://127.0.0.1:${this.port}/readyz`);
+    await waitForOk(`http://127.0.0.1:${this.port}/readyz`);
   }
 
   async #startNginx() {
@@ -66,13 +68,13 @@ export class Parts {
     const run = 'exec nginx -e stderr -c "$1" -g "daemon off;" >/dev/null';
     this.nginx = new Child("bash", ["-euc", run, "bash", configuration]);
     this.origin = `http://localhost:${port}`;
-    await answers(this.origin);
+    await waitForOk(this.origin);
   }
 
-  /** Kills the manager, which leaves its files and children behind as after a crash. */
+  /** Kills the manager and its children, as a crash would. Its files remain. */
   async killManager() {
     this.manager.kill();
-    await this.manager.ended(10);
+    await this.manager.waitForExit(10);
   }
 
   async end() {
@@ -81,10 +83,11 @@ export class Parts {
   }
 }
 
-async function answers(url) {
-  await until(`an answer of ${url}`, START_SECONDS, () =>
+/** Waits until `url` responds with a success status. */
+async function waitForOk(url) {
+  await until(`${url} responds`, START_SECONDS, () =>
     fetch(url).then(
-      (answer) => answer.ok,
+      (response) => response.ok,
       () => false,
     ),
   );

@@ -1,7 +1,7 @@
-// The processes of this machine, from /proc. Linux only, like the service.
+// Lists and signals processes. Reads /proc, so it runs on Linux only, like the service.
 import { readdirSync, readFileSync } from "node:fs";
 
-/** Returns a list with the process; an empty one if it has ended. */
+/** Returns an array with the process, or an empty array if it has exited or is a zombie. */
 function read(pid) {
   let stat;
   try {
@@ -19,25 +19,28 @@ function read(pid) {
     : [{ pid: Number(pid), parent: Number(parent), name, startedAt: fields[19] }];
 }
 
-/** Returns the processes that `pid` has started, and those that they have started. */
+/** Returns all descendants of process `pid`: its children, their children, and so on. */
 export function descendants(pid) {
   const all = readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .flatMap(read);
   const found = all.filter((process) => process.parent === pid);
-  // The list grows during the loop, which finds the children of children as well.
+  // The loop appends to the array that it iterates over, so it also visits the children of children.
   for (const { pid: parent } of found) {
     found.push(...all.filter((process) => process.parent === parent));
   }
   return found;
 }
 
-/** Whether the process still runs. A later one with the same number is a different process. */
+/** Whether the process still runs. The start time tells it apart from a later process with the same id. */
 export function isRunning(process) {
   return read(process.pid).some((now) => now.startedAt === process.startedAt);
 }
 
-/** Sends a signal to a process, or to a group if `pid` is negative. Ignores processes that have ended. */
+/**
+ * Sends a signal to a process, or to a process group if `pid` is negative. Does nothing if the process does
+ * not exist any more.
+ */
 export function signal(pid, name) {
   try {
     process.kill(pid, name);

@@ -1,4 +1,4 @@
-// The whole service, as users start it.
+// Runs the whole service with deploy/run, as users do.
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,14 +8,15 @@ import { Child } from "./child.mjs";
 import { freePort } from "./port.mjs";
 
 const PROGRAM = fileURLToPath(new URL("../../../deploy/run", import.meta.url));
-/** The first start may install packages and build. */
+/** Time limit of a start. The first start may install packages and build the service. */
 const START_SECONDS = 900;
 
-/** `deploy/run` on free ports, with its own directories. */
+/** A service that `deploy/run` has started, on free ports and with its own directories. */
 export class Service {
+  /** Starts a service with these settings, which override the defaults, and arguments of `deploy/run`. */
   static async start(settings = {}, args = []) {
     const directory = mkdtempSync(join(tmpdir(), "browser-test-"));
-    // With retries, since processes that were just killed may still write.
+    // Retries, because processes that have just been killed may still write.
     const remove = { recursive: true, force: true, maxRetries: 10 };
     process.on("exit", () => rmSync(directory, remove));
     const cameraPort = String(await freePort());
@@ -27,7 +28,7 @@ export class Service {
     };
     const env = { ...defaults, TMPDIR: directory, ...settings };
     const child = new Child(PROGRAM, args, env);
-    const [, page] = await child.says(/^open (http:\S+)$/m, START_SECONDS);
+    const [, page] = await child.waitForOutput(/^open (http:\S+)$/m, START_SECONDS);
     return new Service(child, directory, env, page);
   }
 
@@ -36,12 +37,12 @@ export class Service {
     this.directory = directory;
     this.streams = env.STREAM_DIR;
     this.demoLink = `rtsp://127.0.0.1:${env.DEMO_CAMERA_PORT}/h264`;
-    /** Address of the page with the demo camera. */
+    /** Address of the page that shows the demo camera. */
     this.page = page;
     this.origin = new URL(page).origin;
   }
 
-  /** Returns its nginx configuration, changed for a second nginx with another address and directory. */
+  /** Returns the service's nginx configuration, changed for a second nginx with this `listen` value and directory. */
   nginxConfiguration(listen, directory) {
     const entries = readdirSync(this.directory, { recursive: true });
     const file = join(
@@ -54,7 +55,7 @@ export class Service {
       .replace(/^(\s*(?:pid|\w+_temp_path)\s+)".*\/(\w[\w.]*)";$/gm, `$1"${directory}/$2";`);
   }
 
-  /** Address of the manager itself. */
+  /** The manager's own address, without nginx. */
   get manager() {
     return `http://${/listening.* address=(\S+)/.exec(this.child.output)[1]}`;
   }
@@ -64,25 +65,25 @@ export class Service {
     return this.get(`stream/status?indicator_id=${id}`);
   }
 
-  /** Returns an answer of the API, to the key if there is one. */
+  /** Returns the body of an API response, parsed as JSON. Sends the API key if one is given. */
   async get(path, key) {
     const headers = key ? { Authorization: `Bearer ${key}` } : {};
     return (await fetch(`${this.origin}/api/${path}`, { headers })).json();
   }
 
-  /** Adds or replaces a camera. */
+  /** Adds or replaces a camera. Throws if the API rejects it. */
   async put(id, camera, key) {
     const headers = {
       "Content-Type": "application/json",
       ...(key && { Authorization: `Bearer ${key}` }),
     };
-    const answer = await fetch(`${this.origin}/api/cameras/${id}`, {
+    const response = await fetch(`${this.origin}/api/cameras/${id}`, {
       method: "PUT",
       headers,
       body: JSON.stringify(camera),
     });
-    if (!answer.ok) {
-      throw new Error(`camera ${id}: ${await answer.text()}`);
+    if (!response.ok) {
+      throw new Error(`camera ${id}: ${await response.text()}`);
     }
   }
 
@@ -101,7 +102,7 @@ export class Service {
     await fetch(`${this.origin}/api/stream/${action}`, { method: "POST", body });
   }
 
-  /** Returns the names of the streams that have a directory. */
+  /** Returns the names of the stream directories, such as `demo` or `demo~sub`. */
   streamDirectories() {
     const entries = readdirSync(this.streams, { withFileTypes: true });
     return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);

@@ -1,36 +1,40 @@
-// One service and one browser for all tests of a file.
+// Starts one service and one browser for all tests of a `describe` block.
 import { after, before } from "node:test";
 
 import { Service } from "./service.mjs";
 import { allOf } from "./until.mjs";
 import { launchBrowser, Viewer } from "./viewer.mjs";
 
-/** Starts both before the tests of a `describe`, and ends them afterwards. */
+/**
+ * Returns a stage whose service and browser are started before the tests of the current `describe` block, and
+ * stopped after them.
+ */
 export function stage(settings = {}) {
-  const made = new Stage();
+  const created = new Stage();
   before(async () => {
     await allOf(
-      Service.start(settings).then((service) => (made.service = service)),
-      launchBrowser().then((browser) => (made.browser = browser)),
+      Service.start(settings).then((service) => (created.service = service)),
+      launchBrowser().then((browser) => (created.browser = browser)),
     );
   });
   after(async () => {
-    await made.browser?.close();
-    await made.service?.end();
+    await created.browser?.close();
+    await created.service?.end();
   });
-  return made;
+  return created;
 }
 
+/** The service and the browser that the tests of a `describe` block share. */
 class Stage {
   service;
   browser;
 
-  /** Opens an address of the page, such as `#/status`, until the test ends. */
+  /** Opens an address of the page, such as `#/status`, and closes it at the end of the test. */
   visit(t, address = "", options = {}) {
     return Viewer.openFor(t, this.browser, new URL(address, this.service.origin).href, options);
   }
 
-  /** Adds the demo camera under another id, which gives it another stream. */
+  /** Adds a camera that plays the demo camera's video. Its own id gives it a stream of its own. */
   async putCopy(id, camera = {}, key) {
     await this.service.put(id, { rtsp_link: this.service.demoLink, ...camera }, key);
   }

@@ -1,4 +1,4 @@
-// The service over HTTPS and HTTP/2, as an operator's nginx offers it.
+// Serves a service over HTTPS and HTTP/2, as an operator's own nginx would.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { get } from "node:https";
@@ -12,16 +12,16 @@ import { until } from "./until.mjs";
 const START_SECONDS = 20;
 
 /**
- * Starts a second nginx for a service's manager, with a self-signed certificate; returns its origin. It
- * ends with the test.
+ * Starts a second nginx in front of a service's manager, with a self-signed certificate. Returns the origin
+ * of that nginx, which is stopped at the end of the test.
  */
 export async function startTls(t, service) {
   const directory = mkdtempSync(join(tmpdir(), "browser-test-"));
   t.after(() => rmSync(directory, { recursive: true, force: true }));
   const [key, certificate] = ["key.pem", "certificate.pem"].map((name) => join(directory, name));
   const subject = ["-subj", "/CN=localhost", "-days", "1"];
-  const made = ["-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate];
-  execFileSync("openssl", ["req", "-x509", ...subject, ...made], { stdio: "ignore" });
+  const output = ["-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate];
+  execFileSync("openssl", ["req", "-x509", ...subject, ...output], { stdio: "ignore" });
 
   const port = await freePort();
   const listen = `127.0.0.1:${port} ssl http2; ssl_certificate ${certificate}; ssl_certificate_key ${key}`;
@@ -30,14 +30,14 @@ export async function startTls(t, service) {
   const nginx = new Child("nginx", ["-e", "stderr", "-c", file, "-g", "daemon off;"]);
   t.after(() => nginx.end());
   const origin = `https://localhost:${port}`;
-  await until(`an answer of ${origin}`, START_SECONDS, () => answers(origin));
+  await until(`${origin} responds`, START_SECONDS, () => responds(origin));
   return origin;
 }
 
-/** Whether a server answers, regardless of its certificate. */
-function answers(origin) {
+/** Resolves to a response of the server, whose certificate is not checked, or to null if there is none. */
+function responds(origin) {
   return new Promise((resolve) => {
-    get(origin, { rejectUnauthorized: false }, (answer) => resolve(answer.resume())).on(
+    get(origin, { rejectUnauthorized: false }, (response) => resolve(response.resume())).on(
       "error",
       () => resolve(null),
     );

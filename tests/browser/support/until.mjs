@@ -1,31 +1,31 @@
-// Waiting for conditions, with a time limit.
+// Waits for conditions, with a time limit.
 import { setTimeout as sleep } from "node:timers/promises";
 
 const POLL_MILLISECONDS = 100;
-const TOO_LATE = Symbol("too late");
+const TIMED_OUT = Symbol("timed out");
 
 /**
- * Calls `probe` until it returns something true, and returns that. Throws after `seconds`, also if `probe`
- * does not return, as from a page that hangs.
+ * Calls `probe` again and again until the result is truthy, and returns that result. Throws after `seconds`,
+ * even if a call of `probe` never settles, for example because a page hangs.
  */
 export async function until(what, seconds, probe) {
-  const deadline = sleep(seconds * 1000, TOO_LATE, { ref: false });
+  const deadline = sleep(seconds * 1000, TIMED_OUT, { ref: false });
   for (;;) {
-    // The deadline comes first, since the first one that has settled counts.
-    const answer = await Promise.race([deadline, probe()]);
-    if (answer === TOO_LATE) {
-      throw new Error(`not seen within ${seconds} s: ${what}`);
+    // If both have settled, Promise.race takes the first of the array, so the deadline comes first.
+    const result = await Promise.race([deadline, probe()]);
+    if (result === TIMED_OUT) {
+      throw new Error(`timed out after ${seconds} s waiting for: ${what}`);
     }
-    if (answer) {
-      return answer;
+    if (result) {
+      return result;
     }
     await sleep(POLL_MILLISECONDS);
   }
 }
 
 /**
- * Waits for all promises, also when one fails, and throws the first failure. Hooks can then end whatever has
- * started; a browser that is left running would keep the tests from ending.
+ * Waits until all promises have settled, and then throws the first failure, if any. (Promise.all would throw
+ * at once. What starts after that would never be stopped, and a running browser keeps the test process alive.)
  */
 export async function allOf(...promises) {
   const results = await Promise.allSettled(promises);

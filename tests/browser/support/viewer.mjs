@@ -1,12 +1,12 @@
-// A viewer with a browser.
+// Opens the page in a browser, and observes what a viewer sees there.
 import { chromium } from "playwright-core";
 
 import { until } from "./until.mjs";
 
-/** Time limit of most waits; generous, since test machines are busy. */
+/** Time limit of most waits. It is generous, because test machines are busy. */
 export const SECONDS = 60;
-/** Time limit of a question to the page, which may be busy for seconds. */
-const ANSWER_MS = 5000;
+/** Time limit for reading from the page, which may be busy for seconds. */
+const READ_MS = 5000;
 
 const FLAGS = [
   "--no-sandbox",
@@ -21,18 +21,19 @@ const FLAGS = [
 
 export function launchBrowser() {
   const executablePath = process.env.CHROMIUM_BIN || "/usr/bin/chromium";
-  // Signals are handled in child.mjs; the exit that follows ends the browser as well.
+  // child.mjs handles signals: it exits, and the exit closes the browser as well.
   const signals = { handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false };
   return chromium.launch({ executablePath, args: FLAGS, ...signals });
 }
 
-/** A page, and everything that can be observed of it. */
+/** One open page of the service, with the problems and requests seen so far. */
 export class Viewer {
   /** Console errors, violations of the content security policy, and uncaught errors. */
   problems = [];
-  /** The addresses of all requests. */
+  /** The URLs of all requests of the page. */
   requests = [];
 
+  /** Opens an address in a new browser context. `options` are those of Playwright's `newContext`. */
   static async open(browser, address, options = {}) {
     const context = await browser.newContext(options);
     const viewer = new Viewer(await context.newPage());
@@ -41,7 +42,7 @@ export class Viewer {
     return viewer;
   }
 
-  /** Opens a page until the test ends. */
+  /** Opens an address as `open` does, and closes the page at the end of the test. */
   static async openFor(t, browser, address, options) {
     const viewer = await Viewer.open(browser, address, options);
     t.after(() => viewer.close());
@@ -59,58 +60,59 @@ export class Viewer {
     });
   }
 
-  /** Adds a camera by its link in the form, and watches it. */
+  /** Adds a camera by RTSP link with the form, and opens it on the wall. */
   async add(name, link) {
     await this.page.goto(new URL("#/cameras?add", this.page.url()).href);
     await this.fillIn(name, link);
     await this.page.getByRole("button", { name: "Save and watch" }).click();
   }
 
-  /** Fills in the form for a camera with a link. */
+  /** Fills in the open camera form: the name and the RTSP link. */
   async fillIn(name, link) {
     await this.page.getByRole("button", { name: "By RTSP link" }).click();
     await this.page.getByLabel("Name", { exact: true }).fill(name);
     await this.page.getByLabel(/^RTSP link( \*)?$/).fill(link);
   }
 
-  /** Returns the tile of a camera; the first tile without an id. */
+  /** Returns the tile of camera `id`, or the first tile if no id is given. */
   tile(id) {
     return this.page.locator(id ? `.tile[data-camera="${id}"]` : ".tile").first();
   }
 
-  /** Waits until a tile is in one of these states, and contains `words`. */
+  /** Waits until a tile is in one of these states and contains `words`. */
   async sees(states, words = "", id) {
     let tile;
     const probe = async () => {
       tile = await this.describe(id);
       return tile && [states].flat().includes(tile.state) && tile.text.includes(words);
     };
-    await until(`a tile that is ${states} ${words}`, SECONDS, probe).catch((error) => {
-      throw new Error(`${error.message}; it is ${JSON.stringify(tile)}`);
+    await until(`a tile in state ${states} with the text "${words}"`, SECONDS, probe).catch((error) => {
+      throw new Error(`${error.message}; the tile is ${JSON.stringify(tile)}`);
     });
   }
 
-  /** Returns the state and text of a tile; null if there is none. */
+  /** Returns the state and the text of a tile, or null if there is no such tile. */
   async describe(id) {
     return this.tile(id)
       .evaluate(({ dataset, textContent }) => ({ state: dataset.state, text: textContent }), null, {
-        timeout: ANSWER_MS,
+        timeout: READ_MS,
       })
       .catch(() => null);
   }
 
-  /** Returns how a camera plays: `low-latency` or `plain`. */
+  /** Returns the mode in which the tile plays: `low-latency` or `plain`. */
   mode(id) {
     return this.tile(id).getAttribute("data-mode");
   }
 
-  /** Waits until another `seconds` have been played. */
+  /** Waits until the video has played for `seconds` more. */
   async watches(seconds) {
     const begin = (await this.video()).currentTime;
-    const isFarther = async () => (await this.video()).currentTime >= begin + seconds;
-    await until(`${seconds} s played`, SECONDS + seconds, isFarther);
+    const hasPlayed = async () => (await this.video()).currentTime >= begin + seconds;
+    await until(`${seconds} s played`, SECONDS + seconds, hasPlayed);
   }
 
+  /** Returns the position and the picture width of the first video on the page. */
   video() {
     return this.page.evaluate(() => {
       const { currentTime, videoWidth } = document.querySelector("video");
@@ -118,21 +120,27 @@ export class Viewer {
     });
   }
 
-  /** Returns when the picture on the screen was taken, in Unix milliseconds; 0 if there is none. */
+  /**
+   * Returns the time at which the camera made the picture on the screen, in Unix milliseconds, or 0 if there
+   * is no picture.
+   */
   async pictureTime() {
     const clock = await this.page.evaluate(readClock);
-    // The clock has the lower 32 bits of the time.
+    // The clock shows the lower 32 bits of the time.
     const age = (Date.now() - clock) >>> 0;
     return clock === null ? 0 : Date.now() - age;
   }
 
-  /** Waits until the picture on the screen was taken after `time`. */
-  async seesPictureOfAfter(time) {
+  /** Waits until the picture on the screen was made after `time`, in Unix milliseconds. */
+  async seesPictureNewerThan(time) {
     const isLater = async () => (await this.pictureTime()) > time;
-    await until(`a picture of after ${new Date(time).toISOString()}`, SECONDS, isLater);
+    await until(`a picture made after ${new Date(time).toISOString()}`, SECONDS, isLater);
   }
 
-  /** Hides the page, as another tab would. A headless browser hides nothing. */
+  /**
+   * Makes the page believe that its tab is hidden, or visible again. In a headless browser, tabs are never
+   * hidden.
+   */
   hide(isHidden = true) {
     return this.page.evaluate((isHidden) => {
       Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
@@ -149,14 +157,17 @@ export class Viewer {
   }
 }
 
-/** In the page: reports violations as console errors, regardless of the browser's own reports. */
+/** Runs in the page: reports violations of the content security policy as console errors. */
 function reportViolations() {
   addEventListener("securitypolicyviolation", (event) =>
     console.error(`violates ${event.violatedDirective}: ${event.blockedURI}`),
   );
 }
 
-/** In the page: reads the test camera's clock, 32 squares in a row at the top of the picture. */
+/**
+ * Runs in the page: reads the test camera's clock, which is a row of 32 squares at the top of the picture.
+ * Returns null if there is no picture.
+ */
 function readClock() {
   const video = document.querySelector("video");
   const width = video.videoWidth;
