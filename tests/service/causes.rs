@@ -58,9 +58,9 @@ async fn the_password_is_never_shown() {
     let password = camera.password().to_owned();
     let mut responses = Vec::new();
     for link in [
-        camera.private_link("private"),
-        camera.private_link("nothing-here"),
-        camera.private_link("audio-only"),
+        camera.link_with_credentials("private"),
+        camera.link_with_credentials("nothing-here"),
+        camera.link_with_credentials("audio-only"),
         format!("rtsp://viewer:{password}@127.0.0.1:1/x"),
         format!("rtsp://viewer:{password}@no-such-host.invalid/x"),
         format!("rtsp://viewer:{password}@/x"),
@@ -71,9 +71,9 @@ async fn the_password_is_never_shown() {
         let request = nginx.client().get(nginx.url("/api/stream/start")).query(&query);
         responses.push(format!("{:?}", manager.send(request).await));
     }
-    manager.play("cam", &camera.private_link("private")).await;
+    manager.play("cam", &camera.link_with_credentials("private")).await;
     let shown: Vec<_> = processes_that_show(&password);
-    assert_eq!(shown, [camera.id()], "only the camera itself can show its password");
+    assert_eq!(shown, [camera.pid()], "only the camera itself can show its password");
     // FFmpeg writes error messages when the camera disappears.
     camera.kill();
     manager.reaches("cam", "backoff").await;

@@ -67,8 +67,8 @@ async fn check_client(program: &[&str], script: &str, packages: &str, algorithm:
         "closed_url": format!("http://127.0.0.1:{}", free_port()),
         "api_key": API_KEY,
         "private_key": std::fs::read_to_string(&private).expect("a key"),
-        "link": camera.private_link("private"),
-        "wrong_link": camera.private_link("nothing-here"),
+        "link": camera.link_with_credentials("private"),
+        "wrong_link": camera.link_with_credentials("nothing-here"),
         "no_link": format!("http://viewer:{}@127.0.0.1/x", camera.password()),
     });
     let (text, results) = run(program, script, packages, dir.path(), &input).await;

@@ -112,10 +112,10 @@ async fn without_file_descriptors_starts_fail_with_the_reason_and_running_stream
     let (camera, manager, nginx) = start_live("h264", &[]).await;
     let limit = |files: &str| {
         let mut command = Command::new("prlimit");
-        command.args(["--pid", &manager.id().to_string(), &format!("--nofile={files}")]);
+        command.args(["--pid", &manager.pid().to_string(), &format!("--nofile={files}")]);
         assert!(command.status().expect("prlimit").success());
     };
-    let open = fs::read_dir(format!("/proc/{}/fd", manager.id())).expect("descriptors").count();
+    let open = fs::read_dir(format!("/proc/{}/fd", manager.pid())).expect("descriptors").count();
     // This is enough for requests and for the current segment, but not for another FFmpeg.
     limit(&format!("{}:4096", open + 4));
     let response = manager.start_stream("other", &camera.link("h264")).await;

@@ -11,7 +11,7 @@ const LONG_GOP: &str = "60";
 
 /// Adds camera "cam" with this ONVIF device.
 async fn put(manager: &Manager, camera: &Camera, onvif: &str) -> Value {
-    let body = json!({ "rtsp_link": camera.private_link("h264"), "onvif": onvif });
+    let body = json!({ "rtsp_link": camera.link_with_credentials("h264"), "onvif": onvif });
     manager.put("/api/cameras/cam", &body).await.body
 }
 

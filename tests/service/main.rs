@@ -1,5 +1,6 @@
 //! Tests of the whole service: the manager's binary, FFmpeg, nginx with the shipped configuration,
-//! and a real RTSP camera. Each module covers one subject. `support` starts the processes.
+//! and a test camera that is a real RTSP server. Each module covers one subject. `support` starts
+//! the processes.
 
 mod access;
 mod bad_children;

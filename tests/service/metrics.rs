@@ -177,7 +177,7 @@ async fn requests_are_counted_by_route_and_blocking_ones_separately() {
 async fn the_log_of_a_stream_has_ffmpegs_output_from_all_epochs() {
     let mut camera = Camera::start().await;
     let manager = Manager::start(&[]).await;
-    let link = camera.private_link("private");
+    let link = camera.link_with_credentials("private");
     let body = json!({ "rtsp_link": link, "rtsp_link_sub": camera.link("nothing-here") });
     assert_eq!(manager.put("/api/cameras/cam", &body).await.status, 201);
     let lines = async |query: &str| {
@@ -318,7 +318,7 @@ async fn the_file_descriptor_limit_is_raised_or_a_warning_is_logged() {
         let has_warning =
             log.lines().any(|line| line.contains("WARN") && line.contains("MAX_STREAMS"));
         assert_eq!(!has_warning, is_enough, "{log}");
-        let limits = std::fs::read_to_string(format!("/proc/{}/limits", process.id()));
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", process.pid()));
         let limits = limits.expect("limits");
         let open = limits.lines().find(|line| line.starts_with("Max open files")).expect("a line");
         let soft: u64 = open.split_whitespace().nth(3).expect("a limit").parse().expect("a number");

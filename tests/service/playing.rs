@@ -51,7 +51,7 @@ async fn fifty_starts_and_ten_viewers_share_one_ffmpeg() {
 async fn a_stream_can_be_started_with_get_and_without_waiting() {
     let camera = Camera::start().await;
     let manager = Manager::start(&[]).await;
-    let link = camera.private_link("private");
+    let link = camera.link_with_credentials("private");
     let query = [("indicator_id", "7"), ("rtsp_link", link.as_str()), ("wait", "false")];
     let request = manager.client().get(manager.url("/api/stream/start")).query(&query);
     let response = manager.send(request).await;

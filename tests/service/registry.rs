@@ -122,7 +122,7 @@ async fn invalid_input_is_rejected_and_changes_nothing() {
 async fn cameras_survive_a_killed_manager_and_start_with_their_first_viewer() {
     let camera = Camera::start().await;
     let mut manager = Manager::start(&[]).await;
-    manager.play("started", &camera.private_link("private")).await;
+    manager.play("started", &camera.link_with_credentials("private")).await;
     let parts = json!({
         "ip": "127.0.0.1", "port": camera.port(), "path": "/private", "sub_path": "/h264-aac",
         "username": "viewer", "password": camera.password(), "video": "h264"

@@ -142,7 +142,7 @@ async fn tests_are_limited_in_time_and_number_and_leave_no_process() {
     camera.freeze();
     let manager =
         Manager::start(&[("START_TIMEOUT_SECONDS", "24"), ("STALE_TIMEOUT_SECONDS", "24")]).await;
-    let link = camera.private_link("h264");
+    let link = camera.link_with_credentials("h264");
     let start = Instant::now();
     let four_tests = async {
         tokio::join!(
@@ -155,7 +155,7 @@ async fn tests_are_limited_in_time_and_number_and_leave_no_process() {
     let fifth_test = async {
         until("four FFmpegs run", || async { manager.ffmpegs().len() == 4 }).await;
         let processes = processes_that_show(camera.password());
-        assert_eq!(processes, [camera.id()], "only the camera itself shows its password");
+        assert_eq!(processes, [camera.pid()], "only the camera itself shows its password");
         let fifth = test(&manager, &link).await;
         assert_eq!((fifth.status.as_u16(), &fifth.body["code"]), (503, &json!("busy")));
     };

@@ -77,7 +77,7 @@ async fn events_of_a_stream_are_sent_in_order_and_signed() {
     let camera = Camera::start().await;
     let receiver = Receiver::start(&[]).await;
     let mut manager = start_manager(&receiver, &[]).await;
-    let link = camera.private_link("private");
+    let link = camera.link_with_credentials("private");
     manager.play("front-door", &link).await;
     let generation = manager.status("front-door").await["generation"].clone();
     manager.stop_stream("front-door").await;

@@ -9,6 +9,8 @@ use super::events::Events;
 use super::process::Process;
 use super::project_dir;
 
+/// A running test camera. A *mount* is the path of one of its streams, such as `h264` in
+/// `rtsp://127.0.0.1:8554/h264`.
 pub(crate) struct Camera {
     process: Process,
     port: u16,
@@ -22,7 +24,7 @@ impl Camera {
         Self::start_with(&[]).await
     }
 
-    /// Starts a camera with additional command-line arguments.
+    /// Starts a camera as `start` does, with additional command-line arguments.
     pub(crate) async fn start_with(arguments: &[&str]) -> Self {
         let password = format!("pw-{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
         Self::start_on(0, password, arguments).await
@@ -47,23 +49,26 @@ impl Camera {
     }
 
     /// Returns the RTSP link of a mount, with valid credentials.
-    pub(crate) fn private_link(&self, mount: &str) -> String {
+    pub(crate) fn link_with_credentials(&self, mount: &str) -> String {
         format!("rtsp://viewer:{}@127.0.0.1:{}/{mount}", self.password, self.port)
     }
 
+    /// Returns the port of the RTSP server.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
+    /// Returns the password of the user `viewer`.
     pub(crate) fn password(&self) -> &str {
         &self.password
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.process.id()
+    /// Returns the process ID.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
-    /// Returns how many times a client has started to play.
+    /// Returns how many times clients have started to play since this camera process started.
     pub(crate) fn plays(&self) -> usize {
         self.events.named("play").len()
     }
@@ -78,7 +83,7 @@ impl Camera {
         self.restart_with(&[]).await;
     }
 
-    /// Starts the camera again with other command-line arguments.
+    /// Starts the camera again as `restart` does, with these additional command-line arguments.
     pub(crate) async fn restart_with(&mut self, arguments: &[&str]) {
         *self = Self::start_on(self.port, self.password.clone(), arguments).await;
     }
@@ -98,6 +103,7 @@ impl Camera {
 pub(crate) struct SilentCamera(TcpListener);
 
 impl SilentCamera {
+    /// Starts a camera on a free port.
     pub(crate) async fn start() -> Self {
         Self(TcpListener::bind("127.0.0.1:0").await.expect("a port"))
     }
@@ -107,7 +113,7 @@ impl SilentCamera {
         format!("rtsp://{}/live", self.0.local_addr().expect("an address"))
     }
 
-    /// Waits until FFmpeg connects. FFmpeg sees the connection end when the stream is dropped.
+    /// Waits until FFmpeg connects. The connection is closed when the returned stream is dropped.
     pub(crate) async fn accept(&self) -> TcpStream {
         self.0.accept().await.expect("a connection from FFmpeg").0
     }

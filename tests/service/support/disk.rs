@@ -1,5 +1,5 @@
-//! Disks that only one manager sees. They are mounted in a mount namespace of its own, and disappear
-//! with the process.
+//! Disks that only one manager sees. Each disk is mounted in a mount namespace of the manager's own,
+//! and disappears when that manager exits.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -14,7 +14,7 @@ pub(super) const READ_ONLY: &str =
 /// A small disk, which the test can fill.
 pub(crate) struct Disk {
     /// Process ID of the manager that sees the disk.
-    pub manager: u32,
+    pub manager_pid: u32,
     /// Path of the disk in the manager's mount namespace.
     pub path: PathBuf,
 }
@@ -23,7 +23,7 @@ impl Disk {
     /// Returns the path under which the test can reach the disk.
     pub(crate) fn root(&self) -> PathBuf {
         let path = self.path.strip_prefix("/").unwrap_or(&self.path);
-        Path::new(&format!("/proc/{}/root", self.manager)).join(path)
+        Path::new(&format!("/proc/{}/root", self.manager_pid)).join(path)
     }
 
     /// Uses up all the free space.

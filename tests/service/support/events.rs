@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::eventually;
 use super::process::{Process, lines_of};
 
+/// The events that one device has written so far. A thread collects them.
 pub(super) struct Events(Arc<Mutex<Vec<String>>>);
 
 impl Events {
@@ -15,7 +16,7 @@ impl Events {
         Self(lines_of(process.child().stdout.take().expect("a pipe")))
     }
 
-    /// Returns the events of this name so far.
+    /// Returns the events with this name so far.
     pub(super) fn named(&self, name: &str) -> Vec<Value> {
         let lines = self.0.lock().expect("events");
         let events = lines

@@ -1,4 +1,4 @@
-//! Runs the manager's binary, and calls its API as a back end does.
+//! Runs the manager's binary, and sends requests to the API.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,6 +17,7 @@ use super::{TIMEOUT, eventually, until};
 /// File name of the socket that the manager offers to nginx.
 const SOCKET: &str = "manager.sock";
 
+/// A running manager with its own directory.
 pub(crate) struct Manager {
     process: Process,
     dir: Arc<TempDir>,
@@ -33,24 +34,24 @@ pub(crate) struct ApiResponse {
     pub body: Value,
 }
 
-/// Returns the FFmpeg under test, if it is not the one of the system.
+/// Returns the FFmpeg that `TEST_FFMPEG_BIN` names, or `None` to test the system's FFmpeg.
 fn ffmpeg() -> Option<PathBuf> {
     let program = std::env::var_os("TEST_FFMPEG_BIN").filter(|program| !program.is_empty())?;
-    // The manager runs in another directory, so the path has to be absolute.
+    // The manager runs in another directory, so the path must be absolute.
     Some(std::path::absolute(program).expect("a path"))
 }
 
-/// Returns the arguments with which setpriv changes from root to the user nobody. Without root
-/// privileges there are none, and the user stays the same.
+/// Returns the arguments with which setpriv changes from root to the user nobody. Returns no
+/// arguments if the tests do not run as root.
 fn as_nobody() -> &'static [&'static str] {
     let is_root = nix::unistd::geteuid().is_root();
     if is_root { &["--reuid=nobody", "--regid=nogroup", "--clear-groups"] } else { &[] }
 }
 
 impl Manager {
-    /// Sets the manager's working directory and environment: a free port, files in `dir`, the FFmpeg
-    /// that `TEST_FFMPEG_BIN` names, and then `settings`, which take precedence. Viewers always use
-    /// the FFmpeg of the system.
+    /// Sets the manager's working directory and environment: a free port, files in `dir`, and the
+    /// FFmpeg that `TEST_FFMPEG_BIN` names, if any. `settings` override these. Viewers always use the
+    /// system's FFmpeg.
     pub(crate) fn configure(command: &mut Command, dir: &Path, settings: &[(&str, &str)]) {
         command
             .current_dir(dir)
@@ -72,7 +73,8 @@ impl Manager {
         Self::run_to_exit_with(dir, &[], settings)
     }
 
-    /// Runs a manager with arguments that is expected to exit. Returns its exit code and stderr.
+    /// Runs a manager, with command-line arguments, that is expected to exit. Returns its exit code
+    /// and stderr.
     pub(crate) fn run_to_exit_with(
         dir: &TempDir,
         arguments: &[&str],
@@ -88,15 +90,15 @@ impl Manager {
         Self::start_in(Arc::new(TempDir::new().expect("a directory")), settings).await
     }
 
-    /// Starts another manager in the directory of this one.
+    /// Starts another manager in the directory of this one, with these settings.
     pub(crate) async fn start_again(&self, settings: &[(&str, &str)]) -> Self {
         Self::start_in(Arc::clone(&self.dir), settings).await
     }
 
-    /// Starts a manager as the user nobody. Resource limits do not apply to root.
+    /// Starts a manager as the user nobody, because some resource limits do not apply to root.
     pub(crate) async fn start_as_nobody(settings: &[(&str, &str)]) -> Self {
         let dir = Arc::new(TempDir::new().expect("a directory"));
-        // The project's directory can be inaccessible to that user, so the binary is copied.
+        // The user nobody may have no access to the project's directory, so the binary is copied.
         let program = dir.path().join("stream-manager");
         std::fs::copy(env!("CARGO_BIN_EXE_stream-manager"), &program).expect("a copy");
         if !as_nobody().is_empty() {
@@ -110,16 +112,16 @@ impl Manager {
         Self::wait_until_listening(process, dir).await
     }
 
-    /// Limits the number of processes and threads of the user nobody, for a manager that was started
-    /// with `start_as_nobody`.
+    /// Lets a manager that was started with `start_as_nobody` create no further process or thread
+    /// once its user has `count` of them.
     pub(crate) fn limit_processes(&self, count: usize) {
         let mut command = Command::new("setpriv");
-        command.args(as_nobody()).args(["prlimit", "--pid", &self.id().to_string()]);
+        command.args(as_nobody()).args(["prlimit", "--pid", &self.pid().to_string()]);
         assert!(command.arg(format!("--nproc={count}:")).status().expect("prlimit").success());
     }
 
-    /// Starts a manager that sees a small disk at `disk` in its directory. The size is written as
-    /// for mount, such as `4m`.
+    /// Starts a manager that sees a small disk at `disk` in its directory. `size` is an option of
+    /// tmpfs, such as `4m`.
     pub(crate) async fn start_with_disk(size: &str, settings: &[(&str, &str)]) -> (Self, Disk) {
         let dir = Arc::new(TempDir::new().expect("a directory"));
         let path = dir.path().join("disk");
@@ -129,7 +131,7 @@ impl Manager {
             Self::configure(command, dir.path(), settings);
         });
         let manager = Self::wait_until_listening(process, dir).await;
-        let disk = Disk { manager: manager.id(), path };
+        let disk = Disk { manager_pid: manager.pid(), path };
         (manager, disk)
     }
 
@@ -190,10 +192,12 @@ impl Manager {
         self.dir.path().join(SOCKET)
     }
 
+    /// Returns the URL of a path of the manager, without nginx.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
+    /// Returns the path of `STREAM_DIR`, unless a setting overrides it.
     pub(crate) fn stream_dir(&self) -> PathBuf {
         self.dir.path().join("streams")
     }
@@ -219,8 +223,9 @@ impl Manager {
         self.log_lines().into_iter().map(|mut line| line["fields"].take()).collect()
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.process.id()
+    /// Returns the process ID.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -236,9 +241,9 @@ impl Manager {
         .await
     }
 
-    /// Returns the running FFmpeg processes.
+    /// Returns the process IDs of the running FFmpegs.
     pub(crate) fn ffmpegs(&self) -> Vec<u32> {
-        children_of(self.id())
+        children_of(self.pid())
     }
 
     pub(crate) async fn get(&self, path: &str) -> ApiResponse {
@@ -287,11 +292,12 @@ impl Manager {
         &self.client
     }
 
+    /// Starts a stream of camera `id` and waits until the stream is playable or has failed.
     pub(crate) async fn start_stream(&self, id: &str, link: &str) -> ApiResponse {
         self.post("/api/stream/start", &json!({ "indicator_id": id, "rtsp_link": link })).await
     }
 
-    /// Starts a stream, and expects it to succeed.
+    /// Starts a stream, and panics if the start fails.
     pub(crate) async fn play(&self, id: &str, link: &str) {
         let response = self.start_stream(id, link).await;
         assert_eq!(response.status, 200, "{response:?}\n{}", self.log());
@@ -301,6 +307,7 @@ impl Manager {
         self.post("/api/stream/stop", &json!({ "indicator_id": id })).await
     }
 
+    /// Returns the status of a camera's main stream.
     pub(crate) async fn status(&self, id: &str) -> Value {
         self.get(&format!("/api/stream/status?indicator_id={id}")).await.body
     }

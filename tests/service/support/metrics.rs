@@ -13,12 +13,14 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
+    /// Fetches the metrics of a manager without API keys.
     pub(crate) async fn fetch(manager: &Manager) -> Self {
         let response = manager.get("/metrics").await;
         assert_eq!(response.status, 200, "{response:?}");
-        Self::parse(response.body.as_str().expect("a text"))
+        Self::parse(response.body.as_str().expect("a string"))
     }
 
+    /// Parses the Prometheus text format.
     pub(crate) fn parse(text: &str) -> Self {
         let samples = text.lines().filter(|line| !line.starts_with('#')).map(|line| {
             let (name, value) = line.rsplit_once(' ').expect("a sample");

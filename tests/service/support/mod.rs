@@ -1,4 +1,4 @@
-//! Starts the processes that a test needs, stops them when the test ends, and waits for conditions.
+//! Starts the processes that a test needs, kills them when the test ends, and waits for conditions.
 
 mod camera;
 mod disk;

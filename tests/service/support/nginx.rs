@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use super::process::Process;
 use super::{Manager, TIMEOUT, project_dir, until};
 
+/// A running nginx in front of a manager.
 pub(crate) struct Nginx {
     process: Process,
     dir: TempDir,
@@ -16,12 +17,12 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    /// Starts nginx in front of `manager`.
+    /// Starts nginx in front of `manager`, with `CORS_ORIGINS=*`.
     pub(crate) async fn start(manager: &Manager) -> Self {
         Self::start_with(manager, "*").await
     }
 
-    /// Starts nginx in front of `manager` with this setting of `CORS_ORIGINS`.
+    /// Starts nginx in front of `manager` with this value of `CORS_ORIGINS`.
     pub(crate) async fn start_with(manager: &Manager, cors_origins: &str) -> Self {
         // nginx does not report which port it got for port 0, so this looks for a free port first.
         // If another process takes the port before nginx does, the next attempt uses another one.
@@ -33,6 +34,7 @@ impl Nginx {
         }
     }
 
+    /// Starts nginx on `port`. Returns `None` if another process uses the port.
     async fn start_on(port: u16, manager: &Manager, cors_origins: &str) -> Option<Self> {
         let dir = TempDir::new().expect("a directory");
         render(&dir, port, manager, cors_origins);
@@ -89,12 +91,13 @@ impl Nginx {
     }
 }
 
-/// Returns a port on which no process is listening.
+/// Returns a TCP port on which no process listens at the moment.
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
 }
 
+/// Writes `nginx.conf` to `dir`.
 fn render(dir: &TempDir, port: u16, manager: &Manager, cors_origins: &str) {
     let path = |path: &std::path::Path| path.to_str().expect("a path").to_owned();
     let user = nix::unistd::User::from_uid(nix::unistd::Uid::current()).expect("users");

@@ -8,6 +8,7 @@ use super::events::Events;
 use super::process::Process;
 use super::{Camera, project_dir};
 
+/// A running ONVIF test device.
 pub(crate) struct OnvifDevice {
     _process: Process,
     address: String,
@@ -22,9 +23,10 @@ impl OnvifDevice {
         Self::start_at(format!("127.{}.{}.{}", number(), number(), number()), arguments).await
     }
 
-    /// Starts the ONVIF device of the test camera, which is at 127.0.0.1.
+    /// Starts a device at 127.0.0.1, the address of `camera`. Its main profile links to the camera's
+    /// `h264`, and it requests keyframes from the camera.
     pub(crate) async fn start_for(camera: &Camera, arguments: &[&str]) -> Self {
-        let (pid, link) = (camera.id().to_string(), camera.link("h264"));
+        let (pid, link) = (camera.pid().to_string(), camera.link("h264"));
         let link = format!("profile_main={link}");
         let camera_arguments = ["--camera-pid", &pid, "--link", &link];
         Self::start_at("127.0.0.1".to_owned(), &[&camera_arguments, arguments].concat()).await
@@ -50,7 +52,7 @@ impl OnvifDevice {
         format!("{}:{}", self.address, self.port)
     }
 
-    /// Returns the events of this name that the device has reported.
+    /// Returns the events with this name that the device has reported.
     pub(crate) fn events(&self, name: &str) -> Vec<Value> {
         self.events.named(name)
     }

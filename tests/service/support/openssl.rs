@@ -1,4 +1,5 @@
-//! The `openssl` command, and key pairs for back ends that sign playback tokens themselves.
+//! Runs the `openssl` command, and creates key pairs for back ends that sign playback tokens
+//! themselves.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,7 +12,8 @@ pub(crate) fn openssl(arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// Creates a key pair (`ed25519` or `rsa`) and returns the PEM files of the private and public key.
+/// Creates a key pair (`ed25519` or `rsa`) and returns the paths of the PEM files: private
+/// key, public key.
 pub(crate) fn key_pair(dir: &Path, algorithm: &str) -> (PathBuf, PathBuf) {
     let (private, public) = (dir.join("private.pem"), dir.join("public.pem"));
     let (private_path, public_path) =

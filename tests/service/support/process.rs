@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-/// A child process in its own process group. Dropping it kills the whole group.
+/// A child process in its own process group. Dropping the value kills the whole group.
 pub(crate) struct Process {
     child: Child,
 }
@@ -25,7 +25,8 @@ impl Process {
         Self { child: child.unwrap_or_else(|error| panic!("cannot run {program}: {error}")) }
     }
 
-    pub(crate) fn id(&self) -> u32 {
+    /// Returns the process ID.
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
@@ -35,7 +36,7 @@ impl Process {
 
     /// Sends `signal` to the process, but not to the rest of its group.
     pub(crate) fn signal(&self, signal: Signal) {
-        send_signal(self.id(), signal);
+        send_signal(self.pid(), signal);
     }
 
     /// Returns the exit code if the process has ended, or -1 if a signal ended it.
@@ -46,7 +47,7 @@ impl Process {
 
     /// Kills the whole process group and reaps the process.
     pub(crate) fn kill(&mut self) {
-        let _ = killpg(pid(self.id()), Signal::SIGKILL);
+        let _ = killpg(to_pid(self.pid()), Signal::SIGKILL);
         let _ = self.child.wait();
     }
 }
@@ -69,35 +70,35 @@ pub(crate) fn lines_of(pipe: impl Read + Send + 'static) -> Arc<Mutex<Vec<String
     lines
 }
 
-fn pid(id: u32) -> Pid {
+fn to_pid(id: u32) -> Pid {
     Pid::from_raw(id.try_into().expect("a process ID"))
 }
 
-/// Sends `signal` to any process.
-pub(crate) fn send_signal(id: u32, signal: Signal) {
-    kill(pid(id), signal).expect("a running process");
+/// Sends `signal` to the process `pid`.
+pub(crate) fn send_signal(pid: u32, signal: Signal) {
+    kill(to_pid(pid), signal).expect("a running process");
 }
 
 /// Returns whether the process exists and is not a zombie.
-pub(crate) fn is_running(id: u32) -> bool {
-    stat(id).is_some_and(|stat| stat.state != "Z")
+pub(crate) fn is_running(pid: u32) -> bool {
+    stat(pid).is_some_and(|stat| stat.state != "Z")
 }
 
-/// Returns the running children of `parent`.
+/// Returns the process IDs of the running children of `parent`.
 pub(crate) fn children_of(parent: u32) -> Vec<u32> {
-    let is_child = |id: &u32| stat(*id).is_some_and(|s| s.parent == parent && s.state != "Z");
-    all().filter(is_child).collect()
+    let is_child = |pid: &u32| stat(*pid).is_some_and(|s| s.parent == parent && s.state != "Z");
+    all_pids().filter(is_child).collect()
 }
 
-/// Returns the processes whose arguments or environment contain `text`.
+/// Returns the IDs of the processes whose arguments or environment contain `text`.
 pub(crate) fn processes_that_show(text: &str) -> Vec<u32> {
-    let shows = |id: &u32| {
+    let shows = |pid: &u32| {
         ["cmdline", "environ"].iter().any(|file| {
-            let bytes = fs::read(format!("/proc/{id}/{file}")).unwrap_or_default();
+            let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
             String::from_utf8_lossy(&bytes).contains(text)
         })
     };
-    all().filter(shows).collect()
+    all_pids().filter(shows).collect()
 }
 
 struct Stat {
@@ -105,14 +106,16 @@ struct Stat {
     parent: u32,
 }
 
-fn stat(id: u32) -> Option<Stat> {
-    let text = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+/// Returns the state and the parent of a process, or `None` if the process does not exist.
+fn stat(pid: u32) -> Option<Stat> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is the program's name in parentheses, which can contain spaces.
     let mut fields = text.rsplit_once(')')?.1.split_whitespace();
     Some(Stat { state: fields.next()?.to_owned(), parent: fields.next()?.parse().ok()? })
 }
 
-fn all() -> impl Iterator<Item = u32> {
+/// Returns the IDs of all processes.
+fn all_pids() -> impl Iterator<Item = u32> {
     let entries = fs::read_dir("/proc").expect("/proc");
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }

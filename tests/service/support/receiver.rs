@@ -34,7 +34,8 @@ pub(crate) struct Webhook {
 }
 
 impl Webhook {
-    /// Returns the event type, followed by the reason and the error code if it has any.
+    /// Returns the event type, followed by the reason and the error code if the event has them, such
+    /// as `stream.stopped failed source_unauthorized`.
     pub(crate) fn summary(&self) -> String {
         let text = |value: &Value| value.as_str().map(|text| format!(" {text}"));
         let kind = self.body["type"].as_str().expect("a type").to_owned();
@@ -50,14 +51,15 @@ struct State {
     statuses: VecDeque<u16>,
 }
 
+/// A server that receives webhooks.
 pub(crate) struct Receiver {
     port: u16,
     state: Arc<Mutex<State>>,
 }
 
 impl Receiver {
-    /// Starts a receiver on a free port. Its first responses have these status codes, all others
-    /// have 204.
+    /// Starts a receiver on a free port. Its first responses have these status codes, in this order.
+    /// All later responses have 204.
     pub(crate) async fn start(statuses: &[u16]) -> Self {
         Self::listen(statuses, None).await
     }
@@ -138,14 +140,15 @@ impl Receiver {
         self.state.lock().expect("requests").webhooks.clone()
     }
 
-    /// Returns summaries of the events of a camera that the receiver accepted.
+    /// Returns the summaries of a camera's events that the receiver accepted with 204.
     pub(crate) fn accepted(&self, camera: &str) -> Vec<String> {
         let webhooks = self.webhooks();
         let accepted = webhooks.iter().filter(|w| w.body["camera"] == camera && w.status == 204);
         accepted.map(Webhook::summary).collect()
     }
 
-    /// Waits for as many accepted events of a camera as expected, and compares their summaries.
+    /// Waits until the receiver has accepted as many events of a camera as expected, and compares their
+    /// summaries.
     pub(crate) async fn receives(&self, camera: &str, expected: &[&str]) {
         let accepted = eventually(&format!("{camera} reports {expected:?}"), || async {
             let accepted = self.accepted(camera);
@@ -164,7 +167,7 @@ async fn serve(
         let state = Arc::clone(&state);
         async move { Ok::<_, Infallible>(respond(request, &state).await) }
     });
-    // An error means that the manager closed the connection, which is no fault of this receiver.
+    // An error only means that the manager closed the connection.
     let _ = Builder::new(TokioExecutor::new())
         .http1_only()
         .serve_connection(TokioIo::new(stream), service)

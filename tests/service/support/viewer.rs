@@ -1,4 +1,4 @@
-//! Viewers: FFmpeg as a player, and playlists as a player fetches them.
+//! Acts as a viewer: plays streams with FFmpeg, and fetches playlists.
 
 use std::time::Duration;
 
@@ -90,11 +90,12 @@ impl Playlist {
         self.0.segments.iter().filter(|segment| segment.discontinuity).count() as u64
     }
 
-    /// Returns the duration of the longest segment, in seconds.
+    /// Returns the longest duration of a segment, in seconds.
     pub(crate) fn longest_segment(&self) -> f32 {
         self.0.segments.iter().map(|segment| segment.duration).fold(0.0, f32::max)
     }
 
+    /// Returns whether the playlist has an `EXT-X-ENDLIST`, which tells players to stop.
     pub(crate) fn has_ended(&self) -> bool {
         self.0.end_list
     }
