@@ -1,4 +1,4 @@
-//! The fragment reader, with real output of FFmpeg that is complete, truncated or damaged.
+//! Tests the fragment reader with real output of FFmpeg: complete, truncated and damaged.
 
 use std::process::Command;
 use std::sync::LazyLock;

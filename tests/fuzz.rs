@@ -1,8 +1,8 @@
 //! Runs the fuzz targets of `fuzz/` on stable Rust: each on its seeds, and then for about two seconds
 //! on mutations of them.
 //!
-//! `FUZZ_SECONDS` sets the time for each target, and `FUZZ_SEED` chooses other inputs. A failing input is
-//! kept in a file that the message names; `fuzz/README.md` describes what to do with it.
+//! `FUZZ_SECONDS` sets the time for each target, and `FUZZ_SEED` selects other inputs. The message of a
+//! failure names the file that contains the failing input; `fuzz/README.md` describes what to do with it.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
 
-/// One test for each target, of the same name.
+/// Defines one test for each target, with the target's name.
 macro_rules! targets {
     ($($name:ident)*) => {
         const TARGETS: &[&str] = &[$(stringify!($name)),*];
@@ -42,15 +42,17 @@ targets! {
     ws_discovery_answer
 }
 
-/// The longest input, in bytes.
+/// Largest length of an input, in bytes.
 const MAX_LENGTH: usize = 64 * 1024;
-/// The most CPU time that a parser can take for one input. A few milliseconds are usual.
-const MAX_TIME: Duration = Duration::from_secs(2);
+/// Limit for the CPU time that a target spends on one input. A few milliseconds are normal.
+const MAX_CPU_TIME: Duration = Duration::from_secs(2);
 
+/// Runs a target on its seeds, and then on mutations of them until the time is over.
 fn run(name: &str, target: fn(&[u8])) {
     let seeds: Vec<_> = seeds(name).iter().map(|path| fs::read(path).expect("a seed")).collect();
     let setting = |name| std::env::var(name).ok();
-    // The same inputs in each run, unless others are asked for: a change must not fail for an old fault.
+    // By default, every run uses the same inputs. So a change cannot fail because of a fault that was
+    // there before.
     let seed = setting("FUZZ_SEED")
         .map_or(1, |text| text.parse().expect("FUZZ_SEED must be a whole number"));
     let seconds = setting("FUZZ_SECONDS")
@@ -60,9 +62,9 @@ fn run(name: &str, target: fn(&[u8])) {
         runner.run(input);
     }
     let mut random = fastrand::Rng::with_seed(seed);
-    let (began, time) = (Instant::now(), Duration::from_secs_f64(seconds));
+    let (started, time) = (Instant::now(), Duration::from_secs_f64(seconds));
     let mut count = 0_u64;
-    while began.elapsed() < time {
+    while started.elapsed() < time {
         runner.run(&mutated(&seeds, &mut random));
         count += 1;
     }
@@ -70,11 +72,12 @@ fn run(name: &str, target: fn(&[u8])) {
     fs::remove_file(runner.path).expect("the file of the input");
 }
 
+/// Runs one target, and records each input before the run.
 struct Runner<'a> {
     name: &'a str,
     target: fn(&[u8]),
     seed: u64,
-    /// The input of the present run, which is here even after the process was killed.
+    /// The file that contains the current input. It remains if the process is killed.
     path: PathBuf,
     file: File,
 }
@@ -89,12 +92,12 @@ impl<'a> Runner<'a> {
     fn run(&self, input: &[u8]) {
         self.file.set_len(input.len() as u64).expect("a file for inputs");
         self.file.write_all_at(input, 0).expect("a file for inputs");
-        let began = cpu_time();
+        let before = cpu_time();
         let result = catch_unwind(AssertUnwindSafe(|| (self.target)(input)));
-        let took = cpu_time().saturating_sub(began);
+        let took = cpu_time().saturating_sub(before);
         assert!(
-            result.is_ok() && took <= MAX_TIME,
-            "{} fails with the {} bytes in {}, which took {took:?} (FUZZ_SEED={})",
+            result.is_ok() && took <= MAX_CPU_TIME,
+            "{} fails on the {} bytes in {} after {took:?} (FUZZ_SEED={})",
             self.name,
             input.len(),
             self.path.display(),
@@ -103,12 +106,12 @@ impl<'a> Runner<'a> {
     }
 }
 
-/// CPU time that this thread has used.
+/// Returns the CPU time that this thread has used.
 fn cpu_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("the thread's clock").into()
 }
 
-/// The committed inputs of a target.
+/// Returns the paths of a target's seeds, which are in `fuzz/corpus/`.
 fn seeds(name: &str) -> Vec<PathBuf> {
     let mut paths = files(&format!("corpus/{name}"));
     paths.sort();
@@ -116,6 +119,7 @@ fn seeds(name: &str) -> Vec<PathBuf> {
     paths
 }
 
+/// Returns the paths of all files in a folder of `fuzz/`.
 fn files(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(folder);
     let entries =
@@ -123,7 +127,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
     entries.map(|entry| entry.expect("an entry").path()).collect()
 }
 
-/// A seed with a few random changes, or random bytes.
+/// Returns a seed with a few random changes, or sometimes random bytes.
 fn mutated(seeds: &[Vec<u8>], random: &mut fastrand::Rng) -> Vec<u8> {
     let mut input = match random.u8(..) {
         0..8 => (0..random.usize(..256)).map(|_| random.u8(..)).collect(),
@@ -136,6 +140,7 @@ fn mutated(seeds: &[Vec<u8>], random: &mut fastrand::Rng) -> Vec<u8> {
     input
 }
 
+/// Makes one random change.
 fn mutate(input: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut fastrand::Rng) {
     let range = short_range(input, random);
     let at = random.usize(..=input.len());
@@ -147,10 +152,10 @@ fn mutate(input: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut fastrand::Rng) {
         }
         8..16 => {
             if let Some(byte) = input.get_mut(at) {
-                *byte = a_byte(random);
+                *byte = random_byte(random);
             }
         }
-        16..24 => drop(input.splice(at..at, (0..random.usize(1..8)).map(|_| a_byte(random)))),
+        16..24 => drop(input.splice(at..at, (0..random.usize(1..8)).map(|_| random_byte(random)))),
         24..32 => drop(input.drain(range)),
         32..40 => {
             let copy = input[range].to_vec();
@@ -162,13 +167,13 @@ fn mutate(input: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut fastrand::Rng) {
             input.splice(at..at, part);
         }
         48..56 => {
-            // A length or a count.
+            // Values that parsers may read as a length or a count.
             const NUMBERS: [u32; 8] = [0, 1, 7, 8, 0x10000, 0x7fff_ffff, 0x8000_0000, u32::MAX];
             if let Some(bytes) = input.get_mut(at..at + 4) {
                 bytes.copy_from_slice(&one_of(&NUMBERS, random).to_be_bytes());
             }
         }
-        // Long inputs take long.
+        // Rare, because long inputs take a long time.
         56 => {
             let copies = input[range].repeat(1 << random.u8(..8));
             input.splice(at..at, copies);
@@ -177,27 +182,28 @@ fn mutate(input: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut fastrand::Rng) {
     }
 }
 
-/// A part of `bytes`, most likely a short one.
+/// Returns a random range of `bytes`, most often a short one.
 fn short_range(bytes: &[u8], random: &mut fastrand::Rng) -> Range<usize> {
     let begin = random.usize(..=bytes.len());
     let longest = 1 << random.u8(..10);
     begin..bytes.len().min(begin + random.usize(1..=longest))
 }
 
-/// A random byte, or one that has a meaning in many formats.
-fn a_byte(random: &mut fastrand::Rng) -> u8 {
+/// Returns a random byte, or one of those that have a meaning in many formats.
+fn random_byte(random: &mut fastrand::Rng) -> u8 {
     if random.bool() {
         return random.u8(..);
     }
     *one_of(b"\0\x01\x7f\x80\xff\r\n\t '\"\\%@:/?&=#;<>[]{}(),.*-_0aA", random)
 }
 
+/// Returns a random element.
 fn one_of<'a, T>(choices: &'a [T], random: &mut fastrand::Rng) -> &'a T {
     &choices[random.usize(..choices.len())]
 }
 
 #[test]
-fn every_target_is_known_to_cargo_fuzz() {
+fn every_target_has_seeds_and_a_cargo_fuzz_target() {
     let names = |folder| -> BTreeSet<String> {
         let stem = |path: PathBuf| path.file_stem().expect("a name").to_string_lossy().into();
         files(folder).into_iter().map(stem).collect()

@@ -1,4 +1,5 @@
-//! Authorization: every role at every endpoint, with the caller's own camera and with another user's.
+//! Authorization: every role at every endpoint, with a camera of the caller and with a camera of
+//! another user.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -11,7 +12,8 @@ const VIEWER: &str = "viewer-secret-00001";
 const KEYS: &str =
     "boss:admin:admin-secret-000001,42:user:user-secret-0000001,wall:viewer:viewer-secret-00001";
 
-/// Sends a request with an API key, as nginx does for its internal requests.
+/// Sends a request with an API key. In `/internal/viewer?ID`, the query is the ID of the camera, which
+/// is sent in a header, as nginx does.
 async fn call(
     manager: &Manager,
     key: &str,
@@ -20,7 +22,6 @@ async fn call(
     body: &Value,
 ) -> ApiResponse {
     let mut request = manager.request(method, path, body).bearer_auth(key);
-    // nginx passes the camera's ID in a header.
     if let Some(id) = path.strip_prefix("/internal/viewer?") {
         request = request.header("x-camera-id", id);
     }
@@ -134,16 +135,17 @@ async fn every_endpoint_enforces_the_permissions_of_every_role() {
             if status == 403 {
                 assert_eq!(response.body["code"], "forbidden");
             }
-            // Changes by one role must not affect the next one.
+            // Changes by one role must not affect the requests of the next role.
             if method == Method::PUT || method == Method::DELETE {
                 add_cameras(&manager, &camera).await;
             }
         }
         for key in ["", "wrong-secret-000001"] {
-            let is_open = ["/api/health", "/api/openapi.json", "/livez", "/readyz"].contains(&path);
+            let needs_no_key =
+                ["/api/health", "/api/openapi.json", "/livez", "/readyz"].contains(&path);
             let response = call(&manager, key, method.clone(), path, &body).await;
             let is_rejected = [401, 429].contains(&response.status.as_u16());
-            assert_eq!(is_rejected, !is_open, "{method} {path}: {response:?}");
+            assert_eq!(is_rejected, !needs_no_key, "{method} {path}: {response:?}");
         }
     }
     assert!(!manager.log().contains("secret-0"), "a key is in the log");
@@ -199,8 +201,8 @@ async fn nginx_requires_a_key_for_every_file() {
             format!("{}?_HLS_msn=1", playlist(id)),
         ];
         for file in files {
-            let of_user = if id == "own" { 200 } else { 403 };
-            for (key, status) in [(ADMIN, 200), (VIEWER, 200), (USER, of_user), ("no", 401)] {
+            let user_status = if id == "own" { 200 } else { 403 };
+            for (key, status) in [(ADMIN, 200), (VIEWER, 200), (USER, user_status), ("no", 401)] {
                 let response = get(file.clone(), key).await;
                 assert_eq!(response.status(), status, "{file} as {key}");
                 if status > 400 {

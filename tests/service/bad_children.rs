@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Camera, Manager, children_of, eventually, is_running, project_dir, until};
 
+/// Starts a manager that runs the script `child` of tests/service/children in place of FFmpeg.
 async fn manager_with(child: &str, settings: &[(&str, &str)]) -> Manager {
     let script = project_dir().join("tests/service/children").join(child);
     let program = script.to_str().expect("a path");
@@ -46,7 +47,7 @@ async fn a_child_that_goes_silent_is_restarted() {
             .await;
     manager.play("cam", &camera.link("h264")).await;
     let status = eventually("the child is restarted", || async {
-        // A start request counts as a viewer, so the stream does not end for lack of one.
+        // Each start request renews the time of last access, so the stream is never idle.
         manager.get("/api/stream/start?indicator_id=cam&wait=false").await;
         let status = manager.status("cam").await;
         (status["restarts"].as_u64() >= Some(1)).then_some(status)

@@ -1,4 +1,4 @@
-//! Different kinds of cameras: what is copied, what is transcoded, and the options of operators.
+//! Different kinds of cameras: what is copied, what is transcoded, and the options that change this.
 
 use serde_json::{Value, json};
 
@@ -43,19 +43,20 @@ async fn video_that_browsers_cannot_play_is_transcoded_to_h264() {
     }
 }
 
-/// Returns the names of the stream's codecs, as ffprobe finds them.
+/// Returns the names of the stream's codecs, as ffprobe reports them.
 async fn codecs(nginx: &Nginx, id: &str) -> Vec<String> {
     let streams = probe(&nginx.playlist(id)).await;
     let name = |stream: &Value| stream["codec_name"].as_str().map(str::to_owned);
     streams.iter().filter_map(name).collect()
 }
 
+/// Returns the field `media` of a stream's status.
 async fn media(manager: &Manager, id: &str) -> Value {
     manager.status(id).await["media"].clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn h265_is_copied_if_a_setting_or_an_option_says_so() {
+async fn h265_is_copied_if_the_setting_or_the_option_is_copy() {
     let camera = Camera::start().await;
     let by_setting = Manager::start(&[("HEVC", "copy")]).await;
     let by_option = Manager::start(&[]).await;
@@ -99,8 +100,8 @@ async fn options_change_a_running_stream() {
     let media = self::media(&manager, "cam").await;
     assert_eq!((&media["transcoded"], &media["height"]), (&json!(false), &json!(360)));
     assert_eq!(manager.ffmpegs().len(), 1);
-    // FFmpeg as a player does not support tracks that appear or disappear, so the playlist starts
-    // again.
+    // As a player, FFmpeg does not support tracks that appear or disappear, so the stream is stopped to
+    // get a new playlist.
     manager.stop_stream("cam").await;
     play(&nginx.playlist("cam"), 3).await;
 
@@ -160,7 +161,7 @@ async fn a_camera_that_switches_to_h264_is_no_longer_transcoded() {
 async fn b_frames_and_late_parameter_sets_play() {
     let (camera, manager, nginx) = start_service(&[]).await;
     for mount in ["h264-bframes", "h264-late-parameters"] {
-        plays_without_restart(&camera, &manager, &nginx, mount).await;
+        assert_plays_without_restart(&camera, &manager, &nginx, mount).await;
     }
     assert_eq!(replans(&manager), 0);
 }
@@ -168,7 +169,7 @@ async fn b_frames_and_late_parameter_sets_play() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_camera_that_requires_udp_plays() {
     let (camera, manager, nginx) = start_service(&[]).await;
-    plays_without_restart(&camera, &manager, &nginx, "h264-udp").await;
+    assert_plays_without_restart(&camera, &manager, &nginx, "h264-udp").await;
     // TCP is not tried again for a camera that needs UDP, nor for one whose option is UDP.
     let plays = camera.plays();
     manager.play("h264-udp", &camera.link("h264-udp")).await;
@@ -189,29 +190,36 @@ async fn a_camera_that_requires_udp_plays() {
     assert!(response.body["detail"].as_str().is_some_and(|detail| detail.contains("transport")));
 }
 
-async fn plays_without_restart(camera: &Camera, manager: &Manager, nginx: &Nginx, mount: &str) {
+/// Checks that a mount plays for some seconds without a restart of FFmpeg.
+async fn assert_plays_without_restart(
+    camera: &Camera,
+    manager: &Manager,
+    nginx: &Nginx,
+    mount: &str,
+) {
     manager.play(mount, &camera.link(mount)).await;
     play(&nginx.playlist(mount), 4).await;
     assert_eq!(manager.status(mount).await["restarts"], 0, "{mount}");
     manager.stop_stream(mount).await;
 }
 
-/// How often the manager has changed how it reads a camera.
+/// Returns how many times the manager has changed the plan of a camera, according to the log.
 fn replans(manager: &Manager) -> usize {
     manager.log_fields().iter().filter(|fields| !fields["plan"].is_null()).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn timestamps_that_stand_still_are_replaced_by_arrival_times() {
-    timestamps_are_replaced("h264-stuck-clock").await;
+async fn timestamps_that_do_not_advance_are_replaced_by_arrival_times() {
+    assert_timestamps_are_replaced("h264-stuck-clock").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn timestamps_that_are_too_slow_are_replaced_by_arrival_times() {
-    timestamps_are_replaced("h264-slow-clock").await;
+    assert_timestamps_are_replaced("h264-slow-clock").await;
 }
 
-async fn timestamps_are_replaced(mount: &str) {
+/// Checks that a mount plays at its real frame rate, although the RTP timestamps are wrong.
+async fn assert_timestamps_are_replaced(mount: &str) {
     let (camera, manager, nginx) = start_service(&[]).await;
     manager.play(mount, &camera.link(mount)).await;
     play(&nginx.playlist(mount), 4).await;
@@ -276,7 +284,7 @@ async fn a_change_of_the_picture_size_does_not_interrupt_a_transcoded_stream() {
     assert_eq!(manager.post("/api/stream/start", &transcoded).await.status, 200);
     let before = manager.status("cam").await;
     play(&nginx.playlist("cam"), 14).await;
-    // The camera did change its size, which a new stream of the same mount shows.
+    // A new stream of the same mount shows that the camera did change its picture size.
     manager.play("other", &camera.link("h264-resize")).await;
     assert_eq!(media(&manager, "other").await["width"], 320);
     let after = manager.status("cam").await;
@@ -288,7 +296,7 @@ async fn a_change_of_the_picture_size_does_not_interrupt_a_transcoded_stream() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_multivariant_playlist_describes_the_stream() {
     let (_camera, manager, nginx) = start_live("h264-aac", &[]).await;
-    let index = |nginx: &Nginx| {
+    let fetch_variant = |nginx: &Nginx| {
         let request = nginx.client().get(nginx.url("/streams/cam/index.m3u8"));
         async move {
             let response = request.send().await.expect("a response");
@@ -298,23 +306,24 @@ async fn the_multivariant_playlist_describes_the_stream() {
             m3u8_rs::parse_master_playlist_res(&text).expect("a playlist").variants.remove(0)
         }
     };
-    let variant = index(&nginx).await;
+    let variant = fetch_variant(&nginx).await;
     let media = media(&manager, "cam").await;
     let codecs = format!("{},mp4a.40.2", media["video_codec"].as_str().expect("a codec"));
     assert_eq!(variant.codecs, Some(codecs));
     assert_eq!(variant.resolution.map(|size| (size.width, size.height)), Some((640, 360)));
     play(&nginx.url("/streams/cam/index.m3u8"), 3).await;
     let bit_rate = media["bit_rate"].as_u64().expect("a rate");
-    // Both rates are imprecise until the stream has more than its short first segment.
+    // Both rates are imprecise while the stream has only its short first segment.
     until("the playlist has precise rates", || async {
-        let variant = index(&nginx).await;
+        let variant = fetch_variant(&nginx).await;
         let is_near = (bit_rate / 2..bit_rate * 2).contains(&variant.bandwidth);
         is_near && variant.frame_rate == Some(25.0)
     })
     .await;
-    // Like the media playlist, it starts a stopped stream.
+    // A request for the multivariant playlist starts a stopped stream, as one for the media playlist
+    // does.
     manager.stop_stream("cam").await;
-    assert_eq!(index(&nginx).await.uri, "stream.m3u8");
+    assert_eq!(fetch_variant(&nginx).await.uri, "stream.m3u8");
     assert_eq!(manager.status("cam").await["state"], "live");
 }
 

@@ -1,5 +1,5 @@
-//! Cameras that cannot be played: the error code, how fast it is returned, and that the password stays
-//! hidden.
+//! Cameras that cannot be played: the error code, how fast the API returns the error, and that the
+//! password stays hidden.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,11 @@ use crate::support::{
     Camera, Manager, Nginx, SilentCamera, free_port, processes_that_show, start_service,
 };
 
-/// FFmpeg's own timeout for a silent camera is 5 s with the default settings.
+/// Time limit of a failing start. With the default settings, FFmpeg gives up on a silent camera after
+/// 5 s.
 const MAX_DURATION: Duration = Duration::from_secs(10);
 
-/// Starts a stream that is expected to fail. Returns status code, error code and detail.
+/// Starts a stream that is expected to fail. Returns the status code, the error code and the detail.
 async fn failed_start(manager: &Manager, link: &str) -> (u16, String, String) {
     let start = Instant::now();
     let response = manager.start_stream("cam", link).await;
@@ -45,7 +46,7 @@ async fn every_cause_has_its_own_error_code() {
         let last_error = &manager.status("cam").await["last_error"];
         assert_eq!(last_error["code"], code, "{link}");
     }
-    // A valid link plays right after invalid ones.
+    // A working link plays immediately after failed starts.
     manager.play("cam", &camera.link("h264")).await;
 }
 

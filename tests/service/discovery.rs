@@ -1,7 +1,7 @@
 //! Discovery of cameras on the network, including devices that misbehave.
 //!
 //! The devices are on the loopback interface, which supports multicast like any other network. Tests
-//! that run in parallel see each other's devices, so each test only looks at its own.
+//! that run in parallel see each other's devices, so each test checks only its own devices.
 
 use std::process::{Command, Output};
 
@@ -12,7 +12,8 @@ use tokio::sync::RwLock;
 
 use crate::support::{ApiResponse, Manager, OnvifDevice, merged, project_dir};
 
-/// A test holds this for writing while the other tests must not send any probes.
+/// Every search holds this lock for reading. A test that holds it for writing keeps all other tests
+/// from sending probes.
 static PROBING: RwLock<()> = RwLock::const_new(());
 
 /// Searches for devices on the loopback interface, with additional `fields` in the request.
@@ -79,7 +80,11 @@ async fn devices_are_found_with_their_streams() {
         "width": 640, "height": 360, "frame_rate": 25.0, "rtsp_link": link_of("profile_main"),
     });
     assert_eq!(entry["profiles"][2], main);
-    assert_eq!(entry["main"], link_of("profile_main"), "not the largest stream besides JPEG");
+    assert_eq!(
+        entry["main"],
+        link_of("profile_main"),
+        "main is not the largest stream that is not JPEG"
+    );
     assert_eq!(entry["sub"], link_of("profile_sub"));
     assert_eq!(entry["known_as"], "gate");
     let interfaces = response.body["interfaces"].as_array().expect("interfaces");
@@ -173,7 +178,11 @@ async fn faulty_devices_are_reported_with_an_error_and_do_not_delay_others() {
         assert!(error(entry).contains(cause), "{habit}: {entry}");
         assert_eq!((&entry["main"], &entry["profiles"]), (&Value::Null, &json!([])), "{habit}");
     }
-    assert_eq!(find_entry(&response, &garbage), None, "a device with an invalid answer is listed");
+    assert_eq!(
+        find_entry(&response, &garbage),
+        None,
+        "a device with an invalid response is listed"
+    );
     let response = discover(&manager, &json!({ "address": garbage.address_and_port() })).await;
     let entry = find_entry(&response, &garbage).expect("the device");
     assert!(error(entry).contains("ONVIF"), "{entry}");
@@ -227,14 +236,14 @@ async fn invalid_and_forbidden_requests_are_rejected() {
         assert!(!response.body.to_string().contains("pw-0001"));
     }
     assert!(!manager.log().contains("pw-0001"));
-    // A user can search too.
+    // A key of role user can search as well.
     let device = OnvifDevice::start(&[]).await;
     let response = send("user-secret-0001", json!({ "address": device.address_and_port() })).await;
     assert!(find_entry(&response, &device).expect("the device")["main"].is_string());
 }
 
-/// Runs a script in a new network namespace, in which no interface is up. Returns `None` and prints a
-/// message if the process lacks the privileges.
+/// Runs a script in a new network namespace, in which no interface is up. If the process lacks the
+/// privileges for that, prints a message and returns `None`.
 fn run_in_new_network(script: &str, dir: &TempDir) -> Option<Output> {
     // Root can create network namespaces. Other users can if the kernel allows user namespaces.
     let allowed = [&["-n"][..], &["-r", "-n"]].into_iter().find(|options| {

@@ -1,4 +1,4 @@
-//! The example clients in deploy/examples, used by back ends in PHP and Python.
+//! The example clients in deploy/examples, called by scripts that act as back ends in PHP and Python.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -11,8 +11,8 @@ use tokio::time::timeout;
 
 use crate::support::{Camera, Manager, Nginx, TIMEOUT, free_port, key_pair, project_dir};
 
-/// These settings make PHP show function arguments in stack traces. If a camera's link stays hidden,
-/// it is because of the client.
+/// PHP with settings that show function arguments in stack traces. With these settings, a camera's link
+/// stays hidden only if the client hides it.
 const PHP: &[&str] =
     &["php", "-d", "zend.exception_ignore_args=0", "-d", "zend.exception_string_param_max_len=999"];
 const PHP_SCRIPT: &str = "tests/examples/laravel.php";
@@ -43,7 +43,7 @@ async fn the_python_client_works_with_an_rsa_key() {
     check_client(PYTHON, PYTHON_SCRIPT, PYTHON_PACKAGES, "rsa", Api::Direct).await;
 }
 
-/// The address at which the back end calls the API.
+/// The address to which the back end sends its API requests: the manager's or nginx's.
 enum Api {
     Direct,
     ThroughNginx,

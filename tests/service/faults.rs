@@ -1,5 +1,5 @@
-//! Temporary faults: what viewers get in the meantime, what the API reports, and that streams recover
-//! automatically without affecting other streams.
+//! Temporary faults: what viewers receive during a fault, what the API reports, and that streams
+//! recover automatically without affecting other streams.
 
 use std::fs;
 use std::path::Path;
@@ -26,6 +26,7 @@ fn ffmpeg_of(manager: &Manager, id: &str) -> u32 {
     pid.try_into().expect("a process ID")
 }
 
+/// Checks that a stream is live and has never been restarted.
 async fn assert_undisturbed(manager: &Manager, id: &str) {
     let status = manager.status(id).await;
     assert_eq!((&status["state"], &status["restarts"]), (&"live".into(), &0.into()), "{status}");
@@ -86,8 +87,7 @@ async fn a_stream_recovers_when_its_camera_changes_the_codec() {
         })
         .await;
         assert_eq!(status["media"]["transcoded"], transcoded, "{mount}: {status}");
-        // Unlike browsers, FFmpeg as a player does not support a change of parameters during
-        // playback.
+        // Unlike browsers, FFmpeg as a player does not support parameters that change during playback.
         until("the old segments have left the playlist", || async {
             Playlist::fetch(&nginx, "cam").await.is_some_and(|now| now.init_files().len() == 1)
         })

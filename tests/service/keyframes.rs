@@ -1,5 +1,5 @@
-//! Keyframes on request: a start in the middle of a GOP does not have to wait for a camera with ONVIF,
-//! and an ONVIF device that does not help delays nothing.
+//! Keyframes on request: if a camera has ONVIF, a start in the middle of a GOP does not wait for the
+//! next regular keyframe. An ONVIF device that makes no keyframes delays no start.
 
 use serde_json::{Value, json};
 
@@ -9,8 +9,8 @@ use crate::support::{Camera, Manager, OnvifDevice, until};
 /// camera's next keyframe most likely fails.
 const LONG_GOP: &str = "60";
 
-/// Adds camera "cam" with this ONVIF device.
-async fn put(manager: &Manager, camera: &Camera, onvif: &str) -> Value {
+/// Adds or replaces camera "cam", with this address of its ONVIF device. Returns the response's body.
+async fn put_camera(manager: &Manager, camera: &Camera, onvif: &str) -> Value {
     let body = json!({ "rtsp_link": camera.link_with_credentials("h264"), "onvif": onvif });
     manager.put("/api/cameras/cam", &body).await.body
 }
@@ -29,7 +29,7 @@ async fn a_start_in_the_middle_of_a_gop_requests_a_keyframe() {
     let login = ["--user", "viewer", "--password", camera.password(), "--clock", "-5000"];
     let device = OnvifDevice::start_for(&camera, &login).await;
     let manager = Manager::start(&[]).await;
-    let put = put(&manager, &camera, &device.address_and_port()).await;
+    let put = put_camera(&manager, &camera, &device.address_and_port()).await;
     assert_eq!(
         put["onvif"],
         format!("http://{}/onvif/device_service", device.address_and_port()),
@@ -50,7 +50,7 @@ async fn a_start_in_the_middle_of_a_gop_requests_a_keyframe() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_device_that_does_not_help_delays_nothing_and_gets_no_more_requests() {
+async fn a_device_that_makes_no_keyframe_delays_no_start_and_gets_no_more_requests() {
     let camera = Camera::start_with(&["--running", "h264", "--gop-seconds", "0.5"]).await;
     let manager = Manager::start(&[("RUST_LOG", "debug")]).await;
     for arguments in [
@@ -60,13 +60,13 @@ async fn a_device_that_does_not_help_delays_nothing_and_gets_no_more_requests() 
         ["--habit", "none", "--link", "profile_main=rtsp://127.0.0.1/another"],
     ] {
         let device = OnvifDevice::start_for(&camera, &arguments).await;
-        put(&manager, &camera, &device.address_and_port()).await;
+        put_camera(&manager, &camera, &device.address_and_port()).await;
         let failures =
             || manager.log_fields().iter().filter(|fields| fields["failure"].is_string()).count();
         let before = failures();
         let seconds = restart(&manager).await;
         assert!(seconds < 4.0, "{arguments:?}: {seconds} s");
-        until("the manager gives up the device", || async { failures() > before }).await;
+        until("the manager stops using the device", || async { failures() > before }).await;
         let requests = device.events("request").len();
         restart(&manager).await;
         assert_eq!(device.events("request").len(), requests, "{arguments:?}");
@@ -84,7 +84,7 @@ async fn only_an_onvif_device_at_the_cameras_own_address_is_accepted_and_stored(
         ("http://127.0.0.1/x?y=z", json!("http://127.0.0.1:80/x?y=z")),
         (" ", Value::Null),
     ] {
-        assert_eq!(put(&manager, &camera, onvif).await["onvif"], expected, "{onvif}");
+        assert_eq!(put_camera(&manager, &camera, onvif).await["onvif"], expected, "{onvif}");
         let export = manager.get("/api/cameras.json").await.body;
         assert_eq!(export[0]["onvif"], expected);
         let import = manager.put("/api/cameras.json", &export).await;
@@ -97,7 +97,7 @@ async fn only_an_onvif_device_at_the_cameras_own_address_is_accepted_and_stored(
     assert_eq!(import.body["unchanged"], 1);
     assert_eq!(manager.get("/api/cameras.json").await.body[0]["onvif"], Value::Null);
     for onvif in ["127.0.0.2", "https://127.0.0.1/", "http://a:b@127.0.0.1/", "a b"] {
-        let problem = put(&manager, &camera, onvif).await;
+        let problem = put_camera(&manager, &camera, onvif).await;
         assert_eq!(problem["code"], "invalid_request", "{onvif}: {problem}");
     }
 }

@@ -24,7 +24,7 @@ async fn the_configured_limits_apply_to_each_ffmpeg() {
     assert_eq!(limit("Max core file size"), Some(0));
     let stat = fs::read_to_string(format!("/proc/{ffmpeg}/stat")).expect("stat");
     let fields = stat.rsplit_once(')').expect("a name").1;
-    assert_eq!(fields.split_whitespace().nth(16), Some("7"), "nice of {stat}");
+    assert_eq!(fields.split_whitespace().nth(16), Some("7"), "wrong nice value: {stat}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ use crate::support::{Manager, Nginx, SilentCamera, eventually, project_dir, star
 /// A partial segment of the playlist: its file, offset and length.
 type Part = (String, u64, u64);
 
+/// Returns the parts that a playlist lists.
 fn parts(playlist: &str) -> Vec<Part> {
     let attribute = |line: &str, name: &str| -> Option<String> {
         let value = line.split_once(&format!("{name}=\""))?.1;
@@ -83,7 +84,7 @@ async fn two_hundred_blocking_reloads_are_answered_together_when_their_part_is_r
         assert_eq!(*status, 200);
         assert!(position(playlist) > (sequence, part + 2), "{query}: {playlist}");
     }
-    // Most requests get the first playlist that has the part. A few can arrive later.
+    // Most requests get the first playlist that has the part. A few requests may arrive later.
     let first = responses.iter().map(|response| position(&response.1)).min().expect("responses");
     let same = responses.iter().filter(|response| position(&response.1) == first).count();
     assert!(same > 100, "only {same} of 200 reloads got the first playlist with the part");
@@ -113,7 +114,7 @@ async fn invalid_reload_parameters_are_rejected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_blocking_reload_ends_in_time_when_the_camera_is_gone() {
+async fn a_blocking_reload_ends_after_three_segments_when_the_camera_is_unreachable() {
     let (mut camera, manager, nginx) = start_live("h264", &[]).await;
     camera.kill();
     manager.reaches("cam", "backoff").await;

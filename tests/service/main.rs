@@ -4,6 +4,7 @@
 
 mod access;
 mod bad_children;
+mod camera_store;
 mod cameras;
 mod causes;
 mod discovery;
@@ -19,7 +20,6 @@ mod metrics;
 mod monitoring;
 mod playback;
 mod playing;
-mod registry;
 mod shutdown;
 mod storage;
 mod support;

@@ -43,8 +43,8 @@ async fn media_has_the_right_content_type_and_headers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_pages_of_listed_origins_can_play_and_use_the_api() {
-    let (_camera, manager, any) = start_live("h264", &[]).await;
-    let listed = Nginx::start_with(&manager, "https://a.example https://b.example").await;
+    let (_camera, manager, any_origin) = start_live("h264", &[]).await;
+    let listed_origins = Nginx::start_with(&manager, "https://a.example https://b.example").await;
     let allowed = |nginx: &Nginx, path: &str, origin: &str| {
         let request = nginx.client().get(nginx.url(path)).header("origin", origin);
         async move {
@@ -58,18 +58,18 @@ async fn only_pages_of_listed_origins_can_play_and_use_the_api() {
     let reload = "/streams/cam/stream.m3u8?_HLS_msn=1";
     for path in [playlist, "/streams/cam/1.m4s", reload, api, export] {
         for origin in ["https://a.example", "https://b.example"] {
-            assert_eq!(allowed(&listed, path, origin).await, some(origin), "{path}");
+            assert_eq!(allowed(&listed_origins, path, origin).await, some(origin), "{path}");
         }
         for origin in ["https://c.example", "https://a.exampl", "a.example", "null", ""] {
-            assert_eq!(allowed(&listed, path, origin).await, None, "{path} {origin}");
+            assert_eq!(allowed(&listed_origins, path, origin).await, None, "{path} {origin}");
         }
     }
-    assert_eq!(allowed(&any, playlist, "https://c.example").await, some("*"));
-    assert_eq!(allowed(&any, api, "https://c.example").await, None);
+    assert_eq!(allowed(&any_origin, playlist, "https://c.example").await, some("*"));
+    assert_eq!(allowed(&any_origin, api, "https://c.example").await, None);
 
     // Browsers send a preflight request before they send a key.
     for path in [api, export] {
-        let preflight = listed.client().request(Method::OPTIONS, listed.url(path));
+        let preflight = listed_origins.client().request(Method::OPTIONS, listed_origins.url(path));
         let preflight = preflight.header("origin", "https://a.example").send().await;
         let preflight = preflight.expect("a response");
         assert_eq!(preflight.status(), 204, "{path}");
@@ -80,8 +80,14 @@ async fn only_pages_of_listed_origins_can_play_and_use_the_api() {
             "{path}"
         );
     }
-    // These pages can also read the response to a client that sends too many requests.
-    let get = |_| listed.client().get(listed.url(api)).header("origin", "https://a.example").send();
+    // Pages of listed origins can also read the response that rejects too many requests.
+    let get = |_| {
+        listed_origins
+            .client()
+            .get(listed_origins.url(api))
+            .header("origin", "https://a.example")
+            .send()
+    };
     let responses = join_all((0..1000).map(get)).await.into_iter();
     let mut responses = responses.map(|response| response.expect("a response"));
     let too_many = responses.find(|response| response.status() == 429).expect("a 429 response");
@@ -182,7 +188,7 @@ async fn the_page_and_all_of_its_files_are_served_locally() {
     for file in files {
         let response = nginx.get(&format!("/{file}")).await;
         assert_eq!(response.status(), 200, "{file}");
-        let caching = response.headers()["cache-control"].to_str().expect("a text");
+        let caching = response.headers()["cache-control"].to_str().expect("a string");
         assert!(caching.contains("immutable"), "{file}: {caching}");
     }
     for path in ["/assets/", "/assets/none.js", "/.sources", "/index.html", "/assets/../index.html"]

@@ -73,7 +73,7 @@ async fn metrics_reflect_a_start_a_failed_start_and_an_interruption() {
     assert_eq!(
         metrics.value("stream_manager_starts_total"),
         Some(2.0),
-        "a restart counts as a start"
+        "a restart was counted as a start"
     );
     assert_eq!(metrics.value("stream_manager_stalls_total"), Some(0.0), "{metrics}");
 
@@ -139,7 +139,7 @@ async fn the_status_and_the_metrics_show_the_resource_usage_of_ffmpeg() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_are_counted_by_route_and_blocking_ones_separately() {
+async fn requests_are_counted_by_route_and_waiting_requests_are_timed_separately() {
     let (_camera, manager, nginx) = start_live("h264", &[]).await;
     let http_sample = |metric: &str, labels: &str| sample(&format!("http_{metric}"), labels);
     assert_eq!(manager.get("/api/cameras/no-such-camera").await.status, 404);
@@ -275,7 +275,7 @@ async fn readiness_reports_all_problems_at_once() {
     .await;
     assert_eq!(response.body["code"], "storage_unavailable", "{response:?}");
     let problems = response.body["problems"].as_array().expect("problems");
-    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let text = |value: &Value| value.as_str().expect("a string").to_owned();
     let problems: Vec<_> =
         problems.iter().map(|problem| (text(&problem["check"]), text(&problem["code"]))).collect();
     let expected = [
@@ -335,7 +335,7 @@ async fn metrics_are_served_as_prometheus_text_and_as_openmetrics() {
         let response = request.header("accept", accept).send().await.expect("a response");
         assert_eq!(response.status(), 200);
         let content_type = response.headers()["content-type"].to_str().expect("a type").to_owned();
-        (content_type, response.text().await.expect("a text"))
+        (content_type, response.text().await.expect("a string"))
     };
     let (plain_type, plain) = fetch("*/*").await;
     let (open_type, open) =

@@ -17,11 +17,12 @@ use crate::support::{
 const KEY: &str = "viewer-secret-00001";
 const KEYS: &str = "wall:viewer:viewer-secret-00001,boss:admin:admin-secret-000001";
 
+/// Returns the absolute path of a file in `deploy/`.
 fn deployed(path: &str) -> PathBuf {
     project_dir().join("deploy").join(path)
 }
 
-/// Runs promtool with `input` on stdin. Returns its output if it reports a problem.
+/// Runs promtool with `input` on stdin. Returns promtool's output as an error if it reports a problem.
 fn promtool(arguments: &[&str], input: &str) -> Result<(), String> {
     let mut child = Command::new("promtool")
         .args(arguments)
@@ -118,7 +119,7 @@ struct Prometheus {
 
 impl Prometheus {
     async fn start(manager: &Manager) -> Self {
-        // As with nginx, another process can take the free port first.
+        // If another process takes the port before Prometheus does, the next attempt uses another one.
         loop {
             if let Some(prometheus) = Self::start_on(free_port(), manager).await {
                 return prometheus;
@@ -126,6 +127,7 @@ impl Prometheus {
         }
     }
 
+    /// Starts Prometheus on `port`. Returns `None` if another process uses the port.
     async fn start_on(port: u16, manager: &Manager) -> Option<Self> {
         let dir = TempDir::new().expect("a directory");
         let example = std::fs::read_to_string(deployed("prometheus/prometheus.yml"));

@@ -33,10 +33,12 @@ async fn create_session(manager: &Manager, body: &Value) -> Value {
     response.body
 }
 
+/// Returns a string field of a JSON object.
 fn text(value: &Value, name: &str) -> String {
     value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value}")).to_owned()
 }
 
+/// Returns the status code of nginx's response for a path.
 async fn status(nginx: &Nginx, path: &str) -> u16 {
     nginx.get(path).await.status().as_u16()
 }
@@ -236,7 +238,8 @@ async fn a_session_expires() {
     let session = json!({ "user": "anna", "camera": "cam", "ttl_seconds": 1 });
     let url = text(&create_session(&manager, &session).await, "hls_url");
     assert_eq!(status(&nginx, &url).await, 200);
-    // The token is valid for one second, and the manager tolerates clocks that differ by five.
+    // The token is valid for one second, and the manager tolerates clocks that differ by five
+    // seconds.
     until("the token has expired", || async { status(&nginx, &url).await == 401 }).await;
     let list = manager.call(ADMIN, Method::GET, "/api/playback/sessions", &json!({})).await.body;
     assert_eq!(list["sessions"], json!([]));

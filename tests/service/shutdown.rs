@@ -72,19 +72,19 @@ async fn sigkill_leaves_no_ffmpeg_and_the_next_start_deletes_old_files() {
 fn an_invalid_setting_fails_the_start_with_exit_code_64_and_one_line() {
     let dir = TempDir::new().expect("a directory");
     std::fs::write(dir.path().join("file"), "").expect("a file");
-    // A setting, an invalid value, and words of the message that describe the cause.
+    // A setting, an invalid value, and words that the message must contain.
     let table: [(&str, &str, &[&str]); 4] = [
         ("PORT", "eighty", &["0", "65535"]),
         ("CLEANUP_DELAY_SECONDS", "0", &["seconds", "1", "86400"]),
         ("LOG_FORMAT", "xml", &["text", "json"]),
         ("STREAM_DIR", "file", &["File exists"]),
     ];
-    for (name, value, allowed) in table {
+    for (name, value, words) in table {
         let (code, stderr) = Manager::run_to_exit(&dir, &[(name, value)]);
         assert_eq!(code, Some(64), "{name}: {stderr}");
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
-        for part in [name, value].iter().chain(allowed) {
-            assert!(stderr.contains(part), "{part}: {stderr}");
+        for word in [name, value].iter().chain(words) {
+            assert!(stderr.contains(word), "{word}: {stderr}");
         }
     }
 }

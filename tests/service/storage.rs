@@ -24,7 +24,7 @@ async fn a_full_database_disk_loses_no_cameras() {
     let camera = json!({ "name": "x".repeat(200), "rtsp_link": "rtsp://127.0.0.1:1/x" });
     assert_eq!(manager.put("/api/cameras/before", &camera).await.status, 201);
     disk.fill();
-    // The pages that the database's log already occupies have space for a few more cameras.
+    // The database's log file already has space for a few more cameras.
     let mut accepted = vec!["before".to_owned()];
     let refused = loop {
         let id = format!("during-{}", accepted.len());

@@ -14,6 +14,7 @@ use crate::support::{
 
 const TEST: &str = "/api/cameras/test";
 
+/// Tests a camera by its link.
 async fn test(manager: &Manager, link: &str) -> ApiResponse {
     manager.post(TEST, &json!({ "rtsp_link": link })).await
 }

@@ -1,4 +1,4 @@
-//! Webhooks about streams: they are complete, in order and signed, and they never delay the streams.
+//! Webhooks about streams: every event is sent, signed and in order, and sending never delays a stream.
 
 use std::collections::HashSet;
 use std::process::Command;
@@ -134,7 +134,7 @@ async fn a_failed_start_is_reported_with_its_error_and_without_the_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_is_reported_once_and_so_is_its_end() {
+async fn the_beginning_and_the_end_of_an_outage_are_each_reported_once() {
     let mut camera = Camera::start().await;
     let receiver = Receiver::start(&[]).await;
     let settings = [("STALE_TIMEOUT_SECONDS", "2"), ("CLEANUP_DELAY_SECONDS", "300")];

@@ -112,8 +112,8 @@ impl Manager {
         Self::wait_until_listening(process, dir).await
     }
 
-    /// Lets a manager that was started with `start_as_nobody` create no further process or thread
-    /// once its user has `count` of them.
+    /// Limits the number of processes and threads of the user nobody, as a limit of this manager. The
+    /// manager must have been started with `start_as_nobody`.
     pub(crate) fn limit_processes(&self, count: usize) {
         let mut command = Command::new("setpriv");
         command.args(as_nobody()).args(["prlimit", "--pid", &self.pid().to_string()]);

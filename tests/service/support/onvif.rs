@@ -24,7 +24,8 @@ impl OnvifDevice {
     }
 
     /// Starts a device at 127.0.0.1, the address of `camera`. Its main profile links to the camera's
-    /// `h264`, and it requests keyframes from the camera.
+    /// `h264`, and it passes requests for keyframes on to the
+    /// camera.
     pub(crate) async fn start_for(camera: &Camera, arguments: &[&str]) -> Self {
         let (pid, link) = (camera.pid().to_string(), camera.link("h264"));
         let link = format!("profile_main={link}");

@@ -1,4 +1,4 @@
-//! The camera store: its API, restarts, imports and exports, and that passwords stay hidden.
+//! The camera store: its API, restarts of the manager, imports and exports. Passwords stay hidden.
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -143,7 +143,8 @@ async fn cameras_survive_a_killed_manager_and_start_with_their_first_viewer() {
     assert_eq!(sub["stream_path"], "/streams/parts~sub/stream.m3u8");
     assert_eq!(sub["media"]["audio_codec"], "mp4a.40.2");
 
-    // A changed path applies to the running stream, and deleting a stream's source ends the stream.
+    // A changed source applies to the running sub stream. The main stream ends, because its source is
+    // deleted.
     let sub_only = json!({ "rtsp_link_sub": camera.link("h264") });
     assert_eq!(manager.put("/api/cameras/parts", &sub_only).await.status, 200);
     until("the main stream has ended and the sub stream has no audio", || async {
