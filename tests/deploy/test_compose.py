@@ -1,6 +1,6 @@
-"""docker-compose.yml and the Dockerfile, held against each other and against the repository.
+"""Checks that docker-compose.yml and the Dockerfile match each other and the repository.
 
-No Docker is needed: the files are read, and the demo camera runs beside a real manager.
+The tests do not need Docker. They read the files, and run the demo camera with a real manager.
 
     MANAGER_BIN=target/debug/stream-manager python3 -m unittest discover tests/deploy
 """
@@ -30,7 +30,7 @@ START_SECONDS = 30
 
 
 def read_stages():
-    """Return the Dockerfile's stages in order: for each name, its instructions as (word, rest)."""
+    """Return the Dockerfile's stages in order, as a dict: name to instructions, as (word, rest)."""
     text = re.sub(r"^\s*#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
     stages = {}
     for line in re.sub(r"\\\n", " ", text).splitlines():
@@ -46,7 +46,7 @@ STAGES = read_stages()
 
 
 def copies(stage):
-    """Yield what a stage copies, as (other stage or None, paths, target)."""
+    """Yield each COPY of a stage, as (source stage or None, source paths, target)."""
     for word, rest in STAGES[stage]:
         if word == "COPY":
             *options, target = rest.split()
@@ -57,7 +57,7 @@ def copies(stage):
 
 
 def expand(patterns):
-    """Return the paths that exist, and the patterns that match none as they are."""
+    """Return the paths that match the patterns. A pattern without matches is returned unchanged."""
     found = [(pattern, sorted(ROOT.glob(pattern))) for pattern in patterns]
     return [
         str(path.relative_to(ROOT)) if path else pattern
@@ -66,17 +66,17 @@ def expand(patterns):
     ]
 
 
-def ask(url, method, path, body=None):
-    """Return the manager's answer."""
+def send(url, method, path, body=None):
+    """Send a request to the manager; return the response's body, parsed as JSON."""
     headers = {"X-API-Key": KEY, "Content-Type": "application/json"}
     data = json.dumps(body).encode() if body else None
     request = urllib.request.Request(url + path, data, headers, method=method)
-    with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:
-        return json.load(answer)
+    with urllib.request.urlopen(request, timeout=START_SECONDS) as response:
+        return json.load(response)
 
 
 def is_sent(path):
-    """Whether .dockerignore lets a file of the repository through."""
+    """Return whether a file is sent to the builder, which depends on .dockerignore."""
     sent = True
     for line in (ROOT / ".dockerignore").read_text().splitlines():
         pattern = line.removeprefix("!")
@@ -87,7 +87,7 @@ def is_sent(path):
 
 
 class Images(unittest.TestCase):
-    """What the images are built from."""
+    """The stages and files from which the images are built."""
 
     def test_services_are_built_from_stages(self):
         for name, service in SERVICES.items():
@@ -111,7 +111,7 @@ class Images(unittest.TestCase):
 
 
 class Demo(unittest.TestCase):
-    """The profile that starts the demo camera."""
+    """The profile `demo` of docker-compose.yml, which starts the demo camera."""
 
     def test_only_the_profile_starts_the_demo_camera(self):
         profiles = {name: service.get("profiles") for name, service in SERVICES.items()}
@@ -126,7 +126,7 @@ class Demo(unittest.TestCase):
             for _, sources, target in copies(DEMO["build"]["target"])
             for source in sources
         ]
-        # Everything keeps its place in the repository, by which the command finds the camera.
+        # All files keep their paths of the repository, because the command finds the camera by its path.
         self.assertIn(command[0], copied)
         for path in copied:
             self.assertTrue((ROOT / path).is_file(), path)
@@ -143,7 +143,7 @@ class Demo(unittest.TestCase):
         self.assertIn("PORT=8088", settings)
         self.assertIn('"http://127.0.0.1:8088"', (ROOT / "deploy/demo-camera").read_text())
 
-    def test_a_read_only_container_has_what_the_camera_writes(self):
+    def test_the_camera_can_write_its_registry_in_the_read_only_container(self):
         self.assertTrue(DEMO["read_only"])
         [registry] = [
             re.search(r"GST_REGISTRY=(\S+)", rest)[1]
@@ -155,7 +155,7 @@ class Demo(unittest.TestCase):
 
 
 class Run(unittest.TestCase):
-    """The demo camera's command beside a real manager."""
+    """The demo camera's command, with a real manager."""
 
     def setUp(self):
         directory = tempfile.TemporaryDirectory()
@@ -165,7 +165,7 @@ class Run(unittest.TestCase):
 
     def start_manager(self):
         """Start the manager and return its address."""
-        # A hash, a key of another role, and the one to use.
+        # Three keys: one as a hash, one with another role, and the one that the camera must use.
         keys = f"old:admin:sha256:{'0' * 64},wall:viewer:viewer-secret-00001,me:admin:{KEY}"
         self.environment["API_KEYS"] = keys
         settings = {
@@ -179,13 +179,13 @@ class Run(unittest.TestCase):
         return "http://" + self.wait_for(r"listening.* address=(\S+)", log)
 
     def start_camera(self, url):
-        """Start the demo camera for the manager at an address; return the process and its log."""
+        """Start the demo camera with a manager's URL; return the process and the path of its log."""
         log = self.directory / "camera"
         settings = {"MANAGER_URL": url, "DEMO_CAMERA_PORT": "0"}
         return self.start([ROOT / "deploy/demo-camera"], log, settings), log
 
     def start(self, command, log, settings):
-        """Start a program that ends with the test."""
+        """Start a program that is terminated at the end of the test."""
         with log.open("w") as output:
             environment = self.environment | settings
             child = subprocess.Popen(command, cwd=self.directory, env=environment, stderr=output)
@@ -194,7 +194,7 @@ class Run(unittest.TestCase):
         return child
 
     def wait_for(self, pattern, log):
-        """Return the first group of a pattern once it is in a log."""
+        """Wait until a log matches a pattern; return the first group of the match."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if found := re.search(pattern, log.read_text()):
@@ -206,14 +206,14 @@ class Run(unittest.TestCase):
         url = self.start_manager()
         camera, log = self.start_camera(url)
         self.assertEqual(self.wait_for(r"added as camera (\S+)", log), "demo")
-        # The answer comes once the stream is playable.
-        ask(url, "POST", "/api/stream/start", {"indicator_id": "demo"})
-        status = ask(url, "GET", "/api/stream/status?indicator_id=demo")
+        # The response arrives when the stream is playable.
+        send(url, "POST", "/api/stream/start", {"indicator_id": "demo"})
+        status = send(url, "GET", "/api/stream/status?indicator_id=demo")
         self.assertEqual(status["state"], "live", status)
         camera.terminate()
         self.assertEqual(camera.wait(START_SECONDS), 0, "after SIGTERM")
 
-    def test_a_manager_that_cannot_be_reached_is_an_error(self):
+    def test_the_command_fails_if_the_manager_is_unreachable(self):
         camera, log = self.start_camera("http://127.0.0.1:1")
         self.assertEqual(camera.wait(START_SECONDS), 1)
         self.assertIn("cannot reach the manager", log.read_text())

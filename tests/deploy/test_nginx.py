@@ -1,4 +1,4 @@
-"""The headers of nginx's answers, by kind: the shipped template in front of a fake manager.
+"""Checks the headers of nginx's responses, with the shipped template and a fake manager.
 
 python3 -m unittest discover tests/deploy
 """
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 20
 ORIGIN = "https://shop.example"
 
-# The headers that the template adds; Server, Date and the like are not compared.
+# The headers to compare: those that the template adds. Others, such as Server and Date, are ignored.
 COMPARED = [
     "Cache-Control",
     "Access-Control-Allow-Origin",
@@ -59,8 +59,8 @@ API = CORS | {
 }
 PROBLEM = CORS | {"Cache-Control": "no-store"}
 
-# Method, path, status, code of the problem if nginx makes it, headers.
-ANSWERS = [
+# Method, path, status, headers. Before the headers: the code of the problem document if nginx writes it.
+RESPONSES = [
     ("GET", "/", 200, None, PAGE),
     ("GET", "/assets/index.js", 200, None, ASSET),
     ("GET", "/assets/missing.js", 404, None, MISSING_ASSET),
@@ -99,7 +99,7 @@ ANSWERS = [
     ("GET", "/api/cameras", 200, None, API),
     ("OPTIONS", "/api/cameras.json", 204, None, API),
 ]
-MANAGER_GONE = [
+WITHOUT_MANAGER = [
     (method, path, 503, "manager_unavailable", PROBLEM | {"Retry-After": "2"})
     for method, path in [
         ("GET", "/streams/cam/stream.m3u8"),
@@ -109,8 +109,8 @@ MANAGER_GONE = [
 ]
 
 
-# The fake manager's answers by the camera's id; 200 for all others.
-VERDICTS = {
+# The fake manager's responses by camera id: status and headers. For other ids it responds with 200.
+MANAGER_RESPONSES = {
     "anonymous": (401, {}),
     "foreign": (403, {}),
     "full": (403, {"X-Refusal": "too_many_viewers"}),
@@ -119,12 +119,12 @@ VERDICTS = {
 
 
 class Manager(http.server.BaseHTTPRequestHandler):
-    """A fake manager."""
+    """A fake manager, which responds according to MANAGER_RESPONSES."""
 
     def do_GET(self):
-        """Answer any request without a body."""
+        """Respond without a body."""
         camera = self.headers.get("X-Camera-Id") or "".join(self.path.split("/")[2:3])
-        status, headers = VERDICTS.get(camera, (200, {}))
+        status, headers = MANAGER_RESPONSES.get(camera, (200, {}))
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -145,7 +145,7 @@ class Nginx(unittest.TestCase):
         for name in ["web/index.html", "web/assets/index.js", "streams/cam/segment-1.m4s"]:
             path = self.directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            # Long enough to be compressed.
+            # The content is long enough for nginx to compress it.
             path.write_text(name * 10)
 
     def start_manager(self):
@@ -178,11 +178,11 @@ class Nginx(unittest.TestCase):
             nginx = subprocess.Popen(command, stdout=log, stderr=log)
         self.addCleanup(nginx.wait, START_SECONDS)
         self.addCleanup(nginx.terminate)
-        self.wait_for_answer(nginx, f"http://{address}/")
+        self.wait_for_response(nginx, f"http://{address}/")
         return f"http://{address}"
 
-    def wait_for_answer(self, nginx, url):
-        """Wait until nginx answers."""
+    def wait_for_response(self, nginx, url):
+        """Wait until nginx responds."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and nginx.poll() is None:
             try:
@@ -190,28 +190,29 @@ class Nginx(unittest.TestCase):
                 return
             except OSError:
                 time.sleep(0.05)
-        self.fail("nginx does not answer: " + (self.directory / "log").read_text())
+        self.fail("nginx does not respond: " + (self.directory / "log").read_text())
 
     def check(self, url, expected):
-        """Compare nginx's answers."""
+        """Compare nginx's responses with the expected ones."""
         for method, path, status, code, headers in expected:
             with self.subTest(f"{method} {path}"):
-                answer = ask(method, url + path)
-                got = {name: answer.headers[name] for name in COMPARED if name in answer.headers}
-                self.assertEqual((answer.status, got), (status, headers))
+                response = send(method, url + path)
+                received = response.headers
+                compared = {name: received[name] for name in COMPARED if name in received}
+                self.assertEqual((response.status, compared), (status, headers))
                 if code:
-                    self.assertEqual(answer.headers["Content-Type"], "application/problem+json")
-                    self.assertIn(f'"code":"{code}"', answer.read().decode())
+                    self.assertEqual(received["Content-Type"], "application/problem+json")
+                    self.assertIn(f'"code":"{code}"', response.read().decode())
 
-    def test_each_kind_of_answer_has_its_headers(self):
-        self.check(self.start_nginx(self.start_manager()), ANSWERS)
+    def test_each_kind_of_response_has_its_headers(self):
+        self.check(self.start_nginx(self.start_manager()), RESPONSES)
 
-    def test_answers_without_the_manager(self):
-        self.check(self.start_nginx("127.0.0.1:1"), MANAGER_GONE)
+    def test_responses_while_the_manager_is_unreachable(self):
+        self.check(self.start_nginx("127.0.0.1:1"), WITHOUT_MANAGER)
 
 
-def ask(method, url):
-    """Return nginx's answer to a page of a listed origin."""
+def send(method, url):
+    """Send a request as a page of a listed origin does; return nginx's response."""
     request = urllib.request.Request(url, headers={"Origin": ORIGIN}, method=method)
     try:
         return urllib.request.urlopen(request, timeout=START_SECONDS)
@@ -220,7 +221,7 @@ def ask(method, url):
 
 
 def free_port():
-    """Return a port on which no program listens now."""
+    """Return a port on which no program listens at the moment."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]

@@ -1,4 +1,4 @@
-// Links between pages lead somewhere, no page is lost, and examples of JSON are JSON.
+// Checks that links between pages work, that docs/README.md lists all pages, and that JSON examples are valid.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -8,15 +8,15 @@ import { anchors, blocks, links, pages, read, ROOT } from "./support/markdown.mj
 
 const README_LINES = 150;
 const INDEX = "docs/README.md";
-/** Languages of code blocks; commands are `sh`, so that they are run. */
+/** Allowed languages of code blocks. Commands must be `sh`, so that commands.test.mjs runs them. */
 const LANGUAGES = new Set(["sh", "text", "json", "ini", "html", "js", "nginx", "php", "python", "rust", "toml", "yaml"]);
 
 test("links lead to files and headings", () => {
   const broken = pages().flatMap((page) =>
     links(page)
       .filter(({ file, anchor }) => {
-        const isThere = existsSync(join(ROOT, file));
-        return !isThere || (anchor !== undefined && !anchors(file).has(anchor));
+        const exists = existsSync(join(ROOT, file));
+        return !exists || (anchor !== undefined && !anchors(file).has(anchor));
       })
       .map(({ target }) => `${page}: ${target}`),
   );
@@ -25,11 +25,11 @@ test("links lead to files and headings", () => {
 
 test("the index lists every page of docs/", () => {
   const listed = new Set(links(INDEX).map(({ file }) => file));
-  const lost = pages().filter((page) => page.startsWith("docs/") && page !== INDEX && !listed.has(page));
-  assert.deepEqual(lost, []);
+  const unlisted = pages().filter((page) => page.startsWith("docs/") && page !== INDEX && !listed.has(page));
+  assert.deepEqual(unlisted, []);
 });
 
-test("the README is short", () => {
+test(`the README has at most ${README_LINES} lines`, () => {
   assert.ok(read("README.md").split("\n").length <= README_LINES + 1);
 });
 

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""Uses the client of deploy/examples/django as a back end does, against a real manager.
+"""Calls every function of the client in deploy/examples/django, with a real manager.
 
-Does not need Django. Reads its settings as JSON from standard input and writes the results as JSON
-to standard output.
+This script does not need Django. It reads its settings as JSON from standard input, and writes the results
+as JSON to standard output.
 """
 
 import json
@@ -17,21 +17,22 @@ try:
 except ImportError:
     sys.exit("cryptography is missing; install it with: apt-get install python3-cryptography")
 
-# Leaves no cache beside the example.
+# Keeps Python from writing a __pycache__ directory into the example.
 sys.dont_write_bytecode = True
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy/examples/django"
 sys.path.insert(0, str(EXAMPLE))
 from stream_manager import StreamManager, StreamManagerError  # noqa: E402
 
-given = json.load(sys.stdin)
+settings = json.load(sys.stdin)
 
 
 def manager(url, key):
-    return StreamManager(url, key, given["public_url"], given["private_key"])
+    """Return a client for the manager at this URL, with this API key."""
+    return StreamManager(url, key, settings["public_url"], settings["private_key"])
 
 
 def fetch(url):
-    """The status and the first line of a player's answer."""
+    """Fetch a URL as a player does; return the status and the first line of the response."""
     try:
         with urlopen(url, timeout=30) as response:
             return [response.status, response.readline().decode().strip()]
@@ -40,47 +41,48 @@ def fetch(url):
             return [error.code, error.readline().decode()]
 
 
-def refusal(call):
+def failure(call):
+    """Make a call that is expected to fail; return the error."""
     try:
         call()
     except StreamManagerError as error:
-        # As in a log, with the stack trace.
+        # What a log would contain: the error with its stack trace.
         log = traceback.format_exc()
         return {"status": error.status, "code": error.code, "detail": error.detail, "log": log}
     return {"status": 200, "code": "no error"}
 
 
-streams = manager(given["base_url"], given["api_key"])
-saw = {}
-wrong_key = manager(given["base_url"], "no-such-secret-0001")
-saw["wrong_key"] = refusal(lambda: wrong_key.status("door"))
-saw["unreachable"] = refusal(lambda: manager(given["closed_url"], "x").status("door"))
-camera = {"name": "Front door", "owner": "42", "rtsp_link": given["link"]}
-saw["put"] = streams.put_camera("door", camera)
-saw["start"] = streams.start_camera("door", audio="off")
-saw["state"] = streams.status("door")
-streams.put_camera("other", {"rtsp_link": given["link"]})
-saw["search"] = streams.list_cameras("front d")
-saw["page"] = streams.list_cameras(limit=1, offset=1)
+streams = manager(settings["base_url"], settings["api_key"])
+results = {}
+wrong_key = manager(settings["base_url"], "no-such-secret-0001")
+results["wrong_key"] = failure(lambda: wrong_key.status("door"))
+results["unreachable"] = failure(lambda: manager(settings["closed_url"], "x").status("door"))
+camera = {"name": "Front door", "owner": "42", "rtsp_link": settings["link"]}
+results["put"] = streams.put_camera("door", camera)
+results["start"] = streams.start_camera("door", audio="off")
+results["state"] = streams.status("door")
+streams.put_camera("other", {"rtsp_link": settings["link"]})
+results["search"] = streams.list_cameras("front d")
+results["page"] = streams.list_cameras(limit=1, offset=1)
 
 playback = streams.playback_url("anna", "door", 600)
-saw["playback"] = {"hlsUrl": playback.hls_url, "expiresAt": playback.expires_at.isoformat()}
-saw["session"] = fetch(playback.hls_url)
+results["playback"] = {"hlsUrl": playback.hls_url, "expiresAt": playback.expires_at.isoformat()}
+results["session"] = fetch(playback.hls_url)
 streams.end_session(playback.session_id)
-saw["session_ended"] = fetch(playback.hls_url)
+results["session_ended"] = fetch(playback.hls_url)
 
 minted = streams.mint_token("bert", ["door"], 600)
-saw["minted"] = fetch(streams.hls_url(minted.token, "door"))
-saw["minted_other"] = fetch(streams.hls_url(minted.token, "other"))
+results["minted"] = fetch(streams.hls_url(minted.token, "door"))
+results["minted_other"] = fetch(streams.hls_url(minted.token, "other"))
 streams.end_session(minted.session_id)
-saw["minted_ended"] = fetch(streams.hls_url(minted.token, "door"))
-saw["no_session"] = refusal(lambda: streams.end_session("no-such/session"))
+results["minted_ended"] = fetch(streams.hls_url(minted.token, "door"))
+results["no_session"] = failure(lambda: streams.end_session("no-such/session"))
 
-saw["wrong_link"] = refusal(lambda: streams.start_camera("wrong", given["wrong_link"]))
-saw["no_link"] = refusal(lambda: streams.put_camera("wrong", {"rtsp_link": given["no_link"]}))
+results["wrong_link"] = failure(lambda: streams.start_camera("wrong", settings["wrong_link"]))
+results["no_link"] = failure(lambda: streams.put_camera("wrong", {"rtsp_link": settings["no_link"]}))
 streams.stop_camera("door")
-saw["stopped"] = streams.status("door")["state"]
+results["stopped"] = streams.status("door")["state"]
 streams.delete_camera("door")
-saw["deleted"] = refusal(lambda: streams.status("door"))
+results["deleted"] = failure(lambda: streams.status("door"))
 
-json.dump(saw, sys.stdout)
+json.dump(results, sys.stdout)

@@ -1,5 +1,5 @@
-//! Holds the modules to the layers that `src/lib.rs` names: an import points downwards, and no
-//! modules import each other in a circle.
+//! Checks all imports against the table of layers in `src/lib.rs`: every import points downwards, and
+//! no modules import each other in a circle.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -10,15 +10,16 @@ use tree::{Edge, ModulePath, Tree};
 mod source;
 mod tree;
 
-/// The row of the table in `src/lib.rs` that precedes the layers.
+/// The heading row of the table in `src/lib.rs`.
 const TABLE_HEAD: &str = "//! | Layer | Modules |";
 
+/// Returns the path of `src`.
 fn sources() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))
 }
 
-/// The top-level modules with their heights. The table lists the layers from top to bottom, and in
-/// a row a module may import those on its left.
+/// Returns the height of each top-level module: a module can import modules of smaller heights. The
+/// table lists the layers from top to bottom, and the modules of a row from left (low) to right (high).
 fn heights(lib: &str) -> BTreeMap<String, usize> {
     let rows = lib.lines().skip_while(|line| *line != TABLE_HEAD).skip(2);
     let rows: Vec<_> = rows.take_while(|line| line.starts_with("//! |")).collect();
@@ -33,11 +34,11 @@ fn heights(lib: &str) -> BTreeMap<String, usize> {
     modules.enumerate().map(|(height, name)| (name, height)).collect()
 }
 
-/// What is wrong with the imports, one line each.
-fn faults(tree: &Tree, heights: &BTreeMap<String, usize>) -> Vec<String> {
-    let mut faults = Vec::new();
+/// Returns a description of each violation: a module without a layer, an upward import, or a circle.
+fn violations(tree: &Tree, heights: &BTreeMap<String, usize>) -> Vec<String> {
+    let mut violations = Vec::new();
     for module in tree.top_level().iter().filter(|module| !heights.contains_key(*module)) {
-        faults.push(format!("the module {module} is in no layer of src/lib.rs"));
+        violations.push(format!("the module {module} is in no layer of src/lib.rs"));
     }
     let edges = tree.edges();
     let height = |path: &ModulePath| path.first().and_then(|module| heights.get(module));
@@ -46,13 +47,14 @@ fn faults(tree: &Tree, heights: &BTreeMap<String, usize>) -> Vec<String> {
             && from < to
         {
             let (from, to) = (edge.from.join("::"), edge.to.join("::"));
-            faults.push(format!("{from}, line {}: imports {to}, which is above it", edge.line));
+            violations.push(format!("{from}, line {}: imports {to}, which is above it", edge.line));
         }
     }
-    faults.extend(circles(&edges).iter().map(|circle| describe(circle, &edges)));
-    faults
+    violations.extend(circles(&edges).iter().map(|circle| describe(circle, &edges)));
+    violations
 }
 
+/// Describes a circle: its modules, and the imports between them.
 fn describe(circle: &BTreeSet<ModulePath>, edges: &[Edge]) -> String {
     let names: Vec<_> = circle.iter().map(|module| module.join("::")).collect();
     let mut text = format!("circle of {}", names.join(", "));
@@ -64,7 +66,8 @@ fn describe(circle: &BTreeSet<ModulePath>, edges: &[Edge]) -> String {
     text
 }
 
-/// Sets of modules in which each reaches every other one.
+/// Returns the circles: sets of modules in which every module imports every other one, directly or
+/// indirectly.
 fn circles(edges: &[Edge]) -> Vec<BTreeSet<ModulePath>> {
     let mut imports = BTreeMap::<&ModulePath, BTreeSet<&ModulePath>>::new();
     for edge in edges {
@@ -91,14 +94,15 @@ fn circles(edges: &[Edge]) -> Vec<BTreeSet<ModulePath>> {
 }
 
 #[test]
-fn imports_point_downwards_and_in_no_circle() {
+fn imports_point_downwards_and_form_no_circle() {
     let lib = std::fs::read_to_string(sources().join("lib.rs")).expect("src/lib.rs");
-    let faults = faults(&Tree::of(sources()), &heights(&lib));
-    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+    let violations = violations(&Tree::of(sources()), &heights(&lib));
+    assert!(violations.is_empty(), "{} violations:\n{}", violations.len(), violations.join("\n"));
 }
 
-/// A small crate: `top` over `left, right` over `base`.
-fn planted(files: &[(&str, &str)]) -> Vec<String> {
+/// Returns the violations in a small crate with three layers: `top`, below it `left` and `right`, and
+/// below these `base`. `files` replaces the contents of its files, which are empty otherwise.
+fn violations_in(files: &[(&str, &str)]) -> Vec<String> {
     let lib = format!(
         "{TABLE_HEAD}\n//! |---|---|\n//! | a | [`top`] |\n//! | b | [`left`], [`right`] |\n//! | c | [`base`] |\n\
          pub mod base;\npub mod left;\npub mod right;\npub mod top;\n"
@@ -107,11 +111,11 @@ fn planted(files: &[(&str, &str)]) -> Vec<String> {
     let mut texts: BTreeMap<_, _> = empty.into_iter().chain(files.iter().copied()).collect();
     texts.insert("lib.rs", &lib);
     let tree = Tree::read(&|file| texts.get(file).map(|text| (*text).to_owned()));
-    faults(&tree, &heights(&lib))
+    violations(&tree, &heights(&lib))
 }
 
 #[test]
-fn imports_that_are_allowed() {
+fn allowed_imports_are_accepted() {
     let files = [
         ("top.rs", "use crate::{base::A, left::{self, B}}; fn f() { crate::right::g() }"),
         ("right.rs", "use crate::left::B; use std::fmt; fn g() { fmt::f(); }"),
@@ -121,11 +125,11 @@ fn imports_that_are_allowed() {
         ),
         ("base.rs", "pub struct A; // crate::top::f\nconst TEXT: &str = \"not crate::top::f\";"),
     ];
-    assert_eq!(planted(&files), Vec::<String>::new());
+    assert_eq!(violations_in(&files), Vec::<String>::new());
 }
 
 #[test]
-fn a_planted_upward_import_is_found() {
+fn an_upward_import_is_found() {
     let table = [
         "use crate::top::f;",
         "use super::top::f;",
@@ -138,67 +142,73 @@ fn a_planted_upward_import_is_found() {
         "type A = Vec<crate::top::T>;",
     ];
     for text in table {
-        let faults = planted(&[("base.rs", text)]);
-        let is_found = faults.iter().any(|fault| fault.starts_with("base, line 1: imports top"));
-        assert!(is_found, "{text}: {faults:?}");
+        let violations = violations_in(&[("base.rs", text)]);
+        let is_found =
+            violations.iter().any(|violation| violation.starts_with("base, line 1: imports top"));
+        assert!(is_found, "{text}: {violations:?}");
     }
-    let faults = planted(&[("left.rs", "use crate::right::X;"), ("right.rs", "pub struct X;")]);
-    assert_eq!(faults, ["left, line 1: imports right, which is above it"]);
+    let violations =
+        violations_in(&[("left.rs", "use crate::right::X;"), ("right.rs", "pub struct X;")]);
+    assert_eq!(violations, ["left, line 1: imports right, which is above it"]);
 }
 
 #[test]
-fn a_planted_circle_is_found() {
+fn a_circle_is_found() {
     let files = [
         ("top.rs", "mod one; mod two; mod three;"),
         ("top/one.rs", "use super::two::B; pub struct A;"),
         ("top/two.rs", "pub struct B; fn f() { crate::top::three::g() }"),
         ("top/three.rs", "pub fn g() { super::one::A; }"),
     ];
-    let faults = planted(&files);
-    assert_eq!(faults.len(), 1, "{faults:?}");
-    assert!(faults[0].starts_with("circle of top::one, top::three, top::two"), "{faults:?}");
-    // A module and its parent.
+    let violations = violations_in(&files);
+    assert_eq!(violations.len(), 1, "{violations:?}");
+    assert!(
+        violations[0].starts_with("circle of top::one, top::three, top::two"),
+        "{violations:?}"
+    );
+    // A module and its parent can form a circle as well.
     let files = [
         ("top.rs", "mod one; use one::A; pub struct T;"),
         ("top/one.rs", "use super::T; pub struct A;"),
     ];
-    let faults = planted(&files);
-    assert!(faults.len() == 1 && faults[0].starts_with("circle of top, top::one"), "{faults:?}");
+    let violations = violations_in(&files);
+    assert!(
+        violations.len() == 1 && violations[0].starts_with("circle of top, top::one"),
+        "{violations:?}"
+    );
 }
 
 #[test]
-fn what_is_imported_again_counts_where_it_is_defined() {
-    // `base` hands out what `top` defines, by name, by glob, and by way of a module.
+fn a_reexported_item_belongs_to_the_module_that_defines_it() {
+    // `base` re-exports what `top` defines: by name, by glob, and as a module.
     for text in ["pub use crate::top::f;", "pub use crate::top::*;", "pub use crate::top;"] {
         let user =
             if text.ends_with("top;") { "use crate::base::top::f;" } else { "use crate::base::f;" };
         let files = [("base.rs", text), ("left.rs", user), ("top.rs", "pub fn f() {}")];
-        let faults = planted(&files);
-        let is_found = faults.iter().any(|fault| fault.starts_with("left, line 1: imports top"));
-        assert!(is_found, "{text}: {faults:?}");
+        let violations = violations_in(&files);
+        let is_found =
+            violations.iter().any(|violation| violation.starts_with("left, line 1: imports top"));
+        assert!(is_found, "{text}: {violations:?}");
     }
-    // A parent's import is no definition, so it makes no circle with its children.
+    // A parent that only imports an item of one child for another forms no circle with them.
     let files = [
         ("top.rs", "mod one; mod two; pub use one::A;"),
         ("top/one.rs", "pub struct A;"),
         ("top/two.rs", "use super::A;"),
     ];
-    assert_eq!(planted(&files), Vec::<String>::new());
+    assert_eq!(violations_in(&files), Vec::<String>::new());
 }
 
 #[test]
-fn every_module_has_a_layer() {
-    let faults = planted(&[("top.rs", "")]);
-    assert!(faults.is_empty(), "{faults:?}");
+fn a_module_without_a_layer_is_found() {
+    let violations = violations_in(&[("top.rs", "")]);
+    assert!(violations.is_empty(), "{violations:?}");
     let lib = "pub mod stray;";
     let tree = Tree::read(&|file| match file {
         "lib.rs" => Some(lib.to_owned()),
         "stray.rs" => Some(String::new()),
         _ => None,
     });
-    assert_eq!(faults_of_stray(&tree), ["the module stray is in no layer of src/lib.rs"]);
-}
-
-fn faults_of_stray(tree: &Tree) -> Vec<String> {
-    faults(tree, &BTreeMap::new())
+    let violations = violations(&tree, &BTreeMap::new());
+    assert_eq!(violations, ["the module stray is in no layer of src/lib.rs"]);
 }

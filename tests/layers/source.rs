@@ -1,39 +1,39 @@
-//! Reads the paths that a module's production code names.
+//! Finds the paths in a module's production code, which excludes tests.
 //!
-//! Works on tokens rather than on syntax trees, so that paths inside macros count as well.
+//! The parser works on tokens and not on syntax trees, so it also finds paths inside macros.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 /// A path in the code, such as `crate::camera::id::CameraId`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NamedPath {
-    /// Its segments. A glob ends in `*`.
+    /// The segments of the path. The last segment of a glob is `*`.
     pub segments: Vec<String>,
-    /// The line that it begins in.
+    /// The line in which the path begins.
     pub line: usize,
 }
 
-/// An import, which other modules can name as if its item were defined here.
+/// A `use` declaration of one name. Other modules may reach the item through the importing module.
 #[derive(Debug, Clone)]
 pub(crate) struct Import {
-    /// The name that it has here; `*` for a glob.
+    /// The name in the importing module, or `*` for a glob.
     pub name: String,
-    /// What it names.
+    /// The path that is imported.
     pub path: Vec<String>,
 }
 
 /// The production code of one module.
 #[derive(Debug, Default)]
 pub(crate) struct Module {
-    /// Modules that it declares and that have files of their own.
+    /// Child modules that have their own files.
     pub children: Vec<String>,
-    /// Modules that it holds in braces, with their code.
+    /// Child modules that are written inline, in braces.
     pub inline: Vec<(String, Module)>,
-    /// Names of the items that it defines.
+    /// Names of the items that the module defines.
     pub items: Vec<String>,
-    /// Its imports.
+    /// Imports at module level.
     pub imports: Vec<Import>,
-    /// Every path that it names, imports included.
+    /// All paths in the code, including imports.
     pub paths: Vec<NamedPath>,
 }
 
@@ -41,7 +41,7 @@ const ITEM_KEYWORDS: [&str; 8] =
     ["fn", "struct", "enum", "trait", "type", "const", "static", "union"];
 
 impl Module {
-    /// Reads the text of a source file.
+    /// Parses the text of a source file.
     pub(crate) fn parse(text: &str) -> Self {
         let tokens: TokenStream = text.parse().expect("Rust source");
         let mut module = Self::default();
@@ -69,7 +69,9 @@ impl Module {
         }
     }
 
-    /// Reads `mod name;`, `mod name { … }`, `use …;` and the names of items.
+    /// Reads the declaration at the beginning of `tokens`: `use …;`, `mod name;`, `mod name { … }`, or an
+    /// item. Returns the number of tokens of a `use` or `mod`. Returns `None` for an item, whose tokens
+    /// are still to be searched for paths, and if there is no declaration.
     fn read_declaration(&mut self, tokens: &[TokenTree], is_module_level: bool) -> Option<usize> {
         let keyword = ident(tokens.first()?)?;
         if keyword == "use" {
@@ -100,7 +102,7 @@ impl Module {
         None
     }
 
-    /// Reads one path. Returns the number of its tokens, at least one.
+    /// Reads one path. Returns the number of its tokens, which is at least 1.
     fn read_path(&mut self, tokens: &[TokenTree]) -> usize {
         let mut segments = Vec::new();
         let mut at = 0;
@@ -118,7 +120,7 @@ impl Module {
         at.max(1)
     }
 
-    /// Reads a path in a string, as serde's attributes have it.
+    /// Reads a string that contains a path, such as in an attribute of serde.
     fn read_literal(&mut self, literal: &proc_macro2::Literal) {
         let text = literal.to_string();
         let text = text.trim_matches('"');
@@ -131,7 +133,7 @@ impl Module {
     }
 }
 
-/// The paths of a `use` declaration, each with the name that it gets.
+/// Returns the paths of a `use` declaration, each with the name that it gets in the module.
 fn use_tree(tokens: &[TokenTree]) -> Vec<(Vec<String>, String)> {
     let mut prefix = Vec::new();
     let mut at = 0;
@@ -145,7 +147,7 @@ fn use_tree(tokens: &[TokenTree]) -> Vec<(Vec<String>, String)> {
                 let branches = branches.filter(|branch| !branch.is_empty()).flat_map(use_tree);
                 return branches.map(|(path, name)| joined(&prefix, path, name)).collect();
             }
-            // A path from the root of all crates begins with `::`.
+            // Skips the leading `::` of an absolute path.
             Some(_) => {
                 at += 1;
                 continue;
@@ -164,7 +166,7 @@ fn use_tree(tokens: &[TokenTree]) -> Vec<(Vec<String>, String)> {
     }
 }
 
-/// A branch of a group behind `prefix`; `self` in the group is the prefix itself.
+/// Appends a branch of a group to `prefix`. A branch `self` stands for the prefix itself.
 fn joined(prefix: &[String], mut path: Vec<String>, name: String) -> (Vec<String>, String) {
     let is_self = path.len() == 1 && path[0] == "self" && !prefix.is_empty();
     if is_self {
@@ -174,7 +176,7 @@ fn joined(prefix: &[String], mut path: Vec<String>, name: String) -> (Vec<String
     (prefix.iter().cloned().chain(path).collect(), name)
 }
 
-/// The tokens without items that only tests have.
+/// Returns the tokens without the items that are compiled for tests only.
 fn without_tests(tokens: TokenStream) -> Vec<TokenTree> {
     let tokens: Vec<_> = tokens.into_iter().collect();
     let mut kept = Vec::with_capacity(tokens.len());
@@ -196,7 +198,8 @@ fn is_test_attribute(tokens: &[TokenTree]) -> bool {
     is_punct(hash, '#') && group.stream().to_string().replace(' ', "") == "cfg(test)"
 }
 
-/// An item, a statement or a field ends with the first `;`, `,` or braces.
+/// Returns the number of tokens of an item, a statement or a field. It ends with the first `;` or `,`,
+/// or with the first group in braces.
 fn item_length(tokens: &[TokenTree]) -> usize {
     let ends = |token: &TokenTree| match token {
         TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
@@ -225,8 +228,8 @@ fn is_path_separator(tokens: &[TokenTree], at: usize) -> bool {
     is_colon(at) && is_colon(at + 1)
 }
 
-/// Whether the name at `at` belongs to what stands before it: a method, a field, or the rest of a
-/// path.
+/// Returns whether the name at `at` continues an expression or a path: a method, a field, or a further
+/// segment.
 fn is_continued(tokens: &[TokenTree], at: usize) -> bool {
     at > 0 && is_punct(&tokens[at - 1], '.') || at > 1 && is_path_separator(tokens, at - 2)
 }

@@ -1,11 +1,11 @@
-//! The modules of the crate, and which of them names items of which other.
+//! The modules of the crate, and which modules use items of which other modules.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::source::{Module, NamedPath};
 
-/// A module's path below the crate, such as `["camera", "id"]`.
+/// A module's path in the crate, such as `["camera", "id"]`.
 pub(crate) type ModulePath = Vec<String>;
 
 /// All modules of the crate.
@@ -13,27 +13,27 @@ pub(crate) struct Tree {
     modules: BTreeMap<ModulePath, Module>,
 }
 
-/// One place where a module names an item of another.
+/// A path in one module that refers to an item of another module.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Edge {
-    /// The module with the path in it.
+    /// The module that contains the path.
     pub from: ModulePath,
-    /// The module that defines what is named.
+    /// The module that defines the item.
     pub to: ModulePath,
-    /// Line in the importing module's file.
+    /// The line in the file of `from`.
     pub line: usize,
 }
 
-/// How many re-exports a name may pass on its way to its definition.
-const LONGEST_WAY: usize = 16;
+/// Largest number of re-exports between a path and the definition. The limit ends circular re-exports.
+const MAX_REEXPORTS: usize = 16;
 
 impl Tree {
-    /// Reads the modules below `directory`, beginning with its `lib.rs`.
+    /// Reads the crate whose `lib.rs` is in `directory`.
     pub(crate) fn of(directory: &Path) -> Self {
         Self::read(&|file: &str| std::fs::read_to_string(directory.join(file)).ok())
     }
 
-    /// Reads the modules from texts by file name.
+    /// Reads a crate. `text_of` returns the text of a file, or `None` if there is no such file.
     pub(crate) fn read(text_of: &dyn Fn(&str) -> Option<String>) -> Self {
         let mut tree = Self { modules: BTreeMap::new() };
         let root = text_of("lib.rs").expect("a lib.rs");
@@ -47,18 +47,18 @@ impl Tree {
             let stem = child.join("/");
             let text =
                 text_of(&format!("{stem}.rs")).or_else(|| text_of(&format!("{stem}/mod.rs")));
-            let text = text.unwrap_or_else(|| panic!("no file of the module {}", child.join("::")));
+            let text = text.unwrap_or_else(|| panic!("module {} has no file", child.join("::")));
             self.add(child, Module::parse(&text), text_of);
         }
         self.modules.insert(path, module);
     }
 
-    /// The modules right below the crate.
+    /// Returns the names of the crate's top-level modules.
     pub(crate) fn top_level(&self) -> BTreeSet<String> {
         self.modules.keys().filter_map(|path| path.first().cloned()).collect()
     }
 
-    /// Every place where a module names an item of another one.
+    /// Returns all paths that refer to an item of another module.
     pub(crate) fn edges(&self) -> Vec<Edge> {
         let mut edges = Vec::new();
         for (path, module) in &self.modules {
@@ -71,7 +71,7 @@ impl Tree {
 
     fn collect(&self, file: &ModulePath, scope: &ModulePath, module: &Module, to: &mut Vec<Edge>) {
         for NamedPath { segments, line } in &module.paths {
-            let Some(target) = self.definition(scope, segments, LONGEST_WAY) else { continue };
+            let Some(target) = self.definition(scope, segments, MAX_REEXPORTS) else { continue };
             // An inline module belongs to its file.
             let target = self.file_of(target);
             if target != *file {
@@ -83,8 +83,8 @@ impl Tree {
         }
     }
 
-    /// The module that defines what `path` names in the module `scope`; `None` when that is outside
-    /// of the crate.
+    /// Returns the module that defines the item to which `path` refers in module `scope`, or `None` if
+    /// the item is not in this crate.
     fn definition(&self, scope: &[String], path: &[String], steps: usize) -> Option<ModulePath> {
         let (mut at, rest) = self.start(scope, path, steps)?;
         for (index, segment) in rest.iter().enumerate() {
@@ -93,13 +93,13 @@ impl Tree {
                 at = child;
                 continue;
             }
-            let behind = &rest[index + 1..];
-            return Some(self.imported(&at, segment, behind, steps).unwrap_or(at));
+            let remaining = &rest[index + 1..];
+            return Some(self.imported(&at, segment, remaining, steps).unwrap_or(at));
         }
         Some(at)
     }
 
-    /// Where a path begins, and what follows there.
+    /// Returns the module in which a path begins, and the remaining segments.
     fn start<'a>(
         &self,
         scope: &[String],
@@ -116,7 +116,7 @@ impl Tree {
                 Some((scope[..depth].to_vec(), &path[ups..]))
             }
             _ if self.find(&child_of(scope, first)).is_some() => Some((scope.to_vec(), path)),
-            // A name that an import brought here.
+            // The first segment may be an imported name.
             _ => {
                 let target = self.imported(scope, first, &path[1..], steps)?;
                 Some((target, &[]))
@@ -124,12 +124,13 @@ impl Tree {
         }
     }
 
-    /// Follows an import of `name` in the module `at`, with `behind` still to come.
+    /// Returns the module that defines `name`, if module `at` imports it. `remaining` contains the segments
+    /// after `name`.
     fn imported(
         &self,
         at: &[String],
         name: &str,
-        behind: &[String],
+        remaining: &[String],
         steps: usize,
     ) -> Option<ModulePath> {
         let steps = steps.checked_sub(1)?;
@@ -139,15 +140,15 @@ impl Tree {
         }
         let named = module.imports.iter().find(|import| import.name == name);
         if let Some(import) = named {
-            let path: Vec<_> = import.path.iter().chain(behind).cloned().collect();
+            let path: Vec<_> = import.path.iter().chain(remaining).cloned().collect();
             return self.definition(at, &path, steps);
         }
         let mut globs = module.imports.iter().filter(|import| import.name == "*");
         globs.find_map(|glob| {
             let path = &glob.path[..glob.path.len() - 1];
             let target = self.definition(at, path, steps)?;
-            let has_it = self.find(&target)?.items.iter().any(|item| item == name);
-            if has_it { Some(target) } else { self.imported(&target, name, behind, steps) }
+            let defines_name = self.find(&target)?.items.iter().any(|item| item == name);
+            if defines_name { Some(target) } else { self.imported(&target, name, remaining, steps) }
         })
     }
 

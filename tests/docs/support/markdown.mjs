@@ -1,13 +1,13 @@
-// Reads Markdown as far as the tests of the pages need it: code blocks, headings and links.
+// Parses the parts of Markdown that the tests of the pages need: code blocks, headings and links.
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
-/** Folders that contain pages of others. */
+/** Folders whose pages do not belong to the project. */
 const IGNORED = new Set(["node_modules", "target", "dist"]);
 
-/** The paths of all pages, relative to the project's directory. */
+/** Returns the paths of all pages, relative to the project's directory. */
 export function pages(directory = ROOT) {
   return readdirSync(directory, { withFileTypes: true })
     .filter(({ name }) => !name.startsWith(".") && !IGNORED.has(name))
@@ -21,9 +21,10 @@ export function pages(directory = ROOT) {
     .sort();
 }
 
+/** Returns the text of a page. */
 export const read = (page) => readFileSync(join(ROOT, page), "utf8");
 
-/** The fenced code blocks of a page: language, text without the list's indentation, line number. */
+/** Returns the fenced code blocks of a page, each with its language, its text without indentation, and its line. */
 export function blocks(page) {
   const found = [];
   let open = null;
@@ -44,14 +45,14 @@ export function blocks(page) {
   return found;
 }
 
-/** The text of a page without its code. */
+/** Returns the text of a page without its code. */
 function prose(page) {
   return read(page)
     .replace(/^( *)```[\s\S]*?^\1```$/gm, "")
     .replace(/`[^`\n]*`/g, "`code`");
 }
 
-/** The anchors that GitHub gives to the headings of a page. */
+/** Returns the anchors that GitHub gives to the headings of a page. */
 export function anchors(page) {
   const seen = new Map();
   const headings = read(page)
@@ -68,7 +69,7 @@ export function anchors(page) {
   );
 }
 
-/** The links and pictures of a page that lead to files of the project. */
+/** Returns the links and pictures of a page that refer to files of the project. */
 export function links(page) {
   return [...prose(page).matchAll(/\]\(([^()\s]+)\)/g)]
     .map(([, target]) => target)
