@@ -1,14 +1,14 @@
 #!/usr/bin/python3
 """A real RTSP camera for the tests, the demo and the benchmarks.
 
-It serves the mounts of mounts.py to any number of clients, each from its own
+It serves the mounts of mounts.py to any number of clients. Each client has its own
 pipeline. On stdout it reports when it is ready and what its clients play, as one
 JSON object per line. README.md describes its use.
 
-The camera only does what real cameras do. Its built-in faults are quirks of real
-cameras that a test cannot cause from outside. To get a dead, frozen or restarted
-camera, a test sends signals to the process or closes connections. The camera knows
-nothing about the interfaces of this project.
+The camera does only what real cameras do. Its built-in faults are quirks of real
+cameras that a test cannot cause from outside. To simulate a camera that is dead,
+frozen or restarted, a test sends signals to the process or closes connections. The
+camera does not use any interface of this project.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from mounts import ANONYMOUS, MEMBER, MOUNTS, PRIVATE, Mount
 from picture import check_size
 
 REALM = "camera"
-# Clients that share a thread would block each other's pipelines.
+# Value for an unlimited number of threads. Clients that share a thread would block each other's pipelines.
 UNLIMITED = -1
 SESSION_CLEANUP_SECONDS = 2
 
@@ -38,7 +38,7 @@ def role_token(role):
 
 
 def authentication(options):
-    """Give anonymous access to all clients, and member access with the password."""
+    """Return the authentication: clients with the password are members, all others are anonymous."""
     auth = GstRtspServer.RTSPAuth.new()
     auth.set_realm(REALM)
     auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
@@ -48,9 +48,9 @@ def authentication(options):
 
 
 class Events:
-    """Events in JSON, written to a stream by a separate thread.
+    """Writes events to a stream, as JSON, in a separate thread.
 
-    The camera never waits for a slow reader, and continues without one.
+    The camera never waits for the reader of the stream, and works without a reader.
     """
 
     def __init__(self, stream):
@@ -59,7 +59,7 @@ class Events:
         threading.Thread(target=self._write, daemon=True).start()
 
     def emit(self, event, **fields):
-        """Report an event."""
+        """Queue an event for writing."""
         self._lines.put(json.dumps({"event": event, **fields}, separators=(",", ":")))
 
     def _write(self):
@@ -71,7 +71,7 @@ class Events:
 
 
 def disable_nagle(_server, client):
-    """Make the kernel send each packet of this client without waiting for the next one."""
+    """Make the kernel send each packet to this client immediately."""
     connection = client.get_connection()
     connection.get_write_socket().set_option(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -84,7 +84,7 @@ class Players:
         self._playing = {}
 
     def watch(self, server):
-        """Start to report the clients of this server."""
+        """Start to report what the clients of this server play."""
         pool = server.get_session_pool()
         pool.connect("session-removed", self._on_session_removed)
         server.connect("client-connected", self._on_client, pool)
@@ -108,7 +108,7 @@ class Players:
         self._events.emit("play", **player)
 
     def _on_closed(self, _client, pool, sessions):
-        """End the client's sessions, which would otherwise have to time out."""
+        """End the client's sessions, which would otherwise only end after a timeout."""
         for session in sessions:
             pool.remove(session)
 
@@ -160,7 +160,7 @@ def remove_expired_sessions(pool):
 
 
 def port_number(text):
-    """Parse a port number, because the server treats an invalid one as 0."""
+    """Parse a port number. The server itself would treat an invalid number as 0."""
     number = int(text)
     if not 0 <= number <= 65535:
         raise ValueError

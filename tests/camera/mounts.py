@@ -10,10 +10,10 @@ UDP_ONLY = "h264-udp"
 ANONYMOUS = "anonymous"
 MEMBER = "member"
 
-# One frame out of this many is lost.
+# One of this many frames is lost.
 LOSS_PERIOD = 20
-# Factors by which RTP timestamps are too slow: milliseconds instead of a 90 kHz clock, and
-# timestamps that practically stand still.
+# Factors by which RTP timestamps are too slow: for milliseconds instead of a 90 kHz clock, and for
+# timestamps that practically do not advance.
 MILLISECOND_CLOCK = 90
 STUCK_CLOCK = 1e12
 
@@ -31,21 +31,21 @@ class Stream:
         self._shared = None
 
     def share(self, mount):
-        """Start one encoder for all clients, which runs all the time."""
+        """Start an encoder that runs all the time and that all clients share."""
         launch = f"{self._appsrc('source', self._caps)} ! {self._encoder}"
         source = LiveSource(self._make_generator(mount), self._period)
         self._shared = SharedEncoder(launch, source, self._quirk)
 
     def make_keyframe(self):
-        """Make a keyframe immediately, if the encoder is shared."""
+        """Make a keyframe immediately if the encoder is shared, otherwise do nothing."""
         if self._shared:
             self._shared.make_keyframe()
 
     def launch(self, index):
-        """Return the launch line of this stream, which is number `index` of its mount.
+        """Return the launch line of this stream, which has this index in its mount.
 
-        Without the tee, a stream that a client does not set up fails as "not linked",
-        which sometimes also stops the other stream.
+        The tee prevents the error "not linked" of a stream that a client does not set
+        up. That error sometimes stops the other stream as well.
         """
         tee = "tee allow-not-linked=true"
         if self._shared:
@@ -68,7 +68,7 @@ class Stream:
 
     @staticmethod
     def _appsrc(name, caps):
-        # Unescaped quotes in the caps would end the value.
+        # Unescaped quotes in the caps would end the property's value.
         caps = caps.replace('"', '\\"')
         return f'appsrc name={name} is-live=true format=time caps="{caps}"'
 
@@ -245,10 +245,10 @@ class Mount:
 
 
 def permissions(roles):
-    """Return the permission to use a mount, for these roles.
+    """Return permissions with which only these roles can use a mount.
 
-    The other roles can see that the mount exists. Otherwise the server would
-    respond with 404 instead of asking for a password.
+    All roles can see that the mount exists. Otherwise the server would respond with
+    404 instead of asking for a password.
     """
     result = GstRtspServer.RTSPPermissions.new()
     for role in (ANONYMOUS, MEMBER):

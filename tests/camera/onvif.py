@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """An ONVIF device for the tests. It responds to WS-Discovery and describes its streams.
 
-It does not serve the streams. Their links can refer to a camera.py. The device only
-does what real devices do, including faulty and hostile ones. It needs only Python.
+It does not serve the streams, but their links can refer to a camera.py. The device does
+only what real devices do, including faulty and hostile ones. It needs only Python.
 README.md describes its use.
 """
 
@@ -86,7 +86,7 @@ class Device:
 
     @property
     def base(self):
-        """The common prefix of the URLs of its services."""
+        """The common prefix of the URLs of the device's services."""
         return f"http://{self._options.address}:{self._options.port}"
 
     def now(self):
@@ -113,7 +113,7 @@ class Device:
         request = next(iter(parts["Body"]))
         namespace, _, operation = request.tag[1:].partition("}")
         header = parts.get("Header")
-        # The time needs no authorization, but credentials in a request have to be valid.
+        # Asking for the time needs no credentials. Credentials that are sent anyway must be valid.
         has_credentials = header is not None and find(header, "Username")
         is_open = operation == "GetSystemDateAndTime" and not has_credentials
         is_authorized = self._is_authorized(header)

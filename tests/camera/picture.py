@@ -166,7 +166,7 @@ class Picture:
             _fill(self._frame, top + line * dot, row, dot)
 
     def _paint_noise(self, now_ms):
-        """Paint a window of the noise, whose position depends on the time."""
+        """Paint a part of the noise. Which part depends on the time."""
         size = self._noise_rows * self._width
         top = self._noise_top * self._width
         start = now_ms * 7919 % size
@@ -193,7 +193,7 @@ def _fill(plane, top, row, count):
 
 
 def _noise(count):
-    """Return this many random bytes, from dark to medium grey."""
+    """Return this many random luma values, from dark to medium grey."""
     return os.urandom(count).translate(bytes(DARK + byte // 4 for byte in range(256)))
 
 

@@ -1,4 +1,4 @@
-"""Quirks of real cameras, which change the pipelines of a stream."""
+"""Quirks of real cameras. A quirk changes the pipelines of a stream."""
 
 from gst import GLib, Gst
 
@@ -8,7 +8,7 @@ SHRINK_SECONDS = 6
 class Quirk:
     """The base class, which changes nothing."""
 
-    # Elements in front of the encoder.
+    # Launch line of the elements before the encoder.
     elements = ""
 
     def on_encoder(self, pipeline):
@@ -21,7 +21,7 @@ class Quirk:
 class ShrinkingPicture(Quirk):
     """Halves the picture's size once, permanently and for all clients.
 
-    This happens some time after the first client has started to play, as if the
+    This happens SHRINK_SECONDS after the first client has started to play, as if the
     operator had changed the settings of a camera that keeps its clients connected.
     """
 
@@ -57,10 +57,10 @@ class ShrinkingPicture(Quirk):
 
 
 class SlowTimestamps(Quirk):
-    """RTP timestamps that advance too slowly by this factor.
+    """Makes RTP timestamps advance too slowly by this factor.
 
-    The payloader gets a segment with this playback rate, so it scales its
-    timestamps. The elements after it get the original segment.
+    The payloader gets a segment whose playback rate is the factor, so the payloader
+    scales the timestamps. The elements after the payloader get the original segment.
     """
 
     def __init__(self, factor):
@@ -84,7 +84,7 @@ class SlowTimestamps(Quirk):
 
 
 class LateParameters(Quirk):
-    """Parameter sets that are missing from the SDP and only sent in band."""
+    """Removes the parameter sets from the SDP, so that they are sent only in band."""
 
     FIELD = "sprop-parameter-sets"
 
@@ -126,8 +126,8 @@ class LostFrames(Quirk):
 def replace_events(pad, change):
     """Replace events that pass through a pad.
 
-    `change` receives every event and returns its replacement, or None to keep the
-    event. It also receives the replacement, and has to keep that one.
+    `change` receives every event and returns a replacement, or None to keep the event.
+    It is also called with the replacement, and must then return None.
     """
     send = pad.send_event if pad.get_direction() == Gst.PadDirection.SINK else pad.push_event
 

@@ -1,4 +1,4 @@
-"""Sources of a client's pipeline: a generator in real time, or a shared encoder."""
+"""Sources of a client's pipeline: a generator that runs in real time, or a shared encoder."""
 
 import array
 import collections
@@ -44,7 +44,7 @@ class LiveSource:
         self._next_tick = 0
 
     def feed(self, appsrc, _wanted_bytes):
-        """Wait for the next tick, and push the data of that moment."""
+        """Wait for the next tick, and push the data for that time."""
         now = appsrc.get_current_running_time()
         tick = max(self._next_tick, now // self._period)
         time.sleep(max(0, tick * self._period - now) / Gst.SECOND)
@@ -64,7 +64,7 @@ class LiveSource:
 class SharedEncoder:
     """An encoder that runs all the time, as a real camera's does.
 
-    It keeps its most recent units for its clients, and never waits for them.
+    It keeps the most recent units for its clients, and never waits for a client.
     """
 
     def __init__(self, launch, source, quirk):
@@ -76,7 +76,7 @@ class SharedEncoder:
         self._has_new_unit = threading.Condition()
         self._sink = self._pipeline.get_by_name("units")
         self._pipeline.set_state(Gst.State.PLAYING)
-        # The caps are known only after the first unit.
+        # The caps are not known before the first unit.
         self._keep_next()
         threading.Thread(target=self._keep_all, daemon=True).start()
 
@@ -91,14 +91,14 @@ class SharedEncoder:
         return self._count
 
     def wait_for_next(self, number):
-        """Wait for the unit after this number; return its number and its sample.
+        """Wait for the unit after this number; return that unit's number and sample.
 
-        Timestamps of the sample are times of the system clock.
+        The sample's timestamps are absolute times of GStreamer's system clock.
         """
         with self._has_new_unit:
             self._has_new_unit.wait_for(lambda: self._count > number)
             oldest = self._count - len(self._units) + 1
-            # A client that has fallen behind the oldest unit continues with the latest one.
+            # If the wanted unit is no longer kept, the client continues with the latest unit.
             number = number + 1 if number + 1 >= oldest else self._count
             return number, self._units[number - oldest]
 
