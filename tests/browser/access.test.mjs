@@ -151,7 +151,9 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     tokens.delete(undefined);
     assert.ok(tokens.size >= 3, `only ${tokens.size} tokens were used`);
     assert.deepEqual(
-      await page.evaluate(() => globalThis.interruptions.filter((name) => name !== "bufferStalledError")),
+      await page.evaluate(() =>
+        globalThis.interruptions.filter((name) => name !== "bufferStalledError"),
+      ),
       [],
     );
     assert.deepEqual(rejectedUrls, []);

@@ -44,9 +44,13 @@ describe("hls.js", () => {
     // This view contains no player.
     const viewer = await on.visit(t, "#/status");
     await on.service.start("demo");
-    await until("a playlist that is long enough for a player without low latency", SECONDS, async () => {
-      return (await on.service.status("demo")).uptime_seconds > MAX_PLAIN_SECONDS;
-    });
+    await until(
+      "a playlist that is long enough for a player without low latency",
+      SECONDS,
+      async () => {
+        return (await on.service.status("demo")).uptime_seconds > MAX_PLAIN_SECONDS;
+      },
+    );
     await viewer.page.evaluate(readFileSync(HLS, "utf8"));
     await viewer.page.evaluate(playWithoutLowLatency, "/streams/demo/index.m3u8");
     await until("a picture", SECONDS, () => viewer.pictureTime());

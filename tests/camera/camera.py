@@ -25,7 +25,8 @@ from mounts import ANONYMOUS, MEMBER, MOUNTS, PRIVATE, Mount
 from picture import check_size
 
 REALM = "camera"
-# Value for an unlimited number of threads. Clients that share a thread would block each other's pipelines.
+# Unlimited number of threads, because clients that share a thread would block each other's
+# pipelines.
 UNLIMITED = -1
 SESSION_CLEANUP_SECONDS = 2
 
@@ -38,7 +39,7 @@ def role_token(role):
 
 
 def authentication(options):
-    """Return the authentication: clients with the password are members, all others are anonymous."""
+    """Return the authentication: clients with the password are members, others anonymous."""
     auth = GstRtspServer.RTSPAuth.new()
     auth.set_realm(REALM)
     auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)

@@ -126,7 +126,7 @@ class Demo(unittest.TestCase):
             for _, sources, target in copies(DEMO["build"]["target"])
             for source in sources
         ]
-        # All files keep their paths of the repository, because the command finds the camera by its path.
+        # All files keep their repository paths, because the command finds the camera by its path.
         self.assertIn(command[0], copied)
         for path in copied:
             self.assertTrue((ROOT / path).is_file(), path)
@@ -179,7 +179,7 @@ class Run(unittest.TestCase):
         return "http://" + self.wait_for(r"listening.* address=(\S+)", log)
 
     def start_camera(self, url):
-        """Start the demo camera with a manager's URL; return the process and the path of its log."""
+        """Start the demo camera for the manager at `url`; return the process and its log's path."""
         log = self.directory / "camera"
         settings = {"MANAGER_URL": url, "DEMO_CAMERA_PORT": "0"}
         return self.start([ROOT / "deploy/demo-camera"], log, settings), log

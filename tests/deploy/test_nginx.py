@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 20
 ORIGIN = "https://shop.example"
 
-# The headers to compare: those that the template adds. Others, such as Server and Date, are ignored.
+# The headers to compare: those that the template adds. All others, such as Date, are ignored.
 COMPARED = [
     "Cache-Control",
     "Access-Control-Allow-Origin",
@@ -59,7 +59,7 @@ API = CORS | {
 }
 PROBLEM = CORS | {"Cache-Control": "no-store"}
 
-# Method, path, status, headers. Before the headers: the code of the problem document if nginx writes it.
+# Method, path, status, code of the problem document (if nginx writes one), headers.
 RESPONSES = [
     ("GET", "/", 200, None, PAGE),
     ("GET", "/assets/index.js", 200, None, ASSET),

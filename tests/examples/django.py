@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Calls every function of the client in deploy/examples/django, with a real manager.
 
-This script does not need Django. It reads its settings as JSON from standard input, and writes the results
-as JSON to standard output.
+This script does not need Django. It reads its settings as JSON from standard input, and writes the
+results as JSON to standard output.
 """
 
 import json
@@ -79,7 +79,9 @@ results["minted_ended"] = fetch(streams.hls_url(minted.token, "door"))
 results["no_session"] = failure(lambda: streams.end_session("no-such/session"))
 
 results["wrong_link"] = failure(lambda: streams.start_camera("wrong", settings["wrong_link"]))
-results["no_link"] = failure(lambda: streams.put_camera("wrong", {"rtsp_link": settings["no_link"]}))
+results["no_link"] = failure(
+    lambda: streams.put_camera("wrong", {"rtsp_link": settings["no_link"]})
+)
 streams.stop_camera("door")
 results["stopped"] = streams.status("door")["state"]
 streams.delete_camera("door")

@@ -10,12 +10,13 @@ numbers = itertools.count(1)
 @schemathesis.hook
 def before_call(context, case, kwargs):
     """Change a generated request before schemathesis sends it."""
-    # Gives each request another client address. With the same address, the service would respond with 429
-    # instead of 401 after twenty requests with an invalid key.
+    # Gives each request another client address. With the same address, the service would respond
+    # with 429 instead of 401 after twenty requests with an invalid key.
     case.headers["X-Real-IP"] = f"address-{next(numbers)}"
     # Makes searches as short as possible: there is no device to find.
     if case.path == "/api/discovery" and isinstance(case.body, dict):
         case.body.setdefault("timeout_seconds", 0.1)
-    # Keeps the camera front-door by redirecting its deletion. Otherwise most later responses would be 404.
+    # Keeps the camera front-door by redirecting its deletion. Otherwise most later responses would
+    # be 404.
     if case.method == "DELETE" and case.path_parameters.get("id") == "front-door":
         case.path_parameters["id"] = "back-door"

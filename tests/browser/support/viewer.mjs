@@ -86,9 +86,11 @@ export class Viewer {
       tile = await this.describe(id);
       return tile && [states].flat().includes(tile.state) && tile.text.includes(words);
     };
-    await until(`a tile in state ${states} with the text "${words}"`, SECONDS, probe).catch((error) => {
-      throw new Error(`${error.message}; the tile is ${JSON.stringify(tile)}`);
-    });
+    await until(`a tile in state ${states} with the text "${words}"`, SECONDS, probe).catch(
+      (error) => {
+        throw new Error(`${error.message}; the tile is ${JSON.stringify(tile)}`);
+      },
+    );
   }
 
   /** Returns the state and the text of a tile, or null if there is no such tile. */
