@@ -1,5 +1,5 @@
-//! An event as it is sent. It holds no secret: errors are shown as in the API, and links are left
-//! out.
+//! The JSON of an event. It contains no secret: errors are shown as in the API, and the camera's
+//! URL is left out.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -12,27 +12,27 @@ use crate::events::{Event, EventKind, StopReason, StreamEventKind};
 /// The body of a webhook.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EventOutput<'a> {
-    /// Id of the event, which is the same when the event is sent again.
+    /// Id of the event. It stays the same when the event is sent again.
     id: String,
     /// What happened.
     #[serde(rename = "type")]
     kind: StreamEventKind,
-    /// When it happened, in UTC.
+    /// When the event happened, in UTC.
     #[schema(format = "date-time")]
     at: String,
     /// The camera's id.
     camera: &'a str,
-    /// Which of the camera's streams.
+    /// The camera's stream.
     profile: Profile,
     /// Number of the run of FFmpeg, as in the stream's state.
     generation: u64,
-    /// Why the stream has gone; null with the other types.
+    /// Why the stream ended; null unless the type is `stream.stopped`.
     reason: Option<StopReason>,
-    /// What went wrong; null if nothing did.
+    /// The error that led to the event; null if there is none.
     error: Option<EventErrorOutput<'a>>,
 }
 
-/// What went wrong.
+/// The error that led to an event.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EventErrorOutput<'a> {
     /// The stable code, as in the API's errors.
@@ -47,7 +47,7 @@ impl<'a> EventErrorOutput<'a> {
     }
 }
 
-/// Returns the body for `event`, with an id of its own.
+/// Returns the body of a webhook for `event`, with a new random id.
 pub(super) fn body(event: &Event) -> Bytes {
     let EventKind::Stream(stream) = &event.kind;
     let output = EventOutput {
@@ -60,6 +60,6 @@ pub(super) fn body(event: &Event) -> Bytes {
         reason: stream.reason,
         error: stream.error.as_ref().map(EventErrorOutput::new),
     };
-    // Texts and numbers always have a form in JSON.
+    // Every field has a form in JSON, so serialization cannot fail.
     serde_json::to_vec(&output).unwrap_or_default().into()
 }

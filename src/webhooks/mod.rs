@@ -1,15 +1,16 @@
-//! Webhooks: sends what happens to streams to the back end over HTTP.
+//! Webhooks: HTTP requests that report the events of streams to the back end.
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | [`message`] | an event as it is sent |
-//! | [`receiver`] | what `WEBHOOK_URL` can be, how events are sent to it, and what its answers mean |
-//! | [`signature`] | the signature by which a receiver recognizes the manager |
-//! | [`queue`] | the order of events, retries, and when an event is given up |
-//! | [`report`] | undelivered events, in the log |
+//! | [`message`] | the JSON of an event |
+//! | [`receiver`] | the URL of the receiver, requests to it, and the meaning of its responses |
+//! | [`signature`] | the signature by which a receiver recognizes webhooks of the manager |
+//! | [`queue`] | the order of events, retries, and dropping events that cannot be delivered |
+//! | [`report`] | log lines about undelivered events |
 //!
-//! Nothing here slows a stream or the manager's end: supervisors publish without waiting, every
-//! queue is bounded, and so is every wait. Which events there are is decided by `crate::stream::reporter`.
+//! Webhooks do not slow streams, because supervisors publish events without waiting. They delay the
+//! manager's shutdown by a few seconds at most. `crate::stream::reporter` decides which events are
+//! published.
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -30,42 +31,43 @@ pub(crate) mod signature;
 /// The settings of webhooks.
 #[derive(Debug, Clone)]
 pub(crate) struct WebhookSettings {
-    /// `WEBHOOK_URL`, which can hold a token. If `None`, no event is sent.
+    /// `WEBHOOK_URL`, which may contain a token. If `None`, no webhooks are sent.
     pub(crate) url: Option<Secret>,
-    /// `WEBHOOK_SECRET`, the key that signs events.
+    /// `WEBHOOK_SECRET`, the key that signs webhooks. If `None`, webhooks are not signed.
     pub(crate) secret: Option<Secret>,
 }
 
-/// A setting that cannot be used.
+/// Why webhooks cannot be sent: a setting cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WebhookError {
-    /// The receiver's address.
+    /// `WEBHOOK_URL` cannot be used.
     #[error("WEBHOOK_URL cannot be used")]
     Url(#[source] UrlError),
-    /// The key that signs events.
+    /// `WEBHOOK_SECRET` cannot be used.
     #[error("WEBHOOK_SECRET cannot be used")]
     Secret(#[source] SecretError),
 }
 
-/// The delivery of events, while the manager runs.
+/// The delivery of events in the background; `None` if `WEBHOOK_URL` is not set.
 #[derive(Debug)]
 pub(crate) struct Webhooks(Option<Delivery>);
 
 #[derive(Debug)]
 struct Delivery {
     task: JoinHandle<()>,
-    /// Dropped to end the delivery.
+    /// Ends the delivery when dropped.
     end: oneshot::Sender<()>,
 }
 
 impl Webhooks {
-    /// Starts to deliver what is published on `bus`, if the settings ask for it.
+    /// Starts the delivery of events that are published on `bus`. Does nothing if `WEBHOOK_URL` is
+    /// not set.
     pub(crate) fn start(settings: &WebhookSettings, bus: &Bus) -> Result<Self, WebhookError> {
         let Some(url) = &settings.url else { return Ok(Self(None)) };
         let secret = settings.secret.as_ref().map(|secret| secret.expose().as_bytes());
         let signer = secret.map(Signer::new).transpose().map_err(WebhookError::Secret)?;
         let receiver = Receiver::new(url, signer).map_err(WebhookError::Url)?;
-        info!(url = %receiver, "webhooks are sent");
+        info!(url = %receiver, "sending webhooks");
         if secret.is_none() {
             warn!("WEBHOOK_SECRET is not set: webhooks are not signed");
         }
@@ -74,12 +76,13 @@ impl Webhooks {
         Ok(Self(Some(Delivery { task, end })))
     }
 
-    /// Delivers what has been published so far, within [`queue::DELIVER_AT_END_WITHIN`], and ends.
+    /// Ends the delivery. Waits at most [`queue::DELIVER_AT_END_WITHIN`] for the delivery of events
+    /// that have been published.
     pub(crate) async fn finish(self) {
         let Some(Delivery { task, end }) = self.0 else { return };
         drop(end);
         if let Err(error) = task.await {
-            error!(%error, "the delivery of webhooks failed");
+            error!(%error, "the delivery of webhooks ended unexpectedly");
         }
     }
 }

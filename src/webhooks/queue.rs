@@ -1,6 +1,6 @@
-//! The order of events, retries, and when an event is given up. The events of one stream are sent one
-//! after the other, those of different streams side by side: an event that the receiver cannot
-//! accept delays its own stream's events only.
+//! The queue of events: their order, retries, and dropping events that cannot be delivered. Events
+//! of one stream are sent one after the other, events of different streams at the same time. An
+//! event that cannot be delivered delays only later events of the same stream.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -21,24 +21,27 @@ use crate::camera::id::StreamId;
 use crate::events::Event;
 use crate::events::bus::{EventReceiver, Missed};
 
-/// Events that wait or are being sent, of all streams; about 400 bytes each.
+/// The largest number of events of all streams that are waiting or being sent. Each takes about 400
+/// bytes.
 const MAX_QUEUED: usize = 10_000;
-/// Requests at the same time.
-const MAX_AT_ONCE: usize = 8;
-/// The receiver must answer within this time.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// Attempts for one event.
+/// The largest number of requests at the same time.
+const MAX_CONCURRENT: usize = 8;
+/// The time within which the receiver must respond.
+const RESPOND_WITHIN: Duration = Duration::from_secs(10);
+/// The largest number of attempts to deliver one event.
 const MAX_ATTEMPTS: u32 = 12;
-/// No attempt begins later than this after the event.
+/// The age of an event from which on no further attempt begins.
 const GIVE_UP_AFTER: Duration = Duration::from_mins(5);
-/// At the manager's end, what is queued is tried once more, within this time.
+/// When the manager shuts down, each queued event gets one more attempt. All of these attempts must
+/// end within this time.
 pub(super) const DELIVER_AT_END_WITHIN: Duration = Duration::from_secs(3);
 
-/// Pauses between attempts. The receiver can ask for a longer pause, up to the longest of these.
+/// The pauses between attempts to deliver one event. With `Retry-After` the receiver can request a
+/// longer pause, up to `ceiling`.
 const PAUSES: Exponential =
     Exponential { first: Duration::from_secs(1), ceiling: Duration::from_secs(30) };
 
-/// An event that waits or is being sent.
+/// An event that is waiting or being sent.
 struct Message {
     body: Bytes,
     since: Instant,
@@ -54,37 +57,37 @@ impl Message {
 /// A finished attempt.
 type Attempt = (StreamId, Message, Outcome);
 
-/// Delivers events.
+/// The queue of events that have not been delivered yet.
 pub(super) struct Queue<P> {
     post: Arc<P>,
     events: EventReceiver,
-    /// For each stream of which a message is being sent: the messages after it.
+    /// For each stream that has a message in delivery: the messages that wait for this one.
     lanes: HashMap<StreamId, VecDeque<Message>>,
     attempts: JoinSet<Attempt>,
     at_once: Arc<Semaphore>,
-    /// True at the manager's end: pauses between attempts end early.
+    /// Becomes true when the manager shuts down, which ends the pauses between attempts.
     is_ending: watch::Sender<bool>,
     queued: usize,
     report: Report,
 }
 
 impl<P: Post> Queue<P> {
-    /// Creates the queue that delivers `events` by way of `post`.
+    /// Creates the queue that delivers `events` with `post`.
     pub(super) fn new(post: P, events: EventReceiver) -> Self {
         Self {
             post: Arc::new(post),
             events,
             lanes: HashMap::new(),
             attempts: JoinSet::new(),
-            at_once: Arc::new(Semaphore::new(MAX_AT_ONCE)),
+            at_once: Arc::new(Semaphore::new(MAX_CONCURRENT)),
             is_ending: watch::Sender::new(false),
             queued: 0,
             report: Report::default(),
         }
     }
 
-    /// Delivers until `ended` is dropped, and then what has been published by then, within
-    /// [`DELIVER_AT_END_WITHIN`].
+    /// Delivers events until the sender of `ended` is dropped. Then delivers what has been
+    /// published by that time, within [`DELIVER_AT_END_WITHIN`].
     pub(super) async fn run(mut self, mut ended: oneshot::Receiver<()>) {
         let mut reports = interval(report::INTERVAL);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -102,7 +105,7 @@ impl<P: Post> Queue<P> {
         }
         self.is_ending.send_replace(true);
         if timeout(DELIVER_AT_END_WITHIN, self.deliver_remainder()).await.is_err() {
-            let cause = "the receiver took too long at the manager's end";
+            let cause = "the manager shut down before the event was delivered";
             self.report.note(Problem::GivenUp, self.queued as u64, cause);
         }
         self.report.log_remainder();
@@ -122,7 +125,7 @@ impl<P: Post> Queue<P> {
     }
 
     fn note_missed(&mut self, Missed(count): Missed) {
-        self.report.note(Problem::QueueFull, count, "too many events wait for the receiver");
+        self.report.note(Problem::QueueFull, count, "too many events are waiting to be delivered");
     }
 
     fn push(&mut self, event: &Event) {
@@ -140,7 +143,7 @@ impl<P: Post> Queue<P> {
         }
     }
 
-    /// Makes the next attempt in the background.
+    /// Starts the next attempt to deliver a message after `delay`, in the background.
     fn attempt(&mut self, stream: StreamId, mut message: Message, delay: Duration) {
         message.attempts += 1;
         let (post, at_once) = (Arc::clone(&self.post), Arc::clone(&self.at_once));
@@ -153,7 +156,10 @@ impl<P: Post> Queue<P> {
             // The semaphore is never closed.
             let _permit = at_once.acquire().await;
             let outcome = if message.is_too_old() {
-                Outcome::Again { cause: "the receiver is too slow".to_owned(), after: None }
+                Outcome::Retry {
+                    cause: "the event waited too long to be sent".to_owned(),
+                    after: None,
+                }
             } else {
                 send(post, message.body.clone()).await
             };
@@ -164,13 +170,13 @@ impl<P: Post> Queue<P> {
     fn finish_attempt(&mut self, attempt: Result<Attempt, JoinError>) {
         let (stream, message, outcome) = match attempt {
             Ok(attempt) => attempt,
-            // Cannot happen: what can panic runs in a task of its own.
+            // Cannot happen: code that may panic runs in a separate task.
             Err(error) => return error!(%error, "an attempt to deliver a webhook failed"),
         };
         match outcome {
             Outcome::Delivered => {}
             Outcome::Refused(cause) => self.report.note(Problem::Refused, 1, &cause),
-            Outcome::Again { cause, after } => match self.pause(&message, after) {
+            Outcome::Retry { cause, after } => match self.pause(&message, after) {
                 Some(pause) => {
                     self.report.note(Problem::FailedAttempt, 1, &cause);
                     return self.attempt(stream, message, pause);
@@ -181,7 +187,8 @@ impl<P: Post> Queue<P> {
         self.continue_with(stream);
     }
 
-    /// Returns the pause before the next attempt; `None` when this was the last one.
+    /// Returns the pause before the next attempt; `None` if there is no further attempt. `after` is
+    /// the pause that the receiver requested.
     fn pause(&self, message: &Message, after: Option<Duration>) -> Option<Duration> {
         let pause = PAUSES.delay(message.attempts - 1);
         let pause = pause.max(after.unwrap_or_default().min(PAUSES.ceiling));
@@ -191,7 +198,8 @@ impl<P: Post> Queue<P> {
         (!is_over).then_some(pause)
     }
 
-    /// A message of the stream is delivered or dropped: sends the next one.
+    /// Sends the next message of a stream after one was delivered or dropped. Drops messages that
+    /// have become too old.
     fn continue_with(&mut self, stream: StreamId) {
         self.queued -= 1;
         while let Some(message) = self.lanes.get_mut(&stream).and_then(VecDeque::pop_front) {
@@ -199,24 +207,28 @@ impl<P: Post> Queue<P> {
                 return self.attempt(stream, message, Duration::ZERO);
             }
             self.queued -= 1;
-            self.report.note(Problem::GivenUp, 1, "earlier events could not be delivered");
+            self.report.note(
+                Problem::GivenUp,
+                1,
+                "earlier events of the stream delayed the event for too long",
+            );
         }
         self.lanes.remove(&stream);
     }
 }
 
-/// Sends in a task of its own, so that a panic there is one failed attempt, and does not block the
-/// stream's other messages for ever.
+/// Makes one attempt, in a separate task: a panic there only fails this attempt, and does not block
+/// the stream's other messages forever. Returns the outcome.
 async fn send(post: Arc<impl Post>, body: Bytes) -> Outcome {
-    let sent = async move { timeout(ANSWER_WITHIN, post.post(body)).await };
+    let sent = async move { timeout(RESPOND_WITHIN, post.post(body)).await };
     let cause = match tokio::spawn(sent).await {
         Ok(Ok(outcome)) => return outcome,
         Ok(Err(_)) => {
-            format!("the receiver did not answer within {} s", ANSWER_WITHIN.as_secs())
+            format!("the receiver did not respond within {} s", RESPOND_WITHIN.as_secs())
         }
-        Err(_) => "an internal error".to_owned(),
+        Err(_) => "an internal error of the manager".to_owned(),
     };
-    Outcome::Again { cause, after: None }
+    Outcome::Retry { cause, after: None }
 }
 
 #[cfg(test)]

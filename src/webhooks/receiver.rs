@@ -1,6 +1,5 @@
-//! The receiver of webhooks: what `WEBHOOK_URL` can be, how an event is sent to it, and what its
-//! answers mean. User name, password, path and query of the URL can be secret, so that none of them
-//! is ever shown.
+//! The receiver of webhooks: its URL, requests to it, and the meaning of its responses. User name,
+//! password, path and query of the URL may be secret and are never shown.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -29,34 +28,35 @@ use super::signature::{self, Signer};
 use crate::base::error::chain;
 use crate::base::secret::Secret;
 
-/// The part of an answer's body that is read so that the connection can be used again, in bytes.
-const MAX_ANSWER: usize = 64 * 1024;
-/// And for how long it is read.
-const READ_ANSWER_WITHIN: Duration = Duration::from_secs(1);
-/// How long an unused connection is kept.
+/// The largest response body that is read, in bytes. The connection can be used again only after
+/// the whole body was read.
+const MAX_RESPONSE: usize = 64 * 1024;
+/// The longest time for which a response body is read.
+const READ_RESPONSE_WITHIN: Duration = Duration::from_secs(1);
+/// The time for which an idle connection is kept open.
 const IDLE_CONNECTION: Duration = Duration::from_secs(30);
 
 const AGENT: &str = concat!("stream-manager/", env!("CARGO_PKG_VERSION"));
 
-/// How an attempt ended.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// The receiver accepted the event.
     Delivered,
     /// The receiver will never accept the event, for this reason.
     Refused(String),
-    /// Another attempt can succeed.
-    Again {
-        /// What went wrong.
+    /// The attempt failed, but another one may succeed.
+    Retry {
+        /// Why the attempt failed.
         cause: String,
-        /// The pause that the receiver asked for.
+        /// The pause that the receiver requested with `Retry-After`.
         after: Option<Duration>,
     },
 }
 
-/// Sends webhooks. In the service a [`Receiver`] does.
+/// Sends webhooks. [`Receiver`] implements it; tests have their own implementation.
 pub(super) trait Post: Send + Sync + 'static {
-    /// Makes one attempt. The caller limits its time.
+    /// Makes one attempt. The caller limits the time that it takes.
     fn post(&self, body: Bytes) -> impl Future<Output = Outcome> + Send;
 }
 
@@ -71,34 +71,34 @@ pub(super) struct Receiver {
 
 type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// Why a URL cannot be used. Does not repeat it.
+/// Why a URL cannot be used. The texts do not contain the URL.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UrlError {
-    /// It is no URL.
+    /// The URL cannot be parsed.
     #[error("it is not a URL")]
     Syntax(#[source] url::ParseError),
-    /// It is a URL of something else.
+    /// The scheme is neither `http` nor `https`.
     #[error("it must begin with http:// or https://")]
     Scheme,
-    /// It has no host.
-    #[error("it names no host")]
+    /// The URL has no host.
+    #[error("it has no host")]
     NoHost,
-    /// It is no URL for HTTP.
-    #[error("it is not a URL for HTTP")]
+    /// The URL cannot be used in an HTTP request.
+    #[error("it is not a valid HTTP URL")]
     Http(#[source] InvalidUri),
-    /// Its user name and password cannot be sent.
+    /// The user name and password do not fit into a header.
     #[error("its user name and password cannot be sent")]
     Credentials(#[source] InvalidHeaderValue),
-    /// The system trusts no certificates.
-    #[error("https needs the system's certificates, as in the package ca-certificates")]
+    /// The system has no trusted certificates.
+    #[error("https requires trusted certificates; install the package ca-certificates")]
     Certificates(#[source] io::Error),
-    /// TLS cannot be used.
-    #[error("https cannot be used")]
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up")]
     Tls(#[source] rustls::Error),
 }
 
 impl Receiver {
-    /// Creates the receiver at `url`, whose webhooks are signed if there is a signer.
+    /// Creates the receiver at `url`. Webhooks to it are signed if there is a `signer`.
     pub(super) fn new(url: &Secret, signer: Option<Signer>) -> Result<Self, UrlError> {
         let mut url = Url::parse(url.expose()).map_err(UrlError::Syntax)?;
         let is_https = url.scheme() == "https";
@@ -138,11 +138,11 @@ impl Post for Receiver {
             Ok(response) => {
                 let outcome = outcome(&response);
                 // The outcome does not wait for the body.
-                let body = Limited::new(response.into_body(), MAX_ANSWER).collect();
-                tokio::spawn(async move { drop(timeout(READ_ANSWER_WITHIN, body).await) });
+                let body = Limited::new(response.into_body(), MAX_RESPONSE).collect();
+                tokio::spawn(async move { drop(timeout(READ_RESPONSE_WITHIN, body).await) });
                 outcome
             }
-            Err(error) => Outcome::Again { cause: chain(&error), after: None },
+            Err(error) => Outcome::Retry { cause: chain(&error), after: None },
         }
     }
 }
@@ -159,11 +159,11 @@ impl fmt::Debug for Receiver {
     }
 }
 
-/// Returns what an answer means. A redirect is not followed: a webhook that was signed for one
-/// receiver is not sent to another.
+/// Returns the outcome that a response means. A redirect counts as a refusal: a webhook that was
+/// signed for one receiver must not be sent to another.
 fn outcome(response: &Response<Incoming>) -> Outcome {
     let status = response.status();
-    let cause = format!("the receiver answered {status}");
+    let cause = format!("the receiver responded with {status}");
     let is_worth_another = status.is_server_error()
         || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
     if status.is_success() {
@@ -171,7 +171,7 @@ fn outcome(response: &Response<Incoming>) -> Outcome {
     } else if is_worth_another {
         let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let after = after.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
-        Outcome::Again { cause, after }
+        Outcome::Retry { cause, after }
     } else if status.is_redirection() {
         Outcome::Refused(format!("{cause}; redirects are not followed"))
     } else {
@@ -179,8 +179,8 @@ fn outcome(response: &Response<Incoming>) -> Outcome {
     }
 }
 
-/// Creates a client that trusts the certificates that the system trusts, so that operators can add
-/// their own certificate authority as for every other program.
+/// Creates a client. For HTTPS it trusts the system's certificates, so that operators can add their
+/// own certificate authority as for every other program.
 fn client(is_https: bool) -> Result<HttpClient, UrlError> {
     let ring = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(ring)
@@ -201,7 +201,8 @@ fn client(is_https: bool) -> Result<HttpClient, UrlError> {
     Ok(client.build(connector))
 }
 
-/// Returns the header with the URL's user name and password, if it has any.
+/// Returns the `Authorization` header with the URL's user name and password; `None` if there are
+/// none.
 fn basic(url: &Url) -> Result<Option<HeaderValue>, UrlError> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(None);
@@ -215,7 +216,7 @@ fn basic(url: &Url) -> Result<Option<HeaderValue>, UrlError> {
     Ok(Some(value))
 }
 
-/// Returns the URL without anything that can be secret.
+/// Returns the URL without user name and password, and with `***` in place of path and query.
 fn shown(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();

@@ -1,24 +1,25 @@
-//! Undelivered events, in the log: the first at once, those after it in sums, so that a receiver that
-//! is away for an hour makes a line now and then and no flood.
+//! Log lines about undelivered events. The first problem is logged at once. Further problems are
+//! counted and logged in intervals, so that a receiver that is unreachable for an hour does not
+//! flood the log.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-/// The shortest time between two lines.
+/// The shortest time between two log lines.
 pub(super) const INTERVAL: Duration = Duration::from_secs(30);
 
-/// Something that the receiver's operator should know.
+/// A problem with the delivery of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Problem {
-    /// An attempt failed; the event is tried again.
+    /// An attempt failed. The event is sent again.
     FailedAttempt,
-    /// The receiver refused the event, which is dropped.
+    /// The receiver refused the event. The event is dropped.
     Refused,
-    /// No attempt is left for the event, which is dropped.
+    /// The event has used up its attempts or its time. The event is dropped.
     GivenUp,
-    /// The queue was full, and the event is dropped.
+    /// The queue was full. The event is dropped.
     QueueFull,
 }
 
@@ -29,13 +30,14 @@ pub(super) struct Report {
     refused: u64,
     given_up: u64,
     queue_full: u64,
-    /// Of the last problem.
+    /// The cause of the last problem.
     cause: String,
     last_logged: Option<Instant>,
 }
 
 impl Report {
-    /// Notes `count` equal problems, and logs them unless there was a line just before.
+    /// Counts `count` problems of the same kind. Logs them at once unless the last line is more
+    /// recent than [`INTERVAL`].
     pub(super) fn note(&mut self, problem: Problem, count: u64, cause: &str) {
         if count == 0 {
             return;
@@ -54,14 +56,14 @@ impl Report {
         }
     }
 
-    /// Logs what was noted since the last line, if that was long enough ago.
+    /// Logs the problems since the last line, if that line is at least [`INTERVAL`] old.
     pub(super) fn log_if_due(&mut self) {
         if self.last_logged.is_some_and(|logged| logged.elapsed() >= INTERVAL) {
             self.log_remainder();
         }
     }
 
-    /// Logs what was noted since the last line.
+    /// Logs the problems since the last line, if there are any.
     pub(super) fn log_remainder(&mut self) {
         if self.failed_attempts + self.refused + self.given_up + self.queue_full > 0 {
             self.log();
@@ -73,7 +75,12 @@ impl Report {
         let (cause, dropped) = (&self.cause, refused + given_up + queue_full);
         warn!(
             cause,
-            failed_attempts, dropped, refused, given_up, queue_full, "webhooks are not delivered"
+            failed_attempts,
+            dropped,
+            refused,
+            given_up,
+            queue_full,
+            "events were not delivered to WEBHOOK_URL"
         );
         *self = Self { last_logged: Some(Instant::now()), ..Self::default() };
     }

@@ -1,6 +1,6 @@
-//! The signature of a webhook: `t=…,v1=…`, the time of sending in Unix seconds and the HMAC-SHA256,
-//! in hex, of that time, a dot and the body. The time lets a receiver refuse a webhook that an
-//! attacker recorded and sends again.
+//! The signature of a webhook: `t=TIME,v1=HMAC`. TIME is the time of sending in Unix seconds. HMAC
+//! is the HMAC-SHA256, in hex, of TIME, a dot and the body. TIME lets a receiver refuse a webhook
+//! that an attacker recorded and sends again.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,25 +8,25 @@ use hmac::digest::InvalidLength;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-/// Name of the header that carries the signature.
+/// The name of the header with the signature.
 pub(crate) const HEADER: &str = "stream-manager-signature";
 
-/// Length of the shortest secret that is accepted, in bytes: that of a HMAC-SHA256.
+/// The shortest accepted secret, in bytes: the length of an HMAC-SHA256.
 pub(crate) const MIN_SECRET_LENGTH: usize = 32;
 
 /// Signs webhooks.
 #[derive(Clone)]
 pub(super) struct Signer(Hmac<Sha256>);
 
-/// Why a secret cannot be used. Does not repeat it.
+/// Why a secret cannot be used. The texts do not contain the secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SecretError {
-    /// It could be guessed.
+    /// The secret is so short that it could be guessed.
     #[error(
         "it is shorter than {MIN_SECRET_LENGTH} characters; generate one with: openssl rand -hex 32"
     )]
     TooShort,
-    /// It is no key for HMAC.
+    /// The secret is not a valid key for an HMAC.
     #[error("it is not a valid key")]
     Key(#[source] InvalidLength),
 }
@@ -40,7 +40,7 @@ impl Signer {
         Hmac::new_from_slice(secret).map(Self).map_err(SecretError::Key)
     }
 
-    /// Returns the header's value for `body`, sent at `now`.
+    /// Returns the value of the header for a webhook with this `body` that is sent at `now`.
     pub(super) fn sign(&self, now: SystemTime, body: &[u8]) -> String {
         let time = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut mac = self.0.clone();
@@ -58,8 +58,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_openssl_signs_it() {
-        // printf %s '1763719201.{"id":"evt_1"}' | openssl dgst -sha256 -hmac 0123456789abcdef0123456789abcdef
+    fn signatures_equal_those_of_openssl() {
+        // printf %s '1763719201.{"id":"evt_1"}' | openssl dgst -sha256 -hmac
+        // 0123456789abcdef0123456789abcdef
         let signer = Signer::new(b"0123456789abcdef0123456789abcdef").expect("long enough");
         let now = UNIX_EPOCH + Duration::from_secs(1_763_719_201);
         let header = signer.sign(now, br#"{"id":"evt_1"}"#);

@@ -1,4 +1,4 @@
-//! The queue with receivers of all kinds, on a paused clock.
+//! Tests of the queue with receivers that behave in different ways, on a paused clock.
 
 use std::sync::Mutex;
 
@@ -10,7 +10,7 @@ use super::*;
 use crate::events::bus::Bus;
 use crate::stream::reporter::EventReporter;
 
-/// A receiver that asks the test for every answer.
+/// A receiver for which the test decides the outcome of every request.
 struct FakePost(mpsc::UnboundedSender<Request>);
 
 struct Request {
@@ -26,7 +26,7 @@ impl Post for FakePost {
         match answered.await {
             Ok(Outcome::Refused(cause)) if cause == FAULT => panic!("{FAULT}"),
             Ok(outcome) => outcome,
-            // No answer.
+            // The test dropped the request: there is no response.
             Err(_) => std::future::pending().await,
         }
     }
@@ -60,7 +60,7 @@ impl Setup {
         request.expect("a request in time").expect("a queue")
     }
 
-    /// Answers the next request with `outcome`, and returns its camera and epoch.
+    /// Answers the next request with `outcome`. Returns the camera and the epoch of the request.
     async fn answer(&mut self, outcome: Outcome) -> (String, u64) {
         let request = self.request().await;
         let _ = request.answer.send(outcome);
@@ -86,8 +86,8 @@ fn named(body: &Value) -> (String, u64) {
     (camera.to_owned(), body["generation"].as_u64().expect("an epoch"))
 }
 
-fn again(after: Option<u64>) -> Outcome {
-    Outcome::Again { cause: "down".into(), after: after.map(Duration::from_secs) }
+fn retry(after: Option<u64>) -> Outcome {
+    Outcome::Retry { cause: "down".into(), after: after.map(Duration::from_secs) }
 }
 
 #[tokio::test(start_paused = true)]
@@ -101,8 +101,8 @@ async fn events_of_one_stream_are_in_order_and_other_streams_do_not_wait() {
     other.live(7);
     assert_eq!(setup.answer(Outcome::Delivered).await, ("other".into(), 7));
     let id = first.body["id"].clone();
-    let _ = first.answer.send(again(None));
-    // The same event again, and only then the next.
+    let _ = first.answer.send(retry(None));
+    // The same event is sent again before the next one.
     let second = setup.request().await;
     assert_eq!((&second.body["id"], named(&second.body).1), (&id, 1));
     let _ = second.answer.send(Outcome::Delivered);
@@ -121,7 +121,7 @@ async fn retries_are_bounded_and_their_pauses_grow() {
     let mut last = Instant::now();
     let mut pauses = Vec::new();
     for _ in 0..MAX_ATTEMPTS {
-        assert_eq!(setup.answer(again(None)).await.1, 1);
+        assert_eq!(setup.answer(retry(None)).await.1, 1);
         pauses.push(last.elapsed());
         last = Instant::now();
     }
@@ -134,12 +134,12 @@ async fn retries_are_bounded_and_their_pauses_grow() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_pause_that_a_receiver_asks_for_is_kept() {
+async fn a_requested_pause_is_kept_up_to_the_ceiling() {
     let mut setup = setup();
     setup.reporter("cam").live(1);
-    setup.answer(again(Some(20))).await;
+    setup.answer(retry(Some(20))).await;
     let answered = Instant::now();
-    setup.answer(again(Some(1_000_000))).await;
+    setup.answer(retry(Some(1_000_000))).await;
     assert_eq!(answered.elapsed().as_secs(), 20);
     let answered = Instant::now();
     setup.answer(Outcome::Delivered).await;
@@ -171,7 +171,7 @@ async fn a_panic_is_a_failed_attempt_and_blocks_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unresponsive_receiver_gets_few_requests_at_once_and_all_events_are_given_up_in_time() {
+async fn an_unresponsive_receiver_gets_few_requests_at_once_and_all_events_are_dropped_in_time() {
     let mut setup = setup();
     for camera in 0..1000 {
         let mut reporter = setup.reporter(&camera.to_string());
@@ -182,14 +182,14 @@ async fn an_unresponsive_receiver_gets_few_requests_at_once_and_all_events_are_g
     let mut open = Mutex::new(VecDeque::new());
     while let Ok(request) = timeout(GIVE_UP_AFTER, setup.requests.recv()).await {
         let open = open.get_mut().expect("a lock");
-        // The test does not answer; the queue gives up after a while.
+        // The test does not answer, so the queue closes the request after its time limit.
         open.push_back(request.expect("a queue"));
         open.retain(|request| !request.answer.is_closed());
-        assert!(open.len() <= MAX_AT_ONCE, "{} at once", open.len());
+        assert!(open.len() <= MAX_CONCURRENT, "{} at once", open.len());
     }
     let took = began.elapsed();
-    // The last wait is for a request that does not come.
-    assert!(took <= GIVE_UP_AFTER * 2 + ANSWER_WITHIN, "{took:?}");
+    // The loop ends with a wait for a request that does not come.
+    assert!(took <= GIVE_UP_AFTER * 2 + RESPOND_WITHIN, "{took:?}");
     assert!(setup.end().await < Duration::from_millis(10), "events are left");
 }
 
@@ -209,32 +209,32 @@ async fn the_queue_is_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_the_end_all_events_are_tried_once_more() {
+async fn at_shutdown_every_event_gets_one_more_attempt() {
     let mut setup = setup();
     let mut reporter = setup.reporter("cam");
     reporter.live(1);
     reporter.live(2);
     for _ in 0..5 {
-        setup.answer(again(None)).await;
+        setup.answer(retry(None)).await;
     }
-    // On the paused clock: until the queue has the answer and waits.
+    // Lets the queue receive the outcome and begin its pause.
     sleep(Duration::from_millis(1)).await;
     let began = Instant::now();
     setup.end.take();
-    assert_eq!(setup.answer(again(None)).await.1, 1);
+    assert_eq!(setup.answer(retry(None)).await.1, 1);
     assert_eq!(setup.answer(Outcome::Delivered).await.1, 2);
     assert_eq!(setup.end().await, Duration::ZERO);
     assert!(began.elapsed() < Duration::from_millis(10), "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unresponsive_receiver_does_not_delay_the_end() {
+async fn an_unresponsive_receiver_delays_shutdown_by_a_limited_time() {
     let mut setup = setup();
     for camera in 0..100 {
         setup.reporter(&camera.to_string()).live(1);
     }
-    // Events that are published right before the end count as well.
+    // The queue also delivers events that are published right before the end.
     let took = setup.end().await;
     assert!(took >= DELIVER_AT_END_WITHIN && took < DELIVER_AT_END_WITHIN * 2, "{took:?}");
-    assert_eq!(setup.requests.len(), MAX_AT_ONCE);
+    assert_eq!(setup.requests.len(), MAX_CONCURRENT);
 }
