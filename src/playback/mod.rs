@@ -1,13 +1,14 @@
 //! Playback sessions: the permission of one user to watch certain cameras for a limited time.
 //!
-//! A session has a token that its holder sends with every request for media. Tokens are issued here, or
-//! by a back end that has a key of its own. A session can be ended early, which takes effect with the
-//! next request. Sessions and their ends survive a restart of the manager.
+//! Each session has a token, which its holder sends with every request for media. The manager
+//! issues tokens, and so can a back end that has its own key. A session can be ended early, which
+//! takes effect with the next request. Sessions that the manager created, and the early end of any
+//! session, are stored in the database and survive a restart.
 //!
 //! | Module | Owns |
 //! |---|---|
 //! | [`token`] | issuing and verifying tokens |
-//! | [`secret`] | the file of the secret that signs them |
+//! | [`secret`] | the file with the secret that signs the manager's tokens |
 
 use std::time::Duration;
 
@@ -27,10 +28,10 @@ use token::{AUDIENCE, Claims, LEEWAY, MAX_LIFETIME, ShortSecret, Signer, Verifie
 pub(crate) mod secret;
 pub(crate) mod token;
 
-/// The largest number of known sessions, which exceeds the number of possible players. Further tokens of
-/// a back end are valid, but cannot be listed or ended.
+/// The largest number of known sessions. It exceeds the number of possible players. Further tokens
+/// of a back end are valid, but their sessions are not listed.
 const MAX_SESSIONS: usize = 100_000;
-/// The largest number of sessions of one API key, so that others can have some too.
+/// The largest number of sessions of one API key, so that one key cannot use up [`MAX_SESSIONS`].
 const MAX_SESSIONS_OF_A_KEY: usize = 50_000;
 /// The length of a session's id, in characters.
 const ID_LENGTH: usize = 24;
@@ -38,31 +39,34 @@ const ID_LENGTH: usize = 24;
 /// A playback session.
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
-    /// The claims of its token.
+    /// The claims of the session's token.
     pub claims: Claims,
-    /// The API key that created it; `None` for a token of a back end.
+    /// The name of the API key that created the session; `None` if a back end issued the token.
     pub made_by: Option<String>,
-    /// When its holder last requested media, in Unix seconds; `None` if not since the manager's start.
+    /// When the session's holder last requested media, in Unix seconds; `None` if not since the
+    /// start of the manager.
     pub last_seen: Option<u64>,
-    /// Becomes true when the session is ended early; permits follow it.
+    /// Becomes true when the session is ended early, which revokes its permits.
     ended: watch::Sender<bool>,
-    /// The owner that its cameras must have, if a user created it; `None` for any owner.
+    /// The owner that the session's cameras must have, if a key of role `user` created the session;
+    /// `None` if the owner does not matter.
     pub owner: Option<String>,
-    /// Unix seconds from which on every token with this id has expired.
+    /// The time at which every token with this id has expired, and the session can be forgotten; in
+    /// Unix seconds.
     kept_until: u64,
 }
 
-/// Why the playback sessions cannot be opened. Its text and causes are for the operator.
+/// Why the playback sessions cannot be loaded. The texts are for the operator.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PlaybackError {
-    /// The secret cannot be used.
+    /// `PLAYBACK_SECRET` cannot be used.
     #[error("PLAYBACK_SECRET is invalid")]
     Secret(#[from] ShortSecret),
-    /// The public keys cannot be used.
+    /// `PLAYBACK_PUBLIC_KEYS` cannot be used.
     #[error("PLAYBACK_PUBLIC_KEYS is invalid")]
     PublicKeys(#[from] PublicKeyError),
     /// The database failed.
-    #[error("the playback sessions cannot be read")]
+    #[error("the playback sessions cannot be read from the database")]
     Database(#[from] sqlx::Error),
 }
 
@@ -75,8 +79,8 @@ pub(crate) struct Playback {
 }
 
 impl Playback {
-    /// Opens the sessions in the database. `public_keys` are those of back ends that issue tokens
-    /// themselves, in PEM or as JWKS.
+    /// Loads the sessions from the database. `secret` signs the manager's tokens. `public_keys`, in
+    /// PEM or as JWKS, verify the tokens that back ends issue.
     pub(crate) async fn open(
         database: Database,
         secret: &[u8],
@@ -91,7 +95,8 @@ impl Playback {
         Ok(Self { signer: Signer::new(secret)?, verifier, database, sessions })
     }
 
-    /// Begins a session for `user` and `cameras`. Returns it with its token.
+    /// Creates a session in which `user` can watch `cameras` for `lifetime`. Returns the session
+    /// and its token.
     pub(crate) async fn begin(
         &self,
         user: String,
@@ -116,13 +121,13 @@ impl Playback {
         let mut session = Session::new(claims);
         session.made_by = made_by;
         session.owner = caller.owner().map(str::to_owned);
-        self.database.put_session(&session.row()).await.map_err(fails)?;
+        self.database.put_session(&session.row()).await.map_err(not_stored)?;
         self.sessions.insert(session.claims.jti.clone(), session.clone());
         Ok((session, token))
     }
 
-    /// Verifies a token that is sent for a camera. Returns the permission of its holder; whether the
-    /// camera has the owner that the permission requires remains to be checked.
+    /// Verifies a token that was sent for a camera. Returns the permission that the token gives.
+    /// The function's caller must check that the camera has the owner that the permission requires.
     pub(crate) fn admit(&self, token: &str, camera: &CameraId) -> Result<Permit, Error> {
         let claims = self.verifier.verify(token)?;
         if !claims.allows(camera.as_str()) {
@@ -130,7 +135,8 @@ impl Playback {
             return Err(Error::new(ErrorKind::Forbidden, detail));
         }
         let (user, until) = (claims.sub.clone(), valid_until(&claims));
-        // Before the entry is locked: counting the whole map would deadlock then.
+        // The map is counted before the entry is locked: counting it with a locked entry would
+        // deadlock.
         let is_full = self.sessions.len() >= MAX_SESSIONS;
         match self.sessions.entry(claims.jti.clone()) {
             Entry::Occupied(session) if session.get().is_ended() => {
@@ -151,7 +157,7 @@ impl Playback {
                 let permit = Permit::of_session(user, session.owner.clone(), until);
                 Ok(permit.until_revoked(session.ended.subscribe()))
             }
-            // The first use of a back end's token. From now on it can be listed and ended.
+            // The first use of a back end's token. From now on the session is listed.
             Entry::Vacant(free) if !is_full => {
                 let session = Session { last_seen: Some(time::unix_now()), ..Session::new(claims) };
                 let ended = session.ended.subscribe();
@@ -172,22 +178,22 @@ impl Playback {
         sessions
     }
 
-    /// Returns a session.
+    /// Returns the session with this id, if it is known.
     pub(crate) fn get(&self, id: &str) -> Option<Session> {
         self.sessions.get(id).map(|session| session.value().clone())
     }
 
-    /// Ends a session early, also one of a back end whose token was not used yet.
+    /// Ends a session early. Also accepts the id of a back end's session that is not known yet.
     pub(crate) async fn end(&self, id: &str) -> Result<(), Error> {
         let mut session = self.get(id).unwrap_or_else(|| Session::not_used(id));
         if session.made_by.is_none() {
-            // A back end can have issued more tokens with this id, which live this long at most.
+            // The back end may have issued several tokens with this id. All expire by this time.
             let latest = time::unix_now() + MAX_LIFETIME + LEEWAY + 1;
             session.kept_until = session.kept_until.max(latest);
         }
-        // First in the database, since the end must survive a restart.
+        // The end is stored first, because it must survive a restart.
         let row = SessionRow { is_ended: true, ..session.row() };
-        self.database.put_session(&row).await.map_err(fails)?;
+        self.database.put_session(&row).await.map_err(not_stored)?;
         let kept_until = session.kept_until;
         let mut ended = self.sessions.entry(id.to_owned()).or_insert(session);
         ended.kept_until = ended.kept_until.max(kept_until);
@@ -195,7 +201,8 @@ impl Playback {
         Ok(())
     }
 
-    /// Refuses a further session of an API key when there are too many.
+    /// Returns an error if the API key, or the manager as a whole, has reached its limit of
+    /// sessions.
     fn ensure_capacity(&self, key: Option<&str>) -> Result<(), Error> {
         let of_key = self.sessions.iter().filter(|one| one.made_by.as_deref() == key).count();
         let detail = if of_key >= MAX_SESSIONS_OF_A_KEY {
@@ -216,7 +223,8 @@ impl Playback {
     }
 }
 
-/// Returns the end of a token's validity, including the tolerated difference between clocks.
+/// Returns the time at which a token expires, including the tolerated difference between clocks; in
+/// Unix seconds.
 fn valid_until(claims: &Claims) -> u64 {
     claims.exp + LEEWAY
 }
@@ -231,7 +239,8 @@ impl Session {
         Self { claims, made_by: None, last_seen: None, ended, owner: None, kept_until }
     }
 
-    /// A back end's session whose token was not used yet: only its id is known.
+    /// Creates a back end's session of which only the id is known, because its token was not used
+    /// yet.
     fn not_used(id: &str) -> Self {
         let now = time::unix_now();
         Self::new(Claims {
@@ -282,6 +291,7 @@ impl From<SessionRow> for Session {
     }
 }
 
-fn fails(error: sqlx::Error) -> Error {
-    Error::new(ErrorKind::StorageUnavailable, "the session cannot be stored").caused_by(error)
+fn not_stored(error: sqlx::Error) -> Error {
+    Error::new(ErrorKind::StorageUnavailable, "the playback session cannot be stored")
+        .caused_by(error)
 }

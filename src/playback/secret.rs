@@ -1,11 +1,12 @@
-//! The secret that signs playback tokens when the operator has set none.
+//! The secret that signs playback tokens if `PLAYBACK_SECRET` is not set.
 
 use std::path::Path;
 
 use crate::store::key_files::sibling_file;
 use crate::store::seal::{SealKey, SealKeyError};
 
-/// Reads the secret from a file next to the database, or creates the file.
+/// Returns the secret in the file whose name is that of the database with `.playback-key` appended.
+/// If the file is missing, creates it with a random secret.
 pub(crate) fn read_or_create(database: &Path) -> Result<Vec<u8>, SealKeyError> {
     let file = sibling_file(database, ".playback-key");
     if let Some(key) = SealKey::read(&file)? {
@@ -21,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_secret_is_created_once() {
+    fn the_secret_is_created_once_and_read_again() {
         let dir = tempfile::tempdir().expect("a directory");
         let database = dir.path().join("cameras.db");
         let secret = read_or_create(&database).expect("a new secret");

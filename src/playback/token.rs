@@ -1,8 +1,9 @@
-//! Playback tokens, with which browsers prove that they can watch certain cameras for a while.
+//! Playback tokens, with which browsers prove their permission to watch certain cameras for a
+//! limited time.
 //!
 //! A token is a JWT, signed by the manager (HS256) or by a back end (`EdDSA` or RS256). Each key is
 //! bound to one algorithm. The algorithm and the key id in a token only select among these keys: a
-//! token with the algorithm `none`, or with another algorithm than its key's, matches no key.
+//! token with the algorithm `none`, or with an algorithm that is not its key's, matches no key.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use serde::de::DeserializeOwned;
@@ -20,9 +21,9 @@ pub(super) mod key;
 
 /// The audience of every token.
 pub(crate) const AUDIENCE: &str = "stream-manager";
-/// The longest token, in bytes. It has space for 100 camera ids of 20 characters, or 70 of 36.
+/// The longest accepted token, in bytes: enough for 100 camera ids of 20 characters, or 70 of 36.
 pub(crate) const MAX_TOKEN_LENGTH: usize = 4096;
-/// The shortest secret to sign with, in bytes: the length of the signature.
+/// The shortest accepted secret, in bytes: the length of the signature.
 pub(crate) const MIN_SECRET_LENGTH: usize = 32;
 /// The longest time from `iat` to `exp`, in seconds.
 pub(crate) const MAX_LIFETIME: u64 = 24 * 3600;
@@ -34,34 +35,34 @@ pub(crate) const LEEWAY: u64 = 5;
 /// The longest `sub`, in characters.
 const MAX_USER_LENGTH: usize = 200;
 
-/// The claims of a token. The type cannot be deserialized, so that [`Verifier::verify`] is the only way
-/// to read those of a client.
+/// The claims of a token. The type cannot be deserialized, so that a client's claims can only be
+/// read by [`Verifier::verify`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Claims {
-    /// The id of the token and its session.
+    /// The id of the token and of its session.
     pub jti: String,
     /// The user, as 1 to 200 characters without control characters.
     pub sub: String,
-    /// Ids of the cameras that can be watched, at most 100; `*` alone means all cameras.
+    /// The ids of at most 100 cameras that can be watched, or `*` alone for all cameras.
     pub cameras: Vec<String>,
     /// When the token was issued, in seconds since 1970.
     pub iat: u64,
-    /// The beginning of its validity, in seconds since 1970; by default `iat`.
+    /// When the token becomes valid, in seconds since 1970; by default `iat`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nbf: Option<u64>,
-    /// The end of its validity, in seconds since 1970; at most 24 hours after `iat`.
+    /// When the token expires, in seconds since 1970; at most 24 hours after `iat`.
     pub exp: u64,
-    /// The service that it is for: [`AUDIENCE`].
+    /// The service that the token is for: [`AUDIENCE`].
     pub aud: String,
 }
 
 impl Claims {
-    /// Returns whether the camera with this id can be watched.
+    /// Returns whether the claims permit watching the camera with this id.
     pub(crate) fn allows(&self, camera: &str) -> bool {
         self.cameras == ["*"] || self.cameras.iter().any(|allowed| allowed == camera)
     }
 
-    /// Checks what does not depend on the time.
+    /// Checks the rules that do not depend on the present time.
     fn check_form(&self) -> Result<(), TokenError> {
         let sub_length = self.sub.chars().count();
         let is_camera_list = self.cameras == ["*"]
@@ -80,8 +81,9 @@ impl Claims {
         }
     }
 
-    /// Checks what depends on the time. Tokens from the future are refused, so that no token is valid for
-    /// longer than [`MAX_LIFETIME`] from now.
+    /// Checks that the token is valid at `now`. Refuses tokens that were issued after `now`, so
+    /// that no token stays valid for longer than [`MAX_LIFETIME`]. Allows for a clock difference of
+    /// [`LEEWAY`].
     fn check_time(&self, now: u64) -> Result<(), TokenError> {
         if now >= self.exp.saturating_add(LEEWAY) {
             return Err(TokenError::Expired);
@@ -97,9 +99,9 @@ fn has_control(text: &str) -> bool {
     text.chars().any(char::is_control)
 }
 
-/// A secret to sign tokens is too short.
+/// The error for a signing secret that is too short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the secret for tokens is shorter than {MIN_SECRET_LENGTH} bytes")]
+#[error("the secret that signs tokens is shorter than {MIN_SECRET_LENGTH} bytes")]
 pub(crate) struct ShortSecret;
 
 /// Issues tokens. `Debug` does not show the secret.
@@ -113,8 +115,8 @@ impl Signer {
         Ok(Self(EncodingKey::from_secret(secret)))
     }
 
-    /// Issues a token with these claims. Error: `InvalidRequest` if [`Verifier::verify`] would refuse it
-    /// for another reason than the time.
+    /// Returns a token with these claims. Error: `InvalidRequest` if [`Verifier::verify`] would
+    /// refuse the token at any time.
     pub(crate) fn issue(&self, claims: &Claims) -> Result<String, Error> {
         let invalid = |reason: String| Error::new(ErrorKind::InvalidRequest, reason);
         claims.check_form().map_err(|error| invalid(error.to_string()))?;
@@ -141,36 +143,38 @@ pub(crate) struct Verifier {
 }
 
 impl Verifier {
-    /// Creates a verifier that accepts the tokens of a [`Signer`] with the same secret.
+    /// Creates a verifier of tokens that a [`Signer`] with the same secret issued.
     pub(crate) fn new(secret: &[u8]) -> Result<Self, ShortSecret> {
         check_secret(secret)?;
         let key = Key::new(None, Algorithm::HS256, DecodingKey::from_secret(secret));
         Ok(Self { keys: vec![key] })
     }
 
-    /// Accepts also the tokens of a back end. `text` is its public key in PEM, Ed25519 or RSA with 2048
-    /// to 4096 bits, or a JWKS document, of which only such keys are used. A token names its key of
-    /// a JWKS by `kid`.
+    /// Returns the verifier, which now accepts the tokens of a back end too. `text` is either the
+    /// back end's public key in PEM (Ed25519, or RSA with 2048 to 4096 bits), or a JWKS document,
+    /// whose other keys are ignored. A token names its key in the JWKS by `kid`.
     pub(crate) fn with_public_keys(mut self, text: &str) -> Result<Self, PublicKeyError> {
         self.keys.extend(key::parse(text)?);
         Ok(self)
     }
 
-    /// Returns the claims of a token if it is complete, signed with one of the keys, for this service
-    /// and valid at this time. Clocks can differ by 5 seconds.
+    /// Returns the claims of a token that is well-formed, signed with one of the keys, issued for
+    /// this service, and valid now. The clocks of issuer and manager may differ by [`LEEWAY`]
+    /// seconds.
     pub(crate) fn verify(&self, token: &str) -> Result<Claims, TokenError> {
-        // With a clock before 1970 every token is from the future and is refused.
+        // A clock before 1970 counts as 1970, so that every token is refused as not valid yet.
         let now = unix_now();
         self.verify_at(token, now)
     }
 
-    /// The same as [`Verifier::verify`] at another time, in seconds since 1970.
+    /// Does the same as [`Verifier::verify`] for the time `now`, in seconds since 1970.
     pub(crate) fn verify_at(&self, token: &str, now: u64) -> Result<Claims, TokenError> {
         if token.len() > MAX_TOKEN_LENGTH {
             return Err(TokenError::Malformed);
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Malformed)?;
-        // Extensions in `crit` must be understood, and none are supported.
+        // A token with extensions in `crit` must be refused unless they are supported, and none
+        // are.
         if header.crit.is_some() {
             return Err(TokenError::Malformed);
         }
@@ -190,7 +194,7 @@ impl Verifier {
     }
 }
 
-/// The claims as received, to distinguish missing from invalid ones.
+/// The claims as received, in a form that distinguishes missing claims from invalid ones.
 #[derive(Deserialize)]
 struct RawClaims {
     jti: Option<Value>,
@@ -202,7 +206,7 @@ struct RawClaims {
     aud: Option<Value>,
 }
 
-/// The claim `aud`, which can be a list that contains the audience.
+/// The claim `aud`: one audience, or a list of audiences.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Audience {
@@ -230,6 +234,8 @@ impl TryFrom<RawClaims> for Claims {
     }
 }
 
+/// Returns the value of the claim `name`, or an error if the claim is missing or has the wrong
+/// type.
 fn required<T: DeserializeOwned>(
     name: &'static str,
     value: Option<Value>,

@@ -3,28 +3,28 @@
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::ID_RULE;
 
-/// Why a token is refused. Its text is a sentence for people and contains nothing of the token.
+/// Why a token is refused. The texts are for people and contain nothing of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// It is not a token, or too long.
+    /// The token is not a valid JWT, or is too long.
     #[error("the token is malformed")]
     Malformed,
-    /// None of our keys has its algorithm and key id.
-    #[error("the token is signed with an unknown key, or with another algorithm than its key's")]
+    /// No known key has the algorithm and the key id of the token.
+    #[error("no known key has the algorithm and the key id of the token")]
     UnknownKey,
-    /// It was signed with another key, or altered.
+    /// The token was signed with another key, or was altered.
     #[error("the token's signature is wrong")]
     BadSignature,
-    /// It is not valid any more.
+    /// The token is no longer valid.
     #[error("the token has expired")]
     Expired,
-    /// It is not valid yet.
+    /// The token is not valid yet.
     #[error("the token is not valid yet")]
     NotYetValid,
-    /// It is for another service.
-    #[error("the token is for another audience than stream-manager")]
+    /// The token is for another service.
+    #[error("the token's audience (aud) is not stream-manager")]
     WrongAudience,
-    /// It lacks the named claim.
+    /// The token lacks the named claim.
     #[error("the token has no {0}")]
     MissingClaim(&'static str),
     /// The named claim is invalid.
@@ -36,11 +36,11 @@ fn rule(claim: &str) -> &'static str {
     match claim {
         "jti" => ID_RULE,
         "sub" => "1 to 200 characters without control characters",
-        "cameras" => "a list of at most 100 camera ids, or of * alone",
-        "exp" => "in whole seconds, after iat and at most 24 hours after it",
-        "nbf" => "in whole seconds and before exp",
-        "iat" => "in whole seconds",
-        _ => "a text or a list of texts",
+        "cameras" => r#"a list of at most 100 camera ids, or ["*"]"#,
+        "exp" => "a Unix time in whole seconds, later than iat by at most 24 hours",
+        "nbf" => "a Unix time in whole seconds, before exp",
+        "iat" => "a Unix time in whole seconds",
+        _ => "a string or a list of strings",
     }
 }
 

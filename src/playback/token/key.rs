@@ -1,5 +1,5 @@
-//! Keys to verify tokens, each bound to one algorithm: the manager's secret, and public keys from a PEM
-//! file or a JWKS document.
+//! The keys that verify tokens, each bound to one algorithm: the manager's secret, and public keys
+//! from a PEM file or a JWKS document.
 
 use std::ops::RangeInclusive;
 
@@ -12,32 +12,34 @@ use serde_json::Value;
 
 use super::error::TokenError;
 
-/// Sizes of an RSA modulus in bytes. Smaller ones are weak, larger ones are not supported by the library.
+/// The accepted sizes of an RSA modulus, in bytes. Smaller keys are weak. The library does not
+/// support larger keys.
 const RSA_BYTES: RangeInclusive<usize> = 256..=512;
-/// Size of an Ed25519 key in bytes.
+/// The size of an Ed25519 key, in bytes.
 const ED25519_BYTES: usize = 32;
 
-/// Why a text contains no usable public key. The text of the error is one line for the operator.
+/// Why a setting contains no usable public key. Each text is one line for the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PublicKeyError {
-    /// It is neither of the supported forms.
+    /// The setting is neither one PEM public key nor a JWKS.
     #[error("the key for tokens is neither one PEM public key nor a JWKS")]
     Form,
-    /// The PEM has another type of key.
+    /// The PEM key is of an unsupported type or size, or cannot be parsed.
     #[error("the PEM key for tokens is neither Ed25519 nor RSA with 2048 to 4096 bits")]
     PemType,
-    /// The JWKS has another form.
+    /// The document is not a JWKS.
     #[error("the JWKS for tokens is not a JSON object with a list of keys")]
     Jwks,
-    /// The JWKS has other types of keys only.
+    /// The JWKS contains no usable key.
     #[error("the JWKS for tokens contains no key for EdDSA or RS256 (2048 to 4096 bits)")]
     JwksType,
 }
 
-/// A key with its one algorithm.
+/// A key and the only algorithm that it is used with.
 #[derive(Debug, Clone)]
 pub(super) struct Key {
-    /// The id by which a token must name the key. A key without an id is tried with every token.
+    /// The id by which a token must name the key. A key without an id is tried with every token of
+    /// its algorithm.
     id: Option<String>,
     algorithm: Algorithm,
     decoding: DecodingKey,
@@ -45,10 +47,11 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// Creates a key that tokens name by `id`, for `algorithm` only.
+    /// Creates a key that is used for `algorithm` only, and that tokens name by `id`, if there is
+    /// one.
     pub(super) fn new(id: Option<String>, algorithm: Algorithm, key: DecodingKey) -> Self {
-        // The library verifies the signature only. Its other rules are off: it accepts tokens without
-        // `aud`, rounds fractions, and its clock cannot be set by tests.
+        // The library only verifies the signature. Its other checks are turned off: they accept
+        // tokens without `aud` and round fractions of seconds, and tests cannot set their clock.
         let mut validation = Validation::new(algorithm);
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
@@ -56,12 +59,12 @@ impl Key {
         Self { id, algorithm, decoding: key, validation }
     }
 
-    /// Returns whether a token with this header can be signed with this key.
+    /// Returns whether the key has the algorithm and the id that a token with this header names.
     pub(super) fn matches(&self, header: &Header) -> bool {
         self.algorithm == header.alg && (self.id.is_none() || self.id == header.kid)
     }
 
-    /// Verifies the signature of a token and returns its claims, which are not checked.
+    /// Verifies the signature of a token. Returns the claims, which are not checked.
     pub(super) fn open<T: DeserializeOwned>(&self, token: &str) -> Result<T, TokenError> {
         match jsonwebtoken::decode(token, &self.decoding, &self.validation) {
             Ok(data) => Ok(data.claims),
@@ -73,14 +76,14 @@ impl Key {
     }
 }
 
-/// Parses the keys in a PEM or JWKS text.
+/// Returns the key of a PEM text, or all usable keys of a JWKS document.
 pub(super) fn parse(text: &str) -> Result<Vec<Key>, PublicKeyError> {
     if text.trim_start().starts_with('{') { jwks_keys(text) } else { Ok(vec![pem_key(text)?]) }
 }
 
 fn pem_key(text: &str) -> Result<Key, PublicKeyError> {
-    // The library accepts private keys and certificates as well, and takes the first of several keys.
-    // The operator did not intend any of these.
+    // The library also accepts private keys and certificates, and takes the first of several keys.
+    // Here all of these are mistakes of the operator.
     let mut labels = text.split("-----BEGIN ").skip(1).map(|rest| rest.split("-----").next());
     let (Some("PUBLIC KEY" | "RSA PUBLIC KEY"), None) = (labels.next().flatten(), labels.next())
     else {
@@ -97,7 +100,7 @@ fn pem_key(text: &str) -> Result<Key, PublicKeyError> {
 }
 
 fn ed_key(id: Option<String>, key: DecodingKey) -> Option<Key> {
-    // The library panics at a shorter key.
+    // The library panics if the key is shorter.
     let is_complete = key.try_get_as_bytes().is_ok_and(|bytes| bytes.len() == ED25519_BYTES);
     let is_usable =
         is_complete && (DEFAULT_PROVIDER.verifier_factory)(&Algorithm::EdDSA, &key).is_ok();
@@ -131,7 +134,7 @@ struct Jwk {
 
 fn jwks_keys(text: &str) -> Result<Vec<Key>, PublicKeyError> {
     let jwks: Jwks = serde_json::from_str(text).map_err(|_| PublicKeyError::Jwks)?;
-    // Key by key, so that a key of an unsupported type does not hide the others.
+    // Each key is parsed separately, so that an unsupported key does not invalidate the others.
     let jwks = jwks.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok());
     let keys: Vec<_> = jwks.filter_map(jwk_key).collect();
     if keys.is_empty() {

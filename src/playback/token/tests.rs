@@ -6,7 +6,7 @@ use super::*;
 const NOW: u64 = 1_800_000_000;
 const SECRET: &[u8] = b"a secret of tests, 32 bytes long";
 
-// Keys made with openssl for these tests. They open nothing.
+// Keys made with openssl for these tests. They are used nowhere else.
 const ED_PRIVATE: &str = "-----BEGIN PRIVATE KEY-----
 MC4CAQAwBQYDK2VwBCIEIPVt/KLWVOTfXh9Iq+yebLAkfc/FtPN+He4LLNeD3h72
 -----END PRIVATE KEY-----";
@@ -103,7 +103,7 @@ fn with_own_secret(claims_json: &Value) -> String {
     signed(Algorithm::HS256, None, &EncodingKey::from_secret(SECRET), claims_json)
 }
 
-/// The claims as JSON, with some of them replaced; null takes one out.
+/// Returns the claims as JSON with `changes` applied. A null removes a claim.
 fn claims_with(changes: &Value) -> Value {
     let mut claims_json = json!(claims());
     for (name, value) in changes.as_object().expect("an object") {
@@ -113,7 +113,7 @@ fn claims_with(changes: &Value) -> Value {
     claims_json
 }
 
-/// A JWKS of both public keys, the given ids, and keys that are of no use.
+/// Returns a JWKS with both public keys under the given ids, and with keys that must be ignored.
 fn jwks(ed_id: &str, rsa_id: &str) -> String {
     let jwk = |key: &EncodingKey, algorithm, id: &str| {
         let mut jwk = Jwk::from_encoding_key(key, algorithm).expect("a key");
@@ -156,7 +156,7 @@ fn an_issued_token_has_the_given_claims() {
 }
 
 #[test]
-fn what_would_be_refused_is_not_issued() {
+fn tokens_that_would_be_refused_are_not_issued() {
     let signer = Signer::new(SECRET).expect("a secret");
     for (claims, reason) in [
         (Claims { jti: String::new(), ..claims() }, "jti must be 1 to 64"),
@@ -172,7 +172,7 @@ fn what_would_be_refused_is_not_issued() {
 }
 
 #[test]
-fn cameras() {
+fn a_token_permits_the_cameras_that_it_names() {
     let allows = |cameras: &[&str], camera| {
         Claims { cameras: cameras.iter().map(|&id| id.into()).collect(), ..claims() }.allows(camera)
     };
@@ -182,7 +182,7 @@ fn cameras() {
 }
 
 #[test]
-fn back_ends_can_sign() {
+fn tokens_of_back_ends_are_accepted() {
     let jwks = jwks("ed", "rsa");
     let table = [
         (ED_PUBLIC, Algorithm::EdDSA, None),
@@ -236,7 +236,7 @@ fn a_key_of_a_jwks_is_found_by_its_id_and_used_with_its_algorithm_only() {
 }
 
 #[test]
-fn another_algorithm_than_the_keys_matches_no_key() {
+fn a_token_with_another_algorithm_than_its_key_is_refused() {
     let good = with_own_secret(&claims_with(&json!({})));
     let (message, signature) = good.rsplit_once('.').expect("three parts");
     let (_, payload) = message.split_once('.').expect("three parts");
@@ -247,7 +247,7 @@ fn another_algorithm_than_the_keys_matches_no_key() {
             assert_eq!(own().verify_at(&token, NOW), Err(TokenError::Malformed), "{token}");
         }
     }
-    // The public key used as the secret, in every form in which it can be written.
+    // The public key is used as an HMAC secret, in every form in which it can be written.
     for (public, verifier) in [
         (RSA_PUBLIC, own().with_public_keys(RSA_PUBLIC).expect("a key")),
         (ED_PUBLIC, own().with_public_keys(ED_PUBLIC).expect("a key")),
@@ -305,7 +305,7 @@ fn other_and_altered_tokens_are_refused() {
 }
 
 #[test]
-fn claims_and_times() {
+fn every_claim_is_checked() {
     use TokenError::{Expired, InvalidClaim, MissingClaim, NotYetValid, WrongAudience};
     let day = MAX_LIFETIME;
     let table = [
@@ -365,7 +365,7 @@ fn claims_and_times() {
 }
 
 #[test]
-fn invalid_keys_are_refused_at_the_start() {
+fn invalid_keys_are_refused() {
     assert!(Signer::new(&SECRET[1..]).is_err() && Verifier::new(&SECRET[1..]).is_err());
     let two = format!("{ED_PUBLIC}\n{RSA_PUBLIC}");
     let table = [
