@@ -29,7 +29,7 @@ use crate::output::hls::layout::Layout;
 use crate::output::hls::output::Hls;
 use crate::output::hls::sweep::{self, DirLock};
 use crate::playback::{Playback, secret};
-use crate::service::context::Core;
+use crate::service::core::Core;
 use crate::service::readiness::Readiness;
 use crate::store::Cameras;
 use crate::stream::reaper;
@@ -132,7 +132,8 @@ impl Service {
         info!("shutting down");
         reaper.abort();
         disk_watch.abort();
-        // The streams end: waiting callers get 503, every FFmpeg is reaped, directories are removed.
+        // The streams end: waiting callers get 503, every FFmpeg is reaped, directories are
+        // removed.
         registry.shutdown().await;
         // The answers to those callers are sent, and the last webhooks.
         tokio::join!(drain.finish(DRAIN_DEADLINE), webhooks.finish());

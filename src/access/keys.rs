@@ -10,16 +10,17 @@ use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use crate::camera::id::{ID_RULE, is_id};
 
-/// The shortest secret, in characters. Shorter secrets can be guessed from their hash.
+/// The shortest secret, in characters. A shorter secret could be found by trying
+/// all secrets until one has the hash.
 const MIN_SECRET_LENGTH: usize = 16;
 
 /// The permissions of an API key. Ordered by power: `Viewer < User < Admin`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Role {
-    /// Can watch all cameras.
+    /// Can see and watch all cameras.
     Viewer,
-    /// Has all permissions, for its own cameras.
+    /// Can watch and manage the cameras whose owner is the name of the key.
     User,
     /// Has all permissions.
     Admin,
@@ -39,9 +40,9 @@ impl Role {
 /// An API key without its secret.
 #[derive(Clone)]
 pub(crate) struct ApiKey {
-    /// The unique name of its holder, an id: safe in a log line.
+    /// The unique name of the key's holder. It has the form of an id, so it is safe to log.
     pub name: String,
-    /// The permissions of its holder.
+    /// The permissions of the key's holder.
     pub role: Role,
     hash: [u8; 32],
 }
@@ -59,17 +60,19 @@ pub(crate) struct ApiKeys {
     keys: Vec<ApiKey>,
 }
 
-/// Why the setting `API_KEYS` is invalid. Its text is one line for the operator and contains no secret.
+/// Why the setting `API_KEYS` is invalid. The text of the error is one line for the operator and
+/// contains no secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiKeysError {
-    /// The file cannot be read. Its path is not shown: an entry with a stray `@` is taken for one.
-    #[error("the file after @ cannot be read")]
+    /// The file cannot be read. The error does not show the path, because an entry that begins with
+    /// `@` by mistake looks like a path, but contains a secret.
+    #[error("the file named after @ cannot be read")]
     File(#[source] io::Error),
-    /// There is text, but no entry.
+    /// The setting is not empty, but contains no entry.
     #[error("it contains no keys; leave it empty to disable authentication")]
     Empty,
-    /// An entry is invalid. It is identified by its number, since in an invalid entry the secret can be
-    /// anywhere, also where the name belongs.
+    /// An entry is invalid. The error identifies the entry by number, because the secret may be
+    /// anywhere in an invalid entry, even in place of the name.
     #[error("entry {number} (line {line}) {problem}")]
     Entry {
         /// The number of the entry, from 1.
@@ -84,22 +87,22 @@ pub(crate) enum ApiKeysError {
 /// The problem of an invalid entry of `API_KEYS`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum EntryError {
-    /// It has another number of parts.
+    /// The entry has neither of the two forms.
     #[error(
-        "is not name:role:secret or name:role:sha256:<64 hex digits>; no part can contain a comma, a \
-         space or a colon"
+        "is neither name:role:secret nor name:role:sha256:<64 hex digits>; no part can contain a \
+         comma, a space or a colon"
     )]
     Parts,
     /// The name is not an id.
     #[error("has a name that is not {ID_RULE}")]
     Name,
-    /// There is no such role.
+    /// The role does not exist.
     #[error("has a role that is not admin, user or viewer")]
     Role,
     /// The secret is too short, or contains other characters.
     #[error("has a secret that is not at least 16 characters of printable ASCII")]
     Secret,
-    /// The hash is not one.
+    /// The hash does not consist of 64 hex digits.
     #[error("has a sha256 that is not 64 hex digits")]
     Hash,
     /// Two entries have the same name.
@@ -111,25 +114,25 @@ pub(crate) enum EntryError {
 }
 
 impl ApiKeys {
-    /// Reads the setting `API_KEYS`: entries as for [`ApiKeys::parse`], or `@/path/to/file` of a file
-    /// with such entries. Blocks while it reads the file.
+    /// Parses the setting `API_KEYS`: either entries as for [`ApiKeys::parse`], or `@` and the path
+    /// of a file with such entries. Blocks while it reads the file.
     pub(crate) fn load(setting: &str) -> Result<Self, ApiKeysError> {
         let setting = setting.trim();
         let keys = match setting.strip_prefix('@') {
             Some(path) => Self::parse(&std::fs::read_to_string(path).map_err(ApiKeysError::File)?)?,
             None => Self::parse(setting)?,
         };
-        // Without keys there is no authentication. An operator who set something, even if it is a file
-        // with all lines commented out, did not intend that.
+        // Without keys there is no authentication. An operator who set API_KEYS did not intend
+        // that, even if all lines of the file are comments.
         if keys.is_empty() && !setting.is_empty() {
             return Err(ApiKeysError::Empty);
         }
         Ok(keys)
     }
 
-    /// Parses entries `name:role:secret` or `name:role:sha256:<64 hex digits>`, separated by commas or
-    /// white space. A `#` at the beginning of an entry starts a comment, which ends with its line. The
-    /// hash is that of the secret only: `printf %s SECRET | sha256sum`.
+    /// Parses entries `name:role:secret` or `name:role:sha256:<64 hex digits>`, separated by commas
+    /// or white space. A `#` at the beginning of an entry starts a comment, which ends with the
+    /// line. The hash is the SHA-256 of the secret alone: `printf %s SECRET | sha256sum`.
     pub(crate) fn parse(text: &str) -> Result<Self, ApiKeysError> {
         let entries = (1..).zip(text.lines()).flat_map(|(line, text)| {
             let entries = text
@@ -150,8 +153,8 @@ impl ApiKeys {
         self.keys.is_empty()
     }
 
-    /// Finds the key with this secret. The time this takes reveals nothing about the keys: hashes are
-    /// compared instead of secrets, and all of them, whichever matches.
+    /// Returns the key with this secret. The time taken reveals nothing about the keys: the hash of
+    /// the secret is compared with the hashes of all keys, even after a match.
     pub(crate) fn find(&self, secret: &str) -> Option<&ApiKey> {
         let hash = hash(secret);
         let mut found = u64::MAX;
@@ -177,7 +180,7 @@ fn parse_entry(entry: &str) -> Result<ApiKey, EntryError> {
     Ok(ApiKey { name: name.to_owned(), role, hash })
 }
 
-/// Refuses a key with the name or the secret of another one.
+/// Returns `key`, or an error if one of `others` has the same name or the same secret.
 fn distinct(key: ApiKey, others: &[ApiKey]) -> Result<ApiKey, EntryError> {
     if let Some(index) = others.iter().position(|other| other.name == key.name) {
         return Err(EntryError::SameName(index + 1));
@@ -244,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn no_keys() {
+    fn text_without_entries_has_no_keys() {
         for text in ["", " \n ", ",,", "# a:admin:0123456789abcdef"] {
             let keys = ApiKeys::parse(text).expect(text);
             assert!(keys.is_empty());
@@ -305,13 +308,13 @@ mod tests {
     fn roles_are_ordered_by_power_and_written_in_lower_case() {
         assert!(Role::Viewer < Role::User && Role::User < Role::Admin);
         for role in [Role::Viewer, Role::User, Role::Admin] {
-            let text = serde_json::to_string(&role).expect("a text");
+            let text = serde_json::to_string(&role).expect("a string");
             assert_eq!(Role::parse(text.trim_matches('"')), Some(role));
         }
     }
 
     #[test]
-    fn a_file_is_read_and_one_without_keys_is_refused() {
+    fn keys_are_read_from_a_file_and_a_file_without_keys_is_refused() {
         let path = std::env::temp_dir().join(format!("api-keys-{}", std::process::id()));
         let setting = format!(" @{} ", path.display());
         let refused = ApiKeys::load(&setting).expect_err("no such file");

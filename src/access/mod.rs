@@ -2,12 +2,12 @@
 //!
 //! | Role | Permissions |
 //! |---|---|
-//! | `viewer` | watch all cameras, see their state, start their streams by watching, create playback sessions for them |
-//! | `user` | everything, with the cameras that have the key's name as their owner |
+//! | `viewer` | see and watch all cameras, start their streams, create playback sessions for them |
+//! | `user` | add cameras; watch and manage the cameras that have the key's name as their owner |
 //! | `admin` | everything |
 //!
-//! Without any key every caller has all permissions, and the manager listens on loopback only. The
-//! same keys are valid for the API and for media.
+//! Without API keys, the manager listens on loopback only, and every caller on this machine has all
+//! permissions. The same keys are valid for the API and for media.
 
 use std::time::Duration;
 
@@ -25,18 +25,19 @@ pub(crate) mod credentials;
 pub(crate) mod keys;
 pub(crate) mod permit;
 
-/// How many wrong keys from one address within [`WINDOW`] are answered with 401. More get 429.
+/// The number of wrong keys from one address that are refused with 401 within [`WINDOW`]. Further
+/// wrong keys are refused with 429.
 const MAX_FAILURES: u32 = 20;
 /// The time over which wrong keys are counted.
 const WINDOW: Duration = Duration::from_mins(1);
-/// The largest number of addresses for which wrong keys are counted. Others are not counted until some
-/// of these have expired.
+/// The largest number of addresses for which wrong keys are counted. Once it is reached, no more
+/// wrong keys are counted until the [`WINDOW`] of an address has passed.
 const MAX_ADDRESSES: usize = 10_000;
 
 /// The caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
-    /// The name of the API key; `None` without keys.
+    /// The name of the API key; `None` if there are no keys, or if the endpoint requires none.
     key: Option<String>,
     role: Role,
 }
@@ -45,19 +46,23 @@ pub(crate) struct Caller {
 #[derive(Debug, Default)]
 pub(crate) struct Access {
     keys: ApiKeys,
+    /// By address: the number of wrong keys, and when the first of them arrived.
     failures: DashMap<String, (u32, Instant)>,
 }
 
 impl Access {
-    /// Grants access by these keys; if there are none, to all callers on this machine.
+    /// Creates authentication by these keys. If there are none, every caller on this machine is an
+    /// admin.
     pub(crate) fn new(keys: ApiKeys) -> Self {
         Self { keys, failures: DashMap::new() }
     }
 
-    /// Identifies the caller by these credentials.
+    /// Returns the caller that the API key in these credentials identifies. If the manager has no
+    /// keys, returns an admin for requests from this machine and refuses all others.
     pub(crate) fn caller(&self, shown: &Credentials<'_>) -> Result<Caller, Error> {
         if self.keys.is_empty() {
-            // The nginx in front can be reachable from other machines.
+            // The manager listens on loopback, but other machines may reach the nginx in front of
+            // it.
             if !shown.address.is_none_or(is_this_machine) {
                 let detail = "without API_KEYS, only requests from this machine are permitted";
                 return Err(Error::new(ErrorKind::Forbidden, detail));
@@ -71,10 +76,13 @@ impl Access {
         self.find(key).ok_or_else(|| self.failed(shown.address.unwrap_or_default()))
     }
 
-    /// Refuses requests that a page of another site makes to a service without keys: through the
-    /// browser of a user of this machine, such a page can reach loopback. Browsers report the site if
-    /// they trust the address. Otherwise they report the host, whose name the other site can have
-    /// pointed to loopback.
+    /// Refuses requests of other sites' pages to a manager without keys. Such a page can reach
+    /// loopback through the browser of a user of this machine.
+    ///
+    /// A browser reports a cross-site request if it considers the URL trustworthy, as it does for
+    /// `localhost`. A host name that the other site has pointed to loopback (DNS rebinding) is not
+    /// trustworthy, so the host must also mean this machine. Requests without a host do not come
+    /// from browsers, and are accepted.
     pub(crate) fn refuse_other_sites(
         &self,
         host: Option<&str>,
@@ -89,8 +97,8 @@ impl Access {
         Ok(())
     }
 
-    /// Identifies the caller, like [`Access::caller`], if there is a valid key. A wrong one is neither
-    /// logged nor counted: it can be another credential.
+    /// Returns the caller if the credentials contain a valid API key. A string that is not a valid
+    /// key is neither logged nor counted as a wrong key, because it may be a playback token.
     pub(crate) fn known(&self, shown: &Credentials<'_>) -> Option<Caller> {
         self.find(shown.key()?)
     }
@@ -100,6 +108,7 @@ impl Access {
         Some(Caller { key: Some(key.name.clone()), role: key.role })
     }
 
+    /// Counts a wrong key from this address. Returns the error for the request.
     fn failed(&self, address: &str) -> Error {
         if self.failures.len() >= MAX_ADDRESSES {
             self.failures.retain(|_, (_, since)| since.elapsed() < WINDOW);
@@ -124,40 +133,43 @@ impl Access {
 }
 
 impl Caller {
-    /// The caller of a request that needs no authentication.
+    /// Creates the caller for endpoints that require no API key.
     pub(crate) fn anonymous() -> Self {
         Self { key: None, role: Role::Viewer }
     }
 
-    /// The name of the API key; `None` without keys.
+    /// Returns the name of the API key; `None` if there are no keys, or if the endpoint requires
+    /// none.
     pub(crate) fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
 
-    /// The name of the API key, or a placeholder, for logs and sessions.
+    /// Returns the name of the API key, or `anybody` if there is none, for logs and sessions.
     pub(crate) fn name(&self) -> &str {
         self.key().unwrap_or("anybody")
     }
 
-    /// The caller's role.
+    /// Returns the caller's role.
     pub(crate) fn role(&self) -> Role {
         self.role
     }
 
     /// Refuses callers whose role has fewer permissions than `role`.
-    pub(crate) fn at_least(&self, role: Role) -> Result<(), Error> {
+    pub(crate) fn ensure_role(&self, role: Role) -> Result<(), Error> {
         if self.role >= role {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Forbidden, "the role of the API key does not permit this"))
     }
 
-    /// The owner to whose cameras the caller is limited; `None` for all cameras.
+    /// Returns the owner to whose cameras the caller is limited; `None` if the caller can access
+    /// all cameras.
     pub(crate) fn owner(&self) -> Option<&str> {
         (self.role == Role::User).then_some(self.name())
     }
 
-    /// Refuses a camera that the caller cannot access, by the camera's `owner`.
+    /// Refuses access to camera `id` for a caller of role `user`, unless the key's name is the
+    /// camera's `owner`.
     pub(crate) fn ensure_owns(&self, owner: Option<&str>, id: &CameraId) -> Result<(), Error> {
         match self.owner() {
             Some(caller) if owner != Some(caller) => {
@@ -202,11 +214,11 @@ mod tests {
     #[test]
     fn without_keys_every_caller_is_an_admin() {
         let caller = Access::default().caller(&Credentials::default()).expect("a caller");
-        caller.at_least(Role::Admin).expect("everything");
+        caller.ensure_role(Role::Admin).expect("everything");
     }
 
     #[test]
-    fn a_key_counts_as_known_or_not_at_all() {
+    fn strings_that_are_not_keys_are_not_counted_by_known() {
         let access = access();
         let caller = access.known(&with_key("user-secret-0001")).expect("a key");
         assert_eq!(caller.name(), "42");
@@ -230,7 +242,11 @@ mod tests {
         for (secret, role, permitted) in table {
             let caller = caller(secret);
             for wanted in [Role::Viewer, Role::User, Role::Admin] {
-                assert_eq!(caller.at_least(wanted).is_ok(), role >= wanted, "{secret} {wanted:?}");
+                assert_eq!(
+                    caller.ensure_role(wanted).is_ok(),
+                    role >= wanted,
+                    "{secret} {wanted:?}"
+                );
             }
             let owners = [Some("42"), Some("43"), None];
             let access = owners.map(|owner| caller.ensure_owns(owner, &id).is_ok());

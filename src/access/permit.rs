@@ -5,21 +5,23 @@ use tokio::sync::watch;
 use super::Caller;
 use crate::base::error::{Error, ErrorKind};
 
-/// The permission of a user to watch a camera, with the owner that the camera must have and the end of
-/// the permission.
+/// The permission of a user to watch a camera: which owner the camera must have, and when the
+/// permission ends.
 #[derive(Debug, Clone)]
 pub(crate) struct Permit {
     user: String,
     owner: Option<String>,
-    /// True for an API key: its user can add a camera that is unknown.
+    /// True if the permission covers unknown cameras too, as with an API key, whose user can add
+    /// them.
     covers_unknown: bool,
-    /// The end of the permission, in Unix seconds.
+    /// The end of the permission, in Unix seconds; `None` if it does not end.
     until: Option<u64>,
+    /// Becomes true when the playback session is ended early.
     revoked: Option<watch::Receiver<bool>>,
 }
 
 impl Permit {
-    /// The permission that comes with an API key. It does not end.
+    /// Creates the permission that an API key gives. It does not end.
     pub(crate) fn of_caller(caller: &Caller) -> Self {
         Self {
             user: caller.name().to_owned(),
@@ -30,34 +32,35 @@ impl Permit {
         }
     }
 
-    /// The permission of a playback session until `until`, in Unix seconds, for cameras of `owner`.
-    /// Without an owner it is for all cameras that its token names.
+    /// Creates the permission that a playback session gives until `until`, in Unix seconds. If
+    /// `owner` is not `None`, the camera must belong to this owner.
     pub(crate) fn of_session(user: String, owner: Option<String>, until: u64) -> Self {
         Self { user, owner, covers_unknown: false, until: Some(until), revoked: None }
     }
 
-    /// The same permission, which also ends when `revoked` becomes true.
+    /// Returns the same permission, limited to the time before `revoked` becomes true.
     #[must_use]
     pub(crate) fn until_revoked(self, revoked: watch::Receiver<bool>) -> Self {
         Self { revoked: Some(revoked), ..self }
     }
 
-    /// The user who watches: the one in the token, or the API key's name.
+    /// Returns the user who watches: the user in the token, or the API key's name.
     pub(crate) fn user(&self) -> &str {
         &self.user
     }
 
-    /// The owner that the camera must have; `None` for any.
+    /// Returns the owner that the camera must have; `None` if the owner does not matter.
     pub(crate) fn owner(&self) -> Option<&str> {
         self.owner.as_deref()
     }
 
-    /// Returns whether the permission covers a camera that is unknown.
+    /// Returns whether the permission covers unknown cameras too.
     pub(crate) fn covers_unknown(&self) -> bool {
         self.covers_unknown
     }
 
-    /// Refuses a permission that has ended at `now`, in Unix seconds.
+    /// Returns an error if the permission has been revoked, or has expired at `now`, in Unix
+    /// seconds.
     pub(crate) fn ensure_valid(&self, now: u64) -> Result<(), Error> {
         let ended = |detail| Err(Error::new(ErrorKind::Unauthorized, detail));
         if self.revoked.as_ref().is_some_and(|revoked| *revoked.borrow()) {
@@ -75,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_permit_ends_with_its_time_or_its_session() {
+    fn a_permit_ends_when_it_expires_or_is_revoked() {
         let (ended, revoked) = watch::channel(false);
         let permit = Permit::of_session("anna".into(), None, 100).until_revoked(revoked);
         assert_eq!((permit.user(), permit.owner()), ("anna", None));

@@ -1,4 +1,5 @@
-//! A connection that counts for as long as it is open, also after it was upgraded.
+//! A connection that occupies a place in the limit of connections until it is closed, even after an
+//! upgrade.
 
 use std::io::{IoSlice, Result};
 use std::pin::Pin;
@@ -7,16 +8,16 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-/// Resolves its `changed` when the manager is shutting down, so that an upgraded connection can end
-/// itself. Handlers find it in the extensions of a request that asks for an upgrade.
+/// The signal that the manager is shutting down: `changed` resolves. Upgraded connections must then
+/// end. Handlers find the signal in the extensions of a request that has an `Upgrade` header.
 pub(super) type Closing = watch::Receiver<()>;
 
-/// A connection with its place among those that are open.
+/// A connection and its place in the limit of connections.
 pub(super) struct Connection<S> {
     stream: S,
-    /// One of the limited number of connections.
+    /// The place in the limit of connections, which is free again after the connection is closed.
     _place: OwnedSemaphorePermit,
-    /// The server waits at its end until all of these are dropped.
+    /// The server waits at its shutdown until all copies of this signal are dropped.
     _open: Closing,
 }
 

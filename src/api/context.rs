@@ -1,4 +1,4 @@
-//! The context of handlers.
+//! The parts of the manager that handlers use.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -8,32 +8,32 @@ use bytes::Bytes;
 use super::metrics::exporter::Exporter;
 use crate::ingest::ffmpeg::probe::StillTaker;
 use crate::onvif::finder::Finder;
-use crate::service::context::Core;
+use crate::service::core::Core;
 use crate::service::readiness::Readiness;
 
-/// The longest time that a request takes besides a start.
-const BESIDES_A_START: Duration = Duration::from_secs(13);
+/// The time that a request can take in addition to a start.
+const IN_ADDITION_TO_A_START: Duration = Duration::from_secs(13);
 
-/// The context of handlers.
+/// The parts of the manager that handlers use.
 pub(crate) struct Api {
-    /// The context of use cases.
+    /// The parts that all use cases share.
     pub(crate) core: Core,
-    /// Looks for cameras on the network.
+    /// Searches for cameras on the network.
     pub(crate) finder: Finder,
     /// Takes pictures of cameras that are tested.
     pub(crate) stills: StillTaker,
-    /// Checks whether the service can do its work.
+    /// Checks whether the service is ready.
     pub(crate) readiness: Arc<Readiness>,
     /// All metrics.
     pub(crate) metrics: Arc<Exporter>,
     /// When the manager started.
     pub(crate) started_at: Instant,
-    /// The OpenAPI document, after the first request for it.
+    /// The OpenAPI document; empty until the first request for it.
     pub(crate) document: OnceLock<Bytes>,
 }
 
 impl Api {
-    /// The API of a manager that has just started.
+    /// Creates the API of a manager that has just started.
     pub(crate) fn new(
         core: Core,
         finder: Finder,
@@ -45,8 +45,9 @@ impl Api {
         Self { core, finder, stills, readiness, metrics: Arc::new(metrics), started_at, document }
     }
 
-    /// The time limit of every request. A start that waits for another stream's end takes longest.
+    /// Returns the time limit of every request. It is long enough for a start that first waits for
+    /// the camera's previous stream to end.
     pub(crate) fn request_timeout(&self) -> Duration {
-        self.core.registry.patience() + BESIDES_A_START
+        self.core.registry.patience() + IN_ADDITION_TO_A_START
     }
 }

@@ -1,20 +1,20 @@
-//! Credentials in the headers of a request: API keys, playback tokens, and what browsers and nginx
-//! add about its origin.
+//! The headers of a request that show who sent it: API keys and playback tokens, and the origin as
+//! browsers and nginx report it.
 
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, COOKIE, HOST};
 
 use crate::access::credentials::Credentials;
 
-/// The header that some callers prefer to `Authorization`.
+/// The header for an API key, as an alternative to `Authorization`.
 const API_KEY: &str = "x-api-key";
-/// The header in which nginx hands over the playback token of a path.
+/// The header in which nginx passes on the playback token of a path.
 const TOKEN: &str = "x-playback-token";
-/// The cookie that can hold a playback token instead.
+/// The cookie for a playback token.
 pub(super) const TOKEN_COOKIE: &str = "playback";
 /// The header in which nginx reports the address of the caller or viewer.
 pub(super) const ADDRESS: &str = "x-real-ip";
-/// The header in which browsers report which site made them send a request.
+/// The header in which browsers report whether a page of another site caused the request.
 const FETCH_SITE: &str = "sec-fetch-site";
 
 /// Returns the credentials in the headers of a request.
@@ -28,12 +28,12 @@ pub(super) fn shown(headers: &HeaderMap) -> Credentials<'_> {
     }
 }
 
-/// Returns the host that a request is addressed to, with its port.
+/// Returns the `Host` header of a request: the host and, unless it is the default, the port.
 pub(super) fn host(headers: &HeaderMap) -> Option<&str> {
     text(headers, HOST.as_str())
 }
 
-/// Returns whether a page of another site made the browser send a request.
+/// Returns whether the browser reports that a page of another site caused the request.
 pub(super) fn is_cross_site(headers: &HeaderMap) -> bool {
     text(headers, FETCH_SITE) == Some("cross-site")
 }
@@ -50,7 +50,7 @@ fn cookie_token(headers: &HeaderMap) -> Option<&str> {
     pairs.find(|(name, _)| *name == TOKEN_COOKIE).map(|(_, token)| token)
 }
 
-/// Returns the value of a header, if it is text.
+/// Returns the value of a header; `None` if the header is missing or its value is not ASCII text.
 pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn without_keys_the_address_decides() {
+    fn without_keys_only_addresses_of_this_machine_are_accepted() {
         let access = Access::default();
         for (address, is_allowed) in
             [("127.0.0.1", true), ("::1", true), ("192.0.2.1", false), ("x", false)]
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens() {
+    fn tokens_are_found_in_header_and_cookie() {
         let table = [
             ("x-playback-token", "a.b.c", (Some("a.b.c"), None, None)),
             ("x-playback-token", "", (None, None, None)),

@@ -1,4 +1,4 @@
-//! Discovery: cameras on the network.
+//! Discovery: searching for cameras on the network.
 
 use std::time::Duration;
 
@@ -27,14 +27,14 @@ pub(super) fn routes() -> Vec<Row> {
             users,
             |call| Box::pin(discover(call)),
             || {
-                let summary = "Looks for cameras on the network, or asks one, by ONVIF";
+                let summary = "Searches for cameras on the network with ONVIF, or queries one";
                 Operation::new("cameras", "discoverCameras", summary)
                 .describe(
-                    "Only addresses that cameras are permitted to have are asked. Credentials are \
-                     offered to every device that is asked, as a digest, and are not stored.",
+                    "Queries only devices at addresses that the settings permit for cameras. The \
+                     credentials are sent to every queried device, as a digest, and are not stored.",
                 )
-                .can_take::<DiscoveryInput>()
-                .returns::<Discovery>("The devices that answered; can be empty.")
+                .takes_optional::<DiscoveryInput>()
+                .returns::<Discovery>("The devices; the list may be empty.")
                 .fails(failures::DATABASE)
                 .fails(&[
                     ErrorKind::InvalidSource,
@@ -48,26 +48,26 @@ pub(super) fn routes() -> Vec<Row> {
     ]
 }
 
-/// The parameters of a search. All of them can be left out.
+/// The parameters of a search. All are optional.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "timeout_seconds": 0.1 }))]
 pub(crate) struct DiscoveryInput {
-    /// Name or IPv4 address of the network interface to look on; all by default.
+    /// Name or IPv4 address of the network interface to search on; all interfaces by default.
     #[serde(default)]
     interface: Option<String>,
-    /// How long to wait for answers. The details of a device can take twice as long; of one that is
-    /// named, three times.
+    /// How long to wait for devices to respond, in seconds. The whole request takes at most three
+    /// times as long, because each device is then queried for its streams.
     #[serde(default = "usual_time")]
     #[schema(minimum = 0.1, maximum = 5, default = 3.0)]
     timeout_seconds: f64,
-    /// User name that is offered to every device that is asked.
+    /// User name for every queried device.
     #[serde(default)]
     username: Option<String>,
-    /// Its password.
+    /// Password of `username`.
     #[serde(default)]
     password: Option<Password>,
-    /// The one device to ask instead of looking for some: its address, with `:port` if that is not
+    /// The only device to query, instead of a search: its address, with `:port` if the port is not
     /// 80, or the `http://` URL of its ONVIF service.
     #[serde(default)]
     address: Option<String>,
@@ -90,7 +90,7 @@ impl DiscoveryInput {
                 Some(Login { username, password: password.unwrap_or_default() })
             }
             (None, Some(password)) if !password.is_empty() => {
-                let detail = "a password needs a username";
+                let detail = "a password requires a username";
                 return Err(Error::new(ErrorKind::InvalidRequest, detail));
             }
             (None, _) => None,

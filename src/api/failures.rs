@@ -1,21 +1,21 @@
-//! How requests fail, by what they need.
+//! The kinds of errors of a request, by what the request uses.
 
 use crate::base::error::ErrorKind;
 
-/// An API key or a playback token.
+/// Errors of requests that require an API key or a playback token.
 pub(super) const CREDENTIALS: &[ErrorKind] =
     &[ErrorKind::Unauthorized, ErrorKind::Forbidden, ErrorKind::TooManyAttempts];
-/// A body.
+/// Errors of requests that have a body.
 pub(super) const BODY: &[ErrorKind] =
     &[ErrorKind::InvalidRequest, ErrorKind::BodyTooLarge, ErrorKind::RequestTimeout];
-/// A query.
+/// Errors of requests that have a query.
 pub(super) const QUERY: &[ErrorKind] = &[ErrorKind::InvalidRequest];
-/// The database.
+/// Errors of requests that use the database.
 pub(super) const DATABASE: &[ErrorKind] =
     &[ErrorKind::StorageUnavailable, ErrorKind::RequestTimeout];
-/// A camera that is known.
+/// Errors of requests for a known camera.
 pub(super) const CAMERA: &[ErrorKind] = &[ErrorKind::InvalidId, ErrorKind::UnknownCamera];
-/// A stream that is started.
+/// Errors of requests that start a stream.
 pub(super) const START: &[ErrorKind] = &[
     ErrorKind::InvalidId,
     ErrorKind::InvalidSource,

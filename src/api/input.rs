@@ -15,11 +15,12 @@ use crate::base::error::{Error, ErrorKind};
 
 /// The largest body, in bytes, unless an endpoint has its own limit.
 pub(super) const MAX_BODY: usize = 64 * 1024;
-/// A body must arrive within this time.
+/// The time within which a body must arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads the input of a request: the query of a GET; the body of a POST, as JSON or as a form, or its
-/// query when it has no body. A PUT replaces what is there, and so needs a body.
+/// Reads the input of a request. For GET and HEAD this is the query. For other methods it is the
+/// body, as JSON or as a form, or the query if there is no body. PUT requires a body, because it
+/// replaces a whole resource.
 pub(super) async fn read<T: DeserializeOwned>(
     head: &Parts,
     body: &mut Incoming,
@@ -72,7 +73,8 @@ fn from_form<T: DeserializeOwned>(form: &[u8]) -> Result<T, Error> {
     T::deserialize(Value::Object(fields)).map_err(|error| invalid(&error))
 }
 
-/// Names the mistake without repeating any of the input: it can hold a password, in the wrong place.
+/// Returns an error that names the mistake, but repeats nothing of the input: the input may contain
+/// a password in the wrong place.
 fn invalid(error: &serde_json::Error) -> Error {
     let text = error.to_string();
     let reason = if error.is_syntax() || error.is_eof() {
@@ -98,7 +100,7 @@ mod tests {
     use crate::api::streams::input::StartInput;
 
     #[test]
-    fn a_start_by_query() {
+    fn a_query_can_hold_the_input_of_a_start() {
         let query =
             b"indicator_id=7&rtsp_link=rtsp%3A%2F%2Fu%3Ap%40h%2Fx%3Fa%3D1%26b%3D2&wait=false";
         let input: StartInput = from_form(query).expect("a query");
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_texts_or_numbers() {
+    fn ids_are_strings_or_numbers() {
         for json in [r#"{"indicator_id":"12"}"#, r#"{"indicator_id":12}"#] {
             let input: StartInput = serde_json::from_str(json).expect(json);
             assert_eq!((input.indicator_id.as_str(), input.wait), ("12", true));
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named() {
+    fn errors_name_the_mistake_but_not_the_input() {
         let table: [(&[u8], &str); 6] = [
             (b"", "missing field `indicator_id`"),
             (b"indicator_id=1&indicator_id=2", "given twice"),

@@ -1,4 +1,5 @@
-//! The HTTP edge: from requests to use cases, and from their results to answers.
+//! The HTTP API: turns requests into calls of use cases, and the results of use cases into
+//! responses.
 //!
 //! Each resource is a module with its routes, its wire types, its handlers and the documentation of
 //! its endpoints: [`streams`], [`cameras`], [`sessions`], [`media`], [`discovery`], [`system`] and
@@ -7,21 +8,20 @@
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | [`server`], [`connection`] | accepting connections, within limits, and draining them |
-//! | [`router`] | one request: its route, its caller, its time limit, its place in log and metrics |
+//! | [`server`], [`connection`] | accepting connections, within a limit, and draining them |
+//! | [`router`] | handling a request: route, caller, time limit, log and metrics |
 //! | [`routes`] | the table of routes: the rows of all resources |
-//! | [`route`] | what a row is, how a path finds it, and what a handler gets |
-//! | [`context`] | what handlers work on |
+//! | [`route`] | the type of a row, the look-up of a row, and the request as handlers get it |
+//! | [`context`] | the parts of the manager that handlers use |
 //! | [`credentials`] | credentials in the headers of a request |
 //! | [`input`] | reading the input of a request, within limits |
-//! | [`reply`] | answers, and the HTTP status of each kind of error |
-//! | [`wire`] | types and forms of values that several resources use |
+//! | [`reply`] | responses, and the HTTP status of each kind of error |
+//! | [`wire`] | JSON types that several resources use |
 //! | [`operation`], [`failures`], [`schema`] | the documentation of one endpoint |
-//! | [`openapi`] | the documentation of all endpoints, for programs |
+//! | [`openapi`] | the OpenAPI document: the documentation of all endpoints |
 //!
-//! Every request has a time limit and every body a size limit. Nothing here starts a process, touches
-//! a file of a stream, or knows what a playlist consists of: lower layers do, and answers show what
-//! these return.
+//! Every request has a time limit, and every body has a size limit. This layer neither starts
+//! processes nor reads files of streams nor writes playlists: lower layers do.
 
 pub(crate) mod cameras;
 mod connection;

@@ -22,9 +22,9 @@ use crate::webhooks::signature;
 
 const ABOUT: &str = "Turns IP cameras (RTSP) into video that a browser plays, on demand.
 
-Every error is a `Problem` with a `code` for programs. Behind nginx a status 429 can also have the \
-code `too_many_requests`, and 503 the code `manager_unavailable`. A path answers methods that it does \
-not have with 405. Answers can get more fields in later versions.";
+Every error is a `Problem` with a `code` for programs. The nginx in front of the manager adds two codes: \
+`too_many_requests` with status 429, and `manager_unavailable` with status 503. A method that a path does \
+not support is refused with 405. Later versions may add fields to responses.";
 
 /// Returns the document as JSON.
 pub(super) fn render(table: &Table) -> Vec<u8> {
@@ -33,7 +33,7 @@ pub(super) fn render(table: &Table) -> Vec<u8> {
 
 /// Returns the document.
 pub(crate) fn document(table: &Table) -> OpenApi {
-    // Types that only schemas written by hand refer to.
+    // Only schemas written by hand refer to these types.
     let mut schemas = NamedSchemas::new();
     schema::add::<Problem>(&mut schemas);
     schema::add::<RunningOutput>(&mut schemas);
@@ -43,7 +43,7 @@ pub(crate) fn document(table: &Table) -> OpenApi {
         let (Some(operation), Some(method)) = (row.operation, http_method(&row.method)) else {
             continue;
         };
-        let (operation, keys) = with_keys(operation(), row.audience);
+        let (operation, keys) = with_security(operation(), row.audience);
         let (operation, named) = operation.build();
         schemas.extend(named);
         let operation = keys.iter().fold(operation, |operation, key| {
@@ -71,26 +71,27 @@ pub(crate) fn document(table: &Table) -> OpenApi {
         .build()
 }
 
-/// The webhook that is sent to `WEBHOOK_URL`.
+/// Returns the documentation of the webhook that is sent to `WEBHOOK_URL`.
 fn event() -> (OperationBuilder, NamedSchemas) {
     let signature = ParameterBuilder::new()
         .name(signature::HEADER)
         .parameter_in(ParameterIn::Header)
-        .description(Some("HMAC-SHA256 with `WEBHOOK_SECRET`, where that is set."))
-        .schema(Some(schema::text(Some("^t=[0-9]+,v1=[0-9a-f]{64}$"))));
-    Operation::new("webhooks", "streamEvent", "Something happened to a stream")
+        .description(Some("The HMAC-SHA256 with `WEBHOOK_SECRET`; missing if that is not set."))
+        .schema(Some(schema::string(Some("^t=[0-9]+,v1=[0-9a-f]{64}$"))));
+    Operation::new("webhooks", "streamEvent", "Reports an event of a stream")
         .describe(
-            "Sent to `WEBHOOK_URL`. It is sent again after 408, 429, 5xx, or no answer within 10 s.",
+            "Sent to `WEBHOOK_URL`. It is sent again after status 408, 429 or 5xx, and after no response \
+             within 10 s.",
         )
         .sends::<EventOutput>()
-        .returns_nothing("It is accepted; any other 2xx means the same.")
+        .returns_nothing("The event is accepted. Every other 2xx status means the same.")
         .parameter(signature)
         .build()
 }
 
-/// Adds what follows from the audience of an operation: how it refuses others. Returns the names of
-/// the keys that it accepts.
-fn with_keys(operation: Operation, audience: Audience) -> (Operation, &'static [&'static str]) {
+/// Adds the errors with which the operation refuses clients outside of its audience. Returns the
+/// names of the security schemes that it accepts.
+fn with_security(operation: Operation, audience: Audience) -> (Operation, &'static [&'static str]) {
     match audience {
         Audience::Everyone => (operation, &[]),
         Audience::Callers(_) => (operation.fails(failures::CREDENTIALS), &["bearer", "api_key"]),
@@ -102,7 +103,7 @@ fn with_keys(operation: Operation, audience: Audience) -> (Operation, &'static [
 
 fn security_schemes() -> [(&'static str, SecurityScheme); 3] {
     let mut bearer = Http::new(HttpAuthScheme::Bearer);
-    bearer.description = Some("An API key, or for media a playback token.".to_owned());
+    bearer.description = Some("An API key or, for media, a playback token.".to_owned());
     let api_key = ApiKeyValue::with_description("X-API-Key", "An API key.");
     let playback = ApiKeyValue::with_description("playback", "A playback token, for media.");
     [
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn it_has_what_the_routes_have_and_nothing_else() {
+    fn the_document_has_exactly_the_documented_routes() {
         let method = |method: &Method| method.as_str().to_lowercase();
         let table = table();
         let documented = table.rows().filter(|row| row.path != "/internal/viewer");
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reference_leads_somewhere() {
+    fn every_reference_resolves() {
         fn references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
             match value {
                 Value::Object(fields) => {

@@ -1,4 +1,4 @@
-//! The documentation of one endpoint: what it is for, what it takes, what it returns, how it fails.
+//! The documentation of one endpoint: its purpose, input, responses and errors.
 
 use std::collections::BTreeMap;
 
@@ -21,34 +21,34 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// The documentation of one endpoint.
 pub(crate) struct Operation {
     builder: OperationBuilder,
-    answers: BTreeMap<u16, ResponseBuilder>,
+    responses: BTreeMap<u16, ResponseBuilder>,
     failures: BTreeMap<u16, Vec<ErrorKind>>,
     schemas: NamedSchemas,
 }
 
 impl Operation {
-    /// The operation `id` of the group `tag`.
+    /// Creates the documentation of the operation `id` in the group `tag`.
     pub(super) fn new(tag: &'static str, id: &'static str, summary: &'static str) -> Self {
         Self {
             builder: OperationBuilder::new().tag(tag).operation_id(Some(id)).summary(Some(summary)),
-            answers: BTreeMap::new(),
+            responses: BTreeMap::new(),
             failures: BTreeMap::new(),
             schemas: NamedSchemas::new(),
         }
     }
 
-    /// Adds what the summary leaves out.
+    /// Adds a description, which follows the summary.
     pub(super) fn describe(mut self, description: &str) -> Self {
         self.builder = self.builder.description(Some(description));
         self
     }
 
-    /// Has the id of a camera in its path.
+    /// Adds the id of a camera as the parameter `id` in the path.
     pub(super) fn of_camera(self) -> Self {
         self.of(Some(ID_PATTERN), "The camera's id.")
     }
 
-    /// Has an `id` in its path, which matches a pattern if there is one.
+    /// Adds the parameter `id` in the path, which matches `pattern` if there is one.
     pub(super) fn of(self, pattern: Option<&str>, description: &str) -> Self {
         let id = ParameterBuilder::new()
             .name("id")
@@ -56,48 +56,49 @@ impl Operation {
             .required(Required::True)
             .description(Some(description))
             .example(pattern.map(|_| "front-door".into()))
-            .schema(Some(schema::text(pattern)));
+            .schema(Some(schema::string(pattern)));
         self.parameter(id)
     }
 
+    /// Adds a parameter.
     pub(super) fn parameter(mut self, parameter: impl Into<Parameter>) -> Self {
         self.builder = self.builder.parameter(parameter);
         self
     }
 
-    /// Takes its input in the query.
+    /// Adds input that is sent in the query.
     pub(super) fn query<T: IntoParams>(mut self) -> Self {
         self.builder = self.builder.parameters(Some(T::into_params(|| None)));
         self
     }
 
-    /// Takes its input as JSON, as a form, or in the query when there is no body.
+    /// Adds input that is sent as JSON, as a form, or in the query if there is no body.
     pub(super) fn input<T: ToSchema + IntoParams>(self) -> Self {
         let content = || Content::new(Some(schema::reference::<T>()));
         let body = RequestBodyBuilder::new()
-            .description(Some("May be left out for a query instead."))
+            .description(Some("Optional: the query can hold the same fields instead."))
             .content(JSON, content())
             .content(FORM, content());
         let in_query = T::into_params(|| None).into_iter().map(|mut parameter| {
             parameter.required = Required::False;
             parameter
         });
-        in_query.fold(self, Self::parameter).body(body.build()).names::<T>()
+        in_query.fold(self, Self::parameter).body(body.build()).with_schema::<T>()
     }
 
-    /// Takes a body.
+    /// Adds a JSON body, which is required.
     pub(super) fn takes<T: ToSchema>(self) -> Self {
-        self.takes_json(schema::reference::<T>(), Required::True).names::<T>()
+        self.takes_json(schema::reference::<T>(), Required::True).with_schema::<T>()
     }
 
-    /// Takes a body with a list.
+    /// Adds a JSON body with a list, which is required.
     pub(super) fn takes_list<T: ToSchema>(self) -> Self {
-        self.takes_json(schema::list_of::<T>(), Required::True).names::<T>()
+        self.takes_json(schema::list_of::<T>(), Required::True).with_schema::<T>()
     }
 
-    /// Takes a body, which can be left out.
-    pub(super) fn can_take<T: ToSchema>(self) -> Self {
-        self.takes_json(schema::reference::<T>(), Required::False).names::<T>()
+    /// Adds a JSON body, which is optional.
+    pub(super) fn takes_optional<T: ToSchema>(self) -> Self {
+        self.takes_json(schema::reference::<T>(), Required::False).with_schema::<T>()
     }
 
     fn takes_json(self, schema: impl Into<RefOr<Schema>>, required: Required) -> Self {
@@ -112,56 +113,59 @@ impl Operation {
         self.fails(failures::BODY)
     }
 
-    /// Is sent by the manager with this body, and fails in whatever way its receiver chooses.
+    /// Adds the body of a request that the manager sends. Adds no errors: those depend on the
+    /// receiver.
     pub(super) fn sends<T: ToSchema>(mut self) -> Self {
         let body = RequestBodyBuilder::new()
             .required(Some(Required::True))
             .content(JSON, Content::new(Some(schema::reference::<T>())));
         self.builder = self.builder.request_body(Some(body.build()));
-        self.names::<T>()
+        self.with_schema::<T>()
     }
 
-    /// Returns JSON.
+    /// Adds the response 200 with JSON.
     pub(super) fn returns<T: ToSchema>(self, description: &str) -> Self {
-        let answer =
-            answer(description).content(JSON, Content::new(Some(schema::reference::<T>())));
-        self.names::<T>().answers(StatusCode::OK, answer)
+        let response =
+            response(description).content(JSON, Content::new(Some(schema::reference::<T>())));
+        self.with_schema::<T>().responses(StatusCode::OK, response)
     }
 
-    /// Returns a list as JSON.
+    /// Adds the response 200 with a list as JSON.
     pub(super) fn returns_list<T: ToSchema>(self, description: &str) -> Self {
-        let answer = answer(description).content(JSON, Content::new(Some(schema::list_of::<T>())));
-        self.names::<T>().answers(StatusCode::OK, answer)
+        let response =
+            response(description).content(JSON, Content::new(Some(schema::list_of::<T>())));
+        self.with_schema::<T>().responses(StatusCode::OK, response)
     }
 
-    /// Returns something of another type.
+    /// Adds the response 200 with another content type.
     pub(super) fn returns_other(self, content_type: &str, kind: Type, description: &str) -> Self {
         let content = Content::new(Some(schema::of_type(kind).build()));
-        self.answers(StatusCode::OK, answer(description).content(content_type, content))
+        self.responses(StatusCode::OK, response(description).content(content_type, content))
     }
 
-    /// Returns no content.
+    /// Adds the response 204, which has no body.
     pub(super) fn returns_nothing(self, description: &str) -> Self {
-        self.answers(StatusCode::NO_CONTENT, answer(description))
+        self.responses(StatusCode::NO_CONTENT, response(description))
     }
 
-    /// Returns what it created; `location` describes the header of that name, if there is one.
+    /// Adds the response 201 with the resource that was created. `location` describes the header
+    /// `Location`, if there is one.
     pub(super) fn creates<T: ToSchema>(self, description: &str, location: Option<&str>) -> Self {
         let created =
-            answer(description).content(JSON, Content::new(Some(schema::reference::<T>())));
+            response(description).content(JSON, Content::new(Some(schema::reference::<T>())));
         let created = match location {
             Some(location) => created.header("Location", header(Type::String, location)),
             None => created,
         };
-        self.names::<T>().answers(StatusCode::CREATED, created)
+        self.with_schema::<T>().responses(StatusCode::CREATED, created)
     }
 
-    fn answers(mut self, status: StatusCode, answer: ResponseBuilder) -> Self {
-        self.answers.insert(status.as_u16(), answer);
+    fn responses(mut self, status: StatusCode, response: ResponseBuilder) -> Self {
+        self.responses.insert(status.as_u16(), response);
         self
     }
 
-    /// Can fail in these ways.
+    /// Adds errors that the operation can return.
     pub(super) fn fails(mut self, kinds: &[ErrorKind]) -> Self {
         for kind in kinds {
             let kinds = self.failures.entry(reply::status(*kind).as_u16()).or_default();
@@ -173,7 +177,7 @@ impl Operation {
     }
 
     /// Adds the schema of a type to the document.
-    fn names<T: ToSchema>(mut self) -> Self {
+    fn with_schema<T: ToSchema>(mut self) -> Self {
         schema::add::<T>(&mut self.schemas);
         self
     }
@@ -182,24 +186,24 @@ impl Operation {
     pub(super) fn build(self) -> (OperationBuilder, NamedSchemas) {
         let failures =
             self.failures.into_iter().map(|(status, kinds)| (status, failure(status, &kinds)));
-        let answers = self.answers.into_iter().chain(failures);
-        let operation = answers.fold(self.builder, |operation, (status, answer)| {
-            operation.response(status.to_string(), answer.build())
+        let responses = self.responses.into_iter().chain(failures);
+        let operation = responses.fold(self.builder, |operation, (status, response)| {
+            operation.response(status.to_string(), response.build())
         });
         (operation, self.schemas)
     }
 }
 
-fn answer(description: &str) -> ResponseBuilder {
+fn response(description: &str) -> ResponseBuilder {
     ResponseBuilder::new().description(description)
 }
 
 fn failure(status: u16, kinds: &[ErrorKind]) -> ResponseBuilder {
     let codes: Vec<_> = kinds.iter().map(|kind| format!("`{}`", kind.code())).collect();
-    let failed = answer(&codes.join(", "))
+    let failed = response(&codes.join(", "))
         .content(PROBLEM, Content::new(Some(schema::reference::<Problem>())));
     if matches!(status, 429 | 503) {
-        let after = header(Type::Integer, "Seconds after which another attempt can succeed.");
+        let after = header(Type::Integer, "Seconds after which another attempt may succeed.");
         failed.header("Retry-After", after)
     } else {
         failed

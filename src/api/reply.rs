@@ -1,4 +1,4 @@
-//! Answers: JSON, RFC 9457 problems, and the HTTP status of each kind of error.
+//! Responses: JSON, RFC 9457 problems, and the HTTP status of each kind of error.
 
 use std::error::Error as StdError;
 
@@ -16,32 +16,32 @@ use utoipa::ToSchema;
 use crate::base::error::{Error, ErrorKind, chain};
 use crate::service::readiness::{Check, Trouble};
 
-/// The type of most answers.
+/// The content type of most responses.
 pub(super) const JSON: &str = "application/json";
-/// The type of answers to failed requests.
+/// The content type of responses to failed requests.
 pub(super) const PROBLEM: &str = "application/problem+json";
-/// The type of playlists.
+/// The content type of playlists.
 pub(super) const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
-/// The body of an answer: bytes that are there, or a stream of them, which is read only as fast as
-/// the client takes it.
+/// The body of a response: either complete, or a stream of bytes that is read only as fast as the
+/// client receives it.
 pub(super) type Body = UnsyncBoxBody<Bytes, Box<dyn StdError + Send + Sync>>;
 
-/// An answer.
+/// A response.
 pub(super) type Reply = Response<Body>;
 
-/// The answer to a request that failed (RFC 9457).
+/// The response to a request that failed (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Problem<'a> {
-    /// The status in words.
+    /// The HTTP status in words.
     title: &'a str,
-    /// The HTTP status.
+    /// The HTTP status as a number.
     status: u16,
     /// The stable code, for programs.
     code: ErrorKind,
     /// The error and what to do about it, for people.
     detail: &'a str,
-    /// All conditions of readiness that do not hold; in answers of `/readyz` only.
+    /// All conditions of readiness that do not hold; only in responses of `/readyz`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<TroubleOutput<'a>>,
 }
@@ -53,11 +53,11 @@ pub(crate) struct TroubleOutput<'a> {
     check: Check,
     /// The stable code, for programs.
     code: ErrorKind,
-    /// The error, for people.
+    /// The reason, for people.
     detail: &'a str,
 }
 
-/// An answer of the given type. No cache is allowed to keep it.
+/// Returns a response with this body, which caches must not store.
 pub(super) fn with_body(
     status: StatusCode,
     content_type: &'static str,
@@ -75,28 +75,31 @@ fn whole(bytes: Bytes) -> Body {
     Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// 200 with JSON.
+/// Returns the response 200 with JSON, or 500 if the value has no form in JSON.
 pub(super) fn json(value: &impl Serialize) -> Reply {
     match serde_json::to_vec(value) {
         Ok(body) => with_body(StatusCode::OK, JSON, body),
-        Err(error) => problem(&Error::new(ErrorKind::Internal, format!("no JSON: {error}"))),
+        Err(error) => problem(&Error::new(
+            ErrorKind::Internal,
+            format!("the response has no form in JSON: {error}"),
+        )),
     }
 }
 
-/// 204.
+/// Returns the response 204.
 pub(super) fn no_content() -> Reply {
     let mut reply = Response::new(whole(Bytes::new()));
     *reply.status_mut() = StatusCode::NO_CONTENT;
     reply
 }
 
-/// The answer to a failed request.
+/// Returns the response to a failed request.
 pub(super) fn problem(error: &Error) -> Reply {
     problems(error, Vec::new())
 }
 
-/// The answer when the service is not ready: 503 with all conditions that do not hold, and the code
-/// of the first.
+/// Returns the response of a service that is not ready. It lists all conditions that do not hold,
+/// and has the status and the code of the first.
 pub(super) fn not_ready(troubles: &[Trouble]) -> Reply {
     let details: Vec<_> = troubles.iter().map(|trouble| trouble.error.detail.as_str()).collect();
     let first = troubles.first().map(|trouble| &trouble.error);
@@ -113,7 +116,7 @@ pub(super) fn not_ready(troubles: &[Trouble]) -> Reply {
 
 fn problems(error: &Error, problems: Vec<TroubleOutput<'_>>) -> Reply {
     let status = status(error.kind);
-    // Clients get the detail alone.
+    // The log has the cause of the error. Clients only get the detail.
     if error.source.is_some() && status.is_server_error() {
         warn!(code = error.kind.code(), error = chain(error), "request failed");
     }
@@ -136,7 +139,7 @@ fn problems(error: &Error, problems: Vec<TroubleOutput<'_>>) -> Reply {
     reply
 }
 
-/// The answer to a method that the path does not have.
+/// Returns the response to a method that the path does not support.
 pub(super) fn method_not_allowed(method: &Method, allowed: &[Method]) -> Reply {
     let allowed = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
     let detail = format!("{method} is not allowed here; allowed: {allowed}");
@@ -147,7 +150,7 @@ pub(super) fn method_not_allowed(method: &Method, allowed: &[Method]) -> Reply {
     reply
 }
 
-/// The HTTP status of every kind of error.
+/// Returns the HTTP status for a kind of error.
 pub(crate) fn status(kind: ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::InvalidRequest | ErrorKind::InvalidId | ErrorKind::InvalidSource => {

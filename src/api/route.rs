@@ -1,4 +1,4 @@
-//! The table of routes: its rows, the look-up, and the handlers' view of a request.
+//! The table of routes: its rows, the look-up of a row, and the request as handlers get it.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -20,48 +20,48 @@ use crate::camera::id::CameraId;
 
 /// One endpoint: its path and method, its audience, its handler and its documentation.
 pub(crate) struct Row {
-    /// The path; `{id}` is a segment of any text.
+    /// The path, in which `{id}` matches any one segment.
     pub(crate) path: &'static str,
     /// The method.
     pub(crate) method: Method,
-    /// The clients that it is for.
+    /// The clients that can use the endpoint.
     pub(crate) audience: Audience,
-    /// The function that answers.
+    /// The function that handles the requests.
     handler: Handler,
     /// The documentation; `None` for endpoints that only nginx uses.
     pub(super) operation: Option<fn() -> Operation>,
-    /// True if HEAD is answered like GET.
+    /// True if HEAD is handled like GET.
     answers_head: bool,
-    /// True if requests can wait for a camera. Their durations are counted separately.
+    /// True if requests may wait for a camera. Their durations have a separate metric.
     waits: bool,
 }
 
 /// The clients of an endpoint. The use case checks further conditions, such as a camera's owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {
-    /// All, without a key: orchestrators, which have none.
+    /// All clients, without an API key. For example orchestrators, which have no key.
     Everyone,
-    /// Viewers with an API key or a playback token, which the use case checks.
+    /// Viewers with an API key or a playback token. The use case checks both.
     Viewers,
     /// Callers with an API key of this role or a higher one.
     Callers(Role),
 }
 
-/// A handler: a function that answers the requests of one endpoint.
-type Handler = for<'a> fn(Call<'a>) -> Answer<'a>;
+/// A function that handles the requests of one endpoint.
+type Handler = for<'a> fn(Call<'a>) -> ReplyFuture<'a>;
 
-/// The answer that a handler is working on.
-pub(super) type Answer<'a> = Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send + 'a>>;
+/// The response that a handler will return.
+pub(super) type ReplyFuture<'a> = Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send + 'a>>;
 
-/// A request on its way through a handler.
+/// A request as its handler gets it.
 pub(crate) struct Call<'a> {
-    /// The context of handlers.
+    /// The parts of the manager that handlers use.
     pub(super) api: &'a Api,
     /// The table of routes.
     pub(super) table: &'a Table,
-    /// The caller; anonymous where the endpoint needs no role.
+    /// The caller; anonymous if the endpoint requires no role.
     pub(super) caller: Caller,
-    /// The `{id}` in the path, unchecked.
+    /// The `{id}` in the path, unchecked; empty if the path has none.
     pub(super) id: String,
     /// The request without its body.
     pub(super) head: Parts,
@@ -70,17 +70,17 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// The id of the camera in the path.
+    /// Parses the id of the camera in the path.
     pub(super) fn camera_id(&self) -> Result<CameraId, Error> {
         CameraId::parse(&self.id)
     }
 
-    /// Reads the input.
+    /// Reads the input. The body is limited to [`input::MAX_BODY`] bytes.
     pub(super) async fn input<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
         self.input_up_to(input::MAX_BODY).await
     }
 
-    /// Reads the input with another limit for the body, in bytes.
+    /// Reads the input. The body is limited to `max_body` bytes.
     pub(super) async fn input_up_to<T: DeserializeOwned>(
         &mut self,
         max_body: usize,
@@ -112,7 +112,7 @@ impl Row {
         Self { path, method, audience, handler, operation: None, answers_head, waits: false }
     }
 
-    /// Marks the endpoint as one where requests can wait for a camera.
+    /// Marks the endpoint as one whose requests may wait for a camera.
     pub(super) fn waits(self) -> Self {
         Self { waits: true, ..self }
     }
@@ -122,8 +122,8 @@ impl Row {
         Self { answers_head: false, ..self }
     }
 
-    /// Answers a request.
-    pub(super) fn answer<'a>(&self, call: Call<'a>) -> Answer<'a> {
+    /// Handles a request.
+    pub(super) fn handle<'a>(&self, call: Call<'a>) -> ReplyFuture<'a> {
         (self.handler)(call)
     }
 
@@ -137,7 +137,7 @@ impl Row {
     }
 }
 
-/// A path of the table, with the rows of its methods.
+/// A path of the table, with one row for each of its methods.
 struct Endpoint {
     path: &'static str,
     rows: Vec<Row>,
@@ -145,7 +145,7 @@ struct Endpoint {
 
 /// The table of routes.
 pub(crate) struct Table {
-    /// By the place in which metrics count their requests.
+    /// All paths. The index of a path is its place, by which metrics count its requests.
     endpoints: Vec<Endpoint>,
     /// The places of paths without `{id}`.
     fixed: HashMap<&'static str, usize>,
@@ -164,19 +164,19 @@ pub(super) enum RouteMatch<'t> {
         /// The `{id}` in the path.
         id: String,
     },
-    /// A path with other methods than the request's.
+    /// The path exists, but does not have the request's method.
     OtherMethods {
         /// The path's place in the table.
         place: usize,
-        /// Its methods.
+        /// The methods of the path.
         allowed: Vec<Method>,
     },
-    /// No path of the table.
+    /// The table has no such path.
     Nothing,
 }
 
 impl Table {
-    /// Creates the table of these rows.
+    /// Creates a table with these rows.
     pub(crate) fn new(rows: impl IntoIterator<Item = Row>) -> Self {
         let mut table =
             Self { endpoints: Vec::new(), fixed: HashMap::new(), patterns: matchit::Router::new() };
@@ -201,12 +201,12 @@ impl Table {
         }
     }
 
-    /// All rows.
+    /// Returns all rows.
     pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
         self.endpoints.iter().flat_map(|endpoint| &endpoint.rows)
     }
 
-    /// The paths as metrics name them, by their place in the table.
+    /// Returns the labels of all paths for metrics, in the order of the paths' places.
     pub(crate) fn labels(&self) -> impl Iterator<Item = RouteLabels> {
         self.endpoints.iter().map(|endpoint| RouteLabels {
             path: endpoint.path,
@@ -215,9 +215,10 @@ impl Table {
         })
     }
 
-    /// Finds the row of a request. A path without `{id}` comes first. If it lacks the method, the
-    /// pattern that also matches is tried, so that a camera can have the id `test`. The allowed
-    /// methods are those of the first match, as in the OpenAPI document.
+    /// Finds the row of a request. Tries a path without `{id}` first. If that path does not have
+    /// the method, tries the path with `{id}` that matches too, so that a camera can have the id
+    /// `test` although there is a path `/api/cameras/test`. If neither path has the method, returns
+    /// the methods of the first one, as in the OpenAPI document.
     pub(super) fn find(&self, method: &Method, path: &str) -> RouteMatch<'_> {
         let fixed = self.fixed.get(path).map(|place| (*place, String::new()));
         let pattern = || {
@@ -247,7 +248,7 @@ mod tests {
     use super::*;
     use crate::api::routes;
 
-    /// The path of the row that is found, with the id; or the methods that are allowed.
+    /// Returns the path and the id of the row that is found, or the allowed methods.
     fn find(method: &Method, path: &str) -> Result<(String, String), String> {
         match Table::new(routes::all()).find(method, path) {
             RouteMatch::Row { row, id, .. } => Ok((row.path.to_owned(), id)),
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_and_methods() {
+    fn a_row_is_found_by_path_and_method() {
         let table = [
             (Method::GET, "/api/stream/start", Ok(("/api/stream/start", ""))),
             (Method::POST, "/api/stream/start", Ok(("/api/stream/start", ""))),
@@ -293,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn no_endpoint_is_there_twice() {
+    fn no_two_rows_have_the_same_path_and_method() {
         let rows = routes::all();
         for (index, row) in rows.iter().enumerate() {
             let is_same = |other: &Row| (other.path, &other.method) == (row.path, &row.method);

@@ -1,4 +1,5 @@
-//! Answers requests: each finds its route and its caller, and leaves a trace in log and metrics.
+//! The router: finds the row and the caller of each request, and records the request in log and
+//! metrics.
 
 use std::time::Instant;
 
@@ -15,22 +16,22 @@ use super::route::{Audience, Call, RouteMatch, Row, Table};
 use crate::access::Caller;
 use crate::base::error::{Error, ErrorKind};
 
-/// Answers requests.
+/// Passes requests to the handlers of their rows.
 pub(crate) struct Router {
     api: Api,
     table: Table,
 }
 
 impl Router {
-    /// Answers requests by the rows of `table`, whose handlers work on `api`.
+    /// Creates a router for the rows of `table`, whose handlers use `api`.
     pub(crate) fn new(api: Api, table: Table) -> Self {
         Self { api, table }
     }
 
-    /// Answers one request. Every failure becomes an answer.
+    /// Returns the response to one request. Every error becomes a response, too.
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Reply {
         let began = Instant::now();
-        // The query can hold a camera's password; the path cannot.
+        // Only the path is logged: the query may contain a camera's password.
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let (place, reply) = match self.table.find(&method, &path) {
             RouteMatch::Row { place, row, id } => {
@@ -69,16 +70,17 @@ impl Router {
                 let is_cross_site = credentials::is_cross_site(headers);
                 access.refuse_other_sites(credentials::host(headers), is_cross_site)?;
                 let caller = access.caller(&credentials::shown(headers))?;
-                caller.at_least(role)?;
+                caller.ensure_role(role)?;
                 caller
             }
             Audience::Everyone | Audience::Viewers => Caller::anonymous(),
         };
-        row.answer(Call { api: &self.api, table: &self.table, caller, id, head, body }).await
+        row.handle(Call { api: &self.api, table: &self.table, caller, id, head, body }).await
     }
 }
 
-/// Logs a request. An answer that names a time to come again is not a fault, and can be frequent.
+/// Logs a request. A status 5xx is a warning, unless the response has `Retry-After` or comes from
+/// `/readyz`: such a response is no fault of the manager, and may be frequent.
 fn log(method: &Method, path: &str, reply: &Reply, millis: u128) {
     let status = reply.status().as_u16();
     let is_fault = status >= 500 && !reply.headers().contains_key(RETRY_AFTER);

@@ -1,4 +1,4 @@
-//! Accepts connections, within limits, and drains them at the end.
+//! The HTTP server: accepts connections, within a limit, and drains them at shutdown.
 
 use std::convert::Infallible;
 use std::fs::Permissions;
@@ -28,21 +28,24 @@ use super::router::Router;
 #[cfg(test)]
 mod tests;
 
-/// Connections at once: every low-latency player holds one nearly always. More wait in the kernel's
-/// queue until one ends.
+/// The largest number of open connections. Every low-latency player keeps one open nearly all the
+/// time. Further connections wait in the kernel's queue until one is closed.
 const MAX_CONNECTIONS: usize = 16_384;
-/// A request's head must arrive within this time, on a connection kept alive too. nginx closes idle
-/// connections earlier, so that none is closed under one of its requests.
+/// The time within which a request's head must arrive, also on a connection that is kept alive.
+/// nginx closes idle connections earlier, so that the manager does not close one while nginx sends
+/// a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
-/// The wait after a failed accept: it fails for lack of file descriptors, and these come back.
+/// The pause after a failed accept. The usual cause is a lack of file descriptors, of which some
+/// soon become free.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// A program that listens on a socket accepts a connection within this time.
+/// The time within which a program that listens on a socket accepts a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Every program that reaches the socket's directory can connect, as it can to a port of loopback.
+/// The permissions of the socket: every program that can access the socket's directory can connect,
+/// as it can to a port on loopback.
 const SOCKET_MODE: u32 = 0o666;
 
-/// The listening service.
+/// A server that listens on its addresses.
 pub(crate) struct Server {
     tcp: TcpListener,
     unix: Option<UnixListener>,
@@ -52,7 +55,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// A server that listens on `address`.
+    /// Creates a server that listens on `address`.
     pub(crate) async fn bind(address: SocketAddr, router: Arc<Router>) -> std::io::Result<Self> {
         Ok(Self {
             tcp: TcpListener::bind(address).await?,
@@ -63,8 +66,8 @@ impl Server {
         })
     }
 
-    /// Listens on a Unix socket at `path` as well. Replaces a socket on which no program listens any
-    /// more; one that is in use, and other files, are left alone.
+    /// Listens on a Unix socket at `path` too. Replaces a socket on which no program listens.
+    /// Error: the socket is in use, or another file is at `path`.
     pub(crate) async fn bind_socket(&mut self, path: &Path) -> std::io::Result<()> {
         if path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket()) {
             match timeout(CONNECT_TIMEOUT, UnixStream::connect(path)).await {
@@ -80,12 +83,13 @@ impl Server {
         Ok(())
     }
 
-    /// The actual address, with the port that the system chose for port 0.
+    /// Returns the actual address, with the port that the system chose for port 0.
     pub(crate) fn address(&self) -> std::io::Result<SocketAddr> {
         self.tcp.local_addr()
     }
 
-    /// Serves until `end` resolves; returns what is needed to drain.
+    /// Accepts and serves connections until `end` resolves. Returns the connections that are still
+    /// open.
     pub(crate) async fn run(self, end: impl Future<Output = ()>) -> Drain {
         tokio::pin!(end);
         loop {
@@ -96,16 +100,16 @@ impl Server {
             tokio::select! {
                 accepted = self.tcp.accept() => match accepted {
                     Ok((stream, _)) => {
-                        // Answers are small and whole; waiting to send them in larger packets only
-                        // delays them.
+                        // Responses are small and complete, so waiting for more data to fill a
+                        // packet would only delay them.
                         let _ = stream.set_nodelay(true);
                         self.serve(stream, place);
                     }
-                    Err(error) => refused(&error).await,
+                    Err(error) => pause_after(&error).await,
                 },
                 accepted = accept_unix(self.unix.as_ref()) => match accepted {
                     Ok(stream) => self.serve(stream, place),
-                    Err(error) => refused(&error).await,
+                    Err(error) => pause_after(&error).await,
                 },
                 () = &mut end => break,
             }
@@ -162,20 +166,21 @@ async fn accept_unix(listener: Option<&UnixListener>) -> std::io::Result<UnixStr
     }
 }
 
-async fn refused(error: &Error) {
+async fn pause_after(error: &Error) {
     warn!(%error, "a connection cannot be accepted");
     sleep(ACCEPT_BACKOFF).await;
 }
 
-/// Connections that are still open when no new ones are accepted.
+/// The connections that are still open after the server has stopped accepting new ones.
 pub(crate) struct Drain(watch::Sender<()>);
 
 impl Drain {
-    /// Lets requests finish, and upgraded connections end themselves, within `deadline`.
+    /// Waits at most `deadline` for requests in progress to finish and for upgraded connections to
+    /// close.
     pub(crate) async fn finish(self, deadline: Duration) {
         self.0.send_replace(());
         if timeout(deadline, self.0.closed()).await.is_err() {
-            warn!("some connections did not end in time and are cut off");
+            warn!("some connections did not close in time and are aborted");
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn routes() -> Vec<Row> {
             viewers,
             |call| Box::pin(future::ready(Ok(caller(&call)))),
             || {
-                operation("getCaller", "Returns the caller, and what its API key permits")
+                operation("getCaller", "Returns the caller's API key and role")
                     .returns::<CallerOutput>("The caller.")
             },
         ),
@@ -37,7 +37,7 @@ pub(super) fn routes() -> Vec<Row> {
             |call| Box::pin(future::ready(Ok(health(&call)))),
             || {
                 operation("getHealth", "Returns the health of the service, for back ends")
-                    .returns::<HealthOutput>("The manager answers.")
+                    .returns::<HealthOutput>("The health.")
             },
         ),
         Row::new(
@@ -59,8 +59,8 @@ pub(super) fn routes() -> Vec<Row> {
             everyone,
             |call| Box::pin(future::ready(Ok(live(&call)))),
             || {
-                operation("getLive", "Returns whether the process answers")
-                    .returns::<ProbeOutput>("It does.")
+                operation("getLive", "Reports that the process responds")
+                    .returns::<ProbeOutput>("The process responds.")
             },
         ),
         Row::new(
@@ -69,13 +69,13 @@ pub(super) fn routes() -> Vec<Row> {
             everyone,
             |call| Box::pin(ready(call)),
             || {
-                let summary = "Returns whether FFmpeg runs, and `STREAM_DIR` and the database can be \
-                           written";
-                operation("getReady", summary)
+                operation("getReady", "Returns whether the service is ready")
                     .describe(
-                        "If not, `problems` lists all that is wrong, and `code` is the first's.",
+                        "The service is ready if FFmpeg runs, `STREAM_DIR` and the database are \
+                         writable, and the manager is not shutting down. Otherwise `problems` lists \
+                         the conditions that do not hold, and `code` is that of the first.",
                     )
-                    .returns::<ProbeOutput>("All of it is true.")
+                    .returns::<ProbeOutput>("The service is ready.")
                     .fails(failures::DATABASE)
                     .fails(&[ErrorKind::FfmpegUnavailable, ErrorKind::ShuttingDown])
             },
@@ -90,9 +90,9 @@ fn operation(id: &'static str, summary: &'static str) -> Operation {
 /// The caller of a request.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CallerOutput<'a> {
-    /// The API key's name; null when there are no keys.
+    /// The API key's name; null if the manager has no keys.
     name: Option<&'a str>,
-    /// The caller's role; `admin` for every caller when there are no keys.
+    /// The caller's role; `admin` for every caller if the manager has no keys.
     #[schema(value_type = String, pattern = "^(viewer|user|admin)$")]
     role: Role,
 }
@@ -101,12 +101,12 @@ fn caller(call: &Call<'_>) -> Reply {
     reply::json(&CallerOutput { name: call.caller.key(), role: call.caller.role() })
 }
 
-/// Answer to health.
+/// The health of the service.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct HealthOutput {
     /// `healthy`, or `shutting_down`.
     status: &'static str,
-    /// Streams for which FFmpeg runs or will run again.
+    /// Number of streams whose FFmpeg runs or will be started again.
     active_streams: usize,
     /// Seconds since the manager started.
     uptime_seconds: f64,
@@ -124,7 +124,7 @@ fn health(call: &Call<'_>) -> Reply {
     })
 }
 
-/// Answer to a probe.
+/// Response to a successful probe.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ProbeOutput {
     /// `alive`, or `ready`.

@@ -1,4 +1,4 @@
-//! Values on the wire: types and forms that several resources use.
+//! JSON types that several resources use.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::base::error::Error;
 use crate::base::secret::Secret;
 use crate::camera::source::Source;
 
-/// A text that is never shown.
+/// A string that is never shown.
 #[derive(Clone, ToSchema)]
 #[schema(value_type = String, format = Password)]
 pub(super) struct Password(Secret);
@@ -25,17 +25,17 @@ impl<'de> Deserialize<'de> for Password {
 }
 
 impl Password {
-    /// The secret itself.
+    /// Returns the secret.
     pub(super) fn into_secret(self) -> Secret {
         self.0
     }
 
-    /// Returns whether the text is empty.
+    /// Returns whether the string is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.0.expose().is_empty()
     }
 
-    /// The source at this URL; `None` if it is empty.
+    /// Returns the source with this URL; `None` if the URL is empty.
     pub(super) fn source(&self) -> Result<Option<Source>, Error> {
         if self.is_empty() {
             return Ok(None);
@@ -50,7 +50,7 @@ impl fmt::Debug for Password {
     }
 }
 
-/// Reads a field where null means the same as leaving it out.
+/// Reads a field in which null means the default, as if the field were left out.
 pub(super) fn or_default<'de, T, D>(deserializer: D) -> Result<T, D::Error>
 where
     T: Default + Deserialize<'de>,
@@ -59,40 +59,40 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Reads an id, which can be a number as well: back ends send the keys of their database.
-pub(super) fn text_or_number<'de, D: Deserializer<'de>>(
+/// Reads an id, which may also be a number: back ends send the primary keys of their databases.
+pub(super) fn string_or_number<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<String, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "indicator_id must be a text or a whole number")]
-    enum TextOrNumber {
-        Text(String),
+    #[serde(untagged, expecting = "indicator_id must be a string or a whole number")]
+    enum StringOrNumber {
+        String(String),
         Number(u64),
     }
-    Ok(match TextOrNumber::deserialize(deserializer)? {
-        TextOrNumber::Text(text) => text,
-        TextOrNumber::Number(number) => number.to_string(),
+    Ok(match StringOrNumber::deserialize(deserializer)? {
+        StringOrNumber::String(text) => text,
+        StringOrNumber::Number(number) => number.to_string(),
     })
 }
 
-/// Reads a number, which is a text in a query.
+/// Reads a whole number, which is a string in a query.
 pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    text_or_number(deserializer)?
+    string_or_number(deserializer)?
         .parse()
         .map_err(|_| serde::de::Error::custom("limit and offset must be whole numbers"))
 }
 
-/// Reads a flag, which is a text in a query.
+/// Reads a boolean, which is a string in a query: `true` or `1`, `false` or `0`.
 pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "wait must be true or false")]
     enum Flag {
         Bool(bool),
-        Text(String),
+        String(String),
     }
     match Flag::deserialize(deserializer)? {
         Flag::Bool(flag) => Ok(flag),
-        Flag::Text(text) => match text.as_str() {
+        Flag::String(text) => match text.as_str() {
             "true" | "1" => Ok(true),
             "false" | "0" => Ok(false),
             _ => Err(serde::de::Error::custom("wait must be true or false")),
@@ -100,12 +100,12 @@ pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D
     }
 }
 
-/// The default of a flag that is usually set.
+/// Returns true, as the default of a field.
 pub(super) fn yes() -> bool {
     true
 }
 
-/// Seconds, to the millisecond.
+/// Returns a duration in seconds, rounded to milliseconds.
 pub(super) fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }

@@ -1,4 +1,5 @@
-//! Changes of cameras: how a request becomes the record of a new camera, or changes a known one.
+//! Changes of cameras: turns a request into the record of a new camera, or of a known one after the
+//! change.
 
 use tracing::warn;
 
@@ -16,44 +17,45 @@ use crate::store::Cameras;
 /// The longest name or owner, in characters.
 const MAX_TEXT: usize = 200;
 
-/// A camera as a caller gives it. What is left out has its default, apart from the source. Secret,
-/// so it has no `Debug`.
+/// A camera as a caller describes it. Fields that are left out get their defaults, except for the
+/// source. Contains secrets, so it has no `Debug`.
 #[derive(Default)]
 pub(crate) struct CameraChange {
     /// The name for people; the id by default.
     pub(crate) name: Option<String>,
     /// The user that the camera belongs to.
     pub(crate) owner: Option<String>,
-    /// The address of its ONVIF service.
+    /// The address of the camera's ONVIF service.
     pub(crate) onvif: Option<OnvifAddress>,
-    /// The options of its streams.
+    /// The options of the camera's streams.
     pub(crate) options: StreamOptions,
-    /// Where its streams come from.
+    /// The source of the camera's streams.
     pub(crate) source: SourceChange,
 }
 
-/// Where the streams of a camera come from after a change.
+/// The source of a camera's streams after a change.
 #[derive(Default)]
 pub(crate) enum SourceChange {
-    /// From where they came before.
+    /// The known source. An error for a new camera, which has none.
     #[default]
     Keep,
-    /// From these links.
+    /// The URLs of the streams.
     Links {
-        /// The main stream.
+        /// The URL of the main stream.
         main: Option<Source>,
-        /// The sub stream.
+        /// The URL of the sub stream.
         sub: Option<Source>,
     },
-    /// From this address.
+    /// The address of the camera, with paths and credentials.
     Parts(PartsChange),
-    /// From where an export of this manager has them, sealed.
+    /// The sealed source from an export.
     Sealed(Vec<u8>),
 }
 
-/// The address of a camera, with paths and credentials. What is left out comes from the preset.
+/// The address of a camera, with paths and credentials. The port and paths that are left out come
+/// from the preset.
 pub(crate) struct PartsChange {
-    /// The preset.
+    /// The identifier of the preset.
     pub(crate) vendor: Option<String>,
     /// Host name or IP address.
     pub(crate) ip: String,
@@ -65,13 +67,14 @@ pub(crate) struct PartsChange {
     pub(crate) sub_path: Option<String>,
     /// User name at the camera.
     pub(crate) username: String,
-    /// Password at the camera; the known one by default, if address and user name stay.
+    /// Password at the camera. If it is left out, the known password is used for the same address,
+    /// port and user name, and an empty one otherwise.
     pub(crate) password: Option<Secret>,
 }
 
 impl CameraChange {
-    /// Returns the record of a new camera, or of a `known` one after the change. Refuses an ONVIF
-    /// service at another host than the camera's.
+    /// Returns the record of a new camera, or of the `known` one after the change. Refuses an ONVIF
+    /// service that has another host than the camera's streams.
     pub(crate) fn apply(
         self,
         id: &CameraId,
@@ -86,8 +89,8 @@ impl CameraChange {
         Ok(record)
     }
 
-    /// The same for an import, where one camera must not keep all others out: the ONVIF service of
-    /// another host is left out.
+    /// Returns the same record for an import, but drops an ONVIF service that has another host. A
+    /// refusal would make the whole import fail.
     pub(crate) fn apply_import(
         self,
         id: &CameraId,
@@ -96,7 +99,7 @@ impl CameraChange {
     ) -> Result<Record, Error> {
         let mut record = self.into_record(id, known, cameras)?;
         if record.has_foreign_onvif() {
-            warn!(camera = %id, "imported without its onvif, which is at another host than its streams");
+            warn!(camera = %id, "camera imported without its ONVIF service, because its streams have another host");
             record.onvif = None;
         }
         Ok(record)
@@ -124,7 +127,8 @@ impl CameraChange {
     }
 }
 
-/// A short text on one line; `None` if it is empty.
+/// Returns the trimmed text of a field; `None` if the text is missing or empty. Refuses a text that
+/// is too long or has several lines.
 fn line(text: Option<&str>, field: &str) -> Result<Option<String>, Error> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
     if text.chars().count() > MAX_TEXT || text.chars().any(char::is_control) {
@@ -157,7 +161,8 @@ impl SourceChange {
 }
 
 impl PartsChange {
-    /// Fills in what the preset has, and the known password.
+    /// Returns the complete address, with port and paths from the preset and with the known
+    /// password.
     fn complete(self, known: Option<&SourceSpec>) -> Result<Parts, Error> {
         let preset = self.vendor.as_deref().map(preset).transpose()?;
         let path = self.path.or_else(|| preset.map(|preset| preset.main.clone()));
@@ -184,13 +189,13 @@ impl PartsChange {
 
 fn preset(vendor: &str) -> Result<&'static Preset, Error> {
     presets::find(vendor).ok_or_else(|| {
-        let detail = "there is no such vendor; GET /api/vendors lists them";
+        let detail = "unknown vendor; GET /api/vendors lists the known ones";
         Error::new(ErrorKind::InvalidSource, detail)
     })
 }
 
-/// The known password belongs to the address and user name that it was given for, and is sent to no
-/// other.
+/// Returns the known password if address, port and user name stay the same, and otherwise `None`:
+/// the password must not be sent to another device.
 fn known_password(known: Option<&SourceSpec>, new: &Parts) -> Option<String> {
     let known = known?.parts()?;
     let is_same = (&known.ip, known.port, &known.username) == (&new.ip, new.port, &new.username);

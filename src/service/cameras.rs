@@ -1,12 +1,12 @@
-//! Cameras for callers: list, add, change, delete and test them.
+//! Use cases of cameras: listing, adding, changing, deleting, importing and testing them.
 
 use std::sync::Arc;
 
 use tracing::info;
 
 use super::camera_change::CameraChange;
-use super::context::Core;
-use super::streams::{follow, unknown_camera};
+use super::core::Core;
+use super::streams::{apply_change, unknown_camera};
 use crate::access::Caller;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{CameraId, Profile, StreamId};
@@ -15,12 +15,13 @@ use crate::ingest::ffmpeg::probe::{Still, StillTaker};
 use crate::store::Change;
 use crate::store::db::Filter;
 
-/// The most cameras in one page of a list.
+/// The largest number of cameras in one page of a list.
 pub(crate) const MAX_PAGE: u32 = 1000;
-/// Characters of an id that the manager chooses.
-const CHOSEN_ID: usize = 12;
+/// The length of an id that the manager chooses, in characters.
+const RANDOM_ID_LENGTH: usize = 12;
 
-/// Returns a page of the cameras that the caller can see, and how many there are in all.
+/// Returns a page of the cameras that match the filter and that the caller can see, and the number
+/// of cameras on all pages.
 pub(crate) async fn list(
     core: &Core,
     caller: &Caller,
@@ -34,7 +35,7 @@ pub(crate) async fn list(
     core.cameras.list(&Filter { owner, ..filter }).await
 }
 
-/// Returns all cameras.
+/// Returns all cameras, whoever owns them.
 pub(crate) async fn all(core: &Core) -> Result<Vec<Record>, Error> {
     let mut all = Vec::new();
     loop {
@@ -55,18 +56,18 @@ pub(crate) async fn get(core: &Core, caller: &Caller, id: &CameraId) -> Result<A
     Ok(record)
 }
 
-/// Adds a camera. Without an id it gets one.
+/// Adds a camera. If `id` is `None`, chooses a random id.
 pub(crate) async fn create(
     core: &Core,
     caller: &Caller,
     id: Option<CameraId>,
     new: CameraChange,
 ) -> Result<Record, Error> {
-    let new = owned(caller, new)?;
-    let id = id.map_or_else(chosen_id, Ok)?;
+    let new = with_owner(caller, new)?;
+    let id = id.map_or_else(random_id, Ok)?;
     let add = |known: Option<_>| match known {
         Some(_) => {
-            let detail = format!("camera {id} exists already; change it with PUT");
+            let detail = format!("camera {id} already exists; change it with PUT");
             Err(Error::new(ErrorKind::CameraExists, detail))
         }
         None => new.apply(&id, None, &core.cameras),
@@ -76,27 +77,28 @@ pub(crate) async fn create(
     Ok(record)
 }
 
-/// Adds a camera or replaces it. Its running streams go over to the new source.
+/// Adds a camera, or replaces the known one. If this changes the camera, its running streams switch
+/// to the new source and options.
 pub(crate) async fn put(
     core: &Core,
     caller: &Caller,
     id: &CameraId,
     new: CameraChange,
 ) -> Result<(Record, Change), Error> {
-    let new = owned(caller, new)?;
+    let new = with_owner(caller, new)?;
     let apply = |known: Option<Record>| {
         known.as_ref().map_or(Ok(()), |known| ensure_owns(caller, known))?;
         new.apply(id, known.as_ref(), &core.cameras)
     };
     let (record, change) = core.cameras.change(id, apply).await?;
-    info!(by = caller.name(), camera = %id, ?change, "camera put");
+    info!(by = caller.name(), camera = %id, ?change, "camera added or replaced");
     if change == Change::Updated {
-        follow(core, id).await?;
+        apply_change(core, id).await?;
     }
     Ok((record, change))
 }
 
-/// Deletes a camera and ends its streams.
+/// Deletes a camera and stops its streams.
 pub(crate) async fn delete(core: &Core, caller: &Caller, id: &CameraId) -> Result<(), Error> {
     if !core.cameras.delete(id, |record| ensure_owns(caller, record)).await? {
         return Err(unknown_camera(id));
@@ -108,8 +110,8 @@ pub(crate) async fn delete(core: &Core, caller: &Caller, id: &CameraId) -> Resul
     Ok(())
 }
 
-/// Adds or replaces all of these cameras, or none of them if one cannot be used. Returns what became
-/// of each.
+/// Adds or replaces all of these cameras, or none of them if one is refused. Returns for each
+/// camera whether it was created, updated or unchanged.
 pub(crate) async fn import(
     core: &Core,
     caller: &Caller,
@@ -121,7 +123,7 @@ pub(crate) async fn import(
             let id = id.clone();
             move |known: Option<Record>| {
                 let applied = new.apply_import(&id, known.as_ref(), &core.cameras);
-                applied.map_err(|error| of_entry(index, error))
+                applied.map_err(|error| in_entry(index, error))
             }
         };
         (id, apply)
@@ -129,17 +131,18 @@ pub(crate) async fn import(
     let done = core.cameras.change_all(changes.collect()).await?;
     info!(by = caller.name(), cameras = done.len(), "cameras imported");
     for (id, _) in ids.iter().zip(&done).filter(|(_, change)| **change == Change::Updated) {
-        follow(core, id).await?;
+        apply_change(core, id).await?;
     }
     Ok(done)
 }
 
-/// The error of one entry of an import, the first having the index 0.
-pub(crate) fn of_entry(index: usize, error: Error) -> Error {
+/// Returns the error with the number of the import's entry in its detail. `index` counts from 0,
+/// the number from 1.
+pub(crate) fn in_entry(index: usize, error: Error) -> Error {
     Error { detail: format!("entry {}: {}", index + 1, error.detail), ..error }
 }
 
-/// Takes a picture of a camera that is known or not. Nothing of it is kept.
+/// Takes a picture of a camera, which need not be known. Stores nothing.
 pub(crate) async fn test(
     core: &Core,
     stills: &StillTaker,
@@ -148,27 +151,29 @@ pub(crate) async fn test(
     camera: CameraChange,
     profile: Profile,
 ) -> Result<Still, Error> {
-    let camera = owned(caller, camera)?;
+    let camera = with_owner(caller, camera)?;
     let known = match &id {
         Some(id) => core.cameras.get(id).await?,
         None => None,
     };
     known.as_ref().map_or(Ok(()), |known| ensure_owns(caller, known))?;
-    let id = id.map_or_else(chosen_id, Ok)?;
+    let id = id.map_or_else(random_id, Ok)?;
     let record = camera.apply(&id, known.as_deref(), &core.cameras)?;
     let source = record.spec.source(profile).cloned().ok_or_else(|| {
-        let detail = "the camera to test has no such stream";
+        let detail = format!("the camera to test has no {} stream", profile.as_str());
         Error::new(ErrorKind::InvalidSource, detail)
     })?;
-    info!(by = caller.name(), %source, "camera tested");
+    info!(by = caller.name(), %source, "testing a camera");
     stills.take(source, record.options).await
 }
 
-/// Makes the user who adds or changes a camera its owner.
-fn owned(caller: &Caller, camera: CameraChange) -> Result<CameraChange, Error> {
+/// Returns the change with the caller as the camera's owner, if the caller is limited to its own
+/// cameras. Refuses another owner.
+fn with_owner(caller: &Caller, camera: CameraChange) -> Result<CameraChange, Error> {
     let Some(owner) = caller.owner() else { return Ok(camera) };
     if camera.owner.as_deref().is_some_and(|given| given != owner) {
-        let detail = "with this API key the owner can only be the key's name";
+        let detail =
+            "this API key can only manage its own cameras; omit owner, or set it to the key's name";
         return Err(Error::new(ErrorKind::Forbidden, detail));
     }
     Ok(CameraChange { owner: Some(owner.to_owned()), ..camera })
@@ -178,7 +183,7 @@ fn ensure_owns(caller: &Caller, record: &Record) -> Result<(), Error> {
     caller.ensure_owns(record.owner.as_deref(), &record.id)
 }
 
-fn chosen_id() -> Result<CameraId, Error> {
-    let text: String = (0..CHOSEN_ID).map(|_| fastrand::lowercase()).collect();
+fn random_id() -> Result<CameraId, Error> {
+    let text: String = (0..RANDOM_ID_LENGTH).map(|_| fastrand::lowercase()).collect();
     CameraId::parse(&text)
 }

@@ -1,4 +1,4 @@
-//! Cameras on the network, and which of them are known.
+//! The use case of discovery: finding cameras on the network, and recognizing the known ones.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use tracing::info;
 use url::Url;
 
-use super::context::Core;
+use super::core::Core;
 use crate::access::Caller;
 use crate::base::error::Error;
 use crate::camera::id::CameraId;
@@ -14,11 +14,12 @@ use crate::camera::presets::usual_port;
 use crate::onvif::device::Device;
 use crate::onvif::finder::{Discovery, DiscoveryRequest, Finder};
 
-/// Known cameras at one address that are compared with a device. Recorders have many at theirs.
+/// The largest number of known cameras at one address that are compared with a device. Many cameras
+/// of a recorder have the same address.
 const MAX_COMPARED: usize = 64;
 
-/// Looks for cameras, or asks one. Names the known camera at the address of each device that the
-/// caller can see.
+/// Searches for cameras, or queries the one that the request names. Returns the devices found, each
+/// with the id of a known camera at the same address, if the caller can see one.
 pub(crate) async fn discover(
     core: &Core,
     finder: &Finder,
@@ -26,7 +27,7 @@ pub(crate) async fn discover(
     request: DiscoveryRequest,
 ) -> Result<Discovery, Error> {
     let mut discovery = finder.find(request).await?;
-    info!(by = caller.name(), devices = discovery.devices.len(), "looked for cameras");
+    info!(by = caller.name(), devices = discovery.devices.len(), "searched for cameras");
     let by_host = core.cameras.by_host(caller.owner()).await?;
     for device in &mut discovery.devices {
         device.known_as = known(core, &by_host, device).await?;
@@ -34,8 +35,8 @@ pub(crate) async fn discover(
     Ok(discovery)
 }
 
-/// The id of the camera at the device's address; where there are several, of one with the device's
-/// RTSP port.
+/// Returns the id of a known camera at the device's address; `None` if there is none. Of several
+/// cameras, returns the first that has the device's RTSP port, or else the first of all.
 async fn known(
     core: &Core,
     by_host: &HashMap<String, Vec<CameraId>>,

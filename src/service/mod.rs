@@ -1,21 +1,21 @@
-//! Use cases that every edge shares: each checks the permission of its caller and makes the parts
-//! below work together. Nothing here knows HTTP.
+//! Use cases, independent of HTTP. Each checks the permission of its caller and combines the layers
+//! below.
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | [`context`] | the context of use cases: the parts that they make work together |
+//! | [`core`](self::core) | the parts of the manager that all use cases share |
 //! | [`permission`] | which cameras a caller can see, and the permission to watch |
 //! | [`streams`] | starting, joining and stopping streams |
-//! | [`watching`] | playlists, and the sign that a viewer is still there |
+//! | [`watching`] | requests of viewers for playlists and files |
 //! | [`cameras`] | adding, changing, deleting and testing cameras |
-//! | [`camera_change`] | how a request changes a camera |
-//! | [`discovery`] | cameras on the network |
+//! | [`camera_change`] | turning a request into the record of a camera |
+//! | [`discovery`] | finding cameras on the network |
 //! | [`sessions`] | playback sessions |
 //! | [`readiness`] | whether the service can do its work |
 
 pub(crate) mod camera_change;
 pub(crate) mod cameras;
-pub(crate) mod context;
+pub(crate) mod core;
 pub(crate) mod discovery;
 pub(crate) mod permission;
 pub(crate) mod readiness;

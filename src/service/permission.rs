@@ -1,6 +1,6 @@
-//! Permission: which cameras a caller can see, and who can watch them.
+//! Permission: which cameras a caller can see or watch.
 
-use super::context::Core;
+use super::core::Core;
 use crate::access::Caller;
 use crate::access::credentials::Credentials;
 use crate::access::permit::Permit;
@@ -8,7 +8,8 @@ use crate::base::error::{Error, ErrorKind};
 use crate::base::time::unix_now;
 use crate::camera::id::CameraId;
 
-/// Refuses callers that cannot see the camera. One that is not known can be seen by all.
+/// Returns an error if the caller cannot see the camera. A camera that is not known is not refused
+/// here.
 pub(crate) async fn ensure_can_see(
     core: &Core,
     caller: &Caller,
@@ -23,20 +24,21 @@ pub(crate) async fn ensure_can_see(
         .map_or(Ok(()), |record| caller.ensure_owns(record.owner.as_deref(), id))
 }
 
-/// Returns the permission to watch a camera that these credentials give: a playback token in the
-/// path, as bearer or in a cookie, or an API key.
-pub(crate) async fn may_watch(
+/// Returns the permission to watch a camera that these credentials give. Uses the first of: a
+/// playback token in the path, a valid API key, and a playback token as bearer or in a cookie.
+/// Without API keys, requests from this machine need no credentials.
+pub(crate) async fn permit_to_watch(
     core: &Core,
     shown: &Credentials<'_>,
     id: &CameraId,
 ) -> Result<Permit, Error> {
-    let permit = permit(core, shown, id)?;
+    let permit = permit_of(core, shown, id)?;
     ensure_covers(core, &permit, id).await?;
     Ok(permit)
 }
 
-/// Refuses a permission that has ended since it was given: by time, because its session was ended,
-/// or because the camera has another owner now.
+/// Returns an error if a permission has ended since it was given: it has expired, its session was
+/// ended, or the camera now has another owner.
 pub(crate) async fn ensure_still_valid(
     core: &Core,
     permit: &Permit,
@@ -46,11 +48,11 @@ pub(crate) async fn ensure_still_valid(
     ensure_covers(core, permit, id).await
 }
 
-fn permit(core: &Core, shown: &Credentials<'_>, id: &CameraId) -> Result<Permit, Error> {
+fn permit_of(core: &Core, shown: &Credentials<'_>, id: &CameraId) -> Result<Permit, Error> {
     if let Some(token) = shown.path_token {
         return core.playback.admit(token, id);
     }
-    // A key is stronger than a cookie that a browser still has from before.
+    // An API key takes precedence over a cookie that the browser still has from an earlier session.
     if let Some(caller) = core.access.known(shown) {
         return Ok(Permit::of_caller(&caller));
     }
@@ -60,8 +62,8 @@ fn permit(core: &Core, shown: &Credentials<'_>, id: &CameraId) -> Result<Permit,
     }
 }
 
-/// A session that a user made is for that user's cameras, also after the camera's id was given to
-/// another owner's camera.
+/// Returns an error if the camera does not have the owner that the permission requires. A session
+/// of one user must not show a camera that now belongs to another user.
 async fn ensure_covers(core: &Core, permit: &Permit, id: &CameraId) -> Result<(), Error> {
     let Some(owner) = permit.owner() else { return Ok(()) };
     match core.cameras.get(id).await? {

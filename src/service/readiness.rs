@@ -1,8 +1,8 @@
 //! Readiness: whether the service can do its work, and what prevents it.
 //!
-//! A disk that hangs blocks a thread of the runtime for as long as it hangs, and there are not many of
-//! them. So each check runs in a task of its own, every request waits for it for a limited time, and
-//! the next check of the same thing does not begin before the last one has ended.
+//! A disk that hangs blocks a thread of the runtime, which has few of them. Therefore each check
+//! runs in a separate task, and requests wait for the check only for a limited time. The next check
+//! of the same condition does not begin before the last one has ended.
 
 use std::error::Error as StdError;
 use std::path::Path;
@@ -23,40 +23,41 @@ use crate::output::disk_budget::{self, Disk};
 use crate::output::hls::layout::Layout;
 use crate::store::db::Database;
 
-/// A good result holds this long: orchestrators ask every few seconds, and FFmpeg need not be run
-/// for each of them.
+/// How long a good result is reused. Orchestrators send a request every few seconds, and FFmpeg
+/// need not run for each of them.
 const GOOD_HOLDS: Duration = Duration::from_secs(10);
-/// A bad result holds less long, but for all probes that wait in the meantime.
+/// How long a bad result is reused. The time is shorter, so that a recovery is noticed soon, but
+/// long enough for the requests that waited for the result.
 const BAD_HOLDS: Duration = Duration::from_secs(1);
-/// FFmpeg, the disk and the database must respond within this time.
+/// The time within which FFmpeg, the disk and the database must respond.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The reason for a check that does not end in time.
+/// The reason that is reported for a check that does not end in time.
 const HANGS: &str = "it does not respond";
 
 const MIB: u64 = 1024 * 1024;
-/// Free space that the database needs, in bytes.
+/// The free space that the database requires, in bytes.
 const DATABASE_FREE: u64 = MIB;
-/// The operator is warned when there is less free space than this, in bytes, and than a tenth of the
-/// disk.
+/// A disk is nearly full if it has less free space than this, in bytes, and also less than a tenth
+/// of its size.
 const NEARLY_FULL: u64 = 1024 * MIB;
 
 /// A condition of readiness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Check {
-    /// `STREAM_DIR` can be written, and has free space.
+    /// `STREAM_DIR` is writable and has free space.
     StreamDir,
     /// FFmpeg can be run.
     Ffmpeg,
-    /// The database can be read and written.
+    /// The database can be read and written, and its disk has free space.
     Database,
     /// The manager is not shutting down.
     Shutdown,
 }
 
-/// The conditions that have a metric, with their labels. The shutdown has none: no metrics are
-/// scraped during it.
+/// The conditions that have a metric, with their labels. `Shutdown` has none, because metrics are
+/// not scraped during a shutdown.
 pub(crate) const CHECKS: [(Check, &str); 3] =
     [(Check::StreamDir, "stream_dir"), (Check::Ffmpeg, "ffmpeg"), (Check::Database, "database")];
 
@@ -65,7 +66,7 @@ pub(crate) const CHECKS: [(Check, &str); 3] =
 pub(crate) struct Trouble {
     /// The condition.
     pub(crate) check: Check,
-    /// The reason.
+    /// Why the condition does not hold.
     pub(crate) error: Error,
 }
 
@@ -78,7 +79,8 @@ pub(crate) struct Readiness {
     was_nearly_full: AtomicBool,
     /// The last result and its time.
     last: Mutex<Option<(Instant, Vec<Trouble>)>>,
-    /// Held by the request that checks; the others wait for its result.
+    /// Locked by the request that runs the checks. Other requests wait for the lock, and then reuse
+    /// the result.
     probes: tokio::sync::Mutex<ProbeSet>,
 }
 
@@ -93,12 +95,13 @@ struct ProbeSet {
 /// The result of a probe, or the reason why its condition does not hold.
 type ProbeResult<T = ()> = Result<T, Box<dyn StdError + Send + Sync>>;
 
-/// The check that was begun last and has not been answered yet, with its beginning.
+/// The check that began last, and when it began; `None` before the first one.
 #[derive(Default)]
 struct Probe(Option<(Instant, JoinHandle<ProbeResult>)>);
 
 impl Readiness {
-    /// The readiness of a manager that writes to `layout` and keeps its cameras in `database`.
+    /// Creates the readiness of a manager that writes to `layout` and keeps its cameras in
+    /// `database`.
     pub(crate) fn new(ffmpeg: FfmpegCheck, layout: Layout, database: Database) -> Self {
         Self {
             ffmpeg,
@@ -111,7 +114,7 @@ impl Readiness {
         }
     }
 
-    /// Makes the manager not ready from now on.
+    /// Marks the manager as shutting down. It is not ready from now on.
     pub(crate) fn close(&self) {
         self.is_closing.store(true, Ordering::SeqCst);
     }
@@ -121,8 +124,8 @@ impl Readiness {
         self.is_closing.load(Ordering::SeqCst)
     }
 
-    /// Returns all that is wrong. A check that has begun is finished and its result kept even if
-    /// the request is dropped: orchestrators have little patience.
+    /// Returns all conditions that do not hold. A check that has begun continues, and its result is
+    /// kept, even if the request is dropped: orchestrators wait only for a short time.
     pub(crate) async fn troubles(self: &Arc<Self>) -> Vec<Trouble> {
         let this = Arc::clone(self);
         let checked = tokio::spawn(async move { this.check().await });
@@ -132,12 +135,12 @@ impl Readiness {
         })
     }
 
-    /// The last result; `None` before the first check.
+    /// Returns the last result; `None` before the first check.
     pub(crate) fn last(&self) -> Option<Vec<Trouble>> {
         lock(&self.last).as_ref().map(|(_, troubles)| troubles.clone())
     }
 
-    /// The last result, while it holds.
+    /// Returns the last result, if it is recent enough to be reused.
     fn fresh(&self) -> Option<Vec<Trouble>> {
         let last = lock(&self.last);
         let (at, troubles) = last.as_ref()?;
@@ -149,7 +152,7 @@ impl Readiness {
         if self.is_closing() {
             return vec![self.trouble(Check::Shutdown, "")];
         }
-        // Held across the probes on purpose: many requests at once make one run of FFmpeg.
+        // Locked during the probes on purpose, so that FFmpeg runs once for simultaneous requests.
         let mut probes = self.probes.lock().await;
         if let Some(troubles) = self.fresh() {
             return troubles;
@@ -193,7 +196,8 @@ impl Readiness {
         Ok(())
     }
 
-    /// Warns once, and again after there was enough free space in between.
+    /// Logs a warning when the disk becomes nearly full. Warns again only after the disk had enough
+    /// free space in the meantime.
     fn warn_when_nearly_full(&self, disk: Option<Disk>) {
         let nearly_full = disk.filter(is_nearly_full);
         let was_nearly_full = self.was_nearly_full.swap(nearly_full.is_some(), Ordering::Relaxed);
@@ -206,7 +210,7 @@ impl Readiness {
 
     async fn probe_database(self: Arc<Self>) -> ProbeResult {
         let path = self.database.path();
-        // A deleted file can still be written until the manager ends.
+        // Checked by its path: a deleted file stays writable while the manager has it open.
         tokio::fs::metadata(path).await?;
         self.database.check().await?;
         disk_with(DATABASE_FREE, path.parent().unwrap_or(path)).await?;
@@ -219,13 +223,14 @@ impl Readiness {
 }
 
 impl Probe {
-    /// Returns the result of `check` within the time limit, or why there is none. While an earlier
-    /// one has not ended, its result counts, and `check` does not begin.
+    /// Returns the result of `check`, or the reason why it failed or did not end within
+    /// [`PROBE_TIMEOUT`]. While an earlier check is still running, returns the result of that
+    /// check, and does not begin `check`.
     async fn result(
         &mut self,
         check: impl Future<Output = ProbeResult> + Send + 'static,
     ) -> Result<(), String> {
-        // A result that came after the time limit is old by now.
+        // A result that came after the time limit is outdated.
         self.0.take_if(|(_, task)| task.is_finished());
         let (began, task) = self.0.get_or_insert_with(|| (Instant::now(), tokio::spawn(check)));
         match timeout_at(*began + PROBE_TIMEOUT, task).await {
@@ -240,9 +245,10 @@ fn is_nearly_full(disk: &Disk) -> bool {
     disk.available < NEARLY_FULL && disk.available.saturating_mul(10) < disk.size
 }
 
-/// Returns the disk of `path`, if at least `free` bytes of it are free.
+/// Returns the disk that `path` is on; `None` if its size cannot be read. Error: the disk has fewer
+/// than `free` bytes of free space.
 async fn disk_with(free: u64, path: &Path) -> ProbeResult<Option<Disk>> {
-    // The empty parent of a bare file name is the working directory.
+    // The parent of a bare file name is the empty path, which means the working directory.
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path }.to_owned();
     let disk = tokio::task::spawn_blocking(move || Disk::of(&path)).await?;
     match &disk {
@@ -278,7 +284,8 @@ mod tests {
             assert_eq!(start.elapsed(), PROBE_TIMEOUT, "later requests do not wait again");
         }
         assert_eq!(begun.load(Ordering::SeqCst), 1);
-        // One for the check that hangs, for which it is too late, and one for the next.
+        // One permit for the check that hangs, whose result is too late, and one for the next
+        // check.
         answers.add_permits(2);
         tokio::task::yield_now().await;
         assert_eq!(probe.result(check()).await, Ok(()));
@@ -286,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_is_nearly_full_with_little_space_in_part_and_in_bytes() {
+    fn a_disk_is_nearly_full_if_both_the_share_and_the_bytes_of_free_space_are_low() {
         let mib = 1024 * 1024;
         let table = [
             (1024 * mib, 200 * mib, false),

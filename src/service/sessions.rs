@@ -1,10 +1,10 @@
-//! Playback sessions for callers: begin, list and end them.
+//! Use cases of playback sessions: creating, listing and ending them.
 
 use std::time::Duration;
 
 use tracing::info;
 
-use super::context::Core;
+use super::core::Core;
 use super::streams::unknown_camera;
 use crate::access::Caller;
 use crate::access::keys::Role;
@@ -16,10 +16,10 @@ use crate::playback::token::MAX_CAMERAS;
 /// The longest lifetime of a session, in seconds.
 pub(crate) const LONGEST_LIFETIME: u64 = 24 * 3600;
 
-/// A session that is about to begin.
+/// The parameters of a new session.
 #[derive(Debug)]
 pub(crate) struct NewSession {
-    /// The user who watches, in the back end's words.
+    /// The user who watches. The back end chooses the name.
     pub(crate) user: String,
     /// The ids of the cameras, or `*` alone for all.
     pub(crate) cameras: Vec<String>,
@@ -27,18 +27,22 @@ pub(crate) struct NewSession {
     pub(crate) lifetime: u64,
 }
 
-/// A session that has begun. Its token is secret, so it has no `Debug`.
-pub(crate) struct Begun {
+/// A new session and its token. The token is secret, so the type has no `Debug`.
+pub(crate) struct CreatedSession {
     /// The session.
     pub(crate) session: Session,
-    /// The token that its holder shows to watch.
+    /// The token, which the session's holder sends with every request for media.
     pub(crate) token: String,
-    /// The first of its cameras; `None` if it is for all.
+    /// The first of the cameras; `None` if the session is for all cameras.
     pub(crate) camera: Option<CameraId>,
 }
 
-/// Begins a playback session.
-pub(crate) async fn begin(core: &Core, caller: &Caller, new: NewSession) -> Result<Begun, Error> {
+/// Creates a playback session. The caller must be able to see its cameras.
+pub(crate) async fn begin(
+    core: &Core,
+    caller: &Caller,
+    new: NewSession,
+) -> Result<CreatedSession, Error> {
     let ids = checked_cameras(core, caller, &new.cameras).await?;
     if !(1..=LONGEST_LIFETIME).contains(&new.lifetime) {
         let detail = format!("ttl_seconds must be 1 to {LONGEST_LIFETIME}");
@@ -51,27 +55,28 @@ pub(crate) async fn begin(core: &Core, caller: &Caller, new: NewSession) -> Resu
         session = session.claims.jti,
         user = session.claims.sub,
         cameras = ?session.claims.cameras,
-        "playback session begun"
+        "playback session created"
     );
-    Ok(Begun { session, token, camera: ids.into_iter().next() })
+    Ok(CreatedSession { session, token, camera: ids.into_iter().next() })
 }
 
 /// Returns the sessions that the caller can see.
 pub(crate) fn list(core: &Core, caller: &Caller) -> Vec<Session> {
     let sessions = core.playback.list().into_iter();
-    sessions.filter(|session| is_of(caller, session)).collect()
+    sessions.filter(|session| can_access(caller, session)).collect()
 }
 
-/// Ends a session before its time.
+/// Ends a session early. For admins, the id may also be that of a back end's session that is not
+/// known yet.
 pub(crate) async fn end(core: &Core, caller: &Caller, id: &str) -> Result<(), Error> {
     match core.playback.get(id) {
-        Some(session) if !is_of(caller, &session) => {
-            let detail = "the playback session was made with another API key";
+        Some(session) if !can_access(caller, &session) => {
+            let detail = "the playback session was created with another API key";
             return Err(Error::new(ErrorKind::Forbidden, detail));
         }
         Some(_) => {}
-        // A back end's token that was not shown yet can be ended too.
-        None if caller.at_least(Role::Admin).is_ok() && is_id(id) => {}
+        // A back end may have issued a token with this id that has not been used yet.
+        None if caller.ensure_role(Role::Admin).is_ok() && is_id(id) => {}
         None => {
             let detail = "there is no such playback session";
             return Err(Error::new(ErrorKind::UnknownSession, detail));
@@ -88,12 +93,13 @@ async fn checked_cameras(
     names: &[String],
 ) -> Result<Vec<CameraId>, Error> {
     if names.len() > MAX_CAMERAS {
-        let detail = format!("at most {MAX_CAMERAS} cameras fit into one session");
+        let detail = format!("a session can have at most {MAX_CAMERAS} cameras");
         return Err(Error::new(ErrorKind::InvalidRequest, detail));
     }
     if names == ["*"] {
         if caller.owner().is_some() {
-            let detail = "an API key of role user has sessions for its own cameras only; name them";
+            let detail =
+                "an API key of role user cannot create a session for all cameras; name its cameras";
             return Err(Error::new(ErrorKind::Forbidden, detail));
         }
         return Ok(Vec::new());
@@ -112,8 +118,8 @@ async fn checked_cameras(
     Ok(ids)
 }
 
-/// Returns whether the caller can see and end the session: admins can for all, others for those of
-/// their own key.
-fn is_of(caller: &Caller, session: &Session) -> bool {
-    caller.at_least(Role::Admin).is_ok() || session.made_by.as_deref() == Some(caller.name())
+/// Returns whether the caller can see and end the session. Admins can for all sessions, other
+/// callers for those that their API key created.
+fn can_access(caller: &Caller, session: &Session) -> bool {
+    caller.ensure_role(Role::Admin).is_ok() || session.made_by.as_deref() == Some(caller.name())
 }

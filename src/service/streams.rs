@@ -1,8 +1,8 @@
-//! Streams for callers: starting, joining, stopping and finding them.
+//! Use cases of streams: starting, joining, stopping and finding them.
 
 use tracing::{debug, info};
 
-use super::context::Core;
+use super::core::Core;
 use super::permission::ensure_can_see;
 use crate::access::Caller;
 use crate::access::keys::Role;
@@ -24,9 +24,9 @@ mod tests;
 pub(crate) struct StartRequest {
     /// The stream to start.
     pub(crate) id: StreamId,
-    /// The new source of the stream; `None` for the known one.
+    /// The new source of the stream; `None` to keep the known one.
     pub(crate) source: Option<Source>,
-    /// The options that change.
+    /// The options to change.
     pub(crate) changes: OptionChanges,
     /// If true, the start waits until the stream is playable.
     pub(crate) wait: bool,
@@ -35,23 +35,24 @@ pub(crate) struct StartRequest {
 /// The state of a stream when its start returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StartOutcome {
-    /// It was playable before.
+    /// The stream was already playable.
     Active,
-    /// It became playable.
+    /// The stream has become playable.
     Started,
-    /// It is not playable yet, and the caller did not want to wait.
+    /// The stream is not playable yet, and the caller did not want to wait.
     Starting,
 }
 
-/// A stream, or its camera while there is no stream.
+/// A running stream, or its camera if the stream is not running.
 pub(crate) enum StreamOrCamera {
-    /// The stream.
+    /// The running stream.
     Stream(StreamHandle),
-    /// The camera.
+    /// The camera of a stream that is not running.
     Camera(Camera),
 }
 
-/// Starts a stream or joins it. A caller that changes the camera needs the role `user`.
+/// Starts a stream, or joins it if it is running. If the request has a source or options, adds or
+/// changes the camera first, which requires the role `user`.
 pub(crate) async fn start(
     core: &Core,
     caller: &Caller,
@@ -62,7 +63,7 @@ pub(crate) async fn start(
         return start_known(core, caller, &id, wait).await;
     }
     ensure_can_see(core, caller, id.camera()).await?;
-    caller.at_least(Role::User)?;
+    caller.ensure_role(Role::User)?;
     let check = |record: &Record| caller.ensure_owns(record.owner.as_deref(), &record.id);
     match core.cameras.put(&id, caller.owner(), source, changes, check).await? {
         Some(camera) => begin(core, caller, camera, wait).await,
@@ -70,7 +71,7 @@ pub(crate) async fn start(
     }
 }
 
-/// Starts or joins the stream of a camera that is known.
+/// Starts the stream of a known camera, or joins it if it is running.
 pub(crate) async fn start_known(
     core: &Core,
     caller: &Caller,
@@ -78,7 +79,7 @@ pub(crate) async fn start_known(
     wait: bool,
 ) -> Result<StartOutcome, Error> {
     ensure_can_see(core, caller, id.camera()).await?;
-    let camera = stream(core, id).await?;
+    let camera = known_camera(core, id).await?;
     begin(core, caller, camera, wait).await
 }
 
@@ -88,12 +89,12 @@ async fn begin(
     camera: Camera,
     wait: bool,
 ) -> Result<StartOutcome, Error> {
-    // Back ends start the stream again with every view of a page.
+    // Back ends send a start with every view of a page, even if the stream is live.
     if core.registry.join_live(&camera) {
-        debug!(by = caller.name(), stream = %camera.id, "joined");
+        debug!(by = caller.name(), stream = %camera.id, "joined a live stream");
         return Ok(StartOutcome::Active);
     }
-    info!(by = caller.name(), stream = %camera.id, "start");
+    info!(by = caller.name(), stream = %camera.id, "start requested");
     if wait {
         return Ok(match join(core, camera).await? {
             Joined::Active => StartOutcome::Active,
@@ -105,8 +106,9 @@ async fn begin(
     Ok(if is_live { StartOutcome::Active } else { StartOutcome::Starting })
 }
 
-/// Starts a camera's stream, or joins it. Makes sure that the stream has the source and options that
-/// the camera has when it becomes playable: they can have changed during the start.
+/// Starts a camera's stream, or joins it, and waits until the stream is playable. If the camera was
+/// changed in the meantime, starts the stream again with the new source and options. If the camera
+/// was deleted, stops the stream and returns an error.
 pub(super) async fn join(core: &Core, camera: Camera) -> Result<Joined, Error> {
     let joined = core.registry.start(camera.clone()).await?;
     match core.cameras.camera_of(&camera.id).await? {
@@ -119,15 +121,15 @@ pub(super) async fn join(core: &Core, camera: Camera) -> Result<Joined, Error> {
     }
 }
 
-/// Stops a stream. Also succeeds if there is none.
+/// Stops a stream and waits until it has ended. Succeeds even if the stream is not running.
 pub(crate) async fn stop(core: &Core, caller: &Caller, id: &StreamId) -> Result<(), Error> {
     ensure_can_see(core, caller, id.camera()).await?;
-    info!(by = caller.name(), stream = %id, "stop");
+    info!(by = caller.name(), stream = %id, "stop requested");
     core.registry.stop(id).await;
     Ok(())
 }
 
-/// Returns a stream, or its camera while there is none.
+/// Returns a running stream, or its camera if the stream is not running.
 pub(crate) async fn find(
     core: &Core,
     caller: &Caller,
@@ -136,11 +138,11 @@ pub(crate) async fn find(
     ensure_can_see(core, caller, id.camera()).await?;
     match core.registry.get(id) {
         Some(handle) => Ok(StreamOrCamera::Stream(handle)),
-        None => Ok(StreamOrCamera::Camera(stream(core, id).await?)),
+        None => Ok(StreamOrCamera::Camera(known_camera(core, id).await?)),
     }
 }
 
-/// Returns all streams that the caller can see.
+/// Returns all running streams that the caller can see.
 pub(crate) async fn list(core: &Core, caller: &Caller) -> Result<Vec<StreamHandle>, Error> {
     let mut streams = Vec::new();
     for handle in core.registry.all() {
@@ -153,17 +155,18 @@ pub(crate) async fn list(core: &Core, caller: &Caller) -> Result<Vec<StreamHandl
     Ok(streams)
 }
 
-/// Returns the last lines that a stream's processes wrote. Error: the camera is not known.
+/// Returns the last lines that a stream's processes wrote; no lines if the stream is not running.
+/// Error: the camera is unknown, or has no such stream.
 pub(crate) async fn log(core: &Core, caller: &Caller, id: &StreamId) -> Result<Vec<Line>, Error> {
     ensure_can_see(core, caller, id.camera()).await?;
-    stream(core, id).await?;
+    known_camera(core, id).await?;
     let lines = core.registry.get(id).map(|handle| handle.shared().process_log.lines());
     Ok(lines.unwrap_or_default())
 }
 
-/// Makes the running streams of a camera that has changed show its new source, or ends those that
-/// it no longer has.
-pub(super) async fn follow(core: &Core, id: &CameraId) -> Result<(), Error> {
+/// Applies the change of a camera to its running streams: they switch to the new source and options
+/// in the background. Stops a stream that the camera no longer has.
+pub(super) async fn apply_change(core: &Core, id: &CameraId) -> Result<(), Error> {
     for profile in [Profile::Main, Profile::Sub] {
         let id = StreamId::new(id.clone(), profile);
         if core.registry.get(&id).is_none() {
@@ -177,15 +180,17 @@ pub(super) async fn follow(core: &Core, id: &CameraId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns a stream of a known camera, ready to be started.
-pub(super) async fn stream(core: &Core, id: &StreamId) -> Result<Camera, Error> {
+/// Returns the known camera of a stream, with the source and options that the stream needs to
+/// start. Error: the camera is unknown, or has no such stream.
+pub(super) async fn known_camera(core: &Core, id: &StreamId) -> Result<Camera, Error> {
     match core.cameras.camera_of(id).await? {
         Some(camera) => Ok(camera),
         None => Err(no_stream(core, id).await),
     }
 }
 
-/// The error for a stream that does not exist: its camera is not known, or has no such stream.
+/// Returns the error for a stream that does not exist: its camera is unknown, or has no such
+/// stream. Returns the error of the camera store if that cannot be read.
 async fn no_stream(core: &Core, id: &StreamId) -> Error {
     match core.cameras.get(id.camera()).await {
         Ok(Some(_)) => {
@@ -198,7 +203,7 @@ async fn no_stream(core: &Core, id: &StreamId) -> Error {
     }
 }
 
-/// The error for a camera that is not known.
+/// Returns the error for an unknown camera.
 pub(super) fn unknown_camera(id: &CameraId) -> Error {
     let detail = format!(
         "there is no camera {id}; add it with PUT /api/cameras/{id}, or start it once with its \

@@ -1,4 +1,4 @@
-//! The context of use cases for tests: every part is real but the ingest.
+//! A [`Core`] for tests. Every part is real except for the ingest.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 
-use super::context::Core;
+use super::core::Core;
 use crate::access::Access;
 use crate::access::keys::ApiKeys;
 use crate::base::counters::Counters;
@@ -42,16 +42,16 @@ const SEGMENTS: SegmentPolicy = SegmentPolicy {
     list_size: 5,
 };
 
-/// A [`Core`] with a directory of its own.
+/// A [`Core`] with its own directory.
 pub(crate) struct Setup {
     pub(crate) core: Core,
     dir: TempDir,
-    /// The sources that were opened, in turn.
+    /// The sources that were opened, in this order.
     opened: Arc<Mutex<Vec<Source>>>,
 }
 
 impl Setup {
-    /// A core for callers with these keys.
+    /// Creates a core with these API keys.
     pub(crate) async fn new(keys: &str) -> Self {
         let dir = TempDir::new().expect("a directory");
         let root = dir.path().join("streams");
@@ -76,18 +76,19 @@ impl Setup {
         Self { core: Core { access, cameras, registry, hls, playback }, dir, opened }
     }
 
-    /// The core, and the directory that it needs for as long as it is used.
+    /// Returns the core and its directory, which must exist for as long as the core is used.
     pub(crate) fn into_parts(self) -> (Core, TempDir) {
         (self.core, self.dir)
     }
 
-    /// The sources that were opened, in turn, without their secrets.
+    /// Returns the sources that were opened, in this order, without their secrets.
     pub(crate) fn opened(&self) -> Vec<String> {
         lock(&self.opened).iter().map(Source::to_string).collect()
     }
 }
 
-/// An ingest that sends a second of video, and then nothing more until it is ended.
+/// An ingest that publishes one second of video, and then nothing until it receives a signal to
+/// end.
 struct FakeIngest {
     opened: Arc<Mutex<Vec<Source>>>,
 }
@@ -103,7 +104,7 @@ impl Ingest for FakeIngest {
                 request.hub.publish(testing::fragment(&init, number == 0, number * 200, 200));
             }
             signalled.recv().await;
-            let error = Error::new(ErrorKind::SourceUnreachable, "it was ended");
+            let error = Error::new(ErrorKind::SourceUnreachable, "the ingest was ended");
             let _ = end.send(RunOutcome::Dropped(error));
         });
         RunningIngest { ended, signals }

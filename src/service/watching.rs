@@ -1,11 +1,12 @@
-//! Watching: a viewer's requests start the stream, keep it running, and get its playlists.
+//! Use cases of viewers: their requests start a stream, keep it running, and get its playlists and
+//! files.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::context::Core;
+use super::core::Core;
 use super::{permission, streams};
 use crate::access::credentials::Credentials;
 use crate::base::error::{Error, ErrorKind};
@@ -15,13 +16,13 @@ use crate::stream::handle::StreamHandle;
 use crate::stream::state::{After, State};
 use crate::stream::viewers::Viewer;
 
-/// Players ask every second or so. A camera that failed is tried again after this time, not for each
-/// of these requests.
+/// The time after a failure during which the camera is not tried again. Players send a request
+/// about every second, and not each of them should try the camera.
 const HOLD: Duration = Duration::from_secs(3);
-/// The same after a refusal that waiting does not cure: cameras lock accounts that are tried too
-/// often.
+/// The same time after a permanent error, such as a wrong password. It is longer, because cameras
+/// lock accounts after too many attempts.
 const HOLD_PERMANENT: Duration = Duration::from_secs(30);
-/// The delay after which a player asks again for a stream that has just ended.
+/// The time after which a player should retry when the stream has just ended.
 const RETRY_WHEN_ENDED: Duration = Duration::from_secs(1);
 
 /// The sender of a viewer's request.
@@ -29,83 +30,86 @@ const RETRY_WHEN_ENDED: Duration = Duration::from_secs(1);
 pub(crate) struct Visitor<'a> {
     /// The credentials of the request.
     pub(crate) shown: Credentials<'a>,
-    /// The player's `User-Agent`; can be empty.
+    /// The player's `User-Agent`; may be empty.
     pub(crate) player: &'a str,
 }
 
-/// The contents for which a low-latency player waits (RFC 8216bis, 6.2.5.2); by default it does not
-/// wait.
+/// The segment or part that a playlist must contain before a low-latency player gets it (RFC
+/// 8216bis, 6.2.5.2). By default any playlist will do.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Reload {
-    /// This segment, or the part of it below.
+    /// The sequence number of the segment.
     pub(crate) sequence: Option<u64>,
-    /// The part of the segment.
+    /// The index of the part in this segment; `None` to wait for the whole segment.
     pub(crate) part: Option<usize>,
 }
 
 impl Reload {
-    fn is_in(self, published: &Published) -> bool {
+    fn is_satisfied_by(self, published: &Published) -> bool {
         self.sequence.is_none_or(|sequence| published.has(sequence, self.part))
     }
 }
 
-/// Returns a stream's playlists as soon as they have what `reload` wants. Starts the stream of a
-/// known camera, and notes that its viewer is still there.
+/// Returns a stream's playlists as soon as they contain what `reload` requires, or the newest ones
+/// if that takes too long. Starts the stream if it is not running, and counts the visitor as a
+/// viewer.
 pub(crate) async fn playlists(
     core: &Core,
     id: &StreamId,
     visitor: Visitor<'_>,
     reload: Reload,
 ) -> Result<Arc<Published>, Error> {
-    let permit = permission::may_watch(core, &visitor.shown, id.camera()).await?;
+    let permit = permission::permit_to_watch(core, &visitor.shown, id.camera()).await?;
     let now = core.hls.newest(id);
     let is_playable = |handle: &StreamHandle| now.is_some() && handle.state() != State::Failed;
     let running = core.registry.get(id).filter(is_playable);
-    let is_at_once = running.is_some() && now.is_some_and(|now| reload.is_in(&now));
+    let is_immediate = running.is_some() && now.is_some_and(|now| reload.is_satisfied_by(&now));
     let handle = match running {
         Some(handle) => handle,
         None => start(core, id).await?,
     };
     touch(&handle, permit.user(), visitor)?;
     let published = newest(core, &handle, reload).await?;
-    if !is_at_once {
+    if !is_immediate {
         permission::ensure_still_valid(core, &permit, id.camera()).await?;
     }
     Ok(published)
 }
 
-/// Checks that a viewer is permitted to have a file of a stream, and notes that the viewer is still
-/// there.
+/// Returns an error if the visitor is not permitted to have a file of a stream, or if the stream's
+/// camera has reached its viewer limit. Counts the visitor as a viewer if the stream is running.
 pub(crate) async fn allow_file(
     core: &Core,
     id: &StreamId,
     visitor: Visitor<'_>,
 ) -> Result<(), Error> {
-    let permit = permission::may_watch(core, &visitor.shown, id.camera()).await?;
+    let permit = permission::permit_to_watch(core, &visitor.shown, id.camera()).await?;
     match core.registry.get(id) {
         Some(handle) => touch(&handle, permit.user(), visitor),
         None => Ok(()),
     }
 }
 
-/// Notes the viewer. Refuses one too many.
+/// Counts the visitor as a viewer. Error: the camera has reached its viewer limit.
 fn touch(handle: &StreamHandle, user: &str, visitor: Visitor<'_>) -> Result<(), Error> {
     let address = visitor.shown.address.unwrap_or_default();
     handle.touch_as_viewer(&Viewer { user, address, player: visitor.player })
 }
 
 async fn start(core: &Core, id: &StreamId) -> Result<StreamHandle, Error> {
-    let camera = streams::stream(core, id).await?;
+    let camera = streams::known_camera(core, id).await?;
     refuse_while_held(core, id)?;
     streams::join(core, camera).await.map_err(|error| match error.kind {
-        // A player would give up, because of a stop that another client asked for.
+        // Another client has stopped the stream. A player gives up after `Stopped`, but not after
+        // `StreamEnded`.
         ErrorKind::Stopped => ended(id),
         _ => error,
     })?;
     core.registry.get(id).ok_or_else(|| ended(id))
 }
 
-/// Answers for a camera that has just failed, without trying it again.
+/// Returns the last error of a camera that failed less than [`HOLD`] or [`HOLD_PERMANENT`] ago, so
+/// that the camera is not tried again too soon.
 fn refuse_while_held(core: &Core, id: &StreamId) -> Result<(), Error> {
     let Some(handle) = core.registry.get(id) else { return Ok(()) };
     let status = handle.status();
@@ -116,7 +120,7 @@ fn refuse_while_held(core: &Core, id: &StreamId) -> Result<(), Error> {
     let hold = if error.kind.is_permanent() { HOLD_PERMANENT } else { HOLD };
     match hold.checked_sub(at.elapsed()) {
         Some(left) if !left.is_zero() => {
-            // The failure must be known for as long as the camera is held.
+            // Keeps the failed stream, and with it the error, until the camera can be tried again.
             handle.touch();
             Err(error.retry_after(left))
         }
@@ -124,9 +128,10 @@ fn refuse_while_held(core: &Core, id: &StreamId) -> Result<(), Error> {
     }
 }
 
-/// Waits for playlists that have what `reload` wants. The packager wakes every waiting player, once
-/// a part. When the stream is away for too long, the player gets the playlists as they are: it would
-/// give up at an error.
+/// Waits for playlists that contain what `reload` requires. The packager wakes the waiting requests
+/// with every new part. If the wait takes too long, returns the playlists as they are, because
+/// players give up after an error. Error: the stream has ended, or the requested segment is too far
+/// ahead.
 async fn newest(
     core: &Core,
     handle: &StreamHandle,
@@ -137,11 +142,11 @@ async fn newest(
     if let (Some(sequence), Some(now)) = (reload.sequence, newest.borrow().as_ref()) {
         now.ensure_near(sequence)?;
     }
-    let has_wanted = |published: &Option<Arc<Published>>| {
-        published.as_ref().is_some_and(|now| reload.is_in(now))
+    let has_required = |published: &Option<Arc<Published>>| {
+        published.as_ref().is_some_and(|now| reload.is_satisfied_by(now))
     };
     let patience = core.hls.reload_timeout();
-    let found = match timeout(patience, newest.wait_for(has_wanted)).await {
+    let found = match timeout(patience, newest.wait_for(has_required)).await {
         Ok(Ok(published)) => published.clone(),
         Ok(Err(_)) => return Err(ended(id)),
         Err(_) => core.hls.newest(id),
@@ -149,7 +154,7 @@ async fn newest(
     found.ok_or_else(|| ended(id))
 }
 
-/// The error of a stream that ended under its viewer. Players try again after it.
+/// Returns the error for a stream that ended while it was watched. Players retry after this error.
 fn ended(id: &StreamId) -> Error {
     let detail = format!("the stream of camera {id} has just ended; try again in a second");
     Error::new(ErrorKind::StreamEnded, detail).retry_after(RETRY_WHEN_ENDED)

@@ -19,9 +19,10 @@ use crate::store::db::Filter;
 /// The longest URL of an ONVIF service, in bytes.
 const MAX_ONVIF: usize = 1000;
 
-/// A camera as a caller gives it. What is left out has its default, apart from the source: a known
-/// camera keeps its own, and its password as long as address and user name stay. Paths can hold
-/// secrets too, so it has no `Debug`.
+/// A camera to add or replace. Fields that are left out get their defaults, except for the source:
+/// a known camera keeps its source, and keeps its password if `ip`, `port` and `username` stay the
+/// same.
+// Paths may contain secrets too, so the type has no `Debug`.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
@@ -32,33 +33,36 @@ const MAX_ONVIF: usize = 1000;
     "password": "password",
 }))]
 pub(crate) struct CameraInput {
-    /// Its id. Where it is left out, the path has it, or the manager chooses one.
+    /// The camera's id. Required in an import. Otherwise the default is the id in the path, or an
+    /// id that the manager chooses.
     id: Option<String>,
     /// The name for people; the id by default.
     name: Option<String>,
-    /// The user that the camera belongs to, in the back end's words.
+    /// The user that the camera belongs to. The back end chooses the name; with an API key of role
+    /// `user` it is the key's name.
     owner: Option<String>,
     /// URL of the main stream.
     rtsp_link: Option<Link>,
     /// URL of the sub stream.
     rtsp_link_sub: Option<Link>,
-    /// A preset, which gives port and paths that are left out.
+    /// The identifier of a preset, from which port and paths that are left out are taken.
     vendor: Option<String>,
-    /// Host name or IP address, instead of URLs.
+    /// Host name or IP address, as an alternative to URLs.
     ip: Option<String>,
-    /// RTSP port.
+    /// RTSP port; by default that of the preset, or 554.
     #[schema(maximum = 65535)]
     port: Option<u16>,
-    /// Path and query of the main stream.
+    /// Path and query of the main stream; by default those of the preset.
     path: Option<String>,
-    /// Path and query of the sub stream.
+    /// Path and query of the sub stream; by default those of the preset.
     sub_path: Option<String>,
     /// User name at the camera.
     username: Option<String>,
     /// Password at the camera.
     password: Option<Password>,
-    /// Its ONVIF service at the same host: an address, with `:port` if that is not 80, or the
-    /// `http://` URL. The manager uses it to ask the camera for a keyframe when a stream starts.
+    /// The camera's ONVIF service, which has the same host as the streams: an address, with `:port`
+    /// if the port is not 80, or the `http://` URL. The manager uses the service to request a
+    /// keyframe from the camera when a stream starts.
     onvif: Option<String>,
     /// Treatment of the video.
     #[serde(default, deserialize_with = "or_default")]
@@ -69,12 +73,13 @@ pub(crate) struct CameraInput {
     /// Transport of RTP.
     #[serde(default, deserialize_with = "or_default")]
     transport: TransportOption,
-    /// The source as an export has it.
+    /// The sealed source from an export, as an alternative to URLs.
     sealed: Option<String>,
 }
 
 impl CameraInput {
-    /// Checks everything that can be checked without the known cameras.
+    /// Returns the id, if there is one, and the change. Checks everything that can be checked
+    /// without the known cameras.
     pub(super) fn split(self) -> Result<(Option<CameraId>, CameraChange), Error> {
         let id = self.id.as_deref().map(CameraId::parse).transpose()?;
         let (video, audio, transport) = (self.video, self.audio, self.transport);
@@ -92,11 +97,12 @@ impl CameraInput {
         let has_links = self.rtsp_link.is_some() || self.rtsp_link_sub.is_some();
         let ways = [has_links, self.ip.is_some(), self.sealed.is_some()];
         if ways.iter().filter(|is_given| **is_given).count() > 1 {
-            let detail = "a camera has either links or an ip, not both";
+            let detail = "a camera has either links, an ip or a sealed source, not several of them";
             return Err(Error::new(ErrorKind::InvalidRequest, detail));
         }
         if let Some(sealed) = self.sealed {
-            // What is not base64 cannot be opened either.
+            // Invalid base64 becomes an empty text, which is refused later because it cannot be
+            // opened.
             return Ok(SourceChange::Sealed(BASE64.decode(sealed).unwrap_or_default()));
         }
         if has_links {
@@ -107,7 +113,7 @@ impl CameraInput {
             return Ok(SourceChange::Links { main, sub });
         }
         if self.ip.is_none() && self.has_parts() {
-            let detail = "vendor, port, paths and credentials need the camera's ip";
+            let detail = "vendor, port, paths and credentials require the camera's ip";
             return Err(Error::new(ErrorKind::InvalidRequest, detail));
         }
         let Some(ip) = self.ip else { return Ok(SourceChange::Keep) };
@@ -132,19 +138,20 @@ impl CameraInput {
     }
 }
 
-/// The address of an ONVIF service.
+/// Returns the address of an ONVIF service; `None` if the text is missing or empty.
 fn onvif_address(text: Option<&str>) -> Result<Option<OnvifAddress>, Error> {
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
     let address = OnvifAddress::parse(text).filter(|_| text.len() <= MAX_ONVIF);
     address.map(Some).ok_or_else(|| {
-        let detail = "onvif must be an address, with :port if that is not 80, or an http:// URL";
+        let detail =
+            "onvif must be an address, with :port if the port is not 80, or an http:// URL";
         Error::new(ErrorKind::InvalidRequest, detail)
     })
 }
 
-/// A camera to be tested, in the form of one that is added, and which of its streams.
+/// A camera to test, described as when it is added, and the stream to test.
 pub(crate) struct TestInput {
-    /// The camera. If it has the id of a known one, it can leave out what PUT can.
+    /// The camera. With the id of a known camera, source and password can be left out, as in a PUT.
     pub(super) camera: CameraInput,
     /// The stream to test.
     pub(super) profile: Profile,
@@ -152,7 +159,7 @@ pub(crate) struct TestInput {
 
 impl<'de> Deserialize<'de> for TestInput {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Serde cannot add a field to a type that denies unknown ones.
+        // Serde cannot add a field to a type that denies unknown fields.
         let mut fields = Map::deserialize(deserializer)?;
         let profile = fields.remove("profile").map(Profile::deserialize).transpose();
         let camera = CameraInput::deserialize(Value::Object(fields));
@@ -179,12 +186,12 @@ impl ToSchema for TestInput {
     }
 }
 
-/// Which cameras to list, and how many.
+/// The parameters of a list of cameras.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListInput {
-    /// Part of id, name or host.
+    /// A part of the id, the name or the host of the cameras, in upper or lower case.
     #[serde(default)]
     #[param(nullable = false)]
     search: Option<String>,
@@ -192,11 +199,11 @@ pub(crate) struct ListInput {
     #[serde(default)]
     #[param(nullable = false)]
     owner: Option<String>,
-    /// The most cameras to return, 1 to 1000.
+    /// The largest number of cameras to return, 1 to 1000.
     #[serde(default = "usual_limit", deserialize_with = "number")]
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: u32,
-    /// How many to leave out first.
+    /// The number of cameras to skip.
     #[serde(default, deserialize_with = "number")]
     #[param(default = 0)]
     offset: u32,

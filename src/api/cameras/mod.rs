@@ -21,20 +21,20 @@ use output::{CameraOutput, CamerasOutput, ExportOutput, ImportOutput, TestOutput
 pub(crate) mod input;
 pub(crate) mod output;
 
-/// The largest import, in bytes: 100,000 cameras with short entries.
+/// The largest import, in bytes: enough for 100,000 cameras with short entries.
 const MAX_IMPORT: usize = 32 * 1024 * 1024;
 
 const VIEWERS: Audience = Audience::Callers(Role::Viewer);
 const USERS: Audience = Audience::Callers(Role::User);
 const ADMINS: Audience = Audience::Callers(Role::Admin);
 
-/// How a camera that is added or replaced is refused.
-const NOT_STORED: &[ErrorKind] =
+/// Errors of adding or replacing a camera.
+const CHANGE_ERRORS: &[ErrorKind] =
     &[ErrorKind::InvalidId, ErrorKind::InvalidSource, ErrorKind::TooManyCameras];
-/// How a running stream fails to go over to the camera's new source.
-const NOT_FOLLOWED: &[ErrorKind] = &[ErrorKind::TooManyStreams, ErrorKind::ShuttingDown];
-/// How a test fails.
-const NOT_TESTED: &[ErrorKind] = &[
+/// Errors of switching a running stream to the camera's new source.
+const SWITCH_ERRORS: &[ErrorKind] = &[ErrorKind::TooManyStreams, ErrorKind::ShuttingDown];
+/// Errors of a test.
+const TEST_ERRORS: &[ErrorKind] = &[
     ErrorKind::InvalidId,
     ErrorKind::InvalidSource,
     ErrorKind::SourceForbidden,
@@ -66,10 +66,12 @@ fn of_all() -> Vec<Row> {
                     "testCamera",
                     "Tests a camera, which need not be known, and takes a picture",
                 )
-                .describe("Takes the same input as adding a camera. Nothing is stored.")
+                .describe(
+                    "Takes the same input as adding a camera, and `profile`. Nothing is stored.",
+                )
                 .takes::<TestInput>()
-                .returns::<TestOutput>("The camera can be used, and sends this.")
-                .fails(NOT_TESTED)
+                .returns::<TestOutput>("The media that the camera sends, and a picture.")
+                .fails(TEST_ERRORS)
             },
         )
         .waits(),
@@ -81,7 +83,7 @@ fn of_all() -> Vec<Row> {
             || {
                 operation("listCameras", "Returns a page of the cameras")
                     .query::<ListInput>()
-                    .returns::<CamerasOutput>("The page, by id.")
+                    .returns::<CamerasOutput>("The page, sorted by id.")
                     .fails(failures::QUERY)
             },
         ),
@@ -94,7 +96,7 @@ fn of_all() -> Vec<Row> {
                 operation("createCamera", "Adds a camera")
                     .takes::<CameraInput>()
                     .creates::<CameraOutput>("The camera is added.", Some("The camera's path."))
-                    .fails(NOT_STORED)
+                    .fails(CHANGE_ERRORS)
                     .fails(&[ErrorKind::CameraExists])
             },
         ),
@@ -105,7 +107,7 @@ fn of_all() -> Vec<Row> {
             |call| Box::pin(export(call)),
             || {
                 operation("exportCameras", "Exports all cameras, with their sources sealed")
-                    .returns_list::<ExportOutput>("All cameras, in the form of an import.")
+                    .returns_list::<ExportOutput>("All cameras, in the format of an import.")
             },
         ),
         Row::new(
@@ -115,11 +117,11 @@ fn of_all() -> Vec<Row> {
             |call| Box::pin(import(call)),
             || {
                 operation("importCameras", "Adds or replaces all of these cameras, or none of them")
-                    .describe("Each needs its `id`. The body can have 32 MiB.")
+                    .describe("Every camera must have an `id`. The body is limited to 32 MiB.")
                     .takes_list::<CameraInput>()
                     .returns::<ImportOutput>("All cameras are imported.")
-                    .fails(NOT_STORED)
-                    .fails(NOT_FOLLOWED)
+                    .fails(CHANGE_ERRORS)
+                    .fails(SWITCH_ERRORS)
             },
         ),
         Row::new(
@@ -128,7 +130,7 @@ fn of_all() -> Vec<Row> {
             VIEWERS,
             |_| Box::pin(future::ready(Ok(vendors()))),
             || {
-                let summary = "Returns where vendors' cameras have their streams";
+                let summary = "Returns the presets: ports and stream paths of vendors' cameras";
                 Operation::new("cameras", "listVendors", summary)
                     .returns::<VendorsOutput>("The presets.")
             },
@@ -157,17 +159,18 @@ fn of_one() -> Vec<Row> {
             USERS,
             |call| Box::pin(put(call)),
             || {
-                operation("putCamera", "Adds a camera or replaces it")
+                operation("putCamera", "Adds or replaces a camera")
                     .of_camera()
                     .describe(
-                        "A source stays when it is left out, and so does a password for the same \
-                     address and user name. Running streams go over to the new source.",
+                        "A known camera keeps a source that is left out, and keeps its password if \
+                         `ip`, `port` and `username` stay the same. Running streams switch to the \
+                         new source.",
                     )
                     .takes::<CameraInput>()
                     .returns::<CameraOutput>("The camera is replaced.")
                     .creates::<CameraOutput>("The camera is added.", Some("The camera's path."))
-                    .fails(NOT_STORED)
-                    .fails(NOT_FOLLOWED)
+                    .fails(CHANGE_ERRORS)
+                    .fails(SWITCH_ERRORS)
             },
         ),
         Row::new(
@@ -176,7 +179,7 @@ fn of_one() -> Vec<Row> {
             USERS,
             |call| Box::pin(delete(call)),
             || {
-                operation("deleteCamera", "Deletes a camera and ends its streams")
+                operation("deleteCamera", "Deletes a camera and stops its streams")
                     .of_camera()
                     .returns_nothing("The camera is deleted.")
                     .fails(failures::CAMERA)
@@ -210,7 +213,7 @@ async fn put(mut call: Call<'_>) -> Result<Reply, Error> {
     let id = call.camera_id()?;
     let (given, new) = call.input::<CameraInput>().await?.split()?;
     if given.is_some_and(|given| given != id) {
-        let detail = "the id in the body must be the one in the path";
+        let detail = "the id in the body differs from the id in the path";
         return Err(Error::new(ErrorKind::InvalidRequest, detail));
     }
     let (record, change) = cameras::put(&call.api.core, &call.caller, &id, new).await?;
@@ -250,10 +253,10 @@ async fn export(call: Call<'_>) -> Result<Reply, Error> {
 async fn import(mut call: Call<'_>) -> Result<Reply, Error> {
     let inputs: Vec<CameraInput> = call.input_up_to(MAX_IMPORT).await?;
     let entries = inputs.into_iter().enumerate().map(|(index, input)| {
-        let of_entry = |error| cameras::of_entry(index, error);
-        let (id, new) = input.split().map_err(of_entry)?;
+        let in_entry = |error| cameras::in_entry(index, error);
+        let (id, new) = input.split().map_err(in_entry)?;
         let missing = || Error::new(ErrorKind::InvalidId, "the id of the camera is missing");
-        Ok((id.ok_or_else(|| of_entry(missing()))?, new))
+        Ok((id.ok_or_else(|| in_entry(missing()))?, new))
     });
     let entries = entries.collect::<Result<Vec<_>, Error>>()?;
     let changes = cameras::import(&call.api.core, &call.caller, entries).await?;

@@ -1,4 +1,4 @@
-//! Answers about cameras: everything but passwords.
+//! Responses about cameras. They contain no passwords.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -23,29 +23,29 @@ use crate::store::{Cameras, Change};
 /// A camera as a caller sees it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CameraOutput {
-    /// Its id.
+    /// The camera's id.
     id: String,
     /// The name for people.
     name: String,
     /// The user that the camera belongs to.
     owner: Option<String>,
-    /// The main stream's source without its secrets; null if there is no such stream.
+    /// The main stream's URL without secrets; null if there is no such stream.
     source: Option<String>,
-    /// The sub stream's source without its secrets.
+    /// The sub stream's URL without secrets; null if there is no such stream.
     source_sub: Option<String>,
-    /// URL of its ONVIF service, if it is known.
+    /// URL of the camera's ONVIF service; null if it is not known.
     onvif: Option<String>,
-    /// Address and paths, when the camera was given that way.
+    /// Address and paths; only if the camera was added with an `ip`.
     #[serde(flatten)]
     #[schema(schema_with = if_parts)]
     parts: Option<PartsOutput>,
-    /// Its options.
+    /// The options of the camera's streams.
     #[serde(flatten)]
     options: StreamOptions,
-    /// When it was added, RFC 3339.
+    /// When the camera was added, RFC 3339.
     #[schema(format = DateTime)]
     created_at: String,
-    /// When it was last changed, RFC 3339.
+    /// When the camera was last changed, RFC 3339.
     #[schema(format = DateTime)]
     updated_at: String,
 }
@@ -53,7 +53,7 @@ pub(crate) struct CameraOutput {
 /// Address and paths of a camera.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PartsOutput {
-    /// The preset.
+    /// The identifier of the preset.
     vendor: Option<String>,
     /// Host name or IP address.
     ip: String,
@@ -70,7 +70,9 @@ pub(crate) struct PartsOutput {
 }
 
 fn if_parts() -> Schema {
-    schema::all_or_none::<PartsOutput>("Address and paths, when the camera was given that way.")
+    schema::all_or_none::<PartsOutput>(
+        "Address and paths; only if the camera was added with an `ip`.",
+    )
 }
 
 impl CameraOutput {
@@ -105,17 +107,17 @@ impl PartsOutput {
     }
 }
 
-/// A path without the secrets that some vendors put there.
+/// Returns a path without the secrets that some vendors put into paths.
 fn redacted(path: &str) -> String {
     let link = format!("rtsp://x/{}", path.strip_prefix('/').unwrap_or(path));
     let shown = Source::parse(&link).map(|source| source.to_string()).unwrap_or_default();
     shown.strip_prefix("rtsp://x").unwrap_or_default().to_owned()
 }
 
-/// Answer to the list of cameras.
+/// A page of the list of cameras.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CamerasOutput {
-    /// One page of them, by id.
+    /// The cameras of the page, sorted by id.
     cameras: Vec<CameraOutput>,
     /// The number of cameras on all pages.
     total: i64,
@@ -127,21 +129,21 @@ impl CamerasOutput {
     }
 }
 
-/// A camera in an export, in the form of an import.
+/// A camera in an export, which has the format of an import.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ExportOutput {
-    /// Its id.
+    /// The camera's id.
     id: String,
     /// The name for people.
     name: String,
     /// The user that the camera belongs to.
     owner: Option<String>,
-    /// URL of its ONVIF service, if it is known.
+    /// URL of the camera's ONVIF service; null if it is not known.
     onvif: Option<String>,
-    /// Its options.
+    /// The options of the camera's streams.
     #[serde(flatten)]
     options: StreamOptions,
-    /// Its source, which only a manager with the same `SOURCE_KEY` can open.
+    /// The camera's encrypted source, which only a manager with the same `SOURCE_KEY` can open.
     sealed: String,
 }
 
@@ -158,14 +160,14 @@ impl ExportOutput {
     }
 }
 
-/// Answer to an import: how many cameras were added, changed and left alone.
+/// Response to an import.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ImportOutput {
-    /// Cameras that were not known before.
+    /// Number of cameras that were added.
     created: usize,
-    /// Cameras that were known and have changed.
+    /// Number of known cameras that have changed.
     updated: usize,
-    /// Cameras that were known and have not changed.
+    /// Number of known cameras that have not changed.
     unchanged: usize,
 }
 
@@ -180,7 +182,7 @@ impl ImportOutput {
     }
 }
 
-/// Answer to a test: what the camera sends.
+/// Response to a test: the media that the camera sends.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TestOutput {
     /// FFmpeg's name of the video codec, such as `h264` or `hevc`.
@@ -189,7 +191,7 @@ pub(crate) struct TestOutput {
     width: u32,
     /// Height in pixels.
     height: u32,
-    /// Frames per second; null if they are not known so soon.
+    /// Frames per second; null if FFmpeg cannot determine them so soon.
     frame_rate: Option<f64>,
     /// FFmpeg's name of the audio codec, such as `aac` or `pcm_alaw`; null without audio.
     audio_codec: Option<String>,
@@ -214,7 +216,7 @@ impl TestOutput {
     }
 }
 
-/// Answer to the list of vendors.
+/// The presets of vendors' cameras.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct VendorsOutput {
     /// All presets.

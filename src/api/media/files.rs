@@ -1,5 +1,5 @@
-//! nginx asks before it serves a media file: is this viewer permitted to have it? The question is
-//! also the sign that the viewer is still there.
+//! The endpoint for nginx's `auth_request`. Before nginx serves a media file, it requests from here
+//! whether the viewer is permitted to have the file. The request also counts as a viewer's request.
 
 use hyper::header::HeaderValue;
 
@@ -13,11 +13,12 @@ use crate::service::watching;
 
 /// The header in which nginx names the stream.
 const STREAM: &str = "x-camera-id";
-/// The header that gives nginx the reason for a 403 that is not about permission.
+/// The header with the reason for a 403 that is not about permission, for nginx.
 const REFUSAL: &str = "x-refusal";
 
-/// Answers 204 if the viewer is permitted to have the file. The only other answers that nginx
-/// understands are 401 and 403; it takes all others for a fault of the manager.
+/// Returns 204 if the viewer is permitted to have the file. Refuses with 401 or 403 only, because
+/// nginx takes every other status for a fault of the manager: too many viewers become a 403 with a
+/// reason, and too many wrong API keys become a 401.
 pub(super) async fn authorize(call: Call<'_>) -> Result<Reply, Error> {
     let id = StreamId::parse(text(&call.head.headers, STREAM).unwrap_or_default())?;
     match watching::allow_file(&call.api.core, &id, visitor(&call)).await {

@@ -1,4 +1,4 @@
-//! Media: playlists, and nginx's question whether a viewer is permitted to have a file.
+//! Media: playlists, and nginx's request whether a viewer is permitted to have a file.
 
 use hyper::Method;
 use utoipa::openapi::schema::Type;
@@ -14,7 +14,7 @@ use playlists::ReloadInput;
 mod files;
 pub(crate) mod playlists;
 
-/// The path of a stream's playlist, here and on nginx.
+/// The path of a stream's playlist, in the manager and in nginx.
 const PLAYLIST_PATH: &str = "/streams/{id}/stream.m3u8";
 
 /// The endpoints.
@@ -33,7 +33,10 @@ pub(super) fn routes() -> Vec<Row> {
                     "getPlaylist",
                     "Returns the playlist; starts the stream of a known camera",
                 )
-                .describe("With `_HLS_msn` it waits until the stream is so far (RFC 8216bis).")
+                .describe(
+                    "With `_HLS_msn` the response waits until the playlist has that segment (RFC \
+                     8216bis), at most for the duration of three segments.",
+                )
                 .query::<ReloadInput>()
                 .fails(failures::QUERY)
             },
@@ -47,7 +50,7 @@ pub(super) fn routes() -> Vec<Row> {
             || {
                 operation(
                     "getIndex",
-                    "Returns the multivariant playlist; starts the stream as well",
+                    "Returns the multivariant playlist; starts the stream of a known camera",
                 )
             },
         )
@@ -56,7 +59,7 @@ pub(super) fn routes() -> Vec<Row> {
 }
 
 fn operation(id: &'static str, summary: &'static str) -> Operation {
-    let stream_id = "The camera's id, with `~sub` behind it for the sub stream.";
+    let stream_id = "The camera's id; for the sub stream, followed by `~sub`.";
     Operation::new("media", id, summary)
         .of(Some(STREAM_ID_PATTERN), stream_id)
         .returns_other(PLAYLIST, Type::String, "The playlist.")
@@ -64,7 +67,7 @@ fn operation(id: &'static str, summary: &'static str) -> Operation {
         .fails(&[ErrorKind::StreamEnded])
 }
 
-/// The path of a stream's playlist.
+/// Returns the path of a stream's playlist.
 pub(super) fn playlist_path(id: &StreamId) -> String {
     PLAYLIST_PATH.replace("{id}", id.as_str())
 }

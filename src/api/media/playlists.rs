@@ -1,6 +1,6 @@
-//! Playlists, answered from memory: at once, when the camera of one that had no viewers is playable,
-//! or, to the blocking reloads of low-latency players (RFC 8216bis, 6.2.5.2), when it has what they
-//! request.
+//! Playlists, served from memory. A response waits until the stream is playable. A response to a
+//! blocking reload of a low-latency player (RFC 8216bis, 6.2.5.2) waits until the playlist has the
+//! requested segment or part, but not longer than a few segments last.
 
 use std::sync::Arc;
 
@@ -21,19 +21,21 @@ use crate::service::watching::{self, Reload, Visitor};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ReloadInput {
-    /// Waits until the playlist has this segment, or the part of it below.
+    /// Waits until the playlist has the segment with this sequence number.
     #[param(rename = "_HLS_msn", nullable = false)]
     sequence: Option<u64>,
-    /// Waits for this part of the segment; needs `_HLS_msn` as well.
+    /// Waits only until the playlist has the part of the segment with this index. Requires
+    /// `_HLS_msn`.
     #[param(rename = "_HLS_part", nullable = false)]
     part: Option<usize>,
-    /// Older segments can be left out.
+    /// Permits a delta update, which leaves out older segments.
     #[param(rename = "_HLS_skip", required = false, value_type = String, pattern = "^(YES|v2)$")]
     skip: bool,
 }
 
 impl ReloadInput {
-    /// Reads a playlist's query. What players and caches add to it is ignored.
+    /// Parses the query of a request for a playlist. Ignores parameters that players and caches
+    /// add.
     pub(crate) fn from_query(query: &str) -> Result<Self, Error> {
         let mut reload = Self::default();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -54,7 +56,7 @@ impl ReloadInput {
             }
         }
         if reload.part.is_some() && reload.sequence.is_none() {
-            let detail = "_HLS_part needs _HLS_msn as well";
+            let detail = "_HLS_part requires _HLS_msn";
             return Err(Error::new(ErrorKind::InvalidRequest, detail));
         }
         Ok(reload)
@@ -65,16 +67,17 @@ impl ReloadInput {
     }
 }
 
-/// Answers with the playlist, when the camera is playable and has what the player asks for.
+/// Returns the playlist as soon as the stream is playable and the playlist has what the player
+/// requests.
 pub(super) async fn media(call: Call<'_>) -> Result<Reply, Error> {
     let input = ReloadInput::from_query(call.head.uri.query().unwrap_or_default())?;
     let playlists = find(&call, input.reload()).await?;
-    Ok(answer(if input.skip { playlists.delta() } else { playlists.whole() }))
+    Ok(response(if input.skip { playlists.delta() } else { playlists.whole() }))
 }
 
-/// Answers with the multivariant playlist, when the camera is playable.
+/// Returns the multivariant playlist as soon as the stream is playable.
 pub(super) async fn multivariant(call: Call<'_>) -> Result<Reply, Error> {
-    Ok(answer(find(&call, Reload::default()).await?.multivariant()))
+    Ok(response(find(&call, Reload::default()).await?.multivariant()))
 }
 
 async fn find(call: &Call<'_>, reload: Reload) -> Result<Arc<Published>, Error> {
@@ -82,11 +85,11 @@ async fn find(call: &Call<'_>, reload: Reload) -> Result<Arc<Published>, Error> 
     watching::playlists(&call.api.core, &id, visitor(call), reload).await
 }
 
-fn answer(text: Bytes) -> Reply {
+fn response(text: Bytes) -> Reply {
     reply::with_body(StatusCode::OK, PLAYLIST, text)
 }
 
-/// The sender of a viewer's request.
+/// Returns the sender of a viewer's request.
 pub(super) fn visitor<'a>(call: &'a Call<'_>) -> Visitor<'a> {
     let headers = &call.head.headers;
     let player = text(headers, USER_AGENT.as_str()).unwrap_or_default();
@@ -98,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reloads() {
+    fn queries_of_playlists_are_parsed_or_refused() {
         let reload = |sequence, part, skip| Ok(ReloadInput { sequence, part, skip });
         let table = [
             ("", reload(None, None, false)),

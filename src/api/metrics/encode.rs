@@ -1,4 +1,4 @@
-//! Encoding values that are read at the moment of a scrape.
+//! Encoding of values that are read during a scrape.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-/// Encodes a metric without labels, if it has a value.
+/// Encodes a metric without labels. Encodes nothing if the metric has no value.
 pub(super) fn single(
     encoder: &mut DescriptorEncoder,
     name: &str,
@@ -20,7 +20,7 @@ pub(super) fn single(
     metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
 }
 
-/// Encodes a gauge with its values by labels.
+/// Encodes a gauge with one value for each set of labels.
 pub(super) fn gauge<L: EncodeLabelSet, V: EncodeGaugeValue + Clone>(
     encoder: &mut DescriptorEncoder,
     name: &str,
@@ -31,7 +31,7 @@ pub(super) fn gauge<L: EncodeLabelSet, V: EncodeGaugeValue + Clone>(
     family(encoder, name, help, MetricType::Gauge, metrics)
 }
 
-/// Encodes a counter with its values by labels.
+/// Encodes a counter with one value for each set of labels.
 pub(super) fn counter<L: EncodeLabelSet, V: EncodeCounterValue + Clone>(
     encoder: &mut DescriptorEncoder,
     name: &str,

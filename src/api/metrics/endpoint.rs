@@ -14,16 +14,16 @@ use crate::api::route::Call;
 use crate::base::error::{Error, ErrorKind};
 use crate::service::readiness::{CHECKS, Trouble};
 
-/// The last readiness counts if the present one is not known within this time: Prometheus waits 10 s
-/// by default.
+/// The longest wait for a check of readiness. If the check takes longer, the last result is used,
+/// because Prometheus waits only 10 s for all metrics by default.
 const READY_WITHIN: Duration = Duration::from_secs(6);
 
-/// Answers with all metrics: as OpenMetrics if the client accepts it, else in the older form.
+/// Returns all metrics: as OpenMetrics if the client accepts that, and otherwise in the older text
+/// format.
 pub(super) async fn get(call: Call<'_>) -> Result<Reply, Error> {
     let api = call.api;
     if call.caller.owner().is_some() {
-        let detail =
-            "metrics are about all cameras; they require an API key of role viewer or admin";
+        let detail = "metrics cover all cameras; they require an API key of role viewer or admin";
         return Err(Error::new(ErrorKind::Forbidden, detail));
     }
     let troubles = timeout(READY_WITHIN, api.readiness.troubles()).await;
@@ -35,7 +35,7 @@ pub(super) async fn get(call: Call<'_>) -> Result<Reply, Error> {
     let accepted = call.head.headers.get(ACCEPT).and_then(|value| value.to_str().ok());
     let is_open = accepted.is_some_and(|accepted| accepted.contains("openmetrics-text"));
     let metrics = Arc::clone(&api.metrics);
-    // This takes a while with many streams.
+    // Encoding takes a while if there are many streams.
     let encoded = tokio::task::spawn_blocking(move || {
         let open_metrics = metrics.open_metrics()?;
         Ok(if is_open {

@@ -1,4 +1,4 @@
-//! All metrics together, in the form that Prometheus reads.
+//! The collection of all metrics, encoded for Prometheus.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
@@ -12,7 +12,7 @@ use super::streams::StreamsCollector;
 use crate::output::disk_budget::DiskBudget;
 use crate::stream::registry::Registry;
 
-/// The prefix of all names.
+/// The prefix of the names of all metrics except those of the process.
 const PREFIX: &str = "stream_manager";
 
 /// All metrics.
@@ -21,6 +21,7 @@ pub(crate) struct Exporter {
     registry: registry::Registry,
     /// The metrics of requests.
     pub(crate) requests: RequestMetrics,
+    /// Whether each condition of readiness holds.
     ready: Family<CheckLabels, Gauge>,
 }
 
@@ -31,7 +32,8 @@ struct CheckLabels {
 }
 
 impl Exporter {
-    /// The metrics of a manager with these `streams`, which write within `budget`, and these routes.
+    /// Creates the metrics of a manager with these `streams`, which write to disk within `budget`,
+    /// and these `routes`.
     pub(crate) fn new(
         streams: Registry,
         budget: DiskBudget,
@@ -42,7 +44,7 @@ impl Exporter {
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         own.register("build", "The program's version", version);
         let ready = Family::<CheckLabels, Gauge>::default();
-        let help = "Whether a condition of readiness holds; see /readyz";
+        let help = "1 if a condition of readiness holds, otherwise 0; see /readyz";
         own.register("ready", help, ready.clone());
         streams.resources().counters.register(own);
         let requests = RequestMetrics::register(own, routes);
@@ -51,13 +53,12 @@ impl Exporter {
         Self { registry, requests, ready }
     }
 
-    /// Notes whether a condition of readiness holds.
+    /// Records whether a condition of readiness holds.
     pub(crate) fn set_ready(&self, check: &'static str, is_ready: bool) {
         self.ready.get_or_create(&CheckLabels { check }).set(is_ready.into());
     }
 
-    /// Returns all metrics as OpenMetrics. Reads from the kernel and the disk, so it must be called
-    /// where blocking is harmless.
+    /// Returns all metrics as OpenMetrics. Blocks while it reads from the kernel and the disk.
     pub(crate) fn open_metrics(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)?;

@@ -1,4 +1,4 @@
-//! The manager's own process at the moment of a scrape.
+//! Metrics of the manager's own process, which are read during a scrape.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,14 +12,14 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use super::encode::single;
 use crate::base::proc;
 
-/// The manager's own process.
+/// Collects the metrics of the manager's own process.
 #[derive(Debug)]
 pub(super) struct ProcessCollector {
     started_at: Duration,
 }
 
 impl ProcessCollector {
-    /// Collects this process, which has just started.
+    /// Creates the collector in a process that has just started.
     pub(super) fn started() -> Self {
         Self { started_at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() }
     }
@@ -29,7 +29,7 @@ impl Collector for ProcessCollector {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let encoder = &mut encoder;
         let own = Pid::this();
-        let help = "Processor time of the manager, without FFmpeg.";
+        let help = "Processor time of the manager in seconds, without FFmpeg.";
         let cpu = proc::cpu_time(own).map(|time| ConstCounter::new(time.as_secs_f64()));
         single(encoder, "process_cpu_seconds", help, cpu)?;
         let help = "Memory of the manager, without FFmpeg and the streams' files.";
@@ -37,9 +37,9 @@ impl Collector for ProcessCollector {
         single(encoder, "process_resident_memory_bytes", help, memory)?;
         let help = "Open file descriptors.";
         single(encoder, "process_open_fds", help, proc::open_files().map(ConstGauge::new))?;
-        let help = "Limit of open file descriptors.";
+        let help = "Largest number of open file descriptors.";
         single(encoder, "process_max_fds", help, proc::max_open_files().map(ConstGauge::new))?;
-        let help = "Start of the manager, in Unix time.";
+        let help = "Start of the manager, in Unix seconds.";
         let started_at = ConstGauge::new(self.started_at.as_secs_f64());
         single(encoder, "process_start_time_seconds", help, Some(started_at))
     }

@@ -1,7 +1,7 @@
 //! The number and duration of answered HTTP requests.
 //!
-//! Requests that wait for a camera or a player's next part have a histogram of their own: their
-//! duration depends on the camera, not on the manager.
+//! Requests that may wait for a camera or for its next part have a separate histogram, because
+//! their duration depends on the camera.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-/// Buckets in seconds; most answers come from memory.
+/// Buckets for requests that do not wait, in seconds. Most responses come from memory.
 const QUICK_SECONDS: [f64; 11] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
-/// Buckets in seconds; a part comes every tenth of a second, a start can take
-/// `START_TIMEOUT_SECONDS`.
+/// Buckets for requests that may wait, in seconds. A part lasts a fraction of a second; a start can
+/// take `START_TIMEOUT_SECONDS`.
 const WAITING_SECONDS: [f64; 11] = [0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 4.0, 8.0, 15.0, 30.0];
 
-/// Classes of status: the service answers neither 1xx nor 3xx.
+/// The classes of status that are counted. The endpoints return neither 1xx nor 3xx.
 const CLASSES: [(u16, &str); 3] = [(2, "2xx"), (4, "4xx"), (5, "5xx")];
 /// The label of methods that a path does not have, and of paths that do not exist.
 const OTHER: &str = "other";
@@ -29,9 +29,9 @@ const OTHER: &str = "other";
 pub(crate) struct RouteLabels {
     /// The path, with `{id}` for any id.
     pub(crate) path: &'static str,
-    /// The methods that it has.
+    /// The methods of the path.
     pub(crate) methods: Vec<Method>,
-    /// True if its requests can wait for a camera.
+    /// True if requests for the path may wait for a camera.
     pub(crate) waits: bool,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct RequestMetrics {
 #[derive(Debug)]
 struct RouteMetrics {
     methods: Vec<(Method, [Counter; CLASSES.len()])>,
-    /// Requests with methods that it does not have.
+    /// Requests with methods that the path does not have.
     other: Counter,
     duration: Histogram,
 }
@@ -67,7 +67,7 @@ struct DurationLabels {
 type Durations = Family<DurationLabels, Histogram, fn() -> Histogram>;
 
 impl RequestMetrics {
-    /// Registers the metrics of all these paths.
+    /// Creates the metrics of these paths and registers them.
     pub(crate) fn register(
         to: &mut Registry,
         routes: impl IntoIterator<Item = RouteLabels>,
@@ -79,7 +79,7 @@ impl RequestMetrics {
         to.register("http_requests", help, answered.clone());
         let help = "Duration of requests that do not wait for a camera";
         to.register_with_unit("http_request_duration", help, Unit::Seconds, quick.clone());
-        let help = "Duration of requests that can wait for a camera or for its next part";
+        let help = "Duration of requests that may wait for a camera or for its next part";
         let name = "http_waiting_request_duration";
         to.register_with_unit(name, help, Unit::Seconds, waiting.clone());
 
@@ -103,8 +103,8 @@ impl RequestMetrics {
         Self { routes, unmatched: count(OTHER, OTHER, "4xx") }
     }
 
-    /// Counts an answer to a request for the path at this place of the table; `None` if it has no
-    /// such path.
+    /// Counts the response to a request. `place` is the place of the path in the table of routes;
+    /// `None` if the table has no such path.
     pub(crate) fn answered(
         &self,
         place: Option<usize>,
@@ -139,7 +139,7 @@ mod tests {
         let mut registry = Registry::default();
         let table = Table::new(routes::all());
         let requests = RequestMetrics::register(&mut registry, table.labels());
-        let ask = |method, path, status| {
+        let request = |method, path, status| {
             let place = match table.find(&method, path) {
                 RouteMatch::Row { place, .. } | RouteMatch::OtherMethods { place, .. } => {
                     Some(place)
@@ -148,13 +148,13 @@ mod tests {
             };
             requests.answered(place, &method, status, Duration::from_millis(3));
         };
-        ask(Method::GET, "/api/cameras/front-door", StatusCode::OK);
-        ask(Method::GET, "/api/cameras/garage", StatusCode::NOT_FOUND);
-        ask(Method::PATCH, "/api/cameras/garage", StatusCode::METHOD_NOT_ALLOWED);
-        ask(Method::GET, "/wp-login.php", StatusCode::NOT_FOUND);
-        ask(Method::GET, "/streams/front-door/stream.m3u8", StatusCode::OK);
+        request(Method::GET, "/api/cameras/front-door", StatusCode::OK);
+        request(Method::GET, "/api/cameras/garage", StatusCode::NOT_FOUND);
+        request(Method::PATCH, "/api/cameras/garage", StatusCode::METHOD_NOT_ALLOWED);
+        request(Method::GET, "/wp-login.php", StatusCode::NOT_FOUND);
+        request(Method::GET, "/streams/front-door/stream.m3u8", StatusCode::OK);
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &registry).expect("a text");
+        prometheus_client::encoding::text::encode(&mut text, &registry).expect("metrics");
         let camera = r#"route="/api/cameras/{id}""#;
         let playlist = r#"route="/streams/{id}/stream.m3u8""#;
         for line in [

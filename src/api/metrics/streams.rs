@@ -1,7 +1,8 @@
-//! The running streams at the moment of a scrape, and the disk that they write to.
+//! Metrics of the running streams and of the disk that they write to, which are read during a
+//! scrape.
 //!
-//! The usage of a stream's FFmpeg was measured by the stream itself a few seconds ago at most
-//! (`crate::child::log`), so that a scrape reads no files for it.
+//! Each stream measures the usage of its FFmpeg every few seconds (`crate::child::log`). A scrape
+//! reads the last result, and no files.
 
 use std::fmt;
 
@@ -16,7 +17,7 @@ use crate::stream::handle::StreamHandle;
 use crate::stream::registry::Registry;
 use crate::stream::state::State;
 
-/// States as the API names them.
+/// The names of the states, as in the API.
 const STATES: [&str; 5] = ["starting", "live", "backoff", "stopping", "failed"];
 
 /// Collects the running streams, and the disk that they write to.
@@ -55,17 +56,22 @@ impl StreamsCollector {
         gauge(encoder, "streams", "Streams by state.", states)?;
         let resources = self.registry.resources();
         let waiting = ConstGauge::new(resources.starts.waiting() as u64);
-        single(encoder, "starts_waiting", "Starts that wait for their turn.", Some(waiting))?;
+        single(encoder, "starts_waiting", "Starts that wait for a start slot.", Some(waiting))?;
         let max = ConstGauge::new(resources.max_streams as u64);
-        single(encoder, "max_streams", "Limit of streams at the same time.", Some(max))?;
+        single(encoder, "max_streams", "Largest number of streams at the same time.", Some(max))?;
         let viewers = ConstGauge::new(streams.iter().map(|stream| stream.viewers).sum::<u64>());
         single(encoder, "viewers", "Viewers of all streams.", Some(viewers))
     }
 
     fn disk(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
         let used = ConstGauge::new(self.budget.used());
-        single(encoder, "segments_bytes", "Size of the segments of all streams.", Some(used))?;
-        // Readiness reports a disk whose size cannot be read.
+        single(
+            encoder,
+            "segments_bytes",
+            "Size of the segments of all streams, in bytes.",
+            Some(used),
+        )?;
+        // Without a disk size, these metrics are left out.
         let Some(disk) = self.budget.disk() else { return Ok(()) };
         let help = "Size of the file system that STREAM_DIR is on.";
         single(encoder, "stream_dir_size_bytes", help, Some(ConstGauge::new(disk.size)))?;
@@ -96,7 +102,7 @@ impl StreamSample {
     }
 }
 
-/// The index of a state in [`STATES`].
+/// Returns the index of a state in [`STATES`]; `None` for a stream that is gone.
 fn state_index(state: State) -> Option<usize> {
     match state {
         State::Starting => Some(0),
@@ -123,7 +129,7 @@ fn each(streams: &[StreamSample], encoder: &mut DescriptorEncoder) -> fmt::Resul
         streams.iter().map(move |stream| (stream.labels.clone(), value(stream)))
     };
     let is_live = values(|stream| (stream.state == State::Live).into());
-    gauge(encoder, "stream_live", "Whether the stream is live.", is_live)?;
+    gauge(encoder, "stream_live", "1 if the stream is live, otherwise 0.", is_live)?;
     let viewers = values(|stream| stream.viewers);
     gauge(encoder, "stream_viewers", "Viewers of the stream.", viewers)?;
     let help = "Restarts of FFmpeg after an interruption, since the stream was started.";
@@ -133,9 +139,9 @@ fn each(streams: &[StreamSample], encoder: &mut DescriptorEncoder) -> fmt::Resul
 fn usage_of_each(streams: &[StreamSample], encoder: &mut DescriptorEncoder) -> fmt::Result {
     let running = || streams.iter().filter_map(|stream| Some((&stream.labels, stream.usage?)));
     let cpu = running().map(|(labels, usage)| (labels.clone(), usage.cpu_time.as_secs_f64()));
-    let help = "Processor time of the stream's FFmpeg, since it was started.";
+    let help = "Processor time of the stream's FFmpeg in seconds, since FFmpeg was started.";
     counter(encoder, "stream_ffmpeg_cpu_seconds", help, cpu)?;
     let memory = running().map(|(labels, usage)| (labels.clone(), usage.memory));
-    let help = "Resident anonymous memory of the stream's FFmpeg.";
+    let help = "Resident anonymous memory of the stream's FFmpeg, in bytes.";
     gauge(encoder, "stream_ffmpeg_memory_bytes", help, memory)
 }

@@ -1,15 +1,15 @@
-//! The text that Prometheus reads: OpenMetrics, or the older form for programs that do not accept the
-//! newer one. Prometheus accepts it; many others cannot read it.
+//! The text formats of metrics. Prometheus accepts OpenMetrics. Programs that do not accept
+//! OpenMetrics get the older text format of Prometheus.
 
 use std::fmt::{Error, Write as _};
 
-/// Content type of OpenMetrics.
+/// The content type of OpenMetrics.
 pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// Content type of the older form.
+/// The content type of the older text format.
 pub(crate) const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Converts OpenMetrics into the older form, in which a counter has the name of its samples, and which
-/// has no information metrics, units, or end marker.
+/// Converts OpenMetrics into the older text format. In that format the name of a counter ends with
+/// `_total`, an info metric is a gauge, and there are neither units nor an end marker.
 pub(crate) fn plain(open_metrics: &str) -> Result<String, Error> {
     let mut text = String::with_capacity(open_metrics.len());
     let mut help = None;
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_older_form() {
+    fn open_metrics_are_converted_into_the_older_format() {
         let open_metrics = "\
 # HELP build The version.
 # TYPE build info
@@ -67,6 +67,6 @@ sent_bytes_total 7
 # TYPE took_seconds histogram
 took_seconds_bucket{le=\"+Inf\"} 1
 ";
-        assert_eq!(plain(open_metrics).expect("a text"), expected);
+        assert_eq!(plain(open_metrics).expect("a conversion"), expected);
     }
 }

@@ -1,5 +1,6 @@
-//! Answers that stream, and connections that are upgraded: both directly and through nginx with the
-//! shipped settings. No endpoint needs them yet, so these tests add their own.
+//! Tests of responses that are streamed and of connections that are upgraded, both directly and
+//! through nginx with the shipped configuration. No endpoint of the API uses them yet, so the tests
+//! add their own.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
@@ -40,21 +41,21 @@ use crate::output::hls::layout::Layout;
 use crate::service::readiness::Readiness;
 use crate::service::testing::Setup;
 
-/// Longer than anything takes on a busy machine.
+/// The time limit of every wait. No step takes that long, even on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 const MB: u64 = 1_000_000;
-/// The length of the long answer, in bytes.
+/// The length of the long response, in bytes.
 const LONG: u64 = 100 * MB;
 const CHUNK: usize = 50_000;
-/// Memory that a long answer can take, in bytes.
-const LITTLE: u64 = 20 * MB;
-/// A reader pauses for this long after each megabyte.
+/// The limit of the memory that a long response takes, in bytes.
+const MAX_MEMORY: u64 = 20 * MB;
+/// The pause of the slow reader after each megabyte.
 const PAUSE: Duration = Duration::from_millis(10);
-/// In the environment of a process that is to be the server.
+/// The environment variable that makes a process of the test program run the server.
 const SERVE: &str = "TEST_SERVE";
 const LISTENING: &str = "listening on ";
 
-/// The location that an endpoint with upgrades needs in nginx's configuration.
+/// The location that an endpoint with upgrades requires in nginx's configuration.
 const LOCATION: &str = "
         location /test/ {
             proxy_pass http://manager;
@@ -75,19 +76,19 @@ fn rows() -> Vec<Row> {
     vec![
         row("/test/long", |_| Box::pin(async { Ok(long()) })),
         row("/test/echo", |call| Box::pin(async { Ok(echo(call)) })),
-        row("/test/deaf", |call| Box::pin(async { Ok(deaf(call)) })),
+        row("/test/unclosed", |call| Box::pin(async { Ok(unclosed(call)) })),
     ]
 }
 
-/// An answer that is made as it is read.
+/// Returns a response whose body is produced as it is read.
 fn long() -> Reply {
     let chunks = (0..LONG / CHUNK as u64).map(|_| Ok(Frame::data(Bytes::from(vec![0; CHUNK]))));
     let body = StreamBody::new(stream::iter(chunks)).boxed_unsync();
-    // What is live must not wait in nginx, nor fill its disk.
-    Response::builder().header("x-accel-buffering", "no").body(body).expect("an answer")
+    // nginx must not buffer a live response in memory or on disk.
+    Response::builder().header("x-accel-buffering", "no").body(body).expect("a response")
 }
 
-/// Repeats what it gets, until the server ends.
+/// Upgrades the connection and echoes what it receives until the server shuts down.
 fn echo(call: Call<'_>) -> Reply {
     let request = Request::from_parts(call.head, ());
     let mut closing: Closing = request.extensions().get::<Closing>().expect("a signal").clone();
@@ -102,8 +103,8 @@ fn echo(call: Call<'_>) -> Reply {
     upgrading()
 }
 
-/// Keeps its connection whatever happens.
-fn deaf(call: Call<'_>) -> Reply {
+/// Upgrades the connection and never closes it.
+fn unclosed(call: Call<'_>) -> Reply {
     let request = Request::from_parts(call.head, ());
     tokio::spawn(async move {
         let _kept = hyper::upgrade::on(request).await.expect("an upgrade");
@@ -118,10 +119,10 @@ fn upgrading() -> Reply {
         .header(CONNECTION, "upgrade")
         .header(UPGRADE, "test")
         .body(Empty::new().map_err(|never| match never {}).boxed_unsync())
-        .expect("an answer")
+        .expect("a response")
 }
 
-/// The real server, with the endpoints above.
+/// The real server, with the test endpoints.
 struct Served {
     address: SocketAddr,
     end: oneshot::Sender<()>,
@@ -170,7 +171,7 @@ impl Served {
         speak_http(TcpStream::connect(self.address).await.expect("a connection")).await
     }
 
-    /// Stops accepting; what is left is to be drained.
+    /// Makes the server stop accepting connections. Returns those that are still open.
     async fn end(self) -> Drain {
         self.end.send(()).expect("a server");
         self.ended.await.expect("no panic")
@@ -189,9 +190,9 @@ where
 
 async fn get(sender: &mut SendRequest<Empty<Bytes>>, path: &str) -> Response<Incoming> {
     let request = Request::get(path).header(HOST, "localhost").body(Empty::new());
-    let answer = sender.send_request(request.expect("a request")).await.expect("an answer");
-    assert_eq!(answer.status(), StatusCode::OK);
-    answer
+    let response = sender.send_request(request.expect("a request")).await.expect("a response");
+    assert_eq!(response.status(), StatusCode::OK);
+    response
 }
 
 /// Reads a body to its end, slowly. Returns its length.
@@ -218,9 +219,9 @@ async fn upgraded(
         .header(CONNECTION, "upgrade")
         .header(UPGRADE, "test")
         .body(Empty::new());
-    let answer = sender.send_request(request.expect("a request")).await.expect("an answer");
-    assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS);
-    TokioIo::new(hyper::upgrade::on(answer).await.expect("an upgrade"))
+    let response = sender.send_request(request.expect("a request")).await.expect("a response");
+    assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+    TokioIo::new(hyper::upgrade::on(response).await.expect("an upgrade"))
 }
 
 async fn expect_echo(connection: &mut TokioIo<hyper::upgrade::Upgraded>) {
@@ -232,7 +233,7 @@ async fn expect_echo(connection: &mut TokioIo<hyper::upgrade::Upgraded>) {
     }
 }
 
-/// A child that is killed with the test.
+/// A child process that is killed when the test ends.
 struct Process(Child);
 
 impl Drop for Process {
@@ -242,7 +243,7 @@ impl Drop for Process {
     }
 }
 
-/// nginx with the shipped configuration and a location for the endpoints above.
+/// nginx with the shipped configuration and a location for the test endpoints.
 struct Nginx {
     socket: PathBuf,
     _process: Process,
@@ -254,7 +255,7 @@ impl Nginx {
         let dir = TempDir::new().expect("a directory");
         let (socket, config) = (dir.path().join("socket"), dir.path().join("nginx.conf"));
         std::fs::write(&config, Self::config(&dir, &socket, manager)).expect("a file");
-        // setpriv lets the kernel kill it with the test.
+        // setpriv makes the kernel kill nginx when the test process ends.
         let process = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--", "nginx", "-e", "stderr"])
             .args(["-g", "daemon off; master_process off;", "-c"])
@@ -301,7 +302,8 @@ impl Nginx {
     }
 }
 
-/// The server in a process of its own, whose memory is not that of other tests.
+/// Runs the server until standard input ends. A separate process runs it, so that the memory of
+/// other tests is not counted.
 async fn serve_until_input_ends() {
     let served = Served::start().await;
     println!("{LISTENING}{}", served.address);
@@ -309,7 +311,8 @@ async fn serve_until_input_ends() {
     input.await.expect("no panic").expect("an end");
 }
 
-/// Runs this test again, in another process, as the server. Returns it with its address.
+/// Starts another process of the test program, in which `test` runs the server. Returns the process
+/// and the server's address.
 fn start_server(test: &str) -> (Process, SocketAddr) {
     let module = module_path!().split_once("::").expect("a crate").1;
     let child = Command::new(std::env::current_exe().expect("a program"))
@@ -329,11 +332,11 @@ fn start_server(test: &str) -> (Process, SocketAddr) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_long_answer_to_a_slow_reader_takes_little_memory() {
+async fn a_long_response_to_a_slow_reader_takes_little_memory() {
     if std::env::var_os(SERVE).is_some() {
         return serve_until_input_ends().await;
     }
-    let (server, address) = start_server("a_long_answer_to_a_slow_reader_takes_little_memory");
+    let (server, address) = start_server("a_long_response_to_a_slow_reader_takes_little_memory");
     let server = Pid::from_raw(server.0.id().try_into().expect("an id"));
     let resident = || proc::memory(server).expect("a process").resident;
     let nginx = Nginx::start(address).await;
@@ -342,7 +345,7 @@ async fn a_long_answer_to_a_slow_reader_takes_little_memory() {
     let body = get(&mut nginx.connect().await, "/test/long").await.into_body();
     let length = read_slowly(body, || most = most.max(resident())).await;
     assert_eq!(length, LONG);
-    assert!(most - before < LITTLE, "{before} bytes became {most}");
+    assert!(most - before < MAX_MEMORY, "{before} bytes became {most}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -368,7 +371,7 @@ async fn upgraded_connections_end_with_the_server() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_does_not_end_is_waited_for_until_the_deadline() {
     let served = Served::start().await;
-    let _connection = upgraded(&mut served.connect().await, "/test/deaf").await;
+    let _connection = upgraded(&mut served.connect().await, "/test/unclosed").await;
     let (drain, began) = (served.end().await, Instant::now());
     let deadline = Duration::from_millis(300);
     timeout(PATIENCE, drain.finish(deadline)).await.expect("an end at the deadline");
@@ -376,11 +379,11 @@ async fn a_connection_that_does_not_end_is_waited_for_until_the_deadline() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_under_way_is_finished() {
+async fn a_response_in_progress_is_finished() {
     let served = Served::start().await;
     let body = get(&mut served.connect().await, "/test/long").await.into_body();
     let drain = served.end().await;
     let reading = tokio::spawn(read_slowly(body, || {}));
-    timeout(PATIENCE, drain.finish(PATIENCE * 2)).await.expect("an end with the answer's");
+    timeout(PATIENCE, drain.finish(PATIENCE * 2)).await.expect("an end after the response");
     assert_eq!(reading.await.expect("no panic"), LONG);
 }

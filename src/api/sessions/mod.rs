@@ -1,4 +1,4 @@
-//! Playback sessions: begin, list and end them.
+//! Playback sessions: creating, listing and ending them.
 
 use std::future;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use wire::{NewSessionOutput, SessionInput, SessionsOutput};
 
 pub(crate) mod wire;
 
-/// The longest cookie that browsers and nginx's header buffers accept, in characters.
+/// The longest cookie, in characters: one that browsers and nginx's header buffers accept.
 const MAX_COOKIE: usize = 3500;
 
 const VIEWERS: Audience = Audience::Callers(Role::Viewer);
@@ -34,7 +34,7 @@ pub(super) fn routes() -> Vec<Row> {
             |call| Box::pin(future::ready(Ok(list(&call)))),
             || {
                 operation("listSessions", "Returns the playback sessions")
-                    .returns::<SessionsOutput>("Those that the caller can see.")
+                    .returns::<SessionsOutput>("The sessions that the caller can see.")
             },
         ),
         Row::new(
@@ -43,9 +43,9 @@ pub(super) fn routes() -> Vec<Row> {
             VIEWERS,
             |call| Box::pin(begin(call)),
             || {
-                operation("beginSession", "Begins a playback session")
+                operation("beginSession", "Creates a playback session")
                     .describe(
-                        "With `cookie` the answer also sets the token as the cookie `playback`.",
+                        "If `cookie` is true, the response also sets the token as the cookie `playback`.",
                     )
                     .takes::<SessionInput>()
                     .creates::<NewSessionOutput>(
@@ -63,9 +63,9 @@ pub(super) fn routes() -> Vec<Row> {
             VIEWERS,
             |call| Box::pin(end(call)),
             || {
-                operation("endSession", "Ends a playback session before its time")
+                operation("endSession", "Ends a playback session early")
                     .of(None, "The session's id.")
-                    .returns_nothing("Its token is no longer valid.")
+                    .returns_nothing("The token of the session is no longer valid.")
                     .fails(&[ErrorKind::UnknownSession])
                     .fails(failures::DATABASE)
             },
@@ -85,10 +85,10 @@ async fn begin(mut call: Call<'_>) -> Result<Reply, Error> {
     let input: SessionInput = call.input().await?;
     let (wants_cookie, lifetime) = (input.cookie, Duration::from_secs(input.ttl_seconds));
     let new = input.session();
-    let begun = sessions::begin(&call.api.core, &call.caller, new).await?;
+    let created = sessions::begin(&call.api.core, &call.caller, new).await?;
     let is_secure = is_secure(&call.head.headers);
-    let cookie = wants_cookie.then(|| cookie(&begun.token, lifetime, is_secure)).transpose()?;
-    let mut reply = reply::json(&NewSessionOutput::new(begun));
+    let cookie = wants_cookie.then(|| cookie(&created.token, lifetime, is_secure)).transpose()?;
+    let mut reply = reply::json(&NewSessionOutput::new(created));
     *reply.status_mut() = StatusCode::CREATED;
     if let Some(cookie) = cookie {
         reply.headers_mut().insert(SET_COOKIE, cookie);
@@ -101,13 +101,14 @@ async fn end(call: Call<'_>) -> Result<Reply, Error> {
     Ok(reply::no_content())
 }
 
-/// Returns whether the browser's connection is encrypted, as the proxy that ends it reports.
+/// Returns whether the browser's connection is encrypted, as the proxy in front reports it.
 fn is_secure(headers: &HeaderMap) -> bool {
     text(headers, "x-forwarded-proto") == Some("https")
 }
 
-/// A cookie for media only, out of reach of the page's scripts; one for an encrypted connection
-/// never travels unencrypted. The token itself names its cameras.
+/// Returns the header that sets the cookie with a token. Browsers send the cookie only for media,
+/// and scripts of the page cannot read it. If the connection is encrypted, browsers never send the
+/// cookie over an unencrypted one.
 fn cookie(token: &str, lifetime: Duration, is_secure: bool) -> Result<HeaderValue, Error> {
     let secure = if is_secure { "; Secure" } else { "" };
     let text = format!(

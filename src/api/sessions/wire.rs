@@ -1,26 +1,26 @@
-//! Playback sessions on the wire.
+//! JSON types of playback sessions.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::base::time::rfc3339;
 use crate::playback::Session;
-use crate::service::sessions::{Begun, NewSession};
+use crate::service::sessions::{CreatedSession, NewSession};
 
-/// The lifetime of a session by default, in seconds.
+/// The default lifetime of a session, in seconds.
 const USUAL_LIFETIME: u64 = 30 * 60;
 
-/// Input of a new session.
+/// The parameters of a new session.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "user": "anna", "camera": "front-door" }))]
 pub(crate) struct SessionInput {
-    /// The user who watches, in the back end's words.
+    /// The user who watches. The back end chooses the name.
     user: String,
-    /// The camera.
+    /// The id of the camera.
     #[serde(default)]
     camera: Option<String>,
-    /// Or several; `["*"]` for all.
+    /// The ids of several cameras, or `["*"]` for all cameras.
     #[serde(default)]
     #[schema(max_items = 100)]
     cameras: Vec<String>,
@@ -28,7 +28,8 @@ pub(crate) struct SessionInput {
     #[serde(default = "usual_lifetime")]
     #[schema(minimum = 1, maximum = 86_400, default = 1800)]
     pub(super) ttl_seconds: u64,
-    /// If true, the answer sets the token as a cookie, for a browser that sends this request itself.
+    /// If true, the response sets the token as a cookie. For browsers that send this request
+    /// themselves.
     #[serde(default)]
     pub(super) cookie: bool,
 }
@@ -47,20 +48,22 @@ impl SessionInput {
     }
 }
 
-/// Answer to a new session. The token is secret, so it has no `Debug`.
+/// A new session and its token.
+// The token is secret, so the type has no `Debug`.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct NewSessionOutput {
-    /// The token that its holder shows to watch.
+    /// The token, which the session's holder sends with every request for media.
     token: String,
-    /// Path of the playlist of the first camera, with the token in it; null for all cameras.
+    /// Path of the first camera's playlist, which contains the token; null if the session is for
+    /// all cameras.
     hls_url: Option<String>,
     #[serde(flatten)]
     session: SessionOutput,
 }
 
 impl NewSessionOutput {
-    pub(super) fn new(begun: Begun) -> Self {
-        let Begun { session, token, camera } = begun;
+    pub(super) fn new(created: CreatedSession) -> Self {
+        let CreatedSession { session, token, camera } = created;
         Self {
             hls_url: camera.map(|id| format!("/play/{token}/{id}/stream.m3u8")),
             token,
@@ -72,24 +75,25 @@ impl NewSessionOutput {
 /// A session.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SessionOutput {
-    /// Its id.
+    /// The session's id.
     session_id: String,
-    /// The user who watches, in the back end's words.
+    /// The user who watches. The back end chooses the name.
     user: String,
     /// The cameras' ids, or `*` for all.
     cameras: Vec<String>,
-    /// The API key that asked for it; null when a back end made the token.
+    /// Name of the API key that created the session; null if a back end issued the token.
     made_by: Option<String>,
-    /// When it was created, RFC 3339.
+    /// When the session was created, RFC 3339.
     #[schema(format = DateTime)]
     created_at: String,
-    /// When it expires, RFC 3339.
+    /// When the session expires, RFC 3339.
     #[schema(format = DateTime)]
     expires_at: String,
-    /// When its holder last asked for a file; null when not since the manager's start.
+    /// When the session's holder last requested media, RFC 3339; null if not since the start of the
+    /// manager.
     #[schema(format = DateTime)]
     last_seen: Option<String>,
-    /// The validity of its token.
+    /// The validity of the session's token.
     state: SessionState,
 }
 
@@ -97,9 +101,9 @@ pub(crate) struct SessionOutput {
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum SessionState {
-    /// It is valid until it expires.
+    /// The token is valid until it expires.
     Active,
-    /// The session was ended before its time.
+    /// The session was ended early, so the token is no longer valid.
     Ended,
 }
 
@@ -119,7 +123,7 @@ impl SessionOutput {
     }
 }
 
-/// Answer to the list of sessions.
+/// The list of playback sessions.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SessionsOutput {
     /// The sessions that have not expired.

@@ -4,13 +4,13 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::schema;
-use crate::api::wire::{Link, flag, text_or_number, yes};
+use crate::api::wire::{Link, flag, string_or_number, yes};
 use crate::base::error::Error;
 use crate::camera::id::{CameraId, Profile, StreamId};
 use crate::camera::options::{AudioOption, OptionChanges, TransportOption, VideoOption};
 use crate::service::streams::StartRequest;
 
-/// Input of a start.
+/// The parameters of a start.
 #[derive(Debug, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -20,14 +20,14 @@ use crate::service::streams::StartRequest;
 }))]
 pub(crate) struct StartInput {
     /// The camera's id. Numbers are accepted as well.
-    #[serde(deserialize_with = "text_or_number")]
+    #[serde(deserialize_with = "string_or_number")]
     #[schema(schema_with = schema::id_or_number)]
     #[param(pattern = "^[A-Za-z0-9_-]{1,64}$", example = "front-door")]
     pub(in crate::api) indicator_id: String,
     /// The camera's stream.
     #[serde(default)]
     pub(in crate::api) profile: Profile,
-    /// The stream's RTSP URL. Without it the known one is used.
+    /// The stream's RTSP URL; by default the known one.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     #[param(nullable = false, value_type = Option<String>)]
@@ -44,7 +44,7 @@ pub(crate) struct StartInput {
     #[serde(default)]
     #[param(nullable = false)]
     pub(in crate::api) transport: Option<TransportOption>,
-    /// If true, the answer comes when the stream is playable.
+    /// If true, the response waits until the stream is playable.
     #[serde(default = "yes", deserialize_with = "flag")]
     #[schema(default = true)]
     #[param(default = true)]
@@ -52,7 +52,7 @@ pub(crate) struct StartInput {
 }
 
 impl StartInput {
-    /// Parses the input.
+    /// Parses id and URL. Returns the parameters for the use case.
     pub(super) fn request(self) -> Result<StartRequest, Error> {
         let Self { indicator_id, profile, rtsp_link, video, audio, transport, wait } = self;
         Ok(StartRequest {
@@ -64,14 +64,14 @@ impl StartInput {
     }
 }
 
-/// Input of stop and status.
+/// The parameters of a stop or of a request for the status.
 #[derive(Debug, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 #[schema(example = json!({ "indicator_id": "front-door" }))]
 pub(crate) struct IdInput {
     /// The camera's id.
-    #[serde(deserialize_with = "text_or_number")]
+    #[serde(deserialize_with = "string_or_number")]
     #[schema(schema_with = schema::id_or_number)]
     #[param(pattern = "^[A-Za-z0-9_-]{1,64}$", example = "front-door")]
     pub(super) indicator_id: String,
@@ -80,7 +80,7 @@ pub(crate) struct IdInput {
     pub(super) profile: Profile,
 }
 
-/// Input of start, stop and status of a camera that the path names.
+/// The parameters of start, stop and status for the camera in the path.
 #[derive(Debug, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -88,14 +88,15 @@ pub(crate) struct StreamInput {
     /// The camera's stream.
     #[serde(default)]
     pub(super) profile: Profile,
-    /// If true, a start is answered when the stream is playable. Other requests ignore it.
+    /// If true, the response to a start waits until the stream is playable. Other requests ignore
+    /// `wait`.
     #[serde(default = "yes", deserialize_with = "flag")]
     #[schema(default = true)]
     #[param(default = true)]
     pub(super) wait: bool,
 }
 
-/// Input of a stream's log.
+/// The parameters of a request for a stream's log.
 #[derive(Debug, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]

@@ -1,7 +1,8 @@
 //! Streams: start, stop, status, list and log.
 //!
-//! The paths below `/api/stream/` name the camera in their input, those below
-//! `/api/cameras/{id}/stream/` and `/api/streams/{id}/` in the path. `/api/streams` lists all.
+//! Requests to paths below `/api/stream/` name the camera in their input. Requests to paths below
+//! `/api/cameras/{id}/stream/` and `/api/streams/{id}/` name it in the path. `/api/streams` lists
+//! all running streams.
 
 use hyper::Method;
 
@@ -32,8 +33,8 @@ pub(super) fn routes() -> Vec<Row> {
 fn by_input() -> Vec<Row> {
     let stream = "/api/stream/start";
     vec![
-        // GET starts a stream because existing back ends ask that way. No HEAD: it would start one
-        // too.
+        // Existing back ends start streams with GET. HEAD is refused, because it would start a
+        // stream too.
         Row::new(
             Method::GET,
             stream,
@@ -41,7 +42,7 @@ fn by_input() -> Vec<Row> {
             |call| Box::pin(start(call)),
             || {
                 start_operation("startStreamByQuery")
-                    .describe("For back ends that ask this way. It starts a stream, GET or not.")
+                    .describe("For existing back ends. Starts a stream although the method is GET.")
                     .query::<StartInput>()
                     .fails(&[ErrorKind::TooManyCameras])
             },
@@ -81,8 +82,8 @@ fn by_input() -> Vec<Row> {
             VIEWERS,
             |call| Box::pin(list(call)),
             || {
-                Operation::new("streams", "listStreams", "Returns the state of all streams")
-                    .returns::<StreamsOutput>("Those that the caller can see.")
+                Operation::new("streams", "listStreams", "Returns the state of all running streams")
+                    .returns::<StreamsOutput>("The streams that the caller can see.")
                     .fails(failures::DATABASE)
             },
         ),
@@ -102,7 +103,7 @@ fn by_path() -> Vec<Row> {
                     .of_camera()
                     .query::<ProfileInput>()
                     .returns::<LogOutput>(
-                        "The lines, without secrets; empty while there is no stream.",
+                        "The lines, without secrets; empty if the stream is not running.",
                     )
                     .fails(failures::QUERY)
                     .fails(failures::CAMERA)
@@ -136,22 +137,22 @@ fn by_path() -> Vec<Row> {
 }
 
 fn start_operation(id: &'static str) -> Operation {
-    Operation::new("streams", id, "Starts a stream or joins it; answers when it is playable")
-        .returns::<StartOutput>("The stream is playable, or the request did not wait for it.")
+    Operation::new("streams", id, "Starts a stream, or joins it if it is running")
+        .returns::<StartOutput>("The stream is playable, or `wait` was false.")
         .fails(failures::START)
         .fails(&[ErrorKind::InvalidRequest])
 }
 
 fn stop_operation(id: &'static str) -> Operation {
-    Operation::new("streams", id, "Stops a stream; answers when it has ended")
-        .returns::<StopOutput>("There is no stream any more.")
+    Operation::new("streams", id, "Stops a stream and waits until it has ended")
+        .returns::<StopOutput>("The stream is not running.")
         .fails(&[ErrorKind::InvalidId])
         .fails(failures::DATABASE)
 }
 
 fn status_operation(id: &'static str) -> Operation {
     Operation::new("streams", id, "Returns the state of one stream")
-        .returns::<StreamOutput>("The stream, or the camera's options while there is none.")
+        .returns::<StreamOutput>("The state; without details if the stream is not running.")
         .fails(failures::QUERY)
         .fails(failures::CAMERA)
         .fails(failures::DATABASE)

@@ -1,4 +1,4 @@
-//! Answers about streams.
+//! Responses about streams.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,7 +17,7 @@ use crate::stream::handle::StreamHandle;
 use crate::stream::state::State;
 use crate::stream::status::Status;
 
-/// Answer to start.
+/// Response to a start.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StartOutput<'a> {
     /// The camera's id.
@@ -28,15 +28,15 @@ pub(crate) struct StartOutput<'a> {
     status: StartStatus,
 }
 
-/// The state of a stream when its start is answered.
+/// The state of a stream when its start returns.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum StartStatus {
-    /// It has become playable.
+    /// The stream has become playable.
     Started,
-    /// It was playable before.
+    /// The stream was already playable.
     Active,
-    /// It is not playable yet, and the request did not wait.
+    /// The stream is not playable yet, and the request did not wait.
     Starting,
 }
 
@@ -54,12 +54,12 @@ impl<'a> StartOutput<'a> {
     }
 }
 
-/// Answer to stop.
+/// Response to a stop.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StopOutput<'a> {
     /// The camera's id.
     indicator_id: &'a str,
-    /// `stopped`, whether or not there was a stream.
+    /// `stopped`, even if the stream was not running.
     status: &'static str,
 }
 
@@ -69,7 +69,7 @@ impl<'a> StopOutput<'a> {
     }
 }
 
-/// State of one stream.
+/// The state of one stream, with its details.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StreamOutput {
     /// The camera's id.
@@ -78,9 +78,9 @@ pub(crate) struct StreamOutput {
     profile: Profile,
     /// The state of the stream.
     state: StreamState,
-    /// Path of the playlist.
+    /// Path of the playlist on the nginx that serves the streams.
     stream_path: String,
-    /// The source without its secrets.
+    /// The URL of the stream at the camera, without secrets.
     source: String,
     /// The camera's options.
     options: StreamOptions,
@@ -94,48 +94,50 @@ pub(crate) struct StreamOutput {
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum StreamState {
-    /// Not playable yet.
+    /// The stream is not playable yet.
     Starting,
-    /// Playable.
+    /// The stream is playable.
     Live,
-    /// The camera is away; the manager tries it again.
+    /// The stream was interrupted, or the camera is unreachable. The manager will reconnect.
     Backoff,
-    /// About to end.
+    /// The current run of FFmpeg is ending.
     Stopping,
-    /// The camera refused; the last error has the reason.
+    /// The start failed; `last_error` has the reason. The stream is not retried until it is started
+    /// again.
     Failed,
-    /// There is no stream.
+    /// The stream is not running.
     Stopped,
 }
 
 /// The details of a running stream.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RunningOutput {
-    /// Viewers that sent a request in the last seconds.
+    /// Number of viewers that requested media in the last 12 seconds.
     viewers: usize,
-    /// When the stream was first asked for, RFC 3339.
+    /// When the stream was started, RFC 3339.
     #[schema(format = DateTime)]
     started_at: String,
-    /// Seconds for which the current run of FFmpeg is live; null while it is not.
+    /// Seconds since the current run of FFmpeg became live; null unless the stream is live.
     uptime_seconds: Option<f64>,
-    /// Seconds that this run took from its start to playable; null while it is not live.
+    /// Seconds from the start of the current run of FFmpeg until the stream was playable; null
+    /// unless the stream is live.
     start_seconds: Option<f64>,
     /// Seconds since the last request for the stream.
     idle_seconds: f64,
-    /// Number of the current run of FFmpeg.
+    /// Number of the current or last run of FFmpeg.
     generation: u64,
-    /// How often FFmpeg was started again after an interruption.
+    /// Number of times that FFmpeg was started again after an interruption.
     restarts: u64,
     /// The media that is played; null unless the stream is live.
     media: Option<MediaOutput>,
-    /// The resources that FFmpeg uses; null while none runs, and in its first second.
+    /// The resources that FFmpeg uses; null if FFmpeg is not running, or has just been started.
     process: Option<ProcessOutput>,
-    /// The last error.
+    /// The last error; null if there was none.
     last_error: Option<LastErrorOutput>,
 }
 
 fn if_running() -> Schema {
-    schema::all_or_none::<RunningOutput>("Details that are present only while there is a stream.")
+    schema::all_or_none::<RunningOutput>("Details that are present only if the stream is running.")
 }
 
 /// The media that is played.
@@ -145,7 +147,7 @@ pub(crate) struct MediaOutput {
     video_codec: String,
     /// True if the manager converts the camera's video into that codec.
     transcoded: bool,
-    /// RFC 6381 codec of the audio.
+    /// RFC 6381 codec of the audio; null without audio.
     audio_codec: Option<String>,
     /// Width in pixels.
     width: u16,
@@ -164,25 +166,25 @@ pub(crate) struct MediaOutput {
 pub(crate) struct ProcessOutput {
     /// Percent of one processor core over about the last five seconds.
     cpu_percent: f64,
-    /// Bytes of memory that are its own: without the program and its libraries.
+    /// Memory in bytes, without the files of the program and its libraries.
     memory_bytes: u64,
 }
 
 /// The last error of a stream.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LastErrorOutput {
-    /// The stable code.
+    /// The stable code, for programs.
     code: ErrorKind,
-    /// The error in words.
+    /// The error and what to do about it, for people.
     detail: String,
     /// The age of the error in seconds.
     seconds_ago: f64,
 }
 
-/// Answer to the list of streams.
+/// The list of running streams.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StreamsOutput {
-    /// All streams, by id.
+    /// The streams, sorted by id.
     streams: Vec<StreamOutput>,
 }
 
@@ -194,19 +196,19 @@ impl StreamsOutput {
     }
 }
 
-/// Answer to a stream's log.
+/// The log of a stream's FFmpeg.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LogOutput<'a> {
     /// The camera's id.
     indicator_id: &'a str,
-    /// The last lines, oldest first; empty when there is no stream.
+    /// The last lines, oldest first; empty if the stream is not running.
     lines: Vec<LogLineOutput>,
 }
 
 /// A line that FFmpeg wrote to its stderr, without secrets.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LogLineOutput {
-    /// When it was written, RFC 3339.
+    /// When the line was written, RFC 3339.
     #[schema(format = DateTime)]
     at: String,
     /// Number of the run of FFmpeg.
@@ -227,14 +229,14 @@ impl<'a> LogOutput<'a> {
 }
 
 impl StreamOutput {
-    /// The state of a stream.
+    /// Returns the state of a running stream.
     pub(super) fn running(handle: &StreamHandle) -> Self {
         let status = handle.status();
         let running = RunningOutput::new(handle, &status);
         Self::new(&status.camera, StreamState::from(status.state), Some(running))
     }
 
-    /// The state of a camera's stream while there is none.
+    /// Returns the state of a camera's stream that is not running.
     pub(super) fn stopped(camera: &Camera) -> Self {
         Self::new(camera, StreamState::Stopped, None)
     }

@@ -1,4 +1,4 @@
-//! Starts of streams that run already: they are joined, unless the camera has changed.
+//! Tests of starts of running streams: they are joined, unless the camera has changed.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ impl Setup {
         self.core.access.caller(&shown).expect("a key")
     }
 
-    /// A start with a link, as a back end sends it for every page.
+    /// Sends a start with a link, as back ends do with every view of a page.
     async fn start(&self, key: &str, link: &str) -> Result<StartOutcome, Error> {
         self.start_with(key, link, OptionChanges::default()).await
     }
@@ -58,8 +58,9 @@ fn id() -> StreamId {
     StreamId::parse("cam").expect("an id")
 }
 
-/// Waits until some time has passed since the last interest; returns how much.
-async fn until_idle(handle: &StreamHandle) -> Duration {
+/// Waits until the last request for the stream was at least 500 ms ago. Returns the time since
+/// then.
+async fn wait_until_idle(handle: &StreamHandle) -> Duration {
     let enough = Duration::from_millis(500);
     while handle.idle_for() < enough {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -77,12 +78,12 @@ async fn a_live_stream_is_joined() {
     let link = "rtsp://u:secret@cam/a";
     assert_eq!(setup.start(ANNA, link).await, Ok(StartOutcome::Started));
     let handle = setup.core.registry.get(&id()).expect("a stream");
-    let was_idle = until_idle(&handle).await;
+    let was_idle = wait_until_idle(&handle).await;
     for _ in 0..3 {
         assert_eq!(setup.start(ANNA, link).await, Ok(StartOutcome::Active));
         assert_eq!(setup.start_known(ANNA).await, Ok(StartOutcome::Active));
     }
-    assert!(handle.idle_for() < was_idle, "a start shows interest");
+    assert!(handle.idle_for() < was_idle, "a start counts as a request for the stream");
     assert_eq!(setup.opened(), ["rtsp://***@cam/a"]);
 }
 
@@ -94,7 +95,7 @@ async fn a_changed_link_or_option_takes_effect_with_the_next_start() {
     assert_eq!(setup.start(BOSS, "rtsp://cam/b").await, Ok(StartOutcome::Active));
     let silent = OptionChanges { audio: Some(AudioOption::Off), ..OptionChanges::default() };
     assert_eq!(setup.start_with(BOSS, "rtsp://cam/b", silent).await, Ok(StartOutcome::Started));
-    // What a start leaves out stays as it is.
+    // Options that a start leaves out do not change.
     assert_eq!(setup.start(BOSS, "rtsp://cam/b").await, Ok(StartOutcome::Active));
     assert_eq!(setup.opened(), ["rtsp://cam/a", "rtsp://cam/b", "rtsp://cam/b"]);
     setup.put("rtsp://cam/c", "anna").await;
@@ -105,7 +106,7 @@ async fn a_changed_link_or_option_takes_effect_with_the_next_start() {
 }
 
 #[tokio::test]
-async fn a_deleted_camera_takes_effect_with_the_next_start() {
+async fn the_deletion_of_a_camera_takes_effect_with_the_next_start() {
     let setup = Setup::new(KEYS).await;
     assert_eq!(setup.start(BOSS, "rtsp://cam/a").await, Ok(StartOutcome::Started));
     assert_eq!(setup.start_known(BOSS).await, Ok(StartOutcome::Active));
@@ -115,7 +116,7 @@ async fn a_deleted_camera_takes_effect_with_the_next_start() {
 }
 
 #[tokio::test]
-async fn a_foreign_owner_takes_effect_with_the_next_start() {
+async fn a_change_of_owner_takes_effect_with_the_next_start() {
     let setup = Setup::new(KEYS).await;
     let link = "rtsp://cam/a";
     assert_eq!(setup.start(ANNA, link).await, Ok(StartOutcome::Started));

@@ -1,4 +1,4 @@
-//! The context of use cases.
+//! The parts of the manager that all use cases share.
 
 use crate::access::Access;
 use crate::output::hls::output::Hls;
@@ -6,9 +6,9 @@ use crate::playback::Playback;
 use crate::store::Cameras;
 use crate::stream::registry::Registry;
 
-/// The parts of the manager that use cases make work together.
+/// The parts of the manager that all use cases share.
 pub(crate) struct Core {
-    /// API keys, and what they permit.
+    /// The API keys and their permissions.
     pub(crate) access: Access,
     /// The known cameras.
     pub(crate) cameras: Cameras,
