@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The last time that something happened, to the millisecond.
+/// A point in time with millisecond resolution, such as that of the last request.
 ///
-/// Any task can move it forward, and it never goes back:
+/// Any task can move the instant forward; no task can move it back:
 ///
 /// ```
 /// use std::time::Duration;
@@ -24,12 +24,12 @@ pub struct AtomicInstant {
 }
 
 impl AtomicInstant {
-    /// Creates an instant that is now.
+    /// Creates an instant at the current time.
     pub fn now() -> Self {
         Self { base: Instant::now(), millis: AtomicU64::new(0) }
     }
 
-    /// Sets the instant to now, or leaves it if it is later already.
+    /// Moves the instant to the current time, unless another task has already set a later time.
     pub fn touch(&self) {
         let millis = u64::try_from(self.base.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.millis.fetch_max(millis, Ordering::Relaxed);
@@ -40,7 +40,7 @@ impl AtomicInstant {
         self.base + Duration::from_millis(self.millis.load(Ordering::Relaxed))
     }
 
-    /// Returns the time since the instant.
+    /// Returns the time that has passed since the instant.
     pub fn age(&self) -> Duration {
         self.get().elapsed()
     }

@@ -1,26 +1,26 @@
-//! Delays between attempts: exponential with jitter, so that what failed together is not tried again
-//! at the same time.
+//! Delays between attempts: exponential with jitter, so that operations that failed at the same time
+//! are not all retried at the same time.
 
 use std::time::Duration;
 
-/// Delays that double with every failure.
+/// Delays whose upper bound doubles with every failure.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Exponential {
-    /// The longest delay after the first failure.
+    /// The upper bound of the delay after the first failure.
     pub(crate) first: Duration,
-    /// The longest delay after any failure.
+    /// The upper bound of every delay.
     pub(crate) ceiling: Duration,
 }
 
 impl Exponential {
-    /// Returns the delay after a failure that `earlier` failures preceded.
+    /// Returns a random delay after a failure; `earlier` is the number of failures before that one.
     pub(crate) fn delay(self, earlier: u32) -> Duration {
         let nominal = self.first.saturating_mul(2_u32.saturating_pow(earlier));
         jittered(nominal.min(self.ceiling))
     }
 }
 
-/// Returns a delay between half of `nominal` and all of it.
+/// Returns a random delay between half of `nominal` and `nominal`.
 pub(crate) fn jittered(nominal: Duration) -> Duration {
     nominal.mul_f64(0.5 + fastrand::f64() / 2.0)
 }

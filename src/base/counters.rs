@@ -1,7 +1,7 @@
-//! Counters of what happened to streams since the manager's start. They count all cameras together, so
-//! that no counter disappears with a stream.
+//! Counters of the starts, failures and output of streams since the manager started. Each counter
+//! covers all cameras, so that no counter disappears when a stream ends.
 //!
-//! The callers decide what counts as what: the supervisor of a stream, and the packager.
+//! The callers decide what to count: the registry and supervisors of streams, and the HLS output.
 
 use std::time::Duration;
 
@@ -13,12 +13,13 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::base::error::{Error, ErrorKind};
 
-/// The buckets of the time from a start to a picture, in seconds. A camera with a keyframe every second
-/// or two takes 0.3 to 2 s; `START_TIMEOUT_SECONDS` is 15 by default.
+/// The buckets of the time from a start to a playable stream, in seconds. A camera with a keyframe
+/// every one to two seconds takes 0.3 to 2 s. The last bucket is the default `START_TIMEOUT_SECONDS`.
 const START_SECONDS: [f64; 13] =
     [0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 15.0];
 
-/// The causes whose series exist from the start, so that the first occurrence is an increase.
+/// The causes whose time series exist from the manager's start, with the value 0. Otherwise
+/// Prometheus would not see the first occurrence of a cause as an increase.
 const USUAL_CAUSES: [ErrorKind; 12] = [
     ErrorKind::SourceNotFound,
     ErrorKind::SourceUnauthorized,
@@ -34,7 +35,7 @@ const USUAL_CAUSES: [ErrorKind; 12] = [
     ErrorKind::TooManyStarts,
 ];
 
-/// The counters. Cheap to clone; clones share them.
+/// The counters. Cheap to clone; clones share the values.
 #[derive(Debug, Clone)]
 pub struct Counters {
     starts: Counter,
@@ -47,7 +48,7 @@ pub struct Counters {
     skipped: Counter,
 }
 
-/// The cause of a failure, as the stable code of the API.
+/// The label for the cause of a failure: the stable code of the API.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Cause {
     code: String,
@@ -80,34 +81,35 @@ impl Default for Counters {
 }
 
 impl Counters {
-    /// Registers the counters under their names.
+    /// Registers all counters in `to`, with their names and help texts.
     pub fn register(&self, to: &mut Registry) {
-        let help = "Starts of streams, from nothing or from another source";
+        let help = "Starts of streams, including refused ones and those with a new source";
         to.register("starts", help, self.starts.clone());
-        let help = "Starts that failed, by the error's code";
+        let help = "Failed starts, by error code";
         to.register("start_failures", help, self.start_failures.clone());
         let help = "Time from a start to a playable stream, including all attempts and the time in the queue";
         let start_duration = self.start_duration.clone();
         to.register_with_unit("start_duration", help, Unit::Seconds, start_duration);
-        let help = "FFmpeg started again after an interruption, by the error's code";
+        let help = "Restarts of FFmpeg after an interruption, by error code";
         to.register("restarts", help, self.restarts.clone());
-        let help = "Live streams that were restarted because their picture did not advance";
+        let help = "Interruptions of live streams whose picture had stopped advancing";
         to.register("stalls", help, self.stalls.clone());
-        let help = "Fragments that were written into segments";
+        let help = "Fragments written into segments";
         to.register("fragments_packaged", help, self.fragments.clone());
-        let help = "Media that was written into segments";
+        let help = "Media written into segments";
         let media_bytes = self.media_bytes.clone();
         to.register_with_unit("media_packaged", help, Unit::Bytes, media_bytes);
-        let help = "Fragments that were lost because writing segments was slower than the camera";
+        let help =
+            "Fragments lost because segments were written more slowly than the camera sent video";
         to.register("fragments_skipped", help, self.skipped.clone());
     }
 
-    /// Counts a start of a stream, from nothing or from another source.
+    /// Counts a start of a stream: the first one, one after a failure, or one with a new source.
     pub fn started(&self) {
         self.starts.inc();
     }
 
-    /// Counts a start that led to a playable stream.
+    /// Records that a start led to a playable stream after the time `took`.
     pub fn playable_after(&self, took: Duration) {
         self.start_duration.observe(took.as_secs_f64());
     }
@@ -117,24 +119,24 @@ impl Counters {
         self.start_failures.get_or_create(&Cause::of(cause)).inc();
     }
 
-    /// Counts a start that was refused before there was a stream.
+    /// Counts a start that was refused before the stream was created, and returns `error`.
     pub fn refused(&self, error: Error) -> Error {
         self.started();
         self.failed(error.kind);
         error
     }
 
-    /// Counts an interruption after which FFmpeg was started again.
+    /// Counts a restart of FFmpeg after an interruption.
     pub fn restarted(&self, cause: ErrorKind) {
         self.restarts.get_or_create(&Cause::of(cause)).inc();
     }
 
-    /// Counts a live stream that was restarted because its picture did not advance.
+    /// Counts an interruption of a live stream whose picture had stopped advancing.
     pub fn stalled(&self) {
         self.stalls.inc();
     }
 
-    /// Counts a fragment that was written.
+    /// Counts a fragment that was written into a segment, and its size.
     pub fn packaged(&self, bytes: usize) {
         self.fragments.inc();
         self.media_bytes.inc_by(bytes as u64);
@@ -145,13 +147,13 @@ impl Counters {
         self.skipped.inc_by(fragments);
     }
 
-    /// Returns all counters as text.
+    /// Returns all counters in the OpenMetrics text format.
     #[cfg(test)]
     pub fn text(&self) -> String {
         let mut registry = Registry::default();
         self.register(&mut registry);
         let mut text = String::new();
-        // Truncated text fails the tests that read it.
+        // An incomplete text fails the tests that read it.
         let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
         text
     }

@@ -1,9 +1,9 @@
-//! The error of requests and streams: a kind that programs act on, a sentence for people, and the
-//! cause for the log.
+//! The error of requests and streams: a kind for programs, a message for people, and the cause for the
+//! log.
 //!
-//! The HTTP status of each kind is chosen in one place, by the API. An error is cheap to clone, since
-//! one failed start answers every caller that waited for it. No error contains a source's secrets:
-//! what FFmpeg reports is redacted before it gets here.
+//! `api::reply` maps each kind to an HTTP status. Errors are cheap to clone, because a failed start
+//! returns the same error to every caller that waited for the stream. No error contains a source's
+//! secrets: they are removed from FFmpeg's messages before an error is created.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -12,14 +12,13 @@ use std::time::Duration;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-// The codes are `tt`, because utoipa ignores a `rename` whose text is a `literal` of a macro.
 macro_rules! error_kinds {
-    ($($kind:ident $code:tt $meaning:literal)*) => {
-        /// The kind of an error, for programs. It is serialized as the stable `code` of the API, and
-        /// also labels metrics and webhooks.
+    ($($kind:ident $code:literal $meaning:literal)*) => {
+        /// The kind of an error, for programs. It is serialized as the stable `code` of the API, which
+        /// webhooks and the labels of metrics contain as well.
         ///
-        /// Some kinds belong to HTTP requests alone, such as [`ErrorKind::MethodNotAllowed`]. They
-        /// are here so that all codes are in one table.
+        /// Some kinds occur only in HTTP responses, such as [`ErrorKind::MethodNotAllowed`]. They are
+        /// listed here so that all codes are in one table.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
         #[serde(rename_all = "snake_case")]
         pub enum ErrorKind {
@@ -58,11 +57,11 @@ error_kinds! {
     InvalidSource "invalid_source"
         "The address of a camera, such as its RTSP link, is missing or invalid."
     NotFound "not_found"
-        "There is nothing at this path."
+        "No resource exists at this path."
     MethodNotAllowed "method_not_allowed"
         "The path does not support this method."
     RequestTimeout "request_timeout"
-        "The request did not arrive in time, or could not be answered in time."
+        "The request did not arrive completely in time, or the manager could not respond in time."
     BodyTooLarge "body_too_large"
         "The body of the request is larger than the limit."
     Unauthorized "unauthorized"
@@ -72,19 +71,19 @@ error_kinds! {
     TooManyAttempts "too_many_attempts"
         "Too many requests with invalid API keys came from this address."
     UnknownCamera "unknown_camera"
-        "There is no such camera, or it has no such stream."
+        "No camera has this id, or the camera has no such stream."
     CameraExists "camera_exists"
         "A camera with this id already exists."
     TooManyCameras "too_many_cameras"
         "The manager has reached its limit of cameras."
     UnknownSession "unknown_session"
-        "There is no such playback session."
+        "No playback session has this id."
     TooManySessions "too_many_sessions"
         "The manager, or the API key, has reached its limit of playback sessions."
     Stopped "stopped"
-        "The stream was stopped while this request waited for it."
+        "The stream was stopped while this request waited for the stream to become playable."
     StreamEnded "stream_ended"
-        "The stream ended while a player waited for its next part. Another request starts it again."
+        "The stream ended while a player waited for the next part. Another request restarts the stream."
     SourceNotFound "source_not_found"
         "The camera has no stream at the path of its RTSP link."
     SourceUnauthorized "source_unauthorized"
@@ -92,7 +91,7 @@ error_kinds! {
     SourceUnreachable "source_unreachable"
         "The camera cannot be reached, or it closed the connection."
     SourceUnsupported "source_unsupported"
-        "The device is not an RTSP server, or it sends no video that can be used."
+        "The device is not an RTSP server, or it sends no usable video."
     SourceTimeout "source_timeout"
         "The camera did not respond in time, or sent no video in time."
     SourceChanged "source_changed"
@@ -110,7 +109,7 @@ error_kinds! {
     TooManyStreams "too_many_streams"
         "The manager has reached its limit of running streams."
     TooManyStarts "too_many_starts"
-        "More streams are being started than can become playable in time."
+        "So many streams are waiting to start that another one could not start in time."
     TooManyViewers "too_many_viewers"
         "The camera has reached its viewer limit."
     ShuttingDown "shutting_down"
@@ -120,7 +119,7 @@ error_kinds! {
 }
 
 impl ErrorKind {
-    /// Returns whether the camera refused for a reason that does not go away with time.
+    /// Returns whether retries are pointless until the camera, its link or a setting is changed.
     pub fn is_permanent(self) -> bool {
         matches!(
             self,
@@ -134,17 +133,17 @@ impl ErrorKind {
 
 /// An error of a request or a stream.
 ///
-/// Errors are equal if clients see the same: the cause does not count.
+/// Two errors are equal if clients see no difference: the cause is not compared.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{detail}")]
 pub struct Error {
     /// The kind, for programs.
     pub kind: ErrorKind,
-    /// A sentence about the failure and the next step, for people.
+    /// A message for people: what failed, and what to do next.
     pub detail: String,
-    /// The delay after which another attempt makes sense.
+    /// How long the client should wait before it retries.
     pub retry_after: Option<Duration>,
-    /// The cause, for the log only: clients get no internals.
+    /// The cause, which is logged but not sent to clients.
     pub source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -154,7 +153,7 @@ impl Error {
         Self { kind, detail: detail.into(), retry_after: None, source: None }
     }
 
-    /// Adds the delay after which another attempt makes sense.
+    /// Adds the time that the client should wait before it retries.
     #[must_use]
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = Some(delay);
@@ -168,7 +167,7 @@ impl Error {
         self
     }
 
-    /// The error of requests that arrive while the manager ends.
+    /// Creates the error of a request that arrives while the manager is shutting down.
     pub fn shutting_down() -> Self {
         Self::new(ErrorKind::ShuttingDown, "the manager is shutting down")
             .retry_after(Duration::from_secs(5))
@@ -184,13 +183,13 @@ impl PartialEq for Error {
 
 impl Eq for Error {}
 
-/// Returns an error and its causes on one line: `error: cause: cause of that`.
+/// Returns the messages of an error and its causes: `error: cause: cause of the cause`.
 pub(crate) fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let reason = error.to_string();
-        // Some libraries repeat the cause in their own text.
+        // Some libraries include the message of the cause in their own message.
         if !text.ends_with(&reason) {
             text = format!("{text}: {reason}");
         }
@@ -207,11 +206,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_is_documented_under_a_code_of_its_own() {
+    fn every_kind_has_its_own_code_and_a_meaning() {
         let codes: HashSet<_> = ErrorKind::ALL.iter().map(|kind| kind.code()).collect();
         assert_eq!(codes.len(), ErrorKind::ALL.len());
         for kind in ErrorKind::ALL {
-            assert_eq!(serde_json::to_value(kind).expect("a text"), kind.code());
+            assert_eq!(serde_json::to_value(kind).expect("a string"), kind.code());
             assert!(kind.meaning().ends_with('.'), "{kind:?}");
         }
     }

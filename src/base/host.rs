@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-/// Returns whether a host name or an address, with or without brackets, certainly means this machine.
+/// Returns whether `host` is `localhost` or a loopback address. An IPv6 address may be in brackets.
+/// Other names and addresses of this machine are not recognized.
 pub(crate) fn is_this_machine(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     address.map_or(host.eq_ignore_ascii_case("localhost"), |address| {
@@ -15,7 +16,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_in_every_spelling_is_this_machine() {
+    fn only_localhost_and_loopback_addresses_are_this_machine() {
         for host in ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "::1", "[::1]"] {
             assert!(is_this_machine(host), "{host}");
         }

@@ -2,9 +2,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks a mutex, also after a panic of the thread that held it.
+/// Locks a mutex, even if a thread panicked while it held the lock.
 ///
-/// For data that every holder leaves valid at each step, as all mutexes of this program guard.
+/// This is safe only for data that is valid after each single change, such as the data in all mutexes
+/// of this program.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,15 +1,15 @@
-//! What every other module builds on. Nothing of the program is imported here.
+//! Basic types and functions for all other modules. Modules in `base` import nothing from outside of it.
 //!
 //! | Module | Owns |
 //! |---|---|
 //! | [`error`] | the error of requests and streams, and the table of its kinds |
-//! | [`atomic_instant`] | a moment that any task can move forward and read |
+//! | [`atomic_instant`] | a point in time that any task can move forward and read |
 //! | [`backoff`] | delays between attempts |
-//! | [`counters`] | the counters of streams since the manager's start |
+//! | [`counters`] | counters of the starts, failures and output of streams |
 //! | [`host`] | names and addresses of hosts |
-//! | [`lock`] | locking a mutex |
-//! | [`proc`] | what the kernel reports about a process |
-//! | [`secret`] | a text that must not be shown |
+//! | [`lock`] | locking a mutex, even after a panic |
+//! | [`proc`] | CPU time, memory and open files of processes |
+//! | [`secret`] | strings that must not be shown |
 //! | [`tasks`] | waiting for several tasks |
 //! | [`time`] | Unix seconds and RFC 3339 |
 //! | [`url`] | parts of URLs |

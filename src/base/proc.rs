@@ -1,7 +1,7 @@
-//! What the kernel reports about a process: processor time, memory and file descriptors.
+//! CPU time, memory and open files of processes, as the kernel reports them.
 //!
-//! Nothing here waits for a disk or for a lock of the process, so that a thousand processes are read
-//! in a few milliseconds.
+//! No function waits for a disk or for a lock of the process, so measuring a thousand processes takes a
+//! few milliseconds.
 
 use std::fs;
 use std::time::Duration;
@@ -13,31 +13,34 @@ use nix::unistd::{Pid, SysconfVar, sysconf};
 /// The memory of a process, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Memory {
-    /// All of its memory, including what it shares with other processes.
+    /// All memory in RAM, including memory that is shared with other processes.
     pub resident: u64,
-    /// The part of it that does not belong to files: what one more process of the program costs.
+    /// Memory in RAM that is neither shared nor part of a file, such as the program's code. This is what
+    /// one more process of the same program costs.
     pub anonymous: u64,
 }
 
-/// Returns the processor time of all threads of a process, in user and kernel mode; `None` if there is
-/// no such process.
+/// Returns the CPU time of all threads of a process, in user and kernel mode; `None` if the process does
+/// not exist.
 ///
-/// It reads the clock of the process: one system call, exact to the nanosecond, while
-/// `/proc/{pid}/stat` counts in hundredths of a second.
+/// Reads the CPU clock of the process, which has a resolution of nanoseconds. `/proc/{pid}/stat` has a
+/// resolution of 10 ms.
 pub(crate) fn cpu_time(pid: Pid) -> Option<Duration> {
     let time = clock_gettime(clock_getcpuclockid(pid).ok()?).ok()?;
     Some(time.into())
 }
 
-/// Returns the memory of a process; `None` if there is no such process.
+/// Returns the memory of a process; `None` if the process does not exist.
 ///
-/// It reads `/proc/{pid}/statm`, whose numbers the kernel maintains. `smaps_rollup` would distribute
-/// shared pages fairly, but it walks all of the process's memory and blocks the process while it does.
+/// Reads `/proc/{pid}/statm`, whose numbers the kernel keeps up to date. `smaps_rollup` would distribute
+/// shared pages among processes, but the kernel would have to walk all memory of the process, and would
+/// block the process in the meantime.
 pub(crate) fn memory(pid: Pid) -> Option<Memory> {
     parse_statm(&fs::read_to_string(format!("/proc/{pid}/statm")).ok()?, page_size())
 }
 
-/// Pages: size, resident, shared (of files or shared memory), and more.
+/// Parses `statm`, which contains numbers of pages: total size, resident, shared (files and shared
+/// memory), and others.
 fn parse_statm(text: &str, page_size: u64) -> Option<Memory> {
     let mut pages = text.split_ascii_whitespace().skip(1).map(str::parse::<u64>);
     let (resident, shared) = (pages.next()?.ok()?, pages.next()?.ok()?);
@@ -50,13 +53,13 @@ fn page_size() -> u64 {
     size.and_then(|size| size.try_into().ok()).unwrap_or(4096)
 }
 
-/// Returns the number of open file descriptors of this process.
+/// Returns the number of open file descriptors of this process; `None` if `/proc` cannot be read.
 pub(crate) fn open_files() -> Option<u64> {
-    // One of them reads the directory.
+    // Without the descriptor that reads the directory.
     Some((fs::read_dir("/proc/self/fd").ok()?.count() as u64).saturating_sub(1))
 }
 
-/// Returns the limit of open file descriptors of this process.
+/// Returns the soft limit of open file descriptors of this process.
 pub(crate) fn max_open_files() -> Option<u64> {
     getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft)
 }
@@ -66,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statm() {
+    fn statm_is_parsed() {
         let read = parse_statm("5000 1200 900 80 0 700 0\n", 4096);
         assert_eq!(read, Some(Memory { resident: 1200 * 4096, anonymous: 300 * 4096 }));
         for none in ["", "1", "1 2", "1 x 3"] {
@@ -75,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process() {
+    fn this_process_can_be_measured() {
         let own = Pid::this();
         let before = cpu_time(own).expect("a clock");
         while cpu_time(own).expect("a clock") <= before {}
@@ -89,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_has_ended_has_nothing() {
+    fn a_process_that_has_ended_cannot_be_measured() {
         let mut child = std::process::Command::new("true").spawn().expect("true");
         child.wait().expect("its end");
         let pid = Pid::from_raw(child.id().try_into().expect("a process id"));

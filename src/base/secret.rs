@@ -1,18 +1,18 @@
-//! A text that must not be shown.
+//! Strings that must not be shown.
 
 use std::fmt;
 
-/// A secret text. `Debug` hides it, and there is no `Display`.
+/// A secret string. `Debug` shows `***`, and there is no `Display`.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps a text, which is not shown from then on.
+    /// Creates a secret from a string.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, for the code that uses it. It must not get into a message or a log line.
+    /// Returns the string. It must not get into a message or a log line.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_hides_the_text() {
+    fn debug_hides_the_string() {
         assert_eq!(format!("{:?}", Some(Secret::new("hidden"))), "Some(***)");
         assert_eq!(Secret::new("hidden").expose(), "hidden");
     }

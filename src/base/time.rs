@@ -1,19 +1,19 @@
-//! Wall-clock time as Unix seconds and as text.
+//! Wall-clock time as Unix seconds and as strings.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The time since 1970, in whole seconds; 0 while the clock is before 1970.
+/// Returns the current time in Unix seconds; 0 if the clock is set to a time before 1970.
 pub(crate) fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// Unix seconds in RFC 3339, such as `2026-02-03T04:05:06Z`.
+/// Converts Unix seconds to an RFC 3339 string, such as `2026-02-03T04:05:06Z`.
 pub(crate) fn rfc3339(unix_seconds: u64) -> String {
     let time = UNIX_EPOCH + Duration::from_secs(unix_seconds);
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
-/// Unix seconds as databases store them.
+/// Converts Unix seconds to the type that the database stores. Returns `i64::MAX` for larger values.
 pub(crate) fn to_i64(unix_seconds: u64) -> i64 {
     i64::try_from(unix_seconds).unwrap_or(i64::MAX)
 }
@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_as_text() {
+    fn seconds_as_rfc3339() {
         assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
         assert_eq!(rfc3339(1_763_719_201), "2025-11-21T10:00:01Z");
     }

@@ -1,16 +1,16 @@
-//! Parts of URLs that more than one module reads.
+//! Parts of URLs that several modules read.
 
 use std::net::IpAddr;
 
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-/// The host of a URL, if it is an IP address and not a name.
+/// Returns the IP address in a URL; `None` if the URL has a host name or no host.
 pub(crate) fn host_address(url: &Url) -> Option<IpAddr> {
     url.host_str()?.trim_matches(['[', ']']).parse().ok()
 }
 
-/// The path of a URL with its query.
+/// Returns the path and the query of a URL.
 pub(crate) fn path_and_query(url: &Url) -> String {
     match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
@@ -18,7 +18,8 @@ pub(crate) fn path_and_query(url: &Url) -> String {
     }
 }
 
-/// `text` with its percent escapes decoded. A `+` stays one: only forms write spaces that way.
+/// Returns `text` with percent escapes decoded. Replaces invalid UTF-8 with U+FFFD. A `+` is kept,
+/// because it means a space only in forms.
 pub(crate) fn percent_decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
@@ -42,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes() {
+    fn percent_escapes_are_decoded() {
         let table =
             [("a%20b%26+c", "a b&+c"), ("%C3%A4", "ä"), ("%ff", "\u{fffd}"), ("100%", "100%")];
         for (text, expected) in table {
