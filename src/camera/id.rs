@@ -15,13 +15,13 @@ pub(crate) const ID_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}$";
 pub(crate) const STREAM_ID_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}(~sub)?$";
 /// The rule of [`is_id`] in words.
 pub(crate) const ID_RULE: &str = "1 to 64 characters out of A-Z, a-z, 0-9, _ and -";
-/// The longest id, in bytes.
+/// The largest length of a camera id, in bytes.
 const MAX_LENGTH: usize = 64;
-/// Separates a camera's id from the profile in a stream's id. No camera's id contains it.
+/// Separates the camera id from the profile in a stream id. Camera ids do not contain this character.
 const SEPARATOR: char = '~';
 
-/// Returns whether `text` can be an id of a camera, an API key or a playback session: safe as a URL
-/// segment, a directory name, a label and in a log line.
+/// Returns whether `text` is a valid id of a camera, an API key or a playback session. Valid ids are safe
+/// as URL segments, directory names and labels, and in log lines.
 pub(crate) fn is_id(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(is_allowed)
@@ -41,7 +41,7 @@ pub(crate) fn is_id(text: &str) -> bool {
 pub struct CameraId(Arc<str>);
 
 impl CameraId {
-    /// Checks `text`. Error: `InvalidId`.
+    /// Parses a camera id. Error: `InvalidId`.
     pub fn parse(text: &str) -> Result<Self, Error> {
         if is_id(text) {
             return Ok(Self(text.into()));
@@ -49,7 +49,7 @@ impl CameraId {
         Err(Error::new(ErrorKind::InvalidId, format!("a camera's id must be {ID_RULE}")))
     }
 
-    /// The id as text.
+    /// Returns the id as a string.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -61,7 +61,7 @@ impl fmt::Display for CameraId {
     }
 }
 
-/// The role of a stream among those of its camera.
+/// One of the two streams that a camera can offer.
 #[derive(
     Debug,
     Clone,
@@ -78,15 +78,15 @@ impl fmt::Display for CameraId {
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
-    /// The stream with the large picture.
+    /// The main stream, usually at full resolution.
     #[default]
     Main,
-    /// The stream with the small picture, for a wall of cameras.
+    /// The sub stream, with a lower resolution, for pages that show many cameras.
     Sub,
 }
 
 impl Profile {
-    /// The name of the profile in the API.
+    /// Returns the name of the profile in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Main => "main",
@@ -95,8 +95,8 @@ impl Profile {
     }
 }
 
-/// The id of one stream of one camera. Its text is the camera's id, followed by `~sub` for the sub
-/// stream, and as safe as the camera's id. Cheap to clone.
+/// The id of one stream of a camera: the camera's id, followed by `~sub` for the sub stream. A stream id
+/// is safe wherever a camera id is. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamId {
     text: Arc<str>,
@@ -105,7 +105,7 @@ pub struct StreamId {
 }
 
 impl StreamId {
-    /// Returns the id of a camera's stream.
+    /// Creates the id of a camera's stream.
     pub fn new(camera: CameraId, profile: Profile) -> Self {
         let text = match profile {
             Profile::Main => Arc::clone(&camera.0),
@@ -114,7 +114,7 @@ impl StreamId {
         Self { text, camera, profile }
     }
 
-    /// Checks `text`. Error: `InvalidId`.
+    /// Parses a stream id. Error: `InvalidId`.
     pub fn parse(text: &str) -> Result<Self, Error> {
         match text.split_once(SEPARATOR) {
             None => Ok(Self::new(CameraId::parse(text)?, Profile::Main)),
@@ -126,17 +126,17 @@ impl StreamId {
         }
     }
 
-    /// The id as text.
+    /// Returns the id as a string.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The id of the camera.
+    /// Returns the id of the camera.
     pub fn camera(&self) -> &CameraId {
         &self.camera
     }
 
-    /// The role of the stream.
+    /// Returns the profile of the stream.
     pub fn profile(&self) -> Profile {
         self.profile
     }
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids() {
+    fn camera_ids_are_checked() {
         let longest = "x".repeat(64);
         for good in ["1", "cam-1_A", "-", longest.as_str()] {
             assert_eq!(CameraId::parse(good).expect(good).as_str(), good);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_streams() {
+    fn stream_ids_are_checked() {
         let main = StreamId::parse("front").expect("an id");
         assert_eq!((main.as_str(), main.profile()), ("front", Profile::Main));
         let sub = StreamId::parse("front~sub").expect("an id");

@@ -1,4 +1,5 @@
-//! Cameras, whether their streams run or not: ids, sources, options, and plans for their ingest.
+//! Descriptions of cameras: ids, sources, options and ingest plans. They do not depend on whether a
+//! stream runs.
 //!
 //! | Module | Owns |
 //! |---|---|
@@ -6,11 +7,11 @@
 //! | [`source`] | RTSP URLs, whose credentials are never shown |
 //! | [`options`] | the options of a camera's streams |
 //! | [`onvif_address`] | the addresses of cameras' ONVIF services |
-//! | [`networks`] | the networks that cameras are allowed to be in |
+//! | [`networks`] | the networks in which cameras are permitted |
 //! | [`plan`] | how a camera is ingested, and what a failed attempt teaches |
-//! | [`presets`] | ports and paths of vendors' cameras |
-//! | [`source_spec`] | the source of a camera as it was given: by links, or by address and paths |
-//! | [`record`] | a camera as it is stored |
+//! | [`presets`] | RTSP ports and paths of cameras, by vendor |
+//! | [`source_spec`] | the source of a camera as the operator entered it: as links, or as address and paths |
+//! | [`record`] | a camera as the camera store keeps it |
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -32,7 +33,7 @@ pub(crate) mod record;
 pub(crate) mod source;
 pub(crate) mod source_spec;
 
-/// A stream of a known camera, ready to be started. Cheap to clone.
+/// Everything that is needed to start one stream of a camera. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Camera {
     /// The id of the stream.
@@ -41,56 +42,58 @@ pub struct Camera {
     pub source: Source,
     /// The operator's options.
     pub options: StreamOptions,
-    /// The plan that worked last.
+    /// The plan for the next run.
     pub learned: Learned,
-    /// The numbers that were used for it.
+    /// The numbers that are free for segments and epochs of the stream.
     pub numbers: Numbers,
-    /// Its ONVIF service, by which keyframes are requested.
+    /// The camera's ONVIF service, from which keyframes are requested.
     pub onvif: Option<OnvifAddress>,
 }
 
 impl Camera {
-    /// Creates a stream about which nothing was learned yet.
+    /// Creates a stream with the first plan for `options`, and without an ONVIF service.
     pub fn new(id: StreamId, source: Source, options: StreamOptions) -> Self {
         let learned = Learned(Arc::new(Mutex::new(Plan::first(options))));
         Self { id, source, options, learned, numbers: Numbers::default(), onvif: None }
     }
 
-    /// Returns whether the stream of `other` has the same source and options.
+    /// Returns whether `other` has the same source and options.
     pub fn is_same_stream(&self, other: &Self) -> bool {
         self.is_like(&other.source, other.options)
     }
 
-    /// Returns whether the stream has this source and these options.
+    /// Returns whether this stream has the given source and options.
     pub fn is_like(&self, source: &Source, options: StreamOptions) -> bool {
         self.source == *source && self.options == options
     }
 }
 
-/// The numbers of segments and epochs. No two runs of a stream use the same number, since players
-/// and caches identify files by it. Clones share the numbers.
+/// The next free number for segments and epochs of a stream. Players and caches identify files by these
+/// numbers, so a number is never used again. Clones share the number.
 #[derive(Debug, Clone, Default)]
 pub struct Numbers(Arc<AtomicU64>);
 
 impl Numbers {
-    /// Returns the first number of a new run: `at_least`, or more.
+    /// Returns the first number for a stream that starts: the next free number, or `at_least` if that is
+    /// higher.
     pub fn first(&self, at_least: u64) -> u64 {
         self.0.load(Ordering::Relaxed).max(at_least)
     }
 
-    /// Notes that a run has ended and used no number from `next` on.
+    /// Records that a stream has ended; `next` is the first number that it has not used.
     pub fn used(&self, next: u64) {
-        // One more: a playlist can have announced a segment that never came.
+        // A playlist may have announced the segment `next`, so that number is not used either.
         self.0.fetch_max(next + 1, Ordering::Relaxed);
     }
 }
 
-/// The plan that worked last for a stream. Clones share it.
+/// The current plan of a stream: the first plan, as changed by the lessons of failed runs. Clones share
+/// the plan.
 #[derive(Debug, Clone)]
 pub struct Learned(Arc<Mutex<Plan>>);
 
 impl Learned {
-    /// Returns the plan to begin with.
+    /// Returns the plan for the next run.
     pub fn get(&self) -> Plan {
         *lock(&self.0)
     }

@@ -1,6 +1,6 @@
-//! The networks in which cameras are permitted, so that clients cannot make the manager connect to
-//! services that only it can reach: those of its own host, a cloud's metadata service, a database
-//! nearby.
+//! The networks in which cameras are permitted. The restriction prevents clients from making the manager
+//! connect to services that the clients cannot reach themselves: services on the manager's host, a cloud
+//! metadata service, a database in the internal network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::base::error::{Error, ErrorKind};
 
-/// The time in which a host name must be resolved.
+/// The longest time to wait for the addresses of a host name.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest host name in DNS, in characters.
 const MAX_NAME_LENGTH: usize = 253;
@@ -28,14 +28,15 @@ impl Networks {
 impl FromStr for Networks {
     type Err = NetworksError;
 
-    /// Reads networks (`10.0.0.0/8`) and single addresses, separated by commas or white space.
+    /// Parses networks (`10.0.0.0/8`) and single addresses, separated by commas or white space. An empty
+    /// string is an empty list.
     fn from_str(text: &str) -> Result<Self, NetworksError> {
         let entries = text.split(|c: char| c == ',' || c.is_whitespace());
         let nets: Vec<_> = entries
             .filter(|entry| !entry.is_empty())
             .map(|entry| parse_net(entry).ok_or_else(|| NetworksError::Entry(entry.to_owned())))
             .collect::<Result<_, _>>()?;
-        // An empty text is no list. A text of separators only is probably a mistake.
+        // A string that contains only separators is probably a mistake.
         if nets.is_empty() && !text.trim().is_empty() {
             return Err(NetworksError::Empty);
         }
@@ -43,18 +44,18 @@ impl FromStr for Networks {
     }
 }
 
-/// Why a text is not a list of networks.
+/// The error of an invalid list of networks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NetworksError {
     /// An entry is not a network.
     #[error("{0:?} is neither a network such as 10.0.0.0/8 nor an IP address")]
     Entry(String),
-    /// There are separators only.
-    #[error("the list contains no network")]
+    /// The list contains only separators.
+    #[error("the list contains no networks")]
     Empty,
 }
 
-/// The networks in which cameras are allowed, and those in which they are not.
+/// The networks in which cameras are permitted, and those in which they are not.
 #[derive(Debug, Clone, Default)]
 pub struct CameraNetworks {
     allow: Networks,
@@ -62,18 +63,19 @@ pub struct CameraNetworks {
 }
 
 impl CameraNetworks {
-    /// Allows the networks in `allow` without those in `deny`. If `allow` is empty, every network
-    /// that is not in `deny` is allowed.
+    /// Permits the networks in `allow` except those in `deny`. If `allow` is empty, permits all networks
+    /// except those in `deny`.
     pub fn new(allow: Networks, deny: Networks) -> Self {
         Self { allow, deny }
     }
 
-    /// Returns whether a camera can have this address.
+    /// Returns whether cameras are permitted at this address.
     ///
-    /// An IPv6 address that contains an IPv4 address (mapped, compatible, 6to4, NAT64, Teredo) must be
-    /// permitted as both. Addresses that no camera has are never permitted: unspecified, multicast,
-    /// broadcast, and NAT64 for local use (`64:ff9b:1::/48`), where the position of the IPv4 address
-    /// depends on the network.
+    /// An IPv6 address that contains an IPv4 address (compatible, 6to4, NAT64, Teredo) is permitted only
+    /// if both addresses are. A mapped address counts as the IPv4 address, but `deny` applies to both
+    /// forms. Never permitted are unspecified addresses (for IPv4 `0.0.0.0/8`), multicast, broadcast, and
+    /// NAT64 for local use (`64:ff9b:1::/48`), in which the position of the IPv4 address depends on the
+    /// network.
     ///
     /// ```
     /// use stream_manager::parts::{CameraNetworks, Networks};
@@ -88,8 +90,8 @@ impl CameraNetworks {
     /// }
     /// ```
     pub fn permits(&self, address: IpAddr) -> bool {
-        // A mapped address is another spelling of an IPv4 address. Lists can deny the spelling, but need
-        // not allow it.
+        // A mapped address is another form of an IPv4 address: `deny` is checked for both forms, `allow`
+        // only for the IPv4 address.
         let canonical = address.to_canonical();
         let is_permitted = |address| {
             !is_never_a_camera(address)
@@ -102,13 +104,14 @@ impl CameraNetworks {
     }
 
     /// Returns the address to connect to for `host`, which is a name, an IPv4 address, or an IPv6
-    /// address with or without brackets. Waits at most 5 seconds for a name.
+    /// address with or without brackets. Resolving a name takes at most 5 seconds.
     ///
-    /// Connect to this address and not to the name: resolved again, the name can have another address.
+    /// Callers must connect to this address and not to the name, because a second lookup of the name may
+    /// return an address that is not permitted.
     ///
-    /// Errors: `InvalidSource` for an invalid host; `SourceUnreachable` for an unknown name;
-    /// `SourceForbidden` if one of the addresses is not permitted. One is enough, since the owner of the
-    /// name could add permitted addresses, and decide which of them is used.
+    /// Errors: `InvalidSource` for an invalid host; `SourceUnreachable` if a name cannot be resolved;
+    /// `SourceForbidden` if any address of the host is not permitted, because the owner of a name decides
+    /// which of its addresses is used.
     pub(crate) async fn resolve(&self, host: &str, port: u16) -> Result<SocketAddr, Error> {
         let name = match parse_host(host)? {
             Host::Address(address) => {
@@ -125,7 +128,8 @@ impl CameraNetworks {
         }
     }
 
-    /// Returns the first IPv4 address, or else the first address, if all of them are permitted.
+    /// Returns the first IPv4 address, or the first IPv6 address if there is no IPv4 address. Errors:
+    /// `SourceForbidden` if any address is not permitted, `SourceUnreachable` if there are no addresses.
     fn choose(
         &self,
         host: &str,
@@ -134,7 +138,7 @@ impl CameraNetworks {
         let mut chosen: Option<SocketAddr> = None;
         for mut address in addresses {
             if !self.permits(address.ip()) {
-                // Without the address: clients must not learn those of internal names.
+                // The message omits the address: clients must not learn the addresses of internal names.
                 return Err(Error::new(
                     ErrorKind::SourceForbidden,
                     format!("cameras are not permitted at the address of host {host}"),
@@ -156,7 +160,7 @@ fn parse_net(text: &str) -> Option<IpNet> {
         Some((address, length)) => IpNet::new(address.parse().ok()?, length.parse().ok()?).ok()?,
         None => IpNet::from(text.parse::<IpAddr>().ok()?),
     };
-    // A network of mapped addresses means the IPv4 network.
+    // A network of mapped addresses is replaced with the IPv4 network.
     match (net.addr().to_canonical(), net.prefix_len().checked_sub(96)) {
         (IpAddr::V4(address), Some(length)) if net.addr().is_ipv6() => {
             Some(Ipv4Net::new(address, length).ok()?.trunc().into())
@@ -176,7 +180,8 @@ fn is_never_a_camera(address: IpAddr) -> bool {
     }
 }
 
-/// Returns the IPv4 address that an IPv6 address reaches through a translator or a tunnel.
+/// Returns the IPv4 address to which a translator or a tunnel would forward packets for an IPv6 address;
+/// `None` if the IPv6 address contains no IPv4 address.
 fn embedded(address: IpAddr) -> Option<Ipv4Addr> {
     let IpAddr::V6(v6) = address else { return None };
     let v4 = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
@@ -194,11 +199,13 @@ fn embedded(address: IpAddr) -> Option<Ipv4Addr> {
     }
 }
 
+/// A host that is syntactically valid.
 enum Host<'a> {
     Address(IpAddr),
     Name(&'a str),
 }
 
+/// Parses an IP address or a host name. Error: `InvalidSource`.
 fn parse_host(host: &str) -> Result<Host<'_>, Error> {
     let invalid = |reason: &str| Err(Error::new(ErrorKind::InvalidSource, reason));
     if let Some(inner) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
@@ -212,21 +219,25 @@ fn parse_host(host: &str) -> Result<Host<'_>, Error> {
     }
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     if !(1..=MAX_NAME_LENGTH).contains(&host.len()) || !host.bytes().all(is_allowed) {
-        return invalid("the host is neither an IP address nor a name of A-Z, 0-9, ., _ and -");
+        return invalid(&format!(
+            "the host must be an IP address, or a name of at most {MAX_NAME_LENGTH} characters: letters \
+             A to Z, digits, dot, underscore, hyphen"
+        ));
     }
-    // Some resolvers read 127.1, 0177.0.0.1, 0x7f.1 and 2130706433 as 127.0.0.1, others do not. As in
-    // web browsers, a host that ends in a number must be an IPv4 address: no name does.
+    // Some resolvers read 127.1, 0177.0.0.1, 0x7f.1 and 2130706433 as 127.0.0.1, others do not. No host
+    // name ends in a number, so all such hosts are refused, as in web browsers.
     let last = host.strip_suffix('.').unwrap_or(host).rsplit('.').next().unwrap_or_default();
     if is_number(last) {
         return invalid(
-            "the host ends in a number, but is not an IPv4 address; write one as 192.168.1.20, \
-             with four decimal numbers and without leading zeros",
+            "the host ends in a number, but is not an IPv4 address; write an IPv4 address as four \
+             decimal numbers without leading zeros, such as 192.168.1.20",
         );
     }
     Ok(Host::Name(host))
 }
 
-/// Returns whether `label` is a number as `inet_aton` reads it: decimal, octal or hexadecimal.
+/// Returns whether `inet_aton` would read `label` as a number: decimal, octal or hexadecimal. An empty
+/// label counts as a number.
 fn is_number(label: &str) -> bool {
     let label = label.to_ascii_lowercase();
     match label.strip_prefix("0x") {
@@ -249,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses() {
+    fn addresses_are_permitted_or_refused() {
         let loopback = "127.0.0.0/8, ::1";
         let table = [
             // allow, deny, permitted, refused
@@ -337,7 +348,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn hosts() {
+    async fn hosts_are_resolved_or_refused() {
         let nets = nets("", "127.0.0.0/8 ::1 169.254.0.0/16");
         let long = "a".repeat(254);
         let table = [
@@ -386,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_not_changed() {
+    fn valid_names_are_accepted_unchanged() {
         for name in ["camera", "cam-1.lan", "cam_1.local.", "1cam", "deadbeef", "a.0xg", "1.2.3.x"]
         {
             assert!(matches!(parse_host(name), Ok(Host::Name(host)) if host == name), "{name}");

@@ -8,10 +8,10 @@ use url::Url;
 
 use crate::base::url::path_and_query;
 
-/// The path at which devices usually have their own service.
+/// The usual path of a device's ONVIF service.
 pub(crate) const USUAL_PATH: &str = "/onvif/device_service";
 
-/// The address of a device's ONVIF service. Its text is an `http://` URL. Cheap to clone.
+/// The address of a device's ONVIF service, displayed as an `http://` URL. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct OnvifAddress {
     /// Host name in lower case, IPv4 address, or IPv6 address in brackets.
@@ -24,10 +24,11 @@ pub struct OnvifAddress {
 
 impl OnvifAddress {
     /// Parses an address as people write it: `192.168.1.20`, `192.168.1.20:8000`, or the `http://`
-    /// URL of the service, without credentials.
+    /// URL of the service, without credentials. Returns `None` for anything else. The defaults are port
+    /// 80 and the path [`USUAL_PATH`].
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        // An IPv6 address can lack the brackets that it has in a URL.
+        // An IPv6 address may be written without the brackets that a URL requires.
         let bracketed = text.parse::<Ipv6Addr>().map(|address| format!("[{address}]"));
         let text = bracketed.as_deref().unwrap_or(text);
         let is_url = text.contains("://");
@@ -40,7 +41,7 @@ impl OnvifAddress {
         if !is_url && !matches!(url.path(), "" | "/") {
             return None;
         }
-        // `Url` turns `127.1` into an address, but what was written is not one.
+        // `Url` converts `127.1` to `127.0.0.1`; such short forms are refused.
         let is_as_written = |host: &&str| host.parse::<Ipv4Addr>().is_err() || text.contains(*host);
         let path = path_and_query(&url);
         Some(Self {
@@ -99,7 +100,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn the_text_of_an_address_is_that_address(text in "(http://)?\\PC{0,40}") {
+        fn a_displayed_address_parses_to_the_same_address(text in "(http://)?\\PC{0,40}") {
             if let Some(address) = OnvifAddress::parse(&text) {
                 proptest::prop_assert_eq!(OnvifAddress::parse(&address.to_string()), Some(address));
             }

@@ -1,4 +1,4 @@
-//! The options that an operator can set for the streams of a camera. By default, they depend on what the
+//! The options that an operator can set for the streams of a camera. The defaults adapt to what the
 //! camera sends.
 
 use serde::{Deserialize, Serialize};
@@ -8,14 +8,14 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum VideoOption {
-    /// H.264 is copied, H.265 is treated as the setting `HEVC` specifies, other codecs are converted to
-    /// H.264.
+    /// H.264 is copied, H.265 is copied or converted as the setting `HEVC` specifies, and other codecs are
+    /// converted to H.264.
     #[default]
     Auto,
     /// H.264 and H.265 are copied, other codecs are refused.
     Copy,
-    /// All video is converted to H.264: for a camera whose own H.264 causes problems in players, or whose
-    /// bit rate is too high for its viewers.
+    /// All video is converted to H.264, even if the camera sends H.264. For cameras whose video causes
+    /// problems in players, or whose bit rate is too high.
     H264,
 }
 
@@ -32,16 +32,16 @@ pub enum AudioOption {
     Off,
 }
 
-/// The transport of RTP from the camera.
+/// The transport of the video and audio packets (RTP) from the camera.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TransportOption {
     /// TCP, or UDP if the camera refuses TCP.
     #[default]
     Auto,
-    /// Within the RTSP connection: nothing is lost, and it passes firewalls.
+    /// TCP, within the RTSP connection. No packets are lost, and no further ports are needed.
     Tcp,
-    /// Datagrams: lost packets stay lost.
+    /// UDP. Lost packets are not sent again.
     Udp,
 }
 
@@ -56,7 +56,7 @@ pub struct StreamOptions {
     pub transport: TransportOption,
 }
 
-/// New values of options. Those that are `None` keep their value.
+/// Changes of a camera's options. `None` leaves an option unchanged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OptionChanges {
     /// The treatment of the video.
@@ -68,7 +68,7 @@ pub struct OptionChanges {
 }
 
 impl StreamOptions {
-    /// Returns the options after `changes`.
+    /// Returns the options with `changes` applied.
     #[must_use]
     pub fn with(self, changes: OptionChanges) -> Self {
         Self {

@@ -1,7 +1,7 @@
-//! Plans: how a camera is ingested, and what a failed run teaches. Pure.
+//! Plans: how a camera is ingested, and how a failed run changes the plan. Without I/O.
 //!
-//! The first plan suits most cameras. What FFmpeg reports changes the plan for the next run, within the
-//! operator's options. So no second connection to the camera is needed to probe it first.
+//! The first plan suits most cameras. If a run fails, what FFmpeg reported changes the plan for the next
+//! run, within the operator's options. This saves a separate connection to the camera for probing.
 
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
@@ -9,78 +9,79 @@ use crate::camera::options::{AudioOption, StreamOptions, TransportOption, VideoO
 /// The treatment of the camera's video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Video {
-    /// Packets are copied into the MP4. For H.264, which every browser plays.
+    /// Packets are copied into the MP4. For H.264, which all browsers play.
     Copy,
-    /// Packets of H.265 are copied, under the name (`hvc1`) that Apple's players require.
+    /// Packets of H.265 are copied, with the codec name `hvc1`, which Apple's players require.
     CopyHevc,
-    /// Every codec that FFmpeg can decode is converted to H.264. Uses a good part of a processor core.
+    /// Video is converted to H.264, from any codec that FFmpeg can decode. This uses a large part of a CPU
+    /// core.
     ToH264,
 }
 
 /// The treatment of the camera's audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audio {
-    /// Packets are copied into the MP4. Possible with AAC.
+    /// Packets are copied into the MP4. For AAC.
     Copy,
-    /// Every codec that FFmpeg can decode is converted to AAC, for cameras that send G.711.
+    /// Audio is converted to AAC, from any codec that FFmpeg can decode, such as G.711.
     ToAac,
     /// The stream has no audio.
     Off,
 }
 
-/// How much FFmpeg reads before it determines the parameters of the streams.
+/// The amount of data from which FFmpeg determines the parameters of video and audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbeSize {
-    /// Enough for nearly every camera, whose SDP contains most parameters: the header is written 0.2 s
-    /// after the connection.
+    /// Enough for nearly all cameras, because most parameters are in their SDP. FFmpeg writes the MP4
+    /// header 0.2 s after it has connected.
     Small,
-    /// For all other cameras.
+    /// For cameras for which [`ProbeSize::Small`] is not enough.
     Large,
 }
 
-/// The transport of RTP from the camera.
+/// The transport of the video and audio packets (RTP) from the camera.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
-    /// Within the RTSP connection.
+    /// TCP, within the RTSP connection.
     Tcp,
-    /// In datagrams.
+    /// UDP.
     Udp,
 }
 
-/// The clock that the times of the frames come from.
+/// The clock from which the frames get their timestamps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Times {
-    /// The camera's.
+    /// The camera's clock.
     Camera,
-    /// This machine's, when packets arrive: for cameras whose own times cannot be used.
+    /// This machine's clock, when packets arrive. For cameras whose timestamps cannot be used.
     Arrival,
 }
 
-/// The way in which a camera is ingested.
+/// How FFmpeg ingests a camera.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     /// The treatment of the video.
     pub video: Video,
     /// The treatment of the audio.
     pub audio: Audio,
-    /// How much FFmpeg reads first.
+    /// The amount of data from which FFmpeg determines the parameters.
     pub probe: ProbeSize,
-    /// The transport of RTP.
+    /// The transport of the packets.
     pub transport: Transport,
-    /// The clock of the frames' times.
+    /// The clock from which the frames get their timestamps.
     pub times: Times,
 }
 
-/// The treatment of H.265 from cameras whose option is `auto`: the setting `HEVC`.
+/// The setting `HEVC`: the treatment of H.265 from cameras whose option `video` is `auto`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hevc {
-    /// It is copied, for viewers whose browsers can play it.
+    /// H.265 is copied. Viewers need browsers that can play H.265.
     Copy,
-    /// It is converted to H.264.
+    /// H.265 is converted to H.264.
     ToH264,
 }
 
-/// A fact about a camera that a run has taught.
+/// A fact about a camera that a failed run has shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lesson {
     /// The video cannot be copied into MP4, or no browser would play it.
@@ -89,7 +90,7 @@ pub enum Lesson {
     VideoIsHevc,
     /// The video is not H.265, although it was expected to be.
     VideoIsNotHevc,
-    /// The video is H.264 already, and need not be converted.
+    /// The video is already H.264 and does not need to be converted.
     VideoIsH264,
     /// The audio cannot be copied into MP4.
     AudioCannotBeCopied,
@@ -97,17 +98,17 @@ pub enum Lesson {
     ProbedTooLittle,
     /// The camera refuses this transport.
     TransportRefused,
-    /// The camera's times do not match the clock.
+    /// The camera's timestamps do not match the time that passes.
     TimesAreWrong,
 }
 
 impl Plan {
-    /// Returns whether the camera's video is converted into another codec.
+    /// Returns whether the plan converts the video to H.264.
     pub fn transcodes_video(self) -> bool {
         self.video == Video::ToH264
     }
 
-    /// Returns the plan to begin with.
+    /// Returns the plan for the first run.
     pub fn first(options: StreamOptions) -> Self {
         Self {
             video: match options.video {
@@ -129,7 +130,7 @@ impl Plan {
     }
 
     /// Returns the plan for the next run after a `lesson`. Error: `SourceUnsupported`, with advice for
-    /// the operator, if no plan is left.
+    /// the operator, if the options or earlier lessons leave no other plan.
     ///
     /// ```
     /// use stream_manager::parts::{Audio, Hevc, Lesson, Plan, StreamOptions};
@@ -156,34 +157,35 @@ impl Plan {
                 Ok(Self { video: Video::ToH264, ..self })
             }
             Lesson::VideoIsHevc | Lesson::VideoCannotBeCopied => Err(unsupported(
-                "browsers cannot play the camera's video, and its option video is copy; set the \
-                 option to auto, or the camera to H.264",
+                "browsers cannot play the camera's video; set the option video to auto, or set the \
+                 camera to H.264",
             )),
             Lesson::VideoIsNotHevc | Lesson::VideoIsH264 => Ok(Self { video: Video::Copy, ..self }),
             Lesson::AudioCannotBeCopied if self.audio == Audio::Copy => {
                 Ok(Self { audio: Audio::ToAac, ..self })
             }
             Lesson::AudioCannotBeCopied => {
-                Err(unsupported("the camera's audio cannot be used; set its option audio to off"))
+                Err(unsupported("the camera's audio cannot be used; set the option audio to off"))
             }
             Lesson::ProbedTooLittle if self.probe == ProbeSize::Small => {
                 Ok(Self { probe: ProbeSize::Large, ..self })
             }
-            Lesson::ProbedTooLittle => {
-                Err(unsupported("the camera does not send the parameters of its video"))
-            }
+            Lesson::ProbedTooLittle => Err(unsupported(
+                "FFmpeg cannot determine the parameters of the camera's video; set the camera to \
+                     H.264 with a keyframe at least every 2 seconds",
+            )),
             Lesson::TransportRefused if options.transport == TransportOption::Auto => {
                 Ok(Self { transport: self.transport.other(), ..self })
             }
             Lesson::TransportRefused => Err(unsupported(
-                "the camera refuses the transport in its option transport; set the option to auto",
+                "the camera refuses this transport; set the option transport to auto",
             )),
             Lesson::TimesAreWrong if self.times == Times::Camera => {
                 Ok(Self { times: Times::Arrival, ..self })
             }
-            Lesson::TimesAreWrong => {
-                Err(unsupported("the times of the camera's frames cannot be used"))
-            }
+            Lesson::TimesAreWrong => Err(unsupported(
+                "the timestamps of the camera's video cannot be used; restart the camera",
+            )),
         }
     }
 }
@@ -194,7 +196,7 @@ impl Default for Plan {
     }
 }
 
-/// The error of a camera for which too many plans have failed.
+/// Creates the error of a camera for which too many plans have failed.
 pub(crate) fn exhausted() -> Error {
     unsupported("no supported combination of transport and codec settings works with this camera")
 }
@@ -221,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn the_treatment_of_video() {
+    fn lessons_about_video_change_the_plan_within_the_options() {
         use Lesson::{VideoCannotBeCopied, VideoIsH264, VideoIsHevc, VideoIsNotHevc};
         let table = [
             (Video::Copy, VideoIsHevc, VideoOption::Auto, Hevc::ToH264, Some(Video::ToH264)),
@@ -242,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn other_changes_are_tried_once() {
+    fn other_lessons_change_the_plan_once() {
         let table = [
             (Lesson::AudioCannotBeCopied, Plan { audio: Audio::ToAac, ..Plan::default() }),
             (Lesson::ProbedTooLittle, Plan { probe: ProbeSize::Large, ..Plan::default() }),
@@ -257,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_transport_follows_the_camera_unless_it_was_chosen() {
+    fn the_transport_changes_only_if_the_option_is_auto() {
         let auto = StreamOptions::default();
         let udp = Plan::default().after(Lesson::TransportRefused, auto, Hevc::ToH264);
         assert_eq!(udp, Ok(Plan { transport: Transport::Udp, ..Plan::default() }));

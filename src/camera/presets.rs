@@ -1,17 +1,17 @@
-//! Presets: ports and paths of the streams of vendors' cameras, from a data file that names its sources.
+//! Presets: RTSP ports and paths of cameras, by vendor. The data file names the origin of each preset.
 
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Port and paths of a vendor's cameras.
+/// The RTSP port and paths of a vendor's cameras.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Preset {
-    /// The identifier, which the field `vendor` of a camera accepts.
+    /// The identifier, for the field `vendor` of a camera.
     pub vendor: String,
-    /// The name for people.
+    /// The name to display.
     pub name: String,
     /// Path and query of the main stream.
     pub main: String,
@@ -22,7 +22,7 @@ pub(crate) struct Preset {
     pub port: u16,
     /// Hints for the operator.
     pub notes: Option<String>,
-    /// The origin of the paths.
+    /// The web page from which the paths were taken. Generic presets have none.
     pub source: Option<String>,
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn all() -> &'static [Preset] {
     &PRESETS
 }
 
-/// Returns the preset of a vendor.
+/// Returns the preset of a vendor; `None` if the vendor is unknown.
 pub(crate) fn find(vendor: &str) -> Option<&'static Preset> {
     PRESETS.iter().find(|preset| preset.vendor == vendor)
 }
@@ -52,7 +52,7 @@ mod tests {
     use crate::camera::source::Source;
 
     #[test]
-    fn every_preset_makes_a_link_and_names_its_source() {
+    fn every_preset_has_valid_paths_and_an_origin() {
         for preset in all() {
             for path in std::iter::once(&preset.main).chain(&preset.sub) {
                 assert!(path.starts_with('/'), "{}: {path}", preset.vendor);

@@ -1,33 +1,33 @@
-//! A camera as it is stored.
+//! A camera as the camera store keeps it.
 
 use crate::camera::id::CameraId;
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::StreamOptions;
 use crate::camera::source_spec::SourceSpec;
 
-/// A camera as it is stored. Contains secrets, so it has no `Debug`.
+/// A camera as the camera store keeps it. Contains secrets, so there is no `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Record {
-    /// Its id.
+    /// The id.
     pub id: CameraId,
-    /// Its name for people.
+    /// The name to display.
     pub name: String,
-    /// The user who owns it, in the back end's words.
+    /// The user who owns the camera, named as in the back end.
     pub owner: Option<String>,
-    /// Its ONVIF service, at the host of one of its streams.
+    /// The camera's ONVIF service.
     pub onvif: Option<OnvifAddress>,
-    /// The source of its streams.
+    /// The sources of the streams.
     pub spec: SourceSpec,
-    /// The operator's options for its streams.
+    /// The operator's options for the streams.
     pub options: StreamOptions,
-    /// When it was added, in Unix seconds.
+    /// The time when the camera was added, in Unix seconds.
     pub created_at: i64,
-    /// When it was last changed, in Unix seconds.
+    /// The time of the last change, in Unix seconds.
     pub updated_at: i64,
 }
 
 impl Record {
-    /// Creates a camera of which only the id and the source are known.
+    /// Creates a camera from an id and a source. The name is the id; everything else has defaults.
     pub(crate) fn new(id: CameraId, spec: SourceSpec) -> Self {
         Self {
             name: id.to_string(),
@@ -41,8 +41,8 @@ impl Record {
         }
     }
 
-    /// Returns whether none of the streams is at the host of the ONVIF service. The service gets a digest
-    /// of the camera's password, so it has to be the camera's own.
+    /// Returns whether the ONVIF service is at a host at which no stream is; false without an ONVIF
+    /// service. The service receives a digest of the camera's password, so it must be on the camera.
     pub(crate) fn has_foreign_onvif(&self) -> bool {
         self.onvif.as_ref().is_some_and(|onvif| !self.spec.has_host(&onvif.host))
     }
@@ -55,7 +55,7 @@ mod tests {
     use crate::camera::source::Source;
 
     #[test]
-    fn a_foreign_onvif_has_the_host_of_no_stream() {
+    fn an_onvif_service_at_another_host_than_the_stream_is_foreign() {
         let table = [
             ("rtsp://192.0.2.7/a", None, false),
             ("rtsp://192.0.2.7/a", Some("http://192.0.2.7:80/onvif"), false),

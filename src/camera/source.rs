@@ -1,8 +1,8 @@
 //! The source of a stream: an RTSP URL with credentials, which must never be shown.
 //!
-//! `Debug` and `Display` show `rtsp://***@host:port/path`. The URL itself is available through
-//! [`Source::expose`] only, for FFmpeg's script, and the credentials through [`Source::credentials`],
-//! for the ONVIF service of the same camera.
+//! `Debug` and `Display` show `rtsp://***@host:port/path`. Only these functions return secrets:
+//! [`Source::expose`] and [`Source::expose_at`] for FFmpeg's script and the database,
+//! [`Source::credentials`] for the ONVIF service of the same camera, and [`Source::path`] for comparisons.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -18,13 +18,13 @@ use url::Url;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::url::{path_and_query, percent_decoded};
 
-/// The longest URL, in bytes. Real ones are much shorter.
+/// The largest length of a URL, in bytes. Real URLs are much shorter.
 pub(crate) const MAX_LENGTH: usize = 2048;
-/// The longest form of a secret, which is base64, in bytes.
+/// The length of the longest secret in base64, in bytes.
 pub(crate) const MAX_SECRET_LENGTH: usize = MAX_LENGTH.div_ceil(3) * 4;
 
-/// Parameters whose values are settings of a camera. The values of all others are hidden: vendors have
-/// many names for passwords.
+/// The parameters whose values are shown. The values of all others are hidden, because vendors use many
+/// names for passwords.
 const HARMLESS_KEYS: [&str; 11] = [
     "channel",
     "subtype",
@@ -41,7 +41,7 @@ const HARMLESS_KEYS: [&str; 11] = [
 
 /// The RTSP URL of a stream, with its credentials. Cheap to clone.
 ///
-/// Its text shows no secrets, and [`Source::redact`] removes them from other texts:
+/// `Display` and `Debug` show no secrets, and [`Source::redact`] removes the secrets from other strings:
 ///
 /// ```
 /// use stream_manager::parts::Source;
@@ -88,8 +88,8 @@ impl Source {
         }
         if after_authority(text).contains('@') {
             return invalid(
-                "rtsp_link contains an @ after the host; percent-encode it in the path as %40, and a \
-                 /, ? or # in the password as %2F, %3F or %23",
+                "rtsp_link contains an @ after the host; write an @ in the path as %40, and a /, ? or # \
+                 in the password as %2F, %3F or %23",
             );
         }
         let secrets = secrets(text, &url);
@@ -102,37 +102,38 @@ impl Source {
         })))
     }
 
-    /// The URL with its credentials. For FFmpeg's script and the sealed database only.
+    /// Returns the URL with credentials. Only for FFmpeg's script, and for the database, which encrypts it.
     pub fn expose(&self) -> &str {
         &self.0.url
     }
 
-    /// User name and password without percent escapes; `None` if the URL has none. For the camera's own
-    /// ONVIF service only.
+    /// Returns the user name and password without percent escapes; `None` if the URL contains neither.
+    /// Only for the camera's own ONVIF service.
     pub fn credentials(&self) -> Option<(String, String)> {
         let url = Url::parse(&self.0.url).ok().filter(has_credentials)?;
         let password = url.password().unwrap_or_default();
         Some((percent_decoded(url.username()), percent_decoded(password)))
     }
 
-    /// Path and query. They can contain a password, so they can be compared but not shown.
+    /// Returns the URL from the path on. The result may contain a password, so it must not be shown.
     pub fn path(&self) -> String {
         let url = &self.0.url;
         let rest = after_authority(url);
         if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") }
     }
 
-    /// Host name, IPv4 address, or IPv6 address in brackets.
+    /// Returns the host name, the IPv4 address, or the IPv6 address in brackets.
     pub fn host(&self) -> &str {
         &self.0.host
     }
 
-    /// The port; by default that of the scheme.
+    /// Returns the port; by default 554 for `rtsp` and 322 for `rtsps`.
     pub fn port(&self) -> u16 {
         self.0.port
     }
 
-    /// The URL with its credentials, in which `address` replaces a host name. For FFmpeg's script only.
+    /// Returns the URL with credentials, in which `address` replaces a host name and its port. A URL with an
+    /// IP address is returned unchanged. Only for FFmpeg's script.
     pub fn expose_at(&self, address: SocketAddr) -> String {
         let url = &self.0.url;
         let (Some(scheme_end), true) = (url.find("://"), !self.has_address()) else {
@@ -148,8 +149,8 @@ impl Source {
         self.0.host.starts_with('[') || self.0.host.parse::<Ipv4Addr>().is_ok()
     }
 
-    /// Returns `text` without the secrets of this source: the URL itself, credentials and the values of
-    /// parameters, in every encoding in which they can appear.
+    /// Returns `text` without the secrets of this source: credentials and values of parameters, in every
+    /// encoding in which they may appear. Secrets of one or two bytes are removed only from the URL.
     pub fn redact(&self, text: &str) -> String {
         let text = text.replace(&self.0.url, &self.0.shown);
         without(&text, &self.0.secrets)
@@ -182,8 +183,8 @@ impl fmt::Debug for Source {
     }
 }
 
-/// Returns what follows host and port. An `@` in it is probably the end of a password with a slash,
-/// and the part of the password before the slash would be taken for the host.
+/// Returns the part of a URL after host and port. If this part contains an `@`, the password probably
+/// contains a `/`, `?` or `#`, and the URL parser took the beginning of the credentials for the host.
 fn after_authority(text: &str) -> &str {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     rest.find(['/', '?', '#']).map_or("", |end| &rest[end..])
@@ -193,8 +194,8 @@ fn has_credentials(url: &Url) -> bool {
     !url.username().is_empty() || url.password().is_some()
 }
 
-/// Returns the URL without its secrets. Texts that equal a secret are also hidden in path and query,
-/// but not in the host, which is not secret even if the password is the same.
+/// Returns the URL without secrets. Strings in path and query that equal a secret are hidden as well, but
+/// the host is always shown, even if it equals the password.
 fn shown(url: &Url, secrets: &[String]) -> String {
     let mut text = format!("{}://", url.scheme());
     if has_credentials(url) {
@@ -210,16 +211,16 @@ fn shown(url: &Url, secrets: &[String]) -> String {
     text + &without(&path, secrets)
 }
 
-/// Replaces each of the `secrets` in `text` with `***`.
+/// Returns `text` with each of the `secrets` replaced with `***`.
 fn without(text: &str, secrets: &[String]) -> String {
     secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
 }
 
-/// Returns the positions of values that can be secrets in `text`, which is a URL from its path on, in
-/// ASCII. Some vendors put parameters into the path.
+/// Returns the positions of parameter values that may be secrets. `text` is the ASCII part of a URL from
+/// the path on. Some vendors put parameters into the path.
 ///
-/// `&` always ends a value, and `/` does in the path. After `;`, `?` or `#` a value continues unless
-/// another parameter follows.
+/// `&` always ends a value, and `/` ends one in the path. `;`, `?` and `#` end a value only if another
+/// parameter follows.
 fn secret_values(text: &str) -> Vec<Range<usize>> {
     let path_end = text.find(['?', '#']).unwrap_or(text.len());
     let is_end = |&(at, character): &(usize, char)| {
@@ -242,22 +243,22 @@ fn secret_values(text: &str) -> Vec<Range<usize>> {
     values
 }
 
-/// Returns the secrets of a URL in every form in which they can appear. The longest ones come first, so
-/// that a secret within another one leaves nothing of that.
+/// Returns the secrets of a URL in every form in which they may appear. The longest come first: if a
+/// shorter secret were replaced first, parts of a longer one that contains it would remain.
 fn secrets(text: &str, url: &Url) -> Vec<String> {
     let mut secrets = secrets_as_written(text, url);
     let decoded: Vec<_> = secrets.iter().map(|secret| percent_decoded(secret)).collect();
-    // FFmpeg's messages are logged line by line and without control characters.
+    // FFmpeg's messages are logged by line and without control characters.
     let printable = |line: &str| line.chars().filter(|c| !c.is_control()).collect();
     let printed: Vec<_> = decoded.iter().flat_map(|text| text.lines().map(printable)).collect();
-    // For basic authentication, whose text need not be UTF-8.
+    // Basic authentication encodes bytes, which may not be valid UTF-8.
     let bytes = |secret| percent_decode_str(secret).collect::<Vec<u8>>();
     let coded: Vec<_> = secrets
         .iter()
         .flat_map(|secret| [STANDARD.encode(secret), STANDARD.encode(bytes(secret))])
         .collect();
     secrets.extend([decoded, printed, coded].concat());
-    // Replacing one or two characters would garble every message and hide nothing.
+    // Replacing strings of one or two bytes would make messages unreadable and hide nothing.
     secrets.retain(|secret| secret.len() > 2);
     secrets.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
     secrets.dedup();
@@ -270,18 +271,18 @@ fn secrets_as_written(text: &str, url: &Url) -> Vec<String> {
     if has_credentials(url) {
         let after_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
         let authority = after_scheme.split(['/', '?']).next().unwrap_or_default();
-        // As written, up to the last @, and as the URL parser reads it: parsers differ in how they read
-        // a password with a bare @ or %.
+        // Both as written up to the last @, and as the URL parser reads the password: parsers differ if
+        // an @ or % in the password is not encoded.
         if let Some((userinfo, _)) = authority.rsplit_once('@') {
             secrets.push(userinfo.to_owned());
             secrets.extend(userinfo.split_once(':').map(|(_, password)| password.to_owned()));
         }
         secrets.extend(url.password().map(str::to_owned));
     }
-    // As FFmpeg gets it, and as the URL parser writes it.
+    // Both as FFmpeg gets the URL, and as the URL parser writes it.
     for text in [after_authority(text), after_authority(url.as_str())] {
         for value in secret_values(text).into_iter().map(|range| &text[range]) {
-            // Parsers differ in where it ends.
+            // Parsers differ in where a value ends.
             secrets.extend(value.split([';', '?', '#']).next().map(str::to_owned));
             secrets.push(value.to_owned());
         }
@@ -362,13 +363,13 @@ mod tests {
             assert_eq!(format!("{source:?}"), format!("Source({shown})"));
             assert_eq!(source.redact(link), shown);
         }
-        // The host is shown anyway, so hiding it would only reveal what equals it.
+        // Hiding the host would reveal that the password equals it.
         let source = Source::parse("rtsp://camera:camera@camera/x").expect("a link");
         assert_eq!(source.to_string(), "rtsp://***@camera/x");
     }
 
     #[test]
-    fn redaction_finds_the_password_everywhere() {
+    fn redaction_finds_every_occurrence_of_a_secret() {
         let source = Source::parse("rtsp://admin:p%40ssw0rd@cam/x?key=abc123").expect("a link");
         let text =
             "[rtsp] rtsp://admin:p%40ssw0rd@cam/x?key=abc123/trackID=0: p@ssw0rd p%40ssw0rd abc123";
@@ -380,9 +381,9 @@ mod tests {
     }
 
     #[test]
-    fn redaction_knows_every_form_of_a_secret() {
+    fn redaction_finds_every_form_of_a_secret() {
         let address = "192.0.2.7:554".parse().expect("an address");
-        // A link, and what must not be seen of it.
+        // A link, and strings that must not be shown.
         let table: &[(&str, &[&str])] = &[
             ("rtsp://admin:p%40ss%2Fw0rd@cam/x", &["p%40ss%2Fw0rd", "p@ss/w0rd"]),
             ("rtsp://admin:a<b>secret@cam/x", &["a<b>secret", "a%3Cb%3Esecret"]),
@@ -395,9 +396,9 @@ mod tests {
             ("rtsp://cam/x?pwd=hunter/22", &["hunter/22"]),
             ("rtsp://cam/x?pwd=hunter;22", &["hunter;22"]),
             ("rtsp://admin:hunter%0722%0apassword@cam/x", &["hunter22", "password"]),
-            // Basic authentication of admin:hunter22.
+            // The second string is basic authentication of admin:hunter22.
             ("rtsp://admin:hunter22@cam/x", &["hunter22", "YWRtaW46aHVudGVyMjI="]),
-            // Of admin:h and ä in Latin-1 and hlt.
+            // The second string is basic authentication of admin:hählt in Latin-1.
             ("rtsp://admin:h%E4hlt@cam/x", &["h%E4hlt", "YWRtaW46aORobHQ="]),
         ];
         for (link, hidden) in table {

@@ -1,4 +1,4 @@
-//! The source of a camera as it was given: by links, or by address, paths and credentials.
+//! The source of a camera as the operator entered it: as links, or as address, paths and credentials.
 
 use std::net::IpAddr;
 
@@ -9,13 +9,13 @@ use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::Profile;
 use crate::camera::source::Source;
 
-/// The source of a camera, which has at least one stream. Everything is parsed when it is created, so
-/// that reading it cannot fail. Secret, so it has no `Debug`.
+/// The source of a camera, with at least one stream. Links are parsed when a value is created, so reading
+/// cannot fail. Contains secrets, so there is no `Debug`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "StoredSpec", into = "StoredSpec")]
 pub(crate) struct SourceSpec {
     streams: Streams,
-    /// The parts that the streams were made of; `None` if they were given by links.
+    /// The address, paths and credentials; `None` if links were entered.
     parts: Option<Parts>,
 }
 
@@ -27,10 +27,10 @@ enum Streams {
     Both { main: Source, sub: Source },
 }
 
-/// An address with paths and credentials. Secret, so it has no `Debug`.
+/// An address with paths and credentials. Contains secrets, so there is no `Debug`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Parts {
-    /// The preset that the paths were taken from.
+    /// The preset from which the paths were taken.
     pub vendor: Option<String>,
     /// Host name or IP address.
     pub ip: String,
@@ -40,9 +40,9 @@ pub(crate) struct Parts {
     pub path: String,
     /// Path and query of the sub stream.
     pub sub_path: Option<String>,
-    /// User name; can be empty.
+    /// User name; may be empty.
     pub username: String,
-    /// Password; can be empty.
+    /// Password; may be empty.
     pub password: String,
 }
 
@@ -55,7 +55,7 @@ enum StoredSpec {
 }
 
 impl SourceSpec {
-    /// Creates a source from the links of the streams. Error: `InvalidSource` if there are none.
+    /// Creates a source from the links of the streams. Error: `InvalidSource` if both are `None`.
     pub(crate) fn from_links(main: Option<Source>, sub: Option<Source>) -> Result<Self, Error> {
         let streams = Streams::new(main, sub).ok_or_else(missing)?;
         Ok(Self { streams, parts: None })
@@ -81,7 +81,7 @@ impl SourceSpec {
         Ok(Self { streams, parts: Some(parts) })
     }
 
-    /// Returns the address, paths and credentials, if the source was given that way.
+    /// Returns the address, paths and credentials; `None` if links were entered.
     pub(crate) fn parts(&self) -> Option<&Parts> {
         self.parts.as_ref()
     }
@@ -95,7 +95,7 @@ impl SourceSpec {
         }
     }
 
-    /// Replaces the source of one stream, or adds it. The other stream stays.
+    /// Returns a source in which the link of one stream is replaced or added. The other stream is unchanged.
     #[must_use]
     pub(crate) fn with_link(&self, profile: Profile, source: Source) -> Self {
         let streams = match (profile, self.source(Profile::Main), self.source(Profile::Sub)) {
@@ -107,12 +107,12 @@ impl SourceSpec {
         Self { streams, parts: None }
     }
 
-    /// The host of the main stream, or else of the sub stream.
+    /// Returns the host of the main stream, or of the sub stream if there is no main stream.
     pub(crate) fn host(&self) -> &str {
         self.first().host()
     }
 
-    /// The RTSP port of the main stream, or else of the sub stream.
+    /// Returns the RTSP port of the main stream, or of the sub stream if there is no main stream.
     pub(crate) fn port(&self) -> u16 {
         self.first().port()
     }
@@ -172,12 +172,12 @@ impl From<SourceSpec> for StoredSpec {
 impl Parts {
     fn source(&self, path: &str) -> Result<Source, Error> {
         let source = Source::parse(&self.link(path))?;
-        // An `ip` with more than a host in it would become other parts of the URL.
+        // An `ip` that contains more than a host would change other parts of the URL.
         let bare = |host: &str| host.trim_matches(['[', ']']).to_owned();
         if bare(source.host()) == bare(&self.ip) {
             return Ok(source);
         }
-        let detail = "ip must be a host name or an IP address, and nothing else";
+        let detail = "ip must be a host name or an IP address, without port, path or credentials";
         Err(Error::new(ErrorKind::InvalidSource, detail))
     }
 
@@ -196,9 +196,9 @@ impl Parts {
     }
 }
 
-/// Encodes a text so that none of its characters has a meaning in a URL.
+/// Returns `text` encoded so that no character has a special meaning in a URL.
 fn percent_encoded(text: &str) -> String {
-    // This encoding writes a space as a plus, which means a plus in a URL's credentials.
+    // This encoding turns a space into a plus, but a plus in a URL's credentials means a plus.
     form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_become_a_url_whatever_the_password() {
+    fn parts_become_a_url_with_an_encoded_password() {
         let expected = "rtsp://admin:p%40ss%20w%2Fo%3A%20%27%22%3F%23%25%C3%A4@192.168.1.20:554\
                         /Streaming/Channels/101";
         assert_eq!(link(&spec(parts()), Profile::Main), Some(expected));
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn no_part_can_become_another_part() {
+    fn no_part_can_change_another_part_of_the_url() {
         for (ip, path) in [
             ("", "/x"),
             ("cam/../x", "/x"),
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_for_one_stream_leaves_the_other() {
+    fn a_link_for_one_stream_does_not_change_the_other() {
         let spec = spec(Parts { sub_path: Some("/sub".into()), ..parts() });
         let source = Source::parse("rtsp://other/main").expect("a link");
         let spec = spec.with_link(Profile::Main, source.clone());
