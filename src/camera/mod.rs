@@ -80,10 +80,9 @@ impl Numbers {
         self.0.load(Ordering::Relaxed).max(at_least)
     }
 
-    /// Records that a stream has ended; `next` is the first number that it has not used.
-    pub fn used(&self, next: u64) {
-        // A playlist may have announced the segment `next`, so that number is not used either.
-        self.0.fetch_max(next + 1, Ordering::Relaxed);
+    /// Records that the numbers up to `number` have been used or announced.
+    pub fn used(&self, number: u64) {
+        self.0.fetch_max(number + 1, Ordering::Relaxed);
     }
 }
 

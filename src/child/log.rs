@@ -1,7 +1,7 @@
-//! The last lines that a stream's children printed, over all epochs, and the resources that the
-//! running one uses.
+//! The last lines that the child processes of a stream printed, in all epochs, and the resources that
+//! the running child uses.
 //!
-//! Lines must come without secrets: the caller removes them.
+//! Callers must remove secrets from a line before they add it.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -14,11 +14,11 @@ use tokio::time::{Instant, sleep};
 use crate::base::lock::lock;
 use crate::base::proc;
 
-/// Lines kept. FFmpeg prints about 30 at its start.
+/// The largest number of lines that are kept. FFmpeg prints about 30 when it starts.
 const MAX_LINES: usize = 200;
-/// Time from a child's start to the first measurement of its usage.
+/// The time from the start of a child to the first measurement of the child's usage.
 const FIRST_SAMPLE_AFTER: Duration = Duration::from_secs(1);
-/// Time between later measurements.
+/// The time between later measurements.
 const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 
 /// The log of one stream, for all its epochs.
@@ -31,22 +31,22 @@ pub struct ProcessLog {
 /// A line of a child's stderr, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// When it was read.
+    /// The time at which the manager read the line.
     pub at: SystemTime,
-    /// Number of the epoch that printed it.
+    /// The number of the epoch whose child printed the line.
     pub epoch: u64,
-    /// Its text.
+    /// The text.
     pub text: String,
 }
 
 /// The resources that a child uses.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Usage {
-    /// CPU time since its start.
+    /// CPU time since the child started.
     pub cpu_time: Duration,
-    /// Its share of one CPU core over the last seconds; 1 is a whole core.
+    /// Average CPU use since the previous measurement, in cores: 1 is one whole core.
     pub cpu_share: f64,
-    /// Anonymous memory in bytes, that is without the program and its libraries.
+    /// Anonymous memory in bytes, which excludes the code of the program and its libraries.
     pub memory: u64,
 }
 
@@ -56,19 +56,20 @@ impl ProcessLog {
         Writer { log: Arc::clone(self), epoch }
     }
 
-    /// The lines that are kept, oldest first.
+    /// Returns the kept lines, oldest first.
     pub fn lines(&self) -> Vec<Line> {
         lock(&self.lines).iter().cloned().collect()
     }
 
-    /// The usage of the child that runs; `None` when there is none, or it has just begun.
+    /// Returns the last measured usage of the running child; `None` if no child runs, or if the child has
+    /// not been measured yet.
     pub fn usage(&self) -> Option<Usage> {
         *lock(&self.usage)
     }
 
-    /// Measures the usage of the process `pid` at intervals, until the future is dropped.
+    /// Measures the usage of the process `pid` at intervals, until the future is dropped. Dropping the
+    /// future also clears the usage.
     pub async fn watch(&self, pid: Pid) -> Infallible {
-        // Clears the usage, however this ends.
         let _watching = Watching(self);
         let (mut measured_at, mut used) = (Instant::now(), Duration::ZERO);
         let mut pause = FIRST_SAMPLE_AFTER;
@@ -86,6 +87,7 @@ impl ProcessLog {
     }
 }
 
+/// Clears the usage when dropped.
 struct Watching<'a>(&'a ProcessLog);
 
 impl Drop for Watching<'_> {
@@ -94,7 +96,7 @@ impl Drop for Watching<'_> {
     }
 }
 
-/// Adds the lines of one epoch.
+/// A writer that adds the lines of one epoch to the log.
 #[derive(Debug, Clone)]
 pub struct Writer {
     log: Arc<ProcessLog>,
@@ -102,7 +104,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Adds a line without secrets. The oldest one is dropped when the log is full.
+    /// Adds a line, which must not contain secrets. Removes the oldest line if the log is full.
     pub fn note(&self, text: &str) {
         let line = Line { at: SystemTime::now(), epoch: self.epoch, text: text.to_owned() };
         let mut lines = lock(&self.log.lines);

@@ -1,10 +1,10 @@
-//! Child processes: they are started, bounded, drained, watched and reaped here.
+//! Child processes: starting and reaping them, limiting their resources, and reading their output.
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | [`spawner`] | the thread that starts children, their limits, and the program's own role as their launcher |
+//! | [`spawner`] | the thread that starts children, and the launcher that sets their limits |
 //! | [`pipes`] | tasks that read a child's pipes |
-//! | [`log`] | what a stream's children printed last, and what they use |
+//! | [`log`] | the last output of a stream's children, and the resources that they use |
 
 pub(crate) mod log;
 pub(crate) mod pipes;

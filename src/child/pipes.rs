@@ -1,5 +1,5 @@
-//! The pipes of a child: a task of its own reads each to its end, because a child whose pipe is full
-//! stops.
+//! The pipes of a child. A separate task reads each pipe to the end, because a child blocks while it
+//! writes to a full pipe.
 
 use std::time::Duration;
 
@@ -9,44 +9,44 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
-/// The pipes of a child that has ended close at once, unless a process outside of its group holds
-/// them. After this time what was read so far has to do.
+/// How long to wait for the end of a pipe after the child has ended. Usually the pipe closes at once; it
+/// stays open if a process outside of the child's group still holds it.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
-/// A task that reads one pipe. Dropping it ends the task.
+/// A task that reads one pipe. Dropping the reader ends the task.
 #[derive(Debug)]
 pub(crate) struct PipeReader<T> {
     task: JoinHandle<T>,
-    /// What the task returned, once it has ended.
-    ended: Option<Result<T, JoinError>>,
+    /// The result of the task; `None` until the task has ended and was waited for.
+    result: Option<Result<T, JoinError>>,
 }
 
 impl<T: Send + 'static> PipeReader<T> {
     /// Runs `read` in a task, within the caller's span.
     pub(crate) fn spawn(read: impl Future<Output = T> + Send + 'static) -> Self {
-        Self { task: tokio::spawn(read.in_current_span()), ended: None }
+        Self { task: tokio::spawn(read.in_current_span()), result: None }
     }
 
-    /// Whether [`PipeReader::ended`] has seen the end.
+    /// Returns whether a call of [`PipeReader::wait`] has completed.
     pub(crate) fn has_ended(&self) -> bool {
-        self.ended.is_some()
+        self.result.is_some()
     }
 
-    /// Waits until the pipe is read to its end. Returns what the task returned, or `None` when it
-    /// panicked. Can be cancelled and called again.
-    pub(crate) async fn ended(&mut self) -> Option<&T> {
-        if self.ended.is_none() {
-            self.ended = Some((&mut self.task).await);
+    /// Waits until the task has read the pipe to the end. Returns the output of the task, or `None` if
+    /// the task panicked. Can be cancelled and called again.
+    pub(crate) async fn wait(&mut self) -> Option<&T> {
+        if self.result.is_none() {
+            self.result = Some((&mut self.task).await);
         }
-        self.ended.as_ref()?.as_ref().ok()
+        self.result.as_ref()?.as_ref().ok()
     }
 
-    /// What the task returned. To be called when the child has ended: `None` when the pipe stays
-    /// open nevertheless, or the task panicked.
+    /// Returns the output of the task; `None` if the pipe stays open for another second, or if the task
+    /// panicked. Call this after the child has ended.
     pub(crate) async fn finish(mut self) -> Option<T> {
-        // A task that hangs ends as this is dropped.
-        let _ = timeout(CLOSE_WITHIN, self.ended()).await;
-        self.ended.take()?.ok()
+        // If the time runs out, dropping the reader ends the task.
+        let _ = timeout(CLOSE_WITHIN, self.wait()).await;
+        self.result.take()?.ok()
     }
 }
 
@@ -56,10 +56,10 @@ impl<T> Drop for PipeReader<T> {
     }
 }
 
-/// Writes all of a child's input, and closes the pipe. `text` must be shorter than what a pipe holds
-/// (64 KiB), so that this does not wait.
+/// Writes `text` to a child's standard input and closes the pipe. `text` must fit into the buffer of a
+/// pipe (64 KiB), so that this does not wait.
 pub(crate) async fn write_all(mut stdin: ChildStdin, text: String) {
-    // A child that has ended already reports why on stderr.
+    // Fails if the child has already ended, and has reported the reason on stderr.
     let _ = stdin.write_all(text.as_bytes()).await;
 }
 
@@ -68,17 +68,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_was_read_is_returned_once() {
+    async fn the_output_of_the_task_is_returned() {
         let mut reader = PipeReader::spawn(async { "all" });
         assert!(!reader.has_ended());
-        assert_eq!(reader.ended().await, Some(&"all"));
-        assert_eq!(reader.ended().await, Some(&"all"), "can be called again");
+        assert_eq!(reader.wait().await, Some(&"all"));
+        assert_eq!(reader.wait().await, Some(&"all"), "can be called again");
         assert!(reader.has_ended());
         assert_eq!(reader.finish().await, Some("all"));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pipe_that_stays_open_is_given_up() {
+    async fn finish_does_not_wait_for_a_pipe_that_stays_open() {
         let reader = PipeReader::spawn(std::future::pending::<()>());
         assert_eq!(reader.finish().await, None);
     }

@@ -1,12 +1,13 @@
 //! Child processes that are always reaped and never survive the manager.
 //!
-//! A child leads a process group of its own, so that what it starts itself is ended with it. The
-//! kernel kills it when the *thread* that started it ends (`PR_SET_PDEATHSIG`), so all children
-//! are started by one thread that lives as long as the process: the [`Spawner`]'s.
+//! Each child leads a separate process group, so that processes that it starts are killed with it. The
+//! kernel kills a child when the *thread* that started the child ends (`PR_SET_PDEATHSIG`). Therefore one
+//! thread, which runs as long as the manager, starts all children: the thread of the [`Spawner`].
 //!
-//! A child has to set its own limits before it becomes FFmpeg. Forking the manager for that takes
-//! longer the more memory it has, and stops all its threads in the meantime. So the manager starts
-//! its own program once more, which sets the limits and then becomes FFmpeg: [`become_child`].
+//! A child must set its limits before it executes FFmpeg. Forking the manager for this purpose would take
+//! longer the more memory the manager uses, and would block all its threads in the meantime. Therefore
+//! the manager starts its own program again, which sets the limits and then executes FFmpeg:
+//! [`become_child`].
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -27,32 +28,34 @@ use tracing::warn;
 
 use crate::base::error::{Error, ErrorKind};
 
-/// The argument that makes the program a child; see [`become_child`].
+/// The first argument with which the manager starts its own program as a child; see [`become_child`].
 pub const CHILD: &str = "child";
-/// The exit code of a child that could not become FFmpeg; shells use the same.
+/// The exit code of a child that could not execute FFmpeg. Shells use the same code.
 pub(crate) const EXIT_CANNOT_RUN: u8 = 127;
-/// The running program, even when its file was replaced by a newer one.
+/// The path of the running program, which is valid even if the program's file was replaced.
 const OWN_PROGRAM: &str = "/proc/self/exe";
 
-/// Requests that can wait for the spawner's thread; further callers wait for a place in the queue.
+/// The largest number of requests in the queue of the spawner's thread. If the queue is full, callers
+/// wait.
 const QUEUE: usize = 64;
 
-/// Stack of each of a child's threads, in bytes. The usual 8 MiB count against its memory limit, used
-/// or not; this is more than any codec needs.
+/// The stack size of each thread of a child, in bytes, which is more than any codec needs. The whole
+/// stack counts toward the memory limit of the child, even if it is not used, so the usual 8 MiB would
+/// be too much.
 const STACK: u64 = 2 * 1024 * 1024;
 
 /// The limits of a child.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Its niceness: 0 is the usual priority, 19 the lowest.
+    /// Niceness: 0 is the normal priority, 19 the lowest.
     pub nice: i32,
-    /// Memory of its own, in bytes.
+    /// Private writable memory (`RLIMIT_DATA`), in bytes.
     pub memory: u64,
-    /// Number of open files.
+    /// Number of open file descriptors (`RLIMIT_NOFILE`).
     pub open_files: u64,
 }
 
-/// A child to start, the runtime that will read its pipes, and where to send it.
+/// A child to start, the runtime in which the pipes are read, and the channel for the reply.
 struct Request {
     program: PathBuf,
     arguments: Vec<String>,
@@ -60,16 +63,17 @@ struct Request {
     reply: oneshot::Sender<io::Result<Child>>,
 }
 
-/// Starts all children from one long-lived thread. Cheap to clone.
+/// A handle of the thread that starts all children. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Spawner {
     requests: mpsc::Sender<Request>,
 }
 
 impl Spawner {
-    /// Starts the thread. Its children live within `bounds` and do not inherit the environment
-    /// variables `hidden`, which can hold secrets. All children die with the last clone, so the
-    /// manager keeps one until it ends.
+    /// Starts the thread. `bounds` limits each child; bounds above a hard limit of the system are
+    /// reduced to that limit. Children do not inherit the environment variables in `hidden`, which may
+    /// contain secrets. When the last clone is dropped, the thread ends and the kernel kills all
+    /// children, so the manager keeps a clone until it ends.
     pub fn start(bounds: Bounds, hidden: &[&str]) -> io::Result<Self> {
         let bounds = Bounds {
             memory: allowed(Resource::RLIMIT_DATA, "FFMPEG_MAX_MEMORY_MB", bounds.memory)?,
@@ -88,14 +92,14 @@ impl Spawner {
                 let program = executable(&request.program);
                 let child = program
                     .and_then(|program| command(&program, &request, bounds, &hidden).spawn());
-                // If the caller has left, the child dies as its handle is dropped.
+                // If the caller no longer waits, the child is dropped, which kills it.
                 let _ = request.reply.send(child);
             }
         })?;
         Ok(Self { requests })
     }
 
-    /// Starts `program` in a process group of its own, with stdin, stdout and stderr as pipes.
+    /// Starts `program` in a separate process group, with stdin, stdout and stderr as pipes.
     pub async fn spawn(&self, program: &Path, arguments: Vec<String>) -> io::Result<Process> {
         let gone = || io::Error::other("the spawner's thread has ended");
         let (reply, answer) = oneshot::channel();
@@ -123,7 +127,8 @@ fn command(program: &Path, request: &Request, bounds: Bounds, hidden: &[OsString
     command
 }
 
-/// Finds `program` as a shell would, and checks that it can be executed.
+/// Returns the path of `program`, which is looked up in `PATH` unless it contains a `/`. Fails if the
+/// program cannot be executed.
 fn executable(program: &Path) -> io::Result<PathBuf> {
     let check = |path: &Path| {
         access(path, AccessFlags::X_OK)?;
@@ -138,26 +143,26 @@ fn executable(program: &Path) -> io::Result<PathBuf> {
     found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such program in PATH"))
 }
 
-/// The error of an FFmpeg (`program`) that does not start, or ends at once.
+/// Creates the error of an FFmpeg (`program`) that cannot be run.
 pub(crate) fn cannot_run(program: &Path, reason: impl Display) -> Error {
     let detail = format!("FFmpeg ({}) cannot be run: {reason}", program.display());
     Error::new(ErrorKind::FfmpegUnavailable, detail)
 }
 
-/// Why a child that ended with `status` did not become FFmpeg; `None` if it did.
-pub(crate) fn not_begun(status: Option<ExitStatus>) -> Option<&'static str> {
+/// Returns a reason if a child that ended with `status` could not execute FFmpeg; otherwise `None`.
+pub(crate) fn exec_failure(status: Option<ExitStatus>) -> Option<&'static str> {
     let code = status.and_then(|status| status.code());
     (code == Some(EXIT_CANNOT_RUN.into())).then_some("the system cannot execute it")
 }
 
-/// The variables of `environment` that must be hidden. Settings count in any case, so their names
-/// here do as well.
+/// Returns the variables of `environment` that must be hidden. Names are compared case-insensitively,
+/// because the names of settings are case-insensitive.
 fn hidden_variables(environment: impl Iterator<Item = OsString>, hidden: &[&str]) -> Vec<OsString> {
     environment.filter(|name| hidden.iter().any(|it| name.eq_ignore_ascii_case(it))).collect()
 }
 
-/// In a child: sets the limits of this process, and replaces it by the program that
-/// [`Spawner::spawn`] was called for. `arguments` are those after [`CHILD`]. Returns only on failure.
+/// In a child: sets the limits of this process, and replaces it with the program that was passed to
+/// [`Spawner::spawn`]. `arguments` are those after [`CHILD`]. Returns only if this fails.
 pub fn become_child(arguments: impl Iterator<Item = OsString>) -> io::Error {
     let Err(error) = limit_and_exec(arguments);
     error
@@ -171,18 +176,18 @@ fn limit_and_exec(mut arguments: impl Iterator<Item = OsString>) -> io::Result<I
         open_files: number(&mut arguments)?,
     };
     let program = arguments.next().ok_or(io::ErrorKind::InvalidInput)?;
-    // For a manager that dies without a chance to clean up.
+    // The kernel kills the child even if the manager dies without cleaning up.
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
     if getppid() != parent {
-        // It died before the line above took effect.
+        // The manager died before the line above took effect.
         return Err(io::ErrorKind::BrokenPipe.into());
     }
-    // A core dump would hold the camera's password.
+    // A core dump would contain the camera's password.
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     setrlimit(Resource::RLIMIT_STACK, STACK, STACK)?;
     setrlimit(Resource::RLIMIT_DATA, bounds.memory, bounds.memory)?;
     setrlimit(Resource::RLIMIT_NOFILE, bounds.open_files, bounds.open_files)?;
-    // Not permitted where the manager itself has a lower priority already, which is fine.
+    // Fails if the priority of the manager itself is already lower, which is fine.
     let _ = set_priority(bounds.nice);
     Err(std::process::Command::new(program).args(arguments).exec())
 }
@@ -192,11 +197,16 @@ fn number<T: FromStr>(arguments: &mut impl Iterator<Item = OsString>) -> io::Res
     number.ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
-/// The part of a limit that the system allows.
+/// Returns `wanted`, capped at the system's hard limit. Logs a warning if the hard limit is lower.
 fn allowed(resource: Resource, setting: &str, wanted: u64) -> io::Result<u64> {
     let (_, hard) = getrlimit(resource)?;
     if wanted > hard {
-        warn!(setting, wanted, allowed = hard, "the system allows less than this setting");
+        warn!(
+            setting,
+            wanted,
+            allowed = hard,
+            "this setting is above the hard limit of the system: using the hard limit"
+        );
     }
     Ok(wanted.min(hard))
 }
@@ -208,7 +218,7 @@ fn set_priority(nice: i32) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// A running child. Dropping it kills its whole group.
+/// A running child. Dropping it kills its whole process group.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -222,7 +232,7 @@ impl Process {
         Ok(Self { child, group: Pid::from_raw(id) })
     }
 
-    /// The process id.
+    /// Returns the process id, which is also the id of the process group.
     pub fn pid(&self) -> Pid {
         self.group
     }
@@ -232,21 +242,21 @@ impl Process {
         let child = &mut self.child;
         match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
             (Some(stdin), Some(stdout), Some(stderr)) => Ok((stdin, stdout, stderr)),
-            _ => Err(io::Error::other("the pipes were taken before")),
+            _ => Err(io::Error::other("the pipes were already taken")),
         }
     }
 
-    /// Sends `signal` to the child and to all processes that it has started.
+    /// Sends `signal` to the process group: to the child and the processes that it has started.
     pub fn signal(&self, signal: Signal) {
-        // ESRCH means that the whole group has ended already.
+        // Fails with ESRCH if the whole group has already ended.
         let _ = killpg(self.group, signal);
     }
 
     /// Waits until the child ends, reaps it, and kills what is left of its group.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         let status = self.child.wait().await?;
-        // The group's number cannot belong to another group yet: the kernel assigns process ids in
-        // turn, and a member that lives keeps the number taken.
+        // This cannot kill another group: the kernel hands out process ids in ascending order, and does
+        // not reuse the group's id while a member of the group is alive.
         self.signal(Signal::SIGKILL);
         Ok(status)
     }
@@ -254,7 +264,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // A reaped child has no id, and `wait` has killed its group.
+        // Without an id, the child was reaped by `wait`, which has also killed the group.
         if self.child.id().is_some() {
             self.signal(Signal::SIGKILL);
         }
@@ -266,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_are_hidden_in_any_case() {
+    fn variables_are_hidden_case_insensitively() {
         let environment = ["PATH", "SECRET", "sEcReT", "SECRET_2", "HOME"].map(OsString::from);
         let hidden = hidden_variables(environment.into_iter(), &["SECRET", "OTHER"]);
         assert_eq!(hidden, ["SECRET", "sEcReT"]);

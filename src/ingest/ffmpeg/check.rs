@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::base::error::Error;
-use crate::child::spawner::{Spawner, cannot_run, not_begun};
+use crate::child::spawner::{Spawner, cannot_run, exec_failure};
 
 /// Runs FFmpeg in the way streams do, so that the check fails for the same reasons.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ impl FfmpegCheck {
         let mut process = self.spawner.spawn(&self.program, vec!["-version".to_owned()]).await?;
         let ended = timeout(within, process.wait()).await;
         let status = ended.map_err(|_| "it does not respond")??;
-        match not_begun(Some(status)) {
+        match exec_failure(Some(status)) {
             Some(reason) => Err(reason.into()),
             None if status.success() => Ok(()),
             None => Err(status.to_string().into()),

@@ -57,7 +57,7 @@ impl FfmpegIngest {
                     exit = run.until_exit(signals) => exit,
                     never = watching => match never {},
                 };
-                if let Some(reason) = spawner::not_begun(exit.status) {
+                if let Some(reason) = spawner::exec_failure(exit.status) {
                     return RunOutcome::Refused(spawner::cannot_run(&self.program, reason));
                 }
                 exit.diagnose(request.plan, request.options, self.hevc, self.socket_timeout)

@@ -232,7 +232,7 @@ impl ProbeRun {
 
     /// Returns the reason why there is no picture.
     fn failure(&self, taker: &StillTaker) -> Failure {
-        if let Some(reason) = spawner::not_begun(self.status) {
+        if let Some(reason) = spawner::exec_failure(self.status) {
             return Failure::Error(spawner::cannot_run(&taker.program, reason));
         }
         let verdict = self.tail.verdict();

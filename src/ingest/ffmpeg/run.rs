@@ -85,7 +85,7 @@ impl FfmpegRun {
         let status = loop {
             tokio::select! {
                 status = self.process.wait() => break status,
-                read = self.fragments.ended(), if !self.fragments.has_ended() => {
+                read = self.fragments.wait(), if !self.fragments.has_ended() => {
                     // Without a reader, FFmpeg would hang once the pipe is full.
                     if matches!(read, Some(Err(_))) {
                         self.process.signal(Signal::SIGKILL);
