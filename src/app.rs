@@ -1,4 +1,4 @@
-//! Assembles the manager from its parts, and ends them in order.
+//! Assembles the manager from its parts, and shuts the parts down in a fixed order.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ mod open_files;
 mod settings;
 mod signals;
 
-/// Requests that are answered when all streams have ended get this long to be sent.
+/// How long the last responses can take to be sent after all streams have ended.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Runs the manager until SIGTERM or SIGINT. A second signal ends the process at once.
@@ -59,7 +59,7 @@ pub(crate) async fn run(config: Config) -> Result<(), StartError> {
     .await
 }
 
-/// Runs the manager with another ingest than FFmpeg, for benchmarks of all other parts.
+/// Runs the manager with the ingest that `make_ingest` creates. Benchmarks replace FFmpeg this way.
 pub async fn run_with(
     config: Config,
     make_ingest: impl FnOnce(&Config, Spawner) -> Arc<dyn Ingest>,
@@ -67,21 +67,22 @@ pub async fn run_with(
     let service = Service::assemble(&config, make_ingest).await?;
     service.log_problems().await;
     let server = listen(&config, &service.router).await?;
-    let signals = Signals::install().map_err(StartError::system("catch signals"))?;
-    let address = server.address().map_err(StartError::system("find out the own address"))?;
+    let signals = Signals::install().map_err(StartError::system("install signal handlers"))?;
+    let address =
+        server.address().map_err(StartError::system("read the address of the listening socket"))?;
     info!(%address, "listening");
     service.serve(server, signals, config.cleanup_interval).await;
     Ok(())
 }
 
-/// The parts of the manager that have to be ended in order.
+/// The parts of the manager that must be shut down in a fixed order.
 struct Service {
     router: Arc<Router>,
     readiness: Arc<Readiness>,
     registry: Registry,
     disk_budget: DiskBudget,
     webhooks: Webhooks,
-    /// All FFmpegs die with the spawner's thread.
+    /// When the spawner's thread ends, the kernel kills all FFmpeg processes.
     spawner: Spawner,
     stream_dir: DirLock,
 }
@@ -118,8 +119,8 @@ impl Service {
         }
     }
 
-    /// Serves until the first signal, then ends all parts. This is the one place that states the
-    /// order of shutdown.
+    /// Serves requests until the first signal, and then shuts down all parts. Only this function defines
+    /// the order of the shutdown.
     async fn serve(self, server: Server, mut signals: Signals, cleanup_interval: Duration) {
         let Self { readiness, registry, disk_budget, webhooks, spawner, stream_dir, .. } = self;
         let reaper = tokio::spawn(reaper::run(registry.clone(), cleanup_interval));
@@ -127,19 +128,20 @@ impl Service {
         let drain = server.run(signals.next()).await;
         tokio::spawn(signals.exit_on_next());
 
-        // No connection is accepted any more. Probes on open ones learn of the end from here on.
+        // The server accepts no further connections. From now on, `/readyz` reports the shutdown on open
+        // connections.
         readiness.close();
         info!("shutting down");
         reaper.abort();
         disk_watch.abort();
-        // The streams end: waiting callers get 503, every FFmpeg is reaped, directories are
-        // removed.
+        // Ends all streams: waiting callers get 503, FFmpeg processes are reaped, and directories are
+        // deleted.
         registry.shutdown().await;
-        // The answers to those callers are sent, and the last webhooks.
+        // Sends the responses to those callers, and the last webhooks.
         tokio::join!(drain.finish(DRAIN_DEADLINE), webhooks.finish());
-        info!("ended");
+        info!("shutdown complete");
         drop(spawner);
-        // Only now can another manager use the directory.
+        // Unlocks the directory, so that another manager can use it.
         drop(stream_dir);
     }
 }
@@ -149,7 +151,7 @@ fn api_keys(config: &Config) -> Result<ApiKeys, StartError> {
     ApiKeys::load(keys.expose()).map_err(StartError::setting("API_KEYS"))
 }
 
-/// Locks `STREAM_DIR` and removes what a killed manager left in it.
+/// Locks `STREAM_DIR`, and deletes the files that a killed manager left there.
 fn claim_stream_dir(layout: &Layout) -> Result<DirLock, StartError> {
     let lock = sweep::lock(layout).and_then(|lock| sweep::sweep(layout).map(|()| lock));
     let setting = format!("STREAM_DIR={}", layout.root().display());
@@ -161,8 +163,8 @@ async fn open_cameras(config: &Config) -> Result<Cameras, StartError> {
     Cameras::open(&config.database_url, key).await.map_err(StartError::part)
 }
 
-/// Opens the playback sessions. Without `PLAYBACK_SECRET` a secret is kept beside the database, so
-/// that tokens remain valid after a restart.
+/// Opens the playback sessions. Without `PLAYBACK_SECRET`, the secret is in a file next to the database,
+/// so that tokens remain valid after a restart.
 async fn open_playback(config: &Config, cameras: &Cameras) -> Result<Playback, StartError> {
     let database = cameras.database();
     let secret = match &config.playback_secret {
@@ -180,7 +182,7 @@ async fn open_playback(config: &Config, cameras: &Cameras) -> Result<Playback, S
     opened.map_err(StartError::setting("PLAYBACK_SECRET or PLAYBACK_PUBLIC_KEYS"))
 }
 
-/// Makes the output and the registry of streams.
+/// Creates the HLS output and the registry of streams.
 fn streams(
     config: &Config,
     layout: &Layout,
@@ -204,7 +206,7 @@ fn streams(
     Ok((hls, registry))
 }
 
-/// Makes the router of the HTTP API.
+/// Creates the router of the HTTP API.
 fn router(
     config: &Config,
     core: Core,

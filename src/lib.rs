@@ -12,26 +12,26 @@
 //!                     └─ auth_request ───────────> api: may this viewer watch? keeps the stream running
 //! ```
 //!
-//! Modules import downwards only; those on one line in the order in which they are written, the
-//! right one the left one. `tests/layers/` reads this table and checks all imports. A new module
-//! needs its place in a row.
+//! A module imports only modules in lower rows of this table, and modules to its left in the same row.
+//! `tests/layers/` reads the table and checks all imports. Every new module must be added to a row.
 //!
 //! | Layer | Modules |
 //! |---|---|
 //! | assembly | [`app`], [`parts`], [`cli`], [`fuzzing`] |
-//! | the HTTP edge | [`api`] |
+//! | the HTTP API | [`api`] |
 //! | use cases, without HTTP | [`service`] |
 //! | subscribers of events | [`webhooks`] |
-//! | consumers of streams | [`output`] |
-//! | the life of streams | [`stream`] |
-//! | what brings video | [`ingest`] |
-//! | what cameras and callers are | [`config`], [`events`], [`onvif`], [`store`], [`access`], [`playback`] |
-//! | media without I/O | [`media`] |
-//! | what a camera is | [`camera`] |
-//! | processes | [`child`] |
-//! | what all share | [`base`] |
+//! | outputs, which serve streams | [`output`] |
+//! | the lifecycle of streams | [`stream`] |
+//! | ingests, which receive video from cameras | [`ingest`] |
+//! | settings, events, known cameras, access | [`config`], [`events`], [`onvif`], [`store`], [`access`], [`playback`] |
+//! | media formats, without I/O | [`media`] |
+//! | descriptions of cameras | [`camera`] |
+//! | child processes | [`child`] |
+//! | basics | [`base`] |
 //!
-//! `main` only calls [`cli`]. `reference` is compiled for tests: it renders pages of documentation.
+//! `main` only calls [`cli`]. `reference` renders the reference documentation, and is compiled only for
+//! tests.
 
 mod access;
 mod api;

@@ -1,4 +1,4 @@
-//! The program: see `stream_manager::cli`.
+//! The program `stream-manager`; see `stream_manager::cli`.
 
 use std::process::ExitCode;
 

@@ -1,52 +1,52 @@
-//! Why the manager cannot start.
+//! The error of a manager that cannot start.
 
 use std::error::Error;
 use std::io;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// The error of a start that failed.
+/// The error of a manager that cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A setting that turned out to be unusable.
+    /// A setting that cannot be used.
     #[error("{setting} cannot be used")]
     Setting {
-        /// Name of the setting, with its value unless that is secret.
+        /// The name of the setting, followed by the value unless that is secret.
         setting: String,
-        /// Why it cannot be used.
+        /// The reason.
         source: BoxError,
     },
-    /// A part of the manager that cannot use its settings. Its own text names them.
+    /// An error of a part of the manager. The message of that error names the settings.
     #[error(transparent)]
     Part(BoxError),
-    /// Something that the system refused.
+    /// An operation that the operating system refused.
     #[error("cannot {action}")]
     System {
-        /// What the manager tried.
+        /// The operation, such as `start a thread`.
         action: String,
-        /// Why the system refused.
+        /// The reason.
         source: io::Error,
     },
 }
 
 impl StartError {
-    /// Returns whether the operator has to change a setting.
+    /// Returns whether a setting is the cause, rather than the operating system.
     pub(crate) fn is_setting(&self) -> bool {
         !matches!(self, Self::System { .. })
     }
 
-    /// Makes an error about `setting` of its cause.
+    /// Returns a function that turns a cause into an error about `setting`.
     pub(super) fn setting<E: Into<BoxError>>(setting: impl Into<String>) -> impl FnOnce(E) -> Self {
         let setting = setting.into();
         move |cause: E| Self::Setting { setting, source: cause.into() }
     }
 
-    /// Makes an error of a part's own error.
+    /// Creates an error from the error of a part of the manager.
     pub(super) fn part(cause: impl Into<BoxError>) -> Self {
         Self::Part(cause.into())
     }
 
-    /// Makes an error about `action` of its cause.
+    /// Returns a function that turns a cause into an error about the operation `action`.
     pub(super) fn system(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let action = action.into();
         move |source| Self::System { action, source }

@@ -1,18 +1,19 @@
-//! The limit of open files.
+//! The limit of open files of the manager.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::warn;
 
 use crate::base::proc;
 
-/// File descriptors of a stream: FFmpeg's pipes, its process, the segment that is being written, and
-/// a player that waits for the next part.
+/// File descriptors for each stream: the pipes and the process of FFmpeg, the segment that is being
+/// written, and one player that waits for the next part.
 const FILES_PER_STREAM: u64 = 6;
-/// File descriptors for the database, further players, and FFmpegs that are being started.
+/// File descriptors for the database, further players, and FFmpeg processes that are being started.
 const OTHER_FILES: u64 = 256;
 
-/// Raises the limit as far as the system allows, since each stream and each player needs some file
-/// descriptors. FFmpeg gets a limit of its own.
+/// Raises the limit to the hard limit of the system, because each stream and each player needs file
+/// descriptors. Logs a warning if the limit is too low for `max_streams`. FFmpeg processes get a separate
+/// limit.
 pub(super) fn raise_limit(max_streams: usize) {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));

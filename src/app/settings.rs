@@ -1,4 +1,4 @@
-//! Hands each part of the manager its settings.
+//! Creates the settings of each part of the manager from the [`Config`].
 
 use crate::child::spawner::Bounds;
 use crate::config::Config;

@@ -1,15 +1,16 @@
-//! SIGTERM and SIGINT, which end the manager.
+//! SIGTERM and SIGINT, which shut down the manager.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::warn;
 
-/// Both signals. They do not end the process from now on.
+/// A receiver of both signals.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
+    /// Installs handlers for both signals. From then on, the signals no longer end the process.
     pub(super) fn install() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -25,10 +26,10 @@ impl Signals {
         }
     }
 
-    /// Ends the process on the next signal. The kernel then kills every FFmpeg.
+    /// Ends the process with exit code 1 on the next signal. The kernel then kills all FFmpeg processes.
     pub(super) async fn exit_on_next(mut self) {
         self.next().await;
-        warn!("ended by a second signal");
+        warn!("received a second signal: ending before the shutdown is complete");
         std::process::exit(1);
     }
 }

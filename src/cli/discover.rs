@@ -1,6 +1,6 @@
 //! `stream-manager discover`: searches the network for cameras.
 //!
-//! It needs neither the database nor the service.
+//! The command needs neither the database nor the service.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -22,13 +22,13 @@ use crate::onvif::soap::Login;
 struct Options {
     /// Name or address of the network interface to search.
     interface: Option<String>,
-    /// Time to wait for answers, in seconds.
+    /// Time to wait for responses, in seconds.
     timeout: f64,
-    /// The one device to ask, instead of a search.
+    /// Address of a single device, which is queried instead of the network.
     address: Option<String>,
-    /// User name for the cameras, which requires a password as well.
+    /// User name for the cameras. If it is set, a password is read as well.
     username: Option<String>,
-    /// Whether to print JSON, as the API returns it, instead of a table.
+    /// Whether to print the JSON that the API returns, instead of a table.
     json: bool,
 }
 
@@ -64,7 +64,8 @@ impl Options {
     }
 }
 
-/// Searches for cameras. Returns what to print; warnings go to stderr.
+/// Searches for cameras, and returns what to print. Prints warnings to stderr, unless the output is JSON,
+/// which contains them.
 pub(super) fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<String, CommandError> {
     let options = Options::parse(arguments).map_err(CommandError::DiscoverArguments)?;
     let config = Config::load()?;
@@ -86,18 +87,19 @@ pub(super) fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Strin
     Ok(table(&discovery))
 }
 
-/// Returns the user name with a password from the environment or the terminal. The password is never
-/// an argument, since all users of the machine can read arguments.
+/// Returns `username` with the password from `CAMERA_PASSWORD` or, if that is unset, from the terminal. No
+/// argument contains the password, because all users of the machine can read arguments.
 fn login(username: String) -> Result<Login, CommandError> {
     let password = match config::camera_password() {
         Some(password) => password.expose().to_owned(),
-        None => rpassword::prompt_password(format!("password of {username}: "))
+        None => rpassword::prompt_password(format!("password for {username}: "))
             .map_err(CommandError::NoPassword)?,
     };
     Ok(Login { username, password })
 }
 
-/// Renders one line for each stream, and one for each device without streams.
+/// Renders a table with one row for each stream, and one for each device that has no streams or reported
+/// an error.
 fn table(discovery: &Discovery) -> String {
     let mut rows =
         vec![["ADDRESS", "NAME", "MODEL", "PROFILE", "VIDEO", "LINK"].map(str::to_owned)];
@@ -111,7 +113,7 @@ fn table(discovery: &Discovery) -> String {
         };
         for profile in &device.profiles {
             let link = profile.rtsp_link.clone().unwrap_or_else(|| "-".to_owned());
-            row(name_of(device, profile), video(profile), link);
+            row(profile_name(device, profile), video(profile), link);
         }
         if device.profiles.is_empty() || device.error.is_some() {
             let none = || "-".to_owned();
@@ -132,7 +134,7 @@ fn reason(device: &Device) -> &str {
     }
 }
 
-fn name_of(device: &Device, profile: &DeviceProfile) -> String {
+fn profile_name(device: &Device, profile: &DeviceProfile) -> String {
     let link = &profile.rtsp_link;
     let role = match link {
         Some(_) if *link == device.main => " (main)",
@@ -165,7 +167,7 @@ mod tests {
     use crate::onvif::soap::OnvifService;
 
     #[test]
-    fn arguments() {
+    fn arguments_are_parsed() {
         let parse = |text: &str| Options::parse(text.split_whitespace().map(Into::into));
         let options = parse("--interface eth0 --timeout=1.5 --username u --json").expect("options");
         assert_eq!((options.interface.as_deref(), options.timeout), (Some("eth0"), 1.5));
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_for_people() {
+    fn the_table_has_a_row_for_each_stream_and_each_device_without_streams() {
         let mut device = Device::new(([192, 0, 2, 7], 80).into(), &OnvifService::usual(80));
         device.name = Some("Gate".into());
         device.main = Some("rtsp://192.0.2.7/1".into());

@@ -9,32 +9,34 @@ use crate::child::spawner::EXIT_CANNOT_RUN;
 use crate::config::ConfigError;
 use crate::store::StoreError;
 
-/// How `discover` is called.
+/// The usage message of `discover`.
 pub(super) const DISCOVER_USAGE: &str = "usage: stream-manager discover [--interface NAME] [--timeout SECONDS] [--address ADDRESS] \
      [--username NAME] [--json]";
 
-/// `EX_USAGE` of sysexits.h.
+/// The exit code `EX_USAGE` of sysexits.h.
 const EXIT_USAGE: u8 = 64;
 
 /// The error of a command.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CommandError {
-    /// An argument that no command has.
+    /// An unknown argument or command.
     #[error("unknown argument {0:?}; see --help")]
     UnknownArgument(String),
     /// Invalid arguments of `discover`.
     #[error("{0}\n{DISCOVER_USAGE}")]
     DiscoverArguments(lexopt::Error),
-    /// No password for `discover`.
-    #[error("no password: set CAMERA_PASSWORD, or enter one in a terminal")]
+    /// A password for `discover` that could not be read.
+    #[error(
+        "cannot read the cameras' password; set CAMERA_PASSWORD, or run the command in a terminal"
+    )]
     NoPassword(#[source] io::Error),
     /// Invalid settings.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A rotation that has a key for the old database, and none for the new one.
+    /// A rotation with `SOURCE_KEY` but without `NEW_SOURCE_KEY`.
     #[error("SOURCE_KEY is set, so NEW_SOURCE_KEY must be set as well")]
     NoNewKey,
-    /// A database that cannot be sealed with another key.
+    /// A rotation that failed.
     #[error(transparent)]
     Rotation(#[from] StoreError),
     /// A service that cannot start.
@@ -43,10 +45,10 @@ pub(super) enum CommandError {
     /// A search that failed.
     #[error(transparent)]
     Discovery(Error),
-    /// A system without resources for the runtime.
-    #[error("cannot start the runtime")]
+    /// An asynchronous runtime that could not be started.
+    #[error("cannot start the asynchronous runtime")]
     Runtime(#[source] io::Error),
-    /// A child that cannot become FFmpeg.
+    /// A child that could not execute FFmpeg.
     #[error("cannot run FFmpeg")]
     Child(#[source] io::Error),
 }

@@ -6,13 +6,14 @@ const USAGE: &str = "\
 stream-manager turns IP cameras (RTSP) into video that a browser plays, on demand.
 
   stream-manager             runs the service
-  stream-manager rotate-key  seals the cameras in the database with another key: that in
-                             NEW_SOURCE_KEY, or a new one in the key's file
-  stream-manager discover    searches the network for cameras, by ONVIF:
+  stream-manager rotate-key  encrypts the cameras' links and passwords in the database with
+                             NEW_SOURCE_KEY; if neither NEW_SOURCE_KEY nor SOURCE_KEY is
+                             set, with a new key that replaces the database's .key file
+  stream-manager discover    searches the network for cameras with ONVIF; options:
                              [--interface NAME] [--timeout SECONDS] [--address ADDRESS]
                              [--username NAME] [--json]; reads the password from
-                             CAMERA_PASSWORD, or asks for it
-  stream-manager --version
+                             CAMERA_PASSWORD, or from the terminal
+  stream-manager --version   prints the version
 
 Settings, from the environment or from .env in the working directory:
 ";
@@ -34,10 +35,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_lists_every_setting() {
+    fn the_help_contains_settings_with_allowed_values_and_defaults() {
         let text = text();
         assert!(
-            text.contains("\n  PORT (a port, 0 to 65535; 0 takes any free one; default 8088)\n")
+            text.contains("\n  PORT (a port, 0 to 65535; 0 selects a free port; default 8088)\n")
         );
         assert!(text.contains("\n  SOURCE_KEY (32 bytes as base64 or hex)\n"));
     }

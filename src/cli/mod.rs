@@ -1,16 +1,16 @@
-//! The command line: the service, and the commands beside it.
+//! The command line: the service and the other commands.
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | `service` | the service, which runs without a command |
-//! | `rotate_key` | `rotate-key`: another key for the database |
-//! | `discover` | `discover`: a search for cameras |
+//! | `service` | the service, which is started without a command |
+//! | `rotate_key` | `rotate-key`: encrypts the database with another key |
+//! | `discover` | `discover`: searches for cameras |
 //! | `help` | `--help` |
 //! | `runtime` | the asynchronous runtime of a command |
 //! | `error` | errors of commands, and their exit codes |
 //!
-//! Exit codes: 0 after an orderly end, 64 for an invalid setting or argument, and 1 for any other
-//! error.
+//! Exit codes: 0 after success; 64 if a setting or an argument is invalid, if no password can be read,
+//! or if `rotate-key` fails; 1 for other errors. [`CommandError::exit_code`] has the complete list.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -27,7 +27,7 @@ mod rotate_key;
 mod runtime;
 mod service;
 
-/// Runs the program with its arguments, without the program's name.
+/// Runs the program. `arguments` exclude the program's name. Prints errors, and returns the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let Err(error) = run_command(arguments.into_iter()) else { return ExitCode::SUCCESS };
     for line in chain(&error).lines() {
@@ -40,7 +40,7 @@ fn run_command(mut arguments: impl Iterator<Item = OsString>) -> Result<(), Comm
     let Some(command) = arguments.next() else { return service::run() };
     match command.to_str() {
         Some("discover") => print(&discover::run(arguments)?),
-        // Only the service itself uses this command, for its children.
+        // For internal use: the service starts its children with this command.
         Some(spawner::CHILD) => {
             return Err(CommandError::Child(spawner::become_child(arguments)));
         }
@@ -62,6 +62,6 @@ fn run_command(mut arguments: impl Iterator<Item = OsString>) -> Result<(), Comm
 
 /// Prints the output of a command.
 fn print(text: &str) {
-    // A reader such as `head` can have closed the pipe already.
+    // Fails if a reader such as `head` has already closed the pipe.
     let _ = writeln!(io::stdout(), "{text}");
 }

@@ -1,4 +1,5 @@
-//! `stream-manager rotate-key`: seals the cameras in the database with another key.
+//! `stream-manager rotate-key`: encrypts the cameras' links and passwords in the database with another
+//! key.
 
 use super::error::CommandError;
 use super::runtime::block_on;
@@ -6,7 +7,7 @@ use crate::base::secret::Secret;
 use crate::config::Config;
 use crate::store;
 
-/// Seals all cameras again, while no manager runs. Returns what to print.
+/// Encrypts all cameras with another key. Fails while a manager uses the database. Returns what to print.
 pub(super) fn run() -> Result<String, CommandError> {
     let Config { database_url, source_key, new_source_key, .. } = Config::load()?;
     let [old, new] = [&source_key, &new_source_key].map(|key| key.as_ref().map(Secret::expose));
@@ -14,9 +15,8 @@ pub(super) fn run() -> Result<String, CommandError> {
         return Err(CommandError::NoNewKey);
     }
     let count = block_on(store::rotate_key(&database_url, old, new))??;
-    let cameras =
-        if count == 1 { "1 camera is".to_owned() } else { format!("{count} cameras are") };
+    let cameras = if count == 1 { "1 camera".to_owned() } else { format!("{count} cameras") };
     let next_step =
-        if new.is_some() { "; now set SOURCE_KEY to NEW_SOURCE_KEY's value" } else { "" };
-    Ok(format!("{cameras} sealed with the new key{next_step}"))
+        if new.is_some() { "; now set SOURCE_KEY to the value of NEW_SOURCE_KEY" } else { "" };
+    Ok(format!("encrypted {cameras} with the new key{next_step}"))
 }

@@ -1,12 +1,12 @@
-//! The runtime of a command.
+//! The asynchronous runtime of a command.
 
 use super::error::CommandError;
 
-/// Runs `work` to its end.
+/// Runs `work` in a new runtime, and returns the output.
 pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, CommandError> {
     let runtime = tokio::runtime::Runtime::new().map_err(CommandError::Runtime)?;
     let output = runtime.block_on(work);
-    // A thread that waits for a hanging disk must not keep the process.
+    // Does not wait for blocked threads: a disk that hangs must not keep the process from ending.
     runtime.shutdown_background();
     Ok(output)
 }

@@ -1,4 +1,4 @@
-//! The service: its log and its runtime.
+//! The service, which is started without a command.
 
 use std::io::IsTerminal;
 

@@ -1,4 +1,5 @@
-//! The parts of a setting's declaration, and the macro that derives everything else from them.
+//! The declaration of a setting, and the macro that derives the struct of all settings, their reader and
+//! their documentation from declarations.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -7,17 +8,17 @@ use thiserror::Error;
 
 use super::value::{Invalid, Kind};
 
-/// The variables that are set, by name in lower case.
+/// The environment variables that are set, by name in lower case.
 pub(super) struct Variables(pub(super) HashMap<String, String>);
 
 impl Variables {
-    /// The value of a variable, without white space around it; empty if it is unset.
+    /// Returns the value of a variable without surrounding white space; empty if the variable is unset.
     fn get(&self, name: &str) -> &str {
         self.0.get(&name.to_ascii_lowercase()).map_or("", |value| value.trim())
     }
 }
 
-/// A setting with values of type `T` among all settings, which are a `C`.
+/// A setting whose value has type `T`. `C` is the struct of all settings.
 pub(super) struct Setting<T, C> {
     name: &'static str,
     default: &'static str,
@@ -25,20 +26,20 @@ pub(super) struct Setting<T, C> {
     rule: Option<Rule<C>>,
 }
 
-/// A condition that a value must meet beside the values of other settings.
+/// A condition that a value must meet in relation to other settings.
 struct Rule<C> {
     requirement: &'static str,
     is_met: fn(&C) -> bool,
 }
 
-/// A setting as the documentation shows it.
+/// The documentation of a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Description {
     /// Heading of the group that the setting belongs to.
     pub(crate) group: &'static str,
     /// Name of the environment variable.
     pub(crate) name: &'static str,
-    /// Value when the variable is unset or empty. Empty if there is none.
+    /// Value that is used if the variable is unset or empty. Empty if the setting has no default.
     pub(crate) default: &'static str,
     /// Allowed values.
     pub(crate) allowed: String,
@@ -46,31 +47,32 @@ pub(crate) struct Description {
     pub(crate) help: String,
 }
 
-/// A setting that cannot be used.
+/// A reason why the settings cannot be used.
 #[derive(Debug, Error)]
 pub(super) enum Problem {
     /// A value that is not allowed.
     #[error("{name}={value:?} is invalid; allowed: {allowed}")]
     Value { name: &'static str, value: String, allowed: String },
-    /// The same, for a value that must not be repeated.
+    /// A value that is not allowed, of a setting whose value must not be shown.
     #[error("{name} is invalid; allowed: {allowed}")]
     Secret { name: &'static str, allowed: String },
     /// A value that is not allowed for the reason in `source`.
     #[error("{name}={value:?} is invalid: {source}")]
     Because { name: &'static str, value: String, source: Box<dyn StdError + Send + Sync> },
-    /// A value that is not allowed beside that of another setting.
+    /// A value that conflicts with another setting.
     #[error("{name} must be {requirement}")]
     Rule { name: &'static str, requirement: &'static str },
-    /// A service without keys that other machines could reach.
+    /// A service that other machines can reach although it has no API keys.
     #[error(
-        "{name}={address} can be reached from other machines, and API_KEYS is empty: set it, e.g. \
+        "{name}={address} can be reached from other machines, but API_KEYS is empty; set API_KEYS, e.g. \
          API_KEYS=me:admin:$(openssl rand -hex 16)"
     )]
     Exposed { name: &'static str, address: String },
     /// A `.env` file that cannot be opened.
     #[error("cannot read .env: {0}")]
     Dotenv(dotenvy::Error),
-    /// A `.env` file with a line that is not an assignment. The line can hold a secret.
+    /// A `.env` file with a line that is not an assignment. The line is not shown, because it may contain
+    /// a secret.
     #[error(".env has a line that is not NAME=value")]
     DotenvLine,
     /// An environment that cannot be read.
@@ -88,13 +90,13 @@ pub(super) fn setting<T, C>(
 }
 
 impl<T: 'static, C> Setting<T, C> {
-    /// Adds a condition: the value must be `requirement`, which `is_met` checks.
+    /// Adds a condition: `is_met` checks it, and messages say that the setting must be `requirement`.
     pub(super) fn must_be(self, requirement: &'static str, is_met: fn(&C) -> bool) -> Self {
         let kind = self.kind.note(requirement);
         Self { kind, rule: Some(Rule { requirement, is_met }), ..self }
     }
 
-    /// Reads the value, or adds to `problems` why it cannot be used.
+    /// Returns the value. If the value is not allowed, adds a problem and returns `None`.
     pub(super) fn read(self, variables: &Variables, problems: &mut Vec<Problem>) -> Option<T> {
         let Self { name, default, kind, .. } = self;
         let given = variables.get(name);
@@ -111,14 +113,14 @@ impl<T: 'static, C> Setting<T, C> {
         None
     }
 
-    /// Adds to `problems` if the value does not meet the condition.
+    /// Adds a problem if the value does not meet the condition.
     pub(super) fn check(self, all: &C, problems: &mut Vec<Problem>) {
         if let Some(Rule { requirement, .. }) = self.rule.filter(|rule| !(rule.is_met)(all)) {
             problems.push(Problem::Rule { name: self.name, requirement });
         }
     }
 
-    /// Describes the setting with the lines of its doc comment.
+    /// Returns the documentation of the setting. `help` contains the lines of the doc comment.
     pub(super) fn describe(self, group: &'static str, help: &[&str]) -> Description {
         let Self { name, default, kind, .. } = self;
         let help = help.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
@@ -126,7 +128,7 @@ impl<T: 'static, C> Setting<T, C> {
     }
 }
 
-/// Makes `Config`, its reader and the descriptions of all settings from declarations:
+/// Generates `Config`, its reader and the descriptions of all settings from declarations:
 ///
 /// ```text
 /// "Heading of a group" {
@@ -145,7 +147,8 @@ macro_rules! settings {
         }
 
         impl Config {
-            /// Reads all settings. Adds to `problems` what cannot be used.
+            /// Reads all settings, and adds all problems to `problems`. Returns `None` if a value is not
+            /// allowed.
             pub(super) fn read(
                 variables: &Variables,
                 problems: &mut Vec<Problem>,
@@ -163,7 +166,7 @@ macro_rules! settings {
             }
         }
 
-        /// Describes every setting, in the order in which the documentation lists them.
+        /// Returns the descriptions of all settings, in the order of their declarations.
         pub(crate) fn descriptions() -> Vec<Description> {
             let mut descriptions = Vec::new();
             $($(

@@ -8,10 +8,11 @@ use crate::base::host::is_this_machine;
 use crate::base::secret::Secret;
 use crate::camera::networks::CameraNetworks;
 
-/// The variable from which the command `discover` takes the cameras' password.
+/// The environment variable from which the command `discover` reads the cameras' password.
 const CAMERA_PASSWORD: &str = "CAMERA_PASSWORD";
 
-/// Settings that cannot be used. The text has one line for each and repeats no secret.
+/// The error of settings that cannot be used. The message has one line for each problem, and contains no
+/// secrets.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct ConfigError(Vec<Problem>);
@@ -23,18 +24,18 @@ impl From<Problem> for ConfigError {
 }
 
 impl Config {
-    /// Reads the environment, and `.env` in the working directory for what the environment does not
-    /// set.
+    /// Reads the settings from the environment and from `.env` in the working directory. The environment
+    /// takes precedence.
     pub fn load() -> Result<Self, ConfigError> {
         let environment = std::env::vars_os().filter_map(|(name, value)| {
-            // A variable that is not text is not a setting of ours.
+            // Variables that are not valid UTF-8 are ignored.
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
         Self::from_vars(dotenv_file()?.into_iter().chain(environment))
     }
 
-    /// Reads the settings from names and values. The last of several values counts. An empty value
-    /// counts as unset, since container files pass unset variables as empty ones.
+    /// Reads the settings from names and values. If a name occurs several times, the last value is used.
+    /// An empty value counts as unset, because Docker Compose passes unset variables as empty ones.
     pub(crate) fn from_vars(
         vars: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
@@ -47,12 +48,12 @@ impl Config {
         if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
     }
 
-    /// The networks in which cameras are allowed.
+    /// Returns the networks in which cameras are permitted.
     pub(crate) fn camera_nets(&self) -> CameraNetworks {
         CameraNetworks::new(self.camera_allow_nets.clone(), self.camera_deny_nets.clone())
     }
 
-    /// The address by which other machines could use a service without keys.
+    /// Returns a problem if other machines can reach the manager or nginx although `API_KEYS` is empty.
     fn exposure(&self) -> Option<Problem> {
         let addresses = [
             ("BIND_ADDR", self.bind_addr.to_string()),
@@ -64,7 +65,7 @@ impl Config {
     }
 }
 
-/// The variables in `.env`, if there is one.
+/// Reads the variables in `.env`. If the file does not exist, there are none.
 fn dotenv_file() -> Result<HashMap<String, String>, Problem> {
     match dotenvy::from_filename_iter(".env") {
         Ok(lines) => lines.collect::<Result<_, _>>().map_err(|_| Problem::DotenvLine),
@@ -73,13 +74,13 @@ fn dotenv_file() -> Result<HashMap<String, String>, Problem> {
     }
 }
 
-/// The cameras' password for the command `discover`, as the environment sets it.
+/// Returns the cameras' password for the command `discover`; `None` if `CAMERA_PASSWORD` is unset.
 pub(crate) fn camera_password() -> Option<Secret> {
     std::env::var(CAMERA_PASSWORD).ok().map(Secret::new)
 }
 
-/// Names of all variables that the manager reads. Some hold secrets, so child processes must not
-/// inherit them.
+/// Returns the names of all environment variables that the manager reads. Some contain secrets, so child
+/// processes must not inherit them.
 pub(crate) fn variable_names() -> Vec<&'static str> {
     let settings = descriptions().into_iter().map(|setting| setting.name);
     settings.chain([CAMERA_PASSWORD]).collect()

@@ -2,15 +2,15 @@
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | `settings` | the declarations of all settings |
-//! | `declare` | the parts of a declaration, and what is derived from it |
+//! | `settings` | the declaration of each setting |
+//! | `declare` | how a setting is declared, and what is derived from the declarations |
 //! | `value` | kinds of values: numbers in a range, times, paths, secrets |
-//! | `load` | the environment and `.env` |
+//! | `load` | reading the environment and `.env` |
 //!
-//! `crate::reference` renders the documentation.
+//! `crate::reference` renders the documentation of the settings.
 //!
-//! No other module reads settings from the environment. Each part of the program has a struct for
-//! the settings that it needs; `crate::app` fills these.
+//! No other module reads settings from the environment. Each part of the program has a struct for the
+//! settings that it needs, and `crate::app` creates these structs from the [`Config`].
 
 mod declare;
 mod load;
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_several_values_counts_in_any_case_of_the_name() {
+    fn names_are_case_insensitive_and_the_last_value_is_used() {
         let config = config(&[("PORT", "1"), ("port", " 2 ")]).expect("allowed values");
         assert_eq!(config.port, 2);
     }
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_value_is_reported_with_setting_value_and_what_is_allowed() {
+    fn a_message_contains_the_setting_the_value_and_the_allowed_values() {
         let table = [
             ("PORT", "http"),
             ("PORT", "65536"),
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn without_keys_only_loopback() {
+    fn without_keys_only_loopback_addresses_are_allowed() {
         let key = ("API_KEYS", "me:admin:0123456789abcdef");
         for exposed in
             [("BIND_ADDR", "0.0.0.0"), ("NGINX_BIND_ADDR", "192.0.2.1"), ("BIND_ADDR", "::")]
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn secrets_are_not_shown() {
-        let config = config(&[("API_KEYS", "hidden"), ("WEBHOOK_URL", "hidden")]).expect("texts");
+        let config = config(&[("API_KEYS", "hidden"), ("WEBHOOK_URL", "hidden")]).expect("strings");
         assert!(!format!("{config:?}").contains("hidden"), "{config:?}");
         let error = refused(&[("DATABASE_URL", "mysql://u:hidden@h/x")]);
         assert!(error.contains("DATABASE_URL") && !error.contains("hidden"), "{error}");
@@ -171,11 +171,11 @@ mod tests {
     }
 
     #[test]
-    fn docker_compose_passes_every_setting_on_that_is_not_the_images() {
+    fn docker_compose_passes_every_setting_that_the_image_does_not_set() {
         let compose = include_str!("../../docker-compose.yml");
         let images =
             ["PORT", "BIND_ADDR", "BIND_SOCKET", "STREAM_DIR", "DATABASE_URL", "FFMPEG_BIN"];
-        // nginx has a container of its own; a new key is for a command only.
+        // nginx runs in a separate container, and only a command reads the new key.
         let others = ["NGINX_BIND_ADDR", "NEW_SOURCE_KEY"];
         for setting in descriptions() {
             let line = format!("      {}:", setting.name);

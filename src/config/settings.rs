@@ -15,20 +15,20 @@ use crate::camera::networks::Networks;
 use crate::camera::plan::Hevc;
 
 /// Allowed values of `API_KEYS`.
-const API_KEYS: &str = "entries name:role:secret, or @ and the path of a file with them; roles are \
-                        admin, user and viewer";
+const API_KEYS: &str = "entries name:role:secret, or @ and the path of a file with such entries; the \
+                        roles are admin, user and viewer";
 /// Presets of libx264 that are fast enough for live video.
 const PRESETS: [&str; 6] = ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"];
 
-/// Forms of log lines by name.
+/// Formats of log lines, by name.
 const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
-/// Uses of H.265 by name.
+/// Treatments of H.265, by name.
 const HEVC: [(&str, Hevc); 2] = [("h264", Hevc::ToH264), ("copy", Hevc::Copy)];
 
-/// Form of the log lines.
+/// Format of the log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Lines for people.
+    /// Human-readable lines.
     Text,
     /// One JSON object per line.
     Json,
@@ -42,77 +42,81 @@ settings! {
         /// Address on which the HTTP API listens.
         bind_addr: IpAddr = setting("BIND_ADDR", "127.0.0.1", value::ip_address());
 
-        /// Unix socket on which the HTTP API listens as well. nginx needs less work to ask there
-        /// than over TCP. Every user who can enter its directory can connect.
+        /// Unix socket on which the HTTP API listens in addition to TCP. It takes nginx less work than
+        /// TCP. Every user with access to the directory of the socket can connect.
         bind_socket: Option<PathBuf> = setting("BIND_SOCKET", "", value::path("a path").optional());
     }
 
     "Storage" {
-        /// Directory for segments. Only one manager can use it.
+        /// Directory for segments. Two managers cannot share a directory.
         stream_dir: PathBuf =
-            setting("STREAM_DIR", "./streams", value::path("a writable directory, best a tmpfs"));
+            setting("STREAM_DIR", "./streams", value::path("a writable directory, preferably on a tmpfs"));
 
-        /// No stream starts that would make all segments together larger than this. In any case
-        /// 16 MiB of the disk must be free, and 8 MiB more for each stream that has just begun.
+        /// Largest total size of all segments. A stream does not start if the total would exceed this.
+        /// With or without this limit, 16 MiB of disk space must be free for a stream to start, plus
+        /// 8 MiB for each stream that has just started.
         stream_dir_max_bytes: Option<u64> =
             setting("STREAM_DIR_MAX_BYTES", "", value::bytes(16).optional());
 
-        /// Database of the cameras and playback sessions. Not on a tmpfs.
+        /// Database of the cameras and playback sessions. Do not put it on a tmpfs, which is empty after a
+        /// restart of the machine.
         database_url: String =
             setting("DATABASE_URL", "sqlite:./streams.db", value::database_url());
 
-        /// Key that seals the cameras' links and passwords in the database. If unset, a key is
-        /// created and kept in a file beside the database, which only its owner can read.
+        /// Key that encrypts the cameras' links and passwords in the database. If unset, the manager
+        /// creates a key in a file next to the database (`.key` after the database's name), which only
+        /// the file's owner can read.
         source_key: Option<Secret> =
             setting("SOURCE_KEY", "", value::secret("32 bytes as base64 or hex").optional());
 
-        /// Key that replaces `SOURCE_KEY`, for the command `rotate-key` only.
+        /// Key with which the command `rotate-key` encrypts the database again. The service ignores it.
         new_source_key: Option<Secret> =
             setting("NEW_SOURCE_KEY", "", value::secret("32 bytes as base64 or hex").optional());
     }
 
     "Access" {
-        /// Keys for the API and for watching. If unset, everyone can do everything, on loopback
-        /// only.
+        /// Keys for the API and for playback. If unset, no key is needed, and the manager and nginx can
+        /// listen on loopback addresses only.
         api_keys: Option<Secret> = setting("API_KEYS", "", value::secret(API_KEYS).optional());
 
-        /// Secret that signs playback tokens. If unset, a secret is created and kept in a file
-        /// beside the database.
+        /// Secret that signs playback tokens. If unset, the manager creates a secret in a file next to
+        /// the database.
         playback_secret: Option<Secret> =
             setting("PLAYBACK_SECRET", "", value::secret("at least 32 characters").optional());
 
-        /// Public keys of back ends that sign playback tokens themselves (EdDSA or RS256).
+        /// File with the public keys of back ends that sign playback tokens themselves (EdDSA or RS256).
         playback_public_keys: Option<PathBuf> =
             setting("PLAYBACK_PUBLIC_KEYS", "", value::path("a PEM or JWKS file").optional());
 
-        /// Networks in which cameras are allowed. If unset, every network that is not denied.
+        /// Networks in which cameras are permitted. If unset, all networks except those in
+        /// `CAMERA_DENY_NETS`.
         camera_allow_nets: Networks =
             setting("CAMERA_ALLOW_NETS", "", value::networks("192.168.0.0/16, fd00::/8"));
 
-        /// Networks in which cameras are not allowed.
+        /// Networks in which cameras are not permitted, even if `CAMERA_ALLOW_NETS` contains them.
         camera_deny_nets: Networks =
             setting("CAMERA_DENY_NETS", "", value::networks("127.0.0.0/8"));
     }
 
     "Webhooks" {
-        /// Address to which events about streams are sent. If unset, none are sent.
+        /// URL to which the manager sends events about streams. If unset, no events are sent.
         webhook_url: Option<Secret> =
             setting("WEBHOOK_URL", "", value::secret("an http or https URL").optional());
 
-        /// Secret that signs events. If unset, they are not signed.
+        /// Secret that signs events. If unset, events are not signed.
         webhook_secret: Option<Secret> =
             setting("WEBHOOK_SECRET", "", value::secret("at least 32 characters").optional());
     }
 
-    "Life of streams" {
-        /// A stream ends this long after its last viewer's last request.
+    "Stream lifecycle" {
+        /// How long a stream keeps running after the last request of any viewer.
         idle_timeout: Duration =
             setting("CLEANUP_DELAY_SECONDS", "30", value::seconds(1.0..=86_400.0))
             .must_be("at least HLS_SEGMENT_TIME", |config: &Config| {
                 config.segment_time <= config.idle_timeout
             });
 
-        /// Interval at which streams without viewers are looked for.
+        /// Interval between checks for streams without viewers.
         cleanup_interval: Duration =
             setting("CLEANUP_INTERVAL_SECONDS", "10", value::seconds(0.1..=3600.0));
 
@@ -120,39 +124,39 @@ settings! {
         start_timeout: Duration =
             setting("START_TIMEOUT_SECONDS", "15", value::seconds(1.0..=120.0));
 
-        /// A live stream whose picture does not advance for this long is restarted.
+        /// Time after which a live stream is restarted if its picture does not advance.
         stale_timeout: Duration =
             setting("STALE_TIMEOUT_SECONDS", "10", value::seconds(1.0..=300.0))
             .must_be("at least three times HLS_PART_MILLISECONDS", |config: &Config| {
                 config.part_time * 3 <= config.stale_timeout
             });
 
-        /// Time that FFmpeg gets to end after SIGTERM, before SIGKILL.
+        /// Time that FFmpeg has to end after SIGTERM before it is killed with SIGKILL.
         stop_grace: Duration = setting("STOP_GRACE_SECONDS", "5", value::seconds(0.1..=60.0));
     }
 
     "Limits" {
-        /// Largest number of running streams. Further starts get status 503.
+        /// Largest number of running streams. Further starts are refused with status 503.
         max_streams: usize = setting("MAX_STREAMS", "1000", value::number("a number", 1..=100_000));
 
-        /// Largest number of streams that start at the same time. Others wait in line, for 20 s at
-        /// most.
+        /// Largest number of streams that start at the same time. Further starts wait in a queue, for at
+        /// most 20 s.
         max_concurrent_starts: usize =
             setting("MAX_CONCURRENT_STARTS", "16", value::number("a number", 1..=10_000));
 
-        /// Largest number of viewers of one stream. If unset, any number.
+        /// Largest number of viewers of one stream. If unset, the number is not limited.
         max_viewers: Option<usize> =
             setting("MAX_VIEWERS_PER_STREAM", "", value::number("a number", 1..=10_000).optional());
     }
 
     "HLS" {
-        /// Intended length of a segment.
+        /// Target duration of a segment.
         segment_time: Duration = setting("HLS_SEGMENT_TIME", "2", value::seconds(1.0..=10.0));
 
         /// Number of segments in the playlist.
         list_size: usize = setting("HLS_LIST_SIZE", "5", value::number("a number", 3..=100));
 
-        /// Intended length of a part. Longer parts mean fewer requests and older pictures.
+        /// Target duration of a part. Longer parts mean fewer requests, but a higher latency.
         part_time: Duration =
             setting("HLS_PART_MILLISECONDS", "100", value::milliseconds(100..=2000))
             .must_be("at most half of HLS_SEGMENT_TIME", |config: &Config| {
@@ -161,20 +165,21 @@ settings! {
     }
 
     "Transcoding" {
-        /// Treatment of H.265 from cameras without the option `video`. `h264` plays everywhere;
-        /// `copy` costs nothing and plays in Safari, and in Chrome and Edge where the device
-        /// decodes it.
+        /// Treatment of H.265 from cameras whose option `video` is `auto`. `h264` converts it to H.264,
+        /// which all browsers play. `copy` needs no CPU time for conversion; it plays in Safari, and in
+        /// Chrome and Edge on devices that can decode H.265.
         hevc: Hevc = setting("HEVC", "h264", value::one_of(HEVC));
 
-        /// Preset of libx264 for video that becomes H.264. Slower presets give smaller video.
+        /// Preset of libx264 for video that is converted to H.264. With a slower preset, the video needs
+        /// less bandwidth but more CPU time.
         transcode_preset: &'static str =
             setting("TRANSCODE_PRESET", "veryfast", value::one_of(PRESETS.map(|it| (it, it))));
 
-        /// Largest height of video that becomes H.264.
+        /// Largest height of video that is converted to H.264. Higher video is scaled down.
         transcode_max_height: u32 =
             setting("TRANSCODE_MAX_HEIGHT", "1080", value::number("pixels", 120..=4320));
 
-        /// Largest bit rate of video that becomes H.264, over one second.
+        /// Largest bit rate of video that is converted to H.264, averaged over one second.
         transcode_max_kbps: u32 =
             setting("TRANSCODE_MAX_KBPS", "4000", value::number("kbit/s", 100..=100_000));
     }
@@ -184,25 +189,25 @@ settings! {
         ffmpeg_bin: PathBuf =
             setting("FFMPEG_BIN", "ffmpeg", value::path("the name or path of a program"));
 
-        /// Niceness of each FFmpeg: how far it gives way to other programs when the processor is
-        /// busy.
+        /// Niceness of each FFmpeg process. The higher it is, the less CPU time FFmpeg gets while other
+        /// programs need the CPU.
         ffmpeg_nice: i32 = setting("FFMPEG_NICE", "5", value::number("a number", 0..=19));
 
-        /// Largest amount of memory of each FFmpeg. One that needs more ends, with that as the
-        /// cause.
+        /// Largest amount of memory that each FFmpeg process can use. A process that needs more ends
+        /// with an error.
         ffmpeg_max_memory: u64 =
             setting("FFMPEG_MAX_MEMORY_MB", "1024", value::mebibytes(64..=65_536));
 
-        /// Largest number of files and connections that each FFmpeg can have open.
+        /// Largest number of files and connections that each FFmpeg process can have open.
         ffmpeg_max_open_files: u64 =
             setting("FFMPEG_MAX_OPEN_FILES", "64", value::number("a number", 16..=65_536));
     }
 
     "Logging" {
-        /// Form of the log lines on standard error.
+        /// Format of the log lines on standard error.
         log_format: LogFormat = setting("LOG_FORMAT", "text", value::one_of(LOG_FORMATS));
 
-        /// Filter of the log lines.
+        /// Filter that selects the log lines.
         log_filter: String = setting("RUST_LOG", "info", value::log_filter());
     }
 

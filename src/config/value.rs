@@ -1,6 +1,6 @@
-//! Kinds of values that a setting can have: which texts are allowed, and how to read them.
+//! Kinds of values of settings: which strings are allowed, and how they are parsed.
 //!
-//! The range that a kind checks is the range that its description names.
+//! Each range is written once, and used for both the check and the description.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -15,12 +15,12 @@ use tracing_subscriber::EnvFilter;
 use crate::base::secret::Secret;
 use crate::camera::networks::Networks;
 
-/// Why a text is not a value of a kind.
+/// The error of a string that is not an allowed value.
 #[derive(Debug)]
 pub(super) enum Invalid {
-    /// [`Kind::allowed`] explains it.
+    /// The reason is that the value is not one of [`Kind::allowed`].
     NotAllowed,
-    /// This explains it better than [`Kind::allowed`].
+    /// The cause explains the problem better than [`Kind::allowed`].
     Because(Box<dyn Error + Send + Sync>),
 }
 
@@ -28,7 +28,7 @@ pub(super) enum Invalid {
 pub(super) struct Kind<T> {
     /// Description of the allowed values, for documentation and messages.
     pub(super) allowed: String,
-    /// Whether messages must not repeat the value.
+    /// Whether the value is secret, so that messages must not contain it.
     pub(super) is_secret: bool,
     parse: Box<Parser<T>>,
 }
@@ -36,7 +36,7 @@ pub(super) struct Kind<T> {
 type Parser<T> = dyn Fn(&str) -> Result<T, Invalid>;
 
 impl<T: 'static> Kind<T> {
-    /// A kind whose values are those that `parse` accepts.
+    /// Creates a kind that allows the strings for which `parse` returns a value.
     fn new(allowed: impl Into<String>, parse: impl Fn(&str) -> Option<T> + 'static) -> Self {
         Self {
             allowed: allowed.into(),
@@ -45,18 +45,18 @@ impl<T: 'static> Kind<T> {
         }
     }
 
-    /// Reads a value.
+    /// Parses a value.
     pub(super) fn parse(&self, text: &str) -> Result<T, Invalid> {
         (self.parse)(text)
     }
 
-    /// Adds to the description of the allowed values.
+    /// Adds a note to the description of the allowed values.
     pub(super) fn note(mut self, text: &str) -> Self {
         self.allowed = format!("{}; {text}", self.allowed);
         self
     }
 
-    /// The same kind, or no value, which is an empty text.
+    /// Also allows an empty string, which means no value.
     pub(super) fn optional(self) -> Kind<Option<T>> {
         let Self { allowed, is_secret, parse } = self;
         let parse = move |text: &str| {
@@ -71,7 +71,7 @@ impl<T: 'static> Kind<T> {
     }
 }
 
-/// Numbers in a range. `what` is their unit, or "a number".
+/// Allows numbers in `range`. `what` is the unit, or "a number".
 pub(super) fn number<T>(what: &str, range: RangeInclusive<T>) -> Kind<T>
 where
     T: FromStr + PartialOrd + Display + 'static,
@@ -80,22 +80,22 @@ where
     Kind::new(allowed, move |text| text.parse().ok().filter(|number| range.contains(number)))
 }
 
-/// Times in seconds, which can have decimals.
+/// Allows times in seconds, with or without decimals.
 pub(super) fn seconds(range: RangeInclusive<f64>) -> Kind<Duration> {
     number("seconds", range).map(Duration::from_secs_f64)
 }
 
-/// Times in whole milliseconds.
+/// Allows times in whole milliseconds.
 pub(super) fn milliseconds(range: RangeInclusive<u64>) -> Kind<Duration> {
     number("milliseconds", range).map(Duration::from_millis)
 }
 
-/// Sizes in mebibytes, as numbers of bytes.
+/// Allows sizes in mebibytes. The value is a number of bytes.
 pub(super) fn mebibytes(range: RangeInclusive<u64>) -> Kind<u64> {
     number("mebibytes", range).map(|mebibytes| mebibytes << 20)
 }
 
-/// Numbers of bytes that can have a suffix, of at least `min` mebibytes.
+/// Allows numbers of bytes, with or without a suffix, of at least `min` mebibytes.
 pub(super) fn bytes(min: u64) -> Kind<u64> {
     let allowed = format!("bytes, at least {min}m; the suffixes k, m and g are allowed");
     Kind::new(allowed, move |text| parse_bytes(text).filter(|bytes| *bytes >= min << 20))
@@ -114,7 +114,7 @@ fn parse_bytes(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
-/// One of several names, each with the value that it means.
+/// Allows several names, each of which stands for a value.
 pub(super) fn one_of<T: Copy + 'static>(
     values: impl IntoIterator<Item = (&'static str, T)>,
 ) -> Kind<T> {
@@ -129,32 +129,33 @@ pub(super) fn one_of<T: Copy + 'static>(
     })
 }
 
-/// Ports of TCP; 0 lets the system choose one.
+/// Allows TCP ports, and 0, with which the system selects a free port.
 pub(super) fn port() -> Kind<u16> {
-    number("a port", 0..=u16::MAX).note("0 takes any free one")
+    number("a port", 0..=u16::MAX).note("0 selects a free port")
 }
 
-/// IP addresses.
+/// Allows IP addresses.
 pub(super) fn ip_address() -> Kind<IpAddr> {
     Kind::new("an IP address", |text| text.parse().ok())
 }
 
-/// Paths of files, directories or sockets; `what` describes them.
+/// Allows any path of a file, directory or socket; `what` describes it.
 pub(super) fn path(what: &str) -> Kind<PathBuf> {
     text(what).map(PathBuf::from)
 }
 
-/// Texts that the part of the program which uses them checks; `what` describes them.
+/// Allows any string; the module that uses the setting checks it. `what` describes the allowed values.
 pub(super) fn text(what: &str) -> Kind<String> {
     Kind::new(what, |text| Some(text.to_owned()))
 }
 
-/// Secrets, which the part of the program that uses them checks; `what` describes them.
+/// Allows any string, which is secret; the module that uses the setting checks it. `what` describes the
+/// allowed values.
 pub(super) fn secret(what: &str) -> Kind<Secret> {
     Kind { is_secret: true, ..text(what).map(Secret::new) }
 }
 
-/// Lists of networks.
+/// Allows lists of networks.
 pub(super) fn networks(examples: &str) -> Kind<Networks> {
     Kind {
         allowed: format!("networks and addresses, e.g. {examples}"),
@@ -163,15 +164,16 @@ pub(super) fn networks(examples: &str) -> Kind<Networks> {
     }
 }
 
-/// Paths of databases. Messages do not repeat them, since those of other databases hold passwords.
+/// Allows URLs of SQLite databases. Messages do not contain the value, because the URL of another
+/// database system may contain a password.
 pub(super) fn database_url() -> Kind<String> {
     let url = |text: &str| text.starts_with("sqlite:").then(|| text.to_owned());
     Kind { is_secret: true, ..Kind::new("sqlite: and the path of a file", url) }
 }
 
-/// Filters of log lines.
+/// Allows filters of log lines.
 pub(super) fn log_filter() -> Kind<String> {
-    Kind::new("a tracing filter, e.g. info,stream_manager=debug", |text| {
+    Kind::new("a log filter (EnvFilter syntax), e.g. info,stream_manager=debug", |text| {
         EnvFilter::try_new(text).ok().map(|_| text.to_owned())
     })
 }
@@ -184,7 +186,7 @@ mod tests {
     fn descriptions_name_the_range_that_is_checked() {
         assert_eq!(seconds(0.1..=86_400.0).allowed, "seconds, 0.1 to 86400");
         assert_eq!(number("a number", 3..=100_u32).allowed, "a number, 3 to 100");
-        assert_eq!(port().allowed, "a port, 0 to 65535; 0 takes any free one");
+        assert_eq!(port().allowed, "a port, 0 to 65535; 0 selects a free port");
         assert!(bytes(16).allowed.starts_with("bytes, at least 16m;"));
         for (names, allowed) in
             [(&["a"][..], "a"), (&["a", "b"], "a or b"), (&["a", "b", "c"], "a, b or c")]

@@ -1,7 +1,7 @@
-//! The bus that carries events from those who publish them to any number of subscribers.
+//! The bus that carries events from publishers to any number of subscribers.
 //!
-//! Publishing never waits. A subscriber that falls behind by more than [`CAPACITY`] loses its oldest
-//! events, and learns how many; other subscribers lose nothing.
+//! Publishing never waits. A subscriber that falls behind by more than [`CAPACITY`] events loses its
+//! oldest events and receives their number; other subscribers lose nothing.
 
 use std::sync::Arc;
 
@@ -10,10 +10,11 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use super::Event;
 
-/// Events that can wait for a subscriber: enough for every stream to end at once.
+/// The largest number of events that wait for a subscriber. More than 1000 streams, the default limit,
+/// publish when they all end at the same time.
 const CAPACITY: usize = 4096;
 
-/// Where events are published. Cheap to clone.
+/// The bus on which events are published. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Bus(broadcast::Sender<Arc<Event>>);
 
@@ -32,9 +33,9 @@ impl Default for Bus {
 }
 
 impl Bus {
-    /// Hands an event to all subscribers. Never waits.
+    /// Sends an event to all subscribers. Never waits.
     pub(crate) fn publish(&self, event: Event) {
-        // A bus without subscribers is fine.
+        // Fails only if there are no subscribers, which is fine.
         let _ = self.0.send(Arc::new(event));
     }
 
@@ -45,7 +46,8 @@ impl Bus {
 }
 
 impl EventReceiver {
-    /// Waits for the next event; `None` when the bus has gone.
+    /// Waits for the next event. Returns `None` when all clones of the bus were dropped, and [`Missed`] if
+    /// this subscriber has lost events.
     pub(crate) async fn next(&mut self) -> Result<Option<Arc<Event>>, Missed> {
         match self.0.recv().await {
             Ok(event) => Ok(Some(event)),
@@ -54,7 +56,8 @@ impl EventReceiver {
         }
     }
 
-    /// Returns the next event if it has been published already.
+    /// Returns the next event, or `None` if no event is waiting. Returns [`Missed`] if this subscriber has
+    /// lost events.
     pub(crate) fn try_next(&mut self) -> Result<Option<Arc<Event>>, Missed> {
         match self.0.try_recv() {
             Ok(event) => Ok(Some(event)),
@@ -88,23 +91,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slow_subscriber_loses_its_own_oldest_events_and_learns_how_many() {
+    async fn a_slow_subscriber_loses_its_oldest_events_and_receives_their_number() {
         let bus = Bus::default();
         bus.publish(event(0));
         let (mut slow, mut quick) = (bus.subscribe(), bus.subscribe());
         let count = CAPACITY as u64 + 3;
         for number in 1..=count {
             bus.publish(event(number));
-            let heard = quick.next().await.expect("nothing is lost").expect("a bus");
-            assert_eq!(epoch(&heard), number);
+            let received = quick.next().await.expect("nothing is lost").expect("a bus");
+            assert_eq!(epoch(&received), number);
         }
         assert_eq!(slow.next().await.expect_err("some are lost"), Missed(3));
         for number in 4..=count {
-            let heard = slow.try_next().expect("nothing is lost").expect("an event");
-            assert_eq!(epoch(&heard), number);
+            let received = slow.try_next().expect("nothing is lost").expect("an event");
+            assert_eq!(epoch(&received), number);
         }
         assert!(slow.try_next().expect("nothing is lost").is_none());
         drop(bus);
-        assert!(slow.next().await.expect("nothing is lost").is_none(), "the bus has gone");
+        assert!(slow.next().await.expect("nothing is lost").is_none(), "the bus was dropped");
     }
 }

@@ -1,11 +1,11 @@
-//! What happens to cameras and their streams, for those who are interested.
+//! Events: notifications of what happens to cameras and their streams.
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | [`bus`] | where events are published, and who hears of them |
+//! | [`bus`] | publishing events, and subscribing to them |
 //!
-//! Which transition of a stream is worth an event is decided by `crate::stream::reporter`; how one gets
-//! to a back end, by `crate::webhooks`.
+//! `crate::stream::reporter` decides which changes of a stream are published as events.
+//! `crate::webhooks` sends events to the back end.
 
 use std::time::SystemTime;
 
@@ -17,72 +17,74 @@ use crate::camera::id::StreamId;
 
 pub(crate) mod bus;
 
-/// Something that happened to a camera.
+/// A notification of what happened to a camera.
 #[derive(Debug, Clone)]
 pub(crate) struct Event {
-    /// When it happened.
+    /// The time at which it happened.
     pub(crate) at: SystemTime,
-    /// The camera, and which of its streams.
+    /// The stream that the event is about, which also names the camera.
     pub(crate) stream: StreamId,
-    /// What happened.
+    /// The kind and details of the event.
     pub(crate) kind: EventKind,
 }
 
-/// What happened, by subject.
+/// The details of an event, by what the event is about.
 #[derive(Debug, Clone)]
 pub(crate) enum EventKind {
-    /// The stream went on to another state.
+    /// A change of a stream.
     Stream(StreamEvent),
 }
 
-/// A stream went on to another state.
+/// A change of a stream.
 #[derive(Debug, Clone)]
 pub(crate) struct StreamEvent {
-    /// What happened.
+    /// The type of the event.
     pub(crate) kind: StreamEventKind,
-    /// The run of the ingest during which it happened.
+    /// The epoch in which it happened.
     pub(crate) epoch: u64,
-    /// Why the stream has gone, with `Stopped`.
+    /// The reason why the stream ended; only with `Stopped`.
     pub(crate) reason: Option<StopReason>,
-    /// What went wrong, if anything did.
+    /// The error that caused the event, if any.
     pub(crate) error: Option<Error>,
 }
 
-/// What happened to a stream.
+/// The type of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[schema(as = EventKind)]
 pub(crate) enum StreamEventKind {
-    /// FFmpeg starts for a camera that had no stream, or whose stream had failed.
+    /// The manager starts FFmpeg for a camera that had no stream, or whose stream had failed.
     #[serde(rename = "stream.started")]
     Started,
-    /// The stream is playable; also after an interruption, or with another source.
+    /// The stream is playable: for the first time, after an interruption, or with another source.
     #[serde(rename = "stream.live")]
     Live,
-    /// The camera sent no video for `STALE_TIMEOUT_SECONDS`. It is tried again while the stream has
-    /// viewers.
+    /// The picture of a live stream did not advance for `STALE_TIMEOUT_SECONDS`. The manager keeps
+    /// reconnecting while the stream has viewers.
     #[serde(rename = "stream.stalled")]
     Stalled,
-    /// A stream that was live broke off. The camera is tried again while the stream has viewers.
+    /// A live stream was interrupted, or reconnecting failed for another reason than before. The manager
+    /// keeps reconnecting while the stream has viewers.
     #[serde(rename = "stream.interrupted")]
     Interrupted,
-    /// The stream could not be started. Only another start tries again.
+    /// The stream could not be started. It is not retried until it is started again.
     #[serde(rename = "stream.failed")]
     Failed,
-    /// The stream has gone, with its files.
+    /// The stream has ended, and its files are deleted.
     #[serde(rename = "stream.stopped")]
     Stopped,
 }
 
-/// Why a stream has gone.
+/// The reason why a stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum StopReason {
-    /// It had no viewers any more.
+    /// The stream had no viewers.
     Idle,
-    /// A client stopped it.
+    /// A client stopped the stream.
     Stop,
-    /// The manager ended.
+    /// The manager shut down.
     Shutdown,
-    /// The camera refused or was away, and the stream had no viewers any more.
+    /// The camera refused or was unreachable and the stream had no viewers, or an internal error ended
+    /// the stream.
     Failed,
 }
