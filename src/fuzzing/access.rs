@@ -1,4 +1,4 @@
-//! What clients prove their identity with, and the ids in their requests.
+//! Fuzz targets for credentials and ids that clients send.
 
 use std::sync::LazyLock;
 
@@ -13,17 +13,19 @@ use crate::access::keys::ApiKeys;
 use crate::camera::id::{CameraId, StreamId, is_id};
 use crate::playback::token::{AUDIENCE, LEEWAY, MAX_LIFETIME, MAX_TOKEN_LENGTH, Signer, Verifier};
 
+/// The secret that signs tokens in these fuzz targets.
 const SECRET: &[u8] = b"a secret of the fuzz targets only";
-/// The present, for tokens: the year 2030.
+/// The time at which tokens are checked, in Unix seconds: the beginning of 2030.
 const NOW: u64 = 1_893_456_000;
 
 static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| Verifier::new(SECRET).expect("a secret"));
 static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new(SECRET).expect("a secret"));
 
-/// Reads `data` as a playback token; and as the claims of a token, with its header in front if it has
-/// several lines, to which a valid signature is added.
+/// Reads `data` as a complete playback token, and then as the claims of a token to which this function
+/// adds a valid signature. If `data` has several lines, the first line is the header of that token.
 ///
-/// Only valid tokens with a valid signature are accepted, and what is accepted can be issued again.
+/// Checks that only valid tokens with a valid signature are accepted, and that a token can be issued for
+/// every accepted set of claims.
 pub fn playback_token(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     verify(&text);
@@ -49,7 +51,7 @@ fn verify(token: &str) {
     assert!(claims.exp - claims.iat <= MAX_LIFETIME, "{claims:?}");
     assert!(claims.cameras == ["*"] || claims.cameras.iter().all(|id| is_id(id)), "{claims:?}");
     assert!(claims.allows("a camera") == (claims.cameras == ["*"]), "{claims:?}");
-    // The header of an issued token can be longer.
+    // The header of an issued token may be longer.
     if token.len() + 100 <= MAX_TOKEN_LENGTH {
         let again = SIGNER.issue(&claims).expect("a token");
         assert_eq!(VERIFIER.verify_at(&again, NOW), Ok(claims));
@@ -63,7 +65,7 @@ fn signature(text: &str) -> Vec<u8> {
 
 /// Reads `data` as the public keys of a back end.
 ///
-/// No key accepts a token without a signature.
+/// Checks that no key accepts a token whose signature is empty or consists of zeros.
 pub fn public_keys(data: &[u8]) {
     let verifier = VERIFIER.clone();
     let verifier = match verifier.with_public_keys(&String::from_utf8_lossy(data)) {
@@ -81,8 +83,8 @@ pub fn public_keys(data: &[u8]) {
 
 /// Reads `data` as the setting `API_KEYS`.
 ///
-/// Errors are single lines without any part of an entry, `Debug` shows no secret, and each secret
-/// finds its key.
+/// Checks that errors are single lines that contain no part of an entry, that `Debug` shows no secret, and
+/// that every secret identifies the key with the same name.
 pub fn api_keys(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let words = text.split(|c: char| c == ',' || c.is_whitespace());
@@ -91,7 +93,7 @@ pub fn api_keys(data: &[u8]) {
         Err(error) => {
             let shown = error.to_string();
             assert_is_line(&shown, 200);
-            // The message has shorter words of its own.
+            // Shorter parts are not checked, because the message may contain the same word by chance.
             let parts = words.flat_map(|word| word.split(':')).filter(|part| part.len() >= 16);
             return parts.for_each(|part| assert!(!shown.contains(part), "{shown}"));
         }
@@ -111,7 +113,7 @@ pub fn api_keys(data: &[u8]) {
 
 /// Reads `data` as the ids of a camera and of a stream.
 ///
-/// An id is safe as a file name, in a URL, a label, a log line and an argument.
+/// Checks that an accepted id is safe in file names, URLs, labels, log lines and arguments.
 pub fn id(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let camera = CameraId::parse(&text).ok();
@@ -125,6 +127,6 @@ pub fn id(data: &[u8]) {
         let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"_-~".contains(&byte);
         assert!(text.bytes().all(is_safe) && (1..=80).contains(&text.len()), "{text}");
     } else {
-        assert_eq!(camera, None, "a camera's id is its main stream's");
+        assert_eq!(camera, None, "a valid camera id is a valid stream id");
     }
 }

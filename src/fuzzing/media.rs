@@ -1,4 +1,4 @@
-//! Parsers of what FFmpeg writes to its standard output.
+//! Fuzz targets for parsers of FFmpeg's standard output.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,8 +16,8 @@ use crate::media::reader::FragmentReader;
 
 /// Reads `data` as fragmented MP4.
 ///
-/// Fragments are consecutive pieces of the input, however it is cut into reads, and their times can
-/// be added without an overflow.
+/// Checks that the fragments are consecutive pieces of the input, that the sizes of reads do not change
+/// them, and that times of fragments can be added without overflow.
 pub fn fragment_reader(data: &[u8]) {
     let (fragments, error) = read_fragments(data);
     let (cut, cut_error) = read_fragments(SmallReads { data, turn: 0 });
@@ -29,7 +29,7 @@ pub fn fragment_reader(data: &[u8]) {
     if let Some(first) = fragments.first() {
         rest = after(rest, &first.init.bytes);
         let is_of_codec = |c: char| c.is_ascii_alphanumeric() || c == '.';
-        // It becomes part of a quoted attribute of a playlist.
+        // The codec becomes part of a quoted attribute in a playlist.
         assert!(first.init.video.codec.chars().all(is_of_codec), "{}", first.init.video.codec);
     }
     let (hub, mut clock) = (FragmentHub::default(), ClockCheck::default());
@@ -44,9 +44,11 @@ pub fn fragment_reader(data: &[u8]) {
     }
 }
 
-/// Reads a keyframe's sample. The first byte of `data` decides how it is divided into NAL units.
+/// Reads `data` as the sample of a keyframe. The first byte selects the codec and the size of the lengths
+/// of NAL units.
 ///
-/// What is not understood is passed on as it is.
+/// Checks that only H.264 samples have an H.264 format, and that the parameter sets of other formats are
+/// parts of the sample.
 pub fn parameter_set(data: &[u8]) {
     let Some((head, sample)) = data.split_first() else { return };
     let length_size = usize::from(head >> 1 & 3) + 1;
@@ -70,7 +72,7 @@ fn read_fragments(source: impl AsyncRead + Unpin) -> (Vec<Fragment>, Option<Stri
     }
 }
 
-/// Gives its bytes in reads of different small sizes.
+/// A reader of `data` in reads of different small sizes.
 struct SmallReads<'a> {
     data: &'a [u8],
     turn: usize,

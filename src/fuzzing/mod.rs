@@ -1,8 +1,8 @@
-//! One function for each parser of bytes that come from outside, for the fuzz targets in `fuzz/`.
+//! The code of the fuzz targets in `fuzz/`: one function for each parser of untrusted bytes.
 //!
-//! Each function gives arbitrary bytes to one parser and panics when the parser breaks a promise.
+//! Each function passes arbitrary bytes to one parser, and panics if a check of the result fails.
 //! `cargo fuzz` calls them on a nightly toolchain, and `tests/fuzz.rs` calls them on stable Rust.
-//! Nothing else uses this module; it is public only because both are crates of their own.
+//! Nothing else uses this module. It is public only because both of them are separate crates.
 
 mod access;
 mod media;

@@ -1,4 +1,4 @@
-//! What devices on the network answer, and their addresses.
+//! Fuzz targets for responses of devices on the network, and for their addresses.
 
 use std::net::SocketAddr;
 
@@ -16,7 +16,7 @@ use crate::onvif::{device, link, media, ws_discovery};
 
 /// Reads `data` as XML, and as the content of an element.
 ///
-/// Escaped content can be read back, and cannot become elements.
+/// Checks that content is unchanged after it was escaped and parsed, and that it cannot become elements.
 pub fn onvif_xml(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     if let Some(root) = XmlNode::parse(&text) {
@@ -31,10 +31,10 @@ pub fn onvif_xml(data: &[u8]) {
     assert_eq!(node.text_of("c"), Some("c"));
 }
 
-/// Reads `data` as a device's answer to any of the requests. The first byte decides its status.
+/// Reads `data` as the response of a device to any request. The first byte selects the HTTP status.
 ///
-/// Requests go only to the address at which the device was reached, links contain no credentials,
-/// and messages are single lines.
+/// Checks that services at other addresses than the device's are not used, that links contain no
+/// credentials, and that messages are single lines.
 pub fn soap_answer(data: &[u8]) {
     const STATUSES: [u16; 8] = [200, 200, 200, 400, 401, 403, 404, 500];
     let Some((head, text)) = data.split_first() else { return };
@@ -52,7 +52,7 @@ fn read_answer(answer: &XmlNode) {
         && let Some(service) = media::relocated(address, reached, &OnvifService::usual(8000))
     {
         assert!(service.path.starts_with('/'), "{}", service.path);
-        // URLs write an address in other ways as well: 192.0.02.7.
+        // A URL may contain the address in another notation, such as 192.0.02.7.
         let host = Url::parse(address).ok().and_then(|url| host_address(&url));
         let is_of_device = host == Some(reached.ip());
         assert!(service.port == 8000 || is_of_device, "{address}: {}", service.port);
@@ -77,9 +77,9 @@ fn read_answer(answer: &XmlNode) {
     assert!(main.is_some() || sub.is_none());
 }
 
-/// Reads `data` as an answer to a probe.
+/// Reads `data` as the response to a discovery probe.
 ///
-/// The device is at the address that sent the answer, and its name is a single line.
+/// Checks that devices have the address that sent the response, and that names are single lines.
 pub fn ws_discovery_answer(data: &[u8]) {
     let from = [192, 0, 2, 7].into();
     let ids = ["3f2b1c4d-0000-4000-8000-00a0b0c0d0e0".to_owned()];
@@ -94,7 +94,7 @@ pub fn ws_discovery_answer(data: &[u8]) {
 
 /// Reads `data` as the address of an ONVIF service, as people write it.
 ///
-/// The text of an address means the same address, and contains no credentials.
+/// Checks that a displayed address can be parsed to the same address, and contains no credentials.
 pub fn onvif_address(data: &[u8]) {
     let Some(address) = OnvifAddress::parse(&String::from_utf8_lossy(data)) else { return };
     let text = address.to_string();

@@ -1,4 +1,4 @@
-//! Links of cameras, and the messages of FFmpeg, which can contain them.
+//! Fuzz targets for links of cameras, and for messages of FFmpeg, which may contain links.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +16,11 @@ use crate::ingest::ffmpeg::args;
 use crate::ingest::ffmpeg::probe::Facts;
 use crate::ingest::ffmpeg::stderr::Tail;
 
-/// Reads `data` as the link of a camera; if it has several lines, the first one as a password and
-/// the second one as the path.
+/// Reads `data` as the link of a camera. If `data` has several lines, the first line is the password of a
+/// link, and the rest is the path.
 ///
-/// An accepted link cannot end a quotation in FFmpeg's script, means the same when it is read again,
-/// and shows no secret.
+/// Checks that an accepted link cannot end a quotation in FFmpeg's script, can be parsed to the same
+/// source again, and is displayed without secrets.
 pub fn source_url(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let link = match text.split_once('\n') {
@@ -50,18 +50,20 @@ pub fn source_url(data: &[u8]) {
     let path = shown[host_end..].find(['/', '?']).map_or("", |at| &shown[host_end + at..]);
     let secrets = secrets(&link);
     let secrets = secrets.iter().filter_map(|secret| std::str::from_utf8(secret).ok());
-    let said = secrets.clone().fold(format!("{link} {connected}"), |said, next| said + " " + next);
-    let redacted = source.redact(&said);
+    let message = format!("{link} {connected}");
+    let message = secrets.clone().fold(message, |message, secret| message + " " + secret);
+    let redacted = source.redact(&message);
     for secret in secrets {
         assert!(!path.contains(secret), "{link:?}: {shown:?} shows {secret:?}");
         assert!(!redacted.contains(secret), "{link:?}: {redacted:?} shows {secret:?}");
     }
 }
 
-/// Reads `data` as what FFmpeg prints. The first line is the link of the camera. In the other lines
-/// the bytes 0 to 6 stand for the link and its secrets, so that they keep agreeing.
+/// Reads `data` as messages of FFmpeg. The first line is the link of the camera. In the other lines, byte
+/// 0 is replaced with the link, and bytes 1 to 6 with its secrets, so that messages contain the secrets of
+/// the link even after the fuzzer has changed it.
 ///
-/// No line that is kept contains a secret, and the lines are bounded.
+/// Checks that the kept lines contain no secret, and that their number and length are limited.
 pub fn ffmpeg_stderr(data: &[u8]) {
     let line_end = data.iter().position(|&byte| byte == b'\n').unwrap_or(data.len());
     let (link, messages) = data.split_at(line_end);
@@ -89,7 +91,7 @@ pub fn ffmpeg_stderr(data: &[u8]) {
     let lines = log.lines();
     let kept = format!("{tail:?}");
     for secret in secrets {
-        // A line break in a secret divides it.
+        // A secret that contains a line break is divided into lines.
         for secret in secret.split(|&byte| byte == b'\n') {
             let Ok(secret) = std::str::from_utf8(secret) else { continue };
             let secret: String = secret.chars().filter(|c| !c.is_control()).collect();
@@ -105,11 +107,12 @@ pub fn ffmpeg_stderr(data: &[u8]) {
     assert!(lines.len() <= 200 && lines.iter().all(|line| line.text.chars().count() <= 400));
 }
 
-/// The shortest secret that is removed, in bytes.
+/// The length of the shortest secret that is removed, in bytes.
 const SHORTEST_SECRET: usize = 3;
 
-/// Every form of what a link hides: user name and password, and the values of its parameters. Found
-/// in another way than [`Source`] finds them, and only in links that it accepts.
+/// Returns the secrets of a link: the credentials, and the values of the parameters `password`, `pass`,
+/// `pwd` and `token`; each as written, percent-decoded, and in base64. The link must be one that
+/// [`Source`] accepts. This search is independent of the one in [`Source`].
 fn secrets(link: &str) -> Vec<Vec<u8>> {
     const ENDS: [char; 5] = ['/', '?', '&', ';', '#'];
     let rest = link.split_once("://").map_or("", |(_, rest)| rest);
@@ -125,7 +128,7 @@ fn secrets(link: &str) -> Vec<Vec<u8>> {
             if !before.ends_with(ENDS) {
                 continue;
             }
-            // Readers differ in where a value ends, but agree that a slash can be part of a query.
+            // Parsers differ in where a value ends, but agree that a slash may be part of a query.
             let whole = value.split('&').next().unwrap_or_default();
             let is_in_query = before.contains(['?', '#']);
             found.extend(whole.split(if is_in_query { &ENDS[1..] } else { &ENDS }).next());
@@ -136,7 +139,7 @@ fn secrets(link: &str) -> Vec<Vec<u8>> {
     let decoded = found.iter().map(|secret| percent_decode_str(secret).collect());
     let mut forms: Vec<Vec<u8>> = plain.into_iter().chain(decoded).collect();
     forms.extend(forms.clone().iter().map(|secret| BASE64.encode(secret).into_bytes()));
-    // One with an asterisk can appear by chance beside a replacement, which is `***`.
+    // A form with an asterisk may occur by chance, together with the `*` of a replacement.
     forms.retain(|form| form.len() >= SHORTEST_SECRET && !form.contains(&b'*'));
     forms
 }

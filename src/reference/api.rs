@@ -1,4 +1,4 @@
-//! The page of the API, rendered from the OpenAPI document.
+//! The reference page of the API, rendered from the OpenAPI document.
 
 use std::collections::BTreeSet;
 
@@ -14,26 +14,26 @@ use crate::api::routes;
 const ABOUT: &str = "
 # API
 
-The manager listens on `127.0.0.1:8088`. nginx passes `/api/` and the playlists below `/streams/` on to
-it, from port 8080; `/livez`, `/readyz` and `/metrics` are on the manager's own port only. The whole API
-as an OpenAPI 3.1 document is at `/api/openapi.json`.
+By default, the manager listens on `127.0.0.1:8088` and nginx on port 8080. nginx forwards `/api/` and the
+playlists under `/streams/` to the manager. `/livez`, `/readyz` and `/metrics` are available only on the
+manager's port. `/api/openapi.json` is an OpenAPI 3.1 document of the whole API.
 
-Bodies are JSON of at most 64 KiB, 32 MiB for an import. Inputs that are marked \"form or query\" can also
-be sent as a form, or as a query without a body. Answers can get more fields.
-[Errors](errors.md) describes failures, [Authentication](../guide/authentication.md#roles) the roles.
-Playlists need an API key or a playback token.
+Request bodies are JSON of at most 64 KiB, or of at most 32 MiB for an import. Inputs that are marked
+\"form or query\" can also be sent as a form, or as a query without a body. Later versions may add fields to
+responses. [Errors](errors.md) describes failures, and [Authentication](../guide/authentication.md#roles)
+describes the roles. Requests for playlists need an API key or a playback token.
 
 ";
 
 const ABOUT_EVENT: &str = "\
 ## Event
 
-What `WEBHOOK_URL` receives; see [Webhooks](../guide/webhooks.md). The body is an
-[EventOutput](#eventoutput).
+The body of each request that the manager sends to `WEBHOOK_URL` is an [EventOutput](#eventoutput). See
+[Webhooks](../guide/webhooks.md).
 
 ";
 
-/// The tags of requests, and the headings of their tables.
+/// The tags of requests, each with the heading of the table of its requests.
 const GROUPS: [(&str, &str); 5] = [
     ("streams", "Streams"),
     ("cameras", "Cameras"),
@@ -55,7 +55,7 @@ pub(super) fn page() -> String {
     let mut page = GENERATED.to_owned() + ABOUT;
     for (tag, heading) in GROUPS {
         page.extend(["## ", heading, "\n\n"]);
-        page += &head(["Request", "Role", "Input", "Answer", "Purpose"]);
+        page += &head(["Request", "Role", "Input", "Response", "Purpose"]);
         for (path, method, operation) in operations(&document["paths"]) {
             if operation["tags"][0] == tag {
                 used.extend(schemas.objects_in(operation));
@@ -86,7 +86,7 @@ fn request(schemas: &Schemas, request: &str, role: &str, operation: &Value) -> S
         request,
         role,
         &input(schemas, operation),
-        &answers(schemas, operation),
+        &responses(schemas, operation),
         format!("{summary}. {description}").trim_end(),
     ])
 }
@@ -112,11 +112,11 @@ fn input(schemas: &Schemas, operation: &Value) -> String {
     if content[FORM].is_null() { body } else { body + ", form or query" }
 }
 
-/// Renders the answers of an operation that succeeds.
-fn answers(schemas: &Schemas, operation: &Value) -> String {
+/// Renders the successful responses of an operation.
+fn responses(schemas: &Schemas, operation: &Value) -> String {
     let responses = operation["responses"].as_object().into_iter().flatten();
     let successful = responses.filter(|(status, _)| status.starts_with('2'));
-    let answers = successful.map(|(status, response)| {
+    let rendered = successful.map(|(status, response)| {
         let content = response["content"].as_object().and_then(|content| content.iter().next());
         let body = content.map(|(content_type, content)| {
             let schema = &content["schema"];
@@ -132,5 +132,5 @@ fn answers(schemas: &Schemas, operation: &Value) -> String {
             None => status.clone(),
         }
     });
-    answers.collect::<Vec<_>>().join(", ")
+    rendered.collect::<Vec<_>>().join(", ")
 }

@@ -1,4 +1,4 @@
-//! The page of errors.
+//! The reference page of errors.
 
 use super::{GENERATED, head, row};
 use crate::api::reply::status;
@@ -7,17 +7,17 @@ use crate::base::error::ErrorKind;
 const ABOUT: &str = r#"
 # Errors
 
-Every error is `application/problem+json` (RFC 9457). Programs can rely on `code`; `detail` is for
-people and can change. Answers with status 429 or 503 can have the header `Retry-After`, the number of
-seconds after which another attempt makes sense. With status 405, the header `Allow` lists the methods
-that the path supports.
+The body of every error is `application/problem+json` (RFC 9457). Programs can rely on `code`; `detail`
+is for people and may change. Responses with status 429 or 503 may have the header `Retry-After`: the
+number of seconds to wait before retrying. With status 405, the header `Allow` lists the methods that the
+path supports.
 
 ```json
 {"title":"Bad Gateway","status":502,"code":"source_unauthorized","detail":"the camera rejects user name or password"}
 ```
 
-A request for a playlist gets the same errors as a start. `source_changed` appears in the `last_error` of
-streams only.
+Requests for playlists return the same errors as requests that start a stream. `source_changed` is reported
+only for running streams, such as in `last_error`.
 
 "#;
 

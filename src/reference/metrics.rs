@@ -1,4 +1,4 @@
-//! The page of metrics.
+//! The reference page of metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,15 +32,16 @@ use crate::stream::threads::Threads;
 const ABOUT: &str = "
 # Metrics
 
-`GET /metrics` on the manager's port serves these to Prometheus, as OpenMetrics to clients that accept
-it. [Monitoring](../guide/monitoring.md#collect-metrics) describes who can read them.
+`GET /metrics` on the manager's port returns these metrics in the text format of Prometheus, or as
+OpenMetrics to clients that accept that format. [Monitoring](../guide/monitoring.md#collect-metrics)
+describes which clients can read the metrics.
 
-Metrics with the label `camera` belong to one stream and disappear with it. `process_…` is the manager's
-own process, under the names that all Prometheus clients use.
+Metrics with the label `camera` belong to one stream and disappear when the stream ends. Metrics whose
+names begin with `process_` describe the manager's own process.
 
 ";
 
-/// A metric as its samples show it.
+/// The description of a metric.
 #[derive(Default)]
 struct Metric {
     kind: String,
@@ -63,7 +64,7 @@ pub(super) fn page() -> String {
     page
 }
 
-/// Reads the text for Prometheus.
+/// Parses the text format of Prometheus.
 fn metrics(text: &str) -> BTreeMap<String, Metric> {
     let mut metrics = BTreeMap::<String, Metric>::new();
     for line in text.lines() {
@@ -74,7 +75,7 @@ fn metrics(text: &str) -> BTreeMap<String, Metric> {
         {
             kind.clone_into(&mut metrics.entry(name.to_owned()).or_default().kind);
         } else if let Some((name, labels)) = line.split_once('{') {
-            // The samples of a histogram have names of their own.
+            // The names of the samples of a histogram have additional endings.
             let is_sample = |known: &str| {
                 name.strip_prefix(known)
                     .is_some_and(|rest| ["", "_bucket", "_sum", "_count"].contains(&rest))
@@ -97,7 +98,7 @@ fn scrape() -> String {
         let dir = tempfile::tempdir().expect("a directory");
         let budget = DiskBudget::new(dir.path().to_owned(), None);
         let starts = StartQueue::new(1);
-        // The stream waits for this slot, so FFmpeg is not needed.
+        // The stream waits for a slot, so no FFmpeg is started.
         let _slot = starts.try_slot(Priority::Requested).expect("the only slot");
         let registry = registry(Layout::new(dir.path().to_owned()), budget.clone(), starts);
         let source = Source::parse("rtsp://192.0.2.1/").expect("a link");
@@ -114,11 +115,11 @@ fn scrape() -> String {
             exporter.open_metrics()
         };
         tokio::select! {
-            text = timeout(Duration::from_mins(1), used) => text.expect("its usage"),
+            text = timeout(Duration::from_mins(1), used) => text.expect("a measurement"),
             never = log.watch(Pid::this()) => match never {},
         }
     });
-    plain(&text.expect("the metrics")).expect("the older form")
+    plain(&text.expect("the metrics")).expect("the text format of Prometheus")
 }
 
 fn registry(layout: Layout, budget: DiskBudget, starts: StartQueue) -> Registry {

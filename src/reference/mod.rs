@@ -12,13 +12,13 @@ mod metrics;
 mod objects;
 mod settings;
 
-/// The command that writes the pages.
+/// The command that updates the pages.
 const UPDATE: &str = "UPDATE_REFERENCE=1 cargo test --locked --lib reference";
 
 /// The first line of every page.
 const GENERATED: &str = "<!-- Generated from the code; see CONTRIBUTING.md. -->\n";
 
-/// All pages: their paths in the project, and their texts.
+/// Returns the path of each page in the project, and the content.
 fn pages() -> Vec<(&'static str, String)> {
     vec![
         (".env.example", settings::env_example()),
@@ -30,7 +30,7 @@ fn pages() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Renders the OpenAPI document, from which the page's types are generated.
+/// Renders the OpenAPI document, from which the web page's TypeScript types are generated.
 fn openapi_json() -> String {
     serde_json::to_string_pretty(&openapi::document(&Table::new(routes::all())))
         .expect("a document")

@@ -17,7 +17,7 @@ struct Field<'a> {
 }
 
 impl<'a> Schemas<'a> {
-    /// Renders the objects `used`, and those that they contain.
+    /// Renders the objects in `used`, and the objects that these contain.
     pub(super) fn page(&self, mut used: BTreeSet<&'a str>) -> String {
         let mut open: Vec<_> = used.iter().copied().collect();
         while let Some(name) = open.pop() {
@@ -62,7 +62,7 @@ impl<'a> Schemas<'a> {
         names
     }
 
-    /// Returns the fields of an object, those of its parts included.
+    /// Returns the fields of an object, including the fields of the schemas that it combines.
     fn fields(&self, schema: &'a Value) -> Vec<Field<'a>> {
         let mut fields = Vec::new();
         if let Some(name) = referred(schema) {
@@ -70,7 +70,7 @@ impl<'a> Schemas<'a> {
         }
         for part in items(&schema["allOf"]) {
             fields.extend(self.fields(part));
-            // These are present together, or not at all.
+            // The fields of an alternative are optional in the object.
             let optional = items(&part["anyOf"]).flat_map(|it| self.fields(it));
             fields.extend(optional.map(|field| Field { is_required: false, ..field }));
         }
@@ -136,7 +136,7 @@ fn description(schema: &Value) -> String {
     one_line(text.unwrap_or_default())
 }
 
-/// Returns the default of a value, and the limits that it must keep.
+/// Returns descriptions of the default and the limits of a value.
 fn limits(schema: &Value) -> Vec<String> {
     let mut limits = Vec::new();
     if !schema["default"].is_null() {
@@ -151,7 +151,7 @@ fn limits(schema: &Value) -> Vec<String> {
     limits
 }
 
-/// Puts a text into one line of a table.
+/// Returns `text` as one line that can be used in a table.
 pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }

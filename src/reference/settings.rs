@@ -1,4 +1,4 @@
-//! `.env.example` and the page of settings.
+//! `.env.example` and the reference page of settings.
 
 use super::{GENERATED, code_list, head, row};
 use crate::config::{self, Description};
@@ -13,16 +13,16 @@ const ABOUT_ENV_EXAMPLE: &str = "\
 const ABOUT: &str = "
 # Settings
 
-The manager reads its settings from the environment, and from `.env` in the working directory for what
-the environment does not set. An empty value counts as unset. Settings with values that are not allowed
-stop the start with exit code 64 and one line each, which names what is allowed. Seconds can have
+The manager reads its settings from the environment and from `.env` in the working directory. The
+environment takes precedence. An empty value counts as unset. If values are not allowed, the manager prints
+one line for each of them, with the allowed values, and ends with exit code 64. Values in seconds may have
 decimals.
 ";
 
-/// The group of settings that other programs read besides the manager.
+/// The group of settings for nginx and its deployment.
 const NGINX: &str = "nginx";
 const ABOUT_NGINX: &str = "\
-`deploy/run` and Docker Compose read these settings; the manager reads `NGINX_BIND_ADDR` only. See
+`deploy/run` and Docker Compose read these settings; the manager reads only `NGINX_BIND_ADDR`. See
 [Deployment](../guide/deployment.md#docker-compose) and [nginx](../guide/nginx.md#allow-other-origins).
 
 ";
@@ -34,17 +34,18 @@ const OTHERS: [[&str; 4]; 3] = [
         "CORS_ORIGINS",
         "*",
         "origins, separated by spaces, or *",
-        "Origins whose pages can play streams. Pages of listed origins can also use the API.",
+        "Origins whose web pages can play streams. With `*`, all pages can play streams; only pages of listed \
+         origins can also use the API.",
     ],
     [
         "STREAMS_SIZE",
         "1g",
         "bytes; the suffixes k, m and g are allowed",
-        "Most memory that all segments can take, with Docker Compose only.",
+        "Largest amount of memory for all segments. Only Docker Compose reads this setting.",
     ],
 ];
 
-/// All settings, those of other programs included.
+/// Returns all settings, including those of other programs.
 fn all() -> Vec<Description> {
     let mut settings = config::descriptions();
     settings.extend(OTHERS.map(|[name, default, allowed, help]| Description {
@@ -72,7 +73,7 @@ pub(super) fn env_example() -> String {
     text
 }
 
-/// Wraps a text into comment lines of at most 100 characters.
+/// Returns `text` as comment lines of at most 100 characters.
 fn comment(text: &str) -> String {
     let mut lines = vec!["#".to_owned()];
     for word in text.split(' ') {
