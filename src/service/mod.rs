@@ -3,7 +3,7 @@
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | [`core`](self::core) | the parts of the manager that all use cases share |
+//! | [`core`] | the parts of the manager that all use cases share |
 //! | [`permission`] | which cameras a caller can see, and the permission to watch |
 //! | [`streams`] | starting, joining and stopping streams |
 //! | [`watching`] | requests of viewers for playlists and files |
