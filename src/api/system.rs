@@ -71,7 +71,7 @@ pub(super) fn routes() -> Vec<Row> {
             || {
                 operation("getReady", "Returns whether the service is ready")
                     .describe(
-                        "The service is ready if FFmpeg runs, `STREAM_DIR` and the database are \
+                        "The service is ready if FFmpeg can be run, `STREAM_DIR` and the database are \
                          writable, and the manager is not shutting down. Otherwise `problems` lists \
                          the conditions that do not hold, and `code` is that of the first.",
                     )

@@ -42,7 +42,7 @@ settings! {
         /// Address on which the HTTP API listens.
         bind_addr: IpAddr = setting("BIND_ADDR", "127.0.0.1", value::ip_address());
 
-        /// Unix socket on which the HTTP API listens in addition to TCP. It takes nginx less work than
+        /// Unix socket on which the HTTP API listens in addition to TCP. It costs nginx less processor time than
         /// TCP. Every user with access to the directory of the socket can connect.
         bind_socket: Option<PathBuf> = setting("BIND_SOCKET", "", value::path("a path").optional());
     }
@@ -52,9 +52,9 @@ settings! {
         stream_dir: PathBuf =
             setting("STREAM_DIR", "./streams", value::path("a writable directory, preferably on a tmpfs"));
 
-        /// Largest total size of all segments. A stream does not start if the total would exceed this.
+        /// Total size of all segments from which no further stream starts. Running streams can exceed it.
         /// With or without this limit, 16 MiB of disk space must be free for a stream to start, plus
-        /// 8 MiB for each stream that has just started.
+        /// 8 MiB for each stream that started in the last seconds and has not written that much yet.
         stream_dir_max_bytes: Option<u64> =
             setting("STREAM_DIR_MAX_BYTES", "", value::bytes(16).optional());
 
@@ -153,7 +153,7 @@ settings! {
         /// Target duration of a segment.
         segment_time: Duration = setting("HLS_SEGMENT_TIME", "2", value::seconds(1.0..=10.0));
 
-        /// Number of segments in the playlist.
+        /// Number of finished segments in the playlist. If segments are short, there are more.
         list_size: usize = setting("HLS_LIST_SIZE", "5", value::number("a number", 3..=100));
 
         /// Target duration of a part. Longer parts mean fewer requests, but a higher latency.
@@ -175,7 +175,7 @@ settings! {
         transcode_preset: &'static str =
             setting("TRANSCODE_PRESET", "veryfast", value::one_of(PRESETS.map(|it| (it, it))));
 
-        /// Largest height of video that is converted to H.264. Higher video is scaled down.
+        /// Largest height of video that is converted to H.264. Taller video is scaled down.
         transcode_max_height: u32 =
             setting("TRANSCODE_MAX_HEIGHT", "1080", value::number("pixels", 120..=4320));
 

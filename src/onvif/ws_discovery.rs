@@ -28,7 +28,7 @@ const GROUP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 255, 255
 const MAX_DATAGRAM: usize = 65_536;
 /// The largest number of datagrams that are read on one interface.
 const MAX_ANSWERS: usize = 1_000;
-/// How often each probe is sent, since datagrams get lost.
+/// How many times each probe is sent, since datagrams get lost.
 const PROBES: u32 = 2;
 /// The types of devices that are probed for. Some devices respond to only one of the types.
 const KINDS: [(&str, &str); 2] = [
@@ -82,7 +82,7 @@ pub(crate) fn interfaces() -> Vec<Interface> {
 }
 
 /// Returns the interfaces whose name or address is `wanted`, or all but loopback if that is `None`.
-/// Fails if no interface is `wanted`.
+/// Fails if `wanted` is given and no interface matches it.
 pub(crate) fn choose(
     interfaces: &[Interface],
     wanted: Option<&str>,
@@ -109,8 +109,8 @@ pub(crate) fn names(interfaces: &[Interface]) -> Vec<String> {
     names
 }
 
-/// Sends probes on these interfaces for `time`, and passes the devices that respond to `found`. A
-/// device may be passed several times. Returns a warning for each interface on which sending failed.
+/// Sends probes on these interfaces, listens for `time`, and passes the devices that respond to
+/// `found`. A device may be passed several times. Returns a warning for each interface on which sending failed.
 pub(crate) async fn run(
     interfaces: Vec<Interface>,
     time: Duration,

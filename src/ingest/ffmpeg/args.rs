@@ -20,8 +20,8 @@ impl ProbeSize {
 }
 
 /// Returns FFmpeg's timeout for a silent connection. FFmpeg gives up after this time while it connects,
-/// but only after about twice this time in mid-stream. The result is small enough for FFmpeg to report
-/// the cause before the manager's own time limits end it.
+/// which is well before `start_timeout`, and after about twice this time in mid-stream, which is about
+/// `stale_timeout`.
 pub(crate) fn socket_timeout(start_timeout: Duration, stale_timeout: Duration) -> Duration {
     (start_timeout / 3).min(stale_timeout / 2)
 }

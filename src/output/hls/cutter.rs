@@ -74,9 +74,10 @@ impl Cutter {
         *self = Self { warm_up: WarmUp::FirstSegment, ..Self::new(self.policy) };
     }
 
-    /// Returns whether the growing segment ends before `fragment`. It ends at a keyframe if it is long
-    /// enough, or would be too long at the next keyframe. It ends between keyframes if it would exceed
-    /// the target duration, which must never happen, or if it is long enough during the warm-up.
+    /// Returns whether the growing segment ends before `fragment`. At a keyframe, it ends if it is long
+    /// enough (during the warm-up, one part is enough), or if it would be too long at the next keyframe.
+    /// Before any fragment, it ends if this fragment would make it longer than `longest_segment`, or if
+    /// it is long enough for the first group of pictures.
     pub(super) fn cuts_before(&mut self, fragment: &Fragment, growing: Option<&Segment>) -> bool {
         if fragment.is_keyframe {
             self.last_gop = std::mem::take(&mut self.since_keyframe);

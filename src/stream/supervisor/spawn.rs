@@ -24,7 +24,7 @@ use crate::stream::transition_metrics::TransitionMetrics;
 use crate::stream::viewers::Viewers;
 use crate::stream::waiters::Waiters;
 
-/// The time from which numbers are counted: the beginning of 2025, in Unix seconds.
+/// The time from which the first numbers of streams are counted (see `first_number`): the beginning of 2025, in Unix seconds.
 const NUMBERS_SINCE: u64 = 1_735_689_600;
 /// How many numbers are available for each second since then.
 const NUMBERS_A_SECOND: u64 = 4;
@@ -90,7 +90,7 @@ pub(in crate::stream) fn spawn(
 /// clock, so that numbers also grow across restarts of the manager. In the long run, the clock adds
 /// numbers faster than epochs and segments use them: there are a few segments per second until the
 /// second keyframe of an epoch, and at most one per second after it. Some players read only 31 bits,
-/// into which the numbers fit until 2041.
+/// into which the numbers fit until the end of 2041.
 fn first_number() -> u64 {
     unix_now().saturating_sub(NUMBERS_SINCE) * NUMBERS_A_SECOND
 }

@@ -73,7 +73,7 @@ impl Camera {
         self.events.named("play").len()
     }
 
-    /// Kills the camera, as a power cut would.
+    /// Kills the camera process. Its connections are closed at once.
     pub(crate) fn kill(&mut self) {
         self.process.kill();
     }
