@@ -18,7 +18,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 # Time limit of a start in seconds. A start takes up to 42 s when many cameras start at once.
 START_TIMEOUT = 45
-USUAL_TTL = 1800
+DEFAULT_TTL = 1800
 MAX_TTL = 86400
 MAX_CAMERAS = 100
 MAX_TOKEN_LENGTH = 4096
@@ -108,7 +108,7 @@ class StreamManager:
         return self._call("POST", "/api/stream/start", body, START_TIMEOUT)
 
     def stop_camera(self, camera_id: str, profile: str = "main") -> None:
-        """Ends a stream for all viewers. A player that is still open starts the stream again."""
+        """Stops a stream for all viewers. A player that is still open starts the stream again."""
         self._call("POST", "/api/stream/stop", {"indicator_id": camera_id, "profile": profile})
 
     def status(self, camera_id: str, profile: str = "main") -> dict[str, Any]:
@@ -125,7 +125,7 @@ class StreamManager:
         return self._call("PUT", f"/api/cameras/{quote(camera_id, safe='')}", camera)
 
     def delete_camera(self, camera_id: str) -> None:
-        """Deletes a camera and ends its streams."""
+        """Deletes a camera and stops its streams."""
         self._call("DELETE", f"/api/cameras/{quote(camera_id, safe='')}")
 
     def list_cameras(self, search: str = "", limit: int = 100, offset: int = 0) -> dict[str, Any]:
@@ -136,7 +136,7 @@ class StreamManager:
         query = urlencode({"search": search, "limit": limit, "offset": offset})
         return self._call("GET", f"/api/cameras?{query}")
 
-    def playback_url(self, user: str, camera_id: str, ttl: int = USUAL_TTL) -> Playback:
+    def playback_url(self, user: str, camera_id: str, ttl: int = DEFAULT_TTL) -> Playback:
         """Creates a playback session: the user can watch the camera for `ttl` seconds."""
         body = {"user": user, "camera": camera_id, "ttl_seconds": ttl}
         session = self._call("POST", "/api/playback/sessions", body)
@@ -150,7 +150,7 @@ class StreamManager:
         """Ends a playback session early; the viewer's next request is refused."""
         self._call("DELETE", f"/api/playback/sessions/{quote(session_id, safe='')}")
 
-    def mint_token(self, user: str, cameras: list[str], ttl: int = USUAL_TTL) -> Token:
+    def mint_token(self, user: str, cameras: list[str], ttl: int = DEFAULT_TTL) -> Token:
         """Creates the token of a playback session without a request to the manager.
 
         The manager needs the public key. Only an API key with role admin can end the session.

@@ -19,7 +19,7 @@ final class StreamManager
     /** Time limit of a start in seconds. A start takes up to 42 s when many cameras start at once. */
     private const START_TIMEOUT = 45;
     private const CONNECT_TIMEOUT = 3;
-    private const USUAL_TTL = 1800;
+    private const DEFAULT_TTL = 1800;
     private const MAX_TTL = 86400;
     private const MAX_CAMERAS = 100;
     private const MAX_TOKEN_LENGTH = 4096;
@@ -70,7 +70,7 @@ final class StreamManager
     }
 
     /**
-     * Ends a stream for all viewers. A player that is still open starts the stream again.
+     * Stops a stream for all viewers. A player that is still open starts the stream again.
      */
     public function stopCamera(string $id, string $profile = 'main'): void
     {
@@ -101,7 +101,7 @@ final class StreamManager
     }
 
     /**
-     * Deletes a camera and ends its streams.
+     * Deletes a camera and stops its streams.
      */
     public function deleteCamera(string $id): void
     {
@@ -126,7 +126,7 @@ final class StreamManager
      *
      * @return array{hlsUrl: string, sessionId: string, expiresAt: string}
      */
-    public function playbackUrl(string $user, string $cameraId, int $ttl = self::USUAL_TTL): array
+    public function playbackUrl(string $user, string $cameraId, int $ttl = self::DEFAULT_TTL): array
     {
         $session = $this->call('POST', '/api/playback/sessions', [
             'user' => $user,
@@ -155,7 +155,7 @@ final class StreamManager
      * @param array<string> $cameras ids, or ['*'] for all cameras
      * @return array{token: string, sessionId: string, expiresAt: string}
      */
-    public function mintToken(string $user, array $cameras, int $ttl = self::USUAL_TTL): array
+    public function mintToken(string $user, array $cameras, int $ttl = self::DEFAULT_TTL): array
     {
         // Checked here, because the manager checks a token only when a viewer uses it.
         if ($user === '' || $cameras === [] || count($cameras) > self::MAX_CAMERAS) {
