@@ -116,7 +116,7 @@ async fn only_the_socket_of_a_dead_manager_is_replaced() {
     let mut killed = Manager::start(&[]).await;
     killed.signal(Signal::SIGKILL);
     killed.exit_code().await;
-    assert!(killed.socket().exists(), "the socket does not exist any more");
+    assert!(killed.socket().exists(), "the socket no longer exists");
     let manager = killed.start_again(&[]).await;
     let nginx = Nginx::start(&manager).await;
     assert_eq!(nginx.get("/api/health").await.status(), 200);
