@@ -13,31 +13,35 @@ const STARVED_AFTER_MS = 6000;
  */
 const STUCK_AFTER_MS = 30_000;
 /**
- * At most this much of the time between two checks counts. While a page is too busy to check, it does not
- * notice media either.
+ * The most time that one check can add to the timers. While the page is busy, it cannot register arriving
+ * media.
  */
-const LONGEST_STEP_MS = 400;
+const MAX_STEP_MS = 400;
 
 /**
- * What the picture does: it moves, has just stopped or is paused, is in a visible stall, or needs a
- * restart.
+ * The motion of the picture.
+ *
+ * - `moving`: the picture has moved since the previous check.
+ * - `still`: the picture is paused, not expected, or has stopped too recently to show a stall.
+ * - `waiting`: the picture has stopped for long enough to show a stall.
+ * - `stuck`: the picture does not recover without a restart of the player.
  */
 export type Motion = "moving" | "still" | "waiting" | "stuck";
 
 export class StallWatch {
-  /** Whether a picture is expected. */
+  /** True while a picture is expected. */
   private isActive = false;
   private checkedAt = 0;
   private position = 0;
   /** Milliseconds since the picture last moved. */
   private stillFor = 0;
-  /** Milliseconds since the picture last moved or media last arrived. */
+  /** Milliseconds since the later of the last movement and the last arrival of media. */
   private starvedFor = 0;
 
   begin(): void {
     this.isActive = true;
     this.checkedAt = performance.now();
-    this.moved();
+    this.resetTimers();
   }
 
   end(): void {
@@ -49,37 +53,34 @@ export class StallWatch {
     this.starvedFor = 0;
   }
 
-  /**
-   * Records the current position. Must also be called after a seek, so that a seek does not count as
-   * motion.
-   */
+  /** Records the current position. Call this after a seek too: a seek is not motion. */
   note(video: HTMLVideoElement): void {
     this.position = video.currentTime;
   }
 
-  /** Returns what the picture does. After `stuck`, the times are counted from zero again. */
+  /** Returns the motion since the previous check. After `stuck`, the times are counted from zero again. */
   check(video: HTMLVideoElement): Motion {
     const now = performance.now();
-    const step = Math.min(now - this.checkedAt, LONGEST_STEP_MS);
+    const step = Math.min(now - this.checkedAt, MAX_STEP_MS);
     this.checkedAt = now;
     if (!this.isActive) {
       return "still";
     }
     const hasMoved = video.currentTime !== this.position && !video.seeking;
     if (hasMoved || video.paused) {
-      this.moved();
+      this.resetTimers();
       return hasMoved ? "moving" : "still";
     }
     this.stillFor += step;
     this.starvedFor += step;
     if (this.starvedFor > STARVED_AFTER_MS || this.stillFor > STUCK_AFTER_MS) {
-      this.moved();
+      this.resetTimers();
       return "stuck";
     }
     return this.stillFor > WAITING_AFTER_MS ? "waiting" : "still";
   }
 
-  private moved(): void {
+  private resetTimers(): void {
     this.stillFor = 0;
     this.starvedFor = 0;
   }

@@ -21,14 +21,15 @@ import { StateBadge } from "../state-badge";
 import { CameraForm } from "./form";
 
 const PAGE = 25;
-const TYPING_MS = 200;
+/** The delay of a search after the last keystroke. */
+const SEARCH_DELAY_MS = 200;
 
 function useList(search: string, page: number): Reading<CamerasPage> {
   const read = useCallback(
     () => listCameras({ limit: PAGE, offset: page * PAGE, search }),
     [search, page],
   );
-  return useReading(read, { delay: search ? TYPING_MS : 0 });
+  return useReading(read, { delay: search ? SEARCH_DELAY_MS : 0 });
 }
 
 export function Cameras() {

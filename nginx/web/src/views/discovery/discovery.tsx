@@ -29,7 +29,7 @@ function discover(query: Query): Promise<Discovery> {
 export function DiscoveryView() {
   const [query, setQuery] = useState(EMPTY);
   const [found, setFound] = useState<Discovery | null>(null);
-  const [searches, setSearches] = useState(0);
+  const [searchCount, setSearchCount] = useState(0);
   const [isBusy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
 
@@ -38,7 +38,7 @@ export function DiscoveryView() {
     setError(null);
     try {
       setFound(await discover(query));
-      setSearches((before) => before + 1);
+      setSearchCount((before) => before + 1);
     } catch (cause) {
       setError(cause);
     }
@@ -48,9 +48,9 @@ export function DiscoveryView() {
     event.preventDefault();
     void search();
   };
-  const replace = (device: Device, by: Device) =>
+  const replace = (device: Device, updated: Device) =>
     setFound((before) => {
-      const devices = before?.devices.map((other) => (other === device ? by : other));
+      const devices = before?.devices.map((other) => (other === device ? updated : other));
       return before && { ...before, devices: devices ?? [] };
     });
   /** Queries one device again with its own credentials, and updates the list. */
@@ -135,7 +135,7 @@ export function DiscoveryView() {
             {/* The key of a row changes with each search, which clears what the user has entered in it. */}
             {found.devices.map((device) => (
               <DeviceRow
-                key={`${searches}/${device.address}:${device.port}`}
+                key={`${searchCount}/${device.address}:${device.port}`}
                 device={device}
                 query={query}
                 onAdded={onAdded}

@@ -17,7 +17,7 @@ import { Log } from "./log";
 
 /** The table of streams. */
 export function Streams() {
-  const [log, setLog] = useState<Stream | null>(null);
+  const [logStream, setLogStream] = useState<Stream | null>(null);
   const all = streams.value ? [...streams.value.entries()] : null;
   const hasProcess = all?.some(([, stream]) => stream.process) ?? false;
   const end = async (stream: Stream) => {
@@ -76,19 +76,19 @@ export function Streams() {
                   stream={stream}
                   hasProcess={hasProcess}
                   onEnd={() => void end(stream)}
-                  onLog={() => setLog(stream)}
+                  onLog={() => setLogStream(stream)}
                 />
               ))}
             </tbody>
           </table>
         </ScrollBox>
       )}
-      {log && <Log stream={log} onClose={() => setLog(null)} />}
+      {logStream && <Log stream={logStream} onClose={() => setLogStream(null)} />}
     </section>
   );
 }
 
-/** Explains a stream's last error, and says how long ago it occurred. */
+/** Returns the explanation of a stream's last error, with the time since the error. */
 function withAge(error: LastError): Failure {
   const { text, detail } = explain(error);
   return { text: t("status.ago", { what: text, n: duration(error.seconds_ago) }), detail };
@@ -103,9 +103,9 @@ interface StreamRowProps {
 
 function StreamRow({ stream, hasProcess, onEnd, onLog }: StreamRowProps) {
   const { indicator_id: id, profile, media, process } = stream;
-  const name = streamKey(id, profile);
+  const name = profile === "sub" ? `${id}, ${t("status.sub")}` : id;
   return (
-    <tr data-stream={name}>
+    <tr data-stream={streamKey(id, profile)}>
       <th scope="row">
         <a href={watchAddress(id)}>{id}</a>
         {profile === "sub" && <small> {t("status.sub")}</small>}

@@ -1,4 +1,4 @@
-// The dialog in which the user chooses the cameras on the wall and their order.
+// The dialog for selecting the cameras on the wall and their order.
 import { useCallback, useState } from "preact/hooks";
 
 import { listCameras } from "../../api/cameras";
@@ -9,15 +9,17 @@ import { Dialog } from "../../ui/parts";
 import { ErrorAlert } from "../error";
 import type { WallCamera } from "./load";
 
-const MAX_FOUND = 50;
-const TYPING_MS = 200;
+/** The largest number of cameras that the list shows. */
+const MAX_RESULTS = 50;
+/** The delay of a search after the last keystroke. */
+const SEARCH_DELAY_MS = 200;
 
 interface PickerProps {
   /** The cameras on the wall's current page. */
   shown: WallCamera[];
-  /** The chosen cameras; null for all. */
+  /** The ids of the selected cameras; null for all cameras. */
   ids: string[] | null;
-  onChoose: (ids: string[] | null) => void;
+  onSelect: (ids: string[] | null) => void;
   onClose: () => void;
 }
 
@@ -32,19 +34,21 @@ function moved<T>(list: T[], from: number, to: number): T[] {
   return result;
 }
 
-export function Picker({ shown, ids, onChoose, onClose }: PickerProps) {
-  const [chosen, setChosen] = useState<string[]>(ids ?? []);
+export function Picker({ shown, ids, onSelect, onClose }: PickerProps) {
+  const [selected, setSelected] = useState<string[]>(ids ?? []);
   const [search, setSearch] = useState("");
   const [names, setNames] = useState(() => namesOf(shown));
   const read = useCallback(async () => {
-    const page = await listCameras({ limit: MAX_FOUND, search });
+    const page = await listCameras({ limit: MAX_RESULTS, search });
     setNames((before) => new Map([...before, ...namesOf(page.cameras)]));
     return page;
   }, [search]);
-  const { value: found, error } = useReading(read, { delay: TYPING_MS });
+  const { value: found, error } = useReading(read, { delay: SEARCH_DELAY_MS });
 
   const toggle = (id: string) =>
-    setChosen(chosen.includes(id) ? chosen.filter((other) => other !== id) : [...chosen, id]);
+    setSelected(
+      selected.includes(id) ? selected.filter((other) => other !== id) : [...selected, id],
+    );
   const more = found ? found.total - found.cameras.length : 0;
 
   return (
@@ -66,7 +70,7 @@ export function Picker({ shown, ids, onChoose, onClose }: PickerProps) {
                 <label class="choice">
                   <input
                     type="checkbox"
-                    checked={chosen.includes(id)}
+                    checked={selected.includes(id)}
                     onChange={() => toggle(id)}
                   />
                   <span>{name}</span>
@@ -79,22 +83,22 @@ export function Picker({ shown, ids, onChoose, onClose }: PickerProps) {
         </section>
         <section aria-label={t("picker.order")}>
           <h3>{t("picker.order")}</h3>
-          {chosen.length === 0 && <p class="hint">{t("picker.none")}</p>}
+          {selected.length === 0 && <p class="hint">{t("picker.none")}</p>}
           <ol class="order">
-            {chosen.map((id, index) => (
+            {selected.map((id, index) => (
               <li key={id}>
                 <span>{names.get(id) ?? id}</span>
                 <IconButton
                   icon="up"
                   label={t("picker.up", { name: names.get(id) ?? id })}
                   disabled={index === 0}
-                  onClick={() => setChosen(moved(chosen, index, index - 1))}
+                  onClick={() => setSelected(moved(selected, index, index - 1))}
                 />
                 <IconButton
                   icon="down"
                   label={t("picker.down", { name: names.get(id) ?? id })}
-                  disabled={index === chosen.length - 1}
-                  onClick={() => setChosen(moved(chosen, index, index + 1))}
+                  disabled={index === selected.length - 1}
+                  onClick={() => setSelected(moved(selected, index, index + 1))}
                 />
                 <IconButton
                   icon="close"
@@ -107,16 +111,16 @@ export function Picker({ shown, ids, onChoose, onClose }: PickerProps) {
         </section>
       </div>
       <div class="actions">
-        <button type="button" onClick={() => onChoose(null)}>
+        <button type="button" onClick={() => onSelect(null)}>
           {t("picker.all")}
         </button>
         <button
           type="button"
           class="primary"
-          disabled={chosen.length === 0}
-          onClick={() => onChoose(chosen)}
+          disabled={selected.length === 0}
+          onClick={() => onSelect(selected)}
         >
-          {t("picker.show", { n: chosen.length })}
+          {t("picker.show", { n: selected.length })}
         </button>
       </div>
     </Dialog>

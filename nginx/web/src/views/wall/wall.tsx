@@ -156,7 +156,7 @@ export function Wall() {
           shown={tiles}
           ids={now.cameras}
           onClose={() => setPicking(false)}
-          onChoose={(ids) => {
+          onSelect={(ids) => {
             setPicking(false);
             change({ cameras: ids, page: 0, open: null });
           }}
