@@ -60,8 +60,8 @@ pub(crate) struct ApiKeys {
     keys: Vec<ApiKey>,
 }
 
-/// Why the setting `API_KEYS` is invalid. The text of the error is one line for the operator and
-/// contains no secret.
+/// The reason why the setting `API_KEYS` is invalid. The text of the error is one line for the
+/// operator and contains no secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiKeysError {
     /// The file cannot be read. The error does not show the path, because an entry that begins with
@@ -84,7 +84,7 @@ pub(crate) enum ApiKeysError {
     },
 }
 
-/// The problem of an invalid entry of `API_KEYS`.
+/// The reason for an invalid entry of `API_KEYS`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum EntryError {
     /// The entry has neither of the two forms.
@@ -100,7 +100,7 @@ pub(crate) enum EntryError {
     #[error("has a role that is not admin, user or viewer")]
     Role,
     /// The secret is too short, or contains other characters.
-    #[error("has a secret that is not at least 16 characters of printable ASCII")]
+    #[error("needs a secret of at least 16 printable ASCII characters")]
     Secret,
     /// The hash does not consist of 64 hex digits.
     #[error("has a sha256 that is not 64 hex digits")]

@@ -30,7 +30,7 @@ pub(crate) mod permit;
 const MAX_FAILURES: u32 = 20;
 /// The time over which wrong keys are counted.
 const WINDOW: Duration = Duration::from_mins(1);
-/// The largest number of addresses for which wrong keys are counted. Once it is reached, no more
+/// The largest number of addresses for which wrong keys are counted. Once it has been reached, no more
 /// wrong keys are counted until the [`WINDOW`] of an address has passed.
 const MAX_ADDRESSES: usize = 10_000;
 

@@ -87,7 +87,7 @@ error_kinds! {
     SourceNotFound "source_not_found"
         "The camera has no stream at the path of its RTSP link."
     SourceUnauthorized "source_unauthorized"
-        "The camera rejects the user name or the password."
+        "The camera rejected the user name or password."
     SourceUnreachable "source_unreachable"
         "The camera cannot be reached, or it closed the connection."
     SourceUnsupported "source_unsupported"

@@ -51,7 +51,7 @@ pub enum NetworksError {
     #[error("{0:?} is neither a network such as 10.0.0.0/8 nor an IP address")]
     Entry(String),
     /// The list contains only separators.
-    #[error("the list contains no networks")]
+    #[error("it contains no networks")]
     Empty,
 }
 

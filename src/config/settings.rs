@@ -15,8 +15,8 @@ use crate::camera::networks::Networks;
 use crate::camera::plan::Hevc;
 
 /// Allowed values of `API_KEYS`.
-const API_KEYS: &str = "entries name:role:secret, or @ and the path of a file with such entries; the \
-                        roles are admin, user and viewer";
+const API_KEYS: &str = "name:role:secret or name:role:sha256:HASH, separated by commas or spaces, or \
+                        @FILE; role: admin, user or viewer";
 /// Presets of libx264 that are fast enough for live video.
 const PRESETS: [&str; 6] = ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"];
 

@@ -35,7 +35,7 @@ pub(crate) struct Device {
     pub firmware: Option<String>,
     /// The serial number.
     pub serial: Option<String>,
-    /// True if the device requires credentials, or rejects those that it got.
+    /// True if the device requires credentials, or has rejected those that it got.
     pub needs_credentials: bool,
     /// The reason why the description is incomplete, for people.
     pub error: Option<String>,
@@ -80,7 +80,7 @@ impl Device {
                 self.needs_credentials = true;
                 self.error = client
                     .has_login()
-                    .then(|| "the device rejects user name or password".to_owned());
+                    .then(|| "the device rejected the user name or password".to_owned());
             }
             Err(failure) => self.error = Some(failure.to_string()),
         }

@@ -22,11 +22,11 @@ pub(crate) enum LinkError {
     /// The link seems to contain a password.
     #[error(
         "the device's link for this profile contains a password and is not shown; add the camera by \
-         its vendor or path"
+         manufacturer or path"
     )]
     HasPassword,
     /// The link is not a valid source of a camera.
-    #[error("the device's link for this profile cannot be used")]
+    #[error("the device's link for this profile is not a valid RTSP link")]
     Invalid,
 }
 

@@ -25,7 +25,7 @@ use crate::camera::onvif_address::{OnvifAddress, USUAL_PATH};
 /// The namespace of the device service.
 pub(crate) const DEVICE: &str = "http://www.onvif.org/ver10/device/wsdl";
 /// The largest response, in bytes.
-const MAX_ANSWER: usize = 512 * 1024;
+const MAX_RESPONSE: usize = 512 * 1024;
 /// The longest reason for a refusal that is passed on, in characters. Longer ones are cut.
 const MAX_REASON: usize = 120;
 /// The length of a nonce, in bytes.
@@ -43,11 +43,11 @@ pub(crate) struct Login {
     pub password: String,
 }
 
-/// Why a request to a device failed.
+/// The reason why a request to a device failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OnvifError {
-    /// The device requires credentials, or rejects those that it got.
-    #[error("the device requires a user name and password, or rejects those that were given")]
+    /// The device requires credentials, or has rejected those that it got.
+    #[error("the device requires a user name and password, or rejected those that were given")]
     Unauthorized,
     /// No connection to the device can be made.
     #[error("cannot connect to the device: {0}")]
@@ -58,7 +58,9 @@ pub(crate) enum OnvifError {
     )]
     NotOnvif,
     /// The response is longer than the limit.
-    #[error("the device's response is too large; add its cameras by link or by vendor")]
+    #[error(
+        "the device's response is too large; add its cameras manually, by RTSP link or manufacturer"
+    )]
     TooLarge,
     /// The device refused the request. The text is the device's reason.
     #[error("the device refused the request: {0}")]
@@ -192,7 +194,7 @@ impl OnvifClient {
         drivers.spawn(driver);
         let answer = sender.send_request(request).await.map_err(not_http)?;
         let status = answer.status();
-        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+        let body = Limited::new(answer.into_body(), MAX_RESPONSE).collect().await;
         let body = body.map_err(|error| {
             if error.is::<LengthLimitError>() { OnvifError::TooLarge } else { OnvifError::NotOnvif }
         })?;

@@ -13,7 +13,7 @@ number of seconds to wait before retrying. With status 405, the header `Allow` l
 path supports.
 
 ```json
-{"title":"Bad Gateway","status":502,"code":"source_unauthorized","detail":"the camera rejects user name or password"}
+{"title":"Bad Gateway","status":502,"code":"source_unauthorized","detail":"the camera rejected the user name or password"}
 ```
 
 Requests for playlists return the same errors as requests that start a stream. `source_changed` is reported

@@ -34,9 +34,9 @@ pub(crate) enum SealKeyError {
     #[error("{} is readable by other users; run: chmod 600 {}", .0.display(), .0.display())]
     Exposed(PathBuf),
     /// The file cannot be read or written.
-    #[error("cannot use the key's file {}", path.display())]
+    #[error("cannot read or write the key file {}", path.display())]
     Io {
-        /// The key's file.
+        /// The key file.
         path: PathBuf,
         /// The cause.
         source: io::Error,

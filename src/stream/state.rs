@@ -59,7 +59,7 @@ pub(crate) enum Event {
     OutputFailed,
     /// The child has been reaped, and another plan may work better.
     EndedReplan,
-    /// The child has been reaped. Another plan might work better, but the limit of plans is reached.
+    /// The child has been reaped. Another plan might work better, but the limit of plans has been reached.
     Exhausted,
     /// The child has been reaped, because the camera or the machine refused.
     EndedRefused,
@@ -75,7 +75,7 @@ pub(crate) enum Event {
     End,
 }
 
-/// The facts on which a transition depends besides state and event.
+/// The facts on which a transition depends in addition to state and event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Context {
     /// An epoch of the stream has been live, so there may be viewers.

@@ -19,7 +19,7 @@ pub(crate) struct TransitionMetrics {
     began: Option<Instant>,
 }
 
-/// The facts, besides the transition, that decide how it is counted.
+/// The facts that decide, together with the transition, how the transition is counted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Evidence {
     /// How long the picture has not advanced.

@@ -78,7 +78,7 @@ describe("the views", () => {
     await form.getByLabel("User name").fill("viewer");
     await form.getByLabel("Password").fill("wrong");
     await form.getByRole("button", { name: "Test" }).click();
-    await form.getByText("The camera rejects the user name or password.").waitFor();
+    await form.getByText("The camera rejected the user name or password.").waitFor();
     await form.getByLabel("Password").fill(PASSWORD);
     await form.getByRole("button", { name: "Test" }).click();
     await form.getByText("Connection successful").waitFor();
@@ -112,7 +112,7 @@ describe("the views", () => {
     await row.getByLabel("User name").fill("viewer");
     await row.getByLabel("Password").fill("wrong");
     await row.getByRole("button", { name: "Try again" }).click();
-    await row.getByText("the device rejects user name or password").waitFor();
+    await row.getByText("the device rejected the user name or password").waitFor();
     await row.getByLabel("Password").fill(PASSWORD);
     await row.getByRole("button", { name: "Try again" }).click();
     await row.getByRole("button", { name: /^Add / }).click();

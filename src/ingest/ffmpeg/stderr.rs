@@ -159,7 +159,7 @@ const OUT_OF_MEMORY: Verdict = Verdict::Camera(
      this video",
 );
 const UNAUTHORIZED: Verdict =
-    Verdict::Camera(ErrorKind::SourceUnauthorized, "the camera rejects user name or password");
+    Verdict::Camera(ErrorKind::SourceUnauthorized, "the camera rejected the user name or password");
 const NOT_FOUND: Verdict = Verdict::Camera(
     ErrorKind::SourceNotFound,
     "the camera has no stream at this path; check the path of the link",

@@ -26,7 +26,7 @@ pub(crate) fn lock(layout: &Layout) -> io::Result<DirLock> {
         Ok(()) => Ok(DirLock { _file: file }),
         Err(TryLockError::WouldBlock) => Err(io::Error::new(
             io::ErrorKind::ResourceBusy,
-            "another stream-manager uses this directory",
+            "another stream-manager uses this directory; stop it or change STREAM_DIR",
         )),
         Err(TryLockError::Error(error)) => Err(error),
     }

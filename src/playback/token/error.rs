@@ -1,9 +1,9 @@
-//! Why a token is refused.
+//! The reasons for which a token is refused.
 
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::ID_RULE;
 
-/// Why a token is refused. The texts are for people and contain nothing of the token.
+/// The reason why a token is refused. The texts are for people and contain nothing of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// The token is not a valid JWT, or is too long.
@@ -19,7 +19,7 @@ pub enum TokenError {
     #[error("the token has expired")]
     Expired,
     /// The token is not valid yet.
-    #[error("the token is not valid yet")]
+    #[error("the token is not valid yet; check the clocks")]
     NotYetValid,
     /// The token is for another service.
     #[error("the token's audience (aud) is not stream-manager")]
