@@ -114,8 +114,8 @@ impl Service {
     }
 
     async fn log_problems(&self) {
-        for problem in self.readiness.troubles().await {
-            error!(problem = %problem.error, "not ready; no stream can start until this is fixed");
+        for failed in self.readiness.failed_checks().await {
+            error!(problem = %failed.error, "not ready; no stream can start until this is fixed");
         }
     }
 

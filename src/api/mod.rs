@@ -10,7 +10,7 @@
 //! |---|---|
 //! | [`server`], [`connection`] | accepting connections, within a limit, and draining them |
 //! | [`router`] | handling a request: route, caller, time limit, log and metrics |
-//! | [`routes`] | the table of routes: the rows of all resources |
+//! | [`routes`] | the route table: the rows of all resources |
 //! | [`route`] | the type of a row, the look-up of a row, and the request as handlers get it |
 //! | [`context`] | the parts of the manager that handlers use |
 //! | [`credentials`] | credentials in the headers of a request |

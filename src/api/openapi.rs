@@ -1,4 +1,4 @@
-//! The OpenAPI document: the operations of all rows of the table of routes, and the webhook.
+//! The OpenAPI document: the operations of all rows of the route table, and the webhook.
 
 use hyper::Method;
 use utoipa::openapi::path::{

@@ -14,7 +14,7 @@ use tracing::warn;
 use utoipa::ToSchema;
 
 use crate::base::error::{Error, ErrorKind, chain};
-use crate::service::readiness::{Check, Trouble};
+use crate::service::readiness::{Check, FailedCheck};
 
 /// The content type of most responses.
 pub(super) const JSON: &str = "application/json";
@@ -23,8 +23,8 @@ pub(super) const PROBLEM: &str = "application/problem+json";
 /// The content type of playlists.
 pub(super) const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
-/// The body of a response: either complete, or a stream of bytes that is read only as fast as the
-/// client receives it.
+/// The body of a response: either bytes in memory, or a stream that is read only as fast as the
+/// client accepts it.
 pub(super) type Body = UnsyncBoxBody<Bytes, Box<dyn StdError + Send + Sync>>;
 
 /// A response.
@@ -41,15 +41,16 @@ pub(crate) struct Problem<'a> {
     code: ErrorKind,
     /// The error and what to do about it, for people.
     detail: &'a str,
-    /// All conditions of readiness that do not hold; only in responses of `/readyz`.
+    /// The readiness checks that failed; only in responses of `/readyz`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    problems: Vec<TroubleOutput<'a>>,
+    problems: Vec<FailedCheckOutput<'a>>,
 }
 
-/// A condition of readiness that does not hold.
+/// A readiness check that failed.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct TroubleOutput<'a> {
-    /// The condition.
+#[schema(as = FailedCheck)]
+pub(crate) struct FailedCheckOutput<'a> {
+    /// The check.
     check: Check,
     /// The stable code, for programs.
     code: ErrorKind,
@@ -75,13 +76,13 @@ fn whole(bytes: Bytes) -> Body {
     Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// Returns the response 200 with JSON, or 500 if the value has no form in JSON.
+/// Returns the response 200 with JSON, or 500 if the value cannot be serialized.
 pub(super) fn json(value: &impl Serialize) -> Reply {
     match serde_json::to_vec(value) {
         Ok(body) => with_body(StatusCode::OK, JSON, body),
         Err(error) => problem(&Error::new(
             ErrorKind::Internal,
-            format!("the response has no form in JSON: {error}"),
+            format!("cannot serialize the response: {error}"),
         )),
     }
 }
@@ -95,28 +96,28 @@ pub(super) fn no_content() -> Reply {
 
 /// Returns the response to a failed request.
 pub(super) fn problem(error: &Error) -> Reply {
-    problems(error, Vec::new())
+    with_failed_checks(error, Vec::new())
 }
 
-/// Returns the response of a service that is not ready. It lists all conditions that do not hold,
-/// and has the status and the code of the first.
-pub(super) fn not_ready(troubles: &[Trouble]) -> Reply {
-    let details: Vec<_> = troubles.iter().map(|trouble| trouble.error.detail.as_str()).collect();
-    let first = troubles.first().map(|trouble| &trouble.error);
+/// Returns the response of a service that is not ready. It lists all failed checks, and has the
+/// status and the code of the first.
+pub(super) fn not_ready(failed: &[FailedCheck]) -> Reply {
+    let details: Vec<_> = failed.iter().map(|failed| failed.error.detail.as_str()).collect();
+    let first = failed.first().map(|failed| &failed.error);
     let kind = first.map_or(ErrorKind::Internal, |error| error.kind);
     let mut error = Error::new(kind, details.join("; "));
     error.retry_after = first.and_then(|error| error.retry_after);
-    let all = troubles.iter().map(|Trouble { check, error }| TroubleOutput {
+    let all = failed.iter().map(|FailedCheck { check, error }| FailedCheckOutput {
         check: *check,
         code: error.kind,
         detail: &error.detail,
     });
-    problems(&error, all.collect())
+    with_failed_checks(&error, all.collect())
 }
 
-fn problems(error: &Error, problems: Vec<TroubleOutput<'_>>) -> Reply {
+fn with_failed_checks(error: &Error, problems: Vec<FailedCheckOutput<'_>>) -> Reply {
     let status = status(error.kind);
-    // The log has the cause of the error. Clients only get the detail.
+    // The response does not contain the cause, so the log must.
     if error.source.is_some() && status.is_server_error() {
         warn!(code = error.kind.code(), error = chain(error), "request failed");
     }
@@ -139,7 +140,7 @@ fn problems(error: &Error, problems: Vec<TroubleOutput<'_>>) -> Reply {
     reply
 }
 
-/// Returns the response to a method that the path does not support.
+/// Returns the response 405, with the methods that the path allows.
 pub(super) fn method_not_allowed(method: &Method, allowed: &[Method]) -> Reply {
     let allowed = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
     let detail = format!("{method} is not allowed here; allowed: {allowed}");

@@ -1,4 +1,4 @@
-//! The table of routes: its rows, the look-up of a row, and the request as handlers get it.
+//! The route table: its rows, the look-up of a row, and the request as handlers get it.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -57,7 +57,7 @@ pub(super) type ReplyFuture<'a> = Pin<Box<dyn Future<Output = Result<Reply, Erro
 pub(crate) struct Call<'a> {
     /// The parts of the manager that handlers use.
     pub(super) api: &'a Api,
-    /// The table of routes.
+    /// The route table.
     pub(super) table: &'a Table,
     /// The caller; anonymous if the endpoint requires no role.
     pub(super) caller: Caller,
@@ -143,9 +143,9 @@ struct Endpoint {
     rows: Vec<Row>,
 }
 
-/// The table of routes.
+/// The route table.
 pub(crate) struct Table {
-    /// All paths. The index of a path is its place, by which metrics count its requests.
+    /// All paths. Metrics count the requests for a path by the index of the path.
     endpoints: Vec<Endpoint>,
     /// The places of paths without `{id}`.
     fixed: HashMap<&'static str, usize>,
@@ -157,8 +157,8 @@ pub(crate) struct Table {
 pub(super) enum RouteMatch<'t> {
     /// The endpoint of this row.
     Row {
-        /// The path's place in the table.
-        place: usize,
+        /// The index of the path in the table.
+        index: usize,
         /// The row.
         row: &'t Row,
         /// The `{id}` in the path.
@@ -166,8 +166,8 @@ pub(super) enum RouteMatch<'t> {
     },
     /// The path exists, but does not have the request's method.
     OtherMethods {
-        /// The path's place in the table.
-        place: usize,
+        /// The index of the path in the table.
+        index: usize,
         /// The methods of the path.
         allowed: Vec<Method>,
     },
@@ -191,13 +191,13 @@ impl Table {
             known.rows.push(row);
             return;
         }
-        let (path, place) = (row.path, self.endpoints.len());
+        let (path, index) = (row.path, self.endpoints.len());
         self.endpoints.push(Endpoint { path, rows: vec![row] });
         if path.contains('{') {
             #[expect(clippy::expect_used, reason = "a table that contradicts itself fails tests")]
-            self.patterns.insert(path, place).expect("paths that do not conflict");
+            self.patterns.insert(path, index).expect("paths that do not conflict");
         } else {
-            self.fixed.insert(path, place);
+            self.fixed.insert(path, index);
         }
     }
 
@@ -220,23 +220,23 @@ impl Table {
     /// `test` although there is a path `/api/cameras/test`. If neither path has the method, returns
     /// the methods of the first one, as in the OpenAPI document.
     pub(super) fn find(&self, method: &Method, path: &str) -> RouteMatch<'_> {
-        let fixed = self.fixed.get(path).map(|place| (*place, String::new()));
+        let fixed = self.fixed.get(path).map(|index| (*index, String::new()));
         let pattern = || {
             let found = self.patterns.at(path).ok()?;
             Some((*found.value, found.params.get("id").unwrap_or_default().to_owned()))
         };
         let mut first = None;
-        for (place, id) in fixed.into_iter().chain(std::iter::once_with(pattern).flatten()) {
-            let rows = &self.endpoints[place].rows;
+        for (index, id) in fixed.into_iter().chain(std::iter::once_with(pattern).flatten()) {
+            let rows = &self.endpoints[index].rows;
             if let Some(row) = rows.iter().find(|row| row.answers(method)) {
-                return RouteMatch::Row { place, row, id };
+                return RouteMatch::Row { index, row, id };
             }
-            first.get_or_insert(place);
+            first.get_or_insert(index);
         }
         match first {
-            Some(place) => {
-                let allowed = self.endpoints[place].rows.iter().flat_map(Row::methods).collect();
-                RouteMatch::OtherMethods { place, allowed }
+            Some(index) => {
+                let allowed = self.endpoints[index].rows.iter().flat_map(Row::methods).collect();
+                RouteMatch::OtherMethods { index, allowed }
             }
             None => RouteMatch::Nothing,
         }

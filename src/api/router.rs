@@ -33,20 +33,20 @@ impl Router {
         let began = Instant::now();
         // Only the path is logged: the query may contain a camera's password.
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let (place, reply) = match self.table.find(&method, &path) {
-            RouteMatch::Row { place, row, id } => {
-                (Some(place), self.answer_in_time(row, id, request).await)
+        let (index, reply) = match self.table.find(&method, &path) {
+            RouteMatch::Row { index, row, id } => {
+                (Some(index), self.answer_in_time(row, id, request).await)
             }
-            RouteMatch::OtherMethods { place, allowed } => {
-                (Some(place), reply::method_not_allowed(&method, &allowed))
+            RouteMatch::OtherMethods { index, allowed } => {
+                (Some(index), reply::method_not_allowed(&method, &allowed))
             }
             RouteMatch::Nothing => {
-                let detail = format!("there is nothing at {path}");
+                let detail = format!("unknown path {path}");
                 (None, reply::problem(&Error::new(ErrorKind::NotFound, detail)))
             }
         };
         let took = began.elapsed();
-        self.api.metrics.requests.answered(place, &method, reply.status(), took);
+        self.api.metrics.requests.answered(index, &method, reply.status(), took);
         log(&method, &path, &reply, took.as_millis());
         reply
     }

@@ -1,4 +1,4 @@
-//! The table of routes: the rows of all resources.
+//! The route table: the rows of all resources.
 
 use super::route::Row;
 use super::{cameras, discovery, media, metrics, sessions, streams, system};

@@ -136,11 +136,11 @@ fn live(_: &Call<'_>) -> Reply {
 }
 
 async fn ready(call: Call<'_>) -> Result<Reply, Error> {
-    let troubles = call.api.readiness.troubles().await;
-    if troubles.is_empty() {
+    let failed = call.api.readiness.failed_checks().await;
+    if failed.is_empty() {
         return Ok(reply::json(&ProbeOutput { status: "ready" }));
     }
-    Ok(reply::not_ready(&troubles))
+    Ok(reply::not_ready(&failed))
 }
 
 fn document(call: &Call<'_>) -> Reply {

@@ -59,12 +59,12 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Reads an id, which may also be a number: back ends send the primary keys of their databases.
+/// Reads an id that is a string or a number: back ends send the primary keys of their databases.
 pub(super) fn string_or_number<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<String, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "indicator_id must be a string or a whole number")]
+    #[serde(untagged, expecting = "indicator_id must be a string or a non-negative integer")]
     enum StringOrNumber {
         String(String),
         Number(u64),

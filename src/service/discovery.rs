@@ -18,8 +18,8 @@ use crate::onvif::finder::{Discovery, DiscoveryRequest, Finder};
 /// of a recorder have the same address.
 const MAX_COMPARED: usize = 64;
 
-/// Searches for cameras, or queries the one that the request names. Returns the devices found, each
-/// with the id of a known camera at the same address, if the caller can see one.
+/// Searches for cameras, or queries the one that the request names. Returns the devices found. Each
+/// has the id of a known camera at the device's address, if the caller can see such a camera.
 pub(crate) async fn discover(
     core: &Core,
     finder: &Finder,

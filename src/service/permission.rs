@@ -8,8 +8,8 @@ use crate::base::error::{Error, ErrorKind};
 use crate::base::time::unix_now;
 use crate::camera::id::CameraId;
 
-/// Returns an error if the caller cannot see the camera. A camera that is not known is not refused
-/// here.
+/// Returns an error if the caller cannot see the camera. An unknown camera is visible to
+/// all callers.
 pub(crate) async fn ensure_can_see(
     core: &Core,
     caller: &Caller,
@@ -25,14 +25,14 @@ pub(crate) async fn ensure_can_see(
 }
 
 /// Returns the permission to watch a camera that these credentials give. Uses the first of: a
-/// playback token in the path, a valid API key, and a playback token as bearer or in a cookie.
-/// Without API keys, requests from this machine need no credentials.
+/// playback token in the path, a valid API key, and a playback token as a bearer token or in a
+/// cookie. Without API keys, requests from this machine need no credentials.
 pub(crate) async fn permit_to_watch(
     core: &Core,
-    shown: &Credentials<'_>,
+    credentials: &Credentials<'_>,
     id: &CameraId,
 ) -> Result<Permit, Error> {
-    let permit = permit_of(core, shown, id)?;
+    let permit = permit_of(core, credentials, id)?;
     ensure_covers(core, &permit, id).await?;
     Ok(permit)
 }
@@ -48,22 +48,23 @@ pub(crate) async fn ensure_still_valid(
     ensure_covers(core, permit, id).await
 }
 
-fn permit_of(core: &Core, shown: &Credentials<'_>, id: &CameraId) -> Result<Permit, Error> {
-    if let Some(token) = shown.path_token {
+fn permit_of(core: &Core, credentials: &Credentials<'_>, id: &CameraId) -> Result<Permit, Error> {
+    if let Some(token) = credentials.path_token {
         return core.playback.admit(token, id);
     }
-    // An API key takes precedence over a cookie that the browser still has from an earlier session.
-    if let Some(caller) = core.access.known(shown) {
+    // An API key takes precedence over a cookie left from an earlier session.
+    if let Some(caller) = core.access.known(credentials) {
         return Ok(Permit::of_caller(&caller));
     }
-    match shown.bearer_token().or(shown.cookie_token) {
+    match credentials.bearer_token().or(credentials.cookie_token) {
         Some(token) => core.playback.admit(token, id),
-        None => Ok(Permit::of_caller(&core.access.caller(shown)?)),
+        None => Ok(Permit::of_caller(&core.access.caller(credentials)?)),
     }
 }
 
-/// Returns an error if the camera does not have the owner that the permission requires. A session
-/// of one user must not show a camera that now belongs to another user.
+/// Returns an error if the permit is limited to an owner who does not own the camera. A session
+/// stays limited to its creator's cameras, even if an id is later reused for another owner's
+/// camera. An unknown camera is an error for a session, but not for an API key.
 async fn ensure_covers(core: &Core, permit: &Permit, id: &CameraId) -> Result<(), Error> {
     let Some(owner) = permit.owner() else { return Ok(()) };
     match core.cameras.get(id).await? {

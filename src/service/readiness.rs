@@ -42,7 +42,7 @@ const DATABASE_FREE: u64 = MIB;
 /// of its size.
 const NEARLY_FULL: u64 = 1024 * MIB;
 
-/// A condition of readiness.
+/// A readiness check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Check {
@@ -56,17 +56,17 @@ pub(crate) enum Check {
     Shutdown,
 }
 
-/// The conditions that have a metric, with their labels. `Shutdown` has none, because metrics are
+/// The checks that have a metric, with their labels. `Shutdown` has none, because metrics are
 /// not scraped during a shutdown.
 pub(crate) const CHECKS: [(Check, &str); 3] =
     [(Check::StreamDir, "stream_dir"), (Check::Ffmpeg, "ffmpeg"), (Check::Database, "database")];
 
-/// A condition of readiness that does not hold.
+/// A readiness check that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Trouble {
-    /// The condition.
+pub(crate) struct FailedCheck {
+    /// The check.
     pub(crate) check: Check,
-    /// Why the condition does not hold.
+    /// The reason why it failed.
     pub(crate) error: Error,
 }
 
@@ -78,7 +78,7 @@ pub(crate) struct Readiness {
     is_closing: AtomicBool,
     was_nearly_full: AtomicBool,
     /// The last result and its time.
-    last: Mutex<Option<(Instant, Vec<Trouble>)>>,
+    last: Mutex<Option<(Instant, Vec<FailedCheck>)>>,
     /// Locked by the request that runs the checks. Other requests wait for the lock, and then reuse
     /// the result.
     probes: tokio::sync::Mutex<ProbeSet>,
@@ -124,38 +124,38 @@ impl Readiness {
         self.is_closing.load(Ordering::SeqCst)
     }
 
-    /// Returns all conditions that do not hold. A check that has begun continues, and its result is
+    /// Returns the checks that failed. A check that has begun continues, and its result is
     /// kept, even if the request is dropped: orchestrators wait only for a short time.
-    pub(crate) async fn troubles(self: &Arc<Self>) -> Vec<Trouble> {
+    pub(crate) async fn failed_checks(self: &Arc<Self>) -> Vec<FailedCheck> {
         let this = Arc::clone(self);
         let checked = tokio::spawn(async move { this.check().await });
         checked.await.unwrap_or_else(|error| {
             let error = Error::new(ErrorKind::Internal, format!("the check failed: {error}"));
-            vec![Trouble { check: Check::StreamDir, error }]
+            vec![FailedCheck { check: Check::StreamDir, error }]
         })
     }
 
     /// Returns the last result; `None` before the first check.
-    pub(crate) fn last(&self) -> Option<Vec<Trouble>> {
-        lock(&self.last).as_ref().map(|(_, troubles)| troubles.clone())
+    pub(crate) fn last(&self) -> Option<Vec<FailedCheck>> {
+        lock(&self.last).as_ref().map(|(_, failed)| failed.clone())
     }
 
     /// Returns the last result, if it is recent enough to be reused.
-    fn fresh(&self) -> Option<Vec<Trouble>> {
+    fn fresh(&self) -> Option<Vec<FailedCheck>> {
         let last = lock(&self.last);
-        let (at, troubles) = last.as_ref()?;
-        let holds = if troubles.is_empty() { GOOD_HOLDS } else { BAD_HOLDS };
-        (at.elapsed() < holds).then(|| troubles.clone())
+        let (at, failed) = last.as_ref()?;
+        let holds = if failed.is_empty() { GOOD_HOLDS } else { BAD_HOLDS };
+        (at.elapsed() < holds).then(|| failed.clone())
     }
 
-    async fn check(self: &Arc<Self>) -> Vec<Trouble> {
+    async fn check(self: &Arc<Self>) -> Vec<FailedCheck> {
         if self.is_closing() {
-            return vec![self.trouble(Check::Shutdown, "")];
+            return vec![self.failed_check(Check::Shutdown, "")];
         }
         // Locked during the probes on purpose, so that FFmpeg runs once for simultaneous requests.
         let mut probes = self.probes.lock().await;
-        if let Some(troubles) = self.fresh() {
-            return troubles;
+        if let Some(failed) = self.fresh() {
+            return failed;
         }
         let (this, probes) = (|| Arc::clone(self), &mut *probes);
         let (stream_dir, ffmpeg, database) = tokio::join!(
@@ -165,15 +165,15 @@ impl Readiness {
         );
         let results =
             [(Check::StreamDir, stream_dir), (Check::Ffmpeg, ffmpeg), (Check::Database, database)];
-        let troubles = results
+        let failed = results
             .into_iter()
-            .filter_map(|(check, result)| Some(self.trouble(check, &result.err()?)));
-        let troubles: Vec<_> = troubles.collect();
-        *lock(&self.last) = Some((Instant::now(), troubles.clone()));
-        troubles
+            .filter_map(|(check, result)| Some(self.failed_check(check, &result.err()?)));
+        let failed: Vec<_> = failed.collect();
+        *lock(&self.last) = Some((Instant::now(), failed.clone()));
+        failed
     }
 
-    fn trouble(&self, check: Check, reason: &str) -> Trouble {
+    fn failed_check(&self, check: Check, reason: &str) -> FailedCheck {
         let unusable = |detail| Error::new(ErrorKind::StorageUnavailable, detail);
         let error = match check {
             Check::StreamDir => {
@@ -187,7 +187,7 @@ impl Readiness {
             }
             Check::Shutdown => Error::shutting_down(),
         };
-        Trouble { check, error }
+        FailedCheck { check, error }
     }
 
     async fn probe_stream_dir(self: Arc<Self>) -> ProbeResult {

@@ -12,7 +12,7 @@ use super::text;
 use crate::api::reply::{self, Reply};
 use crate::api::route::Call;
 use crate::base::error::{Error, ErrorKind};
-use crate::service::readiness::{CHECKS, Trouble};
+use crate::service::readiness::{CHECKS, FailedCheck};
 
 /// The longest wait for a check of readiness. If the check takes longer, the last result is used,
 /// because Prometheus waits only 10 s for all metrics by default.
@@ -26,11 +26,11 @@ pub(super) async fn get(call: Call<'_>) -> Result<Reply, Error> {
         let detail = "metrics cover all cameras; they require an API key of role viewer or admin";
         return Err(Error::new(ErrorKind::Forbidden, detail));
     }
-    let troubles = timeout(READY_WITHIN, api.readiness.troubles()).await;
-    let troubles = troubles.ok().or_else(|| api.readiness.last());
+    let failed = timeout(READY_WITHIN, api.readiness.failed_checks()).await;
+    let failed = failed.ok().or_else(|| api.readiness.last());
     for (check, name) in CHECKS {
-        let holds = |troubles: &Vec<Trouble>| troubles.iter().all(|trouble| trouble.check != check);
-        api.metrics.set_ready(name, troubles.as_ref().is_some_and(holds));
+        let holds = |failed: &Vec<FailedCheck>| failed.iter().all(|failed| failed.check != check);
+        api.metrics.set_ready(name, failed.as_ref().is_some_and(holds));
     }
     let accepted = call.head.headers.get(ACCEPT).and_then(|value| value.to_str().ok());
     let is_open = accepted.is_some_and(|accepted| accepted.contains("openmetrics-text"));

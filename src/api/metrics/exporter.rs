@@ -21,11 +21,11 @@ pub(crate) struct Exporter {
     registry: registry::Registry,
     /// The metrics of requests.
     pub(crate) requests: RequestMetrics,
-    /// Whether each condition of readiness holds.
+    /// The results of the readiness checks.
     ready: Family<CheckLabels, Gauge>,
 }
 
-/// A condition of readiness.
+/// The label of a readiness check.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CheckLabels {
     check: &'static str,
@@ -44,7 +44,7 @@ impl Exporter {
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         own.register("build", "The program's version", version);
         let ready = Family::<CheckLabels, Gauge>::default();
-        let help = "1 if a condition of readiness holds, otherwise 0; see /readyz";
+        let help = "1 if the readiness check succeeded, otherwise 0; see /readyz";
         own.register("ready", help, ready.clone());
         streams.resources().counters.register(own);
         let requests = RequestMetrics::register(own, routes);
@@ -53,7 +53,7 @@ impl Exporter {
         Self { registry, requests, ready }
     }
 
-    /// Records whether a condition of readiness holds.
+    /// Records whether a readiness check succeeded.
     pub(crate) fn set_ready(&self, check: &'static str, is_ready: bool) {
         self.ready.get_or_create(&CheckLabels { check }).set(is_ready.into());
     }

@@ -1,7 +1,7 @@
-//! The number and duration of answered HTTP requests.
+//! The number and duration of HTTP requests that the manager has answered.
 //!
-//! Requests that may wait for a camera or for its next part have a separate histogram, because
-//! their duration depends on the camera.
+//! Requests that wait for a camera to start or for the next part of its playlist have a separate
+//! histogram, because their duration depends on the camera.
 
 use std::time::Duration;
 
@@ -19,12 +19,12 @@ const QUICK_SECONDS: [f64; 11] =
 /// take `START_TIMEOUT_SECONDS`.
 const WAITING_SECONDS: [f64; 11] = [0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 4.0, 8.0, 15.0, 30.0];
 
-/// The classes of status that are counted. The endpoints return neither 1xx nor 3xx.
-const CLASSES: [(u16, &str); 3] = [(2, "2xx"), (4, "4xx"), (5, "5xx")];
+/// The status classes that are counted. The endpoints return neither 1xx nor 3xx.
+const STATUS_CLASSES: [(u16, &str); 3] = [(2, "2xx"), (4, "4xx"), (5, "5xx")];
 /// The label of methods that a path does not have, and of paths that do not exist.
 const OTHER: &str = "other";
 
-/// A path of the table of routes, as metrics name it.
+/// The labels of one path of the route table.
 #[derive(Debug, Clone)]
 pub(crate) struct RouteLabels {
     /// The path, with `{id}` for any id.
@@ -43,10 +43,10 @@ pub(crate) struct RequestMetrics {
     unmatched: Counter,
 }
 
-/// The metrics of one path, resolved once so that counting needs no look-up.
+/// The counters and the histogram of one path. They are looked up only once, at registration.
 #[derive(Debug)]
 struct RouteMetrics {
-    methods: Vec<(Method, [Counter; CLASSES.len()])>,
+    methods: Vec<(Method, [Counter; STATUS_CLASSES.len()])>,
     /// Requests with methods that the path does not have.
     other: Counter,
     duration: Histogram,
@@ -75,11 +75,12 @@ impl RequestMetrics {
         let answered = Family::<RequestLabels, Counter>::default();
         let quick = Durations::new_with_constructor(|| Histogram::new(QUICK_SECONDS));
         let waiting = Durations::new_with_constructor(|| Histogram::new(WAITING_SECONDS));
-        let help = "Answered requests, by path, method and class of status";
+        let help = "Answered requests, by path, method and status class";
         to.register("http_requests", help, answered.clone());
         let help = "Duration of requests that do not wait for a camera";
         to.register_with_unit("http_request_duration", help, Unit::Seconds, quick.clone());
-        let help = "Duration of requests that may wait for a camera or for its next part";
+        let help = "Duration of requests that may wait for a camera to start or for the next part of \
+                    its playlist";
         let name = "http_waiting_request_duration";
         to.register_with_unit(name, help, Unit::Seconds, waiting.clone());
 
@@ -89,7 +90,7 @@ impl RequestMetrics {
         };
         let route = |RouteLabels { path, methods, waits }| {
             let by_class = |method: Method| {
-                let counters = CLASSES.map(|(_, class)| count(path, method.as_str(), class));
+                let counters = STATUS_CLASSES.map(|(_, class)| count(path, method.as_str(), class));
                 (method, counters)
             };
             let durations = if waits { &waiting } else { &quick };
@@ -103,16 +104,16 @@ impl RequestMetrics {
         Self { routes, unmatched: count(OTHER, OTHER, "4xx") }
     }
 
-    /// Counts the response to a request. `place` is the place of the path in the table of routes;
-    /// `None` if the table has no such path.
+    /// Counts the response to a request. `index` is the index of the path in the route table;
+    /// `None` if the path is not in the table.
     pub(crate) fn answered(
         &self,
-        place: Option<usize>,
+        index: Option<usize>,
         method: &Method,
         status: StatusCode,
         took: Duration,
     ) {
-        let Some(route) = place.and_then(|place| self.routes.get(place)) else {
+        let Some(route) = index.and_then(|index| self.routes.get(index)) else {
             self.unmatched.inc();
             return;
         };
@@ -120,7 +121,7 @@ impl RequestMetrics {
             route.other.inc();
             return;
         };
-        let class = CLASSES.iter().position(|(class, _)| *class == status.as_u16() / 100);
+        let class = STATUS_CLASSES.iter().position(|(class, _)| *class == status.as_u16() / 100);
         if let Some(class) = class {
             counters[class].inc();
         }
@@ -140,13 +141,13 @@ mod tests {
         let table = Table::new(routes::all());
         let requests = RequestMetrics::register(&mut registry, table.labels());
         let request = |method, path, status| {
-            let place = match table.find(&method, path) {
-                RouteMatch::Row { place, .. } | RouteMatch::OtherMethods { place, .. } => {
-                    Some(place)
+            let index = match table.find(&method, path) {
+                RouteMatch::Row { index, .. } | RouteMatch::OtherMethods { index, .. } => {
+                    Some(index)
                 }
                 RouteMatch::Nothing => None,
             };
-            requests.answered(place, &method, status, Duration::from_millis(3));
+            requests.answered(index, &method, status, Duration::from_millis(3));
         };
         request(Method::GET, "/api/cameras/front-door", StatusCode::OK);
         request(Method::GET, "/api/cameras/garage", StatusCode::NOT_FOUND);
@@ -155,24 +156,24 @@ mod tests {
         request(Method::GET, "/streams/front-door/stream.m3u8", StatusCode::OK);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).expect("metrics");
-        let camera = r#"route="/api/cameras/{id}""#;
-        let playlist = r#"route="/streams/{id}/stream.m3u8""#;
+        let camera_label = r#"route="/api/cameras/{id}""#;
+        let playlist_label = r#"route="/streams/{id}/stream.m3u8""#;
         for line in [
-            &format!(r#"http_requests_total{{{camera},method="GET",status="2xx"}} 1"#),
-            &format!(r#"http_requests_total{{{camera},method="GET",status="4xx"}} 1"#),
-            &format!(r#"http_requests_total{{{camera},method="GET",status="5xx"}} 0"#),
-            &format!(r#"http_requests_total{{{camera},method="other",status="4xx"}} 1"#),
+            &format!(r#"http_requests_total{{{camera_label},method="GET",status="2xx"}} 1"#),
+            &format!(r#"http_requests_total{{{camera_label},method="GET",status="4xx"}} 1"#),
+            &format!(r#"http_requests_total{{{camera_label},method="GET",status="5xx"}} 0"#),
+            &format!(r#"http_requests_total{{{camera_label},method="other",status="4xx"}} 1"#),
             r#"http_requests_total{route="other",method="other",status="4xx"} 1"#,
-            &format!(r#"http_request_duration_seconds_bucket{{le="0.0025",{camera}}} 0"#),
-            &format!(r#"http_request_duration_seconds_bucket{{le="0.005",{camera}}} 2"#),
-            &format!("http_waiting_request_duration_seconds_count{{{playlist}}} 1"),
+            &format!(r#"http_request_duration_seconds_bucket{{le="0.0025",{camera_label}}} 0"#),
+            &format!(r#"http_request_duration_seconds_bucket{{le="0.005",{camera_label}}} 2"#),
+            &format!("http_waiting_request_duration_seconds_count{{{playlist_label}}} 1"),
         ] {
-            assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+            assert!(text.lines().any(|found| found == line), "missing: {line}\n{text}");
         }
         for never in ["front-door", "wp-login", "PATCH"] {
             assert!(!text.contains(never), "{text}");
         }
-        let quick = format!("http_request_duration_seconds_count{{{playlist}");
+        let quick = format!("http_request_duration_seconds_count{{{playlist_label}");
         assert!(!text.contains(&format!("\n{quick}")), "{text}");
     }
 }

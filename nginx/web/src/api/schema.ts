@@ -114,6 +114,12 @@ export type ExportOutput = StreamOptions & {
   sealed: string;
 };
 
+export type FailedCheck = {
+  check: Check;
+  code: ErrorKind;
+  detail: string;
+};
+
 export type HealthOutput = {
   active_streams: number;
   status: string;
@@ -194,7 +200,7 @@ export type ProbeOutput = {
 export type Problem = {
   code: ErrorKind;
   detail: string;
-  problems?: TroubleOutput[];
+  problems?: FailedCheck[];
   status: number;
   title: string;
 };
@@ -327,12 +333,6 @@ export type TestOutput = {
 };
 
 export type TransportOption = "auto" | "tcp" | "udp";
-
-export type TroubleOutput = {
-  check: Check;
-  code: ErrorKind;
-  detail: string;
-};
 
 export type VendorsOutput = {
   vendors: Preset[];
