@@ -1,7 +1,7 @@
-//! The last lines that the child processes of a stream printed, in all epochs, and the resources that
-//! the running child uses.
+//! The most recent lines that the child processes of a stream printed, across all epochs, and the
+//! resource usage of the running child.
 //!
-//! Callers must remove secrets from a line before they add it.
+//! Callers must remove secrets from lines before adding them.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -61,8 +61,8 @@ impl ProcessLog {
         lock(&self.lines).iter().cloned().collect()
     }
 
-    /// Returns the last measured usage of the running child; `None` if no child runs, or if the child has
-    /// not been measured yet.
+    /// Returns the most recently measured usage of the running child; `None` if no child is running, or
+    /// if the child has not been measured yet.
     pub fn usage(&self) -> Option<Usage> {
         *lock(&self.usage)
     }
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_lines_of_all_epochs_are_kept() {
+    fn the_log_keeps_the_last_lines_across_epochs() {
         let log = Arc::new(ProcessLog::default());
         log.writer(6).note("before");
         let writer = log.writer(7);

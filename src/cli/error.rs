@@ -33,7 +33,7 @@ pub(super) enum CommandError {
     /// Invalid settings.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A rotation with `SOURCE_KEY` but without `NEW_SOURCE_KEY`.
+    /// `rotate-key` with the current key in `SOURCE_KEY`, but without a new key.
     #[error("SOURCE_KEY is set, so NEW_SOURCE_KEY must be set as well")]
     NoNewKey,
     /// A rotation that failed.
@@ -45,11 +45,11 @@ pub(super) enum CommandError {
     /// A search that failed.
     #[error(transparent)]
     Discovery(Error),
-    /// An asynchronous runtime that could not be started.
-    #[error("cannot start the asynchronous runtime")]
+    /// An async runtime that could not be started.
+    #[error("cannot start the async runtime")]
     Runtime(#[source] io::Error),
-    /// A child that could not execute FFmpeg.
-    #[error("cannot run FFmpeg")]
+    /// A child process that cannot execute FFmpeg.
+    #[error("the child process cannot execute FFmpeg")]
     Child(#[source] io::Error),
 }
 

@@ -3,13 +3,13 @@
 use crate::config;
 
 const USAGE: &str = "\
-stream-manager turns IP cameras (RTSP) into video that a browser plays, on demand.
+stream-manager streams IP cameras (RTSP) to browsers on demand.
 
   stream-manager             runs the service
-  stream-manager rotate-key  encrypts the cameras' links and passwords in the database with
-                             NEW_SOURCE_KEY; if neither NEW_SOURCE_KEY nor SOURCE_KEY is
-                             set, with a new key that replaces the database's .key file
-  stream-manager discover    searches the network for cameras with ONVIF; options:
+  stream-manager rotate-key  re-encrypts the cameras' links and passwords in the database with
+                             a new key: the one in NEW_SOURCE_KEY, or, if SOURCE_KEY is
+                             unset too, a generated one that is saved in the .key file
+  stream-manager discover    searches the network for cameras, using ONVIF; options:
                              [--interface NAME] [--timeout SECONDS] [--address ADDRESS]
                              [--username NAME] [--json]; reads the password from
                              CAMERA_PASSWORD, or from the terminal
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_help_contains_settings_with_allowed_values_and_defaults() {
+    fn a_setting_is_listed_with_its_allowed_values_and_default() {
         let text = text();
         assert!(
             text.contains("\n  PORT (a port, 0 to 65535; 0 selects a free port; default 8088)\n")
