@@ -1,0 +1,54 @@
+//! The checksum of NUT: a CRC of 32 bits, most significant bit first, which starts from zero.
+
+/// The generator, without its highest bit.
+const POLYNOMIAL: u32 = 0x04C1_1DB7;
+
+/// The remainders of all bytes.
+const TABLE: [u32; 256] = table();
+
+/// Returns the checksum of `bytes`.
+pub(super) fn crc32(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0, |crc, &byte| {
+        let [high, ..] = crc.to_be_bytes();
+        (crc << 8) ^ TABLE[usize::from(high ^ byte)]
+    })
+}
+
+const fn table() -> [u32; 256] {
+    let mut table = [0; 256];
+    let mut remainder: u32 = POLYNOMIAL;
+    // The remainder of a power of two; those of all smaller numbers are known.
+    let mut power = 1;
+    while power < 256 {
+        let mut low = 0;
+        while low < power {
+            table[power + low] = remainder ^ table[low];
+            low += 1;
+        }
+        power *= 2;
+        let carry = remainder >> 31;
+        remainder = (remainder << 1) ^ (carry * POLYNOMIAL);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agrees_with_published_values() {
+        // CRC-32/CKSUM is the same, but inverted at the end.
+        assert_eq!(crc32(b""), 0);
+        assert_eq!(crc32(b"\x01"), POLYNOMIAL);
+        assert_eq!(!crc32(b"123456789"), 0x765E_7680);
+    }
+
+    #[test]
+    fn is_zero_when_its_own_value_follows() {
+        let mut bytes = b"any bytes".to_vec();
+        let crc = crc32(&bytes);
+        bytes.extend_from_slice(&crc.to_be_bytes());
+        assert_eq!(crc32(&bytes), 0);
+    }
+}

@@ -1,0 +1,33 @@
+//! The NUT container, as FFmpeg writes and reads it. Pure, without I/O.
+//!
+//! A stream begins with headers, which describe the streams of media and a table of frame codes.
+//! Frames follow: a code of one byte, the fields that the code's flags announce, and the data. Now
+//! and then a syncpoint sets the time that the next frames count from.
+//!
+//! | Module | Owns |
+//! |---|---|
+//! | [`reader`] | streams and packets out of bytes |
+//! | [`writer`] | bytes out of streams and packets, for FFmpeg's standard input |
+//! | [`stream`] | descriptions of streams, and packets |
+//! | [`packet_header`] | start codes, sizes and checksums of everything but frames |
+//! | [`main_header`] | the main header with its frame codes |
+//! | [`stream_header`] | the headers of streams |
+//! | [`timeline`] | syncpoints, and the times of frames |
+//! | [`frame_header`] | the headers of frames |
+//! | [`cursor`] | fields: numbers of variable length, strings of bytes |
+//! | [`crc`] | the checksum |
+//! | [`error`] | the reasons to reject bytes |
+
+mod crc;
+mod cursor;
+pub(crate) mod error;
+mod frame_header;
+mod main_header;
+mod packet_header;
+pub(crate) mod reader;
+pub(crate) mod stream;
+mod stream_header;
+#[cfg(test)]
+mod tests;
+mod timeline;
+pub(crate) mod writer;

@@ -1,0 +1,72 @@
+//! Start code, size and checksum, which headers, syncpoints, information and index have in common.
+
+use crate::media::nut::crc::crc32;
+use crate::media::nut::cursor::Cursor;
+use crate::media::nut::error::NutError;
+
+/// First byte of every start code. No frame has this code.
+pub(super) const START_CODE_BYTE: u8 = b'N';
+/// Start code of the main header.
+pub(super) const MAIN: u64 = 0x4E4D_7A56_1F5F_04AD;
+/// Start code of a stream's header.
+pub(super) const STREAM: u64 = 0x4E53_1140_5BF2_F9DB;
+/// Start code of a syncpoint.
+pub(super) const SYNCPOINT: u64 = 0x4E4B_E4AD_EECA_4569;
+/// Start code of the index.
+const INDEX: u64 = 0x4E58_DD67_2F23_E64E;
+
+/// The most bytes that a [`PacketHeader`] can have: the size with some stuffing.
+pub(super) const MAX_PACKET_HEADER: usize = 32;
+/// Largest content, in bytes. Real ones have a few hundred.
+const MAX_CONTENT: u64 = 1024 * 1024;
+/// Largest index, in bytes. It has five bytes for each syncpoint, and is skipped.
+const MAX_INDEX: u64 = 32 * 1024 * 1024;
+/// Larger contents have a checksum of their size.
+const MAX_UNCHECKED_SIZE: u64 = 4096;
+const CHECKSUM_SIZE: usize = 4;
+
+/// Kind and size of an element that is not a frame.
+pub(super) struct PacketHeader {
+    /// One of the start codes above, or one of those that a reader has to skip.
+    pub(super) start_code: u64,
+    /// Size of the element in bytes, from the start code to the checksum.
+    pub(super) size: usize,
+    /// Size of its start code and size field.
+    header_size: usize,
+}
+
+impl PacketHeader {
+    /// Reads the header at the beginning of `bytes`.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, NutError> {
+        let mut fields = Cursor::new(bytes);
+        let start_code = u64::from_be_bytes(fields.array()?);
+        let size = fields.unsigned()?;
+        let limit = if start_code == INDEX { MAX_INDEX } else { MAX_CONTENT };
+        if size > limit {
+            return Err(NutError::TooLarge { what: "header", size });
+        }
+        if size > MAX_UNCHECKED_SIZE {
+            let crc = crc32(fields.consumed());
+            if u32::from_be_bytes(fields.array()?) != crc {
+                return Err(NutError::Checksum("a size"));
+            }
+        }
+        let content_size = usize::try_from(size).unwrap_or(usize::MAX);
+        if content_size < CHECKSUM_SIZE {
+            return Err(NutError::Invalid("header without a checksum"));
+        }
+        let header_size = fields.position();
+        Ok(Self { start_code, size: header_size + content_size, header_size })
+    }
+
+    /// The content without the checksum, which must match. `bytes` has the whole element.
+    pub(super) fn content<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8], NutError> {
+        let content = &bytes[self.header_size..self.size];
+        let (content, checksum) = content.split_at(content.len() - CHECKSUM_SIZE);
+        if crc32(content).to_be_bytes() == checksum {
+            Ok(content)
+        } else {
+            Err(NutError::Checksum("a header"))
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Streams and packets of NUT.
+
+use bytes::Bytes;
+
+/// The most streams that one NUT stream can have here.
+pub(crate) const MAX_STREAMS: usize = 8;
+
+/// One or more streams of media, or a packet of one of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NutItem {
+    /// The description of all streams. It comes once, before the first packet.
+    Streams(Vec<NutStream>),
+    /// The next packet.
+    Packet(NutPacket),
+}
+
+/// Description of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NutStream {
+    /// The kind of media, with what is specific to it.
+    pub kind: NutKind,
+    /// The codec's tag, e.g. `H264`. Shorter tags have zeros at the end: AAC is `FF 00 00 00`.
+    pub tag: [u8; 4],
+    /// The unit of the packets' times.
+    pub time_base: TimeBase,
+    /// Number of frames by which a decoder delays its output, which depends on B-frames.
+    pub decode_delay: u16,
+    /// Parameters of the codec. For H.264 and H.265, parameter sets with start codes.
+    pub codec_private: Bytes,
+}
+
+/// Kind of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NutKind {
+    /// Pictures.
+    Video {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+    },
+    /// Sound.
+    Audio {
+        /// Samples per second, as numerator and denominator.
+        sample_rate: (u32, u32),
+        /// Number of channels.
+        channels: u32,
+    },
+    /// Subtitles or other data.
+    Other,
+}
+
+/// Length of a tick in seconds: a fraction in its lowest terms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeBase {
+    numerator: u32,
+    denominator: u32,
+}
+
+impl TimeBase {
+    /// Reduces the fraction. Returns `None` if one of the numbers is 0 or does not fit into 31 bits.
+    pub fn new(numerator: u32, denominator: u32) -> Option<Self> {
+        let is_valid = |number: u32| number != 0 && number < 1 << 31;
+        if !is_valid(numerator) || !is_valid(denominator) {
+            return None;
+        }
+        let divisor = greatest_common_divisor(numerator, denominator);
+        Some(Self { numerator: numerator / divisor, denominator: denominator / divisor })
+    }
+
+    /// The numerator, e.g. 1.
+    pub fn numerator(self) -> u32 {
+        self.numerator
+    }
+
+    /// The denominator, e.g. 90000.
+    pub fn denominator(self) -> u32 {
+        self.denominator
+    }
+}
+
+/// A frame of video, or a packet of audio.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NutPacket {
+    /// Index of the stream.
+    pub stream: usize,
+    /// Time of presentation in ticks of the stream's time base. It fits into 63 bits.
+    pub pts: u64,
+    /// True if decoding can begin with this packet.
+    pub is_keyframe: bool,
+    /// The packet's bytes.
+    pub data: Bytes,
+}
+
+fn greatest_common_divisor(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+}
