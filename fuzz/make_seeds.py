@@ -26,8 +26,17 @@ FRAGMENTS = {
     "hevc-hev1": [*VIDEO, *HEVC],
     "vp9": [*VIDEO, "-c:v", "libvpx-vp9", "-deadline", "realtime", "-crf", "60", "-b:v", "0"],
 }
-# The first byte of a seed. Bit 0: whether the video is H.265. Bits 1 and 2: the size of the length
-# fields in bytes, minus 1.
+# With -syncpoints it is version 4, which has side data.
+NUT = ["-f", "nut", "-write_index", "0"]
+NUT_4 = [*NUT, "-strict", "experimental", "-syncpoints"]
+PACKETS = {
+    "h264": [*VIDEO, *H264, *NUT],
+    "h264-opus-pipe": [*VIDEO, *AUDIO, *H264, "-c:a", "libopus", "-b:a", "8k", *NUT_4, "none"],
+    "h264-timestamped": [*VIDEO, *H264, *NUT_4, "timestamped"],
+    "hevc-index": [*VIDEO, *HEVC, "-f", "nut"],
+    "mjpeg-alaw": [*VIDEO, *AUDIO, "-c:v", "mjpeg", "-q:v", "31", "-c:a", "pcm_alaw", *NUT],
+}
+# The first byte: whether it is H.265, and twice the size of a length less one.
 SETS = {
     "h264-baseline": (6, [*VIDEO, *H264, "-f", "h264"]),
     "h264-high": (6, [*VIDEO, "-c:v", "libx264", "-profile:v", "high", "-f", "h264"]),
@@ -62,5 +71,7 @@ def write(target: str, name: str, content: bytes) -> None:
 
 for name, arguments in FRAGMENTS.items():
     write("fragment_reader", name, ffmpeg([*arguments, *MP4], "1.6"))
+for name, arguments in PACKETS.items():
+    write("nut", name, ffmpeg(arguments, "0.6"))
 for name, (head, arguments) in SETS.items():
     write("parameter_set", name, sample(head, ffmpeg(arguments, "0.2")))

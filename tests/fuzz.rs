@@ -32,6 +32,7 @@ targets! {
     ffmpeg_stderr
     fragment_reader
     id
+    nut
     onvif_address
     onvif_xml
     parameter_set

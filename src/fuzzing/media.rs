@@ -11,6 +11,10 @@ use super::support::{after, ready};
 use crate::ingest::clock_check::ClockCheck;
 use crate::media::fragment::Fragment;
 use crate::media::hub::FragmentHub;
+use crate::media::nut::error::NutError;
+use crate::media::nut::reader::NutReader;
+use crate::media::nut::stream::NutItem;
+use crate::media::nut::writer::{nut_headers, write_nut_frame};
 use crate::media::parameter_set::{Format, NalUnits};
 use crate::media::reader::FragmentReader;
 
@@ -58,6 +62,51 @@ pub fn parameter_set(data: &[u8]) {
         Some(Format::Other(set)) => drop(after(sample, &set)),
         None => {}
     }
+}
+
+/// Reads `data` as NUT.
+///
+/// The items are the same, however the input is cut into reads. What the writer writes from them is
+/// read as the same items.
+pub fn nut(data: &[u8]) {
+    let (items, error) = read_nut([data]);
+    let whole = (items, error);
+    for size in [1, 13, 1021] {
+        assert_eq!(whole, read_nut(data.chunks(size)), "reads of {size} bytes");
+    }
+    let (items, _) = whole;
+    let mut written = Vec::new();
+    let mut size = 0;
+    for item in &items {
+        match item {
+            NutItem::Streams(streams) => written = nut_headers(streams),
+            NutItem::Packet(packet) => {
+                size += packet.data.len();
+                let (stream, pts) = (packet.stream, packet.pts);
+                assert!(pts <= u64::MAX >> 1, "it fits into 63 bits");
+                write_nut_frame(stream, pts, packet.is_keyframe, &packet.data, &mut written);
+            }
+        }
+    }
+    // A frame of one byte can omit at most 255.
+    assert!(size <= data.len() * 256, "{size} bytes out of {}", data.len());
+    assert_eq!(read_nut([written.as_slice()]), (items, None));
+}
+
+fn read_nut<'a>(reads: impl IntoIterator<Item = &'a [u8]>) -> (Vec<NutItem>, Option<NutError>) {
+    let mut reader = NutReader::new();
+    let mut items = Vec::new();
+    for read in reads {
+        reader.buffer().extend_from_slice(read);
+        loop {
+            match reader.next_item() {
+                Ok(Some(item)) => items.push(item),
+                Ok(None) => break,
+                Err(error) => return (items, Some(error)),
+            }
+        }
+    }
+    (items, None)
 }
 
 fn read_fragments(source: impl AsyncRead + Unpin) -> (Vec<Fragment>, Option<String>) {
