@@ -43,6 +43,19 @@ SETS = {
     "h264-high422": (2, [*VIDEO, "-c:v", "libx264", "-pix_fmt", "yuv422p10", "-f", "h264"]),
     "hevc": (7, [*VIDEO, *HEVC, "-f", "hevc"]),
 }
+# Keyframes behind which pictures refer to earlier ones: recovery points, not IDR pictures.
+OPEN = ["-x264-params", "open-gop=1:scenecut=0:keyint=2"]
+# The first byte: whether it is H.265.
+ACCESS_UNITS = {
+    "h264-baseline": (0, [*VIDEO, *H264, "-f", "h264"]),
+    "h264-slices": (0, [*VIDEO, *H264, "-x264-params", "slices=3:aud=1", "-f", "h264"]),
+    "h264-recovery-point": (0, [*VIDEO, *H264, "-bf", "1", *OPEN, "-f", "h264"]),
+    "hevc": (1, [*VIDEO, *HEVC, "-f", "hevc"]),
+}
+ADTS = {
+    "aac": [*AUDIO, "-c:a", "aac", "-b:a", "16k", "-f", "adts"],
+    "stereo": [*AUDIO, "-ac", "2", "-ar", "44100", "-c:a", "aac", "-b:a", "16k", "-f", "adts"],
+}
 
 
 def ffmpeg(arguments: list[str], time: str) -> bytes:
@@ -62,6 +75,13 @@ def sample(head: int, stream: bytes) -> bytes:
     return bytes([head]) + b"".join(len(unit).to_bytes(size, "big") + unit for unit in units)
 
 
+def sequence_set(head: int, stream: bytes) -> bytes:
+    """The first sequence parameter set of a stream."""
+    units = [unit.rstrip(b"\0") for unit in stream.split(b"\0\0\1")]
+    is_set = (lambda first: first >> 1 == 33) if head & 1 else (lambda first: first & 31 == 7)
+    return bytes([head & 1]) + next(unit for unit in units if unit and is_set(unit[0]))
+
+
 def write(target: str, name: str, content: bytes) -> None:
     folder = CORPUS / target
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,3 +95,8 @@ for name, arguments in PACKETS.items():
     write("nut", name, ffmpeg(arguments, "0.6"))
 for name, (head, arguments) in SETS.items():
     write("parameter_set", name, sample(head, ffmpeg(arguments, "0.2")))
+    write("sps", name, sequence_set(head, ffmpeg(arguments, "0.2")))
+for name, (head, arguments) in ACCESS_UNITS.items():
+    write("annex_b", name, bytes([head]) + ffmpeg(arguments, "0.8"))
+for name, arguments in ADTS.items():
+    write("adts", name, ffmpeg(arguments, "0.4"))

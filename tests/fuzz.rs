@@ -28,6 +28,8 @@ macro_rules! targets {
 }
 
 targets! {
+    adts
+    annex_b
     api_keys
     ffmpeg_stderr
     fragment_reader
@@ -40,6 +42,7 @@ targets! {
     public_keys
     soap_answer
     source_url
+    sps
     ws_discovery_answer
 }
 

@@ -120,7 +120,8 @@ impl StreamId {
             None => Ok(Self::new(CameraId::parse(text)?, Profile::Main)),
             Some((camera, "sub")) => Ok(Self::new(CameraId::parse(camera)?, Profile::Sub)),
             Some(_) => {
-                let detail = "a stream's id must be a camera's id, or a camera's id followed by ~sub";
+                let detail =
+                    "a stream's id must be a camera's id, or a camera's id followed by ~sub";
                 Err(Error::new(ErrorKind::InvalidId, detail))
             }
         }

@@ -10,11 +10,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use mp4_atom::{
-    Avcc, Codec, Decode, Hvcc, Moof, Moov, Stsd, Traf, Trak, Trun, TrunSamples, Visual,
-};
+use mp4_atom::{Codec, Decode, Moof, Moov, Stsd, Traf, Trak, Trun, TrunSamples, Visual};
 use serde::Serialize;
 
+use crate::media::codec::{h264_name, h265_name};
 use crate::media::parameter_set::{Format, NalUnits};
 
 /// The largest number of video samples in one run of a fragment. Real fragments have far fewer.
@@ -259,12 +258,18 @@ fn video_track(stsd: &Stsd) -> Option<Result<(VideoTrack, NalUnits), MediaError>
         Codec::Avc1(avc1) => {
             let length_size = usize::from(avc1.avcc.length_size);
             let nal_units = NalUnits { is_hevc: false, length_size };
-            Some(Ok((track(&avc1.visual, h264_codec(&avc1.avcc)), nal_units)))
+            let set = &avc1.avcc;
+            let name = h264_name(
+                set.avc_profile_indication,
+                set.profile_compatibility,
+                set.avc_level_indication,
+            );
+            Some(Ok((track(&avc1.visual, name), nal_units)))
         }
         Codec::Hvc1(hvc1) => {
             let length_size = usize::from(hvc1.hvcc.length_size_minus_one) + 1;
             let nal_units = NalUnits { is_hevc: true, length_size };
-            Some(Ok((track(&hvc1.visual, hevc_codec(&hvc1.hvcc)), nal_units)))
+            Some(Ok((track(&hvc1.visual, h265_name(&hvc1.hvcc)), nal_units)))
         }
         Codec::Hev1(_) => Some(Err(MediaError::Hevc)),
         _ => None,
@@ -273,27 +278,6 @@ fn video_track(stsd: &Stsd) -> Option<Result<(VideoTrack, NalUnits), MediaError>
 
 fn track(visual: &Visual, codec: String) -> VideoTrack {
     VideoTrack { codec, width: visual.width, height: visual.height }
-}
-
-/// Returns the codec in the form of RFC 6381, 3.3.
-fn h264_codec(avcc: &Avcc) -> String {
-    format!(
-        "avc1.{:02X}{:02X}{:02X}",
-        avcc.avc_profile_indication, avcc.profile_compatibility, avcc.avc_level_indication
-    )
-}
-
-/// Returns the codec in the form of ISO/IEC 14496-15, E.3: profile, compatibility flags in reverse bit
-/// order, tier and level, and constraints without trailing zeros.
-fn hevc_codec(hvcc: &Hvcc) -> String {
-    let space = ["", "A", "B", "C"][usize::from(hvcc.general_profile_space & 3)];
-    let flags = u32::from_be_bytes(hvcc.general_profile_compatibility_flags).reverse_bits();
-    let tier = if hvcc.general_tier_flag { 'H' } else { 'L' };
-    let (profile, level) = (hvcc.general_profile_idc, hvcc.general_level_idc);
-    let constraints = &hvcc.general_constraint_indicator_flags;
-    let used = constraints.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    let constraints: Vec<_> = constraints[..used].iter().map(|byte| format!(".{byte:X}")).collect();
-    format!("hvc1.{space}{profile}.{flags:X}.{tier}{level}{}", constraints.concat())
 }
 
 fn audio_codec(stsd: &Stsd) -> Option<String> {
@@ -338,30 +322,5 @@ pub(crate) mod testing {
             format: None,
             received_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_000_000 + begin_ms + ms),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codecs_in_the_form_of_rfc_6381() {
-        let avcc = Avcc {
-            avc_profile_indication: 0x64,
-            profile_compatibility: 0,
-            avc_level_indication: 0x1f,
-            ..Avcc::default()
-        };
-        assert_eq!(h264_codec(&avcc), "avc1.64001F");
-        // The example of ISO/IEC 14496-15, E.3.
-        let hvcc = Hvcc {
-            general_profile_idc: 1,
-            general_profile_compatibility_flags: 0x6000_0000_u32.to_be_bytes(),
-            general_level_idc: 93,
-            general_constraint_indicator_flags: [0xb0, 0, 0, 0, 0, 0],
-            ..Hvcc::default()
-        };
-        assert_eq!(hevc_codec(&hvcc), "hvc1.1.6.L93.B0");
     }
 }

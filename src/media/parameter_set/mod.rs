@@ -3,9 +3,15 @@
 //! set in mid-stream. Players that still have the first set, from their init segment, cannot play the
 //! pictures after that.
 
+pub(crate) mod h264;
+pub(crate) mod h265;
+pub(crate) mod picture;
+pub(crate) mod sets;
+
 use bytes::Bytes;
-use h264_reader::nal::sps::SeqParameterSet;
-use h264_reader::rbsp::{BitReader, decode_nal};
+
+use crate::media::codec::VideoCodec;
+use crate::media::nal::{Framing, SetKind, UnitKind};
 
 /// The properties of pictures that a player has to know before it can play them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,11 +29,6 @@ pub enum Format {
     Other(Bytes),
 }
 
-/// The type of a NAL unit that is a sequence parameter set (H.264, Table 7-1).
-const H264_SEQUENCE_PARAMETER_SET: u8 = 7;
-/// The type of a NAL unit that is a sequence parameter set (H.265, Table 7-1).
-const HEVC_SEQUENCE_PARAMETER_SET: u8 = 33;
-
 /// How a sample's bytes are divided into NAL units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NalUnits {
@@ -39,17 +40,16 @@ pub(crate) struct NalUnits {
 
 impl NalUnits {
     /// Returns the sequence parameter set among the units before the picture; `None` if there is none.
-    fn sequence_parameter_set(self, mut sample: &[u8]) -> Option<&[u8]> {
-        loop {
-            let (length, rest) = sample.split_at_checked(self.length_size)?;
-            let length = length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
-            let (unit, rest) = rest.split_at_checked(length)?;
-            match self.kind(*unit.first()?) {
-                Kind::SequenceParameterSet => return Some(unit),
-                Kind::Picture => return None,
-                Kind::Other => sample = rest,
+    fn sequence_parameter_set(self, sample: &[u8]) -> Option<&[u8]> {
+        let codec = if self.is_hevc { VideoCodec::H265 } else { VideoCodec::H264 };
+        for unit in Framing::Lengths(self.length_size).units(sample) {
+            match UnitKind::of(codec, unit) {
+                UnitKind::ParameterSet(SetKind::Sequence) => return Some(unit),
+                UnitKind::KeySlice | UnitKind::Slice => return None,
+                _ => {}
             }
         }
+        None
     }
 
     /// Returns the format that the sample of a keyframe contains; `None` if it contains none.
@@ -59,36 +59,14 @@ impl NalUnits {
         // Copied, because a slice would keep the whole fragment alive.
         Some(h264.unwrap_or_else(|| Format::Other(Bytes::copy_from_slice(unit))))
     }
-
-    fn kind(self, head: u8) -> Kind {
-        let (unit_type, parameter_set, picture) = if self.is_hevc {
-            ((head >> 1) & 0x3f, HEVC_SEQUENCE_PARAMETER_SET, 0..=31)
-        } else {
-            (head & 0x1f, H264_SEQUENCE_PARAMETER_SET, 1..=5)
-        };
-        if unit_type == parameter_set {
-            Kind::SequenceParameterSet
-        } else if picture.contains(&unit_type) {
-            Kind::Picture
-        } else {
-            Kind::Other
-        }
-    }
 }
 
 /// Returns size and profile only: other fields of the set change with the light or the bit rate.
 /// Returns `None` if the set cannot be parsed.
 fn h264_format(unit: &[u8]) -> Option<Format> {
-    let bits = decode_nal(unit).ok()?;
-    let set = SeqParameterSet::from_bits(BitReader::new(bits.as_ref())).ok()?;
-    let (width, height) = set.pixel_dimensions().ok()?;
-    Some(Format::H264 { profile: set.profile_idc.into(), width, height })
-}
-
-enum Kind {
-    SequenceParameterSet,
-    Picture,
-    Other,
+    let picture = h264::parse(unit)?;
+    let (width, height) = (picture.width.into(), picture.height.into());
+    Some(Format::H264 { profile: *unit.get(1)?, width, height })
 }
 
 #[cfg(test)]

@@ -1,0 +1,117 @@
+//! What becomes MP4 for players: access units, parameter sets, and AAC.
+
+use mp4_atom::{Codec, Decode as _, Ftyp, Moof, Moov};
+
+use crate::media::aac::{AacConfig, AdtsFrame};
+use crate::media::access_unit::AccessUnit;
+use crate::media::codec::VideoCodec;
+use crate::media::mp4::fragments::{Sample, SampleRun, fragment, fragment_head};
+use crate::media::mp4::init::{AudioConfig, init_segment};
+use crate::media::nal::{Framing, SetKind};
+use crate::media::opus::OpusConfig;
+use crate::media::parameter_set::sets::ParameterSets;
+
+/// Reads an access unit, and writes it as MP4. The first byte of `data` is the codec and, if it is not
+/// zero without that bit, the size of the lengths that are in place of start codes.
+///
+/// The result is not much longer than the input, is unchanged when it is read again, and MP4 of it can
+/// be read by others.
+pub fn annex_b(data: &[u8]) {
+    let Some((head, bytes)) = data.split_first() else { return };
+    let framing = match usize::from(head >> 1 & 7) {
+        size @ 1..=4 => Framing::Lengths(size),
+        _ => Framing::StartCodes,
+    };
+    let mut sets = ParameterSets::new(codec(*head));
+    let unit = AccessUnit::read(bytes, framing, &mut sets);
+    assert!(unit.data.len() * 2 <= bytes.len() * 5, "{} bytes", unit.data.len());
+    let found: usize = Framing::Lengths(4).units(&unit.data).map(|unit| 4 + unit.len()).sum();
+    assert_eq!(found, unit.data.len());
+    let mut again = sets.clone();
+    assert_eq!(AccessUnit::read(&unit.data, Framing::Lengths(4), &mut again), unit);
+    assert_eq!(AccessUnit::read(bytes, framing, &mut again), unit);
+    assert_eq!((again.version(), &again), (sets.version(), &sets));
+    if let Ok(init) = init_segment(Some(&sets), None) {
+        let picture = sets.picture().expect("the picture that is in the init segment");
+        match &decoded(&init).trak[0].mdia.minf.stbl.stsd.codecs[..] {
+            [Codec::Avc1(entry)] => assert_eq!(entry.visual.width, picture.width),
+            [Codec::Hvc1(entry)] => assert_eq!(entry.visual.width, picture.width),
+            other => panic!("{other:?}"),
+        }
+    }
+    write_fragment(&unit);
+}
+
+/// Reads a sequence parameter set. The first byte of `data` is the codec.
+pub fn sps(data: &[u8]) {
+    let Some((head, bytes)) = data.split_first() else { return };
+    let codec = codec(*head);
+    let mut sets = ParameterSets::new(codec);
+    sets.update(&[(SetKind::Sequence, bytes)]);
+    let Some(picture) = sets.picture() else { return };
+    assert!(picture.width > 0 && picture.height > 0);
+    assert!(picture.pixel_aspect.0 > 0 && picture.pixel_aspect.1 > 0);
+    assert!((8..=16).contains(&picture.luma_bit_depth) && picture.chroma_format <= 3);
+    assert!(picture.frame_rate.is_none_or(|rate| rate.is_finite() && rate > 0.0));
+    // It becomes part of a quoted attribute of a playlist.
+    let is_of_codec = |c: char| c.is_ascii_alphanumeric() || c == '.';
+    assert!(picture.codec.chars().all(is_of_codec), "{}", picture.codec);
+    drop(ParameterSets::from_extradata(codec, bytes));
+}
+
+/// Reads frames with ADTS headers, and `data` as the configurations of AAC and Opus.
+pub fn adts(data: &[u8]) {
+    let mut rest = data;
+    while let Some((frame, after)) = AdtsFrame::split(rest) {
+        assert!(after.len() + frame.data.len() + 7 <= rest.len());
+        rest = after;
+        if let Some(config) = frame.config() {
+            assert_eq!(AacConfig::parse(&config.bytes).as_ref(), Some(&config));
+            assert_audio(&AudioConfig::Aac(config));
+        }
+    }
+    if let Some(config) = AacConfig::parse(data) {
+        assert_audio(&AudioConfig::Aac(config));
+    }
+    if let Some(config) = OpusConfig::parse(data) {
+        assert_audio(&AudioConfig::Opus(config));
+    }
+}
+
+fn codec(head: u8) -> VideoCodec {
+    if head & 1 == 1 { VideoCodec::H265 } else { VideoCodec::H264 }
+}
+
+/// Asserts that MP4 with this audio can be read by others.
+fn assert_audio(config: &AudioConfig) {
+    let init = init_segment(None, Some(config)).expect("an init segment");
+    let moov = decoded(&init);
+    assert_eq!(moov.trak[0].mdia.mdhd.timescale, config.timescale());
+    assert!(config.codec().is_ascii());
+}
+
+/// Asserts that others read the fragment of a picture, whose slices are those of the copying writer.
+fn write_fragment(unit: &AccessUnit) {
+    let sample = Sample {
+        duration: 3600,
+        composition_offset: -1,
+        is_keyframe: unit.is_keyframe,
+        data: &unit.data,
+    };
+    let video = SampleRun { decode_time: u64::MAX, samples: &[sample] };
+    let bytes = fragment(7, video, SampleRun::default()).expect("a fragment");
+    let head = fragment_head(7, video, SampleRun::default()).expect("a fragment");
+    assert_eq!(bytes, [head, unit.data.to_vec()].concat());
+    let moof = Moof::decode(&mut bytes.as_slice()).expect("a moof");
+    let run = &moof.traf[0].trun[0];
+    let begin = usize::try_from(run.data_offset.expect("an offset")).expect("a position");
+    assert_eq!(bytes[begin..], unit.data);
+}
+
+fn decoded(init: &[u8]) -> Moov {
+    let mut rest = init;
+    Ftyp::decode(&mut rest).expect("an ftyp");
+    let moov = Moov::decode(&mut rest).expect("a moov");
+    assert!(rest.is_empty());
+    moov
+}

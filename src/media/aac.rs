@@ -1,0 +1,170 @@
+//! AAC: its configuration, and frames with ADTS headers.
+
+use crate::media::bits::BitReader;
+
+/// ISO/IEC 14496-3, Table 1.18: sample rates in Hz by their index.
+const SAMPLE_RATES: [u32; 13] =
+    [96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350];
+/// The index of a rate that is written out.
+const EXPLICIT_RATE: u32 = 15;
+
+/// How a stream of AAC is decoded: the `AudioSpecificConfig` of ISO/IEC 14496-3, 1.6.2.1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AacConfig {
+    /// The audio object type, e.g. 2 for AAC-LC and 5 for HE-AAC.
+    pub object_type: u8,
+    /// Samples per second and channel of the core. HE-AAC can play twice as many.
+    pub sample_rate: u32,
+    /// Number of channels, 1 to 8. HE-AAC v2 plays one channel as two.
+    pub channels: u8,
+    /// The configuration as it is written in MP4.
+    pub bytes: Vec<u8>,
+}
+
+impl AacConfig {
+    /// Reads the configuration that FFmpeg and the SDP of a camera give. `None` if it is damaged, or if
+    /// it describes channels in a way that browsers do not play.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        /// More than any configuration without a description of channels has.
+        const MAX_SIZE: usize = 64;
+        let bytes = bytes.get(..bytes.len().min(MAX_SIZE))?;
+        // The reader would leave out a byte 3 after two zeros, but the fields have no two zeros: the
+        // object type is not 0, and all rates are higher than 1 Hz.
+        let mut bits = BitReader::new(bytes);
+        let object_type = object_type(&mut bits)?;
+        let sample_rate = sample_rate(&mut bits)?;
+        let channels = channels(bits.bits(4)?)?;
+        Some(Self { object_type, sample_rate, channels, bytes: bytes.to_vec() })
+    }
+
+    /// Returns the RFC 6381 codec, e.g. `mp4a.40.2`.
+    pub fn codec(&self) -> String {
+        format!("mp4a.40.{}", self.object_type)
+    }
+}
+
+fn object_type(bits: &mut BitReader<'_>) -> Option<u8> {
+    const ESCAPE: u32 = 31;
+    let mut object_type = bits.bits(5)?;
+    if object_type == ESCAPE {
+        object_type = 32 + bits.bits(6)?;
+    }
+    u8::try_from(object_type).ok().filter(|object_type| *object_type > 0)
+}
+
+fn sample_rate(bits: &mut BitReader<'_>) -> Option<u32> {
+    let index = bits.bits(4)?;
+    let rate = if index == EXPLICIT_RATE {
+        bits.bits(24)?
+    } else {
+        *SAMPLE_RATES.get(usize::try_from(index).ok()?)?
+    };
+    (rate > 0).then_some(rate)
+}
+
+/// Table 1.19. Number 0 announces a description of channels, and those from 8 on have special layouts.
+fn channels(configuration: u32) -> Option<u8> {
+    match u8::try_from(configuration).ok()? {
+        7 => Some(8),
+        channels @ 1..=6 => Some(channels),
+        _ => None,
+    }
+}
+
+/// A frame of AAC that was in ADTS (ISO/IEC 14496-3, 1.A.3.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdtsFrame<'a> {
+    /// The frame without its header.
+    pub data: &'a [u8],
+    header: [u8; 4],
+}
+
+impl<'a> AdtsFrame<'a> {
+    /// Takes the frame that `bytes` begins with. Returns it and the bytes after it; `None` without a
+    /// whole frame, and for one that holds several blocks, which cameras do not send.
+    pub fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (head, _) = bytes.split_first_chunk::<7>()?;
+        let is_adts = head[0] == 0xff && head[1] & 0xf6 == 0xf0;
+        let further_blocks = head[6] & 3;
+        if !is_adts || further_blocks > 0 {
+            return None;
+        }
+        let has_checksum = head[1] & 1 == 0;
+        let header_size = if has_checksum { 9 } else { 7 };
+        let length =
+            usize::from(head[3] & 3) << 11 | usize::from(head[4]) << 3 | usize::from(head[5] >> 5);
+        let (frame, rest) = bytes.split_at_checked(length)?;
+        let data = frame.get(header_size..)?;
+        Some((Self { data, header: [head[0], head[1], head[2], head[3]] }, rest))
+    }
+
+    /// Returns the configuration that the header stands for; `None` if browsers do not play it.
+    pub fn config(&self) -> Option<AacConfig> {
+        let [_, _, third, fourth] = self.header;
+        let object_type = (third >> 6) + 1;
+        let rate_index = third >> 2 & 0xf;
+        let channel_configuration = (third & 1) << 2 | fourth >> 6;
+        let bytes = [
+            object_type << 3 | rate_index >> 1,
+            (rate_index & 1) << 7 | channel_configuration << 3,
+        ];
+        AacConfig::parse(&bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn configurations() {
+        let parse = |bytes: &[u8]| {
+            let config = AacConfig::parse(bytes)?;
+            Some((config.codec(), config.sample_rate, config.channels))
+        };
+        assert_eq!(parse(&[0x11, 0x90]), Some(("mp4a.40.2".into(), 48000, 2)));
+        assert_eq!(parse(&[0x15, 0x88]), Some(("mp4a.40.2".into(), 8000, 1)));
+        // HE-AAC, and a rate that is written out: 7352 Hz.
+        assert_eq!(parse(&[0x2b, 0x09, 0x88]), Some(("mp4a.40.5".into(), 24000, 1)));
+        assert_eq!(parse(&[0x17, 0x80, 0x0e, 0x5c, 0x08]), Some(("mp4a.40.2".into(), 7352, 1)));
+        for refused in [b"".as_slice(), &[0x11], &[0x00, 0x10], &[0x11, 0x80], &[0x16, 0x90]] {
+            assert_eq!(parse(refused), None, "{refused:x?}");
+        }
+    }
+
+    #[test]
+    fn a_frame_is_taken_out_of_adts() {
+        // AAC-LC, 16 kHz, mono; 9 bytes without a checksum.
+        let mut bytes = vec![0xff, 0xf1, 0x60, 0x40, 0x01, 0x3f, 0xfc, 0xab, 0xcd, 0x77];
+        let (frame, rest) = AdtsFrame::split(&bytes).expect("a frame");
+        assert_eq!((frame.data, rest), (b"\xab\xcd".as_slice(), b"\x77".as_slice()));
+        let config = frame.config().expect("a configuration");
+        assert_eq!((config.object_type, config.sample_rate, config.channels), (2, 16000, 1));
+        assert_eq!(config.bytes, [0x14, 0x08]);
+        // The last two bytes are a checksum.
+        bytes[1] = 0xf0;
+        let (frame, _) = AdtsFrame::split(&bytes).expect("a frame");
+        assert_eq!(frame.data, b"");
+        for length in 0..9 {
+            assert_eq!(AdtsFrame::split(&bytes[..length]), None);
+        }
+        bytes[6] |= 1;
+        assert_eq!(AdtsFrame::split(&bytes), None, "two blocks");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_taken_apart(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut rest = [b"\xff\xf1".as_slice(), &bytes].concat();
+            while let Some((frame, after)) = AdtsFrame::split(&rest) {
+                prop_assert!(frame.data.len() + 7 + after.len() <= rest.len());
+                if let Some(config) = frame.config() {
+                    prop_assert_eq!(AacConfig::parse(&config.bytes), Some(config));
+                }
+                rest = after.to_vec();
+            }
+            let _ = AacConfig::parse(&bytes);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Access units as consumers get them, made of those that FFmpeg hands over.
+
+use bytes::Bytes;
+
+use crate::media::codec::VideoCodec;
+use crate::media::nal::{Framing, UnitKind, is_recovery_point};
+use crate::media::parameter_set::sets::ParameterSets;
+
+/// One picture in the form that `avc1` and `hvc1` of MP4 need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessUnit {
+    /// The NAL units, each behind its length in four bytes; without parameter sets, delimiters and
+    /// filler data. Empty if there were no others.
+    pub data: Bytes,
+    /// True if decoding can begin here: an IDR picture of H.264 or an IRAP picture of H.265.
+    pub is_keyframe: bool,
+    /// True if the encoder of H.264 promises correct pictures from here on, although this one is
+    /// perhaps not a keyframe.
+    pub is_recovery_point: bool,
+}
+
+impl AccessUnit {
+    /// Divides `bytes` into NAL units and moves the parameter sets among them to `sets`.
+    ///
+    /// Allocates memory once for `bytes` with start codes of four bytes. Any other framing can need
+    /// more than `bytes` has, at most five bytes for two.
+    pub fn read(bytes: &[u8], framing: Framing, sets: &mut ParameterSets) -> Self {
+        let codec = sets.codec();
+        let mut data = Vec::with_capacity(bytes.len());
+        let (mut is_keyframe, mut is_recovery_point_here) = (false, false);
+        let mut in_band = Vec::new();
+        for unit in framing.units(bytes) {
+            match UnitKind::of(codec, unit) {
+                UnitKind::ParameterSet(kind) => {
+                    // Copies of the same set are not worth the memory for a list of them.
+                    if in_band.len() < MAX_SETS_AT_ONCE {
+                        in_band.push((kind, unit));
+                    }
+                    continue;
+                }
+                UnitKind::Padding => continue,
+                UnitKind::KeySlice => is_keyframe = true,
+                UnitKind::Sei if codec == VideoCodec::H264 => {
+                    is_recovery_point_here |= is_recovery_point(unit);
+                }
+                UnitKind::Slice | UnitKind::Sei | UnitKind::Other => {}
+            }
+            append(&mut data, unit);
+        }
+        sets.update(&in_band);
+        // Boxed, because consumers keep the frames of seconds, and unused capacity with them.
+        let data = Bytes::from(data.into_boxed_slice());
+        Self { data, is_keyframe, is_recovery_point: is_recovery_point_here }
+    }
+}
+
+/// The most parameter sets of one access unit that are looked at. Cameras send two or three.
+const MAX_SETS_AT_ONCE: usize = 64;
+
+/// Units that are too long for their length field do not exist: `bytes` would have 4 GiB.
+fn append(data: &mut Vec<u8>, unit: &[u8]) {
+    if let Ok(length) = u32::try_from(unit.len()) {
+        data.extend_from_slice(&length.to_be_bytes());
+        data.extend_from_slice(unit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(codec: VideoCodec, bytes: &[u8]) -> (AccessUnit, ParameterSets) {
+        let mut sets = ParameterSets::new(codec);
+        (AccessUnit::read(bytes, Framing::StartCodes, &mut sets), sets)
+    }
+
+    #[test]
+    fn parameter_sets_and_delimiters_are_left_out() {
+        let bytes = b"\0\0\0\x01\x09\xf0\0\0\0\x01\x67\x42\xc0\x1e\xda\0\0\0\x01\x68\xce\0\0\x01\x06\x05\0\0\0\x01\x65\x88\0\0\x01\x0c\xff\x80";
+        let (unit, sets) = read(VideoCodec::H264, bytes);
+        assert_eq!(unit.data.as_ref(), b"\0\0\0\x02\x06\x05\0\0\0\x02\x65\x88");
+        assert!(unit.is_keyframe && !unit.is_recovery_point);
+        assert_eq!(sets.version(), 1);
+        let (again, _) = {
+            let mut sets = sets.clone();
+            let again = AccessUnit::read(bytes, Framing::StartCodes, &mut sets);
+            assert_eq!(sets.version(), 1, "the same sets");
+            (again, sets)
+        };
+        assert_eq!(again, unit);
+    }
+
+    #[test]
+    fn keyframes_of_each_codec() {
+        let is_keyframe = |codec, head: u8| read(codec, &[0, 0, 1, head, 1, 0x80]).0.is_keyframe;
+        assert!(is_keyframe(VideoCodec::H264, 0x65));
+        assert!(!is_keyframe(VideoCodec::H264, 0x41));
+        for unit_type in 0..48 {
+            let expected = (16..=23).contains(&unit_type);
+            assert_eq!(is_keyframe(VideoCodec::H265, unit_type << 1), expected, "{unit_type}");
+        }
+    }
+
+    #[test]
+    fn a_recovery_point_is_not_a_keyframe() {
+        let bytes = b"\0\0\x01\x06\x06\x01\xc4\x80\0\0\x01\x41\x9a";
+        let (unit, _) = read(VideoCodec::H264, bytes);
+        assert!(unit.is_recovery_point && !unit.is_keyframe);
+        // The same bytes mean something else in H.265.
+        assert!(!read(VideoCodec::H265, bytes).0.is_recovery_point);
+    }
+
+    #[test]
+    fn garbage_is_an_empty_access_unit() {
+        for bytes in [b"".as_slice(), b"garbage", b"\0\0\x01", b"\0\0\0\0\0"] {
+            let (unit, sets) = read(VideoCodec::H264, bytes);
+            assert!(unit.data.is_empty() && !unit.is_keyframe);
+            assert_eq!(sets.version(), 0);
+        }
+    }
+
+    /// A unit without start codes in it, that does not end with zero.
+    fn any_unit() -> impl Strategy<Value = Vec<u8>> {
+        let body = prop::collection::vec(prop::sample::select(vec![0_u8, 1, 2, 3, 0xff]), 0..20);
+        (any::<u8>(), body).prop_map(|(head, body)| {
+            let mut unit = vec![head];
+            for byte in body {
+                if byte <= 3 && unit.ends_with(&[0, 0]) {
+                    unit.push(3);
+                }
+                unit.push(byte);
+            }
+            unit.push(0x80);
+            unit
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn only_the_framing_changes(
+            units in prop::collection::vec((any_unit(), 3..8_usize), 0..10),
+            is_h265: bool,
+        ) {
+            let codec = if is_h265 { VideoCodec::H265 } else { VideoCodec::H264 };
+            let mut bytes = Vec::new();
+            for (unit, zeros) in &units {
+                bytes.extend(std::iter::repeat_n(0, zeros - 1));
+                bytes.push(1);
+                bytes.extend_from_slice(unit);
+            }
+            let (unit, _) = read(codec, &bytes);
+            let found: Vec<_> = Framing::Lengths(4).units(&unit.data).collect();
+            let is_left_out = |unit: &[u8]| {
+                matches!(UnitKind::of(codec, unit), UnitKind::ParameterSet(_) | UnitKind::Padding)
+            };
+            let expected = units.iter().map(|(unit, _)| unit.as_slice());
+            let expected: Vec<_> = expected.filter(|unit| !is_left_out(unit)).collect();
+            prop_assert_eq!(found, expected);
+            // Its own output is input, too.
+            let mut sets = ParameterSets::new(codec);
+            let again = AccessUnit::read(&unit.data, Framing::Lengths(4), &mut sets);
+            prop_assert_eq!(again, unit);
+        }
+
+        #[test]
+        fn any_bytes_are_an_access_unit(
+            bytes in prop::collection::vec(any::<u8>(), 0..2000),
+            size in 0..=4_usize,
+        ) {
+            let framing = if size == 0 { Framing::StartCodes } else { Framing::Lengths(size) };
+            for codec in [VideoCodec::H264, VideoCodec::H265] {
+                let mut sets = ParameterSets::new(codec);
+                let unit = AccessUnit::read(&bytes, framing, &mut sets);
+                prop_assert!(unit.data.len() * 2 <= bytes.len() * 5);
+            }
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Fragments: `moof` and `mdat`.
+//!
+//! The boxes are written field by field, because a socket gets a fragment for each frame: their sizes
+//! are known beforehand, and each fragment needs one allocation.
+
+use super::track::{AUDIO, Mp4Error, OTHER_SAMPLE, SYNC_SAMPLE, VIDEO};
+
+/// One frame of a track, in ticks of the track's time scale.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample<'a> {
+    /// The time until the next sample.
+    pub duration: u32,
+    /// How much later than it is decoded the frame is shown, or earlier.
+    pub composition_offset: i32,
+    /// True if decoding can begin here.
+    pub is_keyframe: bool,
+    /// The frame as MP4 stores it.
+    pub data: &'a [u8],
+}
+
+/// Consecutive samples of a track. A track without samples is left out of the fragment.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SampleRun<'a> {
+    /// The time of decoding of the first sample, in ticks of the track's time scale.
+    pub decode_time: u64,
+    /// The samples in the order of decoding.
+    pub samples: &'a [Sample<'a>],
+}
+
+/// Returns a fragment with the samples of both tracks.
+pub fn fragment(
+    sequence_number: u32,
+    video: SampleRun<'_>,
+    audio: SampleRun<'_>,
+) -> Result<Vec<u8>, Mp4Error> {
+    let layout = Layout::new(&video, &audio)?;
+    let mut bytes = layout.head(sequence_number, layout.size());
+    for sample in video.samples.iter().chain(audio.samples) {
+        bytes.extend_from_slice(sample.data);
+    }
+    Ok(bytes)
+}
+
+/// Returns the beginning of a fragment, which the data of all samples follow: first that of the video,
+/// then that of the audio. So a caller that writes slices does not copy the data.
+pub fn fragment_head(
+    sequence_number: u32,
+    video: SampleRun<'_>,
+    audio: SampleRun<'_>,
+) -> Result<Vec<u8>, Mp4Error> {
+    let layout = Layout::new(&video, &audio)?;
+    Ok(layout.head(sequence_number, layout.moof_size + HEADER))
+}
+
+/// Size and kind of a box.
+const HEADER: usize = 8;
+/// `moof` and the `mfhd` in it.
+const MOVIE: usize = HEADER + 16;
+/// `traf` with `tfhd`, `tfdt`, and `trun` without its samples.
+const TRACK: usize = HEADER + 16 + 20 + 20;
+
+/// ISO/IEC 14496-12, 8.8.7.1.
+const DEFAULT_BASE_IS_MOOF: u32 = 0x02_0000;
+/// 8.8.8.1: with version 1, offsets of composition have a sign.
+const TRUN_VERSION_1: u32 = 0x0100_0000;
+const HAS_DATA_OFFSET: u32 = 0x1;
+const HAS_DURATION: u32 = 0x100;
+const HAS_SIZE: u32 = 0x200;
+const HAS_FLAGS: u32 = 0x400;
+const HAS_COMPOSITION_OFFSET: u32 = 0x800;
+
+/// A track's samples and how they are described.
+struct Track<'a> {
+    id: u32,
+    run: &'a SampleRun<'a>,
+    /// Audio has neither flags nor offsets: all of its samples are keyframes, shown when decoded.
+    is_video: bool,
+    data_size: u64,
+}
+
+impl<'a> Track<'a> {
+    fn new(id: u32, run: &'a SampleRun<'a>) -> Self {
+        let data_size = run.samples.iter().map(|sample| sample.data.len() as u64).sum();
+        Self { id, run, is_video: id == VIDEO, data_size }
+    }
+
+    /// Size of the `traf` in bytes.
+    fn size(&self) -> usize {
+        match self.run.samples.len() {
+            0 => 0,
+            count => TRACK + count * self.entry_size(),
+        }
+    }
+
+    /// Size of a sample in the `trun`, in bytes.
+    fn entry_size(&self) -> usize {
+        if self.is_video { 16 } else { 8 }
+    }
+
+    /// Writes the `traf`. Its data begins `data_offset` bytes after the `moof`.
+    fn write(&self, bytes: &mut Vec<u8>, data_offset: u32) {
+        let samples = self.run.samples;
+        if samples.is_empty() {
+            return;
+        }
+        header(bytes, self.size(), *b"traf");
+        header(bytes, 16, *b"tfhd");
+        number(bytes, DEFAULT_BASE_IS_MOOF);
+        number(bytes, self.id);
+        header(bytes, 20, *b"tfdt");
+        number(bytes, 0x0100_0000); // version 1: 64 bits
+        bytes.extend_from_slice(&self.run.decode_time.to_be_bytes());
+        header(bytes, 20 + samples.len() * self.entry_size(), *b"trun");
+        let of_video = if self.is_video { HAS_FLAGS | HAS_COMPOSITION_OFFSET } else { 0 };
+        number(bytes, TRUN_VERSION_1 | HAS_DATA_OFFSET | HAS_DURATION | HAS_SIZE | of_video);
+        number(bytes, saturating(samples.len()));
+        number(bytes, data_offset);
+        for sample in samples {
+            number(bytes, sample.duration);
+            number(bytes, saturating(sample.data.len()));
+            if self.is_video {
+                number(bytes, if sample.is_keyframe { SYNC_SAMPLE } else { OTHER_SAMPLE });
+                bytes.extend_from_slice(&sample.composition_offset.to_be_bytes());
+            }
+        }
+    }
+}
+
+/// The sizes of a fragment's parts, all of which fit into 31 bits.
+struct Layout<'a> {
+    video: Track<'a>,
+    audio: Track<'a>,
+    moof_size: usize,
+}
+
+impl<'a> Layout<'a> {
+    fn new(video: &'a SampleRun<'a>, audio: &'a SampleRun<'a>) -> Result<Self, Mp4Error> {
+        let (video, audio) = (Track::new(VIDEO, video), Track::new(AUDIO, audio));
+        let moof_size = MOVIE + video.size() + audio.size();
+        let layout = Self { video, audio, moof_size };
+        // Offsets of data have 31 bits.
+        let size = (layout.moof_size + HEADER) as u64 + layout.data_size();
+        if size > i32::MAX as u64 { Err(Mp4Error::TooLarge) } else { Ok(layout) }
+    }
+
+    fn data_size(&self) -> u64 {
+        self.video.data_size + self.audio.data_size
+    }
+
+    fn size(&self) -> usize {
+        self.moof_size + HEADER + usize::try_from(self.data_size()).unwrap_or(0)
+    }
+
+    /// Writes `moof` and the header of the `mdat`.
+    fn head(&self, sequence_number: u32, capacity: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(capacity);
+        header(&mut bytes, self.moof_size, *b"moof");
+        header(&mut bytes, 16, *b"mfhd");
+        number(&mut bytes, 0);
+        number(&mut bytes, sequence_number);
+        let data_offset = saturating(self.moof_size + HEADER);
+        self.video.write(&mut bytes, data_offset);
+        self.audio.write(&mut bytes, data_offset + saturating(self.video.data_size));
+        header(&mut bytes, self.size() - self.moof_size, *b"mdat");
+        bytes
+    }
+}
+
+fn header(bytes: &mut Vec<u8>, size: usize, kind: [u8; 4]) {
+    number(bytes, saturating(size));
+    bytes.extend_from_slice(&kind);
+}
+
+fn number(bytes: &mut Vec<u8>, number: u32) {
+    bytes.extend_from_slice(&number.to_be_bytes());
+}
+
+/// Sizes are checked by [`Layout::new`].
+fn saturating(size: impl TryInto<u32>) -> u32 {
+    size.try_into().unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_offsets_can_count_is_refused() {
+        let data = vec![0; 64 * 1024 * 1024];
+        let sample = Sample { duration: 1, composition_offset: 0, is_keyframe: true, data: &data };
+        let size = |count: usize| {
+            let samples = vec![sample; count];
+            let video = SampleRun { decode_time: 0, samples: &samples };
+            fragment_head(1, video, SampleRun::default()).map(|head| head.len())
+        };
+        assert_eq!(size(31).expect("less than 2 GiB"), MOVIE + TRACK + 31 * 16 + HEADER);
+        assert!(matches!(size(32), Err(Mp4Error::TooLarge)));
+    }
+
+    #[test]
+    fn a_track_without_samples_is_left_out() {
+        let head = fragment_head(1, SampleRun::default(), SampleRun::default());
+        assert_eq!(head.expect("a fragment").len(), MOVIE + HEADER);
+    }
+}

@@ -1,0 +1,11 @@
+//! Fragmented MP4 as players get it: the init segment, and fragments of any number of frames.
+//!
+//! | Module | Owns |
+//! |---|---|
+//! | [`init`] | `ftyp` and `moov` |
+//! | [`fragments`] | `moof` and `mdat` |
+//! | [`track`] | numbers and time scales of the tracks, and errors |
+
+pub(crate) mod fragments;
+pub(crate) mod init;
+pub(crate) mod track;

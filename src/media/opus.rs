@@ -1,0 +1,57 @@
+//! Opus: its identification header.
+
+/// How a stream of Opus is decoded: what the `OpusHead` of RFC 7845, 5.1, contains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpusConfig {
+    /// Number of channels, 1 or 2.
+    pub channels: u8,
+    /// Samples at the beginning that are not played, at 48000 a second.
+    pub pre_skip: u16,
+    /// Samples per second before the sound was encoded, which does not matter for playing.
+    pub input_sample_rate: u32,
+    /// Amplification of the decoded sound in units of 1/256 dB.
+    pub gain: i16,
+}
+
+impl OpusConfig {
+    /// RFC 6381 codec.
+    pub const CODEC: &str = "opus";
+    /// Samples per second, whatever was encoded.
+    pub const SAMPLE_RATE: u32 = 48000;
+
+    /// Creates the configuration of a camera's stream, which has no header over RTP.
+    pub fn live(channels: u8) -> Self {
+        let input_sample_rate = Self::SAMPLE_RATE;
+        Self { channels: channels.clamp(1, 2), pre_skip: 0, input_sample_rate, gain: 0 }
+    }
+
+    /// Reads an `OpusHead`; `None` if it is damaged, or has more than two channels.
+    pub fn parse(head: &[u8]) -> Option<Self> {
+        let body = head.strip_prefix(b"OpusHead")?;
+        let [version, channels, skip_0, skip_1, rate @ .., gain_0, gain_1, family] =
+            *body.first_chunk::<11>()?;
+        let is_simple = version >> 4 == 0 && matches!(channels, 1 | 2) && family == 0;
+        is_simple.then(|| Self {
+            channels,
+            pre_skip: u16::from_le_bytes([skip_0, skip_1]),
+            input_sample_rate: u32::from_le_bytes(rate),
+            gain: i16::from_le_bytes([gain_0, gain_1]),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_of_libopus() {
+        let head = b"OpusHead\x01\x02\x38\x01\x80\xbb\0\0\0\0\0";
+        let config = OpusConfig { channels: 2, pre_skip: 312, input_sample_rate: 48000, gain: 0 };
+        assert_eq!(OpusConfig::parse(head), Some(config));
+        for length in 0..head.len() {
+            assert_eq!(OpusConfig::parse(&head[..length]), None);
+        }
+        assert_eq!(OpusConfig::parse(b"OpusHead\x01\x06\x38\x01\x80\xbb\0\0\0\0\x01"), None);
+    }
+}
