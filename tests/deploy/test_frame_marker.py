@@ -1,0 +1,206 @@
+"""The frame-marker patch of the lean FFmpeg, with cameras that set RTP markers in different ways.
+
+Needs the lean FFmpeg of deploy/ffmpeg/build, at target/ffmpeg/ffmpeg or where TEST_FFMPEG_BIN says.
+
+python3 -m unittest discover tests/deploy
+"""
+
+import json
+import os
+import subprocess
+import tempfile
+import threading
+import unittest
+from contextlib import contextmanager
+from pathlib import Path
+
+from rtp_camera import H264, H265, MARKERS, Camera, Clip
+
+ROOT = Path(__file__).resolve().parents[2]
+LEAN = Path(os.environ.get("TEST_FFMPEG_BIN") or ROOT / "target/ffmpeg/ffmpeg").absolute()
+DEBIAN = "ffmpeg"
+SECONDS = 20
+# FFmpeg probes the stream before this frame, and has compared markers with frames.
+FIRST_AWAITED = 12
+
+GOP = ["-g", "10", "-bf", "0", "-sc_threshold", "0"]
+X264 = ["-x264-params", "sliced-threads=0:aud=0"]
+X265 = ["-x265-params", "log-level=error:keyint=10:bframes=0:repeat-headers=1:pools=none"]
+CLIPS = {
+    "H.264": lambda: Clip(H264, [*GOP, *X264]),
+    "H.264 with 8 slices": lambda: Clip(H264, [*GOP, *X264, "-slices", "8"]),
+    "H.264 with 8 small slices": lambda: Clip(H264, [*GOP, *X264, "-slices", "8", "-crf", "40"]),
+    "H.264 with B-frames": lambda: Clip(H264, [*GOP, *X264, "-bf", "2"]),
+    "H.264 with delimiters": lambda: Clip(H264, [*GOP, "-x264-params", "aud=1"]),
+    "H.264 in aggregates": lambda: Clip(H264, [*GOP, *X264]).aggregated(),
+    "H.265": lambda: Clip(H265, X265),
+    "H.265 with 3 slices": lambda: Clip(H265, [X265[0], X265[1] + ":slices=3"]),
+    "H.265 with B-frames": lambda: Clip(H265, [X265[0], X265[1].replace("=0:rep", "=2:rep")]),
+    "H.265 in aggregates": lambda: Clip(H265, X265).aggregated(),
+}
+
+
+def script(url):
+    """Return the source as the manager writes it to FFmpeg's standard input."""
+    options = {"rtsp_transport": "tcp", "analyzeduration": 100_000, "probesize": 5_000}
+    lines = [f"option {name} {value}" for name, value in options.items()]
+    return "\n".join(["ffconcat version 1.0", f"file '{url}'", *lines, ""]).encode()
+
+
+def copy(program):
+    """Return a command that copies the video of a script on stdin to NUT on stdout."""
+    quiet = [program, "-v", "fatal", "-analyzeduration", "100000", "-probesize", "5000"]
+    source = ["-f", "concat", "-safe", "0", "-protocol_whitelist", "pipe,rtp,rtsp,tcp,udp"]
+    times = ["-bsf:v", r"setts=pts=if(eq(PTS\,NOPTS)\,0\,PTS)"]
+    output = ["-c:v", "copy", *times, "-f", "nut", "-flush_packets", "1", "pipe:1"]
+    return [*quiet, *source, "-i", "pipe:0", "-map", "0:v:0", *output]
+
+
+class Reader:
+    """The bytes that FFmpeg has written, for threads that wait for some of them."""
+
+    def __init__(self):
+        self.data = bytearray()
+        self._changed = threading.Condition()
+        self._position = 0
+
+    def fill(self, pipe):
+        """Read until the pipe ends."""
+        while part := pipe.read1(65536):
+            with self._changed:
+                self.data += part
+                self._changed.notify_all()
+
+    def wait_for(self, needle):
+        """Wait until some bytes have come after those of the last call."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.data.find(needle, self._position) >= 0, SECONDS)
+            found = self.data.find(needle, self._position)
+            if found >= 0:
+                self._position = found + len(needle)
+            return found >= 0
+
+
+@contextmanager
+def ffmpeg(program):
+    """Run FFmpeg, and end it."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(copy(program), **pipes) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def run(program, clip, has_marker, is_awaited=lambda _: False, lost=()):
+    """Return FFmpeg's output, and the frames that had not come out before the next one was sent."""
+    reader, late = Reader(), []
+
+    def before_frame(number):
+        previous = number - 1
+        if previous < FIRST_AWAITED or late or not is_awaited(clip.frames[previous][-1]):
+            return
+        if not reader.wait_for(clip.tails[previous]):
+            late.append(previous)
+
+    with Camera(clip, has_marker, before_frame, lost) as camera, ffmpeg(program) as process:
+        process.stdin.write(script(camera.url))
+        process.stdin.close()
+        reader.fill(process.stdout)
+    return bytes(reader.data), late
+
+
+def frames(nut):
+    """Return the times, sizes, flags and checksums of all frames but the last.
+
+    In the last frame of H.265 the patch leaves a zero that belongs to the next start code.
+    """
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(nut)
+        file.flush()
+        options = ["-v", "error", "-show_packets", "-show_data_hash", "md5", "-of", "json"]
+        output = subprocess.run(["ffprobe", *options, file.name], check=True, capture_output=True)
+    packets = json.loads(output.stdout)["packets"]
+    keys = ("pts", "dts", "duration", "size", "flags", "data_hash")
+    return [tuple(packet.get(key) for key in keys) for packet in packets][:-1]
+
+
+def is_lean():
+    """Return whether the lean FFmpeg was built; TEST_FFMPEG_BIN can also name another."""
+    if not LEAN.exists():
+        return False
+    version = subprocess.run([LEAN, "-version"], check=True, capture_output=True).stdout
+    return b"-lean" in version.splitlines()[0]
+
+
+@unittest.skipUnless(is_lean(), "the lean FFmpeg is missing: ./deploy/ffmpeg/build builds it")
+class FrameMarker(unittest.TestCase):
+    """The lean FFmpeg beside Debian's."""
+
+    @classmethod
+    def setUpClass(cls):
+        """Make the clips, and copy each with Debian's FFmpeg."""
+        cls.clips = {name: make() for name, make in CLIPS.items()}
+        none = MARKERS["on no packet"]
+        cls.expected = {
+            name: frames(run(DEBIAN, clip, none)[0]) for name, clip in cls.clips.items()
+        }
+
+    def test_debian_copies_all_frames(self):
+        """The comparison is with complete video."""
+        for name, clip in self.clips.items():
+            with self.subTest(name):
+                self.assertGreaterEqual(len(self.expected[name]), len(clip.units) - 1)
+
+    def test_frames_are_those_without_the_patch(self):
+        """Bytes, times and flags do not depend on the markers."""
+        for name, clip in self.clips.items():
+            for place, has_marker in MARKERS.items():
+                with self.subTest(name, markers=place):
+                    copied = frames(run(LEAN, clip, has_marker)[0])
+                    self.assertEqual(copied, self.expected[name])
+
+    def test_a_frame_comes_out_before_the_next_one_is_sent(self):
+        """The camera sends a frame when the one before has been read."""
+        for name, clip in self.clips.items():
+            with self.subTest(name):
+                every = MARKERS["at each frame's end"]
+                copied, late = run(LEAN, clip, every, is_awaited=lambda _: True)
+                self.assertEqual(late, [])
+                self.assertEqual(frames(copied), self.expected[name])
+
+    def test_keyframes_come_out_early_if_only_they_are_marked(self):
+        """The camera waits after keyframes."""
+        for name in ("H.264", "H.265"):
+            with self.subTest(name):
+                keys = MARKERS["on keyframes only"]
+                copied, late = run(LEAN, self.clips[name], keys, lambda packet: packet.is_key)
+                self.assertEqual(late, [])
+                self.assertEqual(frames(copied), self.expected[name])
+
+    def test_markers_that_become_wrong_split_one_frame_at_most(self):
+        """The camera marks frames at first, and every packet later."""
+
+        def has_marker(packet):
+            return packet.is_last_of_frame or packet.time >= 15 * 3600
+
+        for name, split in (("H.264", 0), ("H.264 with 8 small slices", 1), ("H.265", 0)):
+            with self.subTest(name):
+                copied = frames(run(LEAN, self.clips[name], has_marker)[0])
+                expected = self.expected[name]
+                self.assertEqual(len(copied), len(expected) + split)
+                self.assertEqual(copied[:15], expected[:15])
+                self.assertEqual(copied[16 + split :], expected[16:])
+
+    def test_lost_packets_do_not_make_markers_wrong(self):
+        """A frame comes out early although frames before it were damaged."""
+        clip = self.clips["H.264 with 8 slices"]
+        # The first packets of a frame, and the marker of another.
+        lost = {(14, 0), (14, 1), (14, 2), (16, len(clip.frames[16]) - 1)}
+        every = MARKERS["at each frame's end"]
+        _, late = run(LEAN, clip, every, lambda packet: packet.time >= 18 * 3600, lost)
+        self.assertEqual(late, [])
+
+
+if __name__ == "__main__":
+    unittest.main()
