@@ -1,4 +1,5 @@
-// Measures the start time, memory and CPU time of an FFmpeg in the service. README.md describes the method.
+// Measures the start time, memory and CPU time of an FFmpeg in the service, and how long it delays a frame.
+// README.md describes the method.
 import { execFileSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -7,9 +8,11 @@ import { fileURLToPath } from "node:url";
 import { Service } from "../../tests/browser/support/service.mjs";
 import { Camera } from "../latency/camera.mjs";
 import { post } from "../support/api.mjs";
-import { number, readOptions } from "../support/options.mjs";
+import { Clip } from "../support/clip.mjs";
+import { number, readOptions, selection } from "../support/options.mjs";
 import { markdown, progress, quantile } from "../support/report.mjs";
 import { cpuSeconds, memory } from "../support/usage.mjs";
+import { measureDelay } from "./delay.mjs";
 
 const LEAN = fileURLToPath(new URL("../../target/ffmpeg/ffmpeg", import.meta.url));
 
@@ -17,7 +20,8 @@ const USAGE = `usage: ./deploy/bench ffmpeg [OPTION]...
 
   --ffmpeg FILE      FFmpeg to measure; can be repeated (/usr/bin/ffmpeg and the lean FFmpeg)
   --streams N        number of streams (30)
-  --seconds N        duration of the measurement (20)
+  --seconds N        duration of each measurement (20)
+  --only NAMES       what to measure: cost, delay (cost,delay)
   --runs N           number of starts to measure (50)
   --width N          width of the picture (640)
   --height N         height of the picture (360)
@@ -31,6 +35,7 @@ const options = readOptions(
     ffmpeg: { type: "string", multiple: true, default: ["/usr/bin/ffmpeg", LEAN] },
     streams: { type: "string", default: "30" },
     seconds: { type: "string", default: "20" },
+    only: { type: "string", default: "cost,delay" },
     runs: { type: "string", default: "50" },
     width: { type: "string" },
     height: { type: "string" },
@@ -41,6 +46,7 @@ const options = readOptions(
     ...values,
     streams: number("--streams", values.streams),
     seconds: number("--seconds", values.seconds),
+    only: selection("--only", values.only, ["cost", "delay"]),
     runs: number("--runs", values.runs),
   }),
 );
@@ -87,24 +93,68 @@ const programs = options.ffmpeg.filter((program) => {
   if (!exists) progress(`${program} does not exist; to build the lean FFmpeg: ./deploy/ffmpeg/build`);
   return exists;
 });
-const camera = await Camera.start(options);
-const results = [];
-for (const program of programs) {
-  results.push(await measure(program, camera));
-}
-await camera.end();
-
 const median = (values) => quantile(values, 0.5);
+const percent = (share) => `${(share * 100).toFixed(2)} %`;
+const milliseconds = (time) => time.toFixed(1);
 const megabytes = (kibibytes) => ((kibibytes * 1024) / 1e6).toFixed(1);
-const rows = results.map(({ program, starts, costs }) => {
-  const medianOf = (name) => median(costs.map((cost) => cost[name]));
-  const times = [Math.min(...starts), median(starts)].map((time) => time.toFixed(1));
-  const share = `${(medianOf("cpu") * 100).toFixed(2)} %`;
-  return [program, ...times, megabytes(medianOf("pss")), megabytes(medianOf("dirty")), share];
-});
-const head = ["FFmpeg", "start, ms: min", "median", "PSS, MB", "written, MB", "CPU of a core"];
-console.log(`${options.streams} streams, video copied; PSS, written memory and CPU are medians of all streams\n`);
-console.log(markdown(head, rows));
+
+/** Measures the costs of each FFmpeg, and prints them. */
+async function measureCosts() {
+  const camera = await Camera.start(options);
+  const results = [];
+  for (const program of programs) {
+    results.push(await measure(program, camera));
+  }
+  await camera.end();
+  const rows = results.map(({ program, starts, costs }) => {
+    const medianOf = (name) => median(costs.map((cost) => cost[name]));
+    const times = [Math.min(...starts), median(starts)].map(milliseconds);
+    const sizes = [medianOf("pss"), medianOf("dirty")].map(megabytes);
+    return [program, ...times, ...sizes, percent(medianOf("cpu"))];
+  });
+  const head = ["FFmpeg", "start, ms: min", "median", "PSS, MB", "written, MB", "CPU of a core"];
+  console.log(`${options.streams} streams, video copied; PSS, written memory and CPU are medians of all streams\n`);
+  console.log(`${markdown(head, rows)}\n`);
+  return results;
+}
+
+const FRAGMENTS = ["-f", "mp4", "-movflags", "+frag_keyframe+empty_moov+default_base_moof"];
+/** Gives the first packet the time that RTSP leaves out: NUT needs it if there are B-frames. */
+const FIRST_TIME = ["-bsf:v", "setts=pts=if(eq(PTS\\,NOPTS)\\,0\\,PTS)"];
+const FORMATS = {
+  "MP4, fragments of 100 ms": [...FRAGMENTS, "-frag_duration", "100000"],
+  NUT: ["-f", "nut"],
+  "NUT with setts": [...FIRST_TIME, "-f", "nut"],
+};
+
+/** Measures how long each FFmpeg delays a frame, and prints it. */
+async function measureDelays() {
+  const clip = Clip.load();
+  const results = [];
+  for (const program of programs) {
+    for (const [name, format] of Object.entries(FORMATS)) {
+      progress(`${program}: ${name}`);
+      const result = await measureDelay(program, clip, format, options.seconds);
+      results.push({ program, format: name, ...result });
+    }
+  }
+  const rows = results.map(({ program, format, delays, cpu }) => {
+    const times = [median(delays), quantile(delays, 0.99), Math.max(...delays)].map(milliseconds);
+    return [program, format, delays.length, ...times, percent(cpu)];
+  });
+  const head = ["FFmpeg", "output", "frames", "delay, ms: median", "p99", "max", "CPU of a core"];
+  console.log(`${clip.fps} frames per second, video copied; delay from the last RTP packet of a frame to its last byte\n`);
+  console.log(markdown(head, rows));
+  return results;
+}
+
+const results = {};
+if (options.only.includes("cost")) {
+  results.costs = await measureCosts();
+}
+if (options.only.includes("delay")) {
+  results.delays = await measureDelays();
+}
 if (options.json) {
   writeFileSync(options.json, JSON.stringify(results, null, 2));
 }

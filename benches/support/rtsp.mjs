@@ -152,6 +152,7 @@ class Viewer {
     const frame = frames[number % frames.length];
     const time = Math.floor(number * ticksPerFrame) % 0x1_0000_0000;
     this.socket.write(frame.patched(this.#sequence, time, this.#source));
+    this.server.onSent(frame);
     this.#sequence = (this.#sequence + frame.offsets.length) & 0xffff;
     if (this.socket.writableLength > 0) {
       // The kernel has not taken all bytes yet, so they must not be changed for the next viewer.
@@ -169,6 +170,8 @@ export class RtspServer {
     socket.on("close", () => this.#viewers.delete(viewer));
   });
   #timer = null;
+  /** Gets each frame when a viewer has been sent it. */
+  onSent = () => {};
 
   constructor(clip, find) {
     this.clip = clip;
