@@ -32,13 +32,15 @@ def add_track(_demux: Gst.Element, pad: Gst.Pad) -> None:
         buffer = info.get_buffer()
         data = buffer.extract_dup(0, buffer.get_size())
         track["caps"] = pad.get_current_caps().to_string()
-        track["frames"].append({
-            "pts": buffer.pts,
-            "dts": buffer.dts,
-            "duration": buffer.duration,
-            "is_keyframe": not buffer.has_flags(Gst.BufferFlags.DELTA_UNIT),
-            "md5": hashlib.md5(data).hexdigest(),
-        })
+        track["frames"].append(
+            {
+                "pts": buffer.pts,
+                "dts": buffer.dts,
+                "duration": buffer.duration,
+                "is_keyframe": not buffer.has_flags(Gst.BufferFlags.DELTA_UNIT),
+                "md5": hashlib.md5(data).hexdigest(),
+            }
+        )
         return Gst.PadProbeReturn.OK
 
     pad.add_probe(Gst.PadProbeType.BUFFER, frame)
