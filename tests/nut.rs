@@ -218,6 +218,19 @@ fn ffmpeg_decodes_every_frame_of_the_writer_without_probing() {
     }
 }
 
+/// MPEG-TS has the time base of RTP. FFmpeg then writes distances of frames into the main header that
+/// are longer than the specification allows.
+#[test]
+fn copied_frames_that_are_far_apart_are_read() {
+    let slow = "-f lavfi -i testsrc2=size=160x120:rate=5";
+    let transport_stream = ffmpeg(&[slow, "-t 10", H264, "-f mpegts pipe:1"], &[]);
+    let bytes = ffmpeg(&["-f mpegts -i pipe:0 -c copy", NUT], &transport_stream);
+    let (streams, packets) = read_complete(&bytes);
+    assert_is_as_probed(&bytes, &streams, &packets, "copied at 5 frames per second");
+    let distances = packets.windows(2).map(|pair| pair[1].pts - pair[0].pts);
+    assert!(distances.eq([18_000; 49]), "{packets:?}");
+}
+
 #[test]
 fn side_data_of_ffmpeg_is_removed() {
     // The last packet of Opus has the number of samples to discard, which Matroska keeps.

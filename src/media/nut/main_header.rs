@@ -45,7 +45,7 @@ const MAX_TIME_BASES: usize = 256;
 const MAX_OMITTED_HEADERS: u64 = 127;
 /// The most bytes that a frame can omit.
 const MAX_OMITTED_HEADER: usize = 255;
-/// Sizes and differences of times in frame codes are below.
+/// Sizes in frame codes are below.
 const MAX_SMALL_NUMBER: u16 = 16384;
 
 /// The main header.
@@ -68,7 +68,7 @@ pub(super) struct FrameCode {
     pub(super) stream: usize,
     pub(super) size_multiplier: u16,
     pub(super) size_lsb: u16,
-    pub(super) pts_delta: i16,
+    pub(super) pts_delta: i32,
     pub(super) reserved_count: u8,
     /// Index of the omitted bytes.
     pub(super) omitted: usize,
@@ -158,8 +158,9 @@ fn frame_code_run(fields: &mut Cursor<'_>, code: &mut FrameCode) -> Result<usize
     code.flags = fields.unsigned()?;
     let field_count = fields.unsigned()?;
     if field_count > 0 {
-        let delta = i16::try_from(fields.signed()?).ok();
-        let delta = delta.filter(|delta| delta.unsigned_abs() < MAX_SMALL_NUMBER);
+        // The specification allows less than 16,384, which FFmpeg exceeds: it writes the distance of
+        // frames, 18,000 ticks at 5 frames per second.
+        let delta = i32::try_from(fields.signed()?).ok();
         code.pts_delta = delta.ok_or(NutError::Invalid("time of a frame code"))?;
     }
     if field_count > 1 {

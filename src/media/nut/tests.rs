@@ -489,7 +489,7 @@ fn invalid_main_headers_are_errors() {
     assert_eq!(codes(&[KEY, 6, 0, 1, 0, 0, 0, 0]), NutError::Invalid("number of frame codes"));
     assert_eq!(codes(&[KEY, 4, 0, 1, 0, 1]), NutError::Invalid("number of frame codes"));
     assert_eq!(codes(&[KEY, 2, 0, 16384]), NutError::Invalid("size of a frame code"));
-    assert_eq!(codes(&[KEY, 1, 16384 * 2]), NutError::Invalid("time of a frame code"));
+    assert_eq!(codes(&[KEY, 1, 1 << 33]), NutError::Invalid("time of a frame code"));
     assert_eq!(
         codes(&[KEY, 8, 0, 1, 0, 0, 0, 253, 0, 1]),
         NutError::Invalid("frame code with unknown omitted bytes")

@@ -41,7 +41,7 @@ impl Timeline {
     }
 
     /// The time of a frame that is `delta` ticks after the last one.
-    pub(super) fn after(&self, delta: i16) -> Result<i64, NutError> {
+    pub(super) fn after(&self, delta: i32) -> Result<i64, NutError> {
         non_negative(i128::from(self.last) + i128::from(delta))
     }
 
