@@ -64,7 +64,8 @@ impl Access {
             // The manager listens on loopback, but other machines may reach the nginx in front of
             // it.
             if !shown.address.is_none_or(is_this_machine) {
-                let detail = "API_KEYS is not set, so only requests from the machine on which the manager runs are permitted";
+                let detail = "API_KEYS is not set, so only requests from the machine on which the \
+                              manager runs are permitted";
                 return Err(Error::new(ErrorKind::Forbidden, detail));
             }
             return Ok(Caller { key: None, role: Role::Admin });
@@ -90,8 +91,8 @@ impl Access {
     ) -> Result<(), Error> {
         let host = host.map_or("localhost", without_port);
         if self.keys.is_empty() && (is_cross_site || !is_this_machine(host)) {
-            let detail = "API_KEYS is not set, so only the machine on which the manager runs can use the API: \
-                          the host must be localhost, and pages of other sites are refused";
+            let detail = "API_KEYS is not set, so only the machine on which the manager runs can use \
+                          the API: the host must be localhost, and pages of other sites are refused";
             return Err(Error::new(ErrorKind::Forbidden, detail));
         }
         Ok(())

@@ -41,7 +41,10 @@ pub(super) fn routes() -> Vec<Row> {
         |call| Box::pin(endpoint::get(call)),
         || {
             Operation::new("service", "getMetrics", "Returns metrics for Prometheus")
-                .describe("Clients that accept OpenMetrics get that format. API keys of role `user` are refused.")
+                .describe(
+                    "Clients that accept OpenMetrics get that format. API keys of role `user` are \
+                     refused.",
+                )
                 .returns_other(text::PLAIN, Type::String, "The metrics.")
                 .fails(&[ErrorKind::Internal, ErrorKind::RequestTimeout])
         },

@@ -15,8 +15,7 @@ pub(crate) fn parse(unit: &[u8]) -> Option<PictureParameters> {
     bits.skip(8)?;
     let [profile, constraints, level] = bits.bytes()?;
     bits.unsigned(31)?; // seq_parameter_set_id
-    let is_high = HIGH_PROFILES.contains(&profile);
-    let samples = if is_high { Samples::read(&mut bits)? } else { Samples::BASE };
+    let samples = if is_high_profile(profile) { Samples::read(&mut bits)? } else { Samples::BASE };
     bits.unsigned(12)?; // log2_max_frame_num_minus4
     let order_type = skip_order_count(&mut bits)?;
     bits.skip_numbers(1)?; // max_num_ref_frames

@@ -39,7 +39,8 @@ pub(crate) struct NalUnits {
 }
 
 impl NalUnits {
-    /// Returns the sequence parameter set among the units before the picture; `None` if there is none.
+    /// Returns the sequence parameter set among the units before the picture; `None` without
+    /// such a set.
     fn sequence_parameter_set(self, sample: &[u8]) -> Option<&[u8]> {
         let codec = if self.is_hevc { VideoCodec::H265 } else { VideoCodec::H264 };
         for unit in Framing::Lengths(self.length_size).units(sample) {
