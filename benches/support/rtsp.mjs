@@ -161,7 +161,7 @@ class Viewer {
   }
 }
 
-/** An RTSP server. `find` returns the camera for a URL, or undefined if there is none. */
+/** An RTSP server. `find` returns the camera for a URL, or undefined for an unknown URL. */
 export class RtspServer {
   #viewers = new Set();
   #server = createServer({ noDelay: true }, (socket) => {

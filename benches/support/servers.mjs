@@ -7,7 +7,7 @@ import { Child } from "../../tests/browser/support/child.mjs";
 import { freePort } from "../../tests/browser/support/port.mjs";
 import { until } from "../../tests/browser/support/until.mjs";
 
-/** Starts nginx with these locations and without logs. The response for `/` is 204. */
+/** Starts nginx with these locations and without an access log. The response for `/` is 204. */
 export async function startNginx(directory, locations) {
   const port = await freePort();
   return startConfigured(directory, port, nginxConfig(directory, port, locations));
@@ -28,7 +28,7 @@ export function startFfmpegHls(link, codec, playlist) {
   return new Child("ffmpeg", [...input, ...codec, "-f", "hls", ...list, playlist]);
 }
 
-/** Starts MediaMTX with these settings and paths. Only the HLS server is enabled; all else is default. */
+/** Starts MediaMTX with these settings and paths. Only the HLS server is enabled, and cameras are read over TCP. */
 export async function startMediaMtx(directory, settings, paths) {
   const port = await freePort();
   const config = join(directory, "mediamtx.yml");

@@ -52,9 +52,10 @@ settings! {
         stream_dir: PathBuf =
             setting("STREAM_DIR", "./streams", value::path("a writable directory, preferably on a tmpfs"));
 
-        /// Total size of all segments from which no further stream starts. Running streams can exceed it.
-        /// With or without this limit, 16 MiB of disk space must be free for a stream to start, plus
-        /// 8 MiB for each stream that started in the last seconds and has not written that much yet.
+        /// Limit on the total size of all segments. Running streams can exceed it. A stream starts only if
+        /// at least 16 MiB are left below this limit, plus 8 MiB for each stream that started in the last
+        /// seconds and has not written that much yet. Even without a limit, the same space must be free on
+        /// the disk.
         stream_dir_max_bytes: Option<u64> =
             setting("STREAM_DIR_MAX_BYTES", "", value::bytes(16).optional());
 

@@ -64,6 +64,7 @@ pub struct RunningIngest {
 
 /// Starts runs. The tests of the supervisor use another implementation.
 pub trait Ingest: Send + Sync + 'static {
-    /// Starts a run. Every failure, even that to start FFmpeg, is reported as the run's outcome.
+    /// Starts a run. Every failure, even a failure to start FFmpeg, is reported as the run's
+    /// outcome.
     fn start(&self, request: IngestRequest) -> RunningIngest;
 }

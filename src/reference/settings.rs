@@ -34,8 +34,8 @@ const OTHERS: [[&str; 4]; 3] = [
         "CORS_ORIGINS",
         "*",
         "origins, separated by spaces, or *",
-        "Origins whose web pages can play streams. With `*`, all pages can play streams; only pages of listed \
-         origins can also use the API.",
+        "Origins whose web pages can play streams and use the API. With `*`, pages of all origins can play \
+         streams, but pages of other origins cannot use the API.",
     ],
     [
         "STREAMS_SIZE",

@@ -113,7 +113,7 @@ impl Deadlines {
         match (event, now.queued_as) {
             (Event::Stalled, _) => {
                 let seconds = self.limits.stale_timeout.as_secs_f64();
-                timeout(format!("the camera sent no video for {seconds} s"))
+                timeout(format!("the camera's picture did not advance for {seconds} s"))
             }
             (Event::StartTimedOut, Some(Priority::Requested)) => Some(StartQueue::took_too_long()),
             (Event::StartTimedOut, None) if now.state != State::Backoff => {

@@ -28,7 +28,7 @@ pub(crate) struct EventOutput<'a> {
     generation: u64,
     /// Why the stream ended; null unless the type is `stream.stopped`.
     reason: Option<StopReason>,
-    /// The error that led to the event; null if there is none.
+    /// The error that led to the event; null without an error.
     error: Option<EventErrorOutput<'a>>,
 }
 
@@ -60,6 +60,6 @@ pub(super) fn body(event: &Event) -> Bytes {
         reason: stream.reason,
         error: stream.error.as_ref().map(EventErrorOutput::new),
     };
-    // Every field has a form in JSON, so serialization cannot fail.
+    // Every field can be converted to JSON, so serialization cannot fail.
     serde_json::to_vec(&output).unwrap_or_default().into()
 }

@@ -1,7 +1,7 @@
 //! The HLS output: cuts segments, writes them to disk, and publishes playlists in memory.
 //!
 //! ```text
-//! hub ──> packager ──> layout ──> disk
+//! hub ──> packager ──> files ──> disk
 //!            └──> playlist ──> published, in memory
 //! ```
 //!
@@ -16,7 +16,7 @@
 //! | [`multivariant`] | the multivariant playlist that refers to the media playlist |
 //! | [`published`] | a stream's rendered playlists, as players get them |
 //! | [`layout`] | paths and file names below `STREAM_DIR` |
-//! | [`sweep`] | removes files that an earlier process left behind |
+//! | [`sweep`] | locks `STREAM_DIR`, and removes files that an earlier process left behind |
 
 pub(crate) mod cutter;
 mod files;

@@ -61,7 +61,7 @@ function keyOf({ id, profile }: PlayRequest): string {
 
 export class LivePlayer {
   readonly state = signal<State>("idle");
-  /** The reason why the player is not live; null if there is none to report. */
+  /** The reason why the player is not live; null if nothing needs to be reported. */
   readonly reason = signal<Coded | null>(null);
   /** Age of the picture in seconds; null while no video plays. */
   readonly latency = signal<number | null>(null);
