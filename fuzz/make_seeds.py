@@ -26,7 +26,7 @@ FRAGMENTS = {
     "hevc-hev1": [*VIDEO, *HEVC],
     "vp9": [*VIDEO, "-c:v", "libvpx-vp9", "-deadline", "realtime", "-crf", "60", "-b:v", "0"],
 }
-# With -syncpoints it is version 4, which has side data.
+# NUT of version 3, and of version 4, which -syncpoints selects and which can contain side data.
 NUT = ["-f", "nut", "-write_index", "0"]
 NUT_4 = [*NUT, "-strict", "experimental", "-syncpoints"]
 PACKETS = {
@@ -36,16 +36,18 @@ PACKETS = {
     "hevc-index": [*VIDEO, *HEVC, "-f", "nut"],
     "mjpeg-alaw": [*VIDEO, *AUDIO, "-c:v", "mjpeg", "-q:v", "31", "-c:a", "pcm_alaw", *NUT],
 }
-# The first byte: whether it is H.265, and twice the size of a length less one.
+# The first byte of a seed: the lowest bit is 1 for H.265. The higher bits are the size of the
+# lengths of NAL units in bytes, minus one.
 SETS = {
     "h264-baseline": (6, [*VIDEO, *H264, "-f", "h264"]),
     "h264-high": (6, [*VIDEO, "-c:v", "libx264", "-profile:v", "high", "-f", "h264"]),
     "h264-high422": (2, [*VIDEO, "-c:v", "libx264", "-pix_fmt", "yuv422p10", "-f", "h264"]),
     "hevc": (7, [*VIDEO, *HEVC, "-f", "hevc"]),
 }
-# Keyframes behind which pictures refer to earlier ones: recovery points, not IDR pictures.
+# Open GOPs: the keyframes are recovery points instead of IDR pictures, because later pictures may
+# refer to pictures before the keyframe.
 OPEN = ["-x264-params", "open-gop=1:scenecut=0:keyint=2"]
-# The first byte: whether it is H.265.
+# The first byte of a seed is 1 for H.265, and 0 for H.264.
 ACCESS_UNITS = {
     "h264-baseline": (0, [*VIDEO, *H264, "-f", "h264"]),
     "h264-slices": (0, [*VIDEO, *H264, "-x264-params", "slices=3:aud=1", "-f", "h264"]),
@@ -59,7 +61,7 @@ ADTS = {
 
 
 def ffmpeg(arguments: list[str], time: str) -> bytes:
-    """Runs FFmpeg for this many seconds of video, and returns its output."""
+    """Runs FFmpeg for `time` seconds of media, and returns its output."""
     command = ["ffmpeg", "-v", "error", *arguments, "-fflags", "+bitexact", "-t", time, "pipe:1"]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
 
@@ -76,7 +78,7 @@ def sample(head: int, stream: bytes) -> bytes:
 
 
 def sequence_set(head: int, stream: bytes) -> bytes:
-    """The first sequence parameter set of a stream."""
+    """Returns a seed: the codec bit of `head`, then the stream's first sequence parameter set."""
     units = [unit.rstrip(b"\0") for unit in stream.split(b"\0\0\1")]
     is_set = (lambda first: first >> 1 == 33) if head & 1 else (lambda first: first & 31 == 7)
     return bytes([head & 1]) + next(unit for unit in units if unit and is_set(unit[0]))

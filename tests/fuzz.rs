@@ -1,5 +1,5 @@
 //! Runs the fuzz targets of `fuzz/` on stable Rust: each on its seeds, and then for about two seconds
-//! on mutations of them.
+//! on mutations of the seeds.
 //!
 //! `FUZZ_SECONDS` sets the time for each target, and `FUZZ_SEED` selects other inputs. The message of a
 //! failure names the file that contains the failing input; `fuzz/README.md` describes what to do with it.
@@ -51,12 +51,12 @@ const MAX_LENGTH: usize = 64 * 1024;
 /// Limit for the CPU time that a target spends on one input. A few milliseconds are normal.
 const MAX_CPU_TIME: Duration = Duration::from_secs(2);
 
-/// Runs a target on its seeds, and then on mutations of them until the time is over.
+/// Runs a target on its seeds, and then on mutations of the seeds until the time is over.
 fn run(name: &str, target: fn(&[u8])) {
     let seeds: Vec<_> = seeds(name).iter().map(|path| fs::read(path).expect("a seed")).collect();
     let setting = |name| std::env::var(name).ok();
-    // By default, every run uses the same inputs. So a change cannot fail because of a fault that was
-    // there before.
+    // By default, every run makes the same inputs in the same order, so the test does not fail by chance
+    // after an unrelated change.
     let seed = setting("FUZZ_SEED")
         .map_or(1, |text| text.parse().expect("FUZZ_SEED must be a whole number"));
     let seconds = setting("FUZZ_SECONDS")
@@ -76,7 +76,7 @@ fn run(name: &str, target: fn(&[u8])) {
     fs::remove_file(runner.path).expect("the file of the input");
 }
 
-/// Runs one target, and records each input before the run.
+/// A target, and the file that receives each input before the target runs.
 struct Runner<'a> {
     name: &'a str,
     target: fn(&[u8]),
@@ -101,7 +101,7 @@ impl<'a> Runner<'a> {
         let took = cpu_time().saturating_sub(before);
         assert!(
             result.is_ok() && took <= MAX_CPU_TIME,
-            "{} fails on the {} bytes in {} after {took:?} (FUZZ_SEED={})",
+            "{} fails or is too slow with the {} bytes in {}: {took:?} of CPU time, FUZZ_SEED={}",
             self.name,
             input.len(),
             self.path.display(),
@@ -131,7 +131,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
     entries.map(|entry| entry.expect("an entry").path()).collect()
 }
 
-/// Returns a seed with a few random changes, or sometimes random bytes.
+/// Returns a seed, or sometimes random bytes, with a few random changes.
 fn mutated(seeds: &[Vec<u8>], random: &mut fastrand::Rng) -> Vec<u8> {
     let mut input = match random.u8(..) {
         0..8 => (0..random.usize(..256)).map(|_| random.u8(..)).collect(),
@@ -221,7 +221,11 @@ fn every_target_has_seeds_and_a_cargo_fuzz_target() {
         let code = fs::read_to_string(path).expect("a source");
         code.matches("\npub fn ").count()
     });
-    assert_eq!(functions.sum::<usize>(), TARGETS.len(), "functions of src/fuzzing");
+    assert_eq!(
+        functions.sum::<usize>(),
+        TARGETS.len(),
+        "number of public functions in src/fuzzing"
+    );
     for path in files("fuzz_targets") {
         let name = path.file_stem().expect("a name").to_string_lossy();
         let code = fs::read_to_string(&path).expect("a target");

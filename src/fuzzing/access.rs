@@ -22,10 +22,11 @@ static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| Verifier::new(SECRET).exp
 static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new(SECRET).expect("a secret"));
 
 /// Reads `data` as a complete playback token, and then as the claims of a token to which this function
-/// adds a valid signature. If `data` has several lines, the first line is the header of that token.
+/// adds a valid signature. If `data` has several lines, the first line is the header of that token, and
+/// the rest is its claims.
 ///
-/// Checks that only valid tokens with a valid signature are accepted, and that a token can be issued for
-/// every accepted set of claims.
+/// Checks that only valid tokens with a valid signature are accepted, and that a token with the same
+/// claims can be issued, unless the accepted token is almost as long as allowed.
 pub fn playback_token(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     verify(&text);
@@ -51,7 +52,7 @@ fn verify(token: &str) {
     assert!(claims.exp - claims.iat <= MAX_LIFETIME, "{claims:?}");
     assert!(claims.cameras == ["*"] || claims.cameras.iter().all(|id| is_id(id)), "{claims:?}");
     assert!(claims.allows("a camera") == (claims.cameras == ["*"]), "{claims:?}");
-    // The header of an issued token may be longer.
+    // An issued token may be longer, because of its header.
     if token.len() + 100 <= MAX_TOKEN_LENGTH {
         let again = SIGNER.issue(&claims).expect("a token");
         assert_eq!(VERIFIER.verify_at(&again, NOW), Ok(claims));
@@ -83,8 +84,8 @@ pub fn public_keys(data: &[u8]) {
 
 /// Reads `data` as the setting `API_KEYS`.
 ///
-/// Checks that errors are single lines that contain no part of an entry, that `Debug` shows no secret, and
-/// that every secret identifies the key with the same name.
+/// Checks that errors are single lines without any long part of an entry, that `Debug` shows no secret, and
+/// that every secret finds the key of its own entry.
 pub fn api_keys(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let words = text.split(|c: char| c == ',' || c.is_whitespace());
@@ -127,6 +128,6 @@ pub fn id(data: &[u8]) {
         let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"_-~".contains(&byte);
         assert!(text.bytes().all(is_safe) && (1..=80).contains(&text.len()), "{text}");
     } else {
-        assert_eq!(camera, None, "a valid camera id is a valid stream id");
+        assert_eq!(camera, None, "a valid camera id must be a valid stream id");
     }
 }

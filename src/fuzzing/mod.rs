@@ -2,7 +2,8 @@
 //!
 //! Each function passes arbitrary bytes to one parser, and panics if a check of the result fails.
 //! `cargo fuzz` calls them on a nightly toolchain, and `tests/fuzz.rs` calls them on stable Rust.
-//! Nothing else uses this module. It is public only because both of them are separate crates.
+//! Nothing else uses this module. It is public only because the fuzz targets and `tests/fuzz.rs` are
+//! separate crates.
 
 mod access;
 mod media;

@@ -1,4 +1,4 @@
-//! What becomes MP4 for players: access units, parameter sets, and AAC.
+//! Fuzz targets for the media that becomes MP4: access units, parameter sets, and audio.
 
 use mp4_atom::{Codec, Decode as _, Ftyp, Moof, Moov};
 
@@ -11,11 +11,12 @@ use crate::media::nal::{Framing, SetKind};
 use crate::media::opus::OpusConfig;
 use crate::media::parameter_set::sets::ParameterSets;
 
-/// Reads an access unit, and writes it as MP4. The first byte of `data` is the codec and, if it is not
-/// zero without that bit, the size of the lengths that are in place of start codes.
+/// Reads `data` as an access unit, and writes the access unit as MP4. In the first byte, the lowest bit
+/// selects the codec (1 is H.265). The next three bits are the size in bytes of the lengths of NAL units;
+/// a size other than 1 to 4 selects start codes instead of lengths.
 ///
-/// The result is not much longer than the input, is unchanged when it is read again, and MP4 of it can
-/// be read by others.
+/// Checks that the access unit is at most two and a half times as long as the input, that it is unchanged
+/// when it is read again, and that another MP4 parser can decode the MP4.
 pub fn annex_b(data: &[u8]) {
     let Some((head, bytes)) = data.split_first() else { return };
     let framing = match usize::from(head >> 1 & 7) {
@@ -39,10 +40,14 @@ pub fn annex_b(data: &[u8]) {
             other => panic!("{other:?}"),
         }
     }
-    write_fragment(&unit);
+    assert_fragment(&unit);
 }
 
-/// Reads a sequence parameter set. The first byte of `data` is the codec.
+/// Reads `data` as a sequence parameter set. The lowest bit of the first byte selects the codec: 1 is
+/// H.265.
+///
+/// Checks that the values of an accepted parameter set are in range, and that its codec string is safe in
+/// a playlist.
 pub fn sps(data: &[u8]) {
     let Some((head, bytes)) = data.split_first() else { return };
     let codec = codec(*head);
@@ -53,13 +58,16 @@ pub fn sps(data: &[u8]) {
     assert!(picture.pixel_aspect.0 > 0 && picture.pixel_aspect.1 > 0);
     assert!((8..=16).contains(&picture.luma_bit_depth) && picture.chroma_format <= 3);
     assert!(picture.frame_rate.is_none_or(|rate| rate.is_finite() && rate > 0.0));
-    // It becomes part of a quoted attribute of a playlist.
+    // The codec string becomes part of a quoted attribute in a playlist.
     let is_of_codec = |c: char| c.is_ascii_alphanumeric() || c == '.';
     assert!(picture.codec.chars().all(is_of_codec), "{}", picture.codec);
     drop(ParameterSets::from_extradata(codec, bytes));
 }
 
-/// Reads frames with ADTS headers, and `data` as the configurations of AAC and Opus.
+/// Reads `data` as frames with ADTS headers, and as the configurations of AAC and Opus.
+///
+/// Checks that frames do not overlap, that an accepted configuration is unchanged when it is read again,
+/// and that another MP4 parser can decode init segments with the configurations.
 pub fn adts(data: &[u8]) {
     let mut rest = data;
     while let Some((frame, after)) = AdtsFrame::split(rest) {
@@ -82,7 +90,7 @@ fn codec(head: u8) -> VideoCodec {
     if head & 1 == 1 { VideoCodec::H265 } else { VideoCodec::H264 }
 }
 
-/// Asserts that MP4 with this audio can be read by others.
+/// Asserts that another MP4 parser can decode an init segment with this audio.
 fn assert_audio(config: &AudioConfig) {
     let init = init_segment(None, Some(config)).expect("an init segment");
     let moov = decoded(&init);
@@ -90,8 +98,9 @@ fn assert_audio(config: &AudioConfig) {
     assert!(config.codec().is_ascii());
 }
 
-/// Asserts that others read the fragment of a picture, whose slices are those of the copying writer.
-fn write_fragment(unit: &AccessUnit) {
+/// Asserts that `fragment` and `fragment_head` write the same bytes, and that another MP4 parser finds the
+/// picture in them.
+fn assert_fragment(unit: &AccessUnit) {
     let sample = Sample {
         duration: 3600,
         composition_offset: -1,

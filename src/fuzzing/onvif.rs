@@ -16,7 +16,8 @@ use crate::onvif::{device, link, media, ws_discovery};
 
 /// Reads `data` as XML, and as the content of an element.
 ///
-/// Checks that content is unchanged after it was escaped and parsed, and that it cannot become elements.
+/// Checks that escaped content is the same after parsing, except for white space at its ends, and that it
+/// cannot become elements.
 pub fn onvif_xml(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     if let Some(root) = XmlNode::parse(&text) {
@@ -33,8 +34,9 @@ pub fn onvif_xml(data: &[u8]) {
 
 /// Reads `data` as the response of a device to any request. The first byte selects the HTTP status.
 ///
-/// Checks that services at other addresses than the device's are not used, that links contain no
-/// credentials, and that messages are single lines.
+/// Checks that the port of a service at another address than the device's is not used, that links contain
+/// no credentials, that names and messages are single lines, and that there is no sub stream without a
+/// main stream.
 pub fn soap_answer(data: &[u8]) {
     const STATUSES: [u16; 8] = [200, 200, 200, 400, 401, 403, 404, 500];
     let Some((head, text)) = data.split_first() else { return };
@@ -79,7 +81,7 @@ fn read_answer(answer: &XmlNode) {
 
 /// Reads `data` as the response to a discovery probe.
 ///
-/// Checks that devices have the address that sent the response, and that names are single lines.
+/// Checks that each device has the address that sent the response, and that names are single lines.
 pub fn ws_discovery_answer(data: &[u8]) {
     let from = [192, 0, 2, 7].into();
     let ids = ["3f2b1c4d-0000-4000-8000-00a0b0c0d0e0".to_owned()];
@@ -92,7 +94,7 @@ pub fn ws_discovery_answer(data: &[u8]) {
     }
 }
 
-/// Reads `data` as the address of an ONVIF service, as people write it.
+/// Reads `data` as the address of an ONVIF service, as a user enters it.
 ///
 /// Checks that a displayed address can be parsed to the same address, and contains no credentials.
 pub fn onvif_address(data: &[u8]) {

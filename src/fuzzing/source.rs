@@ -19,7 +19,7 @@ use crate::ingest::ffmpeg::stderr::Tail;
 /// Reads `data` as the link of a camera. If `data` has several lines, the first line is the password of a
 /// link, and the rest is the path.
 ///
-/// Checks that an accepted link cannot end a quotation in FFmpeg's script, can be parsed to the same
+/// Checks that an accepted link cannot end the quoted string in FFmpeg's script, is parsed to the same
 /// source again, and is displayed without secrets.
 pub fn source_url(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
@@ -91,7 +91,7 @@ pub fn ffmpeg_stderr(data: &[u8]) {
     let lines = log.lines();
     let kept = format!("{tail:?}");
     for secret in secrets {
-        // A secret that contains a line break is divided into lines.
+        // The log splits a secret that contains a line break into several lines.
         for secret in secret.split(|&byte| byte == b'\n') {
             let Ok(secret) = std::str::from_utf8(secret) else { continue };
             let secret: String = secret.chars().filter(|c| !c.is_control()).collect();
@@ -111,8 +111,8 @@ pub fn ffmpeg_stderr(data: &[u8]) {
 const SHORTEST_SECRET: usize = 3;
 
 /// Returns the secrets of a link: the credentials, and the values of the parameters `password`, `pass`,
-/// `pwd` and `token`; each as written, percent-decoded, and in base64. The link must be one that
-/// [`Source`] accepts. This search is independent of the one in [`Source`].
+/// `pwd` and `token`; each as written, percent-decoded, and in base64. Leaves out secrets that are short or
+/// contain an asterisk. [`Source`] must accept the link, but this search shares no code with [`Source`].
 fn secrets(link: &str) -> Vec<Vec<u8>> {
     const ENDS: [char; 5] = ['/', '?', '&', ';', '#'];
     let rest = link.split_once("://").map_or("", |(_, rest)| rest);
@@ -139,7 +139,7 @@ fn secrets(link: &str) -> Vec<Vec<u8>> {
     let decoded = found.iter().map(|secret| percent_decode_str(secret).collect());
     let mut forms: Vec<Vec<u8>> = plain.into_iter().chain(decoded).collect();
     forms.extend(forms.clone().iter().map(|secret| BASE64.encode(secret).into_bytes()));
-    // A form with an asterisk may occur by chance, together with the `*` of a replacement.
+    // Redacted text contains asterisks, so a form with an asterisk may occur in it by chance.
     forms.retain(|form| form.len() >= SHORTEST_SECRET && !form.contains(&b'*'));
     forms
 }
