@@ -12,7 +12,7 @@ const VIEWER = "wall-secret-0123456789";
 /** Keys of the viewer whose session is renewed, and of the viewer whose session is ended. */
 const RENEWING_VIEWER = "hall-secret-0123456789";
 const ENDED_VIEWER = "lobby-secret-0123456789";
-/** Lifetime of a playback session, instead of the ten minutes that the page requests. */
+/** Lifetime of the renewed playback sessions, in seconds. The page normally requests ten minutes. */
 const SESSION_SECONDS = 5;
 
 // The tests run concurrently, because they spend most of the time waiting.
@@ -27,7 +27,7 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
 
   before(() => on.putCopy("yard", { name: "Yard" }, ADMIN));
 
-  /** Opens the page and signs in with a key. Calls `prepare` with the page before. */
+  /** Opens the page, calls `prepare` with it, and signs in with a key. */
   async function signIn(t, key, prepare = async () => {}) {
     const viewer = await on.visit(t);
     await prepare(viewer.page);
@@ -36,7 +36,7 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     return viewer;
   }
 
-  test("asks for a key, reports a wrong key, and exposes no key", async (t) => {
+  test("asks for a key, reports a wrong key, puts no key into a URL, and signs out at once", async (t) => {
     const viewer = await signIn(t, "not-a-key-0123456789");
     const { page } = viewer;
     await page.getByText("The API key is invalid.").waitFor();
@@ -45,7 +45,7 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     await viewer.sees("live");
     assert.ok(
       viewer.requests.some((url) => /\/play\/[^/]+\/yard\//.test(url)),
-      "no request contains a playback token",
+      "no request for media has a playback token in its URL",
     );
     assert.ok(!viewer.requests.some((url) => url.includes(ADMIN)), "the key is in a URL");
     // After a reload, the page does not ask for the key again.
@@ -75,7 +75,7 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     );
     await viewer.tile().hover();
     await viewer.tile().getByRole("button", { name: "Stop" }).click();
-    // This waits for the player itself, which stops after the tile.
+    // The tile shows the stop at once. This waits until the player has stopped as well.
     await page.locator(".tile.idle").waitFor();
     const answered = page.waitForResponse("**/api/playback/sessions");
     letContinue();
@@ -89,7 +89,7 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     await viewer.sees("live");
   });
 
-  test("offers a viewer only what a viewer can do", async (t) => {
+  test("shows a key of role viewer no controls that the role forbids", async (t) => {
     const viewer = await signIn(t, VIEWER);
     const { page } = viewer;
     await viewer.sees("live");
@@ -123,7 +123,7 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     assert.equal(await page.getByRole("dialog").count(), 0);
   });
 
-  test("renews its playback session without an interruption of the video", async (t) => {
+  test("renews its playback session without interrupting the video", async (t) => {
     const tokens = new Set();
     const viewer = await signIn(t, RENEWING_VIEWER, (page) =>
       page.route("**/api/playback/sessions", (route) => {

@@ -10,13 +10,13 @@ import { SECONDS } from "./support/viewer.mjs";
 
 const HLS = new URL("../../nginx/web/node_modules/hls.js/dist/hls.min.js", import.meta.url);
 /**
- * Playing time in seconds. 40 s are enough to notice a stall that occurs in every few segments. PLAY_SECONDS
- * sets a longer time, to find rarer stalls.
+ * Playing time in seconds. 40 s are enough to notice a stall that recurs every few segments. PLAY_SECONDS sets
+ * a longer time, to find rarer stalls.
  */
 const PLAYING_SECONDS = Number(process.env.PLAY_SECONDS || 40);
 /**
- * Largest latency of a player that does not use low latency. It plays at least three segments (6 s) behind the
- * end of the playlist.
+ * Largest allowed latency of a player without low-latency mode, in seconds. Such a player stays at least three
+ * segments (6 s) behind the end of the playlist.
  */
 const MAX_PLAIN_SECONDS = 15;
 
@@ -40,12 +40,12 @@ describe("hls.js", () => {
     assert.match(await viewer.tile().locator(".latency").textContent(), /^0\.\d s behind$/);
   });
 
-  test("plays the same stream without low-latency mode", async (t) => {
-    // This view contains no player.
+  test("plays the same stream without an error or a stall if low-latency mode is off", async (t) => {
+    // The status view contains no player of the page.
     const viewer = await on.visit(t, "#/status");
     await on.service.start("demo");
     await until(
-      "a playlist that is long enough for a player without low latency",
+      "a playlist that is long enough for a player without low-latency mode",
       SECONDS,
       async () => {
         return (await on.service.status("demo")).uptime_seconds > MAX_PLAIN_SECONDS;
@@ -69,9 +69,9 @@ function recordProblems() {
   // The page passes the errors of hls.js to the video element.
   video.addEventListener("hlserror", ({ detail }) => globalThis.playerProblems.push(detail));
   globalThis.plain?.on(globalThis.Hls.Events.ERROR, (_, { details, fatal }) => {
-    // Without low latency, a reload of hls.js waits for a complete future segment. hls.js sometimes allows
-    // less time for that than the segment lasts. It then repeats the request at once, so this error does not
-    // interrupt the video.
+    // Without low-latency mode, hls.js sends playlist requests that wait until the next segment is complete.
+    // The time limit of hls.js is sometimes shorter than that segment. hls.js then repeats the request at
+    // once, so this error does not interrupt the video.
     if (fatal || details !== "levelLoadTimeOut") {
       globalThis.playerProblems.push(details);
     }
@@ -79,7 +79,7 @@ function recordProblems() {
   video.addEventListener("waiting", () => globalThis.playerProblems.push("waiting"));
 }
 
-/** Runs in the page: plays `url` with hls.js without low latency, independently of the page's own player. */
+/** Runs in the page: plays `url` with hls.js in a new video element, without low-latency mode. */
 function playWithoutLowLatency(url) {
   const video = document.body.appendChild(document.createElement("video"));
   video.muted = true;

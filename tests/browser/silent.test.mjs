@@ -11,13 +11,13 @@ import { SECONDS } from "./support/viewer.mjs";
 
 /** No start times out during a test, so a start request that ends early was aborted by the page. */
 const SETTINGS = { START_TIMEOUT_SECONDS: "100", MAX_CONCURRENT_STARTS: "20" };
-/** Cameras of a wall of four tiles. Only up to three tiles let their start requests wait for the result. */
+/** Cameras of a wall with four tiles. On such a wall, only the start request of the enlarged tile waits for the result. */
 const IDS = ["silent1", "silent2", "silent3", "silent4"];
-/** Cameras of another wall. One of them has a sub stream, which tiles of a wall this large play. */
+/** Cameras of another wall with four tiles. One camera has a sub stream, which its tile plays. */
 const OTHER_IDS = ["silent5", "with-sub", "silent7", "silent8"];
 const PATIENCE = { timeout: SECONDS * 1000 };
 
-describe("the page without responses", { concurrency: 4 }, () => {
+describe("the page when cameras or the manager do not respond", { concurrency: 4 }, () => {
   const on = stage(SETTINGS);
   const camera = createServer((socket) => socket.on("error", () => {}).resume());
   let link;
@@ -56,7 +56,7 @@ describe("the page without responses", { concurrency: 4 }, () => {
     }
   });
 
-  test("starts the profiles that it plays, and restarts a stream that ends before it is live", async (t) => {
+  test("starts the profile that each tile plays, and restarts a stream that ends before it is live", async (t) => {
     const [id] = OTHER_IDS;
     const viewer = await on.visit(t, "#/cameras");
     const start = (response) =>

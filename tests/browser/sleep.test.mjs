@@ -13,7 +13,7 @@ import { SECONDS } from "./support/viewer.mjs";
 const SETTINGS = { CLEANUP_DELAY_SECONDS: "4", CLEANUP_INTERVAL_SECONDS: "1" };
 /** Duration of the sleep. It is longer than any delay of a timer in a busy browser. */
 const SLEEP_MS = 20_000;
-/** Time in which the page must notice the sleep. Frozen video without a sleep is restarted only later. */
+/** Time in which the page must notice the sleep. If it only noticed the frozen video, it would restart later. */
 const NOTICE_MS = 5000;
 
 describe("the page on a computer that sleeps", () => {
@@ -57,8 +57,8 @@ describe("the page on a computer that sleeps", () => {
 });
 
 /**
- * Runs in the page: lets the monotonic clock (`performance.now`) leave out the sleep, as on a computer that
- * sleeps. A browser that is only stopped by a signal would count that time.
+ * Runs in the page: makes `performance.now` leave out the time of the sleep, as the monotonic clock of a
+ * sleeping computer does. Without this, the clock would include the time in which a signal stops the browser.
  */
 function stopMonotonicClockInSleep() {
   const clock = performance.now.bind(performance);

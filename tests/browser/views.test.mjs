@@ -1,4 +1,4 @@
-// Tests the views for cameras, discovery and status: what they do, and their accessibility.
+// Tests the views for cameras, discovery and status, the accessibility of all views, and the languages.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
@@ -30,7 +30,7 @@ describe("the views", () => {
   const on = stage();
 
   for (const colorScheme of ["light", "dark"]) {
-    test(`have no serious accessibility violations, ${colorScheme}`, async (t) => {
+    test(`have no serious accessibility violations in the ${colorScheme} theme`, async (t) => {
       const viewer = await on.visit(t, "", { colorScheme });
       const { page } = viewer;
       await page.evaluate(AXE);
@@ -136,7 +136,7 @@ describe("the views", () => {
     await page.getByText("No camera has responded").waitFor();
   });
 
-  test("cameras can be searched, exported, deleted and imported", async (t) => {
+  test("cameras can be searched, exported without passwords, deleted and imported", async (t) => {
     for (const id of ["attic", "cellar"]) {
       await on.service.put(id, {
         name: id === "attic" ? "Attic" : "Cellar",

@@ -48,8 +48,8 @@ describe("the wall", { concurrency: 2 }, () => {
       (await times()).every((time, index) => time > before[index] + 2),
     );
 
-    // No player keeps a connection busy that others need: there are no blocking reloads. The camera with a
-    // sub stream plays that one.
+    // Over HTTP/1.1, no player sends blocking reloads, which would occupy a connection that other players
+    // need. The tile of the camera with a sub stream plays the sub stream.
     assert.ok(!viewer.requests.some((url) => url.includes("_HLS_msn")));
     assert.equal(await viewer.mode("cam1"), "plain");
     assert.ok(viewer.requests.some((url) => url.includes("/streams/cam1~sub/")));
@@ -72,7 +72,7 @@ describe("the wall", { concurrency: 2 }, () => {
     assert.deepEqual(viewer.problems, []);
   });
 
-  test("enlarges a camera by keyboard, plays its main stream then, and shows it in the address", async (t) => {
+  test("enlarges a camera by keyboard, then plays its main stream, and adds its id to the address", async (t) => {
     const viewer = await on.visit(t, "#/?cameras=cam2,cam1,demo,cam3&grid=2");
     const { page } = viewer;
     await waitUntilLive(viewer, 4);
@@ -117,7 +117,7 @@ describe("the wall", { concurrency: 2 }, () => {
     assert.ok(!page.url().includes("open="));
   });
 
-  test("saves a picture, and opens a camera in VLC", async (t) => {
+  test("saves a picture, and downloads a playlist for VLC", async (t) => {
     const viewer = await on.visit(t, on.service.page);
     const { page } = viewer;
     await viewer.sees("live");
@@ -175,7 +175,7 @@ describe("the wall", { concurrency: 2 }, () => {
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
     assert.ok(width <= PHONE.width, `${width} pixels wide`);
     await until(
-      "a tile out of sight is idle",
+      "the tile out of sight is idle",
       SECONDS,
       async () => (await viewer.describe("cam8"))?.state === "idle",
     );

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """An RTSP camera that shows still pictures: the stream /NAME shows the file NAME.png.
 
-The arguments are the folder of the files, and the names. The camera prints its port when it is
+The arguments are the folder of the files and the names. The camera prints its port when it is
 ready.
 """
 

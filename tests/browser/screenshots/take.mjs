@@ -42,7 +42,7 @@ async function startScenes() {
   return camera;
 }
 
-/** Opens `address` in a new browser context, calls `prepare` with the page, and writes docs/NAME.png. */
+/** Opens `address` in a new browser context, calls `prepare` with the page, and saves a screenshot as docs/NAME.png. */
 async function shoot(name, address, prepare, { colorScheme = "dark", viewport = SIZE } = {}) {
   const context = await browser.newContext({ viewport, colorScheme, deviceScaleFactor: 1 });
   const page = await context.newPage();

@@ -34,15 +34,15 @@ export class Child {
     }
   }
 
-  /** Whether the program has exited or could not be started. */
+  /** True if the program has exited or could not be started. */
   get hasExited() {
     const { pid, exitCode, signalCode } = this.process;
     return pid === undefined || exitCode !== null || signalCode !== null;
   }
 
   /**
-   * Returns the running processes that the program has started, directly or indirectly. After its exit,
-   * returns the result of the previous call.
+   * Returns the running processes that the program has started, directly or indirectly. If the program has
+   * exited, returns the result of the previous call.
    */
   descendants() {
     if (!this.hasExited) {

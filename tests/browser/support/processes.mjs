@@ -32,7 +32,7 @@ export function descendants(pid) {
   return found;
 }
 
-/** Whether the process still runs. The start time tells it apart from a later process with the same id. */
+/** Returns whether the process still runs. The start time distinguishes it from a later process with the same id. */
 export function isRunning(process) {
   return read(process.pid).some((now) => now.startedAt === process.startedAt);
 }

@@ -13,7 +13,7 @@ const START_SECONDS = 900;
 
 /** A service that `deploy/run` has started, on free ports and with its own directories. */
 export class Service {
-  /** Starts a service with these settings, which override the defaults, and arguments of `deploy/run`. */
+  /** Starts a service with these arguments of `deploy/run`. `settings` override the default settings. */
   static async start(settings = {}, args = []) {
     const directory = mkdtempSync(join(tmpdir(), "browser-test-"));
     // Retries, because processes that have just been killed may still write.

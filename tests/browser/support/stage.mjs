@@ -34,7 +34,7 @@ class Stage {
     return Viewer.openFor(t, this.browser, new URL(address, this.service.origin).href, options);
   }
 
-  /** Adds a camera that plays the demo camera's video. Its own id gives it a stream of its own. */
+  /** Adds a camera that plays the demo camera's video. Its stream is separate, because its id is different. */
   async putCopy(id, camera = {}, key) {
     await this.service.put(id, { rtsp_link: this.service.demoLink, ...camera }, key);
   }

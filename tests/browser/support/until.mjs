@@ -25,7 +25,8 @@ export async function until(what, seconds, probe) {
 
 /**
  * Waits until all promises have settled, and then throws the first failure, if any. (Promise.all would throw
- * at once. What starts after that would never be stopped, and a running browser keeps the test process alive.)
+ * at once. A process that starts after that would never be stopped, and a running browser keeps the test
+ * process alive.)
  */
 export async function allOf(...promises) {
   const results = await Promise.allSettled(promises);

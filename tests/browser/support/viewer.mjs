@@ -21,7 +21,7 @@ const FLAGS = [
 
 export function launchBrowser() {
   const executablePath = process.env.CHROMIUM_BIN || "/usr/bin/chromium";
-  // child.mjs handles signals: it exits, and the exit closes the browser as well.
+  // On a signal, child.mjs ends the test process, and the end of the test process closes the browser.
   const signals = { handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false };
   return chromium.launch({ executablePath, args: FLAGS, ...signals });
 }
