@@ -10,7 +10,7 @@ UDP_ONLY = "h264-udp"
 ANONYMOUS = "anonymous"
 MEMBER = "member"
 
-# One of this many frames is lost.
+# One frame in this many frames is lost.
 LOSS_PERIOD = 20
 # Factors by which RTP timestamps are too slow: for milliseconds instead of a 90 kHz clock, and for
 # timestamps that practically do not advance.

@@ -300,7 +300,7 @@ def handler(device, habit):
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """An HTTP server that ignores clients that disconnect."""
+    """An HTTP server that ignores errors, because clients disconnect during responses."""
 
     daemon_threads = True
 
@@ -318,7 +318,7 @@ def emit(event, **fields):
 
 
 def answer_probes(device, options, listener):
-    """Respond to probes from the device's own address, in an endless loop."""
+    """Respond to probes in an endless loop. The responses come from the device's own address."""
     sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sender.bind((options.address, 0))
     while True:
@@ -383,7 +383,11 @@ def parse_options():
         metavar="PID",
         help="process ID of the camera.py that makes keyframes on request",
     )
-    add("--old", action="store_true", help="support only the first version of the services")
+    add(
+        "--old",
+        action="store_true",
+        help="support only the first version of the media service, and not GetServices",
+    )
     add(
         "--habit",
         default="none",

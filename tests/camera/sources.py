@@ -91,14 +91,14 @@ class SharedEncoder:
         return self._count
 
     def wait_for_next(self, number):
-        """Wait for the unit after this number; return that unit's number and sample.
+        """Wait for the unit after this number; return the number and the sample of a unit.
 
-        The sample's timestamps are absolute times of GStreamer's system clock.
+        It is the next unit, or the latest one if the next unit is no longer kept. The
+        sample's timestamps are absolute times of GStreamer's system clock.
         """
         with self._has_new_unit:
             self._has_new_unit.wait_for(lambda: self._count > number)
             oldest = self._count - len(self._units) + 1
-            # If the wanted unit is no longer kept, the client continues with the latest unit.
             number = number + 1 if number + 1 >= oldest else self._count
             return number, self._units[number - oldest]
 
@@ -125,7 +125,7 @@ class SharedEncoder:
 
 
 class SharedSource:
-    """Feeds an appsrc from a shared encoder, starting at its next unit."""
+    """Feeds an appsrc from a shared encoder, starting at the encoder's next unit."""
 
     def __init__(self, encoder):
         self._encoder = encoder
