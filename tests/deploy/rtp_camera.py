@@ -1,4 +1,7 @@
-"""A camera for tests of FFmpeg, which marks RTP packets as told and can wait between frames."""
+"""An RTSP camera for tests of FFmpeg.
+
+A test chooses which RTP packets have the marker, and can make the camera wait before a frame.
+"""
 
 import base64
 import re
@@ -9,7 +12,8 @@ import subprocess
 import threading
 from dataclasses import dataclass
 
-# Small, so that most frames need several packets.
+# Largest size of an RTP payload in bytes, without headers. It is small, so that most frames need
+# several packets.
 MAX_PAYLOAD = 300
 CLOCK = 90_000
 PAYLOAD_TYPE = 96
@@ -44,7 +48,7 @@ class H264:
 
     @classmethod
     def fragment_header(cls, nal, flags):
-        """Return what comes before a piece of a NAL unit that is sent in pieces."""
+        """Return the header of a payload that contains one piece of a NAL unit."""
         return bytes([nal[0] & 0xE0 | 28, flags | cls.type(nal)])
 
     @staticmethod
@@ -54,7 +58,7 @@ class H264:
 
     @staticmethod
     def format(parameters):
-        """Return the SDP's description of the format."""
+        """Return the parameters of the format for the SDP."""
         sets = ",".join(base64.b64encode(nal).decode() for nal in parameters)
         return f"packetization-mode=1;sprop-parameter-sets={sets}"
 
@@ -88,7 +92,7 @@ class H265(H264):
 
     @classmethod
     def fragment_header(cls, nal, flags):
-        """Return what comes before a piece of a NAL unit that is sent in pieces."""
+        """Return the header of a payload that contains one piece of a NAL unit."""
         return bytes([nal[0] & 0x81 | 49 << 1, nal[1], flags | cls.type(nal)])
 
     @staticmethod
@@ -98,25 +102,25 @@ class H265(H264):
 
     @classmethod
     def format(cls, parameters):
-        """Return the SDP's description of the format."""
+        """Return the parameters of the format for the SDP."""
         names = ("sprop-vps", "sprop-sps", "sprop-pps")
         sets = (base64.b64encode(nal).decode() for nal in parameters)
         return ";".join(f"{name}={value}" for name, value in zip(names, sets, strict=True))
 
 
 def sized(nals):
-    """Return NAL units, each with its size in front."""
+    """Return the bytes of NAL units, each after its size."""
     return b"".join(struct.pack(">H", len(nal)) + nal for nal in nals)
 
 
 def tail(nals):
-    """Return the last bytes of a frame as FFmpeg writes it, to recognize it by."""
+    """Return the last bytes of a frame in FFmpeg's output, by which a test recognizes the frame."""
     return b"\0\0\0\1".join(nals)[-64:]
 
 
 @dataclass
 class Packet:
-    """An RTP payload, and what decides about its marker."""
+    """An RTP payload, and the facts by which a test chooses whether its packet has the marker."""
 
     payload: bytes
     is_slice: bool
@@ -154,7 +158,7 @@ class Clip:
         self.frames = [self._packets(number, unit) for number, unit in enumerate(self.units)]
 
     def _split(self, nals):
-        """Group NAL units by frame: what comes before a first slice belongs to its frame."""
+        """Group NAL units by frame. Units that are not slices belong to the frame that follows."""
         units, leading = [], []
         for nal in nals:
             if not self.codec.is_slice(nal):
@@ -180,7 +184,7 @@ class Clip:
         return packets
 
     def _pieces(self, nal):
-        """Return the payloads of a NAL unit: itself, or its pieces."""
+        """Return the payloads of a NAL unit: one for the whole unit, or one for each piece."""
         if len(nal) <= MAX_PAYLOAD:
             return [nal]
         body = nal[self.codec.header_bytes :]
@@ -192,7 +196,7 @@ class Clip:
         ]
 
     def aggregated(self):
-        """Put each frame into one packet, and some frames into the packet of the frame before."""
+        """Put each frame into one packet, and some frames into the packet of the previous frame."""
         self.frames, self.tails, number = [], [], 0
         while number < len(self.units):
             count = 2 if number % 11 == 5 and number + 1 < len(self.units) else 1
@@ -207,7 +211,7 @@ class Clip:
         return self
 
     def description(self):
-        """Return the SDP."""
+        """Return the description of the stream in SDP."""
         return "\r\n".join(
             [
                 "v=0",
@@ -225,7 +229,7 @@ class Clip:
         )
 
 
-# Which packets carry the marker.
+# Places of the marker. Each function returns whether a packet has the marker.
 MARKERS = {
     "at each frame's end": lambda packet: packet.is_last_of_frame,
     "on no packet": lambda _: False,
@@ -239,8 +243,9 @@ MARKERS = {
 class Camera(socketserver.ThreadingTCPServer):
     """An RTSP server that sends a clip once, over TCP, and then closes the connection.
 
-    Before each frame it calls `before_frame` with the frame's number. `lost` are packets that it
-    does not send: the number of the frame, and that of the packet in it.
+    Before each frame the camera calls `before_frame` with the frame's number. `lost` contains the
+    packets that the camera does not send, each as (number of the frame, number of the packet in
+    the frame).
     """
 
     daemon_threads = True
@@ -268,7 +273,7 @@ class Connection(socketserver.StreamRequestHandler):
     disable_nagle_algorithm = True
 
     def handle(self):
-        """Answer requests until the clip has been sent."""
+        """Respond to requests until the clip has been sent."""
         while request := self._request():
             method, url = request.split()[:2]
             fields = {"CSeq": re.search(r"CSeq: *(\d+)", request)[1], "Session": "1"}
@@ -305,6 +310,6 @@ class Connection(socketserver.StreamRequestHandler):
                     self.wfile.write(struct.pack(">cBH", b"$", 0, len(data)) + data)
                 sequence += 1
         self.connection.shutdown(socket.SHUT_WR)
-        # Wait for the client to end, so that it reads everything.
+        # Wait until the client closes the connection, so that the client can read everything.
         while self.rfile.read(4096):
             pass

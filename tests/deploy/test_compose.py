@@ -30,7 +30,7 @@ START_SECONDS = 30
 
 
 def read_stages():
-    """Return the Dockerfile's stages in order, as a dict: name to instructions, as (word, rest)."""
+    """Return the Dockerfile's stages: a dict of lists of instructions, each as (word, rest)."""
     text = re.sub(r"^\s*#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
     stages = {}
     for line in re.sub(r"\\\n", " ", text).splitlines():
@@ -89,7 +89,7 @@ def is_sent(path):
 class Images(unittest.TestCase):
     """The stages and files from which the images are built."""
 
-    def test_services_are_built_from_stages(self):
+    def test_services_are_built_from_stages_of_the_dockerfile(self):
         for name, service in SERVICES.items():
             self.assertEqual(service["build"]["context"], ".", name)
             self.assertIn(service["build"]["target"], STAGES, name)
@@ -102,10 +102,10 @@ class Images(unittest.TestCase):
                     self.assertIn(origin, earlier, stage)
                     continue
                 for source in sources:
-                    self.assertTrue((ROOT / source).exists(), f"{stage} copies {source}")
-                    self.assertTrue(is_sent(source), f".dockerignore withholds {source}")
+                    self.assertTrue((ROOT / source).exists(), f"{source} ({stage}) is missing")
+                    self.assertTrue(is_sent(source), f".dockerignore excludes {source}")
 
-    def test_nothing_private_is_sent_to_the_builder(self):
+    def test_private_files_and_build_results_are_not_sent_to_the_builder(self):
         for path in [".env", ".git/config", "streams.db", "target/tools", "nginx/web/dist"]:
             self.assertFalse(is_sent(path), path)
 
@@ -117,7 +117,7 @@ class Demo(unittest.TestCase):
         profiles = {name: service.get("profiles") for name, service in SERVICES.items()}
         self.assertEqual(profiles, {"manager": None, "nginx": None, "demo-camera": ["demo"]})
 
-    def test_the_command_is_in_the_image_and_can_be_run(self):
+    def test_the_demo_cameras_command_is_in_the_image_and_can_be_run(self):
         instructions = STAGES[DEMO["build"]["target"]]
         [command] = [json.loads(rest) for word, rest in instructions if word == "CMD"]
         self.assertNotIn("command", DEMO)
@@ -131,7 +131,7 @@ class Demo(unittest.TestCase):
         for path in copied:
             self.assertTrue((ROOT / path).is_file(), path)
         for program in [command[0], "tests/camera/camera.py"]:
-            self.assertTrue(os.access(ROOT / program, os.X_OK), f"{program} cannot be run")
+            self.assertTrue(os.access(ROOT / program, os.X_OK), f"{program} is not executable")
 
     def test_camera_and_manager_reach_each_other_on_loopback(self):
         self.assertEqual(DEMO["network_mode"], "service:manager")
@@ -213,7 +213,7 @@ class Run(unittest.TestCase):
         camera.terminate()
         self.assertEqual(camera.wait(START_SECONDS), 0, "after SIGTERM")
 
-    def test_the_command_fails_if_the_manager_is_unreachable(self):
+    def test_the_demo_cameras_command_fails_if_the_manager_is_unreachable(self):
         camera, log = self.start_camera("http://127.0.0.1:1")
         self.assertEqual(camera.wait(START_SECONDS), 1)
         self.assertIn("cannot reach the manager", log.read_text())

@@ -1,6 +1,7 @@
-"""The frame-marker patch of the lean FFmpeg, with cameras that set RTP markers in different ways.
+"""Tests the frame-marker patch of the lean FFmpeg: cameras set RTP markers in different ways.
 
-Needs the lean FFmpeg of deploy/ffmpeg/build, at target/ffmpeg/ffmpeg or where TEST_FFMPEG_BIN says.
+The tests need the lean FFmpeg that deploy/ffmpeg/build makes. It is at target/ffmpeg/ffmpeg, or at
+the path in TEST_FFMPEG_BIN.
 
 python3 -m unittest discover tests/deploy
 """
@@ -20,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LEAN = Path(os.environ.get("TEST_FFMPEG_BIN") or ROOT / "target/ffmpeg/ffmpeg").absolute()
 DEBIAN = "ffmpeg"
 SECONDS = 20
-# FFmpeg probes the stream before this frame, and has compared markers with frames.
+# Number of the first frame for which the camera waits. Before this frame, FFmpeg has probed the
+# stream and has compared the markers with the frames.
 FIRST_AWAITED = 12
 
 GOP = ["-g", "10", "-bf", "0", "-sc_threshold", "0"]
@@ -48,7 +50,7 @@ def script(url):
 
 
 def copy(program):
-    """Return a command that copies the video of a script on stdin to NUT on stdout."""
+    """Return a command that reads a script on stdin and copies its video to stdout, as NUT."""
     quiet = [program, "-v", "fatal", "-analyzeduration", "100000", "-probesize", "5000"]
     source = ["-f", "concat", "-safe", "0", "-protocol_whitelist", "pipe,rtp,rtsp,tcp,udp"]
     times = ["-bsf:v", r"setts=pts=if(eq(PTS\,NOPTS)\,0\,PTS)"]
@@ -57,7 +59,7 @@ def copy(program):
 
 
 class Reader:
-    """The bytes that FFmpeg has written, for threads that wait for some of them."""
+    """Collects FFmpeg's output. Other threads can wait for certain bytes of it."""
 
     def __init__(self):
         self.data = bytearray()
@@ -72,7 +74,7 @@ class Reader:
                 self._changed.notify_all()
 
     def wait_for(self, needle):
-        """Wait until some bytes have come after those of the last call."""
+        """Wait for `needle` after the bytes of the previous call; return whether it was found."""
         with self._changed:
             self._changed.wait_for(lambda: self.data.find(needle, self._position) >= 0, SECONDS)
             found = self.data.find(needle, self._position)
@@ -83,7 +85,7 @@ class Reader:
 
 @contextmanager
 def ffmpeg(program):
-    """Run FFmpeg, and end it."""
+    """Run FFmpeg, and kill it at the end of the block."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(copy(program), **pipes) as process:
         try:
@@ -93,7 +95,11 @@ def ffmpeg(program):
 
 
 def run(program, clip, has_marker, is_awaited=lambda _: False, lost=()):
-    """Return FFmpeg's output, and the frames that had not come out before the next one was sent."""
+    """Copy a clip; return FFmpeg's output, and the first awaited frame that came too late, if any.
+
+    After an awaited frame, the camera sends nothing until FFmpeg has written that frame or the
+    time is over. `is_awaited` gets the last packet of a frame.
+    """
     reader, late = Reader(), []
 
     def before_frame(number):
@@ -113,7 +119,8 @@ def run(program, clip, has_marker, is_awaited=lambda _: False, lost=()):
 def frames(nut):
     """Return the times, sizes, flags and checksums of all frames but the last.
 
-    In the last frame of H.265 the patch leaves a zero that belongs to the next start code.
+    The last frame of H.265 may differ, because the patch leaves a zero at its end, which belongs to
+    the next start code.
     """
     with tempfile.NamedTemporaryFile() as file:
         file.write(nut)
@@ -126,20 +133,20 @@ def frames(nut):
 
 
 def is_lean():
-    """Return whether the lean FFmpeg was built; TEST_FFMPEG_BIN can also name another."""
+    """Return whether LEAN exists and is a lean FFmpeg: TEST_FFMPEG_BIN can name another FFmpeg."""
     if not LEAN.exists():
         return False
     version = subprocess.run([LEAN, "-version"], check=True, capture_output=True).stdout
     return b"-lean" in version.splitlines()[0]
 
 
-@unittest.skipUnless(is_lean(), "the lean FFmpeg is missing: ./deploy/ffmpeg/build builds it")
+@unittest.skipUnless(is_lean(), "the lean FFmpeg is missing; build it with: ./deploy/ffmpeg/build")
 class FrameMarker(unittest.TestCase):
-    """The lean FFmpeg beside Debian's."""
+    """Compares the lean FFmpeg with Debian's FFmpeg."""
 
     @classmethod
     def setUpClass(cls):
-        """Make the clips, and copy each with Debian's FFmpeg."""
+        """Make the clips, and copy each clip with Debian's FFmpeg."""
         cls.clips = {name: make() for name, make in CLIPS.items()}
         none = MARKERS["on no packet"]
         cls.expected = {
@@ -147,13 +154,13 @@ class FrameMarker(unittest.TestCase):
         }
 
     def test_debian_copies_all_frames(self):
-        """The comparison is with complete video."""
+        """The frames with which the other tests compare are complete."""
         for name, clip in self.clips.items():
             with self.subTest(name):
                 self.assertGreaterEqual(len(self.expected[name]), len(clip.units) - 1)
 
-    def test_frames_are_those_without_the_patch(self):
-        """Bytes, times and flags do not depend on the markers."""
+    def test_frames_are_the_same_as_without_the_patch_wherever_the_markers_are(self):
+        """The comparison includes bytes, times and flags."""
         for name, clip in self.clips.items():
             for place, has_marker in MARKERS.items():
                 with self.subTest(name, markers=place):
@@ -161,7 +168,7 @@ class FrameMarker(unittest.TestCase):
                     self.assertEqual(copied, self.expected[name])
 
     def test_a_frame_comes_out_before_the_next_one_is_sent(self):
-        """The camera sends a frame when the one before has been read."""
+        """The camera sends each frame only after FFmpeg has written the previous frame."""
         for name, clip in self.clips.items():
             with self.subTest(name):
                 every = MARKERS["at each frame's end"]
@@ -169,8 +176,8 @@ class FrameMarker(unittest.TestCase):
                 self.assertEqual(late, [])
                 self.assertEqual(frames(copied), self.expected[name])
 
-    def test_keyframes_come_out_early_if_only_they_are_marked(self):
-        """The camera waits after keyframes."""
+    def test_keyframes_come_out_before_the_next_frame_if_only_they_have_markers(self):
+        """After a keyframe, the camera waits until FFmpeg has written the keyframe."""
         for name in ("H.264", "H.265"):
             with self.subTest(name):
                 keys = MARKERS["on keyframes only"]
@@ -178,8 +185,8 @@ class FrameMarker(unittest.TestCase):
                 self.assertEqual(late, [])
                 self.assertEqual(frames(copied), self.expected[name])
 
-    def test_markers_that_become_wrong_split_one_frame_at_most(self):
-        """The camera marks frames at first, and every packet later."""
+    def test_markers_that_become_wrong_split_at_most_one_frame(self):
+        """At first the last packet of each frame has the marker, and later every packet."""
 
         def has_marker(packet):
             return packet.is_last_of_frame or packet.time >= 15 * 3600
@@ -192,10 +199,10 @@ class FrameMarker(unittest.TestCase):
                 self.assertEqual(copied[:15], expected[:15])
                 self.assertEqual(copied[16 + split :], expected[16:])
 
-    def test_lost_packets_do_not_make_markers_wrong(self):
-        """A frame comes out early although frames before it were damaged."""
+    def test_frames_come_out_before_the_next_one_is_sent_even_after_lost_packets(self):
+        """The frames after the damaged ones are awaited."""
         clip = self.clips["H.264 with 8 slices"]
-        # The first packets of a frame, and the marker of another.
+        # The first packets of a frame, and the last packet of another frame, which has the marker.
         lost = {(14, 0), (14, 1), (14, 2), (16, len(clip.frames[16]) - 1)}
         every = MARKERS["at each frame's end"]
         _, late = run(LEAN, clip, every, lambda packet: packet.time >= 18 * 3600, lost)

@@ -204,15 +204,15 @@ class Nginx(unittest.TestCase):
                     self.assertEqual(received["Content-Type"], "application/problem+json")
                     self.assertIn(f'"code":"{code}"', response.read().decode())
 
-    def test_each_kind_of_response_has_its_headers(self):
+    def test_each_kind_of_response_has_exactly_the_expected_headers(self):
         self.check(self.start_nginx(self.start_manager()), RESPONSES)
 
-    def test_responses_while_the_manager_is_unreachable(self):
+    def test_requests_fail_with_503_while_the_manager_is_unreachable(self):
         self.check(self.start_nginx("127.0.0.1:1"), WITHOUT_MANAGER)
 
 
 def send(method, url):
-    """Send a request as a page of a listed origin does; return nginx's response."""
+    """Send a request as a page of an allowed origin does; return nginx's response."""
     request = urllib.request.Request(url, headers={"Origin": ORIGIN}, method=method)
     try:
         return urllib.request.urlopen(request, timeout=START_SECONDS)
