@@ -30,10 +30,10 @@ const commands = pages().flatMap((page) => blocks(page).filter(({ language }) =>
 const firstLine = ({ text }) => text.split("\n")[0];
 const isNotRun = (block) => NOT_RUN.some(({ command }) => firstLine(block).startsWith(command));
 
-test("every entry of not-run.json has a reason, and is the beginning of a block", () => {
+test("every entry of not-run.json has a reason, and is the beginning of a block in a page", () => {
   for (const { command, reason } of NOT_RUN) {
-    assert.ok(commands.some((block) => firstLine(block).startsWith(command)), `no block begins with: ${command}`);
-    assert.ok(reason?.length > 10, `no reason: ${command}`);
+    assert.ok(commands.some((block) => firstLine(block).startsWith(command)), `not-run.json: no block begins with ${command}`);
+    assert.ok(reason?.length > 10, `not-run.json: the reason for ${command} is missing or too short`);
   }
 });
 

@@ -11,7 +11,7 @@ const INDEX = "docs/README.md";
 /** Allowed languages of code blocks. Commands must be `sh`, so that commands.test.mjs runs them. */
 const LANGUAGES = new Set(["sh", "text", "json", "ini", "html", "js", "nginx", "php", "python", "rust", "toml", "yaml"]);
 
-test("links lead to files and headings", () => {
+test("every link leads to an existing file and heading", () => {
   const broken = pages().flatMap((page) =>
     links(page)
       .filter(({ file, anchor }) => {
@@ -33,10 +33,10 @@ test(`the README has at most ${README_LINES} lines`, () => {
   assert.ok(read("README.md").split("\n").length <= README_LINES + 1);
 });
 
-test("code blocks name their language, and JSON is valid", () => {
+test("every code block has an allowed language, and JSON blocks are valid", () => {
   for (const page of pages()) {
     for (const { language, line, text } of blocks(page)) {
-      assert.ok(LANGUAGES.has(language), `${page}:${line}: the code block has the language "${language}"`);
+      assert.ok(LANGUAGES.has(language), `${page}:${line}: the language "${language}" of the code block is not allowed`);
       if (language === "json") {
         assert.doesNotThrow(() => JSON.parse(text), `${page}:${line}`);
       }

@@ -47,14 +47,17 @@ fn violations(tree: &Tree, heights: &BTreeMap<String, usize>) -> Vec<String> {
             && from < to
         {
             let (from, to) = (edge.from.join("::"), edge.to.join("::"));
-            violations.push(format!("{from}, line {}: imports {to}, which is above it", edge.line));
+            violations.push(format!(
+                "{from}, line {}: imports {to}, which the table in src/lib.rs does not allow",
+                edge.line
+            ));
         }
     }
     violations.extend(circles(&edges).iter().map(|circle| describe(circle, &edges)));
     violations
 }
 
-/// Describes a circle: its modules, and the imports between them.
+/// Returns a description of a circle: its modules, and the imports between them.
 fn describe(circle: &BTreeSet<ModulePath>, edges: &[Edge]) -> String {
     let names: Vec<_> = circle.iter().map(|module| module.join("::")).collect();
     let mut text = format!("circle of {}", names.join(", "));
@@ -149,7 +152,10 @@ fn an_upward_import_is_found() {
     }
     let violations =
         violations_in(&[("left.rs", "use crate::right::X;"), ("right.rs", "pub struct X;")]);
-    assert_eq!(violations, ["left, line 1: imports right, which is above it"]);
+    assert_eq!(
+        violations,
+        ["left, line 1: imports right, which the table in src/lib.rs does not allow"]
+    );
 }
 
 #[test]
@@ -190,7 +196,7 @@ fn a_reexported_item_belongs_to_the_module_that_defines_it() {
             violations.iter().any(|violation| violation.starts_with("left, line 1: imports top"));
         assert!(is_found, "{text}: {violations:?}");
     }
-    // A parent that only imports an item of one child for another forms no circle with them.
+    // A parent that only re-exports an item of one child to another child forms no circle with them.
     let files = [
         ("top.rs", "mod one; mod two; pub use one::A;"),
         ("top/one.rs", "pub struct A;"),

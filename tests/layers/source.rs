@@ -70,8 +70,8 @@ impl Module {
     }
 
     /// Reads the declaration at the beginning of `tokens`: `use …;`, `mod name;`, `mod name { … }`, or an
-    /// item. Returns the number of tokens of a `use` or `mod`. Returns `None` for an item, whose tokens
-    /// are still to be searched for paths, and if there is no declaration.
+    /// item. Returns the number of tokens of a `use` or `mod`. Returns `None` for an item, because its
+    /// tokens must still be searched for paths, and if there is no declaration.
     fn read_declaration(&mut self, tokens: &[TokenTree], is_module_level: bool) -> Option<usize> {
         let keyword = ident(tokens.first()?)?;
         if keyword == "use" {
@@ -120,7 +120,7 @@ impl Module {
         at.max(1)
     }
 
-    /// Reads a string that contains a path, such as in an attribute of serde.
+    /// Reads a string, and keeps it if it is a path, such as in an attribute of serde.
     fn read_literal(&mut self, literal: &proc_macro2::Literal) {
         let text = literal.to_string();
         let text = text.trim_matches('"');
@@ -198,8 +198,8 @@ fn is_test_attribute(tokens: &[TokenTree]) -> bool {
     is_punct(hash, '#') && group.stream().to_string().replace(' ', "") == "cfg(test)"
 }
 
-/// Returns the number of tokens of an item, a statement or a field. It ends with the first `;` or `,`,
-/// or with the first group in braces.
+/// Returns the number of tokens of an item, a statement or a field. Each of these ends with the first `;`
+/// or `,`, or with the first group in braces.
 fn item_length(tokens: &[TokenTree]) -> usize {
     let ends = |token: &TokenTree| match token {
         TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,

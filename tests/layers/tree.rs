@@ -1,4 +1,4 @@
-//! The modules of the crate, and which modules use items of which other modules.
+//! The modules of the crate, and the items that they use of other modules.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
