@@ -1,5 +1,5 @@
-//! NUT, with real output of FFmpeg that is complete, truncated or damaged. ffprobe must read the same
-//! from it, and from the writer's output.
+//! Tests of the NUT reader and writer with real output of FFmpeg, which is complete, truncated or damaged.
+//! The reader must read the same as ffprobe, both from FFmpeg's and from the writer's output.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -26,7 +26,7 @@ const NUT: &str = "-f nut -write_index 0 pipe:1";
 const PIPE: &str = "-f nut -strict experimental -syncpoints none pipe:1";
 const TIMESTAMPED: &str = "-f nut -strict experimental -syncpoints timestamped pipe:1";
 
-/// Arguments of FFmpeg: cameras of all kinds, and all ways to write NUT.
+/// FFmpeg's arguments for different kinds of cameras and for all variants of NUT that FFmpeg writes.
 #[rustfmt::skip]
 const CAMERAS: &[&[&str]] = &[
     &[VIDEO, AUDIO, "-t 5", H264, "-c:a aac", NUT],
@@ -44,7 +44,7 @@ const CAMERAS: &[&[&str]] = &[
     &[VIDEO_FAST, "-t 4", HEVC, NUT],
     // Hundreds of syncpoints.
     &[VIDEO, VOICE, "-t 60", "-c:v mjpeg -q:v 2 -c:a pcm_alaw", NUT],
-    // Megabytes in a frame.
+    // Very large frames.
     &[VIDEO_LARGE, "-t 0.4", "-c:v mjpeg -q:v 1", NUT],
     // An index, as in files.
     &[VIDEO, "-t 5", H264, "-f nut pipe:1"],
@@ -54,18 +54,19 @@ const CAMERAS: &[&[&str]] = &[
     &[AUDIO, "-t 3", "-c:a aac", PIPE],
 ];
 
-/// Two seconds of video with B-frames and of audio, small enough to be read byte by byte.
+/// Two seconds of audio and of video with B-frames; few enough bytes to read them one by one.
 static SMALL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     ffmpeg(&[VIDEO, AUDIO, "-t 2", H264_B, "-crf 40 -c:a aac -b:a 32k", NUT], &[])
 });
 
-/// Runs FFmpeg. Each argument is one or more of FFmpeg's, separated by spaces.
+/// Runs FFmpeg with `input` on stdin, and returns its output. Each string has one or more arguments,
+/// separated by spaces.
 fn ffmpeg(arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let arguments = arguments.iter().flat_map(|arguments| arguments.split(' '));
     run(Command::new("ffmpeg").args(["-v", "error"]).args(arguments), input)
 }
 
-/// Streams and packets, as ffprobe reads them.
+/// Returns the streams and packets that ffprobe reads.
 fn probe(bytes: &[u8]) -> (Vec<Value>, Vec<Value>) {
     let mut command = Command::new("ffprobe");
     command.args(["-v", "error", "-of", "json", "-show_streams", "-show_packets"]);
@@ -78,13 +79,13 @@ fn probe(bytes: &[u8]) -> (Vec<Value>, Vec<Value>) {
     (list("streams"), list("packets"))
 }
 
-/// The output of a program that must report no error.
+/// Runs a program and returns its output. Panics if the program fails or reports an error.
 fn run(command: &mut Command, input: &[u8]) -> Vec<u8> {
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("FFmpeg; install it with: apt-get install ffmpeg");
     let mut stdin = child.stdin.take().expect("a pipe");
     let output = std::thread::scope(|scope| {
-        scope.spawn(move || stdin.write_all(input).expect("a program that reads all"));
+        scope.spawn(move || stdin.write_all(input).expect("the program reads all of its input"));
         child.wait_with_output().expect("the output")
     });
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -92,7 +93,7 @@ fn run(command: &mut Command, input: &[u8]) -> Vec<u8> {
     output.stdout
 }
 
-/// Reads all items, and the error at which reading ended.
+/// Reads NUT that arrives in several pieces. Returns all items, and the error that ended reading, if any.
 fn read<'a>(reads: impl IntoIterator<Item = &'a [u8]>) -> (Vec<NutItem>, Option<NutError>) {
     let mut reader = NutReader::new();
     let mut items = Vec::new();
@@ -109,7 +110,7 @@ fn read<'a>(reads: impl IntoIterator<Item = &'a [u8]>) -> (Vec<NutItem>, Option<
     (items, None)
 }
 
-/// Streams and packets of a complete stream.
+/// Returns the streams and packets of a complete stream.
 fn read_complete(bytes: &[u8]) -> (Vec<NutStream>, Vec<NutPacket>) {
     let mut reader = NutReader::new();
     reader.buffer().extend_from_slice(bytes);
@@ -131,7 +132,7 @@ fn hash(data: &[u8]) -> String {
     text
 }
 
-/// Asserts that ffprobe reads the same streams and packets.
+/// Asserts that ffprobe reads these streams and packets from `bytes`.
 fn assert_is_as_probed(bytes: &[u8], streams: &[NutStream], packets: &[NutPacket], name: &str) {
     let (probed_streams, probed_packets) = probe(bytes);
     assert_eq!(streams.len(), probed_streams.len(), "{name}");
@@ -172,7 +173,7 @@ fn number(value: &Value) -> u32 {
     value.as_u64().and_then(|number| number.try_into().ok()).expect("a number")
 }
 
-/// The writer's output for streams and packets.
+/// Returns the writer's output for streams and packets.
 fn write(streams: &[NutStream], packets: &[NutPacket]) -> Vec<u8> {
     let mut bytes = nut_headers(streams);
     for NutPacket { stream, pts, is_keyframe, data } in packets {
@@ -182,7 +183,7 @@ fn write(streams: &[NutStream], packets: &[NutPacket]) -> Vec<u8> {
 }
 
 #[test]
-fn ffprobe_reads_the_same_from_ffmpegs_output_and_from_the_writers() {
+fn the_reader_and_ffprobe_read_the_same_from_ffmpegs_and_the_writers_output() {
     for camera in CAMERAS {
         let name = camera.join(" ");
         let bytes = ffmpeg(camera, &[]);
@@ -211,15 +212,15 @@ fn ffmpeg_decodes_every_frame_of_the_writer_without_probing() {
         let output = ffmpeg(&decode, &write(&streams, &packets));
         let output = String::from_utf8(output).expect("text");
         let frames = output.lines().filter(|line| !line.starts_with('#')).count();
-        // Opus and AAC have a packet more, with what the encoder looked ahead.
+        // Audio may have one packet more than decoded frames, because encoders of Opus and AAC have a delay.
         let is_video = matches!(streams[0].kind, NutKind::Video { .. });
         let missing = packets.len() - frames;
         assert!(missing == 0 || !is_video && missing == 1, "{camera:?}: {missing} missing");
     }
 }
 
-/// MPEG-TS has the time base of RTP. FFmpeg then writes distances of frames into the main header that
-/// are longer than the specification allows.
+/// MPEG-TS has the same time base as RTP. With this time base, FFmpeg writes distances between frames into
+/// the main header that are longer than the specification allows.
 #[test]
 fn copied_frames_that_are_far_apart_are_read() {
     let slow = "-f lavfi -i testsrc2=size=160x120:rate=5";
@@ -233,7 +234,7 @@ fn copied_frames_that_are_far_apart_are_read() {
 
 #[test]
 fn side_data_of_ffmpeg_is_removed() {
-    // The last packet of Opus has the number of samples to discard, which Matroska keeps.
+    // Side data of the last packet of Opus is the number of samples to discard. Matroska keeps it.
     let matroska = ffmpeg(&[AUDIO, "-t 1.005 -c:a libopus -f matroska pipe:1"], &[]);
     let bytes = ffmpeg(&["-i pipe:0 -c copy", PIPE], &matroska);
     let (_, probed) = probe(&bytes);
@@ -243,7 +244,7 @@ fn side_data_of_ffmpeg_is_removed() {
 }
 
 #[test]
-fn a_gap_of_hours_is_read_with_exact_times() {
+fn a_gap_of_hours_is_written_with_exact_times() {
     let (streams, mut packets) = read_complete(&ffmpeg(&[VIDEO, "-t 4", H264, NUT], &[]));
     for packet in &mut packets[50..] {
         packet.pts += 5 * 3600 * u64::from(streams[0].time_base.denominator());
@@ -253,20 +254,20 @@ fn a_gap_of_hours_is_read_with_exact_times() {
 }
 
 #[test]
-fn a_stream_can_end_after_every_packet_and_nowhere_else() {
+fn a_stream_can_end_after_every_packet_but_not_inside_a_packet() {
     let (streams, packets) = read_complete(&SMALL);
     let mut expected = packets.iter();
     let mut reader = NutReader::new();
     let (mut is_started, mut ends) = (false, 0);
     assert!(reader.is_between_items());
-    // As if the stream ended after each byte.
+    // Checks after each byte whether the stream could end there.
     for &byte in SMALL.iter() {
         reader.buffer().extend_from_slice(&[byte]);
         match reader.next_item().expect("valid NUT") {
             Some(NutItem::Streams(read)) => assert_eq!(read, streams),
             Some(NutItem::Packet(packet)) => assert_eq!(Some(&packet), expected.next()),
             None => {
-                // Between the headers and the first packet are information and a syncpoint.
+                // The stream can also end after elements that are not items: information and syncpoints.
                 ends += usize::from(is_started && reader.is_between_items());
                 continue;
             }
@@ -275,11 +276,11 @@ fn a_stream_can_end_after_every_packet_and_nowhere_else() {
         assert!(reader.is_between_items());
     }
     assert_eq!(expected.next(), None);
-    assert!(ends < 10, "{ends} ends between packets");
+    assert!(ends < 10, "the stream can end at {ends} other places");
 }
 
 #[test]
-fn a_large_packet_is_read_from_reads_of_a_pipe() {
+fn the_buffer_is_at_most_about_twice_as_large_as_the_largest_packet() {
     let bytes = ffmpeg(&[VIDEO_LARGE, "-t 0.4", "-c:v mjpeg -q:v 1", NUT], &[]);
     let (whole, _) = read([bytes.as_slice()]);
     let mut reader = NutReader::new();
@@ -301,7 +302,7 @@ fn a_large_packet_is_read_from_reads_of_a_pipe() {
 
 proptest! {
     #[test]
-    fn the_size_of_reads_makes_no_difference(
+    fn the_items_do_not_depend_on_the_sizes_of_reads(
         sizes in prop::collection::vec(prop_oneof![1..40_usize, 1..5000_usize], 1..200)
     ) {
         let mut rest = SMALL.as_slice();

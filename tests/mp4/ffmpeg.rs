@@ -1,11 +1,11 @@
-//! Runs FFmpeg, and reads with ffprobe, GStreamer and mp4-atom what is in a file.
+//! Runs FFmpeg, and reads files with ffprobe and GStreamer.
 
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-/// Runs a program, which must succeed without a message. Returns its standard output.
+/// Runs a program and returns its standard output. Panics if the program fails or writes a message.
 pub(crate) fn run(program: &str, arguments: &[&str]) -> Vec<u8> {
     let output = Command::new(program).args(arguments).output();
     let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
@@ -15,29 +15,31 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// Encodes or copies with FFmpeg to the file `to`.
+/// Runs FFmpeg, which writes the file `to`.
 pub(crate) fn ffmpeg(arguments: &[&str], to: &Path) {
     let arguments = [&["-v", "error", "-y"], arguments, &[text(to)]].concat();
     run("ffmpeg", &arguments);
 }
 
 pub(crate) fn text(path: &Path) -> &str {
-    path.to_str().expect("a path of UTF-8")
+    path.to_str().expect("a path in UTF-8")
 }
 
-/// A frame, as ffprobe describes it. Times are in ticks of its track.
+/// A frame, as ffprobe describes it. Times are in ticks of the track, and -1 if ffprobe reports none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Packet {
     pub pts: i64,
     pub dts: i64,
     pub duration: i64,
     pub is_keyframe: bool,
+    /// Offset of the frame in the file, in bytes.
     pub position: usize,
+    /// Size in bytes.
     pub size: usize,
     pub hash: String,
 }
 
-/// The frames of a file's only track of a type, `v` or `a`.
+/// Returns the frames of a file's only video track (`v`) or audio track (`a`).
 pub(crate) fn packets(file: &Path, kind: &str) -> Vec<Packet> {
     let packets = ffprobe(file, kind, &["-show_packets", "-show_data_hash", "md5"]);
     let packets = packets["packets"].as_array().expect("packets");
@@ -58,7 +60,7 @@ fn packet(packet: &Value) -> Packet {
     }
 }
 
-/// What ffprobe finds in the only track of a type.
+/// Returns ffprobe's description of a file's only video track (`v`) or audio track (`a`).
 pub(crate) fn stream(file: &Path, kind: &str) -> Value {
     ffprobe(file, kind, &["-show_streams"])["streams"][0].take()
 }
@@ -69,8 +71,9 @@ fn ffprobe(file: &Path, kind: &str, what: &[&str]) -> Value {
     serde_json::from_slice(&run("ffprobe", &arguments.concat())).expect("JSON")
 }
 
-/// The hashes of all decoded pictures, or of all sound. MP4 must be decoded without a warning; FFmpeg
-/// has some for streams without times.
+/// Returns the hashes of all decoded pictures (`v`), or of all decoded audio (`a`). Panics if FFmpeg
+/// reports an error. For MP4, panics at a warning as well. In streams without timestamps, warnings are
+/// normal.
 pub(crate) fn decoded(file: &Path, kind: &str) -> Vec<String> {
     let level =
         if file.extension().is_some_and(|kind| kind == "mp4") { "warning" } else { "error" };
@@ -82,7 +85,7 @@ pub(crate) fn decoded(file: &Path, kind: &str) -> Vec<String> {
     frames.filter_map(|line| line.rsplit(',').next()).map(|hash| hash.trim().to_owned()).collect()
 }
 
-/// What GStreamer reads.
+/// Returns the tracks that GStreamer reads from an MP4 file, as `qtdemux.py` prints them.
 pub(crate) fn qtdemux(file: &Path) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mp4/qtdemux.py");
     serde_json::from_slice(&run("/usr/bin/python3", &[text(&script), text(file)])).expect("JSON")

@@ -1,5 +1,6 @@
-//! The writer of MP4, with streams of real encoders: independent readers find in its output what
-//! FFmpeg's own MP4 of the same stream has, and decode it to the same pictures.
+//! Tests of the MP4 writer with streams of real encoders. ffprobe, GStreamer and mp4-atom must read from
+//! the writer's MP4 what ffprobe reads from FFmpeg's MP4 of the same stream. FFmpeg must decode the writer's
+//! MP4 to the same pictures and the same AAC as the encoder's stream.
 
 mod ffmpeg;
 
@@ -15,19 +16,19 @@ use stream_manager::parts::{
 };
 use tempfile::TempDir;
 
-/// Two seconds of a size that is not a multiple of any block.
+/// Two seconds of video. The width and height are not multiples of the size of any codec's blocks.
 const PICTURES: &[&str] =
     &["-f", "lavfi", "-i", "testsrc2=size=322x180:rate=25:duration=2", "-threads", "1"];
 const SOUND: &[&str] = &["-f", "lavfi", "-i", "sine=sample_rate=48000:duration=2", "-vn"];
 
-/// The frames of a track, in the form that MP4 needs, with FFmpeg's description of them.
+/// The frames of a track: their data in the form that MP4 needs, and FFmpeg's description of each.
 struct Frames {
     data: Vec<Vec<u8>>,
     packets: Vec<Packet>,
 }
 
 impl Frames {
-    /// The decode time of the first frame is 0.
+    /// Creates the frames, and shifts their times so that the first decode time is 0.
     fn new(data: Vec<Vec<u8>>, mut packets: Vec<Packet>) -> Self {
         assert_eq!(data.len(), packets.len());
         let first = packets[0].dts;
@@ -48,7 +49,7 @@ impl Frames {
         samples.collect()
     }
 
-    /// Divides the frames into this number of runs.
+    /// Divides the samples into `count` runs.
     fn runs<'a>(&self, samples: &'a [Sample<'a>], count: usize) -> Vec<SampleRun<'a>> {
         let at = |index: usize| index * samples.len() / count;
         let run = |index: usize| {
@@ -60,6 +61,7 @@ impl Frames {
     }
 }
 
+/// Video of one encoder, and its frames as [`AccessUnit::read`] returns them.
 struct Video {
     folder: TempDir,
     codec: VideoCodec,
@@ -69,7 +71,7 @@ struct Video {
 }
 
 impl Video {
-    /// Encodes [`PICTURES`] to MP4, copies that to a stream with start codes, and reads the latter.
+    /// Encodes [`PICTURES`] to MP4, copies the video to a stream with start codes, and reads that stream.
     fn encode(codec: VideoCodec, pixels: &'static str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (reference, raw) = (folder.path().join("reference.mp4"), folder.path().join("raw"));
@@ -101,7 +103,8 @@ impl Video {
         self.folder.path().join(name)
     }
 
-    /// Writes MP4 with a frame in each fragment, and with all frames in one, and reads both.
+    /// Writes MP4 with one frame in each fragment, and MP4 with all frames in one fragment, and asserts
+    /// that both have the same content as FFmpeg's files.
     fn check(&self) {
         let init = init_segment(Some(&self.sets), None).expect("an init segment");
         for fragments in [self.frames.data.len(), 1] {
@@ -115,7 +118,8 @@ impl Video {
         }
     }
 
-    /// The description of the stream is that of FFmpeg's own MP4.
+    /// Asserts that ffprobe describes the stream as it describes FFmpeg's MP4, and that the picture that
+    /// [`ParameterSets`] describes has the same properties.
     fn check_stream(&self, file: &Path) {
         let (ours, reference) = (stream(file, "v"), stream(&self.path("reference.mp4"), "v"));
         for name in [
@@ -170,7 +174,8 @@ fn format(codec: VideoCodec) -> &'static str {
     }
 }
 
-/// FFmpeg leaves in MP4 what an encoder sends, beside the parameter sets of the init segment.
+/// Returns the filter that removes parameter sets, delimiters and filler data from FFmpeg's MP4.
+/// [`AccessUnit::read`] removes these as well.
 fn only_pictures(codec: VideoCodec) -> &'static str {
     match codec {
         VideoCodec::H264 => "filter_units=remove_types=7|8|9|12",
@@ -178,6 +183,8 @@ fn only_pictures(codec: VideoCodec) -> &'static str {
     }
 }
 
+/// Returns MP4 with this number of fragments. Asserts that `fragment` and `fragment_head` write the same
+/// bytes without unused capacity.
 fn file_of(
     init: &[u8],
     video: Option<&Frames>,
@@ -193,9 +200,9 @@ fn file_of(
     let mut bytes = init.to_vec();
     for (number, (video, audio)) in (1..).zip(runs) {
         let whole = fragment(number, video, audio).expect("a fragment");
-        assert_eq!(whole.len(), whole.capacity(), "one allocation");
+        assert_eq!(whole.len(), whole.capacity(), "the fragment has unused capacity");
         let mut parts = fragment_head(number, video, audio).expect("a fragment");
-        assert_eq!(parts.len(), parts.capacity(), "one allocation");
+        assert_eq!(parts.len(), parts.capacity(), "the head has unused capacity");
         for sample in video.samples.iter().chain(audio.samples) {
             parts.extend_from_slice(sample.data);
         }
@@ -205,12 +212,12 @@ fn file_of(
     bytes
 }
 
-/// Everything but the positions in the file is that of FFmpeg's own MP4.
+/// Asserts that ffprobe reads the expected frames from a file. Their positions in the file can differ.
 fn check_packets(file: &Path, kind: &str, frames: &Frames) {
     let found = packets(file, kind);
     assert_eq!(found.len(), frames.packets.len());
     for (mut found, expected) in found.into_iter().zip(&frames.packets) {
-        // ffprobe does not give the first durations of a fragmented file without video.
+        // ffprobe reports no duration for the first frames of a fragmented file without video.
         if kind == "a" && found.duration < 0 {
             found.duration = expected.duration;
         }
@@ -218,6 +225,7 @@ fn check_packets(file: &Path, kind: &str, frames: &Frames) {
     }
 }
 
+/// Asserts that GStreamer reads the expected frames from a file, with times that differ by at most 2 ns.
 fn check_with_gstreamer(file: &Path, track: &str, timescale: u32, frames: &Frames) {
     let tracks = qtdemux(file);
     let found = tracks[track]["frames"].as_array().expect("frames");
@@ -243,7 +251,8 @@ fn check_with_gstreamer(file: &Path, track: &str, timescale: u32, frames: &Frame
     }
 }
 
-/// mp4-atom knows all boxes, and finds the data of all samples where it is.
+/// Asserts that mp4-atom can decode all boxes, writes the same bytes for `ftyp` and `moov`, and finds the
+/// data of all samples in the `mdat` boxes.
 fn check_boxes(file: &Path, fragments: usize) {
     let bytes = fs::read(file).expect("the file");
     let (mut rest, mut kinds) = (bytes.as_slice(), Vec::new());
@@ -270,7 +279,7 @@ fn check_boxes(file: &Path, fragments: usize) {
     assert_eq!(kinds, expected);
 }
 
-/// Where the data of all samples is, if the `moof` begins here.
+/// Returns the range of the file that has the data of all samples, if the `moof` is at `begin`.
 fn data_of(moof: &Moof, begin: usize) -> Range<usize> {
     let mut range: Option<Range<usize>> = None;
     for traf in &moof.traf {
@@ -291,18 +300,18 @@ fn data_of(moof: &Moof, begin: usize) -> Range<usize> {
 const X264: &[&str] = &["-c:v", "libx264"];
 
 #[test]
-fn h264_baseline() {
+fn mp4_of_h264_baseline_matches_ffmpegs_mp4() {
     let arguments = ["-profile:v", "baseline", "-g", "25", "-tune", "zerolatency"];
     Video::encode(VideoCodec::H264, "yuv420p", &[X264, &arguments].concat()).check();
 }
 
 #[test]
-fn h264_with_b_frames() {
+fn mp4_of_h264_with_b_frames_matches_ffmpegs_mp4() {
     Video::encode(VideoCodec::H264, "yuv420p", &[X264, &["-bf", "3", "-g", "20"]].concat()).check();
 }
 
 #[test]
-fn h264_of_eight_slices_with_and_without_delimiters() {
+fn mp4_of_h264_with_slices_and_delimiters_matches_ffmpegs_mp4() {
     for parameters in ["slices=8:aud=1:bframes=0:keyint=10", "slices=8:keyint=30"] {
         let arguments = [X264, &["-x264-params", parameters]].concat();
         let video = Video::encode(VideoCodec::H264, "yuv420p", &arguments);
@@ -313,7 +322,7 @@ fn h264_of_eight_slices_with_and_without_delimiters() {
 }
 
 #[test]
-fn h264_with_recovery_points_in_place_of_idr_pictures() {
+fn mp4_of_h264_with_recovery_points_matches_ffmpegs_mp4() {
     let open = ["-x264-params", "open-gop=1:bframes=2:keyint=10:scenecut=0"];
     let video = Video::encode(VideoCodec::H264, "yuv420p", &[X264, &open].concat());
     assert!(video.frames.packets[1..].iter().any(|packet| packet.is_keyframe));
@@ -321,26 +330,26 @@ fn h264_with_recovery_points_in_place_of_idr_pictures() {
 }
 
 #[test]
-fn h264_with_filler_data() {
+fn mp4_of_h264_with_filler_data_matches_ffmpegs_mp4() {
     let filler = ["-x264-params", "filler=1:vbv-maxrate=4000:vbv-bufsize=400:bitrate=4000"];
     Video::encode(VideoCodec::H264, "yuv420p", &[X264, &filler].concat()).check();
 }
 
 #[test]
-fn h264_that_browsers_do_not_play() {
+fn mp4_of_h264_that_browsers_cannot_play_matches_ffmpegs_mp4() {
     for pixels in ["gray", "yuv422p10le", "yuv444p"] {
         Video::encode(VideoCodec::H264, pixels, X264).check();
     }
 }
 
 #[test]
-fn h264_of_fields_with_oblong_pixels() {
+fn mp4_of_interlaced_h264_with_oblong_pixels_matches_ffmpegs_mp4() {
     let arguments = ["-vf", "setsar=4/3", "-flags", "+ildct+ilme", "-x264-params", "tff=1"];
     Video::encode(VideoCodec::H264, "yuv420p", &[X264, &arguments].concat()).check();
 }
 
 #[test]
-fn h265() {
+fn mp4_of_h265_matches_ffmpegs_mp4() {
     for (pixels, parameters) in [
         ("yuv420p", "keyint=20:bframes=3"),
         ("yuv420p10le", "keyint=10:bframes=0:aud=1:slices=2"),
@@ -354,7 +363,7 @@ fn h265() {
 }
 
 #[test]
-fn units_behind_lengths_are_the_same_as_with_start_codes() {
+fn access_units_are_the_same_with_lengths_as_with_start_codes() {
     let arguments = [X264, &["-x264-params", "slices=3"]].concat();
     let video = Video::encode(VideoCodec::H264, "yuv420p", &arguments);
     let (reference, data) = (video.path("reference.mp4"), video.path("data"));
@@ -379,7 +388,7 @@ fn units_behind_lengths_are_the_same_as_with_start_codes() {
 }
 
 #[test]
-fn a_change_of_size_needs_another_init_segment() {
+fn the_init_segment_after_a_change_of_the_picture_size_fits_the_new_pictures() {
     let mut first = Video::encode(VideoCodec::H264, "yuv420p", X264);
     let scaled = [X264, &["-vf", "scale=200:100"]].concat();
     let second = Video::encode(VideoCodec::H264, "yuv420p", &scaled);
@@ -392,7 +401,7 @@ fn a_change_of_size_needs_another_init_segment() {
     assert_eq!(decoded(&file, "v"), decoded(&second.path("raw"), "v"));
 }
 
-/// AAC, out of a stream with ADTS headers.
+/// Returns the configuration and the frames of AAC that FFmpeg has encoded with ADTS headers.
 fn aac(folder: &Path, arguments: &[&str]) -> (AudioConfig, Frames) {
     let (raw, reference) = (folder.join("raw.aac"), folder.join("reference.mp4"));
     let encoder = ["-c:a", "aac", "-f", "adts"];
@@ -412,7 +421,7 @@ fn aac(folder: &Path, arguments: &[&str]) -> (AudioConfig, Frames) {
 }
 
 #[test]
-fn aac_out_of_adts() {
+fn mp4_of_aac_with_adts_headers_matches_ffmpegs_mp4() {
     for (arguments, rate, channels) in
         [(&["-ar", "8000"][..], 8000, 1), (&["-ac", "2"], 48000, 2), (&["-ar", "96000"], 96000, 1)]
     {
@@ -433,6 +442,7 @@ fn aac_out_of_adts() {
     }
 }
 
+/// Asserts that ffprobe describes the audio of both files alike.
 fn check_audio(file: &Path, reference: &Path) {
     let (ours, reference) = (stream(file, "a"), stream(reference, "a"));
     for name in
@@ -443,7 +453,7 @@ fn check_audio(file: &Path, reference: &Path) {
 }
 
 #[test]
-fn opus() {
+fn mp4_of_opus_matches_ffmpegs_mp4() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);
     ffmpeg(&[SOUND, &["-ac", "2", "-c:a", "libopus"]].concat(), &path("raw.ogg"));
@@ -474,7 +484,7 @@ fn opus() {
 }
 
 #[test]
-fn video_and_audio() {
+fn mp4_of_video_and_audio_matches_ffmpegs_mp4() {
     let video = Video::encode(VideoCodec::H264, "yuv420p", &[X264, &["-bf", "2"]].concat());
     let folder = tempfile::tempdir().expect("a folder");
     let (config, audio) = aac(folder.path(), &[]);
@@ -494,7 +504,7 @@ fn video_and_audio() {
 }
 
 #[test]
-fn incomplete_streams_are_refused() {
+fn an_init_segment_without_tracks_or_parameter_sets_is_refused() {
     assert!(init_segment(None, None).is_err());
     for codec in [VideoCodec::H264, VideoCodec::H265] {
         assert!(init_segment(Some(&ParameterSets::new(codec)), None).is_err());
