@@ -182,7 +182,7 @@ async fn users_see_and_create_only_their_own_cameras() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nginx_requires_a_key_for_every_file() {
+async fn nginx_requires_an_api_key_for_every_file_of_a_stream() {
     let camera = Camera::start().await;
     let manager = start_with_keys(&camera).await;
     let nginx = Nginx::start(&manager).await;

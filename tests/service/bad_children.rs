@@ -19,7 +19,7 @@ async fn a_child_that_ignores_sigterm_is_killed_after_the_grace_period() {
     let child = manager.ffmpegs()[0];
     let start = Instant::now();
     manager.stop_stream("cam").await;
-    assert!(start.elapsed() >= Duration::from_secs(1), "killed after {:?}", start.elapsed());
+    assert!(start.elapsed() >= Duration::from_secs(1), "killed after only {:?}", start.elapsed());
     assert!(!is_running(child));
     assert_eq!(manager.status("cam").await["state"], "stopped");
 }
@@ -31,7 +31,7 @@ async fn grandchildren_are_ended_together_with_the_child() {
     manager.play("cam", &camera.link("h264")).await;
     let child = manager.ffmpegs()[0];
     let grandchildren = children_of(child);
-    assert_eq!(grandchildren.len(), 1, "the script started no grandchild");
+    assert_eq!(grandchildren.len(), 1, "the script must start exactly one process");
     manager.stop_stream("cam").await;
     until("the child and the grandchild have exited", || async {
         !is_running(child) && !is_running(grandchildren[0])

@@ -165,7 +165,7 @@ async fn cameras_survive_a_killed_manager_and_start_with_their_first_viewer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_export_can_be_imported_only_with_the_same_key() {
+async fn an_export_can_be_imported_only_with_the_same_source_key() {
     let manager = Manager::start(&[]).await;
     let cameras = json!([
         { "id": "a", "name": "A", "rtsp_link": "rtsp://u:topsecret@192.0.2.1/x" },
@@ -209,7 +209,7 @@ fn an_unusable_database_fails_the_start_with_the_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_key_can_be_rotated_only_while_the_manager_is_stopped() {
+async fn the_source_key_can_be_rotated_only_while_the_manager_is_stopped() {
     let mut manager = Manager::start(&[]).await;
     let link = json!({ "rtsp_link": "rtsp://u:topsecret@192.0.2.1/x" });
     assert_eq!(manager.put("/api/cameras/cam", &link).await.status, 201);

@@ -21,7 +21,7 @@ async fn aac_is_copied_and_other_audio_is_transcoded_to_aac() {
     let copied = probe(&nginx.playlist("h264-aac")).await;
     assert_eq!(copied[1]["sample_rate"], "48000");
 
-    // The next start reuses what the manager has learned, so it needs only one connection.
+    // The next start applies the lessons of the first one, so it needs only one connection.
     manager.stop_stream("h264-pcma").await;
     let plays = camera.plays();
     manager.play("h264-pcma", &camera.link("h264-pcma")).await;
@@ -158,7 +158,7 @@ async fn a_camera_that_switches_to_h264_is_no_longer_transcoded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b_frames_and_late_parameter_sets_play() {
+async fn cameras_with_b_frames_or_late_parameter_sets_play_without_a_restart() {
     let (camera, manager, nginx) = start_service(&[]).await;
     for mount in ["h264-bframes", "h264-late-parameters"] {
         assert_plays_without_restart(&camera, &manager, &nginx, mount).await;
@@ -170,7 +170,7 @@ async fn b_frames_and_late_parameter_sets_play() {
 async fn a_camera_that_requires_udp_plays() {
     let (camera, manager, nginx) = start_service(&[]).await;
     assert_plays_without_restart(&camera, &manager, &nginx, "h264-udp").await;
-    // TCP is not tried again for a camera that needs UDP, nor for one whose option is UDP.
+    // The manager remembers that a camera needs UDP. For a camera with the option `udp`, it never tries TCP.
     let plays = camera.plays();
     manager.play("h264-udp", &camera.link("h264-udp")).await;
     manager.stop_stream("h264-udp").await;
@@ -179,7 +179,11 @@ async fn a_camera_that_requires_udp_plays() {
     });
     assert_eq!(manager.post("/api/stream/start", &udp).await.status, 200);
     assert_eq!(camera.plays(), plays + 2);
-    assert_eq!(replans(&manager), 1, "only the first start had to change from TCP to UDP");
+    assert_eq!(
+        replans(&manager),
+        1,
+        "more or fewer starts than the first one changed from TCP to UDP"
+    );
     let response = manager
         .post("/api/stream/start", &json!({ "indicator_id": "h264-udp", "transport": "tcp" }))
         .await;
@@ -225,7 +229,7 @@ async fn assert_timestamps_are_replaced(mount: &str) {
     play(&nginx.playlist(mount), 4).await;
     let rate = media(&manager, mount).await["frame_rate"].as_f64().expect("a rate");
     assert!((20.0..30.0).contains(&rate), "{mount}: {rate}");
-    // The next start reuses what the manager has learned.
+    // The next start applies the lessons of the first one, so it needs only one connection.
     manager.stop_stream(mount).await;
     let plays = camera.plays();
     manager.play(mount, &camera.link(mount)).await;

@@ -21,7 +21,7 @@ async fn failed_start(manager: &Manager, link: &str) -> (u16, String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_cause_has_its_own_error_code() {
+async fn every_cause_of_a_failed_start_is_reported_with_its_error_code() {
     let camera = Camera::start().await;
     let manager = Manager::start(&[]).await;
     let silent = SilentCamera::start().await;
@@ -51,9 +51,9 @@ async fn every_cause_has_its_own_error_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_password_is_never_shown() {
+async fn a_cameras_password_is_in_no_response_log_or_process_of_the_service() {
     let mut camera = Camera::start().await;
-    // These settings log as much as possible.
+    // RUST_LOG=trace logs as much as possible.
     let manager = Manager::start(&[("RUST_LOG", "trace"), ("STALE_TIMEOUT_SECONDS", "2")]).await;
     let nginx = Nginx::start(&manager).await;
     let password = camera.password().to_owned();
@@ -74,7 +74,7 @@ async fn the_password_is_never_shown() {
     }
     manager.play("cam", &camera.link_with_credentials("private")).await;
     let shown: Vec<_> = processes_that_show(&password);
-    assert_eq!(shown, [camera.pid()], "only the camera itself can show its password");
+    assert_eq!(shown, [camera.pid()], "a process other than the camera shows the password");
     // FFmpeg writes error messages when the camera disappears.
     camera.kill();
     manager.reaches("cam", "backoff").await;

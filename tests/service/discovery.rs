@@ -83,7 +83,7 @@ async fn devices_are_found_with_their_streams() {
     assert_eq!(
         entry["main"],
         link_of("profile_main"),
-        "main is not the largest stream that is not JPEG"
+        "main must be the largest stream other than JPEG"
     );
     assert_eq!(entry["sub"], link_of("profile_sub"));
     assert_eq!(entry["known_as"], "gate");
@@ -174,7 +174,8 @@ async fn faulty_devices_are_reported_with_an_error_and_do_not_delay_others() {
     let entry = find_entry(&response, &good).expect("the good device");
     assert!(entry["main"].is_string(), "{entry}");
     for (device, habit, cause) in &faulty {
-        let entry = find_entry(&response, device).unwrap_or_else(|| panic!("{habit}"));
+        let entry = find_entry(&response, device)
+            .unwrap_or_else(|| panic!("the response lacks the device with habit {habit}"));
         assert!(error(entry).contains(cause), "{habit}: {entry}");
         assert_eq!((&entry["main"], &entry["profiles"]), (&Value::Null, &json!([])), "{habit}");
     }
@@ -209,7 +210,7 @@ async fn devices_outside_the_allowed_networks_are_never_contacted() {
 }
 
 #[tokio::test]
-async fn invalid_and_forbidden_requests_are_rejected() {
+async fn invalid_and_forbidden_searches_are_rejected() {
     let manager =
         Manager::start(&[("API_KEYS", "wall:viewer:viewer-secret-01,42:user:user-secret-0001")])
             .await;
@@ -243,7 +244,7 @@ async fn invalid_and_forbidden_requests_are_rejected() {
 }
 
 /// Runs a script in a new network namespace, in which no interface is up. If the process lacks the
-/// privileges for that, prints a message and returns `None`.
+/// privileges to create one, prints a message and returns `None`.
 fn run_in_new_network(script: &str, dir: &TempDir) -> Option<Output> {
     // Root can create network namespaces. Other users can if the kernel allows user namespaces.
     let allowed = [&["-n"][..], &["-r", "-n"]].into_iter().find(|options| {
@@ -267,7 +268,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn the_command_finds_a_device_on_a_network() {
+fn the_discover_command_lists_a_device_and_its_streams() {
     let dir = TempDir::new().expect("a directory");
     let script = r#"
         ip link add cam0 type veth peer name cam1
@@ -318,7 +319,7 @@ fn the_command_finds_a_device_on_a_network() {
 }
 
 #[test]
-fn the_command_explains_what_to_do_when_no_camera_responds() {
+fn the_discover_command_explains_what_to_do_when_no_camera_responds() {
     let dir = TempDir::new().expect("a directory");
     let script = r#"
         "$MANAGER" discover --timeout 0.2

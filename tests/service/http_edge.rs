@@ -90,7 +90,7 @@ async fn form_encoded_bodies_are_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn liveness_and_readiness_reflect_the_state_of_the_manager() {
+async fn without_ffmpeg_or_stream_directory_the_manager_is_live_but_not_ready() {
     let manager = Manager::start(&[]).await;
     assert_eq!(manager.get("/livez").await.status, 200);
     assert_eq!(manager.get("/readyz").await.status, 200);

@@ -27,7 +27,7 @@ async fn a_stream_runs_while_it_is_watched_and_ends_after_the_last_viewer() {
     let watch_end = Instant::now();
     until("FFmpeg has exited", || async { !is_running(ffmpegs[0]) }).await;
     let delay = watch_end.elapsed();
-    assert!(delay > Duration::from_secs(1), "FFmpeg exited {delay:?} after the last viewer");
+    assert!(delay > Duration::from_secs(1), "FFmpeg exited only {delay:?} after the last viewer");
     until("the stream's directory is deleted", || async {
         !manager.stream_dir().join("cam").exists()
     })

@@ -74,7 +74,7 @@ async fn two_hundred_blocking_reloads_are_answered_together_when_their_part_is_r
     let (_camera, _manager, nginx) = start_live("h264", &[]).await;
     let (_, now) = fetch(&nginx, "").await;
     let (sequence, part) = position(&now);
-    // The part after the next one does not exist yet, but will soon.
+    // The third part after those in the playlist does not exist yet, but will soon.
     let query = format!("?_HLS_msn={sequence}&_HLS_part={}", part + 2);
     let start = Instant::now();
     let responses = join_all((0..200).map(|_| fetch(&nginx, &query))).await;

@@ -1,4 +1,4 @@
-//! What operators can observe: metrics, FFmpeg's resource usage and log, and readiness.
+//! Metrics, FFmpeg's resource usage and log, and readiness, as operators observe them.
 
 use std::process::{Command, Stdio};
 
@@ -34,7 +34,7 @@ async fn metrics_reflect_a_start_a_failed_start_and_an_interruption() {
     // A viewer is counted, and so is the media that the stream continues to produce.
     Playlist::fetch(&nginx, "cam").await.expect("a playlist");
     let before = metrics.value("stream_manager_media_packaged_bytes_total").expect("bytes");
-    let metrics = Metrics::until(&manager, "the manager has packaged 10 kB", |metrics| {
+    let metrics = Metrics::until(&manager, "the manager has packaged another 10 kB", |metrics| {
         metrics.value("stream_manager_media_packaged_bytes_total") > Some(before + 10_000.0)
     })
     .await;
@@ -211,7 +211,7 @@ async fn the_log_of_a_stream_has_ffmpegs_output_from_all_epochs() {
     assert_eq!(manager.get("/api/streams/no-such-camera/log").await.status, 404);
     assert_eq!(manager.get("/api/streams/cam/log?profile=third").await.status, 400);
     manager.stop_stream("cam").await;
-    assert_eq!(lines("").await.len(), 0, "the log outlives the stream");
+    assert_eq!(lines("").await.len(), 0, "the log still exists after the end of the stream");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -146,7 +146,7 @@ async fn an_ended_session_stops_playback_immediately_and_stays_ended_after_a_res
         .expect("a number");
 
     // The session ends while a reload is blocked. The camera is frozen, so that the reload cannot
-    // finish. It has its own user agent, so that it counts as another viewer.
+    // finish. The reload has a different user agent, so that it counts as another viewer.
     camera.freeze();
     let id = text(&ended, "session_id");
     let path = format!("/api/playback/sessions/{id}");
@@ -178,7 +178,7 @@ async fn an_ended_session_stops_playback_immediately_and_stays_ended_after_a_res
     manager.exit_code().await;
     let manager = manager.start_again(&[(KEYS, KEYS_VALUE)]).await;
     let nginx = Nginx::start(&manager).await;
-    assert_eq!(status(&nginx, &url).await, 401, "the ended session is active again");
+    assert_eq!(status(&nginx, &url).await, 401, "the session that has ended is active again");
     assert_eq!(status(&nginx, &text(&kept, "hls_url")).await, 200);
     let list = manager.call(ADMIN, Method::GET, "/api/playback/sessions", &empty).await.body;
     let states: Vec<_> = list["sessions"]
@@ -233,7 +233,7 @@ async fn the_log_shows_who_watched_which_camera() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_expires() {
+async fn an_expired_session_is_rejected_and_no_longer_listed() {
     let (_camera, manager, nginx) = start_with_keys(&[]).await;
     let session = json!({ "user": "anna", "camera": "cam", "ttl_seconds": 1 });
     let url = text(&create_session(&manager, &session).await, "hls_url");
@@ -306,7 +306,7 @@ async fn a_users_session_is_limited_to_that_users_cameras() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn secrets_reach_neither_ffmpeg_nor_the_nginx_log_when_the_manager_is_down() {
+async fn ffmpeg_gets_no_secrets_and_nginx_logs_no_token_while_the_manager_is_down() {
     let (_camera, mut manager, nginx) =
         start_with_keys(&[("PLAYBACK_SECRET", &"s".repeat(40))]).await;
     let session = create_session(&manager, &json!({ "user": "anna", "camera": "cam" })).await;

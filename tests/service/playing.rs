@@ -65,7 +65,7 @@ async fn a_stream_can_be_started_with_get_and_without_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_viewer_of_a_known_camera_starts_it() {
+async fn a_viewers_request_starts_the_stream_of_a_known_camera() {
     let (_camera, manager, nginx) = start_live("h264", &[]).await;
     let before = Playlist::fetch(&nginx, "cam").await.expect("a playlist").last();
     manager.stop_stream("cam").await;

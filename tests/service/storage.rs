@@ -19,12 +19,12 @@ fn assert_is_storage_problem(response: &ApiResponse) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_database_disk_loses_no_cameras() {
+async fn no_camera_is_lost_when_the_disk_of_the_database_is_full() {
     let (manager, disk) = Manager::start_with_disk("4m", &[DATABASE]).await;
     let camera = json!({ "name": "x".repeat(200), "rtsp_link": "rtsp://127.0.0.1:1/x" });
     assert_eq!(manager.put("/api/cameras/before", &camera).await.status, 201);
     disk.fill();
-    // The database's log file already has space for a few more cameras.
+    // The database's write-ahead log already has space for a few more cameras.
     let mut accepted = vec!["before".to_owned()];
     let refused = loop {
         let id = format!("during-{}", accepted.len());

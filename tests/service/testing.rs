@@ -1,5 +1,5 @@
-//! Testing a camera before it is added: the response has its codecs and a picture, or the error that a
-//! start would return. A test leaves nothing behind.
+//! Camera tests, which clients can run before they add a camera: the response has the camera's codecs and
+//! a picture, or the error that a start would return. A camera test leaves nothing behind.
 
 use std::time::{Duration, Instant};
 
@@ -51,13 +51,17 @@ async fn the_test_of_a_working_camera_returns_its_codecs_and_a_picture() {
             "{mount}"
         );
         assert_eq!((&body["width"], &body["height"]), (&json!(960), &json!(528)), "{mount}");
-        // The test is too short to measure the frame rate, so it can be null or imprecise.
+        // The camera test is too short to measure the frame rate, so the rate can be null or imprecise.
         assert!(body["frame_rate"].is_null() || body["frame_rate"].is_number(), "{mount}");
         assert!(body["took_seconds"].as_f64().is_some_and(|took| took > 0.0), "{mount}");
         let jpeg = BASE64.decode(body["still"].as_str().expect("a picture")).expect("base64");
         assert_eq!(size(&jpeg), (640, 352), "{mount}");
     }
-    assert_eq!(manager.get("/api/cameras").await.body["total"], 0, "the test added a camera");
+    assert_eq!(
+        manager.get("/api/cameras").await.body["total"],
+        0,
+        "the camera test added a camera"
+    );
     assert_eq!(manager.get("/api/streams").await.body["streams"], json!([]));
     until("all FFmpegs have exited", || async { manager.ffmpegs().is_empty() }).await;
 }
@@ -133,12 +137,15 @@ async fn a_stored_password_is_used_only_for_its_own_camera_and_owner() {
         assert_eq!(response.status, expected, "{body}: {:?}", response.body["detail"]);
     }
     let response = manager.call("boss-secret-0001", Method::GET, TEST, &json!({})).await;
-    assert_eq!(response.body["path"], "/nothing", "the test changed the camera: {response:?}");
+    assert_eq!(
+        response.body["path"], "/nothing",
+        "the camera test changed the camera: {response:?}"
+    );
     assert!(!manager.log().contains(camera.password()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tests_are_limited_in_time_and_number_and_leave_no_process() {
+async fn camera_tests_are_limited_in_time_and_number_and_leave_no_process() {
     let camera = Camera::start().await;
     camera.freeze();
     let manager =
@@ -156,7 +163,7 @@ async fn tests_are_limited_in_time_and_number_and_leave_no_process() {
     let fifth_test = async {
         until("four FFmpegs run", || async { manager.ffmpegs().len() == 4 }).await;
         let processes = processes_that_show(camera.password());
-        assert_eq!(processes, [camera.pid()], "only the camera itself shows its password");
+        assert_eq!(processes, [camera.pid()], "a process other than the camera shows the password");
         let fifth = test(&manager, &link).await;
         assert_eq!((fifth.status.as_u16(), &fifth.body["code"]), (503, &json!("busy")));
     };
@@ -164,7 +171,7 @@ async fn tests_are_limited_in_time_and_number_and_leave_no_process() {
     assert_eq!((first.status.as_u16(), &first.body["code"]), (504, &json!("source_timeout")));
     assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
 
-    // A test ends when its caller disconnects.
+    // A camera test ends when its caller disconnects.
     let request = manager.client().post(manager.url(TEST)).json(&json!({ "rtsp_link": link }));
     let response = request.timeout(Duration::from_secs(1)).send().await;
     response.expect_err("the client's timeout");

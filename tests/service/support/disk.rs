@@ -1,4 +1,4 @@
-//! Disks that only one manager sees. Each disk is mounted in a mount namespace of the manager's own,
+//! Disks that only one manager sees. Each disk is mounted in a separate mount namespace of the manager,
 //! and disappears when that manager exits.
 
 use std::fs::{self, OpenOptions};

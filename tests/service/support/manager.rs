@@ -34,7 +34,8 @@ pub(crate) struct ApiResponse {
     pub body: Value,
 }
 
-/// Returns the FFmpeg that `TEST_FFMPEG_BIN` names, or `None` to test the system's FFmpeg.
+/// Returns the path of the FFmpeg that `TEST_FFMPEG_BIN` names, or `None` if the variable is empty or not
+/// set. The tests then use the system's FFmpeg.
 fn ffmpeg() -> Option<PathBuf> {
     let program = std::env::var_os("TEST_FFMPEG_BIN").filter(|program| !program.is_empty())?;
     // The manager runs in another directory, so the path must be absolute.
@@ -73,8 +74,8 @@ impl Manager {
         Self::run_to_exit_with(dir, &[], settings)
     }
 
-    /// Runs a manager, with command-line arguments, that is expected to exit. Returns its exit code
-    /// and stderr.
+    /// Runs a manager with command-line arguments, and expects it to exit. Returns its exit code and
+    /// stderr.
     pub(crate) fn run_to_exit_with(
         dir: &TempDir,
         arguments: &[&str],
@@ -112,8 +113,8 @@ impl Manager {
         Self::wait_until_listening(process, dir).await
     }
 
-    /// Limits the number of processes and threads of the user nobody, as a limit of this manager. The
-    /// manager must have been started with `start_as_nobody`.
+    /// Sets the resource limit that keeps this manager from starting another process or thread while the
+    /// user nobody has `count` or more. The manager must have been started with `start_as_nobody`.
     pub(crate) fn limit_processes(&self, count: usize) {
         let mut command = Command::new("setpriv");
         command.args(as_nobody()).args(["prlimit", "--pid", &self.pid().to_string()]);

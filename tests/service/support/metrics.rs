@@ -29,7 +29,7 @@ impl Metrics {
         Self { samples: samples.collect(), text: text.to_owned() }
     }
 
-    /// Fetches the metrics until they meet `condition`.
+    /// Fetches the metrics until they meet `condition`, and returns them.
     pub(crate) async fn until(
         manager: &Manager,
         what: &str,

@@ -30,10 +30,10 @@ pub(crate) use process::{
 pub(crate) use receiver::{Receiver, Webhook};
 pub(crate) use viewer::{Playlist, play, probe};
 
-/// The time limit of every wait. It is generous because tests run in parallel on slow machines.
+/// The time limit of most waits. It is generous because tests run in parallel on slow machines.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The root directory of the project.
+/// Returns the root directory of the project.
 pub(crate) fn project_dir() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }

@@ -23,9 +23,8 @@ impl OnvifDevice {
         Self::start_at(format!("127.{}.{}.{}", number(), number(), number()), arguments).await
     }
 
-    /// Starts a device at 127.0.0.1, the address of `camera`. Its main profile links to the camera's
-    /// `h264`, and it passes requests for keyframes on to the
-    /// camera.
+    /// Starts a device at 127.0.0.1, the address of `camera`. The device's main profile links to the
+    /// camera's mount `h264`, and the device passes requests for keyframes on to the camera.
     pub(crate) async fn start_for(camera: &Camera, arguments: &[&str]) -> Self {
         let (pid, link) = (camera.pid().to_string(), camera.link("h264"));
         let link = format!("profile_main={link}");

@@ -39,7 +39,7 @@ impl Process {
         send_signal(self.pid(), signal);
     }
 
-    /// Returns the exit code if the process has ended, or -1 if a signal ended it.
+    /// Returns the exit code, -1 if a signal ended the process, or `None` if the process is still running.
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
         let status = self.child.try_wait().expect("a child of this process")?;
         Some(status.code().unwrap_or(-1))
