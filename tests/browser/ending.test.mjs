@@ -18,7 +18,7 @@ describe("Ctrl-C", () => {
     const processes = service.child.descendants();
     const names = new Set(processes.map((process) => process.name));
     for (const name of ["camera.py", "stream-manager", "ffmpeg", "nginx"]) {
-      assert.ok(names.has(name), `no ${name} among ${[...names]}`);
+      assert.ok(names.has(name), `no process ${name} among ${[...names]}`);
     }
 
     service.child.signal("SIGINT");

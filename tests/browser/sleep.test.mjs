@@ -13,7 +13,7 @@ import { SECONDS } from "./support/viewer.mjs";
 const SETTINGS = { CLEANUP_DELAY_SECONDS: "4", CLEANUP_INTERVAL_SECONDS: "1" };
 /** Duration of the sleep. It is longer than any delay of a timer in a busy browser. */
 const SLEEP_MS = 20_000;
-/** Time in which the page must notice the sleep. If it only noticed the frozen video, it would restart later. */
+/** Time in which the page must notice the sleep. The detection of frozen video takes longer than this. */
 const NOTICE_MS = 5000;
 
 describe("the page on a computer that sleeps", () => {

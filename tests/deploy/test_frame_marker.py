@@ -95,10 +95,11 @@ def ffmpeg(program):
 
 
 def run(program, clip, has_marker, is_awaited=lambda _: False, lost=()):
-    """Copy a clip; return FFmpeg's output, and the first awaited frame that came too late, if any.
+    """Copy a clip; return FFmpeg's output, and the number of the first awaited frame that was late.
 
-    After an awaited frame, the camera sends nothing until FFmpeg has written that frame or the
-    time is over. `is_awaited` gets the last packet of a frame.
+    The number is in a list, which is empty if no frame was late. After an awaited frame, the camera
+    sends nothing until FFmpeg has written that frame or the time is over. `is_awaited` gets the
+    last packet of a frame.
     """
     reader, late = Reader(), []
 

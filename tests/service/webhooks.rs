@@ -1,4 +1,5 @@
-//! Webhooks about streams: every event is sent, signed and in order, and sending never delays a stream.
+//! Webhooks about streams: every event is sent with a signature and in order, and sending never delays a
+//! stream.
 
 use std::collections::HashSet;
 use std::process::Command;
