@@ -9,13 +9,12 @@ export default defineConfig({
   base: "./",
   build: {
     target: "es2022",
-    // File names contain a hash of the content, so that browsers can cache all of them but index.html
+    // Except for index.html, file names contain a hash of the content, so that browsers can cache these files
     // forever.
     assetsDir: "assets",
     // The Content-Security-Policy does not allow data: URLs for scripts and styles.
     assetsInlineLimit: 0,
-    // Vite would insert this polyfill as an inline script. Only browsers that are too old for the page need
-    // it.
+    // Without this option, Vite adds a polyfill for browsers that are too old for the page anyway.
     modulePreload: { polyfill: false },
     rollupOptions: {
       output: {

@@ -113,7 +113,10 @@ function Frame({
   );
 }
 
-/** Moves the focus to the content. The browser itself would replace the part after # with `main`. */
+/**
+ * Moves the focus to the content. The browser's own action would replace the part of the address after # with
+ * `main`.
+ */
 function skip(event: Event): void {
   event.preventDefault();
   document.getElementById("main")?.focus();

@@ -11,7 +11,7 @@ if (root) {
   initTheme();
   const identified = identify();
   await initLanguage();
-  // Waits a moment for the response, so that the page does not show an empty frame first.
+  // Waits at most 300 ms for the caller, so that the page usually does not show an empty frame first.
   await Promise.race([identified, new Promise((resolve) => setTimeout(resolve, 300))]);
   render(<App />, root);
 }

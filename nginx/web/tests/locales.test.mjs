@@ -7,7 +7,7 @@ import { DOCUMENT } from "../tools/api-types.mjs";
 
 const SOURCES = new URL("../src/", import.meta.url);
 const LOCALES = new URL("locales/", SOURCES);
-/** Error codes that nginx sends. The OpenAPI document does not list them. */
+/** Error codes that only nginx sends. The schemas of the OpenAPI document do not list them. */
 const NGINX_CODES = ["manager_unavailable", "too_many_requests"];
 
 const languages = readdirSync(LOCALES).map((file) => [

@@ -2,7 +2,7 @@
 //
 //   npm run types
 //
-// This supports the part of JSON Schema that the OpenAPI document uses. An unknown type is an error.
+// The generator supports the part of JSON Schema that the OpenAPI document uses. Other types are errors.
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
 

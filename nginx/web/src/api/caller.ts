@@ -10,12 +10,15 @@ const RETRY_MS = 2000;
 const SLOW_RETRY_MS = 15_000;
 /** Characters that a key cannot contain, such as spaces and line breaks that were copied with the key. */
 const NOT_IN_KEY = /[^\x21-\x7e]/g;
-/** A greater number permits more. */
+/** Ranks of the roles. A role of a higher rank permits more. */
 const RANK: Record<Role, number> = { viewer: 0, user: 1, admin: 2 };
 
 export type Access =
   | { is: "loading" }
-  /** The manager does not respond, or has received too many requests. The request is repeated. */
+  /**
+   * The request for the caller failed, usually because the manager does not respond or has received too many
+   * requests. The request is repeated.
+   */
   | { is: "retrying"; error: unknown; isBusy: boolean }
   /** The service refuses this browser, regardless of the key. */
   | { is: "refused"; error: unknown }
@@ -26,12 +29,15 @@ export type Access =
 export const access = signal<Access>({ is: "loading" });
 export const caller = computed(() => (access.value.is === "known" ? access.value.caller : null));
 
-/** Returns whether the caller has this role or a role that permits more. */
+/** Returns whether the caller has this role or a role of a higher rank. */
 export function hasRole(role: Role): boolean {
   return caller.value !== null && RANK[caller.value.role] >= RANK[role];
 }
 
-/** Requests the caller from the service. Repeats the request while the manager is unreachable or busy. */
+/**
+ * Requests the caller from the service, and sets `access`. Repeats the request after a pause if it failed for
+ * another reason than the key or a refusal of this browser.
+ */
 export async function identify(): Promise<void> {
   const hadKey = hasKey();
   try {
@@ -63,7 +69,8 @@ export function signOut(): void {
   location.reload();
 }
 
-// The service has rejected a key that it accepted before: the key was removed while the page was open.
+// Shows the form to sign in when the service rejects a key that it has accepted before, because the key was
+// removed while the page was open.
 effect(() => {
   if (refusals.value > 0 && access.peek().is === "known") {
     access.value = { is: "signed-out", error: new Problem(401, "key_refused") };

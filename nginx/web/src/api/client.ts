@@ -7,16 +7,20 @@ const STORED = "key";
 /** Time limit of ordinary requests, to which the service responds at once. */
 const USUAL_MS = 10_000;
 /**
- * Time limit of requests that wait for a camera or for the end of a stream. The service's own limits are
- * shorter.
+ * Time limit of requests that wait for a camera or for the end of a stream, and of imports and exports. With
+ * its default settings, the service has shorter limits for these requests.
  */
 export const LONG_MS = 200_000;
 
-/** Kept in the tab's session storage, so that it survives a reload. The key is never part of a URL. */
+/**
+ * The API key. The tab's session storage contains a copy, which survives a reload. The key is never part of a
+ * URL.
+ */
 let key = sessionStorage.getItem(STORED);
 
 /**
- * Number of requests that the API has rejected because of the key. The page then shows the form to sign in.
+ * Number of requests that the API has rejected because of the key. When this number grows, the page shows the
+ * form to sign in.
  */
 export const refusals = signal(0);
 
@@ -42,7 +46,7 @@ export interface Patience {
 
 /** Returns a signal that is aborted when the time is up, or when the caller's signal is aborted. */
 function signalOf({ signal: outer, within = USUAL_MS }: Patience): AbortSignal {
-  // Without AbortSignal.any: phones that play HLS natively are too old to have it.
+  // AbortSignal.any would be shorter, but phones that play HLS natively are too old to support it.
   const controller = new AbortController();
   setTimeout(() => controller.abort(), within);
   outer?.addEventListener("abort", () => controller.abort());

@@ -5,7 +5,7 @@ import { isKey, t } from "../ui/i18n";
 /** An error with a stable code, which the service or the page itself has assigned. */
 export interface Coded {
   code: string;
-  /** The service's description in English; null for an error that the page itself has detected. */
+  /** A description in English, usually from the service; null if there is none. */
   detail: string | null;
 }
 
@@ -31,8 +31,8 @@ export function problemOf(status: number, body: string | null): Problem | null {
 }
 
 /**
- * Returns the explanation of an error. If the page does not know the code, the explanation is the service's
- * description.
+ * Returns the explanation of an error. If the page has no text for the code, the explanation is the detail,
+ * or a general text if there is no detail.
  */
 export function explain({ code, detail }: Coded): Failure {
   const key = `error.${code}`;
@@ -50,7 +50,7 @@ function addsTo(text: string, detail: string): boolean {
   return words(detail).some((word) => !known.has(word));
 }
 
-/** Returns the explanation of anything that was thrown. */
+/** Returns the explanation of a thrown value, which may be a Problem or any other value. */
 export function failureOf(error: unknown): Failure {
   return error instanceof Problem
     ? explain(error)

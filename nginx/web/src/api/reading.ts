@@ -1,4 +1,4 @@
-// A hook that requests data from the service while a view shows them.
+// A hook that requests data from the service while a view shows the data.
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { cameraChanges } from "./changes";
@@ -11,20 +11,25 @@ export interface Reading<T> {
 }
 
 interface Timing {
-  /** Milliseconds to wait before each request, so that not every typed letter causes one. */
+  /**
+   * Milliseconds to wait before a request that a new function or a change of a camera causes. So a search
+   * does not send a request for every letter that the user types.
+   */
   delay?: number;
   /**
-   * Milliseconds after which a failed request is repeated; if omitted, failed requests are not repeated.
+   * Milliseconds after which a failed request is repeated. Without `retry` and `every`, failed requests are
+   * not repeated.
    */
   retry?: number;
-  /** Milliseconds after which every request is repeated, unless the tab is hidden. */
+  /** Milliseconds between the end of a request and the next request. A hidden tab sends no requests. */
   every?: number;
 }
 
 /**
- * Returns the latest result of `read`. Calls `read` at first, whenever the caller passes a different
- * function, after every change of a camera, and when `again` is called. The result of a call is ignored if
- * a later call has begun.
+ * Returns the latest result of `read`, and a function `again` that calls `read` at once. The hook itself
+ * calls `read` when the component is first shown, when the caller passes a different function, after every
+ * change of a camera, and at the times that `Timing` describes. If a later call has begun, the result of a
+ * call is ignored.
  */
 export function useReading<T>(
   read: () => Promise<T>,

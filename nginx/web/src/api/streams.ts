@@ -13,7 +13,7 @@ const STARTING_MS = 500;
 
 /** The streams by stream key; undefined before the first response. */
 export const streams = signal<Map<string, Stream> | undefined>(undefined);
-/** Whether the service responded to the latest request, with a status below 500. */
+/** False if the latest request for the list got no response, or a response with a status of 500 or more. */
 export const isReachable = signal(true);
 
 let users = 0;
@@ -29,7 +29,10 @@ export function streamKey(id: string, profile: Profile): string {
   return profile === "sub" ? `${id}~sub` : id;
 }
 
-/** Requests the list, and plans the next request. Does nothing while a request is in progress. */
+/**
+ * Requests the list unless the tab is hidden, and plans the next request. Does nothing while a request is in
+ * progress, or if no component uses the list.
+ */
 async function request(): Promise<void> {
   clearTimeout(timer);
   if (isRequesting || users === 0) {

@@ -21,25 +21,28 @@ const UNPLAYABLE = ["manifestIncompatibleCodecsError", "bufferAddCodecError"];
  */
 const REFUSED = ["source_unauthorized", "source_not_found", "source_unsupported"];
 /**
- * Errors that a retry does not cure. The manager detects those not in REFUSED without contacting the
- * camera.
+ * Errors that a retry does not cure. They are refusals by the camera, and errors that the manager detects
+ * without contacting the camera.
  */
 const FINAL = [...REFUSED, "source_forbidden", "invalid_source", "unknown_camera", "forbidden"];
 /** First pause before a retry. The pause grows with each failure in a row. */
 const RETRY_AFTER_MS = 2000;
 const LONGEST_RETRY_MS = 30_000;
-/** Failures in a row after which a player that was live reports the state `failed`. */
+/**
+ * A player that was live reports this many failures in a row as `waiting`, and further failures in the row as
+ * `failed`.
+ */
 const FAILURES_UNTIL_FAILED = 5;
 const KEEP_UP_EVERY_MS = 200;
 /**
- * If the time between two runs of a timer is longer than this, the computer has slept. Measured with the
- * wall clock, since on most systems the browser's monotonic clock stops during sleep.
+ * If the time between two calls of `keepUp` is longer than this, the computer has slept. The wall clock
+ * measures the time, because on most systems the browser's monotonic clock stops during sleep.
  */
 const SLEPT_MS = 15_000;
 /** Within RECOVERIES_WITHIN_MS, at most this many media errors are recovered without a restart. */
 const MAX_RECOVERIES = 3;
 const RECOVERIES_WITHIN_MS = 30_000;
-/** Largest width in pixels of the last picture that is kept. */
+/** Largest width, in pixels, of the copy of the last picture. */
 const STILL_WIDTH = 960;
 
 export type State = "idle" | "starting" | "live" | "waiting" | "failed";
@@ -63,14 +66,14 @@ export class LivePlayer {
   readonly state = signal<State>("idle");
   /** The reason why the player is not live; null if nothing needs to be reported. */
   readonly reason = signal<Coded | null>(null);
-  /** Age of the picture in seconds; null while no video plays. */
+  /** Age of the picture in seconds; null while it is unknown, for example because no video plays. */
   readonly latency = signal<number | null>(null);
   /** Whether the canvas contains the last picture, to be shown until the video plays. */
   readonly hasStill = signal(false);
 
   private hls: Hls | null = null;
   private request: PlayRequest | null = null;
-  /** Every start and stop aborts this controller, and with it all earlier requests, and creates another. */
+  /** Aborts the requests of the current attempt. `release` aborts this controller and creates another. */
   private attempt = new AbortController();
   private failures = 0;
   private retry: ReturnType<typeof setTimeout> | undefined;
@@ -122,7 +125,7 @@ export class LivePlayer {
 
   /**
    * Retries now instead of after the pause. After an error that is not retried automatically, retries only
-   * if `isUserRequest` is true.
+   * if `isUserRequest` is true. Does nothing while the player starts or is live.
    */
   hurry(isUserRequest = true): void {
     const isFailed = isUserRequest && this.state.value === "failed";
@@ -191,14 +194,14 @@ export class LivePlayer {
   }
 
   /**
-   * Attaches hls.js to the video element before the stream starts, to save that time later. Returns null if
-   * the browser does not support hls.js.
+   * Attaches hls.js to the video element, and returns hls.js; null if the browser does not support hls.js.
+   * This takes some time, and therefore happens while the stream is starting.
    */
   private attach(request: PlayRequest): Hls | null {
     if (!Hls.isSupported()) {
       return null;
     }
-    // The URL is completed for each request, so that a renewed token is used without a restart.
+    // Each request adds the current token to the URL, so that a new token is used without a restart.
     const xhrSetup = (xhr: XMLHttpRequest, address: string) =>
       xhr.open("GET", withToken(address), true);
     const hls = new Hls({ ...settings(request.isLowLatency), xhrSetup });
@@ -239,7 +242,8 @@ export class LivePlayer {
     this.watchStall();
     const isLive = this.state.value === "live";
     if (this.video.paused && isLive && !isFullScreenOnPhone(this.video)) {
-      // The page never pauses a live picture. The browser does, as after a phone call or its full screen.
+      // The page itself never pauses live video. The browser does, for example after a phone call, or when
+      // the user leaves the browser's full screen.
       this.resume();
     }
     const isLowLatency = this.request?.isLowLatency ?? false;
@@ -256,7 +260,8 @@ export class LivePlayer {
 
   private resume(): void {
     this.video.play().catch(() => {
-      // Browsers always permit muted video to play. The video was stopped before it could begin.
+      // Not an error: browsers always permit muted video to play, so the player was stopped or restarted
+      // before the video could begin.
     });
   }
 
@@ -274,7 +279,10 @@ export class LivePlayer {
     }
   }
 
-  /** Called when the picture is stuck. The owner should call `restart` if the stream is live. */
+  /**
+   * Called when the picture is stuck. The tile sets this function, which restarts the player if the stream is
+   * live.
+   */
   onStuck: (() => void) | undefined;
 
   restart(): void {
@@ -282,8 +290,8 @@ export class LivePlayer {
   }
 
   /**
-   * Handles an error of hls.js. After a fatal error, the player recovers or restarts, unless that cannot
-   * help.
+   * Handles an error of hls.js. After a fatal error, the player recovers or restarts, unless the browser
+   * cannot play the video.
    */
   private recover(hls: Hls, error: ErrorData): void {
     this.video.dispatchEvent(new CustomEvent("hlserror", { detail: error.details }));
@@ -361,7 +369,8 @@ function isFullScreenOnPhone(video: HTMLVideoElement & { webkitDisplayingFullscr
 }
 
 /**
- * Returns the body of a failed response, a problem document of the service; null if the body is not text.
+ * Returns the body of a failed response, which usually is a problem document of the service; null if there is
+ * no body, or if the body is not text.
  */
 function bodyOf(error: ErrorData): string | null {
   const request = error.networkDetails as XMLHttpRequest | undefined;

@@ -9,7 +9,8 @@ const LATE = 0.1;
  */
 const LOST = 4;
 /**
- * If the video is more than this many seconds behind the target, as after a long outage, it always jumps.
+ * If the video is more than this many seconds behind the target, as after a long outage, it jumps to the
+ * target even if that is not buffered.
  */
 const FAR_LOST = 15;
 /**
@@ -17,15 +18,15 @@ const FAR_LOST = 15;
  */
 const SPARE = 0.15;
 /**
- * If the video is more than this many seconds ahead of the target, it is played slower. That happens when a
- * stream has just started and does not have enough video yet for a player that loads whole segments.
+ * If a video without low latency is more than this many seconds ahead of the target, it is played slower.
+ * Such a video is ahead when the stream has just started and is shorter than the target latency.
  */
 const EARLY = 1;
 
 /**
- * Adjusts the speed or the position of the video. Returns the latency in seconds, or null if the video does
- * not play. hls.js itself would play faster only with more than a second of buffered video, which a player
- * with low latency never has.
+ * Adjusts the speed or the position of the video. Returns the latency in seconds, or null if the video is
+ * paused or the target is not known. hls.js itself would play faster only with more than a second of buffered
+ * video, which a player with low latency never has.
  */
 export function keepPace(video: HTMLVideoElement, hls: Hls, isLowLatency: boolean): number | null {
   const { liveSyncPosition, latency } = hls;
@@ -36,8 +37,8 @@ export function keepPace(video: HTMLVideoElement, hls: Hls, isLowLatency: boolea
   const { buffered, currentTime } = video;
   const end = buffered.length ? buffered.end(buffered.length - 1) : currentTime;
   const isLost = late > FAR_LOST || (late > LOST && end > liveSyncPosition);
-  // Only forwards: while the camera is unreachable, the target is before the current position, and the end
-  // of the video would be repeated.
+  // Jumps only forwards. While the camera is unreachable, the target is before the current position, so that
+  // a jump would repeat the end of the video.
   if (isLost && liveSyncPosition > currentTime) {
     video.currentTime = liveSyncPosition;
   }

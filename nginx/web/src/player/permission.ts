@@ -64,13 +64,14 @@ function viewerName(): string {
   return `${caller.value?.name ?? ""} (page)`;
 }
 
-/** Counts a new player of the camera. The following sessions include the camera. */
+/** Counts a new player of the camera. Later sessions include the camera. */
 export function addPlayer(id: string): void {
   shown.set(id, (shown.get(id) ?? 0) + 1);
 }
 
 /**
- * Subtracts a player of the camera from the count. Without players, sessions no longer include the camera.
+ * Subtracts a player of the camera from the count. Once the camera has no players, new sessions do not
+ * include the camera.
  */
 export function removePlayer(id: string): void {
   const players = (shown.get(id) ?? 1) - 1;
@@ -82,15 +83,16 @@ export function removePlayer(id: string): void {
 }
 
 /**
- * Resolves when the page has permission to watch the camera, or when the service has refused only this
- * camera; the start of the stream then fails with the reason. Rejects with the Problem if no session can be
- * created.
+ * Resolves when the page has permission to watch the camera. Also resolves when the service has refused only
+ * this camera, because the start of the stream then fails with the reason. Rejects with the Problem if no
+ * session can be created.
  */
 export async function obtainPermission(id: string): Promise<void> {
   if (!isNeeded()) {
     return;
   }
-  // `createSession` removes a camera that was refused. The camera may be permitted now.
+  // An earlier `createSession` may have removed the camera because it was refused. By now, the camera may be
+  // permitted.
   if (!shown.has(id)) {
     shown.set(id, 1);
   }
@@ -109,7 +111,7 @@ export async function obtainPermission(id: string): Promise<void> {
 
 /** Replaces the session after the service has rejected its token. */
 export async function renew(): Promise<void> {
-  // Usually the service rejects many requests at once, and they need only one new session.
+  // Usually the service rejects many requests at once. One new session is enough for all of them.
   if (!isNeeded() || Date.now() - requestedAt < RETRY_MS) {
     return;
   }
@@ -155,9 +157,9 @@ async function begin(): Promise<void> {
 }
 
 /**
- * Creates a session. The service refuses a session if only one of its cameras was deleted or is no longer
- * permitted. Then this creates a session for the other cameras. If there are no others, this requests a
- * session for one camera again, which fails with the reason.
+ * Creates a session. If one of the cameras was deleted or is no longer permitted, the service refuses the
+ * whole session, and this function creates a session for the other cameras instead. If there are no others,
+ * it requests a session for the first camera, so that the request fails with the reason.
  */
 async function createSession(cameras: string[]): Promise<NewSession> {
   let refusal: unknown;
@@ -212,7 +214,7 @@ async function keep(): Promise<void> {
   await replaceSession().catch(() => (timer = setTimeout(keep, RETRY_MS)));
 }
 
-/** Returns the media URL with the token of the current session. The URL is unchanged if none is needed. */
+/** Returns the media URL with the token of the current session; without a session, the URL itself. */
 export function withToken(url: string): string {
   if (!isNeeded() || !current) {
     return url;
@@ -224,7 +226,7 @@ export function withToken(url: string): string {
   );
 }
 
-/** Returns the absolute URL of a camera's playlist for another player. */
+/** Returns the absolute URL of a camera's playlist for another player. Creates a session if one is needed. */
 export async function addressFor(id: string, key: string): Promise<string> {
   let path = `/streams/${key}/stream.m3u8`;
   if (isNeeded()) {

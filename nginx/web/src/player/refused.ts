@@ -18,7 +18,7 @@ export function remember(key: string, problem: Problem): void {
   refused.set(key, problem);
 }
 
-/** Permits another attempt: the user has requested one, or the stream is live now. */
+/** Forgets a refusal, because the user has requested another attempt or the stream is live. */
 export function forget(key: string): void {
   refused.delete(key);
 }

@@ -14,7 +14,8 @@ import LOW_LATENCY from "./low-latency.json";
 const LOW_LATENCY_TAGS =
   /^#EXT-X-(SERVER-CONTROL|PART-INF|PART|PRELOAD-HINT|RENDITION-REPORT):.*\n/gm;
 /**
- * Latency without low-latency mode, as a number of segments (of 2 s by default). The default of hls.js is three segments.
+ * Latency without low-latency mode, as a number of segments. A segment lasts 2 s by default. The default of
+ * hls.js is three segments.
  */
 const PLAIN_SYNC_SEGMENTS = 2;
 /** Seconds of played video to keep. Viewers cannot seek back, and a wall has many players. */

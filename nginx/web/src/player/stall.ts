@@ -24,7 +24,7 @@ const MAX_STEP_MS = 400;
  * - `moving`: the picture has moved since the previous check.
  * - `still`: the picture is paused, not expected, or has stopped too recently to show a stall.
  * - `waiting`: the picture has stopped for long enough to show a stall.
- * - `stuck`: the picture does not recover without a restart of the player.
+ * - `stuck`: the picture has stopped for so long that only a restart of the player is likely to help.
  */
 export type Motion = "moving" | "still" | "waiting" | "stuck";
 

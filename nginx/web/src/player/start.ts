@@ -4,7 +4,7 @@ import { type Coded, Problem } from "../api/problem";
 import { hastenStreams, streams } from "../api/streams";
 import type { Stream } from "../api/types";
 
-/** The longest time to wait for a start. The service's own limits are shorter. */
+/** The longest time to wait for a start. With its default settings, the service has shorter limits. */
 const START_MS = 90_000;
 /**
  * If a stream is missing from this many successive lists of streams, it has ended. One list is not enough,
@@ -16,8 +16,9 @@ const MISSING_LISTS = 2;
  * Resolves when the stream is live or `signal` is aborted. Rejects with the reason when the stream has
  * failed, has ended or takes too long. Calls `onFailure` with errors after which the service retries.
  *
- * Polls the list of streams instead of requesting the playlist: the server would respond to that request
- * only when the stream is live, and the request would occupy one of the browser's six connections.
+ * Polls the list of streams instead of requesting the playlist. The server would respond to a request for the
+ * playlist only when the stream is live. Until then, the request would occupy one of the six connections that
+ * browsers open over HTTP/1.1.
  */
 export async function untilLive(
   key: string,

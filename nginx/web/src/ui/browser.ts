@@ -1,6 +1,6 @@
-// Functions of the browser: the clipboard, downloads, full screen.
+// Access to the clipboard, downloads and full screen of the browser.
 
-/** Copies a text to the clipboard. Returns whether that succeeded. */
+/** Copies text to the clipboard. Returns whether the copy succeeded. */
 export async function copyText(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);

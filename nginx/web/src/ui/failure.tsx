@@ -4,7 +4,7 @@
 export interface Failure {
   /** The explanation in the user's language. */
   text: string;
-  /** The service's description in English, which is more exact; null if there is none. */
+  /** A more exact description in English; null if there is none, or if it adds no word to the text. */
   detail: string | null;
 }
 

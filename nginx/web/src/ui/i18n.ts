@@ -60,8 +60,8 @@ export async function chooseLanguage(chosen: Language): Promise<void> {
 }
 
 /**
- * Sets the language: the one that the user has chosen before, or else that of the browser. English replaces
- * unknown languages, and a language whose texts cannot be loaded.
+ * Sets the language that the user has chosen on an earlier visit, or else the language of the browser. Sets
+ * English if the page does not have that language or cannot load its texts.
  */
 export async function initLanguage(): Promise<void> {
   const code = localStorage.getItem(STORED) ?? navigator.language.slice(0, 2);
@@ -76,7 +76,7 @@ export function number(value: number, digits = 0): string {
   });
 }
 
-/** Formats a duration in its largest units: 45 s, 3 min, 2 h 5 min, 3 days. */
+/** Formats a duration in the user's language, for example: 45 s, 3 min, 2 h 5 min, 3 days. */
 export function duration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 60) {

@@ -102,7 +102,7 @@ export function Alert({ children }: { children: ComponentChildren }) {
   );
 }
 
-/** An icon, a title and a text in place of content that does not exist. */
+/** An icon, a title and a text, which a view shows when it has no content. */
 export function Empty({
   icon,
   title,
@@ -128,7 +128,8 @@ interface PagerProps {
 }
 
 /**
- * Buttons for the previous and the next page. Pages are counted from 0. Shows nothing if there is one page.
+ * Buttons for the previous and the next page. `page` is counted from 0. Shows nothing if there are fewer than
+ * two pages.
  */
 export function Pager({ page, pages, onPage }: PagerProps) {
   if (pages < 2) {

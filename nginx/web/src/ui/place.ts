@@ -21,7 +21,9 @@ export function isId(text: string): boolean {
   return ID.test(text);
 }
 
-/** Replaces the short address of a camera, such as /?id=front-door, by the address of the wall with it. */
+/**
+ * Replaces a camera's short address, such as /?id=front-door, with the address of a wall with that camera.
+ */
 function expandShortAddress(): void {
   const id = new URLSearchParams(location.search).get("id");
   if (id && !location.hash) {

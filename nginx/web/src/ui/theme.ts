@@ -9,7 +9,8 @@ export const theme = signal<Theme>("system");
 
 export function chooseTheme(chosen: Theme): void {
   theme.value = chosen;
-  // The style sheet sets color-scheme by this attribute, and thereby the result of every light-dark().
+  // This attribute determines color-scheme in the style sheet, and color-scheme determines the result of
+  // every light-dark().
   if (chosen === "system") {
     document.documentElement.removeAttribute("data-theme");
     localStorage.removeItem(STORED);

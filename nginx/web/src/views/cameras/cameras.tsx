@@ -38,7 +38,7 @@ export function Cameras() {
   const [page, setPage] = useState(0);
   const [deleted, setDeleted] = useState<Camera | null>(null);
   const { value: list, error } = useList(search, page);
-  // If the only camera of the last page was deleted, shows the page before.
+  // If the last page has become empty because its cameras were deleted, shows the new last page.
   useEffect(() => {
     if (list && page > 0 && list.cameras.length === 0) {
       setPage(Math.max(0, Math.ceil(list.total / PAGE) - 1));
@@ -214,7 +214,9 @@ function Editor({ id, back }: { id: string | null; back: string }) {
   );
 }
 
-/** Buttons for export and import. Only a service with the same key can import the encrypted sources. */
+/**
+ * Buttons for export and import. Only a service with the same SOURCE_KEY can import the encrypted sources.
+ */
 function Transfer() {
   const exported = async () => {
     try {

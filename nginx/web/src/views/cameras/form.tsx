@@ -15,7 +15,7 @@ import { TestResult, useTest } from "./test";
 interface FormProps {
   /** The camera to change; null to add one. */
   camera: Camera | null;
-  /** Known values of a new camera, as found by a discovery. */
+  /** Values of a new camera that are already known, for example from a discovery. */
   preset?: Partial<Fields>;
   onClose: () => void;
   onSaved: (camera: Camera, watches: boolean) => void;

@@ -49,7 +49,10 @@ const NEW: Fields = {
   audio: "auto",
   transport: "auto",
 };
-/** Replaces secret parts of a path in the API's responses. The API rejects paths that contain it. */
+/**
+ * Replaces secret parts of a path in the API's responses. The form must not send such a path back, because
+ * the API would store it.
+ */
 const HIDDEN = "***";
 const LONGEST_ID = 64;
 
@@ -81,8 +84,8 @@ export function fieldsOf(camera: Camera | null): Fields {
 
 /**
  * Returns the API's input for the form. Empty fields are omitted. The API sets omitted fields to their
- * defaults, except that a saved camera keeps its source, and its password if address and user name are the
- * same.
+ * defaults, with two exceptions. A saved camera keeps its source if links and address are omitted. It keeps
+ * its password if the password is omitted, and address, port and user name stay the same.
  */
 export function inputOf(fields: Fields): CameraInput {
   const input: CameraInput = {

@@ -40,7 +40,10 @@ export function FormField({ form, name, ...more }: FormFieldProps) {
   );
 }
 
-/** The fields for a camera that is given by its address. The chosen vendor has default paths. */
+/**
+ * The fields for a camera that is given by its address. A chosen vendor provides default paths and a default
+ * port.
+ */
 export function AddressSection(form: SectionProps) {
   const { camera, fields, set } = form;
   const vendors = useVendors();

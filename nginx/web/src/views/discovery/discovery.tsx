@@ -53,7 +53,7 @@ export function DiscoveryView() {
       const devices = before?.devices.map((other) => (other === device ? updated : other));
       return before && { ...before, devices: devices ?? [] };
     });
-  /** Queries one device again with its own credentials, and updates the list. */
+  /** Queries one device again with the credentials that the user has entered for it, and updates the list. */
   const searchAgain = async (device: Device, username: string, password: string) => {
     const address = `${device.address}:${device.port}`;
     const result = await discover({ interface: query.interface, address, username, password });
@@ -132,7 +132,7 @@ export function DiscoveryView() {
         )}
         {found && found.devices.length > 0 && (
           <ul class="list">
-            {/* The key of a row changes with each search, which clears what the user has entered in it. */}
+            {/* The key of a row changes with each search, so that a new search clears the row's fields. */}
             {found.devices.map((device) => (
               <DeviceRow
                 key={`${searchCount}/${device.address}:${device.port}`}

@@ -94,7 +94,7 @@ export function Details({ camera, profile, stream, onRemove, onClose }: DetailsP
   );
 }
 
-/** Removes the placeholder of hidden credentials, as in rtsp://***@host. Players ask the user for them. */
+/** Removes the placeholder of hidden credentials, as in rtsp://***@host. Players prompt for credentials. */
 function withoutSecrets(source: string): string {
   return source.replace("***@", "");
 }

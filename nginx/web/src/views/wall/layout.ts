@@ -10,9 +10,9 @@ export const GRIDS: Grid[] = ["auto", 1, 2, 3, 4];
 /** Largest number of tiles on a page of the wall. */
 const MAX_TILES = 16;
 /**
- * Largest number of tiles that play with low latency over HTTP/1.1. Browsers open six connections to a
- * host, and each low-latency player permanently occupies one of them. The others remain for media and the
- * API.
+ * Largest number of tiles that play with low latency over HTTP/1.1. Browsers open at most six connections to
+ * a host, and each low-latency player permanently occupies one of them. The other connections remain for
+ * media and the API.
  */
 export const FEW_TILES = 3;
 
@@ -27,7 +27,7 @@ export interface Layout {
 }
 
 /**
- * Limit of page numbers in an address. No wall has as many pages, and the API accepts the resulting offset.
+ * Limit of page numbers in an address. No wall has so many pages, and the API accepts the resulting offset.
  */
 const MAX_PAGES = 100_000;
 

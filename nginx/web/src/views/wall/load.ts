@@ -9,7 +9,7 @@ import { capacity, FEW_TILES, type Layout } from "./layout";
 
 const RETRY_MS = 2000;
 
-/** A camera on the wall. Until the service has returned it, only the id is known, also used as the name. */
+/** A camera on the wall. Until the service has returned the camera, its id also serves as the name. */
 export type WallCamera = Pick<Camera, "id" | "name"> & Partial<Camera>;
 
 interface WallPage {
@@ -26,7 +26,8 @@ async function readOrStub(id: string): Promise<WallCamera> {
   try {
     return await readCamera(id);
   } catch (error) {
-    // The tile reports the error when it starts to play. Other failures are retried.
+    // If the service refuses the request, the tile reports the reason when it starts to play. Other failed
+    // requests are repeated.
     if (error instanceof Problem && error.status >= 400 && error.status < 500) {
       return stub(id);
     }
@@ -38,7 +39,7 @@ function split(ids: string): string[] {
   return ids ? ids.split(",") : [];
 }
 
-/** Requests the cameras on the wall's current page: of the chosen cameras, or of all cameras. */
+/** Returns the cameras on the wall's current page: of the chosen cameras, or of all cameras. */
 export function useCameras({ cameras, grid, page }: Layout): Reading<WallPage> {
   const size = capacity(grid);
   const total = cameras?.length ?? 0;
@@ -56,7 +57,8 @@ export function useCameras({ cameras, grid, page }: Layout): Reading<WallPage> {
   if (!list || list.length > FEW_TILES) {
     return reading;
   }
-  // If there are few cameras, they play their main streams, which need only the ids: they can start now.
+  // Few cameras play their main streams, for which the ids are sufficient. So their tiles start before the
+  // service has returned the cameras.
   const known = reading.value?.cameras;
   const shown = list.map((id) => known?.find((camera) => camera.id === id) ?? stub(id));
   return { ...reading, value: { cameras: shown, total } };

@@ -15,10 +15,13 @@ import { useLive } from "./use-live";
 
 interface TileProps {
   camera: WallCamera;
-  /** Whether the tile is enlarged. An enlarged tile plays the main stream. */
+  /** Whether the tile is enlarged. */
   isOpen: boolean;
   isLowLatency: boolean;
-  /** Whether few tiles play, so that they can use main streams and start requests that wait. */
+  /**
+   * Whether the page has few tiles, or this tile is enlarged. Such a tile plays the main stream, and its
+   * start request waits until the stream is live.
+   */
   isFew: boolean;
   onOpen: () => void;
   onClose: () => void;

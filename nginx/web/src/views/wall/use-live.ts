@@ -9,8 +9,8 @@ import { LivePlayer } from "../../player/live";
 import { forget } from "../../player/refused";
 
 /**
- * A tile that is no longer visible plays on for this time, so that a short visit to another tab needs no
- * restart.
+ * A tile that is no longer visible continues to play for this time, so that a short visit to another tab
+ * causes no restart.
  */
 const LEAVE_AFTER_MS = 10_000;
 
@@ -25,7 +25,7 @@ interface Options {
 interface Sight {
   /** The element that is observed. */
   ref: RefObject<HTMLElement>;
-  /** Whether the element is visible in a visible tab, or was within LEAVE_AFTER_MS. */
+  /** Whether the element is visible in a visible tab, or has been within the last LEAVE_AFTER_MS. */
   isSeen: boolean;
 }
 

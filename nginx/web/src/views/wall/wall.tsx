@@ -40,7 +40,8 @@ function moveFocus(event: KeyboardEvent, wall: HTMLElement, columns: number): vo
 }
 
 /**
- * Returns the number of columns that the wall shows. On a phone, it is smaller than the user has chosen.
+ * Returns the number of columns that the wall shows. On a phone, the wall may show fewer columns than the
+ * user has chosen.
  */
 function columnsOf(wall: HTMLElement): number {
   return getComputedStyle(wall).gridTemplateColumns.split(" ").length;
@@ -245,7 +246,7 @@ function OpenBar({ name, ids, open, onClose, onShow }: OpenBarProps) {
   );
 }
 
-/** What the wall shows while the service has no cameras. */
+/** The message in place of the wall while there are no cameras. */
 function Welcome() {
   return (
     <Empty icon="camera" title={t("welcome.title")}>
