@@ -23,7 +23,7 @@ const MAX_TEXT: usize = 200;
 pub(crate) struct CameraChange {
     /// The name for people; the id by default.
     pub(crate) name: Option<String>,
-    /// The user that the camera belongs to.
+    /// The user to whom the camera belongs.
     pub(crate) owner: Option<String>,
     /// The address of the camera's ONVIF service.
     pub(crate) onvif: Option<OnvifAddress>,
@@ -67,8 +67,8 @@ pub(crate) struct PartsChange {
     pub(crate) sub_path: Option<String>,
     /// User name at the camera.
     pub(crate) username: String,
-    /// Password at the camera. If it is left out, the known password is used for the same address,
-    /// port and user name, and an empty one otherwise.
+    /// Password at the camera. If this is `None`, the camera keeps the known password if address,
+    /// port and user name stay the same, and has no password otherwise.
     pub(crate) password: Option<Secret>,
 }
 
@@ -89,8 +89,8 @@ impl CameraChange {
         Ok(record)
     }
 
-    /// Returns the same record for an import, but drops an ONVIF service that has another host. A
-    /// refusal would make the whole import fail.
+    /// Returns the record like [`Self::apply`], but drops an ONVIF service that has another host
+    /// than the camera's streams: a refusal would make the whole import fail.
     pub(crate) fn apply_import(
         self,
         id: &CameraId,
@@ -128,7 +128,7 @@ impl CameraChange {
 }
 
 /// Returns the trimmed text of a field; `None` if the text is missing or empty. Refuses a text that
-/// is too long or has several lines.
+/// is too long or contains control characters, such as line breaks.
 fn line(text: Option<&str>, field: &str) -> Result<Option<String>, Error> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
     if text.chars().count() > MAX_TEXT || text.chars().any(char::is_control) {
@@ -152,7 +152,7 @@ impl SourceChange {
             Self::Sealed(sealed) => cameras.unsealed(id, &sealed).ok_or_else(|| {
                 let detail = format!(
                     "the sealed source of camera {id} cannot be opened: it was exported under \
-                     another id, or by a manager with another SOURCE_KEY"
+                     another id or by a manager with another SOURCE_KEY, or it is damaged"
                 );
                 Error::new(ErrorKind::InvalidSource, detail)
             }),
@@ -161,8 +161,8 @@ impl SourceChange {
 }
 
 impl PartsChange {
-    /// Returns the complete address, with port and paths from the preset and with the known
-    /// password.
+    /// Returns the complete address. The port and paths that are left out come from the preset, and
+    /// a password that is left out comes from the known source.
     fn complete(self, known: Option<&SourceSpec>) -> Result<Parts, Error> {
         let preset = self.vendor.as_deref().map(preset).transpose()?;
         let path = self.path.or_else(|| preset.map(|preset| preset.main.clone()));

@@ -35,7 +35,7 @@ pub(crate) async fn list(
     core.cameras.list(&Filter { owner, ..filter }).await
 }
 
-/// Returns all cameras, whoever owns them.
+/// Returns the cameras of all owners.
 pub(crate) async fn all(core: &Core) -> Result<Vec<Record>, Error> {
     let mut all = Vec::new();
     loop {
@@ -136,8 +136,8 @@ pub(crate) async fn import(
     Ok(done)
 }
 
-/// Returns the error with the number of the import's entry in its detail. `index` counts from 0,
-/// the number from 1.
+/// Returns the error with the number of the import's entry in the detail. `index` is counted from
+/// 0, and the number from 1.
 pub(crate) fn in_entry(index: usize, error: Error) -> Error {
     Error { detail: format!("entry {}: {}", index + 1, error.detail), ..error }
 }

@@ -18,8 +18,9 @@ use crate::onvif::finder::{Discovery, DiscoveryRequest, Finder};
 /// of a recorder have the same address.
 const MAX_COMPARED: usize = 64;
 
-/// Searches for cameras, or queries the one that the request names. Returns the devices found. Each
-/// has the id of a known camera at the device's address, if the caller can see such a camera.
+/// Searches for cameras, or queries the one that the request names. Returns the devices that were
+/// found. If the caller can see a known camera at a device's address, the device has the id of that
+/// camera.
 pub(crate) async fn discover(
     core: &Core,
     finder: &Finder,

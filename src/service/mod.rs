@@ -1,5 +1,5 @@
-//! Use cases, independent of HTTP. Each checks the permission of its caller and combines the layers
-//! below.
+//! Use cases, independent of HTTP. A use case checks the permission of the caller, and combines
+//! functions of the layers below.
 //!
 //! | Module | Owns |
 //! |---|---|

@@ -1,8 +1,8 @@
 //! Readiness: whether the service can do its work, and what prevents it.
 //!
-//! A disk that hangs blocks a thread of the runtime, which has few of them. Therefore each check
-//! runs in a separate task, and requests wait for the check only for a limited time. The next check
-//! of the same condition does not begin before the last one has ended.
+//! A disk that hangs blocks a thread until the disk recovers. Therefore each check runs in a
+//! separate task, for which requests wait only for a limited time, and a check does not begin
+//! before the last check of the same condition has ended.
 
 use std::error::Error as StdError;
 use std::path::Path;
@@ -56,8 +56,8 @@ pub(crate) enum Check {
     Shutdown,
 }
 
-/// The checks that have a metric, with their labels. `Shutdown` has none, because metrics are
-/// not scraped during a shutdown.
+/// The checks that have a metric, with their labels. [`Check::Shutdown`] has no metric, because
+/// metrics are not scraped during a shutdown.
 pub(crate) const CHECKS: [(Check, &str); 3] =
     [(Check::StreamDir, "stream_dir"), (Check::Ffmpeg, "ffmpeg"), (Check::Database, "database")];
 
@@ -95,7 +95,7 @@ struct ProbeSet {
 /// The result of a probe, or the reason why its condition does not hold.
 type ProbeResult<T = ()> = Result<T, Box<dyn StdError + Send + Sync>>;
 
-/// The check that began last, and when it began; `None` before the first one.
+/// The check of a condition that began last, and when it began; `None` before the first check.
 #[derive(Default)]
 struct Probe(Option<(Instant, JoinHandle<ProbeResult>)>);
 
@@ -204,7 +204,7 @@ impl Readiness {
         if let Some(disk) = nearly_full.filter(|_| !was_nearly_full) {
             let (available, size) = (disk.available / MIB, disk.size / MIB);
             let directory = self.layout.root().display();
-            warn!(%directory, "STREAM_DIR is nearly full: {available} of {size} MiB are left");
+            warn!(%directory, "STREAM_DIR is nearly full: {available} of {size} MiB are free");
         }
     }
 

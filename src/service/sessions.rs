@@ -66,19 +66,20 @@ pub(crate) fn list(core: &Core, caller: &Caller) -> Vec<Session> {
     sessions.filter(|session| can_access(caller, session)).collect()
 }
 
-/// Ends a session early. For admins, the id may also be that of a back end's session that is not
-/// known yet.
+/// Ends a session early. An admin can also end a session that is not known yet, because a back end
+/// issued its token.
 pub(crate) async fn end(core: &Core, caller: &Caller, id: &str) -> Result<(), Error> {
     match core.playback.get(id) {
         Some(session) if !can_access(caller, &session) => {
-            let detail = "the playback session was created with another API key";
+            let detail = "the playback session was created with another API key; end it with that \
+                          key or with an admin's key";
             return Err(Error::new(ErrorKind::Forbidden, detail));
         }
         Some(_) => {}
         // A back end may have issued a token with this id that has not been used yet.
         None if caller.ensure_role(Role::Admin).is_ok() && is_id(id) => {}
         None => {
-            let detail = "there is no such playback session";
+            let detail = "there is no playback session with this id";
             return Err(Error::new(ErrorKind::UnknownSession, detail));
         }
     }
@@ -118,8 +119,8 @@ async fn checked_cameras(
     Ok(ids)
 }
 
-/// Returns whether the caller can see and end the session. Admins can for all sessions, other
-/// callers for those that their API key created.
+/// Returns whether the caller can see and end the session. Admins can access all sessions; other
+/// callers can access the sessions that their API key created.
 fn can_access(caller: &Caller, session: &Session) -> bool {
     caller.ensure_role(Role::Admin).is_ok() || session.made_by.as_deref() == Some(caller.name())
 }

@@ -155,7 +155,7 @@ pub(crate) async fn list(core: &Core, caller: &Caller) -> Result<Vec<StreamHandl
     Ok(streams)
 }
 
-/// Returns the last lines that a stream's processes wrote; no lines if the stream is not running.
+/// Returns the last lines that a stream's FFmpeg wrote; no lines if the stream is not running.
 /// Error: the camera is unknown, or has no such stream.
 pub(crate) async fn log(core: &Core, caller: &Caller, id: &StreamId) -> Result<Vec<Line>, Error> {
     ensure_can_see(core, caller, id.camera()).await?;
@@ -190,7 +190,7 @@ pub(super) async fn known_camera(core: &Core, id: &StreamId) -> Result<Camera, E
 }
 
 /// Returns the error for a stream that does not exist: its camera is unknown, or has no such
-/// stream. Returns the error of the camera store if that cannot be read.
+/// stream. If the camera store cannot be read, returns the error of the camera store.
 async fn no_stream(core: &Core, id: &StreamId) -> Error {
     match core.cameras.get(id.camera()).await {
         Ok(Some(_)) => {

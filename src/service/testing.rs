@@ -42,11 +42,11 @@ const SEGMENTS: SegmentPolicy = SegmentPolicy {
     list_size: 5,
 };
 
-/// A [`Core`] with its own directory.
+/// A [`Core`] that writes to a temporary directory.
 pub(crate) struct Setup {
     pub(crate) core: Core,
     dir: TempDir,
-    /// The sources that were opened, in this order.
+    /// The sources for which the ingest was started, the oldest first.
     opened: Arc<Mutex<Vec<Source>>>,
 }
 
@@ -81,7 +81,8 @@ impl Setup {
         (self.core, self.dir)
     }
 
-    /// Returns the sources that were opened, in this order, without their secrets.
+    /// Returns the sources for which the ingest was started, the oldest first, without their
+    /// secrets.
     pub(crate) fn opened(&self) -> Vec<String> {
         lock(&self.opened).iter().map(Source::to_string).collect()
     }

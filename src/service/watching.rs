@@ -16,11 +16,11 @@ use crate::stream::handle::StreamHandle;
 use crate::stream::state::{After, State};
 use crate::stream::viewers::Viewer;
 
-/// The time after a failure during which the camera is not tried again. Players send a request
-/// about every second, and not each of them should try the camera.
+/// The time after a failure during which requests do not start the stream again. Players send a
+/// request about every second, and the camera should not be contacted so often.
 const HOLD: Duration = Duration::from_secs(3);
-/// The same time after a permanent error, such as a wrong password. It is longer, because cameras
-/// lock accounts after too many attempts.
+/// Like [`HOLD`], but after a permanent error, such as a wrong password. This time is longer,
+/// because cameras lock accounts after too many attempts.
 const HOLD_PERMANENT: Duration = Duration::from_secs(30);
 /// The time after which a player should retry when the stream has just ended.
 const RETRY_WHEN_ENDED: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ pub(crate) struct Visitor<'a> {
 }
 
 /// The segment or part that a playlist must contain before a low-latency player gets it (RFC
-/// 8216bis, 6.2.5.2). By default any playlist will do.
+/// 8216bis, 6.2.5.2). By default, the player gets any playlist.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Reload {
     /// The sequence number of the segment.
@@ -109,7 +109,7 @@ async fn start(core: &Core, id: &StreamId) -> Result<StreamHandle, Error> {
 }
 
 /// Returns the last error of a camera that failed less than [`HOLD`] or [`HOLD_PERMANENT`] ago, so
-/// that the camera is not tried again too soon.
+/// that the camera is not contacted again too soon.
 fn refuse_while_held(core: &Core, id: &StreamId) -> Result<(), Error> {
     let Some(handle) = core.registry.get(id) else { return Ok(()) };
     let status = handle.status();
@@ -120,7 +120,7 @@ fn refuse_while_held(core: &Core, id: &StreamId) -> Result<(), Error> {
     let hold = if error.kind.is_permanent() { HOLD_PERMANENT } else { HOLD };
     match hold.checked_sub(at.elapsed()) {
         Some(left) if !left.is_zero() => {
-            // Keeps the failed stream, and with it the error, until the camera can be tried again.
+            // Keeps the failed stream and its error until the camera can be contacted again.
             handle.touch();
             Err(error.retry_after(left))
         }

@@ -1,4 +1,5 @@
-//! Tests of starts of running streams: they are joined, unless the camera has changed.
+//! Tests of the start of a running stream: the caller joins the stream unless the camera has
+//! changed.
 
 use std::time::Duration;
 
@@ -58,8 +59,8 @@ fn id() -> StreamId {
     StreamId::parse("cam").expect("an id")
 }
 
-/// Waits until the last request for the stream was at least 500 ms ago. Returns the time since
-/// then.
+/// Waits until the last request for the stream was at least 500 ms ago. Returns the time since that
+/// request.
 async fn wait_until_idle(handle: &StreamHandle) -> Duration {
     let enough = Duration::from_millis(500);
     while handle.idle_for() < enough {
