@@ -1,4 +1,4 @@
-//! A connection that occupies a place in the limit of connections until it is closed, even after an
+//! A connection that counts towards the limit of open connections until it is closed, even after an
 //! upgrade.
 
 use std::io::{IoSlice, Result};
@@ -8,16 +8,19 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-/// The signal that the manager is shutting down: `changed` resolves. Upgraded connections must then
-/// end. Handlers find the signal in the extensions of a request that has an `Upgrade` header.
+/// The signal that the manager is shutting down. When `changed` of this receiver resolves, upgraded
+/// connections must end. Handlers find the signal in the extensions of a request that has an
+/// `Upgrade` header.
 pub(super) type Closing = watch::Receiver<()>;
 
-/// A connection and its place in the limit of connections.
+/// A connection, and its share of the limit of open connections.
 pub(super) struct Connection<S> {
     stream: S,
-    /// The place in the limit of connections, which is free again after the connection is closed.
+    /// The permit for an open connection. When the permit is dropped, the server can accept another
+    /// connection.
     _place: OwnedSemaphorePermit,
-    /// The server waits at its shutdown until all copies of this signal are dropped.
+    /// Makes the server wait at shutdown until this connection is closed, because the server waits
+    /// until all receivers of the signal are dropped.
     _open: Closing,
 }
 

@@ -1,5 +1,5 @@
-//! The headers of a request that show who sent it: API keys and playback tokens, and the origin as
-//! browsers and nginx report it.
+//! The headers that show the sender of a request: API keys and playback tokens, the address that
+//! nginx reports, and the browser's report whether a page of another site caused the request.
 
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, COOKIE, HOST};
@@ -120,7 +120,7 @@ mod tests {
         for (site, expected) in table {
             let headers = headers("sec-fetch-site", site);
             assert_eq!(is_allowed(Access::default(), &headers), expected, "{site}");
-            assert!(is_allowed(access(), &headers), "keys decide");
+            assert!(is_allowed(access(), &headers), "with keys, {site} is accepted");
         }
         let hosts = [
             ("localhost:8080", true),
@@ -134,7 +134,10 @@ mod tests {
             let headers = headers("host", name);
             assert_eq!(is_allowed(Access::default(), &headers), expected, "{name}");
         }
-        assert!(is_allowed(Access::default(), &HeaderMap::new()), "not a browser");
+        assert!(
+            is_allowed(Access::default(), &HeaderMap::new()),
+            "a client without Host is not a browser"
+        );
     }
 
     #[test]

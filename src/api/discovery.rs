@@ -80,7 +80,8 @@ fn usual_time() -> f64 {
 impl DiscoveryInput {
     fn request(self) -> Result<DiscoveryRequest, Error> {
         if !(SHORTEST_TIME..=LONGEST_TIME).contains(&self.timeout_seconds) {
-            let detail = format!("timeout_seconds must be {SHORTEST_TIME} to {LONGEST_TIME}");
+            let detail =
+                format!("timeout_seconds must be between {SHORTEST_TIME} and {LONGEST_TIME}");
             return Err(Error::new(ErrorKind::InvalidRequest, detail));
         }
         let text = |text: Option<String>| text.filter(|text| !text.trim().is_empty());

@@ -18,9 +18,9 @@ pub(super) const MAX_BODY: usize = 64 * 1024;
 /// The time within which a body must arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads the input of a request. For GET and HEAD this is the query. For other methods it is the
-/// body, as JSON or as a form, or the query if there is no body. PUT requires a body, because it
-/// replaces a whole resource.
+/// Reads the input of a request. For GET and HEAD, the input is the query. For other methods, the
+/// input is the body, as JSON or as a form, or the query if there is no body. PUT requires a body,
+/// because it replaces a whole resource.
 pub(super) async fn read<T: DeserializeOwned>(
     head: &Parts,
     body: &mut Incoming,

@@ -20,8 +20,8 @@
 //! | [`operation`], [`failures`], [`schema`] | the documentation of one endpoint |
 //! | [`openapi`] | the OpenAPI document: the documentation of all endpoints |
 //!
-//! Every request has a time limit, and every body has a size limit. This layer neither starts
-//! processes nor reads files of streams nor writes playlists: lower layers do.
+//! Every request has a time limit, and every body has a size limit. This layer starts no processes,
+//! reads no files of streams and writes no playlists; lower layers do that.
 
 pub(crate) mod cameras;
 mod connection;

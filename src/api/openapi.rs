@@ -33,7 +33,7 @@ pub(super) fn render(table: &Table) -> Vec<u8> {
 
 /// Returns the document.
 pub(crate) fn document(table: &Table) -> OpenApi {
-    // Only schemas written by hand refer to these types.
+    // Added here, because only schemas that are written by hand refer to these types.
     let mut schemas = NamedSchemas::new();
     schema::add::<Problem>(&mut schemas);
     schema::add::<RunningOutput>(&mut schemas);
@@ -76,12 +76,16 @@ fn event() -> (OperationBuilder, NamedSchemas) {
     let signature = ParameterBuilder::new()
         .name(signature::HEADER)
         .parameter_in(ParameterIn::Header)
-        .description(Some("The HMAC-SHA256 with `WEBHOOK_SECRET`; missing if that is not set."))
+        .description(Some(
+            "The time of sending in Unix seconds, and an HMAC-SHA256 with `WEBHOOK_SECRET`. Missing \
+             if `WEBHOOK_SECRET` is not set.",
+        ))
         .schema(Some(schema::string(Some("^t=[0-9]+,v1=[0-9a-f]{64}$"))));
     Operation::new("webhooks", "streamEvent", "Reports an event of a stream")
         .describe(
-            "Sent to `WEBHOOK_URL`. It is sent again after status 408, 429 or 5xx, and after no response \
-             within 10 s.",
+            "The event is sent to `WEBHOOK_URL`. It is sent again after status 408, 429 or 5xx, and \
+             if the receiver is unreachable or does not respond within 10 s. It is dropped after 12 \
+             attempts or 5 minutes.",
         )
         .sends::<EventOutput>()
         .returns_nothing("The event is accepted. Every other 2xx status means the same.")
@@ -89,8 +93,8 @@ fn event() -> (OperationBuilder, NamedSchemas) {
         .build()
 }
 
-/// Adds the errors with which the operation refuses clients outside of its audience. Returns the
-/// names of the security schemes that it accepts.
+/// Returns the operation with the errors that it returns to clients outside of its audience, and
+/// the names of the security schemes that the operation accepts.
 fn with_security(operation: Operation, audience: Audience) -> (Operation, &'static [&'static str]) {
     match audience {
         Audience::Everyone => (operation, &[]),

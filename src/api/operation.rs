@@ -48,7 +48,7 @@ impl Operation {
         self.of(Some(ID_PATTERN), "The camera's id.")
     }
 
-    /// Adds the parameter `id` in the path, which matches `pattern` if there is one.
+    /// Adds the path parameter `id`, whose values match `pattern` if there is one.
     pub(super) fn of(self, pattern: Option<&str>, description: &str) -> Self {
         let id = ParameterBuilder::new()
             .name("id")
@@ -113,8 +113,8 @@ impl Operation {
         self.fails(failures::BODY)
     }
 
-    /// Adds the body of a request that the manager sends. Adds no errors: those depend on the
-    /// receiver.
+    /// Adds the body of a request that the manager sends. Adds no errors, because the errors depend
+    /// on the receiver.
     pub(super) fn sends<T: ToSchema>(mut self) -> Self {
         let body = RequestBodyBuilder::new()
             .required(Some(Required::True))
@@ -176,7 +176,7 @@ impl Operation {
         self
     }
 
-    /// Adds the schema of a type to the document.
+    /// Adds the schema of a type to the schemas of the operation.
     fn with_schema<T: ToSchema>(mut self) -> Self {
         schema::add::<T>(&mut self.schemas);
         self

@@ -99,8 +99,8 @@ pub(super) fn problem(error: &Error) -> Reply {
     with_failed_checks(error, Vec::new())
 }
 
-/// Returns the response of a service that is not ready. It lists all failed checks, and has the
-/// status and the code of the first.
+/// Returns the response of a service that is not ready. The response lists all failed checks, and
+/// has the status and the code of the first failed check.
 pub(super) fn not_ready(failed: &[FailedCheck]) -> Reply {
     let details: Vec<_> = failed.iter().map(|failed| failed.error.detail.as_str()).collect();
     let first = failed.first().map(|failed| &failed.error);
@@ -117,7 +117,7 @@ pub(super) fn not_ready(failed: &[FailedCheck]) -> Reply {
 
 fn with_failed_checks(error: &Error, problems: Vec<FailedCheckOutput<'_>>) -> Reply {
     let status = status(error.kind);
-    // The response does not contain the cause, so the log must.
+    // The cause is logged, because the response does not contain it.
     if error.source.is_some() && status.is_server_error() {
         warn!(code = error.kind.code(), error = chain(error), "request failed");
     }

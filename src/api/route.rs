@@ -147,9 +147,9 @@ struct Endpoint {
 pub(crate) struct Table {
     /// All paths. Metrics count the requests for a path by the index of the path.
     endpoints: Vec<Endpoint>,
-    /// The places of paths without `{id}`.
+    /// The indexes in `endpoints` of paths without `{id}`.
     fixed: HashMap<&'static str, usize>,
-    /// The places of paths with `{id}`.
+    /// The indexes in `endpoints` of paths with `{id}`.
     patterns: matchit::Router<usize>,
 }
 
@@ -194,7 +194,7 @@ impl Table {
         let (path, index) = (row.path, self.endpoints.len());
         self.endpoints.push(Endpoint { path, rows: vec![row] });
         if path.contains('{') {
-            #[expect(clippy::expect_used, reason = "a table that contradicts itself fails tests")]
+            #[expect(clippy::expect_used, reason = "tests find paths that conflict")]
             self.patterns.insert(path, index).expect("paths that do not conflict");
         } else {
             self.fixed.insert(path, index);
@@ -206,7 +206,7 @@ impl Table {
         self.endpoints.iter().flat_map(|endpoint| &endpoint.rows)
     }
 
-    /// Returns the labels of all paths for metrics, in the order of the paths' places.
+    /// Returns the labels of all paths for metrics, in the order of the paths' indexes.
     pub(crate) fn labels(&self) -> impl Iterator<Item = RouteLabels> {
         self.endpoints.iter().map(|endpoint| RouteLabels {
             path: endpoint.path,
@@ -215,10 +215,10 @@ impl Table {
         })
     }
 
-    /// Finds the row of a request. Tries a path without `{id}` first. If that path does not have
-    /// the method, tries the path with `{id}` that matches too, so that a camera can have the id
-    /// `test` although there is a path `/api/cameras/test`. If neither path has the method, returns
-    /// the methods of the first one, as in the OpenAPI document.
+    /// Returns the row for a request. Tries a path without `{id}` first, and then a path with
+    /// `{id}`, so that a camera can have the id `test` although there is a path
+    /// `/api/cameras/test`. If paths match but none of them has the method, returns the methods of
+    /// the first of these paths, as in the OpenAPI document.
     pub(super) fn find(&self, method: &Method, path: &str) -> RouteMatch<'_> {
         let fixed = self.fixed.get(path).map(|index| (*index, String::new()));
         let pattern = || {
@@ -248,7 +248,8 @@ mod tests {
     use super::*;
     use crate::api::routes;
 
-    /// Returns the path and the id of the row that is found, or the allowed methods.
+    /// Returns the path and the id of the row that is found; otherwise the allowed methods, or
+    /// `nothing`.
     fn find(method: &Method, path: &str) -> Result<(String, String), String> {
         match Table::new(routes::all()).find(method, path) {
             RouteMatch::Row { row, id, .. } => Ok((row.path.to_owned(), id)),

@@ -28,7 +28,7 @@ impl Router {
         Self { api, table }
     }
 
-    /// Returns the response to one request. Every error becomes a response, too.
+    /// Returns the response to one request. An error becomes a response with the error.
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Reply {
         let began = Instant::now();
         // Only the path is logged: the query may contain a camera's password.
@@ -80,7 +80,7 @@ impl Router {
 }
 
 /// Logs a request. A status 5xx is a warning, unless the response has `Retry-After` or comes from
-/// `/readyz`: such a response is no fault of the manager, and may be frequent.
+/// `/readyz`. Such responses do not show a fault of the manager, and may be frequent.
 fn log(method: &Method, path: &str, reply: &Reply, millis: u128) {
     let status = reply.status().as_u16();
     let is_fault = status >= 500 && !reply.headers().contains_key(RETRY_AFTER);

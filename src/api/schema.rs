@@ -35,7 +35,7 @@ pub(super) fn string(pattern: Option<&str>) -> Schema {
     of_type(Type::String).pattern(pattern).into()
 }
 
-/// Returns the schema of a camera's id where a number is accepted as well.
+/// Returns the schema of a camera's id in requests that accept a number as well.
 pub(super) fn id_or_number() -> Schema {
     OneOfBuilder::new()
         .item(string(Some(ID_PATTERN)))
@@ -44,8 +44,8 @@ pub(super) fn id_or_number() -> Schema {
         .into()
 }
 
-/// Returns the schema of fields of which either all are present or none. The derived schema would
-/// require nulls in place of missing fields.
+/// Returns the schema of fields that are either all present or all missing. The derived schema
+/// would require nulls in place of missing fields.
 pub(super) fn all_or_none<T: ToSchema>(description: &str) -> Schema {
     let fields = AnyOfBuilder::new().item(reference::<T>()).item(of_type(Type::Object));
     fields.description(Some(description)).into()

@@ -32,17 +32,18 @@ mod tests;
 /// time. Further connections wait in the kernel's queue until one is closed.
 const MAX_CONNECTIONS: usize = 16_384;
 /// The time within which a request's head must arrive, also on a connection that is kept alive.
-/// nginx closes idle connections earlier, so that the manager does not close one while nginx sends
-/// a request.
+/// nginx closes idle connections earlier, so that the manager does not close a connection while
+/// nginx sends a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 /// The pause after a failed accept. The usual cause is a lack of file descriptors, of which some
 /// soon become free.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// The time within which a program that listens on a socket accepts a connection.
+/// The time to wait for a connection to an existing socket. After this time, a program is assumed
+/// to listen on the socket.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// The permissions of the socket: every program that can access the socket's directory can connect,
-/// as it can to a port on loopback.
+/// The permissions of the socket. Every program that can access the socket's directory can connect,
+/// as every program can connect to a port on loopback.
 const SOCKET_MODE: u32 = 0o666;
 
 /// A server that listens on its addresses.
@@ -66,7 +67,7 @@ impl Server {
         })
     }
 
-    /// Listens on a Unix socket at `path` too. Replaces a socket on which no program listens.
+    /// Listens on a Unix socket at `path` as well. Replaces a socket on which no program listens.
     /// Error: the socket is in use, or another file is at `path`.
     pub(crate) async fn bind_socket(&mut self, path: &Path) -> std::io::Result<()> {
         if path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket()) {
@@ -153,7 +154,7 @@ impl Server {
                 }
             };
             if let Err(error) = ended {
-                debug!(%error, "connection ended");
+                debug!(%error, "a connection ended with an error");
             }
         });
     }

@@ -26,7 +26,7 @@ pub(super) fn routes() -> Vec<Row> {
             viewers,
             |call| Box::pin(future::ready(Ok(caller(&call)))),
             || {
-                operation("getCaller", "Returns the caller's API key and role")
+                operation("getCaller", "Returns the name of the caller's API key, and the role")
                     .returns::<CallerOutput>("The caller.")
             },
         ),
@@ -72,8 +72,9 @@ pub(super) fn routes() -> Vec<Row> {
                 operation("getReady", "Returns whether the service is ready")
                     .describe(
                         "The service is ready if FFmpeg can be run, `STREAM_DIR` and the database are \
-                         writable, and the manager is not shutting down. Otherwise `problems` lists \
-                         the conditions that do not hold, and `code` is that of the first.",
+                         writable and have free space, and the manager is not shutting down. \
+                         Otherwise `problems` lists the checks that failed, and `code` is the code \
+                         of the first failed check.",
                     )
                     .returns::<ProbeOutput>("The service is ready.")
                     .fails(failures::DATABASE)

@@ -10,12 +10,12 @@ use crate::base::error::Error;
 use crate::base::secret::Secret;
 use crate::camera::source::Source;
 
-/// A string that is never shown.
+/// A string that is never shown in logs or responses.
 #[derive(Clone, ToSchema)]
 #[schema(value_type = String, format = Password)]
 pub(super) struct Password(Secret);
 
-/// A URL that is never shown.
+/// A URL that is never shown in logs or responses.
 pub(super) type Link = Password;
 
 impl<'de> Deserialize<'de> for Password {

@@ -20,7 +20,7 @@ pub(crate) mod bus;
 /// A notification of what happened to a camera.
 #[derive(Debug, Clone)]
 pub(crate) struct Event {
-    /// The time at which it happened.
+    /// The time of the event.
     pub(crate) at: SystemTime,
     /// The stream that the event is about, which also names the camera.
     pub(crate) stream: StreamId,
@@ -40,7 +40,7 @@ pub(crate) enum EventKind {
 pub(crate) struct StreamEvent {
     /// The type of the event.
     pub(crate) kind: StreamEventKind,
-    /// The epoch in which it happened.
+    /// The epoch in which the change happened.
     pub(crate) epoch: u64,
     /// The reason why the stream ended; only with `Stopped`.
     pub(crate) reason: Option<StopReason>,
@@ -66,7 +66,7 @@ pub(crate) enum StreamEventKind {
     /// keeps reconnecting while the stream has viewers.
     #[serde(rename = "stream.interrupted")]
     Interrupted,
-    /// The stream could not be started. It is not retried until it is started again.
+    /// The stream could not be started. The manager does not retry until the stream is started again.
     #[serde(rename = "stream.failed")]
     Failed,
     /// The stream has ended, and its files are deleted.
@@ -84,7 +84,7 @@ pub(crate) enum StopReason {
     Stop,
     /// The manager shut down.
     Shutdown,
-    /// The camera refused or was unreachable and the stream had no viewers, or an internal error ended
-    /// the stream.
+    /// An internal error ended the stream; or the camera refused the stream, stopped sending or was
+    /// unreachable, and the stream had no viewers.
     Failed,
 }

@@ -12,9 +12,9 @@ use crate::events::{Event, EventKind, StopReason, StreamEventKind};
 /// The body of a webhook.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EventOutput<'a> {
-    /// Id of the event. It stays the same when the event is sent again.
+    /// Id of the event, which stays the same when the event is sent again.
     id: String,
-    /// What happened.
+    /// The type of the event.
     #[serde(rename = "type")]
     kind: StreamEventKind,
     /// When the event happened, in UTC.
@@ -26,7 +26,7 @@ pub(crate) struct EventOutput<'a> {
     profile: Profile,
     /// Number of the run of FFmpeg, as in the stream's state.
     generation: u64,
-    /// Why the stream ended; null unless the type is `stream.stopped`.
+    /// The reason why the stream ended; null unless the type is `stream.stopped`.
     reason: Option<StopReason>,
     /// The error that led to the event; null without an error.
     error: Option<EventErrorOutput<'a>>,

@@ -37,7 +37,7 @@ pub(crate) struct WebhookSettings {
     pub(crate) secret: Option<Secret>,
 }
 
-/// Why webhooks cannot be sent: a setting cannot be used.
+/// The setting because of which webhooks cannot be sent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WebhookError {
     /// `WEBHOOK_URL` cannot be used.

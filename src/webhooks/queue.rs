@@ -30,7 +30,7 @@ const MAX_CONCURRENT: usize = 8;
 const RESPOND_WITHIN: Duration = Duration::from_secs(10);
 /// The largest number of attempts to deliver one event.
 const MAX_ATTEMPTS: u32 = 12;
-/// The age of an event from which on no further attempt begins.
+/// The largest age of an event at which an attempt to deliver it begins.
 const GIVE_UP_AFTER: Duration = Duration::from_mins(5);
 /// When the manager shuts down, each queued event gets one more attempt. All of these attempts must
 /// end within this time.
@@ -61,7 +61,8 @@ type Attempt = (StreamId, Message, Outcome);
 pub(super) struct Queue<P> {
     post: Arc<P>,
     events: EventReceiver,
-    /// For each stream that has a message in delivery: the messages that wait for this one.
+    /// For each stream with a message in delivery: the messages that wait until that message is
+    /// delivered or dropped.
     lanes: HashMap<StreamId, VecDeque<Message>>,
     attempts: JoinSet<Attempt>,
     at_once: Arc<Semaphore>,
@@ -86,8 +87,8 @@ impl<P: Post> Queue<P> {
         }
     }
 
-    /// Delivers events until the sender of `ended` is dropped. Then delivers what has been
-    /// published by that time, within [`DELIVER_AT_END_WITHIN`].
+    /// Delivers events until the sender of `ended` is dropped. Then delivers the events that have
+    /// been published by that time, and gives up after [`DELIVER_AT_END_WITHIN`].
     pub(super) async fn run(mut self, mut ended: oneshot::Receiver<()>) {
         let mut reports = interval(report::INTERVAL);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -157,7 +158,7 @@ impl<P: Post> Queue<P> {
             let _permit = at_once.acquire().await;
             let outcome = if message.is_too_old() {
                 Outcome::Retry {
-                    cause: "the event waited too long to be sent".to_owned(),
+                    cause: "the event became too old before it could be sent".to_owned(),
                     after: None,
                 }
             } else {
@@ -210,15 +211,15 @@ impl<P: Post> Queue<P> {
             self.report.note(
                 Problem::GivenUp,
                 1,
-                "earlier events of the stream delayed the event for too long",
+                "earlier events of the stream delayed the event until it was too old",
             );
         }
         self.lanes.remove(&stream);
     }
 }
 
-/// Makes one attempt, in a separate task: a panic there only fails this attempt, and does not block
-/// the stream's other messages forever. Returns the outcome.
+/// Makes one attempt, and returns the outcome. The attempt runs in a separate task, so that a panic
+/// fails only this attempt, and does not block the stream's other messages forever.
 async fn send(post: Arc<impl Post>, body: Bytes) -> Outcome {
     let sent = async move { timeout(RESPOND_WITHIN, post.post(body)).await };
     let cause = match tokio::spawn(sent).await {

@@ -47,14 +47,14 @@ pub(super) enum Outcome {
     Refused(String),
     /// The attempt failed, but another one may succeed.
     Retry {
-        /// Why the attempt failed.
+        /// The reason why the attempt failed.
         cause: String,
         /// The pause that the receiver requested with `Retry-After`.
         after: Option<Duration>,
     },
 }
 
-/// Sends webhooks. [`Receiver`] implements it; tests have their own implementation.
+/// Sends webhooks. [`Receiver`] implements this trait; tests have another implementation.
 pub(super) trait Post: Send + Sync + 'static {
     /// Makes one attempt. The caller limits the time that it takes.
     fn post(&self, body: Bytes) -> impl Future<Output = Outcome> + Send;
@@ -71,7 +71,7 @@ pub(super) struct Receiver {
 
 type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// Why a URL cannot be used. The texts do not contain the URL.
+/// The reason why a URL cannot be used. The texts do not contain the URL.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UrlError {
     /// The URL cannot be parsed.
@@ -137,7 +137,7 @@ impl Post for Receiver {
         match self.client.request(self.request(body)).await {
             Ok(response) => {
                 let outcome = outcome(&response);
-                // The outcome does not wait for the body.
+                // The body is read in the background, so that the outcome does not wait for it.
                 let body = Limited::new(response.into_body(), MAX_RESPONSE).collect();
                 tokio::spawn(async move { drop(timeout(READ_RESPONSE_WITHIN, body).await) });
                 outcome
@@ -179,8 +179,8 @@ fn outcome(response: &Response<Incoming>) -> Outcome {
     }
 }
 
-/// Creates a client. For HTTPS it trusts the system's certificates, so that operators can add their
-/// own certificate authority as for every other program.
+/// Creates a client. For HTTPS, the client trusts the system's certificate authorities, so
+/// operators can add their own authority there.
 fn client(is_https: bool) -> Result<HttpClient, UrlError> {
     let ring = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(ring)

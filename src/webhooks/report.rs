@@ -36,8 +36,8 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Counts `count` problems of the same kind. Logs them at once unless the last line is more
-    /// recent than [`INTERVAL`].
+    /// Counts `count` problems of the same kind. Logs them at once unless the last line was logged
+    /// less than [`INTERVAL`] ago.
     pub(super) fn note(&mut self, problem: Problem, count: u64, cause: &str) {
         if count == 0 {
             return;
@@ -94,12 +94,12 @@ mod tests {
     async fn the_first_problem_is_logged_at_once_and_the_next_ones_in_sums() {
         let mut report = Report::default();
         report.note(Problem::FailedAttempt, 1, "refused");
-        assert_eq!(report.failed_attempts, 0, "not logged at once");
+        assert_eq!(report.failed_attempts, 0, "the first problem was not logged at once");
         for _ in 0..1000 {
             report.note(Problem::FailedAttempt, 1, "refused");
         }
         report.log_if_due();
-        assert_eq!(report.failed_attempts, 1000, "a flood");
+        assert_eq!(report.failed_attempts, 1000, "logged before the interval has passed");
         tokio::time::advance(INTERVAL).await;
         report.log_if_due();
         assert_eq!(report.failed_attempts, 0);

@@ -18,7 +18,7 @@ pub(crate) const MIN_SECRET_LENGTH: usize = 32;
 #[derive(Clone)]
 pub(super) struct Signer(Hmac<Sha256>);
 
-/// Why a secret cannot be used. The texts do not contain the secret.
+/// The reason why a secret cannot be used. The texts do not contain the secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SecretError {
     /// The secret is so short that it could be guessed.

@@ -38,14 +38,14 @@ pub(crate) struct CameraInput {
     id: Option<String>,
     /// The name for people; the id by default.
     name: Option<String>,
-    /// The user that the camera belongs to. The back end chooses the name; with an API key of role
-    /// `user` it is the key's name.
+    /// The user to whom the camera belongs, under a name that the back end chooses. With an API key
+    /// of role `user`, the owner is always the key's name.
     owner: Option<String>,
     /// URL of the main stream.
     rtsp_link: Option<Link>,
     /// URL of the sub stream.
     rtsp_link_sub: Option<Link>,
-    /// The identifier of a preset, from which port and paths that are left out are taken.
+    /// The identifier of a preset, which provides the port and the paths that are left out.
     vendor: Option<String>,
     /// Host name or IP address, as an alternative to URLs.
     ip: Option<String>,
@@ -78,8 +78,8 @@ pub(crate) struct CameraInput {
 }
 
 impl CameraInput {
-    /// Returns the id, if there is one, and the change. Checks everything that can be checked
-    /// without the known cameras.
+    /// Returns the id, if there is one, and the change. The use case checks the fields that this
+    /// function does not parse.
     pub(super) fn split(self) -> Result<(Option<CameraId>, CameraChange), Error> {
         let id = self.id.as_deref().map(CameraId::parse).transpose()?;
         let (video, audio, transport) = (self.video, self.audio, self.transport);
@@ -97,12 +97,13 @@ impl CameraInput {
         let has_links = self.rtsp_link.is_some() || self.rtsp_link_sub.is_some();
         let ways = [has_links, self.ip.is_some(), self.sealed.is_some()];
         if ways.iter().filter(|is_given| **is_given).count() > 1 {
-            let detail = "a camera has either links, an ip or a sealed source, not several of them";
+            let detail =
+                "a camera has either RTSP links, or an ip, or a sealed source; omit the others";
             return Err(Error::new(ErrorKind::InvalidRequest, detail));
         }
         if let Some(sealed) = self.sealed {
-            // Invalid base64 becomes an empty text, which is refused later because it cannot be
-            // opened.
+            // Invalid base64 becomes an empty sealed source, which is refused later because it
+            // cannot be decrypted.
             return Ok(SourceChange::Sealed(BASE64.decode(sealed).unwrap_or_default()));
         }
         if has_links {
@@ -143,15 +144,18 @@ fn onvif_address(text: Option<&str>) -> Result<Option<OnvifAddress>, Error> {
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
     let address = OnvifAddress::parse(text).filter(|_| text.len() <= MAX_ONVIF);
     address.map(Some).ok_or_else(|| {
-        let detail =
-            "onvif must be an address, with :port if the port is not 80, or an http:// URL";
+        let detail = format!(
+            "onvif must be an address, with :port if the port is not 80, or an http:// URL, of at \
+             most {MAX_ONVIF} bytes"
+        );
         Error::new(ErrorKind::InvalidRequest, detail)
     })
 }
 
-/// A camera to test, described as when it is added, and the stream to test.
+/// The parameters of a test: the fields of a camera that is added, and the stream to test.
 pub(crate) struct TestInput {
-    /// The camera. With the id of a known camera, source and password can be left out, as in a PUT.
+    /// The camera. If it has the id of a known camera, source and password can be left out as in a
+    /// PUT.
     pub(super) camera: CameraInput,
     /// The stream to test.
     pub(super) profile: Profile,
@@ -159,7 +163,7 @@ pub(crate) struct TestInput {
 
 impl<'de> Deserialize<'de> for TestInput {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Serde cannot add a field to a type that denies unknown fields.
+        // Serde cannot flatten a type that denies unknown fields into another type.
         let mut fields = Map::deserialize(deserializer)?;
         let profile = fields.remove("profile").map(Profile::deserialize).transpose();
         let camera = CameraInput::deserialize(Value::Object(fields));
@@ -191,7 +195,8 @@ impl ToSchema for TestInput {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListInput {
-    /// A part of the id, the name or the host of the cameras, in upper or lower case.
+    /// A part of the id, the name or the host of the cameras. The letters A to Z match in upper and
+    /// lower case.
     #[serde(default)]
     #[param(nullable = false)]
     search: Option<String>,

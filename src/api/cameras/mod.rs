@@ -1,4 +1,5 @@
-//! Cameras: list, add, change, delete and test them; export and import all; the vendors' presets.
+//! Cameras: listing, adding, changing, deleting and testing them, exporting and importing all of
+//! them, and the presets of vendors.
 
 use std::future;
 
@@ -116,12 +117,15 @@ fn of_all() -> Vec<Row> {
             ADMINS,
             |call| Box::pin(import(call)),
             || {
-                operation("importCameras", "Adds or replaces all of these cameras, or none of them")
-                    .describe("Every camera must have an `id`. The body is limited to 32 MiB.")
-                    .takes_list::<CameraInput>()
-                    .returns::<ImportOutput>("All cameras are imported.")
-                    .fails(CHANGE_ERRORS)
-                    .fails(SWITCH_ERRORS)
+                operation(
+                    "importCameras",
+                    "Adds or replaces all cameras in the body, or none of them",
+                )
+                .describe("Every camera must have an `id`. The body is limited to 32 MiB.")
+                .takes_list::<CameraInput>()
+                .returns::<ImportOutput>("All cameras are imported.")
+                .fails(CHANGE_ERRORS)
+                .fails(SWITCH_ERRORS)
             },
         ),
         Row::new(
@@ -213,7 +217,7 @@ async fn put(mut call: Call<'_>) -> Result<Reply, Error> {
     let id = call.camera_id()?;
     let (given, new) = call.input::<CameraInput>().await?.split()?;
     if given.is_some_and(|given| given != id) {
-        let detail = "the id in the body differs from the id in the path";
+        let detail = "the id in the body differs from the id in the path; omit the id in the body";
         return Err(Error::new(ErrorKind::InvalidRequest, detail));
     }
     let (record, change) = cameras::put(&call.api.core, &call.caller, &id, new).await?;

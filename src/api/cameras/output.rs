@@ -27,7 +27,7 @@ pub(crate) struct CameraOutput {
     id: String,
     /// The name for people.
     name: String,
-    /// The user that the camera belongs to.
+    /// The user to whom the camera belongs.
     owner: Option<String>,
     /// The main stream's URL without secrets; null if there is no such stream.
     source: Option<String>,
@@ -35,7 +35,7 @@ pub(crate) struct CameraOutput {
     source_sub: Option<String>,
     /// URL of the camera's ONVIF service; null if it is not known.
     onvif: Option<String>,
-    /// Address and paths; only if the camera was added with an `ip`.
+    /// Address and paths; only if the source was given with an `ip`.
     #[serde(flatten)]
     #[schema(schema_with = if_parts)]
     parts: Option<PartsOutput>,
@@ -71,7 +71,7 @@ pub(crate) struct PartsOutput {
 
 fn if_parts() -> Schema {
     schema::all_or_none::<PartsOutput>(
-        "Address and paths; only if the camera was added with an `ip`.",
+        "Address and paths; only if the source was given with an `ip`.",
     )
 }
 
@@ -107,7 +107,7 @@ impl PartsOutput {
     }
 }
 
-/// Returns a path without the secrets that some vendors put into paths.
+/// Returns a path with `***` in place of the secrets that some vendors put into paths.
 fn redacted(path: &str) -> String {
     let link = format!("rtsp://x/{}", path.strip_prefix('/').unwrap_or(path));
     let shown = Source::parse(&link).map(|source| source.to_string()).unwrap_or_default();
@@ -136,7 +136,7 @@ pub(crate) struct ExportOutput {
     id: String,
     /// The name for people.
     name: String,
-    /// The user that the camera belongs to.
+    /// The user to whom the camera belongs.
     owner: Option<String>,
     /// URL of the camera's ONVIF service; null if it is not known.
     onvif: Option<String>,
@@ -191,14 +191,14 @@ pub(crate) struct TestOutput {
     width: u32,
     /// Height in pixels.
     height: u32,
-    /// Frames per second; null if FFmpeg cannot determine them so soon.
+    /// Frames per second; null if FFmpeg could not determine them during the test.
     frame_rate: Option<f64>,
     /// FFmpeg's name of the audio codec, such as `aac` or `pcm_alaw`; null without audio.
     audio_codec: Option<String>,
     /// A picture: a JPEG with a width of at most 640 pixels, as base64.
     #[schema(content_encoding = "base64", content_media_type = "image/jpeg")]
     still: String,
-    /// Seconds from the first connection to the picture.
+    /// Seconds from the beginning of the test until the picture was complete.
     took_seconds: f64,
 }
 

@@ -1,5 +1,6 @@
-//! The endpoint for nginx's `auth_request`. Before nginx serves a media file, it requests from here
-//! whether the viewer is permitted to have the file. The request also counts as a viewer's request.
+//! The endpoint for nginx's `auth_request`. Before nginx serves a media file, nginx sends a request
+//! to this endpoint, and the response permits or refuses the file. The request also counts as a
+//! viewer's request.
 
 use hyper::header::HeaderValue;
 
@@ -13,12 +14,13 @@ use crate::service::watching;
 
 /// The header in which nginx names the stream.
 const STREAM: &str = "x-camera-id";
-/// The header with the reason for a 403 that is not about permission, for nginx.
+/// The header with which the manager reports to nginx that a 403 has another reason than a lack of
+/// permission.
 const REFUSAL: &str = "x-refusal";
 
-/// Returns 204 if the viewer is permitted to have the file. Refuses with 401 or 403 only, because
-/// nginx takes every other status for a fault of the manager: too many viewers become a 403 with a
-/// reason, and too many wrong API keys become a 401.
+/// Returns 204 if the viewer is permitted to have the file. Refuses viewers with 401 or 403 only,
+/// because nginx treats every other status as a fault of the manager. So the error of too many
+/// viewers becomes a 403 with a reason, and the error of too many wrong API keys becomes a 401.
 pub(super) async fn authorize(call: Call<'_>) -> Result<Reply, Error> {
     let id = StreamId::parse(text(&call.head.headers, STREAM).unwrap_or_default())?;
     match watching::allow_file(&call.api.core, &id, visitor(&call)).await {

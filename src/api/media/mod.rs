@@ -1,4 +1,4 @@
-//! Media: playlists, and nginx's request whether a viewer is permitted to have a file.
+//! Media: playlists, and nginx's requests for permission to serve a file.
 
 use hyper::Method;
 use utoipa::openapi::schema::Type;
@@ -34,8 +34,9 @@ pub(super) fn routes() -> Vec<Row> {
                     "Returns the playlist; starts the stream of a known camera",
                 )
                 .describe(
-                    "With `_HLS_msn` the response waits until the playlist has that segment (RFC \
-                     8216bis), at most for the duration of three segments.",
+                    "With `_HLS_msn` the response waits until the playlist has that segment, or the \
+                     part `_HLS_part` of it (RFC 8216bis). After the duration of three segments, \
+                     the playlist is returned as it is.",
                 )
                 .query::<ReloadInput>()
                 .fails(failures::QUERY)

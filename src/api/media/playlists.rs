@@ -1,6 +1,6 @@
 //! Playlists, served from memory. A response waits until the stream is playable. A response to a
-//! blocking reload of a low-latency player (RFC 8216bis, 6.2.5.2) waits until the playlist has the
-//! requested segment or part, but not longer than a few segments last.
+//! blocking reload of a low-latency player (RFC 8216bis, 6.2.5.2) also waits until the playlist has
+//! the requested segment or part, but at most for the duration of three segments.
 
 use std::sync::Arc;
 
@@ -21,10 +21,10 @@ use crate::service::watching::{self, Reload, Visitor};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ReloadInput {
-    /// Waits until the playlist has the segment with this sequence number.
+    /// The response waits until the playlist has the segment with this sequence number.
     #[param(rename = "_HLS_msn", nullable = false)]
     sequence: Option<u64>,
-    /// Waits only until the playlist has the part of the segment with this index. Requires
+    /// The response waits only until that segment has the part with this index. Requires
     /// `_HLS_msn`.
     #[param(rename = "_HLS_part", nullable = false)]
     part: Option<usize>,
@@ -34,8 +34,8 @@ pub(crate) struct ReloadInput {
 }
 
 impl ReloadInput {
-    /// Parses the query of a request for a playlist. Ignores parameters that players and caches
-    /// add.
+    /// Parses the query of a request for a playlist. Ignores unknown parameters, because players
+    /// and caches add some.
     pub(crate) fn from_query(query: &str) -> Result<Self, Error> {
         let mut reload = Self::default();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -67,8 +67,8 @@ impl ReloadInput {
     }
 }
 
-/// Returns the playlist as soon as the stream is playable and the playlist has what the player
-/// requests.
+/// Returns the playlist as soon as the stream is playable and the playlist has the segment or part
+/// that the player requests.
 pub(super) async fn media(call: Call<'_>) -> Result<Reply, Error> {
     let input = ReloadInput::from_query(call.head.uri.query().unwrap_or_default())?;
     let playlists = find(&call, input.reload()).await?;

@@ -14,8 +14,8 @@ use crate::api::route::Call;
 use crate::base::error::{Error, ErrorKind};
 use crate::service::readiness::{CHECKS, FailedCheck};
 
-/// The longest wait for a check of readiness. If the check takes longer, the last result is used,
-/// because Prometheus waits only 10 s for all metrics by default.
+/// The longest wait for the readiness checks. If they take longer, their last results are used,
+/// because Prometheus by default waits only 10 s for all metrics.
 const READY_WITHIN: Duration = Duration::from_secs(6);
 
 /// Returns all metrics: as OpenMetrics if the client accepts that, and otherwise in the older text
@@ -23,7 +23,7 @@ const READY_WITHIN: Duration = Duration::from_secs(6);
 pub(super) async fn get(call: Call<'_>) -> Result<Reply, Error> {
     let api = call.api;
     if call.caller.owner().is_some() {
-        let detail = "metrics cover all cameras; they require an API key of role viewer or admin";
+        let detail = "metrics cover all cameras, and require an API key of role viewer or admin";
         return Err(Error::new(ErrorKind::Forbidden, detail));
     }
     let failed = timeout(READY_WITHIN, api.readiness.failed_checks()).await;

@@ -58,7 +58,8 @@ impl Exporter {
         self.ready.get_or_create(&CheckLabels { check }).set(is_ready.into());
     }
 
-    /// Returns all metrics as OpenMetrics. Blocks while it reads from the kernel and the disk.
+    /// Returns all metrics as OpenMetrics. Blocks the thread while it reads values of the process
+    /// from the kernel.
     pub(crate) fn open_metrics(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)?;

@@ -9,11 +9,13 @@
 //! | [`encode`] | encoding these values |
 //! | [`text`] | the two text formats |
 //!
-//! Names follow Prometheus's conventions and begin with `stream_manager_`. Metrics of the manager's
-//! own process begin with `process_`, and have the names that every Prometheus client library uses.
+//! Names follow Prometheus's conventions. The names of the metrics of the manager's own process
+//! begin with `process_`, as in every Prometheus client library. All other names begin with
+//! `stream_manager_`.
 //! The number of series is bounded: a camera's id is a label only while its stream is running, and
-//! only on metrics that may disappear with the stream. Counting a request is an atomic addition, or
-//! takes a short lock for a histogram. It neither looks up names nor allocates memory.
+//! only on metrics that may disappear with the stream. Recording a request takes an atomic addition
+//! for the counter and a short lock for the histogram, but no look-up by name and no allocation of
+//! memory.
 
 use hyper::Method;
 use utoipa::openapi::schema::Type;

@@ -35,9 +35,9 @@ impl Collector for ProcessCollector {
         let help = "Memory of the manager, without FFmpeg and the streams' files.";
         let memory = proc::memory(own).map(|memory| ConstGauge::new(memory.resident));
         single(encoder, "process_resident_memory_bytes", help, memory)?;
-        let help = "Open file descriptors.";
+        let help = "Number of open file descriptors.";
         single(encoder, "process_open_fds", help, proc::open_files().map(ConstGauge::new))?;
-        let help = "Largest number of open file descriptors.";
+        let help = "Limit on the number of open file descriptors.";
         single(encoder, "process_max_fds", help, proc::max_open_files().map(ConstGauge::new))?;
         let help = "Start of the manager, in Unix seconds.";
         let started_at = ConstGauge::new(self.started_at.as_secs_f64());

@@ -31,7 +31,7 @@ pub(crate) struct RouteLabels {
     pub(crate) path: &'static str,
     /// The methods of the path.
     pub(crate) methods: Vec<Method>,
-    /// True if requests for the path may wait for a camera.
+    /// True if requests for the path may wait for a camera, which determines their histogram.
     pub(crate) waits: bool,
 }
 

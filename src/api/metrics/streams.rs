@@ -2,7 +2,7 @@
 //! scrape.
 //!
 //! Each stream measures the usage of its FFmpeg every few seconds (`crate::child::log`). A scrape
-//! reads the last result, and no files.
+//! only copies the last results, and reads no files.
 
 use std::fmt;
 
@@ -71,7 +71,7 @@ impl StreamsCollector {
             "Size of the segments of all streams, in bytes.",
             Some(used),
         )?;
-        // Without a disk size, these metrics are left out.
+        // If the size of the disk is unknown, the metrics of the disk are left out.
         let Some(disk) = self.budget.disk() else { return Ok(()) };
         let help = "Size of the file system that STREAM_DIR is on.";
         single(encoder, "stream_dir_size_bytes", help, Some(ConstGauge::new(disk.size)))?;

@@ -1,6 +1,6 @@
 //! Tests of responses that are streamed and of connections that are upgraded, both directly and
-//! through nginx with the shipped configuration. No endpoint of the API uses them yet, so the tests
-//! add their own.
+//! through nginx with the shipped configuration. No endpoint of the API streams a response or
+//! upgrades a connection, so the tests add endpoints that do.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
@@ -80,7 +80,7 @@ fn rows() -> Vec<Row> {
     ]
 }
 
-/// Returns a response whose body is produced as it is read.
+/// Returns a response whose body is produced while the client reads it.
 fn long() -> Reply {
     let chunks = (0..LONG / CHUNK as u64).map(|_| Ok(Frame::data(Bytes::from(vec![0; CHUNK]))));
     let body = StreamBody::new(stream::iter(chunks)).boxed_unsync();
@@ -199,7 +199,7 @@ async fn get(sender: &mut SendRequest<Empty<Bytes>>, path: &str) -> Response<Inc
 async fn read_slowly(mut body: Incoming, mut after_each_megabyte: impl FnMut()) -> u64 {
     let (mut length, mut megabytes) = (0, 0);
     while let Some(frame) = body.frame().await {
-        let data = frame.expect("no cut").into_data().expect("no trailers");
+        let data = frame.expect("a complete body").into_data().expect("no trailers");
         length += data.len() as u64;
         if length / MB > megabytes {
             megabytes = length / MB;
@@ -308,7 +308,7 @@ async fn serve_until_input_ends() {
     let served = Served::start().await;
     println!("{LISTENING}{}", served.address);
     let input = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
-    input.await.expect("no panic").expect("an end");
+    input.await.expect("no panic").expect("the end of the input");
 }
 
 /// Starts another process of the test program, in which `test` runs the server. Returns the process
@@ -345,7 +345,7 @@ async fn a_long_response_to_a_slow_reader_takes_little_memory() {
     let body = get(&mut nginx.connect().await, "/test/long").await.into_body();
     let length = read_slowly(body, || most = most.max(resident())).await;
     assert_eq!(length, LONG);
-    assert!(most - before < MAX_MEMORY, "{before} bytes became {most}");
+    assert!(most - before < MAX_MEMORY, "memory grew from {before} to {most} bytes");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -107,8 +107,8 @@ fn is_secure(headers: &HeaderMap) -> bool {
 }
 
 /// Returns the header that sets the cookie with a token. Browsers send the cookie only for media,
-/// and scripts of the page cannot read it. If the connection is encrypted, browsers never send the
-/// cookie over an unencrypted one.
+/// and scripts of the page cannot read the cookie. If `is_secure`, browsers send the cookie only
+/// over encrypted connections.
 fn cookie(token: &str, lifetime: Duration, is_secure: bool) -> Result<HeaderValue, Error> {
     let secure = if is_secure { "; Secure" } else { "" };
     let text = format!(

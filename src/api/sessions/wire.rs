@@ -28,8 +28,8 @@ pub(crate) struct SessionInput {
     #[serde(default = "usual_lifetime")]
     #[schema(minimum = 1, maximum = 86_400, default = 1800)]
     pub(super) ttl_seconds: u64,
-    /// If true, the response sets the token as a cookie. For browsers that send this request
-    /// themselves.
+    /// If true, the response also sets the token as a cookie. This is useful if a browser sends
+    /// this request.
     #[serde(default)]
     pub(super) cookie: bool,
 }
@@ -54,8 +54,8 @@ impl SessionInput {
 pub(crate) struct NewSessionOutput {
     /// The token, which the session's holder sends with every request for media.
     token: String,
-    /// Path of the first camera's playlist, which contains the token; null if the session is for
-    /// all cameras.
+    /// Path of the first camera's playlist, including the token; null if the session is for all
+    /// cameras.
     hls_url: Option<String>,
     #[serde(flatten)]
     session: SessionOutput,
@@ -89,8 +89,8 @@ pub(crate) struct SessionOutput {
     /// When the session expires, RFC 3339.
     #[schema(format = DateTime)]
     expires_at: String,
-    /// When the session's holder last requested media, RFC 3339; null if not since the start of the
-    /// manager.
+    /// When the session's holder last requested media, RFC 3339; null if the holder has requested
+    /// none since the manager started.
     #[schema(format = DateTime)]
     last_seen: Option<String>,
     /// The validity of the session's token.

@@ -157,7 +157,7 @@ pub(crate) struct MediaOutput {
     frame_rate: f64,
     /// Bits per second over the last seconds.
     bit_rate: u64,
-    /// Seconds between the last two keyframes; null before the second one.
+    /// Seconds between the last two keyframes; null before the second keyframe.
     gop_seconds: Option<f64>,
 }
 

@@ -217,7 +217,7 @@ async fn at_shutdown_every_event_gets_one_more_attempt() {
     for _ in 0..5 {
         setup.answer(retry(None)).await;
     }
-    // Lets the queue receive the outcome and begin its pause.
+    // Lets the queue receive the outcome and begin the pause before the next attempt.
     sleep(Duration::from_millis(1)).await;
     let began = Instant::now();
     setup.end.take();
