@@ -4,7 +4,8 @@
 #   docker build --target manager -t stream-manager .
 #   docker build --target nginx -t stream-manager-nginx .
 #
-# docker-compose.yml builds and runs all three. The build needs BuildKit, the default since Docker 23.
+# docker-compose.yml builds and runs them; `demo-camera` only with the profile `demo`. The build needs BuildKit,
+# the default since Docker 23.
 
 # ---- build: the manager's binary
 FROM rust:1.95-slim-bookworm AS build
@@ -34,8 +35,9 @@ FROM debian:bookworm-slim AS manager
 LABEL org.opencontainers.image.title="stream-manager" \
       org.opencontainers.image.description="Turns IP cameras (RTSP) into video that a browser plays, on demand" \
       org.opencontainers.image.licenses="MIT AND GPL-3.0-or-later"
-# The GPL applies to FFmpeg with libx264. If you distribute the image, you must also offer the sources of
-# FFmpeg, libx264 and OpenSSL: Debian's source packages, at the versions that the build stage prints.
+# The GPL applies to the FFmpeg in this image, because it contains libx264. If you distribute the image, you
+# must also provide the source code: deploy/ffmpeg/, and Debian's source packages of FFmpeg, libx264, libopus and
+# OpenSSL in the versions that the stage `ffmpeg` prints.
 # tini is process 1. The kernel does not deliver a signal to process 1 unless that process handles it, so
 # the manager as process 1 would miss a SIGTERM early in its start. tini also reaps the processes that
 # `docker exec` and timed-out health checks leave behind.
@@ -109,7 +111,7 @@ RUN chmod -R a+rX /etc/nginx/templates /srv/web \
 # The base image's entry point renders the template into NGINX_RUN_DIR, the only directory that must
 # be writable; the rest of the file system can be read-only. START_WAIT_SECONDS exceeds the longest start
 # with any valid settings: at most 120 s of START_TIMEOUT_SECONDS, 60 s of STOP_GRACE_SECONDS, and 20 s in
-# the queue of starts.
+# the start queue.
 ENV NGINX_USER=nginx \
     NGINX_LISTEN=8080 \
     NGINX_RUN_DIR=/run/nginx \
