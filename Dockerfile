@@ -35,9 +35,9 @@ FROM debian:bookworm-slim AS manager
 LABEL org.opencontainers.image.title="stream-manager" \
       org.opencontainers.image.description="Turns IP cameras (RTSP) into video that a browser plays, on demand" \
       org.opencontainers.image.licenses="MIT AND GPL-3.0-or-later"
-# The GPL applies to the FFmpeg in this image, because it contains libx264. If you distribute the image, you
-# must also provide the source code: deploy/ffmpeg/, and Debian's source packages of FFmpeg, libx264, libopus and
-# OpenSSL in the versions that the stage `ffmpeg` prints.
+# The GPL applies to FFmpeg, which contains libx264. If you distribute the image, you must also provide the
+# source code: deploy/ffmpeg/, and Debian's source packages of FFmpeg, libx264, libopus and OpenSSL in the
+# versions that the stage `ffmpeg` prints.
 # tini is process 1. The kernel does not deliver a signal to process 1 unless that process handles it, so
 # the manager as process 1 would miss a SIGTERM early in its start. tini also reaps the processes that
 # `docker exec` and timed-out health checks leave behind.
