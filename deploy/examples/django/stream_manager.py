@@ -67,7 +67,7 @@ class _NoRedirect(HTTPRedirectHandler):
 
 
 class StreamManager:
-    """A client. It has no connections and no state, so the whole process can share one client.
+    """A client. A client keeps no connections and no state, so the whole process can share one.
 
     base_url: address at which this server reaches the API, e.g. http://127.0.0.1:8088
     public_url: address at which browsers reach nginx, e.g. https://video.example
@@ -119,8 +119,8 @@ class StreamManager:
     def put_camera(self, camera_id: str, camera: dict[str, Any]) -> dict[str, Any]:
         """Adds or replaces a camera; returns the camera without its secrets.
 
-        Fields that you omit are reset to their defaults, including name and owner. Only the source
-        is kept.
+        Fields that you omit are reset to their defaults, including name and owner. Only a source
+        that you omit is kept.
         """
         return self._call("PUT", f"/api/cameras/{quote(camera_id, safe='')}", camera)
 
@@ -182,7 +182,7 @@ class StreamManager:
         return Token(token, session_id, datetime.fromtimestamp(now + ttl, UTC))
 
     def hls_url(self, token: str, camera_id: str, profile: str = "main") -> str:
-        """Returns the address at which a player with this token plays one of its cameras."""
+        """Returns the address at which a player can play one of the token's cameras."""
         stream = f"{camera_id}~sub" if profile == "sub" else camera_id
         return f"{self._public_url}/play/{token}/{stream}/stream.m3u8"
 

@@ -90,7 +90,7 @@ final class StreamManager
 
     /**
      * Adds or replaces a camera. Fields that you omit are reset to their defaults, including name and
-     * owner. Only the source is kept.
+     * owner. Only a source that you omit is kept.
      *
      * @param array<string, mixed> $camera name, owner, rtsp_link, video, audio, transport and more
      * @return array<string, mixed> the camera without its secrets
@@ -190,7 +190,7 @@ final class StreamManager
     }
 
     /**
-     * Returns the address at which a player with this token plays one of its cameras.
+     * Returns the address at which a player can play one of the token's cameras.
      */
     public function hlsUrl(string $token, string $cameraId, string $profile = 'main'): string
     {

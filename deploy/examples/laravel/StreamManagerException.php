@@ -13,8 +13,8 @@ final class StreamManagerException extends RuntimeException
 {
     /**
      * @param int      $status     HTTP status; 0 if there was no response
-     * @param string   $errorCode  stable code, such as source_unauthorized. Its name is not $code,
-     *                             because that is a number in PHP's own exceptions
+     * @param string   $errorCode  stable code, such as source_unauthorized. The name is not $code,
+     *                             because $code is a number in PHP's own exceptions
      * @param string   $detail     explanation in English
      * @param int|null $retryAfter seconds to wait before another attempt; null if the response has none
      */
