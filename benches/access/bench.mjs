@@ -1,5 +1,5 @@
-// Measures what authorization costs: nginx requests the manager's permission for each media file. README.md
-// describes the method.
+// Measures what authorization costs: the manager's check for playlists, and nginx's request to the manager
+// for each segment. README.md describes the method.
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -42,7 +42,8 @@ const options = readOptions(
 );
 
 /**
- * Runs wrk. Returns the requests per second and the 99th percentile of the latency. Throws after errors.
+ * Runs wrk. Returns the requests per second and the 99th percentile of the latency. Throws if a request
+ * failed.
  */
 function runWrk(url, connections, headers = {}) {
   const lines = Object.entries(headers).flatMap(([name, value]) => ["-H", `${name}: ${value}`]);

@@ -61,8 +61,8 @@ function build() {
 }
 
 /**
- * Records one second of video in fragments, in the format that the manager gets from FFmpeg. Does it only
- * once.
+ * Records one second of video in fragments, in the format that the manager gets from FFmpeg. Does nothing if
+ * the recording already exists.
  */
 function record() {
   if (!existsSync(RECORDING)) {
@@ -111,8 +111,8 @@ class Manager {
       return until(`the start of ${id}`, START_SECONDS, async () => {
         const response = await fetch(this.origin + start(id), { headers });
         const text = await response.text();
-        // The manager reserves disk space for new streams, so it rejects some of these starts. Those are
-        // repeated.
+        // The manager reserves disk space for new streams, so it rejects some of these starts. `until`
+        // repeats the rejected starts.
         if (!response.ok && JSON.parse(text).code !== "storage_full") {
           throw new Error(`${id} did not start: ${text}`);
         }

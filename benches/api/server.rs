@@ -1,5 +1,5 @@
 //! The manager with streams that need no processor time, for `bench.mjs`. Only the ingest is
-//! replaced: it publishes a few recorded fragments, and nothing afterwards.
+//! replaced: the ingest of this program publishes a few recorded fragments, and nothing afterwards.
 //!
 //! ```text
 //! api serve FILE     runs the manager; each of its streams plays the fragments in FILE
@@ -101,8 +101,8 @@ fn measure_reaper(count: usize) -> Result<()> {
     };
     // The ingest publishes nothing, so nothing is written to the layout's directory.
     let layout = Layout::new(std::env::temp_dir());
-    // With an empty path the budget is unlimited. So many streams would exceed the space of any
-    // disk.
+    // An empty path makes the budget unlimited. Otherwise the reserve for so many streams would
+    // exceed the space of any disk.
     let budget = DiskBudget::new(std::path::PathBuf::new(), None);
     let counters = Counters::default();
     let registry = Registry::new(StreamResources {

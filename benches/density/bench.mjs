@@ -41,8 +41,8 @@ function snapshot(candidate, source) {
 }
 
 /**
- * Returns the usage between two snapshots as a fraction of one core. Processes that are not in both
- * snapshots are ignored.
+ * Returns the usage of processor time between two snapshots, as a fraction of one core. Processes that are
+ * not in both snapshots are ignored.
  */
 function shares(before, after) {
   const seconds = (after.at - before.at) / 1000;
@@ -74,8 +74,8 @@ async function writtenAt(output) {
 }
 
 /**
- * Checks the outputs until `isOver`. Returns the longest time without a write to any one of them, in
- * seconds.
+ * Checks the outputs until `isOver` returns true. Returns the longest time for which any output was not
+ * written, in seconds.
  */
 async function longestPause(candidate, isOver) {
   let oldest = 0;

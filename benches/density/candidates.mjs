@@ -136,7 +136,9 @@ class FfmpegHls {
   }
 }
 
-/** MediaMTX, which keeps the HLS files in memory and here creates them even without viewers. */
+/**
+ * MediaMTX, which keeps the HLS files in memory. Here MediaMTX creates the files even without viewers.
+ */
 class MediaMtx {
   title = "MediaMTX, LL-HLS";
   files = null;

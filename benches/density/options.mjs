@@ -14,8 +14,8 @@ const USAGE = `usage: ./deploy/bench density [CAMERAS] [OPTION]...
   --json FILE         write all results to a file
 
 The manager's settings come from the environment, as for ./deploy/run. FFMPEG_BIN selects the
-manager's FFmpeg. The candidate "ffmpeg" always uses the FFmpeg of the system. MediaMTX needs its
-program in MEDIAMTX_BIN.
+manager's FFmpeg. The candidate "ffmpeg" always uses the FFmpeg of the system. The candidate "mediamtx"
+needs the path of the MediaMTX program in MEDIAMTX_BIN.
 `;
 
 const OPTIONS = {

@@ -8,7 +8,9 @@ const percent = (share, digits = 1) => `${(share * 100).toFixed(digits)} %`;
 const megabytes = (bytes, digits = 1) => (bytes / MEGABYTE).toFixed(digits);
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 
-/** Excludes nginx from the cost, because its usage depends on the viewers and not on the cameras. */
+/**
+ * Returns whether a part belongs to the cost. nginx does not: its usage depends on viewers, not on cameras.
+ */
 const isOwn = ({ name }) => !name.startsWith("nginx");
 
 function total({ parts, files }) {

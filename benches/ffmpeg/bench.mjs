@@ -119,7 +119,7 @@ async function measureCosts() {
 }
 
 const FRAGMENTS = ["-f", "mp4", "-movflags", "+frag_keyframe+empty_moov+default_base_moof"];
-/** Gives the first packet the time that RTSP leaves out: NUT needs it if there are B-frames. */
+/** Sets the time of the first packet, which RTSP leaves out. NUT needs this time if there are B-frames. */
 const FIRST_TIME = ["-bsf:v", "setts=pts=if(eq(PTS\\,NOPTS)\\,0\\,PTS)"];
 const FORMATS = {
   "MP4, fragments of 100 ms": [...FRAGMENTS, "-frag_duration", "100000"],
@@ -127,7 +127,7 @@ const FORMATS = {
   "NUT with setts": [...FIRST_TIME, "-f", "nut"],
 };
 
-/** Measures how long each FFmpeg delays a frame, and prints it. */
+/** Measures how long each FFmpeg delays a frame, and prints the delays. */
 async function measureDelays() {
   const clip = Clip.load();
   const results = [];
@@ -143,7 +143,7 @@ async function measureDelays() {
     return [program, format, delays.length, ...times, percent(cpu)];
   });
   const head = ["FFmpeg", "output", "frames", "delay, ms: median", "p99", "max", "CPU of a core"];
-  console.log(`${clip.fps} frames per second, video copied; delay from the last RTP packet of a frame to its last byte\n`);
+  console.log(`${clip.fps} frames per second, video copied; delay from the last RTP packet of a frame until FFmpeg has written the last byte of the frame\n`);
   console.log(markdown(head, rows));
   return results;
 }

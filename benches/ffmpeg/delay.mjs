@@ -1,4 +1,4 @@
-// How long FFmpeg delays a frame: from the last RTP packet of the frame until its bytes come out.
+// Measures how long FFmpeg delays a frame: from the last RTP packet of the frame until FFmpeg has written it.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -6,12 +6,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Camera, RtspServer } from "../support/rtsp.mjs";
 import { cpuSeconds } from "../support/usage.mjs";
 
-/** FFmpeg probes the stream in this time, which is not measured. */
+/** Time in which FFmpeg probes the stream. Frames in this time do not count. */
 const WARM_UP_MILLISECONDS = 2000;
-/** Last bytes of a frame, by which it is recognized. The video is noise, so they do not repeat. */
+/**
+ * Number of bytes at the end of a frame by which the frame is recognized. The picture contains noise, so no
+ * two frames end with the same bytes.
+ */
 const TAIL_BYTES = 32;
 
-/** A frame that has been sent and has not come out. */
+/** The frames that the camera has sent and FFmpeg has not written yet. */
 class PendingFrames {
   #pending = [];
   #received = Buffer.alloc(0);
@@ -23,7 +26,7 @@ class PendingFrames {
     this.#pending.push({ tail, sent: performance.now() });
   }
 
-  /** Measures the frames that are complete with these bytes of FFmpeg's output. */
+  /** Records the delays of the frames whose last bytes are in this part of FFmpeg's output. */
   receive(bytes) {
     const now = performance.now();
     this.#received = Buffer.concat([this.#received, bytes]);
@@ -32,7 +35,7 @@ class PendingFrames {
       if (place < 0) {
         return;
       }
-      // FFmpeg drops the frames before the first keyframe.
+      // Also removes earlier frames: FFmpeg drops the frames before the first keyframe.
       const { tail, sent } = this.#pending.splice(0, place + 1).at(-1);
       this.#received = this.#received.subarray(this.#received.indexOf(tail) + tail.length);
       this.delays.push({ sent, delay: now - sent });
@@ -49,7 +52,7 @@ function copying(link, format) {
 
 /**
  * Lets an FFmpeg copy the clip in this format for some seconds. Returns the delays of all frames in
- * milliseconds, and the share of a processor.
+ * milliseconds, and the processor time as a fraction of one core.
  */
 export async function measureDelay(program, clip, format, seconds) {
   const pending = new PendingFrames();

@@ -8,17 +8,17 @@ const USAGE = `usage: ./deploy/bench latency [OPTION]...
 
   --only NAME,...     run only these candidates: ${NAMES.join(", ")}
   --tries N           number of cold starts per candidate (10)
-  --steady SECONDS    duration of the measurement of the picture's age (30); 0 skips it
+  --steady SECONDS    duration of the measurement of the picture's age (30); 0: no such measurement
   --settle SECONDS    time between the first picture and that measurement (10)
-  --hls JSON          settings of hls.js that override those of every candidate; null removes one
+  --hls JSON          settings of hls.js that override those of every candidate; null removes a setting
   --gop SECONDS       time between the camera's keyframes (2)
   --size WIDTHxHEIGHT size of the camera's picture (640x360)
   --fps N             frames per second of the camera (25)
   --bitrate KBITS     bit rate of the camera (depends on the size)
   --json FILE         write all results to a file
 
-The manager's settings come from the environment, as for ./deploy/run. MediaMTX needs its program in
-MEDIAMTX_BIN.
+The manager's settings come from the environment, as for ./deploy/run. The candidate "mediamtx" needs the
+path of the MediaMTX program in MEDIAMTX_BIN.
 `;
 
 const OPTIONS = {

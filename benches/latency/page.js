@@ -4,7 +4,8 @@
 
 const CLOCK_BITS = 32;
 /**
- * The squares of the binary clock are almost black or almost white. Brightness between these is invalid.
+ * The squares of the binary clock are almost black or almost white. Brightness between these limits is
+ * invalid.
  */
 const DARK = 64;
 const BRIGHT = 192;

@@ -1,4 +1,4 @@
-// Simulates a year of operation in a few minutes, and checks for violations, such as leaks. README.md
+// Starts, watches, stops and disturbs streams at random, and checks for violations, such as leaks. README.md
 // describes the method.
 import { writeFileSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
@@ -29,7 +29,7 @@ const SETTINGS = {
   STOP_GRACE_SECONDS: "2",
 };
 const WARM_UP_SECONDS = 20;
-/** Idle connections and threads of the manager, of nginx and of this process end within this time. */
+/** Time within which idle connections and threads of the manager, of nginx and of this process end. */
 const SETTLE_SECONDS = 60;
 /** Time limit until all streams have stopped. */
 const STOP_SECONDS = 60;
@@ -171,7 +171,7 @@ class World {
   }
 }
 
-/** Returns the usage as soon as it is not higher than `limit`, or after SETTLE_SECONDS. */
+/** Returns the usage as soon as there are no leaks compared with `limit`, or after SETTLE_SECONDS. */
 async function settledUsage(world, limit) {
   const isSettled = () => leaks(limit, world.usage()).length === 0;
   await until("a usage as before the run", SETTLE_SECONDS, isSettled).catch(() => {});

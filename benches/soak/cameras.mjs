@@ -3,7 +3,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { Camera, RtspServer } from "../support/rtsp.mjs";
 
-/** Clients do not use this address for their connections, so the port of a stopped camera stays free. */
+/**
+ * Address of the cameras. Connections of clients come from another address, so the port of a stopped camera
+ * stays free.
+ */
 const ADDRESS = "127.0.0.2";
 /** Every camera whose number is a multiple of this has a password. */
 const PASSWORD_INTERVAL = 2;
@@ -51,7 +54,7 @@ export class UnreliableCamera {
   }
 
   /**
-   * Returns a link to the camera. Links with different variants are different but lead to the same picture.
+   * Returns a link to the camera. Links with different variants differ, but the camera sends the same video.
    */
   link(variant) {
     const credentials = this.password ? `viewer:${this.password}@` : "";

@@ -22,7 +22,9 @@ export function readPlaylist(text) {
   return { first, segments, skipped, next, growing };
 }
 
-/** Returns a description of the first inconsistency in a playlist; undefined if the playlist is consistent. */
+/**
+ * Returns a description of the first inconsistency in a playlist; undefined if the playlist is consistent.
+ */
 function inconsistency({ first, segments, skipped }) {
   const wrong = segments.find((number, index) => number !== first + skipped + index);
   return wrong === undefined ? undefined : `segment ${wrong} is at the wrong position`;

@@ -8,7 +8,10 @@ export const TIMEOUT_MILLISECONDS = 60_000;
 /** Number of violations that are printed immediately. The report at the end lists all. */
 const MAX_PRINTED_VIOLATIONS = 20;
 
-/** Returns status and code of every documented error except status 500, which is always a violation. */
+/**
+ * Returns the status and code of every documented error, except those with status 500, which are always
+ * violations.
+ */
 function documentedErrors() {
   const rows = readFileSync(ERRORS, "utf8").matchAll(/^\| ([45]\d\d) \| `(\w+)` \|/gm);
   const errors = [...rows].filter(([, status]) => status !== "500").map(([, status, code]) => `${status} ${code}`);

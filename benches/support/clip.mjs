@@ -55,7 +55,7 @@ class Frame {
   }
 }
 
-/** A video that can be repeated without a break, because the first frame is a keyframe. */
+/** A video that can be repeated without an interruption, because the first frame is a keyframe. */
 export class Clip {
   /** Returns the video with these properties. Encodes it if it is not in the cache. */
   static load({ width = 1920, height = 1080, fps = 25, gop = 2, kbits = 4000 } = {}) {

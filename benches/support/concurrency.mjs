@@ -1,4 +1,4 @@
-// Concurrent work, with a limit on how much runs at the same time.
+// Runs work concurrently, with a limit on the number of calls in progress.
 
 /** Largest number of calls in progress if the caller sets no limit. */
 const LIMIT = 8;

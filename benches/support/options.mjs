@@ -27,7 +27,7 @@ export function readOptions(usage, options, convert, maxPositionals = 0) {
   }
 }
 
-/** Returns the number in a string. Throws if it is not a number or is negative. */
+/** Returns the number in a string. Throws if the string is not a number, or the number is negative. */
 export function number(name, text) {
   const value = Number(text);
   if (!(value >= 0) || text === "") {
@@ -36,7 +36,7 @@ export function number(name, text) {
   return value;
 }
 
-/** Returns the items of a comma-separated list. Throws if one is not among `names`. */
+/** Returns the items of a comma-separated list. Throws if an item is not among `names`. */
 export function selection(name, text, names) {
   const selected = text.split(",");
   const unknown = selected.find((item) => !names.includes(item));

@@ -10,7 +10,8 @@ const TICK_MILLISECONDS = 4;
  */
 const MAX_UNSENT_BYTES = 8 * 1024 * 1024;
 /**
- * Offset between consecutive cameras as a fraction of a GOP. It distributes any number of cameras evenly.
+ * Offset between consecutive cameras as a fraction of a GOP. This offset distributes any number of cameras
+ * evenly.
  */
 const GOLDEN_RATIO = 0.618_033_988_75;
 const USER = "viewer";
@@ -170,7 +171,7 @@ export class RtspServer {
     socket.on("close", () => this.#viewers.delete(viewer));
   });
   #timer = null;
-  /** Gets each frame when a viewer has been sent it. */
+  /** Called with each frame after the frame was sent to a viewer. */
   onSent = () => {};
 
   constructor(clip, find) {

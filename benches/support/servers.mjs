@@ -28,7 +28,10 @@ export function startFfmpegHls(link, codec, playlist) {
   return new Child("ffmpeg", [...input, ...codec, "-f", "hls", ...list, playlist]);
 }
 
-/** Starts MediaMTX with these settings and paths. Only the HLS server is enabled, and cameras are read over TCP. */
+/**
+ * Starts MediaMTX with these settings and paths. Only the HLS server is enabled, and cameras are read over
+ * TCP.
+ */
 export async function startMediaMtx(directory, settings, paths) {
   const port = await freePort();
   const config = join(directory, "mediamtx.yml");

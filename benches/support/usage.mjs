@@ -70,7 +70,9 @@ export function machineMemory() {
   return { available: bytes("MemAvailable"), total: bytes("MemTotal") };
 }
 
-/** Returns all files in a directory tree, except those that are deleted while this reads the tree. */
+/**
+ * Returns all files in a directory tree, except those that are deleted while this function reads the tree.
+ */
 export function files(directory) {
   return readdirSync(directory, { recursive: true }).flatMap((name) => {
     const stat = statSync(join(directory, name), { throwIfNoEntry: false });
