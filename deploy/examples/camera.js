@@ -41,7 +41,9 @@ function again(attempt) {
   setTimeout(attempt, Math.max(0, triedAt + PAUSE_MS - Date.now()));
 }
 
-/** Requests another playback session and plays. Gives up if the response is an error with a status below 500. */
+/**
+ * Requests another playback session and plays. Gives up if the response is an error with a status below 500.
+ */
 async function renew() {
   triedAt = Date.now();
   let response;
