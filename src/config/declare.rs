@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::value::{Invalid, Kind};
 
-/// The environment variables that are set, by name in lower case.
+/// The values of the environment variables that are set, by name in lower case.
 pub(super) struct Variables(pub(super) HashMap<String, String>);
 
 impl Variables {
@@ -59,7 +59,7 @@ pub(super) enum Problem {
     /// A value that is not allowed for the reason in `source`.
     #[error("{name}={value:?} is invalid: {source}")]
     Because { name: &'static str, value: String, source: Box<dyn StdError + Send + Sync> },
-    /// A value that conflicts with another setting.
+    /// A value that conflicts with the value of another setting.
     #[error("{name} must be {requirement}")]
     Rule { name: &'static str, requirement: &'static str },
     /// A service that other machines can reach although it has no API keys.
@@ -71,9 +71,9 @@ pub(super) enum Problem {
     /// A `.env` file that cannot be opened.
     #[error("cannot read .env: {0}")]
     Dotenv(dotenvy::Error),
-    /// A `.env` file with a line that is not an assignment. The line is not shown, because it may contain
-    /// a secret.
-    #[error(".env has a line that is not NAME=value")]
+    /// A `.env` file with a line that is not an assignment. The message does not show the line, because it
+    /// may contain a secret.
+    #[error(".env contains a line that is not of the form NAME=value")]
     DotenvLine,
     /// An environment that cannot be read.
     #[error("cannot read the environment: {0}")]

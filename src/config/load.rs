@@ -34,8 +34,9 @@ impl Config {
         Self::from_vars(dotenv_file()?.into_iter().chain(environment))
     }
 
-    /// Reads the settings from names and values. If a name occurs several times, the last value is used.
-    /// An empty value counts as unset, because Docker Compose passes unset variables as empty ones.
+    /// Reads the settings from names and values. If a name occurs several times, the last value is used. A
+    /// setting with an empty value counts as unset, because Docker Compose passes unset variables as empty
+    /// ones.
     pub(crate) fn from_vars(
         vars: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
@@ -65,7 +66,7 @@ impl Config {
     }
 }
 
-/// Reads the variables in `.env`. If the file does not exist, there are none.
+/// Returns the variables in `.env`; none if the file does not exist.
 fn dotenv_file() -> Result<HashMap<String, String>, Problem> {
     match dotenvy::from_filename_iter(".env") {
         Ok(lines) => lines.collect::<Result<_, _>>().map_err(|_| Problem::DotenvLine),

@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_read_and_empty_means_unset() {
+    fn values_are_read_and_an_empty_value_means_unset() {
         let config = config(&[("PORT", "0"), ("CLEANUP_DELAY_SECONDS", "2.5"), ("BIND_ADDR", "")])
             .expect("allowed values");
         assert_eq!(config.port, 0);

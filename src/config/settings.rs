@@ -42,8 +42,9 @@ settings! {
         /// Address on which the HTTP API listens.
         bind_addr: IpAddr = setting("BIND_ADDR", "127.0.0.1", value::ip_address());
 
-        /// Unix socket on which the HTTP API listens in addition to TCP. It costs nginx less processor time than
-        /// TCP. Every user with access to the directory of the socket can connect.
+        /// Unix socket on which the HTTP API listens in addition to TCP. nginx needs less processor time
+        /// with this socket than with TCP. Every user with access to the directory of the socket can
+        /// connect.
         bind_socket: Option<PathBuf> = setting("BIND_SOCKET", "", value::path("a path").optional());
     }
 
@@ -54,7 +55,7 @@ settings! {
 
         /// Limit on the total size of all segments. Running streams can exceed it. A stream starts only if
         /// at least 16 MiB are left below this limit, plus 8 MiB for each stream that started in the last
-        /// seconds and has not written that much yet. Even without a limit, the same space must be free on
+        /// 20 s and has not written that much yet. Even without a limit, the same space must be free on
         /// the disk.
         stream_dir_max_bytes: Option<u64> =
             setting("STREAM_DIR_MAX_BYTES", "", value::bytes(16).optional());
@@ -70,7 +71,8 @@ settings! {
         source_key: Option<Secret> =
             setting("SOURCE_KEY", "", value::secret("32 bytes as base64 or hex").optional());
 
-        /// Key with which the command `rotate-key` encrypts the database again. The service ignores it.
+        /// Key with which the command `rotate-key` re-encrypts the cameras' links and passwords. The
+        /// service ignores this setting.
         new_source_key: Option<Secret> =
             setting("NEW_SOURCE_KEY", "", value::secret("32 bytes as base64 or hex").optional());
     }
@@ -89,8 +91,8 @@ settings! {
         playback_public_keys: Option<PathBuf> =
             setting("PLAYBACK_PUBLIC_KEYS", "", value::path("a PEM or JWKS file").optional());
 
-        /// Networks in which cameras are permitted. If unset, all networks except those in
-        /// `CAMERA_DENY_NETS`.
+        /// Networks in which cameras are permitted. If unset, cameras are permitted in all networks except
+        /// those in `CAMERA_DENY_NETS`.
         camera_allow_nets: Networks =
             setting("CAMERA_ALLOW_NETS", "", value::networks("192.168.0.0/16, fd00::/8"));
 
@@ -110,7 +112,7 @@ settings! {
     }
 
     "Stream lifecycle" {
-        /// How long a stream keeps running after the last request of any viewer.
+        /// How long a stream keeps running after the last request of its last viewer.
         idle_timeout: Duration =
             setting("CLEANUP_DELAY_SECONDS", "30", value::seconds(1.0..=86_400.0))
             .must_be("at least HLS_SEGMENT_TIME", |config: &Config| {
@@ -140,8 +142,8 @@ settings! {
         /// Largest number of running streams. Further starts are refused with status 503.
         max_streams: usize = setting("MAX_STREAMS", "1000", value::number("a number", 1..=100_000));
 
-        /// Largest number of streams that start at the same time. Further starts wait in a queue, for at
-        /// most 20 s.
+        /// Largest number of streams that start at the same time. Further starts wait in a queue for up
+        /// to 20 seconds.
         max_concurrent_starts: usize =
             setting("MAX_CONCURRENT_STARTS", "16", value::number("a number", 1..=10_000));
 
@@ -154,7 +156,8 @@ settings! {
         /// Target duration of a segment.
         segment_time: Duration = setting("HLS_SEGMENT_TIME", "2", value::seconds(1.0..=10.0));
 
-        /// Number of finished segments in the playlist. If segments are short, there are more.
+        /// Number of finished segments in the playlist. If these are shorter in total than RFC 8216
+        /// requires, the playlist contains more segments.
         list_size: usize = setting("HLS_LIST_SIZE", "5", value::number("a number", 3..=100));
 
         /// Target duration of a part. Longer parts mean fewer requests, but a higher latency.

@@ -18,9 +18,9 @@ use crate::camera::networks::Networks;
 /// The error of a string that is not an allowed value.
 #[derive(Debug)]
 pub(super) enum Invalid {
-    /// The reason is that the value is not one of [`Kind::allowed`].
+    /// The value is not one of those that [`Kind::allowed`] describes.
     NotAllowed,
-    /// The cause explains the problem better than [`Kind::allowed`].
+    /// The value is not allowed for this reason, which is more precise than [`Kind::allowed`].
     Because(Box<dyn Error + Send + Sync>),
 }
 
@@ -114,7 +114,7 @@ fn parse_bytes(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
-/// Allows several names, each of which stands for a value.
+/// Allows the names in `values`, each of which represents a value.
 pub(super) fn one_of<T: Copy + 'static>(
     values: impl IntoIterator<Item = (&'static str, T)>,
 ) -> Kind<T> {
@@ -129,7 +129,7 @@ pub(super) fn one_of<T: Copy + 'static>(
     })
 }
 
-/// Allows TCP ports, and 0, with which the system selects a free port.
+/// Allows TCP ports. With port 0, the system selects a free port.
 pub(super) fn port() -> Kind<u16> {
     number("a port", 0..=u16::MAX).note("0 selects a free port")
 }
