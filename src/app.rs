@@ -115,7 +115,7 @@ impl Service {
 
     async fn log_problems(&self) {
         for failed in self.readiness.failed_checks().await {
-            error!(problem = %failed.error, "not ready; no stream can start until this is fixed");
+            error!(problem = %failed.error, "the manager is not ready; no stream can start until the problem is fixed");
         }
     }
 
@@ -128,8 +128,8 @@ impl Service {
         let drain = server.run(signals.next()).await;
         tokio::spawn(signals.exit_on_next());
 
-        // The server accepts no further connections. From now on, `/readyz` reports the shutdown on open
-        // connections.
+        // The server accepts no further connections. On open connections, `/readyz` reports the shutdown
+        // from now on.
         readiness.close();
         info!("shutting down");
         reaper.abort();
@@ -163,8 +163,8 @@ async fn open_cameras(config: &Config) -> Result<Cameras, StartError> {
     Cameras::open(&config.database_url, key).await.map_err(StartError::part)
 }
 
-/// Opens the playback sessions. Without `PLAYBACK_SECRET`, the secret is in a file next to the database,
-/// so that tokens remain valid after a restart.
+/// Opens the playback sessions. If `PLAYBACK_SECRET` is unset, the secret comes from a file next to the
+/// database, so that tokens remain valid after a restart.
 async fn open_playback(config: &Config, cameras: &Cameras) -> Result<Playback, StartError> {
     let database = cameras.database();
     let secret = match &config.playback_secret {

@@ -1,6 +1,7 @@
 //! The items that `benches/`, `tests/` and doc tests use directly. This is not a stable API.
 //!
-//! All other items are private to the crate, so that the compiler reports unused ones.
+//! Except for `cli` and `fuzzing`, all other items are private to the crate, so that the compiler reports
+//! unused ones.
 
 pub use crate::app::{StartError, run_with};
 pub use crate::base::atomic_instant::AtomicInstant;

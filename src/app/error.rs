@@ -16,7 +16,7 @@ pub enum StartError {
         /// The reason.
         source: BoxError,
     },
-    /// An error of a part of the manager. The message of that error names the settings.
+    /// An error of a part of the manager. Its message names the setting, if a setting is the cause.
     #[error(transparent)]
     Part(BoxError),
     /// An operation that the operating system refused.
@@ -30,7 +30,8 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Returns whether a setting is the cause, rather than the operating system.
+    /// Returns whether the cause is a setting, or a part of the manager that could not be opened, rather
+    /// than the operating system.
     pub(crate) fn is_setting(&self) -> bool {
         !matches!(self, Self::System { .. })
     }

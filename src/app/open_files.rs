@@ -25,7 +25,7 @@ pub(super) fn raise_limit(max_streams: usize) {
         let enough_for = allowed.saturating_sub(OTHER_FILES) / FILES_PER_STREAM;
         warn!(
             "MAX_STREAMS={max_streams} needs {needed} open files, but only {allowed} are allowed, \
-             enough for {enough_for} streams; raise the limit (LimitNOFILE, ulimit -n)"
+             which is enough for {enough_for} streams; raise the limit (LimitNOFILE, ulimit -n)"
         );
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// Delays whose upper bound doubles with every failure.
+/// Delays whose upper bound doubles with every failure, up to a ceiling.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Exponential {
     /// The upper bound of the delay after the first failure.

@@ -1,7 +1,7 @@
 //! Counters of the starts, failures and output of streams since the manager started. Each counter
 //! covers all cameras, so that no counter disappears when a stream ends.
 //!
-//! The callers decide what to count: the registry and supervisors of streams, and the HLS output.
+//! The registry, the supervisors and the HLS output decide what to count.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::base::error::{Error, ErrorKind};
 const START_SECONDS: [f64; 13] =
     [0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 15.0];
 
-/// The causes whose time series exist from the manager's start, with the value 0. Otherwise
+/// The causes whose time series exist with the value 0 from the manager's start. Without these series,
 /// Prometheus would not see the first occurrence of a cause as an increase.
 const USUAL_CAUSES: [ErrorKind; 12] = [
     ErrorKind::SourceNotFound,
@@ -35,7 +35,7 @@ const USUAL_CAUSES: [ErrorKind; 12] = [
     ErrorKind::TooManyStarts,
 ];
 
-/// The counters. Cheap to clone; clones share the values.
+/// All counters. Cheap to clone; clones share the values.
 #[derive(Debug, Clone)]
 pub struct Counters {
     starts: Counter,
@@ -153,7 +153,7 @@ impl Counters {
         let mut registry = Registry::default();
         self.register(&mut registry);
         let mut text = String::new();
-        // An incomplete text fails the tests that read it.
+        // Tests that read an incomplete text fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
         text
     }

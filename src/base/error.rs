@@ -3,7 +3,7 @@
 //!
 //! `api::reply` maps each kind to an HTTP status. Errors are cheap to clone, because a failed start
 //! returns the same error to every caller that waited for the stream. No error contains a source's
-//! secrets: they are removed from FFmpeg's messages before an error is created.
+//! secrets: messages of FFmpeg become part of an error only after the secrets have been removed.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -153,7 +153,7 @@ impl Error {
         Self { kind, detail: detail.into(), retry_after: None, source: None }
     }
 
-    /// Adds the time that the client should wait before it retries.
+    /// Sets the time that the client should wait before it retries.
     #[must_use]
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = Some(delay);

@@ -4,8 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Locks a mutex, even if a thread panicked while it held the lock.
 ///
-/// This is safe only for data that is valid after each single change, such as the data in all mutexes
-/// of this program.
+/// This is correct only if the data is valid after each single change, as it is in all mutexes of this
+/// program.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -15,8 +15,8 @@ use nix::unistd::{Pid, SysconfVar, sysconf};
 pub(crate) struct Memory {
     /// All memory in RAM, including memory that is shared with other processes.
     pub resident: u64,
-    /// Memory in RAM that is neither shared nor part of a file, such as the program's code. This is what
-    /// one more process of the same program costs.
+    /// Memory in RAM except shared memory and pages of files, such as the program's code. One more process
+    /// of the same program needs about this much additional memory.
     pub anonymous: u64,
 }
 
@@ -55,11 +55,11 @@ fn page_size() -> u64 {
 
 /// Returns the number of open file descriptors of this process; `None` if `/proc` cannot be read.
 pub(crate) fn open_files() -> Option<u64> {
-    // Without the descriptor that reads the directory.
+    // The descriptor with which this function reads the directory does not count.
     Some((fs::read_dir("/proc/self/fd").ok()?.count() as u64).saturating_sub(1))
 }
 
-/// Returns the soft limit of open file descriptors of this process.
+/// Returns the soft limit of open file descriptors of this process; `None` if it cannot be read.
 pub(crate) fn max_open_files() -> Option<u64> {
     getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft)
 }

@@ -13,7 +13,7 @@ pub(crate) fn rfc3339(unix_seconds: u64) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
-/// Returns Unix seconds as a signed database integer, at most `i64::MAX`.
+/// Converts Unix seconds to a signed integer for the database, at most `i64::MAX`.
 pub(crate) fn to_i64(unix_seconds: u64) -> i64 {
     i64::try_from(unix_seconds).unwrap_or(i64::MAX)
 }

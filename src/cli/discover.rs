@@ -64,8 +64,8 @@ impl Options {
     }
 }
 
-/// Searches for cameras, and returns what to print. Prints warnings to stderr, unless the output is JSON,
-/// which contains them.
+/// Searches for cameras, and returns the output to print. With `--json`, the output contains the warnings;
+/// otherwise this function prints them to stderr.
 pub(super) fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<String, CommandError> {
     let options = Options::parse(arguments).map_err(CommandError::DiscoverArguments)?;
     let config = Config::load()?;
@@ -87,8 +87,8 @@ pub(super) fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Strin
     Ok(table(&discovery))
 }
 
-/// Returns `username` with the password from `CAMERA_PASSWORD` or, if that is unset, from the terminal. No
-/// argument contains the password, because all users of the machine can read arguments.
+/// Returns `username` with the password from `CAMERA_PASSWORD` or, if that is unset, from the terminal. There
+/// is no argument for the password, because all users of the machine can read a process's arguments.
 fn login(username: String) -> Result<Login, CommandError> {
     let password = match config::camera_password() {
         Some(password) => password.expose().to_owned(),
@@ -121,7 +121,7 @@ fn table(discovery: &Discovery) -> String {
         }
     }
     if rows.len() == 1 {
-        return "no cameras".to_owned();
+        return "no cameras found".to_owned();
     }
     aligned(&rows)
 }

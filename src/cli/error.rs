@@ -33,16 +33,16 @@ pub(super) enum CommandError {
     /// Invalid settings.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// `rotate-key` with the current key in `SOURCE_KEY`, but without a new key.
-    #[error("SOURCE_KEY is set, so NEW_SOURCE_KEY must be set as well")]
+    /// `rotate-key` without a new key, although the current key is in `SOURCE_KEY`.
+    #[error("SOURCE_KEY is set, so NEW_SOURCE_KEY must be set to the new key")]
     NoNewKey,
-    /// A rotation that failed.
+    /// A `rotate-key` that failed.
     #[error(transparent)]
     Rotation(#[from] StoreError),
     /// A service that cannot start.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// A search that failed.
+    /// A search of `discover` that failed.
     #[error(transparent)]
     Discovery(Error),
     /// An async runtime that could not be started.

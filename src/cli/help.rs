@@ -7,8 +7,8 @@ stream-manager streams IP cameras (RTSP) to browsers on demand.
 
   stream-manager             runs the service
   stream-manager rotate-key  re-encrypts the cameras' links and passwords in the database with
-                             a new key: the one in NEW_SOURCE_KEY, or, if SOURCE_KEY is
-                             unset too, a generated one that is saved in the .key file
+                             the key in NEW_SOURCE_KEY. If neither NEW_SOURCE_KEY nor
+                             SOURCE_KEY is set, generates a key and saves it in the .key file
   stream-manager discover    searches the network for cameras, using ONVIF; options:
                              [--interface NAME] [--timeout SECONDS] [--address ADDRESS]
                              [--username NAME] [--json]; reads the password from

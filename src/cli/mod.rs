@@ -2,8 +2,8 @@
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | `service` | the service, which is started without a command |
-//! | `rotate_key` | `rotate-key`: encrypts the database with another key |
+//! | `service` | the service, which runs if no command is given |
+//! | `rotate_key` | `rotate-key`: re-encrypts the cameras' links and passwords with another key |
 //! | `discover` | `discover`: searches for cameras |
 //! | `help` | `--help` |
 //! | `runtime` | the asynchronous runtime of a command |

@@ -1,4 +1,4 @@
-//! `stream-manager rotate-key`: encrypts the cameras' links and passwords in the database with another
+//! `stream-manager rotate-key`: re-encrypts the cameras' links and passwords in the database with another
 //! key.
 
 use super::error::CommandError;
@@ -7,7 +7,8 @@ use crate::base::secret::Secret;
 use crate::config::Config;
 use crate::store;
 
-/// Encrypts all cameras with another key. Fails while a manager uses the database. Returns what to print.
+/// Re-encrypts the links and passwords of all cameras. Returns the message to print. Fails while a manager
+/// uses the database.
 pub(super) fn run() -> Result<String, CommandError> {
     let Config { database_url, source_key, new_source_key, .. } = Config::load()?;
     let [old, new] = [&source_key, &new_source_key].map(|key| key.as_ref().map(Secret::expose));

@@ -6,7 +6,7 @@ use super::error::CommandError;
 pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, CommandError> {
     let runtime = tokio::runtime::Runtime::new().map_err(CommandError::Runtime)?;
     let output = runtime.block_on(work);
-    // Does not wait for blocked threads: a disk that hangs must not keep the process from ending.
+    // Does not wait for blocked threads, so that the process can end even if a disk hangs.
     runtime.shutdown_background();
     Ok(output)
 }

@@ -1,4 +1,4 @@
-//! The service, which is started without a command.
+//! The service, which runs if no command is given.
 
 use std::io::IsTerminal;
 

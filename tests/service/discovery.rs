@@ -332,7 +332,10 @@ fn the_discover_command_explains_what_to_do_when_no_camera_responds() {
     "#;
     let Some(output) = run_in_new_network(script, &dir) else { return };
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(stdout, "no cameras\nno cameras\nexit code 1\nexit code 64\n", "{stderr}");
+    assert_eq!(
+        stdout, "no cameras found\nno cameras found\nexit code 1\nexit code 64\n",
+        "{stderr}"
+    );
     for words in ["no network interface", "no camera", "cam0", "usage: stream-manager discover"] {
         assert!(stderr.contains(words), "{words}: {stderr}");
     }
