@@ -41,7 +41,10 @@ export class Operator {
     }
   }
 
-  /** Starts the stream and waits. Returns null if the stream has started, otherwise the error code. */
+  /**
+   * Starts the stream and waits. Returns null if the stream has started, the error code, or "aborted" if there
+   * was no response.
+   */
   async start(timeout = TIMEOUT_MILLISECONDS, parameters = {}) {
     const { camera } = this;
     const link = camera.link(this.#variant);
