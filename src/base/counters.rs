@@ -119,7 +119,8 @@ impl Counters {
         self.start_failures.get_or_create(&Cause::of(cause)).inc();
     }
 
-    /// Counts a start that was refused before the stream was created, and returns `error`.
+    /// Counts a start that was refused before the stream was created, as a start and as a failure. Returns
+    /// `error`.
     pub fn refused(&self, error: Error) -> Error {
         self.started();
         self.failed(error.kind);

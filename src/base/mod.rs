@@ -1,4 +1,4 @@
-//! Basic types and functions for all other modules. Modules in `base` import nothing from outside of it.
+//! Basic types and functions for all other modules. Modules in `base` import nothing from outside `base`.
 //!
 //! | Module | Owns |
 //! |---|---|
