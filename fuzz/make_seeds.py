@@ -12,20 +12,6 @@ VIDEO = ["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=5"]
 AUDIO = ["-f", "lavfi", "-i", "sine=sample_rate=8000"]
 H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "5", "-crf", "45"]
 HEVC = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=5:crf=45"]
-# The same kind of MP4 that the ingest gets from FFmpeg.
-MP4 = ["-f", "mp4", "-movflags", "+frag_keyframe+empty_moov+default_base_moof"]
-MP4 += ["-frag_duration", "400000"]
-# Repeats the parameter sets at every keyframe, as cameras do.
-REPEATED = ["-bsf:v", "dump_extra=freq=keyframe"]
-
-FRAGMENTS = {
-    "h264": [*VIDEO, *H264],
-    "h264-aac": [*VIDEO, *AUDIO, *H264, "-c:a", "aac", "-b:a", "16k"],
-    "h264-repeated-sets": [*VIDEO, *H264, *REPEATED],
-    "hevc": [*VIDEO, *HEVC, "-tag:v", "hvc1"],
-    "hevc-hev1": [*VIDEO, *HEVC],
-    "vp9": [*VIDEO, "-c:v", "libvpx-vp9", "-deadline", "realtime", "-crf", "60", "-b:v", "0"],
-}
 # NUT of version 3, and of version 4, which -syncpoints selects and which can contain side data.
 NUT = ["-f", "nut", "-write_index", "0"]
 NUT_4 = [*NUT, "-strict", "experimental", "-syncpoints"]
@@ -36,13 +22,12 @@ PACKETS = {
     "hevc-index": [*VIDEO, *HEVC, "-f", "nut"],
     "mjpeg-alaw": [*VIDEO, *AUDIO, "-c:v", "mjpeg", "-q:v", "31", "-c:a", "pcm_alaw", *NUT],
 }
-# The first byte of a seed: the lowest bit is 1 for H.265. The higher bits are the size of the
-# lengths of NAL units in bytes, minus one.
+# The first byte of a seed is 1 for H.265, and 0 for H.264.
 SETS = {
-    "h264-baseline": (6, [*VIDEO, *H264, "-f", "h264"]),
-    "h264-high": (6, [*VIDEO, "-c:v", "libx264", "-profile:v", "high", "-f", "h264"]),
-    "h264-high422": (2, [*VIDEO, "-c:v", "libx264", "-pix_fmt", "yuv422p10", "-f", "h264"]),
-    "hevc": (7, [*VIDEO, *HEVC, "-f", "hevc"]),
+    "h264-baseline": (0, [*VIDEO, *H264, "-f", "h264"]),
+    "h264-high": (0, [*VIDEO, "-c:v", "libx264", "-profile:v", "high", "-f", "h264"]),
+    "h264-high422": (0, [*VIDEO, "-c:v", "libx264", "-pix_fmt", "yuv422p10", "-f", "h264"]),
+    "hevc": (1, [*VIDEO, *HEVC, "-f", "hevc"]),
 }
 # Open GOPs: the keyframes are recovery points instead of IDR pictures, because later pictures may
 # refer to pictures before the keyframe.
@@ -66,17 +51,6 @@ def ffmpeg(arguments: list[str], time: str) -> bytes:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
 
 
-def sample(head: int, stream: bytes) -> bytes:
-    """Returns a seed: `head`, then the stream's NAL units, each after its length, as in MP4."""
-    size = (head >> 1) + 1
-    units = [unit.rstrip(b"\0") for unit in stream.split(b"\0\0\1") if unit.rstrip(b"\0")]
-    # The start of the picture is enough.
-    units[-1] = units[-1][:32]
-    # Omits the encoder's messages, which are long.
-    units = [unit for unit in units if len(unit) < 100]
-    return bytes([head]) + b"".join(len(unit).to_bytes(size, "big") + unit for unit in units)
-
-
 def sequence_set(head: int, stream: bytes) -> bytes:
     """Returns a seed: the codec bit of `head`, then the stream's first sequence parameter set."""
     units = [unit.rstrip(b"\0") for unit in stream.split(b"\0\0\1")]
@@ -91,12 +65,9 @@ def write(target: str, name: str, content: bytes) -> None:
     print(f"{target}/{name}: {len(content)} bytes")
 
 
-for name, arguments in FRAGMENTS.items():
-    write("fragment_reader", name, ffmpeg([*arguments, *MP4], "1.6"))
 for name, arguments in PACKETS.items():
     write("nut", name, ffmpeg(arguments, "0.6"))
 for name, (head, arguments) in SETS.items():
-    write("parameter_set", name, sample(head, ffmpeg(arguments, "0.2")))
     write("sps", name, sequence_set(head, ffmpeg(arguments, "0.2")))
 for name, (head, arguments) in ACCESS_UNITS.items():
     write("annex_b", name, bytes([head]) + ffmpeg(arguments, "0.8"))

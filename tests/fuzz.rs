@@ -32,12 +32,10 @@ targets! {
     annex_b
     api_keys
     ffmpeg_stderr
-    fragment_reader
     id
     nut
     onvif_address
     onvif_xml
-    parameter_set
     playback_token
     public_keys
     soap_answer

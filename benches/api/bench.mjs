@@ -32,7 +32,7 @@ const OPTIONS = {
 };
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const SCRIPT = fileURLToPath(new URL("wrk.lua", import.meta.url));
-const RECORDING = join(ROOT, "target/bench/fragments.mp4");
+const RECORDING = join(ROOT, "target/bench/recording.nut");
 const KEY = "benchmark-secret-0001";
 const WARM_UP_SECONDS = 1;
 /** Time limit for the start of a stream, while thousands of others are started. */
@@ -61,16 +61,15 @@ function build() {
 }
 
 /**
- * Records one second of video in fragments, in the format that the manager gets from FFmpeg. Does nothing if
- * the recording already exists.
+ * Records one second of video in the format that the manager gets from FFmpeg. Does nothing if the recording
+ * already exists.
  */
 function record() {
   if (!existsSync(RECORDING)) {
     mkdirSync(join(ROOT, "target/bench"), { recursive: true });
     const source = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25", "-t", "1"];
     const codec = ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "veryfast", "-bf", "0"];
-    const flags = "+frag_keyframe+empty_moov+default_base_moof";
-    const output = ["-f", "mp4", "-movflags", flags, "-frag_duration", "100000", RECORDING];
+    const output = ["-f", "nut", "-write_index", "0", RECORDING];
     const args = ["-nostdin", "-loglevel", "error", "-y", ...source, ...codec, ...output];
     execFileSync("ffmpeg", args, { stdio: ["ignore", "inherit", "inherit"] });
   }
@@ -86,7 +85,7 @@ class Manager {
       STREAM_DIR: join(directory, `streams-${streams}`),
       DATABASE_URL: `sqlite:${directory}/cameras-${streams}.db`,
       MAX_STREAMS: "100000",
-      // The streams stay live without new fragments and without viewers.
+      // The streams stay live without new frames and without viewers.
       STALE_TIMEOUT_SECONDS: "300",
       CLEANUP_DELAY_SECONDS: "86400",
     };

@@ -9,13 +9,13 @@
 use std::io::{Error, ErrorKind, Result};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use stream_manager::parts::{
-    Bus, CHILD, Camera, Config, Counters, DiskBudget, Error as StreamError,
-    ErrorKind as StreamErrorKind, FragmentReader, Hls, Ingest, IngestRequest, Layout, Limits,
-    Registry, RunOutcome, RunningIngest, SegmentPolicy, Source, StartQueue, StreamId,
-    StreamOptions, StreamResources, Threads, become_child, reaper, run_with,
+    Arrival, Bus, CHILD, Camera, Config, Counters, Demuxer, DiskBudget, Error as StreamError,
+    ErrorKind as StreamErrorKind, Hls, Ingest, IngestRequest, Layout, Limits, NutReader, Registry,
+    RunOutcome, RunningIngest, SegmentPolicy, Source, StartQueue, StreamId, StreamOptions,
+    StreamResources, Threads, become_child, reaper, run_with,
 };
 use tokio::sync::{mpsc, oneshot};
 use tracing_subscriber::EnvFilter;
@@ -60,9 +60,12 @@ impl Ingest for Recorded {
         let (end, ended) = oneshot::channel();
         let bytes = Arc::clone(&self.0);
         tokio::spawn(async move {
-            let mut reader = FragmentReader::new(&bytes[..], request.epoch);
-            while let Ok(Some(fragment)) = reader.next().await {
-                request.hub.publish(fragment);
+            let mut demuxer = Demuxer::new(request.epoch, false, false, false);
+            let arrival = Arrival { at: tokio::time::Instant::now(), wall: SystemTime::now() };
+            let mut reader = NutReader::new();
+            reader.buffer().extend_from_slice(&bytes);
+            while let Ok(Some(item)) = reader.next_item() {
+                request.hub.publish(demuxer.video(item, arrival).ok().flatten());
             }
             received_signals.recv().await;
             let error = StreamError::new(StreamErrorKind::SourceUnreachable, "a signal arrived");

@@ -24,7 +24,6 @@ pub(super) fn ffmpeg(config: &Config) -> FfmpegSettings {
 
 pub(super) fn shape(config: &Config) -> Shape {
     Shape {
-        part_time: config.part_time,
         segment_time: config.segment_time,
         transcode: Transcode {
             preset: config.transcode_preset.to_owned(),

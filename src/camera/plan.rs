@@ -21,9 +21,11 @@ pub enum Video {
 /// The treatment of the camera's audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audio {
-    /// Packets are copied into the MP4. For AAC.
+    /// Packets are copied. Enough for AAC, which every player plays.
     Copy,
-    /// Audio is converted to AAC, from any codec that FFmpeg can decode, such as G.711.
+    /// Packets are copied, and converted to AAC as well, for cameras that send G.711 or Opus.
+    CopyAndAac,
+    /// The audio is converted to AAC alone, for codecs that only FFmpeg can use.
     ToAac,
     /// The stream has no audio.
     Off,
@@ -92,7 +94,9 @@ pub enum Lesson {
     VideoIsNotHevc,
     /// The video is already H.264 and does not need to be converted.
     VideoIsH264,
-    /// The audio cannot be copied into MP4.
+    /// The audio has another codec than AAC.
+    AudioIsNotAac,
+    /// The audio has a codec that cannot be copied.
     AudioCannotBeCopied,
     /// FFmpeg read too little to determine the parameters of the streams.
     ProbedTooLittle,
@@ -100,6 +104,18 @@ pub enum Lesson {
     TransportRefused,
     /// The camera's timestamps do not match the time that passes.
     TimesAreWrong,
+}
+
+impl Audio {
+    /// Returns whether the stream has the audio as the camera sends it.
+    pub(crate) fn is_copied(self) -> bool {
+        matches!(self, Self::Copy | Self::CopyAndAac)
+    }
+
+    /// Returns whether the stream has audio that is converted to AAC.
+    pub(crate) fn is_converted(self) -> bool {
+        matches!(self, Self::CopyAndAac | Self::ToAac)
+    }
 }
 
 impl Plan {
@@ -161,7 +177,8 @@ impl Plan {
                  camera to H.264",
             )),
             Lesson::VideoIsNotHevc | Lesson::VideoIsH264 => Ok(Self { video: Video::Copy, ..self }),
-            Lesson::AudioCannotBeCopied if self.audio == Audio::Copy => {
+            Lesson::AudioIsNotAac => Ok(Self { audio: Audio::CopyAndAac, ..self }),
+            Lesson::AudioCannotBeCopied if self.audio.is_copied() => {
                 Ok(Self { audio: Audio::ToAac, ..self })
             }
             Lesson::AudioCannotBeCopied => {

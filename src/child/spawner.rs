@@ -13,14 +13,17 @@ use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::str::FromStr;
 
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::{AccessFlags, Pid, access, getpid, getppid};
+use nix::unistd::{AccessFlags, Pid, access, getpid, getppid, pipe2};
+use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -59,8 +62,9 @@ pub struct Bounds {
 struct Request {
     program: PathBuf,
     arguments: Vec<String>,
+    outputs: usize,
     runtime: Handle,
-    reply: oneshot::Sender<io::Result<Child>>,
+    reply: oneshot::Sender<io::Result<(Child, Vec<pipe::Receiver>)>>,
 }
 
 /// A handle of the thread that starts all children. Cheap to clone.
@@ -90,34 +94,70 @@ impl Spawner {
             while let Some(request) = queue.blocking_recv() {
                 let _entered = request.runtime.enter();
                 let program = executable(&request.program);
-                let child = program
-                    .and_then(|program| command(&program, &request, bounds, &hidden).spawn());
-                // If the caller no longer waits, the child is dropped, which kills it.
+                let child = program.and_then(|program| start(&program, &request, bounds, &hidden));
+                // If the caller has left, the child dies as its handle is dropped.
                 let _ = request.reply.send(child);
             }
         })?;
         Ok(Self { requests })
     }
 
-    /// Starts `program` in a separate process group, with stdin, stdout and stderr as pipes.
-    pub async fn spawn(&self, program: &Path, arguments: Vec<String>) -> io::Result<Process> {
+    /// Starts `program` in a process group of its own, with stdin, stdout and stderr as pipes.
+    /// `outputs` is the number of further pipes to write to, which `arguments` name by
+    /// [`output_pipe`].
+    pub async fn spawn(
+        &self,
+        program: &Path,
+        arguments: Vec<String>,
+        outputs: usize,
+    ) -> io::Result<Process> {
         let gone = || io::Error::other("the spawner's thread has ended");
         let (reply, answer) = oneshot::channel();
         let (program, runtime) = (program.to_owned(), Handle::current());
-        let request = Request { program, arguments, runtime, reply };
+        let request = Request { program, arguments, outputs, runtime, reply };
         self.requests.send(request).await.map_err(|_| gone())?;
-        Process::new(answer.await.map_err(|_| gone())??)
+        let (child, outputs) = answer.await.map_err(|_| gone())??;
+        Process::new(child, outputs)
     }
 }
 
-fn command(program: &Path, request: &Request, bounds: Bounds, hidden: &[OsString]) -> Command {
+/// Returns the argument that stands for the further pipe with this index. The spawner replaces it
+/// by FFmpeg's name of the pipe, which contains the number of the file descriptor.
+pub(crate) fn output_pipe(index: usize) -> String {
+    format!("pipe:+{index}")
+}
+
+fn start(
+    program: &Path,
+    request: &Request,
+    bounds: Bounds,
+    hidden: &[OsString],
+) -> io::Result<(Child, Vec<pipe::Receiver>)> {
+    let mut arguments = request.arguments.clone();
+    let (mut readers, mut writers) = (Vec::new(), Vec::new());
+    for index in 0..request.outputs {
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        // The child inherits its end alone, which blocks as programs expect.
+        fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty()))?;
+        fcntl(&writer, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        let (placeholder, name) = (output_pipe(index), format!("pipe:{}", writer.as_raw_fd()));
+        arguments.iter_mut().filter(|it| **it == placeholder).for_each(|it| it.clone_from(&name));
+        readers.push(pipe::Receiver::from_owned_fd(reader)?);
+        writers.push(writer);
+    }
+    // The manager's copies of the writing ends close when this returns, so that the readers see the
+    // child's end. No other thread starts children, so no other child inherits them.
+    Ok((command(program, &arguments, bounds, hidden).spawn()?, readers))
+}
+
+fn command(program: &Path, arguments: &[String], bounds: Bounds, hidden: &[OsString]) -> Command {
     let mut command = Command::new(OWN_PROGRAM);
     command
         .arg(CHILD)
         .arg(getpid().to_string())
         .args([bounds.nice.to_string(), bounds.memory.to_string(), bounds.open_files.to_string()])
         .arg(program)
-        .args(&request.arguments)
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -222,14 +262,15 @@ fn set_priority(nice: i32) -> io::Result<()> {
 #[derive(Debug)]
 pub struct Process {
     child: Child,
+    outputs: Vec<pipe::Receiver>,
     group: Pid,
 }
 
 impl Process {
-    fn new(child: Child) -> io::Result<Self> {
+    fn new(child: Child, outputs: Vec<pipe::Receiver>) -> io::Result<Self> {
         let id = child.id().and_then(|id| i32::try_from(id).ok());
         let id = id.ok_or_else(|| io::Error::other("the child has no process id"))?;
-        Ok(Self { child, group: Pid::from_raw(id) })
+        Ok(Self { child, outputs, group: Pid::from_raw(id) })
     }
 
     /// Returns the process id, which is also the id of the process group.
@@ -246,7 +287,12 @@ impl Process {
         }
     }
 
-    /// Sends `signal` to the process group: to the child and the processes that it has started.
+    /// Takes the further pipes that the child writes to, in the order of their indexes.
+    pub(crate) fn take_outputs(&mut self) -> Vec<pipe::Receiver> {
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// Sends `signal` to the child and to all processes that it has started.
     pub fn signal(&self, signal: Signal) {
         // Fails with ESRCH if the whole group has already ended.
         let _ = killpg(self.group, signal);

@@ -13,7 +13,7 @@ mod source;
 mod support;
 
 pub use access::{api_keys, id, playback_token, public_keys};
-pub use media::{fragment_reader, nut, parameter_set};
+pub use media::nut;
 pub use mp4::{adts, annex_b, sps};
 pub use onvif::{onvif_address, onvif_xml, soap_answer, ws_discovery_answer};
 pub use source::{ffmpeg_stderr, source_url};

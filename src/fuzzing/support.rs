@@ -11,12 +11,6 @@ pub(super) fn ready<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Returns the part of `whole` after the first occurrence of `part`. Panics if `part` does not occur.
-pub(super) fn after<'a>(whole: &'a [u8], part: &[u8]) -> &'a [u8] {
-    let at = (0..=whole.len()).find(|&at| whole[at..].starts_with(part));
-    &whole[at.expect("the whole contains the part") + part.len()..]
-}
-
 /// Asserts that `text` can be shown in a log or a response: it has no control characters, and at most
 /// `max` characters.
 pub(super) fn assert_is_line(text: &str, max: usize) {

@@ -18,7 +18,7 @@ use crate::camera::options::StreamOptions;
 use crate::camera::plan::Plan;
 use crate::camera::source::Source;
 use crate::child::log::ProcessLog;
-use crate::media::hub::FragmentHub;
+use crate::media::hub::FrameHub;
 
 pub(crate) mod clock_check;
 pub(crate) mod ffmpeg;
@@ -36,9 +36,9 @@ pub struct IngestRequest {
     pub onvif: Option<OnvifAddress>,
     /// The number of the run's epoch.
     pub epoch: u64,
-    /// The hub to which fragments are published.
-    pub hub: FragmentHub,
-    /// The log that keeps FFmpeg's messages and resource usage.
+    /// Where frames are published.
+    pub hub: FrameHub,
+    /// Where FFmpeg's messages and usage are kept.
     pub process_log: Arc<ProcessLog>,
 }
 

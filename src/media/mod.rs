@@ -1,29 +1,39 @@
-//! Media: the fragments that an ingest delivers, and the hub that passes them to every consumer of a
-//! stream. Nothing here opens files or connections.
+//! Media without I/O: frames as an ingest delivers them, the hub that hands them to every consumer of a
+//! stream, and the containers in which they come and go.
 //!
 //! | Module | Owns |
 //! |---|---|
+//! | [`frame`] | a frame, and the description of its tracks |
+//! | [`hub`] | where a stream's frames are published and read |
+//! | `kept_frames` | the frames that a hub keeps |
+//! | [`flow`] | rates of what flows through a hub |
+//! | [`demuxer`] | frames out of what FFmpeg writes |
+//! | `timeline` | decode times |
+//! | `wall_clock` | dates of frames |
 //! | [`access_unit`] | pictures of H.264 and H.265, in the form that MP4 needs |
 //! | [`nal`] | NAL units, of which those pictures are made |
-//! | [`parameter_set`] | the parameter sets of H.264 and H.265, which describe those pictures |
+//! | [`parameter_set`] | parameter sets of H.264 and H.265 |
 //! | [`bits`] | bits of a NAL unit |
 //! | [`codec`] | names of codecs |
-//! | [`aac`], [`opus`] | the parameters of AAC and Opus |
-//! | [`mp4`] | MP4 for players |
-//! | [`reader`] | reads fragments from the bytes that an ingest writes |
-//! | [`fragment`] | a fragment of MP4, and the init segment that it needs |
+//! | [`aac`], [`opus`] | parameters of AAC and Opus |
 //! | [`nut`] | the NUT container: packets to and from FFmpeg |
-//! | [`hub`] | where a stream's fragments are published and read |
+//! | [`mp4`] | MP4 for players |
+//! | [`error`] | the reasons why media cannot be used |
 
 pub(crate) mod aac;
 pub(crate) mod access_unit;
 pub(crate) mod bits;
 pub(crate) mod codec;
-pub(crate) mod fragment;
+pub(crate) mod demuxer;
+pub(crate) mod error;
+pub(crate) mod flow;
+pub(crate) mod frame;
 pub(crate) mod hub;
+mod kept_frames;
 pub(crate) mod mp4;
 pub(crate) mod nal;
 pub(crate) mod nut;
 pub(crate) mod opus;
 pub(crate) mod parameter_set;
-pub(crate) mod reader;
+mod timeline;
+mod wall_clock;

@@ -15,7 +15,7 @@ use crate::base::lock::lock;
 use crate::camera::source::Source;
 use crate::events::bus::Bus;
 use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
-use crate::media::fragment::testing;
+use crate::media::frame::testing;
 use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::cutter::SegmentPolicy;
 use crate::output::hls::layout::Layout;
@@ -100,10 +100,8 @@ impl Ingest for FakeIngest {
         let (end, ended) = oneshot::channel();
         let (signals, mut signalled) = mpsc::channel(4);
         tokio::spawn(async move {
-            let init = testing::init(request.epoch);
-            for number in 0..5 {
-                request.hub.publish(testing::fragment(&init, number == 0, number * 200, 200));
-            }
+            let format = testing::format(request.epoch);
+            request.hub.publish((0..5).map(|n| testing::video(&format, n == 0, n * 200, 200)));
             signalled.recv().await;
             let error = Error::new(ErrorKind::SourceUnreachable, "the ingest was ended");
             let _ = end.send(RunOutcome::Dropped(error));

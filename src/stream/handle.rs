@@ -14,7 +14,7 @@ use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::id::StreamId;
 use crate::child::log::ProcessLog;
-use crate::media::hub::FragmentHub;
+use crate::media::hub::FrameHub;
 
 /// The largest number of commands that wait for a supervisor. A supervisor is never busy for long.
 pub(super) const COMMANDS: usize = 64;
@@ -58,9 +58,9 @@ pub(crate) struct Shared {
     pub(super) interests: Arc<Interests>,
     /// The stream's viewers.
     pub(crate) viewers: Viewers,
-    /// The hub to which the ingest publishes and from which the output reads.
-    pub(crate) hub: FragmentHub,
-    /// The messages and the resource usage of the stream's FFmpeg processes.
+    /// Where the ingest publishes and outputs read.
+    pub(crate) hub: FrameHub,
+    /// What the stream's FFmpegs write and use.
     pub(crate) process_log: Arc<ProcessLog>,
 }
 

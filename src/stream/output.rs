@@ -16,7 +16,7 @@ use tracing::{Instrument as _, Span, error, warn};
 use crate::base::error::Error;
 use crate::camera::Numbers;
 use crate::camera::id::StreamId;
-use crate::media::hub::FragmentHub;
+use crate::media::hub::FrameHub;
 
 /// The longest time that an output has to end. One that hangs must neither block the stream's name nor
 /// keep the manager from ending.
@@ -40,9 +40,9 @@ pub(crate) type OutputTask = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub struct OutputRequest {
     /// The stream's name.
     pub id: StreamId,
-    /// The hub from which the stream's fragments are read.
-    pub hub: FragmentHub,
-    /// The lowest number that the output can use, for example for a segment.
+    /// Where its fragments are read.
+    pub hub: FrameHub,
+    /// The lowest number that the output can give to what it makes.
     pub first_number: u64,
     /// The record of used numbers. The output adds its own, so that no later stream of the camera
     /// reuses them.

@@ -52,7 +52,12 @@ impl EventReporter {
             Some((StreamEventKind::Stalled | StreamEventKind::Interrupted, last)) => last != code,
             _ => false,
         };
-        if is_news {
+        // A camera that stopped sending is noticed by FFmpeg or by the supervisor, whichever is first.
+        let is_stall = matches!(self.last, Some((StreamEventKind::Live, _)))
+            && code == Some(ErrorKind::SourceTimeout);
+        if is_stall {
+            self.stalled(epoch, error);
+        } else if is_news {
             self.emit(StreamEventKind::Interrupted, epoch, error);
         }
     }

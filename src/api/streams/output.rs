@@ -303,11 +303,11 @@ impl MediaOutput {
         )]
         let bit_rate = flow.bit_rate.round() as u64;
         Some(Self {
-            video_codec: flow.init.video.codec.clone(),
+            video_codec: flow.format.picture.codec.clone(),
             transcoded: camera.learned.get().transcodes_video(),
-            audio_codec: flow.init.audio_codec.clone(),
-            width: flow.init.video.width,
-            height: flow.init.video.height,
+            audio_codec: flow.format.audio_codec(),
+            width: flow.format.picture.width,
+            height: flow.format.picture.height,
             frame_rate: (flow.frame_rate * 100.0).round() / 100.0,
             bit_rate,
             gop_seconds: flow.gop.map(seconds),

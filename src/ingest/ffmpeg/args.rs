@@ -6,8 +6,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::camera::plan::{Audio, Plan, ProbeSize, Times, Transport, Video};
+use crate::camera::plan::{Plan, ProbeSize, Times, Transport, Video};
 use crate::camera::source::Source;
+use crate::child::spawner::output_pipe;
 
 impl ProbeSize {
     /// Returns `analyzeduration` in microseconds and `probesize` in bytes.
@@ -29,9 +30,7 @@ pub(crate) fn socket_timeout(start_timeout: Duration, stale_timeout: Duration) -
 /// The settings that determine the video and its fragments.
 #[derive(Debug, Clone)]
 pub(crate) struct Shape {
-    /// Wanted duration of a fragment.
-    pub part_time: Duration,
-    /// Wanted duration of a segment, which is also the interval of keyframes in transcoded video.
+    /// Wanted duration of a segment: transcoded video gets a keyframe as often.
     pub segment_time: Duration,
     /// How video is transcoded.
     pub transcode: Transcode,
@@ -78,27 +77,46 @@ pub(crate) fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     add(&["-f", "concat", "-safe", "0"]);
     add(&["-protocol_whitelist", PROTOCOLS, "-i", "pipe:0"]);
     add(&["-map", "0:v:0"]);
-    match plan.audio {
-        Audio::Copy => add(&["-map", "0:a:0?", "-c:a", "copy"]),
-        Audio::ToAac => add(&["-map", "0:a:0?", "-c:a", "aac"]),
-        Audio::Off => {}
-    }
     match plan.video {
-        Video::Copy => add(&["-c:v", "copy"]),
-        Video::CopyHevc => add(&["-c:v", "copy", "-tag:v", "hvc1"]),
+        Video::Copy | Video::CopyHevc => add(&["-c:v", "copy", "-bsf:v", FIRST_TIME]),
         Video::ToH264 => arguments.extend(to_h264(shape)),
     }
-    let mut add = |more: &[&str]| arguments.extend(more.iter().map(|&text| text.to_owned()));
-    // The longest time, in microseconds, that video waits for late or missing audio. FFmpeg's default
-    // is 10 s.
-    add(&["-max_interleave_delta", "200000"]);
-    add(&["-f", "mp4", "-movflags", "+frag_keyframe+empty_moov+default_base_moof"]);
-    let fragment = shape.part_time.as_micros().to_string();
-    add(&["-frag_duration", &fragment, "-flush_packets", "1", "pipe:1"]);
+    arguments.extend(nut("pipe:1"));
+    let audio = [("copy", plan.audio.is_copied()), ("aac", plan.audio.is_converted())];
+    let codecs = audio.into_iter().filter(|(_, is_wanted)| *is_wanted).map(|(codec, _)| codec);
+    for (index, codec) in codecs.enumerate() {
+        arguments.extend(audio_output(codec, &output_pipe(index)));
+    }
     arguments
 }
 
-/// Returns the first arguments: what FFmpeg logs, and how much it reads before it begins.
+/// The number of pipes of a run besides stdout.
+pub(crate) fn audio_outputs(plan: Plan) -> usize {
+    usize::from(plan.audio.is_copied()) + usize::from(plan.audio.is_converted())
+}
+
+/// The first packet over RTSP has no time, nor have the packets of a camera with B-frames a decode
+/// time, and the NUT muxer refuses both. This gives the first one the time 0; the decode times that
+/// follow from it are not used.
+const FIRST_TIME: &str = "setts=pts=if(eq(PTS\\,NOPTS)\\,0\\,PTS)";
+
+/// Returns the arguments of an output that writes each packet as it comes. Without an index, for which
+/// the muxer would keep the place of every syncpoint.
+fn nut(pipe: &str) -> Vec<String> {
+    let arguments = ["-f", "nut", "-write_index", "0", "-flush_packets", "1", pipe];
+    arguments.map(str::to_owned).into()
+}
+
+/// Returns the arguments of an output for audio. FFmpeg refuses an output without a stream, and not
+/// every camera has audio, so the output has the video as well, of which every packet is dropped. The
+/// muxer does not wait for them (`-max_interleave_delta`, in microseconds).
+fn audio_output(codec: &str, pipe: &str) -> Vec<String> {
+    let streams = ["-map", "0:a:0?", "-map", "0:v:0", "-c:a", codec, "-c:v", "copy"];
+    let dropped = ["-bsf:v", "noise=drop=1", "-max_interleave_delta", "1"];
+    streams.into_iter().chain(dropped).map(str::to_owned).chain(nut(pipe)).collect()
+}
+
+/// What FFmpeg logs, and how much it reads before it begins.
 fn first_arguments(plan: Plan) -> Vec<String> {
     let (analyze_duration, probe_size) = plan.probe.limits();
     // At this level, FFmpeg logs the camera's streams.
@@ -178,6 +196,7 @@ pub(crate) fn script(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::camera::plan::Audio;
 
     fn address() -> SocketAddr {
         "192.0.2.7:8554".parse().expect("an address")
@@ -185,7 +204,6 @@ mod tests {
 
     fn shape() -> Shape {
         Shape {
-            part_time: Duration::from_millis(200),
             segment_time: Duration::from_secs(2),
             transcode: Transcode {
                 preset: "veryfast".into(),
@@ -204,8 +222,9 @@ mod tests {
         assert!(script.contains("\noption timeout 5000000\n"), "{script}");
         let arguments = arguments(plan, &shape()).join(" ");
         assert!(!arguments.contains("secret") && !arguments.contains("cam"), "{arguments}");
-        assert!(arguments.contains("-frag_duration 200000 "), "{arguments}");
-        assert!(arguments.contains("-map 0:a:0? -c:a copy -c:v copy "), "{arguments}");
+        assert!(arguments.contains("-map 0:v:0 -c:v copy -bsf:v setts="), "{arguments}");
+        assert!(arguments.contains("-map 0:a:0? -map 0:v:0 -c:a copy "), "{arguments}");
+        assert_eq!(audio_outputs(plan), 1);
     }
 
     #[test]
@@ -236,7 +255,7 @@ mod tests {
         }
         let plan = Plan { video: Video::CopyHevc, audio: Audio::Off, ..Plan::default() };
         let copying = arguments_of(plan);
-        assert!(copying.contains("-c:v copy -tag:v hvc1 ") && !copying.contains(":a"), "{copying}");
+        assert!(copying.contains("-c:v copy ") && !copying.contains(":a"), "{copying}");
     }
 
     #[test]
@@ -263,6 +282,7 @@ mod tests {
             "-f" => vec![("muxer", value)],
             "-c:v" | "-c:a" if value != "copy" => vec![("encoder", value)],
             "-vf" => vec![("filter", value.split('=').next().unwrap_or_default())],
+            "-bsf:v" => vec![("bsf", value.split('=').next().unwrap_or_default())],
             // In FFmpeg, `rtsp` and `rtsps` are one demuxer, not protocols.
             "-protocol_whitelist" => value
                 .split(',')
@@ -279,7 +299,7 @@ mod tests {
     fn the_lean_ffmpeg_includes_all_components_that_the_arguments_require() {
         let components = components();
         for video in [Video::Copy, Video::CopyHevc, Video::ToH264] {
-            for audio in [Audio::Copy, Audio::ToAac, Audio::Off] {
+            for audio in [Audio::Copy, Audio::CopyAndAac, Audio::ToAac, Audio::Off] {
                 let arguments = arguments(Plan { video, audio, ..Plan::default() }, &shape());
                 let input = arguments.iter().position(|a| a == "-i").expect("an input");
                 for (place, pair) in arguments.windows(2).enumerate() {

@@ -29,7 +29,7 @@ impl FfmpegCheck {
         within: Duration,
     ) -> Result<(), Box<dyn StdError + Send + Sync>> {
         // A pipe is large enough for the output.
-        let mut process = self.spawner.spawn(&self.program, vec!["-version".to_owned()]).await?;
+        let mut process = self.spawner.spawn(&self.program, vec!["-version".to_owned()], 0).await?;
         let ended = timeout(within, process.wait()).await;
         let status = ended.map_err(|_| "it does not respond")??;
         match exec_failure(Some(status)) {

@@ -8,7 +8,7 @@ use crate::camera::options::StreamOptions;
 use crate::camera::plan::{Hevc, Lesson, Plan};
 use crate::ingest::RunOutcome;
 use crate::ingest::ffmpeg::stderr::{Tail, Verdict};
-use crate::media::fragment::MediaError;
+use crate::media::error::MediaError;
 
 /// The reason why the run's fragments are no longer read.
 #[derive(Debug)]
@@ -19,7 +19,13 @@ pub(super) enum Fault {
     Lesson(Lesson),
 }
 
-/// The evidence about a run that has ended.
+impl From<MediaError> for Fault {
+    fn from(error: MediaError) -> Self {
+        Self::Media(error)
+    }
+}
+
+/// What is known of a run that has ended.
 pub(super) struct FfmpegExit {
     /// The exit status; `None` if the system did not report it.
     pub(super) status: Option<ExitStatus>,
@@ -50,10 +56,7 @@ impl FfmpegExit {
             return RunOutcome::Refused(error);
         }
         match self.fault {
-            Some(Fault::Media(error @ MediaError::PictureChanged)) => {
-                RunOutcome::Dropped(Error::new(ErrorKind::SourceChanged, error.to_string()))
-            }
-            // A read error is not a cause: the pipe broke because FFmpeg ended.
+            // A read error is FFmpeg's end as the pipe shows it, not a cause of its own.
             Some(Fault::Media(MediaError::Read(_)) | Fault::Lesson(_)) | None => {
                 RunOutcome::Dropped(self.dropped())
             }

@@ -73,7 +73,8 @@ impl FfmpegIngest {
         address: SocketAddr,
     ) -> std::io::Result<(Process, String)> {
         let arguments = args::arguments(request.plan, &self.shape);
-        let process = self.spawner.spawn(&self.program, arguments).await?;
+        let outputs = args::audio_outputs(request.plan);
+        let process = self.spawner.spawn(&self.program, arguments, outputs).await?;
         info!(pid = process.pid().as_raw(), source = %request.source, "FFmpeg started");
         let script = args::script(&request.source, address, request.plan, self.socket_timeout);
         Ok((process, script))

@@ -4,8 +4,9 @@
 //! | Module | Owns |
 //! |---|---|
 //! | [`launcher`] | starting a run and reporting its outcome |
-//! | `run` | one run: reads its pipes and waits for its end |
-//! | `exit` | determines the outcome of a run that has ended |
+//! | `run` | one run: its child and its end |
+//! | `pipes` | frames out of a run's pipes |
+//! | `exit` | the cause of a run's end |
 //! | [`check`] | whether FFmpeg can be run at all |
 //! | [`args`] | FFmpeg's arguments, and the script that keeps the URL out of them |
 //! | [`settings`] | the settings of every run |
@@ -16,6 +17,7 @@ pub(crate) mod args;
 pub(crate) mod check;
 mod exit;
 pub(crate) mod launcher;
+mod pipes;
 pub(crate) mod probe;
 mod run;
 pub(crate) mod settings;

@@ -146,7 +146,7 @@ impl StillTaker {
         caller: &mut oneshot::Sender<Result<Still, Error>>,
     ) -> Result<ProbeRun, Error> {
         let cannot_run = |error: std::io::Error| spawner::cannot_run(&self.program, error);
-        let spawned = self.spawner.spawn(&self.program, args::still_arguments(plan)).await;
+        let spawned = self.spawner.spawn(&self.program, args::still_arguments(plan), 0).await;
         let mut process = spawned.map_err(cannot_run)?;
         let (stdin, stdout, stderr) = process.take_pipes().map_err(cannot_run)?;
         info!(pid = process.pid().as_raw(), %source, "FFmpeg started for a picture");

@@ -1,25 +1,22 @@
-//! One run of FFmpeg: reads its pipes, publishes its fragments, and kills it when it is useless. Passes
-//! on the signals that end a run that is no longer wanted.
+//! One run of FFmpeg: its pipes are read, its frames are published, and it is ended when it is no
+//! longer wanted or of no use.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::Signal;
-use tokio::process::ChildStdout;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::{Instrument, debug};
 
 use crate::camera::options::VideoOption;
-use crate::camera::plan::{Hevc, Lesson, Times, Video};
+use crate::camera::plan::{Hevc, Lesson, Video};
 use crate::child::pipes::{self, PipeReader};
 use crate::child::spawner::Process;
 use crate::ingest::IngestRequest;
-use crate::ingest::clock_check::ClockCheck;
 use crate::ingest::ffmpeg::exit::{Fault, FfmpegExit};
+use crate::ingest::ffmpeg::pipes::{OutputPipes, Sink};
 use crate::ingest::ffmpeg::stderr::Tail;
-use crate::media::hub::FragmentHub;
-use crate::media::reader::FragmentReader;
 use crate::onvif::keyframe::PreparedRequest;
 
 /// A child and the tasks that read its pipes.
@@ -33,9 +30,9 @@ pub(super) struct FfmpegRun {
     /// The request for a keyframe, which is sent once FFmpeg receives video. A keyframe that comes
     /// earlier would be lost.
     pub(super) keyframe: Option<PreparedRequest>,
-    /// Whether a fragment has arrived.
+    /// Whether a frame has come.
     pub(super) has_played: Arc<AtomicBool>,
-    fragments: PipeReader<Result<(), Fault>>,
+    frames: PipeReader<Result<(), Fault>>,
     stderr: PipeReader<Tail>,
 }
 
@@ -50,12 +47,16 @@ impl FfmpegRun {
     ) -> Self {
         let (report_codec, video_codec) = oneshot::channel();
         let has_played = Arc::new(AtomicBool::new(false));
-        let (fragments, stderr) = match process.take_pipes() {
+        let (frames, stderr) = match process.take_pipes() {
             Ok((stdin, stdout, stderr)) => {
                 tokio::spawn(pipes::write_all(stdin, script).in_current_span());
-                let (hub, times) = (request.hub.clone(), request.plan.times);
-                let reader = FragmentReader::new(stdout, request.epoch);
-                let reading = read_fragments(reader, hub, times, Arc::clone(&has_played));
+                let pipes = OutputPipes::new(stdout, request.plan, process.take_outputs());
+                let reading = pipes.publish(Sink {
+                    hub: request.hub.clone(),
+                    epoch: request.epoch,
+                    plan: request.plan,
+                    has_played: Arc::clone(&has_played),
+                });
                 let log = request.process_log.writer(request.epoch);
                 let tail = Tail::collect(stderr, request.source.clone(), log, report_codec);
                 (PipeReader::spawn(reading), PipeReader::spawn(tail))
@@ -72,7 +73,7 @@ impl FfmpegRun {
             video_codec,
             keyframe: None,
             has_played,
-            fragments,
+            frames,
             stderr,
         }
     }
@@ -85,8 +86,8 @@ impl FfmpegRun {
         let status = loop {
             tokio::select! {
                 status = self.process.wait() => break status,
-                read = self.fragments.wait(), if !self.fragments.has_ended() => {
-                    // Without a reader, FFmpeg would hang once the pipe is full.
+                read = self.frames.wait(), if !self.frames.has_ended() => {
+                    // FFmpeg would hang once the pipe is full, so it has to go.
                     if matches!(read, Some(Err(_))) {
                         self.process.signal(Signal::SIGKILL);
                     }
@@ -102,7 +103,7 @@ impl FfmpegRun {
                 }
             }
         };
-        let read = self.fragments.finish().await;
+        let read = self.frames.finish().await;
         let tail = self.stderr.finish().await.unwrap_or_default();
         let fault = lesson.map(Fault::Lesson).or_else(|| read.and_then(Result::err));
         debug!(?status, ?fault, ?tail, "FFmpeg ended");
@@ -143,27 +144,4 @@ fn copyable(request: &IngestRequest, hevc: Hevc) -> Vec<(&'static str, Lesson)> 
         Hevc::Copy => vec![h264, ("hevc", Lesson::VideoIsHevc)],
         Hevc::ToH264 => vec![h264],
     }
-}
-
-/// Publishes fragments until the stream ends, or until a fault is found.
-async fn read_fragments(
-    mut reader: FragmentReader<ChildStdout>,
-    hub: FragmentHub,
-    times: Times,
-    has_played: Arc<AtomicBool>,
-) -> Result<(), Fault> {
-    let mut clock = ClockCheck::default();
-    while let Some(fragment) = reader.next().await.map_err(Fault::Media)? {
-        let is_picture = fragment.frames > 0;
-        if is_picture && times == Times::Camera && !clock.is_plausible(fragment.decode_time) {
-            return Err(Fault::Lesson(Lesson::TimesAreWrong));
-        }
-        has_played.store(true, Ordering::Relaxed);
-        hub.publish(fragment);
-        // One read may deliver many small fragments, and the reader in step runs on the same thread.
-        if hub.is_turn_due() {
-            tokio::task::yield_now().await;
-        }
-    }
-    Ok(())
 }

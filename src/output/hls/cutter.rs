@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::media::fragment::Fragment;
+use crate::output::hls::fragment::Fragment;
 use crate::output::hls::playlist::Segment;
 
 /// The length of an epoch's first segment in parts, wherever the next keyframe is. A player needs one
@@ -148,7 +148,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::media::fragment::testing;
+    use crate::output::hls::fragment::{InitId, testing};
     use crate::output::hls::playlist::{Part, PartStart};
 
     const MS: Duration = Duration::from_millis(1);
@@ -158,7 +158,7 @@ mod tests {
         Segment {
             sequence: 1,
             begins_at: SystemTime::UNIX_EPOCH,
-            epoch: 1,
+            init: InitId { epoch: 1, version: 0 },
             is_discontinuity: false,
             parts: vec![part; parts as usize],
         }

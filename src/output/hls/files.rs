@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::media::fragment::InitSegment;
 use crate::output::disk_budget::DiskShare;
+use crate::output::hls::fragment::{InitId, InitSegment};
 use crate::output::hls::layout::StreamDir;
 use crate::output::hls::playlist::Segment;
 
@@ -39,10 +39,10 @@ impl SegmentFiles {
         &self.dir
     }
 
-    /// Creates the directory if it is missing, and writes an epoch's init segment.
-    pub(super) fn begin_epoch(&self, init: &InitSegment) -> io::Result<()> {
+    /// Writes an init segment, and makes the directory if it is missing.
+    pub(super) fn write_init(&self, init: &InitSegment) -> io::Result<()> {
         self.dir.create()?;
-        std::fs::write(self.dir.init(init.epoch), &init.bytes)
+        std::fs::write(self.dir.init(init.id), &init.bytes)
     }
 
     /// Creates the file of the next segment.
@@ -80,18 +80,17 @@ impl SegmentFiles {
         self.share.remove(segment.length());
     }
 
-    /// Deletes the segments that left the playlist so long ago that no player needs them. RFC 8216
-    /// (6.2.2) requires that a segment is kept for its own duration and that of the longest playlist
-    /// that named it. Also deletes the init segments that no segment needs any more; `is_in_use`
-    /// returns whether the playlist still needs that of an epoch.
-    pub(super) fn delete_old(&mut self, is_in_use: impl Fn(u64) -> bool) {
+    /// Deletes what left the playlist so long ago that no player needs it: by RFC 8216 (6.2.2)
+    /// after its own duration and that of the longest playlist that named it. `is_in_use` returns
+    /// whether the playlist still needs an init segment.
+    pub(super) fn delete_old(&mut self, is_in_use: impl Fn(InitId) -> bool) {
         while self.retired_without_oldest() >= self.keep_for {
             let Some(old) = self.retired.pop_front() else { return };
             self.delete(&self.dir.segment(old.sequence));
             self.share.remove(old.length());
-            let is_retired = self.retired.iter().any(|other| other.epoch == old.epoch);
-            if !is_retired && !is_in_use(old.epoch) {
-                self.delete(&self.dir.init(old.epoch));
+            let is_retired = self.retired.iter().any(|other| other.init == old.init);
+            if !is_retired && !is_in_use(old.init) {
+                self.delete(&self.dir.init(old.init));
             }
         }
     }

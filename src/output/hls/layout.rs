@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 
 use crate::camera::id::StreamId;
+use crate::output::hls::fragment::InitId;
 
 /// Name of the media playlist in a stream's URL. There is no such file: the playlist is in memory.
 pub(crate) const PLAYLIST: &str = "stream.m3u8";
@@ -104,9 +105,9 @@ impl StreamDir {
         }
     }
 
-    /// Returns the path of an init segment.
-    pub(crate) fn init(&self, epoch: u64) -> PathBuf {
-        self.path.join(init_name(epoch))
+    /// Path of an init segment.
+    pub(crate) fn init(&self, id: InitId) -> PathBuf {
+        self.path.join(init_name(id))
     }
 
     /// Returns the path of a segment.
@@ -127,9 +128,12 @@ fn is_in_memory(path: &Path) -> bool {
     status.is_some_and(|status| status.filesystem_type() == TMPFS_MAGIC)
 }
 
-/// Returns the file name of an init segment, which is also its relative URL.
-pub(crate) fn init_name(epoch: u64) -> String {
-    format!("init-{epoch}.mp4")
+/// File name, and relative URL, of an init segment.
+pub(crate) fn init_name(InitId { epoch, version }: InitId) -> String {
+    match version {
+        0 => format!("init-{epoch}.mp4"),
+        _ => format!("init-{epoch}-{version}.mp4"),
+    }
 }
 
 /// Returns the file name of a segment, which is also its relative URL.
@@ -156,10 +160,12 @@ pub(crate) fn is_stream_file(name: &str) -> bool {
     let older = ["stream.m3u8", "index.m3u8", "stream.m3u8.next", "index.m3u8.next"];
     older.contains(&name)
         || name.strip_suffix(".m4s").is_some_and(is_number)
-        || name
-            .strip_prefix("init-")
-            .and_then(|rest| rest.strip_suffix(".mp4"))
-            .is_some_and(is_number)
+        || name.strip_prefix("init-").and_then(|rest| rest.strip_suffix(".mp4")).is_some_and(
+            |rest| {
+                let (epoch, version) = rest.split_once('-').unwrap_or((rest, "0"));
+                is_number(epoch) && is_number(version)
+            },
+        )
 }
 
 fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
@@ -189,11 +195,27 @@ mod tests {
     }
 
     #[test]
-    fn names_of_stream_files_and_of_others() {
-        for own in [&init_name(7), &segment_name(1_763_690_000), PLAYLIST, "index.m3u8.next"] {
+    fn knows_its_own_files() {
+        for own in [
+            &init_name(InitId { epoch: 7, version: 0 }),
+            &init_name(InitId { epoch: 7, version: 2 }),
+            &segment_name(1_763_690_000),
+            PLAYLIST,
+            "index.m3u8.next",
+        ] {
             assert!(is_stream_file(own), "{own}");
         }
-        for other in ["", ".lock", "init-.mp4", "init-x.mp4", ".m4s", "1.m4s.bak", "family.mp4"] {
+        for other in [
+            "",
+            ".lock",
+            "init-.mp4",
+            "init-x.mp4",
+            "init-7-.mp4",
+            "init-7-x.mp4",
+            ".m4s",
+            "1.m4s.bak",
+            "family.mp4",
+        ] {
             assert!(!is_stream_file(other), "{other}");
         }
     }

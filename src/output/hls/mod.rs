@@ -11,7 +11,8 @@
 //! | [`packager`] | one stream's segments and playlists, fragment by fragment |
 //! | [`cutter`] | where a segment ends |
 //! | `files` | the files of one stream |
-//! | `held_audio` | audio that waits for the next picture |
+//! | [`fragment`] | a fragment of MP4, and the init segment that it needs |
+//! | `fragmenter` | fragments out of frames |
 //! | [`playlist`] | the media playlist of one stream |
 //! | [`multivariant`] | the multivariant playlist that refers to the media playlist |
 //! | [`published`] | a stream's rendered playlists, as players get them |
@@ -20,7 +21,8 @@
 
 pub(crate) mod cutter;
 mod files;
-mod held_audio;
+pub(crate) mod fragment;
+mod fragmenter;
 pub(crate) mod layout;
 pub(crate) mod multivariant;
 pub(crate) mod output;

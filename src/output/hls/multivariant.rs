@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::media::fragment::{Fragment, InitSegment};
+use crate::output::hls::fragment::{Fragment, InitSegment};
 use crate::output::hls::layout;
 use crate::output::hls::playlist::Segment;
 
@@ -29,12 +29,10 @@ pub(crate) struct Variant {
 impl Variant {
     /// Creates the description of the epoch that `init` belongs to.
     pub(crate) fn new(init: &InitSegment) -> Self {
-        let codecs = [Some(&init.video.codec), init.audio_codec.as_ref()];
-        let codecs: Vec<_> = codecs.into_iter().flatten().map(String::as_str).collect();
         Self {
-            codecs: codecs.join(","),
-            width: init.video.width,
-            height: init.video.height,
+            codecs: init.codecs.clone(),
+            width: init.width,
+            height: init.height,
             frames: 0,
             time: Duration::ZERO,
             peak: 0.0,
@@ -82,14 +80,20 @@ impl Variant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::fragment::testing;
+    use crate::output::hls::fragment::{InitId, testing};
     use crate::output::hls::playlist::{Part, PartStart};
 
     fn segment(millis: u64, length: u64) -> Segment {
         let duration = Duration::from_millis(millis);
         let parts = vec![Part { duration, offset: 0, length, begin: PartStart::Keyframe }];
         let begins_at = std::time::SystemTime::UNIX_EPOCH;
-        Segment { sequence: 1, begins_at, epoch: 7, is_discontinuity: false, parts }
+        Segment {
+            sequence: 1,
+            begins_at,
+            init: InitId { epoch: 7, version: 0 },
+            is_discontinuity: false,
+            parts,
+        }
     }
 
     #[test]

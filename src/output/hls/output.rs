@@ -4,24 +4,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tracing::warn;
 
 use crate::base::counters::Counters;
 use crate::base::error::Error;
 use crate::camera::Numbers;
 use crate::camera::id::StreamId;
-use crate::media::fragment::Fragment;
-use crate::media::hub::Gap;
-use crate::output::blocking::{on_thread, run_on_thread};
+use crate::media::frame::Frame;
+use crate::media::hub::{Gap, HubReader, ReadFrom};
+use crate::output::blocking::on_thread;
 use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::cutter::SegmentPolicy;
+use crate::output::hls::fragment::Fragment;
+use crate::output::hls::fragmenter::Fragmenter;
 use crate::output::hls::layout::Layout;
 use crate::output::hls::packager::Packager;
 use crate::output::hls::published::{PlaylistReceiver, Published};
 use crate::stream::output::{Output, OutputControl, OutputProgress, OutputRequest, OutputTask};
 
-/// The longest time that a blocking playlist request waits, in segments.
+/// The frames that the packager can be behind, in bytes. The hub limits the time.
+const MAX_BEHIND: usize = 16 * 1024 * 1024;
+
+/// The longest wait of a blocked reload, in segments.
 const BLOCKED_SEGMENTS: u32 = 3;
 
 /// The HLS output. Cheap to clone.
@@ -81,11 +86,12 @@ impl Output for Hls {
         let packager = Packager::new(dir, share, self.0.policy, first_number);
         let listed = Listed::new(&self.0.playlists, id, packager.newest());
         let can_block = packager.can_block();
-        let fragments = hub.read_in_step();
+        let frames = hub.read(ReadFrom::LastKeyframe, MAX_BEHIND);
+        let fragmenter = Fragmenter::new(self.0.policy.part_time);
         let session = Session { packager, progress, numbers, counters: self.0.counters.clone() };
         Box::pin(async move {
             let _listed = listed;
-            let session = run_on_thread(session, can_block, fragments, end, Session::take).await;
+            let session = package(session, fragmenter, frames, can_block, end).await;
             let Some(session) = session else { return };
             let removed = on_thread(session, can_block, |session| session.packager.remove()).await;
             if let Some(Err(error)) = removed {
@@ -95,7 +101,67 @@ impl Output for Hls {
     }
 }
 
-/// A stream's packager, and the places where its progress is reported.
+/// Packages frames until the stream has ended, or `end` is sent or dropped. Returns `None` after a panic
+/// of the packager.
+///
+/// If writing can block, each fragment is written on one of tokio's blocking threads: a disk that hangs
+/// holds up this stream alone. Writing to memory is done here, which costs less than handing the work
+/// to another thread. Frames are joined here in any case.
+async fn package(
+    mut session: Session,
+    mut fragmenter: Fragmenter,
+    mut frames: HubReader,
+    can_block: bool,
+    mut end: oneshot::Receiver<()>,
+) -> Option<Session> {
+    loop {
+        let next = tokio::select! {
+            next = frames.next() => next.transpose(),
+            _ = &mut end => None,
+        };
+        let Some(next) = next else { return Some(session) };
+        let work = join(&mut fragmenter, next);
+        if !work.is_empty() {
+            let write = move |mut session: Session| {
+                session.take(&work);
+                session
+            };
+            session = on_thread(session, can_block, write).await?;
+        }
+    }
+}
+
+/// What a frame, or a gap, gives the packager to do.
+#[derive(Default)]
+struct Work {
+    missed: Option<Gap>,
+    fragments: Vec<Fragment>,
+}
+
+impl Work {
+    fn is_empty(&self) -> bool {
+        self.missed.is_none() && self.fragments.is_empty()
+    }
+}
+
+fn join(fragmenter: &mut Fragmenter, next: Result<Arc<Frame>, Gap>) -> Work {
+    let mut work = Work::default();
+    match next {
+        Ok(frame) => {
+            if let Err(error) = fragmenter.push(&frame, &mut work.fragments) {
+                warn!(%error, "frames cannot be packaged and are left out");
+                fragmenter.clear();
+            }
+        }
+        Err(gap) => {
+            fragmenter.clear();
+            work.missed = Some(gap);
+        }
+    }
+    work
+}
+
+/// A stream's packager, and where its work is reported.
 struct Session {
     packager: Packager,
     progress: watch::Sender<OutputProgress>,
@@ -104,20 +170,15 @@ struct Session {
 }
 
 impl Session {
-    /// Packages the next fragment, or notes a gap, and reports the progress.
-    fn take(&mut self, next: Result<Arc<Fragment>, Gap>) {
-        match next {
-            Ok(fragment) if self.packager.push(&fragment) => {
+    fn take(&mut self, work: &Work) {
+        if let Some(Gap(missed)) = work.missed {
+            self.counters.skipped(missed);
+            warn!(missed, "writing segments is slower than the camera: frames were skipped");
+            self.packager.interrupt();
+        }
+        for fragment in &work.fragments {
+            if self.packager.push(fragment) {
                 self.counters.packaged(fragment.bytes.len());
-            }
-            Ok(_) => {}
-            Err(Gap(missed)) => {
-                self.counters.skipped(missed);
-                warn!(
-                    missed,
-                    "fragments were skipped, because writing segments is slower than the camera"
-                );
-                self.packager.interrupt();
             }
         }
         if let Some(number) = self.packager.last_number() {

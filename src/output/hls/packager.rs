@@ -11,14 +11,12 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::sync::watch;
-use tracing::warn;
 
 use crate::base::error::{Error, ErrorKind};
-use crate::media::fragment::Fragment;
 use crate::output::disk_budget::DiskShare;
 use crate::output::hls::cutter::{Cutter, SegmentPolicy};
 use crate::output::hls::files::SegmentFiles;
-use crate::output::hls::held_audio::HeldAudio;
+use crate::output::hls::fragment::{Fragment, InitId};
 use crate::output::hls::layout::StreamDir;
 use crate::output::hls::multivariant::Variant;
 use crate::output::hls::playlist::{PartStart, Playlist, Segment};
@@ -41,12 +39,11 @@ pub(crate) struct Packager {
     files: SegmentFiles,
     playlist: Playlist,
     newest: watch::Sender<Option<Arc<Published>>>,
-    /// The epoch that is being written; `None` while the packager waits for a keyframe.
-    epoch: Option<u64>,
+    /// The init segment in use; `None` while a keyframe is waited for.
+    init: Option<InitId>,
     variant: Option<Variant>,
     /// The multivariant playlist after the last finished segment.
     multivariant: Bytes,
-    audio: HeldAudio,
     needs_discontinuity: bool,
     next_begins_at: Option<SystemTime>,
     /// The media time at which the next fragment with video should begin.
@@ -72,10 +69,9 @@ impl Packager {
             files: SegmentFiles::new(dir, share, longest_playlist),
             playlist: Playlist::new(target, policy.part_time, list_size, first_sequence),
             newest: watch::Sender::new(None),
-            epoch: None,
+            init: None,
             variant: None,
             multivariant: Bytes::new(),
-            audio: HeldAudio::default(),
             needs_discontinuity: false,
             next_begins_at: None,
             expected_time: None,
@@ -101,49 +97,35 @@ impl Packager {
         if self.breaks_the_time_line(fragment) {
             self.interrupt();
         }
-        if fragment.frames > 0 {
-            self.expected_time = Some(fragment.decode_time + fragment.duration);
-        }
-        // Until a keyframe comes, nothing is written, and the reported progress stays as it is.
-        let is_waiting = self.epoch != Some(fragment.init.epoch);
+        self.expected_time = Some(fragment.decode_time + fragment.duration);
+        // Until a keyframe comes nothing is written, which proves nothing.
+        let is_waiting = self.init != Some(fragment.init.id);
         let is_too_long = fragment.duration > self.policy.longest_segment();
         if is_waiting && !fragment.is_keyframe || is_too_long {
             return false;
         }
-        if fragment.frames == 0 {
-            self.hold_audio(fragment);
-            return true;
-        }
         let result = self.write(fragment);
-        let epoch = fragment.init.epoch;
+        let epoch = fragment.init.id.epoch;
         self.progress.error = result.err().map(|error| (epoch, not_written(&error)));
         if self.progress.error.is_some() {
             self.interrupt();
         } else if let Some(finished) = self.playlist.segments().next_back() {
-            self.progress.playable = Some(finished.epoch);
+            self.progress.playable = Some(finished.init.epoch);
         }
         self.progress.error.is_none()
     }
 
-    fn hold_audio(&mut self, audio: &Fragment) {
-        if !self.audio.hold(audio) {
-            let directory = self.files.dir().path().display();
-            warn!(%directory, "no picture for too long: dropped the audio since the last one");
-        }
-    }
-
-    /// Ends the growing segment, because fragments were missed or could not be written. Packaging
-    /// continues at the next keyframe.
+    /// Notes that fragments were missed, or could not be written: the growing segment ends before
+    /// them.
     pub(crate) fn interrupt(&mut self) {
         self.give_up_growing();
         self.needs_discontinuity |= self.has_segments();
-        // The next epoch writes the init segment again, because the directory may have been removed.
-        self.epoch = None;
+        // The init segment is written again: the directory itself may be gone.
+        self.init = None;
     }
 
-    /// Ends the growing segment early, and drops held audio.
+    /// Ends the growing segment early.
     fn give_up_growing(&mut self) {
-        self.audio.clear();
         if let Some(unused) = self.playlist.abandon_unnamed() {
             self.needs_discontinuity |= unused.is_discontinuity;
             self.files.discard(&unused);
@@ -175,16 +157,15 @@ impl Packager {
     /// media time jumps, and FFmpeg stretches a frame over the gap. A playlist that named such a part
     /// would permanently violate its target duration.
     fn breaks_the_time_line(&self, fragment: &Fragment) -> bool {
-        // Audio alone has no time on the video's time line.
-        let is_same = fragment.frames > 0 && self.epoch == Some(fragment.init.epoch);
+        let is_same = self.init == Some(fragment.init.id);
         let gap = self.expected_time.map(|expected| fragment.decode_time.abs_diff(expected));
         is_same && (gap > Some(JUMP) || fragment.duration > self.policy.longest_segment())
     }
 
     fn write(&mut self, fragment: &Fragment) -> io::Result<()> {
-        if self.epoch != Some(fragment.init.epoch) {
+        if self.init != Some(fragment.init.id) {
             self.give_up_growing();
-            self.begin_epoch(fragment)?;
+            self.begin(fragment)?;
         } else if self.cutter.cuts_before(fragment, self.playlist.growing()) {
             self.close();
         }
@@ -203,9 +184,10 @@ impl Packager {
         Ok(())
     }
 
-    fn begin_epoch(&mut self, fragment: &Fragment) -> io::Result<()> {
-        self.files.begin_epoch(&fragment.init)?;
-        self.epoch = Some(fragment.init.epoch);
+    /// Begins with another init segment, after a discontinuity.
+    fn begin(&mut self, fragment: &Fragment) -> io::Result<()> {
+        self.files.write_init(&fragment.init)?;
+        self.init = Some(fragment.init.id);
         self.variant = Some(Variant::new(&fragment.init));
         self.needs_discontinuity |= self.has_segments();
         self.cutter.begin_epoch();
@@ -221,9 +203,9 @@ impl Packager {
         if self.playlist.growing().is_none() {
             self.open(fragment)?;
         }
-        let bytes = self.audio.release_before(fragment);
-        self.files.append(&bytes)?;
-        self.playlist.append(fragment.duration, bytes.len() as u64, self.part_start(fragment));
+        self.files.append(&fragment.bytes)?;
+        let length = fragment.bytes.len() as u64;
+        self.playlist.append(fragment.duration, length, self.part_start(fragment));
         self.cutter.appended(fragment);
         Ok(())
     }
@@ -243,18 +225,17 @@ impl Packager {
     fn open(&mut self, fragment: &Fragment) -> io::Result<()> {
         let begins_at = self.wall_clock(fragment);
         let is_discontinuity = std::mem::take(&mut self.needs_discontinuity);
-        let epoch = fragment.init.epoch;
-        let sequence = self.playlist.open(begins_at, epoch, is_discontinuity);
+        let sequence = self.playlist.open(begins_at, fragment.init.id, is_discontinuity);
         self.files.open(sequence)
     }
 
     /// Returns the wall-clock time of a segment's first frame: the end of the previous segment, slowly
     /// corrected by the fragment's time of arrival.
     fn wall_clock(&self, fragment: &Fragment) -> SystemTime {
-        let arrived = fragment.received_at - fragment.duration;
-        let Some(expected) = self.next_begins_at else { return arrived };
+        let taken_at = fragment.taken_at;
+        let Some(expected) = self.next_begins_at else { return taken_at };
         let most = self.policy.segment_time / CLOCK_CORRECTION;
-        match arrived.duration_since(expected) {
+        match taken_at.duration_since(expected) {
             Ok(late) => expected + late.min(most),
             Err(early) => expected - early.duration().min(most),
         }
@@ -284,9 +265,10 @@ impl Packager {
     }
 
     fn delete_old(&mut self) {
-        let Self { files, playlist, epoch, .. } = self;
-        let is_listed = |of: u64| playlist.segments().any(|segment: &Segment| segment.epoch == of);
-        files.delete_old(|of| *epoch == Some(of) || is_listed(of));
+        let Self { files, playlist, init, .. } = self;
+        let is_listed =
+            |id: InitId| playlist.segments().any(|segment: &Segment| segment.init == id);
+        files.delete_old(|id| *init == Some(id) || is_listed(id));
     }
 }
 
@@ -296,12 +278,10 @@ fn not_written(error: &io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
     use crate::camera::id::StreamId;
-    use crate::media::fragment::testing;
     use crate::output::disk_budget::DiskBudget;
+    use crate::output::hls::fragment::testing;
     use crate::output::hls::layout::Layout;
 
     const FIRST: u64 = 1_763_690_000;
@@ -467,45 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn audio_between_pictures_is_kept_and_changes_no_published_part() {
-        let mut setup = setup(2.0, 10);
-        let init = testing::init(7);
-        let mut named = HashMap::new();
-        let mut pushed = 0;
-        for time in (0..6000).step_by(200) {
-            let picture = testing::fragment(&init, time % 2000 == 0, time, 200);
-            let audio = Fragment { frames: 0, ..testing::fragment(&init, false, 0, 0) };
-            pushed += picture.bytes.len() + audio.bytes.len();
-            for fragment in [picture, audio] {
-                assert!(setup.packager.push(&fragment));
-                let newest = setup.packager.newest().borrow().clone();
-                let text = newest.map(|published| published.whole()).unwrap_or_default();
-                for part in String::from_utf8_lossy(&text).lines() {
-                    let Some(part) = part.strip_prefix("#EXT-X-PART:") else { continue };
-                    assert!(!part.starts_with("DURATION=0.00000"), "{part}");
-                    let (range, offset) = part.split_once('@').expect("a range");
-                    let (head, length) = range.rsplit_once('"').expect("a length");
-                    let place = format!("{head} {}", offset.split('"').next().expect("an offset"));
-                    let known = named.entry(place).or_insert_with(|| length.to_owned());
-                    assert_eq!(known, length, "a published part has changed: {part}");
-                }
-            }
-        }
-        let playlist = setup.playlist();
-        assert!(playlist.segments.iter().all(|segment| !segment.discontinuity));
-        assert_eq!(setup.durations(), [400, 200, 400, 800, 200, 2000]);
-        assert!(named.len() > 10, "{named:?}");
-        let files = std::fs::read_dir(setup.packager.files.dir().path()).expect("a directory");
-        let files = files.map(|file| file.expect("a file").path());
-        let written: usize = files
-            .filter(|path| path.extension().is_some_and(|extension| extension == "m4s"))
-            .map(|path| std::fs::read(path).expect("a segment").len())
-            .sum();
-        assert_eq!(written + setup.packager.audio.len(), pushed);
-    }
-
-    #[test]
-    fn an_epoch_that_was_never_playable_is_not_published() {
+    fn what_came_before_anything_was_playable_is_not_shown() {
         let mut setup = setup(2.0, 10);
         // Fragments without playing time, as from a camera whose clock is frozen.
         let init = testing::init(7);

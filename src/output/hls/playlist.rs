@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::output::hls::fragment::InitId;
 use crate::output::hls::layout;
 
 /// Parts are listed for segments that end at most this many target durations before the end of the
@@ -60,9 +61,9 @@ pub(crate) struct Segment {
     pub sequence: u64,
     /// The wall-clock time of the first frame.
     pub begins_at: SystemTime,
-    /// The epoch whose init segment the segment needs.
-    pub epoch: u64,
-    /// Whether a discontinuity precedes the segment.
+    /// The init segment that it needs.
+    pub init: InitId,
+    /// Whether the time line breaks before it.
     pub is_discontinuity: bool,
     /// The parts, in order.
     pub parts: Vec<Part>,
@@ -122,13 +123,13 @@ impl Playlist {
     pub(crate) fn open(
         &mut self,
         begins_at: SystemTime,
-        epoch: u64,
+        init: InitId,
         is_discontinuity: bool,
     ) -> u64 {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         let parts = Vec::new();
-        self.open = Some(Segment { sequence, begins_at, epoch, is_discontinuity, parts });
+        self.open = Some(Segment { sequence, begins_at, init, is_discontinuity, parts });
         sequence
     }
 
@@ -228,9 +229,9 @@ impl Playlist {
             line(&mut text, format_args!("#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}"));
         }
         let parts_from = self.first_with_parts();
-        let mut epoch = None;
+        let mut init = None;
         for (index, segment) in self.all().enumerate() {
-            let is_new_map = epoch.replace(segment.epoch) != Some(segment.epoch);
+            let is_new_map = init.replace(segment.init) != Some(segment.init);
             if index < skipped {
                 continue;
             }
@@ -352,7 +353,7 @@ fn render_segment(
         line(text, format_args!("#EXT-X-DISCONTINUITY"));
     }
     if is_new_map {
-        line(text, format_args!("#EXT-X-MAP:URI=\"{}\"", layout::init_name(segment.epoch)));
+        line(text, format_args!("#EXT-X-MAP:URI=\"{}\"", layout::init_name(segment.init)));
     }
     let time = humantime::format_rfc3339_millis(segment.begins_at);
     line(text, format_args!("#EXT-X-PROGRAM-DATE-TIME:{time}"));
@@ -383,6 +384,8 @@ fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
 mod tests {
     use super::*;
 
+    const INIT: InitId = InitId { epoch: 7, version: 0 };
+
     const PART: Duration = Duration::from_millis(200);
 
     fn playlist(length: usize) -> Playlist {
@@ -402,7 +405,7 @@ mod tests {
     /// A finished segment of two seconds.
     fn add(playlist: &mut Playlist, epoch: u64, is_discontinuity: bool) -> Vec<u64> {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_763_690_000_250);
-        playlist.open(time, epoch, is_discontinuity);
+        playlist.open(time, InitId { epoch, version: 0 }, is_discontinuity);
         grow(playlist, 10);
         playlist.close().into_iter().map(|gone| gone.sequence).collect()
     }
@@ -449,7 +452,7 @@ mod tests {
     fn the_growing_segment_is_listed_by_its_parts() {
         let mut playlist = playlist(5);
         add(&mut playlist, 7, false);
-        playlist.open(SystemTime::UNIX_EPOCH, 7, false);
+        playlist.open(SystemTime::UNIX_EPOCH, INIT, false);
         assert_eq!(playlist.position(), Position { sequence: 101, parts: 0 });
         grow(&mut playlist, 2);
         // Bytes without playing time extend the previous part.
@@ -529,7 +532,7 @@ mod tests {
     #[test]
     fn a_longer_part_raises_the_part_target_while_it_is_listed() {
         let mut playlist = playlist(5);
-        playlist.open(SystemTime::UNIX_EPOCH, 7, false);
+        playlist.open(SystemTime::UNIX_EPOCH, INIT, false);
         playlist.append(Duration::from_millis(240), 10, PartStart::Keyframe);
         assert!(playlist.render().contains("PART-TARGET=0.240"));
         playlist.close();
@@ -543,7 +546,7 @@ mod tests {
     fn short_segments_stay_while_the_playlist_needs_their_playing_time() {
         let mut playlist = playlist(3);
         for _ in 0..20 {
-            playlist.open(SystemTime::UNIX_EPOCH, 7, false);
+            playlist.open(SystemTime::UNIX_EPOCH, INIT, false);
             grow(&mut playlist, 2);
             assert_eq!(playlist.close(), [], "{}", playlist.render());
             if playlist.segments.len() == 15 {
@@ -559,7 +562,7 @@ mod tests {
     fn a_start_hint_leads_players_to_a_keyframe() {
         let mut playlist = playlist(10);
         let mut add = |parts: usize, begin: PartStart| {
-            playlist.open(SystemTime::UNIX_EPOCH, 7, false);
+            playlist.open(SystemTime::UNIX_EPOCH, INIT, false);
             for part in 0..parts {
                 playlist.append(PART, 1000, if part == 0 { begin } else { PartStart::Between });
             }

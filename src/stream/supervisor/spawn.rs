@@ -8,7 +8,7 @@ use tracing::{Instrument as _, info_span};
 use super::Supervisor;
 use crate::base::time::unix_now;
 use crate::camera::Camera;
-use crate::media::hub::FragmentHub;
+use crate::media::hub::FrameHub;
 use crate::stream::active_count::ActiveShare;
 use crate::stream::backoff::Backoff;
 use crate::stream::deadlines::Deadlines;
@@ -45,7 +45,7 @@ pub(in crate::stream) fn spawn(
         id: camera.id.clone(),
         interests: Arc::new(Interests::new()),
         viewers: Viewers::new(limits.max_viewers),
-        hub: FragmentHub::default(),
+        hub: FrameHub::default(),
         process_log: Arc::default(),
     });
     let (send_command, commands) = mpsc::channel(COMMANDS);

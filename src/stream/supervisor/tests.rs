@@ -1,6 +1,7 @@
 //! Tests of the supervisor with a fake ingest, on a paused clock. The tests control when a child
 //! starts, sends fragments and ends.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::camera::source::Source;
 use crate::events::bus::{Bus, EventReceiver};
 use crate::events::{EventKind, StopReason, StreamEvent, StreamEventKind};
 use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
-use crate::media::fragment::testing;
+use crate::media::frame::testing;
 use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::cutter::SegmentPolicy;
 use crate::output::hls::layout::Layout;
@@ -64,7 +65,9 @@ impl Ingest for FakeIngest {
     fn start(&self, request: IngestRequest) -> RunningIngest {
         let (end, ended) = oneshot::channel();
         let (signals, received) = mpsc::channel(4);
-        self.0.send(Child { request, end, signals: received }).expect("a receiving test");
+        self.0
+            .send(Child { request, end, signals: received, sent: Cell::new(0) })
+            .expect("a test that listens");
         RunningIngest { ended, signals }
     }
 }
@@ -74,15 +77,17 @@ struct Child {
     request: IngestRequest,
     end: oneshot::Sender<RunOutcome>,
     signals: mpsc::Receiver<Signal>,
+    /// The number of frames sent.
+    sent: Cell<u64>,
 }
 
 impl Child {
-    /// Sends `count` fragments, the first of them a keyframe.
+    /// Sends `count` frames of 200 ms, the first of them a keyframe.
     fn send(&self, count: u64) {
-        let init = testing::init(self.request.epoch);
-        for number in 0..count {
-            self.request.hub.publish(testing::fragment(&init, number == 0, number * 200, 200));
-        }
+        let format = testing::format(self.request.epoch);
+        let begin = self.sent.replace(self.sent.get() + count);
+        let frame = |n| testing::video(&format, n == 0, (begin + n) * 200, 200);
+        self.request.hub.publish((0..count).map(frame));
     }
 
     /// Ends the child with an error: an interruption if the camera is unreachable, else a refusal.
@@ -490,10 +495,10 @@ async fn the_reaper_ends_streams_without_viewers_and_no_others() {
     let fragments = tokio::spawn({
         let (hub, epoch) = (child.request.hub.clone(), child.request.epoch);
         async move {
-            let init = testing::init(epoch);
-            loop {
+            let format = testing::format(epoch);
+            for second in 1.. {
                 tokio::time::sleep(Duration::from_secs(1)).await;
-                hub.publish(testing::fragment(&init, true, 0, 1000));
+                hub.publish([testing::video(&format, true, second * 1000, 1000)]);
             }
         }
     });

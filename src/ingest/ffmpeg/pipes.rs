@@ -1,0 +1,195 @@
+//! Reads FFmpeg's pipes and publishes the frames.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::net::unix::pipe;
+use tokio::process::ChildStdout;
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::camera::plan::{Audio, Lesson, Plan, Times, Video};
+use crate::ingest::clock_check::ClockCheck;
+use crate::ingest::ffmpeg::exit::Fault;
+use crate::media::demuxer::{Arrival, Demuxer};
+use crate::media::error::MediaError;
+use crate::media::frame::{Frame, Track};
+use crate::media::hub::FrameHub;
+use crate::media::nut::error::NutError;
+use crate::media::nut::reader::NutReader;
+
+/// Buffer space for each read of video, in bytes. A pipe holds 64 KiB.
+const VIDEO_READ: usize = 64 * 1024;
+/// Buffer space for each read of audio, in bytes: about half a second.
+const AUDIO_READ: usize = 4 * 1024;
+
+/// The pipes of one run.
+pub(super) struct OutputPipes {
+    video: NutPipe<ChildStdout>,
+    audio: Option<NutPipe<pipe::Receiver>>,
+    aac: Option<NutPipe<pipe::Receiver>>,
+}
+
+/// A pipe with one NUT stream.
+struct NutPipe<R> {
+    source: R,
+    reader: NutReader,
+    read_size: usize,
+    state: PipeState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PipeState {
+    /// What comes is used.
+    Used,
+    /// What comes is dropped, because it cannot be used. FFmpeg would hang if nothing read it.
+    Dropped,
+    /// FFmpeg has closed the pipe.
+    Closed,
+}
+
+/// Where the frames of a run go.
+pub(super) struct Sink {
+    /// The stream's hub.
+    pub(super) hub: FrameHub,
+    /// Number of the epoch.
+    pub(super) epoch: u64,
+    /// How the camera is ingested.
+    pub(super) plan: Plan,
+    /// Set when the first frame has come.
+    pub(super) has_played: Arc<AtomicBool>,
+}
+
+impl OutputPipes {
+    /// Takes over the pipes that a run with `plan` has besides its stdout.
+    pub(super) fn new(stdout: ChildStdout, plan: Plan, outputs: Vec<pipe::Receiver>) -> Self {
+        let mut outputs = outputs.into_iter().map(|source| NutPipe::new(source, AUDIO_READ));
+        let audio = if plan.audio.is_copied() { outputs.next() } else { None };
+        let aac = if plan.audio.is_converted() { outputs.next() } else { None };
+        Self { video: NutPipe::new(stdout, VIDEO_READ), audio, aac }
+    }
+
+    /// Publishes frames until FFmpeg closes the pipe of the video.
+    pub(super) async fn publish(mut self, sink: Sink) -> Result<(), Fault> {
+        let Sink { hub, epoch, plan, has_played } = sink;
+        let can_be_h265 = plan.video == Video::CopyHevc;
+        let mut demuxer =
+            Demuxer::new(epoch, can_be_h265, plan.audio.is_copied(), plan.audio.is_converted());
+        let mut clock = ClockCheck::default();
+        let mut frames = Vec::new();
+        loop {
+            let track = tokio::select! {
+                read = self.video.read() => {
+                    if read.map_err(|error| Fault::Media(error.into()))? == 0 {
+                        return self.video.end();
+                    }
+                    Track::Video
+                }
+                () = read_audio(&mut self.audio) => Track::Audio,
+                () = read_audio(&mut self.aac) => Track::Aac,
+            };
+            let arrival = Arrival { at: Instant::now(), wall: SystemTime::now() };
+            match track {
+                Track::Video => self.video.take_video(&mut demuxer, arrival, &mut frames)?,
+                Track::Audio => {
+                    take_audio(&mut self.audio, track, &mut demuxer, arrival, &mut frames);
+                }
+                Track::Aac => take_audio(&mut self.aac, track, &mut demuxer, arrival, &mut frames),
+            }
+            if plan.audio == Audio::Copy && demuxer.needs_aac() {
+                return Err(Fault::Lesson(Lesson::AudioIsNotAac));
+            }
+            for frame in frames.iter().filter(|frame: &&Frame| frame.track == Track::Video) {
+                has_played.store(true, Ordering::Relaxed);
+                if plan.times == Times::Camera && !clock.is_plausible(frame.decode_time) {
+                    return Err(Fault::Lesson(Lesson::TimesAreWrong));
+                }
+            }
+            demuxer.date(&mut frames, arrival);
+            if !frames.is_empty() {
+                hub.publish(frames.drain(..));
+            }
+        }
+    }
+}
+
+/// Reads once from a pipe of audio. Never returns if there is none, or after its end.
+async fn read_audio(pipe: &mut Option<NutPipe<pipe::Receiver>>) {
+    match pipe {
+        Some(pipe) if pipe.state != PipeState::Closed => {
+            if !matches!(pipe.read().await, Ok(1..)) {
+                pipe.state = PipeState::Closed;
+            }
+        }
+        _ => std::future::pending().await,
+    }
+}
+
+fn take_audio(
+    pipe: &mut Option<NutPipe<pipe::Receiver>>,
+    track: Track,
+    demuxer: &mut Demuxer,
+    arrival: Arrival,
+    frames: &mut Vec<Frame>,
+) {
+    let Some(pipe) = pipe else { return };
+    if let Err(error) = pipe.take_audio(track, demuxer, arrival, frames) {
+        warn!(%error, "the camera's audio cannot be read and is left out");
+        pipe.state = PipeState::Dropped;
+        demuxer.without(track);
+    }
+    if pipe.state == PipeState::Dropped {
+        pipe.reader.buffer().clear();
+    }
+}
+
+impl<R: AsyncRead + Unpin> NutPipe<R> {
+    fn new(source: R, read_size: usize) -> Self {
+        Self { source, reader: NutReader::new(), read_size, state: PipeState::Used }
+    }
+
+    /// Appends what is there to the reader's buffer, and returns the number of bytes: 0 at the end.
+    async fn read(&mut self) -> std::io::Result<usize> {
+        let buffer = self.reader.buffer();
+        buffer.reserve(self.read_size);
+        self.source.read_buf(buffer).await
+    }
+
+    fn take_video(
+        &mut self,
+        demuxer: &mut Demuxer,
+        arrival: Arrival,
+        frames: &mut Vec<Frame>,
+    ) -> Result<(), MediaError> {
+        while let Some(item) = self.reader.next_item()? {
+            frames.extend(demuxer.video(item, arrival)?);
+        }
+        Ok(())
+    }
+
+    fn take_audio(
+        &mut self,
+        track: Track,
+        demuxer: &mut Demuxer,
+        arrival: Arrival,
+        frames: &mut Vec<Frame>,
+    ) -> Result<(), NutError> {
+        if self.state != PipeState::Used {
+            return Ok(());
+        }
+        while let Some(item) = self.reader.next_item()? {
+            frames.extend(demuxer.audio(track, item, arrival));
+        }
+        Ok(())
+    }
+
+    /// The end of the stream, which is an error in the middle of a frame.
+    fn end(&self) -> Result<(), Fault> {
+        if self.reader.is_between_items() {
+            return Ok(());
+        }
+        Err(Fault::Media(MediaError::Read(std::io::ErrorKind::UnexpectedEof.into())))
+    }
+}

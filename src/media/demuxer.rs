@@ -1,0 +1,295 @@
+//! Makes frames of what FFmpeg writes to its pipes. Pure.
+//!
+//! FFmpeg writes up to three NUT streams: the video, the audio as the camera sends it, and AAC made of
+//! it. Each has a pipe of its own, because a muxer would hold back the video until audio of the same
+//! time has come.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use crate::media::aac::AacConfig;
+use crate::media::access_unit::AccessUnit;
+use crate::media::codec::VideoCodec;
+use crate::media::error::MediaError;
+use crate::media::frame::{AudioFormat, Format, Frame, Track};
+use crate::media::nal::Framing;
+use crate::media::nut::stream::{NutItem, NutKind, NutPacket, NutStream, TimeBase};
+use crate::media::opus::OpusConfig;
+use crate::media::parameter_set::sets::ParameterSets;
+use crate::media::timeline::Timeline;
+use crate::media::wall_clock::WallClock;
+
+/// Latest time of a packet, so that adding durations cannot overflow: a hundred years.
+const MAX_TIME: Duration = Duration::from_hours(100 * 365 * 24);
+
+/// The time at which bytes were read.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival {
+    /// On the monotonic clock.
+    pub at: Instant,
+    /// On the wall clock.
+    pub wall: SystemTime,
+}
+
+/// The demuxer of one epoch.
+#[derive(Debug)]
+pub struct Demuxer {
+    epoch: u64,
+    can_be_h265: bool,
+    expects: Expected,
+    video: Option<Video>,
+    audio: Option<Audio>,
+    aac: Option<Audio>,
+    format: Option<Arc<Format>>,
+    version: u32,
+    wall_clock: Option<WallClock>,
+}
+
+/// The pipes whose headers have not come.
+#[derive(Debug, Clone, Copy)]
+struct Expected {
+    audio: bool,
+    aac: bool,
+}
+
+#[derive(Debug)]
+struct Video {
+    stream: usize,
+    time_base: TimeBase,
+    framing: Framing,
+    sets: ParameterSets,
+    timeline: Timeline,
+}
+
+#[derive(Debug)]
+struct Audio {
+    stream: usize,
+    time_base: TimeBase,
+    format: AudioFormat,
+    timeline: Timeline,
+}
+
+impl Demuxer {
+    /// Creates the demuxer of `epoch`. `audio` and `aac` say which pipes FFmpeg has besides that of
+    /// the video.
+    pub fn new(epoch: u64, can_be_h265: bool, audio: bool, aac: bool) -> Self {
+        Self {
+            epoch,
+            can_be_h265,
+            expects: Expected { audio, aac },
+            video: None,
+            audio: None,
+            aac: None,
+            format: None,
+            version: 0,
+            wall_clock: None,
+        }
+    }
+
+    /// Takes what the pipe of the video brought. Returns a frame if one is complete.
+    pub fn video(&mut self, item: NutItem, arrival: Arrival) -> Result<Option<Frame>, MediaError> {
+        match item {
+            NutItem::Streams(streams) => {
+                self.video = Some(Video::new(&streams, self.can_be_h265)?);
+                Ok(None)
+            }
+            NutItem::Packet(packet) => Ok(self.picture(&packet, arrival)),
+        }
+    }
+
+    fn picture(&mut self, packet: &NutPacket, arrival: Arrival) -> Option<Frame> {
+        let video = self.video.as_mut().filter(|video| video.stream == packet.stream)?;
+        let version_before = video.sets.version();
+        let unit = AccessUnit::read(&packet.data, video.framing, &mut video.sets);
+        if unit.data.is_empty() {
+            return None;
+        }
+        let is_changed = video.sets.version() != version_before;
+        let times = video.timeline.place(time(packet.pts, video.time_base));
+        if self.format.is_none() || is_changed {
+            self.update_format();
+        }
+        let format = self.format.clone()?;
+        Some(Frame {
+            format,
+            track: Track::Video,
+            decode_time: times.decode,
+            presentation_time: times.presentation,
+            duration: times.duration,
+            // FFmpeg marks keyframes by the same rules, and recovery points of cameras that send no
+            // IDR pictures as well.
+            is_keyframe: unit.is_keyframe || packet.is_keyframe,
+            received_at: arrival.at,
+            taken_at: arrival.wall,
+            data: unit.data,
+        })
+    }
+
+    /// Takes what the pipe of the audio as sent brought, or that of the AAC. Returns a frame if one is
+    /// complete. Audio that cannot be used is left out.
+    pub(crate) fn audio(&mut self, track: Track, item: NutItem, arrival: Arrival) -> Option<Frame> {
+        match item {
+            NutItem::Streams(streams) => {
+                let audio = streams.iter().enumerate().find_map(Audio::new);
+                match track {
+                    Track::Aac => {
+                        self.expects.aac = false;
+                        self.aac = audio;
+                    }
+                    Track::Audio | Track::Video => {
+                        self.expects.audio = false;
+                        self.audio = audio;
+                    }
+                }
+                if self.format.is_some() {
+                    self.update_format();
+                }
+                None
+            }
+            NutItem::Packet(packet) => self.sound(track, packet, arrival),
+        }
+    }
+
+    /// Returns true if the camera's audio is known to have another codec than AAC, and there is no AAC.
+    pub(crate) fn needs_aac(&self) -> bool {
+        let is_aac = |audio: &Audio| matches!(audio.format, AudioFormat::Aac(_));
+        self.audio.as_ref().is_some_and(|audio| !is_aac(audio)) && self.aac.is_none()
+    }
+
+    /// Notes that nothing more comes from the pipe of this track.
+    pub(crate) fn without(&mut self, track: Track) {
+        match track {
+            Track::Aac => self.expects.aac = false,
+            Track::Audio | Track::Video => self.expects.audio = false,
+        }
+        if self.format.is_some() {
+            self.update_format();
+        }
+    }
+
+    fn sound(&mut self, track: Track, packet: NutPacket, arrival: Arrival) -> Option<Frame> {
+        let format = self.format.clone()?;
+        let audio = if track == Track::Aac { &mut self.aac } else { &mut self.audio };
+        let audio = audio.as_mut().filter(|audio| audio.stream == packet.stream)?;
+        let times = audio.timeline.place(time(packet.pts, audio.time_base));
+        Some(Frame {
+            format,
+            track,
+            decode_time: times.decode,
+            presentation_time: times.presentation,
+            duration: times.duration,
+            is_keyframe: true,
+            received_at: arrival.at,
+            taken_at: arrival.wall,
+            data: packet.data,
+        })
+    }
+
+    /// Dates frames that were read at once. What waited in a pipe is dated by the frame that waited
+    /// least, which is the last one.
+    pub(crate) fn date(&mut self, frames: &mut [Frame], arrival: Arrival) {
+        let video = |frame: &&Frame| frame.track == Track::Video;
+        if let Some(first) = frames.iter().find(video) {
+            let time = first.presentation_time;
+            let clock = self
+                .wall_clock
+                .get_or_insert_with(|| WallClock::new(time, arrival.at, arrival.wall));
+            for frame in frames.iter().filter(video) {
+                clock.note(frame.presentation_time, arrival.at);
+            }
+        }
+        let Some(clock) = &self.wall_clock else { return };
+        for frame in frames {
+            frame.taken_at = clock.date(frame.presentation_time);
+        }
+    }
+
+    /// Describes the tracks again. Without the parameters of the pictures there is no description.
+    fn update_format(&mut self) {
+        let Some(video) = &self.video else { return };
+        let Some(picture) = video.sets.picture() else { return };
+        let audio = self.audio.as_ref().map(|audio| audio.format.clone());
+        let aac = self.aac.as_ref().and_then(|audio| match &audio.format {
+            AudioFormat::Aac(config) => Some(config.clone()),
+            _ => None,
+        });
+        let needs_aac = audio.as_ref().is_some_and(|audio| !matches!(audio, AudioFormat::Aac(_)));
+        let awaits_audio = self.expects.audio || needs_aac && self.expects.aac;
+        if self.format.is_some() {
+            self.version = self.version.saturating_add(1);
+        }
+        self.format = Some(Arc::new(Format {
+            epoch: self.epoch,
+            version: self.version,
+            parameter_sets: video.sets.clone(),
+            picture,
+            audio,
+            aac,
+            awaits_audio,
+        }));
+    }
+}
+
+impl Video {
+    fn new(streams: &[NutStream], can_be_h265: bool) -> Result<Self, MediaError> {
+        let is_video = |stream: &&NutStream| matches!(stream.kind, NutKind::Video { .. });
+        let (index, stream) = streams
+            .iter()
+            .enumerate()
+            .find(|(_, stream)| is_video(stream))
+            .ok_or(MediaError::NotPlayable)?;
+        let codec = match &stream.tag {
+            b"H264" => VideoCodec::H264,
+            b"HEVC" if can_be_h265 => VideoCodec::H265,
+            b"HEVC" => return Err(MediaError::Hevc),
+            _ => return Err(MediaError::NotPlayable),
+        };
+        let sets = ParameterSets::from_extradata(codec, &stream.codec_private);
+        let picture = sets.picture();
+        let announced = picture.as_ref().and_then(|picture| picture.max_reorder_frames);
+        let reorder = announced.map_or(usize::from(stream.decode_delay), usize::from);
+        let frame = picture.and_then(|picture| picture.frame_rate);
+        let frame = frame.and_then(|rate| Duration::try_from_secs_f64(1.0 / rate).ok());
+        Ok(Self {
+            stream: index,
+            time_base: stream.time_base,
+            framing: Framing::of_extradata(codec, &stream.codec_private),
+            sets,
+            timeline: Timeline::new(reorder, frame),
+        })
+    }
+}
+
+impl Audio {
+    fn new((index, stream): (usize, &NutStream)) -> Option<Self> {
+        let NutKind::Audio { sample_rate: (samples, seconds), .. } = stream.kind else {
+            return None;
+        };
+        let rate = samples / seconds.max(1);
+        let format = match &stream.tag {
+            [0xff, 0, 0, 0] => {
+                AacConfig::parse(&stream.codec_private).map_or(AudioFormat::Other, AudioFormat::Aac)
+            }
+            b"Opus" => OpusConfig::parse(&stream.codec_private)
+                .map_or(AudioFormat::Other, AudioFormat::Opus),
+            [6, 0, 0, 0] | b"alaw" => AudioFormat::PcmALaw(rate),
+            [7, 0, 0, 0] | b"ulaw" => AudioFormat::PcmMuLaw(rate),
+            _ => AudioFormat::Other,
+        };
+        let packet = match &format {
+            AudioFormat::Aac(config) => Duration::from_secs(1024) / config.sample_rate.max(1),
+            _ => Duration::from_millis(20),
+        };
+        let timeline = Timeline::new(0, Some(packet));
+        Some(Self { stream: index, time_base: stream.time_base, format, timeline })
+    }
+}
+
+/// The time of so many ticks.
+fn time(ticks: u64, base: TimeBase) -> Duration {
+    let (numerator, denominator) = (u128::from(base.numerator()), u128::from(base.denominator()));
+    let nanos = u128::from(ticks) * numerator * 1_000_000_000 / denominator;
+    u64::try_from(nanos).map_or(MAX_TIME, Duration::from_nanos).min(MAX_TIME)
+}

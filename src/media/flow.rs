@@ -1,0 +1,119 @@
+//! Measures what flows through a hub: rates, the distance between keyframes, and signs of life.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::media::frame::{Format, Frame, Track};
+
+/// The picture must advance by this much to count as a sign of life. Audio alone, or a camera whose
+/// clock stands still, does not count.
+const SIGN_OF_LIFE: Duration = Duration::from_millis(100);
+/// Rates are taken over the last frames of at least this much playing time.
+const RATE_WINDOW: Duration = Duration::from_secs(4);
+/// The most frames in the window, which bounds it if frames claim to have no duration.
+const MAX_WINDOW: usize = 1000;
+
+/// What flows through the hub now.
+#[derive(Debug, Clone)]
+pub struct Flow {
+    /// The description of the last frame of video.
+    pub format: Arc<Format>,
+    /// Bits per second over the last seconds, of video and of audio as the camera sends it.
+    pub bit_rate: f64,
+    /// Frames of video per second over the last seconds.
+    pub frame_rate: f64,
+    /// The time from the last keyframe but one to the last; `None` before the second one.
+    pub gop: Option<Duration>,
+}
+
+/// Sums up the last seconds.
+#[derive(Debug, Default)]
+pub(super) struct FlowMeter {
+    format: Option<Arc<Format>>,
+    /// The last frames of video, each with the bytes that came with it and since.
+    window: VecDeque<Measure>,
+    duration: Duration,
+    bytes: u64,
+    last_time: Option<Duration>,
+    last_keyframe: Option<Duration>,
+    gop: Option<Duration>,
+    /// How far the picture has advanced since the last sign of life.
+    advanced: Duration,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Measure {
+    duration: Duration,
+    bytes: u64,
+}
+
+impl FlowMeter {
+    /// Adds a frame. Returns true if it is a sign of life.
+    pub(super) fn add(&mut self, frame: &Frame) -> bool {
+        let bytes = frame.data.len() as u64;
+        match (frame.track, self.window.back_mut()) {
+            (Track::Video, _) => {}
+            (Track::Audio, Some(last)) => {
+                last.bytes += bytes;
+                self.bytes += bytes;
+                return false;
+            }
+            (Track::Audio | Track::Aac, _) => return false,
+        }
+        if self.format.as_ref().is_none_or(|format| format.epoch != frame.format.epoch) {
+            *self = Self::default();
+        }
+        self.format = Some(Arc::clone(&frame.format));
+        if frame.is_keyframe {
+            let before = self.last_keyframe.replace(frame.decode_time);
+            self.gop = before.and_then(|before| frame.decode_time.checked_sub(before));
+        }
+        self.measure(Measure { duration: frame.duration, bytes });
+        self.is_sign_of_life(frame.decode_time)
+    }
+
+    fn measure(&mut self, measure: Measure) {
+        self.window.push_back(measure);
+        self.duration += measure.duration;
+        self.bytes += measure.bytes;
+        while let Some(oldest) = self.window.front().copied() {
+            let is_needed = self.duration.saturating_sub(oldest.duration) < RATE_WINDOW;
+            if self.window.len() == 1 || is_needed && self.window.len() <= MAX_WINDOW {
+                break;
+            }
+            self.window.pop_front();
+            self.duration -= oldest.duration;
+            self.bytes -= oldest.bytes;
+        }
+    }
+
+    fn is_sign_of_life(&mut self, decode_time: Duration) -> bool {
+        let Some(before) = self.last_time.replace(decode_time) else {
+            // The first picture of an epoch.
+            self.advanced = Duration::ZERO;
+            return true;
+        };
+        self.advanced += decode_time.saturating_sub(before);
+        let is_alive = self.advanced >= SIGN_OF_LIFE;
+        if is_alive {
+            self.advanced = Duration::ZERO;
+        }
+        is_alive
+    }
+
+    /// Returns what flows now; `None` before the first frame of video.
+    pub(super) fn flow(&self) -> Option<Flow> {
+        let format = Arc::clone(self.format.as_ref()?);
+        let seconds = self.duration.as_secs_f64();
+        let per_second = |amount: f64| if seconds > 0.0 { amount / seconds } else { 0.0 };
+        #[expect(clippy::cast_precision_loss, reason = "rates, and what came in a few seconds")]
+        let (bits, frames) = (self.bytes as f64 * 8.0, self.window.len() as f64);
+        Some(Flow {
+            format,
+            bit_rate: per_second(bits),
+            frame_rate: per_second(frames),
+            gop: self.gop,
+        })
+    }
+}

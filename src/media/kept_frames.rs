@@ -1,0 +1,226 @@
+//! The frames that a hub keeps: those since the last keyframe, and those that its readers have not
+//! read yet. Pure: it sees no clock but the times at which frames arrived.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::media::frame::Frame;
+
+/// The longest group of pictures that is kept. Of a longer one only the keyframe is kept.
+pub(super) const MAX_GOP: Duration = Duration::from_secs(12);
+/// The largest group of pictures that is kept, in bytes: eight seconds at 32 Mbit/s.
+pub(super) const MAX_GOP_BYTES: u64 = 32 * 1024 * 1024;
+/// The longest time that a reader can be behind. Its limit in bytes is its own.
+pub(super) const MAX_LAG: Duration = Duration::from_secs(6);
+
+/// Where a new reader begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadFrom {
+    /// With the last keyframe, so that it has a picture at once.
+    LastKeyframe,
+    /// With the first keyframe that is published from now on.
+    NextKeyframe,
+    /// With the next frame, whatever it is.
+    Now,
+}
+
+/// The number of a frame, counted from the first one that was published.
+type Number = u64;
+
+#[derive(Debug, Default)]
+pub(super) struct KeptFrames {
+    frames: VecDeque<Kept>,
+    /// Number of the oldest frame in `frames`.
+    first: Number,
+    /// Bytes of all frames so far.
+    bytes: u64,
+    keyframe: Option<Keyframe>,
+    readers: Vec<Reader>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    frame: Arc<Frame>,
+    /// Bytes of all frames before this one.
+    bytes_before: u64,
+}
+
+/// The last frame with which a reader can begin.
+#[derive(Debug)]
+struct Keyframe {
+    number: Number,
+    frame: Arc<Frame>,
+    bytes_before: u64,
+    /// All frames from here on are kept.
+    is_gop_kept: bool,
+}
+
+#[derive(Debug)]
+struct Reader {
+    id: u64,
+    max_bytes: u64,
+    state: ReaderState,
+    /// The first frame that the reader missed and has not been told about.
+    missed_from: Option<Number>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ReaderState {
+    /// The reader takes this frame next.
+    At(Number),
+    /// The reader takes the keyframe although the frames behind it are no longer kept.
+    AtLoneKeyframe,
+    /// The reader waits for the next keyframe.
+    AwaitsKeyframe,
+}
+
+/// The answer to a reader.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// The next frame.
+    Frame(Arc<Frame>),
+    /// The number of frames that the reader missed before the next frame, which is a keyframe.
+    Gap(u64),
+    /// Nothing before more is published.
+    Wait,
+}
+
+impl KeptFrames {
+    /// The number that the next frame will get.
+    pub(super) fn end(&self) -> Number {
+        self.first + self.frames.len() as u64
+    }
+
+    /// The number of frames that are kept.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Adds a reader.
+    pub(super) fn join(&mut self, id: u64, from: ReadFrom, max_bytes: usize) {
+        let state = match (from, &self.keyframe) {
+            (ReadFrom::Now, _) => ReaderState::At(self.end()),
+            (ReadFrom::LastKeyframe, Some(keyframe)) if keyframe.is_gop_kept => {
+                ReaderState::At(keyframe.number)
+            }
+            (ReadFrom::LastKeyframe, Some(_)) => ReaderState::AtLoneKeyframe,
+            (ReadFrom::LastKeyframe | ReadFrom::NextKeyframe, _) => ReaderState::AwaitsKeyframe,
+        };
+        let max_bytes = max_bytes as u64;
+        self.readers.push(Reader { id, max_bytes, state, missed_from: None });
+    }
+
+    /// Removes a reader.
+    pub(super) fn leave(&mut self, id: u64) {
+        self.readers.retain(|reader| reader.id != id);
+        self.drop_unneeded();
+    }
+
+    /// Adds the newest frame, and drops those that nothing needs any more.
+    pub(super) fn push(&mut self, frame: Arc<Frame>) {
+        let (number, bytes_before) = (self.end(), self.bytes);
+        self.bytes += frame.data.len() as u64;
+        if frame.is_entry_point() {
+            let frame = Arc::clone(&frame);
+            self.keyframe = Some(Keyframe { number, frame, bytes_before, is_gop_kept: true });
+            for reader in &mut self.readers {
+                if reader.state == ReaderState::AwaitsKeyframe {
+                    reader.state = ReaderState::At(number);
+                }
+            }
+        }
+        self.limit_gop(&frame);
+        self.frames.push_back(Kept { frame, bytes_before });
+        self.let_slow_readers_miss();
+        self.drop_unneeded();
+    }
+
+    /// Returns what a reader gets next, and moves it on.
+    pub(super) fn next(&mut self, id: u64) -> Next {
+        let (first, end) = (self.first, self.end());
+        let Some(reader) = self.readers.iter_mut().find(|reader| reader.id == id) else {
+            return Next::Wait;
+        };
+        match reader.state {
+            ReaderState::AwaitsKeyframe => Next::Wait,
+            ReaderState::AtLoneKeyframe => {
+                reader.state = ReaderState::AwaitsKeyframe;
+                let keyframe = self.keyframe.as_ref();
+                keyframe.map_or(Next::Wait, |keyframe| Next::Frame(Arc::clone(&keyframe.frame)))
+            }
+            ReaderState::At(number) => {
+                if let Some(missed_from) = reader.missed_from.take() {
+                    return Next::Gap(number - missed_from);
+                }
+                if number == end {
+                    return Next::Wait;
+                }
+                let place = usize::try_from(number - first).unwrap_or(usize::MAX);
+                let Some(kept) = self.frames.get(place) else { return Next::Wait };
+                let frame = Arc::clone(&kept.frame);
+                reader.state = ReaderState::At(number + 1);
+                // Frames that only this reader needed are dropped at once: memory is for the readers
+                // that are behind.
+                if number == first {
+                    self.drop_unneeded();
+                }
+                Next::Frame(frame)
+            }
+        }
+    }
+
+    /// Stops keeping a group of pictures that became too long or too large.
+    fn limit_gop(&mut self, newest: &Frame) {
+        let Some(keyframe) = &mut self.keyframe else { return };
+        let age = newest.received_at.saturating_duration_since(keyframe.frame.received_at);
+        if age > MAX_GOP || self.bytes - keyframe.bytes_before > MAX_GOP_BYTES {
+            keyframe.is_gop_kept = false;
+        }
+    }
+
+    /// Moves readers that are too far behind to the next keyframe: to the last one, if it is ahead of
+    /// them and within their limits.
+    fn let_slow_readers_miss(&mut self) {
+        let Some(newest) = self.frames.back() else { return };
+        let newest_at = newest.frame.received_at;
+        let is_too_far_behind = |kept: &Kept, max_bytes: u64| {
+            let lag = newest_at.saturating_duration_since(kept.frame.received_at);
+            lag > MAX_LAG || self.bytes - kept.bytes_before > max_bytes
+        };
+        for reader in &mut self.readers {
+            let ReaderState::At(number) = reader.state else { continue };
+            let place = usize::try_from(number - self.first).unwrap_or(usize::MAX);
+            let Some(kept) = self.frames.get(place) else { continue };
+            // A single frame is always offered, however large it is.
+            if number + 1 == self.first + self.frames.len() as u64
+                || !is_too_far_behind(kept, reader.max_bytes)
+            {
+                continue;
+            }
+            reader.missed_from.get_or_insert(number);
+            let resumes_at = self.keyframe.as_ref().filter(|keyframe| {
+                let place = keyframe.number.checked_sub(self.first);
+                let kept = place.and_then(|place| self.frames.get(usize::try_from(place).ok()?));
+                keyframe.number > number
+                    && kept.is_some_and(|kept| !is_too_far_behind(kept, reader.max_bytes))
+            });
+            reader.state = resumes_at
+                .map_or(ReaderState::AwaitsKeyframe, |keyframe| ReaderState::At(keyframe.number));
+        }
+    }
+
+    fn drop_unneeded(&mut self) {
+        let gop = self.keyframe.as_ref().filter(|keyframe| keyframe.is_gop_kept);
+        let readers = self.readers.iter().filter_map(|reader| match reader.state {
+            ReaderState::At(number) => Some(number),
+            ReaderState::AtLoneKeyframe | ReaderState::AwaitsKeyframe => None,
+        });
+        let needed = readers.chain(gop.map(|keyframe| keyframe.number)).min();
+        let needed = needed.unwrap_or_else(|| self.end());
+        while self.first < needed && self.frames.pop_front().is_some() {
+            self.first += 1;
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Derives decode times from presentation times. Pure.
+//!
+//! Cameras give the time at which a frame is shown. Without B-frames it is also the time of decoding.
+//! With B-frames a frame is decoded before frames that are shown earlier, and decode times are the
+//! presentation times in ascending order, moved by the number of frames that are reordered.
+
+use std::time::Duration;
+
+/// The duration of a frame before it is known.
+const USUAL_FRAME: Duration = Duration::from_millis(40);
+/// The first decode time, so that those of reordered frames, which are earlier, are not negative.
+const BEGIN: Duration = Duration::from_secs(1);
+/// The most frames that H.264 and H.265 reorder.
+const MAX_REORDER: usize = 16;
+/// A presentation time that is further behind its predecessors than B-frames can be: the clock was set
+/// back.
+const SET_BACK: Duration = Duration::from_secs(1);
+/// The longest duration of a frame: longer ones are interruptions.
+const MAX_FRAME: Duration = Duration::from_mins(1);
+
+/// The times of one frame on the clock of its epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Times {
+    /// The time of decoding.
+    pub(crate) decode: Duration,
+    /// The time of presentation.
+    pub(crate) presentation: Duration,
+    /// The time until the next frame, as expected from the last ones.
+    pub(crate) duration: Duration,
+}
+
+/// The time line of one track in one epoch.
+#[derive(Debug)]
+pub(crate) struct Timeline {
+    /// The number of frames that are decoded before a frame that is shown earlier.
+    reorder: usize,
+    /// The camera's time and the epoch's time at the same moment.
+    anchor: Option<(Duration, Duration)>,
+    /// The latest presentation times in ascending order, at most `reorder + 1`.
+    latest: Vec<Duration>,
+    last_decode: Option<Duration>,
+    /// The duration of a frame, as far as it is known.
+    frame: Duration,
+}
+
+impl Timeline {
+    /// Creates a time line. `reorder` is the number of reordered frames that the stream announces; a
+    /// larger number is learned from the times. `frame` is the duration of a frame that the stream
+    /// announces.
+    pub(crate) fn new(reorder: usize, frame: Option<Duration>) -> Self {
+        let reorder = reorder.min(MAX_REORDER);
+        let frame = frame.filter(|frame| !frame.is_zero()).unwrap_or(USUAL_FRAME).min(MAX_FRAME);
+        Self { reorder, anchor: None, latest: Vec::new(), last_decode: None, frame }
+    }
+
+    /// Places the next frame, which the camera wants to be shown at `presentation`.
+    pub(crate) fn place(&mut self, presentation: Duration) -> Times {
+        let mut shown = self.on_epoch_clock(presentation);
+        let newest = self.latest.last().copied().unwrap_or_default();
+        if shown + SET_BACK < newest {
+            // The camera set its clock back: its time continues where it was.
+            self.anchor = Some((presentation, newest + self.frame));
+            shown = newest + self.frame;
+        }
+        if self.last_decode.is_some_and(|last| shown < last) && self.reorder < MAX_REORDER {
+            self.reorder += 1;
+        }
+        let place = self.latest.partition_point(|other| *other <= shown);
+        self.latest.insert(place, shown);
+        if self.latest.len() > self.reorder + 1 {
+            self.latest.remove(0);
+        }
+        let decode = self.next_decode_time();
+        Times { decode, presentation: shown, duration: self.frame }
+    }
+
+    fn on_epoch_clock(&mut self, presentation: Duration) -> Duration {
+        let (theirs, ours) = *self.anchor.get_or_insert((presentation, BEGIN));
+        // Both together, because one of the two differences is 0.
+        let (later, earlier) =
+            (presentation.saturating_sub(theirs), theirs.saturating_sub(presentation));
+        ours.saturating_add(later).saturating_sub(earlier)
+    }
+
+    fn next_decode_time(&mut self) -> Duration {
+        let earliest = self.latest.first().copied().unwrap_or_default();
+        // At the beginning fewer frames are known than are reordered.
+        let unknown = self.reorder + 1 - self.latest.len().min(self.reorder + 1);
+        let ahead = self.frame.saturating_mul(u32::try_from(unknown).unwrap_or(0));
+        let decode = earliest.saturating_sub(ahead);
+        let Some(last) = self.last_decode else {
+            self.last_decode = Some(decode);
+            return decode;
+        };
+        let decode = decode.max(last);
+        self.last_decode = Some(decode);
+        let duration = decode.saturating_sub(last);
+        if !duration.is_zero() && duration < MAX_FRAME {
+            self.frame = duration;
+        }
+        decode
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Decode and presentation times in milliseconds since the epoch's first presentation.
+    fn place(timeline: &mut Timeline, milliseconds: &[u64]) -> Vec<(i64, i64)> {
+        let since_begin = |time: Duration| {
+            let (time, begin) = (time.as_millis(), BEGIN.as_millis());
+            i64::try_from(time).expect("short") - i64::try_from(begin).expect("short")
+        };
+        let place = |ms: &u64| timeline.place(Duration::from_millis(*ms));
+        let times = milliseconds.iter().map(place);
+        times.map(|times| (since_begin(times.decode), since_begin(times.presentation))).collect()
+    }
+
+    #[test]
+    fn without_reordering_a_frame_is_decoded_when_it_is_shown() {
+        let mut timeline = Timeline::new(0, None);
+        assert_eq!(place(&mut timeline, &[500, 540, 600]), [(0, 0), (40, 40), (100, 100)]);
+        assert_eq!(timeline.place(Duration::from_millis(650)).duration, Duration::from_millis(50));
+    }
+
+    #[test]
+    fn b_frames_that_are_announced_give_even_decode_times() {
+        let mut timeline = Timeline::new(1, None);
+        let times = place(&mut timeline, &[0, 80, 40, 160, 120, 240, 200]);
+        let decode: Vec<_> = times.iter().map(|(decode, _)| *decode).collect();
+        assert_eq!(decode, [-40, 0, 40, 80, 120, 160, 200]);
+        assert!(times.iter().all(|(decode, shown)| decode <= shown));
+    }
+
+    #[test]
+    fn b_frames_that_are_not_announced_are_learned() {
+        let mut timeline = Timeline::new(0, None);
+        let times = place(&mut timeline, &[0, 120, 40, 80, 240, 160, 200, 360, 280, 320]);
+        assert!(times.windows(2).all(|pair| pair[0].0 <= pair[1].0), "{times:?}");
+        assert!(times[4..].iter().all(|(decode, shown)| decode <= shown), "{times:?}");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_continues_where_it_was() {
+        let mut timeline = Timeline::new(0, None);
+        let times = place(&mut timeline, &[100_000, 100_040, 5000, 5040]);
+        assert_eq!(times, [(0, 0), (40, 40), (80, 80), (120, 120)]);
+    }
+
+    #[test]
+    fn times_that_stand_still_do_not_go_back() {
+        let mut timeline = Timeline::new(0, None);
+        let times = place(&mut timeline, &[0, 0, 0, 40]);
+        assert!(times.windows(2).all(|pair| pair[0].0 <= pair[1].0), "{times:?}");
+    }
+}

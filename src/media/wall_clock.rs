@@ -1,0 +1,150 @@
+//! Maps the times of an epoch to the wall clock. Pure.
+//!
+//! A frame arrives later than the camera took it, by a delay that varies: a frame that is read late
+//! must not be dated late. So the mapping follows the frames that arrived earliest. Cameras' clocks
+//! run a little fast or slow, which is corrected slowly, so that dates do not jump.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+/// The first seconds of an epoch, in which an earlier arrival corrects the mapping at once: what
+/// FFmpeg read while it probed arrives late.
+const SETTLING: Duration = Duration::from_secs(2);
+/// The earliest arrival is taken of one to two windows of this length.
+const WINDOW: Duration = Duration::from_secs(5);
+/// The largest correction, as the part of the time that has passed: one in two hundred.
+const CORRECTION: u32 = 200;
+
+/// The mapping of one epoch.
+#[derive(Debug)]
+pub(crate) struct WallClock {
+    /// The first frame: its time, its arrival, and the wall clock then.
+    first: First,
+    /// How much later than the first frame's the mapping dates frames, in nanoseconds.
+    offset: i128,
+    /// The earliest arrivals of the current and of the previous window.
+    earliest: [i128; 2],
+    window_began: Instant,
+    corrected_at: Instant,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct First {
+    time: Duration,
+    arrived: Instant,
+    wall: SystemTime,
+}
+
+impl WallClock {
+    /// Creates the mapping from an epoch's first frame.
+    pub(crate) fn new(time: Duration, arrived: Instant, wall: SystemTime) -> Self {
+        let first = First { time, arrived, wall };
+        let (offset, earliest) = (0, [0, 0]);
+        Self { first, offset, earliest, window_began: arrived, corrected_at: arrived }
+    }
+
+    /// Takes note of a frame with the epoch's `time`, which has `arrived`.
+    pub(crate) fn note(&mut self, time: Duration, arrived: Instant) {
+        let passed = nanos(time) - nanos(self.first.time);
+        let lateness = nanos(arrived.saturating_duration_since(self.first.arrived)) - passed;
+        if arrived.saturating_duration_since(self.window_began) >= WINDOW {
+            self.earliest = [lateness, self.earliest[0]];
+            self.window_began = arrived;
+        }
+        self.earliest[0] = self.earliest[0].min(lateness);
+        self.correct(arrived);
+    }
+
+    /// Returns the date of the frame with the epoch's `time`.
+    pub(crate) fn date(&self, time: Duration) -> SystemTime {
+        let since_first = nanos(time) - nanos(self.first.time) + self.offset;
+        let distance = Duration::from_nanos(u64::try_from(since_first.abs()).unwrap_or(u64::MAX));
+        let date = if since_first < 0 {
+            self.first.wall.checked_sub(distance)
+        } else {
+            self.first.wall.checked_add(distance)
+        };
+        date.unwrap_or(self.first.wall)
+    }
+
+    fn correct(&mut self, arrived: Instant) {
+        let wanted = self.earliest[0].min(self.earliest[1]) - self.offset;
+        let is_settling = arrived.saturating_duration_since(self.first.arrived) < SETTLING;
+        if is_settling && wanted < 0 {
+            self.offset += wanted;
+        } else {
+            let passed = arrived.saturating_duration_since(self.corrected_at);
+            let most = nanos(passed / CORRECTION);
+            self.offset += wanted.clamp(-most, most);
+        }
+        self.corrected_at = arrived;
+    }
+}
+
+fn nanos(duration: Duration) -> i128 {
+    i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    struct Camera {
+        clock: WallClock,
+        began: Instant,
+        wall: SystemTime,
+    }
+
+    impl Camera {
+        fn new() -> Self {
+            let (began, wall) = (Instant::now(), SystemTime::UNIX_EPOCH);
+            Self { clock: WallClock::new(Duration::ZERO, began, wall), began, wall }
+        }
+
+        /// The date of a frame in milliseconds since the first one's arrival.
+        fn date(&mut self, time: u32, arrived: u32) -> i64 {
+            self.clock.note(MS * time, self.began + MS * arrived);
+            let date = self.clock.date(MS * time);
+            let ms = |duration: Duration| i64::try_from(duration.as_millis()).expect("short");
+            date.duration_since(self.wall).map_or_else(|early| -ms(early.duration()), ms)
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_read_late_is_not_dated_late() {
+        let mut camera = Camera::new();
+        for frame in 1..100 {
+            assert_eq!(camera.date(frame * 40, frame * 40), i64::from(frame) * 40);
+        }
+        assert_eq!(camera.date(4000, 4700), 4000);
+        assert_eq!(camera.date(4040, 4700), 4040);
+    }
+
+    #[test]
+    fn the_first_frame_of_an_epoch_may_be_late() {
+        let mut camera = Camera::new();
+        // FFmpeg probed for 200 ms: five frames arrive at once, and dates follow the last of them.
+        for frame in 1..=5 {
+            assert_eq!(camera.date(frame * 40, 0), 0);
+        }
+        assert_eq!(camera.date(0, 0), -200);
+        assert_eq!(camera.date(240, 40), 40);
+    }
+
+    #[test]
+    fn a_clock_that_runs_fast_is_followed_slowly() {
+        let mut camera = Camera::new();
+        let mut last = 0;
+        // The camera counts 1001 milliseconds a second.
+        for frame in 1..100_000_u32 {
+            let (time, arrived) = (frame * 40 + frame / 25, frame * 40);
+            let date = camera.date(time, arrived);
+            assert!((0..=60).contains(&(date - last)), "{last} {date}");
+            assert!((date - i64::from(arrived)).abs() < 40, "{arrived} {date}");
+            last = date;
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! A fragment of MP4 and the init segment that it needs.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+
+use crate::media::frame::Format;
+use crate::media::mp4::init::{AudioConfig, init_segment};
+use crate::media::mp4::track::Mp4Error;
+
+/// Identifies an init segment of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct InitId {
+    /// Number of the epoch.
+    pub(crate) epoch: u64,
+    /// Number of changes within the epoch.
+    pub(crate) version: u32,
+}
+
+/// `ftyp` and `moov` for the fragments that follow.
+#[derive(Debug)]
+pub(crate) struct InitSegment {
+    /// Its identification.
+    pub(crate) id: InitId,
+    /// The bytes of both boxes.
+    pub(crate) bytes: Bytes,
+    /// The RFC 6381 codecs of its tracks, separated by commas.
+    pub(crate) codecs: String,
+    /// Width of the picture in pixels.
+    pub(crate) width: u16,
+    /// Height of the picture in pixels.
+    pub(crate) height: u16,
+}
+
+/// One `moof` and `mdat` with video, and with the audio that came until its end.
+#[derive(Debug)]
+pub(crate) struct Fragment {
+    /// The init segment that it is decoded with.
+    pub(crate) init: Arc<InitSegment>,
+    /// The bytes of both boxes.
+    pub(crate) bytes: Bytes,
+    /// True if it begins with a keyframe.
+    pub(crate) is_keyframe: bool,
+    /// Decode time of the first frame of video, on the epoch's clock.
+    pub(crate) decode_time: Duration,
+    /// Playing time of the video.
+    pub(crate) duration: Duration,
+    /// Number of frames of video.
+    pub(crate) frames: u32,
+    /// The time at which the camera took the first frame.
+    pub(crate) taken_at: SystemTime,
+}
+
+impl InitSegment {
+    /// Creates the init segment for frames of this `format`, with this `audio`.
+    pub(crate) fn new(format: &Format, audio: Option<&AudioConfig>) -> Result<Self, Mp4Error> {
+        let codecs = [Some(format.picture.codec.clone()), audio.map(AudioConfig::codec)];
+        Ok(Self {
+            id: InitId { epoch: format.epoch, version: format.version },
+            bytes: init_segment(Some(&format.parameter_sets), audio)?,
+            codecs: codecs.into_iter().flatten().collect::<Vec<_>>().join(","),
+            width: format.picture.width,
+            height: format.picture.height,
+        })
+    }
+}
+
+/// Fragments for tests. They contain no media.
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    pub(crate) fn init(epoch: u64) -> Arc<InitSegment> {
+        Arc::new(InitSegment {
+            id: InitId { epoch, version: 0 },
+            bytes: Bytes::from(format!("init {epoch}")),
+            codecs: "avc1.42C01E".into(),
+            width: 640,
+            height: 360,
+        })
+    }
+
+    pub(crate) fn fragment(
+        init: &Arc<InitSegment>,
+        is_keyframe: bool,
+        begin_ms: u64,
+        ms: u64,
+    ) -> Fragment {
+        Fragment {
+            init: Arc::clone(init),
+            bytes: Bytes::from(format!("[{begin_ms}]")),
+            is_keyframe,
+            decode_time: Duration::from_millis(begin_ms),
+            duration: Duration::from_millis(ms),
+            frames: 5,
+            taken_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_000_000 + begin_ms),
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! Joins frames into the fragments of MP4 that become the parts of segments. Pure.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::media::frame::{AudioFormat, Format, Frame, Track};
+use crate::media::mp4::fragments::{Sample, SampleRun, fragment};
+use crate::media::mp4::init::AudioConfig;
+use crate::media::mp4::track::{Mp4Error, VIDEO_TIMESCALE};
+use crate::output::hls::fragment::{Fragment, InitSegment};
+
+/// How long the first fragment of an epoch waits for audio to be known, so that its init segment has
+/// an audio track. Where the camera sends G.711, FFmpeg's first AAC takes about 200 ms.
+const AUDIO_WITHIN: Duration = Duration::from_millis(300);
+
+/// The most frames that wait for audio to be known: a second at the highest rate of a camera.
+const MAX_HELD: usize = 120;
+
+/// A fragment can be this part shorter than wanted, since frames do not come at exact intervals.
+const TOLERANCE: u32 = 20;
+
+/// The most bytes of audio that wait for the next picture: more than a quarter of a minute at
+/// 256 kbit/s.
+const MAX_AUDIO: usize = 512 * 1024;
+
+/// Joins the frames of one stream, over all its epochs.
+#[derive(Debug)]
+pub(super) struct Fragmenter {
+    part_time: Duration,
+    sequence_number: u32,
+    format: Option<Arc<Format>>,
+    init: Option<Arc<InitSegment>>,
+    video: Vec<Arc<Frame>>,
+    audio: VecDeque<Arc<Frame>>,
+    audio_bytes: usize,
+    /// Frames of video that wait until the audio of their epoch is known.
+    held: Vec<Arc<Frame>>,
+}
+
+impl Fragmenter {
+    /// Creates a fragmenter of fragments that last `part_time`.
+    pub(super) fn new(part_time: Duration) -> Self {
+        Self {
+            part_time,
+            sequence_number: 0,
+            format: None,
+            init: None,
+            video: Vec::new(),
+            audio: VecDeque::new(),
+            audio_bytes: 0,
+            held: Vec::new(),
+        }
+    }
+
+    /// Adds a frame, and appends the fragments that it completes to `fragments`: none, one, or two if
+    /// it is a keyframe and long enough by itself. A fragment has video, and the audio that came until
+    /// its end.
+    pub(super) fn push(
+        &mut self,
+        frame: &Arc<Frame>,
+        fragments: &mut Vec<Fragment>,
+    ) -> Result<(), Mp4Error> {
+        if frame.track != Track::Video {
+            self.push_audio(frame);
+            return Ok(());
+        }
+        if self.awaits_audio(frame) {
+            self.held.push(Arc::clone(frame));
+            return Ok(());
+        }
+        for held in std::mem::take(&mut self.held) {
+            // With the description of the audio that has come since.
+            let is_older = held.format.epoch != frame.format.epoch;
+            let format = if is_older { &held.format } else { &frame.format };
+            self.push_video(&held, format, fragments)?;
+        }
+        self.push_video(frame, &frame.format, fragments)
+    }
+
+    /// Returns true if the first fragment of an epoch should wait, because audio may still be added.
+    fn awaits_audio(&self, frame: &Frame) -> bool {
+        let is_begun = self.format.as_ref().is_some_and(|it| it.epoch == frame.format.epoch);
+        let held_since = self.held.first().map_or(frame.received_at, |held| held.received_at);
+        let waited = frame.received_at.saturating_duration_since(held_since);
+        !is_begun
+            && frame.format.awaits_audio
+            && waited < AUDIO_WITHIN
+            && self.held.len() < MAX_HELD
+    }
+
+    fn push_video(
+        &mut self,
+        frame: &Arc<Frame>,
+        format: &Arc<Format>,
+        fragments: &mut Vec<Fragment>,
+    ) -> Result<(), Mp4Error> {
+        let change = self.change(format);
+        if frame.is_keyframe || change == Change::Init {
+            self.finish(fragments)?;
+        }
+        if change == Change::Init {
+            self.init = None;
+        }
+        if change != Change::None {
+            self.format = Some(Arc::clone(format));
+        }
+        self.video.push(Arc::clone(frame));
+        let duration: Duration = self.video.iter().map(|frame| frame.duration).sum();
+        let wanted = self.part_time * (TOLERANCE - 1) / TOLERANCE;
+        if duration >= wanted {
+            self.finish(fragments)?;
+        }
+        Ok(())
+    }
+
+    /// Drops all frames that wait for the end of their fragment.
+    pub(super) fn clear(&mut self) {
+        self.video.clear();
+        self.held.clear();
+        self.clear_audio();
+    }
+
+    fn clear_audio(&mut self) {
+        self.audio.clear();
+        self.audio_bytes = 0;
+    }
+
+    /// Compares `format` with that of the frames so far.
+    fn change(&self, format: &Format) -> Change {
+        let Some(before) = &self.format else { return Change::Init };
+        if before.epoch != format.epoch {
+            return Change::Init;
+        }
+        if before.version == format.version {
+            return Change::None;
+        }
+        let is_video_same = before.parameter_sets == format.parameter_sets;
+        if is_video_same && (self.init.is_none() || audio(before) == audio(format)) {
+            return Change::Description;
+        }
+        Change::Init
+    }
+
+    /// Makes a fragment of the frames that wait, if there are any.
+    fn finish(&mut self, fragments: &mut Vec<Fragment>) -> Result<(), Mp4Error> {
+        let (Some(first), Some(last), Some(format)) =
+            (self.video.first(), self.video.last(), &self.format)
+        else {
+            return Ok(());
+        };
+        let audio = audio(format);
+        let init = if let Some(init) = &self.init {
+            Arc::clone(init)
+        } else {
+            let audio = audio.as_ref().map(|(_, config)| config);
+            Arc::clone(self.init.insert(Arc::new(InitSegment::new(format, audio)?)))
+        };
+        let sound: Vec<&Frame> = match &audio {
+            Some((track, _)) => {
+                let is_wanted =
+                    |frame: &&Frame| frame.track == *track && frame.format.epoch == format.epoch;
+                self.audio.iter().map(Arc::as_ref).filter(is_wanted).collect()
+            }
+            None => Vec::new(),
+        };
+        let pictures: Vec<&Frame> = self.video.iter().map(Arc::as_ref).collect();
+        let timescale = audio.as_ref().map_or(1, |(_, config)| config.timescale());
+        self.sequence_number = self.sequence_number.wrapping_add(1);
+        let video = Samples::new(&pictures, VIDEO_TIMESCALE);
+        let sound = Samples::new(&sound, timescale);
+        let bytes = fragment(self.sequence_number, video.run(), sound.run())?;
+        fragments.push(Fragment {
+            init,
+            bytes: bytes.into(),
+            is_keyframe: first.is_keyframe,
+            decode_time: first.decode_time,
+            duration: (last.decode_time + last.duration).saturating_sub(first.decode_time),
+            frames: u32::try_from(self.video.len()).unwrap_or(u32::MAX),
+            taken_at: first.taken_at,
+        });
+        self.video.clear();
+        self.clear_audio();
+        Ok(())
+    }
+
+    fn push_audio(&mut self, frame: &Arc<Frame>) {
+        self.audio_bytes += frame.data.len();
+        self.audio.push_back(Arc::clone(frame));
+        while self.audio_bytes > MAX_AUDIO {
+            let Some(oldest) = self.audio.pop_front() else { break };
+            self.audio_bytes -= oldest.data.len();
+        }
+    }
+}
+
+/// What a new description means for what follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    /// It is the same.
+    None,
+    /// Nothing that the current init segment contains has changed.
+    Description,
+    /// Another init segment is needed.
+    Init,
+}
+
+/// Returns the audio that HLS can have: AAC, as the camera sends it or as FFmpeg makes it.
+fn audio(format: &Format) -> Option<(Track, AudioConfig)> {
+    match (&format.audio, &format.aac) {
+        (Some(AudioFormat::Aac(config)), _) => {
+            Some((Track::Audio, AudioConfig::Aac(config.clone())))
+        }
+        (_, Some(config)) => Some((Track::Aac, AudioConfig::Aac(config.clone()))),
+        _ => None,
+    }
+}
+
+/// The samples of a track.
+struct Samples<'a> {
+    decode_time: u64,
+    samples: Vec<Sample<'a>>,
+}
+
+impl<'a> Samples<'a> {
+    fn new(frames: &[&'a Frame], timescale: u32) -> Self {
+        let begin = |frame: &Frame| ticks(frame.decode_time, timescale);
+        let mut samples = Vec::with_capacity(frames.len());
+        for (index, frame) in frames.iter().enumerate() {
+            let end = frames.get(index + 1).map_or_else(
+                || ticks(frame.decode_time + frame.duration, timescale),
+                |next| begin(next),
+            );
+            let shown = ticks(frame.presentation_time, timescale);
+            let offset = i128::from(shown) - i128::from(begin(frame));
+            samples.push(Sample {
+                duration: u32::try_from(end.saturating_sub(begin(frame))).unwrap_or(u32::MAX),
+                composition_offset: i32::try_from(offset).unwrap_or(0),
+                is_keyframe: frame.is_keyframe,
+                data: &frame.data,
+            });
+        }
+        Self { decode_time: frames.first().map_or(0, |frame| begin(frame)), samples }
+    }
+
+    fn run(&self) -> SampleRun<'_> {
+        SampleRun { decode_time: self.decode_time, samples: &self.samples }
+    }
+}
+
+/// The nearest number of ticks.
+fn ticks(time: Duration, timescale: u32) -> u64 {
+    let nanos = time.as_nanos() * u128::from(timescale);
+    u64::try_from((nanos + 500_000_000) / 1_000_000_000).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::media::aac::AacConfig;
+    use crate::media::frame::testing;
+    use crate::output::hls::fragment::InitId;
+
+    fn fragmenter() -> Fragmenter {
+        Fragmenter::new(Duration::from_millis(100))
+    }
+
+    fn push(fragmenter: &mut Fragmenter, frames: impl IntoIterator<Item = Frame>) -> Vec<Fragment> {
+        let mut fragments = Vec::new();
+        for frame in frames {
+            fragmenter.push(&Arc::new(frame), &mut fragments).expect("frames that can be packaged");
+        }
+        fragments
+    }
+
+    /// Video of 25 frames per second.
+    fn video(format: &Arc<Format>, numbers: std::ops::Range<u64>) -> impl Iterator<Item = Frame> {
+        numbers.map(|n| testing::video(format, n % 10 == 0, n * 40, 40))
+    }
+
+    fn sound(format: &Arc<Format>, time: u64) -> Frame {
+        let data = Bytes::from_static(b"sound");
+        Frame { track: Track::Audio, data, ..testing::video(format, true, time, 20) }
+    }
+
+    fn with_audio(format: &Format, version: u32) -> Arc<Format> {
+        let aac = AacConfig::parse(&[0x11, 0x88]).expect("a configuration");
+        let parameter_sets = format.parameter_sets.clone();
+        Arc::new(Format {
+            epoch: format.epoch,
+            version,
+            picture: parameter_sets.picture().expect("parameter sets"),
+            parameter_sets,
+            audio: Some(AudioFormat::Aac(aac)),
+            aac: None,
+            awaits_audio: false,
+        })
+    }
+
+    /// Begin, duration and number of frames of each fragment, in milliseconds.
+    fn summary(fragments: &[Fragment]) -> Vec<(u128, u128, u32)> {
+        let ms = |time: Duration| time.as_millis();
+        let one = |it: &Fragment| (ms(it.decode_time), ms(it.duration), it.frames);
+        fragments.iter().map(one).collect()
+    }
+
+    #[test]
+    fn a_fragment_lasts_for_a_part_and_ends_before_a_keyframe() {
+        let fragments = push(&mut fragmenter(), video(&testing::format(7), 0..13));
+        let expected = [(0, 120, 3), (120, 120, 3), (240, 120, 3), (360, 40, 1), (400, 120, 3)];
+        assert_eq!(summary(&fragments), expected);
+        let keyframes: Vec<_> = fragments.iter().map(|it| it.is_keyframe).collect();
+        assert_eq!(keyframes, [true, false, false, false, true]);
+    }
+
+    #[test]
+    fn a_frame_that_is_longer_than_a_part_is_a_fragment() {
+        let format = testing::format(7);
+        let frames = (0..3).map(|n| testing::video(&format, n == 0, n * 200, 200));
+        let fragments = push(&mut fragmenter(), frames);
+        assert_eq!(summary(&fragments), [(0, 200, 1), (200, 200, 1), (400, 200, 1)]);
+    }
+
+    #[test]
+    fn audio_is_in_the_fragment_of_the_video_beside_which_it_came() {
+        let format = with_audio(&testing::format(7), 0);
+        let mut fragmenter = fragmenter();
+        let without = push(&mut fragmenter, video(&format, 0..3)).remove(0).bytes.len();
+        let frames = video(&format, 3..5).chain([sound(&format, 120)]).chain(video(&format, 5..6));
+        let with = push(&mut fragmenter, frames).remove(0);
+        let contains = |bytes: &[u8]| with.bytes.windows(bytes.len()).any(|it| it == bytes);
+        assert!(with.bytes.len() > without + 5 && contains(b"sound"));
+        let later = push(&mut fragmenter, video(&format, 6..9)).remove(0);
+        assert_eq!(later.bytes.len(), without, "each packet is written once");
+    }
+
+    #[test]
+    fn the_first_fragment_waits_for_audio_that_may_be_added() {
+        let known = testing::format(7);
+        let with = with_audio(&known, 1);
+        let unknown = Arc::new(Format { awaits_audio: true, audio: None, ..copy(&with, 0) });
+        let mut fragmenter = fragmenter();
+        assert!(push(&mut fragmenter, video(&unknown, 0..7)).is_empty());
+        let fragments = push(&mut fragmenter, video(&with, 7..8));
+        assert_eq!(summary(&fragments), [(0, 120, 3), (120, 120, 3)]);
+        assert!(fragments[0].init.codecs.contains("mp4a"), "{}", fragments[0].init.codecs);
+    }
+
+    #[test]
+    fn audio_that_does_not_come_is_not_waited_for_long() {
+        let unknown = Arc::new(Format { awaits_audio: true, ..copy(&testing::format(7), 0) });
+        let mut fragmenter = fragmenter();
+        let fragments = push(&mut fragmenter, video(&unknown, 0..10));
+        assert_eq!(summary(&fragments), [(0, 120, 3), (120, 120, 3), (240, 120, 3)]);
+        // It comes later: another init segment is needed.
+        let with = with_audio(&unknown, 1);
+        let fragments = push(&mut fragmenter, video(&with, 10..13));
+        assert_eq!(fragments[1].init.id, InitId { epoch: 7, version: 1 });
+        assert!(fragments[1].init.codecs.contains("mp4a"));
+    }
+
+    #[test]
+    fn audio_without_a_picture_is_bounded() {
+        let format = with_audio(&testing::format(7), 0);
+        let mut fragmenter = fragmenter();
+        let frames = (0..10).map(|n| {
+            let data = Bytes::from(vec![0; MAX_AUDIO / 4]);
+            Frame { data, ..sound(&format, n * 20) }
+        });
+        assert!(push(&mut fragmenter, frames).is_empty());
+        assert_eq!(fragmenter.audio.len(), 4);
+    }
+
+    fn copy(format: &Format, version: u32) -> Format {
+        let parameter_sets = format.parameter_sets.clone();
+        Format {
+            epoch: format.epoch,
+            version,
+            picture: parameter_sets.picture().expect("parameter sets"),
+            parameter_sets,
+            audio: format.audio.clone(),
+            aac: None,
+            awaits_audio: false,
+        }
+    }
+}
