@@ -3,7 +3,7 @@
 //! ```text
 //! back end ── HTTP ──> api ──> service ──> stream::registry ──> stream::supervisor (a task per stream)
 //!                                                                    │ starts, watches, ends
-//! camera ── RTSP ──> FFmpeg (ingest) ── fragmented MP4 on stdout ──> media::reader ──> media::hub
+//! camera ── RTSP ──> FFmpeg (ingest) ── NUT, frame by frame ──> media::demuxer ──> media::hub
 //!                                                                                          │
 //!                                        output::hls: segments on disk, playlists in memory
 //!                                                                    │             │
