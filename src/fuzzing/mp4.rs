@@ -24,13 +24,13 @@ pub fn annex_b(data: &[u8]) {
         _ => Framing::StartCodes,
     };
     let mut sets = ParameterSets::new(codec(*head));
-    let unit = AccessUnit::read(bytes, framing, &mut sets);
+    let unit = AccessUnit::read(bytes.into(), framing, &mut sets);
     assert!(unit.data.len() * 2 <= bytes.len() * 5, "{} bytes", unit.data.len());
     let found: usize = Framing::Lengths(4).units(&unit.data).map(|unit| 4 + unit.len()).sum();
     assert_eq!(found, unit.data.len());
     let mut again = sets.clone();
-    assert_eq!(AccessUnit::read(&unit.data, Framing::Lengths(4), &mut again), unit);
-    assert_eq!(AccessUnit::read(bytes, framing, &mut again), unit);
+    assert_eq!(AccessUnit::read(unit.data.as_ref().into(), Framing::Lengths(4), &mut again), unit);
+    assert_eq!(AccessUnit::read(bytes.into(), framing, &mut again), unit);
     assert_eq!((again.version(), &again), (sets.version(), &sets));
     if let Ok(init) = init_segment(Some(&sets), None) {
         let picture = sets.picture().expect("the picture that is in the init segment");

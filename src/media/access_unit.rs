@@ -1,6 +1,8 @@
 //! Access units as consumers get them, made of those that FFmpeg hands over.
 
-use bytes::Bytes;
+use std::ops::Range;
+
+use bytes::{Buf as _, Bytes, BytesMut};
 
 use crate::media::codec::VideoCodec;
 use crate::media::nal::{Framing, UnitKind, is_recovery_point};
@@ -22,14 +24,15 @@ pub struct AccessUnit {
 impl AccessUnit {
     /// Divides `bytes` into NAL units and moves the parameter sets among them to `sets`.
     ///
-    /// Allocates memory once for `bytes` with start codes of four bytes. Any other framing can need
-    /// more than `bytes` has, at most five bytes for two.
-    pub fn read(bytes: &[u8], framing: Framing, sets: &mut ParameterSets) -> Self {
+    /// Works in place if start codes or lengths have four bytes and what is left out precedes the rest, as
+    /// FFmpeg writes nearly every access unit. Any other one is copied, and can need more than `bytes` has,
+    /// at most five bytes for two.
+    pub fn read(bytes: BytesMut, framing: Framing, sets: &mut ParameterSets) -> Self {
         let codec = sets.codec();
-        let mut data = Vec::with_capacity(bytes.len());
         let (mut is_keyframe, mut is_recovery_point_here) = (false, false);
-        let mut in_band = Vec::new();
-        for unit in framing.units(bytes) {
+        let (mut in_band, mut kept) = (Vec::new(), Vec::new());
+        for range in framing.ranges(&bytes) {
+            let unit = &bytes[range.clone()];
             match UnitKind::of(codec, unit) {
                 UnitKind::ParameterSet(kind) => {
                     // Copies of the same set are not worth the memory for a list of them.
@@ -45,11 +48,10 @@ impl AccessUnit {
                 }
                 UnitKind::Slice | UnitKind::Sei | UnitKind::Other => {}
             }
-            append(&mut data, unit);
+            kept.push(range);
         }
         sets.update(&in_band);
-        // Boxed, because consumers keep the frames of seconds, and unused capacity with them.
-        let data = Bytes::from(data.into_boxed_slice());
+        let data = with_lengths(bytes, &kept);
         Self { data, is_keyframe, is_recovery_point: is_recovery_point_here }
     }
 }
@@ -57,12 +59,38 @@ impl AccessUnit {
 /// The most parameter sets of one access unit that are looked at. Cameras send two or three.
 const MAX_SETS_AT_ONCE: usize = 64;
 
-/// Units that are too long for their length field do not exist: `bytes` would have 4 GiB.
-fn append(data: &mut Vec<u8>, unit: &[u8]) {
-    if let Ok(length) = u32::try_from(unit.len()) {
-        data.extend_from_slice(&length.to_be_bytes());
-        data.extend_from_slice(unit);
+/// The size of a length in bytes.
+const LENGTH: usize = 4;
+
+/// Returns these units of `bytes`, each behind its length.
+fn with_lengths(mut bytes: BytesMut, units: &[Range<usize>]) -> Bytes {
+    let (Some(first), Some(last)) = (units.first(), units.last()) else { return Bytes::new() };
+    let has_room =
+        first.start >= LENGTH && units.windows(2).all(|pair| pair[1].start == pair[0].end + LENGTH);
+    if !has_room {
+        return copied_with_lengths(&bytes, units);
     }
+    for unit in units {
+        bytes[unit.start - LENGTH..unit.start].copy_from_slice(&length(unit));
+    }
+    bytes.truncate(last.end);
+    bytes.advance(first.start - LENGTH);
+    bytes.freeze()
+}
+
+fn copied_with_lengths(bytes: &[u8], units: &[Range<usize>]) -> Bytes {
+    let size = units.iter().map(|unit| LENGTH + unit.len()).sum();
+    let mut data = Vec::with_capacity(size);
+    for unit in units {
+        data.extend_from_slice(&length(unit));
+        data.extend_from_slice(&bytes[unit.clone()]);
+    }
+    data.into()
+}
+
+/// Units that are too long for their length do not exist: their access unit would have 4 GiB.
+fn length(unit: &Range<usize>) -> [u8; LENGTH] {
+    u32::try_from(unit.len()).unwrap_or(u32::MAX).to_be_bytes()
 }
 
 #[cfg(test)]
@@ -72,7 +100,7 @@ mod tests {
 
     fn read(codec: VideoCodec, bytes: &[u8]) -> (AccessUnit, ParameterSets) {
         let mut sets = ParameterSets::new(codec);
-        (AccessUnit::read(bytes, Framing::StartCodes, &mut sets), sets)
+        (AccessUnit::read(bytes.into(), Framing::StartCodes, &mut sets), sets)
     }
 
     #[test]
@@ -84,7 +112,7 @@ mod tests {
         assert_eq!(sets.version(), 1);
         let (again, _) = {
             let mut sets = sets.clone();
-            let again = AccessUnit::read(bytes, Framing::StartCodes, &mut sets);
+            let again = AccessUnit::read(bytes.as_slice().into(), Framing::StartCodes, &mut sets);
             assert_eq!(sets.version(), 1, "the same sets");
             (again, sets)
         };
@@ -159,7 +187,7 @@ mod tests {
             prop_assert_eq!(found, expected);
             // Its own output is input, too.
             let mut sets = ParameterSets::new(codec);
-            let again = AccessUnit::read(&unit.data, Framing::Lengths(4), &mut sets);
+            let again = AccessUnit::read(unit.data.as_ref().into(), Framing::Lengths(4), &mut sets);
             prop_assert_eq!(again, unit);
         }
 
@@ -171,7 +199,7 @@ mod tests {
             let framing = if size == 0 { Framing::StartCodes } else { Framing::Lengths(size) };
             for codec in [VideoCodec::H264, VideoCodec::H265] {
                 let mut sets = ParameterSets::new(codec);
-                let unit = AccessUnit::read(&bytes, framing, &mut sets);
+                let unit = AccessUnit::read(bytes.as_slice().into(), framing, &mut sets);
                 prop_assert!(unit.data.len() * 2 <= bytes.len() * 5);
             }
         }

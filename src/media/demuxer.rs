@@ -95,14 +95,14 @@ impl Demuxer {
                 self.video = Some(Video::new(&streams, self.can_be_h265)?);
                 Ok(None)
             }
-            NutItem::Packet(packet) => Ok(self.picture(&packet, arrival)),
+            NutItem::Packet(packet) => Ok(self.picture(packet, arrival)),
         }
     }
 
-    fn picture(&mut self, packet: &NutPacket, arrival: Arrival) -> Option<Frame> {
+    fn picture(&mut self, packet: NutPacket, arrival: Arrival) -> Option<Frame> {
         let video = self.video.as_mut().filter(|video| video.stream == packet.stream)?;
         let version_before = video.sets.version();
-        let unit = AccessUnit::read(&packet.data, video.framing, &mut video.sets);
+        let unit = AccessUnit::read(packet.data, video.framing, &mut video.sets);
         if unit.data.is_empty() {
             return None;
         }
@@ -183,7 +183,7 @@ impl Demuxer {
             is_keyframe: true,
             received_at: arrival.at,
             taken_at: arrival.wall,
-            data: packet.data,
+            data: packet.data.freeze(),
         })
     }
 

@@ -1,5 +1,6 @@
 //! NAL units of H.264 and H.265: where they begin and what they carry.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
@@ -38,6 +39,16 @@ impl Framing {
             Self::Lengths(_) => access_unit,
         };
         Units { framing: self, rest }
+    }
+
+    /// Returns where the [`units`](Self::units) of an access unit are in it.
+    pub(crate) fn ranges(self, access_unit: &[u8]) -> impl Iterator<Item = Range<usize>> {
+        // Each unit is a slice of the access unit, so the difference of their addresses is its place.
+        let base = access_unit.as_ptr().addr();
+        self.units(access_unit).map(move |unit| {
+            let begin = unit.as_ptr().addr() - base;
+            begin..begin + unit.len()
+        })
     }
 }
 

@@ -86,7 +86,7 @@ impl Video {
         let units: Vec<_> = packets(&raw, "v")
             .iter()
             .map(|packet| &bytes[packet.position..packet.position + packet.size])
-            .map(|bytes| AccessUnit::read(bytes, Framing::StartCodes, &mut sets))
+            .map(|bytes| AccessUnit::read(bytes.into(), Framing::StartCodes, &mut sets))
             .collect();
         let expected = folder.path().join("expected.mp4");
         ffmpeg(&["-i", text(&reference), "-c", "copy", "-bsf:v", only_pictures(codec)], &expected);
@@ -381,7 +381,7 @@ fn access_units_are_the_same_with_lengths_as_with_start_codes() {
     let mut rest = bytes.as_slice();
     for (packet, data) in video.frames.packets.iter().zip(&video.frames.data) {
         let (bytes, after) = rest.split_at(packet.size);
-        assert_eq!(AccessUnit::read(bytes, framing, &mut sets).data, data);
+        assert_eq!(AccessUnit::read(bytes.into(), framing, &mut sets).data, data);
         rest = after;
     }
     assert_eq!(sets.version(), 0);
@@ -393,7 +393,7 @@ fn the_init_segment_after_a_change_of_the_picture_size_fits_the_new_pictures() {
     let scaled = [X264, &["-vf", "scale=200:100"]].concat();
     let second = Video::encode(VideoCodec::H264, "yuv420p", &scaled);
     let bytes = fs::read(second.path("raw")).expect("the stream");
-    AccessUnit::read(&bytes, Framing::StartCodes, &mut first.sets);
+    AccessUnit::read(bytes.as_slice().into(), Framing::StartCodes, &mut first.sets);
     assert_eq!((first.sets.version(), &first.sets), (2, &second.sets));
     let init = init_segment(Some(&first.sets), None).expect("an init segment");
     let file = second.path("ours.mp4");

@@ -20,10 +20,14 @@ use crate::media::hub::FrameHub;
 use crate::media::nut::error::NutError;
 use crate::media::nut::reader::NutReader;
 
-/// Buffer space for each read of video, in bytes. A pipe holds 64 KiB.
-const VIDEO_READ: usize = 64 * 1024;
-/// Buffer space for each read of audio, in bytes: about half a second.
-const AUDIO_READ: usize = 4 * 1024;
+/// The memory that frames of video are read into, in bytes at a time. Frames keep it in use until the last one
+/// of them is dropped, so that it is a small part of the frames that the hub keeps; and it is less than
+/// glibc's limit for memory of its own, which would be returned to the system each time.
+const VIDEO_BLOCK: usize = 120 * 1024;
+/// The memory that audio is read into, in bytes at a time: about half a second.
+const AUDIO_BLOCK: usize = 4 * 1024;
+/// The next block begins when less than this part of the last one is free.
+const LEAST_FREE: usize = 8;
 
 /// The pipes of one run.
 pub(super) struct OutputPipes {
@@ -36,7 +40,7 @@ pub(super) struct OutputPipes {
 struct NutPipe<R> {
     source: R,
     reader: NutReader,
-    read_size: usize,
+    block_size: usize,
     state: PipeState,
 }
 
@@ -65,10 +69,10 @@ pub(super) struct Sink {
 impl OutputPipes {
     /// Takes over the pipes that a run with `plan` has besides its stdout.
     pub(super) fn new(stdout: ChildStdout, plan: Plan, outputs: Vec<pipe::Receiver>) -> Self {
-        let mut outputs = outputs.into_iter().map(|source| NutPipe::new(source, AUDIO_READ));
+        let mut outputs = outputs.into_iter().map(|source| NutPipe::new(source, AUDIO_BLOCK));
         let audio = if plan.audio.is_copied() { outputs.next() } else { None };
         let aac = if plan.audio.is_converted() { outputs.next() } else { None };
-        Self { video: NutPipe::new(stdout, VIDEO_READ), audio, aac }
+        Self { video: NutPipe::new(stdout, VIDEO_BLOCK), audio, aac }
     }
 
     /// Publishes frames until FFmpeg closes the pipe of the video.
@@ -146,14 +150,16 @@ fn take_audio(
 }
 
 impl<R: AsyncRead + Unpin> NutPipe<R> {
-    fn new(source: R, read_size: usize) -> Self {
-        Self { source, reader: NutReader::new(), read_size, state: PipeState::Used }
+    fn new(source: R, block_size: usize) -> Self {
+        Self { source, reader: NutReader::new(), block_size, state: PipeState::Used }
     }
 
     /// Appends what is there to the reader's buffer, and returns the number of bytes: 0 at the end.
     async fn read(&mut self) -> std::io::Result<usize> {
         let buffer = self.reader.buffer();
-        buffer.reserve(self.read_size);
+        if buffer.capacity() - buffer.len() < self.block_size / LEAST_FREE {
+            buffer.reserve(self.block_size);
+        }
         self.source.read_buf(buffer).await
     }
 

@@ -146,8 +146,8 @@ fn check(fields: &mut Cursor<'_>, flags: u64, is_required: bool) -> Result<(), N
     Ok(())
 }
 
-/// Returns `data` without the side data and metadata at its beginning.
-pub(super) fn without_side_data(data: &[u8]) -> Result<&[u8], NutError> {
+/// Returns the size of the side data and metadata at the beginning of `data`, in bytes.
+pub(super) fn side_data_size(data: &[u8]) -> Result<usize, NutError> {
     let mut fields = Cursor::new(data);
     for _ in ["side data", "metadata"] {
         let count = fields.unsigned()?;
@@ -155,7 +155,7 @@ pub(super) fn without_side_data(data: &[u8]) -> Result<&[u8], NutError> {
             skip_property(&mut fields)?;
         }
     }
-    Ok(&data[fields.position()..])
+    Ok(fields.position())
 }
 
 /// Skips a name and a value, whose type is coded as a negative value.

@@ -4,10 +4,10 @@
 //! error means that the stream itself is invalid. Memory is bounded: an element that claims more than
 //! its kind can have is an error before it is buffered.
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Buf as _, BytesMut};
 
 use crate::media::nut::error::NutError;
-use crate::media::nut::frame_header::{FrameHeader, MAX_FRAME_HEADER, without_side_data};
+use crate::media::nut::frame_header::{FrameHeader, MAX_FRAME_HEADER, side_data_size};
 use crate::media::nut::main_header::MainHeader;
 use crate::media::nut::packet_header::{
     MAIN, MAX_PACKET_HEADER, PacketHeader, START_CODE_BYTE, STREAM, SYNCPOINT,
@@ -18,9 +18,6 @@ use crate::media::nut::timeline::{Syncpoint, Timeline};
 
 /// The first bytes of every NUT stream.
 pub(super) const FILE_ID: &[u8] = b"nut/multimedia container\0";
-
-/// The largest empty buffer that is kept, in bytes. Larger frames are rare.
-const MAX_EMPTY_BUFFER: usize = 256 * 1024;
 
 /// Reads one NUT stream.
 #[derive(Default)]
@@ -54,7 +51,8 @@ impl NutReader {
         Self::default()
     }
 
-    /// The buffer, to which the caller appends the bytes that have arrived.
+    /// Returns the buffer, to which the caller appends the bytes that have arrived. Packets are cut out of it
+    /// without a copy, and keep the memory of their neighbours in use.
     pub fn buffer(&mut self) -> &mut BytesMut {
         &mut self.buffer
     }
@@ -168,11 +166,17 @@ impl NutReader {
         let Some(data) = self.buffer.get(header.header_size..size) else {
             return Ok(Element::Incomplete);
         };
-        let data = packet_data(&main.omitted[header.omitted], data, header.has_side_data)?;
+        let side_data = if header.has_side_data { side_data_size(data)? } else { 0 };
+        let omitted = &main.omitted[header.omitted];
         self.timelines[header.stream].last = header.pts;
-        self.advance(size);
+        let mut data = self.buffer.split_to(size);
+        self.position += size as u64;
         if header.is_end {
             return Ok(Element::Skipped);
+        }
+        data.advance(header.header_size + side_data);
+        if !omitted.is_empty() {
+            data = [omitted, data.as_ref()].concat().as_slice().into();
         }
         Ok(Element::Item(NutItem::Packet(NutPacket {
             stream: header.stream,
@@ -200,18 +204,5 @@ impl NutReader {
     fn advance(&mut self, count: usize) {
         self.buffer.advance(count);
         self.position += count as u64;
-        if self.buffer.is_empty() && count > MAX_EMPTY_BUFFER {
-            self.buffer = BytesMut::new();
-        }
     }
-}
-
-/// The bytes of a packet. They are copied: consumers keep packets for seconds, and a slice would keep
-/// the whole buffer alive, so that the next read had to allocate another.
-fn packet_data(omitted: &[u8], data: &[u8], has_side_data: bool) -> Result<Bytes, NutError> {
-    let data = if has_side_data { without_side_data(data)? } else { data };
-    if omitted.is_empty() {
-        return Ok(Bytes::copy_from_slice(data));
-    }
-    Ok(Bytes::from([omitted, data].concat()))
 }

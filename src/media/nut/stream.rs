@@ -1,6 +1,6 @@
 //! Streams and packets of NUT.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 /// The most streams that one NUT stream can have here.
 pub(crate) const MAX_STREAMS: usize = 8;
@@ -88,8 +88,8 @@ pub struct NutPacket {
     pub pts: u64,
     /// True if decoding can begin with this packet.
     pub is_keyframe: bool,
-    /// The packet's bytes.
-    pub data: Bytes,
+    /// The packet's bytes. They can be changed in place.
+    pub data: BytesMut,
 }
 
 fn greatest_common_divisor(a: u32, b: u32) -> u32 {

@@ -557,7 +557,7 @@ proptest! {
         for (stream, pts, is_keyframe, data) in packets {
             let stream = stream % streams.len();
             write_nut_frame(stream, pts, is_keyframe, &data, &mut bytes);
-            expected.push(NutItem::Packet(NutPacket { stream, pts, is_keyframe, data }));
+            expected.push(NutItem::Packet(NutPacket { stream, pts, is_keyframe, data: data.into() }));
         }
         let (items, error) = read(&bytes);
         prop_assert_eq!(error, None);

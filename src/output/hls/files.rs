@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, IoSlice, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tracing::warn;
 
 use crate::output::disk_budget::DiskShare;
@@ -51,13 +52,14 @@ impl SegmentFiles {
         Ok(())
     }
 
-    /// Appends to the growing segment.
-    pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Appends to the growing segment, and returns the number of bytes.
+    pub(super) fn append(&mut self, slices: &[Bytes]) -> io::Result<u64> {
         if let Some(file) = &mut self.growing {
-            file.write_all(bytes)?;
+            write_all(file, slices)?;
         }
-        self.share.add(bytes.len() as u64);
-        Ok(())
+        let length = slices.iter().map(|slice| slice.len() as u64).sum();
+        self.share.add(length);
+        Ok(length)
     }
 
     /// Truncates the growing segment to `length` bytes, because a part of a fragment may have been
@@ -111,4 +113,19 @@ impl SegmentFiles {
         drop(self.growing);
         self.dir.remove()
     }
+}
+
+/// Writes all slices, with one call of the system if the file takes them at once.
+fn write_all(file: &mut File, slices: &[Bytes]) -> io::Result<()> {
+    let mut slices: Vec<_> = slices.iter().map(|slice| IoSlice::new(slice)).collect();
+    let mut left = slices.as_mut_slice();
+    while !left.is_empty() {
+        match file.write_vectored(left) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut left, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

@@ -38,8 +38,8 @@ pub(crate) struct InitSegment {
 pub(crate) struct Fragment {
     /// The init segment that it is decoded with.
     pub(crate) init: Arc<InitSegment>,
-    /// The bytes of both boxes.
-    pub(crate) bytes: Bytes,
+    /// The bytes of both boxes, in the order in which they are written. Those of the frames are not copied.
+    pub(crate) slices: Vec<Bytes>,
     /// True if it begins with a keyframe.
     pub(crate) is_keyframe: bool,
     /// Decode time of the first frame of video, on the epoch's clock.
@@ -50,6 +50,13 @@ pub(crate) struct Fragment {
     pub(crate) frames: u32,
     /// The time at which the camera took the first frame.
     pub(crate) taken_at: SystemTime,
+}
+
+impl Fragment {
+    /// Returns the size in bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.slices.iter().map(Bytes::len).sum()
+    }
 }
 
 impl InitSegment {
@@ -89,7 +96,7 @@ pub(crate) mod testing {
     ) -> Fragment {
         Fragment {
             init: Arc::clone(init),
-            bytes: Bytes::from(format!("[{begin_ms}]")),
+            slices: vec![Bytes::from("["), Bytes::from(format!("{begin_ms}]"))],
             is_keyframe,
             decode_time: Duration::from_millis(begin_ms),
             duration: Duration::from_millis(ms),

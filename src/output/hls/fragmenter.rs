@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::media::frame::{AudioFormat, Format, Frame, Track};
-use crate::media::mp4::fragments::{Sample, SampleRun, fragment};
+use crate::media::mp4::fragments::{Sample, SampleRun, fragment_head};
 use crate::media::mp4::init::AudioConfig;
 use crate::media::mp4::track::{Mp4Error, VIDEO_TIMESCALE};
 use crate::output::hls::fragment::{Fragment, InitSegment};
@@ -17,7 +17,8 @@ const AUDIO_WITHIN: Duration = Duration::from_millis(300);
 /// The most frames that wait for audio to be known: a second at the highest rate of a camera.
 const MAX_HELD: usize = 120;
 
-/// A fragment can be this part shorter than wanted, since frames do not come at exact intervals.
+/// A fragment may be longer than a part by this fraction of it, since frames do not come at exact
+/// intervals.
 const TOLERANCE: u32 = 20;
 
 /// The most bytes of audio that wait for the next picture: more than a quarter of a minute at
@@ -107,8 +108,8 @@ impl Fragmenter {
         }
         self.video.push(Arc::clone(frame));
         let duration: Duration = self.video.iter().map(|frame| frame.duration).sum();
-        let wanted = self.part_time * (TOLERANCE - 1) / TOLERANCE;
-        if duration >= wanted {
+        let with_another = duration + frame.duration;
+        if with_another > self.part_time + self.part_time / TOLERANCE {
             self.finish(fragments)?;
         }
         Ok(())
@@ -156,7 +157,7 @@ impl Fragmenter {
             let audio = audio.as_ref().map(|(_, config)| config);
             Arc::clone(self.init.insert(Arc::new(InitSegment::new(format, audio)?)))
         };
-        let sound: Vec<&Frame> = match &audio {
+        let sounds: Vec<&Frame> = match &audio {
             Some((track, _)) => {
                 let is_wanted =
                     |frame: &&Frame| frame.track == *track && frame.format.epoch == format.epoch;
@@ -168,11 +169,13 @@ impl Fragmenter {
         let timescale = audio.as_ref().map_or(1, |(_, config)| config.timescale());
         self.sequence_number = self.sequence_number.wrapping_add(1);
         let video = Samples::new(&pictures, VIDEO_TIMESCALE);
-        let sound = Samples::new(&sound, timescale);
-        let bytes = fragment(self.sequence_number, video.run(), sound.run())?;
+        let sound = Samples::new(&sounds, timescale);
+        let head = fragment_head(self.sequence_number, video.run(), sound.run())?;
+        let data = pictures.iter().chain(&sounds).map(|frame| frame.data.clone());
+        let slices = std::iter::once(head.into()).chain(data).collect();
         fragments.push(Fragment {
             init,
-            bytes: bytes.into(),
+            slices,
             is_keyframe: first.is_keyframe,
             decode_time: first.decode_time,
             duration: (last.decode_time + last.duration).saturating_sub(first.decode_time),
@@ -264,7 +267,7 @@ mod tests {
     use crate::output::hls::fragment::InitId;
 
     fn fragmenter() -> Fragmenter {
-        Fragmenter::new(Duration::from_millis(100))
+        Fragmenter::new(Duration::from_millis(120))
     }
 
     fn push(fragmenter: &mut Fragmenter, frames: impl IntoIterator<Item = Frame>) -> Vec<Fragment> {
@@ -316,6 +319,13 @@ mod tests {
     }
 
     #[test]
+    fn a_fragment_is_not_longer_than_a_part() {
+        let mut fragmenter = Fragmenter::new(Duration::from_millis(100));
+        let fragments = push(&mut fragmenter, video(&testing::format(7), 0..4));
+        assert_eq!(summary(&fragments), [(0, 80, 2), (80, 80, 2)]);
+    }
+
+    #[test]
     fn a_frame_that_is_longer_than_a_part_is_a_fragment() {
         let format = testing::format(7);
         let frames = (0..3).map(|n| testing::video(&format, n == 0, n * 200, 200));
@@ -327,13 +337,12 @@ mod tests {
     fn audio_is_in_the_fragment_of_the_video_beside_which_it_came() {
         let format = with_audio(&testing::format(7), 0);
         let mut fragmenter = fragmenter();
-        let without = push(&mut fragmenter, video(&format, 0..3)).remove(0).bytes.len();
+        let without = push(&mut fragmenter, video(&format, 0..3)).remove(0).size();
         let frames = video(&format, 3..5).chain([sound(&format, 120)]).chain(video(&format, 5..6));
         let with = push(&mut fragmenter, frames).remove(0);
-        let contains = |bytes: &[u8]| with.bytes.windows(bytes.len()).any(|it| it == bytes);
-        assert!(with.bytes.len() > without + 5 && contains(b"sound"));
+        assert!(with.size() > without + 5 && with.slices.ends_with(&[Bytes::from("sound")]));
         let later = push(&mut fragmenter, video(&format, 6..9)).remove(0);
-        assert_eq!(later.bytes.len(), without, "each packet is written once");
+        assert_eq!(later.size(), without, "each packet is written once");
     }
 
     #[test]

@@ -178,7 +178,7 @@ impl Session {
         }
         for fragment in &work.fragments {
             if self.packager.push(fragment) {
-                self.counters.packaged(fragment.bytes.len());
+                self.counters.packaged(fragment.size());
             }
         }
         if let Some(number) = self.packager.last_number() {

@@ -203,8 +203,7 @@ impl Packager {
         if self.playlist.growing().is_none() {
             self.open(fragment)?;
         }
-        self.files.append(&fragment.bytes)?;
-        let length = fragment.bytes.len() as u64;
+        let length = self.files.append(&fragment.slices)?;
         self.playlist.append(fragment.duration, length, self.part_start(fragment));
         self.cutter.appended(fragment);
         Ok(())
@@ -436,7 +435,7 @@ mod tests {
             let mut fragment = testing::fragment(&init, time % 2000 == 0, time, 200);
             // The first keyframe alone is as large as a second of the rest.
             let size = if time == 0 { 125_000 } else { 25_000 };
-            fragment.bytes = vec![0; size].into();
+            fragment.slices = vec![vec![0; size].into()];
             setup.packager.push(&fragment);
             if time == 200 {
                 assert_eq!(variant(&setup).bandwidth, 3_000_000);

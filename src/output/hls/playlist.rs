@@ -290,13 +290,13 @@ impl Playlist {
         start.filter(|_| !is_found_by_players)
     }
 
-    /// Returns `PART-TARGET`: the wanted duration of a part, or that of the longest listed part if this
-    /// is longer, because frames do not always fit into the wanted duration.
+    /// Returns `PART-TARGET`: the duration of the longest listed part, or the wanted duration if no part is
+    /// listed. Since players stay three part targets behind, it should not be longer than the parts are.
     fn part_target(&self) -> Duration {
         let named = self.all().skip(self.first_with_parts());
         let longest = named.flat_map(|segment| &segment.parts).map(|part| part.duration).max();
         // Rounded up to whole milliseconds, as it is rendered: no part may exceed it.
-        let millis = longest.unwrap_or_default().max(self.part_time).as_nanos().div_ceil(1_000_000);
+        let millis = longest.unwrap_or(self.part_time).as_nanos().div_ceil(1_000_000);
         Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
     }
 
