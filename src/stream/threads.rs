@@ -5,10 +5,15 @@
 //! times a second for each camera, which costs more than the work itself. So all tasks of a stream
 //! share one thread, whose runtime never hands work to other threads. Requests run on another runtime,
 //! so that many simultaneous requests do not delay the streams.
+//!
+//! A thread with many streams rests between two wake-ups, so that each wake-up serves the frames of
+//! several streams. FFmpeg benefits too: to write to a pipe costs less if nobody has to be woken.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
@@ -50,7 +55,11 @@ impl Threads {
 }
 
 fn start_one(mut ended: watch::Receiver<()>) -> io::Result<Handle> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .on_thread_park(rest)
+        .on_thread_unpark(note_wake_up)
+        .build()?;
     let handle = runtime.handle().clone();
     thread::Builder::new().name("streams".into()).spawn(move || {
         // Returns when the last clone of the threads is dropped.
@@ -59,4 +68,27 @@ fn start_one(mut ended: watch::Receiver<()>) -> io::Result<Handle> {
         runtime.shutdown_background();
     })?;
     Ok(handle)
+}
+
+/// The time from one wake-up of a busy thread to the next. Delays a frame by half of it on average.
+const WAKE_UP_INTERVAL: Duration = Duration::from_millis(4);
+
+thread_local! {
+    /// The last two wake-ups of this thread, the older one first.
+    static WAKE_UPS: Cell<[Option<Instant>; 2]> = const { Cell::new([None, None]) };
+}
+
+fn note_wake_up() {
+    WAKE_UPS.set([WAKE_UPS.get()[1], Some(Instant::now())]);
+}
+
+/// Sleeps before the thread waits for events, if it was woken up twice within little more than
+/// [`WAKE_UP_INTERVAL`]. A thread with few streams is woken up at once.
+fn rest() {
+    let [Some(before), Some(last)] = WAKE_UPS.get() else { return };
+    let is_busy = last.duration_since(before) < WAKE_UP_INTERVAL + WAKE_UP_INTERVAL / 2;
+    let left = WAKE_UP_INTERVAL.saturating_sub(last.elapsed());
+    if is_busy && !left.is_zero() {
+        thread::sleep(left);
+    }
 }

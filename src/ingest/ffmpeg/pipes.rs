@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
+use nix::fcntl::{FcntlArg, fcntl};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::unix::pipe;
 use tokio::process::ChildStdout;
@@ -26,6 +27,9 @@ use crate::media::nut::reader::NutReader;
 const VIDEO_BLOCK: usize = 120 * 1024;
 /// The memory that audio is read into, in bytes at a time: about half a second.
 const AUDIO_BLOCK: usize = 4 * 1024;
+/// The wanted capacity of the pipe for video, in bytes: large enough for most keyframes, so that FFmpeg can
+/// write them at once. Linux gives a pipe 64 KiB. A pipe only uses memory for what is in it.
+const VIDEO_PIPE: i32 = 256 * 1024;
 /// The next block begins when less than this part of the last one is free.
 const LEAST_FREE: usize = 8;
 
@@ -69,6 +73,8 @@ pub(super) struct Sink {
 impl OutputPipes {
     /// Takes over the pipes that a run with `plan` has besides its stdout.
     pub(super) fn new(stdout: ChildStdout, plan: Plan, outputs: Vec<pipe::Receiver>) -> Self {
+        // Fails if the pipes of this user have too much memory already. The smaller pipe works as well.
+        let _ = fcntl(&stdout, FcntlArg::F_SETPIPE_SZ(VIDEO_PIPE));
         let mut outputs = outputs.into_iter().map(|source| NutPipe::new(source, AUDIO_BLOCK));
         let audio = if plan.audio.is_copied() { outputs.next() } else { None };
         let aac = if plan.audio.is_converted() { outputs.next() } else { None };

@@ -24,6 +24,8 @@ pub(super) struct SegmentFiles {
     growing: Option<File>,
     /// Segments that have left the playlist, but that players may still be loading.
     retired: VecDeque<Arc<Segment>>,
+    /// True if `retired` has grown since old segments were last deleted.
+    has_retired: bool,
     /// How long retired segments are kept, in playing time.
     keep_for: Duration,
 }
@@ -32,7 +34,7 @@ impl SegmentFiles {
     /// Creates the files of a stream in `dir`. Segments that have left the playlist are kept for
     /// `keep_for`, in playing time.
     pub(super) fn new(dir: StreamDir, share: DiskShare, keep_for: Duration) -> Self {
-        Self { dir, share, growing: None, retired: VecDeque::new(), keep_for }
+        Self { dir, share, growing: None, retired: VecDeque::new(), has_retired: false, keep_for }
     }
 
     /// Returns the stream's directory.
@@ -73,6 +75,7 @@ impl SegmentFiles {
     /// Closes the growing segment, and keeps the `retired` segments, which have left the playlist.
     pub(super) fn finish(&mut self, retired: Vec<Arc<Segment>>) {
         self.growing = None;
+        self.has_retired |= !retired.is_empty();
         self.retired.extend(retired);
     }
 
@@ -86,6 +89,10 @@ impl SegmentFiles {
     /// after its own duration and that of the longest playlist that named it. `is_in_use` returns
     /// whether the playlist still needs an init segment.
     pub(super) fn delete_old(&mut self, is_in_use: impl Fn(InitId) -> bool) {
+        // Called for each part: adding up the durations of all parts each time would be expensive.
+        if !std::mem::take(&mut self.has_retired) {
+            return;
+        }
         while self.retired_without_oldest() >= self.keep_for {
             let Some(old) = self.retired.pop_front() else { return };
             self.delete(&self.dir.segment(old.sequence));
