@@ -28,6 +28,8 @@ pub(super) const START: &[ErrorKind] = &[
     ErrorKind::SourceUnreachable,
     ErrorKind::SourceUnsupported,
     ErrorKind::TooManyStreams,
+    ErrorKind::TooManyStarts,
+    ErrorKind::StorageFull,
     ErrorKind::FfmpegUnavailable,
     ErrorKind::StorageUnavailable,
     ErrorKind::ShuttingDown,

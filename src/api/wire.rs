@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
-use crate::base::error::Error;
+use crate::base::error::{Error, ErrorKind};
 use crate::base::secret::Secret;
 use crate::camera::source::Source;
 
@@ -40,8 +40,19 @@ impl Password {
         if self.is_empty() {
             return Ok(None);
         }
+        ensure_nothing_is_hidden(self.0.expose())?;
         Source::parse(self.0.expose()).map(Some)
     }
+}
+
+/// Returns an error if a client sends back a link or path from a response, in which `***` has replaced a
+/// secret. The camera's secret would be lost.
+pub(super) fn ensure_nothing_is_hidden(link_or_path: &str) -> Result<(), Error> {
+    if !link_or_path.contains("***") {
+        return Ok(());
+    }
+    let detail = "a link or path contains ***, which replaces a secret in responses; send the secret instead";
+    Err(Error::new(ErrorKind::InvalidSource, detail))
 }
 
 impl fmt::Debug for Password {

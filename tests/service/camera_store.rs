@@ -93,6 +93,9 @@ async fn invalid_input_is_rejected_and_changes_nothing() {
         (json!({ "ip": "192.0.2.7/../etc", "path": "/x" }), "invalid_source"),
         (json!({ "ip": "a@b", "path": "/x" }), "invalid_source"),
         (json!({ "ip": "192.0.2.7", "path": "/x' y" }), "invalid_source"),
+        // Paths and links from responses, in which secrets are hidden.
+        (json!({ "ip": "192.0.2.7", "path": "/x?pass=***" }), "invalid_source"),
+        (json!({ "rtsp_link": "rtsp://***@192.0.2.7/x" }), "invalid_source"),
         (json!({ "ip": "192.0.2.7", "path": "/x", "port": 70000 }), "invalid_request"),
         (json!({ "ip": "192.0.2.7", "path": "/x", "rtsp_link": "rtsp://h/x" }), "invalid_request"),
         (json!({ "password": "only" }), "invalid_request"),

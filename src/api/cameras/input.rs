@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use crate::api::wire::{Link, Password, number, or_default};
+use crate::api::wire::{Link, Password, ensure_nothing_is_hidden, number, or_default};
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{CameraId, Profile};
 use crate::camera::onvif_address::OnvifAddress;
@@ -118,6 +118,9 @@ impl CameraInput {
             return Err(Error::new(ErrorKind::InvalidRequest, detail));
         }
         let Some(ip) = self.ip else { return Ok(SourceChange::Keep) };
+        for path in [&self.path, &self.sub_path].into_iter().flatten() {
+            ensure_nothing_is_hidden(path)?;
+        }
         Ok(SourceChange::Parts(PartsChange {
             vendor: self.vendor,
             ip,

@@ -33,7 +33,12 @@ const ADMINS: Audience = Audience::Callers(Role::Admin);
 const CHANGE_ERRORS: &[ErrorKind] =
     &[ErrorKind::InvalidId, ErrorKind::InvalidSource, ErrorKind::TooManyCameras];
 /// Errors of switching a running stream to the camera's new source.
-const SWITCH_ERRORS: &[ErrorKind] = &[ErrorKind::TooManyStreams, ErrorKind::ShuttingDown];
+const SWITCH_ERRORS: &[ErrorKind] = &[
+    ErrorKind::TooManyStreams,
+    ErrorKind::TooManyStarts,
+    ErrorKind::StorageFull,
+    ErrorKind::ShuttingDown,
+];
 /// Errors of a test.
 const TEST_ERRORS: &[ErrorKind] = &[
     ErrorKind::InvalidId,
