@@ -1,4 +1,4 @@
-//! Parsers of what FFmpeg writes to its standard output.
+//! The parser of the NUT streams that FFmpeg writes.
 
 use crate::media::nut::error::NutError;
 use crate::media::nut::reader::NutReader;
@@ -7,8 +7,8 @@ use crate::media::nut::writer::{nut_headers, write_nut_frame};
 
 /// Reads `data` as NUT.
 ///
-/// The items are the same, however the input is cut into reads. What the writer writes from them is
-/// read as the same items.
+/// Asserts that the items do not depend on the sizes of the reads, and that the reader returns the same
+/// items from a stream that the writer makes of them.
 pub fn nut(data: &[u8]) {
     let (items, error) = read_nut([data]);
     let whole = (items, error);
@@ -24,12 +24,12 @@ pub fn nut(data: &[u8]) {
             NutItem::Packet(packet) => {
                 size += packet.data.len();
                 let (stream, pts) = (packet.stream, packet.pts);
-                assert!(pts <= u64::MAX >> 1, "it fits into 63 bits");
+                assert!(pts <= u64::MAX >> 1, "the time has more than 63 bits");
                 write_nut_frame(stream, pts, packet.is_keyframe, &packet.data, &mut written);
             }
         }
     }
-    // A frame of one byte can omit at most 255.
+    // A frame of one byte can omit at most 255 other bytes.
     assert!(size <= data.len() * 256, "{size} bytes out of {}", data.len());
     assert_eq!(read_nut([written.as_slice()]), (items, None));
 }

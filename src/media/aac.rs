@@ -5,31 +5,31 @@ use crate::media::bits::BitReader;
 /// ISO/IEC 14496-3, Table 1.18: sample rates in Hz by their index.
 const SAMPLE_RATES: [u32; 13] =
     [96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350];
-/// The index of a rate that is written out.
+/// The index that announces a sample rate of 24 bits.
 const EXPLICIT_RATE: u32 = 15;
 
-/// How a stream of AAC is decoded: the `AudioSpecificConfig` of ISO/IEC 14496-3, 1.6.2.1.
+/// The parameters that a decoder of AAC needs: the `AudioSpecificConfig` of ISO/IEC 14496-3, 1.6.2.1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AacConfig {
     /// The audio object type, e.g. 2 for AAC-LC and 5 for HE-AAC.
     pub object_type: u8,
-    /// Samples per second and channel of the core. HE-AAC can play twice as many.
+    /// Samples per second of each channel. A decoder of HE-AAC can play twice as many.
     pub sample_rate: u32,
-    /// Number of channels, 1 to 8. HE-AAC v2 plays one channel as two.
+    /// Number of channels: 1 to 6, or 8. A decoder of HE-AAC v2 plays one channel as two.
     pub channels: u8,
-    /// The configuration as it is written in MP4.
+    /// The `AudioSpecificConfig`, as MP4 stores it.
     pub bytes: Vec<u8>,
 }
 
 impl AacConfig {
-    /// Reads the configuration that FFmpeg and the SDP of a camera give. `None` if it is damaged, or if
-    /// it describes channels in a way that browsers do not play.
+    /// Reads a configuration from FFmpeg or from a camera's SDP. Returns `None` if the configuration is
+    /// damaged, or has a layout of channels that browsers do not play.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        /// More than any configuration without a description of channels has.
+        /// The most bytes that are kept. A longer configuration would have a description of channels.
         const MAX_SIZE: usize = 64;
         let bytes = bytes.get(..bytes.len().min(MAX_SIZE))?;
-        // The reader would leave out a byte 3 after two zeros, but the fields have no two zeros: the
-        // object type is not 0, and all rates are higher than 1 Hz.
+        // The reader skips a byte 3 that follows two zero bytes. These fields never contain two zero
+        // bytes: the object type is not 0, and all sample rates are higher than 1 Hz.
         let mut bits = BitReader::new(bytes);
         let object_type = object_type(&mut bits)?;
         let sample_rate = sample_rate(&mut bits)?;
@@ -62,7 +62,8 @@ fn sample_rate(bits: &mut BitReader<'_>) -> Option<u32> {
     (rate > 0).then_some(rate)
 }
 
-/// Table 1.19. Number 0 announces a description of channels, and those from 8 on have special layouts.
+/// Returns the number of channels (Table 1.19). Configuration 0, which announces a description of
+/// channels, and configurations from 8 on, which have special layouts, give `None`.
 fn channels(configuration: u32) -> Option<u8> {
     match u8::try_from(configuration).ok()? {
         7 => Some(8),
@@ -71,7 +72,7 @@ fn channels(configuration: u32) -> Option<u8> {
     }
 }
 
-/// A frame of AAC that was in ADTS (ISO/IEC 14496-3, 1.A.3.2).
+/// A frame of AAC with an ADTS header (ISO/IEC 14496-3, 1.A.3.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdtsFrame<'a> {
     /// The frame without its header.
@@ -80,8 +81,8 @@ pub struct AdtsFrame<'a> {
 }
 
 impl<'a> AdtsFrame<'a> {
-    /// Takes the frame that `bytes` begins with. Returns it and the bytes after it; `None` without a
-    /// whole frame, and for one that holds several blocks, which cameras do not send.
+    /// Returns the frame at the beginning of `bytes`, and the bytes after the frame. Returns `None` if
+    /// the frame is incomplete, or consists of several blocks, which cameras do not send.
     pub fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (head, _) = bytes.split_first_chunk::<7>()?;
         let is_adts = head[0] == 0xff && head[1] & 0xf6 == 0xf0;
@@ -98,7 +99,7 @@ impl<'a> AdtsFrame<'a> {
         Some((Self { data, header: [head[0], head[1], head[2], head[3]] }, rest))
     }
 
-    /// Returns the configuration that the header stands for; `None` if browsers do not play it.
+    /// Returns the configuration that the header describes; `None` if browsers do not play it.
     pub fn config(&self) -> Option<AacConfig> {
         let [_, _, third, fourth] = self.header;
         let object_type = (third >> 6) + 1;
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_taken_out_of_adts() {
+    fn an_adts_frame_is_split_off() {
         // AAC-LC, 16 kHz, mono; 9 bytes without a checksum.
         let mut bytes = vec![0xff, 0xf1, 0x60, 0x40, 0x01, 0x3f, 0xfc, 0xab, 0xcd, 0x77];
         let (frame, rest) = AdtsFrame::split(&bytes).expect("a frame");
@@ -155,7 +156,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_taken_apart(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_can_be_read(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut rest = [b"\xff\xf1".as_slice(), &bytes].concat();
             while let Some((frame, after)) = AdtsFrame::split(&rest) {
                 prop_assert!(frame.data.len() + 7 + after.len() <= rest.len());

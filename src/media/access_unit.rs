@@ -1,4 +1,4 @@
-//! Access units as consumers get them, made of those that FFmpeg hands over.
+//! Converts the access units that FFmpeg writes to the form that consumers need.
 
 use std::ops::Range;
 
@@ -11,22 +11,23 @@ use crate::media::parameter_set::sets::ParameterSets;
 /// One picture in the form that `avc1` and `hvc1` of MP4 need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessUnit {
-    /// The NAL units, each behind its length in four bytes; without parameter sets, delimiters and
-    /// filler data. Empty if there were no others.
+    /// The NAL units without parameter sets, delimiters and filler data. Each unit follows its length,
+    /// which has four bytes. Empty if there are no other units.
     pub data: Bytes,
     /// True if decoding can begin here: an IDR picture of H.264 or an IRAP picture of H.265.
     pub is_keyframe: bool,
-    /// True if the encoder of H.264 promises correct pictures from here on, although this one is
-    /// perhaps not a keyframe.
+    /// True if an H.264 encoder announces that pictures are correct from this one on, even if this one
+    /// is not a keyframe.
     pub is_recovery_point: bool,
 }
 
 impl AccessUnit {
-    /// Divides `bytes` into NAL units and moves the parameter sets among them to `sets`.
+    /// Divides `bytes` into NAL units, adds the parameter sets among them to `sets`, and returns the
+    /// others.
     ///
-    /// Works in place if start codes or lengths have four bytes and what is left out precedes the rest, as
-    /// FFmpeg writes nearly every access unit. Any other one is copied, and can need more than `bytes` has,
-    /// at most five bytes for two.
+    /// Works in place if start codes or lengths have four bytes and the units that are left out precede
+    /// all others, as in nearly every access unit that FFmpeg writes. Other access units are copied. A
+    /// copy is at most two and a half times as long as `bytes`.
     pub fn read(bytes: BytesMut, framing: Framing, sets: &mut ParameterSets) -> Self {
         let codec = sets.codec();
         let (mut is_keyframe, mut is_recovery_point_here) = (false, false);
@@ -35,7 +36,7 @@ impl AccessUnit {
             let unit = &bytes[range.clone()];
             match UnitKind::of(codec, unit) {
                 UnitKind::ParameterSet(kind) => {
-                    // Copies of the same set are not worth the memory for a list of them.
+                    // Limits the memory for an access unit that repeats sets many times.
                     if in_band.len() < MAX_SETS_AT_ONCE {
                         in_band.push((kind, unit));
                     }
@@ -56,10 +57,10 @@ impl AccessUnit {
     }
 }
 
-/// The most parameter sets of one access unit that are looked at. Cameras send two or three.
+/// The most parameter sets of one access unit that are used. Cameras send two or three.
 const MAX_SETS_AT_ONCE: usize = 64;
 
-/// The size of a length in bytes.
+/// The size of a length field, in bytes.
 const LENGTH: usize = 4;
 
 /// Returns these units of `bytes`, each behind its length.
@@ -88,7 +89,7 @@ fn copied_with_lengths(bytes: &[u8], units: &[Range<usize>]) -> Bytes {
     data.into()
 }
 
-/// Units that are too long for their length do not exist: their access unit would have 4 GiB.
+/// Returns the length field of a unit. Every length fits, because access units are smaller than 4 GiB.
 fn length(unit: &Range<usize>) -> [u8; LENGTH] {
     u32::try_from(unit.len()).unwrap_or(u32::MAX).to_be_bytes()
 }
@@ -148,7 +149,7 @@ mod tests {
         }
     }
 
-    /// A unit without start codes in it, that does not end with zero.
+    /// A unit that contains no start code and does not end with a zero byte.
     fn any_unit() -> impl Strategy<Value = Vec<u8>> {
         let body = prop::collection::vec(prop::sample::select(vec![0_u8, 1, 2, 3, 0xff]), 0..20);
         (any::<u8>(), body).prop_map(|(head, body)| {
@@ -185,7 +186,7 @@ mod tests {
             let expected = units.iter().map(|(unit, _)| unit.as_slice());
             let expected: Vec<_> = expected.filter(|unit| !is_left_out(unit)).collect();
             prop_assert_eq!(found, expected);
-            // Its own output is input, too.
+            // Reading the result again does not change it.
             let mut sets = ParameterSets::new(codec);
             let again = AccessUnit::read(unit.data.as_ref().into(), Framing::Lengths(4), &mut sets);
             prop_assert_eq!(again, unit);

@@ -1,15 +1,15 @@
 //! Bits of a raw byte sequence payload (H.264 and H.265, 7.2): fixed-length fields and Exp-Golomb
 //! codes, without the bytes that prevent start codes.
 
-/// Reads the bits of a NAL unit from its header on. Each method returns `None` at the end of the
-/// unit, so that no loop over it lasts longer than the unit.
+/// Reads the bits of a NAL unit, header included. Each method returns `None` at the end of the unit, so
+/// that a loop of reads always ends.
 #[derive(Debug, Clone)]
 pub(crate) struct BitReader<'a> {
     bytes: &'a [u8],
     /// Number of zero bytes just before `bytes`.
     zeros: u32,
     current: u8,
-    /// Bits of `current` that are not read yet.
+    /// Number of bits of `current` that have not been read.
     left: u32,
 }
 
@@ -27,7 +27,7 @@ impl<'a> BitReader<'a> {
         Some(self.current >> self.left & 1 == 1)
     }
 
-    /// Returns the next `count` bits as a number, at most 32.
+    /// Returns the next `count` bits, at most 32, as a number.
     pub(crate) fn bits(&mut self, count: u32) -> Option<u32> {
         (0..count).try_fold(0, |value, _| Some(value << 1 | u32::from(self.flag()?)))
     }
@@ -37,7 +37,7 @@ impl<'a> BitReader<'a> {
         u8::try_from(self.bits(8)?).ok()
     }
 
-    /// Returns the next `N` bytes, wherever they begin.
+    /// Returns the next `N` bytes. The first one can begin at any bit.
     pub(crate) fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
         let mut bytes = [0; N];
         for byte in &mut bytes {
@@ -54,7 +54,7 @@ impl<'a> BitReader<'a> {
         (0..count).try_for_each(|_| self.flag().map(drop))
     }
 
-    /// Returns the next number without a sign (9.1); `None` if it is greater than `max`.
+    /// Returns the next Exp-Golomb number without a sign (9.1); `None` if it is greater than `max`.
     pub(crate) fn unsigned(&mut self, max: u32) -> Option<u32> {
         let mut zeros = 0;
         while !self.flag()? {
@@ -68,17 +68,17 @@ impl<'a> BitReader<'a> {
         (value <= max).then_some(value)
     }
 
-    /// Returns the next number without a sign as a byte; `None` if it is greater than `max`.
+    /// Returns the next Exp-Golomb number without a sign as a byte; `None` if it is greater than `max`.
     pub(crate) fn small(&mut self, max: u8) -> Option<u8> {
         u8::try_from(self.unsigned(max.into())?).ok()
     }
 
-    /// Skips `count` numbers with or without a sign, whose codes have the same lengths.
+    /// Skips `count` Exp-Golomb numbers. Numbers with and without a sign have the same codes.
     pub(crate) fn skip_numbers(&mut self, count: u32) -> Option<()> {
         (0..count).try_for_each(|_| self.unsigned(u32::MAX).map(drop))
     }
 
-    /// Returns the next number with a sign (9.1.1).
+    /// Returns the next Exp-Golomb number with a sign (9.1.1).
     pub(crate) fn signed(&mut self) -> Option<i64> {
         let code = i64::from(self.unsigned(u32::MAX)?);
         Some(if code % 2 == 1 { code / 2 + 1 } else { -(code / 2) })
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_number_is_the_last_but_one_of_32_bits() {
+    fn the_largest_number_is_two_to_the_32_minus_two() {
         let longest = [0, 0, 0, 1, 0xff, 0xff, 0xff, 0xfe];
         assert_eq!(BitReader::new(&longest).unsigned(u32::MAX), Some(u32::MAX - 1));
         assert_eq!(BitReader::new(&[0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]).unsigned(u32::MAX), None);

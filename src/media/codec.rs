@@ -1,8 +1,8 @@
-//! Codecs of video, and the names that players know them by (RFC 6381).
+//! Video codecs, and their names for players (RFC 6381).
 
 use mp4_atom::Hvcc;
 
-/// A codec whose pictures are made of NAL units.
+/// A video codec that browsers can play.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VideoCodec {
     /// H.264, also called AVC.

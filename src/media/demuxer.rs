@@ -1,8 +1,8 @@
-//! Makes frames of what FFmpeg writes to its pipes. Pure.
+//! Converts the packets that FFmpeg writes to its pipes to frames. Pure.
 //!
-//! FFmpeg writes up to three NUT streams: the video, the audio as the camera sends it, and AAC made of
-//! it. Each has a pipe of its own, because a muxer would hold back the video until audio of the same
-//! time has come.
+//! FFmpeg writes up to three NUT streams: the video, the audio as the camera sends it, and this audio
+//! converted to AAC. Each stream has a separate pipe, because a common muxer would hold back the video
+//! until audio of the same time has arrived.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -21,7 +21,7 @@ use crate::media::parameter_set::sets::ParameterSets;
 use crate::media::timeline::Timeline;
 use crate::media::wall_clock::WallClock;
 
-/// Latest time of a packet, so that adding durations cannot overflow: a hundred years.
+/// The latest time of a packet: a hundred years. This limit prevents overflows when durations are added.
 const MAX_TIME: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// The time at which bytes were read.
@@ -47,7 +47,7 @@ pub struct Demuxer {
     wall_clock: Option<WallClock>,
 }
 
-/// The pipes whose headers have not come.
+/// The audio pipes whose headers have not arrived.
 #[derive(Debug, Clone, Copy)]
 struct Expected {
     audio: bool,
@@ -72,8 +72,8 @@ struct Audio {
 }
 
 impl Demuxer {
-    /// Creates the demuxer of `epoch`. `audio` and `aac` say which pipes FFmpeg has besides that of
-    /// the video.
+    /// Creates the demuxer of `epoch`. `audio` and `aac` are true if FFmpeg also has a pipe for the
+    /// camera's audio, and for AAC.
     pub fn new(epoch: u64, can_be_h265: bool, audio: bool, aac: bool) -> Self {
         Self {
             epoch,
@@ -88,7 +88,8 @@ impl Demuxer {
         }
     }
 
-    /// Takes what the pipe of the video brought. Returns a frame if one is complete.
+    /// Takes an item from the pipe of the video. Returns the frame that the item contains; `None` if it
+    /// has no picture, or if no parameter sets have arrived.
     pub fn video(&mut self, item: NutItem, arrival: Arrival) -> Result<Option<Frame>, MediaError> {
         match item {
             NutItem::Streams(streams) => {
@@ -118,8 +119,8 @@ impl Demuxer {
             decode_time: times.decode,
             presentation_time: times.presentation,
             duration: times.duration,
-            // FFmpeg marks keyframes by the same rules, and recovery points of cameras that send no
-            // IDR pictures as well.
+            // FFmpeg marks keyframes by the same rules. If a camera sends no IDR pictures, FFmpeg marks
+            // recovery points.
             is_keyframe: unit.is_keyframe || packet.is_keyframe,
             received_at: arrival.at,
             taken_at: arrival.wall,
@@ -127,8 +128,8 @@ impl Demuxer {
         })
     }
 
-    /// Takes what the pipe of the audio as sent brought, or that of the AAC. Returns a frame if one is
-    /// complete. Audio that cannot be used is left out.
+    /// Takes an item from the pipe of `track`: the camera's audio, or AAC. Returns the frame that the
+    /// item contains; `None` for headers, before the video is described, and for unknown streams.
     pub(crate) fn audio(&mut self, track: Track, item: NutItem, arrival: Arrival) -> Option<Frame> {
         match item {
             NutItem::Streams(streams) => {
@@ -152,13 +153,14 @@ impl Demuxer {
         }
     }
 
-    /// Returns true if the camera's audio is known to have another codec than AAC, and there is no AAC.
+    /// Returns true if the camera's audio has a codec other than AAC, and the headers of the AAC that
+    /// FFmpeg makes of it have not arrived.
     pub(crate) fn needs_aac(&self) -> bool {
         let is_aac = |audio: &Audio| matches!(audio.format, AudioFormat::Aac(_));
         self.audio.as_ref().is_some_and(|audio| !is_aac(audio)) && self.aac.is_none()
     }
 
-    /// Notes that nothing more comes from the pipe of this track.
+    /// Records that nothing more comes from the pipe of this track.
     pub(crate) fn without(&mut self, track: Track) {
         match track {
             Track::Aac => self.expects.aac = false,
@@ -187,8 +189,8 @@ impl Demuxer {
         })
     }
 
-    /// Dates frames that were read at once. What waited in a pipe is dated by the frame that waited
-    /// least, which is the last one.
+    /// Sets the wall-clock time of frames that were read together. The mapping to the wall clock follows
+    /// the frame that waited in the pipe for the shortest time, which is the last one.
     pub(crate) fn date(&mut self, frames: &mut [Frame], arrival: Arrival) {
         let video = |frame: &&Frame| frame.track == Track::Video;
         if let Some(first) = frames.iter().find(video) {
@@ -206,7 +208,8 @@ impl Demuxer {
         }
     }
 
-    /// Describes the tracks again. Without the parameters of the pictures there is no description.
+    /// Replaces the description of the tracks. Does nothing while the parameters of the pictures are
+    /// unknown.
     fn update_format(&mut self) {
         let Some(video) = &self.video else { return };
         let Some(picture) = video.sets.picture() else { return };
@@ -287,7 +290,7 @@ impl Audio {
     }
 }
 
-/// The time of so many ticks.
+/// Returns the time of `ticks`, at most [`MAX_TIME`].
 fn time(ticks: u64, base: TimeBase) -> Duration {
     let (numerator, denominator) = (u128::from(base.numerator()), u128::from(base.denominator()));
     let nanos = u128::from(ticks) * numerator * 1_000_000_000 / denominator;

@@ -1,4 +1,4 @@
-//! Measures what flows through a hub: rates, the distance between keyframes, and signs of life.
+//! Measures the media that passes through a hub: rates, the distance between keyframes, and signs of life.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use crate::media::frame::{Format, Frame, Track};
 
-/// The picture must advance by this much to count as a sign of life. Audio alone, or a camera whose
-/// clock stands still, does not count.
+/// The decode time of the video must advance by this much to count as a sign of life. Audio does not
+/// count, nor do pictures of a camera whose clock is frozen.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(100);
 /// Rates are taken over the last frames of at least this much playing time.
 const RATE_WINDOW: Duration = Duration::from_secs(4);
-/// The most frames in the window, which bounds it if frames claim to have no duration.
+/// The most frames in the window. This limit matters if frames have a duration of 0.
 const MAX_WINDOW: usize = 1000;
 
-/// What flows through the hub now.
+/// The current rates of the media that passes through a hub.
 #[derive(Debug, Clone)]
 pub struct Flow {
     /// The description of the last frame of video.
@@ -23,15 +23,15 @@ pub struct Flow {
     pub bit_rate: f64,
     /// Frames of video per second over the last seconds.
     pub frame_rate: f64,
-    /// The time from the last keyframe but one to the last; `None` before the second one.
+    /// The time between the last two keyframes; `None` before the second keyframe of an epoch.
     pub gop: Option<Duration>,
 }
 
-/// Sums up the last seconds.
+/// Adds up the frames of the last seconds.
 #[derive(Debug, Default)]
 pub(super) struct FlowMeter {
     format: Option<Arc<Format>>,
-    /// The last frames of video, each with the bytes that came with it and since.
+    /// The last frames of video. The bytes of each include the audio up to the next frame of video.
     window: VecDeque<Measure>,
     duration: Duration,
     bytes: u64,
@@ -102,7 +102,7 @@ impl FlowMeter {
         is_alive
     }
 
-    /// Returns what flows now; `None` before the first frame of video.
+    /// Returns the current rates; `None` before the first frame of video.
     pub(super) fn flow(&self) -> Option<Flow> {
         let format = Arc::clone(self.format.as_ref()?);
         let seconds = self.duration.as_secs_f64();

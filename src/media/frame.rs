@@ -1,4 +1,4 @@
-//! Frames: the unit in which video and audio pass from an ingest to every consumer.
+//! Frames: the units in which video and audio pass from an ingest to its consumers.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -25,25 +25,25 @@ pub enum Track {
 /// One access unit of video, or one packet of audio.
 #[derive(Debug, Clone)]
 pub struct Frame {
-    /// The description that it is decoded with. Each epoch has its own.
+    /// The description of the stream's tracks, which a decoder needs. Each epoch has a new one.
     pub format: Arc<Format>,
-    /// The track that it belongs to.
+    /// The track to which the frame belongs.
     pub track: Track,
-    /// The time of decoding on the epoch's clock. It never goes back within a track.
+    /// The time of decoding on the epoch's clock. Within a track, this time never goes back.
     pub decode_time: Duration,
     /// The time of presentation on the epoch's clock.
     pub presentation_time: Duration,
-    /// The time until the next frame of the track, as expected from the last ones: the next frame
-    /// itself has not arrived.
+    /// The time until the next frame of the track, estimated from the last ones: the next frame has
+    /// not arrived yet.
     pub duration: Duration,
     /// True if decoding can begin with this frame. Always true for audio.
     pub is_keyframe: bool,
-    /// The time at which its last byte was read.
+    /// The time at which the last byte of the frame was read.
     pub received_at: Instant,
-    /// The time on the wall clock at which the camera took the frame, as far as it is known.
+    /// An estimate of the wall-clock time at which the camera took the frame.
     pub taken_at: SystemTime,
-    /// The bytes: H.264 and H.265 as NAL units with a length of four bytes in front of each, without
-    /// parameter sets; every other codec as the camera sends it.
+    /// The bytes. H.264 and H.265 consist of NAL units without parameter sets, each after its length in
+    /// four bytes. Audio has the form in which FFmpeg writes it.
     pub data: Bytes,
 }
 
@@ -54,13 +54,13 @@ impl Frame {
     }
 }
 
-/// The description of a stream's tracks, as of one epoch and of its last change of parameters.
+/// The description of a stream's tracks. Each epoch, and each change of parameters, creates a new one.
 #[derive(Debug)]
 pub struct Format {
     /// Number of the epoch.
     pub epoch: u64,
-    /// Number of changes within the epoch. A consumer that stores or sends media begins with a new
-    /// init segment when it rises.
+    /// Number of changes within the epoch. When this number rises, the media may need a new init
+    /// segment.
     pub version: u32,
     /// The parameter sets of the video.
     pub parameter_sets: ParameterSets,
@@ -70,12 +70,13 @@ pub struct Format {
     pub audio: Option<AudioFormat>,
     /// The audio of [`Track::Aac`].
     pub aac: Option<AacConfig>,
-    /// True if audio may still be added: the camera's audio is not known yet, or no AAC has come.
+    /// True if audio may still be added: the camera's audio is not known yet, or AAC is expected and its
+    /// headers have not arrived.
     pub awaits_audio: bool,
 }
 
 impl Format {
-    /// Returns the RFC 6381 codec of the audio that players get, if there is any.
+    /// Returns the RFC 6381 codec of the AAC, from the camera or converted; `None` without AAC.
     pub fn audio_codec(&self) -> Option<String> {
         match (&self.audio, &self.aac) {
             (Some(AudioFormat::Aac(config)), _) | (_, Some(config)) => Some(config.codec()),
@@ -95,7 +96,7 @@ pub enum AudioFormat {
     PcmALaw(u32),
     /// G.711 with µ-law, at this many samples per second.
     PcmMuLaw(u32),
-    /// A codec that only FFmpeg can use.
+    /// Any other codec, or AAC or Opus with parameters that cannot be used.
     Other,
 }
 
@@ -105,7 +106,7 @@ pub(crate) mod testing {
     use super::*;
     use crate::media::codec::VideoCodec;
 
-    /// Parameter sets of 640×360 pixels in H.264, which x264 made.
+    /// H.264 parameter sets of x264 for 640×360 pixels.
     const PARAMETER_SETS: &[u8] =
         b"\0\0\0\x01\x67\x42\xc0\x1e\xd9\x00\xa0\x2f\xf9\x70\x11\x00\x00\x03\x00\x01\x00\x00\
           \x03\x00\x32\x0f\x16\x2e\x48\0\0\0\x01\x68\xcb\x83\xcb\x20";
@@ -124,8 +125,7 @@ pub(crate) mod testing {
         })
     }
 
-    /// A frame of video of 1000 bytes, which begins at `time` and lasts for `duration`, in
-    /// milliseconds.
+    /// A frame of video of 1000 bytes. `time` and `duration` are in milliseconds.
     pub(crate) fn video(
         format: &Arc<Format>,
         is_keyframe: bool,

@@ -64,7 +64,7 @@ impl Default for FrameHub {
 }
 
 impl FrameHub {
-    /// Hands frames to all readers, in the order in which they were read. Never waits.
+    /// Passes `frames` to all readers, in the given order. Never waits.
     pub fn publish(&self, frames: impl IntoIterator<Item = Frame>) {
         let mut state = lock(&self.shared.state);
         for frame in frames {
@@ -78,20 +78,20 @@ impl FrameHub {
         self.published.send_replace(published);
     }
 
-    /// Returns a reader, which holds back at most `max_bytes` of frames that it has not read.
+    /// Returns a reader that begins at `from` and can fall behind by at most `max_bytes` of frames.
     pub fn read(&self, from: ReadFrom, max_bytes: usize) -> HubReader {
         let id = self.shared.next_reader.fetch_add(1, Ordering::Relaxed);
         lock(&self.shared.state).kept.join(id, from, max_bytes);
         HubReader { shared: Arc::clone(&self.shared), published: self.published.subscribe(), id }
     }
 
-    /// The time at which the picture last advanced. Before the first picture, the time at which the
+    /// Returns the time at which the video last advanced. Before the first picture, the time at which the
     /// hub was created.
     pub fn last_progress(&self) -> &AtomicInstant {
         &self.shared.last_progress
     }
 
-    /// Returns what flows now; `None` before the first frame of video.
+    /// Returns the current rates; `None` before the first frame of video.
     pub fn flow(&self) -> Option<Flow> {
         lock(&self.shared.state).flow.flow()
     }
@@ -138,7 +138,7 @@ mod tests {
         hub.publish(numbers.map(|n| testing::video(&format, n % 50 == 0, u64::from(n) * 40, 40)));
     }
 
-    /// Reads everything that is there: the numbers of the frames, and gaps as negative numbers.
+    /// Reads until the reader would wait. Returns the numbers of frames, and gaps as negative numbers.
     fn read_all(reader: &mut HubReader) -> Vec<i64> {
         let mut read = Vec::new();
         while let Some(next) = reader.next().now_or_never() {

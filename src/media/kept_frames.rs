@@ -1,5 +1,5 @@
 //! The frames that a hub keeps: those since the last keyframe, and those that its readers have not
-//! read yet. Pure: it sees no clock but the times at which frames arrived.
+//! read yet. Pure: the only times that the module uses are those at which frames arrived.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,21 +7,21 @@ use std::time::Duration;
 
 use crate::media::frame::Frame;
 
-/// The longest group of pictures that is kept. Of a longer one only the keyframe is kept.
+/// The longest group of pictures that is kept. Of a longer or larger group, only the keyframe is kept.
 pub(super) const MAX_GOP: Duration = Duration::from_secs(12);
 /// The largest group of pictures that is kept, in bytes: eight seconds at 32 Mbit/s.
 pub(super) const MAX_GOP_BYTES: u64 = 32 * 1024 * 1024;
-/// The longest time that a reader can be behind. Its limit in bytes is its own.
+/// The longest time by which a reader can be behind. In addition, each reader has a limit in bytes.
 pub(super) const MAX_LAG: Duration = Duration::from_secs(6);
 
-/// Where a new reader begins.
+/// The frame with which a new reader begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadFrom {
-    /// With the last keyframe, so that it has a picture at once.
+    /// The last keyframe, so that the reader has a picture at once; the next one if there is none.
     LastKeyframe,
-    /// With the first keyframe that is published from now on.
+    /// The next keyframe that is published.
     NextKeyframe,
-    /// With the next frame, whatever it is.
+    /// The next frame that is published, keyframe or not.
     Now,
 }
 
@@ -46,13 +46,13 @@ struct Kept {
     bytes_before: u64,
 }
 
-/// The last frame with which a reader can begin.
+/// The last keyframe, with which a new reader can begin.
 #[derive(Debug)]
 struct Keyframe {
     number: Number,
     frame: Arc<Frame>,
     bytes_before: u64,
-    /// All frames from here on are kept.
+    /// True if all frames from this one on are kept.
     is_gop_kept: bool,
 }
 
@@ -61,7 +61,7 @@ struct Reader {
     id: u64,
     max_bytes: u64,
     state: ReaderState,
-    /// The first frame that the reader missed and has not been told about.
+    /// The first frame of a gap that has not been reported to the reader.
     missed_from: Option<Number>,
 }
 
@@ -69,30 +69,30 @@ struct Reader {
 enum ReaderState {
     /// The reader takes this frame next.
     At(Number),
-    /// The reader takes the keyframe although the frames behind it are no longer kept.
+    /// The reader takes the keyframe next, although the frames after the keyframe are not kept.
     AtLoneKeyframe,
     /// The reader waits for the next keyframe.
     AwaitsKeyframe,
 }
 
-/// The answer to a reader.
+/// The result of a read.
 #[derive(Debug)]
 pub(super) enum Next {
     /// The next frame.
     Frame(Arc<Frame>),
     /// The number of frames that the reader missed before the next frame, which is a keyframe.
     Gap(u64),
-    /// Nothing before more is published.
+    /// The reader must wait until more frames are published.
     Wait,
 }
 
 impl KeptFrames {
-    /// The number that the next frame will get.
+    /// Returns the number that the next frame will get.
     pub(super) fn end(&self) -> Number {
         self.first + self.frames.len() as u64
     }
 
-    /// The number of frames that are kept.
+    /// Returns the number of frames that are kept.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.frames.len()
@@ -118,7 +118,7 @@ impl KeptFrames {
         self.drop_unneeded();
     }
 
-    /// Adds the newest frame, and drops those that nothing needs any more.
+    /// Adds the newest frame, and drops the frames that are not needed any more.
     pub(super) fn push(&mut self, frame: Arc<Frame>) {
         let (number, bytes_before) = (self.end(), self.bytes);
         self.bytes += frame.data.len() as u64;
@@ -137,7 +137,7 @@ impl KeptFrames {
         self.drop_unneeded();
     }
 
-    /// Returns what a reader gets next, and moves it on.
+    /// Returns the next frame or gap of a reader, and advances the reader.
     pub(super) fn next(&mut self, id: u64) -> Next {
         let (first, end) = (self.first, self.end());
         let Some(reader) = self.readers.iter_mut().find(|reader| reader.id == id) else {
@@ -161,8 +161,7 @@ impl KeptFrames {
                 let Some(kept) = self.frames.get(place) else { return Next::Wait };
                 let frame = Arc::clone(&kept.frame);
                 reader.state = ReaderState::At(number + 1);
-                // Frames that only this reader needed are dropped at once: memory is for the readers
-                // that are behind.
+                // A frame that only this reader needed is dropped at once, to save memory.
                 if number == first {
                     self.drop_unneeded();
                 }
@@ -180,8 +179,8 @@ impl KeptFrames {
         }
     }
 
-    /// Moves readers that are too far behind to the next keyframe: to the last one, if it is ahead of
-    /// them and within their limits.
+    /// Moves each reader that is too far behind to the last keyframe, if this keyframe is ahead of the
+    /// reader and within its limits. Otherwise, the reader waits for the next keyframe.
     fn let_slow_readers_miss(&mut self) {
         let Some(newest) = self.frames.back() else { return };
         let newest_at = newest.frame.received_at;

@@ -1,19 +1,19 @@
-//! Media without I/O: frames as an ingest delivers them, the hub that hands them to every consumer of a
-//! stream, and the containers in which they come and go.
+//! Media without I/O: the frames that an ingest delivers, the hub that passes frames to all consumers of
+//! a stream, and the containers that frames are read from and written to.
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | [`frame`] | a frame, and the description of its tracks |
+//! | [`frame`] | a frame, and the description of a stream's tracks |
 //! | [`hub`] | where a stream's frames are published and read |
 //! | `kept_frames` | the frames that a hub keeps |
-//! | [`flow`] | rates of what flows through a hub |
-//! | [`demuxer`] | frames out of what FFmpeg writes |
+//! | [`flow`] | bit rate and frame rate of the media in a hub |
+//! | [`demuxer`] | frames, made of the packets that FFmpeg writes |
 //! | `timeline` | decode times |
 //! | `wall_clock` | dates of frames |
 //! | [`access_unit`] | pictures of H.264 and H.265, in the form that MP4 needs |
-//! | [`nal`] | NAL units, of which those pictures are made |
+//! | [`nal`] | NAL units, the elements of H.264 and H.265 |
 //! | [`parameter_set`] | parameter sets of H.264 and H.265 |
-//! | [`bits`] | bits of a NAL unit |
+//! | [`bits`] | fields of a NAL unit |
 //! | [`codec`] | names of codecs |
 //! | [`aac`], [`opus`] | parameters of AAC and Opus |
 //! | [`nut`] | the NUT container: packets to and from FFmpeg |

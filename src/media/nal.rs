@@ -1,4 +1,4 @@
-//! NAL units of H.264 and H.265: where they begin and what they carry.
+//! NAL units of H.264 and H.265: their boundaries and their kinds.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -8,18 +8,18 @@ use memchr::memmem::Finder;
 use crate::media::bits::BitReader;
 use crate::media::codec::VideoCodec;
 
-/// How an access unit is divided into NAL units.
+/// The way in which an access unit is divided into NAL units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
     /// A start code in front of each unit (Annex B of both standards).
     StartCodes,
-    /// The length of each unit in front of it, in this number of bytes, 1 to 4.
+    /// A length field in front of each unit, of this number of bytes, 1 to 4.
     Lengths(usize),
 }
 
 impl Framing {
-    /// Returns the framing of a stream with these codec parameters. FFmpeg calls them extradata: an
-    /// `avcC` or `hvcC` record, which begins with 1, or units with start codes.
+    /// Returns the framing of a stream with these codec parameters, which FFmpeg calls extradata. They
+    /// are an `avcC` or `hvcC` record, which begins with 1, or units with start codes.
     pub fn of_extradata(codec: VideoCodec, extradata: &[u8]) -> Self {
         let length_size_at = match codec {
             VideoCodec::H264 => 4,
@@ -31,8 +31,8 @@ impl Framing {
         }
     }
 
-    /// Returns the units of an access unit, without empty ones. What precedes the first start code is
-    /// skipped, and a unit that is shorter than its length ends the access unit.
+    /// Returns the units of an access unit, without empty ones. Skips the bytes before the first start
+    /// code. Stops at a length that goes beyond the end of the access unit.
     pub fn units(self, access_unit: &[u8]) -> Units<'_> {
         let rest = match self {
             Self::StartCodes => behind_start_code(access_unit),
@@ -41,9 +41,9 @@ impl Framing {
         Units { framing: self, rest }
     }
 
-    /// Returns where the [`units`](Self::units) of an access unit are in it.
+    /// Returns the positions of the [`units`](Self::units) in an access unit.
     pub(crate) fn ranges(self, access_unit: &[u8]) -> impl Iterator<Item = Range<usize>> {
-        // Each unit is a slice of the access unit, so the difference of their addresses is its place.
+        // Each unit is a slice of the access unit, so its position is the difference of the addresses.
         let base = access_unit.as_ptr().addr();
         self.units(access_unit).map(move |unit| {
             let begin = unit.as_ptr().addr() - base;
@@ -77,7 +77,8 @@ impl<'a> Iterator for Units<'a> {
 }
 
 impl<'a> Units<'a> {
-    /// Zeros at the end belong to the next start code: a unit never ends with one.
+    /// Takes the unit up to the next start code, without zero bytes at its end: a unit never ends with a
+    /// zero byte.
     fn until_start_code(&mut self) -> &'a [u8] {
         let end = find_start_code(self.rest).unwrap_or(self.rest.len());
         let (unit, rest) = self.rest.split_at(end);
@@ -110,7 +111,7 @@ fn find_start_code(bytes: &[u8]) -> Option<usize> {
     START_CODE.find(bytes)
 }
 
-/// What a NAL unit carries.
+/// The kind of a NAL unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UnitKind {
     /// A slice of a picture that decoding can begin with: IDR of H.264, IRAP of H.265.
@@ -174,8 +175,8 @@ impl UnitKind {
     }
 }
 
-/// Returns true if this SEI of H.264 promises a correct picture from this access unit on: a recovery
-/// point (D.1.8) with `recovery_frame_cnt` 0. Some cameras send it in place of an IDR picture.
+/// Returns true if this SEI of H.264 has a recovery point (D.1.8) with `recovery_frame_cnt` 0: pictures
+/// are correct from this access unit on. Some cameras send recovery points in place of IDR pictures.
 pub(crate) fn is_recovery_point(sei: &[u8]) -> bool {
     const RECOVERY_POINT: u32 = 6;
     let mut message = BitReader::new(sei.get(1..).unwrap_or_default());
@@ -193,7 +194,7 @@ pub(crate) fn is_recovery_point(sei: &[u8]) -> bool {
     }
 }
 
-/// Bytes of 255 that are added up with the first other one (7.3.2.3.1).
+/// Returns a number of an SEI message: the sum of its bytes up to the first one below 255 (7.3.2.3.1).
 fn sei_number(message: &mut BitReader<'_>) -> Option<u32> {
     let mut number = 0_u32;
     loop {
@@ -256,9 +257,9 @@ mod tests {
     #[test]
     fn a_recovery_point_is_found_among_other_messages() {
         assert!(is_recovery_point(b"\x06\x06\x01\xc4\x80"));
-        // A buffering period of three bytes, which have a fourth between them, precedes it.
+        // A buffering period precedes the recovery point: three bytes, and one that prevents a start code.
         assert!(is_recovery_point(b"\x06\x00\x03\0\0\x03\0\x06\x01\x80\x80"));
-        assert!(!is_recovery_point(b"\x06\x06\x01\x44\x80"), "in one frame");
+        assert!(!is_recovery_point(b"\x06\x06\x01\x44\x80"), "correct one frame later");
         for damaged in [b"".as_slice(), b"\x06", b"\x06\x06", b"\x06\xff\xff", b"\x06\x01\xf0\x06"]
         {
             assert!(!is_recovery_point(damaged));

@@ -1,13 +1,13 @@
 //! Opus: its identification header.
 
-/// How a stream of Opus is decoded: what the `OpusHead` of RFC 7845, 5.1, contains.
+/// The parameters that a decoder of Opus needs: the fields of `OpusHead` (RFC 7845, 5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpusConfig {
     /// Number of channels, 1 or 2.
     pub channels: u8,
-    /// Samples at the beginning that are not played, at 48000 a second.
+    /// Number of samples at the beginning that are not played, at 48000 samples per second.
     pub pre_skip: u16,
-    /// Samples per second before the sound was encoded, which does not matter for playing.
+    /// Samples per second of the sound before it was encoded. Playing does not depend on this number.
     pub input_sample_rate: u32,
     /// Amplification of the decoded sound in units of 1/256 dB.
     pub gain: i16,
@@ -16,16 +16,16 @@ pub struct OpusConfig {
 impl OpusConfig {
     /// RFC 6381 codec.
     pub const CODEC: &str = "opus";
-    /// Samples per second, whatever was encoded.
+    /// Samples per second of every Opus stream when it is decoded.
     pub const SAMPLE_RATE: u32 = 48000;
 
-    /// Creates the configuration of a camera's stream, which has no header over RTP.
+    /// Creates the configuration of a camera's stream: RTP transmits no header.
     pub fn live(channels: u8) -> Self {
         let input_sample_rate = Self::SAMPLE_RATE;
         Self { channels: channels.clamp(1, 2), pre_skip: 0, input_sample_rate, gain: 0 }
     }
 
-    /// Reads an `OpusHead`; `None` if it is damaged, or has more than two channels.
+    /// Reads an `OpusHead`. Returns `None` if the header is damaged or has more than two channels.
     pub fn parse(head: &[u8]) -> Option<Self> {
         let body = head.strip_prefix(b"OpusHead")?;
         let [version, channels, skip_0, skip_1, rate @ .., gain_0, gain_1, family] =

@@ -1,21 +1,21 @@
 //! Derives decode times from presentation times. Pure.
 //!
-//! Cameras give the time at which a frame is shown. Without B-frames it is also the time of decoding.
-//! With B-frames a frame is decoded before frames that are shown earlier, and decode times are the
-//! presentation times in ascending order, moved by the number of frames that are reordered.
+//! Cameras give each frame its presentation time. Without B-frames, this is also the decode time. With
+//! B-frames, some frames are decoded before frames that are shown earlier. The decode times are then the
+//! presentation times in ascending order, shifted by the number of reordered frames.
 
 use std::time::Duration;
 
 /// The duration of a frame before it is known.
 const USUAL_FRAME: Duration = Duration::from_millis(40);
-/// The first decode time, so that those of reordered frames, which are earlier, are not negative.
+/// The first presentation time. It is not 0, because reordered frames have earlier decode times.
 const BEGIN: Duration = Duration::from_secs(1);
 /// The most frames that H.264 and H.265 reorder.
 const MAX_REORDER: usize = 16;
-/// A presentation time that is further behind its predecessors than B-frames can be: the clock was set
-/// back.
+/// The distance that shows that the camera's clock was set back: no B-frame has a presentation time this
+/// far before that of an earlier frame.
 const SET_BACK: Duration = Duration::from_secs(1);
-/// The longest duration of a frame: longer ones are interruptions.
+/// The longest duration of a frame. A longer time between frames is an interruption.
 const MAX_FRAME: Duration = Duration::from_mins(1);
 
 /// The times of one frame on the clock of its epoch.
@@ -25,40 +25,40 @@ pub(crate) struct Times {
     pub(crate) decode: Duration,
     /// The time of presentation.
     pub(crate) presentation: Duration,
-    /// The time until the next frame, as expected from the last ones.
+    /// The time until the next frame, estimated from the last ones.
     pub(crate) duration: Duration,
 }
 
 /// The time line of one track in one epoch.
 #[derive(Debug)]
 pub(crate) struct Timeline {
-    /// The number of frames that are decoded before a frame that is shown earlier.
+    /// The number of frames that are decoded before a frame but shown after it.
     reorder: usize,
-    /// The camera's time and the epoch's time at the same moment.
+    /// The same moment on the camera's clock and on the epoch's clock.
     anchor: Option<(Duration, Duration)>,
     /// The latest presentation times in ascending order, at most `reorder + 1`.
     latest: Vec<Duration>,
     last_decode: Option<Duration>,
-    /// The duration of a frame, as far as it is known.
+    /// The duration of the last frame whose duration is known, or an estimate.
     frame: Duration,
 }
 
 impl Timeline {
-    /// Creates a time line. `reorder` is the number of reordered frames that the stream announces; a
-    /// larger number is learned from the times. `frame` is the duration of a frame that the stream
-    /// announces.
+    /// Creates a time line. `reorder` is the number of reordered frames that the stream announces, and
+    /// `frame` the duration of a frame that it announces. If more frames are reordered, the time line
+    /// learns this from their times.
     pub(crate) fn new(reorder: usize, frame: Option<Duration>) -> Self {
         let reorder = reorder.min(MAX_REORDER);
         let frame = frame.filter(|frame| !frame.is_zero()).unwrap_or(USUAL_FRAME).min(MAX_FRAME);
         Self { reorder, anchor: None, latest: Vec::new(), last_decode: None, frame }
     }
 
-    /// Places the next frame, which the camera wants to be shown at `presentation`.
+    /// Returns the times of the next frame, whose time on the camera's clock is `presentation`.
     pub(crate) fn place(&mut self, presentation: Duration) -> Times {
         let mut shown = self.on_epoch_clock(presentation);
         let newest = self.latest.last().copied().unwrap_or_default();
         if shown + SET_BACK < newest {
-            // The camera set its clock back: its time continues where it was.
+            // The camera set its clock back. On the epoch's clock, the time continues.
             self.anchor = Some((presentation, newest + self.frame));
             shown = newest + self.frame;
         }
@@ -76,7 +76,7 @@ impl Timeline {
 
     fn on_epoch_clock(&mut self, presentation: Duration) -> Duration {
         let (theirs, ours) = *self.anchor.get_or_insert((presentation, BEGIN));
-        // Both together, because one of the two differences is 0.
+        // One of the two differences is always 0.
         let (later, earlier) =
             (presentation.saturating_sub(theirs), theirs.saturating_sub(presentation));
         ours.saturating_add(later).saturating_sub(earlier)
@@ -84,7 +84,7 @@ impl Timeline {
 
     fn next_decode_time(&mut self) -> Duration {
         let earliest = self.latest.first().copied().unwrap_or_default();
-        // At the beginning fewer frames are known than are reordered.
+        // At the beginning, `latest` is not full yet: the missing times are before the first one.
         let unknown = self.reorder + 1 - self.latest.len().min(self.reorder + 1);
         let ahead = self.frame.saturating_mul(u32::try_from(unknown).unwrap_or(0));
         let decode = earliest.saturating_sub(ahead);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn times_that_stand_still_do_not_go_back() {
+    fn decode_times_never_go_back_if_the_clock_is_frozen() {
         let mut timeline = Timeline::new(0, None);
         let times = place(&mut timeline, &[0, 0, 0, 40]);
         assert!(times.windows(2).all(|pair| pair[0].0 <= pair[1].0), "{times:?}");

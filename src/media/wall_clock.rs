@@ -1,29 +1,32 @@
 //! Maps the times of an epoch to the wall clock. Pure.
 //!
-//! A frame arrives later than the camera took it, by a delay that varies: a frame that is read late
-//! must not be dated late. So the mapping follows the frames that arrived earliest. Cameras' clocks
-//! run a little fast or slow, which is corrected slowly, so that dates do not jump.
+//! Frames arrive with a delay that varies, and a frame that is read late must not be dated late. So the
+//! mapping follows the frames with the shortest delay. A camera's clock runs a little fast or slow. The
+//! mapping is corrected slowly, so that dates do not jump.
 
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// The first seconds of an epoch, in which an earlier arrival corrects the mapping at once: what
-/// FFmpeg read while it probed arrives late.
+/// The first seconds of an epoch, in which an earlier arrival corrects the mapping at once: the frames
+/// that FFmpeg read while it probed the stream arrive late.
 const SETTLING: Duration = Duration::from_secs(2);
-/// The earliest arrival is taken of one to two windows of this length.
+/// The length of a window. The mapping follows the earliest arrival in the current window and the
+/// previous one.
 const WINDOW: Duration = Duration::from_secs(5);
-/// The largest correction, as the part of the time that has passed: one in two hundred.
+/// The largest correction is the time since the last correction, divided by this number.
 const CORRECTION: u32 = 200;
 
 /// The mapping of one epoch.
 #[derive(Debug)]
 pub(crate) struct WallClock {
-    /// The first frame: its time, its arrival, and the wall clock then.
+    /// The first frame of the epoch.
     first: First,
-    /// How much later than the first frame's the mapping dates frames, in nanoseconds.
+    /// The correction of all dates, in nanoseconds. Negative if they are earlier than the arrival of the
+    /// first frame suggests.
     offset: i128,
-    /// The earliest arrivals of the current and of the previous window.
+    /// The smallest delays in the current and in the previous window, in nanoseconds relative to the
+    /// delay of the first frame.
     earliest: [i128; 2],
     window_began: Instant,
     corrected_at: Instant,
@@ -44,7 +47,7 @@ impl WallClock {
         Self { first, offset, earliest, window_began: arrived, corrected_at: arrived }
     }
 
-    /// Takes note of a frame with the epoch's `time`, which has `arrived`.
+    /// Adjusts the mapping to a frame with this time on the epoch's clock.
     pub(crate) fn note(&mut self, time: Duration, arrived: Instant) {
         let passed = nanos(time) - nanos(self.first.time);
         let lateness = nanos(arrived.saturating_duration_since(self.first.arrived)) - passed;
@@ -56,7 +59,7 @@ impl WallClock {
         self.correct(arrived);
     }
 
-    /// Returns the date of the frame with the epoch's `time`.
+    /// Returns the date of the frame with this time on the epoch's clock.
     pub(crate) fn date(&self, time: Duration) -> SystemTime {
         let since_first = nanos(time) - nanos(self.first.time) + self.offset;
         let distance = Duration::from_nanos(u64::try_from(since_first.abs()).unwrap_or(u64::MAX));
@@ -104,7 +107,7 @@ mod tests {
             Self { clock: WallClock::new(Duration::ZERO, began, wall), began, wall }
         }
 
-        /// The date of a frame in milliseconds since the first one's arrival.
+        /// Returns the date of a frame, in milliseconds since the first frame arrived.
         fn date(&mut self, time: u32, arrived: u32) -> i64 {
             self.clock.note(MS * time, self.began + MS * arrived);
             let date = self.clock.date(MS * time);
@@ -126,7 +129,7 @@ mod tests {
     #[test]
     fn the_first_frame_of_an_epoch_may_be_late() {
         let mut camera = Camera::new();
-        // FFmpeg probed for 200 ms: five frames arrive at once, and dates follow the last of them.
+        // FFmpeg probed for 200 ms: five frames arrive together, and dates follow the last of them.
         for frame in 1..=5 {
             assert_eq!(camera.date(frame * 40, 0), 0);
         }
@@ -138,7 +141,7 @@ mod tests {
     fn a_clock_that_runs_fast_is_followed_slowly() {
         let mut camera = Camera::new();
         let mut last = 0;
-        // The camera counts 1001 milliseconds a second.
+        // The camera's clock counts 1001 milliseconds in a second.
         for frame in 1..100_000_u32 {
             let (time, arrived) = (frame * 40 + frame / 25, frame * 40);
             let date = camera.date(time, arrived);

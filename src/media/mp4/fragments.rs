@@ -1,7 +1,7 @@
 //! Fragments: `moof` and `mdat`.
 //!
-//! The boxes are written field by field, because a socket gets a fragment for each frame: their sizes
-//! are known beforehand, and each fragment needs one allocation.
+//! The boxes are written field by field: their sizes are known beforehand, so that each fragment needs
+//! only one allocation.
 
 use super::track::{AUDIO, Mp4Error, OTHER_SAMPLE, SYNC_SAMPLE, VIDEO};
 
@@ -10,7 +10,7 @@ use super::track::{AUDIO, Mp4Error, OTHER_SAMPLE, SYNC_SAMPLE, VIDEO};
 pub struct Sample<'a> {
     /// The time until the next sample.
     pub duration: u32,
-    /// How much later than it is decoded the frame is shown, or earlier.
+    /// The time of presentation minus the time of decoding.
     pub composition_offset: i32,
     /// True if decoding can begin here.
     pub is_keyframe: bool,
@@ -41,8 +41,8 @@ pub fn fragment(
     Ok(bytes)
 }
 
-/// Returns the beginning of a fragment, which the data of all samples follow: first that of the video,
-/// then that of the audio. So a caller that writes slices does not copy the data.
+/// Returns a fragment without the data of its samples. The caller appends the data, first that of all
+/// video samples, then that of all audio samples. A caller that writes slices need not copy the data.
 pub fn fragment_head(
     sequence_number: u32,
     video: SampleRun<'_>,
@@ -52,16 +52,16 @@ pub fn fragment_head(
     Ok(layout.head(sequence_number, layout.moof_size + HEADER))
 }
 
-/// Size and kind of a box.
+/// Bytes of a box's size and kind.
 const HEADER: usize = 8;
-/// `moof` and the `mfhd` in it.
+/// Bytes of a `moof` with its `mfhd`, without tracks.
 const MOVIE: usize = HEADER + 16;
-/// `traf` with `tfhd`, `tfdt`, and `trun` without its samples.
+/// Bytes of a `traf` with `tfhd`, `tfdt`, and a `trun` without samples.
 const TRACK: usize = HEADER + 16 + 20 + 20;
 
 /// ISO/IEC 14496-12, 8.8.7.1.
 const DEFAULT_BASE_IS_MOOF: u32 = 0x02_0000;
-/// 8.8.8.1: with version 1, offsets of composition have a sign.
+/// 8.8.8.1: in version 1, composition offsets have a sign.
 const TRUN_VERSION_1: u32 = 0x0100_0000;
 const HAS_DATA_OFFSET: u32 = 0x1;
 const HAS_DURATION: u32 = 0x100;
@@ -73,7 +73,8 @@ const HAS_COMPOSITION_OFFSET: u32 = 0x800;
 struct Track<'a> {
     id: u32,
     run: &'a SampleRun<'a>,
-    /// Audio has neither flags nor offsets: all of its samples are keyframes, shown when decoded.
+    /// The samples of audio have neither flags nor composition offsets: all are keyframes, and their
+    /// times of decoding and presentation are the same.
     is_video: bool,
     data_size: u64,
 }
@@ -138,7 +139,7 @@ impl<'a> Layout<'a> {
         let (video, audio) = (Track::new(VIDEO, video), Track::new(AUDIO, audio));
         let moof_size = MOVIE + video.size() + audio.size();
         let layout = Self { video, audio, moof_size };
-        // Offsets of data have 31 bits.
+        // Data offsets have 31 bits.
         let size = (layout.moof_size + HEADER) as u64 + layout.data_size();
         if size > i32::MAX as u64 { Err(Mp4Error::TooLarge) } else { Ok(layout) }
     }
@@ -175,7 +176,7 @@ fn number(bytes: &mut Vec<u8>, number: u32) {
     bytes.extend_from_slice(&number.to_be_bytes());
 }
 
-/// Sizes are checked by [`Layout::new`].
+/// Converts a size. [`Layout::new`] has checked that all sizes fit.
 fn saturating(size: impl TryInto<u32>) -> u32 {
     size.try_into().unwrap_or(u32::MAX)
 }
@@ -185,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_than_offsets_can_count_is_refused() {
+    fn a_fragment_too_large_for_its_data_offsets_is_refused() {
         let data = vec![0; 64 * 1024 * 1024];
         let sample = Sample { duration: 1, composition_offset: 0, is_keyframe: true, data: &data };
         let size = |count: usize| {

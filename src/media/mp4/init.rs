@@ -16,7 +16,7 @@ use crate::media::parameter_set::picture::PictureParameters;
 use crate::media::parameter_set::sets::ParameterSets;
 use crate::media::parameter_set::{h264, h265};
 
-/// Ticks per second of the movie, which has no duration of its own.
+/// Ticks per second of the movie. They have no effect, because the movie states no duration.
 const MOVIE_TIMESCALE: u32 = 1000;
 
 /// The audio of an init segment.
@@ -46,8 +46,7 @@ impl AudioConfig {
     }
 }
 
-/// Returns the init segment of a stream with video of these parameter sets, with this audio, or with
-/// both.
+/// Returns the init segment of a stream with video, audio, or both.
 pub fn init_segment(
     video: Option<&ParameterSets>,
     audio: Option<&AudioConfig>,
@@ -81,7 +80,8 @@ pub fn init_segment(
     Ok(bytes.into())
 }
 
-/// `iso6` allows offsets of composition below zero, and `iso5` counts offsets of data from the `moof`.
+/// Returns `ftyp`. Brand `iso6` permits negative composition offsets. Brand `iso5` permits data offsets
+/// that count from the `moof`.
 fn file_type() -> Ftyp {
     Ftyp {
         major_brand: FourCC::new(b"iso6"),
@@ -110,7 +110,7 @@ fn video_track(sets: &ParameterSets) -> Result<Trak, Mp4Error> {
     Ok(track(tkhd, VIDEO_TIMESCALE, (b"vide", "VideoHandler"), minf))
 }
 
-/// Width in square pixels, as far as it can be stated.
+/// Returns the width in square pixels; the coded width if the number does not fit into 16 bits.
 fn display_width(picture: &PictureParameters) -> u16 {
     let (width, height) = picture.pixel_aspect;
     let pixels = u32::from(picture.width) * u32::from(width) / u32::from(height).max(1);
@@ -140,7 +140,7 @@ fn track(tkhd: Tkhd, timescale: u32, (handler, name): (&[u8; 4], &str), minf: Mi
     Trak { tkhd, mdia, ..Trak::default() }
 }
 
-/// Tables without samples: those are in the fragments, in the same file.
+/// Returns the description of a track. Its tables have no samples, because the samples are in fragments.
 fn media_information(entry: Codec) -> Minf {
     let here = Url::default();
     Minf {
@@ -154,7 +154,7 @@ fn media_information(entry: Codec) -> Minf {
     }
 }
 
-/// Returns `None` if sets are missing.
+/// Returns the picture's parameters and the sample entry; `None` if sets are missing or damaged.
 fn sample_entry(sets: &ParameterSets) -> Option<(PictureParameters, Codec)> {
     let lists = |kind| sets.of_kind(kind).map(|unit| unit.to_vec()).collect::<Vec<_>>();
     let sequence_sets = lists(SetKind::Sequence);
@@ -212,7 +212,7 @@ fn avcc(
     })
 }
 
-/// Complete: no further sets are in the samples, which is what sets `hvc1` apart from `hev1`.
+/// Returns an array of sets that is marked as complete: with `hvc1`, the samples must not contain sets.
 fn hvcc_array(nal_unit_type: u8, nalus: Vec<Vec<u8>>) -> HvcCArray {
     HvcCArray { completeness: true, nal_unit_type, nalus }
 }
@@ -244,7 +244,7 @@ fn opus_entry(config: OpusConfig) -> Opus {
     Opus { audio: audio_entry(config.channels, OpusConfig::SAMPLE_RATE), dops, btrt: None }
 }
 
-/// Sample rates above 65535 Hz do not fit and are left to the codec's own configuration.
+/// A sample rate above 65535 Hz does not fit and is written as 0: the codec's configuration has the rate.
 fn audio_entry(channels: u8, sample_rate: u32) -> Audio {
     Audio {
         data_reference_index: 1,

@@ -1,4 +1,4 @@
-//! Fragmented MP4 as players get it: the init segment, and fragments of any number of frames.
+//! Fragmented MP4 for players: the init segment, and fragments of any number of frames.
 //!
 //! | Module | Owns |
 //! |---|---|

@@ -1,26 +1,26 @@
-//! What init segments and fragments have in common.
+//! Constants and errors that init segments and fragments share.
 
 /// Number of the video track.
 pub(super) const VIDEO: u32 = 1;
 /// Number of the audio track.
 pub(super) const AUDIO: u32 = 2;
 
-/// Ticks per second of the video track, in which the rates of all cameras are exact. Those of the audio
-/// track are its samples per second.
+/// Ticks per second of the video track, as in RTP. The audio track has one tick per sample.
 pub const VIDEO_TIMESCALE: u32 = 90000;
 
-/// `sample_depends_on` is 2: a sample that is decoded without others (ISO/IEC 14496-12, 8.8.3.1).
+/// The flags of a sample that is decoded without others: `sample_depends_on` is 2 (ISO/IEC 14496-12,
+/// 8.8.3.1).
 pub(super) const SYNC_SAMPLE: u32 = 0x0200_0000;
-/// `sample_depends_on` is 1, and `sample_is_non_sync_sample` is set.
+/// The flags of any other sample: `sample_depends_on` is 1, and `sample_is_non_sync_sample` is set.
 pub(super) const OTHER_SAMPLE: u32 = 0x0101_0000;
 
-/// Why MP4 cannot be written.
+/// The reason why MP4 cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum Mp4Error {
     /// Neither video nor audio.
     #[error("an init segment needs a track")]
     NoTrack,
-    /// No sequence parameter set that can be read, or no other set that the codec needs.
+    /// The sequence parameter set is missing or damaged, or another set that the codec needs is missing.
     #[error("the video has no usable parameter sets")]
     NoParameterSets,
     /// More than 2 GiB in one fragment.

@@ -3,7 +3,7 @@
 /// The generator, without its highest bit.
 const POLYNOMIAL: u32 = 0x04C1_1DB7;
 
-/// The remainders of all bytes.
+/// The checksum of every single byte.
 const TABLE: [u32; 256] = table();
 
 /// Returns the checksum of `bytes`.
@@ -17,7 +17,7 @@ pub(super) fn crc32(bytes: &[u8]) -> u32 {
 const fn table() -> [u32; 256] {
     let mut table = [0; 256];
     let mut remainder: u32 = POLYNOMIAL;
-    // The remainder of a power of two; those of all smaller numbers are known.
+    // `remainder` is that of `power`. The remainders of all smaller numbers are in the table.
     let mut power = 1;
     while power < 256 {
         let mut low = 0;
@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn agrees_with_published_values() {
-        // CRC-32/CKSUM is the same, but inverted at the end.
+        // CRC-32/CKSUM differs only in that its result is inverted.
         assert_eq!(crc32(b""), 0);
         assert_eq!(crc32(b"\x01"), POLYNOMIAL);
         assert_eq!(!crc32(b"123456789"), 0x765E_7680);

@@ -2,8 +2,8 @@
 
 use crate::media::nut::error::NutError;
 
-/// Reads fields one after the other. A field that continues after the end is
-/// [`NutError::Truncated`].
+/// Reads fields one after the other. Returns [`NutError::Truncated`] for a field that goes beyond the
+/// end.
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
     position: usize,
@@ -14,7 +14,7 @@ impl<'a> Cursor<'a> {
         Self { bytes, position: 0 }
     }
 
-    /// The number of bytes that have been read.
+    /// Returns the number of bytes that have been read.
     pub(super) fn position(&self) -> usize {
         self.position
     }
@@ -24,7 +24,7 @@ impl<'a> Cursor<'a> {
         self.position == self.bytes.len()
     }
 
-    /// The bytes that have been read.
+    /// Returns the bytes that have been read.
     pub(super) fn consumed(&self) -> &'a [u8] {
         &self.bytes[..self.position]
     }
@@ -46,8 +46,8 @@ impl<'a> Cursor<'a> {
         Ok(*array)
     }
 
-    /// Reads a number: seven bits a byte, the highest first. Every byte but the last has its top bit
-    /// set.
+    /// Reads a number: seven bits per byte, the highest bits first. Every byte except the last one has
+    /// its top bit set.
     pub(super) fn unsigned(&mut self) -> Result<u64, NutError> {
         let mut value: u64 = 0;
         loop {
@@ -73,7 +73,7 @@ impl<'a> Cursor<'a> {
         half.checked_add(1).ok_or(NutError::Invalid("a number of more than 64 bits"))
     }
 
-    /// Reads a number of a smaller type. `error` describes one that does not fit.
+    /// Reads a number of a smaller type. `error` is the text of the error if the number does not fit.
     pub(super) fn number<T: TryFrom<u64>>(&mut self, error: &'static str) -> Result<T, NutError> {
         T::try_from(self.unsigned()?).map_err(|_| NutError::Invalid(error))
     }

@@ -1,6 +1,6 @@
-//! Reasons to reject a NUT stream.
+//! The reasons to reject a NUT stream.
 
-/// Why bytes are not the NUT stream that was expected.
+/// The reason why bytes are not a valid NUT stream.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NutError {
     /// The stream does not begin with the identification of NUT.

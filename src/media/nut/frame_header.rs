@@ -9,11 +9,11 @@ use crate::media::nut::main_header::{
 };
 use crate::media::nut::timeline::Timeline;
 
-/// The most bytes that a frame's header can have. Real ones have less than 30.
+/// The most bytes that a frame's header can have. Real headers have fewer than 30.
 pub(super) const MAX_FRAME_HEADER: usize = 4096;
-/// Largest frame, in bytes: two seconds at 100 Mbit/s.
+/// Largest frame, in bytes: more than two seconds at 100 Mbit/s.
 const MAX_FRAME: u64 = 32 * 1024 * 1024;
-/// Larger frames omit nothing.
+/// Frames of more bytes omit nothing.
 const MAX_FRAME_WITH_OMITTED_BYTES: u64 = 4096;
 
 /// The header of a frame.
@@ -27,7 +27,7 @@ pub(super) struct FrameHeader {
     pub(super) is_end: bool,
     /// True if the data begins with side data and metadata.
     pub(super) has_side_data: bool,
-    /// Index of the bytes that the data omits.
+    /// Index of the bytes with which the frame begins and that the data omits.
     pub(super) omitted: usize,
     /// Size of the header itself in bytes.
     pub(super) header_size: usize,
@@ -76,7 +76,7 @@ impl MainHeader {
         self.max_distance.is_some_and(|distance| size > 2 * distance)
     }
 
-    /// The size of a frame's data without the bytes that it omits.
+    /// Returns the size of a frame's data without the bytes that the data omits.
     fn data_size(&self, size: u64, omitted: usize) -> Result<usize, NutError> {
         let omitted =
             self.omitted.get(omitted).ok_or(NutError::Invalid("unknown omitted bytes"))?;
@@ -104,7 +104,7 @@ fn stream(
     if stream < count { Ok(stream) } else { Err(NutError::Invalid("frame of an unknown stream")) }
 }
 
-/// The frame's size, with the bytes that its data omits.
+/// Returns the frame's size, including the bytes that the data omits.
 fn size(fields: &mut Cursor<'_>, code: FrameCode, flags: u64) -> Result<u64, NutError> {
     let msb = if flags & SIZE_MSB == 0 { 0 } else { fields.unsigned()? };
     let size = msb.saturating_mul(code.size_multiplier.into()).saturating_add(code.size_lsb.into());
@@ -114,7 +114,7 @@ fn size(fields: &mut Cursor<'_>, code: FrameCode, flags: u64) -> Result<u64, Nut
     Ok(size)
 }
 
-/// Skips the fields between size and checksum. Returns the index of the bytes that the data omits.
+/// Reads the fields between size and checksum. Returns the index of the bytes that the data omits.
 fn skip_to_checksum(
     fields: &mut Cursor<'_>,
     code: FrameCode,
@@ -158,7 +158,7 @@ pub(super) fn side_data_size(data: &[u8]) -> Result<usize, NutError> {
     Ok(fields.position())
 }
 
-/// Skips a name and a value, whose type is coded as a negative value.
+/// Skips a name and a value. A negative number in place of the value is the value's type.
 fn skip_property(fields: &mut Cursor<'_>) -> Result<(), NutError> {
     fields.string()?;
     match fields.signed()? {
@@ -169,7 +169,7 @@ fn skip_property(fields: &mut Cursor<'_>) -> Result<(), NutError> {
             fields.string()?; // the type
             fields.string()?;
         }
-        // A number, which is skipped in the same way with a sign and without.
+        // A number, which has the same size with and without a sign.
         ..=-3 => {
             fields.unsigned()?;
         }

@@ -1,4 +1,4 @@
-//! The main header: time bases, frame codes, and bytes that frames have in common.
+//! The main header: time bases, frame codes, and bytes that many frames begin with.
 
 use bytes::Bytes;
 
@@ -15,7 +15,7 @@ pub(super) const END_OF_RELEVANCE: u64 = 1 << 1;
 pub(super) const CODED_PTS: u64 = 1 << 3;
 /// Flag of a frame whose stream is in its header.
 pub(super) const STREAM_ID: u64 = 1 << 4;
-/// Flag of a frame whose header has the larger part of the size.
+/// Flag of a frame whose header has the high part of the size.
 pub(super) const SIZE_MSB: u64 = 1 << 5;
 /// Flag of a header that ends with a checksum.
 pub(super) const CHECKSUM: u64 = 1 << 6;
@@ -23,29 +23,29 @@ pub(super) const CHECKSUM: u64 = 1 << 6;
 pub(super) const RESERVED: u64 = 1 << 7;
 /// Flag of data that begins with side data and metadata.
 pub(super) const SIDE_DATA: u64 = 1 << 8;
-/// Flag of a header that names the bytes which are omitted from the data.
+/// Flag of a header that has the index of the bytes which the data omits.
 pub(super) const HEADER_INDEX: u64 = 1 << 10;
 /// Flag of a header that has a field which helps searches.
 pub(super) const MATCH_TIME: u64 = 1 << 11;
 /// Flag of a header that changes the flags of its code.
 pub(super) const CODED_FLAGS: u64 = 1 << 12;
-/// Flag of a code that no frame has.
+/// Flag of a code that frames must not have.
 pub(super) const INVALID: u64 = 1 << 13;
 
 /// Flag of a stream whose syncpoints have a time of the wall clock.
 const BROADCAST: u64 = 1;
-/// Flag of a stream without syncpoints, but for the first one.
+/// Flag of a stream that has only one syncpoint, at the beginning.
 pub(super) const PIPE: u64 = 1 << 1;
 
-/// Longest distance between start codes, in bytes. Larger values mean the same.
+/// Longest distance between start codes, in bytes. A larger value in a header is read as this one.
 pub(super) const MAX_DISTANCE: u64 = 65536;
-/// The most time bases. FFmpeg writes one for each stream and chapter, at most.
+/// The most time bases. FFmpeg writes at most one for each stream and chapter.
 const MAX_TIME_BASES: usize = 256;
 /// The most strings of bytes that frames can omit.
 const MAX_OMITTED_HEADERS: u64 = 127;
 /// The most bytes that a frame can omit.
 const MAX_OMITTED_HEADER: usize = 255;
-/// Sizes in frame codes are below.
+/// Sizes in frame codes are smaller than this number.
 const MAX_SMALL_NUMBER: u16 = 16384;
 
 /// The main header.
@@ -57,11 +57,11 @@ pub(super) struct MainHeader {
     pub(super) omitted: Vec<Bytes>,
     /// True if syncpoints have a time of the wall clock.
     pub(super) is_broadcast: bool,
-    /// Longest distance from a syncpoint to a frame, in bytes, unless there is only one syncpoint.
+    /// Longest distance from a syncpoint to a frame, in bytes; `None` if there is only one syncpoint.
     pub(super) max_distance: Option<u64>,
 }
 
-/// Meaning of a frame's first byte.
+/// The meaning of a frame's first byte.
 #[derive(Clone, Copy)]
 pub(super) struct FrameCode {
     pub(super) flags: u64,
@@ -92,7 +92,7 @@ impl MainHeader {
         let max_distance = fields.unsigned()?.min(MAX_DISTANCE);
         let time_bases = time_bases(&mut fields)?;
         let frame_codes = frame_codes(&mut fields, stream_count)?;
-        // These fields were added later.
+        // Headers of older writers end here.
         let omitted =
             if fields.is_at_end() { vec![Bytes::new()] } else { omitted_headers(&mut fields)? };
         let flags = if version > 3 && !fields.is_at_end() { fields.unsigned()? } else { 0 };
@@ -153,13 +153,13 @@ fn frame_codes(fields: &mut Cursor<'_>, stream_count: usize) -> Result<Vec<Frame
 }
 
 /// Reads the first code of a run into `code`, and returns the number of codes. Fields that are
-/// omitted keep the value of the previous run, or have a fixed one.
+/// missing keep the value of the previous run, or have a default.
 fn frame_code_run(fields: &mut Cursor<'_>, code: &mut FrameCode) -> Result<usize, NutError> {
     code.flags = fields.unsigned()?;
     let field_count = fields.unsigned()?;
     if field_count > 0 {
-        // The specification allows less than 16,384, which FFmpeg exceeds: it writes the distance of
-        // frames, 18,000 ticks at 5 frames per second.
+        // The specification permits less than 16,384. FFmpeg exceeds this limit: it writes the distance
+        // of two frames, which is 18,000 ticks at 5 frames per second.
         let delta = i32::try_from(fields.signed()?).ok();
         code.pts_delta = delta.ok_or(NutError::Invalid("time of a frame code"))?;
     }
@@ -185,7 +185,7 @@ fn frame_code_run(fields: &mut Cursor<'_>, code: &mut FrameCode) -> Result<usize
     for _ in 8..field_count {
         fields.unsigned()?;
     }
-    // At most one more than there are codes, so that the caller sees the excess.
+    // There are 256 codes. With 257, the caller sees that there are too many.
     Ok(usize::try_from(count.min(257)).unwrap_or(257))
 }
 

@@ -1,13 +1,13 @@
 //! The NUT container, as FFmpeg writes and reads it. Pure, without I/O.
 //!
 //! A stream begins with headers, which describe the streams of media and a table of frame codes.
-//! Frames follow: a code of one byte, the fields that the code's flags announce, and the data. Now
-//! and then a syncpoint sets the time that the next frames count from.
+//! Frames follow. Each consists of a code of one byte, the fields that the code's flags announce, and the
+//! data. From time to time, a syncpoint sets the time from which the next frames count.
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | [`reader`] | streams and packets out of bytes |
-//! | [`writer`] | bytes out of streams and packets, for FFmpeg's standard input |
+//! | [`reader`] | reading streams and packets from bytes |
+//! | [`writer`] | writing streams and packets, for FFmpeg's standard input |
 //! | [`stream`] | descriptions of streams, and packets |
 //! | [`packet_header`] | start codes, sizes and checksums of everything but frames |
 //! | [`main_header`] | the main header with its frame codes |

@@ -1,4 +1,4 @@
-//! Start code, size and checksum, which headers, syncpoints, information and index have in common.
+//! Start code, size and checksum, which all elements except frames have in common.
 
 use crate::media::nut::crc::crc32;
 use crate::media::nut::cursor::Cursor;
@@ -15,23 +15,23 @@ pub(super) const SYNCPOINT: u64 = 0x4E4B_E4AD_EECA_4569;
 /// Start code of the index.
 const INDEX: u64 = 0x4E58_DD67_2F23_E64E;
 
-/// The most bytes that a [`PacketHeader`] can have: the size with some stuffing.
+/// The most bytes of a [`PacketHeader`]. They suffice for a size field with some stuffing.
 pub(super) const MAX_PACKET_HEADER: usize = 32;
-/// Largest content, in bytes. Real ones have a few hundred.
+/// Largest content, in bytes. Real contents have a few hundred.
 const MAX_CONTENT: u64 = 1024 * 1024;
 /// Largest index, in bytes. It has five bytes for each syncpoint, and is skipped.
 const MAX_INDEX: u64 = 32 * 1024 * 1024;
-/// Larger contents have a checksum of their size.
+/// Contents of more bytes have a checksum of their size.
 const MAX_UNCHECKED_SIZE: u64 = 4096;
 const CHECKSUM_SIZE: usize = 4;
 
 /// Kind and size of an element that is not a frame.
 pub(super) struct PacketHeader {
-    /// One of the start codes above, or one of those that a reader has to skip.
+    /// One of the start codes above, or another one whose element the reader skips.
     pub(super) start_code: u64,
     /// Size of the element in bytes, from the start code to the checksum.
     pub(super) size: usize,
-    /// Size of its start code and size field.
+    /// Size of the start code, the size field and its checksum.
     header_size: usize,
 }
 
@@ -59,7 +59,7 @@ impl PacketHeader {
         Ok(Self { start_code, size: header_size + content_size, header_size })
     }
 
-    /// The content without the checksum, which must match. `bytes` has the whole element.
+    /// Returns the content of the element in `bytes`, after the checksum has been verified.
     pub(super) fn content<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8], NutError> {
         let content = &bytes[self.header_size..self.size];
         let (content, checksum) = content.split_at(content.len() - CHECKSUM_SIZE);

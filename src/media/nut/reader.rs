@@ -1,8 +1,8 @@
-//! Reads streams and packets out of the bytes of a NUT stream, as they arrive.
+//! Reads streams and packets from the bytes of a NUT stream, as the bytes arrive.
 //!
 //! The reader does not search for the next start code after an error: a pipe loses nothing, so an
-//! error means that the stream itself is invalid. Memory is bounded: an element that claims more than
-//! its kind can have is an error before it is buffered.
+//! error means that the stream itself is invalid. Memory is bounded: an element that claims a larger size
+//! than its kind can have is an error before it is buffered.
 
 use bytes::{Buf as _, BytesMut};
 
@@ -25,10 +25,10 @@ pub struct NutReader {
     buffer: BytesMut,
     /// Number of bytes that were removed from the buffer.
     position: u64,
-    /// True after the identification of NUT.
+    /// True after the bytes that identify NUT.
     is_identified: bool,
     main: Option<MainHeader>,
-    /// By index of the stream. Complete when there are as many as the main header announced.
+    /// Headers by index of the stream, until all that the main header announced have arrived.
     headers: Vec<StreamHeader>,
     /// One for each stream, once all headers have arrived.
     timelines: Vec<Timeline>,
@@ -36,7 +36,7 @@ pub struct NutReader {
     syncpoint: Option<u64>,
 }
 
-/// Result of reading one element.
+/// The result of reading one element.
 enum Element {
     /// More bytes are needed.
     Incomplete,
@@ -51,14 +51,14 @@ impl NutReader {
         Self::default()
     }
 
-    /// Returns the buffer, to which the caller appends the bytes that have arrived. Packets are cut out of it
-    /// without a copy, and keep the memory of their neighbours in use.
+    /// Returns the buffer, to which the caller appends the bytes that have arrived. Packets share the
+    /// memory of the buffer. A packet keeps the memory of its neighbours in use.
     pub fn buffer(&mut self) -> &mut BytesMut {
         &mut self.buffer
     }
 
-    /// Returns true if the stream can end here: the buffer has no part of an element, and the headers
-    /// are complete or have not begun.
+    /// Returns true if the stream can end here: the buffer is empty, and the headers are complete or have
+    /// not begun.
     pub fn is_between_items(&self) -> bool {
         self.buffer.is_empty() && self.is_identified != self.timelines.is_empty()
     }
@@ -95,7 +95,7 @@ impl NutReader {
         Ok(self.is_identified)
     }
 
-    /// Reads a header, a syncpoint, or an element of another kind, which is skipped.
+    /// Reads a header or a syncpoint. Skips an element of another kind.
     fn header(&mut self) -> Result<Element, NutError> {
         let Some(header) = self.parse(MAX_PACKET_HEADER, PacketHeader::parse)? else {
             return Ok(Element::Incomplete);
@@ -105,7 +105,7 @@ impl NutReader {
         let mut element = Element::Skipped;
         match (header.start_code, &self.main) {
             (MAIN, None) => self.main = Some(MainHeader::parse(content)?),
-            // Headers can be repeated, without changes.
+            // Headers can be repeated, but do not change. So later ones are skipped.
             (STREAM, Some(main)) if self.timelines.is_empty() => {
                 let header = StreamHeader::parse(content, main)?;
                 if let Some(streams) = self.add_stream(header)? {
@@ -125,7 +125,7 @@ impl NutReader {
         Ok(element)
     }
 
-    /// Keeps the header of a stream. Returns all streams after the last one.
+    /// Keeps the header of a stream. After the last header, returns all streams.
     fn add_stream(&mut self, header: StreamHeader) -> Result<Option<Vec<NutStream>>, NutError> {
         let count = self.main.as_ref().map_or(0, |main| main.stream_count);
         if header.id != self.headers.len() {

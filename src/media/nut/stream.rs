@@ -2,13 +2,13 @@
 
 use bytes::{Bytes, BytesMut};
 
-/// The most streams that one NUT stream can have here.
+/// The most streams of media in one NUT stream.
 pub(crate) const MAX_STREAMS: usize = 8;
 
-/// One or more streams of media, or a packet of one of them.
+/// The description of the streams, or a packet of one of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NutItem {
-    /// The description of all streams. It comes once, before the first packet.
+    /// The description of all streams. This item comes once, before the first packet.
     Streams(Vec<NutStream>),
     /// The next packet.
     Packet(NutPacket),
@@ -23,9 +23,9 @@ pub struct NutStream {
     pub tag: [u8; 4],
     /// The unit of the packets' times.
     pub time_base: TimeBase,
-    /// Number of frames by which a decoder delays its output, which depends on B-frames.
+    /// Number of frames by which a decoder delays its output, because of B-frames.
     pub decode_delay: u16,
-    /// Parameters of the codec. For H.264 and H.265, parameter sets with start codes.
+    /// Parameters of the codec, which FFmpeg calls extradata.
     pub codec_private: Bytes,
 }
 
@@ -58,7 +58,7 @@ pub struct TimeBase {
 }
 
 impl TimeBase {
-    /// Reduces the fraction. Returns `None` if one of the numbers is 0 or does not fit into 31 bits.
+    /// Creates a reduced fraction; `None` if one of the numbers is 0 or does not fit into 31 bits.
     pub fn new(numerator: u32, denominator: u32) -> Option<Self> {
         let is_valid = |number: u32| number != 0 && number < 1 << 31;
         if !is_valid(numerator) || !is_valid(denominator) {
@@ -68,12 +68,12 @@ impl TimeBase {
         Some(Self { numerator: numerator / divisor, denominator: denominator / divisor })
     }
 
-    /// The numerator, e.g. 1.
+    /// Returns the numerator, e.g. 1.
     pub fn numerator(self) -> u32 {
         self.numerator
     }
 
-    /// The denominator, e.g. 90000.
+    /// Returns the denominator, e.g. 90000.
     pub fn denominator(self) -> u32 {
         self.denominator
     }

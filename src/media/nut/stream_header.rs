@@ -1,4 +1,4 @@
-//! The header of a stream: kind, codec, and how times are coded.
+//! The header of a stream: kind, codec, and coding of times.
 
 use bytes::Bytes;
 
@@ -12,7 +12,7 @@ pub(super) const VIDEO: u64 = 0;
 /// Class of a stream with sound.
 pub(super) const AUDIO: u64 = 1;
 
-/// More frames than any decoder delays.
+/// The decode delay is smaller than this number of frames.
 const MAX_DECODE_DELAY: u16 = 1000;
 
 /// The header of a stream.
@@ -20,9 +20,10 @@ pub(super) struct StreamHeader {
     /// Index of the stream.
     pub(super) id: usize,
     pub(super) stream: NutStream,
-    /// Number of bits of a time that are coded when the others follow from the previous frame.
+    /// Number of low bits of a time that a frame header can have in place of the whole time. The other
+    /// bits follow from the previous time.
     pub(super) pts_lsb_bits: u32,
-    /// Longest distance from the previous time, in ticks, of a frame header without a checksum.
+    /// Longest distance from the previous time, in ticks, at which a frame header needs no checksum.
     pub(super) max_pts_distance: u64,
 }
 
@@ -55,7 +56,7 @@ impl StreamHeader {
     }
 }
 
-/// Tags have two or four bytes.
+/// Returns the tag of a codec, which has two or four bytes in the header.
 fn tag(bytes: &[u8]) -> Result<[u8; 4], NutError> {
     match *bytes {
         [a, b] => Ok([a, b, 0, 0]),

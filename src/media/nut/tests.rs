@@ -1,4 +1,4 @@
-//! Streams made by hand, with all that the format permits and FFmpeg does not write.
+//! Tests with streams made by hand, which use features of the format that FFmpeg does not write.
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ use super::writer::{element, nut_headers, string, unsigned, write_nut_frame};
 
 const INFO: u64 = 0x4E49_AB68_B596_BA78;
 const INDEX: u64 = 0x4E58_DD67_2F23_E64E;
-/// A start code that later versions could define.
+/// A start code that no version defines.
 const UNKNOWN: u64 = 0x4E5A_0102_0304_0506;
 const WRONG_CHECKSUM: u64 = 1 << 63;
 
@@ -24,8 +24,8 @@ const WRONG_CHECKSUM: u64 = 1 << 63;
 struct Nut(Vec<u8>);
 
 impl Nut {
-    /// Version 3; a video stream in milliseconds and an audio stream of 8 kHz; times have eight low
-    /// bits.
+    /// The headers of a stream of version 3: video with times in milliseconds, and audio of 8 kHz. Times
+    /// can be coded in eight low bits.
     fn new() -> Self {
         let mut nut = Self(FILE_ID.to_vec());
         nut.element(MAIN, &main_header(3, &[], &[]));
@@ -33,7 +33,7 @@ impl Nut {
         nut
     }
 
-    /// The same with a syncpoint at 0.
+    /// The same headers, and a syncpoint at time 0.
     fn with_syncpoint() -> Self {
         let mut nut = Self::new();
         nut.syncpoint(0, 0);
@@ -49,7 +49,8 @@ impl Nut {
         self.element(SYNCPOINT, &numbers(&[time * 2 + time_base, 0]))
     }
 
-    /// A frame with the fields that its flags need, in the right order. Its data follows.
+    /// Appends the header of a frame. `fields` are those that `flags` require, in the right order. The
+    /// caller appends the data.
     fn frame(&mut self, flags: u64, fields: &[u64]) -> &mut Self {
         let mut header = vec![1];
         header.extend(numbers(&[flags & !WRONG_CHECKSUM]));
@@ -67,7 +68,7 @@ impl Nut {
         self
     }
 
-    /// All packets, as stream, time, keyframe and data.
+    /// Returns all packets: stream, time, keyframe or not, and data.
     fn packets(&self) -> Vec<(usize, u64, bool, Vec<u8>)> {
         let (items, error) = read(&self.0);
         assert_eq!(error, None);
@@ -90,15 +91,15 @@ impl Nut {
     }
 }
 
-/// A main header of two streams. `more_codes` and `end` are appended to the frame codes and to the
-/// header.
+/// Returns the main header of two streams. `more_codes` follow the first frame codes, and `end` follows
+/// all other fields.
 fn main_header(version: u64, more_codes: &[u64], end: &[u8]) -> Vec<u8> {
     let minor_version = if version > 3 { vec![1] } else { vec![] };
     let mut header = numbers(&[version]);
     header.extend(numbers(&minor_version));
     header.extend(numbers(&[2, 1000, 2, 1, 1000, 1, 8000]));
     header.extend(numbers(&[INVALID, 6, 0, 1, 0, 0, 0, 1]));
-    // One tick later than the last frame of stream 0, as FFmpeg has it.
+    // One tick later than the last frame of stream 0, as FFmpeg writes it.
     header.extend(numbers(&[CODED_FLAGS, 1, 1]));
     header.extend(numbers(more_codes));
     if more_codes.is_empty() {
@@ -133,7 +134,7 @@ fn numbers(values: &[u64]) -> Vec<u8> {
     out
 }
 
-/// All items, and the error at which reading ended.
+/// Returns all items, and the error that ended reading, if any.
 fn read(bytes: &[u8]) -> (Vec<NutItem>, Option<NutError>) {
     let mut reader = NutReader::new();
     reader.buffer().extend_from_slice(bytes);
@@ -179,7 +180,7 @@ fn every_field_of_a_frame_header_is_read() {
     nut.frame(SIZE_MSB | CHECKSUM, &[1]).data(b"j");
     let every = STREAM_ID | CODED_PTS | SIZE_MSB | MATCH_TIME | HEADER_INDEX | RESERVED | CHECKSUM;
     nut.frame(every, &[1, 256 + 99, 1, 2, 0, 1, 200]).data(b"k");
-    // An empty one.
+    // A frame without data.
     nut.frame(0, &[]);
     let expected: [(usize, u64, bool, &[u8]); 9] = [
         (0, 1, false, b"abc"),
@@ -235,7 +236,7 @@ fn a_time_before_zero_or_beyond_63_bits_is_an_error() {
     // The closest time is before 0.
     assert_eq!(frame_at(200).error(), NutError::Time);
     assert_eq!(frame_at(latest + 256).frame(0, &[]).error(), NutError::Time);
-    // In ticks of 8 kHz it has 64 bits.
+    // In ticks of 8 kHz, the time has 64 bits.
     assert_eq!(Nut::new().syncpoint(latest / 4, 0).error(), NutError::Time);
 }
 
@@ -291,7 +292,7 @@ fn side_data_and_metadata_are_removed() {
         (packets[0].3.as_slice(), packets[1].3.as_slice()),
         (b"media".as_slice(), b"".as_slice())
     );
-    // Side data that ends after the frame, or never.
+    // Side data that goes beyond the end of the frame, or is endless.
     let mut nut = Nut::with_syncpoint();
     nut.frame(SIDE_DATA | SIZE_MSB, &[size - 1]).data(&data).data(b"media");
     assert_eq!(nut.error(), NutError::Truncated);
@@ -305,7 +306,7 @@ fn omitted_bytes_are_restored() {
     let mut end = numbers(&[2]);
     string(&[0, 0, 1], &mut end);
     string(b"xy", &mut end);
-    // Codes 2 to 77 and 79 to 254: sizes from 6 on, stream 1, five ticks, the second bytes.
+    // Codes 2 to 77 and 79 to 254: sizes from 6 on, stream 1, five ticks, the second omitted string.
     let codes = [KEY, 8, 9, 1, 1, 6, 0, 252, 0, 2, INVALID, 8, 0, 1, 0, 0, 0, 1, 0, 0];
     let mut nut = Nut(FILE_ID.to_vec());
     nut.element(MAIN, &main_header(3, &codes, &end));
@@ -449,7 +450,7 @@ fn frames_far_from_a_syncpoint_or_without_a_required_checksum_are_errors() {
     let mut nut = Nut::with_syncpoint();
     nut.frame(SIZE_MSB | CODED_PTS | CHECKSUM, &[256 + 501, 2001]).data(&[0; 2001]);
     assert_eq!(nut.times(), [501]);
-    // A stream for pipes has one syncpoint; only its times need checksums.
+    // A stream for pipes has only one syncpoint. In such a stream, only distant times need checksums.
     let mut nut = Nut(FILE_ID.to_vec());
     nut.element(MAIN, &main_header(4, &[], &[0, 2])).element(STREAM, &video_header(&[]));
     nut.element(STREAM, &audio_header()).syncpoint(0, 0);

@@ -6,7 +6,7 @@ use crate::media::nut::main_header::MainHeader;
 use crate::media::nut::stream::TimeBase;
 use crate::media::nut::stream_header::StreamHeader;
 
-/// The state from which times of a stream's frames are decoded.
+/// The state that is needed to decode the times of a stream's frames.
 #[derive(Clone, Copy)]
 pub(super) struct Timeline {
     time_base: TimeBase,
@@ -26,11 +26,11 @@ impl Timeline {
         }
     }
 
-    /// The time that a frame has in its header.
+    /// Returns the time of a frame from the number in its header.
     pub(super) fn coded(&self, coded: u64) -> Result<i64, NutError> {
         let range = 1 << self.lsb_bits;
         let pts = if coded < range {
-            // The time with these low bits that is closest to the last one.
+            // The time with these low bits that is closest to the last time.
             let mask = i128::from(range) - 1;
             let earliest = i128::from(self.last) - mask / 2;
             ((i128::from(coded) - earliest) & mask) + earliest
@@ -40,7 +40,7 @@ impl Timeline {
         non_negative(pts)
     }
 
-    /// The time of a frame that is `delta` ticks after the last one.
+    /// Returns the time that is `delta` ticks after the last one.
     pub(super) fn after(&self, delta: i32) -> Result<i64, NutError> {
         non_negative(i128::from(self.last) + i128::from(delta))
     }
@@ -50,18 +50,18 @@ impl Timeline {
         self.last.abs_diff(pts) > self.max_distance
     }
 
-    /// The time of `syncpoint` in this stream's ticks, rounded down.
+    /// Returns the time of `syncpoint` in this stream's ticks, rounded down.
     pub(super) fn convert(&self, syncpoint: Syncpoint) -> Result<i64, NutError> {
         let (from, to) = (syncpoint.time_base, self.time_base);
         let product = |a: u32, b: u32| i128::from(a) * i128::from(b);
-        // 64 and twice 31 bits.
+        // A number of 64 bits times two of 31 bits fits.
         let dividend = i128::from(syncpoint.time) * product(from.numerator(), to.denominator());
         let time = dividend.div_euclid(product(from.denominator(), to.numerator()));
         i64::try_from(time).map_err(|_| NutError::Time)
     }
 }
 
-/// A time that all streams' next frames count from.
+/// A time from which the next frame of every stream counts.
 #[derive(Clone, Copy)]
 pub(super) struct Syncpoint {
     time: i64,
@@ -76,7 +76,7 @@ impl Syncpoint {
         if main.is_broadcast {
             fields.unsigned()?; // the wall clock's time
         }
-        // FFmpeg's first decode times can be negative, in two's complement.
+        // FFmpeg's first decode times can be negative. They are coded in two's complement.
         let coded = i128::from(coded.cast_signed());
         let count = i128::try_from(main.time_bases.len()).map_err(|_| NutError::Time)?;
         let time = i64::try_from(coded.div_euclid(count)).map_err(|_| NutError::Time)?;

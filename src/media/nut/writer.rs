@@ -1,8 +1,8 @@
 //! Writes a NUT stream for FFmpeg to read from a pipe.
 //!
-//! Every frame has its complete time and a checksum in its header, so that none depends on those
-//! before it. The stream has one syncpoint, at its start, because FFmpeg keeps every syncpoint that
-//! it reads until it ends. Only version 4 permits that, as a stream for pipes.
+//! Every frame has its complete time and a checksum in its header, so that no frame depends on earlier
+//! ones. The stream has only one syncpoint, at its start, because FFmpeg keeps every syncpoint in memory.
+//! Only version 4 permits this, for streams in pipes.
 
 use crate::media::nut::crc::crc32;
 use crate::media::nut::main_header::{
@@ -13,7 +13,7 @@ use crate::media::nut::reader::FILE_ID;
 use crate::media::nut::stream::{NutKind, NutStream, TimeBase};
 use crate::media::nut::stream_header::{AUDIO, VIDEO};
 
-/// The code of all frames but keyframes. That of keyframes is the next one.
+/// The code of frames that are not keyframes. Keyframes have the next code.
 const FRAME_CODE: u8 = 1;
 /// Class of a stream that is neither video nor audio.
 const DATA: u64 = 3;
@@ -37,7 +37,7 @@ pub fn nut_headers(streams: &[NutStream]) -> Vec<u8> {
     for header in stream_headers {
         element(STREAM, &header, &mut out);
     }
-    // At time 0, without a syncpoint before.
+    // The time is 0, and there is no previous syncpoint.
     element(SYNCPOINT, &[0, 0], &mut out);
     out
 }
@@ -48,7 +48,7 @@ pub fn write_nut_frame(stream: usize, pts: u64, is_keyframe: bool, data: &[u8], 
     let start = out.len();
     out.push(FRAME_CODE + u8::from(is_keyframe));
     unsigned(stream as u64, out);
-    // Coded as one more: 0 means the time of the previous frame.
+    // The number is one more than the time: 0 means the time of the previous frame.
     unsigned(pts.saturating_add(1), out);
     unsigned(data.len() as u64, out);
     let crc = crc32(&out[start..]);
@@ -70,7 +70,7 @@ fn main_header(stream_count: usize, time_bases: &[TimeBase]) -> Vec<u8> {
     frame_codes(INVALID, FRAME_CODE.into(), &mut out);
     frame_codes(flags, 1, &mut out);
     frame_codes(flags | KEY, 1, &mut out);
-    // All others but the first byte of start codes, which is not counted.
+    // All other codes. The first byte of start codes does not count.
     frame_codes(INVALID, 256 - u64::from(FRAME_CODE) - 2 - 1, &mut out);
     unsigned(0, &mut out); // omitted headers
     unsigned(PIPE, &mut out);
@@ -79,7 +79,7 @@ fn main_header(stream_count: usize, time_bases: &[TimeBase]) -> Vec<u8> {
 
 /// Appends a run of frame codes with the same flags.
 fn frame_codes(flags: u64, count: u64, out: &mut Vec<u8>) {
-    // Number of fields, then time difference, size multiplier, stream, size, reserved fields, count.
+    // Flags, number of fields, time difference, size multiplier, stream, size, reserved fields, count.
     for field in [flags, 6, 0, 1, 0, 0, 0, count] {
         unsigned(field, out);
     }
@@ -96,7 +96,7 @@ fn stream_header(id: usize, stream: &NutStream, time_base: usize) -> Vec<u8> {
     unsigned(class, &mut out);
     string(&stream.tag, &mut out);
     unsigned(time_base as u64, &mut out);
-    // No low bits of times, no time difference without a checksum, the delay, no flags.
+    // Low bits of times, longest time difference without a checksum, decode delay, flags.
     for field in [0, 0, stream.decode_delay.into(), 0] {
         unsigned(field, &mut out);
     }
@@ -129,7 +129,7 @@ pub(super) fn element(start_code: u64, content: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&crc32(content).to_be_bytes());
 }
 
-/// Appends a number: seven bits a byte, the highest first.
+/// Appends a number: seven bits per byte, the highest bits first.
 pub(super) fn unsigned(value: u64, out: &mut Vec<u8>) {
     let highest = value.checked_ilog2().unwrap_or(0) / 7;
     for group in (0..=highest).rev() {

@@ -4,12 +4,12 @@ use super::picture::{Cropping, PictureParameters, Usability};
 use crate::media::bits::BitReader;
 use crate::media::codec::h264_name;
 
-/// Profiles whose sets state chroma format and bit depth. The others have 8 bits and 4:2:0.
+/// Profiles whose sets state chroma format and bit depth. Other profiles have 8 bits and 4:2:0.
 const HIGH_PROFILES: [u8; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
 const BASELINE: u8 = 66;
 
-/// Reads a set, with its NAL unit header. What follows the picture's size is optional: cameras get it
-/// wrong.
+/// Reads a set, which begins with its NAL unit header. Ignores errors in the fields after the picture's
+/// size, which some cameras write wrongly.
 pub(crate) fn parse(unit: &[u8]) -> Option<PictureParameters> {
     let mut bits = BitReader::new(unit);
     bits.skip(8)?;
@@ -44,7 +44,7 @@ pub(crate) fn is_high_profile(profile: u8) -> bool {
     HIGH_PROFILES.contains(&profile)
 }
 
-/// How the samples of a picture are stored.
+/// The format of a picture's samples.
 struct Samples {
     chroma_format: u8,
     has_separate_planes: bool,
@@ -74,7 +74,7 @@ impl Samples {
     }
 }
 
-/// 7.3.2.1.1.1: a list ends early where the next scale is 0.
+/// Skips a scaling list (7.3.2.1.1.1). A list ends early if the next scale is 0.
 fn skip_scaling_list(bits: &mut BitReader<'_>, size: u32) -> Option<()> {
     let mut scale = 8;
     for _ in 0..size {
@@ -86,7 +86,8 @@ fn skip_scaling_list(bits: &mut BitReader<'_>, size: u32) -> Option<()> {
     Some(())
 }
 
-/// Returns `pic_order_cnt_type`. With 2, pictures are shown in the order in which they are decoded.
+/// Skips the fields of the picture order count, and returns `pic_order_cnt_type`. Pictures of type 2 are
+/// shown in the order in which they are decoded.
 fn skip_order_count(bits: &mut BitReader<'_>) -> Option<u32> {
     let order_type = bits.unsigned(2)?;
     match order_type {
@@ -106,7 +107,7 @@ fn size(bits: &mut BitReader<'_>, samples: &Samples) -> Option<(u16, u16)> {
     const MAX_MACROBLOCKS: u32 = 4096;
     let columns = bits.unsigned(MAX_MACROBLOCKS)? + 1;
     let rows = bits.unsigned(MAX_MACROBLOCKS)? + 1;
-    // Rows of pictures with fields count for both.
+    // If pictures can consist of two fields, a row counts for each field.
     let fields = if bits.flag()? { 1 } else { 2 };
     if fields == 2 {
         bits.skip(1)?; // mb_adaptive_frame_field_flag
@@ -122,7 +123,7 @@ fn size(bits: &mut BitReader<'_>, samples: &Samples) -> Option<(u16, u16)> {
     cropping.apply(16 * columns, 16 * rows * fields)
 }
 
-/// Reads the video usability information (E.1.1), as far as it can be read.
+/// Reads the video usability information (E.1.1). Fields before an error stay in `usability`.
 fn read_usability(bits: &mut BitReader<'_>, usability: &mut Usability) -> Option<()> {
     if !bits.flag()? {
         return Some(());
@@ -146,7 +147,7 @@ fn read_usability(bits: &mut BitReader<'_>, usability: &mut Usability) -> Option
     Some(())
 }
 
-/// Reads the flag of the parameters of a hypothetical decoder, and skips them (E.1.2).
+/// Skips the parameters of the hypothetical reference decoder (E.1.2). Returns true if there are any.
 fn skip_buffer(bits: &mut BitReader<'_>) -> Option<bool> {
     let is_present = bits.flag()?;
     if is_present {

@@ -6,8 +6,8 @@ use super::picture::{Cropping, PictureParameters, Usability};
 use crate::media::bits::BitReader;
 use crate::media::codec::h265_name;
 
-/// Reads a set, with its NAL unit header. Returns also the fields of `hvcC` that come from it. The
-/// usability information at its end is optional.
+/// Reads a set, which begins with its NAL unit header. Returns the picture's parameters, and `hvcC` with
+/// the fields that come from the set. Ignores errors in the fields after `sps_max_num_reorder_pics`.
 pub(crate) fn parse(unit: &[u8]) -> Option<(PictureParameters, Hvcc)> {
     let mut bits = BitReader::new(unit);
     let (mut hvcc, sub_layers) = start(&mut bits)?;
@@ -38,8 +38,8 @@ pub(crate) fn parse(unit: &[u8]) -> Option<(PictureParameters, Hvcc)> {
     Some((picture, hvcc))
 }
 
-/// Reads what precedes the id of a set, with its NAL unit header: profile, tier and level (7.3.3), and
-/// the number of sub-layers below the highest one.
+/// Reads the part of a set before its id: the NAL unit header, profile, tier and level (7.3.3). Returns
+/// also the number of sub-layers below the highest one.
 pub(super) fn start(bits: &mut BitReader<'_>) -> Option<(Hvcc, u8)> {
     bits.skip(16 + 4)?; // the header, sps_video_parameter_set_id
     let sub_layers = u8::try_from(bits.bits(3)?).ok().filter(|layers| *layers <= 6)?;
@@ -92,8 +92,8 @@ fn reordering(bits: &mut BitReader<'_>, sub_layers: u8) -> Option<u8> {
     Some(reordered)
 }
 
-/// Reads the video usability information (E.2.1) up to the frame rate, as far as it can be read, and
-/// skips what precedes it.
+/// Skips the fields before the video usability information (E.2.1), and reads this information up to the
+/// frame rate. Fields before an error stay in `usability`.
 fn read_usability(
     bits: &mut BitReader<'_>,
     order_bits: u32,
@@ -126,7 +126,7 @@ fn read_usability(
     if bits.flag()? { usability.read_tick_rate(bits) } else { Some(()) }
 }
 
-/// 7.3.4.
+/// Skips the scaling lists (7.3.4).
 fn skip_scaling_lists(bits: &mut BitReader<'_>) -> Option<()> {
     for size in 0..4_u32 {
         let matrices = if size == 3 { 2 } else { 6 };
@@ -140,10 +140,10 @@ fn skip_scaling_lists(bits: &mut BitReader<'_>) -> Option<()> {
     Some(())
 }
 
-/// Short-term reference picture sets (7.3.7), each of which can be coded as a change of the last one.
+/// Skips the short-term reference picture sets (7.3.7). Each can be coded as a change of the previous one.
 fn skip_reference_sets(bits: &mut BitReader<'_>) -> Option<()> {
     let count = bits.unsigned(64)?;
-    // The number of pictures of the last set.
+    // The number of pictures in the previous set.
     let mut pictures = 0;
     for index in 0..count {
         let is_change = index > 0 && bits.flag()?;
@@ -152,7 +152,7 @@ fn skip_reference_sets(bits: &mut BitReader<'_>) -> Option<()> {
             bits.skip_numbers(1)?; // abs_delta_rps_minus1
             let mut remaining = 0;
             for _ in 0..=pictures {
-                // A picture that is not used can still be kept.
+                // A picture that is not used now may still be kept for later.
                 let is_used = bits.flag()?;
                 remaining += u32::from(is_used || bits.flag()?);
             }

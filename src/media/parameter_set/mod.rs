@@ -1,9 +1,9 @@
-//! Parameter sets of H.264 and H.265: what a decoder has to know before the first picture.
+//! Parameter sets of H.264 and H.265, which a decoder needs before the first picture.
 //!
 //! | Module | Owns |
 //! |---|---|
 //! | [`sets`] | the parameter sets of an epoch |
-//! | [`picture`] | what they say about the pictures |
+//! | [`picture`] | the properties of pictures that the sets describe |
 //! | [`h264`], [`h265`] | sequence parameter sets of each codec |
 
 pub(crate) mod h264;

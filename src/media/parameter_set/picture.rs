@@ -1,4 +1,4 @@
-//! What a sequence parameter set says about pictures, and what H.264 and H.265 write in the same way.
+//! The properties of pictures in a sequence parameter set, and the fields that H.264 and H.265 share.
 
 use crate::media::bits::BitReader;
 
@@ -11,32 +11,32 @@ pub struct PictureParameters {
     pub width: u16,
     /// Height in pixels, after cropping.
     pub height: u16,
-    /// Width and height of a pixel, in a common unit.
+    /// Ratio of a pixel's width to its height.
     pub pixel_aspect: (u16, u16),
     /// Chroma format: 0 is monochrome, 1 is 4:2:0, 2 is 4:2:2, 3 is 4:4:4.
     pub chroma_format: u8,
-    /// Bits of a sample of brightness, 8 to 16.
+    /// Bits of a sample of brightness, 8 to 15.
     pub luma_bit_depth: u8,
-    /// Bits of a sample of colour, 8 to 16.
+    /// Bits of a sample of colour, 8 to 15.
     pub chroma_bit_depth: u8,
-    /// Frames per second, if the set has them. Many cameras write something else than they send.
+    /// Frames per second, if the set states them. The rate at which a camera sends is often different.
     pub frame_rate: Option<f64>,
-    /// The most pictures that are decoded before a picture that is shown earlier, if the set has the
-    /// number.
+    /// The largest number of pictures that are decoded before a picture but shown after it, if the set
+    /// states the number.
     pub max_reorder_frames: Option<u8>,
-    /// False if the order of decoding is that of showing, and so no picture is a B-frame that is shown
-    /// earlier. True if it can differ, although most cameras that allow it never do it.
+    /// True if pictures may be shown in another order than they are decoded, that is, with B-frames.
+    /// Most cameras that announce this never do so.
     pub may_reorder: bool,
 }
 
-/// Cropping of a picture's edges, in pixels.
+/// The number of pixels that are cropped: left and right together, and top and bottom together.
 pub(super) struct Cropping {
     pub horizontal: u32,
     pub vertical: u32,
 }
 
 impl Cropping {
-    /// Reads the flag, and the offsets left, right, top and bottom in units of this many pixels.
+    /// Reads the flag and the offsets left, right, top and bottom. The units are in pixels.
     pub(super) fn read(bits: &mut BitReader<'_>, unit_x: u32, unit_y: u32) -> Option<Self> {
         if !bits.flag()? {
             return Some(Self { horizontal: 0, vertical: 0 });
@@ -45,7 +45,7 @@ impl Cropping {
         Some(Self { horizontal: both()? * unit_x, vertical: both()? * unit_y })
     }
 
-    /// Returns the size that remains; `None` if it is empty or larger than MP4 can state.
+    /// Returns the size that remains; `None` if one side is 0 or has more than 65535 pixels.
     pub(super) fn apply(&self, width: u32, height: u32) -> Option<(u16, u16)> {
         let width = u16::try_from(width.checked_sub(self.horizontal)?).ok()?;
         let height = u16::try_from(height.checked_sub(self.vertical)?).ok()?;
@@ -53,16 +53,17 @@ impl Cropping {
     }
 }
 
-/// Fields of the video usability information. Those that are not given have their default.
+/// Fields of the video usability information.
 #[derive(Debug, Default)]
 pub(super) struct Usability {
     pixel_aspect: Option<(u16, u16)>,
-    /// Ticks per second. A tick of H.264 is a field, and one of H.265 a frame.
+    /// Ticks per second. A tick is the duration of a field in H.264, and that of a frame in H.265.
     pub tick_rate: Option<f64>,
     pub max_reorder_frames: Option<u8>,
 }
 
 impl Usability {
+    /// Returns the ratio of a pixel's width to its height; 1:1 if the set does not state the ratio.
     pub(super) fn pixel_aspect(&self) -> (u16, u16) {
         self.pixel_aspect.unwrap_or(SQUARE)
     }
@@ -97,7 +98,7 @@ impl Usability {
 
 const SQUARE: (u16, u16) = (1, 1);
 
-/// Table E-1 of both standards.
+/// Reads the ratio of a pixel's width to its height (Table E-1 of both standards).
 fn pixel_aspect(bits: &mut BitReader<'_>) -> Option<(u16, u16)> {
     const EXTENDED: u8 = 255;
     #[rustfmt::skip]

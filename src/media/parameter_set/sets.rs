@@ -11,13 +11,13 @@ use crate::media::nal::{Framing, SetKind, UnitKind};
 
 /// The most sets of one kind that are kept: the most sequence parameter sets that `avcC` can list.
 const MAX_SETS: usize = 31;
-/// The longest set, in bytes. Real ones have less than 100; with scaling lists less than 2000.
+/// The longest set, in bytes. Real sets have fewer than 100 bytes, or fewer than 2000 with scaling lists.
 const MAX_SIZE: usize = 4096;
 
-/// The parameter sets that the pictures of an epoch are decoded with: those of the container or the
-/// SDP, and those that replaced them in mid-stream. They need at most 400 kB, usually 100 bytes.
+/// The parameter sets of an epoch: those of the container or the SDP, and those that replaced them in
+/// mid-stream. They need at most 400 kB, usually 100 bytes.
 ///
-/// Two of them are equal if they contain the same sets, whatever their versions are.
+/// Two collections are equal if they contain the same sets. Their versions may differ.
 #[derive(Debug, Clone)]
 pub struct ParameterSets {
     codec: VideoCodec,
@@ -27,7 +27,7 @@ pub struct ParameterSets {
     version: u32,
 }
 
-/// A set and the id by which others refer to it.
+/// A set, and the id by which pictures and other sets refer to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Set {
     id: u32,
@@ -79,7 +79,7 @@ impl ParameterSets {
         self.codec
     }
 
-    /// Returns a number that rises by one with each access unit that brings another set.
+    /// Returns a number that rises by one with each access unit that adds or changes a set.
     pub fn version(&self) -> u32 {
         self.version
     }
@@ -100,8 +100,8 @@ impl ParameterSets {
         sets.iter().map(|set| &set.unit)
     }
 
-    /// Returns what the first sequence parameter set says about the pictures; `None` without a set
-    /// that can be read.
+    /// Returns the properties of pictures in the first sequence parameter set; `None` if the set is
+    /// missing or damaged.
     pub fn picture(&self) -> Option<PictureParameters> {
         let unit = &self.sequence.first()?.unit;
         match self.codec {
@@ -110,7 +110,7 @@ impl ParameterSets {
         }
     }
 
-    /// Adds the sets of an access unit, in place of those of the same kind and id.
+    /// Adds the sets of an access unit. They replace sets of the same kind and id.
     pub(crate) fn update(&mut self, in_band: &[(SetKind, &[u8])]) {
         if in_band.is_empty() {
             return;
@@ -130,7 +130,7 @@ impl ParameterSets {
         }
     }
 
-    /// Adds a set. One that has no id, is too long or one too many is ignored.
+    /// Adds a set. Ignores a set that has no valid id or is too long, and one above [`MAX_SETS`].
     fn add(&mut self, kind: SetKind, unit: &[u8]) {
         let id = id(self.codec, kind, unit).filter(|_| unit.len() <= MAX_SIZE);
         let Some(id) = id else { return };
@@ -150,7 +150,7 @@ impl ParameterSets {
     }
 }
 
-/// Returns the id of a set. Ids above those that the standards allow are refused.
+/// Returns the id of a set; `None` if it is missing or higher than the standards permit.
 fn id(codec: VideoCodec, kind: SetKind, unit: &[u8]) -> Option<u32> {
     let mut bits = BitReader::new(unit);
     match (codec, kind) {
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Of libx264: 640×360 at 25 frames a second, and 320×180.
+    /// Sequence parameter sets of libx264: 640×360 at 25 frames per second, and 320×180.
     const LARGE: &[u8] = b"\x67\x42\xc0\x1e\xda\x02\x80\xbf\xe5\xc0\x44\x00\x00\x03\x00\x04\x00\x00\x03\x00\xca\x3c\x58\xba\x80";
     const SMALL: &[u8] = b"\x67\x42\xc0\x0c\xda\x05\x06\x7e\x7c\x04\x40\x00\x00\x03\x00\x40\x00\x00\x0c\xa3\xc5\x0a\xa8";
     const PICTURE_SET: &[u8] = b"\x68\xce\x0f\xc8";
@@ -203,7 +203,7 @@ mod tests {
             (&large[..], 1, (640, 360)),
             (&small[..], 2, (320, 180)),
             (&large[..], 3, (640, 360)),
-            // The last one counts, and it is there already.
+            // The last one counts, and it is in the collection already.
             (&[small[1], large[0]], 3, (640, 360)),
             (&[], 3, (640, 360)),
         ] {
