@@ -1,5 +1,5 @@
 //! Compares a camera's clock with this machine's. Some cameras give their frames times in a wrong unit,
-//! or all the same time. FFmpeg's output for such a camera cannot be played.
+//! or give all frames the same time. Such media cannot be played.
 
 use std::time::Duration;
 
@@ -28,13 +28,12 @@ pub(crate) struct ClockCheck {
 }
 
 impl ClockCheck {
-    /// Returns whether the clock looks usable after a fragment with the media time `time` that arrives
-    /// now.
+    /// Returns whether the clock looks usable, given that a frame with this decode time arrives now.
     pub(crate) fn is_plausible(&mut self, time: Duration) -> bool {
         let now = Instant::now();
         let (began, from) = *self.last.get_or_insert((now, time));
         let passed = now - began;
-        // If the time goes back, that is a jump, which the packager handles.
+        // A time that goes back is a jump, which does not make the clock unusable.
         let Some(advanced) = time.checked_sub(from) else {
             self.last = Some((now, time));
             return true;
@@ -55,8 +54,8 @@ impl ClockCheck {
 mod tests {
     use super::*;
 
-    /// Returns whether ten seconds of fragments are accepted from a camera whose clock runs at `rate`
-    /// and first jumps ahead by `burst`.
+    /// Returns whether ten seconds of frames are accepted from a camera whose clock first jumps ahead by
+    /// `burst` and then runs at `rate`.
     async fn is_accepted(rate: f64, burst: Duration) -> bool {
         let mut clock = ClockCheck::default();
         let mut time = Duration::from_secs(100);

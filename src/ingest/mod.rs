@@ -42,7 +42,7 @@ pub struct IngestRequest {
     pub process_log: Arc<ProcessLog>,
 }
 
-/// How a run ended.
+/// The outcome of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunOutcome {
     /// A run with this other plan may work better, and should start at once.

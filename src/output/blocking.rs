@@ -1,10 +1,10 @@
-//! Runs consumers that may block their thread, for example by writing to a disk.
+//! Runs work that may block its thread, for example by writing to a disk.
 
 use tokio::task::spawn_blocking;
 use tracing::warn;
 
-/// Does `work` with `consumer`, on a thread of its own if that can block. Returns `None` after a
-/// panic there.
+/// Runs `work` on `consumer`, and returns the result. If `can_block` is true, the work is done on a thread
+/// for blocking work, and a panic there gives `None`.
 pub(crate) async fn on_thread<C: Send + 'static, R: Send + 'static>(
     consumer: C,
     can_block: bool,

@@ -21,9 +21,9 @@ pub(crate) const FREE: u64 = 16 * 1024 * 1024;
 const RESERVATION: u64 = 8 * 1024 * 1024;
 /// The longest time that bytes stay reserved: streams of unreachable cameras write nothing.
 const RESERVED_FOR: Duration = Duration::from_secs(20);
-/// How often the disk is checked. In this time 100 streams of 4 Mbit/s write 50 MB.
+/// The time between checks of the disk, in which 100 streams of 4 Mbit/s write 50 MB.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
-/// How long a caller who was refused should wait before retrying.
+/// The time after which a client should retry a start that was refused.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// The budget of `STREAM_DIR`. Cheap to clone.
@@ -37,7 +37,7 @@ struct Inner {
     used: AtomicU64,
     /// The sum of all reservations.
     reserved: AtomicU64,
-    /// The reservations, and when they were made, the oldest first.
+    /// The reservations and the times at which they were made, oldest first.
     reservations: Mutex<VecDeque<(Instant, Reservation)>>,
     /// The size of the disk at the last check; `None` if it is unknown.
     disk: Mutex<Option<Disk>>,
@@ -79,14 +79,14 @@ impl DiskBudget {
         let needed = self.0.reserved.load(Ordering::Relaxed) + FREE;
         match self.0.max_bytes {
             Some(max) if used + needed > max => full(format!(
-                "streams use {used} bytes and one more stream needs {needed}, but \
-                 STREAM_DIR_MAX_BYTES is {max}"
+                "streams use {used} bytes and new streams need {needed} more, but \
+                 STREAM_DIR_MAX_BYTES is {max}; stop a stream or raise the limit"
             )),
             _ if free < needed => {
                 let directory = self.0.root.display();
                 full(format!(
-                    "one more stream needs {needed} bytes, but only {free} are free on the disk \
-                     of STREAM_DIR {directory}"
+                    "new streams need {needed} bytes, but only {free} are free on the disk of \
+                     STREAM_DIR {directory}; stop a stream or free some space"
                 ))
             }
             _ => Ok(()),
@@ -143,15 +143,15 @@ pub(crate) struct DiskShare {
 }
 
 impl DiskShare {
-    /// Notes that the stream has written this many bytes.
+    /// Records that the stream has written this many bytes.
     pub(crate) fn add(&mut self, bytes: u64) {
         self.bytes += bytes;
         self.budget.0.used.fetch_add(bytes, Ordering::Relaxed);
         self.budget.release(&self.reservation, bytes);
     }
 
-    /// Notes that the stream has deleted this many bytes. The reservation ends, because from
-    /// now on the stream writes about as much as it deletes.
+    /// Records that the stream has deleted this many bytes. The reservation ends, because after its
+    /// first deletion a stream writes about as much as it deletes.
     pub(crate) fn remove(&mut self, bytes: u64) {
         self.budget.release(&self.reservation, RESERVATION);
         let bytes = bytes.min(self.bytes);

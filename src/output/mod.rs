@@ -1,9 +1,9 @@
-//! Outputs: consumers of a stream's hub that serve or store the fragments that they read.
+//! Outputs: consumers of a stream's hub that serve or store the frames that they read.
 //!
 //! | Module | Owns |
 //! |---|---|
 //! | [`hls`] | low-latency HLS: segments on disk, playlists in memory |
-//! | [`blocking`] | consumers that block their thread |
+//! | [`blocking`] | running work that may block its thread |
 //! | [`disk_budget`] | the disk space that the files of all streams use, and its limits |
 
 pub(crate) mod blocking;

@@ -27,16 +27,16 @@ pub(crate) fn socket_timeout(start_timeout: Duration, stale_timeout: Duration) -
     (start_timeout / 3).min(stale_timeout / 2)
 }
 
-/// The settings that determine the video and its fragments.
+/// The settings that determine transcoded video.
 #[derive(Debug, Clone)]
 pub(crate) struct Shape {
-    /// Wanted duration of a segment: transcoded video gets a keyframe as often.
+    /// Wanted duration of a segment. Transcoded video has keyframes at this interval.
     pub segment_time: Duration,
     /// How video is transcoded.
     pub transcode: Transcode,
 }
 
-/// How video is transcoded to H.264.
+/// The settings of the H.264 encoder.
 #[derive(Debug, Clone)]
 pub(crate) struct Transcode {
     /// The preset of libx264, such as `veryfast`.
@@ -57,7 +57,7 @@ const PROTOCOLS: &str = "pipe,rtp,rtsp,rtsps,tcp,udp,tls";
 /// The filter that scales a picture to at most 640 pixels in width. Sizes are even, as 4:2:0 requires.
 const STILL_SIZE: &str = "scale='trunc(min(iw,640)/2)*2':-2";
 
-/// The number of threads of a decoder, and of an encoder. It is enough for H.265 in 4K.
+/// The number of threads of a decoder, and of an encoder. Four are enough for H.265 in 4K.
 const MAX_THREADS: &str = "4";
 
 /// Returns the arguments of a run, without the program's name.
@@ -90,33 +90,33 @@ pub(crate) fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     arguments
 }
 
-/// The number of pipes of a run besides stdout.
+/// Returns the number of pipes that a run needs for audio, in addition to stdout.
 pub(crate) fn audio_outputs(plan: Plan) -> usize {
     usize::from(plan.audio.is_copied()) + usize::from(plan.audio.is_converted())
 }
 
-/// The first packet over RTSP has no time, nor have the packets of a camera with B-frames a decode
-/// time, and the NUT muxer refuses both. This gives the first one the time 0; the decode times that
-/// follow from it are not used.
+/// The bitstream filter that sets missing times, because the NUT muxer refuses packets without them. The
+/// first packet over RTSP may have no presentation time: it gets the time 0. If a camera sends B-frames,
+/// the packets have no decode times. The manager does not use the decode times that the filter sets.
 const FIRST_TIME: &str = "setts=pts=if(eq(PTS\\,NOPTS)\\,0\\,PTS)";
 
-/// Returns the arguments of an output that writes each packet as it comes. Without an index, for which
-/// the muxer would keep the place of every syncpoint.
+/// Returns the arguments of a NUT output that writes each packet at once. The output has no index,
+/// because for an index the muxer would keep the position of every syncpoint in memory.
 fn nut(pipe: &str) -> Vec<String> {
     let arguments = ["-f", "nut", "-write_index", "0", "-flush_packets", "1", pipe];
     arguments.map(str::to_owned).into()
 }
 
-/// Returns the arguments of an output for audio. FFmpeg refuses an output without a stream, and not
-/// every camera has audio, so the output has the video as well, of which every packet is dropped. The
-/// muxer does not wait for them (`-max_interleave_delta`, in microseconds).
+/// Returns the arguments of an output for audio. FFmpeg refuses an output without streams, and some
+/// cameras have no audio. So the output also has the video, whose packets are all dropped. With
+/// `-max_interleave_delta` (in microseconds), the muxer does not wait for the dropped packets.
 fn audio_output(codec: &str, pipe: &str) -> Vec<String> {
     let streams = ["-map", "0:a:0?", "-map", "0:v:0", "-c:a", codec, "-c:v", "copy"];
     let dropped = ["-bsf:v", "noise=drop=1", "-max_interleave_delta", "1"];
     streams.into_iter().chain(dropped).map(str::to_owned).chain(nut(pipe)).collect()
 }
 
-/// What FFmpeg logs, and how much it reads before it begins.
+/// Returns the arguments that come first: those for logging, and the limits of FFmpeg's probe.
 fn first_arguments(plan: Plan) -> Vec<String> {
     let (analyze_duration, probe_size) = plan.probe.limits();
     // At this level, FFmpeg logs the camera's streams.
@@ -154,7 +154,7 @@ fn to_h264(shape: &Shape) -> Vec<String> {
         ["-threads", MAX_THREADS],
         ["-tune", "zerolatency"],
         ["-vf", &scale],
-        // All browsers play 4:2:0; cameras with MJPEG send 4:2:2.
+        // All browsers play 4:2:0, but cameras with MJPEG send 4:2:2.
         ["-pix_fmt", "yuv420p"],
         ["-sc_threshold", "0"],
         ["-g", "100000"],

@@ -10,10 +10,10 @@ use crate::ingest::RunOutcome;
 use crate::ingest::ffmpeg::stderr::{Tail, Verdict};
 use crate::media::error::MediaError;
 
-/// The reason why the run's fragments are no longer read.
+/// The reason why the manager has stopped reading a run's frames.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// The fragments cannot be read or played.
+    /// The frames cannot be read or played.
     Media(MediaError),
     /// Another plan may work better.
     Lesson(Lesson),
@@ -25,7 +25,7 @@ impl From<MediaError> for Fault {
     }
 }
 
-/// What is known of a run that has ended.
+/// The evidence about a run that has ended.
 pub(super) struct FfmpegExit {
     /// The exit status; `None` if the system did not report it.
     pub(super) status: Option<ExitStatus>,
@@ -56,7 +56,7 @@ impl FfmpegExit {
             return RunOutcome::Refused(error);
         }
         match self.fault {
-            // A read error is FFmpeg's end as the pipe shows it, not a cause of its own.
+            // A read error only shows that FFmpeg has ended. It does not explain why.
             Some(Fault::Media(MediaError::Read(_)) | Fault::Lesson(_)) | None => {
                 RunOutcome::Dropped(self.dropped())
             }

@@ -31,7 +31,7 @@ pub(crate) struct FfmpegIngest {
 }
 
 impl FfmpegIngest {
-    /// Creates an ingest that starts FFmpeg with `spawner` and produces fragments of this `shape`.
+    /// Creates an ingest that starts FFmpeg with `spawner` and transcodes video according to `shape`.
     pub(crate) fn new(settings: FfmpegSettings, shape: Shape, spawner: Spawner) -> Self {
         let FfmpegSettings { program, hevc, nets, start_timeout, stale_timeout } = settings;
         let socket_timeout = args::socket_timeout(start_timeout, stale_timeout);
@@ -87,7 +87,7 @@ impl Ingest for FfmpegIngest {
         let (end, ended) = oneshot::channel();
         let ingest = self.clone();
         let run = async move {
-            // A stream that has ended needs no outcome. By now, the child is reaped in either case.
+            // Sending fails if the stream has ended and needs no outcome. The child is reaped already.
             let _ = end.send(ingest.run(request, received).await);
         };
         tokio::spawn(run.in_current_span());

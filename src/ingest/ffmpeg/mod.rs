@@ -5,13 +5,13 @@
 //! |---|---|
 //! | [`launcher`] | starting a run and reporting its outcome |
 //! | `run` | one run: its child and its end |
-//! | `pipes` | frames out of a run's pipes |
+//! | `pipes` | reading a run's pipes and publishing the frames |
 //! | `exit` | the cause of a run's end |
 //! | [`check`] | whether FFmpeg can be run at all |
 //! | [`args`] | FFmpeg's arguments, and the script that keeps the URL out of them |
 //! | [`settings`] | the settings of every run |
-//! | [`stderr`] | collects FFmpeg's messages and interprets them |
-//! | [`probe`] | takes one picture of a camera, to test whether the camera can be used |
+//! | [`stderr`] | collecting FFmpeg's messages and finding their cause |
+//! | [`probe`] | taking one picture of a camera, to test whether the camera can be used |
 
 pub(crate) mod args;
 pub(crate) mod check;

@@ -21,16 +21,16 @@ use crate::media::hub::FrameHub;
 use crate::media::nut::error::NutError;
 use crate::media::nut::reader::NutReader;
 
-/// The memory that frames of video are read into, in bytes at a time. Frames keep it in use until the last one
-/// of them is dropped, so that it is a small part of the frames that the hub keeps; and it is less than
-/// glibc's limit for memory of its own, which would be returned to the system each time.
+/// The size of a block of memory for video, in bytes. A block stays in use until all frames in it are
+/// dropped, so it is small compared with the frames that the hub keeps. It is also smaller than the
+/// 128 KiB from which glibc returns freed blocks to the system at once.
 const VIDEO_BLOCK: usize = 120 * 1024;
-/// The memory that audio is read into, in bytes at a time: about half a second.
+/// The size of a block of memory for audio, in bytes: about half a second.
 const AUDIO_BLOCK: usize = 4 * 1024;
 /// The wanted capacity of the pipe for video, in bytes: large enough for most keyframes, so that FFmpeg can
-/// write them at once. Linux gives a pipe 64 KiB. A pipe only uses memory for what is in it.
+/// write them at once. By default, Linux gives a pipe 64 KiB. A pipe only uses memory for the bytes in it.
 const VIDEO_PIPE: i32 = 256 * 1024;
-/// The next block begins when less than this part of the last one is free.
+/// A new block is allocated when the free bytes are fewer than the block size divided by this number.
 const LEAST_FREE: usize = 8;
 
 /// The pipes of one run.
@@ -50,15 +50,15 @@ struct NutPipe<R> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PipeState {
-    /// What comes is used.
+    /// The frames are published.
     Used,
-    /// What comes is dropped, because it cannot be used. FFmpeg would hang if nothing read it.
+    /// The bytes cannot be used. They are read and dropped, because otherwise FFmpeg would hang.
     Dropped,
-    /// FFmpeg has closed the pipe.
+    /// FFmpeg has closed the pipe, or a read has failed.
     Closed,
 }
 
-/// Where the frames of a run go.
+/// The destination and the context of a run's frames.
 pub(super) struct Sink {
     /// The stream's hub.
     pub(super) hub: FrameHub,
@@ -66,14 +66,14 @@ pub(super) struct Sink {
     pub(super) epoch: u64,
     /// How the camera is ingested.
     pub(super) plan: Plan,
-    /// Set when the first frame has come.
+    /// Set to true when the first frame of video arrives.
     pub(super) has_played: Arc<AtomicBool>,
 }
 
 impl OutputPipes {
-    /// Takes over the pipes that a run with `plan` has besides its stdout.
+    /// Takes over the pipes of a run with `plan`: stdout has the video, and `outputs` have the audio.
     pub(super) fn new(stdout: ChildStdout, plan: Plan, outputs: Vec<pipe::Receiver>) -> Self {
-        // Fails if the pipes of this user have too much memory already. The smaller pipe works as well.
+        // This fails if the pipes of this user have too much memory already. A smaller pipe works, too.
         let _ = fcntl(&stdout, FcntlArg::F_SETPIPE_SZ(VIDEO_PIPE));
         let mut outputs = outputs.into_iter().map(|source| NutPipe::new(source, AUDIO_BLOCK));
         let audio = if plan.audio.is_copied() { outputs.next() } else { None };
@@ -81,7 +81,7 @@ impl OutputPipes {
         Self { video: NutPipe::new(stdout, VIDEO_BLOCK), audio, aac }
     }
 
-    /// Publishes frames until FFmpeg closes the pipe of the video.
+    /// Publishes frames until FFmpeg closes the pipe of the video, or the video cannot be used.
     pub(super) async fn publish(mut self, sink: Sink) -> Result<(), Fault> {
         let Sink { hub, epoch, plan, has_played } = sink;
         let can_be_h265 = plan.video == Video::CopyHevc;
@@ -125,7 +125,7 @@ impl OutputPipes {
     }
 }
 
-/// Reads once from a pipe of audio. Never returns if there is none, or after its end.
+/// Reads once from a pipe of audio. Never returns if there is no pipe, or if it is closed.
 async fn read_audio(pipe: &mut Option<NutPipe<pipe::Receiver>>) {
     match pipe {
         Some(pipe) if pipe.state != PipeState::Closed => {
@@ -160,7 +160,7 @@ impl<R: AsyncRead + Unpin> NutPipe<R> {
         Self { source, reader: NutReader::new(), block_size, state: PipeState::Used }
     }
 
-    /// Appends what is there to the reader's buffer, and returns the number of bytes: 0 at the end.
+    /// Appends the bytes that have arrived to the buffer, and returns their number: 0 at the end.
     async fn read(&mut self) -> std::io::Result<usize> {
         let buffer = self.reader.buffer();
         if buffer.capacity() - buffer.len() < self.block_size / LEAST_FREE {
@@ -197,7 +197,7 @@ impl<R: AsyncRead + Unpin> NutPipe<R> {
         Ok(())
     }
 
-    /// The end of the stream, which is an error in the middle of a frame.
+    /// Returns an error if the stream has ended in the middle of a frame or of the headers.
     fn end(&self) -> Result<(), Fault> {
         if self.reader.is_between_items() {
             return Ok(());

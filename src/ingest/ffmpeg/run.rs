@@ -1,5 +1,5 @@
-//! One run of FFmpeg: its pipes are read, its frames are published, and it is ended when it is no
-//! longer wanted or of no use.
+//! One run of FFmpeg: reads its pipes, publishes its frames, and kills the child when the run is no longer
+//! wanted or cannot succeed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +30,7 @@ pub(super) struct FfmpegRun {
     /// The request for a keyframe, which is sent once FFmpeg receives video. A keyframe that comes
     /// earlier would be lost.
     pub(super) keyframe: Option<PreparedRequest>,
-    /// Whether a frame has come.
+    /// True once a frame of video has arrived.
     pub(super) has_played: Arc<AtomicBool>,
     frames: PipeReader<Result<(), Fault>>,
     stderr: PipeReader<Tail>,
@@ -87,12 +87,12 @@ impl FfmpegRun {
             tokio::select! {
                 status = self.process.wait() => break status,
                 read = self.frames.wait(), if !self.frames.has_ended() => {
-                    // FFmpeg would hang once the pipe is full, so it has to go.
+                    // The pipe is no longer read, so FFmpeg would hang as soon as the pipe is full.
                     if matches!(read, Some(Err(_))) {
                         self.process.signal(Signal::SIGKILL);
                     }
                 }
-                // FFmpeg names the codec as soon as the camera sends.
+                // FFmpeg prints the codec as soon as it knows the camera's streams.
                 codec = &mut self.video_codec, if self.waits_for_codec() => {
                     lesson = self.take_codec(codec.ok());
                 }
@@ -120,9 +120,9 @@ impl FfmpegRun {
         !self.copyable.is_empty() || self.keyframe.is_some()
     }
 
-    /// Handles FFmpeg's report of the video codec, or the lack of one. Sends the request for a
-    /// keyframe. If the run transcodes a codec that can be copied, kills the child and returns the
-    /// lesson.
+    /// Acts on the video codec that FFmpeg has printed; `None` if FFmpeg ended without printing one.
+    /// With a codec, sends the request for a keyframe. If the run transcodes a codec that can be
+    /// copied, kills the child and returns the lesson.
     fn take_codec(&mut self, codec: Option<String>) -> Option<Lesson> {
         if let (Some(keyframe), Some(_)) = (self.keyframe.take(), &codec) {
             keyframe.send();

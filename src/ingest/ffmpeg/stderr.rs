@@ -20,7 +20,7 @@ const MAX_LINES: usize = 60;
 /// The number of bytes of a line that are kept until secrets are removed. It is more than the longest
 /// URL and FFmpeg's text around the URL, so that such a line is not cut inside a secret.
 const MAX_RAW_LINE: usize = 8 * 1024;
-/// The number of characters of a line that are kept after that.
+/// The number of characters of a line that are kept after secrets are removed.
 const MAX_LINE: usize = 400;
 
 /// The last lines of FFmpeg's stderr. The `Debug` format contains no secrets.
@@ -65,8 +65,8 @@ pub(crate) enum Verdict {
     Camera(ErrorKind, &'static str),
     /// Another plan may work better.
     Lesson(Lesson),
-    /// The response is not RTSP, or there is none; FFmpeg's message is the same. It appears at once in
-    /// the first case, and after the socket timeout in the second.
+    /// The response is not RTSP, or there is no response. FFmpeg's message is the same in both cases, but
+    /// without a response it appears only after the socket timeout.
     NoRtspResponse,
 }
 
@@ -148,15 +148,15 @@ const VERDICTS: &[(&str, Verdict)] = &[
         "Protocol not found",
         Verdict::Camera(
             ErrorKind::SourceUnsupported,
-            "this FFmpeg cannot open the link's protocol",
+            "this FFmpeg does not support the link's protocol; install one that does",
         ),
     ),
 ];
 
 const OUT_OF_MEMORY: Verdict = Verdict::Camera(
     ErrorKind::FfmpegUnavailable,
-    "FFmpeg ran out of memory; the machine has none left, or FFMPEG_MAX_MEMORY_MB is too small for \
-     this video",
+    "FFmpeg ran out of memory; the machine has no free memory, or FFMPEG_MAX_MEMORY_MB is too small \
+     for this video",
 );
 const UNAUTHORIZED: Verdict =
     Verdict::Camera(ErrorKind::SourceUnauthorized, "the camera rejected the user name or password");

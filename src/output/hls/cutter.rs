@@ -10,13 +10,13 @@ use crate::output::hls::playlist::Segment;
 /// stall at once.
 const FIRST_SEGMENT_PARTS: u32 = 2;
 
-/// How much longer than the target duration a segment can be: players round durations to whole seconds.
+/// The time by which a segment can exceed the target duration: players round durations to whole seconds.
 const ROUNDING: Duration = Duration::from_millis(490);
 
 /// The shortest segment, except during the warm-up of an epoch.
 const SHORTEST_SEGMENT: Duration = Duration::from_secs(1);
 
-/// How segments are cut, and how many are listed.
+/// The durations of segments and parts, and the length of the playlist.
 #[derive(Debug, Clone, Copy)]
 pub struct SegmentPolicy {
     /// Wanted duration of a segment.
@@ -74,10 +74,10 @@ impl Cutter {
         *self = Self { warm_up: WarmUp::FirstSegment, ..Self::new(self.policy) };
     }
 
-    /// Returns whether the growing segment ends before `fragment`. At a keyframe, it ends if it is long
-    /// enough (during the warm-up, one part is enough), or if it would be too long at the next keyframe.
-    /// Before any fragment, it ends if this fragment would make it longer than `longest_segment`, or if
-    /// it is long enough for the first group of pictures.
+    /// Returns whether the growing segment ends before `fragment`. The segment ends before a keyframe if
+    /// it is long enough (during the warm-up, one part is enough), or if it would be too long at the next
+    /// keyframe. It ends before any fragment that would make it longer than `longest_segment`. During the
+    /// first group of pictures, it also ends before any fragment once it is long enough.
     pub(super) fn cuts_before(&mut self, fragment: &Fragment, growing: Option<&Segment>) -> bool {
         if fragment.is_keyframe {
             self.last_gop = std::mem::take(&mut self.since_keyframe);
@@ -105,29 +105,30 @@ impl Cutter {
             && growing.is_some_and(|growing| growing.duration() >= enough)
     }
 
-    /// Returns whether another part could make the growing segment too long for the first GOP. There, a
-    /// segment must be shorter, by a part, than all finished segments together. Otherwise hls.js would
-    /// wait for the whole segment: it loads parts only if the growing segment is shorter than its
-    /// buffer.
+    /// Returns whether another part could make the growing segment too long for the first GOP. In this
+    /// GOP, a segment must be shorter than all finished segments together, by at least a part. Otherwise
+    /// hls.js would wait for the whole segment: it loads the parts of the growing segment only if the
+    /// segment is shorter than the media in the player's buffer.
     fn is_long_enough_in_first_gop(&self, growing: &Segment) -> bool {
         let WarmUp::FirstGop { finished } = self.warm_up else { return false };
         let longest_part = growing.parts.iter().map(|part| part.duration).max();
         growing.duration() + longest_part.unwrap_or_default() * 2 > finished
     }
 
-    /// Notes that `fragment` was appended to the growing segment.
+    /// Records that `fragment` was appended to the growing segment.
     pub(super) fn appended(&mut self, fragment: &Fragment) {
         self.since_keyframe += fragment.duration;
     }
 
-    /// Notes that a keyframe comes next. A keyframe after the first segment ends the warm-up.
+    /// Records that the next fragment begins with a keyframe. After the first segment, this ends the
+    /// warm-up.
     pub(super) fn saw_keyframe(&mut self) {
         if matches!(self.warm_up, WarmUp::FirstGop { .. }) {
             self.warm_up = WarmUp::Over;
         }
     }
 
-    /// Notes that a segment of this duration is finished.
+    /// Records that a segment of this duration is finished.
     pub(super) fn finished(&mut self, duration: Duration) {
         self.warm_up = match self.warm_up {
             WarmUp::FirstSegment if duration.is_zero() => WarmUp::FirstSegment,
@@ -137,7 +138,8 @@ impl Cutter {
         };
     }
 
-    /// Returns whether the epoch is still warming up: until a keyframe after its first segment.
+    /// Returns whether the epoch is warming up, which it does until the first keyframe after its first
+    /// segment.
     pub(super) fn is_warming_up(&self) -> bool {
         self.warm_up != WarmUp::Over
     }

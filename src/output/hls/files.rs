@@ -42,7 +42,7 @@ impl SegmentFiles {
         &self.dir
     }
 
-    /// Writes an init segment, and makes the directory if it is missing.
+    /// Writes an init segment. Creates the directory if it is missing.
     pub(super) fn write_init(&self, init: &InitSegment) -> io::Result<()> {
         self.dir.create()?;
         std::fs::write(self.dir.init(init.id), &init.bytes)
@@ -54,7 +54,7 @@ impl SegmentFiles {
         Ok(())
     }
 
-    /// Appends to the growing segment, and returns the number of bytes.
+    /// Appends `slices` to the growing segment, and returns the number of bytes.
     pub(super) fn append(&mut self, slices: &[Bytes]) -> io::Result<u64> {
         if let Some(file) = &mut self.growing {
             write_all(file, slices)?;
@@ -79,15 +79,15 @@ impl SegmentFiles {
         self.retired.extend(retired);
     }
 
-    /// Notes that a segment was withdrawn. Its number is reused, so the next segment overwrites the
-    /// file.
+    /// Subtracts the bytes of a segment that was withdrawn. The next segment gets the same number and
+    /// overwrites the file.
     pub(super) fn discard(&mut self, segment: &Segment) {
         self.share.remove(segment.length());
     }
 
-    /// Deletes what left the playlist so long ago that no player needs it: by RFC 8216 (6.2.2)
-    /// after its own duration and that of the longest playlist that named it. `is_in_use` returns
-    /// whether the playlist still needs an init segment.
+    /// Deletes segments that no player needs any more, and their init segments. According to RFC 8216
+    /// (6.2.2), a segment is needed for its duration plus that of the longest playlist that listed it.
+    /// `is_in_use` returns whether an init segment is still needed.
     pub(super) fn delete_old(&mut self, is_in_use: impl Fn(InitId) -> bool) {
         // Called for each part: adding up the durations of all parts each time would be expensive.
         if !std::mem::take(&mut self.has_retired) {
@@ -122,7 +122,7 @@ impl SegmentFiles {
     }
 }
 
-/// Writes all slices, with one call of the system if the file takes them at once.
+/// Writes all slices, usually with a single system call.
 fn write_all(file: &mut File, slices: &[Bytes]) -> io::Result<()> {
     let mut slices: Vec<_> = slices.iter().map(|slice| IoSlice::new(slice)).collect();
     let mut left = slices.as_mut_slice();

@@ -9,23 +9,23 @@ use crate::media::frame::Format;
 use crate::media::mp4::init::{AudioConfig, init_segment};
 use crate::media::mp4::track::Mp4Error;
 
-/// Identifies an init segment of a stream.
+/// The identification of an init segment within a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct InitId {
     /// Number of the epoch.
     pub(crate) epoch: u64,
-    /// Number of changes within the epoch.
+    /// Version of the description of the epoch's tracks.
     pub(crate) version: u32,
 }
 
 /// `ftyp` and `moov` for the fragments that follow.
 #[derive(Debug)]
 pub(crate) struct InitSegment {
-    /// Its identification.
+    /// The identification of this init segment.
     pub(crate) id: InitId,
     /// The bytes of both boxes.
     pub(crate) bytes: Bytes,
-    /// The RFC 6381 codecs of its tracks, separated by commas.
+    /// The RFC 6381 codecs of the tracks, separated by commas.
     pub(crate) codecs: String,
     /// Width of the picture in pixels.
     pub(crate) width: u16,
@@ -33,14 +33,14 @@ pub(crate) struct InitSegment {
     pub(crate) height: u16,
 }
 
-/// One `moof` and `mdat` with video, and with the audio that came until its end.
+/// One `moof` and `mdat` with video, and with the audio that arrived until the end of this video.
 #[derive(Debug)]
 pub(crate) struct Fragment {
-    /// The init segment that it is decoded with.
+    /// The init segment that a decoder of the fragment needs.
     pub(crate) init: Arc<InitSegment>,
-    /// The bytes of both boxes, in the order in which they are written. Those of the frames are not copied.
+    /// The bytes of both boxes, in order. The slices share the memory of the frames.
     pub(crate) slices: Vec<Bytes>,
-    /// True if it begins with a keyframe.
+    /// True if the fragment begins with a keyframe.
     pub(crate) is_keyframe: bool,
     /// Decode time of the first frame of video, on the epoch's clock.
     pub(crate) decode_time: Duration,
@@ -48,7 +48,7 @@ pub(crate) struct Fragment {
     pub(crate) duration: Duration,
     /// Number of frames of video.
     pub(crate) frames: u32,
-    /// The time at which the camera took the first frame.
+    /// An estimate of the time at which the camera took the first frame.
     pub(crate) taken_at: SystemTime,
 }
 

@@ -10,19 +10,18 @@ use crate::media::mp4::init::AudioConfig;
 use crate::media::mp4::track::{Mp4Error, VIDEO_TIMESCALE};
 use crate::output::hls::fragment::{Fragment, InitSegment};
 
-/// How long the first fragment of an epoch waits for audio to be known, so that its init segment has
-/// an audio track. Where the camera sends G.711, FFmpeg's first AAC takes about 200 ms.
+/// The longest time that the first fragment of an epoch waits until the audio is known, so that its init
+/// segment has an audio track. If the camera sends G.711, FFmpeg needs about 200 ms for the first AAC.
 const AUDIO_WITHIN: Duration = Duration::from_millis(300);
 
-/// The most frames that wait for audio to be known: a second at the highest rate of a camera.
+/// The most frames that wait until the audio is known: one second at 120 frames per second.
 const MAX_HELD: usize = 120;
 
-/// A fragment may be longer than a part by this fraction of it, since frames do not come at exact
-/// intervals.
+/// A fragment may exceed the duration of a part by this duration divided by this number, because frames
+/// do not come at exact intervals.
 const TOLERANCE: u32 = 20;
 
-/// The most bytes of audio that wait for the next picture: more than a quarter of a minute at
-/// 256 kbit/s.
+/// The most bytes of audio that wait for the end of a fragment: 16 seconds at 256 kbit/s.
 const MAX_AUDIO: usize = 512 * 1024;
 
 /// Joins the frames of one stream, over all its epochs.
@@ -35,7 +34,7 @@ pub(super) struct Fragmenter {
     video: Vec<Arc<Frame>>,
     audio: VecDeque<Arc<Frame>>,
     audio_bytes: usize,
-    /// Frames of video that wait until the audio of their epoch is known.
+    /// Frames of video that wait until the audio of the epoch is known.
     held: Vec<Arc<Frame>>,
 }
 
@@ -54,9 +53,8 @@ impl Fragmenter {
         }
     }
 
-    /// Adds a frame, and appends the fragments that it completes to `fragments`: none, one, or two if
-    /// it is a keyframe and long enough by itself. A fragment has video, and the audio that came until
-    /// its end.
+    /// Adds a frame, and appends the fragments that are now complete to `fragments`. A fragment has video,
+    /// and the audio that arrived until the end of this video.
     pub(super) fn push(
         &mut self,
         frame: &Arc<Frame>,
@@ -71,7 +69,7 @@ impl Fragmenter {
             return Ok(());
         }
         for held in std::mem::take(&mut self.held) {
-            // With the description of the audio that has come since.
+            // Within an epoch, the newest description has the audio that was added in the meantime.
             let is_older = held.format.epoch != frame.format.epoch;
             let format = if is_older { &held.format } else { &frame.format };
             self.push_video(&held, format, fragments)?;
@@ -115,7 +113,7 @@ impl Fragmenter {
         Ok(())
     }
 
-    /// Drops all frames that wait for the end of their fragment.
+    /// Drops all frames that are not in a fragment yet.
     pub(super) fn clear(&mut self) {
         self.video.clear();
         self.held.clear();
@@ -127,7 +125,7 @@ impl Fragmenter {
         self.audio_bytes = 0;
     }
 
-    /// Compares `format` with that of the frames so far.
+    /// Compares `format` with the description of the frames so far.
     fn change(&self, format: &Format) -> Change {
         let Some(before) = &self.format else { return Change::Init };
         if before.epoch != format.epoch {
@@ -143,7 +141,7 @@ impl Fragmenter {
         Change::Init
     }
 
-    /// Makes a fragment of the frames that wait, if there are any.
+    /// Makes a fragment of the frames that have been added since the last one, if there is any video.
     fn finish(&mut self, fragments: &mut Vec<Fragment>) -> Result<(), Mp4Error> {
         let (Some(first), Some(last), Some(format)) =
             (self.video.first(), self.video.last(), &self.format)
@@ -197,18 +195,18 @@ impl Fragmenter {
     }
 }
 
-/// What a new description means for what follows.
+/// The difference between two descriptions of a stream's tracks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Change {
-    /// It is the same.
+    /// There is no difference.
     None,
-    /// Nothing that the current init segment contains has changed.
+    /// The difference does not concern the init segment.
     Description,
-    /// Another init segment is needed.
+    /// The next frames need another init segment.
     Init,
 }
 
-/// Returns the audio that HLS can have: AAC, as the camera sends it or as FFmpeg makes it.
+/// Returns the audio for HLS: the camera's AAC, or else the AAC that FFmpeg makes; `None` without AAC.
 fn audio(format: &Format) -> Option<(Track, AudioConfig)> {
     match (&format.audio, &format.aac) {
         (Some(AudioFormat::Aac(config)), _) => {
@@ -251,7 +249,7 @@ impl<'a> Samples<'a> {
     }
 }
 
-/// The nearest number of ticks.
+/// Returns the number of ticks that is nearest to `time`.
 fn ticks(time: Duration, timescale: u32) -> u64 {
     let nanos = time.as_nanos() * u128::from(timescale);
     u64::try_from((nanos + 500_000_000) / 1_000_000_000).unwrap_or(u64::MAX)
@@ -302,7 +300,7 @@ mod tests {
         })
     }
 
-    /// Begin, duration and number of frames of each fragment, in milliseconds.
+    /// Returns begin and duration in milliseconds, and the number of frames, of each fragment.
     fn summary(fragments: &[Fragment]) -> Vec<(u128, u128, u32)> {
         let ms = |time: Duration| time.as_millis();
         let one = |it: &Fragment| (ms(it.decode_time), ms(it.duration), it.frames);
@@ -334,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn audio_is_in_the_fragment_of_the_video_beside_which_it_came() {
+    fn audio_is_in_the_fragment_that_was_growing_when_it_arrived() {
         let format = with_audio(&testing::format(7), 0);
         let mut fragmenter = fragmenter();
         let without = push(&mut fragmenter, video(&format, 0..3)).remove(0).size();
@@ -358,12 +356,12 @@ mod tests {
     }
 
     #[test]
-    fn audio_that_does_not_come_is_not_waited_for_long() {
+    fn the_first_fragment_does_not_wait_long_for_audio() {
         let unknown = Arc::new(Format { awaits_audio: true, ..copy(&testing::format(7), 0) });
         let mut fragmenter = fragmenter();
         let fragments = push(&mut fragmenter, video(&unknown, 0..10));
         assert_eq!(summary(&fragments), [(0, 120, 3), (120, 120, 3), (240, 120, 3)]);
-        // It comes later: another init segment is needed.
+        // The audio comes later, so another init segment is needed.
         let with = with_audio(&unknown, 1);
         let fragments = push(&mut fragmenter, video(&with, 10..13));
         assert_eq!(fragments[1].init.id, InitId { epoch: 7, version: 1 });

@@ -1,9 +1,10 @@
-//! Paths and file names under `STREAM_DIR`. No other module defines any.
+//! Paths and file names under `STREAM_DIR`. No other module defines such names.
 //!
 //! ```text
 //! STREAM_DIR/.lock
 //! STREAM_DIR/.ready                        exists only during a readiness check
-//! STREAM_DIR/{id}/init-{epoch}.mp4
+//! STREAM_DIR/{id}/init-{epoch}.mp4            the first init segment of an epoch
+//! STREAM_DIR/{id}/init-{epoch}-{version}.mp4  later init segments of the epoch
 //! STREAM_DIR/{id}/{sequence}.m4s
 //! ```
 
@@ -105,7 +106,7 @@ impl StreamDir {
         }
     }
 
-    /// Path of an init segment.
+    /// Returns the path of an init segment.
     pub(crate) fn init(&self, id: InitId) -> PathBuf {
         self.path.join(init_name(id))
     }
@@ -128,7 +129,7 @@ fn is_in_memory(path: &Path) -> bool {
     status.is_some_and(|status| status.filesystem_type() == TMPFS_MAGIC)
 }
 
-/// File name, and relative URL, of an init segment.
+/// Returns the file name of an init segment, which is also its relative URL.
 pub(crate) fn init_name(InitId { epoch, version }: InitId) -> String {
     match version {
         0 => format!("init-{epoch}.mp4"),

@@ -7,17 +7,17 @@
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | [`output`] | starts a packager for each stream, and finds a stream's playlists |
+//! | [`output`] | starting a packager for each stream, and finding a stream's playlists |
 //! | [`packager`] | one stream's segments and playlists, fragment by fragment |
 //! | [`cutter`] | where a segment ends |
 //! | `files` | the files of one stream |
 //! | [`fragment`] | a fragment of MP4, and the init segment that it needs |
-//! | `fragmenter` | fragments out of frames |
+//! | `fragmenter` | joining frames into fragments |
 //! | [`playlist`] | the media playlist of one stream |
 //! | [`multivariant`] | the multivariant playlist that refers to the media playlist |
 //! | [`published`] | a stream's rendered playlists, as players get them |
 //! | [`layout`] | paths and file names below `STREAM_DIR` |
-//! | [`sweep`] | locks `STREAM_DIR`, and removes files that an earlier process left behind |
+//! | [`sweep`] | locking `STREAM_DIR`, and removing files that an earlier process left behind |
 
 pub(crate) mod cutter;
 mod files;

@@ -12,7 +12,7 @@ use crate::output::hls::playlist::Segment;
 /// duration.
 const REPRESENTATIVE: Duration = Duration::from_secs(1);
 
-/// The description of one epoch in the multivariant playlist.
+/// The description of a stream in the multivariant playlist, since its last init segment.
 #[derive(Debug)]
 pub(crate) struct Variant {
     codecs: String,
@@ -20,14 +20,14 @@ pub(crate) struct Variant {
     height: u16,
     frames: u32,
     time: Duration,
-    /// The highest bit rate of a representative segment, in bit/s. Until one is finished, the highest
-    /// bit rate of all segments.
+    /// The highest bit rate of a representative segment, in bit/s. Until such a segment is finished, the
+    /// highest bit rate of all segments.
     peak: f64,
     is_peak_certain: bool,
 }
 
 impl Variant {
-    /// Creates the description of the epoch that `init` belongs to.
+    /// Creates the description of the media that begins with `init`.
     pub(crate) fn new(init: &InitSegment) -> Self {
         Self {
             codecs: init.codecs.clone(),

@@ -23,7 +23,7 @@ use crate::output::hls::packager::Packager;
 use crate::output::hls::published::{PlaylistReceiver, Published};
 use crate::stream::output::{Output, OutputControl, OutputProgress, OutputRequest, OutputTask};
 
-/// The frames that the packager can be behind, in bytes. The hub limits the time.
+/// The most bytes of frames by which the packager can be behind. The hub also limits the time.
 const MAX_BEHIND: usize = 16 * 1024 * 1024;
 
 /// The longest wait of a blocked reload, in segments.
@@ -106,7 +106,7 @@ impl Output for Hls {
 ///
 /// If writing can block, each fragment is written on one of tokio's blocking threads: a disk that hangs
 /// holds up this stream alone. Writing to memory is done here, which costs less than handing the work
-/// to another thread. Frames are joined here in any case.
+/// to another thread. Joining frames into fragments always happens here.
 async fn package(
     mut session: Session,
     mut fragmenter: Fragmenter,
@@ -131,7 +131,7 @@ async fn package(
     }
 }
 
-/// What a frame, or a gap, gives the packager to do.
+/// The packager's work after one frame or gap: a gap to report, and fragments to write.
 #[derive(Default)]
 struct Work {
     missed: Option<Gap>,
@@ -161,7 +161,7 @@ fn join(fragmenter: &mut Fragmenter, next: Result<Arc<Frame>, Gap>) -> Work {
     work
 }
 
-/// A stream's packager, and where its work is reported.
+/// A stream's packager, and the recipients of its reports.
 struct Session {
     packager: Packager,
     progress: watch::Sender<OutputProgress>,
@@ -208,7 +208,7 @@ impl Listed {
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        // If this output hung, the name may by now belong to the camera's next stream.
+        // If this output has hung, the id may belong to the camera's next stream already.
         self.playlists.remove_if(&self.id, |_, listed| listed.same_channel(&self.playlist));
     }
 }

@@ -23,11 +23,11 @@ use crate::output::hls::playlist::{PartStart, Playlist, Segment};
 use crate::output::hls::published::{PlaylistReceiver, Published};
 use crate::stream::output::OutputProgress;
 
-/// The largest gap, or overlap, between a fragment and the one before that does not count as a jump.
+/// The largest gap or overlap between two consecutive fragments that does not count as a jump.
 const JUMP: Duration = Duration::from_millis(500);
 
-/// The wall clock of a segment is corrected by at most one part in this many of a segment's duration.
-/// Cameras' clocks run a little fast or slow, and players accept such a small step.
+/// The wall-clock time of a segment is corrected by at most the wanted duration of a segment, divided by
+/// this number. Cameras' clocks run a little fast or slow, and players accept such a small step.
 const CLOCK_CORRECTION: u32 = 100;
 
 /// Writes one stream's segments and publishes its playlists. Lives as long as the stream, over all
@@ -39,14 +39,14 @@ pub(crate) struct Packager {
     files: SegmentFiles,
     playlist: Playlist,
     newest: watch::Sender<Option<Arc<Published>>>,
-    /// The init segment in use; `None` while a keyframe is waited for.
+    /// The init segment in use; `None` while the packager waits for a keyframe.
     init: Option<InitId>,
     variant: Option<Variant>,
     /// The multivariant playlist after the last finished segment.
     multivariant: Bytes,
     needs_discontinuity: bool,
     next_begins_at: Option<SystemTime>,
-    /// The media time at which the next fragment with video should begin.
+    /// The decode time at which the next fragment should begin.
     expected_time: Option<Duration>,
     progress: OutputProgress,
 }
@@ -89,8 +89,7 @@ impl Packager {
         &self.progress
     }
 
-    /// Packages one fragment. Returns true if the fragment was written, or if it is audio that is held
-    /// until the next picture.
+    /// Packages one fragment. Returns true if the fragment was written.
     ///
     /// After an error, the packager continues at the next keyframe with a discontinuity.
     pub(crate) fn push(&mut self, fragment: &Fragment) -> bool {
@@ -98,7 +97,7 @@ impl Packager {
             self.interrupt();
         }
         self.expected_time = Some(fragment.decode_time + fragment.duration);
-        // Until a keyframe comes nothing is written, which proves nothing.
+        // Nothing is written until a keyframe comes, so the last error stays reported.
         let is_waiting = self.init != Some(fragment.init.id);
         let is_too_long = fragment.duration > self.policy.longest_segment();
         if is_waiting && !fragment.is_keyframe || is_too_long {
@@ -115,12 +114,11 @@ impl Packager {
         self.progress.error.is_none()
     }
 
-    /// Notes that fragments were missed, or could not be written: the growing segment ends before
-    /// them.
+    /// Ends the growing segment, because fragments were missed or could not be written.
     pub(crate) fn interrupt(&mut self) {
         self.give_up_growing();
         self.needs_discontinuity |= self.has_segments();
-        // The init segment is written again: the directory itself may be gone.
+        // The init segment will be written again, because the directory may have been removed.
         self.init = None;
     }
 
@@ -229,7 +227,7 @@ impl Packager {
     }
 
     /// Returns the wall-clock time of a segment's first frame: the end of the previous segment, slowly
-    /// corrected by the fragment's time of arrival.
+    /// corrected towards the time at which the camera took the frame.
     fn wall_clock(&self, fragment: &Fragment) -> SystemTime {
         let taken_at = fragment.taken_at;
         let Some(expected) = self.next_begins_at else { return taken_at };
@@ -272,7 +270,7 @@ impl Packager {
 }
 
 fn not_written(error: &io::Error) -> Error {
-    Error::new(ErrorKind::StorageUnavailable, format!("segments cannot be written: {error}"))
+    Error::new(ErrorKind::StorageUnavailable, format!("cannot write segments to STREAM_DIR: {error}"))
 }
 
 #[cfg(test)]
@@ -446,9 +444,9 @@ mod tests {
     }
 
     #[test]
-    fn what_came_before_anything_was_playable_is_not_shown() {
+    fn an_epoch_that_never_became_playable_is_not_listed() {
         let mut setup = setup(2.0, 10);
-        // Fragments without playing time, as from a camera whose clock is frozen.
+        // Fragments with hardly any playing time, as from a camera whose clock is almost frozen.
         let init = testing::init(7);
         for time in 0..5 {
             setup.packager.push(&testing::fragment(&init, true, time, 1));
@@ -468,7 +466,7 @@ mod tests {
         setup.feed(8, 0, 40, 2000);
         let first = setup.playlist().media_sequence;
         let kept = (FIRST..first).filter(|sequence| setup.has(&format!("{sequence}.m4s"))).count();
-        // The segment that left the playlist last, and as many before it as a playlist is long.
+        // The segment that left the playlist last, and before it as many as a playlist has.
         assert_eq!(kept, 4);
         assert!(!setup.has("init-7.mp4") && setup.has("init-8.mp4"));
         assert_eq!(setup.playlist().discontinuity_sequence, FIRST % 4093 + 1);

@@ -23,13 +23,13 @@ const LEAST_TARGETS: u32 = 3;
 /// `CAN-SKIP-UNTIL` in target durations: the smallest value that the draft allows.
 const SKIP_BOUNDARY: u32 = 6;
 
-/// The first discontinuity number of a stream is the first segment number modulo this. So it usually
-/// differs from the one that viewers of the camera's previous stream have seen, and they notice the new
-/// time line. The modulus is small, because hls.js walks an array as long as the discontinuity number
-/// at every reload. It is a prime, so that first segment numbers in even steps lead to all values.
+/// The first discontinuity number of a stream is the first segment number modulo this number. So it
+/// usually differs from the number that the camera's previous stream had, and players notice the new time
+/// line. The modulus is small, because hls.js walks an array as long as the discontinuity number at every
+/// reload. It is a prime, so that first segment numbers in even steps lead to all values.
 const FIRST_DISCONTINUITY_BELOW: u64 = 4093;
 
-/// How a part begins.
+/// The beginning of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PartStart {
     /// The part begins between keyframes.
@@ -49,7 +49,7 @@ pub(crate) struct Part {
     pub offset: u64,
     /// The length in bytes.
     pub length: u64,
-    /// Whether the part begins with a keyframe.
+    /// The beginning of the part: a keyframe or not.
     pub begin: PartStart,
 }
 
@@ -61,9 +61,9 @@ pub(crate) struct Segment {
     pub sequence: u64,
     /// The wall-clock time of the first frame.
     pub begins_at: SystemTime,
-    /// The init segment that it needs.
+    /// The init segment that players need for the segment.
     pub init: InitId,
-    /// Whether the time line breaks before it.
+    /// True if the time line breaks before the segment.
     pub is_discontinuity: bool,
     /// The parts, in order.
     pub parts: Vec<Part>,
@@ -200,7 +200,7 @@ impl Playlist {
     }
 
     /// Returns the position at which the playlist ends. Blocking playlist requests are compared with
-    /// it.
+    /// this position.
     pub(crate) fn position(&self) -> Position {
         match &self.open {
             Some(open) => Position { sequence: open.sequence, parts: open.parts.len() },
@@ -267,8 +267,8 @@ impl Playlist {
     /// Returns the value of `EXT-X-START`, counted from the first segment; `None` if players need no
     /// hint, because the segment at which they usually begin starts with a marked keyframe. Otherwise
     /// returns the beginning of the last segment with a keyframe at which players without low latency
-    /// can begin. If there is none, returns that of the last one at which low-latency players can
-    /// begin.
+    /// can begin. If there is no such segment, returns the beginning of the last segment with a keyframe
+    /// at which low-latency players can begin.
     fn start(&self) -> Option<Duration> {
         let all: Duration = self.all().map(Segment::duration).sum();
         let near = all.saturating_sub(self.part_target().mul_f64(PART_HOLD_BACK));
@@ -402,7 +402,7 @@ mod tests {
         }
     }
 
-    /// A finished segment of two seconds.
+    /// Adds a finished segment of two seconds. Returns the numbers of segments that left the playlist.
     fn add(playlist: &mut Playlist, epoch: u64, is_discontinuity: bool) -> Vec<u64> {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_763_690_000_250);
         playlist.open(time, InitId { epoch, version: 0 }, is_discontinuity);
@@ -553,8 +553,8 @@ mod tests {
                 break;
             }
         }
-        // Fifteen segments of 0.4 s are three target durations of 2 s; one of 2 s more makes five
-        // of them unnecessary.
+        // Fifteen segments of 0.4 s are as long as three target durations of 2 s. Another segment of 2 s
+        // makes five of them unnecessary.
         assert_eq!(add(&mut playlist, 7, false), [100, 101, 102, 103, 104]);
     }
 

@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use crate::base::error::{Error, ErrorKind};
 use crate::output::hls::playlist::{Playlist, Position};
 
-/// A stream's playlists at one moment. The media playlist is rendered on the first request for it: a
-/// new version is published up to ten times a second, and most versions are never requested.
+/// A stream's playlists at one moment. The media playlist is rendered on its first request: a new version
+/// is published for each fragment, and most versions are never requested.
 #[derive(Debug)]
 pub(crate) struct Published {
     playlist: Playlist,
