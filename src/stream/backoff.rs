@@ -1,4 +1,4 @@
-//! How long a stream waits before it retries its camera.
+//! The delays before a stream retries its camera.
 
 use std::time::Duration;
 

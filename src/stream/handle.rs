@@ -49,7 +49,7 @@ pub(crate) enum Joined {
     Started,
 }
 
-/// What the supervisor and the handles share.
+/// The data that a stream's supervisor and handles share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     /// The stream's name.
@@ -58,9 +58,9 @@ pub(crate) struct Shared {
     pub(super) interests: Arc<Interests>,
     /// The stream's viewers.
     pub(crate) viewers: Viewers,
-    /// Where the ingest publishes and outputs read.
+    /// The hub in which the ingest publishes frames, and from which the output reads them.
     pub(crate) hub: FrameHub,
-    /// What the stream's FFmpegs write and use.
+    /// The messages and the resource usage of the stream's FFmpeg processes.
     pub(crate) process_log: Arc<ProcessLog>,
 }
 
@@ -123,7 +123,7 @@ impl StreamHandle {
         self.shared.log_visits(self.shared.viewers.forget_gone());
     }
 
-    /// Returns what the supervisor and the handles share.
+    /// Returns the data that the supervisor and the handles share.
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }

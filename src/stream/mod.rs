@@ -19,9 +19,9 @@
 //! | [`status`] | the published status of a stream |
 //! | `supervisor` | the task of one stream |
 //! | `run`, `waiters`, `deadlines`, `backoff` | the supervisor's parts: the ingest's run, the waiting callers, the deadlines, the delays before retries |
-//! | [`output`] | the interface between a stream and what serves it |
-//! | [`interest`], [`viewers`] | what keeps a stream running, and who watches it |
-//! | [`reaper`] | proposes the end of idle streams |
+//! | [`output`] | the interface between a stream and its output |
+//! | [`interest`], [`viewers`] | the interest that keeps a stream running, and its viewers |
+//! | [`reaper`] | proposing the end of idle streams |
 //! | [`start_queue`] | the order of starts |
 //! | [`reporter`], `transition_metrics`, `active_count` | events and counters |
 //! | [`limits`], [`resources`], [`threads`] | the limits, resources and threads that all streams share |

@@ -18,8 +18,8 @@ use crate::camera::Numbers;
 use crate::camera::id::StreamId;
 use crate::media::hub::FrameHub;
 
-/// The longest time that an output has to end. One that hangs must neither block the stream's name nor
-/// keep the manager from ending.
+/// The longest time that an output has to end. An output that hangs must neither block the stream's name
+/// nor keep the manager from ending.
 const ENDS_WITHIN: Duration = Duration::from_secs(10);
 
 /// A kind of output. One instance serves all streams.
@@ -40,19 +40,19 @@ pub(crate) type OutputTask = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub struct OutputRequest {
     /// The stream's name.
     pub id: StreamId,
-    /// Where its fragments are read.
+    /// The hub from which the output reads frames.
     pub hub: FrameHub,
-    /// The lowest number that the output can give to what it makes.
+    /// The lowest number that the output can use, for example for a segment.
     pub first_number: u64,
-    /// The record of used numbers. The output adds its own, so that no later stream of the camera
-    /// reuses them.
+    /// The record of used numbers. The output adds the numbers that it uses, so that no later stream of
+    /// the camera reuses them.
     pub numbers: Numbers,
 }
 
 /// The output's end of the connection to its stream.
 #[derive(Debug)]
 pub struct OutputControl {
-    /// Publishes the output's progress. An output that fails drops it.
+    /// Publishes the output's progress. Dropped when the output's task ends or fails.
     pub progress: watch::Sender<OutputProgress>,
     /// Ends the output when its sender is dropped.
     pub end: oneshot::Receiver<()>,

@@ -24,7 +24,7 @@ use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::id::StreamId;
 
-/// How long a caller who was refused because of `MAX_STREAMS` should wait before retrying.
+/// The time after which a client should retry a start that was refused because of `MAX_STREAMS`.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
 
 /// All streams, by name: those that start, run, are ending or have failed. Cheap to clone.

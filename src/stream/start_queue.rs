@@ -19,10 +19,10 @@ use crate::base::error::{Error, ErrorKind};
 pub(crate) const MAX_HELD: Duration = Duration::from_secs(1);
 /// The longest time that a requested start waits for a slot.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(20);
-/// The places in the queue for each slot: more than one slot serves within [`MAX_WAIT`] if every start
-/// holds it for [`MAX_HELD`].
+/// The places in the queue for each slot. If every start holds its slot for [`MAX_HELD`], one slot serves
+/// fewer starts than this within [`MAX_WAIT`].
 const PLACES_PER_SLOT: usize = 32;
-/// How long a caller who was refused should wait before retrying.
+/// The time after which a client should retry a start that was refused.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(5);
 
 /// The queue that a run of the ingest waits in.

@@ -167,8 +167,7 @@ impl Supervisor {
         (progress.playable == Some(self.status.epoch())).then_some(Event::Playable)
     }
 
-    /// Handles the failure of the output's task. Without its output the stream is useless, so it ends,
-    /// and the next start creates another.
+    /// Ends the stream because the output's task has failed. The next start creates another stream.
     fn on_output_failed(&mut self) -> Event {
         let error = Error::new(ErrorKind::Internal, "the stream's output failed");
         error!(generation = self.status.epoch(), "the stream's output failed: ending the stream");

@@ -1,8 +1,8 @@
 //! The threads that streams run on.
 //!
-//! A stream is a chain of small tasks: one reads bytes from FFmpeg and makes a fragment of them, the
-//! next one writes the fragment. On a runtime with several threads, each task wakes another thread, ten
-//! times a second for each camera, which costs more than the work itself. So all tasks of a stream
+//! A stream is a chain of small tasks: one reads FFmpeg's output and publishes frames, the next one joins
+//! the frames and writes them. On a runtime with several threads, each task wakes another thread for each
+//! frame of each camera, which costs more than the work itself. So all tasks of a stream
 //! share one thread, whose runtime never hands work to other threads. Requests run on another runtime,
 //! so that many simultaneous requests do not delay the streams.
 //!

@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 use super::handle::{Joined, StartResult};
 use crate::base::error::Error;
 
-/// The callers who wait until the stream is playable. There are at most as many as connections.
+/// The callers who wait until the stream is playable.
 #[derive(Debug, Default)]
 pub(super) struct Waiters(Vec<oneshot::Sender<StartResult>>);
 

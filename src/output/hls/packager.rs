@@ -270,7 +270,10 @@ impl Packager {
 }
 
 fn not_written(error: &io::Error) -> Error {
-    Error::new(ErrorKind::StorageUnavailable, format!("cannot write segments to STREAM_DIR: {error}"))
+    Error::new(
+        ErrorKind::StorageUnavailable,
+        format!("cannot write segments to STREAM_DIR: {error}"),
+    )
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! Tests of the supervisor with a fake ingest, on a paused clock. The tests control when a child
-//! starts, sends fragments and ends.
+//! starts, sends frames and ends.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -402,7 +402,7 @@ async fn a_stream_with_viewers_is_retried_after_a_refusal_and_callers_get_the_ca
     setup.live().await.end(ErrorKind::SourceUnreachable);
     let child = setup.child().await;
     let start = setup.start();
-    // The caller has joined when the supervisor has taken its command.
+    // The caller has joined when the supervisor has taken the caller's command.
     tokio::time::sleep(Duration::from_millis(1)).await;
     child.end(ErrorKind::SourceNotFound);
     assert_eq!(kind(start.await.expect("a task")), ErrorKind::SourceNotFound);
@@ -470,7 +470,7 @@ async fn a_stream_that_stalls_is_restarted() {
     let second = setup.child().await;
     second.send(3);
     setup.reaches(State::Live).await;
-    // The stream stays live while fragments arrive.
+    // The stream stays live while frames arrive.
     for _ in 0..30 {
         tokio::time::sleep(Duration::from_secs(9)).await;
         second.send(1);
@@ -790,7 +790,7 @@ async fn the_time_in_the_queue_does_not_count_towards_the_start_timeout() {
     let mut starts = Vec::new();
     for number in 0..8 {
         starts.push(setup.start_camera(named(&number.to_string(), "rtsp://cam/1")));
-        // So that the starts queue in order.
+        // This lets the starts queue in order.
         tokio::task::yield_now().await;
     }
     let mut children = Vec::new();
