@@ -8,7 +8,7 @@
 //! | [`options`] | the options of a camera's streams |
 //! | [`onvif_address`] | the addresses of cameras' ONVIF services |
 //! | [`networks`] | the networks in which cameras are permitted |
-//! | [`plan`] | how a camera is ingested, and what a failed attempt teaches |
+//! | [`plan`] | how a camera is ingested, and the lessons of failed runs |
 //! | [`presets`] | RTSP ports and paths of cameras, by vendor |
 //! | [`source_spec`] | the source of a camera as the operator entered it: as links, or as address and paths |
 //! | [`record`] | a camera as the camera store keeps it |
@@ -38,7 +38,7 @@ pub(crate) mod source_spec;
 pub struct Camera {
     /// The id of the stream.
     pub id: StreamId,
-    /// The source of its video.
+    /// The source of the stream's media.
     pub source: Source,
     /// The operator's options.
     pub options: StreamOptions,

@@ -9,9 +9,9 @@ use crate::camera::options::{AudioOption, StreamOptions, TransportOption, VideoO
 /// The treatment of the camera's video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Video {
-    /// Packets are copied into the MP4. For H.264, which all browsers play.
+    /// Packets are copied. For H.264, which all browsers play.
     Copy,
-    /// Packets of H.265 are copied, with the codec name `hvc1`, which Apple's players require.
+    /// Packets of H.265 are copied.
     CopyHevc,
     /// Video is converted to H.264, from any codec that FFmpeg can decode. This uses a large part of a CPU
     /// core.
@@ -23,9 +23,9 @@ pub enum Video {
 pub enum Audio {
     /// Packets are copied. Enough for AAC, which every player plays.
     Copy,
-    /// Packets are copied, and converted to AAC as well, for cameras that send G.711 or Opus.
+    /// Packets are copied, and the audio is also converted to AAC. For cameras that send G.711 or Opus.
     CopyAndAac,
-    /// The audio is converted to AAC alone, for codecs that only FFmpeg can use.
+    /// The audio is only converted to AAC. For codecs whose packets cannot be copied.
     ToAac,
     /// The stream has no audio.
     Off,
@@ -34,8 +34,8 @@ pub enum Audio {
 /// The amount of data from which FFmpeg determines the parameters of video and audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbeSize {
-    /// Enough for nearly all cameras, because most parameters are in their SDP. FFmpeg writes the MP4
-    /// header 0.2 s after it has connected.
+    /// Enough for nearly all cameras, because most parameters are in their SDP. FFmpeg begins to write
+    /// 0.2 s after it has connected.
     Small,
     /// For cameras for which [`ProbeSize::Small`] is not enough.
     Large,
@@ -86,7 +86,7 @@ pub enum Hevc {
 /// A fact about a camera that a failed run has shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lesson {
-    /// The video cannot be copied into MP4, or no browser would play it.
+    /// FFmpeg cannot copy the video, or browsers cannot play its codec.
     VideoCannotBeCopied,
     /// The video is H.265.
     VideoIsHevc,
@@ -94,7 +94,7 @@ pub enum Lesson {
     VideoIsNotHevc,
     /// The video is already H.264 and does not need to be converted.
     VideoIsH264,
-    /// The audio has another codec than AAC.
+    /// The audio has a codec other than AAC.
     AudioIsNotAac,
     /// The audio has a codec that cannot be copied.
     AudioCannotBeCopied,
@@ -102,7 +102,7 @@ pub enum Lesson {
     ProbedTooLittle,
     /// The camera refuses this transport.
     TransportRefused,
-    /// The camera's timestamps do not match the time that passes.
+    /// The camera's timestamps advance much slower or faster than real time.
     TimesAreWrong,
 }
 

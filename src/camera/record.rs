@@ -41,7 +41,7 @@ impl Record {
         }
     }
 
-    /// Returns whether the ONVIF service is at a host at which no stream is; false without an ONVIF
+    /// Returns whether the ONVIF service is at another host than all streams; false without an ONVIF
     /// service. The service receives a digest of the camera's password, so it must be on the camera.
     pub(crate) fn has_foreign_onvif(&self) -> bool {
         self.onvif.as_ref().is_some_and(|onvif| !self.spec.has_host(&onvif.host))

@@ -9,15 +9,15 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
-/// How long to wait for the end of a pipe after the child has ended. Usually the pipe closes at once; it
-/// stays open if a process outside of the child's group still holds it.
+/// The longest wait for the end of a pipe after the child has ended. Usually the pipe closes at once. It
+/// stays open if a process outside of the child's group still holds the writing end.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// A task that reads one pipe. Dropping the reader ends the task.
 #[derive(Debug)]
 pub(crate) struct PipeReader<T> {
     task: JoinHandle<T>,
-    /// The result of the task; `None` until the task has ended and was waited for.
+    /// The result of the task; `None` until a call of [`PipeReader::wait`] has completed.
     result: Option<Result<T, JoinError>>,
 }
 

@@ -95,16 +95,16 @@ impl Spawner {
                 let _entered = request.runtime.enter();
                 let program = executable(&request.program);
                 let child = program.and_then(|program| start(&program, &request, bounds, &hidden));
-                // If the caller has left, the child dies as its handle is dropped.
+                // If the caller has left, the child is killed when its handle is dropped.
                 let _ = request.reply.send(child);
             }
         })?;
         Ok(Self { requests })
     }
 
-    /// Starts `program` in a process group of its own, with stdin, stdout and stderr as pipes.
-    /// `outputs` is the number of further pipes to write to, which `arguments` name by
-    /// [`output_pipe`].
+    /// Starts `program` in a separate process group, with stdin, stdout and stderr as pipes. `outputs` is
+    /// the number of additional pipes that the child can write to. [`output_pipe`] returns the arguments
+    /// that refer to them.
     pub async fn spawn(
         &self,
         program: &Path,
@@ -121,8 +121,8 @@ impl Spawner {
     }
 }
 
-/// Returns the argument that stands for the further pipe with this index. The spawner replaces it
-/// by FFmpeg's name of the pipe, which contains the number of the file descriptor.
+/// Returns the placeholder for the additional pipe with this index. In the arguments, the spawner replaces
+/// the placeholder with FFmpeg's name of the pipe, which contains the number of the file descriptor.
 pub(crate) fn output_pipe(index: usize) -> String {
     format!("pipe:+{index}")
 }
@@ -137,7 +137,7 @@ fn start(
     let (mut readers, mut writers) = (Vec::new(), Vec::new());
     for index in 0..request.outputs {
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
-        // The child inherits its end alone, which blocks as programs expect.
+        // The child inherits only the writing end. Programs expect that writing to a pipe blocks.
         fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty()))?;
         fcntl(&writer, FcntlArg::F_SETFD(FdFlag::empty()))?;
         let (placeholder, name) = (output_pipe(index), format!("pipe:{}", writer.as_raw_fd()));
@@ -145,8 +145,8 @@ fn start(
         readers.push(pipe::Receiver::from_owned_fd(reader)?);
         writers.push(writer);
     }
-    // The manager's copies of the writing ends close when this returns, so that the readers see the
-    // child's end. No other thread starts children, so no other child inherits them.
+    // The manager's copies of the writing ends are closed when this function returns, so that reading
+    // ends when the child does. No other thread starts children, so no other child inherits the copies.
     Ok((command(program, &arguments, bounds, hidden).spawn()?, readers))
 }
 
@@ -183,7 +183,7 @@ fn executable(program: &Path) -> io::Result<PathBuf> {
     found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such program in PATH"))
 }
 
-/// Creates the error of an FFmpeg (`program`) that cannot be run.
+/// Returns the error that FFmpeg (`program`) cannot be run for this `reason`.
 pub(crate) fn cannot_run(program: &Path, reason: impl Display) -> Error {
     let detail = format!("FFmpeg ({}) cannot be run: {reason}", program.display());
     Error::new(ErrorKind::FfmpegUnavailable, detail)
@@ -287,7 +287,7 @@ impl Process {
         }
     }
 
-    /// Takes the further pipes that the child writes to, in the order of their indexes.
+    /// Takes the additional pipes that the child writes to, in the order of their indexes.
     pub(crate) fn take_outputs(&mut self) -> Vec<pipe::Receiver> {
         std::mem::take(&mut self.outputs)
     }

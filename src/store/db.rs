@@ -19,7 +19,7 @@ use sqlx::sqlite::{
 use sqlx::{Row as _, Sqlite, SqliteConnection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How long a writer waits until another process ends its transaction.
+/// The longest time that a writer waits for the end of another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest number of connections. Further queries wait for a free one.
 const CONNECTIONS: u32 = 4;
