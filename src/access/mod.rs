@@ -46,7 +46,7 @@ pub(crate) struct Caller {
 #[derive(Debug, Default)]
 pub(crate) struct Access {
     keys: ApiKeys,
-    /// By address: the number of wrong keys, and when the first of them arrived.
+    /// For each address, the number of wrong keys, and the time at which the first of them arrived.
     failures: DashMap<String, (u32, Instant)>,
 }
 
@@ -160,7 +160,10 @@ impl Caller {
         if self.role >= role {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Forbidden, "the role of the API key does not permit this"))
+        Err(Error::new(
+            ErrorKind::Forbidden,
+            "the role of the API key does not permit this request",
+        ))
     }
 
     /// Returns the owner to whose cameras the caller is limited; `None` if the caller can access

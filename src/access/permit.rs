@@ -5,14 +5,14 @@ use tokio::sync::watch;
 use super::Caller;
 use crate::base::error::{Error, ErrorKind};
 
-/// The permission of a user to watch a camera: which owner the camera must have, and when the
-/// permission ends.
+/// The permission of a user to watch a camera, with the owner that the camera must have and the end of
+/// the permission.
 #[derive(Debug, Clone)]
 pub(crate) struct Permit {
     user: String,
     owner: Option<String>,
-    /// True if the permission covers unknown cameras too, as with an API key, whose user can add
-    /// them.
+    /// True if the permission also covers cameras that are not in the camera store, as the permission
+    /// of an API key does.
     covers_unknown: bool,
     /// The end of the permission, in Unix seconds; `None` if it does not end.
     until: Option<u64>,
@@ -21,7 +21,7 @@ pub(crate) struct Permit {
 }
 
 impl Permit {
-    /// Creates the permission that an API key gives. It does not end.
+    /// Creates the permission that an API key gives, which does not end.
     pub(crate) fn of_caller(caller: &Caller) -> Self {
         Self {
             user: caller.name().to_owned(),
@@ -54,7 +54,7 @@ impl Permit {
         self.owner.as_deref()
     }
 
-    /// Returns whether the permission covers unknown cameras too.
+    /// Returns whether the permission also covers cameras that are not in the camera store.
     pub(crate) fn covers_unknown(&self) -> bool {
         self.covers_unknown
     }

@@ -12,7 +12,7 @@ use super::profile::DeviceProfile;
 use super::soap::{DEVICE, DeviceClock, OnvifClient, OnvifError, OnvifService, plain};
 use super::xml::XmlNode;
 
-/// The longest text in a description, in characters. Longer ones are cut.
+/// The longest text in a description, in characters. Longer texts are cut.
 const MAX_TEXT: usize = 100;
 
 /// A device that was found.
@@ -35,7 +35,7 @@ pub(crate) struct Device {
     pub firmware: Option<String>,
     /// The serial number.
     pub serial: Option<String>,
-    /// True if the device requires credentials, or has rejected those that it got.
+    /// True if the device requires credentials, or has rejected the given ones.
     pub needs_credentials: bool,
     /// The reason why the description is incomplete, for people.
     pub error: Option<String>,
@@ -71,8 +71,8 @@ impl Device {
         }
     }
 
-    /// Requests description and streams from the device. Notes a failure in [`Device::error`], or, if
-    /// credentials are required, in [`Device::needs_credentials`].
+    /// Requests description and streams from the device. Records failures in [`Device::error`] and
+    /// [`Device::needs_credentials`].
     pub(crate) async fn describe(&mut self, client: &mut OnvifClient, service: &OnvifService) {
         match self.describe_all(client, service).await {
             Ok(()) => {}
@@ -115,8 +115,8 @@ impl Device {
     }
 }
 
-/// Requests the device's time, sets the clock of the client, and returns it. If a device does not
-/// report its time, its clock is assumed to be right.
+/// Requests the device's time, sets the client's clock accordingly, and returns this clock. If the device
+/// does not report its time, the device's clock is assumed to be right.
 pub(crate) async fn read_clock(
     client: &mut OnvifClient,
     service: &OnvifService,

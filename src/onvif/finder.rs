@@ -229,20 +229,21 @@ impl Search {
             let count = self.crowded.len();
             let addresses = if count == 1 { "1 address" } else { &format!("{count} addresses") };
             warnings.push(format!(
-                "more than {MAX_PER_ADDRESS} devices responded from {addresses}; the others were \
-                 omitted"
+                "more than {MAX_PER_ADDRESS} devices responded from {addresses}; only the first \
+                 {MAX_PER_ADDRESS} of each address are listed"
             ));
         }
         if self.is_full {
             warnings.push(format!(
-                "more than {MAX_DEVICES} devices responded; the others were omitted"
+                "more than {MAX_DEVICES} devices responded; only the first ones are listed"
             ));
         }
         warnings
     }
 }
 
-/// Returns the device with its description. At the `deadline`, returns what has been received by then.
+/// Returns the device with its description. If this is incomplete at the `deadline`, returns the part that
+/// has been received by then.
 async fn describe(
     mut device: Device,
     service: OnvifService,

@@ -23,14 +23,14 @@ use crate::base::url::path_and_query;
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::source::Source;
 
-/// The longest time to find out how keyframes are requested from a device.
+/// The longest time for the requests that find out how a device is asked for keyframes.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest time for one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long no keyframe is requested from a device after a failed request.
+/// The time after a failed request in which no further keyframe of the same stream is requested.
 const RETRY_DELAY: Duration = Duration::from_mins(10);
-/// The largest number of streams of which something is remembered. What is forgotten is found out
-/// again.
+/// The largest number of streams that are remembered. For a forgotten stream, the requester finds out
+/// again how keyframes are requested.
 const MAX_REMEMBERED: usize = 10_000;
 
 /// Requests keyframes, and remembers for each stream how to request them. Clones share the memory.
@@ -77,8 +77,8 @@ impl PreparedRequest {
 
 impl KeyframeRequester {
     /// Prepares a request for a keyframe of `source`, whose host has the address `address`. A task in
-    /// the background finds out how to make the request, unless that is remembered. It then waits for
-    /// [`PreparedRequest::send`], and sends the request unless a picture `has_played` by then.
+    /// the background finds out how to make the request, unless this is remembered. The task then waits
+    /// for [`PreparedRequest::send`], and sends the request unless a picture `has_played` by then.
     ///
     /// Returns `None` if the ONVIF service is on another host than the source, or if a request failed
     /// recently. The request contains a digest of the source's password, so it is sent to `address`
@@ -185,7 +185,7 @@ async fn look_up(client: &mut OnvifClient, target: &Target) -> Result<KeyframeMe
 #[derive(Debug, PartialEq, Eq)]
 enum Match {
     Same,
-    /// One link is the other one with further parameters.
+    /// One link consists of the other one and additional parameters.
     Similar,
     No,
 }

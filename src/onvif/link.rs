@@ -81,7 +81,7 @@ pub(crate) fn main_and_sub(streams: &[DeviceProfile]) -> (Option<String>, Option
     let linked: Vec<_> = streams.iter().filter(|stream| stream.rtsp_link.is_some()).collect();
     let has_other = linked.iter().any(|stream| !is_jpeg(stream));
     let fit = || linked.iter().filter(|stream| !has_other || !is_jpeg(stream));
-    // Of several equal ones, the first is chosen.
+    // Of several streams with the same size, the first one is chosen.
     let Some(main) = fit().rev().max_by_key(|stream| area(stream)) else { return (None, None) };
     let smaller = fit().filter(|stream| {
         stream.video_source == main.video_source && (1..area(main)).contains(&area(stream))

@@ -125,7 +125,7 @@ impl MediaService {
 }
 
 /// Returns the port and path of the service that a device reports to be at the URL `address`; `None` if
-/// that is not an HTTP URL. The reported host is ignored, because services are used only at the address
+/// `address` is not an HTTP URL. The reported host is ignored, because services are used only at the address
 /// at which the device was `reached`. If the hosts differ, the port of the `device` service replaces
 /// the reported one.
 pub(crate) fn relocated(

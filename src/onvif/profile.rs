@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::soap::plain;
 use super::xml::XmlNode;
 
-/// The longest name or codec of a profile, in characters. Longer ones are cut.
+/// The longest name or codec of a profile, in characters. Longer texts are cut.
 const MAX_TEXT: usize = 100;
 
 /// One of a device's streams.
@@ -32,8 +32,8 @@ pub(crate) struct DeviceProfile {
 }
 
 impl DeviceProfile {
-    /// Reads a profile from the response of either version of the media service. The link is not part
-    /// of it. Returns `None` if the profile has no video or no token.
+    /// Reads a profile from the response of either version of the media service, which does not contain
+    /// the link. Returns `None` if the profile has no video or no token.
     pub(crate) fn read(node: &XmlNode) -> Option<Self> {
         // Version 1 of the service uses the first name, and version 2 the second one.
         let video = node.find("VideoEncoderConfiguration").or_else(|| node.find("VideoEncoder"))?;

@@ -26,11 +26,11 @@ use crate::camera::onvif_address::{OnvifAddress, USUAL_PATH};
 pub(crate) const DEVICE: &str = "http://www.onvif.org/ver10/device/wsdl";
 /// The largest response, in bytes.
 const MAX_RESPONSE: usize = 512 * 1024;
-/// The longest reason for a refusal that is passed on, in characters. Longer ones are cut.
+/// The longest reason for a refusal that is passed on, in characters. Longer reasons are cut.
 const MAX_REASON: usize = 120;
 /// The length of a nonce, in bytes.
 const NONCE_LENGTH: usize = 16;
-/// The beginning of the year 10000, in Unix seconds. Times from then on cannot be written as a date.
+/// The beginning of the year 10000, in Unix seconds. Later times cannot be written as a date.
 const LATEST: u64 = 253_402_300_800;
 
 /// The credentials for a device. The type does not implement `Debug`, so that the password is never
@@ -46,13 +46,13 @@ pub(crate) struct Login {
 /// The reason why a request to a device failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OnvifError {
-    /// The device requires credentials, or has rejected those that it got.
+    /// The device requires credentials, or has rejected the given ones.
     #[error("the device requires a user name and password, or rejected those that were given")]
     Unauthorized,
     /// No connection to the device can be made.
     #[error("cannot connect to the device: {0}")]
     Unreachable(String),
-    /// The response is not one of an ONVIF device.
+    /// The response does not come from an ONVIF device.
     #[error(
         "the device at this address does not support ONVIF; check the port, and that ONVIF is enabled"
     )]
@@ -250,7 +250,7 @@ fn digest(nonce: &[u8], created: &str, password: &str) -> String {
     BASE64.encode(digest.finalize())
 }
 
-/// Parses a response. Fails with the reason if it is a refusal, or not one of an ONVIF device.
+/// Parses a response. Fails if the response is a refusal or does not come from an ONVIF device.
 pub(crate) fn read(status: StatusCode, text: &str) -> Result<XmlNode, OnvifError> {
     let answer = XmlNode::parse(text);
     if let Some(fault) = answer.as_ref().and_then(|answer| answer.find("Fault")) {
@@ -290,7 +290,7 @@ pub(crate) fn plain(text: &str, max: usize) -> String {
     words.chars().filter(|character| !character.is_control()).take(max).collect()
 }
 
-/// Describes why a connection failed, without the address.
+/// Returns the reason why a connection failed, without the address.
 fn cause(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::ConnectionRefused => "connection refused; check the port".into(),

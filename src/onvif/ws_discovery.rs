@@ -1,7 +1,7 @@
 //! WS-Discovery: sends probes for ONVIF devices to the local networks, and reads the responses.
 //!
-//! It uses IPv4 only, like nearly all cameras. A device's address is the one from which its response
-//! came. A response also contains addresses, but only their ports and paths are used, so that a
+//! The search uses IPv4 only, as nearly all cameras do. A device's address is the one from which its
+//! response came. A response also contains addresses, but only their ports and paths are used, so that a
 //! response cannot make the manager connect to another host.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -28,7 +28,7 @@ const GROUP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 255, 255
 const MAX_DATAGRAM: usize = 65_536;
 /// The largest number of datagrams that are read on one interface.
 const MAX_ANSWERS: usize = 1_000;
-/// How many times each probe is sent, since datagrams get lost.
+/// The number of times that each probe is sent, because datagrams may get lost.
 const PROBES: u32 = 2;
 /// The types of devices that are probed for. Some devices respond to only one of the types.
 const KINDS: [(&str, &str); 2] = [
@@ -194,8 +194,8 @@ fn uuid() -> String {
     [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
 }
 
-/// Returns the devices in a response that came from `from`. Returns none if the response is to another
-/// probe than those with these `ids`.
+/// Returns the devices in a response that came from `from`. Returns an empty list if the response names
+/// a probe whose id is not in `ids`.
 pub(crate) fn read(text: &str, from: IpAddr, ids: &[String]) -> Vec<DiscoveredDevice> {
     let Some(answer) = XmlNode::parse(text) else { return Vec::new() };
     // A response that does not name its probe is accepted.

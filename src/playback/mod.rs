@@ -28,8 +28,8 @@ use token::{AUDIENCE, Claims, LEEWAY, MAX_LIFETIME, ShortSecret, Signer, Verifie
 pub(crate) mod secret;
 pub(crate) mod token;
 
-/// The largest number of known sessions. It exceeds the number of possible players. Further tokens
-/// of a back end are valid, but their sessions are not listed.
+/// The largest number of known sessions, which limits the memory for sessions. Further tokens of a
+/// back end are valid, but their sessions are not listed.
 const MAX_SESSIONS: usize = 100_000;
 /// The largest number of sessions of one API key, so that one key cannot use up [`MAX_SESSIONS`].
 const MAX_SESSIONS_OF_A_KEY: usize = 50_000;
@@ -56,7 +56,7 @@ pub(crate) struct Session {
     kept_until: u64,
 }
 
-/// Why the playback sessions cannot be loaded. The texts are for the operator.
+/// The reason why the playback sessions cannot be loaded. The texts are for the operator.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PlaybackError {
     /// `PLAYBACK_SECRET` cannot be used.
@@ -157,7 +157,7 @@ impl Playback {
                 let permit = Permit::of_session(user, session.owner.clone(), until);
                 Ok(permit.until_revoked(session.ended.subscribe()))
             }
-            // The first use of a back end's token. From now on the session is listed.
+            // This is the first use of a back end's token, after which its session is listed.
             Entry::Vacant(free) if !is_full => {
                 let session = Session { last_seen: Some(time::unix_now()), ..Session::new(claims) };
                 let ended = session.ended.subscribe();
@@ -239,8 +239,7 @@ impl Session {
         Self { claims, made_by: None, last_seen: None, ended, owner: None, kept_until }
     }
 
-    /// Creates a back end's session of which only the id is known, because its token was not used
-    /// yet.
+    /// Creates the session of a back end's token that has not been used yet. Only its id is known.
     fn not_used(id: &str) -> Self {
         let now = time::unix_now();
         Self::new(Claims {

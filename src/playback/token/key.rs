@@ -18,7 +18,7 @@ const RSA_BYTES: RangeInclusive<usize> = 256..=512;
 /// The size of an Ed25519 key, in bytes.
 const ED25519_BYTES: usize = 32;
 
-/// Why a setting contains no usable public key. Each text is one line for the operator.
+/// The reason why a setting contains no usable public key. Each text is one line for the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PublicKeyError {
     /// The setting is neither one PEM public key nor a JWKS.
@@ -83,7 +83,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Key>, PublicKeyError> {
 
 fn pem_key(text: &str) -> Result<Key, PublicKeyError> {
     // The library also accepts private keys and certificates, and takes the first of several keys.
-    // Here all of these are mistakes of the operator.
+    // In this setting, all of these are mistakes of the operator.
     let mut labels = text.split("-----BEGIN ").skip(1).map(|rest| rest.split("-----").next());
     let (Some("PUBLIC KEY" | "RSA PUBLIC KEY"), None) = (labels.next().flatten(), labels.next())
     else {
