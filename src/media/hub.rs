@@ -22,8 +22,8 @@ pub use crate::media::kept_frames::ReadFrom;
 #[derive(Debug, Clone)]
 pub struct FrameHub {
     shared: Arc<Shared>,
-    /// The number of frames published so far. Readers wait for it to change; it closes with the last
-    /// clone of the hub.
+    /// The number of frames published so far. Readers wait for this number to change. The channel closes
+    /// when the last clone of the hub is dropped.
     published: Arc<watch::Sender<u64>>,
 }
 

@@ -14,5 +14,5 @@ pub(crate) async fn on_thread<C: Send + 'static, R: Send + 'static>(
         return Some(work(consumer));
     }
     let done = spawn_blocking(move || work(consumer)).await;
-    done.inspect_err(|error| warn!(%error, "an output panicked")).ok()
+    done.inspect_err(|error| warn!(%error, "the stream's output has panicked")).ok()
 }

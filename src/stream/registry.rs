@@ -209,7 +209,7 @@ impl Registry {
             Entry::Occupied(entry) => Ok(entry.get().clone()),
             Entry::Vacant(_) if is_full => {
                 let max = resources.max_streams;
-                let detail = format!("{max} streams are running, which is the limit");
+                let detail = format!("{max} streams are running, which is the limit (MAX_STREAMS)");
                 let error = Error::new(ErrorKind::TooManyStreams, detail);
                 Err(resources.counters.refused(error.retry_after(RETRY_WHEN_FULL)))
             }

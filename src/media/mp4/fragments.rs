@@ -69,7 +69,7 @@ const HAS_SIZE: u32 = 0x200;
 const HAS_FLAGS: u32 = 0x400;
 const HAS_COMPOSITION_OFFSET: u32 = 0x800;
 
-/// A track's samples and how they are described.
+/// A track of a fragment.
 struct Track<'a> {
     id: u32,
     run: &'a SampleRun<'a>,

@@ -10,7 +10,7 @@ pub enum NutError {
     #[error("NUT version {0} is not supported")]
     Version(u64),
     /// A size above the limit.
-    #[error("{what} of {size} bytes in NUT is too large")]
+    #[error("a {what} of {size} bytes in the NUT stream is too large")]
     TooLarge {
         /// The element that claims the size.
         what: &'static str,
@@ -18,15 +18,15 @@ pub enum NutError {
         size: u64,
     },
     /// A checksum that does not match the bytes it covers.
-    #[error("wrong checksum of {0} in NUT")]
+    #[error("the checksum of {0} in the NUT stream is wrong")]
     Checksum(&'static str),
     /// A field with an invalid value, or an element in the wrong place.
-    #[error("invalid NUT: {0}")]
+    #[error("the NUT stream is invalid: {0}")]
     Invalid(&'static str),
     /// An element that ends in the middle of a field.
-    #[error("truncated element in NUT")]
+    #[error("an element of the NUT stream is truncated")]
     Truncated,
     /// A time that is negative or does not fit into 63 bits.
-    #[error("time out of range in NUT")]
+    #[error("a time in the NUT stream is out of range")]
     Time,
 }

@@ -17,7 +17,7 @@ pub enum NutItem {
 /// Description of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NutStream {
-    /// The kind of media, with what is specific to it.
+    /// The kind of media, and the properties that only this kind has.
     pub kind: NutKind,
     /// The codec's tag, e.g. `H264`. Shorter tags have zeros at the end: AAC is `FF 00 00 00`.
     pub tag: [u8; 4],
