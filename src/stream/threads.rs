@@ -2,12 +2,12 @@
 //!
 //! A stream is a chain of small tasks: one reads FFmpeg's output and publishes frames, the next one joins
 //! the frames and writes them. On a runtime with several threads, each task wakes another thread for each
-//! frame of each camera, which costs more than the work itself. So all tasks of a stream
-//! share one thread, whose runtime never hands work to other threads. Requests run on another runtime,
-//! so that many simultaneous requests do not delay the streams.
+//! frame of each camera, which costs more than the work itself. So all tasks of a stream share one thread,
+//! whose runtime never hands work to other threads. Requests run on another runtime, so that many
+//! simultaneous requests do not delay the streams.
 //!
 //! A thread with many streams rests between two wake-ups, so that each wake-up serves the frames of
-//! several streams. FFmpeg benefits too: to write to a pipe costs less if nobody has to be woken.
+//! several streams. FFmpeg also benefits: writing to a pipe costs less if the write wakes no thread.
 
 use std::cell::Cell;
 use std::io;
@@ -70,7 +70,7 @@ fn start_one(mut ended: watch::Receiver<()>) -> io::Result<Handle> {
     Ok(handle)
 }
 
-/// The time from one wake-up of a busy thread to the next. Delays a frame by half of it on average.
+/// The time from one wake-up of a busy thread to the next. On average, a frame waits for half this time.
 const WAKE_UP_INTERVAL: Duration = Duration::from_millis(4);
 
 thread_local! {
@@ -82,8 +82,8 @@ fn note_wake_up() {
     WAKE_UPS.set([WAKE_UPS.get()[1], Some(Instant::now())]);
 }
 
-/// Sleeps before the thread waits for events, if it was woken up twice within little more than
-/// [`WAKE_UP_INTERVAL`]. A thread with few streams is woken up at once.
+/// Sleeps before the thread waits for events, if the thread was woken up twice within little more than
+/// [`WAKE_UP_INTERVAL`]. A thread with few streams does not sleep, so events wake it up at once.
 fn rest() {
     let [Some(before), Some(last)] = WAKE_UPS.get() else { return };
     let is_busy = last.duration_since(before) < WAKE_UP_INTERVAL + WAKE_UP_INTERVAL / 2;

@@ -89,7 +89,7 @@ impl SegmentFiles {
     /// (6.2.2), a segment is needed for its duration plus that of the longest playlist that listed it.
     /// `is_in_use` returns whether an init segment is still needed.
     pub(super) fn delete_old(&mut self, is_in_use: impl Fn(InitId) -> bool) {
-        // Called for each part: adding up the durations of all parts each time would be expensive.
+        // This function is called for each part. Adding up all durations every time would be expensive.
         if !std::mem::take(&mut self.has_retired) {
             return;
         }
