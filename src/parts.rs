@@ -16,7 +16,7 @@ pub use crate::camera::source::Source;
 pub use crate::child::spawner::{CHILD, Spawner, become_child};
 pub use crate::config::Config;
 pub use crate::events::bus::Bus;
-pub use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
+pub use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest, Stop, StopRequests};
 pub use crate::media::aac::{AacConfig, AdtsFrame};
 pub use crate::media::access_unit::AccessUnit;
 pub use crate::media::codec::VideoCodec;

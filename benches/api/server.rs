@@ -17,7 +17,6 @@ use stream_manager::parts::{
     RunOutcome, RunningIngest, SegmentPolicy, Source, StartQueue, StreamId, StreamOptions,
     StreamResources, Threads, become_child, reaper, run_with,
 };
-use tokio::sync::{mpsc, oneshot};
 use tracing_subscriber::EnvFilter;
 
 const REAPER_PASSES: usize = 1000;
@@ -51,15 +50,13 @@ fn main() -> Result<()> {
     }
 }
 
-/// An ingest that publishes these recorded fragments, and ends when it receives a signal.
+/// An ingest that publishes these recorded fragments, and ends when it is stopped.
 struct Recorded(Arc<[u8]>);
 
 impl Ingest for Recorded {
     fn start(&self, request: IngestRequest) -> RunningIngest {
-        let (signals, mut received_signals) = mpsc::channel(4);
-        let (end, ended) = oneshot::channel();
         let bytes = Arc::clone(&self.0);
-        tokio::spawn(async move {
+        RunningIngest::spawn(|mut stops| async move {
             let mut demuxer = Demuxer::new(request.epoch, false, false, false);
             let arrival = Arrival { at: tokio::time::Instant::now(), wall: SystemTime::now() };
             let mut reader = NutReader::new();
@@ -67,11 +64,10 @@ impl Ingest for Recorded {
             while let Ok(Some(item)) = reader.next_item() {
                 request.hub.publish(demuxer.video(item, arrival).ok().flatten());
             }
-            received_signals.recv().await;
-            let error = StreamError::new(StreamErrorKind::SourceUnreachable, "a signal arrived");
-            let _ = end.send(RunOutcome::Dropped(error));
-        });
-        RunningIngest { ended, signals }
+            stops.next().await;
+            let error = StreamError::new(StreamErrorKind::SourceUnreachable, "it was stopped");
+            RunOutcome::Dropped(error)
+        })
     }
 }
 

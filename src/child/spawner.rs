@@ -292,8 +292,17 @@ impl Process {
         std::mem::take(&mut self.outputs)
     }
 
-    /// Sends `signal` to the child and to all processes that it has started.
-    pub fn signal(&self, signal: Signal) {
+    /// Requests that the child ends, and all processes that it has started.
+    pub(crate) fn terminate(&self) {
+        self.signal(Signal::SIGTERM);
+    }
+
+    /// Kills the child, and all processes that it has started.
+    pub(crate) fn kill(&self) {
+        self.signal(Signal::SIGKILL);
+    }
+
+    fn signal(&self, signal: Signal) {
         // Fails with ESRCH if the whole group has already ended.
         let _ = killpg(self.group, signal);
     }
@@ -303,7 +312,7 @@ impl Process {
         let status = self.child.wait().await?;
         // This cannot kill another group: the kernel hands out process ids in ascending order, and does
         // not reuse the group's id while a member of the group is alive.
-        self.signal(Signal::SIGKILL);
+        self.kill();
         Ok(status)
     }
 }
@@ -312,7 +321,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         // Without an id, the child was reaped by `wait`, which has also killed the group.
         if self.child.id().is_some() {
-            self.signal(Signal::SIGKILL);
+            self.kill();
         }
     }
 }

@@ -9,10 +9,10 @@
 
 use std::sync::Arc;
 
-use nix::sys::signal::Signal;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{oneshot, watch};
+use tracing::Instrument as _;
 
-use crate::base::error::Error;
+use crate::base::error::{Error, ErrorKind};
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::StreamOptions;
 use crate::camera::plan::Plan;
@@ -53,18 +53,79 @@ pub enum RunOutcome {
     Dropped(Error),
 }
 
-/// A run in progress. Dropping this ends the run.
+/// A run in progress. Dropping this ends the run at once.
 #[derive(Debug)]
 pub struct RunningIngest {
-    /// Resolves to the outcome once the child is reaped and its pipes are read to their end.
-    pub ended: oneshot::Receiver<RunOutcome>,
-    /// Sends signals to the child.
-    pub signals: mpsc::Sender<Signal>,
+    outcome: oneshot::Receiver<RunOutcome>,
+    stop: watch::Sender<Option<Stop>>,
 }
 
-/// Starts runs. The tests of the supervisor use another implementation.
+/// A way to end a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// The run first ends its session with the camera, which can take long if the camera does not
+    /// respond.
+    Gently,
+    /// The run ends at once, without notice to the camera.
+    Now,
+}
+
+/// The run's end of the requests to stop.
+#[derive(Debug)]
+pub struct StopRequests(watch::Receiver<Option<Stop>>);
+
+/// Starts runs. The tests of the supervisor use other implementations.
 pub trait Ingest: Send + Sync + 'static {
     /// Starts a run. Every failure, even a failure to start FFmpeg, is reported as the run's
     /// outcome.
     fn start(&self, request: IngestRequest) -> RunningIngest;
+}
+
+impl RunningIngest {
+    /// Starts a task for the future that `run` returns. The future must resolve soon after a request
+    /// to stop, and only when everything that the run has started has ended.
+    pub fn spawn<Run>(run: impl FnOnce(StopRequests) -> Run) -> Self
+    where
+        Run: Future<Output = RunOutcome> + Send + 'static,
+    {
+        let (stop, requests) = watch::channel(None);
+        let (send, outcome) = oneshot::channel();
+        let run = run(StopRequests(requests));
+        let task = async move {
+            // Sending fails if the stream has ended and needs no outcome.
+            let _ = send.send(run.await);
+        };
+        tokio::spawn(task.in_current_span());
+        Self { outcome, stop }
+    }
+
+    /// Waits until the run has ended, and returns its outcome. Can be cancelled and called again until
+    /// it has returned.
+    pub(crate) async fn outcome(&mut self) -> RunOutcome {
+        let outcome = (&mut self.outcome).await;
+        outcome.unwrap_or_else(|_| {
+            RunOutcome::Dropped(Error::new(ErrorKind::Internal, "the ingest failed unexpectedly"))
+        })
+    }
+
+    /// Requests that the run ends its session with the camera, and then ends.
+    pub(crate) fn stop_gently(&self) {
+        self.stop.send_replace(Some(Stop::Gently));
+    }
+
+    /// Requests that the run ends at once.
+    pub(crate) fn stop_now(&self) {
+        self.stop.send_replace(Some(Stop::Now));
+    }
+}
+
+impl StopRequests {
+    /// Waits for the next request, and returns the last one if there were several. Returns
+    /// [`Stop::Now`] once the [`RunningIngest`] is dropped. Can be cancelled without losing a request.
+    pub async fn next(&mut self) -> Stop {
+        match self.0.changed().await {
+            Ok(()) => self.0.borrow_and_update().unwrap_or(Stop::Now),
+            Err(_) => Stop::Now,
+        }
+    }
 }

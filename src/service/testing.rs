@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::sync::{mpsc, oneshot};
 
 use super::core::Core;
 use crate::access::Access;
@@ -88,8 +87,7 @@ impl Setup {
     }
 }
 
-/// An ingest that publishes one second of video, and then nothing until it receives a signal to
-/// end.
+/// An ingest that publishes one second of video, and then nothing until it is stopped.
 struct FakeIngest {
     opened: Arc<Mutex<Vec<Source>>>,
 }
@@ -97,15 +95,11 @@ struct FakeIngest {
 impl Ingest for FakeIngest {
     fn start(&self, request: IngestRequest) -> RunningIngest {
         lock(&self.opened).push(request.source.clone());
-        let (end, ended) = oneshot::channel();
-        let (signals, mut signalled) = mpsc::channel(4);
-        tokio::spawn(async move {
+        RunningIngest::spawn(|mut stops| async move {
             let format = testing::format(request.epoch);
             request.hub.publish((0..5).map(|n| testing::video(&format, n == 0, n * 200, 200)));
-            signalled.recv().await;
-            let error = Error::new(ErrorKind::SourceUnreachable, "the ingest was ended");
-            let _ = end.send(RunOutcome::Dropped(error));
-        });
-        RunningIngest { ended, signals }
+            stops.next().await;
+            RunOutcome::Dropped(Error::new(ErrorKind::SourceUnreachable, "the ingest was stopped"))
+        })
     }
 }

@@ -1,7 +1,5 @@
 //! The current run of a stream's ingest.
 
-use nix::sys::signal::Signal;
-
 use super::start_queue::{Priority, QueuedSlot, StartSlot};
 use crate::base::error::{Error, ErrorKind};
 use crate::ingest::{RunOutcome, RunningIngest};
@@ -50,25 +48,30 @@ impl CurrentRun {
         }
     }
 
-    /// Sends a signal to the child, if there is one.
-    pub(super) fn signal(&self, signal: Signal) {
+    /// Requests that the ingest ends gently, if it has started.
+    pub(super) fn stop_gently(&self) {
         if let Self::Child(ingest) = self {
-            // A full channel already has signals for the child; a closed one means that it has ended.
-            let _ = ingest.signals.try_send(signal);
+            ingest.stop_gently();
+        }
+    }
+
+    /// Requests that the ingest ends at once, if it has started.
+    pub(super) fn stop_now(&self) {
+        if let Self::Child(ingest) = self {
+            ingest.stop_now();
         }
     }
 
     /// Waits for the next step. Dropping the future loses no step.
     pub(super) async fn step(&mut self) -> Step {
-        let dropped = |detail| RunOutcome::Dropped(Error::new(ErrorKind::Internal, detail));
         match self {
             Self::None | Self::Granted(_) => std::future::pending().await,
             Self::Queued(_, slot) => Step::SlotGranted(slot.await),
-            Self::Cancelled => Step::Ended(dropped("the start was cancelled while it was queued")),
-            Self::Child(ingest) => {
-                let outcome = (&mut ingest.ended).await;
-                Step::Ended(outcome.unwrap_or_else(|_| dropped("the ingest failed unexpectedly")))
+            Self::Cancelled => {
+                let detail = "the start was cancelled while it was queued";
+                Step::Ended(RunOutcome::Dropped(Error::new(ErrorKind::Internal, detail)))
             }
+            Self::Child(ingest) => Step::Ended(ingest.outcome().await),
         }
     }
 }

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, info_span, warn};
 
@@ -252,7 +251,7 @@ impl Supervisor {
                     generation = self.status.epoch(),
                     "the ingest did not end in time: killing it"
                 );
-                self.run.signal(Signal::SIGKILL);
+                self.run.stop_now();
                 self.deadlines.begin_grace();
             }
         }
@@ -353,7 +352,7 @@ impl Supervisor {
     fn terminate(&mut self) {
         self.deadlines.begin_grace();
         self.run.cancel();
-        self.run.signal(Signal::SIGTERM);
+        self.run.stop_gently();
     }
 
     /// Returns whether there has been interest in the stream within the idle timeout.

@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
-use tokio::sync::{mpsc, oneshot};
-use tracing::{Instrument, info};
+use tracing::info;
 
 use crate::camera::networks::CameraNetworks;
 use crate::camera::plan::Hevc;
@@ -15,7 +13,7 @@ use crate::child::spawner::{self, Process, Spawner};
 use crate::ingest::ffmpeg::args::{self, Shape};
 use crate::ingest::ffmpeg::run::FfmpegRun;
 use crate::ingest::ffmpeg::settings::FfmpegSettings;
-use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
+use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest, StopRequests};
 use crate::onvif::keyframe::KeyframeRequester;
 
 /// FFmpeg as an ingest. Cheap to clone.
@@ -40,7 +38,7 @@ impl FfmpegIngest {
     }
 
     /// Runs FFmpeg until it ends, and returns the outcome.
-    async fn run(self, request: IngestRequest, signals: mpsc::Receiver<Signal>) -> RunOutcome {
+    async fn run(self, request: IngestRequest, stops: StopRequests) -> RunOutcome {
         let source = &request.source;
         let address = match self.nets.resolve(source.host(), source.port()).await {
             Ok(address) => address,
@@ -54,7 +52,7 @@ impl FfmpegIngest {
                     self.keyframes.prepare(onvif, source, address, Arc::clone(&run.has_played))
                 });
                 let exit = tokio::select! {
-                    exit = run.until_exit(signals) => exit,
+                    exit = run.until_exit(stops) => exit,
                     never = watching => match never {},
                 };
                 if let Some(reason) = spawner::exec_failure(exit.status) {
@@ -83,14 +81,6 @@ impl FfmpegIngest {
 
 impl Ingest for FfmpegIngest {
     fn start(&self, request: IngestRequest) -> RunningIngest {
-        let (signals, received) = mpsc::channel(4);
-        let (end, ended) = oneshot::channel();
-        let ingest = self.clone();
-        let run = async move {
-            // Sending fails if the stream has ended and needs no outcome. The child is reaped already.
-            let _ = end.send(ingest.run(request, received).await);
-        };
-        tokio::spawn(run.in_current_span());
-        RunningIngest { ended, signals }
+        RunningIngest::spawn(|stops| self.clone().run(request, stops))
     }
 }

@@ -8,7 +8,6 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use tokio::io::AsyncReadExt;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -172,7 +171,7 @@ impl StillTaker {
         let status = if let Some(status) = in_time {
             status
         } else {
-            process.signal(Signal::SIGKILL);
+            process.kill();
             process.wait().await
         };
         let jpeg = picture.finish().await.unwrap_or_default();

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::sys::signal::Signal;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{Instrument, debug};
 
@@ -13,10 +12,10 @@ use crate::camera::options::VideoOption;
 use crate::camera::plan::{Hevc, Lesson, Video};
 use crate::child::pipes::{self, PipeReader};
 use crate::child::spawner::Process;
-use crate::ingest::IngestRequest;
 use crate::ingest::ffmpeg::exit::{Fault, FfmpegExit};
 use crate::ingest::ffmpeg::pipes::{OutputPipes, Sink};
 use crate::ingest::ffmpeg::stderr::Tail;
+use crate::ingest::{IngestRequest, Stop, StopRequests};
 use crate::onvif::keyframe::PreparedRequest;
 
 /// A child and the tasks that read its pipes.
@@ -78,10 +77,10 @@ impl FfmpegRun {
         }
     }
 
-    /// Passes signals on to the child until it has ended and is reaped. Returns the evidence about the
-    /// run.
-    pub(super) async fn until_exit(mut self, mut signals: mpsc::Receiver<Signal>) -> FfmpegExit {
-        let mut is_wanted = true;
+    /// Waits until the child has ended and is reaped, and passes requests to stop on to it. Returns the
+    /// evidence about the run.
+    pub(super) async fn until_exit(mut self, mut stops: StopRequests) -> FfmpegExit {
+        let mut is_killed = false;
         let mut lesson = None;
         let status = loop {
             tokio::select! {
@@ -89,18 +88,20 @@ impl FfmpegRun {
                 read = self.frames.wait(), if !self.frames.has_ended() => {
                     // The pipe is no longer read, so FFmpeg would hang as soon as the pipe is full.
                     if matches!(read, Some(Err(_))) {
-                        self.process.signal(Signal::SIGKILL);
+                        self.process.kill();
                     }
                 }
                 // FFmpeg prints the codec as soon as it knows the camera's streams.
                 codec = &mut self.video_codec, if self.waits_for_codec() => {
                     lesson = self.take_codec(codec.ok());
                 }
-                signal = signals.recv(), if is_wanted => {
-                    // A closed channel means that the stream has ended without sending a signal.
-                    is_wanted = signal.is_some();
-                    self.process.signal(signal.unwrap_or(Signal::SIGKILL));
-                }
+                stop = stops.next(), if !is_killed => match stop {
+                    Stop::Gently => self.process.terminate(),
+                    Stop::Now => {
+                        is_killed = true;
+                        self.process.kill();
+                    }
+                },
             }
         };
         let read = self.frames.finish().await;
@@ -129,7 +130,7 @@ impl FfmpegRun {
         }
         let codec = codec.unwrap_or_default();
         let (_, lesson) = self.copyable.drain(..).find(|(name, _)| *name == codec)?;
-        self.process.signal(Signal::SIGKILL);
+        self.process.kill();
         Some(lesson)
     }
 }

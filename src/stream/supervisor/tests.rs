@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
@@ -20,7 +19,7 @@ use crate::camera::plan::{Audio, Plan};
 use crate::camera::source::Source;
 use crate::events::bus::{Bus, EventReceiver};
 use crate::events::{EventKind, StopReason, StreamEvent, StreamEventKind};
-use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
+use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest, Stop, StopRequests};
 use crate::media::frame::testing;
 use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::cutter::SegmentPolicy;
@@ -37,6 +36,8 @@ use crate::stream::start_queue::{MAX_HELD, Priority, StartQueue};
 use crate::stream::state::{After, State};
 use crate::stream::threads::Threads;
 use crate::stream::viewers::Viewer;
+
+mod replay;
 
 const LIMITS: Limits = Limits {
     start_timeout: Duration::from_secs(15),
@@ -64,11 +65,12 @@ struct FakeIngest(mpsc::UnboundedSender<Child>);
 impl Ingest for FakeIngest {
     fn start(&self, request: IngestRequest) -> RunningIngest {
         let (end, ended) = oneshot::channel();
-        let (signals, received) = mpsc::channel(4);
-        self.0
-            .send(Child { request, end, signals: received, sent: Cell::new(0) })
-            .expect("a test that listens");
-        RunningIngest { ended, signals }
+        RunningIngest::spawn(|stops| {
+            let child = Child { request, end, stops, sent: Cell::new(0) };
+            self.0.send(child).expect("a test that listens");
+            // Panics if the test drops the child, as an ingest with a bug does.
+            async { ended.await.expect("a child") }
+        })
     }
 }
 
@@ -76,7 +78,7 @@ impl Ingest for FakeIngest {
 struct Child {
     request: IngestRequest,
     end: oneshot::Sender<RunOutcome>,
-    signals: mpsc::Receiver<Signal>,
+    stops: StopRequests,
     /// The number of frames sent.
     sent: Cell<u64>,
 }
@@ -98,12 +100,9 @@ impl Child {
         self.end.send(outcome).expect("a supervisor");
     }
 
-    /// Waits for the next signal that the child receives.
-    async fn signal(&mut self) -> Signal {
-        timeout(FOREVER, self.signals.recv())
-            .await
-            .expect("a signal in time")
-            .expect("a supervisor")
+    /// Waits for the next request to stop that the child receives.
+    async fn stop_request(&mut self) -> Stop {
+        timeout(FOREVER, self.stops.next()).await.expect("a request in time")
     }
 }
 
@@ -151,6 +150,14 @@ fn setup_with(starts: StartQueue) -> Setup {
 }
 
 fn setup_with_output(starts: StartQueue, output: impl FnOnce(Hls) -> Arc<dyn Output>) -> Setup {
+    setup_with_ingest(starts, |fake| Arc::new(fake), output)
+}
+
+fn setup_with_ingest(
+    starts: StartQueue,
+    ingest: impl FnOnce(FakeIngest) -> Arc<dyn Ingest>,
+    output: impl FnOnce(Hls) -> Arc<dyn Output>,
+) -> Setup {
     let root = tempfile::tempdir().expect("a directory");
     let (launched, children) = mpsc::unbounded_channel();
     let bus = Bus::default();
@@ -164,7 +171,7 @@ fn setup_with_output(starts: StartQueue, output: impl FnOnce(Hls) -> Arc<dyn Out
         limits: LIMITS,
         max_streams: 10,
         starts,
-        ingest: Arc::new(FakeIngest(launched)),
+        ingest: ingest(FakeIngest(launched)),
         counters: Counters::default(),
         events: bus,
     });
@@ -355,8 +362,8 @@ async fn a_camera_that_never_plays_is_given_up_after_the_start_timeout() {
     let mut child = setup.child().await;
     assert_eq!(kind(start.await.expect("a task")), ErrorKind::SourceTimeout);
     assert_eq!(began.elapsed().as_secs(), 15);
-    assert_eq!(child.signal().await, Signal::SIGTERM);
-    assert_eq!(child.signal().await, Signal::SIGKILL);
+    assert_eq!(child.stop_request().await, Stop::Gently);
+    assert_eq!(child.stop_request().await, Stop::Now);
     assert_eq!(began.elapsed().as_secs(), 20);
     child.end(ErrorKind::SourceUnreachable);
     setup.reaches(State::Failed).await;
@@ -464,7 +471,7 @@ async fn a_stream_that_stalls_is_restarted() {
     let mut setup = setup();
     let mut child = setup.live().await;
     let stalled = Instant::now();
-    assert_eq!(child.signal().await, Signal::SIGTERM);
+    assert_eq!(child.stop_request().await, Stop::Gently);
     assert_eq!(stalled.elapsed().as_secs(), 10);
     child.end(ErrorKind::SourceUnreachable);
     let second = setup.child().await;
@@ -502,7 +509,7 @@ async fn the_reaper_ends_streams_without_viewers_and_no_others() {
             }
         }
     });
-    assert_eq!(child.signal().await, Signal::SIGTERM);
+    assert_eq!(child.stop_request().await, Stop::Gently);
     assert!((30..=40).contains(&left.elapsed().as_secs()), "{:?}", left.elapsed());
     fragments.abort();
     child.end(ErrorKind::SourceUnreachable);
@@ -527,7 +534,7 @@ async fn the_idle_timeout_begins_when_a_held_interest_is_dropped() {
         child.send(1);
     }
     assert_eq!(setup.state(), Some(State::Live));
-    assert_eq!(child.signal().await, Signal::SIGTERM);
+    assert_eq!(child.stop_request().await, Stop::Gently);
     assert!((30..=40).contains(&left.elapsed().as_secs()), "{:?}", left.elapsed());
 }
 
@@ -538,7 +545,7 @@ async fn a_stop_during_a_start_answers_the_waiting_caller() {
     let mut child = setup.child().await;
     let stop = setup.stop();
     assert_eq!(kind(start.await.expect("a task")), ErrorKind::Stopped);
-    assert_eq!(child.signal().await, Signal::SIGTERM);
+    assert_eq!(child.stop_request().await, Stop::Gently);
     assert!(!stop.is_finished(), "stop did not wait for the child");
     child.end(ErrorKind::SourceUnreachable);
     assert!(stop.await.expect("a task"));
@@ -551,7 +558,7 @@ async fn a_start_during_a_stop_waits_and_starts_another_stream() {
     let mut setup = setup();
     let mut child = setup.live().await;
     let stop = setup.stop();
-    assert_eq!(child.signal().await, Signal::SIGTERM);
+    assert_eq!(child.stop_request().await, Stop::Gently);
     let start = setup.start();
     tokio::time::sleep(Duration::from_millis(500)).await;
     setup.has_no_child();
@@ -567,7 +574,7 @@ async fn another_link_replaces_the_source() {
     let mut setup = setup();
     let mut child = setup.live().await;
     let start = setup.start_camera(camera("rtsp://cam/2"));
-    assert_eq!(child.signal().await, Signal::SIGTERM);
+    assert_eq!(child.stop_request().await, Stop::Gently);
     setup.has_no_child();
     child.end(ErrorKind::SourceUnreachable);
     let next = setup.child().await;
@@ -599,7 +606,7 @@ async fn a_background_start_during_a_stop_starts_another_stream() {
     let mut setup = setup();
     let mut child = setup.live().await;
     let stop = setup.stop();
-    assert_eq!(child.signal().await, Signal::SIGTERM);
+    assert_eq!(child.stop_request().await, Stop::Gently);
     setup.registry.start_soon(setup.camera.clone()).expect("a place");
     tokio::time::sleep(Duration::from_millis(1)).await;
     let ended = child.request.epoch;
@@ -680,8 +687,8 @@ async fn shutdown_ends_all_streams_and_refuses_new_ones() {
     });
     assert_eq!(kind(start.await.expect("a task")), ErrorKind::ShuttingDown);
     assert_eq!(kind(setup.start().await.expect("a task")), ErrorKind::ShuttingDown);
-    assert_eq!(child.signal().await, Signal::SIGTERM);
-    assert_eq!(child.signal().await, Signal::SIGKILL);
+    assert_eq!(child.stop_request().await, Stop::Gently);
+    assert_eq!(child.stop_request().await, Stop::Now);
     child.end(ErrorKind::SourceUnreachable);
     shutdown.await.expect("a task");
     setup.gone().await;
@@ -697,7 +704,7 @@ async fn a_disk_that_cannot_be_written_fails_the_start_with_the_reason() {
     child.send(3);
     let error = start.await.expect("a task").expect_err("no disk");
     assert_eq!(error.kind, ErrorKind::StorageUnavailable);
-    assert_eq!(child.signal().await, Signal::SIGTERM);
+    assert_eq!(child.stop_request().await, Stop::Gently);
 }
 
 #[tokio::test(start_paused = true)]
@@ -707,7 +714,7 @@ async fn events_of_a_watched_stream() {
     let mut child = setup.live().await;
     let first = child.request.epoch;
     setup.expects_events(&[STARTED, LIVE]).await;
-    assert_eq!(child.signal().await, Signal::SIGTERM);
+    assert_eq!(child.stop_request().await, Stop::Gently);
     setup.expects_events(&[(StreamEventKind::Stalled, Some(ErrorKind::SourceTimeout), None)]).await;
     child.end(ErrorKind::SourceUnreachable);
     let child = setup.child().await;
@@ -755,7 +762,7 @@ async fn events_of_a_camera_that_refuses() {
     setup
         .expects_events(&[STARTED, (StreamEventKind::Failed, Some(ErrorKind::SourceTimeout), None)])
         .await;
-    assert_eq!(child.signal().await, Signal::SIGTERM);
+    assert_eq!(child.stop_request().await, Stop::Gently);
 }
 
 #[tokio::test(start_paused = true)]
@@ -767,7 +774,7 @@ async fn events_of_a_stream_without_viewers() {
         tokio::time::sleep(Duration::from_secs(8)).await;
         child.send(1);
     }
-    assert_eq!(child.signal().await, Signal::SIGTERM);
+    assert_eq!(child.stop_request().await, Stop::Gently);
     child.end(ErrorKind::SourceUnreachable);
     setup.expects_events(&[STARTED, LIVE, stopped(StopReason::Idle, None)]).await;
     reaper.abort();
@@ -900,7 +907,7 @@ async fn the_name_is_free_only_when_the_output_has_ended() {
     let mut setup = setup_with_fake_output(FakeOutput { is_ready: true, serve });
     let mut child = setup.live().await;
     let stop = setup.stop();
-    assert_eq!(child.signal().await, Signal::SIGTERM);
+    assert_eq!(child.stop_request().await, Stop::Gently);
     let start = setup.start();
     let ended = Instant::now();
     child.end(ErrorKind::SourceUnreachable);
@@ -924,7 +931,7 @@ async fn an_output_that_hangs_does_not_block_the_name() {
     let mut setup = setup_with_fake_output(FakeOutput { is_ready: true, serve });
     let mut child = setup.live().await;
     let _stop = setup.stop();
-    assert_eq!(child.signal().await, Signal::SIGTERM);
+    assert_eq!(child.stop_request().await, Stop::Gently);
     let ended = Instant::now();
     child.end(ErrorKind::SourceUnreachable);
     setup.gone().await;
@@ -941,7 +948,7 @@ async fn a_stream_whose_output_fails_ends() {
     };
     let mut setup = setup_with_fake_output(FakeOutput { is_ready: true, serve });
     let mut child = setup.live().await;
-    assert_eq!(child.signal().await, Signal::SIGTERM);
+    assert_eq!(child.stop_request().await, Stop::Gently);
     let status = setup.registry.get(&setup.camera.id).expect("a stream").status();
     assert_eq!(status.last_error.expect("an error").0.kind, ErrorKind::Internal);
     child.end(ErrorKind::SourceUnreachable);
