@@ -177,6 +177,7 @@ pub(crate) fn status(kind: ErrorKind) -> StatusCode {
         | ErrorKind::StorageFull
         | ErrorKind::FfmpegUnavailable
         | ErrorKind::StreamEnded
+        | ErrorKind::AwaitingKeyframe
         | ErrorKind::Busy
         | ErrorKind::TooManyStreams
         | ErrorKind::TooManyStarts

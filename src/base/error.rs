@@ -94,6 +94,8 @@ error_kinds! {
         "The device is not an RTSP server, or it sends no usable video."
     SourceTimeout "source_timeout"
         "The camera did not respond in time, or sent no video in time."
+    AwaitingKeyframe "awaiting_keyframe"
+        "The camera sends video, but no keyframe yet. The stream becomes playable with the next keyframe."
     SourceChanged "source_changed"
         "The camera changed its video settings while it was streaming. The manager reconnects."
     SourceForbidden "source_forbidden"

@@ -40,11 +40,23 @@ pub struct Demuxer {
     can_be_h265: bool,
     expects: Expected,
     video: Option<Video>,
+    start: VideoStart,
     audio: Option<Audio>,
     aac: Option<Audio>,
     format: Option<Arc<Format>>,
     version: u32,
     wall_clock: Option<WallClock>,
+}
+
+/// The video that has arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum VideoStart {
+    /// No frames.
+    Nothing,
+    /// Frames, but no keyframe.
+    LeadingFrames,
+    /// A keyframe.
+    Keyframe,
 }
 
 /// The audio pipes whose headers have not arrived.
@@ -80,6 +92,7 @@ impl Demuxer {
             can_be_h265,
             expects: Expected { audio, aac },
             video: None,
+            start: VideoStart::Nothing,
             audio: None,
             aac: None,
             format: None,
@@ -89,7 +102,8 @@ impl Demuxer {
     }
 
     /// Takes an item from the pipe of the video. Returns the frame that the item contains; `None` if it
-    /// has no picture, or if no parameter sets have arrived.
+    /// has no picture, if no parameter sets have arrived, or before the first keyframe, because nothing can
+    /// decode such frames.
     pub fn video(&mut self, item: NutItem, arrival: Arrival) -> Result<Option<Frame>, MediaError> {
         match item {
             NutItem::Streams(streams) => {
@@ -107,29 +121,40 @@ impl Demuxer {
         if unit.data.is_empty() {
             return None;
         }
+        // FFmpeg marks keyframes by the same rules. If a camera sends no IDR pictures, FFmpeg marks
+        // recovery points.
+        let is_keyframe = unit.is_keyframe || packet.is_keyframe;
         let is_changed = video.sets.version() != version_before;
         let times = video.timeline.place(time(packet.pts, video.time_base));
         if self.format.is_none() || is_changed {
             self.update_format();
         }
+        if !is_keyframe && self.start != VideoStart::Keyframe {
+            self.start = VideoStart::LeadingFrames;
+            return None;
+        }
         let format = self.format.clone()?;
+        self.start = VideoStart::Keyframe;
         Some(Frame {
             format,
             track: Track::Video,
             decode_time: times.decode,
             presentation_time: times.presentation,
             duration: times.duration,
-            // FFmpeg marks keyframes by the same rules. If a camera sends no IDR pictures, FFmpeg marks
-            // recovery points.
-            is_keyframe: unit.is_keyframe || packet.is_keyframe,
+            is_keyframe,
             received_at: arrival.at,
             taken_at: arrival.wall,
             data: unit.data,
         })
     }
 
+    /// Returns true if frames of video have arrived, but no keyframe.
+    pub(crate) fn awaits_keyframe(&self) -> bool {
+        self.start == VideoStart::LeadingFrames
+    }
+
     /// Takes an item from the pipe of `track`: the camera's audio, or AAC. Returns the frame that the
-    /// item contains; `None` for headers, before the video is described, and for unknown streams.
+    /// item contains; `None` for headers, before the first keyframe, and for unknown streams.
     pub(crate) fn audio(&mut self, track: Track, item: NutItem, arrival: Arrival) -> Option<Frame> {
         match item {
             NutItem::Streams(streams) => {
@@ -171,8 +196,9 @@ impl Demuxer {
         }
     }
 
+    /// Returns a frame of audio. Audio from before the first keyframe is left out.
     fn sound(&mut self, track: Track, packet: NutPacket, arrival: Arrival) -> Option<Frame> {
-        let format = self.format.clone()?;
+        let format = self.format.clone().filter(|_| self.start == VideoStart::Keyframe)?;
         let audio = if track == Track::Aac { &mut self.aac } else { &mut self.audio };
         let audio = audio.as_mut().filter(|audio| audio.stream == packet.stream)?;
         let times = audio.timeline.place(time(packet.pts, audio.time_base));
@@ -295,4 +321,54 @@ fn time(ticks: u64, base: TimeBase) -> Duration {
     let (numerator, denominator) = (u128::from(base.numerator()), u128::from(base.denominator()));
     let nanos = u128::from(ticks) * numerator * 1_000_000_000 / denominator;
     u64::try_from(nanos).map_or(MAX_TIME, Duration::from_nanos).min(MAX_TIME)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::{Bytes, BytesMut};
+
+    use super::*;
+    use crate::media::frame::testing::PARAMETER_SETS;
+
+    const IDR: &[u8] = b"\0\0\0\x01\x65\x88\x84";
+    const SLICE: &[u8] = b"\0\0\0\x01\x41\x9a\x02";
+
+    fn stream(kind: NutKind, tag: [u8; 4], codec_private: &'static [u8]) -> NutItem {
+        NutItem::Streams(vec![NutStream {
+            kind,
+            tag,
+            time_base: TimeBase::new(1, 1000).expect("a time base"),
+            decode_delay: 0,
+            codec_private: Bytes::from_static(codec_private),
+        }])
+    }
+
+    fn packet(time: u64, data: &'static [u8]) -> NutItem {
+        let data = BytesMut::from(data);
+        NutItem::Packet(NutPacket { stream: 0, pts: time, is_keyframe: false, data })
+    }
+
+    #[test]
+    fn frames_before_the_first_keyframe_are_left_out() {
+        let arrival = Arrival { at: Instant::now(), wall: SystemTime::now() };
+        let mut demuxer = Demuxer::new(1, false, true, false);
+        let video = |demuxer: &mut Demuxer, item| {
+            demuxer.video(item, arrival).expect("usable video").map(|frame| frame.is_keyframe)
+        };
+        let picture = NutKind::Video { width: 640, height: 360 };
+        assert_eq!(video(&mut demuxer, stream(picture, *b"H264", PARAMETER_SETS)), None);
+        let sound = NutKind::Audio { sample_rate: (8000, 1), channels: 1 };
+        assert!(demuxer.audio(Track::Audio, stream(sound, *b"alaw", b""), arrival).is_none());
+        assert!(!demuxer.awaits_keyframe(), "no frame has come");
+
+        assert_eq!(video(&mut demuxer, packet(0, SLICE)), None);
+        assert!(demuxer.audio(Track::Audio, packet(20, b"sound"), arrival).is_none());
+        assert_eq!(video(&mut demuxer, packet(40, SLICE)), None);
+        assert!(demuxer.awaits_keyframe());
+
+        assert_eq!(video(&mut demuxer, packet(80, IDR)), Some(true));
+        assert!(!demuxer.awaits_keyframe());
+        assert_eq!(video(&mut demuxer, packet(120, SLICE)), Some(false));
+        assert!(demuxer.audio(Track::Audio, packet(120, b"sound"), arrival).is_some());
+    }
 }

@@ -102,6 +102,11 @@ impl FlowMeter {
         is_alive
     }
 
+    /// Returns the epoch of the last frame of video.
+    pub(super) fn epoch(&self) -> Option<u64> {
+        self.format.as_ref().map(|format| format.epoch)
+    }
+
     /// Returns the current rates; `None` before the first frame of video.
     pub(super) fn flow(&self) -> Option<Flow> {
         let format = Arc::clone(self.format.as_ref()?);

@@ -107,7 +107,7 @@ pub(crate) mod testing {
     use crate::media::codec::VideoCodec;
 
     /// H.264 parameter sets of x264 for 640×360 pixels.
-    const PARAMETER_SETS: &[u8] =
+    pub(crate) const PARAMETER_SETS: &[u8] =
         b"\0\0\0\x01\x67\x42\xc0\x1e\xd9\x00\xa0\x2f\xf9\x70\x11\x00\x00\x03\x00\x01\x00\x00\
           \x03\x00\x32\x0f\x16\x2e\x48\0\0\0\x01\x68\xcb\x83\xcb\x20";
 

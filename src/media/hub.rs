@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::base::atomic_instant::AtomicInstant;
 use crate::base::lock::lock;
@@ -31,6 +32,7 @@ pub struct FrameHub {
 struct Shared {
     last_progress: AtomicInstant,
     state: Mutex<State>,
+    leading: Mutex<Option<LeadingFrame>>,
     next_reader: AtomicU64,
 }
 
@@ -38,6 +40,13 @@ struct Shared {
 struct State {
     kept: KeptFrames,
     flow: FlowMeter,
+}
+
+/// The last frame that came before the first keyframe of its epoch. No reader gets it.
+#[derive(Debug, Clone, Copy)]
+struct LeadingFrame {
+    epoch: u64,
+    received_at: Instant,
 }
 
 /// A consumer's position in a hub.
@@ -57,6 +66,7 @@ impl Default for FrameHub {
         let shared = Shared {
             last_progress: AtomicInstant::now(),
             state: Mutex::default(),
+            leading: Mutex::default(),
             next_reader: AtomicU64::new(0),
         };
         Self { shared: Arc::new(shared), published: Arc::new(watch::Sender::new(0)) }
@@ -76,6 +86,20 @@ impl FrameHub {
         let published = state.kept.end();
         drop(state);
         self.published.send_replace(published);
+    }
+
+    /// Notes that a frame of `epoch` arrived now that is not published, because the epoch's first
+    /// keyframe has not arrived.
+    pub(crate) fn note_leading_frame(&self, epoch: u64) {
+        *lock(&self.shared.leading) = Some(LeadingFrame { epoch, received_at: Instant::now() });
+    }
+
+    /// Returns when the last frame of `epoch` arrived, if frames arrive but no keyframe has arrived. Returns
+    /// `None` after the first keyframe, and before the first frame.
+    pub(crate) fn last_leading_frame(&self, epoch: u64) -> Option<Instant> {
+        let leading = (*lock(&self.shared.leading))?;
+        let awaits_keyframe = lock(&self.shared.state).flow.epoch() != Some(epoch);
+        (leading.epoch == epoch && awaits_keyframe).then_some(leading.received_at)
     }
 
     /// Returns a reader that begins at `from` and can fall behind by at most `max_bytes` of frames.
@@ -261,6 +285,20 @@ mod tests {
         assert_eq!(hub.last_progress().age(), Duration::from_secs(5));
         hub.publish([testing::video(&format, false, 120, 40)]);
         assert_eq!(hub.last_progress().age(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn frames_before_the_first_keyframe_of_an_epoch_are_noted() {
+        let hub = FrameHub::default();
+        hub.note_leading_frame(7);
+        let noted = Instant::now();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(hub.last_leading_frame(7), Some(noted));
+        assert_eq!(hub.last_leading_frame(8), None, "nothing of this epoch has come");
+        hub.publish([testing::video(&testing::format(7), true, 0, 40)]);
+        assert_eq!(hub.last_leading_frame(7), None, "the keyframe has come");
+        hub.note_leading_frame(8);
+        assert_eq!(hub.last_leading_frame(8), Some(Instant::now()));
     }
 
     #[test]

@@ -28,19 +28,20 @@ pub(crate) struct StartRequest {
     pub(crate) source: Option<Source>,
     /// The options to change.
     pub(crate) changes: OptionChanges,
-    /// If true, the start waits until the stream is playable.
+    /// If true, the start waits until the stream is playable or delayed.
     pub(crate) wait: bool,
 }
 
 /// The state of a stream when its start returns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum StartOutcome {
     /// The stream was already playable.
     Active,
     /// The stream has become playable.
     Started,
-    /// The stream is not playable yet, and the caller did not want to wait.
-    Starting,
+    /// The stream is not playable yet: the caller did not want to wait, or the start is delayed for
+    /// this reason.
+    Starting(Option<Error>),
 }
 
 /// A running stream, or its camera if the stream is not running.
@@ -99,14 +100,15 @@ async fn begin(
         return Ok(match join(core, camera).await? {
             Joined::Active => StartOutcome::Active,
             Joined::Started => StartOutcome::Started,
+            Joined::Delayed(reason) => StartOutcome::Starting(Some(reason)),
         });
     }
     let handle = core.registry.start_soon(camera)?;
     let is_live = handle.state() == State::Live;
-    Ok(if is_live { StartOutcome::Active } else { StartOutcome::Starting })
+    Ok(if is_live { StartOutcome::Active } else { StartOutcome::Starting(None) })
 }
 
-/// Starts a camera's stream, or joins it, and waits until the stream is playable. If the camera was
+/// Starts a camera's stream, or joins it, and waits until the stream is playable or delayed. If the camera was
 /// changed in the meantime, starts the stream again with the new source and options. If the camera
 /// was deleted, stops the stream and returns an error.
 pub(super) async fn join(core: &Core, camera: Camera) -> Result<Joined, Error> {

@@ -12,7 +12,7 @@ use crate::access::credentials::Credentials;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::StreamId;
 use crate::output::hls::published::Published;
-use crate::stream::handle::StreamHandle;
+use crate::stream::handle::{Joined, StreamHandle};
 use crate::stream::state::{After, State};
 use crate::stream::viewers::Viewer;
 
@@ -24,6 +24,10 @@ const HOLD: Duration = Duration::from_secs(3);
 const HOLD_PERMANENT: Duration = Duration::from_secs(30);
 /// The time after which a player should retry when the stream has just ended.
 const RETRY_WHEN_ENDED: Duration = Duration::from_secs(1);
+
+/// The time after which a player should retry when the camera has not sent a keyframe yet. The retry
+/// waits for the keyframe.
+const RETRY_WHEN_DELAYED: Duration = Duration::from_secs(1);
 
 /// The sender of a viewer's request.
 #[derive(Clone, Copy)]
@@ -99,12 +103,15 @@ fn touch(handle: &StreamHandle, user: &str, visitor: Visitor<'_>) -> Result<(), 
 async fn start(core: &Core, id: &StreamId) -> Result<StreamHandle, Error> {
     let camera = streams::known_camera(core, id).await?;
     refuse_while_held(core, id)?;
-    streams::join(core, camera).await.map_err(|error| match error.kind {
+    let joined = streams::join(core, camera).await.map_err(|error| match error.kind {
         // Another client has stopped the stream. A player gives up after `Stopped`, but not after
         // `StreamEnded`.
         ErrorKind::Stopped => ended(id),
         _ => error,
     })?;
+    if let Joined::Delayed(reason) = joined {
+        return Err(reason.retry_after(RETRY_WHEN_DELAYED));
+    }
     core.registry.get(id).ok_or_else(|| ended(id))
 }
 

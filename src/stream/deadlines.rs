@@ -24,6 +24,8 @@ pub(super) struct Deadlines {
     slot: Instant,
     /// The end of the back-off in `Backoff`, and of the grace period in `Stopping`.
     timer: Instant,
+    /// The current run has frames but had no keyframe when the start last timed out.
+    is_keyframe_late: bool,
 }
 
 /// The facts about a stream that its deadlines depend on.
@@ -36,18 +38,21 @@ pub(super) struct Situation {
     pub(super) was_live: bool,
     /// When the picture last advanced.
     pub(super) last_progress: Instant,
+    /// When the last frame of the current run arrived, if frames arrive but no keyframe has come.
+    pub(super) last_leading_frame: Option<Instant>,
 }
 
 impl Deadlines {
     pub(super) fn new(limits: Limits) -> Self {
         let now = Instant::now();
-        Self { limits, began_at: now, start: now, slot: now, timer: now }
+        Self { limits, began_at: now, start: now, slot: now, timer: now, is_keyframe_late: false }
     }
 
     /// Notes that a run begins. If `is_new_start`, the time limit for becoming playable starts now;
     /// otherwise the limit of the previous attempt continues to apply.
     pub(super) fn begin(&mut self, is_new_start: bool) {
         self.began_at = Instant::now();
+        self.is_keyframe_late = false;
         if is_new_start {
             self.start = self.began_at + self.limits.start_timeout;
         }
@@ -100,10 +105,33 @@ impl Deadlines {
         }
     }
 
-    /// Returns whether the deadline of `event` has really passed: the picture may have advanced
-    /// while the timer ran.
-    pub(super) fn has_passed(&self, event: Event, now: Situation) -> bool {
-        event != Event::Stalled || now.last_progress.elapsed() >= self.limits.stale_timeout
+    /// Returns the event of a deadline that has passed. Returns `None` if the situation has changed while
+    /// the timer ran: the picture has advanced, or a late keyframe has come.
+    pub(super) fn pass(&mut self, due: Event, now: Situation) -> Option<Event> {
+        match due {
+            Event::Stalled if now.last_progress.elapsed() < self.limits.stale_timeout => None,
+            Event::StartTimedOut if now.state == State::Starting && now.queued_as.is_none() => {
+                self.time_out_start(now)
+            }
+            _ => Some(due),
+        }
+    }
+
+    /// Extends a start by another `start_timeout` if the camera sends frames but no keyframe. The start
+    /// is extended once more when the keyframe has come, so that the stream can become playable.
+    fn time_out_start(&mut self, now: Situation) -> Option<Event> {
+        let (was_late, stale_timeout) = (self.is_keyframe_late, self.limits.stale_timeout);
+        self.is_keyframe_late =
+            now.last_leading_frame.is_some_and(|at| at.elapsed() < stale_timeout);
+        let has_keyframe = was_late && now.last_leading_frame.is_none();
+        if self.is_keyframe_late || has_keyframe {
+            self.start = Instant::now() + self.limits.start_timeout;
+        }
+        match (self.is_keyframe_late, has_keyframe) {
+            (true, _) => Some(Event::KeyframeLate),
+            (_, true) => None,
+            _ => Some(Event::StartTimedOut),
+        }
     }
 
     /// Returns the error of a deadline that has passed. Returns `None` if the deadline is not an error,
@@ -114,6 +142,12 @@ impl Deadlines {
             (Event::Stalled, _) => {
                 let seconds = self.limits.stale_timeout.as_secs_f64();
                 timeout(format!("the camera's picture did not advance for {seconds} s"))
+            }
+            (Event::KeyframeLate, _) => {
+                let detail = "the camera sends video, but has not sent a keyframe yet; the stream \
+                              starts with the next one. Set a shorter keyframe interval at the \
+                              camera, such as 2 seconds";
+                Some(Error::new(ErrorKind::AwaitingKeyframe, detail))
             }
             (Event::StartTimedOut, Some(Priority::Requested)) => Some(StartQueue::took_too_long()),
             (Event::StartTimedOut, None) if now.state != State::Backoff => {

@@ -25,8 +25,8 @@ const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
 /// A command to a supervisor.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Make the stream playable with this camera. The result is sent when the stream is playable or
-    /// has failed. If the channel closes without a result, the stream has ended, and the start has
+    /// Make the stream playable with this camera. The result is sent when the stream is playable, has
+    /// failed, or is delayed. If the channel closes without a result, the stream has ended, and the start has
     /// to be sent to the next stream.
     Start(Camera, oneshot::Sender<StartResult>),
     /// End the stream, because a client stops it.
@@ -40,13 +40,15 @@ pub(super) enum Command {
 /// The result of a start.
 pub(super) type StartResult = Result<Joined, Error>;
 
-/// The state in which a caller joined a stream that is now playable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The state in which a caller joined a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Joined {
     /// The stream was already live.
     Active,
     /// The stream became live while the caller waited.
     Started,
+    /// The stream is not live yet, for this reason, and continues to start.
+    Delayed(Error),
 }
 
 /// The data that a stream's supervisor and handles share.

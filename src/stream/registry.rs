@@ -87,8 +87,8 @@ impl Registry {
         limits.stop_grace + start_queue::MAX_WAIT + limits.start_timeout + Duration::from_secs(2)
     }
 
-    /// Starts the camera's stream, or joins the present one, and waits until the stream is playable.
-    /// Fails if that takes longer than [`Registry::patience`].
+    /// Starts the camera's stream, or joins the present one, and waits until the stream is playable, or
+    /// until it is clear that it will only become playable with the camera's next keyframe. Fails if that takes longer than [`Registry::patience`].
     pub(crate) async fn start(&self, camera: Camera) -> Result<Joined, Error> {
         if self.join_live(&camera) {
             return Ok(Joined::Active);

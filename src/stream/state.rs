@@ -65,6 +65,8 @@ pub(crate) enum Event {
     EndedRefused,
     /// The child has been reaped for any other cause.
     Ended,
+    /// A start has taken `start_timeout`, but the camera sends frames. Only a keyframe is missing.
+    KeyframeLate,
     /// A start with all its attempts has taken `start_timeout`, or has waited too long for a slot.
     StartTimedOut,
     /// The picture of a live stream has not advanced for `stale_timeout`.
@@ -98,6 +100,8 @@ pub(crate) enum Action {
     Delay,
     /// Report to the waiting callers that the stream is playable.
     Announce,
+    /// Report to the waiting callers that the stream continues to start, and why it takes so long.
+    AnnounceDelay,
     /// Report the error to the waiting callers.
     Refuse,
     /// Tell the ingest to end, and set the grace timer.
@@ -138,6 +142,7 @@ fn starting(event: Event, context: Context) -> (State, Action) {
         Event::StartTimedOut | Event::OutputFailed => {
             (State::Stopping(After::Fail), Action::TerminateAndRefuse)
         }
+        Event::KeyframeLate => (State::Starting, Action::AnnounceDelay),
         Event::End => (State::Stopping(After::End), Action::Terminate),
         Event::Start | Event::Stalled | Event::TimedOut => (State::Starting, Action::None),
     }
@@ -157,6 +162,7 @@ fn live(event: Event, context: Context) -> (State, Action) {
         | Event::Playable
         | Event::SlotGranted
         | Event::Abandoned
+        | Event::KeyframeLate
         | Event::StartTimedOut
         | Event::TimedOut => (State::Live, Action::None),
     }
@@ -228,7 +234,7 @@ mod tests {
         Failed,
         Gone,
     ];
-    const EVENTS: [Event; 14] = [
+    const EVENTS: [Event; 15] = [
         E::Start,
         E::Replace,
         E::SlotGranted,
@@ -239,6 +245,7 @@ mod tests {
         E::Exhausted,
         E::EndedRefused,
         E::Ended,
+        E::KeyframeLate,
         E::StartTimedOut,
         E::Stalled,
         E::TimedOut,
@@ -274,6 +281,7 @@ mod tests {
         (Starting, E::EndedRefused, AGAIN_UNWANTED, Gone, A::None),
         (Starting, E::Ended, WANTED, Backoff, A::Delay),
         (Starting, E::Ended, UNWANTED, Gone, A::None),
+        (Starting, E::KeyframeLate, ALWAYS, Starting, A::AnnounceDelay),
         (Starting, E::StartTimedOut, NEW, Stopping(Fail), A::TerminateAndRefuse),
         (Starting, E::StartTimedOut, AGAIN, Stopping(Retry), A::TerminateAndRefuse),
         (Starting, E::End, ALWAYS, Stopping(End), A::Terminate),

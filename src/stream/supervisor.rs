@@ -177,13 +177,11 @@ impl Supervisor {
 
     fn on_deadline(&mut self, due: Event) -> Option<Event> {
         let now = self.situation();
-        if !self.deadlines.has_passed(due, now) {
-            return None;
-        }
-        if let Some(error) = self.deadlines.error(due, now) {
+        let event = self.deadlines.pass(due, now)?;
+        if let Some(error) = self.deadlines.error(event, now) {
             self.status.note_error(error);
         }
-        Some(due)
+        Some(event)
     }
 
     fn situation(&self) -> Situation {
@@ -192,6 +190,7 @@ impl Supervisor {
             queued_as: self.run.queued_as(),
             was_live: self.was_live,
             last_progress: self.shared.hub.last_progress().get(),
+            last_leading_frame: self.shared.hub.last_leading_frame(self.status.epoch()),
         }
     }
 
@@ -240,6 +239,7 @@ impl Supervisor {
             }
             Action::Delay => self.delay(event),
             Action::Announce => self.announce(from),
+            Action::AnnounceDelay => self.announce_delay(),
             Action::Refuse => self.refuse_with_last_error(),
             Action::Terminate => self.terminate(),
             Action::TerminateAndRefuse => {
@@ -335,13 +335,24 @@ impl Supervisor {
             info!(generation = self.status.epoch(), waiting, ?took, "stream is live");
             self.reporter.live(self.status.epoch());
         }
-        self.waiters.announce(joined);
+        self.waiters.announce(&joined);
+    }
+
+    fn announce_delay(&mut self) {
+        let cause = self.last_error();
+        let took = self.deadlines.running_for();
+        info!(generation = self.status.epoch(), cause = cause.detail, ?took, "start is delayed");
+        self.waiters.announce(&Joined::Delayed(cause));
+    }
+
+    fn last_error(&self) -> Error {
+        self.status.last_error().unwrap_or_else(|| {
+            Error::new(ErrorKind::Internal, "the stream failed for an unknown reason")
+        })
     }
 
     fn refuse_with_last_error(&mut self) {
-        let error = self.status.last_error().unwrap_or_else(|| {
-            Error::new(ErrorKind::Internal, "the stream failed for an unknown reason")
-        });
+        let error = self.last_error();
         warn!(generation = self.status.epoch(), code = ?error.kind, cause = error.detail, "start failed");
         self.waiters.refuse(&error);
         if self.state != State::Stopping(After::Retry) {

@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 use super::handle::{Joined, StartResult};
 use crate::base::error::Error;
 
-/// The callers who wait until the stream is playable.
+/// The callers who wait until the stream is playable, or its start is delayed.
 #[derive(Debug, Default)]
 pub(super) struct Waiters(Vec<oneshot::Sender<StartResult>>);
 
@@ -26,9 +26,9 @@ impl Waiters {
         !self.0.is_empty() && self.0.iter().all(oneshot::Sender::is_closed)
     }
 
-    /// Reports to all callers that the stream is playable.
-    pub(super) fn announce(&mut self, joined: Joined) {
-        self.send(&Ok(joined));
+    /// Reports the state of the stream to all callers.
+    pub(super) fn announce(&mut self, joined: &Joined) {
+        self.send(&Ok(joined.clone()));
     }
 
     /// Reports the error to all callers.

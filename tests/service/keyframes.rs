@@ -1,12 +1,13 @@
-//! Keyframes on request: if a camera has ONVIF, a start in the middle of a GOP does not wait for the
-//! next regular keyframe. An ONVIF device that makes no keyframes delays no start.
+//! Keyframes that come late, and keyframes on request. A start in the middle of a long GOP does not
+//! fail. If the camera has ONVIF, the start does not wait for the next regular keyframe. An ONVIF device
+//! that makes no keyframes delays no start.
 
 use serde_json::{Value, json};
 
 use crate::support::{Camera, Manager, OnvifDevice, until};
 
-/// Keyframe interval in seconds. It exceeds the start timeout, so a start that has to wait for the
-/// camera's next keyframe most likely fails.
+/// Keyframe interval in seconds. It exceeds the start timeout, so a start most likely returns before
+/// the camera's next keyframe.
 const LONG_GOP: &str = "60";
 
 /// Adds or replaces camera "cam", with this address of its ONVIF device. Returns the response's body.
@@ -73,6 +74,31 @@ async fn a_device_that_makes_no_keyframe_delays_no_start_and_gets_no_more_reques
         assert_eq!(device.events("keyframe"), Vec::<Value>::new(), "{arguments:?}");
     }
     assert!(!manager.log().contains(camera.password()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_whose_keyframe_is_late_keeps_starting_until_it_comes() {
+    let camera = Camera::start_with(&["--running", "h264", "--gop-seconds", LONG_GOP]).await;
+    let settings = [("START_TIMEOUT_SECONDS", "3"), ("STALE_TIMEOUT_SECONDS", "3")];
+    let manager = Manager::start(&settings).await;
+    for _ in 0..2 {
+        let response = manager.start_stream("cam", &camera.link("h264")).await;
+        assert_eq!(response.status, 200, "{response:?}\n{}", manager.log());
+        assert_eq!(response.body["status"], "starting", "{response:?}");
+        assert_eq!(response.body["reason"]["code"], "awaiting_keyframe", "{response:?}");
+    }
+    let status = manager.status("cam").await;
+    assert_eq!(status["state"], "starting", "{status}");
+    assert_eq!(status["last_error"]["code"], "awaiting_keyframe", "{status}");
+    let playlist = manager.get("/streams/cam/stream.m3u8").await;
+    assert_eq!(playlist.status, 503, "{playlist:?}");
+    assert_eq!(playlist.body["code"], "awaiting_keyframe");
+
+    camera.make_keyframe();
+    manager.reaches("cam", "live").await;
+    let status = manager.status("cam").await;
+    assert_eq!(status["restarts"], 0, "{status}");
+    assert_eq!(camera.plays(), 1, "the camera was connected to more than once");
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ fn operation(id: &'static str, summary: &'static str) -> Operation {
         .of(Some(STREAM_ID_PATTERN), stream_id)
         .returns_other(PLAYLIST, Type::String, "The playlist.")
         .fails(failures::START)
-        .fails(&[ErrorKind::StreamEnded])
+        .fails(&[ErrorKind::StreamEnded, ErrorKind::AwaitingKeyframe])
 }
 
 /// Returns the path of a stream's playlist.

@@ -138,7 +138,10 @@ fn by_path() -> Vec<Row> {
 
 fn start_operation(id: &'static str) -> Operation {
     Operation::new("streams", id, "Starts a stream, or joins it if it is running")
-        .returns::<StartOutput>("The stream is playable, or `wait` was false.")
+        .returns::<StartOutput>(
+            "The stream is playable, or continues to start: `wait` was false, or the camera has not \
+             sent a keyframe yet.",
+        )
         .fails(failures::START)
         .fails(&[ErrorKind::InvalidRequest])
 }

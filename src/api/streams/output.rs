@@ -7,7 +7,7 @@ use utoipa::openapi::Schema;
 use crate::api::media::playlist_path;
 use crate::api::schema;
 use crate::api::wire::seconds;
-use crate::base::error::ErrorKind;
+use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::id::{Profile, StreamId};
 use crate::camera::options::StreamOptions;
@@ -26,6 +26,19 @@ pub(crate) struct StartOutput<'a> {
     stream_path: String,
     /// The state of the stream.
     status: StartStatus,
+    /// The reason why the stream is not playable although the request waited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reason: Option<ReasonOutput>,
+}
+
+/// The reason for a state of a stream.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ReasonOutput {
+    /// The stable code, for programs.
+    code: ErrorKind,
+    /// The reason and what to do about it, for people.
+    detail: String,
 }
 
 /// The state of a stream when its start returns.
@@ -36,21 +49,20 @@ pub(crate) enum StartStatus {
     Started,
     /// The stream was already playable.
     Active,
-    /// The stream is not playable yet, and the request did not wait.
+    /// The stream is not playable yet and continues to start: the request did not wait, or `reason`
+    /// explains the delay.
     Starting,
 }
 
 impl<'a> StartOutput<'a> {
     pub(super) fn new(id: &'a StreamId, outcome: StartOutcome) -> Self {
-        Self {
-            indicator_id: id.camera().as_str(),
-            stream_path: playlist_path(id),
-            status: match outcome {
-                StartOutcome::Started => StartStatus::Started,
-                StartOutcome::Active => StartStatus::Active,
-                StartOutcome::Starting => StartStatus::Starting,
-            },
-        }
+        let (status, reason) = match outcome {
+            StartOutcome::Started => (StartStatus::Started, None),
+            StartOutcome::Active => (StartStatus::Active, None),
+            StartOutcome::Starting(reason) => (StartStatus::Starting, reason),
+        };
+        let reason = reason.map(|Error { kind, detail, .. }| ReasonOutput { code: kind, detail });
+        Self { indicator_id: id.camera().as_str(), stream_path: playlist_path(id), status, reason }
     }
 }
 

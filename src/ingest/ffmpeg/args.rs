@@ -78,7 +78,10 @@ pub(crate) fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     add(&["-protocol_whitelist", PROTOCOLS, "-i", "pipe:0"]);
     add(&["-map", "0:v:0"]);
     match plan.video {
-        Video::Copy | Video::CopyHevc => add(&["-c:v", "copy", "-bsf:v", FIRST_TIME]),
+        // Frames before the first keyframe show that the camera sends video.
+        Video::Copy | Video::CopyHevc => {
+            add(&["-c:v", "copy", "-bsf:v", FIRST_TIME, "-copyinkf:v"]);
+        }
         Video::ToH264 => arguments.extend(to_h264(shape)),
     }
     arguments.extend(nut("pipe:1"));
@@ -223,6 +226,7 @@ mod tests {
         let arguments = arguments(plan, &shape()).join(" ");
         assert!(!arguments.contains("secret") && !arguments.contains("cam"), "{arguments}");
         assert!(arguments.contains("-map 0:v:0 -c:v copy -bsf:v setts="), "{arguments}");
+        assert!(arguments.contains(" -copyinkf:v -f nut "), "{arguments}");
         assert!(arguments.contains("-map 0:a:0? -map 0:v:0 -c:a copy "), "{arguments}");
         assert_eq!(audio_outputs(plan), 1);
     }

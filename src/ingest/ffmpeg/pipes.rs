@@ -108,6 +108,9 @@ impl OutputPipes {
                 }
                 Track::Aac => take_audio(&mut self.aac, track, &mut demuxer, arrival, &mut frames),
             }
+            if demuxer.awaits_keyframe() {
+                hub.note_leading_frame(epoch);
+            }
             if plan.audio == Audio::Copy && demuxer.needs_aac() {
                 return Err(Fault::Lesson(Lesson::AudioIsNotAac));
             }

@@ -92,6 +92,11 @@ impl Child {
         self.request.hub.publish((0..count).map(frame));
     }
 
+    /// Reports a frame that arrived before the first keyframe.
+    fn lead(&self) {
+        self.request.hub.note_leading_frame(self.request.epoch);
+    }
+
     /// Ends the child with an error: an interruption if the camera is unreachable, else a refusal.
     fn end(self, kind: ErrorKind) {
         let error = Error::new(kind, "it ended");
@@ -367,6 +372,91 @@ async fn a_camera_that_never_plays_is_given_up_after_the_start_timeout() {
     assert_eq!(began.elapsed().as_secs(), 20);
     child.end(ErrorKind::SourceUnreachable);
     setup.reaches(State::Failed).await;
+}
+
+/// Sends a frame without a keyframe every second, for so many seconds.
+async fn lead_for(child: &Child, seconds: u64) {
+    for _ in 0..seconds {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        child.lead();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_keyframe_delays_the_start_without_failing_it() {
+    let mut setup = setup();
+    let began = Instant::now();
+    let start = setup.start();
+    let child = setup.child().await;
+    lead_for(&child, 16).await;
+    let joined = start.await.expect("a task").expect("no failure");
+    let Joined::Delayed(reason) = joined else { panic!("{joined:?}") };
+    assert_eq!(reason.kind, ErrorKind::AwaitingKeyframe);
+    assert_eq!(setup.state(), Some(State::Starting));
+    let status = setup.registry.get(&setup.camera.id).expect("a stream").status();
+    assert_eq!(status.last_error.expect("a reason").0.kind, ErrorKind::AwaitingKeyframe);
+
+    // A later caller waits for the keyframe, and gets a result as soon as it has come.
+    let start = setup.start();
+    lead_for(&child, 22).await;
+    assert!(start.is_finished(), "the second caller waits for ever");
+    let start = setup.start();
+    lead_for(&child, 2).await;
+    assert_eq!(began.elapsed().as_secs(), 40);
+    child.send(3);
+    assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
+    setup.has_no_child();
+    setup.expects_events(&[STARTED, LIVE]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_keyframe_just_before_the_start_times_out_again_leaves_time_to_become_playable() {
+    let mut setup = setup();
+    let start = setup.start();
+    let child = setup.child().await;
+    lead_for(&child, 29).await;
+    start.await.expect("a task").expect("no failure");
+    // The keyframe alone is not enough for a playlist.
+    child.send(1);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    child.send(3);
+    setup.reaches(State::Live).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_camera_that_stops_sending_before_its_first_keyframe_fails() {
+    let mut setup = setup();
+    let start = setup.start();
+    let mut child = setup.child().await;
+    lead_for(&child, 4).await;
+    // The last frame is more than `stale_timeout` old when the start times out.
+    assert_eq!(kind(start.await.expect("a task")), ErrorKind::SourceTimeout);
+    assert_eq!(child.stop_request().await, Stop::Gently);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_whose_keyframe_never_comes_ends_without_viewers() {
+    let mut setup = setup();
+    tokio::spawn(reaper::run(setup.registry.clone(), Duration::from_secs(10)));
+    let start = setup.start();
+    let mut child = setup.child().await;
+    // The caller got a result after 15 s, and the stream is idle since then.
+    lead_for(&child, 44).await;
+    start.await.expect("a task").expect("no failure");
+    assert_eq!(child.stop_request().await, Stop::Gently);
+    child.end(ErrorKind::SourceUnreachable);
+    setup.gone().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_with_viewers_waits_for_the_late_keyframe_of_a_restart() {
+    let mut setup = setup();
+    setup.live().await.end(ErrorKind::SourceUnreachable);
+    let child = setup.child().await;
+    lead_for(&child, 40).await;
+    child.send(3);
+    setup.reaches(State::Live).await;
+    setup.has_no_child();
 }
 
 #[tokio::test(start_paused = true)]

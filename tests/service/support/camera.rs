@@ -73,6 +73,11 @@ impl Camera {
         self.events.named("play").len()
     }
 
+    /// Makes the mounts of `--running` send a keyframe at once.
+    pub(crate) fn make_keyframe(&self) {
+        self.process.signal(Signal::SIGUSR1);
+    }
+
     /// Kills the camera process. Its connections are closed at once.
     pub(crate) fn kill(&mut self) {
         self.process.kill();

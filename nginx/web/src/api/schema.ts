@@ -86,7 +86,7 @@ export type DiscoveryInput = {
   username?: string | null;
 };
 
-export type ErrorKind = "invalid_request" | "invalid_id" | "invalid_source" | "not_found" | "method_not_allowed" | "request_timeout" | "body_too_large" | "unauthorized" | "forbidden" | "too_many_attempts" | "unknown_camera" | "camera_exists" | "too_many_cameras" | "unknown_session" | "too_many_sessions" | "stopped" | "stream_ended" | "source_not_found" | "source_unauthorized" | "source_unreachable" | "source_unsupported" | "source_timeout" | "source_changed" | "source_forbidden" | "storage_unavailable" | "storage_full" | "ffmpeg_unavailable" | "busy" | "too_many_streams" | "too_many_starts" | "too_many_viewers" | "shutting_down" | "internal";
+export type ErrorKind = "invalid_request" | "invalid_id" | "invalid_source" | "not_found" | "method_not_allowed" | "request_timeout" | "body_too_large" | "unauthorized" | "forbidden" | "too_many_attempts" | "unknown_camera" | "camera_exists" | "too_many_cameras" | "unknown_session" | "too_many_sessions" | "stopped" | "stream_ended" | "source_not_found" | "source_unauthorized" | "source_unreachable" | "source_unsupported" | "source_timeout" | "awaiting_keyframe" | "source_changed" | "source_forbidden" | "storage_unavailable" | "storage_full" | "ffmpeg_unavailable" | "busy" | "too_many_streams" | "too_many_starts" | "too_many_viewers" | "shutting_down" | "internal";
 
 export type EventErrorOutput = {
   code: ErrorKind;
@@ -212,6 +212,11 @@ export type ProcessOutput = {
 
 export type Profile = "main" | "sub";
 
+export type ReasonOutput = {
+  code: ErrorKind;
+  detail: string;
+};
+
 export type RunningOutput = {
   generation: number;
   idle_seconds: number;
@@ -262,6 +267,7 @@ export type StartInput = {
 
 export type StartOutput = {
   indicator_id: string;
+  reason?: ReasonOutput;
   status: StartStatus;
   stream_path: string;
 };
