@@ -30,6 +30,7 @@ use crate::output::hls::output::Hls;
 use crate::output::hls::sweep::{self, DirLock};
 use crate::playback::{Playback, secret};
 use crate::service::core::Core;
+use crate::service::keeping;
 use crate::service::readiness::Readiness;
 use crate::store::Cameras;
 use crate::stream::reaper;
@@ -79,7 +80,7 @@ pub async fn run_with(
 struct Service {
     router: Arc<Router>,
     readiness: Arc<Readiness>,
-    registry: Registry,
+    core: Arc<Core>,
     disk_budget: DiskBudget,
     webhooks: Webhooks,
     /// When the spawner's thread ends, the kernel kills all FFmpeg processes.
@@ -108,9 +109,9 @@ impl Service {
         let (hls, registry) = streams(config, &layout, &disk_budget, ingest, events)?;
         let ffmpeg = FfmpegCheck::new(config.ffmpeg_bin.clone(), spawner.clone());
         let readiness = Arc::new(Readiness::new(ffmpeg, layout, cameras.database().clone()));
-        let core = Core { access, cameras, registry: registry.clone(), hls, playback };
-        let router = router(config, core, &readiness, &disk_budget, &spawner);
-        Ok(Self { router, readiness, registry, disk_budget, webhooks, spawner, stream_dir })
+        let core = Arc::new(Core { access, cameras, registry, hls, playback });
+        let router = router(config, &core, &readiness, &disk_budget, &spawner);
+        Ok(Self { router, readiness, core, disk_budget, webhooks, spawner, stream_dir })
     }
 
     async fn log_problems(&self) {
@@ -122,8 +123,9 @@ impl Service {
     /// Serves requests until the first signal, and then shuts down all parts. Only this function defines
     /// the order of the shutdown.
     async fn serve(self, server: Server, mut signals: Signals, cleanup_interval: Duration) {
-        let Self { readiness, registry, disk_budget, webhooks, spawner, stream_dir, .. } = self;
-        let reaper = tokio::spawn(reaper::run(registry.clone(), cleanup_interval));
+        let Self { readiness, core, disk_budget, webhooks, spawner, stream_dir, .. } = self;
+        let keeper = tokio::spawn(keeping::run(Arc::clone(&core)));
+        let reaper = tokio::spawn(reaper::run(core.registry.clone(), cleanup_interval));
         let disk_watch = tokio::spawn(disk_budget.watch());
         let drain = server.run(signals.next()).await;
         tokio::spawn(signals.exit_on_next());
@@ -132,11 +134,12 @@ impl Service {
         // from now on.
         readiness.close();
         info!("shutting down");
+        keeper.abort();
         reaper.abort();
         disk_watch.abort();
         // Ends all streams: waiting callers get 503, FFmpeg processes are reaped, and directories are
         // deleted.
-        registry.shutdown().await;
+        core.registry.shutdown().await;
         // Sends the responses to those callers, and the last webhooks.
         tokio::join!(drain.finish(DRAIN_DEADLINE), webhooks.finish());
         info!("shutdown complete");
@@ -209,7 +212,7 @@ fn streams(
 /// Creates the router of the HTTP API.
 fn router(
     config: &Config,
-    core: Core,
+    core: &Arc<Core>,
     readiness: &Arc<Readiness>,
     disk_budget: &DiskBudget,
     spawner: &Spawner,
@@ -217,7 +220,7 @@ fn router(
     let table = Table::new(routes::all());
     let registry = core.registry.clone();
     let api = Api::new(
-        core,
+        Arc::clone(core),
         Finder::new(config.camera_nets()),
         StillTaker::new(settings::ffmpeg(config), spawner.clone()),
         Arc::clone(readiness),

@@ -17,7 +17,7 @@ const IN_ADDITION_TO_A_START: Duration = Duration::from_secs(13);
 /// The parts of the manager that handlers use.
 pub(crate) struct Api {
     /// The parts that all use cases share.
-    pub(crate) core: Core,
+    pub(crate) core: Arc<Core>,
     /// Searches for cameras on the network.
     pub(crate) finder: Finder,
     /// Takes pictures of cameras that are tested.
@@ -35,7 +35,7 @@ pub(crate) struct Api {
 impl Api {
     /// Creates the API of a manager that has just started.
     pub(crate) fn new(
-        core: Core,
+        core: Arc<Core>,
         finder: Finder,
         stills: StillTaker,
         readiness: Arc<Readiness>,

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 use crate::base::lock::lock;
 use id::StreamId;
 use onvif_address::OnvifAddress;
-use options::StreamOptions;
+use options::{KeepOption, StreamOptions};
 use plan::Plan;
 use source::Source;
 
@@ -42,6 +42,8 @@ pub struct Camera {
     pub source: Source,
     /// The operator's options.
     pub options: StreamOptions,
+    /// When the stream runs. A sub stream runs on demand.
+    pub keep: KeepOption,
     /// The plan for the next run.
     pub learned: Learned,
     /// The numbers that are free for segments and epochs of the stream.
@@ -51,10 +53,11 @@ pub struct Camera {
 }
 
 impl Camera {
-    /// Creates a stream with the first plan for `options`, and without an ONVIF service.
+    /// Creates a stream on demand, with the first plan for `options` and without an ONVIF service.
     pub fn new(id: StreamId, source: Source, options: StreamOptions) -> Self {
         let learned = Learned(Arc::new(Mutex::new(Plan::first(options))));
-        Self { id, source, options, learned, numbers: Numbers::default(), onvif: None }
+        let (keep, numbers) = (KeepOption::default(), Numbers::default());
+        Self { id, source, options, keep, learned, numbers, onvif: None }
     }
 
     /// Returns whether `other` has the same source and options.

@@ -45,6 +45,18 @@ pub enum TransportOption {
     Udp,
 }
 
+/// When a camera's main stream runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KeepOption {
+    /// While it is in use.
+    #[default]
+    OnDemand,
+    /// Always: it starts with the manager, and runs without viewers too. A stop holds until the next
+    /// start.
+    Always,
+}
+
 /// The options of a camera's streams.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StreamOptions {

@@ -2,7 +2,7 @@
 
 use crate::camera::id::CameraId;
 use crate::camera::onvif_address::OnvifAddress;
-use crate::camera::options::StreamOptions;
+use crate::camera::options::{KeepOption, StreamOptions};
 use crate::camera::source_spec::SourceSpec;
 
 /// A camera as the camera store keeps it. Contains secrets, so there is no `Debug`.
@@ -20,6 +20,8 @@ pub(crate) struct Record {
     pub spec: SourceSpec,
     /// The operator's options for the streams.
     pub options: StreamOptions,
+    /// When the main stream runs.
+    pub keep: KeepOption,
     /// The time when the camera was added, in Unix seconds.
     pub created_at: i64,
     /// The time of the last change, in Unix seconds.
@@ -36,6 +38,7 @@ impl Record {
             onvif: None,
             spec,
             options: StreamOptions::default(),
+            keep: KeepOption::default(),
             created_at: 0,
             updated_at: 0,
         }

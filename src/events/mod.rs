@@ -59,11 +59,12 @@ pub(crate) enum StreamEventKind {
     #[serde(rename = "stream.live")]
     Live,
     /// The picture of a live stream did not advance for `STALE_TIMEOUT_SECONDS`. The manager keeps
-    /// reconnecting while the stream has viewers.
+    /// reconnecting while the stream has viewers, or if its camera has `keep: always`.
     #[serde(rename = "stream.stalled")]
     Stalled,
     /// A live stream was interrupted, or reconnecting failed for another reason than before. The manager
-    /// keeps reconnecting while the stream has viewers.
+    /// keeps reconnecting while the stream has viewers, or if its camera has `keep: always`. Such a stream
+    /// is also reported if its first start fails.
     #[serde(rename = "stream.interrupted")]
     Interrupted,
     /// The stream could not be started. The manager does not retry until the stream is started again.

@@ -7,7 +7,7 @@ use crate::base::error::{Error, ErrorKind};
 use crate::base::secret::Secret;
 use crate::camera::id::CameraId;
 use crate::camera::onvif_address::OnvifAddress;
-use crate::camera::options::StreamOptions;
+use crate::camera::options::{KeepOption, StreamOptions};
 use crate::camera::presets::{self, Preset};
 use crate::camera::record::Record;
 use crate::camera::source::Source;
@@ -29,6 +29,8 @@ pub(crate) struct CameraChange {
     pub(crate) onvif: Option<OnvifAddress>,
     /// The options of the camera's streams.
     pub(crate) options: StreamOptions,
+    /// When the camera's main stream runs.
+    pub(crate) keep: KeepOption,
     /// The source of the camera's streams.
     pub(crate) source: SourceChange,
 }
@@ -120,6 +122,7 @@ impl CameraChange {
             onvif: self.onvif,
             spec,
             options: self.options,
+            keep: self.keep,
             id: id.clone(),
             created_at,
             updated_at,

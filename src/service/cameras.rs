@@ -6,10 +6,12 @@ use tracing::info;
 
 use super::camera_change::CameraChange;
 use super::core::Core;
+use super::keeping;
 use super::streams::{apply_change, unknown_camera};
 use crate::access::Caller;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{CameraId, Profile, StreamId};
+use crate::camera::options::KeepOption;
 use crate::camera::record::Record;
 use crate::ingest::ffmpeg::probe::{Still, StillTaker};
 use crate::store::Change;
@@ -74,6 +76,7 @@ pub(crate) async fn create(
     };
     let (record, _) = core.cameras.change(&id, add).await?;
     info!(by = caller.name(), camera = %id, "camera added");
+    keeping::apply(core, &id, record.keep).await;
     Ok(record)
 }
 
@@ -92,6 +95,7 @@ pub(crate) async fn put(
     };
     let (record, change) = core.cameras.change(id, apply).await?;
     info!(by = caller.name(), camera = %id, ?change, "camera added or replaced");
+    keeping::apply(core, id, record.keep).await;
     if change == Change::Updated {
         apply_change(core, id).await?;
     }
@@ -104,6 +108,7 @@ pub(crate) async fn delete(core: &Core, caller: &Caller, id: &CameraId) -> Resul
         return Err(unknown_camera(id));
     }
     info!(by = caller.name(), camera = %id, "camera deleted");
+    keeping::apply(core, id, KeepOption::OnDemand).await;
     for profile in [Profile::Main, Profile::Sub] {
         core.registry.stop(&StreamId::new(id.clone(), profile)).await;
     }
@@ -117,7 +122,7 @@ pub(crate) async fn import(
     caller: &Caller,
     cameras: Vec<(CameraId, CameraChange)>,
 ) -> Result<Vec<Change>, Error> {
-    let ids: Vec<_> = cameras.iter().map(|(id, _)| id.clone()).collect();
+    let ids: Vec<_> = cameras.iter().map(|(id, new)| (id.clone(), new.keep)).collect();
     let changes = cameras.into_iter().enumerate().map(|(index, (id, new))| {
         let apply = {
             let id = id.clone();
@@ -130,8 +135,11 @@ pub(crate) async fn import(
     });
     let done = core.cameras.change_all(changes.collect()).await?;
     info!(by = caller.name(), cameras = done.len(), "cameras imported");
-    for (id, _) in ids.iter().zip(&done).filter(|(_, change)| **change == Change::Updated) {
-        apply_change(core, id).await?;
+    for ((id, keep), change) in ids.iter().zip(&done) {
+        keeping::apply(core, id, *keep).await;
+        if *change == Change::Updated {
+            apply_change(core, id).await?;
+        }
     }
     Ok(done)
 }

@@ -9,6 +9,7 @@
 //! | [`watching`] | requests of viewers for playlists and files |
 //! | [`cameras`] | adding, changing, deleting and testing cameras |
 //! | [`camera_change`] | turning a request into the record of a camera |
+//! | [`keeping`] | cameras whose main stream runs always |
 //! | [`discovery`] | finding cameras on the network |
 //! | [`sessions`] | playback sessions |
 //! | [`readiness`] | whether the service can do its work |
@@ -17,6 +18,7 @@ pub(crate) mod camera_change;
 pub(crate) mod cameras;
 pub(crate) mod core;
 pub(crate) mod discovery;
+pub(crate) mod keeping;
 pub(crate) mod permission;
 pub(crate) mod readiness;
 pub(crate) mod sessions;

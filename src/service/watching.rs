@@ -120,7 +120,12 @@ async fn start(core: &Core, id: &StreamId) -> Result<StreamHandle, Error> {
 fn refuse_while_held(core: &Core, id: &StreamId) -> Result<(), Error> {
     let Some(handle) = core.registry.get(id) else { return Ok(()) };
     let status = handle.status();
-    let has_failed = matches!(status.state, State::Failed | State::Stopping(After::Fail));
+    let has_failed = match status.state {
+        State::Failed | State::Stopping(After::Fail) => true,
+        // A stream that runs without viewers is retried instead of failing.
+        State::Backoff | State::Stopping(After::Retry) => core.registry.is_kept(id),
+        _ => false,
+    };
     let Some((error, at)) = status.last_error.filter(|_| has_failed) else {
         return Ok(());
     };

@@ -11,12 +11,12 @@ use super::db::{CameraRow, Database, Filter, WriteTransaction};
 use super::error::{StoreError, query_failed};
 use super::key_files::open_sealer;
 use super::lock_file::lock_database;
-use super::rows::Rows;
+use super::rows::{Rows, to_text};
 use crate::base::error::{Error, ErrorKind};
 use crate::base::time::{to_i64, unix_now};
 use crate::camera::Camera;
 use crate::camera::id::{CameraId, Profile, StreamId};
-use crate::camera::options::OptionChanges;
+use crate::camera::options::{KeepOption, OptionChanges};
 use crate::camera::record::Record;
 use crate::camera::source::Source;
 use crate::camera::source_spec::SourceSpec;
@@ -81,6 +81,13 @@ impl Cameras {
     /// the camera has no such stream.
     pub(crate) async fn camera_of(&self, id: &StreamId) -> Result<Option<Camera>, Error> {
         Ok(self.get(id.camera()).await?.and_then(|record| self.stream_of(&record, id)))
+    }
+
+    /// Returns the cameras with the option `keep: always`, sorted by id.
+    pub(crate) async fn kept(&self) -> Result<Vec<CameraId>, Error> {
+        let ids =
+            self.database.with_keep(&to_text(KeepOption::Always)).await.map_err(query_failed)?;
+        ids.iter().map(|id| CameraId::parse(id)).collect()
     }
 
     /// Adds or changes a camera. `change` gets the present camera, if there is one, and returns the new
@@ -281,17 +288,20 @@ impl Cameras {
     /// while source and options stay the same.
     fn stream_of(&self, record: &Record, id: &StreamId) -> Option<Camera> {
         let source = record.spec.source(id.profile())?;
+        let keep = if id.profile() == Profile::Main { record.keep } else { KeepOption::OnDemand };
         if let Some(known) = self.streams.get(id)
             && known.is_like(source, record.options)
-            && known.onvif == record.onvif
+            && (&known.onvif, known.keep) == (&record.onvif, keep)
         {
             return Some(known.clone());
         }
         let mut camera = Camera::new(id.clone(), source.clone(), record.options);
         camera.onvif.clone_from(&record.onvif);
+        camera.keep = keep;
         let mut known = self.streams.entry(id.clone()).or_insert_with(|| camera.clone());
         if known.is_same_stream(&camera) {
             known.onvif = camera.onvif;
+            known.keep = keep;
         } else {
             camera.numbers = known.numbers.clone();
             *known = camera;

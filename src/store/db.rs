@@ -67,6 +67,8 @@ pub(crate) struct CameraRow {
     pub audio: String,
     /// The option for the transport, as in the API.
     pub transport: String,
+    /// The option `keep`, as in the API.
+    pub keep: String,
     /// The sealed source.
     pub source: Vec<u8>,
     /// When the camera was added, in Unix seconds.
@@ -196,6 +198,12 @@ impl Database {
         sqlx::query_as(query).bind(owner).fetch_all(&self.pool).await
     }
 
+    /// Returns the ids of the cameras whose option `keep` has this value. Sorted by id.
+    pub(crate) async fn with_keep(&self, keep: &str) -> Result<Vec<String>, sqlx::Error> {
+        let query = sqlx::query_scalar("SELECT id FROM cameras WHERE keep = $1 ORDER BY id");
+        query.bind(keep).fetch_all(&self.pool).await
+    }
+
     /// Deletes the playback sessions that need not be kept after `now`, and returns the others.
     pub(crate) async fn sessions(&self, now: i64) -> Result<Vec<SessionRow>, sqlx::Error> {
         let expired = sqlx::query("DELETE FROM playback_sessions WHERE kept_until <= $1").bind(now);
@@ -321,18 +329,18 @@ impl WriteTransaction {
         let query = sqlx::query(
             "INSERT INTO cameras
                 (id, name, owner, host, video, audio, transport, source, created_at, updated_at,
-                 onvif)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                 onvif, keep)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
              ON CONFLICT (id) DO UPDATE SET
                 name = excluded.name, owner = excluded.owner, host = excluded.host,
                 video = excluded.video, audio = excluded.audio, transport = excluded.transport,
                 source = excluded.source, updated_at = excluded.updated_at,
-                onvif = excluded.onvif",
+                onvif = excluded.onvif, keep = excluded.keep",
         );
         let query = query.bind(&row.id).bind(&row.name).bind(&row.owner).bind(&row.host);
         let query = query.bind(&row.video).bind(&row.audio).bind(&row.transport);
         let query = query.bind(&row.source).bind(row.created_at).bind(row.updated_at);
-        let query = query.bind(&row.onvif);
+        let query = query.bind(&row.onvif).bind(&row.keep);
         query.execute(&mut *self.connection).await.map(drop)
     }
 
@@ -385,6 +393,7 @@ fn row(row: &SqliteRow) -> Result<CameraRow, sqlx::Error> {
         video: row.try_get("video")?,
         audio: row.try_get("audio")?,
         transport: row.try_get("transport")?,
+        keep: row.try_get("keep")?,
         source: row.try_get("source")?,
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,

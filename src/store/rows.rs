@@ -48,6 +48,7 @@ impl Rows {
                     audio: from_text(&row.audio)?,
                     transport: from_text(&row.transport)?,
                 },
+                keep: from_text(&row.keep)?,
                 id: id.clone(),
                 name: row.name.clone(),
                 owner: row.owner.clone(),
@@ -74,6 +75,7 @@ impl Rows {
             video: to_text(options.video),
             audio: to_text(options.audio),
             transport: to_text(options.transport),
+            keep: to_text(record.keep),
             source: self.sealed(record)?,
             created_at: record.created_at,
             updated_at: record.updated_at,
@@ -82,7 +84,7 @@ impl Rows {
 }
 
 /// Returns an option as a string, in the form of the API and the database.
-fn to_text(option: impl Serialize) -> String {
+pub(super) fn to_text(option: impl Serialize) -> String {
     let value = serde_json::to_value(option).unwrap_or_default();
     value.as_str().unwrap_or_default().to_owned()
 }

@@ -34,8 +34,10 @@ pub(super) struct Situation {
     pub(super) state: State,
     /// The queue in which the current run waits; `None` if it does not wait.
     pub(super) queued_as: Option<Priority>,
-    /// Whether an epoch of the stream has been live.
-    pub(super) was_live: bool,
+    /// Whether a failed start is retried.
+    pub(super) is_retried: bool,
+    /// Whether the stream runs without viewers.
+    pub(super) is_kept: bool,
     /// When the picture last advanced.
     pub(super) last_progress: Instant,
     /// When the last frame of the current run arrived, if frames arrive but no keyframe has come.
@@ -92,12 +94,16 @@ impl Deadlines {
     /// Returns the next deadline, and the event that happens when it passes.
     pub(super) fn next(&self, now: Situation) -> (Instant, Event) {
         match now.state {
+            // Without callers, nothing is lost if the start waits for long.
+            State::Starting if now.is_kept && now.queued_as == Some(Priority::Low) => {
+                (Instant::now() + NEVER, Event::TimedOut)
+            }
             State::Starting if now.queued_as.is_some() => {
                 (self.began_at + start_queue::MAX_WAIT, Event::StartTimedOut)
             }
             State::Starting => (self.start, Event::StartTimedOut),
             State::Live => (now.last_progress + self.limits.stale_timeout, Event::Stalled),
-            State::Backoff if !now.was_live && self.start < self.timer => {
+            State::Backoff if !now.is_retried && self.start < self.timer => {
                 (self.start, Event::StartTimedOut)
             }
             State::Backoff | State::Stopping(_) => (self.timer, Event::TimedOut),

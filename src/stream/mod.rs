@@ -21,6 +21,7 @@
 //! | `run`, `waiters`, `deadlines`, `backoff` | the supervisor's parts: the ingest's run, the waiting callers, the deadlines, the delays before retries |
 //! | [`output`] | the interface between a stream and its output |
 //! | [`interest`], [`viewers`] | the interest that keeps a stream running, and its viewers |
+//! | `kept` | the streams that run without viewers |
 //! | [`reaper`] | proposing the end of idle streams |
 //! | [`start_queue`] | the order of starts |
 //! | [`reporter`], `transition_metrics`, `active_count` | events and counters |
@@ -33,6 +34,7 @@ mod backoff;
 mod deadlines;
 pub(crate) mod handle;
 pub(crate) mod interest;
+mod kept;
 pub(crate) mod limits;
 pub(crate) mod output;
 pub mod reaper;

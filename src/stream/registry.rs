@@ -16,13 +16,16 @@ use tracing::warn;
 use super::active_count::ActiveCount;
 use super::handle::{Command, Joined, StartResult, StreamHandle};
 use super::interest::{Interest, Purpose};
+use super::kept::KeptStreams;
 use super::limits::Limits;
 use super::resources::StreamResources;
-use super::start_queue;
+use super::start_queue::{self, Priority};
+use super::state::State;
 use super::supervisor::spawn;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::id::StreamId;
+use crate::camera::options::KeepOption;
 
 /// The time after which a client should retry a start that was refused because of `MAX_STREAMS`.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
@@ -35,6 +38,7 @@ struct Inner {
     streams: Arc<DashMap<StreamId, StreamHandle>>,
     resources: StreamResources,
     active: ActiveCount,
+    kept: KeptStreams,
     is_closing: AtomicBool,
 }
 
@@ -45,6 +49,7 @@ impl Registry {
             streams: Arc::default(),
             resources,
             active: ActiveCount::default(),
+            kept: KeptStreams::default(),
             is_closing: AtomicBool::new(false),
         }))
     }
@@ -113,6 +118,7 @@ impl Registry {
     }
 
     async fn start_by_supervisor(&self, camera: Camera) -> Result<Joined, Error> {
+        self.resume(&camera);
         let waited = timeout(self.patience(), async {
             loop {
                 let (result, _interest) = self.send_start(camera.clone()).await?;
@@ -129,7 +135,8 @@ impl Registry {
     /// Starts the camera's stream, or joins the present one, in the background. Returns the handle
     /// at once; fails only if there is no stream and none can be created.
     pub fn start_soon(&self, camera: Camera) -> Result<StreamHandle, Error> {
-        let handle = self.get_or_spawn(&camera)?;
+        self.resume(&camera);
+        let handle = self.get_or_spawn(&camera, Priority::Requested)?;
         let registry = self.clone();
         // The stream's status shows the result. The command is sent even to a live stream, because
         // other properties of the camera, such as its ONVIF address, may have changed.
@@ -144,7 +151,7 @@ impl Registry {
         camera: Camera,
     ) -> Result<(oneshot::Receiver<StartResult>, Interest), Error> {
         loop {
-            let handle = self.get_or_spawn(&camera)?;
+            let handle = self.get_or_spawn(&camera, Priority::Requested)?;
             let interest = handle.interest(Purpose::Start);
             let (send, result) = oneshot::channel();
             if handle.commands.send(Command::Start(camera.clone(), send)).await.is_ok() {
@@ -157,9 +164,54 @@ impl Registry {
         }
     }
 
+    /// Sets whether a stream runs without viewers. Returns true if that is new and the stream may have to
+    /// be started. A stream that a client has stopped stays stopped.
+    pub(crate) fn set_kept(&self, id: &StreamId, is_kept: bool) -> bool {
+        if is_kept {
+            return self.0.kept.add(id);
+        }
+        self.0.kept.remove(id);
+        false
+    }
+
+    /// Returns the streams that run without viewers and are not stopped, sorted by id.
+    pub(crate) fn kept(&self) -> Vec<StreamId> {
+        self.0.kept.all()
+    }
+
+    /// Returns whether the stream runs without viewers.
+    pub(crate) fn is_kept(&self, id: &StreamId) -> bool {
+        self.0.kept.contains(id)
+    }
+
+    /// Starts a stream that runs without viewers, with low priority. Does nothing if the stream runs, or
+    /// if it was stopped in the meantime.
+    pub(crate) fn start_kept(&self, camera: &Camera) -> Result<(), Error> {
+        if let Some(handle) = self.get(&camera.id) {
+            if handle.commands.is_closed() {
+                // Its supervisor has panicked, or is about to remove the name itself.
+                remove(&self.0.streams, &handle);
+            } else if handle.state() == State::Failed && self.is_kept(&camera.id) {
+                // It failed before it was kept. From now on, it is retried.
+                return self.start_soon(camera.clone()).map(drop);
+            }
+        }
+        let create = || self.get_or_spawn(camera, Priority::Low);
+        self.0.kept.if_kept(&camera.id, create).transpose().map(drop)
+    }
+
+    /// Keeps a stream of a camera with `keep: always` again, which may have been stopped.
+    fn resume(&self, camera: &Camera) {
+        if camera.keep == KeepOption::Always {
+            self.0.kept.resume(&camera.id);
+        }
+    }
+
     /// Ends the camera's stream and waits until it is gone, at most for the grace period and two
-    /// seconds more. Returns false if there was no stream.
+    /// seconds more. Returns false if there was no stream. A stream that runs without viewers stays
+    /// stopped until its next start.
     pub(crate) async fn stop(&self, id: &StreamId) -> bool {
+        self.0.kept.stop(id);
         let Some(handle) = self.get(id) else { return false };
         // A closed channel means that the stream is already ending.
         let _ = handle.commands.send(Command::Stop).await;
@@ -196,7 +248,7 @@ impl Registry {
     /// and under the map's lock for the name, so that a name never has more than one. Fails while the
     /// registry shuts down, at the limit of streams or of queued starts, or if the output is not
     /// ready.
-    fn get_or_spawn(&self, camera: &Camera) -> Result<StreamHandle, Error> {
+    fn get_or_spawn(&self, camera: &Camera, priority: Priority) -> Result<StreamHandle, Error> {
         let (inner, resources) = (&self.0, &self.0.resources);
         // Read before the entry is locked, because the length locks all parts of the map.
         let is_full = inner.streams.len() >= resources.max_streams;
@@ -214,14 +266,16 @@ impl Registry {
                 Err(resources.counters.refused(error.retry_after(RETRY_WHEN_FULL)))
             }
             Entry::Vacant(entry) => {
-                let may_start = resources
-                    .starts
-                    .ensure_capacity()
-                    .and_then(|()| resources.output.ensure_ready());
+                let has_capacity = match priority {
+                    Priority::Requested => resources.starts.ensure_capacity(),
+                    Priority::Low => Ok(()),
+                };
+                let may_start = has_capacity.and_then(|()| resources.output.ensure_ready());
                 may_start.map_err(|error| resources.counters.refused(error))?;
                 let streams = Arc::clone(&inner.streams);
                 let on_gone = move |gone: &StreamHandle| remove(&streams, gone);
-                let handle = spawn::spawn(camera.clone(), resources, inner.active.share(), on_gone);
+                let shares = (inner.active.share(), inner.kept.clone());
+                let handle = spawn::spawn(camera.clone(), resources, shares, priority, on_gone);
                 entry.insert(handle.clone());
                 Ok(handle)
             }

@@ -43,12 +43,14 @@ impl EventReporter {
         self.emit(StreamEventKind::Stalled, epoch, error);
     }
 
-    /// Reports that the stream waits for its next attempt, unless it was never live or the cause is the
-    /// same as before.
-    pub(crate) fn interrupted(&mut self, epoch: u64, error: Option<Error>) {
+    /// Reports that the stream waits for its next attempt, unless the cause is the same as before. If no
+    /// attempt was successful yet, reports that only for a stream that runs without viewers: otherwise the
+    /// callers of the start get the result.
+    pub(crate) fn interrupted(&mut self, epoch: u64, error: Option<Error>, is_kept: bool) {
         let code = error.as_ref().map(|error| error.kind);
         let is_news = match self.last {
             Some((StreamEventKind::Live, _)) => true,
+            Some((StreamEventKind::Started, _)) => is_kept,
             Some((StreamEventKind::Stalled | StreamEventKind::Interrupted, last)) => last != code,
             _ => false,
         };
@@ -132,18 +134,18 @@ mod tests {
         let (mut reporter, mut events) = reporter();
         let unreachable = || Some(error(ErrorKind::SourceUnreachable));
         reporter.launched(1);
-        reporter.interrupted(1, unreachable());
+        reporter.interrupted(1, unreachable(), false);
         reporter.launched(2);
         reporter.live(2);
-        reporter.interrupted(2, unreachable());
+        reporter.interrupted(2, unreachable(), false);
         reporter.launched(3);
-        reporter.interrupted(3, unreachable());
-        reporter.interrupted(4, Some(error(ErrorKind::SourceUnauthorized)));
+        reporter.interrupted(3, unreachable(), false);
+        reporter.interrupted(4, Some(error(ErrorKind::SourceUnauthorized)), false);
         assert_eq!(reported(&mut events), [Started, Live, Interrupted, Interrupted]);
         reporter.live(5);
         reporter.stalled(5, Some(error(ErrorKind::SourceTimeout)));
-        reporter.interrupted(5, Some(error(ErrorKind::SourceTimeout)));
-        reporter.interrupted(6, unreachable());
+        reporter.interrupted(5, Some(error(ErrorKind::SourceTimeout)), false);
+        reporter.interrupted(6, unreachable(), false);
         assert_eq!(reported(&mut events), [Live, Stalled, Interrupted]);
         reporter.failed(7, error(ErrorKind::SourceNotFound));
         reporter.launched(8);

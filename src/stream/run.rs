@@ -1,6 +1,6 @@
 //! The current run of a stream's ingest.
 
-use super::start_queue::{Priority, QueuedSlot, StartSlot};
+use super::start_queue::{Priority, QueuedSlot, StartQueue, StartSlot};
 use crate::base::error::{Error, ErrorKind};
 use crate::ingest::{RunOutcome, RunningIngest};
 
@@ -39,6 +39,16 @@ impl CurrentRun {
     /// Takes the run out, and leaves [`CurrentRun::None`].
     pub(super) fn take(&mut self) -> Self {
         std::mem::replace(self, Self::None)
+    }
+
+    /// Moves the run to the queue of requested starts if it waits in the other one. Returns whether it
+    /// did.
+    pub(super) fn promote(&mut self, starts: &StartQueue) -> bool {
+        let is_low = self.queued_as() == Some(Priority::Low);
+        if is_low {
+            *self = Self::Queued(Priority::Requested, starts.enqueue(Priority::Requested));
+        }
+        is_low
     }
 
     /// Cancels the run if its ingest has not started.

@@ -2,8 +2,9 @@
 //!
 //! Starting FFmpeg and probing what a camera sends costs processor time; waiting for the camera costs
 //! none. So a start holds its slot until the stream is playable or has failed, but no longer than
-//! [`MAX_HELD`]: cameras that do not respond must not delay those that do. Retries have a separate
-//! queue and separate slots: hundreds of unreachable cameras must not delay the other starts.
+//! [`MAX_HELD`]: cameras that do not respond must not delay those that do. Starts that no caller
+//! requested have a separate queue and separate slots: hundreds of unreachable cameras must not delay
+//! requested starts, nor must the cameras that start with the manager.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -30,15 +31,15 @@ const RETRY_WHEN_FULL: Duration = Duration::from_secs(5);
 pub(crate) enum Priority {
     /// The start that a caller requested.
     Requested,
-    /// A retry after an interruption.
-    Retry,
+    /// A retry after an interruption, or the start of a stream that runs without viewers.
+    Low,
 }
 
 /// The start slots and their queues. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct StartQueue {
     requested: Queue,
-    retries: Queue,
+    low: Queue,
     max_waiting: usize,
 }
 
@@ -59,11 +60,11 @@ pub(crate) struct StartSlot {
 pub(crate) type QueuedSlot = Pin<Box<dyn Future<Output = StartSlot> + Send>>;
 
 impl StartQueue {
-    /// Creates `at_once` slots for requested starts, and half as many, rounded up, for retries.
+    /// Creates `at_once` slots for requested starts, and half as many, rounded up, for the others.
     pub fn new(at_once: usize) -> Self {
         Self {
             requested: Queue::new(at_once),
-            retries: Queue::new(at_once.div_ceil(2)),
+            low: Queue::new(at_once.div_ceil(2)),
             max_waiting: at_once.saturating_mul(PLACES_PER_SLOT),
         }
     }
@@ -89,7 +90,7 @@ impl StartQueue {
 
     /// Returns the number of waiting starts in both queues.
     pub(crate) fn waiting(&self) -> usize {
-        self.requested.waiting() + self.retries.waiting()
+        self.requested.waiting() + self.low.waiting()
     }
 
     /// Returns a slot if one is free. While starts of this priority wait, none is free.
@@ -101,7 +102,7 @@ impl StartQueue {
     fn queue(&self, priority: Priority) -> &Queue {
         match priority {
             Priority::Requested => &self.requested,
-            Priority::Retry => &self.retries,
+            Priority::Low => &self.low,
         }
     }
 
@@ -197,13 +198,13 @@ mod tests {
     #[test]
     fn retries_do_not_delay_requested_starts() {
         let starts = StartQueue::new(2);
-        let retry = starts.try_slot(Priority::Retry).expect("a slot");
-        assert!(starts.try_slot(Priority::Retry).is_none());
+        let retry = starts.try_slot(Priority::Low).expect("a slot");
+        assert!(starts.try_slot(Priority::Low).is_none());
         let requested = [(); 2].map(|()| starts.try_slot(Priority::Requested).expect("a slot"));
         assert!(starts.try_slot(Priority::Requested).is_none());
         // Waiting retries do not fill the queue of requested starts either.
         let turns: Vec<_> =
-            (0..3 * PLACES_PER_SLOT).map(|_| starts.enqueue(Priority::Retry)).collect();
+            (0..3 * PLACES_PER_SLOT).map(|_| starts.enqueue(Priority::Low)).collect();
         assert_eq!(starts.waiting(), turns.len());
         starts.ensure_capacity().expect("a place");
         drop((retry, requested));

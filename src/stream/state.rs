@@ -80,9 +80,10 @@ pub(crate) enum Event {
 /// The facts on which a transition depends in addition to state and event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Context {
-    /// An epoch of the stream has been live, so there may be viewers.
-    pub(crate) was_live: bool,
-    /// The stream has, or recently had, viewers or callers who wait for it.
+    /// A start that failed is retried: an epoch of the stream has been live, so there may be viewers, or
+    /// the stream runs without viewers.
+    pub(crate) is_retried: bool,
+    /// The stream has, or recently had, viewers or callers who wait for it, or runs without viewers.
     pub(crate) is_wanted: bool,
 }
 
@@ -128,15 +129,15 @@ fn starting(event: Event, context: Context) -> (State, Action) {
     match event {
         Event::Playable => (State::Live, Action::Announce),
         Event::Replace => (State::Stopping(After::Replace), Action::Terminate),
-        Event::Abandoned if !context.was_live => (State::Stopping(After::End), Action::Terminate),
-        // Viewers of an earlier epoch wait for the restart even if no caller does.
+        Event::Abandoned if !context.is_retried => (State::Stopping(After::End), Action::Terminate),
+        // A start that is retried does not depend on callers.
         Event::SlotGranted | Event::Abandoned => (State::Starting, Action::Launch),
         Event::EndedReplan => (State::Starting, Action::Spawn),
-        Event::EndedRefused | Event::Exhausted if !context.was_live => {
+        Event::EndedRefused | Event::Exhausted if !context.is_retried => {
             (State::Failed, Action::Refuse)
         }
         Event::EndedRefused | Event::Exhausted | Event::Ended => dropped(context),
-        Event::StartTimedOut | Event::OutputFailed if context.was_live => {
+        Event::StartTimedOut | Event::OutputFailed if context.is_retried => {
             (State::Stopping(After::Retry), Action::TerminateAndRefuse)
         }
         Event::StartTimedOut | Event::OutputFailed => {
@@ -170,11 +171,11 @@ fn live(event: Event, context: Context) -> (State, Action) {
 
 fn backoff(event: Event, context: Context) -> (State, Action) {
     match event {
-        // Before the stream is live for the first time, callers wait for the scheduled attempt:
-        // their requests must not make attempts more frequent.
-        Event::Start if !context.was_live => (State::Backoff, Action::None),
+        // During a first start, callers wait for the scheduled attempt: their requests must not make
+        // attempts more frequent.
+        Event::Start if !context.is_retried => (State::Backoff, Action::None),
         Event::Start | Event::Replace | Event::TimedOut => (State::Starting, Action::Spawn),
-        Event::StartTimedOut if !context.was_live => (State::Failed, Action::Refuse),
+        Event::StartTimedOut if !context.is_retried => (State::Failed, Action::Refuse),
         Event::End => (State::Gone, Action::None),
         _ => (State::Backoff, Action::None),
     }
@@ -255,12 +256,12 @@ mod tests {
     /// The contexts in which a row holds.
     type When = fn(Context) -> bool;
     const ALWAYS: When = |_| true;
-    const NEW: When = |context| !context.was_live;
-    const AGAIN: When = |context| context.was_live;
+    const NEW: When = |context| !context.is_retried;
+    const AGAIN: When = |context| context.is_retried;
     const WANTED: When = |context| context.is_wanted;
     const UNWANTED: When = |context| !context.is_wanted;
-    const AGAIN_WANTED: When = |context| context.was_live && context.is_wanted;
-    const AGAIN_UNWANTED: When = |context| context.was_live && !context.is_wanted;
+    const AGAIN_WANTED: When = |context| context.is_retried && context.is_wanted;
+    const AGAIN_UNWANTED: When = |context| context.is_retried && !context.is_wanted;
 
     /// Every transition. An event that is not listed for a state leaves the state unchanged, without an
     /// action.
@@ -340,7 +341,7 @@ mod tests {
     fn contexts() -> impl Iterator<Item = Context> {
         [(false, false), (false, true), (true, false), (true, true)]
             .into_iter()
-            .map(|(was_live, is_wanted)| Context { was_live, is_wanted })
+            .map(|(is_retried, is_wanted)| Context { is_retried, is_wanted })
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::active_count::ActiveShare;
 use super::backoff::Backoff;
 use super::deadlines::{Deadlines, Situation};
 use super::handle::{Command, Joined, Shared};
+use super::kept::KeptStreams;
 use super::limits::Limits;
 use super::output::{OutputHandle, OutputProgress, OutputStep};
 use super::reporter::EventReporter;
@@ -46,6 +47,7 @@ struct Supervisor {
     output: OutputHandle,
     camera: Camera,
     active: ActiveShare,
+    kept: KeptStreams,
     state: State,
     next_epoch: u64,
     run: CurrentRun,
@@ -61,8 +63,8 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    async fn run(mut self, on_gone: impl FnOnce()) {
-        self.begin_epoch(true, Priority::Requested, None);
+    async fn run(mut self, priority: Priority, on_gone: impl FnOnce()) {
+        self.begin_epoch(true, priority, None);
         while self.state != State::Gone {
             if let Some(event) = self.next_event().await {
                 self.handle(event);
@@ -93,6 +95,9 @@ impl Supervisor {
         match command {
             Command::Start(camera, answer) => {
                 self.waiters.add(answer);
+                if self.run.promote(&self.starts) {
+                    self.deadlines.begin(true);
+                }
                 let is_replaced = !camera.is_same_stream(&self.camera);
                 self.camera = camera;
                 Some(if is_replaced { Event::Replace } else { Event::Start })
@@ -188,14 +193,15 @@ impl Supervisor {
         Situation {
             state: self.state,
             queued_as: self.run.queued_as(),
-            was_live: self.was_live,
+            is_retried: self.is_retried(),
+            is_kept: self.is_kept(),
             last_progress: self.shared.hub.last_progress().get(),
             last_leading_frame: self.shared.hub.last_leading_frame(self.status.epoch()),
         }
     }
 
     fn handle(&mut self, event: Event) {
-        let context = Context { was_live: self.was_live, is_wanted: self.is_wanted() };
+        let context = Context { is_retried: self.is_retried(), is_wanted: self.is_wanted() };
         let (next, action) = state::next(self.state, event, context);
         if next != self.state || action != Action::None {
             debug!(generation = self.status.epoch(), from = ?self.state, ?event, to = ?next, ?action, "transition");
@@ -270,8 +276,8 @@ impl Supervisor {
             _ => None,
         };
         let is_retry = is_restart && !is_asked_for;
-        let priority = if is_retry { Priority::Retry } else { Priority::Requested };
-        let is_new_start = self.was_live || is_asked_for || is_replaced;
+        let priority = if is_retry { Priority::Low } else { Priority::Requested };
+        let is_new_start = self.is_retried() || is_asked_for || is_replaced;
         self.begin_epoch(is_new_start, priority, slot);
         if is_restart {
             self.status.count_restart();
@@ -319,7 +325,7 @@ impl Supervisor {
         self.deadlines.retry_in(delay);
         let cause = last_error.as_ref().map(|error| error.detail.as_str()).unwrap_or_default();
         warn!(generation = self.status.epoch(), cause, retry_in = ?delay, "stream interrupted");
-        self.reporter.interrupted(self.status.epoch(), last_error.clone());
+        self.reporter.interrupted(self.status.epoch(), last_error.clone(), self.is_kept());
         if let (Event::EndedRefused | Event::Exhausted, Some(error)) = (event, &last_error) {
             self.waiters.refuse(error);
         }
@@ -366,9 +372,20 @@ impl Supervisor {
         self.run.stop_gently();
     }
 
-    /// Returns whether there has been interest in the stream within the idle timeout.
+    /// Returns whether the stream runs without viewers, or there has been interest in it within the idle
+    /// timeout.
     fn is_wanted(&self) -> bool {
-        self.shared.interests.idle_for() < self.limits.idle_timeout
+        self.is_kept() || self.shared.interests.idle_for() < self.limits.idle_timeout
+    }
+
+    /// Returns whether the stream runs without viewers.
+    fn is_kept(&self) -> bool {
+        self.kept.contains(&self.shared.id)
+    }
+
+    /// Returns whether a failed start is retried.
+    fn is_retried(&self) -> bool {
+        self.was_live || self.is_kept()
     }
 
     /// Ends the output of a stream whose child has been reaped, and then frees the stream's name. The

@@ -109,7 +109,7 @@ mod tests {
         let mut metrics = metrics(&counters);
         let (mut state, mut was_live, mut last_error) = (State::Starting, false, None);
         for event in events {
-            let context = Context { was_live, is_wanted: true };
+            let context = Context { is_retried: was_live, is_wanted: true };
             let (next, action) = state::next(state, *event, context);
             last_error = match event {
                 Event::EndedRefused => Some(ErrorKind::SourceUnauthorized),

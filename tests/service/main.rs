@@ -11,6 +11,7 @@ mod discovery;
 mod examples;
 mod faults;
 mod http_edge;
+mod keep;
 mod keyframes;
 mod lifetime;
 mod limits;

@@ -12,7 +12,9 @@ use crate::api::wire::{Link, Password, ensure_nothing_is_hidden, number, or_defa
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{CameraId, Profile};
 use crate::camera::onvif_address::OnvifAddress;
-use crate::camera::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
+use crate::camera::options::{
+    AudioOption, KeepOption, StreamOptions, TransportOption, VideoOption,
+};
 use crate::service::camera_change::{CameraChange, PartsChange, SourceChange};
 use crate::store::db::Filter;
 
@@ -73,6 +75,9 @@ pub(crate) struct CameraInput {
     /// Transport of RTP.
     #[serde(default, deserialize_with = "or_default")]
     transport: TransportOption,
+    /// When the main stream runs.
+    #[serde(default, deserialize_with = "or_default")]
+    keep: KeepOption,
     /// The sealed source from an export, as an alternative to URLs.
     sealed: Option<String>,
 }
@@ -86,6 +91,7 @@ impl CameraInput {
         let change = CameraChange {
             onvif: onvif_address(self.onvif.as_deref())?,
             options: StreamOptions { video, audio, transport },
+            keep: self.keep,
             name: self.name.clone(),
             owner: self.owner.clone(),
             source: self.source()?,

@@ -12,7 +12,7 @@ use crate::base::error::Error;
 use crate::base::time::rfc3339;
 use crate::camera::id::Profile;
 use crate::camera::onvif_address::OnvifAddress;
-use crate::camera::options::StreamOptions;
+use crate::camera::options::{KeepOption, StreamOptions};
 use crate::camera::presets::Preset;
 use crate::camera::record::Record;
 use crate::camera::source::Source;
@@ -42,6 +42,8 @@ pub(crate) struct CameraOutput {
     /// The options of the camera's streams.
     #[serde(flatten)]
     options: StreamOptions,
+    /// When the main stream runs.
+    keep: KeepOption,
     /// When the camera was added, RFC 3339.
     #[schema(format = DateTime)]
     created_at: String,
@@ -87,6 +89,7 @@ impl CameraOutput {
             onvif: record.onvif.as_ref().map(OnvifAddress::to_string),
             parts: record.spec.parts().map(PartsOutput::new),
             options: record.options,
+            keep: record.keep,
             created_at: rfc3339(record.created_at.unsigned_abs()),
             updated_at: rfc3339(record.updated_at.unsigned_abs()),
         }
@@ -143,6 +146,8 @@ pub(crate) struct ExportOutput {
     /// The options of the camera's streams.
     #[serde(flatten)]
     options: StreamOptions,
+    /// When the main stream runs.
+    keep: KeepOption,
     /// The camera's encrypted source, which only a manager with the same `SOURCE_KEY` can open.
     sealed: String,
 }
@@ -155,6 +160,7 @@ impl ExportOutput {
             owner: record.owner.clone(),
             onvif: record.onvif.as_ref().map(OnvifAddress::to_string),
             options: record.options,
+            keep: record.keep,
             sealed: BASE64.encode(cameras.sealed(record)?),
         })
     }

@@ -150,7 +150,7 @@ impl Served {
         let budget = DiskBudget::new(root, None);
         let metrics = Exporter::new(core.registry.clone(), budget, table.labels());
         let api = Api::new(
-            core,
+            Arc::new(core),
             Finder::new(CameraNetworks::default()),
             StillTaker::new(settings, spawner),
             Arc::new(readiness),

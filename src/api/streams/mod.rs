@@ -148,6 +148,9 @@ fn start_operation(id: &'static str) -> Operation {
 
 fn stop_operation(id: &'static str) -> Operation {
     Operation::new("streams", id, "Stops a stream and waits until it has ended")
+        .describe(
+            "The main stream of a camera with `keep: always` stays stopped until its next start.",
+        )
         .returns::<StopOutput>("The stream is not running.")
         .fails(&[ErrorKind::InvalidId])
         .fails(failures::DATABASE)

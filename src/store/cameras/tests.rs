@@ -5,7 +5,7 @@ use std::task::Poll;
 
 use super::*;
 use crate::camera::onvif_address::OnvifAddress;
-use crate::camera::options::AudioOption;
+use crate::camera::options::{AudioOption, KeepOption};
 use crate::camera::plan::{Audio, Plan};
 use crate::camera::source_spec::Parts;
 use crate::store::key_files::next_key_file;
@@ -110,6 +110,42 @@ async fn cameras_survive_a_restart_and_their_secrets_are_sealed() {
         let is_on_disk = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
         assert!(!is_on_disk, "{secret} is on disk");
     }
+}
+
+#[tokio::test]
+async fn the_option_keep_is_stored_and_applies_to_the_main_stream() {
+    let setup = Setup::new();
+    let cameras = setup.open().await.expect("a database");
+    let (id, main) = (CameraId::parse("1").expect("an id"), StreamId::parse("1").expect("an id"));
+    let unchanged = OptionChanges::default();
+    let camera = put(&cameras, Some("rtsp://cam/a"), unchanged).await.expect("a camera");
+    assert_eq!(camera.keep, KeepOption::OnDemand);
+    assert!(cameras.kept().await.expect("a query").is_empty());
+    let keep = |known: Option<Record>| {
+        let mut record = known.expect("the camera");
+        record.spec =
+            record.spec.with_link(Profile::Sub, Source::parse("rtsp://cam/b").expect("a link"));
+        Ok(Record { keep: KeepOption::Always, ..record })
+    };
+    cameras.change(&id, keep).await.expect("a change");
+    // A start with another link changes only the link.
+    put(&cameras, Some("rtsp://cam/c"), unchanged).await.expect("a camera");
+    drop(cameras);
+
+    let cameras = setup.open().await.expect("the same database");
+    assert_eq!(cameras.kept().await.expect("a query"), std::slice::from_ref(&id));
+    let sub = StreamId::new(id.clone(), Profile::Sub);
+    for (id, expected) in [(&main, KeepOption::Always), (&sub, KeepOption::OnDemand)] {
+        let camera = cameras.camera_of(id).await.expect("a query").expect("the camera");
+        assert_eq!(camera.keep, expected, "{id}");
+    }
+    let on_demand = |known: Option<Record>| {
+        Ok(Record { keep: KeepOption::OnDemand, ..known.expect("the camera") })
+    };
+    cameras.change(&id, on_demand).await.expect("a change");
+    let camera = cameras.camera_of(&main).await.expect("a query").expect("the camera");
+    assert_eq!(camera.keep, KeepOption::OnDemand);
+    assert!(cameras.kept().await.expect("a query").is_empty());
 }
 
 #[tokio::test]

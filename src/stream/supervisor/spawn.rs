@@ -14,10 +14,12 @@ use crate::stream::backoff::Backoff;
 use crate::stream::deadlines::Deadlines;
 use crate::stream::handle::{COMMANDS, Shared, StreamHandle};
 use crate::stream::interest::Interests;
+use crate::stream::kept::KeptStreams;
 use crate::stream::output::{OutputHandle, OutputRequest};
 use crate::stream::reporter::EventReporter;
 use crate::stream::resources::StreamResources;
 use crate::stream::run::CurrentRun;
+use crate::stream::start_queue::Priority;
 use crate::stream::state::State;
 use crate::stream::status::StatusPublisher;
 use crate::stream::transition_metrics::TransitionMetrics;
@@ -29,12 +31,13 @@ const NUMBERS_SINCE: u64 = 1_735_689_600;
 /// How many numbers are available for each second since then.
 const NUMBERS_A_SECOND: u64 = 4;
 
-/// Starts a new stream, and returns its handle. Calls `on_gone` with this handle once the stream's
-/// child, output and files are gone.
+/// Starts a new stream, and returns its handle. `priority` is that of its first run. Calls `on_gone`
+/// with this handle once the stream's child, output and files are gone.
 pub(in crate::stream) fn spawn(
     camera: Camera,
     resources: &StreamResources,
-    active: ActiveShare,
+    (active, kept): (ActiveShare, KeptStreams),
+    priority: Priority,
     on_gone: impl FnOnce(&StreamHandle) + Send + 'static,
 ) -> StreamHandle {
     let span = info_span!("stream", camera = %camera.id);
@@ -71,6 +74,7 @@ pub(in crate::stream) fn spawn(
         output: OutputHandle::start(&*resources.output, request, thread, span.clone()),
         camera,
         active,
+        kept,
         state: State::Starting,
         next_epoch: first_number,
         run: CurrentRun::None,
@@ -82,7 +86,7 @@ pub(in crate::stream) fn spawn(
         last_live_for: None,
     };
     let gone = handle.clone();
-    thread.spawn(supervisor.run(move || on_gone(&gone)).instrument(span));
+    thread.spawn(supervisor.run(priority, move || on_gone(&gone)).instrument(span));
     handle
 }
 

@@ -37,6 +37,7 @@ use crate::stream::state::{After, State};
 use crate::stream::threads::Threads;
 use crate::stream::viewers::Viewer;
 
+mod kept;
 mod replay;
 
 const LIMITS: Limits = Limits {

@@ -11,6 +11,7 @@ export type CameraInput = {
   audio?: AudioOption;
   id?: string | null;
   ip?: string | null;
+  keep?: KeepOption;
   name?: string | null;
   onvif?: string | null;
   owner?: string | null;
@@ -30,6 +31,7 @@ export type CameraInput = {
 export type CameraOutput = Partial<PartsOutput> & StreamOptions & {
   created_at: string;
   id: string;
+  keep: KeepOption;
   name: string;
   onvif?: string | null;
   owner?: string | null;
@@ -108,6 +110,7 @@ export type EventOutput = {
 
 export type ExportOutput = StreamOptions & {
   id: string;
+  keep: KeepOption;
   name: string;
   onvif?: string | null;
   owner?: string | null;
@@ -137,6 +140,8 @@ export type ImportOutput = {
   unchanged: number;
   updated: number;
 };
+
+export type KeepOption = "on_demand" | "always";
 
 export type LastErrorOutput = {
   code: ErrorKind;
@@ -311,6 +316,7 @@ export type TestInput = {
   audio?: AudioOption;
   id?: string | null;
   ip?: string | null;
+  keep?: KeepOption;
   name?: string | null;
   onvif?: string | null;
   owner?: string | null;

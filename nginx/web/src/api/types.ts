@@ -15,6 +15,7 @@ export type {
   ErrorKind,
   HealthOutput as Health,
   ImportOutput as Imported,
+  KeepOption,
   LastErrorOutput as LastError,
   LogLineOutput as LogLine,
   LogOutput as LogLines,

@@ -3,6 +3,7 @@ import type {
   AudioOption,
   Camera,
   CameraInput,
+  KeepOption,
   TransportOption,
   VideoOption,
 } from "../../api/types";
@@ -28,6 +29,7 @@ export interface Fields {
   video: string;
   audio: string;
   transport: string;
+  keep: string;
 }
 
 const NEW: Fields = {
@@ -48,6 +50,7 @@ const NEW: Fields = {
   video: "auto",
   audio: "auto",
   transport: "auto",
+  keep: "on_demand",
 };
 /**
  * Replaces secret parts of a path in the API's responses. The form must not send such a path back, because
@@ -61,7 +64,7 @@ export function fieldsOf(camera: Camera | null): Fields {
   if (!camera) {
     return NEW;
   }
-  const { id, name, video, audio, transport } = camera;
+  const { id, name, video, audio, transport, keep } = camera;
   const shown = (path: string | null | undefined) => (path && !isHidden(path) ? path : "");
   return {
     ...NEW,
@@ -79,6 +82,7 @@ export function fieldsOf(camera: Camera | null): Fields {
     video,
     audio,
     transport,
+    keep,
   };
 }
 
@@ -93,6 +97,7 @@ export function inputOf(fields: Fields): CameraInput {
     video: fields.video as VideoOption,
     audio: fields.audio as AudioOption,
     transport: fields.transport as TransportOption,
+    keep: fields.keep as KeepOption,
   };
   const names: (keyof Fields & keyof CameraInput)[] =
     fields.kind === "link"

@@ -12,6 +12,7 @@ const OPTIONS = {
   video: ["auto", "copy", "h264"],
   audio: ["auto", "aac", "off"],
   transport: ["auto", "tcp", "udp"],
+  keep: ["on_demand", "always"],
 } as const;
 
 export interface SectionProps {
@@ -166,7 +167,7 @@ export function AdvancedSection(form: SectionProps) {
         {hasRole("admin") && <FormField form={form} name="owner" maxLength={200} />}
       </div>
       <div class="columns">
-        {(["video", "audio", "transport"] as const).map((name) => (
+        {(["video", "audio", "transport", "keep"] as const).map((name) => (
           <Select
             key={name}
             label={t(`form.${name}`)}

@@ -1,0 +1,72 @@
+//! The streams that run without viewers, because their cameras have the option `keep: always`.
+//!
+//! A supervisor reads here whether its stream is kept, so that a change takes effect at once. The lock is
+//! held while a kept stream is created, so that a stop that happens at the same time either prevents
+//! that or finds the stream.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use crate::base::lock::lock;
+use crate::camera::id::StreamId;
+
+/// The streams of cameras with `keep: always`. Clones share the set.
+#[derive(Debug, Clone, Default)]
+pub(super) struct KeptStreams(Arc<Mutex<HashMap<StreamId, Keeping>>>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keeping {
+    /// The stream is to run.
+    Running,
+    /// A client has stopped the stream. It is kept again after its next start.
+    Stopped,
+}
+
+impl KeptStreams {
+    /// Adds a stream. Returns whether it was added just now.
+    pub(super) fn add(&self, id: &StreamId) -> bool {
+        let mut all = lock(&self.0);
+        let is_new = !all.contains_key(id);
+        if is_new {
+            all.insert(id.clone(), Keeping::Running);
+        }
+        is_new
+    }
+
+    /// Removes a stream, whose camera does not have the option any more.
+    pub(super) fn remove(&self, id: &StreamId) {
+        lock(&self.0).remove(id);
+    }
+
+    /// Notes that a client stops a stream.
+    pub(super) fn stop(&self, id: &StreamId) {
+        if let Some(keeping) = lock(&self.0).get_mut(id) {
+            *keeping = Keeping::Stopped;
+        }
+    }
+
+    /// Adds a stream that a client starts. A stream that was stopped is kept again.
+    pub(super) fn resume(&self, id: &StreamId) {
+        lock(&self.0).insert(id.clone(), Keeping::Running);
+    }
+
+    /// Returns whether the stream runs without viewers.
+    pub(super) fn contains(&self, id: &StreamId) -> bool {
+        lock(&self.0).get(id) == Some(&Keeping::Running)
+    }
+
+    /// Calls `create` if the stream runs without viewers. No client can stop the stream meanwhile.
+    pub(super) fn if_kept<T>(&self, id: &StreamId, create: impl FnOnce() -> T) -> Option<T> {
+        let all = lock(&self.0);
+        (all.get(id) == Some(&Keeping::Running)).then(create)
+    }
+
+    /// Returns the streams that run without viewers, sorted by id.
+    pub(super) fn all(&self) -> Vec<StreamId> {
+        let all = lock(&self.0);
+        let running = all.iter().filter(|(_, keeping)| **keeping == Keeping::Running);
+        let mut ids: Vec<_> = running.map(|(id, _)| id.clone()).collect();
+        ids.sort_unstable();
+        ids
+    }
+}
