@@ -359,7 +359,7 @@ mod tests {
         assert_eq!(video(&mut demuxer, stream(picture, *b"H264", PARAMETER_SETS)), None);
         let sound = NutKind::Audio { sample_rate: (8000, 1), channels: 1 };
         assert!(demuxer.audio(Track::Audio, stream(sound, *b"alaw", b""), arrival).is_none());
-        assert!(!demuxer.awaits_keyframe(), "no frame has come");
+        assert!(!demuxer.awaits_keyframe(), "no frame has arrived");
 
         assert_eq!(video(&mut demuxer, packet(0, SLICE)), None);
         assert!(demuxer.audio(Track::Audio, packet(20, b"sound"), arrival).is_none());

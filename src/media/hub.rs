@@ -42,7 +42,7 @@ struct State {
     flow: FlowMeter,
 }
 
-/// The last frame that came before the first keyframe of its epoch. No reader gets it.
+/// The last frame before the first keyframe of its epoch. Readers do not get such frames.
 #[derive(Debug, Clone, Copy)]
 struct LeadingFrame {
     epoch: u64,
@@ -88,8 +88,8 @@ impl FrameHub {
         self.published.send_replace(published);
     }
 
-    /// Notes that a frame of `epoch` arrived now that is not published, because the epoch's first
-    /// keyframe has not arrived.
+    /// Notes that a frame of `epoch` arrived just now. The frame is not published, because it is before
+    /// the epoch's first keyframe.
     pub(crate) fn note_leading_frame(&self, epoch: u64) {
         *lock(&self.shared.leading) = Some(LeadingFrame { epoch, received_at: Instant::now() });
     }
@@ -294,9 +294,9 @@ mod tests {
         let noted = Instant::now();
         tokio::time::advance(Duration::from_secs(5)).await;
         assert_eq!(hub.last_leading_frame(7), Some(noted));
-        assert_eq!(hub.last_leading_frame(8), None, "nothing of this epoch has come");
+        assert_eq!(hub.last_leading_frame(8), None, "no frame of this epoch has arrived");
         hub.publish([testing::video(&testing::format(7), true, 0, 40)]);
-        assert_eq!(hub.last_leading_frame(7), None, "the keyframe has come");
+        assert_eq!(hub.last_leading_frame(7), None, "the keyframe has arrived");
         hub.note_leading_frame(8);
         assert_eq!(hub.last_leading_frame(8), Some(Instant::now()));
     }

@@ -1,9 +1,8 @@
 //! Cameras whose main stream runs always (`keep: always`).
 //!
-//! The registry holds the streams that are kept, and their supervisors retry cameras that fail. This
-//! module tells the registry which streams to keep, and starts those that do not run: with the manager,
-//! when the option is switched on, and when an earlier start was refused, for example because too many
-//! streams were running.
+//! The registry holds the set of kept streams, and their supervisors retry cameras that fail. This module
+//! maintains the set, and starts kept streams that are not running: at the start of the manager, when the
+//! option is switched on, and after a refused start, for example at the limit of streams.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,11 +59,11 @@ pub(super) async fn apply(core: &Core, id: &CameraId, keep: KeepOption) {
     if core.registry.set_kept(&id, keep == KeepOption::Always)
         && let Err(error) = start(core, &id).await
     {
-        warn!(stream = %id, %error, "cannot start the camera yet, which has keep: always; retrying");
+        warn!(stream = %id, %error, "cannot start a camera that has keep: always; retrying");
     }
 }
 
-/// Tells the registry which streams to keep.
+/// Adds the streams of all cameras with `keep: always` to the registry's set.
 async fn load(core: &Core) -> Result<(), Error> {
     for id in core.cameras.kept().await? {
         core.registry.set_kept(&StreamId::new(id, Profile::Main), true);
@@ -72,7 +71,7 @@ async fn load(core: &Core) -> Result<(), Error> {
     Ok(())
 }
 
-/// Starts all kept streams that do not run. Returns the first error.
+/// Starts all kept streams that are not running. Returns the first error.
 async fn start_all(core: &Core) -> Result<(), Error> {
     let mut result = Ok(());
     for id in core.registry.kept() {
@@ -81,8 +80,8 @@ async fn start_all(core: &Core) -> Result<(), Error> {
     result
 }
 
-/// Starts a kept stream if it does not run. A stream that must not be kept is no longer kept: its camera
-/// may have been changed while it started.
+/// Starts a kept stream if it is not running. Removes the stream from the set if its camera does not have
+/// the option: a start may have added the stream while the option was being changed.
 async fn start(core: &Core, id: &StreamId) -> Result<(), Error> {
     match core.cameras.camera_of(id).await? {
         Some(camera) if camera.keep == KeepOption::Always => core.registry.start_kept(&camera),
@@ -117,7 +116,7 @@ mod tests {
             put.expect("a camera");
         }
 
-        /// Does what the manager does at its start.
+        /// Adds and starts the kept streams, as at the start of the manager.
         async fn check(&self) {
             load(&self.core).await.expect("a database");
             start_all(&self.core).await.expect("no refusal");

@@ -24,7 +24,7 @@ pub(super) struct Deadlines {
     slot: Instant,
     /// The end of the back-off in `Backoff`, and of the grace period in `Stopping`.
     timer: Instant,
-    /// The current run has frames but had no keyframe when the start last timed out.
+    /// True if the current run had frames, but no keyframe, when the start last timed out.
     is_keyframe_late: bool,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Situation {
     pub(super) is_kept: bool,
     /// When the picture last advanced.
     pub(super) last_progress: Instant,
-    /// When the last frame of the current run arrived, if frames arrive but no keyframe has come.
+    /// When the last frame of the current run arrived, if frames arrive but no keyframe has arrived.
     pub(super) last_leading_frame: Option<Instant>,
 }
 
@@ -94,7 +94,7 @@ impl Deadlines {
     /// Returns the next deadline, and the event that happens when it passes.
     pub(super) fn next(&self, now: Situation) -> (Instant, Event) {
         match now.state {
-            // Without callers, nothing is lost if the start waits for long.
+            // A kept stream has no callers to whom the start could take too long.
             State::Starting if now.is_kept && now.queued_as == Some(Priority::Low) => {
                 (Instant::now() + NEVER, Event::TimedOut)
             }
@@ -112,7 +112,7 @@ impl Deadlines {
     }
 
     /// Returns the event of a deadline that has passed. Returns `None` if the situation has changed while
-    /// the timer ran: the picture has advanced, or a late keyframe has come.
+    /// the timer ran: the picture has advanced, or a late keyframe has arrived.
     pub(super) fn pass(&mut self, due: Event, now: Situation) -> Option<Event> {
         match due {
             Event::Stalled if now.last_progress.elapsed() < self.limits.stale_timeout => None,
@@ -124,7 +124,7 @@ impl Deadlines {
     }
 
     /// Extends a start by another `start_timeout` if the camera sends frames but no keyframe. The start
-    /// is extended once more when the keyframe has come, so that the stream can become playable.
+    /// is extended once more after the keyframe has arrived, so that the stream can become playable.
     fn time_out_start(&mut self, now: Situation) -> Option<Event> {
         let (was_late, stale_timeout) = (self.is_keyframe_late, self.limits.stale_timeout);
         self.is_keyframe_late =

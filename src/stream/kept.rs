@@ -1,8 +1,8 @@
 //! The streams that run without viewers, because their cameras have the option `keep: always`.
 //!
-//! A supervisor reads here whether its stream is kept, so that a change takes effect at once. The lock is
-//! held while a kept stream is created, so that a stop that happens at the same time either prevents
-//! that or finds the stream.
+//! Supervisors read this set at every event, so that a change takes effect at once. The lock is held
+//! while a kept stream is created. So a client's stop at the same time either prevents the creation, or
+//! ends the stream that was created.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ pub(super) struct KeptStreams(Arc<Mutex<HashMap<StreamId, Keeping>>>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Keeping {
-    /// The stream is to run.
+    /// The stream runs without viewers.
     Running,
     /// A client has stopped the stream. It is kept again after its next start.
     Stopped,
@@ -33,7 +33,7 @@ impl KeptStreams {
         is_new
     }
 
-    /// Removes a stream, whose camera does not have the option any more.
+    /// Removes a stream, whose camera no longer has the option.
     pub(super) fn remove(&self, id: &StreamId) {
         lock(&self.0).remove(id);
     }
@@ -55,7 +55,7 @@ impl KeptStreams {
         lock(&self.0).get(id) == Some(&Keeping::Running)
     }
 
-    /// Calls `create` if the stream runs without viewers. No client can stop the stream meanwhile.
+    /// Calls `create` if the stream runs without viewers. The lock is held during the call.
     pub(super) fn if_kept<T>(&self, id: &StreamId, create: impl FnOnce() -> T) -> Option<T> {
         let all = lock(&self.0);
         (all.get(id) == Some(&Keeping::Running)).then(create)

@@ -92,8 +92,8 @@ impl Registry {
         limits.stop_grace + start_queue::MAX_WAIT + limits.start_timeout + Duration::from_secs(2)
     }
 
-    /// Starts the camera's stream, or joins the present one, and waits until the stream is playable, or
-    /// until it is clear that it will only become playable with the camera's next keyframe. Fails if that takes longer than [`Registry::patience`].
+    /// Starts the camera's stream, or joins the present one, and waits until the stream is playable or
+    /// its start is delayed. Fails if that takes longer than [`Registry::patience`].
     pub(crate) async fn start(&self, camera: Camera) -> Result<Joined, Error> {
         if self.join_live(&camera) {
             return Ok(Joined::Active);
@@ -164,8 +164,8 @@ impl Registry {
         }
     }
 
-    /// Sets whether a stream runs without viewers. Returns true if that is new and the stream may have to
-    /// be started. A stream that a client has stopped stays stopped.
+    /// Sets whether a stream runs without viewers. Returns true if the stream was just added to the kept
+    /// ones, and may have to be started. A stream that a client has stopped stays stopped.
     pub(crate) fn set_kept(&self, id: &StreamId, is_kept: bool) -> bool {
         if is_kept {
             return self.0.kept.add(id);
@@ -184,8 +184,8 @@ impl Registry {
         self.0.kept.contains(id)
     }
 
-    /// Starts a stream that runs without viewers, with low priority. Does nothing if the stream runs, or
-    /// if it was stopped in the meantime.
+    /// Starts a stream that runs without viewers, with low priority. Does nothing if the stream is running,
+    /// or is no longer kept.
     pub(crate) fn start_kept(&self, camera: &Camera) -> Result<(), Error> {
         if let Some(handle) = self.get(&camera.id) {
             if handle.commands.is_closed() {

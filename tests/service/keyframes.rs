@@ -1,4 +1,4 @@
-//! Keyframes that come late, and keyframes on request. A start in the middle of a long GOP does not
+//! Keyframes that arrive late, and keyframes on request. A start in the middle of a long GOP does not
 //! fail. If the camera has ONVIF, the start does not wait for the next regular keyframe. An ONVIF device
 //! that makes no keyframes delays no start.
 

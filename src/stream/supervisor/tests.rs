@@ -397,7 +397,7 @@ async fn a_late_keyframe_delays_the_start_without_failing_it() {
     let status = setup.registry.get(&setup.camera.id).expect("a stream").status();
     assert_eq!(status.last_error.expect("a reason").0.kind, ErrorKind::AwaitingKeyframe);
 
-    // A later caller waits for the keyframe, and gets a result as soon as it has come.
+    // A later caller waits for the keyframe, and gets the result as soon as the keyframe has arrived.
     let start = setup.start();
     lead_for(&child, 22).await;
     assert!(start.is_finished(), "the second caller waits for ever");
