@@ -28,6 +28,8 @@ use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::layout::Layout;
 use crate::output::hls::output::Hls;
 use crate::output::hls::sweep::{self, DirLock};
+use crate::pictures::decoder::Decoder;
+use crate::pictures::snapshots::Snapshots;
 use crate::playback::{Playback, secret};
 use crate::service::core::Core;
 use crate::service::keeping;
@@ -109,7 +111,9 @@ impl Service {
         let (hls, registry) = streams(config, &layout, &disk_budget, ingest, events)?;
         let ffmpeg = FfmpegCheck::new(config.ffmpeg_bin.clone(), spawner.clone());
         let readiness = Arc::new(Readiness::new(ffmpeg, layout, cameras.database().clone()));
-        let core = Arc::new(Core { access, cameras, registry, hls, playback });
+        let decoder = Decoder::new(config.ffmpeg_bin.clone(), spawner.clone());
+        let snapshots = Snapshots::new(decoder, registry.resources().counters.clone());
+        let core = Arc::new(Core { access, cameras, registry, hls, snapshots, playback });
         let router = router(config, &core, &readiness, &disk_budget, &spawner);
         Ok(Self { router, readiness, core, disk_budget, webhooks, spawner, stream_dir })
     }

@@ -22,6 +22,7 @@
 //! | use cases, without HTTP | [`service`] |
 //! | subscribers of events | [`webhooks`] |
 //! | outputs, which serve streams | [`output`] |
+//! | single pictures | [`pictures`] |
 //! | the lifecycle of streams | [`stream`] |
 //! | ingests, which receive video from cameras | [`ingest`] |
 //! | settings, events, known cameras, access | [`config`], [`events`], [`onvif`], [`store`], [`access`], [`playback`] |
@@ -50,6 +51,7 @@ mod onvif;
 mod output;
 #[doc(hidden)]
 pub mod parts;
+mod pictures;
 mod playback;
 #[cfg(test)]
 mod reference;

@@ -23,6 +23,9 @@ pub(super) const PROBLEM: &str = "application/problem+json";
 /// The content type of playlists.
 pub(super) const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
+/// The content type of pictures.
+pub(super) const JPEG: &str = "image/jpeg";
+
 /// The body of a response: either bytes in memory, or a stream that is read only as fast as the
 /// client accepts it.
 pub(super) type Body = UnsyncBoxBody<Bytes, Box<dyn StdError + Send + Sync>>;

@@ -1,7 +1,7 @@
 //! Counters of the starts, failures and output of streams since the manager started. Each counter
 //! covers all cameras, so that no counter disappears when a stream ends.
 //!
-//! The registry, the supervisors and the HLS output decide what to count.
+//! The registry, the supervisors, the HLS output and the snapshots decide what to count.
 
 use std::time::Duration;
 
@@ -17,6 +17,10 @@ use crate::base::error::{Error, ErrorKind};
 /// every one to two seconds takes 0.3 to 2 s. The last bucket is the default `START_TIMEOUT_SECONDS`.
 const START_SECONDS: [f64; 13] =
     [0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 15.0];
+
+/// The buckets of the time to decode a snapshot, in seconds. A picture of 1080p takes about 0.2 s for
+/// each second since the keyframe.
+const SNAPSHOT_SECONDS: [f64; 9] = [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 10.0];
 
 /// The causes whose time series exist with the value 0 from the manager's start. Without these series,
 /// Prometheus would not see the first occurrence of a cause as an increase.
@@ -35,6 +39,17 @@ const USUAL_CAUSES: [ErrorKind; 12] = [
     ErrorKind::TooManyStarts,
 ];
 
+/// The same for pictures of streams.
+const USUAL_SNAPSHOT_CAUSES: [ErrorKind; 7] = [
+    ErrorKind::RequestTimeout,
+    ErrorKind::StreamEnded,
+    ErrorKind::SourceUnsupported,
+    ErrorKind::SourceTimeout,
+    ErrorKind::FfmpegUnavailable,
+    ErrorKind::Busy,
+    ErrorKind::Internal,
+];
+
 /// All counters. Cheap to clone; clones share the values.
 #[derive(Debug, Clone)]
 pub struct Counters {
@@ -46,6 +61,9 @@ pub struct Counters {
     fragments: Counter,
     media_bytes: Counter,
     skipped: Counter,
+    snapshots: Counter,
+    snapshot_failures: Family<Cause, Counter>,
+    snapshot_duration: Histogram,
 }
 
 /// The label for the cause of a failure: the stable code of the API.
@@ -67,6 +85,10 @@ impl Default for Counters {
             drop(Family::<Cause, Counter>::get_or_create(&start_failures, &cause));
             drop(Family::<Cause, Counter>::get_or_create(&restarts, &cause));
         }
+        let snapshot_failures = Family::default();
+        for cause in USUAL_SNAPSHOT_CAUSES.map(Cause::of) {
+            drop(Family::<Cause, Counter>::get_or_create(&snapshot_failures, &cause));
+        }
         Self {
             starts: Counter::default(),
             start_failures,
@@ -76,6 +98,9 @@ impl Default for Counters {
             fragments: Counter::default(),
             media_bytes: Counter::default(),
             skipped: Counter::default(),
+            snapshots: Counter::default(),
+            snapshot_failures,
+            snapshot_duration: Histogram::new(SNAPSHOT_SECONDS),
         }
     }
 }
@@ -102,6 +127,14 @@ impl Counters {
         let help =
             "Fragments lost because segments were written more slowly than the camera sent video";
         to.register("fragments_skipped", help, self.skipped.clone());
+        let help =
+            "Decoded pictures of streams; requests that got an earlier picture are not counted";
+        to.register("snapshots", help, self.snapshots.clone());
+        let help = "Pictures of streams that could not be taken, by error code";
+        to.register("snapshot_failures", help, self.snapshot_failures.clone());
+        let help = "Time to decode a picture of a stream, including the start of FFmpeg";
+        let snapshot_duration = self.snapshot_duration.clone();
+        to.register_with_unit("snapshot_duration", help, Unit::Seconds, snapshot_duration);
     }
 
     /// Counts a start of a stream: the first one, one after a failure, or one with a new source.
@@ -146,6 +179,17 @@ impl Counters {
     /// Counts fragments that were lost on the way to the packager.
     pub fn skipped(&self, fragments: u64) {
         self.skipped.inc_by(fragments);
+    }
+
+    /// Counts a decoded picture of a stream, and the time that decoding `took`.
+    pub(crate) fn snapshot_taken(&self, took: Duration) {
+        self.snapshots.inc();
+        self.snapshot_duration.observe(took.as_secs_f64());
+    }
+
+    /// Counts a picture of a stream that could not be taken.
+    pub(crate) fn snapshot_failed(&self, cause: ErrorKind) {
+        self.snapshot_failures.get_or_create(&Cause::of(cause)).inc();
     }
 
     /// Returns all counters in the OpenMetrics text format.

@@ -109,6 +109,13 @@ impl FrameHub {
         HubReader { shared: Arc::clone(&self.shared), published: self.published.subscribe(), id }
     }
 
+    /// Returns the video since the last keyframe, or only the keyframe if not all of it is kept. The
+    /// last frame is the newest picture that can be decoded. Returns nothing before the first
+    /// keyframe.
+    pub(crate) fn last_pictures(&self) -> Vec<Arc<Frame>> {
+        lock(&self.shared.state).kept.last_pictures()
+    }
+
     /// Returns the time at which the video last advanced. Before the first picture, the time at which the
     /// hub was created.
     pub fn last_progress(&self) -> &AtomicInstant {
@@ -152,7 +159,7 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
-    use crate::media::frame::testing;
+    use crate::media::frame::{Track, testing};
 
     const ANY: usize = 8 * 1024 * 1024;
 
@@ -191,6 +198,20 @@ mod tests {
         assert_eq!(read_all(&mut now), (70..110).collect::<Vec<_>>());
         drop(hub);
         assert!(matches!(now.next().await, Ok(None)), "the stream has ended");
+    }
+
+    #[test]
+    fn the_last_pictures_are_video_of_one_epoch_from_a_keyframe_on() {
+        let hub = FrameHub::default();
+        assert!(hub.last_pictures().is_empty());
+        let _slow = hub.read(ReadFrom::Now, ANY);
+        publish(&hub, 0..60);
+        let audio = testing::video(&testing::format(7), true, 2400, 40);
+        hub.publish([Frame { track: Track::Audio, ..audio }]);
+        hub.publish([testing::video(&testing::format(8), false, 2400, 40)]);
+        let pictures = hub.last_pictures();
+        assert_eq!(pictures.len(), 10);
+        assert!(pictures[0].is_keyframe && pictures.iter().all(|it| it.track == Track::Video));
     }
 
     #[tokio::test]
@@ -242,6 +263,7 @@ mod tests {
         };
         hub.publish(frames(0..999));
         assert_eq!(lock(&hub.shared.state).kept.len(), 0);
+        assert_eq!(hub.last_pictures().len(), 1, "the keyframe is still a picture");
         let mut reader = hub.read(ReadFrom::LastKeyframe, ANY);
         assert_eq!(read_all(&mut reader), [0]);
         hub.publish(frames(999..1003));

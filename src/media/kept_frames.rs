@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::media::frame::Frame;
+use crate::media::frame::{Frame, Track};
 
 /// The longest group of pictures that is kept. Of a longer or larger group, only the keyframe is kept.
 pub(super) const MAX_GOP: Duration = Duration::from_secs(12);
@@ -96,6 +96,21 @@ impl KeptFrames {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.frames.len()
+    }
+
+    /// Returns the video of the last keyframe's epoch since that keyframe, or only the keyframe if not
+    /// all of the video is kept.
+    pub(super) fn last_pictures(&self) -> Vec<Arc<Frame>> {
+        let Some(keyframe) = &self.keyframe else { return Vec::new() };
+        let place = keyframe.number.checked_sub(self.first).filter(|_| keyframe.is_gop_kept);
+        let Some(place) = place.and_then(|place| usize::try_from(place).ok()) else {
+            return vec![Arc::clone(&keyframe.frame)];
+        };
+        let epoch = keyframe.frame.format.epoch;
+        let frames = self.frames.iter().skip(place).map(|kept| &kept.frame);
+        let is_picture =
+            |frame: &&Arc<Frame>| frame.track == Track::Video && frame.format.epoch == epoch;
+        frames.filter(is_picture).cloned().collect()
     }
 
     /// Adds a reader.

@@ -8,6 +8,7 @@
 //! | `kept_frames` | the frames that a hub keeps |
 //! | [`flow`] | bit rate and frame rate of the media in a hub |
 //! | [`demuxer`] | frames, made of the packets that FFmpeg writes |
+//! | [`muxer`] | frames as NUT, for an FFmpeg that reads them |
 //! | `timeline` | decode times |
 //! | `wall_clock` | dates of frames |
 //! | [`access_unit`] | pictures of H.264 and H.265, in the form that MP4 needs |
@@ -31,6 +32,7 @@ pub(crate) mod frame;
 pub(crate) mod hub;
 mod kept_frames;
 pub(crate) mod mp4;
+pub(crate) mod muxer;
 pub(crate) mod nal;
 pub(crate) mod nut;
 pub(crate) mod opus;

@@ -112,6 +112,7 @@ pub(crate) async fn delete(core: &Core, caller: &Caller, id: &CameraId) -> Resul
     for profile in [Profile::Main, Profile::Sub] {
         core.registry.stop(&StreamId::new(id.clone(), profile)).await;
     }
+    core.snapshots.forget(id);
     Ok(())
 }
 

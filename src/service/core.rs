@@ -2,6 +2,7 @@
 
 use crate::access::Access;
 use crate::output::hls::output::Hls;
+use crate::pictures::snapshots::Snapshots;
 use crate::playback::Playback;
 use crate::store::Cameras;
 use crate::stream::registry::Registry;
@@ -16,6 +17,8 @@ pub(crate) struct Core {
     pub(crate) registry: Registry,
     /// The playlists of the streams.
     pub(crate) hls: Hls,
+    /// The pictures of the streams.
+    pub(crate) snapshots: Snapshots,
     /// The playback sessions.
     pub(crate) playback: Playback,
 }

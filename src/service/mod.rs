@@ -6,6 +6,7 @@
 //! | [`core`] | the parts of the manager that all use cases share |
 //! | [`permission`] | which cameras a caller can see, and the permission to watch |
 //! | [`streams`] | starting, joining and stopping streams |
+//! | [`snapshots`] | requests of viewers for pictures |
 //! | [`watching`] | requests of viewers for playlists and files |
 //! | [`cameras`] | adding, changing, deleting and testing cameras |
 //! | [`camera_change`] | turning a request into the record of a camera |
@@ -22,6 +23,7 @@ pub(crate) mod keeping;
 pub(crate) mod permission;
 pub(crate) mod readiness;
 pub(crate) mod sessions;
+pub(crate) mod snapshots;
 pub(crate) mod streams;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -12,6 +12,7 @@ use crate::base::counters::Counters;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::lock::lock;
 use crate::camera::source::Source;
+use crate::child::spawner::{Bounds, Spawner};
 use crate::events::bus::Bus;
 use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
 use crate::media::frame::testing;
@@ -19,6 +20,8 @@ use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::cutter::SegmentPolicy;
 use crate::output::hls::layout::Layout;
 use crate::output::hls::output::Hls;
+use crate::pictures::decoder::Decoder;
+use crate::pictures::snapshots::Snapshots;
 use crate::playback::Playback;
 use crate::store::Cameras;
 use crate::stream::limits::Limits;
@@ -35,6 +38,7 @@ const LIMITS: Limits = Limits {
     stop_grace: Duration::from_secs(5),
     max_viewers: None,
 };
+const BOUNDS: Bounds = Bounds { nice: 0, memory: 1 << 30, open_files: 256 };
 const SEGMENTS: SegmentPolicy = SegmentPolicy {
     segment_time: Duration::from_secs(2),
     part_time: Duration::from_millis(200),
@@ -72,7 +76,10 @@ impl Setup {
             events: Bus::default(),
         });
         let access = Access::new(ApiKeys::parse(keys).expect("keys"));
-        Self { core: Core { access, cameras, registry, hls, playback }, dir, opened }
+        let spawner = Spawner::start(BOUNDS, &[]).expect("a thread");
+        let decoder = Decoder::new("ffmpeg".into(), spawner);
+        let snapshots = Snapshots::new(decoder, registry.resources().counters.clone());
+        Self { core: Core { access, cameras, registry, hls, snapshots, playback }, dir, opened }
     }
 
     /// Returns the core and its directory, which must exist for as long as the core is used.

@@ -100,7 +100,9 @@ fn touch(handle: &StreamHandle, user: &str, visitor: Visitor<'_>) -> Result<(), 
     handle.touch_as_viewer(&Viewer { user, address, player: visitor.player })
 }
 
-async fn start(core: &Core, id: &StreamId) -> Result<StreamHandle, Error> {
+/// Starts the stream of a known camera, or joins it, and waits until it is playable. Fails at once if
+/// the camera failed a moment ago.
+pub(super) async fn start(core: &Core, id: &StreamId) -> Result<StreamHandle, Error> {
     let camera = streams::known_camera(core, id).await?;
     refuse_while_held(core, id)?;
     let joined = streams::join(core, camera).await.map_err(|error| match error.kind {

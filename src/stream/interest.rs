@@ -16,6 +16,8 @@ use crate::base::atomic_instant::AtomicInstant;
 pub(crate) enum Purpose {
     /// A caller waits until the stream is playable.
     Start,
+    /// A picture is taken.
+    Snapshot,
 }
 
 /// All interest in one stream: the number of held interests, and the last access.

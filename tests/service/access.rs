@@ -93,6 +93,8 @@ async fn every_endpoint_enforces_the_permissions_of_every_role() {
         (Method::GET, "/streams/foreign/stream.m3u8", empty.clone(), [200, 403, 200]),
         (Method::GET, "/streams/own/index.m3u8", empty.clone(), [200, 200, 200]),
         (Method::GET, "/streams/foreign/index.m3u8", empty.clone(), [200, 403, 200]),
+        (Method::GET, "/streams/own/snapshot.jpg", empty.clone(), [200, 200, 200]),
+        (Method::GET, "/streams/foreign/snapshot.jpg", empty.clone(), [200, 403, 200]),
         (Method::POST, "/api/stream/stop", stop("own"), [200, 200, 403]),
         (Method::POST, "/api/stream/stop", stop("foreign"), [200, 403, 403]),
         (Method::POST, "/api/cameras/own/stream/stop", empty.clone(), [200, 200, 403]),
@@ -198,6 +200,7 @@ async fn nginx_requires_an_api_key_for_every_file_of_a_stream() {
             playlist(id),
             format!("/streams/{id}/index.m3u8"),
             format!("/streams/{id}/{segment}"),
+            format!("/streams/{id}/snapshot.jpg"),
             format!("{}?_HLS_msn=1", playlist(id)),
         ];
         for file in files {

@@ -22,6 +22,7 @@ mod monitoring;
 mod playback;
 mod playing;
 mod shutdown;
+mod snapshots;
 mod storage;
 mod support;
 mod testing;

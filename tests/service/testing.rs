@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ApiResponse, Camera, Manager, SilentCamera, merged, processes_that_show, until,
+    ApiResponse, Camera, Jpeg, Manager, SilentCamera, merged, processes_that_show, until,
 };
 
 const TEST: &str = "/api/cameras/test";
@@ -17,17 +17,6 @@ const TEST: &str = "/api/cameras/test";
 /// Tests a camera by its link.
 async fn test(manager: &Manager, link: &str) -> ApiResponse {
     manager.post(TEST, &json!({ "rtsp_link": link })).await
-}
-
-/// Returns the width and height of a JPEG, from its frame header.
-fn size(jpeg: &[u8]) -> (u16, u16) {
-    assert!(jpeg.starts_with(&[0xff, 0xd8]) && jpeg.ends_with(&[0xff, 0xd9]), "an incomplete JPEG");
-    let mut at = 2;
-    while jpeg[at + 1] != 0xc0 {
-        at += 2 + usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]));
-    }
-    let number = |at: usize| u16::from_be_bytes([jpeg[at], jpeg[at + 1]]);
-    (number(at + 7), number(at + 5))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,7 +44,7 @@ async fn the_test_of_a_working_camera_returns_its_codecs_and_a_picture() {
         assert!(body["frame_rate"].is_null() || body["frame_rate"].is_number(), "{mount}");
         assert!(body["took_seconds"].as_f64().is_some_and(|took| took > 0.0), "{mount}");
         let jpeg = BASE64.decode(body["still"].as_str().expect("a picture")).expect("base64");
-        assert_eq!(size(&jpeg), (640, 352), "{mount}");
+        assert_eq!(Jpeg::new(jpeg).size(), (640, 352), "{mount}");
     }
     assert_eq!(
         manager.get("/api/cameras").await.body["total"],

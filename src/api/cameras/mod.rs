@@ -203,19 +203,22 @@ fn operation(id: &'static str, summary: &'static str) -> Operation {
 
 async fn list(mut call: Call<'_>) -> Result<Reply, Error> {
     let filter = call.input::<ListInput>().await?.filter();
-    let (records, total) = cameras::list(&call.api.core, &call.caller, filter).await?;
-    Ok(reply::json(&CamerasOutput::new(&records, total)))
+    let core = &call.api.core;
+    let (records, total) = cameras::list(core, &call.caller, filter).await?;
+    Ok(reply::json(&CamerasOutput::new(&records, total, &core.snapshots)))
 }
 
 async fn get(call: Call<'_>) -> Result<Reply, Error> {
-    let record = cameras::get(&call.api.core, &call.caller, &call.camera_id()?).await?;
-    Ok(reply::json(&CameraOutput::new(&record)))
+    let core = &call.api.core;
+    let record = cameras::get(core, &call.caller, &call.camera_id()?).await?;
+    Ok(reply::json(&CameraOutput::new(&record, &core.snapshots)))
 }
 
 async fn create(mut call: Call<'_>) -> Result<Reply, Error> {
     let (id, new) = call.input::<CameraInput>().await?.split()?;
-    let record = cameras::create(&call.api.core, &call.caller, id, new).await?;
-    Ok(created(&record.id, &CameraOutput::new(&record)))
+    let core = &call.api.core;
+    let record = cameras::create(core, &call.caller, id, new).await?;
+    Ok(created(&record.id, &CameraOutput::new(&record, &core.snapshots)))
 }
 
 async fn put(mut call: Call<'_>) -> Result<Reply, Error> {
@@ -225,8 +228,9 @@ async fn put(mut call: Call<'_>) -> Result<Reply, Error> {
         let detail = "the id in the body differs from the id in the path; omit the id in the body";
         return Err(Error::new(ErrorKind::InvalidRequest, detail));
     }
-    let (record, change) = cameras::put(&call.api.core, &call.caller, &id, new).await?;
-    let output = CameraOutput::new(&record);
+    let core = &call.api.core;
+    let (record, change) = cameras::put(core, &call.caller, &id, new).await?;
+    let output = CameraOutput::new(&record, &core.snapshots);
     Ok(if change == Change::Created { created(&id, &output) } else { reply::json(&output) })
 }
 

@@ -10,7 +10,7 @@ use crate::api::schema;
 use crate::api::wire::seconds;
 use crate::base::error::Error;
 use crate::base::time::rfc3339;
-use crate::camera::id::Profile;
+use crate::camera::id::{Profile, StreamId};
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::{KeepOption, StreamOptions};
 use crate::camera::presets::Preset;
@@ -18,6 +18,7 @@ use crate::camera::record::Record;
 use crate::camera::source::Source;
 use crate::camera::source_spec::Parts;
 use crate::ingest::ffmpeg::probe::Still;
+use crate::pictures::snapshots::Snapshots;
 use crate::store::{Cameras, Change};
 
 /// A camera as a caller sees it.
@@ -33,6 +34,13 @@ pub(crate) struct CameraOutput {
     source: Option<String>,
     /// The sub stream's URL without secrets; null if there is no such stream.
     source_sub: Option<String>,
+    /// When the last picture of the main stream was taken, RFC 3339. `snapshot.jpg` returns the
+    /// picture even with `start=false`. Null if there is none.
+    #[schema(format = DateTime)]
+    picture_at: Option<String>,
+    /// When the last picture of the sub stream was taken, RFC 3339; null if there is none.
+    #[schema(format = DateTime)]
+    picture_sub_at: Option<String>,
     /// URL of the camera's ONVIF service; null if it is not known.
     onvif: Option<String>,
     /// Address and paths; only if the source was given with an `ip`.
@@ -78,14 +86,21 @@ fn if_parts() -> Schema {
 }
 
 impl CameraOutput {
-    pub(super) fn new(record: &Record) -> Self {
+    pub(super) fn new(record: &Record, snapshots: &Snapshots) -> Self {
         let shown = |profile| record.spec.source(profile).map(Source::to_string);
+        let picture_at = |profile| {
+            let id = StreamId::new(record.id.clone(), profile);
+            let taken_at = snapshots.taken_at(&id, record.spec.source(profile)?)?;
+            Some(humantime::format_rfc3339_millis(taken_at).to_string())
+        };
         Self {
             id: record.id.to_string(),
             name: record.name.clone(),
             owner: record.owner.clone(),
             source: shown(Profile::Main),
             source_sub: shown(Profile::Sub),
+            picture_at: picture_at(Profile::Main),
+            picture_sub_at: picture_at(Profile::Sub),
             onvif: record.onvif.as_ref().map(OnvifAddress::to_string),
             parts: record.spec.parts().map(PartsOutput::new),
             options: record.options,
@@ -127,8 +142,9 @@ pub(crate) struct CamerasOutput {
 }
 
 impl CamerasOutput {
-    pub(super) fn new(records: &[Record], total: i64) -> Self {
-        Self { cameras: records.iter().map(CameraOutput::new).collect(), total }
+    pub(super) fn new(records: &[Record], total: i64, snapshots: &Snapshots) -> Self {
+        let cameras = records.iter().map(|record| CameraOutput::new(record, snapshots));
+        Self { cameras: cameras.collect(), total }
     }
 }
 

@@ -1,18 +1,20 @@
-//! Media: playlists, and nginx's requests for permission to serve a file.
+//! Media: playlists, pictures, and nginx's requests for permission to serve a file.
 
 use hyper::Method;
 use utoipa::openapi::schema::Type;
 
 use super::failures;
 use super::operation::Operation;
-use super::reply::PLAYLIST;
+use super::reply::{JPEG, PLAYLIST};
 use super::route::{Audience, Row};
 use crate::base::error::ErrorKind;
 use crate::camera::id::{STREAM_ID_PATTERN, StreamId};
 use playlists::ReloadInput;
+use snapshot::SnapshotInput;
 
 mod files;
 pub(crate) mod playlists;
+pub(crate) mod snapshot;
 
 /// The path of a stream's playlist, in the manager and in nginx.
 const PLAYLIST_PATH: &str = "/streams/{id}/stream.m3u8";
@@ -29,7 +31,7 @@ pub(super) fn routes() -> Vec<Row> {
             Audience::Viewers,
             |call| Box::pin(playlists::media(call)),
             || {
-                operation(
+                playlist(
                     "getPlaylist",
                     "Returns the playlist; starts the stream of a known camera",
                 )
@@ -49,21 +51,45 @@ pub(super) fn routes() -> Vec<Row> {
             Audience::Viewers,
             |call| Box::pin(playlists::multivariant(call)),
             || {
-                operation(
+                playlist(
                     "getIndex",
                     "Returns the multivariant playlist; starts the stream of a known camera",
                 )
             },
         )
         .waits(),
+        Row::new(
+            Method::GET,
+            "/streams/{id}/snapshot.jpg",
+            Audience::Viewers,
+            |call| Box::pin(snapshot::get(call)),
+            snapshot_operation,
+        )
+        .waits(),
     ]
+}
+
+fn playlist(id: &'static str, summary: &'static str) -> Operation {
+    operation(id, summary).returns_other(PLAYLIST, Type::String, "The playlist.")
+}
+
+fn snapshot_operation() -> Operation {
+    operation("getSnapshot", "Returns a picture of a camera; starts its stream if necessary")
+        .describe(
+            "The picture is taken from the running stream, without another connection to the \
+             camera. The response has its age in seconds in the header `Age`, and the time at which \
+             it was taken in `Last-Modified`.",
+        )
+        .query::<SnapshotInput>()
+        .returns_other(JPEG, Type::String, "The picture.")
+        .fails(failures::QUERY)
+        .fails(&[ErrorKind::NotFound, ErrorKind::Busy])
 }
 
 fn operation(id: &'static str, summary: &'static str) -> Operation {
     let stream_id = "The camera's id; for the sub stream, followed by `~sub`.";
     Operation::new("media", id, summary)
         .of(Some(STREAM_ID_PATTERN), stream_id)
-        .returns_other(PLAYLIST, Type::String, "The playlist.")
         .fails(failures::START)
         .fails(&[ErrorKind::StreamEnded, ErrorKind::AwaitingKeyframe])
 }

@@ -1,0 +1,156 @@
+//! Makes of frames what an FFmpeg child reads from a pipe. Pure.
+
+use crate::media::codec::VideoCodec;
+use crate::media::frame::{Format, Frame};
+use crate::media::nal::Framing;
+use crate::media::nut::stream::{NutKind, NutStream, TimeBase};
+use crate::media::nut::writer::{nut_headers, write_nut_frame};
+
+/// What precedes each NAL unit.
+const START_CODE: [u8; 4] = [0, 0, 0, 1];
+/// Ticks per second of the times.
+const TICKS_PER_SECOND: u32 = 1_000_000;
+
+/// Writes the video of one epoch as NUT.
+#[derive(Debug)]
+pub(crate) struct VideoMuxer {
+    /// Time of presentation of the first frame, in ticks.
+    starts_at: u64,
+    /// Version of the parameter sets that were written last.
+    version: Option<u32>,
+}
+
+impl VideoMuxer {
+    /// Begins a stream whose first frame is `first`, a keyframe. Writes the headers to `out`.
+    pub(crate) fn begin(first: &Frame, out: &mut Vec<u8>) -> Self {
+        if let Some(time_base) = TimeBase::new(1, TICKS_PER_SECOND) {
+            out.extend(nut_headers(&[description(&first.format, time_base)]));
+        }
+        Self { starts_at: ticks(first), version: None }
+    }
+
+    /// Returns the time of a frame in the stream, in ticks. The first frame has the time 0, and so
+    /// has a frame that is presented before it.
+    pub(crate) fn time(&self, frame: &Frame) -> u64 {
+        ticks(frame).saturating_sub(self.starts_at)
+    }
+
+    /// Writes a frame to `out`, with the parameter sets if the last ones no longer apply.
+    pub(crate) fn write(&mut self, frame: &Frame, out: &mut Vec<u8>) {
+        let mut unit = Vec::with_capacity(frame.data.len());
+        let version = Some(frame.format.version);
+        if self.version != version {
+            self.version = version;
+            append_all(frame.format.parameter_sets.units().map(AsRef::as_ref), &mut unit);
+        }
+        append_all(Framing::Lengths(4).units(&frame.data), &mut unit);
+        write_nut_frame(0, self.time(frame), frame.is_keyframe, &unit, out);
+    }
+}
+
+fn description(format: &Format, time_base: TimeBase) -> NutStream {
+    let picture = &format.picture;
+    let mut codec_private = Vec::new();
+    append_all(format.parameter_sets.units().map(AsRef::as_ref), &mut codec_private);
+    NutStream {
+        kind: NutKind::Video { width: picture.width.into(), height: picture.height.into() },
+        tag: match format.parameter_sets.codec() {
+            VideoCodec::H264 => *b"H264",
+            VideoCodec::H265 => *b"HEVC",
+        },
+        time_base,
+        decode_delay: picture.max_reorder_frames.unwrap_or(0).into(),
+        codec_private: codec_private.into(),
+    }
+}
+
+fn ticks(frame: &Frame) -> u64 {
+    u64::try_from(frame.presentation_time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Appends NAL units with start codes.
+fn append_all<'a>(units: impl Iterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
+    for unit in units {
+        out.extend_from_slice(&START_CODE);
+        out.extend_from_slice(unit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, SystemTime};
+
+    use bytes::Bytes;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::media::demuxer::{Arrival, Demuxer};
+    use crate::media::frame::testing;
+    use crate::media::nut::reader::NutReader;
+    use crate::media::nut::stream::NutItem;
+
+    /// Returns everything that is in a NUT stream.
+    fn read(bytes: &[u8]) -> Vec<NutItem> {
+        let mut reader = NutReader::new();
+        reader.buffer().extend_from_slice(bytes);
+        std::iter::from_fn(|| reader.next_item().expect("NUT")).collect()
+    }
+
+    #[test]
+    fn what_is_written_is_demuxed_to_the_same_frames() {
+        let format = testing::format(7);
+        let frames: Vec<_> = (0..5_u8)
+            .map(|n| {
+                let data = [0, 0, 0, 2, 0x65 - 0x24 * u8::from(n > 0), 0x80 + n];
+                let frame = testing::video(&format, n == 0, 1000 + u64::from(n) * 40, 40);
+                Frame { data: Bytes::copy_from_slice(&data), ..frame }
+            })
+            .collect();
+        let mut out = Vec::new();
+        let mut muxer = VideoMuxer::begin(&frames[0], &mut out);
+        for frame in &frames {
+            muxer.write(frame, &mut out);
+        }
+        assert_eq!(muxer.time(&frames[4]), 160_000);
+        let early = Frame { presentation_time: Duration::ZERO, ..frames[0].clone() };
+        assert_eq!(muxer.time(&early), 0);
+
+        let mut demuxer = Demuxer::new(7, false, false, false);
+        let arrival = Arrival { at: Instant::now(), wall: SystemTime::now() };
+        let again = read(&out).into_iter().filter_map(|item| {
+            let frame = demuxer.video(item, arrival).expect("video")?;
+            Some((frame.data, frame.is_keyframe))
+        });
+        let expected = frames.iter().map(|frame| (frame.data.clone(), frame.is_keyframe));
+        assert_eq!(again.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn parameter_sets_are_written_when_they_change() {
+        let first = testing::format(7);
+        let other = Arc::new(Format {
+            epoch: 7,
+            version: 1,
+            parameter_sets: first.parameter_sets.clone(),
+            picture: first.picture.clone(),
+            audio: None,
+            aac: None,
+            awaits_audio: false,
+        });
+        let mut out = Vec::new();
+        let frames = [&first, &first, &other].map(|format| {
+            let frame = testing::video(format, true, 0, 40);
+            Frame { data: Bytes::from_static(&[0, 0, 0, 1, 0x65]), ..frame }
+        });
+        let mut muxer = VideoMuxer::begin(&frames[0], &mut out);
+        for frame in &frames {
+            muxer.write(frame, &mut out);
+        }
+        let has_sets = read(&out).into_iter().filter_map(|item| match item {
+            NutItem::Packet(packet) => Some(packet.data.len() > 5),
+            NutItem::Streams(_) => None,
+        });
+        assert_eq!(has_sets.collect::<Vec<_>>(), [true, false, true]);
+    }
+}

@@ -1,0 +1,83 @@
+//! The arguments of an FFmpeg that decodes one picture.
+
+/// Quality of the JPEG, from 1 (best) to 31.
+const QUALITY: &str = "4";
+/// The largest number of frames that are decoded without the loop filter.
+const FEW_FRAMES: usize = 64;
+
+/// Returns the arguments for one JPEG of the frame with the time `newest`, in ticks, without the
+/// program's name. The JPEG is at most `width` pixels wide.
+///
+/// All `frames` since the keyframe are decoded, because each one builds on those before it. Only the
+/// last one is scaled and encoded.
+pub(super) fn arguments(frames: usize, newest: u64, width: Option<u32>) -> Vec<String> {
+    let select = format!("select='gte(pts,{newest})'");
+    let filter = match width {
+        // Sizes are even, as 4:2:0 requires.
+        Some(width) => format!("{select},scale='trunc(min(iw,{width})/2)*2':-2"),
+        None => select,
+    };
+    // The loop filter takes a third of the time. Without it, small errors add up from frame to frame:
+    // they are not visible in the first seconds after a keyframe, but later they are.
+    let skipped = if frames <= FEW_FRAMES { "all" } else { "none" };
+    let arguments = [
+        ["-hide_banner", "-nostats"].as_slice(),
+        &["-nostdin", "-loglevel", "level+error"],
+        // Times stay as they are written, so that the filter can recognize the last one.
+        &["-copyts"],
+        // The first frame contains all parameters. FFmpeg would read on to find more.
+        &["-probesize", "32", "-analyzeduration", "0", "-fpsprobesize", "0"],
+        // Some cameras send keyframes that are no complete pictures to the letter of the standard.
+        &["-flags", "+output_corrupt", "-flags2", "+showall"],
+        // More threads take more memory and no less time in total.
+        &["-threads", "1", "-filter_threads", "1", "-skip_loop_filter", skipped],
+        &["-f", "nut", "-protocol_whitelist", "pipe", "-i", "pipe:0"],
+        &["-map", "0:v:0", "-frames:v", "1", "-fps_mode", "passthrough", "-vf", &filter],
+        &["-c:v", "mjpeg", "-threads", "1", "-pix_fmt", "yuvj420p", "-q:v", QUALITY],
+        &["-f", "image2pipe", "pipe:1"],
+    ];
+    arguments.concat().into_iter().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_last_frame_is_scaled() {
+        let filter = |width| {
+            let arguments = arguments(50, 1_960_000, width);
+            let place = arguments.iter().position(|argument| argument == "-vf").expect("a filter");
+            arguments[place + 1].clone()
+        };
+        assert_eq!(filter(None), "select='gte(pts,1960000)'");
+        assert_eq!(
+            filter(Some(640)),
+            "select='gte(pts,1960000)',scale='trunc(min(iw,640)/2)*2':-2"
+        );
+    }
+
+    #[test]
+    fn the_lean_ffmpeg_includes_all_components_that_the_arguments_require() {
+        let lines = include_str!("../../deploy/ffmpeg/components").lines();
+        let built_in: Vec<_> = lines
+            .filter_map(|line| line.split_once(' '))
+            .flat_map(|(kind, names)| names.split_whitespace().map(move |name| (kind, name)))
+            .collect();
+        let needed = [
+            ("demuxer", "nut"),
+            ("decoder", "h264"),
+            ("decoder", "hevc"),
+            ("decoder", "mjpeg"),
+            ("filter", "select"),
+            ("filter", "scale"),
+            ("filter", "format"),
+            ("encoder", "mjpeg"),
+            ("muxer", "image2pipe"),
+            ("protocol", "pipe"),
+        ];
+        for component in needed {
+            assert!(built_in.contains(&component), "{component:?} is not built in");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! An FFmpeg that decodes one picture, and ends.
+
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use nix::sys::signal::Signal;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::ChildStdin;
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::args;
+use crate::base::error::{Error, ErrorKind};
+use crate::child::pipes::PipeReader;
+use crate::child::spawner::{self, Spawner};
+use crate::media::frame::Frame;
+use crate::media::muxer::VideoMuxer;
+
+/// The longest time that decoding can take.
+const DECODE_WITHIN: Duration = Duration::from_secs(15);
+/// The largest JPEG, in bytes. One of 3840×2160 pixels has about 2,000,000.
+const MAX_JPEG: u64 = 16 * 1024 * 1024;
+/// The first bytes of every JPEG.
+const JPEG_START: [u8; 2] = [0xff, 0xd8];
+/// The last bytes of every JPEG.
+const JPEG_END: [u8; 2] = [0xff, 0xd9];
+/// The largest number of bytes of FFmpeg's messages that are logged.
+const MAX_MESSAGES: u64 = 2048;
+
+/// Decodes pictures with FFmpeg. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Decoder {
+    program: PathBuf,
+    spawner: Spawner,
+}
+
+impl Decoder {
+    /// Creates a decoder that runs `program`.
+    pub(crate) fn new(program: PathBuf, spawner: Spawner) -> Self {
+        Self { program, spawner }
+    }
+
+    /// Returns the last of these frames as a JPEG, at most `width` pixels wide. The first frame must
+    /// be a keyframe, and all frames must be of one epoch.
+    ///
+    /// The child is reaped if this runs to its end. If this is dropped, the child is killed.
+    pub(super) async fn decode(
+        &self,
+        frames: Vec<Arc<Frame>>,
+        width: Option<u32>,
+    ) -> Result<Bytes, Error> {
+        let cannot_run = |error: std::io::Error| spawner::cannot_run(&self.program, error);
+        let Some(input) = Input::new(frames) else {
+            return Err(Error::new(ErrorKind::Internal, "there is no frame to decode"));
+        };
+        let arguments = args::arguments(input.frames.len(), input.newest, width);
+        let spawned = self.spawner.spawn(&self.program, arguments, 0).await;
+        let mut process = spawned.map_err(cannot_run)?;
+        let (stdin, stdout, stderr) = process.take_pipes().map_err(cannot_run)?;
+        let writer = PipeReader::spawn(input.write(stdin));
+        let jpeg = PipeReader::spawn(read_up_to(stdout, MAX_JPEG));
+        let messages = PipeReader::spawn(first_of(stderr, MAX_MESSAGES));
+        let in_time = timeout(DECODE_WITHIN, process.wait()).await;
+        let is_late = in_time.is_err();
+        let status = if let Ok(status) = in_time {
+            status
+        } else {
+            process.signal(Signal::SIGKILL);
+            process.wait().await
+        };
+        drop(writer);
+        let jpeg = jpeg.finish().await.unwrap_or_default();
+        let messages = messages.finish().await.unwrap_or_default();
+        debug!(
+            ?status,
+            is_late,
+            bytes = jpeg.len(),
+            messages = %String::from_utf8_lossy(&messages),
+            "FFmpeg for a picture ended"
+        );
+        self.diagnose(status.ok(), is_late, jpeg)
+    }
+
+    /// Returns the JPEG, or the reason why there is none.
+    fn diagnose(
+        &self,
+        status: Option<ExitStatus>,
+        is_late: bool,
+        jpeg: Vec<u8>,
+    ) -> Result<Bytes, Error> {
+        if jpeg.starts_with(&JPEG_START) && jpeg.ends_with(&JPEG_END) {
+            return Ok(jpeg.into());
+        }
+        if let Some(reason) = spawner::exec_failure(status) {
+            return Err(spawner::cannot_run(&self.program, reason));
+        }
+        if is_late {
+            let seconds = DECODE_WITHIN.as_secs();
+            let detail = format!("decoding the picture took longer than {seconds} s");
+            return Err(Error::new(ErrorKind::RequestTimeout, detail));
+        }
+        Err(if status.is_some_and(|status| status.success()) {
+            Error::new(ErrorKind::SourceUnsupported, "FFmpeg cannot decode the camera's video")
+        } else {
+            Error::new(ErrorKind::Internal, "FFmpeg failed while it decoded a picture")
+        })
+    }
+}
+
+/// What a decoder reads.
+struct Input {
+    frames: Vec<Arc<Frame>>,
+    muxer: VideoMuxer,
+    headers: Vec<u8>,
+    /// Time of the frame that is presented last, in ticks.
+    newest: u64,
+}
+
+impl Input {
+    /// Returns the input for these frames; `None` if there are none.
+    fn new(frames: Vec<Arc<Frame>>) -> Option<Self> {
+        let mut headers = Vec::new();
+        let muxer = VideoMuxer::begin(frames.first()?, &mut headers);
+        let newest = frames.iter().map(|frame| muxer.time(frame)).max()?;
+        Some(Self { frames, muxer, headers, newest })
+    }
+
+    /// Writes all frames to a decoder's standard input and closes it. Frames are written one by one,
+    /// so that only one is in memory twice.
+    async fn write(mut self, mut stdin: ChildStdin) {
+        let mut bytes = std::mem::take(&mut self.headers);
+        for frame in std::mem::take(&mut self.frames) {
+            self.muxer.write(&frame, &mut bytes);
+            if stdin.write_all(&bytes).await.is_err() {
+                // The decoder has ended: it has its picture, or has reported why it has none.
+                return;
+            }
+            bytes.clear();
+        }
+    }
+}
+
+/// Reads at most `max` bytes from a pipe, and then closes it.
+async fn read_up_to(pipe: impl AsyncRead + Unpin, max: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // A read error needs no report: the bytes show whether there is a picture.
+    let _ = pipe.take(max).read_to_end(&mut bytes).await;
+    bytes
+}
+
+/// Reads a pipe to its end, and returns the first `max` bytes. FFmpeg would be killed by a signal if
+/// it wrote messages to a closed pipe.
+async fn first_of(mut pipe: impl AsyncRead + Unpin, max: u64) -> Vec<u8> {
+    let bytes = read_up_to(&mut pipe, max).await;
+    // A read error also ends the pipe.
+    let _ = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;
+    bytes
+}

@@ -1,0 +1,218 @@
+//! The last pictures of cameras, which answer further requests without decoding.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::camera::id::{CameraId, StreamId};
+use crate::camera::source::Source;
+use crate::pictures::picture::Picture;
+
+/// The largest size of all pictures together, in bytes.
+const MAX_BYTES: usize = 32 * 1024 * 1024;
+/// The largest number of sizes that are kept of one stream.
+const MAX_SIZES: usize = 4;
+
+/// What a picture shows: a stream, at most this wide. `None` for its full width.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct PictureKey {
+    /// The stream.
+    pub(super) id: StreamId,
+    /// Greatest width in pixels.
+    pub(super) width: Option<u32>,
+}
+
+/// The last picture of each stream and size. If there are too many, those that were used least
+/// recently are dropped.
+#[derive(Debug, Default)]
+pub(super) struct KeptPictures {
+    /// The pictures of each stream: at least one, and at most [`MAX_SIZES`].
+    streams: HashMap<StreamId, Vec<Kept>>,
+    bytes: usize,
+    /// Number of uses so far.
+    uses: u64,
+}
+
+#[derive(Debug)]
+struct Kept {
+    /// Greatest width that was requested; `None` for the full width.
+    width: Option<u32>,
+    picture: Arc<Picture>,
+    /// The camera's link when the picture was taken. A camera that gets another link has no picture
+    /// until one is taken from there.
+    source: Source,
+    /// The number of its last use.
+    used: u64,
+}
+
+impl Kept {
+    /// Returns whether this picture has the width that is requested. A picture of the full width is
+    /// also the picture for every greater width.
+    fn has_width(&self, width: Option<u32>) -> bool {
+        let is_enough = |width| self.width.is_none() && self.picture.full_width <= width;
+        self.width == width || width.is_some_and(is_enough)
+    }
+
+    /// Returns the size of the JPEG in bytes.
+    fn size(&self) -> usize {
+        self.picture.jpeg.len()
+    }
+
+    /// Returns how much its width differs from the one that is requested, in pixels.
+    fn distance(&self, width: Option<u32>) -> u32 {
+        let pixels = |width: Option<u32>| width.unwrap_or(self.picture.full_width);
+        pixels(self.width).abs_diff(pixels(width))
+    }
+}
+
+impl KeptPictures {
+    /// Keeps a picture instead of the last one of the same stream and size.
+    pub(super) fn put(&mut self, key: PictureKey, source: Source, picture: Arc<Picture>) {
+        self.uses += 1;
+        self.bytes += picture.jpeg.len();
+        let kept = self.streams.entry(key.id).or_default();
+        if let Some(place) = kept.iter().position(|it| it.width == key.width) {
+            self.bytes -= kept.remove(place).size();
+        }
+        kept.push(Kept { width: key.width, picture, source, used: self.uses });
+        if kept.len() > MAX_SIZES {
+            self.bytes -= remove_least_used(kept);
+        }
+        while self.bytes > MAX_BYTES {
+            self.drop_least_used();
+        }
+    }
+
+    /// Returns the last picture of this stream, size and source.
+    pub(super) fn get(&mut self, key: &PictureKey, source: &Source) -> Option<Arc<Picture>> {
+        self.uses += 1;
+        let uses = self.uses;
+        let kept = self.of(&key.id, source).find(|kept| kept.has_width(key.width))?;
+        kept.used = uses;
+        Some(Arc::clone(&kept.picture))
+    }
+
+    /// Returns the last picture of this stream and source in the size that is nearest to that of
+    /// `key`.
+    pub(super) fn nearest(&mut self, key: &PictureKey, source: &Source) -> Option<Arc<Picture>> {
+        self.uses += 1;
+        let uses = self.uses;
+        let kept = self.of(&key.id, source).min_by_key(|kept| kept.distance(key.width))?;
+        kept.used = uses;
+        Some(Arc::clone(&kept.picture))
+    }
+
+    /// Returns when the newest picture of this stream and source was taken.
+    pub(super) fn taken_at(&self, id: &StreamId, source: &Source) -> Option<SystemTime> {
+        let kept = self.streams.get(id)?.iter().filter(|kept| kept.source == *source);
+        kept.map(|kept| kept.picture.taken_at).max()
+    }
+
+    /// Drops all pictures of a camera.
+    pub(super) fn forget(&mut self, camera: &CameraId) {
+        let forgotten = self.streams.extract_if(|id, _| id.camera() == camera);
+        let bytes: usize = forgotten.flat_map(|(_, kept)| kept).map(|kept| kept.size()).sum();
+        self.bytes -= bytes;
+    }
+
+    /// Returns the pictures of this stream and source.
+    fn of(&mut self, id: &StreamId, source: &Source) -> impl Iterator<Item = &mut Kept> {
+        let kept = self.streams.get_mut(id).into_iter().flatten();
+        kept.filter(move |kept| kept.source == *source)
+    }
+
+    /// Drops the picture that was used least recently.
+    fn drop_least_used(&mut self) {
+        let last_use = |kept: &[Kept]| kept.iter().map(|kept| kept.used).min();
+        let least = self.streams.iter_mut().min_by_key(|(_, kept)| last_use(kept));
+        let Some((id, kept)) = least else { return };
+        self.bytes -= remove_least_used(kept);
+        if kept.is_empty() {
+            let id = id.clone();
+            self.streams.remove(&id);
+        }
+    }
+}
+
+/// Removes the picture that was used least recently, and returns its size in bytes.
+fn remove_least_used(kept: &mut Vec<Kept>) -> usize {
+    let least = kept.iter().enumerate().min_by_key(|(_, kept)| kept.used);
+    least.map(|(place, _)| place).map_or(0, |place| kept.remove(place).size())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn key(camera: &str, width: Option<u32>) -> PictureKey {
+        PictureKey { id: StreamId::parse(camera).expect("an id"), width }
+    }
+
+    fn source(link: &str) -> Source {
+        Source::parse(link).expect("a link")
+    }
+
+    fn picture(bytes: usize) -> Arc<Picture> {
+        let (received_at, taken_at) = (Instant::now(), SystemTime::now());
+        let jpeg = vec![0; bytes].into();
+        Arc::new(Picture { jpeg, full_width: 1280, received_at, taken_at })
+    }
+
+    #[test]
+    fn a_picture_belongs_to_its_source() {
+        let (mut kept, key) = (KeptPictures::default(), key("cam", None));
+        let [old, new] = ["rtsp://old/", "rtsp://new/"].map(source);
+        kept.put(key.clone(), old.clone(), picture(10));
+        assert!(kept.get(&key, &old).is_some() && kept.taken_at(&key.id, &old).is_some());
+        assert!(kept.get(&key, &new).is_none() && kept.taken_at(&key.id, &new).is_none());
+        assert!(kept.nearest(&key, &new).is_none());
+        kept.forget(key.id.camera());
+        assert!(kept.get(&key, &old).is_none());
+        assert_eq!(kept.bytes, 0);
+    }
+
+    #[test]
+    fn pictures_are_bounded_by_bytes_and_by_sizes() {
+        let (mut kept, source) = (KeptPictures::default(), source("rtsp://cam/"));
+        for width in 16..100 {
+            kept.put(key("a", Some(width)), source.clone(), picture(1));
+            kept.put(key("a", Some(width)), source.clone(), picture(2));
+        }
+        assert_eq!((kept.streams[&key("a", None).id].len(), kept.bytes), (MAX_SIZES, 8));
+        for camera in ["b", "c", "d"] {
+            kept.put(key(camera, None), source.clone(), picture(MAX_BYTES / 3 - 10));
+            // A picture that is used remains.
+            assert!(kept.get(&key("a", Some(99)), &source).is_some());
+        }
+        kept.put(key("e", None), source.clone(), picture(MAX_BYTES / 3));
+        let mut has = |camera, width| kept.get(&key(camera, width), &source).is_some();
+        assert!(!has("b", None) && has("c", None) && has("e", None));
+        assert!(has("a", Some(99)) && !has("a", Some(98)));
+        assert!(kept.bytes <= MAX_BYTES && kept.streams.len() == 4);
+    }
+
+    #[test]
+    fn the_nearest_size_is_found() {
+        let (mut kept, source) = (KeptPictures::default(), source("rtsp://cam/"));
+        for (width, bytes) in [(Some(100), 1), (Some(600), 2), (None, 3)] {
+            kept.put(key("cam", width), source.clone(), picture(bytes));
+        }
+        for (width, exact, nearest) in [
+            (Some(100), Some(1), 1),
+            (Some(120), None, 1),
+            (Some(900), None, 2),
+            (Some(1280), Some(3), 3),
+            (None, Some(3), 3),
+        ] {
+            let key = key("cam", width);
+            let size = |picture: Option<Arc<Picture>>| picture.map(|it| it.jpeg.len());
+            assert_eq!(size(kept.get(&key, &source)), exact, "{width:?}");
+            assert_eq!(size(kept.nearest(&key, &source)), Some(nearest), "{width:?}");
+        }
+        assert!(kept.nearest(&key("other", None), &source).is_none());
+    }
+}

@@ -1,0 +1,71 @@
+//! Use cases of pictures: a viewer requests a picture of a camera, whose stream starts if necessary.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::core::Core;
+use super::{permission, streams, watching};
+use crate::access::credentials::Credentials;
+use crate::base::error::{Error, ErrorKind};
+use crate::camera::id::StreamId;
+use crate::pictures::picture::Picture;
+use crate::pictures::snapshots::Wanted;
+use crate::stream::interest::Purpose;
+
+/// The picture that a viewer requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SnapshotRequest {
+    /// Greatest width in pixels; `None` for the camera's width.
+    pub(crate) width: Option<u32>,
+    /// Greatest age of the picture when it is requested.
+    pub(crate) max_age: Duration,
+    /// If true, the stream is started if it is not running.
+    pub(crate) start: bool,
+}
+
+/// Returns a picture of a camera. An earlier picture that is new enough is returned without the
+/// stream. If `request.start` is false, returns the last picture if no newer one can be taken, or
+/// an error if there is no picture.
+pub(crate) async fn take(
+    core: &Core,
+    id: &StreamId,
+    shown: &Credentials<'_>,
+    request: SnapshotRequest,
+) -> Result<Arc<Picture>, Error> {
+    let permit = permission::permit_to_watch(core, shown, id.camera()).await?;
+    let camera = streams::known_camera(core, id).await?;
+    let wanted = Wanted::new(id.clone(), camera.source, request.width, request.max_age);
+    if let Some(picture) = core.snapshots.kept(&wanted) {
+        return Ok(picture);
+    }
+    let picture = if request.start {
+        start_and_take(core, id, wanted).await?
+    } else {
+        take_if_running(core, id, wanted).await?
+    };
+    permission::ensure_still_valid(core, &permit, id.camera()).await?;
+    Ok(picture)
+}
+
+async fn start_and_take(core: &Core, id: &StreamId, wanted: Wanted) -> Result<Arc<Picture>, Error> {
+    let stream = watching::start(core, id).await?;
+    let _interest = stream.interest(Purpose::Snapshot);
+    core.snapshots.take(&stream, wanted).await
+}
+
+/// Takes a picture without keeping the stream running for it: a list that shows pictures must not
+/// keep all cameras running.
+async fn take_if_running(
+    core: &Core,
+    id: &StreamId,
+    wanted: Wanted,
+) -> Result<Arc<Picture>, Error> {
+    let running = core.registry.get(id).filter(|stream| wanted.is_live_in(stream));
+    let taken = if let Some(stream) = running {
+        core.snapshots.take(&stream, wanted.clone()).await
+    } else {
+        let detail = format!("there is no picture of camera {id}, and its stream is not running");
+        Err(Error::new(ErrorKind::NotFound, detail))
+    };
+    taken.or_else(|error| core.snapshots.last(&wanted).ok_or(error))
+}
