@@ -7,6 +7,7 @@ use tracing::info;
 use super::camera_change::CameraChange;
 use super::core::Core;
 use super::keeping;
+use super::snapshots;
 use super::streams::{apply_change, unknown_camera};
 use crate::access::Caller;
 use crate::base::error::{Error, ErrorKind};
@@ -151,7 +152,8 @@ pub(crate) fn in_entry(index: usize, error: Error) -> Error {
     Error { detail: format!("entry {}: {}", index + 1, error.detail), ..error }
 }
 
-/// Takes a picture of a camera, which need not be known. Stores nothing.
+/// Takes a picture of a camera, which need not be known: from its stream if that is running with the
+/// same source and options, and otherwise over another connection. Stores nothing.
 pub(crate) async fn test(
     core: &Core,
     stills: &StillTaker,
@@ -173,6 +175,10 @@ pub(crate) async fn test(
         Error::new(ErrorKind::InvalidSource, detail)
     })?;
     info!(by = caller.name(), %source, "testing a camera");
+    let stream = StreamId::new(id, profile);
+    if let Some(still) = snapshots::of_running(core, stream, &source, record.options).await {
+        return Ok(still);
+    }
     stills.take(source, record.options).await
 }
 

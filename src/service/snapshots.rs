@@ -1,16 +1,24 @@
 //! Use cases of pictures: a viewer requests a picture of a camera, whose stream starts if necessary.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::core::Core;
 use super::{permission, streams, watching};
 use crate::access::credentials::Credentials;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::StreamId;
+use crate::camera::options::StreamOptions;
+use crate::camera::plan::Video;
+use crate::camera::source::Source;
+use crate::ingest::ffmpeg::args::STILL_WIDTH;
+use crate::ingest::ffmpeg::probe::Still;
+use crate::media::codec::VideoCodec;
+use crate::media::frame::AudioFormat;
 use crate::pictures::picture::Picture;
 use crate::pictures::snapshots::Wanted;
 use crate::stream::interest::Purpose;
+use crate::stream::state::State;
 
 /// The picture that a viewer requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,4 +76,56 @@ async fn take_if_running(
         Err(Error::new(ErrorKind::NotFound, detail))
     };
     taken.or_else(|error| core.snapshots.last(&wanted).ok_or(error))
+}
+
+/// Returns a picture of a stream that is live with this source and these options, and the properties
+/// of its media, as a camera test does. Returns `None` if there is no such stream, if no picture can
+/// be taken, or if the stream does not show which media the camera sends, because FFmpeg converts
+/// them.
+pub(super) async fn of_running(
+    core: &Core,
+    id: StreamId,
+    source: &Source,
+    options: StreamOptions,
+) -> Option<Still> {
+    let began_at = Instant::now();
+    let stream = core.registry.get(&id)?;
+    let status = stream.status();
+    let plan = status.camera.learned.get();
+    let is_copied = matches!(plan.video, Video::Copy | Video::CopyHevc) && plan.audio.is_copied();
+    if status.state != State::Live || !status.camera.is_like(source, options) || !is_copied {
+        return None;
+    }
+    let wanted = Wanted::new(id, source.clone(), Some(STILL_WIDTH), Duration::ZERO);
+    let picture = core.snapshots.take(&stream, wanted).await.ok()?;
+    let flow = stream.shared().hub.flow()?;
+    let format = &flow.format;
+    Some(Still {
+        video_codec: match format.parameter_sets.codec() {
+            VideoCodec::H264 => "h264",
+            VideoCodec::H265 => "hevc",
+        }
+        .to_owned(),
+        width: format.picture.width.into(),
+        height: format.picture.height.into(),
+        frame_rate: Some((flow.frame_rate * 100.0).round() / 100.0),
+        audio_codec: match &format.audio {
+            None if format.awaits_audio => return None,
+            None => None,
+            Some(audio) => Some(audio_codec(audio)?.to_owned()),
+        },
+        jpeg: picture.jpeg.to_vec(),
+        took: began_at.elapsed(),
+    })
+}
+
+/// Returns FFmpeg's name of an audio codec; `None` if it is not known here.
+fn audio_codec(audio: &AudioFormat) -> Option<&'static str> {
+    match audio {
+        AudioFormat::Aac(_) => Some("aac"),
+        AudioFormat::Opus(_) => Some("opus"),
+        AudioFormat::PcmALaw(_) => Some("pcm_alaw"),
+        AudioFormat::PcmMuLaw(_) => Some("pcm_mulaw"),
+        AudioFormat::Other => None,
+    }
 }

@@ -9,7 +9,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ApiResponse, Camera, Jpeg, Manager, SilentCamera, merged, processes_that_show, until,
+    ApiResponse, Camera, Jpeg, Manager, SilentCamera, eventually, merged, processes_that_show,
+    until,
 };
 
 const TEST: &str = "/api/cameras/test";
@@ -165,4 +166,38 @@ async fn camera_tests_are_limited_in_time_and_number_and_leave_no_process() {
     let response = request.timeout(Duration::from_secs(1)).send().await;
     response.expect_err("the client's timeout");
     until("all FFmpegs have exited", || async { manager.ffmpegs().is_empty() }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_test_of_a_running_camera_takes_no_second_connection() {
+    let camera = Camera::start().await;
+    let manager = Manager::start(&[]).await;
+    for (mount, audio) in [("h264", Value::Null), ("h264-pcma", json!("pcm_alaw"))] {
+        manager.play("cam", &camera.link(mount)).await;
+        let plays = camera.plays();
+        let body = eventually("the audio is known", || async {
+            let media = manager.status("cam").await["media"].clone();
+            if media["audio_codec"].is_null() != audio.is_null() {
+                return None;
+            }
+            Some(manager.post(TEST, &json!({ "id": "cam" })).await.body)
+        })
+        .await;
+        assert_eq!(
+            (&body["video_codec"], &body["audio_codec"], &body["width"], &body["height"]),
+            (&json!("h264"), &audio, &json!(640), &json!(360)),
+            "{mount}"
+        );
+        let jpeg = BASE64.decode(body["still"].as_str().expect("a picture")).expect("base64");
+        assert_eq!(Jpeg::new(jpeg).size(), (640, 360), "{mount}");
+        assert_eq!(camera.plays(), plays, "{mount}: the test connected to the camera");
+    }
+    // Another link, and a stream that FFmpeg converts, need a connection.
+    for (stream, tested) in [("h264", "h264-aac"), ("mjpeg", "mjpeg")] {
+        manager.play("cam", &camera.link(stream)).await;
+        let plays = camera.plays();
+        let link = camera.link(tested);
+        let response = manager.post(TEST, &json!({ "id": "cam", "rtsp_link": link })).await;
+        assert_eq!((response.status.as_u16(), camera.plays()), (200, plays + 1), "{tested}");
+    }
 }

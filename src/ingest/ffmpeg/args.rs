@@ -54,8 +54,8 @@ const MAX_FRAME_RATE: &str = "60";
 /// The protocols that FFmpeg is allowed to open: those of the script and of cameras, but not files.
 const PROTOCOLS: &str = "pipe,rtp,rtsp,rtsps,tcp,udp,tls";
 
-/// The filter that scales a picture to at most 640 pixels in width. Sizes are even, as 4:2:0 requires.
-const STILL_SIZE: &str = "scale='trunc(min(iw,640)/2)*2':-2";
+/// The greatest width of the picture of a camera test, in pixels.
+pub(crate) const STILL_WIDTH: u32 = 640;
 
 /// The number of threads of a decoder, and of an encoder. Four are enough for H.265 in 4K.
 const MAX_THREADS: &str = "4";
@@ -138,7 +138,9 @@ pub(crate) fn still_arguments(plan: Plan) -> Vec<String> {
     // Frames before the first keyframe cannot be decoded completely. Each further thread would delay
     // the picture by a frame.
     add(&["-skip_frame", "nokey", "-threads", "1", "-i", "pipe:0"]);
-    add(&["-map", "0:v:0", "-frames:v", "1", "-vf", STILL_SIZE]);
+    // Sizes are even, as 4:2:0 requires.
+    let size = format!("scale='trunc(min(iw,{STILL_WIDTH})/2)*2':-2");
+    add(&["-map", "0:v:0", "-frames:v", "1", "-vf", &size]);
     add(&["-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-q:v", "5", "-f", "image2pipe", "pipe:1"]);
     arguments
 }
