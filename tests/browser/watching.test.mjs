@@ -91,6 +91,29 @@ describe("the page", { concurrency: 6 }, () => {
     );
   });
 
+  test("shows the camera's last picture until the video plays", async (t) => {
+    const camera = await Camera.startFor(t);
+    await on.service.put("poster", { rtsp_link: camera.link });
+    const first = await on.visit(t, "#/?cameras=poster");
+    await first.sees("live");
+    const hasPicture = async () => (await on.service.get("cameras/poster")).picture_at !== null;
+    await until("a picture for the next visit", SECONDS, hasPicture);
+    assert.deepEqual(first.problems, []);
+
+    await camera.die();
+    const second = await on.visit(t, "#/?cameras=poster");
+    const video = second.tile("poster").locator("video");
+    const poster = await until("a poster", SECONDS, () => video.getAttribute("poster"));
+    const width = await second.page.evaluate(async (url) => {
+      const image = new Image();
+      image.src = url;
+      await image.decode();
+      return image.naturalWidth;
+    }, poster);
+    assert.equal(width, 640);
+    await second.sees(["failed", "waiting"]);
+  });
+
   test("reports a wrong password, and does not retry automatically", async (t) => {
     const camera = await Camera.startFor(t);
     const viewer = await on.visit(t, "#/cameras?add");

@@ -35,6 +35,8 @@ export type CameraOutput = Partial<PartsOutput> & StreamOptions & {
   name: string;
   onvif?: string | null;
   owner?: string | null;
+  picture_at?: string | null;
+  picture_sub_at?: string | null;
   source?: string | null;
   source_sub?: string | null;
   updated_at: string;

@@ -10,6 +10,8 @@ import { notify } from "../../ui/notice";
 import { watchAddress } from "../../ui/place";
 import { add } from "../cameras/add";
 import { CameraForm } from "../cameras/form";
+import { inputOf } from "../cameras/input";
+import { TestResult, useTest } from "../cameras/test";
 import { ErrorText } from "../error";
 import { describe, fieldsFor, nameOf } from "./device";
 
@@ -31,6 +33,7 @@ export function DeviceRow({ device, query, onAdded, onSearchAgain }: DeviceRowPr
   const [isBusy, setBusy] = useState(false);
   const [isEditing, setEditing] = useState(false);
   const [error, setError] = useState<unknown>(null);
+  const test = useTest();
   const { username, password } = own.username ? own : query;
   const model = [device.manufacturer, device.model, device.firmware].filter(Boolean).join(" ");
 
@@ -40,9 +43,10 @@ export function DeviceRow({ device, query, onAdded, onSearchAgain }: DeviceRowPr
     await action().catch((cause) => setError(cause));
     setBusy(false);
   };
+  const fields = () => fieldsFor(device, username, password);
   const addNow = () =>
     attempt(async () => {
-      const camera = await add(fieldsFor(device, username, password));
+      const camera = await add(fields());
       cameraChanges.value += 1;
       onAdded(device, camera);
       notify(t("cameras.saved", { name: camera.name }));
@@ -75,17 +79,20 @@ export function DeviceRow({ device, query, onAdded, onSearchAgain }: DeviceRowPr
             <ErrorText error={error} />
           </span>
         )}
+        <TestResult result={test.result} />
       </div>
       <Actions
         device={device}
         isBusy={isBusy}
+        isTesting={test.result?.is === "running"}
+        onTest={() => void test.run({ ...inputOf(fields()), profile: "main" })}
         onAdd={() => void addNow()}
         onAdjust={() => setEditing(true)}
       />
       {isEditing && (
         <CameraForm
           camera={null}
-          preset={fieldsFor(device, username, password)}
+          preset={fields()}
           onClose={() => setEditing(false)}
           onSaved={(camera) => {
             setEditing(false);
@@ -135,11 +142,13 @@ function CredentialsForm({ value, isBusy, onChange, onSubmit }: CredentialsFormP
 interface ActionsProps {
   device: Device;
   isBusy: boolean;
+  isTesting: boolean;
+  onTest: () => void;
   onAdd: () => void;
   onAdjust: () => void;
 }
 
-function Actions({ device, isBusy, onAdd, onAdjust }: ActionsProps) {
+function Actions({ device, isBusy, isTesting, onTest, onAdd, onAdjust }: ActionsProps) {
   const name = nameOf(device);
   if (device.known_as) {
     return (
@@ -159,6 +168,15 @@ function Actions({ device, isBusy, onAdd, onAdjust }: ActionsProps) {
     <div class="row-actions">
       {device.main && (
         <>
+          <button
+            type="button"
+            disabled={isTesting}
+            onClick={onTest}
+            aria-label={t("discovery.test_label", { name })}
+          >
+            <Icon name="photo" />
+            {t("discovery.test")}
+          </button>
           <button
             type="button"
             onClick={onAdjust}

@@ -12,6 +12,7 @@ import { Details } from "./details";
 import type { WallCamera } from "./load";
 import { Message } from "./tile-message";
 import { useLive } from "./use-live";
+import { usePoster } from "./use-poster";
 
 interface TileProps {
   camera: WallCamera;
@@ -51,6 +52,7 @@ export function Tile({
   });
   const stream = streams.value?.get(streamKey(id, profile));
   const state = player?.state.value ?? "idle";
+  const poster = usePoster(camera, profile, state);
   const label = stateText(state, isWanted);
 
   const fullScreen = () => toggleFullScreen(tile.current, video.current);
@@ -90,6 +92,7 @@ export function Tile({
       />
       <video
         ref={video}
+        poster={poster}
         class={state === "live" ? "" : "veiled"}
         muted={isMuted}
         playsInline

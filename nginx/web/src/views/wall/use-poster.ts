@@ -1,0 +1,47 @@
+// A hook with the poster of a tile: the last picture of its camera, which is visible until the video plays.
+import { useEffect, useState } from "preact/hooks";
+
+import { streamKey } from "../../api/streams";
+import type { Profile } from "../../api/types";
+import type { State } from "../../player/live";
+import { obtainPermission, withToken } from "../../player/permission";
+import type { WallCamera } from "./load";
+
+/** Greatest width of a poster in pixels. */
+const WIDTH = 640;
+/**
+ * Greatest age of a poster in seconds while the stream runs. A poster is a reminder of what the camera shows,
+ * so a new one is rarely worth the work.
+ */
+const MAX_AGE = 600;
+
+/**
+ * Returns the URL of the last picture of a stream; undefined if there is none. Requests no picture that the
+ * service would have to start a camera for. A picture is also requested when the video begins to play, so
+ * that the service has one for the next time.
+ */
+export function usePoster(camera: WallCamera, profile: Profile, state: State): string | undefined {
+  const [poster, setPoster] = useState<string>();
+  const { id } = camera;
+  const key = streamKey(id, profile);
+  const hasPicture = (profile === "sub" ? camera.picture_sub_at : camera.picture_at) != null;
+  const isLive = state === "live";
+  const isNeeded = isLive || (hasPicture && state !== "idle");
+  useEffect(() => {
+    let isCurrent = isNeeded;
+    const show = () => {
+      if (isCurrent) {
+        const query = `start=false&width=${WIDTH}&max_age=${MAX_AGE}&live=${isLive}`;
+        setPoster(withToken(`/streams/${key}/snapshot.jpg?${query}`));
+      }
+    };
+    if (isNeeded) {
+      // Without permission there is no poster; the player reports the reason.
+      obtainPermission(id).then(show, () => undefined);
+    }
+    return () => {
+      isCurrent = false;
+    };
+  }, [id, key, isNeeded, isLive]);
+  return poster;
+}
