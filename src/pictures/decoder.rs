@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use nix::sys::signal::Signal;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::ChildStdin;
 use tokio::time::timeout;
@@ -68,7 +67,7 @@ impl Decoder {
         let status = if let Ok(status) = in_time {
             status
         } else {
-            process.signal(Signal::SIGKILL);
+            process.kill();
             process.wait().await
         };
         drop(writer);
