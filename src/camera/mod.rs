@@ -71,21 +71,39 @@ impl Camera {
     }
 }
 
-/// The next free number for segments and epochs of a stream. Players and caches identify files by these
-/// numbers, so a number is never used again. Clones share the number.
+/// The next free numbers of a stream: one for segments and epochs, and one for discontinuities. Players
+/// and caches identify files by the former, and players identify time lines by the latter, so a number
+/// is never used again. Clones share the numbers.
 #[derive(Debug, Clone, Default)]
-pub struct Numbers(Arc<AtomicU64>);
+pub struct Numbers(Arc<FreeNumbers>);
+
+#[derive(Debug, Default)]
+struct FreeNumbers {
+    next: AtomicU64,
+    /// Zero before the first one was used.
+    next_discontinuity: AtomicU64,
+}
 
 impl Numbers {
     /// Returns the first number for a stream that starts: the next free number, or `at_least` if that is
     /// higher.
     pub fn first(&self, at_least: u64) -> u64 {
-        self.0.load(Ordering::Relaxed).max(at_least)
+        self.0.next.load(Ordering::Relaxed).max(at_least)
     }
 
     /// Records that the numbers up to `number` have been used or announced.
     pub fn used(&self, number: u64) {
-        self.0.fetch_max(number + 1, Ordering::Relaxed);
+        self.0.next.fetch_max(number + 1, Ordering::Relaxed);
+    }
+
+    /// Returns the next free number of a discontinuity; `None` if none has been used.
+    pub fn next_discontinuity(&self) -> Option<u64> {
+        Some(self.0.next_discontinuity.load(Ordering::Relaxed)).filter(|next| *next > 0)
+    }
+
+    /// Records that the discontinuities up to `number` have been announced.
+    pub fn used_discontinuity(&self, number: u64) {
+        self.0.next_discontinuity.fetch_max(number + 1, Ordering::Relaxed);
     }
 }
 

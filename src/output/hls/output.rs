@@ -83,7 +83,8 @@ impl Output for Hls {
         let OutputRequest { id, hub, first_number, numbers } = request;
         let OutputControl { progress, end } = control;
         let (dir, share) = (self.0.layout.stream_dir(&id), self.0.budget.share());
-        let packager = Packager::new(dir, share, self.0.policy, first_number);
+        let discontinuity = numbers.next_discontinuity();
+        let packager = Packager::new(dir, share, self.0.policy, first_number, discontinuity);
         let listed = Listed::new(&self.0.playlists, id, packager.newest());
         let can_block = packager.can_block();
         let frames = hub.read(ReadFrom::LastKeyframe, MAX_BEHIND);
@@ -181,9 +182,7 @@ impl Session {
                 self.counters.packaged(fragment.size());
             }
         }
-        if let Some(number) = self.packager.last_number() {
-            self.numbers.used(number);
-        }
+        self.packager.record_numbers(&self.numbers);
         self.progress.send_if_modified(|progress| {
             let is_changed = progress != self.packager.progress();
             progress.clone_from(self.packager.progress());

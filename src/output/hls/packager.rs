@@ -13,6 +13,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::base::error::{Error, ErrorKind};
+use crate::camera::Numbers;
 use crate::output::disk_budget::DiskShare;
 use crate::output::hls::cutter::{Cutter, SegmentPolicy};
 use crate::output::hls::files::SegmentFiles;
@@ -52,13 +53,14 @@ pub(crate) struct Packager {
 }
 
 impl Packager {
-    /// Creates a packager that writes to `dir`. `first_sequence` must be higher than any sequence
-    /// number that the camera's viewers have seen.
+    /// Creates a packager that writes to `dir`. `first_sequence` and `first_discontinuity` are as for
+    /// [`Playlist::new`].
     pub(crate) fn new(
         dir: StreamDir,
         share: DiskShare,
         policy: SegmentPolicy,
         first_sequence: u64,
+        first_discontinuity: Option<u64>,
     ) -> Self {
         let (target, list_size) = (policy.target_duration(), policy.list_size);
         let longest_playlist =
@@ -67,7 +69,13 @@ impl Packager {
             policy,
             cutter: Cutter::new(policy),
             files: SegmentFiles::new(dir, share, longest_playlist),
-            playlist: Playlist::new(target, policy.part_time, list_size, first_sequence),
+            playlist: Playlist::new(
+                target,
+                policy.part_time,
+                list_size,
+                first_sequence,
+                first_discontinuity,
+            ),
             newest: watch::Sender::new(None),
             init: None,
             variant: None,
@@ -146,9 +154,12 @@ impl Packager {
         !self.files.dir().is_in_memory()
     }
 
-    /// Returns the highest segment number that players may know; `None` before the first playlist.
-    pub(crate) fn last_number(&self) -> Option<u64> {
-        self.newest.borrow().as_ref().map(|now| now.position().sequence)
+    /// Records the numbers that players may know. There are none before the first playlist.
+    pub(crate) fn record_numbers(&self, numbers: &Numbers) {
+        if let Some(newest) = &*self.newest.borrow() {
+            numbers.used(newest.position().sequence);
+            numbers.used_discontinuity(newest.last_discontinuity());
+        }
     }
 
     /// Returns whether the fragment jumps in time or is too long. When a camera corrects its clock, the
@@ -302,6 +313,7 @@ mod tests {
                 DiskBudget::new(root.path().to_owned(), None).share(),
                 SegmentPolicy { segment_time, list_size, part_time: Duration::from_millis(200) },
                 FIRST,
+                None,
             ),
             root,
         }

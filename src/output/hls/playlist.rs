@@ -101,18 +101,21 @@ pub(crate) struct Playlist {
 impl Playlist {
     /// Creates an empty playlist. It keeps `length` finished segments, or more if these are short. A
     /// segment lasts at most `target_duration` seconds, rounded, and a part about `part_time`.
-    /// `first_sequence` must be higher than any sequence number that the camera's viewers have seen.
+    /// `first_sequence` must be higher than any sequence number that the camera's viewers have seen, and
+    /// so must `first_discontinuity`, if they have seen one.
     pub(crate) fn new(
         target_duration: u64,
         part_time: Duration,
         length: usize,
         first_sequence: u64,
+        first_discontinuity: Option<u64>,
     ) -> Self {
         Self {
             target_duration,
             part_time,
             length,
-            discontinuity_sequence: first_sequence % FIRST_DISCONTINUITY_BELOW,
+            discontinuity_sequence: first_discontinuity
+                .unwrap_or(first_sequence % FIRST_DISCONTINUITY_BELOW),
             segments: VecDeque::new(),
             open: None,
             next_sequence: first_sequence,
@@ -206,6 +209,12 @@ impl Playlist {
             Some(open) => Position { sequence: open.sequence, parts: open.parts.len() },
             None => Position { sequence: self.next_sequence, parts: 0 },
         }
+    }
+
+    /// Returns the number of the last discontinuity: that of the last segment's time line.
+    pub(crate) fn last_discontinuity(&self) -> u64 {
+        let listed = self.all().filter(|segment| segment.is_discontinuity).count();
+        self.discontinuity_sequence + listed as u64
     }
 
     /// Renders the playlist. It never has an `EXT-X-ENDLIST`, because players would stop there,
@@ -389,7 +398,7 @@ mod tests {
     const PART: Duration = Duration::from_millis(200);
 
     fn playlist(length: usize) -> Playlist {
-        Playlist::new(2, PART, length, 100)
+        Playlist::new(2, PART, length, 100, None)
     }
 
     fn grow(playlist: &mut Playlist, parts: usize) {

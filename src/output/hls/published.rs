@@ -46,6 +46,11 @@ impl Published {
         self.playlist.position()
     }
 
+    /// Returns the number of the media playlist's last discontinuity.
+    pub(crate) fn last_discontinuity(&self) -> u64 {
+        self.playlist.last_discontinuity()
+    }
+
     /// Returns whether the media playlist has this segment, or this part of the segment.
     pub(crate) fn has(&self, sequence: u64, part: Option<usize>) -> bool {
         self.playlist.position().has(sequence, part)
