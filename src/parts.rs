@@ -40,6 +40,7 @@ pub use crate::output::hls::cutter::SegmentPolicy;
 pub use crate::output::hls::layout::Layout;
 pub use crate::output::hls::output::Hls;
 pub use crate::stream::limits::Limits;
+pub use crate::stream::output::WantedOutput;
 pub use crate::stream::reaper;
 pub use crate::stream::registry::Registry;
 pub use crate::stream::resources::StreamResources;

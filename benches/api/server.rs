@@ -15,7 +15,7 @@ use stream_manager::parts::{
     Arrival, Bus, CHILD, Camera, Config, Counters, Demuxer, DiskBudget, Error as StreamError,
     ErrorKind as StreamErrorKind, Hls, Ingest, IngestRequest, Layout, Limits, NutReader, Registry,
     RunOutcome, RunningIngest, SegmentPolicy, Source, StartQueue, StreamId, StreamOptions,
-    StreamResources, Threads, become_child, reaper, run_with,
+    StreamResources, Threads, WantedOutput, become_child, reaper, run_with,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -117,7 +117,8 @@ fn measure_reaper(count: usize) -> Result<()> {
     for number in 0..count {
         let id = StreamId::parse(&format!("camera-{number}")).map_err(io_error)?;
         let source = Source::parse(&format!("rtsp://192.0.2.1/{number}")).map_err(io_error)?;
-        registry.start_soon(Camera::new(id, source, StreamOptions::default())).map_err(io_error)?;
+        let camera = Camera::new(id, source, StreamOptions::default());
+        registry.start_soon(camera, WantedOutput::Hls).map_err(io_error)?;
     }
     // The supervisors need some time to process the starts.
     std::thread::sleep(Duration::from_secs(1));

@@ -26,6 +26,8 @@ pub struct FrameHub {
     /// The number of frames published so far. Readers wait for this number to change. The channel closes
     /// when the last clone of the hub is dropped.
     published: Arc<watch::Sender<u64>>,
+    /// The epoch of the last video that was published.
+    epoch: Arc<watch::Sender<Option<u64>>>,
 }
 
 #[derive(Debug)]
@@ -40,6 +42,8 @@ struct Shared {
 struct State {
     kept: KeptFrames,
     flow: FlowMeter,
+    /// The epoch of the last video.
+    epoch: Option<u64>,
 }
 
 /// The last frame before the first keyframe of its epoch. Readers do not get such frames.
@@ -69,7 +73,11 @@ impl Default for FrameHub {
             leading: Mutex::default(),
             next_reader: AtomicU64::new(0),
         };
-        Self { shared: Arc::new(shared), published: Arc::new(watch::Sender::new(0)) }
+        Self {
+            shared: Arc::new(shared),
+            published: Arc::new(watch::Sender::new(0)),
+            epoch: Arc::new(watch::Sender::new(None)),
+        }
     }
 }
 
@@ -83,9 +91,19 @@ impl FrameHub {
             }
             state.kept.push(Arc::new(frame));
         }
-        let published = state.kept.end();
+        let (published, epoch) = (state.kept.end(), state.flow.epoch());
+        let is_new_epoch = std::mem::replace(&mut state.epoch, epoch) != epoch;
         drop(state);
         self.published.send_replace(published);
+        if is_new_epoch {
+            self.epoch.send_replace(epoch);
+        }
+    }
+
+    /// Returns a receiver of the epoch of the last video; `None` before the first video. The video of an
+    /// epoch begins with a keyframe, so it changes with the first keyframe of each epoch.
+    pub(crate) fn epoch(&self) -> watch::Receiver<Option<u64>> {
+        self.epoch.subscribe()
     }
 
     /// Notes that a frame of `epoch` arrived just now. The frame is not published, because it is before

@@ -24,6 +24,7 @@ use crate::output::hls::cutter::SegmentPolicy;
 use crate::output::hls::layout::Layout;
 use crate::output::hls::output::Hls;
 use crate::stream::limits::Limits;
+use crate::stream::output::WantedOutput;
 use crate::stream::registry::Registry;
 use crate::stream::resources::StreamResources;
 use crate::stream::start_queue::{Priority, StartQueue};
@@ -103,7 +104,8 @@ fn scrape() -> String {
         let registry = registry(Layout::new(dir.path().to_owned()), budget.clone(), starts);
         let source = Source::parse("rtsp://192.0.2.1/").expect("a link");
         let id = StreamId::parse("camera").expect("an id");
-        let stream = registry.start_soon(Camera::new(id, source, StreamOptions::default()));
+        let camera = Camera::new(id, source, StreamOptions::default());
+        let stream = registry.start_soon(camera, WantedOutput::Hls);
         let stream = stream.expect("a stream");
         let exporter = Exporter::new(registry, budget, Table::new(routes::all()).labels());
         exporter.set_ready("ffmpeg", true);

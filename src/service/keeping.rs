@@ -101,6 +101,7 @@ mod tests {
     use crate::service::camera_change::{CameraChange, SourceChange};
     use crate::service::testing::Setup;
     use crate::service::{cameras, streams};
+    use crate::stream::output::WantedOutput;
 
     impl Setup {
         fn admin(&self) -> Caller {
@@ -151,7 +152,8 @@ mod tests {
         setup.check().await;
         assert!(core.registry.get(&id).is_none(), "the stop did not hold");
 
-        streams::start_known(core, &setup.admin(), &id, true).await.expect("a start");
+        let output = WantedOutput::Hls;
+        streams::start_known(core, &setup.admin(), &id, output, true).await.expect("a start");
         assert!(core.registry.is_kept(&id));
     }
 

@@ -18,6 +18,7 @@ use crate::media::frame::AudioFormat;
 use crate::pictures::picture::Picture;
 use crate::pictures::snapshots::Wanted;
 use crate::stream::interest::Purpose;
+use crate::stream::output::WantedOutput;
 use crate::stream::state::State;
 
 /// The picture that a viewer requests.
@@ -56,7 +57,7 @@ pub(crate) async fn take(
 }
 
 async fn start_and_take(core: &Core, id: &StreamId, wanted: Wanted) -> Result<Arc<Picture>, Error> {
-    let stream = watching::start(core, id).await?;
+    let stream = watching::start(core, id, WantedOutput::None).await?;
     let _interest = stream.interest(Purpose::Snapshot);
     core.snapshots.take(&stream, wanted).await
 }

@@ -14,7 +14,7 @@ use crate::camera::record::Record;
 use crate::camera::source::Source;
 use crate::child::log::Line;
 use crate::stream::handle::{Joined, StreamHandle};
-use crate::stream::state::State;
+use crate::stream::output::WantedOutput;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +28,8 @@ pub(crate) struct StartRequest {
     pub(crate) source: Option<Source>,
     /// The options to change.
     pub(crate) changes: OptionChanges,
+    /// The output to start.
+    pub(crate) output: WantedOutput,
     /// If true, the start waits until the stream is playable or delayed.
     pub(crate) wait: bool,
 }
@@ -59,15 +61,15 @@ pub(crate) async fn start(
     caller: &Caller,
     request: StartRequest,
 ) -> Result<StartOutcome, Error> {
-    let StartRequest { id, source, changes, wait } = request;
+    let StartRequest { id, source, changes, output, wait } = request;
     if source.is_none() && changes == OptionChanges::default() {
-        return start_known(core, caller, &id, wait).await;
+        return start_known(core, caller, &id, output, wait).await;
     }
     ensure_can_see(core, caller, id.camera()).await?;
     caller.ensure_role(Role::User)?;
     let check = |record: &Record| caller.ensure_owns(record.owner.as_deref(), &record.id);
     match core.cameras.put(&id, caller.owner(), source, changes, check).await? {
-        Some(camera) => begin(core, caller, camera, wait).await,
+        Some(camera) => begin(core, caller, camera, output, wait).await,
         None => Err(no_stream(core, &id).await),
     }
 }
@@ -77,45 +79,51 @@ pub(crate) async fn start_known(
     core: &Core,
     caller: &Caller,
     id: &StreamId,
+    output: WantedOutput,
     wait: bool,
 ) -> Result<StartOutcome, Error> {
     ensure_can_see(core, caller, id.camera()).await?;
     let camera = known_camera(core, id).await?;
-    begin(core, caller, camera, wait).await
+    begin(core, caller, camera, output, wait).await
 }
 
 async fn begin(
     core: &Core,
     caller: &Caller,
     camera: Camera,
+    output: WantedOutput,
     wait: bool,
 ) -> Result<StartOutcome, Error> {
     // Back ends send a start with every view of a page, even if the stream is live.
-    if core.registry.join_live(&camera) {
+    if core.registry.join_live(&camera, output) {
         debug!(by = caller.name(), stream = %camera.id, "joined a live stream");
         return Ok(StartOutcome::Active);
     }
-    info!(by = caller.name(), stream = %camera.id, "start requested");
+    info!(by = caller.name(), stream = %camera.id, ?output, "start requested");
     if wait {
-        return Ok(match join(core, camera).await? {
+        return Ok(match join(core, camera, output).await? {
             Joined::Active => StartOutcome::Active,
             Joined::Started => StartOutcome::Started,
             Joined::Delayed(reason) => StartOutcome::Starting(Some(reason)),
         });
     }
-    let handle = core.registry.start_soon(camera)?;
-    let is_live = handle.state() == State::Live;
+    let handle = core.registry.start_soon(camera, output)?;
+    let is_live = handle.is_live(output);
     Ok(if is_live { StartOutcome::Active } else { StartOutcome::Starting(None) })
 }
 
-/// Starts a camera's stream, or joins it, and waits until the stream is playable or delayed. If the camera was
-/// changed in the meantime, starts the stream again with the new source and options. If the camera
-/// was deleted, stops the stream and returns an error.
-pub(super) async fn join(core: &Core, camera: Camera) -> Result<Joined, Error> {
-    let joined = core.registry.start(camera.clone()).await?;
+/// Starts a camera's stream with this output, or joins it, and waits until it is playable or delayed. If
+/// the camera was changed in the meantime, starts the stream again with the new source and options. If
+/// the camera was deleted, stops the stream and returns an error.
+pub(super) async fn join(
+    core: &Core,
+    camera: Camera,
+    output: WantedOutput,
+) -> Result<Joined, Error> {
+    let joined = core.registry.start(camera.clone(), output).await?;
     match core.cameras.camera_of(&camera.id).await? {
         Some(now) if now.is_same_stream(&camera) => Ok(joined),
-        Some(now) => core.registry.start(now).await,
+        Some(now) => core.registry.start(now, output).await,
         None => {
             core.registry.stop(&camera.id).await;
             Err(no_stream(core, &camera.id).await)
@@ -175,7 +183,8 @@ pub(super) async fn apply_change(core: &Core, id: &CameraId) -> Result<(), Error
             continue;
         }
         match core.cameras.camera_of(&id).await? {
-            Some(camera) => drop(core.registry.start_soon(camera)?),
+            // Without an output, so that only an output that runs changes to the new source.
+            Some(camera) => drop(core.registry.start_soon(camera, WantedOutput::None)?),
             None => drop(core.registry.stop(&id).await),
         }
     }

@@ -13,6 +13,7 @@ use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::StreamId;
 use crate::output::hls::published::Published;
 use crate::stream::handle::{Joined, StreamHandle};
+use crate::stream::output::WantedOutput;
 use crate::stream::state::{After, State};
 use crate::stream::viewers::Viewer;
 
@@ -70,7 +71,7 @@ pub(crate) async fn playlists(
     let is_immediate = running.is_some() && now.is_some_and(|now| reload.is_satisfied_by(&now));
     let handle = match running {
         Some(handle) => handle,
-        None => start(core, id).await?,
+        None => start(core, id, WantedOutput::Hls).await?,
     };
     touch(&handle, permit.user(), visitor)?;
     let published = newest(core, &handle, reload).await?;
@@ -102,10 +103,14 @@ fn touch(handle: &StreamHandle, user: &str, visitor: Visitor<'_>) -> Result<(), 
 
 /// Starts the stream of a known camera, or joins it, and waits until it is playable. Fails at once if
 /// the camera failed a moment ago.
-pub(super) async fn start(core: &Core, id: &StreamId) -> Result<StreamHandle, Error> {
+pub(super) async fn start(
+    core: &Core,
+    id: &StreamId,
+    output: WantedOutput,
+) -> Result<StreamHandle, Error> {
     let camera = streams::known_camera(core, id).await?;
-    refuse_while_held(core, id)?;
-    let joined = streams::join(core, camera).await.map_err(|error| match error.kind {
+    refuse_while_held(core, id, output)?;
+    let joined = streams::join(core, camera, output).await.map_err(|error| match error.kind {
         // Another client has stopped the stream. A player gives up after `Stopped`, but not after
         // `StreamEnded`.
         ErrorKind::Stopped => ended(id),
@@ -119,13 +124,15 @@ pub(super) async fn start(core: &Core, id: &StreamId) -> Result<StreamHandle, Er
 
 /// Returns the last error of a camera that failed less than [`HOLD`] or [`HOLD_PERMANENT`] ago, so
 /// that the camera is not contacted again too soon.
-fn refuse_while_held(core: &Core, id: &StreamId) -> Result<(), Error> {
+fn refuse_while_held(core: &Core, id: &StreamId, output: WantedOutput) -> Result<(), Error> {
     let Some(handle) = core.registry.get(id) else { return Ok(()) };
     let status = handle.status();
     let has_failed = match status.state {
         State::Failed | State::Stopping(After::Fail) => true,
-        // A stream that runs without viewers is retried instead of failing.
-        State::Backoff | State::Stopping(After::Retry) => core.registry.is_kept(id),
+        // A stream that was live, or that runs without viewers, is retried instead of failing.
+        State::Backoff | State::Stopping(After::Retry) => {
+            status.was_live || core.registry.is_kept(id)
+        }
         _ => false,
     };
     let Some((error, at)) = status.last_error.filter(|_| has_failed) else {
@@ -135,7 +142,7 @@ fn refuse_while_held(core: &Core, id: &StreamId) -> Result<(), Error> {
     match hold.checked_sub(at.elapsed()) {
         Some(left) if !left.is_zero() => {
             // Keeps the failed stream and its error until the camera can be contacted again.
-            handle.touch();
+            handle.touch(output);
             Err(error.retry_after(left))
         }
         _ => Ok(()),

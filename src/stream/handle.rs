@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info};
 
 use super::interest::{Interest, Interests, Purpose};
+use super::output::{OutputState, WantedOutput};
 use super::state::State;
 use super::status::Status;
 use super::viewers::{Seen, Viewer, Viewers, Visit};
@@ -25,13 +26,13 @@ const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
 /// A command to a supervisor.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Make the stream playable with this camera. The result is sent when the stream is playable, has
-    /// failed, or is delayed. If the channel closes without a result, the stream has ended, and the start has
-    /// to be sent to the next stream.
-    Start(Camera, oneshot::Sender<StartResult>),
+    /// Make the stream playable with this camera and this output. The result is sent when it is playable,
+    /// has failed, or is delayed. If the channel closes without a result, the stream has ended, and the
+    /// start has to be sent to the next stream.
+    Start(Camera, WantedOutput, oneshot::Sender<StartResult>),
     /// End the stream, because a client stops it.
     Stop,
-    /// End the stream if there is no interest in it.
+    /// End the stream if there is no interest in it, or its output if there is none in that.
     Idle,
     /// End the stream, because the manager shuts down.
     Shutdown,
@@ -90,15 +91,23 @@ impl StreamHandle {
         &self.shared.id
     }
 
-    /// Returns an interest that keeps the stream running until it is dropped.
+    /// Returns an interest that keeps the stream running until it is dropped, and the output as well if
+    /// that is its purpose.
     pub(crate) fn interest(&self, purpose: Purpose) -> Interest {
         debug!(camera = %self.id(), ?purpose, "interest held");
-        self.shared.interests.hold()
+        self.shared.interests.hold(purpose.wanted_output())
     }
 
-    /// Notes an access, which counts as interest until the stream has been idle for too long.
-    pub(crate) fn touch(&self) {
-        self.shared.interests.touch();
+    /// Notes an access, which counts as interest in the stream, and in the output that is `wanted`, until
+    /// they have been idle for too long.
+    pub(crate) fn touch(&self, wanted: WantedOutput) {
+        self.shared.interests.touch(wanted);
+    }
+
+    /// Returns whether the stream has an output although there has been no interest in it for `timeout`.
+    pub(crate) fn has_unused_output(&self, timeout: Duration) -> bool {
+        self.shared.interests.output_idle_for() >= timeout
+            && self.status.borrow().output.state != OutputState::Off
     }
 
     /// Returns how long there has been no interest in the stream.
@@ -116,7 +125,7 @@ impl StreamHandle {
         if seen == Seen::New {
             info!(camera = %self.id(), user = viewer.user, address = viewer.address, "viewer started watching");
         }
-        self.touch();
+        self.touch(WantedOutput::Hls);
         Ok(())
     }
 
@@ -141,13 +150,19 @@ impl StreamHandle {
         (status.state, status.restarts)
     }
 
-    /// Returns whether the stream is live with the source and options of `camera`.
-    pub(super) fn is_live_with(&self, camera: &Camera) -> bool {
+    /// Returns whether the stream is live with the source and options of `camera`, and its output as well
+    /// if that is `wanted`.
+    pub(super) fn is_live_with(&self, camera: &Camera, wanted: WantedOutput) -> bool {
         let status = self.status.borrow();
         // A supervisor that has panicked leaves its last state behind.
-        status.state == State::Live
+        status.is_live(wanted)
             && camera.is_same_stream(&status.camera)
             && !self.commands.is_closed()
+    }
+
+    /// Returns whether the stream is live, and its output as well if that is `wanted`.
+    pub(crate) fn is_live(&self, wanted: WantedOutput) -> bool {
+        self.status.borrow().is_live(wanted)
     }
 
     /// Returns the state, without cloning the whole status.

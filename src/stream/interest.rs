@@ -1,68 +1,126 @@
-//! Interest in a stream, which keeps the stream running.
+//! Interest in a stream, which keeps the stream and its output running.
 //!
 //! A caller that can report when it leaves holds an [`Interest`]. An HLS player cannot: it simply sends
 //! no more requests. So its accesses are noted. A stream without a held interest is idle from its last
 //! access, or from the end of the last held interest, whichever is later. After the idle timeout, the
 //! [`reaper`](super::reaper) proposes that the stream ends.
+//!
+//! Interest in the output is recorded apart from all other interest. Both keep the stream running, but
+//! only interest in the output keeps the output running.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::output::WantedOutput;
 use crate::base::atomic_instant::AtomicInstant;
 
 /// The purpose of a held interest.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Purpose {
-    /// A caller waits until the stream is playable.
-    Start,
+    /// A caller waits until the stream is playable with this output.
+    Start(WantedOutput),
     /// A picture is taken.
     Snapshot,
 }
 
-/// All interest in one stream: the number of held interests, and the last access.
-#[derive(Debug)]
+impl Purpose {
+    /// Returns the output that an interest with this purpose keeps running.
+    pub(super) fn wanted_output(self) -> WantedOutput {
+        match self {
+            Self::Start(wanted) => wanted,
+            Self::Snapshot => WantedOutput::None,
+        }
+    }
+}
+
+/// All interest in one stream.
+#[derive(Debug, Default)]
 pub(super) struct Interests {
+    /// The interest in the output.
+    output: Record,
+    /// All other interest.
+    other: Record,
+}
+
+/// The number of held interests, and the last access; none before the first one.
+#[derive(Debug, Default)]
+struct Record {
     held: AtomicUsize,
-    last_access: AtomicInstant,
+    last_access: OnceLock<AtomicInstant>,
 }
 
 /// A held interest. Keeps the stream running until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Interest(Arc<Interests>);
+pub(crate) struct Interest {
+    all: Arc<Interests>,
+    wanted: WantedOutput,
+}
 
 impl Interests {
-    /// Creates the interest in a stream that was requested just now.
-    pub(super) fn new() -> Self {
-        Self { held: AtomicUsize::new(0), last_access: AtomicInstant::now() }
+    /// Creates the interest in a stream that was requested just now, with the output that is `wanted`.
+    pub(super) fn new(wanted: WantedOutput) -> Self {
+        let interests = Self::default();
+        interests.touch(wanted);
+        interests
     }
 
     /// Notes an access.
-    pub(super) fn touch(&self) {
-        self.last_access.touch();
+    pub(super) fn touch(&self, wanted: WantedOutput) {
+        self.record(wanted).touch();
     }
 
     /// Returns a held interest.
-    pub(super) fn hold(self: &Arc<Self>) -> Interest {
-        self.held.fetch_add(1, Ordering::SeqCst);
-        Interest(Arc::clone(self))
+    pub(super) fn hold(self: &Arc<Self>, wanted: WantedOutput) -> Interest {
+        self.record(wanted).held.fetch_add(1, Ordering::SeqCst);
+        Interest { all: Arc::clone(self), wanted }
     }
 
     /// Returns how long the stream has been idle: the time since the last access, or since the last
     /// held interest was dropped. Returns zero while an interest is held.
     pub(super) fn idle_for(&self) -> Duration {
+        self.output_idle_for().min(self.other_idle_for())
+    }
+
+    /// Returns how long there has been no interest in the output, as [`Interests::idle_for`] does.
+    /// Returns the greatest duration if there was never any.
+    pub(super) fn output_idle_for(&self) -> Duration {
+        self.output.idle_for()
+    }
+
+    /// Returns how long there has been no interest but that in the output, as
+    /// [`Interests::output_idle_for`] does.
+    pub(super) fn other_idle_for(&self) -> Duration {
+        self.other.idle_for()
+    }
+
+    fn record(&self, wanted: WantedOutput) -> &Record {
+        match wanted {
+            WantedOutput::Hls => &self.output,
+            WantedOutput::None => &self.other,
+        }
+    }
+}
+
+impl Record {
+    fn touch(&self) {
+        self.last_access.get_or_init(AtomicInstant::now).touch();
+    }
+
+    fn idle_for(&self) -> Duration {
         if self.held.load(Ordering::SeqCst) > 0 {
             return Duration::ZERO;
         }
-        self.last_access.age()
+        self.last_access.get().map_or(Duration::MAX, AtomicInstant::age)
     }
 }
 
 impl Drop for Interest {
     fn drop(&mut self) {
+        let record = self.all.record(self.wanted);
         // The access is noted first, so that the stream does not appear idle in between.
-        self.0.touch();
-        self.0.held.fetch_sub(1, Ordering::SeqCst);
+        record.touch();
+        record.held.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -72,10 +130,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_held_interest_counts_until_it_is_dropped() {
-        let (minute, interests) = (Duration::from_mins(1), Arc::new(Interests::new()));
+        let minute = Duration::from_mins(1);
+        let interests = Arc::new(Interests::new(WantedOutput::Hls));
         tokio::time::advance(minute).await;
         assert_eq!(interests.idle_for(), minute);
-        let (one, other) = (interests.hold(), interests.hold());
+        let (one, other) = (interests.hold(WantedOutput::Hls), interests.hold(WantedOutput::None));
         tokio::time::advance(minute).await;
         drop(one);
         tokio::time::advance(minute).await;
@@ -83,7 +142,23 @@ mod tests {
         drop(other);
         tokio::time::advance(minute).await;
         assert_eq!(interests.idle_for(), minute);
-        interests.touch();
+        interests.touch(WantedOutput::None);
+        assert_eq!(interests.idle_for(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn interest_in_the_output_is_separate_from_other_interest() {
+        let minute = Duration::from_mins(1);
+        let interests = Arc::new(Interests::new(WantedOutput::None));
+        assert_eq!(interests.output_idle_for(), Duration::MAX);
+        let held = interests.hold(WantedOutput::Hls);
+        tokio::time::advance(minute).await;
+        assert_eq!(interests.output_idle_for(), Duration::ZERO);
+        assert_eq!(interests.other_idle_for(), minute);
+        drop(held);
+        tokio::time::advance(minute).await;
+        interests.touch(WantedOutput::None);
+        assert_eq!(interests.output_idle_for(), minute);
         assert_eq!(interests.idle_for(), Duration::ZERO);
     }
 }

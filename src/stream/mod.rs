@@ -20,6 +20,7 @@
 //! | `supervisor` | the task of one stream |
 //! | `run`, `waiters`, `deadlines`, `backoff` | the supervisor's parts: the ingest's run, the waiting callers, the deadlines, the delays before retries |
 //! | [`output`] | the interface between a stream and its output |
+//! | `output_slot` | the output of one stream, which runs only while clients ask for it |
 //! | [`interest`], [`viewers`] | the interest that keeps a stream running, and its viewers |
 //! | `kept` | the streams that run without viewers |
 //! | [`reaper`] | proposing the end of idle streams |
@@ -37,6 +38,7 @@ pub(crate) mod interest;
 mod kept;
 pub(crate) mod limits;
 pub(crate) mod output;
+mod output_slot;
 pub mod reaper;
 pub(crate) mod registry;
 pub(crate) mod reporter;

@@ -1,17 +1,19 @@
 //! The interface between a stream and the output that serves or stores it.
 //!
 //! A stream knows only the trait [`Output`]; a layer above implements it, and the stream's resources
-//! hold the implementation. An output reads the stream's hub through all epochs, until the stream
-//! ends. It reports which epoch clients can play, and what went wrong.
+//! hold the implementation. An output reads the stream's hub through all epochs, until no client needs
+//! the output or the stream ends. It reports which epoch clients can play, and what went wrong.
 
 use std::pin::Pin;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, Span, error, warn};
+use utoipa::ToSchema;
 
 use crate::base::error::Error;
 use crate::camera::Numbers;
@@ -21,6 +23,17 @@ use crate::media::hub::FrameHub;
 /// The longest time that an output has to end. An output that hangs must neither block the stream's name
 /// nor keep the manager from ending.
 const ENDS_WITHIN: Duration = Duration::from_secs(10);
+
+/// The output that a caller wants of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WantedOutput {
+    /// HLS. The stream is playable as soon as HLS is.
+    #[default]
+    Hls,
+    /// No output. The stream is playable as soon as the camera has sent a keyframe.
+    None,
+}
 
 /// A kind of output. One instance serves all streams.
 pub trait Output: Send + Sync + 'static {
@@ -65,6 +78,32 @@ pub struct OutputProgress {
     pub playable: Option<u64>,
     /// The epoch and the error of a failure; `None` while the output works.
     pub error: Option<(u64, Error)>,
+    /// The number of failures so far, so that each of them is a change.
+    pub failures: u64,
+}
+
+/// The status of a stream's output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OutputStatus {
+    /// The state.
+    pub(crate) state: OutputState,
+    /// The error of the last failure, and its time; `None` unless the state is `Failed`.
+    pub(crate) error: Option<(Error, Instant)>,
+}
+
+/// The state of a stream's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OutputState {
+    /// The output does not run, because no client uses it.
+    Off,
+    /// The output is not playable yet, or is not playable again yet after an interruption.
+    Starting,
+    /// The output is playable.
+    Live,
+    /// The output failed; `error` has the reason. It is retried with the next keyframe, or when a client
+    /// requests it.
+    Failed,
 }
 
 /// One stream's output, as the supervisor holds it.

@@ -1,5 +1,5 @@
-//! Proposes that idle streams end, and logs the viewers who have left. A stream's supervisor decides
-//! whether the stream ends, because a viewer may have returned in the meantime.
+//! Proposes that idle streams and unused outputs end, and logs the viewers who have left. A stream's
+//! supervisor decides what ends, because a viewer may have returned in the meantime.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::handle::Command;
 use super::registry::Registry;
 
-/// Proposes every `period` that idle streams end. Never returns.
+/// Proposes every `period` that idle streams and unused outputs end. Never returns.
 pub(crate) async fn run(registry: Registry, period: Duration) {
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -18,12 +18,13 @@ pub(crate) async fn run(registry: Registry, period: Duration) {
     }
 }
 
-/// Proposes that all streams that are idle now end. Forgets and logs the viewers who have left.
+/// Proposes that all streams and outputs that are idle now end. Forgets and logs the viewers who have
+/// left.
 pub fn propose(registry: &Registry) {
     let idle_timeout = registry.limits().idle_timeout;
     registry.for_each(|handle| {
         handle.forget_viewers();
-        if handle.idle_for() >= idle_timeout {
+        if handle.idle_for() >= idle_timeout || handle.has_unused_output(idle_timeout) {
             // A supervisor whose queue is full gets the proposal of the next pass.
             let _ = handle.commands.try_send(Command::Idle);
         }

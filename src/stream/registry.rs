@@ -18,6 +18,7 @@ use super::handle::{Command, Joined, StartResult, StreamHandle};
 use super::interest::{Interest, Purpose};
 use super::kept::KeptStreams;
 use super::limits::Limits;
+use super::output::WantedOutput;
 use super::resources::StreamResources;
 use super::start_queue::{self, Priority};
 use super::state::State;
@@ -92,36 +93,45 @@ impl Registry {
         limits.stop_grace + start_queue::MAX_WAIT + limits.start_timeout + Duration::from_secs(2)
     }
 
-    /// Starts the camera's stream, or joins the present one, and waits until the stream is playable or
-    /// its start is delayed. Fails if that takes longer than [`Registry::patience`].
-    pub(crate) async fn start(&self, camera: Camera) -> Result<Joined, Error> {
-        if self.join_live(&camera) {
+    /// Starts the camera's stream, or joins the present one, and waits until the stream is playable with
+    /// the output that is `wanted`, or its start is delayed. Fails if that takes longer than
+    /// [`Registry::patience`].
+    pub(crate) async fn start(
+        &self,
+        camera: Camera,
+        wanted: WantedOutput,
+    ) -> Result<Joined, Error> {
+        if self.join_live(&camera, wanted) {
             return Ok(Joined::Active);
         }
-        self.start_by_supervisor(camera).await
+        self.start_by_supervisor(camera, wanted).await
     }
 
-    /// Joins the camera's stream if it is live with the same source and options, and returns whether
-    /// it did. This does not involve the supervisor: back ends start a stream with every view of a
-    /// page, even if the stream is already running, so this case must be cheap.
+    /// Joins the camera's stream if it is live with the same source and options, and with the output that
+    /// is `wanted`. Returns whether it did. This does not involve the supervisor: back ends start a stream
+    /// with every view of a page, even if the stream is already running, so this case must be cheap.
     ///
     /// If the stream was idle until now, it may end at the same moment, even though this returns
     /// true.
-    pub(crate) fn join_live(&self, camera: &Camera) -> bool {
+    pub(crate) fn join_live(&self, camera: &Camera, wanted: WantedOutput) -> bool {
         // Once `stop` has returned, the stream is no longer live, so that it cannot be joined.
         let joins = |handle: &StreamHandle| {
             // Noted before the check, so that the stream does not become idle in between.
-            handle.touch();
-            handle.is_live_with(camera) && !self.0.is_closing.load(Ordering::SeqCst)
+            handle.touch(wanted);
+            handle.is_live_with(camera, wanted) && !self.0.is_closing.load(Ordering::SeqCst)
         };
         self.0.streams.get(&camera.id).is_some_and(|handle| joins(&handle))
     }
 
-    async fn start_by_supervisor(&self, camera: Camera) -> Result<Joined, Error> {
+    async fn start_by_supervisor(
+        &self,
+        camera: Camera,
+        wanted: WantedOutput,
+    ) -> Result<Joined, Error> {
         self.resume(&camera);
-        let waited = timeout(self.patience(), async {
+        let started = timeout(self.patience(), async {
             loop {
-                let (result, _interest) = self.send_start(camera.clone()).await?;
+                let (result, _interest) = self.send_start(camera.clone(), wanted).await?;
                 match result.await {
                     Ok(result) => return result,
                     // The stream ended without a result: the next round starts another.
@@ -129,18 +139,18 @@ impl Registry {
                 }
             }
         });
-        waited.await.unwrap_or_else(|_| Err(self.start_took_too_long(&camera.id)))
+        started.await.unwrap_or_else(|_| Err(self.start_took_too_long(&camera.id)))
     }
 
-    /// Starts the camera's stream, or joins the present one, in the background. Returns the handle
-    /// at once; fails only if there is no stream and none can be created.
-    pub fn start_soon(&self, camera: Camera) -> Result<StreamHandle, Error> {
+    /// Starts the camera's stream with the output that is `wanted`, or joins the present one, in the
+    /// background. Returns the handle at once; fails only if there is no stream and none can be created.
+    pub fn start_soon(&self, camera: Camera, wanted: WantedOutput) -> Result<StreamHandle, Error> {
         self.resume(&camera);
-        let handle = self.get_or_spawn(&camera, Priority::Requested)?;
+        let handle = self.get_or_spawn(&camera, Priority::Requested, wanted)?;
         let registry = self.clone();
         // The stream's status shows the result. The command is sent even to a live stream, because
         // other properties of the camera, such as its ONVIF address, may have changed.
-        tokio::spawn(async move { registry.start_by_supervisor(camera).await });
+        tokio::spawn(async move { registry.start_by_supervisor(camera, wanted).await });
         Ok(handle)
     }
 
@@ -149,12 +159,14 @@ impl Registry {
     async fn send_start(
         &self,
         camera: Camera,
+        wanted: WantedOutput,
     ) -> Result<(oneshot::Receiver<StartResult>, Interest), Error> {
         loop {
-            let handle = self.get_or_spawn(&camera, Priority::Requested)?;
-            let interest = handle.interest(Purpose::Start);
+            let handle = self.get_or_spawn(&camera, Priority::Requested, wanted)?;
+            let interest = handle.interest(Purpose::Start(wanted));
             let (send, result) = oneshot::channel();
-            if handle.commands.send(Command::Start(camera.clone(), send)).await.is_ok() {
+            let start = Command::Start(camera.clone(), wanted, send);
+            if handle.commands.send(start).await.is_ok() {
                 return Ok((result, interest));
             }
             // The stream ended before the command arrived. It removes its own name, unless its
@@ -193,10 +205,10 @@ impl Registry {
                 remove(&self.0.streams, &handle);
             } else if handle.state() == State::Failed && self.is_kept(&camera.id) {
                 // It failed before it was kept. From now on, it is retried.
-                return self.start_soon(camera.clone()).map(drop);
+                return self.start_soon(camera.clone(), WantedOutput::None).map(drop);
             }
         }
-        let create = || self.get_or_spawn(camera, Priority::Low);
+        let create = || self.get_or_spawn(camera, Priority::Low, WantedOutput::None);
         self.0.kept.if_kept(&camera.id, create).transpose().map(drop)
     }
 
@@ -246,9 +258,14 @@ impl Registry {
 
     /// Returns the camera's stream, or creates it if there is none. Streams are created nowhere else,
     /// and under the map's lock for the name, so that a name never has more than one. Fails while the
-    /// registry shuts down, at the limit of streams or of queued starts, or if the output is not
-    /// ready.
-    fn get_or_spawn(&self, camera: &Camera, priority: Priority) -> Result<StreamHandle, Error> {
+    /// registry shuts down, at the limit of streams or of queued starts, or if an output is `wanted` that
+    /// is not ready.
+    fn get_or_spawn(
+        &self,
+        camera: &Camera,
+        priority: Priority,
+        wanted: WantedOutput,
+    ) -> Result<StreamHandle, Error> {
         let (inner, resources) = (&self.0, &self.0.resources);
         // Read before the entry is locked, because the length locks all parts of the map.
         let is_full = inner.streams.len() >= resources.max_streams;
@@ -270,12 +287,16 @@ impl Registry {
                     Priority::Requested => resources.starts.ensure_capacity(),
                     Priority::Low => Ok(()),
                 };
-                let may_start = has_capacity.and_then(|()| resources.output.ensure_ready());
+                let may_start = has_capacity.and_then(|()| match wanted {
+                    WantedOutput::Hls => resources.output.ensure_ready(),
+                    WantedOutput::None => Ok(()),
+                });
                 may_start.map_err(|error| resources.counters.refused(error))?;
                 let streams = Arc::clone(&inner.streams);
                 let on_gone = move |gone: &StreamHandle| remove(&streams, gone);
                 let shares = (inner.active.share(), inner.kept.clone());
-                let handle = spawn::spawn(camera.clone(), resources, shares, priority, on_gone);
+                let handle =
+                    spawn::spawn(camera.clone(), resources, shares, (priority, wanted), on_gone);
                 entry.insert(handle.clone());
                 Ok(handle)
             }

@@ -55,7 +55,8 @@ pub(crate) enum Event {
     Abandoned,
     /// Clients can play the current epoch.
     Playable,
-    /// The output cannot serve what the ingest delivers, for example because the disk is full.
+    /// The output cannot serve what the ingest delivers, for example because the disk is full, and no
+    /// client wants the stream without the output.
     OutputFailed,
     /// The child has been reaped, and another plan may work better.
     EndedReplan,
@@ -73,7 +74,7 @@ pub(crate) enum Event {
     Stalled,
     /// The back-off timer or the grace period has ended.
     TimedOut,
-    /// The stream is stopped or idle, its output failed, or the manager shuts down.
+    /// The stream is stopped or idle, the task of its output failed, or the manager shuts down.
     End,
 }
 

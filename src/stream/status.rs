@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::output::{OutputState, OutputStatus, WantedOutput};
 use super::state::State;
 use crate::base::error::Error;
 use crate::camera::Camera;
@@ -27,8 +28,20 @@ pub(crate) struct Status {
     pub(crate) start_took: Option<Duration>,
     /// The last error, and when it occurred.
     pub(crate) last_error: Option<(Error, Instant)>,
+    /// Whether an epoch of the stream has been live.
+    pub(crate) was_live: bool,
+    /// The status of the stream's output.
+    pub(crate) output: OutputStatus,
     /// The camera, with its source.
     pub(crate) camera: Camera,
+}
+
+impl Status {
+    /// Returns whether the stream is live, and its output as well if that is `wanted`.
+    pub(super) fn is_live(&self, wanted: WantedOutput) -> bool {
+        let is_output_live = self.output.state == OutputState::Live;
+        self.state == State::Live && (wanted == WantedOutput::None || is_output_live)
+    }
 }
 
 /// The supervisor's end of a stream's status. Dropped when the stream is gone.
@@ -37,7 +50,11 @@ pub(super) struct StatusPublisher(watch::Sender<Status>);
 
 impl StatusPublisher {
     /// Creates the status of a stream that starts now with `epoch`, and a receiver of it.
-    pub(super) fn new(camera: Camera, epoch: u64) -> (Self, watch::Receiver<Status>) {
+    pub(super) fn new(
+        camera: Camera,
+        epoch: u64,
+        output: OutputStatus,
+    ) -> (Self, watch::Receiver<Status>) {
         let (send, status) = watch::channel(Status {
             state: State::Starting,
             epoch,
@@ -46,6 +63,8 @@ impl StatusPublisher {
             live_since: None,
             start_took: None,
             last_error: None,
+            was_live: false,
+            output,
             camera,
         });
         (Self(send), status)
@@ -61,9 +80,19 @@ impl StatusPublisher {
                 status.live_since = None;
                 status.start_took = None;
             } else if !was_live {
+                status.was_live = true;
                 status.live_since = Some(Instant::now());
                 status.start_took = Some(running_for);
             }
+        });
+    }
+
+    /// Publishes the status of the output.
+    pub(super) fn set_output(&self, output: OutputStatus) {
+        self.0.send_if_modified(|status| {
+            let is_changed = status.output != output;
+            status.output = output;
+            is_changed
         });
     }
 
@@ -92,8 +121,13 @@ impl StatusPublisher {
         self.0.borrow().epoch
     }
 
+    /// Returns when the current epoch became live; `None` if it is not live.
+    pub(super) fn live_since(&self) -> Option<Instant> {
+        self.0.borrow().live_since
+    }
+
     /// Returns how long the current epoch has been live; `None` if it is not live.
     pub(super) fn live_for(&self) -> Option<Duration> {
-        self.0.borrow().live_since.map(|since| since.elapsed())
+        self.live_since().map(|since| since.elapsed())
     }
 }

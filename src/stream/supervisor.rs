@@ -1,14 +1,15 @@
 //! The task that owns a stream: it passes events to the state table, and carries out the actions that
 //! the table returns.
 //!
-//! The supervisor owns the ingest's run, the output, the deadlines and the list of waiting callers. The
-//! table in [`state`] makes every decision about the life of the stream. Nothing here depends on HTTP.
+//! The supervisor owns the ingest's run, the output, the deadlines and the list of waiting callers.
+//! `playability` decides when the stream is playable. The table in [`state`] makes every decision about the life of the stream. Nothing here depends on HTTP.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tracing::{debug, error, info, info_span, warn};
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep_until;
+use tracing::{debug, info, info_span, warn};
 
 use super::active_count::ActiveShare;
 use super::backoff::Backoff;
@@ -16,7 +17,7 @@ use super::deadlines::{Deadlines, Situation};
 use super::handle::{Command, Joined, Shared};
 use super::kept::KeptStreams;
 use super::limits::Limits;
-use super::output::{OutputHandle, OutputProgress, OutputStep};
+use super::output_slot::OutputSlot;
 use super::reporter::EventReporter;
 use super::run::{CurrentRun, Step};
 use super::start_queue::{Priority, StartQueue, StartSlot};
@@ -44,7 +45,9 @@ struct Supervisor {
     deadlines: Deadlines,
     commands: mpsc::Receiver<Command>,
     status: StatusPublisher,
-    output: OutputHandle,
+    output: OutputSlot,
+    /// The epoch of the last video in the hub.
+    video_epoch: watch::Receiver<Option<u64>>,
     camera: Camera,
     active: ActiveShare,
     kept: KeptStreams,
@@ -76,38 +79,34 @@ impl Supervisor {
     /// Waits until something happens, and returns its event; `None` if it does not affect the state.
     async fn next_event(&mut self) -> Option<Event> {
         let (deadline, due) = self.deadlines.next(self.situation());
+        let output_deadline = self.output_deadline();
         tokio::select! {
             command = self.commands.recv() => self.on_command(command?),
             step = self.run.step() => Some(self.on_step(step)),
-            () = tokio::time::sleep_until(self.deadlines.slot()), if self.slot.is_some() => {
+            () = sleep_until(self.deadlines.slot()), if self.slot.is_some() => {
                 self.slot = None;
                 None
             }
-            step = self.output.step() => match step {
-                OutputStep::Progress(progress) => self.on_progress(progress),
-                OutputStep::Failed => Some(self.on_output_failed()),
-            },
-            () = tokio::time::sleep_until(deadline) => self.on_deadline(due),
+            step = self.output.step() => self.on_output(step),
+            Ok(()) = self.video_epoch.changed() => self.on_playable(),
+            () = sleep_until(output_deadline.unwrap_or(deadline)), if output_deadline.is_some() => {
+                self.delay_output();
+                None
+            }
+            () = sleep_until(deadline) => self.on_deadline(due),
         }
     }
 
     fn on_command(&mut self, command: Command) -> Option<Event> {
         match command {
-            Command::Start(camera, answer) => {
-                self.waiters.add(answer);
-                if self.run.promote(&self.starts) {
-                    self.deadlines.begin(true);
-                }
-                let is_replaced = !camera.is_same_stream(&self.camera);
-                self.camera = camera;
-                Some(if is_replaced { Event::Replace } else { Event::Start })
-            }
+            Command::Start(camera, wanted, caller) => self.on_start(camera, wanted, caller),
             Command::Stop => {
                 let detail = "the stream was stopped before it was playable";
                 self.waiters.refuse(&Error::new(ErrorKind::Stopped, detail));
                 Some(self.end_because(StopReason::Stop))
             }
-            Command::Idle => (!self.is_wanted()).then(|| self.end_because(StopReason::Idle)),
+            Command::Idle if self.is_wanted() => self.end_unused_output(),
+            Command::Idle => Some(self.end_because(StopReason::Idle)),
             Command::Shutdown => {
                 self.waiters.refuse(&Error::shutting_down());
                 Some(self.end_because(StopReason::Shutdown))
@@ -163,23 +162,6 @@ impl Supervisor {
         }
     }
 
-    fn on_progress(&self, progress: OutputProgress) -> Option<Event> {
-        if let Some((_, error)) = progress.error {
-            self.status.note_error(error);
-            return Some(Event::OutputFailed);
-        }
-        (progress.playable == Some(self.status.epoch())).then_some(Event::Playable)
-    }
-
-    /// Ends the stream because the output's task has failed. The next start creates another stream.
-    fn on_output_failed(&mut self) -> Event {
-        let error = Error::new(ErrorKind::Internal, "the stream's output failed");
-        error!(generation = self.status.epoch(), "the stream's output failed: ending the stream");
-        self.status.note_error(error.clone());
-        self.waiters.refuse(&error);
-        Event::End
-    }
-
     fn on_deadline(&mut self, due: Event) -> Option<Event> {
         let now = self.situation();
         let event = self.deadlines.pass(due, now)?;
@@ -228,6 +210,7 @@ impl Supervisor {
         // Published before any caller gets the result: the caller may request the status at once.
         self.status.publish(next, &self.camera, self.deadlines.running_for());
         self.act(action, from, event);
+        self.publish_output();
         if !matches!(self.run, CurrentRun::Child(_)) {
             self.slot = None;
         }
@@ -341,14 +324,15 @@ impl Supervisor {
             info!(generation = self.status.epoch(), waiting, ?took, "stream is live");
             self.reporter.live(self.status.epoch());
         }
-        self.waiters.announce(&joined);
+        let is_output_playable = self.is_output_playable();
+        self.waiters.announce(&joined, is_output_playable);
     }
 
     fn announce_delay(&mut self) {
         let cause = self.last_error();
         let took = self.deadlines.running_for();
         info!(generation = self.status.epoch(), cause = cause.detail, ?took, "start is delayed");
-        self.waiters.announce(&Joined::Delayed(cause));
+        self.waiters.delay(cause);
     }
 
     fn last_error(&self) -> Error {
@@ -402,6 +386,7 @@ impl Supervisor {
     }
 }
 
+mod playability;
 pub(super) mod spawn;
 
 #[cfg(test)]

@@ -1,19 +1,29 @@
 //! The callers who wait for the result of a start.
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::handle::{Joined, StartResult};
+use super::output::WantedOutput;
 use crate::base::error::Error;
 
-/// The callers who wait until the stream is playable, or its start is delayed.
+/// The callers who wait until the stream, or the output that they want, is playable, or until the start
+/// is delayed. There are at most as many as connections.
 #[derive(Debug, Default)]
-pub(super) struct Waiters(Vec<oneshot::Sender<StartResult>>);
+pub(super) struct Waiters(Vec<Waiter>);
+
+#[derive(Debug)]
+struct Waiter {
+    wanted: WantedOutput,
+    since: Instant,
+    caller: oneshot::Sender<StartResult>,
+}
 
 impl Waiters {
-    /// Adds a caller, and removes callers who have left.
-    pub(super) fn add(&mut self, caller: oneshot::Sender<StartResult>) {
-        self.0.retain(|caller| !caller.is_closed());
-        self.0.push(caller);
+    /// Adds a caller who wants this output, and removes callers who have left.
+    pub(super) fn add(&mut self, wanted: WantedOutput, caller: oneshot::Sender<StartResult>) {
+        self.0.retain(|waiter| !waiter.caller.is_closed());
+        self.0.push(Waiter { wanted, since: Instant::now(), caller });
     }
 
     /// Returns the number of callers who wait.
@@ -23,23 +33,46 @@ impl Waiters {
 
     /// Returns true if there are callers and all of them have left before the result.
     pub(super) fn have_all_left(&self) -> bool {
-        !self.0.is_empty() && self.0.iter().all(oneshot::Sender::is_closed)
+        !self.0.is_empty() && self.0.iter().all(|waiter| waiter.caller.is_closed())
     }
 
-    /// Reports the state of the stream to all callers.
-    pub(super) fn announce(&mut self, joined: &Joined) {
-        self.send(&Ok(joined.clone()));
+    /// Returns since when a caller has waited for the output; `None` if no caller waits for it.
+    pub(super) fn output_since(&self) -> Option<Instant> {
+        self.0.iter().filter(|waiter| waiter.wanted == WantedOutput::Hls).map(|it| it.since).min()
+    }
+
+    /// Reports to the callers without an output that the stream is playable, and to all others as well
+    /// if the output is playable.
+    pub(super) fn announce(&mut self, joined: &Joined, is_output_playable: bool) {
+        let result = Ok(joined.clone());
+        self.send(&result, |wanted| wanted == WantedOutput::None || is_output_playable);
+    }
+
+    /// Reports to all callers that the start is delayed.
+    pub(super) fn delay(&mut self, reason: Error) {
+        self.send(&Ok(Joined::Delayed(reason)), |_| true);
+    }
+
+    /// Reports to the callers who wait for the output that it is delayed.
+    pub(super) fn delay_output(&mut self, reason: Error) {
+        self.send(&Ok(Joined::Delayed(reason)), |wanted| wanted == WantedOutput::Hls);
     }
 
     /// Reports the error to all callers.
     pub(super) fn refuse(&mut self, error: &Error) {
-        self.send(&Err(error.clone()));
+        self.send(&Err(error.clone()), |_| true);
     }
 
-    fn send(&mut self, result: &StartResult) {
-        for caller in self.0.drain(..) {
+    /// Reports the error to the callers who wait for the output.
+    pub(super) fn refuse_output(&mut self, error: &Error) {
+        self.send(&Err(error.clone()), |wanted| wanted == WantedOutput::Hls);
+    }
+
+    /// Sends the result to those callers whose wanted output `selects` them.
+    fn send(&mut self, result: &StartResult, selects: impl Fn(WantedOutput) -> bool) {
+        for waiter in self.0.extract_if(.., |waiter| selects(waiter.wanted)) {
             // A caller who has left needs no result.
-            let _ = caller.send(result.clone());
+            let _ = waiter.caller.send(result.clone());
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::base::error::Error;
 use crate::camera::id::{CameraId, Profile, StreamId};
 use crate::camera::options::{AudioOption, OptionChanges, TransportOption, VideoOption};
 use crate::service::streams::StartRequest;
+use crate::stream::output::WantedOutput;
 
 /// The parameters of a start.
 #[derive(Debug, Deserialize, ToSchema, IntoParams)]
@@ -44,7 +45,11 @@ pub(crate) struct StartInput {
     #[serde(default)]
     #[param(nullable = false)]
     pub(in crate::api) transport: Option<TransportOption>,
-    /// If true, the response waits until the stream is playable.
+    /// The output that is started if it does not run. With `none`, the stream is playable as soon as the
+    /// camera has sent a keyframe, and it writes no files unless another client uses HLS.
+    #[serde(default)]
+    pub(in crate::api) output: WantedOutput,
+    /// If true, the response waits until the stream is playable with this output.
     #[serde(default = "yes", deserialize_with = "flag")]
     #[schema(default = true)]
     #[param(default = true)]
@@ -54,11 +59,12 @@ pub(crate) struct StartInput {
 impl StartInput {
     /// Parses id and URL. Returns the parameters for the use case.
     pub(super) fn request(self) -> Result<StartRequest, Error> {
-        let Self { indicator_id, profile, rtsp_link, video, audio, transport, wait } = self;
+        let Self { indicator_id, profile, rtsp_link, video, audio, transport, output, wait } = self;
         Ok(StartRequest {
             id: StreamId::new(CameraId::parse(&indicator_id)?, profile),
             source: rtsp_link.map(|link| link.source()).transpose()?.flatten(),
             changes: OptionChanges { video, audio, transport },
+            output,
             wait,
         })
     }
@@ -88,8 +94,12 @@ pub(crate) struct StreamInput {
     /// The camera's stream.
     #[serde(default)]
     pub(super) profile: Profile,
-    /// If true, the response to a start waits until the stream is playable. Other requests ignore
-    /// `wait`.
+    /// The output that a start also starts if it does not run. With `none`, the stream is playable as soon as
+    /// the camera has sent a keyframe. Other requests ignore `output`.
+    #[serde(default)]
+    pub(super) output: WantedOutput,
+    /// If true, the response to a start waits until the stream is playable with this output. Other requests
+    /// ignore `wait`.
     #[serde(default = "yes", deserialize_with = "flag")]
     #[schema(default = true)]
     #[param(default = true)]

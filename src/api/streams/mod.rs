@@ -172,9 +172,9 @@ async fn start(mut call: Call<'_>) -> Result<Reply, Error> {
 }
 
 async fn start_camera(mut call: Call<'_>) -> Result<Reply, Error> {
-    let StreamInput { profile, wait } = call.input().await?;
+    let StreamInput { profile, output, wait } = call.input().await?;
     let id = StreamId::new(call.camera_id()?, profile);
-    let outcome = streams::start_known(&call.api.core, &call.caller, &id, wait).await?;
+    let outcome = streams::start_known(&call.api.core, &call.caller, &id, output, wait).await?;
     Ok(reply::json(&StartOutput::new(&id, outcome)))
 }
 

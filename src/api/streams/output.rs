@@ -1,6 +1,7 @@
 //! Responses about streams.
 
 use serde::Serialize;
+use tokio::time::Instant;
 use utoipa::ToSchema;
 use utoipa::openapi::Schema;
 
@@ -14,6 +15,7 @@ use crate::camera::options::StreamOptions;
 use crate::child::log::Line;
 use crate::service::streams::StartOutcome;
 use crate::stream::handle::StreamHandle;
+use crate::stream::output::OutputState;
 use crate::stream::state::State;
 use crate::stream::status::Status;
 
@@ -142,6 +144,8 @@ pub(crate) struct RunningOutput {
     restarts: u64,
     /// The media that is played; null unless the stream is live.
     media: Option<MediaOutput>,
+    /// The states of the outputs.
+    outputs: OutputStates,
     /// The resources that FFmpeg uses; null if FFmpeg is not running, or has just been started.
     process: Option<ProcessOutput>,
     /// The last error; null if there was none.
@@ -173,6 +177,22 @@ pub(crate) struct MediaOutput {
     gop_seconds: Option<f64>,
 }
 
+/// The states of a stream's outputs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OutputStates {
+    /// HLS.
+    hls: OutputDetails,
+}
+
+/// The state of an output.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OutputDetails {
+    /// The state.
+    state: OutputState,
+    /// The error of the output's last failure; null unless the state is `failed`.
+    error: Option<LastErrorOutput>,
+}
+
 /// The resources that an FFmpeg uses.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ProcessOutput {
@@ -182,7 +202,7 @@ pub(crate) struct ProcessOutput {
     memory_bytes: u64,
 }
 
-/// The last error of a stream.
+/// The last error of a stream or of an output.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LastErrorOutput {
     /// The stable code, for programs.
@@ -296,12 +316,20 @@ impl RunningOutput {
                 cpu_percent: (usage.cpu_share * 10_000.0).round() / 100.0,
                 memory_bytes: usage.memory,
             }),
-            last_error: status.last_error.as_ref().map(|(error, at)| LastErrorOutput {
-                code: error.kind,
-                detail: error.detail.clone(),
-                seconds_ago: seconds(at.elapsed()),
-            }),
+            outputs: OutputStates {
+                hls: OutputDetails {
+                    state: status.output.state,
+                    error: status.output.error.as_ref().map(LastErrorOutput::new),
+                },
+            },
+            last_error: status.last_error.as_ref().map(LastErrorOutput::new),
         }
+    }
+}
+
+impl LastErrorOutput {
+    fn new((error, at): &(Error, Instant)) -> Self {
+        Self { code: error.kind, detail: error.detail.clone(), seconds_ago: seconds(at.elapsed()) }
     }
 }
 

@@ -91,8 +91,9 @@ impl Output for Hls {
         let fragmenter = Fragmenter::new(self.0.policy.part_time);
         let session = Session { packager, progress, numbers, counters: self.0.counters.clone() };
         Box::pin(async move {
-            let _listed = listed;
             let session = package(session, fragmenter, frames, can_block, end).await;
+            // From now on, a player that returns starts HLS again.
+            drop(listed);
             let Some(session) = session else { return };
             let removed = on_thread(session, can_block, |session| session.packager.remove()).await;
             if let Some(Err(error)) = removed {

@@ -115,6 +115,7 @@ impl Packager {
         let epoch = fragment.init.id.epoch;
         self.progress.error = result.err().map(|error| (epoch, not_written(&error)));
         if self.progress.error.is_some() {
+            self.progress.failures += 1;
             self.interrupt();
         } else if let Some(finished) = self.playlist.segments().next_back() {
             self.progress.playable = Some(finished.init.epoch);

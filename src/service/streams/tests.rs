@@ -34,12 +34,13 @@ impl Setup {
         changes: OptionChanges,
     ) -> Result<StartOutcome, Error> {
         let source = Some(Source::parse(link).expect("a link"));
-        let request = StartRequest { id: id(), source, changes, wait: true };
+        let request =
+            StartRequest { id: id(), source, changes, output: WantedOutput::Hls, wait: true };
         start(&self.core, &self.caller(key), request).await
     }
 
     async fn start_known(&self, key: &str) -> Result<StartOutcome, Error> {
-        start_known(&self.core, &self.caller(key), &id(), true).await
+        start_known(&self.core, &self.caller(key), &id(), WantedOutput::Hls, true).await
     }
 
     async fn put(&self, link: &str, owner: &str) {

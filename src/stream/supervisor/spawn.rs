@@ -15,7 +15,8 @@ use crate::stream::deadlines::Deadlines;
 use crate::stream::handle::{COMMANDS, Shared, StreamHandle};
 use crate::stream::interest::Interests;
 use crate::stream::kept::KeptStreams;
-use crate::stream::output::{OutputHandle, OutputRequest};
+use crate::stream::output::WantedOutput;
+use crate::stream::output_slot::{OutputMedia, OutputSlot};
 use crate::stream::reporter::EventReporter;
 use crate::stream::resources::StreamResources;
 use crate::stream::run::CurrentRun;
@@ -31,13 +32,14 @@ const NUMBERS_SINCE: u64 = 1_735_689_600;
 /// How many numbers are available for each second since then.
 const NUMBERS_A_SECOND: u64 = 4;
 
-/// Starts a new stream, and returns its handle. `priority` is that of its first run. Calls `on_gone`
-/// with this handle once the stream's child, output and files are gone.
+/// Starts a new stream, and returns its handle. `priority` is that of its first run. Starts the output as
+/// well if it is `wanted`. Calls `on_gone` with this handle once the stream's child, output and files are
+/// gone.
 pub(in crate::stream) fn spawn(
     camera: Camera,
     resources: &StreamResources,
     (active, kept): (ActiveShare, KeptStreams),
-    priority: Priority,
+    (priority, wanted): (Priority, WantedOutput),
     on_gone: impl FnOnce(&StreamHandle) + Send + 'static,
 ) -> StreamHandle {
     let span = info_span!("stream", camera = %camera.id);
@@ -46,22 +48,28 @@ pub(in crate::stream) fn spawn(
     let limits = resources.limits;
     let shared = Arc::new(Shared {
         id: camera.id.clone(),
-        interests: Arc::new(Interests::new()),
+        interests: Arc::new(Interests::new(wanted)),
         viewers: Viewers::new(limits.max_viewers),
         hub: FrameHub::default(),
         process_log: Arc::default(),
     });
     let (send_command, commands) = mpsc::channel(COMMANDS);
-    let (status, status_seen) = StatusPublisher::new(camera.clone(), first_number);
-    let handle =
-        StreamHandle { shared: Arc::clone(&shared), commands: send_command, status: status_seen };
-    let request = OutputRequest {
+    let media = OutputMedia {
         id: camera.id.clone(),
         hub: shared.hub.clone(),
         first_number,
         numbers: camera.numbers.clone(),
     };
+    let mut output = OutputSlot::new(Arc::clone(&resources.output), media, thread, span.clone());
+    if wanted == WantedOutput::Hls {
+        output.start();
+    }
+    let (status, status_seen) =
+        StatusPublisher::new(camera.clone(), first_number, output.status(first_number));
+    let handle =
+        StreamHandle { shared: Arc::clone(&shared), commands: send_command, status: status_seen };
     let supervisor = Supervisor {
+        video_epoch: shared.hub.epoch(),
         shared,
         ingest: Arc::clone(&resources.ingest),
         starts: resources.starts.clone(),
@@ -71,7 +79,7 @@ pub(in crate::stream) fn spawn(
         limits,
         commands,
         status,
-        output: OutputHandle::start(&*resources.output, request, thread, span.clone()),
+        output,
         camera,
         active,
         kept,

@@ -28,7 +28,7 @@ use crate::output::hls::output::Hls;
 use crate::stream::handle::Joined;
 use crate::stream::interest::Purpose;
 use crate::stream::limits::Limits;
-use crate::stream::output::{Output, OutputControl, OutputRequest, OutputTask};
+use crate::stream::output::{Output, OutputControl, OutputRequest, OutputTask, WantedOutput};
 use crate::stream::reaper;
 use crate::stream::registry::Registry;
 use crate::stream::resources::StreamResources;
@@ -38,6 +38,7 @@ use crate::stream::threads::Threads;
 use crate::stream::viewers::Viewer;
 
 mod kept;
+mod outputs;
 mod replay;
 
 const LIMITS: Limits = Limits {
@@ -200,7 +201,7 @@ impl Setup {
 
     fn start_camera(&self, camera: Camera) -> tokio::task::JoinHandle<Result<Joined, Error>> {
         let registry = self.registry.clone();
-        tokio::spawn(async move { registry.start(camera).await })
+        tokio::spawn(async move { registry.start(camera, WantedOutput::Hls).await })
     }
 
     fn stop(&self) -> tokio::task::JoinHandle<bool> {
@@ -300,7 +301,7 @@ async fn a_start_joins_a_live_stream_at_once_and_keeps_it_running() {
     let _child = setup.live().await;
     let handle = setup.registry.get(&setup.camera.id).expect("a stream");
     tokio::time::advance(Duration::from_secs(5)).await;
-    let joined = setup.registry.start(camera("rtsp://cam/1")).now_or_never();
+    let joined = setup.registry.start(camera("rtsp://cam/1"), WantedOutput::Hls).now_or_never();
     assert_eq!(joined, Some(Ok(Joined::Active)), "the start waited for the supervisor");
     assert_eq!(handle.idle_for(), Duration::ZERO);
 }
@@ -312,11 +313,11 @@ async fn a_stream_that_was_stopped_or_replaced_is_not_joined() {
     let options = StreamOptions { audio: AudioOption::Off, ..StreamOptions::default() };
     let other_options = Camera { options, ..setup.camera.clone() };
     for other in [camera("rtsp://cam/2"), other_options] {
-        let joined = setup.registry.start(other).now_or_never();
+        let joined = setup.registry.start(other, WantedOutput::Hls).now_or_never();
         assert_eq!(joined, None, "another source, or other options");
     }
     setup.reaches(State::Stopping(After::Replace)).await;
-    let joined = setup.registry.start(setup.camera.clone()).now_or_never();
+    let joined = setup.registry.start(setup.camera.clone(), WantedOutput::Hls).now_or_never();
     assert_eq!(joined, None, "it is being replaced");
     // On the paused clock, this waits until the supervisor has taken all commands.
     tokio::time::sleep(Duration::from_millis(1)).await;
@@ -329,11 +330,11 @@ async fn a_stream_that_was_stopped_or_replaced_is_not_joined() {
 
     let stop = setup.stop();
     setup.reaches(State::Stopping(After::End)).await;
-    let joined = setup.registry.start(setup.camera.clone()).now_or_never();
+    let joined = setup.registry.start(setup.camera.clone(), WantedOutput::Hls).now_or_never();
     assert_eq!(joined, None, "it is being stopped");
     child.end(ErrorKind::SourceUnreachable);
     assert!(stop.await.expect("a task"));
-    let joined = setup.registry.start(setup.camera.clone()).now_or_never();
+    let joined = setup.registry.start(setup.camera.clone(), WantedOutput::Hls).now_or_never();
     assert_eq!(joined, None, "it was stopped");
 }
 
@@ -505,7 +506,7 @@ async fn a_stream_with_viewers_is_retried_after_a_refusal_and_callers_get_the_ca
     child.end(ErrorKind::SourceNotFound);
     assert_eq!(kind(start.await.expect("a task")), ErrorKind::SourceNotFound);
     assert_eq!(setup.state(), Some(State::Backoff));
-    setup.registry.get(&setup.camera.id).expect("a stream").touch();
+    setup.registry.get(&setup.camera.id).expect("a stream").touch(WantedOutput::Hls);
     let waited = Instant::now();
     let child = setup.child().await;
     child.send(3);
@@ -526,7 +527,7 @@ async fn a_camera_that_fails_for_an_hour_is_retried_rarely_and_recovers() {
             let handle = handle.clone();
             async move {
                 loop {
-                    handle.touch();
+                    handle.touch(WantedOutput::Hls);
                     tokio::time::sleep(Duration::from_secs(2)).await;
                 }
             }
@@ -612,7 +613,8 @@ async fn the_idle_timeout_begins_when_a_held_interest_is_dropped() {
     let mut setup = setup();
     tokio::spawn(reaper::run(setup.registry.clone(), Duration::from_secs(10)));
     let mut child = setup.live().await;
-    let interest = setup.registry.get(&setup.camera.id).expect("a stream").interest(Purpose::Start);
+    let interest =
+        setup.registry.get(&setup.camera.id).expect("a stream").interest(Purpose::Snapshot);
     for _ in 0..30 {
         tokio::time::sleep(Duration::from_secs(9)).await;
         child.send(1);
@@ -698,7 +700,7 @@ async fn a_background_start_during_a_stop_starts_another_stream() {
     let mut child = setup.live().await;
     let stop = setup.stop();
     assert_eq!(child.stop_request().await, Stop::Gently);
-    setup.registry.start_soon(setup.camera.clone()).expect("a place");
+    setup.registry.start_soon(setup.camera.clone(), WantedOutput::Hls).expect("a place");
     tokio::time::sleep(Duration::from_millis(1)).await;
     let ended = child.request.epoch;
     child.end(ErrorKind::SourceUnreachable);
@@ -758,10 +760,10 @@ async fn streams_beyond_the_limit_are_refused_and_running_ones_can_be_joined() {
     for number in 1..10 {
         let id = StreamId::parse(&number.to_string()).expect("an id");
         let camera = Camera::new(id, setup.camera.source.clone(), StreamOptions::default());
-        setup.registry.start_soon(camera).expect("a place");
+        setup.registry.start_soon(camera, WantedOutput::Hls).expect("a place");
     }
     let one_too_many = Camera { id: StreamId::parse("x").expect("an id"), ..setup.camera.clone() };
-    let error = setup.registry.start(one_too_many).await.expect_err("the limit");
+    let error = setup.registry.start(one_too_many, WantedOutput::Hls).await.expect_err("the limit");
     assert_eq!(error.kind, ErrorKind::TooManyStreams);
     assert!(error.retry_after.is_some());
     assert_eq!(setup.start().await.expect("a task"), Ok(Joined::Active));
@@ -824,7 +826,7 @@ async fn events_of_a_watched_stream() {
     // Further attempts fail for the same reason, which is not reported again.
     for _ in 0..3 {
         setup.child().await.end(ErrorKind::SourceUnreachable);
-        setup.registry.get(&setup.camera.id).expect("a stream").touch();
+        setup.registry.get(&setup.camera.id).expect("a stream").touch(WantedOutput::Hls);
     }
     setup.child().await.end(ErrorKind::SourceUnauthorized);
     let unauthorized = Some(ErrorKind::SourceUnauthorized);

@@ -178,6 +178,17 @@ export type NewSessionOutput = SessionOutput & {
   token: string;
 };
 
+export type OutputDetails = {
+  error?: LastErrorOutput | null;
+  state: OutputState;
+};
+
+export type OutputState = "off" | "starting" | "live" | "failed";
+
+export type OutputStates = {
+  hls: OutputDetails;
+};
+
 export type PartsOutput = {
   has_password: boolean;
   ip: string;
@@ -229,6 +240,7 @@ export type RunningOutput = {
   idle_seconds: number;
   last_error?: LastErrorOutput | null;
   media?: MediaOutput | null;
+  outputs: OutputStates;
   process?: ProcessOutput | null;
   restarts: number;
   start_seconds?: number | null;
@@ -265,6 +277,7 @@ export type SessionsOutput = {
 export type StartInput = {
   audio?: AudioOption | null;
   indicator_id: string | number;
+  output?: WantedOutput;
   profile?: Profile;
   rtsp_link?: string | null;
   transport?: TransportOption | null;
@@ -289,6 +302,7 @@ export type StopOutput = {
 export type StopReason = "idle" | "stop" | "shutdown" | "failed";
 
 export type StreamInput = {
+  output?: WantedOutput;
   profile?: Profile;
   wait?: boolean;
 };
@@ -353,3 +367,5 @@ export type VendorsOutput = {
 };
 
 export type VideoOption = "auto" | "copy" | "h264";
+
+export type WantedOutput = "hls" | "none";
