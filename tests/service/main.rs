@@ -19,6 +19,7 @@ mod low_latency;
 mod media;
 mod metrics;
 mod monitoring;
+mod outputs;
 mod playback;
 mod playing;
 mod shutdown;

@@ -63,6 +63,11 @@ impl Playlist {
         Some(Self(playlist))
     }
 
+    /// Returns the sequence number of the first segment.
+    pub(crate) fn first(&self) -> u64 {
+        self.0.media_sequence
+    }
+
     /// Returns the sequence number of the last segment.
     pub(crate) fn last(&self) -> u64 {
         self.0.media_sequence + self.0.segments.len() as u64 - 1

@@ -1,0 +1,140 @@
+//! Streams whose HLS runs only while clients use it.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    ApiResponse, Camera, Manager, Nginx, Playlist, eventually, play, start_service, until,
+};
+
+/// HLS that no client uses ends soon.
+const SHORT_CLEANUP: &[(&str, &str)] =
+    &[("CLEANUP_DELAY_SECONDS", "2"), ("CLEANUP_INTERVAL_SECONDS", "0.2")];
+
+async fn start(manager: &Manager, link: &str, output: &str) -> ApiResponse {
+    let input = json!({ "indicator_id": "cam", "rtsp_link": link, "output": output });
+    manager.post("/api/stream/start", &input).await
+}
+
+/// Adds camera "cam", whose main stream runs without viewers.
+async fn keep(manager: &Manager, link: &str) {
+    let camera = json!({ "rtsp_link": link, "keep": "always" });
+    let response = manager.put("/api/cameras/cam", &camera).await;
+    assert_eq!(response.status, 201, "{response:?}");
+    manager.reaches("cam", "live").await;
+}
+
+async fn hls(manager: &Manager) -> Value {
+    manager.status("cam").await["outputs"]["hls"].clone()
+}
+
+async fn hls_is(manager: &Manager, state: &str) {
+    until(&format!("HLS is {state}"), || async { hls(manager).await["state"] == state }).await;
+}
+
+/// Returns whether `STREAM_DIR` has a directory of the camera's stream.
+fn has_files(stream_dir: &Path) -> bool {
+    stream_dir.join("cam").exists()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_without_an_output_writes_no_files_until_a_player_comes() {
+    let (camera, manager, nginx) = start_service(&[]).await;
+    let link = camera.link("h264");
+    let started = start(&manager, &link, "none").await;
+    assert_eq!((started.status.as_u16(), &started.body["status"]), (200, &json!("started")));
+    let status = manager.status("cam").await;
+    assert_eq!(status["state"], "live");
+    assert_eq!(status["outputs"], json!({ "hls": { "state": "off", "error": null } }));
+    assert_eq!(start(&manager, &link, "none").await.body["status"], "active");
+    until("a second of video has come", || async {
+        manager.status("cam").await["media"]["gop_seconds"].is_number()
+    })
+    .await;
+    assert!(!has_files(&manager.stream_dir()));
+
+    // The hub has the frames since the last keyframe, so HLS need not wait for the next one.
+    let requested = Instant::now();
+    Playlist::fetch(&nginx, "cam").await.expect("a playlist");
+    assert!(requested.elapsed() < Duration::from_secs(2), "{:?}", requested.elapsed());
+    assert_eq!(hls(&manager).await, json!({ "state": "live", "error": null }));
+    play(&nginx.playlist("cam"), 2).await;
+    assert_eq!(start(&manager, &link, "hls").await.body["status"], "active");
+    assert_eq!(camera.plays(), 1, "the camera was opened again");
+    let wrong = start(&manager, &link, "mjpeg").await;
+    assert_eq!(wrong.status, 400, "{wrong:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hls_ends_without_viewers_and_returns_with_higher_numbers() {
+    let camera = Camera::start().await;
+    let manager = Manager::start(SHORT_CLEANUP).await;
+    let nginx = Nginx::start(&manager).await;
+    keep(&manager, &camera.link("h264")).await;
+    assert_eq!(hls(&manager).await["state"], "off");
+    let mut before: Option<Playlist> = None;
+    for _ in 0..3 {
+        let watching = Instant::now();
+        let mut last = None;
+        while watching.elapsed() < Duration::from_secs(4) {
+            let playlist = Playlist::fetch(&nginx, "cam").await.expect("a playlist");
+            if let Some(before) = before.take() {
+                assert!(playlist.first() > before.last(), "a number was used twice");
+                assert_eq!(playlist.discontinuities(), before.discontinuities() + 1);
+            }
+            last = Some(playlist);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        before = last;
+        hls_is(&manager, "off").await;
+        assert_eq!(manager.status("cam").await["state"], "live");
+        until("the files are deleted", || async { !has_files(&manager.stream_dir()) }).await;
+    }
+    play(&nginx.playlist("cam"), 2).await;
+    assert_eq!(camera.plays(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_fails_hls_alone() {
+    let camera = Camera::start().await;
+    let settings = [SHORT_CLEANUP, &[("STREAM_DIR", "disk")]].concat();
+    let (manager, disk) = Manager::start_with_disk("64m", &settings).await;
+    let link = camera.link("h264");
+    keep(&manager, &link).await;
+    disk.fill();
+    let refused = eventually("HLS cannot start", || async {
+        let response = start(&manager, &link, "hls").await;
+        (response.status == 503).then_some(response)
+    })
+    .await;
+    let code = refused.body["code"].as_str().expect("a code");
+    assert!(["storage_full", "storage_unavailable"].contains(&code), "{refused:?}");
+    let status = manager.status("cam").await;
+    assert_eq!(
+        (&status["state"], &status["outputs"]["hls"]["state"]),
+        (&json!("live"), &json!("failed"))
+    );
+    assert_eq!(status["outputs"]["hls"]["error"]["code"], refused.body["code"]);
+    assert_eq!(start(&manager, &link, "none").await.body["status"], "active");
+
+    disk.free();
+    until("HLS can start", || async { start(&manager, &link, "hls").await.status == 200 }).await;
+    let playing = hls(&manager).await;
+    assert_eq!(playing, json!({ "state": "live", "error": null }));
+    // The disk fills up while HLS runs.
+    disk.fill();
+    until("HLS reports the full disk", || async {
+        manager.get("/streams/cam/stream.m3u8").await;
+        hls(&manager).await["error"]["code"] == "storage_unavailable"
+    })
+    .await;
+    assert_eq!(manager.status("cam").await["state"], "live");
+    // Without viewers HLS ends, although it failed, and its files are deleted.
+    hls_is(&manager, "off").await;
+    disk.free();
+    until("the files are deleted", || async { !has_files(&disk.root()) }).await;
+    assert_eq!(manager.status("cam").await["state"], "live");
+    assert_eq!(camera.plays(), 1, "the stream was interrupted");
+}
