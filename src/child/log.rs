@@ -1,5 +1,5 @@
 //! The most recent lines that the child processes of a stream printed, across all epochs, and the
-//! resource usage of the running child.
+//! resource usage of those that run.
 //!
 //! Callers must remove secrets from lines before adding them.
 
@@ -25,7 +25,8 @@ const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub struct ProcessLog {
     lines: Mutex<VecDeque<Line>>,
-    usage: Mutex<Option<Usage>>,
+    /// The last measurement of each child that is watched.
+    usage: Mutex<Vec<(Pid, Usage)>>,
 }
 
 /// A line of a child's stderr, without secrets.
@@ -61,16 +62,21 @@ impl ProcessLog {
         lock(&self.lines).iter().cloned().collect()
     }
 
-    /// Returns the most recently measured usage of the running child; `None` if no child is running, or
-    /// if the child has not been measured yet.
+    /// Returns the most recently measured usage of all running children together; `None` if no child is
+    /// running, or if none has been measured yet.
     pub fn usage(&self) -> Option<Usage> {
-        *lock(&self.usage)
+        let usage = lock(&self.usage);
+        usage.iter().map(|(_, usage)| *usage).reduce(|a, b| Usage {
+            cpu_time: a.cpu_time + b.cpu_time,
+            cpu_share: a.cpu_share + b.cpu_share,
+            memory: a.memory + b.memory,
+        })
     }
 
     /// Measures the usage of the process `pid` at intervals, until the future is dropped. Dropping the
-    /// future also clears the usage.
+    /// future also removes the measurement.
     pub async fn watch(&self, pid: Pid) -> Infallible {
-        let _watching = Watching(self);
+        let watching = Watching { log: self, pid };
         let (mut measured_at, mut used) = (Instant::now(), Duration::ZERO);
         let mut pause = FIRST_SAMPLE_AFTER;
         loop {
@@ -82,17 +88,30 @@ impl ProcessLog {
             let passed = measured_at.elapsed().as_secs_f64();
             let cpu_share = cpu_time.saturating_sub(used).as_secs_f64() / passed.max(0.001);
             (measured_at, used) = (Instant::now(), cpu_time);
-            *lock(&self.usage) = Some(Usage { cpu_time, cpu_share, memory: memory.anonymous });
+            watching.note(Usage { cpu_time, cpu_share, memory: memory.anonymous });
         }
     }
 }
 
-/// Clears the usage when dropped.
-struct Watching<'a>(&'a ProcessLog);
+/// A child that is watched. Removes the child's measurement when dropped.
+struct Watching<'a> {
+    log: &'a ProcessLog,
+    pid: Pid,
+}
+
+impl Watching<'_> {
+    fn note(&self, measured: Usage) {
+        let mut usage = lock(&self.log.usage);
+        match usage.iter_mut().find(|(pid, _)| *pid == self.pid) {
+            Some((_, usage)) => *usage = measured,
+            None => usage.push((self.pid, measured)),
+        }
+    }
+}
 
 impl Drop for Watching<'_> {
     fn drop(&mut self) {
-        *lock(&self.0.usage) = None;
+        lock(&self.log.usage).retain(|(pid, _)| *pid != self.pid);
     }
 }
 
