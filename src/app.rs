@@ -23,6 +23,7 @@ use crate::ingest::Ingest;
 use crate::ingest::ffmpeg::check::FfmpegCheck;
 use crate::ingest::ffmpeg::launcher::FfmpegIngest;
 use crate::ingest::ffmpeg::probe::StillTaker;
+use crate::ingest::rendition::FfmpegTranscoder;
 use crate::onvif::finder::Finder;
 use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::layout::Layout;
@@ -108,7 +109,7 @@ impl Service {
         let webhooks =
             Webhooks::start(&settings::webhooks(config), &events).map_err(StartError::part)?;
         let disk_budget = DiskBudget::new(config.stream_dir.clone(), config.stream_dir_max_bytes);
-        let (hls, registry) = streams(config, &layout, &disk_budget, ingest, events)?;
+        let (hls, registry) = streams(config, &layout, &disk_budget, ingest, &spawner, events)?;
         let ffmpeg = FfmpegCheck::new(config.ffmpeg_bin.clone(), spawner.clone());
         let readiness = Arc::new(Readiness::new(ffmpeg, layout, cameras.database().clone()));
         let decoder = Decoder::new(config.ffmpeg_bin.clone(), spawner.clone());
@@ -195,10 +196,13 @@ fn streams(
     layout: &Layout,
     disk_budget: &DiskBudget,
     ingest: Arc<dyn Ingest>,
+    spawner: &Spawner,
     events: Bus,
 ) -> Result<(Hls, Registry), StartError> {
     let counters = Counters::default();
     let policy = settings::segment_policy(config);
+    let program = config.ffmpeg_bin.clone();
+    let transcoder = FfmpegTranscoder::new(program, settings::shape(config), spawner.clone());
     let hls = Hls::new(layout.clone(), disk_budget.clone(), policy, counters.clone());
     let registry = Registry::new(StreamResources {
         output: Arc::new(hls.clone()),
@@ -207,6 +211,8 @@ fn streams(
         max_streams: config.max_streams,
         starts: StartQueue::new(config.max_concurrent_starts),
         ingest,
+        transcoder: Arc::new(transcoder),
+        hevc: config.hevc,
         counters,
         events,
     });

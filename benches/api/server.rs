@@ -13,9 +13,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use stream_manager::parts::{
     Arrival, Bus, CHILD, Camera, Config, Counters, Demuxer, DiskBudget, Error as StreamError,
-    ErrorKind as StreamErrorKind, Hls, Ingest, IngestRequest, Layout, Limits, NutReader, Registry,
-    RunOutcome, RunningIngest, SegmentPolicy, Source, StartQueue, StreamId, StreamOptions,
-    StreamResources, Threads, WantedOutput, become_child, reaper, run_with,
+    ErrorKind as StreamErrorKind, Hevc, Hls, Ingest, IngestRequest, Layout, Limits, NutReader,
+    Registry, RenditionRequest, RunOutcome, RunningIngest, SegmentPolicy, Source, StartQueue,
+    StreamId, StreamOptions, StreamResources, Threads, Transcoder, WantedOutput, become_child,
+    reaper, run_with,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -71,6 +72,18 @@ impl Ingest for Recorded {
     }
 }
 
+/// A transcoder for streams that every player can play.
+struct NoTranscoder;
+
+impl Transcoder for NoTranscoder {
+    fn start(&self, _: RenditionRequest) -> RunningIngest {
+        RunningIngest::spawn(|mut stops| async move {
+            stops.next().await;
+            RunOutcome::Dropped(StreamError::new(StreamErrorKind::Stopped, "a stop was requested"))
+        })
+    }
+}
+
 async fn serve(file: &Path) -> Result<()> {
     let config = Config::load().map_err(Error::other)?;
     // The cost of the log belongs to the measurement.
@@ -111,6 +124,8 @@ fn measure_reaper(count: usize) -> Result<()> {
         max_streams: count,
         starts: StartQueue::new(count),
         ingest: Arc::new(Recorded(Arc::new([]))),
+        transcoder: Arc::new(NoTranscoder),
+        hevc: Hevc::Copy,
         counters,
         events: Bus::default(),
     });

@@ -15,7 +15,6 @@ pub(super) fn webhooks(config: &Config) -> WebhookSettings {
 pub(super) fn ffmpeg(config: &Config) -> FfmpegSettings {
     FfmpegSettings {
         program: config.ffmpeg_bin.clone(),
-        hevc: config.hevc,
         nets: config.camera_nets(),
         start_timeout: config.start_timeout,
         stale_timeout: config.stale_timeout,

@@ -105,7 +105,7 @@ error_kinds! {
     StorageFull "storage_full"
         "There is not enough disk space for another stream."
     FfmpegUnavailable "ffmpeg_unavailable"
-        "FFmpeg cannot be started."
+        "FFmpeg cannot be started, or fails to convert the video."
     Busy "busy"
         "Too many operations of this type are in progress."
     TooManyStreams "too_many_streams"

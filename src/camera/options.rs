@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum VideoOption {
-    /// H.264 is copied, H.265 is copied or converted as the setting `HEVC` specifies, and other codecs are
-    /// converted to H.264.
+    /// H.264 is copied, unless it has more than 8 bits per sample or a sampling other than 4:2:0. H.265 is
+    /// copied or converted as the setting `HEVC` specifies. All other video is converted to H.264.
     #[default]
     Auto,
     /// H.264 and H.265 are copied, other codecs are refused.

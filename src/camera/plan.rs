@@ -9,12 +9,10 @@ use crate::camera::options::{AudioOption, StreamOptions, TransportOption, VideoO
 /// The treatment of the camera's video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Video {
-    /// Packets are copied. For H.264, which all browsers play.
+    /// Packets are copied. For H.264, H.265 and Motion JPEG.
     Copy,
-    /// Packets of H.265 are copied.
-    CopyHevc,
-    /// Video is converted to H.264, from any codec that FFmpeg can decode. This uses a large part of a CPU
-    /// core.
+    /// The camera's FFmpeg converts the video to H.264. For codecs that only FFmpeg can use, such as
+    /// MPEG-4. This uses a large part of a CPU core.
     ToH264,
 }
 
@@ -86,14 +84,10 @@ pub enum Hevc {
 /// A fact about a camera that a failed run has shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lesson {
-    /// FFmpeg cannot copy the video, or browsers cannot play its codec.
+    /// The video has a codec that only FFmpeg can use.
     VideoCannotBeCopied,
-    /// The video is H.265.
-    VideoIsHevc,
-    /// The video is not H.265, although it was expected to be.
-    VideoIsNotHevc,
-    /// The video is already H.264 and does not need to be converted.
-    VideoIsH264,
+    /// The video can be copied, although the plan converts it.
+    VideoCanBeCopied,
     /// The audio has a codec other than AAC.
     AudioIsNotAac,
     /// The audio has a codec that cannot be copied.
@@ -119,18 +113,10 @@ impl Audio {
 }
 
 impl Plan {
-    /// Returns whether the plan converts the video to H.264.
-    pub fn transcodes_video(self) -> bool {
-        self.video == Video::ToH264
-    }
-
     /// Returns the plan for the first run.
     pub fn first(options: StreamOptions) -> Self {
         Self {
-            video: match options.video {
-                VideoOption::Auto | VideoOption::Copy => Video::Copy,
-                VideoOption::H264 => Video::ToH264,
-            },
+            video: Video::Copy,
             audio: match options.audio {
                 AudioOption::Auto => Audio::Copy,
                 AudioOption::Aac => Audio::ToAac,
@@ -149,34 +135,25 @@ impl Plan {
     /// the operator, if the options or earlier lessons leave no other plan.
     ///
     /// ```
-    /// use stream_manager::parts::{Audio, Hevc, Lesson, Plan, StreamOptions};
+    /// use stream_manager::parts::{Audio, Lesson, Plan, StreamOptions};
     ///
     /// let options = StreamOptions::default();
     /// let first = Plan::first(options);
     /// assert_eq!(first.audio, Audio::Copy);
-    /// let second = first.after(Lesson::AudioCannotBeCopied, options, Hevc::ToH264).unwrap();
+    /// let second = first.after(Lesson::AudioCannotBeCopied, options).unwrap();
     /// assert_eq!(second.audio, Audio::ToAac);
-    /// assert!(second.after(Lesson::AudioCannotBeCopied, options, Hevc::ToH264).is_err());
+    /// assert!(second.after(Lesson::AudioCannotBeCopied, options).is_err());
     /// ```
-    pub fn after(self, lesson: Lesson, options: StreamOptions, hevc: Hevc) -> Result<Self, Error> {
-        let may_transcode = options.video != VideoOption::Copy;
+    pub fn after(self, lesson: Lesson, options: StreamOptions) -> Result<Self, Error> {
         match lesson {
-            Lesson::VideoIsHevc if !may_transcode || hevc == Hevc::Copy => {
-                Ok(Self { video: Video::CopyHevc, ..self })
-            }
-            Lesson::VideoIsHevc | Lesson::VideoCannotBeCopied if self.video == Video::ToH264 => {
-                Err(unsupported(
-                    "the camera's video cannot be converted to H.264; set the camera to H.264",
-                ))
-            }
-            Lesson::VideoIsHevc | Lesson::VideoCannotBeCopied if may_transcode => {
-                Ok(Self { video: Video::ToH264, ..self })
-            }
-            Lesson::VideoIsHevc | Lesson::VideoCannotBeCopied => Err(unsupported(
-                "browsers cannot play the camera's video; set the option video to auto, or set the \
-                 camera to H.264",
+            Lesson::VideoCannotBeCopied if self.video == Video::ToH264 => Err(unsupported(
+                "the camera's video cannot be converted to H.264; set the camera to H.264",
             )),
-            Lesson::VideoIsNotHevc | Lesson::VideoIsH264 => Ok(Self { video: Video::Copy, ..self }),
+            Lesson::VideoCannotBeCopied if options.video == VideoOption::Copy => {
+                Err(not_playable())
+            }
+            Lesson::VideoCannotBeCopied => Ok(Self { video: Video::ToH264, ..self }),
+            Lesson::VideoCanBeCopied => Ok(Self { video: Video::Copy, ..self }),
             Lesson::AudioIsNotAac => Ok(Self { audio: Audio::CopyAndAac, ..self }),
             Lesson::AudioCannotBeCopied if self.audio.is_copied() => {
                 Ok(Self { audio: Audio::ToAac, ..self })
@@ -218,6 +195,14 @@ pub(crate) fn exhausted() -> Error {
     unsupported("no supported combination of transport and codec settings works with this camera")
 }
 
+/// Creates the error of a camera whose video must be copied, although browsers cannot play it.
+pub(crate) fn not_playable() -> Error {
+    unsupported(
+        "browsers cannot play the camera's video; set the option video to auto, or set the camera to \
+         H.264",
+    )
+}
+
 fn unsupported(cause: &str) -> Error {
     Error::new(ErrorKind::SourceUnsupported, cause)
 }
@@ -241,23 +226,21 @@ mod tests {
 
     #[test]
     fn lessons_about_video_change_the_plan_within_the_options() {
-        use Lesson::{VideoCannotBeCopied, VideoIsH264, VideoIsHevc, VideoIsNotHevc};
+        use Lesson::{VideoCanBeCopied, VideoCannotBeCopied};
         let table = [
-            (Video::Copy, VideoIsHevc, VideoOption::Auto, Hevc::ToH264, Some(Video::ToH264)),
-            (Video::Copy, VideoIsHevc, VideoOption::Auto, Hevc::Copy, Some(Video::CopyHevc)),
-            (Video::Copy, VideoIsHevc, VideoOption::Copy, Hevc::ToH264, Some(Video::CopyHevc)),
-            (Video::Copy, VideoCannotBeCopied, VideoOption::Auto, Hevc::Copy, Some(Video::ToH264)),
-            (Video::Copy, VideoCannotBeCopied, VideoOption::Copy, Hevc::Copy, None),
-            (Video::ToH264, VideoCannotBeCopied, VideoOption::Auto, Hevc::Copy, None),
-            (Video::CopyHevc, VideoIsNotHevc, VideoOption::Auto, Hevc::Copy, Some(Video::Copy)),
-            (Video::ToH264, VideoIsH264, VideoOption::Auto, Hevc::Copy, Some(Video::Copy)),
+            (Video::Copy, VideoCannotBeCopied, VideoOption::Auto, Some(Video::ToH264)),
+            (Video::Copy, VideoCannotBeCopied, VideoOption::H264, Some(Video::ToH264)),
+            (Video::Copy, VideoCannotBeCopied, VideoOption::Copy, None),
+            (Video::ToH264, VideoCannotBeCopied, VideoOption::Auto, None),
+            (Video::ToH264, VideoCanBeCopied, VideoOption::Auto, Some(Video::Copy)),
+            (Video::ToH264, VideoCanBeCopied, VideoOption::H264, Some(Video::Copy)),
         ];
-        for (video, lesson, option, hevc, expected) in table {
+        for (video, lesson, option, expected) in table {
             let plan = Plan { video, ..Plan::default() };
-            let next = plan.after(lesson, options(option, AudioOption::Auto), hevc);
+            let next = plan.after(lesson, options(option, AudioOption::Auto));
             assert_eq!(next.ok().map(|plan| plan.video), expected, "{video:?} {lesson:?}");
         }
-        assert_eq!(Plan::first(options(VideoOption::H264, AudioOption::Off)).video, Video::ToH264);
+        assert_eq!(Plan::first(options(VideoOption::H264, AudioOption::Off)).video, Video::Copy);
     }
 
     #[test]
@@ -269,21 +252,21 @@ mod tests {
         ];
         let options = StreamOptions::default();
         for (lesson, expected) in table {
-            let next = Plan::default().after(lesson, options, Hevc::ToH264);
+            let next = Plan::default().after(lesson, options);
             assert_eq!(next, Ok(expected), "{lesson:?}");
-            next.and_then(|plan| plan.after(lesson, options, Hevc::ToH264)).expect_err("a cause");
+            next.and_then(|plan| plan.after(lesson, options)).expect_err("a cause");
         }
     }
 
     #[test]
     fn the_transport_changes_only_if_the_option_is_auto() {
         let auto = StreamOptions::default();
-        let udp = Plan::default().after(Lesson::TransportRefused, auto, Hevc::ToH264);
+        let udp = Plan::default().after(Lesson::TransportRefused, auto);
         assert_eq!(udp, Ok(Plan { transport: Transport::Udp, ..Plan::default() }));
         for transport in [TransportOption::Tcp, TransportOption::Udp] {
             let chosen = StreamOptions { transport, ..auto };
             let plan = Plan::first(chosen);
-            plan.after(Lesson::TransportRefused, chosen, Hevc::ToH264).expect_err("a cause");
+            plan.after(Lesson::TransportRefused, chosen).expect_err("a cause");
         }
     }
 }

@@ -80,7 +80,7 @@ pub fn ffmpeg_stderr(data: &[u8]) {
     }
     let (log, (codec, _)) = (Arc::<ProcessLog>::default(), oneshot::channel());
     let writer = Arc::clone(&log).writer(7);
-    let tail = ready(Tail::collect(printed.as_slice(), source, writer, codec));
+    let tail = ready(Tail::collect(printed.as_slice(), Some(source), writer, codec));
     for limit in [Duration::ZERO, Duration::MAX] {
         tail.verdict().map(|verdict| verdict.error(Duration::from_secs(1), limit));
     }

@@ -3,6 +3,7 @@
 //! | Module | Owns |
 //! |---|---|
 //! | [`ffmpeg`] | FFmpeg as an ingest |
+//! | [`rendition`] | H.264 made of another stream's frames |
 //! | [`clock_check`] | detects a camera whose clock cannot be used |
 //!
 //! This module starts single runs. The supervisor (`crate::stream`) decides when to start another.
@@ -22,6 +23,7 @@ use crate::media::hub::FrameHub;
 
 pub(crate) mod clock_check;
 pub(crate) mod ffmpeg;
+pub(crate) mod rendition;
 
 /// The parameters of one run of an ingest.
 #[derive(Debug, Clone)]

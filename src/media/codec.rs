@@ -2,13 +2,15 @@
 
 use mp4_atom::Hvcc;
 
-/// A video codec that browsers can play.
+/// A codec of video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VideoCodec {
     /// H.264, also called AVC.
     H264,
     /// H.265, also called HEVC.
     H265,
+    /// Motion JPEG. Each picture is a JPEG, which can be decoded without any other picture.
+    Mjpeg,
 }
 
 /// Returns the name of H.264 in the form of RFC 6381, 3.3.

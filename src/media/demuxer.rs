@@ -10,19 +10,13 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use crate::media::aac::AacConfig;
-use crate::media::access_unit::AccessUnit;
-use crate::media::codec::VideoCodec;
 use crate::media::error::MediaError;
 use crate::media::frame::{AudioFormat, Format, Frame, Track};
-use crate::media::nal::Framing;
 use crate::media::nut::stream::{NutItem, NutKind, NutPacket, NutStream, TimeBase};
 use crate::media::opus::OpusConfig;
-use crate::media::parameter_set::sets::ParameterSets;
-use crate::media::timeline::Timeline;
+use crate::media::timeline::{Origin, Timeline};
+use crate::media::video_track::VideoTrack;
 use crate::media::wall_clock::WallClock;
-
-/// The latest time of a packet: a hundred years. This limit prevents overflows when durations are added.
-const MAX_TIME: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// The time at which bytes were read.
 #[derive(Debug, Clone, Copy)]
@@ -37,14 +31,15 @@ pub struct Arrival {
 #[derive(Debug)]
 pub struct Demuxer {
     epoch: u64,
-    can_be_h265: bool,
+    is_converted: bool,
     expects: Expected,
-    video: Option<Video>,
+    video: Option<VideoTrack>,
     start: VideoStart,
     audio: Option<Audio>,
     aac: Option<Audio>,
     format: Option<Arc<Format>>,
     version: u32,
+    origin: Origin,
     wall_clock: Option<WallClock>,
 }
 
@@ -67,15 +62,6 @@ struct Expected {
 }
 
 #[derive(Debug)]
-struct Video {
-    stream: usize,
-    time_base: TimeBase,
-    framing: Framing,
-    sets: ParameterSets,
-    timeline: Timeline,
-}
-
-#[derive(Debug)]
 struct Audio {
     stream: usize,
     time_base: TimeBase,
@@ -84,12 +70,12 @@ struct Audio {
 }
 
 impl Demuxer {
-    /// Creates the demuxer of `epoch`. `audio` and `aac` are true if FFmpeg also has a pipe for the
-    /// camera's audio, and for AAC.
-    pub fn new(epoch: u64, can_be_h265: bool, audio: bool, aac: bool) -> Self {
+    /// Creates the demuxer of `epoch`. `is_converted` is true if FFmpeg converts the video. `audio` and
+    /// `aac` are true if FFmpeg also has a pipe for the camera's audio, and for AAC.
+    pub fn new(epoch: u64, is_converted: bool, audio: bool, aac: bool) -> Self {
         Self {
             epoch,
-            can_be_h265,
+            is_converted,
             expects: Expected { audio, aac },
             video: None,
             start: VideoStart::Nothing,
@@ -97,6 +83,7 @@ impl Demuxer {
             aac: None,
             format: None,
             version: 0,
+            origin: Origin::default(),
             wall_clock: None,
         }
     }
@@ -107,7 +94,7 @@ impl Demuxer {
     pub fn video(&mut self, item: NutItem, arrival: Arrival) -> Result<Option<Frame>, MediaError> {
         match item {
             NutItem::Streams(streams) => {
-                self.video = Some(Video::new(&streams, self.can_be_h265)?);
+                self.video = Some(VideoTrack::new(&streams)?);
                 Ok(None)
             }
             NutItem::Packet(packet) => Ok(self.picture(packet, arrival)),
@@ -115,21 +102,11 @@ impl Demuxer {
     }
 
     fn picture(&mut self, packet: NutPacket, arrival: Arrival) -> Option<Frame> {
-        let video = self.video.as_mut().filter(|video| video.stream == packet.stream)?;
-        let version_before = video.sets.version();
-        let unit = AccessUnit::read(packet.data, video.framing, &mut video.sets);
-        if unit.data.is_empty() {
-            return None;
-        }
-        // FFmpeg marks keyframes by the same rules. If a camera sends no IDR pictures, FFmpeg marks
-        // recovery points.
-        let is_keyframe = unit.is_keyframe || packet.is_keyframe;
-        let is_changed = video.sets.version() != version_before;
-        let times = video.timeline.place(time(packet.pts, video.time_base));
-        if self.format.is_none() || is_changed {
+        let picture = self.video.as_mut()?.take(packet, &mut self.origin)?;
+        if self.format.is_none() || picture.is_change {
             self.update_format();
         }
-        if !is_keyframe && self.start != VideoStart::Keyframe {
+        if !picture.is_keyframe && self.start != VideoStart::Keyframe {
             self.start = VideoStart::LeadingFrames;
             return None;
         }
@@ -138,13 +115,13 @@ impl Demuxer {
         Some(Frame {
             format,
             track: Track::Video,
-            decode_time: times.decode,
-            presentation_time: times.presentation,
-            duration: times.duration,
-            is_keyframe,
+            decode_time: picture.times.decode,
+            presentation_time: picture.times.presentation,
+            duration: picture.times.duration,
+            is_keyframe: picture.is_keyframe,
             received_at: arrival.at,
             taken_at: arrival.wall,
-            data: unit.data,
+            data: picture.data,
         })
     }
 
@@ -201,7 +178,7 @@ impl Demuxer {
         let format = self.format.clone().filter(|_| self.start == VideoStart::Keyframe)?;
         let audio = if track == Track::Aac { &mut self.aac } else { &mut self.audio };
         let audio = audio.as_mut().filter(|audio| audio.stream == packet.stream)?;
-        let times = audio.timeline.place(time(packet.pts, audio.time_base));
+        let times = audio.timeline.place(audio.time_base.time(packet.pts), &mut self.origin);
         Some(Frame {
             format,
             track,
@@ -238,7 +215,7 @@ impl Demuxer {
     /// unknown.
     fn update_format(&mut self) {
         let Some(video) = &self.video else { return };
-        let Some(picture) = video.sets.picture() else { return };
+        let Some(picture) = video.picture_parameters().cloned() else { return };
         let audio = self.audio.as_ref().map(|audio| audio.format.clone());
         let aac = self.aac.as_ref().and_then(|audio| match &audio.format {
             AudioFormat::Aac(config) => Some(config.clone()),
@@ -252,42 +229,13 @@ impl Demuxer {
         self.format = Some(Arc::new(Format {
             epoch: self.epoch,
             version: self.version,
-            parameter_sets: video.sets.clone(),
+            is_converted: self.is_converted,
+            parameter_sets: video.parameter_sets().clone(),
             picture,
             audio,
             aac,
             awaits_audio,
         }));
-    }
-}
-
-impl Video {
-    fn new(streams: &[NutStream], can_be_h265: bool) -> Result<Self, MediaError> {
-        let is_video = |stream: &&NutStream| matches!(stream.kind, NutKind::Video { .. });
-        let (index, stream) = streams
-            .iter()
-            .enumerate()
-            .find(|(_, stream)| is_video(stream))
-            .ok_or(MediaError::NotPlayable)?;
-        let codec = match &stream.tag {
-            b"H264" => VideoCodec::H264,
-            b"HEVC" if can_be_h265 => VideoCodec::H265,
-            b"HEVC" => return Err(MediaError::Hevc),
-            _ => return Err(MediaError::NotPlayable),
-        };
-        let sets = ParameterSets::from_extradata(codec, &stream.codec_private);
-        let picture = sets.picture();
-        let announced = picture.as_ref().and_then(|picture| picture.max_reorder_frames);
-        let reorder = announced.map_or(usize::from(stream.decode_delay), usize::from);
-        let frame = picture.and_then(|picture| picture.frame_rate);
-        let frame = frame.and_then(|rate| Duration::try_from_secs_f64(1.0 / rate).ok());
-        Ok(Self {
-            stream: index,
-            time_base: stream.time_base,
-            framing: Framing::of_extradata(codec, &stream.codec_private),
-            sets,
-            timeline: Timeline::new(reorder, frame),
-        })
     }
 }
 
@@ -314,13 +262,6 @@ impl Audio {
         let timeline = Timeline::new(0, Some(packet));
         Some(Self { stream: index, time_base: stream.time_base, format, timeline })
     }
-}
-
-/// Returns the time of `ticks`, at most [`MAX_TIME`].
-fn time(ticks: u64, base: TimeBase) -> Duration {
-    let (numerator, denominator) = (u128::from(base.numerator()), u128::from(base.denominator()));
-    let nanos = u128::from(ticks) * numerator * 1_000_000_000 / denominator;
-    u64::try_from(nanos).map_or(MAX_TIME, Duration::from_nanos).min(MAX_TIME)
 }
 
 #[cfg(test)]

@@ -8,12 +8,9 @@ pub enum MediaError {
     /// The container is damaged.
     #[error("FFmpeg's output is damaged: {0}")]
     Container(#[from] NutError),
-    /// There is no video, or its codec is neither H.264 nor H.265.
-    #[error("there is no H.264 or H.265 video")]
+    /// There is no video, or it has a codec that only FFmpeg can use.
+    #[error("there is no H.264, H.265 or Motion JPEG video")]
     NotPlayable,
-    /// The video is H.265, which the plan does not expect.
-    #[error("the video is H.265")]
-    Hevc,
     /// Reading failed, or the output ended in the middle of a frame.
     #[error("reading FFmpeg's output failed: {0}")]
     Read(#[from] std::io::Error),

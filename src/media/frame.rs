@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::media::aac::AacConfig;
+use crate::media::codec::VideoCodec;
 use crate::media::opus::OpusConfig;
 use crate::media::parameter_set::picture::PictureParameters;
 use crate::media::parameter_set::sets::ParameterSets;
@@ -43,7 +44,7 @@ pub struct Frame {
     /// An estimate of the wall-clock time at which the camera took the frame.
     pub taken_at: SystemTime,
     /// The bytes. H.264 and H.265 consist of NAL units without parameter sets, each after its length in
-    /// four bytes. Audio has the form in which FFmpeg writes it.
+    /// four bytes. A frame of Motion JPEG is a JPEG picture. Audio has the form in which FFmpeg writes it.
     pub data: Bytes,
 }
 
@@ -62,7 +63,9 @@ pub struct Format {
     /// Number of changes within the epoch. When this number rises, the media may need a new init
     /// segment.
     pub version: u32,
-    /// The parameter sets of the video.
+    /// True if FFmpeg converted the video, so that it is not as the camera sent it.
+    pub is_converted: bool,
+    /// The codec and the parameter sets of the video.
     pub parameter_sets: ParameterSets,
     /// The properties of the video's pictures.
     pub picture: PictureParameters,
@@ -76,6 +79,11 @@ pub struct Format {
 }
 
 impl Format {
+    /// Returns the codec of the video.
+    pub fn codec(&self) -> VideoCodec {
+        self.parameter_sets.codec()
+    }
+
     /// Returns the RFC 6381 codec of the AAC, from the camera or converted; `None` without AAC.
     pub fn audio_codec(&self) -> Option<String> {
         match (&self.audio, &self.aac) {
@@ -104,7 +112,6 @@ pub enum AudioFormat {
 #[cfg(test)]
 pub(crate) mod testing {
     use super::*;
-    use crate::media::codec::VideoCodec;
 
     /// H.264 parameter sets of x264 for 640×360 pixels.
     pub(crate) const PARAMETER_SETS: &[u8] =
@@ -117,6 +124,7 @@ pub(crate) mod testing {
         Arc::new(Format {
             epoch,
             version: 0,
+            is_converted: false,
             picture: parameter_sets.picture().expect("parameter sets"),
             parameter_sets,
             audio: None,

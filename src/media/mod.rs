@@ -9,9 +9,12 @@
 //! | [`flow`] | bit rate and frame rate of the media in a hub |
 //! | [`demuxer`] | frames, made of the packets that FFmpeg writes |
 //! | [`muxer`] | frames as NUT, for an FFmpeg that reads them |
+//! | [`rendition`] | frames, made of what a transcoder writes and of the audio of its source |
 //! | `timeline` | decode times |
 //! | `wall_clock` | dates of frames |
 //! | [`access_unit`] | pictures of H.264 and H.265, in the form that MP4 needs |
+//! | `video_track` | pictures, made of the packets of one NUT stream |
+//! | `jpeg` | the size of a picture of Motion JPEG |
 //! | [`nal`] | NAL units, the elements of H.264 and H.265 |
 //! | [`parameter_set`] | parameter sets of H.264 and H.265 |
 //! | [`bits`] | fields of a NAL unit |
@@ -30,6 +33,7 @@ pub(crate) mod error;
 pub(crate) mod flow;
 pub(crate) mod frame;
 pub(crate) mod hub;
+mod jpeg;
 mod kept_frames;
 pub(crate) mod mp4;
 pub(crate) mod muxer;
@@ -37,5 +41,7 @@ pub(crate) mod nal;
 pub(crate) mod nut;
 pub(crate) mod opus;
 pub(crate) mod parameter_set;
+pub(crate) mod rendition;
 mod timeline;
+mod video_track;
 mod wall_clock;

@@ -13,7 +13,7 @@ const TICKS_PER_SECOND: u32 = 1_000_000;
 
 /// Writes the video of one epoch as NUT.
 #[derive(Debug)]
-pub(crate) struct VideoMuxer {
+pub struct VideoMuxer {
     /// Time of presentation of the first frame, in ticks.
     starts_at: u64,
     /// Version of the parameter sets that were written last.
@@ -29,6 +29,11 @@ impl VideoMuxer {
         Self { starts_at: ticks(first), version: None }
     }
 
+    /// Begins a stream as [`VideoMuxer::begin`] does. Frames have the times of the epoch's clock.
+    pub fn begin_on_epoch_clock(first: &Frame, out: &mut Vec<u8>) -> Self {
+        Self { starts_at: 0, ..Self::begin(first, out) }
+    }
+
     /// Returns the time of a frame in the stream, in ticks. The first frame has the time 0, and so
     /// has a frame that is presented before it.
     pub(crate) fn time(&self, frame: &Frame) -> u64 {
@@ -36,7 +41,10 @@ impl VideoMuxer {
     }
 
     /// Writes a frame to `out`, with the parameter sets if the last ones no longer apply.
-    pub(crate) fn write(&mut self, frame: &Frame, out: &mut Vec<u8>) {
+    pub fn write(&mut self, frame: &Frame, out: &mut Vec<u8>) {
+        if frame.format.codec() == VideoCodec::Mjpeg {
+            return write_nut_frame(0, self.time(frame), frame.is_keyframe, &frame.data, out);
+        }
         let mut unit = Vec::with_capacity(frame.data.len());
         let version = Some(frame.format.version);
         if self.version != version {
@@ -54,9 +62,10 @@ fn description(format: &Format, time_base: TimeBase) -> NutStream {
     append_all(format.parameter_sets.units().map(AsRef::as_ref), &mut codec_private);
     NutStream {
         kind: NutKind::Video { width: picture.width.into(), height: picture.height.into() },
-        tag: match format.parameter_sets.codec() {
+        tag: match format.codec() {
             VideoCodec::H264 => *b"H264",
             VideoCodec::H265 => *b"HEVC",
+            VideoCodec::Mjpeg => *b"MJPG",
         },
         time_base,
         decode_delay: picture.max_reorder_frames.unwrap_or(0).into(),
@@ -132,6 +141,7 @@ mod tests {
         let other = Arc::new(Format {
             epoch: 7,
             version: 1,
+            is_converted: false,
             parameter_sets: first.parameter_sets.clone(),
             picture: first.picture.clone(),
             audio: None,

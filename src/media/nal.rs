@@ -24,6 +24,7 @@ impl Framing {
         let length_size_at = match codec {
             VideoCodec::H264 => 4,
             VideoCodec::H265 => 21,
+            VideoCodec::Mjpeg => return Self::StartCodes,
         };
         match (extradata.first(), extradata.get(length_size_at)) {
             (Some(1), Some(byte)) => Self::Lengths(usize::from(byte & 3) + 1),
@@ -146,6 +147,7 @@ impl UnitKind {
         match codec {
             VideoCodec::H264 => Self::of_h264(head & 0x1f),
             VideoCodec::H265 => Self::of_h265(head >> 1 & 0x3f),
+            VideoCodec::Mjpeg => Self::Other,
         }
     }
 

@@ -29,6 +29,18 @@ pub(crate) struct Times {
     pub(crate) duration: Duration,
 }
 
+/// The camera's time at the beginning of an epoch: that of the first packet, whatever its track is. All
+/// tracks count from it, because they do not begin at the same time.
+#[derive(Debug, Default)]
+pub(crate) struct Origin(Option<Duration>);
+
+impl Origin {
+    /// Creates the origin of times that are on the epoch's clock already.
+    pub(crate) fn of_epoch_clock() -> Self {
+        Self(Some(BEGIN))
+    }
+}
+
 /// The time line of one track in one epoch.
 #[derive(Debug)]
 pub(crate) struct Timeline {
@@ -54,8 +66,8 @@ impl Timeline {
     }
 
     /// Returns the times of the next frame, whose time on the camera's clock is `presentation`.
-    pub(crate) fn place(&mut self, presentation: Duration) -> Times {
-        let mut shown = self.on_epoch_clock(presentation);
+    pub(crate) fn place(&mut self, presentation: Duration, origin: &mut Origin) -> Times {
+        let mut shown = self.shown_at(presentation, origin);
         let newest = self.latest.last().copied().unwrap_or_default();
         if shown + SET_BACK < newest {
             // The camera set its clock back. On the epoch's clock, the time continues.
@@ -74,8 +86,9 @@ impl Timeline {
         Times { decode, presentation: shown, duration: self.frame }
     }
 
-    fn on_epoch_clock(&mut self, presentation: Duration) -> Duration {
-        let (theirs, ours) = *self.anchor.get_or_insert((presentation, BEGIN));
+    fn shown_at(&mut self, presentation: Duration, origin: &mut Origin) -> Duration {
+        let first = *origin.0.get_or_insert(presentation);
+        let (theirs, ours) = *self.anchor.get_or_insert((first, BEGIN));
         // One of the two differences is always 0.
         let (later, earlier) =
             (presentation.saturating_sub(theirs), theirs.saturating_sub(presentation));
@@ -112,7 +125,8 @@ mod tests {
             let (time, begin) = (time.as_millis(), BEGIN.as_millis());
             i64::try_from(time).expect("short") - i64::try_from(begin).expect("short")
         };
-        let place = |ms: &u64| timeline.place(Duration::from_millis(*ms));
+        let mut origin = Origin::default();
+        let place = |ms: &u64| timeline.place(Duration::from_millis(*ms), &mut origin);
         let times = milliseconds.iter().map(place);
         times.map(|times| (since_begin(times.decode), since_begin(times.presentation))).collect()
     }
@@ -121,7 +135,21 @@ mod tests {
     fn without_reordering_a_frame_is_decoded_when_it_is_shown() {
         let mut timeline = Timeline::new(0, None);
         assert_eq!(place(&mut timeline, &[500, 540, 600]), [(0, 0), (40, 40), (100, 100)]);
-        assert_eq!(timeline.place(Duration::from_millis(650)).duration, Duration::from_millis(50));
+        assert_eq!(
+            timeline.place(Duration::from_millis(650), &mut Origin::default()).duration,
+            Duration::from_millis(50)
+        );
+    }
+
+    #[test]
+    fn all_tracks_count_from_the_first_packet() {
+        let mut origin = Origin::default();
+        let ms = Duration::from_millis;
+        let audio = Timeline::new(0, None).place(ms(500), &mut origin);
+        let video = Timeline::new(0, None).place(ms(640), &mut origin);
+        assert_eq!((audio.presentation, video.presentation), (BEGIN, BEGIN + ms(140)));
+        let same = Timeline::new(0, None).place(ms(7000), &mut Origin::of_epoch_clock());
+        assert_eq!(same.presentation, ms(7000));
     }
 
     #[test]

@@ -16,8 +16,10 @@ use crate::base::counters::Counters;
 use crate::camera::Camera;
 use crate::camera::id::StreamId;
 use crate::camera::options::StreamOptions;
+use crate::camera::plan::Hevc;
 use crate::camera::source::Source;
 use crate::events::bus::Bus;
+use crate::ingest::rendition::testing::NoTranscoder;
 use crate::ingest::{Ingest, IngestRequest, RunningIngest};
 use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::cutter::SegmentPolicy;
@@ -142,6 +144,8 @@ fn registry(layout: Layout, budget: DiskBudget, starts: StartQueue) -> Registry 
         max_streams: 1,
         starts,
         ingest: Arc::new(NoIngest),
+        transcoder: Arc::new(NoTranscoder),
+        hevc: Hevc::Copy,
         counters,
         events: Bus::default(),
     })

@@ -93,7 +93,7 @@ pub(super) async fn of_running(
     let stream = core.registry.get(&id)?;
     let status = stream.status();
     let plan = status.camera.learned.get();
-    let is_copied = matches!(plan.video, Video::Copy | Video::CopyHevc) && plan.audio.is_copied();
+    let is_copied = plan.video == Video::Copy && plan.audio.is_copied();
     if status.state != State::Live || !status.camera.is_like(source, options) || !is_copied {
         return None;
     }
@@ -102,9 +102,10 @@ pub(super) async fn of_running(
     let flow = stream.shared().hub.flow()?;
     let format = &flow.format;
     Some(Still {
-        video_codec: match format.parameter_sets.codec() {
+        video_codec: match format.codec() {
             VideoCodec::H264 => "h264",
             VideoCodec::H265 => "hevc",
+            VideoCodec::Mjpeg => "mjpeg",
         }
         .to_owned(),
         width: format.picture.width.into(),

@@ -11,9 +11,11 @@ use crate::access::keys::ApiKeys;
 use crate::base::counters::Counters;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::lock::lock;
+use crate::camera::plan::Hevc;
 use crate::camera::source::Source;
 use crate::child::spawner::{Bounds, Spawner};
 use crate::events::bus::Bus;
+use crate::ingest::rendition::testing::NoTranscoder;
 use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
 use crate::media::frame::testing;
 use crate::output::disk_budget::DiskBudget;
@@ -72,6 +74,8 @@ impl Setup {
             max_streams: 10,
             starts: StartQueue::new(10),
             ingest: Arc::new(FakeIngest { opened: Arc::clone(&opened) }),
+            transcoder: Arc::new(NoTranscoder),
+            hevc: Hevc::Copy,
             counters,
             events: Bus::default(),
         });

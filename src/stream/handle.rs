@@ -8,6 +8,7 @@ use tracing::{debug, info};
 
 use super::interest::{Interest, Interests, Purpose};
 use super::output::{OutputState, WantedOutput};
+use super::playable::PlayableMedia;
 use super::state::State;
 use super::status::Status;
 use super::viewers::{Seen, Viewer, Viewers, Visit};
@@ -61,8 +62,10 @@ pub(crate) struct Shared {
     pub(super) interests: Arc<Interests>,
     /// The stream's viewers.
     pub(crate) viewers: Viewers,
-    /// The hub in which the ingest publishes frames, and from which the output reads them.
+    /// The hub in which the ingest publishes the camera's frames.
     pub(crate) hub: FrameHub,
+    /// The frames that players can play.
+    pub(crate) media: PlayableMedia,
     /// The messages and the resource usage of the stream's FFmpeg processes.
     pub(crate) process_log: Arc<ProcessLog>,
 }

@@ -19,6 +19,8 @@
 //! | [`status`] | the published status of a stream |
 //! | `supervisor` | the task of one stream |
 //! | `run`, `waiters`, `deadlines`, `backoff` | the supervisor's parts: the ingest's run, the waiting callers, the deadlines, the delays before retries |
+//! | [`playable`] | the frames that players can play |
+//! | `rendition` | H.264, made of the stream's video while a consumer needs it |
 //! | [`output`] | the interface between a stream and its output |
 //! | `output_slot` | the output of one stream, which runs only while clients ask for it |
 //! | [`interest`], [`viewers`] | the interest that keeps a stream running, and its viewers |
@@ -39,8 +41,10 @@ mod kept;
 pub(crate) mod limits;
 pub(crate) mod output;
 mod output_slot;
+pub(crate) mod playable;
 pub mod reaper;
 pub(crate) mod registry;
+mod rendition;
 pub(crate) mod reporter;
 pub(crate) mod resources;
 mod run;

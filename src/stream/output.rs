@@ -15,10 +15,10 @@ use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, Span, error, warn};
 use utoipa::ToSchema;
 
+use super::playable::PlayableMedia;
 use crate::base::error::Error;
 use crate::camera::Numbers;
 use crate::camera::id::StreamId;
-use crate::media::hub::FrameHub;
 
 /// The longest time that an output has to end. An output that hangs must neither block the stream's name
 /// nor keep the manager from ending.
@@ -53,8 +53,8 @@ pub(crate) type OutputTask = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub struct OutputRequest {
     /// The stream's name.
     pub id: StreamId,
-    /// The hub from which the output reads frames.
-    pub hub: FrameHub,
+    /// The frames that the output reads.
+    pub media: PlayableMedia,
     /// The lowest number that the output can use, for example for a segment.
     pub first_number: u64,
     /// The record of used numbers. The output adds the numbers that it uses, so that no later stream of

@@ -16,7 +16,7 @@ use super::output::{
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::Numbers;
 use crate::camera::id::StreamId;
-use crate::media::hub::FrameHub;
+use crate::stream::playable::PlayableMedia;
 
 /// The place of one stream's output.
 pub(super) struct OutputSlot {
@@ -33,8 +33,8 @@ pub(super) struct OutputSlot {
 pub(super) struct OutputMedia {
     /// The stream's name.
     pub(super) id: StreamId,
-    /// Where the stream's frames are published.
-    pub(super) hub: FrameHub,
+    /// The frames that players can play.
+    pub(super) media: PlayableMedia,
     /// The lowest number that the output can give to what it makes.
     pub(super) first_number: u64,
     /// The record of used numbers.
@@ -103,12 +103,12 @@ impl OutputSlot {
         self.state = SlotState::Running(handle, OutputProgress::default());
     }
 
-    /// Returns the request for a run of the output. Decides which frames the output reads.
+    /// Returns the request for a run of the output.
     fn output_request(&self) -> OutputRequest {
-        let OutputMedia { id, hub, first_number, numbers } = &self.media;
+        let OutputMedia { id, media, first_number, numbers } = &self.media;
         OutputRequest {
             id: id.clone(),
-            hub: hub.clone(),
+            media: media.clone(),
             first_number: numbers.first(*first_number),
             numbers: numbers.clone(),
         }
@@ -124,6 +124,11 @@ impl OutputSlot {
             }
             SlotState::Ending { ended, .. } => SlotState::Ending { ended, is_wanted: false },
         };
+    }
+
+    /// Notes why the output has no frames, or that it has frames again.
+    pub(super) fn set_error(&mut self, error: Option<Error>) {
+        self.error = error.map(|error| (error, Instant::now()));
     }
 
     /// Waits for the next step. Dropping the future loses no step.

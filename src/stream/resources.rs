@@ -7,8 +7,10 @@ use super::output::Output;
 use super::start_queue::StartQueue;
 use super::threads::Threads;
 use crate::base::counters::Counters;
+use crate::camera::plan::Hevc;
 use crate::events::bus::Bus;
 use crate::ingest::Ingest;
+use crate::ingest::rendition::Transcoder;
 
 /// The resources that all streams share.
 pub struct StreamResources {
@@ -24,6 +26,10 @@ pub struct StreamResources {
     pub starts: StartQueue,
     /// Starts the ingests that deliver the streams' media.
     pub ingest: Arc<dyn Ingest>,
+    /// Converts the video of streams whose video players cannot play.
+    pub transcoder: Arc<dyn Transcoder>,
+    /// The treatment of H.265 from cameras whose option `video` is `auto`.
+    pub hevc: Hevc,
     /// The counters of the streams' transitions.
     pub counters: Counters,
     /// The bus on which the streams' events are published.

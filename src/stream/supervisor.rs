@@ -18,6 +18,7 @@ use super::handle::{Command, Joined, Shared};
 use super::kept::KeptStreams;
 use super::limits::Limits;
 use super::output_slot::OutputSlot;
+use super::playable::PlayableErrors;
 use super::reporter::EventReporter;
 use super::run::{CurrentRun, Step};
 use super::start_queue::{Priority, StartQueue, StartSlot};
@@ -48,6 +49,7 @@ struct Supervisor {
     output: OutputSlot,
     /// The epoch of the last video in the hub.
     video_epoch: watch::Receiver<Option<u64>>,
+    media_errors: PlayableErrors,
     camera: Camera,
     active: ActiveShare,
     kept: KeptStreams,
@@ -88,6 +90,7 @@ impl Supervisor {
                 None
             }
             step = self.output.step() => self.on_output(step),
+            error = self.media_errors.next() => self.on_media_error(error),
             Ok(()) = self.video_epoch.changed() => self.on_playable(),
             () = sleep_until(output_deadline.unwrap_or(deadline)), if output_deadline.is_some() => {
                 self.delay_output();
@@ -285,6 +288,7 @@ impl Supervisor {
         self.slot = Some(slot);
         self.deadlines.launch();
         let epoch = self.status.epoch();
+        self.shared.media.set_option(self.camera.options.video);
         self.reporter.launched(epoch);
         let request = IngestRequest {
             source: self.camera.source.clone(),
@@ -378,6 +382,7 @@ impl Supervisor {
     async fn finish(mut self, on_gone: impl FnOnce()) {
         let (epoch, last_error) = (self.status.epoch(), self.status.last_error());
         self.output.finish().await;
+        self.shared.media.finish().await;
         self.camera.numbers.used(self.next_epoch);
         self.shared.log_visits(self.shared.viewers.forget_all());
         info!("stream ended");

@@ -18,6 +18,9 @@ MILLISECOND_CLOCK = 90
 STUCK_CLOCK = 1e12
 
 
+LOW_LATENCY = "tune=zerolatency bframes=0"
+
+
 class Stream:
     """One stream of a mount: its generator, its encoder and its payloader."""
 
@@ -98,11 +101,12 @@ def gop_frames(options):
     return max(1, round(options.gop_seconds * options.fps))
 
 
-def h264_stream(options, profile, tuning, quirk=Quirk()):
-    """Return a stream of H.264 with one slice per frame."""
+def h264_stream(options, profile, tuning, quirk=Quirk(), pixels="I420"):
+    """Return a stream of H.264 with one slice per frame, made of this format of pixels."""
     return video_stream(
         options,
-        f"x264enc {tuning} speed-preset=ultrafast threads=1 "
+        f"videoconvert ! video/x-raw,format={pixels} "
+        f"! x264enc {tuning} speed-preset=ultrafast threads=1 "
         f"sliced-threads=false aud=false key-int-max={gop_frames(options)} "
         f"bitrate={options.bitrate} option-string=scenecut=0 "
         f"! video/x-h264,profile={profile} "
@@ -114,7 +118,7 @@ def h264_stream(options, profile, tuning, quirk=Quirk()):
 
 def h264(options, quirk=Quirk()):
     """Return a stream of H.264 that all browsers can play."""
-    return h264_stream(options, "constrained-baseline", "tune=zerolatency bframes=0", quirk)
+    return h264_stream(options, "constrained-baseline", LOW_LATENCY, quirk)
 
 
 def h264_bframes(options):
@@ -124,6 +128,16 @@ def h264_bframes(options):
         "main",
         "bframes=2 b-adapt=false b-pyramid=false rc-lookahead=0 sync-lookahead=0 mb-tree=false",
     )
+
+
+def h264_10bit(options):
+    """Return a stream of H.264 with 10 bits per sample."""
+    return h264_stream(options, "high-10", LOW_LATENCY, pixels="I420_10LE")
+
+
+def h264_422(options):
+    """Return a stream of H.264 with 4:2:2 sampling."""
+    return h264_stream(options, "high-4:2:2", LOW_LATENCY, pixels="Y42B")
 
 
 def h264_resize(options):
@@ -197,7 +211,10 @@ MOUNTS = {
     UDP_ONLY: (h264,),
     PRIVATE: (h264,),
     "audio-only": (pcma,),
+    "h264-10bit": (h264_10bit,),
+    "h264-422": (h264_422,),
     "hevc": (hevc,),
+    "hevc-aac": (hevc, aac),
     "mjpeg": (mjpeg,),
 }
 

@@ -158,6 +158,7 @@ impl Video {
         let level = match self.codec {
             VideoCodec::H264 => format!("{level:02X}"),
             VideoCodec::H265 => format!(".L{level}."),
+            VideoCodec::Mjpeg => panic!("MP4 for players has no Motion JPEG"),
         };
         assert!(picture.codec.contains(&level), "{}: {level}", picture.codec);
         assert_eq!(picture.frame_rate, Some(25.0));
@@ -171,6 +172,7 @@ fn format(codec: VideoCodec) -> &'static str {
     match codec {
         VideoCodec::H264 => "h264",
         VideoCodec::H265 => "hevc",
+        VideoCodec::Mjpeg => "mjpeg",
     }
 }
 
@@ -180,6 +182,7 @@ fn only_pictures(codec: VideoCodec) -> &'static str {
     match codec {
         VideoCodec::H264 => "filter_units=remove_types=7|8|9|12",
         VideoCodec::H265 => "filter_units=remove_types=32-35|38",
+        VideoCodec::Mjpeg => "null",
     }
 }
 

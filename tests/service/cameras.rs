@@ -63,9 +63,9 @@ async fn h265_is_copied_if_the_setting_or_the_option_is_copy() {
     let copy = json!({
         "indicator_id": "cam", "rtsp_link": camera.link("hevc"), "video": "copy"
     });
-    by_setting.play("cam", &camera.link("hevc")).await;
-    assert_eq!(by_option.post("/api/stream/start", &copy).await.status, 200);
-    for manager in [&by_setting, &by_option] {
+    let auto = json!({ "indicator_id": "cam", "rtsp_link": camera.link("hevc") });
+    for (manager, start) in [(&by_setting, &auto), (&by_option, &copy)] {
+        assert_eq!(manager.post("/api/stream/start", start).await.status, 200);
         let nginx = Nginx::start(manager).await;
         let streams = probe(&nginx.playlist("cam")).await;
         assert_eq!(

@@ -22,6 +22,7 @@ mod monitoring;
 mod outputs;
 mod playback;
 mod playing;
+mod renditions;
 mod shutdown;
 mod snapshots;
 mod storage;

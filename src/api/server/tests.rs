@@ -30,7 +30,6 @@ use crate::api::route::{Audience, Call, Row, Table};
 use crate::api::routes;
 use crate::base::proc;
 use crate::camera::networks::CameraNetworks;
-use crate::camera::plan::Hevc;
 use crate::child::spawner::{Bounds, Spawner};
 use crate::ingest::ffmpeg::check::FfmpegCheck;
 use crate::ingest::ffmpeg::probe::StillTaker;
@@ -142,7 +141,6 @@ impl Served {
         let readiness = Readiness::new(ffmpeg, Layout::new(root.clone()), database);
         let settings = FfmpegSettings {
             program,
-            hevc: Hevc::Copy,
             nets: CameraNetworks::default(),
             start_timeout: PATIENCE,
             stale_timeout: PATIENCE,

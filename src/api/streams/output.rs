@@ -146,7 +146,8 @@ pub(crate) struct RunningOutput {
     media: Option<MediaOutput>,
     /// The states of the outputs.
     outputs: OutputStates,
-    /// The resources that FFmpeg uses; null if FFmpeg is not running, or has just been started.
+    /// The resources that the stream's FFmpeg processes use; null if none is running, or if they have just been
+    /// started.
     process: Option<ProcessOutput>,
     /// The last error; null if there was none.
     last_error: Option<LastErrorOutput>,
@@ -193,7 +194,8 @@ pub(crate) struct OutputDetails {
     error: Option<LastErrorOutput>,
 }
 
-/// The resources that an FFmpeg uses.
+/// The resources that the FFmpeg processes of a stream use: the one that reads the camera, and the one that
+/// converts the video, if there is one.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ProcessOutput {
     /// Percent of one processor core over about the last five seconds.
@@ -311,7 +313,7 @@ impl RunningOutput {
             idle_seconds: seconds(handle.idle_for()),
             generation: status.epoch,
             restarts: status.restarts,
-            media: is_live.then(|| MediaOutput::new(handle, &status.camera)).flatten(),
+            media: is_live.then(|| MediaOutput::new(handle)).flatten(),
             process: shared.process_log.usage().map(|usage| ProcessOutput {
                 cpu_percent: (usage.cpu_share * 10_000.0).round() / 100.0,
                 memory_bytes: usage.memory,
@@ -334,8 +336,8 @@ impl LastErrorOutput {
 }
 
 impl MediaOutput {
-    fn new(handle: &StreamHandle, camera: &Camera) -> Option<Self> {
-        let flow = handle.shared().hub.flow()?;
+    fn new(handle: &StreamHandle) -> Option<Self> {
+        let flow = handle.shared().media.flow()?;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -344,7 +346,7 @@ impl MediaOutput {
         let bit_rate = flow.bit_rate.round() as u64;
         Some(Self {
             video_codec: flow.format.picture.codec.clone(),
-            transcoded: camera.learned.get().transcodes_video(),
+            transcoded: flow.format.is_converted,
             audio_codec: flow.format.audio_codec(),
             width: flow.format.picture.width,
             height: flow.format.picture.height,

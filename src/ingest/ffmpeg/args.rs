@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::camera::plan::{Plan, ProbeSize, Times, Transport, Video};
 use crate::camera::source::Source;
 use crate::child::spawner::output_pipe;
+use crate::media::parameter_set::picture::PictureParameters;
 
 impl ProbeSize {
     /// Returns `analyzeduration` in microseconds and `probesize` in bytes.
@@ -29,7 +30,7 @@ pub(crate) fn socket_timeout(start_timeout: Duration, stale_timeout: Duration) -
 
 /// The settings that determine transcoded video.
 #[derive(Debug, Clone)]
-pub(crate) struct Shape {
+pub struct Shape {
     /// Wanted duration of a segment. Transcoded video has keyframes at this interval.
     pub segment_time: Duration,
     /// How video is transcoded.
@@ -38,7 +39,7 @@ pub(crate) struct Shape {
 
 /// The settings of the H.264 encoder.
 #[derive(Debug, Clone)]
-pub(crate) struct Transcode {
+pub struct Transcode {
     /// The preset of libx264, such as `veryfast`.
     pub preset: String,
     /// Greatest height in pixels. Larger pictures are scaled down.
@@ -60,6 +61,13 @@ pub(crate) const STILL_WIDTH: u32 = 640;
 /// The number of threads of a decoder, and of an encoder. Four are enough for H.265 in 4K.
 const MAX_THREADS: &str = "4";
 
+/// The number of pixels above which one thread may be too slow to decode a picture. Pictures of 1080p
+/// are not above it, although some encoders pad them to 1088 lines.
+const LARGE_PICTURE: u32 = 1920 * 1088;
+
+/// What FFmpeg logs. At this level, it logs the properties of the streams.
+const LOGGING: [&str; 5] = ["-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+info"];
+
 /// Returns the arguments of a run, without the program's name.
 pub(crate) fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     let mut arguments = first_arguments(plan);
@@ -79,7 +87,7 @@ pub(crate) fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     add(&["-map", "0:v:0"]);
     match plan.video {
         // Frames before the first keyframe show that the camera sends video.
-        Video::Copy | Video::CopyHevc => {
+        Video::Copy => {
             add(&["-c:v", "copy", "-bsf:v", FIRST_TIME, "-copyinkf:v"]);
         }
         Video::ToH264 => arguments.extend(to_h264(shape)),
@@ -90,6 +98,23 @@ pub(crate) fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     for (index, codec) in codecs.enumerate() {
         arguments.extend(audio_output(codec, &output_pipe(index)));
     }
+    arguments
+}
+
+/// Returns the arguments of an FFmpeg that reads frames from its stdin, converts them to H.264, and keeps
+/// their times. `picture` describes the first frame.
+pub fn rendition_arguments(picture: &PictureParameters, shape: &Shape) -> Vec<String> {
+    let mut arguments: Vec<String> = LOGGING.map(str::to_owned).into();
+    let mut add = |more: &[&str]| arguments.extend(more.iter().map(|&text| text.to_owned()));
+    // The header of the stream has all parameters.
+    add(&["-probesize", "32", "-analyzeduration", "0", "-fpsprobesize", "0"]);
+    // Each further thread delays the video by a frame.
+    let is_large = u32::from(picture.width) * u32::from(picture.height) > LARGE_PICTURE;
+    add(&["-threads", if is_large { MAX_THREADS } else { "1" }, "-filter_threads", "1"]);
+    add(&["-copyts", "-protocol_whitelist", "pipe", "-f", "nut", "-i", "pipe:0"]);
+    add(&["-map", "0:v:0"]);
+    arguments.extend(to_h264(shape));
+    arguments.extend(nut("pipe:1"));
     arguments
 }
 
@@ -122,12 +147,10 @@ fn audio_output(codec: &str, pipe: &str) -> Vec<String> {
 /// Returns the arguments that come first: those for logging, and the limits of FFmpeg's probe.
 fn first_arguments(plan: Plan) -> Vec<String> {
     let (analyze_duration, probe_size) = plan.probe.limits();
-    // At this level, FFmpeg logs the camera's streams.
-    let logging = ["-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+info"];
     // The concat reader probes what the reader inside it has already probed. With FFmpeg's defaults,
     // this second probe takes 20 frames.
     let probe = ["-analyzeduration", analyze_duration, "-probesize", probe_size];
-    logging.into_iter().chain(probe).map(str::to_owned).collect()
+    LOGGING.into_iter().chain(probe).map(str::to_owned).collect()
 }
 
 /// Returns the arguments for one picture as JPEG, without the program's name.
@@ -152,7 +175,9 @@ fn to_h264(shape: &Shape) -> Vec<String> {
     let bit_rate = format!("{max_bit_rate}k");
     // Sizes are even, as 4:2:0 requires.
     let scale = format!("scale=-2:'trunc(min(ih,{max_height})/2)*2'");
-    let keyframes = format!("expr:gte(t,n_forced*{})", shape.segment_time.as_secs_f64());
+    // The first frame is a keyframe, and may have any time.
+    let seconds = shape.segment_time.as_secs_f64();
+    let keyframes = format!("expr:isnan(prev_forced_t)+gte(t,prev_forced_t+{seconds})");
     let arguments = [
         ["-c:v", "libx264"],
         ["-preset", preset],
@@ -202,6 +227,7 @@ pub(crate) fn script(
 mod tests {
     use super::*;
     use crate::camera::plan::Audio;
+    use crate::media::frame::testing;
 
     fn address() -> SocketAddr {
         "192.0.2.7:8554".parse().expect("an address")
@@ -249,7 +275,7 @@ mod tests {
             "-c:v libx264 -preset veryfast ",
             "min(ih,1080)",
             "-maxrate 4000k ",
-            "gte(t,n_forced*2) ",
+            "gte(t,prev_forced_t+2) ",
             "-c:a aac ",
             "-use_wallclock_as_timestamps 1 ",
         ] {
@@ -259,7 +285,7 @@ mod tests {
         for line in ["probesize 2000000", "rtsp_transport udp"] {
             assert!(script.contains(&format!("\noption {line}\n")), "{script}");
         }
-        let plan = Plan { video: Video::CopyHevc, audio: Audio::Off, ..Plan::default() };
+        let plan = Plan { audio: Audio::Off, ..Plan::default() };
         let copying = arguments_of(plan);
         assert!(copying.contains("-c:v copy ") && !copying.contains(":a"), "{copying}");
     }
@@ -304,14 +330,17 @@ mod tests {
     #[test]
     fn the_lean_ffmpeg_includes_all_components_that_the_arguments_require() {
         let components = components();
-        for video in [Video::Copy, Video::CopyHevc, Video::ToH264] {
+        let mut commands = vec![rendition_arguments(&testing::format(7).picture, &shape())];
+        for video in [Video::Copy, Video::ToH264] {
             for audio in [Audio::Copy, Audio::CopyAndAac, Audio::ToAac, Audio::Off] {
-                let arguments = arguments(Plan { video, audio, ..Plan::default() }, &shape());
-                let input = arguments.iter().position(|a| a == "-i").expect("an input");
-                for (place, pair) in arguments.windows(2).enumerate() {
-                    for component in needed(&pair[0], &pair[1], place < input) {
-                        assert!(components.contains(&component), "{component:?} is not built in");
-                    }
+                commands.push(arguments(Plan { video, audio, ..Plan::default() }, &shape()));
+            }
+        }
+        for arguments in commands {
+            let input = arguments.iter().position(|a| a == "-i").expect("an input");
+            for (place, pair) in arguments.windows(2).enumerate() {
+                for component in needed(&pair[0], &pair[1], place < input) {
+                    assert!(components.contains(&component), "{component:?} is not built in");
                 }
             }
         }

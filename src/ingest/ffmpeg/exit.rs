@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::options::StreamOptions;
-use crate::camera::plan::{Hevc, Lesson, Plan};
+use crate::camera::plan::{Lesson, Plan};
 use crate::ingest::RunOutcome;
 use crate::ingest::ffmpeg::stderr::{Tail, Verdict};
 use crate::media::error::MediaError;
@@ -41,11 +41,10 @@ impl FfmpegExit {
         self,
         plan: Plan,
         options: StreamOptions,
-        hevc: Hevc,
         socket_timeout: Duration,
     ) -> RunOutcome {
         if let Some(lesson) = self.lesson() {
-            return match plan.after(lesson, options, hevc) {
+            return match plan.after(lesson, options) {
                 Ok(next) => RunOutcome::Replan(next),
                 Err(error) => RunOutcome::Refused(error),
             };
@@ -70,7 +69,6 @@ impl FfmpegExit {
     fn lesson(&self) -> Option<Lesson> {
         match (&self.fault, self.tail.verdict()) {
             (Some(Fault::Lesson(lesson)), _) => Some(*lesson),
-            (Some(Fault::Media(MediaError::Hevc)), _) => Some(Lesson::VideoIsHevc),
             (Some(Fault::Media(MediaError::NotPlayable)), _) => Some(Lesson::VideoCannotBeCopied),
             // If the run has played, its first messages do not explain its end.
             (_, Some(Verdict::Lesson(lesson))) if !self.has_played => Some(lesson),

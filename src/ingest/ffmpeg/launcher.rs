@@ -8,7 +8,6 @@ use std::time::Duration;
 use tracing::info;
 
 use crate::camera::networks::CameraNetworks;
-use crate::camera::plan::Hevc;
 use crate::child::spawner::{self, Process, Spawner};
 use crate::ingest::ffmpeg::args::{self, Shape};
 use crate::ingest::ffmpeg::run::FfmpegRun;
@@ -21,7 +20,6 @@ use crate::onvif::keyframe::KeyframeRequester;
 pub(crate) struct FfmpegIngest {
     program: PathBuf,
     shape: Shape,
-    hevc: Hevc,
     nets: CameraNetworks,
     socket_timeout: Duration,
     spawner: Spawner,
@@ -31,10 +29,10 @@ pub(crate) struct FfmpegIngest {
 impl FfmpegIngest {
     /// Creates an ingest that starts FFmpeg with `spawner` and transcodes video according to `shape`.
     pub(crate) fn new(settings: FfmpegSettings, shape: Shape, spawner: Spawner) -> Self {
-        let FfmpegSettings { program, hevc, nets, start_timeout, stale_timeout } = settings;
+        let FfmpegSettings { program, nets, start_timeout, stale_timeout } = settings;
         let socket_timeout = args::socket_timeout(start_timeout, stale_timeout);
         let keyframes = KeyframeRequester::default();
-        Self { program, shape, hevc, nets, socket_timeout, spawner, keyframes }
+        Self { program, shape, nets, socket_timeout, spawner, keyframes }
     }
 
     /// Runs FFmpeg until it ends, and returns the outcome.
@@ -47,7 +45,7 @@ impl FfmpegIngest {
         match self.start(&request, address).await {
             Ok((process, script)) => {
                 let watching = request.process_log.watch(process.pid());
-                let mut run = FfmpegRun::begin(process, script, &request, self.hevc);
+                let mut run = FfmpegRun::begin(process, script, &request);
                 run.keyframe = request.onvif.as_ref().and_then(|onvif| {
                     self.keyframes.prepare(onvif, source, address, Arc::clone(&run.has_played))
                 });
@@ -58,7 +56,7 @@ impl FfmpegIngest {
                 if let Some(reason) = spawner::exec_failure(exit.status) {
                     return RunOutcome::Refused(spawner::cannot_run(&self.program, reason));
                 }
-                exit.diagnose(request.plan, request.options, self.hevc, self.socket_timeout)
+                exit.diagnose(request.plan, request.options, self.socket_timeout)
             }
             Err(error) => RunOutcome::Refused(spawner::cannot_run(&self.program, error)),
         }

@@ -17,7 +17,7 @@ pub(crate) mod args;
 pub(crate) mod check;
 mod exit;
 pub(crate) mod launcher;
-mod pipes;
+pub(in crate::ingest) mod pipes;
 pub(crate) mod probe;
 mod run;
 pub(crate) mod settings;

@@ -20,11 +20,12 @@ use crate::media::frame::{Frame, Track};
 use crate::media::hub::FrameHub;
 use crate::media::nut::error::NutError;
 use crate::media::nut::reader::NutReader;
+use crate::media::nut::stream::NutItem;
 
 /// The size of a block of memory for video, in bytes. A block stays in use until all frames in it are
 /// dropped, so it is small compared with the frames that the hub keeps. It is also smaller than the
 /// 128 KiB from which glibc returns freed blocks to the system at once.
-const VIDEO_BLOCK: usize = 120 * 1024;
+pub(in crate::ingest) const VIDEO_BLOCK: usize = 120 * 1024;
 /// The size of a block of memory for audio, in bytes: about half a second.
 const AUDIO_BLOCK: usize = 4 * 1024;
 /// The wanted capacity of the pipe for video, in bytes: large enough for most keyframes, so that FFmpeg can
@@ -41,7 +42,7 @@ pub(super) struct OutputPipes {
 }
 
 /// A pipe with one NUT stream.
-struct NutPipe<R> {
+pub(in crate::ingest) struct NutPipe<R> {
     source: R,
     reader: NutReader,
     block_size: usize,
@@ -84,9 +85,9 @@ impl OutputPipes {
     /// Publishes frames until FFmpeg closes the pipe of the video, or the video cannot be used.
     pub(super) async fn publish(mut self, sink: Sink) -> Result<(), Fault> {
         let Sink { hub, epoch, plan, has_played } = sink;
-        let can_be_h265 = plan.video == Video::CopyHevc;
+        let is_converted = plan.video == Video::ToH264;
         let mut demuxer =
-            Demuxer::new(epoch, can_be_h265, plan.audio.is_copied(), plan.audio.is_converted());
+            Demuxer::new(epoch, is_converted, plan.audio.is_copied(), plan.audio.is_converted());
         let mut clock = ClockCheck::default();
         let mut frames = Vec::new();
         loop {
@@ -159,17 +160,24 @@ fn take_audio(
 }
 
 impl<R: AsyncRead + Unpin> NutPipe<R> {
-    fn new(source: R, block_size: usize) -> Self {
+    /// Creates the reader of a pipe, which reads into blocks of this size in bytes.
+    pub(in crate::ingest) fn new(source: R, block_size: usize) -> Self {
         Self { source, reader: NutReader::new(), block_size, state: PipeState::Used }
     }
 
     /// Appends the bytes that have arrived to the buffer, and returns their number: 0 at the end.
-    async fn read(&mut self) -> std::io::Result<usize> {
+    /// Can be cancelled without losing bytes.
+    pub(in crate::ingest) async fn read(&mut self) -> std::io::Result<usize> {
         let buffer = self.reader.buffer();
         if buffer.capacity() - buffer.len() < self.block_size / LEAST_FREE {
             buffer.reserve(self.block_size);
         }
         self.source.read_buf(buffer).await
+    }
+
+    /// Returns the next item; `None` if more has to be read first.
+    pub(in crate::ingest) fn next_item(&mut self) -> Result<Option<NutItem>, NutError> {
+        self.reader.next_item()
     }
 
     fn take_video(

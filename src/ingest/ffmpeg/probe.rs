@@ -16,7 +16,7 @@ use tracing::{Instrument, debug, info};
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::networks::CameraNetworks;
 use crate::camera::options::{StreamOptions, VideoOption};
-use crate::camera::plan::{self, Hevc, Lesson, Plan};
+use crate::camera::plan::{self, Lesson, Plan};
 use crate::camera::source::Source;
 use crate::child::log::ProcessLog;
 use crate::child::pipes::{self, PipeReader};
@@ -61,7 +61,6 @@ pub(crate) struct Still {
 #[derive(Debug, Clone)]
 pub(crate) struct StillTaker {
     program: PathBuf,
-    hevc: Hevc,
     nets: CameraNetworks,
     start_timeout: Duration,
     socket_timeout: Duration,
@@ -72,10 +71,10 @@ pub(crate) struct StillTaker {
 impl StillTaker {
     /// Creates a taker that runs FFmpeg with these settings.
     pub(crate) fn new(settings: FfmpegSettings, spawner: Spawner) -> Self {
-        let FfmpegSettings { program, hevc, nets, start_timeout, stale_timeout } = settings;
+        let FfmpegSettings { program, nets, start_timeout, stale_timeout } = settings;
         let socket_timeout = args::socket_timeout(start_timeout, stale_timeout);
         let places = Arc::new(Semaphore::new(PLACES));
-        Self { program, hevc, nets, start_timeout, socket_timeout, spawner, places }
+        Self { program, nets, start_timeout, socket_timeout, spawner, places }
     }
 
     /// Takes a picture of `source` within the time limit of a start.
@@ -120,7 +119,7 @@ impl StillTaker {
         let mut taken = Err(Lesson::ProbedTooLittle);
         for _ in 0..MAX_RUNS {
             let run = self.run(source, address, plan, deadline, &mut caller).await;
-            taken = match run.map(|run| run.diagnose(self, options, plan)) {
+            taken = match run.map(|run| run.diagnose(self, options)) {
                 Ok(Ok(still)) => Ok(Still { took: began.elapsed(), ..still }),
                 Ok(Err(Failure::Lesson(lesson))) => Err(lesson),
                 Ok(Err(Failure::Error(error))) | Err(error) => {
@@ -128,7 +127,7 @@ impl StillTaker {
                 }
             };
             let Err(lesson) = taken else { break };
-            plan = match plan.after(lesson, options, self.hevc) {
+            plan = match plan.after(lesson, options) {
                 Ok(plan) => plan,
                 Err(error) => return drop(caller.send(Err(error))),
             };
@@ -160,7 +159,8 @@ impl StillTaker {
         let (report_codec, _) = oneshot::channel();
         // The log of a test is not kept.
         let log = Arc::<ProcessLog>::default().writer(0);
-        let tail = PipeReader::spawn(Tail::collect(stderr, source.clone(), log, report_codec));
+        let tail =
+            PipeReader::spawn(Tail::collect(stderr, Some(source.clone()), log, report_codec));
         let in_time = tokio::select! {
             status = process.wait() => Some(status),
             () = sleep_until(deadline) => None,
@@ -200,20 +200,14 @@ struct ProbeRun {
 
 impl ProbeRun {
     /// Returns the picture, or the reason why there is none.
-    fn diagnose(
-        self,
-        taker: &StillTaker,
-        options: StreamOptions,
-        plan: Plan,
-    ) -> Result<Still, Failure> {
+    fn diagnose(self, taker: &StillTaker, options: StreamOptions) -> Result<Still, Failure> {
         let video = self.tail.stream("Video").map(Facts::read);
         if let Some(Facts { codec, width: Some(width), height: Some(height), frame_rate }) = video
             && self.jpeg.starts_with(&JPEG)
         {
             // A start would fail in the same way.
             if options.video == VideoOption::Copy && !matches!(codec.as_str(), "h264" | "hevc") {
-                let next = plan.after(Lesson::VideoCannotBeCopied, options, taker.hevc);
-                next.map_err(Failure::Error)?;
+                return Err(Failure::Error(plan::not_playable()));
             }
             let audio = self.tail.stream("Audio").map(|line| Facts::read(line).codec);
             return Ok(Still {

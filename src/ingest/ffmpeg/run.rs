@@ -8,8 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{Instrument, debug};
 
-use crate::camera::options::VideoOption;
-use crate::camera::plan::{Hevc, Lesson, Video};
+use crate::camera::plan::{Lesson, Video};
 use crate::child::pipes::{self, PipeReader};
 use crate::child::spawner::Process;
 use crate::ingest::ffmpeg::exit::{Fault, FfmpegExit};
@@ -18,12 +17,14 @@ use crate::ingest::ffmpeg::stderr::Tail;
 use crate::ingest::{IngestRequest, Stop, StopRequests};
 use crate::onvif::keyframe::PreparedRequest;
 
+/// FFmpeg's names of the codecs that can be copied.
+const COPYABLE: [&str; 3] = ["h264", "hevc", "mjpeg"];
+
 /// A child and the tasks that read its pipes.
 pub(super) struct FfmpegRun {
     process: Process,
-    /// The codecs that need no transcoding although the plan transcodes, each with the lesson to learn
-    /// if the camera uses the codec.
-    copyable: Vec<(&'static str, Lesson)>,
+    /// True if the plan converts the video.
+    converts_video: bool,
     began: Instant,
     video_codec: oneshot::Receiver<String>,
     /// The request for a keyframe, which is sent once FFmpeg receives video. A keyframe that comes
@@ -38,12 +39,7 @@ pub(super) struct FfmpegRun {
 impl FfmpegRun {
     /// Takes over a child that was just started: begins to read its pipes, and writes `script` to its
     /// stdin.
-    pub(super) fn begin(
-        mut process: Process,
-        script: String,
-        request: &IngestRequest,
-        hevc: Hevc,
-    ) -> Self {
+    pub(super) fn begin(mut process: Process, script: String, request: &IngestRequest) -> Self {
         let (report_codec, video_codec) = oneshot::channel();
         let has_played = Arc::new(AtomicBool::new(false));
         let (frames, stderr) = match process.take_pipes() {
@@ -57,7 +53,7 @@ impl FfmpegRun {
                     has_played: Arc::clone(&has_played),
                 });
                 let log = request.process_log.writer(request.epoch);
-                let tail = Tail::collect(stderr, request.source.clone(), log, report_codec);
+                let tail = Tail::collect(stderr, Some(request.source.clone()), log, report_codec);
                 (PipeReader::spawn(reading), PipeReader::spawn(tail))
             }
             Err(error) => (
@@ -67,7 +63,7 @@ impl FfmpegRun {
         };
         Self {
             process,
-            copyable: copyable(request, hevc),
+            converts_video: request.plan.video == Video::ToH264,
             began: Instant::now(),
             video_codec,
             keyframe: None,
@@ -118,31 +114,21 @@ impl FfmpegRun {
     }
 
     fn waits_for_codec(&self) -> bool {
-        !self.copyable.is_empty() || self.keyframe.is_some()
+        self.converts_video || self.keyframe.is_some()
     }
 
     /// Acts on the video codec that FFmpeg has printed; `None` if FFmpeg ended without printing one.
-    /// With a codec, sends the request for a keyframe. If the run transcodes a codec that can be
+    /// With a codec, sends the request for a keyframe. If the run converts a codec that can be
     /// copied, kills the child and returns the lesson.
     fn take_codec(&mut self, codec: Option<String>) -> Option<Lesson> {
         if let (Some(keyframe), Some(_)) = (self.keyframe.take(), &codec) {
             keyframe.send();
         }
-        let codec = codec.unwrap_or_default();
-        let (_, lesson) = self.copyable.drain(..).find(|(name, _)| *name == codec)?;
+        let can_be_copied = codec.is_some_and(|codec| COPYABLE.contains(&codec.as_str()));
+        if !(std::mem::take(&mut self.converts_video) && can_be_copied) {
+            return None;
+        }
         self.process.kill();
-        Some(lesson)
-    }
-}
-
-/// Returns the codecs that a run with transcoding could copy instead, each with the lesson to learn.
-fn copyable(request: &IngestRequest, hevc: Hevc) -> Vec<(&'static str, Lesson)> {
-    if request.plan.video != Video::ToH264 || request.options.video != VideoOption::Auto {
-        return Vec::new();
-    }
-    let h264 = ("h264", Lesson::VideoIsH264);
-    match hevc {
-        Hevc::Copy => vec![h264, ("hevc", Lesson::VideoIsHevc)],
-        Hevc::ToH264 => vec![h264],
+        Some(Lesson::VideoCanBeCopied)
     }
 }

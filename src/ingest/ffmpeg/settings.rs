@@ -4,15 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::camera::networks::CameraNetworks;
-use crate::camera::plan::Hevc;
 
 /// The program to run, and the settings and limits of every run.
 #[derive(Debug, Clone)]
 pub(crate) struct FfmpegSettings {
     /// FFmpeg's name or path.
     pub program: PathBuf,
-    /// The treatment of H.265.
-    pub hevc: Hevc,
     /// The networks in which cameras are allowed.
     pub nets: CameraNetworks,
     /// The longest time until a stream must be playable.

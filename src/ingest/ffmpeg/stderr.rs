@@ -119,7 +119,6 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("Operation timed out", TIMEOUT),
     ("in stream #0, codec not currently supported", Verdict::Lesson(Lesson::VideoCannotBeCopied)),
     ("in stream #1, codec not currently supported", Verdict::Lesson(Lesson::AudioCannotBeCopied)),
-    ("Tag hvc1 incompatible", Verdict::Lesson(Lesson::VideoIsNotHevc)),
     ("dimensions not set", Verdict::Lesson(Lesson::ProbedTooLittle)),
     ("unspecified size", Verdict::Lesson(Lesson::ProbedTooLittle)),
     ("461 Unsupported", Verdict::Lesson(Lesson::TransportRefused)),
@@ -178,12 +177,12 @@ const NO_RESPONSE: &str =
 const NOT_RTSP: &str = "the device at this address is not an RTSP server; check the port";
 
 impl Tail {
-    /// Reads `stderr` to its end, and returns the last lines without the secrets of `source`. Also
-    /// writes all lines to `log`. Sends FFmpeg's name of the camera's video codec, such as `h264`, as
+    /// Reads `stderr` to its end, and returns the last lines without the secrets of the `source` that
+    /// FFmpeg opens, if it opens one. Also writes all lines to `log`. Sends FFmpeg's name of the camera's video codec, such as `h264`, as
     /// soon as FFmpeg prints it.
     pub(crate) async fn collect(
         mut stderr: impl AsyncRead + Unpin,
-        source: Source,
+        source: Option<Source>,
         log: Writer,
         video_codec: oneshot::Sender<String>,
     ) -> Self {
@@ -194,18 +193,18 @@ impl Tail {
         while let Ok(count @ 1..) = stderr.read(&mut chunk).await {
             for &byte in &chunk[..count] {
                 if byte == b'\n' {
-                    tail.push(&line, &source, &log);
+                    tail.push(&line, source.as_ref(), &log);
                     line.clear();
                 } else if line.len() < MAX_RAW_LINE {
                     line.push(byte);
                 }
             }
         }
-        tail.push(&line, &source, &log);
+        tail.push(&line, source.as_ref(), &log);
         tail
     }
 
-    fn push(&mut self, raw: &[u8], source: &Source, log: &Writer) {
+    fn push(&mut self, raw: &[u8], source: Option<&Source>, log: &Writer) {
         let shown = readable(raw, source);
         if shown.is_empty() {
             return;
@@ -256,10 +255,10 @@ impl Tail {
 
 /// Returns a line in the form in which it is shown, without secrets. Control characters are removed
 /// before secrets are searched for: removing them later could join the two halves of a secret.
-fn readable(raw: &[u8], source: &Source) -> String {
+fn readable(raw: &[u8], source: Option<&Source>) -> String {
     let is_cut = raw.len() >= MAX_RAW_LINE;
     let text: String = String::from_utf8_lossy(raw).chars().filter(|c| !c.is_control()).collect();
-    let text = source.redact(&text);
+    let text = source.map_or_else(|| text.clone(), |source| source.redact(&text));
     // A line that was cut may end in the middle of a secret.
     let unsafe_end = if is_cut { source::MAX_SECRET_LENGTH } else { 0 };
     let end = text.floor_char_boundary(text.len().saturating_sub(unsafe_end));
@@ -281,7 +280,8 @@ mod tests {
         let source = Source::parse("rtsp://admin:s3cretpw@cam/x").expect("a link");
         let (report_codec, _) = oneshot::channel();
         let log = Arc::<ProcessLog>::default();
-        let tail = Tail::collect(stderr, source, Arc::clone(&log).writer(7), report_codec).await;
+        let tail =
+            Tail::collect(stderr, Some(source), Arc::clone(&log).writer(7), report_codec).await;
         (tail, log)
     }
 
@@ -351,7 +351,7 @@ mod tests {
         let (report_codec, codec) = oneshot::channel();
         let stderr = "  Stream #0:0: Video: h264 (Main), yuv420p\nServer returned 404 Not Found\n";
         let writer = Arc::<ProcessLog>::default().writer(7);
-        let tail = Tail::collect(stderr.as_bytes(), source, writer, report_codec).await;
+        let tail = Tail::collect(stderr.as_bytes(), Some(source), writer, report_codec).await;
         assert_eq!(codec.await.as_deref(), Ok("h264"));
         assert_eq!(tail.stream("Video"), Some("h264 (Main), yuv420p"));
         assert!(matches!(tail.verdict(), Some(Verdict::Camera(ErrorKind::SourceNotFound, _))));
@@ -364,7 +364,7 @@ mod tests {
         let (report_codec, _) = oneshot::channel();
         let writer = Arc::<ProcessLog>::default().writer(7);
         let stderr: &[u8] = b" s3cretpw\n Stream #0:0: Video: h264, s3cretpw\n s3cret\x07pw \n";
-        let tail = Tail::collect(stderr, source, writer, report_codec).await;
+        let tail = Tail::collect(stderr, Some(source), writer, report_codec).await;
         assert_eq!(format!("{tail:?}"), r#"["***", "Stream #0:0: Video: h264,***", "***"]"#);
     }
 
@@ -377,7 +377,7 @@ mod tests {
             raw.resize(length, b' ');
             raw.extend(b"rtsp://admin:s3cretpw@cam/x");
             raw.truncate(MAX_RAW_LINE);
-            let shown = readable(&raw, &source);
+            let shown = readable(&raw, Some(&source));
             assert!(!shown.contains("s3c"), "{shown}");
         }
     }

@@ -175,6 +175,7 @@ fn sample_entry(sets: &ParameterSets) -> Option<(PictureParameters, Codec)> {
             let (visual, pasp) = (visual(&picture), Some(pasp(&picture)));
             (picture, Codec::Hvc1(Hvc1 { visual, hvcc, pasp, ..Hvc1::default() }))
         }
+        VideoCodec::Mjpeg => return None,
     })
 }
 

@@ -1,6 +1,11 @@
 //! Streams and packets of NUT.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
+
+/// The latest time of a packet: a hundred years. This limit prevents overflows when durations are added.
+const MAX_TIME: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// The most streams of media in one NUT stream.
 pub(crate) const MAX_STREAMS: usize = 8;
@@ -76,6 +81,13 @@ impl TimeBase {
     /// Returns the denominator, e.g. 90000.
     pub fn denominator(self) -> u32 {
         self.denominator
+    }
+
+    /// Returns the time of so many ticks, or a hundred years if that is earlier.
+    pub(crate) fn time(self, ticks: u64) -> Duration {
+        let (numerator, denominator) = (u128::from(self.numerator), u128::from(self.denominator));
+        let nanos = u128::from(ticks) * numerator * 1_000_000_000 / denominator;
+        u64::try_from(nanos).map_or(MAX_TIME, Duration::from_nanos).min(MAX_TIME)
     }
 }
 

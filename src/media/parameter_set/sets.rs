@@ -69,6 +69,7 @@ impl ParameterSets {
                     let units = hvcc.arrays.iter().flat_map(|array| &array.nalus);
                     sets.add_all(units.map(Vec::as_slice));
                 }
+                VideoCodec::Mjpeg => {}
             },
         }
         sets
@@ -107,6 +108,7 @@ impl ParameterSets {
         match self.codec {
             VideoCodec::H264 => h264::parse(unit),
             VideoCodec::H265 => h265::parse(unit).map(|(picture, _)| picture),
+            VideoCodec::Mjpeg => None,
         }
     }
 
@@ -154,7 +156,7 @@ impl ParameterSets {
 fn id(codec: VideoCodec, kind: SetKind, unit: &[u8]) -> Option<u32> {
     let mut bits = BitReader::new(unit);
     match (codec, kind) {
-        (VideoCodec::H264, SetKind::Video) => None,
+        (VideoCodec::H264, SetKind::Video) | (VideoCodec::Mjpeg, _) => None,
         (VideoCodec::H264, SetKind::Sequence) => {
             bits.skip(8 + 24)?; // the header, profile and level
             bits.unsigned(31)

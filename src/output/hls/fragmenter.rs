@@ -292,6 +292,7 @@ mod tests {
         Arc::new(Format {
             epoch: format.epoch,
             version,
+            is_converted: false,
             picture: parameter_sets.picture().expect("parameter sets"),
             parameter_sets,
             audio: Some(AudioFormat::Aac(aac)),
@@ -385,6 +386,7 @@ mod tests {
         Format {
             epoch: format.epoch,
             version,
+            is_converted: false,
             picture: parameter_sets.picture().expect("parameter sets"),
             parameter_sets,
             audio: format.audio.clone(),

@@ -12,7 +12,7 @@ use crate::base::error::Error;
 use crate::camera::Numbers;
 use crate::camera::id::StreamId;
 use crate::media::frame::Frame;
-use crate::media::hub::{Gap, HubReader, ReadFrom};
+use crate::media::hub::Gap;
 use crate::output::blocking::on_thread;
 use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::cutter::SegmentPolicy;
@@ -22,6 +22,7 @@ use crate::output::hls::layout::Layout;
 use crate::output::hls::packager::Packager;
 use crate::output::hls::published::{PlaylistReceiver, Published};
 use crate::stream::output::{Output, OutputControl, OutputProgress, OutputRequest, OutputTask};
+use crate::stream::playable::PlayableReader;
 
 /// The most bytes of frames by which the packager can be behind. The hub also limits the time.
 const MAX_BEHIND: usize = 16 * 1024 * 1024;
@@ -80,14 +81,14 @@ impl Output for Hls {
     }
 
     fn serve(&self, request: OutputRequest, control: OutputControl) -> OutputTask {
-        let OutputRequest { id, hub, first_number, numbers } = request;
+        let OutputRequest { id, media, first_number, numbers } = request;
         let OutputControl { progress, end } = control;
         let (dir, share) = (self.0.layout.stream_dir(&id), self.0.budget.share());
         let discontinuity = numbers.next_discontinuity();
         let packager = Packager::new(dir, share, self.0.policy, first_number, discontinuity);
         let listed = Listed::new(&self.0.playlists, id, packager.newest());
         let can_block = packager.can_block();
-        let frames = hub.read(ReadFrom::LastKeyframe, MAX_BEHIND);
+        let frames = media.read(MAX_BEHIND);
         let fragmenter = Fragmenter::new(self.0.policy.part_time);
         let session = Session { packager, progress, numbers, counters: self.0.counters.clone() };
         Box::pin(async move {
@@ -112,7 +113,7 @@ impl Output for Hls {
 async fn package(
     mut session: Session,
     mut fragmenter: Fragmenter,
-    mut frames: HubReader,
+    mut frames: PlayableReader,
     can_block: bool,
     mut end: oneshot::Receiver<()>,
 ) -> Option<Session> {

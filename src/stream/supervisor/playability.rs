@@ -57,6 +57,19 @@ impl Supervisor {
         }
     }
 
+    /// Handles an error because of which the output has no frames; `None` if it has frames again.
+    pub(super) fn on_media_error(&mut self, error: Option<Error>) -> Option<Event> {
+        if !self.output.is_on() {
+            return None;
+        }
+        self.output.set_error(error.clone());
+        self.publish_output();
+        match error {
+            Some(error) => self.on_output_error(&error, Event::OutputFailed),
+            None => self.on_playable(),
+        }
+    }
+
     /// Handles something with which the stream, or its output, may have become playable.
     pub(super) fn on_playable(&mut self) -> Option<Event> {
         if self.state == State::Live {

@@ -8,6 +8,7 @@ use tracing::{Instrument as _, info_span};
 use super::Supervisor;
 use crate::base::time::unix_now;
 use crate::camera::Camera;
+use crate::child::log::ProcessLog;
 use crate::media::hub::FrameHub;
 use crate::stream::active_count::ActiveShare;
 use crate::stream::backoff::Backoff;
@@ -17,6 +18,8 @@ use crate::stream::interest::Interests;
 use crate::stream::kept::KeptStreams;
 use crate::stream::output::WantedOutput;
 use crate::stream::output_slot::{OutputMedia, OutputSlot};
+use crate::stream::playable::PlayableMedia;
+use crate::stream::rendition::Rendition;
 use crate::stream::reporter::EventReporter;
 use crate::stream::resources::StreamResources;
 use crate::stream::run::CurrentRun;
@@ -46,17 +49,21 @@ pub(in crate::stream) fn spawn(
     let thread = resources.threads.pick();
     let first_number = camera.numbers.first(first_number());
     let limits = resources.limits;
+    let (hub, process_log) = (FrameHub::default(), Arc::<ProcessLog>::default());
+    let transcoder = Arc::clone(&resources.transcoder);
+    let rendition = Rendition::new(transcoder, hub.clone(), Arc::clone(&process_log));
     let shared = Arc::new(Shared {
         id: camera.id.clone(),
         interests: Arc::new(Interests::new(wanted)),
         viewers: Viewers::new(limits.max_viewers),
-        hub: FrameHub::default(),
-        process_log: Arc::default(),
+        media: PlayableMedia::new(hub.clone(), rendition, resources.hevc),
+        hub,
+        process_log,
     });
     let (send_command, commands) = mpsc::channel(COMMANDS);
     let media = OutputMedia {
         id: camera.id.clone(),
-        hub: shared.hub.clone(),
+        media: shared.media.clone(),
         first_number,
         numbers: camera.numbers.clone(),
     };
@@ -70,6 +77,7 @@ pub(in crate::stream) fn spawn(
         StreamHandle { shared: Arc::clone(&shared), commands: send_command, status: status_seen };
     let supervisor = Supervisor {
         video_epoch: shared.hub.epoch(),
+        media_errors: shared.media.errors(),
         shared,
         ingest: Arc::clone(&resources.ingest),
         starts: resources.starts.clone(),

@@ -15,10 +15,11 @@ use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::id::StreamId;
 use crate::camera::options::{AudioOption, StreamOptions};
-use crate::camera::plan::{Audio, Plan};
+use crate::camera::plan::{Audio, Hevc, Plan};
 use crate::camera::source::Source;
 use crate::events::bus::{Bus, EventReceiver};
 use crate::events::{EventKind, StopReason, StreamEvent, StreamEventKind};
+use crate::ingest::rendition::testing::NoTranscoder;
 use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest, Stop, StopRequests};
 use crate::media::frame::testing;
 use crate::output::disk_budget::DiskBudget;
@@ -179,6 +180,8 @@ fn setup_with_ingest(
         max_streams: 10,
         starts,
         ingest: ingest(FakeIngest(launched)),
+        transcoder: Arc::new(NoTranscoder),
+        hevc: Hevc::Copy,
         counters: Counters::default(),
         events: bus,
     });

@@ -1,0 +1,151 @@
+//! Renditions: H.264 that every player can play, made of a stream's video by an FFmpeg that reads the
+//! stream's hub. The camera is not involved.
+//!
+//! A run starts an FFmpeg for the epoch of the frames that it reads, and another one when the epoch or the
+//! codec changes. The frames that FFmpeg writes are published in a hub of their own,
+//! with the times and dates of the frames that they were made of, and with the stream's audio.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tracing::info;
+
+use crate::base::error::{Error, ErrorKind};
+use crate::child::log::ProcessLog;
+use crate::child::spawner::{self, Spawner};
+use crate::ingest::ffmpeg::args::{self, Shape};
+use crate::ingest::{RunOutcome, RunningIngest, StopRequests};
+use crate::media::frame::Frame;
+use crate::media::hub::{FrameHub, HubReader};
+use conversion::{Conversion, End};
+
+mod conversion;
+
+/// The parameters of one run.
+#[derive(Debug)]
+pub struct RenditionRequest {
+    /// The frames of the stream.
+    pub frames: HubReader,
+    /// Where the frames of the rendition are published.
+    pub hub: FrameHub,
+    /// Where FFmpeg's messages and usage are kept.
+    pub process_log: Arc<ProcessLog>,
+}
+
+/// Starts runs of renditions. Tests use other implementations.
+pub trait Transcoder: Send + Sync + 'static {
+    /// Starts a run, which lasts until the stream's hub ends or FFmpeg fails. Every failure is reported as
+    /// the run's outcome.
+    fn start(&self, request: RenditionRequest) -> RunningIngest;
+}
+
+/// FFmpeg as a transcoder. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct FfmpegTranscoder {
+    program: PathBuf,
+    shape: Shape,
+    spawner: Spawner,
+}
+
+impl FfmpegTranscoder {
+    /// Creates a transcoder that starts `program` with `spawner`, and encodes as `shape` states.
+    pub(crate) fn new(program: PathBuf, shape: Shape, spawner: Spawner) -> Self {
+        Self { program, shape, spawner }
+    }
+
+    /// Converts the frames until they end, FFmpeg fails, or a stop is requested.
+    async fn run(self, request: RenditionRequest, mut stops: StopRequests) -> RunOutcome {
+        let RenditionRequest { mut frames, hub, process_log } = request;
+        let mut first = None;
+        loop {
+            let next = if first.is_some() {
+                first.take()
+            } else {
+                tokio::select! {
+                    frame = next_keyframe(&mut frames) => frame,
+                    _ = stops.next() => None,
+                }
+            };
+            let Some(frame) = next else { return stopped() };
+            let conversion = match self.start(&frame, &hub, &process_log).await {
+                Ok(conversion) => conversion,
+                Err(error) => {
+                    return RunOutcome::Refused(spawner::cannot_run(&self.program, error));
+                }
+            };
+            let watching = process_log.watch(conversion.pid());
+            let end = tokio::select! {
+                end = conversion.run(&frame, &mut frames, &hub, &mut stops) => end,
+                never = watching => match never {},
+            };
+            match end {
+                End::Ended(keyframe) => first = keyframe,
+                End::Stopped => return stopped(),
+                End::Failed(failure) => return failure.outcome(&self.program),
+            }
+        }
+    }
+
+    /// Starts an FFmpeg for frames from `first` on.
+    async fn start(
+        &self,
+        first: &Frame,
+        hub: &FrameHub,
+        log: &Arc<ProcessLog>,
+    ) -> std::io::Result<Conversion> {
+        let format = &first.format;
+        let arguments = args::rendition_arguments(&format.picture, &self.shape);
+        let process = self.spawner.spawn(&self.program, arguments, 0).await?;
+        let pid = process.pid().as_raw();
+        info!(pid, generation = format.epoch, "FFmpeg started to convert the video to H.264");
+        let version = next_version(hub, format.epoch);
+        Conversion::begin(process, first, version, log.writer(format.epoch))
+    }
+}
+
+impl Transcoder for FfmpegTranscoder {
+    fn start(&self, request: RenditionRequest) -> RunningIngest {
+        RunningIngest::spawn(|stops| self.clone().run(request, stops))
+    }
+}
+
+/// Waits for a keyframe; `None` if the frames end before.
+async fn next_keyframe(frames: &mut HubReader) -> Option<Arc<Frame>> {
+    loop {
+        match frames.next().await {
+            Ok(Some(frame)) if frame.is_entry_point() => return Some(frame),
+            Ok(None) => return None,
+            // A keyframe follows a gap.
+            Ok(Some(_)) | Err(_) => {}
+        }
+    }
+}
+
+/// Returns a version that is higher than that of any format which the hub has had in this epoch.
+fn next_version(hub: &FrameHub, epoch: u64) -> u32 {
+    let last = hub.flow().filter(|flow| flow.format.epoch == epoch);
+    last.map_or(0, |flow| flow.format.version.saturating_add(1))
+}
+
+fn stopped() -> RunOutcome {
+    RunOutcome::Dropped(Error::new(ErrorKind::Stopped, "the rendition is no longer needed"))
+}
+
+/// A transcoder for tests of streams that need none.
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::{RenditionRequest, Transcoder, stopped};
+    use crate::ingest::RunningIngest;
+
+    /// A transcoder that makes no frames.
+    pub(crate) struct NoTranscoder;
+
+    impl Transcoder for NoTranscoder {
+        fn start(&self, _request: RenditionRequest) -> RunningIngest {
+            RunningIngest::spawn(|mut stops| async move {
+                stops.next().await;
+                stopped()
+            })
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The size and the sampling of a JPEG picture, which each picture of Motion JPEG states for itself.
+
+use crate::media::parameter_set::picture::PictureParameters;
+
+/// The RFC 6381 codec of Motion JPEG.
+const CODEC: &str = "mp4v.6C";
+
+/// The first two bytes of every JPEG.
+const BEGIN: [u8; 2] = [0xff, 0xd8];
+
+/// The largest number of segments before the size that are read. Cameras send about ten.
+const MAX_SEGMENTS: usize = 64;
+
+/// Returns the properties of a JPEG picture; `None` if `bytes` are not a JPEG or do not state a size.
+pub(super) fn picture(bytes: &[u8]) -> Option<PictureParameters> {
+    let mut rest = bytes.strip_prefix(&BEGIN)?;
+    for _ in 0..MAX_SEGMENTS {
+        let [0xff, marker, ..] = *rest else { return None };
+        if marker == 0xff {
+            // Any number of these bytes can precede a marker.
+            rest = &rest[1..];
+            continue;
+        }
+        let (length, _) = rest.get(2..)?.split_first_chunk()?;
+        let end = 2 + usize::from(u16::from_be_bytes(*length));
+        let segment = rest.get(4..end)?;
+        if is_frame_header(marker) {
+            return frame_header(segment);
+        }
+        rest = &rest[end..];
+    }
+    None
+}
+
+/// Returns whether the segment of this marker states the size. The other markers from C0 to CF are for
+/// tables.
+fn is_frame_header(marker: u8) -> bool {
+    matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
+}
+
+fn frame_header(segment: &[u8]) -> Option<PictureParameters> {
+    let [depth, h1, h0, w1, w0, components, ..] = *segment else { return None };
+    let (height, width) = (u16::from_be_bytes([h1, h0]), u16::from_be_bytes([w1, w0]));
+    // Each component has its id, its horizontal and vertical sampling in four bits each, and its table.
+    let sampling = |component: usize| segment.get(6 + 3 * component + 1).copied();
+    let chroma_format = match (components, sampling(0), sampling(1)) {
+        (1, ..) => 0,
+        (_, Some(0x22), Some(0x11)) => 1,
+        (_, Some(0x21), Some(0x11)) | (_, Some(0x22), Some(0x12)) => 2,
+        _ => 3,
+    };
+    let has_size = width > 0 && height > 0;
+    has_size.then(|| PictureParameters {
+        codec: CODEC.to_owned(),
+        width,
+        height,
+        pixel_aspect: (1, 1),
+        chroma_format,
+        luma_bit_depth: depth,
+        chroma_bit_depth: depth,
+        frame_rate: None,
+        max_reorder_frames: Some(0),
+        may_reorder: false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The headers of a picture of 640×360 with this sampling of its brightness.
+    fn jpeg(sampling: u8) -> Vec<u8> {
+        let tables = b"\xff\xd8\xff\xff\xdb\x00\x04\x00\x01\xff\xc4\x00\x03\x00";
+        let frame = b"\xff\xc0\x00\x11\x08\x01\x68\x02\x80\x03\x01";
+        [tables.as_slice(), frame, &[sampling], b"\x00\x02\x11\x01\x03\x11\x01\xff\xda"].concat()
+    }
+
+    #[test]
+    fn the_size_and_the_sampling_are_found() {
+        for (sampling, chroma_format) in [(0x22, 1), (0x21, 2), (0x11, 3)] {
+            let picture = picture(&jpeg(sampling)).expect("a picture");
+            assert_eq!((picture.width, picture.height, picture.luma_bit_depth), (640, 360, 8));
+            assert_eq!(picture.chroma_format, chroma_format);
+        }
+    }
+
+    #[test]
+    fn truncated_headers_have_no_size() {
+        let whole = jpeg(0x22);
+        for length in 0..whole.len() - 12 {
+            assert_eq!(picture(&whole[..length]), None, "{length} bytes");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_may_be_a_picture(
+            bytes in prop::collection::vec(any::<u8>(), 0..100),
+            at in 0..30_usize,
+        ) {
+            let mut damaged = jpeg(0x22);
+            damaged.splice(at.min(damaged.len()).., bytes);
+            if let Some(picture) = picture(&damaged) {
+                prop_assert!(picture.width > 0 && picture.height > 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The video in what FFmpeg writes: pictures out of the packets of a NUT stream. Pure.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::media::access_unit::AccessUnit;
+use crate::media::codec::VideoCodec;
+use crate::media::error::MediaError;
+use crate::media::jpeg;
+use crate::media::nal::Framing;
+use crate::media::nut::stream::{NutKind, NutPacket, NutStream, TimeBase};
+use crate::media::parameter_set::picture::PictureParameters;
+use crate::media::parameter_set::sets::ParameterSets;
+use crate::media::timeline::{Origin, Timeline, Times};
+
+/// The video of one NUT stream.
+#[derive(Debug)]
+pub(super) struct VideoTrack {
+    stream: usize,
+    time_base: TimeBase,
+    framing: Framing,
+    sets: ParameterSets,
+    /// The properties of the pictures; `None` while they are not known.
+    picture: Option<PictureParameters>,
+    timeline: Timeline,
+}
+
+/// One picture of a track.
+pub(super) struct Picture {
+    /// The bytes in the form that a [`Frame`](super::frame::Frame) has.
+    pub(super) data: Bytes,
+    /// True if decoding can begin here.
+    pub(super) is_keyframe: bool,
+    /// True if the parameter sets or the properties of the pictures changed with this picture.
+    pub(super) is_change: bool,
+    /// The times on the epoch's clock.
+    pub(super) times: Times,
+}
+
+impl VideoTrack {
+    /// Finds the video among the streams that a NUT stream announces. Fails if there is none, or if its
+    /// codec is one that only FFmpeg can use.
+    pub(super) fn new(streams: &[NutStream]) -> Result<Self, MediaError> {
+        let is_video = |stream: &&NutStream| matches!(stream.kind, NutKind::Video { .. });
+        let mut streams = streams.iter().enumerate();
+        let (index, stream) =
+            streams.find(|(_, stream)| is_video(stream)).ok_or(MediaError::NotPlayable)?;
+        let codec = match &stream.tag {
+            b"H264" => VideoCodec::H264,
+            b"HEVC" => VideoCodec::H265,
+            b"MJPG" => VideoCodec::Mjpeg,
+            _ => return Err(MediaError::NotPlayable),
+        };
+        let sets = ParameterSets::from_extradata(codec, &stream.codec_private);
+        let picture = sets.picture();
+        let announced = picture.as_ref().and_then(|picture| picture.max_reorder_frames);
+        let reorder = announced.map_or(usize::from(stream.decode_delay), usize::from);
+        let frame = picture.as_ref().and_then(|picture| picture.frame_rate);
+        let frame = frame.and_then(|rate| Duration::try_from_secs_f64(1.0 / rate).ok());
+        let timeline = Timeline::new(reorder, frame);
+        let framing = Framing::of_extradata(codec, &stream.codec_private);
+        Ok(Self { stream: index, time_base: stream.time_base, framing, sets, picture, timeline })
+    }
+
+    /// Returns the codec.
+    pub(super) fn codec(&self) -> VideoCodec {
+        self.sets.codec()
+    }
+
+    /// Returns the parameter sets; none for Motion JPEG.
+    pub(super) fn parameter_sets(&self) -> &ParameterSets {
+        &self.sets
+    }
+
+    /// Returns the properties of the pictures; `None` while they are not known.
+    pub(super) fn picture_parameters(&self) -> Option<&PictureParameters> {
+        self.picture.as_ref()
+    }
+
+    /// Returns the picture of a packet; `None` if the packet has none, or belongs to another stream.
+    pub(super) fn take(&mut self, packet: NutPacket, origin: &mut Origin) -> Option<Picture> {
+        if packet.stream != self.stream {
+            return None;
+        }
+        let pts = packet.pts;
+        let (data, is_keyframe, is_change) = match self.codec() {
+            VideoCodec::H264 | VideoCodec::H265 => self.access_unit(packet)?,
+            VideoCodec::Mjpeg => self.jpeg(packet)?,
+        };
+        let times = self.timeline.place(self.time_base.time(pts), origin);
+        Some(Picture { data, is_keyframe, is_change, times })
+    }
+
+    fn access_unit(&mut self, packet: NutPacket) -> Option<(Bytes, bool, bool)> {
+        let version = self.sets.version();
+        let unit = AccessUnit::read(packet.data, self.framing, &mut self.sets);
+        if unit.data.is_empty() {
+            return None;
+        }
+        let is_change = self.sets.version() != version;
+        if is_change {
+            self.picture = self.sets.picture();
+        }
+        // FFmpeg marks keyframes by the same rules, and recovery points of cameras that send no IDR
+        // pictures as well.
+        Some((unit.data, unit.is_keyframe || packet.is_keyframe, is_change))
+    }
+
+    fn jpeg(&mut self, packet: NutPacket) -> Option<(Bytes, bool, bool)> {
+        let picture = Some(jpeg::picture(&packet.data)?);
+        let is_change = self.picture != picture;
+        self.picture = picture;
+        Some((packet.data.freeze(), true, is_change))
+    }
+}

@@ -1,0 +1,201 @@
+//! The frames that players can play: those of the stream, or those of its rendition in H.264.
+//!
+//! The camera's option `video` and the setting `HEVC` decide for each codec.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::watch;
+
+use super::rendition::{Rendition, RunningRendition};
+use crate::base::error::Error;
+use crate::base::lock::lock;
+use crate::camera::options::VideoOption;
+use crate::camera::plan::{self, Hevc};
+use crate::media::codec::VideoCodec;
+use crate::media::flow::Flow;
+use crate::media::frame::{Format, Frame, Track};
+use crate::media::hub::{FrameHub, Gap, HubReader, ReadFrom};
+
+/// The playable frames of one stream. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct PlayableMedia(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    hub: FrameHub,
+    rendition: Rendition,
+    hevc: Hevc,
+    option: Mutex<VideoOption>,
+    /// The error of video that is not playable and must not be converted; `None` if the video is playable.
+    errors: watch::Sender<Option<Error>>,
+}
+
+/// A consumer's position in the playable frames.
+#[derive(Debug)]
+pub(crate) struct PlayableReader {
+    media: PlayableMedia,
+    /// The frames of the stream. They are read even if those of the rendition are used, because they
+    /// show when the codec changes.
+    frames: HubReader,
+    /// The description of the stream's last frame of video.
+    format: Option<Arc<Format>>,
+    used: Used,
+    max_bytes: usize,
+}
+
+/// The frames that a reader returns.
+#[derive(Debug)]
+enum Used {
+    /// Those of the stream.
+    Stream,
+    /// Those of the rendition.
+    Rendition { frames: HubReader, _running: Arc<RunningRendition> },
+    /// None.
+    Nothing,
+}
+
+/// What happens to video so that players can play it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Treatment {
+    /// Players get it as it is.
+    AsIs,
+    /// Players get the rendition.
+    Convert,
+    /// Players cannot play it, and it must not be converted.
+    Refuse,
+}
+
+impl PlayableMedia {
+    /// Creates the playable frames of the stream that is published in `hub`. `hevc` is the treatment of
+    /// H.265 from cameras whose option `video` is `auto`.
+    pub(super) fn new(hub: FrameHub, rendition: Rendition, hevc: Hevc) -> Self {
+        let (option, errors) = (Mutex::default(), watch::Sender::new(None));
+        Self(Arc::new(Inner { hub, rendition, hevc, option, errors }))
+    }
+
+    /// Sets the camera's option `video`, from the next change of the stream's format on.
+    pub(super) fn set_option(&self, option: VideoOption) {
+        *lock(&self.0.option) = option;
+    }
+
+    /// Returns a reader, which begins with the last keyframe and holds back at most `max_bytes` of frames that
+    /// it has not read.
+    pub(crate) fn read(&self, max_bytes: usize) -> PlayableReader {
+        PlayableReader {
+            frames: self.0.hub.read(ReadFrom::LastKeyframe, max_bytes),
+            media: self.clone(),
+            format: None,
+            used: Used::Stream,
+            max_bytes,
+        }
+    }
+
+    /// Returns what flows to players: what flows through the rendition if it runs, otherwise what flows
+    /// through the stream's hub. `None` before the first frame of video.
+    pub(crate) fn flow(&self) -> Option<Flow> {
+        self.0.rendition.flow().or_else(|| self.0.hub.flow())
+    }
+
+    /// Returns the errors of video that is not playable.
+    pub(super) fn errors(&self) -> PlayableErrors {
+        PlayableErrors { refused: self.0.errors.subscribe(), rendition: self.0.rendition.errors() }
+    }
+
+    /// Waits until the transcoder has ended, after the last reader has been dropped.
+    pub(super) async fn finish(&self) {
+        self.0.rendition.finish().await;
+    }
+
+    fn treatment(&self, format: &Format) -> Treatment {
+        treatment(format, *lock(&self.0.option), self.0.hevc)
+    }
+}
+
+/// Returns the treatment of video of this `format`.
+fn treatment(format: &Format, option: VideoOption, hevc: Hevc) -> Treatment {
+    let picture = &format.picture;
+    let (depths, sampling) =
+        ((picture.luma_bit_depth, picture.chroma_bit_depth), picture.chroma_format);
+    // Browsers decode H.264 only with 8 bits and 4:2:0.
+    let is_usual = (depths, sampling) == ((8, 8), 1);
+    match (option, format.codec(), hevc) {
+        _ if format.is_converted => Treatment::AsIs,
+        (VideoOption::Copy, VideoCodec::Mjpeg, _) => Treatment::Refuse,
+        (VideoOption::Copy, VideoCodec::H264 | VideoCodec::H265, _)
+        | (VideoOption::Auto, VideoCodec::H265, Hevc::Copy) => Treatment::AsIs,
+        (VideoOption::Auto, VideoCodec::H264, _) if is_usual => Treatment::AsIs,
+        (VideoOption::H264 | VideoOption::Auto, ..) => Treatment::Convert,
+    }
+}
+
+impl PlayableReader {
+    /// Returns the next frame; `None` when the stream has ended. Can be cancelled and called again
+    /// without losing a frame.
+    pub(crate) async fn next(&mut self) -> Result<Option<Arc<Frame>>, Gap> {
+        loop {
+            let next = match &mut self.used {
+                Used::Rendition { frames, .. } => tokio::select! {
+                    next = frames.next() => return next,
+                    next = self.frames.next() => next,
+                },
+                Used::Stream | Used::Nothing => self.frames.next().await,
+            };
+            if let Ok(Some(frame)) = &next {
+                self.note(frame);
+            }
+            if matches!(self.used, Used::Stream) || matches!(next, Ok(None)) {
+                return next;
+            }
+        }
+    }
+
+    /// Decides which frames are used, if the description of the stream's video has changed.
+    fn note(&mut self, frame: &Frame) {
+        let is_same = |format: &Arc<Format>| Arc::ptr_eq(format, &frame.format);
+        if frame.track != Track::Video || self.format.as_ref().is_some_and(is_same) {
+            return;
+        }
+        self.format = Some(Arc::clone(&frame.format));
+        let treatment = self.media.treatment(&frame.format);
+        let error = (treatment == Treatment::Refuse).then(plan::not_playable);
+        self.media.0.errors.send_if_modified(|last| {
+            let is_change = last.is_some() || error.is_some();
+            *last = error;
+            is_change
+        });
+        match (treatment, &self.used) {
+            (Treatment::AsIs, _) => self.used = Used::Stream,
+            (Treatment::Convert, Used::Rendition { .. }) => {}
+            (Treatment::Convert, Used::Stream | Used::Nothing) => {
+                let running = self.media.0.rendition.run();
+                let frames = running.read(self.max_bytes);
+                self.used = Used::Rendition { frames, _running: running };
+            }
+            (Treatment::Refuse, _) => self.used = Used::Nothing,
+        }
+    }
+}
+
+/// The errors of video that is not playable.
+pub(super) struct PlayableErrors {
+    refused: watch::Receiver<Option<Error>>,
+    rendition: watch::Receiver<Option<Error>>,
+}
+
+impl PlayableErrors {
+    /// Waits for the next error, or for `None` if the video has become playable after an error. Dropping
+    /// the future loses no error.
+    pub(super) async fn next(&mut self) -> Option<Error> {
+        let (Ok(()), errors) = (tokio::select! {
+            changed = self.refused.changed() => (changed, &mut self.refused),
+            changed = self.rendition.changed() => (changed, &mut self.rendition),
+        }) else {
+            // The senders are gone, which happens only when the stream ends.
+            return std::future::pending().await;
+        };
+        errors.borrow_and_update().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! The rendition of a stream: H.264 that a transcoder makes of the stream's video while a consumer needs it.
+//!
+//! All consumers share one run of the transcoder. A run that fails is started again after a delay; the
+//! stream and its epoch are not affected.
+
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{Instrument as _, error, warn};
+
+use super::backoff::Backoff;
+use crate::base::error::Error;
+use crate::base::lock::lock;
+use crate::child::log::ProcessLog;
+use crate::ingest::RunOutcome;
+use crate::ingest::rendition::{RenditionRequest, Transcoder};
+use crate::media::flow::Flow;
+use crate::media::hub::{FrameHub, HubReader, ReadFrom};
+
+/// The most bytes of the stream's frames that the transcoder can be behind. The hub limits the time.
+const MAX_BEHIND: usize = 16 * 1024 * 1024;
+
+/// The longest time that a transcoder has to end.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
+
+/// The rendition of one stream. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Rendition(Arc<Inner>);
+
+struct Inner {
+    transcoder: Arc<dyn Transcoder>,
+    source: FrameHub,
+    process_log: Arc<ProcessLog>,
+    state: Mutex<State>,
+    /// The last error of the transcoder; `None` if it has worked since.
+    errors: watch::Sender<Option<Error>>,
+}
+
+#[derive(Default)]
+struct State {
+    current: Weak<RunningRendition>,
+    /// The task that ran the transcoder last.
+    task: Option<JoinHandle<()>>,
+}
+
+/// A rendition that runs until this is dropped.
+#[derive(Debug)]
+pub(super) struct RunningRendition {
+    hub: FrameHub,
+    _end: oneshot::Sender<()>,
+}
+
+impl Rendition {
+    /// Creates the rendition of the stream that is published in `source`. Nothing runs yet.
+    pub(super) fn new(
+        transcoder: Arc<dyn Transcoder>,
+        source: FrameHub,
+        process_log: Arc<ProcessLog>,
+    ) -> Self {
+        let (state, errors) = (Mutex::default(), watch::Sender::new(None));
+        Self(Arc::new(Inner { transcoder, source, process_log, state, errors }))
+    }
+
+    /// Returns the running rendition, which is started if it does not run.
+    pub(super) fn run(&self) -> Arc<RunningRendition> {
+        let mut state = lock(&self.0.state);
+        if let Some(running) = state.current.upgrade() {
+            return running;
+        }
+        let (end, ended) = oneshot::channel();
+        let running = Arc::new(RunningRendition { hub: FrameHub::default(), _end: end });
+        state.current = Arc::downgrade(&running);
+        let (inner, hub, before) = (Arc::clone(&self.0), running.hub.clone(), state.task.take());
+        let task = async move {
+            if let Some(before) = before {
+                // Its transcoder has been told to end.
+                let _ = before.await;
+            }
+            inner.keep_running(hub, ended).await;
+        };
+        state.task = Some(tokio::spawn(task.in_current_span()));
+        running
+    }
+
+    /// Returns what flows through the rendition; `None` unless it runs and has published video.
+    pub(super) fn flow(&self) -> Option<Flow> {
+        lock(&self.0.state).current.upgrade()?.hub.flow()
+    }
+
+    /// Returns the errors of the transcoder, of which the last one can be read.
+    pub(super) fn errors(&self) -> watch::Receiver<Option<Error>> {
+        self.0.errors.subscribe()
+    }
+
+    /// Waits until the transcoder of a rendition that no consumer uses any more has ended.
+    pub(super) async fn finish(&self) {
+        let task = lock(&self.0.state).task.take();
+        if let Some(task) = task
+            && timeout(ENDS_WITHIN, task).await.is_err()
+        {
+            error!("the transcoder of the rendition did not end in time");
+        }
+    }
+}
+
+impl Inner {
+    /// Runs the transcoder until the sender of `ended` is dropped.
+    async fn keep_running(&self, hub: FrameHub, mut ended: oneshot::Receiver<()>) {
+        let mut backoff = Backoff::default();
+        let mut from = ReadFrom::LastKeyframe;
+        loop {
+            let began = Instant::now();
+            let mut run = self.transcoder.start(RenditionRequest {
+                frames: self.source.read(from, MAX_BEHIND),
+                hub: hub.clone(),
+                process_log: Arc::clone(&self.process_log),
+            });
+            let mut frames = hub.read(ReadFrom::Now, 0);
+            let outcome = loop {
+                let has_error = self.errors.borrow().is_some();
+                tokio::select! {
+                    outcome = run.outcome() => break outcome,
+                    _ = frames.next(), if has_error => {
+                        self.errors.send_replace(None);
+                    }
+                    _ = &mut ended => {
+                        run.stop_now();
+                        run.outcome().await;
+                        return;
+                    }
+                }
+            };
+            // Frames that the failed run published must not be repeated.
+            from = ReadFrom::NextKeyframe;
+            let delay = backoff.next(Some(began.elapsed()), false);
+            if let RunOutcome::Refused(error) | RunOutcome::Dropped(error) = outcome {
+                warn!(cause = error.detail, retry_in = ?delay, "rendition interrupted");
+                self.errors.send_replace(Some(error));
+            }
+            tokio::select! {
+                () = sleep(delay) => {}
+                _ = &mut ended => return,
+            }
+        }
+    }
+}
+
+impl RunningRendition {
+    /// Returns a reader of the rendition's frames, as [`FrameHub::read`] does.
+    pub(super) fn read(&self, max_bytes: usize) -> HubReader {
+        self.hub.read(ReadFrom::LastKeyframe, max_bytes)
+    }
+}
+
+impl std::fmt::Debug for Rendition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rendition").finish_non_exhaustive()
+    }
+}
