@@ -114,6 +114,23 @@ async fn a_killed_transcoder_is_started_again_and_the_epoch_continues() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_transcoder_runs_only_while_hls_is_used() {
+    let short = [FAST, ("CLEANUP_DELAY_SECONDS", "2"), ("CLEANUP_INTERVAL_SECONDS", "1")];
+    let (camera, manager, nginx) = start_service(&short).await;
+    let kept = json!({ "rtsp_link": camera.link("hevc"), "keep": "always" });
+    assert_eq!(manager.put("/api/cameras/cam", &kept).await.status, 201);
+    manager.reaches("cam", "live").await;
+    assert_eq!((manager.ffmpegs().len(), transcoders(&manager).len()), (1, 0));
+    for _ in 0..2 {
+        play(&nginx.playlist("cam"), 2).await;
+        assert_eq!(transcoders(&manager).len(), 1);
+        until("the transcoder has ended", || async { transcoders(&manager).is_empty() }).await;
+        assert_eq!(manager.status("cam").await["state"], "live");
+    }
+    assert_eq!((camera.plays(), manager.ffmpegs().len()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_missing_encoder_is_reported() {
     let camera = Camera::start().await;
     let child = project_dir().join("tests/service/children/has_no_encoder");
