@@ -27,6 +27,7 @@ const sum = (values) => values.reduce((total, value) => total + value, 0);
 /** This service, started with deploy/run. */
 class Service {
   title = "this service";
+  output = "hls";
   freshness = 1;
   outputs = [];
   #ids = [];
@@ -41,15 +42,21 @@ class Service {
     const first = this.#ids.length;
     const ids = links.map((_, index) => `camera-${first + index}`);
     await forAll(ids.map((id, index) => [id, links[index]]), async ([id, link]) => {
-      const input = { indicator_id: id, rtsp_link: link };
-      const { status, body } = await this.manager.call("/api/stream/start", input);
-      if (status !== 200) {
-        throw new Error(`${id} did not start: ${body.code}: ${body.detail}`);
-      }
+      await this.#start({ indicator_id: id, rtsp_link: link });
     });
     this.#ids.push(...ids);
-    this.outputs.push(...ids.map((id) => join(this.files, id)));
+    if (this.output === "hls") {
+      this.outputs.push(...ids.map((id) => join(this.files, id)));
+    }
     this.#before = await this.#state();
+  }
+
+  async #start(input) {
+    const call = { ...input, output: this.output };
+    const { status, body } = await this.manager.call("/api/stream/start", call);
+    if (status !== 200) {
+      throw new Error(`${input.indicator_id} did not start: ${body.code}: ${body.detail}`);
+    }
   }
 
   async #state() {
@@ -69,6 +76,10 @@ class Service {
 
   async attend() {
     const { origin } = this.manager;
+    if (this.output === "none") {
+      await forAll(this.#ids, (id) => this.#start({ indicator_id: id }));
+      return;
+    }
     await forAll(this.#ids, (id) => fetch(`${origin}/streams/${id}/stream.m3u8`, { method: "HEAD" }));
   }
 
@@ -89,6 +100,12 @@ class Service {
   end() {
     return this.manager.end();
   }
+}
+
+/** This service with streams that have no HLS: their frames are only kept in memory. */
+class Frames extends Service {
+  title = "this service without HLS";
+  output = "none";
 }
 
 /** FFmpeg's HLS muxer with copied video. Nothing supervises FFmpeg or serves the files. */
@@ -187,6 +204,7 @@ class MediaMtx {
 /** All candidates, by name. */
 export const CANDIDATES = {
   service: () => new Service(),
+  frames: () => new Frames(),
   ffmpeg: () => new FfmpegHls(),
   mediamtx: () => new MediaMtx(),
 };
