@@ -22,12 +22,11 @@ pub(super) const JSON: &str = "application/json";
 pub(super) const PROBLEM: &str = "application/problem+json";
 /// The content type of playlists.
 pub(super) const PLAYLIST: &str = "application/vnd.apple.mpegurl";
-
 /// The content type of pictures.
 pub(super) const JPEG: &str = "image/jpeg";
 
-/// The body of a response: either bytes in memory, or a stream that is read only as fast as the
-/// client accepts it.
+/// The body of a response. The API's bodies are bytes in memory; only tests have bodies that are produced
+/// while the client reads them.
 pub(super) type Body = UnsyncBoxBody<Bytes, Box<dyn StdError + Send + Sync>>;
 
 /// A response.

@@ -45,8 +45,8 @@ impl Password {
     }
 }
 
-/// Returns an error if a client sends back a link or path from a response, in which `***` has replaced a
-/// secret. The camera's secret would be lost.
+/// Returns an error if a link or path contains `***`, which replaces a secret in responses. If a client sent
+/// such a link back and it were stored, the camera's secret would be lost.
 pub(super) fn ensure_nothing_is_hidden(link_or_path: &str) -> Result<(), Error> {
     if !link_or_path.contains("***") {
         return Ok(());

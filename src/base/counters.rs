@@ -39,7 +39,8 @@ const USUAL_CAUSES: [ErrorKind; 12] = [
     ErrorKind::TooManyStarts,
 ];
 
-/// The same for pictures of streams.
+/// The causes of failed pictures whose time series exist with the value 0 from the manager's start, as for
+/// [`USUAL_CAUSES`].
 const USUAL_SNAPSHOT_CAUSES: [ErrorKind; 7] = [
     ErrorKind::RequestTimeout,
     ErrorKind::StreamEnded,
@@ -128,11 +129,11 @@ impl Counters {
             "Fragments lost because segments were written more slowly than the camera sent video";
         to.register("fragments_skipped", help, self.skipped.clone());
         let help =
-            "Decoded pictures of streams; requests that got an earlier picture are not counted";
+            "Pictures decoded for snapshots; a request that gets an earlier picture is not counted";
         to.register("snapshots", help, self.snapshots.clone());
-        let help = "Pictures of streams that could not be taken, by error code";
+        let help = "Snapshots that could not be taken, by error code";
         to.register("snapshot_failures", help, self.snapshot_failures.clone());
-        let help = "Time to decode a picture of a stream, including the start of FFmpeg";
+        let help = "Time to decode a picture for a snapshot, including the start of FFmpeg";
         let snapshot_duration = self.snapshot_duration.clone();
         to.register_with_unit("snapshot_duration", help, Unit::Seconds, snapshot_duration);
     }

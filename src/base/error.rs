@@ -95,7 +95,7 @@ error_kinds! {
     SourceTimeout "source_timeout"
         "The camera did not respond in time, or sent no video in time."
     AwaitingKeyframe "awaiting_keyframe"
-        "The camera sends video, but no keyframe yet. The stream becomes playable with the next keyframe."
+        "The camera sends video, but has not sent a keyframe yet. The stream becomes playable with the keyframe."
     SourceChanged "source_changed"
         "The camera changed its video settings while it was streaming. The manager reconnects."
     SourceForbidden "source_forbidden"

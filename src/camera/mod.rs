@@ -42,7 +42,7 @@ pub struct Camera {
     pub source: Source,
     /// The operator's options.
     pub options: StreamOptions,
-    /// When the stream runs. A sub stream runs on demand.
+    /// When the stream runs. Always [`KeepOption::OnDemand`] for a sub stream.
     pub keep: KeepOption,
     /// The plan for the next run.
     pub learned: Learned,
@@ -53,7 +53,7 @@ pub struct Camera {
 }
 
 impl Camera {
-    /// Creates a stream on demand, with the first plan for `options` and without an ONVIF service.
+    /// Creates a stream that runs on demand, with the first plan for `options` and without an ONVIF service.
     pub fn new(id: StreamId, source: Source, options: StreamOptions) -> Self {
         let learned = Learned(Arc::new(Mutex::new(Plan::first(options))));
         let (keep, numbers) = (KeepOption::default(), Numbers::default());
@@ -71,16 +71,16 @@ impl Camera {
     }
 }
 
-/// The next free numbers of a stream: one for segments and epochs, and one for discontinuities. Players
-/// and caches identify files by the former, and players identify time lines by the latter, so a number
-/// is never used again. Clones share the numbers.
+/// The next free numbers of a stream: one for segments and epochs, and one for discontinuities. Players and
+/// caches identify files by the numbers of segments and epochs, and players identify time lines by the
+/// numbers of discontinuities. So no number is used twice. Clones share the numbers.
 #[derive(Debug, Clone, Default)]
 pub struct Numbers(Arc<FreeNumbers>);
 
 #[derive(Debug, Default)]
 struct FreeNumbers {
     next: AtomicU64,
-    /// Zero before the first one was used.
+    /// Zero until a number has been used.
     next_discontinuity: AtomicU64,
 }
 
@@ -96,12 +96,12 @@ impl Numbers {
         self.0.next.fetch_max(number + 1, Ordering::Relaxed);
     }
 
-    /// Returns the next free number of a discontinuity; `None` if none has been used.
+    /// Returns the next free discontinuity number; `None` if no number has been used.
     pub fn next_discontinuity(&self) -> Option<u64> {
         Some(self.0.next_discontinuity.load(Ordering::Relaxed)).filter(|next| *next > 0)
     }
 
-    /// Records that the discontinuities up to `number` have been announced.
+    /// Records that the discontinuity numbers up to `number` have been announced.
     pub fn used_discontinuity(&self, number: u64) {
         self.0.next_discontinuity.fetch_max(number + 1, Ordering::Relaxed);
     }

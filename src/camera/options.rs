@@ -49,11 +49,11 @@ pub enum TransportOption {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KeepOption {
-    /// While it is in use.
+    /// The stream runs while it is in use.
     #[default]
     OnDemand,
-    /// Always: it starts with the manager, and runs without viewers too. A stop holds until the next
-    /// start.
+    /// The stream starts with the manager, and runs without viewers. A stop ends it until the next start or
+    /// request for its playlist or a picture, or until the manager is restarted.
     Always,
 }
 

@@ -11,15 +11,15 @@ use crate::camera::options::{AudioOption, StreamOptions, TransportOption, VideoO
 pub enum Video {
     /// Packets are copied. For H.264, H.265 and Motion JPEG.
     Copy,
-    /// The camera's FFmpeg converts the video to H.264. For codecs that only FFmpeg can use, such as
-    /// MPEG-4. This uses a large part of a CPU core.
+    /// The camera's FFmpeg converts the video to H.264. For codecs that only FFmpeg can decode, such as
+    /// MPEG-4. The conversion uses a large part of a CPU core.
     ToH264,
 }
 
 /// The treatment of the camera's audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audio {
-    /// Packets are copied. Enough for AAC, which every player plays.
+    /// Packets are copied. For AAC, which every player can play.
     Copy,
     /// Packets are copied, and the audio is also converted to AAC. For cameras that send G.711 or Opus.
     CopyAndAac,
@@ -84,7 +84,7 @@ pub enum Hevc {
 /// A fact about a camera that a failed run has shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lesson {
-    /// The video has a codec that only FFmpeg can use.
+    /// The video has a codec other than H.264, H.265 and Motion JPEG.
     VideoCannotBeCopied,
     /// The video can be copied, although the plan converts it.
     VideoCanBeCopied,
@@ -195,7 +195,7 @@ pub(crate) fn exhausted() -> Error {
     unsupported("no supported combination of transport and codec settings works with this camera")
 }
 
-/// Creates the error of a camera whose video must be copied, although browsers cannot play it.
+/// Creates the error of a camera whose video must not be converted, although browsers cannot play it.
 pub(crate) fn not_playable() -> Error {
     unsupported(
         "browsers cannot play the camera's video; set the option video to auto, or set the camera to \

@@ -145,7 +145,8 @@ impl Streams {
 }
 
 fn missing() -> Error {
-    let detail = "a camera requires an rtsp_link, or an ip with a path or a vendor";
+    let detail =
+        "a camera requires an rtsp_link or an rtsp_link_sub, or an ip with a path or a vendor";
     Error::new(ErrorKind::InvalidSource, detail)
 }
 

@@ -160,8 +160,8 @@ settings! {
         /// requires, the playlist contains more segments.
         list_size: usize = setting("HLS_LIST_SIZE", "5", value::number("a number", 3..=100));
 
-        /// Longest duration of a part, unless a single frame is longer. Longer parts mean fewer requests, but a
-        /// higher latency.
+        /// Longest duration of a part, unless a single frame lasts longer. Longer parts mean fewer requests, but
+        /// a higher latency.
         part_time: Duration =
             setting("HLS_PART_MILLISECONDS", "100", value::milliseconds(100..=2000))
             .must_be("at most half of HLS_SEGMENT_TIME", |config: &Config| {

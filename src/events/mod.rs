@@ -63,8 +63,8 @@ pub(crate) enum StreamEventKind {
     #[serde(rename = "stream.stalled")]
     Stalled,
     /// A live stream was interrupted, or reconnecting failed for another reason than before. The manager
-    /// keeps reconnecting while the stream has viewers, or if its camera has `keep: always`. Such a stream
-    /// is also reported if its first start fails.
+    /// keeps reconnecting while the stream has viewers, or if its camera has `keep: always`. If the camera has
+    /// `keep: always`, the event also reports that the first start failed.
     #[serde(rename = "stream.interrupted")]
     Interrupted,
     /// The stream could not be started. The manager does not retry until the stream is started again.

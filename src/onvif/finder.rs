@@ -210,8 +210,8 @@ impl Search {
         let mut warnings = Vec::new();
         if is_empty && self.forbidden.is_empty() {
             warnings.push(
-                "no camera responded; a camera must be on the same network, with ONVIF and its \
-                 discovery enabled. If it is on another network, enter its address"
+                "no camera responded; the search finds only cameras on the service's network, with \
+                 ONVIF and its discovery enabled. For a camera on another network, enter its address"
                     .to_owned(),
             );
         }

@@ -5,11 +5,11 @@ const QUALITY: &str = "4";
 /// The largest number of frames that are decoded without the loop filter.
 const FEW_FRAMES: usize = 64;
 
-/// Returns the arguments for one JPEG of the frame with the time `newest`, in ticks, without the
-/// program's name. The JPEG is at most `width` pixels wide.
+/// Returns FFmpeg's arguments, without the program's name, for one JPEG of the frame whose time is
+/// `newest`, in ticks. The JPEG is at most `width` pixels wide.
 ///
-/// All `frames` since the keyframe are decoded, because each one builds on those before it. Only the
-/// last one is scaled and encoded.
+/// All frames since the keyframe are decoded, because each frame builds on earlier ones; `frames` is
+/// their number. Only the frame with the time `newest` is scaled and encoded.
 pub(super) fn arguments(frames: usize, newest: u64, width: Option<u32>) -> Vec<String> {
     let select = format!("select='gte(pts,{newest})'");
     let filter = match width {
@@ -17,19 +17,19 @@ pub(super) fn arguments(frames: usize, newest: u64, width: Option<u32>) -> Vec<S
         Some(width) => format!("{select},scale='trunc(min(iw,{width})/2)*2':-2"),
         None => select,
     };
-    // The loop filter takes a third of the time. Without it, small errors add up from frame to frame:
-    // they are not visible in the first seconds after a keyframe, but later they are.
+    // The loop filter takes a third of the time. Without the filter, small errors add up from frame to
+    // frame. The errors are invisible in the first seconds after a keyframe, and become visible later.
     let skipped = if frames <= FEW_FRAMES { "all" } else { "none" };
     let arguments = [
         ["-hide_banner", "-nostats"].as_slice(),
         &["-nostdin", "-loglevel", "level+error"],
-        // Times stay as they are written, so that the filter can recognize the last one.
+        // FFmpeg keeps the times of its input, so that the filter can recognize the newest frame.
         &["-copyts"],
-        // The first frame contains all parameters. FFmpeg would read on to find more.
+        // The headers and the first frame contain all parameters, so FFmpeg need not probe further frames.
         &["-probesize", "32", "-analyzeduration", "0", "-fpsprobesize", "0"],
-        // Some cameras send keyframes that are no complete pictures to the letter of the standard.
+        // Some cameras send keyframes that are not complete pictures according to the standard.
         &["-flags", "+output_corrupt", "-flags2", "+showall"],
-        // More threads take more memory and no less time in total.
+        // More threads use more memory, and save no processor time.
         &["-threads", "1", "-filter_threads", "1", "-skip_loop_filter", skipped],
         &["-f", "nut", "-protocol_whitelist", "pipe", "-i", "pipe:0"],
         &["-map", "0:v:0", "-frames:v", "1", "-fps_mode", "passthrough", "-vf", &filter],
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_last_frame_is_scaled() {
+    fn only_the_newest_frame_is_scaled() {
         let filter = |width| {
             let arguments = arguments(50, 1_960_000, width);
             let place = arguments.iter().position(|argument| argument == "-vf").expect("a filter");

@@ -1,4 +1,4 @@
-//! An FFmpeg that decodes one picture, and ends.
+//! Runs an FFmpeg that decodes one picture and then ends.
 
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -20,7 +20,7 @@ use crate::media::muxer::VideoMuxer;
 
 /// The longest time that decoding can take.
 const DECODE_WITHIN: Duration = Duration::from_secs(15);
-/// The largest JPEG, in bytes. One of 3840×2160 pixels has about 2,000,000.
+/// The largest JPEG, in bytes. A JPEG of 3840×2160 pixels has about 2,000,000 bytes.
 const MAX_JPEG: u64 = 16 * 1024 * 1024;
 /// The first bytes of every JPEG.
 const JPEG_START: [u8; 2] = [0xff, 0xd8];
@@ -42,10 +42,10 @@ impl Decoder {
         Self { program, spawner }
     }
 
-    /// Returns the last of these frames as a JPEG, at most `width` pixels wide. The first frame must
-    /// be a keyframe, and all frames must be of one epoch.
+    /// Returns the frame that is presented last as a JPEG, at most `width` pixels wide. The first of the
+    /// frames must be a keyframe, and all frames must be of one epoch.
     ///
-    /// The child is reaped if this runs to its end. If this is dropped, the child is killed.
+    /// The child is reaped if the future completes. If the future is dropped, the child is killed.
     pub(super) async fn decode(
         &self,
         frames: Vec<Arc<Frame>>,
@@ -83,7 +83,7 @@ impl Decoder {
         self.diagnose(status.ok(), is_late, jpeg)
     }
 
-    /// Returns the JPEG, or the reason why there is none.
+    /// Returns the JPEG, or the reason why FFmpeg has written none.
     fn diagnose(
         &self,
         status: Option<ExitStatus>,
@@ -109,7 +109,7 @@ impl Decoder {
     }
 }
 
-/// What a decoder reads.
+/// The input of a decoder.
 struct Input {
     frames: Vec<Arc<Frame>>,
     muxer: VideoMuxer,
@@ -127,14 +127,14 @@ impl Input {
         Some(Self { frames, muxer, headers, newest })
     }
 
-    /// Writes all frames to a decoder's standard input and closes it. Frames are written one by one,
-    /// so that only one is in memory twice.
+    /// Writes all frames to a decoder's standard input, and then closes it. Frames are written one by
+    /// one, so that only one frame at a time is copied.
     async fn write(mut self, mut stdin: ChildStdin) {
         let mut bytes = std::mem::take(&mut self.headers);
         for frame in std::mem::take(&mut self.frames) {
             self.muxer.write(&frame, &mut bytes);
             if stdin.write_all(&bytes).await.is_err() {
-                // The decoder has ended: it has its picture, or has reported why it has none.
+                // The decoder no longer reads: it has ended, after the picture or after an error.
                 return;
             }
             bytes.clear();
@@ -142,7 +142,7 @@ impl Input {
     }
 }
 
-/// Reads at most `max` bytes from a pipe, and then closes it.
+/// Reads a pipe up to its end or up to `max` bytes, and returns the bytes.
 async fn read_up_to(pipe: impl AsyncRead + Unpin, max: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     // A read error needs no report: the bytes show whether there is a picture.
@@ -150,11 +150,11 @@ async fn read_up_to(pipe: impl AsyncRead + Unpin, max: u64) -> Vec<u8> {
     bytes
 }
 
-/// Reads a pipe to its end, and returns the first `max` bytes. FFmpeg would be killed by a signal if
-/// it wrote messages to a closed pipe.
+/// Reads a pipe to its end, and returns the first `max` bytes. The rest is read as well, because a
+/// signal would kill FFmpeg if it wrote messages to a closed pipe.
 async fn first_of(mut pipe: impl AsyncRead + Unpin, max: u64) -> Vec<u8> {
     let bytes = read_up_to(&mut pipe, max).await;
-    // A read error also ends the pipe.
+    // A read error needs no report: there are no further messages.
     let _ = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;
     bytes
 }

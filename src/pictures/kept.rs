@@ -1,4 +1,4 @@
-//! The last pictures of cameras, which answer further requests without decoding.
+//! The last pictures of cameras, which serve further requests without decoding.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,28 +8,29 @@ use crate::camera::id::{CameraId, StreamId};
 use crate::camera::source::Source;
 use crate::pictures::picture::Picture;
 
-/// The largest size of all pictures together, in bytes.
+/// The largest total size of all kept pictures, in bytes.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
-/// The largest number of sizes that are kept of one stream.
+/// The largest number of widths in which pictures of one stream are kept.
 const MAX_SIZES: usize = 4;
 
-/// What a picture shows: a stream, at most this wide. `None` for its full width.
+/// The stream and the width of a picture.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct PictureKey {
-    /// The stream.
+    /// The stream that the picture shows.
     pub(super) id: StreamId,
-    /// Greatest width in pixels.
+    /// Greatest width in pixels; `None` for the full width.
     pub(super) width: Option<u32>,
 }
 
-/// The last picture of each stream and size. If there are too many, those that were used least
-/// recently are dropped.
+/// The last picture of each stream and width. If the pictures exceed a limit, those that were used
+/// least recently are dropped.
 #[derive(Debug, Default)]
 pub(super) struct KeptPictures {
     /// The pictures of each stream: at least one, and at most [`MAX_SIZES`].
     streams: HashMap<StreamId, Vec<Kept>>,
+    /// The total size of all pictures, in bytes.
     bytes: usize,
-    /// Number of uses so far.
+    /// Number of uses of pictures so far.
     uses: u64,
 }
 
@@ -38,16 +39,15 @@ struct Kept {
     /// Greatest width that was requested; `None` for the full width.
     width: Option<u32>,
     picture: Arc<Picture>,
-    /// The camera's link when the picture was taken. A camera that gets another link has no picture
-    /// until one is taken from there.
+    /// The stream's source when the picture was taken. Pictures from an earlier source are not returned.
     source: Source,
-    /// The number of its last use.
+    /// The number of the last use of this picture.
     used: u64,
 }
 
 impl Kept {
-    /// Returns whether this picture has the width that is requested. A picture of the full width is
-    /// also the picture for every greater width.
+    /// Returns whether this picture serves requests for `width`. A picture of the full width also serves
+    /// requests for any greater width.
     fn has_width(&self, width: Option<u32>) -> bool {
         let is_enough = |width| self.width.is_none() && self.picture.full_width <= width;
         self.width == width || width.is_some_and(is_enough)
@@ -58,7 +58,7 @@ impl Kept {
         self.picture.jpeg.len()
     }
 
-    /// Returns how much its width differs from the one that is requested, in pixels.
+    /// Returns the difference between the width of this picture and `width`, in pixels.
     fn distance(&self, width: Option<u32>) -> u32 {
         let pixels = |width: Option<u32>| width.unwrap_or(self.picture.full_width);
         pixels(self.width).abs_diff(pixels(width))
@@ -66,7 +66,7 @@ impl Kept {
 }
 
 impl KeptPictures {
-    /// Keeps a picture instead of the last one of the same stream and size.
+    /// Keeps a picture, which replaces the last one of the same stream and width.
     pub(super) fn put(&mut self, key: PictureKey, source: Source, picture: Arc<Picture>) {
         self.uses += 1;
         self.bytes += picture.jpeg.len();
@@ -83,7 +83,7 @@ impl KeptPictures {
         }
     }
 
-    /// Returns the last picture of this stream, size and source.
+    /// Returns the last picture of this stream, width and source.
     pub(super) fn get(&mut self, key: &PictureKey, source: &Source) -> Option<Arc<Picture>> {
         self.uses += 1;
         let uses = self.uses;
@@ -92,8 +92,7 @@ impl KeptPictures {
         Some(Arc::clone(&kept.picture))
     }
 
-    /// Returns the last picture of this stream and source in the size that is nearest to that of
-    /// `key`.
+    /// Returns the picture of this stream and source whose width is nearest to that of `key`.
     pub(super) fn nearest(&mut self, key: &PictureKey, source: &Source) -> Option<Arc<Picture>> {
         self.uses += 1;
         let uses = self.uses;
@@ -102,7 +101,7 @@ impl KeptPictures {
         Some(Arc::clone(&kept.picture))
     }
 
-    /// Returns when the newest picture of this stream and source was taken.
+    /// Returns the time at which the camera took the newest kept picture of this stream and source.
     pub(super) fn taken_at(&self, id: &StreamId, source: &Source) -> Option<SystemTime> {
         let kept = self.streams.get(id)?.iter().filter(|kept| kept.source == *source);
         kept.map(|kept| kept.picture.taken_at).max()
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_bounded_by_bytes_and_by_sizes() {
+    fn bytes_and_widths_of_kept_pictures_are_limited() {
         let (mut kept, source) = (KeptPictures::default(), source("rtsp://cam/"));
         for width in 16..100 {
             kept.put(key("a", Some(width)), source.clone(), picture(1));
@@ -185,7 +184,7 @@ mod tests {
         assert_eq!((kept.streams[&key("a", None).id].len(), kept.bytes), (MAX_SIZES, 8));
         for camera in ["b", "c", "d"] {
             kept.put(key(camera, None), source.clone(), picture(MAX_BYTES / 3 - 10));
-            // A picture that is used remains.
+            // A picture that was used recently is kept.
             assert!(kept.get(&key("a", Some(99)), &source).is_some());
         }
         kept.put(key("e", None), source.clone(), picture(MAX_BYTES / 3));
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_size_is_found() {
+    fn the_picture_of_the_nearest_width_is_found() {
         let (mut kept, source) = (KeptPictures::default(), source("rtsp://cam/"));
         for (width, bytes) in [(Some(100), 1), (Some(600), 2), (None, 3)] {
             kept.put(key("cam", width), source.clone(), picture(bytes));

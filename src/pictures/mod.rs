@@ -1,11 +1,11 @@
-//! Pictures of streams, decoded from the frames that their hubs keep. No picture takes another
-//! connection to a camera. Before the first picture, nothing here runs or uses memory.
+//! Pictures of streams, decoded from the frames that the streams' hubs keep, without further connections
+//! to cameras. Until the first picture is requested, the module runs nothing and keeps nothing.
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | [`snapshots`] | single pictures: who waits for which one, and how many are decoded at a time |
+//! | [`snapshots`] | taking pictures: waiting requests, and the limit on simultaneous decoders |
 //! | [`picture`] | a picture and its age |
-//! | `kept` | the last pictures, for further requests |
+//! | `kept` | the last pictures of streams, for further requests |
 //! | [`decoder`] | an FFmpeg that decodes one picture |
 //! | `args` | the decoder's arguments |
 

@@ -12,7 +12,7 @@ pub(crate) struct Picture {
     pub(crate) jpeg: Bytes,
     /// Width of the camera's picture in pixels. The JPEG can be narrower.
     pub(crate) full_width: u32,
-    /// The time at which its frame arrived.
+    /// The time at which the picture's frame arrived.
     pub(crate) received_at: Instant,
     /// The time on the wall clock at which the camera took the picture.
     pub(crate) taken_at: SystemTime,

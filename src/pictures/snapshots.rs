@@ -1,4 +1,4 @@
-//! Single pictures of running streams. Requests for the same stream and size share a picture.
+//! Takes single pictures of running streams. Requests for the same stream and width share a picture.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -25,15 +25,16 @@ use crate::stream::state::State;
 /// The largest number of pictures that are decoded at the same time; fewer on a machine with fewer
 /// processors.
 const MAX_DECODERS: usize = 8;
-/// The largest number of pictures that wait to be decoded.
+/// The largest number of pictures that are being taken: those that wait for a frame or for a decoder, and
+/// those that are being decoded.
 const MAX_QUEUED: usize = 64;
-/// The longest time that a picture waits to be decoded.
+/// The longest time that a picture waits for a decoder.
 const DECODER_WITHIN: Duration = Duration::from_secs(10);
 /// The longest time to wait for a frame that is new enough.
 const FRAME_WITHIN: Duration = Duration::from_secs(5);
-/// How long a client should wait before it repeats a request that was refused.
+/// The time after which a client should repeat a refused request.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
-/// The largest number of bytes of frames that a request that waits for a frame can be behind.
+/// How far a request can fall behind the hub while it waits for a frame, in bytes of frames.
 const HELD_BACK: usize = 8 * 1024 * 1024;
 
 /// Takes pictures of streams. Cheap to clone.
@@ -46,13 +47,13 @@ struct Inner {
     decoders: Semaphore,
     queue: Semaphore,
     kept: Mutex<KeptPictures>,
-    /// The turns of the pictures that are being taken.
+    /// The turns of the pictures that are requested at the moment.
     turns: Mutex<HashMap<PictureKey, Weak<Turn>>>,
     counters: Counters,
 }
 
-/// Held by the request that takes a picture. Others for the same picture wait for it. Contains the
-/// last failure.
+/// A lock that the request that takes a picture holds, while other requests for the same picture wait.
+/// Contains the failure of the last attempt; `None` if it succeeded, or before the first attempt.
 type Turn = tokio::sync::Mutex<Option<Failure>>;
 
 #[derive(Debug)]
@@ -61,7 +62,7 @@ struct Failure {
     error: Error,
 }
 
-/// The picture that a request wants.
+/// A request for a picture.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
     key: PictureKey,
@@ -71,14 +72,14 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// Creates a request of now for a picture of this stream, which comes from `source`. The picture
-    /// is at most `width` pixels wide, and at most `max_age` older than the request.
+    /// Creates a request, at the present time, for a picture of a stream from `source`. The picture may be
+    /// at most `width` pixels wide, and at most `max_age` older than the request.
     pub(crate) fn new(id: StreamId, source: Source, width: Option<u32>, max_age: Duration) -> Self {
         let key = PictureKey { id, width };
         Self { key, source, requested_at: Instant::now(), max_age }
     }
 
-    /// Returns whether the stream is live with the source of the picture.
+    /// Returns whether the stream is live with the requested source.
     pub(crate) fn is_live_in(&self, stream: &StreamHandle) -> bool {
         let status = stream.status();
         status.state == State::Live && status.camera.source == self.source
@@ -103,19 +104,19 @@ impl Snapshots {
         }))
     }
 
-    /// Returns a picture that was taken earlier and is new enough.
+    /// Returns the kept picture for this request; `None` if there is none that is new enough.
     pub(crate) fn kept(&self, wanted: &Wanted) -> Option<Arc<Picture>> {
         let picture = lock(&self.0.kept).get(&wanted.key, &wanted.source)?;
         wanted.is_met_by(picture.received_at).then_some(picture)
     }
 
-    /// Returns the last picture of the stream in the nearest size, of any age.
+    /// Returns the kept picture of the stream whose width is nearest, whatever its age.
     pub(crate) fn last(&self, wanted: &Wanted) -> Option<Arc<Picture>> {
         lock(&self.0.kept).nearest(&wanted.key, &wanted.source)
     }
 
-    /// Returns when the newest picture of a stream that is kept was taken. `source` is the stream's
-    /// present source.
+    /// Returns the time at which the camera took the newest kept picture of a stream. `source` is the
+    /// stream's present source.
     pub(crate) fn taken_at(&self, id: &StreamId, source: &Source) -> Option<SystemTime> {
         lock(&self.0.kept).taken_at(id, source)
     }
@@ -125,8 +126,8 @@ impl Snapshots {
         lock(&self.0.kept).forget(camera);
     }
 
-    /// Returns a picture of a running stream that is new enough, and decodes it if necessary. If the
-    /// hub keeps only the keyframe, because the next one is too far away, the picture can be older.
+    /// Returns a picture of a running stream that is new enough: a kept one, or one that is decoded now.
+    /// If the hub keeps only the last keyframe, the picture may be older than requested.
     pub(crate) async fn take(
         &self,
         stream: &StreamHandle,
@@ -138,7 +139,8 @@ impl Snapshots {
         if let Some(picture) = self.kept(&wanted) {
             return Ok(picture);
         }
-        // An attempt that began after this request would have succeeded for it, too.
+        // An attempt that began after this request counts for this request, too: it fails with the same
+        // error.
         if let Some(failure) = turn.as_ref()
             && failure.began_at >= wanted.requested_at
         {
@@ -146,8 +148,8 @@ impl Snapshots {
         }
         let (send, taken) = oneshot::channel();
         let (this, stream) = (self.clone(), stream.clone());
-        // A separate task, so that the child is reaped, and others get the picture, even if the
-        // caller leaves.
+        // A separate task, so that even if the caller leaves, the child is reaped and other requests get
+        // the picture.
         let work = async move {
             let began_at = Instant::now();
             let result = this.take_new(&stream, wanted).await;
@@ -174,7 +176,7 @@ impl Snapshots {
     async fn take_new(&self, stream: &StreamHandle, wanted: Wanted) -> Result<Arc<Picture>, Error> {
         let result = self.find_and_decode(stream, &wanted).await;
         match &result {
-            // Not kept if the camera got another link in the meantime.
+            // The picture is not kept if the camera has got another link in the meantime.
             Ok(picture) if wanted.is_live_in(stream) => {
                 let picture = Arc::clone(picture);
                 lock(&self.0.kept).put(wanted.key, wanted.source, picture);
@@ -197,7 +199,7 @@ impl Snapshots {
         };
         let frames = stream.shared().hub.last_pictures();
         let newest = frames.last().cloned().ok_or_else(no_frame)?;
-        // The picture of a keyframe without the frames behind it may have been taken already.
+        // If the hub keeps only the keyframe, its picture may have been taken already.
         let last = lock(&self.0.kept).get(&wanted.key, &wanted.source);
         if let Some(last) = last.filter(|last| last.received_at == newest.received_at) {
             return Ok(last);
@@ -211,7 +213,8 @@ impl Snapshots {
     }
 }
 
-/// Waits until a frame is new enough, and there is a keyframe to decode it from.
+/// Waits until the hub has a frame of video that is new enough, and a keyframe from which to decode it.
+/// Error: the stream has ended, or there is no such frame within [`FRAME_WITHIN`].
 async fn wait_for_frame(stream: &StreamHandle, wanted: &Wanted) -> Result<(), Error> {
     let hub = &stream.shared().hub;
     let mut reader = hub.read(ReadFrom::Now, HELD_BACK);
@@ -228,7 +231,7 @@ async fn wait_for_frame(stream: &StreamHandle, wanted: &Wanted) -> Result<(), Er
                     }
                 }
                 Ok(None) => return Err(ended()),
-                // Audio, an old frame, or a gap: the next frame may be new enough.
+                // Audio, an old frame, or a gap. The next frame may be new enough.
                 Ok(Some(_)) | Err(_) => {}
             }
         }

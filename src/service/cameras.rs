@@ -152,8 +152,9 @@ pub(crate) fn in_entry(index: usize, error: Error) -> Error {
     Error { detail: format!("entry {}: {}", index + 1, error.detail), ..error }
 }
 
-/// Takes a picture of a camera, which need not be known: from its stream if that is running with the
-/// same source and options, and otherwise over another connection. Stores nothing.
+/// Takes a picture of a camera, which need not be known. Uses the camera's stream if the stream is live with
+/// the same source and options and shows the camera's media unchanged; otherwise opens another connection.
+/// Stores nothing.
 pub(crate) async fn test(
     core: &Core,
     stills: &StillTaker,

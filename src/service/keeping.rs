@@ -1,8 +1,9 @@
-//! Cameras whose main stream runs always (`keep: always`).
+//! Keeps the main streams of cameras with `keep: always` running.
 //!
-//! The registry holds the set of kept streams, and their supervisors retry cameras that fail. This module
-//! maintains the set, and starts kept streams that are not running: at the start of the manager, when the
-//! option is switched on, and after a refused start, for example at the limit of streams.
+//! The registry holds the set of kept streams, and the supervisors of these streams retry cameras that fail.
+//! This module maintains the set, and starts kept streams that are not running: at the start of the manager,
+//! when the option is switched on, after a refused start (for example because of `MAX_STREAMS`), and after an
+//! internal error has ended the stream.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +17,9 @@ use crate::base::error::Error;
 use crate::camera::id::{CameraId, Profile, StreamId};
 use crate::camera::options::KeepOption;
 
-/// The time between two checks that all kept streams run.
+/// The time between two checks whether all kept streams run.
 const PERIOD: Duration = Duration::from_secs(10);
-/// The time until the next check after a start was refused, or the database could not be read.
+/// The pauses before the next check if a start was refused, or if the database could not be read.
 const RETRIES: Exponential =
     Exponential { first: Duration::from_secs(1), ceiling: Duration::from_mins(1) };
 
@@ -41,9 +42,9 @@ pub(crate) async fn run(core: Arc<Core>) {
             Err(error) => {
                 let delay = RETRIES.delay(failures);
                 if failures == 0 {
-                    warn!(%error, "cannot start all cameras with keep: always; retrying");
+                    warn!(%error, "some cameras with keep: always cannot be started; retrying");
                 }
-                debug!(%error, retry_in = ?delay, "cannot start a camera with keep: always");
+                debug!(%error, retry_in = ?delay, "a check of the cameras with keep: always failed");
                 failures = failures.saturating_add(1);
                 delay
             }
@@ -52,14 +53,14 @@ pub(crate) async fn run(core: Arc<Core>) {
     }
 }
 
-/// Applies the value of a camera's option `keep`. If it has just become `always`, starts the camera's main
-/// stream. If the start is refused, [`run`] retries it.
+/// Applies the value of a camera's option `keep`. If the value has just become `always`, starts the camera's
+/// main stream. If the start is refused, [`run`] retries it.
 pub(super) async fn apply(core: &Core, id: &CameraId, keep: KeepOption) {
     let id = StreamId::new(id.clone(), Profile::Main);
     if core.registry.set_kept(&id, keep == KeepOption::Always)
         && let Err(error) = start(core, &id).await
     {
-        warn!(stream = %id, %error, "cannot start a camera that has keep: always; retrying");
+        warn!(stream = %id, %error, "cannot start a camera with keep: always; retrying");
     }
 }
 
@@ -71,7 +72,8 @@ async fn load(core: &Core) -> Result<(), Error> {
     Ok(())
 }
 
-/// Starts all kept streams that are not running. Returns the first error.
+/// Starts all kept streams that are not running. After an error, continues with the other streams; returns the
+/// first error.
 async fn start_all(core: &Core) -> Result<(), Error> {
     let mut result = Ok(());
     for id in core.registry.kept() {
@@ -80,8 +82,9 @@ async fn start_all(core: &Core) -> Result<(), Error> {
     result
 }
 
-/// Starts a kept stream if it is not running. Removes the stream from the set if its camera does not have
-/// the option: a start may have added the stream while the option was being changed.
+/// Starts a kept stream if it is not running. If the stream's camera does not have the option or has been
+/// deleted, removes the stream from the set instead: a start may have added the stream while the camera was
+/// being changed.
 async fn start(core: &Core, id: &StreamId) -> Result<(), Error> {
     match core.cameras.camera_of(id).await? {
         Some(camera) if camera.keep == KeepOption::Always => core.registry.start_kept(&camera),
@@ -136,7 +139,7 @@ mod tests {
         setup.put_with(&id, KeepOption::Always).await;
         assert!(runs() && core.registry.is_kept(&id));
         setup.put_with(&id, KeepOption::OnDemand).await;
-        assert!(runs() && !core.registry.is_kept(&id), "it ends when it is idle");
+        assert!(runs() && !core.registry.is_kept(&id), "the stream must run until it is idle");
         setup.put_with(&id, KeepOption::Always).await;
         cameras::delete(core, &setup.admin(), id.camera()).await.expect("the camera");
         assert!(!runs() && !core.registry.is_kept(&id));

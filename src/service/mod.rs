@@ -6,11 +6,11 @@
 //! | [`core`] | the parts of the manager that all use cases share |
 //! | [`permission`] | which cameras a caller can see, and the permission to watch |
 //! | [`streams`] | starting, joining and stopping streams |
-//! | [`snapshots`] | requests of viewers for pictures |
+//! | [`snapshots`] | requests of viewers for pictures, and pictures of running streams for camera tests |
 //! | [`watching`] | requests of viewers for playlists and files |
 //! | [`cameras`] | adding, changing, deleting and testing cameras |
 //! | [`camera_change`] | turning a request into the record of a camera |
-//! | [`keeping`] | cameras whose main stream runs always |
+//! | [`keeping`] | keeping the main streams of cameras with `keep: always` running |
 //! | [`discovery`] | finding cameras on the network |
 //! | [`sessions`] | playback sessions |
 //! | [`readiness`] | whether the service can do its work |

@@ -1,4 +1,4 @@
-//! Use cases of pictures: a viewer requests a picture of a camera, whose stream starts if necessary.
+//! Use cases of pictures: a viewer requests a picture of a camera, and a camera test uses a running stream.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,15 +26,15 @@ use crate::stream::state::State;
 pub(crate) struct SnapshotRequest {
     /// Greatest width in pixels; `None` for the camera's width.
     pub(crate) width: Option<u32>,
-    /// Greatest age of the picture when it is requested.
+    /// Greatest age of the picture at the time of the request.
     pub(crate) max_age: Duration,
     /// If true, the stream is started if it is not running.
     pub(crate) start: bool,
 }
 
-/// Returns a picture of a camera. An earlier picture that is new enough is returned without the
-/// stream. If `request.start` is false, returns the last picture if no newer one can be taken, or
-/// an error if there is no picture.
+/// Returns a picture of a camera: a kept picture if it is new enough, otherwise one from the camera's stream.
+/// If `request.start` is false and no new picture can be taken, returns the last picture, of any age. Error:
+/// no picture can be taken, and none is kept.
 pub(crate) async fn take(
     core: &Core,
     id: &StreamId,
@@ -62,8 +62,8 @@ async fn start_and_take(core: &Core, id: &StreamId, wanted: Wanted) -> Result<Ar
     core.snapshots.take(&stream, wanted).await
 }
 
-/// Takes a picture without keeping the stream running for it: a list that shows pictures must not
-/// keep all cameras running.
+/// Takes a picture of a live stream, or returns the last picture, of any age. Holds no interest in the
+/// stream, because a page that lists cameras with their pictures must not keep all cameras running.
 async fn take_if_running(
     core: &Core,
     id: &StreamId,
@@ -73,16 +73,16 @@ async fn take_if_running(
     let taken = if let Some(stream) = running {
         core.snapshots.take(&stream, wanted.clone()).await
     } else {
-        let detail = format!("there is no picture of camera {id}, and its stream is not running");
+        let detail = format!("there is no picture of camera {id}, and its stream is not live");
         Err(Error::new(ErrorKind::NotFound, detail))
     };
     taken.or_else(|error| core.snapshots.last(&wanted).ok_or(error))
 }
 
-/// Returns a picture of a stream that is live with this source and these options, and the properties
-/// of its media, as a camera test does. Returns `None` if there is no such stream, if no picture can
-/// be taken, or if the stream does not show which media the camera sends, because FFmpeg converts
-/// them.
+/// Returns the result of a camera test, a picture and the properties of the media, from a stream that is live
+/// with this source and these options. Returns `None` if there is no such stream, if no picture can be taken,
+/// or if the stream does not show which media the camera sends, because the ingest converts or omits some of
+/// them, or because the audio is not known yet or has an unknown codec.
 pub(super) async fn of_running(
     core: &Core,
     id: StreamId,
@@ -121,7 +121,7 @@ pub(super) async fn of_running(
     })
 }
 
-/// Returns FFmpeg's name of an audio codec; `None` if it is not known here.
+/// Returns FFmpeg's name of an audio codec; `None` for [`AudioFormat::Other`].
 fn audio_codec(audio: &AudioFormat) -> Option<&'static str> {
     match audio {
         AudioFormat::Aac(_) => Some("aac"),

@@ -28,7 +28,7 @@ pub(crate) struct StartRequest {
     pub(crate) source: Option<Source>,
     /// The options to change.
     pub(crate) changes: OptionChanges,
-    /// The output to start.
+    /// The output with which the stream is started.
     pub(crate) output: WantedOutput,
     /// If true, the start waits until the stream is playable or delayed.
     pub(crate) wait: bool,
@@ -41,8 +41,7 @@ pub(crate) enum StartOutcome {
     Active,
     /// The stream has become playable.
     Started,
-    /// The stream is not playable yet: the caller did not want to wait, or the start is delayed for
-    /// this reason.
+    /// The stream is not playable yet. Contains the reason for the delay; `None` if the caller did not wait.
     Starting(Option<Error>),
 }
 
@@ -183,7 +182,8 @@ pub(super) async fn apply_change(core: &Core, id: &CameraId) -> Result<(), Error
             continue;
         }
         match core.cameras.camera_of(&id).await? {
-            // Without an output, so that only an output that runs changes to the new source.
+            // Requests no output: an output that is running switches to the new source, and no output is
+            // started.
             Some(camera) => drop(core.registry.start_soon(camera, WantedOutput::None)?),
             None => drop(core.registry.stop(&id).await),
         }

@@ -98,7 +98,7 @@ impl Setup {
     }
 }
 
-/// An ingest that publishes one second of video, and then nothing until it is stopped.
+/// An ingest that publishes one second of video, and then waits until it is stopped.
 struct FakeIngest {
     opened: Arc<Mutex<Vec<Source>>>,
 }

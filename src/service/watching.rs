@@ -26,8 +26,8 @@ const HOLD_PERMANENT: Duration = Duration::from_secs(30);
 /// The time after which a player should retry when the stream has just ended.
 const RETRY_WHEN_ENDED: Duration = Duration::from_secs(1);
 
-/// The time after which a player should retry when the camera has not sent a keyframe yet. The retry
-/// waits for the keyframe.
+/// The time after which a player should retry if the camera has not sent a keyframe yet. The retried request
+/// waits for the keyframe again.
 const RETRY_WHEN_DELAYED: Duration = Duration::from_secs(1);
 
 /// The sender of a viewer's request.
@@ -101,8 +101,8 @@ fn touch(handle: &StreamHandle, user: &str, visitor: Visitor<'_>) -> Result<(), 
     handle.touch_as_viewer(&Viewer { user, address, player: visitor.player })
 }
 
-/// Starts the stream of a known camera, or joins it, and waits until it is playable. Fails at once if
-/// the camera failed a moment ago.
+/// Starts the stream of a known camera with this output, or joins it, and waits until it is playable. Error:
+/// among others, the camera failed less than [`HOLD`] or [`HOLD_PERMANENT`] ago, or its keyframe is late.
 pub(super) async fn start(
     core: &Core,
     id: &StreamId,
@@ -122,14 +122,14 @@ pub(super) async fn start(
     core.registry.get(id).ok_or_else(|| ended(id))
 }
 
-/// Returns the last error of a camera that failed less than [`HOLD`] or [`HOLD_PERMANENT`] ago, so
-/// that the camera is not contacted again too soon.
+/// Returns the last error of a camera as an error if the camera failed less than [`HOLD`] or
+/// [`HOLD_PERMANENT`] ago, so that the camera is not contacted again too soon.
 fn refuse_while_held(core: &Core, id: &StreamId, output: WantedOutput) -> Result<(), Error> {
     let Some(handle) = core.registry.get(id) else { return Ok(()) };
     let status = handle.status();
     let has_failed = match status.state {
         State::Failed | State::Stopping(After::Fail) => true,
-        // A stream that was live, or that runs without viewers, is retried instead of failing.
+        // A stream that has been live, or that is kept, is retried instead of failing.
         State::Backoff | State::Stopping(After::Retry) => {
             status.was_live || core.registry.is_kept(id)
         }

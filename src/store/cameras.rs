@@ -83,7 +83,7 @@ impl Cameras {
         Ok(self.get(id.camera()).await?.and_then(|record| self.stream_of(&record, id)))
     }
 
-    /// Returns the cameras with the option `keep: always`, sorted by id.
+    /// Returns the ids of the cameras with the option `keep: always`, sorted.
     pub(crate) async fn kept(&self) -> Result<Vec<CameraId>, Error> {
         let ids =
             self.database.with_keep(&to_text(KeepOption::Always)).await.map_err(query_failed)?;

@@ -13,7 +13,7 @@
 //! | [`seal`] | sealing of secrets |
 //! | [`key_files`] | the file with the key, and the check that a key belongs to a database |
 //! | [`lock_file`] | the lock that excludes other managers |
-//! | [`rotate`] | sealing all cameras with another key |
+//! | [`rotate`] | sealing the sources of all cameras with another key |
 //! | [`error`] | the errors of the store |
 
 mod cache;

@@ -36,9 +36,10 @@ pub(super) fn routes() -> Vec<Row> {
                     "Returns the playlist; starts the stream of a known camera",
                 )
                 .describe(
-                    "With `_HLS_msn` the response waits until the playlist has that segment, or the \
-                     part `_HLS_part` of it (RFC 8216bis). After the duration of three segments, \
-                     the playlist is returned as it is.",
+                    "With `_HLS_msn`, the response waits until the playlist contains the segment with \
+                     that number. With `_HLS_part` in addition, it waits only for that part of the \
+                     segment (RFC 8216bis). After three times `HLS_SEGMENT_TIME`, the response is the \
+                     newest playlist.",
                 )
                 .query::<ReloadInput>()
                 .fails(failures::QUERY)
@@ -77,8 +78,9 @@ fn snapshot_operation() -> Operation {
     operation("getSnapshot", "Returns a picture of a camera; starts its stream if necessary")
         .describe(
             "The picture is taken from the running stream, without another connection to the \
-             camera. The response has its age in seconds in the header `Age`, and the time at which \
-             it was taken in `Last-Modified`.",
+             camera, or is an earlier picture that is not older than `max_age`. The header `Age` is \
+             the picture's age in seconds, and `Last-Modified` is the time at which the camera took \
+             the picture.",
         )
         .query::<SnapshotInput>()
         .returns_other(JPEG, Type::String, "The picture.")

@@ -27,24 +27,25 @@ const DEFAULT_MAX_AGE: u32 = 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct SnapshotInput {
-    /// Greatest width of the picture in pixels. The default is the width of the camera's picture,
-    /// which is never enlarged.
+    /// Greatest width of the picture in pixels. The default is the width of the camera's picture. A
+    /// picture is never enlarged.
     #[param(nullable = false, minimum = 16, maximum = 3840)]
     width: Option<u32>,
     /// Greatest age of the picture in seconds. With 0, the picture is one that arrived after the
-    /// request. The picture can be older if the camera's keyframes are more than 12 s apart; the
-    /// header `Age` has its age.
+    /// request. The picture may be older if `start` is false, or if the last keyframe is more than
+    /// 12 s or 32 MiB back.
     #[param(required = false, default = 10, maximum = 86400)]
     max_age: u32,
-    /// If false, the stream is not started. If it is not running, the response is the last picture,
-    /// of any age, or 404.
+    /// If false, the request does not start the stream. If no new picture can be taken, the response
+    /// is the last picture, of any age. If there is none, the response is an error: 404 if the stream
+    /// is not live.
     #[param(required = false, default = true)]
     start: bool,
 }
 
 impl SnapshotInput {
-    /// Parses the query of a request for a picture. Ignores unknown parameters, which pages add so
-    /// that browsers load a picture again.
+    /// Parses the query of a request for a picture. Ignores unknown parameters: pages add one, so that
+    /// browsers load the picture again.
     pub(crate) fn from_query(query: &str) -> Result<Self, Error> {
         let mut input = Self { width: None, max_age: DEFAULT_MAX_AGE, start: true };
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -89,12 +90,13 @@ pub(super) async fn get(call: Call<'_>) -> Result<Reply, Error> {
     Ok(response(&picture))
 }
 
-/// Returns the response with a picture. It is not stored by caches, because it is private.
+/// Returns the response with a picture. Caches must not store it, because it is private.
 fn response(picture: &Picture) -> Reply {
     let mut reply = reply::with_body(StatusCode::OK, JPEG, picture.jpeg.clone());
     let headers = reply.headers_mut();
     headers.insert(AGE, HeaderValue::from(picture.age().as_secs()));
-    // A camera's frame can be dated slightly ahead of the clock; a response cannot be.
+    // The date of a frame may be slightly ahead of the clock, but `Last-Modified` must not be in the
+    // future.
     let taken_at = picture.taken_at.min(SystemTime::now());
     if let Ok(time) = HeaderValue::from_str(&httpdate::fmt_http_date(taken_at)) {
         headers.insert(LAST_MODIFIED, time);
@@ -110,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queries_of_pictures_are_parsed_or_refused() {
+    fn queries_for_pictures_are_parsed_or_refused() {
         let input = |width, max_age, start| Ok(SnapshotInput { width, max_age, start });
         let table = [
             ("", input(None, 10, true)),

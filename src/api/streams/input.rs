@@ -45,11 +45,11 @@ pub(crate) struct StartInput {
     #[serde(default)]
     #[param(nullable = false)]
     pub(in crate::api) transport: Option<TransportOption>,
-    /// The output that is started if it does not run. With `none`, the stream is playable as soon as the
-    /// camera has sent a keyframe, and it writes no files unless another client uses HLS.
+    /// The output that is started, unless it is already running. With `none`, the stream is playable as
+    /// soon as the camera has sent a keyframe, and writes no files unless another client uses HLS.
     #[serde(default)]
     pub(in crate::api) output: WantedOutput,
-    /// If true, the response waits until the stream is playable with this output.
+    /// If true, the response waits until the stream is playable with this output, or its keyframe is late.
     #[serde(default = "yes", deserialize_with = "flag")]
     #[schema(default = true)]
     #[param(default = true)]
@@ -94,12 +94,13 @@ pub(crate) struct StreamInput {
     /// The camera's stream.
     #[serde(default)]
     pub(super) profile: Profile,
-    /// The output that a start also starts if it does not run. With `none`, the stream is playable as soon as
-    /// the camera has sent a keyframe. Other requests ignore `output`.
+    /// The output that is started, unless it is already running. With `none`, the stream is playable as
+    /// soon as the camera has sent a keyframe, and writes no files unless another client uses HLS. Stop and
+    /// status ignore `output`.
     #[serde(default)]
     pub(super) output: WantedOutput,
-    /// If true, the response to a start waits until the stream is playable with this output. Other requests
-    /// ignore `wait`.
+    /// If true, the response to a start waits until the stream is playable with this output, or its
+    /// keyframe is late. Stop and status ignore `wait`.
     #[serde(default = "yes", deserialize_with = "flag")]
     #[schema(default = true)]
     #[param(default = true)]

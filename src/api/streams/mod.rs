@@ -149,7 +149,9 @@ fn start_operation(id: &'static str) -> Operation {
 fn stop_operation(id: &'static str) -> Operation {
     Operation::new("streams", id, "Stops a stream and waits until it has ended")
         .describe(
-            "The main stream of a camera with `keep: always` stays stopped until its next start.",
+            "The main stream of a camera with `keep: always` stays stopped until its next start: by a \
+             start over the API, by a viewer's request for its playlist or a picture, when `keep` is \
+             switched on again, or at the start of the manager.",
         )
         .returns::<StopOutput>("The stream is not running.")
         .fails(&[ErrorKind::InvalidId])

@@ -142,12 +142,12 @@ pub(crate) struct RunningOutput {
     generation: u64,
     /// Number of times that FFmpeg was started again after an interruption.
     restarts: u64,
-    /// The media that is played; null unless the stream is live.
+    /// The media that players get; null unless the stream is live.
     media: Option<MediaOutput>,
     /// The states of the outputs.
     outputs: OutputStates,
-    /// The resources that the stream's FFmpeg processes use; null if none is running, or if they have just been
-    /// started.
+    /// The resources that the stream's FFmpeg processes use; null if none is running, or before the first
+    /// measurement.
     process: Option<ProcessOutput>,
     /// The last error; null if there was none.
     last_error: Option<LastErrorOutput>,
@@ -157,7 +157,7 @@ fn if_running() -> Schema {
     schema::all_or_none::<RunningOutput>("Details that are present only if the stream is running.")
 }
 
-/// The media that is played.
+/// The media that players get.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MediaOutput {
     /// RFC 6381 codec of the video.
@@ -188,9 +188,9 @@ pub(crate) struct OutputStates {
 /// The state of an output.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OutputDetails {
-    /// The state.
+    /// The output's state.
     state: OutputState,
-    /// The error of the output's last failure; null unless the state is `failed`.
+    /// The last error of the output; null unless the state is `failed`.
     error: Option<LastErrorOutput>,
 }
 
