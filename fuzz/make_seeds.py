@@ -12,7 +12,7 @@ VIDEO = ["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=5"]
 AUDIO = ["-f", "lavfi", "-i", "sine=sample_rate=8000"]
 H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "5", "-crf", "45"]
 HEVC = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=5:crf=45"]
-# NUT of version 3, and of version 4, which -syncpoints selects and which can contain side data.
+# NUT of version 3, and NUT of version 4, which can contain side data and which -syncpoints selects.
 NUT = ["-f", "nut", "-write_index", "0"]
 NUT_4 = [*NUT, "-strict", "experimental", "-syncpoints"]
 PACKETS = {
@@ -52,7 +52,7 @@ def ffmpeg(arguments: list[str], time: str) -> bytes:
 
 
 def sequence_set(head: int, stream: bytes) -> bytes:
-    """Returns a seed: the codec bit of `head`, then the stream's first sequence parameter set."""
+    """Returns a seed: the byte `head`, then the stream's first sequence parameter set."""
     units = [unit.rstrip(b"\0") for unit in stream.split(b"\0\0\1")]
     is_set = (lambda first: first >> 1 == 33) if head & 1 else (lambda first: first & 31 == 7)
     return bytes([head & 1]) + next(unit for unit in units if unit and is_set(unit[0]))

@@ -61,8 +61,8 @@ function build() {
 }
 
 /**
- * Records one second of video in the format that the manager gets from FFmpeg. Does nothing if the recording
- * already exists.
+ * Records one second of video as NUT, the format that the manager reads from FFmpeg. Does nothing if the
+ * recording already exists.
  */
 function record() {
   if (!existsSync(RECORDING)) {

@@ -1,8 +1,8 @@
 //! The manager with streams that need no processor time, for `bench.mjs`. Only the ingest is
-//! replaced: the ingest of this program publishes a few recorded fragments, and nothing afterwards.
+//! replaced: the ingest of this program publishes a few recorded frames, and nothing afterwards.
 //!
 //! ```text
-//! api serve FILE     runs the manager; each of its streams plays the fragments in FILE
+//! api serve FILE     runs the manager; each of its streams plays the frames in FILE
 //! api reaper COUNT   measures one pass of the reaper over COUNT streams, in microseconds
 //! ```
 
@@ -51,7 +51,7 @@ fn main() -> Result<()> {
     }
 }
 
-/// An ingest that publishes these recorded fragments, and ends when it is stopped.
+/// An ingest that publishes the frames of this recording, and ends when it is stopped.
 struct Recorded(Arc<[u8]>);
 
 impl Ingest for Recorded {
@@ -72,7 +72,7 @@ impl Ingest for Recorded {
     }
 }
 
-/// A transcoder for streams that every player can play.
+/// A transcoder that makes nothing, for streams that need no rendition.
 struct NoTranscoder;
 
 impl Transcoder for NoTranscoder {

@@ -1,4 +1,5 @@
-// Records what happens during the run, and detects violations: decreasing numbers and undocumented errors.
+// Records what happens during the run, and detects violations: numbers that decrease, undocumented errors, and
+// requests without a response.
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 

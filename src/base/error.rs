@@ -97,7 +97,7 @@ error_kinds! {
     AwaitingKeyframe "awaiting_keyframe"
         "The camera sends video, but has not sent a keyframe yet. The stream becomes playable with the keyframe."
     SourceChanged "source_changed"
-        "The camera changed its video settings while it was streaming. The manager reconnects."
+        "A live stream needs other settings, for example because the camera's clock is wrong. The manager reconnects."
     SourceForbidden "source_forbidden"
         "The address of the camera is in a network that the manager must not connect to."
     StorageUnavailable "storage_unavailable"

@@ -169,7 +169,7 @@ fn parse_net(text: &str) -> Option<IpNet> {
     }
 }
 
-/// Returns whether no camera can be at this address, whatever the settings are.
+/// Returns whether cameras are never permitted at this address, whatever the settings are.
 fn is_never_a_camera(address: IpAddr) -> bool {
     match address {
         // On some systems all of 0.0.0.0/8 means "this host".

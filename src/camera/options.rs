@@ -12,7 +12,7 @@ pub enum VideoOption {
     /// copied or converted as the setting `HEVC` specifies. All other video is converted to H.264.
     #[default]
     Auto,
-    /// H.264 and H.265 are copied, other codecs are refused.
+    /// H.264 and H.265 are copied. Other codecs are refused.
     Copy,
     /// All video is converted to H.264, even if the camera sends H.264. For cameras whose video causes
     /// problems in players, or whose bit rate is too high.

@@ -21,7 +21,7 @@ pub enum Video {
 pub enum Audio {
     /// Packets are copied. For AAC, which every player can play.
     Copy,
-    /// Packets are copied, and the audio is also converted to AAC. For cameras that send G.711 or Opus.
+    /// Packets are copied, and the audio is also converted to AAC. For G.711 and Opus.
     CopyAndAac,
     /// The audio is only converted to AAC. For codecs whose packets cannot be copied.
     ToAac,
@@ -88,7 +88,7 @@ pub enum Lesson {
     VideoCannotBeCopied,
     /// The video can be copied, although the plan converts it.
     VideoCanBeCopied,
-    /// The audio has a codec other than AAC.
+    /// The audio can be copied, but is not AAC.
     AudioIsNotAac,
     /// The audio has a codec that cannot be copied.
     AudioCannotBeCopied,
@@ -101,12 +101,12 @@ pub enum Lesson {
 }
 
 impl Audio {
-    /// Returns whether the stream has the audio as the camera sends it.
+    /// Returns whether the stream contains the camera's audio unchanged.
     pub(crate) fn is_copied(self) -> bool {
         matches!(self, Self::Copy | Self::CopyAndAac)
     }
 
-    /// Returns whether the stream has audio that is converted to AAC.
+    /// Returns whether the stream contains audio that is converted to AAC.
     pub(crate) fn is_converted(self) -> bool {
         matches!(self, Self::CopyAndAac | Self::ToAac)
     }
