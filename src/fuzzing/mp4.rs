@@ -33,7 +33,7 @@ pub fn annex_b(data: &[u8]) {
     assert_eq!(AccessUnit::read(bytes.into(), framing, &mut again), unit);
     assert_eq!((again.version(), &again), (sets.version(), &sets));
     if let Ok(init) = init_segment(Some(&sets), None) {
-        let picture = sets.picture().expect("the picture that is in the init segment");
+        let picture = sets.picture().expect("the picture that the init segment describes");
         match &decoded(&init).trak[0].mdia.minf.stbl.stsd.codecs[..] {
             [Codec::Avc1(entry)] => assert_eq!(entry.visual.width, picture.width),
             [Codec::Hvc1(entry)] => assert_eq!(entry.visual.width, picture.width),

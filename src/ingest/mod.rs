@@ -3,10 +3,10 @@
 //! | Module | Owns |
 //! |---|---|
 //! | [`ffmpeg`] | FFmpeg as an ingest |
-//! | [`rendition`] | H.264 made of another stream's frames |
+//! | [`rendition`] | H.264 that is made of a stream's frames |
 //! | [`clock_check`] | detects a camera whose clock cannot be used |
 //!
-//! This module starts single runs. The supervisor (`crate::stream`) decides when to start another.
+//! This module starts single runs. The stream (`crate::stream`) decides when to start another.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ pub struct IngestRequest {
     pub onvif: Option<OnvifAddress>,
     /// The number of the run's epoch.
     pub epoch: u64,
-    /// Where frames are published.
+    /// The hub in which the run publishes frames.
     pub hub: FrameHub,
     /// Where FFmpeg's messages and usage are kept.
     pub process_log: Arc<ProcessLog>,
@@ -72,7 +72,7 @@ pub enum Stop {
     Now,
 }
 
-/// The run's end of the requests to stop.
+/// The receiver of the requests to stop a run.
 #[derive(Debug)]
 pub struct StopRequests(watch::Receiver<Option<Stop>>);
 

@@ -1,9 +1,9 @@
-//! Renditions: H.264 that every player can play, made of a stream's video by an FFmpeg that reads the
-//! stream's hub. The camera is not involved.
+//! Renditions: H.264 that every player can play, which an FFmpeg makes of the frames in the stream's hub.
+//! The camera is not involved.
 //!
-//! A run starts an FFmpeg for the epoch of the frames that it reads, and another one when the epoch or the
-//! codec changes. The frames that FFmpeg writes are published in a hub of their own,
-//! with the times and dates of the frames that they were made of, and with the stream's audio.
+//! A run starts an FFmpeg with the first keyframe, and another FFmpeg when the epoch or the codec changes.
+//! An FFmpeg that gets no frames for some time is ended. A separate hub publishes the frames that FFmpeg
+//! writes, with the times and dates of the original frames, and with the stream's audio.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ mod conversion;
 pub struct RenditionRequest {
     /// The frames of the stream.
     pub frames: HubReader,
-    /// Where the frames of the rendition are published.
+    /// The hub in which the frames of the rendition are published.
     pub hub: FrameHub,
     /// Where FFmpeg's messages and usage are kept.
     pub process_log: Arc<ProcessLog>,
@@ -34,8 +34,8 @@ pub struct RenditionRequest {
 
 /// Starts runs of renditions. Tests use other implementations.
 pub trait Transcoder: Send + Sync + 'static {
-    /// Starts a run, which lasts until the stream's hub ends or FFmpeg fails. Every failure is reported as
-    /// the run's outcome.
+    /// Starts a run, which lasts until the frames end, FFmpeg fails, or a stop is requested. Every failure
+    /// is reported as the run's outcome.
     fn start(&self, request: RenditionRequest) -> RunningIngest;
 }
 
@@ -109,7 +109,7 @@ impl Transcoder for FfmpegTranscoder {
     }
 }
 
-/// Waits for a keyframe; `None` if the frames end before.
+/// Waits for the next keyframe of the video, and returns it; `None` if the frames end first.
 async fn next_keyframe(frames: &mut HubReader) -> Option<Arc<Frame>> {
     loop {
         match frames.next().await {
@@ -121,7 +121,7 @@ async fn next_keyframe(frames: &mut HubReader) -> Option<Arc<Frame>> {
     }
 }
 
-/// Returns a version that is higher than that of any format which the hub has had in this epoch.
+/// Returns a version that is higher than the version of any format in the hub during this epoch.
 fn next_version(hub: &FrameHub, epoch: u64) -> u32 {
     let last = hub.flow().filter(|flow| flow.format.epoch == epoch);
     last.map_or(0, |flow| flow.format.version.saturating_add(1))
@@ -131,7 +131,7 @@ fn stopped() -> RunOutcome {
     RunOutcome::Dropped(Error::new(ErrorKind::Stopped, "the rendition is no longer needed"))
 }
 
-/// A transcoder for tests of streams that need none.
+/// A transcoder for tests of streams that need no rendition.
 #[cfg(test)]
 pub(crate) mod testing {
     use super::{RenditionRequest, Transcoder, stopped};

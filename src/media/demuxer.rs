@@ -1,4 +1,4 @@
-//! Converts the packets that FFmpeg writes to its pipes to frames. Pure.
+//! Makes frames of the packets that FFmpeg writes to its pipes. Pure.
 //!
 //! FFmpeg writes up to three NUT streams: the video, the audio as the camera sends it, and this audio
 //! converted to AAC. Each stream has a separate pipe, because a common muxer would hold back the video
@@ -88,9 +88,9 @@ impl Demuxer {
         }
     }
 
-    /// Takes an item from the pipe of the video. Returns the frame that the item contains; `None` if it
-    /// has no picture, if no parameter sets have arrived, or before the first keyframe, because nothing can
-    /// decode such frames.
+    /// Takes an item from the pipe of the video. Returns the frame that the item contains; `None` if
+    /// the item has no picture, while the properties of the pictures are unknown, and before the first
+    /// keyframe, because such frames cannot be decoded.
     pub fn video(&mut self, item: NutItem, arrival: Arrival) -> Result<Option<Frame>, MediaError> {
         match item {
             NutItem::Streams(streams) => {

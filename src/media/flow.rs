@@ -112,7 +112,7 @@ impl FlowMeter {
         let format = Arc::clone(self.format.as_ref()?);
         let seconds = self.duration.as_secs_f64();
         let per_second = |amount: f64| if seconds > 0.0 { amount / seconds } else { 0.0 };
-        #[expect(clippy::cast_precision_loss, reason = "rates, and what came in a few seconds")]
+        #[expect(clippy::cast_precision_loss, reason = "the amounts of a few seconds are small")]
         let (bits, frames) = (self.bytes as f64 * 8.0, self.window.len() as f64);
         Some(Flow {
             format,

@@ -1,8 +1,8 @@
 //! The hub of a stream: the ingest publishes frames, and every consumer reads them.
 //!
 //! Publishing never waits. The hub keeps the frames since the last keyframe, so that a reader can
-//! begin with a picture at once, and older ones only while a reader that is behind still needs them.
-//! Both are bounded. A reader that falls behind further misses frames, learns how many, and continues
+//! begin with a picture at once. The hub keeps older frames only while a reader that is behind still needs
+//! them. Both are limited in time and in bytes. A reader that falls behind further misses frames, learns how many, and continues
 //! with a keyframe. A slow reader cannot slow the ingest, nor other readers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -101,7 +101,7 @@ impl FrameHub {
     }
 
     /// Returns a receiver of the epoch of the last video; `None` before the first video. The video of an
-    /// epoch begins with a keyframe, so it changes with the first keyframe of each epoch.
+    /// epoch begins with a keyframe, so the value changes with the first keyframe of each epoch.
     pub(crate) fn epoch(&self) -> watch::Receiver<Option<u64>> {
         self.epoch.subscribe()
     }
@@ -120,16 +120,17 @@ impl FrameHub {
         (leading.epoch == epoch && awaits_keyframe).then_some(leading.received_at)
     }
 
-    /// Returns a reader that begins at `from` and can fall behind by at most `max_bytes` of frames.
+    /// Returns a reader that begins at `from` and can fall behind by at most `max_bytes` of frames. The hub
+    /// also limits the time.
     pub fn read(&self, from: ReadFrom, max_bytes: usize) -> HubReader {
         let id = self.shared.next_reader.fetch_add(1, Ordering::Relaxed);
         lock(&self.shared.state).kept.join(id, from, max_bytes);
         HubReader { shared: Arc::clone(&self.shared), published: self.published.subscribe(), id }
     }
 
-    /// Returns the video since the last keyframe, or only the keyframe if not all of it is kept. The
-    /// last frame is the newest picture that can be decoded. Returns nothing before the first
-    /// keyframe.
+    /// Returns the video since the last keyframe, or only the keyframe if not all of that video is kept.
+    /// The last of these frames is the newest picture that can be decoded. Returns no frames before the
+    /// first keyframe.
     pub(crate) fn last_pictures(&self) -> Vec<Arc<Frame>> {
         lock(&self.shared.state).kept.last_pictures()
     }
@@ -272,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_a_group_that_is_too_long_the_keyframe_is_kept() {
+    async fn only_the_keyframe_of_a_group_that_is_too_long_is_kept() {
         let hub = FrameHub::default();
         let format = testing::format(7);
         let frames = |numbers: std::ops::Range<u32>| {

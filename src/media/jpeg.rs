@@ -8,7 +8,7 @@ const CODEC: &str = "mp4v.6C";
 /// The first two bytes of every JPEG.
 const BEGIN: [u8; 2] = [0xff, 0xd8];
 
-/// The largest number of segments before the size that are read. Cameras send about ten.
+/// The largest number of segments and fill bytes that are read to find the size. Cameras send about ten.
 const MAX_SEGMENTS: usize = 64;
 
 /// Returns the properties of a JPEG picture; `None` if `bytes` are not a JPEG or do not state a size.
@@ -33,7 +33,7 @@ pub(super) fn picture(bytes: &[u8]) -> Option<PictureParameters> {
 }
 
 /// Returns whether the segment of this marker states the size. The other markers from C0 to CF are for
-/// tables.
+/// tables, or reserved.
 fn is_frame_header(marker: u8) -> bool {
     matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
 }
@@ -96,7 +96,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_may_be_a_picture(
+        fn damaged_headers_can_be_read(
             bytes in prop::collection::vec(any::<u8>(), 0..100),
             at in 0..30_usize,
         ) {

@@ -8,8 +8,8 @@
 //! | `kept_frames` | the frames that a hub keeps |
 //! | [`flow`] | bit rate and frame rate of the media in a hub |
 //! | [`demuxer`] | frames, made of the packets that FFmpeg writes |
-//! | [`muxer`] | frames as NUT, for an FFmpeg that reads them |
-//! | [`rendition`] | frames, made of what a transcoder writes and of the audio of its source |
+//! | [`muxer`] | frames written as NUT, which a child of the manager reads |
+//! | [`rendition`] | frames, made of the video that a transcoder writes and of its source's audio |
 //! | `timeline` | decode times |
 //! | `wall_clock` | dates of frames |
 //! | [`access_unit`] | pictures of H.264 and H.265, in the form that MP4 needs |

@@ -1,4 +1,4 @@
-//! Makes of frames what an FFmpeg child reads from a pipe. Pure.
+//! Writes frames in the form that an FFmpeg child reads from a pipe. Pure.
 
 use crate::media::codec::VideoCodec;
 use crate::media::frame::{Format, Frame};
@@ -6,22 +6,22 @@ use crate::media::nal::Framing;
 use crate::media::nut::stream::{NutKind, NutStream, TimeBase};
 use crate::media::nut::writer::{nut_headers, write_nut_frame};
 
-/// What precedes each NAL unit.
+/// The bytes before each NAL unit.
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
-/// Ticks per second of the times.
+/// Ticks per second of the times in the stream.
 const TICKS_PER_SECOND: u32 = 1_000_000;
 
 /// Writes the video of one epoch as NUT.
 #[derive(Debug)]
 pub struct VideoMuxer {
-    /// Time of presentation of the first frame, in ticks.
+    /// The time of presentation that is 0 in the stream, in ticks.
     starts_at: u64,
-    /// Version of the parameter sets that were written last.
+    /// Version of the format whose parameter sets were written last.
     version: Option<u32>,
 }
 
 impl VideoMuxer {
-    /// Begins a stream whose first frame is `first`, a keyframe. Writes the headers to `out`.
+    /// Begins a stream whose first frame is `first`, a keyframe, at time 0. Writes the headers to `out`.
     pub(crate) fn begin(first: &Frame, out: &mut Vec<u8>) -> Self {
         if let Some(time_base) = TimeBase::new(1, TICKS_PER_SECOND) {
             out.extend(nut_headers(&[description(&first.format, time_base)]));
@@ -29,18 +29,18 @@ impl VideoMuxer {
         Self { starts_at: ticks(first), version: None }
     }
 
-    /// Begins a stream as [`VideoMuxer::begin`] does. Frames have the times of the epoch's clock.
+    /// Begins a stream as [`VideoMuxer::begin`] does, but with the times of the epoch's clock.
     pub fn begin_on_epoch_clock(first: &Frame, out: &mut Vec<u8>) -> Self {
         Self { starts_at: 0, ..Self::begin(first, out) }
     }
 
-    /// Returns the time of a frame in the stream, in ticks. The first frame has the time 0, and so
-    /// has a frame that is presented before it.
+    /// Returns the time of a frame in the stream, in ticks; 0 for a frame that is presented before the
+    /// stream begins.
     pub(crate) fn time(&self, frame: &Frame) -> u64 {
         ticks(frame).saturating_sub(self.starts_at)
     }
 
-    /// Writes a frame to `out`, with the parameter sets if the last ones no longer apply.
+    /// Writes a frame to `out`, with its parameter sets if the format has changed since the last frame.
     pub fn write(&mut self, frame: &Frame, out: &mut Vec<u8>) {
         if frame.format.codec() == VideoCodec::Mjpeg {
             return write_nut_frame(0, self.time(frame), frame.is_keyframe, &frame.data, out);
@@ -99,7 +99,7 @@ mod tests {
     use crate::media::nut::reader::NutReader;
     use crate::media::nut::stream::NutItem;
 
-    /// Returns everything that is in a NUT stream.
+    /// Returns all items of a NUT stream.
     fn read(bytes: &[u8]) -> Vec<NutItem> {
         let mut reader = NutReader::new();
         reader.buffer().extend_from_slice(bytes);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_demuxed_to_the_same_frames() {
+    fn written_frames_are_demuxed_to_the_same_frames() {
         let format = testing::format(7);
         let frames: Vec<_> = (0..5_u8)
             .map(|n| {

@@ -18,8 +18,8 @@ pub enum Framing {
 }
 
 impl Framing {
-    /// Returns the framing of a stream with these codec parameters, which FFmpeg calls extradata. They
-    /// are an `avcC` or `hvcC` record, which begins with 1, or units with start codes.
+    /// Returns the framing of a stream with these codec parameters, which FFmpeg calls extradata. The
+    /// parameters are an `avcC` or `hvcC` record, which begins with 1, or units with start codes.
     pub fn of_extradata(codec: VideoCodec, extradata: &[u8]) -> Self {
         let length_size_at = match codec {
             VideoCodec::H264 => 4,

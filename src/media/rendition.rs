@@ -1,4 +1,4 @@
-//! The frames of a rendition: video out of what a transcoder writes, and the audio of the source. Pure.
+//! Makes the frames of a rendition of the video that a transcoder writes and of the source's audio. Pure.
 //!
 //! The frames have the epoch, the times and the dates of the source's frames, so that the rendition is
 //! played as the source would be.
@@ -15,14 +15,13 @@ use crate::media::nut::stream::NutItem;
 use crate::media::timeline::Origin;
 use crate::media::video_track::{Picture, VideoTrack};
 
-/// The most bytes of audio that wait for the video of the same time: about a quarter of a minute at
-/// 256 kbit/s.
+/// The most bytes of audio that wait for the video of the same time: 16 seconds at 256 kbit/s.
 const MAX_AUDIO: usize = 512 * 1024;
 
 /// Makes the frames of one run of a transcoder.
 #[derive(Debug)]
 pub struct RenditionDemuxer {
-    /// The description of the source's last frame of video.
+    /// The format of the source's last frame of video.
     source: Arc<Format>,
     /// Number of the next change within the epoch.
     version: u32,
@@ -62,7 +61,8 @@ impl RenditionDemuxer {
         }
     }
 
-    /// Takes a frame of the source's audio, which is returned with the video of the same time.
+    /// Takes a frame of the source's audio, which is returned with the video of the same time. Drops the
+    /// oldest audio above [`MAX_AUDIO`].
     pub fn take_audio(&mut self, frame: Arc<Frame>) {
         self.audio_bytes += frame.data.len();
         self.audio.push_back(frame);
@@ -71,7 +71,8 @@ impl RenditionDemuxer {
         }
     }
 
-    /// Takes what the transcoder wrote, which arrived at `now`. Appends the frames that are complete.
+    /// Takes an item that the transcoder wrote and that was read at `now`. If the item is a picture, appends
+    /// its frame and the audio up to this frame to `frames`.
     pub fn take_video(
         &mut self,
         item: NutItem,
@@ -124,7 +125,7 @@ impl RenditionDemuxer {
         Some(audio)
     }
 
-    /// Returns the date of the source's frame that is shown at `time`.
+    /// Estimates when the camera took the frame that is shown at `time`.
     fn date(&self, time: Duration) -> SystemTime {
         let Some((noted, date)) = self.dated else { return SystemTime::UNIX_EPOCH };
         let (later, earlier) = (time.saturating_sub(noted), noted.saturating_sub(time));

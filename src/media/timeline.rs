@@ -30,7 +30,7 @@ pub(crate) struct Times {
 }
 
 /// The camera's time at the beginning of an epoch: that of the first packet, whatever its track is. All
-/// tracks count from it, because they do not begin at the same time.
+/// tracks count from this time, because they do not begin at the same time.
 #[derive(Debug, Default)]
 pub(crate) struct Origin(Option<Duration>);
 

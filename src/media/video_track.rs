@@ -1,4 +1,4 @@
-//! The video in what FFmpeg writes: pictures out of the packets of a NUT stream. Pure.
+//! Makes pictures of the packets of a NUT stream that FFmpeg writes. Pure.
 
 use std::time::Duration;
 
@@ -39,8 +39,8 @@ pub(super) struct Picture {
 }
 
 impl VideoTrack {
-    /// Finds the video among the streams that a NUT stream announces. Fails if there is none, or if its
-    /// codec is one that only FFmpeg can use.
+    /// Finds the video among the streams that a NUT stream announces. Fails if there is no video,
+    /// or if only FFmpeg can use its codec.
     pub(super) fn new(streams: &[NutStream]) -> Result<Self, MediaError> {
         let is_video = |stream: &&NutStream| matches!(stream.kind, NutKind::Video { .. });
         let mut streams = streams.iter().enumerate();
@@ -78,7 +78,7 @@ impl VideoTrack {
         self.picture.as_ref()
     }
 
-    /// Returns the picture of a packet; `None` if the packet has none, or belongs to another stream.
+    /// Returns the picture of a packet; `None` if the packet has no picture, or belongs to another stream.
     pub(super) fn take(&mut self, packet: NutPacket, origin: &mut Origin) -> Option<Picture> {
         if packet.stream != self.stream {
             return None;

@@ -8,11 +8,10 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// The first seconds of an epoch, in which an earlier arrival corrects the mapping at once: the frames
-/// that FFmpeg read while it probed the stream arrive late.
+/// The first seconds of an epoch, in which a frame with a shorter delay corrects the mapping at once: the
+/// frames that FFmpeg read while it probed the stream arrive late.
 const SETTLING: Duration = Duration::from_secs(2);
-/// The length of a window. The mapping follows the earliest arrival in the current window and the
-/// previous one.
+/// The length of a window. The mapping follows the shortest delay in the current and the previous window.
 const WINDOW: Duration = Duration::from_secs(5);
 /// The largest correction is the time since the last correction, divided by this number.
 const CORRECTION: u32 = 200;
@@ -22,8 +21,8 @@ const CORRECTION: u32 = 200;
 pub(crate) struct WallClock {
     /// The first frame of the epoch.
     first: First,
-    /// The correction of all dates, in nanoseconds. Negative if they are earlier than the arrival of the
-    /// first frame suggests.
+    /// The correction of all dates, in nanoseconds. Negative if the dates are earlier than the arrival of
+    /// the first frame suggests.
     offset: i128,
     /// The smallest delays in the current and in the previous window, in nanoseconds relative to the
     /// delay of the first frame.

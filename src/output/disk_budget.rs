@@ -1,5 +1,6 @@
-//! The disk space that the files of all streams use, and the check whether one more stream fits. A full
-//! disk stops every stream, so new streams are refused before the disk is full.
+//! The disk space that the files of all streams use, and the check whether one more stream fits. Only
+//! streams with HLS have files. A full disk interrupts HLS of every stream, so HLS of a further stream is
+//! refused before the disk is full.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};

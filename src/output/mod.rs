@@ -1,4 +1,4 @@
-//! Outputs: consumers of a stream's hub that serve or store the frames that they read.
+//! Outputs: consumers that serve or store the playable frames of a stream.
 //!
 //! | Module | Owns |
 //! |---|---|

@@ -1,10 +1,10 @@
-//! The delays before a stream retries its camera.
+//! The delays before a stream starts its ingest, or the transcoder of its rendition, again.
 
 use std::time::Duration;
 
 use crate::base::backoff::{Exponential, jittered};
 
-/// The delays before retries, while the stream has viewers.
+/// The delays before retries.
 const DELAYS: Exponential =
     Exponential { first: Duration::from_secs(1), ceiling: Duration::from_secs(15) };
 /// The longest delay after an error that does not resolve without a change, such as a wrong password.
@@ -13,7 +13,7 @@ const PERMANENT: Duration = Duration::from_mins(1);
 /// After a run that was live for this long, the delays start from the first one again.
 const STABLE_AFTER: Duration = Duration::from_secs(30);
 
-/// Computes the delays of one stream.
+/// Computes the delays of one stream, or of its rendition.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,

@@ -94,7 +94,7 @@ impl Deadlines {
     /// Returns the next deadline, and the event that happens when it passes.
     pub(super) fn next(&self, now: Situation) -> (Instant, Event) {
         match now.state {
-            // A kept stream has no callers to whom the start could take too long.
+            // No caller waits for this start, so it can wait for its slot without a limit.
             State::Starting if now.is_kept && now.queued_as == Some(Priority::Low) => {
                 (Instant::now() + NEVER, Event::TimedOut)
             }

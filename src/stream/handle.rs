@@ -27,13 +27,14 @@ const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
 /// A command to a supervisor.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Make the stream playable with this camera and this output. The result is sent when it is playable,
-    /// has failed, or is delayed. If the channel closes without a result, the stream has ended, and the
+    /// Make the stream playable with this camera and this output. The result is sent when the
+    /// start has succeeded, has failed, or is delayed. If the channel closes without a result, the stream has ended, and the
     /// start has to be sent to the next stream.
     Start(Camera, WantedOutput, oneshot::Sender<StartResult>),
     /// End the stream, because a client stops it.
     Stop,
-    /// End the stream if there is no interest in it, or its output if there is none in that.
+    /// End the stream if there is no interest in the stream. Otherwise, end its output if there is no
+    /// interest in the output.
     Idle,
     /// End the stream, because the manager shuts down.
     Shutdown,
@@ -94,20 +95,21 @@ impl StreamHandle {
         &self.shared.id
     }
 
-    /// Returns an interest that keeps the stream running until it is dropped, and the output as well if
-    /// that is its purpose.
+    /// Returns an interest. Until the interest is dropped, the stream keeps running, and so does the output
+    /// that `purpose` wants.
     pub(crate) fn interest(&self, purpose: Purpose) -> Interest {
         debug!(camera = %self.id(), ?purpose, "interest held");
         self.shared.interests.hold(purpose.wanted_output())
     }
 
-    /// Notes an access, which counts as interest in the stream, and in the output that is `wanted`, until
-    /// they have been idle for too long.
+    /// Notes an access. It counts as interest in the stream, and in the output if that is `wanted`, until
+    /// the idle timeout has passed.
     pub(crate) fn touch(&self, wanted: WantedOutput) {
         self.shared.interests.touch(wanted);
     }
 
-    /// Returns whether the stream has an output although there has been no interest in it for `timeout`.
+    /// Returns whether the output is on or has failed, and there has been no interest in the output for
+    /// `timeout`.
     pub(crate) fn has_unused_output(&self, timeout: Duration) -> bool {
         self.shared.interests.output_idle_for() >= timeout
             && self.status.borrow().output.state != OutputState::Off

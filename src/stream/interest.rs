@@ -5,8 +5,8 @@
 //! access, or from the end of the last held interest, whichever is later. After the idle timeout, the
 //! [`reaper`](super::reaper) proposes that the stream ends.
 //!
-//! Interest in the output is recorded apart from all other interest. Both keep the stream running, but
-//! only interest in the output keeps the output running.
+//! Interest in the output is recorded separately from all other interest. Any interest keeps the stream
+//! running, but only interest in the output keeps the output running.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -43,7 +43,7 @@ pub(super) struct Interests {
     other: Record,
 }
 
-/// The number of held interests, and the last access; none before the first one.
+/// The number of held interests, and the time of the last access, which is unset before the first access.
 #[derive(Debug, Default)]
 struct Record {
     held: AtomicUsize,
@@ -58,7 +58,7 @@ pub(crate) struct Interest {
 }
 
 impl Interests {
-    /// Creates the interest in a stream that was requested just now, with the output that is `wanted`.
+    /// Creates the interest in a new stream. The creation counts as an access that wants this output.
     pub(super) fn new(wanted: WantedOutput) -> Self {
         let interests = Self::default();
         interests.touch(wanted);
@@ -82,14 +82,14 @@ impl Interests {
         self.output_idle_for().min(self.other_idle_for())
     }
 
-    /// Returns how long there has been no interest in the output, as [`Interests::idle_for`] does.
-    /// Returns the greatest duration if there was never any.
+    /// Returns how long there has been no interest in the output: zero while such an interest is held, and
+    /// [`Duration::MAX`] if there was never any.
     pub(super) fn output_idle_for(&self) -> Duration {
         self.output.idle_for()
     }
 
-    /// Returns how long there has been no interest but that in the output, as
-    /// [`Interests::output_idle_for`] does.
+    /// Returns how long there has been no interest other than that in the output: zero while such an
+    /// interest is held, and [`Duration::MAX`] if there was never any.
     pub(super) fn other_idle_for(&self) -> Duration {
         self.other.idle_for()
     }

@@ -23,7 +23,7 @@ enum Keeping {
 }
 
 impl KeptStreams {
-    /// Adds a stream. Returns whether it was added just now.
+    /// Adds a stream if the set does not contain it. Returns whether the stream was added.
     pub(super) fn add(&self, id: &StreamId) -> bool {
         let mut all = lock(&self.0);
         let is_new = !all.contains_key(id);
@@ -33,7 +33,7 @@ impl KeptStreams {
         is_new
     }
 
-    /// Removes a stream, whose camera no longer has the option.
+    /// Removes a stream whose camera no longer has the option.
     pub(super) fn remove(&self, id: &StreamId) {
         lock(&self.0).remove(id);
     }

@@ -20,9 +20,9 @@
 //! | `supervisor` | the task of one stream |
 //! | `run`, `waiters`, `deadlines`, `backoff` | the supervisor's parts: the ingest's run, the waiting callers, the deadlines, the delays before retries |
 //! | [`playable`] | the frames that players can play |
-//! | `rendition` | H.264, made of the stream's video while a consumer needs it |
+//! | `rendition` | H.264 that is made of the stream's video while a consumer needs it |
 //! | [`output`] | the interface between a stream and its output |
-//! | `output_slot` | the output of one stream, which runs only while clients ask for it |
+//! | `output_slot` | the output of one stream, which runs only while clients use it |
 //! | [`interest`], [`viewers`] | the interest that keeps a stream running, and its viewers |
 //! | `kept` | the streams that run without viewers |
 //! | [`reaper`] | proposing the end of idle streams |

@@ -1,8 +1,8 @@
 //! The interface between a stream and the output that serves or stores it.
 //!
 //! A stream knows only the trait [`Output`]; a layer above implements it, and the stream's resources
-//! hold the implementation. An output reads the stream's hub through all epochs, until no client needs
-//! the output or the stream ends. It reports which epoch clients can play, and what went wrong.
+//! hold the implementation. An output reads the stream's playable frames through all epochs, until
+//! no client uses the output or the stream ends. The output reports which epoch clients can play, and what went wrong.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -62,7 +62,7 @@ pub struct OutputRequest {
     pub numbers: Numbers,
 }
 
-/// The output's end of the connection to its stream.
+/// The channels between an output and its stream, as the output holds them.
 #[derive(Debug)]
 pub struct OutputControl {
     /// Publishes the output's progress. Dropped when the output's task ends or fails.
@@ -78,7 +78,7 @@ pub struct OutputProgress {
     pub playable: Option<u64>,
     /// The epoch and the error of a failure; `None` while the output works.
     pub error: Option<(u64, Error)>,
-    /// The number of failures so far, so that each of them is a change.
+    /// The number of failures so far. It makes each failure a change, even if the error is the same.
     pub failures: u64,
 }
 

@@ -1,7 +1,7 @@
-//! The place of a stream's output, which runs only while clients ask for it.
+//! The slot of a stream's output. The output runs only while clients use it.
 //!
 //! An output that cannot serve the stream, for example because the disk is full, keeps running and tries
-//! again. An output whose task has failed ends, and starts again when a client asks for it.
+//! again. An output whose task has failed ends, and starts again when a client requests it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::camera::Numbers;
 use crate::camera::id::StreamId;
 use crate::stream::playable::PlayableMedia;
 
-/// The place of one stream's output.
+/// The slot of one stream's output.
 pub(super) struct OutputSlot {
     output: Arc<dyn Output>,
     media: OutputMedia,
@@ -35,7 +35,7 @@ pub(super) struct OutputMedia {
     pub(super) id: StreamId,
     /// The frames that players can play.
     pub(super) media: PlayableMedia,
-    /// The lowest number that the output can give to what it makes.
+    /// The lowest number that the output can use, for example for a segment.
     pub(super) first_number: u64,
     /// The record of used numbers.
     pub(super) numbers: Numbers,
@@ -62,7 +62,7 @@ pub(super) enum SlotStep {
 }
 
 impl OutputSlot {
-    /// Creates the place of an output that does not run yet, and whose tasks run on `thread`.
+    /// Creates the slot of an output that does not run yet. The tasks of the output run on `thread`.
     pub(super) fn new(
         output: Arc<dyn Output>,
         media: OutputMedia,
@@ -73,8 +73,8 @@ impl OutputSlot {
         Self { output, media, thread, span, state, error: None }
     }
 
-    /// Starts the output if it does not run. If it is ending, it starts as soon as it has ended. Fails if
-    /// the output lacks the resources.
+    /// Starts the output if it does not run. An output that is ending starts again once it has ended.
+    /// Fails if the output lacks the resources.
     pub(super) fn request(&mut self) -> Result<(), Error> {
         match &mut self.state {
             SlotState::Off => {
@@ -126,7 +126,7 @@ impl OutputSlot {
         };
     }
 
-    /// Notes why the output has no frames, or that it has frames again.
+    /// Sets the error because of which the output gets no frames; `None` if the output gets frames again.
     pub(super) fn set_error(&mut self, error: Option<Error>) {
         self.error = error.map(|error| (error, Instant::now()));
     }
@@ -164,7 +164,7 @@ impl OutputSlot {
         SlotStep::Failed(error)
     }
 
-    /// Returns whether the output runs, or will run as soon as it has ended.
+    /// Returns whether the output runs, or is ending and starts again after that.
     pub(super) fn is_on(&self) -> bool {
         match self.state {
             SlotState::Off => false,

@@ -1,6 +1,6 @@
 //! The frames that players can play: those of the stream, or those of its rendition in H.264.
 //!
-//! The camera's option `video` and the setting `HEVC` decide for each codec.
+//! The camera's option `video`, the setting `HEVC` and the format of the video decide which of them.
 
 use std::sync::{Arc, Mutex};
 
@@ -34,10 +34,10 @@ struct Inner {
 #[derive(Debug)]
 pub(crate) struct PlayableReader {
     media: PlayableMedia,
-    /// The frames of the stream. They are read even if those of the rendition are used, because they
-    /// show when the codec changes.
+    /// The stream's frames. They are read even while the reader returns the rendition's frames, because
+    /// they show when the format of the video changes.
     frames: HubReader,
-    /// The description of the stream's last frame of video.
+    /// The format of the stream's last frame of video.
     format: Option<Arc<Format>>,
     used: Used,
     max_bytes: usize,
@@ -46,15 +46,15 @@ pub(crate) struct PlayableReader {
 /// The frames that a reader returns.
 #[derive(Debug)]
 enum Used {
-    /// Those of the stream.
+    /// The stream's frames.
     Stream,
-    /// Those of the rendition.
+    /// The rendition's frames.
     Rendition { frames: HubReader, _running: Arc<RunningRendition> },
-    /// None.
+    /// No frames.
     Nothing,
 }
 
-/// What happens to video so that players can play it.
+/// The treatment of video, so that players can play it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Treatment {
     /// Players get it as it is.
@@ -73,7 +73,7 @@ impl PlayableMedia {
         Self(Arc::new(Inner { hub, rendition, hevc, option, errors }))
     }
 
-    /// Sets the camera's option `video`, from the next change of the stream's format on.
+    /// Sets the camera's option `video`. It takes effect at the next change of the stream's format.
     pub(super) fn set_option(&self, option: VideoOption) {
         *lock(&self.0.option) = option;
     }
@@ -90,8 +90,8 @@ impl PlayableMedia {
         }
     }
 
-    /// Returns what flows to players: what flows through the rendition if it runs, otherwise what flows
-    /// through the stream's hub. `None` before the first frame of video.
+    /// Returns the flow of frames to players: that of the rendition if the rendition runs and has published
+    /// video, otherwise that of the stream. `None` before the first frame of video.
     pub(crate) fn flow(&self) -> Option<Flow> {
         self.0.rendition.flow().or_else(|| self.0.hub.flow())
     }
@@ -101,7 +101,7 @@ impl PlayableMedia {
         PlayableErrors { refused: self.0.errors.subscribe(), rendition: self.0.rendition.errors() }
     }
 
-    /// Waits until the transcoder has ended, after the last reader has been dropped.
+    /// Waits until the transcoder has ended, for a limited time. All readers must have been dropped.
     pub(super) async fn finish(&self) {
         self.0.rendition.finish().await;
     }
@@ -111,7 +111,7 @@ impl PlayableMedia {
     }
 }
 
-/// Returns the treatment of video of this `format`.
+/// Returns the treatment of video of this format.
 fn treatment(format: &Format, option: VideoOption, hevc: Hevc) -> Treatment {
     let picture = &format.picture;
     let (depths, sampling) =
@@ -149,7 +149,8 @@ impl PlayableReader {
         }
     }
 
-    /// Decides which frames are used, if the description of the stream's video has changed.
+    /// Decides which frames the reader returns from here on, if the format of the stream's video has
+    /// changed.
     fn note(&mut self, frame: &Frame) {
         let is_same = |format: &Arc<Format>| Arc::ptr_eq(format, &frame.format);
         if frame.track != Track::Video || self.format.as_ref().is_some_and(is_same) {

@@ -108,8 +108,9 @@ impl Registry {
     }
 
     /// Joins the camera's stream if it is live with the same source and options, and with the output that
-    /// is `wanted`. Returns whether it did. This does not involve the supervisor: back ends start a stream
-    /// with every view of a page, even if the stream is already running, so this case must be cheap.
+    /// is `wanted`. Returns whether the stream was joined. This does not involve the supervisor: back ends
+    /// start a stream with every view of a page, even if the stream is already running, so this case must
+    /// be cheap.
     ///
     /// If the stream was idle until now, it may end at the same moment, even though this returns
     /// true.
@@ -143,7 +144,8 @@ impl Registry {
     }
 
     /// Starts the camera's stream with the output that is `wanted`, or joins the present one, in the
-    /// background. Returns the handle at once; fails only if there is no stream and none can be created.
+    /// background. Returns the handle at once. Fails if there is no stream and none can be created, or while
+    /// the registry shuts down.
     pub fn start_soon(&self, camera: Camera, wanted: WantedOutput) -> Result<StreamHandle, Error> {
         self.resume(&camera);
         let handle = self.get_or_spawn(&camera, Priority::Requested, wanted)?;
@@ -176,8 +178,8 @@ impl Registry {
         }
     }
 
-    /// Sets whether a stream runs without viewers. Returns true if the stream was just added to the kept
-    /// ones, and may have to be started. A stream that a client has stopped stays stopped.
+    /// Sets whether a stream runs without viewers. Returns true if the stream was added to the kept streams,
+    /// so that the caller may have to start it. A stream that a client has stopped stays stopped.
     pub(crate) fn set_kept(&self, id: &StreamId, is_kept: bool) -> bool {
         if is_kept {
             return self.0.kept.add(id);
@@ -196,15 +198,15 @@ impl Registry {
         self.0.kept.contains(id)
     }
 
-    /// Starts a stream that runs without viewers, with low priority. Does nothing if the stream is running,
-    /// or is no longer kept.
+    /// Starts a stream that runs without viewers, with low priority. A failed stream starts again as if a
+    /// caller requested it. Does nothing if the stream is running, or is no longer kept.
     pub(crate) fn start_kept(&self, camera: &Camera) -> Result<(), Error> {
         if let Some(handle) = self.get(&camera.id) {
             if handle.commands.is_closed() {
                 // Its supervisor has panicked, or is about to remove the name itself.
                 remove(&self.0.streams, &handle);
             } else if handle.state() == State::Failed && self.is_kept(&camera.id) {
-                // It failed before it was kept. From now on, it is retried.
+                // The stream failed before it was kept. Kept streams are always retried.
                 return self.start_soon(camera.clone(), WantedOutput::None).map(drop);
             }
         }
@@ -212,7 +214,8 @@ impl Registry {
         self.0.kept.if_kept(&camera.id, create).transpose().map(drop)
     }
 
-    /// Keeps a stream of a camera with `keep: always` again, which may have been stopped.
+    /// Adds the camera's stream to the kept streams if the camera has `keep: always`, even if a client has
+    /// stopped the stream.
     fn resume(&self, camera: &Camera) {
         if camera.keep == KeepOption::Always {
             self.0.kept.resume(&camera.id);
@@ -258,8 +261,8 @@ impl Registry {
 
     /// Returns the camera's stream, or creates it if there is none. Streams are created nowhere else,
     /// and under the map's lock for the name, so that a name never has more than one. Fails while the
-    /// registry shuts down, at the limit of streams or of queued starts, or if an output is `wanted` that
-    /// is not ready.
+    /// registry shuts down. The creation fails at the limit of streams, at the limit of queued starts
+    /// unless the priority is low, or if an output is `wanted` that is not ready.
     fn get_or_spawn(
         &self,
         camera: &Camera,

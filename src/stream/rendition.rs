@@ -1,7 +1,8 @@
-//! The rendition of a stream: H.264 that a transcoder makes of the stream's video while a consumer needs it.
+//! The rendition of a stream: H.264 that a transcoder makes of the stream's video while a consumer needs
+//! it.
 //!
-//! All consumers share one run of the transcoder. A run that fails is started again after a delay; the
-//! stream and its epoch are not affected.
+//! All consumers share one run of the transcoder. After a failed run, the next run starts after a
+//! delay; the stream and its epoch are not affected.
 
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -20,7 +21,8 @@ use crate::ingest::rendition::{RenditionRequest, Transcoder};
 use crate::media::flow::Flow;
 use crate::media::hub::{FrameHub, HubReader, ReadFrom};
 
-/// The most bytes of the stream's frames that the transcoder can be behind. The hub limits the time.
+/// The largest number of bytes by which the transcoder can be behind the stream. The hub limits the time
+/// as well.
 const MAX_BEHIND: usize = 16 * 1024 * 1024;
 
 /// The longest time that a transcoder has to end.
@@ -46,7 +48,7 @@ struct State {
     task: Option<JoinHandle<()>>,
 }
 
-/// A rendition that runs until this is dropped.
+/// A running rendition. Ends when it is dropped.
 #[derive(Debug)]
 pub(super) struct RunningRendition {
     hub: FrameHub,
@@ -76,7 +78,7 @@ impl Rendition {
         let (inner, hub, before) = (Arc::clone(&self.0), running.hub.clone(), state.task.take());
         let task = async move {
             if let Some(before) = before {
-                // Its transcoder has been told to end.
+                // The previous transcoder is ending, because its last consumer has left.
                 let _ = before.await;
             }
             inner.keep_running(hub, ended).await;
@@ -90,12 +92,12 @@ impl Rendition {
         lock(&self.0.state).current.upgrade()?.hub.flow()
     }
 
-    /// Returns the errors of the transcoder, of which the last one can be read.
+    /// Returns a receiver of the transcoder's last error, which is `None` if the transcoder has worked since.
     pub(super) fn errors(&self) -> watch::Receiver<Option<Error>> {
         self.0.errors.subscribe()
     }
 
-    /// Waits until the transcoder of a rendition that no consumer uses any more has ended.
+    /// Waits at most [`ENDS_WITHIN`] until the transcoder has ended. All consumers must have left.
     pub(super) async fn finish(&self) {
         let task = lock(&self.0.state).task.take();
         if let Some(task) = task
@@ -133,7 +135,7 @@ impl Inner {
                     }
                 }
             };
-            // Frames that the failed run published must not be repeated.
+            // Frames that the failed run has converted must not be converted again.
             from = ReadFrom::NextKeyframe;
             let delay = backoff.next(Some(began.elapsed()), false);
             if let RunOutcome::Refused(error) | RunOutcome::Dropped(error) = outcome {
@@ -149,7 +151,7 @@ impl Inner {
 }
 
 impl RunningRendition {
-    /// Returns a reader of the rendition's frames, as [`FrameHub::read`] does.
+    /// Returns a reader of the rendition's frames, which begins with the last keyframe.
     pub(super) fn read(&self, max_bytes: usize) -> HubReader {
         self.hub.read(ReadFrom::LastKeyframe, max_bytes)
     }

@@ -1,7 +1,7 @@
 //! The events of one stream: decides which of its transitions are reported.
 //!
-//! Omits an interruption of a stream that has not been live yet, and every further attempt that fails
-//! with the same error as the one before.
+//! An interruption before the stream was live is reported only if the stream runs without viewers. A
+//! further failed attempt is reported only if its error differs from that of the previous attempt.
 
 use std::time::SystemTime;
 

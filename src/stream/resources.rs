@@ -26,7 +26,7 @@ pub struct StreamResources {
     pub starts: StartQueue,
     /// Starts the ingests that deliver the streams' media.
     pub ingest: Arc<dyn Ingest>,
-    /// Converts the video of streams whose video players cannot play.
+    /// Starts the transcoders that convert video that players cannot play.
     pub transcoder: Arc<dyn Transcoder>,
     /// The treatment of H.265 from cameras whose option `video` is `auto`.
     pub hevc: Hevc,

@@ -41,8 +41,8 @@ impl CurrentRun {
         std::mem::replace(self, Self::None)
     }
 
-    /// Moves the run to the queue of requested starts if it waits in the other one. Returns whether it
-    /// did.
+    /// Moves the run to the queue of requested starts if it waits in the queue of low priority. Returns
+    /// whether the run was moved.
     pub(super) fn promote(&mut self, starts: &StartQueue) -> bool {
         let is_low = self.queued_as() == Some(Priority::Low);
         if is_low {

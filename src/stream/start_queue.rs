@@ -3,8 +3,8 @@
 //! Starting FFmpeg and probing what a camera sends costs processor time; waiting for the camera costs
 //! none. So a start holds its slot until the stream is playable or has failed, but no longer than
 //! [`MAX_HELD`]: cameras that do not respond must not delay those that do. Starts that no caller
-//! requested have a separate queue and separate slots: hundreds of unreachable cameras must not delay
-//! requested starts, nor must the cameras that start with the manager.
+//! requested have a separate queue and separate slots: neither retries of hundreds of
+//! unreachable cameras nor kept streams, which start with the manager, can delay requested starts.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -29,7 +29,7 @@ const RETRY_WHEN_FULL: Duration = Duration::from_secs(5);
 /// The queue that a run of the ingest waits in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Priority {
-    /// The start that a caller requested.
+    /// A start that a caller requested.
     Requested,
     /// A retry after an interruption, or the start of a stream that runs without viewers.
     Low,

@@ -10,7 +10,7 @@
 pub(crate) enum State {
     /// The ingest runs, or waits for a start slot; nothing is playable yet.
     Starting,
-    /// Clients can play the stream.
+    /// The current epoch is playable: with the output, or without it if a caller wants no output.
     Live,
     /// No ingest runs; the next one starts when the timer ends.
     Backoff,
@@ -53,7 +53,7 @@ pub(crate) enum Event {
     SlotGranted,
     /// A queued start has been granted its slot, but all callers who waited for it have left.
     Abandoned,
-    /// Clients can play the current epoch.
+    /// The current epoch has become playable.
     Playable,
     /// The output cannot serve what the ingest delivers, for example because the disk is full, and no
     /// client wants the stream without the output.

@@ -19,7 +19,7 @@ pub(crate) struct Status {
     pub(crate) epoch: u64,
     /// How often FFmpeg was started again after an interruption.
     pub(crate) restarts: u64,
-    /// When a client first requested the stream.
+    /// When the stream was started.
     pub(crate) started_at: SystemTime,
     /// When the current epoch became live; `None` while it is not live.
     pub(crate) live_since: Option<Instant>,
@@ -44,7 +44,7 @@ impl Status {
     }
 }
 
-/// The supervisor's end of a stream's status. Dropped when the stream is gone.
+/// The sender of a stream's status, which the supervisor holds. Dropped when the stream is gone.
 #[derive(Debug)]
 pub(super) struct StatusPublisher(watch::Sender<Status>);
 

@@ -2,7 +2,8 @@
 //! the table returns.
 //!
 //! The supervisor owns the ingest's run, the output, the deadlines and the list of waiting callers.
-//! `playability` decides when the stream is playable. The table in [`state`] makes every decision about the life of the stream. Nothing here depends on HTTP.
+//! `playability` decides when the stream is playable. The table in [`state`] makes every decision about
+//! the life of the stream. Nothing here depends on HTTP.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -376,7 +377,8 @@ impl Supervisor {
         self.was_live || self.is_kept()
     }
 
-    /// Ends the output of a stream whose child has been reaped, and then frees the stream's name. The
+    /// Ends the output and the rendition of a stream whose child has been reaped, and then frees the
+    /// stream's name. The
     /// output has removed its files by then, so that the camera's next stream cannot find them. Callers
     /// who still wait see their channels close after that.
     async fn finish(mut self, on_gone: impl FnOnce()) {

@@ -8,7 +8,7 @@ use super::output::WantedOutput;
 use crate::base::error::Error;
 
 /// The callers who wait until the stream, or the output that they want, is playable, or until the start
-/// is delayed. There are at most as many as connections.
+/// fails or is delayed.
 #[derive(Debug, Default)]
 pub(super) struct Waiters(Vec<Waiter>);
 
@@ -36,13 +36,14 @@ impl Waiters {
         !self.0.is_empty() && self.0.iter().all(|waiter| waiter.caller.is_closed())
     }
 
-    /// Returns since when a caller has waited for the output; `None` if no caller waits for it.
+    /// Returns since when the first of the callers has waited for the output; `None` if no caller waits for
+    /// the output.
     pub(super) fn output_since(&self) -> Option<Instant> {
         self.0.iter().filter(|waiter| waiter.wanted == WantedOutput::Hls).map(|it| it.since).min()
     }
 
-    /// Reports to the callers without an output that the stream is playable, and to all others as well
-    /// if the output is playable.
+    /// Reports that the stream is playable to the callers who want no output, and to all other callers as
+    /// well if the output is playable.
     pub(super) fn announce(&mut self, joined: &Joined, is_output_playable: bool) {
         let result = Ok(joined.clone());
         self.send(&result, |wanted| wanted == WantedOutput::None || is_output_playable);
@@ -53,7 +54,7 @@ impl Waiters {
         self.send(&Ok(Joined::Delayed(reason)), |_| true);
     }
 
-    /// Reports to the callers who wait for the output that it is delayed.
+    /// Reports to the callers who wait for the output that the output is delayed.
     pub(super) fn delay_output(&mut self, reason: Error) {
         self.send(&Ok(Joined::Delayed(reason)), |wanted| wanted == WantedOutput::Hls);
     }

@@ -1,6 +1,6 @@
-//! Tests of the MP4 writer with streams of real encoders. ffprobe, GStreamer and mp4-atom must read from
-//! the writer's MP4 what ffprobe reads from FFmpeg's MP4 of the same stream. FFmpeg must decode the writer's
-//! MP4 to the same pictures and the same AAC as the encoder's stream.
+//! Tests of the MP4 writer with streams of real encoders. From the writer's MP4, ffprobe and GStreamer must
+//! read the frames that ffprobe reads from FFmpeg's MP4 of the same stream. FFmpeg must decode the writer's
+//! MP4 to the same pictures and the same sound as the encoder's stream. mp4-atom must decode all boxes.
 
 mod ffmpeg;
 

@@ -65,7 +65,7 @@ const MAX_THREADS: &str = "4";
 /// are not above it, although some encoders pad them to 1088 lines.
 const LARGE_PICTURE: u32 = 1920 * 1088;
 
-/// What FFmpeg logs. At this level, it logs the properties of the streams.
+/// The arguments for logging. At this level, FFmpeg logs the properties of the streams.
 const LOGGING: [&str; 5] = ["-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+info"];
 
 /// Returns the arguments of a run, without the program's name.

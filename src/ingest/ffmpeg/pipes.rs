@@ -82,7 +82,8 @@ impl OutputPipes {
         Self { video: NutPipe::new(stdout, VIDEO_BLOCK), audio, aac }
     }
 
-    /// Publishes frames until FFmpeg closes the pipe of the video, or the video cannot be used.
+    /// Publishes frames until FFmpeg closes the pipe of the video. Fails if the video cannot be used, or if
+    /// another plan may work better.
     pub(super) async fn publish(mut self, sink: Sink) -> Result<(), Fault> {
         let Sink { hub, epoch, plan, has_played } = sink;
         let is_converted = plan.video == Video::ToH264;
@@ -129,7 +130,7 @@ impl OutputPipes {
     }
 }
 
-/// Reads once from a pipe of audio. Never returns if there is no pipe, or if it is closed.
+/// Reads once from a pipe of audio. Never returns if there is no pipe, or if the pipe is closed.
 async fn read_audio(pipe: &mut Option<NutPipe<pipe::Receiver>>) {
     match pipe {
         Some(pipe) if pipe.state != PipeState::Closed => {

@@ -177,9 +177,9 @@ const NO_RESPONSE: &str =
 const NOT_RTSP: &str = "the device at this address is not an RTSP server; check the port";
 
 impl Tail {
-    /// Reads `stderr` to its end, and returns the last lines without the secrets of the `source` that
-    /// FFmpeg opens, if it opens one. Also writes all lines to `log`. Sends FFmpeg's name of the camera's video codec, such as `h264`, as
-    /// soon as FFmpeg prints it.
+    /// Reads `stderr` to its end, and returns the last lines. Also writes all lines to `log`. If FFmpeg opens
+    /// a `source`, the lines do not contain the secrets of this source. Sends FFmpeg's name of the input's
+    /// video codec, such as `h264`, as soon as FFmpeg prints it.
     pub(crate) async fn collect(
         mut stderr: impl AsyncRead + Unpin,
         source: Option<Source>,
@@ -239,7 +239,8 @@ impl Tail {
         streams.find_map(|line| line.split_once(words.as_str())).map(|(_, facts)| facts)
     }
 
-    /// Describes FFmpeg's end without a verdict, by the exit `status` and FFmpeg's last message.
+    /// Returns a description of FFmpeg's end for a run without a verdict: the exit `status` and FFmpeg's last
+    /// message.
     pub(crate) fn end(&self, status: Option<ExitStatus>) -> String {
         let status = status.map_or("no exit status".into(), |status| status.to_string());
         let message = self.last_complaint().unwrap_or("no message on stderr");

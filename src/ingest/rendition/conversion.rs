@@ -1,4 +1,5 @@
-//! One FFmpeg that converts frames: it is fed, its output is published, and it is ended.
+//! One FFmpeg that converts frames: writing frames to FFmpeg, publishing the frames that FFmpeg writes, and
+//! ending FFmpeg.
 
 use std::io::{self, Cursor};
 use std::path::Path;
@@ -27,7 +28,8 @@ use crate::media::hub::{FrameHub, Gap, HubReader};
 use crate::media::muxer::VideoMuxer;
 use crate::media::rendition::RenditionDemuxer;
 
-/// The longest time from a frame that FFmpeg gets until FFmpeg writes one. Starting takes part of it.
+/// The longest time from the moment at which FFmpeg gets a frame until FFmpeg writes a frame. For the first
+/// frame, it includes the start of FFmpeg.
 const RESPONDS_WITHIN: Duration = Duration::from_secs(10);
 /// An FFmpeg that gets no frame for this time is ended: the camera may be unreachable for hours.
 const ENDS_AFTER: Duration = Duration::from_secs(30);
@@ -41,11 +43,11 @@ pub(super) struct Conversion {
     stdin: Option<ChildStdin>,
     output: NutPipe<ChildStdout>,
     stderr: PipeReader<Tail>,
-    /// The description of the first frame.
+    /// The format of the first frame.
     format: Arc<Format>,
     muxer: VideoMuxer,
     demuxer: RenditionDemuxer,
-    /// What has to be written to FFmpeg.
+    /// The bytes that have to be written to FFmpeg.
     pending: Cursor<Vec<u8>>,
     /// The time since which FFmpeg has had a frame and written none.
     waiting_since: Option<Instant>,
@@ -55,7 +57,7 @@ pub(super) struct Conversion {
 
 /// How a conversion ended. FFmpeg has been reaped.
 pub(super) enum End {
-    /// The next keyframe needs another FFmpeg: this frame, if it is one.
+    /// Another FFmpeg is needed, which begins with this keyframe; `None` if it begins with the next keyframe.
     Ended(Option<Arc<Frame>>),
     /// A stop was requested, or the frames have ended.
     Stopped,
@@ -71,12 +73,13 @@ pub(super) struct Failure {
     fault: Option<String>,
 }
 
-/// The reason why a conversion no longer continues.
+/// The reason to stop a conversion.
 enum Stop {
     /// This frame needs another FFmpeg.
     Changed(Arc<Frame>),
-    /// There are no frames.
+    /// FFmpeg has got no frame for [`ENDS_AFTER`].
     Idle,
+    /// A stop was requested, or the frames have ended.
     Requested,
     /// FFmpeg has closed its output.
     Closed,
@@ -146,7 +149,8 @@ impl Conversion {
         }
     }
 
-    /// Passes frames to FFmpeg and publishes what it writes, until something else has to be done.
+    /// Writes frames to FFmpeg and publishes the frames that FFmpeg writes, until there is a reason to stop.
+    /// Returns the reason.
     async fn convert(
         &mut self,
         frames: &mut HubReader,
@@ -237,7 +241,7 @@ impl Conversion {
         let _ = self.process.wait().await;
     }
 
-    /// Waits for FFmpeg's end, and returns the evidence.
+    /// Waits at most [`FINISHES_WITHIN`] for FFmpeg's end, then kills FFmpeg. Returns the evidence.
     async fn failure(mut self, fault: Option<String>) -> Failure {
         let ended = timeout(FINISHES_WITHIN, self.process.wait()).await.ok();
         let status = if let Some(status) = ended {
@@ -252,15 +256,15 @@ impl Conversion {
     }
 }
 
-/// Returns whether an FFmpeg that has begun with frames of the format `before` can take a `frame`. It
-/// adapts to other parameter sets, and scales pictures of another size to the size of the first picture:
-/// players continue without a new init segment.
+/// Returns whether an FFmpeg that has begun with frames of the format `before` can convert `frame`. FFmpeg
+/// adapts to other parameter sets, and scales pictures of another size to the size of the first picture, so
+/// that players continue without a new init segment.
 fn is_same_stream(before: &Format, frame: &Frame) -> bool {
     let facts = |format: &Format| (format.epoch, format.codec());
     frame.track != Track::Video || facts(before) == facts(&frame.format)
 }
 
-/// Writes some of what is pending. Can be cancelled without losing bytes.
+/// Writes some of the pending bytes. Can be cancelled without losing bytes.
 async fn write(stdin: &mut Option<ChildStdin>, pending: &mut Cursor<Vec<u8>>) {
     let is_open = match stdin {
         Some(stdin) => stdin.write_buf(pending).await.is_ok(),
@@ -274,7 +278,7 @@ async fn write(stdin: &mut Option<ChildStdin>, pending: &mut Cursor<Vec<u8>>) {
 }
 
 impl Failure {
-    /// Returns the outcome of the run of `program`.
+    /// Returns the outcome of a run of `program` that failed in this way.
     pub(super) fn outcome(self, program: &Path) -> RunOutcome {
         if let Some(reason) = spawner::exec_failure(self.status) {
             return RunOutcome::Refused(spawner::cannot_run(program, reason));

@@ -16,7 +16,7 @@ pub(crate) fn parse(unit: &[u8]) -> Option<(PictureParameters, Hvcc)> {
     let has_separate_planes = hvcc.chroma_format_idc == 3 && bits.flag()?;
     let subsampling = if has_separate_planes { 0 } else { hvcc.chroma_format_idc };
     let (width, height) = size(&mut bits, subsampling)?;
-    // hvcC has three bits for each.
+    // hvcC has three bits for each bit depth.
     hvcc.bit_depth_luma_minus8 = bits.small(7)?;
     hvcc.bit_depth_chroma_minus8 = bits.small(7)?;
     let order_bits = 4 + bits.unsigned(12)?; // log2_max_pic_order_cnt_lsb_minus4
@@ -38,8 +38,8 @@ pub(crate) fn parse(unit: &[u8]) -> Option<(PictureParameters, Hvcc)> {
     Some((picture, hvcc))
 }
 
-/// Reads the part of a set before its id: the NAL unit header, profile, tier and level (7.3.3). Returns
-/// also the number of sub-layers below the highest one.
+/// Reads the part of a set before its id: the NAL unit header, profile, tier and level (7.3.3). Also
+/// returns the number of sub-layers below the highest one.
 pub(super) fn start(bits: &mut BitReader<'_>) -> Option<(Hvcc, u8)> {
     bits.skip(16 + 4)?; // the header, sps_video_parameter_set_id
     let sub_layers = u8::try_from(bits.bits(3)?).ok().filter(|layers| *layers <= 6)?;

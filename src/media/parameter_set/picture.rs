@@ -1,8 +1,8 @@
-//! The properties of pictures in a sequence parameter set, and the fields that H.264 and H.265 share.
+//! The properties of pictures, and the fields that the sequence parameter sets of H.264 and H.265 share.
 
 use crate::media::bits::BitReader;
 
-/// The pictures of a stream, as its sequence parameter set describes them.
+/// The properties of a stream's pictures, from its sequence parameter set or from a JPEG.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PictureParameters {
     /// RFC 6381 codec, e.g. `avc1.42C01E`.
@@ -15,9 +15,9 @@ pub struct PictureParameters {
     pub pixel_aspect: (u16, u16),
     /// Chroma format: 0 is monochrome, 1 is 4:2:0, 2 is 4:2:2, 3 is 4:4:4.
     pub chroma_format: u8,
-    /// Bits of a sample of brightness, 8 to 15.
+    /// Bits of a sample of brightness: 8 to 15 with H.264 and H.265.
     pub luma_bit_depth: u8,
-    /// Bits of a sample of colour, 8 to 15.
+    /// Bits of a sample of colour: 8 to 15 with H.264 and H.265.
     pub chroma_bit_depth: u8,
     /// Frames per second, if the set states them. The rate at which a camera sends is often different.
     pub frame_rate: Option<f64>,
@@ -68,7 +68,7 @@ impl Usability {
         self.pixel_aspect.unwrap_or(SQUARE)
     }
 
-    /// Reads the first fields, up to the position of chroma samples (E.1.1).
+    /// Reads the first fields, up to the position of chroma samples (H.264, E.1.1; H.265, E.2.1).
     pub(super) fn read_start(&mut self, bits: &mut BitReader<'_>) -> Option<()> {
         if bits.flag()? {
             self.pixel_aspect = Some(pixel_aspect(bits)?);

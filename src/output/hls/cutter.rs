@@ -69,7 +69,8 @@ impl Cutter {
         Self { policy, warm_up: WarmUp::Over, since_keyframe, last_gop }
     }
 
-    /// Resets the cutter: the next fragment is the first of an epoch.
+    /// Resets the cutter: the next fragment is the first of an epoch, or needs another init segment, or
+    /// follows an interruption. The media from here on is treated as an epoch.
     pub(super) fn begin_epoch(&mut self) {
         *self = Self { warm_up: WarmUp::FirstSegment, ..Self::new(self.policy) };
     }

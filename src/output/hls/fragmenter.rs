@@ -17,8 +17,8 @@ const AUDIO_WITHIN: Duration = Duration::from_millis(300);
 /// The most frames that wait until the audio is known: one second at 120 frames per second.
 const MAX_HELD: usize = 120;
 
-/// A fragment may exceed the duration of a part by this duration divided by this number, because frames
-/// do not come at exact intervals.
+/// A fragment may be longer than a part by one twentieth of the part's duration, because frames do not come
+/// at exact intervals.
 const TOLERANCE: u32 = 20;
 
 /// The most bytes of audio that wait for the end of a fragment: 16 seconds at 256 kbit/s.
@@ -39,7 +39,7 @@ pub(super) struct Fragmenter {
 }
 
 impl Fragmenter {
-    /// Creates a fragmenter of fragments that last `part_time`.
+    /// Creates a fragmenter of fragments that last at most about `part_time`.
     pub(super) fn new(part_time: Duration) -> Self {
         Self {
             part_time,
@@ -77,7 +77,8 @@ impl Fragmenter {
         self.push_video(frame, &frame.format, fragments)
     }
 
-    /// Returns true if the first fragment of an epoch should wait, because audio may still be added.
+    /// Returns true if `frame` should wait, because it precedes the first fragment of its epoch and audio may
+    /// still be added.
     fn awaits_audio(&self, frame: &Frame) -> bool {
         let is_begun = self.format.as_ref().is_some_and(|it| it.epoch == frame.format.epoch);
         let held_since = self.held.first().map_or(frame.received_at, |held| held.received_at);
@@ -318,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fragment_is_not_longer_than_a_part() {
+    fn a_fragment_ends_before_the_frame_that_would_make_it_too_long() {
         let mut fragmenter = Fragmenter::new(Duration::from_millis(100));
         let fragments = push(&mut fragmenter, video(&testing::format(7), 0..4));
         assert_eq!(summary(&fragments), [(0, 80, 2), (80, 80, 2)]);

@@ -1,13 +1,13 @@
 //! The HLS output: cuts segments, writes them to disk, and publishes playlists in memory.
 //!
 //! ```text
-//! hub ──> packager ──> files ──> disk
-//!            └──> playlist ──> published, in memory
+//! frames ──> fragmenter ──> packager ──> files ──> disk
+//!                              └──> playlist ──> published, in memory
 //! ```
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | [`output`] | starting a packager for each stream, and finding a stream's playlists |
+//! | [`output`] | running the packager of a stream, and finding a stream's playlists |
 //! | [`packager`] | one stream's segments and playlists, fragment by fragment |
 //! | [`cutter`] | where a segment ends |
 //! | `files` | the files of one stream |

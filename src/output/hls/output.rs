@@ -1,4 +1,4 @@
-//! The HLS output: a packager for each stream, and access to the playlists of all streams.
+//! The HLS output: a packager for each stream with HLS, and access to the playlists of all these streams.
 
 use std::sync::Arc;
 use std::time::Duration;

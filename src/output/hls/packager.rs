@@ -2,8 +2,7 @@
 //!
 //! Appends each fragment to the growing segment, publishes the playlist, and deletes old segments.
 //! Bytes are in a segment's file before the playlist names them. The packager is synchronous; its
-//! caller runs it on a thread on which waiting for a disk does not delay other streams. The packager
-//! works the same whether the stream has viewers or not.
+//! caller runs it on a thread on which waiting for a disk does not delay other streams.
 
 use std::io;
 use std::sync::Arc;
@@ -31,8 +30,8 @@ const JUMP: Duration = Duration::from_millis(500);
 /// this number. Cameras' clocks run a little fast or slow, and players accept such a small step.
 const CLOCK_CORRECTION: u32 = 100;
 
-/// Writes one stream's segments and publishes its playlists. Lives as long as the stream, over all
-/// its epochs.
+/// Writes one stream's segments and publishes its playlists. Lives as long as the output runs, over all
+/// epochs.
 #[derive(Debug)]
 pub(crate) struct Packager {
     policy: SegmentPolicy,
@@ -131,7 +130,7 @@ impl Packager {
         self.init = None;
     }
 
-    /// Ends the growing segment early.
+    /// Ends the growing segment early, or withdraws it if no player can know it.
     fn give_up_growing(&mut self) {
         if let Some(unused) = self.playlist.abandon_unnamed() {
             self.needs_discontinuity |= unused.is_discontinuity;
@@ -164,7 +163,7 @@ impl Packager {
     }
 
     /// Returns whether the fragment jumps in time or is too long. When a camera corrects its clock, the
-    /// media time jumps, and FFmpeg stretches a frame over the gap. A playlist that named such a part
+    /// media time jumps, and the estimated duration of a frame may be that of the jump. A playlist that named such a part
     /// would permanently violate its target duration.
     fn breaks_the_time_line(&self, fragment: &Fragment) -> bool {
         let is_same = self.init == Some(fragment.init.id);
@@ -513,7 +512,7 @@ mod tests {
         for jump_ms in [3_600_000_u64, 700] {
             let mut setup = setup(2.0, 10);
             setup.feed(7, 0, 5, 2000);
-            // FFmpeg stretches the last frame over the gap.
+            // The estimated duration of a frame includes the jump.
             let init = testing::init(7);
             let stretched = testing::fragment(&init, false, 5000, (200 + jump_ms).min(60_000));
             setup.packager.push(&stretched);

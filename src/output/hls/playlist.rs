@@ -23,9 +23,9 @@ const LEAST_TARGETS: u32 = 3;
 /// `CAN-SKIP-UNTIL` in target durations: the smallest value that the draft allows.
 const SKIP_BOUNDARY: u32 = 6;
 
-/// The first discontinuity number of a stream is the first segment number modulo this number. So it
-/// usually differs from the number that the camera's previous stream had, and players notice the new time
-/// line. The modulus is small, because hls.js walks an array as long as the discontinuity number at every
+/// If the manager knows no earlier discontinuity number of the camera, the first discontinuity number is the
+/// first segment number modulo this number. So it usually differs from the numbers that were used before the
+/// manager was restarted, and players notice the new time line. The modulus is small, because hls.js walks an array as long as the discontinuity number at every
 /// reload. It is a prime, so that first segment numbers in even steps lead to all values.
 const FIRST_DISCONTINUITY_BELOW: u64 = 4093;
 
@@ -101,8 +101,9 @@ pub(crate) struct Playlist {
 impl Playlist {
     /// Creates an empty playlist. It keeps `length` finished segments, or more if these are short. A
     /// segment lasts at most `target_duration` seconds, rounded, and a part about `part_time`.
-    /// `first_sequence` must be higher than any sequence number that the camera's viewers have seen, and
-    /// so must `first_discontinuity`, if they have seen one.
+    /// `first_sequence` must be higher than any sequence number that the camera's viewers have seen.
+    /// `first_discontinuity` is higher than any known discontinuity number of the camera; `None` if none is
+    /// known.
     pub(crate) fn new(
         target_duration: u64,
         part_time: Duration,

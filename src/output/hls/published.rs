@@ -68,6 +68,6 @@ impl Published {
     }
 }
 
-/// The receiver of a stream's newest playlists: `None` before the first ones. Closed when the stream
+/// The receiver of a stream's newest playlists: `None` before the first ones. Closed when the output
 /// has ended.
 pub(crate) type PlaylistReceiver = watch::Receiver<Option<Arc<Published>>>;

@@ -61,7 +61,8 @@ fn error() -> Error {
     Error::new(ErrorKind::FfmpegUnavailable, "it ended")
 }
 
-/// The description of a stream of this codec, whose pictures are those of `testing::format`.
+/// Returns the format of a stream of this codec. Its pictures are those of `testing::format`, with a
+/// `change`.
 fn format(epoch: u64, codec: VideoCodec, change: fn(&mut PictureParameters)) -> Arc<Format> {
     let h264 = testing::format(epoch);
     let mut picture = h264.picture.clone();

@@ -13,7 +13,7 @@ use crate::stream::output_slot::SlotStep;
 use crate::stream::state::{Event, State};
 
 impl Supervisor {
-    /// Handles a start: starts the output if it is `wanted`, and adds the caller to those who wait.
+    /// Handles a start: starts the output if that is `wanted`, and adds the caller to the waiting callers.
     pub(super) fn on_start(
         &mut self,
         camera: Camera,
@@ -32,7 +32,7 @@ impl Supervisor {
             self.deadlines.begin(true);
         }
         let event = if is_replaced { Event::Replace } else { Event::Start };
-        // The start may want less than those before it.
+        // This start may want no output, while earlier starts still wait for the output.
         let is_playable = self.state == State::Starting && !is_replaced && self.is_playable();
         Some(if is_playable { Event::Playable } else { event })
     }
@@ -57,7 +57,8 @@ impl Supervisor {
         }
     }
 
-    /// Handles an error because of which the output has no frames; `None` if it has frames again.
+    /// Handles an error because of which the output gets no frames. `None` means that the output gets
+    /// frames again.
     pub(super) fn on_media_error(&mut self, error: Option<Error>) -> Option<Event> {
         if !self.output.is_on() {
             return None;
@@ -70,7 +71,7 @@ impl Supervisor {
         }
     }
 
-    /// Handles something with which the stream, or its output, may have become playable.
+    /// Handles a change after which the stream or its output may be playable.
     pub(super) fn on_playable(&mut self) -> Option<Event> {
         if self.state == State::Live {
             let is_output_playable = self.is_output_playable();
@@ -124,14 +125,14 @@ impl Supervisor {
         self.status.set_output(self.output.status(self.status.epoch()));
     }
 
-    /// Returns when the callers who wait for the output of a live stream learn that it is delayed; `None`
-    /// if no caller does.
+    /// Returns when to report to the callers who wait for the output that the output is delayed; `None` if
+    /// no caller waits for the output, or the stream is not live.
     pub(super) fn output_deadline(&self) -> Option<Instant> {
         let since = self.waiters.output_since()?.max(self.status.live_since()?);
         Some(since + self.limits.start_timeout)
     }
 
-    /// Reports to the callers who wait for the output of a live stream that it is delayed.
+    /// Reports to the callers who wait for the output of a live stream that the output is delayed.
     pub(super) fn delay_output(&mut self) {
         let detail = "HLS is not playable yet; it begins with the camera's next keyframe";
         self.waiters.delay_output(Error::new(ErrorKind::AwaitingKeyframe, detail));

@@ -30,13 +30,13 @@ use crate::stream::transition_metrics::TransitionMetrics;
 use crate::stream::viewers::Viewers;
 use crate::stream::waiters::Waiters;
 
-/// The time from which the first numbers of streams are counted (see `first_number`): the beginning of 2025, in Unix seconds.
+/// The time from which [`first_number`] counts: the beginning of 2025, in Unix seconds.
 const NUMBERS_SINCE: u64 = 1_735_689_600;
 /// How many numbers are available for each second since then.
 const NUMBERS_A_SECOND: u64 = 4;
 
 /// Starts a new stream, and returns its handle. `priority` is that of its first run. Starts the output as
-/// well if it is `wanted`. Calls `on_gone` with this handle once the stream's child, output and files are
+/// well if that is `wanted`. Calls `on_gone` with this handle once the stream's child, output and files are
 /// gone.
 pub(in crate::stream) fn spawn(
     camera: Camera,

@@ -594,7 +594,7 @@ async fn the_reaper_ends_streams_without_viewers_and_no_others() {
     }
     assert_eq!(setup.state(), Some(State::Live));
     let left = Instant::now();
-    let fragments = tokio::spawn({
+    let frames = tokio::spawn({
         let (hub, epoch) = (child.request.hub.clone(), child.request.epoch);
         async move {
             let format = testing::format(epoch);
@@ -606,7 +606,7 @@ async fn the_reaper_ends_streams_without_viewers_and_no_others() {
     });
     assert_eq!(child.stop_request().await, Stop::Gently);
     assert!((30..=40).contains(&left.elapsed().as_secs()), "{:?}", left.elapsed());
-    fragments.abort();
+    frames.abort();
     child.end(ErrorKind::SourceUnreachable);
     setup.gone().await;
 }

@@ -139,7 +139,7 @@ async fn a_kept_stream_that_ended_without_a_stop_is_started_again() {
     let mut setup = setup_kept();
     let child = setup.kept().await;
     let handle = setup.registry.get(&setup.camera.id).expect("a stream");
-    // Ends the stream as a fault of its output does.
+    // Ends the stream without a stop: the stream is idle, and not kept at this moment.
     let idle = setup.registry.clone();
     idle.set_kept(&setup.camera.id, false);
     tokio::time::advance(LIMITS.idle_timeout).await;
@@ -170,7 +170,7 @@ async fn kept_streams_wait_with_low_priority_and_for_as_long_as_needed() {
     let cameras: Vec<_> = ["a", "b", "c", "d"].map(|id| named(id, "rtsp://cam/kept")).into();
     for camera in &cameras {
         setup.keep(camera);
-        // So that the starts queue in order.
+        // This lets the starts queue in order.
         tokio::task::yield_now().await;
     }
     let mut children = vec![setup.child().await];

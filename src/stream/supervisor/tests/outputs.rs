@@ -1,4 +1,4 @@
-//! Streams with an output that runs only while it is asked for.
+//! Streams whose output runs only while clients use it.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ async fn play_for(child: &Child, seconds: u64) {
     }
 }
 
-/// An output of which nothing is playable, until it ends.
+/// Serves an output that is not playable.
 fn is_never_playable(control: OutputControl) -> OutputTask {
     Box::pin(async move {
         control.progress.send_modify(|progress| progress.playable = None);
@@ -108,7 +108,7 @@ async fn without_an_output_a_stream_is_live_with_its_first_keyframe() {
 async fn a_start_of_a_live_stream_waits_for_the_output_that_it_wants() {
     let mut setup = setup();
     let child = setup.live_without_output().await;
-    // The hub has the frames since the last keyframe, so nothing more needs to come.
+    // The output begins with the last keyframe in the hub, so it needs no further frames.
     let start = setup.start();
     assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
     assert_eq!(setup.output(), OutputState::Live);
@@ -133,7 +133,7 @@ async fn a_caller_without_an_output_does_not_wait_for_it() {
     let without = setup.start_with(WantedOutput::None);
     assert_eq!(without.await.expect("a task"), Ok(Joined::Started));
     assert_eq!(setup.output(), OutputState::Starting);
-    // The other caller learns in time that its output is delayed.
+    // The other caller gets a result in time: the output is delayed.
     play_for(&child, 14).await;
     assert!(!with.is_finished());
     play_for(&child, 1).await;
@@ -284,7 +284,7 @@ async fn an_output_whose_task_fails_starts_again_when_it_is_wanted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_output_that_is_not_ready_does_not_concern_the_others() {
+async fn an_output_that_is_not_ready_does_not_affect_its_live_stream() {
     let serve = |_| -> OutputTask { Box::pin(std::future::ready(())) };
     let mut setup = setup_with_fake_output(FakeOutput { is_ready: false, serve });
     let mut child = setup.live_without_output().await;

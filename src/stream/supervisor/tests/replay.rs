@@ -32,7 +32,7 @@ async fn run(request: IngestRequest, mut stops: StopRequests) -> RunOutcome {
     RunOutcome::Dropped(Error::new(ErrorKind::SourceUnreachable, detail))
 }
 
-/// Publishes the frames of the recording. Returns why that ended.
+/// Publishes the frames of the recording. Returns why it stopped doing so.
 async fn replay(request: &IngestRequest, stops: &mut StopRequests) -> &'static str {
     let began = Instant::now();
     for frame in frames(request.epoch) {
@@ -81,7 +81,7 @@ async fn a_recording_is_a_stream_like_any_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_learns_that_it_is_to_stop() {
+async fn a_run_receives_the_requests_to_stop() {
     for (stop, expected) in [
         (RunningIngest::stop_gently as fn(&RunningIngest), Stop::Gently),
         (RunningIngest::stop_now, Stop::Now),
