@@ -39,7 +39,7 @@ const CAMERAS: &[&[&str]] = &[
     &[VIDEO, VOICE, "-t 5", "-c:v mjpeg -c:a pcm_mulaw", NUT],
     &[VIDEO_SLOW, "-t 60", H264, NUT],
     &[VIDEO_SLOW, "-t 60", H264_B, PIPE],
-    // The unit of RTP, in which frames are far apart.
+    // Times in units of 1/90000 s, as in RTP: the numbers of successive frames are far apart.
     &[VIDEO_SLOW, "-t 60 -enc_time_base 1:90000", H264, NUT],
     &[VIDEO_SLOW, VOICE, "-t 20", "-c:v mjpeg -c:a pcm_alaw", NUT],
     &[VIDEO_FAST, AUDIO, "-t 4", H264, "-c:a aac", NUT],

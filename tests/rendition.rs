@@ -1,6 +1,5 @@
-//! Renditions, with real FFmpeg: frames of cameras that players cannot play are written for FFmpeg,
-//! converted, and read again. Every frame comes back, with its time and its date, and audio passes
-//! unchanged.
+//! Tests of renditions with a real FFmpeg, which converts the frames of several cameras. Every frame must
+//! keep its time and its date, and the audio must not change.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -16,7 +15,8 @@ use tokio::time::Instant;
 const FRAMES: u32 = 100;
 const EPOCH: u64 = 7;
 
-/// Runs FFmpeg with these arguments and this input, and returns its output.
+/// Runs FFmpeg with these arguments and this input, and returns the output. With an input, the program is
+/// that of `FFMPEG_BIN`, if this variable is set.
 fn ffmpeg(arguments: &[&str], input: Vec<u8>) -> Vec<u8> {
     let program = std::env::var("FFMPEG_BIN").unwrap_or_else(|_| "ffmpeg".into());
     let program = if input.is_empty() { "ffmpeg" } else { &program };
@@ -51,7 +51,7 @@ fn camera(encoder: &str) -> Vec<Frame> {
     let mut frames = Vec::new();
     for item in items(&nut) {
         let arrival = Arrival { at: began, wall: SystemTime::UNIX_EPOCH };
-        let frame = demuxer.video(item, arrival).expect("video that the hub can carry");
+        let frame = demuxer.video(item, arrival).expect("usable video");
         frames.extend(frame.map(|frame| {
             let taken_at =
                 SystemTime::UNIX_EPOCH + Duration::from_hours(9) + frame.presentation_time;

@@ -1,5 +1,5 @@
 //! The most recent lines that the child processes of a stream printed, across all epochs, and the
-//! resource usage of those that run.
+//! resource usage of the children that run.
 //!
 //! Callers must remove secrets from lines before adding them.
 
@@ -62,8 +62,8 @@ impl ProcessLog {
         lock(&self.lines).iter().cloned().collect()
     }
 
-    /// Returns the most recently measured usage of all running children together; `None` if no child is
-    /// running, or if none has been measured yet.
+    /// Returns the sum of the most recently measured usage of all running children; `None` if no child is
+    /// running, or if no running child has been measured yet.
     pub fn usage(&self) -> Option<Usage> {
         let usage = lock(&self.usage);
         usage.iter().map(|(_, usage)| *usage).reduce(|a, b| Usage {

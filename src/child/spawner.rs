@@ -104,7 +104,7 @@ impl Spawner {
 
     /// Starts `program` in a separate process group, with stdin, stdout and stderr as pipes. `outputs` is
     /// the number of additional pipes that the child can write to. [`output_pipe`] returns the arguments
-    /// that refer to them.
+    /// that refer to these pipes.
     pub async fn spawn(
         &self,
         program: &Path,
@@ -292,12 +292,12 @@ impl Process {
         std::mem::take(&mut self.outputs)
     }
 
-    /// Requests that the child ends, and all processes that it has started.
+    /// Requests that the child and all processes that it has started end.
     pub(crate) fn terminate(&self) {
         self.signal(Signal::SIGTERM);
     }
 
-    /// Kills the child, and all processes that it has started.
+    /// Kills the child and all processes that it has started.
     pub(crate) fn kill(&self) {
         self.signal(Signal::SIGKILL);
     }

@@ -1,4 +1,4 @@
-//! The parser of the NUT streams that FFmpeg writes.
+//! The fuzz target for the parser of the NUT streams that FFmpeg writes.
 
 use crate::media::nut::error::NutError;
 use crate::media::nut::reader::NutReader;

@@ -18,6 +18,7 @@ MILLISECOND_CLOCK = 90
 STUCK_CLOCK = 1e12
 
 
+# Options of x264enc with which no frame waits for later frames.
 LOW_LATENCY = "tune=zerolatency bframes=0"
 
 
@@ -102,7 +103,7 @@ def gop_frames(options):
 
 
 def h264_stream(options, profile, tuning, quirk=Quirk(), pixels="I420"):
-    """Return a stream of H.264 with one slice per frame, made of this format of pixels."""
+    """Return a stream of H.264 with one slice per frame. The encoder gets pixels of this format."""
     return video_stream(
         options,
         f"videoconvert ! video/x-raw,format={pixels} "

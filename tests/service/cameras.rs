@@ -182,7 +182,7 @@ async fn a_camera_that_requires_udp_plays() {
     assert_eq!(
         replans(&manager),
         1,
-        "more or fewer starts than the first one changed from TCP to UDP"
+        "only the first start may change from TCP to UDP, exactly once"
     );
     let response = manager
         .post("/api/stream/start", &json!({ "indicator_id": "h264-udp", "transport": "tcp" }))
@@ -265,7 +265,7 @@ async fn segments_are_short_with_rare_and_with_frequent_keyframes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_of_the_picture_size_needs_no_other_epoch() {
+async fn a_change_of_the_picture_size_does_not_end_the_epoch() {
     let (_camera, manager, nginx) = start_live("h264-resize", &[]).await;
     let first = manager.status("cam").await;
     let before = Playlist::fetch(&nginx, "cam").await.expect("a playlist");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Camera, Manager, Nginx, play, until};
 
-/// Streams without viewers end soon.
+/// The settings with which streams without viewers end soon.
 const SHORT_CLEANUP: &[(&str, &str)] =
     &[("CLEANUP_DELAY_SECONDS", "2"), ("CLEANUP_INTERVAL_SECONDS", "0.2")];
 
@@ -18,7 +18,7 @@ async fn put(manager: &Manager, link: &str, keep: &str) -> Value {
     response.body
 }
 
-/// Asserts for some time, in which an idle stream would end, that the stream stays in this state.
+/// Asserts that the stream stays in this state, for longer than an idle stream would run.
 async fn stays(manager: &Manager, state: &str) {
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(4) {
@@ -77,7 +77,7 @@ async fn a_kept_camera_that_refuses_or_cannot_be_reached_is_retried() {
     stays(&manager, "backoff").await;
     let later = manager.status("cam").await;
     assert_eq!(later["generation"], status["generation"], "the camera was tried again too soon");
-    // Requests of players do not try it either.
+    // Requests for the playlist do not start another attempt either.
     let playlist = manager.get("/streams/cam/stream.m3u8").await;
     assert_eq!(playlist.body["code"], "source_unauthorized", "{playlist:?}");
     assert_eq!(manager.status("cam").await["generation"], status["generation"]);
@@ -98,7 +98,7 @@ async fn a_kept_camera_that_exceeds_the_limit_starts_when_there_is_a_place() {
     manager.play("other", &camera.link("h264")).await;
     put(&manager, &camera.link("h264"), "always").await;
     assert_eq!(manager.status("cam").await["state"], "stopped");
-    until("the place is free, and the kept camera has it", || async {
+    until("the kept camera is live in the free place", || async {
         manager.status("cam").await["state"] == "live"
     })
     .await;

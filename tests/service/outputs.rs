@@ -9,7 +9,7 @@ use crate::support::{
     ApiResponse, Camera, Manager, Nginx, Playlist, eventually, play, start_service, until,
 };
 
-/// HLS that no client uses ends soon.
+/// The settings with which HLS that no client uses ends soon.
 const SHORT_CLEANUP: &[(&str, &str)] =
     &[("CLEANUP_DELAY_SECONDS", "2"), ("CLEANUP_INTERVAL_SECONDS", "0.2")];
 
@@ -49,20 +49,20 @@ async fn a_stream_without_an_output_writes_no_files_until_a_player_comes() {
     assert_eq!(status["state"], "live");
     assert_eq!(status["outputs"], json!({ "hls": { "state": "off", "error": null } }));
     assert_eq!(start(&manager, &link, "none").await.body["status"], "active");
-    until("a second of video has come", || async {
+    until("the second keyframe has arrived", || async {
         manager.status("cam").await["media"]["gop_seconds"].is_number()
     })
     .await;
     assert!(!has_files(&manager.stream_dir()));
 
-    // The hub has the frames since the last keyframe, so HLS need not wait for the next one.
+    // The hub has the frames since the last keyframe, so HLS need not wait for the next keyframe.
     let requested = Instant::now();
     Playlist::fetch(&nginx, "cam").await.expect("a playlist");
     assert!(requested.elapsed() < Duration::from_secs(2), "{:?}", requested.elapsed());
     assert_eq!(hls(&manager).await, json!({ "state": "live", "error": null }));
     play(&nginx.playlist("cam"), 2).await;
     assert_eq!(start(&manager, &link, "hls").await.body["status"], "active");
-    assert_eq!(camera.plays(), 1, "the camera was opened again");
+    assert_eq!(camera.plays(), 1, "the camera was connected to more than once");
     let wrong = start(&manager, &link, "mjpeg").await;
     assert_eq!(wrong.status, 400, "{wrong:?}");
 }

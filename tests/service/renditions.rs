@@ -1,5 +1,5 @@
-//! Video that browsers cannot play: it is converted to H.264 once, from the frames of the stream, while
-//! HLS needs it.
+//! Video that browsers cannot play. While HLS needs H.264, a single FFmpeg converts the stream's frames for
+//! all viewers.
 
 use std::fs;
 use std::time::Duration;
@@ -45,8 +45,8 @@ async fn a_camera_is_read_and_decoded_once_for_all_viewers() {
     assert_eq!((&status["restarts"], &status["last_error"]), (&json!(0), &json!(null)));
     assert_eq!(status["media"]["transcoded"], true);
     until("both processes have been measured", || async {
-        let log = manager.status("cam").await["process"]["memory_bytes"].as_u64();
-        log.is_some_and(|bytes| bytes > 20_000_000)
+        let memory = manager.status("cam").await["process"]["memory_bytes"].as_u64();
+        memory.is_some_and(|bytes| bytes > 20_000_000)
     })
     .await;
     manager.stop_stream("cam").await;
@@ -161,11 +161,11 @@ async fn audio_and_video_are_in_sync_whether_the_video_is_converted_or_not() {
     }
 }
 
-/// Plays some seconds, and returns for each beep how many milliseconds after a full second of the clock in
-/// the picture it is heard.
+/// Plays for five seconds. Returns, for each beep, the time in milliseconds from the nearest full second of
+/// the clock in the picture until the beep is heard. The time is negative if the beep is early.
 async fn beeps(nginx: &Nginx) -> Vec<i64> {
     let url = nginx.playlist("cam");
-    // The first band of the picture is the clock, of which one pixel for each bit is left.
+    // Crops the picture to the clock at the top, and scales the clock to one pixel per bit.
     let clock = "crop=iw:iw/32:0:0,scale=32:1:flags=area,format=gray";
     let mut command = Command::new("ffmpeg");
     command.args(["-v", "error", "-live_start_index", "0", "-i", &url, "-t", "5"]);
@@ -210,7 +210,8 @@ async fn beeps(nginx: &Nginx) -> Vec<i64> {
     onsets.iter().filter_map(offset).collect()
 }
 
-/// Returns a time of the picture's clock as Unix time in milliseconds, of which the clock has 32 bits.
+/// Converts a time of the clock in the picture to the Unix time in milliseconds, of which the clock shows
+/// only the low 32 bits.
 fn unix_time(clock: i64) -> i64 {
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a time after 1970").as_millis();
     let now = i64::try_from(now).expect("a time before the year 292,000,000");

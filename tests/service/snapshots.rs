@@ -1,5 +1,5 @@
-//! Pictures of cameras: from the running stream, without another connection, and not older than
-//! requested.
+//! Pictures of cameras. They come from the running stream, without another connection to the camera, and
+//! are not older than requested.
 
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -28,7 +28,7 @@ fn age(response: &Response) -> u64 {
     age.parse().expect("seconds")
 }
 
-/// Returns the picture in a response. Panics if there is none.
+/// Returns the picture in a response. Panics if the response contains no picture.
 async fn jpeg(response: Response) -> Jpeg {
     assert_eq!(response.status(), 200, "{}", response.text().await.expect("text"));
     assert_eq!(response.headers()["content-type"], "image/jpeg");
@@ -64,7 +64,7 @@ async fn pictures_of_a_running_stream_take_no_second_connection() {
     assert_eq!(small.size(), (320, 180));
     let large = jpeg(nginx.get(path).await).await;
     assert_eq!(large.size(), (640, 360));
-    // A picture is never enlarged. The one that was just taken is new enough.
+    // A picture is never enlarged, and the last picture is new enough.
     let wide = jpeg(get(&manager, "width=3840").await).await;
     assert_eq!((&wide, decoded(&manager).await), (&large, 2));
     let again = get(&manager, "width=320&max_age=60").await;
@@ -77,7 +77,7 @@ async fn pictures_of_a_running_stream_take_no_second_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_max_age_0_the_clock_in_the_picture_is_that_of_the_request() {
-    // A picture of the keyframe would soon be too old.
+    // With this interval of keyframes, a picture of the last keyframe would soon be too old.
     let camera = Camera::start_with(&["--gop-seconds", "10"]).await;
     for (mount, settings) in [
         ("h264", [].as_slice()),
@@ -101,7 +101,7 @@ async fn with_max_age_0_the_clock_in_the_picture_is_that_of_the_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_picture_is_of_its_age_if_the_next_keyframe_is_too_far_away() {
+async fn the_age_of_an_old_picture_is_right_if_the_next_keyframe_is_too_far_away() {
     let camera = Camera::start_with(&["--gop-seconds", "40"]).await;
     let manager = Manager::start(&[]).await;
     manager.play("cam", &camera.link("h264")).await;
@@ -128,7 +128,8 @@ async fn a_camera_that_is_not_running_is_started_unless_the_request_forbids_it()
     let first = jpeg(nginx.get("/streams/cam/snapshot.jpg").await).await;
     assert_eq!(manager.status("cam").await["state"], "live");
     manager.stop_stream("cam").await;
-    // Neither the last picture, nor a new one for which no stream may start, takes a connection.
+    // The manager returns the last picture without a connection to the camera: with `max_age=60` because
+    // it is new enough, and with `start=false` because no stream is allowed to start.
     assert_eq!(jpeg(get(&manager, "max_age=60").await).await, first);
     let listed = manager.get("/api/cameras/cam").await.body;
     assert!(listed["picture_at"].is_string() && listed["picture_sub_at"].is_null(), "{listed}");
@@ -169,7 +170,7 @@ async fn concurrent_requests_decode_once() {
     let pictures = join_all((0..20).map(|_| async { jpeg(get(&manager, "").await).await })).await;
     assert!(pictures.iter().all(|picture| *picture == pictures[0]));
     assert_eq!(decoded(&manager).await, 1);
-    // A client that leaves takes no picture from another one.
+    // If a client disconnects, another client with the same request still gets the picture.
     let url = manager.url("/streams/cam/snapshot.jpg?max_age=0&width=160");
     let impatient = manager.client().get(&url).timeout(Duration::from_millis(5)).send();
     let patient = manager.client().get(&url).send();
@@ -201,7 +202,7 @@ async fn a_picture_requires_the_permission_to_watch() {
     let id = session["session_id"].as_str().expect("an id");
     let path = format!("/api/playback/sessions/{id}");
     assert_eq!(call(admin, Method::DELETE, &path, Value::Null).await.status, 204);
-    assert_eq!(nginx.get(&playing).await.status(), 401, "a picture that is kept");
+    assert_eq!(nginx.get(&playing).await.status(), 401, "the session has ended");
 }
 
 /// Starts a manager that runs the script `child` of tests/service/children, and streams from

@@ -14,7 +14,7 @@ const CLOCK_BITS: usize = 32;
 pub(crate) struct Jpeg(Vec<u8>);
 
 impl Jpeg {
-    /// Wraps the bytes of a JPEG. Panics if it is incomplete.
+    /// Wraps the bytes of a JPEG. Panics if the JPEG is incomplete.
     pub(crate) fn new(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         let is_complete = bytes.starts_with(&[0xff, 0xd8]) && bytes.ends_with(&[0xff, 0xd9]);
@@ -32,8 +32,8 @@ impl Jpeg {
         (number(at + 7), number(at + 5))
     }
 
-    /// Returns how old the picture is by the clock that it shows, in milliseconds, if it is looked at
-    /// `now`.
+    /// Returns the age that the picture has at `now`, in milliseconds, according to the clock in the
+    /// picture.
     pub(crate) async fn age_by_clock(&self, now: SystemTime) -> i64 {
         let now = now.duration_since(UNIX_EPOCH).expect("a time after 1970").as_millis();
         let now = u32::try_from(now % (1 << CLOCK_BITS)).expect("32 bits");

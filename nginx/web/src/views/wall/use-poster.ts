@@ -16,9 +16,9 @@ const WIDTH = 640;
 const MAX_AGE = 600;
 
 /**
- * Returns the URL of the last picture of a stream; undefined if there is none. Requests no picture that the
- * service would have to start a camera for. A picture is also requested when the video begins to play, so
- * that the service has one for the next time.
+ * Returns the URL of the last picture of a stream; undefined if there is none. A request for a
+ * poster never starts a stream. A picture is also requested when the video begins to play, so
+ * that the service has a poster for the next time.
  */
 export function usePoster(camera: WallCamera, profile: Profile, state: State): string | undefined {
   const [poster, setPoster] = useState<string>();
