@@ -36,7 +36,7 @@ pub(super) struct Situation {
     pub(super) queued_as: Option<Priority>,
     /// Whether a failed start is retried.
     pub(super) is_retried: bool,
-    /// Whether the stream runs without viewers.
+    /// Whether the stream is kept.
     pub(super) is_kept: bool,
     /// When the picture last advanced.
     pub(super) last_progress: Instant,

@@ -16,7 +16,7 @@ pub(super) struct KeptStreams(Arc<Mutex<HashMap<StreamId, Keeping>>>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Keeping {
-    /// The stream runs without viewers.
+    /// The stream is kept: it runs even without viewers.
     Running,
     /// A client has stopped the stream. It is kept again after its next start.
     Stopped,
@@ -50,18 +50,18 @@ impl KeptStreams {
         lock(&self.0).insert(id.clone(), Keeping::Running);
     }
 
-    /// Returns whether the stream runs without viewers.
+    /// Returns whether the stream is kept and no client has stopped it.
     pub(super) fn contains(&self, id: &StreamId) -> bool {
         lock(&self.0).get(id) == Some(&Keeping::Running)
     }
 
-    /// Calls `create` if the stream runs without viewers. The lock is held during the call.
+    /// Calls `create` if the stream is kept and no client has stopped it. Holds the lock during the call.
     pub(super) fn if_kept<T>(&self, id: &StreamId, create: impl FnOnce() -> T) -> Option<T> {
         let all = lock(&self.0);
         (all.get(id) == Some(&Keeping::Running)).then(create)
     }
 
-    /// Returns the streams that run without viewers, sorted by id.
+    /// Returns the kept streams that no client has stopped, sorted by id.
     pub(super) fn all(&self) -> Vec<StreamId> {
         let all = lock(&self.0);
         let running = all.iter().filter(|(_, keeping)| **keeping == Keeping::Running);

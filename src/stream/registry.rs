@@ -178,8 +178,8 @@ impl Registry {
         }
     }
 
-    /// Sets whether a stream runs without viewers. Returns true if the stream was added to the kept streams,
-    /// so that the caller may have to start it. A stream that a client has stopped stays stopped.
+    /// Sets whether a stream is kept. Returns true if the stream was added to the kept streams, so that the
+    /// caller may have to start it. A stream that a client has stopped stays stopped.
     pub(crate) fn set_kept(&self, id: &StreamId, is_kept: bool) -> bool {
         if is_kept {
             return self.0.kept.add(id);
@@ -188,18 +188,18 @@ impl Registry {
         false
     }
 
-    /// Returns the streams that run without viewers and are not stopped, sorted by id.
+    /// Returns the kept streams that no client has stopped, sorted by id.
     pub(crate) fn kept(&self) -> Vec<StreamId> {
         self.0.kept.all()
     }
 
-    /// Returns whether the stream runs without viewers.
+    /// Returns whether the stream is kept and no client has stopped it.
     pub(crate) fn is_kept(&self, id: &StreamId) -> bool {
         self.0.kept.contains(id)
     }
 
-    /// Starts a stream that runs without viewers, with low priority. A failed stream starts again as if a
-    /// caller requested it. Does nothing if the stream is running, or is no longer kept.
+    /// Starts a kept stream, with low priority. A failed stream starts again as if a caller requested it.
+    /// Does nothing if the stream is running, or is no longer kept.
     pub(crate) fn start_kept(&self, camera: &Camera) -> Result<(), Error> {
         if let Some(handle) = self.get(&camera.id) {
             if handle.commands.is_closed() {
@@ -223,8 +223,8 @@ impl Registry {
     }
 
     /// Ends the camera's stream and waits until it is gone, at most for the grace period and two
-    /// seconds more. Returns false if there was no stream. A stream that runs without viewers stays
-    /// stopped until its next start.
+    /// seconds more. Returns false if there was no stream. A kept stream stays stopped until
+    /// its next start.
     pub(crate) async fn stop(&self, id: &StreamId) -> bool {
         self.0.kept.stop(id);
         let Some(handle) = self.get(id) else { return false };

@@ -1,7 +1,7 @@
 //! The events of one stream: decides which of its transitions are reported.
 //!
-//! An interruption before the stream was live is reported only if the stream runs without viewers. A
-//! further failed attempt is reported only if its error differs from that of the previous attempt.
+//! An interruption before the stream was live is reported only if the stream is kept. A further failed
+//! attempt is reported only if its error differs from that of the previous attempt.
 
 use std::time::SystemTime;
 
@@ -44,8 +44,8 @@ impl EventReporter {
     }
 
     /// Reports that the stream waits for its next attempt, unless the cause is the same as before. If no
-    /// attempt was successful yet, reports that only for a stream that runs without viewers: otherwise the
-    /// callers of the start get the result.
+    /// attempt was successful yet, reports that only for a kept stream: otherwise the callers of the start
+    /// get the result.
     pub(crate) fn interrupted(&mut self, epoch: u64, error: Option<Error>, is_kept: bool) {
         let code = error.as_ref().map(|error| error.kind);
         let is_news = match self.last {

@@ -31,7 +31,7 @@ const RETRY_WHEN_FULL: Duration = Duration::from_secs(5);
 pub(crate) enum Priority {
     /// A start that a caller requested.
     Requested,
-    /// A retry after an interruption, or the start of a stream that runs without viewers.
+    /// A retry after an interruption, or the start of a kept stream that no caller requested.
     Low,
 }
 

@@ -82,9 +82,9 @@ pub(crate) enum Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Context {
     /// A start that failed is retried: an epoch of the stream has been live, so there may be viewers, or
-    /// the stream runs without viewers.
+    /// the stream is kept.
     pub(crate) is_retried: bool,
-    /// The stream has, or recently had, viewers or callers who wait for it, or runs without viewers.
+    /// The stream has, or recently had, viewers or callers who wait for it, or is kept.
     pub(crate) is_wanted: bool,
 }
 

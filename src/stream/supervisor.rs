@@ -361,13 +361,12 @@ impl Supervisor {
         self.run.stop_gently();
     }
 
-    /// Returns whether the stream runs without viewers, or there has been interest in it within the idle
-    /// timeout.
+    /// Returns whether the stream is kept, or there has been interest in it within the idle timeout.
     fn is_wanted(&self) -> bool {
         self.is_kept() || self.shared.interests.idle_for() < self.limits.idle_timeout
     }
 
-    /// Returns whether the stream runs without viewers.
+    /// Returns whether the stream is kept, so that it runs without viewers as well.
     fn is_kept(&self) -> bool {
         self.kept.contains(&self.shared.id)
     }

@@ -1,4 +1,4 @@
-//! Streams that run without viewers.
+//! Kept streams, which run even without viewers.
 
 use std::time::Duration;
 
