@@ -77,7 +77,7 @@ async fn a_device_that_makes_no_keyframe_delays_no_start_and_gets_no_more_reques
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_whose_keyframe_is_late_keeps_starting_until_it_comes() {
+async fn a_stream_keeps_starting_until_its_late_keyframe_arrives() {
     let camera = Camera::start_with(&["--running", "h264", "--gop-seconds", LONG_GOP]).await;
     let settings = [("START_TIMEOUT_SECONDS", "3"), ("STALE_TIMEOUT_SECONDS", "3")];
     let manager = Manager::start(&settings).await;

@@ -1,4 +1,4 @@
-// A discovered device, with a button that adds it as a camera.
+// A discovered device, with buttons that take a picture, and that add the device as a camera.
 import { useState } from "preact/hooks";
 
 import { cameraChanges } from "../../api/changes";
