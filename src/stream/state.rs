@@ -55,8 +55,8 @@ pub(crate) enum Event {
     Abandoned,
     /// The current epoch has become playable.
     Playable,
-    /// The output cannot serve what the ingest delivers, for example because the disk is full, and no
-    /// client wants the stream without the output.
+    /// The output cannot serve what the ingest delivers, for example because the disk is full, and the
+    /// stream is neither kept nor wanted without the output.
     OutputFailed,
     /// The child has been reaped, and another plan may work better.
     EndedReplan,

@@ -82,7 +82,7 @@ impl Supervisor {
     }
 
     /// Handles an error of the output. The callers who wait for the output get the error. Returns `event`
-    /// if no client wants the stream without the output.
+    /// if the stream is neither kept nor wanted without the output.
     pub(super) fn on_output_error(&mut self, error: &Error, event: Event) -> Option<Event> {
         self.status.note_error(error.clone());
         self.waiters.refuse_output(error);
@@ -103,7 +103,7 @@ impl Supervisor {
     }
 
     /// Returns whether the current epoch is playable: its output is playable; or its first keyframe has
-    /// come, and the output does not run or a client wants the stream without it.
+    /// arrived, and the output does not run or the stream is also wanted without it.
     fn is_playable(&self) -> bool {
         let has_keyframe = *self.video_epoch.borrow() == Some(self.status.epoch());
         let needs_output = self.output.is_on() && !self.is_wanted_without_output();
@@ -115,7 +115,7 @@ impl Supervisor {
         self.output.is_playable(self.status.epoch())
     }
 
-    /// Returns whether the stream is wanted even if its output fails.
+    /// Returns whether the stream is kept, or a client wants it without the output.
     fn is_wanted_without_output(&self) -> bool {
         self.is_kept() || self.shared.interests.other_idle_for() < self.limits.idle_timeout
     }
