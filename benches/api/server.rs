@@ -1,5 +1,5 @@
-//! The manager with streams that need no processor time, for `bench.mjs`. Only the ingest is
-//! replaced: the ingest of this program publishes a few recorded frames, and nothing afterwards.
+//! Two programs for `bench.mjs`. `serve` is the manager with streams that need no processor time: its
+//! ingest publishes a few recorded frames, and nothing afterwards. `reaper` measures a part of the manager.
 //!
 //! ```text
 //! api serve FILE     runs the manager; each of its streams plays the frames in FILE

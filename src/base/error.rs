@@ -83,7 +83,7 @@ error_kinds! {
     Stopped "stopped"
         "The stream was stopped while this request waited for the stream to become playable."
     StreamEnded "stream_ended"
-        "The stream ended while a player waited for the next part. Another request restarts the stream."
+        "The stream ended while a request for a playlist or a picture waited. Another request restarts the stream."
     SourceNotFound "source_not_found"
         "The camera has no stream at the path of its RTSP link."
     SourceUnauthorized "source_unauthorized"

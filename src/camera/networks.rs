@@ -110,8 +110,8 @@ impl CameraNetworks {
     /// return an address that is not permitted.
     ///
     /// Errors: `InvalidSource` for an invalid host; `SourceUnreachable` if a name cannot be resolved;
-    /// `SourceForbidden` if any address of the host is not permitted, because the owner of a name decides
-    /// which of its addresses is used.
+    /// `SourceForbidden` if any address of the host is not permitted, even if others are: the DNS server of
+    /// a name decides in which order its addresses are listed, and so which one would be used.
     pub(crate) async fn resolve(&self, host: &str, port: u16) -> Result<SocketAddr, Error> {
         let name = match parse_host(host)? {
             Host::Address(address) => {

@@ -46,8 +46,8 @@ struct Kept {
 }
 
 impl Kept {
-    /// Returns whether this picture serves requests for `width`. A picture of the full width also serves
-    /// requests for any greater width.
+    /// Returns whether this picture serves requests for `width`. A picture of the full width serves
+    /// requests for its own width and for any greater one.
     fn has_width(&self, width: Option<u32>) -> bool {
         let is_enough = |width| self.width.is_none() && self.picture.full_width <= width;
         self.width == width || width.is_some_and(is_enough)

@@ -35,7 +35,7 @@ const OTHERS: [[&str; 4]; 3] = [
         "*",
         "origins, separated by spaces, or *",
         "Origins whose web pages can play streams and use the API. With `*`, pages of all origins can play \
-         streams, but pages of other origins cannot use the API.",
+         streams, but only pages of nginx's own origin can use the API.",
     ],
     [
         "STREAMS_SIZE",

@@ -24,7 +24,7 @@ pub(crate) async fn ensure_can_see(
         .map_or(Ok(()), |record| caller.ensure_owns(record.owner.as_deref(), id))
 }
 
-/// Returns the permission to watch a camera that these credentials give. Uses the first of: a
+/// Returns the permission that these credentials give to watch a camera. Uses the first of: a
 /// playback token in the path, a valid API key, and a playback token as a bearer token or in a
 /// cookie. Without API keys, requests from this machine need no credentials.
 pub(crate) async fn permit_to_watch(
@@ -38,7 +38,7 @@ pub(crate) async fn permit_to_watch(
 }
 
 /// Returns an error if a permission has ended since it was given: it has expired, its session was
-/// ended, or the camera now has another owner.
+/// ended, or the camera was deleted or now has another owner.
 pub(crate) async fn ensure_still_valid(
     core: &Core,
     permit: &Permit,

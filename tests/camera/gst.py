@@ -1,4 +1,4 @@
-"""The GStreamer bindings in the required versions. All other modules import them from here."""
+"""The GStreamer bindings in the required versions. The other modules of this directory import them from here."""
 
 import gi
 

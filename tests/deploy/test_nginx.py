@@ -49,7 +49,7 @@ MEDIA = CORS | {
     "Cache-Control": "no-store",
     "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
     "Access-Control-Allow-Headers": "Range, Authorization, X-API-Key",
-    "Access-Control-Expose-Headers": "Content-Length, Content-Range, Date, Retry-After",
+    "Access-Control-Expose-Headers": "Content-Length, Content-Range, Date, Age, Retry-After",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
