@@ -1,4 +1,7 @@
-"""The GStreamer bindings in the required versions. The other modules of this directory import them from here."""
+"""The GStreamer bindings in the required versions.
+
+The other modules of this directory import them from here.
+"""
 
 import gi
 
