@@ -44,8 +44,8 @@ pub(super) fn id_or_number() -> Schema {
         .into()
 }
 
-/// Returns the schema of fields that are either all present or all missing. The derived schema would
-/// permit that the fields are missing only if the whole object is null.
+/// Returns the schema of fields that are either all present or all missing. With the derived schema, a
+/// response without these fields would be valid only if the response itself were null.
 pub(super) fn all_or_none<T: ToSchema>(description: &str) -> Schema {
     let fields = AnyOfBuilder::new().item(reference::<T>()).item(of_type(Type::Object));
     fields.description(Some(description)).into()

@@ -116,7 +116,7 @@ impl Signer {
     }
 
     /// Returns a token with these claims. Error: `InvalidRequest` if [`Verifier::verify`] would
-    /// refuse the token at any time.
+    /// refuse the token whatever the time is.
     pub(crate) fn issue(&self, claims: &Claims) -> Result<String, Error> {
         let invalid = |reason: String| Error::new(ErrorKind::InvalidRequest, reason);
         claims.check_form().map_err(|error| invalid(error.to_string()))?;
@@ -152,7 +152,7 @@ impl Verifier {
 
     /// Returns the verifier, which now accepts the tokens of a back end too. `text` is either the
     /// back end's public key in PEM (Ed25519, or RSA with 2048 to 4096 bits), or a JWKS document,
-    /// whose other keys are ignored. A token names its key in the JWKS by `kid`.
+    /// in which keys of other types and sizes are ignored. A token names its key in the JWKS by `kid`.
     pub(crate) fn with_public_keys(mut self, text: &str) -> Result<Self, PublicKeyError> {
         self.keys.extend(key::parse(text)?);
         Ok(self)

@@ -5,15 +5,15 @@ use std::time::Duration;
 use crate::output::hls::fragment::Fragment;
 use crate::output::hls::playlist::Segment;
 
-/// The length of an epoch's first segment in parts, wherever the next keyframe is. A player needs one
-/// whole segment before it shows a picture; with less than two parts in that segment, playback would
-/// stall at once.
+/// The length at which an epoch's first segment ends, in parts, even without a keyframe. A keyframe can end
+/// it after one part. A player needs one whole segment before it shows a picture; with less than two parts
+/// in that segment, playback would stall at once.
 const FIRST_SEGMENT_PARTS: u32 = 2;
 
 /// The time by which a segment can exceed the target duration: players round durations to whole seconds.
 const ROUNDING: Duration = Duration::from_millis(490);
 
-/// The shortest segment, except during the warm-up of an epoch.
+/// The shortest segment that ends early because it would be too long at the next keyframe.
 const SHORTEST_SEGMENT: Duration = Duration::from_secs(1);
 
 /// The durations of segments and parts, and the length of the playlist.
@@ -77,8 +77,9 @@ impl Cutter {
 
     /// Returns whether the growing segment ends before `fragment`. The segment ends before a keyframe if
     /// it is long enough (during the warm-up, one part is enough), or if it would be too long at the next
-    /// keyframe. It ends before any fragment that would make it longer than `longest_segment`. During the
-    /// first group of pictures, it also ends before any fragment once it is long enough.
+    /// keyframe. It ends before any fragment that would make it longer than `longest_segment`. Between
+    /// the first segment and the next keyframe, it also ends before any fragment if another part could
+    /// make it too long for hls.js.
     pub(super) fn cuts_before(&mut self, fragment: &Fragment, growing: Option<&Segment>) -> bool {
         if fragment.is_keyframe {
             self.last_gop = std::mem::take(&mut self.since_keyframe);

@@ -46,7 +46,8 @@ export interface Patience {
 
 /** Returns a signal that is aborted when the time is up, or when the caller's signal is aborted. */
 function signalOf({ signal: outer, within = USUAL_MS }: Patience): AbortSignal {
-  // AbortSignal.any would be shorter, but phones that play HLS natively are too old to support it.
+  // AbortSignal.any would be shorter, but the older phones on which the page plays HLS without hls.js
+  // do not support it.
   const controller = new AbortController();
   setTimeout(() => controller.abort(), within);
   outer?.addEventListener("abort", () => controller.abort());
