@@ -18,6 +18,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::str::FromStr;
+use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -27,6 +28,7 @@ use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use tracing::warn;
 
 use crate::base::error::{Error, ErrorKind};
@@ -305,6 +307,19 @@ impl Process {
     fn signal(&self, signal: Signal) {
         // Fails with ESRCH if the whole group has already ended.
         let _ = killpg(self.group, signal);
+    }
+
+    /// Waits until the child ends, and kills it after `within`. Reaps it. Returns its status, and whether it
+    /// was killed.
+    pub(crate) async fn wait_or_kill(
+        &mut self,
+        within: Duration,
+    ) -> (io::Result<ExitStatus>, bool) {
+        if let Ok(status) = timeout(within, self.wait()).await {
+            return (status, false);
+        }
+        self.kill();
+        (self.wait().await, true)
     }
 
     /// Waits until the child ends, reaps it, and kills what is left of its group.

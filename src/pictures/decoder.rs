@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::ChildStdin;
-use tokio::time::timeout;
 use tracing::debug;
 
 use super::args;
@@ -62,14 +61,7 @@ impl Decoder {
         let writer = PipeReader::spawn(input.write(stdin));
         let jpeg = PipeReader::spawn(read_up_to(stdout, MAX_JPEG));
         let messages = PipeReader::spawn(first_of(stderr, MAX_MESSAGES));
-        let in_time = timeout(DECODE_WITHIN, process.wait()).await;
-        let is_late = in_time.is_err();
-        let status = if let Ok(status) = in_time {
-            status
-        } else {
-            process.kill();
-            process.wait().await
-        };
+        let (status, is_late) = process.wait_or_kill(DECODE_WITHIN).await;
         drop(writer);
         let jpeg = jpeg.finish().await.unwrap_or_default();
         let messages = messages.finish().await.unwrap_or_default();

@@ -243,13 +243,7 @@ impl Conversion {
 
     /// Waits at most [`FINISHES_WITHIN`] for FFmpeg's end, then kills FFmpeg. Returns the evidence.
     async fn failure(mut self, fault: Option<String>) -> Failure {
-        let ended = timeout(FINISHES_WITHIN, self.process.wait()).await.ok();
-        let status = if let Some(status) = ended {
-            status
-        } else {
-            self.process.kill();
-            self.process.wait().await
-        };
+        let (status, _) = self.process.wait_or_kill(FINISHES_WITHIN).await;
         let tail = self.stderr.finish().await.unwrap_or_default();
         debug!(?status, ?fault, ?tail, "FFmpeg ended");
         Failure { status: status.ok(), tail, fault }
