@@ -991,16 +991,18 @@ async fn a_start_that_waits_too_long_for_a_slot_is_refused() {
     assert!(error.retry_after.is_some());
 }
 
+/// Serves nothing, and needs five seconds to end.
+fn ends_slowly(control: OutputControl) -> OutputTask {
+    Box::pin(async move {
+        let OutputControl { progress: _progress, end } = control;
+        let _ = end.await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    })
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_name_is_free_only_when_the_output_has_ended() {
-    let serve = |control: OutputControl| -> OutputTask {
-        Box::pin(async move {
-            let OutputControl { progress: _progress, end } = control;
-            let _ = end.await;
-            tokio::time::sleep(Duration::from_secs(5)).await;
-        })
-    };
-    let mut setup = setup_with_fake_output(FakeOutput { is_ready: true, serve });
+    let mut setup = setup_with_fake_output(FakeOutput { is_ready: true, serve: ends_slowly });
     let mut child = setup.live().await;
     let stop = setup.stop();
     assert_eq!(child.stop_request().await, Stop::Gently);

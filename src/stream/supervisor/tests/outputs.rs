@@ -6,7 +6,8 @@ use futures_util::FutureExt as _;
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Child, FOREVER, FakeOutput, LIMITS, Setup, camera, kind, setup, setup_with_fake_output,
+    Child, FOREVER, FakeOutput, LIMITS, Setup, camera, ends_slowly, kind, setup,
+    setup_with_fake_output,
 };
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::options::KeepOption;
@@ -199,14 +200,7 @@ async fn an_access_keeps_the_output_and_the_stream() {
 
 #[tokio::test(start_paused = true)]
 async fn an_output_that_is_wanted_again_while_it_ends_starts_again() {
-    let serve = |control: OutputControl| -> OutputTask {
-        Box::pin(async move {
-            let OutputControl { progress: _progress, end } = control;
-            let _ = end.await;
-            tokio::time::sleep(Duration::from_secs(5)).await;
-        })
-    };
-    let mut setup = setup_with_fake_output(FakeOutput { is_ready: true, serve });
+    let mut setup = setup_with_fake_output(FakeOutput { is_ready: true, serve: ends_slowly });
     let child = setup.live().await;
     let _interest = setup.hold();
     play_for(&child, 29).await;
