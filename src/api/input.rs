@@ -88,7 +88,7 @@ fn invalid(error: &serde_json::Error) -> Error {
     {
         format!("the value of an option must be one of {allowed}")
     } else {
-        "a field has the wrong type".to_owned()
+        "a value has the wrong type or is out of range".to_owned()
     };
     let detail = format!("invalid request: {reason}");
     Error::new(ErrorKind::InvalidRequest, detail)

@@ -44,7 +44,7 @@ pub(super) async fn open_sealer(
     let belongs =
         |sealer: &Sealer| proof.as_ref().is_none_or(|proof| sealer.open(PROOF.0, proof).is_some());
     let (sealer, origin) = if let Some(text) = source_key {
-        (SealKey::parse(text)?.sealer(), "SOURCE_KEY".to_owned())
+        (SealKey::parse("SOURCE_KEY", text)?.sealer(), "SOURCE_KEY".to_owned())
     } else {
         finish_rotation(path, &belongs)?;
         let file = key_file(path);

@@ -16,7 +16,8 @@ pub(crate) async fn rotate_key(
 ) -> Result<usize, StoreError> {
     let cameras = Cameras::open(url, source_key).await?;
     let database = cameras.database();
-    let new = new_key.map_or_else(|| Ok(SealKey::generate()), SealKey::parse)?;
+    let new = new_key
+        .map_or_else(|| Ok(SealKey::generate()), |key| SealKey::parse("NEW_SOURCE_KEY", key))?;
     let is_in_file = source_key.is_none() && new_key.is_none();
     let next = next_key_file(database.path());
     if is_in_file {

@@ -23,10 +23,8 @@ const VERSION: u8 = 1;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SealKeyError {
     /// The setting is not a key.
-    #[error(
-        "SOURCE_KEY is invalid: it must be 32 bytes as base64 (openssl rand -base64 32) or hex"
-    )]
-    Setting,
+    #[error("{0} is invalid: it must be 32 bytes as base64 (openssl rand -base64 32) or hex")]
+    Setting(&'static str),
     /// The file does not contain a key.
     #[error("{} contains no key; restore the key that belongs to the database", .0.display())]
     File(PathBuf),
@@ -61,8 +59,8 @@ impl SealKey {
     }
 
     /// Parses a key from the value of a setting.
-    pub(crate) fn parse(text: &str) -> Result<Self, SealKeyError> {
-        decode(text).map(Self).ok_or(SealKeyError::Setting)
+    pub(crate) fn parse(setting: &'static str, text: &str) -> Result<Self, SealKeyError> {
+        decode(text).map(Self).ok_or(SealKeyError::Setting(setting))
     }
 
     /// Reads a key from a file; `None` if the file does not exist. Fails if other users can access the
@@ -177,7 +175,7 @@ mod tests {
     fn keys_are_parsed_from_hex_and_base64() {
         let hex = "00".repeat(31) + "ff";
         let base64 = BASE64.encode([[0; 31].as_slice(), &[255]].concat());
-        let key = |text: &str| SealKey::parse(text).ok().map(|key| key.0);
+        let key = |text: &str| SealKey::parse("SOURCE_KEY", text).ok().map(|key| key.0);
         assert_eq!(key(&hex), key(&base64));
         assert!(key(&hex).is_some());
         for bad in ["", "secret", &hex[1..], &"zz".repeat(32), &"0".repeat(63), "ä"] {

@@ -80,7 +80,7 @@ impl Report {
             refused,
             given_up,
             queue_full,
-            "events were not delivered to WEBHOOK_URL"
+            "problems with the delivery of events to WEBHOOK_URL"
         );
         *self = Self { last_logged: Some(Instant::now()), ..Self::default() };
     }

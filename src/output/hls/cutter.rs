@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_grow_until_the_second_keyframe_and_begin_at_keyframes_after_it() {
+    fn segments_get_longer_until_the_second_keyframe_and_then_end_at_keyframes_or_the_limit() {
         let mut cutter = cutter();
         let init = testing::init(1);
         let [between, keyframe] = [false, true].map(|is| testing::fragment(&init, is, 0, 200));
@@ -193,7 +193,7 @@ mod tests {
         cutter.finished(MS * 400);
         assert!(
             cutter.cuts_before(&between, Some(&segment(1))),
-            "one more part would exceed 400 ms less a part"
+            "with another part it would not be shorter, by a part, than the finished 400 ms"
         );
         cutter.finished(MS * 1000);
         assert!(!cutter.cuts_before(&between, Some(&segment(4))));
