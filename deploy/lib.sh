@@ -48,7 +48,7 @@ install_packages() {
     [ "$status" = 0 ] || die "cannot install ${missing[*]}"
 }
 
-# Fails if Rust is missing, and installs a C compiler if there is none. rustup selects the Rust version in
+# Fails if Rust is missing, and installs a C compiler if it is missing. rustup selects the Rust version in
 # rust-toolchain.toml.
 require_cargo() {
     command -v cargo >/dev/null || die "Rust is missing; install it from https://rustup.rs"

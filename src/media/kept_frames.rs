@@ -17,7 +17,7 @@ pub(super) const MAX_LAG: Duration = Duration::from_secs(6);
 /// The frame with which a new reader begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadFrom {
-    /// The last keyframe, so that the reader has a picture at once; the next one if there is none.
+    /// The last keyframe, so that the reader has a picture at once; the next one if no keyframe is kept.
     LastKeyframe,
     /// The next keyframe that is published.
     NextKeyframe,

@@ -104,7 +104,7 @@ impl Snapshots {
         }))
     }
 
-    /// Returns the kept picture for this request; `None` if there is none that is new enough.
+    /// Returns the kept picture for this request; `None` if no kept picture is new enough.
     pub(crate) fn kept(&self, wanted: &Wanted) -> Option<Arc<Picture>> {
         let picture = lock(&self.0.kept).get(&wanted.key, &wanted.source)?;
         wanted.is_met_by(picture.received_at).then_some(picture)

@@ -34,11 +34,13 @@ pub(crate) struct CameraOutput {
     source: Option<String>,
     /// The sub stream's URL without secrets; null if there is no such stream.
     source_sub: Option<String>,
-    /// When the last kept picture of the main stream was taken, RFC 3339; null if there is none.
+    /// When the last kept picture of the main stream was taken, RFC 3339; null if no picture is
+    /// kept.
     /// `snapshot.jpg` with `start=false` returns the picture.
     #[schema(format = DateTime)]
     picture_at: Option<String>,
-    /// When the last kept picture of the sub stream was taken, RFC 3339; null if there is none.
+    /// When the last kept picture of the sub stream was taken, RFC 3339; null if no picture is
+    /// kept.
     #[schema(format = DateTime)]
     picture_sub_at: Option<String>,
     /// URL of the camera's ONVIF service; null if it is not known.

@@ -37,8 +37,8 @@ pub(crate) struct SnapshotInput {
     #[param(required = false, default = 10, maximum = 86400)]
     max_age: u32,
     /// If false, the request does not start the stream. If no new picture can be taken, the response
-    /// is the last picture, of any age. If there is none, the response is an error: 404 if the stream
-    /// is not live.
+    /// is the last picture, of any age. If no picture is kept, the response is an error: 404 if
+    /// the stream is not live.
     #[param(required = false, default = true)]
     start: bool,
 }

@@ -5,7 +5,7 @@ import { isKey, t } from "../ui/i18n";
 /** An error with a stable code, which the service or the page itself has assigned. */
 export interface Coded {
   code: string;
-  /** A description in English, usually from the service; null if there is none. */
+  /** A description in English, usually from the service; null if the problem has no description. */
   detail: string | null;
 }
 

@@ -16,7 +16,7 @@ const WIDTH = 640;
 const MAX_AGE = 600;
 
 /**
- * Returns the URL of the last picture of a stream; undefined if there is none. A request for a
+ * Returns the URL of the last picture of a stream; undefined if no picture is known. A request for a
  * poster never starts a stream. A picture is also requested when the video begins to play, so
  * that the service has a poster for the next time.
  */
