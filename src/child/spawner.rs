@@ -49,6 +49,13 @@ const QUEUE: usize = 64;
 /// be too much.
 const STACK: u64 = 2 * 1024 * 1024;
 
+/// The environment variable with the settings of glibc's allocator, and its value for children, unless the
+/// manager's environment contains the variable. FFmpeg decodes a few pictures when it opens a camera.
+/// By default, glibc raises its limit for memory that is returned to the system when such a picture is
+/// freed, so that each FFmpeg would keep 3 MB for later pictures. A fixed limit prevents this. It is larger
+/// than most keyframes, because memory that is returned is cleared again before it is reused.
+const ALLOCATOR: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=262144");
+
 /// The limits of a child.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
@@ -166,6 +173,10 @@ fn command(program: &Path, arguments: &[String], bounds: Bounds, hidden: &[OsStr
         .process_group(0)
         .kill_on_drop(true);
     hidden.iter().fold(&mut command, Command::env_remove);
+    let (name, value) = ALLOCATOR;
+    if std::env::var_os(name).is_none() {
+        command.env(name, value);
+    }
     command
 }
 
@@ -344,6 +355,17 @@ impl Drop for Process {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn children_return_large_blocks_of_memory_to_the_system() {
+        let bounds = Bounds { nice: 0, memory: 1 << 30, open_files: 64 };
+        let command = command(Path::new("/bin/true"), &[], bounds, &[]);
+        let set: Vec<_> = command.as_std().get_envs().collect();
+        let (name, value) = ALLOCATOR;
+        let expected =
+            std::env::var_os(name).is_none().then_some((name.as_ref(), Some(value.as_ref())));
+        assert_eq!(set, Vec::from_iter(expected));
+    }
 
     #[test]
     fn variables_are_hidden_case_insensitively() {
