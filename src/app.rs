@@ -24,6 +24,7 @@ use crate::ingest::ffmpeg::check::FfmpegCheck;
 use crate::ingest::ffmpeg::launcher::FfmpegIngest;
 use crate::ingest::ffmpeg::probe::StillTaker;
 use crate::ingest::rendition::FfmpegTranscoder;
+use crate::media::frame_budget::FrameBudget;
 use crate::onvif::finder::Finder;
 use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::layout::Layout;
@@ -213,6 +214,7 @@ fn streams(
         ingest,
         transcoder: Arc::new(transcoder),
         hevc: config.hevc,
+        frames: FrameBudget::new(config.max_kept_frames),
         counters,
         events,
     });

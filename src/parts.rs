@@ -25,6 +25,7 @@ pub use crate::media::codec::VideoCodec;
 pub use crate::media::demuxer::{Arrival, Demuxer};
 pub use crate::media::error::MediaError;
 pub use crate::media::frame::{AudioFormat, Format, Frame, Track};
+pub use crate::media::frame_budget::FrameBudget;
 pub use crate::media::hub::{FrameHub, Gap, HubReader, ReadFrom};
 pub use crate::media::mp4::fragments::{Sample, SampleRun, fragment, fragment_head};
 pub use crate::media::mp4::init::{AudioConfig, init_segment};

@@ -13,10 +13,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use stream_manager::parts::{
     Arrival, Bus, CHILD, Camera, Config, Counters, Demuxer, DiskBudget, Error as StreamError,
-    ErrorKind as StreamErrorKind, Hevc, Hls, Ingest, IngestRequest, Layout, Limits, NutReader,
-    Registry, RenditionRequest, RunOutcome, RunningIngest, SegmentPolicy, Source, StartQueue,
-    StreamId, StreamOptions, StreamResources, Threads, Transcoder, WantedOutput, become_child,
-    reaper, run_with,
+    ErrorKind as StreamErrorKind, FrameBudget, Hevc, Hls, Ingest, IngestRequest, Layout, Limits,
+    NutReader, Registry, RenditionRequest, RunOutcome, RunningIngest, SegmentPolicy, Source,
+    StartQueue, StreamId, StreamOptions, StreamResources, Threads, Transcoder, WantedOutput,
+    become_child, reaper, run_with,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -127,6 +127,7 @@ fn measure_reaper(count: usize) -> Result<()> {
         transcoder: Arc::new(NoTranscoder),
         hevc: Hevc::Copy,
         counters,
+        frames: FrameBudget::new(u64::MAX),
         events: Bus::default(),
     });
     for number in 0..count {

@@ -147,6 +147,12 @@ settings! {
         max_concurrent_starts: usize =
             setting("MAX_CONCURRENT_STARTS", "16", value::number("a number", 1..=10_000));
 
+        /// Largest amount of memory for the frames that all streams keep. Each stream keeps the frames since
+        /// its last keyframe, so that a new consumer has a picture at once. Above the limit, streams keep
+        /// only the keyframe.
+        max_kept_frames: u64 =
+            setting("FRAMES_MAX_MEMORY_MB", "1024", value::mebibytes(16..=1_048_576));
+
         /// Largest number of viewers of one stream. If unset, the number is not limited.
         max_viewers: Option<usize> =
             setting("MAX_VIEWERS_PER_STREAM", "", value::number("a number", 1..=10_000).optional());

@@ -2,8 +2,9 @@
 //!
 //! Publishing never waits. The hub keeps the frames since the last keyframe, so that a reader can
 //! begin with a picture at once. The hub keeps older frames only while a reader that is behind still needs
-//! them. Both are limited in time and in bytes. A reader that falls behind further misses frames, learns how many, and continues
-//! with a keyframe. A slow reader cannot slow the ingest, nor other readers.
+//! them. Both are limited in time and in bytes, and a [`FrameBudget`] limits the bytes of all hubs together. A reader
+//! that falls behind further misses frames, learns how many, and continues with a keyframe. A slow reader cannot
+//! slow the ingest, nor other readers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,6 +16,7 @@ use crate::base::atomic_instant::AtomicInstant;
 use crate::base::lock::lock;
 use crate::media::flow::{Flow, FlowMeter};
 use crate::media::frame::Frame;
+use crate::media::frame_budget::{FrameBudget, FrameShare};
 use crate::media::kept_frames::{KeptFrames, Next};
 
 pub use crate::media::kept_frames::ReadFrom;
@@ -38,9 +40,11 @@ struct Shared {
     next_reader: AtomicU64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     kept: KeptFrames,
+    /// The memory that `kept` uses.
+    memory: FrameShare,
     flow: FlowMeter,
     /// The epoch of the last video.
     epoch: Option<u64>,
@@ -65,11 +69,15 @@ pub struct HubReader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap(pub u64);
 
-impl Default for FrameHub {
-    fn default() -> Self {
+impl FrameHub {
+    /// Creates a hub without frames. If all hubs of `budget` together keep too much, a hub that publishes
+    /// keeps only its last keyframe until the next one.
+    pub fn new(budget: &FrameBudget) -> Self {
+        let memory = budget.share();
+        let (kept, flow) = (KeptFrames::default(), FlowMeter::default());
         let shared = Shared {
             last_progress: AtomicInstant::now(),
-            state: Mutex::default(),
+            state: Mutex::new(State { kept, memory, flow, epoch: None }),
             leading: Mutex::default(),
             next_reader: AtomicU64::new(0),
         };
@@ -79,21 +87,24 @@ impl Default for FrameHub {
             epoch: Arc::new(watch::Sender::new(None)),
         }
     }
-}
 
-impl FrameHub {
     /// Passes `frames` to all readers, in the given order. Never waits.
     pub fn publish(&self, frames: impl IntoIterator<Item = Frame>) {
-        let mut state = lock(&self.shared.state);
+        let mut guard = lock(&self.shared.state);
+        let state = &mut *guard;
         for frame in frames {
             if state.flow.add(&frame) {
                 self.shared.last_progress.touch();
             }
             state.kept.push(Arc::new(frame));
         }
+        if state.memory.set(state.kept.bytes_kept()) {
+            state.kept.keep_only_keyframe();
+            state.memory.set(state.kept.bytes_kept());
+        }
         let (published, epoch) = (state.kept.end(), state.flow.epoch());
         let is_new_epoch = std::mem::replace(&mut state.epoch, epoch) != epoch;
-        drop(state);
+        drop(guard);
         self.published.send_replace(published);
         if is_new_epoch {
             self.epoch.send_replace(epoch);
@@ -182,6 +193,10 @@ mod tests {
 
     const ANY: usize = 8 * 1024 * 1024;
 
+    fn hub() -> FrameHub {
+        FrameHub::new(&FrameBudget::new(u64::MAX))
+    }
+
     /// Publishes frames `numbers`, of which every 50th is a keyframe, with 1000 bytes each.
     fn publish(hub: &FrameHub, numbers: std::ops::Range<u32>) {
         let format = testing::format(7);
@@ -205,7 +220,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_begins_where_it_wants() {
-        let hub = FrameHub::default();
+        let hub = hub();
         publish(&hub, 0..70);
         let mut last = hub.read(ReadFrom::LastKeyframe, ANY);
         let mut next = hub.read(ReadFrom::NextKeyframe, ANY);
@@ -221,7 +236,7 @@ mod tests {
 
     #[test]
     fn the_last_pictures_are_video_of_one_epoch_from_a_keyframe_on() {
-        let hub = FrameHub::default();
+        let hub = hub();
         assert!(hub.last_pictures().is_empty());
         let _slow = hub.read(ReadFrom::Now, ANY);
         publish(&hub, 0..60);
@@ -235,7 +250,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_slow_reader_learns_what_it_missed_and_continues_with_a_keyframe() {
-        let hub = FrameHub::default();
+        let hub = hub();
         let mut slow = hub.read(ReadFrom::Now, 40_000);
         let mut other = hub.read(ReadFrom::Now, ANY);
         for begin in (0..500).step_by(10) {
@@ -252,7 +267,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_slow_reader_continues_with_the_last_keyframe_if_it_can() {
-        let hub = FrameHub::default();
+        let hub = hub();
         let mut slow = hub.read(ReadFrom::Now, 40_000);
         publish(&hub, 0..60);
         let mut expected = vec![-50];
@@ -262,7 +277,7 @@ mod tests {
 
     #[tokio::test]
     async fn readers_that_never_read_do_not_fill_the_memory() {
-        let hub = FrameHub::default();
+        let hub = hub();
         let readers: Vec<_> = (0..100).map(|_| hub.read(ReadFrom::Now, 1_000_000)).collect();
         for begin in (0..20_000).step_by(100) {
             publish(&hub, begin..begin + 100);
@@ -274,7 +289,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_keyframe_of_a_group_that_is_too_long_is_kept() {
-        let hub = FrameHub::default();
+        let hub = hub();
         let format = testing::format(7);
         let frames = |numbers: std::ops::Range<u32>| {
             let format = &format;
@@ -290,8 +305,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn hubs_that_keep_too_much_together_keep_only_the_keyframe() {
+        let budget = FrameBudget::new(70_000);
+        let (first, second) = (FrameHub::new(&budget), FrameHub::new(&budget));
+        publish(&first, 0..50);
+        publish(&second, 0..20);
+        assert_eq!(budget.used(), 70_000);
+        let mut behind = second.read(ReadFrom::LastKeyframe, ANY);
+        publish(&second, 20..21);
+        assert_eq!(second.last_pictures().len(), 1, "only the keyframe of the hub that publishes");
+        assert_eq!(read_all(&mut behind), (0..21).collect::<Vec<_>>(), "readers miss nothing");
+        drop(behind);
+        publish(&second, 21..30);
+        assert_eq!((budget.used(), first.last_pictures().len()), (50_000, 50));
+        drop(first);
+        publish(&second, 50..60);
+        assert_eq!((budget.used(), second.last_pictures().len()), (10_000, 10), "kept again");
+        drop(second);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[tokio::test]
     async fn a_frame_larger_than_a_reader_holds_is_offered_all_the_same() {
-        let hub = FrameHub::default();
+        let hub = hub();
         let mut reader = hub.read(ReadFrom::Now, 1000);
         let format = testing::format(7);
         for number in 0..3 {
@@ -303,7 +339,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_waiting_reader_wakes_up() {
-        let hub = FrameHub::default();
+        let hub = hub();
         let mut reader = hub.read(ReadFrom::Now, ANY);
         let reading = tokio::spawn(async move { reader.next().await });
         tokio::task::yield_now().await;
@@ -314,7 +350,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_a_picture_that_advances_is_a_sign_of_life() {
-        let hub = FrameHub::default();
+        let hub = hub();
         let format = testing::format(7);
         tokio::time::advance(Duration::from_secs(5)).await;
         hub.publish([testing::video(&format, true, 0, 40)]);
@@ -330,7 +366,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn frames_before_the_first_keyframe_of_an_epoch_are_noted() {
-        let hub = FrameHub::default();
+        let hub = hub();
         hub.note_leading_frame(7);
         let noted = Instant::now();
         tokio::time::advance(Duration::from_secs(5)).await;
@@ -344,7 +380,7 @@ mod tests {
 
     #[test]
     fn rates_are_those_of_the_last_seconds() {
-        let hub = FrameHub::default();
+        let hub = hub();
         assert!(hub.flow().is_none());
         publish(&hub, 0..500);
         let flow = hub.flow().expect("a flow");

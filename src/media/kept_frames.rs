@@ -113,6 +113,19 @@ impl KeptFrames {
         frames.filter(is_picture).cloned().collect()
     }
 
+    /// Returns the size of the frames that are kept, in bytes. Excludes a keyframe that is kept alone.
+    pub(super) fn bytes_kept(&self) -> u64 {
+        self.frames.front().map_or(0, |oldest| self.bytes - oldest.bytes_before)
+    }
+
+    /// Stops keeping the group of pictures, except for its keyframe and the frames that readers need.
+    pub(super) fn keep_only_keyframe(&mut self) {
+        if let Some(keyframe) = &mut self.keyframe {
+            keyframe.is_gop_kept = false;
+        }
+        self.drop_unneeded();
+    }
+
     /// Adds a reader.
     pub(super) fn join(&mut self, id: u64, from: ReadFrom, max_bytes: usize) {
         let state = match (from, &self.keyframe) {

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`frame`] | a frame, and the description of a stream's tracks |
 //! | [`hub`] | where a stream's frames are published and read |
+//! | [`frame_budget`] | the memory that all hubs can use |
 //! | `kept_frames` | the frames that a hub keeps |
 //! | [`flow`] | bit rate and frame rate of the media in a hub |
 //! | [`demuxer`] | frames, made of the packets that FFmpeg writes |
@@ -32,6 +33,7 @@ pub(crate) mod demuxer;
 pub(crate) mod error;
 pub(crate) mod flow;
 pub(crate) mod frame;
+pub(crate) mod frame_budget;
 pub(crate) mod hub;
 mod jpeg;
 mod kept_frames;

@@ -21,6 +21,7 @@ use crate::camera::source::Source;
 use crate::events::bus::Bus;
 use crate::ingest::rendition::testing::NoTranscoder;
 use crate::ingest::{Ingest, IngestRequest, RunningIngest};
+use crate::media::frame_budget::FrameBudget;
 use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::cutter::SegmentPolicy;
 use crate::output::hls::layout::Layout;
@@ -147,6 +148,7 @@ fn registry(layout: Layout, budget: DiskBudget, starts: StartQueue) -> Registry 
         transcoder: Arc::new(NoTranscoder),
         hevc: Hevc::Copy,
         counters,
+        frames: FrameBudget::new(u64::MAX),
         events: Bus::default(),
     })
 }

@@ -18,6 +18,7 @@ use crate::events::bus::Bus;
 use crate::ingest::rendition::testing::NoTranscoder;
 use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
 use crate::media::frame::testing;
+use crate::media::frame_budget::FrameBudget;
 use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::cutter::SegmentPolicy;
 use crate::output::hls::layout::Layout;
@@ -76,6 +77,7 @@ impl Setup {
             ingest: Arc::new(FakeIngest { opened: Arc::clone(&opened) }),
             transcoder: Arc::new(NoTranscoder),
             hevc: Hevc::Copy,
+            frames: FrameBudget::new(u64::MAX),
             counters,
             events: Bus::default(),
         });

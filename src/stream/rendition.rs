@@ -19,6 +19,7 @@ use crate::child::log::ProcessLog;
 use crate::ingest::RunOutcome;
 use crate::ingest::rendition::{RenditionRequest, Transcoder};
 use crate::media::flow::Flow;
+use crate::media::frame_budget::FrameBudget;
 use crate::media::hub::{FrameHub, HubReader, ReadFrom};
 
 /// The largest number of bytes by which the transcoder can be behind the stream. The hub limits the time
@@ -35,6 +36,7 @@ pub(super) struct Rendition(Arc<Inner>);
 struct Inner {
     transcoder: Arc<dyn Transcoder>,
     source: FrameHub,
+    frames: FrameBudget,
     process_log: Arc<ProcessLog>,
     state: Mutex<State>,
     /// The last error of the transcoder; `None` if it has worked since.
@@ -60,10 +62,11 @@ impl Rendition {
     pub(super) fn new(
         transcoder: Arc<dyn Transcoder>,
         source: FrameHub,
+        frames: FrameBudget,
         process_log: Arc<ProcessLog>,
     ) -> Self {
         let (state, errors) = (Mutex::default(), watch::Sender::new(None));
-        Self(Arc::new(Inner { transcoder, source, process_log, state, errors }))
+        Self(Arc::new(Inner { transcoder, source, frames, process_log, state, errors }))
     }
 
     /// Returns the running rendition, which is started if it does not run.
@@ -73,7 +76,7 @@ impl Rendition {
             return running;
         }
         let (end, ended) = oneshot::channel();
-        let running = Arc::new(RunningRendition { hub: FrameHub::default(), _end: end });
+        let running = Arc::new(RunningRendition { hub: FrameHub::new(&self.0.frames), _end: end });
         state.current = Arc::downgrade(&running);
         let (inner, hub, before) = (Arc::clone(&self.0), running.hub.clone(), state.task.take());
         let task = async move {

@@ -11,6 +11,7 @@ use crate::camera::plan::Hevc;
 use crate::events::bus::Bus;
 use crate::ingest::Ingest;
 use crate::ingest::rendition::Transcoder;
+use crate::media::frame_budget::FrameBudget;
 
 /// The resources that all streams share.
 pub struct StreamResources {
@@ -30,6 +31,8 @@ pub struct StreamResources {
     pub transcoder: Arc<dyn Transcoder>,
     /// The treatment of H.265 from cameras whose option `video` is `auto`.
     pub hevc: Hevc,
+    /// The memory for the frames that all streams keep.
+    pub frames: FrameBudget,
     /// The counters of the streams' transitions.
     pub counters: Counters,
     /// The bus on which the streams' events are published.

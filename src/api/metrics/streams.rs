@@ -63,6 +63,12 @@ impl StreamsCollector {
         single(encoder, "viewers", "Viewers of all streams.", Some(viewers))
     }
 
+    fn kept_frames(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let help = "Size of the frames that the hubs of all streams keep in memory.";
+        let used = ConstGauge::new(self.registry.resources().frames.used());
+        single(encoder, "kept_frames_bytes", help, Some(used))
+    }
+
     fn disk(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
         let used = ConstGauge::new(self.budget.used());
         single(
@@ -120,6 +126,7 @@ impl Collector for StreamsCollector {
         self.sums(&streams, &mut encoder)?;
         each(&streams, &mut encoder)?;
         usage_of_each(&streams, &mut encoder)?;
+        self.kept_frames(&mut encoder)?;
         self.disk(&mut encoder)
     }
 }

@@ -10,6 +10,7 @@ use crate::base::error::ErrorKind;
 use crate::ingest::rendition::{RenditionRequest, Transcoder};
 use crate::ingest::{RunOutcome, RunningIngest};
 use crate::media::frame::testing;
+use crate::media::frame_budget::FrameBudget;
 use crate::media::parameter_set::picture::PictureParameters;
 use crate::media::parameter_set::sets::ParameterSets;
 
@@ -45,9 +46,10 @@ struct Setup {
 
 fn setup() -> Setup {
     let (started, runs) = mpsc::unbounded_channel();
-    let hub = FrameHub::default();
+    let frames = FrameBudget::new(u64::MAX);
+    let hub = FrameHub::new(&frames);
     let transcoder = Arc::new(FakeTranscoder(started));
-    let rendition = Rendition::new(transcoder, hub.clone(), Arc::default());
+    let rendition = Rendition::new(transcoder, hub.clone(), frames, Arc::default());
     Setup { media: PlayableMedia::new(hub.clone(), rendition, Hevc::ToH264), hub, runs }
 }
 

@@ -49,9 +49,10 @@ pub(in crate::stream) fn spawn(
     let thread = resources.threads.pick();
     let first_number = camera.numbers.first(first_number());
     let limits = resources.limits;
-    let (hub, process_log) = (FrameHub::default(), Arc::<ProcessLog>::default());
+    let (hub, process_log) = (FrameHub::new(&resources.frames), Arc::<ProcessLog>::default());
     let transcoder = Arc::clone(&resources.transcoder);
-    let rendition = Rendition::new(transcoder, hub.clone(), Arc::clone(&process_log));
+    let rendition =
+        Rendition::new(transcoder, hub.clone(), resources.frames.clone(), Arc::clone(&process_log));
     let shared = Arc::new(Shared {
         id: camera.id.clone(),
         interests: Arc::new(Interests::new(wanted)),

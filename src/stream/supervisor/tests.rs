@@ -22,6 +22,7 @@ use crate::events::{EventKind, StopReason, StreamEvent, StreamEventKind};
 use crate::ingest::rendition::testing::NoTranscoder;
 use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest, Stop, StopRequests};
 use crate::media::frame::testing;
+use crate::media::frame_budget::FrameBudget;
 use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::cutter::SegmentPolicy;
 use crate::output::hls::layout::Layout;
@@ -182,6 +183,7 @@ fn setup_with_ingest(
         ingest: ingest(FakeIngest(launched)),
         transcoder: Arc::new(NoTranscoder),
         hevc: Hevc::Copy,
+        frames: FrameBudget::new(u64::MAX),
         counters: Counters::default(),
         events: bus,
     });
