@@ -1,0 +1,117 @@
+"""The habits of the raw camera: what it does differently from a good camera, by option."""
+
+import argparse
+from dataclasses import dataclass, field
+
+
+def pair(text):
+    """Parse A:B or A@B as two numbers."""
+    first, second = text.replace("@", ":").split(":")
+    return float(first), float(second)
+
+
+def coded(text):
+    """Parse NAME:CODE or NAME:CODE:COUNT: the method, the status, and how many times."""
+    name, code, *count = text.split(":")
+    return [name.upper(), int(code), int(count[0]) if count else None]
+
+
+@dataclass
+class Habits:
+    """All habits. The defaults are those of a good camera."""
+
+    answer: list = field(default_factory=list)
+    auth: tuple[str, ...] = ()
+    user: str = "admin"
+    password: str = ""
+    redirect: str | None = None
+    one_session: float | None = None
+    busy_code: int = 453
+    session_timeout: int = 60
+    setup_audio: int | None = None
+    metadata: bool = False
+    backchannel: str | None = None
+    silent_video_first: bool = False
+    audio_first: bool = False
+    audio_from: float = 0
+    audio_until: float | None = None
+    audio_gap: tuple[float, float] | None = None
+    frame_interval: float | None = None
+    keyframe_after: float = 0
+    speed: float = 1
+    jump: list = field(default_factory=list)
+    reports: bool = False
+    report_jump: tuple[float, float] | None = None
+    rtp_start: int = 0
+    rtptime_ahead: int = 0
+    marker: str | None = None
+    sdp: str | None = None
+    no_audio_parameters: bool = False
+
+
+def arguments():
+    """Return the parser of the camera's options."""
+    parser = argparse.ArgumentParser(description="A raw RTSP camera with habits of real cameras.")
+    parser.add_argument("--address", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--video", default="h264", help="a video of recording.py, or none")
+    parser.add_argument("--audio", help="a sound of recording.py")
+    parser.add_argument("--size", default="320x192")
+    parser.add_argument("--fps", default="25")
+    login = parser.add_argument_group("login")
+    login.add_argument(
+        "--auth",
+        type=lambda text: tuple(text.split("+")),
+        help="basic, md5, sha256, or several in the order in which they are offered: md5+sha256",
+    )
+    login.add_argument("--user")
+    login.add_argument("--password")
+    rtsp = parser.add_argument_group("RTSP")
+    rtsp.add_argument(
+        "--answer",
+        type=coded,
+        action="append",
+        metavar="METHOD:CODE[:COUNT]",
+        help="answer the next COUNT requests of this method, or all, with this status",
+    )
+    rtsp.add_argument("--redirect", help="DESCRIBE is answered with 302; {port} is this camera's")
+    rtsp.add_argument(
+        "--one-session",
+        type=float,
+        metavar="S",
+        help="a second session, and one within S seconds after the last one ended, is refused",
+    )
+    rtsp.add_argument("--busy-code", type=int, help="the status of such a refusal")
+    rtsp.add_argument("--session-timeout", type=int, metavar="S")
+    rtsp.add_argument("--setup-audio", type=int, metavar="CODE", help="the status of its SETUP")
+    rtsp.add_argument("--sdp", help="a file with {media}: the description instead of the usual one")
+    tracks = parser.add_argument_group("tracks")
+    tracks.add_argument("--metadata", action="store_true", help="an ONVIF metadata track is first")
+    tracks.add_argument("--backchannel", choices=("first", "last"), help="a track a=sendonly")
+    tracks.add_argument("--silent-video-first", action="store_true")
+    tracks.add_argument("--audio-first", action="store_true")
+    tracks.add_argument("--no-audio-parameters", action="store_true", help="no fmtp of the sound")
+    sound = parser.add_argument_group("sound")
+    sound.add_argument("--audio-from", type=float, metavar="S", help="inf: it never arrives")
+    sound.add_argument("--audio-until", type=float, metavar="S")
+    sound.add_argument("--audio-gap", type=pair, metavar="S@T", help="away for S seconds from T on")
+    video = parser.add_argument_group("video")
+    video.add_argument("--frame-interval", type=float, metavar="S", help="drops other frames")
+    video.add_argument("--keyframe-after", type=float, metavar="S", help="H.264: none before S")
+    video.add_argument("--marker", choices=("all", "none"))
+    clock = parser.add_argument_group("clock")
+    clock.add_argument("--speed", type=float, help="the stamps run this many times as fast")
+    clock.add_argument("--jump", type=pair, action="append", metavar="S@T", help="of the stamps")
+    clock.add_argument("--reports", action="store_true", help="RTCP sender reports every second")
+    clock.add_argument("--report-jump", type=pair, metavar="S@T", help="of the reports")
+    clock.add_argument("--rtp-start", type=int, help="the first stamp of all tracks")
+    clock.add_argument("--rtptime-ahead", type=int, metavar="TICKS", help="of the first packet")
+    return parser
+
+
+def parse(argv=None):
+    """Return the options, and the habits among them."""
+    options = arguments().parse_args(argv)
+    names = Habits.__dataclass_fields__
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    return options, Habits(**given)

@@ -1,0 +1,168 @@
+"""Recordings of RTP packets, which FFmpeg encodes and packetizes, for the raw camera.
+
+A recording is made once, and kept in target/camera/. Its key is the FFmpeg command.
+"""
+
+import fcntl
+import hashlib
+import itertools
+import pickle
+import re
+import socket
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+CACHE = Path(__file__).resolve().parents[2] / "target" / "camera"
+SECONDS = 4
+# FFmpeg sends as fast as it encodes, so the socket must hold a whole recording.
+RECEIVE_BUFFER = 64 * 1024 * 1024
+SO_RCVBUFFORCE = 33
+
+PICTURE = "testsrc2=size={size}:rate={rate},noise=alls=9:allf=t"
+TONE = "sine=frequency=440:sample_rate={rate}"
+H264 = (
+    "-c:v libx264 -preset veryfast -threads 1 -bf 0 -g 50 -x264-params repeat-headers=1 "
+    "-flags +global_header "
+)
+
+# The options of FFmpeg for each video, after its input.
+VIDEOS = {
+    "h264": H264 + "-pix_fmt yuv420p",
+    "h264-bframes": H264 + "-pix_fmt yuv420p -bf 2 -g 50",
+    "h264-intra": H264 + "-pix_fmt yuv420p -g 1",
+    "h264-10bit": H264 + "-pix_fmt yuv420p10le",
+    "h264-422": H264 + "-pix_fmt yuv422p",
+    "h264-444": H264 + "-pix_fmt yuv444p",
+    "h264-interlaced": H264 + "-pix_fmt yuv420p -flags +ilme+ildct+global_header",
+    "hevc": "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=50:bframes=0:"
+    "repeat-headers=1 -flags +global_header -pix_fmt yuv420p",
+    "mpeg4": "-flags +global_header -c:v mpeg4 -g 50 -q:v 6",
+    "mjpeg": "-c:v mjpeg -huffman default -pix_fmt yuvj420p -q:v 6",
+}
+# The sample rate and the options of FFmpeg for each sound.
+AUDIOS = {
+    "pcmu": (8000, "-c:a pcm_mulaw"),
+    "pcma": (8000, "-c:a pcm_alaw"),
+    "aac": (48000, "-c:a aac -b:a 64k"),
+    "opus": (48000, "-c:a libopus -b:a 48k"),
+    "mp2": (48000, "-c:a mp2 -b:a 64k"),
+    "mp3": (48000, "-c:a libmp3lame -b:a 64k"),
+    "speex": (16000, "-c:a libspeex"),
+    "g722": (16000, "-c:a g722"),
+    "vorbis": (48000, "-c:a libvorbis -ac 2"),
+}
+
+# The clocks of the payload types that need no rtpmap (RFC 3551).
+STATIC_CLOCKS = {0: 8000, 8: 8000, 9: 8000, 14: 90000, 26: 90000}
+
+
+@dataclass(frozen=True)
+class Packet:
+    """An RTP packet without its header."""
+
+    marker: bool
+    time: int  # in units of the track's clock, from 0 at the first packet
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The packets of one track, and its description."""
+
+    kind: str  # "video" or "audio"
+    payload_type: int
+    clock: int
+    attributes: tuple[str, ...]  # the lines of the SDP that begin with a=, without the address
+    packets: tuple[Packet, ...]
+    # The time at which the track begins again, in units of its clock.
+    duration: int
+
+
+def video(name, size="320x192", rate=25):
+    """Return a recording of a video in VIDEOS."""
+    source = ["-f", "lavfi", "-i", PICTURE.format(size=size, rate=rate), "-t", str(SECONDS)]
+    return recorded("video", [*source, *VIDEOS[name].split()])
+
+
+def audio(name):
+    """Return a recording of a sound in AUDIOS."""
+    rate, options = AUDIOS[name]
+    return recorded("audio", ["-f", "lavfi", "-i", TONE.format(rate=rate), *options.split()])
+
+
+def recorded(kind, options):
+    """Return the recording of a track with these FFmpeg options, which is made if necessary."""
+    key = hashlib.sha256(repr((kind, options, SECONDS)).encode()).hexdigest()[:16]
+    CACHE.mkdir(parents=True, exist_ok=True)
+    path = CACHE / f"{key}.pickle"
+    # Cameras that start at the same time make a recording only once.
+    with (CACHE / f"{key}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            new = path.with_suffix(".new")
+            new.write_bytes(pickle.dumps(record(kind, options)))
+            new.rename(path)
+    return pickle.loads(path.read_bytes())
+
+
+def record(kind, options):
+    """Make FFmpeg send a track to a socket, and return what arrives."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket(type=socket.SOCK_DGRAM) as sink:
+        sdp = Path(folder) / "sdp"
+        try:
+            sink.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
+        except PermissionError:
+            sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        sink.bind(("127.0.0.1", 0))
+        target = f"rtp://127.0.0.1:{sink.getsockname()[1]}?pkt_size=1400"
+        command = ["ffmpeg", "-v", "error", "-y", *options, "-t", str(SECONDS), "-strict", "-2"]
+        subprocess.run([*command, "-f", "rtp", "-sdp_file", sdp, target], check=True)
+        sink.setblocking(False)
+        datagrams = []
+        while True:
+            try:
+                datagrams.append(sink.recv(65536))
+            except BlockingIOError:
+                break
+        return recording(kind, sdp.read_text(), datagrams)
+
+
+def recording(kind, sdp, datagrams):
+    """Return the recording of a track from its SDP and its packets."""
+    packets, numbers, first = [], [], None
+    payload_type = int(re.search(r"^m=\w+ \d+ \S+ (\d+)", sdp, re.M)[1])
+    for data in datagrams:
+        if data[1] & 0x7F != payload_type:  # RTCP
+            continue
+        numbers.append(int.from_bytes(data[2:4], "big"))
+        time = int.from_bytes(data[4:8], "big")
+        first = time if first is None else first
+        # With B-frames, a packet can be earlier than the first one.
+        relative = (time - first + 2**31) % 2**32 - 2**31
+        packets.append(Packet(bool(data[1] & 0x80), relative, data[12:]))
+    lost = [n for n, m in itertools.pairwise(numbers) if m != (n + 1) & 0xFFFF]
+    if not packets or lost:
+        raise RuntimeError(f"{len(packets)} packets arrived, and packets were lost after {lost}")
+    section = sdp[sdp.index("m=") :].splitlines()
+    attributes = tuple(it for it in section if it.startswith("a=") and "control" not in it)
+    rates = re.search(r"^a=rtpmap:\d+ [^/]+/(\d+)", sdp, re.M)
+    clock = int(rates[1]) if rates else STATIC_CLOCKS[payload_type]
+    return Recording(kind, payload_type, clock, attributes, tuple(packets), SECONDS * clock)
+
+
+def schedule(track):
+    """Return for each packet the second at which it is sent. Times of B-frames are out of order."""
+    frames = [
+        number
+        for number, packet in enumerate(track.packets)
+        if number == 0 or packet.time != track.packets[number - 1].time
+    ]
+    times = sorted(track.packets[number].time for number in frames)
+    seconds, frame = [], -1
+    for number in range(len(track.packets)):
+        if frame + 1 < len(frames) and frames[frame + 1] == number:
+            frame += 1
+        seconds.append((times[frame] - times[0]) / track.clock)
+    return seconds
