@@ -1,4 +1,6 @@
-//! AAC: its configuration, and frames with ADTS headers.
+//! AAC: its configuration, frames with ADTS headers, and silence.
+
+use std::time::Duration;
 
 use crate::media::bits::BitReader;
 
@@ -37,10 +39,46 @@ impl AacConfig {
         Some(Self { object_type, sample_rate, channels, bytes: bytes.to_vec() })
     }
 
+    /// Returns the configuration of AAC-LC; `None` if AAC has no such sample rate, or browsers do not play
+    /// this number of channels.
+    pub(crate) fn low_complexity(sample_rate: u32, channels: u8) -> Option<Self> {
+        let rate_index = SAMPLE_RATES.iter().position(|rate| *rate == sample_rate)?;
+        let channel_configuration = if channels == 8 { 7 } else { channels };
+        Self::parse(&config_bytes(2, u8::try_from(rate_index).ok()?, channel_configuration))
+    }
+
+    /// Returns true if frames of both configurations can be decoded with either.
+    pub(crate) fn is_compatible(&self, other: &Self) -> bool {
+        (self.object_type, self.sample_rate, self.channels)
+            == (other.object_type, other.sample_rate, other.channels)
+    }
+
+    /// Returns the duration of a frame.
+    pub(crate) fn frame_duration(&self) -> Duration {
+        Duration::from_secs(1024) / self.sample_rate.max(1)
+    }
+
+    /// Returns a frame of silence; `None` if there are more than two channels.
+    ///
+    /// The frame consists of one channel element without spectral data (ISO/IEC 14496-3, 4.4.2.1): all its
+    /// bits are zero, except for the type of a pair of channels, and for the three bits of the end.
+    pub(crate) fn silent_frame(&self) -> Option<&'static [u8]> {
+        match self.channels {
+            1 => Some(&[0, 0, 0, 0b111]),
+            2 => Some(&[0b0010_0000, 0, 0, 0, 0, 0, 0b1110]),
+            _ => None,
+        }
+    }
+
     /// Returns the RFC 6381 codec, e.g. `mp4a.40.2`.
     pub fn codec(&self) -> String {
         format!("mp4a.40.{}", self.object_type)
     }
+}
+
+/// Returns an `AudioSpecificConfig` of these indexes.
+fn config_bytes(object_type: u8, rate_index: u8, channel_configuration: u8) -> [u8; 2] {
+    [object_type << 3 | rate_index >> 1, (rate_index & 1) << 7 | channel_configuration << 3]
 }
 
 fn object_type(bits: &mut BitReader<'_>) -> Option<u8> {
@@ -105,11 +143,7 @@ impl<'a> AdtsFrame<'a> {
         let object_type = (third >> 6) + 1;
         let rate_index = third >> 2 & 0xf;
         let channel_configuration = (third & 1) << 2 | fourth >> 6;
-        let bytes = [
-            object_type << 3 | rate_index >> 1,
-            (rate_index & 1) << 7 | channel_configuration << 3,
-        ];
-        AacConfig::parse(&bytes)
+        AacConfig::parse(&config_bytes(object_type, rate_index, channel_configuration))
     }
 }
 

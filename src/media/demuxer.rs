@@ -211,18 +211,30 @@ impl Demuxer {
         }
     }
 
+    /// Returns the configuration of the AAC that FFmpeg makes. FFmpeg writes the headers of the AAC with the
+    /// first packet, and the camera may send no audio for a while. For G.711, the configuration is known
+    /// before, so that the description of the tracks does not change later.
+    fn aac_config(&self) -> Option<AacConfig> {
+        let audio = self.audio.as_ref().map(|audio| &audio.format);
+        let expected = audio.and_then(expected_aac);
+        match self.aac.as_ref().map(|audio| &audio.format) {
+            Some(AudioFormat::Aac(config)) => Some(
+                expected.filter(|it| it.is_compatible(config)).unwrap_or_else(|| config.clone()),
+            ),
+            Some(_) => None,
+            None => expected.filter(|_| self.expects.aac),
+        }
+    }
+
     /// Replaces the description of the tracks. Does nothing while the parameters of the pictures are
     /// unknown.
     fn update_format(&mut self) {
         let Some(video) = &self.video else { return };
         let Some(picture) = video.picture_parameters().cloned() else { return };
         let audio = self.audio.as_ref().map(|audio| audio.format.clone());
-        let aac = self.aac.as_ref().and_then(|audio| match &audio.format {
-            AudioFormat::Aac(config) => Some(config.clone()),
-            _ => None,
-        });
+        let aac = self.aac_config();
         let needs_aac = audio.as_ref().is_some_and(|audio| !matches!(audio, AudioFormat::Aac(_)));
-        let awaits_audio = self.expects.audio || needs_aac && self.expects.aac;
+        let awaits_audio = self.expects.audio || needs_aac && self.expects.aac && aac.is_none();
         if self.format.is_some() {
             self.version = self.version.saturating_add(1);
         }
@@ -236,6 +248,17 @@ impl Demuxer {
             aac,
             awaits_audio,
         }));
+    }
+}
+
+/// Returns the AAC that FFmpeg makes of this audio, if that is known before the first AAC arrives. FFmpeg
+/// keeps the sample rate.
+fn expected_aac(audio: &AudioFormat) -> Option<AacConfig> {
+    match audio {
+        AudioFormat::PcmALaw(rate) | AudioFormat::PcmMuLaw(rate) => {
+            AacConfig::low_complexity(*rate, 1)
+        }
+        _ => None,
     }
 }
 
@@ -256,7 +279,7 @@ impl Audio {
             _ => AudioFormat::Other,
         };
         let packet = match &format {
-            AudioFormat::Aac(config) => Duration::from_secs(1024) / config.sample_rate.max(1),
+            AudioFormat::Aac(config) => config.frame_duration(),
             _ => Duration::from_millis(20),
         };
         let timeline = Timeline::new(0, Some(packet));

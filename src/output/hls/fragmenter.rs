@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::media::aac::AacConfig;
 use crate::media::frame::{AudioFormat, Format, Frame, Track};
 use crate::media::mp4::fragments::{Sample, SampleRun, fragment_head};
 use crate::media::mp4::init::AudioConfig;
 use crate::media::mp4::track::{Mp4Error, VIDEO_TIMESCALE};
 use crate::output::hls::fragment::{Fragment, InitSegment};
+use crate::output::hls::sound::Sound;
 
 /// The longest time that the first fragment of an epoch waits until the audio is known, so that its init
 /// segment has an audio track. If the camera sends G.711, FFmpeg needs about 200 ms for the first AAC.
@@ -34,6 +36,8 @@ pub(super) struct Fragmenter {
     video: Vec<Arc<Frame>>,
     audio: VecDeque<Arc<Frame>>,
     audio_bytes: usize,
+    /// The sound of the epoch so far; `None` before the first fragment with an audio track.
+    sound: Option<Sound>,
     /// Frames of video that wait until the audio of the epoch is known.
     held: Vec<Arc<Frame>>,
 }
@@ -49,6 +53,7 @@ impl Fragmenter {
             video: Vec::new(),
             audio: VecDeque::new(),
             audio_bytes: 0,
+            sound: None,
             held: Vec::new(),
         }
     }
@@ -102,6 +107,9 @@ impl Fragmenter {
         if change == Change::Init {
             self.init = None;
         }
+        if self.format.as_ref().is_none_or(|it| it.epoch != format.epoch) {
+            self.sound = None;
+        }
         if change != Change::None {
             self.format = Some(Arc::clone(format));
         }
@@ -144,46 +152,53 @@ impl Fragmenter {
 
     /// Makes a fragment of the frames that have been added since the last one, if there is any video.
     fn finish(&mut self, fragments: &mut Vec<Fragment>) -> Result<(), Mp4Error> {
+        let video = std::mem::take(&mut self.video);
         let (Some(first), Some(last), Some(format)) =
-            (self.video.first(), self.video.last(), &self.format)
+            (video.first(), video.last(), self.format.clone())
         else {
             return Ok(());
         };
-        let audio = audio(format);
+        let audio = audio(&format);
         let init = if let Some(init) = &self.init {
             Arc::clone(init)
         } else {
-            let audio = audio.as_ref().map(|(_, config)| config);
-            Arc::clone(self.init.insert(Arc::new(InitSegment::new(format, audio)?)))
+            let audio = audio.map(|(_, config)| AudioConfig::Aac(config.clone()));
+            Arc::clone(self.init.insert(Arc::new(InitSegment::new(&format, audio.as_ref())?)))
         };
-        let sounds: Vec<&Frame> = match &audio {
-            Some((track, _)) => {
-                let is_wanted =
-                    |frame: &&Frame| frame.track == *track && frame.format.epoch == format.epoch;
-                self.audio.iter().map(Arc::as_ref).filter(is_wanted).collect()
-            }
-            None => Vec::new(),
-        };
-        let pictures: Vec<&Frame> = self.video.iter().map(Arc::as_ref).collect();
-        let timescale = audio.as_ref().map_or(1, |(_, config)| config.timescale());
+        let timescale = audio.map_or(1, |(_, config)| config.sample_rate);
+        let sounds = audio.map_or_else(Vec::new, |audio| self.sounds(&format, audio, first, last));
         self.sequence_number = self.sequence_number.wrapping_add(1);
-        let video = Samples::new(&pictures, VIDEO_TIMESCALE);
+        let pictures = Samples::new(&video, VIDEO_TIMESCALE);
         let sound = Samples::new(&sounds, timescale);
-        let head = fragment_head(self.sequence_number, video.run(), sound.run())?;
-        let data = pictures.iter().chain(&sounds).map(|frame| frame.data.clone());
+        let head = fragment_head(self.sequence_number, pictures.run(), sound.run())?;
+        let data = video.iter().chain(&sounds).map(|frame| frame.data.clone());
         let slices = std::iter::once(head.into()).chain(data).collect();
         fragments.push(Fragment {
             init,
             slices,
             is_keyframe: first.is_keyframe,
             decode_time: first.decode_time,
-            duration: (last.decode_time + last.duration).saturating_sub(first.decode_time),
-            frames: u32::try_from(self.video.len()).unwrap_or(u32::MAX),
+            duration: end(last).saturating_sub(first.decode_time),
+            frames: u32::try_from(video.len()).unwrap_or(u32::MAX),
             taken_at: first.taken_at,
         });
-        self.video.clear();
         self.clear_audio();
         Ok(())
+    }
+
+    /// Returns the audio of a fragment with video from `first` to `last`.
+    fn sounds(
+        &mut self,
+        format: &Format,
+        (track, config): (Track, &AacConfig),
+        first: &Frame,
+        last: &Frame,
+    ) -> Vec<Arc<Frame>> {
+        let is_wanted =
+            |frame: &&Arc<Frame>| frame.track == track && frame.format.epoch == format.epoch;
+        let arrived = self.audio.iter().filter(is_wanted).cloned().collect();
+        let sound = self.sound.get_or_insert_with(|| Sound::new(first.decode_time));
+        sound.complete(arrived, config, (last, end(last)))
     }
 
     fn push_audio(&mut self, frame: &Arc<Frame>) {
@@ -208,14 +223,17 @@ enum Change {
 }
 
 /// Returns the audio for HLS: the camera's AAC, or else the AAC that FFmpeg makes; `None` without AAC.
-fn audio(format: &Format) -> Option<(Track, AudioConfig)> {
+fn audio(format: &Format) -> Option<(Track, &AacConfig)> {
     match (&format.audio, &format.aac) {
-        (Some(AudioFormat::Aac(config)), _) => {
-            Some((Track::Audio, AudioConfig::Aac(config.clone())))
-        }
-        (_, Some(config)) => Some((Track::Aac, AudioConfig::Aac(config.clone()))),
+        (Some(AudioFormat::Aac(config)), _) => Some((Track::Audio, config)),
+        (_, Some(config)) => Some((Track::Aac, config)),
         _ => None,
     }
+}
+
+/// Returns the decode time of the frame that follows.
+fn end(frame: &Frame) -> Duration {
+    frame.decode_time + frame.duration
 }
 
 /// The samples of a track.
@@ -225,18 +243,17 @@ struct Samples<'a> {
 }
 
 impl<'a> Samples<'a> {
-    fn new(frames: &[&'a Frame], timescale: u32) -> Self {
+    fn new(frames: &'a [Arc<Frame>], timescale: u32) -> Self {
         let begin = |frame: &Frame| ticks(frame.decode_time, timescale);
         let mut samples = Vec::with_capacity(frames.len());
         for (index, frame) in frames.iter().enumerate() {
-            let end = frames.get(index + 1).map_or_else(
-                || ticks(frame.decode_time + frame.duration, timescale),
-                |next| begin(next),
-            );
+            let next = frames
+                .get(index + 1)
+                .map_or_else(|| ticks(end(frame), timescale), |next| begin(next));
             let shown = ticks(frame.presentation_time, timescale);
             let offset = i128::from(shown) - i128::from(begin(frame));
             samples.push(Sample {
-                duration: u32::try_from(end.saturating_sub(begin(frame))).unwrap_or(u32::MAX),
+                duration: u32::try_from(next.saturating_sub(begin(frame))).unwrap_or(u32::MAX),
                 composition_offset: i32::try_from(offset).unwrap_or(0),
                 is_keyframe: frame.is_keyframe,
                 data: &frame.data,
@@ -261,7 +278,6 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::media::aac::AacConfig;
     use crate::media::frame::testing;
     use crate::output::hls::fragment::InitId;
 

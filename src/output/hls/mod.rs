@@ -13,6 +13,7 @@
 //! | `files` | the files of one stream |
 //! | [`fragment`] | a fragment of MP4, and the init segment that it needs |
 //! | `fragmenter` | joining frames into fragments |
+//! | `sound` | continuous audio, with silence where the camera sends none |
 //! | [`playlist`] | the media playlist of one stream |
 //! | [`multivariant`] | the multivariant playlist that refers to the media playlist |
 //! | [`published`] | a stream's rendered playlists, as players get them |
@@ -29,4 +30,5 @@ pub(crate) mod output;
 pub(crate) mod packager;
 pub(crate) mod playlist;
 pub(crate) mod published;
+mod sound;
 pub(crate) mod sweep;
