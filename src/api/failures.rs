@@ -27,6 +27,7 @@ pub(super) const START: &[ErrorKind] = &[
     ErrorKind::SourceUnauthorized,
     ErrorKind::SourceUnreachable,
     ErrorKind::SourceUnsupported,
+    ErrorKind::SourceBusy,
     ErrorKind::TooManyStreams,
     ErrorKind::TooManyStarts,
     ErrorKind::StorageFull,

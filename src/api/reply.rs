@@ -181,6 +181,7 @@ pub(crate) fn status(kind: ErrorKind) -> StatusCode {
         | ErrorKind::StreamEnded
         | ErrorKind::AwaitingKeyframe
         | ErrorKind::Busy
+        | ErrorKind::SourceBusy
         | ErrorKind::TooManyStreams
         | ErrorKind::TooManyStarts
         | ErrorKind::TooManyViewers

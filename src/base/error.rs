@@ -92,6 +92,8 @@ error_kinds! {
         "The camera cannot be reached, or it closed the connection."
     SourceUnsupported "source_unsupported"
         "The device is not an RTSP server, or it sends no usable video."
+    SourceBusy "source_busy"
+        "The camera has reached its limit of connections. The manager retries within seconds."
     SourceTimeout "source_timeout"
         "The camera did not respond in time, or sent no video in time."
     AwaitingKeyframe "awaiting_keyframe"

@@ -92,6 +92,8 @@ pub enum Lesson {
     AudioIsNotAac,
     /// The audio has a codec that cannot be copied.
     AudioCannotBeCopied,
+    /// The camera refuses to set up one of its tracks. It is assumed to be the audio.
+    TrackRefused,
     /// FFmpeg read too little to determine the parameters of the streams.
     ProbedTooLittle,
     /// The camera refuses this transport.
@@ -161,6 +163,12 @@ impl Plan {
             Lesson::AudioCannotBeCopied => {
                 Err(unsupported("the camera's audio cannot be used; set the option audio to off"))
             }
+            Lesson::TrackRefused if options.audio == AudioOption::Auto => {
+                Ok(Self { audio: Audio::Off, ..self })
+            }
+            Lesson::TrackRefused => {
+                Err(unsupported("the camera refuses to send audio; set the option audio to off"))
+            }
             Lesson::ProbedTooLittle if self.probe == ProbeSize::Small => {
                 Ok(Self { probe: ProbeSize::Large, ..self })
             }
@@ -168,6 +176,16 @@ impl Plan {
                 "FFmpeg cannot determine the parameters of the camera's video; set the camera to \
                      H.264 with a keyframe at least every 2 seconds",
             )),
+            // Both transports may be refused for the audio alone.
+            Lesson::TransportRefused
+                if self.transport == Transport::Udp
+                    && self.audio != Audio::Off
+                    && options.audio == AudioOption::Auto
+                    && options.transport == TransportOption::Auto =>
+            {
+                let transport = Self::first(options).transport;
+                Ok(Self { transport, audio: Audio::Off, ..self })
+            }
             Lesson::TransportRefused if options.transport == TransportOption::Auto => {
                 Ok(Self { transport: self.transport.other(), ..self })
             }
@@ -256,6 +274,17 @@ mod tests {
             assert_eq!(next, Ok(expected), "{lesson:?}");
             next.and_then(|plan| plan.after(lesson, options)).expect_err("a cause");
         }
+    }
+
+    #[test]
+    fn audio_that_is_refused_is_left_out_if_the_option_is_auto() {
+        let auto = StreamOptions::default();
+        let without = Plan { audio: Audio::Off, ..Plan::default() };
+        assert_eq!(Plan::default().after(Lesson::TrackRefused, auto), Ok(without));
+        let udp = Plan { transport: Transport::Udp, ..Plan::default() };
+        assert_eq!(udp.after(Lesson::TransportRefused, auto), Ok(without));
+        let chosen = options(VideoOption::Auto, AudioOption::Aac);
+        Plan::first(chosen).after(Lesson::TrackRefused, chosen).expect_err("a cause");
     }
 
     #[test]

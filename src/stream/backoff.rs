@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::base::backoff::{Exponential, jittered};
+use crate::base::error::ErrorKind;
 
 /// The delays before retries.
 const DELAYS: Exponential =
@@ -10,24 +13,50 @@ const DELAYS: Exponential =
 /// The longest delay after an error that does not resolve without a change, such as a wrong password.
 /// Cameras lock accounts after too many failed logins.
 const PERMANENT: Duration = Duration::from_mins(1);
-/// After a run that was live for this long, the delays start from the first one again.
-const STABLE_AFTER: Duration = Duration::from_secs(30);
+/// The longest delay after the camera has refused a further connection. Cameras free the session of a lost
+/// connection after a few seconds.
+const BUSY: Duration = Duration::from_secs(4);
+/// The longest delay while a stream that was live a moment ago is restored.
+const RESTORE: Duration = Duration::from_secs(2);
+/// The time for which a stream that was live is restored with such delays.
+const RESTORE_FOR: Duration = Duration::from_mins(1);
+/// A run that was live for this long proves that the camera works.
+const STABLE_AFTER: Duration = Duration::from_secs(5);
 
 /// Computes the delays of one stream, or of its rendition.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
+    /// The end of the last run that was stable.
+    lost_at: Option<Instant>,
 }
 
 impl Backoff {
-    /// Returns the next delay. `was_live_for` is how long the previous run was live, if it was.
-    pub(super) fn next(&mut self, was_live_for: Option<Duration>, is_permanent: bool) -> Duration {
+    /// Returns the next delay. `was_live_for` is how long the previous run was live, if it was, and `error`
+    /// is the cause of its end.
+    pub(super) fn next(
+        &mut self,
+        was_live_for: Option<Duration>,
+        error: Option<ErrorKind>,
+    ) -> Duration {
         if was_live_for.is_some_and(|live| live >= STABLE_AFTER) {
             self.failures = 0;
+            self.lost_at = Some(Instant::now());
         }
-        let delay = DELAYS.delay(self.failures);
-        self.failures = self.failures.saturating_add(1);
-        if is_permanent { jittered(PERMANENT) } else { delay }
+        let is_restored = self.lost_at.is_some_and(|lost_at| lost_at.elapsed() < RESTORE_FOR);
+        match error {
+            // Further attempts could lock the account.
+            Some(ErrorKind::SourceUnauthorized) => jittered(PERMANENT),
+            Some(ErrorKind::SourceBusy) => jittered(BUSY),
+            // Even the path may be missing for a moment, for example while a relay restarts.
+            _ if is_restored => jittered(RESTORE),
+            Some(kind) if kind.is_permanent() => jittered(PERMANENT),
+            _ => {
+                let delay = DELAYS.delay(self.failures);
+                self.failures = self.failures.saturating_add(1);
+                delay
+            }
+        }
     }
 }
 
@@ -35,26 +64,51 @@ impl Backoff {
 mod tests {
     use super::*;
 
-    #[test]
-    fn grows_to_the_ceiling_and_starts_again_after_a_stable_run() {
-        let mut backoff = Backoff::default();
-        for nominal in [1, 2, 4, 8, 15, 15] {
-            let nominal = Duration::from_secs(nominal);
-            let delay = backoff.next(None, false);
-            assert!(delay >= nominal / 2 && delay <= nominal, "{delay:?} of {nominal:?}");
-        }
-        assert!(backoff.next(Some(Duration::from_secs(29)), false) > DELAYS.first);
-        assert!(backoff.next(Some(Duration::from_secs(30)), false) <= DELAYS.first);
+    /// Asserts that a delay is between half of `nominal` and `nominal`.
+    #[track_caller]
+    fn assert_about(delay: Duration, nominal: Duration) {
+        assert!(delay >= nominal / 2 && delay <= nominal, "{delay:?} of {nominal:?}");
     }
 
     #[test]
-    fn a_permanent_refusal_is_retried_rarely() {
-        assert!(Backoff::default().next(None, true) >= PERMANENT / 2);
+    fn grows_to_the_ceiling() {
+        let mut backoff = Backoff::default();
+        for nominal in [1, 2, 4, 8, 15, 15] {
+            assert_about(backoff.next(None, None), Duration::from_secs(nominal));
+        }
+        let unstable = Some(Duration::from_secs(4));
+        assert_about(backoff.next(unstable, None), DELAYS.ceiling);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_was_live_is_restored_quickly_for_a_minute() {
+        let mut backoff = Backoff { failures: 9, ..Backoff::default() };
+        let stable = Some(Duration::from_secs(5));
+        for error in [None, Some(ErrorKind::SourceNotFound), Some(ErrorKind::SourceUnreachable)] {
+            assert_about(backoff.next(stable, error), RESTORE);
+            assert_about(backoff.next(None, error), RESTORE);
+        }
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert_about(backoff.next(None, None), RESTORE);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_about(backoff.next(None, None), DELAYS.first);
+        assert_about(backoff.next(None, Some(ErrorKind::SourceNotFound)), PERMANENT);
+    }
+
+    #[test]
+    fn a_permanent_refusal_is_retried_rarely_and_a_busy_camera_within_seconds() {
+        assert_about(Backoff::default().next(None, Some(ErrorKind::SourceUnsupported)), PERMANENT);
+        let mut backoff = Backoff::default();
+        let stable = Some(Duration::from_secs(60));
+        assert_about(backoff.next(stable, Some(ErrorKind::SourceUnauthorized)), PERMANENT);
+        for _ in 0..9 {
+            assert_about(backoff.next(stable, Some(ErrorKind::SourceBusy)), BUSY);
+        }
     }
 
     #[test]
     fn never_overflows() {
-        let mut backoff = Backoff { failures: u32::MAX };
-        assert!(backoff.next(None, false) <= DELAYS.ceiling);
+        let mut backoff = Backoff { failures: u32::MAX, lost_at: None };
+        assert!(backoff.next(None, None) <= DELAYS.ceiling);
     }
 }

@@ -140,7 +140,7 @@ impl Inner {
             };
             // Frames that the failed run has converted must not be converted again.
             from = ReadFrom::NextKeyframe;
-            let delay = backoff.next(Some(began.elapsed()), false);
+            let delay = backoff.next(Some(began.elapsed()), None);
             if let RunOutcome::Refused(error) | RunOutcome::Dropped(error) = outcome {
                 warn!(cause = error.detail, retry_in = ?delay, "rendition interrupted");
                 self.errors.send_replace(Some(error));

@@ -308,8 +308,7 @@ impl Supervisor {
     fn delay(&mut self, event: Event) {
         let live_for = self.last_live_for.take();
         let last_error = self.status.last_error();
-        let is_permanent = last_error.as_ref().is_some_and(|error| error.kind.is_permanent());
-        let delay = self.backoff.next(live_for, is_permanent);
+        let delay = self.backoff.next(live_for, last_error.as_ref().map(|error| error.kind));
         self.deadlines.retry_in(delay);
         let cause = last_error.as_ref().map(|error| error.detail.as_str()).unwrap_or_default();
         warn!(generation = self.status.epoch(), cause, retry_in = ?delay, "stream interrupted");

@@ -10,6 +10,7 @@ mod causes;
 mod discovery;
 mod examples;
 mod faults;
+mod habits;
 mod http_edge;
 mod keep;
 mod keyframes;

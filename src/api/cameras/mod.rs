@@ -48,6 +48,7 @@ const TEST_ERRORS: &[ErrorKind] = &[
     ErrorKind::SourceUnauthorized,
     ErrorKind::SourceUnreachable,
     ErrorKind::SourceUnsupported,
+    ErrorKind::SourceBusy,
     ErrorKind::SourceTimeout,
     ErrorKind::FfmpegUnavailable,
     ErrorKind::Busy,

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::camera::plan::{Plan, ProbeSize, Times, Transport, Video};
+use crate::camera::plan::{Audio, Plan, ProbeSize, Times, Transport, Video};
 use crate::camera::source::Source;
 use crate::child::spawner::output_pipe;
 use crate::media::parameter_set::picture::PictureParameters;
@@ -207,6 +207,8 @@ pub(crate) fn script(
     socket_timeout: Duration,
 ) -> String {
     let (analyze_duration, probe_size) = plan.probe.limits();
+    // FFmpeg does not set up other tracks, such as ONVIF metadata, which it could not use.
+    let media = if plan.audio == Audio::Off { "video" } else { "video+audio" };
     let transport = match plan.transport {
         Transport::Tcp => "tcp",
         Transport::Udp => "udp",
@@ -217,7 +219,8 @@ pub(crate) fn script(
          option rtsp_transport {transport}\n\
          option timeout {}\n\
          option analyzeduration {analyze_duration}\n\
-         option probesize {probe_size}\n",
+         option probesize {probe_size}\n\
+         option allowed_media_types {media}\n",
         source.expose_at(address),
         socket_timeout.as_micros(),
     )
@@ -226,7 +229,6 @@ pub(crate) fn script(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::camera::plan::Audio;
     use crate::media::frame::testing;
 
     fn address() -> SocketAddr {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::options::StreamOptions;
-use crate::camera::plan::{Lesson, Plan};
+use crate::camera::plan::{Audio, Lesson, Plan};
 use crate::ingest::RunOutcome;
 use crate::ingest::ffmpeg::stderr::{Tail, Verdict};
 use crate::media::error::MediaError;
@@ -43,7 +43,7 @@ impl FfmpegExit {
         options: StreamOptions,
         socket_timeout: Duration,
     ) -> RunOutcome {
-        if let Some(lesson) = self.lesson() {
+        if let Some(lesson) = self.lesson(plan) {
             return match plan.after(lesson, options) {
                 Ok(next) => RunOutcome::Replan(next),
                 Err(error) => RunOutcome::Refused(error),
@@ -52,7 +52,11 @@ impl FfmpegExit {
         let counts = |verdict: &Verdict| *verdict != Verdict::NoRtspResponse || !self.has_played;
         let verdict = self.tail.verdict().filter(counts);
         if let Some(error) = verdict.and_then(|found| found.error(self.ran_for, socket_timeout)) {
-            return RunOutcome::Refused(error);
+            return match error.kind {
+                // The camera accepts a connection as soon as another one has ended.
+                ErrorKind::SourceBusy => RunOutcome::Dropped(error),
+                _ => RunOutcome::Refused(error),
+            };
         }
         match self.fault {
             // A read error only shows that FFmpeg has ended. It does not explain why.
@@ -66,7 +70,10 @@ impl FfmpegExit {
         }
     }
 
-    fn lesson(&self) -> Option<Lesson> {
+    fn lesson(&self, plan: Plan) -> Option<Lesson> {
+        if !self.has_played && plan.audio != Audio::Off && self.tail.is_track_refused() {
+            return Some(Lesson::TrackRefused);
+        }
         match (&self.fault, self.tail.verdict()) {
             (Some(Fault::Lesson(lesson)), _) => Some(*lesson),
             (Some(Fault::Media(MediaError::NotPlayable)), _) => Some(Lesson::VideoCannotBeCopied),

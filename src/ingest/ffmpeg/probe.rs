@@ -16,7 +16,7 @@ use tracing::{Instrument, debug, info};
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::networks::CameraNetworks;
 use crate::camera::options::{StreamOptions, VideoOption};
-use crate::camera::plan::{self, Lesson, Plan};
+use crate::camera::plan::{self, Audio, Lesson, Plan};
 use crate::camera::source::Source;
 use crate::child::log::ProcessLog;
 use crate::child::pipes::{self, PipeReader};
@@ -34,6 +34,8 @@ const PLACE_WITHIN: Duration = Duration::from_secs(5);
 const MAX_PICTURE: u64 = 2 * 1024 * 1024;
 /// The largest number of runs for one picture.
 const MAX_RUNS: u32 = 4;
+/// The delay after which a camera that has too many connections is tested again.
+const BUSY_DELAY: Duration = Duration::from_secs(2);
 /// The first bytes of every JPEG.
 const JPEG: [u8; 2] = [0xff, 0xd8];
 
@@ -118,8 +120,8 @@ impl StillTaker {
         let mut plan = Plan::first(options);
         let mut taken = Err(Lesson::ProbedTooLittle);
         for _ in 0..MAX_RUNS {
-            let run = self.run(source, address, plan, deadline, &mut caller).await;
-            taken = match run.map(|run| run.diagnose(self, options)) {
+            let run = self.run_when_free(source, address, plan, deadline, &mut caller).await;
+            taken = match run.map(|run| run.diagnose(self, plan, options)) {
                 Ok(Ok(still)) => Ok(Still { took: began.elapsed(), ..still }),
                 Ok(Err(Failure::Lesson(lesson))) => Err(lesson),
                 Ok(Err(Failure::Error(error))) | Err(error) => {
@@ -133,6 +135,29 @@ impl StillTaker {
             };
         }
         let _ = caller.send(taken.map_err(|_| plan::exhausted()));
+    }
+
+    /// Runs FFmpeg, and again while the camera has too many connections and there is time. The camera may
+    /// still have the session of a stream that has just ended.
+    async fn run_when_free(
+        &self,
+        source: &Source,
+        address: SocketAddr,
+        plan: Plan,
+        deadline: Instant,
+        caller: &mut oneshot::Sender<Result<Still, Error>>,
+    ) -> Result<ProbeRun, Error> {
+        loop {
+            let run = self.run(source, address, plan, deadline, caller).await?;
+            let next = Instant::now() + BUSY_DELAY;
+            if !run.tail.is_camera_busy() || next > deadline {
+                return Ok(run);
+            }
+            tokio::select! {
+                () = sleep_until(next) => {}
+                () = caller.closed() => return Ok(run),
+            }
+        }
     }
 
     async fn run(
@@ -200,7 +225,12 @@ struct ProbeRun {
 
 impl ProbeRun {
     /// Returns the picture, or the reason why there is none.
-    fn diagnose(self, taker: &StillTaker, options: StreamOptions) -> Result<Still, Failure> {
+    fn diagnose(
+        self,
+        taker: &StillTaker,
+        plan: Plan,
+        options: StreamOptions,
+    ) -> Result<Still, Failure> {
         let video = self.tail.stream("Video").map(Facts::read);
         if let Some(Facts { codec, width: Some(width), height: Some(height), frame_rate }) = video
             && self.jpeg.starts_with(&JPEG)
@@ -220,13 +250,16 @@ impl ProbeRun {
                 took: Duration::ZERO,
             });
         }
-        Err(self.failure(taker))
+        Err(self.failure(taker, plan))
     }
 
     /// Returns the reason why there is no picture.
-    fn failure(&self, taker: &StillTaker) -> Failure {
+    fn failure(&self, taker: &StillTaker, plan: Plan) -> Failure {
         if let Some(reason) = spawner::exec_failure(self.status) {
             return Failure::Error(spawner::cannot_run(&taker.program, reason));
+        }
+        if plan.audio != Audio::Off && self.tail.is_track_refused() {
+            return Failure::Lesson(Lesson::TrackRefused);
         }
         let verdict = self.tail.verdict();
         let error = verdict.and_then(|found| found.error(self.ran_for, taker.socket_timeout));

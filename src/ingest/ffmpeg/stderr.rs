@@ -40,6 +40,8 @@ struct Line {
     verdict: Option<usize>,
     /// The description of a stream, if the line contains one.
     stream: Option<String>,
+    /// True if the camera refuses to set up a track, although not because of the transport.
+    is_track_refused: bool,
 }
 
 impl fmt::Debug for Tail {
@@ -53,7 +55,11 @@ impl Line {
         let verdict = VERDICTS.iter().position(|(words, _)| raw.contains(words));
         let stream = raw.split_once("Stream #").map(|(_, facts)| facts);
         let stream = stream.map(|facts| facts.chars().take(MAX_LINE).collect());
-        Self { shown, verdict, stream }
+        let is_transport = raw.contains("461 Unsupported");
+        // FFmpeg does not log the method that was answered with 400.
+        let is_refusal = raw.contains("method SETUP failed") || raw.contains("400 Bad Request");
+        let is_track_refused = is_refusal && !is_transport;
+        Self { shown, verdict, stream, is_track_refused }
     }
 }
 
@@ -91,6 +97,9 @@ impl Verdict {
 const VERDICTS: &[(&str, Verdict)] = &[
     ("Cannot allocate memory", OUT_OF_MEMORY),
     ("malloc of size", OUT_OF_MEMORY),
+    // 453 is "Not Enough Bandwidth", which cameras send when they have too many clients.
+    ("failed: 453", BUSY),
+    ("failed: 503", BUSY),
     ("401 Unauthorized", UNAUTHORIZED),
     ("403 Forbidden", UNAUTHORIZED),
     ("404 Not Found", NOT_FOUND),
@@ -133,13 +142,8 @@ const VERDICTS: &[(&str, Verdict)] = &[
             "the camera answers with a server error; it may be overloaded or starting up",
         ),
     ),
-    (
-        "Server returned 4XX",
-        Verdict::Camera(
-            ErrorKind::SourceUnsupported,
-            "the camera refuses the request; check the path",
-        ),
-    ),
+    ("Server returned 4XX", REFUSED),
+    ("400 Bad Request", REFUSED),
     ("Invalid data found", Verdict::NoRtspResponse),
     // libx264 does not always report that it ran out of memory.
     ("Error while opening encoder", OUT_OF_MEMORY),
@@ -159,10 +163,17 @@ const OUT_OF_MEMORY: Verdict = Verdict::Camera(
 );
 const UNAUTHORIZED: Verdict =
     Verdict::Camera(ErrorKind::SourceUnauthorized, "the camera rejected the user name or password");
+const BUSY: Verdict = Verdict::Camera(
+    ErrorKind::SourceBusy,
+    "the camera has reached its limit of connections; close other clients, or wait until the camera has \
+     closed a lost connection",
+);
 const NOT_FOUND: Verdict = Verdict::Camera(
     ErrorKind::SourceNotFound,
     "the camera has no stream at this path; check the path of the link",
 );
+const REFUSED: Verdict =
+    Verdict::Camera(ErrorKind::SourceUnsupported, "the camera refuses the request; check the path");
 const UNREACHABLE: Verdict = Verdict::Camera(
     ErrorKind::SourceUnreachable,
     "no route to the camera; check the address and the network",
@@ -231,6 +242,16 @@ impl Tail {
         strongest.and_then(|index| VERDICTS.get(index)).map(|&(_, verdict)| verdict)
     }
 
+    /// Returns true if the camera has too many connections.
+    pub(crate) fn is_camera_busy(&self) -> bool {
+        matches!(self.verdict(), Some(Verdict::Camera(ErrorKind::SourceBusy, _)))
+    }
+
+    /// Returns true if the camera refuses to set up a track, and is not merely busy.
+    pub(crate) fn is_track_refused(&self) -> bool {
+        !self.is_camera_busy() && self.lines.iter().any(|line| line.is_track_refused)
+    }
+
     /// Returns FFmpeg's description of the first stream of a kind (`Video` or `Audio`), which is a
     /// stream of the input.
     pub(crate) fn stream(&self, kind: &str) -> Option<&str> {
@@ -289,7 +310,8 @@ mod tests {
     #[tokio::test]
     async fn messages_and_their_verdicts() {
         use ErrorKind::{
-            SourceNotFound, SourceTimeout, SourceUnauthorized, SourceUnreachable, SourceUnsupported,
+            SourceBusy, SourceNotFound, SourceTimeout, SourceUnauthorized, SourceUnreachable,
+            SourceUnsupported,
         };
         let table = [
             ("[rtsp @ 0x1] [error] method DESCRIBE failed: 401 Unauthorized", SourceUnauthorized),
@@ -304,6 +326,11 @@ mod tests {
             (
                 "[tcp @ 0x1] [error] Failed to resolve hostname nowhere.invalid: Name or service not known",
                 SourceUnreachable,
+            ),
+            (
+                "[rtsp @ 0x1] [error] method SETUP failed: 453 Not Enough Bandwidth\n\
+                 Server returned 4XX Client Error, but not one of 40{0,1,3,4}",
+                SourceBusy,
             ),
             ("pipe:0: No route to host", SourceUnreachable),
             ("pipe:0: Connection timed out", SourceTimeout),

@@ -10,6 +10,7 @@ mod onvif;
 mod openssl;
 mod picture;
 mod process;
+mod raw_camera;
 mod receiver;
 mod viewer;
 
@@ -29,6 +30,7 @@ pub(crate) use picture::Jpeg;
 pub(crate) use process::{
     Process, children_of, is_running, lines_of, processes_that_show, send_signal,
 };
+pub(crate) use raw_camera::RawCamera;
 pub(crate) use receiver::{Receiver, Webhook};
 pub(crate) use viewer::{Playlist, play, probe};
 

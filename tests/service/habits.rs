@@ -1,0 +1,142 @@
+//! Cameras with habits of real cameras: what they announce, send and refuse, and when.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::support::{
+    ApiResponse, Manager, Nginx, RawCamera, eventually, merged, play, probe, start_service, until,
+};
+
+/// Requests the start of a stream of a raw camera, with these options.
+async fn start(manager: &Manager, id: &str, camera: &RawCamera, options: Value) -> ApiResponse {
+    let request = json!({ "indicator_id": id, "rtsp_link": camera.link() });
+    manager.post("/api/stream/start", &merged(request, options)).await
+}
+
+/// Plays `seconds` of a stream, within a time in which a stream that stands still would not play them.
+/// Returns the codecs.
+async fn plays(nginx: &Nginx, id: &str, seconds: u32) -> Vec<Value> {
+    let playlist = nginx.playlist(id);
+    let within = Duration::from_secs(u64::from(seconds) + 10);
+    let played = tokio::time::timeout(within, play(&playlist, seconds)).await;
+    assert!(played.is_ok(), "{id} stands still");
+    probe(&playlist).await.iter().map(|stream| stream["codec_name"].clone()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn video_does_not_wait_for_sound() {
+    let (_camera, manager, nginx) = start_service(&[]).await;
+    let both = vec!["h264", "aac"];
+    let cases = [
+        ("never-pcmu", "--audio pcmu --audio-from inf", &both),
+        ("never-aac", "--audio aac --audio-from inf", &both),
+        ("never-first", "--audio aac --audio-first --audio-from inf", &both),
+        ("late-pcmu", "--audio pcmu --audio-from 3", &both),
+        ("late-aac", "--audio aac --audio-from 3", &both),
+        ("ends-pcmu", "--audio pcmu --audio-until 2", &both),
+        ("ends-aac", "--audio aac --audio-until 2", &both),
+        ("pauses", "--audio aac --audio-gap 3@2", &both),
+        ("never-opus", "--audio opus --audio-from inf", &vec!["h264"]),
+        ("backchannel-first", "--audio aac --backchannel first", &both),
+        ("backchannel-last", "--audio pcma --backchannel last", &both),
+        ("metadata", "--metadata --audio pcmu", &both),
+    ];
+    join_all(cases.map(async |(id, habits, codecs)| {
+        let camera = RawCamera::start(habits).await;
+        let response = start(&manager, id, &camera, json!({})).await;
+        assert_eq!(response.status, 200, "{id}: {response:?}");
+        assert_eq!(plays(&nginx, id, 6).await, *codecs, "{id}");
+        let status = manager.status(id).await;
+        assert_eq!((&status["state"], &status["restarts"]), (&"live".into(), &0.into()), "{id}");
+        // A change of the plan takes another connection.
+        assert!(camera.connections() <= 2, "{id}");
+    }))
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn audio_that_the_camera_refuses_is_left_out() {
+    let (_camera, manager, nginx) = start_service(&[]).await;
+    join_all([400, 401, 404, 459, 461, 500].map(async |code| {
+        let id = format!("refuses-{code}");
+        let camera = RawCamera::start(&format!("--audio pcmu --setup-audio {code}")).await;
+        let response = start(&manager, &id, &camera, json!({})).await;
+        assert_eq!(response.status, 200, "{id}: {response:?}");
+        assert_eq!(plays(&nginx, &id, 2).await, ["h264"], "{id}");
+    }))
+    .await;
+    let camera = RawCamera::start("--audio pcmu --setup-audio 404").await;
+    let response = start(&manager, "wanted", &camera, json!({ "audio": "aac" })).await;
+    assert_eq!(
+        (response.status.as_u16(), &response.body["code"]),
+        (502, &"source_unsupported".into())
+    );
+    let detail = response.body["detail"].as_str().expect("a text");
+    assert!(detail.contains("audio"), "{detail}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn audio_that_is_off_and_tracks_without_a_use_are_not_set_up() {
+    let (_camera, manager, _nginx) = start_service(&[]).await;
+    let camera = RawCamera::start("--audio pcmu --metadata").await;
+    let response = start(&manager, "cam", &camera, json!({ "audio": "off" })).await;
+    assert_eq!(response.status, 200, "{response:?}");
+    let urls: Vec<_> = camera.requests("SETUP").iter().map(|it| it["url"].to_string()).collect();
+    assert!(urls.len() == 1 && urls[0].contains("/video"), "{urls:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_with_too_many_connections_is_retried_until_it_is_free() {
+    let (_camera, manager, _nginx) = start_service(&[]).await;
+    let camera = RawCamera::start("--one-session 3").await;
+    let test = json!({ "rtsp_link": camera.link() });
+    let tested = manager.post("/api/cameras/test", &test).await;
+    assert_eq!(tested.status, 200, "{tested:?}");
+    let began = Instant::now();
+    let response = start(&manager, "cam", &camera, json!({})).await;
+    assert_eq!(response.status, 200, "{response:?}");
+    assert!(began.elapsed() > Duration::from_secs(2), "the camera was not busy");
+    let refused = manager.post("/api/cameras/test", &test).await;
+    let (status, code) = (refused.status.as_u16(), &refused.body["code"]);
+    assert_eq!((status, code), (503, &"source_busy".into()), "{refused:?}");
+    // A change of the options needs another connection, which the camera refuses at first.
+    let response = start(&manager, "cam", &camera, json!({ "audio": "off" })).await;
+    assert_eq!(response.status, 200, "{response:?}");
+    for code in [453, 503] {
+        let camera = RawCamera::start(&format!("--answer SETUP:{code}:1")).await;
+        let id = format!("busy-{code}");
+        assert_eq!(start(&manager, &id, &camera, json!({})).await.status, 200);
+        assert_eq!(camera.requests("SETUP").len(), 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_was_live_is_restored_within_seconds() {
+    let (_camera, manager, nginx) = start_service(&[]).await;
+    let mut camera = RawCamera::start("--answer DESCRIBE:404:1").await;
+    until("the stream is live", || async {
+        start(&manager, "cam", &camera, json!({})).await.status == 200
+    })
+    .await;
+    // The stream must have been live for some time before the interruption.
+    plays(&nginx, "cam", 6).await;
+    let before = manager.status("cam").await["generation"].as_u64().expect("a number");
+    // A relay that restarts is away at first, and then does not know the path yet.
+    camera.kill();
+    until("the stream is interrupted", || async {
+        manager.status("cam").await["state"] == "backoff"
+    })
+    .await;
+    camera.restart().await;
+    let began = Instant::now();
+    eventually("the stream is live again", || async {
+        let status = manager.status("cam").await;
+        let is_new = status["generation"].as_u64() > Some(before);
+        (is_new && status["state"] == "live").then_some(())
+    })
+    .await;
+    assert_eq!(camera.requests("DESCRIBE")[0]["status"], 404);
+    assert!(began.elapsed() < Duration::from_secs(7), "{:?}", began.elapsed());
+}
