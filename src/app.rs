@@ -122,7 +122,7 @@ impl Service {
 
     async fn log_problems(&self) {
         for failed in self.readiness.failed_checks().await {
-            error!(problem = %failed.error, "the manager is not ready; no stream can start until the problem is fixed");
+            error!(problem = %failed.error, "the manager is not ready; starts of streams may fail until the problem is fixed");
         }
     }
 

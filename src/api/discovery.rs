@@ -56,8 +56,8 @@ pub(crate) struct DiscoveryInput {
     /// Name or IPv4 address of the network interface to search on; all interfaces by default.
     #[serde(default)]
     interface: Option<String>,
-    /// How long to wait for devices to respond, in seconds. The whole request takes at most three
-    /// times as long, because each device is then queried for its streams.
+    /// How long to wait for devices to respond, in seconds. The whole search takes at most three
+    /// times as long, because each device is also queried for its streams.
     #[serde(default = "usual_time")]
     #[schema(minimum = 0.1, maximum = 5, default = 3.0)]
     timeout_seconds: f64,

@@ -85,7 +85,7 @@ fn event() -> (OperationBuilder, NamedSchemas) {
         .describe(
             "The event is sent to `WEBHOOK_URL`. It is sent again after status 408, 429 or 5xx, and \
              if the receiver is unreachable or does not respond within 10 s. It is dropped after 12 \
-             attempts or 5 minutes.",
+             attempts or 5 minutes, and at once after any other status that is not 2xx.",
         )
         .sends::<EventOutput>()
         .returns_nothing("The event is accepted. Every other 2xx status means the same.")

@@ -69,7 +69,7 @@ pub(super) fn routes() -> Vec<Row> {
             everyone,
             |call| Box::pin(ready(call)),
             || {
-                operation("getReady", "Returns whether the service is ready")
+                operation("getReady", "Reports whether the service is ready")
                     .describe(
                         "The service is ready if FFmpeg can be run, `STREAM_DIR` and the database are \
                          writable and have free space, and the manager is not shutting down. \
@@ -107,7 +107,7 @@ fn caller(call: &Call<'_>) -> Reply {
 pub(crate) struct HealthOutput {
     /// `healthy`, or `shutting_down`.
     status: &'static str,
-    /// Number of streams whose FFmpeg runs or will be started again.
+    /// Number of streams that start, run, are ending or will be started again.
     active_streams: usize,
     /// Seconds since the manager started.
     uptime_seconds: f64,

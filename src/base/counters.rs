@@ -110,7 +110,8 @@ impl Default for Counters {
 impl Counters {
     /// Registers all counters in `to`, with their names and help texts.
     pub fn register(&self, to: &mut Registry) {
-        let help = "Starts of streams, including refused ones and those with a new source";
+        let help =
+            "Starts of streams, including refused ones and those with a new source or new options";
         to.register("starts", help, self.starts.clone());
         let help = "Failed starts, by error code";
         to.register("start_failures", help, self.start_failures.clone());
@@ -127,7 +128,7 @@ impl Counters {
         let media_bytes = self.media_bytes.clone();
         to.register_with_unit("media_packaged", help, Unit::Bytes, media_bytes);
         let help =
-            "Fragments lost because segments were written more slowly than the camera sent video";
+            "Frames skipped because segments were written more slowly than the camera sent frames";
         to.register("fragments_skipped", help, self.skipped.clone());
         let help =
             "Pictures decoded for snapshots; a request that gets an earlier picture is not counted";
@@ -139,7 +140,7 @@ impl Counters {
         to.register_with_unit("snapshot_duration", help, Unit::Seconds, snapshot_duration);
     }
 
-    /// Counts a start of a stream: the first one, one after a failure, or one with a new source.
+    /// Counts a start of a stream: the first one, one after a failure, or one with a new source or new options.
     pub fn started(&self) {
         self.starts.inc();
     }
@@ -178,9 +179,9 @@ impl Counters {
         self.media_bytes.inc_by(bytes as u64);
     }
 
-    /// Counts fragments that were lost on the way to the packager.
-    pub fn skipped(&self, fragments: u64) {
-        self.skipped.inc_by(fragments);
+    /// Counts frames that were skipped on the way to the packager.
+    pub fn skipped(&self, frames: u64) {
+        self.skipped.inc_by(frames);
     }
 
     /// Counts a decoded picture of a stream, and the time that decoding `took`.

@@ -12,7 +12,7 @@ pub enum VideoOption {
     /// copied or converted as the setting `HEVC` specifies. All other video is converted to H.264.
     #[default]
     Auto,
-    /// H.264 and H.265 are copied. Other codecs are refused.
+    /// H.264 and H.265 are copied. Motion JPEG is refused for players, and every other codec is refused.
     Copy,
     /// All video is converted to H.264, even if the camera sends H.264. For cameras whose video causes
     /// problems in players, or whose bit rate is too high.
@@ -39,7 +39,7 @@ pub enum TransportOption {
     /// TCP, or UDP if the camera refuses TCP.
     #[default]
     Auto,
-    /// TCP, within the RTSP connection. No packets are lost, and no further ports are needed.
+    /// TCP, within the RTSP connection. The network loses no packets, and no further ports are needed.
     Tcp,
     /// UDP. Lost packets are not sent again.
     Udp,
@@ -53,7 +53,8 @@ pub enum KeepOption {
     #[default]
     OnDemand,
     /// The stream starts with the manager, and runs without viewers. A stop ends it until the next start or
-    /// request for its playlist or a picture, or until the manager is restarted.
+    /// request for its playlist or a picture, until the option is switched on again, or until the manager is
+    /// restarted.
     Always,
 }
 

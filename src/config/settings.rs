@@ -53,10 +53,10 @@ settings! {
         stream_dir: PathBuf =
             setting("STREAM_DIR", "./streams", value::path("a writable directory, preferably on a tmpfs"));
 
-        /// Limit on the total size of all segments. Running streams can exceed it. A stream starts only if
-        /// at least 16 MiB are left below this limit, plus 8 MiB for each stream that started in the last
-        /// 20 s and has not written that much yet. Even without a limit, the same space must be free on
-        /// the disk.
+        /// Limit on the total size of all segments. Running streams can exceed it. HLS of a stream starts
+        /// only if at least 16 MiB are left below this limit, in addition to the space that is reserved for
+        /// streams whose HLS has just started: up to 8 MiB each, for up to 20 s. Even without a limit, the
+        /// same space must be free on the disk.
         stream_dir_max_bytes: Option<u64> =
             setting("STREAM_DIR_MAX_BYTES", "", value::bytes(16).optional());
 
@@ -65,9 +65,9 @@ settings! {
         database_url: String =
             setting("DATABASE_URL", "sqlite:./streams.db", value::database_url());
 
-        /// Key that encrypts the cameras' links and passwords in the database. If unset, the manager
-        /// creates a key in a file next to the database (`.key` after the database's name), which only
-        /// the file's owner can read.
+        /// Key that encrypts the cameras' links and passwords in the database. If unset, the key is in a
+        /// file next to the database (`.key` after the database's name), which only the file's owner can
+        /// read. The manager creates this file together with the database.
         source_key: Option<Secret> =
             setting("SOURCE_KEY", "", value::secret("32 bytes as base64 or hex").optional());
 
@@ -82,8 +82,8 @@ settings! {
         /// listen on loopback addresses only.
         api_keys: Option<Secret> = setting("API_KEYS", "", value::secret(API_KEYS).optional());
 
-        /// Secret that signs playback tokens. If unset, the manager creates a secret in a file next to
-        /// the database.
+        /// Secret that signs playback tokens. If unset, the secret is in a file next to the database
+        /// (`.playback-key` after the database's name). The manager creates this file if it is missing.
         playback_secret: Option<Secret> =
             setting("PLAYBACK_SECRET", "", value::secret("at least 32 characters").optional());
 
@@ -112,18 +112,21 @@ settings! {
     }
 
     "Stream lifecycle" {
-        /// How long a stream keeps running after the last request of its last viewer.
+        /// How long a stream keeps running after its last start and after the last request for its media.
+        /// HLS of a stream ends when HLS has not been used for the same time. The main streams of cameras
+        /// with `keep: always` do not end.
         idle_timeout: Duration =
             setting("CLEANUP_DELAY_SECONDS", "30", value::seconds(1.0..=86_400.0))
             .must_be("at least HLS_SEGMENT_TIME", |config: &Config| {
                 config.segment_time <= config.idle_timeout
             });
 
-        /// Interval between checks for streams without viewers.
+        /// Interval between checks for streams, and for HLS of streams, that no client uses.
         cleanup_interval: Duration =
             setting("CLEANUP_INTERVAL_SECONDS", "10", value::seconds(0.1..=3600.0));
 
-        /// Time within which a stream must become playable.
+        /// Time within which a stream must become playable after it has got a start slot. A camera that
+        /// sends video but no keyframe gets more time.
         start_timeout: Duration =
             setting("START_TIMEOUT_SECONDS", "15", value::seconds(1.0..=120.0));
 
@@ -139,21 +142,24 @@ settings! {
     }
 
     "Limits" {
-        /// Largest number of running streams. Further starts are refused with status 503.
+        /// Largest number of streams, including those whose start has failed recently. Starts of further
+        /// streams are refused with status 503.
         max_streams: usize = setting("MAX_STREAMS", "1000", value::number("a number", 1..=100_000));
 
-        /// Largest number of streams that start at the same time. Further starts wait in a queue for up
-        /// to 20 seconds.
+        /// Number of slots for starts. A start holds its slot until the stream is playable or has failed,
+        /// but for at most one second. Further starts wait in a queue for up to 20 seconds. For
+        /// reconnecting, and for cameras with `keep: always`, there are half as many slots in addition.
         max_concurrent_starts: usize =
             setting("MAX_CONCURRENT_STARTS", "16", value::number("a number", 1..=10_000));
 
-        /// Largest amount of memory for the frames that all streams keep. Each stream keeps the frames since
-        /// its last keyframe, so that a new consumer has a picture at once. Above the limit, streams keep
-        /// only the keyframe.
+        /// Limit on the memory for the frames that all streams keep. Each stream keeps the frames since its
+        /// last keyframe, so that a new consumer has a picture at once. Above the limit, a stream keeps only
+        /// the keyframe, and the frames that its consumers have not read yet.
         max_kept_frames: u64 =
             setting("FRAMES_MAX_MEMORY_MB", "1024", value::mebibytes(16..=1_048_576));
 
-        /// Largest number of viewers of one stream. If unset, the number is not limited.
+        /// Largest number of counted viewers of one stream at the same time. If unset, the number is not
+        /// limited.
         max_viewers: Option<usize> =
             setting("MAX_VIEWERS_PER_STREAM", "", value::number("a number", 1..=10_000).optional());
     }
@@ -162,12 +168,12 @@ settings! {
         /// Target duration of a segment.
         segment_time: Duration = setting("HLS_SEGMENT_TIME", "2", value::seconds(1.0..=10.0));
 
-        /// Number of finished segments in the playlist. If these are shorter in total than RFC 8216
-        /// requires, the playlist contains more segments.
+        /// Number of finished segments in the playlist, after a stream has run for some time. If these are
+        /// shorter in total than RFC 8216 requires, the playlist contains more segments.
         list_size: usize = setting("HLS_LIST_SIZE", "5", value::number("a number", 3..=100));
 
-        /// Longest duration of a part, unless a single frame lasts longer. Longer parts mean fewer requests, but
-        /// a higher latency.
+        /// Longest duration of a part, with a tolerance of 5 %, unless a single frame lasts longer. Longer
+        /// parts mean fewer requests, but a higher latency.
         part_time: Duration =
             setting("HLS_PART_MILLISECONDS", "100", value::milliseconds(100..=2000))
             .must_be("at most half of HLS_SEGMENT_TIME", |config: &Config| {
@@ -204,8 +210,8 @@ settings! {
         /// programs need the CPU.
         ffmpeg_nice: i32 = setting("FFMPEG_NICE", "5", value::number("a number", 0..=19));
 
-        /// Largest amount of memory that each FFmpeg process can use. A process that needs more ends
-        /// with an error.
+        /// Largest amount of private writable memory that each FFmpeg process can allocate. A process that
+        /// needs more ends with an error.
         ffmpeg_max_memory: u64 =
             setting("FFMPEG_MAX_MEMORY_MB", "1024", value::mebibytes(64..=65_536));
 
@@ -223,8 +229,8 @@ settings! {
     }
 
     "nginx" {
-        /// Address on which nginx listens. The manager uses it for one check: an address that other
-        /// machines can reach requires `API_KEYS`.
+        /// Address on which nginx listens. The manager uses it for one check: any other address than a
+        /// loopback address requires `API_KEYS`.
         nginx_bind_addr: String =
             setting("NGINX_BIND_ADDR", "127.0.0.1", value::text("an IP address"));
     }

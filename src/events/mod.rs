@@ -55,19 +55,22 @@ pub(crate) enum StreamEventKind {
     /// The manager starts FFmpeg for a camera that had no stream, or whose stream had failed.
     #[serde(rename = "stream.started")]
     Started,
-    /// The stream is playable: for the first time, after an interruption, or with another source.
+    /// The stream is playable: for the first time, after an interruption, or with another source or other
+    /// options.
     #[serde(rename = "stream.live")]
     Live,
-    /// The picture of a live stream did not advance for `STALE_TIMEOUT_SECONDS`. The manager keeps
-    /// reconnecting while the stream has viewers, or if its camera has `keep: always`.
+    /// The picture of a live stream did not advance for `STALE_TIMEOUT_SECONDS`, or FFmpeg ended because the
+    /// camera had stopped sending. The manager keeps reconnecting while the stream has viewers, or if its
+    /// camera has `keep: always`.
     #[serde(rename = "stream.stalled")]
     Stalled,
-    /// A live stream was interrupted, or reconnecting failed for another reason than before. The manager
-    /// keeps reconnecting while the stream has viewers, or if its camera has `keep: always`. If the camera has
-    /// `keep: always`, the event also reports that the first start failed.
+    /// A live stream was interrupted in another way, or reconnecting failed with another error code than
+    /// before. The manager keeps reconnecting while the stream has viewers, or if its camera has
+    /// `keep: always`. If the camera has `keep: always`, the event also reports that the first start failed.
     #[serde(rename = "stream.interrupted")]
     Interrupted,
-    /// The stream could not be started. The manager does not retry until the stream is started again.
+    /// The stream could not be started. The manager does not retry until a client starts the stream, or
+    /// requests its playlist or a picture.
     #[serde(rename = "stream.failed")]
     Failed,
     /// The stream has ended, and its files are deleted.
@@ -79,13 +82,13 @@ pub(crate) enum StreamEventKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum StopReason {
-    /// The stream had no viewers.
+    /// No client used the stream any more.
     Idle,
     /// A client stopped the stream.
     Stop,
     /// The manager shut down.
     Shutdown,
-    /// An internal error ended the stream; or the camera refused the stream, stopped sending or was
-    /// unreachable, and the stream had no viewers.
+    /// An internal error ended the stream; or the start had failed or the stream was interrupted, and no
+    /// client used the stream any more.
     Failed,
 }

@@ -2,9 +2,10 @@
 //!
 //! Publishing never waits. The hub keeps the frames since the last keyframe, so that a reader can
 //! begin with a picture at once. The hub keeps older frames only while a reader that is behind still needs
-//! them. Both are limited in time and in bytes, and a [`FrameBudget`] limits the bytes of all hubs together. A reader
-//! that falls behind further misses frames, learns how many, and continues with a keyframe. A slow reader cannot
-//! slow the ingest, nor other readers.
+//! them. Both are limited in time and in bytes. Above the limit of the [`FrameBudget`], a hub keeps only its
+//! last keyframe and the frames that its readers still need. A reader that falls behind further than its limits
+//! misses frames, learns how many, and continues with a keyframe. A slow reader slows neither the ingest nor
+//! other readers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

@@ -37,14 +37,16 @@ pub(crate) struct Device {
     pub serial: Option<String>,
     /// True if the device requires credentials, or has rejected the given ones.
     pub needs_credentials: bool,
-    /// The reason why the description is incomplete, for people.
+    /// The reason why the description is incomplete, for people; null if the description is complete, or if
+    /// only credentials are missing.
     pub error: Option<String>,
     /// The device's streams.
     pub profiles: Vec<DeviceProfile>,
-    /// The link of the stream with the largest picture, without credentials.
+    /// The link of the stream with the largest picture, without credentials. Motion JPEG counts only if there
+    /// is no other stream.
     pub main: Option<String>,
-    /// The link of the stream with the smallest picture, if that is another stream, without
-    /// credentials.
+    /// The link of the smallest stream of the same camera, without credentials; null if no stream is smaller
+    /// than `main`.
     pub sub: Option<String>,
     /// The id of a known camera with this address, among those that the caller can see.
     pub known_as: Option<String>,

@@ -14,14 +14,15 @@ use crate::api::routes;
 const ABOUT: &str = "
 # API
 
-By default, the manager listens on `127.0.0.1:8088` and nginx on port 8080. nginx forwards `/api/` and the
-playlists under `/streams/` to the manager. `/livez`, `/readyz` and `/metrics` are available only on the
-manager's port. `/api/openapi.json` is an OpenAPI 3.1 document of the whole API.
+By default, the manager listens on `127.0.0.1:8088` and nginx on port 8080 of the same address. nginx forwards
+`/api/`, and the playlists and pictures under `/streams/` and `/play/TOKEN/`, to the manager. `/livez`, `/readyz`
+and `/metrics` are available only on the manager's port. `/api/openapi.json` is an OpenAPI 3.1 document of the
+whole API.
 
 Request bodies are JSON of at most 64 KiB, or of at most 32 MiB for an import. Inputs that are marked
 \"form or query\" can also be sent as a form, or as a query without a body. Later versions may add fields to
 responses. [Errors](errors.md) describes failures, and [Authentication](../guide/authentication.md#roles)
-describes the roles. Requests for playlists need an API key or a playback token.
+describes the roles. If `API_KEYS` is set, requests for media need an API key or a playback token.
 
 ";
 

@@ -8,16 +8,16 @@ const ABOUT: &str = r#"
 # Errors
 
 The body of every error is `application/problem+json` (RFC 9457). Programs can rely on `code`; `detail`
-is for people and may change. Responses with status 429 or 503 may have the header `Retry-After`: the
-number of seconds to wait before retrying. With status 405, the header `Allow` lists the methods that the
-path supports.
+is for people and may change. Some responses, mostly those with status 429 or 503, have the header
+`Retry-After`: the number of seconds to wait before retrying. With status 405, the header `Allow` lists the
+methods that the path supports.
 
 ```json
 {"title":"Bad Gateway","status":502,"code":"source_unauthorized","detail":"the camera rejected the user name or password"}
 ```
 
-Requests for playlists return the same errors as requests that start a stream. `source_changed` is reported
-only for running streams, such as in `last_error`.
+Requests for playlists and pictures can return the errors of a start, with `stream_ended` instead of `stopped`.
+`source_changed` occurs only for streams that have been live, mostly in `last_error`.
 
 "#;
 

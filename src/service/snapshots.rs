@@ -34,7 +34,8 @@ pub(crate) struct SnapshotRequest {
 
 /// Returns a picture of a camera: a kept picture if it is new enough, otherwise one from the camera's stream.
 /// If `request.start` is false and no new picture can be taken, returns the last picture, of any age. Error:
-/// no picture can be taken, and `request.start` is true or no picture is kept.
+/// the visitor is not permitted to watch; or no picture can be taken, and `request.start` is true or no picture
+/// is kept.
 pub(crate) async fn take(
     core: &Core,
     id: &StreamId,

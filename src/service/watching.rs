@@ -81,8 +81,8 @@ pub(crate) async fn playlists(
     Ok(published)
 }
 
-/// Returns an error if the visitor is not permitted to have a file of a stream, or if the stream's
-/// camera has reached its viewer limit. Counts the visitor as a viewer if the stream is running.
+/// Returns an error if the visitor is not permitted to have a file of a stream, or if the stream has
+/// reached its viewer limit. Counts the visitor as a viewer if the stream is running.
 pub(crate) async fn allow_file(
     core: &Core,
     id: &StreamId,
@@ -95,7 +95,7 @@ pub(crate) async fn allow_file(
     }
 }
 
-/// Counts the visitor as a viewer. Error: the camera has reached its viewer limit.
+/// Counts the visitor as a viewer. Error: the stream has reached its viewer limit.
 fn touch(handle: &StreamHandle, user: &str, visitor: Visitor<'_>) -> Result<(), Error> {
     let address = visitor.shown.address.unwrap_or_default();
     handle.touch_as_viewer(&Viewer { user, address, player: visitor.player })

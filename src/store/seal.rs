@@ -28,8 +28,8 @@ pub(crate) enum SealKeyError {
     /// The file does not contain a key.
     #[error("{} contains no key; restore the key that belongs to the database", .0.display())]
     File(PathBuf),
-    /// Other users can read the file.
-    #[error("{} is readable by other users; run: chmod 600 {}", .0.display(), .0.display())]
+    /// Other users can access the file.
+    #[error("{} is accessible to other users; run: chmod 600 {}", .0.display(), .0.display())]
     Exposed(PathBuf),
     /// The file cannot be read or written.
     #[error("cannot read or write the key file {}", path.display())]

@@ -27,9 +27,9 @@ const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
 /// A command to a supervisor.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Make the stream playable with this camera and this output. The result is sent when the
-    /// start has succeeded, has failed, or is delayed. If the channel closes without a result, the stream has ended, and the
-    /// start has to be sent to the next stream.
+    /// Make the stream playable with this camera and this output. The result is sent when the start has
+    /// succeeded, has failed, or is delayed. If the channel closes without a result, the stream has ended, and
+    /// the start has to be sent to the next stream.
     Start(Camera, WantedOutput, oneshot::Sender<StartResult>),
     /// End the stream, because a client stops it.
     Stop,

@@ -2,7 +2,8 @@
 //!
 //! A stream knows only the trait [`Output`]; a layer above implements it, and the stream's resources
 //! hold the implementation. An output reads the stream's playable frames through all epochs, until
-//! no client uses the output or the stream ends. The output reports which epoch clients can play, and what went wrong.
+//! no client uses the output or the stream ends. The output reports which epoch clients can play, and its
+//! last failure.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -28,10 +29,10 @@ const ENDS_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WantedOutput {
-    /// HLS. The stream is playable as soon as HLS is.
+    /// HLS. The start waits until HLS is playable.
     #[default]
     Hls,
-    /// No output. The stream is playable as soon as the camera has sent a keyframe.
+    /// No output. The stream is playable as soon as its first keyframe has arrived.
     None,
 }
 
@@ -101,8 +102,8 @@ pub(crate) enum OutputState {
     Starting,
     /// The output is playable.
     Live,
-    /// The output failed; `error` has the reason. It is retried with the next keyframe, or when a client
-    /// requests it.
+    /// The output failed; `error` has the reason. It is retried with the next keyframe, after the transcoder
+    /// has been restarted, or when a client requests it.
     Failed,
 }
 

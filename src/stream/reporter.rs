@@ -38,7 +38,7 @@ impl EventReporter {
         self.emit(StreamEventKind::Live, epoch, None);
     }
 
-    /// Reports that the camera has stopped sending.
+    /// Reports that the camera has stopped sending, or that its picture does not advance.
     pub(crate) fn stalled(&mut self, epoch: u64, error: Option<Error>) {
         self.emit(StreamEventKind::Stalled, epoch, error);
     }

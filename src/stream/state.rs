@@ -10,7 +10,8 @@
 pub(crate) enum State {
     /// The ingest runs, or waits for a start slot; nothing is playable yet.
     Starting,
-    /// The current epoch is playable: with the output, or without it if a caller wants no output.
+    /// The current epoch is playable: with the output, or without it if the output does not run, if the
+    /// stream is kept, or if a caller wants the stream without the output.
     Live,
     /// No ingest runs; the next one starts when the timer ends.
     Backoff,
@@ -55,8 +56,8 @@ pub(crate) enum Event {
     Abandoned,
     /// The current epoch has become playable.
     Playable,
-    /// The output cannot serve what the ingest delivers, for example because the disk is full, and the
-    /// stream is neither kept nor wanted without the output.
+    /// The output cannot serve what the ingest delivers, for example because the disk is full or the video
+    /// cannot be converted, and the stream is neither kept nor wanted without the output.
     OutputFailed,
     /// The child has been reaped, and another plan may work better.
     EndedReplan,

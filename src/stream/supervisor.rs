@@ -376,9 +376,8 @@ impl Supervisor {
     }
 
     /// Ends the output and the rendition of a stream whose child has been reaped, and then frees the
-    /// stream's name. The
-    /// output has removed its files by then, so that the camera's next stream cannot find them. Callers
-    /// who still wait see their channels close after that.
+    /// stream's name. The output has removed its files by then, so that the camera's next stream cannot find
+    /// them. Callers who still wait see their channels close after that.
     async fn finish(mut self, on_gone: impl FnOnce()) {
         let (epoch, last_error) = (self.status.epoch(), self.status.last_error());
         self.output.finish().await;

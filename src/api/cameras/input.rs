@@ -41,7 +41,7 @@ pub(crate) struct CameraInput {
     /// The name for people; the id by default.
     name: Option<String>,
     /// The user to whom the camera belongs, under a name that the back end chooses. With an API key
-    /// of role `user`, the owner is always the key's name.
+    /// of role `user`, the owner is always the key's name, and any other value is refused.
     owner: Option<String>,
     /// URL of the main stream.
     rtsp_link: Option<Link>,
@@ -51,7 +51,7 @@ pub(crate) struct CameraInput {
     vendor: Option<String>,
     /// Host name or IP address, as an alternative to URLs.
     ip: Option<String>,
-    /// RTSP port; by default that of the preset, or 554.
+    /// RTSP port; by default that of the preset, or 554 without a preset.
     #[schema(maximum = 65535)]
     port: Option<u16>,
     /// Path and query of the main stream; by default those of the preset.
@@ -62,7 +62,7 @@ pub(crate) struct CameraInput {
     username: Option<String>,
     /// Password at the camera.
     password: Option<Password>,
-    /// The camera's ONVIF service, which has the same host as the streams: an address, with `:port`
+    /// The camera's ONVIF service, which has the same host as one of the streams: an address, with `:port`
     /// if the port is not 80, or the `http://` URL. The manager uses the service to request a
     /// keyframe from the camera when a stream starts.
     onvif: Option<String>,

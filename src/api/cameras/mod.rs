@@ -74,7 +74,9 @@ fn of_all() -> Vec<Row> {
                     "Tests a camera, which need not be known, and takes a picture",
                 )
                 .describe(
-                    "Takes the same input as adding a camera, and `profile`. Nothing is stored.",
+                    "Takes the same input as adding a camera, and `profile`. The camera store is not changed. If \
+                     the camera's stream is live with the same source and options, the test uses the stream if \
+                     possible.",
                 )
                 .takes::<TestInput>()
                 .returns::<TestOutput>("The media that the camera sends, and a picture.")
@@ -174,7 +176,7 @@ fn of_one() -> Vec<Row> {
                     .describe(
                         "A known camera keeps a source that is left out, and keeps its password if \
                          `ip`, `port` and `username` stay the same. Running streams switch to the \
-                         new source.",
+                         new source and options. A stream that the camera no longer has ends.",
                     )
                     .takes::<CameraInput>()
                     .returns::<CameraOutput>("The camera is replaced.")

@@ -166,7 +166,8 @@ pub(crate) struct ExportOutput {
     options: StreamOptions,
     /// When the main stream runs.
     keep: KeepOption,
-    /// The camera's encrypted source, which only a manager with the same `SOURCE_KEY` can open.
+    /// The camera's encrypted source, which only a manager with the same key (`SOURCE_KEY` or the key file)
+    /// can open.
     sealed: String,
 }
 
@@ -217,7 +218,7 @@ pub(crate) struct TestOutput {
     height: u32,
     /// Frames per second; null if FFmpeg could not determine them during the test.
     frame_rate: Option<f64>,
-    /// FFmpeg's name of the audio codec, such as `aac` or `pcm_alaw`; null without audio.
+    /// FFmpeg's name of the audio codec, such as `aac` or `pcm_alaw`; null if FFmpeg found no audio.
     audio_codec: Option<String>,
     /// A picture: a JPEG with a width of at most 640 pixels, as base64.
     #[schema(content_encoding = "base64", content_media_type = "image/jpeg")]

@@ -39,7 +39,7 @@ pub(super) fn routes() -> Vec<Row> {
                     "With `_HLS_msn`, the response waits until the playlist contains the segment with \
                      that number. With `_HLS_part` in addition, it waits only for that part of the \
                      segment (RFC 8216bis). After three times `HLS_SEGMENT_TIME`, the response is the \
-                     newest playlist.",
+                     newest playlist. If the stream is not playable, the request first waits for its start.",
                 )
                 .query::<ReloadInput>()
                 .fails(failures::QUERY)
@@ -78,7 +78,7 @@ fn snapshot_operation() -> Operation {
     operation("getSnapshot", "Returns a picture of a camera; starts its stream if necessary")
         .describe(
             "The picture is taken from the running stream, without another connection to the \
-             camera, or is an earlier picture that is not older than `max_age`. The header `Age` is \
+             camera, or is an earlier picture (see `max_age` and `start`). The header `Age` is \
              the picture's age in seconds, and `Last-Modified` is the time at which the camera took \
              the picture.",
         )

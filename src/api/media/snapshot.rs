@@ -31,9 +31,10 @@ pub(crate) struct SnapshotInput {
     /// picture is never enlarged.
     #[param(nullable = false, minimum = 16, maximum = 3840)]
     width: Option<u32>,
-    /// Greatest age of the picture in seconds. With 0, the picture is one that arrived after the
-    /// request. The picture may be older if `start` is false, or if the last keyframe is more than
-    /// 12 s or 32 MiB back.
+    /// Greatest age of the picture in seconds at the time of the request. With 0, the picture is one that
+    /// arrived after the request. The picture may be older if `start` is false, or if the manager no longer
+    /// keeps all frames since the last keyframe: if that keyframe is more than 12 s or 32 MiB back, or if
+    /// `FRAMES_MAX_MEMORY_MB` is exceeded.
     #[param(required = false, default = 10, maximum = 86400)]
     max_age: u32,
     /// If false, the request does not start the stream. If no new picture can be taken, the response

@@ -146,9 +146,10 @@ fn each(streams: &[StreamSample], encoder: &mut DescriptorEncoder) -> fmt::Resul
 fn usage_of_each(streams: &[StreamSample], encoder: &mut DescriptorEncoder) -> fmt::Result {
     let running = || streams.iter().filter_map(|stream| Some((&stream.labels, stream.usage?)));
     let cpu = running().map(|(labels, usage)| (labels.clone(), usage.cpu_time.as_secs_f64()));
-    let help = "Processor time of the stream's FFmpeg in seconds, since FFmpeg was started.";
+    let help =
+        "Processor time in seconds of the stream's running FFmpegs, since they were started.";
     counter(encoder, "stream_ffmpeg_cpu_seconds", help, cpu)?;
     let memory = running().map(|(labels, usage)| (labels.clone(), usage.memory));
-    let help = "Resident anonymous memory of the stream's FFmpeg, in bytes.";
+    let help = "Resident anonymous memory of the stream's running FFmpegs, in bytes.";
     gauge(encoder, "stream_ffmpeg_memory_bytes", help, memory)
 }

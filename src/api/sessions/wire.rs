@@ -17,7 +17,7 @@ const USUAL_LIFETIME: u64 = 30 * 60;
 pub(crate) struct SessionInput {
     /// The user who watches. The back end chooses the name.
     user: String,
-    /// The id of the camera.
+    /// The id of a camera. It is added to `cameras`.
     #[serde(default)]
     camera: Option<String>,
     /// The ids of several cameras, or `["*"]` for all cameras.
@@ -54,7 +54,7 @@ impl SessionInput {
 pub(crate) struct NewSessionOutput {
     /// The token, which the session's holder sends with every request for media.
     token: String,
-    /// Path of the first camera's playlist, including the token; null if the session is for all
+    /// Path of the playlist of the first camera, including the token; null if the session is for all
     /// cameras.
     hls_url: Option<String>,
     #[serde(flatten)]
@@ -81,7 +81,8 @@ pub(crate) struct SessionOutput {
     user: String,
     /// The cameras' ids, or `*` for all.
     cameras: Vec<String>,
-    /// Name of the API key that created the session; null if a back end issued the token.
+    /// Name of the API key that created the session (`anybody` if the manager has no keys); null if a back
+    /// end issued the token.
     made_by: Option<String>,
     /// When the session was created, RFC 3339.
     #[schema(format = DateTime)]
@@ -126,7 +127,7 @@ impl SessionOutput {
 /// The list of playback sessions.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SessionsOutput {
-    /// The sessions that have not expired.
+    /// The sessions that have not expired and that the caller can see, newest first.
     sessions: Vec<SessionOutput>,
 }
 

@@ -1,8 +1,8 @@
 //! Streams: start, stop, status, list and log.
 //!
 //! Requests to paths below `/api/stream/` name the camera in their input. Requests to paths below
-//! `/api/cameras/{id}/stream/` and `/api/streams/{id}/` name it in the path. `/api/streams` lists
-//! all running streams.
+//! `/api/cameras/{id}/stream/` and `/api/streams/{id}/` name it in the path. `/api/streams` lists all
+//! streams that run, or whose start has failed recently.
 
 use hyper::Method;
 
@@ -82,9 +82,13 @@ fn by_input() -> Vec<Row> {
             VIEWERS,
             |call| Box::pin(list(call)),
             || {
-                Operation::new("streams", "listStreams", "Returns the state of all running streams")
-                    .returns::<StreamsOutput>("The streams that the caller can see.")
-                    .fails(failures::DATABASE)
+                Operation::new(
+                    "streams",
+                    "listStreams",
+                    "Returns the state of all running or failed streams",
+                )
+                .returns::<StreamsOutput>("The streams that the caller can see.")
+                .fails(failures::DATABASE)
             },
         ),
     ]
@@ -98,7 +102,7 @@ fn by_path() -> Vec<Row> {
             VIEWERS,
             |call| Box::pin(log(call)),
             || {
-                let summary = "Returns the last lines that a stream's FFmpeg wrote";
+                let summary = "Returns the last lines that a stream's FFmpegs wrote";
                 Operation::new("streams", "getStreamLog", summary)
                     .of_camera()
                     .query::<ProfileInput>()

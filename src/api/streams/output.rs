@@ -28,7 +28,7 @@ pub(crate) struct StartOutput<'a> {
     stream_path: String,
     /// The state of the stream.
     status: StartStatus,
-    /// The reason why the stream is not playable although the request waited.
+    /// The reason why the stream is not playable yet although the request waited.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<ReasonOutput>,
@@ -110,14 +110,14 @@ pub(crate) struct StreamOutput {
 pub(crate) enum StreamState {
     /// The stream is not playable yet.
     Starting,
-    /// The stream is playable.
+    /// The stream is playable: with HLS, or without HLS if that is sufficient.
     Live,
-    /// The stream was interrupted, or the camera is unreachable. The manager will reconnect.
+    /// The stream was interrupted, or the camera is unreachable. The manager will reconnect after a pause.
     Backoff,
     /// The current run of FFmpeg is ending.
     Stopping,
-    /// The start failed; `last_error` has the reason. The stream is not retried until it is started
-    /// again.
+    /// The start failed; `last_error` has the reason. The manager does not retry until a client starts the
+    /// stream, or requests its playlist or a picture.
     Failed,
     /// The stream is not running.
     Stopped,
@@ -126,23 +126,24 @@ pub(crate) enum StreamState {
 /// The details of a running stream.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RunningOutput {
-    /// Number of viewers that requested media in the last 12 seconds.
+    /// Number of viewers that requested a playlist or a segment in the last 12 seconds.
     viewers: usize,
     /// When the stream was started, RFC 3339.
     #[schema(format = DateTime)]
     started_at: String,
-    /// Seconds since the current run of FFmpeg became live; null unless the stream is live.
+    /// Seconds since the stream became live with the current run of FFmpeg; null unless it is live.
     uptime_seconds: Option<f64>,
     /// Seconds from the start of the current run of FFmpeg until the stream was playable; null
     /// unless the stream is live.
     start_seconds: Option<f64>,
-    /// Seconds since the last request for the stream.
+    /// Seconds since the last start or the last request for media; 0 while a caller waits for the stream.
     idle_seconds: f64,
     /// Number of the current or last run of FFmpeg.
     generation: u64,
     /// Number of times that FFmpeg was started again after an interruption.
     restarts: u64,
-    /// The media that players get; null unless the stream is live.
+    /// The media that players get, or the camera's media while no player needs a conversion; null unless the
+    /// stream is live.
     media: Option<MediaOutput>,
     /// The states of the outputs.
     outputs: OutputStates,
@@ -157,12 +158,12 @@ fn if_running() -> Schema {
     schema::all_or_none::<RunningOutput>("Details that are present only if the stream is running.")
 }
 
-/// The media that players get.
+/// The media that players get, or the camera's media while no player needs a conversion.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MediaOutput {
     /// RFC 6381 codec of the video.
     video_codec: String,
-    /// True if the manager converts the camera's video into that codec.
+    /// True if an FFmpeg of the manager has converted the video into that codec.
     transcoded: bool,
     /// RFC 6381 codec of the audio; null without audio.
     audio_codec: Option<String>,
@@ -215,7 +216,7 @@ pub(crate) struct LastErrorOutput {
     seconds_ago: f64,
 }
 
-/// The list of running streams.
+/// The list of streams that run, or whose start has failed recently.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StreamsOutput {
     /// The streams, sorted by id.
@@ -230,7 +231,7 @@ impl StreamsOutput {
     }
 }
 
-/// The log of a stream's FFmpeg.
+/// The log of a stream's FFmpegs.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LogOutput<'a> {
     /// The camera's id.
@@ -239,10 +240,10 @@ pub(crate) struct LogOutput<'a> {
     lines: Vec<LogLineOutput>,
 }
 
-/// A line that FFmpeg wrote to its stderr, without secrets.
+/// A line that an FFmpeg of the stream wrote to its stderr, without secrets.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LogLineOutput {
-    /// When the line was written, RFC 3339.
+    /// When the manager read the line, RFC 3339.
     #[schema(format = DateTime)]
     at: String,
     /// Number of the run of FFmpeg.

@@ -163,8 +163,8 @@ impl Packager {
     }
 
     /// Returns whether the fragment jumps in time or is too long. When a camera corrects its clock, the
-    /// media time jumps, and the estimated duration of a frame may be that of the jump. A playlist that named such a part
-    /// would permanently violate its target duration.
+    /// media time jumps, and the estimated duration of a frame may be that of the jump. A playlist that named
+    /// such a part would permanently violate its target duration.
     fn breaks_the_time_line(&self, fragment: &Fragment) -> bool {
         let is_same = self.init == Some(fragment.init.id);
         let gap = self.expected_time.map(|expected| fragment.decode_time.abs_diff(expected));

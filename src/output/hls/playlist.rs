@@ -25,8 +25,9 @@ const SKIP_BOUNDARY: u32 = 6;
 
 /// If the manager knows no earlier discontinuity number of the camera, the first discontinuity number is the
 /// first segment number modulo this number. So it usually differs from the numbers that were used before the
-/// manager was restarted, and players notice the new time line. The modulus is small, because hls.js walks an array as long as the discontinuity number at every
-/// reload. It is a prime, so that first segment numbers in even steps lead to all values.
+/// manager was restarted, and players notice the new time line. The modulus is small, because hls.js walks an
+/// array as long as the discontinuity number at every reload. It is a prime, so that first segment numbers in
+/// even steps lead to all values.
 const FIRST_DISCONTINUITY_BELOW: u64 = 4093;
 
 /// The beginning of a part.
