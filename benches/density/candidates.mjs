@@ -93,7 +93,7 @@ class Service {
       [notLive.length, "streams that are not live"],
       [restarted.length, "streams with a new FFmpeg"],
       [now.restarts - before.restarts, "restarts"],
-      [now.skipped - before.skipped, "skipped fragments"],
+      [now.skipped - before.skipped, "skipped frames"],
     ].flatMap(([count, what]) => (count === 0 ? [] : [`${count} ${what}`]));
   }
 
