@@ -99,7 +99,7 @@ pub(crate) enum EntryError {
     /// The role does not exist.
     #[error("has a role that is not admin, user or viewer")]
     Role,
-    /// The secret is too short, or contains other characters.
+    /// The secret is too short, or contains characters other than printable ASCII.
     #[error("needs a secret of at least 16 printable ASCII characters")]
     Secret,
     /// The hash does not consist of 64 hex digits.

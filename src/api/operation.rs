@@ -86,17 +86,17 @@ impl Operation {
         in_query.fold(self, Self::parameter).body(body.build()).with_schema::<T>()
     }
 
-    /// Adds a JSON body, which is required.
+    /// Adds a required JSON body.
     pub(super) fn takes<T: ToSchema>(self) -> Self {
         self.takes_json(schema::reference::<T>(), Required::True).with_schema::<T>()
     }
 
-    /// Adds a JSON body with a list, which is required.
+    /// Adds a required JSON body that is a list.
     pub(super) fn takes_list<T: ToSchema>(self) -> Self {
         self.takes_json(schema::list_of::<T>(), Required::True).with_schema::<T>()
     }
 
-    /// Adds a JSON body, which is optional.
+    /// Adds an optional JSON body.
     pub(super) fn takes_optional<T: ToSchema>(self) -> Self {
         self.takes_json(schema::reference::<T>(), Required::False).with_schema::<T>()
     }

@@ -32,7 +32,7 @@ pub(crate) struct Row {
     pub(super) operation: Option<fn() -> Operation>,
     /// True if HEAD is handled like GET.
     answers_head: bool,
-    /// True if requests may wait for a camera. Their durations have a separate metric.
+    /// True if requests may wait for a camera. The durations of such requests have a separate metric.
     waits: bool,
 }
 

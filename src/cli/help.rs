@@ -15,7 +15,8 @@ stream-manager streams IP cameras (RTSP) to browsers on demand.
                              CAMERA_PASSWORD, or from the terminal
   stream-manager --version   prints the version
 
-Settings, from the environment or from .env in the working directory:
+Settings, from the environment or from .env in the working directory or the nearest directory
+above it:
 ";
 
 /// Renders the help text.

@@ -24,8 +24,8 @@ impl From<Problem> for ConfigError {
 }
 
 impl Config {
-    /// Reads the settings from the environment and from `.env` in the working directory. The environment
-    /// takes precedence.
+    /// Reads the settings from the environment and from `.env`, which is in the working directory or in the
+    /// nearest directory above it that has such a file. The environment takes precedence.
     pub fn load() -> Result<Self, ConfigError> {
         let environment = std::env::vars_os().filter_map(|(name, value)| {
             // Variables that are not valid UTF-8 are ignored.
@@ -66,7 +66,8 @@ impl Config {
     }
 }
 
-/// Returns the variables in `.env`; none if the file does not exist.
+/// Returns the variables in `.env`; none if neither the working directory nor a directory above it has such
+/// a file.
 fn dotenv_file() -> Result<HashMap<String, String>, Problem> {
     match dotenvy::from_filename_iter(".env") {
         Ok(lines) => lines.collect::<Result<_, _>>().map_err(|_| Problem::DotenvLine),

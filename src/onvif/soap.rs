@@ -62,7 +62,8 @@ pub(crate) enum OnvifError {
         "the device's response is too large; add its cameras manually, by RTSP link or manufacturer"
     )]
     TooLarge,
-    /// The device refused the request. The text is the device's reason.
+    /// The device refused the request, did not respond in time, or does not have what the request needs.
+    /// The text is the reason.
     #[error("the device refused the request: {0}")]
     Refused(String),
 }

@@ -110,7 +110,8 @@ pub(crate) fn names(interfaces: &[Interface]) -> Vec<String> {
 }
 
 /// Sends probes on these interfaces, listens for `time`, and passes the devices that respond to
-/// `found`. A device may be passed several times. Returns a warning for each interface on which sending failed.
+/// `found`. A device may be passed several times. Returns a warning for each interface on which no socket
+/// could be opened or sending failed.
 pub(crate) async fn run(
     interfaces: Vec<Interface>,
     time: Duration,

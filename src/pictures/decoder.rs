@@ -41,8 +41,8 @@ impl Decoder {
         Self { program, spawner }
     }
 
-    /// Returns the frame that is presented last as a JPEG, at most `width` pixels wide. The first of the
-    /// frames must be a keyframe, and all frames must be of one epoch.
+    /// Decodes the frame that is presented last, and returns its picture as a JPEG, at most `width` pixels
+    /// wide. The first of the frames must be a keyframe, and all frames must be of one epoch.
     ///
     /// The child is reaped if the future completes. If the future is dropped, the child is killed.
     pub(super) async fn decode(

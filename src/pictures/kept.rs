@@ -83,7 +83,7 @@ impl KeptPictures {
         }
     }
 
-    /// Returns the last picture of this stream, width and source.
+    /// Returns the last picture of this stream and source that serves requests for this width.
     pub(super) fn get(&mut self, key: &PictureKey, source: &Source) -> Option<Arc<Picture>> {
         self.uses += 1;
         let uses = self.uses;

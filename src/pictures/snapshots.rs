@@ -110,7 +110,8 @@ impl Snapshots {
         wanted.is_met_by(picture.received_at).then_some(picture)
     }
 
-    /// Returns the kept picture of the stream whose width is nearest, whatever its age.
+    /// Returns the stream's kept picture of the width that is nearest to the requested one, whatever the
+    /// age of the picture.
     pub(crate) fn last(&self, wanted: &Wanted) -> Option<Arc<Picture>> {
         lock(&self.0.kept).nearest(&wanted.key, &wanted.source)
     }
@@ -126,7 +127,7 @@ impl Snapshots {
         lock(&self.0.kept).forget(camera);
     }
 
-    /// Returns a picture of a running stream that is new enough: a kept one, or one that is decoded now.
+    /// Returns a picture from a running stream: a kept one if it is new enough, or one that is decoded now.
     /// If the hub keeps only the last keyframe, the picture may be older than requested.
     pub(crate) async fn take(
         &self,

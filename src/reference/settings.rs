@@ -13,10 +13,10 @@ const ABOUT_ENV_EXAMPLE: &str = "\
 const ABOUT: &str = "
 # Settings
 
-The manager reads its settings from the environment and from `.env` in the working directory. The
-environment takes precedence. An empty value counts as unset. If values are not allowed, the manager prints
-one line for each of them, with the allowed values, and ends with exit code 64. Values in seconds may have
-decimals.
+The manager reads its settings from the environment and from `.env` in the working directory or in the
+nearest directory above it. The environment takes precedence. An empty value counts as unset. If values are
+not allowed, the manager prints one line for each of them, with the allowed values, and ends with exit code
+64. Values in seconds may have decimals.
 ";
 
 /// The group of settings for nginx and its deployment.

@@ -54,8 +54,8 @@ pub(crate) enum SourceChange {
     Sealed(Vec<u8>),
 }
 
-/// The address of a camera, with paths and credentials. The port and paths that are left out come
-/// from the preset.
+/// The address of a camera, with paths and credentials. A port or path that is left out comes from the
+/// preset. Without a preset, the port is 554, and the path of the main stream is required.
 pub(crate) struct PartsChange {
     /// The identifier of the preset.
     pub(crate) vendor: Option<String>,
@@ -101,7 +101,7 @@ impl CameraChange {
     ) -> Result<Record, Error> {
         let mut record = self.into_record(id, known, cameras)?;
         if record.has_foreign_onvif() {
-            warn!(camera = %id, "camera imported without its ONVIF service, because its streams have another host");
+            warn!(camera = %id, "ignoring the ONVIF service of an imported camera, because the camera's streams have another host");
             record.onvif = None;
         }
         Ok(record)
@@ -164,8 +164,9 @@ impl SourceChange {
 }
 
 impl PartsChange {
-    /// Returns the complete address. The port and paths that are left out come from the preset, and
-    /// a password that is left out comes from the known source.
+    /// Returns the complete address. A port or path that is left out comes from the preset; without a
+    /// preset, the port is 554. A password that is left out is the known password, if there is one and the
+    /// device is the same. Error: the preset is unknown, or the main path is missing.
     fn complete(self, known: Option<&SourceSpec>) -> Result<Parts, Error> {
         let preset = self.vendor.as_deref().map(preset).transpose()?;
         let path = self.path.or_else(|| preset.map(|preset| preset.main.clone()));

@@ -82,7 +82,8 @@ pub(crate) async fn create(
 }
 
 /// Adds a camera, or replaces the known one. If this changes the camera, its running streams switch
-/// to the new source and options.
+/// to the new source and options. If a stream cannot switch, returns an error, but the camera stays
+/// stored.
 pub(crate) async fn put(
     core: &Core,
     caller: &Caller,
@@ -118,7 +119,8 @@ pub(crate) async fn delete(core: &Core, caller: &Caller, id: &CameraId) -> Resul
 }
 
 /// Adds or replaces all of these cameras, or none of them if one is refused. Returns for each
-/// camera whether it was created, updated or unchanged.
+/// camera whether it was created, updated or unchanged. If a running stream cannot switch to its
+/// camera's new source, returns an error, but the cameras stay stored.
 pub(crate) async fn import(
     core: &Core,
     caller: &Caller,

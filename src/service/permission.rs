@@ -38,7 +38,8 @@ pub(crate) async fn permit_to_watch(
 }
 
 /// Returns an error if a permission has ended since it was given: it has expired, its session was
-/// ended, or the camera was deleted or now has another owner.
+/// ended, or it is limited to one owner's cameras and no longer covers the camera (see
+/// [`ensure_covers`]).
 pub(crate) async fn ensure_still_valid(
     core: &Core,
     permit: &Permit,

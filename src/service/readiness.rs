@@ -2,7 +2,7 @@
 //!
 //! A disk that hangs blocks a thread until the disk recovers. Therefore each check runs in a
 //! separate task, for which requests wait only for a limited time, and a check does not begin
-//! before the last check of the same condition has ended.
+//! before the previous check of the same condition has ended.
 
 use std::error::Error as StdError;
 use std::path::Path;
@@ -95,7 +95,7 @@ struct ProbeSet {
 /// The result of a probe, or the reason why its condition does not hold.
 type ProbeResult<T = ()> = Result<T, Box<dyn StdError + Send + Sync>>;
 
-/// The check of a condition that began last, and when it began; `None` before the first check.
+/// The most recent check of a condition, and the time at which it began; `None` before the first check.
 #[derive(Default)]
 struct Probe(Option<(Instant, JoinHandle<ProbeResult>)>);
 

@@ -37,7 +37,7 @@ pub(crate) struct CreatedSession {
     pub(crate) camera: Option<CameraId>,
 }
 
-/// Creates a playback session. The caller must be able to see its cameras.
+/// Creates a playback session. The caller must be able to see the session's cameras.
 pub(crate) async fn begin(
     core: &Core,
     caller: &Caller,

@@ -130,7 +130,8 @@ pub(super) async fn join(
     }
 }
 
-/// Stops a stream and waits until it has ended. Succeeds even if the stream is not running.
+/// Stops a stream, and waits until it has ended or takes too long to end. Succeeds even if the stream is
+/// not running.
 pub(crate) async fn stop(core: &Core, caller: &Caller, id: &StreamId) -> Result<(), Error> {
     ensure_can_see(core, caller, id.camera()).await?;
     info!(by = caller.name(), stream = %id, "stop requested");

@@ -33,8 +33,9 @@ pub(super) fn proof_of(sealer: &Sealer) -> Vec<u8> {
 }
 
 /// Returns the sealer of a database, with `source_key`, or with the key in the database's key file if
-/// there is no `source_key`. For a new database, creates the key file if it is missing. Finishes an
-/// interrupted rotation of the key file. Fails if the key belongs to another database.
+/// there is no `source_key`. In the second case, finishes an interrupted rotation of the key file, and
+/// creates a missing key file for a new database. Fails if the key is missing, invalid, or belongs to
+/// another database.
 pub(super) async fn open_sealer(
     database: &Database,
     source_key: Option<&str>,

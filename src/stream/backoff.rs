@@ -10,8 +10,8 @@ use crate::base::error::ErrorKind;
 /// The delays before retries.
 const DELAYS: Exponential =
     Exponential { first: Duration::from_secs(1), ceiling: Duration::from_secs(15) };
-/// The longest delay after an error that does not resolve without a change, such as a wrong password.
-/// Cameras lock accounts after too many failed logins.
+/// The longest delay after a rejected login, and after another error that does not resolve without a change,
+/// unless the stream is being restored. Cameras lock accounts after too many failed logins.
 const PERMANENT: Duration = Duration::from_mins(1);
 /// The longest delay after the camera has refused a further connection. Cameras free the session of a lost
 /// connection after a few seconds.
@@ -20,7 +20,8 @@ const BUSY: Duration = Duration::from_secs(4);
 const RESTORE: Duration = Duration::from_secs(2);
 /// The time for which a stream that was live is restored with such delays.
 const RESTORE_FOR: Duration = Duration::from_mins(1);
-/// A run that was live for this long proves that the camera works.
+/// After a stream that was live for this long, or a transcoder that ran for this long, the delays start
+/// from the first one again, and the stream is restored.
 const STABLE_AFTER: Duration = Duration::from_secs(5);
 
 /// Computes the delays of one stream, or of its rendition.
@@ -32,8 +33,8 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// Returns the next delay. `was_live_for` is how long the previous run was live, if it was, and `error`
-    /// is the cause of its end.
+    /// Returns the next delay. `was_live_for` is how long the previous run of the ingest was live, if it
+    /// was, or how long the previous transcoder ran. `error` is the cause of the end of the ingest.
     pub(super) fn next(
         &mut self,
         was_live_for: Option<Duration>,

@@ -33,8 +33,8 @@ pub(super) enum Command {
     Start(Camera, WantedOutput, oneshot::Sender<StartResult>),
     /// End the stream, because a client stops it.
     Stop,
-    /// End the stream if there is no interest in the stream. Otherwise, end its output if there is no
-    /// interest in the output.
+    /// End the stream if it is not kept and there has been no interest in it for the idle timeout.
+    /// Otherwise, end its output if there has been no interest in the output for the idle timeout.
     Idle,
     /// End the stream, because the manager shuts down.
     Shutdown,

@@ -87,7 +87,7 @@ impl Registry {
     }
 
     /// Returns the longest time that [`Registry::start`] waits: for the end of the camera's previous
-    /// stream, for a start slot, for the start itself, and for two seconds of tolerance.
+    /// stream, for a start slot, and for the start itself, plus two seconds of tolerance.
     pub(crate) fn patience(&self) -> Duration {
         let limits = self.limits();
         limits.stop_grace + start_queue::MAX_WAIT + limits.start_timeout + Duration::from_secs(2)

@@ -53,7 +53,7 @@ pub(crate) struct Viewers {
 /// The result of a viewer's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Seen {
-    /// The viewer is admitted, and was already present or is not counted.
+    /// The viewer is admitted, and already has a visit or is not counted.
     Known,
     /// The viewer is admitted and new.
     New,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-/// The shortest time between two log lines.
+/// The shortest time between two log lines, except at shutdown.
 pub(super) const INTERVAL: Duration = Duration::from_secs(30);
 
 /// A problem with the delivery of events.

@@ -32,7 +32,8 @@ const ADMINS: Audience = Audience::Callers(Role::Admin);
 /// Errors of adding or replacing a camera.
 const CHANGE_ERRORS: &[ErrorKind] =
     &[ErrorKind::InvalidId, ErrorKind::InvalidSource, ErrorKind::TooManyCameras];
-/// Errors of switching a running stream to the camera's new source.
+/// Errors of switching a running stream to the camera's new source. The camera is stored before the switch,
+/// and stays stored after such an error.
 const SWITCH_ERRORS: &[ErrorKind] = &[
     ErrorKind::TooManyStreams,
     ErrorKind::TooManyStarts,
@@ -129,7 +130,11 @@ fn of_all() -> Vec<Row> {
                     "importCameras",
                     "Adds or replaces all cameras in the body, or none of them",
                 )
-                .describe("Every camera must have an `id`. The body is limited to 32 MiB.")
+                .describe(
+                    "Every camera must have an `id`. The body is limited to 32 MiB. Running streams \
+                     switch to the new sources after all cameras have been stored. If one cannot \
+                     switch, the response is an error, but the cameras stay stored.",
+                )
                 .takes_list::<CameraInput>()
                 .returns::<ImportOutput>("All cameras are imported.")
                 .fails(CHANGE_ERRORS)

@@ -14,8 +14,8 @@ use crate::api::route::Call;
 use crate::base::error::{Error, ErrorKind};
 use crate::service::readiness::{CHECKS, FailedCheck};
 
-/// The longest wait for the readiness checks. If they take longer, their last results are used,
-/// because Prometheus by default waits only 10 s for all metrics.
+/// The longest wait for the readiness checks. If they take longer, their last results are used; before the
+/// first result, all checks count as failed. By default, Prometheus waits only 10 s for all metrics.
 const READY_WITHIN: Duration = Duration::from_secs(6);
 
 /// Returns all metrics: as OpenMetrics if the client accepts that, and otherwise in the older text

@@ -1,7 +1,8 @@
 //! The number and duration of HTTP requests that the manager has answered.
 //!
-//! Requests that wait for a camera to start or for the next part of its playlist have a separate
-//! histogram, because their duration depends on the camera.
+//! Paths whose requests may wait for a camera or its stream, for example for a start or for the next part
+//! of a playlist, have a separate histogram, because the duration of these requests depends on the camera.
+//! Requests for unknown paths, or with a method that the path does not have, are only counted.
 
 use std::time::Duration;
 
@@ -79,8 +80,8 @@ impl RequestMetrics {
         to.register("http_requests", help, answered.clone());
         let help = "Duration of requests that do not wait for a camera";
         to.register_with_unit("http_request_duration", help, Unit::Seconds, quick.clone());
-        let help = "Duration of requests that may wait for a camera to start or for the next part of \
-                    its playlist";
+        let help = "Duration of requests that may wait for a camera or its stream, for example for a \
+                    start or for the next part of a playlist";
         let name = "http_waiting_request_duration";
         to.register_with_unit(name, help, Unit::Seconds, waiting.clone());
 
@@ -104,8 +105,8 @@ impl RequestMetrics {
         Self { routes, unmatched: count(OTHER, OTHER, "4xx") }
     }
 
-    /// Counts the response to a request. `index` is the index of the path in the route table;
-    /// `None` if the path is not in the table.
+    /// Counts the response to a request, and records the duration if the path has the method. `index` is
+    /// the index of the path in the route table; `None` if the path is not in the table.
     pub(crate) fn answered(
         &self,
         index: Option<usize>,

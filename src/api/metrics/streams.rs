@@ -1,8 +1,8 @@
 //! Metrics of the running streams and of the disk that they write to, which are read during a
 //! scrape.
 //!
-//! Each stream measures the usage of its FFmpeg every few seconds (`crate::child::log`). A scrape
-//! only copies the last results, and reads no files.
+//! Each stream measures the usage of its FFmpeg processes every few seconds (`crate::child::log`). A
+//! scrape only copies the last results, and reads no files.
 
 use std::fmt;
 

@@ -153,9 +153,9 @@ fn start_operation(id: &'static str) -> Operation {
 fn stop_operation(id: &'static str) -> Operation {
     Operation::new("streams", id, "Stops a stream and waits until it has ended")
         .describe(
-            "The main stream of a camera with `keep: always` stays stopped until its next start: by a \
-             start over the API, by a viewer's request for its playlist or a picture, when `keep` is \
-             switched on again, or at the start of the manager.",
+            "The main stream of a camera with `keep: always` stays stopped until it is started again: \
+             over the API, by a viewer's request for its playlist or a new picture, by setting `keep` to \
+             another value and back to `always`, or at the next start of the manager.",
         )
         .returns::<StopOutput>("The stream is not running.")
         .fails(&[ErrorKind::InvalidId])

@@ -22,8 +22,8 @@ impl ProbeSize {
 }
 
 /// Returns FFmpeg's timeout for a silent connection. FFmpeg gives up after this time while it connects,
-/// which is well before `start_timeout`, and after about twice this time in mid-stream, which is about
-/// `stale_timeout`.
+/// which is well before `start_timeout`, and after about twice this time in mid-stream, which is at most
+/// about `stale_timeout`.
 pub(crate) fn socket_timeout(start_timeout: Duration, stale_timeout: Duration) -> Duration {
     (start_timeout / 3).min(stale_timeout / 2)
 }

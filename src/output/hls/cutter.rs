@@ -23,7 +23,7 @@ pub struct SegmentPolicy {
     pub segment_time: Duration,
     /// Wanted duration of a part.
     pub part_time: Duration,
-    /// Number of segments in the playlist.
+    /// Wanted number of finished segments in the playlist.
     pub list_size: usize,
 }
 

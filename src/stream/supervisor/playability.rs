@@ -82,7 +82,8 @@ impl Supervisor {
     }
 
     /// Handles an error of the output. The callers who wait for the output get the error. Returns `event`
-    /// if the stream is neither kept nor wanted without the output.
+    /// if the stream is neither kept nor wanted without the output, and otherwise the result of
+    /// [`Self::on_playable`].
     pub(super) fn on_output_error(&mut self, error: &Error, event: Event) -> Option<Event> {
         self.status.note_error(error.clone());
         self.waiters.refuse_output(error);
