@@ -5,7 +5,7 @@
 //   add(links)       starts one stream for each of these cameras, and waits until they are playable
 //   processes()      process IDs by kind of process; nginx is not part of the cost
 //   files            directory of the HLS files, or null if they are in memory
-//   outputs          for each stream, its playlist or its directory of segments
+//   outputs          for each stream, its playlist or its directory of segments; empty if there are no files
 //   freshness        an output that was not written for more than this many seconds is stalled
 //   attend()         acts as a viewer of all streams; called every ten seconds
 //   interruptions()  descriptions of the problems since the last call of add

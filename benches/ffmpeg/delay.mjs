@@ -51,8 +51,8 @@ function copying(link, format) {
 }
 
 /**
- * Lets an FFmpeg copy the clip in this format for some seconds. Returns the delays of all frames in
- * milliseconds, and the processor time as a fraction of one core.
+ * Lets an FFmpeg copy the clip in this format for some seconds after the warm-up. Returns the delays of the
+ * frames in these seconds, in milliseconds, and the processor time as a fraction of one core.
  */
 export async function measureDelay(program, clip, format, seconds) {
   const pending = new PendingFrames();

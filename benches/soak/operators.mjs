@@ -42,8 +42,8 @@ export class Operator {
   }
 
   /**
-   * Starts the stream and waits. Returns null if the stream has started, the error code, or "aborted" if there
-   * was no response.
+   * Sends a start request, with additional `parameters`. Returns null if the request succeeded, the error
+   * code, or "aborted" if there was no response.
    */
   async start(timeout = TIMEOUT_MILLISECONDS, parameters = {}) {
     const { camera } = this;
@@ -147,8 +147,9 @@ export class Operator {
   }
 
   /**
-   * Requests the playlist until it grows, and records the time of the recovery. A playlist request starts
-   * the stream again, so the stream must recover even if it was stopped.
+   * Requests the playlist until it grows, and records the time of the recovery, or a violation if the
+   * recovery takes too long. A playlist request starts the stream again, so the stream must recover even if
+   * it was stopped.
    */
   async #waitForRecovery(disturbance) {
     const { record } = this.world;

@@ -87,7 +87,7 @@ export class Clip {
 
 /**
  * Returns FFmpeg's arguments for encoding. Noise in the picture makes the encoder reach the bit rate. There
- * are no B-frames, because cameras do not send them.
+ * are no B-frames, because most cameras send none.
  */
 function encoding({ width, height, fps, gop, kbits }) {
   const source = `testsrc2=size=${width}x${height}:rate=${fps},noise=alls=12:allf=t`;

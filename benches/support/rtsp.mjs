@@ -138,7 +138,7 @@ class Viewer {
       return;
     }
     const last = this.#frameAt(now);
-    // After a freeze, the camera skips the frames that it did not send.
+    // After a freeze, the camera skips the frames that it did not send, except those of the last second.
     this.#frame = Math.max(this.#frame, last - this.server.clip.fps);
     for (; this.#frame <= last; this.#frame += 1) {
       this.#send(this.#frame);

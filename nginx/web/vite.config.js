@@ -5,7 +5,7 @@
 import { defineConfig } from "vite";
 
 export default defineConfig({
-  // Relative, so that the page works at any path of a server.
+  // Relative, so that the page finds its files at any path of a server.
   base: "./",
   build: {
     target: "es2022",

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{Camera, Manager, OnvifDevice, until};
 
 /// Keyframe interval in seconds. It exceeds the start timeout, so a start most likely returns before
-/// the camera's next keyframe.
+/// the camera's next regular keyframe.
 const LONG_GOP: &str = "60";
 
 /// Adds or replaces camera "cam", with this address of its ONVIF device. Returns the response's body.

@@ -198,7 +198,7 @@ impl Manager {
         format!("http://{}{path}", self.address)
     }
 
-    /// Returns the path of `STREAM_DIR`, unless a setting overrides it.
+    /// Returns the default path of `STREAM_DIR`, which is wrong if a setting overrides it.
     pub(crate) fn stream_dir(&self) -> PathBuf {
         self.dir.path().join("streams")
     }
@@ -293,7 +293,8 @@ impl Manager {
         &self.client
     }
 
-    /// Starts a stream of camera `id` and waits until the stream is playable or has failed.
+    /// Starts a stream of camera `id`, and waits until the stream is playable or has failed. If the camera
+    /// sends its first keyframe late, waits only until the start timeout.
     pub(crate) async fn start_stream(&self, id: &str, link: &str) -> ApiResponse {
         self.post("/api/stream/start", &json!({ "indicator_id": id, "rtsp_link": link })).await
     }

@@ -12,13 +12,13 @@ export interface Reading<T> {
 
 interface Timing {
   /**
-   * Milliseconds to wait before a request that a new function or a change of a camera causes. So a search
-   * does not send a request for every letter that the user types.
+   * Milliseconds to wait before the first request, and before each request that a new function or a change
+   * of a camera causes. So a search does not send a request for every letter that the user types.
    */
   delay?: number;
   /**
-   * Milliseconds after which a failed request is repeated. Without `retry` and `every`, failed requests are
-   * not repeated.
+   * Milliseconds after which a failed request is repeated, unless `every` is set. Without `retry` and
+   * `every`, failed requests are not repeated.
    */
   retry?: number;
   /** Milliseconds between the end of a request and the next request. A hidden tab sends no requests. */

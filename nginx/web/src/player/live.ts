@@ -29,8 +29,8 @@ const FINAL = [...REFUSED, "source_forbidden", "invalid_source", "unknown_camera
 const RETRY_AFTER_MS = 2000;
 const LONGEST_RETRY_MS = 30_000;
 /**
- * A player that was live reports this many failures in a row as `waiting`, and further failures in the row as
- * `failed`.
+ * The player reports this many failures in a row as `waiting`, and further failures in the row as `failed`. A
+ * failure of the first attempt is also reported as `failed`.
  */
 const FAILURES_UNTIL_FAILED = 5;
 const KEEP_UP_EVERY_MS = 200;
@@ -52,8 +52,8 @@ export interface PlayRequest {
   profile: Profile;
   isLowLatency: boolean;
   /**
-   * Whether the start request waits until the stream is live. Otherwise the player polls the stream's
-   * state.
+   * Whether the start request waits until the stream is live. If the stream is still starting after the
+   * response, the player polls the stream's state.
    */
   waits: boolean;
 }
@@ -290,8 +290,8 @@ export class LivePlayer {
   }
 
   /**
-   * Handles an error of hls.js. After a fatal error, the player recovers or restarts, unless the browser
-   * cannot play the video.
+   * Handles an error of hls.js. After a fatal error, the player recovers at once or calls `fail`. If the
+   * browser cannot play the video, there is no retry.
    */
   private recover(hls: Hls, error: ErrorData): void {
     this.video.dispatchEvent(new CustomEvent("hlserror", { detail: error.details }));

@@ -4,7 +4,10 @@
 export interface Failure {
   /** The explanation in the user's language. */
   text: string;
-  /** A more exact description in English; null if the failure has no description, or if it adds no word to the text. */
+  /**
+   * A more exact description in English; null if there is no description, or if the description has no word
+   * that the text does not have.
+   */
   detail: string | null;
 }
 

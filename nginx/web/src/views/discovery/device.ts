@@ -27,8 +27,8 @@ function partsOf(link: string): { ip: string; port: string; path: string } | nul
 
 /**
  * Returns the form's values for a device. If there is only one link, or if both links have the same host and
- * port, the values are the camera's address and paths, so that no link contains the password. Otherwise the
- * values are the links with the credentials.
+ * port, the values are the camera's address and paths, so that no link contains the password. Otherwise, and
+ * if a link cannot be parsed, the values are the links with the credentials.
  */
 export function fieldsFor(device: Device, username: string, password: string): Fields {
   const common = { ...fieldsOf(null), name: nameOf(device), onvif: device.onvif };
