@@ -49,11 +49,12 @@ const QUEUE: usize = 64;
 /// be too much.
 const STACK: u64 = 2 * 1024 * 1024;
 
-/// The environment variable with the settings of glibc's allocator, and its value for children, unless the
-/// manager's environment contains the variable. FFmpeg decodes a few pictures when it opens a camera.
-/// By default, glibc raises its limit for memory that is returned to the system when such a picture is
-/// freed, so that each FFmpeg would keep 3 MB for later pictures. A fixed limit prevents this. It is larger
-/// than most keyframes, because memory that is returned is cleared again before it is reused.
+/// The environment variable with the settings of glibc's allocator, and its value for children. If the
+/// manager's environment contains the variable, children get that value instead. FFmpeg decodes a few
+/// pictures when it opens a camera. By default, glibc no longer returns blocks of that size to the system
+/// once such a picture was freed, so that each FFmpeg would keep 3 MB for later pictures. A fixed threshold
+/// prevents this. The threshold is larger than most keyframes, because the system clears every block that
+/// it hands out again.
 const ALLOCATOR: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=262144");
 
 /// The limits of a child.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A limit for the frames that all hubs keep, in bytes. Cheap to clone; all clones share one limit.
+/// A limit for the frames that all hubs keep, in bytes. A hub that publishes above the limit drops what it
+/// does not need (see [`FrameHub::new`](super::FrameHub::new)). Cheap to clone; all clones share one limit.
 #[derive(Debug, Clone)]
 pub struct FrameBudget(Arc<Shared>);
 
@@ -26,7 +27,7 @@ impl FrameBudget {
         Self(Arc::new(Shared { limit, used: AtomicU64::new(0) }))
     }
 
-    /// Returns the size of the frames that all hubs keep, in bytes.
+    /// Returns the size of the frames that all hubs keep, in bytes. Excludes keyframes that are kept alone.
     pub(crate) fn used(&self) -> u64 {
         self.0.used.load(Ordering::Relaxed)
     }

@@ -72,7 +72,7 @@ pub struct Gap(pub u64);
 
 impl FrameHub {
     /// Creates a hub without frames. If all hubs of `budget` together keep too much, a hub that publishes
-    /// keeps only its last keyframe until the next one.
+    /// keeps only its last keyframe and the frames that readers need, until its next keyframe.
     pub fn new(budget: &FrameBudget) -> Self {
         let memory = budget.share();
         let (kept, flow) = (KeptFrames::default(), FlowMeter::default());

@@ -74,38 +74,38 @@ def arguments():
         metavar="METHOD:CODE[:COUNT]",
         help="answer the next COUNT requests of this method, or all, with this status",
     )
-    rtsp.add_argument("--redirect", help="DESCRIBE is answered with 302; {port} is this camera's")
+    rtsp.add_argument("--redirect", help="redirects DESCRIBE; {port} is this camera's port")
     rtsp.add_argument(
         "--one-session",
         type=float,
         metavar="S",
-        help="a second session, and one within S seconds after the last one ended, is refused",
+        help="refuses a second session, also within S seconds after the end of the last one",
     )
     rtsp.add_argument("--busy-code", type=int, help="the status of such a refusal")
     rtsp.add_argument("--session-timeout", type=int, metavar="S")
-    rtsp.add_argument("--setup-audio", type=int, metavar="CODE", help="the status of its SETUP")
-    rtsp.add_argument("--sdp", help="a file with {media}: the description instead of the usual one")
+    rtsp.add_argument("--setup-audio", type=int, metavar="CODE", help="status for its SETUP")
+    rtsp.add_argument("--sdp", help="the text of the SDP, in which {media} stands for the tracks")
     tracks = parser.add_argument_group("tracks")
     tracks.add_argument("--metadata", action="store_true", help="an ONVIF metadata track is first")
-    tracks.add_argument("--backchannel", choices=("first", "last"), help="a track a=sendonly")
-    tracks.add_argument("--silent-video-first", action="store_true")
+    tracks.add_argument("--backchannel", choices=("first", "last"), help="a track with a=sendonly")
+    tracks.add_argument("--silent-video-first", action="store_true", help="a track without packets")
     tracks.add_argument("--audio-first", action="store_true")
-    tracks.add_argument("--no-audio-parameters", action="store_true", help="no fmtp of the sound")
-    sound = parser.add_argument_group("sound")
-    sound.add_argument("--audio-from", type=float, metavar="S", help="inf: it never arrives")
-    sound.add_argument("--audio-until", type=float, metavar="S")
-    sound.add_argument("--audio-gap", type=pair, metavar="S@T", help="away for S seconds from T on")
+    tracks.add_argument("--no-audio-parameters", action="store_true", help="no fmtp for the audio")
+    sound = parser.add_argument_group("audio; times are in seconds after PLAY")
+    sound.add_argument("--audio-from", type=float, metavar="S", help="none before S; inf: never")
+    sound.add_argument("--audio-until", type=float, metavar="S", help="no audio after S")
+    sound.add_argument("--audio-gap", type=pair, metavar="S@T", help="no audio for S s from T")
     video = parser.add_argument_group("video")
-    video.add_argument("--frame-interval", type=float, metavar="S", help="drops other frames")
+    video.add_argument("--frame-interval", type=float, metavar="S", help="one frame in S seconds")
     video.add_argument("--keyframe-after", type=float, metavar="S", help="H.264: none before S")
     video.add_argument("--marker", choices=("all", "none"))
-    clock = parser.add_argument_group("clock")
-    clock.add_argument("--speed", type=float, help="the stamps run this many times as fast")
-    clock.add_argument("--jump", type=pair, action="append", metavar="S@T", help="of the stamps")
+    clock = parser.add_argument_group("clock; a jump by S is T seconds after PLAY")
+    clock.add_argument("--speed", type=float, help="timestamps run this many times as fast")
+    clock.add_argument("--jump", type=pair, action="append", metavar="S@T", help="of timestamps")
     clock.add_argument("--reports", action="store_true", help="RTCP sender reports every second")
-    clock.add_argument("--report-jump", type=pair, metavar="S@T", help="of the reports")
-    clock.add_argument("--rtp-start", type=int, help="the first stamp of all tracks")
-    clock.add_argument("--rtptime-ahead", type=int, metavar="TICKS", help="of the first packet")
+    clock.add_argument("--report-jump", type=pair, metavar="S@T", help="of the time in the reports")
+    clock.add_argument("--rtp-start", type=int, help="the first RTP timestamp of all tracks")
+    clock.add_argument("--rtptime-ahead", type=int, metavar="TICKS", help="in RTP-Info")
     return parser
 
 

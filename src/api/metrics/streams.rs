@@ -64,7 +64,8 @@ impl StreamsCollector {
     }
 
     fn kept_frames(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
-        let help = "Size of the frames that the hubs of all streams keep in memory.";
+        let help =
+            "Size of the frames that all streams keep, without keyframes that are kept alone.";
         let used = ConstGauge::new(self.registry.resources().frames.used());
         single(encoder, "kept_frames_bytes", help, Some(used))
     }
