@@ -18,34 +18,43 @@ const SLOW_SAMPLES: u32 = 2;
 const FASTEST: f64 = 3.0;
 /// The number of consecutive fast measurements that prove a fault.
 const FAST_SAMPLES: u32 = 3;
+/// The number of times that a usable clock can be set during one measurement. A clock that is set more often runs
+/// much too fast.
+const MAX_JUMPS: u32 = 2;
 
 /// Checks the clock of one run.
 #[derive(Debug, Default)]
 pub(crate) struct ClockCheck {
-    last: Option<(Instant, Duration)>,
+    last: Option<Sample>,
     slow_samples: u32,
     fast_samples: u32,
 }
 
+/// The beginning of a measurement.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    at: Instant,
+    time: Duration,
+    jumps: u32,
+}
+
 impl ClockCheck {
-    /// Returns whether the clock looks usable, given that a frame with this decode time arrives now.
-    pub(crate) fn is_plausible(&mut self, time: Duration) -> bool {
-        let now = Instant::now();
-        let (began, from) = *self.last.get_or_insert((now, time));
-        let passed = now - began;
-        // A time that goes back is a jump, which does not make the clock unusable.
-        let Some(advanced) = time.checked_sub(from) else {
-            self.last = Some((now, time));
-            return true;
-        };
+    /// Returns whether the clock looks usable, given that a frame with this decode time arrives now, and that the
+    /// clock was set this many times before.
+    pub(crate) fn is_plausible(&mut self, time: Duration, jumps: u32) -> bool {
+        let now = Sample { at: Instant::now(), time, jumps };
+        let last = *self.last.get_or_insert(now);
+        let passed = now.at - last.at;
         if passed < SHORTEST_SAMPLE {
             return true;
         }
+        let advanced = time.saturating_sub(last.time);
         let rate = advanced.as_secs_f64() / passed.as_secs_f64();
+        let is_fast = rate > FASTEST || jumps - last.jumps > MAX_JUMPS;
         let count = |in_a_row: u32, is_faulty: bool| if is_faulty { in_a_row + 1 } else { 0 };
-        self.last = Some((now, time));
+        self.last = Some(now);
         self.slow_samples = count(self.slow_samples, rate < SLOWEST);
-        self.fast_samples = count(self.fast_samples, rate > FASTEST);
+        self.fast_samples = count(self.fast_samples, is_fast);
         self.slow_samples < SLOW_SAMPLES && self.fast_samples < FAST_SAMPLES
     }
 }
@@ -54,17 +63,17 @@ impl ClockCheck {
 mod tests {
     use super::*;
 
-    /// Returns whether ten seconds of frames are accepted from a camera whose clock first jumps ahead by
-    /// `burst` and then runs at `rate`.
+    /// Returns whether ten seconds of frames are accepted from a camera that first sends the frames of the
+    /// time `burst` at once, and whose clock runs at `rate`.
     async fn is_accepted(rate: f64, burst: Duration) -> bool {
         let mut clock = ClockCheck::default();
         let mut time = Duration::from_secs(100);
-        let mut is_accepted = clock.is_plausible(time);
+        let mut is_accepted = clock.is_plausible(time, 0);
         time += burst;
         for _ in 0..100 {
             tokio::time::advance(Duration::from_millis(100)).await;
             time += Duration::from_millis(100).mul_f64(rate);
-            is_accepted &= clock.is_plausible(time);
+            is_accepted &= clock.is_plausible(time, 0);
         }
         is_accepted
     }
@@ -81,14 +90,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_single_jump_is_accepted() {
-        let mut clock = ClockCheck::default();
-        assert!(clock.is_plausible(Duration::from_secs(1000)));
-        tokio::time::advance(Duration::from_secs(5)).await;
-        assert!(clock.is_plausible(Duration::from_secs(1)));
-        tokio::time::advance(Duration::from_secs(5)).await;
-        assert!(clock.is_plausible(Duration::from_secs(6)));
-        tokio::time::advance(Duration::from_secs(5)).await;
-        assert!(clock.is_plausible(Duration::from_secs(10_000)));
+    async fn a_clock_that_is_set_all_the_time_is_refused() {
+        for (jumps_per_second, is_usable) in [(1, true), (10, false)] {
+            let mut clock = ClockCheck::default();
+            let mut is_accepted = true;
+            for second in 0..10 {
+                let time = Duration::from_secs(second.into());
+                is_accepted &= clock.is_plausible(time, second * jumps_per_second);
+                tokio::time::advance(Duration::from_secs(1)).await;
+            }
+            assert_eq!(is_accepted, is_usable, "{jumps_per_second}");
+        }
     }
 }

@@ -10,11 +10,12 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use crate::media::aac::AacConfig;
+use crate::media::camera_clock::{CameraClock, SharedClock};
 use crate::media::error::MediaError;
 use crate::media::frame::{AudioFormat, Format, Frame, Track};
 use crate::media::nut::stream::{NutItem, NutKind, NutPacket, NutStream, TimeBase};
 use crate::media::opus::OpusConfig;
-use crate::media::timeline::{Origin, Timeline};
+use crate::media::timeline::Timeline;
 use crate::media::video_track::VideoTrack;
 use crate::media::wall_clock::WallClock;
 
@@ -34,12 +35,13 @@ pub struct Demuxer {
     is_converted: bool,
     expects: Expected,
     video: Option<VideoTrack>,
+    video_clock: CameraClock,
     start: VideoStart,
     audio: Option<Audio>,
     aac: Option<Audio>,
     format: Option<Arc<Format>>,
     version: u32,
-    origin: Origin,
+    shared_clock: SharedClock,
     wall_clock: Option<WallClock>,
 }
 
@@ -66,6 +68,7 @@ struct Audio {
     stream: usize,
     time_base: TimeBase,
     format: AudioFormat,
+    clock: CameraClock,
     timeline: Timeline,
 }
 
@@ -78,12 +81,13 @@ impl Demuxer {
             is_converted,
             expects: Expected { audio, aac },
             video: None,
+            video_clock: CameraClock::default(),
             start: VideoStart::Nothing,
             audio: None,
             aac: None,
             format: None,
             version: 0,
-            origin: Origin::default(),
+            shared_clock: SharedClock::default(),
             wall_clock: None,
         }
     }
@@ -102,7 +106,9 @@ impl Demuxer {
     }
 
     fn picture(&mut self, packet: NutPacket, arrival: Arrival) -> Option<Frame> {
-        let picture = self.video.as_mut()?.take(packet, &mut self.origin)?;
+        let (clock, shared) = (&mut self.video_clock, &mut self.shared_clock);
+        let epoch_time = |time| clock.epoch_time(time, arrival.at, shared);
+        let picture = self.video.as_mut()?.take(packet, epoch_time)?;
         if self.format.is_none() || picture.is_change {
             self.update_format();
         }
@@ -128,6 +134,11 @@ impl Demuxer {
     /// Returns true if frames of video have arrived, but no keyframe.
     pub(crate) fn awaits_keyframe(&self) -> bool {
         self.start == VideoStart::LeadingFrames
+    }
+
+    /// Returns how many times the clock of the video was set in this epoch.
+    pub(crate) fn clock_jumps(&self) -> u32 {
+        self.video_clock.jumps()
     }
 
     /// Takes an item from the pipe of `track`: the camera's audio, or AAC. Returns the frame that the
@@ -178,7 +189,9 @@ impl Demuxer {
         let format = self.format.clone().filter(|_| self.start == VideoStart::Keyframe)?;
         let audio = if track == Track::Aac { &mut self.aac } else { &mut self.audio };
         let audio = audio.as_mut().filter(|audio| audio.stream == packet.stream)?;
-        let times = audio.timeline.place(audio.time_base.time(packet.pts), &mut self.origin);
+        let time = audio.time_base.time(packet.pts);
+        let shown = audio.clock.epoch_time(time, arrival.at, &mut self.shared_clock);
+        let times = audio.timeline.place(shown);
         Some(Frame {
             format,
             track,
@@ -283,7 +296,13 @@ impl Audio {
             _ => Duration::from_millis(20),
         };
         let timeline = Timeline::new(0, Some(packet));
-        Some(Self { stream: index, time_base: stream.time_base, format, timeline })
+        Some(Self {
+            stream: index,
+            time_base: stream.time_base,
+            format,
+            clock: CameraClock::default(),
+            timeline,
+        })
     }
 }
 

@@ -11,6 +11,8 @@
 //! | [`demuxer`] | frames, made of the packets that FFmpeg writes |
 //! | [`muxer`] | frames written as NUT, which a child of the manager reads |
 //! | [`rendition`] | frames, made of the video that a transcoder writes and of its source's audio |
+//! | `camera_clock` | times on the epoch's clock |
+//! | `pace` | the rate of a camera's clock |
 //! | `timeline` | decode times |
 //! | `wall_clock` | dates of frames |
 //! | [`access_unit`] | pictures of H.264 and H.265, in the form that MP4 needs |
@@ -28,6 +30,7 @@
 pub(crate) mod aac;
 pub(crate) mod access_unit;
 pub(crate) mod bits;
+mod camera_clock;
 pub(crate) mod codec;
 pub(crate) mod demuxer;
 pub(crate) mod error;
@@ -42,6 +45,7 @@ pub(crate) mod muxer;
 pub(crate) mod nal;
 pub(crate) mod nut;
 pub(crate) mod opus;
+mod pace;
 pub(crate) mod parameter_set;
 pub(crate) mod rendition;
 mod timeline;

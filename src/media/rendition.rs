@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use crate::media::error::MediaError;
 use crate::media::frame::{Format, Frame, Track};
 use crate::media::nut::stream::NutItem;
-use crate::media::timeline::Origin;
 use crate::media::video_track::{Picture, VideoTrack};
 
 /// The most bytes of audio that wait for the video of the same time: 16 seconds at 256 kbit/s.
@@ -84,9 +83,9 @@ impl RenditionDemuxer {
                 self.video = Some(VideoTrack::new(&streams)?);
             }
             NutItem::Packet(packet) => {
-                let mut origin = Origin::of_epoch_clock();
                 let video = self.video.as_mut();
-                if let Some(picture) = video.and_then(|video| video.take(packet, &mut origin)) {
+                // The transcoder keeps the times, which are on the epoch's clock.
+                if let Some(picture) = video.and_then(|video| video.take(packet, |time| time)) {
                     self.add(picture, now, frames);
                 }
             }

@@ -8,13 +8,8 @@ use std::time::Duration;
 
 /// The duration of a frame before it is known.
 const USUAL_FRAME: Duration = Duration::from_millis(40);
-/// The first presentation time. It is not 0, because reordered frames have earlier decode times.
-const BEGIN: Duration = Duration::from_secs(1);
 /// The most frames that H.264 and H.265 reorder.
 const MAX_REORDER: usize = 16;
-/// The distance that shows that the camera's clock was set back: no B-frame has a presentation time this
-/// far before that of an earlier frame.
-const SET_BACK: Duration = Duration::from_secs(1);
 /// The longest duration of a frame. A longer time between frames is an interruption.
 const MAX_FRAME: Duration = Duration::from_mins(1);
 
@@ -29,25 +24,11 @@ pub(crate) struct Times {
     pub(crate) duration: Duration,
 }
 
-/// The camera's time at the beginning of an epoch: that of the first packet, whatever its track is. All
-/// tracks count from this time, because they do not begin at the same time.
-#[derive(Debug, Default)]
-pub(crate) struct Origin(Option<Duration>);
-
-impl Origin {
-    /// Creates the origin of times that are on the epoch's clock already.
-    pub(crate) fn of_epoch_clock() -> Self {
-        Self(Some(BEGIN))
-    }
-}
-
 /// The time line of one track in one epoch.
 #[derive(Debug)]
 pub(crate) struct Timeline {
     /// The number of frames that are decoded before a frame but shown after it.
     reorder: usize,
-    /// The same moment on the camera's clock and on the epoch's clock.
-    anchor: Option<(Duration, Duration)>,
     /// The latest presentation times in ascending order, at most `reorder + 1`.
     latest: Vec<Duration>,
     last_decode: Option<Duration>,
@@ -62,18 +43,11 @@ impl Timeline {
     pub(crate) fn new(reorder: usize, frame: Option<Duration>) -> Self {
         let reorder = reorder.min(MAX_REORDER);
         let frame = frame.filter(|frame| !frame.is_zero()).unwrap_or(USUAL_FRAME).min(MAX_FRAME);
-        Self { reorder, anchor: None, latest: Vec::new(), last_decode: None, frame }
+        Self { reorder, latest: Vec::new(), last_decode: None, frame }
     }
 
-    /// Returns the times of the next frame, whose time on the camera's clock is `presentation`.
-    pub(crate) fn place(&mut self, presentation: Duration, origin: &mut Origin) -> Times {
-        let mut shown = self.shown_at(presentation, origin);
-        let newest = self.latest.last().copied().unwrap_or_default();
-        if shown + SET_BACK < newest {
-            // The camera set its clock back. On the epoch's clock, the time continues.
-            self.anchor = Some((presentation, newest + self.frame));
-            shown = newest + self.frame;
-        }
+    /// Returns the times of the next frame, which is shown at the time `shown` on the epoch's clock.
+    pub(crate) fn place(&mut self, shown: Duration) -> Times {
         if self.last_decode.is_some_and(|last| shown < last) && self.reorder < MAX_REORDER {
             self.reorder += 1;
         }
@@ -84,15 +58,6 @@ impl Timeline {
         }
         let decode = self.next_decode_time();
         Times { decode, presentation: shown, duration: self.frame }
-    }
-
-    fn shown_at(&mut self, presentation: Duration, origin: &mut Origin) -> Duration {
-        let first = *origin.0.get_or_insert(presentation);
-        let (theirs, ours) = *self.anchor.get_or_insert((first, BEGIN));
-        // One of the two differences is always 0.
-        let (later, earlier) =
-            (presentation.saturating_sub(theirs), theirs.saturating_sub(presentation));
-        ours.saturating_add(later).saturating_sub(earlier)
     }
 
     fn next_decode_time(&mut self) -> Duration {
@@ -119,14 +84,16 @@ impl Timeline {
 mod tests {
     use super::*;
 
-    /// Decode and presentation times in milliseconds since the epoch's first presentation.
+    /// The time of the first frame.
+    const BEGIN: Duration = Duration::from_secs(1);
+
+    /// Returns decode and presentation times in milliseconds since the first presentation.
     fn place(timeline: &mut Timeline, milliseconds: &[u64]) -> Vec<(i64, i64)> {
         let since_begin = |time: Duration| {
             let (time, begin) = (time.as_millis(), BEGIN.as_millis());
             i64::try_from(time).expect("short") - i64::try_from(begin).expect("short")
         };
-        let mut origin = Origin::default();
-        let place = |ms: &u64| timeline.place(Duration::from_millis(*ms), &mut origin);
+        let place = |ms: &u64| timeline.place(BEGIN + Duration::from_millis(*ms));
         let times = milliseconds.iter().map(place);
         times.map(|times| (since_begin(times.decode), since_begin(times.presentation))).collect()
     }
@@ -134,22 +101,9 @@ mod tests {
     #[test]
     fn without_reordering_a_frame_is_decoded_when_it_is_shown() {
         let mut timeline = Timeline::new(0, None);
-        assert_eq!(place(&mut timeline, &[500, 540, 600]), [(0, 0), (40, 40), (100, 100)]);
-        assert_eq!(
-            timeline.place(Duration::from_millis(650), &mut Origin::default()).duration,
-            Duration::from_millis(50)
-        );
-    }
-
-    #[test]
-    fn all_tracks_count_from_the_first_packet() {
-        let mut origin = Origin::default();
-        let ms = Duration::from_millis;
-        let audio = Timeline::new(0, None).place(ms(500), &mut origin);
-        let video = Timeline::new(0, None).place(ms(640), &mut origin);
-        assert_eq!((audio.presentation, video.presentation), (BEGIN, BEGIN + ms(140)));
-        let same = Timeline::new(0, None).place(ms(7000), &mut Origin::of_epoch_clock());
-        assert_eq!(same.presentation, ms(7000));
+        assert_eq!(place(&mut timeline, &[0, 40, 100]), [(0, 0), (40, 40), (100, 100)]);
+        let next = timeline.place(BEGIN + Duration::from_millis(150));
+        assert_eq!(next.duration, Duration::from_millis(50));
     }
 
     #[test]
@@ -167,13 +121,6 @@ mod tests {
         let times = place(&mut timeline, &[0, 120, 40, 80, 240, 160, 200, 360, 280, 320]);
         assert!(times.windows(2).all(|pair| pair[0].0 <= pair[1].0), "{times:?}");
         assert!(times[4..].iter().all(|(decode, shown)| decode <= shown), "{times:?}");
-    }
-
-    #[test]
-    fn a_clock_that_is_set_back_continues_where_it_was() {
-        let mut timeline = Timeline::new(0, None);
-        let times = place(&mut timeline, &[100_000, 100_040, 5000, 5040]);
-        assert_eq!(times, [(0, 0), (40, 40), (80, 80), (120, 120)]);
     }
 
     #[test]

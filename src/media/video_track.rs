@@ -12,7 +12,7 @@ use crate::media::nal::Framing;
 use crate::media::nut::stream::{NutKind, NutPacket, NutStream, TimeBase};
 use crate::media::parameter_set::picture::PictureParameters;
 use crate::media::parameter_set::sets::ParameterSets;
-use crate::media::timeline::{Origin, Timeline, Times};
+use crate::media::timeline::{Timeline, Times};
 
 /// The video of one NUT stream.
 #[derive(Debug)]
@@ -79,7 +79,12 @@ impl VideoTrack {
     }
 
     /// Returns the picture of a packet; `None` if the packet has no picture, or belongs to another stream.
-    pub(super) fn take(&mut self, packet: NutPacket, origin: &mut Origin) -> Option<Picture> {
+    /// `epoch_time` maps the time of the packet to the epoch's clock.
+    pub(super) fn take(
+        &mut self,
+        packet: NutPacket,
+        epoch_time: impl FnOnce(Duration) -> Duration,
+    ) -> Option<Picture> {
         if packet.stream != self.stream {
             return None;
         }
@@ -88,7 +93,7 @@ impl VideoTrack {
             VideoCodec::H264 | VideoCodec::H265 => self.access_unit(packet)?,
             VideoCodec::Mjpeg => self.jpeg(packet)?,
         };
-        let times = self.timeline.place(self.time_base.time(pts), origin);
+        let times = self.timeline.place(epoch_time(self.time_base.time(pts)));
         Some(Picture { data, is_keyframe, is_change, times })
     }
 

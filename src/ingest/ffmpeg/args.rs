@@ -81,6 +81,8 @@ pub(crate) fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
         // frame.
         add(&["-threads", MAX_THREADS, "-filter_threads", "2"]);
     }
+    // FFmpeg must not remove times only because the camera's clock was set.
+    add(&["-dts_error_threshold", MAX_JUMP_SECONDS]);
     // The source, from the script on stdin.
     add(&["-f", "concat", "-safe", "0"]);
     add(&["-protocol_whitelist", PROTOCOLS, "-i", "pipe:0"]);
@@ -88,10 +90,11 @@ pub(crate) fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     match plan.video {
         // Frames before the first keyframe show that the camera sends video.
         Video::Copy => {
-            add(&["-c:v", "copy", "-bsf:v", FIRST_TIME, "-copyinkf:v"]);
+            add(&["-c:v", "copy", "-copyinkf:v"]);
         }
         Video::ToH264 => arguments.extend(to_h264(shape)),
     }
+    arguments.extend(["-bsf:v", PLAIN_TIMES].map(str::to_owned));
     arguments.extend(nut("pipe:1"));
     let audio = [("copy", plan.audio.is_copied()), ("aac", plan.audio.is_converted())];
     let codecs = audio.into_iter().filter(|(_, is_wanted)| *is_wanted).map(|(codec, _)| codec);
@@ -123,10 +126,15 @@ pub(crate) fn audio_outputs(plan: Plan) -> usize {
     usize::from(plan.audio.is_copied()) + usize::from(plan.audio.is_converted())
 }
 
-/// The bitstream filter that sets missing times, because the NUT muxer refuses packets without them. The
-/// first packet over RTSP may have no presentation time: it gets the time 0. If a camera sends B-frames,
-/// the packets have no decode times. The manager does not use the decode times that the filter sets.
-const FIRST_TIME: &str = "setts=pts=if(eq(PTS\\,NOPTS)\\,0\\,PTS)";
+/// The largest jump of a camera's clock, in seconds. Cameras may begin in 1970.
+const MAX_JUMP_SECONDS: &str = "4e9";
+
+/// The bitstream filter that passes all presentation times on. The NUT muxer refuses packets without a presentation
+/// time, which the first packet over RTSP may be: it gets the time 0. The muxer changes presentation times that are
+/// before the decode time, and decode times that go back, which they do if the camera's clock is set back. So the
+/// filter numbers the packets instead, and begins 2e9 seconds (63 years) before the first one. The muxer adds the
+/// same time to all packets, because NUT has no negative times. The manager does not use the decode times.
+const PLAIN_TIMES: &str = "setts=pts=if(eq(PTS\\,NOPTS)\\,0\\,PTS):dts=N-trunc(2e9/TB)";
 
 /// Returns the arguments of a NUT output that writes each packet at once. The output has no index,
 /// because for an index the muxer would keep the position of every syncpoint in memory.
@@ -140,8 +148,9 @@ fn nut(pipe: &str) -> Vec<String> {
 /// `-max_interleave_delta` (in microseconds), the muxer does not wait for the dropped packets.
 fn audio_output(codec: &str, pipe: &str) -> Vec<String> {
     let streams = ["-map", "0:a:0?", "-map", "0:v:0", "-c:a", codec, "-c:v", "copy"];
+    let times = ["-bsf:a", PLAIN_TIMES];
     let dropped = ["-bsf:v", "noise=drop=1", "-max_interleave_delta", "1"];
-    streams.into_iter().chain(dropped).map(str::to_owned).chain(nut(pipe)).collect()
+    streams.into_iter().chain(times).chain(dropped).map(str::to_owned).chain(nut(pipe)).collect()
 }
 
 /// Returns the arguments that come first: those for logging, and the limits of FFmpeg's probe.
@@ -255,8 +264,11 @@ mod tests {
         assert!(script.contains("\noption timeout 5000000\n"), "{script}");
         let arguments = arguments(plan, &shape()).join(" ");
         assert!(!arguments.contains("secret") && !arguments.contains("cam"), "{arguments}");
-        assert!(arguments.contains("-map 0:v:0 -c:v copy -bsf:v setts="), "{arguments}");
-        assert!(arguments.contains(" -copyinkf:v -f nut "), "{arguments}");
+        assert!(
+            arguments.contains("-map 0:v:0 -c:v copy -copyinkf:v -bsf:v setts="),
+            "{arguments}"
+        );
+        assert!(arguments.contains("-bsf:a setts="), "{arguments}");
         assert!(arguments.contains("-map 0:a:0? -map 0:v:0 -c:a copy "), "{arguments}");
         assert_eq!(audio_outputs(plan), 1);
     }
@@ -316,7 +328,7 @@ mod tests {
             "-f" => vec![("muxer", value)],
             "-c:v" | "-c:a" if value != "copy" => vec![("encoder", value)],
             "-vf" => vec![("filter", value.split('=').next().unwrap_or_default())],
-            "-bsf:v" => vec![("bsf", value.split('=').next().unwrap_or_default())],
+            "-bsf:v" | "-bsf:a" => vec![("bsf", value.split('=').next().unwrap_or_default())],
             // In FFmpeg, `rtsp` and `rtsps` are one demuxer, not protocols.
             "-protocol_whitelist" => value
                 .split(',')

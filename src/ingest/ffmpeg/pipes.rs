@@ -118,7 +118,8 @@ impl OutputPipes {
             }
             for frame in frames.iter().filter(|frame: &&Frame| frame.track == Track::Video) {
                 has_played.store(true, Ordering::Relaxed);
-                if plan.times == Times::Camera && !clock.is_plausible(frame.decode_time) {
+                let is_usable = clock.is_plausible(frame.decode_time, demuxer.clock_jumps());
+                if plan.times == Times::Camera && !is_usable {
                     return Err(Fault::Lesson(Lesson::TimesAreWrong));
                 }
             }
