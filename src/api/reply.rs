@@ -174,6 +174,7 @@ pub(crate) fn status(kind: ErrorKind) -> StatusCode {
         | ErrorKind::SourceUnauthorized
         | ErrorKind::SourceUnreachable
         | ErrorKind::SourceUnsupported
+        | ErrorKind::AudioUnsupported
         | ErrorKind::SourceChanged => StatusCode::BAD_GATEWAY,
         ErrorKind::StorageUnavailable
         | ErrorKind::StorageFull

@@ -98,6 +98,8 @@ error_kinds! {
         "The camera did not respond in time, or sent no video or no new picture in time."
     AwaitingKeyframe "awaiting_keyframe"
         "The camera sends video, but has not sent a keyframe yet. The stream becomes playable with the keyframe."
+    AudioUnsupported "audio_unsupported"
+        "The camera refuses to send its audio, or the audio cannot be used. The stream has video only."
     SourceChanged "source_changed"
         "A live stream needs other settings, for example because the camera's clock is wrong. The manager reconnects."
     SourceForbidden "source_forbidden"

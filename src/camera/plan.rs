@@ -25,7 +25,7 @@ pub enum Audio {
     CopyAndAac,
     /// The audio is only converted to AAC. For codecs whose packets cannot be copied.
     ToAac,
-    /// The stream has no audio.
+    /// The stream has no audio, because the operator does not want it or it cannot be used.
     Off,
 }
 
@@ -90,10 +90,12 @@ pub enum Lesson {
     VideoCanBeCopied,
     /// The audio can be copied, but is not AAC.
     AudioIsNotAac,
-    /// The audio has a codec that cannot be copied.
+    /// FFmpeg cannot copy the audio, or cannot convert it.
     AudioCannotBeCopied,
     /// The camera refuses to set up one of its tracks. It is assumed to be the audio.
     TrackRefused,
+    /// FFmpeg can neither copy nor convert the audio.
+    AudioCannotBeUsed,
     /// FFmpeg read too little to determine the parameters of the streams.
     ProbedTooLittle,
     /// The camera refuses this transport.
@@ -144,7 +146,8 @@ impl Plan {
     /// assert_eq!(first.audio, Audio::Copy);
     /// let second = first.after(Lesson::AudioCannotBeCopied, options).unwrap();
     /// assert_eq!(second.audio, Audio::ToAac);
-    /// assert!(second.after(Lesson::AudioCannotBeCopied, options).is_err());
+    /// let third = second.after(Lesson::AudioCannotBeCopied, options).unwrap();
+    /// assert_eq!(third.audio, Audio::Off);
     /// ```
     pub fn after(self, lesson: Lesson, options: StreamOptions) -> Result<Self, Error> {
         match lesson {
@@ -160,8 +163,8 @@ impl Plan {
             Lesson::AudioCannotBeCopied if self.audio.is_copied() => {
                 Ok(Self { audio: Audio::ToAac, ..self })
             }
-            Lesson::AudioCannotBeCopied => {
-                Err(unsupported("the camera's audio cannot be used; set the option audio to off"))
+            Lesson::AudioCannotBeCopied | Lesson::AudioCannotBeUsed if self.audio != Audio::Off => {
+                Ok(Self { audio: Audio::Off, ..self })
             }
             Lesson::TrackRefused if options.audio == AudioOption::Auto => {
                 Ok(Self { audio: Audio::Off, ..self })
@@ -169,6 +172,9 @@ impl Plan {
             Lesson::TrackRefused => {
                 Err(unsupported("the camera refuses to send audio; set the option audio to off"))
             }
+            Lesson::AudioCannotBeCopied | Lesson::AudioCannotBeUsed => Err(unsupported(
+                "FFmpeg fails because of the camera's audio, although it is left out",
+            )),
             Lesson::ProbedTooLittle if self.probe == ProbeSize::Small => {
                 Ok(Self { probe: ProbeSize::Large, ..self })
             }
@@ -200,6 +206,17 @@ impl Plan {
             )),
         }
     }
+}
+
+/// Returns the error of a stream without its camera's audio; `None` if the stream has audio, or if the operator
+/// wants none.
+pub(crate) fn missing_audio(plan: Plan, options: StreamOptions) -> Option<Error> {
+    let is_missing = plan.audio == Audio::Off && options.audio != AudioOption::Off;
+    is_missing.then(|| {
+        let detail = "the stream has no audio, because the camera refuses to send it or FFmpeg cannot use it; \
+                      the log of FFmpeg shows the reason. Set the camera's audio to AAC or G.711";
+        Error::new(ErrorKind::AudioUnsupported, detail)
+    })
 }
 
 impl Default for Plan {
@@ -264,7 +281,6 @@ mod tests {
     #[test]
     fn other_lessons_change_the_plan_once() {
         let table = [
-            (Lesson::AudioCannotBeCopied, Plan { audio: Audio::ToAac, ..Plan::default() }),
             (Lesson::ProbedTooLittle, Plan { probe: ProbeSize::Large, ..Plan::default() }),
             (Lesson::TimesAreWrong, Plan { times: Times::Arrival, ..Plan::default() }),
         ];
@@ -285,6 +301,27 @@ mod tests {
         assert_eq!(udp.after(Lesson::TransportRefused, auto), Ok(without));
         let chosen = options(VideoOption::Auto, AudioOption::Aac);
         Plan::first(chosen).after(Lesson::TrackRefused, chosen).expect_err("a cause");
+    }
+
+    #[test]
+    fn audio_that_cannot_be_used_is_left_out_with_a_note() {
+        use Lesson::{AudioCannotBeCopied, AudioCannotBeUsed, AudioIsNotAac};
+        let table = [
+            (AudioOption::Auto, &[AudioCannotBeCopied, AudioCannotBeCopied][..], Audio::Off),
+            (AudioOption::Auto, &[AudioIsNotAac, AudioCannotBeCopied], Audio::ToAac),
+            (AudioOption::Auto, &[AudioCannotBeUsed], Audio::Off),
+            (AudioOption::Aac, &[AudioCannotBeCopied], Audio::Off),
+        ];
+        for (option, lessons, expected) in table {
+            let options = options(VideoOption::Auto, option);
+            let learn = |plan: Plan, lesson: &Lesson| plan.after(*lesson, options);
+            let plan = lessons.iter().try_fold(Plan::first(options), learn).expect("another plan");
+            assert_eq!(plan.audio, expected, "{option:?} {lessons:?}");
+            let note = missing_audio(plan, options).map(|error| error.kind);
+            assert_eq!(note, (expected == Audio::Off).then_some(ErrorKind::AudioUnsupported));
+        }
+        let off = options(VideoOption::Auto, AudioOption::Off);
+        assert_eq!(missing_audio(Plan::first(off), off), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 
 use super::support::ready;
 use crate::camera::plan::Plan;
@@ -78,9 +78,9 @@ pub fn ffmpeg_stderr(data: &[u8]) {
             _ => printed.push(byte),
         }
     }
-    let (log, (codec, _)) = (Arc::<ProcessLog>::default(), oneshot::channel());
+    let (log, (findings, _)) = (Arc::<ProcessLog>::default(), mpsc::channel(1));
     let writer = Arc::clone(&log).writer(7);
-    let tail = ready(Tail::collect(printed.as_slice(), Some(source), writer, codec));
+    let tail = ready(Tail::collect(printed.as_slice(), Some(source), writer, findings));
     for limit in [Duration::ZERO, Duration::MAX] {
         tail.verdict().map(|verdict| verdict.error(Duration::from_secs(1), limit));
     }

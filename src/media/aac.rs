@@ -70,6 +70,12 @@ impl AacConfig {
         }
     }
 
+    /// Returns true if browsers play this kind of AAC: AAC-LC, HE-AAC and HE-AAC v2.
+    pub fn is_playable(&self) -> bool {
+        const PLAYABLE: [u8; 3] = [2, 5, 29];
+        PLAYABLE.contains(&self.object_type)
+    }
+
     /// Returns the RFC 6381 codec, e.g. `mp4a.40.2`.
     pub fn codec(&self) -> String {
         format!("mp4a.40.{}", self.object_type)
@@ -163,6 +169,11 @@ mod tests {
         // HE-AAC, and a rate that is written out: 7352 Hz.
         assert_eq!(parse(&[0x2b, 0x09, 0x88]), Some(("mp4a.40.5".into(), 24000, 1)));
         assert_eq!(parse(&[0x17, 0x80, 0x0e, 0x5c, 0x08]), Some(("mp4a.40.2".into(), 7352, 1)));
+        let is_playable = |bytes: &[u8]| AacConfig::parse(bytes).map(|config| config.is_playable());
+        assert_eq!(is_playable(&[0x11, 0x90]), Some(true));
+        // AAC Main, and AAC-ELD.
+        assert_eq!(is_playable(&[0x09, 0x90]), Some(false));
+        assert_eq!(is_playable(&[0xf8, 0xe8, 0x50, 0x00]), Some(false));
         for refused in [b"".as_slice(), &[0x11], &[0x00, 0x10], &[0x11, 0x80], &[0x16, 0x90]] {
             assert_eq!(parse(refused), None, "{refused:x?}");
         }

@@ -282,9 +282,9 @@ impl Audio {
         };
         let rate = samples / seconds.max(1);
         let format = match &stream.tag {
-            [0xff, 0, 0, 0] => {
-                AacConfig::parse(&stream.codec_private).map_or(AudioFormat::Other, AudioFormat::Aac)
-            }
+            [0xff, 0, 0, 0] => AacConfig::parse(&stream.codec_private)
+                .filter(AacConfig::is_playable)
+                .map_or(AudioFormat::Other, AudioFormat::Aac),
             b"Opus" => OpusConfig::parse(&stream.codec_private)
                 .map_or(AudioFormat::Other, AudioFormat::Opus),
             [6, 0, 0, 0] | b"alaw" => AudioFormat::PcmALaw(rate),

@@ -104,7 +104,7 @@ pub enum AudioFormat {
     PcmALaw(u32),
     /// G.711 with µ-law, at this many samples per second.
     PcmMuLaw(u32),
-    /// Any other codec, or AAC or Opus with parameters that cannot be used.
+    /// Any other codec, or AAC or Opus with parameters that cannot be used, or AAC that browsers do not play.
     Other,
 }
 

@@ -291,9 +291,13 @@ impl Supervisor {
         let epoch = self.status.epoch();
         self.shared.media.set_option(self.camera.options.video);
         self.reporter.launched(epoch);
+        let plan = self.camera.learned.get();
+        if let Some(error) = plan::missing_audio(plan, self.camera.options) {
+            self.status.note_error(error);
+        }
         let request = IngestRequest {
             source: self.camera.source.clone(),
-            plan: self.camera.learned.get(),
+            plan,
             options: self.camera.options,
             onvif: self.camera.onvif.clone(),
             epoch,

@@ -148,9 +148,20 @@ fn nut(pipe: &str) -> Vec<String> {
 /// `-max_interleave_delta` (in microseconds), the muxer does not wait for the dropped packets.
 fn audio_output(codec: &str, pipe: &str) -> Vec<String> {
     let streams = ["-map", "0:a:0?", "-map", "0:v:0", "-c:a", codec, "-c:v", "copy"];
+    // Browsers play AAC with one or two channels. Speex has no layout of channels, without which FFmpeg's encoder
+    // fails.
+    let layout = ["-af", "aformat=channel_layouts=mono|stereo"].into_iter();
+    let layout = layout.filter(|_| codec != "copy");
     let times = ["-bsf:a", PLAIN_TIMES];
     let dropped = ["-bsf:v", "noise=drop=1", "-max_interleave_delta", "1"];
-    streams.into_iter().chain(times).chain(dropped).map(str::to_owned).chain(nut(pipe)).collect()
+    streams
+        .into_iter()
+        .chain(layout)
+        .chain(times)
+        .chain(dropped)
+        .map(str::to_owned)
+        .chain(nut(pipe))
+        .collect()
 }
 
 /// Returns the arguments that come first: those for logging, and the limits of FFmpeg's probe.
@@ -327,7 +338,7 @@ mod tests {
             "-f" if is_of_input => vec![("demuxer", value)],
             "-f" => vec![("muxer", value)],
             "-c:v" | "-c:a" if value != "copy" => vec![("encoder", value)],
-            "-vf" => vec![("filter", value.split('=').next().unwrap_or_default())],
+            "-vf" | "-af" => vec![("filter", value.split('=').next().unwrap_or_default())],
             "-bsf:v" | "-bsf:a" => vec![("bsf", value.split('=').next().unwrap_or_default())],
             // In FFmpeg, `rtsp` and `rtsps` are one demuxer, not protocols.
             "-protocol_whitelist" => value

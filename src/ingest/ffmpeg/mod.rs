@@ -11,6 +11,7 @@
 //! | [`args`] | FFmpeg's arguments, and the script that keeps the URL out of them |
 //! | [`settings`] | the settings of every run |
 //! | [`stderr`] | collecting FFmpeg's messages and finding their cause |
+//! | `repeats` | leaving out messages that FFmpeg repeats |
 //! | [`probe`] | taking one picture of a camera, to test whether the camera can be used |
 
 pub(crate) mod args;
@@ -19,6 +20,7 @@ mod exit;
 pub(crate) mod launcher;
 pub(in crate::ingest) mod pipes;
 pub(crate) mod probe;
+mod repeats;
 mod run;
 pub(crate) mod settings;
 pub(crate) mod stderr;

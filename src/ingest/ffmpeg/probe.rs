@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{Instrument, debug, info};
 
@@ -181,11 +181,10 @@ impl StillTaker {
             let _ = stdout.take(MAX_PICTURE).read_to_end(&mut jpeg).await;
             jpeg
         });
-        let (report_codec, _) = oneshot::channel();
+        let (findings, _) = mpsc::channel(1);
         // The log of a test is not kept.
         let log = Arc::<ProcessLog>::default().writer(0);
-        let tail =
-            PipeReader::spawn(Tail::collect(stderr, Some(source.clone()), log, report_codec));
+        let tail = PipeReader::spawn(Tail::collect(stderr, Some(source.clone()), log, findings));
         let in_time = tokio::select! {
             status = process.wait() => Some(status),
             () = sleep_until(deadline) => None,

@@ -4,18 +4,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{Instrument, debug};
 
-use crate::camera::plan::{Lesson, Video};
+use crate::camera::plan::{Audio, Lesson, Video};
 use crate::child::pipes::{self, PipeReader};
 use crate::child::spawner::Process;
 use crate::ingest::ffmpeg::exit::{Fault, FfmpegExit};
 use crate::ingest::ffmpeg::pipes::{OutputPipes, Sink};
-use crate::ingest::ffmpeg::stderr::Tail;
+use crate::ingest::ffmpeg::stderr::{Finding, Tail};
 use crate::ingest::{IngestRequest, Stop, StopRequests};
 use crate::onvif::keyframe::PreparedRequest;
+
+/// The largest number of findings that have not been read. A run has at most one of each kind.
+const MAX_FINDINGS: usize = 2;
 
 /// FFmpeg's names of the codecs that can be copied.
 const COPYABLE: [&str; 3] = ["h264", "hevc", "mjpeg"];
@@ -25,8 +28,10 @@ pub(super) struct FfmpegRun {
     process: Process,
     /// True if the plan converts the video.
     converts_video: bool,
+    /// True if the plan uses the camera's audio.
+    has_audio: bool,
     began: Instant,
-    video_codec: oneshot::Receiver<String>,
+    findings: mpsc::Receiver<Finding>,
     /// The request for a keyframe, which is sent once FFmpeg receives video. A keyframe that comes
     /// earlier would be lost.
     pub(super) keyframe: Option<PreparedRequest>,
@@ -40,7 +45,7 @@ impl FfmpegRun {
     /// Takes over a child that was just started: begins to read its pipes, and writes `script` to its
     /// stdin.
     pub(super) fn begin(mut process: Process, script: String, request: &IngestRequest) -> Self {
-        let (report_codec, video_codec) = oneshot::channel();
+        let (send, findings) = mpsc::channel(MAX_FINDINGS);
         let has_played = Arc::new(AtomicBool::new(false));
         let (frames, stderr) = match process.take_pipes() {
             Ok((stdin, stdout, stderr)) => {
@@ -53,7 +58,7 @@ impl FfmpegRun {
                     has_played: Arc::clone(&has_played),
                 });
                 let log = request.process_log.writer(request.epoch);
-                let tail = Tail::collect(stderr, Some(request.source.clone()), log, report_codec);
+                let tail = Tail::collect(stderr, Some(request.source.clone()), log, send);
                 (PipeReader::spawn(reading), PipeReader::spawn(tail))
             }
             Err(error) => (
@@ -64,8 +69,9 @@ impl FfmpegRun {
         Self {
             process,
             converts_video: request.plan.video == Video::ToH264,
+            has_audio: request.plan.audio != Audio::Off,
             began: Instant::now(),
-            video_codec,
+            findings,
             keyframe: None,
             has_played,
             frames,
@@ -87,10 +93,7 @@ impl FfmpegRun {
                         self.process.kill();
                     }
                 }
-                // FFmpeg prints the codec as soon as it knows the camera's streams.
-                codec = &mut self.video_codec, if self.waits_for_codec() => {
-                    lesson = self.take_codec(codec.ok());
-                }
+                Some(finding) = self.findings.recv() => lesson = lesson.or(self.act_on(finding)),
                 stop = stops.next(), if !is_killed => match stop {
                     Stop::Gently => self.process.terminate(),
                     Stop::Now => {
@@ -113,22 +116,22 @@ impl FfmpegRun {
         }
     }
 
-    fn waits_for_codec(&self) -> bool {
-        self.converts_video || self.keyframe.is_some()
-    }
-
-    /// Acts on the video codec that FFmpeg has printed; `None` if FFmpeg ended without printing one.
-    /// With a codec, sends the request for a keyframe. If the run converts a codec that can be
-    /// copied, kills the child and returns the lesson.
-    fn take_codec(&mut self, codec: Option<String>) -> Option<Lesson> {
-        if let (Some(keyframe), Some(_)) = (self.keyframe.take(), &codec) {
-            keyframe.send();
+    /// Acts on a fact about the camera. If another plan may work better, kills the child and returns the lesson.
+    fn act_on(&mut self, finding: Finding) -> Option<Lesson> {
+        let lesson = match finding {
+            // FFmpeg prints the codec as soon as it knows the camera's streams.
+            Finding::VideoCodec(codec) => {
+                if let Some(keyframe) = self.keyframe.take() {
+                    keyframe.send();
+                }
+                let can_be_copied = COPYABLE.contains(&codec.as_str());
+                (self.converts_video && can_be_copied).then_some(Lesson::VideoCanBeCopied)
+            }
+            Finding::UnusableAudio => self.has_audio.then_some(Lesson::AudioCannotBeUsed),
+        };
+        if lesson.is_some() {
+            self.process.kill();
         }
-        let can_be_copied = codec.is_some_and(|codec| COPYABLE.contains(&codec.as_str()));
-        if !(std::mem::take(&mut self.converts_video) && can_be_copied) {
-            return None;
-        }
-        self.process.kill();
-        Some(Lesson::VideoCanBeCopied)
+        lesson
     }
 }

@@ -7,13 +7,14 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 use tracing::debug;
 
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::plan::Lesson;
 use crate::camera::source::{self, Source};
 use crate::child::log::Writer;
+use crate::ingest::ffmpeg::repeats::{self, Repeats};
 
 /// The number of lines that are kept.
 const MAX_LINES: usize = 60;
@@ -27,10 +28,26 @@ const MAX_LINE: usize = 400;
 #[derive(Default)]
 pub(crate) struct Tail {
     lines: VecDeque<Line>,
-    /// Reports the video codec of the input, which is in the first line that names a video codec.
-    /// `None` after that line.
-    video_codec: Option<oneshot::Sender<String>>,
+    repeats: Repeats,
+    has_video_codec: bool,
+    /// The name of the first audio stream of the input, such as `#0:1`.
+    audio_stream: Option<String>,
 }
+
+/// A fact about the camera that FFmpeg prints while it runs.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// FFmpeg's name of the input's video codec, such as `h264`.
+    VideoCodec(String),
+    /// FFmpeg can use no packet of the audio.
+    UnusableAudio,
+}
+
+/// The message about a packet of AAC that cannot be used because the camera did not describe its AAC, or described
+/// it with a wrong payload type.
+const UNUSABLE_PACKET: &str = "Error parsing AU headers";
+/// The number of such messages that show that all packets are unusable.
+const UNUSABLE_PACKETS: u64 = 5;
 
 /// A line, and the meaning that it had before secrets were removed. A secret may be equal to a word in
 /// FFmpeg's messages, so the meaning must not be looked for afterwards.
@@ -51,8 +68,11 @@ impl fmt::Debug for Tail {
 }
 
 impl Line {
-    fn new(raw: &str, shown: String) -> Self {
-        let verdict = VERDICTS.iter().position(|(words, _)| raw.contains(words));
+    fn new(raw: &str, shown: String, audio_stream: Option<&str>) -> Self {
+        let words = if is_about_audio(raw, audio_stream) { AUDIO_FAULT } else { raw };
+        let is_about_packet = PACKET_ERRORS.iter().any(|error| raw.contains(error));
+        let mut verdicts = VERDICTS.iter();
+        let verdict = verdicts.position(|(cause, _)| words.contains(cause) && !is_about_packet);
         let stream = raw.split_once("Stream #").map(|(_, facts)| facts);
         let stream = stream.map(|facts| facts.chars().take(MAX_LINE).collect());
         let is_transport = raw.contains("461 Unsupported");
@@ -62,6 +82,27 @@ impl Line {
         Self { shown, verdict, stream, is_track_refused }
     }
 }
+
+/// Returns true if a message reports that an output for audio, or the decoder of the input's audio, cannot be set
+/// up. Pipe 0 has the video, further pipes have audio.
+fn is_about_audio(raw: &str, audio_stream: Option<&str>) -> bool {
+    let is_setup = ["Error while opening", "Could not write header", "Error initializing output"]
+        .iter()
+        .any(|words| raw.contains(words));
+    let outputs =
+        ["output file #1", "output file #2", "stream 1:", "stream 2:", "stream #1:", "stream #2:"];
+    let is_output = outputs.iter().chain(&["[out#1/", "[out#2/", "[aost#", "[aist#"]);
+    let is_decoder =
+        || audio_stream.is_some_and(|stream| raw.contains(&format!("input stream {stream} ")));
+    let is_memory = raw.contains("Cannot allocate memory");
+    is_setup && !is_memory && (is_output.copied().any(|words| raw.contains(words)) || is_decoder())
+}
+
+/// Messages about single packets, which do not explain FFmpeg's end.
+const PACKET_ERRORS: [&str; 2] = ["Error while decoding stream", "Error submitting packet"];
+
+/// The cause in [`VERDICTS`] for messages about audio.
+const AUDIO_FAULT: &str = "in stream #1, codec not currently supported";
 
 /// The cause of FFmpeg's end, as its messages show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +168,7 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("Connection timed out", TIMEOUT),
     ("Operation timed out", TIMEOUT),
     ("in stream #0, codec not currently supported", Verdict::Lesson(Lesson::VideoCannotBeCopied)),
-    ("in stream #1, codec not currently supported", Verdict::Lesson(Lesson::AudioCannotBeCopied)),
+    (AUDIO_FAULT, Verdict::Lesson(Lesson::AudioCannotBeCopied)),
     ("dimensions not set", Verdict::Lesson(Lesson::ProbedTooLittle)),
     ("unspecified size", Verdict::Lesson(Lesson::ProbedTooLittle)),
     ("461 Unsupported", Verdict::Lesson(Lesson::TransportRefused)),
@@ -189,51 +230,75 @@ const NOT_RTSP: &str = "the device at this address is not an RTSP server; check 
 
 impl Tail {
     /// Reads `stderr` to its end, and returns the last lines. Also writes all lines to `log`. If FFmpeg opens
-    /// a `source`, the lines do not contain the secrets of this source. Sends FFmpeg's name of the input's
-    /// video codec, such as `h264`, as soon as FFmpeg prints it.
+    /// a `source`, the lines do not contain the secrets of this source. Sends what FFmpeg prints about the camera
+    /// to `findings`, as long as there is room.
     pub(crate) async fn collect(
         mut stderr: impl AsyncRead + Unpin,
         source: Option<Source>,
         log: Writer,
-        video_codec: oneshot::Sender<String>,
+        findings: mpsc::Sender<Finding>,
     ) -> Self {
-        let mut tail = Self { video_codec: Some(video_codec), ..Self::default() };
+        let mut tail = Self::default();
         let mut line = Vec::new();
         let mut chunk = [0; 4096];
         // A read error also ends the loop.
         while let Ok(count @ 1..) = stderr.read(&mut chunk).await {
             for &byte in &chunk[..count] {
                 if byte == b'\n' {
-                    tail.push(&line, source.as_ref(), &log);
+                    tail.push(&line, source.as_ref(), &log, &findings);
                     line.clear();
                 } else if line.len() < MAX_RAW_LINE {
                     line.push(byte);
                 }
             }
         }
-        tail.push(&line, source.as_ref(), &log);
+        tail.push(&line, source.as_ref(), &log, &findings);
         tail
     }
 
-    fn push(&mut self, raw: &[u8], source: Option<&Source>, log: &Writer) {
+    fn push(
+        &mut self,
+        raw: &[u8],
+        source: Option<&Source>,
+        log: &Writer,
+        findings: &mpsc::Sender<Finding>,
+    ) {
         let shown = readable(raw, source);
         if shown.is_empty() {
             return;
         }
+        let raw = String::from_utf8_lossy(raw);
+        let count = if shown.contains("[info]") { 1 } else { self.repeats.count(&shown) };
+        if let Some(finding) = self.finding(&raw, count) {
+            // The run may have ended in the meantime.
+            let _ = findings.try_send(finding);
+        }
+        let Some(shown) = repeats::kept(&shown, count) else { return };
+        let shown: String = shown.chars().take(MAX_LINE).collect();
         debug!(line = %shown, "FFmpeg message");
         log.note(&shown);
-        let raw = String::from_utf8_lossy(raw);
-        if let Some((_, stream)) = raw.split_once("Video: ")
-            && let Some(report) = self.video_codec.take()
-        {
-            let is_of_name = |c: &char| c.is_ascii_alphanumeric();
-            // The run may have ended in the meantime.
-            let _ = report.send(stream.chars().take_while(is_of_name).collect());
-        }
         if self.lines.len() == MAX_LINES {
             self.lines.pop_front();
         }
-        self.lines.push_back(Line::new(&raw, shown));
+        self.lines.push_back(Line::new(&raw, shown, self.audio_stream.as_deref()));
+    }
+
+    /// Returns what a line, which was printed for the `count`th time, shows about the camera. The first line that
+    /// names a video codec describes the input.
+    fn finding(&mut self, raw: &str, count: u64) -> Option<Finding> {
+        if self.audio_stream.is_none()
+            && let Some((stream, _)) = raw.split_once(": Audio: ")
+        {
+            let name = stream.rsplit(' ').next().unwrap_or_default();
+            self.audio_stream = Some(name.split(['(', '[']).next().unwrap_or_default().to_owned());
+        }
+        if raw.contains(UNUSABLE_PACKET) && count == UNUSABLE_PACKETS {
+            return Some(Finding::UnusableAudio);
+        }
+        let (_, stream) = raw.split_once("Video: ").filter(|_| !self.has_video_codec)?;
+        self.has_video_codec = true;
+        let is_of_name = |c: &char| c.is_ascii_alphanumeric();
+        Some(Finding::VideoCodec(stream.chars().take_while(is_of_name).collect()))
     }
 
     /// Returns the cause of FFmpeg's end; `None` if the lines contain none.
@@ -300,10 +365,9 @@ mod tests {
 
     async fn tail_and_log(stderr: &[u8]) -> (Tail, Arc<ProcessLog>) {
         let source = Source::parse("rtsp://admin:s3cretpw@cam/x").expect("a link");
-        let (report_codec, _) = oneshot::channel();
+        let (findings, _) = mpsc::channel(1);
         let log = Arc::<ProcessLog>::default();
-        let tail =
-            Tail::collect(stderr, Some(source), Arc::clone(&log).writer(7), report_codec).await;
+        let tail = Tail::collect(stderr, Some(source), Arc::clone(&log).writer(7), findings).await;
         (tail, log)
     }
 
@@ -358,15 +422,73 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_fault_of_the_audio_is_not_blamed_on_the_video_or_the_memory() {
+        let input =
+            "  Stream #0:0: Audio: aac, 16000 Hz\n  Stream #0:1: Video: h264 (Main), yuv420p\n";
+        let audio = Some(Verdict::Lesson(Lesson::AudioCannotBeCopied));
+        let table = [
+            (
+                "[error] Error initializing output stream 2:0 -- Error while opening encoder for output \
+              stream #2:0 - maybe incorrect parameters such as bit_rate",
+                audio,
+            ),
+            (
+                "[aost#2:0/aac @ 0x1] [error] Error while opening encoder - maybe incorrect parameters",
+                audio,
+            ),
+            (
+                "[error] Could not write header for output file #1 (incorrect codec parameters ?)",
+                audio,
+            ),
+            (
+                "[out#1/nut @ 0x1] [error] Could not write header (incorrect codec parameters ?)",
+                audio,
+            ),
+            (
+                "[error] Error while opening decoder for input stream #0:0 : Invalid data found",
+                audio,
+            ),
+            ("[error] Error while opening encoder for output stream #0:0", Some(OUT_OF_MEMORY)),
+            (
+                "[aost#2:0/aac @ 0x1] [error] Error while opening encoder: Cannot allocate memory",
+                Some(OUT_OF_MEMORY),
+            ),
+            (
+                "[error] Error while decoding stream #0:0: Invalid data found when processing input",
+                None,
+            ),
+        ];
+        for (message, expected) in table {
+            let tail = tail(format!("{input}{message}\n").as_bytes()).await;
+            assert_eq!(tail.verdict(), expected, "{message}");
+        }
+    }
+
+    #[tokio::test]
+    async fn packets_of_audio_that_cannot_be_used_are_reported_once() {
+        let stderr = format!("[rtsp @ 0x1] [error] {UNUSABLE_PACKET}\n").repeat(10_000);
+        let (send, mut findings) = mpsc::channel(2);
+        let log = Arc::<ProcessLog>::default();
+        Tail::collect(stderr.as_bytes(), None, Arc::clone(&log).writer(7), send).await;
+        assert_eq!(findings.recv().await, Some(Finding::UnusableAudio));
+        assert_eq!(findings.recv().await, None);
+        assert!(log.lines().len() < 10, "{:?}", log.lines());
+    }
+
+    #[tokio::test]
     async fn the_tail_is_limited_and_contains_no_secrets() {
-        let mut stderr = b"Impossible to open 'rtsp://admin:s3cretpw@cam/x'\n".repeat(1000);
+        let link = "rtsp://admin:s3cretpw@cam/x";
+        let words = (b'g'..=b'z').flat_map(|a| (b'g'..=b'z').map(move |b| [a, b].map(char::from)));
+        let message =
+            |word: [char; 2]| format!("Impossible to open '{link}' {}\n", String::from_iter(word));
+        let mut stderr: Vec<u8> = words.flat_map(|word| message(word).into_bytes()).collect();
         stderr.extend(b"s3cr\x07etpw and s3cretpw\n");
         stderr.extend(vec![b'x'; 1_000_000]);
         let (tail, log) = tail_and_log(&stderr).await;
         assert_eq!(tail.lines.len(), MAX_LINES);
         let lines: Vec<_> = tail.lines.into_iter().map(|line| line.shown).collect();
         assert!(lines.iter().all(|line| line.len() <= MAX_LINE && !line.contains("s3cretpw")));
-        assert_eq!(lines[0], "Impossible to open 'rtsp://***@cam/x'");
+        assert!(lines[0].starts_with("Impossible to open 'rtsp://***@cam/x' "), "{lines:?}");
         assert_eq!(lines[MAX_LINES - 2], "*** and ***");
         assert_eq!(lines[MAX_LINES - 1], "x".repeat(MAX_LINE));
         let kept: Vec<_> = log.lines().into_iter().map(|line| line.text).collect();
@@ -376,11 +498,11 @@ mod tests {
     #[tokio::test]
     async fn a_secret_that_equals_a_word_in_a_message_does_not_change_the_verdict() {
         let source = Source::parse("rtsp://admin:404@cam/x?pass=h264").expect("a link");
-        let (report_codec, codec) = oneshot::channel();
+        let (send, mut findings) = mpsc::channel(1);
         let stderr = "  Stream #0:0: Video: h264 (Main), yuv420p\nServer returned 404 Not Found\n";
         let writer = Arc::<ProcessLog>::default().writer(7);
-        let tail = Tail::collect(stderr.as_bytes(), Some(source), writer, report_codec).await;
-        assert_eq!(codec.await.as_deref(), Ok("h264"));
+        let tail = Tail::collect(stderr.as_bytes(), Some(source), writer, send).await;
+        assert_eq!(findings.recv().await, Some(Finding::VideoCodec("h264".into())));
         assert_eq!(tail.stream("Video"), Some("h264 (Main), yuv420p"));
         assert!(matches!(tail.verdict(), Some(Verdict::Camera(ErrorKind::SourceNotFound, _))));
         assert_eq!(tail.last_complaint(), Some("Server returned *** Not Found"));
@@ -389,10 +511,10 @@ mod tests {
     #[tokio::test]
     async fn a_secret_is_in_no_line_and_not_in_the_debug_format() {
         let source = Source::parse("rtsp://admin:%20s3cretpw@cam/x").expect("a link");
-        let (report_codec, _) = oneshot::channel();
+        let (findings, _) = mpsc::channel(1);
         let writer = Arc::<ProcessLog>::default().writer(7);
         let stderr: &[u8] = b" s3cretpw\n Stream #0:0: Video: h264, s3cretpw\n s3cret\x07pw \n";
-        let tail = Tail::collect(stderr, Some(source), writer, report_codec).await;
+        let tail = Tail::collect(stderr, Some(source), writer, findings).await;
         assert_eq!(format!("{tail:?}"), r#"["***", "Stream #0:0: Video: h264,***", "***"]"#);
     }
 

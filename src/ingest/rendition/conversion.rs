@@ -11,7 +11,7 @@ use bytes::Buf as _;
 use nix::unistd::Pid;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{ChildStdin, ChildStdout};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
@@ -96,14 +96,14 @@ impl Conversion {
         log: Writer,
     ) -> io::Result<Self> {
         let (stdin, stdout, stderr) = process.take_pipes()?;
-        let (report_codec, _) = oneshot::channel();
+        let (findings, _) = mpsc::channel(1);
         let mut headers = Vec::new();
         Ok(Self {
             process,
             stdin: Some(stdin),
             output: NutPipe::new(stdout, VIDEO_BLOCK),
             // FFmpeg does not know the camera's link, so it cannot print secrets.
-            stderr: PipeReader::spawn(Tail::collect(stderr, None, log, report_codec)),
+            stderr: PipeReader::spawn(Tail::collect(stderr, None, log, findings)),
             format: Arc::clone(&first.format),
             muxer: VideoMuxer::begin_on_epoch_clock(first, &mut headers),
             demuxer: RenditionDemuxer::new(&first.format, version),
