@@ -16,6 +16,8 @@ use crate::api::routes;
 use crate::api::server::Server;
 use crate::base::counters::Counters;
 use crate::base::secret::Secret;
+use crate::camera::id::StreamId;
+use crate::camera::numbers::NumberSet;
 use crate::child::spawner::Spawner;
 use crate::config::{self, Config};
 use crate::events::bus::Bus;
@@ -100,8 +102,11 @@ impl Service {
         let access = Access::new(api_keys(config)?);
         open_files::raise_limit(config.max_streams);
         let layout = Layout::new(config.stream_dir.clone());
-        let stream_dir = claim_stream_dir(&layout)?;
+        let (stream_dir, removed) = claim_stream_dir(&layout)?;
         let cameras = open_cameras(config).await?;
+        for (id, numbers) in removed {
+            cameras.numbers().of(&id).correct(numbers);
+        }
         let playback = open_playback(config, &cameras).await?;
         let spawner = Spawner::start(settings::bounds(config), &config::variable_names())
             .map_err(StartError::system("start a thread"))?;
@@ -133,6 +138,8 @@ impl Service {
         let keeper = tokio::spawn(keeping::run(Arc::clone(&core)));
         let reaper = tokio::spawn(reaper::run(core.registry.clone(), cleanup_interval));
         let disk_watch = tokio::spawn(disk_budget.watch());
+        let numbers = core.cameras.numbers().clone();
+        let reservation = tokio::spawn(async move { numbers.run().await });
         let drain = server.run(signals.next()).await;
         tokio::spawn(signals.exit_on_next());
 
@@ -143,9 +150,11 @@ impl Service {
         keeper.abort();
         reaper.abort();
         disk_watch.abort();
+        reservation.abort();
         // Ends all streams: waiting callers get 503, FFmpeg processes are reaped, and directories are
         // deleted.
         core.registry.shutdown().await;
+        core.cameras.numbers().release().await;
         // Sends the responses to those callers, and the last webhooks.
         tokio::join!(drain.finish(DRAIN_DEADLINE), webhooks.finish());
         info!("shutdown complete");
@@ -160,9 +169,11 @@ fn api_keys(config: &Config) -> Result<ApiKeys, StartError> {
     ApiKeys::load(keys.expose()).map_err(StartError::setting("API_KEYS"))
 }
 
-/// Locks `STREAM_DIR`, and deletes the files that a killed manager left there.
-fn claim_stream_dir(layout: &Layout) -> Result<DirLock, StartError> {
-    let lock = sweep::lock(layout).and_then(|lock| sweep::sweep(layout).map(|()| lock));
+/// Locks `STREAM_DIR`, and deletes the files that a killed manager left there. Returns the lock, and the
+/// numbers after those of the files, by stream.
+fn claim_stream_dir(layout: &Layout) -> Result<(DirLock, Vec<(StreamId, NumberSet)>), StartError> {
+    let lock =
+        sweep::lock(layout).and_then(|lock| sweep::sweep(layout).map(|removed| (lock, removed)));
     let setting = format!("STREAM_DIR={}", layout.root().display());
     lock.map_err(StartError::setting(setting))
 }

@@ -11,6 +11,7 @@ use super::db::{CameraRow, Database, Filter, WriteTransaction};
 use super::error::{StoreError, query_failed};
 use super::key_files::open_sealer;
 use super::lock_file::lock_database;
+use super::numbers::StreamNumbers;
 use super::rows::{Rows, to_text};
 use crate::base::error::{Error, ErrorKind};
 use crate::base::time::{to_i64, unix_now};
@@ -34,6 +35,7 @@ pub(crate) struct Cameras {
     /// The streams that were requested since the start of the manager, with the plans that were
     /// learned.
     streams: Arc<DashMap<StreamId, Camera>>,
+    numbers: StreamNumbers,
 }
 
 /// The effect of a change.
@@ -55,7 +57,13 @@ impl Cameras {
         let lock = lock_database(database.path())?;
         let rows = Rows::new(open_sealer(&database, source_key).await?);
         let (cache, streams) = (RecordCache::default(), Arc::default());
-        Ok(Self { _lock: lock, database, rows, cache, streams })
+        let numbers = StreamNumbers::open(database.clone()).await?;
+        Ok(Self { _lock: lock, database, rows, cache, streams, numbers })
+    }
+
+    /// Returns the numbers of all streams.
+    pub(crate) fn numbers(&self) -> &StreamNumbers {
+        &self.numbers
     }
 
     /// Returns the database, for access to its other tables.
@@ -181,6 +189,11 @@ impl Cameras {
         }
         let existed = write.delete(id.as_str()).await.map_err(query_failed)?;
         let streams = [Profile::Main, Profile::Sub].map(|one| StreamId::new(id.clone(), one));
+        for stream in streams.iter().filter(|_| existed) {
+            let floor = self.numbers.forget(stream);
+            write.delete_numbers(&stream.to_string()).await.map_err(query_failed)?;
+            write.put_numbers(&floor).await.map_err(query_failed)?;
+        }
         self.commit(write, vec![id.clone()], streams.into()).await?;
         Ok(existed)
     }
@@ -298,12 +311,12 @@ impl Cameras {
         let mut camera = Camera::new(id.clone(), source.clone(), record.options);
         camera.onvif.clone_from(&record.onvif);
         camera.keep = keep;
+        camera.numbers = self.numbers.of(id);
         let mut known = self.streams.entry(id.clone()).or_insert_with(|| camera.clone());
         if known.is_same_stream(&camera) {
             known.onvif = camera.onvif;
             known.keep = keep;
         } else {
-            camera.numbers = known.numbers.clone();
             *known = camera;
         }
         Some(known.clone())

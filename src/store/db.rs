@@ -1,4 +1,4 @@
-//! The tables of cameras and playback sessions in SQLite. All SQL of the program is here and in
+//! The tables of cameras, playback sessions and numbers in SQLite. All SQL of the program is here and in
 //! `migrations/`.
 //!
 //! Most of the SQL is standard, with numbered parameters. Another database would need its own form of
@@ -98,6 +98,19 @@ pub(crate) struct SessionRow {
     pub owner: Option<String>,
     /// When the row can be deleted, in Unix seconds.
     pub kept_until: i64,
+}
+
+/// A row of the table of numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NumberRow {
+    /// The stream's id; empty in the row for streams without a row.
+    pub stream: String,
+    /// The lowest segment number that is not reserved.
+    pub sequence: i64,
+    /// The lowest number of an epoch that is not reserved.
+    pub epoch: i64,
+    /// The lowest discontinuity number that is not reserved.
+    pub discontinuity: i64,
 }
 
 /// A selection of cameras, and the page of it to return.
@@ -230,6 +243,21 @@ impl Database {
         expired.bind(row.created_at).execute(&self.pool).await.map(drop)
     }
 
+    /// Returns the numbers of all streams.
+    pub(super) async fn numbers(&self) -> Result<Vec<NumberRow>, sqlx::Error> {
+        let rows = sqlx::query("SELECT * FROM numbers").fetch_all(&self.pool).await?;
+        rows.iter().map(number_row).collect()
+    }
+
+    /// Adds or replaces numbers of streams.
+    pub(super) async fn put_numbers(&self, rows: Vec<NumberRow>) -> Result<(), sqlx::Error> {
+        let mut write = self.write().await?;
+        for row in &rows {
+            write.put_numbers(row).await?;
+        }
+        write.commit().await
+    }
+
     /// Marks the database as changed by a newer version of the program.
     #[cfg(test)]
     pub(super) async fn pretend_newer(&self) {
@@ -350,6 +378,23 @@ impl WriteTransaction {
         Ok(deleted.execute(&mut *self.connection).await?.rows_affected() > 0)
     }
 
+    /// Adds or replaces the numbers of a stream.
+    pub(super) async fn put_numbers(&mut self, row: &NumberRow) -> Result<(), sqlx::Error> {
+        let query = sqlx::query(
+            "INSERT INTO numbers (stream, sequence, epoch, discontinuity) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (stream) DO UPDATE SET sequence = excluded.sequence,
+                epoch = excluded.epoch, discontinuity = excluded.discontinuity",
+        );
+        let query = query.bind(&row.stream).bind(row.sequence).bind(row.epoch);
+        query.bind(row.discontinuity).execute(&mut *self.connection).await.map(drop)
+    }
+
+    /// Deletes the numbers of a stream.
+    pub(super) async fn delete_numbers(&mut self, stream: &str) -> Result<(), sqlx::Error> {
+        let query = sqlx::query("DELETE FROM numbers WHERE stream = $1").bind(stream);
+        query.execute(&mut *self.connection).await.map(drop)
+    }
+
     /// Sets the proof with which a key is checked to belong to the database.
     pub(crate) async fn set_proof(&mut self, proof: &[u8]) -> Result<(), sqlx::Error> {
         let query = sqlx::query(
@@ -397,6 +442,15 @@ fn row(row: &SqliteRow) -> Result<CameraRow, sqlx::Error> {
         source: row.try_get("source")?,
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,
+    })
+}
+
+fn number_row(row: &SqliteRow) -> Result<NumberRow, sqlx::Error> {
+    Ok(NumberRow {
+        stream: row.try_get("stream")?,
+        sequence: row.try_get("sequence")?,
+        epoch: row.try_get("epoch")?,
+        discontinuity: row.try_get("discontinuity")?,
     })
 }
 

@@ -9,6 +9,7 @@
 //! | [`cameras`] | all cameras: reading and changing them |
 //! | [`cache`] | recently used cameras in memory |
 //! | [`rows`] | conversions between cameras and rows, with sealed sources |
+//! | [`numbers`] | the numbers of all streams |
 //! | [`db`] | the tables |
 //! | [`seal`] | sealing of secrets |
 //! | [`key_files`] | the file with the key, and the check that a key belongs to a database |
@@ -22,6 +23,7 @@ pub(crate) mod db;
 pub(crate) mod error;
 pub(crate) mod key_files;
 pub(crate) mod lock_file;
+pub(crate) mod numbers;
 pub(crate) mod rotate;
 pub(crate) mod rows;
 pub(crate) mod seal;

@@ -18,8 +18,8 @@ use utoipa::ToSchema;
 
 use super::playable::PlayableMedia;
 use crate::base::error::Error;
-use crate::camera::Numbers;
 use crate::camera::id::StreamId;
+use crate::camera::numbers::Numbers;
 
 /// The longest time that an output has to end. An output that hangs must neither block the stream's name
 /// nor keep the manager from ending.
@@ -56,10 +56,8 @@ pub struct OutputRequest {
     pub id: StreamId,
     /// The frames that the output reads.
     pub media: PlayableMedia,
-    /// The lowest number that the output can use, for example for a segment.
-    pub first_number: u64,
-    /// The record of used numbers. The output adds the numbers that it uses, so that no later stream of
-    /// the camera reuses them.
+    /// The free numbers of the stream. The output records the numbers that it uses, so that no later
+    /// stream of the camera reuses them.
     pub numbers: Numbers,
 }
 

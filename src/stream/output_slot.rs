@@ -14,8 +14,8 @@ use super::output::{
     Output, OutputHandle, OutputProgress, OutputRequest, OutputState, OutputStatus, OutputStep,
 };
 use crate::base::error::{Error, ErrorKind};
-use crate::camera::Numbers;
 use crate::camera::id::StreamId;
+use crate::camera::numbers::Numbers;
 use crate::stream::playable::PlayableMedia;
 
 /// The slot of one stream's output.
@@ -35,9 +35,7 @@ pub(super) struct OutputMedia {
     pub(super) id: StreamId,
     /// The frames that players can play.
     pub(super) media: PlayableMedia,
-    /// The lowest number that the output can use, for example for a segment.
-    pub(super) first_number: u64,
-    /// The record of used numbers.
+    /// The free numbers of the stream.
     pub(super) numbers: Numbers,
 }
 
@@ -105,13 +103,8 @@ impl OutputSlot {
 
     /// Returns the request for a run of the output.
     fn output_request(&self) -> OutputRequest {
-        let OutputMedia { id, media, first_number, numbers } = &self.media;
-        OutputRequest {
-            id: id.clone(),
-            media: media.clone(),
-            first_number: numbers.first(*first_number),
-            numbers: numbers.clone(),
-        }
+        let OutputMedia { id, media, numbers } = &self.media;
+        OutputRequest { id: id.clone(), media: media.clone(), numbers: numbers.clone() }
     }
 
     /// Ends the output. Forgets its last failure.

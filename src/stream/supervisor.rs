@@ -55,7 +55,6 @@ struct Supervisor {
     active: ActiveShare,
     kept: KeptStreams,
     state: State,
-    next_epoch: u64,
     run: CurrentRun,
     /// The start slot that the current run holds.
     slot: Option<StartSlot>,
@@ -275,8 +274,7 @@ impl Supervisor {
     /// there is neither. If `is_new_start`, the time limit for becoming playable starts now;
     /// otherwise the limit of the previous attempt continues to apply.
     fn begin_epoch(&mut self, is_new_start: bool, priority: Priority, slot: Option<StartSlot>) {
-        let epoch = self.next_epoch;
-        self.next_epoch += 1;
+        let epoch = self.camera.numbers.take_epoch();
         self.deadlines.begin(is_new_start);
         self.status.set_epoch(epoch);
         match slot.or_else(|| self.starts.try_slot(priority)) {
@@ -386,7 +384,6 @@ impl Supervisor {
         let (epoch, last_error) = (self.status.epoch(), self.status.last_error());
         self.output.finish().await;
         self.shared.media.finish().await;
-        self.camera.numbers.used(self.next_epoch);
         self.shared.log_visits(self.shared.viewers.forget_all());
         info!("stream ended");
         self.reporter.stopped(epoch, last_error);

@@ -156,17 +156,39 @@ pub(crate) fn holds_only_stream_files(directory: &Path) -> io::Result<bool> {
 
 /// Returns whether a file of this name can be one of a stream's files.
 pub(crate) fn is_stream_file(name: &str) -> bool {
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    // Older versions of the manager wrote playlists to these files.
-    let older = ["stream.m3u8", "index.m3u8", "stream.m3u8.next", "index.m3u8.next"];
-    older.contains(&name)
-        || name.strip_suffix(".m4s").is_some_and(is_number)
-        || name.strip_prefix("init-").and_then(|rest| rest.strip_suffix(".mp4")).is_some_and(
-            |rest| {
-                let (epoch, version) = rest.split_once('-').unwrap_or((rest, "0"));
-                is_number(epoch) && is_number(version)
-            },
-        )
+    StreamFile::parse(name).is_some()
+}
+
+/// A file of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StreamFile {
+    /// The segment with this number.
+    Segment(u64),
+    /// An init segment.
+    Init(InitId),
+    /// A playlist, which older versions of the manager wrote.
+    Older,
+}
+
+impl StreamFile {
+    /// Returns the file with this name; `None` if it cannot be a stream's.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        if ["stream.m3u8", "index.m3u8", "stream.m3u8.next", "index.m3u8.next"].contains(&name) {
+            return Some(Self::Older);
+        }
+        if let Some(sequence) = name.strip_suffix(".m4s") {
+            return Some(Self::Segment(number(sequence)?));
+        }
+        let id = name.strip_prefix("init-")?.strip_suffix(".mp4")?;
+        let (epoch, version) = id.split_once('-').unwrap_or((id, "0"));
+        let version = number(version)?.try_into().ok()?;
+        Some(Self::Init(InitId { epoch: number(epoch)?, version }))
+    }
+}
+
+/// Returns the number that consists of these digits.
+fn number(digits: &str) -> Option<u64> {
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 fn ignore_missing(result: io::Result<()>) -> io::Result<()> {

@@ -9,8 +9,8 @@ use tracing::warn;
 
 use crate::base::counters::Counters;
 use crate::base::error::Error;
-use crate::camera::Numbers;
 use crate::camera::id::StreamId;
+use crate::camera::numbers::Numbers;
 use crate::media::frame::Frame;
 use crate::media::hub::Gap;
 use crate::output::blocking::on_thread;
@@ -81,11 +81,10 @@ impl Output for Hls {
     }
 
     fn serve(&self, request: OutputRequest, control: OutputControl) -> OutputTask {
-        let OutputRequest { id, media, first_number, numbers } = request;
+        let OutputRequest { id, media, numbers } = request;
         let OutputControl { progress, end } = control;
         let (dir, share) = (self.0.layout.stream_dir(&id), self.0.budget.share());
-        let discontinuity = numbers.next_discontinuity();
-        let packager = Packager::new(dir, share, self.0.policy, first_number, discontinuity);
+        let packager = Packager::new(dir, share, self.0.policy, numbers.next());
         let listed = Listed::new(&self.0.playlists, id, packager.newest());
         let can_block = packager.can_block();
         let frames = media.read(MAX_BEHIND);

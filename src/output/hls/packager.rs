@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::base::error::{Error, ErrorKind};
-use crate::camera::Numbers;
+use crate::camera::numbers::{NumberSet, Numbers};
 use crate::output::disk_budget::DiskShare;
 use crate::output::hls::cutter::{Cutter, SegmentPolicy};
 use crate::output::hls::files::SegmentFiles;
@@ -52,14 +52,12 @@ pub(crate) struct Packager {
 }
 
 impl Packager {
-    /// Creates a packager that writes to `dir`. `first_sequence` and `first_discontinuity` are as for
-    /// [`Playlist::new`].
+    /// Creates a packager that writes to `dir`. `first` contains the free numbers of the stream.
     pub(crate) fn new(
         dir: StreamDir,
         share: DiskShare,
         policy: SegmentPolicy,
-        first_sequence: u64,
-        first_discontinuity: Option<u64>,
+        first: NumberSet,
     ) -> Self {
         let (target, list_size) = (policy.target_duration(), policy.list_size);
         let longest_playlist =
@@ -68,13 +66,7 @@ impl Packager {
             policy,
             cutter: Cutter::new(policy),
             files: SegmentFiles::new(dir, share, longest_playlist),
-            playlist: Playlist::new(
-                target,
-                policy.part_time,
-                list_size,
-                first_sequence,
-                first_discontinuity,
-            ),
+            playlist: Playlist::new(target, policy.part_time, list_size, first),
             newest: watch::Sender::new(None),
             init: None,
             variant: None,
@@ -157,8 +149,11 @@ impl Packager {
     /// Records the numbers that players may know. There are none before the first playlist.
     pub(crate) fn record_numbers(&self, numbers: &Numbers) {
         if let Some(newest) = &*self.newest.borrow() {
-            numbers.used(newest.position().sequence);
-            numbers.used_discontinuity(newest.last_discontinuity());
+            numbers.use_below(NumberSet {
+                sequence: newest.position().first_unknown(),
+                discontinuity: newest.last_discontinuity() + 1,
+                epoch: 0,
+            });
         }
     }
 
@@ -312,8 +307,7 @@ mod tests {
                 dir,
                 DiskBudget::new(root.path().to_owned(), None).share(),
                 SegmentPolicy { segment_time, list_size, part_time: Duration::from_millis(200) },
-                FIRST,
-                None,
+                NumberSet { sequence: FIRST, epoch: 0, discontinuity: 40 },
             ),
             root,
         }
@@ -484,7 +478,7 @@ mod tests {
         // The segment that left the playlist last, and before it as many as a playlist has.
         assert_eq!(kept, 4);
         assert!(!setup.has("init-7.mp4") && setup.has("init-8.mp4"));
-        assert_eq!(setup.playlist().discontinuity_sequence, FIRST % 4093 + 1);
+        assert_eq!(setup.playlist().discontinuity_sequence, 41);
         for segment in setup.playlist().segments {
             assert!(setup.has(&segment.uri), "{} is named and missing", segment.uri);
         }

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::camera::numbers::NumberSet;
 use crate::output::hls::fragment::InitId;
 use crate::output::hls::layout;
 
@@ -22,13 +23,6 @@ const PART_HOLD_BACK: f64 = 3.0;
 const LEAST_TARGETS: u32 = 3;
 /// `CAN-SKIP-UNTIL` in target durations: the smallest value that the draft allows.
 const SKIP_BOUNDARY: u32 = 6;
-
-/// If the manager knows no earlier discontinuity number of the camera, the first discontinuity number is the
-/// first segment number modulo this number. So it usually differs from the numbers that were used before the
-/// manager was restarted, and players notice the new time line. The modulus is small, because hls.js walks an
-/// array as long as the discontinuity number at every reload. It is a prime, so that first segment numbers in
-/// even steps lead to all values.
-const FIRST_DISCONTINUITY_BELOW: u64 = 4093;
 
 /// The beginning of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,25 +96,22 @@ pub(crate) struct Playlist {
 impl Playlist {
     /// Creates an empty playlist. It keeps `length` finished segments, or more if these are short. A
     /// segment lasts at most `target_duration` seconds, rounded, and a part about `part_time`.
-    /// `first_sequence` must be higher than any sequence number that the camera's viewers have seen.
-    /// `first_discontinuity` is higher than any known discontinuity number of the camera; `None` if none is
-    /// known.
+    /// The numbers in `first` must be higher than those that the camera's viewers have seen. The
+    /// discontinuity number must be higher as well, so that players notice the new time line.
     pub(crate) fn new(
         target_duration: u64,
         part_time: Duration,
         length: usize,
-        first_sequence: u64,
-        first_discontinuity: Option<u64>,
+        first: NumberSet,
     ) -> Self {
         Self {
             target_duration,
             part_time,
             length,
-            discontinuity_sequence: first_discontinuity
-                .unwrap_or(first_sequence % FIRST_DISCONTINUITY_BELOW),
+            discontinuity_sequence: first.discontinuity,
             segments: VecDeque::new(),
             open: None,
-            next_sequence: first_sequence,
+            next_sequence: first.sequence,
         }
     }
 
@@ -346,6 +337,11 @@ impl Position {
             || sequence == self.sequence && part.is_some_and(|part| part < self.parts)
     }
 
+    /// Returns the lowest number of a segment that no player can know from a playlist that ends here.
+    pub(crate) fn first_unknown(self) -> u64 {
+        self.sequence + u64::from(self.parts > 0)
+    }
+
     /// Returns whether a requested segment is further ahead than a player can expect (RFC 8216bis,
     /// 6.2.5.2).
     pub(crate) fn is_too_far(self, sequence: u64) -> bool {
@@ -400,7 +396,8 @@ mod tests {
     const PART: Duration = Duration::from_millis(200);
 
     fn playlist(length: usize) -> Playlist {
-        Playlist::new(2, PART, length, 100, None)
+        let first = NumberSet { sequence: 100, epoch: 0, discontinuity: 0 };
+        Playlist::new(2, PART, length, first)
     }
 
     fn grow(playlist: &mut Playlist, parts: usize) {
@@ -433,7 +430,7 @@ mod tests {
         assert_eq!(add(&mut playlist, 8, true), [0; 0]);
         let read = parsed(&playlist);
         assert_eq!(read.target_duration, 2);
-        assert_eq!((read.media_sequence, read.discontinuity_sequence), (100, 100));
+        assert_eq!((read.media_sequence, read.discontinuity_sequence), (100, 0));
         assert!(!read.end_list);
         let [first, second] = read.segments.as_slice() else { panic!("{read:?}") };
         assert_eq!(first.uri, "100.m4s");
@@ -452,10 +449,10 @@ mod tests {
             assert_eq!(add(&mut playlist, 1, number == 1), [0; 0]);
         }
         assert_eq!(add(&mut playlist, 1, false), [100]);
-        assert_eq!(parsed(&playlist).discontinuity_sequence, 100);
+        assert_eq!(parsed(&playlist).discontinuity_sequence, 0);
         assert_eq!(add(&mut playlist, 1, false), [101]);
         let read = parsed(&playlist);
-        assert_eq!((read.media_sequence, read.discontinuity_sequence), (102, 101));
+        assert_eq!((read.media_sequence, read.discontinuity_sequence), (102, 1));
         assert_eq!(read.segments.len(), 3);
     }
 

@@ -6,7 +6,6 @@ use tokio::sync::mpsc;
 use tracing::{Instrument as _, info_span};
 
 use super::Supervisor;
-use crate::base::time::unix_now;
 use crate::camera::Camera;
 use crate::child::log::ProcessLog;
 use crate::media::hub::FrameHub;
@@ -30,11 +29,6 @@ use crate::stream::transition_metrics::TransitionMetrics;
 use crate::stream::viewers::Viewers;
 use crate::stream::waiters::Waiters;
 
-/// The time from which [`first_number`] counts: the beginning of 2025, in Unix seconds.
-const NUMBERS_SINCE: u64 = 1_735_689_600;
-/// How many numbers are available for each second since then.
-const NUMBERS_A_SECOND: u64 = 4;
-
 /// Starts a new stream, and returns its handle. `priority` is that of its first run. Starts the output as
 /// well if that is `wanted`. Calls `on_gone` with this handle once the stream's child, output and files are
 /// gone.
@@ -47,7 +41,7 @@ pub(in crate::stream) fn spawn(
 ) -> StreamHandle {
     let span = info_span!("stream", camera = %camera.id);
     let thread = resources.threads.pick();
-    let first_number = camera.numbers.first(first_number());
+    let first_epoch = camera.numbers.next().epoch;
     let limits = resources.limits;
     let (hub, process_log) = (FrameHub::new(&resources.frames), Arc::<ProcessLog>::default());
     let transcoder = Arc::clone(&resources.transcoder);
@@ -65,7 +59,6 @@ pub(in crate::stream) fn spawn(
     let media = OutputMedia {
         id: camera.id.clone(),
         media: shared.media.clone(),
-        first_number,
         numbers: camera.numbers.clone(),
     };
     let mut output = OutputSlot::new(Arc::clone(&resources.output), media, thread, span.clone());
@@ -73,7 +66,7 @@ pub(in crate::stream) fn spawn(
         output.start();
     }
     let (status, status_seen) =
-        StatusPublisher::new(camera.clone(), first_number, output.status(first_number));
+        StatusPublisher::new(camera.clone(), first_epoch, output.status(first_epoch));
     let handle =
         StreamHandle { shared: Arc::clone(&shared), commands: send_command, status: status_seen };
     let supervisor = Supervisor {
@@ -93,7 +86,6 @@ pub(in crate::stream) fn spawn(
         active,
         kept,
         state: State::Starting,
-        next_epoch: first_number,
         run: CurrentRun::None,
         slot: None,
         waiters: Waiters::default(),
@@ -105,13 +97,4 @@ pub(in crate::stream) fn spawn(
     let gone = handle.clone();
     thread.spawn(supervisor.run(priority, move || on_gone(&gone)).instrument(span));
     handle
-}
-
-/// Returns the first number of a new stream's epochs and segments. The number is derived from the
-/// clock, so that numbers also grow across restarts of the manager. In the long run, the clock adds
-/// numbers faster than epochs and segments use them: there are a few segments per second until the
-/// second keyframe of an epoch, and at most one per second after it. Some players read only 31 bits,
-/// into which the numbers fit until the end of 2041.
-fn first_number() -> u64 {
-    unix_now().saturating_sub(NUMBERS_SINCE) * NUMBERS_A_SECOND
 }

@@ -128,9 +128,10 @@ impl Output for FakeOutput {
     }
 
     fn serve(&self, request: OutputRequest, control: OutputControl) -> OutputTask {
-        let (playable, serve) = (Some(request.first_number), self.serve);
+        let (numbers, serve) = (request.numbers, self.serve);
         Box::pin(async move {
             tokio::time::sleep(Duration::from_millis(1)).await;
+            let playable = numbers.next().epoch.checked_sub(1);
             control.progress.send_modify(|progress| progress.playable = playable);
             serve(control).await;
         })
