@@ -80,6 +80,10 @@ impl Cutter {
     /// keyframe. It ends before any fragment that would make it longer than `longest_segment`. Between
     /// the first segment and the next keyframe, it also ends before any fragment if another part could
     /// make it too long for hls.js.
+    ///
+    /// No segment ends before the next one begins. hls.js mistakes the last segment of a playlist for the
+    /// growing one if it is finished: it miscalculates its time, and fails for good with "media sequence
+    /// mismatch" if the next playlist comes before the segment is loaded.
     pub(super) fn cuts_before(&mut self, fragment: &Fragment, growing: Option<&Segment>) -> bool {
         if fragment.is_keyframe {
             self.last_gop = std::mem::take(&mut self.since_keyframe);
@@ -87,7 +91,10 @@ impl Cutter {
         let Some(growing) = growing else { return false };
         let duration = growing.duration();
         let longest = self.policy.longest_segment();
-        if duration + fragment.duration > longest || self.is_long_enough_in_first_gop(growing) {
+        if duration + fragment.duration > longest
+            || self.is_complete_first_segment(growing)
+            || self.is_long_enough_in_first_gop(growing)
+        {
             return true;
         }
         // A camera's GOP of two seconds may be slightly shorter.
@@ -97,14 +104,12 @@ impl Cutter {
         fragment.is_keyframe && (is_long_enough || is_last_chance || ends_warm_up)
     }
 
-    /// Returns whether the growing segment is the first of its epoch and is complete, so that it is
-    /// finished at once and the epoch becomes playable. Any other segment is finished when the next one
-    /// begins, because hls.js miscalculates times in playlists that end with a finished segment.
-    pub(super) fn is_first_segment_complete(&self, growing: Option<&Segment>) -> bool {
+    /// Returns whether the growing segment is the first of its epoch and is complete, so that the epoch
+    /// becomes playable.
+    fn is_complete_first_segment(&self, growing: &Segment) -> bool {
         // A part may be a little shorter than wanted.
         let enough = self.policy.part_time * FIRST_SEGMENT_PARTS * 19 / 20;
-        self.warm_up == WarmUp::FirstSegment
-            && growing.is_some_and(|growing| growing.duration() >= enough)
+        self.warm_up == WarmUp::FirstSegment && growing.duration() >= enough
     }
 
     /// Returns whether another part could make the growing segment too long for the first GOP. In this
@@ -175,13 +180,14 @@ mod tests {
     #[test]
     fn the_first_segment_is_complete_with_two_parts() {
         let mut cutter = cutter();
-        assert!(!cutter.is_first_segment_complete(Some(&segment(9))), "no epoch has begun");
+        let next = testing::fragment(&testing::init(1), false, 0, 200);
+        assert!(!cutter.cuts_before(&next, Some(&segment(9))), "no epoch has begun");
         cutter.begin_epoch();
         for (parts, is_complete) in [(1, false), (2, true)] {
-            assert_eq!(cutter.is_first_segment_complete(Some(&segment(parts))), is_complete);
+            assert_eq!(cutter.cuts_before(&next, Some(&segment(parts))), is_complete);
         }
-        cutter.finished(MS * 400);
-        assert!(!cutter.is_first_segment_complete(Some(&segment(2))));
+        cutter.finished(MS * 1000);
+        assert!(!cutter.cuts_before(&next, Some(&segment(2))));
     }
 
     #[test]

@@ -180,9 +180,6 @@ impl Packager {
         if let Some(variant) = &mut self.variant {
             variant.add(fragment);
         }
-        if self.cutter.is_first_segment_complete(self.playlist.growing()) {
-            self.close();
-        }
         self.publish();
         self.delete_old();
         Ok(())
@@ -420,13 +417,31 @@ mod tests {
     }
 
     #[test]
-    fn an_epoch_is_playable_when_its_first_segment_is_finished() {
+    fn an_epoch_is_playable_when_its_second_segment_begins() {
         let mut setup = setup(2.0, 10);
         setup.feed(7, 0, 5, 2000);
         let init = testing::init(8);
-        for (part, playable) in [(0, 7), (1, 8), (2, 8)] {
+        for (part, playable) in [(0, 7), (1, 7), (2, 8)] {
             setup.packager.push(&testing::fragment(&init, part == 0, part * 200, 200));
             assert_eq!(setup.packager.progress().playable, Some(playable), "after part {part}");
+        }
+    }
+
+    /// hls.js takes the last segment of a playlist for the growing one.
+    #[test]
+    fn every_playlist_ends_with_a_growing_segment() {
+        for gop_ms in [200, 1000, 2000, 10_000] {
+            let mut setup = setup(2.0, 5);
+            let mut newest = setup.packager.newest();
+            for epoch in [7, 8] {
+                let init = testing::init(epoch);
+                for time in (0..15_000).step_by(200) {
+                    setup.packager.push(&testing::fragment(&init, time % gop_ms == 0, time, 200));
+                    let Some(published) = newest.borrow_and_update().clone() else { continue };
+                    let end = published.position();
+                    assert!(end.parts > 0, "{}", setup.packager.playlist.render());
+                }
+            }
         }
     }
 
@@ -444,7 +459,7 @@ mod tests {
             let size = if time == 0 { 125_000 } else { 25_000 };
             fragment.slices = vec![vec![0; size].into()];
             setup.packager.push(&fragment);
-            if time == 200 {
+            if time == 400 {
                 assert_eq!(variant(&setup).bandwidth, 3_000_000);
             }
         }
