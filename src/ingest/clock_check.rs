@@ -102,4 +102,28 @@ mod tests {
             assert_eq!(is_accepted, is_usable, "{jumps_per_second}");
         }
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_of_the_manager_is_accepted() {
+        let mut clock = ClockCheck::default();
+        let frame = Duration::from_millis(40);
+        let mut time = Duration::from_secs(100);
+        for stop in [20, 60] {
+            for _ in 0..250 {
+                assert!(clock.is_plausible(time, 0));
+                tokio::time::advance(frame).await;
+                time += frame;
+            }
+            tokio::time::advance(Duration::from_secs(stop)).await;
+            // The frames of the stop are read in two seconds.
+            for _ in 0..stop * 25 {
+                assert!(clock.is_plausible(time, 0));
+                tokio::time::advance(
+                    Duration::from_secs(2) / 25 / u32::try_from(stop).expect("short"),
+                )
+                .await;
+                time += frame;
+            }
+        }
+    }
 }

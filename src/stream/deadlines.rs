@@ -12,6 +12,10 @@ use crate::base::error::{Error, ErrorKind};
 /// The longest sleep of a stream that waits only for commands.
 const NEVER: Duration = Duration::from_hours(1);
 
+/// The lateness at which the end of `stale_timeout` shows that the manager was stopped, for example with
+/// SIGSTOP, or that the machine slept. The frames of that time have not been read yet.
+const WAS_STOPPED: Duration = Duration::from_millis(200);
+
 /// The deadlines of one stream.
 #[derive(Debug)]
 pub(super) struct Deadlines {
@@ -24,6 +28,9 @@ pub(super) struct Deadlines {
     slot: Instant,
     /// The end of the back-off in `Backoff`, and of the grace period in `Stopping`.
     timer: Instant,
+    /// When the manager continued after it had been stopped. A picture that has not advanced since then is
+    /// stale when `stale_timeout` has passed from this time on.
+    continued_at: Instant,
     /// True if the current run had frames, but no keyframe, when the start last timed out.
     is_keyframe_late: bool,
 }
@@ -47,7 +54,15 @@ pub(super) struct Situation {
 impl Deadlines {
     pub(super) fn new(limits: Limits) -> Self {
         let now = Instant::now();
-        Self { limits, began_at: now, start: now, slot: now, timer: now, is_keyframe_late: false }
+        Self {
+            limits,
+            began_at: now,
+            start: now,
+            slot: now,
+            timer: now,
+            continued_at: now,
+            is_keyframe_late: false,
+        }
     }
 
     /// Notes that a run begins. If `is_new_start`, the time limit for becoming playable starts now;
@@ -102,7 +117,7 @@ impl Deadlines {
                 (self.began_at + start_queue::MAX_WAIT, Event::StartTimedOut)
             }
             State::Starting => (self.start, Event::StartTimedOut),
-            State::Live => (now.last_progress + self.limits.stale_timeout, Event::Stalled),
+            State::Live => (self.stale_at(now), Event::Stalled),
             State::Backoff if !now.is_retried && self.start < self.timer => {
                 (self.start, Event::StartTimedOut)
             }
@@ -112,15 +127,28 @@ impl Deadlines {
     }
 
     /// Returns the event of a deadline that has passed. Returns `None` if the situation has changed while
-    /// the timer ran: the picture has advanced, or a late keyframe has arrived.
+    /// the timer ran: the picture has advanced, or a late keyframe has arrived. Also returns `None` if the
+    /// manager was stopped while the timer ran, because the camera may have sent frames in that time.
     pub(super) fn pass(&mut self, due: Event, now: Situation) -> Option<Event> {
         match due {
-            Event::Stalled if now.last_progress.elapsed() < self.limits.stale_timeout => None,
+            Event::Stalled => {
+                let stale_at = self.stale_at(now);
+                let was_stopped = stale_at.elapsed() > WAS_STOPPED;
+                if was_stopped {
+                    self.continued_at = Instant::now();
+                }
+                (!was_stopped && stale_at <= Instant::now()).then_some(due)
+            }
             Event::StartTimedOut if now.state == State::Starting && now.queued_as.is_none() => {
                 self.time_out_start(now)
             }
             _ => Some(due),
         }
+    }
+
+    /// Returns when the picture of a live stream is stale.
+    fn stale_at(&self, now: Situation) -> Instant {
+        now.last_progress.max(self.continued_at) + self.limits.stale_timeout
     }
 
     /// Extends a start by another `start_timeout` if the camera sends frames but no keyframe. The start

@@ -26,9 +26,14 @@ use crate::stream::output::OutputProgress;
 /// The largest gap or overlap between two consecutive fragments that does not count as a jump.
 const JUMP: Duration = Duration::from_millis(500);
 
-/// The wall-clock time of a segment is corrected by at most the wanted duration of a segment, divided by
-/// this number. Cameras' clocks run a little fast or slow, and players accept such a small step.
+/// The wall-clock time of a segment is corrected by at most the duration of the previous segment, divided
+/// by this number. Cameras' clocks run a little fast or slow, and players accept such a small step.
 const CLOCK_CORRECTION: u32 = 100;
+
+/// The divisor for dates that are too late by more than [`JUMP`]. Dates are that wrong if the first frames
+/// of an epoch were read late, for example because the manager was stopped. They must not go back, so they
+/// advance at half the speed until they are right.
+const LARGE_CORRECTION: u32 = 2;
 
 /// Writes one stream's segments and publishes its playlists. Lives as long as the output runs, over all
 /// epochs.
@@ -230,14 +235,14 @@ impl Packager {
     }
 
     /// Returns the wall-clock time of a segment's first frame: the end of the previous segment, slowly
-    /// corrected towards the time at which the camera took the frame.
+    /// corrected towards the time at which the camera took the frame. After a discontinuity, this time
+    /// itself, but not before the end of the previous segment, even if the machine's clock was set back.
     fn wall_clock(&self, fragment: &Fragment) -> SystemTime {
         let taken_at = fragment.taken_at;
-        let Some(expected) = self.next_begins_at else { return taken_at };
-        let most = self.policy.segment_time / CLOCK_CORRECTION;
-        match taken_at.duration_since(expected) {
-            Ok(late) => expected + late.min(most),
-            Err(early) => expected - early.duration().min(most),
+        let Some(previous) = self.playlist.segments().next_back() else { return taken_at };
+        match self.next_begins_at {
+            Some(expected) => corrected(expected, taken_at, previous.duration()),
+            None => taken_at.max(previous.begins_at + previous.duration()),
         }
     }
 
@@ -272,6 +277,19 @@ impl Packager {
     }
 }
 
+/// Returns the date of a segment that should begin at `expected`, and whose first frame was taken at
+/// `taken_at`. `previous` is the duration of the previous segment.
+fn corrected(expected: SystemTime, taken_at: SystemTime, previous: Duration) -> SystemTime {
+    match taken_at.duration_since(expected) {
+        Ok(late) => expected + late.min(previous / CLOCK_CORRECTION),
+        Err(early) => {
+            let early = early.duration();
+            let divisor = if early > JUMP { LARGE_CORRECTION } else { CLOCK_CORRECTION };
+            expected - early.min(previous / divisor)
+        }
+    }
+}
+
 fn not_written(error: &io::Error) -> Error {
     Error::new(
         ErrorKind::StorageUnavailable,
@@ -285,7 +303,7 @@ mod tests {
     use crate::camera::id::StreamId;
     use crate::output::disk_budget::DiskBudget;
     use crate::output::hls::fragment::testing;
-    use crate::output::hls::layout::Layout;
+    use crate::output::hls::layout::{Layout, segment_name};
 
     const FIRST: u64 = 1_763_690_000;
 
@@ -497,6 +515,51 @@ mod tests {
         for segment in setup.playlist().segments {
             assert!(setup.has(&segment.uri), "{} is named and missing", segment.uri);
         }
+    }
+
+    /// Returns the dates of the listed segments, in milliseconds.
+    fn dates(setup: &Setup) -> Vec<i64> {
+        let date = |segment: m3u8_rs::MediaSegment| {
+            segment.program_date_time.expect("a date").timestamp_millis()
+        };
+        setup.playlist().segments.into_iter().map(date).collect()
+    }
+
+    #[test]
+    fn dates_do_not_go_back_if_the_clock_was_set_back() {
+        let mut setup = setup(2.0, 20);
+        setup.feed(7, 0, 5, 2000);
+        let init = testing::init(8);
+        for time in (0..5000).step_by(200) {
+            let mut fragment = testing::fragment(&init, time % 2000 == 0, time, 200);
+            fragment.taken_at -= Duration::from_secs(900);
+            setup.packager.push(&fragment);
+        }
+        let dates = dates(&setup);
+        assert!(dates.len() > 10 && dates.is_sorted(), "{dates:?}");
+    }
+
+    #[test]
+    fn old_frames_that_were_dated_as_new_do_not_keep_dates_wrong() {
+        let mut setup = setup(2.0, 20);
+        let init = testing::init(7);
+        for time in (0..40_000).step_by(200) {
+            let mut fragment = testing::fragment(&init, time % 2000 == 0, time, 200);
+            // The first second was read 11 s late.
+            let is_late = time < 1000;
+            fragment.taken_at += Duration::from_secs(if is_late { 11 } else { 0 });
+            setup.packager.push(&fragment);
+        }
+        let dates = dates(&setup);
+        assert!(dates.is_sorted(), "{dates:?}");
+        let last = setup.packager.playlist.segments().next_back().expect("a segment");
+        let file = std::fs::read_to_string(
+            setup.root.path().join("cam").join(segment_name(last.sequence)),
+        );
+        let first = file.expect("a segment");
+        let begin: i64 = first[1..first.find(']').expect("a time")].parse().expect("a number");
+        let error = dates.last().expect("a date") - (1_000_000 + begin);
+        assert!((0..500).contains(&error), "{error} ms: {dates:?}");
     }
 
     #[test]

@@ -584,6 +584,25 @@ async fn a_stream_that_stalls_is_restarted() {
     setup.has_no_child();
 }
 
+/// While the manager is stopped, for example with SIGSTOP, it reads no frames, although the camera sends
+/// them.
+#[tokio::test(start_paused = true)]
+async fn a_healthy_camera_is_not_restarted_because_the_manager_was_stopped() {
+    let mut setup = setup();
+    let mut child = setup.live().await;
+    tokio::time::advance(Duration::from_secs(20)).await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    child.send(50);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(setup.state(), Some(State::Live));
+    setup.has_no_child();
+    // A camera that sends nothing after the stop is restarted.
+    tokio::time::advance(Duration::from_secs(20)).await;
+    let continued = Instant::now();
+    assert_eq!(child.stop_request().await, Stop::Gently);
+    assert_eq!(continued.elapsed().as_secs(), 10);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_reaper_ends_streams_without_viewers_and_no_others() {
     let mut setup = setup();
