@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::output::hls::fragment::Fragment;
-use crate::output::hls::playlist::Segment;
+use crate::output::hls::playlist::{PartStart, Segment};
 
 /// The length at which an epoch's first segment ends, in parts, even without a keyframe. A keyframe can end
 /// it after one part. A player needs one whole segment before it shows a picture; with less than two parts
@@ -13,8 +13,15 @@ const FIRST_SEGMENT_PARTS: u32 = 2;
 /// The time by which a segment can exceed the target duration: players round durations to whole seconds.
 const ROUNDING: Duration = Duration::from_millis(490);
 
-/// The shortest segment that ends early because it would be too long at the next keyframe.
+/// The shortest segment that ends early because it would be too long at the next keyframe, or because its
+/// last part is short.
 const SHORTEST_SEGMENT: Duration = Duration::from_secs(1);
+
+/// The time by which a GOP can be longer than the previous one without an additional segment.
+const GOP_JITTER: Duration = Duration::from_millis(200);
+
+/// The shortest part that does not end its segment, as a fraction of `PART-TARGET` (RFC 8216bis, 4.4.4.9).
+const SHORTEST_PART: f64 = 0.85;
 
 /// The durations of segments and parts, and the length of the playlist.
 #[derive(Debug, Clone, Copy)]
@@ -76,8 +83,11 @@ impl Cutter {
     }
 
     /// Returns whether the growing segment ends before `fragment`. The segment ends before a keyframe if
-    /// it is long enough (during the warm-up, one part is enough), or if it would be too long at the next
-    /// keyframe. It ends before any fragment that would make it longer than `longest_segment`. Between
+    /// it is long enough (during the warm-up, one part is enough), if it would be too long at the next
+    /// keyframe, or if it does not begin with a keyframe itself, because a player that joins can begin only
+    /// with a segment that does. It also ends before a keyframe if its last part is short, because only the
+    /// last part of a segment can be. It ends before any fragment that would make it longer than
+    /// `longest_segment`. A GOP that is longer than that is divided into segments of equal length. Between
     /// the first segment and the next keyframe, it also ends before any fragment if another part could
     /// make it too long for hls.js.
     ///
@@ -93,6 +103,7 @@ impl Cutter {
         let longest = self.policy.longest_segment();
         if duration + fragment.duration > longest
             || self.is_complete_first_segment(growing)
+            || self.ends_piece_of_gop(fragment, duration)
             || self.is_long_enough_in_first_gop(growing)
         {
             return true;
@@ -101,7 +112,25 @@ impl Cutter {
         let is_long_enough = duration >= self.policy.segment_time * 19 / 20;
         let is_last_chance = duration >= SHORTEST_SEGMENT && duration + self.last_gop > longest;
         let ends_warm_up = self.is_warming_up() && duration >= self.policy.part_time;
-        fragment.is_keyframe && (is_long_enough || is_last_chance || ends_warm_up)
+        let is_between = growing.begin() == Some(PartStart::Between);
+        let has_short_end = duration >= SHORTEST_SEGMENT && ends_with_short_part(growing);
+        fragment.is_keyframe
+            && (is_long_enough || is_last_chance || ends_warm_up || is_between || has_short_end)
+    }
+
+    /// Returns whether the growing segment, which lasts for `duration`, ends before `fragment` because the
+    /// GOP is divided there. Supposes that the GOP is as long as the previous one. It ends with a keyframe,
+    /// so it is not divided near its end.
+    fn ends_piece_of_gop(&self, fragment: &Fragment, duration: Duration) -> bool {
+        let longest = self.policy.longest_segment().saturating_sub(GOP_JITTER);
+        if self.is_warming_up() || fragment.is_keyframe || self.last_gop <= longest + GOP_JITTER {
+            return false;
+        }
+        let pieces = self.last_gop.div_duration_f64(longest).ceil();
+        let piece = self.last_gop.div_f64(pieces);
+        let begun_at = self.since_keyframe.saturating_sub(duration);
+        let end = begun_at.div_duration_f64(piece).round() + 1.0;
+        end < pieces && self.since_keyframe + fragment.duration / 2 > piece.mul_f64(end)
     }
 
     /// Returns whether the growing segment is the first of its epoch and is complete, so that the epoch
@@ -152,18 +181,25 @@ impl Cutter {
     }
 }
 
+/// Returns whether the last part of a segment is shorter than parts within a segment can be.
+fn ends_with_short_part(growing: &Segment) -> bool {
+    let durations = || growing.parts.iter().map(|part| part.duration);
+    let longest = durations().max().unwrap_or_default();
+    durations().next_back().is_some_and(|last| last < longest.mul_f64(SHORTEST_PART))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::SystemTime;
 
     use super::*;
     use crate::output::hls::fragment::{InitId, testing};
-    use crate::output::hls::playlist::{Part, PartStart};
+    use crate::output::hls::playlist::Part;
 
     const MS: Duration = Duration::from_millis(1);
 
     fn segment(parts: u32) -> Segment {
-        let part = Part { duration: MS * 200, offset: 0, length: 1, begin: PartStart::Between };
+        let part = Part { duration: MS * 200, offset: 0, length: 1, begin: PartStart::Keyframe };
         Segment {
             sequence: 1,
             begins_at: SystemTime::UNIX_EPOCH,

@@ -26,7 +26,7 @@ pub(super) struct SegmentFiles {
     retired: VecDeque<Arc<Segment>>,
     /// True if `retired` has grown since old segments were last deleted.
     has_retired: bool,
-    /// How long retired segments are kept, in playing time.
+    /// How long retired segments are kept, in playing time: as long as the longest playlist.
     keep_for: Duration,
 }
 
@@ -72,9 +72,11 @@ impl SegmentFiles {
         }
     }
 
-    /// Closes the growing segment, and keeps the `retired` segments, which have left the playlist.
-    pub(super) fn finish(&mut self, retired: Vec<Arc<Segment>>) {
+    /// Closes the growing segment, and keeps the `retired` segments, which have left the playlist. The
+    /// finished segments of the playlist last for `listed`.
+    pub(super) fn finish(&mut self, retired: Vec<Arc<Segment>>, listed: Duration) {
         self.growing = None;
+        self.keep_for = self.keep_for.max(listed);
         self.has_retired |= !retired.is_empty();
         self.retired.extend(retired);
     }

@@ -252,7 +252,8 @@ impl Packager {
         let duration = growing.duration();
         self.next_begins_at = Some(growing.begins_at + duration);
         self.cutter.finished(duration);
-        self.files.finish(self.playlist.close());
+        let retired = self.playlist.close();
+        self.files.finish(retired, self.playlist.duration());
         if let (Some(variant), Some(finished)) =
             (&mut self.variant, self.playlist.segments().next_back())
         {
@@ -304,6 +305,7 @@ mod tests {
     use crate::output::disk_budget::DiskBudget;
     use crate::output::hls::fragment::testing;
     use crate::output::hls::layout::{Layout, segment_name};
+    use crate::output::hls::playlist::Part;
 
     const FIRST: u64 = 1_763_690_000;
 
@@ -415,6 +417,55 @@ mod tests {
                 "{:?}",
                 setup.durations()
             );
+        }
+    }
+
+    #[test]
+    fn a_long_gop_is_divided_into_equal_segments_that_end_with_it() {
+        for gop_ms in [2600_u64, 4000, 5200, 10_000, 20_000] {
+            let mut setup = setup(2.0, 100);
+            setup.feed(1, 0, 80, gop_ms);
+            let keyframes: Vec<_> = (setup.packager.playlist.segments())
+                .filter(|segment| segment.begin() == Some(PartStart::Keyframe))
+                .map(|segment| segment.begins_at)
+                .collect();
+            let gops = keyframes.windows(2).map(|pair| pair[1].duration_since(pair[0]).ok());
+            assert!(gops.clone().count() >= 2, "a GOP of {gop_ms} ms");
+            for gop in gops {
+                assert_eq!(
+                    gop,
+                    Some(Duration::from_millis(gop_ms)),
+                    "every keyframe begins a segment"
+                );
+            }
+            let durations = setup.durations();
+            let shortest = durations[durations.len() - 8..].iter().min().expect("segments");
+            assert!(*shortest >= 1200, "a GOP of {gop_ms} ms: {durations:?}");
+        }
+    }
+
+    /// Parts of 80 ms do not divide a GOP of one second.
+    #[test]
+    fn only_the_last_part_of_a_segment_is_short() {
+        for gop_ms in [1000_u64, 2000, 4000, 10_000] {
+            let mut setup = setup(2.0, 100);
+            let init = testing::init(1);
+            for begin in (0..40_000).step_by(usize::try_from(gop_ms).expect("short")) {
+                for time in (0..gop_ms).step_by(80) {
+                    let duration = 80.min(gop_ms - time);
+                    setup.packager.push(&testing::fragment(
+                        &init,
+                        time == 0,
+                        begin + time,
+                        duration,
+                    ));
+                }
+            }
+            for segment in setup.packager.playlist.segments() {
+                let (_, inner) = segment.parts.split_last().expect("a part");
+                let is_short = |part: &Part| part.duration < Duration::from_millis(68);
+                assert!(!inner.iter().any(is_short), "a GOP of {gop_ms} ms: {segment:?}");
+            }
         }
     }
 

@@ -21,6 +21,8 @@ const HOLD_BACK: u32 = 3;
 const PART_HOLD_BACK: f64 = 3.0;
 /// The playing time that must remain when a segment is removed, in target durations.
 const LEAST_TARGETS: u32 = 3;
+/// The most playing time that is kept so that a player that joins finds a keyframe.
+const KEYFRAME_WITHIN: Duration = Duration::from_mins(2);
 /// `CAN-SKIP-UNTIL` in target durations: the smallest value that the draft allows.
 const SKIP_BOUNDARY: u32 = 6;
 
@@ -68,6 +70,16 @@ impl Segment {
     /// Returns the playing time.
     pub(crate) fn duration(&self) -> Duration {
         self.parts.iter().map(|part| part.duration).sum()
+    }
+
+    /// Returns whether the segment begins with a keyframe.
+    fn has_keyframe(&self) -> bool {
+        self.begin().is_some_and(|begin| begin != PartStart::Between)
+    }
+
+    /// Returns the beginning of the segment; `None` while the segment is empty.
+    pub(super) fn begin(&self) -> Option<PartStart> {
+        self.parts.first().map(|part| part.begin)
     }
 
     /// Returns the length of the segment's file, in bytes.
@@ -158,16 +170,32 @@ impl Playlist {
         gone
     }
 
-    /// Removes and returns the oldest segment, if enough segments remain: the wanted number, and the
-    /// playing time that RFC 8216 (6.2.2) requires.
+    /// Removes and returns the oldest segment, if enough segments remain: the wanted number, the playing
+    /// time that RFC 8216 (6.2.2) requires, and a keyframe at which every player can begin.
     fn take_oldest(&mut self) -> Option<Arc<Segment>> {
         let rest: Duration = self.segments().skip(1).map(Segment::duration).sum();
-        let is_enough = rest >= self.targets(LEAST_TARGETS);
+        let is_enough = rest >= self.targets(LEAST_TARGETS)
+            && (rest >= KEYFRAME_WITHIN || self.has_start_after_oldest(rest));
         if self.segments.len() > self.length && is_enough {
             self.segments.pop_front()
         } else {
             None
         }
+    }
+
+    /// Returns whether a segment other than the oldest one begins with a keyframe, at least `HOLD-BACK`
+    /// before the end. Also returns true if not even the oldest one does. `rest` is the playing time of the
+    /// segments after the oldest one.
+    fn has_start_after_oldest(&self, rest: Duration) -> bool {
+        if !self.segments().next().is_some_and(Segment::has_keyframe) {
+            return true;
+        }
+        let mut left = rest;
+        self.segments().skip(1).any(|segment| {
+            let is_start = segment.has_keyframe() && left >= self.targets(HOLD_BACK);
+            left = left.saturating_sub(segment.duration());
+            is_start
+        })
     }
 
     /// Returns a duration of `count` target durations.
@@ -193,6 +221,11 @@ impl Playlist {
     /// Returns all segments, oldest first: the finished ones and the growing one.
     fn all(&self) -> impl Iterator<Item = &Segment> {
         self.segments().chain(&self.open)
+    }
+
+    /// Returns the playing time of the finished segments.
+    pub(crate) fn duration(&self) -> Duration {
+        self.segments().map(Segment::duration).sum()
     }
 
     /// Returns the position at which the playlist ends. Blocking playlist requests are compared with
@@ -267,29 +300,30 @@ impl Playlist {
     }
 
     /// Returns the value of `EXT-X-START`, counted from the first segment; `None` if players need no
-    /// hint, because the segment at which they usually begin starts with a marked keyframe. Otherwise
-    /// returns the beginning of the last segment with a keyframe at which players without low latency
-    /// can begin. If there is no such segment, returns the beginning of the last segment with a keyframe
-    /// at which low-latency players can begin.
+    /// hint: low-latency players usually begin at a marked keyframe, and other players at a segment that
+    /// begins with a keyframe. Otherwise returns the beginning of the last segment with a keyframe at which
+    /// players without low latency can begin. If there is no such segment, returns the beginning of the last
+    /// segment with a keyframe at which low-latency players can begin.
     fn start(&self) -> Option<Duration> {
         let all: Duration = self.all().map(Segment::duration).sum();
         let near = all.saturating_sub(self.part_target().mul_f64(PART_HOLD_BACK));
         let far = all.saturating_sub(self.targets(HOLD_BACK));
         let mut begin = Duration::ZERO;
-        let (mut start, mut is_found_by_players) = (None, true);
+        let (mut start, mut is_found_near, mut is_found_far) = (None, true, true);
         for segment in self.all() {
             if begin > near {
                 break;
             }
-            let keyframe = segment.parts.first().map(|part| part.begin);
-            is_found_by_players = keyframe == Some(PartStart::Keyframe);
-            let has_keyframe = is_found_by_players || keyframe == Some(PartStart::Unmarked);
-            if has_keyframe && (begin <= far || start.is_none_or(|start| start > far)) {
+            is_found_near = segment.begin() == Some(PartStart::Keyframe);
+            if begin <= far {
+                is_found_far = segment.has_keyframe();
+            }
+            if segment.has_keyframe() && (begin <= far || start.is_none_or(|start| start > far)) {
                 start = Some(begin);
             }
             begin += segment.duration();
         }
-        start.filter(|_| !is_found_by_players)
+        start.filter(|_| !is_found_near || !is_found_far)
     }
 
     /// Returns `PART-TARGET`: the duration of the longest listed part, or the wanted duration if no part is
@@ -567,6 +601,35 @@ mod tests {
     }
 
     #[test]
+    fn the_playlist_has_a_keyframe_at_which_every_player_can_begin() {
+        let mut playlist = playlist(5);
+        let mut add = |begin| {
+            playlist.open(SystemTime::UNIX_EPOCH, INIT, false);
+            for part in 0..10 {
+                playlist.append(PART, 1, if part == 0 { begin } else { PartStart::Between });
+            }
+            playlist.close();
+            (playlist.segments.len(), playlist.start())
+        };
+        // A GOP of 10 s.
+        for number in 0..50 {
+            let is_keyframe = number % 5 == 0;
+            let (length, start) =
+                add(if is_keyframe { PartStart::Keyframe } else { PartStart::Between });
+            if number > 10 {
+                assert!((5..=8).contains(&length), "{length} segments of 2 s");
+                // `HOLD-BACK` is 6 s.
+                assert!(start.is_some_and(|start| start.as_secs() <= 2 * length as u64 - 6));
+            }
+        }
+        // A GOP without an end.
+        for _ in 0..200 {
+            add(PartStart::Between);
+        }
+        assert!((5..=62).contains(&add(PartStart::Between).0));
+    }
+
+    #[test]
     fn a_start_hint_leads_players_to_a_keyframe() {
         let mut playlist = playlist(10);
         let mut add = |parts: usize, begin: PartStart| {
@@ -592,7 +655,11 @@ mod tests {
         // The second keyframe, at 2 s, and the third one, at 6.6 s, are too near to the end at first.
         assert_eq!(add(10, PartStart::Between).as_deref(), Some("0.00000"));
         assert_eq!(add(10, PartStart::Between).as_deref(), Some("0.00000"));
-        assert_eq!(add(10, PartStart::Keyframe), None);
+        assert_eq!(
+            add(10, PartStart::Keyframe).as_deref(),
+            Some("2.00000"),
+            "only low-latency players begin at the last keyframe without a hint"
+        );
         assert_eq!(add(10, PartStart::Between).as_deref(), Some("2.00000"));
         assert_eq!(add(10, PartStart::Between).as_deref(), Some("6.60000"));
     }
