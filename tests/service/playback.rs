@@ -128,6 +128,17 @@ async fn invalid_tokens_and_session_requests_are_rejected() {
         let response = manager.call(key, Method::POST, path, &body).await;
         assert_eq!(response.status, expected, "{key} {body}: {response:?}");
     }
+
+    let id = "x".repeat(60);
+    let camera = json!({ "rtsp_link": "rtsp://camera.test/" });
+    let camera_path = format!("/api/cameras/{id}");
+    assert_eq!(manager.call(ADMIN, Method::PUT, &camera_path, &camera).await.status, 201);
+    let sessions = async || manager.call(ADMIN, Method::GET, path, &json!({})).await.body;
+    let before = sessions().await;
+    let long = json!({ "user": "anna", "cameras": vec![id; 100], "cookie": true });
+    let response = manager.call(ADMIN, Method::POST, path, &long).await;
+    assert_eq!(response.status, 400, "{response:?}");
+    assert_eq!(sessions().await, before, "a request that fails leaves no session");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -87,7 +87,15 @@ async fn begin(mut call: Call<'_>) -> Result<Reply, Error> {
     let new = input.session();
     let created = sessions::begin(&call.api.core, &call.caller, new).await?;
     let is_secure = is_secure(&call.head.headers);
-    let cookie = wants_cookie.then(|| cookie(&created.token, lifetime, is_secure)).transpose()?;
+    let cookie = match wants_cookie.then(|| cookie(&created.token, lifetime, is_secure)).transpose()
+    {
+        Ok(cookie) => cookie,
+        Err(error) => {
+            // A request that fails must leave no session.
+            sessions::end(&call.api.core, &call.caller, &created.session.claims.jti).await?;
+            return Err(error);
+        }
+    };
     let mut reply = reply::json(&NewSessionOutput::new(created));
     *reply.status_mut() = StatusCode::CREATED;
     if let Some(cookie) = cookie {
