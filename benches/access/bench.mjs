@@ -69,8 +69,8 @@ async function startPlain(service, directory) {
   const plain = service
     .nginxConfiguration(`127.0.0.1:${port}`, directory)
     .replace(/^\s*auth_request .*$/m, "")
-    .replace("(stream|index)\\.m3u8)$", "nothing)$")
-    .replace("\\.(m4s|mp4))$", "\\.(m4s|mp4|m3u8))$");
+    .replace("location ~ \\.(m3u8|jpg)$", "location ~ \\.jpg$")
+    .replace("location ~ \\.(m4s|mp4)$", "location ~ \\.(m4s|mp4|m3u8)$");
   return startConfigured(directory, port, plain);
 }
 

@@ -13,8 +13,8 @@ const DELAYS: Exponential =
 /// The longest delay after a rejected login, and after another error that does not resolve without a change,
 /// unless the stream is being restored. Cameras lock accounts after too many failed logins.
 const PERMANENT: Duration = Duration::from_mins(1);
-/// The longest delay after the camera has refused a further connection. Cameras free the session of a lost
-/// connection after a few seconds.
+/// The longest delay after the camera has refused a further connection. Many cameras free the session of a
+/// connection that has ended after a few seconds.
 const BUSY: Duration = Duration::from_secs(4);
 /// The longest delay while a stream that was live a moment ago is restored.
 const RESTORE: Duration = Duration::from_secs(2);
