@@ -34,14 +34,15 @@ export class Parts {
     );
   }
 
-  /** Starts the manager, on the same port and with the same files as before. */
-  async startManager() {
+  /** Starts the manager, on the same port and with the same files as before, and with these variables. */
+  async startManager(variables = {}) {
     this.port ??= await freePort();
     const streams = join(this.directory, "streams");
     const env = {
       PORT: String(this.port),
       STREAM_DIR: streams,
       DATABASE_URL: `sqlite:${streams}.db`,
+      ...variables,
     };
     const program = process.env.MANAGER_BIN || join(ROOT, "target/release/stream-manager");
     this.manager = new Child(program, [], env);

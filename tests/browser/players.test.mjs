@@ -1,0 +1,185 @@
+// Tests plain hls.js players, without the page's own recovery: that they continue after interruptions, and
+// that they begin with a picture.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, before, describe, test } from "node:test";
+
+import { Camera } from "./support/camera.mjs";
+import { Parts } from "./support/parts.mjs";
+import { until } from "./support/until.mjs";
+import { launchBrowser, SECONDS, Viewer } from "./support/viewer.mjs";
+
+const HLS = new URL("../../nginx/web/node_modules/hls.js/dist/hls.min.js", import.meta.url);
+/** `./deploy/test --long` also runs the tests that take more than 20 seconds. */
+const IS_LONG = Boolean(process.env.LONG_TESTS);
+const FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+
+/** The settings with which the players are tested. */
+const PLAYERS = {
+  default: {},
+  tuned: { lowLatencyMode: true, liveSyncDuration: 0.6, maxLiveSyncPlaybackRate: 1.1 },
+  plain: { lowLatencyMode: false },
+};
+/** The time in which every player must show new pictures again. */
+const CONTINUES_SECONDS = 20;
+/** The time in which a player that joins must show a picture. */
+const JOINS_SECONDS = 5;
+
+describe("plain hls.js", () => {
+  let browser;
+  before(async () => (browser = await launchBrowser()));
+  after(() => browser.close());
+
+  /** Starts a service with a camera and opens a page without players. Adds the camera as `cam`. */
+  async function setUp(t, options = []) {
+    const camera = await Camera.startFor(t, 0, ["--running", "h264", ...options]);
+    const parts = await Parts.start();
+    t.after(() => parts.end());
+    const viewer = await Viewer.openFor(t, browser, `${parts.origin}/#/status`);
+    await viewer.page.evaluate(readFileSync(HLS, "utf8"));
+    await viewer.page.evaluate(defineShow);
+    const put = (link, more = {}) =>
+      fetch(`${parts.origin}/api/cameras/cam`, {
+        method: "PUT",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ rtsp_link: link, ...more }),
+      });
+    await put(camera.link);
+    return { camera, parts, page: viewer.page, put };
+  }
+
+  /** Starts a player with each of the settings, and waits until all have played for `seconds`. */
+  async function watch(page, seconds) {
+    await page.evaluate((players) => {
+      globalThis.players = Object.entries(players).map(([name, settings]) => show(name, settings));
+    }, PLAYERS);
+    await until(`${seconds} s played`, SECONDS + seconds, () =>
+      page.evaluate((seconds) => players.every(({ frames }) => frames >= 25 * seconds), seconds),
+    );
+  }
+
+  /** Waits until every player has shown a second of new pictures. */
+  async function continues(page) {
+    await page.evaluate(() => players.forEach((player) => (player.frames = 0)));
+    const isPlaying = () => page.evaluate(() => players.every(({ frames }) => frames >= 25));
+    await until("every player continues", CONTINUES_SECONDS, isPlaying).catch(async (error) => {
+      throw new Error(`${error.message}: ${await page.evaluate(() => JSON.stringify(players))}`);
+    });
+    const errors = await page.evaluate(() => players.flatMap(({ fatal }) => fatal));
+    assert.deepEqual(errors, []);
+  }
+
+  for (const signal of ["SIGTERM", "SIGKILL"]) {
+    test(`continues after the manager was restarted with ${signal}`, async (t) => {
+      const { parts, page } = await setUp(t);
+      await watch(page, 3);
+      parts.manager.signal(signal);
+      await parts.manager.waitForExit(20);
+      await parts.startManager();
+      await continues(page);
+    });
+  }
+
+  test("continues after the manager was restarted twice, with a whole playlist", {
+    skip: !IS_LONG,
+  }, async (t) => {
+    const { parts, page } = await setUp(t);
+    await watch(page, 20);
+    for (const signal of ["SIGTERM", "SIGKILL"]) {
+      parts.manager.signal(signal);
+      await parts.manager.waitForExit(20);
+      await parts.startManager();
+      await continues(page);
+    }
+  });
+
+  test("continues after the clock was set back an hour before the restart", {
+    skip: !IS_LONG,
+  }, async (t) => {
+    const { parts, page } = await setUp(t);
+    await watch(page, 5);
+    parts.manager.signal("SIGTERM");
+    await parts.manager.waitForExit(20);
+    // Only the manager sees the other time, not its FFmpegs.
+    await parts.startManager({
+      LD_PRELOAD: FAKETIME,
+      FAKETIME: "-1h",
+      FAKETIME_DONT_FAKE_MONOTONIC: "1",
+    });
+    await continues(page);
+  });
+
+  test("continues after the stream was stopped while it was watched", {
+    skip: !IS_LONG,
+  }, async (t) => {
+    const { parts, page } = await setUp(t);
+    await watch(page, 10);
+    const body = JSON.stringify({ indicator_id: "cam" });
+    await fetch(`${parts.origin}/api/stream/stop`, { method: "POST", body });
+    await continues(page);
+  });
+
+  test("continues after the camera's source was replaced", { skip: !IS_LONG }, async (t) => {
+    const { page, put } = await setUp(t);
+    await watch(page, 10);
+    const other = await Camera.startFor(t, 0, ["--width", "320", "--height", "192"]);
+    await put(other.link);
+    await until("the other picture", CONTINUES_SECONDS, () =>
+      page.evaluate(() => players.every(({ video }) => video.videoWidth === 320)),
+    );
+    await continues(page);
+  });
+
+  test("continues after the camera was away for a minute", { skip: !IS_LONG }, async (t) => {
+    const { camera, page } = await setUp(t);
+    await watch(page, 10);
+    await camera.die();
+    await new Promise((resolve) => setTimeout(resolve, 60_000));
+    await Camera.startFor(t, camera.port, ["--running", "h264"]);
+    await continues(page);
+  });
+
+  test("shows a picture soon after it joins a stream with a keyframe every 10 s", async (t) => {
+    const { parts, page, put, camera } = await setUp(t, ["--gop-seconds", "10"]);
+    await put(camera.link, { keep: "always" });
+    const hasSecondGop = async () => {
+      const text = await (await fetch(`${parts.origin}/streams/cam/stream.m3u8`)).text();
+      return text.includes("INDEPENDENT=YES");
+    };
+    await until("the second GOP", SECONDS, hasSecondGop);
+    const count = IS_LONG ? 10 : 2;
+    for (let join = 0; join < count; join += 1) {
+      await page.evaluate((players) => {
+        globalThis.players = Object.entries(players).map((entry) => show(...entry));
+      }, PLAYERS);
+      const hasPicture = () => page.evaluate(() => players.every(({ frames }) => frames >= 25));
+      await until(`pictures after join ${join}`, JOINS_SECONDS, hasPicture);
+      await page.evaluate(() => players.forEach(({ hls }) => hls.destroy()));
+    }
+  });
+});
+
+/** Runs in the page: defines a function that starts a player, and counts its pictures and fatal errors. */
+function defineShow() {
+  globalThis.show = (name, settings) => {
+    const video = document.body.appendChild(document.createElement("video"));
+    video.muted = true;
+    const hls = new globalThis.Hls({ enableWorker: false, ...settings });
+    const player = { hls, video, frames: 0, fatal: [] };
+    player.toJSON = () => ({ name, ...player, hls: hls.latency, video: video.currentTime });
+    hls.on(globalThis.Hls.Events.ERROR, (_, { details, fatal }) => {
+      if (fatal) {
+        player.fatal.push(details);
+      }
+    });
+    const count = () => {
+      player.frames += 1;
+      video.requestVideoFrameCallback(count);
+    };
+    video.requestVideoFrameCallback(count);
+    hls.loadSource("/streams/cam/index.m3u8");
+    hls.attachMedia(video);
+    video.play();
+    return player;
+  };
+}
