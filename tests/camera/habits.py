@@ -16,6 +16,9 @@ def coded(text):
     return [name.upper(), int(code), int(count[0]) if count else None]
 
 
+PARAMETER_FAULTS = ("no-config", "bad-config", "other-type")
+
+
 @dataclass
 class Habits:
     """All habits. The defaults are those of a good camera."""
@@ -47,6 +50,7 @@ class Habits:
     marker: str | None = None
     sdp: str | None = None
     no_audio_parameters: bool = False
+    audio_parameters: str | None = None
 
 
 def arguments():
@@ -95,6 +99,16 @@ def arguments():
     sound.add_argument("--audio-from", type=float, metavar="S", help="none before S; inf: never")
     sound.add_argument("--audio-until", type=float, metavar="S", help="no audio after S")
     sound.add_argument("--audio-gap", type=pair, metavar="S@T", help="no audio for S s from T")
+    tracks.add_argument("--no-audio-parameters", action="store_true", help="no fmtp of the sound")
+    sound = parser.add_argument_group("sound")
+    sound.add_argument(
+        "--audio-parameters",
+        choices=PARAMETER_FAULTS,
+        help="the fmtp of AAC: without config, with a damaged one, or of another payload type",
+    )
+    sound.add_argument("--audio-from", type=float, metavar="S", help="inf: it never arrives")
+    sound.add_argument("--audio-until", type=float, metavar="S")
+    sound.add_argument("--audio-gap", type=pair, metavar="S@T", help="away for S seconds from T on")
     video = parser.add_argument_group("video")
     video.add_argument("--frame-interval", type=float, metavar="S", help="one frame in S seconds")
     video.add_argument("--keyframe-after", type=float, metavar="S", help="H.264: none before S")

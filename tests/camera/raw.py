@@ -76,6 +76,7 @@ def tracks_of(options, habits):
         # FFmpeg numbers the payload types of both recordings alike.
         number = audio.payload_type if audio.payload_type < 96 else 97
         lines = [re.sub(r":(9[67])\b", f":{number}", it) for it in lines]
+        lines = [wrong_parameters(it, habits.audio_parameters) for it in lines]
         track = Track.of("audio", replace(audio, payload_type=number), lines)
         tracks.insert(0 if habits.audio_first else len(tracks), track)
     if habits.backchannel:
@@ -85,6 +86,16 @@ def tracks_of(options, habits):
         lines = ["a=rtpmap:107 vnd.onvif.metadata/90000", "a=recvonly"]
         tracks.insert(0, Track("metadata", "m=application 0 RTP/AVP 107", lines))
     return tracks
+
+
+def wrong_parameters(line, fault):
+    """Return an attribute of AAC with this fault."""
+    if not fault or "fmtp" not in line:
+        return line
+    if fault == "other-type":
+        return re.sub(r"fmtp:\d+", "fmtp:105", line)
+    config = "" if fault == "no-config" else "config=0000"
+    return re.sub(r"config=\w+", config, line)
 
 
 class Camera(socketserver.ThreadingTCPServer):

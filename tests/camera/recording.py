@@ -51,6 +51,10 @@ AUDIOS = {
     "mp3": (48000, "-c:a libmp3lame -b:a 64k"),
     "speex": (16000, "-c:a libspeex"),
     "g722": (16000, "-c:a g722"),
+    "g726": (8000, "-c:a g726 -b:a 32k"),
+    "g726le": (8000, "-c:a g726le -b:a 32k"),
+    "l16": (16000, "-c:a pcm_s16be"),
+    "latm": (48000, "-c:a aac -b:a 64k -rtpflags latm"),
     "vorbis": (48000, "-c:a libvorbis -ac 2"),
 }
 
@@ -87,9 +91,27 @@ def video(name, size="320x192", rate=25):
 
 
 def audio(name):
-    """Return a recording of a sound in AUDIOS."""
+    """Return a recording of a sound in AUDIOS, or of AC-3."""
+    if name == "ac3":
+        return ac3()
     rate, options = AUDIOS[name]
     return recorded("audio", ["-f", "lavfi", "-i", TONE.format(rate=rate), *options.split()])
+
+
+def ac3():
+    """Return a recording of AC-3, which FFmpeg cannot packetize (RFC 4184): a frame in each packet."""
+    rate, bit_rate, samples = 48000, 96000, 1536
+    source = ["-f", "lavfi", "-i", TONE.format(rate=rate), "-t", str(SECONDS), "-ac", "2"]
+    command = ["ffmpeg", "-v", "error", *source, "-c:a", "ac3", "-b:a", str(bit_rate), "-f", "ac3", "-"]
+    data = subprocess.run(command, check=True, capture_output=True).stdout
+    size = samples * bit_rate // rate // 8
+    frames = [data[at : at + size] for at in range(0, len(data), size)]
+    whole_frame = b"\x00\x01"
+    packets = [
+        Packet(True, number * samples, whole_frame + frame) for number, frame in enumerate(frames)
+    ]
+    lines = (f"a=rtpmap:97 AC3/{rate}/2",)
+    return Recording("audio", 97, rate, lines, tuple(packets), len(frames) * samples)
 
 
 def recorded(kind, options):

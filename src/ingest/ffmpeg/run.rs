@@ -18,7 +18,7 @@ use crate::ingest::{IngestRequest, Stop, StopRequests};
 use crate::onvif::keyframe::PreparedRequest;
 
 /// The largest number of findings that have not been read. A run has at most one of each kind.
-const MAX_FINDINGS: usize = 2;
+const MAX_FINDINGS: usize = 3;
 
 /// FFmpeg's names of the codecs that can be copied.
 const COPYABLE: [&str; 3] = ["h264", "hevc", "mjpeg"];
@@ -28,8 +28,8 @@ pub(super) struct FfmpegRun {
     process: Process,
     /// True if the plan converts the video.
     converts_video: bool,
-    /// True if the plan uses the camera's audio.
-    has_audio: bool,
+    /// How the plan treats the camera's audio.
+    audio: Audio,
     began: Instant,
     findings: mpsc::Receiver<Finding>,
     /// The request for a keyframe, which is sent once FFmpeg receives video. A keyframe that comes
@@ -69,7 +69,7 @@ impl FfmpegRun {
         Self {
             process,
             converts_video: request.plan.video == Video::ToH264,
-            has_audio: request.plan.audio != Audio::Off,
+            audio: request.plan.audio,
             began: Instant::now(),
             findings,
             keyframe: None,
@@ -127,7 +127,14 @@ impl FfmpegRun {
                 let can_be_copied = COPYABLE.contains(&codec.as_str());
                 (self.converts_video && can_be_copied).then_some(Lesson::VideoCanBeCopied)
             }
-            Finding::UnusableAudio => self.has_audio.then_some(Lesson::AudioCannotBeUsed),
+            // The first frames would be published without audio if the manager waited for a packet of audio.
+            Finding::AudioCodec(codec) => {
+                let is_wrong = self.audio == Audio::Copy && codec != "aac";
+                is_wrong.then_some(Lesson::AudioIsNotAac)
+            }
+            Finding::UnusableAudio => {
+                (self.audio != Audio::Off).then_some(Lesson::AudioCannotBeUsed)
+            }
         };
         if lesson.is_some() {
             self.process.kill();

@@ -39,6 +39,8 @@ pub(crate) struct Tail {
 pub(crate) enum Finding {
     /// FFmpeg's name of the input's video codec, such as `h264`.
     VideoCodec(String),
+    /// FFmpeg's name of the input's audio codec, such as `aac`.
+    AudioCodec(String),
     /// FFmpeg can use no packet of the audio.
     UnusableAudio,
 }
@@ -287,18 +289,18 @@ impl Tail {
     /// names a video codec describes the input.
     fn finding(&mut self, raw: &str, count: u64) -> Option<Finding> {
         if self.audio_stream.is_none()
-            && let Some((stream, _)) = raw.split_once(": Audio: ")
+            && let Some((stream, codec)) = raw.split_once(": Audio: ")
         {
             let name = stream.rsplit(' ').next().unwrap_or_default();
             self.audio_stream = Some(name.split(['(', '[']).next().unwrap_or_default().to_owned());
+            return Some(Finding::AudioCodec(codec_name(codec)));
         }
         if raw.contains(UNUSABLE_PACKET) && count == UNUSABLE_PACKETS {
             return Some(Finding::UnusableAudio);
         }
         let (_, stream) = raw.split_once("Video: ").filter(|_| !self.has_video_codec)?;
         self.has_video_codec = true;
-        let is_of_name = |c: &char| c.is_ascii_alphanumeric();
-        Some(Finding::VideoCodec(stream.chars().take_while(is_of_name).collect()))
+        Some(Finding::VideoCodec(codec_name(stream)))
     }
 
     /// Returns the cause of FFmpeg's end; `None` if the lines contain none.
@@ -338,6 +340,11 @@ impl Tail {
         let mut lines = self.lines.iter().map(|line| line.shown.as_str());
         lines.rfind(|line| !line.contains("[info]"))
     }
+}
+
+/// Returns the name at the beginning of FFmpeg's description of a stream.
+fn codec_name(description: &str) -> String {
+    description.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
 }
 
 /// Returns a line in the form in which it is shown, without secrets. Control characters are removed

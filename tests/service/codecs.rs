@@ -1,0 +1,77 @@
+//! Codecs of video and audio that browsers cannot play, and video that is unusual in other ways.
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::support::{Manager, RawCamera, play, probe, start_service};
+
+const FAST: (&str, &str) = ("TRANSCODE_PRESET", "ultrafast");
+
+/// Starts a stream of a raw camera, which must become live.
+async fn start(manager: &Manager, id: &str, camera: &RawCamera) {
+    let response = manager.start_stream(id, &camera.link()).await;
+    assert_eq!(response.status, 200, "{id}: {response:?}");
+}
+
+/// Returns the lines of FFmpeg's log, without its secrets.
+async fn log_of(manager: &Manager, id: &str) -> Vec<Value> {
+    let body = manager.get(&format!("/api/streams/{id}/log")).await.body;
+    body["lines"].as_array().expect("lines").clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_that_browsers_cannot_play_is_converted_to_aac() {
+    let (_camera, manager, nginx) = start_service(&[]).await;
+    let codecs =
+        ["opus", "mp2", "mp3", "vorbis", "ac3", "speex", "g722", "g726", "g726le", "l16", "latm"];
+    for some in codecs.chunks(6) {
+        join_all(some.iter().map(async |codec| {
+            let camera = RawCamera::start(&format!("--audio {codec}")).await;
+            start(&manager, codec, &camera).await;
+            let playlist = nginx.playlist(codec);
+            play(&playlist, 3).await;
+            let streams = probe(&playlist).await;
+            let audio = streams.iter().find(|it| it["codec_type"] == "audio").expect(codec);
+            assert_eq!((&audio["codec_name"], &audio["profile"]), (&json!("aac"), &json!("LC")));
+            let multivariant = manager.get(&format!("/streams/{codec}/index.m3u8")).await.body;
+            let multivariant = multivariant.as_str().expect("a playlist");
+            assert!(multivariant.contains(",mp4a.40.2\""), "{codec}: {multivariant}");
+            let status = manager.status(codec).await;
+            assert_eq!((&status["state"], &status["restarts"]), (&"live".into(), &0.into()));
+            assert_eq!(status["last_error"], Value::Null, "{codec}: {status}");
+            let lines = log_of(&manager, codec).await;
+            assert!(lines.len() < 120, "{codec}: {lines:?}");
+            manager.stop_stream(codec).await;
+        }))
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aac_that_is_described_wrongly_is_converted_or_left_out_with_a_note() {
+    let (_camera, manager, nginx) = start_service(&[]).await;
+    let cases = [
+        ("no-config", "--audio-parameters no-config", true),
+        ("bad-config", "--audio-parameters bad-config", false),
+        ("other-type", "--audio-parameters other-type", false),
+        ("none", "--no-audio-parameters", false),
+    ];
+    join_all(cases.map(async |(id, habit, has_audio)| {
+        let camera = RawCamera::start(&format!("--audio aac {habit}")).await;
+        start(&manager, id, &camera).await;
+        let playlist = nginx.playlist(id);
+        play(&playlist, 5).await;
+        let kinds: Vec<_> =
+            probe(&playlist).await.iter().map(|stream| stream["codec_name"].clone()).collect();
+        let expected: &[&str] = if has_audio { &["h264", "aac"] } else { &["h264"] };
+        assert_eq!(kinds, expected, "{id}");
+        let status = manager.status(id).await;
+        let note = if has_audio { Value::Null } else { json!("audio_unsupported") };
+        assert_eq!((&status["state"], &status["last_error"]["code"]), (&"live".into(), &note));
+        let lines = log_of(&manager, id).await;
+        let is_flood =
+            |line: &&Value| line["text"].as_str().is_some_and(|it| it.contains("AU headers"));
+        assert!(lines.iter().filter(is_flood).count() < 10, "{id}: {lines:?}");
+    }))
+    .await;
+}
