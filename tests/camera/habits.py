@@ -44,6 +44,7 @@ class Habits:
     speed: float = 1
     jump: list = field(default_factory=list)
     reports: bool = False
+    report_from: float = 0
     report_jump: tuple[float, float] | None = None
     rtp_start: int = 0
     rtptime_ahead: int = 0
@@ -99,16 +100,11 @@ def arguments():
     sound.add_argument("--audio-from", type=float, metavar="S", help="none before S; inf: never")
     sound.add_argument("--audio-until", type=float, metavar="S", help="no audio after S")
     sound.add_argument("--audio-gap", type=pair, metavar="S@T", help="no audio for S s from T")
-    tracks.add_argument("--no-audio-parameters", action="store_true", help="no fmtp of the sound")
-    sound = parser.add_argument_group("sound")
     sound.add_argument(
         "--audio-parameters",
         choices=PARAMETER_FAULTS,
         help="the fmtp of AAC: without config, with a damaged one, or of another payload type",
     )
-    sound.add_argument("--audio-from", type=float, metavar="S", help="inf: it never arrives")
-    sound.add_argument("--audio-until", type=float, metavar="S")
-    sound.add_argument("--audio-gap", type=pair, metavar="S@T", help="away for S seconds from T on")
     video = parser.add_argument_group("video")
     video.add_argument("--frame-interval", type=float, metavar="S", help="one frame in S seconds")
     video.add_argument("--keyframe-after", type=float, metavar="S", help="H.264: none before S")
@@ -117,6 +113,7 @@ def arguments():
     clock.add_argument("--speed", type=float, help="timestamps run this many times as fast")
     clock.add_argument("--jump", type=pair, action="append", metavar="S@T", help="of timestamps")
     clock.add_argument("--reports", action="store_true", help="RTCP sender reports every second")
+    clock.add_argument("--report-from", type=float, metavar="S", help="the reports are S s ahead")
     clock.add_argument("--report-jump", type=pair, metavar="S@T", help="of the time in the reports")
     clock.add_argument("--rtp-start", type=int, help="the first RTP timestamp of all tracks")
     clock.add_argument("--rtptime-ahead", type=int, metavar="TICKS", help="in RTP-Info")

@@ -359,7 +359,8 @@ class Sender:
     def report(self, stamp, at):
         """Send an RTCP sender report."""
         by, since = self.habits.report_jump or (0, 0)
-        now = time.time() + NTP_OF_1970 + (by if at >= since else 0)
+        now = time.time() + NTP_OF_1970 + self.habits.report_from
+        now += by if at >= since else 0
         seconds, fraction = int(now) & 0xFFFFFFFF, int(now % 1 * 2**32)
         counts = (stamp & 0xFFFFFFFF, self.sent, self.sent_bytes & 0xFFFFFFFF)
         report = struct.pack(">BBHIIIIII", 0x80, 200, 6, self.identity, seconds, fraction, *counts)

@@ -5,8 +5,6 @@ use serde_json::{Value, json};
 
 use crate::support::{Manager, RawCamera, play, probe, start_service};
 
-const FAST: (&str, &str) = ("TRANSCODE_PRESET", "ultrafast");
-
 /// Starts a stream of a raw camera, which must become live.
 async fn start(manager: &Manager, id: &str, camera: &RawCamera) {
     let response = manager.start_stream(id, &camera.link()).await;

@@ -7,6 +7,7 @@ mod bad_children;
 mod camera_store;
 mod cameras;
 mod causes;
+mod clocks;
 mod codecs;
 mod discovery;
 mod examples;

@@ -126,15 +126,15 @@ pub(crate) fn audio_outputs(plan: Plan) -> usize {
     usize::from(plan.audio.is_copied()) + usize::from(plan.audio.is_converted())
 }
 
-/// The largest jump of a camera's clock, in seconds. Cameras may begin in 1970.
-const MAX_JUMP_SECONDS: &str = "4e9";
+/// The largest jump of a camera's clock, in seconds. Times of sender reports wrap after 136 years.
+const MAX_JUMP_SECONDS: &str = "9e9";
 
 /// The bitstream filter that passes all presentation times on. The NUT muxer refuses packets without a presentation
 /// time, which the first packet over RTSP may be: it gets the time 0. The muxer changes presentation times that are
 /// before the decode time, and decode times that go back, which they do if the camera's clock is set back. So the
-/// filter numbers the packets instead, and begins 2e9 seconds (63 years) before the first one. The muxer adds the
+/// filter numbers the packets instead, and begins 4.4e9 seconds (139 years) before the first one. The muxer adds the
 /// same time to all packets, because NUT has no negative times. The manager does not use the decode times.
-const PLAIN_TIMES: &str = "setts=pts=if(eq(PTS\\,NOPTS)\\,0\\,PTS):dts=N-trunc(2e9/TB)";
+const PLAIN_TIMES: &str = "setts=pts=if(eq(PTS\\,NOPTS)\\,0\\,PTS):dts=N-trunc(4.4e9/TB)";
 
 /// Returns the arguments of a NUT output that writes each packet at once. The output has no index,
 /// because for an index the muxer would keep the position of every syncpoint in memory.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-/// The latest time of a packet: 200 years. This limit prevents overflows when durations are added. The ingest's
-/// FFmpeg adds 63 years, so that no time is negative, and cameras may count from 1970.
-const MAX_TIME: Duration = Duration::from_hours(200 * 365 * 24);
+/// The latest time of a packet: 285 years. This limit prevents overflows when durations are added. The ingest's
+/// FFmpeg adds 139 years, so that no time is negative.
+const MAX_TIME: Duration = Duration::from_hours(285 * 365 * 24);
 
 /// The most streams of media in one NUT stream.
 pub(crate) const MAX_STREAMS: usize = 8;
@@ -84,7 +84,7 @@ impl TimeBase {
         self.denominator
     }
 
-    /// Returns the time of so many ticks, or 200 years if that is earlier.
+    /// Returns the time of so many ticks, or 285 years if that is earlier.
     pub(crate) fn time(self, ticks: u64) -> Duration {
         let (numerator, denominator) = (u128::from(self.numerator), u128::from(self.denominator));
         let nanos = u128::from(ticks) * numerator * 1_000_000_000 / denominator;
