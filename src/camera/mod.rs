@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`id`] | the ids of cameras and streams |
 //! | [`source`] | RTSP URLs, whose credentials are never shown |
+//! | `link` | links as people paste them: corrected, compared, and without credentials |
 //! | [`options`] | the options of a camera's streams |
 //! | [`onvif_address`] | the addresses of cameras' ONVIF services |
 //! | [`numbers`] | the numbers of a stream's segments, epochs and discontinuities |
@@ -25,6 +26,7 @@ use plan::Plan;
 use source::Source;
 
 pub(crate) mod id;
+mod link;
 pub(crate) mod networks;
 pub(crate) mod numbers;
 pub(crate) mod onvif_address;

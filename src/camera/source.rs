@@ -17,11 +17,15 @@ use url::Url;
 
 use crate::base::error::{Error, ErrorKind};
 use crate::base::url::{path_and_query, percent_decoded};
+use crate::camera::link;
 
 /// The largest length of a URL, in bytes. Real URLs are much shorter.
 pub(crate) const MAX_LENGTH: usize = 2048;
-/// The length of the longest secret in base64, in bytes.
-pub(crate) const MAX_SECRET_LENGTH: usize = MAX_LENGTH.div_ceil(3) * 4;
+/// The length of the longest secret in bytes, if all its characters are percent-encoded. In base64, a secret
+/// is shorter.
+pub(crate) const MAX_SECRET_LENGTH: usize = MAX_LENGTH * 3;
+/// The largest length of user name and password, as they are written in the URL. FFmpeg cuts off the rest.
+const MAX_USER_INFO: usize = 127;
 
 /// The parameters whose values are shown. The values of all others are hidden, because vendors use many
 /// names for passwords.
@@ -59,14 +63,19 @@ struct Inner {
     host: String,
     port: u16,
     shown: String,
+    /// Equal for two URLs that mean the same.
+    meaning: String,
     secrets: Vec<String>,
 }
 
 impl Source {
-    /// Parses an RTSP URL. It must begin with `rtsp://` or `rtsps://`, name a host, and contain no
-    /// character that could end a quotation or a line in FFmpeg's script. Error: `InvalidSource`.
+    /// Parses an RTSP URL, after it has been [corrected](link::corrected). It must begin with `rtsp://` or
+    /// `rtsps://`, name a host, and contain no character that could end a quotation or a line in FFmpeg's
+    /// script. Error: `InvalidSource`.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let invalid = |reason: &str| Err(Error::new(ErrorKind::InvalidSource, reason));
+        let text = link::corrected(text);
+        let text = text.as_str();
         if text.len() > MAX_LENGTH {
             return invalid("rtsp_link is longer than 2048 characters");
         }
@@ -92,11 +101,22 @@ impl Source {
                  in the password as %2F, %3F or %23",
             );
         }
+        if url.port() == Some(0) {
+            return invalid("the port in rtsp_link must be 1 to 65535; leave it out for port 554");
+        }
+        if user_info(text).is_some_and(|it| it.len() > MAX_USER_INFO) {
+            return invalid(
+                "user name and password in rtsp_link are longer than 127 characters in total, which \
+                 FFmpeg does not support; use shorter ones",
+            );
+        }
         let secrets = secrets(text, &url);
+        let port = url.port().unwrap_or(if url.scheme() == "rtsps" { 322 } else { 554 });
         Ok(Self(Arc::new(Inner {
             host: url.host_str().unwrap_or_default().to_owned(),
-            port: url.port().unwrap_or(if url.scheme() == "rtsps" { 322 } else { 554 }),
+            port,
             shown: shown(&url, &secrets),
+            meaning: link::meaning(&url, port),
             secrets,
             url: text.to_owned(),
         })))
@@ -150,16 +170,17 @@ impl Source {
     }
 
     /// Returns `text` without the secrets of this source: credentials and values of parameters, in every
-    /// encoding in which they may appear. Secrets of one or two bytes are removed only from the URL.
+    /// encoding in which they may appear. Secrets of one or two bytes are removed only from the URL. Also
+    /// removes the secrets of all other links in the text.
     pub fn redact(&self, text: &str) -> String {
         let text = text.replace(&self.0.url, &self.0.shown);
-        without(&text, &self.0.secrets)
+        redact_links(&without(&text, &self.0.secrets))
     }
 }
 
 impl PartialEq for Source {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0.url == other.0.url
+        Arc::ptr_eq(&self.0, &other.0) || self.0.meaning == other.0.meaning
     }
 }
 
@@ -167,7 +188,7 @@ impl Eq for Source {}
 
 impl Hash for Source {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.url.hash(state);
+        self.0.meaning.hash(state);
     }
 }
 
@@ -181,6 +202,24 @@ impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Source({self})")
     }
+}
+
+/// Returns `text` without the credentials and the secret parameters of the links in it.
+pub(crate) fn redact_links(text: &str) -> String {
+    link::without_credentials(text, |path| {
+        let mut path = path.to_owned();
+        for range in secret_values(&path).into_iter().rev().filter(|range| !range.is_empty()) {
+            path.replace_range(range, "***");
+        }
+        path
+    })
+}
+
+/// Returns user name and password as they are written in a URL.
+fn user_info(text: &str) -> Option<&str> {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit_once('@').map(|(user_info, _)| user_info)
 }
 
 /// Returns the part of a URL after host and port. If this part contains an `@`, the password probably
@@ -269,11 +308,9 @@ fn secrets(text: &str, url: &Url) -> Vec<String> {
 fn secrets_as_written(text: &str, url: &Url) -> Vec<String> {
     let mut secrets = Vec::new();
     if has_credentials(url) {
-        let after_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
-        let authority = after_scheme.split(['/', '?']).next().unwrap_or_default();
         // Both as written up to the last @, and as the URL parser reads the password: parsers differ if
         // an @ or % in the password is not encoded.
-        if let Some((userinfo, _)) = authority.rsplit_once('@') {
+        if let Some(userinfo) = user_info(text) {
             secrets.push(userinfo.to_owned());
             secrets.extend(userinfo.split_once(':').map(|(_, password)| password.to_owned()));
         }
@@ -297,6 +334,7 @@ mod tests {
     #[test]
     fn invalid_links_are_refused_with_the_reason() {
         let long = format!("rtsp://host/{}", "x".repeat(2048));
+        let long_password = format!("rtsp://a:{}@host/", "x".repeat(126));
         let table = [
             ("", "not a URL"),
             ("camera", "not a URL"),
@@ -309,6 +347,8 @@ mod tests {
             ("rtsp://host/a\nfile 'x'", "percent-encode"),
             ("rtsp://host/ä", "percent-encode"),
             ("rtsp://host:port/", "not a URL"),
+            ("rtsp://host:0/", "1 to 65535"),
+            (long_password.as_str(), "127 characters"),
             ("rtsp://admin:123/45secret@host/x", "%2F"),
             ("rtsp://admin:123?45secret@host/x", "%3F"),
             (long.as_str(), "longer than"),
@@ -329,7 +369,7 @@ mod tests {
             ("rtsp://u:p%40w@cam:554", address, "rtsp://u:p%40w@192.0.2.7:554"),
             ("rtsps://u:p:w@cam:8554/cam", v6, "rtsps://u:p:w@[2001:db8::7]:8554/cam"),
             ("rtsp://192.0.2.9:1/x", address, "rtsp://192.0.2.9:1/x"),
-            ("rtsp://u@[::1]/x", address, "rtsp://u@[::1]/x"),
+            ("rtsp://u@[::1]/x", address, "rtsp://u:@[::1]/x"),
         ];
         for (link, address, expected) in table {
             let source = Source::parse(link).expect(link);
@@ -337,6 +377,15 @@ mod tests {
         }
         let ports = ["rtsp://h/", "rtsps://h/", "rtsp://h:8554/"];
         assert_eq!(ports.map(|link| Source::parse(link).expect(link).port()), [554, 322, 8554]);
+    }
+
+    #[test]
+    fn spellings_of_one_link_are_equal() {
+        let parse = |link: &str| Source::parse(link).expect(link);
+        assert_eq!(parse("rtsp://CAM:554/x?"), parse(" RTSP://cam/x\n"));
+        assert_eq!(parse("rtsps://cam:322/%21"), parse("rtsps://cam/!"));
+        assert_ne!(parse("rtsp://cam:8554/x"), parse("rtsp://cam/x"));
+        assert_eq!(parse(" rtsp://admin@cam:/x ").expose(), "rtsp://admin:@cam/x");
     }
 
     #[test]
@@ -363,6 +412,12 @@ mod tests {
             assert_eq!(format!("{source:?}"), format!("Source({shown})"));
             assert_eq!(source.redact(link), shown);
         }
+        // Another camera, to which the camera of the source redirects.
+        let source = Source::parse("rtsp://h/x").expect("a link");
+        let message =
+            "[rtsp @ 0x1] Status 302: Redirecting to rtsp://a:other-pw@h2/y?token=other-t";
+        let redacted = source.redact(message);
+        assert!(redacted.ends_with("Redirecting to rtsp://***@h2/y?token=***"), "{redacted}");
         // Hiding the host would reveal that the password equals it.
         let source = Source::parse("rtsp://camera:camera@camera/x").expect("a link");
         assert_eq!(source.to_string(), "rtsp://***@camera/x");

@@ -352,7 +352,7 @@ fn codec_name(description: &str) -> String {
 fn readable(raw: &[u8], source: Option<&Source>) -> String {
     let is_cut = raw.len() >= MAX_RAW_LINE;
     let text: String = String::from_utf8_lossy(raw).chars().filter(|c| !c.is_control()).collect();
-    let text = source.map_or_else(|| text.clone(), |source| source.redact(&text));
+    let text = source.map_or_else(|| source::redact_links(&text), |source| source.redact(&text));
     // A line that was cut may end in the middle of a secret.
     let unsafe_end = if is_cut { source::MAX_SECRET_LENGTH } else { 0 };
     let end = text.floor_char_boundary(text.len().saturating_sub(unsafe_end));

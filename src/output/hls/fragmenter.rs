@@ -13,8 +13,9 @@ use crate::output::hls::fragment::{Fragment, InitSegment};
 use crate::output::hls::sound::Sound;
 
 /// The longest time that the first fragment of an epoch waits until the audio is known, so that its init
-/// segment has an audio track. If the camera sends G.711, FFmpeg needs about 200 ms for the first AAC.
-const AUDIO_WITHIN: Duration = Duration::from_millis(300);
+/// segment has an audio track. Usually, FFmpeg describes video and audio at the same time. Some players fail if
+/// an init segment with audio follows later.
+const AUDIO_WITHIN: Duration = Duration::from_secs(1);
 
 /// The most frames that wait until the audio is known: one second at 120 frames per second.
 const MAX_HELD: usize = 120;
@@ -377,13 +378,15 @@ mod tests {
     fn the_first_fragment_does_not_wait_long_for_audio() {
         let unknown = Arc::new(Format { awaits_audio: true, ..copy(&testing::format(7), 0) });
         let mut fragmenter = fragmenter();
-        let fragments = push(&mut fragmenter, video(&unknown, 0..10));
-        assert_eq!(summary(&fragments), [(0, 120, 3), (120, 120, 3), (240, 120, 3)]);
+        assert!(push(&mut fragmenter, video(&unknown, 0..25)).is_empty());
+        let fragments = push(&mut fragmenter, video(&unknown, 25..26));
+        assert_eq!(summary(&fragments)[..2], [(0, 120, 3), (120, 120, 3)]);
         // The audio comes later, so another init segment is needed.
         let with = with_audio(&unknown, 1);
-        let fragments = push(&mut fragmenter, video(&with, 10..13));
-        assert_eq!(fragments[1].init.id, InitId { epoch: 7, version: 1 });
-        assert!(fragments[1].init.codecs.contains("mp4a"));
+        let fragments = push(&mut fragmenter, video(&with, 26..33));
+        let last = fragments.last().expect("a fragment");
+        assert_eq!(last.init.id, InitId { epoch: 7, version: 1 });
+        assert!(last.init.codecs.contains("mp4a"));
     }
 
     #[test]
