@@ -46,6 +46,7 @@ use crate::stream::start_queue::StartQueue;
 use crate::stream::threads::Threads;
 use crate::webhooks::Webhooks;
 use signals::Signals;
+use sockets::PassedSockets;
 
 pub use error::StartError;
 
@@ -53,6 +54,7 @@ mod error;
 mod open_files;
 mod settings;
 mod signals;
+mod sockets;
 
 /// How long the last responses can take to be sent after all streams have ended.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(2);
@@ -71,9 +73,11 @@ pub async fn run_with(
     config: Config,
     make_ingest: impl FnOnce(&Config, Spawner) -> Arc<dyn Ingest>,
 ) -> Result<(), StartError> {
+    let sockets =
+        PassedSockets::take().map_err(StartError::system("use the sockets that systemd passes"))?;
     let service = Service::assemble(&config, make_ingest).await?;
     service.log_problems().await;
-    let server = listen(&config, &service.router).await?;
+    let server = listen(&config, sockets, &service.router).await?;
     let signals = Signals::install().map_err(StartError::system("install signal handlers"))?;
     let address =
         server.address().map_err(StartError::system("read the address of the listening socket"))?;
@@ -252,12 +256,24 @@ fn router(
     Arc::new(Router::new(api, table))
 }
 
-async fn listen(config: &Config, router: &Arc<Router>) -> Result<Server, StartError> {
+/// Listens on the sockets that systemd has passed. A kind of socket that systemd has not passed is bound as
+/// the settings say.
+async fn listen(
+    config: &Config,
+    passed: PassedSockets,
+    router: &Arc<Router>,
+) -> Result<Server, StartError> {
     let address = SocketAddr::new(config.bind_addr, config.port);
     let action = format!("listen on {address} (BIND_ADDR, PORT)");
-    let server = Server::bind(address, Arc::clone(router)).await;
+    let server = match passed.tcp {
+        Some(listener) => Server::listening(listener, Arc::clone(router)),
+        None => Server::bind(address, Arc::clone(router)).await,
+    };
     let mut server = server.map_err(StartError::system(action))?;
-    if let Some(path) = &config.bind_socket {
+    if let Some(listener) = passed.unix {
+        let action = "listen on the Unix socket that systemd passes";
+        server.listen_on(listener).map_err(StartError::system(action))?;
+    } else if let Some(path) = &config.bind_socket {
         let action = format!("listen on BIND_SOCKET={}", path.display());
         server.bind_socket(path).await.map_err(StartError::system(action))?;
     }

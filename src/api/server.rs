@@ -58,13 +58,34 @@ pub(crate) struct Server {
 impl Server {
     /// Creates a server that listens on `address`.
     pub(crate) async fn bind(address: SocketAddr, router: Arc<Router>) -> std::io::Result<Self> {
-        Ok(Self {
-            tcp: TcpListener::bind(address).await?,
+        Ok(Self::new(TcpListener::bind(address).await?, router))
+    }
+
+    /// Creates a server that accepts connections from `listener`, which must be non-blocking.
+    pub(crate) fn listening(
+        listener: std::net::TcpListener,
+        router: Arc<Router>,
+    ) -> std::io::Result<Self> {
+        Ok(Self::new(TcpListener::from_std(listener)?, router))
+    }
+
+    fn new(tcp: TcpListener, router: Arc<Router>) -> Self {
+        Self {
+            tcp,
             unix: None,
             router,
             places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             closing: watch::Sender::new(()),
-        })
+        }
+    }
+
+    /// Also accepts connections from `listener`, which must be non-blocking.
+    pub(crate) fn listen_on(
+        &mut self,
+        listener: std::os::unix::net::UnixListener,
+    ) -> std::io::Result<()> {
+        self.unix = Some(UnixListener::from_std(listener)?);
+        Ok(())
     }
 
     /// Listens on a Unix socket at `path` as well. Replaces a socket on which no program listens.

@@ -26,6 +26,7 @@ mod outputs;
 mod playback;
 mod playing;
 mod renditions;
+mod restart;
 mod shutdown;
 mod snapshots;
 mod storage;

@@ -1,5 +1,7 @@
 //! Runs the manager's binary, and sends requests to the API.
 
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -94,6 +96,28 @@ impl Manager {
     /// Starts another manager in the directory of this one, with these settings.
     pub(crate) async fn start_again(&self, settings: &[(&str, &str)]) -> Self {
         Self::start_in(Arc::clone(&self.dir), settings).await
+    }
+
+    /// Starts a manager that gets its TCP socket as from systemd.
+    pub(crate) async fn start_with_socket(socket: &TcpListener) -> Self {
+        let dir = Arc::new(TempDir::new().expect("a directory"));
+        Self::start_in_with_socket(dir, socket).await
+    }
+
+    /// Starts another manager in the directory of this one. It gets its TCP socket as from systemd.
+    pub(crate) async fn start_again_with_socket(&self, socket: &TcpListener) -> Self {
+        Self::start_in_with_socket(Arc::clone(&self.dir), socket).await
+    }
+
+    async fn start_in_with_socket(dir: Arc<TempDir>, socket: &TcpListener) -> Self {
+        let socket = socket.try_clone().expect("a descriptor");
+        let process = Process::start("sh", |command| {
+            let script = "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" 3<&0 </dev/null";
+            command.args(["-c", script, env!("CARGO_BIN_EXE_stream-manager")]);
+            Self::configure(command, dir.path(), &[]);
+            command.stdin(Stdio::from(OwnedFd::from(socket)));
+        });
+        Self::wait_until_listening(process, dir).await
     }
 
     /// Starts a manager as the user nobody, because some resource limits do not apply to root.
