@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tracing::{error, info};
 
 use crate::access::Access;
@@ -35,6 +36,8 @@ use crate::output::hls::sweep::{self, DirLock};
 use crate::pictures::decoder::Decoder;
 use crate::pictures::snapshots::Snapshots;
 use crate::playback::{Playback, secret};
+use crate::reachability::monitor::ReachabilityMonitor;
+use crate::service::checking;
 use crate::service::core::Core;
 use crate::service::keeping;
 use crate::service::readiness::Readiness;
@@ -82,7 +85,7 @@ pub async fn run_with(
     let address =
         server.address().map_err(StartError::system("read the address of the listening socket"))?;
     info!(%address, "listening");
-    service.serve(server, signals, config.cleanup_interval).await;
+    service.serve(server, signals, &config).await;
     Ok(())
 }
 
@@ -119,12 +122,15 @@ impl Service {
         let webhooks =
             Webhooks::start(&settings::webhooks(config), &events).map_err(StartError::part)?;
         let disk_budget = DiskBudget::new(config.stream_dir.clone(), config.stream_dir_max_bytes);
+        let monitor = || Arc::new(ReachabilityMonitor::new(events.clone()));
+        let reachability = config.check_interval.map(|_| monitor());
         let (hls, registry) = streams(config, &layout, &disk_budget, ingest, &spawner, events)?;
         let ffmpeg = FfmpegCheck::new(config.ffmpeg_bin.clone(), spawner.clone());
         let readiness = Arc::new(Readiness::new(ffmpeg, layout, cameras.database().clone()));
         let decoder = Decoder::new(config.ffmpeg_bin.clone(), spawner.clone());
         let snapshots = Snapshots::new(decoder, registry.resources().counters.clone());
-        let core = Arc::new(Core { access, cameras, registry, hls, snapshots, playback });
+        let core =
+            Arc::new(Core { access, cameras, registry, hls, snapshots, playback, reachability });
         let router = router(config, &core, &readiness, &disk_budget, &spawner);
         Ok(Self { router, readiness, core, disk_budget, webhooks, spawner, stream_dir })
     }
@@ -137,10 +143,11 @@ impl Service {
 
     /// Serves requests until the first signal, and then shuts down all parts. Only this function defines
     /// the order of the shutdown.
-    async fn serve(self, server: Server, mut signals: Signals, cleanup_interval: Duration) {
+    async fn serve(self, server: Server, mut signals: Signals, config: &Config) {
         let Self { readiness, core, disk_budget, webhooks, spawner, stream_dir, .. } = self;
         let keeper = tokio::spawn(keeping::run(Arc::clone(&core)));
-        let reaper = tokio::spawn(reaper::run(core.registry.clone(), cleanup_interval));
+        let reaper = tokio::spawn(reaper::run(core.registry.clone(), config.cleanup_interval));
+        let checker = start_checks(&core, config);
         let disk_watch = tokio::spawn(disk_budget.watch());
         let numbers = core.cameras.numbers().clone();
         let reservation = tokio::spawn(async move { numbers.run().await });
@@ -153,6 +160,7 @@ impl Service {
         info!("shutting down");
         keeper.abort();
         reaper.abort();
+        drop(checker);
         disk_watch.abort();
         reservation.abort();
         // Ends all streams: waiting callers get 503, FFmpeg processes are reaped, and directories are
@@ -166,6 +174,16 @@ impl Service {
         // Unlocks the directory, so that another manager can use it.
         drop(stream_dir);
     }
+}
+
+/// Starts the checks whether cameras can be reached, if they are on. Dropping the returned set ends the checks.
+fn start_checks(core: &Arc<Core>, config: &Config) -> JoinSet<()> {
+    let mut checks = JoinSet::new();
+    if let (Some(interval), Some(monitor)) = (config.check_interval, &core.reachability) {
+        let (core, monitor) = (Arc::clone(core), Arc::clone(monitor));
+        checks.spawn(checking::run(core, config.camera_nets(), monitor, interval));
+    }
+    checks
 }
 
 fn api_keys(config: &Config) -> Result<ApiKeys, StartError> {
@@ -251,7 +269,7 @@ fn router(
         Finder::new(config.camera_nets()),
         StillTaker::new(settings::ffmpeg(config), spawner.clone()),
         Arc::clone(readiness),
-        Exporter::new(registry, disk_budget.clone(), table.labels()),
+        Exporter::new(registry, disk_budget.clone(), core.reachability.clone(), table.labels()),
     );
     Arc::new(Router::new(api, table))
 }

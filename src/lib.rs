@@ -25,7 +25,7 @@
 //! | single pictures | [`pictures`] |
 //! | the lifecycle of streams | [`stream`] |
 //! | ingests, which receive video from cameras | [`ingest`] |
-//! | settings, events, known cameras, access | [`config`], [`events`], [`onvif`], [`store`], [`access`], [`playback`] |
+//! | settings, events, known cameras, access | [`config`], [`events`], [`reachability`], [`onvif`], [`store`], [`access`], [`playback`] |
 //! | media formats, without I/O | [`media`] |
 //! | descriptions of cameras | [`camera`] |
 //! | child processes | [`child`] |
@@ -53,6 +53,7 @@ mod output;
 pub mod parts;
 mod pictures;
 mod playback;
+mod reachability;
 #[cfg(test)]
 mod reference;
 mod service;

@@ -175,6 +175,9 @@ mod tests {
         for kind in ["started", "live", "stalled", "interrupted", "failed", "stopped"] {
             assert!(kinds.to_string().contains(&format!("\"stream.{kind}\"")), "{kinds}");
         }
+        for kind in ["offline", "online"] {
+            assert!(kinds.to_string().contains(&format!("\"camera.{kind}\"")), "{kinds}");
+        }
     }
 
     #[test]

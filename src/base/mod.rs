@@ -12,6 +12,7 @@
 //! | [`secret`] | strings that must not be shown |
 //! | [`tasks`] | waiting for several tasks |
 //! | [`time`] | Unix seconds and RFC 3339 |
+//! | [`tls`] | TLS connections to cameras |
 //! | [`url`] | parts of URLs |
 
 pub(crate) mod atomic_instant;
@@ -24,4 +25,5 @@ pub(crate) mod proc;
 pub(crate) mod secret;
 pub(crate) mod tasks;
 pub(crate) mod time;
+pub(crate) mod tls;
 pub(crate) mod url;

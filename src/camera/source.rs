@@ -152,6 +152,11 @@ impl Source {
         self.0.port
     }
 
+    /// Returns whether the URL begins with `rtsps://`.
+    pub(crate) fn uses_tls(&self) -> bool {
+        self.0.shown.starts_with("rtsps:")
+    }
+
     /// Returns the URL with credentials, in which `address` replaces a host name and its port. A URL with an
     /// IP address is returned unchanged. Only for FFmpeg's script.
     pub fn expose_at(&self, address: SocketAddr) -> String {

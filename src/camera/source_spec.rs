@@ -125,7 +125,8 @@ impl SourceSpec {
             .any(|source| source.host().eq_ignore_ascii_case(host))
     }
 
-    fn first(&self) -> &Source {
+    /// Returns the source of the main stream, or of the sub stream if there is no main stream.
+    pub(crate) fn first(&self) -> &Source {
         match &self.streams {
             Streams::Main(source) | Streams::Sub(source) => source,
             Streams::Both { main, .. } => main,

@@ -111,6 +111,14 @@ settings! {
             setting("WEBHOOK_SECRET", "", value::secret("at least 32 characters").optional());
     }
 
+    "Reachability" {
+        /// Interval at which the manager checks whether each camera can be reached. A check connects to the
+        /// RTSP port and sends `OPTIONS` without credentials; a camera that streams is not contacted. If
+        /// unset, there are no checks.
+        check_interval: Option<Duration> =
+            setting("CHECK_INTERVAL_SECONDS", "", value::seconds(1.0..=86_400.0).optional());
+    }
+
     "Stream lifecycle" {
         /// How long a stream keeps running after its last start and after the last request for its media.
         /// HLS of a stream ends when HLS has not been used for the same time. The main streams of cameras

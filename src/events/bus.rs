@@ -86,7 +86,7 @@ mod tests {
     }
 
     fn epoch(event: &Event) -> u64 {
-        let EventKind::Stream(stream) = &event.kind;
+        let EventKind::Stream(stream) = &event.kind else { panic!("{event:?}") };
         stream.epoch
     }
 

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`bus`] | publishing events, and subscribing to them |
 //!
-//! `crate::stream::reporter` decides which changes of a stream are published as events.
+//! `crate::stream::reporter` decides which changes of a stream are published as events, and
+//! `crate::reachability::monitor` which changes of a camera.
 //! `crate::webhooks` sends events to the back end.
 
 use std::time::SystemTime;
@@ -22,7 +23,8 @@ pub(crate) mod bus;
 pub(crate) struct Event {
     /// The time of the event.
     pub(crate) at: SystemTime,
-    /// The stream that the event is about, which also names the camera.
+    /// The stream that the event is about, which also names the camera. The main stream if the event is about
+    /// the camera itself.
     pub(crate) stream: StreamId,
     /// The kind and details of the event.
     pub(crate) kind: EventKind,
@@ -33,6 +35,8 @@ pub(crate) struct Event {
 pub(crate) enum EventKind {
     /// A change of a stream.
     Stream(StreamEvent),
+    /// A change of a camera itself.
+    Camera(CameraEvent),
 }
 
 /// A change of a stream.
@@ -48,9 +52,28 @@ pub(crate) struct StreamEvent {
     pub(crate) error: Option<Error>,
 }
 
-/// The type of an event.
+/// A change of a camera itself.
+#[derive(Debug, Clone)]
+pub(crate) struct CameraEvent {
+    /// The type of the event.
+    pub(crate) kind: CameraEventKind,
+    /// The error that caused the event, if any.
+    pub(crate) error: Option<Error>,
+}
+
+/// The type of an event about a camera itself. These events require `CHECK_INTERVAL_SECONDS`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) enum CameraEventKind {
+    /// Three checks in a row have failed to reach the camera.
+    #[serde(rename = "camera.offline")]
+    Offline,
+    /// The camera is reachable again: it streams, or responded to two checks in a row.
+    #[serde(rename = "camera.online")]
+    Online,
+}
+
+/// The type of an event about a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
-#[schema(as = EventKind)]
 pub(crate) enum StreamEventKind {
     /// The manager starts FFmpeg for a camera that had no stream, or whose stream had failed.
     #[serde(rename = "stream.started")]

@@ -115,6 +115,9 @@ pub(crate) async fn delete(core: &Core, caller: &Caller, id: &CameraId) -> Resul
         core.registry.stop(&StreamId::new(id.clone(), profile)).await;
     }
     core.snapshots.forget(id);
+    if let Some(monitor) = &core.reachability {
+        monitor.forget(id);
+    }
     Ok(())
 }
 

@@ -1,9 +1,12 @@
 //! The parts of the manager that all use cases share.
 
+use std::sync::Arc;
+
 use crate::access::Access;
 use crate::output::hls::output::Hls;
 use crate::pictures::snapshots::Snapshots;
 use crate::playback::Playback;
+use crate::reachability::monitor::ReachabilityMonitor;
 use crate::store::Cameras;
 use crate::stream::registry::Registry;
 
@@ -21,4 +24,6 @@ pub(crate) struct Core {
     pub(crate) snapshots: Snapshots,
     /// The playback sessions.
     pub(crate) playback: Playback,
+    /// The reachability of the cameras; `None` if `CHECK_INTERVAL_SECONDS` is not set.
+    pub(crate) reachability: Option<Arc<ReachabilityMonitor>>,
 }

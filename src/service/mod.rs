@@ -11,12 +11,14 @@
 //! | [`cameras`] | adding, changing, deleting and testing cameras |
 //! | [`camera_change`] | turning a request into the record of a camera |
 //! | [`keeping`] | keeping the main streams of cameras with `keep: always` running |
+//! | [`checking`] | regular checks whether cameras can be reached |
 //! | [`discovery`] | finding cameras on the network |
 //! | [`sessions`] | playback sessions |
 //! | [`readiness`] | whether the service can do its work |
 
 pub(crate) mod camera_change;
 pub(crate) mod cameras;
+pub(crate) mod checking;
 pub(crate) mod core;
 pub(crate) mod discovery;
 pub(crate) mod keeping;

@@ -85,7 +85,11 @@ impl Setup {
         let spawner = Spawner::start(BOUNDS, &[]).expect("a thread");
         let decoder = Decoder::new("ffmpeg".into(), spawner);
         let snapshots = Snapshots::new(decoder, registry.resources().counters.clone());
-        Self { core: Core { access, cameras, registry, hls, snapshots, playback }, dir, opened }
+        Self {
+            core: Core { access, cameras, registry, hls, snapshots, playback, reachability: None },
+            dir,
+            opened,
+        }
     }
 
     /// Returns the core and its directory, which must exist for as long as the core is used.

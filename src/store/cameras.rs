@@ -98,6 +98,12 @@ impl Cameras {
         ids.iter().map(|id| CameraId::parse(id)).collect()
     }
 
+    /// Returns the ids of all cameras, sorted.
+    pub(crate) async fn ids(&self) -> Result<Vec<CameraId>, Error> {
+        let ids = self.database.ids().await.map_err(query_failed)?;
+        ids.iter().map(|id| CameraId::parse(id)).collect()
+    }
+
     /// Adds or changes a camera. `change` gets the present camera, if there is one, and returns the new
     /// one. Returns the new camera and the effect.
     pub(crate) async fn change(

@@ -211,6 +211,11 @@ impl Database {
         sqlx::query_as(query).bind(owner).fetch_all(&self.pool).await
     }
 
+    /// Returns the ids of all cameras, sorted.
+    pub(crate) async fn ids(&self) -> Result<Vec<String>, sqlx::Error> {
+        sqlx::query_scalar("SELECT id FROM cameras ORDER BY id").fetch_all(&self.pool).await
+    }
+
     /// Returns the ids of the cameras whose option `keep` has this value, sorted.
     pub(crate) async fn with_keep(&self, keep: &str) -> Result<Vec<String>, sqlx::Error> {
         let query = sqlx::query_scalar("SELECT id FROM cameras WHERE keep = $1 ORDER BY id");

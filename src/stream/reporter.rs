@@ -124,6 +124,7 @@ mod tests {
         std::iter::from_fn(next)
             .map(|event| match &event.kind {
                 EventKind::Stream(event) => event.kind,
+                EventKind::Camera(_) => panic!("{event:?}"),
             })
             .collect()
     }

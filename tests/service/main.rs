@@ -25,6 +25,7 @@ mod monitoring;
 mod outputs;
 mod playback;
 mod playing;
+mod reachability;
 mod renditions;
 mod restart;
 mod shutdown;

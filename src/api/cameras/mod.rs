@@ -213,20 +213,20 @@ async fn list(mut call: Call<'_>) -> Result<Reply, Error> {
     let filter = call.input::<ListInput>().await?.filter();
     let core = &call.api.core;
     let (records, total) = cameras::list(core, &call.caller, filter).await?;
-    Ok(reply::json(&CamerasOutput::new(&records, total, &core.snapshots)))
+    Ok(reply::json(&CamerasOutput::new(&records, total, core)))
 }
 
 async fn get(call: Call<'_>) -> Result<Reply, Error> {
     let core = &call.api.core;
     let record = cameras::get(core, &call.caller, &call.camera_id()?).await?;
-    Ok(reply::json(&CameraOutput::new(&record, &core.snapshots)))
+    Ok(reply::json(&CameraOutput::new(&record, core)))
 }
 
 async fn create(mut call: Call<'_>) -> Result<Reply, Error> {
     let (id, new) = call.input::<CameraInput>().await?.split()?;
     let core = &call.api.core;
     let record = cameras::create(core, &call.caller, id, new).await?;
-    Ok(created(&record.id, &CameraOutput::new(&record, &core.snapshots)))
+    Ok(created(&record.id, &CameraOutput::new(&record, core)))
 }
 
 async fn put(mut call: Call<'_>) -> Result<Reply, Error> {
@@ -238,7 +238,7 @@ async fn put(mut call: Call<'_>) -> Result<Reply, Error> {
     }
     let core = &call.api.core;
     let (record, change) = cameras::put(core, &call.caller, &id, new).await?;
-    let output = CameraOutput::new(&record, &core.snapshots);
+    let output = CameraOutput::new(&record, core);
     Ok(if change == Change::Created { created(&id, &output) } else { reply::json(&output) })
 }
 

@@ -8,7 +8,7 @@ use utoipa::openapi::Schema;
 
 use crate::api::schema;
 use crate::api::wire::seconds;
-use crate::base::error::Error;
+use crate::base::error::{Error, ErrorKind};
 use crate::base::time::rfc3339;
 use crate::camera::id::{Profile, StreamId};
 use crate::camera::onvif_address::OnvifAddress;
@@ -18,7 +18,8 @@ use crate::camera::record::Record;
 use crate::camera::source::Source;
 use crate::camera::source_spec::Parts;
 use crate::ingest::ffmpeg::probe::Still;
-use crate::pictures::snapshots::Snapshots;
+use crate::reachability::state::Reachability;
+use crate::service::core::Core;
 use crate::store::{Cameras, Change};
 
 /// A camera as a caller sees it.
@@ -54,12 +55,41 @@ pub(crate) struct CameraOutput {
     options: StreamOptions,
     /// When the main stream runs.
     keep: KeepOption,
+    /// Whether the camera can be reached; null if `CHECK_INTERVAL_SECONDS` is not set, or if the camera has not
+    /// been checked yet.
+    reachability: Option<ReachabilityOutput>,
     /// When the camera was added, RFC 3339.
     #[schema(format = DateTime)]
     created_at: String,
     /// When the camera was last changed, RFC 3339.
     #[schema(format = DateTime)]
     updated_at: String,
+}
+
+/// Whether a camera can be reached, according to regular checks.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ReachabilityOutput {
+    /// True if the camera is reachable, false if it counts as offline; null before the first checks have
+    /// decided this.
+    reachable: Option<bool>,
+    /// Since when this is the case, RFC 3339: the time of the first of the checks that led to it. Null if
+    /// `reachable` is null.
+    #[schema(format = DateTime)]
+    since: Option<String>,
+    /// The error of the last failed check, even if later checks succeeded; null if no check has failed.
+    last_error: Option<CheckErrorOutput>,
+}
+
+/// The error of a failed check.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CheckErrorOutput {
+    /// The stable code of the error.
+    code: ErrorKind,
+    /// Description for people.
+    detail: String,
+    /// When the check failed, RFC 3339.
+    #[schema(format = DateTime)]
+    at: String,
 }
 
 /// Address and paths of a camera.
@@ -88,13 +118,14 @@ fn if_parts() -> Schema {
 }
 
 impl CameraOutput {
-    pub(super) fn new(record: &Record, snapshots: &Snapshots) -> Self {
+    pub(super) fn new(record: &Record, core: &Core) -> Self {
         let shown = |profile| record.spec.source(profile).map(Source::to_string);
         let picture_at = |profile| {
             let id = StreamId::new(record.id.clone(), profile);
-            let taken_at = snapshots.taken_at(&id, record.spec.source(profile)?)?;
+            let taken_at = core.snapshots.taken_at(&id, record.spec.source(profile)?)?;
             Some(humantime::format_rfc3339_millis(taken_at).to_string())
         };
+        let monitor = core.reachability.as_ref();
         Self {
             id: record.id.to_string(),
             name: record.name.clone(),
@@ -107,8 +138,26 @@ impl CameraOutput {
             parts: record.spec.parts().map(PartsOutput::new),
             options: record.options,
             keep: record.keep,
+            reachability: monitor
+                .and_then(|monitor| monitor.get(&record.id))
+                .map(ReachabilityOutput::new),
             created_at: rfc3339(record.created_at.unsigned_abs()),
             updated_at: rfc3339(record.updated_at.unsigned_abs()),
+        }
+    }
+}
+
+impl ReachabilityOutput {
+    fn new(known: Reachability) -> Self {
+        let text = |at| humantime::format_rfc3339_millis(at).to_string();
+        Self {
+            reachable: known.is_reachable,
+            since: known.since.map(text),
+            last_error: known.last_error.map(|(error, at)| CheckErrorOutput {
+                code: error.kind,
+                detail: error.detail,
+                at: text(at),
+            }),
         }
     }
 }
@@ -144,8 +193,8 @@ pub(crate) struct CamerasOutput {
 }
 
 impl CamerasOutput {
-    pub(super) fn new(records: &[Record], total: i64, snapshots: &Snapshots) -> Self {
-        let cameras = records.iter().map(|record| CameraOutput::new(record, snapshots));
+    pub(super) fn new(records: &[Record], total: i64, core: &Core) -> Self {
+        let cameras = records.iter().map(|record| CameraOutput::new(record, core));
         Self { cameras: cameras.collect(), total }
     }
 }

@@ -1,5 +1,7 @@
 //! The collection of all metrics, encoded for Prometheus.
 
+use std::sync::Arc;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -7,9 +9,11 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry;
 
 use super::process::ProcessCollector;
+use super::reachability::ReachabilityCollector;
 use super::requests::{RequestMetrics, RouteLabels};
 use super::streams::StreamsCollector;
 use crate::output::disk_budget::DiskBudget;
+use crate::reachability::monitor::ReachabilityMonitor;
 use crate::stream::registry::Registry;
 
 /// The prefix of the names of all metrics except those of the process.
@@ -33,10 +37,11 @@ struct CheckLabels {
 
 impl Exporter {
     /// Creates the metrics of a manager with these `streams`, which write to disk within `budget`,
-    /// and these `routes`.
+    /// and these `routes`. Without a `monitor`, there are no metrics of reachability.
     pub(crate) fn new(
         streams: Registry,
         budget: DiskBudget,
+        monitor: Option<Arc<ReachabilityMonitor>>,
         routes: impl IntoIterator<Item = RouteLabels>,
     ) -> Self {
         let mut registry = registry::Registry::default();
@@ -49,6 +54,9 @@ impl Exporter {
         streams.resources().counters.register(own);
         let requests = RequestMetrics::register(own, routes);
         own.register_collector(Box::new(StreamsCollector::new(streams, budget)));
+        if let Some(monitor) = monitor {
+            own.register_collector(Box::new(ReachabilityCollector(monitor)));
+        }
         registry.register_collector(Box::new(ProcessCollector::started()));
         Self { registry, requests, ready }
     }

@@ -6,6 +6,7 @@
 //! | [`exporter`] | the collection of all metrics |
 //! | [`requests`] | the number and duration of HTTP requests |
 //! | [`streams`], [`process`] | values that are read during a scrape: streams, disk, the manager's process |
+//! | [`reachability`] | the number of reachable and unreachable cameras |
 //! | [`encode`] | encoding these values |
 //! | [`text`] | the two text formats |
 //!
@@ -29,6 +30,7 @@ mod encode;
 mod endpoint;
 pub(crate) mod exporter;
 mod process;
+mod reachability;
 pub(crate) mod requests;
 mod streams;
 pub(crate) mod text;

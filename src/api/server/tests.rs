@@ -146,7 +146,7 @@ impl Served {
             stale_timeout: PATIENCE,
         };
         let budget = DiskBudget::new(root, None);
-        let metrics = Exporter::new(core.registry.clone(), budget, table.labels());
+        let metrics = Exporter::new(core.registry.clone(), budget, None, table.labels());
         let api = Api::new(
             Arc::new(core),
             Finder::new(CameraNetworks::default()),

@@ -255,7 +255,7 @@ impl Setup {
     async fn event(&mut self) -> StreamEvent {
         let event = timeout(FOREVER, self.events.next()).await.expect("an event in time");
         let event = event.expect("nothing is lost").expect("a bus");
-        let EventKind::Stream(event) = &event.kind;
+        let EventKind::Stream(event) = &event.kind else { panic!("{event:?}") };
         event.clone()
     }
 

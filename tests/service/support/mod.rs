@@ -25,7 +25,7 @@ pub(crate) use manager::{ApiResponse, Manager};
 pub(crate) use metrics::Metrics;
 pub(crate) use nginx::{Nginx, free_port};
 pub(crate) use onvif::OnvifDevice;
-pub(crate) use openssl::{key_pair, openssl};
+pub(crate) use openssl::{key_pair, openssl, self_signed, tls_acceptor};
 pub(crate) use picture::Jpeg;
 pub(crate) use process::{
     Process, children_of, is_running, lines_of, processes_that_show, send_signal,

@@ -1,8 +1,13 @@
-//! Runs the `openssl` command, and creates key pairs for back ends that sign playback tokens
-//! themselves.
+//! Runs the `openssl` command: creates key pairs for back ends that sign playback tokens themselves, and
+//! certificates of TLS servers.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::TlsAcceptor;
 
 /// Runs openssl and returns what it writes to stdout.
 pub(crate) fn openssl(arguments: &[&str]) -> Vec<u8> {
@@ -21,4 +26,44 @@ pub(crate) fn key_pair(dir: &Path, algorithm: &str) -> (PathBuf, PathBuf) {
     openssl(&["genpkey", "-algorithm", algorithm, "-out", private_path]);
     openssl(&["pkey", "-in", private_path, "-pubout", "-out", public_path]);
     (private, public)
+}
+
+/// Creates a self-signed certificate for localhost. Returns the paths of the key and the certificate.
+pub(crate) fn self_signed(dir: &Path) -> (String, String) {
+    let path = |name: &str| dir.join(name).to_str().expect("a path").to_owned();
+    let (key, certificate) = (path("key.pem"), path("certificate.pem"));
+    openssl(&[
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+        "subjectAltName=DNS:localhost",
+        "-addext",
+        "basicConstraints=critical,CA:FALSE",
+        "-keyout",
+        &key,
+        "-out",
+        &certificate,
+    ]);
+    (key, certificate)
+}
+
+/// Returns the server side of TLS with this key and certificate.
+pub(crate) fn tls_acceptor(key: &str, certificate: &str) -> TlsAcceptor {
+    let ring = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(ring)
+        .with_safe_default_protocol_versions()
+        .expect("TLS versions")
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![CertificateDer::from_pem_file(certificate).expect("a certificate")],
+            PrivateKeyDer::from_pem_file(key).expect("a key"),
+        );
+    TlsAcceptor::from(Arc::new(config.expect("a key for the certificate")))
 }

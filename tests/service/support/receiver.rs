@@ -12,14 +12,13 @@ use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::{eventually, openssl};
+use super::eventually;
+use super::openssl::{self_signed, tls_acceptor};
 
 /// A webhook request, as received.
 #[derive(Debug, Clone)]
@@ -66,37 +65,8 @@ impl Receiver {
 
     /// Starts a receiver that uses HTTPS. Also returns the path of its certificate.
     pub(crate) async fn start_tls(dir: &Path) -> (Self, String) {
-        let path = |name: &str| dir.join(name).to_str().expect("a path").to_owned();
-        let (key, certificate) = (path("key.pem"), path("certificate.pem"));
-        openssl(&[
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=localhost",
-            "-addext",
-            "subjectAltName=DNS:localhost",
-            "-addext",
-            "basicConstraints=critical,CA:FALSE",
-            "-keyout",
-            &key,
-            "-out",
-            &certificate,
-        ]);
-        let ring = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(ring)
-            .with_safe_default_protocol_versions()
-            .expect("TLS versions")
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![CertificateDer::from_pem_file(&certificate).expect("a certificate")],
-                PrivateKeyDer::from_pem_file(&key).expect("a key"),
-            );
-        let acceptor = TlsAcceptor::from(Arc::new(config.expect("a key for the certificate")));
+        let (key, certificate) = self_signed(dir);
+        let acceptor = tls_acceptor(&key, &certificate);
         (Self::listen(&[], Some(acceptor)).await, certificate)
     }
 

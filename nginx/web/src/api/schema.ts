@@ -37,6 +37,7 @@ export type CameraOutput = Partial<PartsOutput> & StreamOptions & {
   owner?: string | null;
   picture_at?: string | null;
   picture_sub_at?: string | null;
+  reachability?: ReachabilityOutput | null;
   source?: string | null;
   source_sub?: string | null;
   updated_at: string;
@@ -48,6 +49,12 @@ export type CamerasOutput = {
 };
 
 export type Check = "stream_dir" | "ffmpeg" | "database" | "shutdown";
+
+export type CheckErrorOutput = {
+  at: string;
+  code: ErrorKind;
+  detail: string;
+};
 
 export type Device = {
   address: string;
@@ -97,15 +104,15 @@ export type EventErrorOutput = {
   detail: string;
 };
 
-export type EventKind = "stream.started" | "stream.live" | "stream.stalled" | "stream.interrupted" | "stream.failed" | "stream.stopped";
+export type EventKind = "stream.started" | "stream.live" | "stream.stalled" | "stream.interrupted" | "stream.failed" | "stream.stopped" | "camera.offline" | "camera.online";
 
 export type EventOutput = {
   at: string;
   camera: string;
   error?: EventErrorOutput | null;
-  generation: number;
+  generation?: number | null;
   id: string;
-  profile: Profile;
+  profile?: Profile | null;
   reason?: StopReason | null;
   type: EventKind;
 };
@@ -229,6 +236,12 @@ export type ProcessOutput = {
 };
 
 export type Profile = "main" | "sub";
+
+export type ReachabilityOutput = {
+  last_error?: CheckErrorOutput | null;
+  reachable?: boolean | null;
+  since?: string | null;
+};
 
 export type ReasonOutput = {
   code: ErrorKind;

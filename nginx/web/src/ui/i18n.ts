@@ -93,6 +93,11 @@ export function duration(seconds: number): string {
   return plural("duration.days", Math.floor(hours / 24));
 }
 
+/** Formats a time of the API (RFC 3339) as date and time in the user's language and time zone. */
+export function dateTime(at: string): string {
+  return new Date(at).toLocaleString(language.value, { dateStyle: "medium", timeStyle: "short" });
+}
+
 export function bitRate(bitsPerSecond: number): string {
   return bitsPerSecond >= 1e6
     ? `${number(bitsPerSecond / 1e6, 1)} Mbit/s`

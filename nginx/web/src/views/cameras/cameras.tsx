@@ -11,7 +11,7 @@ import { streams, useStreams } from "../../api/streams";
 import type { Camera, CamerasPage, Imported, Stream } from "../../api/types";
 import { saveFile } from "../../ui/browser";
 import { FailureText } from "../../ui/failure";
-import { t } from "../../ui/i18n";
+import { dateTime, t } from "../../ui/i18n";
 import { Icon, IconButton } from "../../ui/icons";
 import { notify } from "../../ui/notice";
 import { Confirm, Empty, Pager } from "../../ui/parts";
@@ -21,6 +21,8 @@ import { StateBadge } from "../state-badge";
 import { CameraForm } from "./form";
 
 const PAGE = 25;
+/** Pause between readings of the list if the service checks whether cameras can be reached. */
+const REFRESH_MS = 15_000;
 /** The delay of a search after the last keystroke. */
 const SEARCH_DELAY_MS = 200;
 
@@ -29,7 +31,14 @@ function useList(search: string, page: number): Reading<CamerasPage> {
     () => listCameras({ limit: PAGE, offset: page * PAGE, search }),
     [search, page],
   );
-  return useReading(read, { delay: search ? SEARCH_DELAY_MS : 0 });
+  const [hasChecks, setHasChecks] = useState(false);
+  const reading = useReading(read, {
+    delay: search ? SEARCH_DELAY_MS : 0,
+    ...(hasChecks && { every: REFRESH_MS }),
+  });
+  const isChecked = reading.value?.cameras.some(({ reachability }) => reachability) ?? false;
+  useEffect(() => setHasChecks((before) => before || isChecked), [isChecked]);
+  return reading;
 }
 
 export function Cameras() {
@@ -144,6 +153,7 @@ function Row({ camera, onDelete }: { camera: Camera; onDelete: () => void }) {
   const { id, name } = camera;
   const stream = streamOf(id);
   const error = stream && stream.state !== "live" ? stream.last_error : null;
+  const offline = stream?.state !== "live" && camera.reachability?.reachable === false;
   return (
     <li class="row" data-camera={id}>
       <div class="row-main">
@@ -157,13 +167,14 @@ function Row({ camera, onDelete }: { camera: Camera; onDelete: () => void }) {
             .filter(Boolean)
             .join(" · ")}
         </span>
-        {error && (
+        {offline && <Offline reachability={camera.reachability} />}
+        {error && !offline && (
           <span class="why">
             <FailureText failure={explain(error)} />
           </span>
         )}
       </div>
-      <StateBadge state={stream?.state ?? "stopped"} />
+      <StateBadge state={offline ? "offline" : (stream?.state ?? "stopped")} />
       <div class="row-actions">
         <a class="button" href={watchAddress(id)} aria-label={t("cameras.watch_label", { name })}>
           <Icon name="play" />
@@ -184,6 +195,17 @@ function Row({ camera, onDelete }: { camera: Camera; onDelete: () => void }) {
         )}
       </div>
     </li>
+  );
+}
+
+/** Since when a camera cannot be reached, and why. */
+function Offline({ reachability }: { reachability: Camera["reachability"] }) {
+  const { since, last_error: error } = reachability ?? {};
+  return (
+    <span class="why">
+      {since && t("cameras.offline_since", { time: dateTime(since) })}{" "}
+      {error && <FailureText failure={explain(error)} />}
+    </span>
   );
 }
 

@@ -1,0 +1,189 @@
+//! The states of all cameras. Publishes the events `camera.offline` and `camera.online`.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use tracing::{info, warn};
+
+use super::state::{Reachability, Tracker, Transition};
+use crate::base::error::Error;
+use crate::base::lock::lock;
+use crate::camera::id::{CameraId, Profile, StreamId};
+use crate::camera::source::Source;
+use crate::events::bus::Bus;
+use crate::events::{CameraEvent, CameraEventKind, Event, EventKind};
+
+/// The reachability of all cameras that have been checked.
+#[derive(Debug)]
+pub(crate) struct ReachabilityMonitor {
+    bus: Bus,
+    cameras: Mutex<HashMap<CameraId, Entry>>,
+    succeeded: AtomicU64,
+    failed: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// The host and port to which the results belong.
+    target: (String, u16),
+    tracker: Tracker,
+}
+
+/// The number of cameras by reachability, and the number of checks by result.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// The number of reachable cameras.
+    pub(crate) reachable: u64,
+    /// The number of cameras that count as offline.
+    pub(crate) unreachable: u64,
+    /// The number of checks with a response of the camera.
+    pub(crate) succeeded: u64,
+    /// The number of checks without a response of the camera.
+    pub(crate) failed: u64,
+}
+
+impl ReachabilityMonitor {
+    /// Creates a monitor that publishes its events on `bus`.
+    pub(crate) fn new(bus: Bus) -> Self {
+        let (succeeded, failed) = Default::default();
+        Self { bus, cameras: Mutex::default(), succeeded, failed }
+    }
+
+    /// Returns what is known about a camera; `None` if the camera has not been checked.
+    pub(crate) fn get(&self, id: &CameraId) -> Option<Reachability> {
+        lock(&self.cameras).get(id).map(|entry| entry.tracker.known().clone())
+    }
+
+    /// Notes the result of a check of the camera with this source.
+    pub(crate) fn note(&self, id: &CameraId, source: &Source, result: Result<(), Error>) {
+        let counter = if result.is_ok() { &self.succeeded } else { &self.failed };
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.update(id, source, |tracker| tracker.add(result, SystemTime::now()));
+    }
+
+    /// Notes that the camera with this source streams.
+    pub(crate) fn note_streaming(&self, id: &CameraId, source: &Source) {
+        self.update(id, source, |tracker| tracker.add_streaming(SystemTime::now()));
+    }
+
+    /// Forgets a camera that was deleted.
+    pub(crate) fn forget(&self, id: &CameraId) {
+        lock(&self.cameras).remove(id);
+    }
+
+    /// Forgets all cameras except these.
+    pub(crate) fn retain(&self, ids: &HashSet<CameraId>) {
+        lock(&self.cameras).retain(|id, _| ids.contains(id));
+    }
+
+    /// Returns the numbers for the metrics.
+    pub(crate) fn totals(&self) -> Totals {
+        let mut totals = Totals {
+            succeeded: self.succeeded.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+            ..Totals::default()
+        };
+        for entry in lock(&self.cameras).values() {
+            match entry.tracker.known().is_reachable {
+                Some(true) => totals.reachable += 1,
+                Some(false) => totals.unreachable += 1,
+                None => {}
+            }
+        }
+        totals
+    }
+
+    /// Updates the state of a camera. If the camera has another address than before, its state begins again.
+    fn update(
+        &self,
+        id: &CameraId,
+        source: &Source,
+        add: impl FnOnce(&mut Tracker) -> Option<Transition>,
+    ) {
+        let mut cameras = lock(&self.cameras);
+        let target = (source.host(), source.port());
+        let entry = cameras.entry(id.clone()).or_insert_with(|| Entry::new(target));
+        if (entry.target.0.as_str(), entry.target.1) != target {
+            *entry = Entry::new(target);
+        }
+        let transition = add(&mut entry.tracker);
+        let error = entry.tracker.known().last_error.clone().map(|(error, _)| error);
+        drop(cameras);
+        if let Some(transition) = transition {
+            self.report(id, transition, error);
+        }
+    }
+
+    fn report(&self, id: &CameraId, transition: Transition, error: Option<Error>) {
+        let (kind, error) = match transition {
+            Transition::Offline => (CameraEventKind::Offline, error),
+            Transition::Online => (CameraEventKind::Online, None),
+        };
+        if let Some(error) = &error {
+            warn!(camera = %id, %error, "the camera is offline");
+        } else {
+            info!(camera = %id, "the camera is online again");
+        }
+        self.bus.publish(Event {
+            at: SystemTime::now(),
+            stream: StreamId::new(id.clone(), Profile::Main),
+            kind: EventKind::Camera(CameraEvent { kind, error }),
+        });
+    }
+}
+
+impl Entry {
+    fn new((host, port): (&str, u16)) -> Self {
+        Self { target: (host.to_owned(), port), tracker: Tracker::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::error::ErrorKind;
+    use crate::events::bus::EventReceiver;
+
+    fn next(events: &mut EventReceiver) -> Option<(CameraEventKind, Option<ErrorKind>)> {
+        let event = events.try_next().expect("nothing is lost")?;
+        assert_eq!(event.stream.to_string(), "cam");
+        let EventKind::Camera(camera) = &event.kind else { panic!("{event:?}") };
+        Some((camera.kind, camera.error.as_ref().map(|error| error.kind)))
+    }
+
+    #[test]
+    fn events_are_published_and_another_address_begins_again() {
+        let bus = Bus::default();
+        let mut events = bus.subscribe();
+        let monitor = ReachabilityMonitor::new(bus);
+        let id = CameraId::parse("cam").expect("an id");
+        let source = |link: &str| Source::parse(link).expect(link);
+        let (old, moved) = (source("rtsp://192.0.2.1/a"), source("rtsp://192.0.2.2/a"));
+        let error = || Err(Error::new(ErrorKind::SourceTimeout, "no response"));
+        assert!(monitor.get(&id).is_none());
+
+        for _ in 0..3 {
+            monitor.note(&id, &old, error());
+        }
+        let offline = (CameraEventKind::Offline, Some(ErrorKind::SourceTimeout));
+        assert_eq!((next(&mut events), next(&mut events)), (Some(offline), None));
+        let totals = Totals { unreachable: 1, failed: 3, ..Totals::default() };
+        assert_eq!(monitor.totals(), totals);
+        // A change of the password or path keeps the state.
+        monitor.note_streaming(&id, &source("rtsp://a:b@192.0.2.1/b"));
+        assert_eq!(next(&mut events), Some((CameraEventKind::Online, None)));
+
+        monitor.note(&id, &moved, error());
+        assert_eq!(monitor.get(&id).expect("a check").is_reachable, None);
+        monitor.note(&id, &moved, Ok(()));
+        assert_eq!(monitor.get(&id).expect("a check").is_reachable, Some(true));
+        assert_eq!(next(&mut events), None);
+
+        monitor.retain(&HashSet::from([id.clone()]));
+        assert!(monitor.get(&id).is_some());
+        monitor.forget(&id);
+        assert!(monitor.get(&id).is_none());
+    }
+}
