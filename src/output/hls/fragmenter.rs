@@ -24,6 +24,9 @@ const MAX_HELD: usize = 120;
 /// at exact intervals.
 const TOLERANCE: u32 = 20;
 
+/// The longest gap in the video that is not a jump of the camera's clock.
+const MAX_VIDEO_GAP: Duration = Duration::from_secs(10);
+
 /// The most bytes of audio that wait for the end of a fragment: 16 seconds at 256 kbit/s.
 const MAX_AUDIO: usize = 512 * 1024;
 
@@ -39,6 +42,8 @@ pub(super) struct Fragmenter {
     audio_bytes: usize,
     /// The sound of the epoch so far; `None` before the first fragment with an audio track.
     sound: Option<Sound>,
+    /// The end of the video in the last fragment of the epoch.
+    video_end: Option<Duration>,
     /// Frames of video that wait until the audio of the epoch is known.
     held: Vec<Arc<Frame>>,
 }
@@ -55,6 +60,7 @@ impl Fragmenter {
             audio: VecDeque::new(),
             audio_bytes: 0,
             sound: None,
+            video_end: None,
             held: Vec::new(),
         }
     }
@@ -110,6 +116,7 @@ impl Fragmenter {
         }
         if self.format.as_ref().is_none_or(|it| it.epoch != format.epoch) {
             self.sound = None;
+            self.video_end = None;
         }
         if change != Change::None {
             self.format = Some(Arc::clone(format));
@@ -169,7 +176,9 @@ impl Fragmenter {
         let timescale = audio.map_or(1, |(_, config)| config.sample_rate);
         let sounds = audio.map_or_else(Vec::new, |audio| self.sounds(&format, audio, first, last));
         self.sequence_number = self.sequence_number.wrapping_add(1);
-        let pictures = Samples::new(&video, VIDEO_TIMESCALE);
+        let begin = self.video_begin(first);
+        self.video_end = Some(end(last));
+        let pictures = Samples::new(&video, VIDEO_TIMESCALE).from(begin);
         let sound = Samples::new(&sounds, timescale);
         let head = fragment_head(self.sequence_number, pictures.run(), sound.run())?;
         let data = video.iter().chain(&sounds).map(|frame| frame.data.clone());
@@ -185,6 +194,15 @@ impl Fragmenter {
         });
         self.clear_audio();
         Ok(())
+    }
+
+    /// Returns the decode time with which the video of the next fragment begins: the end of the last fragment, if
+    /// `first` follows a gap. The picture is still shown at its time. Otherwise, browsers would drop all
+    /// frames after a gap up to the next keyframe (Media Source Extensions, coded frame processing).
+    fn video_begin(&self, first: &Frame) -> Duration {
+        let begin = first.decode_time;
+        let is_gap = |end: &Duration| *end < begin && begin - *end < MAX_VIDEO_GAP;
+        self.video_end.filter(is_gap).unwrap_or(begin)
     }
 
     /// Returns the audio of a fragment with video from `first` to `last`.
@@ -239,6 +257,7 @@ fn end(frame: &Frame) -> Duration {
 
 /// The samples of a track.
 struct Samples<'a> {
+    timescale: u32,
     decode_time: u64,
     samples: Vec<Sample<'a>>,
 }
@@ -260,7 +279,22 @@ impl<'a> Samples<'a> {
                 data: &frame.data,
             });
         }
-        Self { decode_time: frames.first().map_or(0, |frame| begin(frame)), samples }
+        let decode_time = frames.first().map_or(0, |frame| begin(frame));
+        Self { timescale, decode_time, samples }
+    }
+
+    /// Lets the first sample begin at `begin`, which is not later than its decode time.
+    fn from(mut self, begin: Duration) -> Self {
+        let begin = ticks(begin, self.timescale);
+        let earlier = self.decode_time.saturating_sub(begin);
+        if let Some(first) = self.samples.first_mut() {
+            let offset = i64::from(first.composition_offset) + i64::try_from(earlier).unwrap_or(0);
+            first.composition_offset = i32::try_from(offset).unwrap_or(i32::MAX);
+            let duration = u64::from(first.duration) + earlier;
+            first.duration = u32::try_from(duration).unwrap_or(u32::MAX);
+            self.decode_time = begin;
+        }
+        self
     }
 
     fn run(&self) -> SampleRun<'_> {
@@ -348,6 +382,25 @@ mod tests {
         let frames = (0..3).map(|n| testing::video(&format, n == 0, n * 200, 200));
         let fragments = push(&mut fragmenter(), frames);
         assert_eq!(summary(&fragments), [(0, 200, 1), (200, 200, 1), (400, 200, 1)]);
+    }
+
+    /// Returns the decode time of a fragment's first track, in units of the track's clock.
+    fn base_time(fragment: &Fragment) -> u64 {
+        let head = &fragment.slices[0];
+        let at = head.windows(4).position(|name| name == b"tfdt").expect("a tfdt") + 8;
+        u64::from_be_bytes(head[at..at + 8].try_into().expect("eight bytes"))
+    }
+
+    #[test]
+    fn video_after_a_gap_begins_at_the_end_of_the_video_before() {
+        let format = testing::format(7);
+        let mut fragmenter = fragmenter();
+        let frames = video(&format, 0..3).chain(video(&format, 6..9));
+        let fragments = push(&mut fragmenter, frames);
+        assert_eq!(summary(&fragments), [(0, 120, 3), (240, 120, 3)], "shown at its time");
+        assert_eq!(base_time(&fragments[1]), 120 * 90);
+        let jump = push(&mut fragmenter, video(&format, 1000..1003));
+        assert_eq!(base_time(&jump[0]), 40_000 * 90, "a jump of the clock");
     }
 
     #[test]

@@ -2,6 +2,10 @@
 //!
 //! Players wait for audio as long as the init segment describes an audio track. So the fragments contain
 //! silence where the camera sends no audio.
+//!
+//! Each frame of audio begins exactly at the end of the one before. If the times of one track jump in a
+//! browser's buffer, the browser drops all tracks up to the next keyframe (Media Source Extensions, coded frame
+//! processing), so that the picture freezes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +42,8 @@ impl Sound {
     }
 
     /// Returns the audio of the next fragment, whose video ends at `video_end`: the `arrived` frames, and
-    /// silence where there are gaps. Audio of a time that is filled already is left out.
+    /// silence where there are gaps. Audio of a time that is filled already is left out. Each frame begins
+    /// at the end of the one before.
     pub(super) fn complete(
         &mut self,
         arrived: Vec<Arc<Frame>>,
@@ -52,16 +57,18 @@ impl Sound {
             self.arrived_at = video_end;
             self.has_arrived = true;
         }
+        // The greatest difference between the time of a frame and the time at which it is placed.
+        let tolerance = packet * 3 / 4;
         for frame in arrived {
-            if frame.decode_time + packet / 2 < self.end {
+            let (time, end) = (frame.decode_time, self.end);
+            if end.saturating_sub(time) > tolerance {
                 continue;
             }
-            if frame.decode_time.saturating_sub(self.end) > MAX_GAP {
-                self.end = frame.decode_time;
+            if time.saturating_sub(end) > MAX_GAP {
+                self.end = time;
             }
-            self.fill(&mut sounds, frame.decode_time, packet, &frame, silence);
-            self.end = frame.decode_time + packet;
-            sounds.push(frame);
+            self.fill(&mut sounds, time + packet - tolerance, packet, &frame, silence);
+            sounds.push(self.place(&frame, packet, frame.data.clone()));
         }
         let patience = if self.has_arrived { PATIENCE } else { FIRST_PATIENCE };
         if video_end.saturating_sub(self.arrived_at) > patience {
@@ -80,16 +87,22 @@ impl Sound {
         silence: &'static [u8],
     ) {
         while self.end + packet <= until {
-            sounds.push(Arc::new(Frame {
-                decode_time: self.end,
-                presentation_time: self.end,
-                duration: packet,
-                is_keyframe: true,
-                data: Bytes::from_static(silence),
-                ..like.clone()
-            }));
-            self.end += packet;
+            sounds.push(self.place(like, packet, Bytes::from_static(silence)));
         }
+    }
+
+    /// Returns a frame of audio at the end of the audio so far, with the properties of the frame `like`.
+    fn place(&mut self, like: &Frame, packet: Duration, data: Bytes) -> Arc<Frame> {
+        let begin = self.end;
+        self.end += packet;
+        Arc::new(Frame {
+            decode_time: begin,
+            presentation_time: begin,
+            duration: packet,
+            is_keyframe: true,
+            data,
+            ..like.clone()
+        })
     }
 }
 
@@ -146,7 +159,7 @@ mod tests {
     fn audio_that_begins_late_follows_silence() {
         let mut sound = Sound::new(1000 * MS);
         let played = play(&mut sound, 1000, &[&[], &[], &[1200], &[1328]]);
-        assert_eq!(played, [-1000, 1200, 1328], "a gap that is shorter than a frame remains");
+        assert_eq!(played, [-1000, 1128, 1256], "without a gap");
     }
 
     #[test]
@@ -156,7 +169,15 @@ mod tests {
         assert_eq!(played, [0, -128, -256, -384, -512]);
         // What arrives for the time that is filled already is left out.
         let played = play(&mut sound, 700, &[&[500, 628], &[756], &[884]]);
-        assert_eq!(played, [628, 756, 884]);
+        assert_eq!(played, [640, 768, 896]);
+    }
+
+    #[test]
+    fn times_that_vary_are_evened_out_and_lost_frames_are_replaced() {
+        let mut sound = Sound::new(0 * MS);
+        let arrives: [&[u64]; 3] = [&[10, 108, 296], &[384, 500], &[780, 900]];
+        let played = play(&mut sound, 0, &arrives);
+        assert_eq!(played, [0, 128, 256, 384, 512, -640, 768, 896]);
     }
 
     #[test]
