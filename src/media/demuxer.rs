@@ -68,6 +68,8 @@ struct Audio {
     stream: usize,
     time_base: TimeBase,
     format: AudioFormat,
+    /// The AAC that FFmpeg makes of the audio; `None` if it is not known in advance.
+    expected_aac: Option<AacConfig>,
     clock: CameraClock,
     timeline: Timeline,
 }
@@ -225,11 +227,10 @@ impl Demuxer {
     }
 
     /// Returns the configuration of the AAC that FFmpeg makes. FFmpeg writes the headers of the AAC with the
-    /// first packet, and the camera may send no audio for a while. For G.711, the configuration is known
-    /// before, so that the description of the tracks does not change later.
+    /// first packet, and the camera may send no audio for a while. For most codecs, the configuration is
+    /// known before, so that the description of the tracks does not change later.
     fn aac_config(&self) -> Option<AacConfig> {
-        let audio = self.audio.as_ref().map(|audio| &audio.format);
-        let expected = audio.and_then(expected_aac);
+        let expected = self.audio.as_ref().and_then(|audio| audio.expected_aac.clone());
         match self.aac.as_ref().map(|audio| &audio.format) {
             Some(AudioFormat::Aac(config)) => Some(
                 expected.filter(|it| it.is_compatible(config)).unwrap_or_else(|| config.clone()),
@@ -264,20 +265,20 @@ impl Demuxer {
     }
 }
 
-/// Returns the AAC that FFmpeg makes of this audio, if that is known before the first AAC arrives. FFmpeg
-/// keeps the sample rate.
-fn expected_aac(audio: &AudioFormat) -> Option<AacConfig> {
-    match audio {
-        AudioFormat::PcmALaw(rate) | AudioFormat::PcmMuLaw(rate) => {
-            AacConfig::low_complexity(*rate, 1)
-        }
-        _ => None,
-    }
+/// Returns the AAC that FFmpeg makes of audio with this `tag`, if that is known before the first AAC arrives.
+/// FFmpeg keeps the sample rate, and makes two channels of more. Of AAC that is described wrongly, FFmpeg may
+/// make nothing.
+fn expected_aac(tag: [u8; 4], sample_rate: u32, channels: u32) -> Option<AacConfig> {
+    // G.722 is announced with 8000 samples per second, and has 16000.
+    const G722: [u8; 4] = [0x8f, 0x02, 0, 0];
+    const AAC: [u8; 4] = [0xff, 0, 0, 0];
+    let channels = u8::try_from(channels.min(2)).ok().filter(|_| ![G722, AAC].contains(&tag))?;
+    AacConfig::low_complexity(sample_rate, channels)
 }
 
 impl Audio {
     fn new((index, stream): (usize, &NutStream)) -> Option<Self> {
-        let NutKind::Audio { sample_rate: (samples, seconds), .. } = stream.kind else {
+        let NutKind::Audio { sample_rate: (samples, seconds), channels } = stream.kind else {
             return None;
         };
         let rate = samples / seconds.max(1);
@@ -299,6 +300,7 @@ impl Audio {
         Some(Self {
             stream: index,
             time_base: stream.time_base,
+            expected_aac: expected_aac(stream.tag, rate, channels),
             format,
             clock: CameraClock::default(),
             timeline,

@@ -59,6 +59,7 @@ fn frame_header(segment: &[u8]) -> Option<PictureParameters> {
         luma_bit_depth: depth,
         chroma_bit_depth: depth,
         frame_rate: None,
+        is_interlaced: false,
         max_reorder_frames: Some(0),
         may_reorder: false,
     })

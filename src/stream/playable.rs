@@ -116,8 +116,9 @@ fn treatment(format: &Format, option: VideoOption, hevc: Hevc) -> Treatment {
     let picture = &format.picture;
     let (depths, sampling) =
         ((picture.luma_bit_depth, picture.chroma_bit_depth), picture.chroma_format);
-    // Browsers decode H.264 only with 8 bits and 4:2:0.
-    let is_usual = (depths, sampling) == ((8, 8), 1);
+    // Browsers decode H.264 only with 8 bits and 4:2:0. Many decoders cannot decode fields, and no browser
+    // deinterlaces.
+    let is_usual = (depths, sampling) == ((8, 8), 1) && !picture.is_interlaced;
     match (option, format.codec(), hevc) {
         _ if format.is_converted => Treatment::AsIs,
         (VideoOption::Copy, VideoCodec::Mjpeg, _) => Treatment::Refuse,

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Manager, RawCamera, play, probe, start_service};
 
+const FAST: (&str, &str) = ("TRANSCODE_PRESET", "ultrafast");
+
 /// Starts a stream of a raw camera, which must become live.
 async fn start(manager: &Manager, id: &str, camera: &RawCamera) {
     let response = manager.start_stream(id, &camera.link()).await;
@@ -72,4 +74,33 @@ async fn aac_that_is_described_wrongly_is_converted_or_left_out_with_a_note() {
         assert!(lines.iter().filter(is_flood).count() < 10, "{id}: {lines:?}");
     }))
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn video_that_browsers_cannot_play_is_converted() {
+    let (_camera, manager, nginx) = start_service(&[FAST]).await;
+    let cases = [
+        ("444-odd", "--video h264-444 --size 321x193", (320, 192)),
+        ("interlaced", "--video h264-interlaced", (320, 192)),
+        ("mpeg4", "--video mpeg4 --audio pcmu", (320, 192)),
+        // RTP transmits the size of a JPEG in units of eight pixels.
+        ("mjpeg", "--video mjpeg --size 322x194", (328, 200)),
+    ];
+    for (id, habits, (width, height)) in cases {
+        let camera = RawCamera::start(habits).await;
+        start(&manager, id, &camera).await;
+        let playlist = nginx.playlist(id);
+        play(&playlist, 3).await;
+        let video = probe(&playlist).await.remove(0);
+        assert_eq!((&video["codec_name"], &video["pix_fmt"]), (&json!("h264"), &json!("yuv420p")));
+        let is_progressive = video["field_order"].as_str().is_none_or(|it| it == "progressive");
+        assert!(is_progressive, "{id}: {video}");
+        assert_eq!((&video["width"], &video["height"]), (&json!(width), &json!(height)), "{id}");
+        let status = manager.status(id).await;
+        assert_eq!(
+            (&status["state"], &status["media"]["transcoded"]),
+            (&"live".into(), &true.into())
+        );
+        manager.stop_stream(id).await;
+    }
 }

@@ -92,7 +92,7 @@ pub(crate) fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
         Video::Copy => {
             add(&["-c:v", "copy", "-copyinkf:v"]);
         }
-        Video::ToH264 => arguments.extend(to_h264(shape)),
+        Video::ToH264 => arguments.extend(to_h264(shape, false)),
     }
     arguments.extend(["-bsf:v", PLAIN_TIMES].map(str::to_owned));
     arguments.extend(nut("pipe:1"));
@@ -116,7 +116,7 @@ pub fn rendition_arguments(picture: &PictureParameters, shape: &Shape) -> Vec<St
     add(&["-threads", if is_large { MAX_THREADS } else { "1" }, "-filter_threads", "1"]);
     add(&["-copyts", "-protocol_whitelist", "pipe", "-f", "nut", "-i", "pipe:0"]);
     add(&["-map", "0:v:0"]);
-    arguments.extend(to_h264(shape));
+    arguments.extend(to_h264(shape, picture.is_interlaced));
     arguments.extend(nut("pipe:1"));
     arguments
 }
@@ -189,12 +189,14 @@ pub(crate) fn still_arguments(plan: Plan) -> Vec<String> {
 }
 
 /// Returns the arguments that transcode to H.264. Frames keep their times, keyframes come once per
-/// segment, and the encoder delays no frame.
-fn to_h264(shape: &Shape) -> Vec<String> {
+/// segment, and the encoder delays no frame. If pictures can be interlaced, those that are so marked are
+/// deinterlaced.
+fn to_h264(shape: &Shape, is_interlaced: bool) -> Vec<String> {
     let Transcode { preset, max_height, max_bit_rate } = &shape.transcode;
     let bit_rate = format!("{max_bit_rate}k");
     // Sizes are even, as 4:2:0 requires.
-    let scale = format!("scale=-2:'trunc(min(ih,{max_height})/2)*2'");
+    let deinterlace = if is_interlaced { "yadif=deint=interlaced," } else { "" };
+    let scale = format!("{deinterlace}scale=-2:'trunc(min(ih,{max_height})/2)*2'");
     // The first frame is a keyframe, and may have any time.
     let seconds = shape.segment_time.as_secs_f64();
     let keyframes = format!("expr:isnan(prev_forced_t)+gte(t,prev_forced_t+{seconds})");
@@ -338,7 +340,10 @@ mod tests {
             "-f" if is_of_input => vec![("demuxer", value)],
             "-f" => vec![("muxer", value)],
             "-c:v" | "-c:a" if value != "copy" => vec![("encoder", value)],
-            "-vf" | "-af" => vec![("filter", value.split('=').next().unwrap_or_default())],
+            "-vf" | "-af" => {
+                let filters = value.split(',').filter_map(|filter| filter.split_once('='));
+                filters.map(|(name, _)| ("filter", name)).collect()
+            }
             "-bsf:v" | "-bsf:a" => vec![("bsf", value.split('=').next().unwrap_or_default())],
             // In FFmpeg, `rtsp` and `rtsps` are one demuxer, not protocols.
             "-protocol_whitelist" => value
@@ -355,7 +360,10 @@ mod tests {
     #[test]
     fn the_lean_ffmpeg_includes_all_components_that_the_arguments_require() {
         let components = components();
-        let mut commands = vec![rendition_arguments(&testing::format(7).picture, &shape())];
+        let progressive = testing::format(7).picture.clone();
+        let interlaced = PictureParameters { is_interlaced: true, ..progressive.clone() };
+        let pictures = [progressive, interlaced];
+        let mut commands = pictures.map(|it| rendition_arguments(&it, &shape())).to_vec();
         for video in [Video::Copy, Video::ToH264] {
             for audio in [Audio::Copy, Audio::CopyAndAac, Audio::ToAac, Audio::Off] {
                 commands.push(arguments(Plan { video, audio, ..Plan::default() }, &shape()));

@@ -20,7 +20,7 @@ pub(crate) fn parse(unit: &[u8]) -> Option<PictureParameters> {
     let order_type = skip_order_count(&mut bits)?;
     bits.skip_numbers(1)?; // max_num_ref_frames
     bits.skip(1)?; // gaps_in_frame_num_value_allowed_flag
-    let (width, height) = size(&mut bits, &samples)?;
+    let (width, height, is_interlaced) = size(&mut bits, &samples)?;
     let mut usability = Usability::default();
     let _ = read_usability(&mut bits, &mut usability);
     let can_reorder = profile != BASELINE && order_type != 2;
@@ -30,6 +30,7 @@ pub(crate) fn parse(unit: &[u8]) -> Option<PictureParameters> {
         height,
         pixel_aspect: usability.pixel_aspect(),
         chroma_format: samples.chroma_format,
+        is_interlaced,
         luma_bit_depth: samples.luma_depth,
         chroma_bit_depth: samples.chroma_depth,
         // A tick is a field.
@@ -103,7 +104,8 @@ fn skip_order_count(bits: &mut BitReader<'_>) -> Option<u32> {
     Some(order_type)
 }
 
-fn size(bits: &mut BitReader<'_>, samples: &Samples) -> Option<(u16, u16)> {
+/// Returns width and height, and whether pictures can consist of two fields.
+fn size(bits: &mut BitReader<'_>, samples: &Samples) -> Option<(u16, u16, bool)> {
     const MAX_MACROBLOCKS: u32 = 4096;
     let columns = bits.unsigned(MAX_MACROBLOCKS)? + 1;
     let rows = bits.unsigned(MAX_MACROBLOCKS)? + 1;
@@ -120,7 +122,8 @@ fn size(bits: &mut BitReader<'_>, samples: &Samples) -> Option<(u16, u16)> {
         _ => (1, 1),
     };
     let cropping = Cropping::read(bits, unit_x, unit_y * fields)?;
-    cropping.apply(16 * columns, 16 * rows * fields)
+    let (width, height) = cropping.apply(16 * columns, 16 * rows * fields)?;
+    Some((width, height, fields == 2))
 }
 
 /// Reads the video usability information (E.1.1). Fields before an error stay in `usability`.

@@ -32,6 +32,7 @@ pub(crate) fn parse(unit: &[u8]) -> Option<(PictureParameters, Hvcc)> {
         luma_bit_depth: 8 + hvcc.bit_depth_luma_minus8,
         chroma_bit_depth: 8 + hvcc.bit_depth_chroma_minus8,
         frame_rate: usability.tick_rate,
+        is_interlaced: false,
         max_reorder_frames: Some(max_reorder_frames),
         may_reorder: max_reorder_frames > 0,
     };

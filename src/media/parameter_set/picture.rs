@@ -15,6 +15,8 @@ pub struct PictureParameters {
     pub pixel_aspect: (u16, u16),
     /// Chroma format: 0 is monochrome, 1 is 4:2:0, 2 is 4:2:2, 3 is 4:4:4.
     pub chroma_format: u8,
+    /// True if pictures may consist of two fields, which were taken at different times. With H.264 only.
+    pub is_interlaced: bool,
     /// Bits of a sample of brightness: 8 to 15 with H.264 and H.265.
     pub luma_bit_depth: u8,
     /// Bits of a sample of colour: 8 to 15 with H.264 and H.265.

@@ -103,6 +103,7 @@ fn the_option_and_the_setting_decide_what_players_get() {
     let same: fn(&mut PictureParameters) = |_| {};
     let deep: fn(&mut PictureParameters) = |picture| picture.luma_bit_depth = 10;
     let sampled: fn(&mut PictureParameters) = |picture| picture.chroma_format = 2;
+    let interlaced: fn(&mut PictureParameters) = |picture| picture.is_interlaced = true;
     let table = [
         (H264, same, Auto, Hevc::ToH264, AsIs),
         (H264, same, VideoOption::H264, Hevc::ToH264, Convert),
@@ -110,6 +111,8 @@ fn the_option_and_the_setting_decide_what_players_get() {
         (H264, deep, Auto, Hevc::Copy, Convert),
         (H264, deep, Copy, Hevc::ToH264, AsIs),
         (H264, sampled, Auto, Hevc::ToH264, Convert),
+        (H264, interlaced, Auto, Hevc::ToH264, Convert),
+        (H264, interlaced, Copy, Hevc::ToH264, AsIs),
         (H265, same, Auto, Hevc::ToH264, Convert),
         (H265, same, Auto, Hevc::Copy, AsIs),
         (H265, deep, Auto, Hevc::Copy, AsIs),
