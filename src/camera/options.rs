@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum VideoOption {
-    /// H.264 is copied, unless it has more than 8 bits per sample or a sampling other than 4:2:0. H.265 is
-    /// copied or converted as the setting `HEVC` specifies. All other video is converted to H.264.
+    /// H.264 is copied, unless it is interlaced, or has more than 8 bits per sample or a sampling other than
+    /// 4:2:0. H.265 is copied or converted as the setting `HEVC` specifies. All other video is converted to H.264.
     #[default]
     Auto,
     /// H.264 and H.265 are copied. Motion JPEG is refused for players, and every other codec is refused.
@@ -23,7 +23,7 @@ pub enum VideoOption {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AudioOption {
-    /// AAC is copied, other codecs are converted to AAC.
+    /// AAC is copied, other codecs are converted to AAC. Audio that cannot be converted is left out.
     #[default]
     Auto,
     /// All audio is converted to AAC.

@@ -32,6 +32,8 @@ VIDEOS = {
     "h264": H264 + "-pix_fmt yuv420p",
     "h264-bframes": H264 + "-pix_fmt yuv420p -bf 2 -g 50",
     "h264-intra": H264 + "-pix_fmt yuv420p -g 1",
+    # Frames of about 2 MB with a size of 1920x1088.
+    "h264-large": H264 + "-pix_fmt yuv420p -g 1 -qp 4",
     "h264-10bit": H264 + "-pix_fmt yuv420p10le",
     "h264-422": H264 + "-pix_fmt yuv422p",
     "h264-444": H264 + "-pix_fmt yuv444p",

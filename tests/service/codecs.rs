@@ -104,3 +104,27 @@ async fn video_that_browsers_cannot_play_is_converted() {
         manager.stop_stream(id).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_may_be_rare_frequent_or_large() {
+    let (_camera, manager, nginx) = start_service(&[]).await;
+    let cases = [
+        ("rare", "--video h264-intra --fps 1", (0.9, 1.1)),
+        ("frequent", "--fps 120", (110.0, 130.0)),
+        ("large", "--video h264-large --size 1920x1088 --fps 2", (1.9, 2.1)),
+    ];
+    for (id, habits, (least, most)) in cases {
+        let camera = RawCamera::start(habits).await;
+        start(&manager, id, &camera).await;
+        play(&nginx.playlist(id), 3).await;
+        let status = manager.status(id).await;
+        let rate = status["media"]["frame_rate"].as_f64().expect("a rate");
+        assert!((least..most).contains(&rate), "{id}: {rate}");
+        assert_eq!((&status["state"], &status["restarts"]), (&"live".into(), &0.into()), "{id}");
+        if id == "large" {
+            let bytes = status["media"]["bit_rate"].as_f64().expect("a rate") / 8.0 / rate;
+            assert!(bytes > 1_500_000.0, "{bytes}");
+        }
+        manager.stop_stream(id).await;
+    }
+}
