@@ -34,7 +34,7 @@ impl Seen {
         let dates = playlist.segments.iter().filter_map(|segment| segment.program_date_time);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_millis();
         let now = i64::try_from(now).expect("a time");
-        let milliseconds = dates.map(|date| now - date.timestamp_millis()).last();
+        let milliseconds = dates.map(|date| now - date.timestamp_millis()).next_back();
         self.age_ms = milliseconds.unwrap_or(i64::MAX);
     }
 
