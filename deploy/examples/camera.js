@@ -4,6 +4,8 @@
 
 /** Shortest time between two attempts to play. */
 const PAUSE_MS = 3000;
+/** Time without progress after which the player is replaced. hls.js recovers from most interruptions itself. */
+const FROZEN_MS = 20_000;
 const REFUSED = 401;
 const video = document.getElementById("video");
 const message = document.getElementById("message");
@@ -12,10 +14,12 @@ const form = document.getElementById("renew");
 let url = video.dataset.hlsUrl;
 let hls = null;
 let triedAt = 0;
+let advancedAt = 0;
 
 function play() {
   message.textContent = "";
   triedAt = Date.now();
+  advancedAt = triedAt;
   if (window.Hls?.isSupported()) {
     hls = new Hls({ lowLatencyMode: true });
     hls.on(Hls.Events.ERROR, (_, error) => {
@@ -70,6 +74,17 @@ async function renew() {
     again(renew);
   }
 }
+
+video.addEventListener("timeupdate", () => {
+  advancedAt = Date.now();
+});
+setInterval(() => {
+  if (hls && video.paused) {
+    advancedAt = Date.now();
+  } else if (hls && Date.now() - advancedAt > FROZEN_MS) {
+    again(play);
+  }
+}, 1000);
 
 // hls.js reports errors with its own event. Without hls.js, the browser does not report the kind of error, so
 // the session is always renewed.

@@ -583,7 +583,7 @@ mod tests {
         let init = testing::init(8);
         for time in (0..5000).step_by(200) {
             let mut fragment = testing::fragment(&init, time % 2000 == 0, time, 200);
-            fragment.taken_at -= Duration::from_secs(900);
+            fragment.taken_at -= Duration::from_mins(15);
             setup.packager.push(&fragment);
         }
         let dates = dates(&setup);
