@@ -177,7 +177,7 @@ impl Caller {
     pub(crate) fn ensure_owns(&self, owner: Option<&str>, id: &CameraId) -> Result<(), Error> {
         match self.owner() {
             Some(caller) if owner != Some(caller) => {
-                let detail = format!("camera {id} belongs to another user");
+                let detail = format!("camera {id} does not belong to the user of this API key");
                 Err(Error::new(ErrorKind::Forbidden, detail))
             }
             _ => Ok(()),

@@ -31,7 +31,8 @@ pub(super) fn routes() -> Vec<Row> {
                 Operation::new("cameras", "discoverCameras", summary)
                 .describe(
                     "Queries only devices at addresses that the settings permit for cameras. The \
-                     credentials are sent to every queried device, as a digest, and are not stored.",
+                     user name and a digest of the password are sent to every queried device. The \
+                     credentials are not stored.",
                 )
                 .takes_optional::<DiscoveryInput>()
                 .returns::<Discovery>("The devices; the list may be empty.")

@@ -77,8 +77,9 @@ fn event() -> (OperationBuilder, NamedSchemas) {
         .name(signature::HEADER)
         .parameter_in(ParameterIn::Header)
         .description(Some(
-            "The time of sending in Unix seconds, and an HMAC-SHA256 with `WEBHOOK_SECRET`. Missing \
-             if `WEBHOOK_SECRET` is not set.",
+            "`t` is the time of sending in Unix seconds. `v1` is the HMAC-SHA256, with the key \
+             `WEBHOOK_SECRET`, of the value of `t`, a dot and the body. The header is missing if \
+             `WEBHOOK_SECRET` is not set.",
         ))
         .schema(Some(schema::string(Some("^t=[0-9]+,v1=[0-9a-f]{64}$"))));
     Operation::new("webhooks", "streamEvent", "Reports an event of a stream")

@@ -11,9 +11,9 @@ use tokio::sync::Notify;
 
 use crate::base::lock::lock;
 
-/// The sizes of the blocks. A crash skips few segment numbers, because hls.js estimates the time that it
-/// has missed from them. It skips even fewer discontinuity numbers, because hls.js walks an array as
-/// long as the discontinuity number at every reload.
+/// The sizes of the blocks. They are small, so that a crash skips few numbers: from the segment numbers,
+/// hls.js estimates how much time it has missed. The block of discontinuity numbers is even smaller,
+/// because at every reload, hls.js walks an array that is as long as the discontinuity number.
 const BLOCK: NumberSet = NumberSet { sequence: 16, epoch: 16, discontinuity: 4 };
 
 /// One number of each kind.
@@ -113,8 +113,9 @@ impl Numbers {
         epoch
     }
 
-    /// Corrects the numbers after a crash: returns to the numbers `next`, which follow those that were
-    /// really used. Ignores numbers that lie before the last reserved block, and 0, which is unknown.
+    /// Corrects the segment and epoch numbers after a crash: returns to the numbers in `next`, which follow
+    /// those that were really used. Ignores a number that lies before the last reserved block, and 0, which
+    /// means that the number is unknown.
     pub(crate) fn correct(&self, next: NumberSet) {
         let mut state = lock(&self.0.state);
         let begin = state.reserved.zip(BLOCK, u64::saturating_sub);

@@ -27,7 +27,8 @@ impl FrameBudget {
         Self(Arc::new(Shared { limit, used: AtomicU64::new(0) }))
     }
 
-    /// Returns the size of the frames that all hubs keep, in bytes. Excludes keyframes that are kept alone.
+    /// Returns the size of the frames that all hubs keep, in bytes. Excludes keyframes whose following frames
+    /// are not kept.
     pub(crate) fn used(&self) -> u64 {
         self.0.used.load(Ordering::Relaxed)
     }

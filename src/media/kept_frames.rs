@@ -113,7 +113,8 @@ impl KeptFrames {
         frames.filter(is_picture).cloned().collect()
     }
 
-    /// Returns the size of the frames that are kept, in bytes. Excludes a keyframe that is kept alone.
+    /// Returns the size of the frames that are kept, in bytes. Excludes a keyframe whose following
+    /// frames are not kept.
     pub(super) fn bytes_kept(&self) -> u64 {
         self.frames.front().map_or(0, |oldest| self.bytes - oldest.bytes_before)
     }

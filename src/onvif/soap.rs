@@ -1,4 +1,5 @@
-//! Requests to a device: SOAP over HTTP, with the credentials as a `UsernameToken` digest.
+//! Requests to a device: SOAP over HTTP. The credentials are sent as a `UsernameToken`: the user
+//! name in clear text, and a digest of the password.
 //!
 //! Connections go only to the device's own address, redirections are not followed, and the size of
 //! responses is limited. Callers limit the time. HTTPS is not supported: devices have self-signed

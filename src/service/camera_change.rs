@@ -18,7 +18,7 @@ use crate::store::Cameras;
 const MAX_TEXT: usize = 200;
 
 /// A camera as a caller describes it. Fields that are left out get their defaults, except for the
-/// source. Contains secrets, so it has no `Debug`.
+/// source and, for the same device, the password. Contains secrets, so it has no `Debug`.
 #[derive(Default)]
 pub(crate) struct CameraChange {
     /// The name for people; the id by default.
@@ -69,8 +69,9 @@ pub(crate) struct PartsChange {
     pub(crate) sub_path: Option<String>,
     /// User name at the camera.
     pub(crate) username: String,
-    /// Password at the camera. If this is `None`, the camera keeps the known password if address,
-    /// port and user name stay the same, and has no password otherwise.
+    /// Password at the camera. If this is `None`, the camera keeps the known password if the known
+    /// source consists of parts with the same address, port and user name. Otherwise, the camera has no
+    /// password.
     pub(crate) password: Option<Secret>,
 }
 
@@ -165,8 +166,8 @@ impl SourceChange {
 
 impl PartsChange {
     /// Returns the complete address. A port or path that is left out comes from the preset; without a
-    /// preset, the port is 554. A password that is left out is the known password, if there is one and the
-    /// device is the same. Error: the preset is unknown, or the main path is missing.
+    /// preset, the port is 554. A password that is left out is the [`known_password`], or empty if that is
+    /// `None`. Error: the preset is unknown, or the main path is missing.
     fn complete(self, known: Option<&SourceSpec>) -> Result<Parts, Error> {
         let preset = self.vendor.as_deref().map(preset).transpose()?;
         let path = self.path.or_else(|| preset.map(|preset| preset.main.clone()));
@@ -198,8 +199,8 @@ fn preset(vendor: &str) -> Result<&'static Preset, Error> {
     })
 }
 
-/// Returns the known password if address, port and user name stay the same, and otherwise `None`:
-/// the password must not be sent to another device.
+/// Returns the known password if the known source consists of parts, and address, port and user name
+/// stay the same. Otherwise returns `None`, because the password must not be sent to another device.
 fn known_password(known: Option<&SourceSpec>, new: &Parts) -> Option<String> {
     let known = known?.parts()?;
     let is_same = (&known.ip, known.port, &known.username) == (&new.ip, new.port, &new.username);

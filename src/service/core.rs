@@ -16,7 +16,7 @@ pub(crate) struct Core {
     pub(crate) access: Access,
     /// The known cameras.
     pub(crate) cameras: Cameras,
-    /// The running streams.
+    /// The streams that are running or have failed.
     pub(crate) registry: Registry,
     /// The playlists of the streams.
     pub(crate) hls: Hls,

@@ -72,7 +72,7 @@ async fn ensure_covers(core: &Core, permit: &Permit, id: &CameraId) -> Result<()
         Some(record) if record.owner.as_deref() == Some(owner) => Ok(()),
         None if permit.covers_unknown() => Ok(()),
         _ if permit.covers_unknown() => {
-            let detail = format!("camera {id} belongs to another user");
+            let detail = format!("camera {id} does not belong to the user of this API key");
             Err(Error::new(ErrorKind::Forbidden, detail))
         }
         _ => {

@@ -45,11 +45,11 @@ pub(crate) enum StartOutcome {
     Starting(Option<Error>),
 }
 
-/// A running stream, or its camera if the stream is not running.
+/// A stream that is running or has failed, or the camera of a stopped stream.
 pub(crate) enum StreamOrCamera {
-    /// The running stream.
+    /// The stream.
     Stream(StreamHandle),
-    /// The camera of a stream that is not running.
+    /// The camera of a stopped stream.
     Camera(Camera),
 }
 
@@ -130,8 +130,8 @@ pub(super) async fn join(
     }
 }
 
-/// Stops a stream, and waits until it has ended or takes too long to end. Succeeds even if the stream is
-/// not running.
+/// Stops a stream, and waits until it has ended or takes too long to end. Succeeds even if there is no
+/// stream.
 pub(crate) async fn stop(core: &Core, caller: &Caller, id: &StreamId) -> Result<(), Error> {
     ensure_can_see(core, caller, id.camera()).await?;
     info!(by = caller.name(), stream = %id, "stop requested");
@@ -139,7 +139,7 @@ pub(crate) async fn stop(core: &Core, caller: &Caller, id: &StreamId) -> Result<
     Ok(())
 }
 
-/// Returns a running stream, or its camera if the stream is not running.
+/// Returns a stream that is running or has failed, or its camera if there is no stream.
 pub(crate) async fn find(
     core: &Core,
     caller: &Caller,
@@ -152,7 +152,7 @@ pub(crate) async fn find(
     }
 }
 
-/// Returns all running streams that the caller can see.
+/// Returns all running or failed streams that the caller can see.
 pub(crate) async fn list(core: &Core, caller: &Caller) -> Result<Vec<StreamHandle>, Error> {
     let mut streams = Vec::new();
     for handle in core.registry.all() {
@@ -165,7 +165,7 @@ pub(crate) async fn list(core: &Core, caller: &Caller) -> Result<Vec<StreamHandl
     Ok(streams)
 }
 
-/// Returns the last lines that a stream's FFmpeg wrote; no lines if the stream is not running.
+/// Returns the last lines that a stream's FFmpegs wrote; no lines if there is no stream.
 /// Error: the camera is unknown, or has no such stream.
 pub(crate) async fn log(core: &Core, caller: &Caller, id: &StreamId) -> Result<Vec<Line>, Error> {
     ensure_can_see(core, caller, id.camera()).await?;
@@ -174,8 +174,9 @@ pub(crate) async fn log(core: &Core, caller: &Caller, id: &StreamId) -> Result<V
     Ok(lines.unwrap_or_default())
 }
 
-/// Applies the change of a camera to its running streams: they switch to the new source and options
-/// in the background. Stops a stream that the camera no longer has.
+/// Applies the change of a camera to its running or failed streams: in the background, a running stream
+/// switches to the new source and options, and a failed stream starts with them. Stops a stream that the
+/// camera no longer has.
 pub(super) async fn apply_change(core: &Core, id: &CameraId) -> Result<(), Error> {
     for profile in [Profile::Main, Profile::Sub] {
         let id = StreamId::new(id.clone(), profile);

@@ -82,7 +82,7 @@ pub(crate) async fn playlists(
 }
 
 /// Returns an error if the visitor is not permitted to have a file of a stream, or if the stream has
-/// reached its viewer limit. Counts the visitor as a viewer if the stream is running.
+/// reached its viewer limit. Counts the visitor as a viewer if there is a stream.
 pub(crate) async fn allow_file(
     core: &Core,
     id: &StreamId,

@@ -1,4 +1,4 @@
-//! All running streams, and the one place where streams are started.
+//! All running or failed streams, and the one place where streams are started.
 //!
 //! The map holds handles only, and none of its locks is held across an await. A stream removes its
 //! own name from the map once its process, its output and its files are gone.
@@ -281,7 +281,7 @@ impl Registry {
             Entry::Occupied(entry) => Ok(entry.get().clone()),
             Entry::Vacant(_) if is_full => {
                 let max = resources.max_streams;
-                let detail = format!("{max} streams are running, which is the limit (MAX_STREAMS)");
+                let detail = format!("the limit of {max} streams (MAX_STREAMS) has been reached");
                 let error = Error::new(ErrorKind::TooManyStreams, detail);
                 Err(resources.counters.refused(error.retry_after(RETRY_WHEN_FULL)))
             }

@@ -42,19 +42,19 @@ impl Waiters {
         self.0.iter().filter(|waiter| waiter.wanted == WantedOutput::Hls).map(|it| it.since).min()
     }
 
-    /// Reports that the stream is playable to the callers who want no output, and to all other callers as
-    /// well if the output is playable.
+    /// Sends `joined`, which reports a playable stream, to the callers who want no output. Sends it to all
+    /// other callers as well if the output is playable.
     pub(super) fn announce(&mut self, joined: &Joined, is_output_playable: bool) {
         let result = Ok(joined.clone());
         self.send(&result, |wanted| wanted == WantedOutput::None || is_output_playable);
     }
 
-    /// Reports to all callers that the start is delayed.
+    /// Reports a delay of the start to all callers.
     pub(super) fn delay(&mut self, reason: Error) {
         self.send(&Ok(Joined::Delayed(reason)), |_| true);
     }
 
-    /// Reports to the callers who wait for the output that the output is delayed.
+    /// Reports a delay of the output to the callers who wait for it.
     pub(super) fn delay_output(&mut self, reason: Error) {
         self.send(&Ok(Joined::Delayed(reason)), |wanted| wanted == WantedOutput::Hls);
     }

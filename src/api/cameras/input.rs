@@ -21,9 +21,9 @@ use crate::store::db::Filter;
 /// The longest URL of an ONVIF service, in bytes.
 const MAX_ONVIF: usize = 1000;
 
-/// A camera to add or replace. Fields that are left out get their defaults, except for the source:
-/// a known camera keeps its source, and keeps its password if `ip`, `port` and `username` stay the
-/// same.
+/// A camera to add or replace. Fields that are left out get their defaults, with two exceptions. A known
+/// camera keeps its source if the input has none. It keeps its password if its source was given with an
+/// `ip`, and `ip`, `port` and `username` stay the same.
 // Paths may contain secrets too, so the type has no `Debug`.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

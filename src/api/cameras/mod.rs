@@ -179,8 +179,9 @@ fn of_one() -> Vec<Row> {
                 operation("putCamera", "Adds or replaces a camera")
                     .of_camera()
                     .describe(
-                        "A known camera keeps a source that is left out, and keeps its password if \
-                         `ip`, `port` and `username` stay the same. Running streams switch to the \
+                        "A known camera keeps a source that is left out. It keeps a password that is \
+                         left out if its source was given with an `ip`, and `ip`, `port` and \
+                         `username` stay the same. Running streams switch to the \
                          new source and options. A stream that the camera no longer has ends.",
                     )
                     .takes::<CameraInput>()

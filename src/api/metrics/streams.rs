@@ -1,5 +1,5 @@
-//! Metrics of the running streams and of the disk that they write to, which are read during a
-//! scrape.
+//! Metrics of the running or failed streams and of the disk that they write to, which are read during
+//! a scrape.
 //!
 //! Each stream measures the usage of its FFmpeg processes every few seconds (`crate::child::log`). A
 //! scrape only copies the last results, and reads no files.
@@ -20,7 +20,7 @@ use crate::stream::state::State;
 /// The names of the states, as in the API.
 const STATES: [&str; 5] = ["starting", "live", "backoff", "stopping", "failed"];
 
-/// Collects the running streams, and the disk that they write to.
+/// Collects the metrics of the running or failed streams, and of the disk that they write to.
 pub(super) struct StreamsCollector {
     registry: Registry,
     budget: DiskBudget,
@@ -64,8 +64,8 @@ impl StreamsCollector {
     }
 
     fn kept_frames(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
-        let help =
-            "Size of the frames that all streams keep, without keyframes that are kept alone.";
+        let help = "Size of the frames that all streams keep in memory, in bytes. Keyframes whose following \
+             frames are not kept are not counted.";
         let used = ConstGauge::new(self.registry.resources().frames.used());
         single(encoder, "kept_frames_bytes", help, Some(used))
     }

@@ -107,7 +107,7 @@ fn by_path() -> Vec<Row> {
                     .of_camera()
                     .query::<ProfileInput>()
                     .returns::<LogOutput>(
-                        "The lines, without secrets; empty if the stream is not running.",
+                        "The lines, without secrets; empty if there is no stream.",
                     )
                     .fails(failures::QUERY)
                     .fails(failures::CAMERA)
@@ -157,14 +157,17 @@ fn stop_operation(id: &'static str) -> Operation {
              over the API, by a viewer's request for its playlist or a new picture, by setting `keep` to \
              another value and back to `always`, or at the next start of the manager.",
         )
-        .returns::<StopOutput>("The stream is not running.")
+        .returns::<StopOutput>(
+            "The stream has ended, or there was none. After `STOP_GRACE_SECONDS` and 2 s, the response \
+             arrives even if the stream is still ending.",
+        )
         .fails(&[ErrorKind::InvalidId])
         .fails(failures::DATABASE)
 }
 
 fn status_operation(id: &'static str) -> Operation {
     Operation::new("streams", id, "Returns the state of one stream")
-        .returns::<StreamOutput>("The state; without details if the stream is not running.")
+        .returns::<StreamOutput>("The state; without details if it is `stopped`.")
         .fails(failures::QUERY)
         .fails(failures::CAMERA)
         .fails(failures::DATABASE)

@@ -73,7 +73,7 @@ impl<'a> StartOutput<'a> {
 pub(crate) struct StopOutput<'a> {
     /// The camera's id.
     indicator_id: &'a str,
-    /// `stopped`, even if the stream was not running.
+    /// Always `stopped`, even if there was no stream.
     status: &'static str,
 }
 
@@ -98,7 +98,7 @@ pub(crate) struct StreamOutput {
     source: String,
     /// The camera's options.
     options: StreamOptions,
-    /// The details of a running stream.
+    /// The details of a stream that is running or has failed.
     #[serde(flatten)]
     #[schema(schema_with = if_running)]
     running: Option<RunningOutput>,
@@ -110,7 +110,8 @@ pub(crate) struct StreamOutput {
 pub(crate) enum StreamState {
     /// The stream is not playable yet.
     Starting,
-    /// The stream is playable: with HLS, or without HLS if that is sufficient.
+    /// The stream is playable, but not always with HLS. HLS may be off, starting or failed, for example if a
+    /// client uses the stream without HLS, or the camera has `keep: always`; see `outputs`.
     Live,
     /// The stream was interrupted, or the camera is unreachable. The manager will reconnect after a pause.
     Backoff,
@@ -119,11 +120,11 @@ pub(crate) enum StreamState {
     /// The start failed; `last_error` has the reason. The manager does not retry until a client starts the
     /// stream, or requests its playlist or a picture.
     Failed,
-    /// The stream is not running.
+    /// The stream has not been started, or has ended.
     Stopped,
 }
 
-/// The details of a running stream.
+/// The details of a stream that is running or has failed.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RunningOutput {
     /// Number of viewers that requested a playlist or a segment in the last 12 seconds.
@@ -142,8 +143,8 @@ pub(crate) struct RunningOutput {
     generation: u64,
     /// Number of times that FFmpeg was started again after an interruption.
     restarts: u64,
-    /// The media that players get, or the camera's media while no player needs a conversion; null unless the
-    /// stream is live.
+    /// The converted media while the manager converts the video for players, otherwise the camera's media;
+    /// null unless the stream is live.
     media: Option<MediaOutput>,
     /// The states of the outputs.
     outputs: OutputStates,
@@ -155,10 +156,12 @@ pub(crate) struct RunningOutput {
 }
 
 fn if_running() -> Schema {
-    schema::all_or_none::<RunningOutput>("Details that are present only if the stream is running.")
+    schema::all_or_none::<RunningOutput>(
+        "Details of the stream. They are missing only if the state is `stopped`.",
+    )
 }
 
-/// The media that players get, or the camera's media while no player needs a conversion.
+/// The converted media while the manager converts the video for players, otherwise the camera's media.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MediaOutput {
     /// RFC 6381 codec of the video.
@@ -236,7 +239,7 @@ impl StreamsOutput {
 pub(crate) struct LogOutput<'a> {
     /// The camera's id.
     indicator_id: &'a str,
-    /// The last lines, oldest first; empty if the stream is not running.
+    /// The last lines, oldest first; empty if there is no stream.
     lines: Vec<LogLineOutput>,
 }
 
@@ -264,14 +267,14 @@ impl<'a> LogOutput<'a> {
 }
 
 impl StreamOutput {
-    /// Returns the state of a running stream.
+    /// Returns the state of a stream that is running or has failed, with its details.
     pub(super) fn running(handle: &StreamHandle) -> Self {
         let status = handle.status();
         let running = RunningOutput::new(handle, &status);
         Self::new(&status.camera, StreamState::from(status.state), Some(running))
     }
 
-    /// Returns the state of a camera's stream that is not running.
+    /// Returns the state `stopped` for a camera's stream, without details.
     pub(super) fn stopped(camera: &Camera) -> Self {
         Self::new(camera, StreamState::Stopped, None)
     }

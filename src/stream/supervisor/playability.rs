@@ -32,7 +32,8 @@ impl Supervisor {
             self.deadlines.begin(true);
         }
         let event = if is_replaced { Event::Replace } else { Event::Start };
-        // This start may want no output, while earlier starts still wait for the output.
+        // If this start wants no output, the stream may be playable from now on, although earlier starts
+        // still wait for the output.
         let is_playable = self.state == State::Starting && !is_replaced && self.is_playable();
         Some(if is_playable { Event::Playable } else { event })
     }
@@ -126,14 +127,14 @@ impl Supervisor {
         self.status.set_output(self.output.status(self.status.epoch()));
     }
 
-    /// Returns when to report to the callers who wait for the output that the output is delayed; `None` if
-    /// no caller waits for the output, or the stream is not live.
+    /// Returns the time at which the callers who wait for the output get a response even if the output is
+    /// not playable; `None` if no caller waits for the output, or the stream is not live.
     pub(super) fn output_deadline(&self) -> Option<Instant> {
         let since = self.waiters.output_since()?.max(self.status.live_since()?);
         Some(since + self.limits.start_timeout)
     }
 
-    /// Reports to the callers who wait for the output of a live stream that the output is delayed.
+    /// Reports a delay of a live stream's output to the callers who wait for the output.
     pub(super) fn delay_output(&mut self) {
         let detail = "HLS is not playable yet; it begins with the camera's next keyframe";
         self.waiters.delay_output(Error::new(ErrorKind::AwaitingKeyframe, detail));

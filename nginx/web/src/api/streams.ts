@@ -1,4 +1,4 @@
-// The list of running streams. It is requested repeatedly while a view uses it.
+// The list of running or failed streams. It is requested repeatedly while a view uses it.
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 

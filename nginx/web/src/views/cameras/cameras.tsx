@@ -144,7 +144,7 @@ function List({
   );
 }
 
-/** Returns the running stream of a camera: the main stream if both streams run, undefined if none runs. */
+/** Returns a camera's stream from the list: the main stream if the list has both, undefined if it has none. */
 function streamOf(id: string): Stream | undefined {
   return streams.value?.get(id) ?? streams.value?.get(`${id}~sub`);
 }

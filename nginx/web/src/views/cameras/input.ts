@@ -89,7 +89,8 @@ export function fieldsOf(camera: Camera | null): Fields {
 /**
  * Returns the API's input for the form. Empty fields are omitted. The API sets omitted fields to their
  * defaults, with two exceptions. A saved camera keeps its source if links and address are omitted. It keeps
- * its password if the password is omitted, and address, port and user name stay the same.
+ * its password if the password is omitted, the saved source has an address instead of links, and address,
+ * port and user name stay the same.
  */
 export function inputOf(fields: Fields): CameraInput {
   const input: CameraInput = {
