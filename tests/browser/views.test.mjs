@@ -26,6 +26,26 @@ const PASSWORD = "p@ss/word";
 /** Path of the main stream in the service's preset for Hikvision. */
 const HIKVISION_PATH = "Streaming/Channels/101";
 
+describe("the list of cameras, if the service checks the cameras,", () => {
+  const on = stage({ CHECK_INTERVAL_SECONDS: "1" });
+
+  test("shows which camera cannot be reached, since when, and why", async (t) => {
+    await on.service.put("dead", { name: "Dead", rtsp_link: "rtsp://127.0.0.1:9/x" });
+    await until("the camera is offline", SECONDS, async () => {
+      return (await on.service.get("cameras/dead")).reachability?.reachable === false;
+    });
+    for (const [locale, words] of [
+      ["en-GB", /Not reachable since .*20\d\d.*Offline/s],
+      ["de-DE", /Nicht erreichbar seit .*20\d\d.*Offline/s],
+    ]) {
+      const viewer = await on.visit(t, "#/cameras", { locale });
+      const row = (id) => viewer.page.locator(`li[data-camera="${id}"]`);
+      await row("dead").filter({ hasText: words }).waitFor();
+      assert.doesNotMatch(await row("demo").textContent(), /Offline/);
+    }
+  });
+});
+
 describe("the views", () => {
   const on = stage();
 
