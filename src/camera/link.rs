@@ -12,7 +12,7 @@ use crate::base::url::{path_and_query, percent_decoded};
 /// - the scheme gets small letters;
 /// - a colon without a port is removed;
 /// - a user name without a colon gets an empty password, because FFmpeg would otherwise not log in;
-/// - the parameter `enableSrtp`, with which UniFi Protect shows its links, is removed. RTSP over TLS
+/// - the parameter `enableSrtp`, with which Ubiquiti cameras show their links, is removed. RTSP over TLS
 ///   encrypts the media as well, and FFmpeg does not support SRTP in RTSP.
 ///
 /// Other text is returned unchanged, also if it is not a link.

@@ -100,7 +100,7 @@ mod tests {
     fn a_permanent_refusal_is_retried_rarely_and_a_busy_camera_within_seconds() {
         assert_about(Backoff::default().next(None, Some(ErrorKind::SourceUnsupported)), PERMANENT);
         let mut backoff = Backoff::default();
-        let stable = Some(Duration::from_secs(60));
+        let stable = Some(Duration::from_mins(1));
         assert_about(backoff.next(stable, Some(ErrorKind::SourceUnauthorized)), PERMANENT);
         for _ in 0..9 {
             assert_about(backoff.next(stable, Some(ErrorKind::SourceBusy)), BUSY);

@@ -201,7 +201,7 @@ impl Fragmenter {
     /// frames after a gap up to the next keyframe (Media Source Extensions, coded frame processing).
     fn video_begin(&self, first: &Frame) -> Duration {
         let begin = first.decode_time;
-        let is_gap = |end: &Duration| *end < begin && begin - *end < MAX_VIDEO_GAP;
+        let is_gap = |end: &Duration| *end < begin && begin.saturating_sub(*end) < MAX_VIDEO_GAP;
         self.video_end.filter(is_gap).unwrap_or(begin)
     }
 
@@ -259,20 +259,20 @@ fn end(frame: &Frame) -> Duration {
 struct Samples<'a> {
     timescale: u32,
     decode_time: u64,
-    samples: Vec<Sample<'a>>,
+    list: Vec<Sample<'a>>,
 }
 
 impl<'a> Samples<'a> {
     fn new(frames: &'a [Arc<Frame>], timescale: u32) -> Self {
         let begin = |frame: &Frame| ticks(frame.decode_time, timescale);
-        let mut samples = Vec::with_capacity(frames.len());
+        let mut list = Vec::with_capacity(frames.len());
         for (index, frame) in frames.iter().enumerate() {
             let next = frames
                 .get(index + 1)
                 .map_or_else(|| ticks(end(frame), timescale), |next| begin(next));
             let shown = ticks(frame.presentation_time, timescale);
             let offset = i128::from(shown) - i128::from(begin(frame));
-            samples.push(Sample {
+            list.push(Sample {
                 duration: u32::try_from(next.saturating_sub(begin(frame))).unwrap_or(u32::MAX),
                 composition_offset: i32::try_from(offset).unwrap_or(0),
                 is_keyframe: frame.is_keyframe,
@@ -280,14 +280,14 @@ impl<'a> Samples<'a> {
             });
         }
         let decode_time = frames.first().map_or(0, |frame| begin(frame));
-        Self { timescale, decode_time, samples }
+        Self { timescale, decode_time, list }
     }
 
     /// Lets the first sample begin at `begin`, which is not later than its decode time.
     fn from(mut self, begin: Duration) -> Self {
         let begin = ticks(begin, self.timescale);
         let earlier = self.decode_time.saturating_sub(begin);
-        if let Some(first) = self.samples.first_mut() {
+        if let Some(first) = self.list.first_mut() {
             let offset = i64::from(first.composition_offset) + i64::try_from(earlier).unwrap_or(0);
             first.composition_offset = i32::try_from(offset).unwrap_or(i32::MAX);
             let duration = u64::from(first.duration) + earlier;
@@ -298,7 +298,7 @@ impl<'a> Samples<'a> {
     }
 
     fn run(&self) -> SampleRun<'_> {
-        SampleRun { decode_time: self.decode_time, samples: &self.samples }
+        SampleRun { decode_time: self.decode_time, samples: &self.list }
     }
 }
 

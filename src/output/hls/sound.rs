@@ -67,7 +67,7 @@ impl Sound {
             if time.saturating_sub(end) > MAX_GAP {
                 self.end = time;
             }
-            self.fill(&mut sounds, time + packet - tolerance, packet, &frame, silence);
+            self.fill(&mut sounds, time + packet / 4, packet, &frame, silence);
             sounds.push(self.place(&frame, packet, frame.data.clone()));
         }
         let patience = if self.has_arrived { PATIENCE } else { FIRST_PATIENCE };
@@ -111,8 +111,6 @@ mod tests {
     use super::*;
     use crate::media::frame::{Track, testing};
 
-    const MS: Duration = Duration::from_millis(1);
-
     /// Mono at 8 kHz: each frame lasts for 128 ms.
     fn config() -> AacConfig {
         AacConfig::low_complexity(8000, 1).expect("a configuration")
@@ -124,14 +122,14 @@ mod tests {
         Arc::new(Frame { track: Track::Audio, data, ..testing::video(&format, true, time, 128) })
     }
 
-    /// Makes fragments of 100 ms. `arrives` are the times of the audio that arrives during each. Returns the
+    /// Makes fragments of 100 ms. `fragments` are the times of the audio that arrives during each. Returns the
     /// times of all audio in milliseconds, negative if the audio is silence.
-    fn play(sound: &mut Sound, begin: u64, arrives: &[&[u64]]) -> Vec<i64> {
+    fn play(sound: &mut Sound, begin: u64, fragments: &[&[u64]]) -> Vec<i64> {
         let picture = testing::video(&testing::format(7), true, begin, 40);
         let mut played = Vec::new();
-        for (index, times) in (0..).zip(arrives) {
+        for (index, times) in (0..).zip(fragments) {
             let arrived = times.iter().copied().map(self::sound).collect();
-            let end = (begin + (index + 1) * 100) as u32 * MS;
+            let end = Duration::from_millis(begin + (index + 1) * 100);
             let frames = sound.complete(arrived, &config(), (&picture, end));
             played.extend(frames.iter().map(|frame| {
                 let time = i64::try_from(frame.decode_time.as_millis()).expect("small");
@@ -143,28 +141,28 @@ mod tests {
 
     #[test]
     fn audio_that_keeps_up_is_not_changed() {
-        let mut sound = Sound::new(1000 * MS);
+        let mut sound = Sound::new(Duration::from_secs(1));
         let arrives: [&[u64]; 6] = [&[1000], &[], &[1128, 1256], &[1384], &[], &[1512]];
         assert_eq!(play(&mut sound, 1000, &arrives), [1000, 1128, 1256, 1384, 1512]);
     }
 
     #[test]
     fn audio_that_never_arrives_is_silence() {
-        let mut sound = Sound::new(1000 * MS);
+        let mut sound = Sound::new(Duration::from_secs(1));
         assert_eq!(play(&mut sound, 1000, &[&[], &[]]), [0; 0], "it may still arrive");
         assert_eq!(play(&mut sound, 1200, &[&[], &[]]), [-1000, -1128, -1256]);
     }
 
     #[test]
     fn audio_that_begins_late_follows_silence() {
-        let mut sound = Sound::new(1000 * MS);
+        let mut sound = Sound::new(Duration::from_secs(1));
         let played = play(&mut sound, 1000, &[&[], &[], &[1200], &[1328]]);
         assert_eq!(played, [-1000, 1128, 1256], "without a gap");
     }
 
     #[test]
     fn audio_that_ends_or_pauses_is_followed_by_silence() {
-        let mut sound = Sound::new(0 * MS);
+        let mut sound = Sound::new(Duration::ZERO);
         let played = play(&mut sound, 0, &[&[0], &[], &[], &[], &[], &[], &[]]);
         assert_eq!(played, [0, -128, -256, -384, -512]);
         // What arrives for the time that is filled already is left out.
@@ -174,7 +172,7 @@ mod tests {
 
     #[test]
     fn times_that_vary_are_evened_out_and_lost_frames_are_replaced() {
-        let mut sound = Sound::new(0 * MS);
+        let mut sound = Sound::new(Duration::ZERO);
         let arrives: [&[u64]; 3] = [&[10, 108, 296], &[384, 500], &[780, 900]];
         let played = play(&mut sound, 0, &arrives);
         assert_eq!(played, [0, 128, 256, 384, 512, -640, 768, 896]);
@@ -182,16 +180,16 @@ mod tests {
 
     #[test]
     fn a_jump_of_the_clock_is_not_filled() {
-        let mut sound = Sound::new(0 * MS);
+        let mut sound = Sound::new(Duration::ZERO);
         assert_eq!(play(&mut sound, 0, &[&[0], &[3_600_000]]), [0, 3_600_000]);
     }
 
     #[test]
     fn audio_with_many_channels_is_not_changed() {
         let config = AacConfig::low_complexity(48000, 6).expect("a configuration");
-        let mut sound = Sound::new(0 * MS);
+        let mut sound = Sound::new(Duration::ZERO);
         let picture = testing::video(&testing::format(7), true, 0, 40);
-        let end = 10_000 * MS;
+        let end = Duration::from_secs(10);
         assert!(sound.complete(Vec::new(), &config, (&picture, end)).is_empty());
     }
 }
