@@ -101,10 +101,22 @@ def audio(name):
 
 
 def ac3():
-    """Return a recording of AC-3, which FFmpeg cannot packetize (RFC 4184): a frame in each packet."""
+    """Return a recording of AC-3 with a frame in each packet (RFC 4184), as FFmpeg cannot make."""
     rate, bit_rate, samples = 48000, 96000, 1536
     source = ["-f", "lavfi", "-i", TONE.format(rate=rate), "-t", str(SECONDS), "-ac", "2"]
-    command = ["ffmpeg", "-v", "error", *source, "-c:a", "ac3", "-b:a", str(bit_rate), "-f", "ac3", "-"]
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        *source,
+        "-c:a",
+        "ac3",
+        "-b:a",
+        str(bit_rate),
+        "-f",
+        "ac3",
+        "-",
+    ]
     data = subprocess.run(command, check=True, capture_output=True).stdout
     size = samples * bit_rate // rate // 8
     frames = [data[at : at + size] for at in range(0, len(data), size)]
