@@ -317,6 +317,7 @@ fn secrets_as_written(text: &str, url: &Url) -> Vec<String> {
         // an @ or % in the password is not encoded.
         if let Some(userinfo) = user_info(text) {
             secrets.push(userinfo.to_owned());
+            secrets.extend(userinfo.strip_suffix(':').map(str::to_owned));
             secrets.extend(userinfo.split_once(':').map(|(_, password)| password.to_owned()));
         }
         secrets.extend(url.password().map(str::to_owned));

@@ -33,7 +33,7 @@ pub fn source_url(data: &[u8]) {
     let Ok(source) = Source::parse(&link) else { return };
     let address = ([192, 0, 2, 7], 8554).into();
     let script = args::script(&source, address, Plan::default(), Duration::from_secs(5));
-    assert_eq!((script.lines().count(), script.matches('\'').count()), (6, 2), "{script}");
+    assert_eq!((script.lines().count(), script.matches('\'').count()), (7, 2), "{script}");
     assert!(!script.contains(['"', '\\', '\r']), "{script}");
 
     assert_eq!(Source::parse(source.expose()).as_ref(), Ok(&source));

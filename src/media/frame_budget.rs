@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A limit for the frames that all hubs keep, in bytes. A hub that publishes above the limit drops what it
-/// does not need (see [`FrameHub::new`](super::FrameHub::new)). Cheap to clone; all clones share one limit.
+/// does not need (see [`FrameHub::new`](super::hub::FrameHub::new)). Cheap to clone; all clones share one limit.
 #[derive(Debug, Clone)]
 pub struct FrameBudget(Arc<Shared>);
 

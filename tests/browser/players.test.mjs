@@ -51,21 +51,29 @@ describe("plain hls.js", () => {
   /** Starts a player with each of the settings, and waits until all have played for `seconds`. */
   async function watch(page, seconds) {
     await page.evaluate((players) => {
-      globalThis.players = Object.entries(players).map(([name, settings]) => show(name, settings));
+      globalThis.players = Object.entries(players).map(([name, settings]) =>
+        globalThis.show(name, settings),
+      );
     }, PLAYERS);
     await until(`${seconds} s played`, SECONDS + seconds, () =>
-      page.evaluate((seconds) => players.every(({ frames }) => frames >= 25 * seconds), seconds),
+      page.evaluate(
+        (seconds) => globalThis.players.every(({ frames }) => frames >= 25 * seconds),
+        seconds,
+      ),
     );
   }
 
   /** Waits until every player has shown a second of new pictures. */
   async function continues(page) {
-    await page.evaluate(() => players.forEach((player) => (player.frames = 0)));
-    const isPlaying = () => page.evaluate(() => players.every(({ frames }) => frames >= 25));
+    await page.evaluate(() => globalThis.players.forEach((player) => (player.frames = 0)));
+    const isPlaying = () =>
+      page.evaluate(() => globalThis.players.every(({ frames }) => frames >= 25));
     await until("every player continues", CONTINUES_SECONDS, isPlaying).catch(async (error) => {
-      throw new Error(`${error.message}: ${await page.evaluate(() => JSON.stringify(players))}`);
+      throw new Error(
+        `${error.message}: ${await page.evaluate(() => JSON.stringify(globalThis.players))}`,
+      );
     });
-    const errors = await page.evaluate(() => players.flatMap(({ fatal }) => fatal));
+    const errors = await page.evaluate(() => globalThis.players.flatMap(({ fatal }) => fatal));
     assert.deepEqual(errors, []);
   }
 
@@ -125,7 +133,7 @@ describe("plain hls.js", () => {
     const other = await Camera.startFor(t, 0, ["--width", "320", "--height", "192"]);
     await put(other.link);
     await until("the other picture", CONTINUES_SECONDS, () =>
-      page.evaluate(() => players.every(({ video }) => video.videoWidth === 320)),
+      page.evaluate(() => globalThis.players.every(({ video }) => video.videoWidth === 320)),
     );
     await continues(page);
   });
@@ -150,11 +158,12 @@ describe("plain hls.js", () => {
     const count = IS_LONG ? 10 : 2;
     for (let join = 0; join < count; join += 1) {
       await page.evaluate((players) => {
-        globalThis.players = Object.entries(players).map((entry) => show(...entry));
+        globalThis.players = Object.entries(players).map((entry) => globalThis.show(...entry));
       }, PLAYERS);
-      const hasPicture = () => page.evaluate(() => players.every(({ frames }) => frames >= 25));
+      const hasPicture = () =>
+        page.evaluate(() => globalThis.players.every(({ frames }) => frames >= 25));
       await until(`pictures after join ${join}`, JOINS_SECONDS, hasPicture);
-      await page.evaluate(() => players.forEach(({ hls }) => hls.destroy()));
+      await page.evaluate(() => globalThis.players.forEach(({ hls }) => hls.destroy()));
     }
   });
 });
