@@ -38,7 +38,7 @@ async fn video_does_not_wait_for_sound() {
         ("ends-pcmu", "--audio pcmu --audio-until 2", &both),
         ("ends-aac", "--audio aac --audio-until 2", &both),
         ("pauses", "--audio aac --audio-gap 3@2", &both),
-        ("never-opus", "--audio opus --audio-from inf", &vec!["h264"]),
+        ("never-opus", "--audio opus --audio-from inf", &both),
         ("backchannel-first", "--audio aac --backchannel first", &both),
         ("backchannel-last", "--audio pcma --backchannel last", &both),
         ("metadata", "--metadata --audio pcmu", &both),
