@@ -48,7 +48,7 @@ pub fn source_url(data: &[u8]) {
     assert_eq!(format!("{source:?}"), format!("Source({shown})"));
     let host_end = shown.find("://").map(|at| at + 3).expect("a scheme");
     let path = shown[host_end..].find(['/', '?']).map_or("", |at| &shown[host_end + at..]);
-    let secrets = secrets(&link);
+    let secrets = secrets(source.expose());
     let secrets = secrets.iter().filter_map(|secret| std::str::from_utf8(secret).ok());
     let message = format!("{link} {connected}");
     let message = secrets.clone().fold(message, |message, secret| message + " " + secret);
@@ -69,7 +69,7 @@ pub fn ffmpeg_stderr(data: &[u8]) {
     let (link, messages) = data.split_at(line_end);
     let link = String::from_utf8_lossy(link);
     let Ok(source) = Source::parse(&link) else { return };
-    let secrets = secrets(&link);
+    let secrets = secrets(source.expose());
     let mut printed = Vec::new();
     for &byte in messages {
         match usize::from(byte) {

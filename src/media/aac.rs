@@ -7,6 +7,11 @@ use crate::media::bits::BitReader;
 /// ISO/IEC 14496-3, Table 1.18: sample rates in Hz by their index.
 const SAMPLE_RATES: [u32; 13] =
     [96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350];
+/// The sample rate to which audio is converted, in Hz. At this rate, a frame of AAC lasts for 32 ms, so that each
+/// part of a segment contains audio. hls.js takes the times of parts with and without audio from different
+/// tracks, and the picture freezes for up to a group of pictures whenever it changes the track. At the 8 kHz of
+/// G.711, a frame would last for 128 ms.
+pub(crate) const CONVERTED_RATE: u32 = 32_000;
 /// The index that announces a sample rate of 24 bits.
 const EXPLICIT_RATE: u32 = 15;
 

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use crate::media::aac::AacConfig;
+use crate::media::aac::{AacConfig, CONVERTED_RATE};
 use crate::media::camera_clock::{CameraClock, SharedClock};
 use crate::media::error::MediaError;
 use crate::media::frame::{AudioFormat, Format, Frame, Track};
@@ -266,14 +266,11 @@ impl Demuxer {
 }
 
 /// Returns the AAC that FFmpeg makes of audio with this `tag`, if that is known before the first AAC arrives.
-/// FFmpeg keeps the sample rate, and makes two channels of more. Of AAC that is described wrongly, FFmpeg may
-/// make nothing.
-fn expected_aac(tag: [u8; 4], sample_rate: u32, channels: u32) -> Option<AacConfig> {
-    // G.722 is announced with 8000 samples per second, and has 16000.
-    const G722: [u8; 4] = [0x8f, 0x02, 0, 0];
+/// FFmpeg makes two channels of more. Of AAC that is described wrongly, FFmpeg may make nothing.
+fn expected_aac(tag: [u8; 4], channels: u32) -> Option<AacConfig> {
     const AAC: [u8; 4] = [0xff, 0, 0, 0];
-    let channels = u8::try_from(channels.min(2)).ok().filter(|_| ![G722, AAC].contains(&tag))?;
-    AacConfig::low_complexity(sample_rate, channels)
+    let channels = u8::try_from(channels.min(2)).ok().filter(|_| tag != AAC)?;
+    AacConfig::low_complexity(CONVERTED_RATE, channels)
 }
 
 impl Audio {
@@ -300,7 +297,7 @@ impl Audio {
         Some(Self {
             stream: index,
             time_base: stream.time_base,
-            expected_aac: expected_aac(stream.tag, rate, channels),
+            expected_aac: expected_aac(stream.tag, channels),
             format,
             clock: CameraClock::default(),
             timeline,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::camera::plan::{Audio, Plan, ProbeSize, Times, Transport, Video};
 use crate::camera::source::Source;
 use crate::child::spawner::output_pipe;
+use crate::media::aac::CONVERTED_RATE;
 use crate::media::parameter_set::picture::PictureParameters;
 
 impl ProbeSize {
@@ -150,13 +151,13 @@ fn audio_output(codec: &str, pipe: &str) -> Vec<String> {
     let streams = ["-map", "0:a:0?", "-map", "0:v:0", "-c:a", codec, "-c:v", "copy"];
     // Browsers play AAC with one or two channels. Speex has no layout of channels, without which FFmpeg's encoder
     // fails.
-    let layout = ["-af", "aformat=channel_layouts=mono|stereo"].into_iter();
-    let layout = layout.filter(|_| codec != "copy");
+    let format = format!("aformat=channel_layouts=mono|stereo:sample_rates={CONVERTED_RATE}");
+    let format = ["-af", &format].into_iter().filter(|_| codec != "copy");
     let times = ["-bsf:a", PLAIN_TIMES];
     let dropped = ["-bsf:v", "noise=drop=1", "-max_interleave_delta", "1"];
     streams
         .into_iter()
-        .chain(layout)
+        .chain(format)
         .chain(times)
         .chain(dropped)
         .map(str::to_owned)
