@@ -327,6 +327,8 @@ fn secrets_as_written(text: &str, url: &Url) -> Vec<String> {
         for value in secret_values(text).into_iter().map(|range| &text[range]) {
             // Parsers differ in where a value ends.
             secrets.extend(value.split([';', '?', '#']).next().map(str::to_owned));
+            // A value can contain what looks like another parameter.
+            secrets.extend(value.match_indices('=').map(|(at, _)| value[at + 1..].to_owned()));
             secrets.push(value.to_owned());
         }
     }
@@ -455,6 +457,7 @@ mod tests {
             ("rtsp://cam/user=admin&password=hunt{er}22&channel=1", &["hunt{er}22"]),
             ("rtsp://cam/x#password=hunter22", &["hunter22"]),
             ("rtsp://cam/x?pwd=hunter/22", &["hunter/22"]),
+            ("rtsp://cam/x?key=1/pass=hunter/22", &["hunter/22"]),
             ("rtsp://cam/x?pwd=hunter;22", &["hunter;22"]),
             ("rtsp://admin:hunter%0722%0apassword@cam/x", &["hunter22", "password"]),
             // The second string is basic authentication of admin:hunter22.
