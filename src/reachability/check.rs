@@ -28,7 +28,7 @@ pub(crate) enum CheckResult {
     Reachable,
     /// The camera did not respond, or cannot be reached, for this reason.
     Unreachable(Error),
-    /// The manager's machine lacks the resources for the check, so the result says nothing about the camera.
+    /// The manager's machine lacks the resources for the check, so the result is no evidence about the camera.
     NotMade(io::Error),
 }
 
