@@ -41,7 +41,9 @@ impl Password {
             return Ok(None);
         }
         ensure_nothing_is_hidden(self.0.expose())?;
-        Source::parse(self.0.expose()).map(Some)
+        let source = Source::parse(self.0.expose())?;
+        source.ensure_usable()?;
+        Ok(Some(source))
     }
 }
 

@@ -2,38 +2,111 @@
 //!
 //! The functions take and return text, because a link is corrected before it is parsed.
 
+use percent_encoding::{
+    AsciiSet, CONTROLS, percent_decode_str, percent_encode, utf8_percent_encode,
+};
 use url::Url;
 
 use crate::base::url::{path_and_query, percent_decoded};
 
+/// The characters that user names and passwords cannot contain in a URL: they would end the credentials, or a
+/// quotation in FFmpeg's script.
+const SPECIAL: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'/').add(b'?').add(b'#').add(b'\'').add(b'"').add(b'\\');
+/// The characters that FFmpeg must get encoded in a password.
+const SPECIAL_IN_PASSWORD: &AsciiSet = &SPECIAL.add(b'@').add(b'%');
+/// The characters that FFmpeg must get encoded in a user name.
+const SPECIAL_IN_NAME: &AsciiSet = &SPECIAL_IN_PASSWORD.add(b':');
+
 /// Returns the link without what people add by mistake, and in the form that FFmpeg understands:
 ///
-/// - spaces and line breaks around the link are removed;
+/// - white space, quotation marks and angle brackets around the link are removed;
 /// - the scheme gets small letters;
 /// - a colon without a port is removed;
 /// - a user name without a colon gets an empty password, because FFmpeg would otherwise not log in;
+/// - special characters in the user name and the password are percent-encoded, if it is clear where the
+///   password ends;
 /// - the parameter `enableSrtp`, with which Ubiquiti cameras show their links, is removed. RTSP over TLS
 ///   encrypts the media as well, and FFmpeg does not support SRTP in RTSP.
 ///
 /// Other text is returned unchanged, also if it is not a link.
 pub(super) fn corrected(text: &str) -> String {
-    let text = text.trim_matches(|character: char| character.is_ascii_whitespace());
+    let text = unwrapped(text);
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let scheme = scheme.to_ascii_lowercase();
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    let (user_info, host) = match authority.rsplit_once('@') {
-        Some((user_info, host)) => (Some(user_info), host),
-        None => (None, authority),
-    };
+    let (user_info, host, path) = split(rest);
     let host = host.strip_suffix(':').unwrap_or(host);
     let user_info = match user_info {
-        Some(name) if !name.contains(':') && !name.is_empty() => format!("{name}:@"),
-        Some(user_info) => format!("{user_info}@"),
+        Some(name) if !name.contains(':') && !name.is_empty() => format!("{}:@", encoded(name)),
+        Some(user_info) => format!("{}@", encoded(user_info)),
         None => String::new(),
     };
     let path = if scheme == "rtsps" { without_srtp(path) } else { path.to_owned() };
     format!("{scheme}://{user_info}{host}{path}")
+}
+
+/// Returns `text` without the white space, invisible characters, quotation marks and angle brackets around it.
+fn unwrapped(text: &str) -> &str {
+    let is_invisible = |c: char| {
+        c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+    };
+    let text = text.trim_matches(is_invisible);
+    let marks = [("\"", "\""), ("'", "'"), ("<", ">")];
+    let mut inner =
+        marks.into_iter().filter_map(|(open, close)| text.strip_prefix(open)?.strip_suffix(close));
+    inner.next().map_or(text, |inner| inner.trim_matches(is_invisible))
+}
+
+/// Splits a link without its scheme into user name and password, host and port, and the rest. An `@` after the
+/// first `/`, `?` or `#` can mean that the password contains such a character. Then the link is split in the
+/// only way in which the host is valid. If there are several such ways or none, the first `/`, `?` or `#` ends
+/// the host.
+fn split(link: &str) -> (Option<&str>, &str, &str) {
+    let host_end = |rest: &str| rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = link.split_at(host_end(link));
+    let usual = match authority.rsplit_once('@') {
+        Some((user_info, host)) => (Some(user_info), host, path),
+        None => (None, authority, path),
+    };
+    if !path.contains('@') {
+        return usual;
+    }
+    let user_infos = link.match_indices('@').map(|(at, _)| Some(&link[..at]));
+    let mut ways = [None].into_iter().chain(user_infos).filter_map(|user_info| {
+        let rest = &link[user_info.map_or(0, |text| text.len() + 1)..];
+        let (host, path) = rest.split_at(host_end(rest));
+        is_host(host).then_some((user_info, host, path))
+    });
+    match (ways.next(), ways.next()) {
+        (Some(way), None) => way,
+        _ => usual,
+    }
+}
+
+/// Returns whether a text is a host name or an address, with or without a port.
+fn is_host(text: &str) -> bool {
+    let is_in_host = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:[]".contains(&byte);
+    let url = Url::parse(&format!("rtsp://{text}")).ok();
+    text.bytes().all(is_in_host)
+        && url.is_some_and(|url| url.host_str().is_some_and(|host| !host.is_empty()))
+}
+
+/// Returns user name and password with special characters encoded. Line breaks are kept, because they are a
+/// mistake in a link.
+fn encoded(user_info: &str) -> String {
+    if user_info.contains(char::is_control) {
+        return user_info.to_owned();
+    }
+    utf8_percent_encode(user_info, SPECIAL).to_string()
+}
+
+/// Returns user name and password with as few percent escapes as possible, because FFmpeg limits their length.
+pub(super) fn user_info_for_ffmpeg(user_info: &str) -> String {
+    let decoded = |text| percent_decode_str(text).collect::<Vec<u8>>();
+    let (name, password) = user_info.split_once(':').unwrap_or((user_info, ""));
+    let (name, password) = (decoded(name), decoded(password));
+    let name = percent_encode(&name, SPECIAL_IN_NAME);
+    format!("{name}:{}", percent_encode(&password, SPECIAL_IN_PASSWORD))
 }
 
 /// Returns the path and the query without the parameter `enableSrtp`.
@@ -84,6 +157,34 @@ fn unescaped(text: &str) -> String {
     result + rest
 }
 
+/// The words with which the lean FFmpeg reports the target of a redirect (see `deploy/ffmpeg/redirect.patch`).
+pub(crate) const UNFOLLOWED_REDIRECT: &str = "Not following the redirect to ";
+/// The words with which Debian's FFmpeg reports the target of a redirect that it follows.
+pub(crate) const FOLLOWED_REDIRECT: &str = ": Redirecting to ";
+
+/// Returns the position of the target in a message about a redirect; `None` for other texts. The target
+/// ends with the text, and may lack a scheme.
+pub(super) fn redirect_target(text: &str) -> Option<usize> {
+    let words = [UNFOLLOWED_REDIRECT, FOLLOWED_REDIRECT];
+    words.iter().find_map(|words| Some(text.find(words)? + words.len()))
+}
+
+/// Returns the target of a redirect without credentials. `hide_values` is as for [`without_credentials`].
+pub(super) fn target_without_credentials(
+    target: &str,
+    hide_values: impl Fn(&str) -> String,
+) -> String {
+    let link = target.split_once("://").filter(|(scheme, _)| is_scheme(scheme));
+    let (scheme, rest) =
+        link.map_or(("", target), |(scheme, rest)| (&target[..scheme.len() + 3], rest));
+    let (user_info, rest) = match rest.rsplit_once('@') {
+        Some((_, rest)) => ("***@", rest),
+        None => ("", rest),
+    };
+    let (host, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    format!("{scheme}{user_info}{host}{}", hide_values(path))
+}
+
 /// Returns `text` with the credentials of every link in it replaced with `***`, whoever wrote the link: a
 /// camera can redirect to a link of another camera, with that camera's password. `hide_values` replaces
 /// the secret values in the rest of a link.
@@ -93,20 +194,39 @@ pub(super) fn without_credentials(text: &str, hide_values: impl Fn(&str) -> Stri
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + "://".len());
         result.push_str(before);
-        let is_end = |c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '<' | '>');
-        let link = &after[..after.find(is_end).unwrap_or(after.len())];
-        // A password may contain a slash that is not encoded, so the last @ ends the credentials.
-        let (user_info, target) = match link.rsplit_once('@') {
-            Some((_, target)) => ("***@", target),
-            None => ("", link),
+        // A password may contain characters that are not encoded, even spaces, so the last @ before the next
+        // link ends the credentials.
+        let (user_info, after) = match after[..next_link(after)].rfind('@') {
+            Some(at) => ("***@", &after[at + 1..]),
+            None => ("", after),
         };
+        let target = &after[..after.find(ends_link).unwrap_or(after.len())];
         let path = target.find(['/', '?', '#']).unwrap_or(target.len());
         result.push_str(user_info);
         result.push_str(&target[..path]);
         result.push_str(&hide_values(&target[path..]));
-        rest = &after[link.len()..];
+        rest = &after[target.len()..];
     }
     result + rest
+}
+
+/// Returns the position of the next link in `text`, or the length of `text`. A link begins after a space or a
+/// quotation mark: a `://` elsewhere may be part of a password.
+fn next_link(text: &str) -> usize {
+    let schemes = text.match_indices("://").filter_map(|(end, _)| {
+        let begin = text[..end].rfind(ends_link)? + 1;
+        text.get(begin..end).filter(|scheme| is_scheme(scheme)).map(|_| begin)
+    });
+    schemes.min().unwrap_or(text.len())
+}
+
+fn ends_link(character: char) -> bool {
+    character.is_whitespace() || matches!(character, '\'' | '"' | '<' | '>')
+}
+
+fn is_scheme(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
 #[cfg(test)]
@@ -126,6 +246,19 @@ mod tests {
             ("rtsps://h:7441/KEY?enableSrtp", "rtsps://h:7441/KEY"),
             ("rtsps://h/KEY?a=1&enableSrtp&b=2", "rtsps://h/KEY?a=1&b=2"),
             ("rtsp://h/KEY?enableSrtp", "rtsp://h/KEY?enableSrtp"),
+            ("\u{feff}rtsp://h/x\u{200b}\u{a0}", "rtsp://h/x"),
+            ("\" rtsp://h/x\"", "rtsp://h/x"),
+            ("<rtsp://h/x>", "rtsp://h/x"),
+            ("rtsp://a:b%c:d@h/x", "rtsp://a:b%c:d@h/x"),
+            ("rtsp://a:b/c?d#e@h:554/x", "rtsp://a:b%2Fc%3Fd%23e@h:554/x"),
+            ("rtsp://a:b/@[::1]/x", "rtsp://a:b%2F@[::1]/x"),
+            ("rtsp://a:b 'ä\"\\@h/x", "rtsp://a:b%20%27%C3%A4%22%5C@h/x"),
+            // Not clear: where the password ends, or what the host is.
+            ("rtsp://a:12/3@h/x", "rtsp://a:12/3@h/x"),
+            ("rtsp://a:b@c/d@h/x", "rtsp://a:b@c/d@h/x"),
+            ("rtsp://a:b/c@h/x@2", "rtsp://a:b/c@h/x@2"),
+            ("rtsp://h/x@y", "rtsp://h/x@y"),
+            ("rtsp://a:b/c@h$/x", "rtsp://a:b/c@h$/x"),
             ("camera", "camera"),
             ("", ""),
         ];
@@ -169,10 +302,23 @@ mod tests {
             ("Redirecting to rtsp://u:p@h:1/x", "Redirecting to rtsp://***@h:1/x"),
             ("'rtsp://u:p/w@h/x?key=secret' failed", "'rtsp://***@h/x?key=***' failed"),
             ("rtsp://a:b@h rtsp://h/y http://c@d", "rtsp://***@h rtsp://h/y http://***@d"),
+            ("rtsp://u:p w'/ä@h 'rtsp://g'", "rtsp://***@h 'rtsp://g'"),
+            ("rtsp://u:a://b@h", "rtsp://***@h"),
             ("no link: a@b", "no link: a@b"),
         ];
         for (text, expected) in table {
             assert_eq!(without_credentials(text, hide), expected);
+        }
+        let targets = [
+            ("rtsp://u:p w@h/x?key=secret y", "rtsp://***@h/x?key=*** y"),
+            ("/x?key=secret", "/x?key=***"),
+            ("u:p@h", "***@h"),
+            ("u:p://q@h", "***@h"),
+        ];
+        for (target, expected) in targets {
+            let message = format!("Status 302{FOLLOWED_REDIRECT}{target}");
+            let at = redirect_target(&message).expect("a redirect");
+            assert_eq!(target_without_credentials(&message[at..], hide), expected);
         }
     }
 }

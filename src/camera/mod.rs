@@ -26,7 +26,7 @@ use plan::Plan;
 use source::Source;
 
 pub(crate) mod id;
-mod link;
+pub(crate) mod link;
 pub(crate) mod networks;
 pub(crate) mod numbers;
 pub(crate) mod onvif_address;

@@ -24,12 +24,14 @@ pub(crate) const MAX_LENGTH: usize = 2048;
 /// The length of the longest secret in bytes, if all its characters are percent-encoded. In base64, a secret
 /// is shorter.
 pub(crate) const MAX_SECRET_LENGTH: usize = MAX_LENGTH * 3;
-/// The largest length of user name and password, as they are written in the URL. FFmpeg cuts off the rest.
+/// The largest length of user name and password in the form that FFmpeg gets, in bytes. FFmpeg cuts off the rest.
 const MAX_USER_INFO: usize = 127;
+/// The largest length of path and query, in bytes. FFmpeg cuts off the rest.
+const MAX_PATH: usize = 1023;
 
 /// The parameters whose values are shown. The values of all others are hidden, because vendors use many
 /// names for passwords.
-const HARMLESS_KEYS: [&str; 11] = [
+const HARMLESS_KEYS: [&str; 12] = [
     "channel",
     "subtype",
     "stream",
@@ -41,6 +43,8 @@ const HARMLESS_KEYS: [&str; 11] = [
     "videocodec",
     "audiocodec",
     "codec",
+    // In FFmpeg's messages.
+    "timeout",
 ];
 
 /// The RTSP URL of a stream, with its credentials. Cheap to clone.
@@ -97,17 +101,9 @@ impl Source {
         }
         if after_authority(text).contains('@') {
             return invalid(
-                "rtsp_link contains an @ after the host; write an @ in the path as %40, and a /, ? or # \
-                 in the password as %2F, %3F or %23",
-            );
-        }
-        if url.port() == Some(0) {
-            return invalid("the port in rtsp_link must be 1 to 65535; leave it out for port 554");
-        }
-        if user_info(text).is_some_and(|it| it.len() > MAX_USER_INFO) {
-            return invalid(
-                "user name and password in rtsp_link are longer than 127 characters in total, which \
-                 FFmpeg does not support; use shorter ones",
+                "rtsp_link contains an @ after the host, so it is unclear where the password ends; in the \
+                 user name, the password and the path, write @ as %40, / as %2F, ? as %3F, # as %23, : as \
+                 %3A and % as %25, or enter address, user name and password separately",
             );
         }
         let secrets = secrets(text, &url);
@@ -120,6 +116,28 @@ impl Source {
             secrets,
             url: text.to_owned(),
         })))
+    }
+
+    /// Returns an `InvalidSource` error if FFmpeg cannot use the URL: because of the port, or because FFmpeg would
+    /// cut off a part. [`Source::parse`] accepts such a URL, because the database may contain one.
+    pub(crate) fn ensure_usable(&self) -> Result<(), Error> {
+        let invalid = |reason: &str| Err(Error::new(ErrorKind::InvalidSource, reason));
+        if self.port() == 0 {
+            return invalid("the port in rtsp_link must be 1 to 65535; leave it out for port 554");
+        }
+        let user_info = user_info(&self.0.url).map(link::user_info_for_ffmpeg);
+        if user_info.is_some_and(|text| text.len() > MAX_USER_INFO) {
+            return invalid(
+                "user name and password in rtsp_link are longer than 127 characters in total, which \
+                 FFmpeg does not support; use shorter ones",
+            );
+        }
+        if after_authority(&self.0.url).len() > MAX_PATH {
+            return invalid(
+                "the path in rtsp_link is longer than 1023 characters, which FFmpeg does not support",
+            );
+        }
+        Ok(())
     }
 
     /// Returns the URL with credentials. Only for FFmpeg's script, and for the database, which encrypts it.
@@ -157,17 +175,20 @@ impl Source {
         self.0.shown.starts_with("rtsps:")
     }
 
-    /// Returns the URL with credentials, in which `address` replaces a host name and its port. A URL with an
-    /// IP address is returned unchanged. Only for FFmpeg's script.
+    /// Returns the URL with credentials in the form that FFmpeg gets, in which `address` replaces a host name and
+    /// its port. An IP address is not replaced. Only for FFmpeg's script.
     pub fn expose_at(&self, address: SocketAddr) -> String {
         let url = &self.0.url;
-        let (Some(scheme_end), true) = (url.find("://"), !self.has_address()) else {
-            return url.clone();
+        let (scheme, rest) = url.split_once("://").unwrap_or_default();
+        let path = after_authority(url);
+        let authority = &rest[..rest.len() - path.len()];
+        let (user_info, host) = match authority.rsplit_once('@') {
+            Some(("", host)) => (String::new(), host),
+            Some((user_info, host)) => (link::user_info_for_ffmpeg(user_info) + "@", host),
+            None => (String::new(), authority),
         };
-        let authority = scheme_end + "://".len();
-        let end = url[authority..].find(['/', '?', '#']).map_or(url.len(), |at| authority + at);
-        let host = url[authority..end].rfind('@').map_or(authority, |at| authority + at + 1);
-        format!("{}{address}{}", &url[..host], &url[end..])
+        let host = if self.has_address() { host.to_owned() } else { address.to_string() };
+        format!("{scheme}://{user_info}{host}{path}")
     }
 
     fn has_address(&self) -> bool {
@@ -211,13 +232,16 @@ impl fmt::Debug for Source {
 
 /// Returns `text` without the credentials and the secret parameters of the links in it.
 pub(crate) fn redact_links(text: &str) -> String {
-    link::without_credentials(text, |path| {
+    let hide_values = |path: &str| {
         let mut path = path.to_owned();
         for range in secret_values(&path).into_iter().rev().filter(|range| !range.is_empty()) {
             path.replace_range(range, "***");
         }
         path
-    })
+    };
+    let (text, target) = text.split_at(link::redirect_target(text).unwrap_or(text.len()));
+    link::without_credentials(text, hide_values)
+        + &link::target_without_credentials(target, hide_values)
 }
 
 /// Returns user name and password as they are written in a URL.
@@ -313,12 +337,14 @@ fn secrets(text: &str, url: &Url) -> Vec<String> {
 fn secrets_as_written(text: &str, url: &Url) -> Vec<String> {
     let mut secrets = Vec::new();
     if has_credentials(url) {
-        // Both as written up to the last @, and as the URL parser reads the password: parsers differ if
-        // an @ or % in the password is not encoded.
-        if let Some(userinfo) = user_info(text) {
-            secrets.push(userinfo.to_owned());
-            secrets.extend(userinfo.strip_suffix(':').map(str::to_owned));
-            secrets.extend(userinfo.split_once(':').map(|(_, password)| password.to_owned()));
+        // As written up to the last @, as FFmpeg gets it, and as the URL parser reads the password: parsers
+        // differ if an @ or % in the password is not encoded.
+        if let Some(user_info) = user_info(text) {
+            for user_info in [user_info, &link::user_info_for_ffmpeg(user_info)] {
+                secrets.push(user_info.to_owned());
+                secrets.extend(user_info.strip_suffix(':').map(str::to_owned));
+                secrets.extend(user_info.split_once(':').map(|(_, password)| password.to_owned()));
+            }
         }
         secrets.extend(url.password().map(str::to_owned));
     }
@@ -343,6 +369,7 @@ mod tests {
     fn invalid_links_are_refused_with_the_reason() {
         let long = format!("rtsp://host/{}", "x".repeat(2048));
         let long_password = format!("rtsp://a:{}@host/", "x".repeat(126));
+        let long_path = format!("rtsp://host/{}", "x".repeat(1023));
         let table = [
             ("", "not a URL"),
             ("camera", "not a URL"),
@@ -357,15 +384,20 @@ mod tests {
             ("rtsp://host:port/", "not a URL"),
             ("rtsp://host:0/", "1 to 65535"),
             (long_password.as_str(), "127 characters"),
+            (long_path.as_str(), "1023 characters"),
             ("rtsp://admin:123/45secret@host/x", "%2F"),
             ("rtsp://admin:123?45secret@host/x", "%3F"),
             (long.as_str(), "longer than"),
         ];
         for (link, reason) in table {
-            let error = Source::parse(link).expect_err(link);
+            let parsed = Source::parse(link).and_then(|source| source.ensure_usable());
+            let error = parsed.expect_err(link);
             assert_eq!(error.kind, ErrorKind::InvalidSource);
             assert!(error.detail.contains(reason), "{link}: {error}");
         }
+        // As long as possible, in the form that FFmpeg gets.
+        let link = format!("rtsp://a:{}@host/{}", "%21".repeat(125), "x".repeat(1022));
+        assert_eq!(Source::parse(&link).expect("a link").ensure_usable(), Ok(()));
     }
 
     #[test]
@@ -394,6 +426,22 @@ mod tests {
         assert_eq!(parse("rtsps://cam:322/%21"), parse("rtsps://cam/!"));
         assert_ne!(parse("rtsp://cam:8554/x"), parse("rtsp://cam/x"));
         assert_eq!(parse(" rtsp://admin@cam:/x ").expose(), "rtsp://admin:@cam/x");
+    }
+
+    #[test]
+    fn ffmpeg_gets_no_needless_escapes() {
+        let address: SocketAddr = "192.0.2.7:554".parse().expect("an address");
+        let table = [
+            ("rtsp://%61dmin:p%21%2Bw@h/x", "admin:p!+w@"),
+            ("rtsp://a%3Ab:c:d@h/x", "a%3Ab:c:d@"),
+            ("rtsp://a:p@ss%%zz%41@h/x", "a:p%40ss%25%25zzA@"),
+            ("rtsp://a:%2F%3f%23%27%0a%E4@h/x", "a:%2F%3F%23%27%0A%E4@"),
+            ("rtsp://@h/x", ""),
+        ];
+        for (link, user_info) in table {
+            let source = Source::parse(link).expect(link);
+            assert_eq!(source.expose_at(address), format!("rtsp://{user_info}192.0.2.7:554/x"));
+        }
     }
 
     #[test]

@@ -117,6 +117,19 @@ impl SourceSpec {
         self.first().port()
     }
 
+    /// Returns whether the URLs are the same text. Two equal sources can be spelled differently.
+    pub(crate) fn is_spelled_like(&self, other: &Self) -> bool {
+        let text = |spec: &Self, profile| spec.source(profile).map(|it| it.expose().to_owned());
+        let mut profiles = [Profile::Main, Profile::Sub].into_iter();
+        profiles.all(|profile| text(self, profile) == text(other, profile))
+    }
+
+    /// Returns an `InvalidSource` error if FFmpeg cannot use one of the URLs.
+    pub(crate) fn ensure_usable(&self) -> Result<(), Error> {
+        let profiles = [Profile::Main, Profile::Sub].into_iter();
+        profiles.filter_map(|profile| self.source(profile)).try_for_each(Source::ensure_usable)
+    }
+
     /// Returns whether one of the streams is at this host.
     pub(crate) fn has_host(&self, host: &str) -> bool {
         [Profile::Main, Profile::Sub]
@@ -175,8 +188,10 @@ impl Parts {
     fn source(&self, path: &str) -> Result<Source, Error> {
         let source = Source::parse(&self.link(path))?;
         // An `ip` that contains more than a host would change other parts of the URL.
-        let bare = |host: &str| host.trim_matches(['[', ']']).to_owned();
-        if bare(source.host()) == bare(&self.ip) {
+        let bare = |host: &str| host.trim_matches(['[', ']']).to_ascii_lowercase();
+        let address = |host: &str| host.parse::<IpAddr>().ok();
+        let (host, ip) = (bare(source.host()), bare(&self.ip));
+        if host == ip || address(&ip).is_some_and(|ip| address(&host) == Some(ip)) {
             return Ok(source);
         }
         let detail = "ip must be a host name or an IP address, without port, path or credentials";
@@ -246,6 +261,13 @@ mod tests {
         });
         assert_eq!(link(&open, Profile::Main), Some("rtsp://[fe80::1]:554/live?channel=1"));
         assert_eq!(link(&open, Profile::Sub), Some("rtsp://[fe80::1]:554/small"));
+        for (ip, expected) in [
+            ("FE80:0::1", "rtsp://[fe80::1]:554/small"),
+            ("CAM.local", "rtsp://CAM.local:554/small"),
+        ] {
+            let open = spec(Parts { ip: ip.into(), ..open.parts().expect("parts").clone() });
+            assert_eq!(link(&open, Profile::Sub), Some(expected));
+        }
     }
 
     #[test]

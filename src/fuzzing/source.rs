@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::support::ready;
 use crate::camera::plan::Plan;
-use crate::camera::source::{self, Source};
+use crate::camera::source::{self, Source, redact_links};
 use crate::child::log::ProcessLog;
 use crate::ingest::ffmpeg::args;
 use crate::ingest::ffmpeg::probe::Facts;
@@ -20,12 +20,16 @@ use crate::ingest::ffmpeg::stderr::Tail;
 /// link, and the rest is the path.
 ///
 /// Checks that an accepted link cannot end the quoted string in FFmpeg's script, is parsed to the same
-/// source again, and is displayed without secrets.
+/// source again, and is displayed without secrets; and that the password is removed from the message about a
+/// redirect to such a link.
 pub fn source_url(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let link = match text.split_once('\n') {
         None => text.into_owned(),
         Some((password, path)) => {
+            let message = |user_info| format!("Status 302: Redirecting to rtsp://{user_info}@h/x");
+            let redacted = redact_links(&message(format!("admin:{password}")));
+            assert_eq!(redacted, message("***".to_owned()), "{password:?}");
             let password = utf8_percent_encode(password, NON_ALPHANUMERIC);
             format!("rtsp://admin:{password}@camera/{path}")
         }

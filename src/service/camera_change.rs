@@ -152,7 +152,11 @@ impl SourceChange {
         match self {
             Self::Keep => known.cloned().map_or_else(|| SourceSpec::from_links(None, None), Ok),
             Self::Links { main, sub } => SourceSpec::from_links(main, sub),
-            Self::Parts(parts) => SourceSpec::from_parts(parts.complete(known)?),
+            Self::Parts(parts) => {
+                let spec = SourceSpec::from_parts(parts.complete(known)?)?;
+                spec.ensure_usable()?;
+                Ok(spec)
+            }
             Self::Sealed(sealed) => cameras.unsealed(id, &sealed).ok_or_else(|| {
                 let detail = format!(
                     "the sealed source of camera {id} cannot be opened: it was exported under \
@@ -177,7 +181,7 @@ impl PartsChange {
         })?;
         let mut parts = Parts {
             vendor: self.vendor,
-            ip: self.ip,
+            ip: self.ip.trim().to_owned(),
             port: self.port.unwrap_or(preset.map_or(presets::usual_port(), |preset| preset.port)),
             path,
             sub_path: self.sub_path.or_else(|| preset.and_then(|preset| preset.sub.clone())),

@@ -291,7 +291,7 @@ impl Cameras {
         if let Some(known) = &known {
             record.created_at = known.created_at;
             let as_known = Record { updated_at: known.updated_at, ..record.clone() };
-            if as_known == *known {
+            if as_known == *known && as_known.spec.is_spelled_like(&known.spec) {
                 return Ok((as_known, Change::Unchanged));
             }
         } else {
@@ -309,7 +309,8 @@ impl Cameras {
         let source = record.spec.source(id.profile())?;
         let keep = if id.profile() == Profile::Main { record.keep } else { KeepOption::OnDemand };
         if let Some(known) = self.streams.get(id)
-            && known.is_like(source, record.options)
+            && known.source.expose() == source.expose()
+            && known.options == record.options
             && (&known.onvif, known.keep) == (&record.onvif, keep)
         {
             return Some(known.clone());
@@ -320,6 +321,7 @@ impl Cameras {
         camera.numbers = self.numbers.of(id);
         let mut known = self.streams.entry(id.clone()).or_insert_with(|| camera.clone());
         if known.is_same_stream(&camera) {
+            known.source = camera.source;
             known.onvif = camera.onvif;
             known.keep = keep;
         } else {

@@ -18,6 +18,7 @@ mod keep;
 mod keyframes;
 mod lifetime;
 mod limits;
+mod links;
 mod low_latency;
 mod media;
 mod metrics;

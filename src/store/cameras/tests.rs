@@ -6,7 +6,7 @@ use std::task::Poll;
 use super::*;
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::{AudioOption, KeepOption};
-use crate::camera::plan::{Audio, Plan};
+use crate::camera::plan::{Audio, Plan, Transport};
 use crate::camera::source_spec::Parts;
 use crate::store::key_files::next_key_file;
 use crate::store::rotate::rotate_key;
@@ -110,6 +110,28 @@ async fn cameras_survive_a_restart_and_their_secrets_are_sealed() {
         let is_on_disk = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
         assert!(!is_on_disk, "{secret} is on disk");
     }
+}
+
+#[tokio::test]
+async fn a_changed_spelling_of_a_link_is_stored_and_keeps_what_is_known_about_the_stream() {
+    let setup = Setup::new();
+    let cameras = setup.open().await.expect("a database");
+    let (id, unchanged) = (CameraId::parse("1").expect("an id"), OptionChanges::default());
+    let camera = put(&cameras, Some("rtsp://cam/a?"), unchanged).await.expect("a camera");
+    let plan = Plan { transport: Transport::Udp, ..camera.learned.get() };
+    camera.learned.set(plan);
+    // A start with another spelling changes nothing.
+    let camera = put(&cameras, Some("rtsp://CAM:554/a"), unchanged).await.expect("a camera");
+    assert_eq!((camera.source.expose(), camera.learned.get()), ("rtsp://cam/a?", plan));
+    let respelled = |known: Option<Record>| {
+        let source = Source::parse("rtsp://CAM:554/a").expect("a link");
+        let record = known.expect("the camera");
+        Ok(Record { spec: record.spec.with_link(Profile::Main, source), ..record })
+    };
+    let (_, change) = cameras.change(&id, respelled).await.expect("a change");
+    assert_eq!(change, Change::Updated);
+    let camera = put(&cameras, None, unchanged).await.expect("a camera");
+    assert_eq!((camera.source.expose(), camera.learned.get()), ("rtsp://CAM:554/a", plan));
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ pub(crate) struct Manager {
 }
 
 /// A response of the API. The body is JSON, or a string if it cannot be parsed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ApiResponse {
     pub status: StatusCode,
     pub body: Value,
