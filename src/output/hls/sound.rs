@@ -16,7 +16,7 @@ use crate::media::aac::AacConfig;
 use crate::media::frame::Frame;
 
 /// The time for which a fragment's audio can be behind its video. Then the audio counts as missing. Cameras
-/// send audio in packets of up to 200 ms, and FFmpeg needs as long to convert G.711.
+/// send audio in packets of up to 200 ms, and FFmpeg delays audio that it converts by another 100 ms.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The same time before the first audio of an epoch. Players show no picture before both tracks have begun.
@@ -67,6 +67,7 @@ impl Sound {
             if time.saturating_sub(end) > MAX_GAP {
                 self.end = time;
             }
+            // Adds a frame of silence if more than the tolerance is missing: 1/4 is the rest of a frame.
             self.fill(&mut sounds, time + packet / 4, packet, &frame, silence);
             sounds.push(self.place(&frame, packet, frame.data.clone()));
         }
