@@ -59,7 +59,7 @@ pub struct Camera {
 impl Camera {
     /// Creates a stream that runs on demand, with the first plan for `options` and without an ONVIF service.
     pub fn new(id: StreamId, source: Source, options: StreamOptions) -> Self {
-        let learned = Learned(Arc::new(Mutex::new(Plan::first(options))));
+        let learned = Learned::new(Plan::first(options));
         let (keep, numbers) = (KeepOption::default(), Numbers::default());
         Self { id, source, options, keep, learned, numbers, onvif: None }
     }
@@ -78,16 +78,39 @@ impl Camera {
 /// The current plan of a stream: the first plan, as changed by the lessons of failed runs. Clones share
 /// the plan.
 #[derive(Debug, Clone)]
-pub struct Learned(Arc<Mutex<Plan>>);
+pub struct Learned(Arc<Mutex<Plans>>);
+
+#[derive(Debug)]
+struct Plans {
+    current: Plan,
+    /// The last plan with which the stream was live, or the first plan.
+    proven: Plan,
+}
 
 impl Learned {
+    /// Creates the plan of a stream that has not run.
+    fn new(plan: Plan) -> Self {
+        Self(Arc::new(Mutex::new(Plans { current: plan, proven: plan })))
+    }
+
     /// Returns the plan for the next run.
     pub fn get(&self) -> Plan {
-        *lock(&self.0)
+        lock(&self.0).current
     }
 
     /// Replaces the plan.
     pub fn set(&self, plan: Plan) {
-        *lock(&self.0) = plan;
+        lock(&self.0).current = plan;
+    }
+
+    /// Replaces the plan by one with which the stream is live.
+    pub(crate) fn prove(&self, plan: Plan) {
+        *lock(&self.0) = Plans { current: plan, proven: plan };
+    }
+
+    /// Forgets the lessons that have not made the stream live. The camera may have refused for a moment only.
+    pub(crate) fn revert(&self) {
+        let mut plans = lock(&self.0);
+        plans.current = plans.proven;
     }
 }

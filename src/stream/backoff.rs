@@ -22,36 +22,47 @@ const RESTORE: Duration = Duration::from_secs(2);
 const RESTORE_FOR: Duration = Duration::from_mins(1);
 /// After a stream that was live for this long, or a transcoder that ran for this long, the delays start
 /// from the first one again, and the stream is restored.
-const STABLE_AFTER: Duration = Duration::from_secs(5);
+pub(super) const STABLE_AFTER: Duration = Duration::from_secs(5);
+/// A stream that was live for a shorter time is restored if it has not been restored for this long. Otherwise, a
+/// camera that always ends the stream at once would be contacted every 2 s for ever.
+const RESTORE_AGAIN_AFTER: Duration = Duration::from_mins(2);
 
 /// Computes the delays of one stream, or of its rendition.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
-    /// The end of the last run that was stable.
+    /// The end of the run after which the stream was last restored.
     lost_at: Option<Instant>,
+    /// True if that run was stable.
+    was_stable: bool,
 }
 
 impl Backoff {
     /// Returns the next delay. `was_live_for` is how long the previous run of the ingest was live, if it
-    /// was, or how long the previous transcoder ran. `error` is the cause of the end of the ingest.
+    /// was, or how long the previous transcoder ran, if it was stable. `error` is the cause of the end of the
+    /// ingest.
     pub(super) fn next(
         &mut self,
         was_live_for: Option<Duration>,
         error: Option<ErrorKind>,
     ) -> Duration {
-        if was_live_for.is_some_and(|live| live >= STABLE_AFTER) {
+        let is_restore_due = self.lost_at.is_none_or(|at| at.elapsed() >= RESTORE_AGAIN_AFTER);
+        let is_stable = was_live_for.is_some_and(|live| live >= STABLE_AFTER);
+        if is_stable || was_live_for.is_some() && is_restore_due {
             self.failures = 0;
             self.lost_at = Some(Instant::now());
+            self.was_stable = is_stable;
         }
         let is_restored = self.lost_at.is_some_and(|lost_at| lost_at.elapsed() < RESTORE_FOR);
         match error {
             // Further attempts could lock the account.
             Some(ErrorKind::SourceUnauthorized) => jittered(PERMANENT),
             Some(ErrorKind::SourceBusy) => jittered(BUSY),
+            Some(kind) if kind.is_permanent() && !(is_restored && self.was_stable) => {
+                jittered(PERMANENT)
+            }
             // Even the path may be missing for a moment, for example while a relay restarts.
             _ if is_restored => jittered(RESTORE),
-            Some(kind) if kind.is_permanent() => jittered(PERMANENT),
             _ => {
                 let delay = DELAYS.delay(self.failures);
                 self.failures = self.failures.saturating_add(1);
@@ -77,8 +88,21 @@ mod tests {
         for nominal in [1, 2, 4, 8, 15, 15] {
             assert_about(backoff.next(None, None), Duration::from_secs(nominal));
         }
-        let unstable = Some(Duration::from_secs(4));
-        assert_about(backoff.next(unstable, None), DELAYS.ceiling);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_was_live_for_a_moment_is_restored_now_and_then() {
+        let mut backoff = Backoff { failures: 9, ..Backoff::default() };
+        let unstable = Some(Duration::from_secs(1));
+        assert_about(backoff.next(unstable, None), RESTORE);
+        assert_about(backoff.next(None, Some(ErrorKind::SourceNotFound)), PERMANENT);
+        assert_about(backoff.next(None, None), RESTORE);
+        tokio::time::advance(RESTORE_FOR).await;
+        for nominal in [1, 2, 4, 8, 15] {
+            assert_about(backoff.next(unstable, None), Duration::from_secs(nominal));
+        }
+        tokio::time::advance(RESTORE_FOR).await;
+        assert_about(backoff.next(unstable, None), RESTORE);
     }
 
     #[tokio::test(start_paused = true)]
@@ -109,7 +133,7 @@ mod tests {
 
     #[test]
     fn never_overflows() {
-        let mut backoff = Backoff { failures: u32::MAX, lost_at: None };
+        let mut backoff = Backoff { failures: u32::MAX, ..Backoff::default() };
         assert!(backoff.next(None, None) <= DELAYS.ceiling);
     }
 }

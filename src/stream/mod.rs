@@ -18,7 +18,7 @@
 //! | [`state`] | the table of states: a pure function |
 //! | [`status`] | the published status of a stream |
 //! | `supervisor` | the task of one stream |
-//! | `run`, `waiters`, `deadlines`, `backoff` | the supervisor's parts: the ingest's run, the waiting callers, the deadlines, the delays before retries |
+//! | `run`, `plan_choice`, `waiters`, `deadlines`, `backoff` | the supervisor's parts: the ingest's run and its plan, the waiting callers, the deadlines, the delays before retries |
 //! | [`playable`] | the frames that players can play |
 //! | `rendition` | H.264 that is made of the stream's video while a consumer needs it |
 //! | [`output`] | the interface between a stream and its output |
@@ -41,6 +41,7 @@ mod kept;
 pub(crate) mod limits;
 pub(crate) mod output;
 mod output_slot;
+mod plan_choice;
 pub(crate) mod playable;
 pub mod reaper;
 pub(crate) mod registry;

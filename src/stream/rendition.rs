@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{Instrument as _, error, warn};
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, STABLE_AFTER};
 use crate::base::error::Error;
 use crate::base::lock::lock;
 use crate::child::log::ProcessLog;
@@ -140,7 +140,8 @@ impl Inner {
             };
             // Frames that the failed run has converted must not be converted again.
             from = ReadFrom::NextKeyframe;
-            let delay = backoff.next(Some(began.elapsed()), None);
+            let ran_for = Some(began.elapsed()).filter(|ran_for| *ran_for >= STABLE_AFTER);
+            let delay = backoff.next(ran_for, None);
             if let RunOutcome::Refused(error) | RunOutcome::Dropped(error) = outcome {
                 warn!(cause = error.detail, retry_in = ?delay, "rendition interrupted");
                 self.errors.send_replace(Some(error));

@@ -19,6 +19,7 @@ use super::handle::{Command, Joined, Shared};
 use super::kept::KeptStreams;
 use super::limits::Limits;
 use super::output_slot::OutputSlot;
+use super::plan_choice::PlanChoice;
 use super::playable::PlayableErrors;
 use super::reporter::EventReporter;
 use super::run::{CurrentRun, Step};
@@ -60,6 +61,7 @@ struct Supervisor {
     slot: Option<StartSlot>,
     waiters: Waiters,
     backoff: Backoff,
+    plans: PlanChoice,
     /// The number of changes of plan since the stream was last playable.
     replans: u32,
     was_live: bool,
@@ -139,15 +141,16 @@ impl Supervisor {
             // The ingest was told to end, so its outcome shows nothing about the camera.
             return Event::Ended;
         }
+        self.plans.note_outcome(&outcome, &self.camera);
         match outcome {
             RunOutcome::Replan(_) if self.replans == MAX_REPLANS => {
+                self.camera.learned.revert();
                 self.status.note_error(plan::exhausted());
                 Event::Exhausted
             }
             RunOutcome::Replan(plan) => {
                 info!(?plan, "retrying with another plan");
                 self.replans += 1;
-                self.camera.learned.set(plan);
                 if self.state == State::Live {
                     let detail = "reconnecting with different stream settings";
                     self.status.note_error(Error::new(ErrorKind::SourceChanged, detail));
@@ -289,7 +292,7 @@ impl Supervisor {
         let epoch = self.status.epoch();
         self.shared.media.set_option(self.camera.options.video);
         self.reporter.launched(epoch);
-        let plan = self.camera.learned.get();
+        let plan = self.plans.choose(&self.camera, self.was_live);
         if let Some(error) = plan::missing_audio(plan, self.camera.options) {
             self.status.note_error(error);
         }
@@ -326,6 +329,7 @@ impl Supervisor {
             self.slot = None;
             self.was_live = true;
             self.replans = 0;
+            self.plans.note_live(&self.camera);
             let (waiting, took) = (self.waiters.len(), self.deadlines.running_for());
             info!(generation = self.status.epoch(), waiting, ?took, "stream is live");
             self.reporter.live(self.status.epoch());

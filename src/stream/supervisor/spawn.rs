@@ -17,6 +17,7 @@ use crate::stream::interest::Interests;
 use crate::stream::kept::KeptStreams;
 use crate::stream::output::WantedOutput;
 use crate::stream::output_slot::{OutputMedia, OutputSlot};
+use crate::stream::plan_choice::PlanChoice;
 use crate::stream::playable::PlayableMedia;
 use crate::stream::rendition::Rendition;
 use crate::stream::reporter::EventReporter;
@@ -90,6 +91,7 @@ pub(in crate::stream) fn spawn(
         slot: None,
         waiters: Waiters::default(),
         backoff: Backoff::default(),
+        plans: PlanChoice::default(),
         replans: 0,
         was_live: false,
         last_live_for: None,

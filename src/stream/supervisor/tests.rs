@@ -41,6 +41,7 @@ use crate::stream::viewers::Viewer;
 
 mod kept;
 mod outputs;
+mod recovery;
 mod replay;
 
 const LIMITS: Limits = Limits {
@@ -101,10 +102,10 @@ impl Child {
         self.request.hub.note_leading_frame(self.request.epoch);
     }
 
-    /// Ends the child with an error: an interruption if the camera is unreachable, else a refusal.
+    /// Ends the child with an error: an interruption if the camera is unreachable or busy, else a refusal.
     fn end(self, kind: ErrorKind) {
         let error = Error::new(kind, "it ended");
-        let is_drop = kind == ErrorKind::SourceUnreachable;
+        let is_drop = matches!(kind, ErrorKind::SourceUnreachable | ErrorKind::SourceBusy);
         let outcome = if is_drop { RunOutcome::Dropped(error) } else { RunOutcome::Refused(error) };
         self.end.send(outcome).expect("a supervisor");
     }
