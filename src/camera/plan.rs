@@ -57,13 +57,38 @@ pub enum Times {
     Arrival,
 }
 
+/// The choice of the video track, if the camera has several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VideoChoice {
+    /// The first track.
+    First,
+    /// The second track, because the first one sends nothing.
+    Second,
+}
+
+/// The choice of the audio track, if the camera has several. With Debian's FFmpeg, one of them may be a track for
+/// sound to the camera.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AudioChoice {
+    /// The first track.
+    First,
+    /// The second track, because the first one sends nothing.
+    Second,
+    /// The first track, because neither of them sends anything. No other track is tried.
+    FirstAgain,
+}
+
 /// How FFmpeg ingests a camera.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     /// The treatment of the video.
     pub video: Video,
+    /// The video track that is used.
+    pub video_track: VideoChoice,
     /// The treatment of the audio.
     pub audio: Audio,
+    /// The audio track that is used.
+    pub audio_track: AudioChoice,
     /// The amount of data from which FFmpeg determines the parameters.
     pub probe: ProbeSize,
     /// The transport of the packets.
@@ -96,6 +121,10 @@ pub enum Lesson {
     TrackRefused,
     /// FFmpeg can neither copy nor convert the audio.
     AudioCannotBeUsed,
+    /// The video track sends nothing, and the camera has another one.
+    VideoIsSilent,
+    /// The audio track sends nothing, and the camera has another one.
+    AudioIsSilent,
     /// FFmpeg read too little to determine the parameters of the streams.
     ProbedTooLittle,
     /// The camera refuses this transport.
@@ -104,7 +133,44 @@ pub enum Lesson {
     TimesAreWrong,
 }
 
+impl VideoChoice {
+    /// Returns the index of the track among the video tracks.
+    pub(crate) fn index(self) -> usize {
+        usize::from(self == Self::Second)
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second => Self::First,
+        }
+    }
+}
+
+impl AudioChoice {
+    /// Returns the index of the track among the audio tracks.
+    pub(crate) fn index(self) -> usize {
+        usize::from(self == Self::Second)
+    }
+
+    fn next(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second | Self::FirstAgain => Self::FirstAgain,
+        }
+    }
+}
+
 impl Audio {
+    /// Returns the first treatment to try.
+    fn first(option: AudioOption) -> Self {
+        match option {
+            AudioOption::Auto => Self::Copy,
+            AudioOption::Aac => Self::ToAac,
+            AudioOption::Off => Self::Off,
+        }
+    }
+
     /// Returns whether the stream contains the camera's audio unchanged.
     pub(crate) fn is_copied(self) -> bool {
         matches!(self, Self::Copy | Self::CopyAndAac)
@@ -121,11 +187,9 @@ impl Plan {
     pub fn first(options: StreamOptions) -> Self {
         Self {
             video: Video::Copy,
-            audio: match options.audio {
-                AudioOption::Auto => Audio::Copy,
-                AudioOption::Aac => Audio::ToAac,
-                AudioOption::Off => Audio::Off,
-            },
+            video_track: VideoChoice::First,
+            audio: Audio::first(options.audio),
+            audio_track: AudioChoice::First,
             probe: ProbeSize::Small,
             transport: match options.transport {
                 TransportOption::Auto | TransportOption::Tcp => Transport::Tcp,
@@ -175,6 +239,18 @@ impl Plan {
             Lesson::AudioCannotBeCopied | Lesson::AudioCannotBeUsed => Err(unsupported(
                 "FFmpeg fails because of the camera's audio, although it is left out",
             )),
+            // The other track may have another codec.
+            Lesson::VideoIsSilent => Ok(Self {
+                video_track: self.video_track.other(),
+                video: Video::Copy,
+                probe: ProbeSize::Small,
+                ..self
+            }),
+            Lesson::AudioIsSilent => Ok(Self {
+                audio_track: self.audio_track.next(),
+                audio: Audio::first(options.audio),
+                ..self
+            }),
             Lesson::ProbedTooLittle if self.probe == ProbeSize::Small => {
                 Ok(Self { probe: ProbeSize::Large, ..self })
             }
@@ -301,6 +377,21 @@ mod tests {
         assert_eq!(udp.after(Lesson::TransportRefused, auto), Ok(without));
         let chosen = options(VideoOption::Auto, AudioOption::Aac);
         Plan::first(chosen).after(Lesson::TrackRefused, chosen).expect_err("a cause");
+    }
+
+    #[test]
+    fn another_track_is_tried_if_one_is_silent() {
+        let options = StreamOptions::default();
+        let learn = |plan: Plan, lesson| plan.after(lesson, options).expect("another plan");
+        let tried = Plan { probe: ProbeSize::Large, ..Plan::default() };
+        let second = learn(tried, Lesson::VideoIsSilent);
+        assert_eq!(second, Plan { video_track: VideoChoice::Second, ..Plan::default() });
+        assert_eq!(learn(second, Lesson::VideoIsSilent), Plan::default());
+        let g711 = Plan { audio: Audio::CopyAndAac, ..Plan::default() };
+        let second = learn(g711, Lesson::AudioIsSilent);
+        assert_eq!(second, Plan { audio_track: AudioChoice::Second, ..Plan::default() });
+        let again = Plan { audio_track: AudioChoice::FirstAgain, ..Plan::default() };
+        assert_eq!(learn(second, Lesson::AudioIsSilent), again);
     }
 
     #[test]

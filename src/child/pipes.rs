@@ -41,6 +41,11 @@ impl<T: Send + 'static> PipeReader<T> {
         self.result.as_ref()?.as_ref().ok()
     }
 
+    /// Ends the task, which closes the pipe. Then [`Self::wait`] returns `None`, unless the task had ended.
+    pub(crate) fn close(&self) {
+        self.task.abort();
+    }
+
     /// Returns the output of the task; `None` if the pipe stays open for another second, or if the task
     /// panicked. Call this after the child has ended.
     pub(crate) async fn finish(mut self) -> Option<T> {

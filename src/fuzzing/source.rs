@@ -90,7 +90,7 @@ pub fn ffmpeg_stderr(data: &[u8]) {
     }
     assert!(tail.end(None).chars().count() < 500);
     for kind in ["Video", "Audio"] {
-        tail.stream(kind).map(Facts::read);
+        tail.stream(kind, 0).map(Facts::read);
     }
     let lines = log.lines();
     let kept = format!("{tail:?}");

@@ -11,9 +11,10 @@ def pair(text):
 
 
 def coded(text):
-    """Parse NAME:CODE or NAME:CODE:COUNT: the method, the status, and how many times."""
+    """Parse METHOD:CODE or METHOD/TRACK:CODE:COUNT: the request, the status, and how many times."""
     name, code, *count = text.split(":")
-    return [name.upper(), int(code), int(count[0]) if count else None]
+    method, *track = name.split("/")
+    return ["/".join([method.upper(), *track]), int(code), int(count[0]) if count else None]
 
 
 PARAMETER_FAULTS = ("no-config", "bad-config", "other-type")
@@ -29,9 +30,9 @@ class Habits:
     password: str = ""
     redirect: str | None = None
     one_session: float | None = None
+    dead_session: float | None = None
     busy_code: int = 453
     session_timeout: int = 60
-    setup_audio: int | None = None
     metadata: bool = False
     backchannel: str | None = None
     silent_video_first: bool = False
@@ -76,8 +77,9 @@ def arguments():
         "--answer",
         type=coded,
         action="append",
-        metavar="METHOD:CODE[:COUNT]",
-        help="answer the next COUNT requests of this method, or all, with this status",
+        metavar="METHOD[/TRACK]:CODE[:COUNT]",
+        help="answer the next COUNT requests of this method, or all, with this status; "
+        "SETUP/audio, SETUP/backchannel or SETUP/video for one track",
     )
     rtsp.add_argument("--redirect", help="redirects DESCRIBE; {port} is this camera's port")
     rtsp.add_argument(
@@ -86,9 +88,14 @@ def arguments():
         metavar="S",
         help="refuses a second session, also within S seconds after the end of the last one",
     )
+    rtsp.add_argument(
+        "--dead-session",
+        type=float,
+        metavar="S",
+        help="the only session stays busy for S seconds if its client sends no TEARDOWN",
+    )
     rtsp.add_argument("--busy-code", type=int, help="the status of such a refusal")
     rtsp.add_argument("--session-timeout", type=int, metavar="S")
-    rtsp.add_argument("--setup-audio", type=int, metavar="CODE", help="status for its SETUP")
     rtsp.add_argument("--sdp", help="the text of the SDP, in which {media} stands for the tracks")
     tracks = parser.add_argument_group("tracks")
     tracks.add_argument("--metadata", action="store_true", help="an ONVIF metadata track is first")
@@ -108,7 +115,7 @@ def arguments():
     video = parser.add_argument_group("video")
     video.add_argument("--frame-interval", type=float, metavar="S", help="one frame in S seconds")
     video.add_argument("--keyframe-after", type=float, metavar="S", help="H.264: none before S")
-    video.add_argument("--marker", choices=("all", "none"))
+    video.add_argument("--marker", choices=("all", "none", "key"))
     clock = parser.add_argument_group("clock; a jump by S is T seconds after PLAY")
     clock.add_argument("--speed", type=float, help="timestamps run this many times as fast")
     clock.add_argument("--jump", type=pair, action="append", metavar="S@T", help="of timestamps")

@@ -111,18 +111,18 @@ class Camera(socketserver.ThreadingTCPServer):
         self.lock = threading.Lock()
         self.session_of, self.free_at = None, 0.0
 
-    def refusal(self, method):
+    def refusal(self, method, track):
         """Return the status of a request that a habit refuses, otherwise None."""
         with self.lock:
             for rule in self.habits.answer:
-                if rule[0] == method and rule[2] != 0:
+                if rule[0] in (method, f"{method}/{track}") and rule[2] != 0:
                     rule[2] = rule[2] and rule[2] - 1
                     return rule[1]
         return None
 
     def take_session(self, connection):
         """Return whether this connection can have a session."""
-        if self.habits.one_session is None:
+        if self.habits.one_session is None and self.habits.dead_session is None:
             return True
         with self.lock:
             if self.session_of not in (None, connection) or time.monotonic() < self.free_at:
@@ -130,12 +130,13 @@ class Camera(socketserver.ThreadingTCPServer):
             self.session_of = connection
             return True
 
-    def end_session(self, connection):
-        """Free the session of a connection."""
+    def end_session(self, connection, *, is_dead):
+        """Free the session of a connection, which is dead if the client has not ended it."""
+        hold = self.habits.dead_session if is_dead else None
         with self.lock:
             if self.session_of == connection:
                 self.session_of = None
-                self.free_at = time.monotonic() + self.habits.one_session
+                self.free_at = time.monotonic() + (hold or self.habits.one_session or 0)
 
 
 class Connection(socketserver.StreamRequestHandler):
@@ -148,7 +149,7 @@ class Connection(socketserver.StreamRequestHandler):
         self.number = next(self.server.numbers)
         self.habits = self.server.habits
         self.channels, self.sending = {}, threading.Lock()
-        self.ended = threading.Event()
+        self.ended, self.is_torn_down = threading.Event(), False
         self.request.settimeout(self.habits.session_timeout + 10)
         emit("connected", connection=self.number)
 
@@ -161,7 +162,7 @@ class Connection(socketserver.StreamRequestHandler):
 
     def finish(self):
         self.ended.set()
-        self.server.end_session(self.number)
+        self.server.end_session(self.number, is_dead=not self.is_torn_down)
         emit("closed", connection=self.number)
 
     def read(self):
@@ -206,7 +207,8 @@ class Connection(socketserver.StreamRequestHandler):
 
     def respond(self, method, url, headers):
         """Return the status, the headers and the body of the response."""
-        if (refusal := self.server.refusal(method)) is not None:
+        track = url.rstrip("/").rsplit("/", 1)[-1]
+        if (refusal := self.server.refusal(method, track)) is not None:
             return refusal, [], ""
         if method == "OPTIONS":
             return 200, [f"Public: {METHODS}"], ""
@@ -220,10 +222,11 @@ class Connection(socketserver.StreamRequestHandler):
         if method == "DESCRIBE":
             return self.describe(url)
         if method == "SETUP":
-            return self.set_up(url, headers, session)
+            return self.set_up(track, headers, session)
         if method == "PLAY":
             return 200, [*session, "Range: npt=0.000-", f"RTP-Info: {self.rtp_info(url)}"], ""
         if method in ("GET_PARAMETER", "TEARDOWN"):
+            self.is_torn_down = method == "TEARDOWN"
             return 200, session, ""
         return 405, [], ""
 
@@ -236,16 +239,13 @@ class Connection(socketserver.StreamRequestHandler):
         body = self.habits.sdp.replace("{media}", media) if self.habits.sdp else head + media
         return 200, [f"Content-Base: {url.rstrip('/')}/", "Content-Type: application/sdp"], body
 
-    def set_up(self, url, headers, session):
-        name = url.rstrip("/").rsplit("/", 1)[-1]
-        if self.habits.setup_audio and name == "audio":
-            return self.habits.setup_audio, [], ""
+    def set_up(self, track, headers, session):
         if not self.server.take_session(self.number):
             return self.habits.busy_code, [], ""
         channels = re.search(r"interleaved=(\d+)", headers.get("transport", ""))
         if not channels:
             return 461, [], ""
-        first = self.channels[name] = int(channels[1])
+        first = self.channels[track] = int(channels[1])
         return (
             200,
             [*session, f"Transport: RTP/AVP/TCP;unicast;interleaved={first}-{first + 1}"],
@@ -299,6 +299,12 @@ class Connection(socketserver.StreamRequestHandler):
             self.ended.set()
 
 
+def unit_type(packet):
+    """Return the type of the NAL unit in a packet of H.264. The type 24 is several units."""
+    kind = packet.payload[0] & 0x1F
+    return packet.payload[1] & 0x1F if kind == 28 else kind
+
+
 class Sender:
     """Sends the packets of one track, apart from those that a habit leaves out."""
 
@@ -321,7 +327,9 @@ class Sender:
         if (self.habits.reports or self.habits.report_jump) and at - self.reported_at >= 1:
             self.reported_at = at
             self.report(stamp, at)
-        marker = {"all": True, "none": False, None: packet.marker}[self.habits.marker]
+        marker = {"all": True, "none": False}.get(self.habits.marker, packet.marker)
+        if self.habits.marker == "key":
+            marker = marker and unit_type(packet) == 5
         head = struct.pack(
             ">BBHII",
             0x80,
@@ -341,9 +349,7 @@ class Sender:
         return at < habits.audio_from or is_over or since <= at < since + length
 
     def is_left_out(self, packet, ticks, at):
-        kind = packet.payload[0] & 0x1F
-        kind = packet.payload[1] & 0x1F if kind == 28 else kind
-        if at < self.habits.keyframe_after and kind in (*KEYFRAMES, 24):
+        if at < self.habits.keyframe_after and unit_type(packet) in (*KEYFRAMES, 24):
             return True
         if self.habits.frame_interval is None:
             return False

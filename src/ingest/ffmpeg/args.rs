@@ -87,7 +87,7 @@ pub(crate) fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     // The source, from the script on stdin.
     add(&["-f", "concat", "-safe", "0"]);
     add(&["-protocol_whitelist", PROTOCOLS, "-i", "pipe:0"]);
-    add(&["-map", "0:v:0"]);
+    add(&["-map", &video_track(plan)]);
     match plan.video {
         // Frames before the first keyframe show that the camera sends video.
         Video::Copy => {
@@ -100,7 +100,7 @@ pub(crate) fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     let audio = [("copy", plan.audio.is_copied()), ("aac", plan.audio.is_converted())];
     let codecs = audio.into_iter().filter(|(_, is_wanted)| *is_wanted).map(|(codec, _)| codec);
     for (index, codec) in codecs.enumerate() {
-        arguments.extend(audio_output(codec, &output_pipe(index)));
+        arguments.extend(audio_output(plan, codec, &output_pipe(index)));
     }
     arguments
 }
@@ -147,8 +147,9 @@ fn nut(pipe: &str) -> Vec<String> {
 /// Returns the arguments of an output for audio. FFmpeg refuses an output without streams, and some
 /// cameras have no audio. So the output also has the video, whose packets are all dropped. With
 /// `-max_interleave_delta` (in microseconds), the muxer does not wait for the dropped packets.
-fn audio_output(codec: &str, pipe: &str) -> Vec<String> {
-    let streams = ["-map", "0:a:0?", "-map", "0:v:0", "-c:a", codec, "-c:v", "copy"];
+fn audio_output(plan: Plan, codec: &str, pipe: &str) -> Vec<String> {
+    let (video, audio) = (video_track(plan), format!("0:a:{}?", plan.audio_track.index()));
+    let streams = ["-map", &audio, "-map", &video, "-c:a", codec, "-c:v", "copy"];
     // Browsers play AAC with one or two channels. Speex has no layout of channels, without which FFmpeg's encoder
     // fails.
     let format = format!("aformat=channel_layouts=mono|stereo:sample_rates={CONVERTED_RATE}");
@@ -163,6 +164,11 @@ fn audio_output(codec: &str, pipe: &str) -> Vec<String> {
         .map(str::to_owned)
         .chain(nut(pipe))
         .collect()
+}
+
+/// Returns the specifier of the video track that is used.
+fn video_track(plan: Plan) -> String {
+    format!("0:v:{}", plan.video_track.index())
 }
 
 /// Returns the arguments that come first: those for logging, and the limits of FFmpeg's probe.
@@ -184,7 +190,7 @@ pub(crate) fn still_arguments(plan: Plan) -> Vec<String> {
     add(&["-skip_frame", "nokey", "-threads", "1", "-i", "pipe:0"]);
     // Sizes are even, as 4:2:0 requires.
     let size = format!("scale='trunc(min(iw,{STILL_WIDTH})/2)*2':-2");
-    add(&["-map", "0:v:0", "-frames:v", "1", "-vf", &size]);
+    add(&["-map", &video_track(plan), "-frames:v", "1", "-vf", &size]);
     add(&["-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-q:v", "5", "-f", "image2pipe", "pipe:1"]);
     arguments
 }
@@ -252,6 +258,7 @@ pub(crate) fn script(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::camera::plan::{AudioChoice, VideoChoice};
     use crate::media::frame::testing;
 
     fn address() -> SocketAddr {
@@ -292,7 +299,9 @@ mod tests {
         let source = Source::parse("rtsp://cam/").expect("a link");
         let plan = Plan {
             video: Video::ToH264,
+            video_track: VideoChoice::Second,
             audio: Audio::ToAac,
+            audio_track: AudioChoice::Second,
             probe: ProbeSize::Large,
             transport: Transport::Udp,
             times: Times::Arrival,
@@ -304,7 +313,8 @@ mod tests {
             "min(ih,1080)",
             "-maxrate 4000k ",
             "gte(t,prev_forced_t+2) ",
-            "-c:a aac ",
+            "-map 0:a:1? -map 0:v:1 -c:a aac ",
+            "-map 0:v:1 -c:v libx264 ",
             "-use_wallclock_as_timestamps 1 ",
         ] {
             assert!(transcoding.contains(part), "{transcoding}");

@@ -78,7 +78,9 @@ impl FfmpegExit {
             (Some(Fault::Lesson(lesson)), _) => Some(*lesson),
             (Some(Fault::Media(MediaError::NotPlayable)), _) => Some(Lesson::VideoCannotBeCopied),
             // If the run has played, its first messages do not explain its end.
-            (_, Some(Verdict::Lesson(lesson))) if !self.has_played => Some(lesson),
+            (_, Some(Verdict::Lesson(lesson))) if !self.has_played => {
+                Some(self.tail.explain(lesson, plan))
+            }
             _ => None,
         }
     }

@@ -7,10 +7,12 @@
 //! | `run` | one run: its child and its end |
 //! | `pipes` | reading a run's pipes and publishing the frames |
 //! | `exit` | the cause of a run's end |
+//! | `silence` | detecting a track that sends nothing, if there is another |
 //! | [`check`] | whether FFmpeg can be run at all |
 //! | [`args`] | FFmpeg's arguments, and the script that keeps the URL out of them |
 //! | [`settings`] | the settings of every run |
 //! | [`stderr`] | collecting FFmpeg's messages and finding their cause |
+//! | [`tracks`] | the camera's tracks, as FFmpeg prints them |
 //! | `repeats` | leaving out messages that FFmpeg repeats |
 //! | [`probe`] | taking one picture of a camera, to test whether the camera can be used |
 
@@ -23,4 +25,6 @@ pub(crate) mod probe;
 mod repeats;
 mod run;
 pub(crate) mod settings;
+mod silence;
 pub(crate) mod stderr;
+pub(crate) mod tracks;

@@ -14,6 +14,7 @@ use tracing::warn;
 use crate::camera::plan::{Audio, Lesson, Plan, Times, Video};
 use crate::ingest::clock_check::ClockCheck;
 use crate::ingest::ffmpeg::exit::Fault;
+use crate::ingest::ffmpeg::silence::SeenTracks;
 use crate::media::demuxer::{Arrival, Demuxer};
 use crate::media::error::MediaError;
 use crate::media::frame::{Frame, Track};
@@ -47,6 +48,8 @@ pub(in crate::ingest) struct NutPipe<R> {
     reader: NutReader,
     block_size: usize,
     state: PipeState,
+    /// True once a packet of audio has arrived.
+    has_packet: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +72,8 @@ pub(super) struct Sink {
     pub(super) plan: Plan,
     /// Set to true when the first frame of video arrives.
     pub(super) has_played: Arc<AtomicBool>,
+    /// The tracks of which packets have arrived.
+    pub(super) seen: Arc<SeenTracks>,
 }
 
 impl OutputPipes {
@@ -85,7 +90,7 @@ impl OutputPipes {
     /// Publishes frames until FFmpeg closes the pipe of the video. Fails if the video cannot be used, or if
     /// another plan may work better.
     pub(super) async fn publish(mut self, sink: Sink) -> Result<(), Fault> {
-        let Sink { hub, epoch, plan, has_played } = sink;
+        let Sink { hub, epoch, plan, has_played, seen } = sink;
         let is_converted = plan.video == Video::ToH264;
         let mut demuxer =
             Demuxer::new(epoch, is_converted, plan.audio.is_copied(), plan.audio.is_converted());
@@ -112,12 +117,17 @@ impl OutputPipes {
             }
             if demuxer.awaits_keyframe() {
                 hub.note_leading_frame(epoch);
+                seen.video.store(true, Ordering::Relaxed);
+            }
+            if has_packet(self.audio.as_ref()) || has_packet(self.aac.as_ref()) {
+                seen.audio.store(true, Ordering::Relaxed);
             }
             if plan.audio == Audio::Copy && demuxer.needs_aac() {
                 return Err(Fault::Lesson(Lesson::AudioIsNotAac));
             }
             for frame in frames.iter().filter(|frame: &&Frame| frame.track == Track::Video) {
                 has_played.store(true, Ordering::Relaxed);
+                seen.video.store(true, Ordering::Relaxed);
                 let is_usable = clock.is_plausible(frame.decode_time, demuxer.clock_jumps());
                 if plan.times == Times::Camera && !is_usable {
                     return Err(Fault::Lesson(Lesson::TimesAreWrong));
@@ -143,6 +153,11 @@ async fn read_audio(pipe: &mut Option<NutPipe<pipe::Receiver>>) {
     }
 }
 
+/// Returns whether a packet has arrived on a pipe of audio.
+fn has_packet(pipe: Option<&NutPipe<pipe::Receiver>>) -> bool {
+    pipe.is_some_and(|pipe| pipe.has_packet)
+}
+
 fn take_audio(
     pipe: &mut Option<NutPipe<pipe::Receiver>>,
     track: Track,
@@ -164,7 +179,8 @@ fn take_audio(
 impl<R: AsyncRead + Unpin> NutPipe<R> {
     /// Creates the reader of a pipe, which reads into blocks of this size in bytes.
     pub(in crate::ingest) fn new(source: R, block_size: usize) -> Self {
-        Self { source, reader: NutReader::new(), block_size, state: PipeState::Used }
+        let reader = NutReader::new();
+        Self { source, reader, block_size, state: PipeState::Used, has_packet: false }
     }
 
     /// Appends the bytes that have arrived to the buffer, and returns their number: 0 at the end.
@@ -205,6 +221,7 @@ impl<R: AsyncRead + Unpin> NutPipe<R> {
             return Ok(());
         }
         while let Some(item) = self.reader.next_item()? {
+            self.has_packet |= matches!(item, NutItem::Packet(_));
             frames.extend(demuxer.audio(track, item, arrival));
         }
         Ok(())

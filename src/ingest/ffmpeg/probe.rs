@@ -2,6 +2,7 @@
 //! stored. This takes one run of FFmpeg, or a few if the first one leads to another plan. Nothing is
 //! kept.
 
+use std::future::pending;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -10,20 +11,20 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{Instrument, debug, info};
 
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::networks::CameraNetworks;
 use crate::camera::options::{StreamOptions, VideoOption};
-use crate::camera::plan::{self, Audio, Lesson, Plan};
+use crate::camera::plan::{self, Audio, Lesson, Plan, VideoChoice};
 use crate::camera::source::Source;
 use crate::child::log::ProcessLog;
 use crate::child::pipes::{self, PipeReader};
 use crate::child::spawner::{self, Spawner};
 use crate::ingest::ffmpeg::args;
 use crate::ingest::ffmpeg::settings::FfmpegSettings;
-use crate::ingest::ffmpeg::stderr::{Tail, Verdict};
+use crate::ingest::ffmpeg::stderr::{Finding, MAX_FINDINGS, Tail, Verdict};
 
 /// The largest number of pictures that are taken at the same time. Each may use a CPU core for a
 /// moment.
@@ -36,6 +37,12 @@ const MAX_PICTURE: u64 = 2 * 1024 * 1024;
 const MAX_RUNS: u32 = 4;
 /// The delay after which a camera that has too many connections is tested again.
 const BUSY_DELAY: Duration = Duration::from_secs(2);
+/// The number of runs that must find a busy camera until one run is tried without audio.
+const BUSY_RUNS: u32 = 3;
+/// The time that FFmpeg has to end its session with the camera.
+const TEARDOWN_WITHIN: Duration = Duration::from_secs(1);
+/// The time after which another video track is tried, if the camera has one.
+const SILENT_AFTER: Duration = Duration::from_secs(4);
 /// The first bytes of every JPEG.
 const JPEG: [u8; 2] = [0xff, 0xd8];
 
@@ -138,7 +145,8 @@ impl StillTaker {
     }
 
     /// Runs FFmpeg, and again while the camera has too many connections and there is time. The camera may
-    /// still have the session of a stream that has just ended.
+    /// still have the session of a stream that has just ended. The run after [`BUSY_RUNS`] runs is without
+    /// audio, because some cameras refuse only the audio.
     async fn run_when_free(
         &self,
         source: &Source,
@@ -147,16 +155,28 @@ impl StillTaker {
         deadline: Instant,
         caller: &mut oneshot::Sender<Result<Still, Error>>,
     ) -> Result<ProbeRun, Error> {
+        let (mut busy_runs, mut last_busy) = (0, None);
         loop {
+            let audio = if busy_runs == BUSY_RUNS { Audio::Off } else { plan.audio };
+            let plan = Plan { audio, ..plan };
             let run = self.run(source, address, plan, deadline, caller).await?;
+            // A run that had no time to be refused does not explain why there is no picture.
+            if run.is_late
+                && !run.is_silent
+                && let Some(busy) = last_busy
+            {
+                return Ok(busy);
+            }
             let next = Instant::now() + BUSY_DELAY;
             if !run.tail.is_camera_busy() || next > deadline {
                 return Ok(run);
             }
+            busy_runs += 1;
             tokio::select! {
                 () = sleep_until(next) => {}
                 () = caller.closed() => return Ok(run),
             }
+            last_busy = Some(run);
         }
     }
 
@@ -181,28 +201,52 @@ impl StillTaker {
             let _ = stdout.take(MAX_PICTURE).read_to_end(&mut jpeg).await;
             jpeg
         });
-        let (findings, _) = mpsc::channel(1);
+        let (findings, found) = mpsc::channel(MAX_FINDINGS);
         // The log of a test is not kept.
         let log = Arc::<ProcessLog>::default().writer(0);
         let tail = PipeReader::spawn(Tail::collect(stderr, Some(source.clone()), log, findings));
+        let mut is_silent = false;
         let in_time = tokio::select! {
             status = process.wait() => Some(status),
             () = sleep_until(deadline) => None,
             // The caller has left.
             () = caller.closed() => None,
+            () = until_silent(found, plan) => {
+                is_silent = true;
+                None
+            }
         };
         let is_late = in_time.is_none();
         let status = if let Some(status) = in_time {
             status
         } else {
-            process.kill();
-            process.wait().await
+            process.terminate();
+            process.wait_or_kill(TEARDOWN_WITHIN).await.0
         };
         let jpeg = picture.finish().await.unwrap_or_default();
         let tail = tail.finish().await.unwrap_or_default();
         debug!(?status, is_late, bytes = jpeg.len(), ?tail, "FFmpeg ended");
-        Ok(ProbeRun { status: status.ok(), is_late, jpeg, tail, ran_for: began.elapsed() })
+        Ok(ProbeRun {
+            status: status.ok(),
+            is_late,
+            is_silent,
+            jpeg,
+            tail,
+            ran_for: began.elapsed(),
+        })
     }
+}
+
+/// Waits until the first video track has sent no picture for a while, if the camera has another video track. Never
+/// returns if there is none.
+async fn until_silent(mut found: mpsc::Receiver<Finding>, plan: Plan) {
+    while let Some(finding) = found.recv().await {
+        let Finding::Tracks(tracks) = finding else { continue };
+        if tracks.video.len() > 1 && plan.video_track == VideoChoice::First {
+            return sleep(SILENT_AFTER).await;
+        }
+    }
+    pending::<()>().await;
 }
 
 /// The reason why there is no picture.
@@ -217,6 +261,8 @@ enum Failure {
 struct ProbeRun {
     status: Option<ExitStatus>,
     is_late: bool,
+    /// True if the run was ended because another video track may send more.
+    is_silent: bool,
     jpeg: Vec<u8>,
     tail: Tail,
     ran_for: Duration,
@@ -230,7 +276,7 @@ impl ProbeRun {
         plan: Plan,
         options: StreamOptions,
     ) -> Result<Still, Failure> {
-        let video = self.tail.stream("Video").map(Facts::read);
+        let video = self.tail.stream("Video", plan.video_track.index()).map(Facts::read);
         if let Some(Facts { codec, width: Some(width), height: Some(height), frame_rate }) = video
             && self.jpeg.starts_with(&JPEG)
         {
@@ -238,7 +284,10 @@ impl ProbeRun {
             if options.video == VideoOption::Copy && !matches!(codec.as_str(), "h264" | "hevc") {
                 return Err(Failure::Error(plan::not_playable()));
             }
-            let audio = self.tail.stream("Audio").map(|line| Facts::read(line).codec);
+            let audio = self
+                .tail
+                .stream("Audio", plan.audio_track.index())
+                .map(|line| Facts::read(line).codec);
             return Ok(Still {
                 video_codec: codec,
                 width,
@@ -260,6 +309,9 @@ impl ProbeRun {
         if plan.audio != Audio::Off && self.tail.is_track_refused() {
             return Failure::Lesson(Lesson::TrackRefused);
         }
+        if self.is_silent {
+            return Failure::Lesson(Lesson::VideoIsSilent);
+        }
         let verdict = self.tail.verdict();
         let error = verdict.and_then(|found| found.error(self.ran_for, taker.socket_timeout));
         match (error, verdict) {
@@ -269,7 +321,9 @@ impl ProbeRun {
                 let detail = format!("the camera sent no picture within {seconds} s");
                 Failure::Error(Error::new(ErrorKind::SourceTimeout, detail))
             }
-            (None, Some(Verdict::Lesson(lesson))) => Failure::Lesson(lesson),
+            (None, Some(Verdict::Lesson(lesson))) => {
+                Failure::Lesson(self.tail.explain(lesson, plan))
+            }
             (None, _) => {
                 let detail = format!("the camera sent no picture: {}", self.tail.end(self.status));
                 Failure::Error(Error::new(ErrorKind::SourceUnreachable, detail))

@@ -3,22 +3,29 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument, debug};
 
-use crate::camera::plan::{Audio, Lesson, Video};
+use crate::camera::plan::{Audio, Lesson, Plan, Video};
 use crate::child::pipes::{self, PipeReader};
 use crate::child::spawner::Process;
 use crate::ingest::ffmpeg::exit::{Fault, FfmpegExit};
 use crate::ingest::ffmpeg::pipes::{OutputPipes, Sink};
-use crate::ingest::ffmpeg::stderr::{Finding, Tail};
+use crate::ingest::ffmpeg::silence::SilenceCheck;
+use crate::ingest::ffmpeg::stderr::{Finding, MAX_FINDINGS, Tail};
+use crate::ingest::ffmpeg::tracks::Tracks;
 use crate::ingest::{IngestRequest, Stop, StopRequests};
 use crate::onvif::keyframe::PreparedRequest;
 
-/// The largest number of findings that have not been read. A run has at most one of each kind.
-const MAX_FINDINGS: usize = 3;
+/// The time within which most runs exit after their pipes were closed. FFmpeg must not get a signal at once: while
+/// it opens its outputs, a signal makes it exit without an end of its session.
+const EXIT_WITHIN: Duration = Duration::from_millis(200);
+
+/// The time that FFmpeg has to end its session with the camera after a signal. It usually takes 0.1 s.
+const TEARDOWN_WITHIN: Duration = Duration::from_secs(1);
 
 /// FFmpeg's names of the codecs that can be copied.
 const COPYABLE: [&str; 3] = ["h264", "hevc", "mjpeg"];
@@ -26,10 +33,7 @@ const COPYABLE: [&str; 3] = ["h264", "hevc", "mjpeg"];
 /// A child and the tasks that read its pipes.
 pub(super) struct FfmpegRun {
     process: Process,
-    /// True if the plan converts the video.
-    converts_video: bool,
-    /// How the plan treats the camera's audio.
-    audio: Audio,
+    plan: Plan,
     began: Instant,
     findings: mpsc::Receiver<Finding>,
     /// The request for a keyframe, which is sent once FFmpeg receives video. A keyframe that comes
@@ -37,6 +41,7 @@ pub(super) struct FfmpegRun {
     pub(super) keyframe: Option<PreparedRequest>,
     /// True once a frame of video has arrived.
     pub(super) has_played: Arc<AtomicBool>,
+    silence: SilenceCheck,
     frames: PipeReader<Result<(), Fault>>,
     stderr: PipeReader<Tail>,
 }
@@ -47,6 +52,7 @@ impl FfmpegRun {
     pub(super) fn begin(mut process: Process, script: String, request: &IngestRequest) -> Self {
         let (send, findings) = mpsc::channel(MAX_FINDINGS);
         let has_played = Arc::new(AtomicBool::new(false));
+        let silence = SilenceCheck::default();
         let (frames, stderr) = match process.take_pipes() {
             Ok((stdin, stdout, stderr)) => {
                 tokio::spawn(pipes::write_all(stdin, script).in_current_span());
@@ -56,6 +62,7 @@ impl FfmpegRun {
                     epoch: request.epoch,
                     plan: request.plan,
                     has_played: Arc::clone(&has_played),
+                    seen: Arc::clone(&silence.seen),
                 });
                 let log = request.process_log.writer(request.epoch);
                 let tail = Tail::collect(stderr, Some(request.source.clone()), log, send);
@@ -68,12 +75,12 @@ impl FfmpegRun {
         };
         Self {
             process,
-            converts_video: request.plan.video == Video::ToH264,
-            audio: request.plan.audio,
+            plan: request.plan,
             began: Instant::now(),
             findings,
             keyframe: None,
             has_played,
+            silence,
             frames,
             stderr,
         }
@@ -84,16 +91,26 @@ impl FfmpegRun {
     pub(super) async fn until_exit(mut self, mut stops: StopRequests) -> FfmpegExit {
         let mut is_killed = false;
         let mut lesson = None;
+        // The next step to end a run that can teach nothing more.
+        let mut end = None;
         let status = loop {
             tokio::select! {
                 status = self.process.wait() => break status,
                 read = self.frames.wait(), if !self.frames.has_ended() => {
-                    // The pipe is no longer read, so FFmpeg would hang as soon as the pipe is full.
+                    // The pipe is closed now, so FFmpeg cannot continue.
                     if matches!(read, Some(Err(_))) {
-                        self.process.kill();
+                        end = end.or_else(|| Some(self.end()));
                     }
                 }
-                Some(finding) = self.findings.recv() => lesson = lesson.or(self.act_on(finding)),
+                Some(finding) = self.findings.recv(), if lesson.is_none() => {
+                    lesson = self.act_on(finding);
+                    end = end.or_else(|| lesson.map(|_| self.end()));
+                }
+                silent = self.silence.lesson(), if lesson.is_none() => {
+                    lesson = Some(silent);
+                    end = end.or_else(|| Some(self.end()));
+                }
+                Some(stop) = next_step(end), if end.is_some() => end = self.continue_to_end(stop),
                 stop = stops.next(), if !is_killed => match stop {
                     Stop::Gently => self.process.terminate(),
                     Stop::Now => {
@@ -116,29 +133,61 @@ impl FfmpegRun {
         }
     }
 
-    /// Acts on a fact about the camera. If another plan may work better, kills the child and returns the lesson.
+    /// Acts on a fact about the camera. Returns a lesson if another plan may work better.
     fn act_on(&mut self, finding: Finding) -> Option<Lesson> {
-        let lesson = match finding {
-            // FFmpeg prints the codec as soon as it knows the camera's streams.
-            Finding::VideoCodec(codec) => {
+        match finding {
+            Finding::Tracks(tracks) => {
                 if let Some(keyframe) = self.keyframe.take() {
                     keyframe.send();
                 }
-                let can_be_copied = COPYABLE.contains(&codec.as_str());
-                (self.converts_video && can_be_copied).then_some(Lesson::VideoCanBeCopied)
-            }
-            // The first frames would be published without audio if the manager waited for a packet of audio.
-            Finding::AudioCodec(codec) => {
-                let is_wrong = self.audio == Audio::Copy && codec != "aac";
-                is_wrong.then_some(Lesson::AudioIsNotAac)
+                self.silence.begin(self.plan, &tracks);
+                self.learn_codecs(&tracks)
             }
             Finding::UnusableAudio => {
-                (self.audio != Audio::Off).then_some(Lesson::AudioCannotBeUsed)
+                (self.plan.audio != Audio::Off).then_some(Lesson::AudioCannotBeUsed)
             }
-        };
-        if lesson.is_some() {
-            self.process.kill();
         }
-        lesson
     }
+
+    /// Returns the lesson of the codecs of the chosen tracks.
+    fn learn_codecs(&self, tracks: &Tracks) -> Option<Lesson> {
+        let Plan { video, video_track, audio, audio_track, .. } = self.plan;
+        let video_codec = tracks.video.get(video_track.index()).map(String::as_str);
+        let audio_codec = tracks.audio.get(audio_track.index());
+        if video == Video::ToH264 && video_codec.is_some_and(|codec| COPYABLE.contains(&codec)) {
+            return Some(Lesson::VideoCanBeCopied);
+        }
+        // The first frames would be published without audio if the manager waited for a packet of audio.
+        let is_wrong = audio == Audio::Copy && audio_codec.is_some_and(|codec| codec != "aac");
+        is_wrong.then_some(Lesson::AudioIsNotAac)
+    }
+
+    /// Closes the pipes. FFmpeg then ends its session with the camera and exits when it writes the next packet.
+    /// Without the end of the session, a camera that allows one session may refuse the next one for a while.
+    /// Returns the next step, if FFmpeg does not exit.
+    fn end(&self) -> (Instant, Stop) {
+        self.frames.close();
+        (Instant::now() + EXIT_WITHIN, Stop::Gently)
+    }
+
+    /// Carries out a step to end FFmpeg, and returns the next one.
+    fn continue_to_end(&self, step: Stop) -> Option<(Instant, Stop)> {
+        match step {
+            Stop::Gently => {
+                self.process.terminate();
+                Some((Instant::now() + TEARDOWN_WITHIN, Stop::Now))
+            }
+            Stop::Now => {
+                self.process.kill();
+                None
+            }
+        }
+    }
+}
+
+/// Waits until the next step to end FFmpeg is due, and returns it.
+async fn next_step(end: Option<(Instant, Stop)>) -> Option<Stop> {
+    let (at, step) = end?;
+    sleep_until(at).await;
+    Some(step)
 }

@@ -11,10 +11,11 @@ use tokio::sync::mpsc;
 use tracing::debug;
 
 use crate::base::error::{Error, ErrorKind};
-use crate::camera::plan::Lesson;
+use crate::camera::plan::{Lesson, Plan, ProbeSize, VideoChoice};
 use crate::camera::source::{self, Source};
 use crate::child::log::Writer;
 use crate::ingest::ffmpeg::repeats::{self, Repeats};
+use crate::ingest::ffmpeg::tracks::Tracks;
 
 /// The number of lines that are kept.
 const MAX_LINES: usize = 60;
@@ -29,21 +30,20 @@ const MAX_LINE: usize = 400;
 pub(crate) struct Tail {
     lines: VecDeque<Line>,
     repeats: Repeats,
-    has_video_codec: bool,
-    /// The name of the first audio stream of the input, such as `#0:1`.
-    audio_stream: Option<String>,
+    tracks: Tracks,
 }
 
 /// A fact about the camera that FFmpeg prints while it runs.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Finding {
-    /// FFmpeg's name of the input's video codec, such as `h264`.
-    VideoCodec(String),
-    /// FFmpeg's name of the input's audio codec, such as `aac`.
-    AudioCodec(String),
+    /// The tracks of the camera.
+    Tracks(Tracks),
     /// FFmpeg can use no packet of the audio.
     UnusableAudio,
 }
+
+/// The largest number of findings that have not been read. A run has at most one of each kind.
+pub(crate) const MAX_FINDINGS: usize = 2;
 
 /// The message about a packet of AAC that cannot be used because the camera did not describe its AAC, or described
 /// it with a wrong payload type.
@@ -70,8 +70,8 @@ impl fmt::Debug for Tail {
 }
 
 impl Line {
-    fn new(raw: &str, shown: String, audio_stream: Option<&str>) -> Self {
-        let words = if is_about_audio(raw, audio_stream) { AUDIO_FAULT } else { raw };
+    fn new(raw: &str, shown: String, tracks: &Tracks) -> Self {
+        let words = if is_about_audio(raw, tracks) { AUDIO_FAULT } else { raw };
         let is_about_packet = PACKET_ERRORS.iter().any(|error| raw.contains(error));
         let mut verdicts = VERDICTS.iter();
         let verdict = verdicts.position(|(cause, _)| words.contains(cause) && !is_about_packet);
@@ -87,17 +87,17 @@ impl Line {
 
 /// Returns true if a message reports that an output for audio, or the decoder of the input's audio, cannot be set
 /// up. Pipe 0 has the video, further pipes have audio.
-fn is_about_audio(raw: &str, audio_stream: Option<&str>) -> bool {
+fn is_about_audio(raw: &str, tracks: &Tracks) -> bool {
     let is_setup = ["Error while opening", "Could not write header", "Error initializing output"]
         .iter()
         .any(|words| raw.contains(words));
     let outputs =
         ["output file #1", "output file #2", "stream 1:", "stream 2:", "stream #1:", "stream #2:"];
     let is_output = outputs.iter().chain(&["[out#1/", "[out#2/", "[aost#", "[aist#"]);
-    let is_decoder =
-        || audio_stream.is_some_and(|stream| raw.contains(&format!("input stream {stream} ")));
     let is_memory = raw.contains("Cannot allocate memory");
-    is_setup && !is_memory && (is_output.copied().any(|words| raw.contains(words)) || is_decoder())
+    is_setup
+        && !is_memory
+        && (is_output.copied().any(|words| raw.contains(words)) || tracks.names_audio(raw))
 }
 
 /// Messages about single packets, which do not explain FFmpeg's end.
@@ -282,25 +282,28 @@ impl Tail {
         if self.lines.len() == MAX_LINES {
             self.lines.pop_front();
         }
-        self.lines.push_back(Line::new(&raw, shown, self.audio_stream.as_deref()));
+        self.lines.push_back(Line::new(&raw, shown, &self.tracks));
     }
 
-    /// Returns what a line, which was printed for the `count`th time, shows about the camera. The first line that
-    /// names a video codec describes the input.
+    /// Returns what a line, which was printed for the `count`th time, shows about the camera.
     fn finding(&mut self, raw: &str, count: u64) -> Option<Finding> {
-        if self.audio_stream.is_none()
-            && let Some((stream, codec)) = raw.split_once(": Audio: ")
-        {
-            let name = stream.rsplit(' ').next().unwrap_or_default();
-            self.audio_stream = Some(name.split(['(', '[']).next().unwrap_or_default().to_owned());
-            return Some(Finding::AudioCodec(codec_name(codec)));
+        if self.tracks.read(raw) {
+            return Some(Finding::Tracks(self.tracks.clone()));
         }
-        if raw.contains(UNUSABLE_PACKET) && count == UNUSABLE_PACKETS {
-            return Some(Finding::UnusableAudio);
+        let is_unusable = raw.contains(UNUSABLE_PACKET) && count == UNUSABLE_PACKETS;
+        is_unusable.then_some(Finding::UnusableAudio)
+    }
+
+    /// Returns the lesson that explains a lesson: if even a large probe does not show the size of the first of
+    /// several video tracks, this track sends nothing.
+    pub(crate) fn explain(&self, lesson: Lesson, plan: Plan) -> Lesson {
+        let is_first = plan.video_track == VideoChoice::First && self.tracks.video.len() > 1;
+        match lesson {
+            Lesson::ProbedTooLittle if is_first && plan.probe == ProbeSize::Large => {
+                Lesson::VideoIsSilent
+            }
+            _ => lesson,
         }
-        let (_, stream) = raw.split_once("Video: ").filter(|_| !self.has_video_codec)?;
-        self.has_video_codec = true;
-        Some(Finding::VideoCodec(codec_name(stream)))
     }
 
     /// Returns the cause of FFmpeg's end; `None` if the lines contain none.
@@ -319,12 +322,13 @@ impl Tail {
         !self.is_camera_busy() && self.lines.iter().any(|line| line.is_track_refused)
     }
 
-    /// Returns FFmpeg's description of the first stream of a kind (`Video` or `Audio`), which is a
-    /// stream of the input.
-    pub(crate) fn stream(&self, kind: &str) -> Option<&str> {
-        let mut streams = self.lines.iter().filter_map(|line| line.stream.as_deref());
+    /// Returns FFmpeg's description of a stream, by its kind (`Video` or `Audio`) and its index among the streams
+    /// of this kind. The streams of the input come first.
+    pub(crate) fn stream(&self, kind: &str, index: usize) -> Option<&str> {
+        let streams = self.lines.iter().filter_map(|line| line.stream.as_deref());
         let words = format!(" {kind}: ");
-        streams.find_map(|line| line.split_once(words.as_str())).map(|(_, facts)| facts)
+        let mut found = streams.filter_map(|line| line.split_once(words.as_str()));
+        found.nth(index).map(|(_, facts)| facts)
     }
 
     /// Returns a description of FFmpeg's end for a run without a verdict: the exit `status` and FFmpeg's last
@@ -340,11 +344,6 @@ impl Tail {
         let mut lines = self.lines.iter().map(|line| line.shown.as_str());
         lines.rfind(|line| !line.contains("[info]"))
     }
-}
-
-/// Returns the name at the beginning of FFmpeg's description of a stream.
-fn codec_name(description: &str) -> String {
-    description.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
 }
 
 /// Returns a line in the form in which it is shown, without secrets. Control characters are removed
@@ -509,8 +508,9 @@ mod tests {
         let stderr = "  Stream #0:0: Video: h264 (Main), yuv420p\nServer returned 404 Not Found\n";
         let writer = Arc::<ProcessLog>::default().writer(7);
         let tail = Tail::collect(stderr.as_bytes(), Some(source), writer, send).await;
-        assert_eq!(findings.recv().await, Some(Finding::VideoCodec("h264".into())));
-        assert_eq!(tail.stream("Video"), Some("h264 (Main), yuv420p"));
+        assert_eq!(findings.recv().await, None);
+        assert_eq!(tail.tracks.video, ["h264"]);
+        assert_eq!(tail.stream("Video", 0), Some("h264 (Main), yuv420p"));
         assert!(matches!(tail.verdict(), Some(Verdict::Camera(ErrorKind::SourceNotFound, _))));
         assert_eq!(tail.last_complaint(), Some("Server returned *** Not Found"));
     }

@@ -31,6 +31,16 @@ pub(crate) async fn probe(url: &str) -> Vec<Value> {
     report["streams"].as_array().expect("streams").clone()
 }
 
+/// Returns whether two seconds of a stream contain sound, and not silence only.
+pub(crate) async fn has_sound(url: &str) -> bool {
+    let measure = ["-vn", "-t", "2", "-af", "volumedetect", "-f", "null", "-"];
+    let arguments = ["-v", "info", "-i", url];
+    let output = run("ffmpeg", &[arguments.as_slice(), &measure].concat()).await;
+    let (_, volume) = output.stderr.split_once("max_volume: ").expect("a volume");
+    let decibels = volume.split(' ').next().and_then(|number| number.parse::<f64>().ok());
+    decibels.expect("a number") > -60.0
+}
+
 struct Output {
     stdout: String,
     stderr: String,
