@@ -191,6 +191,24 @@ impl Source {
         format!("{scheme}://{user_info}{host}{path}")
     }
 
+    /// Returns the source at `target`, which is a link, or a path at the same host. A link without credentials
+    /// gets those of this source, unless they would then be sent without TLS.
+    pub(crate) fn redirected_to(&self, target: &str) -> Result<Self, Error> {
+        let credentials = user_info(&self.0.url).map(|text| format!("{text}@")).unwrap_or_default();
+        if target.starts_with('/') {
+            let end = self.0.url.len() - after_authority(&self.0.url).len();
+            return Self::parse(&format!("{}{target}", &self.0.url[..end]));
+        }
+        let source = Self::parse(target)?;
+        let is_weaker = self.uses_tls() && !source.uses_tls();
+        match source.0.url.split_once("://") {
+            Some((scheme, rest)) if user_info(&source.0.url).is_none() && !is_weaker => {
+                Self::parse(&format!("{scheme}://{credentials}{rest}"))
+            }
+            _ => Ok(source),
+        }
+    }
+
     fn has_address(&self) -> bool {
         self.0.host.starts_with('[') || self.0.host.parse::<Ipv4Addr>().is_ok()
     }
@@ -441,6 +459,25 @@ mod tests {
         for (link, user_info) in table {
             let source = Source::parse(link).expect(link);
             assert_eq!(source.expose_at(address), format!("rtsp://{user_info}192.0.2.7:554/x"));
+        }
+    }
+
+    #[test]
+    fn a_redirect_keeps_the_credentials_unless_they_would_be_sent_unencrypted() {
+        let table = [
+            ("rtsp://u:p@h:8554/x", "/y?a=b", "rtsp://u:p@h:8554/y?a=b"),
+            ("rtsp://u:p@h/x", "rtsp://g:8554/y", "rtsp://u:p@g:8554/y"),
+            ("rtsp://u:p@h/x", "rtsps://g/y", "rtsps://u:p@g/y"),
+            ("rtsps://u:p@h/x", "rtsp://g/y", "rtsp://g/y"),
+            ("rtsp://u:p@h/x", "rtsp://v:q@g/y", "rtsp://v:q@g/y"),
+            ("rtsp://h/x", "rtsp://g/y", "rtsp://g/y"),
+        ];
+        for (link, target, expected) in table {
+            let source = Source::parse(link).expect(link);
+            assert_eq!(source.redirected_to(target).expect(target).expose(), expected);
+        }
+        for target in ["", "http://h/x", "x/y"] {
+            Source::parse("rtsp://h/x").expect("a link").redirected_to(target).expect_err(target);
         }
     }
 

@@ -1,4 +1,7 @@
-//! Links as people paste them.
+//! Links as people paste them and cameras that redirect.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -12,6 +15,26 @@ async fn start(manager: &Manager, id: &str, link: &str) -> ApiResponse {
 /// Tests a link, and returns the response.
 async fn test(manager: &Manager, link: &str) -> ApiResponse {
     manager.post("/api/cameras/test", &json!({ "rtsp_link": link })).await
+}
+
+/// Asserts that a start and a test of a link fail with this status and code. Returns the detail of the start.
+async fn both_fail(manager: &Manager, link: &str, status: u16, code: &str) -> String {
+    let id = format!("failing-{:x}", fastrand::u64(..));
+    let started = start(manager, &id, link).await;
+    for response in [test(manager, link).await, started.clone()] {
+        assert_eq!(response.status, status, "{link}: {response:?}");
+        assert_eq!(response.body["code"], code, "{link}: {response:?}");
+    }
+    started.body["detail"].as_str().expect("a text").to_owned()
+}
+
+/// Returns whether the tests run with the lean FFmpeg, which `deploy/ffmpeg/build` makes.
+fn is_lean() -> bool {
+    let program = std::env::var("TEST_FFMPEG_BIN").ok().filter(|program| !program.is_empty());
+    let program = program.unwrap_or_else(|| "ffmpeg".to_owned());
+    let output = Command::new(program).arg("-version").output().expect("FFmpeg");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().next().is_some_and(|line| line.contains("-lean"))
 }
 
 /// Returns the link with these credentials.
@@ -53,6 +76,57 @@ async fn another_spelling_of_a_link_does_not_reconnect() {
     assert_eq!(camera.connections(), 1);
     let changed = start(&manager, "cam", &link.replace("/live", "/other")).await;
     assert_eq!((changed.status.as_u16(), camera.connections()), (200, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_is_followed_without_showing_the_targets_password() {
+    let manager = Manager::start(&[("RUST_LOG", "trace")]).await;
+    let target = RawCamera::start("--auth md5 --password other-s3cret").await;
+    let location = format!("{}?token=other-t0ken", with("admin:other-s3cret", &target));
+    let camera = RawCamera::start(&format!("--redirect {location}")).await;
+    let tested = test(&manager, &camera.link()).await;
+    assert_eq!(tested.status, 200, "{tested:?}");
+    let started = start(&manager, "cam", &camera.link()).await;
+    assert_eq!(started.status, 200, "{started:?}");
+    assert_eq!(target.requests("PLAY").len(), 2);
+    let log = manager.get("/api/streams/cam/log").await;
+    let lines = log.body.to_string();
+    assert!(lines.contains("edirect") && lines.contains("***@127.0.0.1"), "{lines}");
+    let status = manager.status("cam").await;
+    for text in [lines, status.to_string(), manager.log()] {
+        assert!(!text.contains("other-s3cret") && !text.contains("other-t0ken"), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_that_redirects_to_itself_is_left_alone_after_a_few_times() {
+    let manager = Manager::start(&[]).await;
+    let camera = RawCamera::start("--redirect rtsp://127.0.0.1:{port}/live").await;
+    let began = Instant::now();
+    let detail = both_fail(&manager, &camera.link(), 502, "source_unsupported").await;
+    assert!(detail.contains("redirect"), "{detail}");
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    // Debian's FFmpeg follows redirects until the manager ends it.
+    let limit = if is_lean() { 12 } else { 400 };
+    let requests = camera.requests("DESCRIBE").len();
+    assert!(requests <= limit, "{requests} requests");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lean_ffmpeg_connects_to_the_target_of_a_redirect_only_if_it_is_permitted() {
+    if !is_lean() {
+        return;
+    }
+    let manager = Manager::start(&[("CAMERA_DENY_NETS", "127.0.0.2")]).await;
+    let target = RawCamera::start("--address 127.0.0.2").await;
+    let location = target.link().replace("127.0.0.1", "127.0.0.2");
+    let camera = RawCamera::start(&format!("--redirect {location}")).await;
+    let detail = both_fail(&manager, &camera.link(), 403, "source_forbidden").await;
+    assert!(detail.contains("redirects"), "{detail}");
+    let camera = RawCamera::start("--redirect http://127.0.0.1/").await;
+    let detail = both_fail(&manager, &camera.link(), 502, "source_unsupported").await;
+    assert!(detail.contains("redirects"), "{detail}");
+    assert_eq!(target.connections(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

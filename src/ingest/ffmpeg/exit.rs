@@ -7,6 +7,7 @@ use crate::base::error::{Error, ErrorKind};
 use crate::camera::options::StreamOptions;
 use crate::camera::plan::{Audio, Lesson, Plan};
 use crate::ingest::RunOutcome;
+use crate::ingest::ffmpeg::redirect;
 use crate::ingest::ffmpeg::stderr::{Tail, Verdict};
 use crate::media::error::MediaError;
 
@@ -31,11 +32,18 @@ pub(super) struct FfmpegExit {
     pub(super) status: Option<ExitStatus>,
     pub(super) fault: Option<Fault>,
     pub(super) tail: Tail,
+    /// True if the run was asked to end.
+    pub(super) is_stopped: bool,
     pub(super) has_played: bool,
     pub(super) ran_for: Duration,
 }
 
 impl FfmpegExit {
+    /// Returns the target of a redirect by the camera, with which the run ended. It may contain secrets.
+    pub(super) fn redirect(&self) -> Option<&str> {
+        self.tail.redirect().filter(|_| !self.is_stopped && !self.has_played)
+    }
+
     /// Returns the outcome of the run. The strongest evidence decides.
     pub(super) fn diagnose(
         self,
@@ -43,6 +51,9 @@ impl FfmpegExit {
         options: StreamOptions,
         socket_timeout: Duration,
     ) -> RunOutcome {
+        if self.tail.has_too_many_redirects() {
+            return RunOutcome::Refused(redirect::too_many());
+        }
         if let Some(lesson) = self.lesson(plan) {
             return match plan.after(lesson, options) {
                 Ok(next) => RunOutcome::Replan(next),

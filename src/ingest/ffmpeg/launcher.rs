@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use tracing::info;
 
+use crate::base::error::Error;
 use crate::camera::networks::CameraNetworks;
 use crate::child::spawner::{self, Process, Spawner};
 use crate::ingest::ffmpeg::args::{self, Shape};
+use crate::ingest::ffmpeg::exit::FfmpegExit;
+use crate::ingest::ffmpeg::redirect;
 use crate::ingest::ffmpeg::run::FfmpegRun;
 use crate::ingest::ffmpeg::settings::FfmpegSettings;
 use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest, StopRequests};
@@ -35,30 +38,51 @@ impl FfmpegIngest {
         Self { program, shape, nets, socket_timeout, spawner, keyframes }
     }
 
-    /// Runs FFmpeg until it ends, and returns the outcome.
-    async fn run(self, request: IngestRequest, stops: StopRequests) -> RunOutcome {
-        let source = &request.source;
-        let address = match self.nets.resolve(source.host(), source.port()).await {
-            Ok(address) => address,
-            Err(error) => return RunOutcome::Refused(error),
-        };
-        match self.start(&request, address).await {
-            Ok((process, script)) => {
-                let watching = request.process_log.watch(process.pid());
-                let mut run = FfmpegRun::begin(process, script, &request);
-                run.keyframe = request.onvif.as_ref().and_then(|onvif| {
-                    self.keyframes.prepare(onvif, source, address, Arc::clone(&run.has_played))
-                });
-                let exit = tokio::select! {
-                    exit = run.until_exit(stops) => exit,
-                    never = watching => match never {},
-                };
-                if let Some(reason) = spawner::exec_failure(exit.status) {
-                    return RunOutcome::Refused(spawner::cannot_run(&self.program, reason));
-                }
-                exit.diagnose(request.plan, request.options, self.socket_timeout)
+    /// Runs FFmpeg until it ends, and returns the outcome. If the camera redirects, runs FFmpeg again at the
+    /// target.
+    async fn run(self, mut request: IngestRequest, mut stops: StopRequests) -> RunOutcome {
+        for redirects in 0..=redirect::MAX_REDIRECTS {
+            let exit = match self.run_once(&request, &mut stops).await {
+                Ok(exit) => exit,
+                Err(error) if redirects == 0 => return RunOutcome::Refused(error),
+                Err(error) => return RunOutcome::Refused(redirect::failed(error)),
+            };
+            let Some(target) = exit.redirect() else {
+                return exit.diagnose(request.plan, request.options, self.socket_timeout);
+            };
+            match redirect::target(&request.source, target) {
+                Ok(source) => request.source = source,
+                Err(error) => return RunOutcome::Refused(error),
             }
-            Err(error) => RunOutcome::Refused(spawner::cannot_run(&self.program, error)),
+        }
+        RunOutcome::Refused(redirect::too_many())
+    }
+
+    /// Runs FFmpeg until it ends. Returns the evidence. Fails if the address is not
+    /// permitted, or if FFmpeg cannot be run.
+    async fn run_once(
+        &self,
+        request: &IngestRequest,
+        stops: &mut StopRequests,
+    ) -> Result<FfmpegExit, Error> {
+        let source = &request.source;
+        source.ensure_usable()?;
+        let address = self.nets.resolve(source.host(), source.port()).await?;
+        let started = self.start(request, address).await;
+        let (process, script) =
+            started.map_err(|error| spawner::cannot_run(&self.program, error))?;
+        let watching = request.process_log.watch(process.pid());
+        let mut run = FfmpegRun::begin(process, script, request);
+        run.keyframe = request.onvif.as_ref().and_then(|onvif| {
+            self.keyframes.prepare(onvif, source, address, Arc::clone(&run.has_played))
+        });
+        let exit = tokio::select! {
+            exit = run.until_exit(stops) => exit,
+            never = watching => match never {},
+        };
+        match spawner::exec_failure(exit.status) {
+            Some(reason) => Err(spawner::cannot_run(&self.program, reason)),
+            None => Ok(exit),
         }
     }
 

@@ -14,6 +14,7 @@
 //! | [`stderr`] | collecting FFmpeg's messages and finding their cause |
 //! | [`tracks`] | the camera's tracks, as FFmpeg prints them |
 //! | `repeats` | leaving out messages that FFmpeg repeats |
+//! | `redirect` | following redirects by cameras |
 //! | [`probe`] | taking one picture of a camera, to test whether the camera can be used |
 
 pub(crate) mod args;
@@ -22,6 +23,7 @@ mod exit;
 pub(crate) mod launcher;
 pub(in crate::ingest) mod pipes;
 pub(crate) mod probe;
+mod redirect;
 mod repeats;
 mod run;
 pub(crate) mod settings;

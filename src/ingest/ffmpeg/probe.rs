@@ -23,6 +23,7 @@ use crate::child::log::ProcessLog;
 use crate::child::pipes::{self, PipeReader};
 use crate::child::spawner::{self, Spawner};
 use crate::ingest::ffmpeg::args;
+use crate::ingest::ffmpeg::redirect;
 use crate::ingest::ffmpeg::settings::FfmpegSettings;
 use crate::ingest::ffmpeg::stderr::{Finding, MAX_FINDINGS, Tail, Verdict};
 
@@ -104,7 +105,7 @@ impl StillTaker {
         // A separate task, so that the child is reaped even if the caller leaves.
         let work = async move {
             let _place = place;
-            taker.take_for(&source, options, send).await;
+            taker.take_for(source, options, send).await;
         };
         tokio::spawn(work.in_current_span());
         let lost = |_| Err(Error::new(ErrorKind::Internal, "the camera test was interrupted"));
@@ -114,34 +115,48 @@ impl StillTaker {
     /// Takes a picture and sends it, or the error, to the caller.
     async fn take_for(
         &self,
-        source: &Source,
+        source: Source,
         options: StreamOptions,
         mut caller: oneshot::Sender<Result<Still, Error>>,
     ) {
         let began = Instant::now();
         let deadline = began + self.start_timeout;
-        let address = match self.nets.resolve(source.host(), source.port()).await {
-            Ok(address) => address,
-            Err(error) => return drop(caller.send(Err(error))),
-        };
-        let mut plan = Plan::first(options);
-        let mut taken = Err(Lesson::ProbedTooLittle);
-        for _ in 0..MAX_RUNS {
-            let run = self.run_when_free(source, address, plan, deadline, &mut caller).await;
-            taken = match run.map(|run| run.diagnose(self, plan, options)) {
-                Ok(Ok(still)) => Ok(Still { took: began.elapsed(), ..still }),
-                Ok(Err(Failure::Lesson(lesson))) => Err(lesson),
-                Ok(Err(Failure::Error(error))) | Err(error) => {
-                    return drop(caller.send(Err(error)));
+        let taken = self.take_before(deadline, source, options, &mut caller).await;
+        // The caller may have left.
+        let _ = caller.send(taken.map(|still| Still { took: began.elapsed(), ..still }));
+    }
+
+    /// Takes a picture with as many runs as lessons and redirects require.
+    async fn take_before(
+        &self,
+        deadline: Instant,
+        mut source: Source,
+        options: StreamOptions,
+        caller: &mut oneshot::Sender<Result<Still, Error>>,
+    ) -> Result<Still, Error> {
+        source.ensure_usable()?;
+        let mut address = self.nets.resolve(source.host(), source.port()).await?;
+        let (mut plan, mut runs, mut redirects) = (Plan::first(options), 0, 0);
+        while runs < MAX_RUNS {
+            let run = self.run_when_free(&source, address, plan, deadline, caller).await?;
+            if let Some(target) = run.tail.redirect().filter(|_| run.jpeg.is_empty()) {
+                redirects += 1;
+                if redirects > redirect::MAX_REDIRECTS {
+                    return Err(redirect::too_many());
                 }
-            };
-            let Err(lesson) = taken else { break };
-            plan = match plan.after(lesson, options) {
-                Ok(plan) => plan,
-                Err(error) => return drop(caller.send(Err(error))),
-            };
+                source = redirect::target(&source, target)?;
+                let resolved = self.nets.resolve(source.host(), source.port()).await;
+                address = resolved.map_err(redirect::failed)?;
+                continue;
+            }
+            runs += 1;
+            match run.diagnose(self, plan, options) {
+                Ok(still) => return Ok(still),
+                Err(Failure::Lesson(lesson)) => plan = plan.after(lesson, options)?,
+                Err(Failure::Error(error)) => return Err(error),
+            }
         }
-        let _ = caller.send(taken.map_err(|_| plan::exhausted()));
+        Err(plan::exhausted())
     }
 
     /// Runs FFmpeg, and again while the camera has too many connections and there is time. The camera may
@@ -211,8 +226,8 @@ impl StillTaker {
             () = sleep_until(deadline) => None,
             // The caller has left.
             () = caller.closed() => None,
-            () = until_silent(found, plan) => {
-                is_silent = true;
+            silent = until_useless(found, plan) => {
+                is_silent = silent;
                 None
             }
         };
@@ -237,16 +252,23 @@ impl StillTaker {
     }
 }
 
-/// Waits until the first video track has sent no picture for a while, if the camera has another video track. Never
-/// returns if there is none.
-async fn until_silent(mut found: mpsc::Receiver<Finding>, plan: Plan) {
+/// Waits until a run cannot deliver a picture. Returns true if the first video track has sent nothing for
+/// [`SILENT_AFTER`] although the camera has another one, and false if FFmpeg has followed too many redirects.
+async fn until_useless(mut found: mpsc::Receiver<Finding>, plan: Plan) -> bool {
     while let Some(finding) = found.recv().await {
-        let Finding::Tracks(tracks) = finding else { continue };
-        if tracks.video.len() > 1 && plan.video_track == VideoChoice::First {
-            return sleep(SILENT_AFTER).await;
+        match finding {
+            Finding::TooManyRedirects => return false,
+            // FFmpeg follows redirects before it prints the tracks.
+            Finding::Tracks(tracks)
+                if tracks.video.len() > 1 && plan.video_track == VideoChoice::First =>
+            {
+                sleep(SILENT_AFTER).await;
+                return true;
+            }
+            Finding::Tracks(_) | Finding::UnusableAudio => {}
         }
     }
-    pending::<()>().await;
+    pending().await
 }
 
 /// The reason why there is no picture.
@@ -305,6 +327,9 @@ impl ProbeRun {
     fn failure(&self, taker: &StillTaker, plan: Plan) -> Failure {
         if let Some(reason) = spawner::exec_failure(self.status) {
             return Failure::Error(spawner::cannot_run(&taker.program, reason));
+        }
+        if self.tail.has_too_many_redirects() {
+            return Failure::Error(redirect::too_many());
         }
         if plan.audio != Audio::Off && self.tail.is_track_refused() {
             return Failure::Lesson(Lesson::TrackRefused);

@@ -88,8 +88,8 @@ impl FfmpegRun {
 
     /// Waits until the child has ended and is reaped, and passes requests to stop on to it. Returns the
     /// evidence about the run.
-    pub(super) async fn until_exit(mut self, mut stops: StopRequests) -> FfmpegExit {
-        let mut is_killed = false;
+    pub(super) async fn until_exit(mut self, stops: &mut StopRequests) -> FfmpegExit {
+        let (mut is_stopped, mut is_killed) = (false, false);
         let mut lesson = None;
         // The next step to end a run that can teach nothing more.
         let mut end = None;
@@ -111,13 +111,16 @@ impl FfmpegRun {
                     end = end.or_else(|| Some(self.end()));
                 }
                 Some(stop) = next_step(end), if end.is_some() => end = self.continue_to_end(stop),
-                stop = stops.next(), if !is_killed => match stop {
-                    Stop::Gently => self.process.terminate(),
-                    Stop::Now => {
-                        is_killed = true;
-                        self.process.kill();
+                stop = stops.next(), if !is_killed => {
+                    is_stopped = true;
+                    match stop {
+                        Stop::Gently => self.process.terminate(),
+                        Stop::Now => {
+                            is_killed = true;
+                            self.process.kill();
+                        }
                     }
-                },
+                }
             }
         };
         let read = self.frames.finish().await;
@@ -128,6 +131,7 @@ impl FfmpegRun {
             status: status.ok(),
             fault,
             tail,
+            is_stopped,
             has_played: self.has_played.load(Ordering::Relaxed),
             ran_for: self.began.elapsed(),
         }
@@ -142,6 +146,10 @@ impl FfmpegRun {
                 }
                 self.silence.begin(self.plan, &tracks);
                 self.learn_codecs(&tracks)
+            }
+            Finding::TooManyRedirects => {
+                self.process.kill();
+                None
             }
             Finding::UnusableAudio => {
                 (self.plan.audio != Audio::Off).then_some(Lesson::AudioCannotBeUsed)

@@ -11,9 +11,11 @@ use tokio::sync::mpsc;
 use tracing::debug;
 
 use crate::base::error::{Error, ErrorKind};
+use crate::camera::link;
 use crate::camera::plan::{Lesson, Plan, ProbeSize, VideoChoice};
 use crate::camera::source::{self, Source};
 use crate::child::log::Writer;
+use crate::ingest::ffmpeg::redirect::MAX_REDIRECTS;
 use crate::ingest::ffmpeg::repeats::{self, Repeats};
 use crate::ingest::ffmpeg::tracks::Tracks;
 
@@ -22,6 +24,8 @@ const MAX_LINES: usize = 60;
 /// The number of bytes of a line that are kept until secrets are removed. It is more than the longest
 /// URL and FFmpeg's text around the URL, so that such a line is not cut inside a secret.
 const MAX_RAW_LINE: usize = 8 * 1024;
+/// The length at which FFmpeg cuts its messages, in bytes.
+const FFMPEG_LINE: usize = 1023;
 /// The number of characters of a line that are kept after secrets are removed.
 const MAX_LINE: usize = 400;
 
@@ -31,6 +35,10 @@ pub(crate) struct Tail {
     lines: VecDeque<Line>,
     repeats: Repeats,
     tracks: Tracks,
+    /// The target of a redirect that FFmpeg has not followed. It may contain secrets.
+    redirect: Option<String>,
+    /// The number of redirects that FFmpeg has followed.
+    redirects: usize,
 }
 
 /// A fact about the camera that FFmpeg prints while it runs.
@@ -40,10 +48,12 @@ pub(crate) enum Finding {
     Tracks(Tracks),
     /// FFmpeg can use no packet of the audio.
     UnusableAudio,
+    /// FFmpeg has followed more than [`MAX_REDIRECTS`] redirects.
+    TooManyRedirects,
 }
 
 /// The largest number of findings that have not been read. A run has at most one of each kind.
-pub(crate) const MAX_FINDINGS: usize = 2;
+pub(crate) const MAX_FINDINGS: usize = 3;
 
 /// The message about a packet of AAC that cannot be used because the camera did not describe its AAC, or described
 /// it with a wrong payload type.
@@ -287,6 +297,13 @@ impl Tail {
 
     /// Returns what a line, which was printed for the `count`th time, shows about the camera.
     fn finding(&mut self, raw: &str, count: u64) -> Option<Finding> {
+        if let Some((_, target)) = raw.split_once(link::UNFOLLOWED_REDIRECT) {
+            self.redirect = Some(target.trim().to_owned());
+        }
+        if raw.contains(link::FOLLOWED_REDIRECT) {
+            self.redirects += 1;
+            return (self.redirects == MAX_REDIRECTS + 1).then_some(Finding::TooManyRedirects);
+        }
         if self.tracks.read(raw) {
             return Some(Finding::Tracks(self.tracks.clone()));
         }
@@ -304,6 +321,16 @@ impl Tail {
             }
             _ => lesson,
         }
+    }
+
+    /// Returns the target of a redirect that FFmpeg has not followed. It may contain secrets.
+    pub(crate) fn redirect(&self) -> Option<&str> {
+        self.redirect.as_deref()
+    }
+
+    /// Returns whether FFmpeg has followed more than [`MAX_REDIRECTS`] redirects.
+    pub(crate) fn has_too_many_redirects(&self) -> bool {
+        self.redirects > MAX_REDIRECTS
     }
 
     /// Returns the cause of FFmpeg's end; `None` if the lines contain none.
@@ -350,7 +377,12 @@ impl Tail {
 /// before secrets are searched for: removing them later could join the two halves of a secret.
 fn readable(raw: &[u8], source: Option<&Source>) -> String {
     let is_cut = raw.len() >= MAX_RAW_LINE;
-    let text: String = String::from_utf8_lossy(raw).chars().filter(|c| !c.is_control()).collect();
+    let mut text: String =
+        String::from_utf8_lossy(raw).chars().filter(|c| !c.is_control()).collect();
+    if raw.len() >= FFMPEG_LINE {
+        // A link at the end may have lost the @ that shows where its credentials end.
+        text.push('@');
+    }
     let text = source.map_or_else(|| source::redact_links(&text), |source| source.redact(&text));
     // A line that was cut may end in the middle of a secret.
     let unsafe_end = if is_cut { source::MAX_SECRET_LENGTH } else { 0 };
