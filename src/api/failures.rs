@@ -25,6 +25,7 @@ pub(super) const START: &[ErrorKind] = &[
     ErrorKind::Stopped,
     ErrorKind::SourceNotFound,
     ErrorKind::SourceUnauthorized,
+    ErrorKind::SourceLoginUnsupported,
     ErrorKind::SourceUnreachable,
     ErrorKind::SourceUnsupported,
     ErrorKind::SourceBusy,

@@ -172,6 +172,7 @@ pub(crate) fn status(kind: ErrorKind) -> StatusCode {
         ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         ErrorKind::SourceNotFound
         | ErrorKind::SourceUnauthorized
+        | ErrorKind::SourceLoginUnsupported
         | ErrorKind::SourceUnreachable
         | ErrorKind::SourceUnsupported
         | ErrorKind::AudioUnsupported

@@ -24,9 +24,10 @@ const SNAPSHOT_SECONDS: [f64; 9] = [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 1
 
 /// The causes whose time series exist with the value 0 from the manager's start. Without these series,
 /// Prometheus would not see the first occurrence of a cause as an increase.
-const USUAL_CAUSES: [ErrorKind; 13] = [
+const USUAL_CAUSES: [ErrorKind; 14] = [
     ErrorKind::SourceNotFound,
     ErrorKind::SourceUnauthorized,
+    ErrorKind::SourceLoginUnsupported,
     ErrorKind::SourceUnreachable,
     ErrorKind::SourceUnsupported,
     ErrorKind::SourceBusy,

@@ -88,6 +88,8 @@ error_kinds! {
         "The camera has no stream at the path of its RTSP link."
     SourceUnauthorized "source_unauthorized"
         "The camera rejected the user name or password."
+    SourceLoginUnsupported "source_login_unsupported"
+        "The camera requires a login method that FFmpeg does not support."
     SourceUnreachable "source_unreachable"
         "The camera cannot be reached, or the connection to it has ended."
     SourceUnsupported "source_unsupported"
@@ -131,6 +133,7 @@ impl ErrorKind {
             self,
             Self::SourceNotFound
                 | Self::SourceUnauthorized
+                | Self::SourceLoginUnsupported
                 | Self::SourceUnsupported
                 | Self::SourceForbidden
         )

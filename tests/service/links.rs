@@ -1,4 +1,4 @@
-//! Links as people paste them and cameras that redirect.
+//! Links as people paste them, cameras that redirect, and login methods.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -127,6 +127,35 @@ async fn the_lean_ffmpeg_connects_to_the_target_of_a_redirect_only_if_it_is_perm
     let detail = both_fail(&manager, &camera.link(), 502, "source_unsupported").await;
     assert!(detail.contains("redirects"), "{detail}");
     assert_eq!(target.connections(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_works_or_the_error_names_what_the_camera_requires() {
+    let manager = Manager::start(&[]).await;
+    let lean = is_lean();
+    for (methods, can_debians) in [
+        ("basic", true),
+        ("md5", true),
+        ("sha256+md5", true),
+        ("md5+sha256", false),
+        ("sha256", false),
+    ] {
+        let camera = RawCamera::start(&format!("--auth {methods} --password right")).await;
+        let link = with("admin:right", &camera);
+        if can_debians || lean {
+            let response = start(&manager, "cam", &link).await;
+            assert_eq!(response.status, 200, "{methods}: {response:?}");
+            let wrong = with("admin:wrong", &camera);
+            let detail = both_fail(&manager, &wrong, 502, "source_unauthorized").await;
+            assert!(detail.contains("rejected"), "{methods}: {detail}");
+        } else {
+            let code = "source_login_unsupported";
+            let detail = both_fail(&manager, &link, 502, code).await;
+            assert!(detail.contains("SHA-256"), "{methods}: {detail}");
+        }
+        let detail = both_fail(&manager, &camera.link(), 502, "source_unauthorized").await;
+        assert!(detail.contains("requires"), "{methods}: {detail}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

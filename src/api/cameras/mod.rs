@@ -47,6 +47,7 @@ const TEST_ERRORS: &[ErrorKind] = &[
     ErrorKind::SourceForbidden,
     ErrorKind::SourceNotFound,
     ErrorKind::SourceUnauthorized,
+    ErrorKind::SourceLoginUnsupported,
     ErrorKind::SourceUnreachable,
     ErrorKind::SourceUnsupported,
     ErrorKind::SourceBusy,

@@ -12,6 +12,7 @@ use crate::camera::networks::CameraNetworks;
 use crate::child::spawner::{self, Process, Spawner};
 use crate::ingest::ffmpeg::args::{self, Shape};
 use crate::ingest::ffmpeg::exit::FfmpegExit;
+use crate::ingest::ffmpeg::login;
 use crate::ingest::ffmpeg::redirect;
 use crate::ingest::ffmpeg::run::FfmpegRun;
 use crate::ingest::ffmpeg::settings::FfmpegSettings;
@@ -42,13 +43,20 @@ impl FfmpegIngest {
     /// target.
     async fn run(self, mut request: IngestRequest, mut stops: StopRequests) -> RunOutcome {
         for redirects in 0..=redirect::MAX_REDIRECTS {
-            let exit = match self.run_once(&request, &mut stops).await {
-                Ok(exit) => exit,
+            let (exit, address) = match self.run_once(&request, &mut stops).await {
+                Ok(ended) => ended,
                 Err(error) if redirects == 0 => return RunOutcome::Refused(error),
                 Err(error) => return RunOutcome::Refused(redirect::failed(error)),
             };
             let Some(target) = exit.redirect() else {
-                return exit.diagnose(request.plan, request.options, self.socket_timeout);
+                let login = exit.tail.login().cloned();
+                let outcome = exit.diagnose(request.plan, request.options, self.socket_timeout);
+                let RunOutcome::Refused(error) = outcome else { return outcome };
+                let explained = login::explained(error.clone(), &request.source, address, login);
+                return RunOutcome::Refused(tokio::select! {
+                    error = explained => error,
+                    _ = stops.next() => error,
+                });
             };
             match redirect::target(&request.source, target) {
                 Ok(source) => request.source = source,
@@ -58,13 +66,13 @@ impl FfmpegIngest {
         RunOutcome::Refused(redirect::too_many())
     }
 
-    /// Runs FFmpeg until it ends. Returns the evidence. Fails if the address is not
+    /// Runs FFmpeg until it ends. Returns the evidence and the camera's address. Fails if the address is not
     /// permitted, or if FFmpeg cannot be run.
     async fn run_once(
         &self,
         request: &IngestRequest,
         stops: &mut StopRequests,
-    ) -> Result<FfmpegExit, Error> {
+    ) -> Result<(FfmpegExit, SocketAddr), Error> {
         let source = &request.source;
         source.ensure_usable()?;
         let address = self.nets.resolve(source.host(), source.port()).await?;
@@ -82,7 +90,7 @@ impl FfmpegIngest {
         };
         match spawner::exec_failure(exit.status) {
             Some(reason) => Err(spawner::cannot_run(&self.program, reason)),
-            None => Ok(exit),
+            None => Ok((exit, address)),
         }
     }
 

@@ -14,6 +14,7 @@
 //! | [`stderr`] | collecting FFmpeg's messages and finding their cause |
 //! | [`tracks`] | the camera's tracks, as FFmpeg prints them |
 //! | `repeats` | leaving out messages that FFmpeg repeats |
+//! | `login` | the reason why a camera rejects a login |
 //! | `redirect` | following redirects by cameras |
 //! | [`probe`] | taking one picture of a camera, to test whether the camera can be used |
 
@@ -21,6 +22,7 @@ pub(crate) mod args;
 pub(crate) mod check;
 mod exit;
 pub(crate) mod launcher;
+mod login;
 pub(in crate::ingest) mod pipes;
 pub(crate) mod probe;
 mod redirect;

@@ -23,6 +23,7 @@ use crate::child::log::ProcessLog;
 use crate::child::pipes::{self, PipeReader};
 use crate::child::spawner::{self, Spawner};
 use crate::ingest::ffmpeg::args;
+use crate::ingest::ffmpeg::login;
 use crate::ingest::ffmpeg::redirect;
 use crate::ingest::ffmpeg::settings::FfmpegSettings;
 use crate::ingest::ffmpeg::stderr::{Finding, MAX_FINDINGS, Tail, Verdict};
@@ -150,10 +151,13 @@ impl StillTaker {
                 continue;
             }
             runs += 1;
+            let login = run.tail.login().cloned();
             match run.diagnose(self, plan, options) {
                 Ok(still) => return Ok(still),
                 Err(Failure::Lesson(lesson)) => plan = plan.after(lesson, options)?,
-                Err(Failure::Error(error)) => return Err(error),
+                Err(Failure::Error(error)) => {
+                    return Err(login::explained(error, &source, address, login).await);
+                }
             }
         }
         Err(plan::exhausted())

@@ -15,6 +15,7 @@ use crate::camera::link;
 use crate::camera::plan::{Lesson, Plan, ProbeSize, VideoChoice};
 use crate::camera::source::{self, Source};
 use crate::child::log::Writer;
+use crate::ingest::ffmpeg::login::Login;
 use crate::ingest::ffmpeg::redirect::MAX_REDIRECTS;
 use crate::ingest::ffmpeg::repeats::{self, Repeats};
 use crate::ingest::ffmpeg::tracks::Tracks;
@@ -39,6 +40,7 @@ pub(crate) struct Tail {
     redirect: Option<String>,
     /// The number of redirects that FFmpeg has followed.
     redirects: usize,
+    login: Option<Login>,
 }
 
 /// A fact about the camera that FFmpeg prints while it runs.
@@ -300,6 +302,11 @@ impl Tail {
         if let Some((_, target)) = raw.split_once(link::UNFOLLOWED_REDIRECT) {
             self.redirect = Some(target.trim().to_owned());
         }
+        if let Some(login) = Login::in_line(raw)
+            && (self.login.is_none() || login != Login::Required)
+        {
+            self.login = Some(login);
+        }
         if raw.contains(link::FOLLOWED_REDIRECT) {
             self.redirects += 1;
             return (self.redirects == MAX_REDIRECTS + 1).then_some(Finding::TooManyRedirects);
@@ -326,6 +333,11 @@ impl Tail {
     /// Returns the target of a redirect that FFmpeg has not followed. It may contain secrets.
     pub(crate) fn redirect(&self) -> Option<&str> {
         self.redirect.as_deref()
+    }
+
+    /// Returns what FFmpeg printed about a rejected login.
+    pub(crate) fn login(&self) -> Option<&Login> {
+        self.login.as_ref()
     }
 
     /// Returns whether FFmpeg has followed more than [`MAX_REDIRECTS`] redirects.

@@ -19,7 +19,12 @@ const UNPLAYABLE = ["manifestIncompatibleCodecsError", "bufferAddCodecError"];
 /**
  * Refusals by the camera itself. A retry does not help, and cameras lock an account after several attempts.
  */
-const REFUSED = ["source_unauthorized", "source_not_found", "source_unsupported"];
+const REFUSED = [
+  "source_unauthorized",
+  "source_login_unsupported",
+  "source_not_found",
+  "source_unsupported",
+];
 /**
  * Errors that a retry does not cure. They are refusals by the camera, and errors that the manager detects
  * without contacting the camera.
