@@ -62,7 +62,7 @@ pub(super) enum End {
     /// A stop was requested, or the frames have ended.
     Stopped,
     /// FFmpeg has failed.
-    Failed(Failure),
+    Failed(Box<Failure>),
 }
 
 /// The evidence about an FFmpeg that has failed.
@@ -141,10 +141,10 @@ impl Conversion {
                 let _ = self.process.wait().await;
                 End::Stopped
             }
-            Stop::Closed => End::Failed(self.failure(None).await),
+            Stop::Closed => self.fail(None).await,
             Stop::Fault(fault) => {
                 self.process.kill();
-                End::Failed(self.failure(Some(fault)).await)
+                self.fail(Some(fault)).await
             }
         }
     }
@@ -242,11 +242,11 @@ impl Conversion {
     }
 
     /// Waits at most [`FINISHES_WITHIN`] for FFmpeg's end, then kills FFmpeg. Returns the evidence.
-    async fn failure(mut self, fault: Option<String>) -> Failure {
+    async fn fail(mut self, fault: Option<String>) -> End {
         let (status, _) = self.process.wait_or_kill(FINISHES_WITHIN).await;
         let tail = self.stderr.finish().await.unwrap_or_default();
         debug!(?status, ?fault, ?tail, "FFmpeg ended");
-        Failure { status: status.ok(), tail, fault }
+        End::Failed(Box::new(Failure { status: status.ok(), tail, fault }))
     }
 }
 
