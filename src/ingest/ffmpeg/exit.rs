@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::options::StreamOptions;
-use crate::camera::plan::{Audio, Lesson, Plan};
+use crate::camera::plan::{Lesson, Plan};
 use crate::ingest::RunOutcome;
 use crate::ingest::ffmpeg::redirect;
 use crate::ingest::ffmpeg::stderr::{Tail, Verdict};
@@ -82,8 +82,8 @@ impl FfmpegExit {
     }
 
     fn lesson(&self, plan: Plan) -> Option<Lesson> {
-        if !self.has_played && plan.audio != Audio::Off && self.tail.is_track_refused() {
-            return Some(Lesson::TrackRefused);
+        if let Some(lesson) = self.tail.track_lesson(plan).filter(|_| !self.has_played) {
+            return Some(lesson);
         }
         match (&self.fault, self.tail.verdict()) {
             (Some(Fault::Lesson(lesson)), _) => Some(*lesson),

@@ -335,8 +335,8 @@ impl ProbeRun {
         if self.tail.has_too_many_redirects() {
             return Failure::Error(redirect::too_many());
         }
-        if plan.audio != Audio::Off && self.tail.is_track_refused() {
-            return Failure::Lesson(Lesson::TrackRefused);
+        if let Some(lesson) = self.tail.track_lesson(plan) {
+            return Failure::Lesson(lesson);
         }
         if self.is_silent {
             return Failure::Lesson(Lesson::VideoIsSilent);

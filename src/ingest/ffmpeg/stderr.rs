@@ -12,7 +12,7 @@ use tracing::debug;
 
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::link;
-use crate::camera::plan::{Lesson, Plan, ProbeSize, VideoChoice};
+use crate::camera::plan::{Audio, Lesson, Plan, ProbeSize, VideoChoice};
 use crate::camera::source::{self, Source};
 use crate::child::log::Writer;
 use crate::ingest::ffmpeg::login::Login;
@@ -356,9 +356,12 @@ impl Tail {
         matches!(self.verdict(), Some(Verdict::Camera(ErrorKind::SourceBusy, _)))
     }
 
-    /// Returns true if the camera refuses to set up a track, and is not merely busy.
-    pub(crate) fn is_track_refused(&self) -> bool {
-        !self.is_camera_busy() && self.lines.iter().any(|line| line.is_track_refused)
+    /// Returns the lesson of a camera that refuses to set up a track and is not merely busy; `None` if the plan has
+    /// no audio, which could be left out.
+    pub(crate) fn track_lesson(&self, plan: Plan) -> Option<Lesson> {
+        let is_refused = self.lines.iter().any(|line| line.is_track_refused);
+        let has_lesson = is_refused && plan.audio != Audio::Off && !self.is_camera_busy();
+        has_lesson.then_some(Lesson::TrackRefused)
     }
 
     /// Returns FFmpeg's description of a stream, by its kind (`Video` or `Audio`) and its index among the streams
