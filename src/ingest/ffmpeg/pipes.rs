@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use nix::fcntl::{FcntlArg, fcntl};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::unix::pipe;
 use tokio::process::ChildStdout;
-use tokio::time::Instant;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 use crate::camera::plan::{Audio, Lesson, Plan, Times, Video};
@@ -34,6 +35,10 @@ const AUDIO_BLOCK: usize = 4 * 1024;
 const VIDEO_PIPE: i32 = 256 * 1024;
 /// A new block is allocated when the free bytes are fewer than the block size divided by this number.
 const LEAST_FREE: usize = 8;
+
+/// The longest time by which FFmpeg's description of the tracks, which FFmpeg prints before it writes the first frame,
+/// is read later than this frame.
+const DESCRIBED_WITHIN: Duration = Duration::from_secs(3);
 
 /// The pipes of one run.
 pub(super) struct OutputPipes {
@@ -74,6 +79,8 @@ pub(super) struct Sink {
     pub(super) has_played: Arc<AtomicBool>,
     /// The tracks of which packets have arrived.
     pub(super) seen: Arc<SeenTracks>,
+    /// Completes when FFmpeg's description of the tracks has been read and requires no other plan.
+    pub(super) plan_fits: oneshot::Receiver<()>,
 }
 
 impl OutputPipes {
@@ -90,7 +97,8 @@ impl OutputPipes {
     /// Publishes frames until FFmpeg closes the pipe of the video. Fails if the video cannot be used, or if
     /// another plan may work better.
     pub(super) async fn publish(mut self, sink: Sink) -> Result<(), Fault> {
-        let Sink { hub, epoch, plan, has_played, seen } = sink;
+        let Sink { hub, epoch, plan, has_played, seen, plan_fits } = sink;
+        let mut plan_fits = Some(plan_fits);
         let is_converted = plan.video == Video::ToH264;
         let mut demuxer =
             Demuxer::new(epoch, is_converted, plan.audio.is_copied(), plan.audio.is_converted());
@@ -135,6 +143,10 @@ impl OutputPipes {
             }
             demuxer.date(&mut frames, arrival);
             if !frames.is_empty() {
+                // Players would get the frames of a run that is about to be replaced.
+                if let Some(fits) = plan_fits.take() {
+                    let _ = timeout(DESCRIBED_WITHIN, fits).await;
+                }
                 hub.publish(frames.drain(..));
             }
         }
@@ -233,5 +245,50 @@ impl<R: AsyncRead + Unpin> NutPipe<R> {
             return Ok(());
         }
         Err(Fault::Media(MediaError::Read(std::io::ErrorKind::UnexpectedEof.into())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::process::Stdio;
+
+    use tokio::process::Command;
+
+    use super::*;
+    use crate::media::frame_budget::FrameBudget;
+
+    const RECORDING: &str =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/src/stream/supervisor/tests/recording.nut");
+
+    #[tokio::test]
+    async fn no_frame_is_published_before_the_plan_is_known_to_fit() {
+        let recording = File::open(RECORDING).expect("a recording");
+        let mut cat = Command::new("cat");
+        let cat = cat.stdin(Stdio::from(recording)).stdout(Stdio::piped()).spawn();
+        let mut cat = cat.expect("a child");
+        let stdout = cat.stdout.take().expect("a pipe");
+        let plan = Plan { audio: Audio::Off, ..Plan::default() };
+        let hub = FrameHub::new(&FrameBudget::new(u64::MAX));
+        let has_played = Arc::new(AtomicBool::new(false));
+        let (fits, plan_fits) = oneshot::channel();
+        let sink = Sink {
+            hub: hub.clone(),
+            epoch: 1,
+            plan,
+            has_played: Arc::clone(&has_played),
+            seen: Arc::default(),
+            plan_fits,
+        };
+        let mut publishing = Box::pin(OutputPipes::new(stdout, plan, Vec::new()).publish(sink));
+        while !has_played.load(Ordering::Relaxed) {
+            let wait = timeout(Duration::from_millis(1), &mut publishing).await;
+            assert!(wait.is_err(), "the frames have ended");
+        }
+        assert!(hub.last_pictures().is_empty());
+        fits.send(()).expect("a receiver");
+        publishing.await.expect("a playable recording");
+        assert!(!hub.last_pictures().is_empty());
+        cat.wait().await.expect("a status");
     }
 }

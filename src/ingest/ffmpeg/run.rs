@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument, debug};
 
@@ -42,6 +42,8 @@ pub(super) struct FfmpegRun {
     /// True once a frame of video has arrived.
     pub(super) has_played: Arc<AtomicBool>,
     silence: SilenceCheck,
+    /// Permits to publish frames; `None` once it is permitted.
+    plan_fits: Option<oneshot::Sender<()>>,
     frames: PipeReader<Result<(), Fault>>,
     stderr: PipeReader<Tail>,
 }
@@ -53,6 +55,7 @@ impl FfmpegRun {
         let (send, findings) = mpsc::channel(MAX_FINDINGS);
         let has_played = Arc::new(AtomicBool::new(false));
         let silence = SilenceCheck::default();
+        let (plan_fits, permitted) = oneshot::channel();
         let (frames, stderr) = match process.take_pipes() {
             Ok((stdin, stdout, stderr)) => {
                 tokio::spawn(pipes::write_all(stdin, script).in_current_span());
@@ -63,6 +66,7 @@ impl FfmpegRun {
                     plan: request.plan,
                     has_played: Arc::clone(&has_played),
                     seen: Arc::clone(&silence.seen),
+                    plan_fits: permitted,
                 });
                 let log = request.process_log.writer(request.epoch);
                 let tail = Tail::collect(stderr, Some(request.source.clone()), log, send);
@@ -81,6 +85,7 @@ impl FfmpegRun {
             keyframe: None,
             has_played,
             silence,
+            plan_fits: Some(plan_fits),
             frames,
             stderr,
         }
@@ -145,7 +150,12 @@ impl FfmpegRun {
                     keyframe.send();
                 }
                 self.silence.begin(self.plan, &tracks);
-                self.learn_codecs(&tracks)
+                let lesson = self.learn_codecs(&tracks);
+                if let Some(fits) = self.plan_fits.take_if(|_| lesson.is_none()) {
+                    // The frames may have ended.
+                    let _ = fits.send(());
+                }
+                lesson
             }
             Finding::TooManyRedirects => {
                 self.process.kill();

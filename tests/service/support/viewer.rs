@@ -1,5 +1,6 @@
 //! Acts as a viewer: plays streams with FFmpeg, and fetches playlists.
 
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use m3u8_rs::MediaPlaylist;
@@ -31,12 +32,14 @@ pub(crate) async fn probe(url: &str) -> Vec<Value> {
     report["streams"].as_array().expect("streams").clone()
 }
 
-/// Returns whether two seconds of a stream contain sound, and not silence only.
+/// Returns whether two seconds of a stream contain sound, and not silence only. A stream without an audio track has
+/// no sound.
 pub(crate) async fn has_sound(url: &str) -> bool {
     let measure = ["-vn", "-t", "2", "-af", "volumedetect", "-f", "null", "-"];
     let arguments = ["-v", "info", "-i", url];
-    let output = run("ffmpeg", &[arguments.as_slice(), &measure].concat()).await;
-    let (_, volume) = output.stderr.split_once("max_volume: ").expect("a volume");
+    // FFmpeg fails if there is no audio track, or if one is added while FFmpeg opens the stream.
+    let (_, output) = try_run("ffmpeg", &[arguments.as_slice(), &measure].concat()).await;
+    let Some((_, volume)) = output.stderr.split_once("max_volume: ") else { return false };
     let decibels = volume.split(' ').next().and_then(|number| number.parse::<f64>().ok());
     decibels.expect("a number") > -60.0
 }
@@ -47,13 +50,18 @@ struct Output {
 }
 
 async fn run(program: &str, arguments: &[&str]) -> Output {
+    let (status, output) = try_run(program, arguments).await;
+    assert!(status.success(), "{program} failed: {}", output.stderr);
+    output
+}
+
+async fn try_run(program: &str, arguments: &[&str]) -> (ExitStatus, Output) {
     let output = Command::new(program).args(arguments).kill_on_drop(true).output();
     let output = timeout(TIMEOUT + Duration::from_secs(30), output).await.expect("no timeout");
     let output = output.unwrap_or_else(|error| panic!("cannot run {program}: {error}"));
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim().to_owned();
     let (stdout, stderr) = (text(output.stdout), text(output.stderr));
-    assert!(output.status.success(), "{program} failed: {stderr}");
-    Output { stdout, stderr }
+    (output.status, Output { stdout, stderr })
 }
 
 /// A media playlist, as a player receives it.
