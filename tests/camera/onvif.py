@@ -11,7 +11,6 @@ import base64
 import datetime
 import hashlib
 import http.server
-import json
 import os
 import signal
 import socket
@@ -22,6 +21,8 @@ import time
 import uuid
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
+
+from events import emit
 
 GROUP = "239.255.255.250"
 DISCOVERY_PORT = 3702
@@ -306,15 +307,6 @@ class Server(http.server.ThreadingHTTPServer):
 
     def handle_error(self, _request, _client):
         """Ignore the error."""
-
-
-STDOUT_LOCK = threading.Lock()
-
-
-def emit(event, **fields):
-    """Write an event to stdout, as one line of JSON."""
-    with STDOUT_LOCK:
-        print(json.dumps({"event": event, **fields}, separators=(",", ":")), flush=True)
 
 
 def answer_probes(device, options, listener):

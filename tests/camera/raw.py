@@ -8,7 +8,6 @@ each answer and packet; habits.py lists how. On stdout it reports requests and c
 import base64
 import hashlib
 import itertools
-import json
 import random
 import re
 import signal
@@ -21,6 +20,7 @@ from dataclasses import replace
 
 import habits as habits_module
 import recording
+from events import emit
 
 NTP_OF_1970 = 2_208_988_800
 REASONS = {
@@ -34,11 +34,6 @@ METHODS = "OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER"
 REALM, NONCE = "camera", "9d5f2b7c"
 HASHES = {"md5": ("MD5", hashlib.md5), "sha256": ("SHA-256", hashlib.sha256)}
 KEYFRAMES = (5, 7, 8)
-
-
-def emit(event, **fields):
-    """Write an event."""
-    print(json.dumps({"event": event, **fields}, separators=(",", ":")), flush=True)
 
 
 class Track:
