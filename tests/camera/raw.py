@@ -20,6 +20,7 @@ from dataclasses import replace
 
 import habits as habits_module
 import recording
+
 from events import emit
 
 NTP_OF_1970 = 2_208_988_800
