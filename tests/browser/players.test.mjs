@@ -88,7 +88,7 @@ describe("plain hls.js", () => {
     });
   }
 
-  test("continues after the manager was restarted twice, with a whole playlist", {
+  test("continues after the manager was restarted twice, when the playlist has its full length", {
     skip: !IS_LONG,
   }, async (t) => {
     const { parts, page } = await setUp(t);

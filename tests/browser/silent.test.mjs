@@ -9,7 +9,7 @@ import { stage } from "./support/stage.mjs";
 import { until } from "./support/until.mjs";
 import { SECONDS } from "./support/viewer.mjs";
 
-/** No start times out during a test, so a start request that ends early was aborted by the page. */
+/** With these settings, no start times out during a test, so a start request that ends early was aborted by the page. */
 const SETTINGS = { START_TIMEOUT_SECONDS: "100", MAX_CONCURRENT_STARTS: "20" };
 /** Cameras of a wall with four tiles. On such a wall, only the start request of the enlarged tile waits for the result. */
 const IDS = ["silent1", "silent2", "silent3", "silent4"];

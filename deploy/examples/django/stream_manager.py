@@ -98,9 +98,11 @@ class StreamManager:
     ) -> dict[str, Any]:
         """Starts a camera's stream or joins it; returns when the stream is playable.
 
-        This is optional, since a viewer's first request starts the stream too. Call it to find out
-        whether the camera works. A known camera needs no link. The manager stores the link even if
-        the camera cannot be played. Options are profile, video, audio, transport and wait.
+        If a keyframe is late, or with the option wait=False, the status is `starting`, and the
+        stream is not playable yet. A call is optional, since a viewer's first request starts the
+        stream too. Call it to find out whether the camera works. A known camera needs no link. The
+        manager stores the link even if the camera cannot be played. Options are profile, video,
+        audio, transport, output and wait.
         """
         body = {"indicator_id": camera_id, **options}
         if rtsp_link is not None:
@@ -119,8 +121,8 @@ class StreamManager:
     def put_camera(self, camera_id: str, camera: dict[str, Any]) -> dict[str, Any]:
         """Adds or replaces a camera; returns the camera without its secrets.
 
-        Fields that you omit are reset to their defaults, including name and owner. Only a source
-        that you omit is kept.
+        Fields that you omit are reset to their defaults, including name and owner. A source that you
+        omit is kept. So is an omitted password, if ip, port and username stay the same.
         """
         return self._call("PUT", f"/api/cameras/{quote(camera_id, safe='')}", camera)
 

@@ -49,12 +49,14 @@ final class StreamManager
     }
 
     /**
-     * Starts a camera's stream or joins it; returns when the stream is playable. This is optional, since
-     * a viewer's first request starts the stream too. Call it to find out whether the camera works.
+     * Starts a camera's stream or joins it; returns when the stream is playable. If a keyframe is late, or
+     * with the option wait => false, the status is `starting`, and the stream is not playable yet. A call is
+     * optional, since a viewer's first request starts the stream too. Call it to find out whether the camera
+     * works.
      *
      * @param string|null          $rtspLink null for a known camera. The manager stores the link even
      *                                       if the camera cannot be played
-     * @param array<string, mixed> $options  profile, video, audio, transport, wait
+     * @param array<string, mixed> $options  profile, video, audio, transport, output, wait
      * @return array<string, mixed> indicator_id, stream_path, status
      */
     public function startCamera(
@@ -90,7 +92,8 @@ final class StreamManager
 
     /**
      * Adds or replaces a camera. Fields that you omit are reset to their defaults, including name and
-     * owner. Only a source that you omit is kept.
+     * owner. A source that you omit is kept. So is an omitted password, if ip, port and username stay the
+     * same.
      *
      * @param array<string, mixed> $camera name, owner, rtsp_link, video, audio, transport and more
      * @return array<string, mixed> the camera without its secrets

@@ -55,7 +55,7 @@ test("a picture without media is stuck after 6 seconds, and again after 6 more",
   assert.deepEqual(run(200), ["stuck"]);
 });
 
-test("a slow picture is not stuck while media arrives, up to 30 seconds", (t) => {
+test("a picture that has stopped is not stuck while media arrives, up to 30 seconds", (t) => {
   const { watch, run } = setUp(t);
   const before = () => watch.arrived();
   assert.deepEqual(run(30_000, { before }), ["still", "waiting"]);

@@ -23,7 +23,7 @@ PICTURE = (
 
 
 def main():
-    """Serve until the process is killed."""
+    """Serves the pictures until the process is killed."""
     folder, *names = sys.argv[1:]
     Gst.init(None)
     server = GstRtspServer.RTSPServer(address="127.0.0.1", service="0")

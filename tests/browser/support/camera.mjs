@@ -28,7 +28,7 @@ export class Camera {
     this.link = `rtsp://127.0.0.1:${port}/h264`;
   }
 
-  /** Kills the camera, as a power cut would, so it cannot end its RTSP sessions. */
+  /** Kills the camera, as if its RTSP server had crashed, so it cannot end its RTSP sessions. */
   async die() {
     this.child.signal("SIGKILL");
     await this.child.waitForExit(10);

@@ -1,4 +1,4 @@
-// Finds freezes of the video on a page. A freeze is a gap between two presented frames.
+// Finds freezes of the video on a page. A freeze is a long gap between two presented frames.
 
 /** A longer gap between two presented frames is a freeze, in milliseconds. */
 export const FREEZE_MS = 200;
@@ -14,7 +14,7 @@ export function recordFrames(page, id) {
 /**
  * Returns what has been recorded since `recordFrames`: the number of presented frames, the longest gap in
  * milliseconds, and the freezes. `stalledFreezes` are those in which the page's own timer stalled as well, so
- * that the machine and not the player may be the cause. All other figures exclude them.
+ * that the machine and not the player may be the cause. `freezes` and the longest gap exclude them.
  */
 export function recordedFrames(page) {
   return page.evaluate(() => globalThis.recordedFrames());

@@ -72,7 +72,7 @@ export class Parts {
     await waitForOk(this.origin);
   }
 
-  /** Kills the manager and its children, as a crash would. Its files remain. */
+  /** Kills the manager and its children, as a crash would. The manager's files remain. */
   async killManager() {
     this.manager.kill();
     await this.manager.waitForExit(10);

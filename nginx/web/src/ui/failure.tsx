@@ -5,8 +5,8 @@ export interface Failure {
   /** The explanation in the user's language. */
   text: string;
   /**
-   * A more exact description in English; null if there is no description, or if the description has no word
-   * that the text does not have.
+   * A more exact description in English; null if there is no description, or if the text contains all of its
+   * words.
    */
   detail: string | null;
 }

@@ -1,4 +1,4 @@
-// The form to sign in, which is shown if the service requires an API key.
+// The form to sign in, which is shown if the service requires an API key, or has rejected the key.
 import { useState } from "preact/hooks";
 
 import { signIn } from "../api/caller";

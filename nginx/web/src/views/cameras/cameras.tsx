@@ -144,7 +144,7 @@ function List({
   );
 }
 
-/** Returns a camera's stream from the list: the main stream if the list has both, undefined if it has none. */
+/** Returns a camera's stream from the list: the main stream, or else the sub stream; undefined without either. */
 function streamOf(id: string): Stream | undefined {
   return streams.value?.get(id) ?? streams.value?.get(`${id}~sub`);
 }
@@ -198,7 +198,7 @@ function Row({ camera, onDelete }: { camera: Camera; onDelete: () => void }) {
   );
 }
 
-/** Since when a camera cannot be reached, and why. */
+/** The time since which a camera cannot be reached, and the reason. */
 function Offline({ reachability }: { reachability: Camera["reachability"] }) {
   const { since, last_error: error } = reachability ?? {};
   return (
@@ -237,7 +237,7 @@ function Editor({ id, back }: { id: string | null; back: string }) {
 }
 
 /**
- * Buttons for export and import. Only a service with the same SOURCE_KEY can import the encrypted sources.
+ * Buttons for export and import. Only a service with the same encryption key can import the sources.
  */
 function Transfer() {
   const exported = async () => {

@@ -53,8 +53,8 @@ const NEW: Fields = {
   keep: "on_demand",
 };
 /**
- * Replaces secret parts of a path in the API's responses. The form must not send such a path back, because
- * the API would store it.
+ * The text that replaces secret parts of a path in the API's responses. The form must not send such a path
+ * back, because the API would store it.
  */
 const HIDDEN = "***";
 const LONGEST_ID = 64;

@@ -1,4 +1,4 @@
-// The test of a camera before it is saved.
+// The test of a camera: with the values of the form, or of a discovered device.
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { LONG_MS, post } from "../../api/client";

@@ -18,7 +18,7 @@ export function describe({ name, video_codec, width, height, frame_rate }: Devic
   return [name, video_codec?.toUpperCase(), size, rate].filter(Boolean).join(", ");
 }
 
-/** Returns the parts of an RTSP link without its credentials; null if the link cannot be parsed. */
+/** Returns the parts of a link without its credentials; null if the link is not a valid rtsp:// link. */
 function partsOf(link: string): { ip: string; port: string; path: string } | null {
   const [, host = "", port = "", path = ""] =
     /^rtsp:\/\/(?:[^@/]*@)?(\[[^\]]+\]|[^:/]+)(?::(\d+))?(\/.*)?$/i.exec(link) ?? [];
@@ -28,7 +28,7 @@ function partsOf(link: string): { ip: string; port: string; path: string } | nul
 /**
  * Returns the form's values for a device. If there is only one link, or if both links have the same host and
  * port, the values are the camera's address and paths, so that no link contains the password. Otherwise, and
- * if a link cannot be parsed, the values are the links with the credentials.
+ * if a link is not a valid rtsp:// link, the values are the links with the credentials.
  */
 export function fieldsFor(device: Device, username: string, password: string): Fields {
   const common = { ...fieldsOf(null), name: nameOf(device), onvif: device.onvif };

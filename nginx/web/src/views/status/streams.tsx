@@ -1,4 +1,4 @@
-// The active streams of the service.
+// The running and failed streams of the service.
 import { useState } from "preact/hooks";
 
 import { hasRole } from "../../api/caller";

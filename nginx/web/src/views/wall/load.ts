@@ -57,8 +57,8 @@ export function useCameras({ cameras, grid, page }: Layout): Reading<WallPage> {
   if (!list || list.length > FEW_TILES) {
     return reading;
   }
-  // Few cameras play their main streams, for which the ids are sufficient. So their tiles start before the
-  // service has returned the cameras.
+  // If there are only a few cameras, each tile plays the main stream, for which the id is sufficient. So the
+  // tiles start before the service has returned the cameras.
   const known = reading.value?.cameras;
   const shown = list.map((id) => known?.find((camera) => camera.id === id) ?? stub(id));
   return { ...reading, value: { cameras: shown, total } };
