@@ -121,8 +121,8 @@ class StreamManager:
     def put_camera(self, camera_id: str, camera: dict[str, Any]) -> dict[str, Any]:
         """Adds or replaces a camera; returns the camera without its secrets.
 
-        Fields that you omit are reset to their defaults, including name and owner. A source that you
-        omit is kept. So is an omitted password, if ip, port and username stay the same.
+        Fields that you omit are reset to their defaults, including name and owner. A source that
+        you omit is kept. So is an omitted password, if ip, port and username stay the same.
         """
         return self._call("PUT", f"/api/cameras/{quote(camera_id, safe='')}", camera)
 
