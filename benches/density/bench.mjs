@@ -89,12 +89,31 @@ async function longestPause(candidate, isOver) {
   return oldest / 1000;
 }
 
+/** Returns how many frames the cameras have sent and the candidate has received so far. */
+async function countFrames(candidate, source) {
+  return { sent: await source.framesSent(), received: await candidate.framesReceived?.() };
+}
+
+/**
+ * Returns a description of the difference between the frames that were sent and those that were received, as a
+ * list. Frames on their way, one of each camera, are no difference.
+ */
+function missingFrames(before, after, cameras) {
+  if (after.received === undefined) {
+    return [];
+  }
+  const missing = after.sent - before.sent - (after.received - before.received);
+  return Math.abs(missing) > cameras ? [`${missing} frames were sent but not received`] : [];
+}
+
 /** Measures the running streams for some seconds. */
 async function measure(candidate, source, seconds) {
+  const framesBefore = await countFrames(candidate, source);
   const before = snapshot(candidate, source);
   const end = before.at + seconds * 1000;
   const age = await longestPause(candidate, () => performance.now() >= end);
   const after = snapshot(candidate, source);
+  const framesAfter = await countFrames(candidate, source);
   const cpu = shares(before, after);
   const parts = Object.entries(candidate.processes()).map(([name, pids]) => ({
     name,
@@ -110,7 +129,10 @@ async function measure(candidate, source, seconds) {
     age: candidate.outputs.length ? age : null,
     isStalled: age > candidate.freshness,
     available: machineMemory().available,
-    interruptions: await candidate.interruptions(),
+    interruptions: [
+      ...(await candidate.interruptions()),
+      ...missingFrames(framesBefore, framesAfter, candidate.processes().FFmpegs?.length ?? 0),
+    ],
   };
 }
 

@@ -7,6 +7,7 @@
 //   files            directory of the HLS files, or null if they are in memory
 //   outputs          for each stream, its playlist or its directory of segments; empty if there are no files
 //   freshness        an output that was not written for more than this many seconds is stalled
+//   framesReceived() the number of frames that the cameras have sent; optional
 //   attend()         acts as a viewer of all streams; called every ten seconds
 //   interruptions()  descriptions of the problems since the last call of add
 //   end()            ends all processes
@@ -72,6 +73,10 @@ class Service {
   processes() {
     const { ffmpegs, manager, nginx } = this.manager.processes();
     return { manager, FFmpegs: ffmpegs, "nginx (one viewer per camera)": nginx };
+  }
+
+  framesReceived() {
+    return this.manager.metric("stream_manager_frames_received_total");
   }
 
   async attend() {

@@ -1,5 +1,6 @@
 // The camera process: any number of cameras, at rtsp://127.0.0.1:PORT/NUMBER. This is a separate process,
-// so that the benchmark can measure the cameras' processor time.
+// so that the benchmark can measure the cameras' processor time. On SIGUSR2, the process writes how many frames all
+// cameras have sent.
 import { Clip } from "./clip.mjs";
 import { Camera, RtspServer } from "./rtsp.mjs";
 
@@ -17,6 +18,17 @@ function find(url) {
   return cameras.get(number);
 }
 
-const port = await new RtspServer(clip, find).listen();
+const server = new RtspServer(clip, find);
+const port = await server.listen();
 console.log(JSON.stringify({ event: "ready", port, bitRate: Math.round(clip.bitRate) }));
+
+let framesSent = 0;
+server.onSent = () => {
+  framesSent += 1;
+};
+let reports = 0;
+process.on("SIGUSR2", () => {
+  reports += 1;
+  console.log(JSON.stringify({ event: "sent", report: reports, frames: framesSent }));
+});
 process.on("SIGTERM", () => process.exit(0));

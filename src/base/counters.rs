@@ -61,6 +61,7 @@ pub struct Counters {
     start_duration: Histogram,
     restarts: Family<Cause, Counter>,
     stalls: Counter,
+    frames: Counter,
     fragments: Counter,
     media_bytes: Counter,
     skipped: Counter,
@@ -98,6 +99,7 @@ impl Default for Counters {
             start_duration: Histogram::new(START_SECONDS),
             restarts,
             stalls: Counter::default(),
+            frames: Counter::default(),
             fragments: Counter::default(),
             media_bytes: Counter::default(),
             skipped: Counter::default(),
@@ -123,6 +125,8 @@ impl Counters {
         to.register("restarts", help, self.restarts.clone());
         let help = "Interruptions of live streams whose picture had stopped advancing";
         to.register("stalls", help, self.stalls.clone());
+        let help = "Frames of video received from cameras";
+        to.register("frames_received", help, self.frames.clone());
         let help = "Fragments written into segments";
         to.register("fragments_packaged", help, self.fragments.clone());
         let help = "Media written into segments";
@@ -172,6 +176,11 @@ impl Counters {
     /// Counts an interruption of a live stream whose picture had stopped advancing.
     pub fn stalled(&self) {
         self.stalls.inc();
+    }
+
+    /// Counts frames of video that a camera has sent.
+    pub(crate) fn received(&self, frames: u64) {
+        self.frames.inc_by(frames);
     }
 
     /// Counts a fragment that was written into a segment, and its size.

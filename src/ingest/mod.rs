@@ -13,6 +13,7 @@ use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 use tracing::Instrument as _;
 
+use crate::base::counters::Counters;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::StreamOptions;
@@ -42,6 +43,8 @@ pub struct IngestRequest {
     pub hub: FrameHub,
     /// Where FFmpeg's messages and usage are kept.
     pub process_log: Arc<ProcessLog>,
+    /// The counters of all streams.
+    pub counters: Counters,
 }
 
 /// The outcome of a run.

@@ -304,6 +304,7 @@ impl Supervisor {
             epoch,
             hub: self.shared.hub.clone(),
             process_log: Arc::clone(&self.shared.process_log),
+            counters: self.metrics.counters(),
         };
         let running =
             info_span!("ingest", generation = epoch).in_scope(|| self.ingest.start(request));

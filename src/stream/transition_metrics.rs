@@ -36,6 +36,11 @@ impl TransitionMetrics {
         metrics
     }
 
+    /// Returns the counters of all streams.
+    pub(crate) fn counters(&self) -> Counters {
+        self.counters.clone()
+    }
+
     fn start(&mut self) {
         self.counters.started();
         self.began = Some(Instant::now());

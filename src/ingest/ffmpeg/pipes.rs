@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
+use crate::base::counters::Counters;
 use crate::camera::plan::{Audio, Lesson, Plan, Times, Video};
 use crate::ingest::clock_check::ClockCheck;
 use crate::ingest::ffmpeg::exit::Fault;
@@ -69,6 +70,8 @@ enum PipeState {
 
 /// The destination and the context of a run's frames.
 pub(super) struct Sink {
+    /// The counters of all streams.
+    pub(super) counters: Counters,
     /// The stream's hub.
     pub(super) hub: FrameHub,
     /// Number of the epoch.
@@ -97,7 +100,7 @@ impl OutputPipes {
     /// Publishes frames until FFmpeg closes the pipe of the video. Fails if the video cannot be used, or if
     /// another plan may work better.
     pub(super) async fn publish(mut self, sink: Sink) -> Result<(), Fault> {
-        let Sink { hub, epoch, plan, has_played, seen, plan_fits } = sink;
+        let Sink { counters, hub, epoch, plan, has_played, seen, plan_fits } = sink;
         let mut plan_fits = Some(plan_fits);
         let is_converted = plan.video == Video::ToH264;
         let mut demuxer =
@@ -133,7 +136,9 @@ impl OutputPipes {
             if plan.audio == Audio::Copy && demuxer.needs_aac() {
                 return Err(Fault::Lesson(Lesson::AudioIsNotAac));
             }
+            let mut received = 0;
             for frame in frames.iter().filter(|frame: &&Frame| frame.track == Track::Video) {
+                received += 1;
                 has_played.store(true, Ordering::Relaxed);
                 seen.video.store(true, Ordering::Relaxed);
                 let is_usable = clock.is_plausible(frame.decode_time, demuxer.clock_jumps());
@@ -141,6 +146,7 @@ impl OutputPipes {
                     return Err(Fault::Lesson(Lesson::TimesAreWrong));
                 }
             }
+            counters.received(received);
             demuxer.date(&mut frames, arrival);
             if !frames.is_empty() {
                 // Players would get the frames of a run that is about to be replaced.
@@ -262,7 +268,7 @@ mod tests {
         concat!(env!("CARGO_MANIFEST_DIR"), "/src/stream/supervisor/tests/recording.nut");
 
     #[tokio::test]
-    async fn no_frame_is_published_before_the_plan_is_known_to_fit() {
+    async fn frames_are_published_when_the_plan_is_known_to_fit() {
         let recording = File::open(RECORDING).expect("a recording");
         let mut cat = Command::new("cat");
         let cat = cat.stdin(Stdio::from(recording)).stdout(Stdio::piped()).spawn();
@@ -272,7 +278,9 @@ mod tests {
         let hub = FrameHub::new(&FrameBudget::new(u64::MAX));
         let has_played = Arc::new(AtomicBool::new(false));
         let (fits, plan_fits) = oneshot::channel();
+        let counters = Counters::default();
         let sink = Sink {
+            counters: counters.clone(),
             hub: hub.clone(),
             epoch: 1,
             plan,
@@ -289,6 +297,7 @@ mod tests {
         fits.send(()).expect("a receiver");
         publishing.await.expect("a playable recording");
         assert!(!hub.last_pictures().is_empty());
+        assert!(counters.text().contains("frames_received_total 40\n"), "{}", counters.text());
         cat.wait().await.expect("a status");
     }
 }

@@ -61,6 +61,7 @@ impl FfmpegRun {
                 tokio::spawn(pipes::write_all(stdin, script).in_current_span());
                 let pipes = OutputPipes::new(stdout, request.plan, process.take_outputs());
                 let reading = pipes.publish(Sink {
+                    counters: request.counters.clone(),
                     hub: request.hub.clone(),
                     epoch: request.epoch,
                     plan: request.plan,
