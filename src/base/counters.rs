@@ -1,5 +1,5 @@
-//! Counters of the starts, failures and output of streams since the manager started. Each counter
-//! covers all cameras, so that no counter disappears when a stream ends.
+//! Counters of the starts, interruptions, output and snapshots of streams since the manager started. Each
+//! counter covers all cameras, so that no counter disappears when a stream ends.
 //!
 //! The registry, the supervisors, the HLS output and the snapshots decide what to count.
 
@@ -13,17 +13,17 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::base::error::{Error, ErrorKind};
 
-/// The buckets of the time from a start to a playable stream, in seconds. A camera with a keyframe
-/// every one to two seconds takes 0.3 to 2 s. The last bucket is the default `START_TIMEOUT_SECONDS`.
+/// The buckets of the time from a start to a playable stream, in seconds. If the camera sends a keyframe
+/// every one to two seconds, this takes 0.3 to 2 s. The last bucket is the default `START_TIMEOUT_SECONDS`.
 const START_SECONDS: [f64; 13] =
     [0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 15.0];
 
 /// The buckets of the time to decode a snapshot, in seconds. A picture of 1080p takes about 0.2 s for
-/// each second since the keyframe.
+/// each second that has passed since the last keyframe.
 const SNAPSHOT_SECONDS: [f64; 9] = [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 10.0];
 
-/// The causes whose time series exist with the value 0 from the manager's start. Without these series,
-/// Prometheus would not see the first occurrence of a cause as an increase.
+/// The causes of failed starts and of restarts whose time series exist with the value 0 from the manager's
+/// start. Without these series, Prometheus would not see the first occurrence of a cause as an increase.
 const USUAL_CAUSES: [ErrorKind; 14] = [
     ErrorKind::SourceNotFound,
     ErrorKind::SourceUnauthorized,
@@ -41,8 +41,8 @@ const USUAL_CAUSES: [ErrorKind; 14] = [
     ErrorKind::TooManyStarts,
 ];
 
-/// The causes of failed pictures whose time series exist with the value 0 from the manager's start, as for
-/// [`USUAL_CAUSES`].
+/// The causes of failed snapshots whose time series exist with the value 0 from the manager's start, for the
+/// same reason as those of [`USUAL_CAUSES`].
 const USUAL_SNAPSHOT_CAUSES: [ErrorKind; 7] = [
     ErrorKind::RequestTimeout,
     ErrorKind::StreamEnded,
@@ -194,13 +194,13 @@ impl Counters {
         self.skipped.inc_by(frames);
     }
 
-    /// Counts a decoded picture of a stream, and the time that decoding `took`.
+    /// Counts a picture that was decoded for a snapshot, and the time that decoding `took`.
     pub(crate) fn snapshot_taken(&self, took: Duration) {
         self.snapshots.inc();
         self.snapshot_duration.observe(took.as_secs_f64());
     }
 
-    /// Counts a picture of a stream that could not be taken.
+    /// Counts a snapshot that could not be taken.
     pub(crate) fn snapshot_failed(&self, cause: ErrorKind) {
         self.snapshot_failures.get_or_create(&Cause::of(cause)).inc();
     }
@@ -211,7 +211,7 @@ impl Counters {
         let mut registry = Registry::default();
         self.register(&mut registry);
         let mut text = String::new();
-        // Tests that read an incomplete text fail.
+        // If this fails, the text is incomplete, and the test that reads it fails.
         let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
         text
     }

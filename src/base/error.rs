@@ -1,9 +1,9 @@
 //! The error of requests and streams: a kind for programs, a message for people, and the cause for the
 //! log.
 //!
-//! `api::reply` maps each kind to an HTTP status. Errors are cheap to clone, because a failed start
-//! returns the same error to every caller that waited for the stream. No error contains a source's
-//! secrets: messages of FFmpeg become part of an error only after the secrets have been removed.
+//! `api::reply` maps each kind to an HTTP status. Errors can be cloned, because a failed start returns the
+//! same error to every caller that waited for the stream. No error contains a source's secrets: messages of
+//! FFmpeg become part of an error only after the secrets have been removed.
 
 use std::error::Error as StdError;
 use std::sync::Arc;

@@ -5,7 +5,7 @@
 //! | [`error`] | the error of requests and streams, and the table of its kinds |
 //! | [`atomic_instant`] | a point in time that any task can move forward and read |
 //! | [`backoff`] | delays between attempts |
-//! | [`counters`] | counters of the starts, failures and output of streams |
+//! | [`counters`] | counters of the starts, interruptions, output and snapshots of streams |
 //! | [`host`] | names and addresses of hosts |
 //! | [`lock`] | locking a mutex, even after a panic |
 //! | [`proc`] | CPU time, memory and open files of processes |

@@ -1,5 +1,5 @@
-//! TLS connections to cameras. Nearly all cameras have self-signed certificates, so a certificate is not
-//! compared with certificate authorities. So callers must not send secrets over these connections.
+//! TLS connections to cameras. Nearly all cameras have self-signed certificates, so every certificate is
+//! accepted. As this does not prove which device responds, callers must not send secrets over these connections.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
@@ -23,7 +23,8 @@ pub(crate) enum TlsError {
     /// The device does not use TLS on this port.
     #[error("the device does not use TLS on this port")]
     NotTls,
-    /// The device uses TLS, but a version or an algorithm that is not supported.
+    /// The device uses TLS, but the handshake failed, for example because the device requires a version or an
+    /// algorithm that is not supported.
     #[error("the device uses TLS in a way that is not supported: {0}")]
     Unsupported(rustls::Error),
 }
@@ -39,7 +40,7 @@ pub(crate) async fn connect(
     connector.connect(name, stream).await.map_err(failure)
 }
 
-/// Returns the meaning of a failed handshake.
+/// Returns the reason why a handshake failed.
 fn failure(error: std::io::Error) -> TlsError {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => TlsError::NotTls,
@@ -61,7 +62,7 @@ static CONFIG: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
     Arc::new(config)
 });
 
-/// Accepts every certificate, but verifies that the device has its key.
+/// Accepts every certificate, but verifies that the device has the key of the certificate.
 #[derive(Debug)]
 struct AnyCertificate {
     algorithms: WebPkiSupportedAlgorithms,

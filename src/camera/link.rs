@@ -1,6 +1,8 @@
-//! Links as people paste them: corrected where their meaning is clear, and compared by their meaning.
+//! Corrects links that people paste where their meaning is clear, compares links by their meaning, and removes
+//! the credentials from links in messages.
 //!
-//! The functions take and return text, because a link is corrected before it is parsed.
+//! The functions take and return strings, because a link is corrected before it is parsed, and messages may
+//! contain links that cannot be parsed.
 
 use percent_encoding::{
     AsciiSet, CONTROLS, percent_decode_str, percent_encode, utf8_percent_encode,
@@ -9,27 +11,27 @@ use url::Url;
 
 use crate::base::url::{path_and_query, percent_decoded};
 
-/// The characters that user names and passwords cannot contain in a URL: they would end the credentials, or a
-/// quotation in FFmpeg's script.
+/// The ASCII characters that must be percent-encoded in user names and passwords: a URL cannot contain them, or
+/// they would end the credentials or a quotation in FFmpeg's script.
 const SPECIAL: &AsciiSet =
     &CONTROLS.add(b' ').add(b'/').add(b'?').add(b'#').add(b'\'').add(b'"').add(b'\\');
-/// The characters that FFmpeg must get encoded in a password.
+/// The ASCII characters that must be percent-encoded in a password that FFmpeg gets.
 const SPECIAL_IN_PASSWORD: &AsciiSet = &SPECIAL.add(b'@').add(b'%');
-/// The characters that FFmpeg must get encoded in a user name.
+/// The ASCII characters that must be percent-encoded in a user name that FFmpeg gets.
 const SPECIAL_IN_NAME: &AsciiSet = &SPECIAL_IN_PASSWORD.add(b':');
 
 /// Returns the link without what people add by mistake, and in the form that FFmpeg understands:
 ///
-/// - white space, quotation marks and angle brackets around the link are removed;
+/// - white space, invisible characters, quotation marks and angle brackets around the link are removed;
 /// - the scheme gets small letters;
 /// - a colon without a port is removed;
 /// - a user name without a colon gets an empty password, because FFmpeg would otherwise not log in;
 /// - special characters in the user name and the password are percent-encoded, if it is clear where the
-///   password ends;
-/// - the parameter `enableSrtp`, with which Ubiquiti cameras show their links, is removed. RTSP over TLS
-///   encrypts the media as well, and FFmpeg does not support SRTP in RTSP.
+///   password ends. Credentials with a control character are not changed;
+/// - the parameter `enableSrtp`, with which Ubiquiti cameras show their links, is removed from `rtsps` links.
+///   RTSP over TLS encrypts the media as well, and FFmpeg does not support SRTP in RTSP.
 ///
-/// Other text is returned unchanged, also if it is not a link.
+/// A string without `://` is not a link. It only loses the characters around it.
 pub(super) fn corrected(text: &str) -> String {
     let text = unwrapped(text);
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
@@ -58,9 +60,9 @@ fn unwrapped(text: &str) -> &str {
 }
 
 /// Splits a link without its scheme into user name and password, host and port, and the rest. An `@` after the
-/// first `/`, `?` or `#` can mean that the password contains such a character. Then the link is split in the
-/// only way in which the host is valid. If there are several such ways or none, the first `/`, `?` or `#` ends
-/// the host.
+/// first `/`, `?` or `#` may mean that the password contains such a character. In this case, the link is split
+/// in the only way in which the host is valid. If there are several such ways or none, the first `/`, `?` or `#`
+/// ends the host.
 fn split(link: &str) -> (Option<&str>, &str, &str) {
     let host_end = |rest: &str| rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = link.split_at(host_end(link));
@@ -83,7 +85,7 @@ fn split(link: &str) -> (Option<&str>, &str, &str) {
     }
 }
 
-/// Returns whether a text is a host name or an address, with or without a port.
+/// Returns whether `text` is a host name or an address, with or without a port.
 fn is_host(text: &str) -> bool {
     let is_in_host = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:[]".contains(&byte);
     let url = Url::parse(&format!("rtsp://{text}")).ok();
@@ -91,8 +93,8 @@ fn is_host(text: &str) -> bool {
         && url.is_some_and(|url| url.host_str().is_some_and(|host| !host.is_empty()))
 }
 
-/// Returns user name and password with special characters encoded. Line breaks are kept, because they are a
-/// mistake in a link.
+/// Returns user name and password with special characters encoded. If they contain a control character, such as a
+/// line break, they are returned unchanged, so that the link is refused later: such a character is a mistake.
 fn encoded(user_info: &str) -> String {
     if user_info.contains(char::is_control) {
         return user_info.to_owned();
@@ -100,7 +102,8 @@ fn encoded(user_info: &str) -> String {
     utf8_percent_encode(user_info, SPECIAL).to_string()
 }
 
-/// Returns user name and password with as few percent escapes as possible, because FFmpeg limits their length.
+/// Returns user name and password, separated by a colon, with as few percent escapes as possible, because FFmpeg
+/// limits the length of this part of a URL.
 pub(super) fn user_info_for_ffmpeg(user_info: &str) -> String {
     let decoded = |text| percent_decode_str(text).collect::<Vec<u8>>();
     let (name, password) = user_info.split_once(':').unwrap_or((user_info, ""));
@@ -116,9 +119,9 @@ fn without_srtp(path: &str) -> String {
     if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
 }
 
-/// Returns a text that is equal for two links that mean the same. The links may differ in the case of the
+/// Returns a string that is equal for two links that mean the same. The links may differ in the case of the
 /// host, the default port, an empty query, and percent escapes of characters without a special meaning.
-/// The text contains the secrets of the link.
+/// The string contains the secrets of the link.
 pub(super) fn meaning(url: &Url, port: u16) -> String {
     let user_info = [url.username(), url.password().unwrap_or_default()].map(percent_decoded);
     let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
@@ -133,7 +136,7 @@ pub(super) fn meaning(url: &Url, port: u16) -> String {
 }
 
 /// Returns `text` with percent escapes decoded, except for those of characters that have a meaning in paths
-/// and queries, and of characters that cannot be printed. The letters of these escapes are capitals.
+/// and queries, and of characters that cannot be printed. The remaining escapes get capital letters.
 fn unescaped(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
@@ -162,14 +165,15 @@ pub(crate) const UNFOLLOWED_REDIRECT: &str = "Not following the redirect to ";
 /// The words with which Debian's FFmpeg reports the target of a redirect that it follows.
 pub(crate) const FOLLOWED_REDIRECT: &str = ": Redirecting to ";
 
-/// Returns the position of the target in a message about a redirect; `None` for other texts. The target
-/// ends with the text, and may lack a scheme.
+/// Returns the position of the target in a message about a redirect; `None` for other messages. The target
+/// extends to the end of the message, and may lack a scheme.
 pub(super) fn redirect_target(text: &str) -> Option<usize> {
     let words = [UNFOLLOWED_REDIRECT, FOLLOWED_REDIRECT];
     words.iter().find_map(|words| Some(text.find(words)? + words.len()))
 }
 
-/// Returns the target of a redirect without credentials. `hide_values` is as for [`without_credentials`].
+/// Returns the target of a redirect with its credentials replaced with `***`. `hide_values` replaces the secret
+/// values in the rest of the target.
 pub(super) fn target_without_credentials(
     target: &str,
     hide_values: impl Fn(&str) -> String,
@@ -185,9 +189,9 @@ pub(super) fn target_without_credentials(
     format!("{scheme}{user_info}{host}{}", hide_values(path))
 }
 
-/// Returns `text` with the credentials of every link in it replaced with `***`, whoever wrote the link: a
-/// camera can redirect to a link of another camera, with that camera's password. `hide_values` replaces
-/// the secret values in the rest of a link.
+/// Returns `text` with the credentials of every link in it replaced with `***`, even if the link is not that of
+/// the camera: a camera may redirect to a link of another camera, with that camera's password. `hide_values`
+/// replaces the secret values in the rest of a link.
 pub(super) fn without_credentials(text: &str, hide_values: impl Fn(&str) -> String) -> String {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
@@ -210,8 +214,8 @@ pub(super) fn without_credentials(text: &str, hide_values: impl Fn(&str) -> Stri
     result + rest
 }
 
-/// Returns the position of the next link in `text`, or the length of `text`. A link begins after a space or a
-/// quotation mark: a `://` elsewhere may be part of a password.
+/// Returns the position of the next link in `text`, or the length of `text`. A link begins after white space, a
+/// quotation mark or an angle bracket: a `://` elsewhere may be part of a password.
 fn next_link(text: &str) -> usize {
     let schemes = text.match_indices("://").filter_map(|(end, _)| {
         let begin = text[..end].rfind(ends_link)? + 1;

@@ -1,11 +1,11 @@
-//! Descriptions of cameras: ids, sources, options and ingest plans. They do not depend on whether a
-//! stream runs.
+//! Cameras, whether or not their streams run: their ids, sources, options, ingest
+//! plans and numbers. Also the rules for the addresses of cameras, and the presets of vendors.
 //!
 //! | Module | Owns |
 //! |---|---|
 //! | [`id`] | the ids of cameras and streams |
 //! | [`source`] | RTSP URLs, whose credentials are never shown |
-//! | `link` | links as people paste them: corrected, compared, and without credentials |
+//! | `link` | correcting and comparing links as people paste them, and removing credentials from links |
 //! | [`options`] | the options of a camera's streams |
 //! | [`onvif_address`] | the addresses of cameras' ONVIF services |
 //! | [`numbers`] | the numbers of a stream's segments, epochs and discontinuities |
@@ -50,7 +50,7 @@ pub struct Camera {
     pub keep: KeepOption,
     /// The plan for the next run.
     pub learned: Learned,
-    /// The free numbers of the stream.
+    /// The next free numbers of the stream's segments, epochs and discontinuities.
     pub numbers: Numbers,
     /// The camera's ONVIF service, from which keyframes are requested.
     pub onvif: Option<OnvifAddress>,
@@ -103,12 +103,14 @@ impl Learned {
         lock(&self.0).current = plan;
     }
 
-    /// Replaces the plan by one with which the stream is live.
+    /// Records that the stream is live with `plan`. It becomes the current plan, and the plan to which
+    /// [`Learned::revert`] returns.
     pub(crate) fn prove(&self, plan: Plan) {
         *lock(&self.0) = Plans { current: plan, proven: plan };
     }
 
-    /// Forgets the lessons that have not made the stream live. The camera may have refused for a moment only.
+    /// Returns to the last plan with which the stream was live, or to the first plan. Later lessons may be
+    /// wrong, because the camera may have refused only temporarily.
     pub(crate) fn revert(&self) {
         let mut plans = lock(&self.0);
         plans.current = plans.proven;

@@ -74,7 +74,7 @@ struct State {
 }
 
 impl State {
-    /// Returns whether half of a block, or more, is used.
+    /// Returns whether at most half a block of numbers of any kind is left.
     fn is_low(&self) -> bool {
         let left = self.reserved.zip(self.next, u64::saturating_sub);
         left.has_any(BLOCK, |left, block| left <= block / 2)
@@ -113,9 +113,9 @@ impl Numbers {
         epoch
     }
 
-    /// Corrects the segment and epoch numbers after a crash: returns to the numbers in `next`, which follow
-    /// those that were really used. Ignores a number that lies before the last reserved block, and 0, which
-    /// means that the number is unknown.
+    /// Corrects the segment and epoch numbers after a crash: the stream continues with the numbers in `next`,
+    /// which follow the last numbers that were used. Ignores a number before the last reserved block, and 0,
+    /// which means that the number is unknown.
     pub(crate) fn correct(&self, next: NumberSet) {
         let mut state = lock(&self.0.state);
         let begin = state.reserved.zip(BLOCK, u64::saturating_sub);
@@ -129,14 +129,14 @@ impl Numbers {
         };
     }
 
-    /// Returns the numbers to reserve next; `None` while enough numbers are reserved.
+    /// Returns the numbers below which all should be reserved next; `None` while enough numbers are reserved.
     pub(crate) fn to_reserve(&self) -> Option<NumberSet> {
         let state = lock(&self.0.state);
         state.is_low().then(|| state.next.after_block())
     }
 
-    /// Returns the numbers to record when the manager ends, which skip no number; `None` if they are
-    /// recorded already.
+    /// Returns the numbers to record when the manager ends, so that the stream later continues without
+    /// skipping a number; `None` if they are already recorded.
     pub(crate) fn to_release(&self) -> Option<NumberSet> {
         let state = lock(&self.0.state);
         (state.reserved != state.next).then_some(state.next)
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_crash_skips_nothing_if_the_last_numbers_are_known() {
-        // The store has reserved the numbers up to 100.
+        // The store has reserved the numbers below 100.
         let numbers = Numbers::new(set(100), Arc::default());
         numbers.correct(NumberSet { sequence: 90, epoch: 200, discontinuity: 0 });
         assert_eq!(numbers.next(), NumberSet { sequence: 90, epoch: 200, discontinuity: 100 });

@@ -23,10 +23,12 @@ pub enum VideoOption {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AudioOption {
-    /// AAC is copied, other codecs are converted to AAC. Audio that cannot be converted is left out.
+    /// AAC is copied, other codecs are converted to AAC. Audio that the camera refuses to send, or that cannot be
+    /// converted, is left out.
     #[default]
     Auto,
-    /// All audio is converted to AAC.
+    /// All audio is converted to AAC. Audio that cannot be converted is left out. If the camera refuses to send
+    /// audio, the stream fails.
     Aac,
     /// The stream has no audio.
     Off,
@@ -39,7 +41,7 @@ pub enum TransportOption {
     /// TCP, or UDP if the camera refuses TCP.
     #[default]
     Auto,
-    /// TCP, within the RTSP connection. The network loses no packets, and no further ports are needed.
+    /// TCP, within the RTSP connection. Lost packets are sent again, and no further ports are needed.
     Tcp,
     /// UDP. Lost packets are not sent again.
     Udp,

@@ -1,7 +1,8 @@
-//! Plans: how a camera is ingested, and how a failed run changes the plan. Without I/O.
+//! Plans: how a camera is ingested, and how the lesson of a run changes the plan. Without I/O.
 //!
-//! The first plan suits most cameras. If a run fails, what FFmpeg reported changes the plan for the next
-//! run, within the operator's options. This saves a separate connection to the camera for probing.
+//! The first plan suits most cameras. If a run shows that the plan does not suit the camera, this lesson changes
+//! the plan for the next run, within the operator's options. So a stream needs no separate connection to the
+//! camera for probing.
 
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
@@ -25,7 +26,8 @@ pub enum Audio {
     CopyAndAac,
     /// The audio is only converted to AAC. For codecs whose packets cannot be copied.
     ToAac,
-    /// The stream has no audio, because the operator does not want it or it cannot be used.
+    /// The stream has no audio: the operator does not want audio, the camera refuses to send it, or FFmpeg
+    /// cannot use it.
     Off,
 }
 
@@ -106,7 +108,7 @@ pub enum Hevc {
     ToH264,
 }
 
-/// A fact about a camera that a failed run has shown.
+/// A fact about a camera that a run has shown, and that requires another plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lesson {
     /// The video has a codec other than H.264, H.265 and Motion JPEG.
@@ -115,9 +117,9 @@ pub enum Lesson {
     VideoCanBeCopied,
     /// The audio can be copied, but is not AAC.
     AudioIsNotAac,
-    /// FFmpeg cannot copy the audio, or cannot convert it.
+    /// FFmpeg cannot copy the audio, or cannot convert it, as the plan requires.
     AudioCannotBeCopied,
-    /// The camera refuses to set up one of its tracks. It is assumed to be the audio.
+    /// The camera refuses to set up one of its tracks. The refused track is assumed to be the audio.
     TrackRefused,
     /// FFmpeg can neither copy nor convert the audio.
     AudioCannotBeUsed,
@@ -233,9 +235,10 @@ impl Plan {
             Lesson::TrackRefused if options.audio == AudioOption::Auto => {
                 Ok(Self { audio: Audio::Off, ..self })
             }
-            Lesson::TrackRefused => {
-                Err(unsupported("the camera refuses to send audio; set the option audio to off"))
-            }
+            Lesson::TrackRefused => Err(unsupported(
+                "the camera refuses to set up a track, which is probably the audio; set the option audio \
+                 to auto or off",
+            )),
             Lesson::AudioCannotBeCopied | Lesson::AudioCannotBeUsed => Err(unsupported(
                 "FFmpeg fails because of the camera's audio, although it is left out",
             )),
@@ -258,7 +261,7 @@ impl Plan {
                 "FFmpeg cannot determine the parameters of the camera's video; set the camera to \
                      H.264 with a keyframe at least every 2 seconds",
             )),
-            // Both transports may be refused for the audio alone.
+            // The camera may have refused both transports only because of the audio.
             Lesson::TransportRefused
                 if self.transport == Transport::Udp
                     && self.audio != Audio::Off
@@ -272,7 +275,7 @@ impl Plan {
                 Ok(Self { transport: self.transport.other(), ..self })
             }
             Lesson::TransportRefused => Err(unsupported(
-                "the camera refuses this transport; set the option transport to auto",
+                "the camera refuses the transport that the option transport requires; set the option to auto",
             )),
             Lesson::TimesAreWrong if self.times == Times::Camera => {
                 Ok(Self { times: Times::Arrival, ..self })

@@ -21,8 +21,8 @@ use crate::camera::link;
 
 /// The largest length of a URL, in bytes. Real URLs are much shorter.
 pub(crate) const MAX_LENGTH: usize = 2048;
-/// The length of the longest secret in bytes, if all its characters are percent-encoded. In base64, a secret
-/// is shorter.
+/// The greatest possible length of a secret, in bytes: that of a secret whose characters are all
+/// percent-encoded. In base64, a secret is shorter.
 pub(crate) const MAX_SECRET_LENGTH: usize = MAX_LENGTH * 3;
 /// The largest length of user name and password in the form that FFmpeg gets, in bytes. FFmpeg cuts off the rest.
 const MAX_USER_INFO: usize = 127;
@@ -73,35 +73,39 @@ struct Inner {
 }
 
 impl Source {
-    /// Parses an RTSP URL, after it has been [corrected](link::corrected). It must begin with `rtsp://` or
-    /// `rtsps://`, name a host, and contain no character that could end a quotation or a line in FFmpeg's
-    /// script. Error: `InvalidSource`.
+    /// [Corrects](link::corrected) and parses an RTSP URL. The corrected URL must begin with `rtsp://` or
+    /// `rtsps://`, name a host, have at most [`MAX_LENGTH`] bytes, and contain no `@` after the host, and no
+    /// character that could end a quotation or a line in FFmpeg's script. Error: `InvalidSource`.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let invalid = |reason: &str| Err(Error::new(ErrorKind::InvalidSource, reason));
         let text = link::corrected(text);
         let text = text.as_str();
         if text.len() > MAX_LENGTH {
-            return invalid("rtsp_link is longer than 2048 characters");
+            return invalid("the RTSP link is longer than 2048 characters");
         }
         if text.bytes().any(|byte| !byte.is_ascii_graphic() || matches!(byte, b'\'' | b'"' | b'\\'))
         {
             return invalid(
-                "rtsp_link contains a space, quote, backslash, line break or non-ASCII character; \
+                "the RTSP link contains a space, quote, backslash, line break or non-ASCII character; \
                  percent-encode it (a quote is %27)",
             );
         }
         let Ok(url) = Url::parse(text) else {
-            return invalid("rtsp_link is not a URL; expected rtsp://user:password@host:554/path");
+            return invalid(
+                "the RTSP link is not a URL; expected rtsp://user:password@host:554/path",
+            );
         };
         if !matches!(url.scheme(), "rtsp" | "rtsps") {
-            return invalid("rtsp_link must begin with rtsp:// or rtsps://");
+            return invalid("the RTSP link must begin with rtsp:// or rtsps://");
         }
         if url.host_str().is_none_or(str::is_empty) {
-            return invalid("rtsp_link names no host; expected rtsp://user:password@host:554/path");
+            return invalid(
+                "the RTSP link names no host; expected rtsp://user:password@host:554/path",
+            );
         }
         if after_authority(text).contains('@') {
             return invalid(
-                "rtsp_link contains an @ after the host, so it is unclear where the password ends; in the \
+                "the RTSP link contains an @ after the host, so it is unclear where the password ends; in the \
                  user name, the password and the path, write @ as %40, / as %2F, ? as %3F, # as %23, : as \
                  %3A and % as %25, or enter address, user name and password separately",
             );
@@ -123,18 +127,20 @@ impl Source {
     pub(crate) fn ensure_usable(&self) -> Result<(), Error> {
         let invalid = |reason: &str| Err(Error::new(ErrorKind::InvalidSource, reason));
         if self.port() == 0 {
-            return invalid("the port in rtsp_link must be 1 to 65535; leave it out for port 554");
+            return invalid(
+                "the port of an RTSP link must be 1 to 65535; leave it out to use the default port",
+            );
         }
         let user_info = user_info(&self.0.url).map(link::user_info_for_ffmpeg);
         if user_info.is_some_and(|text| text.len() > MAX_USER_INFO) {
             return invalid(
-                "user name and password in rtsp_link are longer than 127 characters in total, which \
+                "user name and password of the RTSP link are longer than 127 characters in total, which \
                  FFmpeg does not support; use shorter ones",
             );
         }
         if after_authority(&self.0.url).len() > MAX_PATH {
             return invalid(
-                "the path in rtsp_link is longer than 1023 characters, which FFmpeg does not support",
+                "the path of the RTSP link is longer than 1023 characters, which FFmpeg does not support",
             );
         }
         Ok(())
@@ -192,7 +198,7 @@ impl Source {
     }
 
     /// Returns the source at `target`, which is a link, or a path at the same host. A link without credentials
-    /// gets those of this source, unless they would then be sent without TLS.
+    /// gets those of this source, unless this source uses TLS and the link does not. Error: `InvalidSource`.
     pub(crate) fn redirected_to(&self, target: &str) -> Result<Self, Error> {
         let credentials = user_info(&self.0.url).map(|text| format!("{text}@")).unwrap_or_default();
         if target.starts_with('/') {
@@ -302,8 +308,8 @@ fn without(text: &str, secrets: &[String]) -> String {
     secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
 }
 
-/// Returns the positions of parameter values that may be secrets. `text` is the ASCII part of a URL from
-/// the path on. Some vendors put parameters into the path.
+/// Returns the positions of parameter values that may be secrets. `text` is a URL from the path on. Some
+/// vendors put parameters into the path.
 ///
 /// `&` always ends a value, and `/` ends one in the path. `;`, `?` and `#` end a value only if another
 /// parameter follows.
@@ -463,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_keeps_the_credentials_unless_they_would_be_sent_unencrypted() {
+    fn a_redirect_keeps_the_credentials_unless_it_leads_from_tls_to_plain_rtsp() {
         let table = [
             ("rtsp://u:p@h:8554/x", "/y?a=b", "rtsp://u:p@h:8554/y?a=b"),
             ("rtsp://u:p@h/x", "rtsp://g:8554/y", "rtsp://u:p@g:8554/y"),

@@ -9,8 +9,8 @@ use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::Profile;
 use crate::camera::source::Source;
 
-/// The source of a camera, with at least one stream. Links are parsed when a value is created, so reading
-/// cannot fail. Contains secrets, so there is no `Debug`.
+/// The source of a camera, with at least one stream. Links are parsed when a value is created, so reading a
+/// stream's source cannot fail. Contains secrets, so there is no `Debug`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "StoredSpec", into = "StoredSpec")]
 pub(crate) struct SourceSpec {
@@ -19,7 +19,7 @@ pub(crate) struct SourceSpec {
     parts: Option<Parts>,
 }
 
-/// The streams of a camera.
+/// The sources of a camera's streams.
 #[derive(Clone, PartialEq, Eq)]
 enum Streams {
     Main(Source),
@@ -95,7 +95,8 @@ impl SourceSpec {
         }
     }
 
-    /// Returns a source in which the link of one stream is replaced or added. The other stream is unchanged.
+    /// Returns a source in which the link of one stream is replaced or added. The other stream is unchanged. The
+    /// result consists of links, even if this source consists of parts.
     #[must_use]
     pub(crate) fn with_link(&self, profile: Profile, source: Source) -> Self {
         let streams = match (profile, self.source(Profile::Main), self.source(Profile::Sub)) {
@@ -117,7 +118,7 @@ impl SourceSpec {
         self.first().port()
     }
 
-    /// Returns whether the URLs are the same text. Two equal sources can be spelled differently.
+    /// Returns whether the URLs are the same strings. Two equal sources may be spelled differently.
     pub(crate) fn is_spelled_like(&self, other: &Self) -> bool {
         let text = |spec: &Self, profile| spec.source(profile).map(|it| it.expose().to_owned());
         let mut profiles = [Profile::Main, Profile::Sub].into_iter();

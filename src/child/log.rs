@@ -1,5 +1,5 @@
-//! The most recent lines that the child processes of a stream printed, across all epochs, and the
-//! resource usage of the children that run.
+//! The most recent lines that a stream's child processes printed on stderr, in this epoch and earlier ones, and
+//! the resource usage of the children that are running.
 //!
 //! Callers must remove secrets from lines before adding them.
 
@@ -21,7 +21,7 @@ const FIRST_SAMPLE_AFTER: Duration = Duration::from_secs(1);
 /// The time between later measurements.
 const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 
-/// The log of one stream, for all its epochs.
+/// The log and the resource usage of one stream's children, for all its epochs.
 #[derive(Debug, Default)]
 pub struct ProcessLog {
     lines: Mutex<VecDeque<Line>>,

@@ -41,7 +41,8 @@ impl<T: Send + 'static> PipeReader<T> {
         self.result.as_ref()?.as_ref().ok()
     }
 
-    /// Ends the task, which closes the pipe. Then [`Self::wait`] returns `None`, unless the task had ended.
+    /// Ends the task, which closes the pipe. [`Self::wait`] then returns `None`, unless the task had already
+    /// ended.
     pub(crate) fn close(&self) {
         self.task.abort();
     }
@@ -62,9 +63,9 @@ impl<T> Drop for PipeReader<T> {
 }
 
 /// Writes `text` to a child's standard input and closes the pipe. `text` must fit into the buffer of a
-/// pipe (64 KiB), so that this does not wait.
+/// pipe (64 KiB), so that this function does not wait for the child.
 pub(crate) async fn write_all(mut stdin: ChildStdin, text: String) {
-    // Fails if the child has already ended, and has reported the reason on stderr.
+    // Fails if the child has already ended. In this case, the child has reported the reason on stderr.
     let _ = stdin.write_all(text.as_bytes()).await;
 }
 

@@ -50,11 +50,12 @@ const QUEUE: usize = 64;
 const STACK: u64 = 2 * 1024 * 1024;
 
 /// The environment variable with the settings of glibc's allocator, and its value for children. If the
-/// manager's environment contains the variable, children get that value instead. FFmpeg decodes a few
-/// pictures when it opens a camera. By default, glibc no longer returns blocks of that size to the system
-/// once such a picture was freed, so that each FFmpeg would keep 3 MB for later pictures. A fixed threshold
-/// prevents this. The threshold is larger than most keyframes, because the system clears every block that
-/// it hands out again.
+/// manager's environment contains the variable, children get that value instead.
+///
+/// glibc returns a freed block to the system at once only if the block is larger than a threshold. By default,
+/// glibc raises the threshold to the size of the largest block that was freed. FFmpeg decodes a few pictures when
+/// it opens a camera. Afterwards, the lean FFmpeg would keep about 3 MB of freed memory. A fixed threshold prevents this. The
+/// threshold is larger than most keyframes, because larger blocks come from the system, which clears each of them.
 const ALLOCATOR: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=262144");
 
 /// The limits of a child.
@@ -87,7 +88,7 @@ impl Spawner {
     /// Starts the thread. `bounds` limits each child; bounds above a hard limit of the system are
     /// reduced to that limit. Children do not inherit the environment variables in `hidden`, which may
     /// contain secrets. When the last clone is dropped, the thread ends and the kernel kills all
-    /// children, so the manager keeps a clone until it ends.
+    /// children, so the manager keeps a clone for as long as it runs.
     pub fn start(bounds: Bounds, hidden: &[&str]) -> io::Result<Self> {
         let bounds = Bounds {
             memory: allowed(Resource::RLIMIT_DATA, "FFMPEG_MAX_MEMORY_MB", bounds.memory)?,
@@ -321,8 +322,8 @@ impl Process {
         let _ = killpg(self.group, signal);
     }
 
-    /// Waits until the child ends, and kills it after `within`. Reaps it. Returns its status, and whether it
-    /// was killed.
+    /// Waits until the child ends, and reaps it. Kills its group if it has not ended `within` this time. Returns
+    /// the child's status, and whether it was killed.
     pub(crate) async fn wait_or_kill(
         &mut self,
         within: Duration,

@@ -66,7 +66,7 @@ describe("the page", { concurrency: 6 }, () => {
 
     await viewer.add("Typed", "http://x");
     const form = viewer.page.getByRole("dialog");
-    await form.getByText("rtsp_link must begin with rtsp://").waitFor();
+    await form.getByText("the RTSP link must begin with rtsp://").waitFor();
     await viewer.fillIn("Typed", `rtsp://127.0.0.1:${await freePort()}/h264`);
     await form.getByRole("button", { name: "Save and watch" }).click();
     await viewer.sees("failed", "The camera cannot be reached.");
