@@ -18,8 +18,8 @@ const SLOW_SAMPLES: u32 = 2;
 const FASTEST: f64 = 3.0;
 /// The number of consecutive fast measurements that prove a fault.
 const FAST_SAMPLES: u32 = 3;
-/// The number of times that a usable clock can be set during one measurement. A clock that is set more often runs
-/// much too fast.
+/// The largest number of times that a usable clock is set during one measurement. A clock that is set more often
+/// counts as too fast.
 const MAX_JUMPS: u32 = 2;
 
 /// Checks the clock of one run.
@@ -63,8 +63,8 @@ impl ClockCheck {
 mod tests {
     use super::*;
 
-    /// Returns whether ten seconds of frames are accepted from a camera that first sends the frames of the
-    /// time `burst` at once, and whose clock runs at `rate`.
+    /// Returns whether ten seconds of frames are accepted from a camera whose clock runs at `rate`, and which
+    /// first sends frames that last for the time `burst` at once.
     async fn is_accepted(rate: f64, burst: Duration) -> bool {
         let mut clock = ClockCheck::default();
         let mut time = Duration::from_secs(100);
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_clock_that_is_a_little_wrong_is_accepted() {
+    async fn only_a_clock_that_is_very_wrong_is_refused() {
         let no_burst = Duration::ZERO;
         assert!(is_accepted(1.0, no_burst).await);
         assert!(is_accepted(0.5, no_burst).await);
@@ -104,22 +104,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stop_of_the_manager_is_accepted() {
+    async fn frames_that_are_read_late_because_the_manager_was_frozen_are_accepted() {
         let mut clock = ClockCheck::default();
         let frame = Duration::from_millis(40);
         let mut time = Duration::from_secs(100);
-        for stop in [20, 60] {
+        for frozen_for in [20, 60] {
             for _ in 0..250 {
                 assert!(clock.is_plausible(time, 0));
                 tokio::time::advance(frame).await;
                 time += frame;
             }
-            tokio::time::advance(Duration::from_secs(stop)).await;
-            // The frames of the stop are read in two seconds.
-            for _ in 0..stop * 25 {
+            tokio::time::advance(Duration::from_secs(frozen_for)).await;
+            // The frames of this time are then read within two seconds.
+            for _ in 0..frozen_for * 25 {
                 assert!(clock.is_plausible(time, 0));
                 tokio::time::advance(
-                    Duration::from_secs(2) / 25 / u32::try_from(stop).expect("short"),
+                    Duration::from_secs(2) / 25 / u32::try_from(frozen_for).expect("short"),
                 )
                 .await;
                 time += frame;

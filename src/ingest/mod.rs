@@ -41,7 +41,7 @@ pub struct IngestRequest {
     pub epoch: u64,
     /// The hub in which the run publishes frames.
     pub hub: FrameHub,
-    /// Where FFmpeg's messages and usage are kept.
+    /// The log that keeps FFmpeg's messages and resource usage.
     pub process_log: Arc<ProcessLog>,
     /// The counters of all streams.
     pub counters: Counters,

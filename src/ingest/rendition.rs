@@ -2,8 +2,9 @@
 //! The camera is not involved.
 //!
 //! A run starts an FFmpeg with the first keyframe, and another FFmpeg when the epoch or the codec changes.
-//! An FFmpeg that gets no frames for some time is ended. A separate hub publishes the frames that FFmpeg
-//! writes, with the times and dates of the original frames, and with the stream's audio.
+//! An FFmpeg that gets no frames for some time is ended, and the next keyframe starts another one. A separate
+//! hub publishes the frames that FFmpeg writes, with the times and dates of the original frames, and with the
+//! stream's audio.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ pub struct RenditionRequest {
     pub frames: HubReader,
     /// The hub in which the frames of the rendition are published.
     pub hub: FrameHub,
-    /// Where FFmpeg's messages and usage are kept.
+    /// The log that keeps FFmpeg's messages and resource usage.
     pub process_log: Arc<ProcessLog>,
 }
 
@@ -48,7 +49,7 @@ pub(crate) struct FfmpegTranscoder {
 }
 
 impl FfmpegTranscoder {
-    /// Creates a transcoder that starts `program` with `spawner`, and encodes as `shape` states.
+    /// Creates a transcoder that starts `program` with `spawner`, and encodes as `shape` specifies.
     pub(crate) fn new(program: PathBuf, shape: Shape, spawner: Spawner) -> Self {
         Self { program, shape, spawner }
     }
@@ -121,7 +122,8 @@ async fn next_keyframe(frames: &mut HubReader) -> Option<Arc<Frame>> {
     }
 }
 
-/// Returns a version that is higher than the version of any format in the hub during this epoch.
+/// Returns a version that is higher than the version of any format in the hub during this epoch; 0 if the hub
+/// has had no format in this epoch.
 fn next_version(hub: &FrameHub, epoch: u64) -> u32 {
     let last = hub.flow().filter(|flow| flow.format.epoch == epoch);
     last.map_or(0, |flow| flow.format.version.saturating_add(1))

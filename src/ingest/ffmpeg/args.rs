@@ -1,4 +1,5 @@
-//! FFmpeg's arguments for a camera and its plan, without side effects.
+//! FFmpeg's arguments for a run with a plan, for a rendition, and for a single picture of a camera, and the script
+//! with the camera's URL. Without side effects.
 //!
 //! Every user of the machine can read the arguments, so they never contain the source's URL. FFmpeg
 //! gets the URL in an ffconcat script on its stdin.
@@ -59,7 +60,8 @@ const PROTOCOLS: &str = "pipe,rtp,rtsp,rtsps,tcp,udp,tls";
 /// The greatest width of the picture of a camera test, in pixels.
 pub(crate) const STILL_WIDTH: u32 = 640;
 
-/// The number of threads of a decoder, and of an encoder. Four are enough for H.265 in 4K.
+/// The largest number of threads of a decoder, and the number of threads of an encoder. Four are enough for H.265
+/// in 4K.
 const MAX_THREADS: &str = "4";
 
 /// The number of pixels above which one thread may be too slow to decode a picture. Pictures of 1080p
@@ -78,18 +80,18 @@ pub(crate) fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
         add(&["-use_wallclock_as_timestamps", "1"]);
     }
     if plan.video == Video::ToH264 {
-        // By default, FFmpeg uses one thread per processor, and each thread delays the video by a
-        // frame.
+        // By default, FFmpeg uses one thread per processor, and each thread after the first one delays the
+        // video by a frame.
         add(&["-threads", MAX_THREADS, "-filter_threads", "2"]);
     }
-    // FFmpeg must not remove times only because the camera's clock was set.
+    // FFmpeg must not drop a frame's times only because the camera's clock was set.
     add(&["-dts_error_threshold", MAX_JUMP_SECONDS]);
     // The source, from the script on stdin.
     add(&["-f", "concat", "-safe", "0"]);
     add(&["-protocol_whitelist", PROTOCOLS, "-i", "pipe:0"]);
     add(&["-map", &video_track(plan)]);
     match plan.video {
-        // Frames before the first keyframe show that the camera sends video.
+        // Frames before the first keyframe are passed on as well: they show that the camera sends video.
         Video::Copy => {
             add(&["-c:v", "copy", "-copyinkf:v"]);
         }
@@ -127,14 +129,17 @@ pub(crate) fn audio_outputs(plan: Plan) -> usize {
     usize::from(plan.audio.is_copied()) + usize::from(plan.audio.is_converted())
 }
 
-/// The largest jump of a camera's clock, in seconds. Times of sender reports wrap after 136 years.
+/// The largest jump of a camera's clock that FFmpeg accepts, in seconds. No clock can jump that far, because the
+/// times of sender reports wrap after 136 years.
 const MAX_JUMP_SECONDS: &str = "9e9";
 
-/// The bitstream filter that passes all presentation times on. The NUT muxer refuses packets without a presentation
-/// time, which the first packet over RTSP may be: it gets the time 0. The muxer changes presentation times that are
-/// before the decode time, and decode times that go back, which they do if the camera's clock is set back. So the
-/// filter numbers the packets instead, and begins 4.4e9 seconds (139 years) before the first one. The muxer adds the
-/// same time to all packets, because NUT has no negative times. The manager does not use the decode times.
+/// The bitstream filter with which the NUT muxer writes all presentation times unchanged.
+///
+/// The muxer refuses packets without a presentation time. The first packet over RTSP may have none, so the filter
+/// gives this packet the time 0. The muxer also changes presentation times that are before the decode time, and
+/// decode times that go back, as they do if the camera's clock is set back. So the filter replaces the decode times
+/// with numbers that count the packets and begin at -4.4e9 seconds (139 years before the time 0). As NUT has no
+/// negative times, the muxer adds the same time to all packets. The manager does not use the decode times.
 const PLAIN_TIMES: &str = "setts=pts=if(eq(PTS\\,NOPTS)\\,0\\,PTS):dts=N-trunc(4.4e9/TB)";
 
 /// Returns the arguments of a NUT output that writes each packet at once. The output has no index,
@@ -196,13 +201,13 @@ pub(crate) fn still_arguments(plan: Plan) -> Vec<String> {
 }
 
 /// Returns the arguments that transcode to H.264. Frames keep their times, keyframes come once per
-/// segment, and the encoder delays no frame. If pictures can be interlaced, those that are so marked are
-/// deinterlaced.
+/// segment, and the encoder delays no frame. If `is_interlaced` is true, the pictures that are marked as interlaced
+/// are deinterlaced.
 fn to_h264(shape: &Shape, is_interlaced: bool) -> Vec<String> {
     let Transcode { preset, max_height, max_bit_rate } = &shape.transcode;
     let bit_rate = format!("{max_bit_rate}k");
-    // Sizes are even, as 4:2:0 requires.
     let deinterlace = if is_interlaced { "yadif=deint=interlaced," } else { "" };
+    // Sizes are even, as 4:2:0 requires.
     let scale = format!("{deinterlace}scale=-2:'trunc(min(ih,{max_height})/2)*2'");
     // The first frame is a keyframe, and may have any time.
     let seconds = shape.segment_time.as_secs_f64();
@@ -227,8 +232,8 @@ fn to_h264(shape: &Shape, is_interlaced: bool) -> Vec<String> {
     arguments.concat().into_iter().map(str::to_owned).collect()
 }
 
-/// Returns the ffconcat script with the URL of the `source`, in which `address` replaces the host.
-/// [`Source`] guarantees that the URL contains no quotation mark that would end the string.
+/// Returns the ffconcat script with the URL of the `source`, in which `address` replaces a host name and its
+/// port. [`Source`] guarantees that the URL contains no quotation mark that would end the string.
 pub(crate) fn script(
     source: &Source,
     address: SocketAddr,
@@ -380,6 +385,7 @@ mod tests {
                 commands.push(arguments(Plan { video, audio, ..Plan::default() }, &shape()));
             }
         }
+        commands.push(still_arguments(Plan::default()));
         for arguments in commands {
             let input = arguments.iter().position(|a| a == "-i").expect("an input");
             for (place, pair) in arguments.windows(2).enumerate() {

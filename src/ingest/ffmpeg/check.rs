@@ -28,7 +28,7 @@ impl FfmpegCheck {
         &self,
         within: Duration,
     ) -> Result<(), Box<dyn StdError + Send + Sync>> {
-        // A pipe is large enough for the output.
+        // The output is not read, because it fits into a pipe.
         let mut process = self.spawner.spawn(&self.program, vec!["-version".to_owned()], 0).await?;
         let ended = timeout(within, process.wait()).await;
         let status = ended.map_err(|_| "it does not respond")??;

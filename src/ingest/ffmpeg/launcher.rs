@@ -66,8 +66,8 @@ impl FfmpegIngest {
         RunOutcome::Refused(redirect::too_many())
     }
 
-    /// Runs FFmpeg until it ends. Returns the evidence and the camera's address. Fails if the address is not
-    /// permitted, or if FFmpeg cannot be run.
+    /// Runs FFmpeg until it ends. Returns the evidence and the camera's address. Fails if FFmpeg does not support
+    /// the URL, if the host cannot be resolved or is not permitted, or if FFmpeg cannot be run.
     async fn run_once(
         &self,
         request: &IngestRequest,

@@ -1,6 +1,6 @@
-//! The reason why a camera rejects a login. FFmpeg reports a wrong password and a login method that it does not
-//! support in the same way. The lean FFmpeg prints another message in the second case. With Debian's FFmpeg, the
-//! manager asks the camera which methods it offers.
+//! The reason why a camera rejects a login: a wrong password, or a login method that FFmpeg does not support. The
+//! lean FFmpeg prints a different message for each of these reasons. Debian's FFmpeg does not distinguish them, so the
+//! manager asks the camera which methods it offers, unless the connection uses TLS.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,19 +19,20 @@ const MAX_HEAD: usize = 8192;
 /// The algorithms of digest that Debian's FFmpeg supports. Without an algorithm, MD5 is used.
 const DEBIANS_ALGORITHMS: [&str; 3] = ["", "MD5", "MD5-sess"];
 
-/// What FFmpeg printed about a login that the camera has rejected.
+/// The meaning of a message of FFmpeg about a login that the camera has rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Login {
     /// The camera requires a login. FFmpeg may have tried to log in.
     Required,
     /// FFmpeg tried to log in, and the camera rejected the credentials.
     Rejected,
-    /// FFmpeg does not support this algorithm of digest, or no method that the camera offers.
+    /// The camera offers no method that the lean FFmpeg supports. Contains the algorithm of the digest that the
+    /// camera offers; empty if it offers no digest.
     Unsupported(String),
 }
 
 impl Login {
-    /// Returns what a line of FFmpeg's messages shows about a login; `None` if it shows nothing.
+    /// Returns the meaning of a line that FFmpeg printed; `None` if the line is not about a rejected login.
     pub(super) fn in_line(raw: &str) -> Option<Self> {
         if let Some((_, algorithm)) = raw.split_once(UNSUPPORTED_LOGIN) {
             let is_in_name = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
@@ -46,11 +47,13 @@ impl Login {
 
 /// The message of the lean FFmpeg about a login that the camera has rejected.
 const REJECTED_LOGIN: &str = "The login was rejected";
-/// The message of the lean FFmpeg about an algorithm of digest that it does not support.
+/// The message of the lean FFmpeg if it supports no method that the camera offers. The algorithm of the digest that
+/// the camera offers follows, if there is one.
 const UNSUPPORTED_LOGIN: &str = "No supported login method: ";
 
-/// Returns the error of a run that has failed with `error` and has printed something about a `login`. If the
-/// camera has rejected the login, the error explains why.
+/// Returns the error of a run that has failed with `error`, after FFmpeg has reported this `login`. If the camera has
+/// rejected the login for another reason than wrong credentials, and the reason is known, the returned error explains
+/// it. Otherwise returns `error`.
 pub(super) async fn explained(
     error: Error,
     source: &Source,
@@ -64,13 +67,13 @@ pub(super) async fn explained(
             Error::new(ErrorKind::SourceUnauthorized, detail)
         }
         Some(Login::Unsupported(algorithm)) if is_login => {
-            unsupported(&format!("digest with {algorithm}"))
+            unsupported_by_lean(&algorithm)
         }
         Some(Login::Required) if is_login && !source.uses_tls() => {
             match timeout(WITHIN, challenges(source, address)).await {
                 Ok(Ok(offers)) if !offers.is_empty() && !can_debians_log_in(&offers) => {
                     let names: Vec<_> = offers.iter().map(|offer| name(offer)).collect();
-                    unsupported(&names.join(" and "))
+                    unsupported_by_debians(&names.join(" and "))
                 }
                 _ => error,
             }
@@ -79,7 +82,20 @@ pub(super) async fn explained(
     }
 }
 
-fn unsupported(offers: &str) -> Error {
+fn unsupported_by_lean(algorithm: &str) -> Error {
+    let offer = if algorithm.is_empty() {
+        "neither basic nor digest authentication".to_owned()
+    } else {
+        format!("digest with {algorithm}")
+    };
+    let detail = format!(
+        "FFmpeg cannot log in to the camera, which offers {offer}; allow digest with MD5 or SHA-256 in the \
+         camera"
+    );
+    Error::new(ErrorKind::SourceLoginUnsupported, detail)
+}
+
+fn unsupported_by_debians(offers: &str) -> Error {
     let detail = format!(
         "FFmpeg cannot log in to the camera, which offers {offers}; allow only digest with MD5 in the \
          camera, or use the lean FFmpeg, which also supports SHA-256"
@@ -120,7 +136,7 @@ fn scheme(challenge: &str) -> &str {
     challenge.split(' ').next().unwrap_or_default()
 }
 
-/// Returns the algorithm of a digest, which may be empty; `None` if the challenge is no digest.
+/// Returns the algorithm of a digest; empty if the challenge names none, and `None` if it is not a digest.
 fn algorithm(challenge: &str) -> Option<&str> {
     let (scheme, parameters) = challenge.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("Digest") {
@@ -131,7 +147,8 @@ fn algorithm(challenge: &str) -> Option<&str> {
     Some(found.map_or("", |(_, value)| value.trim().trim_matches('"')))
 }
 
-/// Returns a name of a login method for people, without what else a camera may send.
+/// Returns the name of a login method for people. Removes all characters that do not occur in such names, and shortens
+/// long names, because the camera may send anything.
 fn name(challenge: &str) -> String {
     let plain = |text: &str| -> String {
         text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(20).collect()
@@ -146,6 +163,22 @@ fn name(challenge: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_error_of_debians_ffmpeg_recommends_the_lean_one() {
+        for (line, offer) in [
+            ("No supported login method: SHA-512-256\n", "digest with SHA-512-256"),
+            ("No supported login method: \n", "neither basic nor digest"),
+        ] {
+            let Some(Login::Unsupported(algorithm)) = Login::in_line(line) else {
+                panic!("{line}");
+            };
+            let detail = unsupported_by_lean(&algorithm).detail;
+            assert!(detail.contains(offer) && !detail.contains("lean"), "{detail}");
+        }
+        let detail = unsupported_by_debians("digest with SHA-256").detail;
+        assert!(detail.contains("use the lean FFmpeg"), "{detail}");
+    }
 
     #[test]
     fn debians_ffmpeg_uses_the_last_digest() {

@@ -10,8 +10,8 @@
 //! | `silence` | detecting a track that sends nothing, if there is another |
 //! | [`check`] | whether FFmpeg can be run at all |
 //! | [`args`] | FFmpeg's arguments, and the script that keeps the URL out of them |
-//! | [`settings`] | the settings of every run |
-//! | [`stderr`] | collecting FFmpeg's messages and finding their cause |
+//! | [`settings`] | the settings of every run of FFmpeg that connects to a camera |
+//! | [`stderr`] | collecting FFmpeg's messages, and finding the cause of its end in them |
 //! | [`tracks`] | the camera's tracks, as FFmpeg prints them |
 //! | `repeats` | leaving out messages that FFmpeg repeats |
 //! | `login` | the reason why a camera rejects a login |

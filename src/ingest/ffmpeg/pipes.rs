@@ -26,10 +26,10 @@ use crate::media::nut::reader::NutReader;
 use crate::media::nut::stream::NutItem;
 
 /// The size of a block of memory for video, in bytes. A block stays in use until all frames in it are
-/// dropped, so it is small compared with the frames that the hub keeps. It is also smaller than the
+/// dropped, so a block is small compared with the frames that the hub keeps. It is also smaller than the
 /// 128 KiB from which glibc returns freed blocks to the system at once.
 pub(in crate::ingest) const VIDEO_BLOCK: usize = 120 * 1024;
-/// The size of a block of memory for audio, in bytes: about half a second.
+/// The size of a block of memory for audio, in bytes: enough for about half a second.
 const AUDIO_BLOCK: usize = 4 * 1024;
 /// The wanted capacity of the pipe for video, in bytes: large enough for most keyframes, so that FFmpeg can
 /// write them at once. By default, Linux gives a pipe 64 KiB. A pipe only uses memory for the bytes in it.
@@ -80,7 +80,7 @@ pub(super) struct Sink {
     pub(super) plan: Plan,
     /// Set to true when the first frame of video arrives.
     pub(super) has_played: Arc<AtomicBool>,
-    /// The tracks of which packets have arrived.
+    /// The tracks from which packets have arrived.
     pub(super) seen: Arc<SeenTracks>,
     /// Completes when FFmpeg's description of the tracks has been read and requires no other plan.
     pub(super) plan_fits: oneshot::Receiver<()>,

@@ -1,6 +1,6 @@
 //! Takes one picture of a camera and reads the properties of its streams, to test a source before it is
-//! stored. This takes one run of FFmpeg, or a few if the first one leads to another plan. Nothing is
-//! kept.
+//! stored. This takes one run of FFmpeg, or several if the first one leads to another plan or another address, or if
+//! the camera is busy. Nothing is kept.
 
 use std::future::pending;
 use std::net::SocketAddr;
@@ -35,7 +35,7 @@ const PLACES: usize = 4;
 const PLACE_WITHIN: Duration = Duration::from_secs(5);
 /// The largest size of a picture, in bytes. A picture that is 640 pixels wide has about 50,000.
 const MAX_PICTURE: u64 = 2 * 1024 * 1024;
-/// The largest number of runs for one picture.
+/// The largest number of runs for one picture. Runs that are redirected or that find a busy camera do not count.
 const MAX_RUNS: u32 = 4;
 /// The delay after which a camera that has too many connections is tested again.
 const BUSY_DELAY: Duration = Duration::from_secs(2);
@@ -43,7 +43,7 @@ const BUSY_DELAY: Duration = Duration::from_secs(2);
 const BUSY_RUNS: u32 = 3;
 /// The time that FFmpeg has to end its session with the camera.
 const TEARDOWN_WITHIN: Duration = Duration::from_secs(1);
-/// The time after which another video track is tried, if the camera has one.
+/// The time after which another video track is tried, if the camera has one and there is no picture yet.
 const SILENT_AFTER: Duration = Duration::from_secs(4);
 /// The first bytes of every JPEG.
 const JPEG: [u8; 2] = [0xff, 0xd8];
@@ -163,9 +163,9 @@ impl StillTaker {
         Err(plan::exhausted())
     }
 
-    /// Runs FFmpeg, and again while the camera has too many connections and there is time. The camera may
-    /// still have the session of a stream that has just ended. The run after [`BUSY_RUNS`] runs is without
-    /// audio, because some cameras refuse only the audio.
+    /// Runs FFmpeg, and repeats the run while the camera has too many connections and there is time: the camera
+    /// may still have the session of a stream that has just ended. After [`BUSY_RUNS`] such runs, one run is
+    /// without audio, because some cameras refuse only the audio.
     async fn run_when_free(
         &self,
         source: &Source,
@@ -256,8 +256,9 @@ impl StillTaker {
     }
 }
 
-/// Waits until a run cannot deliver a picture. Returns true if the first video track has sent nothing for
-/// [`SILENT_AFTER`] although the camera has another one, and false if FFmpeg has followed too many redirects.
+/// Waits until there is a reason to end a run without a picture. Returns true if the run uses the first of several
+/// video tracks, and [`SILENT_AFTER`] has passed since FFmpeg printed the tracks. Returns false if FFmpeg has followed
+/// too many redirects. Otherwise never returns.
 async fn until_useless(mut found: mpsc::Receiver<Finding>, plan: Plan) -> bool {
     while let Some(finding) = found.recv().await {
         match finding {
@@ -286,8 +287,10 @@ enum Failure {
 /// A run for a picture that has ended.
 struct ProbeRun {
     status: Option<ExitStatus>,
+    /// True if the manager ended the run: because of the deadline, because the caller has left, or because the run
+    /// could not deliver a picture.
     is_late: bool,
-    /// True if the run was ended because another video track may send more.
+    /// True if the run was ended because the first video track sends nothing, and the camera has another one.
     is_silent: bool,
     jpeg: Vec<u8>,
     tail: Tail,

@@ -5,10 +5,11 @@
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::source::Source;
 
-/// The largest number of redirects of one run.
+/// The largest number of redirects in a row that are followed.
 pub(super) const MAX_REDIRECTS: usize = 5;
 
-/// Returns the source to which `source` is redirected. Error: `SourceUnsupported`, if the target is not RTSP.
+/// Returns the source to which `source` is redirected. Error: `SourceUnsupported`, if the target is not an RTSP
+/// link that FFmpeg supports.
 pub(super) fn target(source: &Source, target: &str) -> Result<Source, Error> {
     let target = source.redirected_to(target);
     let target = target.and_then(|target| target.ensure_usable().map(|()| target));

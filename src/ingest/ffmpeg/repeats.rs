@@ -13,8 +13,8 @@ const MAX_MESSAGES: usize = 64;
 pub(super) struct Repeats(HashMap<String, u64>);
 
 impl Repeats {
-    /// Counts a message, and returns how often it was printed so far. Numbers and addresses make no difference
-    /// between messages.
+    /// Counts a message, and returns how often it has been printed so far. Messages that differ only in numbers
+    /// and addresses count as the same message. Returns 1 for a message that is not counted, see [`MAX_MESSAGES`].
     pub(super) fn count(&mut self, message: &str) -> u64 {
         let is_number = |c: char| c.is_ascii_hexdigit() && !c.is_ascii_uppercase();
         let words = message.split(|c: char| !c.is_ascii_alphanumeric());
@@ -31,7 +31,7 @@ impl Repeats {
     }
 }
 
-/// Returns the text in which a message is kept that was printed for the `count`th time; `None` if it is left out.
+/// Returns the line to log for a message that was printed for the `count`th time; `None` if the message is left out.
 pub(super) fn kept(message: &str, count: u64) -> Option<String> {
     if count <= KEPT {
         return Some(message.to_owned());

@@ -1,5 +1,5 @@
-//! One run of FFmpeg: reads its pipes, publishes its frames, and kills the child when the run is no longer
-//! wanted or cannot succeed.
+//! One run of FFmpeg: reads its pipes, publishes its frames, and ends it when the run is no longer wanted or
+//! cannot succeed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,8 +20,8 @@ use crate::ingest::ffmpeg::tracks::Tracks;
 use crate::ingest::{IngestRequest, Stop, StopRequests};
 use crate::onvif::keyframe::PreparedRequest;
 
-/// The time within which most runs exit after their pipes were closed. FFmpeg must not get a signal at once: while
-/// it opens its outputs, a signal makes it exit without an end of its session.
+/// The time within which FFmpeg usually exits after its pipes were closed. FFmpeg must not get a signal earlier: while
+/// it opens its outputs, a signal makes it exit without ending its session with the camera.
 const EXIT_WITHIN: Duration = Duration::from_millis(200);
 
 /// The time that FFmpeg has to end its session with the camera after a signal. It usually takes 0.1 s.
@@ -92,12 +92,12 @@ impl FfmpegRun {
         }
     }
 
-    /// Waits until the child has ended and is reaped, and passes requests to stop on to it. Returns the
-    /// evidence about the run.
+    /// Waits until the child has ended, and reaps it. In the meantime, ends the child on a request to stop, or if
+    /// the run cannot succeed. Returns the evidence about the run.
     pub(super) async fn until_exit(mut self, stops: &mut StopRequests) -> FfmpegExit {
         let (mut is_stopped, mut is_killed) = (false, false);
         let mut lesson = None;
-        // The next step to end a run that can teach nothing more.
+        // The next step to end a run that cannot succeed.
         let mut end = None;
         let status = loop {
             tokio::select! {
@@ -168,7 +168,7 @@ impl FfmpegRun {
         }
     }
 
-    /// Returns the lesson of the codecs of the chosen tracks.
+    /// Returns the lesson that the codecs of the chosen tracks show; `None` if the plan suits them.
     fn learn_codecs(&self, tracks: &Tracks) -> Option<Lesson> {
         let Plan { video, video_track, audio, audio_track, .. } = self.plan;
         let video_codec = tracks.video.get(video_track.index()).map(String::as_str);
@@ -181,7 +181,7 @@ impl FfmpegRun {
         is_wrong.then_some(Lesson::AudioIsNotAac)
     }
 
-    /// Closes the pipes. FFmpeg then ends its session with the camera and exits when it writes the next packet.
+    /// Closes the output pipes. FFmpeg then ends its session with the camera and exits when it writes the next packet.
     /// Without the end of the session, a camera that allows one session may refuse the next one for a while.
     /// Returns the next step, if FFmpeg does not exit.
     fn end(&self) -> (Instant, Stop) {

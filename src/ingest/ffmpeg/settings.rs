@@ -1,11 +1,11 @@
-//! The settings that every run of FFmpeg depends on.
+//! The settings of every run of FFmpeg that connects to a camera.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::camera::networks::CameraNetworks;
 
-/// The program to run, and the settings and limits of every run.
+/// The program to run, and the settings and limits of every run that connects to a camera.
 #[derive(Debug, Clone)]
 pub(crate) struct FfmpegSettings {
     /// FFmpeg's name or path.

@@ -11,13 +11,13 @@ use tokio::time::{Instant, sleep_until};
 use crate::camera::plan::{Audio, AudioChoice, Lesson, Plan};
 use crate::ingest::ffmpeg::tracks::Tracks;
 
-/// The time after which a video track that has sent nothing is silent.
+/// The time after which a video track that has sent nothing counts as silent.
 const VIDEO_WITHIN: Duration = Duration::from_secs(3);
-/// The time after which an audio track that has sent nothing is silent, although the video has begun. To try
-/// another track interrupts the video.
+/// The time after which an audio track that has sent nothing counts as silent, if the video has begun. This time
+/// is longer, because trying another audio track interrupts the video.
 const AUDIO_WITHIN: Duration = Duration::from_secs(5);
 
-/// The tracks of which packets have arrived.
+/// The tracks from which packets have arrived.
 #[derive(Debug, Default)]
 pub(super) struct SeenTracks {
     pub(super) video: AtomicBool,
@@ -82,7 +82,8 @@ mod tests {
         tracks
     }
 
-    /// Returns the lesson of a run whose camera has two tracks of each kind, of which these send.
+    /// Returns the lesson of a run whose camera has two tracks of each kind. `video` and `audio` are true if the
+    /// chosen track of this kind sends packets.
     async fn lesson_of(plan: Plan, video: bool, audio: bool) -> Option<Lesson> {
         let mut check = SilenceCheck::default();
         check.begin(plan, &tracks(2));

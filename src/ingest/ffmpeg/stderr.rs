@@ -1,5 +1,5 @@
-//! FFmpeg's messages on stderr. They are always read, the last lines are kept without secrets, and they
-//! are searched for the cause of FFmpeg's end, which the exit code does not reveal.
+//! FFmpeg's messages on stderr. All messages are read, and the last lines are kept without secrets. The messages
+//! are searched for facts about the camera, and for the cause of FFmpeg's end, which the exit code does not reveal.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -30,7 +30,8 @@ const FFMPEG_LINE: usize = 1023;
 /// The number of characters of a line that are kept after secrets are removed.
 const MAX_LINE: usize = 400;
 
-/// The last lines of FFmpeg's stderr. The `Debug` format contains no secrets.
+/// The last lines of FFmpeg's stderr, and the facts about the camera that all lines have shown. The `Debug` format
+/// contains only the lines, without secrets.
 #[derive(Default)]
 pub(crate) struct Tail {
     lines: VecDeque<Line>,
@@ -71,7 +72,7 @@ struct Line {
     verdict: Option<usize>,
     /// The description of a stream, if the line contains one.
     stream: Option<String>,
-    /// True if the camera refuses to set up a track, although not because of the transport.
+    /// True if the camera has probably refused to set up a track, for another reason than the transport.
     is_track_refused: bool,
 }
 
@@ -98,7 +99,7 @@ impl Line {
 }
 
 /// Returns true if a message reports that an output for audio, or the decoder of the input's audio, cannot be set
-/// up. Pipe 0 has the video, further pipes have audio.
+/// up. Output 0 has the video, outputs 1 and 2 have audio.
 fn is_about_audio(raw: &str, tracks: &Tracks) -> bool {
     let is_setup = ["Error while opening", "Could not write header", "Error initializing output"]
         .iter()
@@ -243,9 +244,9 @@ const NO_RESPONSE: &str =
 const NOT_RTSP: &str = "the device at this address is not an RTSP server; check the port";
 
 impl Tail {
-    /// Reads `stderr` to its end, and returns the last lines. Also writes all lines to `log`. If FFmpeg opens
-    /// a `source`, the lines do not contain the secrets of this source. Sends what FFmpeg prints about the camera
-    /// to `findings`, as long as there is room.
+    /// Reads `stderr` to its end, and returns the last lines. Also writes each line to `log`, except repetitions
+    /// that are left out. If FFmpeg opens a `source`, the lines do not contain the secrets of this source. Sends
+    /// the facts that FFmpeg prints about the camera to `findings`, as long as there is space.
     pub(crate) async fn collect(
         mut stderr: impl AsyncRead + Unpin,
         source: Option<Source>,
@@ -297,7 +298,8 @@ impl Tail {
         self.lines.push_back(Line::new(&raw, shown, &self.tracks));
     }
 
-    /// Returns what a line, which was printed for the `count`th time, shows about the camera.
+    /// Returns the finding in a line that was printed for the `count`th time, if there is one. Records the redirects
+    /// and logins that the line reports.
     fn finding(&mut self, raw: &str, count: u64) -> Option<Finding> {
         if let Some((_, target)) = raw.split_once(link::UNFOLLOWED_REDIRECT) {
             self.redirect = Some(target.trim().to_owned());
@@ -318,8 +320,8 @@ impl Tail {
         is_unusable.then_some(Finding::UnusableAudio)
     }
 
-    /// Returns the lesson that explains a lesson: if even a large probe does not show the size of the first of
-    /// several video tracks, this track sends nothing.
+    /// Returns the lesson behind `lesson`: if even a large probe does not show the size of the first of several
+    /// video tracks, this track sends nothing. Otherwise returns `lesson`.
     pub(crate) fn explain(&self, lesson: Lesson, plan: Plan) -> Lesson {
         let is_first = plan.video_track == VideoChoice::First && self.tracks.video.len() > 1;
         match lesson {
@@ -335,7 +337,7 @@ impl Tail {
         self.redirect.as_deref()
     }
 
-    /// Returns what FFmpeg printed about a rejected login.
+    /// Returns the meaning of FFmpeg's message about a rejected login; `None` if there was no such message.
     pub(crate) fn login(&self) -> Option<&Login> {
         self.login.as_ref()
     }
@@ -356,8 +358,8 @@ impl Tail {
         matches!(self.verdict(), Some(Verdict::Camera(ErrorKind::SourceBusy, _)))
     }
 
-    /// Returns the lesson of a camera that refuses to set up a track and is not merely busy; `None` if the plan has
-    /// no audio, which could be left out.
+    /// Returns [`Lesson::TrackRefused`] if the camera has probably refused to set up a track and is not merely busy.
+    /// Returns `None` if the plan has no audio that could be left out.
     pub(crate) fn track_lesson(&self, plan: Plan) -> Option<Lesson> {
         let is_refused = self.lines.iter().any(|line| line.is_track_refused);
         let has_lesson = is_refused && plan.audio != Audio::Off && !self.is_camera_busy();

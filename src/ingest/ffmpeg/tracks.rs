@@ -33,7 +33,7 @@ impl Tracks {
         self.is_complete
     }
 
-    /// Returns whether a message is about the input of the decoder of an audio track.
+    /// Returns whether a message names an audio track as a decoder's input.
     pub(super) fn names_audio(&self, message: &str) -> bool {
         self.audio_names.iter().any(|name| message.contains(&format!("input stream {name} ")))
     }

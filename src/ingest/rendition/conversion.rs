@@ -29,7 +29,7 @@ use crate::media::muxer::VideoMuxer;
 use crate::media::rendition::RenditionDemuxer;
 
 /// The longest time from the moment at which FFmpeg gets a frame until FFmpeg writes a frame. For the first
-/// frame, it includes the start of FFmpeg.
+/// frame, this time includes the start of FFmpeg.
 const RESPONDS_WITHIN: Duration = Duration::from_secs(10);
 /// An FFmpeg that gets no frame for this time is ended: the camera may be unreachable for hours.
 const ENDS_AFTER: Duration = Duration::from_secs(30);
@@ -51,7 +51,7 @@ pub(super) struct Conversion {
     pending: Cursor<Vec<u8>>,
     /// The time since which FFmpeg has had a frame and written none.
     waiting_since: Option<Instant>,
-    /// The time of the last frame that FFmpeg got.
+    /// The time at which FFmpeg last got a frame.
     fed_at: Instant,
 }
 
@@ -226,7 +226,8 @@ impl Conversion {
         Ok(())
     }
 
-    /// Ends FFmpeg's input, and publishes the frames that FFmpeg still writes.
+    /// Ends FFmpeg's input, publishes the frames that FFmpeg still writes within [`FINISHES_WITHIN`], and kills
+    /// FFmpeg.
     async fn finish(mut self, hub: &FrameHub) {
         self.stdin = None;
         let rest = async {
@@ -258,7 +259,8 @@ fn is_same_stream(before: &Format, frame: &Frame) -> bool {
     frame.track != Track::Video || facts(before) == facts(&frame.format)
 }
 
-/// Writes some of the pending bytes. Can be cancelled without losing bytes.
+/// Writes some of the pending bytes. Drops all of them if FFmpeg has closed its input. Can be cancelled without
+/// losing bytes.
 async fn write(stdin: &mut Option<ChildStdin>, pending: &mut Cursor<Vec<u8>>) {
     let is_open = match stdin {
         Some(stdin) => stdin.write_buf(pending).await.is_ok(),
