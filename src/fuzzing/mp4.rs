@@ -66,8 +66,8 @@ pub fn sps(data: &[u8]) {
 
 /// Reads `data` as frames with ADTS headers, and as the configurations of AAC and Opus.
 ///
-/// Checks that frames do not overlap, that an accepted configuration is unchanged when it is read again,
-/// and that another MP4 parser can decode init segments with the configurations.
+/// Checks that frames do not overlap, that the configuration in a frame is unchanged when it is read again,
+/// and that another MP4 parser can decode init segments with all accepted configurations.
 pub fn adts(data: &[u8]) {
     let mut rest = data;
     while let Some((frame, after)) = AdtsFrame::split(rest) {
@@ -98,8 +98,8 @@ fn assert_audio(config: &AudioConfig) {
     assert!(config.codec().is_ascii());
 }
 
-/// Asserts that `fragment` and `fragment_head` write the same bytes, and that another MP4 parser finds the
-/// picture in them.
+/// Asserts that `fragment` writes the same bytes as `fragment_head`, followed by the picture, and that another MP4
+/// parser finds the picture in these bytes.
 fn assert_fragment(unit: &AccessUnit) {
     let sample = Sample {
         duration: 3600,

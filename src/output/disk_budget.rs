@@ -40,7 +40,7 @@ struct Inner {
     reserved: AtomicU64,
     /// The reservations and the times at which they were made, oldest first.
     reservations: Mutex<VecDeque<(Instant, Reservation)>>,
-    /// The size of the disk at the last check; `None` if it is unknown.
+    /// The size and the free space of the disk at the last check; `None` if they are unknown.
     disk: Mutex<Option<Disk>>,
 }
 
@@ -58,7 +58,7 @@ impl DiskBudget {
         self.0.used.load(Ordering::Relaxed)
     }
 
-    /// Returns the size of the disk at the last check; `None` if it is unknown.
+    /// Returns the size and the free space of the disk at the last check; `None` if they are unknown.
     pub(crate) fn disk(&self) -> Option<Disk> {
         *lock(&self.0.disk)
     }
@@ -167,7 +167,7 @@ impl Drop for DiskShare {
     }
 }
 
-/// The size of a file system.
+/// The size and the free space of a file system.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Disk {
     /// Size in bytes.
@@ -177,8 +177,8 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Returns the size of the file system that `path` is on. Returns `None` if the file system cannot
-    /// be read or, like a ramfs, has no size. Blocks while the disk hangs.
+    /// Returns the size and the free space of the file system that `path` is on. Returns `None` if the file
+    /// system cannot be read or, like a ramfs, has no size. Blocks while the disk hangs.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let status = nix::sys::statvfs::statvfs(path).ok().filter(|status| status.blocks() > 0)?;
         let bytes = |blocks: u64| blocks.saturating_mul(status.fragment_size());

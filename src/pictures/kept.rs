@@ -30,7 +30,7 @@ pub(super) struct KeptPictures {
     streams: HashMap<StreamId, Vec<Kept>>,
     /// The total size of all pictures, in bytes.
     bytes: usize,
-    /// Number of uses of pictures so far.
+    /// The number of the last use. Each use of a picture, and each search for one, gets a higher number.
     uses: u64,
 }
 

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 pub(crate) struct Picture {
     /// The JPEG.
     pub(crate) jpeg: Bytes,
-    /// Width of the camera's picture in pixels. The JPEG can be narrower.
+    /// Width of the camera's picture in pixels. The JPEG may be narrower.
     pub(crate) full_width: u32,
     /// The time at which the picture's frame arrived.
     pub(crate) received_at: Instant,

@@ -34,7 +34,7 @@ const DECODER_WITHIN: Duration = Duration::from_secs(10);
 const FRAME_WITHIN: Duration = Duration::from_secs(5);
 /// The time after which a client should repeat a refused request.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
-/// How far a request can fall behind the hub while it waits for a frame, in bytes of frames.
+/// The largest amount of unread frames that the hub keeps for a request that waits for a frame, in bytes.
 const HELD_BACK: usize = 8 * 1024 * 1024;
 
 /// Takes pictures of streams. Cheap to clone.
@@ -52,8 +52,8 @@ struct Inner {
     counters: Counters,
 }
 
-/// A lock that the request that takes a picture holds, while other requests for the same picture wait.
-/// Contains the failure of the last attempt; `None` if it succeeded, or before the first attempt.
+/// A lock that is held while a picture is taken. Other requests for the same picture wait for it. Contains the
+/// failure of the last attempt; `None` if the attempt succeeded, or before the first attempt.
 type Turn = tokio::sync::Mutex<Option<Failure>>;
 
 #[derive(Debug)]
@@ -72,7 +72,7 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// Creates a request, at the present time, for a picture of a stream from `source`. The picture may be
+    /// Creates a request, at the present time, for a picture of a stream from `source`. The picture should be
     /// at most `width` pixels wide, and at most `max_age` older than the request.
     pub(crate) fn new(id: StreamId, source: Source, width: Option<u32>, max_age: Duration) -> Self {
         let key = PictureKey { id, width };
@@ -110,8 +110,7 @@ impl Snapshots {
         wanted.is_met_by(picture.received_at).then_some(picture)
     }
 
-    /// Returns the stream's kept picture of the width that is nearest to the requested one, whatever the
-    /// age of the picture.
+    /// Returns the stream's kept picture, of any age, whose width is nearest to the requested one.
     pub(crate) fn last(&self, wanted: &Wanted) -> Option<Arc<Picture>> {
         lock(&self.0.kept).nearest(&wanted.key, &wanted.source)
     }
@@ -177,7 +176,7 @@ impl Snapshots {
     async fn take_new(&self, stream: &StreamHandle, wanted: Wanted) -> Result<Arc<Picture>, Error> {
         let result = self.find_and_decode(stream, &wanted).await;
         match &result {
-            // The picture is not kept if the camera has got another link in the meantime.
+            // The picture is not kept if the stream has another source by now, or is no longer live.
             Ok(picture) if wanted.is_live_in(stream) => {
                 let picture = Arc::clone(picture);
                 lock(&self.0.kept).put(wanted.key, wanted.source, picture);

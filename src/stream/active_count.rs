@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The number of active streams. Clones share it.
+/// The number of streams whose state [is active](super::state::State::is_active). Clones share the number.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ActiveCount(Arc<AtomicUsize>);
 

@@ -7,18 +7,19 @@ use tokio::time::Instant;
 use crate::base::backoff::{Exponential, jittered};
 use crate::base::error::ErrorKind;
 
-/// The delays before retries.
+/// The delays in all cases that the constants below do not cover.
 const DELAYS: Exponential =
     Exponential { first: Duration::from_secs(1), ceiling: Duration::from_secs(15) };
-/// The longest delay after a rejected login, and after another error that does not resolve without a change,
-/// unless the stream is being restored. Cameras lock accounts after too many failed logins.
+/// The longest delay after a rejected login, because cameras lock accounts after too many failed logins. Also the
+/// longest delay after another error that does not resolve without a change, unless a stream that was live for
+/// [`STABLE_AFTER`] is being restored.
 const PERMANENT: Duration = Duration::from_mins(1);
 /// The longest delay after the camera has refused a further connection. Many cameras free the session of a
 /// connection that has ended after a few seconds.
 const BUSY: Duration = Duration::from_secs(4);
 /// The longest delay while a stream that was live a moment ago is restored.
 const RESTORE: Duration = Duration::from_secs(2);
-/// The time for which a stream that was live is restored with such delays.
+/// The time for which a stream that was live is restored with delays of at most [`RESTORE`].
 const RESTORE_FOR: Duration = Duration::from_mins(1);
 /// After a stream that was live for this long, or a transcoder that ran for this long, the delays start
 /// from the first one again, and the stream is restored.

@@ -12,24 +12,24 @@ use crate::base::error::{Error, ErrorKind};
 /// The longest sleep of a stream that waits only for commands.
 const NEVER: Duration = Duration::from_hours(1);
 
-/// The lateness at which the end of `stale_timeout` shows that the manager was stopped, for example with
-/// SIGSTOP, or that the machine slept. The frames of that time have not been read yet.
+/// If the end of `stale_timeout` is noticed later than this, the manager was stopped, for example with SIGSTOP, or
+/// the machine slept. The frames that arrived in that time have not been read yet.
 const WAS_STOPPED: Duration = Duration::from_millis(200);
 
 /// The deadlines of one stream.
 #[derive(Debug)]
 pub(super) struct Deadlines {
     limits: Limits,
-    /// When the current run was queued. Once its ingest has started: when the ingest started.
+    /// The time at which the current run was queued, or at which its ingest started if it has started.
     began_at: Instant,
-    /// When the start times out.
+    /// The time at which the start times out.
     start: Instant,
-    /// When the start slot is released.
+    /// The time at which the start slot is released.
     slot: Instant,
     /// The end of the back-off in `Backoff`, and of the grace period in `Stopping`.
     timer: Instant,
-    /// When the manager continued after it had been stopped. A picture that has not advanced since then is
-    /// stale when `stale_timeout` has passed from this time on.
+    /// The time at which the manager continued after it had been stopped. A picture that has not advanced since
+    /// then is stale when `stale_timeout` has passed from this time on.
     continued_at: Instant,
     /// True if the current run had frames, but no keyframe, when the start last timed out.
     is_keyframe_late: bool,
@@ -41,13 +41,14 @@ pub(super) struct Situation {
     pub(super) state: State,
     /// The queue in which the current run waits; `None` if it does not wait.
     pub(super) queued_as: Option<Priority>,
-    /// Whether a failed start is retried.
+    /// True if a failed start is retried.
     pub(super) is_retried: bool,
-    /// Whether the stream is kept.
+    /// True if the stream is kept.
     pub(super) is_kept: bool,
-    /// When the picture last advanced.
+    /// The time at which the picture last advanced.
     pub(super) last_progress: Instant,
-    /// When the last frame of the current run arrived, if frames arrive but no keyframe has arrived.
+    /// The time at which the last frame of the current run arrived; `None` before the first frame, and after the
+    /// first keyframe.
     pub(super) last_leading_frame: Option<Instant>,
 }
 
@@ -152,7 +153,8 @@ impl Deadlines {
     }
 
     /// Extends a start by another `start_timeout` if the camera sends frames but no keyframe. The start
-    /// is extended once more after the keyframe has arrived, so that the stream can become playable.
+    /// is extended once more after the keyframe has arrived, so that the stream can become playable: then there is
+    /// no event.
     fn time_out_start(&mut self, now: Situation) -> Option<Event> {
         let (was_late, stale_timeout) = (self.is_keyframe_late, self.limits.stale_timeout);
         self.is_keyframe_late =

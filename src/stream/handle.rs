@@ -1,4 +1,4 @@
-//! The handle of a stream, through which all modules but the supervisor read and control it.
+//! The handle of a stream, through which all modules but the supervisor read and control the stream.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::media::hub::FrameHub;
 /// The largest number of commands that wait for a supervisor. A supervisor is never busy for long.
 pub(super) const COMMANDS: usize = 64;
 
-/// How long a viewer who was refused should wait before retrying.
+/// The time after which a viewer who was refused should retry.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
 
 /// A command to a supervisor.
@@ -124,7 +124,7 @@ impl StreamHandle {
     pub(crate) fn touch_as_viewer(&self, viewer: &Viewer) -> Result<(), Error> {
         let seen = self.shared.viewers.note_request(viewer);
         if seen == Seen::TooMany {
-            let detail = format!("camera {} has reached its viewer limit", self.id());
+            let detail = format!("stream {} has reached its viewer limit", self.id());
             return Err(Error::new(ErrorKind::TooManyViewers, detail).retry_after(RETRY_WHEN_FULL));
         }
         if seen == Seen::New {

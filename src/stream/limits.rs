@@ -5,16 +5,16 @@ use std::time::Duration;
 /// The limits that apply to every stream. They come from settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// A start must be playable within this time.
+    /// A stream must become playable within this time after its start.
     pub start_timeout: Duration,
     /// The picture of a live stream must advance within this time.
     pub stale_timeout: Duration,
-    /// If the ingest of a live stream ends when the picture has been frozen for this long, that counts
+    /// If the ingest of a live stream ends when the picture has been frozen for at least this long, this counts
     /// as a stall. An ingest may end before `stale_timeout`.
     pub stalled_after: Duration,
-    /// A stream in which there is no interest for this long ends.
+    /// A stream ends if it is not kept, and there has been no interest in it for this long.
     pub idle_timeout: Duration,
-    /// An ingest that was told to end is killed after this time.
+    /// An ingest is killed if it has not ended this long after the request to end.
     pub stop_grace: Duration,
     /// The largest number of viewers of one stream at the same time; `None` for any number.
     pub max_viewers: Option<usize>,

@@ -5,7 +5,7 @@
 //!
 //! Each stream has a task, the `supervisor`, which owns the ingest's run and the output. The
 //! [`registry`] holds [`handle`]s, which are cheap to clone. No lock of its map is held across an
-//! await. Get-or-start is atomic: any number of simultaneous starts of one camera create one ingest.
+//! await. Get-or-start is atomic: any number of simultaneous starts of one stream create one ingest.
 //! An epoch never starts before the child process of the previous epoch has been reaped. The
 //! [`reaper`] only proposes that idle streams end; the supervisor checks the [`interest`] again and
 //! decides. A start that arrives while a stream is ending waits until that stream is gone, and then
@@ -14,7 +14,7 @@
 //! | Module | Owns |
 //! |---|---|
 //! | [`registry`] | all streams, by name |
-//! | [`handle`] | how other modules read and control a stream |
+//! | [`handle`] | the handle through which other modules read and control a stream |
 //! | [`state`] | the table of states: a pure function |
 //! | [`status`] | the published status of a stream |
 //! | `supervisor` | the task of one stream |
@@ -25,7 +25,7 @@
 //! | `output_slot` | the output of one stream, which runs only while clients use it |
 //! | [`interest`], [`viewers`] | the interest that keeps a stream running, and its viewers |
 //! | `kept` | the streams that run without viewers |
-//! | [`reaper`] | proposing the end of idle streams |
+//! | [`reaper`] | proposing the end of idle streams and unused outputs |
 //! | [`start_queue`] | the order of starts |
 //! | [`reporter`], `transition_metrics`, `active_count` | events and counters |
 //! | [`limits`], [`resources`], [`threads`] | the limits, resources and threads that all streams share |

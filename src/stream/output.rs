@@ -56,8 +56,8 @@ pub struct OutputRequest {
     pub id: StreamId,
     /// The frames that the output reads.
     pub media: PlayableMedia,
-    /// The free numbers of the stream. The output records the numbers that it uses, so that no later
-    /// stream of the camera reuses them.
+    /// The next free numbers of segments, epochs and discontinuities. The output records the numbers that it
+    /// uses, so that no later stream of this name reuses them.
     pub numbers: Numbers,
 }
 
@@ -77,7 +77,8 @@ pub struct OutputProgress {
     pub playable: Option<u64>,
     /// The epoch and the error of a failure; `None` while the output works.
     pub error: Option<(u64, Error)>,
-    /// The number of failures so far. It makes each failure a change, even if the error is the same.
+    /// The number of failures so far. Because of this number, each failure is a change, even if its error is the
+    /// same as before.
     pub failures: u64,
 }
 

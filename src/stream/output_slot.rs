@@ -35,7 +35,7 @@ pub(super) struct OutputMedia {
     pub(super) id: StreamId,
     /// The frames that players can play.
     pub(super) media: PlayableMedia,
-    /// The free numbers of the stream.
+    /// The next free numbers of segments, epochs and discontinuities.
     pub(super) numbers: Numbers,
 }
 

@@ -6,8 +6,8 @@ use crate::camera::options::AudioOption;
 use crate::camera::plan::{Audio, Plan};
 use crate::ingest::RunOutcome;
 
-/// The number of runs in a row that must fail with `source_busy` until one run is tried without audio. Such
-/// a run comes after about 9 s. Most cameras have freed the session of a lost connection by then.
+/// The number of runs in a row that must fail with `source_busy` until one run is tried without audio. The run
+/// without audio comes after about 9 s. By then, most cameras have freed the session of a lost connection.
 const BUSY_RUNS: u32 = 3;
 
 /// The choice of the plan.
@@ -20,9 +20,9 @@ pub(super) struct PlanChoice {
 }
 
 impl PlanChoice {
-    /// Returns the plan for the next run. It is the plan that was learned, except for one run without audio if the
-    /// camera seems to have too many connections: cameras also refuse only the audio with this status. A stream
-    /// that was live keeps its audio.
+    /// Returns the plan for the next run: the learned plan. After [`BUSY_RUNS`] runs that found a busy camera, one
+    /// run is without audio, because some cameras refuse only the audio with this status. A stream that was live,
+    /// or whose option `audio` is not `auto`, keeps its audio.
     pub(super) fn choose(&mut self, camera: &Camera, was_live: bool) -> Plan {
         let learned = camera.learned.get();
         let is_audio_optional = camera.options.audio == AudioOption::Auto;

@@ -96,7 +96,8 @@ impl PlayableMedia {
         self.0.rendition.flow().or_else(|| self.0.hub.flow())
     }
 
-    /// Returns the errors of video that is not playable.
+    /// Returns the errors because of which players get no video: the video is not playable and must not be
+    /// converted, or the transcoder has failed.
     pub(super) fn errors(&self) -> PlayableErrors {
         PlayableErrors { refused: self.0.errors.subscribe(), rendition: self.0.rendition.errors() }
     }
@@ -178,15 +179,15 @@ impl PlayableReader {
     }
 }
 
-/// The errors of video that is not playable.
+/// The errors because of which players get no video.
 pub(super) struct PlayableErrors {
     refused: watch::Receiver<Option<Error>>,
     rendition: watch::Receiver<Option<Error>>,
 }
 
 impl PlayableErrors {
-    /// Waits for the next error, or for `None` if the video has become playable after an error. Dropping
-    /// the future loses no error.
+    /// Waits for the next error, and returns it. Returns `None` if players get video again after an error.
+    /// Dropping the future loses no error.
     pub(super) async fn next(&mut self) -> Option<Error> {
         let (Ok(()), errors) = (tokio::select! {
             changed = self.refused.changed() => (changed, &mut self.refused),

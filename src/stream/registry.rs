@@ -112,7 +112,7 @@ impl Registry {
     /// start a stream with every view of a page, even if the stream is already running, so this case must
     /// be cheap.
     ///
-    /// If the stream was idle until now, it may end at the same moment, even though this returns
+    /// If the stream was idle until now, the stream may end at the same moment, even though this function returns
     /// true.
     pub(crate) fn join_live(&self, camera: &Camera, wanted: WantedOutput) -> bool {
         // Once `stop` has returned, the stream is no longer live, so that it cannot be joined.

@@ -90,7 +90,7 @@ impl Rendition {
         running
     }
 
-    /// Returns what flows through the rendition; `None` unless it runs and has published video.
+    /// Returns the flow of the rendition's frames; `None` unless the rendition runs and has published video.
     pub(super) fn flow(&self) -> Option<Flow> {
         lock(&self.0.state).current.upgrade()?.hub.flow()
     }
@@ -112,7 +112,7 @@ impl Rendition {
 }
 
 impl Inner {
-    /// Runs the transcoder until the sender of `ended` is dropped.
+    /// Runs the transcoder until the sender of `ended` is dropped. Starts it again after a delay if it fails.
     async fn keep_running(&self, hub: FrameHub, mut ended: oneshot::Receiver<()>) {
         let mut backoff = Backoff::default();
         let mut from = ReadFrom::LastKeyframe;

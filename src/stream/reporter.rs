@@ -44,8 +44,8 @@ impl EventReporter {
     }
 
     /// Reports that the stream waits for its next attempt, unless the cause is the same as before. If no
-    /// attempt was successful yet, reports that only for a kept stream: otherwise the callers of the start
-    /// get the result.
+    /// attempt was successful yet, reports this only for a kept stream: otherwise the callers of the start
+    /// get the result. A live stream whose camera has stopped sending is reported as stalled.
     pub(crate) fn interrupted(&mut self, epoch: u64, error: Option<Error>, is_kept: bool) {
         let code = error.as_ref().map(|error| error.kind);
         let is_news = match self.last {
@@ -54,7 +54,7 @@ impl EventReporter {
             Some((StreamEventKind::Stalled | StreamEventKind::Interrupted, last)) => last != code,
             _ => false,
         };
-        // A camera that stopped sending is noticed by FFmpeg or by the supervisor, whichever is first.
+        // FFmpeg may notice that the camera has stopped sending before the supervisor does.
         let is_stall = matches!(self.last, Some((StreamEventKind::Live, _)))
             && code == Some(ErrorKind::SourceTimeout);
         if is_stall {
@@ -69,7 +69,7 @@ impl EventReporter {
         self.emit(StreamEventKind::Failed, epoch, Some(error));
     }
 
-    /// Notes why the stream ends. The first reason counts.
+    /// Records the reason why the stream ends, unless a reason is already recorded.
     pub(crate) fn ending(&mut self, reason: StopReason) {
         self.stop_reason.get_or_insert(reason);
     }

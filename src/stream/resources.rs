@@ -1,4 +1,4 @@
-//! The resources that all streams share, and the largest number of streams.
+//! The resources, settings and limits that all streams share.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::ingest::Ingest;
 use crate::ingest::rendition::Transcoder;
 use crate::media::frame_budget::FrameBudget;
 
-/// The resources that all streams share.
+/// The resources, settings and limits that all streams share.
 pub struct StreamResources {
     /// The output that serves the streams.
     pub output: Arc<dyn Output>,
@@ -33,7 +33,7 @@ pub struct StreamResources {
     pub hevc: Hevc,
     /// The memory for the frames that all streams keep.
     pub frames: FrameBudget,
-    /// The counters of the streams' transitions.
+    /// The counters of the starts, interruptions, output and snapshots of all streams.
     pub counters: Counters,
     /// The bus on which the streams' events are published.
     pub events: Bus,

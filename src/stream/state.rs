@@ -15,7 +15,7 @@ pub(crate) enum State {
     Live,
     /// No ingest runs; the next one starts when the timer ends.
     Backoff,
-    /// The ingest was told to end, but has not ended yet.
+    /// The ingest was requested to end, but has not ended yet.
     Stopping(After),
     /// The start failed. The stream stays for a while, so that clients can read the cause.
     Failed,
@@ -30,7 +30,7 @@ impl State {
     }
 }
 
-/// The next state once an ingest that was told to end has ended.
+/// The next state once an ingest that was requested to end has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum After {
     /// `Backoff` if the stream is wanted, otherwise `Gone`.
@@ -75,7 +75,8 @@ pub(crate) enum Event {
     Stalled,
     /// The back-off timer or the grace period has ended.
     TimedOut,
-    /// The stream is stopped or idle, the task of its output failed, or the manager shuts down.
+    /// The stream is stopped or idle, or the manager shuts down. Or the task of the stream's output failed, and
+    /// the stream is neither kept nor wanted without the output.
     End,
 }
 
@@ -107,7 +108,7 @@ pub(crate) enum Action {
     AnnounceDelay,
     /// Report the error to the waiting callers.
     Refuse,
-    /// Tell the ingest to end, and set the grace timer.
+    /// Request that the ingest ends, and set the grace timer.
     Terminate,
     /// `Terminate` and `Refuse`.
     TerminateAndRefuse,
@@ -160,7 +161,7 @@ fn live(event: Event, context: Context) -> (State, Action) {
             dropped(context)
         }
         Event::End => (State::Stopping(After::End), Action::Terminate),
-        // An output that failed continues at the next keyframe.
+        // An output that failed tries again with the next keyframe.
         Event::OutputFailed
         | Event::Playable
         | Event::SlotGranted
@@ -208,7 +209,7 @@ fn failed(event: Event) -> (State, Action) {
     }
 }
 
-/// Returns the transition after an ingest that ended unexpectedly, or that was told to end for a retry.
+/// Returns the transition after an ingest that ended unexpectedly, or that was requested to end for a retry.
 fn dropped(context: Context) -> (State, Action) {
     if context.is_wanted { (State::Backoff, Action::Delay) } else { (State::Gone, Action::None) }
 }

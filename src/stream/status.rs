@@ -15,20 +15,20 @@ use crate::camera::Camera;
 pub(crate) struct Status {
     /// The state, as the table in [`crate::stream::state`] determines it.
     pub(crate) state: State,
-    /// Number of the current or last run of FFmpeg.
+    /// Number of the current or last epoch.
     pub(crate) epoch: u64,
-    /// How often FFmpeg was started again after an interruption.
+    /// The number of times that FFmpeg was started again after an interruption.
     pub(crate) restarts: u64,
-    /// When the stream was started.
+    /// The time at which the stream was started.
     pub(crate) started_at: SystemTime,
-    /// When the current epoch became live; `None` while it is not live.
+    /// The time at which the current epoch became live; `None` while it is not live.
     pub(crate) live_since: Option<Instant>,
-    /// How long it took from the start of FFmpeg until the current epoch was playable; `None` while
-    /// it is not live.
+    /// The time from the start of FFmpeg until the current epoch was playable; `None` while the epoch is
+    /// not live.
     pub(crate) start_took: Option<Duration>,
-    /// The last error, and when it occurred.
+    /// The last error, and the time at which it occurred.
     pub(crate) last_error: Option<(Error, Instant)>,
-    /// Whether an epoch of the stream has been live.
+    /// True once an epoch of the stream has been live.
     pub(crate) was_live: bool,
     /// The status of the stream's output.
     pub(crate) output: OutputStatus,
@@ -70,7 +70,8 @@ impl StatusPublisher {
         (Self(send), status)
     }
 
-    /// Publishes the state and the camera. `running_for` is the time since the current run began.
+    /// Publishes the state and the camera. `running_for` is the time since the current run was queued, or since its
+    /// FFmpeg was started.
     pub(super) fn publish(&self, state: State, camera: &Camera, running_for: Duration) {
         self.0.send_modify(|status| {
             let was_live = status.state == State::Live;

@@ -35,7 +35,7 @@ use crate::events::StopReason;
 use crate::ingest::{Ingest, IngestRequest, RunOutcome};
 
 /// The largest number of changes of plan until the stream is playable. A camera has fewer lessons than
-/// that, so only a camera that contradicts itself reaches the limit. It must not be retried for ever.
+/// that, so only a camera that contradicts itself reaches the limit. Such a camera must not be retried for ever.
 const MAX_REPLANS: u32 = 6;
 
 struct Supervisor {
@@ -65,7 +65,7 @@ struct Supervisor {
     /// The number of changes of plan since the stream was last playable.
     replans: u32,
     was_live: bool,
-    /// How long the last live run was live. The next delay takes this value.
+    /// The time for which the last live run was live; `None` once a delay has been computed from it.
     last_live_for: Option<Duration>,
 }
 
@@ -138,7 +138,7 @@ impl Supervisor {
     fn on_end(&mut self, outcome: RunOutcome) -> Event {
         self.run = CurrentRun::None;
         if matches!(self.state, State::Stopping(_)) {
-            // The ingest was told to end, so its outcome shows nothing about the camera.
+            // The ingest was requested to end, so its outcome shows nothing about the camera.
             return Event::Ended;
         }
         self.plans.note_outcome(&outcome, &self.camera);
@@ -254,9 +254,9 @@ impl Supervisor {
 
     /// Begins the next epoch, because of `event` in the state `from`.
     fn spawn_epoch(&mut self, from: State, event: Event) {
-        let is_asked_for = matches!(event, Event::Start | Event::Replace);
+        let is_requested = matches!(event, Event::Start | Event::Replace);
         let is_replaced = from == State::Stopping(After::Replace);
-        if is_asked_for || is_replaced {
+        if is_requested || is_replaced {
             self.replans = 0;
         }
         let is_restart = from == State::Backoff && event != Event::Replace;
@@ -264,9 +264,9 @@ impl Supervisor {
             Event::EndedReplan => self.slot.take().or_else(|| Some(StartSlot::for_next_attempt())),
             _ => None,
         };
-        let is_retry = is_restart && !is_asked_for;
+        let is_retry = is_restart && !is_requested;
         let priority = if is_retry { Priority::Low } else { Priority::Requested };
-        let is_new_start = self.is_retried() || is_asked_for || is_replaced;
+        let is_new_start = self.is_retried() || is_requested || is_replaced;
         self.begin_epoch(is_new_start, priority, slot);
         if is_restart {
             self.status.count_restart();

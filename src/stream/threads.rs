@@ -1,7 +1,7 @@
 //! The threads that streams run on.
 //!
 //! A stream is a chain of small tasks: one reads FFmpeg's output and publishes frames; if HLS runs, another
-//! joins the frames and writes them to files. On a runtime with several threads, each task wakes another thread
+//! makes segments of the frames and writes them to files. On a runtime with several threads, each task wakes another thread
 //! for each frame of each camera, which costs more than the work itself. So all tasks of a stream share one
 //! thread, whose runtime never hands work to other threads. Requests run on another runtime, so that many
 //! simultaneous requests do not delay the streams.

@@ -15,14 +15,14 @@ pub(crate) struct TransitionMetrics {
     counters: Counters,
     /// See [`Limits::stalled_after`].
     stalled_after: Duration,
-    /// When the pending start began; `None` once it has become playable or has failed.
+    /// The time at which the pending start began; `None` once the start has succeeded or failed.
     began: Option<Instant>,
 }
 
 /// The facts that decide, together with the transition, how the transition is counted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Evidence {
-    /// How long the picture has not advanced.
+    /// The time since the picture last advanced.
     pub(crate) frozen_for: Duration,
     /// The last error.
     pub(crate) last_error: Option<ErrorKind>,
@@ -81,8 +81,8 @@ impl TransitionMetrics {
         }
     }
 
-    /// Counts a failed start, unless no start is pending. A failed restart of a stream that was live is
-    /// not counted, because it is retried.
+    /// Counts a failed start if a start is pending. A failed restart after an interruption is not counted, because
+    /// it is retried.
     fn fail(&mut self, cause: ErrorKind) {
         if self.began.take().is_some() {
             self.counters.failed(cause);

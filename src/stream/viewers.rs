@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::base::lock::lock;
 
-/// How long a viewer counts as present after its last request. Players send at least one request per
+/// The time for which a viewer counts as present after its last request. Players send at least one request per
 /// segment, and no segment is that long.
 const PRESENT_FOR: Duration = Duration::from_secs(12);
 /// The largest number of viewers of one stream that are counted. Others can watch uncounted.

@@ -36,8 +36,8 @@ impl Waiters {
         !self.0.is_empty() && self.0.iter().all(|waiter| waiter.caller.is_closed())
     }
 
-    /// Returns since when the first of the callers has waited for the output; `None` if no caller waits for
-    /// the output.
+    /// Returns the time at which the first of the callers who wait for the output began to wait; `None` if no
+    /// caller waits for the output.
     pub(super) fn output_since(&self) -> Option<Instant> {
         self.0.iter().filter(|waiter| waiter.wanted == WantedOutput::Hls).map(|it| it.since).min()
     }

@@ -1,4 +1,4 @@
-//! When a stream is playable: for callers who want its output, and for those who do not.
+//! Decides when a stream is playable: for callers who want its output, and for those who do not.
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -13,7 +13,8 @@ use crate::stream::output_slot::SlotStep;
 use crate::stream::state::{Event, State};
 
 impl Supervisor {
-    /// Handles a start: starts the output if that is `wanted`, and adds the caller to the waiting callers.
+    /// Handles a start: starts the output if that is `wanted`, and adds the caller to the waiting callers. If the
+    /// output cannot start, the caller gets the error instead.
     pub(super) fn on_start(
         &mut self,
         camera: Camera,

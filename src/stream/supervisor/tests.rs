@@ -1,5 +1,5 @@
-//! Tests of the supervisor with a fake ingest, on a paused clock. The tests control when a child
-//! starts, sends frames and ends.
+//! Tests of the supervisor with a fake ingest, on a paused clock. The tests decide when a child sends frames
+//! and ends.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -284,8 +284,8 @@ const fn stopped(reason: StopReason, error: Option<ErrorKind>) -> Reported {
     (StreamEventKind::Stopped, error, Some(reason))
 }
 
-fn kind(answer: Result<Joined, Error>) -> ErrorKind {
-    answer.expect_err("a failed start").kind
+fn kind(result: Result<Joined, Error>) -> ErrorKind {
+    result.expect_err("a failed start").kind
 }
 
 #[tokio::test(start_paused = true)]
@@ -346,7 +346,7 @@ async fn a_stream_that_was_stopped_or_replaced_is_not_joined() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_answers_all_waiting_callers_and_the_next_start_tries_again() {
+async fn all_waiting_callers_get_a_refusal_and_the_next_start_tries_again() {
     let mut setup = setup();
     let starts: Vec<_> = (0..3).map(|_| setup.start()).collect();
     setup.child().await.end(ErrorKind::SourceUnauthorized);
@@ -383,7 +383,7 @@ async fn a_camera_that_never_plays_is_given_up_after_the_start_timeout() {
     setup.reaches(State::Failed).await;
 }
 
-/// Sends a frame without a keyframe every second, for so many seconds.
+/// Reports every second that a frame before the first keyframe has arrived, for so many seconds.
 async fn lead_for(child: &Child, seconds: u64) {
     for _ in 0..seconds {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -658,7 +658,7 @@ async fn the_idle_timeout_begins_when_a_held_interest_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_during_a_start_answers_the_waiting_caller() {
+async fn a_stop_during_a_start_is_reported_to_the_waiting_caller() {
     let mut setup = setup();
     let start = setup.start();
     let mut child = setup.child().await;

@@ -186,7 +186,7 @@ async fn an_access_keeps_the_output_and_the_stream() {
         handle.touch(WantedOutput::Hls);
     }
     assert_eq!((setup.state(), setup.output()), (Some(State::Live), OutputState::Live));
-    // Other interest keeps the stream alone.
+    // Other interest keeps only the stream.
     for _ in 0..10 {
         play_for(&child, 9).await;
         handle.touch(WantedOutput::None);
@@ -217,7 +217,7 @@ async fn an_output_that_is_wanted_again_while_it_ends_starts_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_output_that_cannot_write_fails_alone() {
+async fn an_output_that_cannot_write_does_not_end_its_stream() {
     let mut setup = setup();
     // A file where the directory belongs.
     std::fs::write(setup.root.path().join("cam"), "").expect("a file");
@@ -284,7 +284,7 @@ async fn an_output_that_is_not_ready_does_not_affect_its_live_stream() {
     let mut child = setup.live_without_output().await;
     assert_eq!(kind(setup.start().await.expect("a task")), ErrorKind::StorageFull);
     assert_eq!((setup.state(), setup.output()), (Some(State::Live), OutputState::Failed));
-    // A new source is used all the same.
+    // A new source takes effect although the output is not ready.
     setup.camera = camera("rtsp://cam/2");
     assert_eq!(kind(setup.start().await.expect("a task")), ErrorKind::StorageFull);
     assert_eq!(child.stop_request().await, Stop::Gently);

@@ -29,11 +29,11 @@ async fn a_busy_camera_is_reported_when_the_start_times_out() {
             child.end(ErrorKind::SourceBusy);
         }
     };
-    let answer = tokio::select! {
-        answer = start => answer.expect("a task"),
+    let result = tokio::select! {
+        result = start => result.expect("a task"),
         () = refuse => panic!("no more children"),
     };
-    assert_eq!(kind(answer), ErrorKind::SourceBusy);
+    assert_eq!(kind(result), ErrorKind::SourceBusy);
 }
 
 #[tokio::test(start_paused = true)]

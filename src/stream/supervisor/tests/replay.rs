@@ -32,7 +32,7 @@ async fn run(request: IngestRequest, mut stops: StopRequests) -> RunOutcome {
     RunOutcome::Dropped(Error::new(ErrorKind::SourceUnreachable, detail))
 }
 
-/// Publishes the frames of the recording. Returns why it stopped doing so.
+/// Publishes the frames of the recording. Returns the reason why it stopped.
 async fn replay(request: &IngestRequest, stops: &mut StopRequests) -> &'static str {
     let began = Instant::now();
     for frame in frames(request.epoch) {
