@@ -66,9 +66,7 @@ pub(super) async fn explained(
             let detail = "the camera requires a user name and a password";
             Error::new(ErrorKind::SourceUnauthorized, detail)
         }
-        Some(Login::Unsupported(algorithm)) if is_login => {
-            unsupported_by_lean(&algorithm)
-        }
+        Some(Login::Unsupported(algorithm)) if is_login => unsupported_by_lean(&algorithm),
         Some(Login::Required) if is_login && !source.uses_tls() => {
             match timeout(WITHIN, challenges(source, address)).await {
                 Ok(Ok(offers)) if !offers.is_empty() && !can_debians_log_in(&offers) => {
