@@ -87,7 +87,7 @@ error_kinds! {
     SourceNotFound "source_not_found"
         "The camera has no stream at the path of its RTSP link."
     SourceUnauthorized "source_unauthorized"
-        "The camera rejected the user name or password."
+        "The camera rejected the user name or password, or forbids access to the stream."
     SourceLoginUnsupported "source_login_unsupported"
         "The camera requires a login method that FFmpeg does not support."
     SourceUnreachable "source_unreachable"

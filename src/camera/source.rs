@@ -1,8 +1,9 @@
 //! The source of a stream: an RTSP URL with credentials, which must never be shown.
 //!
 //! `Debug` and `Display` show `rtsp://***@host:port/path`. Only these functions return secrets:
-//! [`Source::expose`] and [`Source::expose_at`] for FFmpeg's script and the database,
-//! [`Source::credentials`] for the ONVIF service of the same camera, and [`Source::path`] for comparisons.
+//! [`Source::expose`] for the database and for comparisons, [`Source::expose_at`] for FFmpeg's script,
+//! [`Source::credentials`] for the ONVIF service of the same camera, and [`Source::path`] for comparisons and for
+//! requests to the camera.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -146,7 +147,7 @@ impl Source {
         Ok(())
     }
 
-    /// Returns the URL with credentials. Only for FFmpeg's script, and for the database, which encrypts it.
+    /// Returns the URL with credentials. Only for the database, which encrypts it, and for comparisons.
     pub fn expose(&self) -> &str {
         &self.0.url
     }
@@ -425,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_replaced_by_its_address_and_nothing_else_is() {
+    fn a_host_name_is_replaced_with_an_address_and_an_ip_address_is_not() {
         let address: SocketAddr = "192.0.2.7:554".parse().expect("an address");
         let v6: SocketAddr = "[2001:db8::7]:8554".parse().expect("an address");
         let table = [

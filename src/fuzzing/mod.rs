@@ -1,7 +1,7 @@
-//! The code of the fuzz targets in `fuzz/`: one function for each parser of untrusted bytes.
+//! The code of the fuzz targets in `fuzz/`: one function for each kind of untrusted bytes.
 //!
-//! Each function passes arbitrary bytes to one parser, and panics if a check of the result fails.
-//! `cargo fuzz` calls them on a nightly toolchain, and `tests/fuzz.rs` calls them on stable Rust.
+//! Each function passes arbitrary bytes to the parsers of this kind, and panics if a check of the results fails.
+//! `cargo fuzz` calls the functions on a nightly toolchain, and `tests/fuzz.rs` calls them on stable Rust.
 //! Nothing else uses this module. It is public only because the fuzz targets and `tests/fuzz.rs` are
 //! separate crates.
 

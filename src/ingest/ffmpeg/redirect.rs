@@ -14,8 +14,8 @@ pub(super) fn target(source: &Source, target: &str) -> Result<Source, Error> {
     let target = source.redirected_to(target);
     let target = target.and_then(|target| target.ensure_usable().map(|()| target));
     target.map_err(|_| {
-        let detail = "the camera redirects to an address that is not a valid RTSP link; check the path \
-                      of the link";
+        let detail = "the camera redirects to an address that is not an RTSP link, or that FFmpeg does not \
+                      support; check the path of the link";
         Error::new(ErrorKind::SourceUnsupported, detail)
     })
 }

@@ -157,7 +157,7 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("failed: 453", BUSY),
     ("failed: 503", BUSY),
     ("401 Unauthorized", UNAUTHORIZED),
-    ("403 Forbidden", UNAUTHORIZED),
+    ("403 Forbidden", FORBIDDEN),
     ("404 Not Found", NOT_FOUND),
     ("454 Session Not Found", NOT_FOUND),
     (
@@ -219,6 +219,11 @@ const OUT_OF_MEMORY: Verdict = Verdict::Camera(
 );
 const UNAUTHORIZED: Verdict =
     Verdict::Camera(ErrorKind::SourceUnauthorized, "the camera rejected the user name or password");
+const FORBIDDEN: Verdict = Verdict::Camera(
+    ErrorKind::SourceUnauthorized,
+    "the camera forbids access to the stream; check user name and password, and that the user is permitted \
+     to watch this stream",
+);
 const BUSY: Verdict = Verdict::Camera(
     ErrorKind::SourceBusy,
     "the camera has reached its limit of connections; close other clients, or wait until the camera has \
@@ -434,6 +439,7 @@ mod tests {
         };
         let table = [
             ("[rtsp @ 0x1] [error] method DESCRIBE failed: 401 Unauthorized", SourceUnauthorized),
+            ("[rtsp @ 0x1] [error] method DESCRIBE failed: 403 Forbidden", SourceUnauthorized),
             (
                 "[rtsp @ 0x1] [error] method DESCRIBE failed: 404 Not Found\nServer returned 404 Not Found",
                 SourceNotFound,

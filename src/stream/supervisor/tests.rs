@@ -553,7 +553,7 @@ async fn a_camera_that_fails_for_an_hour_is_retried_rarely_and_recovers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_does_not_wait_for_the_backoff() {
+async fn a_start_ends_the_backoff_of_a_stream_that_was_live() {
     let mut setup = setup();
     setup.live().await.end(ErrorKind::SourceUnreachable);
     setup.reaches(State::Backoff).await;
@@ -1060,7 +1060,7 @@ async fn an_output_that_hangs_does_not_block_the_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_whose_output_fails_ends() {
+async fn a_stream_that_is_wanted_only_with_its_output_ends_when_the_outputs_task_fails() {
     let serve = |control: OutputControl| -> OutputTask {
         Box::pin(async move {
             tokio::time::sleep(Duration::from_secs(1)).await;
