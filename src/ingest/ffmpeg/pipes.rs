@@ -37,8 +37,8 @@ const VIDEO_PIPE: i32 = 256 * 1024;
 /// A new block is allocated when the free bytes are fewer than the block size divided by this number.
 const LEAST_FREE: usize = 8;
 
-/// The longest time by which FFmpeg's description of the tracks, which FFmpeg prints before it writes the first frame,
-/// is read later than this frame.
+/// The longest time that the first frame waits until FFmpeg's description of the tracks has been read. FFmpeg prints
+/// the description before it writes the frame, but separate tasks read the two pipes.
 const DESCRIBED_WITHIN: Duration = Duration::from_secs(3);
 
 /// The pipes of one run.
@@ -149,7 +149,7 @@ impl OutputPipes {
             counters.received(received);
             demuxer.date(&mut frames, arrival);
             if !frames.is_empty() {
-                // Players would get the frames of a run that is about to be replaced.
+                // Otherwise, players would get the frames of a run that is about to be replaced.
                 if let Some(fits) = plan_fits.take() {
                     let _ = timeout(DESCRIBED_WITHIN, fits).await;
                 }

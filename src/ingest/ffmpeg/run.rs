@@ -42,7 +42,7 @@ pub(super) struct FfmpegRun {
     /// True once a frame of video has arrived.
     pub(super) has_played: Arc<AtomicBool>,
     silence: SilenceCheck,
-    /// Permits to publish frames; `None` once it is permitted.
+    /// The sender that permits frames to be published; `None` once it has been used.
     plan_fits: Option<oneshot::Sender<()>>,
     frames: PipeReader<Result<(), Fault>>,
     stderr: PipeReader<Tail>,
