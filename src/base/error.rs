@@ -150,7 +150,7 @@ pub struct Error {
     pub kind: ErrorKind,
     /// A message for people: what failed, and what to do next.
     pub detail: String,
-    /// How long the client should wait before it retries.
+    /// The time that the client should wait before it retries.
     pub retry_after: Option<Duration>,
     /// The cause, which is logged but not sent to clients.
     pub source: Option<Arc<dyn StdError + Send + Sync>>,

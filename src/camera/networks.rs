@@ -124,7 +124,9 @@ impl CameraNetworks {
         match tokio::time::timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host((name, port))).await {
             Ok(Ok(addresses)) => self.choose(name, addresses),
             Ok(Err(_)) => Err(unreachable("is unknown; check the name, or enter the IP address")),
-            Err(_) => Err(unreachable("could not be resolved within 5 seconds")),
+            Err(_) => Err(unreachable(
+                "could not be resolved within 5 seconds; check the DNS server, or enter the IP address",
+            )),
         }
     }
 
@@ -150,7 +152,9 @@ impl CameraNetworks {
             }
         }
         chosen.ok_or_else(|| {
-            Error::new(ErrorKind::SourceUnreachable, format!("the host {host} has no address"))
+            let detail =
+                format!("the host {host} has no address; check the name, or enter the IP address");
+            Error::new(ErrorKind::SourceUnreachable, detail)
         })
     }
 }

@@ -109,7 +109,8 @@ impl RunningIngest {
     pub(crate) async fn outcome(&mut self) -> RunOutcome {
         let outcome = (&mut self.outcome).await;
         outcome.unwrap_or_else(|_| {
-            RunOutcome::Dropped(Error::new(ErrorKind::Internal, "the ingest failed unexpectedly"))
+            let detail = "the run of FFmpeg failed because of an error in the manager";
+            RunOutcome::Dropped(Error::new(ErrorKind::Internal, detail))
         })
     }
 

@@ -32,7 +32,7 @@ pub(super) struct FfmpegExit {
     pub(super) status: Option<ExitStatus>,
     pub(super) fault: Option<Fault>,
     pub(super) tail: Tail,
-    /// True if the run was asked to end.
+    /// True if the run was requested to end.
     pub(super) is_stopped: bool,
     pub(super) has_played: bool,
     pub(super) ran_for: Duration,

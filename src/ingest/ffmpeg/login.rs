@@ -1,6 +1,6 @@
 //! The reason why a camera rejects a login: a wrong password, or a login method that FFmpeg does not support. The
 //! lean FFmpeg prints a different message for each of these reasons. Debian's FFmpeg does not distinguish them, so the
-//! manager asks the camera which methods it offers, unless the connection uses TLS.
+//! manager requests the methods that the camera offers, unless the connection uses TLS.
 
 use std::net::SocketAddr;
 use std::time::Duration;
