@@ -24,9 +24,9 @@ const RESPONSE: &[u8] = b"RTSP/";
 /// The result of a check.
 #[derive(Debug)]
 pub(crate) enum CheckResult {
-    /// The camera responded.
+    /// The camera responded with RTSP, or offers only TLS that the manager does not support.
     Reachable,
-    /// The camera did not respond, or cannot be reached, for this reason.
+    /// The camera did not respond with RTSP, or cannot be contacted, for this reason.
     Unreachable(Error),
     /// The manager's machine lacks the resources for the check, so the result is no evidence about the camera.
     NotMade(io::Error),

@@ -1,4 +1,4 @@
-//! Whether cameras can be reached, although no client watches them.
+//! Whether cameras can be reached, even while no client watches them.
 //!
 //! | Module | Owns |
 //! |---|---|

@@ -38,9 +38,9 @@ pub(crate) struct Totals {
     pub(crate) reachable: u64,
     /// The number of cameras that count as offline.
     pub(crate) unreachable: u64,
-    /// The number of checks with a response of the camera.
+    /// The number of checks that found the camera reachable.
     pub(crate) succeeded: u64,
-    /// The number of checks without a response of the camera.
+    /// The number of checks that failed.
     pub(crate) failed: u64,
 }
 
@@ -51,9 +51,12 @@ impl ReachabilityMonitor {
         Self { bus, cameras: Mutex::default(), succeeded, failed }
     }
 
-    /// Returns what is known about a camera; `None` if the camera has not been checked.
-    pub(crate) fn get(&self, id: &CameraId) -> Option<Reachability> {
-        lock(&self.cameras).get(id).map(|entry| entry.tracker.known().clone())
+    /// Returns what is known about the camera with this source; `None` if the camera has not been checked
+    /// at this address.
+    pub(crate) fn get(&self, id: &CameraId, source: &Source) -> Option<Reachability> {
+        let cameras = lock(&self.cameras);
+        let entry = cameras.get(id).filter(|entry| entry.is_about(source))?;
+        Some(entry.tracker.known().clone())
     }
 
     /// Notes the result of a check of the camera with this source.
@@ -95,7 +98,8 @@ impl ReachabilityMonitor {
         totals
     }
 
-    /// Updates the state of a camera. If the camera has another address than before, its state begins again.
+    /// Updates the state of a camera. If the camera has another address than at the previous check, starts
+    /// with an unknown state.
     fn update(
         &self,
         id: &CameraId,
@@ -103,10 +107,9 @@ impl ReachabilityMonitor {
         add: impl FnOnce(&mut Tracker) -> Option<Transition>,
     ) {
         let mut cameras = lock(&self.cameras);
-        let target = (source.host(), source.port());
-        let entry = cameras.entry(id.clone()).or_insert_with(|| Entry::new(target));
-        if (entry.target.0.as_str(), entry.target.1) != target {
-            *entry = Entry::new(target);
+        let entry = cameras.entry(id.clone()).or_insert_with(|| Entry::new(source));
+        if !entry.is_about(source) {
+            *entry = Entry::new(source);
         }
         let transition = add(&mut entry.tracker);
         let error = entry.tracker.known().last_error.clone().map(|(error, _)| error);
@@ -135,8 +138,14 @@ impl ReachabilityMonitor {
 }
 
 impl Entry {
-    fn new((host, port): (&str, u16)) -> Self {
-        Self { target: (host.to_owned(), port), tracker: Tracker::default() }
+    fn new(source: &Source) -> Self {
+        let target = (source.host().to_owned(), source.port());
+        Self { target, tracker: Tracker::default() }
+    }
+
+    /// Returns whether the results belong to the address of this source.
+    fn is_about(&self, source: &Source) -> bool {
+        (self.target.0.as_str(), self.target.1) == (source.host(), source.port())
     }
 }
 
@@ -154,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_published_and_another_address_begins_again() {
+    fn events_are_published_and_the_state_is_unknown_after_a_change_of_address() {
         let bus = Bus::default();
         let mut events = bus.subscribe();
         let monitor = ReachabilityMonitor::new(bus);
@@ -162,7 +171,7 @@ mod tests {
         let source = |link: &str| Source::parse(link).expect(link);
         let (old, moved) = (source("rtsp://192.0.2.1/a"), source("rtsp://192.0.2.2/a"));
         let error = || Err(Error::new(ErrorKind::SourceTimeout, "no response"));
-        assert!(monitor.get(&id).is_none());
+        assert!(monitor.get(&id, &old).is_none());
 
         for _ in 0..3 {
             monitor.note(&id, &old, error());
@@ -175,15 +184,20 @@ mod tests {
         monitor.note_streaming(&id, &source("rtsp://a:b@192.0.2.1/b"));
         assert_eq!(next(&mut events), Some((CameraEventKind::Online, None)));
 
+        assert!(monitor.get(&id, &source("rtsp://192.0.2.1/b")).is_some());
+        assert!(monitor.get(&id, &moved).is_none(), "the new address has not been checked");
         monitor.note(&id, &moved, error());
-        assert_eq!(monitor.get(&id).expect("a check").is_reachable, None);
+        assert_eq!(monitor.get(&id, &moved).expect("a check").is_reachable, None);
         monitor.note(&id, &moved, Ok(()));
-        assert_eq!(monitor.get(&id).expect("a check").is_reachable, Some(true));
+        assert_eq!(monitor.get(&id, &moved).expect("a check").is_reachable, Some(true));
         assert_eq!(next(&mut events), None);
+        // A check of the old address that ends late must not count for the new one.
+        monitor.note(&id, &old, error());
+        assert!(monitor.get(&id, &moved).is_none());
 
         monitor.retain(&HashSet::from([id.clone()]));
-        assert!(monitor.get(&id).is_some());
+        assert!(monitor.get(&id, &old).is_some());
         monitor.forget(&id);
-        assert!(monitor.get(&id).is_none());
+        assert!(monitor.get(&id, &old).is_none());
     }
 }

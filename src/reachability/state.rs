@@ -1,5 +1,6 @@
-//! When a camera counts as offline, and when as online again. One result does not change the state of a
-//! camera, so that a camera that is reachable only now and then does not cause a flood of events.
+//! When a camera counts as offline, and when as online again. One failed check, or one successful check of
+//! an offline camera, does not change the state. So a camera that is reachable only now and then does not
+//! cause a flood of events.
 
 use std::time::SystemTime;
 
@@ -7,7 +8,8 @@ use crate::base::error::Error;
 
 /// The number of failed checks in a row after which a camera counts as offline.
 pub(crate) const OFFLINE_AFTER: u32 = 3;
-/// The number of successful checks in a row after which an offline camera counts as online again.
+/// The number of successful checks in a row after which an offline camera counts as online again. A camera
+/// that streams counts as online at once.
 pub(crate) const ONLINE_AFTER: u32 = 2;
 
 /// What is known about the reachability of a camera.

@@ -1,5 +1,5 @@
 //! Checks at regular intervals whether the known cameras can be reached, so that a camera that fails is
-//! noticed although no client watches it. A camera that streams is not contacted.
+//! noticed even while no client watches it. A camera with a live stream is not contacted.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -139,7 +139,7 @@ impl CameraOutput {
             options: record.options,
             keep: record.keep,
             reachability: monitor
-                .and_then(|monitor| monitor.get(&record.id))
+                .and_then(|monitor| monitor.get(&record.id, record.spec.first()))
                 .map(ReachabilityOutput::new),
             created_at: rfc3339(record.created_at.unsigned_abs()),
             updated_at: rfc3339(record.updated_at.unsigned_abs()),
