@@ -191,8 +191,8 @@ fn api_keys(config: &Config) -> Result<ApiKeys, StartError> {
     ApiKeys::load(keys.expose()).map_err(StartError::setting("API_KEYS"))
 }
 
-/// Locks `STREAM_DIR`, and deletes the files that a killed manager left there. Returns the lock, and the
-/// numbers after those of the files, by stream.
+/// Locks `STREAM_DIR`, and deletes the files that a killed manager left there. Returns the lock and, for
+/// each stream that had such files, the first numbers that none of them has.
 fn claim_stream_dir(layout: &Layout) -> Result<(DirLock, Vec<(StreamId, NumberSet)>), StartError> {
     let lock =
         sweep::lock(layout).and_then(|lock| sweep::sweep(layout).map(|removed| (lock, removed)));
@@ -221,7 +221,7 @@ async fn open_playback(config: &Config, cameras: &Cameras) -> Result<Playback, S
         None => None,
     };
     let opened = Playback::open(database.clone(), &secret, public_keys.as_deref()).await;
-    opened.map_err(StartError::setting("PLAYBACK_SECRET or PLAYBACK_PUBLIC_KEYS"))
+    opened.map_err(StartError::part)
 }
 
 /// Creates the HLS output and the registry of streams.
@@ -282,12 +282,13 @@ async fn listen(
     router: &Arc<Router>,
 ) -> Result<Server, StartError> {
     let address = SocketAddr::new(config.bind_addr, config.port);
-    let action = format!("listen on {address} (BIND_ADDR, PORT)");
-    let server = match passed.tcp {
-        Some(listener) => Server::listening(listener, Arc::clone(router)),
-        None => Server::bind(address, Arc::clone(router)).await,
+    let mut server = if let Some(listener) = passed.tcp {
+        let action = "listen on the TCP socket that systemd passes";
+        Server::listening(listener, Arc::clone(router)).map_err(StartError::system(action))?
+    } else {
+        let action = format!("listen on {address} (BIND_ADDR, PORT)");
+        Server::bind(address, Arc::clone(router)).await.map_err(StartError::system(action))?
     };
-    let mut server = server.map_err(StartError::system(action))?;
     if let Some(listener) = passed.unix {
         let action = "listen on the Unix socket that systemd passes";
         server.listen_on(listener).map_err(StartError::system(action))?;

@@ -11,7 +11,7 @@ const FILES_PER_STREAM: u64 = 6;
 /// File descriptors for the database, further players, and FFmpeg processes that are being started.
 const OTHER_FILES: u64 = 256;
 
-/// Raises the limit to the hard limit of the system, because each stream and each player needs file
+/// Raises the limit to the hard limit of the process, because each stream and each player needs file
 /// descriptors. Logs a warning if the limit is too low for `max_streams`. FFmpeg processes get a separate
 /// limit.
 pub(super) fn raise_limit(max_streams: usize) {
