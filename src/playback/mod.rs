@@ -28,8 +28,9 @@ use token::{AUDIENCE, Claims, LEEWAY, MAX_LIFETIME, ShortSecret, Signer, Verifie
 pub(crate) mod secret;
 pub(crate) mod token;
 
-/// The largest number of known sessions, which limits the memory for sessions. Further tokens of a
-/// back end are valid, but their sessions are not listed.
+/// The largest number of known sessions, which limits the memory for sessions. Once it has been reached,
+/// the manager creates no sessions. Further tokens of a back end are valid, but their sessions are not
+/// listed.
 const MAX_SESSIONS: usize = 100_000;
 /// The largest number of sessions of one API key, so that one key cannot use up [`MAX_SESSIONS`].
 const MAX_SESSIONS_OF_A_KEY: usize = 50_000;
@@ -41,10 +42,11 @@ const ID_LENGTH: usize = 24;
 pub(crate) struct Session {
     /// The claims of the session's token.
     pub claims: Claims,
-    /// The name of the API key that created the session; `None` if a back end issued the token.
+    /// The name of the API key that created the session, or `anybody` if there were no keys; `None` if a
+    /// back end issued the token.
     pub made_by: Option<String>,
-    /// When the session's holder last requested media, in Unix seconds; `None` if not since the
-    /// start of the manager.
+    /// When the session's holder last requested media, in Unix seconds; `None` if the holder has not
+    /// requested media since the start of the manager.
     pub last_seen: Option<u64>,
     /// Becomes true when the session is ended early, which revokes its permits.
     ended: watch::Sender<bool>,
@@ -239,7 +241,7 @@ impl Session {
         Self { claims, made_by: None, last_seen: None, ended, owner: None, kept_until }
     }
 
-    /// Creates the session of a back end's token that has not been used yet. Only its id is known.
+    /// Creates the session of a back end's token that has not been used yet. Only the id is known.
     fn not_used(id: &str) -> Self {
         let now = time::unix_now();
         Self::new(Claims {

@@ -33,7 +33,7 @@ pub(crate) const MAX_CAMERAS: usize = 100;
 /// The tolerated difference between the clocks of two machines, in seconds.
 pub(crate) const LEEWAY: u64 = 5;
 /// The longest `sub`, in characters.
-const MAX_USER_LENGTH: usize = 200;
+pub(crate) const MAX_USER_LENGTH: usize = 200;
 
 /// The claims of a token. The type cannot be deserialized, so that a client's claims can only be
 /// read by [`Verifier::verify`].
@@ -64,12 +64,11 @@ impl Claims {
 
     /// Checks the rules that do not depend on the present time.
     fn check_form(&self) -> Result<(), TokenError> {
-        let sub_length = self.sub.chars().count();
         let is_camera_list = self.cameras == ["*"]
             || (self.cameras.len() <= MAX_CAMERAS && self.cameras.iter().all(|id| is_id(id)));
         let rules = [
             ("jti", is_id(&self.jti)),
-            ("sub", (1..=MAX_USER_LENGTH).contains(&sub_length) && !has_control(&self.sub)),
+            ("sub", is_user(&self.sub)),
             ("cameras", is_camera_list),
             ("exp", self.exp > self.iat && self.exp - self.iat <= MAX_LIFETIME),
             ("nbf", self.nbf.is_none_or(|nbf| nbf < self.exp)),
@@ -95,8 +94,9 @@ impl Claims {
     }
 }
 
-fn has_control(text: &str) -> bool {
-    text.chars().any(char::is_control)
+/// Returns whether the text can be the user of a token.
+pub(crate) fn is_user(text: &str) -> bool {
+    (1..=MAX_USER_LENGTH).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
 /// The error for a signing secret that is too short.
@@ -152,7 +152,8 @@ impl Verifier {
 
     /// Returns the verifier, which now accepts the tokens of a back end too. `text` is either the
     /// back end's public key in PEM (Ed25519, or RSA with 2048 to 4096 bits), or a JWKS document,
-    /// in which keys of other types and sizes are ignored. A token names its key in the JWKS by `kid`.
+    /// in which keys of other types and sizes are ignored. If a key in the JWKS has a `kid`, a token must
+    /// name the key by this `kid`.
     pub(crate) fn with_public_keys(mut self, text: &str) -> Result<Self, PublicKeyError> {
         self.keys.extend(key::parse(text)?);
         Ok(self)

@@ -11,7 +11,7 @@ use crate::access::keys::Role;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{CameraId, is_id};
 use crate::playback::Session;
-use crate::playback::token::MAX_CAMERAS;
+use crate::playback::token::{MAX_CAMERAS, MAX_USER_LENGTH, is_user};
 
 /// The longest lifetime of a session, in seconds.
 pub(crate) const LONGEST_LIFETIME: u64 = 24 * 3600;
@@ -37,7 +37,7 @@ pub(crate) struct CreatedSession {
     pub(crate) camera: Option<CameraId>,
 }
 
-/// Creates a playback session. The caller must be able to see the session's cameras.
+/// Creates a playback session. Error: among others, a camera is unknown, or the caller cannot see it.
 pub(crate) async fn begin(
     core: &Core,
     caller: &Caller,
@@ -46,6 +46,11 @@ pub(crate) async fn begin(
     let ids = checked_cameras(core, caller, &new.cameras).await?;
     if !(1..=LONGEST_LIFETIME).contains(&new.lifetime) {
         let detail = format!("ttl_seconds must be 1 to {LONGEST_LIFETIME}");
+        return Err(Error::new(ErrorKind::InvalidRequest, detail));
+    }
+    if !is_user(&new.user) {
+        let detail =
+            format!("user must be 1 to {MAX_USER_LENGTH} characters without control characters");
         return Err(Error::new(ErrorKind::InvalidRequest, detail));
     }
     let lifetime = Duration::from_secs(new.lifetime);
@@ -66,13 +71,13 @@ pub(crate) fn list(core: &Core, caller: &Caller) -> Vec<Session> {
     sessions.filter(|session| can_access(caller, session)).collect()
 }
 
-/// Ends a session early. An admin can also end a session that is not known yet, because a back end
-/// issued its token.
+/// Ends a session early. An admin can also end a session that the manager does not know yet, because a
+/// back end issued the token.
 pub(crate) async fn end(core: &Core, caller: &Caller, id: &str) -> Result<(), Error> {
     match core.playback.get(id) {
         Some(session) if !can_access(caller, &session) => {
-            let detail = "the playback session was created with another API key; end it with that \
-                          key or with an admin's key";
+            let detail = "this API key did not create the playback session; only the key that created \
+                          the session, or an admin's key, can end it";
             return Err(Error::new(ErrorKind::Forbidden, detail));
         }
         Some(_) => {}
@@ -100,7 +105,7 @@ async fn checked_cameras(
     if names == ["*"] {
         if caller.owner().is_some() {
             let detail =
-                "an API key of role user cannot create a session for all cameras; name its cameras";
+                "an API key of role user cannot create a session for all cameras; name the cameras";
             return Err(Error::new(ErrorKind::Forbidden, detail));
         }
         return Ok(Vec::new());

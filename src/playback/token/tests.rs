@@ -247,7 +247,7 @@ fn a_token_with_another_algorithm_than_its_key_is_refused() {
             assert_eq!(own().verify_at(&token, NOW), Err(TokenError::Malformed), "{token}");
         }
     }
-    // The public key is used as an HMAC secret, in every form in which it can be written.
+    // The public key is used as an HMAC secret, in three spellings.
     for (public, verifier) in [
         (RSA_PUBLIC, own().with_public_keys(RSA_PUBLIC).expect("a key")),
         (ED_PUBLIC, own().with_public_keys(ED_PUBLIC).expect("a key")),
