@@ -1,5 +1,5 @@
-//! The tables of cameras, playback sessions and numbers in SQLite. All SQL of the program is here and in
-//! `migrations/`.
+//! The tables of cameras, playback sessions and numbers, and the proof of the key, in SQLite. All SQL of the
+//! program is here and in `migrations/`.
 //!
 //! Most of the SQL is standard, with numbered parameters. Another database would need its own form of
 //! `BEGIN IMMEDIATE`, `VACUUM`, the `PRAGMA`s, the connection options and the types of columns, and of
@@ -86,7 +86,7 @@ pub(crate) struct SessionRow {
     pub viewer: String,
     /// The ids of the cameras, separated by commas.
     pub cameras: String,
-    /// The name of the API key that created the session.
+    /// The name of the API key that created the session; `None` if a back end issued the token.
     pub made_by: Option<String>,
     /// When the session was created, in Unix seconds.
     pub created_at: i64,

@@ -2,14 +2,15 @@
 //! learned for their streams.
 //!
 //! The cameras are in a database, in which their sources are sealed, and survive a restart of the
-//! manager. The plans are in memory only.
+//! manager. The database also holds the numbers of streams and the playback sessions. The plans are in
+//! memory only.
 //!
 //! | Module | Owns |
 //! |---|---|
 //! | [`cameras`] | all cameras: reading and changing them |
 //! | [`cache`] | recently used cameras in memory |
 //! | [`rows`] | conversions between cameras and rows, with sealed sources |
-//! | [`numbers`] | the numbers of all streams |
+//! | [`numbers`] | the next numbers of segments, epochs and discontinuities of all streams |
 //! | [`db`] | the tables |
 //! | [`seal`] | sealing of secrets |
 //! | [`key_files`] | the file with the key, and the check that a key belongs to a database |

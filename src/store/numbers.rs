@@ -1,5 +1,5 @@
-//! The numbers of all streams: reads them when the manager starts, and reserves further ones in the
-//! database while streams run.
+//! The next numbers of segments, epochs and discontinuities of all streams: reads them when the manager
+//! starts, and reserves further ones in the database while streams run.
 //!
 //! Streams take numbers in memory and do not wait for the database. If the database cannot be written,
 //! streams continue, and the reservation is retried.
@@ -18,7 +18,8 @@ use crate::camera::id::StreamId;
 use crate::camera::numbers::{NumberSet, Numbers};
 
 /// The shortest time between two transactions that reserve numbers, so that the streams of a large
-/// installation share transactions. A block lasts for longer, even during the warm-up of an epoch.
+/// installation share transactions. A stream needs more time to use up the numbers that were reserved at
+/// once, even during the warm-up of an epoch.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The id of the row for streams without a row.
@@ -31,10 +32,10 @@ pub(crate) struct StreamNumbers(Arc<Inner>);
 struct Inner {
     database: Database,
     streams: DashMap<StreamId, Numbers>,
-    /// The first numbers of streams without a row. They are higher than the numbers of all cameras that
-    /// were deleted, so that the id of a deleted camera can be used again.
+    /// The first numbers of streams without a row. They are higher than all numbers of deleted cameras, so
+    /// that the id of a deleted camera can be used again.
     floor: Mutex<NumberSet>,
-    /// Notified when the numbers of a stream should be reserved.
+    /// Notified when further numbers of a stream should be reserved.
     low: Arc<Notify>,
 }
 
@@ -75,7 +76,8 @@ impl StreamNumbers {
     pub(crate) async fn run(&self) {
         loop {
             self.0.low.notified().await;
-            if self.write(Numbers::to_reserve).await.is_err() {
+            if let Err(error) = self.write(Numbers::to_reserve).await {
+                warn!(%error, "cannot reserve segment numbers in the database; streams continue");
                 self.0.low.notify_one();
             }
             tokio::time::sleep(PAUSE).await;
@@ -85,7 +87,9 @@ impl StreamNumbers {
     /// Records the numbers of all streams exactly, so that the next manager skips none. Must be called
     /// after all streams have ended.
     pub(crate) async fn release(&self) {
-        let _ = self.write(Numbers::to_release).await;
+        if let Err(error) = self.write(Numbers::to_release).await {
+            warn!(%error, "cannot record segment numbers in the database; the next start skips some numbers");
+        }
     }
 
     /// Writes the numbers of those streams for which `choose` returns any.
@@ -100,15 +104,11 @@ impl StreamNumbers {
             return Ok(());
         }
         let rows = changes.iter().map(|(id, _, chosen)| row(id.to_string(), *chosen));
-        let written = self.0.database.put_numbers(rows.collect()).await;
-        if let Err(error) = &written {
-            warn!(%error, "cannot reserve segment numbers in the database; streams continue");
-            return written;
-        }
+        self.0.database.put_numbers(rows.collect()).await?;
         for (_, numbers, chosen) in changes {
             numbers.set_reserved(chosen);
         }
-        written
+        Ok(())
     }
 }
 

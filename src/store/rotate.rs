@@ -6,9 +6,10 @@ use super::key_files::{key_file, next_key_file, proof_of};
 use super::rows::Rows;
 use super::seal::{SealKey, SealKeyError};
 
-/// Seals all cameras with another key, and returns their number. The new key is `new_key`, or a
-/// generated one. If neither `source_key` nor `new_key` is given, the new key replaces the old one in
-/// the key file. Fails if a manager uses the database.
+/// Seals all cameras with another key, and returns their number. If neither `source_key` nor `new_key` is
+/// given, the new key is a generated one, which replaces the old one in the key file. A caller that gives a
+/// `source_key` must also give a `new_key`: a generated key would be lost. Fails if a manager uses the
+/// database.
 pub(crate) async fn rotate_key(
     url: &str,
     source_key: Option<&str>,

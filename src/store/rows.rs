@@ -37,7 +37,7 @@ impl Rows {
         serde_json::from_slice(&self.sealer.open(id.as_str(), sealed)?).ok()
     }
 
-    /// Converts a row to a camera. Fails if the row is damaged.
+    /// Converts a row to a camera. Fails if the row is damaged or was sealed with another key.
     pub(super) fn record(&self, row: &CameraRow) -> Result<Record, Error> {
         let id = CameraId::parse(&row.id)?;
         let read = || {

@@ -138,7 +138,8 @@ impl Sealer {
         [&[VERSION], nonce.as_slice(), &sealed].concat()
     }
 
-    /// Opens a sealed secret. Returns `None` if the key or the context differs, or if it was altered.
+    /// Opens a sealed secret. Returns `None` if the secret was sealed with another key or context, or was
+    /// altered.
     pub(crate) fn open(&self, context: &str, sealed: &[u8]) -> Option<Vec<u8>> {
         let (&VERSION, rest) = sealed.split_first()? else { return None };
         let (nonce, msg) = rest.split_at_checked(NONCE_LENGTH)?;

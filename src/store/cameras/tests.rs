@@ -391,9 +391,9 @@ async fn a_committed_change_is_visible_even_if_its_caller_left() {
         let rename =
             |known: Option<Record>| Ok(Record { name: name.clone(), ..known.expect("the camera") });
         let change = cameras.change(&id, rename);
-        // The change is polled once more in each round, and then dropped.
+        // In each of 30 rounds, the change is polled once more than in the previous one, and then dropped.
         let _ = leave_after(round % 30, change).await;
-        // A camera that is read here, before the commit, must not stay in the cache after it.
+        // If this reads the camera before the commit, the camera must not stay in the cache afterwards.
         cameras.get(&id).await.expect("a query").expect("the camera");
         // The next writer waits for the commit, and reads the database without the cache.
         let mut write = cameras.database.write().await.expect("a transaction");
@@ -406,10 +406,11 @@ async fn a_committed_change_is_visible_even_if_its_caller_left() {
     assert!((1..300).contains(&committed), "{committed} of 300 were committed");
 }
 
-/// Polls a future until it is ready, at most `polls` times.
-async fn leave_after<F: Future>(polls: u32, future: F) -> Option<F::Output> {
+/// Polls a future once, and then until it is ready, at most `more` times. Returns `None` if the future is
+/// not ready by then.
+async fn leave_after<F: Future>(more: u32, future: F) -> Option<F::Output> {
     let mut future = std::pin::pin!(future);
-    let mut left = polls;
+    let mut left = more;
     std::future::poll_fn(|context| match future.as_mut().poll(context) {
         Poll::Ready(output) => Poll::Ready(Some(output)),
         Poll::Pending if left == 0 => Poll::Ready(None),
