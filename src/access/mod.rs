@@ -3,7 +3,7 @@
 //! | Role | Permissions |
 //! |---|---|
 //! | `viewer` | see and watch all cameras, start their streams, create playback sessions for them |
-//! | `user` | add cameras; watch and manage the cameras that have the key's name as their owner |
+//! | `user` | search for cameras and add them; do everything with the cameras whose owner is the key's name |
 //! | `admin` | everything |
 //!
 //! Without API keys, the manager listens on loopback only, and every caller on this machine has all
@@ -26,12 +26,12 @@ pub(crate) mod keys;
 pub(crate) mod permit;
 
 /// The number of wrong keys from one address that are refused with 401 within [`WINDOW`]. Further
-/// wrong keys are refused with 429.
+/// wrong keys are refused with 429, until that time has passed.
 const MAX_FAILURES: u32 = 20;
 /// The time over which wrong keys are counted.
 const WINDOW: Duration = Duration::from_mins(1);
-/// The largest number of addresses for which wrong keys are counted. Once it has been reached, no more
-/// wrong keys are counted until the [`WINDOW`] of an address has passed.
+/// The largest number of addresses for which wrong keys are counted. Once it has been reached, no wrong
+/// keys are counted, not even those from known addresses, until the [`WINDOW`] of an address has passed.
 const MAX_ADDRESSES: usize = 10_000;
 
 /// The caller of a request.
@@ -92,7 +92,8 @@ impl Access {
         let host = host.map_or("localhost", without_port);
         if self.keys.is_empty() && (is_cross_site || !is_this_machine(host)) {
             let detail = "API_KEYS is not set, so only the machine on which the manager runs can use \
-                          the API: the host must be localhost, and pages of other sites are refused";
+                          the API: the host must be localhost or a loopback address, and pages of \
+                          other sites are refused";
             return Err(Error::new(ErrorKind::Forbidden, detail));
         }
         Ok(())
@@ -109,7 +110,8 @@ impl Access {
         Some(Caller { key: Some(key.name.clone()), role: key.role })
     }
 
-    /// Counts a wrong key from this address. Returns the error for the request.
+    /// Counts a wrong key from this address, unless [`MAX_ADDRESSES`] has been reached. Returns the error
+    /// for the request.
     fn failed(&self, address: &str) -> Error {
         if self.failures.len() >= MAX_ADDRESSES {
             self.failures.retain(|_, (_, since)| since.elapsed() < WINDOW);

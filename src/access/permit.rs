@@ -44,7 +44,8 @@ impl Permit {
         Self { revoked: Some(revoked), ..self }
     }
 
-    /// Returns the user who watches: the user in the token, or the API key's name.
+    /// Returns the user who watches: the user in the token, the API key's name, or `anybody` if there are
+    /// no API keys.
     pub(crate) fn user(&self) -> &str {
         &self.user
     }

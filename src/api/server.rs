@@ -89,7 +89,7 @@ impl Server {
     }
 
     /// Listens on a Unix socket at `path` as well. Replaces a socket on which no program listens.
-    /// Error: the socket is in use, or another file is at `path`.
+    /// Error: the socket seems to be in use, or another file is at `path`.
     pub(crate) async fn bind_socket(&mut self, path: &Path) -> std::io::Result<()> {
         if path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket()) {
             match timeout(CONNECT_TIMEOUT, UnixStream::connect(path)).await {

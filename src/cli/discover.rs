@@ -20,7 +20,7 @@ use crate::onvif::soap::Login;
 /// The options of the command.
 #[derive(Debug, Clone, PartialEq)]
 struct Options {
-    /// Name or address of the network interface to search.
+    /// Name or address of the network interface to search on; `None` for all except loopback.
     interface: Option<String>,
     /// Time to wait for responses, in seconds.
     timeout: f64,
@@ -28,7 +28,7 @@ struct Options {
     address: Option<String>,
     /// User name for the cameras. If it is set, a password is read as well.
     username: Option<String>,
-    /// Whether to print the JSON that the API returns, instead of a table.
+    /// If true, the output is JSON in the format of the API, instead of a table.
     json: bool,
 }
 

@@ -160,7 +160,8 @@ impl SourceChange {
             Self::Sealed(sealed) => cameras.unsealed(id, &sealed).ok_or_else(|| {
                 let detail = format!(
                     "the sealed source of camera {id} cannot be opened: it was exported under \
-                     another id or by a manager with another SOURCE_KEY, or it is damaged"
+                     another id or by a manager with another key (SOURCE_KEY or the key file), or it is \
+                     damaged"
                 );
                 Error::new(ErrorKind::InvalidSource, detail)
             }),

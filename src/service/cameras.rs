@@ -38,7 +38,7 @@ pub(crate) async fn list(
     core.cameras.list(&Filter { owner, ..filter }).await
 }
 
-/// Returns the cameras of all owners.
+/// Returns all cameras, whoever their owners are.
 pub(crate) async fn all(core: &Core) -> Result<Vec<Record>, Error> {
     let mut all = Vec::new();
     loop {
@@ -81,9 +81,8 @@ pub(crate) async fn create(
     Ok(record)
 }
 
-/// Adds a camera, or replaces the known one. If this changes the camera, its running streams switch
-/// to the new source and options. If a stream cannot switch, returns an error, but the camera stays
-/// stored.
+/// Adds a camera, or replaces the known one. If this changes the camera, its streams follow the change (see
+/// [`apply_change`]). If a stream cannot, returns an error, but the camera stays stored.
 pub(crate) async fn put(
     core: &Core,
     caller: &Caller,
@@ -122,8 +121,9 @@ pub(crate) async fn delete(core: &Core, caller: &Caller, id: &CameraId) -> Resul
 }
 
 /// Adds or replaces all of these cameras, or none of them if one is refused. Returns for each
-/// camera whether it was created, updated or unchanged. If a running stream cannot switch to its
-/// camera's new source, returns an error, but the cameras stay stored.
+/// camera whether it was created, updated or unchanged. If a stream cannot switch to its camera's new
+/// source, returns an error. All cameras stay stored, but the changes of later cameras are not applied to
+/// their streams.
 pub(crate) async fn import(
     core: &Core,
     caller: &Caller,

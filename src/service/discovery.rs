@@ -14,8 +14,8 @@ use crate::camera::presets::usual_port;
 use crate::onvif::device::Device;
 use crate::onvif::finder::{Discovery, DiscoveryRequest, Finder};
 
-/// The largest number of known cameras at one address that are compared with a device. Many cameras
-/// of a recorder have the same address.
+/// The largest number of known cameras at one address that are compared with a device. All cameras of a
+/// recorder have the same address.
 const MAX_COMPARED: usize = 64;
 
 /// Searches for cameras, or queries the one that the request names. Returns the devices that were
@@ -37,7 +37,8 @@ pub(crate) async fn discover(
 }
 
 /// Returns the id of a known camera at the device's address; `None` if there is none. Of several
-/// cameras, returns the first that has the device's RTSP port, or else the first of all.
+/// cameras, returns the first that has the port of the device's main stream, if one of the first
+/// [`MAX_COMPARED`] has it, and otherwise the first of all.
 async fn known(
     core: &Core,
     by_host: &HashMap<String, Vec<CameraId>>,

@@ -5,10 +5,10 @@
 //! |---|---|
 //! | [`core`] | the parts of the manager that all use cases share |
 //! | [`permission`] | which cameras a caller can see, and the permission to watch |
-//! | [`streams`] | starting, joining and stopping streams |
+//! | [`streams`] | starting, joining, stopping and finding streams |
 //! | [`snapshots`] | requests of viewers for pictures, and pictures of running streams for camera tests |
 //! | [`watching`] | requests of viewers for playlists and files |
-//! | [`cameras`] | adding, changing, deleting and testing cameras |
+//! | [`cameras`] | listing, adding, changing, deleting, importing and testing cameras |
 //! | [`camera_change`] | turning a request into the record of a camera |
 //! | [`keeping`] | keeping the main streams of cameras with `keep: always` running |
 //! | [`checking`] | regular checks whether cameras can be reached |

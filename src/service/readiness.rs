@@ -210,7 +210,8 @@ impl Readiness {
 
     async fn probe_database(self: Arc<Self>) -> ProbeResult {
         let path = self.database.path();
-        // Checked by its path: a deleted file stays writable while the manager has it open.
+        // Looks the file up by its path, because a deleted file stays writable while the manager has it
+        // open.
         tokio::fs::metadata(path).await?;
         self.database.check().await?;
         disk_with(DATABASE_FREE, path.parent().unwrap_or(path)).await?;
@@ -230,7 +231,7 @@ impl Probe {
         &mut self,
         check: impl Future<Output = ProbeResult> + Send + 'static,
     ) -> Result<(), String> {
-        // A result that came after the time limit is outdated.
+        // A check that has ended: its result was returned already, or came after the time limit.
         self.0.take_if(|(_, task)| task.is_finished());
         let (began, task) = self.0.get_or_insert_with(|| (Instant::now(), tokio::spawn(check)));
         match timeout_at(*began + PROBE_TIMEOUT, task).await {

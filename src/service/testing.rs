@@ -1,4 +1,4 @@
-//! A [`Core`] for tests. Every part is real except for the ingest.
+//! A [`Core`] for tests. Every part is real, except for the ingest and the transcoder.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

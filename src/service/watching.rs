@@ -39,7 +39,7 @@ pub(crate) struct Visitor<'a> {
     pub(crate) player: &'a str,
 }
 
-/// The segment or part that a playlist must contain before a low-latency player gets it (RFC
+/// The segment or part that the playlist must contain before a low-latency player gets the playlist (RFC
 /// 8216bis, 6.2.5.2). By default, the player gets any playlist.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Reload {

@@ -1,4 +1,4 @@
-//! Webhooks: HTTP requests that report the events of streams to the back end.
+//! Webhooks: HTTP requests that report the events of streams and cameras to the back end.
 //!
 //! | Module | Owns |
 //! |---|---|
@@ -9,8 +9,8 @@
 //! | [`report`] | log lines about undelivered events |
 //!
 //! Webhooks do not slow streams, because supervisors publish events without waiting. They delay the
-//! manager's shutdown by a few seconds at most. `crate::stream::reporter` decides which events are
-//! published.
+//! manager's shutdown by a few seconds at most. `crate::stream::reporter` decides which events of streams
+//! are published, and `crate::reachability::monitor` which events of cameras.
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;

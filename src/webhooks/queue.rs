@@ -1,6 +1,7 @@
 //! The queue of events: their order, retries, and dropping events that cannot be delivered. Events
 //! of one stream are sent one after the other, events of different streams at the same time. An
-//! event that cannot be delivered delays only later events of the same stream.
+//! event that cannot be delivered delays only later events of the same stream. Events about a camera
+//! itself count as events of its main stream.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};

@@ -322,7 +322,7 @@ fn start_server(test: &str) -> (Process, SocketAddr) {
     let mut process = Process(child.expect("this program"));
     let lines = BufReader::new(process.0.stdout.take().expect("a pipe")).lines();
     let mut addresses = lines.map_while(Result::ok).filter_map(|line| {
-        // The harness writes the test's name before it, on the same line.
+        // The harness writes the test's name at the beginning of the same line.
         line.split_once(LISTENING).and_then(|(_, address)| address.parse().ok())
     });
     let address = addresses.next().expect("an address");

@@ -101,20 +101,20 @@ async fn a_changed_link_or_option_takes_effect_with_the_next_start() {
     assert_eq!(setup.start(BOSS, "rtsp://cam/b").await, Ok(StartOutcome::Active));
     assert_eq!(setup.opened(), ["rtsp://cam/a", "rtsp://cam/b", "rtsp://cam/b"]);
     setup.put("rtsp://cam/c", "anna").await;
-    // The running stream changes to the new source in the background; this start waits for it, or
-    // joins it.
+    // The running stream switches to the new source in the background. The start waits until the stream
+    // has switched, or joins it afterwards.
     setup.start_known(BOSS).await.expect("a stream");
     assert_eq!(setup.opened().last().map(String::as_str), Some("rtsp://cam/c"));
 }
 
 #[tokio::test]
-async fn the_deletion_of_a_camera_takes_effect_with_the_next_start() {
+async fn the_deletion_of_a_camera_ends_its_stream_and_refuses_further_starts() {
     let setup = Setup::new(KEYS).await;
     assert_eq!(setup.start(BOSS, "rtsp://cam/a").await, Ok(StartOutcome::Started));
     assert_eq!(setup.start_known(BOSS).await, Ok(StartOutcome::Active));
     cameras::delete(&setup.core, &setup.caller(BOSS), id().camera()).await.expect("a camera");
-    assert_eq!(kind(setup.start_known(BOSS).await), ErrorKind::UnknownCamera);
     assert!(setup.core.registry.get(&id()).is_none());
+    assert_eq!(kind(setup.start_known(BOSS).await), ErrorKind::UnknownCamera);
 }
 
 #[tokio::test]
