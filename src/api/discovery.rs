@@ -54,7 +54,8 @@ pub(super) fn routes() -> Vec<Row> {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "timeout_seconds": 0.1 }))]
 pub(crate) struct DiscoveryInput {
-    /// Name or IPv4 address of the network interface to search on; all interfaces by default.
+    /// Name or IPv4 address of the network interface to search on; by default, all interfaces except
+    /// loopback.
     #[serde(default)]
     interface: Option<String>,
     /// How long to wait for devices to respond, in seconds. The whole search takes at most three

@@ -13,7 +13,7 @@
 //! | [`routes`] | the route table: the rows of all resources |
 //! | [`route`] | the type of a row, the look-up of a row, and the request as handlers get it |
 //! | [`context`] | the parts of the manager that handlers use |
-//! | [`credentials`] | credentials in the headers of a request |
+//! | [`credentials`] | the headers of a request that show the sender and the sender's credentials |
 //! | [`input`] | reading the input of a request, within limits |
 //! | [`reply`] | responses, and the HTTP status of each kind of error |
 //! | [`wire`] | JSON types that several resources use |

@@ -82,11 +82,11 @@ fn event() -> (OperationBuilder, NamedSchemas) {
              `WEBHOOK_SECRET` is not set.",
         ))
         .schema(Some(schema::string(Some("^t=[0-9]+,v1=[0-9a-f]{64}$"))));
-    Operation::new("webhooks", "streamEvent", "Reports an event of a stream")
+    Operation::new("webhooks", "streamEvent", "Reports an event of a stream or a camera")
         .describe(
             "The event is sent to `WEBHOOK_URL`. It is sent again after status 408, 429 or 5xx, and \
-             if the receiver is unreachable or does not respond within 10 s. It is dropped after 12 \
-             attempts or 5 minutes, and at once after any other status that is not 2xx.",
+             if the receiver is unreachable or does not respond within 10 s. The event is dropped after \
+             12 attempts or 5 minutes, and at once after any other status that is not 2xx.",
         )
         .sends::<EventOutput>()
         .returns_nothing("The event is accepted. Every other 2xx status means the same.")

@@ -119,7 +119,7 @@ pub(super) fn not_ready(failed: &[FailedCheck]) -> Reply {
 
 fn with_failed_checks(error: &Error, problems: Vec<FailedCheckOutput<'_>>) -> Reply {
     let status = status(error.kind);
-    // The cause is logged, because the response does not contain it.
+    // The cause of a server error is logged, because the response does not contain the cause.
     if error.source.is_some() && status.is_server_error() {
         warn!(code = error.kind.code(), error = chain(error), "request failed");
     }

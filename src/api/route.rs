@@ -32,7 +32,8 @@ pub(crate) struct Row {
     pub(super) operation: Option<fn() -> Operation>,
     /// True if HEAD is handled like GET.
     answers_head: bool,
-    /// True if requests may wait for a camera. The durations of such requests have a separate metric.
+    /// True if requests may wait for a camera or its stream. The durations of such requests have a separate
+    /// metric.
     waits: bool,
 }
 
@@ -41,7 +42,7 @@ pub(crate) struct Row {
 pub(crate) enum Audience {
     /// All clients, without an API key. For example orchestrators, which have no key.
     Everyone,
-    /// Viewers with an API key or a playback token. The use case checks both.
+    /// Viewers with an API key or a playback token, which the use case checks.
     Viewers,
     /// Callers with an API key of this role or a higher one.
     Callers(Role),
@@ -112,7 +113,7 @@ impl Row {
         Self { path, method, audience, handler, operation: None, answers_head, waits: false }
     }
 
-    /// Marks the endpoint as one whose requests may wait for a camera.
+    /// Marks the endpoint as one whose requests may wait for a camera or its stream.
     pub(super) fn waits(self) -> Self {
         Self { waits: true, ..self }
     }

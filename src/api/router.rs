@@ -1,5 +1,5 @@
-//! The router: finds the row and the caller of each request, and records the request in log and
-//! metrics.
+//! The router: finds the row and the caller of each request, limits the time of the request, and
+//! records the request in log and metrics.
 
 use std::time::Instant;
 

@@ -15,7 +15,7 @@ use crate::camera::source::Source;
 #[schema(value_type = String, format = Password)]
 pub(super) struct Password(Secret);
 
-/// A URL that is never shown in logs or responses.
+/// A URL, which may contain secrets. Logs and responses never show it in full.
 pub(super) type Link = Password;
 
 impl<'de> Deserialize<'de> for Password {
@@ -92,7 +92,7 @@ pub(super) fn string_or_number<'de, D: Deserializer<'de>>(
 pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     string_or_number(deserializer)?
         .parse()
-        .map_err(|_| serde::de::Error::custom("limit and offset must be whole numbers"))
+        .map_err(|_| serde::de::Error::custom("limit and offset must be non-negative integers"))
 }
 
 /// Reads a boolean, which is a string in a query: `true` or `1`, `false` or `0`.

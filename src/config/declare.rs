@@ -147,8 +147,9 @@ macro_rules! settings {
         }
 
         impl Config {
-            /// Reads all settings, and adds all problems to `problems`. Returns `None` if a value is not
-            /// allowed.
+            /// Reads all settings, and adds a problem to `problems` for each value that is not allowed. If
+            /// there are any, returns `None`. Otherwise checks the conditions in relation to other settings,
+            /// and adds a problem for each one that is not met.
             pub(super) fn read(
                 variables: &Variables,
                 problems: &mut Vec<Problem>,

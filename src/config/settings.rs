@@ -42,9 +42,9 @@ settings! {
         /// Address on which the HTTP API listens.
         bind_addr: IpAddr = setting("BIND_ADDR", "127.0.0.1", value::ip_address());
 
-        /// Unix socket on which the HTTP API listens in addition to TCP. nginx needs less processor time
-        /// with this socket than with TCP. Every user with access to the directory of the socket can
-        /// connect.
+        /// Unix socket on which the HTTP API listens in addition to TCP. If nginx's `MANAGER_ADDR` names this
+        /// socket, nginx needs less processor time than with TCP. Every user with access to the directory of
+        /// the socket can connect.
         bind_socket: Option<PathBuf> = setting("BIND_SOCKET", "", value::path("a path").optional());
     }
 
@@ -102,7 +102,7 @@ settings! {
     }
 
     "Webhooks" {
-        /// URL to which the manager sends events about streams. If unset, no events are sent.
+        /// URL to which the manager sends events about streams and cameras. If unset, no events are sent.
         webhook_url: Option<Secret> =
             setting("WEBHOOK_URL", "", value::secret("an http or https URL").optional());
 
@@ -120,7 +120,7 @@ settings! {
     }
 
     "Stream lifecycle" {
-        /// How long a stream keeps running after its last start and after the last request for its media.
+        /// How long a stream keeps running after the last request for its start or its media.
         /// HLS of a stream ends when HLS has not been used for the same time. The main streams of cameras
         /// with `keep: always` do not end.
         idle_timeout: Duration =
@@ -129,7 +129,8 @@ settings! {
                 config.segment_time <= config.idle_timeout
             });
 
-        /// Interval between checks for streams, and for HLS of streams, that no client uses.
+        /// Interval at which the manager ends streams, and HLS of streams, that no client has used for
+        /// `CLEANUP_DELAY_SECONDS`.
         cleanup_interval: Duration =
             setting("CLEANUP_INTERVAL_SECONDS", "10", value::seconds(0.1..=3600.0));
 
@@ -166,8 +167,8 @@ settings! {
         max_kept_frames: u64 =
             setting("FRAMES_MAX_MEMORY_MB", "1024", value::mebibytes(16..=1_048_576));
 
-        /// Largest number of counted viewers of one stream at the same time. If unset, the number is not
-        /// limited.
+        /// Largest number of viewers of one stream at the same time. Of the players of one user at one
+        /// address, only 8 are counted. If unset, the number is not limited.
         max_viewers: Option<usize> =
             setting("MAX_VIEWERS_PER_STREAM", "", value::number("a number", 1..=10_000).optional());
     }

@@ -90,7 +90,7 @@ pub(super) fn milliseconds(range: RangeInclusive<u64>) -> Kind<Duration> {
     number("milliseconds", range).map(Duration::from_millis)
 }
 
-/// Allows sizes in mebibytes. The value is a number of bytes.
+/// Allows sizes in mebibytes. The parsed value is in bytes.
 pub(super) fn mebibytes(range: RangeInclusive<u64>) -> Kind<u64> {
     number("mebibytes", range).map(|mebibytes| mebibytes << 20)
 }

@@ -18,7 +18,7 @@ use crate::camera::id::StreamId;
 
 pub(crate) mod bus;
 
-/// A notification of what happened to a camera.
+/// A notification of what happened to a camera or one of its streams.
 #[derive(Debug, Clone)]
 pub(crate) struct Event {
     /// The time of the event.
@@ -75,7 +75,7 @@ pub(crate) enum CameraEventKind {
 /// The type of an event about a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
 pub(crate) enum StreamEventKind {
-    /// The manager starts FFmpeg for a camera that had no stream, or whose stream had failed.
+    /// The manager starts FFmpeg for a stream that was not running, or that had failed.
     #[serde(rename = "stream.started")]
     Started,
     /// The stream is playable: for the first time, after an interruption, or with another source or other
@@ -83,20 +83,21 @@ pub(crate) enum StreamEventKind {
     #[serde(rename = "stream.live")]
     Live,
     /// The picture of a live stream did not advance for `STALE_TIMEOUT_SECONDS`, or FFmpeg ended because the
-    /// camera had stopped sending. The manager keeps reconnecting while the stream has viewers, or if its
-    /// camera has `keep: always`.
+    /// camera had stopped sending. The manager keeps reconnecting while the stream has viewers, or if it is
+    /// the main stream of a camera with `keep: always`.
     #[serde(rename = "stream.stalled")]
     Stalled,
     /// A live stream was interrupted in another way, or reconnecting failed with another error code than
-    /// before. The manager keeps reconnecting while the stream has viewers, or if its camera has
-    /// `keep: always`. If the camera has `keep: always`, the event also reports that the first start failed.
+    /// before. The manager keeps reconnecting while the stream has viewers, or if it is the main stream of a
+    /// camera with `keep: always`. For such a stream, the event also reports that the first start failed.
     #[serde(rename = "stream.interrupted")]
     Interrupted,
     /// The stream could not be started. The manager does not retry until a client starts the stream, or
     /// requests its playlist or a picture.
     #[serde(rename = "stream.failed")]
     Failed,
-    /// The stream has ended, and its files are deleted.
+    /// The stream has ended, and its files are deleted. There is no such event if FFmpeg was never started
+    /// for the stream.
     #[serde(rename = "stream.stopped")]
     Stopped,
 }
@@ -107,7 +108,8 @@ pub(crate) enum StreamEventKind {
 pub(crate) enum StopReason {
     /// No client used the stream any more.
     Idle,
-    /// A client stopped the stream.
+    /// The stream was stopped over the API: a client stopped it, deleted the camera, or removed the stream
+    /// from the camera.
     Stop,
     /// The manager shut down.
     Shutdown,

@@ -18,12 +18,12 @@ use crate::camera::options::{
 use crate::service::camera_change::{CameraChange, PartsChange, SourceChange};
 use crate::store::db::Filter;
 
-/// The longest URL of an ONVIF service, in bytes.
+/// The largest length of an ONVIF service's address or URL, in bytes.
 const MAX_ONVIF: usize = 1000;
 
-/// A camera to add or replace. Fields that are left out get their defaults, with two exceptions. A known
-/// camera keeps its source if the input has none. It keeps its password if its source was given with an
-/// `ip`, and `ip`, `port` and `username` stay the same.
+/// A camera to add or replace. Fields that are left out get their defaults, with two exceptions. If the
+/// whole source is left out, a known camera keeps its source. If the source was given with an `ip`, and `ip`,
+/// `port` and `username` stay the same, a password that is left out is kept, too.
 // Paths may contain secrets too, so the type has no `Debug`.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -148,7 +148,7 @@ impl CameraInput {
     }
 }
 
-/// Returns the address of an ONVIF service; `None` if the text is missing or empty.
+/// Returns the address of an ONVIF service; `None` if the text is missing or blank.
 fn onvif_address(text: Option<&str>) -> Result<Option<OnvifAddress>, Error> {
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
     let address = OnvifAddress::parse(text).filter(|_| text.len() <= MAX_ONVIF);
@@ -204,8 +204,8 @@ impl ToSchema for TestInput {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListInput {
-    /// A part of the id, the name or the host of the cameras. The letters A to Z match in upper and
-    /// lower case.
+    /// A part of the id, the name or the host of the cameras. The case of the letters A to Z does not
+    /// matter.
     #[serde(default)]
     #[param(nullable = false)]
     search: Option<String>,

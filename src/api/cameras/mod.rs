@@ -76,9 +76,9 @@ fn of_all() -> Vec<Row> {
                     "Tests a camera, which need not be known, and takes a picture",
                 )
                 .describe(
-                    "Takes the same input as adding a camera, and `profile`. The camera store is not changed. If \
-                     the camera's stream is live with the same source and options, the test uses the stream if \
-                     possible.",
+                    "Takes the same input as adding a camera, and `profile`. Stores nothing. If the camera's \
+                     stream is live with the same source and options, the test takes the picture from that \
+                     stream if possible. Otherwise, it opens another connection to the camera.",
                 )
                 .takes::<TestInput>()
                 .returns::<TestOutput>("The media that the camera sends, and a picture.")
@@ -92,7 +92,7 @@ fn of_all() -> Vec<Row> {
             VIEWERS,
             |call| Box::pin(list(call)),
             || {
-                operation("listCameras", "Returns a page of the cameras")
+                operation("listCameras", "Returns a page of the cameras that the caller can see")
                     .query::<ListInput>()
                     .returns::<CamerasOutput>("The page, sorted by id.")
                     .fails(failures::QUERY)
@@ -133,8 +133,9 @@ fn of_all() -> Vec<Row> {
                 )
                 .describe(
                     "Every camera must have an `id`. The body is limited to 32 MiB. Running streams \
-                     switch to the new sources after all cameras have been stored. If one cannot \
-                     switch, the response is an error, but the cameras stay stored.",
+                     switch to the new sources after all cameras have been stored. If a stream cannot \
+                     switch, the response is an error. All cameras stay stored, but the changes of that \
+                     camera and of those after it have not all taken effect.",
                 )
                 .takes_list::<CameraInput>()
                 .returns::<ImportOutput>("All cameras are imported.")
@@ -180,10 +181,11 @@ fn of_one() -> Vec<Row> {
                 operation("putCamera", "Adds or replaces a camera")
                     .of_camera()
                     .describe(
-                        "A known camera keeps a source that is left out. It keeps a password that is \
-                         left out if its source was given with an `ip`, and `ip`, `port` and \
-                         `username` stay the same. Running streams switch to the \
-                         new source and options. A stream that the camera no longer has ends.",
+                        "If the whole source is left out, a known camera keeps its source. If the source \
+                         was given with an `ip`, and `ip`, `port` and `username` stay the same, a \
+                         password that is left out is kept, too. All other fields that are left out get \
+                         their defaults. Running streams switch to the new source and options, and failed \
+                         streams start again. If the new source lacks a stream, that stream ends.",
                     )
                     .takes::<CameraInput>()
                     .returns::<CameraOutput>("The camera is replaced.")

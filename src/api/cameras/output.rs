@@ -1,4 +1,4 @@
-//! Responses about cameras. They contain no passwords.
+//! Responses about cameras. They contain no passwords, except in the encrypted sources of an export.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -37,7 +37,7 @@ pub(crate) struct CameraOutput {
     source_sub: Option<String>,
     /// When the last kept picture of the main stream was taken, RFC 3339; null if no picture is
     /// kept.
-    /// `snapshot.jpg` with `start=false` returns the picture.
+    /// `snapshot.jpg` with `start=false` returns this picture if no newer one can be taken.
     #[schema(format = DateTime)]
     picture_at: Option<String>,
     /// When the last kept picture of the sub stream was taken, RFC 3339; null if no picture is
@@ -56,7 +56,7 @@ pub(crate) struct CameraOutput {
     /// When the main stream runs.
     keep: KeepOption,
     /// Whether the camera can be reached; null if `CHECK_INTERVAL_SECONDS` is not set, or if the camera has not
-    /// been checked yet.
+    /// been checked yet at its present address.
     reachability: Option<ReachabilityOutput>,
     /// When the camera was added, RFC 3339.
     #[schema(format = DateTime)]
@@ -72,8 +72,8 @@ pub(crate) struct ReachabilityOutput {
     /// True if the camera is reachable, false if it counts as offline; null before the first checks have
     /// decided this.
     reachable: Option<bool>,
-    /// Since when this is the case, RFC 3339: the time of the first of the checks that led to it. Null if
-    /// `reachable` is null.
+    /// Since when the camera has been reachable or offline, RFC 3339: the time of the first of the checks that
+    /// led to this state. Null if `reachable` is null.
     #[schema(format = DateTime)]
     since: Option<String>,
     /// The error of the last failed check, even if later checks succeeded; null if no check has failed.
@@ -265,7 +265,7 @@ pub(crate) struct TestOutput {
     width: u32,
     /// Height in pixels.
     height: u32,
-    /// Frames per second; null if FFmpeg could not determine them during the test.
+    /// Frames per second; null if FFmpeg could not determine the rate during the test.
     frame_rate: Option<f64>,
     /// FFmpeg's name of the audio codec, such as `aac` or `pcm_alaw`; null if FFmpeg found no audio.
     audio_codec: Option<String>,

@@ -20,7 +20,8 @@ const REFUSAL: &str = "x-refusal";
 
 /// Returns 204 if the viewer is permitted to have the file. Refuses viewers with 401 or 403 only,
 /// because nginx treats every other status as a fault of the manager. So the error of too many
-/// viewers becomes a 403 with a reason, and the error of too many wrong API keys becomes a 401.
+/// viewers becomes a 403 with a reason, and the error of too many wrong API keys becomes a 401. Other
+/// errors, for example of the database, keep their status.
 pub(super) async fn authorize(call: Call<'_>) -> Result<Reply, Error> {
     let id = StreamId::parse(text(&call.head.headers, STREAM).unwrap_or_default())?;
     match watching::allow_file(&call.api.core, &id, visitor(&call)).await {

@@ -33,13 +33,14 @@ pub(super) fn routes() -> Vec<Row> {
             || {
                 playlist(
                     "getPlaylist",
-                    "Returns the playlist; starts the stream of a known camera",
+                    "Returns the playlist; starts the stream of a known camera if necessary",
                 )
                 .describe(
                     "With `_HLS_msn`, the response waits until the playlist contains the segment with \
-                     that number. With `_HLS_part` in addition, it waits only for that part of the \
-                     segment (RFC 8216bis). After three times `HLS_SEGMENT_TIME`, the response is the \
-                     newest playlist. If the stream is not playable, the request first waits for its start.",
+                     that number. With `_HLS_part` in addition, the response waits only for that part of \
+                     the segment (RFC 8216bis). After three times `HLS_SEGMENT_TIME`, the response is the \
+                     newest playlist. Numbers that are too far ahead are refused. If the stream is not \
+                     playable, the request first waits until the stream has started.",
                 )
                 .query::<ReloadInput>()
                 .fails(failures::QUERY)
@@ -54,7 +55,7 @@ pub(super) fn routes() -> Vec<Row> {
             || {
                 playlist(
                     "getIndex",
-                    "Returns the multivariant playlist; starts the stream of a known camera",
+                    "Returns the multivariant playlist; starts the stream of a known camera if necessary",
                 )
             },
         )
@@ -71,14 +72,17 @@ pub(super) fn routes() -> Vec<Row> {
 }
 
 fn playlist(id: &'static str, summary: &'static str) -> Operation {
-    operation(id, summary).returns_other(PLAYLIST, Type::String, "The playlist.")
+    operation(id, summary)
+        .returns_other(PLAYLIST, Type::String, "The playlist.")
+        .fails(&[ErrorKind::TooManyViewers])
 }
 
 fn snapshot_operation() -> Operation {
-    operation("getSnapshot", "Returns a picture of a camera; starts its stream if necessary")
+    operation("getSnapshot", "Returns a picture of a camera")
         .describe(
-            "The picture is taken from the running stream, without another connection to the \
-             camera, or is an earlier picture (see `max_age` and `start`). The header `Age` is \
+            "The picture is taken from the camera's stream, without another connection to the \
+             camera, or is an earlier picture (see `max_age` and `start`). If a new picture is needed, the stream \
+             is started unless it is running or `start` is false. The header `Age` is \
              the picture's age in seconds, and `Last-Modified` is the time at which the camera took \
              the picture.",
         )
@@ -90,9 +94,11 @@ fn snapshot_operation() -> Operation {
 
 fn operation(id: &'static str, summary: &'static str) -> Operation {
     let stream_id = "The camera's id; for the sub stream, followed by `~sub`.";
+    // Players get `StreamEnded` instead of `Stopped`.
+    let start = failures::START.iter().copied().filter(|kind| *kind != ErrorKind::Stopped);
     Operation::new("media", id, summary)
         .of(Some(STREAM_ID_PATTERN), stream_id)
-        .fails(failures::START)
+        .fails(&start.collect::<Vec<_>>())
         .fails(&[ErrorKind::StreamEnded, ErrorKind::AwaitingKeyframe])
 }
 

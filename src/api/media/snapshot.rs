@@ -20,7 +20,7 @@ use crate::service::snapshots::{self, SnapshotRequest};
 const WIDTHS: RangeInclusive<u32> = 16..=3840;
 /// The ages that can be requested, in seconds.
 const MAX_AGES: RangeInclusive<u32> = 0..=86_400;
-/// The greatest age of a picture in seconds, if the request has none.
+/// The greatest age of a picture in seconds, if the request does not specify one.
 const DEFAULT_MAX_AGE: u32 = 10;
 
 /// The parameters of a request for a picture.
@@ -45,8 +45,8 @@ pub(crate) struct SnapshotInput {
 }
 
 impl SnapshotInput {
-    /// Parses the query of a request for a picture. Ignores unknown parameters: pages add one, so that
-    /// browsers load the picture again.
+    /// Parses the query of a request for a picture. Ignores unknown parameters: web pages add one, so
+    /// that browsers load the picture again.
     pub(crate) fn from_query(query: &str) -> Result<Self, Error> {
         let mut input = Self { width: None, max_age: DEFAULT_MAX_AGE, start: true };
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -82,7 +82,7 @@ fn flag(value: &str) -> Result<bool, Error> {
     }
 }
 
-/// Returns a picture of a camera, whose stream starts if necessary.
+/// Returns a picture of a camera. Starts the camera's stream if necessary, unless `start` is false.
 pub(super) async fn get(call: Call<'_>) -> Result<Reply, Error> {
     let id = StreamId::parse(&call.id)?;
     let request = SnapshotInput::from_query(call.head.uri.query().unwrap_or_default())?.request();

@@ -7,7 +7,7 @@
 //! | [`requests`] | the number and duration of HTTP requests |
 //! | [`streams`], [`process`] | values that are read during a scrape: streams, disk, the manager's process |
 //! | [`reachability`] | the number of reachable and unreachable cameras |
-//! | [`encode`] | encoding these values |
+//! | [`encode`] | encoding values that are read during a scrape |
 //! | [`text`] | the two text formats |
 //!
 //! Names follow Prometheus's conventions. The names of the metrics of the manager's own process
@@ -15,7 +15,7 @@
 //! `stream_manager_`.
 //! The number of series is bounded: a camera's id is a label only while its stream is running or failed,
 //! and only on metrics that may disappear with the stream. Recording a request takes an atomic addition
-//! for the counter and a short lock for the histogram, but no look-up by name and no allocation of
+//! for the counter and a short lock for the histogram, but no look-up of labels and no allocation of
 //! memory.
 
 use hyper::Method;

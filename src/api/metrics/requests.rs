@@ -32,7 +32,8 @@ pub(crate) struct RouteLabels {
     pub(crate) path: &'static str,
     /// The methods of the path.
     pub(crate) methods: Vec<Method>,
-    /// True if requests for the path may wait for a camera, which determines their histogram.
+    /// True if requests for the path may wait for a camera or its stream. Such requests have a separate
+    /// histogram.
     pub(crate) waits: bool,
 }
 

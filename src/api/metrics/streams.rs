@@ -56,7 +56,12 @@ impl StreamsCollector {
         gauge(encoder, "streams", "Streams by state.", states)?;
         let resources = self.registry.resources();
         let waiting = ConstGauge::new(resources.starts.waiting() as u64);
-        single(encoder, "starts_waiting", "Starts that wait for a start slot.", Some(waiting))?;
+        single(
+            encoder,
+            "starts_waiting",
+            "Starts and reconnections that wait for a start slot.",
+            Some(waiting),
+        )?;
         let max = ConstGauge::new(resources.max_streams as u64);
         single(encoder, "max_streams", "Largest number of streams at the same time.", Some(max))?;
         let viewers = ConstGauge::new(streams.iter().map(|stream| stream.viewers).sum::<u64>());
@@ -140,7 +145,8 @@ fn each(streams: &[StreamSample], encoder: &mut DescriptorEncoder) -> fmt::Resul
     gauge(encoder, "stream_live", "1 if the stream is live, otherwise 0.", is_live)?;
     let viewers = values(|stream| stream.viewers);
     gauge(encoder, "stream_viewers", "Viewers of the stream.", viewers)?;
-    let help = "Restarts of FFmpeg after an interruption, since the stream was started.";
+    let help = "Restarts of FFmpeg after interruptions and failed attempts, since the stream was \
+                started.";
     counter(encoder, "stream_restarts", help, values(|stream| stream.restarts))
 }
 

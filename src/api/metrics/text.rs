@@ -8,8 +8,9 @@ pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0
 /// The content type of the older text format.
 pub(crate) const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Converts OpenMetrics into the older text format. In that format the name of a counter ends with
-/// `_total`, an info metric is a gauge, and there are neither units nor an end marker.
+/// Converts OpenMetrics into the older text format. In that format, `HELP` and `TYPE` name a metric as its
+/// samples do, for example with the ending `_total` of a counter. An info metric is a gauge, a metric of
+/// unknown type is untyped, and there are neither units nor an end marker.
 pub(crate) fn plain(open_metrics: &str) -> Result<String, Error> {
     let mut text = String::with_capacity(open_metrics.len());
     let mut help = None;

@@ -18,7 +18,8 @@ use wire::{NewSessionOutput, SessionInput, SessionsOutput};
 
 pub(crate) mod wire;
 
-/// The longest cookie, in characters: one that browsers and nginx's header buffers accept.
+/// The largest length of a cookie, in characters. Browsers and nginx's header buffers accept cookies of
+/// this length.
 const MAX_COOKIE: usize = 3500;
 
 const VIEWERS: Audience = Audience::Callers(Role::Viewer);
@@ -114,8 +115,8 @@ fn is_secure(headers: &HeaderMap) -> bool {
     text(headers, "x-forwarded-proto") == Some("https")
 }
 
-/// Returns the header that sets the cookie with a token. Browsers send the cookie only for media,
-/// and scripts of the page cannot read the cookie. If `is_secure`, browsers send the cookie only
+/// Returns the value of the header that sets the cookie with a token. Browsers send the cookie only for
+/// media, and scripts of the page cannot read the cookie. If `is_secure`, browsers send the cookie only
 /// over encrypted connections.
 fn cookie(token: &str, lifetime: Duration, is_secure: bool) -> Result<HeaderValue, Error> {
     let secure = if is_secure { "; Secure" } else { "" };

@@ -49,7 +49,8 @@ pub(crate) struct StartInput {
     /// soon as the camera has sent a keyframe, and writes no files unless another client uses HLS.
     #[serde(default)]
     pub(in crate::api) output: WantedOutput,
-    /// If true, the response waits until the stream is playable with this output, or its keyframe is late.
+    /// If true, the response waits until the stream is playable with this output, or until the camera's
+    /// keyframe is late.
     #[serde(default = "yes", deserialize_with = "flag")]
     #[schema(default = true)]
     #[param(default = true)]
@@ -99,8 +100,8 @@ pub(crate) struct StreamInput {
     /// status ignore `output`.
     #[serde(default)]
     pub(super) output: WantedOutput,
-    /// If true, the response to a start waits until the stream is playable with this output, or its
-    /// keyframe is late. Stop and status ignore `wait`.
+    /// If true, the response to a start waits until the stream is playable with this output, or until the
+    /// camera's keyframe is late. Stop and status ignore `wait`.
     #[serde(default = "yes", deserialize_with = "flag")]
     #[schema(default = true)]
     #[param(default = true)]

@@ -113,7 +113,8 @@ pub(crate) enum StreamState {
     /// The stream is playable, but not always with HLS. HLS may be off, starting or failed, for example if a
     /// client uses the stream without HLS, or the camera has `keep: always`; see `outputs`.
     Live,
-    /// The stream was interrupted, or the camera is unreachable. The manager will reconnect after a pause.
+    /// The stream was interrupted, or an attempt to connect to the camera failed. The manager will reconnect
+    /// after a pause.
     Backoff,
     /// The current run of FFmpeg is ending.
     Stopping,
@@ -132,7 +133,7 @@ pub(crate) struct RunningOutput {
     /// When the stream was started, RFC 3339.
     #[schema(format = DateTime)]
     started_at: String,
-    /// Seconds since the stream became live with the current run of FFmpeg; null unless it is live.
+    /// Seconds since the stream became live with the current run of FFmpeg; null unless the stream is live.
     uptime_seconds: Option<f64>,
     /// Seconds from the start of the current run of FFmpeg until the stream was playable; null
     /// unless the stream is live.
@@ -141,7 +142,7 @@ pub(crate) struct RunningOutput {
     idle_seconds: f64,
     /// Number of the current or last run of FFmpeg.
     generation: u64,
-    /// Number of times that FFmpeg was started again after an interruption.
+    /// Number of times that FFmpeg was started again after an interruption or a failed attempt.
     restarts: u64,
     /// The converted media while the manager converts the video for players, otherwise the camera's media;
     /// null unless the stream is live.
