@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_other_sites_need_a_key() {
+    fn pages_of_other_sites_are_refused_if_there_are_no_keys() {
         let is_allowed = |access: Access, headers: &HeaderMap| {
             access.refuse_other_sites(host(headers), is_cross_site(headers)).is_ok()
         };

@@ -56,7 +56,7 @@ pub(super) enum Problem {
     /// A value that is not allowed, of a setting whose value must not be shown.
     #[error("{name} is invalid; allowed: {allowed}")]
     Secret { name: &'static str, allowed: String },
-    /// A value that is not allowed for the reason in `source`.
+    /// A value that is not allowed, for the reason in `source`.
     #[error("{name}={value:?} is invalid: {source}")]
     Because { name: &'static str, value: String, source: Box<dyn StdError + Send + Sync> },
     /// A value that conflicts with the value of another setting.

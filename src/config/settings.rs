@@ -113,7 +113,7 @@ settings! {
 
     "Reachability" {
         /// Interval at which the manager checks whether each camera can be reached. A check connects to the
-        /// RTSP port and sends `OPTIONS` without credentials; a camera that streams is not contacted. If
+        /// RTSP port and sends `OPTIONS` without credentials; a camera with a live stream is not contacted. If
         /// unset, there are no checks.
         check_interval: Option<Duration> =
             setting("CHECK_INTERVAL_SECONDS", "", value::seconds(1.0..=86_400.0).optional());

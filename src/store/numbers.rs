@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_id_of_a_deleted_camera_begins_above_its_last_number() {
+    async fn the_numbers_of_a_reused_id_begin_above_those_of_the_deleted_camera() {
         let setup = Setup::new();
         let numbers = setup.open().await;
         let cam = numbers.of(&id("cam"));

@@ -1,5 +1,5 @@
-//! Cameras: listing, adding, changing, deleting and testing them, exporting and importing all of
-//! them, and the presets of vendors.
+//! Cameras: listing, adding, changing, deleting, testing and importing them, exporting all of them, and
+//! the presets of vendors.
 
 use std::future;
 
