@@ -192,7 +192,7 @@ fn api_keys(config: &Config) -> Result<ApiKeys, StartError> {
 }
 
 /// Locks `STREAM_DIR`, and deletes the files that a killed manager left there. Returns the lock and, for
-/// each stream that had such files, the first numbers that none of them has.
+/// each stream that had such files, the lowest numbers above those of its files.
 fn claim_stream_dir(layout: &Layout) -> Result<(DirLock, Vec<(StreamId, NumberSet)>), StartError> {
     let lock =
         sweep::lock(layout).and_then(|lock| sweep::sweep(layout).map(|removed| (lock, removed)));

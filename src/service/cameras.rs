@@ -82,7 +82,7 @@ pub(crate) async fn create(
 }
 
 /// Adds a camera, or replaces the known one. If this changes the camera, its streams follow the change (see
-/// [`apply_change`]). If a stream cannot, returns an error, but the camera stays stored.
+/// [`apply_change`]). If a stream cannot switch, returns an error, but the camera stays stored.
 pub(crate) async fn put(
     core: &Core,
     caller: &Caller,
@@ -122,8 +122,8 @@ pub(crate) async fn delete(core: &Core, caller: &Caller, id: &CameraId) -> Resul
 
 /// Adds or replaces all of these cameras, or none of them if one is refused. Returns for each
 /// camera whether it was created, updated or unchanged. If a stream cannot switch to its camera's new
-/// source, returns an error. All cameras stay stored, but the changes of later cameras are not applied to
-/// their streams.
+/// source, returns an error. All cameras stay stored, but the changes of later cameras, including the option
+/// `keep`, are not applied to their streams.
 pub(crate) async fn import(
     core: &Core,
     caller: &Caller,

@@ -231,7 +231,7 @@ impl Probe {
         &mut self,
         check: impl Future<Output = ProbeResult> + Send + 'static,
     ) -> Result<(), String> {
-        // A check that has ended: its result was returned already, or came after the time limit.
+        // Drops a check that has ended: its result was returned already, or came after the time limit.
         self.0.take_if(|(_, task)| task.is_finished());
         let (began, task) = self.0.get_or_insert_with(|| (Instant::now(), tokio::spawn(check)));
         match timeout_at(*began + PROBE_TIMEOUT, task).await {

@@ -18,8 +18,8 @@ use crate::camera::id::StreamId;
 use crate::camera::numbers::{NumberSet, Numbers};
 
 /// The shortest time between two transactions that reserve numbers, so that the streams of a large
-/// installation share transactions. A stream needs more time to use up the numbers that were reserved at
-/// once, even during the warm-up of an epoch.
+/// installation share transactions. A stream needs more time to use up the numbers that one transaction
+/// reserves for it, even during the warm-up of an epoch.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The id of the row for streams without a row.

@@ -6,10 +6,10 @@ use super::key_files::{key_file, next_key_file, proof_of};
 use super::rows::Rows;
 use super::seal::{SealKey, SealKeyError};
 
-/// Seals all cameras with another key, and returns their number. If neither `source_key` nor `new_key` is
-/// given, the new key is a generated one, which replaces the old one in the key file. A caller that gives a
-/// `source_key` must also give a `new_key`: a generated key would be lost. Fails if a manager uses the
-/// database.
+/// Seals all cameras with `new_key`, and returns the number of cameras. If neither `source_key` nor
+/// `new_key` is given, generates a key, which replaces the old one in the key file. A caller that gives a
+/// `source_key` must also give a `new_key`, because a generated key would be lost. Fails if a manager uses
+/// the database.
 pub(crate) async fn rotate_key(
     url: &str,
     source_key: Option<&str>,

@@ -9,8 +9,8 @@ pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0
 pub(crate) const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Converts OpenMetrics into the older text format. In that format, `HELP` and `TYPE` name a metric as its
-/// samples do, for example with the ending `_total` of a counter. An info metric is a gauge, a metric of
-/// unknown type is untyped, and there are neither units nor an end marker.
+/// samples do, for example with the ending `_total` of a counter. The type `info` becomes `gauge`, the type
+/// `unknown` becomes `untyped`, and there are neither units nor an end marker.
 pub(crate) fn plain(open_metrics: &str) -> Result<String, Error> {
     let mut text = String::with_capacity(open_metrics.len());
     let mut help = None;

@@ -59,7 +59,7 @@ impl Key {
         Self { id, algorithm, decoding: key, validation }
     }
 
-    /// Returns whether a token with this header names the key's algorithm and, if the key has an id, the id.
+    /// Returns whether a token with this header names the key's algorithm and, if the key has an id, this id.
     pub(super) fn matches(&self, header: &Header) -> bool {
         self.algorithm == header.alg && (self.id.is_none() || self.id == header.kid)
     }

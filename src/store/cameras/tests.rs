@@ -391,7 +391,7 @@ async fn a_committed_change_is_visible_even_if_its_caller_left() {
         let rename =
             |known: Option<Record>| Ok(Record { name: name.clone(), ..known.expect("the camera") });
         let change = cameras.change(&id, rename);
-        // In each of 30 rounds, the change is polled once more than in the previous one, and then dropped.
+        // The change is polled once more than in the previous round, from 1 to 30 times, and then dropped.
         let _ = leave_after(round % 30, change).await;
         // If this reads the camera before the commit, the camera must not stay in the cache afterwards.
         cameras.get(&id).await.expect("a query").expect("the camera");
