@@ -122,8 +122,8 @@ pub(crate) async fn delete(core: &Core, caller: &Caller, id: &CameraId) -> Resul
 
 /// Adds or replaces all of these cameras, or none of them if one is refused. Returns for each
 /// camera whether it was created, updated or unchanged. If a stream cannot switch to its camera's new
-/// source, returns an error. All cameras stay stored, but the changes of later cameras, including the option
-/// `keep`, are not applied to their streams.
+/// source, returns the first such error, with the number of the entry. All cameras stay stored, and all other
+/// streams switch.
 pub(crate) async fn import(
     core: &Core,
     caller: &Caller,
@@ -142,13 +142,16 @@ pub(crate) async fn import(
     });
     let done = core.cameras.change_all(changes.collect()).await?;
     info!(by = caller.name(), cameras = done.len(), "cameras imported");
-    for ((id, keep), change) in ids.iter().zip(&done) {
+    let mut failed = None;
+    for (index, ((id, keep), change)) in ids.iter().zip(&done).enumerate() {
         keeping::apply(core, id, *keep).await;
-        if *change == Change::Updated {
-            apply_change(core, id).await?;
+        if *change == Change::Updated
+            && let Err(error) = apply_change(core, id).await
+        {
+            failed.get_or_insert(in_entry(index, error));
         }
     }
-    Ok(done)
+    failed.map_or(Ok(done), Err)
 }
 
 /// Returns the error with the number of the import's entry in the detail. `index` is counted from

@@ -176,19 +176,22 @@ pub(crate) async fn log(core: &Core, caller: &Caller, id: &StreamId) -> Result<V
 
 /// Applies the change of a camera to its running or failed streams: in the background, a running stream
 /// switches to the new source and options, and a failed stream starts with them. Stops a stream that the
-/// camera no longer has.
+/// camera no longer has. If one stream cannot switch, the other one still does, and the error is returned.
 pub(super) async fn apply_change(core: &Core, id: &CameraId) -> Result<(), Error> {
-    for profile in [Profile::Main, Profile::Sub] {
-        let id = StreamId::new(id.clone(), profile);
-        if core.registry.get(&id).is_none() {
-            continue;
-        }
-        match core.cameras.camera_of(&id).await? {
-            // Requests no output: an output that is running switches to the new source, and no output is
-            // started.
-            Some(camera) => drop(core.registry.start_soon(camera, WantedOutput::None)?),
-            None => drop(core.registry.stop(&id).await),
-        }
+    let main = apply_to_stream(core, StreamId::new(id.clone(), Profile::Main)).await;
+    let sub = apply_to_stream(core, StreamId::new(id.clone(), Profile::Sub)).await;
+    main.and(sub)
+}
+
+async fn apply_to_stream(core: &Core, id: StreamId) -> Result<(), Error> {
+    if core.registry.get(&id).is_none() {
+        return Ok(());
+    }
+    match core.cameras.camera_of(&id).await? {
+        // Requests no output: an output that is running switches to the new source, and no output is
+        // started.
+        Some(camera) => drop(core.registry.start_soon(camera, WantedOutput::None)?),
+        None => drop(core.registry.stop(&id).await),
     }
     Ok(())
 }

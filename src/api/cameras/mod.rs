@@ -134,8 +134,8 @@ fn of_all() -> Vec<Row> {
                 .describe(
                     "Every camera must have an `id`. The body is limited to 32 MiB. Running streams \
                      switch to the new sources after all cameras have been stored. If a stream cannot \
-                     switch, the response is an error. All cameras stay stored, but the changes of that \
-                     camera and of those after it have not all taken effect.",
+                     switch, the response is an error. All cameras stay stored, and all other \
+                     streams switch.",
                 )
                 .takes_list::<CameraInput>()
                 .returns::<ImportOutput>("All cameras are imported.")
