@@ -12,7 +12,8 @@ VIDEO = ["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=5"]
 AUDIO = ["-f", "lavfi", "-i", "sine=sample_rate=8000"]
 H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "5", "-crf", "45"]
 HEVC = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=5:crf=45"]
-# NUT of version 3, and NUT of version 4, which can contain side data and which -syncpoints selects.
+# NUT of version 3, and NUT of version 4, which can contain side data. Any value of -syncpoints, which follows
+# NUT_4, selects version 4.
 NUT = ["-f", "nut", "-write_index", "0"]
 NUT_4 = [*NUT, "-strict", "experimental", "-syncpoints"]
 PACKETS = {

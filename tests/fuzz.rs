@@ -191,7 +191,7 @@ fn short_range(bytes: &[u8], random: &mut fastrand::Rng) -> Range<usize> {
     begin..bytes.len().min(begin + random.usize(1..=longest))
 }
 
-/// Returns a random byte, or one of those that have a meaning in many formats.
+/// Returns a random byte, or one of the bytes that have a meaning in many formats.
 fn random_byte(random: &mut fastrand::Rng) -> u8 {
     if random.bool() {
         return random.u8(..);

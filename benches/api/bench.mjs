@@ -136,8 +136,8 @@ const OPERATIONS = {
 };
 
 /**
- * Runs wrk with these paths. This is asynchronous, because this program must read the output of its other
- * children in the meantime.
+ * Runs wrk with these paths. Returns the results that wrk.lua prints. This function is asynchronous, because
+ * this program must read the output of its other children in the meantime.
  */
 async function runWrk(directory, origin, paths, connections, seconds) {
   const file = join(directory, "paths");

@@ -2,7 +2,7 @@
 //! ingest publishes a few recorded frames, and nothing afterwards. `reaper` measures a part of the manager.
 //!
 //! ```text
-//! api serve FILE     runs the manager; each of its streams plays the frames in FILE
+//! api serve FILE     runs the manager; each of its streams publishes the frames in FILE once
 //! api reaper COUNT   measures one pass of the reaper over COUNT streams, in microseconds
 //! ```
 

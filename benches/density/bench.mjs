@@ -61,8 +61,8 @@ function shares(before, after) {
 }
 
 /**
- * Returns when an output was last written, in Unix milliseconds: a file, or the newest segment in a
- * directory.
+ * Returns when an output was last written, in Unix milliseconds. The output is a file, or a directory of
+ * segments, of which the newest one counts.
  */
 async function writtenAt(output) {
   const status = await stat(output);
@@ -95,15 +95,17 @@ async function countFrames(candidate, source) {
 }
 
 /**
- * Returns a description of the difference between the frames that were sent and those that were received, as a
- * list. Frames on their way, one of each camera, are no difference.
+ * Compares the numbers of frames that were sent and received. Returns a list with a description of the difference;
+ * an empty list if there is none. A difference of up to one frame per camera does not count, because such frames
+ * may be on their way.
  */
-function missingFrames(before, after, cameras) {
+function frameDifference(before, after, cameras) {
   if (after.received === undefined) {
     return [];
   }
   const missing = after.sent - before.sent - (after.received - before.received);
-  return Math.abs(missing) > cameras ? [`${missing} frames were sent but not received`] : [];
+  const comparison = missing > 0 ? "fewer" : "more";
+  return Math.abs(missing) > cameras ? [`${Math.abs(missing)} ${comparison} frames received than sent`] : [];
 }
 
 /** Measures the running streams for some seconds. */
@@ -131,7 +133,7 @@ async function measure(candidate, source, seconds) {
     available: machineMemory().available,
     interruptions: [
       ...(await candidate.interruptions()),
-      ...missingFrames(framesBefore, framesAfter, candidate.processes().FFmpegs?.length ?? 0),
+      ...frameDifference(framesBefore, framesAfter, candidate.processes().FFmpegs?.length ?? 0),
     ],
   };
 }

@@ -1,20 +1,19 @@
 // The programs that are compared. Each candidate has:
 //
 //   title            name in the tables
-//   prepare(dir)     gets a directory for its files, before the first call of add
+//   prepare(dir)     prepares the candidate, whose files will be in this directory; called before add
 //   add(links)       starts one stream for each of these cameras, and waits until they are playable
 //   processes()      process IDs by kind of process; nginx is not part of the cost
 //   files            directory of the HLS files, or null if they are in memory
 //   outputs          for each stream, its playlist or its directory of segments; empty if there are no files
 //   freshness        an output that was not written for more than this many seconds is stalled
-//   framesReceived() the number of frames that the cameras have sent; optional
-//   attend()         acts as a viewer of all streams; called every ten seconds
+//   framesReceived() the number of frames that the candidate has received so far; optional
+//   attend()         acts as a viewer of each stream if the cost depends on viewers; called every ten seconds
 //   interruptions()  descriptions of the problems since the last call of add
 //   end()            ends all processes
 import { mkdirSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-
 
 import { until } from "../../tests/browser/support/until.mjs";
 import { forAll } from "../support/concurrency.mjs";

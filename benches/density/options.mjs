@@ -8,8 +8,8 @@ const USAGE = `usage: ./deploy/bench density [CAMERAS] [OPTION]...
 
   CAMERAS             number of cameras (100)
   --only NAME,...     run only these candidates: ${NAMES.join(", ")}
-  --seconds N         duration of the measurement (60, or 20 with --grow)
-  --settle N          time between the start and the measurement (30, or 15 with --grow)
+  --seconds N         duration of each measurement (60, or 20 with --grow)
+  --settle N          seconds between the start and the measurement (30, or 15 with --grow)
   --grow              add CAMERAS cameras repeatedly until the machine is full
   --json FILE         write all results to a file
 

@@ -1,5 +1,5 @@
-// Measures the start time, memory and CPU time of an FFmpeg in the service, and how long it delays a frame.
-// README.md describes the method.
+// Measures the start time of an FFmpeg, the memory and the CPU time that it needs in the service, and how long
+// it delays a frame. README.md describes the method.
 import { execFileSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -119,7 +119,7 @@ async function measureCosts() {
 }
 
 const FRAGMENTS = ["-f", "mp4", "-movflags", "+frag_keyframe+empty_moov+default_base_moof"];
-/** Sets the time of the first packet, which RTSP leaves out. NUT needs this time if there are B-frames. */
+/** Sets the presentation time of the first packet. NUT needs this time, but a packet over RTSP may have none. */
 const FIRST_TIME = ["-bsf:v", "setts=pts=if(eq(PTS\\,NOPTS)\\,0\\,PTS)"];
 const FORMATS = {
   "MP4, fragments of 100 ms": [...FRAGMENTS, "-frag_duration", "100000"],

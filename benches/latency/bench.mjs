@@ -40,7 +40,10 @@ function merged(...settings) {
   return Object.fromEntries(entries.filter(([, value]) => value !== null));
 }
 
-/** Plays a candidate in a new browser page, and waits until the stream has ended. */
+/**
+ * Starts a candidate at this moment of the GOP in a new browser page, calls `watch` if there is one, and ends the
+ * stream. Returns the results of both, and the settings of hls.js.
+ */
 async function view(bench, candidate, moment, watch) {
   const player = await Player.load(bench.browser, candidate);
   try {

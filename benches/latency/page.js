@@ -70,7 +70,7 @@ function pictureAge() {
   return age <= MAX_AGE_MILLISECONDS ? age : null;
 }
 
-/** Starts the stream. Returns the URL of the playlist. */
+/** Starts the stream, unless the request for its playlist starts it. Returns the URL of the playlist. */
 async function begin(start) {
   if (start.post) {
     const response = await fetch(start.post.path, {
@@ -106,7 +106,10 @@ function onError(_, error) {
   }
 }
 
-/** Starts and plays the stream. Returns the time of each step until the first picture. */
+/**
+ * Starts and plays the stream. Returns the time of each step until the first picture, that picture's age (both in
+ * milliseconds), and the errors.
+ */
 async function open(start, settings) {
   const startTime = performance.now();
   const steps = {};

@@ -30,7 +30,7 @@ export class Player {
     this.candidate = candidate;
   }
 
-  /** Starts the stream. Returns the times of all steps until the first picture, in milliseconds. */
+  /** Starts and plays the stream. Returns the result of `open` in page.js. */
   open(settings) {
     const opening = this.page.evaluate(
       ([start, config]) => globalThis.bench.open(start, config),

@@ -43,7 +43,7 @@ const options = readOptions(
     settle: number("--settle", values.settle),
     audio: selection("--audio", values.audio, KINDS),
     gop: number("--gop", values.gop),
-    size: /^(\d+)x(\d+)$/.exec(values.size)?.slice(1) ?? fail(`--size: "${values.size}" is invalid`),
+    size: /^(\d+)x(\d+)$/.exec(values.size)?.slice(1) ?? fail(`--size: "${values.size}" is not a size such as 640x360`),
     json: values.json,
   }),
 );
@@ -52,7 +52,7 @@ function fail(message) {
   throw new Error(message);
 }
 
-/** Shows one camera on the page, and measures it. */
+/** Shows a camera with this kind of audio on the page. Returns the freezes and ages of its picture. */
 async function measure(manager, browser, kind) {
   const [width, height] = options.size;
   const mount = MOUNTS[kind];

@@ -78,7 +78,7 @@ class World {
   }
 
   /**
-   * Runs the actors, operators and viewers, for some time. Then waits until their last actions have ended.
+   * Runs the actors (operators and viewers) for some time. Then waits until their last actions have ended.
    */
   async run(seconds, actors) {
     this.#end = Date.now() + seconds * 1000;
@@ -87,7 +87,7 @@ class World {
     await checks;
   }
 
-  /** Checks that generations never decrease. */
+  /** Checks until the end of the run that generations never decrease. Also prints the progress. */
   async #checkGenerations() {
     let lastProgress = Date.now();
     while (!this.isOver()) {
@@ -139,7 +139,7 @@ class World {
       threads,
       "open files": open,
       "files in STREAM_DIR": files(streamDir).length,
-      "cameras' connections": this.cameras.reduce((sum, { server }) => sum + server.viewers, 0),
+      "cameras' connections": this.cameras.reduce((sum, { server }) => sum + server.connections, 0),
       "memory, MB": rss / 1e6,
     };
   }

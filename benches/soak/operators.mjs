@@ -102,7 +102,7 @@ export class Operator {
     }
   }
 
-  /** Causes a random disturbance, and waits until the stream has recovered. */
+  /** Causes a random disturbance, and waits until the stream has recovered, or for RECOVERY_SECONDS. */
   async disturb() {
     const kind = this.random.weighted(DISTURBANCES);
     this.world.record.count(`disturbances: ${kind}`);
@@ -167,7 +167,7 @@ export class Operator {
     record.violation(`${this.camera.id} did not recover within ${RECOVERY_SECONDS} s after ${disturbance}`);
   }
 
-  /** Returns a number that increases with each new part of the playlist; null if there is no playlist. */
+  /** Returns a number that increases with each new part of the playlist; null if the request fails. */
   async #position() {
     const { origin, record } = this.world;
     const url = `${origin}/streams/${this.camera.id}/stream.m3u8`;

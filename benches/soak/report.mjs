@@ -3,7 +3,8 @@ import { markdown } from "../support/report.mjs";
 
 const MEMORY = "memory, MB";
 /**
- * Growth of the memory that is not a leak, because allocators do not return all freed memory to the system.
+ * Growth of the memory, in megabytes, that does not count as a leak, because allocators do not return all
+ * freed memory to the system.
  */
 const ALLOWED_MEGABYTES = 8;
 

@@ -15,7 +15,7 @@ const USAGE = `usage: ./deploy/bench storm [CAMERAS] [OPTION]...
   CAMERAS        number of simultaneous starts (200)
   --json FILE    write all results to a file
 `;
-/** Time between two requests of one client. */
+/** Time between a response and the client's next request. */
 const PAUSE_MILLISECONDS = 20;
 const QUIET_SECONDS = 5;
 /**

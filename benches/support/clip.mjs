@@ -103,7 +103,7 @@ function encoding({ width, height, fps, gop, kbits }) {
 
 const nalType = (nal) => nal[0] & 0x1f;
 
-/** Yields the NAL units of an H.264 stream with start codes. */
+/** Splits an H.264 byte stream at its start codes. Yields the NAL units. */
 function* nalUnits(bytes) {
   const startCode = Buffer.from([0, 0, 1]);
   let begin = bytes.indexOf(startCode);
@@ -118,7 +118,7 @@ function* nalUnits(bytes) {
   }
 }
 
-/** Groups NAL units by frame. Each frame has one slice, which is its last unit. */
+/** Groups slices and parameter sets by frame. Each frame has one slice, which is its last unit. */
 function accessUnits(nals) {
   const units = [[]];
   for (const nal of nals.filter((unit) => Object.values(NAL).includes(nalType(unit)))) {

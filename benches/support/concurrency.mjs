@@ -4,7 +4,8 @@
 const LIMIT = 8;
 
 /**
- * Calls `work` for each item, and waits for all results. At most `limit` calls are in progress at any time.
+ * Calls `work` for each item, and waits until all calls are complete. At most `limit` calls are in progress at
+ * any time. Throws as soon as one of the calls fails.
  */
 export async function forAll(items, work, limit = LIMIT) {
   const queue = [...items];

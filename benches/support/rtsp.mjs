@@ -191,11 +191,11 @@ export class RtspServer {
   }
 
   /** The number of connections. */
-  get viewers() {
+  get connections() {
     return this.#viewers.size;
   }
 
-  /** Resets all connections and stops listening, as if the camera lost power. */
+  /** Resets all connections and stops listening, as if the camera's RTSP server had crashed. */
   async die() {
     clearInterval(this.#timer);
     const closed = once(this.#server, "close");

@@ -25,7 +25,8 @@ export function cpuSeconds(pid) {
 
 /**
  * Returns the memory of a process in bytes: the proportional set size (PSS), in which a page that N
- * processes share counts as 1/N, and the private pages that the process has written to.
+ * processes share counts as 1/N, and the private pages that the process has written to. Both are 0 if the
+ * process has ended.
  */
 export function memory(pid) {
   const rollup = read(`/proc/${pid}/smaps_rollup`) ?? "";

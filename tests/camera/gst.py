@@ -1,6 +1,6 @@
 """The GStreamer bindings in the required versions.
 
-The other modules of this directory import them from here.
+All modules of this directory that use GStreamer import the bindings from here.
 """
 
 import gi

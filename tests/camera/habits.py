@@ -11,7 +11,7 @@ def pair(text):
 
 
 def coded(text):
-    """Parse METHOD:CODE or METHOD/TRACK:CODE:COUNT: the request, the status, and how many times."""
+    """Parse METHOD[/TRACK]:CODE[:COUNT]. Return the request, the status and the count, or None."""
     name, code, *count = text.split(":")
     method, *track = name.split("/")
     return ["/".join([method.upper(), *track]), int(code), int(count[0]) if count else None]
@@ -78,7 +78,7 @@ def arguments():
         type=coded,
         action="append",
         metavar="METHOD[/TRACK]:CODE[:COUNT]",
-        help="answer the next COUNT requests of this method, or all, with this status; "
+        help="respond to the next COUNT requests of this method, or to all, with this status; "
         "SETUP/audio, SETUP/backchannel or SETUP/video for one track",
     )
     rtsp.add_argument("--redirect", help="redirects DESCRIBE; {port} is this camera's port")
@@ -100,11 +100,15 @@ def arguments():
     tracks = parser.add_argument_group("tracks")
     tracks.add_argument("--metadata", action="store_true", help="an ONVIF metadata track is first")
     tracks.add_argument("--backchannel", choices=("first", "last"), help="a track with a=sendonly")
-    tracks.add_argument("--silent-video-first", action="store_true", help="a track without packets")
+    tracks.add_argument(
+        "--silent-video-first", action="store_true", help="a video track without packets is first"
+    )
     tracks.add_argument("--audio-first", action="store_true")
     tracks.add_argument("--no-audio-parameters", action="store_true", help="no fmtp for the audio")
     sound = parser.add_argument_group("audio; times are in seconds after PLAY")
-    sound.add_argument("--audio-from", type=float, metavar="S", help="none before S; inf: never")
+    sound.add_argument(
+        "--audio-from", type=float, metavar="S", help="no audio before S; inf: no audio at all"
+    )
     sound.add_argument("--audio-until", type=float, metavar="S", help="no audio after S")
     sound.add_argument("--audio-gap", type=pair, metavar="S@T", help="no audio for S s from T")
     sound.add_argument(
@@ -114,16 +118,20 @@ def arguments():
     )
     video = parser.add_argument_group("video")
     video.add_argument("--frame-interval", type=float, metavar="S", help="one frame in S seconds")
-    video.add_argument("--keyframe-after", type=float, metavar="S", help="H.264: none before S")
-    video.add_argument("--marker", choices=("all", "none", "key"))
-    clock = parser.add_argument_group("clock; a jump by S is T seconds after PLAY")
+    video.add_argument("--keyframe-after", type=float, metavar="S", help="no keyframe before S")
+    video.add_argument(
+        "--marker",
+        choices=("all", "none", "key"),
+        help="set the RTP marker in all packets, in none, or only at the end of keyframes",
+    )
+    clock = parser.add_argument_group("clock; S@T is a jump by S seconds, T seconds after PLAY")
     clock.add_argument("--speed", type=float, help="timestamps run this many times as fast")
     clock.add_argument("--jump", type=pair, action="append", metavar="S@T", help="of timestamps")
     clock.add_argument("--reports", action="store_true", help="RTCP sender reports every second")
     clock.add_argument("--report-from", type=float, metavar="S", help="the reports are S s ahead")
     clock.add_argument("--report-jump", type=pair, metavar="S@T", help="of the time in the reports")
     clock.add_argument("--rtp-start", type=int, help="the first RTP timestamp of all tracks")
-    clock.add_argument("--rtptime-ahead", type=int, metavar="TICKS", help="in RTP-Info")
+    clock.add_argument("--rtptime-ahead", type=int, metavar="TICKS", help="of the RTP-Info")
     return parser
 
 

@@ -9,7 +9,7 @@ A picture consists of bands that span its whole width, from top to bottom:
 * noise, which always changes, so that the encoder reaches its bit rate;
 * a bright bar that moves from left to right every two seconds.
 
-Each band consists of complete rows, so painting it takes a single copy. Even a
+Each band consists of complete rows, so a few copies of whole rows paint it. Even a
 picture of 1920x1080 takes Python very little time.
 
 This module uses only the standard library, without GStreamer.
@@ -124,7 +124,7 @@ class Picture:
         return bytes(self._frame)
 
     def _lay_out(self, height):
-        """Assign rows to the bands. Each band starts at an even row, as I420 requires."""
+        """Assign rows to the bands. The colour bars start and end at even rows, as I420 requires."""
         gap = self._clock_dot
         self._code_rows = self._width // CODE_BITS
         self._clock_top = _even(self._code_rows + gap)

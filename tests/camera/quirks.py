@@ -19,7 +19,7 @@ class Quirk:
 
 
 class ShrinkingPicture(Quirk):
-    """Halves the picture's size once, permanently and for all clients.
+    """Halves the picture's width and height once, permanently and for all clients.
 
     This happens SHRINK_SECONDS after the first client has started to play, as if the
     operator had changed the settings of a camera that keeps its clients connected.
@@ -57,7 +57,7 @@ class ShrinkingPicture(Quirk):
 
 
 class SlowTimestamps(Quirk):
-    """Makes RTP timestamps advance too slowly by this factor.
+    """Divides the speed at which RTP timestamps advance by `factor`.
 
     The payloader gets a segment whose playback rate is the factor, so the payloader
     scales the timestamps. The elements after the payloader get the original segment.
@@ -67,7 +67,7 @@ class SlowTimestamps(Quirk):
         self._factor = factor
 
     def on_payloader(self, _media, payloader):
-        """Change the playback rate before the payloader, and restore it afterwards."""
+        """Change the rate of segments that reach the payloader; reset it when they leave it."""
         replace_events(payloader.get_static_pad("sink"), self._set_rate(self._factor))
         replace_events(payloader.get_static_pad("src"), self._set_rate(1))
 

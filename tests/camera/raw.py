@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """A raw RTSP camera: it sends recorded RTP packets over the RTSP connection.
 
-camera.py is a good camera with real encoders. This one has no encoder, so that a test can change
-each answer and packet; habits.py lists how. On stdout it reports requests and connections as JSON.
+camera.py is a good camera with real encoders. The raw camera has no encoder, so that a test can
+change each response and packet; habits.py lists how. On stdout the raw camera reports requests and
+connections as JSON.
 """
 
 import base64
@@ -34,6 +35,7 @@ REASONS = {
 METHODS = "OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER"
 REALM, NONCE = "camera", "9d5f2b7c"
 HASHES = {"md5": ("MD5", hashlib.md5), "sha256": ("SHA-256", hashlib.sha256)}
+# Types of NAL units: a keyframe's picture and parameter sets.
 KEYFRAMES = (5, 7, 8)
 
 
@@ -69,7 +71,7 @@ def tracks_of(options, habits):
         lines = [
             it for it in audio.attributes if "fmtp" not in it or not habits.no_audio_parameters
         ]
-        # FFmpeg numbers the payload types of both recordings alike.
+        # FFmpeg may have used the same payload type for both recordings.
         number = audio.payload_type if audio.payload_type < 96 else 97
         lines = [re.sub(r":(9[67])\b", f":{number}", it) for it in lines]
         lines = [wrong_parameters(it, habits.audio_parameters) for it in lines]
@@ -108,7 +110,7 @@ class Camera(socketserver.ThreadingTCPServer):
         self.session_of, self.free_at = None, 0.0
 
     def refusal(self, method, track):
-        """Return the status of a request that a habit refuses, otherwise None."""
+        """Return the status with which --answer overrides the response, otherwise None."""
         with self.lock:
             for rule in self.habits.answer:
                 if rule[0] in (method, f"{method}/{track}") and rule[2] != 0:
@@ -117,7 +119,7 @@ class Camera(socketserver.ThreadingTCPServer):
         return None
 
     def take_session(self, connection):
-        """Return whether this connection can have a session."""
+        """Give this connection the session if possible. Return whether it has the session."""
         if self.habits.one_session is None and self.habits.dead_session is None:
             return True
         with self.lock:
@@ -127,7 +129,7 @@ class Camera(socketserver.ThreadingTCPServer):
             return True
 
     def end_session(self, connection, *, is_dead):
-        """Free the session of a connection, which is dead if the client has not ended it."""
+        """End a connection's session. `is_dead` means that the client has sent no TEARDOWN."""
         hold = self.habits.dead_session if is_dead else None
         with self.lock:
             if self.session_of == connection:
@@ -162,7 +164,7 @@ class Connection(socketserver.StreamRequestHandler):
         emit("closed", connection=self.number)
 
     def read(self):
-        """Return the next request: method, URL and headers. Skips packets from the client."""
+        """Return the next request: method, URL and headers. Skip packets from the client."""
         while (first := self.rfile.read(1)) == b"$":
             self.rfile.read(int.from_bytes(self.rfile.read(3)[1:], "big"))
         line = (first + self.rfile.readline()).decode().strip()
@@ -177,7 +179,7 @@ class Connection(socketserver.StreamRequestHandler):
         return method, url, headers
 
     def answer(self, method, url, headers):
-        """Answer a request. Returns whether the connection stays open."""
+        """Respond to a request. Return whether the connection stays open."""
         status, lines, body = self.respond(method, url, headers)
         fields = {"method": method, "url": url, "status": status, "connection": self.number}
         emit(
@@ -296,7 +298,7 @@ class Connection(socketserver.StreamRequestHandler):
 
 
 def unit_type(packet):
-    """Return the type of the NAL unit in a packet of H.264. The type 24 is several units."""
+    """Return the type of the NAL unit in a packet of H.264, or 24 for a packet of several units."""
     kind = packet.payload[0] & 0x1F
     return packet.payload[1] & 0x1F if kind == 28 else kind
 

@@ -1,6 +1,7 @@
-"""Recordings of RTP packets, which FFmpeg encodes and packetizes, for the raw camera.
+"""Recordings of RTP packets for the raw camera. FFmpeg encodes the media and makes the packets.
 
-A recording is made once, and kept in target/camera/. Its key is the FFmpeg command.
+A recording is made once and kept in target/camera/, under a hash of FFmpeg's options. Only AC-3
+is recorded by each camera process.
 """
 
 import fcntl
@@ -32,7 +33,7 @@ VIDEOS = {
     "h264": H264 + "-pix_fmt yuv420p",
     "h264-bframes": H264 + "-pix_fmt yuv420p -bf 2 -g 50",
     "h264-intra": H264 + "-pix_fmt yuv420p -g 1",
-    # Frames of about 2 MB with a size of 1920x1088.
+    # With a size of 1920x1088, each frame has about 2 MB.
     "h264-large": H264 + "-pix_fmt yuv420p -g 1 -qp 4",
     "h264-10bit": H264 + "-pix_fmt yuv420p10le",
     "h264-422": H264 + "-pix_fmt yuv422p",
@@ -80,7 +81,7 @@ class Recording:
     kind: str  # "video" or "audio"
     payload_type: int
     clock: int
-    attributes: tuple[str, ...]  # the lines of the SDP that begin with a=, without the address
+    attributes: tuple[str, ...]  # the lines of the SDP that begin with a=, except a=control
     packets: tuple[Packet, ...]
     # The time at which the track begins again, in units of its clock.
     duration: int
@@ -101,7 +102,7 @@ def audio(name):
 
 
 def ac3():
-    """Return a recording of AC-3 with a frame in each packet (RFC 4184), as FFmpeg cannot make."""
+    """Return a recording of AC-3. FFmpeg cannot make its packets (RFC 4184): one frame in each."""
     rate, bit_rate, samples = 48000, 96000, 1536
     source = ["-f", "lavfi", "-i", TONE.format(rate=rate), "-t", str(SECONDS), "-ac", "2"]
     command = [
@@ -129,7 +130,7 @@ def ac3():
 
 
 def recorded(kind, options):
-    """Return the recording of a track with these FFmpeg options, which is made if necessary."""
+    """Return the recording of a track with these FFmpeg options. Make it if necessary."""
     key = hashlib.sha256(repr((kind, options, SECONDS)).encode()).hexdigest()[:16]
     CACHE.mkdir(parents=True, exist_ok=True)
     path = CACHE / f"{key}.pickle"
@@ -144,7 +145,7 @@ def recorded(kind, options):
 
 
 def record(kind, options):
-    """Make FFmpeg send a track to a socket, and return what arrives."""
+    """Make FFmpeg send a track to a socket. Return the recording of the packets that arrive."""
     with tempfile.TemporaryDirectory() as folder, socket.socket(type=socket.SOCK_DGRAM) as sink:
         sdp = Path(folder) / "sdp"
         try:
@@ -189,7 +190,11 @@ def recording(kind, sdp, datagrams):
 
 
 def schedule(track):
-    """Return for each packet the second at which it is sent. Times of B-frames are out of order."""
+    """Return for each packet the second at which it is sent.
+
+    The packets of one frame are sent together. With B-frames, the packets' own times are out of
+    order, so the frames get the sorted times.
+    """
     frames = [
         number
         for number, packet in enumerate(track.packets)

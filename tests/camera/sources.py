@@ -8,7 +8,8 @@ import time
 
 from gst import Gst
 
-# Number of recent units that a shared encoder keeps for clients that fall behind.
+# Number of recent units (encoded frames or chunks of audio) that a shared encoder keeps for
+# clients that fall behind.
 UNITS_KEPT = 25
 AUDIO_CHUNK_MS = 20
 BEEP_MS = 100
@@ -91,10 +92,10 @@ class SharedEncoder:
         return self._count
 
     def wait_for_next(self, number):
-        """Wait for the unit after this number; return the number and the sample of a unit.
+        """Wait until there is a unit after this number. Return its number and its sample.
 
-        It is the next unit, or the latest one if the next unit is no longer kept. The
-        sample's timestamps are absolute times of GStreamer's system clock.
+        If the next unit is no longer kept, the latest one is returned instead. The sample's
+        timestamps are absolute times of GStreamer's system clock.
         """
         with self._has_new_unit:
             self._has_new_unit.wait_for(lambda: self._count > number)
