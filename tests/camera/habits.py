@@ -131,7 +131,7 @@ def arguments():
     clock.add_argument("--report-from", type=float, metavar="S", help="the reports are S s ahead")
     clock.add_argument("--report-jump", type=pair, metavar="S@T", help="of the time in the reports")
     clock.add_argument("--rtp-start", type=int, help="the first RTP timestamp of all tracks")
-    clock.add_argument("--rtptime-ahead", type=int, metavar="TICKS", help="of the RTP-Info")
+    clock.add_argument("--rtptime-ahead", type=int, metavar="N", help="RTP-Info is N ticks ahead")
     return parser
 
 

@@ -1,6 +1,7 @@
 """An RTSP camera for tests of FFmpeg.
 
-A test chooses which RTP packets have the marker, and can make the camera wait before a frame.
+A test chooses which RTP packets have the marker, and can make the camera wait before a frame or
+leave out packets.
 """
 
 import base64
@@ -234,7 +235,9 @@ MARKERS = {
     "at each frame's end": lambda packet: packet.is_last_of_frame,
     "on no packet": lambda _: False,
     "on keyframes only": lambda packet: packet.is_last_of_frame and packet.is_key,
-    "on parameter sets only": lambda packet: packet.is_last_of_nal and not packet.is_slice,
+    "at the end of units that are not slices": lambda packet: (
+        packet.is_last_of_nal and not packet.is_slice
+    ),
     "on every packet": lambda _: True,
     "at each NAL unit's end": lambda packet: packet.is_last_of_nal,
 }

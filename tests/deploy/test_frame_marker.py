@@ -74,7 +74,7 @@ class Reader:
                 self._changed.notify_all()
 
     def wait_for(self, needle):
-        """Wait for `needle` after the bytes of the previous call; return whether it was found."""
+        """Wait until `needle` appears after the previous call's needle; return whether it does."""
         with self._changed:
             self._changed.wait_for(lambda: self.data.find(needle, self._position) >= 0, SECONDS)
             found = self.data.find(needle, self._position)
@@ -169,7 +169,7 @@ class FrameMarker(unittest.TestCase):
                     self.assertEqual(copied, self.expected[name])
 
     def test_a_frame_comes_out_before_the_next_one_is_sent(self):
-        """The camera sends each frame only after FFmpeg has written the previous frame."""
+        """From FIRST_AWAITED on, the camera waits after each frame until FFmpeg has written it."""
         for name, clip in self.clips.items():
             with self.subTest(name):
                 every = MARKERS["at each frame's end"]

@@ -1,4 +1,4 @@
-"""Tests the sendonly patch of the lean FFmpeg: tracks for sound to the camera are not set up.
+"""Tests the sendonly patch of the lean FFmpeg, which ignores tracks for sound to the camera.
 
 The test needs the lean FFmpeg that deploy/ffmpeg/build makes. It is at target/ffmpeg/ffmpeg, or at
 the path in TEST_FFMPEG_BIN.
@@ -23,7 +23,7 @@ CASES = {
     "--audio aac --backchannel first": ["video", "audio"],
     "--audio aac --backchannel last": ["video", "audio"],
     "--audio aac": ["video", "audio"],
-    # A camera may mean its microphone.
+    # If there is no other audio, the track may be a microphone that the camera describes wrongly.
     "--backchannel last": ["video", "backchannel"],
 }
 

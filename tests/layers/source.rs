@@ -13,7 +13,7 @@ pub(crate) struct NamedPath {
     pub line: usize,
 }
 
-/// A `use` declaration of one name. Other modules may reach the item through the importing module.
+/// A `use` declaration of one name. Other modules can reach the item through the importing module.
 #[derive(Debug, Clone)]
 pub(crate) struct Import {
     /// The name in the importing module, or `*` for a glob.

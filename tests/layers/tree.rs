@@ -124,8 +124,8 @@ impl Tree {
         }
     }
 
-    /// Returns the module that defines `name`, if module `at` imports it. `remaining` contains the segments
-    /// after `name`.
+    /// If module `at` imports `name`, returns the module that defines the item to which `name` and the
+    /// `remaining` segments lead.
     fn imported(
         &self,
         at: &[String],

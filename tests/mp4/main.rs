@@ -186,8 +186,8 @@ fn only_pictures(codec: VideoCodec) -> &'static str {
     }
 }
 
-/// Returns MP4 with this number of fragments. Asserts that `fragment` and `fragment_head` write the same
-/// bytes without unused capacity.
+/// Returns MP4 with this number of fragments. Asserts that `fragment` writes the same bytes as `fragment_head`,
+/// followed by the samples, and that neither leaves unused capacity.
 fn file_of(
     init: &[u8],
     video: Option<&Frames>,

@@ -1,5 +1,5 @@
-//! Authorization: every role at every endpoint, with a camera of the caller and with a camera of
-//! another user.
+//! Authorization: every role at every endpoint and at every file of a stream, with a camera of the
+//! caller and with a camera of another user. Also the networks in which cameras are permitted.
 
 use reqwest::Method;
 use serde_json::{Value, json};

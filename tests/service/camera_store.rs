@@ -1,4 +1,5 @@
-//! The camera store: its API, restarts of the manager, imports and exports. Passwords stay hidden.
+//! The camera store: its API, restarts of the manager, imports, exports, and the source key. Passwords
+//! stay hidden.
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -146,8 +147,8 @@ async fn cameras_survive_a_killed_manager_and_start_with_their_first_viewer() {
     assert_eq!(sub["stream_path"], "/streams/parts~sub/stream.m3u8");
     assert_eq!(sub["media"]["audio_codec"], "mp4a.40.2");
 
-    // A changed source applies to the running sub stream. The main stream ends, because its source is
-    // deleted.
+    // The new source applies to the running sub stream. The main stream ends, because the new source has
+    // no link for it.
     let sub_only = json!({ "rtsp_link_sub": camera.link("h264") });
     assert_eq!(manager.put("/api/cameras/parts", &sub_only).await.status, 200);
     until("the main stream has ended and the sub stream has no audio", || async {
@@ -198,7 +199,7 @@ async fn an_export_can_be_imported_only_with_the_same_source_key() {
 }
 
 #[test]
-fn an_unusable_database_fails_the_start_with_the_reason() {
+fn an_unusable_database_or_source_key_fails_the_start_with_the_reason() {
     let dir = TempDir::new().expect("a directory");
     for (name, value, reason) in [
         ("DATABASE_URL", "sqlite:/no/such/directory/cameras.db", "/no/such/directory/cameras.db"),

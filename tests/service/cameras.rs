@@ -1,4 +1,5 @@
-//! Different kinds of cameras: what is copied, what is transcoded, and the options that change this.
+//! Different kinds of cameras: what is copied, what is transcoded, the options that change this, and
+//! cameras with quirks.
 
 use serde_json::{Value, json};
 
@@ -194,7 +195,8 @@ async fn a_camera_that_requires_udp_plays() {
     assert!(response.body["detail"].as_str().is_some_and(|detail| detail.contains("transport")));
 }
 
-/// Checks that a mount plays for some seconds without a restart of FFmpeg.
+/// Checks that a mount plays for some seconds, and that its status counts no restart. Changes of the plan during
+/// the start do not count.
 async fn assert_plays_without_restart(
     camera: &Camera,
     manager: &Manager,

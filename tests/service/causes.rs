@@ -113,7 +113,7 @@ async fn invalid_links_and_ids_start_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn viewers_do_not_cause_retries_of_a_camera_that_rejects_the_password() {
+async fn viewers_do_not_cause_retries_of_a_camera_that_rejects_the_login() {
     let (camera, manager, nginx) = start_service(&[]).await;
     let (status, ..) = failed_start(&manager, &camera.link("private")).await;
     assert_eq!(status, 502);

@@ -1,5 +1,5 @@
-//! Cameras whose clocks are set while they send, or run at a wrong rate: the media time advances as the frames
-//! arrive.
+//! Cameras that set their clocks while they send, or whose clocks run at a wrong rate: the media time advances as
+//! the frames arrive.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -9,12 +9,14 @@ use m3u8_rs::MediaPlaylist;
 
 use crate::support::{Manager, Nginx, RawCamera, play, start_service};
 
-/// The playing time of all parts that playlists of a stream have named.
+/// The contents of all playlists of a stream so far.
 #[derive(Default)]
 struct Seen {
+    /// The duration of each part.
     parts: HashMap<String, Duration>,
+    /// The largest number of discontinuities in a playlist.
     discontinuities: usize,
-    /// The age of the newest segment when it was read, in milliseconds.
+    /// The time since the start of the newest segment when the playlist was last read, in milliseconds.
     age_ms: i64,
 }
 
@@ -42,7 +44,7 @@ impl Seen {
         self.parts.values().sum::<Duration>().as_secs_f64()
     }
 
-    /// Watches a stream for so many seconds. Returns the playing time that was added per second.
+    /// Watches a stream for this many seconds. Returns the playing time that was added per second.
     async fn rate(&mut self, manager: &Manager, id: &str, seconds: u64) -> f64 {
         self.update(manager, id).await;
         let (began, before) = (Instant::now(), self.media());

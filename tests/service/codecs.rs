@@ -1,4 +1,4 @@
-//! Codecs of video and audio that browsers cannot play, and video that is unusual in other ways.
+//! Codecs of video and audio that browsers cannot play, and streams that are unusual in other ways.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ async fn video_that_browsers_cannot_play_is_converted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn frames_may_be_rare_frequent_or_large() {
+async fn frames_can_be_rare_frequent_or_large() {
     let (_camera, manager, nginx) = start_service(&[]).await;
     let cases = [
         ("rare", "--video h264-intra --fps 1", (0.9, 1.1)),

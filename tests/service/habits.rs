@@ -16,13 +16,13 @@ async fn start(manager: &Manager, id: &str, camera: &RawCamera, options: Value) 
     manager.post("/api/stream/start", &merged(request, options)).await
 }
 
-/// Plays `seconds` of a stream, within a time in which a stream that stands still would not play them.
-/// Returns the codecs.
+/// Plays `seconds` of a stream, and returns its codecs. Panics if playing takes over 10 s longer than that, which
+/// shows that the stream does not advance.
 async fn plays(nginx: &Nginx, id: &str, seconds: u32) -> Vec<Value> {
     let playlist = nginx.playlist(id);
     let within = Duration::from_secs(u64::from(seconds) + 10);
     let played = tokio::time::timeout(within, play(&playlist, seconds)).await;
-    assert!(played.is_ok(), "{id} stands still");
+    assert!(played.is_ok(), "{id} does not advance");
     probe(&playlist).await.iter().map(codec).collect()
 }
 
@@ -107,7 +107,7 @@ async fn audio_that_the_camera_refuses_is_left_out() {
         assert_eq!(plays(&nginx, &id, 2).await, ["h264"], "{id}");
     }))
     .await;
-    // A camera that refuses the backchannel has audio all the same, unless Debian's FFmpeg is used.
+    // Only the lean FFmpeg plays the audio of a camera that refuses the backchannel.
     let camera =
         RawCamera::start("--audio aac --backchannel last --answer SETUP/backchannel:404").await;
     assert_eq!(start(&manager, "refuses-back", &camera, json!({})).await.status, 200);
@@ -118,12 +118,12 @@ async fn audio_that_the_camera_refuses_is_left_out() {
         (response.status.as_u16(), &response.body["code"]),
         (502, &"source_unsupported".into())
     );
-    let detail = response.body["detail"].as_str().expect("a text");
+    let detail = response.body["detail"].as_str().expect("a string");
     assert!(detail.contains("audio"), "{detail}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_camera_that_is_too_busy_for_audio_has_video() {
+async fn a_camera_that_is_too_busy_for_audio_plays_without_audio() {
     let (_camera, manager, nginx) = start_service(&[]).await;
     let camera = RawCamera::start("--audio pcmu --answer SETUP/audio:453").await;
     let (response, tested) = tokio::join!(start(&manager, "cam", &camera, json!({})), async {
@@ -146,13 +146,13 @@ async fn a_session_is_ended_before_the_next_one_begins() {
     let response = start(&manager, "cam", &camera, json!({ "audio": "off" })).await;
     assert_eq!(response.status, 200, "{response:?}");
     let connections = camera.connections();
-    assert!(connections > 1, "one session is no test");
+    assert!(connections > 1, "there was only one session");
     assert_eq!(camera.requests("TEARDOWN").len(), connections - 1);
     assert!(camera.requests("SETUP").iter().all(|it| it["status"] == 200), "a session was refused");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn audio_that_is_off_and_tracks_without_a_use_are_not_set_up() {
+async fn audio_that_is_off_and_metadata_are_not_set_up() {
     let (_camera, manager, _nginx) = start_service(&[]).await;
     let camera = RawCamera::start("--audio pcmu --metadata").await;
     let response = start(&manager, "cam", &camera, json!({ "audio": "off" })).await;
@@ -197,14 +197,14 @@ async fn a_stream_that_was_live_is_restored_within_seconds() {
     // The stream must have been live for some time before the interruption.
     plays(&nginx, "cam", 6).await;
     let before = manager.status("cam").await["generation"].as_u64().expect("a number");
-    // A relay that restarts is away at first, and then does not know the path yet.
+    // A relay that restarts is unreachable at first, and then does not know the path yet.
     camera.kill();
     until("the stream is interrupted", || async {
         manager.status("cam").await["state"] == "backoff"
     })
     .await;
     camera.restart().await;
-    until("the camera answers", || async { !camera.requests("DESCRIBE").is_empty() }).await;
+    until("the camera responds", || async { !camera.requests("DESCRIBE").is_empty() }).await;
     let began = Instant::now();
     eventually("the stream is live again", || async {
         let status = manager.status("cam").await;

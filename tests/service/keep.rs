@@ -57,7 +57,7 @@ async fn a_stop_of_a_kept_camera_holds_until_the_next_start() {
     put(&manager, &camera.link("h264"), "always").await;
     manager.reaches("cam", "live").await;
     manager.stop_stream("cam").await;
-    // A change that leaves the option as it is does not start the stream.
+    // A change of the camera that keeps `keep: always` does not start the stream.
     put(&manager, &camera.link("h264-aac"), "always").await;
     stays(&manager, "stopped").await;
     let started = manager.post("/api/cameras/cam/stream/start", &json!({})).await;
@@ -66,7 +66,7 @@ async fn a_stop_of_a_kept_camera_holds_until_the_next_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kept_camera_that_refuses_or_cannot_be_reached_is_retried() {
+async fn a_kept_camera_that_rejects_the_login_or_is_unreachable_waits_in_backoff() {
     let mut camera = Camera::start().await;
     let manager = Manager::start(SHORT_CLEANUP).await;
     let wrong = camera.link("private").replace("rtsp://", "rtsp://viewer:wrong@");
@@ -76,7 +76,7 @@ async fn a_kept_camera_that_refuses_or_cannot_be_reached_is_retried() {
     assert_eq!(status["last_error"]["code"], "source_unauthorized", "{status}");
     stays(&manager, "backoff").await;
     let later = manager.status("cam").await;
-    assert_eq!(later["generation"], status["generation"], "the camera was tried again too soon");
+    assert_eq!(later["generation"], status["generation"], "the manager retried too soon");
     // Requests for the playlist do not start another attempt either.
     let playlist = manager.get("/streams/cam/stream.m3u8").await;
     assert_eq!(playlist.body["code"], "source_unauthorized", "{playlist:?}");
@@ -91,14 +91,14 @@ async fn a_kept_camera_that_refuses_or_cannot_be_reached_is_retried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kept_camera_that_exceeds_the_limit_starts_when_there_is_a_place() {
+async fn a_kept_camera_that_exceeds_the_limit_starts_when_another_stream_ends() {
     let camera = Camera::start().await;
     let settings = [SHORT_CLEANUP, &[("MAX_STREAMS", "1")]].concat();
     let manager = Manager::start(&settings).await;
     manager.play("other", &camera.link("h264")).await;
     put(&manager, &camera.link("h264"), "always").await;
     assert_eq!(manager.status("cam").await["state"], "stopped");
-    until("the kept camera is live in the free place", || async {
+    until("the kept camera is live after the other stream has ended", || async {
         manager.status("cam").await["state"] == "live"
     })
     .await;

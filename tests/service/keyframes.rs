@@ -1,6 +1,6 @@
 //! Keyframes that arrive late, and keyframes on request. A start in the middle of a long GOP does not
 //! fail. If the camera has ONVIF, the start does not wait for the next regular keyframe. An ONVIF device
-//! that makes no keyframes delays no start.
+//! that makes no keyframes delays no start. Only an ONVIF device at the camera's own address is accepted.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ async fn put_camera(manager: &Manager, camera: &Camera, onvif: &str) -> Value {
     manager.put("/api/cameras/cam", &body).await.body
 }
 
-/// Stops camera "cam" and starts it again. Returns the duration of the start in seconds.
+/// Stops the stream of camera "cam", and starts the stream again. Returns the duration of the start in seconds.
 async fn restart(manager: &Manager) -> f64 {
     manager.stop_stream("cam").await;
     let response = manager.post("/api/cameras/cam/stream/start", &json!({})).await;

@@ -1,5 +1,5 @@
 //! When streams end and when they recover: viewers that leave, cameras that fail, and callers that
-//! stop a stream.
+//! stop a stream or disconnect.
 
 use std::time::{Duration, Instant};
 
@@ -59,7 +59,7 @@ async fn a_rejected_password_is_not_retried_even_with_a_short_cleanup_delay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_camera_that_returns_continues_the_same_playlist() {
+async fn a_playlist_continues_when_its_camera_returns() {
     let (mut camera, manager, nginx) = start_live("h264", &[]).await;
     let before = Playlist::fetch(&nginx, "cam").await.expect("a playlist");
     camera.kill();
@@ -105,7 +105,7 @@ async fn a_stop_cancels_a_start_in_progress() {
     let silent = SilentCamera::start().await;
     let link = silent.link();
     let (start, ()) = tokio::join!(manager.start_stream("cam", &link), async {
-        // The connection stays open, because FFmpeg would treat its end as a response.
+        // The test keeps the connection open, because the start would fail if the camera closed it.
         let _connection = silent.accept().await;
         assert_eq!(manager.stop_stream("cam").await.status, 200);
         assert!(manager.ffmpegs().is_empty(), "the stop request returned before FFmpeg exited");

@@ -25,7 +25,7 @@ async fn both_fail(manager: &Manager, link: &str, status: u16, code: &str) -> St
         assert_eq!(response.status, status, "{link}: {response:?}");
         assert_eq!(response.body["code"], code, "{link}: {response:?}");
     }
-    started.body["detail"].as_str().expect("a text").to_owned()
+    started.body["detail"].as_str().expect("a string").to_owned()
 }
 
 /// Returns whether the tests run with the lean FFmpeg, which `deploy/ffmpeg/build` makes.
@@ -37,7 +37,7 @@ fn is_lean() -> bool {
     text.lines().next().is_some_and(|line| line.contains("-lean"))
 }
 
-/// Returns the link with these credentials.
+/// Returns the camera's link with these credentials.
 fn with(user_info: &str, camera: &RawCamera) -> String {
     camera.link().replacen("rtsp://", &format!("rtsp://{user_info}@"), 1)
 }
@@ -51,7 +51,7 @@ async fn a_pasted_link_plays_whatever_is_around_it_and_in_its_password() {
     let links = [
         format!(" \t{}\r\n", with("admin", &blank).replacen("rtsp", "RTSP", 1)),
         with("admin:", &blank),
-        // An @ after a slash ends the password only once, because the text before is no host.
+        // The password contains a slash: the host begins after the @, because "admin:pa" is not a host.
         with("admin:pa/s%40s%w:rd", &slash),
         with("admin:pa%2Fs@s%25w%3Ard", &slash),
         // FFmpeg would cut these credentials after 127 bytes.
@@ -99,14 +99,14 @@ async fn a_redirect_is_followed_without_showing_the_targets_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_camera_that_redirects_to_itself_is_left_alone_after_a_few_times() {
+async fn a_start_fails_soon_if_the_camera_redirects_to_itself() {
     let manager = Manager::start(&[]).await;
     let camera = RawCamera::start("--redirect rtsp://127.0.0.1:{port}/live").await;
     let began = Instant::now();
     let detail = both_fail(&manager, &camera.link(), 502, "source_unsupported").await;
     assert!(detail.contains("redirect"), "{detail}");
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
-    // Debian's FFmpeg follows redirects until the manager ends it.
+    // Debian's FFmpeg follows redirects until the manager ends that FFmpeg.
     let limit = if is_lean() { 12 } else { 400 };
     let requests = camera.requests("DESCRIBE").len();
     assert!(requests <= limit, "{requests} requests");
@@ -133,7 +133,7 @@ async fn the_lean_ffmpeg_connects_to_the_target_of_a_redirect_only_if_it_is_perm
 async fn a_login_works_or_the_error_names_what_the_camera_requires() {
     let manager = Manager::start(&[]).await;
     let lean = is_lean();
-    for (methods, can_debians) in [
+    for (methods, debian_supports_it) in [
         ("basic", true),
         ("md5", true),
         ("sha256+md5", true),
@@ -142,7 +142,7 @@ async fn a_login_works_or_the_error_names_what_the_camera_requires() {
     ] {
         let camera = RawCamera::start(&format!("--auth {methods} --password right")).await;
         let link = with("admin:right", &camera);
-        if can_debians || lean {
+        if debian_supports_it || lean {
             let response = start(&manager, "cam", &link).await;
             assert_eq!(response.status, 200, "{methods}: {response:?}");
             let wrong = with("admin:wrong", &camera);
@@ -159,7 +159,7 @@ async fn a_login_works_or_the_error_names_what_the_camera_requires() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_that_cannot_be_used_is_refused_with_what_to_change() {
+async fn the_error_of_a_link_that_cannot_be_used_names_what_to_change() {
     let manager = Manager::start(&[]).await;
     let cases = [
         ("rtsp://admin:12/3@127.0.0.1:1/x".to_owned(), "%2F"),
@@ -177,7 +177,7 @@ async fn a_link_that_cannot_be_used_is_refused_with_what_to_change() {
         for response in responses {
             let (status, code) = (response.status.as_u16(), &response.body["code"]);
             assert_eq!((status, code), (400, &Value::from("invalid_source")), "{response:?}");
-            let detail = response.body["detail"].as_str().expect("a text");
+            let detail = response.body["detail"].as_str().expect("a string");
             assert!(detail.contains(reason), "{link}: {detail}");
         }
     }

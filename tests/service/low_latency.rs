@@ -74,8 +74,8 @@ async fn two_hundred_blocking_reloads_are_answered_together_when_their_part_is_r
     let (_camera, _manager, nginx) = start_live("h264", &[]).await;
     let (_, now) = fetch(&nginx, "").await;
     let (sequence, part) = position(&now);
-    // The ninth part after those in the playlist does not exist yet, but will soon. Until then, all requests
-    // have arrived, even on a busy machine.
+    // The ninth part after those in the playlist does not exist yet, but will soon. By then, all requests have
+    // arrived, even on a busy machine.
     let wanted = part + 8;
     let query = format!("?_HLS_msn={sequence}&_HLS_part={wanted}");
     let start = Instant::now();
@@ -86,7 +86,7 @@ async fn two_hundred_blocking_reloads_are_answered_together_when_their_part_is_r
         assert_eq!(*status, 200);
         assert!(position(playlist) > (sequence, wanted), "{query}: {playlist}");
     }
-    // Most requests get the first playlist that has the part. A few requests may arrive later.
+    // Most requests get the first playlist that has the part. A few requests may arrive after that playlist.
     let first = responses.iter().map(|response| position(&response.1)).min().expect("responses");
     let same = responses.iter().filter(|response| position(&response.1) == first).count();
     assert!(same > 100, "only {same} of 200 reloads got the first playlist with the part");

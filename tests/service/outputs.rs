@@ -40,7 +40,7 @@ fn has_files(stream_dir: &Path) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_without_an_output_writes_no_files_until_a_player_comes() {
+async fn a_stream_without_an_output_writes_no_files_until_a_player_requests_hls() {
     let (camera, manager, nginx) = start_service(&[]).await;
     let link = camera.link("h264");
     let started = start(&manager, &link, "none").await;
@@ -131,7 +131,7 @@ async fn a_full_disk_fails_hls_alone() {
     })
     .await;
     assert_eq!(manager.status("cam").await["state"], "live");
-    // Without viewers HLS ends, although it failed, and its files are deleted.
+    // Without viewers, HLS that has failed ends too, and its files are deleted.
     hls_is(&manager, "off").await;
     disk.free();
     until("the files are deleted", || async { !has_files(&disk.root()) }).await;

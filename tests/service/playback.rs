@@ -1,4 +1,4 @@
-//! Playback sessions: tokens in paths, headers and cookies, their expiry, and their revocation.
+//! Playback sessions: tokens in paths, headers and cookies, sessions that expire, and sessions that are ended.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -26,7 +26,7 @@ async fn start_with_keys(settings: &[(&str, &str)]) -> (Camera, Manager, Nginx) 
     (camera, manager, nginx)
 }
 
-/// Creates a playback session as an admin.
+/// Creates a playback session as an admin. Returns the body of the response.
 async fn create_session(manager: &Manager, body: &Value) -> Value {
     let response = manager.call(ADMIN, Method::POST, "/api/playback/sessions", body).await;
     assert_eq!(response.status, 201, "{response:?}");

@@ -1,4 +1,4 @@
-//! Checks whether cameras can be reached: a camera that fails is noticed although no client watches it.
+//! The checks of cameras: the manager notices that a camera fails or returns, even while no client watches it.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -21,7 +21,7 @@ async fn reachability(manager: &Manager, id: &str) -> Value {
     manager.get(&format!("/api/cameras/{id}")).await.body["reachability"].clone()
 }
 
-/// Waits until the manager has determined whether the camera is reachable. Returns the object of the API.
+/// Waits until the API reports that the camera is reachable, or unreachable. Returns the object `reachability`.
 async fn becomes(manager: &Manager, id: &str, is_reachable: bool) -> Value {
     until(&format!("camera {id} is reachable: {is_reachable}"), || async {
         reachability(manager, id).await["reachable"] == is_reachable
@@ -75,7 +75,8 @@ async fn a_camera_that_streams_is_reachable_without_a_check() {
     manager.play("live", &camera.link()).await;
     let connections = camera.connections();
     becomes(&manager, "live", true).await;
-    // Three checks of this camera take as many intervals.
+    // The manager reports this camera as unreachable only after several checks. In the same time, it could have
+    // checked the other camera as often.
     add(&manager, "dead", &format!("rtsp://127.0.0.1:{}/x", free_port())).await;
     becomes(&manager, "dead", false).await;
     assert_eq!(camera.connections(), connections, "the camera was contacted");
@@ -111,7 +112,7 @@ async fn a_camera_in_a_denied_network_is_not_contacted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_camera_with_rtsps_is_checked_over_tls_and_a_changed_address_begins_again() {
+async fn a_camera_with_rtsps_is_checked_over_tls_and_a_changed_address_is_checked_again() {
     let dir = TempDir::new().expect("a directory");
     let (key, certificate) = self_signed(dir.path());
     let acceptor = tls_acceptor(&key, &certificate);

@@ -75,7 +75,7 @@ async fn h264_that_browsers_cannot_decode_is_converted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn frames_of_motion_jpeg_and_b_frames_are_all_converted() {
+async fn all_frames_of_motion_jpeg_and_of_h264_with_b_frames_are_converted() {
     let (camera, manager, nginx) = start_service(&[FAST]).await;
     for mount in ["mjpeg", "h264-bframes"] {
         start(&manager, &camera, mount, "h264").await;

@@ -1,4 +1,4 @@
-//! What players and clients see of a restart of the manager.
+//! The effects of a manager's restart on players and clients.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -8,13 +8,13 @@ use nix::sys::signal::Signal;
 
 use crate::support::{Camera, Manager, Nginx, Playlist, start_live, until};
 
-/// The library that shows a program another time.
+/// A library that makes a program see another time.
 const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
 /// Waits until the camera's playlist has `count` segments, and returns it.
 async fn playlist_of(nginx: &Nginx, count: u64) -> Playlist {
     let fetch = || async { Playlist::fetch(nginx, "cam").await.expect("a playlist") };
-    until("segments", || async {
+    until("the playlist has enough segments", || async {
         let playlist = fetch().await;
         playlist.last() >= playlist.first() + count - 1
     })
@@ -23,7 +23,7 @@ async fn playlist_of(nginx: &Nginx, count: u64) -> Playlist {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn numbers_continue_without_a_gap_after_a_restart_whatever_the_clock_is() {
+async fn numbers_continue_after_a_restart_whatever_the_clock_is() {
     assert!(Path::new(FAKETIME).exists(), "install libfaketime with: apt-get install libfaketime");
     let an_hour_ago =
         [("LD_PRELOAD", FAKETIME), ("FAKETIME", "-1h"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];

@@ -1,5 +1,5 @@
-//! Pictures of cameras. They come from the running stream, without another connection to the camera, and
-//! are not older than requested.
+//! Pictures of cameras. A running stream provides them without another connection to the camera. They are not
+//! older than requested, except if the next keyframe is too far away or if the request forbids a start.
 
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -22,7 +22,7 @@ async fn get(manager: &Manager, query: &str) -> Response {
     manager.client().get(url).send().await.expect("a response")
 }
 
-/// Returns the age in the response's header.
+/// Returns the age in the response's header, in seconds.
 fn age(response: &Response) -> u64 {
     let age = response.headers()["age"].to_str().expect("text");
     age.parse().expect("seconds")
@@ -116,7 +116,7 @@ async fn the_age_of_an_old_picture_is_right_if_the_next_keyframe_is_too_far_away
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_camera_that_is_not_running_is_started_unless_the_request_forbids_it() {
+async fn a_stream_that_is_not_running_is_started_unless_the_request_forbids_it() {
     let (camera, manager, nginx) = start_service(&[]).await;
     let not_found = (404, "not_found".to_owned());
     let unknown = (404, "unknown_camera".to_owned());
@@ -205,8 +205,8 @@ async fn a_picture_requires_the_permission_to_watch() {
     assert_eq!(nginx.get(&playing).await.status(), 401, "the session has ended");
 }
 
-/// Starts a manager that runs the script `child` of tests/service/children, and streams from
-/// `camera`.
+/// Starts a manager that runs the script `child` of tests/service/children in place of FFmpeg, and streams
+/// from `camera`.
 async fn play_with(child: &str, camera: &Camera) -> Manager {
     let script = project_dir().join("tests/service/children").join(child);
     let manager = Manager::start(&[("FFMPEG_BIN", script.to_str().expect("a path"))]).await;

@@ -96,7 +96,7 @@ async fn a_failed_test_returns_the_error_that_a_start_would_return() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stored_password_is_used_only_for_its_own_camera_and_owner() {
+async fn a_stored_password_is_used_only_at_its_address_and_for_the_owner_or_an_admin() {
     let camera = Camera::start().await;
     let keys = "boss:admin:boss-secret-0001,42:user:user-secret-0001,43:user:user-secret-0002";
     let manager = Manager::start(&[("API_KEYS", keys)]).await;

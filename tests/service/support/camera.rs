@@ -1,4 +1,4 @@
-//! The test camera, which is a real RTSP server (see tests/camera/).
+//! The test camera, which is a real RTSP server (see tests/camera/), and a camera that never responds.
 
 use std::process::Stdio;
 
@@ -9,8 +9,7 @@ use super::events::Events;
 use super::process::Process;
 use super::project_dir;
 
-/// A running test camera. A *mount* is the path of one of its streams, such as `h264` in
-/// `rtsp://127.0.0.1:8554/h264`.
+/// A running test camera. A *mount* is one of its paths, such as `h264` in `rtsp://127.0.0.1:8554/h264`.
 pub(crate) struct Camera {
     process: Process,
     port: u16,
@@ -83,7 +82,8 @@ impl Camera {
         self.process.kill();
     }
 
-    /// Starts the camera again after `kill`, on the same port and with the same password.
+    /// Starts the camera again after `kill`, on the same port and with the same password, but without the
+    /// arguments of `start_with`.
     pub(crate) async fn restart(&mut self) {
         self.restart_with(&[]).await;
     }

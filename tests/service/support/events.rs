@@ -1,4 +1,4 @@
-//! Events that the test camera and the ONVIF device write to stdout, one JSON object per line.
+//! Events that the test cameras and the ONVIF device write to stdout, one JSON object per line.
 
 use std::sync::{Arc, Mutex};
 

@@ -16,7 +16,7 @@ use super::disk::{self, Disk};
 use super::process::{Process, children_of, lines_of};
 use super::{TIMEOUT, eventually, until};
 
-/// File name of the socket that the manager offers to nginx.
+/// File name of the socket on which the manager listens for nginx.
 const SOCKET: &str = "manager.sock";
 
 /// A running manager with its own directory.
@@ -98,13 +98,14 @@ impl Manager {
         Self::start_in(Arc::clone(&self.dir), settings).await
     }
 
-    /// Starts a manager that gets its TCP socket as from systemd.
+    /// Starts a manager that inherits this TCP socket, as from systemd.
     pub(crate) async fn start_with_socket(socket: &TcpListener) -> Self {
         let dir = Arc::new(TempDir::new().expect("a directory"));
         Self::start_in_with_socket(dir, socket).await
     }
 
-    /// Starts another manager in the directory of this one. It gets its TCP socket as from systemd.
+    /// Starts another manager in the directory of this one. The new manager inherits this TCP socket, as from
+    /// systemd.
     pub(crate) async fn start_again_with_socket(&self, socket: &TcpListener) -> Self {
         Self::start_in_with_socket(Arc::clone(&self.dir), socket).await
     }
@@ -137,8 +138,8 @@ impl Manager {
         Self::wait_until_listening(process, dir).await
     }
 
-    /// Sets the resource limit that keeps this manager from starting another process or thread while the
-    /// user nobody has `count` or more. The manager must have been started with `start_as_nobody`.
+    /// Sets the resource limit that keeps this manager from starting another process or thread while its user
+    /// has `count` or more processes and threads. The manager must have been started with `start_as_nobody`.
     pub(crate) fn limit_processes(&self, count: usize) {
         let mut command = Command::new("setpriv");
         command.args(as_nobody()).args(["prlimit", "--pid", &self.pid().to_string()]);

@@ -1,4 +1,4 @@
-//! Pictures, as viewers receive them.
+//! Snapshots, as viewers receive them.
 
 use std::process::Stdio;
 use std::time::{SystemTime, UNIX_EPOCH};

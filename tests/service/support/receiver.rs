@@ -155,6 +155,7 @@ async fn respond(request: Request<Incoming>, state: &Mutex<State>) -> Response<F
     state.webhooks.push(Webhook { path, headers: head.headers, raw, body, status });
     let mut response = Response::new(Full::default());
     *response.status_mut() = status.try_into().expect("a status");
+    // A status such as 307 makes this a redirect, which the manager must not follow.
     response.headers_mut().insert(LOCATION, "/elsewhere".parse().expect("a value"));
     response
 }

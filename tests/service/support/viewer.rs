@@ -32,8 +32,8 @@ pub(crate) async fn probe(url: &str) -> Vec<Value> {
     report["streams"].as_array().expect("streams").clone()
 }
 
-/// Returns whether two seconds of a stream contain sound, and not silence only. A stream without an audio track has
-/// no sound.
+/// Returns whether two seconds of a stream contain sound that is louder than -60 dB. A stream without an audio
+/// track has no sound.
 pub(crate) async fn has_sound(url: &str) -> bool {
     let measure = ["-vn", "-t", "2", "-af", "volumedetect", "-f", "null", "-"];
     let arguments = ["-v", "info", "-i", url];
