@@ -124,7 +124,7 @@ class Picture:
         return bytes(self._frame)
 
     def _lay_out(self, height):
-        """Assign rows to the bands. The colour bars start and end at even rows, as I420 requires."""
+        """Assign rows to the bands. The colour bars fill whole pairs of rows, as I420 requires."""
         gap = self._clock_dot
         self._code_rows = self._width // CODE_BITS
         self._clock_top = _even(self._code_rows + gap)

@@ -1,5 +1,5 @@
-// Checks that links between pages work, that docs/README.md lists all pages, that the README is short, and that
-// code blocks have an allowed language and JSON examples are valid.
+// Checks that links between pages work, that docs/README.md lists all pages, that the README is short, that code
+// blocks have an allowed language, and that JSON examples are valid.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
