@@ -14,7 +14,7 @@ const USAGE = `usage: ./deploy/bench latency [OPTION]...
   --gop SECONDS       time between the camera's keyframes (2)
   --size WIDTHxHEIGHT size of the camera's picture (640x360)
   --fps N             frames per second of the camera (25)
-  --bitrate KBITS     bit rate of the camera (depends on the size)
+  --bitrate KBITS     bit rate of the camera (depends on the size and the frame rate)
   --json FILE         write all results to a file
 
 The manager's settings come from the environment, as for ./deploy/run. The candidate "mediamtx" needs the

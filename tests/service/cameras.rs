@@ -183,7 +183,7 @@ async fn a_camera_that_requires_udp_plays() {
     assert_eq!(
         replans(&manager),
         1,
-        "only the first start may change from TCP to UDP, exactly once"
+        "the plan must change exactly once: from TCP to UDP, at the first start"
     );
     let response = manager
         .post("/api/stream/start", &json!({ "indicator_id": "h264-udp", "transport": "tcp" }))

@@ -1,7 +1,8 @@
 //! Discovery of cameras on the network, including devices that misbehave.
 //!
 //! The devices are on the loopback interface, which supports multicast like any other network. Tests
-//! that run in parallel see each other's devices, so each test checks only its own devices.
+//! that run in parallel see each other's devices, so each test checks only its own devices. Only the tests of
+//! the command `discover` have a network of their own.
 
 use std::process::{Command, Output};
 
@@ -12,8 +13,8 @@ use tokio::sync::RwLock;
 
 use crate::support::{ApiResponse, Manager, OnvifDevice, merged, project_dir};
 
-/// Every search holds this lock for reading. A test that holds it for writing keeps all other tests
-/// from sending probes.
+/// Every search that sends probes holds this lock for reading. A test that holds it for writing keeps all other
+/// tests from sending probes.
 static PROBING: RwLock<()> = RwLock::const_new(());
 
 /// Searches for devices on the loopback interface, with additional `fields` in the request.

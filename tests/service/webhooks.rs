@@ -1,5 +1,4 @@
-//! Webhooks about streams: every event is sent with a signature and in order, and sending never delays a
-//! stream.
+//! Webhooks about streams: events are sent in order, and signed if there is a secret. Sending never delays a stream.
 
 use std::collections::HashSet;
 use std::process::Command;
