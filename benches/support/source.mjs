@@ -1,6 +1,6 @@
 // The camera process: any number of cameras, at rtsp://127.0.0.1:PORT/NUMBER. This is a separate process,
-// so that the benchmark can measure the cameras' processor time. On SIGUSR2, the process writes how many frames all
-// cameras have sent.
+// so that the benchmark can measure the cameras' processor time. On SIGUSR2, the process writes the number of frames
+// that all cameras together have sent.
 import { Clip } from "./clip.mjs";
 import { Camera, RtspServer } from "./rtsp.mjs";
 
