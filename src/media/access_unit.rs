@@ -1,4 +1,4 @@
-//! Converts the access units that FFmpeg writes to the form that consumers need.
+//! Converts access units from FFmpeg to the form that consumers need.
 
 use std::ops::Range;
 
@@ -16,18 +16,18 @@ pub struct AccessUnit {
     pub data: Bytes,
     /// True if decoding can begin here: an IDR picture of H.264 or an IRAP picture of H.265.
     pub is_keyframe: bool,
-    /// True if an H.264 encoder announces that pictures are correct from this one on, even if this one
-    /// is not a keyframe.
+    /// True if an H.264 encoder announces that all pictures from this one on are decoded correctly, even
+    /// if decoding begins here and this picture is not a keyframe. Always false for H.265.
     pub is_recovery_point: bool,
 }
 
 impl AccessUnit {
-    /// Divides `bytes` into NAL units, adds the parameter sets among them to `sets`, and returns the
-    /// others.
+    /// Divides `bytes` into NAL units, and adds the parameter sets among them to `sets`. Returns the other
+    /// units, without delimiters and filler data.
     ///
-    /// Works in place if start codes or lengths have four bytes and the units that are left out precede
-    /// all others, as in nearly every access unit that FFmpeg writes. Other access units are copied. A
-    /// copy is at most two and a half times as long as `bytes`.
+    /// Works in place if the returned units have start codes or lengths of four bytes, and no other unit is
+    /// between two of them. Nearly every access unit that FFmpeg writes is of this kind. Other access units
+    /// are copied. A copy is at most two and a half times as long as `bytes`.
     pub fn read(bytes: BytesMut, framing: Framing, sets: &mut ParameterSets) -> Self {
         let codec = sets.codec();
         let (mut is_keyframe, mut is_recovery_point_here) = (false, false);
@@ -57,13 +57,13 @@ impl AccessUnit {
     }
 }
 
-/// The most parameter sets of one access unit that are used. Cameras send two or three.
+/// The largest number of parameter sets that are read from one access unit. Cameras send two or three.
 const MAX_SETS_AT_ONCE: usize = 64;
 
 /// The size of a length field, in bytes.
 const LENGTH: usize = 4;
 
-/// Returns these units of `bytes`, each behind its length.
+/// Returns these units of `bytes`, each after its length.
 fn with_lengths(mut bytes: BytesMut, units: &[Range<usize>]) -> Bytes {
     let (Some(first), Some(last)) = (units.first(), units.last()) else { return Bytes::new() };
     let has_room =
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn parameter_sets_and_delimiters_are_left_out() {
+    fn parameter_sets_delimiters_and_filler_data_are_left_out() {
         let bytes = b"\0\0\0\x01\x09\xf0\0\0\0\x01\x67\x42\xc0\x1e\xda\0\0\0\x01\x68\xce\0\0\x01\x06\x05\0\0\0\x01\x65\x88\0\0\x01\x0c\xff\x80";
         let (unit, sets) = read(VideoCodec::H264, bytes);
         assert_eq!(unit.data.as_ref(), b"\0\0\0\x02\x06\x05\0\0\0\x02\x65\x88");
@@ -167,7 +167,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn only_the_framing_changes(
+        fn the_units_that_are_kept_do_not_change(
             units in prop::collection::vec((any_unit(), 3..8_usize), 0..10),
             is_h265: bool,
         ) {
@@ -193,7 +193,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_an_access_unit(
+        fn any_bytes_give_an_access_unit_of_limited_size(
             bytes in prop::collection::vec(any::<u8>(), 0..2000),
             size in 0..=4_usize,
         ) {

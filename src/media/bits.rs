@@ -1,12 +1,12 @@
-//! Bits of a raw byte sequence payload (H.264 and H.265, 7.2): fixed-length fields and Exp-Golomb
-//! codes, without the bytes that prevent start codes.
+//! Reads the bits of a NAL unit (H.264 and H.265, 7.2): fields of fixed length and Exp-Golomb codes. Skips the
+//! bytes that prevent start codes. `aac` reads an `AudioSpecificConfig` in the same way.
 
-/// Reads the bits of a NAL unit, header included. Each method returns `None` at the end of the unit, so
+/// Reads the bits of a NAL unit, header included. A read beyond the end of the unit returns `None`, so
 /// that a loop of reads always ends.
 #[derive(Debug, Clone)]
 pub(crate) struct BitReader<'a> {
     bytes: &'a [u8],
-    /// Number of zero bytes just before `bytes`.
+    /// Number of consecutive zero bytes just before `bytes`.
     zeros: u32,
     current: u8,
     /// Number of bits of `current` that have not been read.
@@ -18,6 +18,7 @@ impl<'a> BitReader<'a> {
         Self { bytes: unit, zeros: 0, current: 0, left: 0 }
     }
 
+    /// Returns the next bit.
     pub(crate) fn flag(&mut self) -> Option<bool> {
         if self.left == 0 {
             self.current = self.next_byte()?;
@@ -46,6 +47,7 @@ impl<'a> BitReader<'a> {
         Some(bytes)
     }
 
+    /// Skips `count` bits.
     pub(crate) fn skip(&mut self, mut count: u32) -> Option<()> {
         while count >= 8 && self.left == 0 {
             self.next_byte()?;
@@ -54,7 +56,8 @@ impl<'a> BitReader<'a> {
         (0..count).try_for_each(|_| self.flag().map(drop))
     }
 
-    /// Returns the next Exp-Golomb number without a sign (9.1); `None` if it is greater than `max`.
+    /// Returns the next Exp-Golomb number without a sign (H.264, 9.1; H.265, 9.2); `None` if the number is
+    /// greater than `max`.
     pub(crate) fn unsigned(&mut self, max: u32) -> Option<u32> {
         let mut zeros = 0;
         while !self.flag()? {
@@ -68,17 +71,18 @@ impl<'a> BitReader<'a> {
         (value <= max).then_some(value)
     }
 
-    /// Returns the next Exp-Golomb number without a sign as a byte; `None` if it is greater than `max`.
+    /// Returns the next Exp-Golomb number without a sign as a byte; `None` if the number is greater than
+    /// `max`.
     pub(crate) fn small(&mut self, max: u8) -> Option<u8> {
         u8::try_from(self.unsigned(max.into())?).ok()
     }
 
-    /// Skips `count` Exp-Golomb numbers. Numbers with and without a sign have the same codes.
+    /// Skips `count` Exp-Golomb numbers, with or without a sign: both kinds have the same codes.
     pub(crate) fn skip_numbers(&mut self, count: u32) -> Option<()> {
         (0..count).try_for_each(|_| self.unsigned(u32::MAX).map(drop))
     }
 
-    /// Returns the next Exp-Golomb number with a sign (9.1.1).
+    /// Returns the next Exp-Golomb number with a sign (H.264, 9.1.1; H.265, 9.2.2).
     pub(crate) fn signed(&mut self) -> Option<i64> {
         let code = i64::from(self.unsigned(u32::MAX)?);
         Some(if code % 2 == 1 { code / 2 + 1 } else { -(code / 2) })

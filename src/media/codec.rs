@@ -2,7 +2,7 @@
 
 use mp4_atom::Hvcc;
 
-/// A codec of video.
+/// A video codec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VideoCodec {
     /// H.264, also called AVC.
@@ -18,8 +18,8 @@ pub(super) fn h264_name(profile: u8, constraints: u8, level: u8) -> String {
     format!("avc1.{profile:02X}{constraints:02X}{level:02X}")
 }
 
-/// Returns the name of H.265 in the form of ISO/IEC 14496-15, E.3: profile, compatibility flags in
-/// reverse bit order, tier and level, and constraints without trailing zeros.
+/// Returns the name of H.265 in the form of ISO/IEC 14496-15, E.3: profile space and profile, compatibility
+/// flags in reverse bit order, tier and level, and constraint bytes without the zero bytes at their end.
 pub(super) fn h265_name(hvcc: &Hvcc) -> String {
     let space = ["", "A", "B", "C"][usize::from(hvcc.general_profile_space & 3)];
     let flags = u32::from_be_bytes(hvcc.general_profile_compatibility_flags).reverse_bits();

@@ -45,18 +45,18 @@ pub struct Demuxer {
     wall_clock: Option<WallClock>,
 }
 
-/// The video that has arrived.
+/// The frames of video that have arrived so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum VideoStart {
     /// No frames.
     Nothing,
-    /// Frames, but no keyframe.
+    /// Frames, but no keyframe that can be decoded.
     LeadingFrames,
-    /// A keyframe.
+    /// A keyframe that can be decoded.
     Keyframe,
 }
 
-/// The audio pipes whose headers have not arrived.
+/// The audio pipes whose headers may still arrive.
 #[derive(Debug, Clone, Copy)]
 struct Expected {
     audio: bool,
@@ -68,15 +68,16 @@ struct Audio {
     stream: usize,
     time_base: TimeBase,
     format: AudioFormat,
-    /// The AAC that FFmpeg makes of the audio; `None` if it is not known in advance.
+    /// The configuration of the AAC that FFmpeg makes of the audio; `None` if not known in advance.
     expected_aac: Option<AacConfig>,
     clock: CameraClock,
     timeline: Timeline,
 }
 
 impl Demuxer {
-    /// Creates the demuxer of `epoch`. `is_converted` is true if FFmpeg converts the video. `audio` and
-    /// `aac` are true if FFmpeg also has a pipe for the camera's audio, and for AAC.
+    /// Creates the demuxer of `epoch`. `is_converted` is true if FFmpeg converts the video. `audio` is true
+    /// if FFmpeg has a pipe for the camera's audio, and `aac` is true if FFmpeg has a pipe for the audio that it
+    /// converts to AAC.
     pub fn new(epoch: u64, is_converted: bool, audio: bool, aac: bool) -> Self {
         Self {
             epoch,
@@ -96,7 +97,8 @@ impl Demuxer {
 
     /// Takes an item from the pipe of the video. Returns the frame that the item contains; `None` if
     /// the item has no picture, while the properties of the pictures are unknown, and before the first
-    /// keyframe, because such frames cannot be decoded.
+    /// keyframe, because such frames cannot be decoded. Fails if the item describes streams without video
+    /// that the manager can use.
     pub fn video(&mut self, item: NutItem, arrival: Arrival) -> Result<Option<Frame>, MediaError> {
         match item {
             NutItem::Streams(streams) => {
@@ -133,18 +135,19 @@ impl Demuxer {
         })
     }
 
-    /// Returns true if frames of video have arrived, but no keyframe.
+    /// Returns true if frames of video have arrived, but no keyframe that can be decoded.
     pub(crate) fn awaits_keyframe(&self) -> bool {
         self.start == VideoStart::LeadingFrames
     }
 
-    /// Returns how many times the clock of the video was set in this epoch.
+    /// Returns how many times the camera's clock was set in this epoch, according to the video.
     pub(crate) fn clock_jumps(&self) -> u32 {
         self.video_clock.jumps()
     }
 
-    /// Takes an item from the pipe of `track`: the camera's audio, or AAC. Returns the frame that the
-    /// item contains; `None` for headers, before the first keyframe, and for unknown streams.
+    /// Takes an item from the pipe of `track`: the camera's audio, or the converted audio. Returns the frame
+    /// that the item contains; `None` for headers, before the first keyframe, and for a packet that does not
+    /// belong to the pipe's audio stream.
     pub(crate) fn audio(&mut self, track: Track, item: NutItem, arrival: Arrival) -> Option<Frame> {
         match item {
             NutItem::Streams(streams) => {
@@ -168,14 +171,14 @@ impl Demuxer {
         }
     }
 
-    /// Returns true if the camera's audio has a codec other than AAC, and the headers of the AAC that
-    /// FFmpeg makes of it have not arrived.
+    /// Returns true if FFmpeg has described the camera's audio, the audio is not AAC that browsers play, and
+    /// FFmpeg has not described any AAC that it makes of the audio.
     pub(crate) fn needs_aac(&self) -> bool {
         let is_aac = |audio: &Audio| matches!(audio.format, AudioFormat::Aac(_));
         self.audio.as_ref().is_some_and(|audio| !is_aac(audio)) && self.aac.is_none()
     }
 
-    /// Records that nothing more comes from the pipe of this track.
+    /// Records that no more headers will arrive on the pipe of this track.
     pub(crate) fn without(&mut self, track: Track) {
         match track {
             Track::Aac => self.expects.aac = false,
@@ -186,7 +189,8 @@ impl Demuxer {
         }
     }
 
-    /// Returns a frame of audio. Audio from before the first keyframe is left out.
+    /// Returns the frame of an audio packet; `None` before the first keyframe, and for a packet of another
+    /// stream.
     fn sound(&mut self, track: Track, packet: NutPacket, arrival: Arrival) -> Option<Frame> {
         let format = self.format.clone().filter(|_| self.start == VideoStart::Keyframe)?;
         let audio = if track == Track::Aac { &mut self.aac } else { &mut self.audio };
@@ -226,9 +230,9 @@ impl Demuxer {
         }
     }
 
-    /// Returns the configuration of the AAC that FFmpeg makes. FFmpeg writes the headers of the AAC with the
-    /// first packet, and the camera may send no audio for a while. For most codecs, the configuration is
-    /// known before, so that the description of the tracks does not change later.
+    /// Returns the configuration of the AAC that FFmpeg makes. FFmpeg writes the headers of the AAC only with
+    /// the first packet, and the camera may send no audio for a while. Until then, returns the expected
+    /// configuration, if any, so that the description of the tracks need not change later.
     fn aac_config(&self) -> Option<AacConfig> {
         let expected = self.audio.as_ref().and_then(|audio| audio.expected_aac.clone());
         match self.aac.as_ref().map(|audio| &audio.format) {
@@ -240,7 +244,7 @@ impl Demuxer {
         }
     }
 
-    /// Replaces the description of the tracks. Does nothing while the parameters of the pictures are
+    /// Replaces the description of the tracks. Does nothing while the properties of the pictures are
     /// unknown.
     fn update_format(&mut self) {
         let Some(video) = &self.video else { return };
@@ -265,8 +269,9 @@ impl Demuxer {
     }
 }
 
-/// Returns the AAC that FFmpeg makes of audio with this `tag`, if that is known before the first AAC arrives.
-/// FFmpeg makes two channels of more. Of AAC that is described wrongly, FFmpeg may make nothing.
+/// Returns the configuration of the AAC that FFmpeg makes of audio with this `tag` and this number of channels.
+/// FFmpeg mixes more than two channels to two. Returns `None` if the audio is AAC already: FFmpeg may be unable
+/// to convert AAC that the camera describes wrongly, so its output is not certain.
 fn expected_aac(tag: [u8; 4], channels: u32) -> Option<AacConfig> {
     const AAC: [u8; 4] = [0xff, 0, 0, 0];
     let channels = u8::try_from(channels.min(2)).ok().filter(|_| tag != AAC)?;

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use crate::media::frame::{Format, Frame, Track};
 
-/// The decode time of the video must advance by this much to count as a sign of life. Audio does not
-/// count, nor do pictures of a camera whose clock is frozen.
+/// The video shows a sign of life with the first picture of an epoch, and then whenever its decode time has
+/// advanced by this much. Audio does not count, nor do further pictures of a camera whose clock is frozen.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(100);
-/// Rates are taken over the last frames of at least this much playing time.
+/// The playing time over which rates are measured. The window contains the last frames of video that together
+/// have at least this duration, or all of them while they are shorter.
 const RATE_WINDOW: Duration = Duration::from_secs(4);
-/// The most frames in the window. This limit matters if frames have a duration of 0.
+/// The most frames in the window. This limit matters only above 250 frames per second.
 const MAX_WINDOW: usize = 1000;
 
-/// The current rates of the media that passes through a hub.
+/// The current format, rates and distance of keyframes of the media that passes through a hub.
 #[derive(Debug, Clone)]
 pub struct Flow {
     /// The description of the last frame of video.
@@ -27,7 +28,7 @@ pub struct Flow {
     pub gop: Option<Duration>,
 }
 
-/// Adds up the frames of the last seconds.
+/// The measurements from which a [`Flow`] is computed.
 #[derive(Debug, Default)]
 pub(super) struct FlowMeter {
     format: Option<Arc<Format>>,
@@ -38,7 +39,7 @@ pub(super) struct FlowMeter {
     last_time: Option<Duration>,
     last_keyframe: Option<Duration>,
     gop: Option<Duration>,
-    /// How far the picture has advanced since the last sign of life.
+    /// The time by which the video has advanced since the last sign of life.
     advanced: Duration,
 }
 
@@ -107,7 +108,7 @@ impl FlowMeter {
         self.format.as_ref().map(|format| format.epoch)
     }
 
-    /// Returns the current rates; `None` before the first frame of video.
+    /// Returns the current flow; `None` before the first frame of video.
     pub(super) fn flow(&self) -> Option<Flow> {
         let format = Arc::clone(self.format.as_ref()?);
         let seconds = self.duration.as_secs_f64();

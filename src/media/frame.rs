@@ -19,14 +19,15 @@ pub enum Track {
     Video,
     /// The audio as the camera sends it.
     Audio,
-    /// The audio as AAC, if the camera sends another codec.
+    /// The audio that FFmpeg converts to AAC, because the camera sends another codec or AAC that browsers do
+    /// not play.
     Aac,
 }
 
 /// One access unit of video, or one packet of audio.
 #[derive(Debug, Clone)]
 pub struct Frame {
-    /// The description of the stream's tracks, which a decoder needs. Each epoch has a new one.
+    /// The description of the stream's tracks, which a decoder needs.
     pub format: Arc<Format>,
     /// The track to which the frame belongs.
     pub track: Track,
@@ -34,8 +35,8 @@ pub struct Frame {
     pub decode_time: Duration,
     /// The time of presentation on the epoch's clock.
     pub presentation_time: Duration,
-    /// The time until the next frame of the track, estimated from the last ones: the next frame has
-    /// not arrived yet.
+    /// The time until the next frame of the track. It is estimated from earlier frames, because the next
+    /// frame has not arrived yet.
     pub duration: Duration,
     /// True if decoding can begin with this frame. Always true for audio.
     pub is_keyframe: bool,
@@ -69,9 +70,9 @@ pub struct Format {
     pub parameter_sets: ParameterSets,
     /// The properties of the video's pictures.
     pub picture: PictureParameters,
-    /// The audio as the camera sends it, if it sends any.
+    /// The audio as the camera sends it; `None` if the camera sends no audio, or if FFmpeg only converts it.
     pub audio: Option<AudioFormat>,
-    /// The audio of [`Track::Aac`].
+    /// The audio of [`Track::Aac`]; `None` if FFmpeg converts no audio, or as long as the result is unknown.
     pub aac: Option<AacConfig>,
     /// True if audio may still be added: the camera's audio is not known yet, or AAC is expected and its
     /// headers have not arrived.
@@ -118,7 +119,7 @@ pub(crate) mod testing {
         b"\0\0\0\x01\x67\x42\xc0\x1e\xd9\x00\xa0\x2f\xf9\x70\x11\x00\x00\x03\x00\x01\x00\x00\
           \x03\x00\x32\x0f\x16\x2e\x48\0\0\0\x01\x68\xcb\x83\xcb\x20";
 
-    /// The description of a stream without audio.
+    /// Returns the description of a stream without audio.
     pub(crate) fn format(epoch: u64) -> Arc<Format> {
         let parameter_sets = ParameterSets::from_extradata(VideoCodec::H264, PARAMETER_SETS);
         Arc::new(Format {
@@ -133,7 +134,7 @@ pub(crate) mod testing {
         })
     }
 
-    /// A frame of video of 1000 bytes. `time` and `duration` are in milliseconds.
+    /// Returns a frame of video with 1000 bytes. `time` and `duration` are in milliseconds.
     pub(crate) fn video(
         format: &Arc<Format>,
         is_keyframe: bool,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A limit for the frames that all hubs keep, in bytes. A hub that publishes above the limit drops what it
-/// does not need (see [`FrameHub::new`](super::hub::FrameHub::new)). Cheap to clone; all clones share one limit.
+/// A limit for the frames that all hubs keep, in bytes. If a hub publishes frames while the limit is exceeded,
+/// the hub drops what it does not need (see [`FrameHub::new`](super::hub::FrameHub::new)). Cheap to clone; all clones share one limit.
 #[derive(Debug, Clone)]
 pub struct FrameBudget(Arc<Shared>);
 
@@ -14,7 +14,8 @@ struct Shared {
     used: AtomicU64,
 }
 
-/// The part of a [`FrameBudget`] that one hub uses. Returned to the budget when the hub is dropped.
+/// The part of a [`FrameBudget`] that one hub uses. Returned to the budget when the hub and all its readers
+/// are dropped.
 #[derive(Debug)]
 pub(super) struct FrameShare {
     budget: FrameBudget,
@@ -44,7 +45,7 @@ impl FrameShare {
     /// limit.
     pub(super) fn set(&mut self, bytes: u64) -> bool {
         let Shared { limit, used } = &*self.budget.0;
-        // A sum of differences: it can wrap in between, but not in total.
+        // A decrease is a number that wraps. Adding this number wraps again, which gives the correct sum.
         let change = bytes.wrapping_sub(self.used);
         self.used = bytes;
         used.fetch_add(change, Ordering::Relaxed).wrapping_add(change) > *limit

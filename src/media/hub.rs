@@ -1,11 +1,12 @@
-//! The hub of a stream: the ingest publishes frames, and every consumer reads them.
+//! The hub of a stream, in which the ingest publishes frames and every consumer reads them. A rendition has a
+//! hub as well, in which the transcoder publishes frames.
 //!
 //! Publishing never waits. The hub keeps the frames since the last keyframe, so that a reader can
 //! begin with a picture at once. The hub keeps older frames only while a reader that is behind still needs
-//! them. Both are limited in time and in bytes. Above the limit of the [`FrameBudget`], a hub keeps only its
-//! last keyframe and the frames that its readers still need. A reader that falls behind further than its limits
-//! misses frames, learns how many, and continues with a keyframe. A slow reader slows neither the ingest nor
-//! other readers.
+//! them. Both are limited in time and in bytes. If a hub publishes frames while the limit of the [`FrameBudget`]
+//! is exceeded, the hub keeps only its last keyframe and the frames that its readers still need. A reader that
+//! falls behind further than its limits misses frames, learns how many, and continues with a keyframe. A slow
+//! reader slows neither the ingest nor other readers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,7 +23,7 @@ use crate::media::kept_frames::{KeptFrames, Next};
 
 pub use crate::media::kept_frames::ReadFrom;
 
-/// The hub of one stream, for all its epochs. Cheap to clone.
+/// The hub of one stream for all its epochs, or of one rendition. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct FrameHub {
     shared: Arc<Shared>,
@@ -51,7 +52,7 @@ struct State {
     epoch: Option<u64>,
 }
 
-/// The last frame before the first keyframe of its epoch. Readers do not get such frames.
+/// The newest frame that arrived before the first keyframe of its epoch. Readers do not get such frames.
 #[derive(Debug, Clone, Copy)]
 struct LeadingFrame {
     epoch: u64,
@@ -71,8 +72,8 @@ pub struct HubReader {
 pub struct Gap(pub u64);
 
 impl FrameHub {
-    /// Creates a hub without frames. If all hubs of `budget` together keep too much, a hub that publishes
-    /// keeps only its last keyframe and the frames that readers need, until its next keyframe.
+    /// Creates a hub without frames. If the hub publishes frames while all hubs of `budget` together keep too
+    /// much, the hub keeps only its last keyframe and the frames that readers need, until its next keyframe.
     pub fn new(budget: &FrameBudget) -> Self {
         let memory = budget.share();
         let (kept, flow) = (KeptFrames::default(), FlowMeter::default());
@@ -124,8 +125,8 @@ impl FrameHub {
         *lock(&self.shared.leading) = Some(LeadingFrame { epoch, received_at: Instant::now() });
     }
 
-    /// Returns when the last frame of `epoch` arrived, if frames arrive but no keyframe has arrived. Returns
-    /// `None` after the first keyframe, and before the first frame.
+    /// Returns the time at which the last frame of `epoch` arrived, while the epoch has frames but no keyframe.
+    /// Returns `None` before the first frame and after the first keyframe.
     pub(crate) fn last_leading_frame(&self, epoch: u64) -> Option<Instant> {
         let leading = (*lock(&self.shared.leading))?;
         let awaits_keyframe = lock(&self.shared.state).flow.epoch() != Some(epoch);
@@ -133,7 +134,7 @@ impl FrameHub {
     }
 
     /// Returns a reader that begins at `from` and can fall behind by at most `max_bytes` of frames. The hub
-    /// also limits the time.
+    /// also limits the time by which a reader can be behind.
     pub fn read(&self, from: ReadFrom, max_bytes: usize) -> HubReader {
         let id = self.shared.next_reader.fetch_add(1, Ordering::Relaxed);
         lock(&self.shared.state).kept.join(id, from, max_bytes);
@@ -147,21 +148,21 @@ impl FrameHub {
         lock(&self.shared.state).kept.last_pictures()
     }
 
-    /// Returns the time at which the video last advanced. Before the first picture, the time at which the
-    /// hub was created.
+    /// Returns the time of the video's last sign of life: the first picture of an epoch, or a picture with
+    /// which the video has advanced. Before the first picture, returns the time at which the hub was created.
     pub fn last_progress(&self) -> &AtomicInstant {
         &self.shared.last_progress
     }
 
-    /// Returns the current rates; `None` before the first frame of video.
+    /// Returns the current flow; `None` before the first frame of video.
     pub fn flow(&self) -> Option<Flow> {
         lock(&self.shared.state).flow.flow()
     }
 }
 
 impl HubReader {
-    /// Returns the next frame; `None` when the stream has ended. Can be cancelled and called again
-    /// without losing a frame.
+    /// Returns the next frame; `None` when the stream has ended; an error if the reader was too slow and has
+    /// missed frames. Can be cancelled and called again without losing a frame.
     pub async fn next(&mut self) -> Result<Option<Arc<Frame>>, Gap> {
         loop {
             self.published.borrow_and_update();
@@ -306,7 +307,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn hubs_that_keep_too_much_together_keep_only_the_keyframe() {
+    async fn a_hub_that_publishes_above_the_budget_keeps_only_its_keyframe() {
         let budget = FrameBudget::new(70_000);
         let (first, second) = (FrameHub::new(&budget), FrameHub::new(&budget));
         publish(&first, 0..50);
@@ -327,7 +328,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_frame_larger_than_a_reader_holds_is_offered_all_the_same() {
+    async fn a_frame_larger_than_the_limit_of_a_reader_is_still_offered() {
         let hub = hub();
         let mut reader = hub.read(ReadFrom::Now, 1000);
         let format = testing::format(7);
@@ -350,7 +351,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_a_picture_that_advances_is_a_sign_of_life() {
+    async fn after_the_first_picture_only_an_advance_is_a_sign_of_life() {
         let hub = hub();
         let format = testing::format(7);
         tokio::time::advance(Duration::from_secs(5)).await;
@@ -380,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_those_of_the_last_seconds() {
+    fn rates_and_the_distance_of_keyframes_are_measured() {
         let hub = hub();
         assert!(hub.flow().is_none());
         publish(&hub, 0..500);

@@ -1,4 +1,4 @@
-//! The size and the sampling of a JPEG picture, which each picture of Motion JPEG states for itself.
+//! Reads the size and the sampling of a JPEG from its headers. Each picture of Motion JPEG has such headers.
 
 use crate::media::parameter_set::picture::PictureParameters;
 
@@ -11,7 +11,8 @@ const BEGIN: [u8; 2] = [0xff, 0xd8];
 /// The largest number of segments and fill bytes that are read to find the size. Cameras send about ten.
 const MAX_SEGMENTS: usize = 64;
 
-/// Returns the properties of a JPEG picture; `None` if `bytes` are not a JPEG or do not state a size.
+/// Returns the properties of a JPEG; `None` if `bytes` are not a JPEG, or do not state a size within the
+/// first [`MAX_SEGMENTS`] segments.
 pub(super) fn picture(bytes: &[u8]) -> Option<PictureParameters> {
     let mut rest = bytes.strip_prefix(&BEGIN)?;
     for _ in 0..MAX_SEGMENTS {
@@ -41,7 +42,7 @@ fn is_frame_header(marker: u8) -> bool {
 fn frame_header(segment: &[u8]) -> Option<PictureParameters> {
     let [depth, h1, h0, w1, w0, components, ..] = *segment else { return None };
     let (height, width) = (u16::from_be_bytes([h1, h0]), u16::from_be_bytes([w1, w0]));
-    // Each component has its id, its horizontal and vertical sampling in four bits each, and its table.
+    // Each component has three bytes: its id, its sampling (horizontal and vertical, four bits each), and its table.
     let sampling = |component: usize| segment.get(6 + 3 * component + 1).copied();
     let chroma_format = match (components, sampling(0), sampling(1)) {
         (1, ..) => 0,
@@ -71,7 +72,7 @@ mod tests {
 
     use super::*;
 
-    /// The headers of a picture of 640×360 with this sampling of its brightness.
+    /// Returns the headers of a picture of 640×360 with this sampling of its brightness.
     fn jpeg(sampling: u8) -> Vec<u8> {
         let tables = b"\xff\xd8\xff\xff\xdb\x00\x04\x00\x01\xff\xc4\x00\x03\x00";
         let frame = b"\xff\xc0\x00\x11\x08\x01\x68\x02\x80\x03\x01";
@@ -97,7 +98,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn damaged_headers_can_be_read(
+        fn damaged_headers_never_give_an_empty_picture(
             bytes in prop::collection::vec(any::<u8>(), 0..100),
             at in 0..30_usize,
         ) {

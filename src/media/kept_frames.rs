@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use crate::media::frame::{Frame, Track};
 
-/// The longest group of pictures that is kept. Of a longer or larger group, only the keyframe is kept.
+/// The longest group of pictures that is kept. Of a longer or larger group, only the keyframe is kept, and the
+/// frames that readers still need.
 pub(super) const MAX_GOP: Duration = Duration::from_secs(12);
-/// The largest group of pictures that is kept, in bytes: eight seconds at 32 Mbit/s.
+/// The largest group of pictures that is kept, in bytes: about eight seconds at 32 Mbit/s.
 pub(super) const MAX_GOP_BYTES: u64 = 32 * 1024 * 1024;
 /// The longest time by which a reader can be behind. In addition, each reader has a limit in bytes.
 pub(super) const MAX_LAG: Duration = Duration::from_secs(6);
@@ -17,7 +18,9 @@ pub(super) const MAX_LAG: Duration = Duration::from_secs(6);
 /// The frame with which a new reader begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadFrom {
-    /// The last keyframe, so that the reader has a picture at once; the next one if no keyframe is kept.
+    /// The last keyframe, so that the reader has a picture at once. If the frames after this keyframe are not
+    /// kept, the reader then continues with the next keyframe. Before the first keyframe, the same as
+    /// [`ReadFrom::NextKeyframe`].
     LastKeyframe,
     /// The next keyframe that is published.
     NextKeyframe,
@@ -31,9 +34,9 @@ type Number = u64;
 #[derive(Debug, Default)]
 pub(super) struct KeptFrames {
     frames: VecDeque<Kept>,
-    /// Number of the oldest frame in `frames`.
+    /// Number of the oldest frame in `frames`; if there is none, the number of the next frame.
     first: Number,
-    /// Bytes of all frames so far.
+    /// Bytes of all frames that have been published so far.
     bytes: u64,
     keyframe: Option<Keyframe>,
     readers: Vec<Reader>,
@@ -166,7 +169,7 @@ impl KeptFrames {
         self.drop_unneeded();
     }
 
-    /// Returns the next frame or gap of a reader, and advances the reader.
+    /// Returns the next frame or gap of a reader, if any, and advances the reader.
     pub(super) fn next(&mut self, id: u64) -> Next {
         let (first, end) = (self.first, self.end());
         let Some(reader) = self.readers.iter_mut().find(|reader| reader.id == id) else {
@@ -209,7 +212,7 @@ impl KeptFrames {
     }
 
     /// Moves each reader that is too far behind to the last keyframe, if this keyframe is ahead of the
-    /// reader and within its limits. Otherwise, the reader waits for the next keyframe.
+    /// reader and within the reader's limits. Otherwise, the reader waits for the next keyframe.
     fn let_slow_readers_miss(&mut self) {
         let Some(newest) = self.frames.back() else { return };
         let newest_at = newest.frame.received_at;
@@ -221,7 +224,7 @@ impl KeptFrames {
             let ReaderState::At(number) = reader.state else { continue };
             let place = usize::try_from(number - self.first).unwrap_or(usize::MAX);
             let Some(kept) = self.frames.get(place) else { continue };
-            // A single frame is always offered, however large it is.
+            // The newest frame is always offered, however large it is.
             if number + 1 == self.first + self.frames.len() as u64
                 || !is_too_far_behind(kept, reader.max_bytes)
             {

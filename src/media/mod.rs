@@ -4,12 +4,12 @@
 //! | Module | Owns |
 //! |---|---|
 //! | [`frame`] | a frame, and the description of a stream's tracks |
-//! | [`hub`] | where a stream's frames are published and read |
-//! | [`frame_budget`] | the memory that all hubs can use |
+//! | [`hub`] | the hub, in which frames are published and read |
+//! | [`frame_budget`] | the limit for the memory that all hubs use together |
 //! | `kept_frames` | the frames that a hub keeps |
-//! | [`flow`] | bit rate and frame rate of the media in a hub |
+//! | [`flow`] | rates of the media in a hub, and its signs of life |
 //! | [`demuxer`] | frames, made of the packets that FFmpeg writes |
-//! | [`muxer`] | frames written as NUT, which a child of the manager reads |
+//! | [`muxer`] | video written as NUT, for an FFmpeg to read |
 //! | [`rendition`] | frames, made of the video that a transcoder writes and of its source's audio |
 //! | `camera_clock` | times on the epoch's clock |
 //! | `pace` | the rate of a camera's clock |
@@ -17,11 +17,11 @@
 //! | `wall_clock` | dates of frames |
 //! | [`access_unit`] | pictures of H.264 and H.265, in the form that MP4 needs |
 //! | `video_track` | pictures, made of the packets of one NUT stream |
-//! | `jpeg` | the size of a picture of Motion JPEG |
+//! | `jpeg` | size and sampling of a picture of Motion JPEG |
 //! | [`nal`] | NAL units, the elements of H.264 and H.265 |
 //! | [`parameter_set`] | parameter sets of H.264 and H.265 |
-//! | [`bits`] | fields of a NAL unit |
-//! | [`codec`] | names of codecs |
+//! | [`bits`] | fields of a NAL unit, and of AAC's configuration |
+//! | [`codec`] | video codecs and their names |
 //! | [`aac`], [`opus`] | parameters of AAC and Opus |
 //! | [`nut`] | the NUT container: packets to and from FFmpeg |
 //! | [`mp4`] | MP4 for players |

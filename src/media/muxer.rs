@@ -1,4 +1,4 @@
-//! Writes frames in the form that an FFmpeg child reads from a pipe. Pure.
+//! Writes video as NUT, which an FFmpeg reads from a pipe. Pure.
 
 use crate::media::codec::VideoCodec;
 use crate::media::frame::{Format, Frame};
@@ -21,7 +21,8 @@ pub struct VideoMuxer {
 }
 
 impl VideoMuxer {
-    /// Begins a stream whose first frame is `first`, a keyframe, at time 0. Writes the headers to `out`.
+    /// Begins a stream whose first frame is `first`, a keyframe, at time 0. Writes the headers to `out`, but
+    /// not the frame.
     pub(crate) fn begin(first: &Frame, out: &mut Vec<u8>) -> Self {
         if let Some(time_base) = TimeBase::new(1, TICKS_PER_SECOND) {
             out.extend(nut_headers(&[description(&first.format, time_base)]));
@@ -40,7 +41,8 @@ impl VideoMuxer {
         ticks(frame).saturating_sub(self.starts_at)
     }
 
-    /// Writes a frame to `out`, with its parameter sets if the format has changed since the last frame.
+    /// Writes a frame to `out`. The first frame, and each frame whose format differs from that of the frame
+    /// before, contains the parameter sets of its format, except with Motion JPEG.
     pub fn write(&mut self, frame: &Frame, out: &mut Vec<u8>) {
         if frame.format.codec() == VideoCodec::Mjpeg {
             return write_nut_frame(0, self.time(frame), frame.is_keyframe, &frame.data, out);
@@ -136,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn parameter_sets_are_written_when_they_change() {
+    fn parameter_sets_are_written_first_and_when_the_format_changes() {
         let first = testing::format(7);
         let other = Arc::new(Format {
             epoch: 7,

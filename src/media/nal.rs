@@ -1,4 +1,4 @@
-//! NAL units of H.264 and H.265: their boundaries and their kinds.
+//! NAL units of H.264 and H.265: their boundaries, their kinds, and the recovery points in H.264's SEI.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -13,7 +13,7 @@ use crate::media::codec::VideoCodec;
 pub enum Framing {
     /// A start code in front of each unit (Annex B of both standards).
     StartCodes,
-    /// A length field in front of each unit, of this number of bytes, 1 to 4.
+    /// A length field in front of each unit. The field has this number of bytes, 1 to 4.
     Lengths(usize),
 }
 
@@ -36,7 +36,7 @@ impl Framing {
     /// code. Stops at a length that goes beyond the end of the access unit.
     pub fn units(self, access_unit: &[u8]) -> Units<'_> {
         let rest = match self {
-            Self::StartCodes => behind_start_code(access_unit),
+            Self::StartCodes => after_start_code(access_unit),
             Self::Lengths(_) => access_unit,
         };
         Units { framing: self, rest }
@@ -102,7 +102,7 @@ impl<'a> Units<'a> {
     }
 }
 
-fn behind_start_code(bytes: &[u8]) -> &[u8] {
+fn after_start_code(bytes: &[u8]) -> &[u8] {
     find_start_code(bytes).map_or(&[], |at| &bytes[at + 3..])
 }
 
@@ -129,7 +129,7 @@ pub(crate) enum UnitKind {
     Other,
 }
 
-/// The kinds of parameter sets.
+/// The kind of a parameter set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SetKind {
     /// Video parameter set, of H.265 only.

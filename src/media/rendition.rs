@@ -1,4 +1,5 @@
-//! Makes the frames of a rendition of the video that a transcoder writes and of the source's audio. Pure.
+//! Makes the frames of a rendition. Their video is what a transcoder writes, and their audio is that of the
+//! source. Pure.
 //!
 //! The frames have the epoch, the times and the dates of the source's frames, so that the rendition is
 //! played as the source would be.
@@ -22,13 +23,13 @@ const MAX_AUDIO: usize = 512 * 1024;
 pub struct RenditionDemuxer {
     /// The format of the source's last frame of video.
     source: Arc<Format>,
-    /// Number of the next change within the epoch.
+    /// The version of the next format.
     version: u32,
     video: Option<VideoTrack>,
     format: Option<Arc<Format>>,
     /// The time and the date of the source's last frame of video.
     dated: Option<(Duration, SystemTime)>,
-    /// The audio that waits for the video of the same time, which the transcoder delays.
+    /// The audio that waits until the transcoder has written the video of the same time.
     audio: VecDeque<Arc<Frame>>,
     audio_bytes: usize,
 }
@@ -60,8 +61,8 @@ impl RenditionDemuxer {
         }
     }
 
-    /// Takes a frame of the source's audio, which is returned with the video of the same time. Drops the
-    /// oldest audio above [`MAX_AUDIO`].
+    /// Takes a frame of the source's audio, which [`RenditionDemuxer::take_video`] returns with the video of the
+    /// same time. If more than [`MAX_AUDIO`] bytes of audio wait, drops the oldest.
     pub fn take_audio(&mut self, frame: Arc<Frame>) {
         self.audio_bytes += frame.data.len();
         self.audio.push_back(frame);
@@ -71,7 +72,9 @@ impl RenditionDemuxer {
     }
 
     /// Takes an item that the transcoder wrote and that was read at `now`. If the item is a picture, appends
-    /// its frame and the audio up to this frame to `frames`.
+    /// the audio up to this picture and then the picture's frame to `frames`. Does not append anything while the
+    /// properties of the pictures are unknown. Fails if the item describes streams without video that the manager
+    /// can use.
     pub fn take_video(
         &mut self,
         item: NutItem,

@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
-/// The duration of a frame before it is known.
+/// The assumed duration of a frame, until a duration is known.
 const USUAL_FRAME: Duration = Duration::from_millis(40);
 /// The most frames that H.264 and H.265 reorder.
 const MAX_REORDER: usize = 16;
-/// The longest duration of a frame. A longer time between frames is an interruption.
+/// The longest duration of a frame. A time of this length between frames is an interruption.
 const MAX_FRAME: Duration = Duration::from_mins(1);
 
 /// The times of one frame on the clock of its epoch.
@@ -27,7 +27,7 @@ pub(crate) struct Times {
 /// The time line of one track in one epoch.
 #[derive(Debug)]
 pub(crate) struct Timeline {
-    /// The number of frames that are decoded before a frame but shown after it.
+    /// The largest number of frames that are decoded before a frame but shown after it.
     reorder: usize,
     /// The latest presentation times in ascending order, at most `reorder + 1`.
     latest: Vec<Duration>,
@@ -62,7 +62,7 @@ impl Timeline {
 
     fn next_decode_time(&mut self) -> Duration {
         let earliest = self.latest.first().copied().unwrap_or_default();
-        // At the beginning, `latest` is not full yet: the missing times are before the first one.
+        // While `latest` is not full, the missing times are assumed to be before the earliest one.
         let unknown = self.reorder + 1 - self.latest.len().min(self.reorder + 1);
         let ahead = self.frame.saturating_mul(u32::try_from(unknown).unwrap_or(0));
         let decode = earliest.saturating_sub(ahead);
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn without_reordering_a_frame_is_decoded_when_it_is_shown() {
+    fn without_reordering_decode_and_presentation_times_are_the_same() {
         let mut timeline = Timeline::new(0, None);
         assert_eq!(place(&mut timeline, &[0, 40, 100]), [(0, 0), (40, 40), (100, 100)]);
         let next = timeline.place(BEGIN + Duration::from_millis(150));
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn b_frames_that_are_announced_give_even_decode_times() {
+    fn b_frames_that_are_announced_give_evenly_spaced_decode_times() {
         let mut timeline = Timeline::new(1, None);
         let times = place(&mut timeline, &[0, 80, 40, 160, 120, 240, 200]);
         let decode: Vec<_> = times.iter().map(|(decode, _)| *decode).collect();

@@ -39,8 +39,8 @@ pub(super) struct Picture {
 }
 
 impl VideoTrack {
-    /// Finds the video among the streams that a NUT stream announces. Fails if there is no video,
-    /// or if only FFmpeg can use its codec.
+    /// Creates the track of the first video among the streams that a NUT stream announces. Fails if there is no
+    /// video, or if the manager does not support the codec of the first one.
     pub(super) fn new(streams: &[NutStream]) -> Result<Self, MediaError> {
         let is_video = |stream: &&NutStream| matches!(stream.kind, NutKind::Video { .. });
         let mut streams = streams.iter().enumerate();
@@ -68,7 +68,7 @@ impl VideoTrack {
         self.sets.codec()
     }
 
-    /// Returns the parameter sets; none for Motion JPEG.
+    /// Returns the parameter sets; an empty collection for Motion JPEG.
     pub(super) fn parameter_sets(&self) -> &ParameterSets {
         &self.sets
     }

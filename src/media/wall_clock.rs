@@ -1,15 +1,15 @@
 //! Maps the times of an epoch to the wall clock. Pure.
 //!
 //! Frames arrive with a delay that varies, and a frame that is read late must not be dated late. So the
-//! mapping follows the frames with the shortest delay. A camera's clock runs a little fast or slow. The
-//! mapping is corrected slowly, so that dates do not jump.
+//! mapping follows the frames with the shortest delay. A camera's clock runs a little fast or slow. So the
+//! mapping is corrected all the time, but slowly, so that dates do not jump.
 
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// The first seconds of an epoch, in which a frame with a shorter delay corrects the mapping at once: the
-/// frames that FFmpeg read while it probed the stream arrive late.
+/// The first seconds of an epoch, in which a frame with a shorter delay corrects the mapping at once. The reason
+/// is that the first frames arrive late: FFmpeg keeps them while it probes the stream.
 const SETTLING: Duration = Duration::from_secs(2);
 /// The length of a window. The mapping follows the shortest delay in the current and the previous window.
 const WINDOW: Duration = Duration::from_secs(5);

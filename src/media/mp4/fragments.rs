@@ -42,7 +42,7 @@ pub fn fragment(
 }
 
 /// Returns a fragment without the data of its samples. The caller appends the data, first that of all
-/// video samples, then that of all audio samples. A caller that writes slices need not copy the data.
+/// video samples, then that of all audio samples. Use this function to write the data without copying it.
 pub fn fragment_head(
     sequence_number: u32,
     video: SampleRun<'_>,
@@ -59,10 +59,11 @@ const MOVIE: usize = HEADER + 16;
 /// Bytes of a `traf` with `tfhd`, `tfdt`, and a `trun` without samples.
 const TRACK: usize = HEADER + 16 + 20 + 20;
 
-/// ISO/IEC 14496-12, 8.8.7.1.
+/// Flag of `tfhd`: data offsets count from the beginning of the `moof` (ISO/IEC 14496-12, 8.8.7.1).
 const DEFAULT_BASE_IS_MOOF: u32 = 0x02_0000;
-/// 8.8.8.1: in version 1, composition offsets have a sign.
+/// Version 1 of `trun`, in which composition offsets have a sign (8.8.8.1).
 const TRUN_VERSION_1: u32 = 0x0100_0000;
+// Flags of `trun`: the fields that are present.
 const HAS_DATA_OFFSET: u32 = 0x1;
 const HAS_DURATION: u32 = 0x100;
 const HAS_SIZE: u32 = 0x200;
@@ -73,8 +74,8 @@ const HAS_COMPOSITION_OFFSET: u32 = 0x800;
 struct Track<'a> {
     id: u32,
     run: &'a SampleRun<'a>,
-    /// The samples of audio have neither flags nor composition offsets: all are keyframes, and their
-    /// times of decoding and presentation are the same.
+    /// True for the video track. Samples of audio have neither flags nor composition offsets: all are
+    /// keyframes, and their times of decoding and presentation are the same.
     is_video: bool,
     data_size: u64,
 }
@@ -98,7 +99,7 @@ impl<'a> Track<'a> {
         if self.is_video { 16 } else { 8 }
     }
 
-    /// Writes the `traf`. Its data begins `data_offset` bytes after the `moof`.
+    /// Writes the `traf`. The data of its samples begins `data_offset` bytes after the beginning of the `moof`.
     fn write(&self, bytes: &mut Vec<u8>, data_offset: u32) {
         let samples = self.run.samples;
         if samples.is_empty() {
@@ -127,7 +128,7 @@ impl<'a> Track<'a> {
     }
 }
 
-/// The sizes of a fragment's parts, all of which fit into 31 bits.
+/// The tracks of a fragment and the size of its `moof`. The whole fragment is smaller than 2 GiB.
 struct Layout<'a> {
     video: Track<'a>,
     audio: Track<'a>,
@@ -139,7 +140,7 @@ impl<'a> Layout<'a> {
         let (video, audio) = (Track::new(VIDEO, video), Track::new(AUDIO, audio));
         let moof_size = MOVIE + video.size() + audio.size();
         let layout = Self { video, audio, moof_size };
-        // Data offsets have 31 bits.
+        // Data offsets are signed numbers of 32 bits.
         let size = (layout.moof_size + HEADER) as u64 + layout.data_size();
         if size > i32::MAX as u64 { Err(Mp4Error::TooLarge) } else { Ok(layout) }
     }
@@ -152,7 +153,7 @@ impl<'a> Layout<'a> {
         self.moof_size + HEADER + usize::try_from(self.data_size()).unwrap_or(0)
     }
 
-    /// Writes `moof` and the header of the `mdat`.
+    /// Returns the `moof` and the header of the `mdat`, with this capacity in bytes.
     fn head(&self, sequence_number: u32, capacity: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(capacity);
         header(&mut bytes, self.moof_size, *b"moof");

@@ -81,7 +81,7 @@ pub fn init_segment(
 }
 
 /// Returns `ftyp`. Brand `iso6` permits negative composition offsets. Brand `iso5` permits data offsets
-/// that count from the `moof`.
+/// that count from the beginning of the `moof`.
 fn file_type() -> Ftyp {
     Ftyp {
         major_brand: FourCC::new(b"iso6"),
@@ -110,7 +110,8 @@ fn video_track(sets: &ParameterSets) -> Result<Trak, Mp4Error> {
     Ok(track(tkhd, VIDEO_TIMESCALE, (b"vide", "VideoHandler"), minf))
 }
 
-/// Returns the width in square pixels; the coded width if the number does not fit into 16 bits.
+/// Returns the width in square pixels; the width in the picture's own pixels if the result does not fit into
+/// 16 bits.
 fn display_width(picture: &PictureParameters) -> u16 {
     let (width, height) = picture.pixel_aspect;
     let pixels = u32::from(picture.width) * u32::from(width) / u32::from(height).max(1);
@@ -154,7 +155,8 @@ fn media_information(entry: Codec) -> Minf {
     }
 }
 
-/// Returns the picture's parameters and the sample entry; `None` if sets are missing or damaged.
+/// Returns the picture's parameters and the sample entry; `None` if sets are missing or damaged, and for Motion
+/// JPEG.
 fn sample_entry(sets: &ParameterSets) -> Option<(PictureParameters, Codec)> {
     let lists = |kind| sets.of_kind(kind).map(|unit| unit.to_vec()).collect::<Vec<_>>();
     let sequence_sets = lists(SetKind::Sequence);
@@ -245,7 +247,8 @@ fn opus_entry(config: OpusConfig) -> Opus {
     Opus { audio: audio_entry(config.channels, OpusConfig::SAMPLE_RATE), dops, btrt: None }
 }
 
-/// A sample rate above 65535 Hz does not fit and is written as 0: the codec's configuration has the rate.
+/// Returns the fields that all sample entries of audio share. A sample rate above 65535 Hz does not fit and is
+/// written as 0, because the codec's configuration has the rate.
 fn audio_entry(channels: u8, sample_rate: u32) -> Audio {
     Audio {
         data_reference_index: 1,

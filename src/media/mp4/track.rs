@@ -21,9 +21,10 @@ pub enum Mp4Error {
     #[error("an init segment needs a track")]
     NoTrack,
     /// The sequence parameter set is missing or damaged, or another set that the codec needs is missing.
+    /// Motion JPEG never has sets.
     #[error("the video has no usable parameter sets")]
     NoParameterSets,
-    /// More than 2 GiB in one fragment.
+    /// A fragment of 2 GiB or more.
     #[error("the fragment is too large")]
     TooLarge,
     /// A field that does not fit into its box.

@@ -3,7 +3,7 @@
 /// The generator, without its highest bit.
 const POLYNOMIAL: u32 = 0x04C1_1DB7;
 
-/// The checksum of every single byte.
+/// The checksums of all single bytes, by the value of the byte.
 const TABLE: [u32; 256] = table();
 
 /// Returns the checksum of `bytes`.
@@ -17,7 +17,7 @@ pub(super) fn crc32(bytes: &[u8]) -> u32 {
 const fn table() -> [u32; 256] {
     let mut table = [0; 256];
     let mut remainder: u32 = POLYNOMIAL;
-    // `remainder` is that of `power`. The remainders of all smaller numbers are in the table.
+    // `remainder` is the checksum of the byte `power`. The checksums of all smaller bytes are in the table.
     let mut power = 1;
     while power < 256 {
         let mut low = 0;

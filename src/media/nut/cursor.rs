@@ -73,12 +73,12 @@ impl<'a> Cursor<'a> {
         half.checked_add(1).ok_or(NutError::Invalid("a number of more than 64 bits"))
     }
 
-    /// Reads a number of a smaller type. `error` is the text of the error if the number does not fit.
+    /// Reads a number, and converts it to type `T`. `error` is the text of the error if the number does not fit.
     pub(super) fn number<T: TryFrom<u64>>(&mut self, error: &'static str) -> Result<T, NutError> {
         T::try_from(self.unsigned()?).map_err(|_| NutError::Invalid(error))
     }
 
-    /// Reads a string: its length, and its bytes.
+    /// Reads a string, which consists of its length and its bytes. Returns the bytes.
     pub(super) fn string(&mut self) -> Result<&'a [u8], NutError> {
         let length = self.unsigned()?;
         self.bytes(length)

@@ -6,7 +6,7 @@ pub enum NutError {
     /// The stream does not begin with the identification of NUT.
     #[error("not a NUT stream")]
     NotNut,
-    /// Neither version 3 nor version 4.
+    /// The stream has neither version 3 nor version 4.
     #[error("NUT version {0} is not supported")]
     Version(u64),
     /// A size above the limit.
@@ -17,13 +17,13 @@ pub enum NutError {
         /// Its claimed size in bytes.
         size: u64,
     },
-    /// A checksum that does not match the bytes it covers.
+    /// A checksum that does not match the bytes that it covers.
     #[error("the checksum of {0} in the NUT stream is wrong")]
     Checksum(&'static str),
     /// A field with an invalid value, or an element in the wrong place.
     #[error("the NUT stream is invalid: {0}")]
     Invalid(&'static str),
-    /// An element that ends in the middle of a field.
+    /// An element that ends in the middle of a field, or a header without end.
     #[error("an element of the NUT stream is truncated")]
     Truncated,
     /// A time that is negative or does not fit into 63 bits.

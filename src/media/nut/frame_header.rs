@@ -13,7 +13,7 @@ use crate::media::nut::timeline::Timeline;
 pub(super) const MAX_FRAME_HEADER: usize = 4096;
 /// Largest frame, in bytes: more than two seconds at 100 Mbit/s.
 const MAX_FRAME: u64 = 32 * 1024 * 1024;
-/// Frames of more bytes omit nothing.
+/// The largest size, in bytes, of a frame whose data can omit bytes.
 const MAX_FRAME_WITH_OMITTED_BYTES: u64 = 4096;
 
 /// The header of a frame.
@@ -27,7 +27,7 @@ pub(super) struct FrameHeader {
     pub(super) is_end: bool,
     /// True if the data begins with side data and metadata.
     pub(super) has_side_data: bool,
-    /// Index of the bytes with which the frame begins and that the data omits.
+    /// Index of the bytes that the frame begins with and that its data omits; see [`MainHeader::omitted`].
     pub(super) omitted: usize,
     /// Size of the header itself in bytes.
     pub(super) header_size: usize,
@@ -158,7 +158,7 @@ pub(super) fn side_data_size(data: &[u8]) -> Result<usize, NutError> {
     Ok(fields.position())
 }
 
-/// Skips a name and a value. A negative number in place of the value is the value's type.
+/// Skips a name and a value. A negative number in place of the value is the type of the value, which follows.
 fn skip_property(fields: &mut Cursor<'_>) -> Result<(), NutError> {
     fields.string()?;
     match fields.signed()? {

@@ -7,7 +7,7 @@ use crate::media::nut::error::NutError;
 use crate::media::nut::packet_header::START_CODE_BYTE;
 use crate::media::nut::stream::{MAX_STREAMS, TimeBase};
 
-/// Flag of a frame that decoding can begin with.
+/// Flag of a frame with which decoding can begin.
 pub(super) const KEY: u64 = 1;
 /// Flag of an empty frame at the end of a stream.
 pub(super) const END_OF_RELEVANCE: u64 = 1 << 1;
@@ -23,9 +23,9 @@ pub(super) const CHECKSUM: u64 = 1 << 6;
 pub(super) const RESERVED: u64 = 1 << 7;
 /// Flag of data that begins with side data and metadata.
 pub(super) const SIDE_DATA: u64 = 1 << 8;
-/// Flag of a header that has the index of the bytes which the data omits.
+/// Flag of a header that has the index of the bytes that the data omits.
 pub(super) const HEADER_INDEX: u64 = 1 << 10;
-/// Flag of a header that has a field which helps searches.
+/// Flag of a header with a field that helps programs seek. The reader skips this field.
 pub(super) const MATCH_TIME: u64 = 1 << 11;
 /// Flag of a header that changes the flags of its code.
 pub(super) const CODED_FLAGS: u64 = 1 << 12;
@@ -37,9 +37,9 @@ const BROADCAST: u64 = 1;
 /// Flag of a stream that has only one syncpoint, at the beginning.
 pub(super) const PIPE: u64 = 1 << 1;
 
-/// Longest distance between start codes, in bytes. A larger value in a header is read as this one.
+/// Largest value of [`MainHeader::max_distance`]. A larger value in a header is read as this one.
 pub(super) const MAX_DISTANCE: u64 = 65536;
-/// The most time bases. FFmpeg writes at most one for each stream and chapter.
+/// The most time bases of a stream. FFmpeg writes at most one for each stream and chapter.
 const MAX_TIME_BASES: usize = 256;
 /// The most strings of bytes that frames can omit.
 const MAX_OMITTED_HEADERS: u64 = 127;
@@ -177,7 +177,7 @@ fn frame_code_run(fields: &mut Cursor<'_>, code: &mut FrameCode) -> Result<usize
         code.size_multiplier.saturating_sub(code.size_lsb).into()
     };
     if field_count > 6 {
-        fields.unsigned()?; // helps searches
+        fields.unsigned()?; // helps programs seek
     }
     if field_count > 7 {
         code.omitted = fields.number("omitted bytes of a frame code")?;

@@ -4,7 +4,7 @@ use crate::media::nut::crc::crc32;
 use crate::media::nut::cursor::Cursor;
 use crate::media::nut::error::NutError;
 
-/// First byte of every start code. No frame has this code.
+/// First byte of every start code. No frame begins with this byte.
 pub(super) const START_CODE_BYTE: u8 = b'N';
 /// Start code of the main header.
 pub(super) const MAIN: u64 = 0x4E4D_7A56_1F5F_04AD;
@@ -19,9 +19,9 @@ const INDEX: u64 = 0x4E58_DD67_2F23_E64E;
 pub(super) const MAX_PACKET_HEADER: usize = 32;
 /// Largest content, in bytes. Real contents have a few hundred.
 const MAX_CONTENT: u64 = 1024 * 1024;
-/// Largest index, in bytes. It has five bytes for each syncpoint, and is skipped.
+/// Largest index, in bytes. An index has about five bytes for each syncpoint, and is skipped.
 const MAX_INDEX: u64 = 32 * 1024 * 1024;
-/// Contents of more bytes have a checksum of their size.
+/// The largest size, in bytes, that needs no checksum of the size field.
 const MAX_UNCHECKED_SIZE: u64 = 4096;
 const CHECKSUM_SIZE: usize = 4;
 
@@ -59,7 +59,7 @@ impl PacketHeader {
         Ok(Self { start_code, size: header_size + content_size, header_size })
     }
 
-    /// Returns the content of the element in `bytes`, after the checksum has been verified.
+    /// Verifies the checksum of the element at the beginning of `bytes`, and returns the element's content.
     pub(super) fn content<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8], NutError> {
         let content = &bytes[self.header_size..self.size];
         let (content, checksum) = content.split_at(content.len() - CHECKSUM_SIZE);

@@ -28,9 +28,9 @@ pub struct NutReader {
     /// True after the bytes that identify NUT.
     is_identified: bool,
     main: Option<MainHeader>,
-    /// Headers by index of the stream, until all that the main header announced have arrived.
+    /// The streams' headers in the order of the streams, until all headers have arrived.
     headers: Vec<StreamHeader>,
-    /// One for each stream, once all headers have arrived.
+    /// One entry for each stream, once all headers have arrived.
     timelines: Vec<Timeline>,
     /// Position of the last syncpoint.
     syncpoint: Option<u64>,
@@ -57,13 +57,13 @@ impl NutReader {
         &mut self.buffer
     }
 
-    /// Returns true if the stream can end here: the buffer is empty, and the headers are complete or have
-    /// not begun.
+    /// Returns true if the stream can end here: the buffer is empty, and either all headers or no bytes have
+    /// arrived.
     pub fn is_between_items(&self) -> bool {
         self.buffer.is_empty() && self.is_identified != self.timelines.is_empty()
     }
 
-    /// Returns the next item; `None` if it is not completely buffered. An error is final.
+    /// Returns the next item; `None` if the buffer does not contain all of it. An error is final.
     pub fn next_item(&mut self) -> Result<Option<NutItem>, NutError> {
         if !self.is_identified && !self.identify()? {
             return Ok(None);
@@ -95,7 +95,7 @@ impl NutReader {
         Ok(self.is_identified)
     }
 
-    /// Reads a header or a syncpoint. Skips an element of another kind.
+    /// Reads a header or a syncpoint. Skips a repeated header, and an element of another kind.
     fn header(&mut self) -> Result<Element, NutError> {
         let Some(header) = self.parse(MAX_PACKET_HEADER, PacketHeader::parse)? else {
             return Ok(Element::Incomplete);
@@ -105,7 +105,7 @@ impl NutReader {
         let mut element = Element::Skipped;
         match (header.start_code, &self.main) {
             (MAIN, None) => self.main = Some(MainHeader::parse(content)?),
-            // Headers can be repeated, but do not change. So later ones are skipped.
+            // Headers can be repeated, but do not change. So repeated ones are skipped.
             (STREAM, Some(main)) if self.timelines.is_empty() => {
                 let header = StreamHeader::parse(content, main)?;
                 if let Some(streams) = self.add_stream(header)? {
@@ -186,8 +186,8 @@ impl NutReader {
         })))
     }
 
-    /// Parses a header of at most `max_size` bytes at the beginning of the buffer. Returns `None` if it
-    /// is not completely buffered.
+    /// Parses a header of at most `max_size` bytes at the beginning of the buffer. Returns `None` while the
+    /// buffer contains only a part of the header.
     fn parse<T>(
         &self,
         max_size: usize,

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-/// The latest time of a packet: 285 years. This limit prevents overflows when durations are added. The ingest's
-/// FFmpeg adds 139 years, so that no time is negative.
+/// The latest time of a packet: 285 years. This limit prevents overflows when durations are added. It leaves
+/// enough time after the 139 years that the ingest's FFmpeg adds to all times so that none is negative.
 const MAX_TIME: Duration = Duration::from_hours(285 * 365 * 24);
 
-/// The most streams of media in one NUT stream.
+/// The most streams of media that a NUT stream can contain for [`NutReader`](super::reader::NutReader).
 pub(crate) const MAX_STREAMS: usize = 8;
 
 /// The description of the streams, or a packet of one of them.
@@ -84,7 +84,7 @@ impl TimeBase {
         self.denominator
     }
 
-    /// Returns the time of so many ticks, or 285 years if that is earlier.
+    /// Returns the duration of this number of ticks, at most [`MAX_TIME`].
     pub(crate) fn time(self, ticks: u64) -> Duration {
         let (numerator, denominator) = (u128::from(self.numerator), u128::from(self.denominator));
         let nanos = u128::from(ticks) * numerator * 1_000_000_000 / denominator;
@@ -92,7 +92,7 @@ impl TimeBase {
     }
 }
 
-/// A frame of video, or a packet of audio.
+/// A frame of video, or a packet of audio or of other data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NutPacket {
     /// Index of the stream.

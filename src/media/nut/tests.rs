@@ -1,4 +1,5 @@
-//! Tests with streams made by hand, which use features of the format that FFmpeg does not write.
+//! Tests of the reader with streams that use features of NUT that FFmpeg does not write, and with streams from
+//! the writer.
 
 use bytes::Bytes;
 use proptest::prelude::*;

@@ -76,7 +76,7 @@ impl Syncpoint {
         if main.is_broadcast {
             fields.unsigned()?; // the wall clock's time
         }
-        // FFmpeg's first decode times can be negative. They are coded in two's complement.
+        // The time may be negative, because FFmpeg's first decode times may be. Then it is coded in two's complement.
         let coded = i128::from(coded.cast_signed());
         let count = i128::try_from(main.time_bases.len()).map_err(|_| NutError::Time)?;
         let time = i64::try_from(coded.div_euclid(count)).map_err(|_| NutError::Time)?;

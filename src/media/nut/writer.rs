@@ -2,7 +2,7 @@
 //!
 //! Every frame has its complete time and a checksum in its header, so that no frame depends on earlier
 //! ones. The stream has only one syncpoint, at its start, because FFmpeg keeps every syncpoint in memory.
-//! Only version 4 permits this, for streams in pipes.
+//! Only version 4 of NUT permits a single syncpoint, in streams for pipes.
 
 use crate::media::nut::crc::crc32;
 use crate::media::nut::main_header::{
@@ -70,7 +70,7 @@ fn main_header(stream_count: usize, time_bases: &[TimeBase]) -> Vec<u8> {
     frame_codes(INVALID, FRAME_CODE.into(), &mut out);
     frame_codes(flags, 1, &mut out);
     frame_codes(flags | KEY, 1, &mut out);
-    // All other codes. The first byte of start codes does not count.
+    // All other codes, except for the first byte of start codes, which the table leaves out.
     frame_codes(INVALID, 256 - u64::from(FRAME_CODE) - 2 - 1, &mut out);
     unsigned(0, &mut out); // omitted headers
     unsigned(PIPE, &mut out);

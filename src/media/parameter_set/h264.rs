@@ -109,7 +109,7 @@ fn size(bits: &mut BitReader<'_>, samples: &Samples) -> Option<(u16, u16, bool)>
     const MAX_MACROBLOCKS: u32 = 4096;
     let columns = bits.unsigned(MAX_MACROBLOCKS)? + 1;
     let rows = bits.unsigned(MAX_MACROBLOCKS)? + 1;
-    // If pictures can consist of two fields, a row counts for each field.
+    // If pictures can consist of two fields, the set states the number of rows of one field.
     let fields = if bits.flag()? { 1 } else { 2 };
     if fields == 2 {
         bits.skip(1)?; // mb_adaptive_frame_field_flag

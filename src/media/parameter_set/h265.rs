@@ -7,7 +7,7 @@ use crate::media::bits::BitReader;
 use crate::media::codec::h265_name;
 
 /// Reads a set, which begins with its NAL unit header. Returns the picture's parameters, and `hvcC` with
-/// the fields that come from the set. Ignores errors in the fields after `sps_max_num_reorder_pics`.
+/// the fields that come from the set. Ignores errors in the fields after `sps_max_latency_increase_plus1`.
 pub(crate) fn parse(unit: &[u8]) -> Option<(PictureParameters, Hvcc)> {
     let mut bits = BitReader::new(unit);
     let (mut hvcc, sub_layers) = start(&mut bits)?;

@@ -21,7 +21,7 @@ pub struct PictureParameters {
     pub luma_bit_depth: u8,
     /// Bits of a sample of colour: 8 to 15 with H.264 and H.265.
     pub chroma_bit_depth: u8,
-    /// Frames per second, if the set states them. The rate at which a camera sends is often different.
+    /// Frames per second, if the set states the rate. The rate at which a camera sends is often different.
     pub frame_rate: Option<f64>,
     /// The largest number of pictures that are decoded before a picture but shown after it, if the set
     /// states the number.
@@ -38,7 +38,7 @@ pub(super) struct Cropping {
 }
 
 impl Cropping {
-    /// Reads the flag and the offsets left, right, top and bottom. The units are in pixels.
+    /// Reads the flag and the offsets left, right, top and bottom. An offset of 1 is `unit_x` or `unit_y` pixels.
     pub(super) fn read(bits: &mut BitReader<'_>, unit_x: u32, unit_y: u32) -> Option<Self> {
         if !bits.flag()? {
             return Some(Self { horizontal: 0, vertical: 0 });

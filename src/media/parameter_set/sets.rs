@@ -53,7 +53,7 @@ impl ParameterSets {
     }
 
     /// Reads what FFmpeg calls extradata: an `avcC` or `hvcC` record, or units with start codes.
-    /// Damaged sets are left out. The version is 0.
+    /// Sets without a valid id are left out, and so are all sets of a damaged record. The version is 0.
     pub fn from_extradata(codec: VideoCodec, mut extradata: &[u8]) -> Self {
         let mut sets = Self::new(codec);
         match Framing::of_extradata(codec, extradata) {
@@ -102,7 +102,7 @@ impl ParameterSets {
     }
 
     /// Returns the properties of pictures in the first sequence parameter set; `None` if the set is
-    /// missing or damaged.
+    /// missing or damaged, and for Motion JPEG.
     pub fn picture(&self) -> Option<PictureParameters> {
         let unit = &self.sequence.first()?.unit;
         match self.codec {
@@ -132,7 +132,8 @@ impl ParameterSets {
         }
     }
 
-    /// Adds a set. Ignores a set that has no valid id or is too long, and one above [`MAX_SETS`].
+    /// Adds a set. Ignores a set without a valid id, a set of more than [`MAX_SIZE`] bytes, and a set with a new
+    /// id if [`MAX_SETS`] sets of this kind are kept already.
     fn add(&mut self, kind: SetKind, unit: &[u8]) {
         let id = id(self.codec, kind, unit).filter(|_| unit.len() <= MAX_SIZE);
         let Some(id) = id else { return };
@@ -205,7 +206,7 @@ mod tests {
             (&large[..], 1, (640, 360)),
             (&small[..], 2, (320, 180)),
             (&large[..], 3, (640, 360)),
-            // The last one counts, and it is in the collection already.
+            // Of two sets with the same id, the last one counts. The collection contains that set already.
             (&[small[1], large[0]], 3, (640, 360)),
             (&[], 3, (640, 360)),
         ] {
@@ -250,7 +251,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_a_set(
+        fn no_set_describes_an_empty_picture(
             bytes in prop::collection::vec(any::<u8>(), 0..200),
             damage in prop::collection::vec((1..LARGE.len(), any::<u8>()), 0..4),
         ) {
