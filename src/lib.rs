@@ -13,7 +13,7 @@
 //! ```
 //!
 //! A module imports only modules in lower rows of this table, and modules to its left in the same row.
-//! `tests/layers/` reads the table and checks all imports. Every new module must be added to a row.
+//! `tests/layers/` reads the table and checks all imports. Every new top-level module must be added to a row.
 //!
 //! | Layer | Modules |
 //! |---|---|
@@ -25,7 +25,7 @@
 //! | single pictures | [`pictures`] |
 //! | the lifecycle of streams | [`stream`] |
 //! | ingests, which receive video from cameras | [`ingest`] |
-//! | settings, events, known cameras, access | [`config`], [`events`], [`reachability`], [`onvif`], [`store`], [`access`], [`playback`] |
+//! | settings, events, checks and discovery of cameras, camera store, access | [`config`], [`events`], [`reachability`], [`onvif`], [`store`], [`access`], [`playback`] |
 //! | media formats, without I/O | [`media`] |
 //! | descriptions of cameras | [`camera`] |
 //! | child processes | [`child`] |

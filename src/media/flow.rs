@@ -9,8 +9,8 @@ use crate::media::frame::{Format, Frame, Track};
 /// The video shows a sign of life with the first picture of an epoch, and then whenever its decode time has
 /// advanced by this much. Audio does not count, nor do further pictures of a camera whose clock is frozen.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(100);
-/// The playing time over which rates are measured. The window contains the last frames of video that together
-/// have at least this duration, or all of them while they are shorter.
+/// The playing time over which rates are measured. The window contains only as many of the last frames of video
+/// as are needed to reach this total duration.
 const RATE_WINDOW: Duration = Duration::from_secs(4);
 /// The most frames in the window. This limit matters only above 250 frames per second.
 const MAX_WINDOW: usize = 1000;

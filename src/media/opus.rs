@@ -19,12 +19,6 @@ impl OpusConfig {
     /// Samples per second of every Opus stream when it is decoded.
     pub const SAMPLE_RATE: u32 = 48000;
 
-    /// Creates the usual configuration of a camera's stream, because RTP transmits no header.
-    pub fn live(channels: u8) -> Self {
-        let input_sample_rate = Self::SAMPLE_RATE;
-        Self { channels: channels.clamp(1, 2), pre_skip: 0, input_sample_rate, gain: 0 }
-    }
-
     /// Reads an `OpusHead`. Returns `None` if the header is damaged, or describes another version or more than
     /// two channels.
     pub fn parse(head: &[u8]) -> Option<Self> {

@@ -1,6 +1,7 @@
 //! Tests of the MP4 writer with streams of real encoders. From the writer's MP4, ffprobe and GStreamer must
 //! read the frames that ffprobe reads from FFmpeg's MP4 of the same stream. FFmpeg must decode the writer's
-//! MP4 to the same pictures and the same sound as the encoder's stream. mp4-atom must decode all boxes.
+//! MP4 to the same pictures and the same AAC sound as the encoder's stream, and must be able to decode Opus.
+//! mp4-atom must decode all boxes.
 
 mod ffmpeg;
 
@@ -16,7 +17,7 @@ use stream_manager::parts::{
 };
 use tempfile::TempDir;
 
-/// Two seconds of video. The width and height are not multiples of the size of any codec's blocks.
+/// Two seconds of video. The width and height are not multiples of 8, so the encoders have to crop the pictures.
 const PICTURES: &[&str] =
     &["-f", "lavfi", "-i", "testsrc2=size=322x180:rate=25:duration=2", "-threads", "1"];
 const SOUND: &[&str] = &["-f", "lavfi", "-i", "sine=sample_rate=48000:duration=2", "-vn"];
@@ -118,8 +119,8 @@ impl Video {
         }
     }
 
-    /// Asserts that ffprobe describes the stream as it describes FFmpeg's MP4, and that the picture that
-    /// [`ParameterSets`] describes has the same properties.
+    /// Asserts that ffprobe describes the stream of `file` as it describes that of FFmpeg's MP4, and that
+    /// [`ParameterSets::picture`] returns the same properties.
     fn check_stream(&self, file: &Path) {
         let (ours, reference) = (stream(file, "v"), stream(&self.path("reference.mp4"), "v"));
         for name in [
@@ -176,8 +177,8 @@ fn format(codec: VideoCodec) -> &'static str {
     }
 }
 
-/// Returns the filter that removes parameter sets, delimiters and filler data from FFmpeg's MP4.
-/// [`AccessUnit::read`] removes these as well.
+/// Returns the bitstream filter with which FFmpeg writes MP4 without parameter sets, delimiters and filler data,
+/// which [`AccessUnit::read`] removes as well.
 fn only_pictures(codec: VideoCodec) -> &'static str {
     match codec {
         VideoCodec::H264 => "filter_units=remove_types=7|8|9|12",
@@ -228,7 +229,8 @@ fn check_packets(file: &Path, kind: &str, frames: &Frames) {
     }
 }
 
-/// Asserts that GStreamer reads the expected frames from a file, with times that differ by at most 2 ns.
+/// Asserts that GStreamer reads the expected frames from a file, with times that differ from the expected ones by
+/// at most 2 ns.
 fn check_with_gstreamer(file: &Path, track: &str, timescale: u32, frames: &Frames) {
     let tracks = qtdemux(file);
     let found = tracks[track]["frames"].as_array().expect("frames");
@@ -282,7 +284,7 @@ fn check_boxes(file: &Path, fragments: usize) {
     assert_eq!(kinds, expected);
 }
 
-/// Returns the range of the file that has the data of all samples, if the `moof` is at `begin`.
+/// Returns the range of the file that contains the data of all samples of a `moof`, which is at `begin`.
 fn data_of(moof: &Moof, begin: usize) -> Range<usize> {
     let mut range: Option<Range<usize>> = None;
     for traf in &moof.traf {
@@ -467,7 +469,8 @@ fn mp4_of_opus_matches_ffmpegs_mp4() {
     let bytes = fs::read(path("raw.ogg")).expect("the stream");
     let at = bytes.windows(8).position(|head| head == b"OpusHead").expect("a header");
     let config = OpusConfig::parse(&bytes[at..]).expect("a header");
-    assert_eq!(config, OpusConfig { pre_skip: config.pre_skip, ..OpusConfig::live(2) });
+    let pre_skip = config.pre_skip;
+    assert_eq!(config, OpusConfig { channels: 2, pre_skip, input_sample_rate: 48000, gain: 0 });
     let bytes = fs::read(path("data")).expect("the packets");
     let (mut rest, mut data) = (bytes.as_slice(), Vec::new());
     let expected = packets(&path("reference.mp4"), "a");

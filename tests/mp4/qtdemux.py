@@ -1,7 +1,7 @@
 """Prints the tracks that GStreamer's qtdemux reads from an MP4 file, as one JSON object.
 
 Each track has its caps and its frames. Each frame has times in nanoseconds, whether it is a
-keyframe, and the hash of its bytes.
+keyframe, and the MD5 hash of its bytes.
 """
 
 import hashlib

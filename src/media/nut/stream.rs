@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 /// The latest time of a packet: 285 years. This limit prevents overflows when durations are added. It leaves
-/// enough time after the 139 years that the ingest's FFmpeg adds to all times so that none is negative.
+/// enough time after the 139 years that the ingest's FFmpeg adds to all times, so that none is negative.
 const MAX_TIME: Duration = Duration::from_hours(285 * 365 * 24);
 
 /// The most streams of media that a NUT stream can contain for [`NutReader`](super::reader::NutReader).
