@@ -1,5 +1,4 @@
-//! Makes the frames of a rendition. Their video is what a transcoder writes, and their audio is that of the
-//! source. Pure.
+//! Makes the frames of a rendition. The video comes from a transcoder, and the audio comes from the source. Pure.
 //!
 //! The frames have the epoch, the times and the dates of the source's frames, so that the rendition is
 //! played as the source would be.

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// The first seconds of an epoch, in which a frame with a shorter delay corrects the mapping at once. The reason
-/// is that the first frames arrive late: FFmpeg keeps them while it probes the stream.
+/// The first seconds of an epoch, in which a frame with a shorter delay corrects the mapping at once. The first
+/// frames arrive late, because FFmpeg keeps them while it probes the stream.
 const SETTLING: Duration = Duration::from_secs(2);
 /// The length of a window. The mapping follows the shortest delay in the current and the previous window.
 const WINDOW: Duration = Duration::from_secs(5);

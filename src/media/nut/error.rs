@@ -23,7 +23,8 @@ pub enum NutError {
     /// A field with an invalid value, or an element in the wrong place.
     #[error("the NUT stream is invalid: {0}")]
     Invalid(&'static str),
-    /// An element that ends in the middle of a field, or a header without end.
+    /// An element that ends in the middle of a field, or a header that does not end within the
+    /// largest permitted size.
     #[error("an element of the NUT stream is truncated")]
     Truncated,
     /// A time that is negative or does not fit into 63 bits.

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 /// enough time after the 139 years that the ingest's FFmpeg adds to all times, so that none is negative.
 const MAX_TIME: Duration = Duration::from_hours(285 * 365 * 24);
 
-/// The most streams of media that a NUT stream can contain for [`NutReader`](super::reader::NutReader).
+/// The largest number of streams of media in a NUT stream that the reader accepts.
 pub(crate) const MAX_STREAMS: usize = 8;
 
 /// The description of the streams, or a packet of one of them.

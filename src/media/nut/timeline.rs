@@ -76,7 +76,8 @@ impl Syncpoint {
         if main.is_broadcast {
             fields.unsigned()?; // the wall clock's time
         }
-        // The time may be negative, because FFmpeg's first decode times may be. Then it is coded in two's complement.
+        // The first decode times from FFmpeg may be negative, and so may the time of a syncpoint. A negative time is
+        // coded in two's complement.
         let coded = i128::from(coded.cast_signed());
         let count = i128::try_from(main.time_bases.len()).map_err(|_| NutError::Time)?;
         let time = i64::try_from(coded.div_euclid(count)).map_err(|_| NutError::Time)?;

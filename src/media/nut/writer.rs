@@ -2,7 +2,7 @@
 //!
 //! Every frame has its complete time and a checksum in its header, so that no frame depends on earlier
 //! ones. The stream has only one syncpoint, at its start, because FFmpeg keeps every syncpoint in memory.
-//! Only version 4 of NUT permits a single syncpoint, in streams for pipes.
+//! Only version 4 of NUT permits this, for streams that are marked as streams for pipes.
 
 use crate::media::nut::crc::crc32;
 use crate::media::nut::main_header::{
