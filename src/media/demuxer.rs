@@ -270,8 +270,8 @@ impl Demuxer {
 }
 
 /// Returns the configuration of the AAC that FFmpeg makes of audio with this `tag` and this number of channels.
-/// FFmpeg mixes more than two channels to two. Returns `None` if the audio is AAC already: FFmpeg may be unable
-/// to convert AAC that the camera describes wrongly, so its output is not certain.
+/// FFmpeg mixes more than two channels down to two. Returns `None` if the audio has no channels, or is AAC
+/// already: if the camera describes its AAC wrongly, FFmpeg may write no AAC.
 fn expected_aac(tag: [u8; 4], channels: u32) -> Option<AacConfig> {
     const AAC: [u8; 4] = [0xff, 0, 0, 0];
     let channels = u8::try_from(channels.min(2)).ok().filter(|_| tag != AAC)?;

@@ -44,8 +44,8 @@ pub struct Frame {
     pub received_at: Instant,
     /// An estimate of the wall-clock time at which the camera took the frame.
     pub taken_at: SystemTime,
-    /// The bytes. H.264 and H.265 consist of NAL units without parameter sets, each after its length in
-    /// four bytes. A frame of Motion JPEG is a JPEG picture. Audio has the form in which FFmpeg writes it.
+    /// The bytes. H.264 and H.265 consist of NAL units, each after its length in four bytes. Parameter sets,
+    /// delimiters and filler data are left out. A frame of Motion JPEG is a JPEG picture. Audio has the form in which FFmpeg writes it.
     pub data: Bytes,
 }
 

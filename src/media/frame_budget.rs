@@ -1,4 +1,4 @@
-//! The memory that all hubs together can use for the frames that they keep.
+//! The limit for the memory of the frames that all hubs together keep.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

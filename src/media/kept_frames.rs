@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::media::frame::{Frame, Track};
 
-/// The longest group of pictures that is kept. Of a longer or larger group, only the keyframe is kept, and the
-/// frames that readers still need.
+/// The longest group of pictures that is kept. Of a longer or larger group, the hub keeps only the keyframe and
+/// the frames that readers still need.
 pub(super) const MAX_GOP: Duration = Duration::from_secs(12);
 /// The largest group of pictures that is kept, in bytes: about eight seconds at 32 Mbit/s.
 pub(super) const MAX_GOP_BYTES: u64 = 32 * 1024 * 1024;

@@ -10,7 +10,7 @@
 //! | [`flow`] | rates of the media in a hub, and its signs of life |
 //! | [`demuxer`] | frames, made of the packets that FFmpeg writes |
 //! | [`muxer`] | video written as NUT, for an FFmpeg to read |
-//! | [`rendition`] | frames, made of the video that a transcoder writes and of its source's audio |
+//! | [`rendition`] | the frames of a rendition, with a transcoder's video and the source's audio |
 //! | `camera_clock` | times on the epoch's clock |
 //! | `pace` | the rate of a camera's clock |
 //! | `timeline` | decode times |

@@ -13,7 +13,8 @@ use tokio::time::Instant;
 const SETTLING: Duration = Duration::from_secs(2);
 /// The length of a window. The mapping follows the shortest delay in the current and the previous window.
 const WINDOW: Duration = Duration::from_secs(5);
-/// The largest correction is the time since the last correction, divided by this number.
+/// Limits the speed of all other corrections: the largest correction is the time since the last one, divided by
+/// this number.
 const CORRECTION: u32 = 200;
 
 /// The mapping of one epoch.

@@ -8,7 +8,7 @@ pub(super) const AUDIO: u32 = 2;
 /// Ticks per second of the video track, as in RTP. The audio track has one tick per sample.
 pub const VIDEO_TIMESCALE: u32 = 90000;
 
-/// The flags of a sample that is decoded without others: `sample_depends_on` is 2 (ISO/IEC 14496-12,
+/// The flags of a sample that is decoded without other samples: `sample_depends_on` is 2 (ISO/IEC 14496-12,
 /// 8.8.3.1).
 pub(super) const SYNC_SAMPLE: u32 = 0x0200_0000;
 /// The flags of any other sample: `sample_depends_on` is 1, and `sample_is_non_sync_sample` is set.
