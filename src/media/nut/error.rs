@@ -10,9 +10,9 @@ pub enum NutError {
     #[error("NUT version {0} is not supported")]
     Version(u64),
     /// A size above the limit.
-    #[error("a {what} of {size} bytes in the NUT stream is too large")]
+    #[error("{what} of {size} bytes in the NUT stream is too large")]
     TooLarge {
-        /// The element that claims the size.
+        /// The kind of the element that claims the size, with an article.
         what: &'static str,
         /// Its claimed size in bytes.
         size: u64,

@@ -109,7 +109,7 @@ fn size(fields: &mut Cursor<'_>, code: FrameCode, flags: u64) -> Result<u64, Nut
     let msb = if flags & SIZE_MSB == 0 { 0 } else { fields.unsigned()? };
     let size = msb.saturating_mul(code.size_multiplier.into()).saturating_add(code.size_lsb.into());
     if size > MAX_FRAME {
-        return Err(NutError::TooLarge { what: "frame", size });
+        return Err(NutError::TooLarge { what: "a frame", size });
     }
     Ok(size)
 }

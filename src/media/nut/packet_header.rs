@@ -43,7 +43,7 @@ impl PacketHeader {
         let size = fields.unsigned()?;
         let limit = if start_code == INDEX { MAX_INDEX } else { MAX_CONTENT };
         if size > limit {
-            return Err(NutError::TooLarge { what: "header", size });
+            return Err(NutError::TooLarge { what: "an element", size });
         }
         if size > MAX_UNCHECKED_SIZE {
             let crc = crc32(fields.consumed());
@@ -53,7 +53,7 @@ impl PacketHeader {
         }
         let content_size = usize::try_from(size).unwrap_or(usize::MAX);
         if content_size < CHECKSUM_SIZE {
-            return Err(NutError::Invalid("header without a checksum"));
+            return Err(NutError::Invalid("element without a checksum"));
         }
         let header_size = fields.position();
         Ok(Self { start_code, size: header_size + content_size, header_size })
@@ -66,7 +66,7 @@ impl PacketHeader {
         if crc32(content).to_be_bytes() == checksum {
             Ok(content)
         } else {
-            Err(NutError::Checksum("a header"))
+            Err(NutError::Checksum("an element"))
         }
     }
 }

@@ -212,7 +212,7 @@ fn low_bits_of_a_time_mean_the_closest_one() {
 fn syncpoints_set_the_time_of_every_stream() {
     let mut nut = Nut::with_syncpoint();
     nut.syncpoint(10_001, 0).frame(0, &[]);
-    // 80008 of 8 kHz: its low bits are 136.
+    // The time is 80008 ticks of 8 kHz, and its eight low bits are 136.
     nut.frame(STREAM_ID | CODED_PTS, &[1, 136]).frame(STREAM_ID, &[1]);
     nut.syncpoint(15, 1);
     // 1.875 milliseconds, rounded down.
@@ -359,19 +359,19 @@ fn every_checksum_is_verified() {
 }
 
 #[test]
-fn excessive_sizes_are_errors_before_they_are_buffered() {
+fn elements_of_excessive_size_are_errors_before_they_are_buffered() {
     let four_gigabytes = u64::from(u32::MAX);
     for size in [four_gigabytes, u64::MAX, 1024 * 1024 + 1] {
         for start_code in [MAIN, STREAM, SYNCPOINT, INFO, UNKNOWN] {
             let mut nut = Nut(FILE_ID.to_vec());
             nut.data(&start_code.to_be_bytes()).data(&numbers(&[size]));
-            assert_eq!(nut.error(), NutError::TooLarge { what: "header", size });
+            assert_eq!(nut.error(), NutError::TooLarge { what: "an element", size });
         }
     }
     for size in [four_gigabytes, u64::MAX, 32 * 1024 * 1024 + 1] {
         let mut nut = Nut::with_syncpoint();
         nut.frame(SIZE_MSB, &[size]);
-        assert_eq!(nut.error(), NutError::TooLarge { what: "frame", size });
+        assert_eq!(nut.error(), NutError::TooLarge { what: "a frame", size });
     }
     // The limit itself is not excessive.
     let mut nut = Nut::with_syncpoint();
@@ -432,7 +432,7 @@ fn elements_in_the_wrong_place_and_unknown_references_are_errors() {
     assert_eq!(start().element(MAIN, &[3]).error(), NutError::Truncated);
     let mut nut = start();
     nut.data(&MAIN.to_be_bytes()).data(&[3, 0, 0, 0]);
-    assert_eq!(invalid(&mut nut), "header without a checksum");
+    assert_eq!(invalid(&mut nut), "element without a checksum");
 }
 
 #[test]

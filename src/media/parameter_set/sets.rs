@@ -14,8 +14,8 @@ const MAX_SETS: usize = 31;
 /// The longest set, in bytes. Real sets have fewer than 100 bytes, or fewer than 2000 with scaling lists.
 const MAX_SIZE: usize = 4096;
 
-/// The parameter sets of an epoch: those of the container or the SDP, and those that were added or replaced
-/// in mid-stream. All sets together need at most 400 kB, usually 100 bytes.
+/// The parameter sets of an epoch: those of the container or the SDP, and those that came in mid-stream. A
+/// set replaces an earlier one with the same kind and id. All sets together need at most 400 kB, usually 100 bytes.
 ///
 /// Two collections are equal if they contain the same sets. Their versions may differ.
 #[derive(Debug, Clone)]
