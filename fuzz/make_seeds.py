@@ -40,12 +40,6 @@ ACCESS_UNITS = {
     "h264-recovery-point": (0, [*VIDEO, *H264, "-bf", "1", *OPEN, "-f", "h264"]),
     "hevc": (1, [*VIDEO, *HEVC, "-f", "hevc"]),
 }
-ADTS = {
-    "aac": [*AUDIO, "-c:a", "aac", "-b:a", "16k", "-f", "adts"],
-    "stereo": [*AUDIO, "-ac", "2", "-ar", "44100", "-c:a", "aac", "-b:a", "16k", "-f", "adts"],
-}
-
-
 def ffmpeg(arguments: list[str], time: str) -> bytes:
     """Runs FFmpeg for `time` seconds of media, and returns its output."""
     command = ["ffmpeg", "-v", "error", *arguments, "-fflags", "+bitexact", "-t", time, "pipe:1"]
@@ -72,5 +66,3 @@ for name, (head, arguments) in SETS.items():
     write("sps", name, sequence_set(head, ffmpeg(arguments, "0.2")))
 for name, (head, arguments) in ACCESS_UNITS.items():
     write("annex_b", name, bytes([head]) + ffmpeg(arguments, "0.8"))
-for name, arguments in ADTS.items():
-    write("adts", name, ffmpeg(arguments, "0.4"))

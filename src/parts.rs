@@ -19,7 +19,7 @@ pub use crate::events::bus::Bus;
 pub use crate::ingest::ffmpeg::args::{Shape, Transcode, rendition_arguments};
 pub use crate::ingest::rendition::{RenditionRequest, Transcoder};
 pub use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest, Stop, StopRequests};
-pub use crate::media::aac::{AacConfig, AdtsFrame};
+pub use crate::media::aac::AacConfig;
 pub use crate::media::access_unit::AccessUnit;
 pub use crate::media::codec::VideoCodec;
 pub use crate::media::demuxer::{Arrival, Demuxer};

@@ -28,9 +28,9 @@ macro_rules! targets {
 }
 
 targets! {
-    adts
     annex_b
     api_keys
+    audio_config
     ffmpeg_stderr
     id
     nut

@@ -121,43 +121,6 @@ fn channels(configuration: u32) -> Option<u8> {
     }
 }
 
-/// A frame of AAC with an ADTS header (ISO/IEC 14496-3, 1.A.3.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AdtsFrame<'a> {
-    /// The frame without its header.
-    pub data: &'a [u8],
-    header: [u8; 4],
-}
-
-impl<'a> AdtsFrame<'a> {
-    /// Returns the frame at the beginning of `bytes`, and the bytes after the frame. Returns `None` if
-    /// the frame is incomplete, or consists of several blocks, which cameras do not send.
-    pub fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
-        let (head, _) = bytes.split_first_chunk::<7>()?;
-        let is_adts = head[0] == 0xff && head[1] & 0xf6 == 0xf0;
-        let further_blocks = head[6] & 3;
-        if !is_adts || further_blocks > 0 {
-            return None;
-        }
-        let has_checksum = head[1] & 1 == 0;
-        let header_size = if has_checksum { 9 } else { 7 };
-        let length =
-            usize::from(head[3] & 3) << 11 | usize::from(head[4]) << 3 | usize::from(head[5] >> 5);
-        let (frame, rest) = bytes.split_at_checked(length)?;
-        let data = frame.get(header_size..)?;
-        Some((Self { data, header: [head[0], head[1], head[2], head[3]] }, rest))
-    }
-
-    /// Returns the configuration that the header describes; `None` if browsers do not play it.
-    pub fn config(&self) -> Option<AacConfig> {
-        let [_, _, third, fourth] = self.header;
-        let object_type = (third >> 6) + 1;
-        let rate_index = third >> 2 & 0xf;
-        let channel_configuration = (third & 1) << 2 | fourth >> 6;
-        AacConfig::parse(&config_bytes(object_type, rate_index, channel_configuration))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,37 +147,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_adts_frame_is_split_off() {
-        // AAC-LC, 16 kHz, mono; 9 bytes without a checksum.
-        let mut bytes = vec![0xff, 0xf1, 0x60, 0x40, 0x01, 0x3f, 0xfc, 0xab, 0xcd, 0x77];
-        let (frame, rest) = AdtsFrame::split(&bytes).expect("a frame");
-        assert_eq!((frame.data, rest), (b"\xab\xcd".as_slice(), b"\x77".as_slice()));
-        let config = frame.config().expect("a configuration");
-        assert_eq!((config.object_type, config.sample_rate, config.channels), (2, 16000, 1));
-        assert_eq!(config.bytes, [0x14, 0x08]);
-        // The last two bytes are a checksum.
-        bytes[1] = 0xf0;
-        let (frame, _) = AdtsFrame::split(&bytes).expect("a frame");
-        assert_eq!(frame.data, b"");
-        for length in 0..9 {
-            assert_eq!(AdtsFrame::split(&bytes[..length]), None);
-        }
-        bytes[6] |= 1;
-        assert_eq!(AdtsFrame::split(&bytes), None, "two blocks");
-    }
-
     proptest! {
         #[test]
         fn any_bytes_can_be_read(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let mut rest = [b"\xff\xf1".as_slice(), &bytes].concat();
-            while let Some((frame, after)) = AdtsFrame::split(&rest) {
-                prop_assert!(frame.data.len() + 7 + after.len() <= rest.len());
-                if let Some(config) = frame.config() {
-                    prop_assert_eq!(AacConfig::parse(&config.bytes), Some(config));
-                }
-                rest = after.to_vec();
-            }
             let _ = AacConfig::parse(&bytes);
         }
     }

@@ -4,8 +4,7 @@ use std::ops::Range;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-use crate::media::codec::VideoCodec;
-use crate::media::nal::{Framing, UnitKind, is_recovery_point};
+use crate::media::nal::{Framing, UnitKind};
 use crate::media::parameter_set::sets::ParameterSets;
 
 /// One picture in the form that `avc1` and `hvc1` of MP4 need.
@@ -16,9 +15,6 @@ pub struct AccessUnit {
     pub data: Bytes,
     /// True if decoding can begin here: an IDR picture of H.264 or an IRAP picture of H.265.
     pub is_keyframe: bool,
-    /// True if an H.264 encoder announces that all pictures from this one on are decoded correctly, even
-    /// if decoding begins here and this picture is not a keyframe. Always false for H.265.
-    pub is_recovery_point: bool,
 }
 
 impl AccessUnit {
@@ -30,7 +26,7 @@ impl AccessUnit {
     /// are copied. A copy is at most two and a half times as long as `bytes`.
     pub fn read(bytes: BytesMut, framing: Framing, sets: &mut ParameterSets) -> Self {
         let codec = sets.codec();
-        let (mut is_keyframe, mut is_recovery_point_here) = (false, false);
+        let mut is_keyframe = false;
         let (mut in_band, mut kept) = (Vec::new(), Vec::new());
         for range in framing.ranges(&bytes) {
             let unit = &bytes[range.clone()];
@@ -44,16 +40,13 @@ impl AccessUnit {
                 }
                 UnitKind::Padding => continue,
                 UnitKind::KeySlice => is_keyframe = true,
-                UnitKind::Sei if codec == VideoCodec::H264 => {
-                    is_recovery_point_here |= is_recovery_point(unit);
-                }
-                UnitKind::Slice | UnitKind::Sei | UnitKind::Other => {}
+                UnitKind::Slice | UnitKind::Other => {}
             }
             kept.push(range);
         }
         sets.update(&in_band);
         let data = with_lengths(bytes, &kept);
-        Self { data, is_keyframe, is_recovery_point: is_recovery_point_here }
+        Self { data, is_keyframe }
     }
 }
 
@@ -97,6 +90,7 @@ fn length(unit: &Range<usize>) -> [u8; LENGTH] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::codec::VideoCodec;
     use proptest::prelude::*;
 
     fn read(codec: VideoCodec, bytes: &[u8]) -> (AccessUnit, ParameterSets) {
@@ -109,7 +103,7 @@ mod tests {
         let bytes = b"\0\0\0\x01\x09\xf0\0\0\0\x01\x67\x42\xc0\x1e\xda\0\0\0\x01\x68\xce\0\0\x01\x06\x05\0\0\0\x01\x65\x88\0\0\x01\x0c\xff\x80";
         let (unit, sets) = read(VideoCodec::H264, bytes);
         assert_eq!(unit.data.as_ref(), b"\0\0\0\x02\x06\x05\0\0\0\x02\x65\x88");
-        assert!(unit.is_keyframe && !unit.is_recovery_point);
+        assert!(unit.is_keyframe);
         assert_eq!(sets.version(), 1);
         let (again, _) = {
             let mut sets = sets.clone();
@@ -133,11 +127,9 @@ mod tests {
 
     #[test]
     fn a_recovery_point_is_not_a_keyframe() {
-        let bytes = b"\0\0\x01\x06\x06\x01\xc4\x80\0\0\x01\x41\x9a";
-        let (unit, _) = read(VideoCodec::H264, bytes);
-        assert!(unit.is_recovery_point && !unit.is_keyframe);
-        // The same bytes mean something else in H.265.
-        assert!(!read(VideoCodec::H265, bytes).0.is_recovery_point);
+        // Browsers do not begin to decode at such a picture.
+        let (unit, _) = read(VideoCodec::H264, b"\0\0\x01\x06\x06\x01\xc4\x80\0\0\x01\x41\x9a");
+        assert!(!unit.is_keyframe);
     }
 
     #[test]

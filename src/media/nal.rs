@@ -5,7 +5,6 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-use crate::media::bits::BitReader;
 use crate::media::codec::VideoCodec;
 
 /// The way in which an access unit is divided into NAL units.
@@ -121,8 +120,6 @@ pub(crate) enum UnitKind {
     Slice,
     /// A set of parameters for the pictures that follow.
     ParameterSet(SetKind),
-    /// Supplemental enhancement information.
-    Sei,
     /// A delimiter or filler data, neither of which belongs in MP4.
     Padding,
     /// Any other unit.
@@ -155,7 +152,6 @@ impl UnitKind {
         match unit_type {
             1..=4 => Self::Slice,
             5 => Self::KeySlice,
-            6 => Self::Sei,
             7 => Self::ParameterSet(SetKind::Sequence),
             8 => Self::ParameterSet(SetKind::Picture),
             9 | 12 => Self::Padding,
@@ -171,39 +167,7 @@ impl UnitKind {
             33 => Self::ParameterSet(SetKind::Sequence),
             34 => Self::ParameterSet(SetKind::Picture),
             35 | 38 => Self::Padding,
-            39 | 40 => Self::Sei,
             _ => Self::Other,
-        }
-    }
-}
-
-/// Returns true if this SEI of H.264 has a recovery point (D.1.8) with `recovery_frame_cnt` 0: pictures
-/// are correct from this access unit on. Some cameras send recovery points in place of IDR pictures.
-pub(crate) fn is_recovery_point(sei: &[u8]) -> bool {
-    const RECOVERY_POINT: u32 = 6;
-    let mut message = BitReader::new(sei.get(1..).unwrap_or_default());
-    loop {
-        let (Some(payload_type), Some(size)) = (sei_number(&mut message), sei_number(&mut message))
-        else {
-            return false;
-        };
-        if payload_type == RECOVERY_POINT {
-            return message.unsigned(0).is_some();
-        }
-        if message.skip(size.saturating_mul(8)).is_none() {
-            return false;
-        }
-    }
-}
-
-/// Returns a number of an SEI message: the sum of its bytes up to the first one below 255 (7.3.2.3.1).
-fn sei_number(message: &mut BitReader<'_>) -> Option<u32> {
-    let mut number = 0_u32;
-    loop {
-        let byte = message.byte()?;
-        number = number.saturating_add(byte.into());
-        if byte != 0xff {
-            return Some(number);
         }
     }
 }
@@ -254,17 +218,5 @@ mod tests {
         let mut hvcc = [0; 23];
         (hvcc[0], hvcc[21]) = (1, 0xfd);
         assert_eq!(Framing::of_extradata(VideoCodec::H265, &hvcc), Framing::Lengths(2));
-    }
-
-    #[test]
-    fn a_recovery_point_is_found_among_other_messages() {
-        assert!(is_recovery_point(b"\x06\x06\x01\xc4\x80"));
-        // A buffering period precedes the recovery point: three bytes, and one that prevents a start code.
-        assert!(is_recovery_point(b"\x06\x00\x03\0\0\x03\0\x06\x01\x80\x80"));
-        assert!(!is_recovery_point(b"\x06\x06\x01\x44\x80"), "correct one frame later");
-        for damaged in [b"".as_slice(), b"\x06", b"\x06\x06", b"\x06\xff\xff", b"\x06\x01\xf0\x06"]
-        {
-            assert!(!is_recovery_point(damaged));
-        }
     }
 }
