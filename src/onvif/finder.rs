@@ -162,17 +162,18 @@ impl Search {
     /// Starts the requests to a discovered device, unless the device is already known, not permitted,
     /// or beyond a limit.
     fn add(&mut self, found: DiscoveredDevice, nets: &CameraNetworks) {
+        let service = found.service.clone().unwrap_or_else(|| OnvifService::usual(80));
+        let address = SocketAddr::new(found.address, service.port);
+        // Each device responds to several probes.
+        if self.seen.contains(&address) || self.forbidden.contains(&found.address) {
+            return;
+        }
         if self.seen.len() + self.forbidden.len() >= MAX_DEVICES {
             self.is_full = true;
             return;
         }
         if !nets.permits(found.address) {
             self.forbidden.insert(found.address);
-            return;
-        }
-        let service = found.service.clone().unwrap_or_else(|| OnvifService::usual(80));
-        let address = SocketAddr::new(found.address, service.port);
-        if self.seen.contains(&address) {
             return;
         }
         if self.seen.iter().filter(|known| known.ip() == found.address).count() >= MAX_PER_ADDRESS {
@@ -285,6 +286,30 @@ mod tests {
         // No request is sent: the test ends before the tasks run.
         assert_eq!(search.requests.len(), MAX_PER_ADDRESS + 2);
         assert_eq!((search.crowded.len(), search.is_full), (1, false));
+    }
+
+    #[tokio::test]
+    async fn repeated_responses_do_not_exceed_the_limit() {
+        let request =
+            DiscoveryRequest { interface: None, time: Duration::ZERO, login: None, address: None };
+        let nets =
+            CameraNetworks::new(Networks::default(), "198.51.100.0/24".parse().expect("a network"));
+        let mut search = Search::new(request);
+        let found = |network: [u8; 3], host: u8| DiscoveredDevice {
+            address: IpAddr::from([network[0], network[1], network[2], host]),
+            service: None,
+            name: None,
+            hardware: None,
+        };
+        let permitted = (0..=254).map(|host| found([192, 0, 2], host));
+        let all: Vec<_> = permitted.chain([found([198, 51, 100], 1)]).collect();
+        for device in all.iter().chain(&all) {
+            search.add(device.clone(), &nets);
+        }
+        assert_eq!((search.seen.len(), search.forbidden.len()), (MAX_DEVICES - 1, 1));
+        assert!(!search.is_full, "{MAX_DEVICES} devices are not more than {MAX_DEVICES}");
+        search.add(found([192, 0, 2], 255), &nets);
+        assert!(search.is_full);
     }
 
     #[test]
