@@ -10,7 +10,7 @@ use super::failures;
 use super::operation::Operation;
 use super::reply::{self, Reply};
 use super::route::{Audience, Call, Row};
-use super::wire::Password;
+use super::wire::{Password, fingerprint};
 use crate::access::keys::Role;
 use crate::base::error::{Error, ErrorKind};
 use crate::onvif::finder::{Discovery, DiscoveryRequest, LONGEST_TIME, SHORTEST_TIME, USUAL_TIME};
@@ -70,9 +70,14 @@ pub(crate) struct DiscoveryInput {
     #[serde(default)]
     password: Option<Password>,
     /// The only device to query, instead of a search: its address, with `:port` if the port is not
-    /// 80, or the `http://` URL of its ONVIF service.
+    /// 80, or the `http://` or `https://` URL of its ONVIF service.
     #[serde(default)]
     address: Option<String>,
+    /// The SHA-256 fingerprint of the only certificate that is accepted from the device at an `https://` URL in
+    /// `address`. Without it, only certificates from certificate authorities that the manager trusts are
+    /// accepted.
+    #[serde(default)]
+    onvif_certificate: Option<String>,
 }
 
 fn usual_time() -> f64 {
@@ -103,6 +108,7 @@ impl DiscoveryInput {
             time: Duration::from_secs_f64(self.timeout_seconds),
             login,
             address: text(self.address),
+            certificate: fingerprint(self.onvif_certificate.as_deref())?,
         })
     }
 }

@@ -43,6 +43,11 @@ pub(crate) struct Problem<'a> {
     code: ErrorKind,
     /// The error and what to do about it, for people.
     detail: &'a str,
+    /// The SHA-256 fingerprint of the certificate that was not accepted; only with the codes
+    /// `onvif_certificate_unknown` and `onvif_certificate_changed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    onvif_certificate: Option<String>,
     /// The readiness checks that failed; only in responses of `/readyz`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<FailedCheckOutput<'a>>,
@@ -128,6 +133,7 @@ fn with_failed_checks(error: &Error, problems: Vec<FailedCheckOutput<'_>>) -> Re
         status: status.as_u16(),
         code: error.kind,
         detail: &error.detail,
+        onvif_certificate: error.certificate.map(|certificate| certificate.to_string()),
         problems,
     };
     let body = serde_json::to_vec(&body).unwrap_or_default();
@@ -167,7 +173,10 @@ pub(crate) fn status(kind: ErrorKind) -> StatusCode {
         }
         ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorKind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-        ErrorKind::Stopped | ErrorKind::CameraExists => StatusCode::CONFLICT,
+        ErrorKind::Stopped
+        | ErrorKind::CameraExists
+        | ErrorKind::OnvifCertificateUnknown
+        | ErrorKind::OnvifCertificateChanged => StatusCode::CONFLICT,
         ErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         ErrorKind::SourceNotFound

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use crate::base::error::{Error, ErrorKind};
+use crate::base::fingerprint::Fingerprint;
 use crate::base::secret::Secret;
 use crate::camera::source::Source;
 
@@ -85,6 +86,16 @@ pub(super) fn string_or_number<'de, D: Deserializer<'de>>(
     Ok(match StringOrNumber::deserialize(deserializer)? {
         StringOrNumber::String(text) => text,
         StringOrNumber::Number(number) => number.to_string(),
+    })
+}
+
+/// Parses the fingerprint of a certificate; `None` if the text is missing or empty.
+pub(super) fn fingerprint(text: Option<&str>) -> Result<Option<Fingerprint>, Error> {
+    let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
+    Fingerprint::parse(text).map(Some).ok_or_else(|| {
+        let detail = "onvif_certificate must be a SHA-256 fingerprint: 64 hexadecimal digits, with or \
+                      without colons between the pairs";
+        Error::new(ErrorKind::InvalidRequest, detail)
     })
 }
 

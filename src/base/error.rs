@@ -12,6 +12,8 @@ use std::time::Duration;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::fingerprint::Fingerprint;
+
 macro_rules! error_kinds {
     ($($kind:ident $code:literal $meaning:literal)*) => {
         /// The kind of an error, for programs. It is serialized as the stable `code` of the API, which
@@ -106,6 +108,10 @@ error_kinds! {
         "A live stream needs other settings, for example because the camera's clock is wrong. The manager reconnects."
     SourceForbidden "source_forbidden"
         "The address of the camera is in a network that the manager must not connect to."
+    OnvifCertificateUnknown "onvif_certificate_unknown"
+        "The certificate of the camera's ONVIF service is neither confirmed nor from a certificate authority that the manager trusts. `onvif_certificate` is its SHA-256 fingerprint."
+    OnvifCertificateChanged "onvif_certificate_changed"
+        "The certificate of the camera's ONVIF service is not the confirmed one. `onvif_certificate` is the SHA-256 fingerprint of the new certificate."
     StorageUnavailable "storage_unavailable"
         "The database or the directory for segments cannot be read or written."
     StorageFull "storage_full"
@@ -152,6 +158,8 @@ pub struct Error {
     pub detail: String,
     /// The time that the client should wait before it retries.
     pub retry_after: Option<Duration>,
+    /// The fingerprint of a device's certificate that was not accepted.
+    pub certificate: Option<Fingerprint>,
     /// The cause, which is logged but not sent to clients.
     pub source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -159,13 +167,20 @@ pub struct Error {
 impl Error {
     /// Creates an error without a cause.
     pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), retry_after: None, source: None }
+        Self { kind, detail: detail.into(), retry_after: None, certificate: None, source: None }
     }
 
     /// Sets the time that the client should wait before it retries.
     #[must_use]
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = Some(delay);
+        self
+    }
+
+    /// Adds the fingerprint of a device's certificate that was not accepted.
+    #[must_use]
+    pub fn with_certificate(mut self, certificate: Option<Fingerprint>) -> Self {
+        self.certificate = certificate;
         self
     }
 
@@ -185,8 +200,8 @@ impl Error {
 
 impl PartialEq for Error {
     fn eq(&self, other: &Self) -> bool {
-        (self.kind, &self.detail, self.retry_after)
-            == (other.kind, &other.detail, other.retry_after)
+        (self.kind, &self.detail, self.retry_after, self.certificate)
+            == (other.kind, &other.detail, other.retry_after, other.certificate)
     }
 }
 

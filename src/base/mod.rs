@@ -6,6 +6,7 @@
 //! | [`atomic_instant`] | a point in time that any task can move forward and read |
 //! | [`backoff`] | delays between attempts |
 //! | [`counters`] | counters of the starts, interruptions, output and snapshots of streams |
+//! | [`fingerprint`] | fingerprints of certificates |
 //! | [`host`] | names and addresses of hosts |
 //! | [`lock`] | locking a mutex, even after a panic |
 //! | [`proc`] | CPU time, memory and open files of processes |
@@ -19,6 +20,7 @@ pub(crate) mod atomic_instant;
 pub(crate) mod backoff;
 pub(crate) mod counters;
 pub(crate) mod error;
+pub(crate) mod fingerprint;
 pub(crate) mod host;
 pub(crate) mod lock;
 pub(crate) mod proc;

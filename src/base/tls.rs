@@ -1,18 +1,22 @@
-//! TLS connections to cameras. Nearly all cameras have self-signed certificates, so every certificate is
-//! accepted. As this does not prove which device responds, callers must not send secrets over these connections.
+//! TLS connections to cameras. Nearly all cameras have self-signed certificates, so [`connect`] accepts every
+//! certificate. Callers that send secrets first compare the certificate's [`Fingerprint`] with the one that
+//! a person has confirmed, or check with [`is_trusted`] that the certificate is from a certificate authority.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
     WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
 };
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, InvalidMessage, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, InvalidMessage, RootCertStore, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tracing::warn;
+
+use super::fingerprint::Fingerprint;
 
 /// The reason why a TLS connection failed.
 #[derive(Debug, thiserror::Error)]
@@ -29,16 +33,55 @@ pub(crate) enum TlsError {
     Unsupported(rustls::Error),
 }
 
-/// Makes a TLS connection over `stream`, which is connected to `address`. Accepts every certificate. Callers
-/// limit the time.
+/// Makes a TLS connection over `stream`, which is connected to the host `name`. Accepts every certificate, but
+/// verifies that the host has its key. Callers limit the time.
 pub(crate) async fn connect(
     stream: TcpStream,
-    address: SocketAddr,
+    name: ServerName<'static>,
 ) -> Result<TlsStream<TcpStream>, TlsError> {
-    let name = ServerName::IpAddress(address.ip().into());
     let connector = TlsConnector::from(Arc::clone(&CONFIG));
     connector.connect(name, stream).await.map_err(failure)
 }
+
+/// Returns the certificates that the host has sent: its own, and then those of the authorities.
+pub(crate) fn certificates(stream: &TlsStream<TcpStream>) -> Vec<CertificateDer<'static>> {
+    let sent = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    sent.iter().map(|certificate| certificate.clone().into_owned()).collect()
+}
+
+/// Returns the fingerprint of the host's own certificate; `None` if the list is empty.
+pub(crate) fn fingerprint(certificates: &[CertificateDer<'static>]) -> Option<Fingerprint> {
+    certificates.first().map(|certificate| Fingerprint::of(certificate))
+}
+
+/// Returns whether the first certificate is for the host `name`, is valid now, and is from a certificate
+/// authority that the system trusts.
+pub(crate) async fn is_trusted(
+    certificates: Vec<CertificateDer<'static>>,
+    name: ServerName<'static>,
+) -> bool {
+    // The first call reads the files of the certificate authorities.
+    let check = tokio::task::spawn_blocking(move || {
+        let (Some(verifier), Some((own, others))) = (&*AUTHORITIES, certificates.split_first())
+        else {
+            return false;
+        };
+        verifier.verify_server_cert(own, others, &name, &[], UnixTime::now()).is_ok()
+    });
+    check.await.unwrap_or(false)
+}
+
+/// Verifies certificates with the certificate authorities that the system trusts; `None` if there are none.
+static AUTHORITIES: LazyLock<Option<Arc<WebPkiServerVerifier>>> = LazyLock::new(|| {
+    let found = rustls_native_certs::load_native_certs();
+    if let Some(error) = found.errors.first() {
+        warn!(%error, "cannot read all certificate authorities of the system");
+    }
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    let provider = Arc::new(ring::default_provider());
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()
+});
 
 /// Returns the reason why a handshake failed.
 fn failure(error: std::io::Error) -> TlsError {

@@ -9,6 +9,7 @@ use lexopt::prelude::{Long, ValueExt};
 
 use super::error::CommandError;
 use super::runtime::block_on;
+use crate::base::fingerprint::Fingerprint;
 use crate::config::{self, Config};
 use crate::onvif::device::Device;
 use crate::onvif::finder::{
@@ -26,6 +27,8 @@ struct Options {
     timeout: f64,
     /// Address of a single device, which is queried instead of the network.
     address: Option<String>,
+    /// Fingerprint of the only certificate that is accepted from the device at `address`.
+    certificate: Option<Fingerprint>,
     /// User name for the cameras. If it is set, a password is read as well.
     username: Option<String>,
     /// If true, the output is JSON in the format of the API, instead of a table.
@@ -39,6 +42,7 @@ impl Options {
             interface: None,
             timeout: USUAL_TIME,
             address: None,
+            certificate: None,
             username: None,
             json: false,
         };
@@ -55,6 +59,11 @@ impl Options {
                 Long("interface") => self.interface = Some(parser.value()?.string()?),
                 Long("timeout") => self.timeout = parser.value()?.parse()?,
                 Long("address") => self.address = Some(parser.value()?.string()?),
+                Long("certificate") => {
+                    let text = parser.value()?.string()?;
+                    let invalid = || "--certificate must be a SHA-256 fingerprint".to_owned();
+                    self.certificate = Some(Fingerprint::parse(&text).ok_or_else(invalid)?);
+                }
                 Long("username") => self.username = Some(parser.value()?.string()?),
                 Long("json") => self.json = true,
                 other => return Err(other.unexpected()),
@@ -74,6 +83,7 @@ pub(super) fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Strin
         time: Duration::from_secs_f64(options.timeout),
         login: options.username.map(login).transpose()?,
         address: options.address,
+        certificate: options.certificate,
     };
     let finder = Finder::new(config.camera_nets());
     let discovery = block_on(async { finder.find(request).await })?;

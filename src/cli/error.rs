@@ -11,7 +11,7 @@ use crate::store::StoreError;
 
 /// The usage message of `discover`.
 pub(super) const DISCOVER_USAGE: &str = "usage: stream-manager discover [--interface NAME] [--timeout SECONDS] [--address ADDRESS] \
-     [--username NAME] [--json]";
+     [--certificate FINGERPRINT] [--username NAME] [--json]";
 
 /// The exit code `EX_USAGE` of sysexits.h.
 const EXIT_USAGE: u8 = 64;

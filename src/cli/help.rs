@@ -11,8 +11,9 @@ stream-manager streams IP cameras (RTSP) to browsers on demand.
                              SOURCE_KEY is set, generates a key and saves it in the .key file
   stream-manager discover    searches the network for cameras, using ONVIF; options:
                              [--interface NAME] [--timeout SECONDS] [--address ADDRESS]
-                             [--username NAME] [--json]; with --username, reads the
-                             password from CAMERA_PASSWORD, or from the terminal
+                             [--certificate FINGERPRINT] [--username NAME] [--json]; with
+                             --username, reads the password from CAMERA_PASSWORD, or from the
+                             terminal
   stream-manager --version   prints the version
 
 Settings, from the environment or from .env in the working directory or the nearest directory

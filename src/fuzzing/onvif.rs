@@ -1,6 +1,7 @@
 //! Fuzz targets for responses of devices on the network, and for their addresses.
 
 use std::net::SocketAddr;
+use std::time::SystemTime;
 
 use hyper::StatusCode;
 use url::Url;
@@ -9,10 +10,12 @@ use super::support::assert_is_line;
 use crate::base::url::host_address;
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::source::Source;
+use crate::onvif::clock::ReportedTime;
 use crate::onvif::profile::DeviceProfile;
-use crate::onvif::soap::{self, DeviceClock, OnvifService};
+use crate::onvif::soap::{self, OnvifService};
+use crate::onvif::xaddr::XAddr;
 use crate::onvif::xml::{XmlNode, escaped};
-use crate::onvif::{device, link, media, ws_discovery};
+use crate::onvif::{link, media, ws_discovery};
 
 /// Reads `data` as XML, and as the content of an element.
 ///
@@ -49,14 +52,14 @@ pub fn soap_answer(data: &[u8]) {
 
 fn read_answer(answer: &XmlNode) {
     let reached = SocketAddr::from(([192, 0, 2, 7], 8000));
-    answer.find("UTCDateTime").and_then(device::time).map(DeviceClock::of);
+    let clocks = ReportedTime::read(Some(answer), None).clocks(SystemTime::now());
+    assert!(!clocks.is_empty());
     if let Some(address) = answer.text_of("XAddr")
-        && let Some(service) = media::relocated(address, reached, &OnvifService::usual(8000))
+        && let Some(service) = media::relocated(address, reached.ip(), &OnvifService::usual(8000))
     {
         assert!(service.path.starts_with('/'), "{}", service.path);
-        // A URL may contain the address in another notation, such as 192.0.02.7.
-        let host = Url::parse(address).ok().and_then(|url| host_address(&url));
-        let is_of_device = host == Some(reached.ip());
+        assert!(!service.is_https && service.port != 0, "{address}: {service:?}");
+        let is_of_device = XAddr::parse(address).and_then(|one| one.host) == Some(reached.ip());
         assert!(service.port == 8000 || is_of_device, "{address}: {}", service.port);
     }
     let link = answer.text_of("Uri").and_then(|link| link::usable(link, reached.ip()).ok());

@@ -6,11 +6,12 @@ use std::time::SystemTime;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::clock::ReportedTime;
 use super::link;
 use super::media::MediaService;
 use super::profile::DeviceProfile;
-use super::soap::{DEVICE, DeviceClock, OnvifClient, OnvifError, OnvifService, plain};
-use super::xml::XmlNode;
+use super::soap::{DEVICE, OnvifClient, OnvifError, OnvifService, plain};
+use crate::base::error::ErrorKind;
 
 /// The longest text in a description, in characters. Longer texts are cut.
 const MAX_TEXT: usize = 100;
@@ -25,6 +26,9 @@ pub(crate) struct Device {
     pub port: u16,
     /// The URL of the ONVIF service, in the form that the field `onvif` of a camera accepts.
     pub onvif: String,
+    /// The SHA-256 fingerprint for the field `onvif_certificate` of a camera: that of the device's certificate
+    /// if the certificate was not accepted, or else the one in the request; null if there is neither.
+    pub onvif_certificate: Option<String>,
     /// The name that the device reports for itself.
     pub name: Option<String>,
     /// The manufacturer.
@@ -40,6 +44,9 @@ pub(crate) struct Device {
     /// The reason why the description is incomplete, for people; null if the description is complete, or if
     /// only credentials are missing.
     pub error: Option<String>,
+    /// The stable code of `error`: `onvif_certificate_unknown` or `onvif_certificate_changed`, in which cases
+    /// no credentials were sent to the device; null for other errors.
+    pub error_code: Option<ErrorKind>,
     /// The device's streams.
     pub profiles: Vec<DeviceProfile>,
     /// The link of the stream with the largest picture, without credentials. Motion JPEG counts only if there
@@ -58,7 +65,12 @@ impl Device {
         Self {
             address: address.ip(),
             port: address.port(),
-            onvif: format!("http://{address}{}", service.path),
+            onvif: format!(
+                "{}://{address}{}",
+                if service.is_https { "https" } else { "http" },
+                service.path
+            ),
+            onvif_certificate: None,
             name: None,
             manufacturer: None,
             model: None,
@@ -66,6 +78,7 @@ impl Device {
             serial: None,
             needs_credentials: false,
             error: None,
+            error_code: None,
             profiles: Vec::new(),
             main: None,
             sub: None,
@@ -84,7 +97,13 @@ impl Device {
                     .has_login()
                     .then(|| "the device rejected the user name or password".to_owned());
             }
-            Err(failure) => self.error = Some(failure.to_string()),
+            Err(failure) => {
+                self.error_code = failure.code();
+                self.error = Some(failure.to_string());
+                if let Some(actual) = failure.certificate() {
+                    self.onvif_certificate = Some(actual.to_string());
+                }
+            }
         }
         (self.main, self.sub) = link::main_and_sub(&self.profiles);
     }
@@ -101,7 +120,36 @@ impl Device {
         self.model = text("Model").or(self.model.take());
         self.firmware = text("FirmwareVersion");
         self.serial = text("SerialNumber");
-        let media = MediaService::of(client, service).await?;
+        self.read_profiles(client, service).await
+    }
+
+    /// Reads the streams from the first of the device's media services that has links of streams. Without
+    /// links, keeps the streams of the first service that has any.
+    async fn read_profiles(
+        &mut self,
+        client: &mut OnvifClient,
+        service: &OnvifService,
+    ) -> Result<(), OnvifError> {
+        let mut result = Ok(());
+        for media in MediaService::all(client, service).await? {
+            let before = (std::mem::take(&mut self.profiles), self.error.take());
+            let read = self.read_profiles_of(client, &media).await;
+            if self.profiles.iter().any(|profile| profile.rtsp_link.is_some()) {
+                return read;
+            }
+            if !before.0.is_empty() || self.profiles.is_empty() {
+                (self.profiles, self.error) = before;
+            }
+            result = result.and(read);
+        }
+        result
+    }
+
+    async fn read_profiles_of(
+        &mut self,
+        client: &mut OnvifClient,
+        media: &MediaService,
+    ) -> Result<(), OnvifError> {
         self.profiles = media.profiles(client).await?;
         for profile in &mut self.profiles {
             let link = media.link(client, &profile.token).await;
@@ -117,56 +165,25 @@ impl Device {
     }
 }
 
-/// Requests the device's time, sets the client's clock accordingly, and returns this clock. If the device
-/// does not report its time, the device's clock is assumed to be right.
+/// Requests the device's time, and sets the client's possible clocks accordingly.
 pub(crate) async fn read_clock(
     client: &mut OnvifClient,
     service: &OnvifService,
-) -> Result<DeviceClock, OnvifError> {
+) -> Result<(), OnvifError> {
     let action = format!("{DEVICE}/GetSystemDateAndTime");
     let mut answer = client.call_anonymously(service, &action).await;
     if client.has_login() && matches!(answer, Err(OnvifError::Unauthorized)) {
-        // Some devices require credentials for this as well.
-        answer = client.call(service, &action, "").await;
+        // Some devices require credentials for this as well. Each further request with wrong credentials
+        // would count as a failed login, so only one clock is tried here.
+        client.set_clocks(ReportedTime::read(None, client.date()).clocks(SystemTime::now()));
+        answer = client.call_once(true, service, &action, "").await;
     }
-    let clock = match answer {
-        Ok(answer) => answer.find("UTCDateTime").and_then(time).map(DeviceClock::of),
+    let answer = match answer {
+        Ok(answer) => Some(answer),
         Err(OnvifError::Unauthorized | OnvifError::Refused(_)) => None,
         Err(failure) => return Err(failure),
     };
-    let clock = clock.unwrap_or(DeviceClock::RIGHT);
-    client.set_clock(clock);
-    Ok(clock)
-}
-
-/// Parses the date and time of a device's clock; `None` if they are invalid.
-pub(crate) fn time(node: &XmlNode) -> Option<SystemTime> {
-    let number = |name| node.text_of(name)?.parse::<u64>().ok();
-    let text = format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
-        number("Year")?,
-        number("Month")?,
-        number("Day")?,
-        number("Hour")?,
-        number("Minute")?,
-        // `humantime` does not accept a leap second.
-        number("Second")?.min(59),
-    );
-    humantime::parse_rfc3339(&text).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_time_of_a_device_is_parsed() {
-        let node = |text: &str| XmlNode::parse(text).expect("a document");
-        let text = "<U><Time><Hour>7</Hour><Minute>5</Minute><Second>60</Second></Time><Date>\
-                    <Year>2004</Year><Month>2</Month><Day>29</Day></Date></U>";
-        let expected = humantime::parse_rfc3339("2004-02-29T07:05:59Z").expect("a time");
-        assert_eq!(time(&node(text)), Some(expected));
-        assert_eq!(time(&node("<U><Year>2004</Year></U>")), None);
-        assert_eq!(time(&node(&text.replace("2004", "99999"))), None);
-    }
+    let reported = ReportedTime::read(answer.as_ref(), client.date());
+    client.set_clocks(reported.clocks(SystemTime::now()));
+    Ok(())
 }

@@ -8,14 +8,16 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use utoipa::ToSchema;
 
 use super::device::Device;
+use super::http::TrustedCertificates;
 use super::link;
-use super::soap::{Login, OnvifClient, OnvifService};
+use super::soap::{Login, OnvifClient, OnvifError, OnvifService};
 use super::ws_discovery::{self, DiscoveredDevice};
 use crate::base::error::{Error, ErrorKind};
+use crate::base::fingerprint::Fingerprint;
 use crate::base::tasks::join_all;
 use crate::camera::networks::CameraNetworks;
 use crate::camera::onvif_address::OnvifAddress;
@@ -41,6 +43,8 @@ const TOTAL_FACTOR: u32 = 3;
 /// The longest time for the requests to one device, as a multiple of the time to wait for devices. So a
 /// device that does not respond cannot delay others.
 const DEVICE_FACTOR: u32 = 2;
+/// The longest time for the check of a certificate, after the name of the host was resolved.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The parameters of a search.
 #[derive(Clone)]
@@ -54,6 +58,9 @@ pub(crate) struct DiscoveryRequest {
     pub login: Option<Login>,
     /// The address of a single device. If it is set, there is no search.
     pub address: Option<String>,
+    /// The fingerprint of the only certificate that is accepted from the device at `address`. Without it,
+    /// certificates from certificate authorities are accepted.
+    pub certificate: Option<Fingerprint>,
 }
 
 /// The result of a search.
@@ -82,7 +89,8 @@ impl Finder {
 
     /// Searches for devices, or requests the description of the device that the request names.
     ///
-    /// Errors: `InvalidRequest` for an unknown interface; `InvalidSource`, `SourceForbidden` or
+    /// Errors: `InvalidRequest` for an unknown interface, or for a certificate without an `https://` address;
+    /// `InvalidSource`, `SourceForbidden` or
     /// `SourceUnreachable` for an address that cannot be used; `Busy` if too many searches are running.
     pub(crate) async fn find(&self, request: DiscoveryRequest) -> Result<Discovery, Error> {
         let _permit = self.searches.try_acquire().map_err(|_| {
@@ -91,21 +99,59 @@ impl Finder {
         })?;
         match &request.address {
             Some(address) => self.find_one(address, &request).await,
+            None if request.certificate.is_some() => Err(needless_certificate()),
             None => self.search(&request).await,
         }
     }
 
+    /// Connects to an ONVIF service over HTTPS, and checks its certificate. Sends no request.
+    ///
+    /// Errors: `OnvifCertificateUnknown` or `OnvifCertificateChanged` with the fingerprint;
+    /// `SourceForbidden`, `SourceUnreachable`, `SourceUnsupported` or `SourceTimeout` if no connection can
+    /// be made.
+    pub(crate) async fn check_certificate(&self, onvif: &OnvifAddress) -> Result<(), Error> {
+        let address = self.nets.resolve(&onvif.host, onvif.port).await?;
+        let certificates = TrustedCertificates::from(onvif);
+        let (kind, reason) = match timeout(CHECK_TIMEOUT, certificates.connect(address)).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(failure)) => {
+                if let Some(kind) = failure.code() {
+                    let certificate = failure.certificate();
+                    return Err(Error::new(kind, failure.to_string()).with_certificate(certificate));
+                }
+                let is_unreachable = matches!(failure, OnvifError::Unreachable(_));
+                let kind = if is_unreachable {
+                    ErrorKind::SourceUnreachable
+                } else {
+                    ErrorKind::SourceUnsupported
+                };
+                (kind, failure.to_string())
+            }
+            Err(_) => (ErrorKind::SourceTimeout, "the device did not respond in time".to_owned()),
+        };
+        let detail = format!(
+            "cannot check the certificate of the camera's ONVIF service: {reason}. To store the \
+             camera without this check, set onvif_certificate, or omit onvif"
+        );
+        Err(Error::new(kind, detail))
+    }
+
     async fn find_one(&self, text: &str, request: &DiscoveryRequest) -> Result<Discovery, Error> {
-        let onvif = OnvifAddress::parse(text).ok_or_else(|| {
+        let mut onvif = OnvifAddress::parse(text).ok_or_else(|| {
             let detail = "address must be an IP address or host name, followed by :port if the port \
-                          is not 80, or the http:// URL of the device's ONVIF service";
+                          is not 80, or the http:// or https:// URL of the device's ONVIF service";
             Error::new(ErrorKind::InvalidSource, detail)
         })?;
+        if request.certificate.is_some() && !onvif.is_https {
+            return Err(needless_certificate());
+        }
+        onvif.certificate = request.certificate;
         let address = self.nets.resolve(&onvif.host, onvif.port).await?;
         let service = OnvifService::from(&onvif);
         let device = Device::new(address, &service);
         let deadline = Instant::now() + request.time * TOTAL_FACTOR;
-        let devices = vec![describe(device, service, request, deadline).await];
+        let certificates = TrustedCertificates::from(&onvif);
+        let devices = vec![describe(device, service, certificates, request, deadline).await];
         let interfaces = ws_discovery::names(&ws_discovery::interfaces());
         Ok(Discovery { devices, interfaces, warnings: Vec::new() })
     }
@@ -129,6 +175,12 @@ impl Finder {
         warnings.extend(more);
         Ok(Discovery { devices, interfaces: ws_discovery::names(&interfaces), warnings })
     }
+}
+
+fn needless_certificate() -> Error {
+    let detail =
+        "the fingerprint of a certificate requires the https:// URL of a device as the address";
+    Error::new(ErrorKind::InvalidRequest, detail)
 }
 
 /// A search in progress.
@@ -193,7 +245,9 @@ impl Search {
             // The semaphore is never closed.
             let permit = timeout_at(deadline, permits.acquire()).await;
             let deadline = deadline.min(Instant::now() + request.time * DEVICE_FACTOR);
-            let device = describe(device, service, &request, deadline).await;
+            let address = SocketAddr::new(device.address, device.port);
+            let certificates = TrustedCertificates::of_address(address);
+            let device = describe(device, service, certificates, &request, deadline).await;
             drop(permit);
             device
         });
@@ -248,11 +302,16 @@ impl Search {
 async fn describe(
     mut device: Device,
     service: OnvifService,
+    certificates: TrustedCertificates,
     request: &DiscoveryRequest,
     deadline: Instant,
 ) -> Device {
     let address = SocketAddr::new(device.address, device.port);
     let mut client = OnvifClient::new(address, request.login.clone());
+    if service.is_https {
+        device.onvif_certificate = certificates.only().map(|only| only.to_string());
+    }
+    client.trust(certificates);
     if timeout_at(deadline, device.describe(&mut client, &service)).await.is_err() {
         device.error = Some("the device did not respond in time".to_owned());
         (device.main, device.sub) = link::main_and_sub(&device.profiles);
@@ -265,12 +324,20 @@ mod tests {
     use super::*;
     use crate::camera::networks::Networks;
 
+    fn request() -> DiscoveryRequest {
+        DiscoveryRequest {
+            interface: None,
+            time: Duration::ZERO,
+            login: None,
+            address: None,
+            certificate: None,
+        }
+    }
+
     #[tokio::test]
     async fn one_host_does_not_displace_the_others() {
-        let request =
-            DiscoveryRequest { interface: None, time: Duration::ZERO, login: None, address: None };
         let nets = CameraNetworks::default();
-        let mut search = Search::new(request);
+        let mut search = Search::new(request());
         let found = |host: u8, port: u16| DiscoveredDevice {
             address: IpAddr::from([192, 0, 2, host]),
             service: Some(OnvifService::usual(port)),
@@ -290,11 +357,9 @@ mod tests {
 
     #[tokio::test]
     async fn repeated_responses_do_not_exceed_the_limit() {
-        let request =
-            DiscoveryRequest { interface: None, time: Duration::ZERO, login: None, address: None };
         let nets =
             CameraNetworks::new(Networks::default(), "198.51.100.0/24".parse().expect("a network"));
-        let mut search = Search::new(request);
+        let mut search = Search::new(request());
         let found = |network: [u8; 3], host: u8| DiscoveredDevice {
             address: IpAddr::from([network[0], network[1], network[2], host]),
             service: None,
@@ -314,11 +379,9 @@ mod tests {
 
     #[test]
     fn warnings_use_singular_and_plural() {
-        let request =
-            DiscoveryRequest { interface: None, time: Duration::ZERO, login: None, address: None };
         let nets =
             CameraNetworks::new(Networks::default(), "192.0.2.0/24".parse().expect("a network"));
-        let mut search = Search::new(request);
+        let mut search = Search::new(request());
         for host in [1, 2] {
             let address = IpAddr::from([192, 0, 2, host]);
             search.add(

@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
-use tracing::{Instrument, debug};
+use tracing::{Instrument, debug, warn};
 
 use super::device;
+use super::http::TrustedCertificates;
 use super::media::MediaService;
-use super::soap::{DeviceClock, Login, OnvifClient, OnvifError, OnvifService};
+use super::soap::{Login, LoginMethod, OnvifClient, OnvifError, OnvifService};
 use crate::base::lock::lock;
 use crate::base::url::path_and_query;
 use crate::camera::onvif_address::OnvifAddress;
@@ -60,7 +61,7 @@ enum Memory {
 struct KeyframeMethod {
     media: MediaService,
     token: String,
-    clock: DeviceClock,
+    login: LoginMethod,
 }
 
 /// A request that is ready to be sent. Dropping it cancels the request.
@@ -105,13 +106,18 @@ impl KeyframeRequester {
         };
         let login = source.credentials();
         let login = login.map(|(username, password)| Login { username, password });
-        let client = OnvifClient::new(SocketAddr::new(address.ip(), onvif.port), login);
+        let mut client = OnvifClient::new(SocketAddr::new(address.ip(), onvif.port), login);
+        client.trust(TrustedCertificates::from(onvif));
         let (send, signal) = oneshot::channel();
         let this = self.clone();
         let work = async move {
             let result = this.request(client, &target, method, signal, &has_played).await;
             if let Err(failure) = result {
-                debug!(%failure, "cannot request a keyframe from the camera");
+                if failure.certificate().is_some() {
+                    warn!(%failure, "cannot request a keyframe from the camera");
+                } else {
+                    debug!(%failure, "cannot request a keyframe from the camera");
+                }
                 this.remember(target, Memory::Failed(Instant::now()));
             }
         };
@@ -128,8 +134,8 @@ impl KeyframeRequester {
         has_played: &AtomicBool,
     ) -> Result<(), OnvifError> {
         let too_slow = |_| OnvifError::Refused("it did not respond in time".to_owned());
-        let method = if let Some(method) = known {
-            client.set_clock(method.clock);
+        let mut method = if let Some(method) = known {
+            client.set_login_method(method.login.clone());
             method
         } else {
             let looked_up = timeout(LOOK_UP_TIMEOUT, look_up(&mut client, target)).await;
@@ -140,8 +146,10 @@ impl KeyframeRequester {
         if signal.await.is_err() || has_played.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let request = method.media.set_synchronization_point(&client, &method.token);
+        let request = method.media.set_synchronization_point(&mut client, &method.token);
         timeout(REQUEST_TIMEOUT, request).await.map_err(too_slow)??;
+        method.login = client.login_method();
+        self.remember(target.clone(), Memory::Supported(method));
         debug!("requested a keyframe from the camera");
         Ok(())
     }
@@ -156,11 +164,32 @@ impl KeyframeRequester {
     }
 }
 
-/// Finds the profile whose link is that of the source, or else a similar one.
+/// Finds the profile whose link is that of the source, or else a similar one, in the first of the device's
+/// media services that has such a profile.
 async fn look_up(client: &mut OnvifClient, target: &Target) -> Result<KeyframeMethod, OnvifError> {
     let (service, path) = (OnvifService::from(&target.onvif), target.source.path());
-    let clock = device::read_clock(client, &service).await?;
-    let media = MediaService::of(client, &service).await?;
+    device::read_clock(client, &service).await?;
+    let mut failure = None;
+    for media in MediaService::all(client, &service).await? {
+        match find_profile(client, &media, &path).await {
+            Ok(Some(token)) => {
+                return Ok(KeyframeMethod { media, token, login: client.login_method() });
+            }
+            Ok(None) => {}
+            Err(error) => failure = Some(error),
+        }
+    }
+    Err(failure.unwrap_or_else(|| {
+        OnvifError::Refused("none of its profiles has the link of the stream".into())
+    }))
+}
+
+/// Returns the token of the profile whose link is that of the source, or else of one with a similar link.
+async fn find_profile(
+    client: &mut OnvifClient,
+    media: &MediaService,
+    path: &str,
+) -> Result<Option<String>, OnvifError> {
     let mut similar = None;
     for profile in media.profiles(client).await? {
         let link = match media.link(client, &profile.token).await {
@@ -169,16 +198,13 @@ async fn look_up(client: &mut OnvifClient, target: &Target) -> Result<KeyframeMe
             Err(failure) => return Err(failure),
         };
         let link = url::Url::parse(link.trim()).map(|url| path_and_query(&url));
-        match link.as_deref().map_or(Match::No, |link| compare(link, &path)) {
-            Match::Same => return Ok(KeyframeMethod { media, token: profile.token, clock }),
+        match link.as_deref().map_or(Match::No, |link| compare(link, path)) {
+            Match::Same => return Ok(Some(profile.token)),
             Match::Similar => similar = similar.or(Some(profile.token)),
             Match::No => {}
         }
     }
-    let token = similar.ok_or_else(|| {
-        OnvifError::Refused("none of its profiles has the link of the stream".into())
-    })?;
-    Ok(KeyframeMethod { media, token, clock })
+    Ok(similar)
 }
 
 /// The result of a comparison of links.

@@ -1,13 +1,11 @@
 //! A device's media service: its profiles, their links, and requests for keyframes.
 
-use std::net::SocketAddr;
-
-use url::Url;
+use std::net::IpAddr;
 
 use super::profile::DeviceProfile;
 use super::soap::{DEVICE, OnvifClient, OnvifError, OnvifService};
+use super::xaddr::XAddr;
 use super::xml::{XmlNode, escaped};
-use crate::base::url::{host_address, path_and_query};
 
 /// The largest number of profiles that are read. Recorders have one or two profiles for each channel.
 const MAX_PROFILES: usize = 64;
@@ -25,11 +23,12 @@ pub(crate) struct MediaService {
 }
 
 impl MediaService {
-    /// Finds a device's media service: version 2 if the device has it, else version 1.
-    pub(crate) async fn of(
-        client: &OnvifClient,
+    /// Finds a device's media services: version 2 first, and then version 1, as far as the device has them.
+    /// Callers use the next one if a service refuses requests or reports no streams.
+    pub(crate) async fn all(
+        client: &mut OnvifClient,
         device: &OnvifService,
-    ) -> Result<Self, OnvifError> {
+    ) -> Result<Vec<Self>, OnvifError> {
         let content = "<IncludeCapability>false</IncludeCapability>";
         let answer = client.call(device, &format!("{DEVICE}/GetServices"), content).await;
         let services = match &answer {
@@ -41,26 +40,31 @@ impl MediaService {
         let service = |namespace: &str| {
             let mut services = services?.all("Service");
             let found = services.find(|one| one.text_of("Namespace") == Some(namespace))?;
-            relocated(found.text_of("XAddr")?, client.address, device)
+            relocated(found.text_of("XAddr")?, client.address.ip(), device)
         };
-        if let Some(service) = service(MEDIA2) {
-            return Ok(Self { service, is_version_2: true });
+        let version = |namespace, is_version_2| {
+            service(namespace).map(|service| Self { service, is_version_2 })
+        };
+        let (version_2, version_1) = (version(MEDIA2, true), version(MEDIA, false));
+        let version_1 = match version_1 {
+            Some(version_1) => Ok(version_1),
+            None => Self::from_capabilities(client, device).await,
+        };
+        match (version_2, version_1) {
+            (None, Err(failure)) => Err(failure),
+            (version_2, version_1) => Ok(version_2.into_iter().chain(version_1.ok()).collect()),
         }
-        if let Some(service) = service(MEDIA) {
-            return Ok(Self { service, is_version_2: false });
-        }
-        Self::from_capabilities(client, device).await
     }
 
     /// Finds the media service in the capabilities of a device that does not list its services.
     async fn from_capabilities(
-        client: &OnvifClient,
+        client: &mut OnvifClient,
         device: &OnvifService,
     ) -> Result<Self, OnvifError> {
         let content = "<Category>MediaService</Category>";
         let answer = client.call(device, &format!("{DEVICE}/GetCapabilities"), content).await?;
         let address = answer.find("Media").and_then(|media| media.text_of("XAddr"));
-        let service = address.and_then(|address| relocated(address, client.address, device));
+        let service = address.and_then(|address| relocated(address, client.address.ip(), device));
         let service =
             service.ok_or_else(|| OnvifError::Refused("the device has no media service".into()))?;
         Ok(Self { service, is_version_2: false })
@@ -68,7 +72,7 @@ impl MediaService {
 
     async fn call(
         &self,
-        client: &OnvifClient,
+        client: &mut OnvifClient,
         name: &str,
         content: &str,
     ) -> Result<XmlNode, OnvifError> {
@@ -79,7 +83,7 @@ impl MediaService {
     /// Returns the profiles with video, without their links.
     pub(crate) async fn profiles(
         &self,
-        client: &OnvifClient,
+        client: &mut OnvifClient,
     ) -> Result<Vec<DeviceProfile>, OnvifError> {
         let content = if self.is_version_2 {
             "<Type>VideoSource</Type><Type>VideoEncoder</Type>"
@@ -97,7 +101,7 @@ impl MediaService {
     /// Returns the link of a profile as the device reports it; an empty string if there is none.
     pub(crate) async fn link(
         &self,
-        client: &OnvifClient,
+        client: &mut OnvifClient,
         token: &str,
     ) -> Result<String, OnvifError> {
         let token = escaped(token);
@@ -116,7 +120,7 @@ impl MediaService {
     /// Requests a keyframe of all streams of a profile.
     pub(crate) async fn set_synchronization_point(
         &self,
-        client: &OnvifClient,
+        client: &mut OnvifClient,
         token: &str,
     ) -> Result<(), OnvifError> {
         let content = format!("<ProfileToken>{}</ProfileToken>", escaped(token));
@@ -124,40 +128,12 @@ impl MediaService {
     }
 }
 
-/// Returns the port and path of the service that a device reports to be at the URL `address`; `None` if
-/// `address` is not an HTTP URL. The reported host is ignored, because services are used only at the address
-/// at which the device was `reached`. If the hosts differ, the port of the `device` service replaces
-/// the reported one.
+/// Returns the service that a device reports to be at `address`; `None` if `address` is not valid. Services are
+/// used only at the address at which the device was `reached`, and with the scheme of the `device` service.
 pub(crate) fn relocated(
     address: &str,
-    reached: SocketAddr,
+    reached: IpAddr,
     device: &OnvifService,
 ) -> Option<OnvifService> {
-    let url = Url::parse(address).ok().filter(|url| url.scheme() == "http")?;
-    let is_same_host = host_address(&url).is_some_and(|host| host == reached.ip().to_canonical());
-    let port = url.port_or_known_default().filter(|_| is_same_host).unwrap_or(device.port);
-    Some(OnvifService { port, path: path_and_query(&url) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn services_are_used_at_the_address_of_the_device() {
-        let reached = "192.0.2.7:8000".parse().expect("an address");
-        let device = OnvifService::usual(8000);
-        let table = [
-            ("http://192.0.2.7/onvif/media", Some((80, "/onvif/media"))),
-            // A device behind a router that forwards another port.
-            ("http://10.0.0.7/onvif/media?x", Some((8000, "/onvif/media?x"))),
-            ("http://localhost:6379/", Some((8000, "/"))),
-            ("https://192.0.2.7/onvif/media", None),
-            ("garbage", None),
-        ];
-        for (address, expected) in table {
-            let expected = expected.map(|(port, path)| OnvifService { port, path: path.into() });
-            assert_eq!(relocated(address, reached, &device), expected, "{address}");
-        }
-    }
+    Some(XAddr::parse(address)?.at(reached, device))
 }

@@ -10,16 +10,23 @@
 //! | [`link`] | makes a device's links usable, and chooses the main and the sub stream |
 //! | [`keyframe`] | requests for a keyframe when a stream starts |
 //! | [`soap`], [`xml`] | requests to a device, and its responses |
+//! | [`clock`] | the clock of a device, on which digests are based |
+//! | [`http`], [`http_auth`] | HTTP and HTTPS: certificates, and HTTP authentication |
+//! | [`xaddr`] | addresses of services as devices report them |
 //!
 //! Devices are not trusted: the size, number and time of their responses are limited, and requests are
 //! sent only to permitted addresses. Nothing is stored.
 
+pub(crate) mod clock;
 pub(crate) mod device;
 pub(crate) mod finder;
+pub(crate) mod http;
+mod http_auth;
 pub(crate) mod keyframe;
 pub(crate) mod link;
 pub(crate) mod media;
 pub(crate) mod profile;
 pub(crate) mod soap;
 pub(crate) mod ws_discovery;
+pub(crate) mod xaddr;
 pub(crate) mod xml;

@@ -1,38 +1,39 @@
-//! Requests to a device: SOAP over HTTP. The credentials are sent as a `UsernameToken`: the user
-//! name in clear text, and a digest of the password.
+//! Requests to a device: SOAP over HTTP or HTTPS. The credentials are sent as a `UsernameToken`: the user
+//! name in clear text, and a digest of the password. If the device requires HTTP authentication, the
+//! credentials are sent with Digest or, only over HTTPS, with Basic.
 //!
 //! Connections go only to the device's own address, redirections are not followed, and the size of
-//! responses is limited. Callers limit the time. HTTPS is not supported: devices have self-signed
-//! certificates, which would not prove their identity.
+//! responses is limited. Callers limit the time.
 
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::header::{CONNECTION, CONTENT_TYPE, HOST};
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
+use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, DATE, HOST};
+use hyper::{HeaderMap, Request, StatusCode};
 use sha1::{Digest, Sha1};
-use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 
+use super::clock::DeviceClock;
+use super::http::{self, HttpResponse, TrustedCertificates};
+use super::http_auth::HttpAuth;
 use super::xml::{XmlNode, escaped};
-
+use crate::base::error::ErrorKind;
+use crate::base::fingerprint::Fingerprint;
 use crate::camera::onvif_address::{OnvifAddress, USUAL_PATH};
 
 /// The namespace of the device service.
 pub(crate) const DEVICE: &str = "http://www.onvif.org/ver10/device/wsdl";
-/// The largest response, in bytes.
-const MAX_RESPONSE: usize = 512 * 1024;
 /// The longest reason for a refusal that is passed on, in characters. Longer reasons are cut.
 const MAX_REASON: usize = 120;
 /// The length of a nonce, in bytes.
 const NONCE_LENGTH: usize = 16;
-/// The beginning of the year 10000, in Unix seconds. Later times cannot be written as a date.
-const LATEST: u64 = 253_402_300_800;
+/// Operations that many devices permit without credentials. If the device permits one of these, the
+/// credentials, and the clock that their digest is based on, may still be wrong.
+const OPEN_OPERATIONS: [&str; 4] =
+    ["GetSystemDateAndTime", "GetServices", "GetCapabilities", "GetDeviceInformation"];
 
 /// The credentials for a device. The type does not implement `Debug`, so that the password is never
 /// shown.
@@ -58,6 +59,28 @@ pub(crate) enum OnvifError {
         "the device at this address does not support ONVIF; check the port, and that ONVIF is enabled"
     )]
     NotOnvif,
+    /// The device does not use HTTPS on this port.
+    #[error("the device does not use HTTPS on this port; check the port, or use http://")]
+    NotHttps,
+    /// The TLS connection failed for this reason.
+    #[error("cannot make an HTTPS connection to the device: {0}")]
+    Tls(String),
+    /// The device's certificate, which has this fingerprint, is neither confirmed nor from a certificate
+    /// authority that the system trusts.
+    #[error(
+        "the device's certificate is unknown; compare its SHA-256 fingerprint with the one that the          device shows, and confirm it with onvif_certificate"
+    )]
+    CertificateUnknown(Fingerprint),
+    /// The device's certificate, which has this fingerprint, is not the confirmed one.
+    #[error(
+        "the device's certificate has changed; another device may have taken its address. If you          know why it has changed, confirm the new SHA-256 fingerprint with onvif_certificate"
+    )]
+    CertificateChanged(Fingerprint),
+    /// The device accepts the password only in clear text, over a connection that is not encrypted.
+    #[error(
+        "the device accepts the password only in clear text (HTTP Basic), which is not sent without          HTTPS; use the https:// address of its ONVIF service, or enable digest authentication"
+    )]
+    ClearTextPassword,
     /// The response is longer than the limit.
     #[error(
         "the device's response is too large; add its cameras manually, by RTSP link or manufacturer"
@@ -69,56 +92,81 @@ pub(crate) enum OnvifError {
     Refused(String),
 }
 
+impl OnvifError {
+    /// Returns the kind of an error that is about the device's certificate; `None` for other errors.
+    pub(crate) fn code(&self) -> Option<ErrorKind> {
+        match self {
+            Self::CertificateUnknown(_) => Some(ErrorKind::OnvifCertificateUnknown),
+            Self::CertificateChanged(_) => Some(ErrorKind::OnvifCertificateChanged),
+            _ => None,
+        }
+    }
+
+    /// Returns the fingerprint of a certificate that was not accepted; `None` for other errors.
+    pub(crate) fn certificate(&self) -> Option<Fingerprint> {
+        match self {
+            Self::CertificateUnknown(actual) | Self::CertificateChanged(actual) => Some(*actual),
+            _ => None,
+        }
+    }
+}
+
 /// Sends requests to one device.
 pub(crate) struct OnvifClient {
     /// The address and port of the device service.
     pub address: SocketAddr,
+    certificates: TrustedCertificates,
     login: Option<Login>,
-    clock: DeviceClock,
+    method: LoginMethod,
+    /// The time in the header `Date` of the last response.
+    date: Option<SystemTime>,
 }
 
-/// The difference between a device's clock and this machine's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DeviceClock {
-    /// The device's clock is ahead.
-    Ahead(Duration),
-    /// The device's clock is behind, or shows the same time.
-    Behind(Duration),
-}
-
-impl DeviceClock {
-    /// The clock of a device without a difference.
-    pub(crate) const RIGHT: Self = Self::Behind(Duration::ZERO);
-
-    /// Returns the clock of a device that currently reports this time.
-    pub(crate) fn of(reported: SystemTime) -> Self {
-        match reported.duration_since(SystemTime::now()) {
-            Ok(ahead) => Self::Ahead(ahead),
-            Err(behind) => Self::Behind(behind.duration()),
-        }
-    }
-
-    /// Returns the device's current time; `None` if it cannot be written as a date.
-    fn now(self) -> Option<SystemTime> {
-        let now = match self {
-            Self::Ahead(by) => SystemTime::now().checked_add(by)?,
-            Self::Behind(by) => SystemTime::now().checked_sub(by)?,
-        };
-        let since = now.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-        (since.as_secs() < LATEST).then_some(now)
-    }
+/// How a device accepts credentials, as far as this is known.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LoginMethod {
+    /// The possible clocks of the device. The first one is in use; if there is none, the device's clock
+    /// counts as right.
+    clocks: Vec<DeviceClock>,
+    /// The HTTP authentication that the device requires. Without it, a `UsernameToken` is sent.
+    http: Option<HttpAuth>,
+    /// Whether the device has accepted this HTTP authentication.
+    is_accepted: bool,
 }
 
 impl OnvifClient {
-    /// Creates a client of the device at `address`. Until [`OnvifClient::set_clock`] is called, the
-    /// device's clock is assumed to show the same time as this machine's.
+    /// Creates a client of the device at `address`. The device's clock is assumed to be right until
+    /// [`OnvifClient::set_clocks`] is called. Over HTTPS, certificates must be from a certificate authority
+    /// unless [`OnvifClient::trust`] is called.
     pub(crate) fn new(address: SocketAddr, login: Option<Login>) -> Self {
-        Self { address, login, clock: DeviceClock::RIGHT }
+        let certificates = TrustedCertificates::of_address(address);
+        Self { address, certificates, login, method: LoginMethod::default(), date: None }
     }
 
-    /// Sets the device's clock, which digests are based on. Devices reject digests with a wrong time.
-    pub(crate) fn set_clock(&mut self, clock: DeviceClock) {
-        self.clock = clock;
+    /// Sets the certificates that are accepted from the device.
+    pub(crate) fn trust(&mut self, certificates: TrustedCertificates) {
+        self.certificates = certificates;
+    }
+
+    /// Sets the possible clocks of the device, the most probable one first. Devices reject digests with a
+    /// wrong time; then the next clock is used.
+    pub(crate) fn set_clocks(&mut self, clocks: Vec<DeviceClock>) {
+        self.method.clocks = clocks;
+    }
+
+    /// Returns how the device accepts credentials.
+    pub(crate) fn login_method(&self) -> LoginMethod {
+        self.method.clone()
+    }
+
+    /// Sets how the device accepts credentials.
+    pub(crate) fn set_login_method(&mut self, method: LoginMethod) {
+        self.method = method;
+    }
+
+    /// Returns the time in the header `Date` of the last response.
+    pub(crate) fn date(&self) -> Option<SystemTime> {
+        self.date
     }
 
     /// Returns whether the client has credentials.
@@ -127,35 +175,103 @@ impl OnvifClient {
     }
 
     /// Calls an `action` of a service, such as `http://www.onvif.org/ver10/device/wsdl/GetServices`.
-    /// `content` is the XML inside the request's element. Returns the response.
+    /// `content` is the XML inside the request's element. If the device rejects the credentials, repeats
+    /// the call with the device's other possible clocks, once for each client. Returns the response.
     pub(crate) async fn call(
-        &self,
+        &mut self,
         service: &OnvifService,
         action: &str,
         content: &str,
     ) -> Result<XmlNode, OnvifError> {
-        self.call_as(self.login.as_ref(), service, action, content).await
+        let mut answer = self.call_once(true, service, action, content).await;
+        let first = self.method.clocks.first().copied();
+        while self.login.is_some()
+            && matches!(answer, Err(OnvifError::Unauthorized))
+            && self.method.http.is_none()
+            && self.method.clocks.len() > 1
+        {
+            self.method.clocks.remove(0);
+            answer = self.call_once(true, service, action, content).await;
+        }
+        match &answer {
+            // The clocks are not the reason.
+            Err(OnvifError::Unauthorized) => self.method.clocks = first.into_iter().collect(),
+            Ok(_) if !OPEN_OPERATIONS.iter().any(|open| action.ends_with(open)) => {
+                self.method.clocks.truncate(1);
+            }
+            _ => {}
+        }
+        answer
     }
 
     /// Calls an `action` without credentials. Until the device's clock is known, the device could count
     /// a request with credentials as a failed login.
     pub(crate) async fn call_anonymously(
-        &self,
+        &mut self,
         service: &OnvifService,
         action: &str,
     ) -> Result<XmlNode, OnvifError> {
-        self.call_as(None, service, action, "").await
+        self.call_once(false, service, action, "").await
     }
 
-    async fn call_as(
-        &self,
-        login: Option<&Login>,
+    /// Calls an `action` with the first of the device's possible clocks. If the device requires HTTP
+    /// authentication, repeats the call with that.
+    pub(crate) async fn call_once(
+        &mut self,
+        has_login: bool,
         service: &OnvifService,
         action: &str,
         content: &str,
     ) -> Result<XmlNode, OnvifError> {
+        let login = self.login.clone().filter(|_| has_login);
+        let login = login.as_ref();
+        let mut response = self.send(login, service, action, content).await?;
+        if login.is_some()
+            && response.status == StatusCode::UNAUTHORIZED
+            && self.accept_challenge(&response.headers, service)?
+        {
+            response = self.send(login, service, action, content).await?;
+        }
+        let is_rejected = response.status == StatusCode::UNAUTHORIZED;
+        self.method.is_accepted = self.method.http.is_some() && !is_rejected;
+        read(response.status, &response.text)
+    }
+
+    /// Reads the HTTP authentication that a rejected request requires. Returns whether the request should be
+    /// repeated: false if the device offers none, or if it has rejected the credentials.
+    fn accept_challenge(
+        &mut self,
+        headers: &HeaderMap,
+        service: &OnvifService,
+    ) -> Result<bool, OnvifError> {
+        let Some(offered) = HttpAuth::offered(headers) else { return Ok(false) };
+        // A device that has accepted the credentials before rejects the age of the nonce.
+        if self.method.http.is_some() && !self.method.is_accepted && !offered.is_stale() {
+            return Ok(false);
+        }
+        if offered == HttpAuth::Basic && !service.is_https {
+            return Err(OnvifError::ClearTextPassword);
+        }
+        self.method.http = Some(offered);
+        Ok(true)
+    }
+
+    /// Sends a request, with credentials if there is a `login`.
+    async fn send(
+        &mut self,
+        login: Option<&Login>,
+        service: &OnvifService,
+        action: &str,
+        content: &str,
+    ) -> Result<HttpResponse, OnvifError> {
         let (namespace, operation) = action.rsplit_once('/').unwrap_or_default();
-        let security = login.map(|login| self.security(login)).unwrap_or_default();
+        let http = self.method.http.as_mut().zip(login);
+        let authorization = http.map(|(http, login)| {
+            http.authorization(login, &service.path).ok_or(OnvifError::Unauthorized)
+        });
+        let authorization = authorization.transpose()?;
+        let token = login.filter(|_| authorization.is_none());
+        let security = token.map(|login| self.security(login)).unwrap_or_default();
         let envelope = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
              <s:Envelope xmlns:s=\"http://www.w3.org/2003/05/soap-envelope\">\
@@ -163,18 +279,8 @@ impl OnvifClient {
              <s:Body xmlns:tt=\"http://www.onvif.org/ver10/schema\">\
              <{operation} xmlns=\"{namespace}\">{content}</{operation}></s:Body></s:Envelope>"
         );
-        let (status, text) = self.post(service, action, envelope).await?;
-        read(status, &text)
-    }
-
-    async fn post(
-        &self,
-        service: &OnvifService,
-        action: &str,
-        envelope: String,
-    ) -> Result<(StatusCode, String), OnvifError> {
         let address = SocketAddr::new(self.address.ip(), service.port);
-        let request = Request::post(service.path.as_str())
+        let mut request = Request::post(service.path.as_str())
             .header(HOST, address.to_string())
             .header(CONNECTION, "close")
             .header(
@@ -183,31 +289,20 @@ impl OnvifClient {
             )
             .body(Full::new(Bytes::from(envelope)))
             .map_err(|_| OnvifError::NotOnvif)?;
-        let connection = TcpStream::connect(address).await;
-        let connection = connection.map_err(|error| OnvifError::Unreachable(cause(&error)))?;
-        // The device accepted the connection, so any failure from here on means that it is not an ONVIF
-        // device.
-        let not_http = |_| OnvifError::NotOnvif;
-        let (mut sender, driver) = hyper::client::conn::http1::handshake(TokioIo::new(connection))
-            .await
-            .map_err(not_http)?;
-        // Dropping the set at the end of this function aborts the task.
-        let mut drivers = JoinSet::new();
-        drivers.spawn(driver);
-        let answer = sender.send_request(request).await.map_err(not_http)?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), MAX_RESPONSE).collect().await;
-        let body = body.map_err(|error| {
-            if error.is::<LengthLimitError>() { OnvifError::TooLarge } else { OnvifError::NotOnvif }
-        })?;
-        Ok((status, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
+        request.headers_mut().extend(authorization.map(|value| (AUTHORIZATION, value)));
+        let certificates = service.is_https.then_some(&self.certificates);
+        let response = http::send(address, certificates, request).await?;
+        let date = response.headers.get(DATE).and_then(|date| date.to_str().ok());
+        self.date = date.and_then(|date| httpdate::parse_http_date(date).ok());
+        Ok(response)
     }
 
     /// Returns the security header, with a digest of a nonce, the device's time and the password.
     fn security(&self, login: &Login) -> String {
         // A nonce must differ each time, but may be predictable.
         let nonce: [u8; NONCE_LENGTH] = std::array::from_fn(|_| fastrand::u8(..));
-        let now = self.clock.now().unwrap_or_else(SystemTime::now);
+        let clock = self.method.clocks.first().copied().unwrap_or(DeviceClock::RIGHT);
+        let now = clock.now().unwrap_or_else(SystemTime::now);
         let created = humantime::format_rfc3339_millis(now).to_string();
         let digest = digest(&nonce, &created, &login.password);
         let oasis = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss";
@@ -225,9 +320,11 @@ impl OnvifClient {
     }
 }
 
-/// The port and path of one of a device's services. Its host is always the device's address.
+/// The scheme, port and path of one of a device's services. Its host is always the device's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OnvifService {
+    /// Whether the service uses HTTPS.
+    pub is_https: bool,
     /// The TCP port.
     pub port: u16,
     /// The path and query.
@@ -235,15 +332,16 @@ pub(crate) struct OnvifService {
 }
 
 impl OnvifService {
-    /// Returns the device service at `port`, with the path that most devices use.
+    /// Returns the device service at `port` over HTTP, with the path that most devices use.
     pub(crate) fn usual(port: u16) -> Self {
-        Self { port, path: USUAL_PATH.to_owned() }
+        Self { is_https: false, port, path: USUAL_PATH.to_owned() }
     }
 }
 
 impl From<&OnvifAddress> for OnvifService {
     fn from(address: &OnvifAddress) -> Self {
-        Self { port: address.port, path: address.path.to_string() }
+        let (is_https, port) = (address.is_https, address.port);
+        Self { is_https, port, path: address.path.to_string() }
     }
 }
 
@@ -270,10 +368,15 @@ fn failure(status: StatusCode, fault: &XmlNode) -> OnvifError {
     let code = fault.find("Code").map(all_text).unwrap_or_default();
     let reason = fault.text_of("Text").or_else(|| fault.text_of("faultstring")).unwrap_or_default();
     let text = format!("{code} {reason}").to_ascii_lowercase();
-    let is_about_login =
-        ["notauthorized", "not authorized", "failedauthentication", "unauthorized"]
-            .iter()
-            .any(|words| text.contains(words));
+    let is_about_login = [
+        "notauthorized",
+        "not authorized",
+        "failedauthentication",
+        "unauthorized",
+        "messageexpired",
+    ]
+    .iter()
+    .any(|words| text.contains(words));
     if status == StatusCode::UNAUTHORIZED || is_about_login {
         return OnvifError::Unauthorized;
     }
@@ -292,19 +395,10 @@ pub(crate) fn plain(text: &str, max: usize) -> String {
     words.chars().filter(|character| !character.is_control()).take(max).collect()
 }
 
-/// Returns the reason why a connection failed, without the address.
-fn cause(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::ConnectionRefused => "connection refused; check the port".into(),
-        std::io::ErrorKind::HostUnreachable | std::io::ErrorKind::NetworkUnreachable => {
-            "no route to host; check the network".into()
-        }
-        _ => error.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -327,6 +421,7 @@ mod tests {
         let table = [
             (200, fault("ter:NotAuthorized", "x"), OnvifError::Unauthorized),
             (400, fault("wsse:FailedAuthentication", ""), OnvifError::Unauthorized),
+            (400, fault("wsse:MessageExpired", ""), OnvifError::Unauthorized),
             (500, fault("ter:Other", "Sender not authorized"), OnvifError::Unauthorized),
             (401, String::new(), OnvifError::Unauthorized),
             (400, fault("ter:NoProfile", "no\n such"), OnvifError::Refused("no such".into())),
@@ -347,7 +442,8 @@ mod tests {
     fn the_header_contains_the_devices_time_and_no_password() {
         let login = Login { username: "a<b".into(), password: "s3cret-pw".into() };
         let mut client = OnvifClient::new(([192, 0, 2, 1], 80).into(), Some(login.clone()));
-        client.set_clock(DeviceClock::of(SystemTime::UNIX_EPOCH + Duration::from_hours(24)));
+        let tomorrow = SystemTime::UNIX_EPOCH + Duration::from_hours(24);
+        client.set_clocks(vec![DeviceClock::of(tomorrow, SystemTime::now())]);
         let header = client.security(&login);
         assert!(header.contains(">1970-01-02T00:00:00"), "{header}");
         assert!(header.contains("a&lt;b") && !header.contains("s3cret-pw"), "{header}");

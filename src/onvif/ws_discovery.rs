@@ -14,13 +14,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::warn;
-use url::Url;
 
 use super::soap::{OnvifService, plain};
+use super::xaddr::XAddr;
 use super::xml::XmlNode;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::tasks::join_all;
-use crate::base::url::{host_address, path_and_query, percent_decoded};
+use crate::base::url::percent_decoded;
+use crate::camera::onvif_address::{HTTP_PORT, HTTPS_PORT};
 
 /// The multicast address and port of WS-Discovery.
 const GROUP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 255, 255, 250)), 3702);
@@ -54,7 +55,7 @@ pub(crate) struct Interface {
 pub(crate) struct DiscoveredDevice {
     /// The address from which the response came.
     pub address: IpAddr,
-    /// The device service; `None` if the response names none over HTTP.
+    /// The device service; `None` if the response contains no valid address.
     pub service: Option<OnvifService>,
     /// The name that the device reports for itself.
     pub name: Option<String>,
@@ -227,14 +228,16 @@ fn is_one_of(related: &str, ids: &[String]) -> bool {
     ids.iter().any(|id| related.contains(id.as_str()))
 }
 
-/// Returns port and path of a device's service, from the address in `addresses` whose host is `from`,
-/// or else from the first one. Only HTTP addresses count; without one, returns `None`.
+/// Returns a device's service, from the address in `addresses` whose host is `from`, or else from the first
+/// one. HTTPS addresses count only if there are no others. Returns `None` if no address is valid.
 fn service(addresses: &str, from: IpAddr) -> Option<OnvifService> {
-    let urls = addresses.split_whitespace().filter_map(|text| Url::parse(text).ok());
-    let urls: Vec<_> = urls.filter(|url| url.scheme() == "http").collect();
-    let is_sender = |url: &&Url| host_address(url) == Some(from);
-    let url = urls.iter().find(is_sender).or(urls.first())?;
-    Some(OnvifService { port: url.port_or_known_default()?, path: path_and_query(url) })
+    let mut found: Vec<_> = addresses.split_whitespace().filter_map(XAddr::parse).collect();
+    // The sort keeps the order of equal elements.
+    found.sort_by_key(|address| (address.is_https == Some(true), address.host != Some(from)));
+    let XAddr { is_https, port, path, .. } = found.into_iter().next()?;
+    let is_https = is_https == Some(true);
+    let port = port.unwrap_or(if is_https { HTTPS_PORT } else { HTTP_PORT });
+    Some(OnvifService { is_https, port, path })
 }
 
 /// Returns the value of `onvif://www.onvif.org/{key}/{value}` among the scopes.
@@ -261,17 +264,25 @@ mod tests {
     #[test]
     fn a_devices_address_is_the_one_from_which_it_responded() {
         let table = [
-            ("http://192.0.2.7/onvif/device_service", Some((80, "/onvif/device_service"))),
-            ("http://10.9.9.9:8000/a http://192.0.2.7:81/b?c=1", Some((81, "/b?c=1"))),
-            ("http://169.254.1.1:8000/a", Some((8000, "/a"))),
-            ("http://internal.example:6379/", Some((6379, "/"))),
-            ("https://192.0.2.7/onvif", None),
+            ("http://192.0.2.7/onvif/device_service", Some((false, 80, "/onvif/device_service"))),
+            ("http://10.9.9.9:8000/a http://192.0.2.7:81/b?c=1", Some((false, 81, "/b?c=1"))),
+            ("http://169.254.1.1:8000/a", Some((false, 8000, "/a"))),
+            ("http://internal.example:6379/", Some((false, 6379, "/"))),
+            ("192.0.2.7/onvif/device_service", Some((false, 80, "/onvif/device_service"))),
+            ("http://192.0.2.7:0/a", Some((false, 80, "/a"))),
+            ("https://192.0.2.7/a http://10.9.9.9:81/b", Some((false, 81, "/b"))),
+            ("https://192.0.2.7/onvif", Some((true, 443, "/onvif"))),
+            ("https://10.9.9.9/a https://192.0.2.7:8443/b", Some((true, 8443, "/b"))),
             ("garbage", None),
             ("", None),
         ];
         for (addresses, expected) in table {
             let found = read(&answer("", addresses), FROM, &[]);
-            let service = expected.map(|(port, path)| OnvifService { port, path: path.into() });
+            let service = expected.map(|(is_https, port, path)| OnvifService {
+                is_https,
+                port,
+                path: path.into(),
+            });
             assert_eq!((found[0].address, &found[0].service), (FROM, &service), "{addresses}");
         }
     }

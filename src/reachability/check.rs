@@ -56,7 +56,7 @@ async fn exchange(source: &Source, address: SocketAddr) -> CheckResult {
     if !source.uses_tls() {
         return options(stream, &request).await;
     }
-    match tls::connect(stream, address).await {
+    match tls::connect(stream, address.ip().into()).await {
         Ok(stream) => options(stream, &request).await,
         // FFmpeg supports more versions and algorithms of TLS than the manager.
         Err(TlsError::Unsupported(_)) => CheckResult::Reachable,

@@ -19,13 +19,14 @@ const MAX_TEXT: usize = 200;
 
 /// A camera as a caller describes it. Fields that are left out get their defaults, except for the
 /// source and, for the same device, the password. Contains secrets, so it has no `Debug`.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct CameraChange {
     /// The name for people; the id by default.
     pub(crate) name: Option<String>,
     /// The user to whom the camera belongs.
     pub(crate) owner: Option<String>,
-    /// The address of the camera's ONVIF service.
+    /// The address of the camera's ONVIF service. If the known camera has the same service, it keeps the
+    /// confirmed certificate unless this one has another.
     pub(crate) onvif: Option<OnvifAddress>,
     /// The options of the camera's streams.
     pub(crate) options: StreamOptions,
@@ -36,7 +37,7 @@ pub(crate) struct CameraChange {
 }
 
 /// The source of a camera's streams after a change.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) enum SourceChange {
     /// The known source. An error for a new camera, which has none.
     #[default]
@@ -56,6 +57,7 @@ pub(crate) enum SourceChange {
 
 /// The address of a camera, with paths and credentials. A port or path that is left out comes from the
 /// preset. Without a preset, the port is 554, and the path of the main stream is required.
+#[derive(Clone)]
 pub(crate) struct PartsChange {
     /// The identifier of the preset.
     pub(crate) vendor: Option<String>,
@@ -120,7 +122,10 @@ impl CameraChange {
         Ok(Record {
             name: line(self.name.as_deref(), "name")?.unwrap_or_else(|| id.to_string()),
             owner: line(self.owner.as_deref(), "owner")?,
-            onvif: self.onvif,
+            onvif: self.onvif.map(|onvif| match known.and_then(|known| known.onvif.as_ref()) {
+                Some(known) => onvif.with_certificate_of(known),
+                None => onvif,
+            }),
             spec,
             options: self.options,
             keep: self.keep,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tracing::info;
 
 use super::camera_change::CameraChange;
+use super::certificate;
 use super::core::Core;
 use super::keeping;
 use super::snapshots;
@@ -15,6 +16,7 @@ use crate::camera::id::{CameraId, Profile, StreamId};
 use crate::camera::options::KeepOption;
 use crate::camera::record::Record;
 use crate::ingest::ffmpeg::probe::{Still, StillTaker};
+use crate::onvif::finder::Finder;
 use crate::store::Change;
 use crate::store::db::Filter;
 
@@ -59,15 +61,21 @@ pub(crate) async fn get(core: &Core, caller: &Caller, id: &CameraId) -> Result<A
     Ok(record)
 }
 
-/// Adds a camera. If `id` is `None`, chooses a random id.
+/// Adds a camera. If `id` is `None`, chooses a random id. Fails if the certificate of the camera's ONVIF
+/// service is not accepted.
 pub(crate) async fn create(
     core: &Core,
+    finder: &Finder,
     caller: &Caller,
     id: Option<CameraId>,
     new: CameraChange,
 ) -> Result<Record, Error> {
     let new = with_owner(caller, new)?;
     let id = id.map_or_else(random_id, Ok)?;
+    if core.cameras.get(&id).await?.is_none() {
+        let record = new.clone().apply(&id, None, &core.cameras)?;
+        certificate::ensure_accepted(finder, None, &record).await?;
+    }
     let add = |known: Option<_>| match known {
         Some(_) => {
             let detail = format!("camera {id} already exists; change it with PUT");
@@ -83,13 +91,19 @@ pub(crate) async fn create(
 
 /// Adds a camera, or replaces the known one. If this changes the camera, its streams follow the change (see
 /// [`apply_change`]). If a stream cannot switch, returns an error, but the camera stays stored.
+/// Fails if the certificate of a new ONVIF service is not accepted.
 pub(crate) async fn put(
     core: &Core,
+    finder: &Finder,
     caller: &Caller,
     id: &CameraId,
     new: CameraChange,
 ) -> Result<(Record, Change), Error> {
     let new = with_owner(caller, new)?;
+    let known = core.cameras.get(id).await?;
+    known.as_ref().map_or(Ok(()), |known| ensure_owns(caller, known))?;
+    let record = new.clone().apply(id, known.as_deref(), &core.cameras)?;
+    certificate::ensure_accepted(finder, known.as_deref(), &record).await?;
     let apply = |known: Option<Record>| {
         known.as_ref().map_or(Ok(()), |known| ensure_owns(caller, known))?;
         new.apply(id, known.as_ref(), &core.cameras)

@@ -102,7 +102,7 @@ mod tests {
     use crate::access::credentials::Credentials;
     use crate::camera::source::Source;
     use crate::service::camera_change::{CameraChange, SourceChange};
-    use crate::service::testing::Setup;
+    use crate::service::testing::{Setup, finder};
     use crate::service::{cameras, streams};
     use crate::stream::output::WantedOutput;
 
@@ -116,7 +116,7 @@ mod tests {
             let main = Some(Source::parse("rtsp://cam/a").expect("a link"));
             let source = SourceChange::Links { main, sub: None };
             let change = CameraChange { keep, source, ..CameraChange::default() };
-            let put = cameras::put(&self.core, &self.admin(), id.camera(), change).await;
+            let put = cameras::put(&self.core, &finder(), &self.admin(), id.camera(), change).await;
             put.expect("a camera");
         }
 

@@ -10,6 +10,7 @@
 //! | [`watching`] | requests of viewers for playlists and files |
 //! | [`cameras`] | listing, adding, changing, deleting, importing and testing cameras |
 //! | [`camera_change`] | turning a request into the record of a camera |
+//! | [`certificate`] | the check of the certificate of a camera's ONVIF service |
 //! | [`keeping`] | keeping the main streams of cameras with `keep: always` running |
 //! | [`checking`] | regular checks whether cameras can be reached |
 //! | [`discovery`] | finding cameras on the network |
@@ -18,6 +19,7 @@
 
 pub(crate) mod camera_change;
 pub(crate) mod cameras;
+mod certificate;
 pub(crate) mod checking;
 pub(crate) mod core;
 pub(crate) mod discovery;

@@ -11,6 +11,7 @@ use crate::access::keys::ApiKeys;
 use crate::base::counters::Counters;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::lock::lock;
+use crate::camera::networks::CameraNetworks;
 use crate::camera::plan::Hevc;
 use crate::camera::source::Source;
 use crate::child::spawner::{Bounds, Spawner};
@@ -19,6 +20,7 @@ use crate::ingest::rendition::testing::NoTranscoder;
 use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
 use crate::media::frame::testing;
 use crate::media::frame_budget::FrameBudget;
+use crate::onvif::finder::Finder;
 use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::cutter::SegmentPolicy;
 use crate::output::hls::layout::Layout;
@@ -102,6 +104,11 @@ impl Setup {
     pub(crate) fn opened(&self) -> Vec<String> {
         lock(&self.opened).iter().map(Source::to_string).collect()
     }
+}
+
+/// Returns a finder of devices that permits all addresses.
+pub(crate) fn finder() -> Finder {
+    Finder::new(CameraNetworks::default())
 }
 
 /// An ingest that publishes one second of video, and then waits until it is stopped.

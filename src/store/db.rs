@@ -59,6 +59,8 @@ pub(crate) struct CameraRow {
     pub owner: Option<String>,
     /// The URL of the camera's ONVIF service.
     pub onvif: Option<String>,
+    /// The fingerprint of the confirmed certificate of the ONVIF service.
+    pub onvif_certificate: Option<String>,
     /// The camera's host, for lists and searches.
     pub host: String,
     /// The option for video, as in the API.
@@ -362,18 +364,19 @@ impl WriteTransaction {
         let query = sqlx::query(
             "INSERT INTO cameras
                 (id, name, owner, host, video, audio, transport, source, created_at, updated_at,
-                 onvif, keep)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                 onvif, keep, onvif_certificate)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
              ON CONFLICT (id) DO UPDATE SET
                 name = excluded.name, owner = excluded.owner, host = excluded.host,
                 video = excluded.video, audio = excluded.audio, transport = excluded.transport,
                 source = excluded.source, updated_at = excluded.updated_at,
-                onvif = excluded.onvif, keep = excluded.keep",
+                onvif = excluded.onvif, keep = excluded.keep,
+                onvif_certificate = excluded.onvif_certificate",
         );
         let query = query.bind(&row.id).bind(&row.name).bind(&row.owner).bind(&row.host);
         let query = query.bind(&row.video).bind(&row.audio).bind(&row.transport);
         let query = query.bind(&row.source).bind(row.created_at).bind(row.updated_at);
-        let query = query.bind(&row.onvif).bind(&row.keep);
+        let query = query.bind(&row.onvif).bind(&row.keep).bind(&row.onvif_certificate);
         query.execute(&mut *self.connection).await.map(drop)
     }
 
@@ -439,6 +442,7 @@ fn row(row: &SqliteRow) -> Result<CameraRow, sqlx::Error> {
         name: row.try_get("name")?,
         owner: row.try_get("owner")?,
         onvif: row.try_get("onvif")?,
+        onvif_certificate: row.try_get("onvif_certificate")?,
         host: row.try_get("host")?,
         video: row.try_get("video")?,
         audio: row.try_get("audio")?,

@@ -7,6 +7,7 @@ use super::db::CameraRow;
 use super::error::damaged;
 use super::seal::Sealer;
 use crate::base::error::Error;
+use crate::base::fingerprint::Fingerprint;
 use crate::camera::id::CameraId;
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::StreamOptions;
@@ -53,7 +54,10 @@ impl Rows {
                 name: row.name.clone(),
                 owner: row.owner.clone(),
                 onvif: match &row.onvif {
-                    Some(text) => Some(OnvifAddress::parse(text)?),
+                    Some(text) => Some(OnvifAddress {
+                        certificate: certificate(row)?,
+                        ..OnvifAddress::parse(text)?
+                    }),
                     None => None,
                 },
                 created_at: row.created_at,
@@ -71,6 +75,8 @@ impl Rows {
             name: record.name.clone(),
             owner: record.owner.clone(),
             onvif: record.onvif.as_ref().map(OnvifAddress::to_string),
+            onvif_certificate: (record.onvif.as_ref())
+                .and_then(|onvif| Some(onvif.certificate?.to_string())),
             host: record.spec.host().to_owned(),
             video: to_text(options.video),
             audio: to_text(options.audio),
@@ -80,6 +86,14 @@ impl Rows {
             created_at: record.created_at,
             updated_at: record.updated_at,
         })
+    }
+}
+
+/// Returns the fingerprint of the confirmed certificate in a row; `None` if it is invalid.
+fn certificate(row: &CameraRow) -> Option<Option<Fingerprint>> {
+    match &row.onvif_certificate {
+        Some(text) => Fingerprint::parse(text).map(Some),
+        None => Some(None),
     }
 }
 

@@ -13,7 +13,9 @@ import hashlib
 import http.server
 import os
 import signal
+import re
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -28,6 +30,7 @@ GROUP = "239.255.255.250"
 DISCOVERY_PORT = 3702
 # Largest allowed difference between the time of a digest and the device's clock.
 TOLERANCE_SECONDS = 10
+REALM = "device"
 MAX_BODY = 100_000
 
 DEVICE = "http://www.onvif.org/ver10/device/wsdl"
@@ -76,6 +79,87 @@ def find(element, name):
     return None
 
 
+def date_and_time(seconds):
+    """Return the content of an element with the type DateTime."""
+    time_of_day = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return (
+        f"<tt:Time><tt:Hour>{time_of_day.hour}</tt:Hour><tt:Minute>{time_of_day.minute}</tt:Minute>"
+        f"<tt:Second>{time_of_day.second}</tt:Second></tt:Time>"
+        f"<tt:Date><tt:Year>{time_of_day.year}</tt:Year><tt:Month>{time_of_day.month}</tt:Month>"
+        f"<tt:Day>{time_of_day.day}</tt:Day></tt:Date>"
+    )
+
+
+class HttpLogin:
+    """HTTP authentication."""
+
+    def __init__(self, options):
+        self._options = options
+        self._lock = threading.Lock()
+        # Nonce: the largest count of its requests.
+        self._nonces = {}
+
+    def check(self, header):
+        """Return whether the header Authorization is valid, and whether only its nonce is not."""
+        scheme, _, rest = (header or "").partition(" ")
+        if scheme == "Basic" and self._options.http_auth == "basic":
+            pair = f"{self._options.user}:{self._options.password}".encode()
+            return base64.b64decode(rest) == pair, False
+        if scheme != "Digest" or self._options.http_auth == "basic":
+            return False, False
+        fields = dict(re.findall(r'(\w+)="?([^",]*)"?', rest))
+        algorithm = fields.get("algorithm", "MD5")
+        if algorithm not in self._algorithms() or fields.get("username") != self._options.user:
+            return False, False
+        if not fields["uri"].startswith("/onvif/") or fields.get("realm") != REALM:
+            return False, False
+        if fields["response"] != self._response(algorithm, fields):
+            return False, False
+        return self._is_fresh(fields), True
+
+    def _response(self, algorithm, fields):
+        def digest(text):
+            return hashlib.new(algorithm.replace("-", ""), text.encode()).hexdigest()
+
+        secret = digest(f"{self._options.user}:{REALM}:{self._options.password}")
+        request = digest(f"POST:{fields['uri']}")
+        count, client = fields["nc"], fields["cnonce"]
+        return digest(f"{secret}:{fields['nonce']}:{count}:{client}:auth:{request}")
+
+    def _is_fresh(self, fields):
+        count = int(fields["nc"], 16)
+        with self._lock:
+            last = self._nonces.get(fields["nonce"])
+            is_fresh = last is not None and count > last
+            if is_fresh and self._options.nonce_uses:
+                is_fresh = count <= self._options.nonce_uses
+            if is_fresh:
+                self._nonces[fields["nonce"]] = count
+        return is_fresh
+
+    def _algorithms(self):
+        return {"md5": ["MD5"], "sha256": ["SHA-256"], "both": ["MD5", "SHA-256"], "basic": []}[
+            self._options.http_auth
+        ]
+
+    def challenges(self, is_stale):
+        """Return the headers of the response to an invalid login."""
+        if self._options.http_auth == "basic":
+            return [("WWW-Authenticate", f'Basic realm="{REALM}"')]
+        nonce = uuid.uuid4().hex
+        with self._lock:
+            self._nonces[nonce] = 0
+        stale = ", stale=true" if is_stale else ""
+        return [
+            (
+                "WWW-Authenticate",
+                f'Digest realm="{REALM}", qop="auth,auth-int", nonce="{nonce}", '
+                f"algorithm={algorithm}{stale}",
+            )
+            for algorithm in self._algorithms()
+        ]
+
+
 class Device:
     """The device itself, independent of HTTP and UDP."""
 
@@ -88,16 +172,20 @@ class Device:
     @property
     def base(self):
         """The common prefix of the URLs of the device's services."""
-        return f"http://{self._options.address}:{self._options.port}"
+        scheme = "https" if self._options.certificate else "http"
+        return f"{scheme}://{self._options.address}:{self._options.port}"
 
     def now(self):
         """Return the time of the device's clock."""
         return time.time() + self._options.clock
 
-    def respond(self, text):
-        """Return the status code and the document of the response to a request."""
+    def respond(self, text, is_logged_in):
+        """Return the status code and the document of the response to a request.
+
+        is_logged_in is the result of HTTP authentication, or None if the device does not use that.
+        """
         try:
-            body = self._respond(ElementTree.fromstring(text))
+            body = self._respond(ElementTree.fromstring(text), is_logged_in)
             return 200, ENVELOPE.format(header="", body=body)
         except Fault as fault:
             body = (
@@ -109,7 +197,7 @@ class Device:
             )
             return 400, ENVELOPE.format(header="", body=body)
 
-    def _respond(self, envelope):
+    def _respond(self, envelope, is_logged_in):
         parts = children(envelope)
         request = next(iter(parts["Body"]))
         namespace, _, operation = request.tag[1:].partition("}")
@@ -117,13 +205,19 @@ class Device:
         # Asking for the time needs no credentials. Credentials that are sent anyway must be valid.
         has_credentials = header is not None and find(header, "Username")
         is_open = operation == "GetSystemDateAndTime" and not has_credentials
-        is_authorized = self._is_authorized(header)
+        is_open = is_open and self._options.time != "login"
+        if is_logged_in is None:
+            is_authorized = self._is_authorized(header)
+        else:
+            is_authorized = is_logged_in
         emit("request", operation=operation, authorized=is_authorized)
         if not is_open and not is_authorized:
             raise Fault("ter:NotAuthorized", "Sender Not Authorized")
         prefix = {DEVICE: "tds", MEDIA: "trt", MEDIA2: "tr2"}.get(namespace)
         method = getattr(self, f"_{operation}", None)
-        if not prefix or not method or (self._options.old and namespace == MEDIA2):
+        is_refused = prefix == "tr2" and self._options.media2 == "refuses"
+        is_refused |= operation == "GetSystemDateAndTime" and self._options.time == "none"
+        if not prefix or not method or is_refused or (self._options.old and namespace == MEDIA2):
             raise Fault("ter:ActionNotSupported", "Optional Action Not Implemented")
         name = f"{prefix}:{operation}Response"
         return f"<{name}>{method(request, prefix)}</{name}>"
@@ -145,13 +239,17 @@ class Device:
         return is_valid and is_new and abs(time_of_digest - self.now()) < TOLERANCE_SECONDS
 
     def _GetSystemDateAndTime(self, _request, _prefix):
-        now = datetime.datetime.fromtimestamp(self.now(), datetime.UTC)
+        utc, local = self.now(), self.now() + self._options.zone * 3600
+        fields = {
+            "utc": [("UTCDateTime", utc)],
+            "local": [("LocalDateTime", local)],
+            "wrong": [("UTCDateTime", local), ("LocalDateTime", local)],
+            "login": [("UTCDateTime", utc)],
+        }[self._options.time]
+        times = "".join(f"<tt:{name}>{date_and_time(time)}</tt:{name}>" for name, time in fields)
         return (
-            "<tds:SystemDateAndTime><tt:DateTimeType>Manual</tt:DateTimeType><tt:UTCDateTime>"
-            f"<tt:Time><tt:Hour>{now.hour}</tt:Hour><tt:Minute>{now.minute}</tt:Minute>"
-            f"<tt:Second>{now.second}</tt:Second></tt:Time><tt:Date><tt:Year>{now.year}</tt:Year>"
-            f"<tt:Month>{now.month}</tt:Month><tt:Day>{now.day}</tt:Day></tt:Date>"
-            "</tt:UTCDateTime></tds:SystemDateAndTime>"
+            "<tds:SystemDateAndTime><tt:DateTimeType>Manual</tt:DateTimeType>"
+            f"{times}</tds:SystemDateAndTime>"
         )
 
     def _GetDeviceInformation(self, _request, _prefix):
@@ -166,7 +264,8 @@ class Device:
             raise Fault("ter:ActionNotSupported", "Optional Action Not Implemented")
         services = [(DEVICE, "device_service"), (MEDIA, "media"), (MEDIA2, "media2")]
         return "".join(
-            f"<tds:Service><tds:Namespace>{namespace}</tds:Namespace><tds:XAddr>{self._url(path)}"
+            f"<tds:Service><tds:Namespace>{namespace}</tds:Namespace><tds:XAddr>"
+            f"{self._url(path) if namespace == DEVICE else self._media_url(path)}"
             "</tds:XAddr><tds:Version><tt:Major>2</tt:Major></tds:Version></tds:Service>"
             for namespace, path in services
         )
@@ -174,7 +273,7 @@ class Device:
     def _GetCapabilities(self, _request, _prefix):
         return (
             "<tds:Capabilities><tt:Media><tt:XAddr>"
-            f"{self._url('media')}</tt:XAddr></tt:Media></tds:Capabilities>"
+            f"{self._media_url('media')}</tt:XAddr></tt:Media></tds:Capabilities>"
         )
 
     def _url(self, path):
@@ -182,7 +281,16 @@ class Device:
         base = self._options.own or self.base
         return f"{base}/onvif/{path}"
 
+    def _media_url(self, path):
+        if not self._options.media_address:
+            return self._url(path)
+        host, port = self._options.address, self._options.port
+        url = self._options.media_address
+        return escape(url.format(host=host, port=port, path=f"/onvif/{path}"))
+
     def _GetProfiles(self, _request, prefix):
+        if prefix == "tr2" and self._options.media2 == "empty":
+            return ""
         return "".join(self._profile(token, prefix) for token in PROFILES)
 
     def _profile(self, token, prefix):
@@ -212,6 +320,8 @@ class Device:
 
     def _GetStreamUri(self, request, prefix):
         token = self._token(request)
+        if prefix == "tr2" and self._options.media2 == "linkless":
+            raise Fault("ter:ActionNotSupported", "Optional Action Not Implemented")
         host = f"{self._options.address}:{self._options.rtsp_port}"
         link = escape(dict(self._options.link).get(token, f"rtsp://{host}/{token}"))
         if prefix == "tr2":
@@ -244,8 +354,9 @@ class Device:
         )
 
 
-def handler(device, habit):
+def handler(device, options):
     """Return a class that handles HTTP requests."""
+    login = HttpLogin(options) if options.http_auth else None
 
     class Handler(http.server.BaseHTTPRequestHandler):
         """Responds for the device, or misbehaves according to its habit."""
@@ -256,7 +367,11 @@ def handler(device, habit):
             """Respond to a request."""
             length = min(int(self.headers.get("Content-Length", 0)), MAX_BODY)
             text = self.rfile.read(length)
-            getattr(self, f"_{habit}")(text)
+            getattr(self, f"_{options.habit}")(text)
+
+        def date_time_string(self, timestamp=None):
+            """Return the time of the device's clock for the header Date."""
+            return super().date_time_string(device.now() if timestamp is None else timestamp)
 
         def _send(self, status, document, headers=()):
             data = document.encode()
@@ -269,7 +384,17 @@ def handler(device, habit):
             self.wfile.write(data)
 
         def _none(self, text):
-            self._send(*device.respond(text))
+            if not login:
+                self._send(*device.respond(text, None))
+                return
+            header = self.headers.get("Authorization")
+            is_logged_in, has_valid_digest = login.check(header)
+            is_open = not header and b"GetSystemDateAndTime" in text and b"Username" not in text
+            if is_logged_in or (is_open and options.time != "login"):
+                self._send(*device.respond(text, is_logged_in))
+                return
+            emit("rejected", credentials=bool(header) and not has_valid_digest)
+            self._send(401, "", login.challenges(has_valid_digest))
 
         def _page(self, _text):
             self._send(200, "<html><body><h1>Login</h1><br></body></html>")
@@ -359,6 +484,45 @@ def parse_options():
     add("--user", default="", help="user name; by default, no credentials are required")
     add("--password", default="secret", help="password (%(default)s)")
     add("--clock", type=float, default=0, help="seconds by which the clock is fast (%(default)s)")
+    add(
+        "--time",
+        default="utc",
+        choices=["utc", "local", "wrong", "login", "none"],
+        help="how GetSystemDateAndTime reports the clock (%(default)s)",
+    )
+    add(
+        "--zone",
+        type=float,
+        default=8,
+        help="hours by which local time is ahead of UTC (%(default)s)",
+    )
+    add(
+        "--http-auth",
+        choices=["md5", "sha256", "both", "basic"],
+        help="require HTTP authentication, and ignore the UsernameToken",
+    )
+    add(
+        "--nonce-uses",
+        type=int,
+        metavar="COUNT",
+        help="reject nonces of HTTP authentication after this number of requests",
+    )
+    add(
+        "--certificate",
+        metavar="FILE",
+        help="use HTTPS with the certificate and key in this PEM file",
+    )
+    add(
+        "--media-address",
+        metavar="FORMAT",
+        help="announce this address of the media services, with {host}, {port} and {path}",
+    )
+    add(
+        "--media2",
+        default="works",
+        choices=["works", "refuses", "empty", "linkless"],
+        help="behaviour of version 2 of the media service (%(default)s)",
+    )
     add("--own", metavar="URL", help="announce this base URL instead of the actual one")
     add("--rtsp-port", type=int, default=554, help="port in the links (%(default)s)")
     add(
@@ -393,8 +557,15 @@ def main():
     """Serve until a signal arrives."""
     options = parse_options()
     device = Device(options)
-    server = Server((options.address, options.port), handler(device, options.habit))
+    server = Server((options.address, options.port), handler(device, options))
     options.port = server.server_address[1]
+    if options.certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(options.certificate)
+        # The handshake belongs to the thread of the connection.
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     listener = listen(options.interface)
     threading.Thread(target=answer_probes, args=(device, options, listener), daemon=True).start()
     for number in (signal.SIGINT, signal.SIGTERM):

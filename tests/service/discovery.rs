@@ -224,7 +224,7 @@ async fn invalid_and_forbidden_searches_are_rejected() {
         ("user-secret-0001", json!({ "interface": "no-such" }), 400, "invalid_request"),
         ("user-secret-0001", json!({ "timeout_seconds": 60 }), 400, "invalid_request"),
         ("user-secret-0001", json!({ "password": "x" }), 400, "invalid_request"),
-        ("user-secret-0001", json!({ "address": "https://127.0.0.1/" }), 400, "invalid_source"),
+        ("user-secret-0001", json!({ "address": "ftp://127.0.0.1/" }), 400, "invalid_source"),
         ("user-secret-0001", json!({ "address": "a:pw-0001@127.0.0.1" }), 400, "invalid_source"),
         ("user-secret-0001", json!({ "address": "no.invalid" }), 502, "source_unreachable"),
     ];

@@ -122,7 +122,7 @@ async fn only_an_onvif_device_at_the_cameras_own_address_is_accepted_and_stored(
     let import = manager.put("/api/cameras.json", &export).await;
     assert_eq!(import.body["unchanged"], 1);
     assert_eq!(manager.get("/api/cameras.json").await.body[0]["onvif"], Value::Null);
-    for onvif in ["127.0.0.2", "https://127.0.0.1/", "http://a:b@127.0.0.1/", "a b"] {
+    for onvif in ["127.0.0.2", "https://127.0.0.2/", "http://a:b@127.0.0.1/", "a b"] {
         let problem = put_camera(&manager, &camera, onvif).await;
         assert_eq!(problem["code"], "invalid_request", "{onvif}: {problem}");
     }

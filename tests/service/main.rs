@@ -23,6 +23,7 @@ mod low_latency;
 mod media;
 mod metrics;
 mod monitoring;
+mod onvif;
 mod outputs;
 mod playback;
 mod playing;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use crate::api::wire::{Link, Password, ensure_nothing_is_hidden, number, or_default};
+use crate::api::wire::{Link, Password, ensure_nothing_is_hidden, fingerprint, number, or_default};
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{CameraId, Profile};
 use crate::camera::onvif_address::OnvifAddress;
@@ -63,9 +63,16 @@ pub(crate) struct CameraInput {
     /// Password at the camera.
     password: Option<Password>,
     /// The camera's ONVIF service, which has the same host as one of the streams: an address, with `:port`
-    /// if the port is not 80, or the `http://` URL. The manager uses the service to request a
+    /// if the port is not 80, or the `http://` or `https://` URL. The manager uses the service to request a
     /// keyframe from the camera when a stream starts.
     onvif: Option<String>,
+    /// The SHA-256 fingerprint of the only certificate that is accepted from the ONVIF service; only for an
+    /// `https://` URL. A known camera keeps the fingerprint if the URL stays the same. Otherwise, only
+    /// certificates from certificate authorities that the manager trusts are accepted.
+    #[schema(
+        example = "A1:B2:C3:D4:E5:F6:07:18:29:3A:4B:5C:6D:7E:8F:90:A1:B2:C3:D4:E5:F6:07:18:29:3A:4B:5C:6D:7E:8F:90"
+    )]
+    onvif_certificate: Option<String>,
     /// Treatment of the video.
     #[serde(default, deserialize_with = "or_default")]
     video: VideoOption,
@@ -89,7 +96,7 @@ impl CameraInput {
         let id = self.id.as_deref().map(CameraId::parse).transpose()?;
         let (video, audio, transport) = (self.video, self.audio, self.transport);
         let change = CameraChange {
-            onvif: onvif_address(self.onvif.as_deref())?,
+            onvif: onvif_address(self.onvif.as_deref(), self.onvif_certificate.as_deref())?,
             options: StreamOptions { video, audio, transport },
             keep: self.keep,
             name: self.name.clone(),
@@ -148,17 +155,31 @@ impl CameraInput {
     }
 }
 
-/// Returns the address of an ONVIF service; `None` if the text is missing or blank.
-fn onvif_address(text: Option<&str>) -> Result<Option<OnvifAddress>, Error> {
-    let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
-    let address = OnvifAddress::parse(text).filter(|_| text.len() <= MAX_ONVIF);
-    address.map(Some).ok_or_else(|| {
-        let detail = format!(
-            "onvif must be an address, with :port if the port is not 80, or an http:// URL, of at \
-             most {MAX_ONVIF} bytes"
-        );
-        Error::new(ErrorKind::InvalidRequest, detail)
-    })
+/// Returns the address of an ONVIF service, with its confirmed certificate; `None` if the text is missing or
+/// blank.
+fn onvif_address(
+    text: Option<&str>,
+    certificate: Option<&str>,
+) -> Result<Option<OnvifAddress>, Error> {
+    let certificate = fingerprint(certificate)?;
+    let address = match text.filter(|text| !text.trim().is_empty()) {
+        None => None,
+        Some(text) => {
+            let address = OnvifAddress::parse(text).filter(|_| text.len() <= MAX_ONVIF);
+            Some(address.ok_or_else(|| {
+                let detail = format!(
+                    "onvif must be an address, with :port if the port is not 80, or an http:// or \
+                     https:// URL, of at most {MAX_ONVIF} bytes"
+                );
+                Error::new(ErrorKind::InvalidRequest, detail)
+            })?)
+        }
+    };
+    if certificate.is_some() && !address.as_ref().is_some_and(|address| address.is_https) {
+        let detail = "onvif_certificate requires an https:// URL in onvif";
+        return Err(Error::new(ErrorKind::InvalidRequest, detail));
+    }
+    Ok(address.map(|address| OnvifAddress { certificate, ..address }))
 }
 
 /// The parameters of a test: the fields of a camera that is added, and the stream to test.

@@ -32,6 +32,18 @@ const ADMINS: Audience = Audience::Callers(Role::Admin);
 /// Errors of adding or replacing a camera.
 const CHANGE_ERRORS: &[ErrorKind] =
     &[ErrorKind::InvalidId, ErrorKind::InvalidSource, ErrorKind::TooManyCameras];
+/// Errors of the check of the ONVIF service's certificate.
+const CERTIFICATE_ERRORS: &[ErrorKind] = &[
+    ErrorKind::OnvifCertificateUnknown,
+    ErrorKind::SourceForbidden,
+    ErrorKind::SourceUnreachable,
+    ErrorKind::SourceUnsupported,
+    ErrorKind::SourceTimeout,
+];
+const CERTIFICATE_CHECK: &str = "If `onvif` is an `https://` URL without `onvif_certificate`, the manager connects to the service to \
+     check its certificate. If no certificate authority that the manager trusts has signed the certificate, \
+     the camera is not stored, and the error `onvif_certificate_unknown` contains the fingerprint. After \
+     the user has confirmed the fingerprint, repeat the request with it.";
 /// Errors of switching a running stream to the camera's new source. The camera is stored before the switch,
 /// and stays stored after such an error.
 const SWITCH_ERRORS: &[ErrorKind] = &[
@@ -105,9 +117,11 @@ fn of_all() -> Vec<Row> {
             |call| Box::pin(create(call)),
             || {
                 operation("createCamera", "Adds a camera")
+                    .describe(CERTIFICATE_CHECK)
                     .takes::<CameraInput>()
                     .creates::<CameraOutput>("The camera is added.", Some("The camera's path."))
                     .fails(CHANGE_ERRORS)
+                    .fails(CERTIFICATE_ERRORS)
                     .fails(&[ErrorKind::CameraExists])
             },
         ),
@@ -185,12 +199,14 @@ fn of_one() -> Vec<Row> {
                          was given with an `ip`, and `ip`, `port` and `username` stay the same, a \
                          password that is left out is kept, too. All other fields that are left out get \
                          their defaults. Running streams switch to the new source and options, and failed \
-                         streams start again. If the new source lacks a stream, that stream ends.",
+                         streams start again. If the new source lacks a stream, that stream ends. The \
+                         certificate of a new `onvif` is checked as when a camera is added.",
                     )
                     .takes::<CameraInput>()
                     .returns::<CameraOutput>("The camera is replaced.")
                     .creates::<CameraOutput>("The camera is added.", Some("The camera's path."))
                     .fails(CHANGE_ERRORS)
+                    .fails(CERTIFICATE_ERRORS)
                     .fails(SWITCH_ERRORS)
             },
         ),
@@ -229,7 +245,7 @@ async fn get(call: Call<'_>) -> Result<Reply, Error> {
 async fn create(mut call: Call<'_>) -> Result<Reply, Error> {
     let (id, new) = call.input::<CameraInput>().await?.split()?;
     let core = &call.api.core;
-    let record = cameras::create(core, &call.caller, id, new).await?;
+    let record = cameras::create(core, &call.api.finder, &call.caller, id, new).await?;
     Ok(created(&record.id, &CameraOutput::new(&record, core)))
 }
 
@@ -241,7 +257,7 @@ async fn put(mut call: Call<'_>) -> Result<Reply, Error> {
         return Err(Error::new(ErrorKind::InvalidRequest, detail));
     }
     let core = &call.api.core;
-    let (record, change) = cameras::put(core, &call.caller, &id, new).await?;
+    let (record, change) = cameras::put(core, &call.api.finder, &call.caller, &id, new).await?;
     let output = CameraOutput::new(&record, core);
     Ok(if change == Change::Created { created(&id, &output) } else { reply::json(&output) })
 }

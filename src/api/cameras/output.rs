@@ -46,6 +46,9 @@ pub(crate) struct CameraOutput {
     picture_sub_at: Option<String>,
     /// URL of the camera's ONVIF service; null if it is not known.
     onvif: Option<String>,
+    /// The SHA-256 fingerprint of the only certificate that is accepted from the ONVIF service; null if none is
+    /// confirmed.
+    onvif_certificate: Option<String>,
     /// Address and paths; only if the source was given with an `ip`.
     #[serde(flatten)]
     #[schema(schema_with = if_parts)]
@@ -135,6 +138,7 @@ impl CameraOutput {
             picture_at: picture_at(Profile::Main),
             picture_sub_at: picture_at(Profile::Sub),
             onvif: record.onvif.as_ref().map(OnvifAddress::to_string),
+            onvif_certificate: certificate(record),
             parts: record.spec.parts().map(PartsOutput::new),
             options: record.options,
             keep: record.keep,
@@ -176,6 +180,11 @@ impl PartsOutput {
     }
 }
 
+/// Returns the fingerprint of the confirmed certificate of a camera's ONVIF service.
+fn certificate(record: &Record) -> Option<String> {
+    Some(record.onvif.as_ref()?.certificate?.to_string())
+}
+
 /// Returns a path with `***` in place of the secrets that some vendors put into paths.
 fn redacted(path: &str) -> String {
     let link = format!("rtsp://x/{}", path.strip_prefix('/').unwrap_or(path));
@@ -210,6 +219,9 @@ pub(crate) struct ExportOutput {
     owner: Option<String>,
     /// URL of the camera's ONVIF service; null if it is not known.
     onvif: Option<String>,
+    /// The SHA-256 fingerprint of the only certificate that is accepted from the ONVIF service; null if none is
+    /// confirmed.
+    onvif_certificate: Option<String>,
     /// The options of the camera's streams.
     #[serde(flatten)]
     options: StreamOptions,
@@ -227,6 +239,7 @@ impl ExportOutput {
             name: record.name.clone(),
             owner: record.owner.clone(),
             onvif: record.onvif.as_ref().map(OnvifAddress::to_string),
+            onvif_certificate: certificate(record),
             options: record.options,
             keep: record.keep,
             sealed: BASE64.encode(cameras.sealed(record)?),

@@ -8,7 +8,7 @@ use crate::access::credentials::Credentials;
 use crate::camera::options::{AudioOption, StreamOptions};
 use crate::service::camera_change::{CameraChange, SourceChange};
 use crate::service::cameras;
-use crate::service::testing::Setup;
+use crate::service::testing::{Setup, finder};
 
 const KEYS: &str = "boss:admin:boss-secret-0001,anna:user:anna-secret-0001,\
                     ben:user:ben-secret-00001";
@@ -52,7 +52,9 @@ impl Setup {
             ..CameraChange::default()
         };
         let caller = self.caller(BOSS);
-        cameras::put(&self.core, &caller, id().camera(), camera).await.expect("a camera");
+        cameras::put(&self.core, &finder(), &caller, id().camera(), camera)
+            .await
+            .expect("a camera");
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 
 use super::*;
+use crate::base::fingerprint::Fingerprint;
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::{AudioOption, KeepOption};
 use crate::camera::plan::{Audio, Plan, Transport};
@@ -88,6 +89,27 @@ async fn an_onvif_service_is_kept_while_the_host_stays_the_same() {
         let record = cameras.get(&id).await.expect("a query").expect("the camera");
         assert_eq!(record.onvif.as_ref(), is_kept.then_some(&onvif), "{link}");
     }
+}
+
+#[tokio::test]
+async fn the_confirmed_certificate_of_an_onvif_service_survives_a_restart() {
+    let setup = Setup::new();
+    let id = CameraId::parse("1").expect("an id");
+    let onvif = OnvifAddress {
+        certificate: Fingerprint::parse(&"a7".repeat(32)),
+        ..OnvifAddress::parse("https://cam").expect("an address")
+    };
+    assert!(onvif.certificate.is_some());
+    let cameras = setup.open().await.expect("a database");
+    put(&cameras, Some("rtsp://cam/a"), OptionChanges::default()).await.expect("a camera");
+    let add = |known: Option<Record>| {
+        Ok(Record { onvif: Some(onvif.clone()), ..known.expect("the camera") })
+    };
+    cameras.change(&id, add).await.expect("a change");
+    drop(cameras);
+    let cameras = setup.open().await.expect("the same database");
+    let record = cameras.get(&id).await.expect("a query").expect("the camera");
+    assert_eq!(record.onvif, Some(onvif));
 }
 
 #[tokio::test]
