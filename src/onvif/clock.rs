@@ -129,6 +129,9 @@ fn time(node: &XmlNode) -> Option<SystemTime> {
 mod tests {
     use super::*;
 
+    /// The UTC field, the local time, the header `Date`, and the expected clocks.
+    type Case<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a str>, &'a [&'a str]);
+
     fn at(text: &str) -> SystemTime {
         humantime::parse_rfc3339(text).expect(text)
     }
@@ -149,8 +152,7 @@ mod tests {
     #[test]
     fn possible_clocks_in_the_order_of_their_probability() {
         let now = at("2026-01-02T12:00:00Z");
-        let table: [(Option<&str>, Option<&str>, Option<&str>, &[&str]); 12] = [
-            // (UTC field, local time, header Date, clocks)
+        let table: [Case<'_>; 12] = [
             (None, None, None, &["2026-01-02T12:00:00Z"]),
             (Some("2026-01-02T12:00:03Z"), None, None, &["2026-01-02T12:00:03Z"]),
             (

@@ -128,37 +128,41 @@ impl Digest {
         } else {
             format!("{secret}:{nonce}:{request}")
         });
-        let mut text = format!(
-            "Digest username={}, realm={}, nonce={}, uri={}, response=\"{response}\", algorithm={}{}",
-            quoted(&login.username),
-            quoted(realm),
-            quoted(nonce),
-            quoted(uri),
-            match self.algorithm {
-                Algorithm::Md5 => "MD5",
-                Algorithm::Sha256 => "SHA-256",
-            },
-            if self.is_session { "-sess" } else { "" },
-        );
+        let algorithm = match self.algorithm {
+            Algorithm::Md5 => "MD5",
+            Algorithm::Sha256 => "SHA-256",
+        };
+        let suffix = if self.is_session { "-sess" } else { "" };
+        let mut parts = vec![
+            format!("Digest username={}", quoted(&login.username)),
+            format!("realm={}", quoted(realm)),
+            format!("nonce={}", quoted(nonce)),
+            format!("uri={}", quoted(uri)),
+            format!("response=\"{response}\""),
+            format!("algorithm={algorithm}{suffix}"),
+        ];
         if self.has_count {
-            text.push_str(&format!(", qop=auth, nc={count}"));
+            parts.push(format!("qop=auth, nc={count}"));
         }
         if self.has_count || self.is_session {
-            text.push_str(&format!(", cnonce=\"{client_nonce}\""));
+            parts.push(format!("cnonce=\"{client_nonce}\""));
         }
-        if let Some(opaque) = &self.opaque {
-            text.push_str(&format!(", opaque={}", quoted(opaque)));
-        }
-        text
+        parts.extend(self.opaque.as_ref().map(|opaque| format!("opaque={}", quoted(opaque))));
+        parts.join(", ")
     }
 
     fn hash(&self, text: &str) -> String {
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         match self.algorithm {
             Algorithm::Md5 => hex(&Md5::digest(text)),
             Algorithm::Sha256 => hex(&Sha256::digest(text)),
         }
     }
+}
+
+/// Returns bytes as hexadecimal digits in lower case.
+fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// One challenge in a header `WWW-Authenticate`.

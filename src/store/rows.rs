@@ -55,7 +55,10 @@ impl Rows {
                 owner: row.owner.clone(),
                 onvif: match &row.onvif {
                     Some(text) => Some(OnvifAddress {
-                        certificate: certificate(row)?,
+                        certificate: match &row.onvif_certificate {
+                            Some(text) => Some(Fingerprint::parse(text)?),
+                            None => None,
+                        },
                         ..OnvifAddress::parse(text)?
                     }),
                     None => None,
@@ -86,14 +89,6 @@ impl Rows {
             created_at: record.created_at,
             updated_at: record.updated_at,
         })
-    }
-}
-
-/// Returns the fingerprint of the confirmed certificate in a row; `None` if it is invalid.
-fn certificate(row: &CameraRow) -> Option<Option<Fingerprint>> {
-    match &row.onvif_certificate {
-        Some(text) => Fingerprint::parse(text).map(Some),
-        None => Some(None),
     }
 }
 
