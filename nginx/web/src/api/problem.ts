@@ -15,6 +15,8 @@ export class Problem extends Error implements Coded {
     readonly status: number,
     readonly code: string,
     readonly detail: string | null = null,
+    /** The fingerprint of a camera's certificate that was not accepted. */
+    readonly certificate: string | null = null,
   ) {
     super(detail ?? code);
   }
@@ -23,8 +25,10 @@ export class Problem extends Error implements Coded {
 /** Parses a body of type `application/problem+json`. Returns null if the body is something else. */
 export function problemOf(status: number, body: string | null): Problem | null {
   try {
-    const { code, detail } = JSON.parse(body ?? "");
-    return typeof detail === "string" ? new Problem(status, String(code), detail) : null;
+    const { code, detail, onvif_certificate: certificate = null } = JSON.parse(body ?? "");
+    return typeof detail === "string"
+      ? new Problem(status, String(code), detail, certificate)
+      : null;
   } catch {
     return null;
   }

@@ -3,9 +3,11 @@ import { useState } from "preact/hooks";
 
 import { cameraChanges } from "../../api/changes";
 import { LONG_MS, put } from "../../api/client";
+import { Problem } from "../../api/problem";
 import type { Camera } from "../../api/types";
 import { t } from "../../ui/i18n";
 import { Dialog } from "../../ui/parts";
+import { CertificateQuestion } from "../certificate";
 import { ErrorAlert } from "../error";
 import { add } from "./add";
 import { type Fields, fieldsOf, inputOf, type SourceKind } from "./input";
@@ -27,6 +29,8 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
   const [fields, setFields] = useState<Fields>(() => ({ ...fieldsOf(camera), ...preset }));
   const [error, setError] = useState<unknown>(null);
   const [isBusy, setBusy] = useState(false);
+  /** Whether the user wants to watch the camera after it is saved. */
+  const [watchesNext, setWatching] = useState(false);
   const test = useTest();
 
   const set = (name: keyof Fields) => (value: string) => {
@@ -42,13 +46,15 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
       void test.run({ ...inputOf(fields), ...(camera && { id: camera.id }), profile: "main" });
     }
   };
-  const save = async (watches: boolean) => {
+  const save = async (watches: boolean, certificate = fields.onvif_certificate) => {
     setBusy(true);
     setError(null);
+    setWatching(watches);
+    const confirmed = { ...fields, onvif_certificate: certificate };
     try {
       const saved = camera
-        ? await put<Camera>(`cameras/${camera.id}`, inputOf(fields), { within: LONG_MS })
-        : await add(fields);
+        ? await put<Camera>(`cameras/${camera.id}`, inputOf(confirmed), { within: LONG_MS })
+        : await add(confirmed);
       cameraChanges.value += 1;
       onSaved(saved, watches);
     } catch (cause) {
@@ -61,6 +67,10 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
     void save((event.submitter as HTMLButtonElement | null)?.value === "watch");
   };
   const form = { camera, fields, set };
+  const question =
+    error instanceof Problem && error.certificate
+      ? { code: error.code, fingerprint: error.certificate }
+      : null;
 
   return (
     <Dialog
@@ -91,7 +101,15 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
         <p class="hint">{t("form.sub_hint")}</p>
         <AdvancedSection {...form} />
         <TestResult result={test.result} />
-        <ErrorAlert error={error} />
+        {question ? (
+          <CertificateQuestion
+            {...question}
+            isBusy={isBusy}
+            onConfirm={() => void save(watchesNext, question.fingerprint)}
+          />
+        ) : (
+          <ErrorAlert error={error} />
+        )}
         <div class="actions">
           <button type="button" disabled={test.result?.is === "running"} onClick={runTest}>
             {t("form.test")}

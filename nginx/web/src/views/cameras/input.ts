@@ -26,6 +26,8 @@ export interface Fields {
   rtsp_link: string;
   rtsp_link_sub: string;
   onvif: string;
+  /** The fingerprint of the certificate that the user has confirmed for `onvif`. */
+  onvif_certificate: string;
   video: string;
   audio: string;
   transport: string;
@@ -47,6 +49,7 @@ const NEW: Fields = {
   rtsp_link: "",
   rtsp_link_sub: "",
   onvif: "",
+  onvif_certificate: "",
   video: "auto",
   audio: "auto",
   transport: "auto",
@@ -79,6 +82,7 @@ export function fieldsOf(camera: Camera | null): Fields {
     sub_path: shown(camera.sub_path),
     username: camera.username ?? "",
     onvif: camera.onvif ?? "",
+    onvif_certificate: camera.onvif_certificate ?? "",
     video,
     audio,
     transport,
@@ -118,6 +122,9 @@ export function inputOf(fields: Fields): CameraInput {
   const host = bare(hostOf(fields));
   if (fields.onvif && (!host || hostOfService(fields.onvif) === host)) {
     input.onvif = fields.onvif;
+    if (fields.onvif_certificate) {
+      input.onvif_certificate = fields.onvif_certificate;
+    }
   }
   return input;
 }

@@ -12,10 +12,11 @@ import { add } from "../cameras/add";
 import { CameraForm } from "../cameras/form";
 import { inputOf } from "../cameras/input";
 import { TestResult, useTest } from "../cameras/test";
+import { CertificateQuestion } from "../certificate";
 import { ErrorText } from "../error";
 import { describe, fieldsFor, nameOf } from "./device";
 
-interface Credentials {
+export interface Credentials {
   username: string;
   password: string;
 }
@@ -25,7 +26,7 @@ interface DeviceRowProps {
   /** The credentials of the search, used if the user enters none for this device. */
   query: Credentials;
   onAdded: (device: Device, camera: Camera) => void;
-  onSearchAgain: (device: Device, username: string, password: string) => Promise<void>;
+  onSearchAgain: (device: Device, login: Credentials, certificate: string) => Promise<void>;
 }
 
 export function DeviceRow({ device, query, onAdded, onSearchAgain }: DeviceRowProps) {
@@ -53,8 +54,10 @@ export function DeviceRow({ device, query, onAdded, onSearchAgain }: DeviceRowPr
     });
   const submit = (event: Event) => {
     event.preventDefault();
-    void attempt(() => onSearchAgain(device, own.username, own.password));
+    void attempt(() => onSearchAgain(device, own, fields().onvif_certificate));
   };
+  const confirm = (certificate: string) =>
+    attempt(() => onSearchAgain(device, { username, password }, certificate));
 
   return (
     <li class="row device" data-device={device.address}>
@@ -73,7 +76,16 @@ export function DeviceRow({ device, query, onAdded, onSearchAgain }: DeviceRowPr
         {device.needs_credentials && (
           <CredentialsForm value={own} isBusy={isBusy} onChange={setOwn} onSubmit={submit} />
         )}
-        {device.error && <span class="why">{device.error}</span>}
+        {device.error_code && device.onvif_certificate ? (
+          <CertificateQuestion
+            code={device.error_code}
+            fingerprint={device.onvif_certificate}
+            isBusy={isBusy}
+            onConfirm={() => void confirm(device.onvif_certificate ?? "")}
+          />
+        ) : (
+          device.error && <span class="why">{device.error}</span>
+        )}
         {error !== null && (
           <span class="why" role="alert">
             <ErrorText error={error} />

@@ -31,7 +31,12 @@ function partsOf(link: string): { ip: string; port: string; path: string } | nul
  * if a link is not a valid rtsp:// link, the values are the links with the credentials.
  */
 export function fieldsFor(device: Device, username: string, password: string): Fields {
-  const common = { ...fieldsOf(null), name: nameOf(device), onvif: device.onvif };
+  const common = {
+    ...fieldsOf(null),
+    name: nameOf(device),
+    onvif: device.onvif,
+    onvif_certificate: (!device.error_code && device.onvif_certificate) || "",
+  };
   const main = partsOf(device.main ?? "");
   const sub = device.sub ? partsOf(device.sub) : null;
   const hasOneAddress = main && (!device.sub || (sub?.ip === main.ip && sub.port === main.port));

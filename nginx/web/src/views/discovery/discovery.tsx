@@ -9,7 +9,7 @@ import { plural, t } from "../../ui/i18n";
 import { Icon } from "../../ui/icons";
 import { Empty } from "../../ui/parts";
 import { ErrorAlert } from "../error";
-import { DeviceRow } from "./device-row";
+import { type Credentials, DeviceRow } from "./device-row";
 
 /** The search that the user has entered. The service's defaults replace empty fields. */
 interface Query {
@@ -21,7 +21,7 @@ interface Query {
 
 const EMPTY: Query = { interface: "", address: "", username: "", password: "" };
 
-function discover(query: Query): Promise<Discovery> {
+function discover(query: Query & { onvif_certificate?: string }): Promise<Discovery> {
   const filled = Object.fromEntries(Object.entries(query).filter(([, value]) => value !== ""));
   return post<Discovery>("discovery", filled, { within: LONG_MS });
 }
@@ -53,10 +53,17 @@ export function DiscoveryView() {
       const devices = before?.devices.map((other) => (other === device ? updated : other));
       return before && { ...before, devices: devices ?? [] };
     });
-  /** Queries one device again with the credentials that the user has entered for it, and updates the list. */
-  const searchAgain = async (device: Device, username: string, password: string) => {
-    const address = `${device.address}:${device.port}`;
-    const result = await discover({ interface: query.interface, address, username, password });
+  /**
+   * Queries one device again with the credentials and the certificate that the user has entered or confirmed
+   * for it, and updates the list.
+   */
+  const searchAgain = async (device: Device, login: Credentials, certificate: string) => {
+    const result = await discover({
+      ...login,
+      interface: query.interface,
+      address: device.onvif,
+      onvif_certificate: certificate,
+    });
     const [updated] = result.devices;
     if (!updated) {
       throw new Problem(0, "device_gone");

@@ -1,0 +1,31 @@
+// The question whether the user trusts the certificate of a camera's ONVIF service.
+import { isKey, t } from "../ui/i18n";
+
+interface CertificateQuestionProps {
+  /** The code of the error: the certificate is unknown or has changed. */
+  code: string;
+  /** The SHA-256 fingerprint of the certificate. */
+  fingerprint: string;
+  isBusy: boolean;
+  onConfirm: () => void;
+}
+
+export function CertificateQuestion({
+  code,
+  fingerprint,
+  isBusy,
+  onConfirm,
+}: CertificateQuestionProps) {
+  const key = `error.${code}`;
+  return (
+    <div class="why" role="alert">
+      <p>
+        {isKey(key) && t(key)} {t("certificate.compare")}
+      </p>
+      <p>{fingerprint}</p>
+      <button type="button" disabled={isBusy} onClick={onConfirm}>
+        {t("certificate.trust")}
+      </button>
+    </div>
+  );
+}
