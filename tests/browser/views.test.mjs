@@ -1,11 +1,14 @@
 // Tests the views for cameras, discovery and status, the accessibility of all views, and the languages.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { X509Certificate } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 
 import { Camera } from "./support/camera.mjs";
 import { startDeviceFor } from "./support/onvif.mjs";
 import { stage } from "./support/stage.mjs";
+import { selfSigned } from "./support/tls.mjs";
 import { until } from "./support/until.mjs";
 import { SECONDS } from "./support/viewer.mjs";
 
@@ -21,6 +24,8 @@ const VIEWS = [
 ];
 /** An address at which the service knows no camera. (The demo camera is at 127.0.0.1.) */
 const NEW_ADDRESS = "127.0.0.2";
+/** Another such address. */
+const TLS_ADDRESS = "127.0.0.3";
 /** A password with characters that have a meaning in links. */
 const PASSWORD = "p@ss/word";
 /** Path of the main stream in the service's preset for Hikvision. */
@@ -145,6 +150,44 @@ describe("the views", () => {
     assert.deepEqual([added.username, added.has_password, added.ip], ["viewer", true, NEW_ADDRESS]);
     assert.ok(added.source_sub.endsWith("/h264-aac"));
     assert.ok(!viewer.requests.some((url) => url.includes(encodeURIComponent(PASSWORD))));
+  });
+
+  test("a self-signed certificate of a camera must be confirmed before it is used", async (t) => {
+    const { directory, key, certificate } = selfSigned(t);
+    const pem = join(directory, "both.pem");
+    writeFileSync(pem, readFileSync(certificate, "utf8") + readFileSync(key, "utf8"));
+    const { fingerprint256 } = new X509Certificate(readFileSync(certificate));
+    const device = await startDeviceFor(t, TLS_ADDRESS, {}, ["--certificate", pem]);
+    const viewer = await on.visit(t, "#/discovery");
+    const { page } = viewer;
+    await page.getByLabel("Only this address").fill(`https://${device}`);
+    await page.getByRole("button", { name: "Search" }).click();
+    await page.getByText(fingerprint256).waitFor();
+    await page.getByText("The certificate of the camera's ONVIF service is unknown.").waitFor();
+    await page.getByRole("button", { name: "Trust this certificate" }).click();
+    await page.getByRole("button", { name: /^Add / }).click();
+    await page.getByRole("link", { name: /^Watch / }).waitFor();
+    const { cameras } = await on.service.get("cameras");
+    const added = cameras.find(({ ip }) => ip === TLS_ADDRESS);
+    assert.equal(added.onvif_certificate, fingerprint256);
+    assert.ok(added.onvif.startsWith(`https://${device}/`), added.onvif);
+
+    // The form asks as well.
+    const input = { name: "Moved", ip: TLS_ADDRESS, path: "/x", username: "u" };
+    await on.service.put(added.id, { ...input, onvif: `http://${device}/` });
+    await page.route(`**/api/cameras/${added.id}`, (route) =>
+      route.request().method() === "GET"
+        ? route.fulfill({ json: { ...added, onvif_certificate: null } })
+        : route.continue(),
+    );
+    await page.goto(`${on.service.origin}/#/cameras?edit=${added.id}`);
+    const form = page.getByRole("dialog");
+    await form.getByRole("button", { name: "Save" }).click();
+    await form.getByText(fingerprint256).waitFor();
+    await form.getByRole("button", { name: "Trust this certificate" }).click();
+    await form.waitFor({ state: "hidden" });
+    const saved = await on.service.get(`cameras/${added.id}`);
+    assert.equal(saved.onvif_certificate, fingerprint256);
   });
 
   test("the result of a search names the networks that could not be searched", async (t) => {

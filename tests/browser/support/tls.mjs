@@ -16,13 +16,7 @@ const START_SECONDS = 20;
  * of that nginx, which is stopped at the end of the test.
  */
 export async function startTls(t, service) {
-  const directory = mkdtempSync(join(tmpdir(), "browser-test-"));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
-  const [key, certificate] = ["key.pem", "certificate.pem"].map((name) => join(directory, name));
-  const subject = ["-subj", "/CN=localhost", "-days", "1"];
-  const output = ["-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate];
-  execFileSync("openssl", ["req", "-x509", ...subject, ...output], { stdio: "ignore" });
-
+  const { directory, key, certificate } = selfSigned(t);
   const port = await freePort();
   const listen = `127.0.0.1:${port} ssl http2; ssl_certificate ${certificate}; ssl_certificate_key ${key}`;
   const file = join(directory, "nginx.conf");
@@ -32,6 +26,20 @@ export async function startTls(t, service) {
   const origin = `https://localhost:${port}`;
   await until(`${origin} responds`, START_SECONDS, () => responds(origin));
   return origin;
+}
+
+/**
+ * Creates a self-signed certificate in a directory that is deleted at the end of the test. Returns the directory,
+ * and the paths of the key and the certificate.
+ */
+export function selfSigned(t) {
+  const directory = mkdtempSync(join(tmpdir(), "browser-test-"));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const [key, certificate] = ["key.pem", "certificate.pem"].map((name) => join(directory, name));
+  const subject = ["-subj", "/CN=localhost", "-days", "1"];
+  const output = ["-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate];
+  execFileSync("openssl", ["req", "-x509", ...subject, ...output], { stdio: "ignore" });
+  return { directory, key, certificate };
 }
 
 /** Resolves to a response of the server, whose certificate is not checked, or to null if there is none. */
