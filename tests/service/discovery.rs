@@ -1,30 +1,19 @@
 //! Discovery of cameras on the network, including devices that misbehave.
 //!
-//! The devices are on the loopback interface, which supports multicast like any other network. Tests
-//! that run in parallel see each other's devices, so each test checks only its own devices. Only the tests of
-//! the command `discover` have a network of their own.
+//! The devices are on the loopback interface, which supports multicast like any other network. A test that
+//! searches runs in a network of its own if possible. Otherwise, it sees the devices of tests that run in
+//! parallel, so each test checks only its own devices.
 
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
 use tempfile::TempDir;
-use tokio::sync::RwLock;
 
-use crate::support::{ApiResponse, Manager, OnvifDevice, merged, project_dir};
-
-/// Every search that sends probes holds this lock for reading. A test that holds it for writing keeps all other
-/// tests from sending probes.
-static PROBING: RwLock<()> = RwLock::const_new(());
+use crate::support::{ApiResponse, Manager, OnvifDevice, in_own_network, merged, project_dir};
 
 /// Searches for devices on the loopback interface, with additional `fields` in the request.
 async fn discover(manager: &Manager, fields: &Value) -> ApiResponse {
-    let _guard = PROBING.read().await;
-    discover_alone(manager, fields).await
-}
-
-/// Searches for devices as `discover` does. The caller holds `PROBING` for writing.
-async fn discover_alone(manager: &Manager, fields: &Value) -> ApiResponse {
     let body = merged(json!({ "interface": "lo", "timeout_seconds": 2 }), fields.clone());
     manager.post("/api/discovery", &body).await
 }
@@ -41,8 +30,15 @@ fn error(entry: &Value) -> &str {
     entry["error"].as_str().unwrap_or_else(|| panic!("no error: {entry}"))
 }
 
-#[tokio::test]
-async fn devices_are_found_with_their_streams() {
+#[test]
+fn devices_are_found_with_their_streams() {
+    in_own_network(
+        "discovery::devices_are_found_with_their_streams",
+        find_devices_with_their_streams,
+    );
+}
+
+async fn find_devices_with_their_streams() {
     let device = OnvifDevice::start(&["--rtsp-port", "8554"]).await;
     let old_device = OnvifDevice::start(&["--old"]).await;
     let manager = Manager::start(&[]).await;
@@ -97,8 +93,15 @@ async fn devices_are_found_with_their_streams() {
     assert_eq!(entry["known_as"], Value::Null);
 }
 
-#[tokio::test]
-async fn missing_credentials_are_reported_and_valid_ones_work_despite_the_devices_wrong_clock() {
+#[test]
+fn missing_credentials_are_reported_and_valid_ones_work_despite_the_devices_wrong_clock() {
+    in_own_network(
+        "discovery::missing_credentials_are_reported_and_valid_ones_work_despite_the_devices_wrong_clock",
+        find_device_with_wrong_clock,
+    );
+}
+
+async fn find_device_with_wrong_clock() {
     let arguments = ["--user", "admin", "--password", "pw-discovery-1", "--clock", "-100000000"];
     let device = OnvifDevice::start(&arguments).await;
     let manager = Manager::start(&[]).await;
@@ -156,8 +159,15 @@ async fn links_are_rewritten_to_the_devices_address_and_never_contain_a_password
     assert!(!manager.log().contains("pw-in-link"));
 }
 
-#[tokio::test]
-async fn faulty_devices_are_reported_with_an_error_and_do_not_delay_others() {
+#[test]
+fn faulty_devices_are_reported_with_an_error_and_do_not_delay_others() {
+    in_own_network(
+        "discovery::faulty_devices_are_reported_with_an_error_and_do_not_delay_others",
+        find_faulty_devices,
+    );
+}
+
+async fn find_faulty_devices() {
     let good = OnvifDevice::start(&[]).await;
     let mut faulty = Vec::new();
     for (habit, cause) in [
@@ -190,19 +200,25 @@ async fn faulty_devices_are_reported_with_an_error_and_do_not_delay_others() {
     assert!(error(entry).contains("ONVIF"), "{entry}");
 }
 
-#[tokio::test]
-async fn devices_outside_the_allowed_networks_are_never_contacted() {
-    let _guard = PROBING.write().await;
+#[test]
+fn devices_outside_the_allowed_networks_are_never_contacted() {
+    in_own_network(
+        "discovery::devices_outside_the_allowed_networks_are_never_contacted",
+        find_only_permitted_devices,
+    );
+}
+
+async fn find_only_permitted_devices() {
     let allowed = OnvifDevice::start(&[]).await;
     let denied = OnvifDevice::start(&[]).await;
     let manager = Manager::start(&[("CAMERA_ALLOW_NETS", allowed.ip_address())]).await;
-    let response = discover_alone(&manager, &json!({})).await;
+    let response = discover(&manager, &json!({})).await;
     assert!(find_entry(&response, &allowed).expect("the device")["main"].is_string());
     assert_eq!(find_entry(&response, &denied), None);
     let warnings = response.body["warnings"].to_string();
     assert!(warnings.contains("address"), "{warnings}");
     assert!(!warnings.contains(denied.ip_address()), "{warnings}");
-    let response = discover_alone(&manager, &json!({ "address": denied.address_and_port() })).await;
+    let response = discover(&manager, &json!({ "address": denied.address_and_port() })).await;
     assert_eq!(
         (response.status.as_u16(), &response.body["code"]),
         (403, &json!("source_forbidden"))
