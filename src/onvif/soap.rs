@@ -68,19 +68,28 @@ pub(crate) enum OnvifError {
     /// The device's certificate, which has this fingerprint, is neither confirmed nor from a certificate
     /// authority that the system trusts.
     #[error(
-        "the device's certificate is unknown; compare its SHA-256 fingerprint with the one that the          device shows, and confirm it with onvif_certificate"
+        "the device's certificate is unknown. Compare its SHA-256 fingerprint with the one that the \
+         device shows, and confirm it (onvif_certificate): {0}"
     )]
     CertificateUnknown(Fingerprint),
     /// The device's certificate, which has this fingerprint, is not the confirmed one.
     #[error(
-        "the device's certificate has changed; another device may have taken its address. If you          know why it has changed, confirm the new SHA-256 fingerprint with onvif_certificate"
+        "the device's certificate has changed; another device may have taken its address. If you \
+         know why it has changed, confirm its new SHA-256 fingerprint (onvif_certificate): {0}"
     )]
     CertificateChanged(Fingerprint),
     /// The device accepts the password only in clear text, over a connection that is not encrypted.
     #[error(
-        "the device accepts the password only in clear text (HTTP Basic), which is not sent without          HTTPS; use the https:// address of its ONVIF service, or enable digest authentication"
+        "the device accepts the password only in clear text (HTTP Basic), which is not sent without \
+         HTTPS; use the https:// address of its ONVIF service, or enable digest authentication"
     )]
     ClearTextPassword,
+    /// The device redirects requests to another address.
+    #[error(
+        "the device redirects requests; if it requires HTTPS, use the https:// URL of its ONVIF \
+         service"
+    )]
+    Redirected,
     /// The response is longer than the limit.
     #[error(
         "the device's response is too large; add its cameras manually, by RTSP link or manufacturer"
@@ -359,6 +368,7 @@ pub(crate) fn read(status: StatusCode, text: &str) -> Result<XmlNode, OnvifError
     match (status, answer) {
         (StatusCode::UNAUTHORIZED, _) => Err(OnvifError::Unauthorized),
         (StatusCode::OK, Some(answer)) if answer.find("Body").is_some() => Ok(answer),
+        (status, _) if status.is_redirection() => Err(OnvifError::Redirected),
         (StatusCode::FORBIDDEN, _) => Err(OnvifError::Refused("403 Forbidden".into())),
         _ => Err(OnvifError::NotOnvif),
     }
@@ -426,6 +436,7 @@ mod tests {
             (401, String::new(), OnvifError::Unauthorized),
             (400, fault("ter:NoProfile", "no\n such"), OnvifError::Refused("no such".into())),
             (403, "<html>".into(), OnvifError::Refused("403 Forbidden".into())),
+            (301, "<html>".into(), OnvifError::Redirected),
             (200, "<html><p>Login</html>".into(), OnvifError::NotOnvif),
             (404, "<a><Body/></a>".into(), OnvifError::NotOnvif),
             (200, "garbage".into(), OnvifError::NotOnvif),
