@@ -12,8 +12,8 @@ import datetime
 import hashlib
 import http.server
 import os
-import signal
 import re
+import signal
 import socket
 import ssl
 import struct
@@ -206,10 +206,7 @@ class Device:
         has_credentials = header is not None and find(header, "Username")
         is_open = operation == "GetSystemDateAndTime" and not has_credentials
         is_open = is_open and self._options.time != "login"
-        if is_logged_in is None:
-            is_authorized = self._is_authorized(header)
-        else:
-            is_authorized = is_logged_in
+        is_authorized = self._is_authorized(header) if is_logged_in is None else is_logged_in
         emit("request", operation=operation, authorized=is_authorized)
         if not is_open and not is_authorized:
             raise Fault("ter:NotAuthorized", "Sender Not Authorized")
