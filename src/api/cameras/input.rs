@@ -21,9 +21,10 @@ use crate::store::db::Filter;
 /// The largest length of an ONVIF service's address or URL, in bytes.
 const MAX_ONVIF: usize = 1000;
 
-/// A camera to add or replace. Fields that are left out get their defaults, with two exceptions. If the
+/// A camera to add or replace. Fields that are left out get their defaults, with three exceptions. If the
 /// whole source is left out, a known camera keeps its source. If the source was given with an `ip`, and `ip`,
-/// `port` and `username` stay the same, a password that is left out is kept, too.
+/// `port` and `username` stay the same, a password that is left out is kept, too. If `onvif` stays the same, an
+/// `onvif_certificate` that is left out is kept.
 // Paths may contain secrets too, so the type has no `Debug`.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -14,6 +14,7 @@ export type CameraInput = {
   keep?: KeepOption;
   name?: string | null;
   onvif?: string | null;
+  onvif_certificate?: string | null;
   owner?: string | null;
   password?: Password | null;
   path?: string | null;
@@ -34,6 +35,7 @@ export type CameraOutput = Partial<PartsOutput> & StreamOptions & {
   keep: KeepOption;
   name: string;
   onvif?: string | null;
+  onvif_certificate?: string | null;
   owner?: string | null;
   picture_at?: string | null;
   picture_sub_at?: string | null;
@@ -59,6 +61,7 @@ export type CheckErrorOutput = {
 export type Device = {
   address: string;
   error?: string | null;
+  error_code?: ErrorKind | null;
   firmware?: string | null;
   known_as?: string | null;
   main?: string | null;
@@ -67,6 +70,7 @@ export type Device = {
   name?: string | null;
   needs_credentials: boolean;
   onvif: string;
+  onvif_certificate?: string | null;
   port: number;
   profiles: DeviceProfile[];
   serial?: string | null;
@@ -92,12 +96,13 @@ export type Discovery = {
 export type DiscoveryInput = {
   address?: string | null;
   interface?: string | null;
+  onvif_certificate?: string | null;
   password?: Password | null;
   timeout_seconds?: number;
   username?: string | null;
 };
 
-export type ErrorKind = "invalid_request" | "invalid_id" | "invalid_source" | "not_found" | "method_not_allowed" | "request_timeout" | "body_too_large" | "unauthorized" | "forbidden" | "too_many_attempts" | "unknown_camera" | "camera_exists" | "too_many_cameras" | "unknown_session" | "too_many_sessions" | "stopped" | "stream_ended" | "source_not_found" | "source_unauthorized" | "source_login_unsupported" | "source_unreachable" | "source_unsupported" | "source_busy" | "source_timeout" | "awaiting_keyframe" | "audio_unsupported" | "source_changed" | "source_forbidden" | "storage_unavailable" | "storage_full" | "ffmpeg_unavailable" | "busy" | "too_many_streams" | "too_many_starts" | "too_many_viewers" | "shutting_down" | "internal";
+export type ErrorKind = "invalid_request" | "invalid_id" | "invalid_source" | "not_found" | "method_not_allowed" | "request_timeout" | "body_too_large" | "unauthorized" | "forbidden" | "too_many_attempts" | "unknown_camera" | "camera_exists" | "too_many_cameras" | "unknown_session" | "too_many_sessions" | "stopped" | "stream_ended" | "source_not_found" | "source_unauthorized" | "source_login_unsupported" | "source_unreachable" | "source_unsupported" | "source_busy" | "source_timeout" | "awaiting_keyframe" | "audio_unsupported" | "source_changed" | "source_forbidden" | "onvif_certificate_unknown" | "onvif_certificate_changed" | "storage_unavailable" | "storage_full" | "ffmpeg_unavailable" | "busy" | "too_many_streams" | "too_many_starts" | "too_many_viewers" | "shutting_down" | "internal";
 
 export type EventErrorOutput = {
   code: ErrorKind;
@@ -122,6 +127,7 @@ export type ExportOutput = StreamOptions & {
   keep: KeepOption;
   name: string;
   onvif?: string | null;
+  onvif_certificate?: string | null;
   owner?: string | null;
   sealed: string;
 };
@@ -225,6 +231,7 @@ export type ProbeOutput = {
 export type Problem = {
   code: ErrorKind;
   detail: string;
+  onvif_certificate?: string;
   problems?: FailedCheck[];
   status: number;
   title: string;
@@ -348,6 +355,7 @@ export type TestInput = {
   keep?: KeepOption;
   name?: string | null;
   onvif?: string | null;
+  onvif_certificate?: string | null;
   owner?: string | null;
   password?: Password | null;
   path?: string | null;

@@ -92,9 +92,9 @@ export function fieldsOf(camera: Camera | null): Fields {
 
 /**
  * Returns the API's input for the form. Empty fields are omitted. The API sets omitted fields to their
- * defaults, with two exceptions. A saved camera keeps its source if links and address are omitted. It keeps
+ * defaults, with three exceptions. A saved camera keeps its source if links and address are omitted. It keeps
  * its password if the password is omitted, the saved source has an address instead of links, and address,
- * port and user name stay the same.
+ * port and user name stay the same. It keeps the confirmed certificate if the ONVIF URL stays the same.
  */
 export function inputOf(fields: Fields): CameraInput {
   const input: CameraInput = {
