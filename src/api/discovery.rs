@@ -14,7 +14,7 @@ use super::wire::{Password, fingerprint};
 use crate::access::keys::Role;
 use crate::base::error::{Error, ErrorKind};
 use crate::onvif::finder::{Discovery, DiscoveryRequest, LONGEST_TIME, SHORTEST_TIME, USUAL_TIME};
-use crate::onvif::soap::Login;
+use crate::onvif::login::Login;
 use crate::service::discovery;
 
 /// The endpoint.

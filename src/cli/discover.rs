@@ -15,8 +15,8 @@ use crate::onvif::device::Device;
 use crate::onvif::finder::{
     Discovery, DiscoveryRequest, Finder, LONGEST_TIME, SHORTEST_TIME, USUAL_TIME,
 };
+use crate::onvif::login::Login;
 use crate::onvif::profile::DeviceProfile;
-use crate::onvif::soap::Login;
 
 /// The options of the command.
 #[derive(Debug, Clone, PartialEq)]

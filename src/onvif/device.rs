@@ -7,10 +7,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::clock::ReportedTime;
+use super::error::OnvifError;
 use super::link;
 use super::media::MediaService;
 use super::profile::DeviceProfile;
-use super::soap::{DEVICE, OnvifClient, OnvifError, OnvifService, plain};
+use super::soap::{DEVICE, OnvifClient, OnvifService, plain};
 use crate::base::error::ErrorKind;
 
 /// The longest text in a description, in characters. Longer texts are cut.

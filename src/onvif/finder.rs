@@ -12,9 +12,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 use utoipa::ToSchema;
 
 use super::device::Device;
+use super::error::OnvifError;
 use super::http::TrustedCertificates;
 use super::link;
-use super::soap::{Login, OnvifClient, OnvifError, OnvifService};
+use super::login::Login;
+use super::soap::{OnvifClient, OnvifService};
 use super::ws_discovery::{self, DiscoveredDevice};
 use crate::base::error::{Error, ErrorKind};
 use crate::base::fingerprint::Fingerprint;

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::client::TlsStream;
 
-use super::soap::OnvifError;
+use super::error::OnvifError;
 use crate::base::fingerprint::Fingerprint;
 use crate::base::tls::{self, TlsError};
 use crate::camera::onvif_address::OnvifAddress;

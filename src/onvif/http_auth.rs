@@ -7,7 +7,7 @@ use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
 use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
-use super::soap::Login;
+use super::login::Login;
 
 /// The method of all requests to devices.
 const METHOD: &str = "POST";

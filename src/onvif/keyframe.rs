@@ -16,9 +16,11 @@ use tokio::time::{Instant, timeout};
 use tracing::{Instrument, debug, warn};
 
 use super::device;
+use super::error::OnvifError;
 use super::http::TrustedCertificates;
+use super::login::Login;
 use super::media::MediaService;
-use super::soap::{Login, LoginMethod, OnvifClient, OnvifError, OnvifService};
+use super::soap::{LoginMethod, OnvifClient, OnvifService};
 use crate::base::lock::lock;
 use crate::base::url::path_and_query;
 use crate::camera::onvif_address::OnvifAddress;

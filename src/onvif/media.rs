@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
+use super::error::OnvifError;
 use super::profile::DeviceProfile;
-use super::soap::{DEVICE, OnvifClient, OnvifError, OnvifService};
+use super::soap::{DEVICE, OnvifClient, OnvifService};
 use super::xaddr::XAddr;
 use super::xml::{XmlNode, escaped};
 

@@ -10,6 +10,7 @@
 //! | [`link`] | makes a device's links usable, and chooses the main and the sub stream |
 //! | [`keyframe`] | requests for a keyframe when a stream starts |
 //! | [`soap`], [`xml`] | requests to a device, and its responses |
+//! | [`error`], [`login`] | the reasons why requests fail; the credentials for a device |
 //! | [`clock`] | the clock of a device, on which digests are based |
 //! | [`http`], [`http_auth`] | HTTP and HTTPS: certificates, and HTTP authentication |
 //! | [`xaddr`] | addresses of services as devices report them |
@@ -19,11 +20,13 @@
 
 pub(crate) mod clock;
 pub(crate) mod device;
+pub(crate) mod error;
 pub(crate) mod finder;
 pub(crate) mod http;
 mod http_auth;
 pub(crate) mod keyframe;
 pub(crate) mod link;
+pub(crate) mod login;
 pub(crate) mod media;
 pub(crate) mod profile;
 pub(crate) mod soap;

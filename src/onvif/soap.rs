@@ -17,11 +17,11 @@ use hyper::{HeaderMap, Request, StatusCode};
 use sha1::{Digest, Sha1};
 
 use super::clock::DeviceClock;
+use super::error::OnvifError;
 use super::http::{self, HttpResponse, TrustedCertificates};
 use super::http_auth::HttpAuth;
+use super::login::Login;
 use super::xml::{XmlNode, escaped};
-use crate::base::error::ErrorKind;
-use crate::base::fingerprint::Fingerprint;
 use crate::camera::onvif_address::{OnvifAddress, USUAL_PATH};
 
 /// The namespace of the device service.
@@ -34,91 +34,6 @@ const NONCE_LENGTH: usize = 16;
 /// credentials, and the clock that their digest is based on, may still be wrong.
 const OPEN_OPERATIONS: [&str; 4] =
     ["GetSystemDateAndTime", "GetServices", "GetCapabilities", "GetDeviceInformation"];
-
-/// The credentials for a device. The type does not implement `Debug`, so that the password is never
-/// shown.
-#[derive(Clone)]
-pub(crate) struct Login {
-    /// The user name.
-    pub username: String,
-    /// The password.
-    pub password: String,
-}
-
-/// The reason why a request to a device failed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum OnvifError {
-    /// The device requires credentials, or has rejected the given ones.
-    #[error("the device requires a user name and password, or rejected those that were given")]
-    Unauthorized,
-    /// No connection to the device can be made.
-    #[error("cannot connect to the device: {0}")]
-    Unreachable(String),
-    /// The response does not come from an ONVIF device.
-    #[error(
-        "the device at this address does not support ONVIF; check the port, and that ONVIF is enabled"
-    )]
-    NotOnvif,
-    /// The device does not use HTTPS on this port.
-    #[error("the device does not use HTTPS on this port; check the port, or use http://")]
-    NotHttps,
-    /// The TLS connection failed for this reason.
-    #[error("cannot make an HTTPS connection to the device: {0}")]
-    Tls(String),
-    /// The device's certificate, which has this fingerprint, is neither confirmed nor from a certificate
-    /// authority that the system trusts.
-    #[error(
-        "the device's certificate is unknown. Compare its SHA-256 fingerprint with the one that the \
-         device shows, and confirm it (onvif_certificate): {0}"
-    )]
-    CertificateUnknown(Fingerprint),
-    /// The device's certificate, which has this fingerprint, is not the confirmed one.
-    #[error(
-        "the device's certificate has changed; another device may have taken its address. If you \
-         know why it has changed, confirm its new SHA-256 fingerprint (onvif_certificate): {0}"
-    )]
-    CertificateChanged(Fingerprint),
-    /// The device accepts the password only in clear text, over a connection that is not encrypted.
-    #[error(
-        "the device accepts the password only in clear text (HTTP Basic), which is not sent without \
-         HTTPS; use the https:// address of its ONVIF service, or enable digest authentication"
-    )]
-    ClearTextPassword,
-    /// The device redirects requests to another address.
-    #[error(
-        "the device redirects requests; if it requires HTTPS, use the https:// URL of its ONVIF \
-         service"
-    )]
-    Redirected,
-    /// The response is longer than the limit.
-    #[error(
-        "the device's response is too large; add its cameras manually, by RTSP link or manufacturer"
-    )]
-    TooLarge,
-    /// The device refused the request, did not respond in time, or does not have what the request needs.
-    /// The text is the reason.
-    #[error("the device refused the request: {0}")]
-    Refused(String),
-}
-
-impl OnvifError {
-    /// Returns the kind of an error that is about the device's certificate; `None` for other errors.
-    pub(crate) fn code(&self) -> Option<ErrorKind> {
-        match self {
-            Self::CertificateUnknown(_) => Some(ErrorKind::OnvifCertificateUnknown),
-            Self::CertificateChanged(_) => Some(ErrorKind::OnvifCertificateChanged),
-            _ => None,
-        }
-    }
-
-    /// Returns the fingerprint of a certificate that was not accepted; `None` for other errors.
-    pub(crate) fn certificate(&self) -> Option<Fingerprint> {
-        match self {
-            Self::CertificateUnknown(actual) | Self::CertificateChanged(actual) => Some(*actual),
-            _ => None,
-        }
-    }
-}
 
 /// Sends requests to one device.
 pub(crate) struct OnvifClient {

@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use tokio::runtime::Builder;
 
@@ -33,18 +33,18 @@ pub(crate) fn in_own_network<F: Future<Output = ()>>(name: &str, test: impl FnOn
     };
     let Some(options) = OPTIONS.iter().find(is_allowed) else {
         // A failed test does not affect the next one.
-        let _guard = SHARED_NETWORK.lock().unwrap_or_else(|error| error.into_inner());
+        let _guard = SHARED_NETWORK.lock().unwrap_or_else(PoisonError::into_inner);
         return run(test);
     };
     let program = std::env::current_exe().expect("the test program");
     let mut command = Command::new("unshare");
     command.args(*options).args(["sh", "-eu", "-c", SCRIPT]).arg(program).arg(name);
     let output = command.env(IS_INSIDE, "1").output().expect("unshare");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    let result = String::from_utf8_lossy(&output.stdout);
     assert!(
-        output.status.success() && stdout.contains("test result: ok. 1 passed"),
-        "{name} failed in its own network:\n{stdout}\n{stderr}"
+        output.status.success() && result.contains("test result: ok. 1 passed"),
+        "{name} failed in its own network:\n{result}\n{}",
+        String::from_utf8_lossy(&output.stderr)
     );
 }
 
