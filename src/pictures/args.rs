@@ -1,16 +1,25 @@
 //! The arguments of an FFmpeg that decodes one picture.
 
-/// Quality of the JPEG, from 1 (best) to 31.
+/// Quality of a JPEG, from 1 (best) to 31.
 const QUALITY: &str = "4";
+/// Qualities of the alternatives for a small picture whose JPEG would have too many bytes.
+const LOWER_QUALITIES: [&str; 2] = ["10", "31"];
 /// The largest number of frames that are decoded without the loop filter.
 const FEW_FRAMES: usize = 64;
 
-/// Returns FFmpeg's arguments, without the program's name, for one JPEG of the frame whose time is
-/// `newest`, in ticks. The JPEG is at most `width` pixels wide.
+/// Returns FFmpeg's arguments, without the program's name, for a JPEG of the frame whose time is
+/// `newest`, in ticks. The JPEG is at most `width` pixels wide. With `has_alternatives`, the output is
+/// three JPEGs of the same frame, one after the other, from the best quality to the lowest. Encoding takes
+/// little time compared with decoding.
 ///
 /// All frames since the keyframe are decoded, because each frame builds on earlier ones; `frames` is
 /// their number. Only the frame with the time `newest` is scaled and encoded.
-pub(super) fn arguments(frames: usize, newest: u64, width: Option<u32>) -> Vec<String> {
+pub(super) fn arguments(
+    frames: usize,
+    newest: u64,
+    width: Option<u32>,
+    has_alternatives: bool,
+) -> Vec<String> {
     let select = format!("select='gte(pts,{newest})'");
     let filter = match width {
         // Sizes are even, as 4:2:0 requires.
@@ -20,6 +29,13 @@ pub(super) fn arguments(frames: usize, newest: u64, width: Option<u32>) -> Vec<S
     // The loop filter takes a third of the time. Without the filter, small errors add up from frame to
     // frame. The errors are invisible in the first seconds after a keyframe, and become visible later.
     let skipped = if frames <= FEW_FRAMES { "all" } else { "none" };
+    let [medium, low] = LOWER_QUALITIES;
+    // The other options apply to all three outputs.
+    let alternatives: &[&str] = if has_alternatives {
+        &["-map", "0:v:0", "-map", "0:v:0", "-q:v:1", medium, "-q:v:2", low]
+    } else {
+        &[]
+    };
     let arguments = [
         ["-hide_banner", "-nostats"].as_slice(),
         &["-nostdin", "-loglevel", "level+error"],
@@ -34,6 +50,7 @@ pub(super) fn arguments(frames: usize, newest: u64, width: Option<u32>) -> Vec<S
         &["-f", "nut", "-protocol_whitelist", "pipe", "-i", "pipe:0"],
         &["-map", "0:v:0", "-frames:v", "1", "-fps_mode", "passthrough", "-vf", &filter],
         &["-c:v", "mjpeg", "-threads", "1", "-pix_fmt", "yuvj420p", "-q:v", QUALITY],
+        alternatives,
         &["-f", "image2pipe", "pipe:1"],
     ];
     arguments.concat().into_iter().map(str::to_owned).collect()
@@ -46,7 +63,7 @@ mod tests {
     #[test]
     fn only_the_newest_frame_is_scaled() {
         let filter = |width| {
-            let arguments = arguments(50, 1_960_000, width);
+            let arguments = arguments(50, 1_960_000, width, false);
             let place = arguments.iter().position(|argument| argument == "-vf").expect("a filter");
             arguments[place + 1].clone()
         };

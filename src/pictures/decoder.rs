@@ -21,6 +21,10 @@ use crate::media::muxer::VideoMuxer;
 const DECODE_WITHIN: Duration = Duration::from_secs(15);
 /// The largest JPEG, in bytes. A JPEG of 3840×2160 pixels has about 2,000,000 bytes.
 const MAX_JPEG: u64 = 16 * 1024 * 1024;
+/// The greatest width of a small picture, in pixels.
+const SMALL_WIDTH: u32 = 640;
+/// The largest JPEG of a small picture, in bytes, so that small pictures load quickly on slow connections.
+const MAX_SMALL_JPEG: usize = 60_000;
 /// The first bytes of every JPEG.
 const JPEG_START: [u8; 2] = [0xff, 0xd8];
 /// The last bytes of every JPEG.
@@ -42,19 +46,22 @@ impl Decoder {
     }
 
     /// Decodes the frame that is presented last, and returns its picture as a JPEG, at most `width` pixels
-    /// wide. The first of the frames must be a keyframe, and all frames must be of one epoch.
+    /// wide. `full_width` is the width of the camera's picture. A picture of at most `SMALL_WIDTH` pixels
+    /// has at most `MAX_SMALL_JPEG` bytes, unless the lowest quality has more. The first of the frames must be a keyframe, and all frames must be of one epoch.
     ///
     /// The child is reaped if the future completes. If the future is dropped, the child is killed.
     pub(super) async fn decode(
         &self,
         frames: Vec<Arc<Frame>>,
         width: Option<u32>,
+        full_width: u32,
     ) -> Result<Bytes, Error> {
         let cannot_run = |error: std::io::Error| spawner::cannot_run(&self.program, error);
         let Some(input) = Input::new(frames) else {
             return Err(Error::new(ErrorKind::Internal, "there is no frame to decode"));
         };
-        let arguments = args::arguments(input.frames.len(), input.newest, width);
+        let is_small = width.unwrap_or(full_width) <= SMALL_WIDTH;
+        let arguments = args::arguments(input.frames.len(), input.newest, width, is_small);
         let spawned = self.spawner.spawn(&self.program, arguments, 0).await;
         let mut process = spawned.map_err(cannot_run)?;
         let (stdin, stdout, stderr) = process.take_pipes().map_err(cannot_run)?;
@@ -63,7 +70,10 @@ impl Decoder {
         let messages = PipeReader::spawn(first_of(stderr, MAX_MESSAGES));
         let (status, is_late) = process.wait_or_kill(DECODE_WITHIN).await;
         drop(writer);
-        let jpeg = jpeg.finish().await.unwrap_or_default();
+        let mut jpeg = jpeg.finish().await.unwrap_or_default();
+        if is_small {
+            jpeg = best_small(&jpeg).to_vec();
+        }
         let messages = messages.finish().await.unwrap_or_default();
         debug!(
             ?status,
@@ -98,6 +108,22 @@ impl Decoder {
         } else {
             Error::new(ErrorKind::Internal, "FFmpeg failed while it decoded a picture")
         })
+    }
+}
+
+/// Returns the first of the JPEGs that has at most `MAX_SMALL_JPEG` bytes, or the last JPEG. The JPEGs are
+/// in one output, from the best quality to the lowest.
+fn best_small(output: &[u8]) -> &[u8] {
+    let boundary = [JPEG_END, JPEG_START].concat();
+    let mut rest = output;
+    loop {
+        let next = rest.windows(boundary.len()).position(|bytes| bytes == boundary);
+        let Some(next) = next else { return rest };
+        let (jpeg, others) = rest.split_at(next + JPEG_END.len());
+        if jpeg.len() <= MAX_SMALL_JPEG {
+            return jpeg;
+        }
+        rest = others;
     }
 }
 
@@ -149,4 +175,32 @@ async fn first_of(mut pipe: impl AsyncRead + Unpin, max: u64) -> Vec<u8> {
     // A read error needs no report: there are no further messages.
     let _ = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jpeg(bytes: usize) -> Vec<u8> {
+        [&JPEG_START[..], &vec![0; bytes - 4], &JPEG_END].concat()
+    }
+
+    #[test]
+    fn a_small_picture_is_the_best_one_that_is_not_too_large() {
+        for (sizes, expected) in [
+            ([60_000, 30_000, 10_000], 60_000),
+            ([60_001, 30_000, 10_000], 30_000),
+            ([90_000, 60_001, 10_000], 10_000),
+            ([90_000, 80_000, 70_000], 70_000),
+        ] {
+            let output = sizes.map(jpeg).concat();
+            assert_eq!(best_small(&output), jpeg(expected), "{sizes:?}");
+        }
+    }
+
+    #[test]
+    fn incomplete_output_is_returned_as_it_is() {
+        assert!(best_small(b"").is_empty());
+        assert_eq!(best_small(&[0xff, 0xd8, 1]), [0xff, 0xd8, 1]);
+    }
 }

@@ -205,10 +205,10 @@ impl Snapshots {
             return Ok(last);
         }
         let began_at = Instant::now();
-        let jpeg = self.0.decoder.decode(frames, wanted.key.width).await?;
-        self.0.counters.snapshot_taken(began_at.elapsed());
         let Frame { received_at, taken_at, ref format, .. } = *newest;
         let full_width = format.picture.width.into();
+        let jpeg = self.0.decoder.decode(frames, wanted.key.width, full_width).await?;
+        self.0.counters.snapshot_taken(began_at.elapsed());
         Ok(Arc::new(Picture { jpeg, full_width, received_at, taken_at }))
     }
 }
