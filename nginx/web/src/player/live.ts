@@ -7,7 +7,8 @@ import { LONG_MS, post } from "../api/client";
 import { type Coded, Problem, problemOf } from "../api/problem";
 import { streamKey } from "../api/streams";
 import type { Profile, Started } from "../api/types";
-import { keepPace } from "./pace";
+import { BackBuffer } from "./back-buffer";
+import { Pace } from "./pace";
 import { addPlayer, obtainPermission, removePlayer, renew, withToken } from "./permission";
 import { forget, refusalOf, remember } from "./refused";
 import { settings } from "./settings";
@@ -77,6 +78,7 @@ export class LivePlayer {
   readonly hasStill = signal(false);
 
   private hls: Hls | null = null;
+  private pace: Pace | null = null;
   private request: PlayRequest | null = null;
   /** Aborts the requests of the current attempt. `release` aborts this controller and creates another. */
   private attempt = new AbortController();
@@ -157,6 +159,7 @@ export class LivePlayer {
     this.saveStill();
     this.hls?.destroy();
     this.hls = null;
+    this.pace = null;
     this.video.removeAttribute("src");
     this.video.load();
     this.latency.value = null;
@@ -211,6 +214,12 @@ export class LivePlayer {
       xhr.open("GET", withToken(address), true);
     const hls = new Hls({ ...settings(request.isLowLatency), xhrSetup });
     this.hls = hls;
+    new BackBuffer(this.video, hls);
+    const pace = new Pace(this.video, hls, request.isLowLatency);
+    this.pace = pace;
+    hls.on(Hls.Events.BUFFER_CODECS, (_, { audio, audiovideo }) => {
+      pace.hasAudio = Boolean(audio || audiovideo);
+    });
     hls.on(Hls.Events.ERROR, (_, error) => this.recover(hls, error));
     hls.on(Hls.Events.FRAG_LOADED, () => this.stall.arrived());
     hls.attachMedia(this.video);
@@ -251,8 +260,7 @@ export class LivePlayer {
       // the user leaves the browser's full screen.
       this.resume();
     }
-    const isLowLatency = this.request?.isLowLatency ?? false;
-    this.latency.value = this.hls && keepPace(this.video, this.hls, isLowLatency);
+    this.latency.value = this.pace?.keep() ?? null;
     this.stall.note(this.video);
   }
 

@@ -18,37 +18,80 @@ const FAR_LOST = 15;
  */
 const SPARE = 0.15;
 /**
+ * Seconds by which video with audio stays further behind than video without. Browsers stop both when the audio
+ * runs out, and continue only when much audio is buffered.
+ */
+const AUDIO_MARGIN = 0.15;
+/**
  * If a video without low latency is more than this many seconds ahead of the target, it is played slower.
  * Such a video is ahead when the stream has just started and is shorter than the target latency.
  */
 const EARLY = 1;
+/** If the position has not changed for this time, the video has stalled. */
+const STALLED_MS = 350;
+/** After a stall, the video is not played faster for this time, because the cause may recur. */
+const CALM_MS = 10_000;
 
-/**
- * Adjusts the speed or the position of the video. Returns the latency in seconds, or null if the video is
- * paused or the target is not known. hls.js itself would play faster only with more than a second of buffered
- * video, which a player with low latency never has.
- */
-export function keepPace(video: HTMLVideoElement, hls: Hls, isLowLatency: boolean): number | null {
-  const { liveSyncPosition, latency } = hls;
-  if (video.paused || !liveSyncPosition) {
-    return null;
-  }
-  const late = latency - (hls.targetLatency ?? 0);
-  const { buffered, currentTime } = video;
-  const end = buffered.length ? buffered.end(buffered.length - 1) : currentTime;
-  const isLost = late > FAR_LOST || (late > LOST && end > liveSyncPosition);
-  // Jumps only forwards. While the camera is unreachable, the target is before the current position, so that
-  // a jump would repeat the end of the video.
-  if (isLost && liveSyncPosition > currentTime) {
-    video.currentTime = liveSyncPosition;
-  }
-  video.playbackRate = rate(late, end - currentTime, isLowLatency);
-  return Math.round(latency * 10) / 10;
-}
+/** Adjusts the speed and the position of one hls.js's video. */
+export class Pace {
+  /** Whether the video has audio. */
+  hasAudio = false;
+  private calmUntil = 0;
+  private position = 0;
+  private movedAt = Number.POSITIVE_INFINITY;
 
-function rate(late: number, spare: number, isLowLatency: boolean): number {
-  if (late > LATE && spare > SPARE) {
-    return 1.1;
+  constructor(
+    private readonly video: HTMLVideoElement,
+    private readonly hls: Hls,
+    private readonly isLowLatency: boolean,
+  ) {}
+
+  /** Seconds by which the video stays further behind than the target of hls.js. */
+  private get margin(): number {
+    return this.isLowLatency && this.hasAudio ? AUDIO_MARGIN : 0;
   }
-  return late < -EARLY && !isLowLatency ? 0.8 : 1;
+
+  /**
+   * Adjusts the speed or the position. Returns the latency in seconds, or null if the video is paused or the
+   * target is not known. hls.js itself would play faster only with more than a second of buffered video,
+   * which a player with low latency never has. Call this several times a second.
+   */
+  keep(): number | null {
+    const { video } = this;
+    const { liveSyncPosition, latency } = this.hls;
+    if (video.paused || !liveSyncPosition) {
+      return null;
+    }
+    const isCalm = this.isCalm(performance.now());
+    const late = latency - (this.hls.targetLatency ?? 0) - this.margin;
+    const { buffered, currentTime } = video;
+    const end = buffered.length ? buffered.end(buffered.length - 1) : currentTime;
+    const isLost = late > FAR_LOST || (late > LOST && end > liveSyncPosition);
+    // Jumps only forwards. While the camera is unreachable, the target is before the current position, so
+    // that a jump would repeat the end of the video.
+    if (isLost && liveSyncPosition > currentTime) {
+      video.currentTime = liveSyncPosition - this.margin;
+    }
+    video.playbackRate = this.rate(late, end - currentTime, isCalm);
+    return Math.round(latency * 10) / 10;
+  }
+
+  /** Returns whether the video has stalled within the last CALM_MS. Video that has not begun does not stall. */
+  private isCalm(now: number): boolean {
+    const { currentTime, seeking } = this.video;
+    if (currentTime !== this.position || seeking) {
+      this.movedAt = this.position > 0 ? now : this.movedAt;
+      this.position = currentTime;
+    } else if (now - this.movedAt > STALLED_MS) {
+      this.calmUntil = now + CALM_MS;
+    }
+    return now < this.calmUntil;
+  }
+
+  private rate(late: number, spare: number, isCalm: boolean): number {
+    if (late > LATE && spare > SPARE + this.margin && !isCalm) {
+      return 1.1;
+    }
+    return late < -EARLY && !this.isLowLatency ? 0.8 : 1;
+  }
 }

@@ -18,8 +18,6 @@ const LOW_LATENCY_TAGS =
  * hls.js is three segments.
  */
 const PLAIN_SYNC_SEGMENTS = 2;
-/** Seconds of played video to keep. Viewers cannot seek back, and a wall has many players. */
-const BACK_BUFFER = 10;
 
 type Callbacks = LoaderCallbacks<LoaderContext>;
 type PlainLoader = new (config: HlsConfig) => Loader<LoaderContext>;
@@ -46,10 +44,10 @@ class PlainPlaylistLoader extends XhrLoader {
 /**
  * Returns the settings of hls.js. low-latency.json has these effects: a stall does not increase the target
  * latency; the first segment is loaded while the video element is being prepared; and no worker is started,
- * since fragmented MP4 need not be converted.
+ * since fragmented MP4 need not be converted. hls.js itself never removes played video; see BackBuffer.
  */
 export function settings(isLowLatency: boolean): Partial<HlsConfig> {
-  const common = { ...LOW_LATENCY, backBufferLength: BACK_BUFFER };
+  const common = { ...LOW_LATENCY, backBufferLength: Infinity };
   if (isLowLatency) {
     return common;
   }

@@ -1,0 +1,85 @@
+// Tests of Pace: it chooses the speed and the position of live video.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { mock, test } from "node:test";
+
+import { transformWithEsbuild } from "vite";
+
+const FILE = new URL("../src/player/pace.ts", import.meta.url);
+const BEAT_MS = 200;
+/** Target latency of the simulated hls.js, in seconds. */
+const TARGET = 0.3;
+
+const { code } = await transformWithEsbuild(readFileSync(FILE, "utf8"), FILE.pathname);
+const { Pace } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
+
+/** Returns a Pace with a simulated video, and functions that play and stop the video. */
+function setUp(t, { latency, buffered = 10, isLowLatency = true, hasAudio = false }) {
+  let now = 1000;
+  mock.method(performance, "now", () => now);
+  t.after(() => mock.restoreAll());
+  const video = { currentTime: 50, paused: false, seeking: false, playbackRate: 1 };
+  video.buffered = { length: 1, end: () => video.currentTime + buffered };
+  const hls = {
+    latency,
+    targetLatency: TARGET,
+    get liveSyncPosition() {
+      return video.currentTime + hls.latency - TARGET;
+    },
+  };
+  const pace = new Pace(video, hls, isLowLatency);
+  pace.hasAudio = hasAudio;
+  /** Lets time pass. Returns the speeds that were set, without repetitions. */
+  const run = (milliseconds, isMoving = true) => {
+    const rates = new Set();
+    for (const end = now + milliseconds; now < end; now += BEAT_MS) {
+      video.currentTime += isMoving ? BEAT_MS / 1000 : 0;
+      pace.keep();
+      rates.add(video.playbackRate);
+    }
+    return [...rates];
+  };
+  return { hls, video, run };
+}
+
+test("video that is late is played faster, but only with enough buffered video", (t) => {
+  assert.deepEqual(setUp(t, { latency: 0.6 }).run(2000), [1.1]);
+  assert.deepEqual(setUp(t, { latency: 0.6, buffered: 0.1 }).run(2000), [1]);
+  assert.deepEqual(setUp(t, { latency: 0.35 }).run(2000), [1]);
+});
+
+test("video with audio keeps more buffered video", (t) => {
+  assert.deepEqual(setUp(t, { latency: 0.5, hasAudio: true }).run(2000), [1]);
+  assert.deepEqual(setUp(t, { latency: 0.5 }).run(2000), [1.1]);
+  assert.deepEqual(setUp(t, { latency: 0.8, buffered: 0.25, hasAudio: true }).run(2000), [1]);
+});
+
+test("video is not played faster for ten seconds after a stall", (t) => {
+  const { run } = setUp(t, { latency: 1 });
+  assert.deepEqual(run(2000), [1.1]);
+  run(1000, false);
+  assert.deepEqual(run(9000), [1]);
+  run(2000);
+  assert.deepEqual(run(2000), [1.1]);
+});
+
+test("video that has just begun is played faster if it is late", (t) => {
+  const { run } = setUp(t, { latency: 1 });
+  run(1000, false);
+  assert.deepEqual(run(2000), [1.1]);
+});
+
+test("video that is far behind jumps to the target", (t) => {
+  const { hls, video, run } = setUp(t, { latency: 5 });
+  run(BEAT_MS);
+  assert.ok(video.currentTime > 54, `${video.currentTime}`);
+  hls.latency = TARGET;
+  const before = video.currentTime;
+  run(BEAT_MS);
+  assert.ok(Math.abs(video.currentTime - before) < 0.3);
+});
+
+test("without low latency, video that is early is played slower", (t) => {
+  assert.deepEqual(setUp(t, { latency: -1, isLowLatency: false }).run(2000), [0.8]);
+  assert.deepEqual(setUp(t, { latency: -1 }).run(2000), [1]);
+});
