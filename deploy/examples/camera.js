@@ -15,11 +15,14 @@ let url = video.dataset.hlsUrl;
 let hls = null;
 let triedAt = 0;
 let advancedAt = 0;
+/** Number of the last segment in the playlist; null before the first playlist. */
+let lastSegment = null;
 
 function play() {
   message.textContent = "";
   triedAt = Date.now();
   advancedAt = triedAt;
+  lastSegment = null;
   if (window.Hls?.isSupported()) {
     hls = new Hls({ lowLatencyMode: true });
     hls.on(Hls.Events.ERROR, (_, error) => {
@@ -27,6 +30,15 @@ function play() {
         again(renew);
       } else if (error.fatal) {
         again(play); // The session is still valid, and the error may be temporary.
+      }
+    });
+    hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => {
+      // After a restart of the manager, the playlist has none of its earlier segments. hls.js would wait for
+      // many seconds before it loads others.
+      const isReplaced = lastSegment !== null && details.startSN > lastSegment;
+      lastSegment = details.endSN;
+      if (isReplaced) {
+        again(play);
       }
     });
     hls.loadSource(url);

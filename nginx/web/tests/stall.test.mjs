@@ -55,6 +55,26 @@ test("a picture without media is stuck after 6 seconds, and again after 6 more",
   assert.deepEqual(run(200), ["stuck"]);
 });
 
+test("a picture without media is missed after 2 seconds if the playlist grows", (t) => {
+  const { watch, run } = setUp(t);
+  const before = () => watch.grown();
+  assert.deepEqual(run(2000, { before }), ["still", "waiting"]);
+  assert.deepEqual(run(200, { before }), ["missed"]);
+  assert.deepEqual(run(1000, { before }), ["still", "waiting"]);
+});
+
+test("a picture is not missed while media arrives, or if the playlist grew before it stopped", (t) => {
+  const { video, watch, run } = setUp(t);
+  const arrives = () => {
+    watch.grown();
+    watch.arrived();
+  };
+  assert.deepEqual(run(10_000, { before: arrives }), ["still", "waiting"]);
+  run(1000, { before: () => (video.currentTime += 0.2) });
+  watch.grown();
+  assert.deepEqual(run(5000), ["still", "waiting"]);
+});
+
 test("a picture that has stopped is not stuck while media arrives, up to 30 seconds", (t) => {
   const { watch, run } = setUp(t);
   const before = () => watch.arrived();

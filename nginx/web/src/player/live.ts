@@ -1,42 +1,30 @@
 // The player: shows one camera in one video element, and recovers from stalls, from outages of the camera
 // and the manager, and from the computer's sleep. Signals report the player's state; the tile displays it.
 import { signal } from "@preact/signals";
-import Hls, { type ErrorData } from "hls.js/dist/hls.light.min.mjs";
+import Hls, { type ErrorData, type LevelDetails } from "hls.js/dist/hls.light.min.mjs";
 
 import { LONG_MS, post } from "../api/client";
-import { type Coded, Problem, problemOf } from "../api/problem";
+import { type Coded, Problem } from "../api/problem";
 import { streamKey } from "../api/streams";
 import type { Profile, Started } from "../api/types";
+import { Adaptation } from "./adaptation";
 import { BackBuffer } from "./back-buffer";
+import { isFinal, isRefusal, isUnplayable, MediaErrors, problemOfMedia } from "./failure";
 import { Pace } from "./pace";
 import { addPlayer, obtainPermission, removePlayer, renew, withToken } from "./permission";
+import { showPictures } from "./pictures";
 import { forget, refusalOf, remember } from "./refused";
 import { settings } from "./settings";
 import { StallWatch } from "./stall";
 import { untilLive } from "./start";
+import { copyPicture } from "./still";
 
-/** Errors of hls.js for a codec that the browser does not support; a retry would not help. */
-const UNPLAYABLE = ["manifestIncompatibleCodecsError", "bufferAddCodecError"];
-/**
- * Refusals by the camera itself. A retry does not help, and cameras lock an account after several attempts.
- */
-const REFUSED = [
-  "source_unauthorized",
-  "source_login_unsupported",
-  "source_not_found",
-  "source_unsupported",
-];
-/**
- * Errors that a retry does not cure. They are refusals by the camera, and errors that the manager detects
- * without contacting the camera.
- */
-const FINAL = [...REFUSED, "source_forbidden", "invalid_source", "unknown_camera", "forbidden"];
 /** First pause before a retry. The pause grows with each failure in a row. */
 const RETRY_AFTER_MS = 2000;
 const LONGEST_RETRY_MS = 30_000;
 /**
- * The player reports this many failures in a row as `waiting`, and further failures in the row as `failed`. A
- * failure of the first attempt is also reported as `failed`.
+ * A player that was live reports this many failures in a row as `waiting`, and further failures in the row as
+ * `failed`. Other players report each failure as `failed`.
  */
 const FAILURES_UNTIL_FAILED = 5;
 const KEEP_UP_EVERY_MS = 200;
@@ -45,27 +33,20 @@ const KEEP_UP_EVERY_MS = 200;
  * measures the time, because on most systems the browser's monotonic clock stops during sleep.
  */
 const SLEPT_MS = 15_000;
-/** Within RECOVERIES_WITHIN_MS, at most this many media errors are recovered without a restart. */
-const MAX_RECOVERIES = 3;
-const RECOVERIES_WITHIN_MS = 30_000;
-/** Largest width, in pixels, of the copy of the last picture. */
-const STILL_WIDTH = 960;
-
-export type State = "idle" | "starting" | "live" | "waiting" | "failed";
+/** `pictures`: the connection is too slow for video, and the tile shows single pictures. */
+export type State = "idle" | "starting" | "live" | "waiting" | "failed" | "pictures";
 
 export interface PlayRequest {
   id: string;
   profile: Profile;
+  /** Whether the camera has a sub stream, which replaces the main stream if the connection is too slow. */
+  hasSub: boolean;
   isLowLatency: boolean;
   /**
    * Whether the start request waits until the stream is live. If the stream is still starting after the
    * response, the player polls the stream's state.
    */
   waits: boolean;
-}
-
-function keyOf({ id, profile }: PlayRequest): string {
-  return streamKey(id, profile);
 }
 
 export class LivePlayer {
@@ -76,6 +57,7 @@ export class LivePlayer {
   readonly latency = signal<number | null>(null);
   /** Whether the canvas contains the last picture, to be shown until the video plays. */
   readonly hasStill = signal(false);
+  readonly adaptation = new Adaptation(() => void this.begin());
 
   private hls: Hls | null = null;
   private pace: Pace | null = null;
@@ -87,10 +69,13 @@ export class LivePlayer {
   private beat: ReturnType<typeof setInterval> | undefined;
   private lastBeat = 0;
   private readonly stall = new StallWatch();
+  /** Number of the last segment in the playlist; null before the first playlist. */
+  private lastSegment: number | null = null;
+  /** Whether the picture has been live since `play`. */
+  private wasLive = false;
   /** Whether the picture was live and has stopped. */
   private hasStalled = false;
-  /** Times of the latest recoveries from media errors. */
-  private recovered: number[] = [];
+  private readonly mediaErrors = new MediaErrors();
 
   constructor(
     private readonly video: HTMLVideoElement,
@@ -109,13 +94,15 @@ export class LivePlayer {
   play(request: PlayRequest): void {
     this.leave();
     this.request = request;
+    this.adaptation.begin(request.profile, request.hasSub);
     this.failures = 0;
+    this.wasLive = false;
     addPlayer(request.id);
     this.state.value = "starting";
     this.reason.value = null;
     this.lastBeat = Date.now();
     this.beat = setInterval(() => this.keepUp(), KEEP_UP_EVERY_MS);
-    const refusal = refusalOf(keyOf(request));
+    const refusal = refusalOf(this.key(request));
     if (refusal) {
       this.fail(refusal);
     } else {
@@ -137,9 +124,21 @@ export class LivePlayer {
   hurry(isUserRequest = true): void {
     const isFailed = isUserRequest && this.state.value === "failed";
     if (this.request && (this.retry !== undefined || isFailed)) {
-      forget(keyOf(this.request));
+      forget(this.key(this.request));
+      if (isUserRequest) {
+        this.showStart();
+      }
       void this.begin();
     }
+  }
+
+  /** Reports that the player starts. An automatic retry after a failure is not reported before it has begun. */
+  private showStart(): void {
+    this.state.value = this.wasLive ? "waiting" : "starting";
+  }
+
+  private key({ id }: PlayRequest): string {
+    return streamKey(id, this.adaptation.profile.value);
   }
 
   private leave(): void {
@@ -165,6 +164,8 @@ export class LivePlayer {
     this.latency.value = null;
     this.hasStalled = false;
     this.stall.end();
+    this.adaptation.meter.reset();
+    this.lastSegment = null;
   }
 
   private async begin(): Promise<void> {
@@ -173,8 +174,12 @@ export class LivePlayer {
       return;
     }
     this.release();
+    if (this.adaptation.level === "pictures") {
+      this.beginPictures(request);
+      return;
+    }
     const attempt = this.attempt.signal;
-    if (this.state.value !== "starting") {
+    if (this.state.value === "live" || this.state.value === "pictures") {
       this.state.value = "waiting";
     }
     const hls = this.attach(request);
@@ -183,12 +188,13 @@ export class LivePlayer {
       if (attempt.aborted) {
         return;
       }
-      const query = `profile=${request.profile}&wait=${request.waits}`;
+      const query = `profile=${this.adaptation.profile.value}&wait=${request.waits}`;
       const path = `cameras/${encodeURIComponent(request.id)}/stream/start?${query}`;
       const patience = request.waits ? { signal: attempt, within: LONG_MS } : { signal: attempt };
       const { status } = await post<Started>(path, undefined, patience);
       if (status === "starting") {
-        await untilLive(keyOf(request), attempt, (error) => (this.reason.value = error));
+        this.showStart();
+        await untilLive(this.key(request), attempt, (error) => (this.reason.value = error));
       }
     } catch (error) {
       if (!attempt.aborted) {
@@ -212,7 +218,7 @@ export class LivePlayer {
     // Each request adds the current token to the URL, so that a new token is used without a restart.
     const xhrSetup = (xhr: XMLHttpRequest, address: string) =>
       xhr.open("GET", withToken(address), true);
-    const hls = new Hls({ ...settings(request.isLowLatency), xhrSetup });
+    const hls = new Hls({ ...settings(request.isLowLatency, this.adaptation.meter), xhrSetup });
     this.hls = hls;
     new BackBuffer(this.video, hls);
     const pace = new Pace(this.video, hls, request.isLowLatency);
@@ -222,13 +228,14 @@ export class LivePlayer {
     });
     hls.on(Hls.Events.ERROR, (_, error) => this.recover(hls, error));
     hls.on(Hls.Events.FRAG_LOADED, () => this.stall.arrived());
+    hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => this.onPlaylist(hls, details));
     hls.attachMedia(this.video);
     return hls;
   }
 
   private load(request: PlayRequest, hls: Hls | null): void {
     this.stall.begin();
-    const path = `/streams/${keyOf(request)}/stream.m3u8`;
+    const path = `/streams/${this.key(request)}/stream.m3u8`;
     const url = new URL(path, location.href).href;
     if (hls) {
       hls.loadSource(url);
@@ -240,6 +247,7 @@ export class LivePlayer {
 
   private onPlaying(): void {
     this.hasStalled = false;
+    this.wasLive = true;
     this.failures = 0;
     this.hasStill.value = false;
     this.state.value = "live";
@@ -253,6 +261,9 @@ export class LivePlayer {
       }
       return;
     }
+    if (this.adaptation.measure(performance.now())) {
+      this.stall.arrived();
+    }
     this.watchStall();
     const isLive = this.state.value === "live";
     if (this.video.paused && isLive && !isFullScreenOnPhone(this.video)) {
@@ -262,6 +273,20 @@ export class LivePlayer {
     }
     this.latency.value = this.pace?.keep() ?? null;
     this.stall.note(this.video);
+  }
+
+  private beginPictures({ id }: PlayRequest): void {
+    this.state.value = "pictures";
+    this.reason.value = null;
+    const key = streamKey(id, this.adaptation.profile.value);
+    void showPictures(id, key, this.still, this.attempt.signal, {
+      onPicture: (rate) => {
+        this.hasStill.value = true;
+        this.reason.value = null;
+        this.adaptation.evaluate(rate);
+      },
+      onFailure: (error) => (this.reason.value = error),
+    });
   }
 
   private hasSlept(): boolean {
@@ -286,9 +311,26 @@ export class LivePlayer {
     } else if (motion === "waiting" && this.state.value === "live") {
       this.hasStalled = true;
       this.state.value = "waiting";
+    } else if (motion === "missed") {
+      void this.begin();
     } else if (motion === "stuck") {
       // Not restarted here: while the camera is unreachable, a restart would not help.
       this.onStuck?.();
+    }
+  }
+
+  /**
+   * Follows the numbers of the playlist. After a restart of the manager or a stop of the stream, the playlist
+   * has none of the segments that it had before. hls.js then waits for many seconds before it loads media, so
+   * the player restarts at once.
+   */
+  private onPlaylist(hls: Hls, { startSN, endSN, advanced }: LevelDetails): void {
+    const isReplaced = this.lastSegment !== null && startSN > this.lastSegment;
+    this.lastSegment = endSN;
+    if (hls === this.hls && isReplaced) {
+      void this.begin();
+    } else if (advanced) {
+      this.stall.grown();
     }
   }
 
@@ -319,26 +361,17 @@ export class LivePlayer {
     if (!error.fatal) {
       return;
     }
-    if (UNPLAYABLE.includes(error.details)) {
+    if (isUnplayable(error)) {
       this.release();
       this.state.value = "failed";
       this.reason.value = new Problem(0, "unplayable");
       return;
     }
-    if (error.type === Hls.ErrorTypes.MEDIA_ERROR && this.canRecover()) {
+    if (this.mediaErrors.canRecover(error)) {
       hls.recoverMediaError();
       return;
     }
-    const problem = problemOf(error.response?.code ?? 0, bodyOf(error));
-    this.fail(problem ?? new Problem(0, "interrupted"));
-  }
-
-  /** Returns whether hls.js should recover from a media error. Frequent media errors require a restart. */
-  private canRecover(): boolean {
-    const now = performance.now();
-    this.recovered = this.recovered.filter((at) => now - at < RECOVERIES_WITHIN_MS);
-    this.recovered.push(now);
-    return this.recovered.length <= MAX_RECOVERIES;
+    this.fail(problemOfMedia(error));
   }
 
   /** Reports the error as the reason, and retries after a pause unless a retry cannot help. */
@@ -346,15 +379,14 @@ export class LivePlayer {
     this.release();
     const problem = error instanceof Problem ? error : new Problem(0, "unexpected", String(error));
     this.reason.value = problem;
-    if (FINAL.includes(problem.code)) {
-      if (this.request && REFUSED.includes(problem.code)) {
-        remember(keyOf(this.request), problem);
+    if (isFinal(problem)) {
+      if (this.request && isRefusal(problem)) {
+        remember(this.key(this.request), problem);
       }
       this.state.value = "failed";
       return;
     }
-    const wasLive = this.state.value === "live" || this.state.value === "waiting";
-    this.state.value = wasLive && this.failures < FAILURES_UNTIL_FAILED ? "waiting" : "failed";
+    this.state.value = this.wasLive && this.failures < FAILURES_UNTIL_FAILED ? "waiting" : "failed";
     const pause = Math.min(RETRY_AFTER_MS * 1.5 ** this.failures, LONGEST_RETRY_MS);
     this.failures += 1;
     this.retry = setTimeout(() => void this.begin(), pause);
@@ -368,10 +400,7 @@ export class LivePlayer {
     if (!videoWidth || this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) {
       return;
     }
-    const scale = Math.min(1, STILL_WIDTH / videoWidth);
-    this.still.width = videoWidth * scale;
-    this.still.height = videoHeight * scale;
-    this.still.getContext("2d")?.drawImage(this.video, 0, 0, this.still.width, this.still.height);
+    copyPicture(this.video, videoWidth, videoHeight, this.still);
     this.hasStill.value = true;
   }
 }
@@ -379,14 +408,4 @@ export class LivePlayer {
 /** Returns whether the native player of an Apple phone shows the video in full screen. */
 function isFullScreenOnPhone(video: HTMLVideoElement & { webkitDisplayingFullscreen?: boolean }) {
   return video.webkitDisplayingFullscreen ?? false;
-}
-
-/**
- * Returns the body of a failed response, which usually is a problem document of the service; null if there is
- * no body, or if the body is not text.
- */
-function bodyOf(error: ErrorData): string | null {
-  const request = error.networkDetails as XMLHttpRequest | undefined;
-  const isText = request && "responseType" in request && request.responseType !== "arraybuffer";
-  return isText ? request.responseText : null;
 }

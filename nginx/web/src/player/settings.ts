@@ -1,6 +1,7 @@
 // Settings of hls.js. The benchmark in benches/latency also reads low-latency.json, so that it measures
 // the page's settings.
 import Hls, {
+  type FragmentLoaderContext,
   type HlsConfig,
   type Loader,
   type LoaderCallbacks,
@@ -8,6 +9,7 @@ import Hls, {
   type LoaderContext,
 } from "hls.js/dist/hls.light.min.mjs";
 
+import type { LineMeter } from "./line";
 import LOW_LATENCY from "./low-latency.json";
 
 /** Playlist tags that make a player load parts and wait for them. */
@@ -20,9 +22,9 @@ const LOW_LATENCY_TAGS =
 const PLAIN_SYNC_SEGMENTS = 2;
 
 type Callbacks = LoaderCallbacks<LoaderContext>;
-type PlainLoader = new (config: HlsConfig) => Loader<LoaderContext>;
+type LoaderClass = new (config: HlsConfig) => Loader<LoaderContext>;
 
-const XhrLoader = Hls.DefaultConfig.loader as PlainLoader;
+const XhrLoader = Hls.DefaultConfig.loader as LoaderClass;
 
 /**
  * A loader that turns a low-latency playlist into a plain one. `lowLatencyMode: false` is not enough:
@@ -41,13 +43,37 @@ class PlainPlaylistLoader extends XhrLoader {
   }
 }
 
+/** Returns a loader class that reports each transfer of media to the meter. */
+function measuredBy(meter: LineMeter): LoaderClass {
+  return class extends XhrLoader {
+    override load(context: LoaderContext, config: LoaderConfiguration, callbacks: Callbacks): void {
+      const { part, frag } = context as FragmentLoaderContext;
+      const { stats } = this;
+      const onError: Callbacks["onError"] = (...args) => {
+        meter.remove(stats);
+        callbacks.onError(...args);
+      };
+      const onTimeout: Callbacks["onTimeout"] = (...args) => {
+        meter.remove(stats);
+        callbacks.onTimeout(...args);
+      };
+      meter.add(stats, (part ?? frag).duration);
+      super.load(context, config, { ...callbacks, onError, onTimeout });
+    }
+  };
+}
+
 /**
  * Returns the settings of hls.js. low-latency.json has these effects: a stall does not increase the target
  * latency; the first segment is loaded while the video element is being prepared; and no worker is started,
  * since fragmented MP4 need not be converted. hls.js itself never removes played video; see BackBuffer.
  */
-export function settings(isLowLatency: boolean): Partial<HlsConfig> {
-  const common = { ...LOW_LATENCY, backBufferLength: Infinity };
+export function settings(isLowLatency: boolean, meter: LineMeter): Partial<HlsConfig> {
+  const common = {
+    ...LOW_LATENCY,
+    backBufferLength: Infinity,
+    fLoader: measuredBy(meter) as unknown as NonNullable<HlsConfig["fLoader"]>,
+  };
   if (isLowLatency) {
     return common;
   }

@@ -8,6 +8,11 @@ const WAITING_AFTER_MS = 800;
 /** A picture that has stopped counts as stuck if no media has arrived for this long. */
 const STARVED_AFTER_MS = 6000;
 /**
+ * A picture that has stopped counts as stuck if the playlist has grown since then, and no media has arrived for
+ * this long: hls.js cannot place the media of the new playlist.
+ */
+const MISSED_AFTER_MS = 2000;
+/**
  * A picture that has stopped although media arrives counts as stuck after this time. A busy computer may
  * need many seconds to show the first picture or to continue, and a restart would give it more work.
  */
@@ -25,8 +30,9 @@ const MAX_STEP_MS = 400;
  * - `still`: the picture is paused, not expected, or has stopped too recently to show a stall.
  * - `waiting`: the picture has stopped for long enough to show a stall.
  * - `stuck`: the picture has stopped for so long that only a restart of the player is likely to help.
+ * - `missed`: as `stuck`, and the stream is live, because its playlist grows.
  */
-export type Motion = "moving" | "still" | "waiting" | "stuck";
+export type Motion = "moving" | "still" | "waiting" | "stuck" | "missed";
 
 export class StallWatch {
   /** True while a picture is expected. */
@@ -37,6 +43,8 @@ export class StallWatch {
   private stillFor = 0;
   /** Milliseconds since the later of the last movement and the last arrival of media. */
   private starvedFor = 0;
+  /** Whether the playlist has grown while no media arrived. */
+  private hasGrown = false;
 
   begin(): void {
     this.isActive = true;
@@ -51,6 +59,12 @@ export class StallWatch {
   /** Records that media has arrived. */
   arrived(): void {
     this.starvedFor = 0;
+    this.hasGrown = false;
+  }
+
+  /** Records that the playlist has grown. */
+  grown(): void {
+    this.hasGrown = this.stillFor > WAITING_AFTER_MS;
   }
 
   /** Records the current position. Call this after a seek too: a seek is not motion. */
@@ -58,7 +72,7 @@ export class StallWatch {
     this.position = video.currentTime;
   }
 
-  /** Returns the motion since the previous check. After `stuck`, the times are counted from zero again. */
+  /** Returns the motion since the previous check. After `stuck` or `missed`, the times are counted from zero again. */
   check(video: HTMLVideoElement): Motion {
     const now = performance.now();
     const step = Math.min(now - this.checkedAt, MAX_STEP_MS);
@@ -73,6 +87,10 @@ export class StallWatch {
     }
     this.stillFor += step;
     this.starvedFor += step;
+    if (this.hasGrown && this.starvedFor > MISSED_AFTER_MS) {
+      this.resetTimers();
+      return "missed";
+    }
     if (this.starvedFor > STARVED_AFTER_MS || this.stillFor > STUCK_AFTER_MS) {
       this.resetTimers();
       return "stuck";
@@ -83,5 +101,6 @@ export class StallWatch {
   private resetTimers(): void {
     this.stillFor = 0;
     this.starvedFor = 0;
+    this.hasGrown = false;
   }
 }

@@ -4,8 +4,6 @@ import { type Coded, Problem } from "../api/problem";
 import { hastenStreams, streams } from "../api/streams";
 import type { Stream } from "../api/types";
 
-/** The longest time to wait for a start. With its default settings, the service has shorter limits. */
-const START_MS = 90_000;
 /**
  * If a stream is missing from this many successive lists of streams, it has ended. One list is not enough,
  * because that list may have been requested before the start.
@@ -14,7 +12,9 @@ const MISSING_LISTS = 2;
 
 /**
  * Resolves when the stream is live or `signal` is aborted. Rejects with the reason when the stream has
- * failed, has ended or takes too long. Calls `onFailure` with errors after which the service retries.
+ * failed or ended. Calls `onFailure` with errors after which the service retries, and with the reason why a
+ * start takes long, for example because the camera's next keyframe is late. The service decides for how long it
+ * tries, so there is no time limit.
  *
  * Polls the list of streams instead of requesting the playlist. The server would respond to a request for the
  * playlist only when the stream is live. Until then, the request would occupy one of the six connections that
@@ -29,10 +29,8 @@ export async function untilLive(
   let missing = 0;
   let isFirst = true;
   let stop: (() => void) | undefined;
-  let timer: ReturnType<typeof setTimeout> | undefined;
   try {
     await new Promise<void>((resolve, reject) => {
-      timer = setTimeout(() => reject(interrupted()), START_MS);
       stop = streams.subscribe((known) => {
         // The first call gets the list that was received before the start.
         if (isFirst) {
@@ -51,7 +49,6 @@ export async function untilLive(
       });
     });
   } finally {
-    clearTimeout(timer);
     stop?.();
     relax();
   }

@@ -30,7 +30,8 @@ export function Message({ id, state, isWanted, reason, stream, onRetry, onStart 
       </div>
     );
   }
-  if (state === "live" || state === "idle") {
+  const hasPicture = state === "live" || (state === "pictures" && reason === null);
+  if (hasPicture || state === "idle") {
     return <div class="tile-message none" role="status" />;
   }
   const error = reason ?? (stream && stream.state !== "live" ? stream.last_error : null);

@@ -1,7 +1,7 @@
 // A tile: one camera on the wall.
 import { useState } from "preact/hooks";
 
-import { streamKey, streams } from "../../api/streams";
+import { streams } from "../../api/streams";
 import type { Stream } from "../../api/types";
 import type { LivePlayer, State } from "../../player/live";
 import { fillScreen, saveFile, timeForFile } from "../../ui/browser";
@@ -43,14 +43,15 @@ export function Tile({
   const [hasDetails, setDetails] = useState(false);
   const { id, name } = camera;
   const profile = !isOpen && !isFew && camera.source_sub ? "sub" : "main";
-  const { tile, video, still, player } = useLive({
+  const { tile, video, still, player, streamKey } = useLive({
     id,
     profile,
+    hasSub: Boolean(camera.source_sub),
     isLowLatency,
     isWanted,
     waits: isFew,
   });
-  const stream = streams.value?.get(streamKey(id, profile));
+  const stream = streams.value?.get(streamKey);
   const state = player?.state.value ?? "idle";
   const poster = usePoster(camera, profile, state);
   const label = stateText(state, isWanted);
@@ -116,6 +117,7 @@ export function Tile({
         onRetry={() => player?.hurry()}
         onStart={() => setWanted(true)}
       />
+      {isWanted && <SlowNote player={player} />}
       <div class="tile-head">
         <span class="tile-label">
           <span class={`dot ${isWanted ? state : "stopped"}`} aria-hidden="true" />
@@ -233,6 +235,19 @@ function Figures({ player, stream }: { player: LivePlayer | null; stream: Stream
       </span>
       <span class="rate">{rate ? bitRate(rate) : ""}</span>
     </span>
+  );
+}
+
+/** A note that the connection is too slow for the requested stream. */
+function SlowNote({ player }: { player: LivePlayer | null }) {
+  if (!player?.adaptation.isSlow.value || player.state.value === "idle") {
+    return null;
+  }
+  const isVideo = player.state.value !== "pictures";
+  return (
+    <p class="tile-note" role="status">
+      {t(isVideo ? "tile.slow_sub" : "tile.slow_pictures")}
+    </p>
   );
 }
 

@@ -3,7 +3,7 @@
 import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
-import { streamKey, streams } from "../../api/streams";
+import { isReachable, streamKey, streams } from "../../api/streams";
 import type { Profile } from "../../api/types";
 import { LivePlayer } from "../../player/live";
 import { forget } from "../../player/refused";
@@ -17,6 +17,7 @@ const LEAVE_AFTER_MS = 10_000;
 interface Options {
   id: string;
   profile: Profile;
+  hasSub: boolean;
   isLowLatency: boolean;
   isWanted: boolean;
   waits: boolean;
@@ -66,14 +67,18 @@ export interface Live {
   video: RefObject<HTMLVideoElement>;
   still: RefObject<HTMLCanvasElement>;
   player: LivePlayer | null;
+  /** The key of the stream that the player uses. */
+  streamKey: string;
 }
 
-export function useLive({ id, profile, isLowLatency, isWanted, waits }: Options): Live {
+export function useLive(options: Options): Live {
+  const { id, profile, hasSub, isLowLatency, isWanted, waits } = options;
   const { ref: tile, isSeen } = useInSight();
   const video = useRef<HTMLVideoElement>(null);
   const still = useRef<HTMLCanvasElement>(null);
   const [player, setPlayer] = useState<LivePlayer | null>(null);
-  const key = streamKey(id, profile);
+  const isUsing = player !== null && player.state.value !== "idle";
+  const key = streamKey(id, isUsing ? player.adaptation.profile.value : profile);
 
   useEffect(() => {
     if (!video.current || !still.current) {
@@ -94,11 +99,11 @@ export function useLive({ id, profile, isLowLatency, isWanted, waits }: Options)
   const plays = isWanted && isSeen;
   useEffect(() => {
     if (plays) {
-      player?.play({ id, profile, isLowLatency, waits });
+      player?.play({ id, profile, hasSub, isLowLatency, waits });
     } else {
       player?.stop();
     }
-  }, [player, plays, id, profile, isLowLatency, waits]);
+  }, [player, plays, id, profile, hasSub, isLowLatency, waits]);
 
   // The list of streams shows what the player cannot detect: whether a failed stream is live again, and
   // whether the stream of a stuck picture is live.
@@ -120,11 +125,14 @@ export function useLive({ id, profile, isLowLatency, isWanted, waits }: Options)
     }
   }, [player, key, state]);
 
+  // After an outage of the manager, the player does not wait for its next attempt.
+  useEffect(() => isReachable.subscribe((isBack) => isBack && player?.hurry(false)), [player]);
+
   useEffect(() => {
     const hurry = () => player?.hurry(false);
     addEventListener("online", hurry);
     return () => removeEventListener("online", hurry);
   }, [player]);
 
-  return { tile, video, still, player };
+  return { tile, video, still, player, streamKey: key };
 }

@@ -1,0 +1,73 @@
+// Evaluates the errors of hls.js and of the service.
+import Hls, { type ErrorData } from "hls.js/dist/hls.light.min.mjs";
+
+import { Problem, problemOf } from "../api/problem";
+
+/** Errors of hls.js for a codec that the browser does not support; a retry would not help. */
+const UNPLAYABLE = ["manifestIncompatibleCodecsError", "bufferAddCodecError"];
+/**
+ * Refusals by the camera itself. A retry does not help, and cameras lock an account after several attempts.
+ */
+const REFUSED = [
+  "source_unauthorized",
+  "source_login_unsupported",
+  "source_not_found",
+  "source_unsupported",
+];
+/**
+ * Errors that a retry does not cure. They are refusals by the camera, and errors that the manager detects
+ * without contacting the camera.
+ */
+const FINAL = [...REFUSED, "source_forbidden", "invalid_source", "unknown_camera", "forbidden"];
+
+/** Within RECOVERIES_WITHIN_MS, at most this many media errors are recovered without a restart. */
+const MAX_RECOVERIES = 3;
+const RECOVERIES_WITHIN_MS = 30_000;
+
+/** Returns whether the camera itself has refused the stream. */
+export function isRefusal({ code }: Problem): boolean {
+  return REFUSED.includes(code);
+}
+
+/** Returns whether a retry cannot help. */
+export function isFinal({ code }: Problem): boolean {
+  return FINAL.includes(code);
+}
+
+/** Returns whether the browser does not support the codec. */
+export function isUnplayable({ details }: ErrorData): boolean {
+  return UNPLAYABLE.includes(details);
+}
+
+/** Returns the problem that the service has reported in the response, or a general one. */
+export function problemOfMedia(error: ErrorData): Problem {
+  const problem = problemOf(error.response?.code ?? 0, bodyOf(error));
+  return problem ?? new Problem(0, "interrupted");
+}
+
+/**
+ * Returns the body of a failed response, which usually is a problem document of the service; null if there is
+ * no body, or if the body is not text.
+ */
+function bodyOf(error: ErrorData): string | null {
+  const request = error.networkDetails as XMLHttpRequest | undefined;
+  const isText = request && "responseType" in request && request.responseType !== "arraybuffer";
+  return isText ? request.responseText : null;
+}
+
+/** Decides which media errors are recovered without a restart of the player. */
+export class MediaErrors {
+  /** Times of the latest recoveries. */
+  private recovered: number[] = [];
+
+  /** Returns whether hls.js should recover from the error. Frequent media errors require a restart. */
+  canRecover(error: ErrorData): boolean {
+    if (error.type !== Hls.ErrorTypes.MEDIA_ERROR) {
+      return false;
+    }
+    const now = performance.now();
+    this.recovered = this.recovered.filter((at) => now - at < RECOVERIES_WITHIN_MS);
+    this.recovered.push(now);
+    return this.recovered.length <= MAX_RECOVERIES;
+  }
+}

@@ -1,0 +1,89 @@
+// Chooses what a player shows on a connection that may be too slow for the video: the video that the tile
+// requests, the camera's sub stream, or single pictures.
+import type { Profile } from "../api/types";
+
+export type Level = Profile | "pictures";
+
+/** The shortest and the longest pause before a better level is tried. The pause doubles if the attempt fails. */
+const FIRST_PAUSE_MS = 20_000;
+const LONGEST_PAUSE_MS = 300_000;
+/** If a better level lasts this long, the attempt has succeeded. */
+const SUCCESS_MS = 60_000;
+/** A connection is fast enough if its rate is this multiple of the video's bit rate. */
+const ENOUGH = 1.3;
+/**
+ * Small transfers do not reach the full rate of a connection. So a rate that is lower by this factor is enough
+ * after MANY_PAUSES.
+ */
+const PERHAPS_ENOUGH = 0.4;
+const MANY_PAUSES = 4;
+/** This many measurements in a row must show that the connection is fast enough. */
+const MEASUREMENTS = 2;
+
+/** A level that was too much for the connection. */
+interface Attempt {
+  /** The bit rate of its video, in bits per second. */
+  needed: number;
+  at: number;
+  pause: number;
+}
+
+export class Quality {
+  private index = 0;
+  private raisedAt = Number.NEGATIVE_INFINITY;
+  private pause = 0;
+  private good = 0;
+  /** The last attempt with each level above the present one. */
+  private readonly failed: Attempt[] = [];
+
+  /** `levels` are the possible levels, from the best to the one with the least data. */
+  constructor(
+    private readonly levels: [Level, ...Level[]],
+    private readonly random: () => number = Math.random,
+  ) {}
+
+  get level(): Level {
+    return this.levels[this.index] ?? this.levels[0];
+  }
+
+  get isLowered(): boolean {
+    return this.index > 0;
+  }
+
+  get canLower(): boolean {
+    return this.index + 1 < this.levels.length;
+  }
+
+  /** Selects the next level, because the connection is too slow for this one, whose bit rate is `needed`. */
+  lower(now: number, needed: number): void {
+    if (!this.canLower) {
+      return;
+    }
+    const isRepeated = now - this.raisedAt < SUCCESS_MS;
+    const pause = isRepeated ? Math.min(this.pause * 2, LONGEST_PAUSE_MS) : FIRST_PAUSE_MS;
+    this.pause = pause;
+    // Tiles of one wall share the connection, so they must not all return at the same time.
+    this.failed.push({ needed, at: now, pause: pause * (0.75 + this.random() / 2) });
+    this.index += 1;
+    this.good = 0;
+  }
+
+  /** Evaluates a measured rate of the connection, in bits per second. Returns whether the level has been raised. */
+  measured(now: number, rate: number): boolean {
+    const last = this.failed.at(-1);
+    if (!last) {
+      return false;
+    }
+    const waited = now - last.at;
+    const required = waited > MANY_PAUSES * last.pause ? PERHAPS_ENOUGH : ENOUGH;
+    this.good = rate >= required * last.needed ? this.good + 1 : 0;
+    if (this.good < MEASUREMENTS || waited < last.pause) {
+      return false;
+    }
+    this.failed.pop();
+    this.index -= 1;
+    this.raisedAt = now;
+    this.good = 0;
+    return true;
+  }
+}

@@ -1,0 +1,117 @@
+// Tests what the page shows if the viewer's connection is too slow for the video.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+
+import { Camera } from "./support/camera.mjs";
+import { stage } from "./support/stage.mjs";
+import { until } from "./support/until.mjs";
+import { SECONDS } from "./support/viewer.mjs";
+
+/** `./deploy/test --long` also runs the tests that take more than 20 seconds. */
+const IS_LONG = Boolean(process.env.LONG_TESTS);
+/** Bit rates in kbit/s. */
+const MAIN_RATE = 4000;
+const SUB_RATE = 120;
+const LINE_RATE = 400;
+/** The time within which the page must react to a connection that has become slow. */
+const REACTS_SECONDS = 10;
+/** The time within which video must return when the connection is fast. */
+const RETURNS_SECONDS = 60;
+const PICTURE_BYTES = 60_000;
+const PICTURES_EVERY_MS = 3000;
+
+describe("a slow connection", () => {
+  const on = stage();
+
+  /** Opens a camera, with or without a sub stream, and waits for the picture. Then slows down the connection. */
+  async function slowDown(t, id, hasSub) {
+    const main = await Camera.startFor(t, 0, ["--running", "h264", "--bitrate", String(MAIN_RATE)]);
+    const camera = { rtsp_link: main.link };
+    if (hasSub) {
+      const small = ["--width", "320", "--height", "192", "--bitrate", String(SUB_RATE)];
+      const sub = await Camera.startFor(t, 0, ["--running", "h264", ...small]);
+      camera.rtsp_link_sub = sub.link;
+    }
+    await on.service.put(id, camera);
+    const viewer = await on.visit(t, `#/?cameras=${id}`);
+    await viewer.sees("live");
+    await viewer.watches(3);
+    const line = await viewer.page.context().newCDPSession(viewer.page);
+    const limit = (kbits) =>
+      line.send("Network.emulateNetworkConditions", {
+        offline: false,
+        latency: 20,
+        downloadThroughput: kbits < 0 ? -1 : (kbits * 1000) / 8,
+        uploadThroughput: -1,
+      });
+    await limit(LINE_RATE);
+    return { viewer, release: () => limit(-1) };
+  }
+
+  /** Waits until the note of the tile contains these words. */
+  function notes(viewer, words, seconds) {
+    const note = viewer.tile().locator(".tile-note");
+    return until(`the note "${words}"`, seconds, async () =>
+      (await note.count()) > 0 ? (await note.textContent()).includes(words) : false,
+    );
+  }
+
+  async function hasNoNote(viewer) {
+    return (await viewer.tile().locator(".tile-note").count()) === 0;
+  }
+
+  test("leads to the sub stream, and a better one back to the main stream", async (t) => {
+    const { viewer, release } = await slowDown(t, "with-sub", true);
+    await notes(viewer, "The tile shows the sub stream", REACTS_SECONDS);
+    await until("the sub stream", REACTS_SECONDS, async () => {
+      return (await viewer.video()).videoWidth === 320;
+    });
+    await viewer.sees("live");
+    const beganAt = Date.now();
+    await viewer.seesPictureNewerThan(beganAt);
+    await viewer.watches(3);
+    if (IS_LONG) {
+      // While the connection is slow, the main stream is not tried again.
+      await viewer.watches(40);
+      assert.equal((await viewer.video()).videoWidth, 320);
+      await release();
+      await until("the main stream", RETURNS_SECONDS, async () => {
+        return (await viewer.video()).videoWidth === 640;
+      });
+      await viewer.sees("live");
+      assert.ok(await hasNoNote(viewer));
+    }
+  });
+
+  test("leads to single pictures if there is no sub stream, and a better one back to video", async (t) => {
+    const { viewer, release } = await slowDown(t, "no-sub", false);
+    const pictures = [];
+    viewer.page.on("response", (response) => {
+      if (response.url().includes("/snapshot.jpg") && !response.url().includes("start=false")) {
+        pictures.push({ at: Date.now(), bytes: Number(response.headers()["content-length"]) });
+      }
+    });
+    await notes(viewer, "The tile shows a picture every 3 s", REACTS_SECONDS);
+    await viewer.sees("pictures");
+    await until("three pictures", SECONDS, () => pictures.length >= 3);
+    const [first, , third] = pictures;
+    assert.ok(
+      Math.abs((third.at - first.at) / 2 - PICTURES_EVERY_MS) < 1000,
+      JSON.stringify(pictures),
+    );
+    for (const { bytes } of pictures) {
+      assert.ok(bytes > 0 && bytes <= PICTURE_BYTES, `${bytes} bytes`);
+    }
+    const width = await viewer
+      .tile()
+      .locator("canvas")
+      .evaluate((canvas) => canvas.width);
+    assert.equal(width, 640);
+    if (IS_LONG) {
+      await release();
+      await viewer.sees("live");
+      await viewer.seesPictureNewerThan(Date.now());
+      assert.ok(await hasNoNote(viewer));
+    }
+  });
+});
