@@ -1,0 +1,76 @@
+// Tests that pictures do not freeze, by the frames that the browser presents. PLAY_SECONDS sets a longer time.
+// Gaps in which the page itself stalled do not count; see support/frames.mjs.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { Camera } from "./support/camera.mjs";
+import { recordedFrames, recordFrames } from "./support/frames.mjs";
+import { stage } from "./support/stage.mjs";
+import { until } from "./support/until.mjs";
+import { SECONDS } from "./support/viewer.mjs";
+
+/** `./deploy/test --long` also runs the tests that take more than 20 seconds. */
+const IS_LONG = Boolean(process.env.LONG_TESTS);
+/** Duration of a test. Freezes of the causes that the tests cover recur within 15 s. */
+const PLAYING_SECONDS = Math.max(15, Number(process.env.PLAY_SECONDS || 15));
+/** Shorter gaps between two pictures also occur because a test machine is busy. */
+const FREEZE_MS = 500;
+/** The player keeps at least this much played video; see BackBuffer. */
+const KEPT_SECONDS = 10;
+
+/** Starts a camera with these options, and adds its mount as camera `id`. */
+async function addCamera(t, on, id, mount, options = []) {
+  const camera = await Camera.startFor(t, 0, ["--running", mount, ...options]);
+  await on.service.put(id, { rtsp_link: `rtsp://127.0.0.1:${camera.port}/${mount}` });
+}
+
+/** Returns the freezes since `recordFrames`, and the number of presented frames. */
+async function longFreezes(viewer) {
+  const { freezes, frames } = await recordedFrames(viewer.page);
+  return { frames, freezes: freezes.filter(({ milliseconds }) => milliseconds > FREEZE_MS) };
+}
+
+/** Returns the first buffered second of the tile's video. */
+function bufferBegin(viewer) {
+  return viewer.page.evaluate(() => document.querySelector("video").buffered.start(0));
+}
+
+describe("the picture", () => {
+  const on = stage();
+
+  for (const mount of ["h264-pcmu", "h264-aac"]) {
+    test(`does not freeze if the camera sends audio (${mount})`, async (t) => {
+      await addCamera(t, on, mount, mount);
+      const viewer = await on.visit(t, `#/?cameras=${mount}`);
+      await viewer.sees("live");
+      await viewer.watches(5);
+      await recordFrames(viewer.page);
+      await sleep(PLAYING_SECONDS * 1000);
+      const { frames, freezes } = await longFreezes(viewer);
+      assert.deepEqual(freezes, []);
+      assert.ok(frames > 15 * PLAYING_SECONDS, `${frames} frames in ${PLAYING_SECONDS} s`);
+    });
+  }
+
+  for (const mount of ["h264", "h264-pcmu"]) {
+    // The wait for the first keyframe takes up to 40 s.
+    test(`does not freeze if keyframes are rare (${mount})`, { skip: !IS_LONG }, async (t) => {
+      await addCamera(t, on, `rare-${mount}`, mount, ["--gop-seconds", "40"]);
+      const viewer = await on.visit(t, `#/?cameras=rare-${mount}`);
+      await viewer.sees("live");
+      await recordFrames(viewer.page);
+      await viewer.watches(Math.max(KEPT_SECONDS + 5, PLAYING_SECONDS));
+      assert.deepEqual((await longFreezes(viewer)).freezes, []);
+    });
+  }
+
+  test("is removed from memory after it was played", async (t) => {
+    await on.putCopy("removed");
+    const viewer = await on.visit(t, "#/?cameras=removed");
+    await viewer.sees("live");
+    await until("a removal", SECONDS, async () => (await bufferBegin(viewer)) > 0);
+    const { currentTime } = await viewer.video();
+    assert.ok(currentTime - (await bufferBegin(viewer)) >= KEPT_SECONDS - 1);
+  });
+});
