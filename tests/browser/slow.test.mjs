@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import { Camera } from "./support/camera.mjs";
+import { freePort } from "./support/port.mjs";
 import { stage } from "./support/stage.mjs";
 import { until } from "./support/until.mjs";
 import { SECONDS } from "./support/viewer.mjs";
@@ -23,16 +24,19 @@ const PICTURES_EVERY_MS = 3000;
 describe("a slow connection", () => {
   const on = stage();
 
-  /** Opens a camera, with or without a sub stream, and waits for the picture. Then slows down the connection. */
-  async function slowDown(t, id, hasSub) {
+  /** Starts a camera that is suitable as a sub stream. */
+  function startSub(t) {
+    const small = ["--width", "320", "--height", "192", "--bitrate", String(SUB_RATE)];
+    return Camera.startFor(t, 0, ["--running", "h264", ...small]);
+  }
+
+  /**
+   * Opens a camera, whose sub stream has this link if there is one, and waits for the picture. Then slows down the
+   * connection.
+   */
+  async function slowDown(t, id, subLink) {
     const main = await Camera.startFor(t, 0, ["--running", "h264", "--bitrate", String(MAIN_RATE)]);
-    const camera = { rtsp_link: main.link };
-    if (hasSub) {
-      const small = ["--width", "320", "--height", "192", "--bitrate", String(SUB_RATE)];
-      const sub = await Camera.startFor(t, 0, ["--running", "h264", ...small]);
-      camera.rtsp_link_sub = sub.link;
-    }
-    await on.service.put(id, camera);
+    await on.service.put(id, { rtsp_link: main.link, ...(subLink && { rtsp_link_sub: subLink }) });
     const viewer = await on.visit(t, `#/?cameras=${id}`);
     await viewer.sees("live");
     await viewer.watches(3);
@@ -61,7 +65,7 @@ describe("a slow connection", () => {
   }
 
   test("leads to the sub stream, and a better one back to the main stream", async (t) => {
-    const { viewer, release } = await slowDown(t, "with-sub", true);
+    const { viewer, release } = await slowDown(t, "with-sub", (await startSub(t)).link);
     await notes(viewer, "The tile shows the sub stream", REACTS_SECONDS);
     await until("the sub stream", REACTS_SECONDS, async () => {
       return (await viewer.video()).videoWidth === 320;
@@ -84,7 +88,7 @@ describe("a slow connection", () => {
   });
 
   test("leads to single pictures if there is no sub stream, and a better one back to video", async (t) => {
-    const { viewer, release } = await slowDown(t, "no-sub", false);
+    const { viewer, release } = await slowDown(t, "no-sub");
     const pictures = [];
     viewer.page.on("response", (response) => {
       if (response.url().includes("/snapshot.jpg") && !response.url().includes("start=false")) {
@@ -113,5 +117,13 @@ describe("a slow connection", () => {
       await viewer.seesPictureNewerThan(Date.now());
       assert.ok(await hasNoNote(viewer));
     }
+  });
+
+  test("leads to single pictures of the main stream if the sub stream does not work", async (t) => {
+    const { viewer } = await slowDown(t, "broken-sub", `rtsp://127.0.0.1:${await freePort()}/sub`);
+    await viewer.sees("pictures", "The tile shows a picture every 3 s");
+    await until("a picture of the main stream", SECONDS, () =>
+      viewer.requests.some((url) => url.includes("/streams/broken-sub/snapshot.jpg?width=640&max")),
+    );
   });
 });

@@ -14,7 +14,13 @@ export class Adaptation {
   /** Whether the connection is too slow for the requested stream. */
   readonly isSlow = signal(false);
   readonly meter = new LineMeter();
+  private requested: Profile = "main";
+  private hasSub = false;
   private quality = new Quality(["main"]);
+  /** Whether video of the present level has played. */
+  private hasPlayed = false;
+  /** The bit rate that was too much for the connection. */
+  private needed = 0;
   private evaluatedAt = 0;
 
   /** `onChange` is called when another level has been selected. */
@@ -25,18 +31,49 @@ export class Adaptation {
   }
 
   /** Selects the best level for a request. */
-  begin(profile: Profile, hasSub: boolean): void {
-    const isReplaceable = profile === "main" && hasSub;
-    this.quality = new Quality(isReplaceable ? ["main", "sub", "pictures"] : [profile, "pictures"]);
+  begin(profile: Profile): void {
+    this.requested = profile;
+    this.quality = new Quality(this.levels());
     this.applyLevel();
+  }
+
+  /** Sets whether the camera has a sub stream that can replace the main stream. */
+  setHasSub(hasSub: boolean): void {
+    this.hasSub = hasSub;
+    if (!this.quality.isLowered) {
+      this.quality = new Quality(this.levels());
+    }
+  }
+
+  private levels(): [Level, ...Level[]] {
+    const isReplaceable = this.requested === "main" && this.hasSub;
+    return isReplaceable ? ["main", "sub", "pictures"] : [this.requested, "pictures"];
+  }
+
+  /** Records that video of the present level plays. */
+  played(): void {
+    this.hasPlayed = true;
+  }
+
+  /**
+   * Selects pictures of the main stream if the sub stream has replaced the main stream but does not work. Returns
+   * whether it has done so.
+   */
+  leaveSub(): boolean {
+    if (this.level !== "sub" || this.requested !== "main" || this.hasPlayed) {
+      return false;
+    }
+    this.quality = new Quality(["main", "pictures"]);
+    this.profile.value = "main";
+    this.lower(this.needed);
+    return true;
   }
 
   /** Measures the connection. Returns whether media has arrived. Call this several times a second. */
   measure(now: number): boolean {
     const hasArrived = this.meter.sample(now);
     if (this.quality.canLower && this.meter.isTooSlow()) {
-      this.quality.lower(now, this.meter.mediaRate() ?? 0);
-      this.applyLevel();
+      this.lower(this.meter.mediaRate() ?? 0);
       this.onChange();
     } else if (this.quality.isLowered && now - this.evaluatedAt > EVALUATE_EVERY_MS) {
       const rate = this.meter.rate();
@@ -56,10 +93,17 @@ export class Adaptation {
     }
   }
 
+  private lower(needed: number): void {
+    this.needed = needed;
+    this.quality.lower(performance.now(), needed);
+    this.applyLevel();
+  }
+
   private applyLevel(): void {
     const { level, isLowered } = this.quality;
     // The pictures are those of the stream that was used before.
     this.profile.value = level === "pictures" ? this.profile.value : level;
     this.isSlow.value = isLowered;
+    this.hasPlayed = false;
   }
 }

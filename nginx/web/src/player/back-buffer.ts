@@ -31,6 +31,8 @@ export class BackBuffer {
     private readonly hls: Hls,
   ) {
     hls.on(Hls.Events.BUFFER_APPENDING, (_, data) => this.onAppending(data));
+    // Not while media is being appended, which would have to wait.
+    hls.on(Hls.Events.FRAG_CHANGED, () => this.trim());
   }
 
   private onAppending({ type, data, part, frag }: BufferAppendingData): void {
@@ -41,7 +43,6 @@ export class BackBuffer {
     // Other media may still be waiting to be appended. Then `begin` is too early, which does no harm.
     const begin = buffered.end(buffered.length - 1);
     this.keyMedia.push({ begin, end: begin + (part ?? frag).duration });
-    this.trim();
   }
 
   /** Removes everything before the newest keyframe that was played at least KEPT seconds ago. */

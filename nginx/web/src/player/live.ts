@@ -39,8 +39,6 @@ export type State = "idle" | "starting" | "live" | "waiting" | "failed" | "pictu
 export interface PlayRequest {
   id: string;
   profile: Profile;
-  /** Whether the camera has a sub stream, which replaces the main stream if the connection is too slow. */
-  hasSub: boolean;
   isLowLatency: boolean;
   /**
    * Whether the start request waits until the stream is live. If the stream is still starting after the
@@ -94,7 +92,7 @@ export class LivePlayer {
   play(request: PlayRequest): void {
     this.leave();
     this.request = request;
-    this.adaptation.begin(request.profile, request.hasSub);
+    this.adaptation.begin(request.profile);
     this.failures = 0;
     this.wasLive = false;
     addPlayer(request.id);
@@ -248,6 +246,7 @@ export class LivePlayer {
   private onPlaying(): void {
     this.hasStalled = false;
     this.wasLive = true;
+    this.adaptation.played();
     this.failures = 0;
     this.hasStill.value = false;
     this.state.value = "live";
@@ -377,6 +376,10 @@ export class LivePlayer {
   /** Reports the error as the reason, and retries after a pause unless a retry cannot help. */
   private fail(error: unknown): void {
     this.release();
+    if (this.adaptation.leaveSub()) {
+      void this.begin();
+      return;
+    }
     const problem = error instanceof Problem ? error : new Problem(0, "unexpected", String(error));
     this.reason.value = problem;
     if (isFinal(problem)) {

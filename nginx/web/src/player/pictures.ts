@@ -1,6 +1,6 @@
 // Shows single pictures of a camera, for connections that are too slow for video.
 import { type Coded, Problem, problemOf } from "../api/problem";
-import { obtainPermission, withToken } from "./permission";
+import { obtainPermission, renew, withToken } from "./permission";
 import { copyPicture } from "./still";
 
 /** Interval between two pictures. */
@@ -59,6 +59,9 @@ async function load(
   try {
     const url = withToken(`/streams/${key}/snapshot.jpg?width=${WIDTH}&max_age=${MAX_AGE}`);
     const response = await fetch(url, { signal: controller.signal, cache: "no-store" });
+    if (response.status === 401) {
+      await renew(); // The session has been ended. The next picture uses the new session.
+    }
     if (!response.ok) {
       const problem = problemOf(response.status, await response.text());
       throw problem ?? new Problem(response.status, "interrupted");

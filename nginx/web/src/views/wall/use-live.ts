@@ -96,14 +96,17 @@ export function useLive(options: Options): Live {
     }
   }, [isWanted, key]);
 
+  // Often the page learns only after the start that the camera has a sub stream.
+  useEffect(() => player?.adaptation.setHasSub(hasSub), [player, hasSub]);
+
   const plays = isWanted && isSeen;
   useEffect(() => {
     if (plays) {
-      player?.play({ id, profile, hasSub, isLowLatency, waits });
+      player?.play({ id, profile, isLowLatency, waits });
     } else {
       player?.stop();
     }
-  }, [player, plays, id, profile, hasSub, isLowLatency, waits]);
+  }, [player, plays, id, profile, isLowLatency, waits]);
 
   // The list of streams shows what the player cannot detect: whether a failed stream is live again, and
   // whether the stream of a stuck picture is live.
