@@ -56,8 +56,9 @@ test("a picture without media is stuck after 6 seconds, and again after 6 more",
 });
 
 test("a picture without media is missed after 2 seconds if the playlist grows", (t) => {
-  const { watch, run } = setUp(t);
+  const { video, watch, run } = setUp(t);
   const before = () => watch.grown();
+  run(1000, { before: () => (video.currentTime += 0.2) });
   assert.deepEqual(run(2000, { before }), ["still", "waiting"]);
   assert.deepEqual(run(200, { before }), ["missed"]);
   assert.deepEqual(run(1000, { before }), ["still", "waiting"]);
@@ -73,6 +74,10 @@ test("a picture is not missed while media arrives, or if the playlist grew befor
   run(1000, { before: () => (video.currentTime += 0.2) });
   watch.grown();
   assert.deepEqual(run(5000), ["still", "waiting"]);
+  // The first picture may be late.
+  watch.begin();
+  watch.note(video);
+  assert.deepEqual(run(5000, { before: () => watch.grown() }), ["still", "waiting"]);
 });
 
 test("a picture that has stopped is not stuck while media arrives, up to 30 seconds", (t) => {

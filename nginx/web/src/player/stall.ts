@@ -43,12 +43,15 @@ export class StallWatch {
   private stillFor = 0;
   /** Milliseconds since the later of the last movement and the last arrival of media. */
   private starvedFor = 0;
+  /** Whether the picture has moved since `begin`. Until then, the first media may be late. */
+  private hasMoved = false;
   /** Whether the playlist has grown while no media arrived. */
   private hasGrown = false;
 
   begin(): void {
     this.isActive = true;
     this.checkedAt = performance.now();
+    this.hasMoved = false;
     this.resetTimers();
   }
 
@@ -64,7 +67,7 @@ export class StallWatch {
 
   /** Records that the playlist has grown. */
   grown(): void {
-    this.hasGrown = this.stillFor > WAITING_AFTER_MS;
+    this.hasGrown = this.hasMoved && this.stillFor > WAITING_AFTER_MS;
   }
 
   /** Records the current position. Call this after a seek too: a seek is not motion. */
@@ -81,6 +84,7 @@ export class StallWatch {
       return "still";
     }
     const hasMoved = video.currentTime !== this.position && !video.seeking;
+    this.hasMoved ||= hasMoved;
     if (hasMoved || video.paused) {
       this.resetTimers();
       return hasMoved ? "moving" : "still";
