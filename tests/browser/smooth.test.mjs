@@ -19,6 +19,9 @@ const FREEZE_MS = 500;
 /** The player keeps at least this much played video; see BackBuffer. */
 const KEPT_SECONDS = 10;
 
+/** A keyframe interval that is longer than CLEANUP_DELAY_SECONDS and than any time limit of a start. */
+const LATE_KEYFRAME_SECONDS = 120;
+
 /** Starts a camera with these options, and adds its mount as camera `id`. */
 async function addCamera(t, on, id, mount, options = []) {
   const camera = await Camera.startFor(t, 0, ["--running", mount, ...options]);
@@ -64,6 +67,21 @@ describe("the picture", () => {
       assert.deepEqual((await longFreezes(viewer)).freezes, []);
     });
   }
+
+  test("appears with the first keyframe, however late it is", { skip: !IS_LONG }, async (t) => {
+    await addCamera(t, on, "late", "h264", ["--gop-seconds", String(LATE_KEYFRAME_SECONDS)]);
+    // The camera has just sent its first keyframe.
+    const viewer = await on.visit(t, "#/?cameras=late");
+    await viewer.sees("starting", "The camera has not sent a keyframe yet.");
+    const states = new Set();
+    await until("the keyframe", LATE_KEYFRAME_SECONDS + SECONDS, async () => {
+      const { state } = (await viewer.describe("late")) ?? {};
+      states.add(state);
+      return state === "live";
+    });
+    assert.deepEqual([...states], ["starting", "live"]);
+    assert.equal((await on.service.status("late")).restarts, 0);
+  });
 
   test("is removed from memory after it was played", async (t) => {
     await on.putCopy("removed");

@@ -3,10 +3,9 @@
 import { signal } from "@preact/signals";
 import Hls, { type ErrorData, type LevelDetails } from "hls.js/dist/hls.light.min.mjs";
 
-import { LONG_MS, post } from "../api/client";
 import { type Coded, Problem } from "../api/problem";
 import { streamKey } from "../api/streams";
-import type { Profile, Started } from "../api/types";
+import type { Profile } from "../api/types";
 import { Adaptation } from "./adaptation";
 import { BackBuffer } from "./back-buffer";
 import { isFinal, isRefusal, isUnplayable, MediaErrors, problemOfMedia } from "./failure";
@@ -16,7 +15,7 @@ import { showPictures } from "./pictures";
 import { forget, refusalOf, remember } from "./refused";
 import { settings } from "./settings";
 import { StallWatch } from "./stall";
-import { untilLive } from "./start";
+import { requestStart, untilLive } from "./start";
 import { copyPicture } from "./still";
 
 /** First pause before a retry. The pause grows with each failure in a row. */
@@ -186,13 +185,11 @@ export class LivePlayer {
       if (attempt.aborted) {
         return;
       }
-      const query = `profile=${this.adaptation.profile.value}&wait=${request.waits}`;
-      const path = `cameras/${encodeURIComponent(request.id)}/stream/start?${query}`;
-      const patience = request.waits ? { signal: attempt, within: LONG_MS } : { signal: attempt };
-      const { status } = await post<Started>(path, undefined, patience);
+      const profile = this.adaptation.profile.value;
+      const status = await requestStart(request.id, profile, request.waits, attempt);
       if (status === "starting") {
         this.showStart();
-        await untilLive(this.key(request), attempt, (error) => (this.reason.value = error));
+        await untilLive(request.id, profile, attempt, (error) => (this.reason.value = error));
       }
     } catch (error) {
       if (!attempt.aborted) {

@@ -12,8 +12,8 @@ const SUCCESS_MS = 60_000;
 /** A connection is fast enough if its rate is this multiple of the video's bit rate. */
 const ENOUGH = 1.3;
 /**
- * Small transfers do not reach the full rate of a connection. So a rate that is lower by this factor is enough
- * after MANY_PAUSES.
+ * Small transfers do not reach the full rate of a connection. So after MANY_PAUSES times the pause, this multiple
+ * of the bit rate is enough.
  */
 const PERHAPS_ENOUGH = 0.4;
 const MANY_PAUSES = 4;

@@ -1,9 +1,15 @@
-// Waits until a stream that is starting is live.
+// Starts a stream, and waits until it is live.
 
+import { LONG_MS, post } from "../api/client";
 import { type Coded, Problem } from "../api/problem";
-import { hastenStreams, streams } from "../api/streams";
-import type { Stream } from "../api/types";
+import { hastenStreams, streamKey, streams } from "../api/streams";
+import type { Profile, Started, Stream } from "../api/types";
 
+/**
+ * Interval between two start requests while the stream starts. Without requests, the service ends a stream after
+ * CLEANUP_DELAY_SECONDS, 30 s by default.
+ */
+const RENEW_MS = 10_000;
 /**
  * If a stream is missing from this many successive lists of streams, it has ended. One list is not enough,
  * because that list may have been requested before the start.
@@ -11,20 +17,41 @@ import type { Stream } from "../api/types";
 const MISSING_LISTS = 2;
 
 /**
+ * Requests the start of a camera's stream, and returns the stream's status. With `waits`, the response arrives when
+ * the stream is live, or when the start takes too long.
+ */
+export async function requestStart(
+  id: string,
+  profile: Profile,
+  waits: boolean,
+  signal: AbortSignal,
+): Promise<Started["status"]> {
+  const path = `cameras/${encodeURIComponent(id)}/stream/start?profile=${profile}&wait=${waits}`;
+  const patience = waits ? { signal, within: LONG_MS } : { signal };
+  return (await post<Started>(path, undefined, patience)).status;
+}
+
+/**
  * Resolves when the stream is live or `signal` is aborted. Rejects with the reason when the stream has
  * failed or ended. Calls `onFailure` with errors after which the service retries, and with the reason why a
  * start takes long, for example because the camera's next keyframe is late. The service decides for how long it
- * tries, so there is no time limit.
+ * tries, so there is no time limit. Until then, repeats the start request, so that the stream does not end.
  *
  * Polls the list of streams instead of requesting the playlist. The server would respond to a request for the
  * playlist only when the stream is live. Until then, the request would occupy one of the six connections that
  * browsers open over HTTP/1.1.
  */
 export async function untilLive(
-  key: string,
+  id: string,
+  profile: Profile,
   signal: AbortSignal,
   onFailure: (error: Coded) => void,
 ): Promise<void> {
+  const key = streamKey(id, profile);
+  const timer = setInterval(() => {
+    // If this request fails, the list of streams shows the state of the stream nevertheless.
+    requestStart(id, profile, false, signal).catch(() => undefined);
+  }, RENEW_MS);
   const relax = hastenStreams();
   let missing = 0;
   let isFirst = true;
@@ -49,6 +76,7 @@ export async function untilLive(
       });
     });
   } finally {
+    clearInterval(timer);
     stop?.();
     relax();
   }

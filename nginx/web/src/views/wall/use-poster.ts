@@ -16,9 +16,9 @@ const WIDTH = 640;
 const MAX_AGE = 600;
 
 /**
- * Returns the URL of the last picture of a stream; undefined if no picture is known. A request for a
- * poster never starts a stream. A picture is also requested when the video begins to play, so
- * that the service has a poster for the next time.
+ * Returns the URL of the last picture of a stream; undefined if no picture is known, and while the player shows
+ * single pictures. A request for a poster never starts a stream. A picture is also requested when the video
+ * begins to play, so that the service has a poster for the next time.
  */
 export function usePoster(camera: WallCamera, profile: Profile, state: State): string | undefined {
   const [poster, setPoster] = useState<string>();
@@ -26,7 +26,9 @@ export function usePoster(camera: WallCamera, profile: Profile, state: State): s
   const key = streamKey(id, profile);
   const hasPicture = (profile === "sub" ? camera.picture_sub_at : camera.picture_at) != null;
   const isLive = state === "live";
-  const isNeeded = isLive || (hasPicture && state !== "idle");
+  // A poster would cover the single pictures that the player shows on a slow connection.
+  const isCovering = state === "pictures";
+  const isNeeded = isLive || (hasPicture && state !== "idle" && !isCovering);
   useEffect(() => {
     let isCurrent = isNeeded;
     const show = () => {
@@ -43,5 +45,5 @@ export function usePoster(camera: WallCamera, profile: Profile, state: State): s
       isCurrent = false;
     };
   }, [id, key, isNeeded, isLive]);
-  return poster;
+  return isCovering ? undefined : poster;
 }
