@@ -31,8 +31,9 @@ export class BackBuffer {
     private readonly hls: Hls,
   ) {
     hls.on(Hls.Events.BUFFER_APPENDING, (_, data) => this.onAppending(data));
-    // Not while media is being appended, which would have to wait.
-    hls.on(Hls.Events.FRAG_CHANGED, () => this.trim());
+    // After a removal, hls.js forgets a segment of which it has loaded only some parts, and loads them again.
+    // Browsers then drop the picture until the next keyframe. So media is removed only between two segments.
+    hls.on(Hls.Events.FRAG_LOADING, (_, { part }) => part?.index || this.trim());
   }
 
   private onAppending({ type, data, part, frag }: BufferAppendingData): void {
