@@ -15,16 +15,14 @@ const USAGE = `usage: ./deploy/bench smooth [OPTION]...
 
   --seconds N         duration of the measurement of each camera (600)
   --settle SECONDS    time between the first picture and the measurement (10)
-  --audio KIND,...    audio of the cameras: none, pcmu, aac (all)
+  --audio KIND,...    audio of the cameras: none, pcmu, pcmu-bursts, aac, aac-16k, aac-8k (all)
   --gop SECONDS       time between the cameras' keyframes (2)
   --size WIDTHxHEIGHT size of the cameras' picture (640x360)
   --json FILE         write all results to a file
 
 The manager's settings come from the environment, as for ./deploy/run.
 `;
-/** The mounts of the test camera, by the kind of audio. */
-const MOUNTS = { none: "h264", pcmu: "h264-pcmu", aac: "h264-aac" };
-const KINDS = Object.keys(MOUNTS);
+const KINDS = ["none", "pcmu", "pcmu-bursts", "aac", "aac-16k", "aac-8k"];
 /** Time between two readings of the picture's clock. */
 const AGE_EVERY_MS = 500;
 
@@ -55,7 +53,7 @@ function fail(message) {
 /** Shows a camera with this kind of audio on the page. Returns the freezes and ages of its picture. */
 async function measure(manager, browser, kind) {
   const [width, height] = options.size;
-  const mount = MOUNTS[kind];
+  const mount = kind === "none" ? "h264" : `h264-${kind}`;
   const picture = ["--width", width, "--height", height, "--gop-seconds", String(options.gop)];
   const camera = await Camera.start(0, ["--running", mount, ...picture]);
   const link = `rtsp://127.0.0.1:${camera.port}/${mount}`;

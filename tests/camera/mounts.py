@@ -188,21 +188,42 @@ def pcma(_options):
     return audio_stream(8000, "alawenc", "rtppcmapay pt=8")
 
 
-def pcmu(_options):
-    """Return a stream of G.711 mu-law."""
-    return audio_stream(8000, "mulawenc", "rtppcmupay pt=0")
+def pcmu(_options, packet_ms=AUDIO_CHUNK_MS):
+    """Return a stream of G.711 mu-law, with packets of this duration."""
+    nanoseconds = packet_ms * Gst.MSECOND
+    packets = f"min-ptime={nanoseconds} max-ptime={nanoseconds}"
+    return audio_stream(8000, "mulawenc", f"rtppcmupay pt=0 {packets}")
 
 
-def aac(_options):
-    """Return a stream of AAC-LC."""
-    return audio_stream(48000, "voaacenc bitrate=64000 ! aacparse", "rtpmp4gpay pt=97")
+def pcmu_bursts(options):
+    """Return a stream of G.711 mu-law with a packet every 200 ms."""
+    return pcmu(options, 200)
+
+
+def aac(_options, rate=48000):
+    """Return a stream of AAC-LC with this sample rate."""
+    encoder = f"voaacenc bitrate={min(64000, rate * 2)} ! aacparse"
+    return audio_stream(rate, encoder, "rtpmp4gpay pt=97")
+
+
+def aac_16k(options):
+    """Return a stream of AAC-LC, whose frames last for 64 ms."""
+    return aac(options, 16000)
+
+
+def aac_8k(options):
+    """Return a stream of AAC-LC, whose frames last for 128 ms."""
+    return aac(options, 8000)
 
 
 MOUNTS = {
     "h264": (h264,),
     "h264-pcma": (h264, pcma),
     "h264-pcmu": (h264, pcmu),
+    "h264-pcmu-bursts": (h264, pcmu_bursts),
     "h264-aac": (h264, aac),
+    "h264-aac-16k": (h264, aac_16k),
+    "h264-aac-8k": (h264, aac_8k),
     "h264-bframes": (h264_bframes,),
     "h264-resize": (h264_resize,),
     "h264-stuck-clock": (h264_stuck_clock,),
