@@ -20,9 +20,9 @@ pub enum Video {
 /// The treatment of the camera's audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audio {
-    /// Packets are copied. For AAC, which every player can play.
+    /// Packets are copied. For AAC with a sample rate of 16 kHz or more, which every player can play.
     Copy,
-    /// Packets are copied, and the audio is also converted to AAC. For G.711 and Opus.
+    /// Packets are copied, and the audio is also converted to AAC. For G.711, Opus, and AAC with lower sample rates.
     CopyAndAac,
     /// The audio is only converted to AAC. For codecs whose packets cannot be copied.
     ToAac,
@@ -115,7 +115,7 @@ pub enum Lesson {
     VideoCannotBeCopied,
     /// The video can be copied, although the plan converts it.
     VideoCanBeCopied,
-    /// The audio can be copied, but is not AAC.
+    /// The audio can be copied, but is not AAC that HLS can use.
     AudioIsNotAac,
     /// FFmpeg cannot copy the audio, or cannot convert it, as the plan requires.
     AudioCannotBeCopied,

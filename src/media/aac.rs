@@ -12,6 +12,9 @@ const SAMPLE_RATES: [u32; 13] =
 /// tracks, and the picture freezes for up to a group of pictures whenever it changes the track. At the 8 kHz of
 /// G.711, a frame would last for 128 ms.
 pub(crate) const CONVERTED_RATE: u32 = 32_000;
+/// The longest duration of a frame of AAC that is not converted. Most parts last for 67 ms or longer. This is true of
+/// 16 kHz, but not of 12 kHz and less.
+const LONGEST_FRAME: Duration = Duration::from_millis(65);
 /// The index that announces a sample rate of 24 bits.
 const EXPLICIT_RATE: u32 = 15;
 
@@ -61,6 +64,11 @@ impl AacConfig {
     /// Returns the duration of a frame.
     pub(crate) fn frame_duration(&self) -> Duration {
         Duration::from_secs(1024) / self.sample_rate.max(1)
+    }
+
+    /// Returns true if a frame is short enough for each part of a segment to contain audio.
+    pub(crate) fn has_short_frames(&self) -> bool {
+        self.frame_duration() <= LONGEST_FRAME
     }
 
     /// Returns a frame of silence; `None` if there are more than two channels.

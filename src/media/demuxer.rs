@@ -171,11 +171,10 @@ impl Demuxer {
         }
     }
 
-    /// Returns true if FFmpeg has described the camera's audio, the audio is not AAC that browsers play, and
-    /// FFmpeg has not described any AAC that it makes of the audio.
+    /// Returns true if FFmpeg has described the camera's audio, the audio is not AAC that browsers play and whose
+    /// frames are short enough for HLS, and FFmpeg has not described any AAC that it makes of the audio.
     pub(crate) fn needs_aac(&self) -> bool {
-        let is_aac = |audio: &Audio| matches!(audio.format, AudioFormat::Aac(_));
-        self.audio.as_ref().is_some_and(|audio| !is_aac(audio)) && self.aac.is_none()
+        self.audio.as_ref().is_some_and(|audio| !audio.format.is_hls_ready()) && self.aac.is_none()
     }
 
     /// Records that no more headers will arrive on the pipe of this track.
@@ -251,7 +250,7 @@ impl Demuxer {
         let Some(picture) = video.picture_parameters().cloned() else { return };
         let audio = self.audio.as_ref().map(|audio| audio.format.clone());
         let aac = self.aac_config();
-        let needs_aac = audio.as_ref().is_some_and(|audio| !matches!(audio, AudioFormat::Aac(_)));
+        let needs_aac = audio.as_ref().is_some_and(|audio| !audio.is_hls_ready());
         let awaits_audio = self.expects.audio || needs_aac && self.expects.aac && aac.is_none();
         if self.format.is_some() {
             self.version = self.version.saturating_add(1);

@@ -19,8 +19,8 @@ pub enum Track {
     Video,
     /// The audio as the camera sends it.
     Audio,
-    /// The audio that FFmpeg converts to AAC, because the camera sends another codec or AAC that browsers do
-    /// not play.
+    /// The audio that FFmpeg converts to AAC, because the camera sends another codec, AAC that browsers do not
+    /// play, or AAC whose frames are too long for HLS.
     Aac,
 }
 
@@ -85,10 +85,18 @@ impl Format {
         self.parameter_sets.codec()
     }
 
-    /// Returns the RFC 6381 codec of the AAC, from the camera or converted; `None` without AAC.
+    /// Returns the RFC 6381 codec of the AAC for HLS, from the camera or converted; `None` without AAC.
     pub fn audio_codec(&self) -> Option<String> {
+        self.hls_audio().map(|(_, config)| config.codec())
+    }
+
+    /// Returns the audio for HLS: the camera's AAC, or else the AAC that FFmpeg makes; `None` without AAC. The
+    /// camera's AAC is used if its frames are short enough, or if FFmpeg makes no AAC.
+    pub(crate) fn hls_audio(&self) -> Option<(Track, &AacConfig)> {
         match (&self.audio, &self.aac) {
-            (Some(AudioFormat::Aac(config)), _) | (_, Some(config)) => Some(config.codec()),
+            (Some(audio), Some(config)) if !audio.is_hls_ready() => Some((Track::Aac, config)),
+            (Some(AudioFormat::Aac(config)), _) => Some((Track::Audio, config)),
+            (_, Some(config)) => Some((Track::Aac, config)),
             _ => None,
         }
     }
@@ -107,6 +115,13 @@ pub enum AudioFormat {
     PcmMuLaw(u32),
     /// Any other codec, or AAC or Opus with parameters that cannot be used, or AAC that browsers do not play.
     Other,
+}
+
+impl AudioFormat {
+    /// Returns true if HLS needs no conversion of this audio: it is AAC with short frames.
+    pub(crate) fn is_hls_ready(&self) -> bool {
+        matches!(self, Self::Aac(config) if config.has_short_frames())
+    }
 }
 
 /// Frames for tests of their consumers.

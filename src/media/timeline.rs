@@ -12,6 +12,10 @@ const USUAL_FRAME: Duration = Duration::from_millis(40);
 const MAX_REORDER: usize = 16;
 /// The longest duration of a frame. A time of this length between frames is an interruption.
 const MAX_FRAME: Duration = Duration::from_mins(1);
+/// A distance between two frames that is at least this long, and [`OUTLIER`] times as long as the one before, is an
+/// interruption unless the next distance confirms it.
+const LEAST_OUTLIER: Duration = Duration::from_millis(200);
+const OUTLIER: u32 = 4;
 
 /// The times of one frame on the clock of its epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +36,9 @@ pub(crate) struct Timeline {
     /// The latest presentation times in ascending order, at most `reorder + 1`.
     latest: Vec<Duration>,
     last_decode: Option<Duration>,
-    /// The duration of the last frame whose duration is known, or an estimate.
+    /// The duration of the last frame whose duration is known, or an estimate. Not that of an interruption.
     frame: Duration,
+    last_distance: Option<Duration>,
 }
 
 impl Timeline {
@@ -43,7 +48,7 @@ impl Timeline {
     pub(crate) fn new(reorder: usize, frame: Option<Duration>) -> Self {
         let reorder = reorder.min(MAX_REORDER);
         let frame = frame.filter(|frame| !frame.is_zero()).unwrap_or(USUAL_FRAME).min(MAX_FRAME);
-        Self { reorder, latest: Vec::new(), last_decode: None, frame }
+        Self { reorder, latest: Vec::new(), last_decode: None, frame, last_distance: None }
     }
 
     /// Returns the times of the next frame, which is shown at the time `shown` on the epoch's clock.
@@ -72,11 +77,18 @@ impl Timeline {
         };
         let decode = decode.max(last);
         self.last_decode = Some(decode);
-        let duration = decode.saturating_sub(last);
-        if !duration.is_zero() && duration < MAX_FRAME {
-            self.frame = duration;
-        }
+        self.note_distance(decode.saturating_sub(last));
         decode
+    }
+
+    fn note_distance(&mut self, distance: Duration) {
+        if distance.is_zero() || distance >= MAX_FRAME {
+            return;
+        }
+        let is_outlier = |before: Duration| distance >= (before * OUTLIER).max(LEAST_OUTLIER);
+        if !self.last_distance.replace(distance).is_some_and(is_outlier) {
+            self.frame = distance;
+        }
     }
 }
 
@@ -104,6 +116,15 @@ mod tests {
         assert_eq!(place(&mut timeline, &[0, 40, 100]), [(0, 0), (40, 40), (100, 100)]);
         let next = timeline.place(BEGIN + Duration::from_millis(150));
         assert_eq!(next.duration, Duration::from_millis(50));
+    }
+
+    #[test]
+    fn an_interruption_does_not_change_the_duration_of_a_frame() {
+        let mut timeline = Timeline::new(0, None);
+        let durations = [0, 5000, 10_000, 10_040, 10_080, 13_080, 13_120, 16_000, 19_000, 22_000];
+        let durations =
+            durations.map(|ms| timeline.place(Duration::from_millis(ms)).duration.as_millis());
+        assert_eq!(durations, [40, 5000, 5000, 40, 40, 40, 40, 40, 3000, 3000]);
     }
 
     #[test]

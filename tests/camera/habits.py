@@ -40,6 +40,7 @@ class Habits:
     audio_from: float = 0
     audio_until: float | None = None
     audio_gap: tuple[float, float] | None = None
+    audio_every: float | None = None
     frame_interval: float | None = None
     keyframe_after: float = 0
     speed: float = 1
@@ -111,6 +112,7 @@ def arguments():
     )
     sound.add_argument("--audio-until", type=float, metavar="S", help="no audio after S")
     sound.add_argument("--audio-gap", type=pair, metavar="S@T", help="no audio for S s from T")
+    sound.add_argument("--audio-every", type=float, metavar="S", help="S s of audio at a time")
     sound.add_argument(
         "--audio-parameters",
         choices=PARAMETER_FAULTS,

@@ -290,11 +290,18 @@ class Connection(socketserver.StreamRequestHandler):
             for lap in itertools.count():
                 for packet, second in zip(source.packets, seconds, strict=True):
                     at = lap * source.duration / source.clock + second
-                    if self.ended.wait(max(0.0, start + at - time.monotonic())):
+                    due = self.due(track, at)
+                    if self.ended.wait(max(0.0, start + due - time.monotonic())):
                         return
                     sender.send(packet, lap * source.duration + packet.time, at)
         except OSError:
             self.ended.set()
+
+    def due(self, track, at):
+        """Return when a packet of this time is sent, in seconds after PLAY."""
+        every = self.habits.audio_every
+        is_together = track.source.kind == "audio" and every
+        return (at // every + 1) * every if is_together else at
 
 
 def unit_type(packet):

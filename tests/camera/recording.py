@@ -33,6 +33,10 @@ VIDEOS = {
     "h264": H264 + "-pix_fmt yuv420p",
     "h264-bframes": H264 + "-pix_fmt yuv420p -bf 2 -g 50",
     "h264-intra": H264 + "-pix_fmt yuv420p -g 1",
+    # A keyframe every 0.2 s, 0.52 s or 0.84 s, and at the end of the recording.
+    "h264-gop-5": H264 + "-pix_fmt yuv420p -g 5",
+    "h264-gop-13": H264 + "-pix_fmt yuv420p -g 13",
+    "h264-gop-21": H264 + "-pix_fmt yuv420p -g 21",
     # With a size of 1920x1088, each frame has about 2 MB.
     "h264-large": H264 + "-pix_fmt yuv420p -g 1 -qp 4",
     "h264-10bit": H264 + "-pix_fmt yuv420p10le",
@@ -49,6 +53,9 @@ AUDIOS = {
     "pcmu": (8000, "-c:a pcm_mulaw"),
     "pcma": (8000, "-c:a pcm_alaw"),
     "aac": (48000, "-c:a aac -b:a 64k"),
+    # With one frame in each packet.
+    "aac-16k": (16000, "-c:a aac -b:a 32k -muxdelay 0"),
+    "aac-8k": (8000, "-c:a aac -b:a 16k -muxdelay 0"),
     "opus": (48000, "-c:a libopus -b:a 48k"),
     "mp2": (48000, "-c:a mp2 -b:a 64k"),
     "mp3": (48000, "-c:a libmp3lame -b:a 64k"),

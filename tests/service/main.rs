@@ -25,6 +25,7 @@ mod metrics;
 mod monitoring;
 mod onvif;
 mod outputs;
+mod parts;
 mod playback;
 mod playing;
 mod reachability;

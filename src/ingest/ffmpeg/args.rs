@@ -18,7 +18,8 @@ impl ProbeSize {
     fn limits(self) -> (&'static str, &'static str) {
         match self {
             Self::Small => ("100000", "5000"),
-            Self::Large => ("3000000", "2000000"),
+            // Some cameras send audio, and a frame of video every 3 s.
+            Self::Large => ("4000000", "2000000"),
         }
     }
 }

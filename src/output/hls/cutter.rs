@@ -40,6 +40,12 @@ impl SegmentPolicy {
         (self.segment_time + Duration::from_millis(500)).as_secs()
     }
 
+    /// Returns the policy for parts that last for `part`, which is longer than a segment should be.
+    pub(super) fn for_long_parts(self, part: Duration) -> Self {
+        // Cameras do not send frames at exact intervals.
+        Self { segment_time: self.segment_time.max(part * 6 / 5), ..self }
+    }
+
     /// Returns the longest duration of a segment that the target duration allows.
     pub(super) fn longest_segment(self) -> Duration {
         Duration::from_secs(self.target_duration()) + ROUNDING
@@ -108,14 +114,28 @@ impl Cutter {
         {
             return true;
         }
+        fragment.is_keyframe && self.cuts_before_keyframe(growing, None)
+    }
+
+    /// Returns whether the growing segment ends before a keyframe that follows after another part of the duration
+    /// `last_part`.
+    pub(super) fn will_cut_before_keyframe(&self, growing: &Segment, last_part: Duration) -> bool {
+        let last_gop = self.since_keyframe + last_part;
+        Self { last_gop, ..*self }.cuts_before_keyframe(growing, Some(last_part))
+    }
+
+    /// Returns whether the growing segment, with `another_part` at its end, ends before a keyframe.
+    fn cuts_before_keyframe(&self, growing: &Segment, another_part: Option<Duration>) -> bool {
+        let duration = growing.duration() + another_part.unwrap_or_default();
         // A camera's GOP of two seconds may be slightly shorter.
         let is_long_enough = duration >= self.policy.segment_time * 19 / 20;
-        let is_last_chance = duration >= SHORTEST_SEGMENT && duration + self.last_gop > longest;
+        let is_last_chance = duration >= SHORTEST_SEGMENT
+            && duration + self.last_gop > self.policy.longest_segment();
         let ends_warm_up = self.is_warming_up() && duration >= self.policy.part_time;
         let is_between = growing.begin() == Some(PartStart::Between);
-        let has_short_end = duration >= SHORTEST_SEGMENT && ends_with_short_part(growing);
-        fragment.is_keyframe
-            && (is_long_enough || is_last_chance || ends_warm_up || is_between || has_short_end)
+        let has_short_end =
+            duration >= SHORTEST_SEGMENT && ends_with_short_part(growing, another_part);
+        is_long_enough || is_last_chance || ends_warm_up || is_between || has_short_end
     }
 
     /// Returns whether the growing segment, which lasts for `duration`, ends before `fragment` because the
@@ -153,7 +173,12 @@ impl Cutter {
 
     /// Records that `fragment` was appended to the growing segment.
     pub(super) fn appended(&mut self, fragment: &Fragment) {
+        let begun_at = self.since_keyframe;
         self.since_keyframe += fragment.duration;
+        if let Some(distance) = fragment.later_keyframe {
+            self.last_gop = begun_at + distance;
+            self.since_keyframe = fragment.duration.saturating_sub(distance);
+        }
     }
 
     /// Records that the next fragment begins with a keyframe. After the first segment, this ends the
@@ -181,11 +206,12 @@ impl Cutter {
     }
 }
 
-/// Returns whether the last part of a segment is shorter than parts within a segment can be.
-fn ends_with_short_part(growing: &Segment) -> bool {
-    let durations = || growing.parts.iter().map(|part| part.duration);
+/// Returns whether the last part of a segment, with `another_part` at its end, is shorter than parts within a segment
+/// can be.
+fn ends_with_short_part(growing: &Segment, another_part: Option<Duration>) -> bool {
+    let durations = || growing.parts.iter().map(|part| part.duration).chain(another_part);
     let longest = durations().max().unwrap_or_default();
-    durations().next_back().is_some_and(|last| last < longest.mul_f64(SHORTEST_PART))
+    durations().last().is_some_and(|last| last < longest.mul_f64(SHORTEST_PART))
 }
 
 #[cfg(test)]

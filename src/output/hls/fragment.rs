@@ -42,12 +42,16 @@ pub(crate) struct Fragment {
     pub(crate) slices: Vec<Bytes>,
     /// True if the fragment begins with a keyframe.
     pub(crate) is_keyframe: bool,
+    /// The distance from the beginning to the last keyframe, if this is not the first frame.
+    pub(crate) later_keyframe: Option<Duration>,
     /// Decode time of the first frame of video, on the epoch's clock.
     pub(crate) decode_time: Duration,
     /// Playing time of the video.
     pub(crate) duration: Duration,
     /// Number of frames of video.
     pub(crate) frames: u32,
+    /// The time by which the audio is behind the end of the video, at most. Zero without audio.
+    pub(crate) audio_delay: Duration,
     /// An estimate of the time at which the camera took the first frame.
     pub(crate) taken_at: SystemTime,
 }
@@ -98,9 +102,11 @@ pub(crate) mod testing {
             init: Arc::clone(init),
             slices: vec![Bytes::from("["), Bytes::from(format!("{begin_ms}]"))],
             is_keyframe,
+            later_keyframe: None,
             decode_time: Duration::from_millis(begin_ms),
             duration: Duration::from_millis(ms),
             frames: 5,
+            audio_delay: Duration::ZERO,
             taken_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_000_000 + begin_ms),
         }
     }

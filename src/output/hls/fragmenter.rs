@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::media::aac::AacConfig;
-use crate::media::frame::{AudioFormat, Format, Frame, Track};
+use crate::media::frame::{Format, Frame, Track};
 use crate::media::mp4::fragments::{Sample, SampleRun, fragment_head};
 use crate::media::mp4::init::AudioConfig;
 use crate::media::mp4::track::{Mp4Error, VIDEO_TIMESCALE};
@@ -27,6 +27,9 @@ const TOLERANCE: u32 = 20;
 /// The longest gap in the video that is not a jump of the camera's clock.
 const MAX_VIDEO_GAP: Duration = Duration::from_secs(10);
 
+/// The shortest distance between two frames that is an interruption, unless the frames after it have the same distance.
+const INTERRUPTION: Duration = Duration::from_millis(500);
+
 /// The most bytes of audio that wait for the end of a fragment: 16 seconds at 256 kbit/s.
 const MAX_AUDIO: usize = 512 * 1024;
 
@@ -38,6 +41,8 @@ pub(super) struct Fragmenter {
     format: Option<Arc<Format>>,
     init: Option<Arc<InitSegment>>,
     video: Vec<Arc<Frame>>,
+    /// True if `video` begins a segment.
+    begins_segment: bool,
     audio: VecDeque<Arc<Frame>>,
     audio_bytes: usize,
     /// The sound of the epoch so far; `None` before the first fragment with an audio track.
@@ -57,6 +62,7 @@ impl Fragmenter {
             format: None,
             init: None,
             video: Vec::new(),
+            begins_segment: false,
             audio: VecDeque::new(),
             audio_bytes: 0,
             sound: None,
@@ -66,10 +72,13 @@ impl Fragmenter {
     }
 
     /// Adds a frame, and appends the fragments that are now complete to `fragments`. A fragment has video,
-    /// and the audio that arrived until the end of this video.
+    /// and the audio that arrived until the end of this video. `ends_segment` returns whether the segment ends
+    /// before a keyframe that follows after a fragment of the given duration. Otherwise, no fragment ends before
+    /// a keyframe, because a short part would be in the middle of a segment.
     pub(super) fn push(
         &mut self,
         frame: &Arc<Frame>,
+        ends_segment: &dyn Fn(Duration) -> bool,
         fragments: &mut Vec<Fragment>,
     ) -> Result<(), Mp4Error> {
         if frame.track != Track::Video {
@@ -84,9 +93,9 @@ impl Fragmenter {
             // Within an epoch, the newest description has the audio that was added in the meantime.
             let is_older = held.format.epoch != frame.format.epoch;
             let format = if is_older { &held.format } else { &frame.format };
-            self.push_video(&held, format, fragments)?;
+            self.push_video(&held, format, ends_segment, fragments)?;
         }
-        self.push_video(frame, &frame.format, fragments)
+        self.push_video(frame, &frame.format, ends_segment, fragments)
     }
 
     /// Returns true if `frame` should wait, because it precedes the first fragment of its epoch and audio may
@@ -105,11 +114,21 @@ impl Fragmenter {
         &mut self,
         frame: &Arc<Frame>,
         format: &Arc<Format>,
+        ends_segment: &dyn Fn(Duration) -> bool,
         fragments: &mut Vec<Fragment>,
     ) -> Result<(), Mp4Error> {
         let change = self.change(format);
-        if frame.is_keyframe || change == Change::Init {
+        let is_interrupted = self.end_last_frame(frame);
+        let pending = self.pending();
+        let is_new_segment = frame.is_keyframe
+            && (self.video.is_empty() || !self.begins_segment)
+            && ends_segment(pending);
+        let is_too_long = pending + frame.duration > self.longest();
+        if is_new_segment || is_too_long || is_interrupted || change == Change::Init {
             self.finish(fragments)?;
+        }
+        if self.video.is_empty() {
+            self.begins_segment = is_new_segment;
         }
         if change == Change::Init {
             self.init = None;
@@ -122,12 +141,32 @@ impl Fragmenter {
             self.format = Some(Arc::clone(format));
         }
         self.video.push(Arc::clone(frame));
-        let duration: Duration = self.video.iter().map(|frame| frame.duration).sum();
-        let with_another = duration + frame.duration;
-        if with_another > self.part_time + self.part_time / TOLERANCE {
+        if self.pending() + frame.duration > self.longest() {
             self.finish(fragments)?;
         }
         Ok(())
+    }
+
+    /// Returns the duration of the video that is not in a fragment yet.
+    fn pending(&self) -> Duration {
+        self.video.iter().map(|frame| frame.duration).sum()
+    }
+
+    /// Returns the longest duration of a fragment with more than one frame of video.
+    fn longest(&self) -> Duration {
+        self.part_time + self.part_time / TOLERANCE
+    }
+
+    /// Sets the duration of the frame before `next`, which was estimated without knowing `next`. Does not count an
+    /// interruption as duration, and returns whether there was one.
+    fn end_last_frame(&mut self, next: &Frame) -> bool {
+        let Some(last) = self.video.last_mut() else { return false };
+        let distance = next.decode_time.saturating_sub(last.decode_time);
+        let is_usual = distance < INTERRUPTION || next.duration >= distance / 2;
+        if is_usual && last.duration != distance && last.format.epoch == next.format.epoch {
+            *last = Arc::new(Frame { duration: distance, ..Frame::clone(last) });
+        }
+        !is_usual
     }
 
     /// Drops all frames that are not in a fragment yet.
@@ -135,6 +174,7 @@ impl Fragmenter {
         self.video.clear();
         self.held.clear();
         self.clear_audio();
+        self.sound = None;
     }
 
     fn clear_audio(&mut self) {
@@ -152,7 +192,7 @@ impl Fragmenter {
             return Change::None;
         }
         let is_video_same = before.parameter_sets == format.parameter_sets;
-        if is_video_same && (self.init.is_none() || audio(before) == audio(format)) {
+        if is_video_same && (self.init.is_none() || before.hls_audio() == format.hls_audio()) {
             return Change::Description;
         }
         Change::Init
@@ -166,7 +206,7 @@ impl Fragmenter {
         else {
             return Ok(());
         };
-        let audio = audio(&format);
+        let audio = format.hls_audio();
         let init = if let Some(init) = &self.init {
             Arc::clone(init)
         } else {
@@ -175,6 +215,10 @@ impl Fragmenter {
         };
         let timescale = audio.map_or(1, |(_, config)| config.sample_rate);
         let sounds = audio.map_or_else(Vec::new, |audio| self.sounds(&format, audio, first, last));
+        let audio_delay = match (&self.sound, audio) {
+            (Some(sound), Some((_, config))) => sound.delay(config),
+            _ => Duration::ZERO,
+        };
         self.sequence_number = self.sequence_number.wrapping_add(1);
         let begin = self.video_begin(first);
         self.video_end = Some(end(last));
@@ -187,9 +231,12 @@ impl Fragmenter {
             init,
             slices,
             is_keyframe: first.is_keyframe,
+            later_keyframe: (video.iter().skip(1).rfind(|frame| frame.is_keyframe))
+                .map(|keyframe| keyframe.decode_time.saturating_sub(first.decode_time)),
             decode_time: first.decode_time,
             duration: end(last).saturating_sub(first.decode_time),
             frames: u32::try_from(video.len()).unwrap_or(u32::MAX),
+            audio_delay,
             taken_at: first.taken_at,
         });
         self.clear_audio();
@@ -239,15 +286,6 @@ enum Change {
     Description,
     /// The next frames need another init segment.
     Init,
-}
-
-/// Returns the audio for HLS: the camera's AAC, or else the AAC that FFmpeg makes; `None` without AAC.
-fn audio(format: &Format) -> Option<(Track, &AacConfig)> {
-    match (&format.audio, &format.aac) {
-        (Some(AudioFormat::Aac(config)), _) => Some((Track::Audio, config)),
-        (_, Some(config)) => Some((Track::Aac, config)),
-        _ => None,
-    }
 }
 
 /// Returns the decode time of the frame that follows.
@@ -313,7 +351,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::media::frame::testing;
+    use crate::media::frame::{AudioFormat, testing};
     use crate::output::hls::fragment::InitId;
 
     fn fragmenter() -> Fragmenter {
@@ -323,7 +361,8 @@ mod tests {
     fn push(fragmenter: &mut Fragmenter, frames: impl IntoIterator<Item = Frame>) -> Vec<Fragment> {
         let mut fragments = Vec::new();
         for frame in frames {
-            fragmenter.push(&Arc::new(frame), &mut fragments).expect("frames that can be packaged");
+            let pushed = fragmenter.push(&Arc::new(frame), &|_| true, &mut fragments);
+            pushed.expect("frames that can be packaged");
         }
         fragments
     }
@@ -367,6 +406,39 @@ mod tests {
         assert_eq!(summary(&fragments), expected);
         let keyframes: Vec<_> = fragments.iter().map(|it| it.is_keyframe).collect();
         assert_eq!(keyframes, [true, false, false, false, true]);
+    }
+
+    /// RFC 8216bis allows only the last part of a segment to be short.
+    #[test]
+    fn a_fragment_continues_after_a_keyframe_that_begins_no_segment() {
+        let format = testing::format(7);
+        for (is_end, expected) in [(true, vec![80, 80, 40, 80, 80]), (false, vec![80; 4])] {
+            let mut fragmenter = Fragmenter::new(Duration::from_millis(100));
+            let mut fragments = Vec::new();
+            for n in 0..9 {
+                let frame = Arc::new(testing::video(&format, n % 5 == 0, n * 40, 40));
+                fragmenter.push(&frame, &|_| is_end, &mut fragments).expect("a frame");
+            }
+            let durations: Vec<_> = fragments.iter().map(|it| it.duration.as_millis()).collect();
+            assert_eq!(durations, expected);
+            let keyframe = fragments.iter().find_map(|fragment| fragment.later_keyframe);
+            assert_eq!(keyframe, (!is_end).then_some(Duration::from_millis(40)));
+        }
+    }
+
+    #[test]
+    fn a_frame_every_few_seconds_is_a_fragment_until_the_next_one() {
+        let format = testing::format(7);
+        let frame =
+            |n: u64| testing::video(&format, true, n * 5000, if n == 0 { 40 } else { 5000 });
+        let fragments = push(&mut fragmenter(), (0..3).map(frame));
+        assert_eq!(summary(&fragments), [(0, 5000, 1), (5000, 5000, 1), (10_000, 5000, 1)]);
+        // After an interruption, the frame before it has its usual duration.
+        let frames = [(0, 40), (3000, 40), (3040, 40), (3080, 40)];
+        let frames =
+            frames.map(|(time, duration)| testing::video(&format, time == 0, time, duration));
+        let fragments = push(&mut fragmenter(), frames);
+        assert_eq!(summary(&fragments), [(0, 40, 1), (3000, 120, 3)]);
     }
 
     #[test]

@@ -122,7 +122,7 @@ async fn package(
             _ = &mut end => None,
         };
         let Some(next) = next else { return Some(session) };
-        let work = join(&mut fragmenter, next);
+        let work = join(&mut fragmenter, &session.packager, next);
         if !work.is_empty() {
             let write = move |mut session: Session| {
                 session.take(&work);
@@ -146,11 +146,12 @@ impl Work {
     }
 }
 
-fn join(fragmenter: &mut Fragmenter, next: Result<Arc<Frame>, Gap>) -> Work {
+fn join(fragmenter: &mut Fragmenter, packager: &Packager, next: Result<Arc<Frame>, Gap>) -> Work {
     let mut work = Work::default();
     match next {
         Ok(frame) => {
-            if let Err(error) = fragmenter.push(&frame, &mut work.fragments) {
+            let ends_segment = |last_part| packager.ends_segment_before_keyframe(last_part);
+            if let Err(error) = fragmenter.push(&frame, &ends_segment, &mut work.fragments) {
                 warn!(%error, "frames cannot be packaged and are left out");
                 fragmenter.clear();
             }

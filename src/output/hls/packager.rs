@@ -26,6 +26,9 @@ use crate::stream::output::OutputProgress;
 /// The largest gap or overlap between two consecutive fragments that does not count as a jump.
 const JUMP: Duration = Duration::from_millis(500);
 
+/// The longest part. Parts are as long as this only if a camera sends a frame every few seconds.
+const LONGEST_PART: Duration = Duration::from_secs(10);
+
 /// The wall-clock time of a segment is corrected by at most the duration of the previous segment, divided
 /// by this number. Cameras' clocks run a little fast or slow, and players accept such a small step.
 const CLOCK_CORRECTION: u32 = 100;
@@ -40,6 +43,7 @@ const LARGE_CORRECTION: u32 = 2;
 #[derive(Debug)]
 pub(crate) struct Packager {
     policy: SegmentPolicy,
+    initial_longest_segment: Duration,
     cutter: Cutter,
     files: SegmentFiles,
     playlist: Playlist,
@@ -69,6 +73,7 @@ impl Packager {
             policy.longest_segment() * u32::try_from(list_size).unwrap_or(u32::MAX);
         Self {
             policy,
+            initial_longest_segment: policy.longest_segment(),
             cutter: Cutter::new(policy),
             files: SegmentFiles::new(dir, share, longest_playlist),
             playlist: Playlist::new(target, policy.part_time, list_size, first),
@@ -97,6 +102,7 @@ impl Packager {
     ///
     /// After an error, the packager continues at the next keyframe with a discontinuity.
     pub(crate) fn push(&mut self, fragment: &Fragment) -> bool {
+        self.ensure_target_duration(fragment);
         if self.breaks_the_time_line(fragment) {
             self.interrupt();
         }
@@ -117,6 +123,49 @@ impl Packager {
             self.progress.playable = Some(finished.init.epoch);
         }
         self.progress.error.is_none()
+    }
+
+    /// Returns whether the growing segment ends before a keyframe that follows after another part of the duration
+    /// `last_part`. If not, no part should end there unless it is long enough.
+    pub(crate) fn ends_segment_before_keyframe(&self, last_part: Duration) -> bool {
+        match self.playlist.growing() {
+            Some(growing) => self.cutter.will_cut_before_keyframe(growing, last_part),
+            None => true,
+        }
+    }
+
+    /// Begins another playlist if `fragment` is too long for the target duration of this one. The first frames of an
+    /// epoch have irregular times, so a playlist that is not published yet gets a longer target duration
+    /// even if a frame is only nearly too long.
+    fn ensure_target_duration(&mut self, fragment: &Fragment) {
+        let longest = self.policy.longest_segment();
+        let is_first = !self.has_segments() && longest == self.initial_longest_segment;
+        if fragment.duration > longest && fragment.duration <= LONGEST_PART {
+            self.lengthen(fragment.duration);
+        } else if is_first && fragment.frames == 1 && fragment.duration > longest * 3 / 5 {
+            self.lengthen(longest * 6 / 5);
+        }
+    }
+
+    /// Begins a playlist whose segments can contain parts that last for `part`. RFC 8216 does not allow the target
+    /// duration of a playlist to change, so all segments leave the playlist. The new playlist is published
+    /// when it has a finished segment.
+    fn lengthen(&mut self, part: Duration) {
+        self.interrupt();
+        let first = NumberSet {
+            sequence: self.playlist.position().sequence,
+            discontinuity: self.playlist.last_discontinuity() + u64::from(self.has_segments()),
+            epoch: 0,
+        };
+        self.policy = self.policy.for_long_parts(part);
+        self.cutter = Cutter::new(self.policy);
+        let SegmentPolicy { part_time, list_size, .. } = self.policy;
+        let next = Playlist::new(self.policy.target_duration(), part_time, list_size, first);
+        let listed = self.playlist.duration();
+        let retired = std::mem::replace(&mut self.playlist, next).into_segments();
+        self.files.finish(retired, listed);
+        self.needs_discontinuity = false;
+        self.next_begins_at = None;
     }
 
     /// Ends the growing segment, because fragments were missed or could not be written.
@@ -211,6 +260,7 @@ impl Packager {
         }
         let length = self.files.append(&fragment.slices)?;
         self.playlist.append(fragment.duration, length, self.part_start(fragment));
+        self.playlist.set_audio_delay(fragment.audio_delay);
         self.cutter.appended(fragment);
         Ok(())
     }
@@ -534,6 +584,41 @@ mod tests {
         }
         assert_eq!(variant(&setup).bandwidth, 1_000_000);
         assert_eq!(variant(&setup).frame_rate, Some(25.0));
+    }
+
+    #[test]
+    fn a_camera_with_a_frame_every_few_seconds_gets_a_longer_target_duration() {
+        for ms in [1700, 2600, 3000, 5000, 9000] {
+            let mut setup = setup(2.0, 5);
+            let init = testing::init(7);
+            for number in 0..8 {
+                let frame = testing::fragment(&init, true, number * ms, ms);
+                assert!(setup.packager.push(&Fragment { frames: 1, ..frame }), "{ms} ms");
+            }
+            let playlist = setup.playlist();
+            let target = playlist.target_duration;
+            assert!(target >= Duration::from_millis(ms).as_secs() && target < 12, "{ms}: {target}");
+            assert!(setup.durations().iter().all(|it| u64::from(*it) >= ms), "{ms} ms");
+            assert_eq!(setup.packager.playlist.last_discontinuity(), 40, "{ms} ms");
+        }
+    }
+
+    #[test]
+    fn a_camera_that_becomes_slow_gets_another_playlist_with_higher_numbers() {
+        let mut setup = setup(2.0, 5);
+        setup.feed(7, 0, 5, 2000);
+        let before = setup.published();
+        let init = testing::init(7);
+        for number in 0..3 {
+            setup.packager.push(&testing::fragment(&init, true, 10_000 + number * 5000, 5000));
+        }
+        let playlist = setup.playlist();
+        assert_eq!(playlist.target_duration, 6);
+        assert!(playlist.media_sequence >= before.position().first_unknown());
+        assert_eq!(playlist.discontinuity_sequence, before.last_discontinuity() + 1);
+        for segment in playlist.segments {
+            assert!(setup.has(&segment.uri), "{} is named and missing", segment.uri);
+        }
     }
 
     #[test]

@@ -17,8 +17,8 @@ use crate::output::hls::layout;
 const PARTS_WITHIN: u32 = 3;
 /// `HOLD-BACK` in target durations: the smallest value that the draft allows.
 const HOLD_BACK: u32 = 3;
-/// `PART-HOLD-BACK` in part targets: the value that the draft recommends.
-const PART_HOLD_BACK: f64 = 3.0;
+/// `PART-HOLD-BACK` in part targets: the value that the draft recommends. More if the audio is late.
+const PART_HOLD_BACK: u32 = 3;
 /// The playing time that must remain when a segment is removed, in target durations.
 const LEAST_TARGETS: u32 = 3;
 /// The most playing time that is kept so that a player that joins finds a keyframe.
@@ -103,6 +103,8 @@ pub(crate) struct Playlist {
     segments: VecDeque<Arc<Segment>>,
     open: Option<Segment>,
     next_sequence: u64,
+    /// The time by which the audio of the last part is behind the end of the part, at most.
+    audio_delay: Duration,
 }
 
 impl Playlist {
@@ -124,7 +126,13 @@ impl Playlist {
             segments: VecDeque::new(),
             open: None,
             next_sequence: first.sequence,
+            audio_delay: Duration::ZERO,
         }
+    }
+
+    /// Sets the time by which the audio of the last part is behind the end of the part.
+    pub(crate) fn set_audio_delay(&mut self, delay: Duration) {
+        self.audio_delay = delay;
     }
 
     /// Begins the next segment, and returns its number.
@@ -218,6 +226,11 @@ impl Playlist {
         self.segments.iter().map(Arc::as_ref)
     }
 
+    /// Returns the finished segments, oldest first, and forgets the growing one.
+    pub(crate) fn into_segments(self) -> Vec<Arc<Segment>> {
+        self.segments.into()
+    }
+
     /// Returns all segments, oldest first: the finished ones and the growing one.
     fn all(&self) -> impl Iterator<Item = &Segment> {
         self.segments().chain(&self.open)
@@ -286,7 +299,7 @@ impl Playlist {
             format_args!(
                 "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={:.3},HOLD-BACK={},\
                  CAN-SKIP-UNTIL={}",
-                part_target * PART_HOLD_BACK,
+                self.part_hold_back().as_secs_f64(),
                 self.targets(HOLD_BACK).as_secs(),
                 self.targets(SKIP_BOUNDARY).as_secs()
             ),
@@ -306,7 +319,7 @@ impl Playlist {
     /// segment with a keyframe at which low-latency players can begin.
     fn start(&self) -> Option<Duration> {
         let all: Duration = self.all().map(Segment::duration).sum();
-        let near = all.saturating_sub(self.part_target().mul_f64(PART_HOLD_BACK));
+        let near = all.saturating_sub(self.part_hold_back());
         let far = all.saturating_sub(self.targets(HOLD_BACK));
         let mut begin = Duration::ZERO;
         let (mut start, mut is_found_near, mut is_found_far) = (None, true, true);
@@ -334,6 +347,13 @@ impl Playlist {
         // Rounded up to whole milliseconds, as it is rendered: no part may exceed it.
         let millis = longest.unwrap_or(self.part_time).as_nanos().div_ceil(1_000_000);
         Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+    }
+
+    /// Returns `PART-HOLD-BACK`: the time by which low-latency players stay behind. Audio can be late by one part.
+    /// If it is later, players need more time, because they play only as far as they have both video and audio.
+    fn part_hold_back(&self) -> Duration {
+        let part_target = self.part_target();
+        part_target * PART_HOLD_BACK + self.audio_delay.saturating_sub(part_target)
     }
 
     /// Returns the index of the first segment whose parts are listed.

@@ -6,7 +6,13 @@
 //! Each frame of audio begins exactly at the end of the one before. If the times of one track jump in a
 //! browser's buffer, the browser drops all tracks up to the next keyframe (Media Source Extensions, coded frame
 //! processing), so that the picture freezes.
+//!
+//! Each fragment contains audio, even if the camera sends several frames of audio at a time. hls.js takes the time
+//! of a fragment from its audio if it took that of the first fragment from there. Without audio, hls.js takes the
+//! time from the video instead, so that all times jump and the picture freezes up to the next keyframe. So audio is
+//! as late in all fragments as it is in the latest one.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,11 +31,17 @@ const FIRST_PATIENCE: Duration = Duration::from_millis(250);
 /// The longest gap between two packets of audio that is filled. A longer one is a jump of the camera's clock.
 const MAX_GAP: Duration = Duration::from_secs(10);
 
+/// How long the greatest delay of the audio counts, in video: once to twice this time.
+const DELAY_WINDOW: Duration = Duration::from_secs(5);
+
 /// The sound of one epoch.
 #[derive(Debug)]
 pub(super) struct Sound {
     /// The end of the audio so far, on the epoch's clock.
     end: Duration,
+    /// The last frames of audio so far, which belong to later fragments.
+    waiting: VecDeque<Arc<Frame>>,
+    delay: Delay,
     /// The end of the video of the fragment in which the camera's audio arrived last.
     arrived_at: Duration,
     has_arrived: bool,
@@ -38,12 +50,18 @@ pub(super) struct Sound {
 impl Sound {
     /// Creates the sound of an epoch whose video begins at `begin`.
     pub(super) fn new(begin: Duration) -> Self {
-        Self { end: begin, arrived_at: begin, has_arrived: false }
+        Self {
+            end: begin,
+            waiting: VecDeque::new(),
+            delay: Delay::new(begin),
+            arrived_at: begin,
+            has_arrived: false,
+        }
     }
 
-    /// Returns the audio of the next fragment, whose video ends at `video_end`: the `arrived` frames, and
-    /// silence where there are gaps. Audio of a time that is filled already is left out. Each frame begins
-    /// at the end of the one before.
+    /// Returns the audio of the next fragment, whose video ends at `video_end`. It consists of the `arrived` frames,
+    /// those that arrived earlier and belong to this fragment, and silence where there are gaps. Audio of a time
+    /// that is filled already is left out. Each frame begins at the end of the one before.
     pub(super) fn complete(
         &mut self,
         arrived: Vec<Arc<Frame>>,
@@ -52,7 +70,6 @@ impl Sound {
     ) -> Vec<Arc<Frame>> {
         let Some(silence) = config.silent_frame() else { return arrived };
         let packet = config.frame_duration();
-        let mut sounds = Vec::with_capacity(arrived.len() + 4);
         if !arrived.is_empty() {
             self.arrived_at = video_end;
             self.has_arrived = true;
@@ -68,42 +85,80 @@ impl Sound {
                 self.end = time;
             }
             // Adds a frame of silence if more than the tolerance is missing: 1/4 is the rest of a frame.
-            self.fill(&mut sounds, time + packet / 4, packet, &frame, silence);
-            sounds.push(self.place(&frame, packet, frame.data.clone()));
+            self.fill(time + packet / 4, packet, &frame, silence);
+            self.place(&frame, packet, frame.data.clone());
         }
+        self.delay.note(video_end.saturating_sub(self.end), video_end);
         let patience = if self.has_arrived { PATIENCE } else { FIRST_PATIENCE };
         if video_end.saturating_sub(self.arrived_at) > patience {
-            self.fill(&mut sounds, video_end, packet, last, silence);
+            self.fill(video_end, packet, last, silence);
         }
-        sounds
+        self.release(video_end, packet)
     }
 
-    /// Appends silence up to `until`, with the properties of the frame `like`.
-    fn fill(
-        &mut self,
-        sounds: &mut Vec<Arc<Frame>>,
-        until: Duration,
-        packet: Duration,
-        like: &Frame,
-        silence: &'static [u8],
-    ) {
+    /// Returns the time by which the audio of a fragment is behind the end of its video, at most.
+    pub(super) fn delay(&self, config: &AacConfig) -> Duration {
+        self.delay.greatest() + config.frame_duration() / 2
+    }
+
+    /// Removes and returns the audio of the fragment whose video ends at `video_end`: the audio up to the greatest
+    /// delay before this end. If there is any audio, returns at least one frame. A fragment that is at least half as
+    /// long as a frame of audio leaves a frame for the next fragment.
+    fn release(&mut self, video_end: Duration, packet: Duration) -> Vec<Arc<Frame>> {
+        let until = video_end.saturating_sub(self.delay.greatest() + packet / 2);
+        let is_due = |frame: &Arc<Frame>| frame.decode_time < until;
+        let count = self.waiting.iter().take_while(|frame| is_due(frame)).count();
+        self.waiting.drain(..count.max(1).min(self.waiting.len())).collect()
+    }
+
+    /// Adds silence up to `until`, with the properties of the frame `like`.
+    fn fill(&mut self, until: Duration, packet: Duration, like: &Frame, silence: &'static [u8]) {
         while self.end + packet <= until {
-            sounds.push(self.place(like, packet, Bytes::from_static(silence)));
+            self.place(like, packet, Bytes::from_static(silence));
         }
     }
 
-    /// Returns a frame of audio at the end of the audio so far, with the properties of the frame `like`.
-    fn place(&mut self, like: &Frame, packet: Duration, data: Bytes) -> Arc<Frame> {
+    /// Adds a frame of audio at the end of the audio so far, with the properties of the frame `like`.
+    fn place(&mut self, like: &Frame, packet: Duration, data: Bytes) {
         let begin = self.end;
         self.end += packet;
-        Arc::new(Frame {
+        self.waiting.push_back(Arc::new(Frame {
             decode_time: begin,
             presentation_time: begin,
             duration: packet,
             is_keyframe: true,
             data,
             ..like.clone()
-        })
+        }));
+    }
+}
+
+/// The time by which the audio is behind the video when a fragment is made.
+#[derive(Debug)]
+struct Delay {
+    /// The end of the video with which the current window began.
+    since: Duration,
+    current: Duration,
+    previous: Duration,
+}
+
+impl Delay {
+    fn new(since: Duration) -> Self {
+        Self { since, current: Duration::ZERO, previous: Duration::ZERO }
+    }
+
+    /// Takes the `delay` of a fragment into account whose video ends at `video_end`.
+    fn note(&mut self, delay: Duration, video_end: Duration) {
+        if video_end.saturating_sub(self.since) > DELAY_WINDOW {
+            self.since = video_end;
+            self.previous = std::mem::take(&mut self.current);
+        }
+        self.current = self.current.max(delay.min(PATIENCE));
+    }
+
+    /// Returns the greatest delay of the last fragments.
+    fn greatest(&self) -> Duration {
+        self.current.max(self.previous)
     }
 }
 
@@ -124,20 +179,71 @@ mod tests {
     }
 
     /// Makes fragments of 100 ms. `fragments` are the times of the audio that arrives during each. Returns the
-    /// times of all audio in milliseconds, negative if the audio is silence.
+    /// times of all audio in milliseconds, negative if the audio is silence. This includes the audio for
+    /// fragments that would follow.
     fn play(sound: &mut Sound, begin: u64, fragments: &[&[u64]]) -> Vec<i64> {
         let picture = testing::video(&testing::format(7), true, begin, 40);
         let mut played = Vec::new();
         for (index, times) in (0..).zip(fragments) {
             let arrived = times.iter().copied().map(self::sound).collect();
             let end = Duration::from_millis(begin + (index + 1) * 100);
-            let frames = sound.complete(arrived, &config(), (&picture, end));
-            played.extend(frames.iter().map(|frame| {
-                let time = i64::try_from(frame.decode_time.as_millis()).expect("small");
-                if frame.data.starts_with(b"sound") { time } else { -time }
-            }));
+            played.extend(sound.complete(arrived, &config(), (&picture, end)));
         }
-        played
+        played.extend(sound.waiting.drain(..));
+        let time = |frame: &Arc<Frame>| {
+            let time = i64::try_from(frame.decode_time.as_millis()).expect("small");
+            if frame.data.starts_with(b"sound") { time } else { -time }
+        };
+        played.iter().map(time).collect()
+    }
+
+    /// Makes fragments of `part_ms` of a camera that sends `burst` frames of audio at a time, `delay_ms` after the
+    /// last of them has ended. Returns the number of frames in each fragment, and the greatest delay of
+    /// the audio in milliseconds.
+    fn play_bursts(rate: u32, part_ms: u64, burst: u64, delay_ms: u64) -> (Vec<usize>, u128) {
+        let config = AacConfig::low_complexity(rate, 1).expect("a configuration");
+        let mut sound = Sound::new(Duration::ZERO);
+        let picture = testing::video(&testing::format(7), true, 0, 40);
+        let (mut sent, mut counts, mut greatest) = (0_u32, Vec::new(), 0);
+        let begin = |number: u32| config.frame_duration() * number;
+        for part in 1..1000 {
+            let end = Duration::from_millis(part * part_ms);
+            let mut arrived = Vec::new();
+            while begin(sent + u32::try_from(burst).expect("few")) + Duration::from_millis(delay_ms)
+                <= end
+            {
+                for _ in 0..burst {
+                    let frame = testing::video(&testing::format(7), true, 0, 0);
+                    arrived.push(Arc::new(Frame { decode_time: begin(sent), ..frame }));
+                    sent += 1;
+                }
+            }
+            let frames = sound.complete(arrived, &config, (&picture, end));
+            if let Some(last) = frames.last() {
+                let delay = end.saturating_sub(last.decode_time + config.frame_duration());
+                greatest = greatest.max(delay.as_millis());
+            }
+            counts.push(frames.len());
+        }
+        (counts, greatest)
+    }
+
+    /// hls.js changes the times of a player that finds a fragment without audio after fragments with audio.
+    #[test]
+    fn each_fragment_has_audio_even_if_audio_arrives_in_bursts() {
+        // The sample rate, the duration of a part, the frames that arrive together, and the greatest delay.
+        let cases = [
+            (48_000, 80, 1, 100),
+            (16_000, 80, 1, 230),
+            (16_000, 67, 1, 210),
+            (32_000, 80, 6, 360),
+        ];
+        for (rate, part_ms, burst, most_ms) in cases {
+            let (counts, delay) = play_bursts(rate, part_ms, burst, 30);
+            let settled = &counts[2000 / part_ms as usize..];
+            assert!(settled.iter().all(|count| *count > 0), "{rate} Hz, {burst}: {settled:?}");
+            assert!(delay <= most_ms, "{rate} Hz, {burst}: {delay} ms");
+        }
     }
 
     #[test]

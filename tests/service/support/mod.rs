@@ -13,6 +13,7 @@ mod picture;
 mod process;
 mod raw_camera;
 mod receiver;
+mod recorder;
 mod viewer;
 
 use std::future::Future;
@@ -34,6 +35,7 @@ pub(crate) use process::{
 };
 pub(crate) use raw_camera::RawCamera;
 pub(crate) use receiver::{Receiver, Webhook};
+pub(crate) use recorder::Recorder;
 pub(crate) use viewer::{Playlist, has_sound, play, probe};
 
 /// The time limit of most waits. It is generous because tests run in parallel on slow machines.
