@@ -172,6 +172,7 @@ fn scale(nanos: i64, rate: f64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::timeline::Timeline;
 
     const FRAME: Duration = Duration::from_millis(40);
 
@@ -225,6 +226,36 @@ mod tests {
             let (least, most) = distances(&times);
             assert!(least >= 38 && most <= 42, "{jump}: {least} {most}");
             assert_eq!(camera.clock.jumps(), 1, "{jump}");
+        }
+    }
+
+    #[test]
+    fn frames_that_are_reordered_have_different_times_when_the_camera_sets_its_clock() {
+        for jump in [-20.0, -1.5, 3.0, 30_000.0] {
+            for jump_at in 30..34 {
+                let (mut shared, mut arrived) = (SharedClock::default(), Instant::now());
+                let (mut clock, mut timeline) = (CameraClock::default(), Timeline::new(1, None));
+                let mut times = Vec::new();
+                for number in 0..60_i32 {
+                    // In decoding order: 0, 3, 1, 2, 6, 4, 5.
+                    let shown = match number % 3 {
+                        _ if number == 0 => 0,
+                        1 => number + 2,
+                        _ => number - 1,
+                    };
+                    let jumped = if number >= jump_at { jump } else { 0.0 };
+                    let camera = Duration::from_secs_f64(1000.0 + f64::from(shown) * 0.04 + jumped);
+                    times.push(timeline.place(clock.epoch_time(camera, arrived, &mut shared)));
+                    arrived += FRAME;
+                }
+                let what = format!("{jump} s before frame {jump_at}: {times:?}");
+                assert!(times.windows(2).all(|pair| pair[0].decode < pair[1].decode), "{what}");
+                assert!(times.iter().all(|it| it.decode <= it.presentation), "{what}");
+                let mut shown: Vec<_> = times.iter().map(|it| it.presentation).collect();
+                shown.sort();
+                shown.dedup();
+                assert_eq!(shown.len(), times.len(), "{what}");
+            }
         }
     }
 

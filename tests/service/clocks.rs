@@ -95,6 +95,8 @@ async fn a_stream_continues_when_the_camera_sets_its_clock() {
         ("to-1970", "--audio aac --reports --report-jump=-1.7e9@3"),
         ("stamps-ahead", "--jump 3000@3"),
         ("stamps-back", "--audio aac --jump=-20@3"),
+        ("converted-ahead", "--video mpeg4 --jump 3000@3"),
+        ("converted-back", "--video mpeg4 --audio aac --jump=-20@3"),
         ("rtp-info", "--audio aac --rtptime-ahead 4266000000"),
         ("rtp-info-soon", "--audio pcmu --rtptime-ahead 900000"),
         ("wraps", "--audio pcmu --rtp-start 4294700000"),

@@ -96,7 +96,7 @@ pub(crate) fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
         Video::Copy => {
             add(&["-c:v", "copy", "-copyinkf:v"]);
         }
-        Video::ToH264 => arguments.extend(to_h264(shape, false)),
+        Video::ToH264 => arguments.extend(to_h264(shape, CONTINUOUS_TIMES)),
     }
     arguments.extend(["-bsf:v", PLAIN_TIMES].map(str::to_owned));
     arguments.extend(nut("pipe:1"));
@@ -120,7 +120,8 @@ pub fn rendition_arguments(picture: &PictureParameters, shape: &Shape) -> Vec<St
     add(&["-threads", if is_large { MAX_THREADS } else { "1" }, "-filter_threads", "1"]);
     add(&["-copyts", "-protocol_whitelist", "pipe", "-f", "nut", "-i", "pipe:0"]);
     add(&["-map", "0:v:0"]);
-    arguments.extend(to_h264(shape, picture.is_interlaced));
+    let deinterlace = if picture.is_interlaced { DEINTERLACE } else { "" };
+    arguments.extend(to_h264(shape, deinterlace));
     arguments.extend(nut("pipe:1"));
     arguments
 }
@@ -201,15 +202,22 @@ pub(crate) fn still_arguments(plan: Plan) -> Vec<String> {
     arguments
 }
 
+/// The filter for pictures that can be interlaced: deinterlaces those that are so marked.
+const DEINTERLACE: &str = "yadif=deint=interlaced,";
+
+/// The filter for video whose times come from the camera. If the camera's clock is set back, FFmpeg would drop all
+/// pictures until the clock has caught up. So if time goes back, or by more than 10 s forward, the next picture
+/// follows 40 ms after the last one.
+const CONTINUOUS_TIMES: &str = "setpts=if(isnan(PREV_OUTPTS)\\,PTS\\,PREV_OUTPTS\
+    +if(between((PTS-PREV_INPTS)*TB\\,0\\,10)\\,PTS-PREV_INPTS\\,0.04/TB)),";
+
 /// Returns the arguments that transcode to H.264. Frames keep their times, keyframes come once per
-/// segment, and the encoder delays no frame. If `is_interlaced` is true, the pictures that are marked as interlaced
-/// are deinterlaced.
-fn to_h264(shape: &Shape, is_interlaced: bool) -> Vec<String> {
+/// segment, and the encoder delays no frame. `filters` come before the scaling.
+fn to_h264(shape: &Shape, filters: &str) -> Vec<String> {
     let Transcode { preset, max_height, max_bit_rate } = &shape.transcode;
     let bit_rate = format!("{max_bit_rate}k");
-    let deinterlace = if is_interlaced { "yadif=deint=interlaced," } else { "" };
     // Sizes are even, as 4:2:0 requires.
-    let scale = format!("{deinterlace}scale=-2:'trunc(min(ih,{max_height})/2)*2'");
+    let scale = format!("{filters}scale=-2:'trunc(min(ih,{max_height})/2)*2'");
     // The first frame is a keyframe, and may have any time.
     let seconds = shape.segment_time.as_secs_f64();
     let keyframes = format!("expr:isnan(prev_forced_t)+gte(t,prev_forced_t+{seconds})");
