@@ -16,7 +16,7 @@ use crate::child::log::ProcessLog;
 use crate::child::spawner::{self, Spawner};
 use crate::ingest::ffmpeg::args::{self, Shape};
 use crate::ingest::{RunOutcome, RunningIngest, StopRequests};
-use crate::media::frame::Frame;
+use crate::media::frame::{Format, Frame};
 use crate::media::hub::{FrameHub, HubReader};
 use conversion::{Conversion, End};
 
@@ -99,7 +99,7 @@ impl FfmpegTranscoder {
         let process = self.spawner.spawn(&self.program, arguments, 0).await?;
         let pid = process.pid().as_raw();
         info!(pid, generation = format.epoch, "FFmpeg started to convert the video to H.264");
-        let version = next_version(hub, format.epoch);
+        let version = next_version(hub, format);
         Conversion::begin(process, first, version, log.writer(format.epoch))
     }
 }
@@ -122,11 +122,19 @@ async fn next_keyframe(frames: &mut HubReader) -> Option<Arc<Frame>> {
     }
 }
 
-/// Returns a version that is higher than the version of any format in the hub during this epoch; 0 if the hub
-/// has had no format in this epoch.
-fn next_version(hub: &FrameHub, epoch: u64) -> u32 {
-    let last = hub.flow().filter(|flow| flow.format.epoch == epoch);
-    last.map_or(0, |flow| flow.format.version.saturating_add(1))
+/// Returns the version of the next format in the hub of a rendition of `source`. It is higher than the versions of all
+/// formats in the hub during this epoch. It also differs from those of the stream itself, and from those of an
+/// earlier rendition with another source: the name of an init segment consists of epoch and version.
+fn next_version(hub: &FrameHub, source: &Format) -> u32 {
+    let last = hub.flow().filter(|flow| flow.format.epoch == source.epoch);
+    let next = last.map_or(0, |flow| flow.format.version.saturating_add(1));
+    next.max(first_version(source.version))
+}
+
+/// Returns the first version of a rendition whose source has this version. A stream changes its format fewer times.
+fn first_version(source: u32) -> u32 {
+    const STREAM_VERSIONS: u32 = 1 << 16;
+    source.saturating_add(1).saturating_mul(STREAM_VERSIONS)
 }
 
 fn stopped() -> RunOutcome {
@@ -149,5 +157,17 @@ pub(crate) mod testing {
                 stopped()
             })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rendition_has_other_versions_than_its_stream_and_earlier_renditions() {
+        let versions = [first_version(0), first_version(1), first_version(2)];
+        assert!(versions[0] > 1000 && versions.is_sorted_by(|one, next| next - one > 1000));
+        first_version(u32::MAX);
     }
 }

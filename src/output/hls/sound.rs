@@ -240,7 +240,8 @@ mod tests {
         ];
         for (rate, part_ms, burst, most_ms) in cases {
             let (counts, delay) = play_bursts(rate, part_ms, burst, 30);
-            let settled = &counts[2000 / part_ms as usize..];
+            // Before, the delay is not known.
+            let settled = &counts[30..];
             assert!(settled.iter().all(|count| *count > 0), "{rate} Hz, {burst}: {settled:?}");
             assert!(delay <= most_ms, "{rate} Hz, {burst}: {delay} ms");
         }
