@@ -1,5 +1,5 @@
-// The complete service for benchmarks. The files are in the benchmark's directory. API requests go directly
-// to the manager, because nginx limits their rate.
+// The complete service for benchmarks. Its streams and its database are in the benchmark's directory. API
+// requests go directly to the manager, because nginx limits their rate.
 import { once } from "node:events";
 import { Agent, request } from "node:http";
 import { join } from "node:path";

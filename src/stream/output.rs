@@ -21,7 +21,7 @@ use crate::base::error::Error;
 use crate::camera::id::StreamId;
 use crate::camera::numbers::Numbers;
 
-/// The longest time that an output has to end. An output that hangs must neither block the stream's name
+/// The time limit within which an output must end. An output that hangs must neither block the stream's name
 /// nor keep the manager from ending.
 const ENDS_WITHIN: Duration = Duration::from_secs(10);
 
@@ -101,8 +101,8 @@ pub(crate) enum OutputState {
     Starting,
     /// The output is playable.
     Live,
-    /// The output failed; `error` has the reason. It is retried with the next keyframe, after the transcoder
-    /// has been restarted, or when a client requests it.
+    /// The output failed; `error` has the reason. Depending on the reason, the output is retried with the next
+    /// keyframe, when the transcoder has been restarted, or when a client requests the output.
     Failed,
 }
 

@@ -93,7 +93,7 @@ impl OutputSlot {
         }
     }
 
-    /// Starts the output, which must not run.
+    /// Starts the output. The output must not be running already.
     pub(super) fn start(&mut self) {
         self.error = None;
         let request = self.output_request();

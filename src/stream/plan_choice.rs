@@ -6,7 +6,7 @@ use crate::camera::options::AudioOption;
 use crate::camera::plan::{Audio, Plan};
 use crate::ingest::RunOutcome;
 
-/// The number of runs in a row that must fail with `source_busy` until one run is tried without audio. The run
+/// The number of runs in a row that must fail with `source_busy` before one run is tried without audio. The run
 /// without audio comes after about 9 s. By then, most cameras have freed the session of a lost connection.
 const BUSY_RUNS: u32 = 3;
 

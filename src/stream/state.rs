@@ -63,9 +63,10 @@ pub(crate) enum Event {
     EndedReplan,
     /// The child has been reaped. Another plan might work better, but the limit of plans has been reached.
     Exhausted,
-    /// The child has been reaped, because the camera or the machine refused.
+    /// The ingest has ended, because the camera refused the request or the machine could not run FFmpeg. An
+    /// immediate retry would fail in the same way.
     EndedRefused,
-    /// The child has been reaped for any other cause.
+    /// The ingest has ended for another reason, or because a stop was requested.
     Ended,
     /// A start has taken `start_timeout`, but the camera sends frames. Only a keyframe is missing.
     KeyframeLate,

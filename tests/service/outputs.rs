@@ -9,7 +9,7 @@ use crate::support::{
     ApiResponse, Camera, Manager, Nginx, Playlist, eventually, play, start_service, until,
 };
 
-/// The settings with which HLS that no client uses ends soon.
+/// Settings with which HLS ends soon after its last use.
 const SHORT_CLEANUP: &[(&str, &str)] =
     &[("CLEANUP_DELAY_SECONDS", "2"), ("CLEANUP_INTERVAL_SECONDS", "0.2")];
 

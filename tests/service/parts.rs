@@ -67,36 +67,38 @@ async fn only_the_last_part_of_a_segment_is_short() {
 async fn a_camera_with_a_frame_every_few_seconds_plays() {
     let manager = Manager::start(&[]).await;
     let nginx = Nginx::start(&manager).await;
-    let cases = [("1", 1.0, ""), ("2.5", 2.5, ""), ("3", 3.0, ""), ("3", 3.0, " --audio aac")];
-    join_all(cases.map(async |(interval, seconds, more)| {
-        let camera =
-            RawCamera::start(&format!("--frame-interval {interval} --video h264-intra{more}"))
-                .await;
-        let id = format!(
-            "every-{}{}",
-            interval.replace('.', "-"),
-            if more.is_empty() { "" } else { "-with-sound" }
-        );
-        let request = json!({ "indicator_id": id, "rtsp_link": camera.link() });
-        let response = manager.post("/api/stream/start", &request).await;
-        assert_eq!(response.status, 200, "{id}: {response:?}");
-        let mut recorder = Recorder::default();
-        recorder.record(&nginx, &id, 25).await;
-        let parts = recorder.parts();
-        let duration: f64 = parts.iter().map(|part| part.duration).sum();
-        assert!((25.0..25.0 + 4.0 * seconds).contains(&duration), "{id}: {duration} s");
-        for pair in parts.windows(2).skip(2) {
-            let distance = pair[1].seen_at.duration_since(pair[0].seen_at);
-            let late = distance.saturating_sub(Duration::from_secs_f64(seconds));
-            assert!(late < Duration::from_secs(1), "{id}: {distance:?}");
-        }
-        play(&nginx.playlist(&id), 10).await;
-        let status = manager.status(&id).await;
-        assert_eq!(
-            (&status["state"], &status["restarts"]),
-            (&"live".into(), &0.into()),
-            "{status}"
-        );
-    }))
-    .await;
+    let patient =
+        Manager::start(&[("START_TIMEOUT_SECONDS", "40"), ("STALE_TIMEOUT_SECONDS", "40")]).await;
+    let patient_nginx = Nginx::start(&patient).await;
+    tokio::join!(
+        plays_slow_frames(&manager, &nginx, "1", ""),
+        plays_slow_frames(&manager, &nginx, "2.5", ""),
+        plays_slow_frames(&manager, &nginx, "3", ""),
+        plays_slow_frames(&manager, &nginx, "3", "--audio aac"),
+        plays_slow_frames(&patient, &patient_nginx, "5", ""),
+    );
+}
+
+/// Records and plays the stream of a camera that sends a frame every `interval` seconds.
+async fn plays_slow_frames(manager: &Manager, nginx: &Nginx, interval: &str, more: &str) {
+    let seconds: f64 = interval.parse().expect("a number");
+    let habits = format!("--frame-interval {interval} --video h264-intra {more}");
+    let camera = RawCamera::start(&habits).await;
+    let id = format!("every-{interval}{more}").replace(['.', ' '], "-");
+    let request = json!({ "indicator_id": id, "rtsp_link": camera.link() });
+    let response = manager.post("/api/stream/start", &request).await;
+    assert_eq!(response.status, 200, "{id}: {response:?}");
+    let mut recorder = Recorder::default();
+    recorder.record(nginx, &id, 25).await;
+    let parts = recorder.parts();
+    let duration: f64 = parts.iter().map(|part| part.duration).sum();
+    assert!((25.0..25.0 + 4.0 * seconds).contains(&duration), "{id}: {duration} s");
+    for pair in parts.windows(2).skip(2) {
+        let distance = pair[1].seen_at.duration_since(pair[0].seen_at);
+        let late = distance.saturating_sub(Duration::from_secs_f64(seconds));
+        assert!(late < Duration::from_secs(1), "{id}: {distance:?}");
+    }
+    play(&nginx.playlist(&id), 10).await;
+    let status = manager.status(&id).await;
+    assert_eq!((&status["state"], &status["restarts"]), (&"live".into(), &0.into()), "{status}");
 }

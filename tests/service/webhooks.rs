@@ -244,7 +244,7 @@ async fn https_receivers_need_a_certificate_that_the_system_trusts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_of_the_receiver_are_never_logged() {
     let camera = Camera::start().await;
-    // The first two webhooks fail, so that the manager logs errors.
+    // The first two requests fail, so that the manager logs errors.
     let receiver = Receiver::start(&[500, 400]).await;
     let url = format!(
         "http://me:user%2Dsecret@127.0.0.1:{}/path-secret?token=query-secret",

@@ -122,7 +122,8 @@ class StreamManager:
         """Adds or replaces a camera; returns the camera without its secrets.
 
         Fields that you omit are reset to their defaults, including name and owner. A source that
-        you omit is kept. So is an omitted password, if ip, port and username stay the same.
+        you omit is kept. So is an omitted password, if ip, port and username stay the same, and an
+        omitted onvif_certificate, if onvif stays the same.
         """
         return self._call("PUT", f"/api/cameras/{quote(camera_id, safe='')}", camera)
 

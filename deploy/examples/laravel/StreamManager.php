@@ -93,7 +93,7 @@ final class StreamManager
     /**
      * Adds or replaces a camera. Fields that you omit are reset to their defaults, including name and
      * owner. A source that you omit is kept. So is an omitted password, if ip, port and username stay the
-     * same.
+     * same, and an omitted onvif_certificate, if onvif stays the same.
      *
      * @param array<string, mixed> $camera name, owner, rtsp_link, video, audio, transport and more
      * @return array<string, mixed> the camera without its secrets

@@ -135,13 +135,14 @@ pub(crate) fn audio_outputs(plan: Plan) -> usize {
 /// times of sender reports wrap after 136 years.
 const MAX_JUMP_SECONDS: &str = "9e9";
 
-/// The bitstream filter with which the NUT muxer writes all presentation times unchanged.
+/// The bitstream filter with which the NUT muxer keeps the distances between all presentation times.
 ///
 /// The muxer refuses packets without a presentation time. The first packet over RTSP may have none, so the filter
 /// gives this packet the time 0. The muxer also changes presentation times that are before the decode time, and
 /// decode times that go back, as they do if the camera's clock is set back. So the filter replaces the decode times
 /// with numbers that count the packets and begin at -4.4e9 seconds (139 years before the time 0). As NUT has no
-/// negative times, the muxer adds the same time to all packets. The manager does not use the decode times.
+/// negative times, the muxer adds the same time, 4.4e9 seconds, to the times of all packets. The manager does not
+/// use the decode times.
 const PLAIN_TIMES: &str = "setts=pts=if(eq(PTS\\,NOPTS)\\,0\\,PTS):dts=N-trunc(4.4e9/TB)";
 
 /// Returns the arguments of a NUT output that writes each packet at once. The output has no index,
@@ -157,7 +158,7 @@ fn nut(pipe: &str) -> Vec<String> {
 fn audio_output(plan: Plan, codec: &str, pipe: &str) -> Vec<String> {
     let (video, audio) = (video_track(plan), format!("0:a:{}?", plan.audio_track.index()));
     let streams = ["-map", &audio, "-map", &video, "-c:a", codec, "-c:v", "copy"];
-    // Browsers play AAC with one or two channels. Speex has no layout of channels, without which FFmpeg's encoder
+    // Browsers play AAC with one or two channels. Speex specifies no channel layout, without which FFmpeg's encoder
     // fails.
     let format = format!("aformat=channel_layouts=mono|stereo:sample_rates={CONVERTED_RATE}");
     let format = ["-af", &format].into_iter().filter(|_| codec != "copy");
@@ -206,7 +207,7 @@ pub(crate) fn still_arguments(plan: Plan) -> Vec<String> {
 const DEINTERLACE: &str = "yadif=deint=interlaced,";
 
 /// The filter for video whose times come from the camera. If the camera's clock is set back, FFmpeg would drop all
-/// pictures until the clock has caught up. So if time goes back, or by more than 10 s forward, the next picture
+/// pictures until the clock has caught up. So if time goes back, or forward by more than 10 s, the next picture
 /// follows 40 ms after the last one.
 const CONTINUOUS_TIMES: &str = "setpts=if(isnan(PREV_OUTPTS)\\,PTS\\,PREV_OUTPTS\
     +if(between((PTS-PREV_INPTS)*TB\\,0\\,10)\\,PTS-PREV_INPTS\\,0.04/TB)),";
