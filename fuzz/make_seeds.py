@@ -12,8 +12,8 @@ VIDEO = ["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=5"]
 AUDIO = ["-f", "lavfi", "-i", "sine=sample_rate=8000"]
 H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "5", "-crf", "45"]
 HEVC = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=5:crf=45"]
-# NUT of version 3, and NUT of version 4, which can contain side data. Any value of -syncpoints, which follows
-# NUT_4, selects version 4.
+# NUT of version 3, and NUT of version 4, which can contain side data. Any value of -syncpoints,
+# which follows NUT_4, selects version 4.
 NUT = ["-f", "nut", "-write_index", "0"]
 NUT_4 = [*NUT, "-strict", "experimental", "-syncpoints"]
 PACKETS = {
@@ -40,6 +40,8 @@ ACCESS_UNITS = {
     "h264-recovery-point": (0, [*VIDEO, *H264, "-bf", "1", *OPEN, "-f", "h264"]),
     "hevc": (1, [*VIDEO, *HEVC, "-f", "hevc"]),
 }
+
+
 def ffmpeg(arguments: list[str], time: str) -> bytes:
     """Runs FFmpeg for `time` seconds of media, and returns its output."""
     command = ["ffmpeg", "-v", "error", *arguments, "-fflags", "+bitexact", "-t", time, "pipe:1"]
