@@ -10,8 +10,7 @@ use sha2::{Digest as _, Sha256};
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// Parses 64 hexadecimal digits, with or without colons or spaces between them. Returns `None` for
-    /// anything else.
+    /// Parses 64 hexadecimal digits, and ignores colons and white space. Returns `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let is_separator = |byte: &u8| *byte == b':' || byte.is_ascii_whitespace();
         let digits = text.bytes().filter(|byte| !is_separator(byte));

@@ -34,7 +34,7 @@ pub(crate) enum TlsError {
 }
 
 /// Makes a TLS connection over `stream`, which is connected to the host `name`. Accepts every certificate, but
-/// verifies that the host has its key. Callers limit the time.
+/// verifies that the host has the certificate's private key. Callers limit the time.
 pub(crate) async fn connect(
     stream: TcpStream,
     name: ServerName<'static>,
@@ -43,7 +43,7 @@ pub(crate) async fn connect(
     connector.connect(name, stream).await.map_err(failure)
 }
 
-/// Returns the certificates that the host has sent: its own, and then those of the authorities.
+/// Returns the certificates that the host has sent: its own, and then those of certificate authorities, if any.
 pub(crate) fn certificates(stream: &TlsStream<TcpStream>) -> Vec<CertificateDer<'static>> {
     let sent = stream.get_ref().1.peer_certificates().unwrap_or_default();
     sent.iter().map(|certificate| certificate.clone().into_owned()).collect()
@@ -60,7 +60,7 @@ pub(crate) async fn is_trusted(
     certificates: Vec<CertificateDer<'static>>,
     name: ServerName<'static>,
 ) -> bool {
-    // The first call reads the files of the certificate authorities.
+    // The first call reads the files of the certificate authorities, which blocks the thread.
     let check = tokio::task::spawn_blocking(move || {
         let (Some(verifier), Some((own, others))) = (&*AUTHORITIES, certificates.split_first())
         else {
@@ -71,11 +71,11 @@ pub(crate) async fn is_trusted(
     check.await.unwrap_or(false)
 }
 
-/// Verifies certificates with the certificate authorities that the system trusts; `None` if there are none.
+/// The verifier for certificates from authorities that the system trusts; `None` if the system trusts none.
 static AUTHORITIES: LazyLock<Option<Arc<WebPkiServerVerifier>>> = LazyLock::new(|| {
     let found = rustls_native_certs::load_native_certs();
     if let Some(error) = found.errors.first() {
-        warn!(%error, "cannot read all certificate authorities of the system");
+        warn!(%error, "cannot read some of the system's certificate authorities");
     }
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
@@ -105,7 +105,7 @@ static CONFIG: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
     Arc::new(config)
 });
 
-/// Accepts every certificate, but verifies that the device has the key of the certificate.
+/// Accepts every certificate, but verifies that the device has the certificate's private key.
 #[derive(Debug)]
 struct AnyCertificate {
     algorithms: WebPkiSupportedAlgorithms,

@@ -1,16 +1,17 @@
-//! The clock of a device. A device rejects the digest of a password if its time differs from the device's
-//! clock, and many devices report this clock wrongly: as local time, or not at all.
+//! The clock of a device. The digest of a password contains a time, and a device rejects the digest if this time
+//! differs too much from the device's clock. Many devices report local time instead of UTC, or no time.
 
 use std::time::{Duration, SystemTime};
 
 use super::xml::XmlNode;
 
-/// The beginning of the year 10000, in Unix seconds. Later times cannot be written as a date.
+/// The beginning of the year 10000, in Unix seconds. Only earlier times can be written as a date.
 const LATEST: u64 = 253_402_300_800;
 /// The largest number of clocks that are tried. Each wrong one counts as a failed login, and devices lock an
 /// account after several of these.
 const MAX_CLOCKS: usize = 3;
-/// Clocks with a smaller difference, in seconds, count as the same clock. Devices accept such differences.
+/// The largest difference, in seconds, between clocks that count as the same clock. Devices accept such
+/// differences.
 const TOLERANCE: i64 = 5;
 /// Differences between time zones are multiples of this, in seconds.
 const ZONE_STEP: i64 = 15 * 60;
@@ -27,7 +28,7 @@ pub(crate) enum DeviceClock {
 }
 
 impl DeviceClock {
-    /// The clock of a device without a difference.
+    /// A device's clock that shows the same time as this machine's.
     pub(crate) const RIGHT: Self = Self::Behind(Duration::ZERO);
 
     /// Returns the clock of a device that reports the time `reported` at the time `now` of this machine.
@@ -61,15 +62,15 @@ pub(crate) struct ReportedTime {
 }
 
 impl ReportedTime {
-    /// Reads the times from the response to `GetSystemDateAndTime`, if there is one, and adds the time in
-    /// the header `Date`.
+    /// Reads the times from the response to `GetSystemDateAndTime`, if there is one, and adds `date`, the time
+    /// in the header `Date`.
     pub(crate) fn read(answer: Option<&XmlNode>, date: Option<SystemTime>) -> Self {
         let field = |name| answer?.find(name).and_then(time);
         Self { utc: field("UTCDateTime"), local: field("LocalDateTime"), date }
     }
 
     /// Returns the clocks that the device may have at the time `now` of this machine, the most probable one
-    /// first. The list is never empty.
+    /// first: at least one, and at most `MAX_CLOCKS`.
     pub(crate) fn clocks(self, now: SystemTime) -> Vec<DeviceClock> {
         let in_utc = self.utc.or(self.local).and_then(|reported| without_zone(reported, now));
         let candidates = match (self.utc, self.local) {
@@ -87,8 +88,8 @@ impl ReportedTime {
     }
 }
 
-/// Returns the time without the difference between a time zone and UTC, if `reported` differs from `now` by no
-/// more than a time zone can. `None` if it differs by more, or if the time seems to be in UTC already.
+/// Converts `reported` from local time to UTC. The time zone is the difference from `now`, rounded to a multiple
+/// of [`ZONE_STEP`]. Returns `None` if the rounded difference is zero or larger than [`MAX_ZONE`].
 fn without_zone(reported: SystemTime, now: SystemTime) -> Option<SystemTime> {
     let behind = seconds_between(reported, now);
     let zone = (behind + behind.signum() * ZONE_STEP / 2) / ZONE_STEP * ZONE_STEP;
@@ -119,7 +120,7 @@ fn time(node: &XmlNode) -> Option<SystemTime> {
         number("Day")?,
         number("Hour")?,
         number("Minute")?,
-        // `humantime` does not accept a leap second.
+        // A leap second counts as second 59.
         number("Second")?.min(59),
     );
     humantime::parse_rfc3339(&text).ok()
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn possible_clocks_in_the_order_of_their_probability() {
+    fn possible_clocks_are_sorted_by_probability() {
         let now = at("2026-01-02T12:00:00Z");
         let table: [Case<'_>; 12] = [
             (None, None, None, &["2026-01-02T12:00:00Z"]),

@@ -17,7 +17,7 @@ use crate::base::error::ErrorKind;
 /// The longest text in a description, in characters. Longer texts are cut.
 const MAX_TEXT: usize = 100;
 
-/// A device that was found.
+/// A device that a search has found, or that was queried at its address.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Device {
     /// The IP address.
@@ -30,7 +30,8 @@ pub(crate) struct Device {
     /// The SHA-256 fingerprint for the field `onvif_certificate` of a camera: that of the device's certificate
     /// if the certificate was not accepted, or else the one in the request; null if there is neither.
     pub onvif_certificate: Option<String>,
-    /// The name that the device reports for itself.
+    /// The name that the device reports in its response to a search; null if it reports none, or if the
+    /// device was queried at its address.
     pub name: Option<String>,
     /// The manufacturer.
     pub manufacturer: Option<String>,
@@ -50,8 +51,8 @@ pub(crate) struct Device {
     pub error_code: Option<ErrorKind>,
     /// The device's streams.
     pub profiles: Vec<DeviceProfile>,
-    /// The link of the stream with the largest picture, without credentials. Motion JPEG counts only if there
-    /// is no other stream.
+    /// The link of the stream with the largest picture, without credentials; null if no stream has a usable
+    /// link. Motion JPEG counts only if there is no other stream.
     pub main: Option<String>,
     /// The link of the smallest stream of the same camera, without credentials; null if no stream is smaller
     /// than `main`.
@@ -61,7 +62,7 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    /// Creates the description of a device of which only the address and its service are known.
+    /// Creates the description of a device of which only the address and the ONVIF service are known.
     pub(crate) fn new(address: SocketAddr, service: &OnvifService) -> Self {
         Self {
             address: address.ip(),
@@ -87,8 +88,9 @@ impl Device {
         }
     }
 
-    /// Requests description and streams from the device. Records failures in [`Device::error`] and
-    /// [`Device::needs_credentials`].
+    /// Requests the description and the streams from the device, and chooses its main and sub stream. A failure
+    /// sets [`Device::needs_credentials`] or [`Device::error`]; the code and the fingerprint are set if the
+    /// device's certificate is not accepted.
     pub(crate) async fn describe(&mut self, client: &mut OnvifClient, service: &OnvifService) {
         match self.describe_all(client, service).await {
             Ok(()) => {}
@@ -124,8 +126,8 @@ impl Device {
         self.read_profiles(client, service).await
     }
 
-    /// Reads the streams from the first of the device's media services that has links of streams. Without
-    /// links, keeps the streams of the first service that has any.
+    /// Reads the streams from the first of the device's media services that has usable links. If none has, keeps
+    /// the streams of the first service that has streams.
     async fn read_profiles(
         &mut self,
         client: &mut OnvifClient,
@@ -157,7 +159,7 @@ impl Device {
             match link.map(|link| link::usable(&link, client.address.ip())) {
                 Ok(Ok(link)) => profile.rtsp_link = Some(link),
                 Ok(Err(reason)) => self.error = Some(reason.to_string()),
-                // Devices refuse this for a profile without a stream.
+                // Devices refuse to report the link of a profile without a stream.
                 Err(failure @ OnvifError::Refused(_)) => self.error = Some(failure.to_string()),
                 Err(failure) => return Err(failure),
             }
@@ -166,7 +168,8 @@ impl Device {
     }
 }
 
-/// Requests the device's time, and sets the client's possible clocks accordingly.
+/// Requests the device's time, and sets the client's possible clocks accordingly. If the device refuses to report
+/// its time, the clocks come from the header `Date` of its response and this machine's clock.
 pub(crate) async fn read_clock(
     client: &mut OnvifClient,
     service: &OnvifService,

@@ -23,17 +23,19 @@ pub(crate) enum OnvifError {
     /// The TLS connection failed for this reason.
     #[error("cannot make an HTTPS connection to the device: {0}")]
     Tls(String),
-    /// The device's certificate, which has this fingerprint, is neither confirmed nor from a certificate
-    /// authority that the system trusts.
+    /// The device's certificate, which has this fingerprint, is neither confirmed nor a valid certificate for
+    /// the device's host from a certificate authority that the system trusts.
     #[error(
-        "the device's certificate is unknown. Compare its SHA-256 fingerprint with the one that the \
-         device shows, and confirm it (onvif_certificate): {0}"
+        "the device's certificate is unknown. Compare its SHA-256 fingerprint with the one in the \
+         device's own settings, and confirm it (onvif_certificate, or --certificate of the command \
+         discover): {0}"
     )]
     CertificateUnknown(Fingerprint),
     /// The device's certificate, which has this fingerprint, is not the confirmed one.
     #[error(
-        "the device's certificate has changed; another device may have taken its address. If you \
-         know why it has changed, confirm its new SHA-256 fingerprint (onvif_certificate): {0}"
+        "the device's certificate has changed; another device may be using the address now. If you \
+         know why the certificate has changed, confirm its new SHA-256 fingerprint \
+         (onvif_certificate, or --certificate of the command discover): {0}"
     )]
     CertificateChanged(Fingerprint),
     /// The device accepts the password only in clear text, over a connection that is not encrypted.
@@ -55,12 +57,12 @@ pub(crate) enum OnvifError {
     TooLarge,
     /// The device refused the request, did not respond in time, or does not have what the request needs.
     /// The text is the reason.
-    #[error("the device refused the request: {0}")]
+    #[error("the request to the device failed: {0}")]
     Refused(String),
 }
 
 impl OnvifError {
-    /// Returns the kind of an error that is about the device's certificate; `None` for other errors.
+    /// Returns the kind of the error if a certificate was not accepted; `None` for other errors.
     pub(crate) fn code(&self) -> Option<ErrorKind> {
         match self {
             Self::CertificateUnknown(_) => Some(ErrorKind::OnvifCertificateUnknown),

@@ -1,4 +1,5 @@
-//! Searches the networks, or one address, for devices, and requests a description from each.
+//! Searches the networks for devices, or queries the device at one address, and requests a description from each.
+//! Also checks the certificate of a device before a camera is stored.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -24,7 +25,8 @@ use crate::base::tasks::join_all;
 use crate::camera::networks::CameraNetworks;
 use crate::camera::onvif_address::OnvifAddress;
 
-/// The largest number of devices in one result.
+/// The largest number of devices in one search. Those at addresses that are not permitted count as well, although
+/// they are not listed.
 const MAX_DEVICES: usize = 256;
 /// The largest number of devices at one address, so that one host cannot displace all others.
 const MAX_PER_ADDRESS: usize = 8;
@@ -38,12 +40,13 @@ const QUEUE: usize = 64;
 pub(crate) const SHORTEST_TIME: f64 = 0.1;
 /// The default time to wait for devices, in seconds.
 pub(crate) const USUAL_TIME: f64 = 3.0;
-/// The longest time to wait for devices, in seconds. A search must end within the time of its request.
+/// The longest time to wait for devices, in seconds. The whole search must end within the time limit of an API
+/// request.
 pub(crate) const LONGEST_TIME: f64 = 5.0;
 /// The longest time of a whole search, as a multiple of the time to wait for devices.
 const TOTAL_FACTOR: u32 = 3;
-/// The longest time for the requests to one device, as a multiple of the time to wait for devices. So a
-/// device that does not respond cannot delay others.
+/// The longest time for the requests to one device during a search, as a multiple of the time to wait for
+/// devices. It leaves time for devices that wait until another device has been queried.
 const DEVICE_FACTOR: u32 = 2;
 /// The longest time for the check of a certificate, after the name of the host was resolved.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -68,7 +71,7 @@ pub(crate) struct DiscoveryRequest {
 /// The result of a search.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Discovery {
-    /// The devices, by address.
+    /// The devices, sorted by address.
     pub devices: Vec<Device>,
     /// The network interfaces that can be searched on.
     pub interfaces: Vec<String>,
@@ -76,7 +79,7 @@ pub(crate) struct Discovery {
     pub warnings: Vec<String>,
 }
 
-/// Searches for devices. Cheap to clone.
+/// Searches for devices, and checks their certificates. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Finder {
     nets: CameraNetworks,
@@ -89,11 +92,11 @@ impl Finder {
         Self { nets, searches: Arc::new(Semaphore::new(CONCURRENT_SEARCHES)) }
     }
 
-    /// Searches for devices, or requests the description of the device that the request names.
+    /// Searches for devices, or queries only the device at the address in the request.
     ///
-    /// Errors: `InvalidRequest` for an unknown interface, or for a certificate without an `https://` address;
-    /// `InvalidSource`, `SourceForbidden` or
-    /// `SourceUnreachable` for an address that cannot be used; `Busy` if too many searches are running.
+    /// Errors: `InvalidRequest` for an unknown interface, or for a fingerprint without an `https://` address;
+    /// `InvalidSource`, `SourceForbidden` or `SourceUnreachable` for an address that cannot be used; `Busy` if
+    /// too many searches are running. If a device cannot be queried, its entry contains the reason.
     pub(crate) async fn find(&self, request: DiscoveryRequest) -> Result<Discovery, Error> {
         let _permit = self.searches.try_acquire().map_err(|_| {
             let detail = "too many searches for cameras are running; try again in a few seconds";
@@ -108,9 +111,9 @@ impl Finder {
 
     /// Connects to an ONVIF service over HTTPS, and checks its certificate. Sends no request.
     ///
-    /// Errors: `OnvifCertificateUnknown` or `OnvifCertificateChanged` with the fingerprint;
-    /// `SourceForbidden`, `SourceUnreachable`, `SourceUnsupported` or `SourceTimeout` if no connection can
-    /// be made.
+    /// Errors: `OnvifCertificateUnknown` or `OnvifCertificateChanged` with the fingerprint; `InvalidSource` for an
+    /// invalid host; `SourceForbidden`, `SourceUnreachable`, `SourceUnsupported` or `SourceTimeout` if no TLS
+    /// connection can be made.
     pub(crate) async fn check_certificate(&self, onvif: &OnvifAddress) -> Result<(), Error> {
         let address = self.nets.resolve(&onvif.host, onvif.port).await?;
         let certificates = TrustedCertificates::from(onvif);
@@ -213,12 +216,12 @@ impl Search {
         }
     }
 
-    /// Starts the requests to a discovered device, unless the device is already known, not permitted,
-    /// or beyond a limit.
+    /// Starts the requests to a discovered device, unless it has already been seen, is not permitted, or exceeds
+    /// a limit. Records devices that are omitted for the warnings.
     fn add(&mut self, found: DiscoveredDevice, nets: &CameraNetworks) {
         let service = found.service.clone().unwrap_or_else(|| OnvifService::usual(80));
         let address = SocketAddr::new(found.address, service.port);
-        // Each device responds to several probes.
+        // A device may respond to several probes.
         if self.seen.contains(&address) || self.forbidden.contains(&found.address) {
             return;
         }
@@ -255,7 +258,8 @@ impl Search {
         });
     }
 
-    /// Waits for all devices, and returns them by address, with warnings about omitted devices.
+    /// Waits for all devices, and returns them sorted by address, with warnings about omitted devices or an empty
+    /// result.
     async fn finish(mut self) -> (Vec<Device>, Vec<String>) {
         let mut devices = join_all(std::mem::take(&mut self.requests)).await;
         devices.sort_by_key(|device| (device.address, device.port));
@@ -267,8 +271,9 @@ impl Search {
         let mut warnings = Vec::new();
         if is_empty && self.forbidden.is_empty() {
             warnings.push(
-                "no camera responded; the search finds only cameras on the service's network, with \
-                 ONVIF and its discovery enabled. For a camera on another network, enter its address"
+                "no camera responded; a search finds only cameras on networks to which the manager \
+                 is directly connected, and only if ONVIF and its discovery are enabled. For a camera \
+                 on another network, enter its address"
                     .to_owned(),
             );
         }
@@ -299,8 +304,8 @@ impl Search {
     }
 }
 
-/// Returns the device with its description. If this is incomplete at the `deadline`, returns the part that
-/// has been received by then.
+/// Returns the device with its description. If the description is incomplete at the `deadline`, returns the part
+/// that has been received by then, with an error.
 async fn describe(
     mut device: Device,
     service: OnvifService,
@@ -358,7 +363,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn repeated_responses_do_not_exceed_the_limit() {
+    async fn repeated_responses_count_only_once_towards_the_limit() {
         let nets =
             CameraNetworks::new(Networks::default(), "198.51.100.0/24".parse().expect("a network"));
         let mut search = Search::new(request());

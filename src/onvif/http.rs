@@ -1,4 +1,5 @@
-//! HTTP requests to a device, with or without TLS. Each request uses its own connection.
+//! HTTP requests to a device, with or without TLS, and the certificates that are accepted from the device. Each
+//! request uses its own connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,12 +40,13 @@ pub(super) struct HttpResponse {
 }
 
 impl TrustedCertificates {
-    /// Returns the certificates that are accepted from the device at `address` if no other is confirmed.
+    /// Returns the certificates that are accepted from the device at `address` if no certificate is confirmed.
     pub(crate) fn of_address(address: SocketAddr) -> Self {
         Self { host: address.ip().to_string().into(), only: None }
     }
 
-    /// Returns the fingerprint of the only accepted certificate.
+    /// Returns the fingerprint of the only accepted certificate; `None` if those from certificate authorities are
+    /// accepted.
     pub(crate) fn only(&self) -> Option<Fingerprint> {
         self.only
     }
@@ -101,7 +103,7 @@ async fn exchange(
     connection: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,
 ) -> Result<HttpResponse, OnvifError> {
-    // The device accepted the connection, so any failure from here on means that it is not an ONVIF device.
+    // The device accepted the connection. If the HTTP exchange fails now, it does not count as an ONVIF device.
     let not_http = |_| OnvifError::NotOnvif;
     let (mut sender, driver) =
         hyper::client::conn::http1::handshake(TokioIo::new(connection)).await.map_err(not_http)?;

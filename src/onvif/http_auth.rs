@@ -12,7 +12,7 @@ use super::login::Login;
 /// The method of all requests to devices.
 const METHOD: &str = "POST";
 
-/// How a device wants to be sent the credentials.
+/// The way in which a device requires the credentials in the HTTP header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum HttpAuth {
     /// As a digest.
@@ -25,7 +25,7 @@ pub(super) enum HttpAuth {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Digest {
     algorithm: Algorithm,
-    /// Whether the digest of the credentials includes the nonces.
+    /// Whether the digest of the credentials includes the nonces (`-sess` in the algorithm).
     is_session: bool,
     /// Whether the digest contains a count of requests (`qop=auth`).
     has_count: bool,
@@ -45,8 +45,8 @@ enum Algorithm {
 }
 
 impl HttpAuth {
-    /// Returns the safest authentication that the response of a device offers and that is supported: Digest
-    /// with SHA-256, Digest with MD5, or Basic.
+    /// Returns the safest supported authentication that the response of a device offers: Digest with SHA-256,
+    /// Digest with MD5, or Basic. Returns `None` if the response offers none of these.
     pub(super) fn offered(headers: &HeaderMap) -> Option<Self> {
         let values = headers.get_all(WWW_AUTHENTICATE).iter();
         let values: Vec<_> = values.filter_map(|value| value.to_str().ok()).collect();
@@ -63,8 +63,8 @@ impl HttpAuth {
         matches!(self, Self::Digest(digest) if digest.is_stale)
     }
 
-    /// Returns the header `Authorization` of the next request to `uri`; `None` if the credentials contain
-    /// characters that a header cannot contain.
+    /// Returns the header `Authorization` of the next request to `uri`; `None` if the user name contains
+    /// characters that the header cannot contain.
     pub(super) fn authorization(&mut self, login: &Login, uri: &str) -> Option<HeaderValue> {
         let text = match self {
             Self::Digest(digest) => digest.authorization(login, uri),
@@ -212,12 +212,12 @@ fn items(header: &str) -> impl Iterator<Item = &str> {
     items.map(str::trim).filter(|item| !item.is_empty())
 }
 
-/// Returns the text with quotes, in which quotes and backslashes are escaped.
+/// Returns the text in quotes. Quotes and backslashes in the text are escaped.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// Returns the text without its quotes and escapes, if it has quotes.
+/// Removes the quotes and the escapes from a quoted text. Returns other text unchanged.
 fn unquoted(text: &str) -> String {
     let Some(inner) = text.strip_prefix('"') else { return text.to_owned() };
     let inner = inner.strip_suffix('"').unwrap_or(inner);
@@ -249,10 +249,10 @@ mod tests {
         }
     }
 
-    /// The examples of RFC 7616, section 3.9.1, with the digests that `POST` instead of `GET` yields: computed
-    /// with Python's hashlib.
+    /// The values of the examples in RFC 7616, section 3.9.1, and of the older example in RFC 2617, section 3.5.
+    /// Their digests are for `GET`, so the expected digests for `POST` were computed with Python's hashlib.
     #[test]
-    fn digests_are_those_of_the_specification() {
+    fn digests_follow_the_specification() {
         let opaque = "FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS";
         let nonce = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v";
         let table = [

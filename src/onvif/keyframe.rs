@@ -1,9 +1,8 @@
-//! Keyframes on request. A viewer who joins a camera between two keyframes waits for the next one,
-//! unless the camera makes one at once (ONVIF's `SetSynchronizationPoint`).
+//! Keyframes on request. A stream that starts between two of the camera's keyframes has no picture until the
+//! next one, unless the camera makes one at once (ONVIF's `SetSynchronizationPoint`).
 //!
-//! A start never waits for such a request, and never fails because of one. A device that does not
-//! support the request, or rejects the credentials, gets no further request for a while: repeated wrong
-//! passwords lock accounts.
+//! A start never waits for such a request, and never fails because of one. After a failed request, no further
+//! keyframe of the same stream is requested for a while, because repeated wrong passwords lock accounts.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -26,9 +25,9 @@ use crate::base::url::path_and_query;
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::source::Source;
 
-/// The longest time for the requests that find out how a device is asked for keyframes.
+/// The longest time for the requests that find out how to request keyframes of a stream.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest time for one request.
+/// The longest time for the request for a keyframe, including repeated logins.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 /// The time after a failed request in which no further keyframe of the same stream is requested.
 const RETRY_DELAY: Duration = Duration::from_mins(10);
@@ -49,10 +48,10 @@ struct Target {
     source: Source,
 }
 
-/// What is remembered about a target.
+/// An entry of the memory: how to request keyframes of a target, or when a request failed.
 #[derive(Debug, Clone)]
 enum Memory {
-    /// Keyframes can be requested with these parameters.
+    /// The device has a profile for the stream. Keyframes are requested with these parameters.
     Supported(KeyframeMethod),
     /// A request failed at this time.
     Failed(Instant),
@@ -66,12 +65,12 @@ struct KeyframeMethod {
     login: LoginMethod,
 }
 
-/// A request that is ready to be sent. Dropping it cancels the request.
+/// A request whose preparation has begun. Dropping it cancels the request.
 #[derive(Debug)]
 pub(crate) struct PreparedRequest(oneshot::Sender<()>);
 
 impl PreparedRequest {
-    /// Sends the request now.
+    /// Sends the request now, or as soon as its preparation has finished.
     pub(crate) fn send(self) {
         // The receiver is dropped if no request can be made.
         let _ = self.0.send(());
@@ -84,8 +83,8 @@ impl KeyframeRequester {
     /// for [`PreparedRequest::send`], and sends the request unless a picture `has_played` by then.
     ///
     /// Returns `None` if the ONVIF service is on another host than the source, or if a request failed
-    /// recently. The request contains a digest of the source's password, so it is sent to `address`
-    /// only.
+    /// recently. The request contains a digest of the source's password, or over HTTPS the password itself
+    /// if the device requires that, so it is sent only to this IP address.
     pub(crate) fn prepare(
         &self,
         onvif: &OnvifAddress,
@@ -135,7 +134,7 @@ impl KeyframeRequester {
         signal: oneshot::Receiver<()>,
         has_played: &AtomicBool,
     ) -> Result<(), OnvifError> {
-        let too_slow = |_| OnvifError::Refused("it did not respond in time".to_owned());
+        let too_slow = |_| OnvifError::Refused("no response in time".to_owned());
         let mut method = if let Some(method) = known {
             client.set_login_method(method.login.clone());
             method
@@ -166,8 +165,8 @@ impl KeyframeRequester {
     }
 }
 
-/// Finds the profile whose link is that of the source, or else a similar one, in the first of the device's
-/// media services that has such a profile.
+/// Finds the profile whose link has the path and query of the source, or else a profile with a similar link, in
+/// the first of the device's media services that has such a profile.
 async fn look_up(client: &mut OnvifClient, target: &Target) -> Result<KeyframeMethod, OnvifError> {
     let (service, path) = (OnvifService::from(&target.onvif), target.source.path());
     device::read_clock(client, &service).await?;
@@ -182,11 +181,12 @@ async fn look_up(client: &mut OnvifClient, target: &Target) -> Result<KeyframeMe
         }
     }
     Err(failure.unwrap_or_else(|| {
-        OnvifError::Refused("none of its profiles has the link of the stream".into())
+        OnvifError::Refused("none of the device's profiles has the link of the stream".into())
     }))
 }
 
-/// Returns the token of the profile whose link is that of the source, or else of one with a similar link.
+/// Returns the token of the profile whose link has this path and query, or else of one with a similar link;
+/// `None` if there is no such profile.
 async fn find_profile(
     client: &mut OnvifClient,
     media: &MediaService,
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn links_of_devices_match_sources_with_fewer_parameters() {
+    fn links_match_sources_with_additional_or_fewer_parameters() {
         let table = [
             ("/s1", "/s1", Match::Same),
             ("/s1?unicast=true", "/s1", Match::Similar),

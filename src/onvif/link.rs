@@ -19,10 +19,10 @@ pub(crate) enum LinkError {
     /// The link is not an RTSP link.
     #[error("the device reports no RTSP link for this profile")]
     NotRtsp,
-    /// The link seems to contain a password.
+    /// The path or query of the link seems to contain a password or another secret.
     #[error(
-        "the device's link for this profile contains a password and is not shown; add the camera by \
-         manufacturer or path"
+        "the device's link for this profile seems to contain a password, so it is not shown; add the \
+         camera by manufacturer or path"
     )]
     HasPassword,
     /// The link is not a valid source of a camera.
@@ -30,11 +30,12 @@ pub(crate) enum LinkError {
     Invalid,
 }
 
-/// Returns a device's link in a form that the manager can use, without credentials.
+/// Returns a device's link in a form that the manager can use, without credentials. Fails if the path or query
+/// seems to contain a secret, or if the link cannot be a source.
 ///
 /// The host in the link may be unreachable for the manager: a host name, `0.0.0.0`, or an address in
-/// another network, such as that behind a router. If the host is not an address near the one at which
-/// the device was `reached`, it is replaced by the address `reached`.
+/// another network, such as one behind a router. If the host is not an address near the one at which
+/// the device was `reached`, the address `reached` replaces the host.
 pub(crate) fn usable(link: &str, reached: IpAddr) -> Result<String, LinkError> {
     let mut url = Url::parse(link.trim()).map_err(|_| LinkError::NotRtsp)?;
     if !matches!(url.scheme(), "rtsp" | "rtsps") || url.host_str().is_none_or(str::is_empty) {
@@ -68,9 +69,9 @@ fn is_near(address: IpAddr, reached: IpAddr) -> bool {
     }
 }
 
-/// Returns the link of the stream with the largest picture, and that of the stream with the smallest
-/// picture of the same camera. The second one is `None` if no picture is smaller than the first. Motion
-/// JPEG is chosen only if no stream has another codec.
+/// Returns the links of the main and the sub stream. The main stream has the largest picture, and the sub stream
+/// has the smallest picture of the same camera. There is no sub stream if no picture is smaller than that of the
+/// main stream. Only streams with a usable link count, and Motion JPEG only if none of these has another codec.
 pub(crate) fn main_and_sub(streams: &[DeviceProfile]) -> (Option<String>, Option<String>) {
     let is_jpeg = |stream: &DeviceProfile| {
         stream.video_codec.as_deref().is_some_and(|codec| codec.eq_ignore_ascii_case("jpeg"))

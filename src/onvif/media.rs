@@ -24,8 +24,8 @@ pub(crate) struct MediaService {
 }
 
 impl MediaService {
-    /// Finds a device's media services: version 2 first, and then version 1, as far as the device has them.
-    /// Callers use the next one if a service refuses requests or reports no streams.
+    /// Finds a device's media services: version 2 first, and then version 1, as far as the device has them. Fails
+    /// if it has neither. Callers try the next service if one does not have what they need.
     pub(crate) async fn all(
         client: &mut OnvifClient,
         device: &OnvifService,
@@ -34,7 +34,7 @@ impl MediaService {
         let answer = client.call(device, &format!("{DEVICE}/GetServices"), content).await;
         let services = match &answer {
             Ok(answer) => answer.find("GetServicesResponse"),
-            // Devices from before 2010 do not support this request.
+            // Devices from before 2010 do not support `GetServices`.
             Err(OnvifError::Refused(_) | OnvifError::NotOnvif | OnvifError::TooLarge) => None,
             Err(failure) => return Err(failure.clone()),
         };
@@ -57,7 +57,7 @@ impl MediaService {
         }
     }
 
-    /// Finds the media service in the capabilities of a device that does not list its services.
+    /// Finds version 1 of the media service in the capabilities of a device that does not list it as a service.
     async fn from_capabilities(
         client: &mut OnvifClient,
         device: &OnvifService,
@@ -81,7 +81,7 @@ impl MediaService {
         client.call(&self.service, &format!("{namespace}/{name}"), content).await
     }
 
-    /// Returns the profiles with video, without their links.
+    /// Returns the profiles with video, at most [`MAX_PROFILES`], without their links.
     pub(crate) async fn profiles(
         &self,
         client: &mut OnvifClient,

@@ -1,11 +1,11 @@
-//! Finds cameras on the network, and requests their streams from them with ONVIF.
+//! ONVIF: finds cameras on the network, and requests the links of their streams and keyframes from them.
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | [`finder`] | searches the networks, or one address, for devices |
+//! | [`finder`] | searches the networks for devices, or queries or checks one device |
 //! | [`ws_discovery`] | finds devices on the local networks (WS-Discovery) |
-//! | [`device`] | a device's description of itself |
-//! | [`media`] | a device's media service: its profiles and their links |
+//! | [`device`] | a device's description of itself and its streams |
+//! | [`media`] | a device's media service: its profiles, their links, and keyframes |
 //! | [`profile`] | one of a device's streams |
 //! | [`link`] | makes a device's links usable, and chooses the main and the sub stream |
 //! | [`keyframe`] | requests for a keyframe when a stream starts |
@@ -16,7 +16,7 @@
 //! | [`xaddr`] | addresses of services as devices report them |
 //!
 //! Devices are not trusted: the size, number and time of their responses are limited, and requests are
-//! sent only to permitted addresses. Nothing is stored.
+//! sent only to permitted addresses. Nothing is written to the database.
 
 pub(crate) mod clock;
 pub(crate) mod device;

@@ -1,4 +1,4 @@
-//! A media profile: one of a device's streams, in the terms of ONVIF.
+//! One of a device's streams, which ONVIF calls a media profile.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -24,7 +24,7 @@ pub(crate) struct DeviceProfile {
     pub height: Option<u32>,
     /// The highest number of frames per second.
     pub frame_rate: Option<f64>,
-    /// The camera that the profile shows; a recorder has several cameras.
+    /// The device's identifier for the camera that the profile shows; a recorder has several cameras.
     #[serde(skip)]
     pub video_source: Option<String>,
     /// The RTSP link of the stream, without credentials; null if the device reports no usable link.
@@ -32,8 +32,8 @@ pub(crate) struct DeviceProfile {
 }
 
 impl DeviceProfile {
-    /// Reads a profile from the response of either version of the media service, which does not contain
-    /// the link. Returns `None` if the profile has no video or no token.
+    /// Reads a profile from the response of either version of the media service. The response does not contain
+    /// the link, so the profile has none yet. Returns `None` if the profile has no video or no token.
     pub(crate) fn read(node: &XmlNode) -> Option<Self> {
         // Version 1 of the service uses the first name, and version 2 the second one.
         let video = node.find("VideoEncoderConfiguration").or_else(|| node.find("VideoEncoder"))?;

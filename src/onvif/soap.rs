@@ -1,6 +1,6 @@
 //! Requests to a device: SOAP over HTTP or HTTPS. The credentials are sent as a `UsernameToken`: the user
 //! name in clear text, and a digest of the password. If the device requires HTTP authentication, the
-//! credentials are sent with Digest or, only over HTTPS, with Basic.
+//! credentials are sent with Digest or, only over HTTPS, with Basic instead.
 //!
 //! Connections go only to the device's own address, redirections are not followed, and the size of
 //! responses is limited. Callers limit the time.
@@ -30,8 +30,8 @@ pub(crate) const DEVICE: &str = "http://www.onvif.org/ver10/device/wsdl";
 const MAX_REASON: usize = 120;
 /// The length of a nonce, in bytes.
 const NONCE_LENGTH: usize = 16;
-/// Operations that many devices permit without credentials. If the device permits one of these, the
-/// credentials, and the clock that their digest is based on, may still be wrong.
+/// Operations that many devices permit without credentials. Even if a device permits one of these, the
+/// credentials, and the clock that their digest is based on, may be wrong.
 const OPEN_OPERATIONS: [&str; 4] =
     ["GetSystemDateAndTime", "GetServices", "GetCapabilities", "GetDeviceInformation"];
 
@@ -99,8 +99,9 @@ impl OnvifClient {
     }
 
     /// Calls an `action` of a service, such as `http://www.onvif.org/ver10/device/wsdl/GetServices`.
-    /// `content` is the XML inside the request's element. If the device rejects the credentials, repeats
-    /// the call with the device's other possible clocks, once for each client. Returns the response.
+    /// `content` is the XML inside the request's element. Returns the response. If the device rejects the
+    /// credentials and does not use HTTP authentication, repeats the call with its other possible clocks. If it
+    /// rejects these as well, later calls use only the first clock.
     pub(crate) async fn call(
         &mut self,
         service: &OnvifService,
@@ -118,7 +119,7 @@ impl OnvifClient {
             answer = self.call_once(true, service, action, content).await;
         }
         match &answer {
-            // The clocks are not the reason.
+            // All clocks were rejected, so the clock is probably not the reason.
             Err(OnvifError::Unauthorized) => self.method.clocks = first.into_iter().collect(),
             Ok(_) if !OPEN_OPERATIONS.iter().any(|open| action.ends_with(open)) => {
                 self.method.clocks.truncate(1);
@@ -138,8 +139,8 @@ impl OnvifClient {
         self.call_once(false, service, action, "").await
     }
 
-    /// Calls an `action` with the first of the device's possible clocks. If the device requires HTTP
-    /// authentication, repeats the call with that.
+    /// Calls an `action` once, with credentials if `has_login` is true. Their digest is based on the first of the
+    /// device's possible clocks. If the device requires HTTP authentication, repeats the call with that.
     pub(crate) async fn call_once(
         &mut self,
         has_login: bool,
@@ -162,14 +163,15 @@ impl OnvifClient {
     }
 
     /// Reads the HTTP authentication that a rejected request requires. Returns whether the request should be
-    /// repeated: false if the device offers none, or if it has rejected the credentials.
+    /// repeated: false if the device offers none, or if it has rejected the credentials. Fails if the device
+    /// offers only Basic, and the request was sent without HTTPS.
     fn accept_challenge(
         &mut self,
         headers: &HeaderMap,
         service: &OnvifService,
     ) -> Result<bool, OnvifError> {
         let Some(offered) = HttpAuth::offered(headers) else { return Ok(false) };
-        // A device that has accepted the credentials before rejects the age of the nonce.
+        // If the device accepted the credentials of the previous request, it rejects only the nonce's age.
         if self.method.http.is_some() && !self.method.is_accepted && !offered.is_stale() {
             return Ok(false);
         }
@@ -244,7 +246,7 @@ impl OnvifClient {
     }
 }
 
-/// The scheme, port and path of one of a device's services. Its host is always the device's address.
+/// The scheme, port and path of one of a device's services. The host is always the device's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OnvifService {
     /// Whether the service uses HTTPS.
@@ -274,7 +276,7 @@ fn digest(nonce: &[u8], created: &str, password: &str) -> String {
     BASE64.encode(digest.finalize())
 }
 
-/// Parses a response. Fails if the response is a refusal or does not come from an ONVIF device.
+/// Parses a response. Fails if the device refuses or redirects the request, or is not an ONVIF device.
 pub(crate) fn read(status: StatusCode, text: &str) -> Result<XmlNode, OnvifError> {
     let answer = XmlNode::parse(text);
     if let Some(fault) = answer.as_ref().and_then(|answer| answer.find("Fault")) {
@@ -327,7 +329,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_digest_matches_the_example_of_the_specification() {
+    fn the_digest_matches_the_example_in_onvifs_guide() {
         // The example in ONVIF's Application Programmer's Guide, section 6.1.1.3.
         let nonce = BASE64.decode("LKqI6G/AikKCQrN0zqZFlg==").expect("base64");
         let digest = digest(&nonce, "2010-09-16T07:50:45Z", "userpassword");
@@ -335,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn responses_and_their_errors() {
+    fn errors_in_responses_are_recognized() {
         let fault = |code: &str, reason: &str| {
             format!(
                 "<s:Envelope><s:Body><s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode>\

@@ -1,8 +1,8 @@
 //! WS-Discovery: sends probes for ONVIF devices to the local networks, and reads the responses.
 //!
-//! The search uses IPv4 only, as nearly all cameras do. A device's address is the one from which its
-//! response came. A response also contains addresses, but only their ports and paths are used, so that a
-//! response cannot make the manager connect to another host.
+//! The search uses only IPv4, because nearly all cameras have an IPv4 address. A device's address is the one
+//! from which its response came. A response also contains addresses, but only their schemes, ports and paths
+//! are used, so that a response cannot make the manager connect to another host.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -29,14 +29,14 @@ const GROUP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 255, 255
 const MAX_DATAGRAM: usize = 65_536;
 /// The largest number of datagrams that are read on one interface.
 const MAX_ANSWERS: usize = 1_000;
-/// The number of times that each probe is sent, because datagrams may get lost.
+/// The number of times that a probe for each type is sent. A single datagram may get lost.
 const PROBES: u32 = 2;
 /// The types of devices that are probed for. Some devices respond to only one of the types.
 const KINDS: [(&str, &str); 2] = [
     ("NetworkVideoTransmitter", "http://www.onvif.org/ver10/network/wsdl"),
     ("Device", "http://www.onvif.org/ver10/device/wsdl"),
 ];
-/// The longest name of a device, in characters.
+/// The longest name or model of a device, in characters. Longer ones are cut.
 const MAX_NAME: usize = 100;
 
 /// A network interface on which a search is possible.
@@ -63,7 +63,8 @@ pub(crate) struct DiscoveredDevice {
     pub hardware: Option<String>,
 }
 
-/// Returns the interfaces that are up and have an IPv4 address, sorted by name and address.
+/// Returns the interfaces that are up and have an IPv4 address, sorted by name and address. Returns an empty list
+/// if the system does not list its interfaces.
 pub(crate) fn interfaces() -> Vec<Interface> {
     let all = getifaddrs().inspect_err(|error| warn!(%error, "cannot list the network interfaces"));
     let mut interfaces: Vec<_> = all
@@ -95,7 +96,7 @@ pub(crate) fn choose(
     let chosen: Vec<_> = interfaces.iter().filter(is_chosen).cloned().collect();
     if wanted.is_some() && chosen.is_empty() {
         let detail = format!(
-            "there is no such interface with an IPv4 address; available interfaces: {}",
+            "interface must be the name or IPv4 address of an interface that is up; available: {}",
             names(interfaces).join(", ")
         );
         return Err(Error::new(ErrorKind::InvalidRequest, detail));
@@ -123,7 +124,7 @@ pub(crate) async fn run(
         let found = found.clone();
         probing.spawn(async move {
             let result = probe_on(&interface, time, found).await;
-            result.err().map(|error| format!("{}: {error}", interface.name))
+            result.err().map(|error| format!("cannot search on {}: {error}", interface.name))
         });
     }
     let mut warnings: Vec<_> = join_all(probing).await.into_iter().flatten().collect();
@@ -152,7 +153,7 @@ async fn probe_on(
     let receiving = async {
         let mut datagram = vec![0; MAX_DATAGRAM];
         for _ in 0..MAX_ANSWERS {
-            // An error here means that a probe could not be delivered to some host.
+            // An error here means only that a host could not receive a probe.
             let Ok((length, from)) = socket.recv_from(&mut datagram).await else { continue };
             let text = String::from_utf8_lossy(&datagram[..length]);
             for one in read(&text, from.ip(), ids.as_flattened()) {
@@ -172,7 +173,7 @@ async fn probe_on(
 }
 
 fn probe(kind: &str, namespace: &str, id: &str) -> String {
-    // The versions of 2004 and 2005, which are the only ones that many cameras understand.
+    // Many cameras understand only these versions of WS-Addressing and WS-Discovery, from 2004 and 2005.
     let (wsa, wsd) = (
         "http://schemas.xmlsoap.org/ws/2004/08/addressing",
         "http://schemas.xmlsoap.org/ws/2005/04/discovery",
@@ -196,8 +197,8 @@ fn uuid() -> String {
     [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
 }
 
-/// Returns the devices in a response that came from `from`. Returns an empty list if the response names
-/// a probe whose id is not in `ids`.
+/// Returns the ONVIF devices in a response that came from `from`. Returns an empty list if the response is
+/// invalid, or if it names a probe whose id is not in `ids`.
 pub(crate) fn read(text: &str, from: IpAddr, ids: &[String]) -> Vec<DiscoveredDevice> {
     let Some(answer) = XmlNode::parse(text) else { return Vec::new() };
     // A response that does not name its probe is accepted.
@@ -228,8 +229,8 @@ fn is_one_of(related: &str, ids: &[String]) -> bool {
     ids.iter().any(|id| related.contains(id.as_str()))
 }
 
-/// Returns a device's service, from the address in `addresses` whose host is `from`, or else from the first
-/// one. HTTPS addresses count only if there are no others. Returns `None` if no address is valid.
+/// Returns the service at the address in `addresses` whose host is `from`, or else at the first address. HTTPS
+/// addresses count only if there are no others. Returns `None` if no address is valid.
 fn service(addresses: &str, from: IpAddr) -> Option<OnvifService> {
     let mut found: Vec<_> = addresses.split_whitespace().filter_map(XAddr::parse).collect();
     // The sort keeps the order of equal elements.
@@ -240,7 +241,7 @@ fn service(addresses: &str, from: IpAddr) -> Option<OnvifService> {
     Some(OnvifService { is_https, port, path })
 }
 
-/// Returns the value of `onvif://www.onvif.org/{key}/{value}` among the scopes.
+/// Returns the value of the scope `onvif://www.onvif.org/{key}/{value}`; `None` if there is none.
 fn scope(scopes: &str, key: &str) -> Option<String> {
     let prefix = format!("onvif://www.onvif.org/{key}/");
     let value = scopes.split_whitespace().find_map(|scope| scope.strip_prefix(&prefix))?;

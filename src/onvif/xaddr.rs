@@ -22,8 +22,8 @@ pub(crate) struct XAddr {
 
 impl XAddr {
     /// Parses an address. Accepts addresses without scheme, with an invalid port, or with an IPv6 address
-    /// without brackets. Returns `None` if the address has another scheme than HTTP and HTTPS, or
-    /// has neither a scheme nor a path.
+    /// without brackets. Returns `None` if the address has another scheme than HTTP and HTTPS, has neither a
+    /// scheme nor a path, or consists only of a scheme.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let (is_https, text) = match text.split_once("://") {
@@ -47,10 +47,9 @@ impl XAddr {
         })
     }
 
-    /// Returns the service at this address for requests to a device at `reached`; the reported host is
-    /// ignored. The service uses the scheme of the `device` service. It uses the reported port only if
-    /// that belongs to this scheme and to the address `reached`; otherwise the port of the `device`
-    /// service.
+    /// Returns the service for requests to a device at `reached`, with the path of this address and the scheme of
+    /// the `device` service. The port is that of this address only if the host is `reached` and the scheme, if
+    /// any, is that of the `device` service. Otherwise the port is that of the `device` service.
     pub(crate) fn at(self, reached: IpAddr, device: &OnvifService) -> OnvifService {
         let is_same_scheme = self.is_https.is_none_or(|is_https| is_https == device.is_https);
         let is_usable = is_same_scheme && self.host == Some(reached.to_canonical());
@@ -62,7 +61,7 @@ impl XAddr {
     }
 }
 
-/// Splits a host, without its brackets, from the port.
+/// Returns the host, without brackets, and the port. Drops a user name and a password.
 fn split(authority: &str) -> (&str, Option<&str>) {
     let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     if let Some((host, rest)) = authority.strip_prefix('[').and_then(|text| text.split_once(']')) {
@@ -79,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_as_devices_report_them() {
+    fn addresses_are_parsed_as_devices_report_them() {
         let table = [
             ("http://192.0.2.7/a", Some((Some(false), Some("192.0.2.7"), Some(80), "/a"))),
             (" HTTP://192.0.2.7:81/a?b ", Some((Some(false), Some("192.0.2.7"), Some(81), "/a?b"))),

@@ -22,7 +22,7 @@ pub(crate) struct XmlNode {
 
 impl XmlNode {
     /// Parses a document. Returns `None` if the text is not XML, or has too many or too deeply nested
-    /// elements. Elements that are still open at the end of the text count as closed.
+    /// elements. The end of the text closes all open elements.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut reader = Reader::from_str(text);
         let config = reader.config_mut();
@@ -63,7 +63,7 @@ impl XmlNode {
 
     fn opened(start: &BytesStart) -> Self {
         let mut attributes = start.attributes();
-        // Checking for repetitions takes time that grows with the square of the number of attributes.
+        // The check for repeated names takes time that grows with the square of the number of attributes.
         attributes.with_checks(false);
         let attributes = attributes.flatten().take(MAX_ATTRIBUTES).map(|attribute| {
             let value = attribute.normalized_value(XmlVersion::Implicit1_0);
@@ -89,7 +89,7 @@ impl XmlNode {
         self.children.iter().filter(move |child| child.name == name)
     }
 
-    /// Returns the text of the first descendant with this name; `None` if it is empty.
+    /// Returns the text of the first descendant with this name; `None` if there is no descendant or no text.
     pub(crate) fn text_of(&self, name: &str) -> Option<&str> {
         Some(self.find(name)?.text()).filter(|text| !text.is_empty())
     }
@@ -99,7 +99,7 @@ impl XmlNode {
         self.text.trim()
     }
 
-    /// Returns the value of an attribute. Its name is given without a prefix.
+    /// Returns the value of the attribute with this name, which has no prefix; `None` if there is none.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
@@ -112,7 +112,7 @@ fn add(open: &mut [XmlNode], text: impl Iterator<Item = char>) {
     }
 }
 
-/// Returns the character of a named entity.
+/// Returns the character of one of the five named entities of XML; `None` for other names.
 fn named(entity: &str) -> Option<char> {
     match entity {
         "amp" => Some('&'),
@@ -150,7 +150,7 @@ mod tests {
         let node = XmlNode::parse("<a><b>x&y</b><c>1</C></a>").expect("a document");
         assert!(node.text_of("b").is_some_and(|text| text.starts_with('x')));
         assert_eq!(node.text_of("c"), Some("1"));
-        assert_eq!(XmlNode::parse("<a><b>1").expect("a cut one").text_of("b"), Some("1"));
+        assert_eq!(XmlNode::parse("<a><b>1").expect("a document").text_of("b"), Some("1"));
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn nothing_panics(text in "(<?/?[a-z&;!\\[\\]'=\"-]{0,3}>?){0,40}|\\PC{0,60}") {
+        fn no_text_causes_a_panic(text in "(<?/?[a-z&;!\\[\\]'=\"-]{0,3}>?){0,40}|\\PC{0,60}") {
             drop(XmlNode::parse(&text));
         }
     }

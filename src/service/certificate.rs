@@ -7,8 +7,8 @@ use crate::onvif::finder::Finder;
 /// Checks the certificate of a camera's ONVIF service before the camera is stored, if the service is new and
 /// uses HTTPS, and no certificate is confirmed. The check connects to the service, but sends no request.
 ///
-/// Errors: `OnvifCertificateUnknown` with the fingerprint; `SourceForbidden`, `SourceUnreachable`,
-/// `SourceUnsupported` or `SourceTimeout` if no connection can be made.
+/// Errors: `OnvifCertificateUnknown` with the fingerprint; `InvalidSource` for an invalid host; `SourceForbidden`,
+/// `SourceUnreachable`, `SourceUnsupported` or `SourceTimeout` if no TLS connection can be made.
 pub(super) async fn ensure_accepted(
     finder: &Finder,
     known: Option<&Record>,

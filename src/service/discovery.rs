@@ -18,9 +18,8 @@ use crate::onvif::finder::{Discovery, DiscoveryRequest, Finder};
 /// recorder have the same address.
 const MAX_COMPARED: usize = 64;
 
-/// Searches for cameras, or queries the one that the request names. Returns the devices that were
-/// found. If the caller can see a known camera at a device's address, the device has the id of that
-/// camera.
+/// Searches for cameras, or queries the device at the address in the request. Returns the devices. If the caller
+/// can see known cameras at a device's address, the field `known_as` has the id of one of them.
 pub(crate) async fn discover(
     core: &Core,
     finder: &Finder,
