@@ -31,9 +31,10 @@ pub(super) fn routes() -> Vec<Row> {
                 Operation::new("cameras", "discoverCameras", summary)
                 .describe(
                     "Queries only devices at addresses that the settings permit for cameras. The \
-                     user name and a digest of the password are sent to every queried device. Over \
-                     HTTPS, the password itself is sent to a device that requires HTTP Basic \
-                     authentication. The credentials are not stored.",
+                     user name and a digest of the password are sent to every queried device, except \
+                     one with an HTTPS certificate that is not accepted. Over HTTPS, the password \
+                     itself is sent to a device that requires HTTP Basic authentication. The \
+                     credentials are not stored.",
                 )
                 .takes_optional::<DiscoveryInput>()
                 .returns::<Discovery>("The devices; the list may be empty.")

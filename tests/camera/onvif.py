@@ -91,16 +91,19 @@ def date_and_time(seconds):
 
 
 class HttpLogin:
-    """HTTP authentication."""
+    """The device's side of HTTP authentication: challenges, and checks of the responses to them."""
 
     def __init__(self, options):
         self._options = options
         self._lock = threading.Lock()
-        # Nonce: the largest count of its requests.
+        # Maps each nonce to the largest count of requests that used it.
         self._nonces = {}
 
     def check(self, header):
-        """Return whether the header Authorization is valid, and whether only its nonce is not."""
+        """Return whether the header Authorization is valid, and whether its digest is correct.
+
+        If the digest is correct but the header is not valid, the nonce or its count is not accepted.
+        """
         scheme, _, rest = (header or "").partition(" ")
         if scheme == "Basic" and self._options.http_auth == "basic":
             pair = f"{self._options.user}:{self._options.password}".encode()
@@ -202,7 +205,8 @@ class Device:
         request = next(iter(parts["Body"]))
         namespace, _, operation = request.tag[1:].partition("}")
         header = parts.get("Header")
-        # Asking for the time needs no credentials. Credentials that are sent anyway must be valid.
+        # Except with "--time login", a request for the time needs no credentials. If it contains
+        # credentials anyway, they must be valid.
         has_credentials = header is not None and find(header, "Username")
         is_open = operation == "GetSystemDateAndTime" and not has_credentials
         is_open = is_open and self._options.time != "login"
@@ -559,7 +563,7 @@ def main():
     if options.certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(options.certificate)
-        # The handshake belongs to the thread of the connection.
+        # The thread of each connection makes its handshake, so that a slow client delays no others.
         server.socket = context.wrap_socket(
             server.socket, server_side=True, do_handshake_on_connect=False
         )

@@ -1,8 +1,8 @@
 //! Discovery of cameras on the network, including devices that misbehave.
 //!
-//! The devices are on the loopback interface, which supports multicast like any other network. A test that
-//! searches runs in a network of its own if possible. Otherwise, it sees the devices of tests that run in
-//! parallel, so each test checks only its own devices.
+//! The devices are on the loopback interface, which supports multicast like other interfaces. A test that searches
+//! there runs in its own network namespace if possible. Otherwise, it sees the devices of tests that run in
+//! parallel, so each test checks only its own devices. The tests of the command `discover` create an interface.
 
 use std::process::{Command, Output};
 
@@ -12,13 +12,14 @@ use tempfile::TempDir;
 
 use crate::support::{ApiResponse, Manager, OnvifDevice, in_own_network, merged, project_dir};
 
-/// Searches for devices on the loopback interface, with additional `fields` in the request.
+/// Searches for devices on the loopback interface, or queries one if the additional `fields` of the request contain
+/// its `address`.
 async fn discover(manager: &Manager, fields: &Value) -> ApiResponse {
     let body = merged(json!({ "interface": "lo", "timeout_seconds": 2 }), fields.clone());
     manager.post("/api/discovery", &body).await
 }
 
-/// Returns the entry of this device in the response.
+/// Returns the entry of this device in the response; `None` if it has none. Panics if the request failed.
 fn find_entry<'a>(response: &'a ApiResponse, device: &OnvifDevice) -> Option<&'a Value> {
     assert_eq!(response.status, 200, "{response:?}");
     let mut devices = response.body["devices"].as_array().expect("devices").iter();
@@ -254,14 +255,14 @@ async fn invalid_and_forbidden_searches_are_rejected() {
         assert!(!response.body.to_string().contains("pw-0001"));
     }
     assert!(!manager.log().contains("pw-0001"));
-    // A key of role user can search as well.
+    // A key with the role `user` can search.
     let device = OnvifDevice::start(&[]).await;
     let response = send("user-secret-0001", json!({ "address": device.address_and_port() })).await;
     assert!(find_entry(&response, &device).expect("the device")["main"].is_string());
 }
 
-/// Runs a script in a new network namespace, in which no interface is up. If the process lacks the
-/// privileges to create one, prints a message and returns `None`.
+/// Runs a script in a new network namespace, in which no interface is up. If the process lacks the privileges to
+/// create the namespace, prints a message and returns `None`.
 fn run_in_new_network(script: &str, dir: &TempDir) -> Option<Output> {
     // Root can create network namespaces. Other users can if the kernel allows user namespaces.
     let allowed = [&["-n"][..], &["-r", "-n"]].into_iter().find(|options| {

@@ -37,7 +37,7 @@ async fn assert_complete(manager: &Manager, device: &OnvifDevice, arguments: &[&
     assert!(entry["main"].is_string() && entry["sub"].is_string(), "{arguments:?}: {entry}");
 }
 
-/// Returns the number of requests whose login the device rejected, except for those for its time.
+/// Returns the number of requests whose login the device rejected. Requests for the device's time do not count.
 fn rejected_logins(device: &OnvifDevice) -> usize {
     let requests = device.events("request").into_iter();
     let is_rejected = |event: &Value| {
@@ -89,7 +89,7 @@ async fn a_wrong_password_is_sent_at_most_three_times() {
 }
 
 #[tokio::test]
-async fn services_are_found_although_their_addresses_are_malformed() {
+async fn media_services_are_found_although_their_addresses_are_wrong_or_malformed() {
     let manager = Manager::start(&[]).await;
     for format in [
         "{host}:{port}{path}",
@@ -110,7 +110,7 @@ async fn services_are_found_although_their_addresses_are_malformed() {
 }
 
 #[tokio::test]
-async fn the_first_version_of_the_media_service_replaces_a_second_one_that_does_not_work() {
+async fn version_1_of_the_media_service_is_used_if_version_2_does_not_work() {
     let manager = Manager::start(&[]).await;
     for behaviour in ["refuses", "empty", "linkless"] {
         let arguments = ["--media2", behaviour];
@@ -158,8 +158,8 @@ async fn a_password_is_sent_in_clear_text_only_over_https() {
     assert!(!manager.log().contains(PASSWORD));
 }
 
-/// Creates a self-signed certificate for localhost. Returns the path of a file with the certificate and its
-/// key, and the certificate's fingerprint.
+/// Creates a self-signed certificate for localhost in `dir`. Returns the path of a file with the certificate and
+/// its key, and the certificate's fingerprint.
 fn certificate(dir: &Path) -> (String, String) {
     let (key, certificate) = self_signed(dir);
     let text = |path: &str| fs::read_to_string(path).expect("a file");
@@ -214,7 +214,7 @@ async fn put(manager: &Manager, camera: &Camera, fields: Value) -> ApiResponse {
     manager.put("/api/cameras/cam", &merged(body, fields)).await
 }
 
-/// Stops camera "cam" and starts it again.
+/// Stops the stream of camera "cam" and starts it again.
 async fn restart(manager: &Manager) {
     manager.stop_stream("cam").await;
     let response = manager.post("/api/cameras/cam/stream/start", &json!({})).await;
@@ -270,7 +270,7 @@ async fn a_camera_keeps_the_confirmed_certificate_of_its_onvif_service() {
     restart(&manager).await;
     assert_eq!(device.events("keyframe").len(), 1, "{}", manager.log());
 
-    // Another certificate is an error that the log explains.
+    // If another certificate is confirmed, the manager sends no request, and logs the reason.
     let other = "00:".repeat(31) + "00";
     let changed = json!({ "onvif": onvif, "onvif_certificate": other });
     let response = put(&manager, &camera, changed).await;
@@ -312,7 +312,7 @@ async fn a_certificate_from_a_certificate_authority_needs_no_confirmation() {
     assert_eq!(entry["error"], Value::Null, "{entry}");
     assert_eq!(entry["onvif_certificate"], Value::Null, "{entry}");
 
-    // The certificate is for another host.
+    // The certificate is for localhost, not for 127.0.0.1.
     let response =
         put(&manager, &camera, json!({ "onvif": format!("https://127.0.0.1:{port}") })).await;
     assert_eq!(response.body["code"], "onvif_certificate_unknown", "{response:?}");

@@ -1,4 +1,4 @@
-// Serves a service over HTTPS and HTTP/2, as an operator's own nginx would.
+// An nginx that serves the manager over HTTPS and HTTP/2, as an operator's own nginx would, and its certificate.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { get } from "node:https";
@@ -42,7 +42,7 @@ export function selfSigned(t) {
   return { directory, key, certificate };
 }
 
-/** Resolves to a response of the server, whose certificate is not checked, or to null if there is none. */
+/** Resolves to a response of the server, or to null if it does not respond. Does not check its certificate. */
 function responds(origin) {
   return new Promise((resolve) => {
     get(origin, { rejectUnauthorized: false }, (response) => resolve(response.resume())).on(

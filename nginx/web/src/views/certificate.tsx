@@ -2,9 +2,9 @@
 import { isKey, t } from "../ui/i18n";
 
 interface CertificateQuestionProps {
-  /** The code of the error: the certificate is unknown or has changed. */
+  /** The code of the error: `onvif_certificate_unknown` or `onvif_certificate_changed`. */
   code: string;
-  /** The SHA-256 fingerprint of the certificate. */
+  /** The SHA-256 fingerprint of the certificate that was not accepted. */
   fingerprint: string;
   isBusy: boolean;
   onConfirm: () => void;

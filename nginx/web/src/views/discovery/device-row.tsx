@@ -1,4 +1,5 @@
-// A discovered device, with buttons that take a picture, and that add the device as a camera.
+// A discovered device: its streams, forms for its credentials and its certificate, and buttons that take a picture
+// of it and add it as a camera, or that show the camera if it is known.
 import { useState } from "preact/hooks";
 
 import { cameraChanges } from "../../api/changes";
@@ -23,7 +24,7 @@ export interface Credentials {
 
 interface DeviceRowProps {
   device: Device;
-  /** The credentials of the search, used if the user enters none for this device. */
+  /** The credentials in the form of the search, used if the user enters no user name for this device. */
   query: Credentials;
   onAdded: (device: Device, camera: Camera) => void;
   onSearchAgain: (device: Device, login: Credentials, certificate: string) => Promise<void>;

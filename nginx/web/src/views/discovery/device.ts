@@ -4,7 +4,7 @@ import { number } from "../../ui/i18n";
 import { type Fields, fieldsOf } from "../cameras/input";
 
 /**
- * Returns the device's name; its manufacturer and model if it has no name; its address if it has neither.
+ * Returns the device's name; its manufacturer and model if it has no name; its address if it has none of these.
  */
 export function nameOf(device: Device): string {
   const model = [device.manufacturer, device.model].filter(Boolean).join(" ");
@@ -26,9 +26,9 @@ function partsOf(link: string): { ip: string; port: string; path: string } | nul
 }
 
 /**
- * Returns the form's values for a device. If there is only one link, or if both links have the same host and
- * port, the values are the camera's address and paths, so that no link contains the password. Otherwise, and
- * if a link is not a valid rtsp:// link, the values are the links with the credentials.
+ * Returns the form's values for a device. If all links are valid rtsp:// links with the same host and port, the
+ * values are the camera's address and paths, so that no link contains the password. Otherwise the values are the
+ * links with the credentials.
  */
 export function fieldsFor(device: Device, username: string, password: string): Fields {
   const common = {

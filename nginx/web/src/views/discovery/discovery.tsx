@@ -1,4 +1,4 @@
-// The view that finds ONVIF cameras on the network.
+// The view that finds ONVIF cameras on the network, or queries one by its address.
 import { useState } from "preact/hooks";
 
 import { LONG_MS, post } from "../../api/client";
@@ -11,7 +11,7 @@ import { Empty } from "../../ui/parts";
 import { ErrorAlert } from "../error";
 import { type Credentials, DeviceRow } from "./device-row";
 
-/** The search that the user has entered. The service's defaults replace empty fields. */
+/** The fields of the search form. Empty ones are not sent, so that the service uses its defaults. */
 interface Query {
   interface: string;
   address: string;
@@ -54,8 +54,8 @@ export function DiscoveryView() {
       return before && { ...before, devices: devices ?? [] };
     });
   /**
-   * Queries one device again with the credentials and the certificate that the user has entered or confirmed
-   * for it, and updates the list.
+   * Queries one device again with these credentials and the fingerprint of the certificate that the user has
+   * confirmed for it, and replaces its entry in the list. The fingerprint is empty if none is confirmed.
    */
   const searchAgain = async (device: Device, login: Credentials, certificate: string) => {
     const result = await discover({
