@@ -60,8 +60,8 @@ pub(crate) struct DiscoveryInput {
     /// loopback.
     #[serde(default)]
     interface: Option<String>,
-    /// How long to wait for devices to respond, in seconds. The whole search takes at most three
-    /// times as long, because each device is also queried for its streams.
+    /// How long to wait for devices to respond, in seconds. Each device is also queried for its streams, so
+    /// the whole search takes up to three times as long, not counting the lookup of a host name.
     #[serde(default = "usual_time")]
     #[schema(minimum = 0.1, maximum = 5, default = 3.0)]
     timeout_seconds: f64,

@@ -89,8 +89,8 @@ impl Device {
     }
 
     /// Requests the description and the streams from the device, and chooses its main and sub stream. A failure
-    /// sets [`Device::needs_credentials`] or [`Device::error`]; the code and the fingerprint are set if the
-    /// device's certificate is not accepted.
+    /// sets [`Device::error`], [`Device::needs_credentials`] or both. If the device's certificate is not accepted,
+    /// the failure also sets the code of the error and the fingerprint.
     pub(crate) async fn describe(&mut self, client: &mut OnvifClient, service: &OnvifService) {
         match self.describe_all(client, service).await {
             Ok(()) => {}

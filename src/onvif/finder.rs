@@ -217,7 +217,7 @@ impl Search {
     }
 
     /// Starts the requests to a discovered device, unless it has already been seen, is not permitted, or exceeds
-    /// a limit. Records devices that are omitted for the warnings.
+    /// a limit. The warnings later name the reasons for omitted devices.
     fn add(&mut self, found: DiscoveredDevice, nets: &CameraNetworks) {
         let service = found.service.clone().unwrap_or_else(|| OnvifService::usual(80));
         let address = SocketAddr::new(found.address, service.port);

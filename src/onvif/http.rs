@@ -103,7 +103,7 @@ async fn exchange(
     connection: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,
 ) -> Result<HttpResponse, OnvifError> {
-    // The device accepted the connection. If the HTTP exchange fails now, it does not count as an ONVIF device.
+    // The device accepted the connection. If it then does not use HTTP, it is not an ONVIF device.
     let not_http = |_| OnvifError::NotOnvif;
     let (mut sender, driver) =
         hyper::client::conn::http1::handshake(TokioIo::new(connection)).await.map_err(not_http)?;

@@ -81,7 +81,7 @@ impl MediaService {
         client.call(&self.service, &format!("{namespace}/{name}"), content).await
     }
 
-    /// Returns the profiles with video, at most [`MAX_PROFILES`], without their links.
+    /// Returns the profiles with video, at most `MAX_PROFILES`, without their links.
     pub(crate) async fn profiles(
         &self,
         client: &mut OnvifClient,

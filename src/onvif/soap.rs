@@ -119,7 +119,7 @@ impl OnvifClient {
             answer = self.call_once(true, service, action, content).await;
         }
         match &answer {
-            // All clocks were rejected, so the clock is probably not the reason.
+            // The clock is probably not the reason, so later calls use only the first one.
             Err(OnvifError::Unauthorized) => self.method.clocks = first.into_iter().collect(),
             Ok(_) if !OPEN_OPERATIONS.iter().any(|open| action.ends_with(open)) => {
                 self.method.clocks.truncate(1);
@@ -139,7 +139,7 @@ impl OnvifClient {
         self.call_once(false, service, action, "").await
     }
 
-    /// Calls an `action` once, with credentials if `has_login` is true. Their digest is based on the first of the
+    /// Calls an `action`, with credentials if `has_login` is true. Their digest is based on the first of the
     /// device's possible clocks. If the device requires HTTP authentication, repeats the call with that.
     pub(crate) async fn call_once(
         &mut self,

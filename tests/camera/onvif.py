@@ -102,7 +102,7 @@ class HttpLogin:
     def check(self, header):
         """Return whether the header Authorization is valid, and whether its digest is correct.
 
-        If the digest is correct but the header is not valid, the nonce or its count is not accepted.
+        If the digest is correct but the header is not valid, the nonce or its count is too old.
         """
         scheme, _, rest = (header or "").partition(" ")
         if scheme == "Basic" and self._options.http_auth == "basic":
