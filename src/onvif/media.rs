@@ -62,7 +62,7 @@ impl MediaService {
         client: &mut OnvifClient,
         device: &OnvifService,
     ) -> Result<Self, OnvifError> {
-        let content = "<Category>MediaService</Category>";
+        let content = "<Category>Media</Category>";
         let answer = client.call(device, &format!("{DEVICE}/GetCapabilities"), content).await?;
         let address = answer.find("Media").and_then(|media| media.text_of("XAddr"));
         let service = address.and_then(|address| relocated(address, client.address.ip(), device));

@@ -271,7 +271,9 @@ class Device:
             for namespace, path in services
         )
 
-    def _GetCapabilities(self, _request, _prefix):
+    def _GetCapabilities(self, request, _prefix):
+        if find(request, "Category") not in ("All", "Media"):
+            raise Fault("ter:InvalidArgVal", "Category is not supported")
         return (
             "<tds:Capabilities><tt:Media><tt:XAddr>"
             f"{self._media_url('media')}</tt:XAddr></tt:Media></tds:Capabilities>"
