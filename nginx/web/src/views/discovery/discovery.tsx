@@ -68,7 +68,8 @@ export function DiscoveryView() {
     if (!updated) {
       throw new Problem(0, "device_gone");
     }
-    replace(device, updated);
+    // Devices report their name only to a search.
+    replace(device, { ...updated, name: updated.name ?? device.name ?? null });
   };
   const onAdded = (device: Device, camera: Camera) =>
     replace(device, { ...device, known_as: camera.id });
