@@ -9,13 +9,13 @@ const SAMPLE_RATES: [u32; 13] =
     [96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350];
 /// The sample rate to which audio is converted, in Hz. At this rate, a frame of AAC lasts for 32 ms, so that each
 /// part of a segment contains audio. hls.js takes the times of parts with and without audio from different
-/// tracks, and the picture freezes for up to a group of pictures whenever it changes the track. At the 8 kHz of
+/// tracks. Whenever hls.js changes the track, the picture freezes for up to a group of pictures. At the 8 kHz of
 /// G.711, a frame would last for 128 ms.
 pub(crate) const CONVERTED_RATE: u32 = 32_000;
-/// The longest duration of a frame of AAC that is not converted. Most parts last for 67 ms or longer. This is true of
-/// 16 kHz, but not of 12 kHz and less.
+/// The longest duration of a frame of AAC that is not converted. Most parts last for 67 ms or longer. At 16 kHz, a
+/// frame lasts for 64 ms and is short enough; at 12 kHz, it lasts for 85 ms and is too long.
 const LONGEST_FRAME: Duration = Duration::from_millis(65);
-/// The index that announces a sample rate of 24 bits.
+/// The index that announces a sample rate that is written out, in 24 bits.
 const EXPLICIT_RATE: u32 = 15;
 
 /// The parameters that a decoder of AAC needs: the `AudioSpecificConfig` of ISO/IEC 14496-3, 1.6.2.1.
@@ -23,7 +23,7 @@ const EXPLICIT_RATE: u32 = 15;
 pub struct AacConfig {
     /// The audio object type, e.g. 2 for AAC-LC and 5 for HE-AAC.
     pub object_type: u8,
-    /// Samples per second of each channel. A decoder of HE-AAC can play twice as many.
+    /// Samples per second of each channel. A decoder of HE-AAC can play twice as many samples per second.
     pub sample_rate: u32,
     /// Number of channels: 1 to 6, or 8. A decoder of HE-AAC v2 plays one channel as two.
     pub channels: u8,
@@ -95,7 +95,7 @@ impl AacConfig {
     }
 }
 
-/// Returns an `AudioSpecificConfig` of these indexes.
+/// Returns the `AudioSpecificConfig` with these values.
 fn config_bytes(object_type: u8, rate_index: u8, channel_configuration: u8) -> [u8; 2] {
     [object_type << 3 | rate_index >> 1, (rate_index & 1) << 7 | channel_configuration << 3]
 }
@@ -135,7 +135,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn configurations() {
+    fn configurations_are_parsed_or_refused() {
         let parse = |bytes: &[u8]| {
             let config = AacConfig::parse(bytes)?;
             Some((config.codec(), config.sample_rate, config.channels))

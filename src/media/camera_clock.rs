@@ -16,9 +16,10 @@ const BEGIN: Duration = Duration::from_secs(1);
 /// The distance that shows that the camera's clock was set back: no B-frame has a presentation time this far
 /// before the time of an earlier frame.
 const SET_BACK: i64 = SECOND;
-/// The distance that shows that the camera's clock was set forward: a frame comes so much earlier than its time.
+/// The distance that shows that the camera's clock was set forward: a frame arrives this much earlier than it should.
 const SET_FORWARD: i64 = SECOND;
-/// The largest difference between the first frames of two tracks.
+/// The largest difference between the expected and the actual time of a track's first frame. A larger difference is a
+/// jump of the clock.
 const TRACK_DISTANCE: i64 = 5 * SECOND;
 
 const SECOND: i64 = 1_000_000_000;
@@ -26,10 +27,10 @@ const SECOND: i64 = 1_000_000_000;
 /// The state that the clocks of all tracks of an epoch share, so that audio and video stay in sync.
 #[derive(Debug, Default)]
 pub(crate) struct SharedClock {
-    /// The camera's time of the first frame, whatever its track is, and the time at which this frame arrived. All
-    /// tracks count from this time, because they do not begin at the same time.
+    /// The camera's time of the first frame of any track, and the time at which this frame arrived. The times of
+    /// all tracks count from the time of this frame, because the tracks do not begin at the same time.
     first: Option<(i64, Instant)>,
-    /// The same moment on both clocks, after the clock was last set.
+    /// The same moment on the camera's clock and on the epoch's clock, after the camera's clock was last set.
     last_set: Option<Anchor>,
 }
 
@@ -54,7 +55,7 @@ struct Anchor {
 #[derive(Debug, Clone, Copy)]
 struct Newest {
     epoch: i64,
-    /// The distance to the frame before it.
+    /// The distance from the frame that was the newest before this one.
     step: i64,
     arrived: Instant,
 }
@@ -115,7 +116,7 @@ impl CameraClock {
             };
         };
         let waited = nanos(arrived.saturating_duration_since(newest.arrived));
-        // Frames arrive with jitter, so the usual distance is closer to the truth, except after a pause.
+        // Frames arrive with jitter, so the last distance between frames is more exact, except after a pause.
         let step = if waited < newest.step.saturating_mul(2) { newest.step } else { waited };
         Expected {
             earliest: newest.epoch - SET_BACK,
@@ -126,7 +127,7 @@ impl CameraClock {
 
     /// Returns true if the clock was set before the frame with the time `epoch`.
     fn is_jump(&self, epoch: i64, expected: &Expected, arrived: Instant) -> bool {
-        // After a congestion, frames that the camera dropped are missing. The frames that follow them are not early.
+        // After congestion, frames that the camera dropped are missing. The frames after this gap do not arrive early.
         let is_early = || self.pace.earliness(epoch, arrived) > SET_FORWARD;
         let is_first = self.newest.is_none();
         epoch < expected.earliest || epoch > expected.latest && (is_first || is_early())
@@ -199,7 +200,7 @@ mod tests {
             (nanos(epoch) - nanos(BEGIN)) / 1_000_000
         }
 
-        /// Sends frames for so many seconds, during which its clock runs at `rate`.
+        /// Sends frames for this many seconds, during which the camera's clock runs at `rate`.
         fn send_for(&mut self, shared: &mut SharedClock, seconds: u32, rate: f64) -> Vec<i64> {
             let frames = 0..seconds * 25;
             frames.map(|_| self.send(shared, FRAME, 0.04 * rate)).collect()

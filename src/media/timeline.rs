@@ -10,11 +10,12 @@ use std::time::Duration;
 const USUAL_FRAME: Duration = Duration::from_millis(40);
 /// The most frames that H.264 and H.265 reorder.
 const MAX_REORDER: usize = 16;
-/// The longest duration of a frame. A time of this length between frames is an interruption.
+/// The longest duration of a frame. If at least this time passes between two frames, it is an interruption.
 const MAX_FRAME: Duration = Duration::from_mins(1);
-/// A distance between two frames that is at least this long, and [`OUTLIER`] times as long as the one before, is an
-/// interruption unless the next distance confirms it.
+/// A distance between two frames is an interruption if it is at least this long and at least [`OUTLIER`] times as long
+/// as the distance before it. If the next distance is as long, frames are expected at this distance from then on.
 const LEAST_OUTLIER: Duration = Duration::from_millis(200);
+/// See [`LEAST_OUTLIER`].
 const OUTLIER: u32 = 4;
 
 /// The times of one frame on the clock of its epoch.
@@ -36,7 +37,7 @@ pub(crate) struct Timeline {
     /// The latest presentation times in ascending order, at most `reorder + 1`.
     latest: Vec<Duration>,
     last_decode: Option<Duration>,
-    /// The duration of the last frame whose duration is known, or an estimate. Not that of an interruption.
+    /// The last known duration of a frame, apart from interruptions. Before one is known, the announced or usual one.
     frame: Duration,
     last_distance: Option<Duration>,
 }
@@ -51,7 +52,7 @@ impl Timeline {
         Self { reorder, latest: Vec::new(), last_decode: None, frame, last_distance: None }
     }
 
-    /// Returns the times of the next frame, which is shown at the time `shown` on the epoch's clock.
+    /// Returns the times of the next frame in decoding order, which is shown at `shown` on the epoch's clock.
     pub(crate) fn place(&mut self, shown: Duration) -> Times {
         if self.last_decode.is_some_and(|last| shown < last) && self.reorder < MAX_REORDER {
             self.reorder += 1;
@@ -99,7 +100,7 @@ mod tests {
     /// The time of the first frame.
     const BEGIN: Duration = Duration::from_secs(1);
 
-    /// Returns decode and presentation times in milliseconds since the first presentation.
+    /// Returns decode and presentation times in milliseconds since `BEGIN`.
     fn place(timeline: &mut Timeline, milliseconds: &[u64]) -> Vec<(i64, i64)> {
         let since_begin = |time: Duration| {
             let (time, begin) = (time.as_millis(), BEGIN.as_millis());

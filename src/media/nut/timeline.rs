@@ -1,4 +1,4 @@
-//! The times of one stream's frames, which are coded relative to the previous frame or syncpoint.
+//! The times of one stream's frames, most of which are coded relative to the previous frame or syncpoint.
 
 use crate::media::nut::cursor::Cursor;
 use crate::media::nut::error::NutError;
@@ -12,7 +12,7 @@ pub(super) struct Timeline {
     time_base: TimeBase,
     lsb_bits: u32,
     max_distance: u64,
-    /// Time of the previous frame or syncpoint. A syncpoint can be before zero.
+    /// Time of the previous frame or syncpoint. The time of a syncpoint may be negative.
     pub(super) last: i64,
 }
 
@@ -26,7 +26,7 @@ impl Timeline {
         }
     }
 
-    /// Returns the time of a frame from the number in its header.
+    /// Returns the time of a frame whose header contains the number `coded`. Fails if the time is negative.
     pub(super) fn coded(&self, coded: u64) -> Result<i64, NutError> {
         let range = 1 << self.lsb_bits;
         let pts = if coded < range {
@@ -40,7 +40,7 @@ impl Timeline {
         non_negative(pts)
     }
 
-    /// Returns the time that is `delta` ticks after the last one.
+    /// Returns the time that is `delta` ticks after the last one. Fails if this time is negative.
     pub(super) fn after(&self, delta: i32) -> Result<i64, NutError> {
         non_negative(i128::from(self.last) + i128::from(delta))
     }
@@ -54,14 +54,14 @@ impl Timeline {
     pub(super) fn convert(&self, syncpoint: Syncpoint) -> Result<i64, NutError> {
         let (from, to) = (syncpoint.time_base, self.time_base);
         let product = |a: u32, b: u32| i128::from(a) * i128::from(b);
-        // A number of 64 bits times two of 31 bits fits.
+        // The product of a number of 64 bits and two numbers of 31 bits fits into 128 bits.
         let dividend = i128::from(syncpoint.time) * product(from.numerator(), to.denominator());
         let time = dividend.div_euclid(product(from.denominator(), to.numerator()));
         i64::try_from(time).map_err(|_| NutError::Time)
     }
 }
 
-/// A time from which the next frame of every stream counts.
+/// A time relative to which the next frame of every stream is coded.
 #[derive(Clone, Copy)]
 pub(super) struct Syncpoint {
     time: i64,

@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::output::hls::fragment::Fragment;
 use crate::output::hls::playlist::{PartStart, Segment};
 
-/// The length at which an epoch's first segment ends, in parts, even without a keyframe. A keyframe can end
-/// it after one part. A player needs one whole segment before it shows a picture; with less than two parts
-/// in that segment, playback would stall at once.
+/// The length, in wanted durations of a part, at which an epoch's first segment ends even without a keyframe.
+/// A keyframe can end this segment after one part. A player needs one whole segment before it shows a picture;
+/// with fewer than two parts in that segment, playback would stall at once.
 const FIRST_SEGMENT_PARTS: u32 = 2;
 
 /// The time by which a segment can exceed the target duration: players round durations to whole seconds.
@@ -20,7 +20,8 @@ const SHORTEST_SEGMENT: Duration = Duration::from_secs(1);
 /// The time by which a GOP can be longer than the previous one without an additional segment.
 const GOP_JITTER: Duration = Duration::from_millis(200);
 
-/// The shortest part that does not end its segment, as a fraction of `PART-TARGET` (RFC 8216bis, 4.4.4.9).
+/// The shortest part that need not be the last one of its segment, as a fraction of the segment's longest part.
+/// RFC 8216bis (4.4.4.9) requires this fraction of `PART-TARGET`.
 const SHORTEST_PART: f64 = 0.85;
 
 /// The durations of segments and parts, and the length of the playlist.
@@ -82,24 +83,33 @@ impl Cutter {
         Self { policy, warm_up: WarmUp::Over, since_keyframe, last_gop }
     }
 
-    /// Resets the cutter: the next fragment is the first of an epoch, or needs another init segment, or
-    /// follows an interruption. The media from here on is treated as an epoch.
+    /// Resets the cutter before a fragment that is the first of an epoch, needs another init segment, or
+    /// follows an interruption. In each case, the media from this fragment on is treated as an epoch.
     pub(super) fn begin_epoch(&mut self) {
         *self = Self { warm_up: WarmUp::FirstSegment, ..Self::new(self.policy) };
     }
 
-    /// Returns whether the growing segment ends before `fragment`. The segment ends before a keyframe if
-    /// it is long enough (during the warm-up, one part is enough), if it would be too long at the next
-    /// keyframe, or if it does not begin with a keyframe itself, because a player that joins can begin only
-    /// with a segment that does. It also ends before a keyframe if its last part is short, because only the
-    /// last part of a segment can be. It ends before any fragment that would make it longer than
-    /// `longest_segment`. A GOP that is longer than that is divided into segments of equal length. Between
-    /// the first segment and the next keyframe, it also ends before any fragment if another part could
-    /// make it too long for hls.js.
+    /// Returns whether the growing segment ends before `fragment`; false if no segment is growing.
+    ///
+    /// If `fragment` begins with a keyframe, the segment ends in each of these cases:
+    ///
+    /// - It is long enough. During the warm-up, one part is enough.
+    /// - It would be too long at the next keyframe.
+    /// - It does not begin with a keyframe. A player that joins can begin only with a segment that does.
+    /// - Its last part is short. Only the last part of a segment can be short.
+    ///
+    /// Whether or not `fragment` begins with a keyframe, the segment ends in each of these cases:
+    ///
+    /// - With `fragment`, it would be longer than `longest_segment`.
+    /// - It is the first segment of its epoch and has about two parts.
+    /// - It is a complete piece of a GOP that is longer than `longest_segment`. Such a GOP is divided into
+    ///   segments of equal length.
+    /// - The first keyframe after the first segment has not come yet, and another part could make the segment
+    ///   too long for hls.js.
     ///
     /// No segment ends before the next one begins. hls.js mistakes the last segment of a playlist for the
-    /// growing one if it is finished: it miscalculates its time, and fails for good with "media sequence
-    /// mismatch" if the next playlist comes before the segment is loaded.
+    /// growing one, even if that segment is finished. It then miscalculates the segment's time, and fails
+    /// permanently with "media sequence mismatch" if the next playlist comes before the segment is loaded.
     pub(super) fn cuts_before(&mut self, fragment: &Fragment, growing: Option<&Segment>) -> bool {
         if fragment.is_keyframe {
             self.last_gop = std::mem::take(&mut self.since_keyframe);
@@ -124,10 +134,10 @@ impl Cutter {
         Self { last_gop, ..*self }.cuts_before_keyframe(growing, Some(last_part))
     }
 
-    /// Returns whether the growing segment, with `another_part` at its end, ends before a keyframe.
+    /// Returns whether the growing segment, after `another_part` if there is one, ends before a keyframe.
     fn cuts_before_keyframe(&self, growing: &Segment, another_part: Option<Duration>) -> bool {
         let duration = growing.duration() + another_part.unwrap_or_default();
-        // A camera's GOP of two seconds may be slightly shorter.
+        // A GOP that should last for two seconds may be slightly shorter.
         let is_long_enough = duration >= self.policy.segment_time * 19 / 20;
         let is_last_chance = duration >= SHORTEST_SEGMENT
             && duration + self.last_gop > self.policy.longest_segment();
@@ -139,8 +149,8 @@ impl Cutter {
     }
 
     /// Returns whether the growing segment, which lasts for `duration`, ends before `fragment` because the
-    /// GOP is divided there. Supposes that the GOP is as long as the previous one. It ends with a keyframe,
-    /// so it is not divided near its end.
+    /// GOP is divided there. Assumes that the GOP is as long as the previous one. The last piece of the GOP is
+    /// not divided: it ends at the next keyframe, even if this keyframe comes slightly later than assumed.
     fn ends_piece_of_gop(&self, fragment: &Fragment, duration: Duration) -> bool {
         let longest = self.policy.longest_segment().saturating_sub(GOP_JITTER);
         if self.is_warming_up() || fragment.is_keyframe || self.last_gop <= longest + GOP_JITTER {
@@ -162,7 +172,7 @@ impl Cutter {
     }
 
     /// Returns whether another part could make the growing segment too long for the first GOP. In this
-    /// GOP, a segment must be shorter than all finished segments together, by at least a part. Otherwise
+    /// GOP, a segment must be at least one part shorter than all finished segments together. Otherwise
     /// hls.js would wait for the whole segment: it loads the parts of the growing segment only if the
     /// segment is shorter than the media in the player's buffer.
     fn is_long_enough_in_first_gop(&self, growing: &Segment) -> bool {
@@ -206,8 +216,8 @@ impl Cutter {
     }
 }
 
-/// Returns whether the last part of a segment, with `another_part` at its end, is shorter than parts within a segment
-/// can be.
+/// Returns whether the last part of `growing`, or `another_part` if there is one, is so short that no other part of
+/// the same segment can follow it.
 fn ends_with_short_part(growing: &Segment, another_part: Option<Duration>) -> bool {
     let durations = || growing.parts.iter().map(|part| part.duration).chain(another_part);
     let longest = durations().max().unwrap_or_default();
@@ -261,7 +271,7 @@ mod tests {
         cutter.finished(MS * 400);
         assert!(
             cutter.cuts_before(&between, Some(&segment(1))),
-            "with another part it would not be shorter, by a part, than the finished 400 ms"
+            "with another part it would not be at least one part shorter than the finished 400 ms"
         );
         cutter.finished(MS * 1000);
         assert!(!cutter.cuts_before(&between, Some(&segment(4))));

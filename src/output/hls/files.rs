@@ -15,7 +15,7 @@ use crate::output::hls::fragment::{InitId, InitSegment};
 use crate::output::hls::layout::StreamDir;
 use crate::output::hls::playlist::Segment;
 
-/// Writes and deletes one stream's files, and counts their bytes.
+/// Writes and deletes one stream's files, and counts the bytes of its segments.
 #[derive(Debug)]
 pub(super) struct SegmentFiles {
     dir: StreamDir,
@@ -26,13 +26,13 @@ pub(super) struct SegmentFiles {
     retired: VecDeque<Arc<Segment>>,
     /// True if `retired` has grown since old segments were last deleted.
     has_retired: bool,
-    /// How long retired segments are kept, in playing time: as long as the longest playlist.
+    /// How long retired segments are kept, in playing time: for the duration of the longest playlist.
     keep_for: Duration,
 }
 
 impl SegmentFiles {
-    /// Creates the files of a stream in `dir`. Segments that have left the playlist are kept for
-    /// `keep_for`, in playing time.
+    /// Prepares to write a stream's files to `dir`, without creating a file. Segments that have left the
+    /// playlist are kept for at least `keep_for`, in playing time.
     pub(super) fn new(dir: StreamDir, share: DiskShare, keep_for: Duration) -> Self {
         Self { dir, share, growing: None, retired: VecDeque::new(), has_retired: false, keep_for }
     }
@@ -64,16 +64,16 @@ impl SegmentFiles {
         Ok(length)
     }
 
-    /// Truncates the growing segment to `length` bytes, because a part of a fragment may have been
-    /// written. A failure is ignored.
+    /// Truncates the growing segment to `length` bytes, because a fragment may have been written only
+    /// partly. Ignores a failure.
     pub(super) fn cut_back_to(&self, length: u64) {
         if let Some(file) = &self.growing {
             let _ = file.set_len(length);
         }
     }
 
-    /// Closes the growing segment, and keeps the `retired` segments, which have left the playlist. The
-    /// finished segments of the playlist last for `listed`.
+    /// Closes the growing segment, and keeps the `retired` segments, which have left the playlist.
+    /// `listed` is the playing time of the finished segments in the playlist.
     pub(super) fn finish(&mut self, retired: Vec<Arc<Segment>>, listed: Duration) {
         self.growing = None;
         self.keep_for = self.keep_for.max(listed);

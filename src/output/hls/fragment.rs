@@ -33,16 +33,16 @@ pub(crate) struct InitSegment {
     pub(crate) height: u16,
 }
 
-/// One `moof` and `mdat` with video, and with the audio that arrived until the end of this video.
+/// One `moof` and `mdat` with video, and with the audio that the module `sound` selects for this video.
 #[derive(Debug)]
 pub(crate) struct Fragment {
     /// The init segment that a decoder of the fragment needs.
     pub(crate) init: Arc<InitSegment>,
-    /// The bytes of both boxes, in order. The slices share the memory of the frames.
+    /// The bytes of both boxes, in order. Media is not copied: its slices share the memory of the frames.
     pub(crate) slices: Vec<Bytes>,
     /// True if the fragment begins with a keyframe.
     pub(crate) is_keyframe: bool,
-    /// The distance from the beginning to the last keyframe, if this is not the first frame.
+    /// The distance from the first frame to the last keyframe; `None` if no later frame is a keyframe.
     pub(crate) later_keyframe: Option<Duration>,
     /// Decode time of the first frame of video, on the epoch's clock.
     pub(crate) decode_time: Duration,
@@ -50,7 +50,7 @@ pub(crate) struct Fragment {
     pub(crate) duration: Duration,
     /// Number of frames of video.
     pub(crate) frames: u32,
-    /// The time by which the audio is behind the end of the video, at most. Zero without audio.
+    /// The longest time by which the audio is behind the end of the video. Zero without an audio track.
     pub(crate) audio_delay: Duration,
     /// An estimate of the time at which the camera took the first frame.
     pub(crate) taken_at: SystemTime,

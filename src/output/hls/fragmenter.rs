@@ -20,20 +20,21 @@ const AUDIO_WITHIN: Duration = Duration::from_secs(1);
 /// The most frames that wait until the audio is known: one second at 120 frames per second.
 const MAX_HELD: usize = 120;
 
-/// A fragment may be longer than a part by one twentieth of the part's duration, because frames do not come
-/// at exact intervals.
+/// A fragment can be longer than a part by the wanted duration of a part divided by this number, because frames
+/// do not come at exact intervals.
 const TOLERANCE: u32 = 20;
 
-/// The longest gap in the video that is not a jump of the camera's clock.
+/// A gap in the video that is at least this long is a jump of the camera's clock.
 const MAX_VIDEO_GAP: Duration = Duration::from_secs(10);
 
-/// The shortest distance between two frames that is an interruption, unless the frames after it have the same distance.
+/// The shortest distance between two frames that can be an interruption. It is not an interruption if the estimated
+/// duration of the second frame is at least half as long, because the camera then sends frames at such intervals.
 const INTERRUPTION: Duration = Duration::from_millis(500);
 
 /// The most bytes of audio that wait for the end of a fragment: 16 seconds at 256 kbit/s.
 const MAX_AUDIO: usize = 512 * 1024;
 
-/// Joins the frames of one stream, over all its epochs.
+/// Joins the frames of one stream into fragments, over all its epochs.
 #[derive(Debug)]
 pub(super) struct Fragmenter {
     part_time: Duration,
@@ -45,7 +46,7 @@ pub(super) struct Fragmenter {
     begins_segment: bool,
     audio: VecDeque<Arc<Frame>>,
     audio_bytes: usize,
-    /// The sound of the epoch so far; `None` before the first fragment with an audio track.
+    /// The sound of the epoch so far; `None` before its first fragment with an audio track, and after `clear`.
     sound: Option<Sound>,
     /// The end of the video in the last fragment of the epoch.
     video_end: Option<Duration>,
@@ -71,10 +72,12 @@ impl Fragmenter {
         }
     }
 
-    /// Adds a frame, and appends the fragments that are now complete to `fragments`. A fragment has video,
-    /// and the audio that arrived until the end of this video. `ends_segment` returns whether the segment ends
-    /// before a keyframe that follows after a fragment of the given duration. Otherwise, no fragment ends before
-    /// a keyframe, because a short part would be in the middle of a segment.
+    /// Adds a frame, and appends the fragments that are now complete to `fragments`. Each fragment has video.
+    ///
+    /// `ends_segment` returns whether the growing segment ends before a keyframe that follows a fragment of the
+    /// given duration. A fragment ends early before a keyframe only if the segment ends there. Otherwise, a
+    /// short part would be in the middle of a segment. A fragment also ends early before an interruption, and
+    /// before a frame that needs another init segment.
     pub(super) fn push(
         &mut self,
         frame: &Arc<Frame>,
@@ -90,7 +93,7 @@ impl Fragmenter {
             return Ok(());
         }
         for held in std::mem::take(&mut self.held) {
-            // Within an epoch, the newest description has the audio that was added in the meantime.
+            // For held frames of the same epoch, the newest description has the audio that was added later.
             let is_older = held.format.epoch != frame.format.epoch;
             let format = if is_older { &held.format } else { &frame.format };
             self.push_video(&held, format, ends_segment, fragments)?;
@@ -147,7 +150,7 @@ impl Fragmenter {
         Ok(())
     }
 
-    /// Returns the duration of the video that is not in a fragment yet.
+    /// Returns the duration of the video for the next fragment.
     fn pending(&self) -> Duration {
         self.video.iter().map(|frame| frame.duration).sum()
     }
@@ -157,8 +160,8 @@ impl Fragmenter {
         self.part_time + self.part_time / TOLERANCE
     }
 
-    /// Sets the duration of the frame before `next`, which was estimated without knowing `next`. Does not count an
-    /// interruption as duration, and returns whether there was one.
+    /// Replaces the duration of the last frame, which is an estimate, by the distance to `next`, if both are of the
+    /// same epoch. If the distance is an interruption, returns true and keeps the estimate.
     fn end_last_frame(&mut self, next: &Frame) -> bool {
         let Some(last) = self.video.last_mut() else { return false };
         let distance = next.decode_time.saturating_sub(last.decode_time);
@@ -169,7 +172,7 @@ impl Fragmenter {
         !is_usual
     }
 
-    /// Drops all frames that are not in a fragment yet.
+    /// Drops all frames that are not in a fragment yet, and the state of the sound.
     pub(super) fn clear(&mut self) {
         self.video.clear();
         self.held.clear();
@@ -243,9 +246,10 @@ impl Fragmenter {
         Ok(())
     }
 
-    /// Returns the decode time with which the video of the next fragment begins: the end of the last fragment, if
-    /// `first` follows a gap. The picture is still shown at its time. Otherwise, browsers would drop all
-    /// frames after a gap up to the next keyframe (Media Source Extensions, coded frame processing).
+    /// Returns the decode time with which the video of the next fragment begins: the end of the last fragment if
+    /// `first` follows a gap, otherwise the decode time of `first`. The picture is still shown at its time. If
+    /// decode times had a gap, browsers would drop all frames after it up to the next keyframe (Media Source
+    /// Extensions, coded frame processing).
     fn video_begin(&self, first: &Frame) -> Duration {
         let begin = first.decode_time;
         let is_gap = |end: &Duration| *end < begin && begin.saturating_sub(*end) < MAX_VIDEO_GAP;
@@ -321,7 +325,8 @@ impl<'a> Samples<'a> {
         Self { timescale, decode_time, list }
     }
 
-    /// Lets the first sample begin at `begin`, which is not later than its decode time.
+    /// Moves the beginning of the first sample to `begin`, which is not later than its decode time. The time at
+    /// which the sample is shown, and its end, stay the same.
     fn from(mut self, begin: Duration) -> Self {
         let begin = ticks(begin, self.timescale);
         let earlier = self.decode_time.saturating_sub(begin);
@@ -392,7 +397,7 @@ mod tests {
         })
     }
 
-    /// Returns begin and duration in milliseconds, and the number of frames, of each fragment.
+    /// Returns the beginning and the duration in milliseconds, and the number of frames, of each fragment.
     fn summary(fragments: &[Fragment]) -> Vec<(u128, u128, u32)> {
         let ms = |time: Duration| time.as_millis();
         let one = |it: &Fragment| (ms(it.decode_time), ms(it.duration), it.frames);
@@ -427,13 +432,13 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_every_few_seconds_is_a_fragment_until_the_next_one() {
+    fn frames_at_long_intervals_are_fragments_but_interruptions_have_no_duration() {
         let format = testing::format(7);
         let frame =
             |n: u64| testing::video(&format, true, n * 5000, if n == 0 { 40 } else { 5000 });
         let fragments = push(&mut fragmenter(), (0..3).map(frame));
         assert_eq!(summary(&fragments), [(0, 5000, 1), (5000, 5000, 1), (10_000, 5000, 1)]);
-        // After an interruption, the frame before it has its usual duration.
+        // The frame before an interruption keeps its usual duration.
         let frames = [(0, 40), (3000, 40), (3040, 40), (3080, 40)];
         let frames =
             frames.map(|(time, duration)| testing::video(&format, time == 0, time, duration));

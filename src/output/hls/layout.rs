@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! STREAM_DIR/.lock
-//! STREAM_DIR/.ready                        exists only during a readiness check
-//! STREAM_DIR/{id}/init-{epoch}.mp4            the first init segment of an epoch
-//! STREAM_DIR/{id}/init-{epoch}-{version}.mp4  later init segments of the epoch
+//! STREAM_DIR/.ready                           exists only during a readiness check
+//! STREAM_DIR/{id}/init-{epoch}.mp4            the init segment for version 0 of an epoch's description
+//! STREAM_DIR/{id}/init-{epoch}-{version}.mp4  the init segment for a later version
 //! STREAM_DIR/{id}/{sequence}.m4s
 //! ```
 
@@ -171,7 +171,7 @@ pub(crate) enum StreamFile {
 }
 
 impl StreamFile {
-    /// Returns the file with this name; `None` if it cannot be a stream's.
+    /// Returns the kind of file with this name; `None` if no file of a stream has such a name.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         if ["stream.m3u8", "index.m3u8", "stream.m3u8.next", "index.m3u8.next"].contains(&name) {
             return Some(Self::Older);
@@ -186,7 +186,7 @@ impl StreamFile {
     }
 }
 
-/// Returns the number that consists of these digits.
+/// Returns the number that consists of these digits; `None` if it is not a number, or too large.
 fn number(digits: &str) -> Option<u64> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_its_own_files() {
+    fn names_of_stream_files_are_recognized() {
         for own in [
             &init_name(InitId { epoch: 7, version: 0 }),
             &init_name(InitId { epoch: 7, version: 2 }),

@@ -8,11 +8,11 @@ use crate::output::hls::layout;
 use crate::output::hls::playlist::Segment;
 
 /// The shortest segment whose bit rate is representative. The first segment of an epoch, for example,
-/// contains little more than a keyframe. RFC 8216 ignores segments shorter than half the target
-/// duration.
+/// contains little more than a keyframe. The definition of the peak bit rate in RFC 8216 ignores segments
+/// shorter than half the target duration.
 const REPRESENTATIVE: Duration = Duration::from_secs(1);
 
-/// The description of a stream in the multivariant playlist, since its last init segment.
+/// The properties of a stream for its multivariant playlist, since its last init segment.
 #[derive(Debug)]
 pub(crate) struct Variant {
     codecs: String,
@@ -106,7 +106,7 @@ mod tests {
             let read = m3u8_rs::parse_master_playlist_res(text.as_bytes()).expect("a playlist");
             read.variants[0].bandwidth
         };
-        // The keyframe of the short first segment counts until a whole segment is finished.
+        // The bit rate of the short first segment counts until a representative segment is finished.
         assert_eq!(bandwidth_after(segment(120, 50_000)), 3_400_000);
         assert_eq!(bandwidth_after(segment(2000, 250_000)), 1_000_000);
         assert_eq!(bandwidth_after(segment(2000, 300_000)), 1_200_000);

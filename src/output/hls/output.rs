@@ -27,7 +27,7 @@ use crate::stream::playable::PlayableReader;
 /// The most bytes of frames by which the packager can be behind. The hub also limits the time.
 const MAX_BEHIND: usize = 16 * 1024 * 1024;
 
-/// The longest wait of a blocked reload, in segments.
+/// The longest wait of a blocking playlist request, in wanted durations of a segment.
 const BLOCKED_SEGMENTS: u32 = 3;
 
 /// The HLS output. Cheap to clone.
@@ -68,7 +68,7 @@ impl Hls {
         self.0.playlists.get(id)?.borrow().clone()
     }
 
-    /// Returns the longest time that a blocking playlist request waits. It is several segments long,
+    /// Returns the longest time that a blocking playlist request waits. This time covers several segments,
     /// because a stream may be interrupted for a moment.
     pub(crate) fn reload_timeout(&self) -> Duration {
         self.0.policy.segment_time * BLOCKED_SEGMENTS
@@ -92,7 +92,7 @@ impl Output for Hls {
         let session = Session { packager, progress, numbers, counters: self.0.counters.clone() };
         Box::pin(async move {
             let session = package(session, fragmenter, frames, can_block, end).await;
-            // From now on, a player that returns starts HLS again.
+            // From now on, the stream has no playlist, so a player that returns starts HLS again.
             drop(listed);
             let Some(session) = session else { return };
             let removed = on_thread(session, can_block, |session| session.packager.remove()).await;
@@ -103,12 +103,12 @@ impl Output for Hls {
     }
 }
 
-/// Packages frames until the stream has ended, or `end` is sent or dropped. Returns `None` after a panic
-/// of the packager.
+/// Packages frames until the stream has ended, or `end` is sent or dropped. Returns `None` if the packager
+/// panics on a thread for blocking work.
 ///
-/// If writing can block, each fragment is written on one of tokio's blocking threads: a disk that hangs
-/// holds up this stream alone. Writing to memory is done here, which costs less than handing the work
-/// to another thread. Joining frames into fragments always happens here.
+/// If writing can block, each fragment is written on one of tokio's blocking threads, so that a disk that
+/// hangs delays only this stream. Writing to memory is done on the calling task, which costs less than handing
+/// the work to another thread. Frames are always joined into fragments on the calling task.
 async fn package(
     mut session: Session,
     mut fragmenter: Fragmenter,

@@ -1,8 +1,8 @@
 //! The HLS packager: turns one stream's fragments into segments and playlists.
 //!
 //! Appends each fragment to the growing segment, publishes the playlist, and deletes old segments.
-//! Bytes are in a segment's file before the playlist names them. The packager is synchronous; its
-//! caller runs it on a thread on which waiting for a disk does not delay other streams.
+//! Bytes are in a segment's file before the playlist names them. The packager is synchronous. If writing
+//! may wait for a disk, its caller runs it on a thread on which this does not delay other streams.
 
 use std::io;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::stream::output::OutputProgress;
 /// The largest gap or overlap between two consecutive fragments that does not count as a jump.
 const JUMP: Duration = Duration::from_millis(500);
 
-/// The longest part. Parts are as long as this only if a camera sends a frame every few seconds.
+/// The longest duration of a part. Parts are as long as this only if a camera sends a frame every few seconds.
 const LONGEST_PART: Duration = Duration::from_secs(10);
 
 /// The wall-clock time of a segment is corrected by at most the duration of the previous segment, divided
@@ -43,6 +43,7 @@ const LARGE_CORRECTION: u32 = 2;
 #[derive(Debug)]
 pub(crate) struct Packager {
     policy: SegmentPolicy,
+    /// The longest duration of a segment before the target duration was first raised.
     initial_longest_segment: Duration,
     cutter: Cutter,
     files: SegmentFiles,
@@ -98,7 +99,8 @@ impl Packager {
         &self.progress
     }
 
-    /// Packages one fragment. Returns true if the fragment was written.
+    /// Packages one fragment. Returns true if the fragment was written. A fragment is not written if it is too
+    /// long, or if the packager waits for a keyframe with which the fragment does not begin.
     ///
     /// After an error, the packager continues at the next keyframe with a discontinuity.
     pub(crate) fn push(&mut self, fragment: &Fragment) -> bool {
@@ -126,7 +128,7 @@ impl Packager {
     }
 
     /// Returns whether the growing segment ends before a keyframe that follows after another part of the duration
-    /// `last_part`. If not, no part should end there unless it is long enough.
+    /// `last_part`; true if no segment is growing. If false, no part should end there unless it is long enough.
     pub(crate) fn ends_segment_before_keyframe(&self, last_part: Duration) -> bool {
         match self.playlist.growing() {
             Some(growing) => self.cutter.will_cut_before_keyframe(growing, last_part),
@@ -134,9 +136,9 @@ impl Packager {
         }
     }
 
-    /// Begins another playlist if `fragment` is too long for the target duration of this one. The first frames of an
-    /// epoch have irregular times, so a playlist that is not published yet gets a longer target duration
-    /// even if a frame is only nearly too long.
+    /// Begins another playlist if `fragment` is too long for the target duration of the present one, and not longer
+    /// than [`LONGEST_PART`]. The first frames of an epoch have irregular times, so a playlist that is not published
+    /// yet gets a longer target duration even if a frame lasts for only three fifths of the longest segment.
     fn ensure_target_duration(&mut self, fragment: &Fragment) {
         let longest = self.policy.longest_segment();
         let is_first = !self.has_segments() && longest == self.initial_longest_segment;
@@ -168,7 +170,8 @@ impl Packager {
         self.next_begins_at = None;
     }
 
-    /// Ends the growing segment, because fragments were missed or could not be written.
+    /// Ends the growing segment, and waits for a keyframe. Called when fragments were missed or could not be
+    /// written, when the media time jumps, and when another playlist begins.
     pub(crate) fn interrupt(&mut self) {
         self.give_up_growing();
         self.needs_discontinuity |= self.has_segments();
@@ -183,7 +186,7 @@ impl Packager {
             self.files.discard(&unused);
         }
         // A segment whose parts the playlist names is not withdrawn, but finished as it is. Players
-        // see that with the next publication, after a write has succeeded again.
+        // see this in the next published playlist, after a write has succeeded again.
         if let Some(growing) = self.playlist.growing() {
             self.files.cut_back_to(growing.length());
         }
@@ -200,7 +203,7 @@ impl Packager {
         !self.files.dir().is_in_memory()
     }
 
-    /// Records the numbers that players may know. There are none before the first playlist.
+    /// Records as used the numbers that players may know. There are none before the first playlist.
     pub(crate) fn record_numbers(&self, numbers: &Numbers) {
         if let Some(newest) = &*self.newest.borrow() {
             numbers.use_below(NumberSet {
@@ -239,7 +242,7 @@ impl Packager {
         Ok(())
     }
 
-    /// Begins with another init segment, after a discontinuity.
+    /// Writes the init segment of `fragment` and begins to use it, after a discontinuity if there are segments.
     fn begin(&mut self, fragment: &Fragment) -> io::Result<()> {
         self.files.write_init(&fragment.init)?;
         self.init = Some(fragment.init.id);
@@ -457,8 +460,8 @@ mod tests {
     }
 
     #[test]
-    fn a_gop_that_divides_badly_still_begins_every_segment_with_a_keyframe() {
-        // 1.4 s and 2.4 s fit into a target duration of 2 s, but not twice.
+    fn every_segment_is_one_gop_if_two_gops_are_too_long() {
+        // Durations are rounded to seconds: one GOP fits into a target duration of 2 s, two GOPs do not.
         for gop_ms in [1400_u32, 2400] {
             let mut setup = setup(2.0, 20);
             setup.feed(1, 0, 30, gop_ms.into());
@@ -494,7 +497,7 @@ mod tests {
         }
     }
 
-    /// Parts of 80 ms do not divide a GOP of one second.
+    /// A GOP of one second cannot be divided into parts of exactly 80 ms.
     #[test]
     fn only_the_last_part_of_a_segment_is_short() {
         for gop_ms in [1000_u64, 2000, 4000, 10_000] {
@@ -617,7 +620,7 @@ mod tests {
         assert!(playlist.media_sequence >= before.position().first_unknown());
         assert_eq!(playlist.discontinuity_sequence, before.last_discontinuity() + 1);
         for segment in playlist.segments {
-            assert!(setup.has(&segment.uri), "{} is named and missing", segment.uri);
+            assert!(setup.has(&segment.uri), "{} is listed but missing", segment.uri);
         }
     }
 
@@ -644,12 +647,12 @@ mod tests {
         setup.feed(8, 0, 40, 2000);
         let first = setup.playlist().media_sequence;
         let kept = (FIRST..first).filter(|sequence| setup.has(&format!("{sequence}.m4s"))).count();
-        // The segment that left the playlist last, and before it as many as a playlist has.
+        // The segment that left the playlist last, and as many segments before it as the playlist lists.
         assert_eq!(kept, 4);
         assert!(!setup.has("init-7.mp4") && setup.has("init-8.mp4"));
         assert_eq!(setup.playlist().discontinuity_sequence, 41);
         for segment in setup.playlist().segments {
-            assert!(setup.has(&segment.uri), "{} is named and missing", segment.uri);
+            assert!(setup.has(&segment.uri), "{} is listed but missing", segment.uri);
         }
     }
 
@@ -676,7 +679,7 @@ mod tests {
     }
 
     #[test]
-    fn old_frames_that_were_dated_as_new_do_not_keep_dates_wrong() {
+    fn dates_become_right_after_the_first_frames_were_read_late() {
         let mut setup = setup(2.0, 20);
         let init = testing::init(7);
         for time in (0..40_000).step_by(200) {
@@ -711,7 +714,7 @@ mod tests {
         let file = setup.root.path().join("cam").join(&playlist.segments[7].uri);
         assert!(std::fs::read_to_string(file).expect("a segment").starts_with("[8000]"));
         for segment in playlist.segments {
-            assert!(setup.has(&segment.uri), "{} is named and missing", segment.uri);
+            assert!(setup.has(&segment.uri), "{} is listed but missing", segment.uri);
         }
     }
 

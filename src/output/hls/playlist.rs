@@ -17,7 +17,7 @@ use crate::output::hls::layout;
 const PARTS_WITHIN: u32 = 3;
 /// `HOLD-BACK` in target durations: the smallest value that the draft allows.
 const HOLD_BACK: u32 = 3;
-/// `PART-HOLD-BACK` in part targets: the value that the draft recommends. More if the audio is late.
+/// `PART-HOLD-BACK` in part targets: the value that the draft recommends. If the audio is late, more is added.
 const PART_HOLD_BACK: u32 = 3;
 /// The playing time that must remain when a segment is removed, in target durations.
 const LEAST_TARGETS: u32 = 3;
@@ -53,7 +53,7 @@ pub(crate) struct Part {
 /// A segment, finished or growing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Segment {
-    /// The media sequence number. It is unique among all segments of a camera, even across restarts of
+    /// The media sequence number. It is unique among all segments of a stream, even across restarts of
     /// the manager.
     pub sequence: u64,
     /// The wall-clock time of the first frame.
@@ -108,10 +108,10 @@ pub(crate) struct Playlist {
 }
 
 impl Playlist {
-    /// Creates an empty playlist. It keeps `length` finished segments, or more if these are short. A
-    /// segment lasts at most `target_duration` seconds, rounded, and a part about `part_time`.
-    /// The numbers in `first` must be higher than those that the camera's viewers have seen. The
-    /// discontinuity number must be higher as well, so that players notice the new time line.
+    /// Creates an empty playlist. It keeps `length` finished segments, or more if these are short or contain
+    /// no keyframe at which every player can begin. A segment lasts at most `target_duration` seconds,
+    /// rounded, and a part about `part_time`. The numbers in `first` must be higher than those that the
+    /// stream's viewers have seen. From the higher discontinuity number, players notice the new time line.
     pub(crate) fn new(
         target_duration: u64,
         part_time: Duration,
@@ -155,7 +155,8 @@ impl Playlist {
     }
 
     /// Appends a part to the growing segment. Bytes without playing time, which come from a camera
-    /// whose clock is frozen, extend the previous part instead, because a part must have a duration.
+    /// whose clock is frozen, extend the segment's previous part if there is one, because a part must have a
+    /// duration.
     pub(crate) fn append(&mut self, duration: Duration, length: u64, begin: PartStart) {
         let Some(open) = &mut self.open else { return };
         match open.parts.last_mut() {
@@ -179,7 +180,8 @@ impl Playlist {
     }
 
     /// Removes and returns the oldest segment, if enough segments remain: the wanted number, the playing
-    /// time that RFC 8216 (6.2.2) requires, and a keyframe at which every player can begin.
+    /// time that RFC 8216 (6.2.2) requires, and a keyframe at which every player can begin. The keyframe is
+    /// not required if [`KEYFRAME_WITHIN`] remains, or if the oldest segment does not begin with one either.
     fn take_oldest(&mut self) -> Option<Arc<Segment>> {
         let rest: Duration = self.segments().skip(1).map(Segment::duration).sum();
         let is_enough = rest >= self.targets(LEAST_TARGETS)
@@ -192,8 +194,8 @@ impl Playlist {
     }
 
     /// Returns whether a segment other than the oldest one begins with a keyframe, at least `HOLD-BACK`
-    /// before the end. Also returns true if not even the oldest one does. `rest` is the playing time of the
-    /// segments after the oldest one.
+    /// before the end. Also returns true if the oldest segment does not begin with a keyframe, because
+    /// keeping it would not help. `rest` is the playing time of the segments after the oldest one.
     fn has_start_after_oldest(&self, rest: Duration) -> bool {
         if !self.segments().next().is_some_and(Segment::has_keyframe) {
             return true;
@@ -312,11 +314,13 @@ impl Playlist {
         line(text, format_args!("#EXT-X-DISCONTINUITY-SEQUENCE:{}", self.discontinuity_sequence));
     }
 
-    /// Returns the value of `EXT-X-START`, counted from the first segment; `None` if players need no
-    /// hint: low-latency players usually begin at a marked keyframe, and other players at a segment that
-    /// begins with a keyframe. Otherwise returns the beginning of the last segment with a keyframe at which
-    /// players without low latency can begin. If there is no such segment, returns the beginning of the last
-    /// segment with a keyframe at which low-latency players can begin.
+    /// Returns the value of `EXT-X-START`, counted from the first segment; `None` if players need no hint, or
+    /// if there is no keyframe at which they can begin. Low-latency players need no hint if the last segment
+    /// that begins before `PART-HOLD-BACK` begins with a marked keyframe. Other players need none if the last
+    /// segment that begins before `HOLD-BACK` begins with a keyframe. If one kind of player needs a hint,
+    /// returns the beginning of the last segment with a keyframe at which players without low latency can
+    /// begin. If there is no such segment, returns the beginning of the last segment with a keyframe at which
+    /// low-latency players can begin.
     fn start(&self) -> Option<Duration> {
         let all: Duration = self.all().map(Segment::duration).sum();
         let near = all.saturating_sub(self.part_hold_back());
@@ -340,7 +344,7 @@ impl Playlist {
     }
 
     /// Returns `PART-TARGET`: the duration of the longest listed part, or the wanted duration if no part is
-    /// listed. Since players stay three part targets behind, it should not be longer than the parts are.
+    /// listed. Since players stay three part targets behind, `PART-TARGET` should not exceed this duration.
     fn part_target(&self) -> Duration {
         let named = self.all().skip(self.first_with_parts());
         let longest = named.flat_map(|segment| &segment.parts).map(|part| part.duration).max();
@@ -349,8 +353,9 @@ impl Playlist {
         Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
     }
 
-    /// Returns `PART-HOLD-BACK`: the time by which low-latency players stay behind. Audio can be late by one part.
-    /// If it is later, players need more time, because they play only as far as they have both video and audio.
+    /// Returns `PART-HOLD-BACK`: the time by which low-latency players stay behind. Three part targets are enough
+    /// for audio that is late by up to one part target. If the audio is later, players need more time, because they
+    /// play only as far as they have both video and audio.
     fn part_hold_back(&self) -> Duration {
         let part_target = self.part_target();
         part_target * PART_HOLD_BACK + self.audio_delay.saturating_sub(part_target)
@@ -385,7 +390,8 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    /// Returns whether a playlist that ends here has this finished segment, or this part of it.
+    /// Returns whether a playlist that ends here has reached the end of this segment, or of this part of it.
+    /// Segments that have left the playlist count too.
     pub(crate) fn has(self, sequence: u64, part: Option<usize>) -> bool {
         sequence < self.sequence
             || sequence == self.sequence && part.is_some_and(|part| part < self.parts)
@@ -564,9 +570,9 @@ mod tests {
             .expect("a skip tag")
             .parse()
             .expect("a number");
-        // Twelve seconds are never skipped.
+        // The last twelve seconds are never skipped.
         assert_eq!(skipped, 13);
-        assert!(!delta.contains("#EXT-X-MAP"), "the map was known before");
+        assert!(!delta.contains("#EXT-X-MAP"), "the player knows the map from a skipped segment");
         let segments = |text: &str| text.matches(".m4s\n").count();
         assert_eq!(segments(&full), segments(&delta) + skipped);
         let rest = full.split("#EXTINF").nth(skipped + 1).expect("a segment");
@@ -574,7 +580,7 @@ mod tests {
     }
 
     #[test]
-    fn whether_a_playlist_has_a_requested_segment_or_part() {
+    fn a_position_has_the_finished_segments_and_parts_before_it() {
         let position = Position { sequence: 105, parts: 2 };
         let table = [
             (104, None, true),
@@ -642,7 +648,7 @@ mod tests {
                 assert!(start.is_some_and(|start| start.as_secs() <= 2 * length as u64 - 6));
             }
         }
-        // A GOP without an end.
+        // From now on, no keyframe comes.
         for _ in 0..200 {
             add(PartStart::Between);
         }

@@ -51,7 +51,7 @@ impl Published {
         self.playlist.last_discontinuity()
     }
 
-    /// Returns whether the media playlist has this segment, or this part of the segment.
+    /// Returns whether the media playlist has reached the end of this segment, or of this part of the segment.
     pub(crate) fn has(&self, sequence: u64, part: Option<usize>) -> bool {
         self.playlist.position().has(sequence, part)
     }

@@ -1,16 +1,18 @@
 //! The sound of the fragments: continuous, although a camera's audio may be late, pause or end. Pure.
 //!
 //! Players wait for audio as long as the init segment describes an audio track. So the fragments contain
-//! silence where the camera sends no audio.
+//! silence where the camera sends no audio. There is silence for one or two channels; audio with more channels is
+//! not changed at all.
 //!
 //! Each frame of audio begins exactly at the end of the one before. If the times of one track jump in a
 //! browser's buffer, the browser drops all tracks up to the next keyframe (Media Source Extensions, coded frame
 //! processing), so that the picture freezes.
 //!
-//! Each fragment contains audio, even if the camera sends several frames of audio at a time. hls.js takes the time
-//! of a fragment from its audio if it took that of the first fragment from there. Without audio, hls.js takes the
-//! time from the video instead, so that all times jump and the picture freezes up to the next keyframe. So audio is
-//! as late in all fragments as it is in the latest one.
+//! Each fragment contains audio, even if the camera sends several frames of audio at a time. If hls.js took the time
+//! of the first fragment from the audio, it does so for later fragments too. If one of these has no audio, hls.js
+//! takes its time from the video instead, so that all times jump and the picture freezes up to the next keyframe.
+//! So the audio of all fragments is equally late: as late as the latest audio of the last fragments. Only when this
+//! delay grows, a fragment may have no audio.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,17 +23,20 @@ use bytes::Bytes;
 use crate::media::aac::AacConfig;
 use crate::media::frame::Frame;
 
-/// The time for which a fragment's audio can be behind its video. Then the audio counts as missing. Cameras
-/// send audio in packets of up to 200 ms, and FFmpeg delays audio that it converts by another 100 ms.
+/// If no audio arrives for longer than this, the audio counts as missing. This is also the longest delay of audio
+/// for which fragments wait. Cameras send audio in packets of up to 200 ms, and FFmpeg delays audio that it converts
+/// by another 100 ms.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// The same time before the first audio of an epoch. Players show no picture before both tracks have begun.
+/// If no audio arrives for this time at the beginning of an epoch, the audio counts as missing. The time is shorter,
+/// because players show no picture before both tracks have begun.
 const FIRST_PATIENCE: Duration = Duration::from_millis(250);
 
-/// The longest gap between two packets of audio that is filled. A longer one is a jump of the camera's clock.
+/// The longest gap between two packets of audio that is filled. A longer gap is a jump of the camera's clock.
 const MAX_GAP: Duration = Duration::from_secs(10);
 
-/// How long the greatest delay of the audio counts, in video: once to twice this time.
+/// The playing time after which a new window of delays begins. The greatest delay in the current and the previous
+/// window counts, so it counts for one to two windows.
 const DELAY_WINDOW: Duration = Duration::from_secs(5);
 
 /// The sound of one epoch.
@@ -59,9 +64,12 @@ impl Sound {
         }
     }
 
-    /// Returns the audio of the next fragment, whose video ends at `video_end`. It consists of the `arrived` frames,
-    /// those that arrived earlier and belong to this fragment, and silence where there are gaps. Audio of a time
-    /// that is filled already is left out. Each frame begins at the end of the one before.
+    /// Returns the audio of the next fragment, whose video ends with the frame `last` at `video_end`. `arrived` is
+    /// the audio that arrived since the last fragment. The returned audio consists of frames that arrived now or
+    /// earlier, and of silence where there are gaps. Frames for later fragments are kept. Audio of a time that is
+    /// filled already is left out. Each frame begins at the end of the one before.
+    ///
+    /// If there are more than two channels, returns the `arrived` frames as they are.
     pub(super) fn complete(
         &mut self,
         arrived: Vec<Arc<Frame>>,
@@ -84,7 +92,7 @@ impl Sound {
             if time.saturating_sub(end) > MAX_GAP {
                 self.end = time;
             }
-            // Adds a frame of silence if more than the tolerance is missing: 1/4 is the rest of a frame.
+            // Adds a frame of silence for each gap of at least the tolerance, which is 1/4 shorter than a frame.
             self.fill(time + packet / 4, packet, &frame, silence);
             self.place(&frame, packet, frame.data.clone());
         }
@@ -96,14 +104,14 @@ impl Sound {
         self.release(video_end, packet)
     }
 
-    /// Returns the time by which the audio of a fragment is behind the end of its video, at most.
+    /// Returns the longest time by which the audio of a fragment is behind the end of its video.
     pub(super) fn delay(&self, config: &AacConfig) -> Duration {
         self.delay.greatest() + config.frame_duration() / 2
     }
 
-    /// Removes and returns the audio of the fragment whose video ends at `video_end`: the audio up to the greatest
-    /// delay before this end. If there is any audio, returns at least one frame. A fragment that is at least half as
-    /// long as a frame of audio leaves a frame for the next fragment.
+    /// Removes and returns the audio of the fragment whose video ends at `video_end`: the waiting frames that begin
+    /// earlier than this end, minus the greatest delay, minus half a frame. If no frame begins so early, returns
+    /// the first waiting frame, so that the fragment has audio.
     fn release(&mut self, video_end: Duration, packet: Duration) -> Vec<Arc<Frame>> {
         let until = video_end.saturating_sub(self.delay.greatest() + packet / 2);
         let is_due = |frame: &Arc<Frame>| frame.decode_time < until;
@@ -133,12 +141,14 @@ impl Sound {
     }
 }
 
-/// The time by which the audio is behind the video when a fragment is made.
+/// The greatest time by which the audio was behind the video when the last fragments were made.
 #[derive(Debug)]
 struct Delay {
     /// The end of the video with which the current window began.
     since: Duration,
+    /// The greatest delay in the current window so far.
     current: Duration,
+    /// The greatest delay in the previous window.
     previous: Duration,
 }
 
@@ -147,7 +157,8 @@ impl Delay {
         Self { since, current: Duration::ZERO, previous: Duration::ZERO }
     }
 
-    /// Takes the `delay` of a fragment into account whose video ends at `video_end`.
+    /// Takes into account the `delay` of a fragment whose video ends at `video_end`. A delay that is longer than
+    /// [`PATIENCE`] counts as [`PATIENCE`].
     fn note(&mut self, delay: Duration, video_end: Duration) {
         if video_end.saturating_sub(self.since) > DELAY_WINDOW {
             self.since = video_end;
@@ -156,7 +167,7 @@ impl Delay {
         self.current = self.current.max(delay.min(PATIENCE));
     }
 
-    /// Returns the greatest delay of the last fragments.
+    /// Returns the greatest delay in the current and the previous window.
     fn greatest(&self) -> Duration {
         self.current.max(self.previous)
     }
@@ -178,9 +189,9 @@ mod tests {
         Arc::new(Frame { track: Track::Audio, data, ..testing::video(&format, true, time, 128) })
     }
 
-    /// Makes fragments of 100 ms. `fragments` are the times of the audio that arrives during each. Returns the
-    /// times of all audio in milliseconds, negative if the audio is silence. This includes the audio for
-    /// fragments that would follow.
+    /// Makes fragments of 100 ms. `fragments` contains the times of the audio that arrives during each fragment.
+    /// Returns the times of all audio in milliseconds, those of silence with a minus sign. This includes audio
+    /// that is kept for later fragments.
     fn play(sound: &mut Sound, begin: u64, fragments: &[&[u64]]) -> Vec<i64> {
         let picture = testing::video(&testing::format(7), true, begin, 40);
         let mut played = Vec::new();
@@ -228,7 +239,7 @@ mod tests {
         (counts, greatest)
     }
 
-    /// hls.js changes the times of a player that finds a fragment without audio after fragments with audio.
+    /// If a fragment without audio follows fragments with audio, hls.js shifts all times.
     #[test]
     fn each_fragment_has_audio_even_if_audio_arrives_in_bursts() {
         // The sample rate, the duration of a part, the frames that arrive together, and the greatest delay.
@@ -240,7 +251,7 @@ mod tests {
         ];
         for (rate, part_ms, burst, most_ms) in cases {
             let (counts, delay) = play_bursts(rate, part_ms, burst, 30);
-            // Before, the delay is not known.
+            // While the first fragments are made, the delay is not known yet.
             let settled = &counts[30..];
             assert!(settled.iter().all(|count| *count > 0), "{rate} Hz, {burst}: {settled:?}");
             assert!(delay <= most_ms, "{rate} Hz, {burst}: {delay} ms");
@@ -273,7 +284,7 @@ mod tests {
         let mut sound = Sound::new(Duration::ZERO);
         let played = play(&mut sound, 0, &[&[0], &[], &[], &[], &[], &[], &[]]);
         assert_eq!(played, [0, -128, -256, -384, -512]);
-        // What arrives for the time that is filled already is left out.
+        // Audio of a time that is filled already is left out.
         let played = play(&mut sound, 700, &[&[500, 628], &[756], &[884]]);
         assert_eq!(played, [640, 768, 896]);
     }
