@@ -46,8 +46,9 @@ impl Decoder {
     }
 
     /// Decodes the frame that is presented last, and returns its picture as a JPEG, at most `width` pixels
-    /// wide. `full_width` is the width of the camera's picture. A picture of at most `SMALL_WIDTH` pixels
-    /// has at most `MAX_SMALL_JPEG` bytes, unless the lowest quality has more. The first of the frames must be a keyframe, and all frames must be of one epoch.
+    /// wide. `full_width` is the width of the camera's picture. A JPEG that is at most `SMALL_WIDTH` pixels wide
+    /// has at most `MAX_SMALL_JPEG` bytes, unless even the lowest quality needs more. The first of the frames
+    /// must be a keyframe, and all frames must be of one epoch.
     ///
     /// The child is reaped if the future completes. If the future is dropped, the child is killed.
     pub(super) async fn decode(
@@ -85,7 +86,7 @@ impl Decoder {
         self.diagnose(status.ok(), is_late, jpeg)
     }
 
-    /// Returns the JPEG, or the reason why FFmpeg has written none.
+    /// Returns the JPEG if it is complete, otherwise the reason why FFmpeg has written no complete JPEG.
     fn diagnose(
         &self,
         status: Option<ExitStatus>,
@@ -137,7 +138,7 @@ struct Input {
 }
 
 impl Input {
-    /// Returns the input for these frames; `None` if there are none.
+    /// Returns the input for these frames; `None` if there are no frames.
     fn new(frames: Vec<Arc<Frame>>) -> Option<Self> {
         let mut headers = Vec::new();
         let muxer = VideoMuxer::begin(frames.first()?, &mut headers);

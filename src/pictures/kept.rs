@@ -1,4 +1,4 @@
-//! The last pictures of cameras, which serve further requests without decoding.
+//! The last pictures of streams, which serve further requests without decoding.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -66,7 +66,8 @@ impl Kept {
 }
 
 impl KeptPictures {
-    /// Keeps a picture, which replaces the last one of the same stream and width.
+    /// Keeps a picture, which replaces the last one of the same stream and width. If a limit is exceeded, drops the
+    /// pictures that were used least recently.
     pub(super) fn put(&mut self, key: PictureKey, source: Source, picture: Arc<Picture>) {
         self.uses += 1;
         self.bytes += picture.jpeg.len();
@@ -83,7 +84,7 @@ impl KeptPictures {
         }
     }
 
-    /// Returns the last picture of this stream and source that serves requests for this width.
+    /// Returns a kept picture of this stream and source that serves requests for this width; `None` if there is none.
     pub(super) fn get(&mut self, key: &PictureKey, source: &Source) -> Option<Arc<Picture>> {
         self.uses += 1;
         let uses = self.uses;
@@ -92,7 +93,7 @@ impl KeptPictures {
         Some(Arc::clone(&kept.picture))
     }
 
-    /// Returns the picture of this stream and source whose width is nearest to that of `key`.
+    /// Returns the kept picture of this stream and source whose width is nearest to that of `key`.
     pub(super) fn nearest(&mut self, key: &PictureKey, source: &Source) -> Option<Arc<Picture>> {
         self.uses += 1;
         let uses = self.uses;
@@ -107,7 +108,7 @@ impl KeptPictures {
         kept.map(|kept| kept.picture.taken_at).max()
     }
 
-    /// Drops all pictures of a camera.
+    /// Drops all pictures of a camera, those of its sub stream included.
     pub(super) fn forget(&mut self, camera: &CameraId) {
         let forgotten = self.streams.extract_if(|id, _| id.camera() == camera);
         let bytes: usize = forgotten.flat_map(|(_, kept)| kept).map(|kept| kept.size()).sum();

@@ -32,7 +32,7 @@ const MAX_QUEUED: usize = 64;
 const DECODER_WITHIN: Duration = Duration::from_secs(10);
 /// The longest time to wait for a frame that is new enough.
 const FRAME_WITHIN: Duration = Duration::from_secs(5);
-/// The time after which a client should repeat a refused request.
+/// The time after which a client should repeat a request that was refused, or whose stream ended.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// The largest amount of unread frames that the hub keeps for a request that waits for a frame, in bytes.
 const HELD_BACK: usize = 8 * 1024 * 1024;
@@ -52,8 +52,8 @@ struct Inner {
     counters: Counters,
 }
 
-/// A lock that is held while a picture is taken. Other requests for the same picture wait for it. Contains the
-/// failure of the last attempt; `None` if the attempt succeeded, or before the first attempt.
+/// A lock that is held while a picture is taken. Other requests for the same stream and width wait for the lock. It
+/// contains the failure of the last attempt; `None` if the attempt succeeded, or before the first attempt.
 type Turn = tokio::sync::Mutex<Option<Failure>>;
 
 #[derive(Debug)]
@@ -91,7 +91,7 @@ impl Wanted {
 }
 
 impl Snapshots {
-    /// Creates a service without pictures.
+    /// Creates the service, which keeps no pictures yet.
     pub(crate) fn new(decoder: Decoder, counters: Counters) -> Self {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         Self(Arc::new(Inner {
@@ -139,8 +139,7 @@ impl Snapshots {
         if let Some(picture) = self.kept(&wanted) {
             return Ok(picture);
         }
-        // An attempt that began after this request counts for this request, too: it fails with the same
-        // error.
+        // If an attempt that began after this request has failed, this request fails with the same error.
         if let Some(failure) = turn.as_ref()
             && failure.began_at >= wanted.requested_at
         {
@@ -214,7 +213,7 @@ impl Snapshots {
 }
 
 /// Waits until the hub has a frame of video that is new enough, and a keyframe from which to decode it.
-/// Error: the stream has ended, or there is no such frame within [`FRAME_WITHIN`].
+/// Fails if the stream ends, or if there is no such frame within [`FRAME_WITHIN`].
 async fn wait_for_frame(stream: &StreamHandle, wanted: &Wanted) -> Result<(), Error> {
     let hub = &stream.shared().hub;
     let mut reader = hub.read(ReadFrom::Now, HELD_BACK);
@@ -254,6 +253,7 @@ fn ended() -> Error {
 
 fn no_frame() -> Error {
     let seconds = FRAME_WITHIN.as_secs();
-    let detail = format!("the camera has sent no new picture within {seconds} s");
+    let detail =
+        format!("within {seconds} s, the camera has sent no new picture that can be decoded");
     Error::new(ErrorKind::SourceTimeout, detail)
 }
