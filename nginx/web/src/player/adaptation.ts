@@ -19,7 +19,7 @@ export class Adaptation {
   private quality = new Quality(["main"]);
   /** Whether video of the present level has played. */
   private hasPlayed = false;
-  /** The bit rate that was too much for the connection. */
+  /** The bit rate that was too much for the connection, in bits per second. */
   private needed = 0;
   private evaluatedAt = 0;
 
@@ -30,14 +30,17 @@ export class Adaptation {
     return this.quality.level;
   }
 
-  /** Selects the best level for a request. */
+  /** Selects the best level for a request: the requested stream. */
   begin(profile: Profile): void {
     this.requested = profile;
     this.quality = new Quality(this.levels());
     this.applyLevel();
   }
 
-  /** Sets whether the camera has a sub stream that can replace the main stream. */
+  /**
+   * Sets whether the camera has a sub stream that can replace the main stream. While the level is lowered, this takes
+   * effect only with the next request.
+   */
   setHasSub(hasSub: boolean): void {
     this.hasSub = hasSub;
     if (!this.quality.isLowered) {
@@ -69,7 +72,10 @@ export class Adaptation {
     return true;
   }
 
-  /** Measures the connection. Returns whether media has arrived. Call this several times a second. */
+  /**
+   * Measures the connection, and selects another level if necessary. Returns whether media has arrived. Call this
+   * several times a second.
+   */
   measure(now: number): boolean {
     const hasArrived = this.meter.sample(now);
     if (this.quality.canLower && this.meter.isTooSlow()) {
@@ -84,7 +90,7 @@ export class Adaptation {
     return hasArrived;
   }
 
-  /** Selects a better level if the connection has been fast enough for long enough. */
+  /** Selects a better level if the connection has been fast enough for long enough. `rate` is in bits per second. */
   evaluate(rate: number): void {
     this.evaluatedAt = performance.now();
     if (this.quality.measured(this.evaluatedAt, rate)) {
@@ -101,7 +107,7 @@ export class Adaptation {
 
   private applyLevel(): void {
     const { level, isLowered } = this.quality;
-    // The pictures are those of the stream that was used before.
+    // Single pictures show the stream that was used before.
     this.profile.value = level === "pictures" ? this.profile.value : level;
     this.isSlow.value = isLowered;
     this.hasPlayed = false;

@@ -1,4 +1,4 @@
-// Removes video that has been played.
+// Removes video and audio that have been played.
 //
 // Browsers extend each removal to the next keyframe. A removal that ends within the group of pictures that is
 // playing would remove the rest of that group too, and the picture would freeze until the next keyframe. hls.js

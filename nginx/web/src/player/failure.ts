@@ -3,7 +3,7 @@ import Hls, { type ErrorData } from "hls.js/dist/hls.light.min.mjs";
 
 import { Problem, problemOf } from "../api/problem";
 
-/** Errors of hls.js for a codec that the browser does not support; a retry would not help. */
+/** Errors that hls.js reports if the browser does not support a codec. A retry would not help. */
 const UNPLAYABLE = ["manifestIncompatibleCodecsError", "bufferAddCodecError"];
 /**
  * Refusals by the camera itself. A retry does not help, and cameras lock an account after several attempts.

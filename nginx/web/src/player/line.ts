@@ -3,7 +3,10 @@
 // Only the time in which media is being transferred counts. A request for a part waits at the server until the
 // part exists, and that time says nothing about the connection.
 
-/** A transfer of media, as the loader of hls.js reports it. Times are those of `performance.now()`; 0: not yet. */
+/**
+ * A transfer of media, as the loader of hls.js reports it. Times are those of `performance.now()`. The time of an event
+ * that has not happened yet is 0.
+ */
 export interface Transfer {
   readonly loaded: number;
   readonly total: number;
@@ -13,7 +16,7 @@ export interface Transfer {
 
 /** Measurements are summed up over this time. */
 const WINDOW_MS = 5000;
-/** A connection is too slow only if it was in use for this fraction of the time. */
+/** A connection is too slow only if it was in use for more than this fraction of the time. */
 const BUSY = 0.85;
 /** A connection is too slow if less than this many seconds of media arrive per second. */
 const TOO_SLOW = 0.9;
@@ -28,11 +31,12 @@ interface Tracked {
   counted: number;
 }
 
-/** What was transferred between two samples. */
+/** The transfers between two calls of `LineMeter.sample`. */
 interface Sample {
   at: number;
-  /** Milliseconds for which the sample lasted, and in which at least one transfer was in progress. */
+  /** Milliseconds between the two calls. */
   elapsed: number;
+  /** Milliseconds in which a transfer was in progress, at most `elapsed`. */
   busy: number;
   bytes: number;
   /** Seconds of media. */

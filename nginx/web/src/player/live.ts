@@ -52,7 +52,7 @@ export class LivePlayer {
   readonly reason = signal<Coded | null>(null);
   /** Age of the picture in seconds; null while it is unknown, for example because no video plays. */
   readonly latency = signal<number | null>(null);
-  /** Whether the canvas contains the last picture, to be shown until the video plays. */
+  /** Whether the canvas contains a picture, to be shown while no video plays. */
   readonly hasStill = signal(false);
   readonly adaptation = new Adaptation(() => void this.begin());
 
@@ -68,7 +68,7 @@ export class LivePlayer {
   private readonly stall = new StallWatch();
   /** Number of the last segment in the playlist; null before the first playlist. */
   private lastSegment: number | null = null;
-  /** Whether the picture has been live since `play`. */
+  /** Whether the player has been live since `play` was called. */
   private wasLive = false;
   /** Whether the picture was live and has stopped. */
   private hasStalled = false;
@@ -129,7 +129,10 @@ export class LivePlayer {
     }
   }
 
-  /** Reports that the player starts. An automatic retry after a failure is not reported before it has begun. */
+  /**
+   * Sets the state to `starting`, or to `waiting` if the player was live before. An automatic retry after a failure
+   * does so only when the service has responded that the stream is starting.
+   */
   private showStart(): void {
     this.state.value = this.wasLive ? "waiting" : "starting";
   }
@@ -310,7 +313,7 @@ export class LivePlayer {
     } else if (motion === "missed") {
       void this.begin();
     } else if (motion === "stuck") {
-      // Not restarted here: while the camera is unreachable, a restart would not help.
+      // The tile decides about a restart, which would not help while the camera is unreachable.
       this.onStuck?.();
     }
   }
@@ -370,7 +373,10 @@ export class LivePlayer {
     this.fail(problemOfMedia(error));
   }
 
-  /** Reports the error as the reason, and retries after a pause unless a retry cannot help. */
+  /**
+   * Reports the error as the reason, and retries after a pause unless a retry cannot help. If the sub stream has
+   * replaced the main stream but does not work, shows pictures of the main stream instead.
+   */
   private fail(error: unknown): void {
     this.release();
     if (this.adaptation.leaveSub()) {

@@ -18,8 +18,8 @@ const FAR_LOST = 15;
  */
 const SPARE = 0.15;
 /**
- * Seconds by which video with audio stays further behind than video without. Browsers stop both when the audio
- * runs out, and continue only when much audio is buffered.
+ * Seconds by which low-latency video with audio stays further behind than video without. Browsers stop both video
+ * and audio when the audio runs out, and continue only when much audio is buffered.
  */
 const AUDIO_MARGIN = 0.15;
 /**
@@ -32,7 +32,7 @@ const STALLED_MS = 350;
 /** After a stall, the video is not played faster for this time, because the cause may recur. */
 const CALM_MS = 10_000;
 
-/** Adjusts the speed and the position of one hls.js's video. */
+/** Adjusts the speed and the position of a video that hls.js plays. */
 export class Pace {
   /** Whether the video has audio. */
   hasAudio = false;

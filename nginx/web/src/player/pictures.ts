@@ -9,7 +9,7 @@ const EVERY_MS = 3000;
 const WIDTH = 640;
 /** Greatest age of a picture in seconds. */
 const MAX_AGE = 2;
-/** Time limit of one picture. */
+/** Time limit for loading one picture. */
 const WITHIN_MS = 30_000;
 
 export interface PictureListener {

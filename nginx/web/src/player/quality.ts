@@ -4,7 +4,10 @@ import type { Profile } from "../api/types";
 
 export type Level = Profile | "pictures";
 
-/** The shortest and the longest pause before a better level is tried. The pause doubles if the attempt fails. */
+/**
+ * The first and the longest pause before a better level is tried. The pause doubles if the attempt fails. The actual
+ * pause is up to a quarter shorter or longer.
+ */
 const FIRST_PAUSE_MS = 20_000;
 const LONGEST_PAUSE_MS = 300_000;
 /** If a better level lasts this long, the attempt has succeeded. */
@@ -24,7 +27,9 @@ const MEASUREMENTS = 2;
 interface Attempt {
   /** The bit rate of its video, in bits per second. */
   needed: number;
+  /** The time at which the player left the level. */
   at: number;
+  /** Milliseconds before the level is tried again. */
   pause: number;
 }
 
@@ -32,6 +37,7 @@ export class Quality {
   private index = 0;
   private raisedAt = Number.NEGATIVE_INFINITY;
   private pause = 0;
+  /** The number of measurements in a row that showed a connection that is fast enough. */
   private good = 0;
   /** The last attempt with each level above the present one. */
   private readonly failed: Attempt[] = [];

@@ -30,7 +30,8 @@ const MAX_STEP_MS = 400;
  * - `still`: the picture is paused, not expected, or has stopped too recently to show a stall.
  * - `waiting`: the picture has stopped for long enough to show a stall.
  * - `stuck`: the picture has stopped for so long that only a restart of the player is likely to help.
- * - `missed`: as `stuck`, and the stream is live, because its playlist grows.
+ * - `missed`: the picture has stopped and no media arrives, although the playlist grows. So the stream is live, and a
+ *   restart of the player is likely to help.
  */
 export type Motion = "moving" | "still" | "waiting" | "stuck" | "missed";
 
@@ -45,7 +46,7 @@ export class StallWatch {
   private starvedFor = 0;
   /** Whether the picture has moved since `begin`. Until then, the first media may be late. */
   private hasMoved = false;
-  /** Whether the playlist has grown while no media arrived. */
+  /** Whether the playlist has grown since the picture stopped, and no media has arrived since then. */
   private hasGrown = false;
 
   begin(): void {
@@ -65,7 +66,7 @@ export class StallWatch {
     this.hasGrown = false;
   }
 
-  /** Records that the playlist has grown. */
+  /** Records that the playlist has grown. This counts only while the picture has stopped after it had moved. */
   grown(): void {
     this.hasGrown = this.hasMoved && this.stillFor > WAITING_AFTER_MS;
   }

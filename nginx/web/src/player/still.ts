@@ -3,7 +3,7 @@
 /** Largest width, in pixels, of the copy of a picture. */
 const WIDTH = 960;
 
-/** Copies a picture of this size to the canvas. */
+/** Copies a picture of this size to the canvas, scaled down to at most WIDTH. */
 export function copyPicture(
   picture: CanvasImageSource,
   width: number,
