@@ -20,9 +20,9 @@ const PLAYERS = {
   tuned: { lowLatencyMode: true, liveSyncDuration: 0.6, maxLiveSyncPlaybackRate: 1.1 },
   plain: { lowLatencyMode: false },
 };
-/** The time in which every player must show new pictures again. */
+/** The time within which every player must show new pictures again. */
 const CONTINUES_SECONDS = 20;
-/** The time in which a player that joins must show a picture. */
+/** The time within which a player that joins must show pictures. */
 const JOINS_SECONDS = 5;
 
 describe("plain hls.js", () => {
@@ -101,7 +101,7 @@ describe("plain hls.js", () => {
     }
   });
 
-  test("continues after the clock was set back an hour before the restart", {
+  test("continues after a restart of the manager with the clock set back an hour", {
     skip: !IS_LONG,
   }, async (t) => {
     const { parts, page } = await setUp(t);
@@ -138,7 +138,7 @@ describe("plain hls.js", () => {
     await continues(page);
   });
 
-  test("continues after the camera was away for a minute", { skip: !IS_LONG }, async (t) => {
+  test("continues after the camera was unreachable for a minute", { skip: !IS_LONG }, async (t) => {
     const { camera, page } = await setUp(t);
     await watch(page, 10);
     await camera.die();

@@ -1,4 +1,5 @@
-// Tests that the page shows new pictures soon after interruptions, by the frames that the browser presents.
+// Tests that the page and the player of the examples show new pictures soon after interruptions, by the frames that
+// the browser presents.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
@@ -15,14 +16,14 @@ const HLS = new URL("../../nginx/web/node_modules/hls.js/dist/hls.min.js", impor
 const EXAMPLE = new URL("../../deploy/examples/camera.js", import.meta.url);
 const FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 /**
- * The time in which the picture must move again after the end of an interruption: a start with the wait for a
- * keyframe, and one attempt of the page that fails.
+ * The time within which the picture must move again after the end of an interruption. It is long enough for a start
+ * with the wait for a keyframe, after one attempt of the page that fails.
  */
 const CONTINUES_SECONDS = 6;
-/** The player of the examples pauses longer between two attempts. */
+/** The same time for the player of the examples, which pauses longer between two attempts. */
 const EXAMPLE_CONTINUES_SECONDS = 9;
 
-describe("the page shows new pictures soon", { concurrency: false }, () => {
+describe("new pictures appear soon", { concurrency: false }, () => {
   let browser;
   before(async () => (browser = await launchBrowser()));
   after(() => browser.close());
@@ -45,7 +46,7 @@ describe("the page shows new pictures soon", { concurrency: false }, () => {
     return { camera, parts, viewer, put };
   }
 
-  /** Waits until the page shows a picture that was made from now on, and asserts that this does not take long. */
+  /** Waits until the page shows a picture that the camera made after this call, and asserts that it comes in time. */
   async function continues(t, viewer, within = CONTINUES_SECONDS) {
     const begin = Date.now();
     await viewer.seesPictureNewerThan(begin);
@@ -104,7 +105,7 @@ describe("the page shows new pictures soon", { concurrency: false }, () => {
     });
   }
 
-  test("after the clock was set back an hour before a restart", { skip: !IS_LONG }, async (t) => {
+  test("after a restart with the clock set back an hour", { skip: !IS_LONG }, async (t) => {
     const { parts, viewer } = await watch(t, 20);
     // Only the manager sees the other time, not its FFmpegs.
     const variables = {
@@ -116,7 +117,7 @@ describe("the page shows new pictures soon", { concurrency: false }, () => {
     await continues(t, viewer);
   });
 
-  test("after the camera was away for a minute", { skip: !IS_LONG }, async (t) => {
+  test("after the camera was unreachable for a minute", { skip: !IS_LONG }, async (t) => {
     const { camera, viewer } = await watch(t, 20);
     await camera.die();
     await sleep(60_000);
@@ -143,7 +144,7 @@ describe("the page shows new pictures soon", { concurrency: false }, () => {
     ["SIGTERM", 0],
     ["SIGKILL", 60],
   ]) {
-    const name = `in the player of the examples after ${signal} and ${pause} s`;
+    const name = `in the examples' player after ${signal} and ${pause} s without a manager`;
     test(name, { skip: !IS_LONG && pause > 0 }, async (t) => {
       const { parts, viewer } = await watchExample(t);
       await restart(parts, signal, { pause });

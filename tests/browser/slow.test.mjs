@@ -31,8 +31,8 @@ describe("a slow connection", () => {
   }
 
   /**
-   * Opens a camera, whose sub stream has this link if there is one, and waits for the picture. Then slows down the
-   * connection.
+   * Adds a camera, with a sub stream if `subLink` is given, and opens it on the page. Waits for the picture, and then
+   * slows down the connection.
    */
   async function slowDown(t, id, subLink) {
     const main = await Camera.startFor(t, 0, ["--running", "h264", "--bitrate", String(MAIN_RATE)]);
@@ -75,7 +75,7 @@ describe("a slow connection", () => {
     await viewer.seesPictureNewerThan(beganAt);
     await viewer.watches(3);
     if (IS_LONG) {
-      // While the connection is slow, the main stream is not tried again.
+      // As long as the connection is slow, the tile does not return to the main stream.
       await viewer.watches(40);
       assert.equal((await viewer.video()).videoWidth, 320);
       await release();

@@ -1,5 +1,6 @@
-// Tests that pictures do not freeze, by the frames that the browser presents. PLAY_SECONDS sets a longer time.
-// Gaps in which the page itself stalled do not count; see support/frames.mjs.
+// Tests that pictures do not freeze, by the frames that the browser presents, that a late first keyframe is awaited,
+// and that played video is removed. PLAY_SECONDS lets the tests of freezes play for longer than 15 s. Gaps in which
+// the page itself stalled do not count; see support/frames.mjs.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,11 +13,11 @@ import { SECONDS } from "./support/viewer.mjs";
 
 /** `./deploy/test --long` also runs the tests that take more than 20 seconds. */
 const IS_LONG = Boolean(process.env.LONG_TESTS);
-/** Duration of a test. Freezes of the causes that the tests cover recur within 15 s. */
+/** The time for which freezes are counted. The causes that the tests cover lead to a freeze at least every 15 s. */
 const PLAYING_SECONDS = Math.max(15, Number(process.env.PLAY_SECONDS || 15));
-/** Shorter gaps between two pictures also occur because a test machine is busy. */
+/** A longer gap between two pictures is a freeze. Shorter gaps also occur because a test machine is busy. */
 const FREEZE_MS = 500;
-/** The player keeps at least this much played video; see BackBuffer. */
+/** The player keeps at least this many seconds of played video; see BackBuffer. */
 const KEPT_SECONDS = 10;
 
 /** A keyframe interval that is longer than CLEANUP_DELAY_SECONDS and than any time limit of a start. */
@@ -34,7 +35,7 @@ async function longFreezes(viewer) {
   return { frames, freezes: freezes.filter(({ milliseconds }) => milliseconds > FREEZE_MS) };
 }
 
-/** Returns the first buffered second of the tile's video. */
+/** Returns the time at which the buffered video of the tile begins, in seconds. */
 function bufferBegin(viewer) {
   return viewer.page.evaluate(() => document.querySelector("video").buffered.start(0));
 }
@@ -70,7 +71,7 @@ describe("the picture", () => {
 
   test("appears with the first keyframe, however late it is", { skip: !IS_LONG }, async (t) => {
     await addCamera(t, on, "late", "h264", ["--gop-seconds", String(LATE_KEYFRAME_SECONDS)]);
-    // The camera has just sent its first keyframe.
+    // The camera has already sent its first keyframe, so the page waits for the second.
     const viewer = await on.visit(t, "#/?cameras=late");
     await viewer.sees("starting", "The camera has not sent a keyframe yet.");
     const states = new Set();

@@ -11,7 +11,7 @@ def pair(text):
 
 
 def coded(text):
-    """Parse METHOD[/TRACK]:CODE[:COUNT]. Return the request, the status and the count, or None."""
+    """Parse METHOD[/TRACK]:CODE[:COUNT]. Return the method, the status, and the count or None."""
     name, code, *count = text.split(":")
     method, *track = name.split("/")
     return ["/".join([method.upper(), *track]), int(code), int(count[0]) if count else None]
@@ -95,7 +95,7 @@ def arguments():
         metavar="S",
         help="the only session stays busy for S seconds if its client sends no TEARDOWN",
     )
-    rtsp.add_argument("--busy-code", type=int, help="the status of such a refusal")
+    rtsp.add_argument("--busy-code", type=int, help="the status of a refused session")
     rtsp.add_argument("--session-timeout", type=int, metavar="S")
     rtsp.add_argument("--sdp", help="the text of the SDP, in which {media} stands for the tracks")
     tracks = parser.add_argument_group("tracks")
@@ -119,7 +119,7 @@ def arguments():
         help="the fmtp of AAC: without config, with a damaged one, or of another payload type",
     )
     video = parser.add_argument_group("video")
-    video.add_argument("--frame-interval", type=float, metavar="S", help="one frame in S seconds")
+    video.add_argument("--frame-interval", type=float, metavar="S", help="one frame every S s")
     video.add_argument("--keyframe-after", type=float, metavar="S", help="no keyframe before S")
     video.add_argument(
         "--marker",

@@ -147,7 +147,7 @@ def h264_resize(options):
 
 
 def h264_stuck_clock(options):
-    """Return a stream of H.264 whose RTP timestamps do not advance."""
+    """Return a stream of H.264 whose RTP timestamps hardly advance."""
     return h264(options, SlowTimestamps(STUCK_CLOCK))
 
 
@@ -189,7 +189,7 @@ def pcma(_options):
 
 
 def pcmu(_options, packet_ms=AUDIO_CHUNK_MS):
-    """Return a stream of G.711 mu-law, with packets of this duration."""
+    """Return a stream of G.711 mu-law, with packets of this many milliseconds."""
     nanoseconds = packet_ms * Gst.MSECOND
     packets = f"min-ptime={nanoseconds} max-ptime={nanoseconds}"
     return audio_stream(8000, "mulawenc", f"rtppcmupay pt=0 {packets}")

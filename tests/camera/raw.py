@@ -87,7 +87,7 @@ def tracks_of(options, habits):
 
 
 def wrong_parameters(line, fault):
-    """Return an attribute of AAC with this fault."""
+    """Return an attribute of the audio, with this fault if it is the fmtp."""
     if not fault or "fmtp" not in line:
         return line
     if fault == "other-type":
@@ -97,7 +97,7 @@ def wrong_parameters(line, fault):
 
 
 class Camera(socketserver.ThreadingTCPServer):
-    """The state that all connections share."""
+    """The RTSP server, with the state that all connections share."""
 
     allow_reuse_address = daemon_threads = True
     request_queue_size = 64

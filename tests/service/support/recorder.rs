@@ -1,4 +1,4 @@
-//! Records all playlists and parts of a stream, and checks that they conform to the draft of low-latency HLS.
+//! Records the parts of a stream, and checks that its playlists conform to the draft of low-latency HLS.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,14 +8,15 @@ use super::Nginx;
 /// Durations are rendered with five digits.
 const ROUNDING: f64 = 0.000_02;
 
-/// All playlists and parts of a stream, from the first request on.
+/// The parts of a stream that were listed since the first request, and values with which later playlists are compared.
 #[derive(Default)]
 pub(crate) struct Recorder {
     /// The parts by segment.
     pub(crate) segments: BTreeMap<u64, Vec<RecordedPart>>,
     target_duration: Option<f64>,
     media_sequence: f64,
-    /// The first segment that the check of short parts includes. The first frames of an epoch have irregular times.
+    /// Short parts are checked once this segment is the first one with parts. The first frames of an epoch have
+    /// irregular times.
     settled: Option<u64>,
 }
 
@@ -36,7 +37,7 @@ struct Line {
 }
 
 impl Recorder {
-    /// Records a stream for so many seconds.
+    /// Records a stream for this many seconds.
     pub(crate) async fn record(&mut self, nginx: &Nginx, id: &str, seconds: u64) {
         let end = Instant::now() + Duration::from_secs(seconds);
         while Instant::now() < end {
