@@ -1,7 +1,7 @@
 //! A low-latency media playlist (RFC 8216bis): the window of segments that it names, and its text.
 //!
-//! This module uses no files and no clock. It returns the segments that leave the playlist to the
-//! packager, which deletes their files later.
+//! This module uses no files and no clock. The packager gets the segments that are removed from the playlist,
+//! and deletes their files later.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -110,8 +110,9 @@ pub(crate) struct Playlist {
 impl Playlist {
     /// Creates an empty playlist. It keeps `length` finished segments, or more if these are short or contain
     /// no keyframe at which every player can begin. A segment lasts at most `target_duration` seconds,
-    /// rounded, and a part about `part_time`. The numbers in `first` must be higher than those that the
-    /// stream's viewers have seen. From the higher discontinuity number, players notice the new time line.
+    /// rounded, and a part about `part_time`. The segment number and the discontinuity number in `first` must be
+    /// higher than those that the stream's viewers have seen. From the discontinuity number, players notice the
+    /// new time line.
     pub(crate) fn new(
         target_duration: u64,
         part_time: Duration,
@@ -676,7 +677,7 @@ mod tests {
         assert_eq!(
             add(1, PartStart::Between),
             None,
-            "players begin at the last keyframe without a hint"
+            "all players begin at a keyframe without a hint"
         );
         // The second keyframe, at 2 s, and the third one, at 6.6 s, are too near to the end at first.
         assert_eq!(add(10, PartStart::Between).as_deref(), Some("0.00000"));
