@@ -68,15 +68,11 @@ async fn only_the_last_part_of_a_segment_is_short() {
 async fn a_camera_with_a_frame_every_few_seconds_plays() {
     let manager = Manager::start(&[]).await;
     let nginx = Nginx::start(&manager).await;
-    let patient =
-        Manager::start(&[("START_TIMEOUT_SECONDS", "40"), ("STALE_TIMEOUT_SECONDS", "40")]).await;
-    let patient_nginx = Nginx::start(&patient).await;
     tokio::join!(
         plays_slow_frames(&manager, &nginx, "1", ""),
         plays_slow_frames(&manager, &nginx, "2.5", ""),
         plays_slow_frames(&manager, &nginx, "3", ""),
         plays_slow_frames(&manager, &nginx, "3", "--audio aac"),
-        plays_slow_frames(&patient, &patient_nginx, "5", ""),
     );
 }
 
