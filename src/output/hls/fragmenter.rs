@@ -121,14 +121,14 @@ impl Fragmenter {
         fragments: &mut Vec<Fragment>,
     ) -> Result<(), Mp4Error> {
         let change = self.change(format);
-        let is_interrupted = self.end_last_frame(frame);
-        let pending = self.pending();
+        let (video_end, is_interrupted) = self.end_before(frame);
+        let pending = self.pending(video_end);
         let is_new_segment = frame.is_keyframe
             && (self.video.is_empty() || !self.begins_segment)
             && ends_segment(pending);
         let is_too_long = pending + frame.duration > self.longest();
         if is_new_segment || is_too_long || is_interrupted || change == Change::Init {
-            self.finish(fragments)?;
+            self.finish(video_end, fragments)?;
         }
         if self.video.is_empty() {
             self.begins_segment = is_new_segment;
@@ -144,15 +144,16 @@ impl Fragmenter {
             self.format = Some(Arc::clone(format));
         }
         self.video.push(Arc::clone(frame));
-        if self.pending() + frame.duration > self.longest() {
-            self.finish(fragments)?;
+        if self.pending(end(frame)) + frame.duration > self.longest() {
+            self.finish(end(frame), fragments)?;
         }
         Ok(())
     }
 
-    /// Returns the duration of the video for the next fragment.
-    fn pending(&self) -> Duration {
-        self.video.iter().map(|frame| frame.duration).sum()
+    /// Returns the duration of the video for the next fragment, which ends at `video_end`.
+    fn pending(&self, video_end: Duration) -> Duration {
+        let begin = self.video.first().map_or(video_end, |first| first.decode_time);
+        video_end.saturating_sub(begin)
     }
 
     /// Returns the longest duration of a fragment with more than one frame of video.
@@ -160,16 +161,15 @@ impl Fragmenter {
         self.part_time + self.part_time / TOLERANCE
     }
 
-    /// Replaces the duration of the last frame, which is an estimate, by the distance to `next`, if both are of the
-    /// same epoch. If the distance is an interruption, returns true and keeps the estimate.
-    fn end_last_frame(&mut self, next: &Frame) -> bool {
-        let Some(last) = self.video.last_mut() else { return false };
+    /// Returns the end of the video so far, and whether an interruption separates it from `next`. The last frame
+    /// ends where `next` begins. After an interruption or in another epoch, the estimated duration of the last
+    /// frame determines its end.
+    fn end_before(&self, next: &Frame) -> (Duration, bool) {
+        let Some(last) = self.video.last() else { return (next.decode_time, false) };
         let distance = next.decode_time.saturating_sub(last.decode_time);
         let is_usual = distance < INTERRUPTION || next.duration >= distance / 2;
-        if is_usual && last.duration != distance && last.format.epoch == next.format.epoch {
-            *last = Arc::new(Frame { duration: distance, ..Frame::clone(last) });
-        }
-        !is_usual
+        let is_known = is_usual && last.format.epoch == next.format.epoch;
+        (if is_known { last.decode_time + distance } else { end(last) }, !is_usual)
     }
 
     /// Drops all frames that are not in a fragment yet, and the state of the sound.
@@ -201,8 +201,13 @@ impl Fragmenter {
         Change::Init
     }
 
-    /// Makes a fragment of the frames that have been added since the last one, if there is any video.
-    fn finish(&mut self, fragments: &mut Vec<Fragment>) -> Result<(), Mp4Error> {
+    /// Makes a fragment of the frames that have been added since the last one, if there is any video. The video
+    /// ends at `video_end`.
+    fn finish(
+        &mut self,
+        video_end: Duration,
+        fragments: &mut Vec<Fragment>,
+    ) -> Result<(), Mp4Error> {
         let video = std::mem::take(&mut self.video);
         let (Some(first), Some(last), Some(format)) =
             (video.first(), video.last(), self.format.clone())
@@ -217,16 +222,18 @@ impl Fragmenter {
             Arc::clone(self.init.insert(Arc::new(InitSegment::new(&format, audio.as_ref())?)))
         };
         let timescale = audio.map_or(1, |(_, config)| config.sample_rate);
-        let sounds = audio.map_or_else(Vec::new, |audio| self.sounds(&format, audio, first, last));
+        let sounds = audio
+            .map_or_else(Vec::new, |audio| self.sounds(&format, audio, first, (last, video_end)));
         let audio_delay = match (&self.sound, audio) {
             (Some(sound), Some((_, config))) => sound.delay(config),
             _ => Duration::ZERO,
         };
         self.sequence_number = self.sequence_number.wrapping_add(1);
         let begin = self.video_begin(first);
-        self.video_end = Some(end(last));
-        let pictures = Samples::new(&video, VIDEO_TIMESCALE).from(begin);
-        let sound = Samples::new(&sounds, timescale);
+        self.video_end = Some(video_end);
+        let pictures = Samples::new(&video, video_end, VIDEO_TIMESCALE).from(begin);
+        let sound_end = sounds.last().map_or(Duration::ZERO, |last| end(last));
+        let sound = Samples::new(&sounds, sound_end, timescale);
         let head = fragment_head(self.sequence_number, pictures.run(), sound.run())?;
         let data = video.iter().chain(&sounds).map(|frame| frame.data.clone());
         let slices = std::iter::once(head.into()).chain(data).collect();
@@ -237,7 +244,7 @@ impl Fragmenter {
             later_keyframe: (video.iter().skip(1).rfind(|frame| frame.is_keyframe))
                 .map(|keyframe| keyframe.decode_time.saturating_sub(first.decode_time)),
             decode_time: first.decode_time,
-            duration: end(last).saturating_sub(first.decode_time),
+            duration: video_end.saturating_sub(first.decode_time),
             frames: u32::try_from(video.len()).unwrap_or(u32::MAX),
             audio_delay,
             taken_at: first.taken_at,
@@ -256,19 +263,19 @@ impl Fragmenter {
         self.video_end.filter(is_gap).unwrap_or(begin)
     }
 
-    /// Returns the audio of a fragment with video from `first` to `last`.
+    /// Returns the audio of a fragment with video from `first` to `last`, whose end is given as well.
     fn sounds(
         &mut self,
         format: &Format,
         (track, config): (Track, &AacConfig),
         first: &Frame,
-        last: &Frame,
+        last: (&Frame, Duration),
     ) -> Vec<Arc<Frame>> {
         let is_wanted =
             |frame: &&Arc<Frame>| frame.track == track && frame.format.epoch == format.epoch;
         let arrived = self.audio.iter().filter(is_wanted).cloned().collect();
         let sound = self.sound.get_or_insert_with(|| Sound::new(first.decode_time));
-        sound.complete(arrived, config, (last, end(last)))
+        sound.complete(arrived, config, last)
     }
 
     fn push_audio(&mut self, frame: &Arc<Frame>) {
@@ -305,13 +312,13 @@ struct Samples<'a> {
 }
 
 impl<'a> Samples<'a> {
-    fn new(frames: &'a [Arc<Frame>], timescale: u32) -> Self {
+    /// Creates the samples of these frames, the last of which ends at `end`.
+    fn new(frames: &'a [Arc<Frame>], end: Duration, timescale: u32) -> Self {
         let begin = |frame: &Frame| ticks(frame.decode_time, timescale);
         let mut list = Vec::with_capacity(frames.len());
         for (index, frame) in frames.iter().enumerate() {
-            let next = frames
-                .get(index + 1)
-                .map_or_else(|| ticks(end(frame), timescale), |next| begin(next));
+            let next =
+                frames.get(index + 1).map_or_else(|| ticks(end, timescale), |next| begin(next));
             let shown = ticks(frame.presentation_time, timescale);
             let offset = i128::from(shown) - i128::from(begin(frame));
             list.push(Sample {
