@@ -6,6 +6,7 @@
 //! FFmpeg become part of an error only after the secrets have been removed.
 
 use std::error::Error as StdError;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -206,6 +207,17 @@ impl PartialEq for Error {
 }
 
 impl Eq for Error {}
+
+/// Returns the reason why a TCP connection failed, without the address; `None` for an unusual reason.
+pub(crate) fn connect_failure(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Some("connection refused; check the port"),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            Some("no route to host; check the network")
+        }
+        _ => None,
+    }
+}
 
 /// Returns the messages of an error and its causes: `error: cause: cause of the cause`.
 pub(crate) fn chain(error: &dyn StdError) -> String {

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::client::TlsStream;
 
 use super::error::OnvifError;
+use crate::base::error::connect_failure;
 use crate::base::fingerprint::Fingerprint;
 use crate::base::tls::{self, TlsError};
 use crate::camera::onvif_address::OnvifAddress;
@@ -96,7 +97,10 @@ pub(super) async fn send(
 
 async fn connect(address: SocketAddr) -> Result<TcpStream, OnvifError> {
     let connected = TcpStream::connect(address).await;
-    connected.map_err(|error| OnvifError::Unreachable(cause(&error)))
+    connected.map_err(|error| {
+        let reason = connect_failure(&error).map(str::to_owned);
+        OnvifError::Unreachable(reason.unwrap_or_else(|| error.to_string()))
+    })
 }
 
 async fn exchange(
@@ -116,15 +120,4 @@ async fn exchange(
     })?;
     let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
     Ok(HttpResponse { status: head.status, headers: head.headers, text })
-}
-
-/// Returns the reason why a connection failed, without the address.
-fn cause(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::ConnectionRefused => "connection refused; check the port".into(),
-        std::io::ErrorKind::HostUnreachable | std::io::ErrorKind::NetworkUnreachable => {
-            "no route to host; check the network".into()
-        }
-        _ => error.to_string(),
-    }
 }

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::base::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind, connect_failure};
 use crate::base::tls::{self, TlsError};
 use crate::camera::networks::CameraNetworks;
 use crate::camera::source::Source;
@@ -111,13 +111,8 @@ fn refused(error: io::Error) -> CheckResult {
     if is_local {
         return CheckResult::NotMade(error);
     }
-    let detail = match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connection refused; check the port".to_owned(),
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-            "no route to host; check the network".to_owned()
-        }
-        _ => format!("cannot connect to the camera: {error}"),
-    };
+    let detail = connect_failure(&error).map(str::to_owned);
+    let detail = detail.unwrap_or_else(|| format!("cannot connect to the camera: {error}"));
     unreachable(ErrorKind::SourceUnreachable, detail)
 }
 
