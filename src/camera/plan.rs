@@ -7,6 +7,10 @@
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
 
+/// The number of runs in a row that must find a busy camera before one run is tried without audio. A stream does
+/// this after about 9 s. By then, most cameras have freed the session of a lost connection.
+pub(crate) const BUSY_RUNS: u32 = 3;
+
 /// The treatment of the camera's video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Video {
@@ -116,7 +120,7 @@ pub enum Lesson {
     /// The video can be copied, although the plan converts it.
     VideoCanBeCopied,
     /// The audio can be copied, but is not AAC that HLS can use.
-    AudioIsNotAac,
+    AudioNeedsConversion,
     /// FFmpeg cannot copy the audio, or cannot convert it, as the plan requires.
     AudioCannotBeCopied,
     /// The camera refuses to set up one of its tracks. The refused track is assumed to be the audio.
@@ -225,7 +229,7 @@ impl Plan {
             }
             Lesson::VideoCannotBeCopied => Ok(Self { video: Video::ToH264, ..self }),
             Lesson::VideoCanBeCopied => Ok(Self { video: Video::Copy, ..self }),
-            Lesson::AudioIsNotAac => Ok(Self { audio: Audio::CopyAndAac, ..self }),
+            Lesson::AudioNeedsConversion => Ok(Self { audio: Audio::CopyAndAac, ..self }),
             Lesson::AudioCannotBeCopied if self.audio.is_copied() => {
                 Ok(Self { audio: Audio::ToAac, ..self })
             }
@@ -399,10 +403,10 @@ mod tests {
 
     #[test]
     fn audio_that_cannot_be_used_is_left_out_with_a_note() {
-        use Lesson::{AudioCannotBeCopied, AudioCannotBeUsed, AudioIsNotAac};
+        use Lesson::{AudioCannotBeCopied, AudioCannotBeUsed, AudioNeedsConversion};
         let table = [
             (AudioOption::Auto, &[AudioCannotBeCopied, AudioCannotBeCopied][..], Audio::Off),
-            (AudioOption::Auto, &[AudioIsNotAac, AudioCannotBeCopied], Audio::ToAac),
+            (AudioOption::Auto, &[AudioNeedsConversion, AudioCannotBeCopied], Audio::ToAac),
             (AudioOption::Auto, &[AudioCannotBeUsed], Audio::Off),
             (AudioOption::Aac, &[AudioCannotBeCopied], Audio::Off),
         ];

@@ -3,12 +3,8 @@
 use crate::base::error::ErrorKind;
 use crate::camera::Camera;
 use crate::camera::options::AudioOption;
-use crate::camera::plan::{Audio, Plan};
+use crate::camera::plan::{Audio, BUSY_RUNS, Plan};
 use crate::ingest::RunOutcome;
-
-/// The number of runs in a row that must fail with `source_busy` before one run is tried without audio. The run
-/// without audio comes after about 9 s. By then, most cameras have freed the session of a lost connection.
-const BUSY_RUNS: u32 = 3;
 
 /// The choice of the plan.
 #[derive(Debug, Default)]

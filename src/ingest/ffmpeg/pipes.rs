@@ -134,7 +134,7 @@ impl OutputPipes {
                 seen.audio.store(true, Ordering::Relaxed);
             }
             if plan.audio == Audio::Copy && demuxer.needs_aac() {
-                return Err(Fault::Lesson(Lesson::AudioIsNotAac));
+                return Err(Fault::Lesson(Lesson::AudioNeedsConversion));
             }
             let mut received = 0;
             for frame in frames.iter().filter(|frame: &&Frame| frame.track == Track::Video) {

@@ -17,7 +17,7 @@ use tracing::{Instrument, debug, info};
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::networks::CameraNetworks;
 use crate::camera::options::{StreamOptions, VideoOption};
-use crate::camera::plan::{self, Audio, Lesson, Plan, VideoChoice};
+use crate::camera::plan::{self, Audio, BUSY_RUNS, Lesson, Plan, VideoChoice};
 use crate::camera::source::Source;
 use crate::child::log::ProcessLog;
 use crate::child::pipes::{self, PipeReader};
@@ -39,8 +39,6 @@ const MAX_PICTURE: u64 = 2 * 1024 * 1024;
 const MAX_RUNS: u32 = 4;
 /// The delay after which a camera that has too many connections is tested again.
 const BUSY_DELAY: Duration = Duration::from_secs(2);
-/// The number of runs that must find a busy camera until one run is tried without audio.
-const BUSY_RUNS: u32 = 3;
 /// The time that FFmpeg has to end its session with the camera.
 const TEARDOWN_WITHIN: Duration = Duration::from_secs(1);
 /// The time after which another video track is tried, if the camera has one and there is no picture yet.

@@ -178,7 +178,7 @@ impl FfmpegRun {
         }
         // The first frames would be published without audio if the manager waited for a packet of audio.
         let is_wrong = audio == Audio::Copy && audio_codec.is_some_and(|codec| codec != "aac");
-        is_wrong.then_some(Lesson::AudioIsNotAac)
+        is_wrong.then_some(Lesson::AudioNeedsConversion)
     }
 
     /// Closes the output pipes. FFmpeg then ends its session with the camera and exits when it writes the next packet.
