@@ -95,8 +95,8 @@ async function countFrames(candidate, source) {
 }
 
 /**
- * Compares the numbers of frames that were sent and received. Returns a list with a description of the difference;
- * an empty list if there is none. A difference of up to one frame per camera does not count, because such frames
+ * Compares the numbers of frames that were sent and received. Returns a list with a description of the difference,
+ * or an empty list without a difference. A difference of up to one frame per camera does not count, because such frames
  * may be on their way.
  */
 function frameDifference(before, after, cameras) {

@@ -1,4 +1,4 @@
-//! AAC: its configuration, frames with ADTS headers, and silence.
+//! AAC: its configuration, and silence.
 
 use std::time::Duration;
 

@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_recovery_point_is_not_a_keyframe() {
-        // Browsers do not begin to decode at such a picture.
+        // FFmpeg marks such a packet as a keyframe.
         let (unit, _) = read(VideoCodec::H264, b"\0\0\x01\x06\x06\x01\xc4\x80\0\0\x01\x41\x9a");
         assert!(!unit.is_keyframe);
     }

@@ -34,7 +34,7 @@ type Number = u64;
 #[derive(Debug, Default)]
 pub(super) struct KeptFrames {
     frames: VecDeque<Kept>,
-    /// Number of the oldest frame in `frames`; if there is none, the number of the next frame.
+    /// Number of the oldest frame in `frames`, or the number of the next frame if `frames` is empty.
     first: Number,
     /// Bytes of all frames that have been published so far.
     bytes: u64,

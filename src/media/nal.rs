@@ -1,4 +1,4 @@
-//! NAL units of H.264 and H.265: their boundaries, their kinds, and the recovery points in H.264's SEI.
+//! NAL units of H.264 and H.265: their boundaries and their kinds.
 
 use std::ops::Range;
 use std::sync::LazyLock;

@@ -49,7 +49,7 @@ pub(crate) struct OnvifClient {
 /// How a device accepts credentials, as far as this is known.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LoginMethod {
-    /// The possible clocks of the device. The first one is in use; if there is none, the device's clock
+    /// The possible clocks of the device. The first one is in use. If the list is empty, the device's clock
     /// counts as right.
     clocks: Vec<DeviceClock>,
     /// The HTTP authentication that the device requires. Without it, a `UsernameToken` is sent.

@@ -241,7 +241,7 @@ fn service(addresses: &str, from: IpAddr) -> Option<OnvifService> {
     Some(OnvifService { is_https, port, path })
 }
 
-/// Returns the value of the scope `onvif://www.onvif.org/{key}/{value}`; `None` if there is none.
+/// Returns the value of the scope `onvif://www.onvif.org/{key}/{value}`; `None` if the device has no such scope.
 fn scope(scopes: &str, key: &str) -> Option<String> {
     let prefix = format!("onvif://www.onvif.org/{key}/");
     let value = scopes.split_whitespace().find_map(|scope| scope.strip_prefix(&prefix))?;

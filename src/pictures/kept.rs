@@ -84,7 +84,8 @@ impl KeptPictures {
         }
     }
 
-    /// Returns a kept picture of this stream and source that serves requests for this width; `None` if there is none.
+    /// Returns a kept picture of this stream and source that serves requests for this width; `None` if no
+    /// picture does.
     pub(super) fn get(&mut self, key: &PictureKey, source: &Source) -> Option<Arc<Picture>> {
         self.uses += 1;
         let uses = self.uses;

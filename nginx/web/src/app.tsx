@@ -1,5 +1,5 @@
-// Shows the current view, or why there is none, in a frame with navigation, theme, language, and the name of the
-// API key.
+// Shows the current view, or why no view can be shown, in a frame with navigation, theme, language, and the name of
+// the API key.
 import { useEffect } from "preact/hooks";
 import { access, caller, hasRole, signOut } from "./api/caller";
 import { endSession } from "./player/permission";
