@@ -176,7 +176,8 @@ impl Service {
     }
 }
 
-/// Starts the checks whether cameras can be reached, if they are on. Dropping the returned set ends the checks.
+/// If `CHECK_INTERVAL_SECONDS` is set, starts the checks of whether cameras can be reached. Dropping the returned
+/// set ends the checks.
 fn start_checks(core: &Arc<Core>, config: &Config) -> JoinSet<()> {
     let mut checks = JoinSet::new();
     if let (Some(interval), Some(monitor)) = (config.check_interval, &core.reachability) {
@@ -192,7 +193,7 @@ fn api_keys(config: &Config) -> Result<ApiKeys, StartError> {
 }
 
 /// Locks `STREAM_DIR`, and deletes the files that a killed manager left there. Returns the lock and, for
-/// each stream that had such files, the lowest numbers above those of its files.
+/// each stream that had such files, the lowest segment and epoch numbers above those of its files.
 fn claim_stream_dir(layout: &Layout) -> Result<(DirLock, Vec<(StreamId, NumberSet)>), StartError> {
     let lock =
         sweep::lock(layout).and_then(|lock| sweep::sweep(layout).map(|removed| (lock, removed)));

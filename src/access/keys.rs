@@ -69,7 +69,7 @@ pub(crate) enum ApiKeysError {
     #[error("the file named after @ cannot be read")]
     File(#[source] io::Error),
     /// The setting is not empty, but contains no entry.
-    #[error("it contains no keys; leave it empty to disable authentication")]
+    #[error("it names no keys; to disable authentication, leave API_KEYS empty")]
     Empty,
     /// An entry is invalid. The error identifies the entry by number, because the secret may be
     /// anywhere in an invalid entry, even in place of the name.

@@ -42,7 +42,7 @@ macro_rules! error_kinds {
                 }
             }
 
-            /// Returns the meaning of the kind as one sentence, for the documentation.
+            /// Returns the meaning of the kind for the documentation, in one or two sentences.
             pub fn meaning(self) -> &'static str {
                 match self {
                     $(Self::$kind => $meaning,)*

@@ -129,7 +129,8 @@ impl Numbers {
         };
     }
 
-    /// Returns the numbers below which all should be reserved next; `None` while enough numbers are reserved.
+    /// Returns new limits: all numbers below them should be reserved now. Returns `None` while enough numbers are
+    /// reserved.
     pub(crate) fn to_reserve(&self) -> Option<NumberSet> {
         let state = lock(&self.0.state);
         state.is_low().then(|| state.next.after_block())

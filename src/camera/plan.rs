@@ -310,7 +310,9 @@ impl Default for Plan {
 
 /// Creates the error of a camera for which too many plans have failed.
 pub(crate) fn exhausted() -> Error {
-    unsupported("no supported combination of transport and codec settings works with this camera")
+    unsupported(
+        "no tried combination of transport and codecs works with this camera; set the camera to H.264, or choose the options transport, video and audio yourself",
+    )
 }
 
 /// Creates the error of a camera whose video must not be converted, although browsers cannot play it.

@@ -33,7 +33,7 @@ pub(crate) const fn usual_port() -> u16 {
 }
 
 static PRESETS: LazyLock<Vec<Preset>> = LazyLock::new(|| {
-    #[expect(clippy::expect_used, reason = "an invalid file fails every test")]
+    #[expect(clippy::expect_used, reason = "an invalid file fails the tests of the presets")]
     serde_json::from_str(include_str!("presets.json")).expect("presets")
 });
 

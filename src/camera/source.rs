@@ -88,7 +88,7 @@ impl Source {
         {
             return invalid(
                 "the RTSP link contains a space, quote, backslash, line break or non-ASCII character; \
-                 percent-encode it (a quote is %27)",
+                 percent-encode it (' is %27, \" is %22)",
             );
         }
         let Ok(url) = Url::parse(text) else {
@@ -106,9 +106,10 @@ impl Source {
         }
         if after_authority(text).contains('@') {
             return invalid(
-                "the RTSP link contains an @ after the host, so it is unclear where the password ends; in the \
-                 user name, the password and the path, write @ as %40, / as %2F, ? as %3F, # as %23, : as \
-                 %3A and % as %25, or enter address, user name and password separately",
+                "the RTSP link contains an @ after the host, so it is unclear where the password ends; \
+                 write each @ except the one before the host as %40; in the user name and the password, also \
+                 write / as %2F, ? as %3F, # as %23, : as %3A and % as %25; or enter address, user name and \
+                 password separately",
             );
         }
         let secrets = secrets(text, &url);

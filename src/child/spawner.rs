@@ -35,7 +35,7 @@ use crate::base::error::{Error, ErrorKind};
 
 /// The first argument with which the manager starts its own program as a child; see [`become_child`].
 pub const CHILD: &str = "child";
-/// The exit code of a child that could not execute FFmpeg. Shells use the same code.
+/// The exit code of a child that could not execute FFmpeg.
 pub(crate) const EXIT_CANNOT_RUN: u8 = 127;
 /// The path of the running program, which is valid even if the program's file was replaced.
 const OWN_PROGRAM: &str = "/proc/self/exe";
@@ -50,12 +50,13 @@ const QUEUE: usize = 64;
 const STACK: u64 = 2 * 1024 * 1024;
 
 /// The environment variable with the settings of glibc's allocator, and its value for children. If the
-/// manager's environment contains the variable, children get that value instead.
+/// manager's own environment contains the variable, children inherit the manager's value instead.
 ///
 /// glibc returns a freed block to the system at once only if the block is larger than a threshold. By default,
 /// glibc raises the threshold to the size of the largest block that was freed. FFmpeg decodes a few pictures when
-/// it opens a camera. Afterwards, the lean FFmpeg would keep about 3 MB of freed memory. A fixed threshold prevents this. The
-/// threshold is larger than most keyframes, because larger blocks come from the system, which clears each of them.
+/// it opens a camera. Afterwards, the lean FFmpeg would keep about 3 MB of freed memory. A fixed threshold prevents
+/// this. The system fills each block above the threshold with zeros, which takes time, so the threshold is larger
+/// than most keyframes.
 const ALLOCATOR: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=262144");
 
 /// The limits of a child.

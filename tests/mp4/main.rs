@@ -17,7 +17,8 @@ use stream_manager::parts::{
 };
 use tempfile::TempDir;
 
-/// Two seconds of video. The width and height are not multiples of 8, so the encoders have to crop the pictures.
+/// Two seconds of video. The width and height are not multiples of 8, so the encoders add
+/// pixels, and the parameter sets tell decoders to crop the pictures.
 const PICTURES: &[&str] =
     &["-f", "lavfi", "-i", "testsrc2=size=322x180:rate=25:duration=2", "-threads", "1"];
 const SOUND: &[&str] = &["-f", "lavfi", "-i", "sine=sample_rate=48000:duration=2", "-vn"];

@@ -14,7 +14,7 @@ use crate::service::watching;
 
 /// The header in which nginx names the stream.
 const STREAM: &str = "x-camera-id";
-/// The header with which the manager reports to nginx that a 403 has another reason than a lack of
+/// The header with which the manager reports to nginx that the reason for a 403 is not a lack of
 /// permission.
 const REFUSAL: &str = "x-refusal";
 

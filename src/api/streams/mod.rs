@@ -158,8 +158,8 @@ fn stop_operation(id: &'static str) -> Operation {
              another value and back to `always`, or at the next start of the manager.",
         )
         .returns::<StopOutput>(
-            "The stream has ended, or there was none. After `STOP_GRACE_SECONDS` and 2 s, the response \
-             arrives even if the stream is still ending.",
+            "The stream has ended, or there was none. If the stream takes longer than `STOP_GRACE_SECONDS` \
+             and 2 s to end, the response arrives before its end.",
         )
         .fails(&[ErrorKind::InvalidId])
         .fails(failures::DATABASE)

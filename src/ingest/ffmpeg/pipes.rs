@@ -26,8 +26,8 @@ use crate::media::nut::reader::NutReader;
 use crate::media::nut::stream::NutItem;
 
 /// The size of a block of memory for video, in bytes. A block stays in use until all frames in it are
-/// dropped, so a block is small compared with the frames that the hub keeps. It is also smaller than the
-/// 128 KiB from which glibc returns freed blocks to the system at once.
+/// dropped, so a block is small compared with the frames that the hub keeps. It is also smaller than
+/// 128 KiB, since glibc returns larger blocks to the system as soon as they are freed, instead of reusing them.
 pub(in crate::ingest) const VIDEO_BLOCK: usize = 120 * 1024;
 /// The size of a block of memory for audio, in bytes: enough for about half a second.
 const AUDIO_BLOCK: usize = 4 * 1024;
@@ -78,7 +78,7 @@ pub(super) struct Sink {
     pub(super) epoch: u64,
     /// How the camera is ingested.
     pub(super) plan: Plan,
-    /// Set to true when the first frame of video arrives.
+    /// Set to true when the first keyframe arrives, with which decoding can begin.
     pub(super) has_played: Arc<AtomicBool>,
     /// The tracks from which packets have arrived.
     pub(super) seen: Arc<SeenTracks>,
@@ -149,7 +149,8 @@ impl OutputPipes {
             counters.received(received);
             demuxer.date(&mut frames, arrival);
             if !frames.is_empty() {
-                // Otherwise, players would get the frames of a run that is about to be replaced.
+                // Wait until the plan is known to fit. Otherwise, players would get frames of a run that is about to
+                // be replaced.
                 if let Some(fits) = plan_fits.take() {
                     let _ = timeout(DESCRIBED_WITHIN, fits).await;
                 }

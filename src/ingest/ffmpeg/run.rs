@@ -39,7 +39,7 @@ pub(super) struct FfmpegRun {
     /// The request for a keyframe, which is sent once FFmpeg receives video. A keyframe that comes
     /// earlier would be lost.
     pub(super) keyframe: Option<PreparedRequest>,
-    /// True once a frame of video has arrived.
+    /// True once a keyframe has arrived, with which decoding can begin.
     pub(super) has_played: Arc<AtomicBool>,
     silence: SilenceCheck,
     /// The sender that permits frames to be published; `None` once it has been used.

@@ -1,6 +1,6 @@
 // Finds freezes of the video on a page. A freeze is a long gap between two presented frames.
 
-/** A longer gap between two presented frames is a freeze, in milliseconds. */
+/** The longest gap between two presented frames that is not a freeze, in milliseconds. */
 export const FREEZE_MS = 200;
 
 /**

@@ -23,7 +23,7 @@ const MANY_PAUSES = 4;
 /** This many measurements in a row must show that the connection is fast enough. */
 const MEASUREMENTS = 2;
 
-/** A level that was too much for the connection. */
+/** An attempt to play a level for which the connection was too slow. */
 interface Attempt {
   /** The bit rate of its video, in bits per second. */
   needed: number;
