@@ -63,8 +63,8 @@ impl ClockCheck {
 mod tests {
     use super::*;
 
-    /// Returns whether ten seconds of frames are accepted from a camera whose clock runs at `rate`, and which
-    /// first sends frames that last for the time `burst` at once.
+    /// Returns whether ten seconds of frames are accepted from a camera whose clock runs at `rate`. Before these
+    /// frames, the camera sends all frames of the time `burst` at once.
     async fn is_accepted(rate: f64, burst: Duration) -> bool {
         let mut clock = ClockCheck::default();
         let mut time = Duration::from_secs(100);

@@ -116,22 +116,24 @@ async fn next_keyframe(frames: &mut HubReader) -> Option<Arc<Frame>> {
         match frames.next().await {
             Ok(Some(frame)) if frame.is_entry_point() => return Some(frame),
             Ok(None) => return None,
-            // A keyframe follows a gap.
+            // Other frames are skipped. A gap needs no other treatment, because a keyframe follows it.
             Ok(Some(_)) | Err(_) => {}
         }
     }
 }
 
 /// Returns the version of the next format in the hub of a rendition of `source`. It is higher than the versions of all
-/// formats in the hub during this epoch. It also differs from those of the stream itself, and from those of an
-/// earlier rendition with another source: the name of an init segment consists of epoch and version.
+/// formats in the hub during this epoch. It also differs from the versions of the stream itself, and of earlier
+/// renditions with another source, because the name of an init segment consists only of epoch and version.
 fn next_version(hub: &FrameHub, source: &Format) -> u32 {
     let last = hub.flow().filter(|flow| flow.format.epoch == source.epoch);
     let next = last.map_or(0, |flow| flow.format.version.saturating_add(1));
     next.max(first_version(source.version))
 }
 
-/// Returns the first version of a rendition whose source has this version. A stream changes its format fewer times.
+/// Returns the lowest version of a rendition whose source has this version. Each version of the source has its own
+/// block of 65,536 versions for renditions. The versions below the first block are the stream's own. Neither a
+/// stream nor a rendition needs so many versions in one epoch.
 fn first_version(source: u32) -> u32 {
     const STREAM_VERSIONS: u32 = 1 << 16;
     source.saturating_add(1).saturating_mul(STREAM_VERSIONS)

@@ -35,7 +35,8 @@ impl AacConfig {
     /// Reads a configuration from FFmpeg or from a camera's SDP. Returns `None` if the configuration is
     /// damaged, or has a layout of channels that browsers do not play.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        /// The most bytes that are kept. A longer configuration would have a description of channels.
+        /// The most bytes that are kept. Only a configuration with a description of channels is longer, and it is
+        /// refused.
         const MAX_SIZE: usize = 64;
         let bytes = bytes.get(..bytes.len().min(MAX_SIZE))?;
         // The reader skips a byte 3 that follows two zero bytes. These fields never contain two zero

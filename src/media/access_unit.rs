@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn keyframes_of_each_codec() {
+    fn keyframes_of_each_codec_are_recognized() {
         let is_keyframe = |codec, head: u8| read(codec, &[0, 0, 1, head, 1, 0x80]).0.is_keyframe;
         assert!(is_keyframe(VideoCodec::H264, 0x65));
         assert!(!is_keyframe(VideoCodec::H264, 0x41));
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_an_empty_access_unit() {
+    fn garbage_gives_an_empty_access_unit() {
         for bytes in [b"".as_slice(), b"garbage", b"\0\0\x01", b"\0\0\0\0\0"] {
             let (unit, sets) = read(VideoCodec::H264, bytes);
             assert!(unit.data.is_empty() && !unit.is_keyframe);

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_of_variable_length() {
+    fn numbers_of_variable_length_are_read() {
         // H.264, Tables 9-2 and 9-3: the codes 1, 010, 011, 00100, 0001000, and then the end.
         let bits = [0b1010_0110, 0b0100_0001, 0b0000_0000];
         let mut reader = BitReader::new(&bits);

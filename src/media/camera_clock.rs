@@ -13,8 +13,8 @@ use crate::media::pace::{Pace, nanos};
 /// The time of the first frame on the epoch's clock. It is not 0, because reordered frames have earlier decode
 /// times.
 const BEGIN: Duration = Duration::from_secs(1);
-/// The distance that shows that the camera's clock was set back: no B-frame has a presentation time this far
-/// before the time of an earlier frame.
+/// The distance that shows that the camera's clock was set back: no B-frame has a presentation time this far before
+/// that of a frame that arrived earlier.
 const SET_BACK: i64 = SECOND;
 /// The distance that shows that the camera's clock was set forward: a frame arrives this much earlier than it should.
 const SET_FORWARD: i64 = SECOND;
@@ -61,7 +61,8 @@ struct Newest {
 }
 
 impl Anchor {
-    /// Returns the time on the epoch's clock if time passes `rate` times as fast there as on the camera's clock.
+    /// Maps a time on the camera's clock to the epoch's clock. `rate` is the speed of the epoch's clock relative to
+    /// the camera's clock.
     fn map(self, camera: i64, rate: f64) -> i64 {
         let passed = camera.saturating_sub(self.camera);
         self.epoch.saturating_add(scale(passed, rate))
@@ -116,7 +117,8 @@ impl CameraClock {
             };
         };
         let waited = nanos(arrived.saturating_duration_since(newest.arrived));
-        // Frames arrive with jitter, so the last distance between frames is more exact, except after a pause.
+        // Frames arrive with jitter. So the last distance between two frames is more exact than the time since the
+        // newest frame arrived, except after a pause.
         let step = if waited < newest.step.saturating_mul(2) { newest.step } else { waited };
         Expected {
             earliest: newest.epoch - SET_BACK,
@@ -127,14 +129,15 @@ impl CameraClock {
 
     /// Returns true if the clock was set before the frame with the time `epoch`.
     fn is_jump(&self, epoch: i64, expected: &Expected, arrived: Instant) -> bool {
-        // After congestion, frames that the camera dropped are missing. The frames after this gap do not arrive early.
+        // If the camera has dropped frames because of congestion, the time of the next frame is far ahead, but the
+        // frame does not arrive early. This is not a jump.
         let is_early = || self.pace.earliness(epoch, arrived) > SET_FORWARD;
         let is_first = self.newest.is_none();
         epoch < expected.earliest || epoch > expected.latest && (is_first || is_early())
     }
 
-    /// Returns the time of the first frame after the clock was set. If the clock of another track was set in the
-    /// same way, follows that track.
+    /// Records that the clock was set before a frame, and returns this frame's time on the epoch's clock. If the
+    /// clock of another track was set in the same way, follows that track.
     fn set(&mut self, camera: i64, expected: &Expected, shared: &mut SharedClock) -> i64 {
         self.jumps = self.jumps.saturating_add(1);
         self.pace.forget();

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_codecs() {
+    fn names_follow_the_standards() {
         assert_eq!(h264_name(0x64, 0, 0x1f), "avc1.64001F");
         // The example of ISO/IEC 14496-15, E.3.
         let hvcc = Hvcc {

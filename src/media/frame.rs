@@ -45,7 +45,8 @@ pub struct Frame {
     /// An estimate of the wall-clock time at which the camera took the frame.
     pub taken_at: SystemTime,
     /// The bytes. H.264 and H.265 consist of NAL units, each after its length in four bytes. Parameter sets,
-    /// delimiters and filler data are left out. A frame of Motion JPEG is a JPEG picture. Audio has the form in which FFmpeg writes it.
+    /// delimiters and filler data are left out. A frame of Motion JPEG is a JPEG. Audio has the form in which FFmpeg
+    /// writes it.
     pub data: Bytes,
 }
 
@@ -61,7 +62,7 @@ impl Frame {
 pub struct Format {
     /// Number of the epoch.
     pub epoch: u64,
-    /// Number of changes within the epoch. When this number rises, the media may need a new init
+    /// The version of this description within the epoch. When the version rises, the media may need a new init
     /// segment.
     pub version: u32,
     /// True if FFmpeg converted the video, so that it is not as the camera sent it.
@@ -70,7 +71,8 @@ pub struct Format {
     pub parameter_sets: ParameterSets,
     /// The properties of the video's pictures.
     pub picture: PictureParameters,
-    /// The audio as the camera sends it; `None` if the camera sends no audio, or if FFmpeg only converts it.
+    /// The audio as the camera sends it; `None` if the camera sends no audio, or if FFmpeg writes only the converted
+    /// audio.
     pub audio: Option<AudioFormat>,
     /// The audio of [`Track::Aac`]; `None` if FFmpeg converts no audio, or as long as the result is unknown.
     pub aac: Option<AacConfig>,

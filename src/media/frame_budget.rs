@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A limit for the frames that all hubs keep, in bytes. If a hub publishes frames while the limit is exceeded,
-/// the hub drops what it does not need (see [`FrameHub::new`](super::hub::FrameHub::new)). Cheap to clone; all clones share one limit.
+/// the hub drops the frames that it does not need (see [`FrameHub::new`](super::hub::FrameHub::new)). Cheap to
+/// clone; all clones share one limit.
 #[derive(Debug, Clone)]
 pub struct FrameBudget(Arc<Shared>);
 

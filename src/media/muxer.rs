@@ -14,7 +14,7 @@ const TICKS_PER_SECOND: u32 = 1_000_000;
 /// Writes the video of one epoch as NUT.
 #[derive(Debug)]
 pub struct VideoMuxer {
-    /// The time of presentation that is 0 in the stream, in ticks.
+    /// The presentation time, in ticks, that becomes time 0 in the stream.
     starts_at: u64,
     /// Version of the format whose parameter sets were written last.
     version: Option<u32>,

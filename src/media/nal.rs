@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn start_codes_of_three_and_four_bytes() {
+    fn start_codes_of_three_and_four_bytes_are_found() {
         let bytes = b"\0\0\x01\x65\x88\0\0\0\x01\x41\0\0\x03\x01\0\0\0\0\0\x01\x06\0";
         let expected = [b"\x65\x88".as_slice(), b"\x41\0\0\x03\x01", b"\x06"];
         assert_eq!(units(Framing::StartCodes, bytes), expected);

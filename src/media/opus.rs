@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_header_of_libopus() {
+    fn the_header_of_libopus_is_parsed() {
         let head = b"OpusHead\x01\x02\x38\x01\x80\xbb\0\0\0\0\0";
         let config = OpusConfig { channels: 2, pre_skip: 312, input_sample_rate: 48000, gain: 0 };
         assert_eq!(OpusConfig::parse(head), Some(config));

@@ -1,4 +1,4 @@
-//! Measures how fast a camera's clock runs, and corrects it. Pure.
+//! Measures how fast a camera's clock runs, and computes the rate that corrects it. Pure.
 //!
 //! A frame's *lateness* is the time at which it arrived minus its own time. Networks delay frames by different
 //! amounts, so only the frame with the least lateness in each second counts. If the least lateness grows or
@@ -15,17 +15,17 @@ const WINDOW: Duration = Duration::from_secs(1);
 const KEPT: usize = 12;
 /// The number of measurements that show a wrong rate.
 const NEEDED: usize = 6;
-/// The smallest error of a clock that is corrected. The clocks of healthy cameras are much more exact; players
-/// adapt to their error.
+/// The smallest error of a clock that is corrected. The clocks of healthy cameras have much smaller errors, to which
+/// players adapt.
 const LEAST_ERROR: f64 = 0.02;
-/// The largest difference between the median and the mean error, relative to the median. It is exceeded if the
-/// lateness jumps, for example because the network is congested.
+/// The largest difference between the median and the mean error, relative to the median, with which the error counts
+/// as steady. The difference is larger if the lateness jumps, for example because the network is congested.
 const MAX_SPREAD: f64 = 0.3;
-/// The rates that are used.
+/// The lowest and the highest speed of the epoch's clock relative to the camera's clock.
 const RATES: (f64, f64) = (0.5, 2.0);
 /// While a clock is corrected, lateness is removed in about this number of seconds.
 const RECOVERY: f64 = 10.0;
-/// The largest change of the rate that removes lateness.
+/// The largest change of the rate for the removal of lateness, as a fraction of the rate.
 const MAX_RECOVERY: f64 = 0.1;
 
 /// The pace of one track.
@@ -37,7 +37,7 @@ pub(super) struct Pace {
     base: Option<Base>,
     current: Option<Window>,
     windows: VecDeque<Window>,
-    /// The lateness on the epoch's clock that should stay the same.
+    /// The lateness on the epoch's clock when the corrections began. They keep the lateness at this value.
     wanted: Option<f64>,
 }
 
@@ -49,7 +49,7 @@ struct Base {
     epoch: i64,
 }
 
-/// The frame with the least lateness in a window, in seconds.
+/// The frame with the least lateness in a window. All times are in seconds.
 #[derive(Debug, Clone, Copy)]
 struct Window {
     began: f64,

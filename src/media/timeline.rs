@@ -37,7 +37,8 @@ pub(crate) struct Timeline {
     /// The latest presentation times in ascending order, at most `reorder + 1`.
     latest: Vec<Duration>,
     last_decode: Option<Duration>,
-    /// The last known duration of a frame, apart from interruptions. Before one is known, the announced or usual one.
+    /// The last known duration of a frame, apart from interruptions. Before a duration is known, the announced or
+    /// the usual duration.
     frame: Duration,
     last_distance: Option<Duration>,
 }

@@ -107,8 +107,8 @@ impl VideoTrack {
         if is_change {
             self.picture = self.sets.picture();
         }
-        // FFmpeg marks keyframes by the same rules, and recovery points of cameras that send no IDR
-        // pictures as well.
+        // FFmpeg marks the same pictures as keyframes. In addition, it marks recovery points, with which decoding
+        // can begin if a camera sends no IDR pictures.
         Some((unit.data, unit.is_keyframe || packet.is_keyframe, is_change))
     }
 

@@ -14,13 +14,14 @@ use tracing::warn;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::lock::lock;
 
-/// The bytes that must be free on the disk for a new stream: a little more than a stream of 4 Mbit/s
-/// uses with the default settings.
+/// The bytes that must be free for a new stream, in addition to all reservations. They are a little more than a
+/// stream of 4 Mbit/s uses with the default settings.
 pub(crate) const FREE: u64 = 16 * 1024 * 1024;
-/// The bytes that are reserved for a new stream, until the stream has written as many or deletes a file
-/// for the first time: what a stream of 2.5 Mbit/s uses.
+/// The bytes that are reserved for a new stream: about as many as a stream of 2.5 Mbit/s uses. The reservation ends
+/// when the stream has written as many bytes, or deletes a file for the first time.
 const RESERVATION: u64 = 8 * 1024 * 1024;
-/// The longest time that bytes stay reserved: streams of unreachable cameras write nothing.
+/// The longest time that bytes stay reserved. Without this limit, the stream of an unreachable camera, which writes
+/// nothing, would keep its reservation.
 const RESERVED_FOR: Duration = Duration::from_secs(20);
 /// The time between checks of the disk, in which 100 streams of 4 Mbit/s write 50 MB.
 const CHECK_EVERY: Duration = Duration::from_secs(1);

@@ -1,5 +1,5 @@
 //! FFmpeg's arguments for a run with a plan, for a rendition, and for a single picture of a camera, and the script
-//! with the camera's URL. Without side effects.
+//! with the camera's URL. The functions have no side effects.
 //!
 //! Every user of the machine can read the arguments, so they never contain the source's URL. FFmpeg
 //! gets the URL in an ffconcat script on its stdin.
@@ -18,15 +18,14 @@ impl ProbeSize {
     fn limits(self) -> (&'static str, &'static str) {
         match self {
             Self::Small => ("100000", "5000"),
-            // Some cameras send audio, and a frame of video every 3 s.
+            // Analyzes 4 s, because some cameras send audio, but a frame of video only every 3 s.
             Self::Large => ("4000000", "2000000"),
         }
     }
 }
 
-/// Returns FFmpeg's timeout for a silent connection. FFmpeg gives up after this time while it connects,
-/// which is well before `start_timeout`, and after about twice this time in mid-stream, which is at most
-/// about `stale_timeout`.
+/// Returns FFmpeg's timeout for a silent connection. While FFmpeg connects, it gives up after this time, well before
+/// `start_timeout`. In mid-stream, it gives up after about twice this time, which is at most about `stale_timeout`.
 pub(crate) fn socket_timeout(start_timeout: Duration, stale_timeout: Duration) -> Duration {
     (start_timeout / 3).min(stale_timeout / 2)
 }
@@ -51,8 +50,8 @@ pub struct Transcode {
     pub max_bit_rate: u32,
 }
 
-/// The limit of the frame rate. After a short probe, FFmpeg may guess a rate of up to 90,000, from
-/// which libx264 would derive the level of its output.
+/// The limit of the frame rate. After a short probe, FFmpeg may guess a rate of up to 90,000, from which libx264
+/// would derive a level that is much too high.
 const MAX_FRAME_RATE: &str = "60";
 
 /// The protocols that FFmpeg is allowed to open: those of the script and of cameras, but not files.
@@ -113,7 +112,7 @@ pub(crate) fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
 pub fn rendition_arguments(picture: &PictureParameters, shape: &Shape) -> Vec<String> {
     let mut arguments: Vec<String> = LOGGING.map(str::to_owned).into();
     let mut add = |more: &[&str]| arguments.extend(more.iter().map(|&text| text.to_owned()));
-    // The header of the stream has all parameters.
+    // The stream's header contains all parameters, so FFmpeg need not probe the stream.
     add(&["-probesize", "32", "-analyzeduration", "0", "-fpsprobesize", "0"]);
     // Each further thread delays the video by a frame.
     let is_large = u32::from(picture.width) * u32::from(picture.height) > LARGE_PICTURE;
@@ -132,7 +131,7 @@ pub(crate) fn audio_outputs(plan: Plan) -> usize {
 }
 
 /// The largest jump of a camera's clock that FFmpeg accepts, in seconds. No clock can jump that far, because the
-/// times of sender reports wrap after 136 years.
+/// times in RTCP sender reports wrap after 136 years.
 const MAX_JUMP_SECONDS: &str = "9e9";
 
 /// The bitstream filter with which the NUT muxer keeps the distances between all presentation times.
@@ -140,7 +139,7 @@ const MAX_JUMP_SECONDS: &str = "9e9";
 /// The muxer refuses packets without a presentation time. The first packet over RTSP may have none, so the filter
 /// gives this packet the time 0. The muxer also changes presentation times that are before the decode time, and
 /// decode times that go back, as they do if the camera's clock is set back. So the filter replaces the decode times
-/// with numbers that count the packets and begin at -4.4e9 seconds (139 years before the time 0). As NUT has no
+/// with numbers that count the packets and begin at -4.4e9 seconds (139 years before the time 0). Because NUT has no
 /// negative times, the muxer adds the same time, 4.4e9 seconds, to the times of all packets. The manager does not
 /// use the decode times.
 const PLAIN_TIMES: &str = "setts=pts=if(eq(PTS\\,NOPTS)\\,0\\,PTS):dts=N-trunc(4.4e9/TB)";
@@ -158,8 +157,8 @@ fn nut(pipe: &str) -> Vec<String> {
 fn audio_output(plan: Plan, codec: &str, pipe: &str) -> Vec<String> {
     let (video, audio) = (video_track(plan), format!("0:a:{}?", plan.audio_track.index()));
     let streams = ["-map", &audio, "-map", &video, "-c:a", codec, "-c:v", "copy"];
-    // Browsers play AAC with one or two channels. Speex specifies no channel layout, without which FFmpeg's encoder
-    // fails.
+    // Browsers play AAC with one or two channels. FFmpeg's encoder needs a channel layout, which Speex does not
+    // specify.
     let format = format!("aformat=channel_layouts=mono|stereo:sample_rates={CONVERTED_RATE}");
     let format = ["-af", &format].into_iter().filter(|_| codec != "copy");
     let times = ["-bsf:a", PLAIN_TIMES];
@@ -203,7 +202,7 @@ pub(crate) fn still_arguments(plan: Plan) -> Vec<String> {
     arguments
 }
 
-/// The filter for pictures that can be interlaced: deinterlaces those that are so marked.
+/// The filter for video that can be interlaced. It deinterlaces the pictures that are marked as interlaced.
 const DEINTERLACE: &str = "yadif=deint=interlaced,";
 
 /// The filter for video whose times come from the camera. If the camera's clock is set back, FFmpeg would drop all
@@ -350,7 +349,7 @@ mod tests {
         assert_eq!(socket_timeout(seconds(6), seconds(10)), seconds(2));
     }
 
-    /// Returns kind and name of the components that `deploy/ffmpeg/build` includes in its FFmpeg.
+    /// Returns the kind and the name of the components that `deploy/ffmpeg/build` includes in its FFmpeg.
     fn components() -> Vec<(&'static str, &'static str)> {
         let lines = include_str!("../../../deploy/ffmpeg/components").lines();
         lines

@@ -25,11 +25,11 @@ use crate::media::nut::error::NutError;
 use crate::media::nut::reader::NutReader;
 use crate::media::nut::stream::NutItem;
 
-/// The size of a block of memory for video, in bytes. A block stays in use until all frames in it are
-/// dropped, so a block is small compared with the frames that the hub keeps. It is also smaller than
-/// 128 KiB, since glibc returns larger blocks to the system as soon as they are freed, instead of reusing them.
+/// The size of a block of memory for video, in bytes. A block stays in use until all frames in it are dropped, so a
+/// block is small compared with all frames that the hub keeps. A block is also smaller than 128 KiB, because glibc
+/// does not reuse freed blocks of 128 KiB or more: it returns them to the system at once.
 pub(in crate::ingest) const VIDEO_BLOCK: usize = 120 * 1024;
-/// The size of a block of memory for audio, in bytes: enough for about half a second.
+/// The size of a block of memory for audio, in bytes: enough for about half a second at 64 kbit/s.
 const AUDIO_BLOCK: usize = 4 * 1024;
 /// The wanted capacity of the pipe for video, in bytes: large enough for most keyframes, so that FFmpeg can
 /// write them at once. By default, Linux gives a pipe 64 KiB. A pipe only uses memory for the bytes in it.

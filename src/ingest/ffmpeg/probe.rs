@@ -254,9 +254,9 @@ impl StillTaker {
     }
 }
 
-/// Waits until there is a reason to end a run without a picture. Returns true if the run uses the first of several
-/// video tracks, and [`SILENT_AFTER`] has passed since FFmpeg printed the tracks. Returns false if FFmpeg has followed
-/// too many redirects. Otherwise never returns.
+/// Waits for a reason to end a run that has no picture yet. Returns true if the run uses the first of several video
+/// tracks, and [`SILENT_AFTER`] has passed since FFmpeg printed the tracks. Returns false if FFmpeg has followed too
+/// many redirects. Otherwise never returns.
 async fn until_useless(mut found: mpsc::Receiver<Finding>, plan: Plan) -> bool {
     while let Some(finding) = found.recv().await {
         match finding {
@@ -362,7 +362,7 @@ impl ProbeRun {
     }
 }
 
-/// The properties of a stream in FFmpeg's description of it.
+/// The properties of a stream, as FFmpeg's description of the stream names them.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Facts {
     codec: String,

@@ -32,6 +32,7 @@ impl Repeats {
 }
 
 /// Returns the line to log for a message that was printed for the `count`th time; `None` if the message is left out.
+/// After the first [`KEPT`] times, only the 10th, 100th, 1000th time and so on are logged.
 pub(super) fn kept(message: &str, count: u64) -> Option<String> {
     if count <= KEPT {
         return Some(message.to_owned());

@@ -36,8 +36,8 @@ pub(super) struct FfmpegRun {
     plan: Plan,
     began: Instant,
     findings: mpsc::Receiver<Finding>,
-    /// The request for a keyframe, which is sent once FFmpeg receives video. A keyframe that comes
-    /// earlier would be lost.
+    /// The request for a keyframe. It is sent when FFmpeg prints the camera's tracks, because FFmpeg then receives
+    /// video. A keyframe that comes earlier would be lost.
     pub(super) keyframe: Option<PreparedRequest>,
     /// True once a keyframe has arrived, with which decoding can begin.
     pub(super) has_played: Arc<AtomicBool>,
@@ -176,7 +176,8 @@ impl FfmpegRun {
         if video == Video::ToH264 && video_codec.is_some_and(|codec| COPYABLE.contains(&codec)) {
             return Some(Lesson::VideoCanBeCopied);
         }
-        // The first frames would be published without audio if the manager waited for a packet of audio.
+        // The codec decides, not the first packet of audio: before that packet, frames would be published without
+        // audio.
         let is_wrong = audio == Audio::Copy && audio_codec.is_some_and(|codec| codec != "aac");
         is_wrong.then_some(Lesson::AudioNeedsConversion)
     }

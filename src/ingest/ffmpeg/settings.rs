@@ -12,7 +12,7 @@ pub(crate) struct FfmpegSettings {
     pub program: PathBuf,
     /// The networks in which cameras are allowed.
     pub nets: CameraNetworks,
-    /// The longest time until a stream must be playable.
+    /// The time within which a stream must become playable.
     pub start_timeout: Duration,
     /// The longest time in mid-stream without progress of the picture.
     pub stale_timeout: Duration,

@@ -13,8 +13,8 @@ use crate::ingest::ffmpeg::tracks::Tracks;
 
 /// The time after which a video track that has sent nothing counts as silent.
 const VIDEO_WITHIN: Duration = Duration::from_secs(3);
-/// The time after which an audio track that has sent nothing counts as silent, if the video has begun. This time
-/// is longer, because trying another audio track interrupts the video.
+/// The time after which an audio track that has sent nothing counts as silent, if the video has begun. This time is
+/// longer than [`VIDEO_WITHIN`], because trying another audio track interrupts the video.
 const AUDIO_WITHIN: Duration = Duration::from_secs(5);
 
 /// The tracks from which packets have arrived.

@@ -61,7 +61,7 @@ pub(crate) const MAX_FINDINGS: usize = 3;
 /// The message about a packet of AAC that cannot be used because the camera did not describe its AAC, or described
 /// it with a wrong payload type.
 const UNUSABLE_PACKET: &str = "Error parsing AU headers";
-/// The number of such messages that show that all packets are unusable.
+/// After this number of such messages, all packets of the audio count as unusable.
 const UNUSABLE_PACKETS: u64 = 5;
 
 /// A line, and the meaning that it had before secrets were removed. A secret may be equal to a word in
@@ -91,7 +91,7 @@ impl Line {
         let stream = raw.split_once("Stream #").map(|(_, facts)| facts);
         let stream = stream.map(|facts| facts.chars().take(MAX_LINE).collect());
         let is_transport = raw.contains("461 Unsupported");
-        // FFmpeg does not log the method that was answered with 400.
+        // FFmpeg does not log which method was answered with 400, so every 400 counts as a refusal.
         let is_refusal = raw.contains("method SETUP failed") || raw.contains("400 Bad Request");
         let is_track_refused = is_refusal && !is_transport;
         Self { shown, verdict, stream, is_track_refused }
@@ -148,8 +148,8 @@ impl Verdict {
     }
 }
 
-/// The messages of FFmpeg 5 to 7, strongest first. The cause of a message may be reported by another
-/// message that is further up in this table.
+/// The messages of FFmpeg 5 to 7, strongest first. FFmpeg may print several messages about one failure. The one that
+/// states the cause is further up in this table.
 const VERDICTS: &[(&str, Verdict)] = &[
     ("Cannot allocate memory", OUT_OF_MEMORY),
     ("malloc of size", OUT_OF_MEMORY),
@@ -250,8 +250,8 @@ const NOT_RTSP: &str = "the device at this address is not an RTSP server; check 
 
 impl Tail {
     /// Reads `stderr` to its end, and returns the last lines. Also writes each line to `log`, except repetitions
-    /// that are left out. If FFmpeg opens a `source`, the lines do not contain the secrets of this source. Sends
-    /// the facts that FFmpeg prints about the camera to `findings`, as long as there is space.
+    /// that are left out. If FFmpeg opens a `source`, the lines do not contain the secrets of this source. Sends the
+    /// facts that FFmpeg prints about the camera to `findings`, as long as the channel has space.
     pub(crate) async fn collect(
         mut stderr: impl AsyncRead + Unpin,
         source: Option<Source>,
@@ -325,8 +325,8 @@ impl Tail {
         is_unusable.then_some(Finding::UnusableAudio)
     }
 
-    /// Returns the lesson behind `lesson`: if even a large probe does not show the size of the first of several
-    /// video tracks, this track sends nothing. Otherwise returns `lesson`.
+    /// Returns [`Lesson::VideoIsSilent`] if even a large probe has not shown the size of the first of several video
+    /// tracks, because this track then sends nothing. Otherwise returns `lesson`.
     pub(crate) fn explain(&self, lesson: Lesson, plan: Plan) -> Lesson {
         let is_first = plan.video_track == VideoChoice::First && self.tracks.video.len() > 1;
         match lesson {
@@ -432,7 +432,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn messages_and_their_verdicts() {
+    async fn each_message_leads_to_its_verdict() {
         use ErrorKind::{
             SourceBusy, SourceNotFound, SourceTimeout, SourceUnauthorized, SourceUnreachable,
             SourceUnsupported,

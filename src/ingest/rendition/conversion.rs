@@ -49,7 +49,7 @@ pub(super) struct Conversion {
     demuxer: RenditionDemuxer,
     /// The bytes that have to be written to FFmpeg.
     pending: Cursor<Vec<u8>>,
-    /// The time since which FFmpeg has had a frame and written none.
+    /// The time at which FFmpeg got the first frame since it last wrote one; `None` if it has got none since then.
     waiting_since: Option<Instant>,
     /// The time at which FFmpeg last got a frame.
     fed_at: Instant,

@@ -158,7 +158,8 @@ pub(super) fn side_data_size(data: &[u8]) -> Result<usize, NutError> {
     Ok(fields.position())
 }
 
-/// Skips a name and a value. A negative number in place of the value is the type of the value, which follows.
+/// Skips a name and a value. A negative number in place of the value announces the value's type. The value then
+/// follows.
 fn skip_property(fields: &mut Cursor<'_>) -> Result<(), NutError> {
     fields.string()?;
     match fields.signed()? {

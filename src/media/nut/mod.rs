@@ -1,8 +1,8 @@
 //! The NUT container, as FFmpeg writes and reads it. Pure, without I/O.
 //!
-//! A stream begins with headers, which describe the streams of media and a table of frame codes.
-//! Frames follow. Each consists of a code of one byte, the fields that the code's flags announce, and the
-//! data. From time to time, a syncpoint sets the time from which the next frames count.
+//! A NUT stream begins with headers, which describe the streams of media and contain a table of frame codes. Frames
+//! follow. Each consists of a code of one byte, the fields that the code's flags announce, and the data. From time
+//! to time, a syncpoint states a time. The times of the next frames are relative to it.
 //!
 //! | Module | Owns |
 //! |---|---|

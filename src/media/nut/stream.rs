@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-/// The latest time of a packet: 285 years. This limit prevents overflows when durations are added. It leaves
-/// enough time after the 139 years that the ingest's FFmpeg adds to all times, so that none is negative.
+/// The latest time of a packet: 285 years. This limit prevents overflows when durations are added. The ingest's
+/// FFmpeg adds 139 years to all times, so that no time is negative; the limit is much later than that.
 const MAX_TIME: Duration = Duration::from_hours(285 * 365 * 24);
 
 /// The largest number of streams of media in a NUT stream that the reader accepts.

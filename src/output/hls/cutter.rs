@@ -5,16 +5,18 @@ use std::time::Duration;
 use crate::output::hls::fragment::Fragment;
 use crate::output::hls::playlist::{PartStart, Segment};
 
-/// The length, in wanted durations of a part, at which an epoch's first segment ends even without a keyframe.
-/// A keyframe can end this segment after one part. A player needs one whole segment before it shows a picture;
-/// with fewer than two parts in that segment, playback would stall at once.
+/// The length at which an epoch's first segment ends even without a keyframe, in wanted durations of a part. A
+/// player needs one whole segment before it shows a picture. With fewer than two parts in that segment, playback
+/// would stall at once. Exception: if a keyframe follows the first part, the segment ends there, because segments
+/// should begin with keyframes.
 const FIRST_SEGMENT_PARTS: u32 = 2;
 
-/// The time by which a segment can exceed the target duration: players round durations to whole seconds.
+/// The time by which a segment can exceed the target duration. It is less than half a second, because players round
+/// durations to whole seconds.
 const ROUNDING: Duration = Duration::from_millis(490);
 
-/// The shortest segment that ends early because it would be too long at the next keyframe, or because its
-/// last part is short.
+/// The shortest duration with which a segment can end early because it would be too long at the next keyframe, or
+/// because its last part is short.
 const SHORTEST_SEGMENT: Duration = Duration::from_secs(1);
 
 /// The time by which a GOP can be longer than the previous one without an additional segment.
@@ -41,9 +43,9 @@ impl SegmentPolicy {
         (self.segment_time + Duration::from_millis(500)).as_secs()
     }
 
-    /// Returns the policy for parts that last for `part`, which is longer than a segment should be.
+    /// Returns this policy with a segment duration that is long enough for parts that last for `part`.
     pub(super) fn for_long_parts(self, part: Duration) -> Self {
-        // Cameras do not send frames at exact intervals.
+        // One fifth is added, because cameras do not send frames at exact intervals.
         Self { segment_time: self.segment_time.max(part * 6 / 5), ..self }
     }
 
@@ -93,7 +95,7 @@ impl Cutter {
     ///
     /// If `fragment` begins with a keyframe, the segment ends in each of these cases:
     ///
-    /// - It is long enough. During the warm-up, one part is enough.
+    /// - It has about the wanted duration. During the warm-up, the duration of one part is enough.
     /// - It would be too long at the next keyframe.
     /// - It does not begin with a keyframe. A player that joins can begin only with a segment that does.
     /// - Its last part is short. Only the last part of a segment can be short.
@@ -107,9 +109,10 @@ impl Cutter {
     /// - The first keyframe after the first segment has not come yet, and another part could make the segment
     ///   too long for hls.js.
     ///
-    /// No segment ends before the next one begins. hls.js mistakes the last segment of a playlist for the
-    /// growing one, even if that segment is finished. It then miscalculates the segment's time, and fails
-    /// permanently with "media sequence mismatch" if the next playlist comes before the segment is loaded.
+    /// A segment is finished only when the first fragment of the next one has arrived. So the last segment of every
+    /// playlist is a growing one. hls.js requires this: it mistakes a finished segment at the end of a playlist for
+    /// a growing one. It then miscalculates the segment's time, and fails permanently with "media sequence mismatch"
+    /// if the next playlist comes before the segment is loaded.
     pub(super) fn cuts_before(&mut self, fragment: &Fragment, growing: Option<&Segment>) -> bool {
         if fragment.is_keyframe {
             self.last_gop = std::mem::take(&mut self.since_keyframe);

@@ -26,7 +26,7 @@ pub(super) struct SegmentFiles {
     retired: VecDeque<Arc<Segment>>,
     /// True if `retired` has grown since old segments were last deleted.
     has_retired: bool,
-    /// How long retired segments are kept, in playing time: for the duration of the longest playlist.
+    /// The playing time for which retired segments are kept: the duration of the longest playlist.
     keep_for: Duration,
 }
 
@@ -81,14 +81,14 @@ impl SegmentFiles {
         self.retired.extend(retired);
     }
 
-    /// Subtracts the bytes of a segment that was withdrawn. The next segment gets the same number and
-    /// overwrites the file.
+    /// Subtracts the bytes of a withdrawn segment from the stream's share of the disk. The next segment gets the
+    /// same number and overwrites the file.
     pub(super) fn discard(&mut self, segment: &Segment) {
         self.share.remove(segment.length());
     }
 
     /// Deletes segments that no player needs any more, and their init segments. According to RFC 8216
-    /// (6.2.2), a segment is needed for its duration plus that of the longest playlist that listed it.
+    /// (6.2.2), a segment is needed for its own duration plus the duration of the longest playlist that listed it.
     /// `is_in_use` returns whether an init segment is still needed.
     pub(super) fn delete_old(&mut self, is_in_use: impl Fn(InitId) -> bool) {
         // This function is called for each part. Adding up all durations every time would be expensive.

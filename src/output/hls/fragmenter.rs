@@ -13,8 +13,8 @@ use crate::output::hls::fragment::{Fragment, InitSegment};
 use crate::output::hls::sound::Sound;
 
 /// The longest time that the first fragment of an epoch waits until the audio is known, so that its init
-/// segment has an audio track. Usually, FFmpeg describes video and audio at the same time. Some players fail if
-/// an init segment with audio follows later.
+/// segment has an audio track. Some players fail if an epoch's first init segment has no audio track and a later one
+/// has. Usually, FFmpeg describes video and audio at the same time, so that no fragment waits.
 const AUDIO_WITHIN: Duration = Duration::from_secs(1);
 
 /// The most frames that wait until the audio is known: one second at 120 frames per second.
@@ -27,8 +27,9 @@ const TOLERANCE: u32 = 20;
 /// A gap in the video that is at least this long is a jump of the camera's clock.
 const MAX_VIDEO_GAP: Duration = Duration::from_secs(10);
 
-/// The shortest distance between two frames that can be an interruption. It is not an interruption if the estimated
-/// duration of the second frame is at least half as long, because the camera then sends frames at such intervals.
+/// The shortest distance between two frames that can be an interruption. The distance is not an interruption if the
+/// estimated duration of the second frame is at least half the distance, because the camera then sends frames at
+/// such intervals.
 const INTERRUPTION: Duration = Duration::from_millis(500);
 
 /// The most bytes of audio that wait for the end of a fragment: 16 seconds at 256 kbit/s.
@@ -93,7 +94,8 @@ impl Fragmenter {
             return Ok(());
         }
         for held in std::mem::take(&mut self.held) {
-            // For held frames of the same epoch, the newest description has the audio that was added later.
+            // Held frames of the same epoch get the newest description, because it may include audio that was added
+            // later.
             let is_older = held.format.epoch != frame.format.epoch;
             let format = if is_older { &held.format } else { &frame.format };
             self.push_video(&held, format, ends_segment, fragments)?;
@@ -162,8 +164,8 @@ impl Fragmenter {
     }
 
     /// Returns the end of the video so far, and whether an interruption separates it from `next`. The last frame
-    /// ends where `next` begins. After an interruption or in another epoch, the estimated duration of the last
-    /// frame determines its end.
+    /// ends where `next` begins. Exception: if `next` follows an interruption or belongs to another epoch, the last
+    /// frame ends after its estimated duration.
     fn end_before(&self, next: &Frame) -> (Duration, bool) {
         let Some(last) = self.video.last() else { return (next.decode_time, false) };
         let distance = next.decode_time.saturating_sub(last.decode_time);
@@ -439,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_at_long_intervals_are_fragments_but_interruptions_have_no_duration() {
+    fn a_long_frame_interval_is_a_duration_but_an_interruption_is_not() {
         let format = testing::format(7);
         let frame =
             |n: u64| testing::video(&format, true, n * 5000, if n == 0 { 40 } else { 5000 });
@@ -527,7 +529,7 @@ mod tests {
     }
 
     #[test]
-    fn audio_without_a_picture_is_bounded() {
+    fn buffered_audio_is_limited_while_no_video_arrives() {
         let format = with_audio(&testing::format(7), 0);
         let mut fragmenter = fragmenter();
         let frames = (0..10).map(|n| {

@@ -209,7 +209,7 @@ impl Listed {
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        // If this output has hung, the id may belong to the camera's next stream already.
+        // If this output has hung, a newer output of the same stream may have replaced the entry already.
         self.playlists.remove_if(&self.id, |_, listed| listed.same_channel(&self.playlist));
     }
 }

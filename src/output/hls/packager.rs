@@ -26,16 +26,17 @@ use crate::stream::output::OutputProgress;
 /// The largest gap or overlap between two consecutive fragments that does not count as a jump.
 const JUMP: Duration = Duration::from_millis(500);
 
-/// The longest duration of a part. Parts are as long as this only if a camera sends a frame every few seconds.
+/// The longest part for which the target duration is raised. Parts of several seconds occur only if a camera sends
+/// one frame every few seconds.
 const LONGEST_PART: Duration = Duration::from_secs(10);
 
 /// The wall-clock time of a segment is corrected by at most the duration of the previous segment, divided
 /// by this number. Cameras' clocks run a little fast or slow, and players accept such a small step.
 const CLOCK_CORRECTION: u32 = 100;
 
-/// The divisor for dates that are too late by more than [`JUMP`]. Dates are that wrong if the first frames
-/// of an epoch were read late, for example because the manager was stopped. They must not go back, so they
-/// advance at half the speed until they are right.
+/// The divisor that replaces [`CLOCK_CORRECTION`] while dates are too late by more than [`JUMP`]. Dates are that
+/// late if the first frames of an epoch were read late, for example because the manager was stopped. Dates must not
+/// go back, so they advance at half the speed until they are right.
 const LARGE_CORRECTION: u32 = 2;
 
 /// Writes one stream's segments and publishes its playlists. Lives as long as the output runs, over all
@@ -62,7 +63,8 @@ pub(crate) struct Packager {
 }
 
 impl Packager {
-    /// Creates a packager that writes to `dir`. `first` contains the free numbers of the stream.
+    /// Creates a packager that writes to `dir`. `first` contains the lowest numbers that the stream has not used
+    /// yet.
     pub(crate) fn new(
         dir: StreamDir,
         share: DiskShare,
@@ -99,17 +101,18 @@ impl Packager {
         &self.progress
     }
 
-    /// Packages one fragment. Returns true if the fragment was written. A fragment is not written if it is too
-    /// long, or if the packager waits for a keyframe with which the fragment does not begin.
+    /// Packages one fragment. Returns true if the fragment was written. A fragment is not written if it is too long,
+    /// if the packager waits for a keyframe and the fragment does not begin with one, or if writing fails.
     ///
-    /// After an error, the packager continues at the next keyframe with a discontinuity.
+    /// After a failed write, the packager continues at the next keyframe, with a discontinuity if there are
+    /// segments.
     pub(crate) fn push(&mut self, fragment: &Fragment) -> bool {
         self.ensure_target_duration(fragment);
         if self.breaks_the_time_line(fragment) {
             self.interrupt();
         }
         self.expected_time = Some(fragment.decode_time + fragment.duration);
-        // Nothing is written until a keyframe comes, so the last error stays reported.
+        // While the packager waits for a keyframe, nothing is written, so the last error stays reported.
         let is_waiting = self.init != Some(fragment.init.id);
         let is_too_long = fragment.duration > self.policy.longest_segment();
         if is_waiting && !fragment.is_keyframe || is_too_long {
@@ -137,8 +140,9 @@ impl Packager {
     }
 
     /// Begins another playlist if `fragment` is too long for the target duration of the present one, and not longer
-    /// than [`LONGEST_PART`]. The first frames of an epoch have irregular times, so a playlist that is not published
-    /// yet gets a longer target duration even if a frame lasts for only three fifths of the longest segment.
+    /// than [`LONGEST_PART`]. A playlist that is not published yet gets a longer target duration even if a single
+    /// frame lasts for more than three fifths of the longest segment: the first frames of an epoch have irregular
+    /// times, so a later frame may be longer.
     fn ensure_target_duration(&mut self, fragment: &Fragment) {
         let longest = self.policy.longest_segment();
         let is_first = !self.has_segments() && longest == self.initial_longest_segment;
@@ -203,7 +207,7 @@ impl Packager {
         !self.files.dir().is_in_memory()
     }
 
-    /// Records as used the numbers that players may know. There are none before the first playlist.
+    /// Records as used the numbers that players may know. Before the first playlist is published, players know none.
     pub(crate) fn record_numbers(&self, numbers: &Numbers) {
         if let Some(newest) = &*self.newest.borrow() {
             numbers.use_below(NumberSet {
@@ -287,9 +291,10 @@ impl Packager {
         self.files.open(sequence)
     }
 
-    /// Returns the wall-clock time of a segment's first frame: the end of the previous segment, slowly
-    /// corrected towards the time at which the camera took the frame. After a discontinuity, this time
-    /// itself, but not before the end of the previous segment, even if the machine's clock was set back.
+    /// Returns the wall-clock time of a segment's first frame: the end of the previous segment, slowly corrected
+    /// towards the time at which the camera took the frame. The first segment gets the time at which the camera took
+    /// the frame. After a discontinuity, a segment gets this time or the end of the previous segment, whichever is
+    /// later. So dates do not go back, even if the machine's clock was set back.
     fn wall_clock(&self, fragment: &Fragment) -> SystemTime {
         let taken_at = fragment.taken_at;
         let Some(previous) = self.playlist.segments().next_back() else { return taken_at };
@@ -474,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_gop_is_divided_into_equal_segments_that_end_with_it() {
+    fn a_long_gop_is_divided_evenly_and_every_keyframe_begins_a_segment() {
         for gop_ms in [2600_u64, 4000, 5200, 10_000, 20_000] {
             let mut setup = setup(2.0, 100);
             setup.feed(1, 0, 80, gop_ms);

@@ -111,8 +111,8 @@ impl Playlist {
     /// Creates an empty playlist. It keeps `length` finished segments, or more if these are short or contain
     /// no keyframe at which every player can begin. A segment lasts at most `target_duration` seconds,
     /// rounded, and a part about `part_time`. The segment number and the discontinuity number in `first` must be
-    /// higher than those that the stream's viewers have seen. From the discontinuity number, players notice the
-    /// new time line.
+    /// higher than those that the stream's viewers have seen. A higher discontinuity number shows players that a new
+    /// time line begins.
     pub(crate) fn new(
         target_duration: u64,
         part_time: Duration,
@@ -181,8 +181,9 @@ impl Playlist {
     }
 
     /// Removes and returns the oldest segment, if enough segments remain: the wanted number, the playing
-    /// time that RFC 8216 (6.2.2) requires, and a keyframe at which every player can begin. The keyframe is
-    /// not required if [`KEYFRAME_WITHIN`] remains, or if the oldest segment does not begin with one either.
+    /// time that RFC 8216 (6.2.2) requires, and a keyframe at which every player can begin. The keyframe is not
+    /// required if [`KEYFRAME_WITHIN`] remains, or if the oldest segment does not begin with a keyframe, so that
+    /// keeping it would not help.
     fn take_oldest(&mut self) -> Option<Arc<Segment>> {
         let rest: Duration = self.segments().skip(1).map(Segment::duration).sum();
         let is_enough = rest >= self.targets(LEAST_TARGETS)
@@ -253,7 +254,7 @@ impl Playlist {
         }
     }
 
-    /// Returns the number of the last discontinuity: that of the last segment's time line.
+    /// Returns the number of the last discontinuity, which is the discontinuity number of the last segment.
     pub(crate) fn last_discontinuity(&self) -> u64 {
         let listed = self.all().filter(|segment| segment.is_discontinuity).count();
         self.discontinuity_sequence + listed as u64
@@ -315,13 +316,13 @@ impl Playlist {
         line(text, format_args!("#EXT-X-DISCONTINUITY-SEQUENCE:{}", self.discontinuity_sequence));
     }
 
-    /// Returns the value of `EXT-X-START`, counted from the first segment; `None` if players need no hint, or
-    /// if there is no keyframe at which they can begin. Low-latency players need no hint if the last segment
-    /// that begins before `PART-HOLD-BACK` begins with a marked keyframe. Other players need none if the last
-    /// segment that begins before `HOLD-BACK` begins with a keyframe. If one kind of player needs a hint,
-    /// returns the beginning of the last segment with a keyframe at which players without low latency can
-    /// begin. If there is no such segment, returns the beginning of the last segment with a keyframe at which
-    /// low-latency players can begin.
+    /// Returns the value of `EXT-X-START`, counted from the first segment; `None` if players need no hint, or if
+    /// there is no keyframe at which they can begin. Low-latency players begin in the last segment that starts at
+    /// least `PART-HOLD-BACK` before the end. They need no hint if this segment starts with a marked keyframe. Other
+    /// players begin in the last segment that starts at least `HOLD-BACK` before the end. They need no hint if this
+    /// segment starts with a keyframe. If one kind of player needs a hint, returns the start of the last segment
+    /// with a keyframe that is at least `HOLD-BACK` before the end. If there is no such segment, returns the start
+    /// of the last segment with a keyframe that is at least `PART-HOLD-BACK` before the end.
     fn start(&self) -> Option<Duration> {
         let all: Duration = self.all().map(Segment::duration).sum();
         let near = all.saturating_sub(self.part_hold_back());
@@ -345,7 +346,7 @@ impl Playlist {
     }
 
     /// Returns `PART-TARGET`: the duration of the longest listed part, or the wanted duration if no part is
-    /// listed. Since players stay three part targets behind, `PART-TARGET` should not exceed this duration.
+    /// listed. A larger value would increase the latency, because players stay three part targets behind the end.
     fn part_target(&self) -> Duration {
         let named = self.all().skip(self.first_with_parts());
         let longest = named.flat_map(|segment| &segment.parts).map(|part| part.duration).max();
@@ -391,14 +392,14 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    /// Returns whether a playlist that ends here has reached the end of this segment, or of this part of it.
-    /// Segments that have left the playlist count too.
+    /// Returns whether a playlist that ends at this position has reached the end of the segment `sequence` or, if
+    /// `part` is given, the end of this part. Segments that have left the playlist count too.
     pub(crate) fn has(self, sequence: u64, part: Option<usize>) -> bool {
         sequence < self.sequence
             || sequence == self.sequence && part.is_some_and(|part| part < self.parts)
     }
 
-    /// Returns the lowest number of a segment that no player can know from a playlist that ends here.
+    /// Returns the lowest segment number that does not occur in a playlist that ends at this position.
     pub(crate) fn first_unknown(self) -> u64 {
         self.sequence + u64::from(self.parts > 0)
     }

@@ -51,7 +51,8 @@ impl Published {
         self.playlist.last_discontinuity()
     }
 
-    /// Returns whether the media playlist has reached the end of this segment, or of this part of the segment.
+    /// Returns whether the media playlist has reached the end of the segment `sequence` or, if `part` is given, the
+    /// end of this part.
     pub(crate) fn has(&self, sequence: u64, part: Option<usize>) -> bool {
         self.playlist.position().has(sequence, part)
     }

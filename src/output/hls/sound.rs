@@ -1,18 +1,18 @@
 //! The sound of the fragments: continuous, although a camera's audio may be late, pause or end. Pure.
 //!
 //! Players wait for audio as long as the init segment describes an audio track. So the fragments contain
-//! silence where the camera sends no audio. There is silence for one or two channels; audio with more channels is
-//! not changed at all.
+//! silence where the camera sends no audio. Only audio with one or two channels gets silence. Audio with more
+//! channels is not changed at all.
 //!
 //! Each frame of audio begins exactly at the end of the one before. If the times of one track jump in a
 //! browser's buffer, the browser drops all tracks up to the next keyframe (Media Source Extensions, coded frame
 //! processing), so that the picture freezes.
 //!
 //! Each fragment contains audio, even if the camera sends several frames of audio at a time. If hls.js took the time
-//! of the first fragment from the audio, it does so for later fragments too. If one of these has no audio, hls.js
-//! takes its time from the video instead, so that all times jump and the picture freezes up to the next keyframe.
-//! So the audio of all fragments is equally late: as late as the latest audio of the last fragments. Only when this
-//! delay grows, a fragment may have no audio.
+//! of the first fragment from the audio, it does so for later fragments too. If a later fragment has no audio,
+//! hls.js takes that fragment's time from the video instead, so that all times jump and the picture freezes up to
+//! the next keyframe. So the audio of all fragments has the same delay, which is the greatest delay of the last
+//! seconds. A fragment can be without audio only when this delay grows.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,8 +28,8 @@ use crate::media::frame::Frame;
 /// by another 100 ms.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// If no audio arrives for this time at the beginning of an epoch, the audio counts as missing. The time is shorter,
-/// because players show no picture before both tracks have begun.
+/// If no audio arrives for this time at the beginning of an epoch, the audio counts as missing. This time is shorter
+/// than [`PATIENCE`], because players show no picture before both tracks have begun.
 const FIRST_PATIENCE: Duration = Duration::from_millis(250);
 
 /// The longest gap between two packets of audio that is filled. A longer gap is a jump of the camera's clock.
@@ -92,7 +92,8 @@ impl Sound {
             if time.saturating_sub(end) > MAX_GAP {
                 self.end = time;
             }
-            // Adds a frame of silence for each gap of at least the tolerance, which is 1/4 shorter than a frame.
+            // Fills the gap before the frame with silence. A gap that is shorter than the tolerance is not filled:
+            // the frame is moved forward instead.
             self.fill(time + packet / 4, packet, &frame, silence);
             self.place(&frame, packet, frame.data.clone());
         }
@@ -110,8 +111,8 @@ impl Sound {
     }
 
     /// Removes and returns the audio of the fragment whose video ends at `video_end`: the waiting frames that begin
-    /// earlier than this end, minus the greatest delay, minus half a frame. If no frame begins so early, returns
-    /// the first waiting frame, so that the fragment has audio.
+    /// before a limit, which is this end minus the greatest delay and half a frame. If no frame begins before the
+    /// limit, returns the first waiting frame, so that the fragment has audio.
     fn release(&mut self, video_end: Duration, packet: Duration) -> Vec<Arc<Frame>> {
         let until = video_end.saturating_sub(self.delay.greatest() + packet / 2);
         let is_due = |frame: &Arc<Frame>| frame.decode_time < until;
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn audio_that_never_arrives_is_silence() {
+    fn audio_that_never_arrives_is_replaced_by_silence() {
         let mut sound = Sound::new(Duration::from_secs(1));
         assert_eq!(play(&mut sound, 1000, &[&[], &[]]), [0; 0], "it may still arrive");
         assert_eq!(play(&mut sound, 1200, &[&[], &[]]), [-1000, -1128, -1256]);

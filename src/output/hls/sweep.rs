@@ -36,8 +36,8 @@ pub(crate) fn lock(layout: &Layout) -> io::Result<DirLock> {
 }
 
 /// Removes the stream directories that a killed process left behind, and empty directories that are
-/// named like a stream. Must be called before any stream runs. Returns the removed streams, each with the
-/// numbers after those of its files; the discontinuity number is 0.
+/// named like a stream. Must be called before any stream runs. Returns the removed streams, each with the numbers
+/// that follow the highest numbers of its files; the discontinuity number is 0.
 pub(crate) fn sweep(layout: &Layout) -> io::Result<Vec<(StreamId, NumberSet)>> {
     let mut removed = Vec::new();
     for entry in fs::read_dir(layout.root())? {
@@ -58,7 +58,7 @@ pub(crate) fn sweep(layout: &Layout) -> io::Result<Vec<(StreamId, NumberSet)>> {
     Ok(removed)
 }
 
-/// Returns the numbers after those of a stream's files.
+/// Returns the numbers that follow the highest numbers of a stream's files.
 fn numbers_after(directory: &Path) -> io::Result<NumberSet> {
     let mut after = NumberSet::default();
     for entry in fs::read_dir(directory)? {
