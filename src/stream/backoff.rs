@@ -21,11 +21,11 @@ const BUSY: Duration = Duration::from_secs(4);
 const RESTORE: Duration = Duration::from_secs(2);
 /// The time for which a stream that was live is restored with delays of at most [`RESTORE`].
 const RESTORE_FOR: Duration = Duration::from_mins(1);
-/// After a stream that was live for this long, or a transcoder that ran for this long, the delays start
-/// from the first one again, and the stream is restored.
+/// After a run in which the stream was live for at least this long, or in which the transcoder ran for at least this
+/// long, the delays start from the first one again, and the stream is restored.
 pub(super) const STABLE_AFTER: Duration = Duration::from_secs(5);
-/// A stream that was live for a shorter time is restored if it has not been restored for this long. Otherwise, a
-/// camera that always ends the stream at once would be contacted every 2 s for ever.
+/// A stream that was live for less than [`STABLE_AFTER`] is restored if it was not restored within this time.
+/// Otherwise, a camera that always ends the stream at once would be contacted every 2 s for ever.
 const RESTORE_AGAIN_AFTER: Duration = Duration::from_mins(2);
 
 /// Computes the delays of one stream, or of its rendition.
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn grows_to_the_ceiling() {
+    fn delays_grow_to_the_ceiling() {
         let mut backoff = Backoff::default();
         for nominal in [1, 2, 4, 8, 15, 15] {
             assert_about(backoff.next(None, None), Duration::from_secs(nominal));
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn never_overflows() {
+    fn many_failures_cause_no_overflow() {
         let mut backoff = Backoff { failures: u32::MAX, ..Backoff::default() };
         assert!(backoff.next(None, None) <= DELAYS.ceiling);
     }

@@ -12,8 +12,8 @@ use crate::base::error::{Error, ErrorKind};
 /// The longest sleep of a stream that waits only for commands.
 const NEVER: Duration = Duration::from_hours(1);
 
-/// If the end of `stale_timeout` is noticed later than this, the manager was stopped, for example with SIGSTOP, or
-/// the machine slept. The frames that arrived in that time have not been read yet.
+/// If the manager notices the end of `stale_timeout` with more than this delay, the manager was stopped, for example
+/// with SIGSTOP, or the machine slept. The frames that arrived in the meantime have not been read yet.
 const WAS_STOPPED: Duration = Duration::from_millis(200);
 
 /// The deadlines of one stream.
@@ -152,9 +152,9 @@ impl Deadlines {
         now.last_progress.max(self.continued_at) + self.limits.stale_timeout
     }
 
-    /// Extends a start by another `start_timeout` if the camera sends frames but no keyframe. The start
-    /// is extended once more after the keyframe has arrived, so that the stream can become playable: then there is
-    /// no event.
+    /// Returns the event of a start that has timed out. If the camera sends frames but no keyframe, the start gets
+    /// another `start_timeout`, and the event is [`Event::KeyframeLate`]. If the keyframe has arrived since the last
+    /// such extension, the start gets one more, so that the stream can become playable; then returns `None`.
     fn time_out_start(&mut self, now: Situation) -> Option<Event> {
         let (was_late, stale_timeout) = (self.is_keyframe_late, self.limits.stale_timeout);
         self.is_keyframe_late =

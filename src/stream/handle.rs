@@ -50,7 +50,7 @@ pub(crate) enum Joined {
     Active,
     /// The stream became live while the caller waited.
     Started,
-    /// The stream is not live yet, for this reason, and continues to start.
+    /// The stream, or the output that the caller wants, is not live yet for this reason. It continues to start.
     Delayed(Error),
 }
 

@@ -73,7 +73,7 @@ pub struct OutputControl {
 /// The progress that an output reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutputProgress {
-    /// The epoch that clients can play; `None` before the first one.
+    /// The epoch that clients can play; `None` before the first playable epoch.
     pub playable: Option<u64>,
     /// The epoch and the error of a failure; `None` while the output works.
     pub error: Option<(u64, Error)>,
@@ -157,7 +157,7 @@ impl OutputHandle {
             Ok(Ok(())) => {}
             Ok(Err(error)) => warn!(%error, "the task of the output failed"),
             Err(_) => {
-                // If the output recovered, it would remove what the camera's next stream has made.
+                // If the task recovered later, it would remove the files of the camera's next stream.
                 self.task.abort();
                 error!("the output did not end in time: its files may be left behind");
             }

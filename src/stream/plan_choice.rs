@@ -11,14 +11,14 @@ use crate::ingest::RunOutcome;
 pub(super) struct PlanChoice {
     /// The plan of the current run.
     current: Plan,
-    /// The number of last runs in a row that have failed with `source_busy`.
+    /// The number of consecutive runs, up to the last one, that have failed with `source_busy`.
     busy_runs: u32,
 }
 
 impl PlanChoice {
-    /// Returns the plan for the next run: the learned plan. After [`BUSY_RUNS`] runs that found a busy camera, one
-    /// run is without audio, because some cameras refuse only the audio with this status. A stream that was live,
-    /// or whose option `audio` is not `auto`, keeps its audio.
+    /// Returns the plan for the next run, which is usually the learned plan. After [`BUSY_RUNS`] runs that found a
+    /// busy camera, one run is without audio, because some cameras report that they are busy only if audio is
+    /// requested. A stream that was live, or whose option `audio` is not `auto`, keeps its audio.
     pub(super) fn choose(&mut self, camera: &Camera, was_live: bool) -> Plan {
         let learned = camera.learned.get();
         let is_audio_optional = camera.options.audio == AudioOption::Auto;

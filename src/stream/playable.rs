@@ -1,6 +1,6 @@
 //! The frames that players can play: those of the stream, or those of its rendition in H.264.
 //!
-//! The camera's option `video`, the setting `HEVC` and the format of the video decide which of them.
+//! The camera's option `video`, the setting `HEVC` and the format of the video decide which frames players get.
 
 use std::sync::{Arc, Mutex};
 
@@ -78,8 +78,7 @@ impl PlayableMedia {
         *lock(&self.0.option) = option;
     }
 
-    /// Returns a reader, which begins with the last keyframe and holds back at most `max_bytes` of frames that
-    /// it has not read.
+    /// Returns a reader, which begins with the last keyframe and can fall behind by at most `max_bytes` of frames.
     pub(crate) fn read(&self, max_bytes: usize) -> PlayableReader {
         PlayableReader {
             frames: self.0.hub.read(ReadFrom::LastKeyframe, max_bytes),
@@ -102,7 +101,7 @@ impl PlayableMedia {
         PlayableErrors { refused: self.0.errors.subscribe(), rendition: self.0.rendition.errors() }
     }
 
-    /// Waits until the transcoder has ended, for a limited time. All readers must have been dropped.
+    /// Waits for a limited time until the transcoder has ended. All readers must have been dropped.
     pub(super) async fn finish(&self) {
         self.0.rendition.finish().await;
     }

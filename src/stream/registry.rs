@@ -93,9 +93,8 @@ impl Registry {
         limits.stop_grace + start_queue::MAX_WAIT + limits.start_timeout + Duration::from_secs(2)
     }
 
-    /// Starts the camera's stream, or joins the present one, and waits until the stream is playable with
-    /// the output that is `wanted`, or its start is delayed. Fails if that takes longer than
-    /// [`Registry::patience`].
+    /// Starts the camera's stream, or joins the existing one, and waits until the stream is playable with the output
+    /// that is `wanted`, or its start is delayed. Fails if that takes longer than [`Registry::patience`].
     pub(crate) async fn start(
         &self,
         camera: Camera,
@@ -143,9 +142,9 @@ impl Registry {
         started.await.unwrap_or_else(|_| Err(self.start_took_too_long(&camera.id)))
     }
 
-    /// Starts the camera's stream with the output that is `wanted`, or joins the present one, in the
-    /// background. Returns the handle at once. Fails if there is no stream and none can be created, or while
-    /// the registry shuts down.
+    /// Starts the camera's stream with the output that is `wanted`, or joins the existing one, in the background.
+    /// Returns the handle at once. Fails if there is no stream and none can be created, or while the registry shuts
+    /// down.
     pub fn start_soon(&self, camera: Camera, wanted: WantedOutput) -> Result<StreamHandle, Error> {
         self.resume(&camera);
         let handle = self.get_or_spawn(&camera, Priority::Requested, wanted)?;
@@ -260,9 +259,9 @@ impl Registry {
     }
 
     /// Returns the camera's stream, or creates it if there is none. Streams are created nowhere else,
-    /// and under the map's lock for the name, so that a name never has more than one. Fails while the
-    /// registry shuts down. The creation fails at the limit of streams, at the limit of queued starts
-    /// unless the priority is low, or if an output is `wanted` that is not ready.
+    /// and under the map's lock for the name, so that a name never has more than one stream. Fails while the
+    /// registry shuts down. The creation fails at the limit of streams, at the limit of queued starts unless the
+    /// priority is low, or if an output is `wanted` that is not ready.
     fn get_or_spawn(
         &self,
         camera: &Camera,

@@ -43,9 +43,9 @@ impl EventReporter {
         self.emit(StreamEventKind::Stalled, epoch, error);
     }
 
-    /// Reports that the stream waits for its next attempt, unless the cause is the same as before. If no
-    /// attempt was successful yet, reports this only for a kept stream: otherwise the callers of the start
-    /// get the result. A live stream whose camera has stopped sending is reported as stalled.
+    /// Reports that the stream waits for its next attempt, unless the cause is the same as before. If no attempt was
+    /// successful yet, reports this only for a kept stream. The callers of the start get the result of other
+    /// streams. A live stream whose camera has stopped sending is reported as stalled.
     pub(crate) fn interrupted(&mut self, epoch: u64, error: Option<Error>, is_kept: bool) {
         let code = error.as_ref().map(|error| error.kind);
         let is_news = match self.last {

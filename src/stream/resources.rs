@@ -31,7 +31,7 @@ pub struct StreamResources {
     pub transcoder: Arc<dyn Transcoder>,
     /// The treatment of H.265 from cameras whose option `video` is `auto`.
     pub hevc: Hevc,
-    /// The memory for the frames that all streams keep.
+    /// The limit for the memory of the frames that all streams keep.
     pub frames: FrameBudget,
     /// The counters of the starts, interruptions, output and snapshots of all streams.
     pub counters: Counters,

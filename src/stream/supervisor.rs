@@ -80,7 +80,7 @@ impl Supervisor {
         self.finish(on_gone).await;
     }
 
-    /// Waits until something happens, and returns its event; `None` if it does not affect the state.
+    /// Waits for the next change, and returns its event; `None` if the change does not affect the state.
     async fn next_event(&mut self) -> Option<Event> {
         let (deadline, due) = self.deadlines.next(self.situation());
         let output_deadline = self.output_deadline();

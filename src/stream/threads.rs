@@ -1,10 +1,10 @@
 //! The threads that streams run on.
 //!
 //! A stream is a chain of small tasks: one reads FFmpeg's output and publishes frames; if HLS runs, another
-//! makes segments of the frames and writes them to files. On a runtime with several threads, each task wakes another thread
-//! for each frame of each camera, which costs more than the work itself. So all tasks of a stream share one
-//! thread, whose runtime never hands work to other threads. Requests run on another runtime, so that many
-//! simultaneous requests do not delay the streams.
+//! makes segments of the frames and writes them to files. On a runtime with several threads, each task would wake
+//! another thread for each frame of each camera, which would cost more than the work itself. So all tasks of a
+//! stream share one thread, whose runtime never hands work to other threads. Requests run on another runtime, so
+//! that many simultaneous requests do not delay the streams.
 //!
 //! A thread with many streams rests between two wake-ups, so that each wake-up serves the frames of
 //! several streams. FFmpeg also benefits: writing to a pipe costs less if the write wakes no thread.

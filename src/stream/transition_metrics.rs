@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn interruptions_are_not_failed_starts() {
+    fn interruptions_are_not_counted_as_failed_starts() {
         use Event::{Ended, EndedRefused, Playable, StartTimedOut, TimedOut};
         assert_counts(&[Playable, Ended, TimedOut, Playable], &[START, PLAYABLE, RESTART]);
         let unreachable = [Playable, Ended, TimedOut, EndedRefused, TimedOut, StartTimedOut];

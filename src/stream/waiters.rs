@@ -69,7 +69,7 @@ impl Waiters {
         self.send(&Err(error.clone()), |wanted| wanted == WantedOutput::Hls);
     }
 
-    /// Sends the result to those callers whose wanted output `selects` them.
+    /// Sends the result to the callers whose wanted output `selects` accepts.
     fn send(&mut self, result: &StartResult, selects: impl Fn(WantedOutput) -> bool) {
         for waiter in self.0.extract_if(.., |waiter| selects(waiter.wanted)) {
             // A caller who has left needs no result.

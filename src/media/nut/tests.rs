@@ -21,7 +21,7 @@ const INDEX: u64 = 0x4E58_DD67_2F23_E64E;
 const UNKNOWN: u64 = 0x4E5A_0102_0304_0506;
 const WRONG_CHECKSUM: u64 = 1 << 63;
 
-/// A stream under construction. Its frames have code 1, whose flags are all coded.
+/// A stream under construction. Its frames have code 1, so all their flags are in their headers.
 struct Nut(Vec<u8>);
 
 impl Nut {
@@ -199,7 +199,7 @@ fn every_field_of_a_frame_header_is_read() {
 }
 
 #[test]
-fn low_bits_of_a_time_mean_the_closest_one() {
+fn low_bits_mean_the_closest_time_that_has_them() {
     // The specification's example.
     let mut nut = Nut::with_syncpoint();
     for coded in [0, 3, 1, 2, 256 + 257, 255, 0, 4, 2, 3] {

@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn extradata_of_each_form() {
+    fn extradata_of_each_form_is_read() {
         let start_codes = [b"\0\0\0\x01", LARGE, b"\0\0\x01", PICTURE_SET].concat();
         let expected = ParameterSets::from_extradata(VideoCodec::H264, &start_codes);
         assert_eq!(expected.units().collect::<Vec<_>>(), [LARGE, PICTURE_SET]);

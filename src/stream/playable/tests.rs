@@ -63,8 +63,8 @@ fn error() -> Error {
     Error::new(ErrorKind::FfmpegUnavailable, "it ended")
 }
 
-/// Returns the format of a stream of this codec. Its pictures are those of `testing::format`, with a
-/// `change`.
+/// Returns the format of a stream of this codec. Its pictures are those of `testing::format`, after `change` has
+/// modified their properties.
 fn format(epoch: u64, codec: VideoCodec, change: fn(&mut PictureParameters)) -> Arc<Format> {
     let h264 = testing::format(epoch);
     let mut picture = h264.picture.clone();
