@@ -7,8 +7,8 @@ use super::xml::XmlNode;
 
 /// The beginning of the year 10000, in Unix seconds. Only earlier times can be written as a date.
 const LATEST: u64 = 253_402_300_800;
-/// The largest number of clocks that are tried. Each wrong one counts as a failed login, and devices lock an
-/// account after several of these.
+/// The largest number of clocks that are tried. Each wrong clock counts as a failed login, and devices lock an
+/// account after several failed logins.
 const MAX_CLOCKS: usize = 3;
 /// The largest difference, in seconds, between clocks that count as the same clock. Devices accept such
 /// differences.

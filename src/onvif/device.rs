@@ -27,8 +27,8 @@ pub(crate) struct Device {
     pub port: u16,
     /// The URL of the ONVIF service, in the form that the field `onvif` of a camera accepts.
     pub onvif: String,
-    /// The SHA-256 fingerprint for the field `onvif_certificate` of a camera: that of the device's certificate
-    /// if the certificate was not accepted, or else the one in the request; null if there is neither.
+    /// The SHA-256 fingerprint for the field `onvif_certificate` of a camera. If the device's certificate was not
+    /// accepted, this is its fingerprint; otherwise, this is the fingerprint in the request, or null without one.
     pub onvif_certificate: Option<String>,
     /// The name that the device reports in its response to a search; null if it reports none, or if the
     /// device was queried at its address.

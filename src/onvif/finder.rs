@@ -46,7 +46,7 @@ pub(crate) const LONGEST_TIME: f64 = 5.0;
 /// The longest time of a whole search, as a multiple of the time to wait for devices.
 const TOTAL_FACTOR: u32 = 3;
 /// The longest time for the requests to one device during a search, as a multiple of the time to wait for
-/// devices. It leaves time for devices that wait until another device has been queried.
+/// devices. This limit leaves time for devices that wait until another device has been queried.
 const DEVICE_FACTOR: u32 = 2;
 /// The longest time for the check of a certificate, after the name of the host was resolved.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);

@@ -25,11 +25,11 @@ pub(super) enum HttpAuth {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Digest {
     algorithm: Algorithm,
-    /// Whether the digest of the credentials includes the nonces (`-sess` in the algorithm).
+    /// True if the digest of the credentials includes the nonces (`-sess` in the algorithm).
     is_session: bool,
-    /// Whether the digest contains a count of requests (`qop=auth`).
+    /// True if the digest contains a count of requests (`qop=auth`).
     has_count: bool,
-    /// Whether the device rejected the last digest only because of the age of its nonce.
+    /// True if the device rejected the last digest only because of the age of its nonce.
     is_stale: bool,
     realm: String,
     nonce: String,

@@ -1,5 +1,5 @@
-//! Keyframes on request. A stream that starts between two of the camera's keyframes has no picture until the
-//! next one, unless the camera makes one at once (ONVIF's `SetSynchronizationPoint`).
+//! Keyframes on request. A stream that starts between two of the camera's keyframes has no picture until the next
+//! keyframe, unless the camera makes a keyframe at once (ONVIF's `SetSynchronizationPoint`).
 //!
 //! A start never waits for such a request, and never fails because of one. After a failed request, no further
 //! keyframe of the same stream is requested for a while, because repeated wrong passwords lock accounts.
@@ -80,11 +80,11 @@ impl PreparedRequest {
 impl KeyframeRequester {
     /// Prepares a request for a keyframe of `source`, whose host has the address `address`. A task in
     /// the background finds out how to make the request, unless this is remembered. The task then waits
-    /// for [`PreparedRequest::send`], and sends the request unless a picture `has_played` by then.
+    /// for [`PreparedRequest::send`], and sends the request unless `has_played` is true by then.
     ///
     /// Returns `None` if the ONVIF service is on another host than the source, or if a request failed
-    /// recently. The request contains a digest of the source's password, or over HTTPS the password itself
-    /// if the device requires that, so it is sent only to this IP address.
+    /// recently. The request contains a digest of the source's password or, over HTTPS, the password itself if the
+    /// device requires that. So the request is sent only to the IP address of the source.
     pub(crate) fn prepare(
         &self,
         onvif: &OnvifAddress,

@@ -71,7 +71,8 @@ fn is_near(address: IpAddr, reached: IpAddr) -> bool {
 
 /// Returns the links of the main and the sub stream. The main stream has the largest picture, and the sub stream
 /// has the smallest picture of the same camera. There is no sub stream if no picture is smaller than that of the
-/// main stream. Only streams with a usable link count, and Motion JPEG only if none of these has another codec.
+/// main stream. Only streams with a usable link count. Motion JPEG counts only if none of these streams has another
+/// codec.
 pub(crate) fn main_and_sub(streams: &[DeviceProfile]) -> (Option<String>, Option<String>) {
     let is_jpeg = |stream: &DeviceProfile| {
         stream.video_codec.as_deref().is_some_and(|codec| codec.eq_ignore_ascii_case("jpeg"))

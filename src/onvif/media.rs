@@ -25,7 +25,8 @@ pub(crate) struct MediaService {
 
 impl MediaService {
     /// Finds a device's media services: version 2 first, and then version 1, as far as the device has them. Fails
-    /// if it has neither. Callers try the next service if one does not have what they need.
+    /// if it has neither. Callers try the next service if the first one lacks the profile or the link that they
+    /// need.
     pub(crate) async fn all(
         client: &mut OnvifClient,
         device: &OnvifService,

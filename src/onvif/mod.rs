@@ -1,4 +1,4 @@
-//! ONVIF: finds cameras on the network, and requests the links of their streams and keyframes from them.
+//! ONVIF: finds cameras on the network, and requests keyframes and the links of streams from them.
 //!
 //! | Module | Owns |
 //! |---|---|

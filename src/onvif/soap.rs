@@ -54,7 +54,7 @@ pub(crate) struct LoginMethod {
     clocks: Vec<DeviceClock>,
     /// The HTTP authentication that the device requires. Without it, a `UsernameToken` is sent.
     http: Option<HttpAuth>,
-    /// Whether the device has accepted this HTTP authentication.
+    /// True if the device has accepted this HTTP authentication.
     is_accepted: bool,
 }
 
@@ -100,8 +100,8 @@ impl OnvifClient {
 
     /// Calls an `action` of a service, such as `http://www.onvif.org/ver10/device/wsdl/GetServices`.
     /// `content` is the XML inside the request's element. Returns the response. If the device rejects the
-    /// credentials and does not use HTTP authentication, repeats the call with its other possible clocks. If it
-    /// rejects these as well, later calls use only the first clock.
+    /// credentials and does not use HTTP authentication, repeats the call with the device's other possible clocks.
+    /// If the device rejects the credentials with each of them, later calls use only the first clock.
     pub(crate) async fn call(
         &mut self,
         service: &OnvifService,
@@ -249,7 +249,7 @@ impl OnvifClient {
 /// The scheme, port and path of one of a device's services. The host is always the device's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OnvifService {
-    /// Whether the service uses HTTPS.
+    /// True if the service uses HTTPS.
     pub is_https: bool,
     /// The TCP port.
     pub port: u16,

@@ -46,7 +46,7 @@ pub(crate) struct Interface {
     pub name: String,
     /// The address. An interface with several addresses is listed once for each.
     pub address: Ipv4Addr,
-    /// Whether this is the loopback interface, which connects the machine only to itself.
+    /// True for the loopback interface, which connects the machine only to itself.
     pub is_loopback: bool,
 }
 
@@ -83,8 +83,8 @@ pub(crate) fn interfaces() -> Vec<Interface> {
     interfaces
 }
 
-/// Returns the interfaces whose name or address is `wanted`, or all but loopback if that is `None`.
-/// Fails if `wanted` is given and no interface matches it.
+/// Returns the interfaces whose name or address is `wanted`, or all except loopback if `wanted` is `None`. Fails if
+/// `wanted` is given and no interface matches it.
 pub(crate) fn choose(
     interfaces: &[Interface],
     wanted: Option<&str>,
@@ -111,9 +111,9 @@ pub(crate) fn names(interfaces: &[Interface]) -> Vec<String> {
     names
 }
 
-/// Sends probes on these interfaces, listens for `time`, and passes the devices that respond to
-/// `found`. A device may be passed several times. Returns a warning for each interface on which no socket
-/// could be opened or sending failed.
+/// Sends probes on these interfaces, listens for `time`, and sends each device that responds through the channel
+/// `found`. A device may be sent several times. Returns a warning for each interface on which no socket could be
+/// opened or sending failed.
 pub(crate) async fn run(
     interfaces: Vec<Interface>,
     time: Duration,

@@ -10,7 +10,7 @@ use crate::base::url::path_and_query;
 /// The address of a service as a device reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct XAddr {
-    /// Whether the service uses HTTPS; `None` if the address has no scheme.
+    /// True if the service uses HTTPS; `None` if the address has no scheme.
     pub is_https: Option<bool>,
     /// The host; `None` if the address has no host, or a host name.
     pub host: Option<IpAddr>,

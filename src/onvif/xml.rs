@@ -99,8 +99,8 @@ impl XmlNode {
         self.text.trim()
     }
 
-    /// Returns the value of the attribute with this name, which has no prefix; `None` if the element has no
-    /// such attribute.
+    /// Returns the value of the attribute with this name, given without a prefix; `None` if the element has no such
+    /// attribute.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }

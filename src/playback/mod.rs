@@ -81,8 +81,9 @@ pub(crate) struct Playback {
 }
 
 impl Playback {
-    /// Loads the sessions from the database. `secret` signs the manager's tokens, and verifies those that back ends
-    /// sign with it. `public_keys`, in PEM or as JWKS, verify the other tokens of back ends.
+    /// Loads the sessions from the database. `secret` signs the manager's tokens, and verifies all tokens that the
+    /// manager or a back end has signed with it. `public_keys`, in PEM or as JWKS, verify the other tokens of back
+    /// ends.
     pub(crate) async fn open(
         database: Database,
         secret: &[u8],

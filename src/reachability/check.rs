@@ -58,7 +58,8 @@ async fn exchange(source: &Source, address: SocketAddr) -> CheckResult {
     }
     match tls::connect(stream, address.ip().into()).await {
         Ok(stream) => options(stream, &request).await,
-        // FFmpeg supports more versions and algorithms of TLS than the manager.
+        // FFmpeg supports more versions and algorithms of TLS than the manager, so it may be able to play the
+        // camera.
         Err(TlsError::Unsupported(_)) => CheckResult::Reachable,
         Err(error @ TlsError::NotTls) => {
             unreachable(ErrorKind::SourceUnsupported, format!("{error}; check the port"))

@@ -1,4 +1,4 @@
-//! Whether cameras can be reached, even while no client watches them.
+//! Checks whether cameras can be reached, even while no client watches them.
 //!
 //! | Module | Owns |
 //! |---|---|

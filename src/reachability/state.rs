@@ -1,5 +1,5 @@
-//! When a camera counts as offline, and when as online again. One failed check, or one successful check of
-//! an offline camera, does not change the state. So a camera that is reachable only now and then does not
+//! Decides when a camera counts as offline, and when it counts as online again. One failed check, or one successful
+//! check of an offline camera, does not change the state. So a camera that is reachable only now and then does not
 //! cause a flood of events.
 
 use std::time::SystemTime;
@@ -12,10 +12,10 @@ pub(crate) const OFFLINE_AFTER: u32 = 3;
 /// that streams counts as online at once.
 pub(crate) const ONLINE_AFTER: u32 = 2;
 
-/// What is known about the reachability of a camera.
+/// The known facts about the reachability of a camera.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Reachability {
-    /// Whether the camera is reachable; `None` before the first checks have decided this.
+    /// True if the camera is reachable; `None` until the first checks have decided this.
     pub(crate) is_reachable: Option<bool>,
     /// The time of the first of the checks that led to this state; `None` without a state.
     pub(crate) since: Option<SystemTime>,
@@ -37,7 +37,7 @@ pub(crate) enum Transition {
 pub(crate) struct Tracker {
     known: Reachability,
     is_success: bool,
-    /// The number of results in a row that are all successful, or all failed.
+    /// The number of equal results in a row, which are all successful or all failed.
     count: u32,
     began_at: Option<SystemTime>,
 }
@@ -85,7 +85,7 @@ impl Tracker {
         match (before, is_reachable) {
             (_, false) => Some(Transition::Offline),
             (Some(_), true) => Some(Transition::Online),
-            // The first check of a camera that works is no news.
+            // A camera that is reachable at its first check causes no event.
             (None, true) => None,
         }
     }
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_has_its_beginning_and_the_last_error() {
+    fn the_beginning_of_the_state_and_the_last_error_are_known() {
         let table = [
             ("", None, None, None),
             ("--", None, None, Some(1)),

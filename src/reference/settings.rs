@@ -116,7 +116,7 @@ fn the_env_example_is_a_valid_env_file_with_all_defaults() {
 }
 
 #[test]
-fn the_lengths_of_secrets_are_those_that_are_checked() {
+fn the_documented_lengths_of_secrets_are_the_checked_ones() {
     for (name, length) in [
         ("PLAYBACK_SECRET", playback::token::MIN_SECRET_LENGTH),
         ("WEBHOOK_SECRET", webhooks::signature::MIN_SECRET_LENGTH),

@@ -8,9 +8,9 @@
 //! | [`queue`] | the order of events, retries, and dropping events that cannot be delivered |
 //! | [`report`] | log lines about undelivered events |
 //!
-//! Webhooks do not slow streams, because supervisors publish events without waiting. They delay the
-//! manager's shutdown by a few seconds at most. `crate::stream::reporter` decides which events of streams
-//! are published, and `crate::reachability::monitor` which events of cameras.
+//! Webhooks do not slow streams, because supervisors publish events without waiting. Webhooks delay the manager's
+//! shutdown by a few seconds at most. `crate::stream::reporter` decides which events of streams are published, and
+//! `crate::reachability::monitor` which events of cameras.
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;

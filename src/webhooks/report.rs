@@ -1,6 +1,5 @@
 //! Log lines about undelivered events. The first problem is logged at once. Further problems are
-//! counted and logged in intervals, so that a receiver that is unreachable for an hour does not
-//! flood the log.
+//! counted and logged at intervals, so that a receiver that is unreachable for an hour does not flood the log.
 
 use std::time::Duration;
 

@@ -102,7 +102,7 @@ impl Child {
         self.request.hub.note_leading_frame(self.request.epoch);
     }
 
-    /// Ends the child with an error: an interruption if the camera is unreachable or busy, else a refusal.
+    /// Ends the child with an error: an interruption if the camera is unreachable or busy, otherwise a refusal.
     fn end(self, kind: ErrorKind) {
         let error = Error::new(kind, "it ended");
         let is_drop = matches!(kind, ErrorKind::SourceUnreachable | ErrorKind::SourceBusy);
@@ -383,7 +383,7 @@ async fn a_camera_that_never_plays_is_given_up_after_the_start_timeout() {
     setup.reaches(State::Failed).await;
 }
 
-/// Reports every second that a frame before the first keyframe has arrived, for so many seconds.
+/// Reports every second, for this many seconds, that a frame has arrived before the first keyframe.
 async fn lead_for(child: &Child, seconds: u64) {
     for _ in 0..seconds {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -827,7 +827,7 @@ async fn a_disk_that_cannot_be_written_fails_the_start_with_the_reason() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_of_a_watched_stream() {
+async fn events_of_a_watched_stream_are_published() {
     let unreachable = Some(ErrorKind::SourceUnreachable);
     let mut setup = setup();
     let mut child = setup.live().await;
@@ -862,7 +862,7 @@ async fn events_of_a_watched_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_of_a_camera_that_refuses() {
+async fn events_of_a_camera_that_refuses_are_published() {
     let unauthorized = Some(ErrorKind::SourceUnauthorized);
     let failed = (StreamEventKind::Failed, unauthorized, None);
     let mut setup = setup();
@@ -885,7 +885,7 @@ async fn events_of_a_camera_that_refuses() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_of_a_stream_without_viewers() {
+async fn events_of_a_stream_without_viewers_are_published() {
     let mut setup = setup();
     let reaper = tokio::spawn(reaper::run(setup.registry.clone(), Duration::from_secs(10)));
     let mut child = setup.live().await;
@@ -916,7 +916,7 @@ async fn the_time_in_the_queue_does_not_count_towards_the_start_timeout() {
     let mut starts = Vec::new();
     for number in 0..8 {
         starts.push(setup.start_camera(named(&number.to_string(), "rtsp://cam/1")));
-        // This lets the starts queue in order.
+        // Each start enters the queue before the next one.
         tokio::task::yield_now().await;
     }
     let mut children = Vec::new();

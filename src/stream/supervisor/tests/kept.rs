@@ -42,7 +42,7 @@ impl Setup {
     }
 }
 
-/// Sends a frame every second, for so many seconds.
+/// Sends a frame every second, for this many seconds.
 async fn play_for(child: &Child, seconds: u64) {
     for _ in 0..seconds {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -170,7 +170,7 @@ async fn kept_streams_wait_with_low_priority_and_for_as_long_as_needed() {
     let cameras: Vec<_> = ["a", "b", "c", "d"].map(|id| named(id, "rtsp://cam/kept")).into();
     for camera in &cameras {
         setup.keep(camera);
-        // This lets the starts queue in order.
+        // Each start enters the queue before the next one.
         tokio::task::yield_now().await;
     }
     let mut children = vec![setup.child().await];
@@ -179,7 +179,7 @@ async fn kept_streams_wait_with_low_priority_and_for_as_long_as_needed() {
     assert_eq!(child.request.source.to_string(), "rtsp://cam/requested", "it waited");
     child.send(3);
     assert_eq!(requested.await.expect("a task"), Ok(Joined::Started));
-    // A caller makes a queued start a requested one, which does not wait for the others.
+    // A caller's request turns a queued start into a requested one, which does not wait for the other kept streams.
     let promoted = setup.start_camera(cameras[3].clone());
     let child = setup.child().await;
     child.send(3);
@@ -205,7 +205,7 @@ async fn a_kept_stream_that_waits_for_a_slot_does_not_time_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn kept_streams_count_for_the_limit() {
+async fn kept_streams_count_towards_the_limit() {
     let setup = setup();
     for number in 0..10 {
         setup.keep(&named(&number.to_string(), "rtsp://cam/1"));

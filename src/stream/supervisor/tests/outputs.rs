@@ -67,7 +67,7 @@ impl Setup {
     }
 }
 
-/// Sends a keyframe every second, for so many seconds.
+/// Sends a keyframe and four other frames every second, for this many seconds.
 async fn play_for(child: &Child, seconds: u64) {
     for _ in 0..seconds {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -121,7 +121,7 @@ async fn a_start_of_a_live_stream_waits_for_the_output_that_it_wants() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_without_an_output_does_not_wait_for_it() {
+async fn a_caller_who_wants_no_output_does_not_wait_for_the_output() {
     let serve = is_never_playable;
     let mut setup = setup_with_fake_output(FakeOutput { is_ready: true, serve });
     let with = setup.start();

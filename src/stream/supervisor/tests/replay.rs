@@ -61,7 +61,7 @@ fn setup() -> Setup {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_recording_is_a_stream_like_any_other() {
+async fn a_stream_of_a_replayed_recording_starts_restarts_and_stops() {
     let setup = setup();
     assert_eq!(setup.start().await.expect("a task"), Ok(Joined::Started));
     let handle = setup.registry.get(&setup.camera.id).expect("a stream");
