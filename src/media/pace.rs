@@ -13,7 +13,7 @@ use tokio::time::Instant;
 const WINDOW: Duration = Duration::from_secs(1);
 /// The number of measurements that are kept.
 const KEPT: usize = 12;
-/// The number of measurements that show a wrong rate.
+/// The smallest number of measurements that can show a wrong rate.
 const NEEDED: usize = 6;
 /// The smallest error of a clock that is corrected. The clocks of healthy cameras have much smaller errors, to which
 /// players adapt.

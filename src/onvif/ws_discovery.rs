@@ -111,9 +111,9 @@ pub(crate) fn names(interfaces: &[Interface]) -> Vec<String> {
     names
 }
 
-/// Sends probes on these interfaces, listens for `time`, and sends each device that responds through the channel
-/// `found`. A device may be sent several times. Returns a warning for each interface on which no socket could be
-/// opened or sending failed.
+/// Sends probes on these interfaces, listens for `time`, and sends to the channel `found` each device that responds.
+/// A device may be sent several times. Returns a warning for each interface on which no socket could be opened or
+/// sending failed.
 pub(crate) async fn run(
     interfaces: Vec<Interface>,
     time: Duration,

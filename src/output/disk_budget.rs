@@ -46,8 +46,8 @@ struct Inner {
 }
 
 impl DiskBudget {
-    /// Creates the budget of the directory `root`. Streams can use `max_bytes`, or the whole disk if
-    /// that is `None`.
+    /// Creates the budget of the directory `root`. Streams can use `max_bytes`, or the whole disk if `max_bytes` is
+    /// `None`.
     pub fn new(root: PathBuf, max_bytes: Option<u64>) -> Self {
         let [used, reserved] = [0, 0].map(AtomicU64::new);
         let (reservations, disk) = (Mutex::default(), Mutex::new(Disk::of(&root)));

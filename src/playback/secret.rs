@@ -5,8 +5,8 @@ use std::path::Path;
 use crate::store::key_files::sibling_file;
 use crate::store::seal::{SealKey, SealKeyError};
 
-/// Returns the secret in the file whose name is that of the database with `.playback-key` appended.
-/// If the file is missing, creates it with a random secret.
+/// Returns the secret in the file `{database}.playback-key`, where `{database}` is the path of the database. If the
+/// file is missing, creates the file with a random secret.
 pub(crate) fn read_or_create(database: &Path) -> Result<Vec<u8>, SealKeyError> {
     let file = sibling_file(database, ".playback-key");
     if let Some(key) = SealKey::read(&file)? {

@@ -14,8 +14,8 @@ const DELAYS: Exponential =
 /// longest delay after another error that does not resolve without a change, unless a stream that was live for
 /// [`STABLE_AFTER`] is being restored.
 const PERMANENT: Duration = Duration::from_mins(1);
-/// The longest delay after the camera has refused a further connection. Many cameras free the session of a
-/// connection that has ended after a few seconds.
+/// The longest delay after the camera has refused a further connection. When a connection has ended, many cameras
+/// need a few seconds to free its session.
 const BUSY: Duration = Duration::from_secs(4);
 /// The longest delay while a stream that was live a moment ago is restored.
 const RESTORE: Duration = Duration::from_secs(2);

@@ -4,12 +4,11 @@
 //! [`state`] decides each transition.
 //!
 //! Each stream has a task, the `supervisor`, which owns the ingest's run and the output. The
-//! [`registry`] holds [`handle`]s, which are cheap to clone. No lock of its map is held across an
-//! await. Get-or-start is atomic: any number of simultaneous starts of one stream create one ingest.
-//! An epoch never starts before the child process of the previous epoch has been reaped. The
-//! [`reaper`] only proposes that idle streams end; the supervisor checks the [`interest`] again and
-//! decides. A start that arrives while a stream is ending waits until that stream is gone, and then
-//! starts another.
+//! [`registry`] holds [`handle`]s, which are cheap to clone. No lock of the registry's map is held across an await.
+//! Get-or-start is atomic: any number of simultaneous starts of one stream create one ingest. An epoch never starts
+//! before the child process of the previous epoch has been reaped. The [`reaper`] only proposes that idle streams
+//! end; the supervisor checks the [`interest`] again and decides. A start that arrives while a stream is ending
+//! waits until that stream is gone, and then starts another.
 //!
 //! | Module | Owns |
 //! |---|---|

@@ -17,8 +17,8 @@ pub(super) struct PlanChoice {
 
 impl PlanChoice {
     /// Returns the plan for the next run, which is usually the learned plan. After [`BUSY_RUNS`] runs that found a
-    /// busy camera, one run is without audio, because some cameras report that they are busy only if audio is
-    /// requested. A stream that was live, or whose option `audio` is not `auto`, keeps its audio.
+    /// busy camera, one run is without audio, because some cameras refuse only the audio, but report that they are
+    /// busy. A stream that was live, or whose option `audio` is not `auto`, keeps its audio.
     pub(super) fn choose(&mut self, camera: &Camera, was_live: bool) -> Plan {
         let learned = camera.learned.get();
         let is_audio_optional = camera.options.audio == AudioOption::Auto;

@@ -44,8 +44,8 @@ impl EventReporter {
     }
 
     /// Reports that the stream waits for its next attempt, unless the cause is the same as before. If no attempt was
-    /// successful yet, reports this only for a kept stream. The callers of the start get the result of other
-    /// streams. A live stream whose camera has stopped sending is reported as stalled.
+    /// successful yet, reports this only for a kept stream. For other streams, the callers of the start get the
+    /// result instead. A live stream whose camera has stopped sending is reported as stalled.
     pub(crate) fn interrupted(&mut self, epoch: u64, error: Option<Error>, is_kept: bool) {
         let code = error.as_ref().map(|error| error.kind);
         let is_news = match self.last {
@@ -54,7 +54,7 @@ impl EventReporter {
             Some((StreamEventKind::Stalled | StreamEventKind::Interrupted, last)) => last != code,
             _ => false,
         };
-        // FFmpeg may notice that the camera has stopped sending before the supervisor does.
+        // FFmpeg may notice earlier than the supervisor that the camera has stopped sending.
         let is_stall = matches!(self.last, Some((StreamEventKind::Live, _)))
             && code == Some(ErrorKind::SourceTimeout);
         if is_stall {

@@ -168,7 +168,7 @@ mod tests {
             starts.enqueue(Priority::Requested),
             starts.enqueue(Priority::Requested),
         );
-        // The semaphore does not know a place before its first poll.
+        // A place enters the semaphore's queue only when it is polled for the first time.
         for turn in [&mut first, &mut second, &mut third] {
             assert!(turn.now_or_never().is_none());
         }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::base::lock::lock;
 
 /// The time for which a viewer counts as present after its last request. Players send at least one request per
-/// segment, and no segment is that long.
+/// segment, and `HLS_SEGMENT_TIME` is 10 s at most.
 const PRESENT_FOR: Duration = Duration::from_secs(12);
 /// The largest number of viewers of one stream that are counted. Others can watch uncounted.
 const MAX_COUNTED: usize = 10_000;

@@ -76,7 +76,7 @@ pub(crate) fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     let mut arguments = first_arguments(plan);
     let mut add = |more: &[&str]| arguments.extend(more.iter().map(|&text| text.to_owned()));
     if plan.times == Times::Arrival {
-        // This is not in the script, because the concat reader would drop these times.
+        // This option is not in the script, because the concat reader would then drop the times of arrival.
         add(&["-use_wallclock_as_timestamps", "1"]);
     }
     if plan.video == Video::ToH264 {

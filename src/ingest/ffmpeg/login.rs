@@ -121,8 +121,8 @@ async fn challenges(source: &Source, address: SocketAddr) -> std::io::Result<Vec
     Ok(challenges.map(|(_, challenge)| challenge.trim().to_owned()).collect())
 }
 
-/// Returns whether Debian's FFmpeg can log in: it uses the last digest, and basic authentication only without a
-/// digest.
+/// Returns whether Debian's FFmpeg can log in: it uses the last digest, or basic authentication if the camera offers
+/// no digest.
 fn can_debians_log_in(offers: &[String]) -> bool {
     match offers.iter().rev().find_map(|offer| algorithm(offer)) {
         Some(algorithm) => DEBIANS_ALGORITHMS.contains(&algorithm),
@@ -145,8 +145,8 @@ fn algorithm(challenge: &str) -> Option<&str> {
     Some(found.map_or("", |(_, value)| value.trim().trim_matches('"')))
 }
 
-/// Returns the name of a login method for people. Removes all characters that do not occur in such names, and shortens
-/// long names, because the camera may send anything.
+/// Returns the name of a login method, as messages for people show it. Removes all characters that do not occur in
+/// such names, and shortens long names, because the camera may send anything.
 fn name(challenge: &str) -> String {
     let plain = |text: &str| -> String {
         text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(20).collect()

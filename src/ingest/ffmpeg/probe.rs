@@ -177,7 +177,8 @@ impl StillTaker {
             let audio = if busy_runs == BUSY_RUNS { Audio::Off } else { plan.audio };
             let plan = Plan { audio, ..plan };
             let run = self.run(source, address, plan, deadline, caller).await?;
-            // A run that had no time to be refused does not explain why there is no picture.
+            // If a run ended before the camera could refuse it, the refusal of the previous run explains why there
+            // is no picture.
             if run.is_late
                 && !run.is_silent
                 && let Some(busy) = last_busy

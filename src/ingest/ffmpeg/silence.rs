@@ -28,7 +28,7 @@ pub(super) struct SeenTracks {
 #[derive(Debug, Default)]
 pub(super) struct SilenceCheck {
     pub(super) seen: Arc<SeenTracks>,
-    /// The lessons to check, and when. The earliest is first.
+    /// The lessons to check, and the times at which each check is due. The earliest is first.
     due: VecDeque<(Instant, Lesson)>,
 }
 

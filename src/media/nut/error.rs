@@ -12,7 +12,7 @@ pub enum NutError {
     /// A size above the limit.
     #[error("{what} of {size} bytes in the NUT stream is too large")]
     TooLarge {
-        /// The kind of the element that claims the size, with an article.
+        /// The element that claims the size, with an article, for example `a frame`.
         what: &'static str,
         /// Its claimed size in bytes.
         size: u64,

@@ -25,7 +25,7 @@ const WRONG_CHECKSUM: u64 = 1 << 63;
 struct Nut(Vec<u8>);
 
 impl Nut {
-    /// The headers of a stream of version 3: video with times in milliseconds, and audio of 8 kHz. Times
+    /// Creates a stream of version 3 with headers only: video with times in milliseconds, and audio of 8 kHz. Times
     /// can be coded in eight low bits.
     fn new() -> Self {
         let mut nut = Self(FILE_ID.to_vec());
@@ -34,7 +34,7 @@ impl Nut {
         nut
     }
 
-    /// The same headers, and a syncpoint at time 0.
+    /// Creates a stream with the same headers, and a syncpoint at time 0.
     fn with_syncpoint() -> Self {
         let mut nut = Self::new();
         nut.syncpoint(0, 0);
@@ -100,7 +100,7 @@ fn main_header(version: u64, more_codes: &[u64], end: &[u8]) -> Vec<u8> {
     header.extend(numbers(&minor_version));
     header.extend(numbers(&[2, 1000, 2, 1, 1000, 1, 8000]));
     header.extend(numbers(&[INVALID, 6, 0, 1, 0, 0, 0, 1]));
-    // One tick later than the last frame of stream 0, as FFmpeg writes it.
+    // The code of a frame of stream 0 that is one tick later than the frame before. FFmpeg writes such a code.
     header.extend(numbers(&[CODED_FLAGS, 1, 1]));
     header.extend(numbers(more_codes));
     if more_codes.is_empty() {

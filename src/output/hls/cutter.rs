@@ -5,10 +5,10 @@ use std::time::Duration;
 use crate::output::hls::fragment::Fragment;
 use crate::output::hls::playlist::{PartStart, Segment};
 
-/// The length at which an epoch's first segment ends even without a keyframe, in wanted durations of a part. A
+/// The number of parts of the wanted duration after which an epoch's first segment ends, even without a keyframe. A
 /// player needs one whole segment before it shows a picture. With fewer than two parts in that segment, playback
-/// would stall at once. Exception: if a keyframe follows the first part, the segment ends there, because segments
-/// should begin with keyframes.
+/// would stall at once. Exception: if a keyframe follows the first part, the segment ends there, so that the next
+/// segment begins with this keyframe.
 const FIRST_SEGMENT_PARTS: u32 = 2;
 
 /// The time by which a segment can exceed the target duration. It is less than half a second, because players round
@@ -19,7 +19,8 @@ const ROUNDING: Duration = Duration::from_millis(490);
 /// because its last part is short.
 const SHORTEST_SEGMENT: Duration = Duration::from_secs(1);
 
-/// The time by which a GOP can be longer than the previous one without an additional segment.
+/// A GOP is divided into as many segments as its length requires. If it is longer than the previous GOP by at most
+/// this time, it needs no additional segment.
 const GOP_JITTER: Duration = Duration::from_millis(200);
 
 /// The shortest part that need not be the last one of its segment, as a fraction of the segment's longest part.
@@ -79,7 +80,7 @@ enum WarmUp {
 }
 
 impl Cutter {
-    /// Creates a cutter before the first epoch.
+    /// Creates a cutter for a stream whose first epoch has not begun.
     pub(super) fn new(policy: SegmentPolicy) -> Self {
         let (since_keyframe, last_gop) = (Duration::ZERO, Duration::ZERO);
         Self { policy, warm_up: WarmUp::Over, since_keyframe, last_gop }
@@ -137,7 +138,8 @@ impl Cutter {
         Self { last_gop, ..*self }.cuts_before_keyframe(growing, Some(last_part))
     }
 
-    /// Returns whether the growing segment, after `another_part` if there is one, ends before a keyframe.
+    /// Returns whether a keyframe that comes next would end the growing segment. If there is `another_part`, it
+    /// comes before the keyframe.
     fn cuts_before_keyframe(&self, growing: &Segment, another_part: Option<Duration>) -> bool {
         let duration = growing.duration() + another_part.unwrap_or_default();
         // A GOP that should last for two seconds may be slightly shorter.

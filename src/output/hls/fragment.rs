@@ -42,7 +42,7 @@ pub(crate) struct Fragment {
     pub(crate) slices: Vec<Bytes>,
     /// True if the fragment begins with a keyframe.
     pub(crate) is_keyframe: bool,
-    /// The distance from the first frame to the last keyframe; `None` if no later frame is a keyframe.
+    /// The distance from the first frame to the last keyframe; `None` if no frame after the first one is a keyframe.
     pub(crate) later_keyframe: Option<Duration>,
     /// Decode time of the first frame of video, on the epoch's clock.
     pub(crate) decode_time: Duration,

@@ -20,8 +20,8 @@ const AUDIO_WITHIN: Duration = Duration::from_secs(1);
 /// The most frames that wait until the audio is known: one second at 120 frames per second.
 const MAX_HELD: usize = 120;
 
-/// A fragment can be longer than a part by the wanted duration of a part divided by this number, because frames
-/// do not come at exact intervals.
+/// The wanted duration of a part, divided by this number, is the time by which a fragment can exceed the wanted
+/// duration. Such a tolerance is needed, because frames do not come at exact intervals.
 const TOLERANCE: u32 = 20;
 
 /// A gap in the video that is at least this long is a jump of the camera's clock.
@@ -56,7 +56,7 @@ pub(super) struct Fragmenter {
 }
 
 impl Fragmenter {
-    /// Creates a fragmenter of fragments that last at most about `part_time`.
+    /// Creates a fragmenter whose fragments last for about `part_time` at most.
     pub(super) fn new(part_time: Duration) -> Self {
         Self {
             part_time,
@@ -301,7 +301,7 @@ enum Change {
     Init,
 }
 
-/// Returns the decode time of the frame that follows.
+/// Returns the end of `frame`, which is the expected decode time of the next frame.
 fn end(frame: &Frame) -> Duration {
     frame.decode_time + frame.duration
 }

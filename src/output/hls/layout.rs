@@ -166,7 +166,7 @@ pub(crate) enum StreamFile {
     Segment(u64),
     /// An init segment.
     Init(InitId),
-    /// A playlist, which older versions of the manager wrote.
+    /// A playlist, as older versions of the manager wrote it to disk.
     Older,
 }
 
@@ -186,7 +186,7 @@ impl StreamFile {
     }
 }
 
-/// Returns the number that consists of these digits; `None` if it is not a number, or too large.
+/// Parses a number; `None` if there are characters other than digits, or if the number is too large.
 fn number(digits: &str) -> Option<u64> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }

@@ -582,7 +582,7 @@ mod tests {
         let init = testing::init(7);
         for time in (0..7000).step_by(200) {
             let mut fragment = testing::fragment(&init, time % 2000 == 0, time, 200);
-            // The first keyframe alone is as large as a second of the rest.
+            // The first keyframe alone is as large as one second of the later video.
             let size = if time == 0 { 125_000 } else { 25_000 };
             fragment.slices = vec![vec![0; size].into()];
             setup.packager.push(&fragment);

@@ -350,7 +350,7 @@ impl Playlist {
     fn part_target(&self) -> Duration {
         let named = self.all().skip(self.first_with_parts());
         let longest = named.flat_map(|segment| &segment.parts).map(|part| part.duration).max();
-        // Rounded up to whole milliseconds, as it is rendered: no part may exceed it.
+        // `PART-TARGET` is rendered in whole milliseconds. It is rounded up, because no part may exceed it.
         let millis = longest.unwrap_or(self.part_time).as_nanos().div_ceil(1_000_000);
         Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
     }
@@ -399,7 +399,8 @@ impl Position {
             || sequence == self.sequence && part.is_some_and(|part| part < self.parts)
     }
 
-    /// Returns the lowest segment number that does not occur in a playlist that ends at this position.
+    /// Returns the lowest segment number that players cannot know from a playlist that ends at this position, or
+    /// from an earlier playlist.
     pub(crate) fn first_unknown(self) -> u64 {
         self.sequence + u64::from(self.parts > 0)
     }

@@ -93,7 +93,7 @@ impl Sound {
                 self.end = time;
             }
             // Fills the gap before the frame with silence. A gap that is shorter than the tolerance is not filled:
-            // the frame is moved forward instead.
+            // the frame is placed earlier instead.
             self.fill(time + packet / 4, packet, &frame, silence);
             self.place(&frame, packet, frame.data.clone());
         }

@@ -1,5 +1,5 @@
 //! Prepares `STREAM_DIR` at start-up: locks it for this process, and removes the files that a killed
-//! process left behind. Their names contain the numbers that the process used last.
+//! process left behind. The names of these files contain the numbers that the process used last.
 //!
 //! A mistyped `STREAM_DIR` must not destroy files: only directories that are named like a stream and
 //! hold nothing but a stream's files are removed.

@@ -19,7 +19,7 @@ pub enum TokenError {
     #[error("the token has expired")]
     Expired,
     /// The token is not valid yet.
-    #[error("the token is not valid yet; check the clocks")]
+    #[error("the token is not valid yet; check the clocks of its issuer and of the manager")]
     NotYetValid,
     /// The token is for another service.
     #[error("the token's audience (aud) is not stream-manager")]

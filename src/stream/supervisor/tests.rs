@@ -449,7 +449,7 @@ async fn a_stream_whose_keyframe_never_comes_ends_without_viewers() {
     tokio::spawn(reaper::run(setup.registry.clone(), Duration::from_secs(10)));
     let start = setup.start();
     let mut child = setup.child().await;
-    // The caller got a result after 15 s, and the stream is idle since then.
+    // The caller got a result after 15 s, and the stream has been idle since then.
     lead_for(&child, 44).await;
     start.await.expect("a task").expect("no failure");
     assert_eq!(child.stop_request().await, Stop::Gently);
@@ -597,7 +597,7 @@ async fn a_healthy_camera_is_not_restarted_because_the_manager_was_stopped() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(setup.state(), Some(State::Live));
     setup.has_no_child();
-    // A camera that sends nothing after the stop is restarted.
+    // If the camera sends nothing after the manager has continued, FFmpeg is restarted.
     tokio::time::advance(Duration::from_secs(20)).await;
     let continued = Instant::now();
     assert_eq!(child.stop_request().await, Stop::Gently);
@@ -962,7 +962,7 @@ async fn an_attempt_with_another_plan_needs_no_further_slot() {
     let first = setup.start_camera(named("first", "rtsp://cam/1"));
     let mut child = setup.child().await;
     let second = setup.start_camera(named("second", "rtsp://cam/2"));
-    // Once while the first start holds the slot, and once while the second start holds it.
+    // The plan changes once while the first start holds the slot, and once while the second start holds it.
     let mut others = Vec::new();
     for time in [MAX_HELD / 2, MAX_HELD * 2] {
         tokio::time::sleep(time).await;
