@@ -1,5 +1,5 @@
-// Tests that the page and the player of the examples show new pictures soon after interruptions, by the frames that
-// the browser presents.
+// Tests that the page and the player of the examples show new pictures soon after interruptions. The frames that the
+// browser presents show this.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";

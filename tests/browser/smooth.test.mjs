@@ -1,6 +1,6 @@
-// Tests that pictures do not freeze, by the frames that the browser presents, that a late first keyframe is awaited,
-// and that played video is removed. PLAY_SECONDS lets the tests of freezes play for longer than 15 s. Gaps in which
-// the page itself stalled do not count; see support/frames.mjs.
+// Tests that pictures do not freeze, that the page waits for a late first keyframe, and that played video is removed
+// from memory. A freeze is a long gap between two frames that the browser presents. Gaps in which the page itself
+// stalled do not count; see support/frames.mjs. PLAY_SECONDS lets the tests of freezes play for longer than 15 s.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";

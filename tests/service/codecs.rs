@@ -13,7 +13,7 @@ async fn start(manager: &Manager, id: &str, camera: &RawCamera) {
     assert_eq!(response.status, 200, "{id}: {response:?}");
 }
 
-/// Returns the lines of FFmpeg's log, without its secrets.
+/// Returns the lines of the FFmpeg log of a stream.
 async fn log_of(manager: &Manager, id: &str) -> Vec<Value> {
     let body = manager.get(&format!("/api/streams/{id}/log")).await.body;
     body["lines"].as_array().expect("lines").clone()

@@ -40,7 +40,7 @@ async fn a_second_signal_ends_the_manager_immediately() {
     assert_eq!(manager.get(&path).await.status, 200);
     let _connection = silent.accept().await;
     let ffmpegs = manager.ffmpegs();
-    // A process that is stopped does not react to SIGTERM.
+    // After SIGSTOP, a process does not react to SIGTERM.
     for ffmpeg in &ffmpegs {
         send_signal(*ffmpeg, Signal::SIGSTOP);
     }
