@@ -15,7 +15,7 @@ import { SECONDS } from "./support/viewer.mjs";
 const IS_LONG = Boolean(process.env.LONG_TESTS);
 /** The time for which freezes are counted. The causes that the tests cover lead to a freeze at least every 15 s. */
 const PLAYING_SECONDS = Math.max(15, Number(process.env.PLAY_SECONDS || 15));
-/** A longer gap between two pictures is a freeze. Shorter gaps also occur because a test machine is busy. */
+/** A gap between two pictures is a freeze if it is longer than this. A busy machine also causes shorter gaps. */
 const FREEZE_MS = 500;
 /** The player keeps at least this many seconds of played video; see BackBuffer. */
 const KEPT_SECONDS = 10;

@@ -138,7 +138,7 @@ async fn invalid_tokens_and_session_requests_are_rejected() {
     let long = json!({ "user": "anna", "cameras": vec![id; 100], "cookie": true });
     let response = manager.call(ADMIN, Method::POST, path, &long).await;
     assert_eq!(response.status, 400, "{response:?}");
-    assert_eq!(sessions().await, before, "a request that fails leaves no session");
+    assert_eq!(sessions().await, before, "a failed request has left a session");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::support::{Camera, Manager, Nginx, SilentCamera, is_running, send_signal, until};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_ends_all_streams_and_starts_and_deletes_their_directories() {
+async fn sigterm_ends_streams_and_pending_starts_and_deletes_their_directories() {
     let camera = Camera::start().await;
     let mut manager = Manager::start(&[]).await;
     manager.play("a", &camera.link("h264")).await;
