@@ -48,9 +48,9 @@ const CAMERAS: &[&[&str]] = &[
     &[VIDEO, VOICE, "-t 60", "-c:v mjpeg -q:v 2 -c:a pcm_alaw", NUT],
     // Very large frames.
     &[VIDEO_LARGE, "-t 0.4", "-c:v mjpeg -q:v 1", NUT],
-    // An index, as in files.
+    // With an index at the end.
     &[VIDEO, "-t 5", H264, "-f nut pipe:1"],
-    // Codecs whose frames omit their first bytes.
+    // FFmpeg writes the first bytes that all frames of these codecs share only once, in the header.
     &[VIDEO, AUDIO, "-t 5", "-c:v mpeg4 -c:a libmp3lame", NUT],
     &[VOICE, "-t 3", "-c:a pcm_alaw", NUT],
     &[AUDIO, "-t 3", "-c:a aac", PIPE],

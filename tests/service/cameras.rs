@@ -30,7 +30,7 @@ async fn aac_is_copied_and_other_audio_is_transcoded_to_aac() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn video_that_browsers_cannot_play_is_transcoded_to_h264() {
+async fn h265_and_motion_jpeg_are_transcoded_to_h264() {
     let (camera, manager, nginx) = start_service(&[("TRANSCODE_PRESET", "ultrafast")]).await;
     for mount in ["hevc", "mjpeg"] {
         manager.play(mount, &camera.link(mount)).await;

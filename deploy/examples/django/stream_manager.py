@@ -101,9 +101,8 @@ class StreamManager:
         If a keyframe is late, or with the option wait=False, the method may return before that,
         with the status `starting`. A call is optional, because a viewer's first request starts the
         stream too. Call the method to find out whether the camera works. A known camera needs no
-        link. The
-        manager stores the link even if the camera cannot be played. Options are profile, video,
-        audio, transport, output and wait.
+        link. The manager stores the link even if the camera cannot be played. Options are profile,
+        video, audio, transport, output and wait.
         """
         body = {"indicator_id": camera_id, **options}
         if rtsp_link is not None:
