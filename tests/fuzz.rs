@@ -79,7 +79,7 @@ struct Runner<'a> {
     name: &'a str,
     target: fn(&[u8]),
     seed: u64,
-    /// The file that contains the current input. It remains if the process is killed.
+    /// The file that contains the current input. The file remains if the target fails or the process is killed.
     path: PathBuf,
     file: File,
 }

@@ -48,9 +48,9 @@ const CAMERAS: &[&[&str]] = &[
     &[VIDEO, VOICE, "-t 60", "-c:v mjpeg -q:v 2 -c:a pcm_alaw", NUT],
     // Very large frames.
     &[VIDEO_LARGE, "-t 0.4", "-c:v mjpeg -q:v 1", NUT],
-    // An index, as in files.
+    // With an index at the end.
     &[VIDEO, "-t 5", H264, "-f nut pipe:1"],
-    // Codecs whose frames omit their first bytes.
+    // FFmpeg writes the first bytes that all frames of these codecs share only once, in the header.
     &[VIDEO, AUDIO, "-t 5", "-c:v mpeg4 -c:a libmp3lame", NUT],
     &[VOICE, "-t 3", "-c:a pcm_alaw", NUT],
     &[AUDIO, "-t 3", "-c:a aac", PIPE],
@@ -221,8 +221,8 @@ fn ffmpeg_decodes_every_frame_of_the_writer_without_probing() {
     }
 }
 
-/// MPEG-TS has the same time base as RTP. With this time base, FFmpeg writes distances between frames into
-/// the main header that are longer than the specification allows.
+/// MPEG-TS has the same time base as RTP. With this time base, the distances between frames that FFmpeg writes
+/// into the main header are longer than the specification allows.
 #[test]
 fn copied_frames_that_are_far_apart_are_read() {
     let slow = "-f lavfi -i testsrc2=size=160x120:rate=5";
@@ -236,7 +236,7 @@ fn copied_frames_that_are_far_apart_are_read() {
 
 #[test]
 fn side_data_of_ffmpeg_is_removed() {
-    // Side data of the last packet of Opus is the number of samples to discard. Matroska keeps it.
+    // The last packet of Opus has side data: the number of samples to discard. Matroska keeps this side data.
     let matroska = ffmpeg(&[AUDIO, "-t 1.005 -c:a libopus -f matroska pipe:1"], &[]);
     let bytes = ffmpeg(&["-i pipe:0 -c copy", PIPE], &matroska);
     let (_, probed) = probe(&bytes);

@@ -15,9 +15,9 @@ use tokio::time::Instant;
 const FRAMES: u32 = 100;
 const EPOCH: u64 = 7;
 
-/// Runs FFmpeg with these arguments and this input, and returns the output. If `input` is not empty, runs the
-/// program that `FFMPEG_BIN` names, if the variable is set. Otherwise runs `ffmpeg`, because the lean FFmpeg
-/// cannot encode the videos of the cameras.
+/// Runs FFmpeg with these arguments and this input, and returns the output. With an input, runs the program that
+/// `FFMPEG_BIN` names, or `ffmpeg` if the variable is not set. Without an input, always runs `ffmpeg`: the arguments
+/// then encode the video of a camera, which the lean FFmpeg cannot do.
 fn ffmpeg(arguments: &[&str], input: Vec<u8>) -> Vec<u8> {
     let program = std::env::var("FFMPEG_BIN").unwrap_or_else(|_| "ffmpeg".into());
     let program = if input.is_empty() { "ffmpeg" } else { &program };

@@ -62,7 +62,7 @@ function shares(before, after) {
 
 /**
  * Returns when an output was last written, in Unix milliseconds. The output is a file, or a directory of
- * segments, of which the newest one counts.
+ * segments. In a directory, the newest segment counts.
  */
 async function writtenAt(output) {
   const status = await stat(output);
@@ -74,8 +74,8 @@ async function writtenAt(output) {
 }
 
 /**
- * Checks the outputs until `isOver` returns true. Returns the longest time for which any output was not
- * written, in seconds.
+ * Checks the outputs until `isOver` returns true. Returns the longest time, in seconds, in which one of the
+ * outputs was not written.
  */
 async function longestPause(candidate, isOver) {
   let oldest = 0;

@@ -9,8 +9,8 @@ import { cpuSeconds } from "../support/usage.mjs";
 /** Time in which FFmpeg probes the stream. Frames in this time do not count. */
 const WARM_UP_MILLISECONDS = 2000;
 /**
- * Number of bytes at the end of a frame by which the frame is recognized. The picture contains noise, so no
- * two frames end with the same bytes.
+ * A frame is recognized by this number of bytes at its end. The picture contains noise, so no two frames end
+ * with the same bytes.
  */
 const TAIL_BYTES = 32;
 

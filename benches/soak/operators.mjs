@@ -43,7 +43,7 @@ export class Operator {
 
   /**
    * Sends a start request, with additional `parameters`. Returns null if the request succeeded, the error
-   * code, or "aborted" if there was no response.
+   * code if the response is an error, or "aborted" if there was no response.
    */
   async start(timeout = TIMEOUT_MILLISECONDS, parameters = {}) {
     const { camera } = this;

@@ -53,7 +53,7 @@ export function zombies(pid) {
 }
 
 /**
- * Returns the seconds since boot for which the processors were busy, idle or stolen, summed over all
+ * Returns how many seconds since boot the processors were busy, idle and stolen, summed over all
  * processors.
  */
 export function machineSeconds() {

@@ -58,7 +58,8 @@ function again(attempt) {
 }
 
 /**
- * Requests another playback session and plays. Gives up if the response is an error with a status below 500.
+ * Requests another playback session and plays. Gives up if the response is a redirect, or an error with a status
+ * below 500. Tries again if there is no response, or an error with another status.
  */
 async function renew() {
   triedAt = Date.now();

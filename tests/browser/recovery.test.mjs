@@ -1,5 +1,5 @@
-// Tests that the page and the player of the examples show new pictures soon after interruptions, by the frames that
-// the browser presents.
+// Tests that the page and the player of the examples show new pictures soon after interruptions. The frames that the
+// browser presents show this.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
@@ -16,8 +16,8 @@ const HLS = new URL("../../nginx/web/node_modules/hls.js/dist/hls.min.js", impor
 const EXAMPLE = new URL("../../deploy/examples/camera.js", import.meta.url);
 const FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 /**
- * The time within which the picture must move again after the end of an interruption. It is long enough for a start
- * with the wait for a keyframe, after one attempt of the page that fails.
+ * The time within which the picture must move again after the end of an interruption. It is long enough for one
+ * failed attempt of the page and then a start, which includes the wait for a keyframe.
  */
 const CONTINUES_SECONDS = 6;
 /** The same time for the player of the examples, which pauses longer between two attempts. */

@@ -21,7 +21,7 @@ const RETURNS_SECONDS = 60;
 const PICTURE_BYTES = 60_000;
 const PICTURES_EVERY_MS = 3000;
 
-describe("a slow connection", () => {
+describe("a tile on a slow connection", () => {
   const on = stage();
 
   /** Starts a camera that is suitable as a sub stream. */
@@ -64,7 +64,7 @@ describe("a slow connection", () => {
     return (await viewer.tile().locator(".tile-note").count()) === 0;
   }
 
-  test("leads to the sub stream, and a better one back to the main stream", async (t) => {
+  test("shows the sub stream, and the main stream when the connection is fast", async (t) => {
     const { viewer, release } = await slowDown(t, "with-sub", (await startSub(t)).link);
     await notes(viewer, "The tile shows the sub stream", REACTS_SECONDS);
     await until("the sub stream", REACTS_SECONDS, async () => {
@@ -87,7 +87,7 @@ describe("a slow connection", () => {
     }
   });
 
-  test("leads to single pictures if there is no sub stream, and a better one back to video", async (t) => {
+  test("shows pictures if there is no sub stream, and video when the connection is fast", async (t) => {
     const { viewer, release } = await slowDown(t, "no-sub");
     const pictures = [];
     viewer.page.on("response", (response) => {
@@ -119,7 +119,7 @@ describe("a slow connection", () => {
     }
   });
 
-  test("leads to single pictures of the main stream if the sub stream does not work", async (t) => {
+  test("shows pictures of the main stream if the sub stream does not work", async (t) => {
     const { viewer } = await slowDown(t, "broken-sub", `rtsp://127.0.0.1:${await freePort()}/sub`);
     await viewer.sees("pictures", "The tile shows a picture every 3 s");
     await until("a picture of the main stream", SECONDS, () =>

@@ -1,6 +1,6 @@
-// Tests that pictures do not freeze, by the frames that the browser presents, that a late first keyframe is awaited,
-// and that played video is removed. PLAY_SECONDS lets the tests of freezes play for longer than 15 s. Gaps in which
-// the page itself stalled do not count; see support/frames.mjs.
+// Tests that pictures do not freeze, that the page waits for a late first keyframe, and that played video is removed
+// from memory. A freeze is a long gap between two frames that the browser presents. Gaps in which the page itself
+// stalled do not count; see support/frames.mjs. PLAY_SECONDS lets the tests of freezes play for longer than 15 s.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -15,7 +15,7 @@ import { SECONDS } from "./support/viewer.mjs";
 const IS_LONG = Boolean(process.env.LONG_TESTS);
 /** The time for which freezes are counted. The causes that the tests cover lead to a freeze at least every 15 s. */
 const PLAYING_SECONDS = Math.max(15, Number(process.env.PLAY_SECONDS || 15));
-/** A longer gap between two pictures is a freeze. Shorter gaps also occur because a test machine is busy. */
+/** A gap between two pictures is a freeze if it is longer than this. A busy machine also causes shorter gaps. */
 const FREEZE_MS = 500;
 /** The player keeps at least this many seconds of played video; see BackBuffer. */
 const KEPT_SECONDS = 10;

@@ -128,10 +128,10 @@ def arguments():
     )
     clock = parser.add_argument_group("clock; S@T is a jump by S seconds, T seconds after PLAY")
     clock.add_argument("--speed", type=float, help="timestamps run this many times as fast")
-    clock.add_argument("--jump", type=pair, action="append", metavar="S@T", help="of timestamps")
+    clock.add_argument("--jump", type=pair, action="append", metavar="S@T", help="timestamps jump")
     clock.add_argument("--reports", action="store_true", help="RTCP sender reports every second")
     clock.add_argument("--report-from", type=float, metavar="S", help="the reports are S s ahead")
-    clock.add_argument("--report-jump", type=pair, metavar="S@T", help="of the time in the reports")
+    clock.add_argument("--report-jump", type=pair, metavar="S@T", help="reports jump")
     clock.add_argument("--rtp-start", type=int, help="the first RTP timestamp of all tracks")
     clock.add_argument("--rtptime-ahead", type=int, metavar="N", help="RTP-Info is N ticks ahead")
     return parser

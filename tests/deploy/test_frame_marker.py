@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LEAN = Path(os.environ.get("TEST_FFMPEG_BIN") or ROOT / "target/ffmpeg/ffmpeg").absolute()
 DEBIAN = "ffmpeg"
 SECONDS = 20
-# Number of the first frame for which the camera waits. Before this frame, FFmpeg has probed the
-# stream and has compared the markers with the frames.
+# The camera waits for FFmpeg only from the frame with this number on. Before this frame, FFmpeg has
+# probed the stream and has compared the markers with the frames.
 FIRST_AWAITED = 12
 
 GOP = ["-g", "10", "-bf", "0", "-sc_threshold", "0"]

@@ -70,8 +70,8 @@ impl Module {
     }
 
     /// Reads the declaration at the beginning of `tokens`: `use …;`, `mod name;`, `mod name { … }`, or an
-    /// item. Returns the number of tokens of a `use` or `mod`. Returns `None` for an item, because its
-    /// tokens must still be searched for paths, and if there is no declaration.
+    /// item. Returns the number of tokens of a `use` or `mod`. Returns `None` if there is no declaration. Also
+    /// returns `None` for an item, because the item's tokens must still be searched for paths.
     fn read_declaration(&mut self, tokens: &[TokenTree], is_module_level: bool) -> Option<usize> {
         let keyword = ident(tokens.first()?)?;
         if keyword == "use" {

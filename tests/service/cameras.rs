@@ -18,7 +18,7 @@ async fn aac_is_copied_and_other_audio_is_transcoded_to_aac() {
         assert_eq!(manager.status(mount).await["media"]["audio_codec"], "mp4a.40.2");
         play(&nginx.playlist(mount), 3).await;
     }
-    // The camera's AAC has 48 kHz. AAC that is transcoded from G.711 has 8 kHz.
+    // The camera's AAC has 48 kHz, and audio that FFmpeg encodes has 32 kHz. So 48 kHz show that the AAC was copied.
     let copied = probe(&nginx.playlist("h264-aac")).await;
     assert_eq!(copied[1]["sample_rate"], "48000");
 
@@ -30,7 +30,7 @@ async fn aac_is_copied_and_other_audio_is_transcoded_to_aac() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn video_that_browsers_cannot_play_is_transcoded_to_h264() {
+async fn h265_and_motion_jpeg_are_transcoded_to_h264() {
     let (camera, manager, nginx) = start_service(&[("TRANSCODE_PRESET", "ultrafast")]).await;
     for mount in ["hevc", "mjpeg"] {
         manager.play(mount, &camera.link(mount)).await;

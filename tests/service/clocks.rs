@@ -1,5 +1,5 @@
 //! Cameras that set their clocks while they send, or whose clocks run at a wrong rate: the media time advances as
-//! the frames arrive.
+//! fast as the frames arrive.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -16,7 +16,8 @@ struct Seen {
     parts: HashMap<String, Duration>,
     /// The largest number of discontinuities in a playlist.
     discontinuities: usize,
-    /// The time since the start of the newest segment when the playlist was last read, in milliseconds.
+    /// The age of the newest segment, in milliseconds, when the playlist was last read. The age counts from the start
+    /// of the segment.
     age_ms: i64,
 }
 

@@ -1,4 +1,4 @@
-//! Codecs of video and audio that browsers cannot play, and streams that are unusual in other ways.
+//! Cameras with unusual codecs of video and audio, and streams that are unusual in other ways.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -13,14 +13,14 @@ async fn start(manager: &Manager, id: &str, camera: &RawCamera) {
     assert_eq!(response.status, 200, "{id}: {response:?}");
 }
 
-/// Returns the lines of FFmpeg's log, without its secrets.
+/// Returns the lines of the FFmpeg log of a stream.
 async fn log_of(manager: &Manager, id: &str) -> Vec<Value> {
     let body = manager.get(&format!("/api/streams/{id}/log")).await.body;
     body["lines"].as_array().expect("lines").clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sound_that_browsers_cannot_play_is_converted_to_aac() {
+async fn sound_other_than_plain_aac_is_converted_to_aac() {
     let (_camera, manager, nginx) = start_service(&[]).await;
     let codecs =
         ["opus", "mp2", "mp3", "vorbis", "ac3", "speex", "g722", "g726", "g726le", "l16", "latm"];

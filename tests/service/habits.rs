@@ -16,8 +16,8 @@ async fn start(manager: &Manager, id: &str, camera: &RawCamera, options: Value) 
     manager.post("/api/stream/start", &merged(request, options)).await
 }
 
-/// Plays `seconds` of a stream, and returns its codecs. Panics if playing takes over 10 s longer than that, which
-/// shows that the stream does not advance.
+/// Plays `seconds` of a stream, and returns its codecs. Panics if this takes more than 10 s longer than
+/// `seconds`, because then the stream does not advance.
 async fn plays(nginx: &Nginx, id: &str, seconds: u32) -> Vec<Value> {
     let playlist = nginx.playlist(id);
     let within = Duration::from_secs(u64::from(seconds) + 10);

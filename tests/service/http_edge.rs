@@ -9,7 +9,8 @@ use tokio::net::TcpStream;
 
 use crate::support::{Manager, TIMEOUT, until};
 
-/// Sends a request. Returns the response's status code, JSON body and `Allow` header.
+/// Sends a request, and checks the other headers of the response. Returns the response's status code, JSON body and
+/// `Allow` header.
 async fn send(
     manager: &Manager,
     method: Method,

@@ -43,7 +43,7 @@ async fn a_camera_that_is_kept_runs_without_viewers_and_starts_with_the_manager(
     let manager = manager.start_again(SHORT_CLEANUP).await;
     manager.reaches("cam", "live").await;
     play(&Nginx::start(&manager).await.playlist("cam"), 2).await;
-    assert_eq!(camera.plays(), 2, "viewers share the stream");
+    assert_eq!(camera.plays(), 2, "the viewer caused another connection");
 
     let changed = put(&manager, &camera.link("h264"), "on_demand").await;
     assert_eq!(changed["keep"], "on_demand");
@@ -57,7 +57,7 @@ async fn a_stop_of_a_kept_camera_holds_until_the_next_start() {
     put(&manager, &camera.link("h264"), "always").await;
     manager.reaches("cam", "live").await;
     manager.stop_stream("cam").await;
-    // A change of the camera that keeps `keep: always` does not start the stream.
+    // A change of the camera's link does not start the stream.
     put(&manager, &camera.link("h264-aac"), "always").await;
     stays(&manager, "stopped").await;
     let started = manager.post("/api/cameras/cam/stream/start", &json!({})).await;

@@ -45,7 +45,7 @@ async fn a_start_in_the_middle_of_a_gop_requests_a_keyframe() {
     let requests = device.events("request").len();
     let second = restart(&manager).await;
     assert_eq!(device.events("keyframe").len(), 2);
-    assert_eq!(device.events("request").len(), requests + 1, "the second start needs one request");
+    assert_eq!(device.events("request").len(), requests + 1, "not exactly one request");
     assert!(first < 6.0 && second < 5.0, "{first} s, {second} s");
     assert!(!manager.log().contains(camera.password()));
 }

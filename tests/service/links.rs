@@ -43,7 +43,7 @@ fn with(user_info: &str, camera: &RawCamera) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pasted_link_plays_whatever_is_around_it_and_in_its_password() {
+async fn a_pasted_link_plays_with_spaces_around_it_and_special_characters_in_its_password() {
     let manager = Manager::start(&[]).await;
     let blank = RawCamera::start("--auth md5").await;
     let slash = RawCamera::start("--auth md5 --password pa/s@s%w:rd").await;

@@ -138,11 +138,11 @@ async fn invalid_tokens_and_session_requests_are_rejected() {
     let long = json!({ "user": "anna", "cameras": vec![id; 100], "cookie": true });
     let response = manager.call(ADMIN, Method::POST, path, &long).await;
     assert_eq!(response.status, 400, "{response:?}");
-    assert_eq!(sessions().await, before, "a request that fails leaves no session");
+    assert_eq!(sessions().await, before, "a failed request has left a session");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_ended_session_stops_playback_immediately_and_stays_ended_after_a_restart() {
+async fn an_ended_session_permits_no_further_request_and_stays_ended_after_a_restart() {
     let (camera, mut manager, nginx) = start_with_keys(&[]).await;
     let ended = create_session(&manager, &json!({ "user": "anna", "camera": "cam" })).await;
     let kept = create_session(&manager, &json!({ "user": "bert", "camera": "cam" })).await;

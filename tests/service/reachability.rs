@@ -84,7 +84,7 @@ async fn a_camera_that_streams_is_reachable_without_a_check() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_setting_no_camera_is_contacted() {
+async fn without_a_check_interval_no_camera_is_contacted() {
     let camera = RawCamera::start("").await;
     let manager = Manager::start(&[]).await;
     let checking = Manager::start(&[EACH_SECOND]).await;

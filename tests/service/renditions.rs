@@ -25,7 +25,7 @@ fn transcoders(manager: &Manager) -> Vec<u32> {
     manager.ffmpegs().into_iter().filter(converts).collect()
 }
 
-/// Returns the resident memory of a process that it does not share, in bytes.
+/// Returns the resident memory of a process in bytes, without the memory that other processes share with it.
 fn private_memory(pid: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/statm")).expect("a running process");
     let pages: Vec<u64> =
@@ -62,7 +62,7 @@ async fn a_camera_is_read_and_decoded_once_for_all_viewers() {
     })
     .await;
     manager.stop_stream("cam").await;
-    assert_eq!(manager.ffmpegs(), [0; 0], "no process is left");
+    assert_eq!(manager.ffmpegs(), [0; 0], "a process is left");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -222,8 +222,8 @@ async fn beeps(nginx: &Nginx) -> Vec<i64> {
     onsets.iter().filter_map(offset).collect()
 }
 
-/// Converts a time of the clock in the picture to the Unix time in milliseconds, of which the clock shows
-/// only the low 32 bits.
+/// Converts a time of the clock in the picture to the Unix time in milliseconds. The clock shows only the low 32
+/// bits of the Unix time.
 fn unix_time(clock: i64) -> i64 {
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a time after 1970").as_millis();
     let now = i64::try_from(now).expect("a time before the year 292,000,000");

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::support::{Camera, Manager, Nginx, SilentCamera, is_running, send_signal, until};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_ends_all_streams_and_starts_and_deletes_their_directories() {
+async fn sigterm_ends_streams_and_pending_starts_and_deletes_their_directories() {
     let camera = Camera::start().await;
     let mut manager = Manager::start(&[]).await;
     manager.play("a", &camera.link("h264")).await;
@@ -40,7 +40,7 @@ async fn a_second_signal_ends_the_manager_immediately() {
     assert_eq!(manager.get(&path).await.status, 200);
     let _connection = silent.accept().await;
     let ffmpegs = manager.ffmpegs();
-    // A process that is stopped does not react to SIGTERM.
+    // After SIGSTOP, a process does not react to SIGTERM.
     for ffmpeg in &ffmpegs {
         send_signal(*ffmpeg, Signal::SIGSTOP);
     }

@@ -98,11 +98,11 @@ class StreamManager:
     ) -> dict[str, Any]:
         """Starts a camera's stream or joins it; returns when the stream is playable.
 
-        If a keyframe is late, or with the option wait=False, the status is `starting`, and the
-        stream is not playable yet. A call is optional, since a viewer's first request starts the
-        stream too. Call it to find out whether the camera works. A known camera needs no link. The
-        manager stores the link even if the camera cannot be played. Options are profile, video,
-        audio, transport, output and wait.
+        If a keyframe is late, or with the option wait=False, the method may return before that,
+        with the status `starting`. A call is optional, because a viewer's first request starts the
+        stream too. Call the method to find out whether the camera works. A known camera needs no
+        link. The manager stores the link even if the camera cannot be played. Options are profile,
+        video, audio, transport, output and wait.
         """
         body = {"indicator_id": camera_id, **options}
         if rtsp_link is not None:

@@ -50,9 +50,9 @@ final class StreamManager
 
     /**
      * Starts a camera's stream or joins it; returns when the stream is playable. If a keyframe is late, or
-     * with the option wait => false, the status is `starting`, and the stream is not playable yet. A call is
-     * optional, since a viewer's first request starts the stream too. Call it to find out whether the camera
-     * works.
+     * with the option wait => false, the method may return before that, with the status `starting`. A call is
+     * optional, because a viewer's first request starts the stream too. Call the method to find out whether
+     * the camera works.
      *
      * @param string|null          $rtspLink null for a known camera. The manager stores the link even
      *                                       if the camera cannot be played
@@ -253,7 +253,7 @@ final class StreamManager
             },
         ];
         if ($body !== null) {
-            // Cast to an object, since an empty array would be encoded as a list.
+            // Cast to an object, because an empty array would be encoded as a list.
             $options[CURLOPT_POSTFIELDS] = self::encode((object) $body);
             $headers[] = 'Content-Type: application/json';
         }

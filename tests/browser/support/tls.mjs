@@ -1,4 +1,5 @@
-// An nginx that serves the manager over HTTPS and HTTP/2, as an operator's own nginx would, and its certificate.
+// Starts a second nginx, with a self-signed certificate, in front of the manager. This nginx serves the manager over
+// HTTPS and HTTP/2, as an operator's own nginx would.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { get } from "node:https";

@@ -15,8 +15,8 @@ pub(crate) struct Recorder {
     pub(crate) segments: BTreeMap<u64, Vec<RecordedPart>>,
     target_duration: Option<f64>,
     media_sequence: f64,
-    /// Short parts are checked once this segment is the first one with parts. The first frames of an epoch have
-    /// irregular times.
+    /// Short parts are checked only from the time at which this segment is the first one with parts, because the
+    /// first frames of an epoch have irregular times.
     settled: Option<u64>,
 }
 

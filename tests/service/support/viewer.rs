@@ -12,11 +12,10 @@ use super::{Nginx, TIMEOUT};
 
 /// Decodes `seconds` of a stream, and fails the test if FFmpeg reports an error.
 ///
-/// Playback starts at the first segment, because RFC 8216 asks players to start at least three
-/// target durations before the end, and these playlists are short. FFmpeg's default is three
-/// segments before the end. Timestamps are passed through, because FFmpeg would otherwise round
-/// them to a guessed frame rate. Warnings are hidden, because FFmpeg prints one whenever it loads
-/// an init segment again.
+/// Playback starts at the first segment. RFC 8216 asks players to start at least three target durations before the
+/// end. FFmpeg would start three segments before the end, which is later if segments are short. Timestamps are
+/// passed through, because FFmpeg would otherwise round them to a guessed frame rate. Warnings are hidden, because
+/// FFmpeg prints one whenever it loads an init segment again.
 pub(crate) async fn play(url: &str, seconds: u32) {
     let time = seconds.to_string();
     let arguments = ["-v", "error", "-live_start_index", "0", "-i", url, "-t", &time];

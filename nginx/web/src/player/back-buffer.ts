@@ -31,7 +31,7 @@ export class BackBuffer {
     private readonly hls: Hls,
   ) {
     hls.on(Hls.Events.BUFFER_APPENDING, (_, data) => this.onAppending(data));
-    // After a removal, hls.js forgets a segment of which it has loaded only some parts, and loads them again.
+    // If hls.js has loaded only some parts of a segment, it forgets them after a removal, and loads them again.
     // Browsers then drop the picture until the next keyframe. So media is removed only between two segments.
     hls.on(Hls.Events.FRAG_LOADING, (_, { part }) => part?.index || this.trim());
   }

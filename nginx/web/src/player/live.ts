@@ -22,7 +22,7 @@ import { copyPicture } from "./still";
 const RETRY_AFTER_MS = 2000;
 const LONGEST_RETRY_MS = 30_000;
 /**
- * A player that was live reports this many failures in a row as `waiting`, and further failures in the row as
+ * A player that was live reports the first failures in a row, this many, as `waiting`, and each further one as
  * `failed`. Other players report each failure as `failed`.
  */
 const FAILURES_UNTIL_FAILED = 5;

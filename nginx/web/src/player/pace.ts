@@ -18,8 +18,8 @@ const FAR_LOST = 15;
  */
 const SPARE = 0.15;
 /**
- * Seconds by which low-latency video with audio stays further behind than video without. Browsers stop both video
- * and audio when the audio runs out, and continue only when much audio is buffered.
+ * Seconds by which low-latency video with audio stays further behind than video without audio. Browsers stop both
+ * video and audio when the audio runs out, and continue only when much audio is buffered.
  */
 const AUDIO_MARGIN = 0.15;
 /**

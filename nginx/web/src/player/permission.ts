@@ -83,9 +83,9 @@ export function removePlayer(id: string): void {
 }
 
 /**
- * Resolves when the page has permission to watch the camera. If the service refuses this camera, but permits
- * others that the page shows, it also resolves: the start of the stream then fails with the reason. Rejects with
- * the Problem if no session can be created.
+ * Resolves when the page has permission to watch the camera. Also resolves if the service refuses this camera, but
+ * permits others that the page shows: the start of the stream then fails with the reason. Rejects with the Problem
+ * if no session can be created.
  */
 export async function obtainPermission(id: string): Promise<void> {
   if (!isNeeded()) {

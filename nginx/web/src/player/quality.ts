@@ -25,7 +25,7 @@ const MEASUREMENTS = 2;
 
 /** An attempt to play a level for which the connection was too slow. */
 interface Attempt {
-  /** The bit rate of its video, in bits per second. */
+  /** The bit rate of the level's video, in bits per second. */
   needed: number;
   /** The time at which the player left the level. */
   at: number;
@@ -37,7 +37,7 @@ export class Quality {
   private index = 0;
   private raisedAt = Number.NEGATIVE_INFINITY;
   private pause = 0;
-  /** The number of measurements in a row that showed a connection that is fast enough. */
+  /** The number of measurements in a row in which the connection was fast enough. */
   private good = 0;
   /** The last attempt with each level above the present one. */
   private readonly failed: Attempt[] = [];

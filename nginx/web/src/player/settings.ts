@@ -66,7 +66,7 @@ function measuredBy(meter: LineMeter): LoaderClass {
 /**
  * Returns the settings of hls.js. low-latency.json has these effects: hls.js loads parts; a stall does not increase
  * the target latency; the first segment is loaded while the video element is being prepared; and no worker is
- * started, since fragmented MP4 need not be converted. Without low latency, hls.js does not load parts. With these
+ * started, because fragmented MP4 need not be converted. Without low latency, hls.js does not load parts. With these
  * settings, hls.js itself never removes played video; see BackBuffer.
  */
 export function settings(isLowLatency: boolean, meter: LineMeter): Partial<HlsConfig> {

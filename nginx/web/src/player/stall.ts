@@ -66,7 +66,7 @@ export class StallWatch {
     this.hasGrown = false;
   }
 
-  /** Records that the playlist has grown. This counts only while the picture has stopped after it had moved. */
+  /** Records that the playlist has grown. This counts only if the picture had moved, and now a stall is shown. */
   grown(): void {
     this.hasGrown = this.hasMoved && this.stillFor > WAITING_AFTER_MS;
   }

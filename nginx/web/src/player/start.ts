@@ -49,7 +49,7 @@ export async function untilLive(
 ): Promise<void> {
   const key = streamKey(id, profile);
   const timer = setInterval(() => {
-    // If this request fails, the list of streams shows the state of the stream nevertheless.
+    // A failure of this request is ignored, because the list of streams shows the state of the stream.
     requestStart(id, profile, false, signal).catch(() => undefined);
   }, RENEW_MS);
   const relax = hastenStreams();

@@ -1,4 +1,4 @@
-// Line icons of 24×24 units. Each icon needs a text next to it or a label, since screen readers skip icons.
+// Line icons of 24×24 units. Each icon needs a text next to it or a label, because screen readers skip icons.
 
 const PATHS = {
   wall: "M4 5h7v6H4zM13 5h7v6h-7zM4 13h7v6H4zM13 13h7v6h-7z",

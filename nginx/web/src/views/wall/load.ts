@@ -57,8 +57,8 @@ export function useCameras({ cameras, grid, page }: Layout): Reading<WallPage> {
   if (!list || list.length > FEW_TILES) {
     return reading;
   }
-  // If there are only a few cameras, each tile plays the main stream, for which the id is sufficient. So the
-  // tiles start before the service has returned the cameras.
+  // To play a main stream, a tile needs only the camera's id. If there are only a few cameras, all tiles play
+  // main streams, and so start before the service has returned the cameras.
   const known = reading.value?.cameras;
   const shown = list.map((id) => known?.find((camera) => camera.id === id) ?? stub(id));
   return { ...reading, value: { cameras: shown, total } };

@@ -222,7 +222,7 @@ function stateText(state: State, isWanted: boolean): string {
 }
 
 /**
- * Latency and bit rate. A separate component, since the latency changes more often than the rest of the
+ * Latency and bit rate. A separate component, because the latency changes more often than the rest of the
  * tile.
  */
 function Figures({ player, stream }: { player: LivePlayer | null; stream: Stream | undefined }) {

@@ -32,7 +32,7 @@ interface Sight {
 
 function useInSight(): Sight {
   const ref = useRef<HTMLElement>(null);
-  // False until the observer reports, since most tiles of a wall are not visible on a phone.
+  // False until the observer reports, because most tiles of a wall are not visible on a phone.
   const [isSeen, setSeen] = useState(false);
   useEffect(() => {
     let isNear = false;
