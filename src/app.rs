@@ -275,8 +275,8 @@ fn router(
     Arc::new(Router::new(api, table))
 }
 
-/// Listens on the sockets that systemd has passed. A kind of socket that systemd has not passed is bound as
-/// the settings say.
+/// Listens on the sockets that systemd has passed. If there is no TCP socket among them, listens on `BIND_ADDR`
+/// and `PORT`. If there is no Unix socket among them, listens on `BIND_SOCKET`, if that is set.
 async fn listen(
     config: &Config,
     passed: PassedSockets,

@@ -66,7 +66,7 @@ pub(crate) struct ApiKeys {
 pub(crate) enum ApiKeysError {
     /// The file cannot be read. The error does not show the path, because an entry that begins with
     /// `@` by mistake looks like a path, but contains a secret.
-    #[error("the file named after @ cannot be read")]
+    #[error("the file whose path follows the @ cannot be read")]
     File(#[source] io::Error),
     /// The setting is not empty, but contains no entry.
     #[error("it names no keys; to disable authentication, leave API_KEYS empty")]

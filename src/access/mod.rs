@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_and_owners() {
+    fn roles_are_compared_and_users_are_limited_to_their_own_cameras() {
         let access = access();
         let caller = |key: &'static str| access.caller(&with_key(key)).expect("a key");
         let id = CameraId::parse("cam").expect("an id");

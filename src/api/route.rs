@@ -40,7 +40,7 @@ pub(crate) struct Row {
 /// The clients of an endpoint. The use case checks further conditions, such as a camera's owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {
-    /// All clients, without an API key. For example orchestrators, which have no key.
+    /// All clients. No API key is required, because orchestrators, for example, have none.
     Everyone,
     /// Viewers with an API key or a playback token, which the use case checks.
     Viewers,

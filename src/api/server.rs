@@ -35,8 +35,8 @@ const MAX_CONNECTIONS: usize = 16_384;
 /// nginx closes idle connections earlier, so that the manager does not close a connection while
 /// nginx sends a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
-/// The pause after a failed accept. The usual cause is a lack of file descriptors, of which some
-/// soon become free.
+/// The pause after a failed accept. The usual cause is a lack of file descriptors. Some of them soon
+/// become free.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// The time to wait for a connection to an existing socket. After this time, a program is assumed

@@ -97,7 +97,7 @@ static CONFIG: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
     let algorithms = provider.signature_verification_algorithms;
     let config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()
-        // The versions are those that the provider supports.
+        // Cannot fail: the provider supports these versions.
         .expect("the default versions of TLS")
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AnyCertificate { algorithms }))

@@ -1,5 +1,5 @@
-//! Corrects links that people paste where their meaning is clear, compares links by their meaning, and removes
-//! the credentials from links in messages.
+//! Corrects mistakes in links that people paste, if it is clear what is meant. Compares links by their meaning, and
+//! removes the credentials from links in messages.
 //!
 //! The functions take and return strings, because a link is corrected before it is parsed, and messages may
 //! contain links that cannot be parsed.
@@ -28,7 +28,7 @@ const SPECIAL_IN_NAME: &AsciiSet = &SPECIAL_IN_PASSWORD.add(b':');
 /// - a user name without a colon gets an empty password, because FFmpeg would otherwise not log in;
 /// - special characters in the user name and the password are percent-encoded, if it is clear where the
 ///   password ends. Credentials with a control character are not changed;
-/// - the parameter `enableSrtp`, with which Ubiquiti cameras show their links, is removed from `rtsps` links.
+/// - the parameter `enableSrtp`, which Ubiquiti adds to the links of its cameras, is removed from `rtsps` links.
 ///   RTSP over TLS encrypts the media as well, and FFmpeg does not support SRTP in RTSP.
 ///
 /// A string without `://` is not a link. It only loses the characters around it.

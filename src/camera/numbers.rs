@@ -42,7 +42,7 @@ impl NumberSet {
         self.zip(other, u64::max)
     }
 
-    /// Returns the numbers one block later.
+    /// Returns the numbers that are one block higher.
     pub(crate) fn after_block(self) -> Self {
         self.zip(BLOCK, u64::saturating_add)
     }
@@ -74,7 +74,7 @@ struct State {
 }
 
 impl State {
-    /// Returns whether at most half a block of numbers of any kind is left.
+    /// Returns whether at most half a block is left of at least one kind of number.
     fn is_low(&self) -> bool {
         let left = self.reserved.zip(self.next, u64::saturating_sub);
         left.has_any(BLOCK, |left, block| left <= block / 2)
@@ -205,7 +205,7 @@ mod tests {
         let numbers = Numbers::new(set(100), Arc::default());
         numbers.correct(NumberSet { sequence: 90, epoch: 200, discontinuity: 0 });
         assert_eq!(numbers.next(), NumberSet { sequence: 90, epoch: 200, discontinuity: 100 });
-        // Files that are older than the last block are those of an earlier stream.
+        // A number before the last reserved block comes from the files of an earlier stream.
         let numbers = Numbers::new(set(100), Arc::default());
         numbers.correct(set(83));
         assert_eq!(numbers.next(), set(100));

@@ -23,7 +23,8 @@ pub struct OnvifAddress {
     /// Whether the service uses HTTPS.
     pub is_https: bool,
     /// The fingerprint of the only certificate that is accepted. `None` accepts certificates from
-    /// certificate authorities that the system trusts. It is not displayed. Always `None` without HTTPS.
+    /// certificate authorities that the system trusts. The displayed URL does not contain the fingerprint.
+    /// Always `None` without HTTPS.
     pub certificate: Option<Fingerprint>,
     /// Host name in lower case, IPv4 address, or IPv6 address in brackets.
     pub host: Arc<str>,
@@ -85,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_as_people_write_them() {
+    fn addresses_are_parsed_as_people_write_them() {
         let table = [
             ("192.168.1.20", Some((false, "192.168.1.20", 80, USUAL_PATH))),
             (" 192.168.1.20:8000 ", Some((false, "192.168.1.20", 8000, USUAL_PATH))),

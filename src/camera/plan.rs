@@ -7,8 +7,8 @@
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
 
-/// The number of runs in a row that must find a busy camera before one run is tried without audio. A stream does
-/// this after about 9 s. By then, most cameras have freed the session of a lost connection.
+/// The number of runs in a row that must find a busy camera before one run is tried without audio. The run without
+/// audio begins after about 9 s. By then, most cameras have freed the session of a lost connection.
 pub(crate) const BUSY_RUNS: u32 = 3;
 
 /// The treatment of the camera's video.
@@ -244,7 +244,7 @@ impl Plan {
                  to auto or off",
             )),
             Lesson::AudioCannotBeCopied | Lesson::AudioCannotBeUsed => Err(unsupported(
-                "FFmpeg fails because of the camera's audio, although it is left out",
+                "FFmpeg fails because of the camera's audio, although the audio is left out",
             )),
             // The other track may have another codec.
             Lesson::VideoIsSilent => Ok(Self {

@@ -107,7 +107,7 @@ impl Spawner {
                 let _entered = request.runtime.enter();
                 let program = executable(&request.program);
                 let child = program.and_then(|program| start(&program, &request, bounds, &hidden));
-                // If the caller has left, the child is killed when its handle is dropped.
+                // If the caller no longer waits, the child is killed when its handle is dropped.
                 let _ = request.reply.send(child);
             }
         })?;
@@ -323,7 +323,7 @@ impl Process {
         let _ = killpg(self.group, signal);
     }
 
-    /// Waits until the child ends, and reaps it. Kills its group if it has not ended `within` this time. Returns
+    /// Waits until the child ends, and reaps it. Kills the group if the child has not ended `within` this time. Returns
     /// the child's status, and whether it was killed.
     pub(crate) async fn wait_or_kill(
         &mut self,
@@ -360,7 +360,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn children_return_large_blocks_of_memory_to_the_system() {
+    fn children_get_the_allocator_settings_unless_the_environment_has_others() {
         let bounds = Bounds { nice: 0, memory: 1 << 30, open_files: 64 };
         let command = command(Path::new("/bin/true"), &[], bounds, &[]);
         let set: Vec<_> = command.as_std().get_envs().collect();

@@ -10,8 +10,8 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use super::Event;
 
-/// The largest number of events that wait for a subscriber. It is more than the number of
-/// events that 1000 streams, the default limit, publish if all end at the same time.
+/// The largest number of events that wait for a subscriber. If 1000 streams, the default limit, end at
+/// the same time, they publish fewer events than this.
 const CAPACITY: usize = 4096;
 
 /// The bus on which events are published. Cheap to clone.

@@ -87,9 +87,10 @@ pub(crate) enum StreamEventKind {
     /// the main stream of a camera with `keep: always`.
     #[serde(rename = "stream.stalled")]
     Stalled,
-    /// A live stream was interrupted in another way, or reconnecting failed with another error code than
-    /// before. The manager keeps reconnecting while the stream has viewers, or if it is the main stream of a
-    /// camera with `keep: always`. For such a stream, the event also reports that the first start failed.
+    /// A live stream was interrupted in another way than with `stream.stalled`, or reconnecting failed with
+    /// another error code than before. The manager keeps reconnecting while the stream has viewers, or if it
+    /// is the main stream of a camera with `keep: always`. If the first start of such a main stream fails, this
+    /// event is sent as well.
     #[serde(rename = "stream.interrupted")]
     Interrupted,
     /// The stream could not be started. The manager does not retry until a client starts the stream, or

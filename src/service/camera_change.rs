@@ -17,16 +17,16 @@ use crate::store::Cameras;
 /// The longest name or owner, in characters.
 const MAX_TEXT: usize = 200;
 
-/// A camera as a caller describes it. Fields that are left out get their defaults, except for the
-/// source and, for the same device, the password. Contains secrets, so it has no `Debug`.
+/// A camera as a caller describes it. Fields that are left out get their defaults. Exceptions: the known
+/// source is kept, and for the same device, the known password. Contains secrets, so it has no `Debug`.
 #[derive(Clone, Default)]
 pub(crate) struct CameraChange {
     /// The name for people; the id by default.
     pub(crate) name: Option<String>,
     /// The user to whom the camera belongs.
     pub(crate) owner: Option<String>,
-    /// The address of the camera's ONVIF service. If the known camera has the same service, it keeps the
-    /// confirmed certificate unless this one has another.
+    /// The address of the camera's ONVIF service. If the known camera has the same service, its
+    /// confirmed certificate is kept, unless this address has another certificate.
     pub(crate) onvif: Option<OnvifAddress>,
     /// The options of the camera's streams.
     pub(crate) options: StreamOptions,

@@ -46,7 +46,7 @@ pub(crate) async fn run(
         let begun = Instant::now();
         match checker.core.cameras.ids().await {
             Ok(ids) => checker.round(&ids, begun, interval, &mut checks).await,
-            Err(error) => warn!(%error, "cannot read the cameras to check; retrying"),
+            Err(error) => warn!(%error, "cannot read the cameras from the database; retrying"),
         }
         sleep_until(begun + interval).await;
     }
@@ -72,7 +72,11 @@ impl Checker {
             let (checker, id) = (self.clone(), id.clone());
             checks.spawn(async move {
                 if let Err(error) = checker.check(&id).await {
-                    debug!(camera = %id, %error, "cannot read the camera to check");
+                    debug!(
+                        camera = %id,
+                        %error,
+                        "the camera is not checked, because its record cannot be read"
+                    );
                 }
                 drop(permit);
             });

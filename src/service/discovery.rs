@@ -35,9 +35,9 @@ pub(crate) async fn discover(
     Ok(discovery)
 }
 
-/// Returns the id of a known camera at the device's address; `None` if there is none. Of several
-/// cameras, returns the first that has the port of the device's main stream, if one of the first
-/// [`MAX_COMPARED`] has it, and otherwise the first of all.
+/// Returns the id of a known camera at the device's address; `None` if there is none. If there are several
+/// cameras, looks for the port of the device's main stream among the first [`MAX_COMPARED`] of them, and
+/// returns the first camera with this port. If none has it, or the port is unknown, returns the first camera.
 async fn known(
     core: &Core,
     by_host: &HashMap<String, Vec<CameraId>>,

@@ -44,7 +44,7 @@ pub(crate) async fn run(core: Arc<Core>) {
                 if failures == 0 {
                     warn!(%error, "some cameras with keep: always cannot be started; retrying");
                 }
-                debug!(%error, retry_in = ?delay, "a check of the cameras with keep: always failed");
+                debug!(%error, retry_in = ?delay, "some cameras with keep: always are not started");
                 failures = failures.saturating_add(1);
                 delay
             }

@@ -6,12 +6,13 @@
 //!
 //! 1. A look-up that finds nothing in the cache notes the version of the cache ([`Miss`]), and then reads
 //!    the database. It adds the camera that it has read only if the version is still the same.
-//! 2. A change commits, or fails to. Then, in one step, it raises the version and removes the changed
-//!    cameras from the cache ([`Invalidation`]). Only after that is it reported as done.
+//! 2. When the commit of a change has succeeded or failed, the change raises the version and removes the
+//!    changed cameras from the cache, both in one step ([`Invalidation`]). Only after this step is the
+//!    change reported as done.
 //!
-//! A look-up that read the database before the commit also noted the version before the change raised
-//! it. Either the look-up adds the old camera before this step, and the step removes it. Or the look-up
-//! finds a higher version, and adds nothing.
+//! A look-up that reads the old camera before the commit has noted the version before this step raises
+//! the version. If the look-up adds the old camera before the step, the step removes it. If the look-up
+//! wants to add it only after the step, it finds a higher version, and adds nothing.
 
 use std::collections::HashMap;
 use std::mem;
@@ -36,7 +37,7 @@ struct Entries {
     version: u64,
     /// Cameras that were used since `recent` was last empty.
     recent: HashMap<CameraId, Arc<Record>>,
-    /// Cameras that were used in the period before that, but not since.
+    /// The previous content of `recent`, without the cameras that have been used since then.
     older: HashMap<CameraId, Arc<Record>>,
 }
 
@@ -45,7 +46,7 @@ pub(super) struct Miss {
     version: u64,
 }
 
-/// A pending removal of cameras from the cache, which happens when this is dropped.
+/// A pending removal of cameras from the cache. They are removed when this value is dropped.
 pub(super) struct Invalidation {
     cache: RecordCache,
     ids: Vec<CameraId>,
@@ -136,7 +137,7 @@ mod tests {
     fn a_camera_that_was_read_before_a_change_is_not_added_after_it() {
         let cache = RecordCache::default();
         let (early, late) = (miss(&cache, 1), miss(&cache, 1));
-        // One look-up adds what it has read before the change removes it, the other one after that.
+        // Both look-ups have read the old camera. `early` adds it before the change, `late` after the change.
         cache.add(&early, &record(1));
         drop(cache.invalidation(vec![id(1)]));
         miss(&cache, 1);

@@ -119,7 +119,7 @@ impl Cameras {
     }
 
     /// Adds or changes all of these cameras, or none of them if one fails. Returns the effects in the
-    /// same order.
+    /// order of `changes`.
     pub(crate) async fn change_all<F>(
         &self,
         changes: Vec<(CameraId, F)>,
@@ -243,8 +243,8 @@ impl Cameras {
     /// Commits a change, and removes the `changed` cameras from the cache. If the commit succeeds, also
     /// forgets the plans of the `deleted` streams.
     ///
-    /// The commit runs in a separate task: it may succeed even if the caller leaves, and even then the
-    /// cameras must be removed from the cache afterwards.
+    /// The commit runs in a separate task, because it may succeed even if the caller drops this future.
+    /// In that case, too, the cameras must be removed from the cache after the commit.
     async fn commit(
         &self,
         write: WriteTransaction,

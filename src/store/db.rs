@@ -105,7 +105,7 @@ pub(crate) struct SessionRow {
 /// A row of the table of numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NumberRow {
-    /// The stream's id; empty in the row for streams without a row.
+    /// The stream's id. The row with an empty id has the first numbers of streams without their own row.
     pub stream: String,
     /// The lowest segment number that is not reserved.
     pub sequence: i64,
@@ -171,8 +171,7 @@ impl Database {
         &self.path
     }
 
-    /// Returns the proof with which a key is checked to belong to the database; `None` in a new
-    /// database.
+    /// Returns the proof, which only the database's key can open; `None` in a new database.
     pub(crate) async fn proof(&self) -> Result<Option<Vec<u8>>, sqlx::Error> {
         let row = sqlx::query("SELECT proof FROM seal WHERE id = 1");
         row.fetch_optional(&self.pool).await?.map(|row| row.try_get("proof")).transpose()
@@ -403,7 +402,7 @@ impl WriteTransaction {
         query.execute(&mut *self.connection).await.map(drop)
     }
 
-    /// Sets the proof with which a key is checked to belong to the database.
+    /// Sets the proof, which only the database's key can open.
     pub(crate) async fn set_proof(&mut self, proof: &[u8]) -> Result<(), sqlx::Error> {
         let query = sqlx::query(
             "INSERT INTO seal (id, proof) VALUES (1, $1)
@@ -477,8 +476,8 @@ fn session_row(row: &SqliteRow) -> Result<SessionRow, sqlx::Error> {
     })
 }
 
-/// Returns a pattern that matches a lower-case string that contains `text`. ASCII letters match in
-/// either case; SQLite's `LOWER` does not change other letters.
+/// Returns a pattern that finds `text` in strings that were converted with SQLite's `LOWER`. Only the
+/// letters A to Z match in either case, because `LOWER` does not change other letters.
 fn like(text: &str) -> String {
     let mut pattern = String::from("%");
     for character in text.to_ascii_lowercase().chars() {

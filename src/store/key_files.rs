@@ -6,8 +6,8 @@ use super::db::Database;
 use super::error::StoreError;
 use super::seal::{SealKey, SealKeyError, Sealer};
 
-/// The context and the text of the proof. The proof is sealed with the database's key and shows whether
-/// another key is the same.
+/// The context and the text of the proof, which is sealed with the database's key. A key that can open
+/// the proof belongs to the database.
 const PROOF: (&str, &[u8]) = ("proof", b"stream-manager");
 
 /// Returns the path of the file with the database's key.
@@ -27,7 +27,7 @@ pub(crate) fn sibling_file(database: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// Returns the proof that the key of `sealer` belongs to a database.
+/// Returns the proof, sealed with the key of `sealer`.
 pub(super) fn proof_of(sealer: &Sealer) -> Vec<u8> {
     sealer.seal(PROOF.0, PROOF.1)
 }
@@ -75,7 +75,7 @@ fn read_or_create(database: &Path, file: &Path, is_new: bool) -> Result<SealKey,
     }
 }
 
-/// Finishes an interrupted rotation, which has left a file with its new key. If the database is already
+/// Finishes an interrupted rotation, which has left a file with the new key. If the database is already
 /// sealed with the new key, this file becomes the key file. Otherwise the file is removed.
 fn finish_rotation(database: &Path, belongs: &dyn Fn(&Sealer) -> bool) -> Result<(), SealKeyError> {
     let next = next_key_file(database);

@@ -18,11 +18,11 @@ use crate::camera::id::StreamId;
 use crate::camera::numbers::{NumberSet, Numbers};
 
 /// The shortest time between two transactions that reserve numbers, so that the streams of a large
-/// installation share transactions. A stream needs more time to use up the numbers that one transaction
-/// reserves for it, even during the warm-up of an epoch.
+/// installation share transactions. The numbers that one transaction reserves for a stream last longer
+/// than this, even during the warm-up of an epoch.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The id of the row for streams without a row.
+/// The id of the row with the first numbers of streams without their own row.
 const FLOOR: &str = "";
 
 /// The numbers of all streams. Clones share them.
@@ -32,7 +32,7 @@ pub(crate) struct StreamNumbers(Arc<Inner>);
 struct Inner {
     database: Database,
     streams: DashMap<StreamId, Numbers>,
-    /// The first numbers of streams without a row. They are higher than all numbers of deleted cameras, so
+    /// The first numbers of streams without their own row. They are higher than all numbers of deleted cameras, so
     /// that the id of a deleted camera can be used again.
     floor: Mutex<NumberSet>,
     /// Notified when further numbers of a stream should be reserved.
@@ -61,12 +61,12 @@ impl StreamNumbers {
         self.0.streams.entry(id.clone()).or_insert_with(first).clone()
     }
 
-    /// Forgets the numbers of a stream whose camera is being deleted. Returns the row for streams without
-    /// a row, which must be written in the same transaction.
+    /// Forgets the numbers of a stream whose camera is being deleted. Returns the row with the first
+    /// numbers of streams without their own row. The transaction that deletes the camera must write it.
     pub(super) fn forget(&self, id: &StreamId) -> NumberRow {
         let mut floor = lock(&self.0.floor);
         if let Some((_, numbers)) = self.0.streams.remove(id) {
-            // The stream may still run for a moment.
+            // The stream may still run for a moment, and use further numbers.
             *floor = floor.max(numbers.next().after_block());
         }
         row(FLOOR.to_owned(), *floor)
@@ -92,7 +92,7 @@ impl StreamNumbers {
         }
     }
 
-    /// Writes the numbers of those streams for which `choose` returns any.
+    /// Calls `choose` for every stream, and writes the numbers that it returns.
     async fn write(&self, choose: fn(&Numbers) -> Option<NumberSet>) -> Result<(), sqlx::Error> {
         let changes: Vec<_> = (self.0.streams.iter())
             .filter_map(|entry| {

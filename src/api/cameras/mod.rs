@@ -43,7 +43,7 @@ const CERTIFICATE_ERRORS: &[ErrorKind] = &[
 const CERTIFICATE_CHECK: &str = "If `onvif` is an `https://` URL without `onvif_certificate`, the manager connects to the service to \
      check its certificate. If no certificate authority that the manager trusts has signed the certificate, \
      the camera is not stored, and the error `onvif_certificate_unknown` contains the fingerprint. After \
-     the user has confirmed the fingerprint, repeat the request with it.";
+     the user has confirmed the fingerprint, repeat the request with it as `onvif_certificate`.";
 /// Errors of switching a running stream to the camera's new source. The camera is stored before the switch,
 /// and stays stored after such an error.
 const SWITCH_ERRORS: &[ErrorKind] = &[

@@ -159,7 +159,7 @@ fn stop_operation(id: &'static str) -> Operation {
         )
         .returns::<StopOutput>(
             "The stream has ended, or there was none. If the stream takes longer than `STOP_GRACE_SECONDS` \
-             and 2 s to end, the response arrives before its end.",
+             plus 2 s to end, the response arrives before its end.",
         )
         .fails(&[ErrorKind::InvalidId])
         .fails(failures::DATABASE)

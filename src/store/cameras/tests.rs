@@ -399,7 +399,7 @@ async fn a_commit_that_fails_changes_nothing() {
     assert_eq!(camera.source.expose(), "rtsp://cam/a");
 }
 
-/// A caller may leave at any await of a change, and the commit may still succeed.
+/// A caller may drop the future of a change at any await, and the commit may still succeed.
 #[tokio::test]
 async fn a_committed_change_is_visible_even_if_its_caller_left() {
     let setup = Setup::new();
@@ -415,7 +415,7 @@ async fn a_committed_change_is_visible_even_if_its_caller_left() {
         let change = cameras.change(&id, rename);
         // The change is polled once more than in the previous round, from 1 to 30 times, and then dropped.
         let _ = leave_after(round % 30, change).await;
-        // If this reads the camera before the commit, the camera must not stay in the cache afterwards.
+        // If this call reads the camera before the commit, the camera must not stay in the cache afterwards.
         cameras.get(&id).await.expect("a query").expect("the camera");
         // The next writer waits for the commit, and reads the database without the cache.
         let mut write = cameras.database.write().await.expect("a transaction");
