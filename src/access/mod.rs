@@ -30,7 +30,7 @@ pub(crate) mod permit;
 const MAX_FAILURES: u32 = 20;
 /// The time over which wrong keys are counted.
 const WINDOW: Duration = Duration::from_mins(1);
-/// The largest number of addresses for which wrong keys are counted. Once it has been reached, no wrong
+/// The largest number of addresses for which wrong keys are counted. When this number has been reached, no wrong
 /// keys are counted, not even those from known addresses, until the [`WINDOW`] of an address has passed.
 const MAX_ADDRESSES: usize = 10_000;
 

@@ -23,13 +23,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_as_rfc3339() {
+    fn unix_seconds_are_converted_to_rfc3339() {
         assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
         assert_eq!(rfc3339(1_763_719_201), "2025-11-21T10:00:01Z");
     }
 
     #[test]
-    fn seconds_for_a_database() {
+    fn unix_seconds_are_converted_for_the_database() {
         assert_eq!(to_i64(7), 7);
         assert_eq!(to_i64(u64::MAX), i64::MAX);
     }

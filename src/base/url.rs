@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_of_urls() {
+    fn the_address_and_the_path_of_a_url_are_read() {
         let table = [
             ("http://192.0.2.7:81/a/b?c=d&e", Some("192.0.2.7"), "/a/b?c=d&e"),
             ("http://[2001:db8::7]", Some("2001:db8::7"), "/"),

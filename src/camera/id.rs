@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_patterns_agree() {
+    fn the_patterns_of_camera_ids_and_stream_ids_agree() {
         let of_cameras = ID_PATTERN.strip_suffix('$').expect("an end");
         assert_eq!(STREAM_ID_PATTERN, format!("{of_cameras}({SEPARATOR}sub)?$"));
         assert!(ID_PATTERN.contains(&format!("{{1,{MAX_LENGTH}}}")));

@@ -12,7 +12,8 @@ pub enum VideoOption {
     /// 4:2:0. H.265 is copied or converted as the setting `HEVC` specifies. All other video is converted to H.264.
     #[default]
     Auto,
-    /// H.264 and H.265 are copied. Motion JPEG is refused for players, and every other codec is refused.
+    /// H.264 and H.265 are copied. Motion JPEG is copied as well, but players cannot play it, so HLS fails. Every
+    /// other codec is refused.
     Copy,
     /// All video is converted to H.264, even if the camera sends H.264. For cameras whose video causes
     /// problems in players, or whose bit rate is too high.

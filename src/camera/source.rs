@@ -183,8 +183,8 @@ impl Source {
         self.0.shown.starts_with("rtsps:")
     }
 
-    /// Returns the URL with credentials in the form that FFmpeg gets, in which `address` replaces a host name and
-    /// its port. An IP address is not replaced. Only for FFmpeg's script.
+    /// Returns the URL as FFmpeg gets it, including the credentials. If the URL has a host name, `address` replaces
+    /// the name and the port. Only for FFmpeg's script.
     pub fn expose_at(&self, address: SocketAddr) -> String {
         let url = &self.0.url;
         let (scheme, rest) = url.split_once("://").unwrap_or_default();

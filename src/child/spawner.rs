@@ -323,8 +323,8 @@ impl Process {
         let _ = killpg(self.group, signal);
     }
 
-    /// Waits until the child ends, and reaps it. Kills the group if the child has not ended `within` this time. Returns
-    /// the child's status, and whether it was killed.
+    /// Waits until the child ends, and reaps it. Kills the group if the child has not ended `within` this time.
+    /// Returns the child's status, and whether the child was killed.
     pub(crate) async fn wait_or_kill(
         &mut self,
         within: Duration,

@@ -193,8 +193,8 @@ settings! {
 
     "Transcoding" {
         /// Treatment of H.265 from cameras whose option `video` is `auto`. `h264` converts it to H.264,
-        /// which all browsers play. `copy` needs no CPU time for conversion; it plays in Safari, and in
-        /// Chrome and Edge on devices that can decode H.265.
+        /// which all browsers play. `copy` needs no CPU time for conversion. H.265 plays in Safari, and
+        /// in Chrome and Edge on devices that can decode it.
         hevc: Hevc = setting("HEVC", "h264", value::one_of(HEVC));
 
         /// Preset of libx264 for video that is converted to H.264. With a slower preset, the video needs

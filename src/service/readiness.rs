@@ -1,7 +1,7 @@
 //! Readiness: whether the service can do its work, and what prevents it.
 //!
 //! A disk that hangs blocks a thread until the disk recovers. Therefore each check runs in a
-//! separate task, for which requests wait only for a limited time, and a check does not begin
+//! separate task, and requests wait only for a limited time for the task. A check does not begin
 //! before the previous check of the same condition has ended.
 
 use std::error::Error as StdError;

@@ -243,8 +243,8 @@ impl Cameras {
     /// Commits a change, and removes the `changed` cameras from the cache. If the commit succeeds, also
     /// forgets the plans of the `deleted` streams.
     ///
-    /// The commit runs in a separate task, because it may succeed even if the caller drops this future.
-    /// In that case, too, the cameras must be removed from the cache after the commit.
+    /// The commit runs in a separate task, which continues if the caller drops this future. Without the task,
+    /// the cameras would be removed from the cache when the future is dropped, which may be before the commit.
     async fn commit(
         &self,
         write: WriteTransaction,

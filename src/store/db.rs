@@ -223,7 +223,7 @@ impl Database {
         query.bind(keep).fetch_all(&self.pool).await
     }
 
-    /// Deletes the playback sessions that need not be kept after `now`, and returns the others.
+    /// Deletes the playback sessions that are no longer needed at the time `now`, and returns the others.
     pub(crate) async fn sessions(&self, now: i64) -> Result<Vec<SessionRow>, sqlx::Error> {
         let expired = sqlx::query("DELETE FROM playback_sessions WHERE kept_until <= $1").bind(now);
         expired.execute(&self.pool).await?;
@@ -232,7 +232,7 @@ impl Database {
     }
 
     /// Adds a playback session. If the session exists, updates only whether it is ended and how long it
-    /// is kept. Also deletes sessions that need not be kept after the creation of this one.
+    /// is kept. Also deletes the sessions that were no longer needed when this one was created.
     pub(crate) async fn put_session(&self, row: &SessionRow) -> Result<(), sqlx::Error> {
         let query = sqlx::query(
             "INSERT INTO playback_sessions
@@ -358,7 +358,7 @@ impl WriteTransaction {
             .try_get(0)
     }
 
-    /// Adds a camera, or replaces the camera with the same id, whose time of creation is kept.
+    /// Adds a camera, or replaces the camera with the same id but keeps its time of creation.
     pub(crate) async fn put(&mut self, row: &CameraRow) -> Result<(), sqlx::Error> {
         let query = sqlx::query(
             "INSERT INTO cameras

@@ -20,7 +20,7 @@ pub(super) fn next_key_file(database: &Path) -> PathBuf {
     sibling_file(database, ".key.next")
 }
 
-/// Returns the path of the database with `ending` added, which is a file in the same directory.
+/// Returns the path of a file next to the database: the path of the database with `ending` added.
 pub(crate) fn sibling_file(database: &Path, ending: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(ending);

@@ -68,8 +68,9 @@ pub(crate) struct CameraInput {
     /// keyframe from the camera when a stream starts.
     onvif: Option<String>,
     /// The SHA-256 fingerprint of the only certificate that is accepted from the ONVIF service; only for an
-    /// `https://` URL. A known camera keeps the fingerprint if the URL stays the same. Otherwise, only
-    /// certificates from certificate authorities that the manager trusts are accepted.
+    /// `https://` URL. If this is left out, a known camera keeps its fingerprint as long as the URL stays the
+    /// same. Without a fingerprint, only certificates from certificate authorities that the manager trusts are
+    /// accepted.
     #[schema(
         example = "A1:B2:C3:D4:E5:F6:07:18:29:3A:4B:5C:6D:7E:8F:90:A1:B2:C3:D4:E5:F6:07:18:29:3A:4B:5C:6D:7E:8F:90"
     )]
