@@ -254,7 +254,7 @@ async fn disk_with(free: u64, path: &Path) -> ProbeResult<Option<Disk>> {
     let disk = tokio::task::spawn_blocking(move || Disk::of(&path)).await?;
     match &disk {
         Some(disk) if disk.available < free => {
-            Err(format!("the disk is full, only {} bytes are free", disk.available).into())
+            Err(format!("only {} bytes of disk space are free", disk.available).into())
         }
         _ => Ok(disk),
     }

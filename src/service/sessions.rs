@@ -111,7 +111,7 @@ async fn checked_cameras(
         return Ok(Vec::new());
     }
     if names.is_empty() {
-        let detail = "camera or cameras must name at least one camera";
+        let detail = "name at least one camera in the field camera or in the field cameras";
         return Err(Error::new(ErrorKind::InvalidRequest, detail));
     }
     let mut ids = Vec::with_capacity(names.len());

@@ -81,9 +81,9 @@ async fn take_if_running(
 }
 
 /// Returns the result of a camera test, a picture and the properties of the media, from a stream that is live
-/// with this source and these options. Returns `None` if there is no such stream, if no picture can be taken,
-/// or if the stream does not show which media the camera sends, because the ingest converts or omits some of
-/// them, or because the audio is not known yet or has an unknown codec.
+/// with this source and these options. Returns `None` if there is no such stream, or if no picture can be
+/// taken. Also returns `None` if the stream does not show which media the camera sends: if the ingest converts or
+/// omits some of them, if the audio is not known yet, or if its codec is unknown.
 pub(super) async fn of_running(
     core: &Core,
     id: StreamId,

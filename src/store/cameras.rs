@@ -141,10 +141,10 @@ impl Cameras {
         Ok(done)
     }
 
-    /// Returns a stream of a camera, after changing the stream's `source` and the camera's options as
-    /// far as they are given. Fails without a change if `check` refuses a known camera. Adds an unknown
-    /// camera for `owner`. Returns `None` if the camera is unknown and no source is given, or if the
-    /// camera has no such stream.
+    /// Changes a stream's source and its camera's options, as far as they are given, and returns the
+    /// stream. Adds an unknown camera for `owner`. Fails without a change if `check` refuses a known
+    /// camera. Returns `None` if the camera is unknown and no source is given, or if the camera has no
+    /// such stream.
     pub(crate) async fn put(
         &self,
         id: &StreamId,
@@ -266,7 +266,8 @@ impl Cameras {
         match commit.await {
             Ok(committed) => committed.map_err(query_failed),
             Err(panic) => {
-                Err(Error::new(ErrorKind::Internal, "the change was interrupted").caused_by(panic))
+                let detail = "the change was interrupted; check whether it was stored";
+                Err(Error::new(ErrorKind::Internal, detail).caused_by(panic))
             }
         }
     }

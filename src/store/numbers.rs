@@ -88,7 +88,7 @@ impl StreamNumbers {
     /// after all streams have ended.
     pub(crate) async fn release(&self) {
         if let Err(error) = self.write(Numbers::to_release).await {
-            warn!(%error, "cannot record segment numbers in the database; the next start skips some numbers");
+            warn!(%error, "cannot record segment numbers; streams skip some after a restart");
         }
     }
 
