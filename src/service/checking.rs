@@ -75,7 +75,7 @@ impl Checker {
                     debug!(
                         camera = %id,
                         %error,
-                        "the camera is not checked, because its record cannot be read"
+                        "the camera is not checked: its record in the database cannot be read"
                     );
                 }
                 drop(permit);
