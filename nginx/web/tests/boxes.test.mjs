@@ -55,3 +55,20 @@ test("incomplete data is not read beyond its end", () => {
     assert.doesNotThrow(() => hasKeyframe(part), `${length} bytes`);
   }
 });
+
+test("a sample that does not end within its run is not read", () => {
+  const cut = box("trun", number(0xf_01), number(1), number(0), number(1));
+  const whole = box("moof", box("traf", cut), box("free", Buffer.alloc(16)));
+  assert.ok(!hasKeyframe(whole));
+});
+
+test("a box without a valid size ends the search", () => {
+  assert.ok(!hasKeyframe(Buffer.concat([Buffer.alloc(64), media(KEYFRAME)])));
+});
+
+test("a run without samples and a run with flags for its first sample are read", () => {
+  assert.ok(!hasKeyframe(box("moof", box("traf", box("trun")))));
+  // The fields are the count, the data offset, the flags of the first sample, and one sample.
+  const fields = [1, 0, KEYFRAME, 1, 1, OTHER, 0].map(number);
+  assert.ok(!hasKeyframe(box("moof", box("traf", box("trun", number(0xf_05), ...fields)))));
+});

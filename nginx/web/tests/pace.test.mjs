@@ -63,6 +63,15 @@ test("video is not played faster for ten seconds after a stall", (t) => {
   assert.deepEqual(run(2000), [1.1]);
 });
 
+test("a seek is not a stall", (t) => {
+  const { video, run } = setUp(t, { latency: 1 });
+  run(2000);
+  video.seeking = true;
+  run(1000, false);
+  video.seeking = false;
+  assert.deepEqual(run(2000), [1.1]);
+});
+
 test("video that has just begun is played faster if it is late", (t) => {
   const { run } = setUp(t, { latency: 1 });
   run(1000, false);
@@ -77,6 +86,38 @@ test("video that is far behind jumps to the target", (t) => {
   const before = video.currentTime;
   run(BEAT_MS);
   assert.ok(Math.abs(video.currentTime - before) < 0.3);
+});
+
+test("video jumps to a target that is not buffered only if it is very far behind", (t) => {
+  const { video, run } = setUp(t, { latency: 5, buffered: 0.5 });
+  run(BEAT_MS);
+  assert.ok(video.currentTime < 51, `${video.currentTime}`);
+  const lost = setUp(t, { latency: 20, buffered: 0.5 });
+  lost.run(BEAT_MS);
+  assert.ok(lost.video.currentTime > 69, `${lost.video.currentTime}`);
+});
+
+test("video with audio jumps to its own target, which is further behind", (t) => {
+  const jump = (hasAudio) => {
+    const { video, run } = setUp(t, { latency: 5, hasAudio });
+    run(BEAT_MS);
+    return video.currentTime;
+  };
+  assert.ok(Math.abs(jump(false) - jump(true) - 0.15) < 0.01);
+});
+
+test("video does not jump back to a target before its position", (t) => {
+  const { hls, video, run } = setUp(t, { latency: 20 });
+  Object.defineProperty(hls, "liveSyncPosition", { value: 40 });
+  run(1000);
+  assert.ok(video.currentTime > 50, `${video.currentTime}`);
+});
+
+test("paused video is not adjusted", (t) => {
+  const { video, run } = setUp(t, { latency: 5 });
+  video.paused = true;
+  assert.deepEqual(run(1000, false), [1]);
+  assert.equal(video.currentTime, 50);
 });
 
 test("without low latency, video that is early is played slower", (t) => {

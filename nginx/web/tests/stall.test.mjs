@@ -108,3 +108,18 @@ test("a paused video is not waiting", (t) => {
   video.paused = true;
   assert.deepEqual(run(60_000), ["still"]);
 });
+
+test("no picture is expected after the end", (t) => {
+  const { watch, run } = setUp(t);
+  watch.end();
+  assert.deepEqual(run(60_000), ["still"]);
+});
+
+test("media that arrives answers the growth of the playlist", (t) => {
+  const { video, watch, run } = setUp(t);
+  run(1000, { before: () => (video.currentTime += 0.2) });
+  run(1000);
+  watch.grown();
+  watch.arrived();
+  assert.deepEqual(run(5000), ["waiting"]);
+});
