@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::output::hls::fragment::Fragment;
-use crate::output::hls::playlist::{PartStart, Segment};
+use crate::output::hls::segment::{PartStart, Segment};
 
 /// The number of parts of the wanted duration after which an epoch's first segment ends, even without a keyframe. A
 /// player needs one whole segment before it shows a picture. With fewer than two parts in that segment, playback
@@ -235,7 +235,7 @@ mod tests {
 
     use super::*;
     use crate::output::hls::fragment::{InitId, testing};
-    use crate::output::hls::playlist::Part;
+    use crate::output::hls::segment::Part;
 
     const MS: Duration = Duration::from_millis(1);
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::output::hls::fragment::{Fragment, InitSegment};
 use crate::output::hls::layout;
-use crate::output::hls::playlist::Segment;
+use crate::output::hls::segment::Segment;
 
 /// The shortest segment whose bit rate is representative. The first segment of an epoch, for example,
 /// contains little more than a keyframe. The definition of the peak bit rate in RFC 8216 ignores segments
@@ -81,7 +81,7 @@ impl Variant {
 mod tests {
     use super::*;
     use crate::output::hls::fragment::{InitId, testing};
-    use crate::output::hls::playlist::{Part, PartStart};
+    use crate::output::hls::segment::{Part, PartStart};
 
     fn segment(millis: u64, length: u64) -> Segment {
         let duration = Duration::from_millis(millis);

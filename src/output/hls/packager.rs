@@ -19,8 +19,9 @@ use crate::output::hls::files::SegmentFiles;
 use crate::output::hls::fragment::{Fragment, InitId};
 use crate::output::hls::layout::StreamDir;
 use crate::output::hls::multivariant::Variant;
-use crate::output::hls::playlist::{PartStart, Playlist, Segment};
+use crate::output::hls::playlist::Playlist;
 use crate::output::hls::published::{PlaylistReceiver, Published};
+use crate::output::hls::segment::{PartStart, Segment};
 use crate::stream::output::OutputProgress;
 
 /// The largest gap or overlap between two consecutive fragments that does not count as a jump.
@@ -363,7 +364,7 @@ mod tests {
     use crate::output::disk_budget::DiskBudget;
     use crate::output::hls::fragment::testing;
     use crate::output::hls::layout::{Layout, segment_name};
-    use crate::output::hls::playlist::Part;
+    use crate::output::hls::segment::Part;
 
     const FIRST: u64 = 1_763_690_000;
 
