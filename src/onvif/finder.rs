@@ -73,7 +73,7 @@ pub(crate) struct DiscoveryRequest {
 pub(crate) struct Discovery {
     /// The devices, sorted by address.
     pub devices: Vec<Device>,
-    /// The network interfaces that can be searched on.
+    /// The network interfaces that can be searched on, except loopback.
     pub interfaces: Vec<String>,
     /// Warnings about failures and omissions, for people.
     pub warnings: Vec<String>,
