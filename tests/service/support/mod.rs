@@ -28,7 +28,7 @@ pub(crate) use metrics::Metrics;
 pub(crate) use network::in_own_network;
 pub(crate) use nginx::{Nginx, free_port};
 pub(crate) use onvif::OnvifDevice;
-pub(crate) use openssl::{key_pair, openssl, self_signed, tls_acceptor};
+pub(crate) use openssl::{certificate, key_pair, openssl, self_signed, tls_acceptor};
 pub(crate) use picture::Jpeg;
 pub(crate) use process::{
     Process, children_of, is_running, lines_of, processes_that_show, send_signal,
