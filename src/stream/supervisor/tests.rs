@@ -736,6 +736,27 @@ async fn a_background_start_during_a_stop_starts_another_stream() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_starts_in_the_background_wait_as_one() {
+    let mut setup = setup();
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let (registry, camera) = (setup.registry.clone(), setup.camera.clone());
+    let start = |wanted| {
+        registry.start_soon(camera.clone(), wanted).expect("a place");
+    };
+    start(WantedOutput::Hls);
+    let child = setup.child().await;
+    let before = tasks();
+    for _ in 0..100 {
+        start(WantedOutput::Hls);
+        start(WantedOutput::None);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(tasks(), before + 1, "one start waits for HLS, and one for the stream");
+    child.send(3);
+    setup.reaches(State::Live).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_start_counts_as_interest_until_it_ends() {
     let mut setup = setup();
     setup.live().await.end(ErrorKind::SourceUnreachable);
