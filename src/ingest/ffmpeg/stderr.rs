@@ -173,14 +173,16 @@ impl Tail {
         is_unusable.then_some(Finding::UnusableAudio)
     }
 
-    /// Returns [`Lesson::VideoIsSilent`] if even a large probe has not shown the size of the first of several video
-    /// tracks, because this track then sends nothing. Otherwise returns `lesson`.
+    /// Returns [`Lesson::VideoIsRare`] if a probe has not shown the size of the only video track, whose frames may be
+    /// rare. Returns [`Lesson::VideoIsSilent`] if even a large probe has not shown the size of the first of several
+    /// video tracks, because this track then sends nothing. Otherwise returns `lesson`.
     pub(crate) fn explain(&self, lesson: Lesson, plan: Plan) -> Lesson {
         let is_first = plan.video_track == VideoChoice::First && self.tracks.video.len() > 1;
         match lesson {
             Lesson::ProbedTooLittle if is_first && plan.probe == ProbeSize::Large => {
                 Lesson::VideoIsSilent
             }
+            Lesson::ProbedTooLittle if self.tracks.video.len() == 1 => Lesson::VideoIsRare,
             _ => lesson,
         }
     }

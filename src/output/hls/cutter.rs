@@ -80,6 +80,11 @@ enum WarmUp {
 }
 
 impl Cutter {
+    /// Uses another policy from now on.
+    pub(super) fn set_policy(&mut self, policy: SegmentPolicy) {
+        self.policy = policy;
+    }
+
     /// Creates a cutter for a stream whose first epoch has not begun.
     pub(super) fn new(policy: SegmentPolicy) -> Self {
         let (since_keyframe, last_gop) = (Duration::ZERO, Duration::ZERO);
@@ -247,6 +252,7 @@ mod tests {
             init: InitId { epoch: 1, version: 0 },
             is_discontinuity: false,
             parts: vec![part; parts as usize],
+            undeclared: Duration::ZERO,
         }
     }
 

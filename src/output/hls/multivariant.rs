@@ -48,7 +48,7 @@ impl Variant {
 
     /// Takes the bit rate of a finished segment into account.
     pub(crate) fn finish(&mut self, segment: &Segment) {
-        let duration = segment.duration();
+        let duration = segment.playing_time();
         #[expect(clippy::cast_precision_loss, reason = "a rate")]
         let rate = segment.length() as f64 * 8.0 / duration.as_secs_f64().max(0.001);
         let is_certain = duration >= REPRESENTATIVE;
@@ -93,6 +93,7 @@ mod tests {
             init: InitId { epoch: 7, version: 0 },
             is_discontinuity: false,
             parts,
+            undeclared: Duration::ZERO,
         }
     }
 

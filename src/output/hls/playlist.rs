@@ -77,14 +77,37 @@ impl Playlist {
     ) -> u64 {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let parts = Vec::new();
-        self.open = Some(Segment { sequence, begins_at, init, is_discontinuity, parts });
+        self.open = Some(Segment {
+            sequence,
+            begins_at,
+            init,
+            is_discontinuity,
+            parts: Vec::new(),
+            undeclared: Duration::ZERO,
+        });
         sequence
     }
 
     /// Returns the growing segment.
     pub(crate) fn growing(&self) -> Option<&Segment> {
         self.open.as_ref()
+    }
+
+    /// Sets the target duration in seconds. RFC 8216 allows this only before the playlist is published.
+    pub(crate) fn set_target_duration(&mut self, seconds: u64) {
+        self.target_duration = seconds;
+    }
+
+    /// Returns the target duration.
+    pub(crate) fn target_duration(&self) -> Duration {
+        self.targets(1)
+    }
+
+    /// Adds playing time to the growing segment that the durations of its parts do not include.
+    pub(crate) fn add_undeclared(&mut self, time: Duration) {
+        if let Some(open) = &mut self.open {
+            open.undeclared += time;
+        }
     }
 
     /// Appends a part to the growing segment. Bytes without playing time, which come from a camera
@@ -160,11 +183,6 @@ impl Playlist {
     /// Returns the finished segments, oldest first.
     pub(crate) fn segments(&self) -> impl DoubleEndedIterator<Item = &Segment> {
         self.segments.iter().map(Arc::as_ref)
-    }
-
-    /// Returns the finished segments, oldest first, and forgets the growing one.
-    pub(crate) fn into_segments(self) -> Vec<Arc<Segment>> {
-        self.segments.into()
     }
 
     /// Returns all segments, oldest first: the finished ones and the growing one.

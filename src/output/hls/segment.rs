@@ -42,12 +42,20 @@ pub(crate) struct Segment {
     pub is_discontinuity: bool,
     /// The parts, in order.
     pub parts: Vec<Part>,
+    /// The playing time that the durations of the parts do not include, because the target duration does not
+    /// allow it. Zero unless the camera sends a frame every few seconds and once sent more.
+    pub undeclared: Duration,
 }
 
 impl Segment {
-    /// Returns the playing time.
+    /// Returns the duration that the playlist declares.
     pub(crate) fn duration(&self) -> Duration {
         self.parts.iter().map(|part| part.duration).sum()
+    }
+
+    /// Returns the playing time.
+    pub(crate) fn playing_time(&self) -> Duration {
+        self.duration() + self.undeclared
     }
 
     /// Returns whether the segment begins with a keyframe.
