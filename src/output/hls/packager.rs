@@ -282,7 +282,7 @@ impl Packager {
         let length = self.files.append(&fragment.slices)?;
         let declared = self.declared_duration(fragment);
         self.playlist.append(declared, length, self.part_start(fragment));
-        self.playlist.add_undeclared(fragment.duration - declared);
+        self.playlist.add_undeclared(fragment.duration.saturating_sub(declared));
         self.playlist.set_audio_delay(fragment.audio_delay);
         self.cutter.appended(fragment);
         Ok(())
@@ -655,7 +655,12 @@ mod tests {
         let mut setup = setup(2.0, 5);
         setup.feed(7, 0, 5, 2000);
         let init = testing::init(7);
+        let mut after_first = String::new();
         for number in 0..12 {
+            if number == 1 {
+                // Only the last part of a segment can be much shorter than `PART-TARGET`.
+                after_first = setup.packager.playlist.render();
+            }
             let frame = testing::fragment(&init, number % 4 == 0, 5000 + number * 5000, 5000);
             assert!(setup.packager.push(&Fragment { frames: 1, ..frame }), "frame {number}");
             assert_eq!(setup.packager.progress().error, None);
@@ -667,6 +672,7 @@ mod tests {
         }
         let text = setup.packager.playlist.render();
         assert!(text.contains("PART-TARGET=2.000"), "{text}");
+        assert!(!after_first.contains("PART:DURATION=0.20000"), "{after_first}");
         let dates = dates(&setup);
         assert!(dates.windows(2).all(|pair| pair[1] - pair[0] == 5000), "{dates:?}");
         for segment in setup.playlist().segments {

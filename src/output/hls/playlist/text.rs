@@ -12,6 +12,8 @@ use crate::output::hls::segment::{PartStart, Segment};
 const PARTS_WITHIN: u32 = 3;
 /// `PART-HOLD-BACK` in part targets: the value that the draft recommends. If the audio is late, more is added.
 const PART_HOLD_BACK: u32 = 3;
+/// A part that is more than this many times as long as another one is much longer.
+const MUCH_LONGER: u32 = 2;
 /// `CAN-SKIP-UNTIL` in target durations: the smallest value that the draft allows.
 const SKIP_BOUNDARY: u32 = 6;
 
@@ -119,9 +121,23 @@ impl Playlist {
         part_target * PART_HOLD_BACK + self.audio_delay.saturating_sub(part_target)
     }
 
-    /// Returns the index of the first segment whose parts are listed.
+    /// Returns the index of the first segment whose parts are listed: the first one near the end, after which no
+    /// segment has parts that are much longer. If the camera has become slow, the earlier parts are much shorter than
+    /// `PART-TARGET`, which is allowed only for the last part of a segment.
     fn first_with_parts(&self) -> usize {
-        self.older_than(PARTS_WITHIN)
+        let near = self.older_than(PARTS_WITHIN);
+        let mut longest = Duration::ZERO;
+        for (index, segment) in
+            self.all().enumerate().skip(near).collect::<Vec<_>>().into_iter().rev()
+        {
+            let durations = || segment.parts.iter().map(|part| part.duration);
+            let inner = durations().take(segment.parts.len().saturating_sub(1));
+            if inner.min().is_some_and(|shortest| shortest * MUCH_LONGER < longest) {
+                return index + 1;
+            }
+            longest = longest.max(durations().max().unwrap_or_default());
+        }
+        near
     }
 
     /// Returns the number of segments that end more than `targets` target durations before the end.
