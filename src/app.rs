@@ -35,7 +35,7 @@ use crate::output::hls::output::Hls;
 use crate::output::hls::sweep::{self, DirLock};
 use crate::pictures::decoder::Decoder;
 use crate::pictures::snapshots::Snapshots;
-use crate::playback::{Playback, secret};
+use crate::playback::{Playback, PlaybackError, secret};
 use crate::reachability::monitor::ReachabilityMonitor;
 use crate::service::checking;
 use crate::service::core::Core;
@@ -203,7 +203,11 @@ fn claim_stream_dir(layout: &Layout) -> Result<(DirLock, Vec<(StreamId, NumberSe
 
 async fn open_cameras(config: &Config) -> Result<Cameras, StartError> {
     let key = config.source_key.as_ref().map(Secret::expose);
-    Cameras::open(&config.database_url, key).await.map_err(StartError::part)
+    let opened = Cameras::open(&config.database_url, key).await;
+    opened.map_err(|error| {
+        let is_unusable = error.is_unusable();
+        StartError::database(error, is_unusable)
+    })
 }
 
 /// Opens the playback sessions. If `PLAYBACK_SECRET` is unset, the secret comes from a file next to the
@@ -212,7 +216,10 @@ async fn open_playback(config: &Config, cameras: &Cameras) -> Result<Playback, S
     let database = cameras.database();
     let secret = match &config.playback_secret {
         Some(secret) => secret.expose().as_bytes().to_vec(),
-        None => secret::read_or_create(database.path()).map_err(StartError::part)?,
+        None => secret::read_or_create(database.path()).map_err(|error| {
+            let is_unusable = error.is_unusable();
+            StartError::database(error, is_unusable)
+        })?,
     };
     let public_keys = match &config.playback_public_keys {
         Some(path) => {
@@ -222,7 +229,10 @@ async fn open_playback(config: &Config, cameras: &Cameras) -> Result<Playback, S
         None => None,
     };
     let opened = Playback::open(database.clone(), &secret, public_keys.as_deref()).await;
-    opened.map_err(StartError::part)
+    opened.map_err(|error| {
+        let is_unusable = matches!(error, PlaybackError::Database(_));
+        StartError::database(error, is_unusable)
+    })
 }
 
 /// Creates the HLS output and the registry of streams.

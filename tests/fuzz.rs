@@ -32,6 +32,7 @@ targets! {
     api_keys
     audio_config
     ffmpeg_stderr
+    http_auth
     id
     nut
     onvif_address

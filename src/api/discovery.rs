@@ -76,8 +76,8 @@ pub(crate) struct DiscoveryInput {
     #[serde(default)]
     address: Option<String>,
     /// The SHA-256 fingerprint of the only certificate that is accepted from the device at an `https://` URL in
-    /// `address`. Without it, only certificates from certificate authorities that the manager trusts are
-    /// accepted.
+    /// `address`. Without it, the certificate is accepted that was confirmed for a known camera whose ONVIF service has
+    /// this address, or else only certificates from certificate authorities that the manager trusts.
     #[serde(default)]
     onvif_certificate: Option<String>,
 }

@@ -19,6 +19,9 @@ pub enum StartError {
     /// An error of a part of the manager. Its message names the setting, if a setting is the cause.
     #[error(transparent)]
     Part(BoxError),
+    /// The database, or a file next to it, cannot be read or written, or another process uses the database.
+    #[error(transparent)]
+    Database(BoxError),
     /// An operation that the operating system refused.
     #[error("cannot {action}")]
     System {
@@ -30,12 +33,6 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Returns whether the cause is a setting, or a part of the manager that could not be opened, rather
-    /// than the operating system.
-    pub(crate) fn is_setting(&self) -> bool {
-        !matches!(self, Self::System { .. })
-    }
-
     /// Returns a function that turns a cause into an error about `setting`.
     pub(super) fn setting<E: Into<BoxError>>(setting: impl Into<String>) -> impl FnOnce(E) -> Self {
         let setting = setting.into();
@@ -45,6 +42,12 @@ impl StartError {
     /// Creates an error from the error of a part of the manager.
     pub(super) fn part(cause: impl Into<BoxError>) -> Self {
         Self::Part(cause.into())
+    }
+
+    /// Creates an error from an error of the database or of a part of the manager that uses it.
+    /// `is_unusable` is true if the database or a file next to it cannot be used, so that no setting is the cause.
+    pub(super) fn database(cause: impl Into<BoxError>, is_unusable: bool) -> Self {
+        if is_unusable { Self::Database(cause.into()) } else { Self::part(cause) }
     }
 
     /// Returns a function that turns a cause into an error about the operation `action`.

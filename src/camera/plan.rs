@@ -41,8 +41,11 @@ pub enum ProbeSize {
     /// Enough for nearly all cameras, because most parameters are in their SDP. FFmpeg begins to write
     /// 0.2 s after it has connected.
     Small,
-    /// For cameras for which [`ProbeSize::Small`] is not enough.
+    /// For cameras with several video tracks for which [`ProbeSize::Small`] is not enough.
     Large,
+    /// For cameras with one video track for which [`ProbeSize::Small`] is not enough. Some send audio, and a frame of
+    /// video every few seconds.
+    Long,
 }
 
 /// The transport of the video and audio packets (RTP) from the camera.
@@ -133,6 +136,8 @@ pub enum Lesson {
     AudioIsSilent,
     /// FFmpeg read too little to determine the parameters of the streams.
     ProbedTooLittle,
+    /// FFmpeg read too little to determine the parameters of the streams, and the camera has only one video track.
+    VideoIsRare,
     /// The camera refuses this transport.
     TransportRefused,
     /// The camera's timestamps advance much slower or faster than real time.
@@ -261,7 +266,10 @@ impl Plan {
             Lesson::ProbedTooLittle if self.probe == ProbeSize::Small => {
                 Ok(Self { probe: ProbeSize::Large, ..self })
             }
-            Lesson::ProbedTooLittle => Err(unsupported(
+            Lesson::VideoIsRare if self.probe != ProbeSize::Long => {
+                Ok(Self { probe: ProbeSize::Long, ..self })
+            }
+            Lesson::ProbedTooLittle | Lesson::VideoIsRare => Err(unsupported(
                 "FFmpeg cannot determine the parameters of the camera's video; set the camera to \
                      H.264 with a keyframe at least every 2 seconds",
             )),
@@ -367,6 +375,7 @@ mod tests {
     fn other_lessons_change_the_plan_once() {
         let table = [
             (Lesson::ProbedTooLittle, Plan { probe: ProbeSize::Large, ..Plan::default() }),
+            (Lesson::VideoIsRare, Plan { probe: ProbeSize::Long, ..Plan::default() }),
             (Lesson::TimesAreWrong, Plan { times: Times::Arrival, ..Plan::default() }),
         ];
         let options = StreamOptions::default();

@@ -15,6 +15,7 @@ use crate::onvif::device::Device;
 use crate::onvif::finder::{
     Discovery, DiscoveryRequest, Finder, LONGEST_TIME, SHORTEST_TIME, USUAL_TIME,
 };
+use crate::onvif::http::ConfirmedCertificates;
 use crate::onvif::login::Login;
 use crate::onvif::profile::DeviceProfile;
 
@@ -86,7 +87,8 @@ pub(super) fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Strin
         certificate: options.certificate,
     };
     let finder = Finder::new(config.camera_nets());
-    let discovery = block_on(async { finder.find(request).await })?;
+    let discovery =
+        block_on(async { finder.find(request, ConfirmedCertificates::default()).await })?;
     let discovery = discovery.map_err(CommandError::Discovery)?;
     if options.json {
         return Ok(serde_json::to_string_pretty(&discovery).unwrap_or_default());

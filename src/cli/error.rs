@@ -15,6 +15,8 @@ pub(super) const DISCOVER_USAGE: &str = "usage: stream-manager discover [--inter
 
 /// The exit code `EX_USAGE` of sysexits.h.
 const EXIT_USAGE: u8 = 64;
+/// The exit code `EX_IOERR` of sysexits.h.
+const EXIT_DATABASE: u8 = 74;
 
 /// The error of a command.
 #[derive(Debug, thiserror::Error)]
@@ -60,14 +62,16 @@ impl CommandError {
 
     pub(super) fn exit_code(&self) -> u8 {
         match self {
+            Self::Rotation(error) if error.is_unusable() => EXIT_DATABASE,
+            Self::Start(StartError::Database(_)) => EXIT_DATABASE,
             Self::UnknownArgument(_)
             | Self::DiscoverArguments(_)
             | Self::NoPassword(_)
             | Self::Config(_)
             | Self::NoNewKey
-            | Self::Rotation(_) => EXIT_USAGE,
-            Self::Start(error) if error.is_setting() => EXIT_USAGE,
-            Self::Start(_) | Self::Discovery(_) | Self::Runtime(_) => 1,
+            | Self::Rotation(_)
+            | Self::Start(StartError::Setting { .. } | StartError::Part(_)) => EXIT_USAGE,
+            Self::Start(StartError::System { .. }) | Self::Discovery(_) | Self::Runtime(_) => 1,
             Self::Child(_) => EXIT_CANNOT_RUN,
         }
     }

@@ -15,5 +15,5 @@ mod support;
 pub use access::{api_keys, id, playback_token, public_keys};
 pub use media::nut;
 pub use mp4::{annex_b, audio_config, sps};
-pub use onvif::{onvif_address, onvif_xml, soap_answer, ws_discovery_answer};
+pub use onvif::{http_auth, onvif_address, onvif_xml, soap_answer, ws_discovery_answer};
 pub use source::{ffmpeg_stderr, source_url};

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
-use hyper::StatusCode;
+use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
+use hyper::{HeaderMap, StatusCode};
 use url::Url;
 
 use super::support::assert_is_line;
@@ -11,6 +12,8 @@ use crate::base::url::host_address;
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::source::Source;
 use crate::onvif::clock::ReportedTime;
+use crate::onvif::http_auth::HttpAuth;
+use crate::onvif::login::Login;
 use crate::onvif::profile::DeviceProfile;
 use crate::onvif::soap::{self, OnvifService};
 use crate::onvif::xaddr::XAddr;
@@ -80,6 +83,49 @@ fn read_answer(answer: &XmlNode) {
     }
     let (main, sub) = link::main_and_sub(&profiles);
     assert!(main.is_some() || sub.is_none());
+}
+
+/// Reads the lines of `data` as headers `WWW-Authenticate` of a device.
+///
+/// Checks that the manager's header is sensitive, that it contains the password only for HTTP Basic authentication,
+/// and that a digest repeats the device's realm and nonce in such a form that they can be parsed again.
+pub fn http_auth(data: &[u8]) {
+    let values =
+        data.split(|byte| *byte == b'\n').filter_map(|it| HeaderValue::from_bytes(it).ok());
+    let Some(mut auth) = offered(values) else { return };
+    let login = Login { username: "anna".into(), password: "s3cret~pw".into() };
+    for _ in 0..2 {
+        let value = auth.authorization(&login, URI).expect("a header of ASCII characters");
+        assert!(value.is_sensitive());
+        if auth == HttpAuth::Basic {
+            assert_eq!(value, "Basic YW5uYTpzM2NyZXR+cHc=");
+            continue;
+        }
+        let is_from_device = data.windows(9).any(|it| it == b"s3cret~pw");
+        let names_password = value.as_bytes().windows(9).any(|it| it == b"s3cret~pw");
+        assert!(is_from_device || !names_password, "{}", text(&value));
+        let mut again = offered([value.clone()].into_iter()).expect("a digest");
+        let second = again.authorization(&login, URI).expect("a header");
+        assert_eq!(before_uri(&value), before_uri(&second));
+    }
+}
+
+/// The path that a digest is made for.
+const URI: &str = "/onvif/device_service";
+
+fn offered(values: impl Iterator<Item = HeaderValue>) -> Option<HttpAuth> {
+    let headers: HeaderMap = values.map(|value| (WWW_AUTHENTICATE, value)).collect();
+    HttpAuth::offered(&headers)
+}
+
+fn text(value: &HeaderValue) -> &str {
+    value.to_str().expect("ASCII characters")
+}
+
+/// Returns the part of a digest with the user name, the realm and the nonce. Quotes in them are escaped, so the first
+/// parameter of this name is that of the digest.
+fn before_uri(value: &HeaderValue) -> &str {
+    text(value).split_once(&format!(", uri=\"{URI}\"")).expect("a digest").0
 }
 
 /// Reads `data` as the response to a discovery probe.

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::media::frame::{Format, Frame, Track};
 
 /// The video shows a sign of life with the first picture of an epoch, and then whenever its decode time has
@@ -41,6 +43,10 @@ pub(super) struct FlowMeter {
     gop: Option<Duration>,
     /// The time by which the video has advanced since the last sign of life.
     advanced: Duration,
+    /// The number of frames of video in the epoch.
+    frames: u64,
+    /// The time at which the last frame of video arrived; `None` before the first one.
+    last_arrival: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +72,8 @@ impl FlowMeter {
             *self = Self::default();
         }
         self.format = Some(Arc::clone(&frame.format));
+        self.frames += 1;
+        self.last_arrival = Some(frame.received_at);
         if frame.is_keyframe {
             let before = self.last_keyframe.replace(frame.decode_time);
             self.gop = before.and_then(|before| frame.decode_time.checked_sub(before));
@@ -106,6 +114,18 @@ impl FlowMeter {
     /// Returns the epoch of the last frame of video.
     pub(super) fn epoch(&self) -> Option<u64> {
         self.format.as_ref().map(|format| format.epoch)
+    }
+
+    /// Returns the number of frames of video in the epoch of the last one, and the time at which the last one arrived;
+    /// `None` before the first frame.
+    pub(super) fn frames(&self) -> Option<(u64, Instant)> {
+        Some((self.frames, self.last_arrival?))
+    }
+
+    /// Returns the usual distance between two frames of video; zero before the first frame.
+    pub(super) fn frame_distance(&self) -> Duration {
+        let count = u32::try_from(self.window.len()).unwrap_or(u32::MAX);
+        self.duration.checked_div(count).unwrap_or_default()
     }
 
     /// Returns the current flow; `None` before the first frame of video.

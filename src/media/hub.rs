@@ -10,6 +10,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -133,6 +134,18 @@ impl FrameHub {
         (leading.epoch == epoch && awaits_keyframe).then_some(leading.received_at)
     }
 
+    /// Returns the number of frames of video of `epoch`, and the time at which the last one arrived. Returns `None`
+    /// before the first frame.
+    pub(crate) fn frames_of(&self, epoch: u64) -> Option<(u64, Instant)> {
+        let state = lock(&self.shared.state);
+        state.flow.frames().filter(|_| state.flow.epoch() == Some(epoch))
+    }
+
+    /// Returns the usual distance between two frames of video; zero before the first frame.
+    pub(crate) fn frame_distance(&self) -> Duration {
+        lock(&self.shared.state).flow.frame_distance()
+    }
+
     /// Returns a reader that begins at `from` and can fall behind by at most `max_bytes` of frames. The hub
     /// also limits the time by which a reader can be behind.
     pub fn read(&self, from: ReadFrom, max_bytes: usize) -> HubReader {
@@ -186,8 +199,6 @@ impl Drop for HubReader {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use futures_util::FutureExt as _;
 
     use super::*;

@@ -11,8 +11,8 @@ const BEGIN: [u8; 2] = [0xff, 0xd8];
 /// The largest number of segments and fill bytes that are read to find the size. Cameras send about ten.
 const MAX_SEGMENTS: usize = 64;
 
-/// Returns the properties of a JPEG; `None` if `bytes` are not a JPEG, or do not state a size within the
-/// first [`MAX_SEGMENTS`] segments.
+/// Returns the properties of a JPEG; `None` if `bytes` are not a JPEG, or do not state a size and a valid number of
+/// bits per sample within the first [`MAX_SEGMENTS`] segments.
 pub(super) fn picture(bytes: &[u8]) -> Option<PictureParameters> {
     let mut rest = bytes.strip_prefix(&BEGIN)?;
     for _ in 0..MAX_SEGMENTS {
@@ -26,7 +26,7 @@ pub(super) fn picture(bytes: &[u8]) -> Option<PictureParameters> {
         let end = 2 + usize::from(u16::from_be_bytes(*length));
         let segment = rest.get(4..end)?;
         if is_frame_header(marker) {
-            return frame_header(segment);
+            return frame_header(marker, segment);
         }
         rest = &rest[end..];
     }
@@ -39,8 +39,22 @@ fn is_frame_header(marker: u8) -> bool {
     matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
 }
 
-fn frame_header(segment: &[u8]) -> Option<PictureParameters> {
+/// Returns whether a picture whose frame header has this marker can have this number of bits per sample (ITU-T T.81,
+/// table B.2).
+fn is_valid_depth(marker: u8, depth: u8) -> bool {
+    match marker {
+        0xc0 => depth == 8,
+        // Lossless.
+        0xc3 | 0xc7 | 0xcb | 0xcf => (2..=16).contains(&depth),
+        _ => matches!(depth, 8 | 12),
+    }
+}
+
+fn frame_header(marker: u8, segment: &[u8]) -> Option<PictureParameters> {
     let [depth, h1, h0, w1, w0, components, ..] = *segment else { return None };
+    if !is_valid_depth(marker, depth) {
+        return None;
+    }
     let (height, width) = (u16::from_be_bytes([h1, h0]), u16::from_be_bytes([w1, w0]));
     // Each component has three bytes: its id, its sampling (horizontal and vertical, four bits each), and its table.
     let sampling = |component: usize| segment.get(6 + 3 * component + 1).copied();
@@ -86,6 +100,22 @@ mod tests {
             assert_eq!((picture.width, picture.height, picture.luma_bit_depth), (640, 360, 8));
             assert_eq!(picture.chroma_format, chroma_format);
         }
+    }
+
+    #[test]
+    fn a_picture_has_a_valid_number_of_bits_per_sample() {
+        let valid = |marker: u8| -> Vec<u8> {
+            let is_valid = |depth: &u8| {
+                let mut bytes = jpeg(0x22);
+                let at = bytes.windows(2).position(|it| it == [0xff, 0xc0]).expect("a header");
+                (bytes[at + 1], bytes[at + 4]) = (marker, *depth);
+                picture(&bytes).is_some()
+            };
+            (0..=255).filter(is_valid).collect()
+        };
+        assert_eq!(valid(0xc0), [8], "baseline");
+        assert_eq!(valid(0xc1), [8, 12], "extended");
+        assert_eq!(valid(0xc3), (2..=16).collect::<Vec<_>>(), "lossless");
     }
 
     #[test]

@@ -28,8 +28,8 @@ pub(crate) struct Device {
     /// The URL of the ONVIF service, in the form that the field `onvif` of a camera accepts.
     pub onvif: String,
     /// The SHA-256 fingerprint for the field `onvif_certificate` of a camera. If the device's certificate was not
-    /// accepted, this is its fingerprint; otherwise, this is the fingerprint in the request, or null if the request
-    /// contains none.
+    /// accepted, this is its fingerprint; otherwise, this is the fingerprint in the request, or that of the certificate
+    /// that was confirmed for a known camera, or null if there is neither.
     pub onvif_certificate: Option<String>,
     /// The name that the device reports in its response to a search; null if it reports none, or if the
     /// device was queried at its address.

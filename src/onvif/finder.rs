@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::device::Device;
 use super::error::OnvifError;
-use super::http::TrustedCertificates;
+use super::http::{ConfirmedCertificates, TrustedCertificates};
 use super::link;
 use super::login::Login;
 use super::soap::{OnvifClient, OnvifService};
@@ -63,8 +63,9 @@ pub(crate) struct DiscoveryRequest {
     pub login: Option<Login>,
     /// The address of a single device. If it is set, there is no search.
     pub address: Option<String>,
-    /// The fingerprint of the only certificate that is accepted from the device at `address`. Without it,
-    /// certificates from certificate authorities are accepted.
+    /// The fingerprint of the only certificate that is accepted from the device at `address`. Without it, the
+    /// certificate is accepted that was confirmed for a known camera, or else certificates from certificate
+    /// authorities.
     pub certificate: Option<Fingerprint>,
 }
 
@@ -73,7 +74,7 @@ pub(crate) struct DiscoveryRequest {
 pub(crate) struct Discovery {
     /// The devices, sorted by address.
     pub devices: Vec<Device>,
-    /// The network interfaces that can be searched on.
+    /// The network interfaces that can be searched on, except loopback.
     pub interfaces: Vec<String>,
     /// Warnings about failures and omissions, for people.
     pub warnings: Vec<String>,
@@ -92,20 +93,25 @@ impl Finder {
         Self { nets, searches: Arc::new(Semaphore::new(CONCURRENT_SEARCHES)) }
     }
 
-    /// Searches for devices, or queries only the device at the address in the request.
+    /// Searches for devices, or queries only the device at the address in the request. If a certificate was
+    /// `confirmed` for a device, it is the only one that is accepted from the device.
     ///
     /// Errors: `InvalidRequest` for an unknown interface, or for a fingerprint without an `https://` address;
     /// `InvalidSource`, `SourceForbidden` or `SourceUnreachable` for an address that cannot be used; `Busy` if
     /// too many searches are running. If a device cannot be queried, its entry contains the reason.
-    pub(crate) async fn find(&self, request: DiscoveryRequest) -> Result<Discovery, Error> {
+    pub(crate) async fn find(
+        &self,
+        request: DiscoveryRequest,
+        confirmed: ConfirmedCertificates,
+    ) -> Result<Discovery, Error> {
         let _permit = self.searches.try_acquire().map_err(|_| {
             let detail = "too many searches for cameras are running; try again in a few seconds";
             Error::new(ErrorKind::Busy, detail).retry_after(request.time)
         })?;
         match &request.address {
-            Some(address) => self.find_one(address, &request).await,
+            Some(address) => self.find_one(address, &request, &confirmed).await,
             None if request.certificate.is_some() => Err(needless_certificate()),
-            None => self.search(&request).await,
+            None => self.search(&request, confirmed).await,
         }
     }
 
@@ -141,7 +147,12 @@ impl Finder {
         Err(Error::new(kind, detail))
     }
 
-    async fn find_one(&self, text: &str, request: &DiscoveryRequest) -> Result<Discovery, Error> {
+    async fn find_one(
+        &self,
+        text: &str,
+        request: &DiscoveryRequest,
+        confirmed: &ConfirmedCertificates,
+    ) -> Result<Discovery, Error> {
         let mut onvif = OnvifAddress::parse(text).ok_or_else(|| {
             let detail = "address must be an IP address or host name, followed by :port if the port \
                           is not 80, or the http:// or https:// URL of the device's ONVIF service";
@@ -150,7 +161,8 @@ impl Finder {
         if request.certificate.is_some() && !onvif.is_https {
             return Err(needless_certificate());
         }
-        onvif.certificate = request.certificate;
+        let known = || confirmed.of(&onvif.host, onvif.port).filter(|_| onvif.is_https);
+        onvif.certificate = request.certificate.or_else(known);
         let address = self.nets.resolve(&onvif.host, onvif.port).await?;
         let service = OnvifService::from(&onvif);
         let device = Device::new(address, &service);
@@ -161,7 +173,11 @@ impl Finder {
         Ok(Discovery { devices, interfaces, warnings: Vec::new() })
     }
 
-    async fn search(&self, request: &DiscoveryRequest) -> Result<Discovery, Error> {
+    async fn search(
+        &self,
+        request: &DiscoveryRequest,
+        confirmed: ConfirmedCertificates,
+    ) -> Result<Discovery, Error> {
         let interfaces = ws_discovery::interfaces();
         let chosen = ws_discovery::choose(&interfaces, request.interface.as_deref())?;
         let mut warnings = Vec::new();
@@ -171,7 +187,7 @@ impl Finder {
         let (sender, mut discovered) = mpsc::channel(QUEUE);
         let mut probing = JoinSet::new();
         probing.spawn(ws_discovery::run(chosen, request.time, sender));
-        let mut search = Search::new(request.clone());
+        let mut search = Search::new(request.clone(), confirmed);
         while let Some(device) = discovered.recv().await {
             search.add(device, &self.nets);
         }
@@ -191,6 +207,7 @@ fn needless_certificate() -> Error {
 /// A search in progress.
 struct Search {
     request: DiscoveryRequest,
+    confirmed: ConfirmedCertificates,
     deadline: Instant,
     seen: HashSet<SocketAddr>,
     requests: JoinSet<Device>,
@@ -203,10 +220,11 @@ struct Search {
 }
 
 impl Search {
-    fn new(request: DiscoveryRequest) -> Self {
+    fn new(request: DiscoveryRequest, confirmed: ConfirmedCertificates) -> Self {
         Self {
             deadline: Instant::now() + request.time * TOTAL_FACTOR,
             request,
+            confirmed,
             seen: HashSet::new(),
             requests: JoinSet::new(),
             permits: Arc::new(Semaphore::new(CONCURRENT_REQUESTS)),
@@ -246,12 +264,11 @@ impl Search {
     fn start_requests(&mut self, device: Device, service: OnvifService) {
         let (request, deadline) = (self.request.clone(), self.deadline);
         let permits = Arc::clone(&self.permits);
+        let certificates = self.confirmed.trusted(SocketAddr::new(device.address, device.port));
         self.requests.spawn(async move {
             // The semaphore is never closed.
             let permit = timeout_at(deadline, permits.acquire()).await;
             let deadline = deadline.min(Instant::now() + request.time * DEVICE_FACTOR);
-            let address = SocketAddr::new(device.address, device.port);
-            let certificates = TrustedCertificates::of_address(address);
             let device = describe(device, service, certificates, &request, deadline).await;
             drop(permit);
             device
@@ -344,7 +361,7 @@ mod tests {
     #[tokio::test]
     async fn one_host_does_not_displace_the_others() {
         let nets = CameraNetworks::default();
-        let mut search = Search::new(request());
+        let mut search = Search::new(request(), ConfirmedCertificates::default());
         let found = |host: u8, port: u16| DiscoveredDevice {
             address: IpAddr::from([192, 0, 2, host]),
             service: Some(OnvifService::usual(port)),
@@ -366,7 +383,7 @@ mod tests {
     async fn repeated_responses_count_only_once_towards_the_limit() {
         let nets =
             CameraNetworks::new(Networks::default(), "198.51.100.0/24".parse().expect("a network"));
-        let mut search = Search::new(request());
+        let mut search = Search::new(request(), ConfirmedCertificates::default());
         let found = |network: [u8; 3], host: u8| DiscoveredDevice {
             address: IpAddr::from([network[0], network[1], network[2], host]),
             service: None,
@@ -388,7 +405,7 @@ mod tests {
     fn warnings_use_singular_and_plural() {
         let nets =
             CameraNetworks::new(Networks::default(), "192.0.2.0/24".parse().expect("a network"));
-        let mut search = Search::new(request());
+        let mut search = Search::new(request(), ConfirmedCertificates::default());
         for host in [1, 2] {
             let address = IpAddr::from([192, 0, 2, host]);
             search.add(

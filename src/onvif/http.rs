@@ -1,6 +1,7 @@
 //! HTTP requests to a device, with or without TLS, and the certificates that are accepted from the device. Each
 //! request uses its own connection.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -32,6 +33,10 @@ pub(crate) struct TrustedCertificates {
     /// authorities that the system trusts are accepted.
     only: Option<Fingerprint>,
 }
+
+/// The confirmed certificates of the ONVIF services of known cameras, by host and port.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ConfirmedCertificates(HashMap<(Arc<str>, u16), Fingerprint>);
 
 /// The response of a device.
 pub(super) struct HttpResponse {
@@ -74,6 +79,27 @@ impl TrustedCertificates {
             None if tls::is_trusted(certificates, name).await => Ok(stream),
             None => Err(OnvifError::CertificateUnknown(actual)),
         }
+    }
+}
+
+impl ConfirmedCertificates {
+    /// Returns the certificates that are accepted from the device at `address`: the one that was confirmed for the
+    /// service at this address, or else those from certificate authorities.
+    pub(super) fn trusted(&self, address: SocketAddr) -> TrustedCertificates {
+        let trusted = TrustedCertificates::of_address(address);
+        TrustedCertificates { only: self.of(&trusted.host, address.port()), ..trusted }
+    }
+
+    /// Returns the certificate that was confirmed for the service at this host and port.
+    pub(super) fn of(&self, host: &Arc<str>, port: u16) -> Option<Fingerprint> {
+        self.0.get(&(Arc::clone(host), port)).copied()
+    }
+}
+
+impl FromIterator<OnvifAddress> for ConfirmedCertificates {
+    fn from_iter<All: IntoIterator<Item = OnvifAddress>>(all: All) -> Self {
+        let confirmed = |one: OnvifAddress| Some(((one.host, one.port), one.certificate?));
+        Self(all.into_iter().filter_map(confirmed).collect())
     }
 }
 

@@ -14,7 +14,7 @@ const METHOD: &str = "POST";
 
 /// The way in which a device requires the credentials in the HTTP header.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum HttpAuth {
+pub(crate) enum HttpAuth {
     /// As a digest.
     Digest(Digest),
     /// In clear text.
@@ -23,7 +23,7 @@ pub(super) enum HttpAuth {
 
 /// A challenge of a device, and the number of requests that answered it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Digest {
+pub(crate) struct Digest {
     algorithm: Algorithm,
     /// True if the digest of the credentials includes the nonces (`-sess` in the algorithm).
     is_session: bool,
@@ -47,7 +47,7 @@ enum Algorithm {
 impl HttpAuth {
     /// Returns the safest supported authentication that the response of a device offers: Digest with SHA-256,
     /// Digest with MD5, or Basic. Returns `None` if the response offers none of these.
-    pub(super) fn offered(headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn offered(headers: &HeaderMap) -> Option<Self> {
         let values = headers.get_all(WWW_AUTHENTICATE).iter();
         let values: Vec<_> = values.filter_map(|value| value.to_str().ok()).collect();
         let challenges: Vec<_> = values.iter().flat_map(|value| challenges(value)).collect();
@@ -65,7 +65,7 @@ impl HttpAuth {
 
     /// Returns the header `Authorization` of the next request to `uri`; `None` if the user name contains
     /// characters that the header cannot contain.
-    pub(super) fn authorization(&mut self, login: &Login, uri: &str) -> Option<HeaderValue> {
+    pub(crate) fn authorization(&mut self, login: &Login, uri: &str) -> Option<HeaderValue> {
         let text = match self {
             Self::Digest(digest) => digest.authorization(login, uri),
             Self::Basic => {

@@ -23,7 +23,7 @@ pub(crate) mod device;
 pub(crate) mod error;
 pub(crate) mod finder;
 pub(crate) mod http;
-mod http_auth;
+pub(crate) mod http_auth;
 pub(crate) mod keyframe;
 pub(crate) mod link;
 pub(crate) mod login;

@@ -104,9 +104,10 @@ pub(crate) fn choose(
     Ok(chosen)
 }
 
-/// Returns the names of interfaces, without repetitions.
+/// Returns the names of the interfaces except loopback, on which there are no cameras, without repetitions.
 pub(crate) fn names(interfaces: &[Interface]) -> Vec<String> {
-    let mut names: Vec<_> = interfaces.iter().map(|one| one.name.clone()).collect();
+    let others = interfaces.iter().filter(|one| !one.is_loopback);
+    let mut names: Vec<_> = others.map(|one| one.name.clone()).collect();
     names.dedup();
     names
 }
@@ -330,7 +331,8 @@ mod tests {
             assert_eq!(choose(&all, wanted).expect("interfaces").len(), count, "{wanted:?}");
         }
         let refused = choose(&all, Some("eth9")).expect_err("none");
-        assert!(refused.detail.contains("eth0, lo"), "{refused}");
+        assert!(refused.detail.ends_with("available: eth0"), "{refused}");
+        assert_eq!(names(&all), ["eth0"]);
         assert!(interfaces().iter().any(|one| one.is_loopback));
     }
 

@@ -19,14 +19,16 @@ use crate::onvif::finder::{Discovery, DiscoveryRequest, Finder};
 const MAX_COMPARED: usize = 64;
 
 /// Searches for cameras, or queries the device at the address in the request. Returns the devices. If the caller
-/// can see known cameras at a device's address, the field `known_as` has the id of one of them.
+/// can see known cameras at a device's address, the field `known_as` has the id of one of them. The certificates that
+/// were confirmed for cameras that the caller can see are accepted.
 pub(crate) async fn discover(
     core: &Core,
     finder: &Finder,
     caller: &Caller,
     request: DiscoveryRequest,
 ) -> Result<Discovery, Error> {
-    let mut discovery = finder.find(request).await?;
+    let confirmed = core.cameras.onvif_with_certificates(caller.owner()).await?;
+    let mut discovery = finder.find(request, confirmed.into_iter().collect()).await?;
     info!(by = caller.name(), devices = discovery.devices.len(), "searched for cameras");
     let by_host = core.cameras.by_host(caller.owner()).await?;
     for device in &mut discovery.devices {

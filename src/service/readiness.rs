@@ -128,11 +128,7 @@ impl Readiness {
     /// kept, even if the request is dropped: orchestrators wait only for a short time.
     pub(crate) async fn failed_checks(self: &Arc<Self>) -> Vec<FailedCheck> {
         let this = Arc::clone(self);
-        let checked = tokio::spawn(async move { this.check().await });
-        checked.await.unwrap_or_else(|error| {
-            let error = Error::new(ErrorKind::Internal, format!("the check failed: {error}"));
-            vec![FailedCheck { check: Check::StreamDir, error }]
-        })
+        failures(tokio::spawn(async move { this.check().await })).await
     }
 
     /// Returns the last result; `None` before the first check.
@@ -242,6 +238,16 @@ impl Probe {
     }
 }
 
+/// Returns the checks that failed according to `task`, which carries out the checks. If the task panics, nothing is
+/// known about any check, so all of them count as failed.
+async fn failures(task: JoinHandle<Vec<FailedCheck>>) -> Vec<FailedCheck> {
+    task.await.unwrap_or_else(|error| {
+        let detail = format!("the manager cannot carry out its checks: {error}");
+        let error = Error::new(ErrorKind::Internal, detail);
+        CHECKS.map(|(check, _)| FailedCheck { check, error: error.clone() }).into()
+    })
+}
+
 fn is_nearly_full(disk: &Disk) -> bool {
     disk.available < NEARLY_FULL && disk.available.saturating_mul(10) < disk.size
 }
@@ -291,6 +297,14 @@ mod tests {
         tokio::task::yield_now().await;
         assert_eq!(probe.result(check()).await, Ok(()));
         assert_eq!(begun.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn checks_that_panic_are_not_blamed_on_one_condition() {
+        let failed = failures(tokio::spawn(async { panic!("a fault of the manager") })).await;
+        let failed: Vec<_> = failed.into_iter().map(|it| (it.check, it.error.kind)).collect();
+        assert_eq!(failed, CHECKS.map(|(check, _)| (check, ErrorKind::Internal)));
+        assert_eq!(failures(tokio::spawn(async { Vec::new() })).await, []);
     }
 
     #[test]

@@ -166,7 +166,7 @@ async fn newest(
     let has_required = |published: &Option<Arc<Published>>| {
         published.as_ref().is_some_and(|now| reload.is_satisfied_by(now))
     };
-    let patience = core.hls.reload_timeout();
+    let patience = core.hls.reload_timeout(newest.borrow().as_deref());
     let found = match timeout(patience, newest.wait_for(has_required)).await {
         Ok(Ok(published)) => published.clone(),
         Ok(Err(_)) => return Err(ended(id)),

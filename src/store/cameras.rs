@@ -12,11 +12,12 @@ use super::error::{StoreError, query_failed};
 use super::key_files::open_sealer;
 use super::lock_file::lock_database;
 use super::numbers::StreamNumbers;
-use super::rows::{Rows, to_text};
+use super::rows::{self, Rows, to_text};
 use crate::base::error::{Error, ErrorKind};
 use crate::base::time::{to_i64, unix_now};
 use crate::camera::Camera;
 use crate::camera::id::{CameraId, Profile, StreamId};
+use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::{KeepOption, OptionChanges};
 use crate::camera::record::Record;
 use crate::camera::source::Source;
@@ -222,6 +223,16 @@ impl Cameras {
             by_host.entry(host).or_default().push(CameraId::parse(&id)?);
         }
         Ok(by_host)
+    }
+
+    /// Returns the ONVIF services with a confirmed certificate, of the cameras of `owner` or, if that is `None`, of
+    /// all cameras. Services of cameras that were changed last come last.
+    pub(crate) async fn onvif_with_certificates(
+        &self,
+        owner: Option<&str>,
+    ) -> Result<Vec<OnvifAddress>, Error> {
+        let rows = self.database.onvif_certificates(owner).await.map_err(query_failed)?;
+        Ok(rows.iter().filter_map(|(onvif, certificate)| rows::onvif(onvif, certificate)).collect())
     }
 
     /// Returns the sealed source of a camera. Only a manager with the same key can open it.

@@ -212,6 +212,19 @@ impl Database {
         sqlx::query_as(query).bind(owner).fetch_all(&self.pool).await
     }
 
+    /// Returns the URL and the fingerprint of each ONVIF service with a confirmed certificate, of the cameras of
+    /// `owner`, or of all cameras if that is `None`. Sorted by the time of the last change.
+    pub(crate) async fn onvif_certificates(
+        &self,
+        owner: Option<&str>,
+    ) -> Result<Vec<(String, String)>, sqlx::Error> {
+        let query = "SELECT onvif, onvif_certificate FROM cameras
+             WHERE onvif IS NOT NULL AND onvif_certificate IS NOT NULL
+               AND ($1 IS NULL OR owner = $1)
+             ORDER BY updated_at, id";
+        sqlx::query_as(query).bind(owner).fetch_all(&self.pool).await
+    }
+
     /// Returns the ids of all cameras, sorted.
     pub(crate) async fn ids(&self) -> Result<Vec<String>, sqlx::Error> {
         sqlx::query_scalar("SELECT id FROM cameras ORDER BY id").fetch_all(&self.pool).await

@@ -60,6 +60,19 @@ pub(crate) enum StoreError {
     Query(#[from] sqlx::Error),
 }
 
+impl StoreError {
+    /// Returns true if the database or a file next to it cannot be read or written, or if another process uses the
+    /// database. A later attempt may succeed without a change of the settings.
+    pub(crate) fn is_unusable(&self) -> bool {
+        match self {
+            Self::Open(error) => matches!(error, OpenError::Database { .. }),
+            Self::Key(error) => error.is_unusable(),
+            Self::Unwritable { .. } | Self::InUse(_) | Self::Query(_) => true,
+            Self::OtherKey { .. } | Self::NoKey { .. } | Self::Damaged(_) => false,
+        }
+    }
+}
+
 /// Returns the error of a request whose query failed.
 pub(super) fn query_failed(cause: sqlx::Error) -> Error {
     Error::new(ErrorKind::StorageUnavailable, "the camera database cannot be used").caused_by(cause)

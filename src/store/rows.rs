@@ -53,15 +53,10 @@ impl Rows {
                 id: id.clone(),
                 name: row.name.clone(),
                 owner: row.owner.clone(),
-                onvif: match &row.onvif {
-                    Some(text) => Some(OnvifAddress {
-                        certificate: match &row.onvif_certificate {
-                            Some(text) => Some(Fingerprint::parse(text)?),
-                            None => None,
-                        },
-                        ..OnvifAddress::parse(text)?
-                    }),
-                    None => None,
+                onvif: match (&row.onvif, &row.onvif_certificate) {
+                    (Some(text), Some(certificate)) => Some(onvif(text, certificate)?),
+                    (Some(text), None) => Some(OnvifAddress::parse(text)?),
+                    (None, _) => None,
                 },
                 created_at: row.created_at,
                 updated_at: row.updated_at,
@@ -90,6 +85,13 @@ impl Rows {
             updated_at: record.updated_at,
         })
     }
+}
+
+/// Returns the ONVIF service with this URL and the fingerprint of its confirmed certificate; `None` if one of them is
+/// damaged.
+pub(super) fn onvif(url: &str, certificate: &str) -> Option<OnvifAddress> {
+    let certificate = Some(Fingerprint::parse(certificate)?);
+    Some(OnvifAddress { certificate, ..OnvifAddress::parse(url)? })
 }
 
 /// Returns an option as a string, in the form of the API and the database.

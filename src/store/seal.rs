@@ -41,6 +41,13 @@ pub(crate) enum SealKeyError {
     },
 }
 
+impl SealKeyError {
+    /// Returns true if the file with the key cannot be read or written.
+    pub(crate) fn is_unusable(&self) -> bool {
+        matches!(self, Self::Io { .. })
+    }
+}
+
 /// Seals and opens secrets with one key. The type does not implement `Debug`, so that the key is never
 /// shown.
 #[derive(Clone)]

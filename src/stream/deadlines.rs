@@ -12,6 +12,16 @@ use crate::base::error::{Error, ErrorKind};
 /// The longest sleep of a stream that waits only for commands.
 const NEVER: Duration = Duration::from_hours(1);
 
+/// The number of usual distances between two frames for which a live stream can miss frames, even if that is longer
+/// than `stale_timeout`.
+const MISSED_FRAMES: u32 = 3;
+
+/// The longest time for which a live stream can miss frames because of [`MISSED_FRAMES`].
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
+/// A start is extended while a camera has sent at most this number of frames. HLS is playable with fewer.
+const FEW_FRAMES: u64 = 8;
+
 /// If the manager notices the end of `stale_timeout` with more than this delay, the manager was stopped, for example
 /// with SIGSTOP, or the machine slept. The frames that arrived in the meantime have not been read yet.
 const WAS_STOPPED: Duration = Duration::from_millis(200);
@@ -50,6 +60,11 @@ pub(super) struct Situation {
     /// The time at which the last frame of the current run arrived; `None` before the first frame, and after the
     /// first keyframe.
     pub(super) last_leading_frame: Option<Instant>,
+    /// The number of frames of the current run since its first keyframe, and the time at which the last one arrived;
+    /// `None` before the first keyframe.
+    pub(super) frames: Option<(u64, Instant)>,
+    /// The usual distance between two frames; zero before the first frame.
+    pub(super) frame_distance: Duration,
 }
 
 impl Deadlines {
@@ -149,21 +164,31 @@ impl Deadlines {
 
     /// Returns when the picture of a live stream is stale.
     fn stale_at(&self, now: Situation) -> Instant {
-        now.last_progress.max(self.continued_at) + self.limits.stale_timeout
+        now.last_progress.max(self.continued_at) + self.stale_timeout(now)
+    }
+
+    /// Returns the time after which a picture that does not advance is stale.
+    fn stale_timeout(&self, now: Situation) -> Duration {
+        let pause = now.frame_distance.saturating_mul(MISSED_FRAMES).min(LONGEST_PAUSE);
+        self.limits.stale_timeout.max(pause)
     }
 
     /// Returns the event of a start that has timed out. If the camera sends frames but no keyframe, the start gets
     /// another `start_timeout`, and the event is [`Event::KeyframeLate`]. If the keyframe has arrived since the last
-    /// such extension, the start gets one more, so that the stream can become playable; then returns `None`.
+    /// such extension, or the camera has sent only a few frames so far, the start gets one more, so that the stream
+    /// can become playable; then returns `None`.
     fn time_out_start(&mut self, now: Situation) -> Option<Event> {
         let (was_late, stale_timeout) = (self.is_keyframe_late, self.limits.stale_timeout);
         self.is_keyframe_late =
             now.last_leading_frame.is_some_and(|at| at.elapsed() < stale_timeout);
         let has_keyframe = was_late && now.last_leading_frame.is_none();
-        if self.is_keyframe_late || has_keyframe {
+        let is_slow = now.frames.is_some_and(|(count, last)| {
+            count <= FEW_FRAMES && last.elapsed() < self.stale_timeout(now)
+        });
+        if self.is_keyframe_late || has_keyframe || is_slow {
             self.start = Instant::now() + self.limits.start_timeout;
         }
-        match (self.is_keyframe_late, has_keyframe) {
+        match (self.is_keyframe_late, has_keyframe || is_slow) {
             (true, _) => Some(Event::KeyframeLate),
             (_, true) => None,
             _ => Some(Event::StartTimedOut),
@@ -176,7 +201,7 @@ impl Deadlines {
         let timeout = |detail| Some(Error::new(ErrorKind::SourceTimeout, detail));
         match (event, now.queued_as) {
             (Event::Stalled, _) => {
-                let seconds = self.limits.stale_timeout.as_secs_f64();
+                let seconds = self.stale_timeout(now).as_secs_f64();
                 timeout(format!("the camera's picture did not advance for {seconds} s"))
             }
             (Event::KeyframeLate, _) => {

@@ -12,6 +12,7 @@ use super::playable::PlayableMedia;
 use super::state::State;
 use super::status::Status;
 use super::viewers::{Seen, Viewer, Viewers, Visit};
+use super::waiters::BackgroundStarts;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::id::StreamId;
@@ -69,6 +70,8 @@ pub(crate) struct Shared {
     pub(crate) media: PlayableMedia,
     /// The messages and the resource usage of the stream's FFmpeg processes.
     pub(crate) process_log: Arc<ProcessLog>,
+    /// The tasks that start the stream in the background.
+    pub(super) background_starts: BackgroundStarts,
 }
 
 impl Shared {

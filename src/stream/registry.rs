@@ -144,14 +144,16 @@ impl Registry {
 
     /// Starts the camera's stream with the output that is `wanted`, or joins the existing one, in the background.
     /// Returns the handle at once. Fails if there is no stream and none can be created, or while the registry shuts
-    /// down.
+    /// down. Replaces a start in the background that wants the same output, so that clients that request many starts
+    /// do not add tasks.
     pub fn start_soon(&self, camera: Camera, wanted: WantedOutput) -> Result<StreamHandle, Error> {
         self.resume(&camera);
         let handle = self.get_or_spawn(&camera, Priority::Requested, wanted)?;
         let registry = self.clone();
         // The stream's status shows the result. The command is sent even to a live stream, because
         // other properties of the camera, such as its ONVIF address, may have changed.
-        tokio::spawn(async move { registry.start_by_supervisor(camera, wanted).await });
+        let start = tokio::spawn(async move { registry.start_by_supervisor(camera, wanted).await });
+        handle.shared.background_starts.replace(wanted, start.abort_handle());
         Ok(handle)
     }
 

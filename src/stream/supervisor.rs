@@ -185,6 +185,8 @@ impl Supervisor {
             is_kept: self.is_kept(),
             last_progress: self.shared.hub.last_progress().get(),
             last_leading_frame: self.shared.hub.last_leading_frame(self.status.epoch()),
+            frames: self.shared.hub.frames_of(self.status.epoch()),
+            frame_distance: self.shared.hub.frame_distance(),
         }
     }
 

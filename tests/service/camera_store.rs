@@ -201,13 +201,14 @@ async fn an_export_can_be_imported_only_with_the_same_source_key() {
 #[test]
 fn an_unusable_database_or_source_key_fails_the_start_with_the_reason() {
     let dir = TempDir::new().expect("a directory");
-    for (name, value, reason) in [
-        ("DATABASE_URL", "sqlite:/no/such/directory/cameras.db", "/no/such/directory/cameras.db"),
-        ("DATABASE_URL", "mysql://u:but-secret@h/x", "DATABASE_URL"),
-        ("SOURCE_KEY", "not-a-key-but-secret", "SOURCE_KEY"),
+    let missing = "sqlite:/no/such/directory/cameras.db";
+    for (name, value, reason, expected) in [
+        ("DATABASE_URL", missing, "/no/such/directory/cameras.db", 74),
+        ("DATABASE_URL", "mysql://u:but-secret@h/x", "DATABASE_URL", 64),
+        ("SOURCE_KEY", "not-a-key-but-secret", "SOURCE_KEY", 64),
     ] {
         let (code, stderr) = Manager::run_to_exit(&dir, &[(name, value)]);
-        assert_eq!(code, Some(64), "{stderr}");
+        assert_eq!(code, Some(expected), "{stderr}");
         assert!(stderr.contains(reason) && !stderr.contains("but-secret"), "{stderr}");
     }
 }
@@ -219,7 +220,7 @@ async fn the_source_key_can_be_rotated_only_while_the_manager_is_stopped() {
     assert_eq!(manager.put("/api/cameras/cam", &link).await.status, 201);
     let rotate = |manager: &Manager| Manager::run_to_exit_with(manager.dir(), &["rotate-key"], &[]);
     let (code, stderr) = rotate(&manager);
-    assert_eq!(code, Some(64), "{stderr}");
+    assert_eq!(code, Some(74), "{stderr}");
     assert!(stderr.contains("streams.db") && stderr.contains("another stream-manager"), "{stderr}");
     manager.signal(Signal::SIGTERM);
     manager.exit_code().await;

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 
 use tempfile::TempDir;
 
-use crate::support::{ApiResponse, Manager, OnvifDevice, in_own_network, merged, project_dir};
+use crate::support::{
+    ApiResponse, Manager, OnvifDevice, certificate, in_own_network, merged, project_dir,
+};
 
 /// Searches for devices on the loopback interface, or queries one if the additional `fields` of the request contain
 /// its `address`.
@@ -29,6 +31,44 @@ fn find_entry<'a>(response: &'a ApiResponse, device: &OnvifDevice) -> Option<&'a
 /// Returns the error of a device's entry.
 fn error(entry: &Value) -> &str {
     entry["error"].as_str().unwrap_or_else(|| panic!("no error: {entry}"))
+}
+
+#[test]
+fn a_search_accepts_the_certificates_that_were_confirmed_for_cameras() {
+    in_own_network(
+        "discovery::a_search_accepts_the_certificates_that_were_confirmed_for_cameras",
+        search_with_confirmed_certificates,
+    );
+}
+
+async fn search_with_confirmed_certificates() {
+    let dir = TempDir::new().expect("a directory");
+    let (pem, fingerprint) = certificate(dir.path());
+    let device = OnvifDevice::start(&["--certificate", &pem]).await;
+    let manager = Manager::start(&[]).await;
+    let unknown = discover(&manager, &json!({})).await;
+    let unknown = find_entry(&unknown, &device).expect("the device");
+    assert_eq!(unknown["error_code"], "onvif_certificate_unknown", "{unknown}");
+
+    let onvif = format!("https://{}/onvif/device_service", device.address_and_port());
+    let link = format!("rtsp://{}/live", device.ip_address());
+    let camera = json!({ "rtsp_link": link, "onvif": onvif, "onvif_certificate": fingerprint });
+    assert_eq!(manager.put("/api/cameras/gate", &camera).await.status, 201);
+    for fields in [json!({}), json!({ "address": onvif })] {
+        let known = discover(&manager, &fields).await;
+        let known = find_entry(&known, &device).expect("the device");
+        assert_eq!((&known["error"], &known["error_code"]), (&Value::Null, &Value::Null));
+        assert_eq!(known["onvif_certificate"], fingerprint, "{known}");
+        assert_eq!(known["profiles"].as_array().expect("profiles").len(), 3, "{known}");
+    }
+
+    let changed =
+        json!({ "rtsp_link": link, "onvif": onvif, "onvif_certificate": "00".repeat(32) });
+    assert_eq!(manager.put("/api/cameras/gate", &changed).await.status, 200);
+    let changed = discover(&manager, &json!({})).await;
+    let changed = find_entry(&changed, &device).expect("the device");
+    assert_eq!(changed["error_code"], "onvif_certificate_changed", "{changed}");
+    assert_eq!(changed["onvif_certificate"], fingerprint, "{changed}");
 }
 
 #[test]
@@ -86,7 +126,7 @@ async fn find_devices_with_their_streams() {
     assert_eq!(entry["sub"], link_of("profile_sub"));
     assert_eq!(entry["known_as"], "gate");
     let interfaces = response.body["interfaces"].as_array().expect("interfaces");
-    assert!(interfaces.contains(&json!("lo")), "{interfaces:?}");
+    assert!(!interfaces.contains(&json!("lo")), "{interfaces:?}");
 
     let entry = find_entry(&response, &old_device).expect("the device");
     let link = format!("rtsp://{}:554/profile_main", old_device.ip_address());

@@ -1,15 +1,10 @@
 //! ONVIF devices with unusual habits: clocks, addresses, versions of the media service, HTTP authentication,
 //! and certificates. Each device is queried at its own address, without multicast.
 
-use std::fs;
-use std::path::Path;
-
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{
-    ApiResponse, Camera, Manager, OnvifDevice, merged, openssl, self_signed, until,
-};
+use crate::support::{ApiResponse, Camera, Manager, OnvifDevice, certificate, merged, until};
 
 const USER: &str = "admin";
 const PASSWORD: &str = "pw-onvif-1";
@@ -156,19 +151,6 @@ async fn a_password_is_sent_in_clear_text_only_over_https() {
     assert_eq!((&entry["error"], &entry["needs_credentials"]), (&Value::Null, &json!(false)));
     assert!(entry["main"].is_string(), "{entry}");
     assert!(!manager.log().contains(PASSWORD));
-}
-
-/// Creates a self-signed certificate for localhost in `dir`. Returns the path of a file with the certificate and
-/// its key, and the certificate's fingerprint.
-fn certificate(dir: &Path) -> (String, String) {
-    let (key, certificate) = self_signed(dir);
-    let text = |path: &str| fs::read_to_string(path).expect("a file");
-    let both = dir.join("both.pem");
-    fs::write(&both, text(&certificate) + &text(&key)).expect("a file");
-    let shown = openssl(&["x509", "-in", &certificate, "-noout", "-fingerprint", "-sha256"]);
-    let shown = String::from_utf8(shown).expect("a string");
-    let (_, fingerprint) = shown.trim().split_once('=').expect("a fingerprint");
-    (both.to_str().expect("a path").to_owned(), fingerprint.to_owned())
 }
 
 #[tokio::test]

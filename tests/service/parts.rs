@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::support::{Manager, Nginx, RawCamera, Recorder, play};
+use crate::support::{Manager, Nginx, RawCamera, Recorder, play, play_slow};
 
 /// hls.js takes the times of parts either from their audio or from their video. The picture freezes whenever hls.js
 /// changes from one to the other.
@@ -73,6 +73,8 @@ async fn a_camera_with_a_frame_every_few_seconds_plays() {
         plays_slow_frames(&manager, &nginx, "2.5", ""),
         plays_slow_frames(&manager, &nginx, "3", ""),
         plays_slow_frames(&manager, &nginx, "3", "--audio aac"),
+        plays_slow_frames(&manager, &nginx, "5", ""),
+        plays_slow_frames(&manager, &nginx, "5", "--audio aac"),
     );
 }
 
@@ -95,7 +97,7 @@ async fn plays_slow_frames(manager: &Manager, nginx: &Nginx, interval: &str, mor
         let late = distance.saturating_sub(Duration::from_secs_f64(seconds));
         assert!(late < Duration::from_secs(1), "{id}: {distance:?}");
     }
-    play(&nginx.playlist(&id), 10).await;
+    play_slow(&nginx.playlist(&id), 10).await;
     let status = manager.status(&id).await;
     assert_eq!((&status["state"], &status["restarts"]), (&"live".into(), &0.into()), "{status}");
 }

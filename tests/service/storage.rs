@@ -62,7 +62,7 @@ async fn a_read_only_database_fails_the_start_with_the_reason() {
     let before = std::fs::read(disk.join("streams.db")).expect("a database");
 
     let (code, stderr) = Manager::run_to_exit_with_read_only(&dir, &disk, &[DATABASE]);
-    assert_eq!(code, Some(64), "{stderr}");
+    assert_eq!(code, Some(74), "{stderr}");
     let line = stderr.lines().find(|line| line.starts_with("stream-manager:")).expect("a line");
     assert!(line.contains("disk/streams.db") && line.contains("writable"), "{stderr}");
     assert_eq!(std::fs::read(disk.join("streams.db")).expect("a database"), before);

@@ -83,7 +83,7 @@ class StreamManager:
         public_url: str,
         private_key: str | None = None,
         key_id: str | None = None,
-        timeout: float = 15,
+        timeout: float = 20,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key

@@ -42,7 +42,7 @@ final class StreamManager
         string $publicUrl,
         #[SensitiveParameter] private readonly ?string $privateKey = null,
         private readonly ?string $keyId = null,
-        private readonly int $timeout = 15,
+        private readonly int $timeout = 20,
     ) {
         $this->baseUrl = rtrim($baseUrl, '/');
         $this->publicUrl = rtrim($publicUrl, '/');

@@ -18,8 +18,9 @@ impl ProbeSize {
     fn limits(self) -> (&'static str, &'static str) {
         match self {
             Self::Small => ("100000", "5000"),
-            // Analyzes 4 s, because some cameras send audio, but a frame of video only every 3 s.
             Self::Large => ("4000000", "2000000"),
+            // Some cameras send audio, and a frame of video every 5 s. Two frames may be necessary.
+            Self::Long => ("12000000", "2000000"),
         }
     }
 }

@@ -8,7 +8,8 @@ use crate::camera::options::StreamOptions;
 use crate::camera::plan::{Lesson, Plan};
 use crate::ingest::RunOutcome;
 use crate::ingest::ffmpeg::redirect;
-use crate::ingest::ffmpeg::stderr::{Tail, Verdict};
+use crate::ingest::ffmpeg::stderr::Tail;
+use crate::ingest::ffmpeg::verdict::Verdict;
 use crate::media::error::MediaError;
 
 /// The reason why the manager has stopped reading a run's frames.

@@ -11,7 +11,8 @@
 //! | [`check`] | whether FFmpeg can be run at all |
 //! | [`args`] | FFmpeg's arguments, and the script that keeps the URL out of them |
 //! | [`settings`] | the settings of every run of FFmpeg that connects to a camera |
-//! | [`stderr`] | collecting FFmpeg's messages, and finding the cause of its end in them |
+//! | [`stderr`] | collecting FFmpeg's messages, and finding facts about the camera in them |
+//! | [`verdict`] | the causes of FFmpeg's end, as its messages show them |
 //! | [`tracks`] | the camera's tracks, as FFmpeg prints them |
 //! | `repeats` | leaving out messages that FFmpeg repeats |
 //! | `login` | the reason why a camera rejects a login |
@@ -32,3 +33,4 @@ pub(crate) mod settings;
 mod silence;
 pub(crate) mod stderr;
 pub(crate) mod tracks;
+pub(crate) mod verdict;

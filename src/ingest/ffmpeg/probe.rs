@@ -26,7 +26,8 @@ use crate::ingest::ffmpeg::args;
 use crate::ingest::ffmpeg::login;
 use crate::ingest::ffmpeg::redirect;
 use crate::ingest::ffmpeg::settings::FfmpegSettings;
-use crate::ingest::ffmpeg::stderr::{Finding, MAX_FINDINGS, Tail, Verdict};
+use crate::ingest::ffmpeg::stderr::{Finding, MAX_FINDINGS, Tail};
+use crate::ingest::ffmpeg::verdict::Verdict;
 
 /// The largest number of pictures that are taken at the same time. Each may use a CPU core for a
 /// moment.

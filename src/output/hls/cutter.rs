@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::output::hls::fragment::Fragment;
-use crate::output::hls::playlist::{PartStart, Segment};
+use crate::output::hls::segment::{PartStart, Segment};
 
 /// The number of parts of the wanted duration after which an epoch's first segment ends, even without a keyframe. A
 /// player needs one whole segment before it shows a picture. With fewer than two parts in that segment, playback
@@ -80,6 +80,11 @@ enum WarmUp {
 }
 
 impl Cutter {
+    /// Uses another policy from now on.
+    pub(super) fn set_policy(&mut self, policy: SegmentPolicy) {
+        self.policy = policy;
+    }
+
     /// Creates a cutter for a stream whose first epoch has not begun.
     pub(super) fn new(policy: SegmentPolicy) -> Self {
         let (since_keyframe, last_gop) = (Duration::ZERO, Duration::ZERO);
@@ -235,7 +240,7 @@ mod tests {
 
     use super::*;
     use crate::output::hls::fragment::{InitId, testing};
-    use crate::output::hls::playlist::Part;
+    use crate::output::hls::segment::Part;
 
     const MS: Duration = Duration::from_millis(1);
 
@@ -247,6 +252,7 @@ mod tests {
             init: InitId { epoch: 1, version: 0 },
             is_discontinuity: false,
             parts: vec![part; parts as usize],
+            undeclared: Duration::ZERO,
         }
     }
 

@@ -13,7 +13,7 @@ use tracing::warn;
 use crate::output::disk_budget::DiskShare;
 use crate::output::hls::fragment::{InitId, InitSegment};
 use crate::output::hls::layout::StreamDir;
-use crate::output::hls::playlist::Segment;
+use crate::output::hls::segment::Segment;
 
 /// Writes and deletes one stream's files, and counts the bytes of its segments.
 #[derive(Debug)]

@@ -14,7 +14,8 @@
 //! | [`fragment`] | a fragment of MP4, and the init segment that it needs |
 //! | `fragmenter` | joining frames into fragments |
 //! | `sound` | continuous audio, with silence where the camera sends none |
-//! | [`playlist`] | the media playlist of one stream |
+//! | `segment` | a segment and its parts, as playlists describe them |
+//! | [`playlist`] | the media playlist of one stream, and its text |
 //! | [`multivariant`] | the multivariant playlist that refers to the media playlist |
 //! | [`published`] | a stream's rendered playlists, as players get them |
 //! | [`layout`] | paths and file names below `STREAM_DIR` |
@@ -30,5 +31,6 @@ pub(crate) mod output;
 pub(crate) mod packager;
 pub(crate) mod playlist;
 pub(crate) mod published;
+mod segment;
 mod sound;
 pub(crate) mod sweep;

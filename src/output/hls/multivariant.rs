@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::output::hls::fragment::{Fragment, InitSegment};
 use crate::output::hls::layout;
-use crate::output::hls::playlist::Segment;
+use crate::output::hls::segment::Segment;
 
 /// The shortest segment whose bit rate is representative. The first segment of an epoch, for example,
 /// contains little more than a keyframe. The definition of the peak bit rate in RFC 8216 ignores segments
@@ -48,7 +48,7 @@ impl Variant {
 
     /// Takes the bit rate of a finished segment into account.
     pub(crate) fn finish(&mut self, segment: &Segment) {
-        let duration = segment.duration();
+        let duration = segment.playing_time();
         #[expect(clippy::cast_precision_loss, reason = "a rate")]
         let rate = segment.length() as f64 * 8.0 / duration.as_secs_f64().max(0.001);
         let is_certain = duration >= REPRESENTATIVE;
@@ -81,7 +81,7 @@ impl Variant {
 mod tests {
     use super::*;
     use crate::output::hls::fragment::{InitId, testing};
-    use crate::output::hls::playlist::{Part, PartStart};
+    use crate::output::hls::segment::{Part, PartStart};
 
     fn segment(millis: u64, length: u64) -> Segment {
         let duration = Duration::from_millis(millis);
@@ -93,6 +93,7 @@ mod tests {
             init: InitId { epoch: 7, version: 0 },
             is_discontinuity: false,
             parts,
+            undeclared: Duration::ZERO,
         }
     }
 

@@ -27,8 +27,8 @@ use crate::stream::playable::PlayableReader;
 /// The most bytes of frames by which the packager can be behind. The hub also limits the time.
 const MAX_BEHIND: usize = 16 * 1024 * 1024;
 
-/// The longest wait of a blocking playlist request, in wanted durations of a segment.
-const BLOCKED_SEGMENTS: u32 = 3;
+/// The longest wait of a blocking playlist request, in target durations.
+const BLOCKED_TARGETS: u32 = 3;
 
 /// The HLS output. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -68,10 +68,11 @@ impl Hls {
         self.0.playlists.get(id)?.borrow().clone()
     }
 
-    /// Returns the longest time that a blocking playlist request waits. This time covers several segments,
-    /// because a stream may be interrupted for a moment.
-    pub(crate) fn reload_timeout(&self) -> Duration {
-        self.0.policy.segment_time * BLOCKED_SEGMENTS
+    /// Returns the longest time that a blocking request for the next version of `playlists` waits. This time covers
+    /// several segments, because a stream may be interrupted for a moment.
+    pub(crate) fn reload_timeout(&self, playlists: Option<&Published>) -> Duration {
+        let target = playlists.map(Published::target_duration);
+        target.unwrap_or(self.0.policy.segment_time) * BLOCKED_TARGETS
     }
 }
 

@@ -19,16 +19,21 @@ use crate::output::hls::files::SegmentFiles;
 use crate::output::hls::fragment::{Fragment, InitId};
 use crate::output::hls::layout::StreamDir;
 use crate::output::hls::multivariant::Variant;
-use crate::output::hls::playlist::{PartStart, Playlist, Segment};
+use crate::output::hls::playlist::Playlist;
 use crate::output::hls::published::{PlaylistReceiver, Published};
+use crate::output::hls::segment::{PartStart, Segment};
 use crate::stream::output::OutputProgress;
 
 /// The largest gap or overlap between two consecutive fragments that does not count as a jump.
 const JUMP: Duration = Duration::from_millis(500);
 
-/// The longest part for which the target duration is raised. Parts of several seconds occur only if a camera sends
-/// one frame every few seconds.
-const LONGEST_PART: Duration = Duration::from_secs(10);
+/// The longest duration of a fragment, unless segments can be longer. Only fragments of cameras that send a frame
+/// every few seconds are as long as this.
+const LONGEST_FRAGMENT: Duration = Duration::from_secs(10);
+
+/// The number of consecutive fragments that are too long after which the output fails. The first frames of an epoch,
+/// and the frame before a jump of the camera's clock, may seem to last longer than they do.
+const TOO_LONG: u32 = 3;
 
 /// The wall-clock time of a segment is corrected by at most the duration of the previous segment, divided
 /// by this number. Cameras' clocks run a little fast or slow, and players accept such a small step.
@@ -46,6 +51,8 @@ pub(crate) struct Packager {
     policy: SegmentPolicy,
     /// The longest duration of a segment before the target duration was first raised.
     initial_longest_segment: Duration,
+    /// The number of consecutive fragments so far that were too long.
+    too_long: u32,
     cutter: Cutter,
     files: SegmentFiles,
     playlist: Playlist,
@@ -77,6 +84,7 @@ impl Packager {
         Self {
             policy,
             initial_longest_segment: policy.longest_segment(),
+            too_long: 0,
             cutter: Cutter::new(policy),
             files: SegmentFiles::new(dir, share, longest_playlist),
             playlist: Playlist::new(target, policy.part_time, list_size, first),
@@ -102,7 +110,8 @@ impl Packager {
     }
 
     /// Packages one fragment. Returns true if the fragment was written. A fragment is not written if it is too long,
-    /// if the packager waits for a keyframe and the fragment does not begin with one, or if writing fails.
+    /// if the packager waits for a keyframe and the fragment does not begin with one, or if writing fails. If several
+    /// fragments in a row are too long, reports an error.
     ///
     /// After a failed write, the packager continues at the next keyframe, with a discontinuity if there are
     /// segments.
@@ -112,10 +121,13 @@ impl Packager {
             self.interrupt();
         }
         self.expected_time = Some(fragment.decode_time + fragment.duration);
-        // While the packager waits for a keyframe, nothing is written, so the last error stays reported.
-        let is_waiting = self.init != Some(fragment.init.id);
-        let is_too_long = fragment.duration > self.policy.longest_segment();
-        if is_waiting && !fragment.is_keyframe || is_too_long {
+        if fragment.duration > self.longest_fragment() {
+            self.leave_out(fragment);
+            return false;
+        }
+        self.too_long = 0;
+        // Nothing is written until a keyframe comes, so the last error stays reported.
+        if self.init != Some(fragment.init.id) && !fragment.is_keyframe {
             return false;
         }
         let result = self.write(fragment);
@@ -139,43 +151,46 @@ impl Packager {
         }
     }
 
-    /// Begins another playlist if `fragment` is too long for the target duration of the present one, and not longer
-    /// than [`LONGEST_PART`]. A playlist that is not published yet gets a longer target duration even if a single
-    /// frame lasts for more than three fifths of the longest segment: the first frames of an epoch have irregular
-    /// times, so a later frame may be longer.
+    /// Returns the longest duration of a fragment that is written.
+    fn longest_fragment(&self) -> Duration {
+        self.policy.longest_segment().max(LONGEST_FRAGMENT)
+    }
+
+    /// Leaves out a fragment that is too long, and reports an error if it is not the first one in a row.
+    fn leave_out(&mut self, fragment: &Fragment) {
+        self.too_long = self.too_long.saturating_add(1);
+        if self.too_long == TOO_LONG {
+            let error = too_few_frames(fragment.duration, self.longest_fragment());
+            self.progress.error = Some((fragment.init.id.epoch, error));
+            self.progress.failures += 1;
+        }
+    }
+
+    /// Raises the target duration if `fragment` is too long for it, and the playlist is not published yet. RFC 8216
+    /// does not allow the target duration to change later. The first frames of an epoch have irregular times, so the
+    /// target duration is raised even if a frame lasts for only three fifths of the longest segment.
     fn ensure_target_duration(&mut self, fragment: &Fragment) {
+        if self.has_segments() {
+            return;
+        }
         let longest = self.policy.longest_segment();
-        let is_first = !self.has_segments() && longest == self.initial_longest_segment;
-        if fragment.duration > longest && fragment.duration <= LONGEST_PART {
+        let is_first = longest == self.initial_longest_segment;
+        if fragment.duration > longest && fragment.duration <= LONGEST_FRAGMENT {
             self.lengthen(fragment.duration);
         } else if is_first && fragment.frames == 1 && fragment.duration > longest * 3 / 5 {
             self.lengthen(longest * 6 / 5);
         }
     }
 
-    /// Begins a playlist whose segments can contain parts that last for `part`. RFC 8216 does not allow the target
-    /// duration of a playlist to change, so all segments leave the playlist. The new playlist is published
-    /// when it has a finished segment.
+    /// Raises the target duration, so that segments can contain parts that last for `part`.
     fn lengthen(&mut self, part: Duration) {
-        self.interrupt();
-        let first = NumberSet {
-            sequence: self.playlist.position().sequence,
-            discontinuity: self.playlist.last_discontinuity() + u64::from(self.has_segments()),
-            epoch: 0,
-        };
         self.policy = self.policy.for_long_parts(part);
-        self.cutter = Cutter::new(self.policy);
-        let SegmentPolicy { part_time, list_size, .. } = self.policy;
-        let next = Playlist::new(self.policy.target_duration(), part_time, list_size, first);
-        let listed = self.playlist.duration();
-        let retired = std::mem::replace(&mut self.playlist, next).into_segments();
-        self.files.finish(retired, listed);
-        self.needs_discontinuity = false;
-        self.next_begins_at = None;
+        self.cutter.set_policy(self.policy);
+        self.playlist.set_target_duration(self.policy.target_duration());
     }
 
     /// Ends the growing segment, and waits for a keyframe. Called when fragments were missed or could not be
-    /// written, when the media time jumps, and when another playlist begins.
+    /// written, and when the media time jumps.
     pub(crate) fn interrupt(&mut self) {
         self.give_up_growing();
         self.needs_discontinuity |= self.has_segments();
@@ -219,12 +234,11 @@ impl Packager {
     }
 
     /// Returns whether the fragment jumps in time or is too long. When a camera corrects its clock, the
-    /// media time jumps, and the estimated duration of a frame may be that of the jump. A playlist that named
-    /// such a part would permanently violate its target duration.
+    /// media time jumps, and the estimated duration of a frame may be that of the jump.
     fn breaks_the_time_line(&self, fragment: &Fragment) -> bool {
         let is_same = self.init == Some(fragment.init.id);
         let gap = self.expected_time.map(|expected| fragment.decode_time.abs_diff(expected));
-        is_same && (gap > Some(JUMP) || fragment.duration > self.policy.longest_segment())
+        is_same && (gap > Some(JUMP) || fragment.duration > self.longest_fragment())
     }
 
     fn write(&mut self, fragment: &Fragment) -> io::Result<()> {
@@ -266,10 +280,23 @@ impl Packager {
             self.open(fragment)?;
         }
         let length = self.files.append(&fragment.slices)?;
-        self.playlist.append(fragment.duration, length, self.part_start(fragment));
+        let declared = self.declared_duration(fragment);
+        self.playlist.append(declared, length, self.part_start(fragment));
+        self.playlist.add_undeclared(fragment.duration.saturating_sub(declared));
         self.playlist.set_audio_delay(fragment.audio_delay);
         self.cutter.appended(fragment);
         Ok(())
+    }
+
+    /// Returns the duration that the playlist declares for `fragment`: its playing time, unless the camera has become
+    /// so slow that a single frame exceeds the target duration, which must not change. Players take the playing time
+    /// from the media.
+    fn declared_duration(&self, fragment: &Fragment) -> Duration {
+        if fragment.duration <= self.policy.longest_segment() {
+            fragment.duration
+        } else {
+            self.playlist.target_duration()
+        }
     }
 
     /// Returns how the part of `fragment` begins. Keyframes are not marked during the warm-up: a player
@@ -299,8 +326,8 @@ impl Packager {
         let taken_at = fragment.taken_at;
         let Some(previous) = self.playlist.segments().next_back() else { return taken_at };
         match self.next_begins_at {
-            Some(expected) => corrected(expected, taken_at, previous.duration()),
-            None => taken_at.max(previous.begins_at + previous.duration()),
+            Some(expected) => corrected(expected, taken_at, previous.playing_time()),
+            None => taken_at.max(previous.begins_at + previous.playing_time()),
         }
     }
 
@@ -308,7 +335,7 @@ impl Packager {
     fn close(&mut self) {
         let Some(growing) = self.playlist.growing() else { return };
         let duration = growing.duration();
-        self.next_begins_at = Some(growing.begins_at + duration);
+        self.next_begins_at = Some(growing.begins_at + growing.playing_time());
         self.cutter.finished(duration);
         let retired = self.playlist.close();
         self.files.finish(retired, self.playlist.duration());
@@ -349,6 +376,18 @@ fn corrected(expected: SystemTime, taken_at: SystemTime, previous: Duration) -> 
     }
 }
 
+/// Returns the error of a camera that sends a frame only every `interval`, although `longest` is the longest.
+fn too_few_frames(interval: Duration, longest: Duration) -> Error {
+    let (interval, longest) = (interval.as_secs_f64().round(), longest.as_secs());
+    Error::new(
+        ErrorKind::SourceUnsupported,
+        format!(
+            "the camera sends a frame only every {interval} s, but HLS needs one at least every {longest} s; \
+             increase the camera's frame rate"
+        ),
+    )
+}
+
 fn not_written(error: &io::Error) -> Error {
     Error::new(
         ErrorKind::StorageUnavailable,
@@ -363,7 +402,7 @@ mod tests {
     use crate::output::disk_budget::DiskBudget;
     use crate::output::hls::fragment::testing;
     use crate::output::hls::layout::{Layout, segment_name};
-    use crate::output::hls::playlist::Part;
+    use crate::output::hls::segment::Part;
 
     const FIRST: u64 = 1_763_690_000;
 
@@ -612,21 +651,64 @@ mod tests {
     }
 
     #[test]
-    fn a_camera_that_becomes_slow_gets_another_playlist_with_higher_numbers() {
+    fn the_target_duration_stays_the_same_if_the_camera_becomes_slow() {
         let mut setup = setup(2.0, 5);
         setup.feed(7, 0, 5, 2000);
-        let before = setup.published();
         let init = testing::init(7);
-        for number in 0..3 {
-            setup.packager.push(&testing::fragment(&init, true, 10_000 + number * 5000, 5000));
+        let mut after_first = String::new();
+        for number in 0..12 {
+            if number == 1 {
+                // Only the last part of a segment can be much shorter than `PART-TARGET`.
+                after_first = setup.packager.playlist.render();
+            }
+            let frame = testing::fragment(&init, number % 4 == 0, 5000 + number * 5000, 5000);
+            assert!(setup.packager.push(&Fragment { frames: 1, ..frame }), "frame {number}");
+            assert_eq!(setup.packager.progress().error, None);
+            let playlist = setup.playlist();
+            assert_eq!(playlist.target_duration, 2);
+            assert!(setup.durations().iter().all(|it| *it <= 2490), "{:?}", setup.durations());
+            assert_eq!(playlist.discontinuity_sequence, 40);
+            assert!(!playlist.segments.iter().any(|segment| segment.discontinuity));
         }
-        let playlist = setup.playlist();
-        assert_eq!(playlist.target_duration, 6);
-        assert!(playlist.media_sequence >= before.position().first_unknown());
-        assert_eq!(playlist.discontinuity_sequence, before.last_discontinuity() + 1);
-        for segment in playlist.segments {
+        let text = setup.packager.playlist.render();
+        assert!(text.contains("PART-TARGET=2.000"), "{text}");
+        assert!(!after_first.contains("PART:DURATION=0.20000"), "{after_first}");
+        let dates = dates(&setup);
+        assert!(dates.windows(2).all(|pair| pair[1] - pair[0] == 5000), "{dates:?}");
+        for segment in setup.playlist().segments {
             assert!(setup.has(&segment.uri), "{} is listed but missing", segment.uri);
         }
+    }
+
+    #[test]
+    fn frames_that_are_too_far_apart_are_an_error_but_a_single_long_one_is_not() {
+        for (count, is_error) in [(2, false), (3, true), (30, true)] {
+            let mut setup = setup(2.0, 5);
+            let init = testing::init(7);
+            for number in 0..count {
+                let frame = testing::fragment(&init, true, number * 12_000, 12_000);
+                assert!(!setup.packager.push(&Fragment { frames: 1, ..frame }));
+            }
+            let progress = setup.packager.progress().clone();
+            assert_eq!((progress.error.is_some(), progress.failures), (is_error, is_error.into()));
+            if let Some((epoch, error)) = progress.error {
+                assert_eq!((epoch, error.kind), (7, ErrorKind::SourceUnsupported));
+                assert!(error.detail.contains("every 12 s"), "{error}");
+            }
+            setup.feed(7, count * 12_000, 5, 2000);
+            assert_eq!(setup.packager.progress().playable, Some(7), "it works again");
+        }
+    }
+
+    #[test]
+    fn a_slow_camera_is_playable_although_only_its_first_frame_is_a_keyframe() {
+        let mut setup = setup(2.0, 5);
+        let init = testing::init(7);
+        for (begin, ms) in [(0, 1200), (1200, 5000), (6200, 5000)] {
+            let frame = testing::fragment(&init, begin == 0, begin, ms);
+            setup.packager.push(&Fragment { frames: 1, ..frame });
+        }
+        assert_eq!(setup.packager.progress().playable, Some(7));
     }
 
     #[test]

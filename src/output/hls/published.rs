@@ -1,6 +1,7 @@
 //! A stream's playlists, as players get them.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -44,6 +45,11 @@ impl Published {
     /// Returns the position at which the media playlist ends.
     pub(crate) fn position(&self) -> Position {
         self.playlist.position()
+    }
+
+    /// Returns the target duration of the media playlist.
+    pub(crate) fn target_duration(&self) -> Duration {
+        self.playlist.target_duration()
     }
 
     /// Returns the number of the media playlist's last discontinuity.

@@ -28,7 +28,7 @@ use crate::stream::state::State;
 use crate::stream::status::StatusPublisher;
 use crate::stream::transition_metrics::TransitionMetrics;
 use crate::stream::viewers::Viewers;
-use crate::stream::waiters::Waiters;
+use crate::stream::waiters::{BackgroundStarts, Waiters};
 
 /// Starts a new stream, and returns its handle. `priority` is the priority of the stream's first run. Starts the
 /// output as well if that is `wanted`. Calls `on_gone` with this handle once the stream's child, output and files
@@ -55,6 +55,7 @@ pub(in crate::stream) fn spawn(
         media: PlayableMedia::new(hub.clone(), rendition, resources.hevc),
         hub,
         process_log,
+        background_starts: BackgroundStarts::default(),
     });
     let (send_command, commands) = mpsc::channel(COMMANDS);
     let media = OutputMedia {

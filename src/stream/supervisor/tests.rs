@@ -21,7 +21,7 @@ use crate::events::bus::{Bus, EventReceiver};
 use crate::events::{EventKind, StopReason, StreamEvent, StreamEventKind};
 use crate::ingest::rendition::testing::NoTranscoder;
 use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest, Stop, StopRequests};
-use crate::media::frame::testing;
+use crate::media::frame::{Frame, testing};
 use crate::media::frame_budget::FrameBudget;
 use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::cutter::SegmentPolicy;
@@ -95,6 +95,14 @@ impl Child {
         let begin = self.sent.replace(self.sent.get() + count);
         let frame = |n| testing::video(&format, n == 0, (begin + n) * 200, 200);
         self.request.hub.publish((0..count).map(frame));
+    }
+
+    /// Sends a keyframe that lasts for 5 s.
+    fn send_slowly(&self) {
+        let format = testing::format(self.request.epoch);
+        let number = self.sent.replace(self.sent.get() + 1);
+        let frame = testing::video(&format, true, number * 5000, 5000);
+        self.request.hub.publish([Frame { received_at: Instant::now(), ..frame }]);
     }
 
     /// Reports a frame that arrived before the first keyframe.
@@ -733,6 +741,68 @@ async fn a_background_start_during_a_stop_starts_another_stream() {
     let next = setup.child().await;
     assert!(next.request.epoch > ended, "a number was used twice");
     assert!(stop.await.expect("a task"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_start_of_a_camera_with_a_frame_every_few_seconds_is_extended() {
+    let mut setup = setup();
+    let start = setup.start();
+    let child = setup.child().await;
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    child.send_slowly();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(!start.is_finished() && setup.state() == Some(State::Starting));
+    child.send_slowly();
+    assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_is_not_extended_if_the_few_frames_of_a_camera_have_ended() {
+    let mut setup = setup();
+    let start = setup.start();
+    let child = setup.child().await;
+    child.send(1);
+    let error = start.await.expect("a task").expect_err("a timeout");
+    assert_eq!(error.kind, ErrorKind::SourceTimeout);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_camera_with_a_frame_every_few_seconds_can_miss_two() {
+    let mut setup = setup();
+    let start = setup.start();
+    let mut child = setup.child().await;
+    for _ in 0..3 {
+        child.send_slowly();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert_eq!(setup.state(), Some(State::Live), "14 s after the last frame");
+    assert_eq!(child.stop_request().await, Stop::Gently);
+    let status = setup.registry.get(&setup.camera.id).expect("a stream").status();
+    let (error, _) = status.last_error.expect("an error");
+    assert!(error.detail.contains("15 s"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_starts_in_the_background_wait_as_one() {
+    let mut setup = setup();
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let (registry, camera) = (setup.registry.clone(), setup.camera.clone());
+    let start = |wanted| {
+        registry.start_soon(camera.clone(), wanted).expect("a place");
+    };
+    start(WantedOutput::Hls);
+    let child = setup.child().await;
+    let before = tasks();
+    for _ in 0..100 {
+        start(WantedOutput::Hls);
+        start(WantedOutput::None);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(tasks(), before + 1, "one start waits for HLS, and one for the stream");
+    child.send(3);
+    setup.reaches(State::Live).await;
 }
 
 #[tokio::test(start_paused = true)]

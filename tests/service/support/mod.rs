@@ -28,7 +28,7 @@ pub(crate) use metrics::Metrics;
 pub(crate) use network::in_own_network;
 pub(crate) use nginx::{Nginx, free_port};
 pub(crate) use onvif::OnvifDevice;
-pub(crate) use openssl::{key_pair, openssl, self_signed, tls_acceptor};
+pub(crate) use openssl::{certificate, key_pair, openssl, self_signed, tls_acceptor};
 pub(crate) use picture::Jpeg;
 pub(crate) use process::{
     Process, children_of, is_running, lines_of, processes_that_show, send_signal,
@@ -36,7 +36,7 @@ pub(crate) use process::{
 pub(crate) use raw_camera::RawCamera;
 pub(crate) use receiver::{Receiver, Webhook};
 pub(crate) use recorder::Recorder;
-pub(crate) use viewer::{Playlist, has_sound, play, probe};
+pub(crate) use viewer::{Playlist, has_sound, play, play_slow, probe};
 
 /// The time limit of most waits. It is generous because tests run in parallel on slow machines.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);

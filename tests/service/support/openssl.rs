@@ -1,6 +1,7 @@
 //! Runs the `openssl` command: creates key pairs for back ends that sign playback tokens themselves, and
 //! certificates of TLS servers.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -52,6 +53,19 @@ pub(crate) fn self_signed(dir: &Path) -> (String, String) {
         &certificate,
     ]);
     (key, certificate)
+}
+
+/// Creates a self-signed certificate for localhost in `dir`. Returns the path of a file with the certificate and
+/// its key, and the certificate's fingerprint.
+pub(crate) fn certificate(dir: &Path) -> (String, String) {
+    let (key, certificate) = self_signed(dir);
+    let text = |path: &str| fs::read_to_string(path).expect("a file");
+    let both = dir.join("both.pem");
+    fs::write(&both, text(&certificate) + &text(&key)).expect("a file");
+    let shown = openssl(&["x509", "-in", &certificate, "-noout", "-fingerprint", "-sha256"]);
+    let shown = String::from_utf8(shown).expect("a string");
+    let (_, fingerprint) = shown.trim().split_once('=').expect("a fingerprint");
+    (both.to_str().expect("a path").to_owned(), fingerprint.to_owned())
 }
 
 /// Returns the server side of TLS with this key and certificate.

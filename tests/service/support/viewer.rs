@@ -17,8 +17,19 @@ use super::{Nginx, TIMEOUT};
 /// passed through, because FFmpeg would otherwise round them to a guessed frame rate. Warnings are hidden, because
 /// FFmpeg prints one whenever it loads an init segment again.
 pub(crate) async fn play(url: &str, seconds: u32) {
+    decode(url, seconds, &[]).await;
+}
+
+/// Like [`play`], for a camera with a frame every few seconds. By default, FFmpeg waits for 20 frames before it
+/// plays, from which it determines the frame rate.
+pub(crate) async fn play_slow(url: &str, seconds: u32) {
+    decode(url, seconds, &["-fpsprobesize", "0"]).await;
+}
+
+async fn decode(url: &str, seconds: u32, options: &[&str]) {
     let time = seconds.to_string();
-    let arguments = ["-v", "error", "-live_start_index", "0", "-i", url, "-t", &time];
+    let arguments = ["-live_start_index", "0", "-i", url, "-t", &time];
+    let arguments = [&["-v", "error"], options, &arguments].concat();
     let times = ["-fps_mode", "passthrough", "-enc_time_base:v", "1:90000", "-f", "null", "-"];
     let output = run("ffmpeg", &[arguments.as_slice(), &times].concat()).await;
     assert_eq!(output.stderr, "", "FFmpeg reported errors while playing {url}");
