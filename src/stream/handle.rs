@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info};
 
+use super::background_starts::BackgroundStarts;
 use super::interest::{Interest, Interests, Purpose};
 use super::output::{OutputState, WantedOutput};
 use super::playable::PlayableMedia;
 use super::state::State;
 use super::status::Status;
 use super::viewers::{Seen, Viewer, Viewers, Visit};
-use super::waiters::BackgroundStarts;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::id::StreamId;

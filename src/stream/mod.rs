@@ -23,6 +23,7 @@
 //! | [`output`] | the interface between a stream and its output |
 //! | `output_slot` | the output of one stream, which runs only while clients use it |
 //! | [`interest`], [`viewers`] | the interest that keeps a stream running, and its viewers |
+//! | `background_starts` | the starts for whose result no caller waits |
 //! | `kept` | the streams that run without viewers |
 //! | [`reaper`] | proposing the end of idle streams and unused outputs |
 //! | [`start_queue`] | the order of starts |
@@ -32,6 +33,7 @@
 //! `crate::ingest` implements ingests. Nothing here depends on FFmpeg's arguments, HLS or HTTP.
 
 mod active_count;
+mod background_starts;
 mod backoff;
 mod deadlines;
 pub(crate) mod handle;

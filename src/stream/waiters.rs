@@ -1,36 +1,11 @@
-//! The callers who wait for the result of a start, and the starts for which no caller waits.
-
-use std::sync::Mutex;
+//! The callers who wait for the result of a start.
 
 use tokio::sync::oneshot;
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::handle::{Joined, StartResult};
 use super::output::WantedOutput;
 use crate::base::error::Error;
-use crate::base::lock::lock;
-
-/// The tasks that start a stream in the background. There is at most one for each output, however many starts are
-/// requested.
-#[derive(Debug, Default)]
-pub(super) struct BackgroundStarts {
-    with_hls: Mutex<Option<AbortHandle>>,
-    without_output: Mutex<Option<AbortHandle>>,
-}
-
-impl BackgroundStarts {
-    /// Keeps the task of a start that wants this output, and aborts the previous one.
-    pub(super) fn replace(&self, wanted: WantedOutput, task: AbortHandle) {
-        let place = match wanted {
-            WantedOutput::Hls => &self.with_hls,
-            WantedOutput::None => &self.without_output,
-        };
-        if let Some(previous) = lock(place).replace(task) {
-            previous.abort();
-        }
-    }
-}
 
 /// The callers who wait until the stream, or the output that they want, is playable, or until the start
 /// fails or is delayed.

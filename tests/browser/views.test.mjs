@@ -103,7 +103,9 @@ describe("the views", () => {
     await form.getByLabel("User name").fill("viewer");
     await form.getByLabel("Password").fill("wrong");
     await form.getByRole("button", { name: "Test" }).click();
-    await form.getByText("The camera rejected the user name or password, or forbids access to the stream.").waitFor();
+    await form
+      .getByText("The camera rejected the user name or password, or forbids access to the stream.")
+      .waitFor();
     await form.getByLabel("Password").fill(PASSWORD);
     await form.getByRole("button", { name: "Test" }).click();
     await form.getByText("Connection successful").waitFor();

@@ -125,7 +125,10 @@ describe("the page", { concurrency: 6 }, () => {
     await form.getByLabel("User name").fill("viewer");
     await form.getByLabel("Password").fill("not-it");
     await form.getByRole("button", { name: "Save and watch" }).click();
-    await viewer.sees("failed", "The camera rejected the user name or password, or forbids access to the stream.");
+    await viewer.sees(
+      "failed",
+      "The camera rejected the user name or password, or forbids access to the stream.",
+    );
     assert.ok(!(await viewer.page.content()).includes("not-it"));
 
     // The camera is not contacted when the tile comes back into sight, or when the view is opened again,
@@ -135,11 +138,17 @@ describe("the page", { concurrency: 6 }, () => {
     await viewer.hide();
     await viewer.sees("idle");
     await viewer.hide(false);
-    await viewer.sees("failed", "The camera rejected the user name or password, or forbids access to the stream.");
+    await viewer.sees(
+      "failed",
+      "The camera rejected the user name or password, or forbids access to the stream.",
+    );
     await viewer.page.getByRole("link", { name: "Status" }).click();
     await viewer.page.getByRole("heading", { name: "Active streams" }).waitFor();
     await viewer.page.getByRole("link", { name: "Wall" }).click();
-    await viewer.sees("failed", "The camera rejected the user name or password, or forbids access to the stream.");
+    await viewer.sees(
+      "failed",
+      "The camera rejected the user name or password, or forbids access to the stream.",
+    );
     assert.equal(starts(), 1);
     // The camera is contacted when the user requests it.
     await viewer.tile().hover();

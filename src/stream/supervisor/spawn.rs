@@ -10,6 +10,7 @@ use crate::camera::Camera;
 use crate::child::log::ProcessLog;
 use crate::media::hub::FrameHub;
 use crate::stream::active_count::ActiveShare;
+use crate::stream::background_starts::BackgroundStarts;
 use crate::stream::backoff::Backoff;
 use crate::stream::deadlines::Deadlines;
 use crate::stream::handle::{COMMANDS, Shared, StreamHandle};
@@ -28,7 +29,7 @@ use crate::stream::state::State;
 use crate::stream::status::StatusPublisher;
 use crate::stream::transition_metrics::TransitionMetrics;
 use crate::stream::viewers::Viewers;
-use crate::stream::waiters::{BackgroundStarts, Waiters};
+use crate::stream::waiters::Waiters;
 
 /// Starts a new stream, and returns its handle. `priority` is the priority of the stream's first run. Starts the
 /// output as well if that is `wanted`. Calls `on_gone` with this handle once the stream's child, output and files
