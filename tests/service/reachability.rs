@@ -137,6 +137,8 @@ async fn a_camera_with_rtsps_is_checked_over_tls_and_a_changed_address_is_checke
     let dead = json!({ "rtsp_link": format!("rtsp://127.0.0.1:{}/x", free_port()) });
     let put: ApiResponse = manager.put("/api/cameras/gate", &dead).await;
     assert_eq!(put.status, 200, "{put:?}");
+    // Nothing is known about the new address yet, or only that a check has failed.
+    assert_ne!(reachability(&manager, "gate").await["reachable"], true);
     let known = becomes(&manager, "gate", false).await;
     assert_eq!(known["last_error"]["code"], "source_unreachable", "{known}");
     assert_eq!(manager.delete("/api/cameras/gate").await.status, 204);
