@@ -12,7 +12,10 @@ const FEW = 8;
 const MANY = 1000;
 
 const names = signal<ReadonlyMap<string, string>>(new Map());
-/** The ids whose names the page has requested since the last change of a camera. */
+/**
+ * The ids whose names the page knows, or is requesting, since the last change of a camera. An id without a camera is
+ * requested again when a view is opened or the ids change, because another user may have added the camera.
+ */
 const requested = new Set<string>();
 
 cameraChanges.subscribe(() => requested.clear());
@@ -32,13 +35,16 @@ export function useNames(ids: string[]): void {
     for (const id of missing) {
       requested.add(id);
     }
-    request(missing).catch(() => {
-      // The view shows the ids, and the next list of ids repeats the request.
-      for (const id of missing) {
-        requested.delete(id);
-      }
-    });
+    // If the request fails, the view shows the ids.
+    const settle = () => forgetUnnamed(missing);
+    request(missing).then(settle, settle);
   }, [wanted, change]);
+}
+
+function forgetUnnamed(ids: string[]): void {
+  for (const id of ids.filter((each) => !names.value.has(each))) {
+    requested.delete(id);
+  }
 }
 
 async function request(ids: string[]): Promise<void> {
