@@ -93,7 +93,14 @@ const SCENES = {
       await page.locator(".device").first().waitFor();
     },
   ],
-  status: ["#/status", (page) => page.getByText("Warehouse").first().waitFor(wait)],
+  status: [
+    "#/status",
+    async (page) => {
+      for (const text of ["Warehouse", "hall monitor", "1.2.3", "4.1 Mbit/s"]) {
+        await page.getByText(text).first().waitFor(wait);
+      }
+    },
+  ],
   log: [
     "#/status",
     async (page) => {
