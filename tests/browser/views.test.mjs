@@ -143,7 +143,7 @@ describe("the views", () => {
     await row.getByLabel("Password").fill(PASSWORD);
     await row.getByRole("button", { name: "Try again" }).click();
     await row.getByRole("button", { name: /^Add / }).click();
-    await row.getByRole("link", { name: /^Watch / }).click();
+    await row.getByRole("link", { name: /^Added – watch / }).click();
     await viewer.sees("live");
     await viewer.seesPictureNewerThan(Date.now());
     const added = (await on.service.get("cameras")).cameras.find(({ source }) =>
@@ -168,7 +168,7 @@ describe("the views", () => {
     await page.getByText("The certificate of the camera's ONVIF service is unknown.").waitFor();
     await page.getByRole("button", { name: "Trust this certificate" }).click();
     await page.getByRole("button", { name: /^Add / }).click();
-    await page.getByRole("link", { name: /^Watch / }).waitFor();
+    await page.getByRole("link", { name: /^Added – watch / }).waitFor();
     const { cameras } = await on.service.get("cameras");
     const added = cameras.find(({ ip }) => ip === TLS_ADDRESS);
     assert.equal(added.onvif_certificate, fingerprint256);

@@ -7,8 +7,10 @@ import { DOCUMENT } from "../tools/api-types.mjs";
 
 const SOURCES = new URL("../src/", import.meta.url);
 const LOCALES = new URL("locales/", SOURCES);
-/** Error codes that only nginx sends. The schemas of the OpenAPI document do not list them. */
-const NGINX_CODES = ["manager_unavailable", "too_many_requests"];
+/** The list of all error codes of the manager and of nginx. */
+const ERRORS = new URL("../../../docs/reference/errors.md", import.meta.url);
+/** The presets of vendors. Their notes are in English. */
+const PRESETS = new URL("../../../src/camera/presets.json", import.meta.url);
 
 const languages = readdirSync(LOCALES).map((file) => [
   file.replace(".json", ""),
@@ -45,13 +47,31 @@ for (const [language, texts] of languages) {
   });
 }
 
-test("every error code of the service, of nginx and of the page has a text", () => {
+test("every error code of the reference and of the page has a text, and every such text a code", () => {
   const { components } = JSON.parse(readFileSync(DOCUMENT, "utf8"));
-  const page = [...sources.matchAll(/new Problem\(\w+, "(\w+)"/g)].map(([, code]) => code);
-  assert.ok(page.length > 0);
-  for (const code of [...components.schemas.ErrorKind.enum, ...NGINX_CODES, ...page]) {
-    assert.ok(english[`error.${code}`], code);
+  const rows = readFileSync(ERRORS, "utf8").matchAll(/^\| \d{3} \| `(\w+)` \|/gm);
+  const reference = [...rows].map(([, code]) => code);
+  for (const code of components.schemas.ErrorKind.enum) {
+    assert.ok(reference.includes(code), code);
   }
+  // The page's own codes, and those that it gives to errors that come without a code.
+  const own = [
+    ...sources.matchAll(/new Problem\(\w+, "(\w+)"|"(onvif_failed)"|"error\.(unexpected)"/g),
+  ];
+  const page = own.map(([, ...groups]) => groups.find((group) => group));
+  assert.ok(page.length > 0);
+  const codes = [...new Set([...reference, ...page])].sort();
+  const texts = Object.keys(english).filter((key) => key.startsWith("error."));
+  assert.deepEqual(texts.map((key) => key.replace("error.", "")).sort(), codes);
+});
+
+test("every note on a vendor has a text, which is the note itself in English", () => {
+  const presets = JSON.parse(readFileSync(PRESETS, "utf8")).filter(({ notes }) => notes);
+  const texts = Object.entries(english).filter(([key]) => key.startsWith("vendor."));
+  assert.deepEqual(
+    Object.fromEntries(texts),
+    Object.fromEntries(presets.map(({ vendor, notes }) => [`vendor.${vendor}`, notes])),
+  );
 });
 
 test("every text is used", () => {

@@ -72,18 +72,32 @@ export class Service {
   }
 
   /** Adds or replaces a camera. Throws if the API rejects it. */
-  async put(id, camera, key) {
+  put(id, camera, key) {
+    return this.#send("PUT", `cameras/${id}`, camera, key);
+  }
+
+  /** Adds or replaces many cameras, with an import. Throws if the API rejects it. */
+  import(cameras, key) {
+    return this.#send("PUT", "cameras.json", cameras, key);
+  }
+
+  /** Deletes a camera. Throws if the API rejects it. */
+  remove(id, key) {
+    return this.#send("DELETE", `cameras/${id}`, undefined, key);
+  }
+
+  async #send(method, path, body, key) {
     const headers = {
       "Content-Type": "application/json",
       ...(key && { Authorization: `Bearer ${key}` }),
     };
-    const response = await fetch(`${this.origin}/api/cameras/${id}`, {
-      method: "PUT",
+    const response = await fetch(`${this.origin}/api/${path}`, {
+      method,
       headers,
-      body: JSON.stringify(camera),
+      body: JSON.stringify(body),
     });
     if (!response.ok) {
-      throw new Error(`camera ${id}: ${await response.text()}`);
+      throw new Error(`${method} ${path}: ${await response.text()}`);
     }
   }
 

@@ -7,13 +7,13 @@ import { launchBrowser, Viewer } from "./viewer.mjs";
 
 /**
  * Returns a stage whose service and browser are started before the tests of the current `describe` block, and
- * stopped after them.
+ * stopped after them. `args` are arguments of `deploy/run`.
  */
-export function stage(settings = {}) {
+export function stage(settings = {}, args = []) {
   const created = new Stage();
   before(async () => {
     await allOf(
-      Service.start(settings).then((service) => (created.service = service)),
+      Service.start(settings, args).then((service) => (created.service = service)),
       launchBrowser().then((browser) => (created.browser = browser)),
     );
   });

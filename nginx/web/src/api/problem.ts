@@ -34,16 +34,10 @@ export function problemOf(status: number, body: string | null): Problem | null {
   }
 }
 
-/**
- * Returns the explanation of an error. If the page has no text for the code, the explanation is the detail,
- * or a general text if there is no detail.
- */
+/** Returns the explanation of an error: a general one if the page has no text for the code. */
 export function explain({ code, detail }: Coded): Failure {
   const key = `error.${code}`;
-  if (!isKey(key)) {
-    return { text: detail ?? t("error.unexpected"), detail: null };
-  }
-  const text = t(key);
+  const text = t(isKey(key) ? key : "error.unexpected");
   return { text, detail: detail !== null && addsTo(text, detail) ? detail : null };
 }
 

@@ -1,5 +1,5 @@
 // A hook that requests data from the service while a view shows the data.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 
 import { cameraChanges } from "./changes";
 
@@ -73,5 +73,5 @@ export function useReading<T>(
       clearTimeout(timer);
     };
   }, [read, delay, retry, every]);
-  return { ...reading, again: () => again.current() };
+  return { ...reading, again: useCallback(() => again.current(), []) };
 }

@@ -1,9 +1,11 @@
-// The list of running or failed streams. It is requested repeatedly while a view uses it.
+// The list of running or failed streams. It is requested repeatedly while a view uses it. The module also remembers
+// what earlier lists have shown.
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
+import { cameraChanges } from "./changes";
 import { get } from "./client";
-import { Problem } from "./problem";
+import { type Coded, Problem } from "./problem";
 import type { Profile, Stream, StreamList } from "./types";
 
 /** Interval between two requests. */
@@ -16,6 +18,11 @@ export const streams = signal<Map<string, Stream> | undefined>(undefined);
 /** False if the latest request for the list got no response, or a response with a status of 500 or more. */
 export const isReachable = signal(true);
 
+/** The keys of the listed streams that an earlier list or the latest list has shown as live. */
+let seenLive: ReadonlySet<string> = new Set();
+/** The errors of streams that have failed, by key. A failed stream is not listed for long. */
+const failures = new Map<string, Coded>();
+
 let users = 0;
 let starts = 0;
 let timer: ReturnType<typeof setTimeout> | undefined;
@@ -27,6 +34,37 @@ let isRequesting = false;
  */
 export function streamKey(id: string, profile: Profile): string {
   return profile === "sub" ? `${id}~sub` : id;
+}
+
+/** Returns whether the stream is listed and has been live since it is listed. */
+export function wasLive(key: string): boolean {
+  return seenLive.has(key);
+}
+
+/**
+ * Returns the error of the latest start of a stream, if that start failed; null otherwise. The error is forgotten
+ * when the stream starts again, and after a change of a camera.
+ */
+export function lastFailureOf(key: string): Coded | null {
+  return failures.get(key) ?? null;
+}
+
+// A change of a camera may have corrected the cause.
+cameraChanges.subscribe(() => failures.clear());
+
+function remember(listed: Map<string, Stream>): void {
+  seenLive = new Set(
+    [...listed]
+      .filter(([key, { state }]) => state === "live" || seenLive.has(key))
+      .map(([key]) => key),
+  );
+  for (const [key, { state, last_error }] of listed) {
+    if (state === "failed" && last_error) {
+      failures.set(key, last_error);
+    } else {
+      failures.delete(key);
+    }
+  }
 }
 
 /**
@@ -42,9 +80,11 @@ async function request(): Promise<void> {
   try {
     if (!document.hidden) {
       const list = await get<StreamList>("streams");
-      streams.value = new Map(
+      const listed = new Map(
         list.streams.map((stream) => [streamKey(stream.indicator_id, stream.profile), stream]),
       );
+      remember(listed);
+      streams.value = listed;
       isReachable.value = true;
     }
   } catch (error) {

@@ -21,19 +21,19 @@ import { copyPicture } from "./still";
 /** First pause before a retry. The pause grows with each failure in a row. */
 const RETRY_AFTER_MS = 2000;
 const LONGEST_RETRY_MS = 30_000;
-/**
- * A player that was live reports the first failures in a row, this many, as `waiting`, and each further one as
- * `failed`. Other players report each failure as `failed`.
- */
-const FAILURES_UNTIL_FAILED = 5;
 const KEEP_UP_EVERY_MS = 200;
 /**
  * If the time between two calls of `keepUp` is longer than this, the computer has slept. The wall clock
  * measures the time, because on most systems the browser's monotonic clock stops during sleep.
  */
 const SLEPT_MS = 15_000;
-/** `pictures`: the connection is too slow for video, and the tile shows single pictures. */
-export type State = "idle" | "starting" | "live" | "waiting" | "failed" | "pictures";
+/**
+ * `waiting`: the player was live, and becomes live again without the user's help. `retrying`: the player was not
+ * live, an attempt has failed, and another one follows or is in progress. `failed`: only the user starts another
+ * attempt, or a change of a camera on this page, or the stream when it is live again. `pictures`: the connection
+ * is too slow for video, and the tile shows single pictures.
+ */
+export type State = "idle" | "starting" | "live" | "waiting" | "retrying" | "failed" | "pictures";
 
 export interface PlayRequest {
   id: string;
@@ -123,6 +123,7 @@ export class LivePlayer {
     if (this.request && (this.retry !== undefined || isFailed)) {
       forget(this.key(this.request));
       if (isUserRequest) {
+        this.failures = 0;
         this.showStart();
       }
       void this.begin();
@@ -130,11 +131,12 @@ export class LivePlayer {
   }
 
   /**
-   * Sets the state to `starting`, or to `waiting` if the player was live before. An automatic retry after a failure
-   * does so only when the service has responded that the stream is starting.
+   * Sets the state of an attempt: `waiting` if the player was live before; otherwise `retrying` if an attempt has
+   * failed since the user's last request, or else `starting`.
    */
   private showStart(): void {
-    this.state.value = this.wasLive ? "waiting" : "starting";
+    const first = this.failures > 0 ? "retrying" : "starting";
+    this.state.value = this.wasLive ? "waiting" : first;
   }
 
   private key({ id }: PlayRequest): string {
@@ -255,7 +257,7 @@ export class LivePlayer {
 
   private keepUp(): void {
     if (this.hasSlept()) {
-      if (this.state.value !== "failed" || this.retry !== undefined) {
+      if (this.state.value !== "failed") {
         void this.begin();
       }
       return;
@@ -392,9 +394,9 @@ export class LivePlayer {
       this.state.value = "failed";
       return;
     }
-    this.state.value = this.wasLive && this.failures < FAILURES_UNTIL_FAILED ? "waiting" : "failed";
     const pause = Math.min(RETRY_AFTER_MS * 1.5 ** this.failures, LONGEST_RETRY_MS);
     this.failures += 1;
+    this.showStart();
     this.retry = setTimeout(() => void this.begin(), pause);
   }
 

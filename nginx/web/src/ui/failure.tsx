@@ -16,7 +16,11 @@ export function FailureText({ failure: { text, detail } }: { failure: Failure })
   return (
     <>
       {text}
-      {detail && <small class="detail">{detail}</small>}
+      {detail && (
+        <small class="detail" lang="en" dir="auto">
+          {detail}
+        </small>
+      )}
     </>
   );
 }

@@ -28,9 +28,18 @@ export const LANGUAGES: Record<Language, Source> = {
 export const language = signal<Language>("en");
 const texts = signal<Texts>(en);
 
-/** Returns the text, in which the values replace placeholders such as `{name}`. */
+/** Letters of scripts that are written from right to left, and characters that change the direction. */
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufefc]/;
+
+/**
+ * Returns the text, in which the values replace placeholders such as `{name}`. A value that is written from right
+ * to left does not change the order of the words around it.
+ */
 export function t(key: Key, values: Record<string, string | number> = {}): string {
-  return texts.value[key].replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
+  return texts.value[key].replace(/\{(\w+)\}/g, (_, name: string) => {
+    const value = String(values[name] ?? "");
+    return RIGHT_TO_LEFT.test(value) ? `\u2068${value}\u2069` : value;
+  });
 }
 
 /** Returns the text in the plural form for the number `n`, which replaces the placeholder `{n}`. */

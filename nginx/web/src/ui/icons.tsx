@@ -35,6 +35,12 @@ const PATHS = {
   check: "M5 12.500l4.500 4.500L19 7.500",
   alert: "M12 4 2.800 19.500h18.400zM12 10v4.500M12 17h.01",
   list: "M8 6h12M8 12h12M8 18h12M4 6h.01M4 12h.01M4 18h.01",
+  dot: "M12 7a5 5 0 1 0 0 10 5 5 0 0 0 0-10",
+  pause: "M8.500 6v12M15.500 6v12",
+  offline:
+    "M4 4l16 16M5 12.500a10 10 0 0 1 4-2.300M19 12.500a10 10 0 0 0-4.500-2.400M8.500 16a5 5 0 0 1 7 0M12 19h.01",
+  first: "M6 6v12M18 6l-6 6 6 6",
+  last: "M18 6v12M6 6l6 6-6 6",
   refresh: "M19 8a8 8 0 1 0 1 6M20 4v5h-5",
 } as const;
 
@@ -42,7 +48,7 @@ export type IconName = keyof typeof PATHS;
 
 export function Icon({ name }: { name: IconName }) {
   return (
-    <svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
+    <svg class={`icon icon-${name}`} viewBox="0 0 24 24" aria-hidden="true" focusable="false">
       <path d={PATHS[name]} />
     </svg>
   );

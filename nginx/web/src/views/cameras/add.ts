@@ -13,7 +13,7 @@ const MAX_ATTEMPTS = 9;
  */
 export async function add(fields: Fields): Promise<Camera> {
   const name = fields.name.trim() || hostOf(fields);
-  const input = { ...inputOf(fields), name };
+  const input = { ...inputOf(fields, null), name };
   if (fields.id) {
     return post<Camera>("cameras", { ...input, id: fields.id });
   }

@@ -5,19 +5,20 @@ import { hasRole } from "../../api/caller";
 import { listCameras, readCamera } from "../../api/cameras";
 import { cameraChanges } from "../../api/changes";
 import { getFile, LONG_MS, putFile, remove } from "../../api/client";
-import { explain, Problem } from "../../api/problem";
+import { type Coded, explain, Problem } from "../../api/problem";
 import { type Reading, useReading } from "../../api/reading";
-import { streams, useStreams } from "../../api/streams";
-import type { Camera, CamerasPage, Imported, Stream } from "../../api/types";
+import { lastFailureOf, streamKey, streams, useStreams, wasLive } from "../../api/streams";
+import type { Camera, CamerasPage, Imported } from "../../api/types";
 import { saveFile } from "../../ui/browser";
 import { FailureText } from "../../ui/failure";
-import { dateTime, t } from "../../ui/i18n";
+import { dateTime, plural, t } from "../../ui/i18n";
 import { Icon, IconButton } from "../../ui/icons";
 import { notify } from "../../ui/notice";
 import { Confirm, Empty, Pager } from "../../ui/parts";
 import { editAddress, go, isId, lastWall, place, watchAddress } from "../../ui/place";
+import { Badge } from "../badge";
+import { type Condition, conditionOf, factsOfStream } from "../condition";
 import { ErrorAlert, report } from "../error";
-import { StateBadge } from "../state-badge";
 import { CameraForm } from "./form";
 
 const PAGE = 25;
@@ -71,6 +72,7 @@ export function Cameras() {
     <div class="page">
       <div class="bar">
         <h1>{t("nav.cameras")}</h1>
+        {list && <span class="quiet">{plural("cameras.count", list.total)}</span>}
         <span class="gap" />
         {hasRole("admin") && <Transfer />}
         {hasRole("user") && (
@@ -144,20 +146,36 @@ function List({
   );
 }
 
-/** Returns a camera's stream from the list: the main stream, or else the sub stream; undefined without either. */
-function streamOf(id: string): Stream | undefined {
-  return streams.value?.get(id) ?? streams.value?.get(`${id}~sub`);
+/**
+ * Returns the condition of a camera and the error that explains it. They are those of the main stream, or of the
+ * sub stream if only the sub stream runs or has failed.
+ */
+function summaryOf({ id, reachability }: Camera): { condition: Condition; error: Coded | null } {
+  const keys = [streamKey(id, "main"), streamKey(id, "sub")];
+  for (const key of keys) {
+    const stream = streams.value?.get(key);
+    if (stream) {
+      const error = stream.state === "live" ? null : (stream.last_error ?? null);
+      return { condition: conditionOf(factsOfStream(stream, wasLive(key))), error };
+    }
+  }
+  if (reachability?.reachable === false) {
+    return { condition: "offline", error: null };
+  }
+  const error = keys.map(lastFailureOf).find((failure) => failure) ?? null;
+  return { condition: conditionOf({ state: "stopped", code: error?.code ?? null }), error };
 }
 
 function Row({ camera, onDelete }: { camera: Camera; onDelete: () => void }) {
   const { id, name } = camera;
-  const stream = streamOf(id);
-  const error = stream && stream.state !== "live" ? stream.last_error : null;
-  const offline = stream?.state !== "live" && camera.reachability?.reachable === false;
+  const { condition, error } = summaryOf(camera);
+  const isUnreachable = condition !== "live" && camera.reachability?.reachable === false;
   return (
     <li class="row" data-camera={id}>
       <div class="row-main">
-        <strong>{name}</strong>
+        <strong class="name" title={name}>
+          <bdi>{name}</bdi>
+        </strong>
         <span class="quiet">
           {[
             name === id ? null : id,
@@ -167,14 +185,14 @@ function Row({ camera, onDelete }: { camera: Camera; onDelete: () => void }) {
             .filter(Boolean)
             .join(" · ")}
         </span>
-        {offline && <Offline reachability={camera.reachability} />}
-        {error && !offline && (
+        {isUnreachable && <Unreachable reachability={camera.reachability} />}
+        {error && !isUnreachable && (
           <span class="why">
             <FailureText failure={explain(error)} />
           </span>
         )}
       </div>
-      <StateBadge state={offline ? "offline" : (stream?.state ?? "stopped")} />
+      <Badge condition={condition} />
       <div class="row-actions">
         <a class="button" href={watchAddress(id)} aria-label={t("cameras.watch_label", { name })}>
           <Icon name="play" />
@@ -199,7 +217,7 @@ function Row({ camera, onDelete }: { camera: Camera; onDelete: () => void }) {
 }
 
 /** The time since which a camera cannot be reached, and the reason. */
-function Offline({ reachability }: { reachability: Camera["reachability"] }) {
+function Unreachable({ reachability }: { reachability: Camera["reachability"] }) {
   const { since, last_error: error } = reachability ?? {};
   return (
     <span class="why">

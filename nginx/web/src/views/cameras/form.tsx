@@ -26,7 +26,8 @@ interface FormProps {
 const KINDS: SourceKind[] = ["address", "link"];
 
 export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
-  const [fields, setFields] = useState<Fields>(() => ({ ...fieldsOf(camera), ...preset }));
+  const [initial] = useState<Fields>(() => ({ ...fieldsOf(camera), ...preset }));
+  const [fields, setFields] = useState(initial);
   const [error, setError] = useState<unknown>(null);
   const [isBusy, setBusy] = useState(false);
   /** Whether the user wants to watch the camera after it is saved. */
@@ -43,7 +44,11 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
   };
   const runTest = (event: MouseEvent & { currentTarget: HTMLButtonElement }) => {
     if (event.currentTarget.form?.reportValidity()) {
-      void test.run({ ...inputOf(fields), ...(camera && { id: camera.id }), profile: "main" });
+      void test.run({
+        ...inputOf(fields, camera),
+        ...(camera && { id: camera.id }),
+        profile: "main",
+      });
     }
   };
   const save = async (watches: boolean, certificate = fields.onvif_certificate) => {
@@ -53,7 +58,7 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
     const confirmed = { ...fields, onvif_certificate: certificate };
     try {
       const saved = camera
-        ? await put<Camera>(`cameras/${camera.id}`, inputOf(confirmed), { within: LONG_MS })
+        ? await put<Camera>(`cameras/${camera.id}`, inputOf(confirmed, camera), { within: LONG_MS })
         : await add(confirmed);
       cameraChanges.value += 1;
       onSaved(saved, watches);
@@ -75,6 +80,7 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
   return (
     <Dialog
       title={camera ? t("form.edit", { name: camera.name }) : t("camera.add")}
+      isChanged={JSON.stringify(fields) !== JSON.stringify(initial)}
       onClose={onClose}
     >
       <form class="form" onSubmit={submit}>

@@ -60,6 +60,8 @@ const NEW: Fields = {
  * back, because the API would store it.
  */
 const HIDDEN = "***";
+/** The beginning of a link, with the credentials that the API has hidden, if there are any. */
+const HIDDEN_LOGIN = /^(rtsps?:\/\/)(?:\*\*\*@)?/i;
 const LONGEST_ID = 64;
 
 /** Returns the form's values for a camera; the defaults if the camera is null. */
@@ -90,13 +92,27 @@ export function fieldsOf(camera: Camera | null): Fields {
   };
 }
 
+/** The fields that describe the source of a camera, by the kind of source. */
+const SOURCE = {
+  link: ["rtsp_link", "rtsp_link_sub"],
+  address: ["vendor", "ip", "path", "sub_path", "username", "password"],
+} as const satisfies Record<SourceKind, readonly (keyof Fields)[]>;
+
+/** Returns whether the user has changed the source of a saved camera, apart from the login of its links. */
+export function hasNewSource(fields: Fields, camera: Camera): boolean {
+  const saved = fieldsOf(camera);
+  const names = [...SOURCE[fields.kind], "port", "kind"] as const;
+  return names.some((name) => fields[name] !== saved[name]);
+}
+
 /**
  * Returns the API's input for the form. Empty fields are omitted. The API sets omitted fields to their
- * defaults, with three exceptions. A saved camera keeps its source if links and address are omitted. It keeps
- * its password if the password is omitted, the saved source has an address instead of links, and address,
- * port and user name stay the same. It keeps the confirmed certificate if the ONVIF URL stays the same.
+ * defaults, with three exceptions. A saved camera keeps its source if links and address are omitted, as they are
+ * if the user has not changed them. It keeps its password if the password is omitted, the saved source has an
+ * address instead of links, and address, port and user name stay the same. It keeps the confirmed certificate if
+ * the ONVIF URL stays the same.
  */
-export function inputOf(fields: Fields): CameraInput {
+export function inputOf(fields: Fields, camera: Camera | null): CameraInput {
   const input: CameraInput = {
     // The form offers no other values.
     video: fields.video as VideoOption,
@@ -104,19 +120,8 @@ export function inputOf(fields: Fields): CameraInput {
     transport: fields.transport as TransportOption,
     keep: fields.keep as KeepOption,
   };
-  const names: (keyof Fields & keyof CameraInput)[] =
-    fields.kind === "link"
-      ? ["name", "owner", "rtsp_link", "rtsp_link_sub"]
-      : ["name", "owner", "vendor", "ip", "path", "sub_path", "username", "password"];
-  for (const name of names) {
-    const value = name === "password" ? fields[name] : fields[name].trim();
-    if (value) {
-      Object.assign(input, { [name]: value });
-    }
-  }
-  if (fields.kind === "address" && fields.port) {
-    input.port = Number(fields.port);
-  }
+  addTexts(input, fields, ["name", "owner"]);
+  addSource(input, fields, camera);
   // The manager sends a digest of the password to the ONVIF service, so the API accepts only an ONVIF URL
   // with the host of the camera.
   const host = bare(hostOf(fields));
@@ -129,7 +134,54 @@ export function inputOf(fields: Fields): CameraInput {
   return input;
 }
 
-function hostOfService(url: string): string {
+/** Adds the fields with these names that are not empty to the input. */
+function addTexts(
+  input: CameraInput,
+  fields: Fields,
+  names: readonly (keyof Fields & keyof CameraInput)[],
+): void {
+  for (const name of names) {
+    const value = name === "password" ? fields[name] : fields[name].trim();
+    if (value) {
+      Object.assign(input, { [name]: value });
+    }
+  }
+}
+
+/** Adds the source to the input, unless a saved camera keeps its source. */
+function addSource(input: CameraInput, fields: Fields, camera: Camera | null): void {
+  if (camera === null || hasNewSource(fields, camera)) {
+    addTexts(input, fields, SOURCE[fields.kind]);
+    if (fields.kind === "address" && fields.port) {
+      input.port = Number(fields.port);
+    }
+  } else if (fields.username && canChangeLogin(fields, camera)) {
+    Object.assign(input, linksWithLogin(camera, fields.username, fields.password));
+  }
+}
+
+/**
+ * Returns whether the form can replace the credentials in the links of a saved camera. It cannot if the API hides
+ * other parts of the links, because the form would have to send them as well.
+ */
+export function canChangeLogin({ kind }: Fields, camera: Camera): boolean {
+  const links = [camera.source, camera.source_sub].filter((link) => link != null);
+  const isHidingMore = links.some((link) => isHidden(link.replace(HIDDEN_LOGIN, "$1")));
+  return kind === "link" && !camera.ip && links.length > 0 && !isHidingMore;
+}
+
+/** Returns the links of a camera with other credentials. */
+function linksWithLogin(camera: Camera, username: string, password: string): CameraInput {
+  const login = [username, password].map(encodeURIComponent).join(":");
+  const replaced = (link: string) => link.replace(HIDDEN_LOGIN, `$1${login}@`);
+  return {
+    ...(camera.source && { rtsp_link: replaced(camera.source) }),
+    ...(camera.source_sub && { rtsp_link_sub: replaced(camera.source_sub) }),
+  };
+}
+
+/** Returns the host of an ONVIF service; empty if there is none. */
+export function hostOfService(url: string): string {
   const [, host = ""] = /^(?:https?:\/\/)?(\[[^\]]+\]|[^/:]+)/i.exec(url) ?? [];
   return bare(host);
 }

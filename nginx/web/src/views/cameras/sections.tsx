@@ -5,8 +5,8 @@ import { hasRole } from "../../api/caller";
 import { get } from "../../api/client";
 import type { Camera, Vendor, VendorList } from "../../api/types";
 import { Field, type FieldProps, Select } from "../../ui/fields";
-import { type Key, t } from "../../ui/i18n";
-import { type Fields, idOf, isHidden } from "./input";
+import { isKey, type Key, t } from "../../ui/i18n";
+import { canChangeLogin, type Fields, hasNewSource, idOf, isHidden } from "./input";
 
 const OPTIONS = {
   video: ["auto", "copy", "h264"],
@@ -72,7 +72,7 @@ export function AddressSection(form: SectionProps) {
         />
       </div>
       {!vendor && !camera && <p class="hint">{t("form.vendor_hint")}</p>}
-      {vendor?.notes && <p class="hint">{vendor.notes}</p>}
+      {vendor?.notes && <p class="hint">{noteOn(vendor.vendor, vendor.notes)}</p>}
       <div class="columns">
         <FormField form={form} name="username" autocomplete="off" />
         <FormField
@@ -88,27 +88,35 @@ export function AddressSection(form: SectionProps) {
   );
 }
 
+/** Returns the note on a vendor's cameras in the user's language, or in English if the page has no text for the vendor. */
+function noteOn(vendor: string, english: string): string {
+  const key = `vendor.${vendor}`;
+  return isKey(key) ? t(key) : english;
+}
+
 function Paths({ form, vendor }: { form: SectionProps; vendor: Vendor | undefined }) {
   const { path, sub_path } = form.camera ?? {};
-  const isPathHidden = isHidden(path);
-  const isSubPathHidden = isHidden(sub_path);
+  // A saved camera whose source does not change keeps its paths.
+  const isSent = form.camera !== null && hasNewSource(form.fields, form.camera);
+  const isPathMissing = isSent && isHidden(path);
+  const isSubPathMissing = isSent && isHidden(sub_path);
   return (
     <>
       <div class="columns">
         <FormField
           form={form}
           name="path"
-          required={isPathHidden || (!vendor && !path)}
-          placeholder={(!isPathHidden && vendor?.main) || path || "/stream1"}
+          required={isPathMissing || (!vendor && !path)}
+          placeholder={(!isHidden(path) && vendor?.main) || path || "/stream1"}
         />
         <FormField
           form={form}
           name="sub_path"
-          required={isSubPathHidden}
-          placeholder={(!isSubPathHidden && vendor?.sub) || sub_path || "/stream2"}
+          required={isSubPathMissing}
+          placeholder={(!isHidden(sub_path) && vendor?.sub) || sub_path || "/stream2"}
         />
       </div>
-      {(isPathHidden || isSubPathHidden) && <p class="hint">{t("form.hidden_hint")}</p>}
+      {(isPathMissing || isSubPathMissing) && <p class="hint">{t("form.hidden_hint")}</p>}
     </>
   );
 }
@@ -145,6 +153,33 @@ export function LinkSection(form: SectionProps) {
       )}
       <FormField form={form} name="rtsp_link_sub" placeholder={camera?.source_sub ?? ""} />
       {hasLinks && <p class="hint">{t("form.links_kept")}</p>}
+      {hasLinks && canChangeLogin(fields, camera) && !fields.rtsp_link && <Login {...form} />}
+    </>
+  );
+}
+
+/** Fields that replace the user name and the password in the links of a saved camera. */
+function Login(form: SectionProps) {
+  return (
+    <>
+      <div class="columns">
+        <FormField
+          form={form}
+          name="username"
+          required={form.fields.password !== ""}
+          placeholder={t("form.kept")}
+          autocomplete="off"
+        />
+        <FormField
+          form={form}
+          name="password"
+          type="password"
+          required={form.fields.username !== ""}
+          placeholder={t("form.kept")}
+          autocomplete="new-password"
+        />
+      </div>
+      <p class="hint">{t("form.login_hint")}</p>
     </>
   );
 }

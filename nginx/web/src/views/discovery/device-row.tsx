@@ -4,18 +4,19 @@ import { useState } from "preact/hooks";
 
 import { cameraChanges } from "../../api/changes";
 import type { Camera, Device } from "../../api/types";
+import { FailureText } from "../../ui/failure";
 import { Field } from "../../ui/fields";
 import { t } from "../../ui/i18n";
 import { Icon } from "../../ui/icons";
 import { notify } from "../../ui/notice";
-import { watchAddress } from "../../ui/place";
+import { go, watchAddress } from "../../ui/place";
 import { add } from "../cameras/add";
 import { CameraForm } from "../cameras/form";
 import { inputOf } from "../cameras/input";
 import { TestResult, useTest } from "../cameras/test";
 import { CertificateQuestion } from "../certificate";
 import { ErrorText } from "../error";
-import { describe, fieldsFor, nameOf } from "./device";
+import { describe, failureOfDevice, fieldsFor, nameOf } from "./device";
 
 export interface Credentials {
   username: string;
@@ -63,7 +64,9 @@ export function DeviceRow({ device, query, onAdded, onSearchAgain }: DeviceRowPr
   return (
     <li class="row device" data-device={device.address}>
       <div class="row-main">
-        <strong>{nameOf(device)}</strong>
+        <strong class="name" title={nameOf(device)}>
+          <bdi>{nameOf(device)}</bdi>
+        </strong>
         <span class="quiet">
           {[device.address, model].filter((text) => text && text !== nameOf(device)).join(" · ")}
         </span>
@@ -85,7 +88,11 @@ export function DeviceRow({ device, query, onAdded, onSearchAgain }: DeviceRowPr
             onConfirm={() => void confirm(device.onvif_certificate ?? "")}
           />
         ) : (
-          device.error && <span class="why">{device.error}</span>
+          device.error && (
+            <span class="why">
+              <FailureText failure={failureOfDevice(device.error, device.needs_credentials)} />
+            </span>
+          )
         )}
         {error !== null && (
           <span class="why" role="alert">
@@ -98,7 +105,7 @@ export function DeviceRow({ device, query, onAdded, onSearchAgain }: DeviceRowPr
         device={device}
         isBusy={isBusy}
         isTesting={test.result?.is === "running"}
-        onTest={() => void test.run({ ...inputOf(fields()), profile: "main" })}
+        onTest={() => void test.run({ ...inputOf(fields(), null), profile: "main" })}
         onAdd={() => void addNow()}
         onAdjust={() => setEditing(true)}
       />
@@ -107,10 +114,13 @@ export function DeviceRow({ device, query, onAdded, onSearchAgain }: DeviceRowPr
           camera={null}
           preset={fields()}
           onClose={() => setEditing(false)}
-          onSaved={(camera) => {
+          onSaved={(camera, watches) => {
             setEditing(false);
             onAdded(device, camera);
             notify(t("cameras.saved", { name: camera.name }));
+            if (watches) {
+              go(watchAddress(camera.id));
+            }
           }}
         />
       )}
@@ -169,7 +179,7 @@ function Actions({ device, isBusy, isTesting, onTest, onAdd, onAdjust }: Actions
         <a
           class="button"
           href={watchAddress(device.known_as)}
-          aria-label={t("cameras.watch_label", { name })}
+          aria-label={t("discovery.watch_label", { name })}
         >
           <Icon name="check" />
           {t("discovery.watch")}

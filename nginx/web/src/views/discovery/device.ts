@@ -1,5 +1,7 @@
 // Descriptions of discovered devices, and conversion of devices to cameras.
+import { explain } from "../../api/problem";
 import type { Device, DeviceProfile } from "../../api/types";
+import type { Failure } from "../../ui/failure";
 import { number } from "../../ui/i18n";
 import { type Fields, fieldsOf } from "../cameras/input";
 
@@ -9,6 +11,14 @@ import { type Fields, fieldsOf } from "../cameras/input";
 export function nameOf(device: Device): string {
   const model = [device.manufacturer, device.model].filter(Boolean).join(" ");
   return device.name || model || device.address;
+}
+
+/**
+ * Returns the explanation of an error of a device. The service sends no code with such an error. If the device
+ * requires credentials, it has rejected those that the service has sent.
+ */
+export function failureOfDevice(detail: string, needsCredentials: boolean): Failure {
+  return explain({ code: needsCredentials ? "source_unauthorized" : "onvif_failed", detail });
 }
 
 /** Describes a stream in one line. */

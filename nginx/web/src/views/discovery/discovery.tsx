@@ -7,7 +7,11 @@ import type { Camera, Device, Discovery } from "../../api/types";
 import { Field } from "../../ui/fields";
 import { plural, t } from "../../ui/i18n";
 import { Icon } from "../../ui/icons";
+import { notify } from "../../ui/notice";
 import { Empty } from "../../ui/parts";
+import { go, watchAddress } from "../../ui/place";
+import { CameraForm } from "../cameras/form";
+import { hostOfService } from "../cameras/input";
 import { ErrorAlert } from "../error";
 import { type Credentials, DeviceRow } from "./device-row";
 
@@ -19,6 +23,8 @@ interface Query {
   password: string;
 }
 
+/** The beginning of the service's warning about an empty result. The view itself explains an empty result. */
+const NONE_FOUND = "no camera responded";
 const EMPTY: Query = { interface: "", address: "", username: "", password: "" };
 
 function discover(query: Query & { onvif_certificate?: string }): Promise<Discovery> {
@@ -31,6 +37,8 @@ export function DiscoveryView() {
   const [found, setFound] = useState<Discovery | null>(null);
   const [searchCount, setSearchCount] = useState(0);
   const [isBusy, setBusy] = useState(false);
+  /** Whether the form for a camera that the search has not found is open. */
+  const [isAdding, setAdding] = useState(false);
   const [error, setError] = useState<unknown>(null);
 
   const search = async () => {
@@ -73,6 +81,7 @@ export function DiscoveryView() {
   };
   const onAdded = (device: Device, camera: Camera) =>
     replace(device, { ...device, known_as: camera.id });
+  const warnings = found?.warnings.filter((warning) => !warning.startsWith(NONE_FOUND)) ?? [];
   const set = (name: keyof Query) => (value: string) => setQuery({ ...query, [name]: value });
 
   return (
@@ -105,13 +114,11 @@ export function DiscoveryView() {
             onInput={set("address")}
             placeholder={t("discovery.address_example")}
           />
-          {found && found.interfaces.length > 1 && (
-            <Interfaces
-              all={found.interfaces}
-              value={query.interface}
-              onChange={set("interface")}
-            />
-          )}
+          <Interfaces
+            all={found?.interfaces ?? []}
+            value={query.interface}
+            onChange={set("interface")}
+          />
         </div>
         <div class="actions">
           {isBusy && (
@@ -126,17 +133,15 @@ export function DiscoveryView() {
         </div>
       </form>
       <ErrorAlert error={error} />
-      {found?.warnings.map((warning) => (
-        <p class="hint" key={warning}>
+      {warnings.map((warning) => (
+        <p class="hint" lang="en" key={warning}>
           {warning}
         </p>
       ))}
       <div aria-live="polite">
-        {found && <p class="unseen">{plural("discovery.found", found.devices.length)}</p>}
-        {found?.devices.length === 0 && (
-          <Empty icon="search" title={t("discovery.none")}>
-            <p>{t("discovery.none_text")}</p>
-          </Empty>
+        {found?.devices.length === 0 && <NothingFound onAdd={() => setAdding(true)} />}
+        {found && found.devices.length > 0 && (
+          <p class="hint">{plural("discovery.found", found.devices.length)}</p>
         )}
         {found && found.devices.length > 0 && (
           <ul class="list">
@@ -153,10 +158,49 @@ export function DiscoveryView() {
           </ul>
         )}
       </div>
+      {isAdding && (
+        <CameraForm
+          camera={null}
+          preset={{ ip: addressOf(query), username: query.username, password: query.password }}
+          onClose={() => setAdding(false)}
+          onSaved={(camera, watches) => {
+            setAdding(false);
+            notify(t("cameras.saved", { name: camera.name }));
+            if (watches) {
+              go(watchAddress(camera.id));
+            }
+          }}
+        />
+      )}
     </div>
   );
 }
 
+/**
+ * Returns the camera's address from the field of the form, which may also contain a port, or the URL of an ONVIF
+ * service.
+ */
+function addressOf({ address }: Query): string {
+  const isBareIpv6 = /^[^[/]*:[^[/]*:/.test(address);
+  return isBareIpv6 ? address : hostOfService(address);
+}
+
+/** The explanation of an empty result, with a button to add a camera that the search does not find. */
+function NothingFound({ onAdd }: { onAdd: () => void }) {
+  return (
+    <Empty icon="search" title={t("discovery.none")}>
+      <p>{t("discovery.none_text")}</p>
+      <div class="actions centered">
+        <button type="button" onClick={onAdd}>
+          <Icon name="plus" />
+          {t("discovery.add_by_address")}
+        </button>
+      </div>
+    </Empty>
+  );
+}
+
+/** The choice of the network to search. Before the first search, the service has not listed its networks. */
 function Interfaces({
   all,
   value,

@@ -2,8 +2,8 @@
 import { useCallback } from "preact/hooks";
 
 import { get } from "../../api/client";
+import { nameOf } from "../../api/names";
 import { useReading } from "../../api/reading";
-import { streamKey } from "../../api/streams";
 import type { LogLine, LogLines, Stream } from "../../api/types";
 import { copyText } from "../../ui/browser";
 import { language, t } from "../../ui/i18n";
@@ -19,7 +19,7 @@ function format({ at, text }: LogLine): string {
 
 export function Log({ stream, onClose }: { stream: Stream; onClose: () => void }) {
   const { indicator_id: id, profile } = stream;
-  const name = streamKey(id, profile);
+  const name = profile === "sub" ? `${nameOf(id)}, ${t("status.sub")}` : nameOf(id);
   const read = useCallback(
     () => get<LogLines>(`streams/${id}/log?profile=${profile}`),
     [id, profile],

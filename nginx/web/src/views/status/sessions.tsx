@@ -2,14 +2,16 @@
 import { useState } from "preact/hooks";
 
 import { get, remove } from "../../api/client";
+import { nameOf, useNames } from "../../api/names";
 import { useReading } from "../../api/reading";
+import { isReachable } from "../../api/streams";
 import type { Session, SessionList } from "../../api/types";
 import { duration, t } from "../../ui/i18n";
 import { Icon } from "../../ui/icons";
 import { notify } from "../../ui/notice";
 import { Confirm } from "../../ui/parts";
 import { ScrollBox } from "../../ui/scroll-box";
-import { report } from "../error";
+import { ErrorAlert, report } from "../error";
 
 const EVERY_MS = 5000;
 
@@ -24,17 +26,18 @@ function ago(time: string | null | undefined): string {
 
 /** The table of sessions. */
 export function Sessions() {
-  const { value, again } = useReading(readSessions, { every: EVERY_MS });
+  const { value, error, again } = useReading(readSessions, { every: EVERY_MS });
   const [ending, setEnding] = useState<Session | null>(null);
   const active = value?.sessions.filter((session) => session.state === "active");
   active?.sort((a, b) => (b.last_seen ?? b.created_at).localeCompare(a.last_seen ?? a.created_at));
+  useNames(active?.flatMap(({ cameras }) => cameras.filter((id) => id !== "*")) ?? []);
   const end = async (session: Session) => {
     setEnding(null);
     try {
       await remove(`playback/sessions/${session.session_id}`);
       notify(t("sessions.ended", { user: session.user }));
-    } catch (error) {
-      report(error);
+    } catch (cause) {
+      report(cause);
     }
     again();
   };
@@ -42,6 +45,7 @@ export function Sessions() {
     <section class="block" aria-labelledby="sessions-title">
       <h2 id="sessions-title">{t("sessions.title")}</h2>
       <p class="hint">{t("sessions.text")}</p>
+      <ErrorAlert error={isReachable.value ? error : null} />
       {active && active.length > 0 && (
         <ScrollBox class="table-box" label={t("sessions.title")}>
           <table>
@@ -58,17 +62,23 @@ export function Sessions() {
             <tbody>
               {active.map((session) => (
                 <tr key={session.session_id} data-session={session.session_id}>
-                  <th scope="row">{session.user}</th>
-                  <td class="wide">
-                    {session.cameras.includes("*") ? t("sessions.all") : session.cameras.join(", ")}
+                  <th scope="row" class="wide">
+                    <bdi>{session.user}</bdi>
+                  </th>
+                  <td class="wide" data-label={t("sessions.cameras")}>
+                    {session.cameras.includes("*")
+                      ? t("sessions.all")
+                      : session.cameras.map(nameOf).join(", ")}
                   </td>
-                  <td class="nowrap">{ago(session.last_seen)}</td>
-                  <td class="nowrap">
+                  <td class="nowrap" data-label={t("sessions.seen")}>
+                    {ago(session.last_seen)}
+                  </td>
+                  <td class="nowrap" data-label={t("sessions.expires")}>
                     {t("sessions.in", {
                       n: duration((Date.parse(session.expires_at) - Date.now()) / 1000),
                     })}
                   </td>
-                  <td>{session.made_by ?? "–"}</td>
+                  <td data-label={t("sessions.made_by")}>{session.made_by ?? "–"}</td>
                   <td class="right">
                     <button
                       type="button"

@@ -3,30 +3,30 @@ import { useState } from "preact/hooks";
 
 import { hasRole } from "../../api/caller";
 import { LONG_MS, post } from "../../api/client";
+import { nameOf, useNames } from "../../api/names";
 import { explain } from "../../api/problem";
-import { refreshStreams, streamKey, streams } from "../../api/streams";
+import { refreshStreams, streamKey, streams, wasLive } from "../../api/streams";
 import type { LastError, Stream } from "../../api/types";
 import { type Failure, FailureText } from "../../ui/failure";
 import { bitRate, bytes, duration, number, t } from "../../ui/i18n";
 import { IconButton } from "../../ui/icons";
 import { watchAddress } from "../../ui/place";
 import { ScrollBox } from "../../ui/scroll-box";
+import { Badge } from "../badge";
+import { ACTION_ICONS, APPEARANCES, conditionOf, factsOfStream } from "../condition";
 import { report } from "../error";
-import { StateBadge } from "../state-badge";
 import { Log } from "./log";
 
 /** The table of streams. */
 export function Streams() {
   const [logStream, setLogStream] = useState<Stream | null>(null);
   const all = streams.value ? [...streams.value.entries()] : null;
+  useNames(all?.map(([, { indicator_id }]) => indicator_id) ?? []);
   const hasProcess = all?.some(([, stream]) => stream.process) ?? false;
-  const end = async (stream: Stream) => {
+  const change = async ({ indicator_id: id, profile }: Stream, action: "start" | "stop") => {
     try {
-      await post(
-        `cameras/${stream.indicator_id}/stream/stop?profile=${stream.profile}`,
-        undefined,
-        { within: LONG_MS },
-      );
+      const path = `cameras/${id}/stream/${action}?profile=${profile}&wait=${action === "stop"}`;
+      await post(path, undefined, { within: LONG_MS });
       refreshStreams();
     } catch (error) {
       report(error);
@@ -75,7 +75,7 @@ export function Streams() {
                   key={key}
                   stream={stream}
                   hasProcess={hasProcess}
-                  onEnd={() => void end(stream)}
+                  onChange={(action) => void change(stream, action)}
                   onLog={() => setLogStream(stream)}
                 />
               ))}
@@ -97,17 +97,23 @@ function withAge(error: LastError): Failure {
 interface StreamRowProps {
   stream: Stream;
   hasProcess: boolean;
-  onEnd: () => void;
+  onChange: (action: "start" | "stop") => void;
   onLog: () => void;
 }
 
-function StreamRow({ stream, hasProcess, onEnd, onLog }: StreamRowProps) {
+function StreamRow({ stream, hasProcess, onChange, onLog }: StreamRowProps) {
   const { indicator_id: id, profile, media, process } = stream;
-  const name = profile === "sub" ? `${id}, ${t("status.sub")}` : id;
+  const key = streamKey(id, profile);
+  const camera = nameOf(id);
+  const name = profile === "sub" ? `${camera}, ${t("status.sub")}` : camera;
+  const condition = conditionOf(factsOfStream(stream, wasLive(key)));
+  const { action } = APPEARANCES[condition];
   return (
-    <tr data-stream={streamKey(id, profile)}>
+    <tr data-stream={key}>
       <th scope="row">
-        <a href={watchAddress(id)}>{id}</a>
+        <a href={watchAddress(id)} class="name" title={camera === id ? undefined : id}>
+          <bdi>{camera}</bdi>
+        </a>
         {profile === "sub" && <small> {t("status.sub")}</small>}
         {stream.last_error && (
           <span class="why">
@@ -115,19 +121,46 @@ function StreamRow({ stream, hasProcess, onEnd, onLog }: StreamRowProps) {
           </span>
         )}
       </th>
-      <td>
-        <StateBadge state={stream.state} />
+      <td data-label={t("fact.state")}>
+        <Badge condition={condition} />
       </td>
-      <td class="right">{number(stream.viewers ?? 0)}</td>
-      <td class="right">{media ? bitRate(media.bit_rate) : "–"}</td>
-      <td class="right">{stream.uptime_seconds != null ? duration(stream.uptime_seconds) : "–"}</td>
-      <td class="right">{number(stream.restarts ?? 0)}</td>
-      {hasProcess && <td class="right">{process ? `${number(process.cpu_percent, 1)} %` : "–"}</td>}
-      {hasProcess && <td class="right">{process ? bytes(process.memory_bytes) : "–"}</td>}
+      <td class="right" data-label={t("status.viewers")}>
+        {number(stream.viewers ?? 0)}
+      </td>
+      <td class="right" data-label={t("fact.bit_rate")}>
+        {media ? bitRate(media.bit_rate) : "–"}
+      </td>
+      <td class="right" data-label={t("fact.uptime")}>
+        {stream.uptime_seconds != null ? duration(stream.uptime_seconds) : "–"}
+      </td>
+      <td class="right" data-label={t("status.restarts")}>
+        {number(stream.restarts ?? 0)}
+      </td>
+      {hasProcess && (
+        <td class="right" data-label={t("status.cpu")}>
+          {process ? `${number(process.cpu_percent, 1)} %` : "–"}
+        </td>
+      )}
+      {hasProcess && (
+        <td class="right" data-label={t("status.memory")}>
+          {process ? bytes(process.memory_bytes) : "–"}
+        </td>
+      )}
       <td class="right nowrap">
         <IconButton icon="list" label={t("status.log_label", { name })} onClick={onLog} />
-        {hasRole("user") && (
-          <IconButton icon="stop" label={t("status.end_label", { name })} onClick={onEnd} />
+        {action === "stop" && hasRole("user") && (
+          <IconButton
+            icon={ACTION_ICONS.stop}
+            label={t("status.end_label", { name })}
+            onClick={() => onChange("stop")}
+          />
+        )}
+        {action === "retry" && (
+          <IconButton
+            icon={ACTION_ICONS.retry}
+            label={t("status.retry_label", { name })}
+            onClick={() => onChange("start")}
+          />
         )}
       </td>
     </tr>

@@ -3,7 +3,7 @@ import { type ComponentChildren, Fragment } from "preact";
 import { useState } from "preact/hooks";
 
 import { hasRole } from "../../api/caller";
-import { explain } from "../../api/problem";
+import { type Coded, explain } from "../../api/problem";
 import { streamKey } from "../../api/streams";
 import type { Profile, Stream } from "../../api/types";
 import { addressFor } from "../../player/permission";
@@ -14,19 +14,26 @@ import { Icon } from "../../ui/icons";
 import { notify } from "../../ui/notice";
 import { Dialog } from "../../ui/parts";
 import { editAddress } from "../../ui/place";
+import { Badge } from "../badge";
+import type { Condition } from "../condition";
 import { report } from "../error";
-import { StateBadge } from "../state-badge";
 import type { WallCamera } from "./load";
 
 interface DetailsProps {
   camera: WallCamera;
   profile: Profile;
   stream: Stream | undefined;
+  /** The condition of the tile. */
+  condition: Condition;
+  /** The reason why the tile shows no video; null if there is none to report. */
+  error: Coded | null;
   onRemove: (() => void) | null;
   onClose: () => void;
 }
 
-export function Details({ camera, profile, stream, onRemove, onClose }: DetailsProps) {
+export function Details(props: DetailsProps) {
+  const { camera, profile, condition, onRemove, onClose } = props;
+  const exists = condition !== "missing";
   const [isBusy, setBusy] = useState(false);
   const key = streamKey(camera.id, profile);
   const source = profile === "sub" ? camera.source_sub : camera.source;
@@ -51,7 +58,7 @@ export function Details({ camera, profile, stream, onRemove, onClose }: DetailsP
 
   return (
     <Dialog title={camera.name} onClose={onClose} class="narrow">
-      <Facts camera={camera} stream={stream} />
+      <Facts {...props} />
       <ul class="menu">
         {source && (
           <li>
@@ -61,19 +68,23 @@ export function Details({ camera, profile, stream, onRemove, onClose }: DetailsP
             </button>
           </li>
         )}
-        <li>
-          <button type="button" disabled={isBusy} onClick={withAddress(copy)}>
-            <Icon name="link" />
-            {t("details.copy_hls")}
-          </button>
-        </li>
-        <li>
-          <button type="button" disabled={isBusy} onClick={withAddress(openInVlc)}>
-            <Icon name="play" />
-            {t("details.vlc")}
-          </button>
-        </li>
-        {hasRole("user") && (
+        {exists && (
+          <li>
+            <button type="button" disabled={isBusy} onClick={withAddress(copy)}>
+              <Icon name="link" />
+              {t("details.copy_hls")}
+            </button>
+          </li>
+        )}
+        {exists && (
+          <li>
+            <button type="button" disabled={isBusy} onClick={withAddress(openInVlc)}>
+              <Icon name="play" />
+              {t("details.vlc")}
+            </button>
+          </li>
+        )}
+        {exists && hasRole("user") && (
           <li>
             <a href={editAddress(camera.id, "wall")}>
               <Icon name="edit" />
@@ -85,7 +96,7 @@ export function Details({ camera, profile, stream, onRemove, onClose }: DetailsP
           <li>
             <button type="button" onClick={onRemove}>
               <Icon name="close" />
-              {t("details.remove")}
+              {t("action.remove")}
             </button>
           </li>
         )}
@@ -99,8 +110,9 @@ function withoutSecrets(source: string): string {
   return source.replace("***@", "");
 }
 
-function Facts({ camera, stream }: { camera: WallCamera; stream: Stream | undefined }) {
+function Facts({ camera, stream, condition, error }: DetailsProps) {
   const media = stream?.media;
+  const lastError = error ?? stream?.last_error;
   const facts: [string, ComponentChildren][] = [
     [t("fact.id"), camera.id],
     [t("fact.owner"), camera.owner],
@@ -118,16 +130,13 @@ function Facts({ camera, stream }: { camera: WallCamera; stream: Stream | undefi
     ],
     [t("fact.viewers"), stream?.viewers != null ? number(stream.viewers) : null],
     [t("fact.uptime"), stream?.uptime_seconds != null ? duration(stream.uptime_seconds) : null],
-    [
-      t("fact.last_error"),
-      stream?.last_error && <FailureText failure={explain(stream.last_error)} />,
-    ],
+    [t("fact.last_error"), lastError && <FailureText failure={explain(lastError)} />],
   ];
   return (
     <dl class="facts">
       <dt>{t("fact.state")}</dt>
       <dd>
-        <StateBadge state={stream?.state ?? "stopped"} />
+        <Badge condition={condition} />
       </dd>
       {facts
         .filter(([, value]) => value)

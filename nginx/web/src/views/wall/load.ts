@@ -39,8 +39,15 @@ function split(ids: string): string[] {
   return ids ? ids.split(",") : [];
 }
 
-/** Returns the cameras on the wall's current page: of the chosen cameras, or of all cameras. */
-export function useCameras({ cameras, grid, page }: Layout): Reading<WallPage> {
+/**
+ * Returns the cameras on the wall's current page: of the chosen cameras, or of all cameras. `again` requests them
+ * again.
+ */
+export function useCameras({
+  cameras,
+  grid,
+  page,
+}: Layout): Reading<WallPage> & { again: () => void } {
   const size = capacity(grid);
   const total = cameras?.length ?? 0;
   // A string, so that an equal list does not cause another request.

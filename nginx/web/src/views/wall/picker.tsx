@@ -3,7 +3,7 @@ import { useCallback, useState } from "preact/hooks";
 
 import { listCameras } from "../../api/cameras";
 import { useReading } from "../../api/reading";
-import { t } from "../../ui/i18n";
+import { number, t } from "../../ui/i18n";
 import { IconButton } from "../../ui/icons";
 import { Dialog } from "../../ui/parts";
 import { ErrorAlert } from "../error";
@@ -52,7 +52,11 @@ export function Picker({ shown, ids, onSelect, onClose }: PickerProps) {
   const more = found ? found.total - found.cameras.length : 0;
 
   return (
-    <Dialog title={t("picker.title")} onClose={onClose}>
+    <Dialog
+      title={t("picker.title")}
+      isChanged={selected.join() !== (ids ?? []).join()}
+      onClose={onClose}
+    >
       <div class="picker">
         <section>
           <label class="field">
@@ -73,13 +77,17 @@ export function Picker({ shown, ids, onSelect, onClose }: PickerProps) {
                     checked={selected.includes(id)}
                     onChange={() => toggle(id)}
                   />
-                  <span>{name}</span>
-                  {name !== id && <small>{id}</small>}
+                  <span class="choice-text">
+                    <span class="name" title={name}>
+                      <bdi>{name}</bdi>
+                    </span>
+                    {name !== id && <small>{id}</small>}
+                  </span>
                 </label>
               </li>
             ))}
           </ul>
-          {more > 0 && <p class="hint">{t("picker.more", { n: more })}</p>}
+          {more > 0 && <p class="hint">{t("picker.more", { n: number(more) })}</p>}
         </section>
         <section aria-label={t("picker.order")}>
           <h3>{t("picker.order")}</h3>
@@ -87,7 +95,9 @@ export function Picker({ shown, ids, onSelect, onClose }: PickerProps) {
           <ol class="order">
             {selected.map((id, index) => (
               <li key={id}>
-                <span>{names.get(id) ?? id}</span>
+                <span class="name" title={names.get(id) ?? id}>
+                  <bdi>{names.get(id) ?? id}</bdi>
+                </span>
                 <IconButton
                   icon="up"
                   label={t("picker.up", { name: names.get(id) ?? id })}

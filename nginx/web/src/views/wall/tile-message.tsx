@@ -1,56 +1,42 @@
-// The text in the middle of a tile that is not live.
+// The text in the middle of a tile that shows no video.
 import { hasRole } from "../../api/caller";
 import { type Coded, explain } from "../../api/problem";
-import type { Stream } from "../../api/types";
-import type { State } from "../../player/live";
 import { FailureText } from "../../ui/failure";
 import { t } from "../../ui/i18n";
 import { Icon } from "../../ui/icons";
 import { editAddress } from "../../ui/place";
+import { Mark } from "../badge";
+import { ACTION_ICONS, APPEARANCES, type Condition } from "../condition";
 
 interface MessageProps {
   id: string;
-  state: State;
-  isWanted: boolean;
-  reason: Coded | null;
-  stream: Stream | undefined;
-  onRetry: () => void;
-  onStart: () => void;
+  condition: Condition;
+  /** The reason why the tile shows no video; null if there is none to report. */
+  error: Coded | null;
+  /** Does what the condition's action says; null if the tile cannot do that. */
+  onAction: (() => void) | null;
 }
 
-/** The state of the player with the reason, or a button to start if the user has stopped the tile. */
-export function Message({ id, state, isWanted, reason, stream, onRetry, onStart }: MessageProps) {
-  if (!isWanted) {
-    return (
-      <div class="tile-message" role="status">
-        <button type="button" onClick={onStart}>
-          <Icon name="play" />
-          {t("tile.start")}
-        </button>
-      </div>
-    );
-  }
-  const hasPicture = state === "live" || (state === "pictures" && reason === null);
-  if (hasPicture || state === "idle") {
+/** The condition with the reason, and what the user can do about it. */
+export function Message({ id, condition, error, onAction }: MessageProps) {
+  const isBroken = APPEARANCES[condition].tone === "bad";
+  const hasPicture = condition === "live" || (condition === "pictures" && error === null);
+  if (hasPicture || condition === "paused") {
     return <div class="tile-message none" role="status" />;
   }
-  const error = reason ?? (stream && stream.state !== "live" ? stream.last_error : null);
   return (
-    <div class={`tile-message ${state}`} role="status">
-      {state === "failed" ? <Icon name="alert" /> : <span class="spinner" aria-hidden="true" />}
-      <strong>{t(`tile.state.${state}`)}</strong>
-      {error && (
-        <p>
-          <FailureText failure={explain(error)} />
-        </p>
+    <div class={`tile-message ${isBroken ? "failed" : ""}`} role="status">
+      {condition !== "stopped" && (
+        <>
+          <Mark condition={condition} />
+          <strong>{t(`condition.${condition}`)}</strong>
+          {error && <Reason error={error} />}
+        </>
       )}
-      {state === "failed" && (
+      {(isBroken || condition === "stopped") && (
         <div class="actions centered">
-          <button type="button" onClick={onRetry}>
-            <Icon name="refresh" />
-            {t("tile.retry")}
-          </button>
-          {hasRole("user") && (
+          {onAction && <ActionButton condition={condition} onAction={onAction} />}
+          {condition === "failed" && hasRole("user") && (
             <a class="button" href={editAddress(id, "wall")}>
               <Icon name="edit" />
               {t("camera.edit")}
@@ -59,5 +45,25 @@ export function Message({ id, state, isWanted, reason, stream, onRetry, onStart 
         </div>
       )}
     </div>
+  );
+}
+
+/** The reason, shortened if the tile is small. The title and the details of the camera contain all of it. */
+function Reason({ error }: { error: Coded }) {
+  const failure = explain(error);
+  return (
+    <p title={[failure.text, failure.detail].filter(Boolean).join(" ")}>
+      <FailureText failure={failure} />
+    </p>
+  );
+}
+
+function ActionButton({ condition, onAction }: { condition: Condition; onAction: () => void }) {
+  const action = APPEARANCES[condition].action ?? "start";
+  return (
+    <button type="button" onClick={onAction}>
+      <Icon name={ACTION_ICONS[action]} />
+      {t(`action.${action}`)}
+    </button>
   );
 }

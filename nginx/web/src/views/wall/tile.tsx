@@ -1,14 +1,25 @@
 // A tile: one camera on the wall.
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 
-import { streams } from "../../api/streams";
+import type { Coded } from "../../api/problem";
+import { streams, wasLive } from "../../api/streams";
 import type { Stream } from "../../api/types";
-import type { LivePlayer, State } from "../../player/live";
+import type { LivePlayer } from "../../player/live";
 import { fillScreen, saveFile, timeForFile } from "../../ui/browser";
 import { bitRate, number, t } from "../../ui/i18n";
 import { IconButton } from "../../ui/icons";
 import { notify } from "../../ui/notice";
+import { Mark } from "../badge";
+import {
+  ACTION_ICONS,
+  type Action,
+  APPEARANCES,
+  type Condition,
+  conditionOf,
+  factsOfTile,
+} from "../condition";
 import { Details } from "./details";
+import { useShortcuts } from "./keys";
 import type { WallCamera } from "./load";
 import { Message } from "./tile-message";
 import { useLive } from "./use-live";
@@ -26,7 +37,10 @@ interface TileProps {
   isFew: boolean;
   onOpen: () => void;
   onClose: () => void;
+  /** Takes the camera off a wall of selected cameras; null on the wall of all cameras. */
   onRemove: (() => void) | null;
+  /** Called when the service has reported that the camera, or the stream that the tile plays, does not exist. */
+  onMissing: () => void;
 }
 
 export function Tile({
@@ -37,6 +51,7 @@ export function Tile({
   onOpen,
   onClose,
   onRemove,
+  onMissing,
 }: TileProps) {
   const [isWanted, setWanted] = useState(true);
   const [isMuted, setMuted] = useState(true);
@@ -53,8 +68,13 @@ export function Tile({
   });
   const stream = streams.value?.get(streamKey);
   const state = player?.state.value ?? "idle";
+  const { condition, error } = summaryOf(player, isWanted, streamKey);
   const poster = usePoster(camera, profile, state);
-  const label = stateText(state, isWanted);
+  useEffect(() => {
+    if (condition === "missing") {
+      onMissing();
+    }
+  }, [condition, onMissing]);
 
   const fullScreen = () => toggleFullScreen(tile.current, video.current);
   const photo = async () => {
@@ -66,14 +86,15 @@ export function Tile({
     }
   };
   const toggleMute = () => setMuted(!isMuted);
-  const onKey = (event: KeyboardEvent) => {
-    const action = { f: fullScreen, m: toggleMute, s: photo }[event.key];
-    const isShortcut = !event.ctrlKey && !event.metaKey && !event.altKey;
-    if (action && isShortcut && !hasDetails) {
-      event.preventDefault();
-      void action();
-    }
+  const actions: Record<Action, (() => void) | null> = {
+    stop: () => setWanted(false),
+    start: () => setWanted(true),
+    retry: () => player?.hurry(),
+    remove: onRemove,
   };
+  const { action } = APPEARANCES[condition];
+  const onAction = action && actions[action];
+  useShortcuts(tile, { f: fullScreen, m: toggleMute, s: photo });
 
   return (
     <article
@@ -81,9 +102,9 @@ export function Tile({
       class={`tile ${state} ${isOpen ? "open" : ""}`}
       data-camera={id}
       data-state={isWanted ? state : "stopped"}
+      data-condition={condition}
       data-mode={isLowLatency ? "low-latency" : "plain"}
-      aria-label={`${name}, ${label}`}
-      onKeyDown={onKey}
+      aria-label={`${name}, ${t(`condition.${condition}`)}`}
     >
       {/* biome-ignore lint/a11y/noAriaHiddenOnFocusable: a canvas takes no focus */}
       <canvas
@@ -108,30 +129,24 @@ export function Tile({
         aria-label={t(isOpen ? "tile.shrink" : "tile.enlarge", { name })}
         onClick={isOpen ? onClose : onOpen}
       />
-      <Message
-        id={id}
-        state={state}
-        isWanted={isWanted}
-        reason={player?.reason.value ?? null}
-        stream={stream}
-        onRetry={() => player?.hurry()}
-        onStart={() => setWanted(true)}
-      />
+      <Message id={id} condition={condition} error={error} onAction={onAction} />
       {isWanted && <SlowNote player={player} />}
       <div class="tile-head">
         <span class="tile-label">
-          <span class={`dot ${isWanted ? state : "stopped"}`} aria-hidden="true" />
-          <span class="tile-name">{name}</span>
-          <span class="tile-state">{label}</span>
+          <Mark condition={condition} />
+          <span class="tile-name" dir="auto" title={name}>
+            {name}
+          </span>
+          <span class="tile-state">{t(`condition.${condition}`)}</span>
         </span>
         <Figures player={player} stream={state === "live" ? stream : undefined} />
       </div>
       <Controls
         name={name}
-        isWanted={isWanted}
+        action={onAction ? action : null}
         isMuted={isMuted}
         isLive={state === "live"}
-        onToggle={() => setWanted(!isWanted)}
+        onAction={onAction}
         onMute={toggleMute}
         onPhoto={photo}
         onDetails={() => setDetails(true)}
@@ -142,6 +157,8 @@ export function Tile({
           camera={camera}
           profile={profile}
           stream={stream}
+          condition={condition}
+          error={error}
           onRemove={onRemove}
           onClose={() => setDetails(false)}
         />
@@ -150,12 +167,32 @@ export function Tile({
   );
 }
 
+/** Returns the condition of a tile, and the reason why it shows no video; null if there is none to report. */
+function summaryOf(
+  player: LivePlayer | null,
+  isWanted: boolean,
+  streamKey: string,
+): { condition: Condition; error: Coded | null } {
+  const stream = streams.value?.get(streamKey);
+  const reason = player?.reason.value ?? null;
+  const facts = factsOfTile({
+    player: player?.state.value ?? "idle",
+    isWanted,
+    code: reason?.code ?? null,
+    stream,
+    wasLive: wasLive(streamKey),
+  });
+  const streamError = stream?.state === "live" ? null : (stream?.last_error ?? null);
+  return { condition: conditionOf(facts), error: reason ?? streamError };
+}
+
 interface ControlsProps {
   name: string;
-  isWanted: boolean;
+  /** The action of the camera's condition; null if there is none. */
+  action: Action | null;
   isMuted: boolean;
   isLive: boolean;
-  onToggle: () => void;
+  onAction: (() => void) | null;
   onMute: () => void;
   onPhoto: () => void;
   onDetails: () => void;
@@ -164,10 +201,10 @@ interface ControlsProps {
 
 function Controls({
   name,
-  isWanted,
+  action,
   isMuted,
   isLive,
-  onToggle,
+  onAction,
   onMute,
   onPhoto,
   onDetails,
@@ -175,11 +212,9 @@ function Controls({
 }: ControlsProps) {
   return (
     <div class="tile-foot">
-      <IconButton
-        icon={isWanted ? "stop" : "play"}
-        label={t(isWanted ? "tile.stop" : "tile.start")}
-        onClick={onToggle}
-      />
+      {action && onAction && (
+        <IconButton icon={ACTION_ICONS[action]} label={t(`action.${action}`)} onClick={onAction} />
+      )}
       <IconButton
         icon={isMuted ? "muted" : "sound"}
         label={t(isMuted ? "tile.unmute" : "tile.mute")}
@@ -215,10 +250,6 @@ function toggleFullScreen(
   } else {
     video?.webkitEnterFullscreen?.();
   }
-}
-
-function stateText(state: State, isWanted: boolean): string {
-  return t(isWanted ? `tile.state.${state}` : "tile.state.stopped");
 }
 
 /**

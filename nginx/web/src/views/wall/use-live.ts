@@ -123,7 +123,7 @@ export function useLive(options: Options): Live {
         player.restart();
       }
     };
-    if (state === "live" && player.state.peek() === "failed") {
+    if (state === "live" && ["failed", "retrying"].includes(player.state.peek())) {
       player.hurry();
     }
   }, [player, key, state]);

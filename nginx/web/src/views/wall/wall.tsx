@@ -9,6 +9,7 @@ import { Icon, IconButton } from "../../ui/icons";
 import { notify } from "../../ui/notice";
 import { Alert, Empty, Pager } from "../../ui/parts";
 import { ErrorText } from "../error";
+import { useKeys } from "./keys";
 import { capacity, change, FEW_TILES, GRIDS, type Grid, layout, shape } from "./layout";
 import { useCameras } from "./load";
 import { Picker } from "./picker";
@@ -20,33 +21,6 @@ function isHttp1(): boolean {
   return !entry || /^(http\/|$)/.test(entry.nextHopProtocol);
 }
 
-/** Moves the focus to another tile if the key is an arrow key. */
-function moveFocus(event: KeyboardEvent, wall: HTMLElement, columns: number): void {
-  const steps: Record<string, number> = {
-    ArrowLeft: -1,
-    ArrowRight: 1,
-    ArrowUp: -columns,
-    ArrowDown: columns,
-  };
-  const step = steps[event.key];
-  const tiles = [...wall.querySelectorAll<HTMLElement>(".tile-open")];
-  const tile = (event.target as HTMLElement).closest(".tile");
-  const index = tiles.findIndex((button) => tile?.contains(button));
-  if (step === undefined || index < 0 || (event.target as HTMLElement).closest("dialog")) {
-    return;
-  }
-  event.preventDefault();
-  tiles[Math.min(tiles.length - 1, Math.max(0, index + step))]?.focus();
-}
-
-/**
- * Returns the number of columns that the wall shows. On a phone, the wall may show fewer columns than the
- * user has chosen.
- */
-function columnsOf(wall: HTMLElement): number {
-  return getComputedStyle(wall).gridTemplateColumns.split(" ").length;
-}
-
 /** Returns from a single camera to the wall, and moves the focus to that camera's tile. */
 function closeCamera(): void {
   const id = layout.peek().open;
@@ -56,12 +30,19 @@ function closeCamera(): void {
   );
 }
 
+/** Returns from a single camera to the wall, unless Esc ends the browser's full screen. */
+function onEscape(): void {
+  if (layout.peek().open && !document.fullscreenElement) {
+    closeCamera();
+  }
+}
+
 export function Wall() {
   useStreams();
   const wall = useRef<HTMLDivElement>(null);
   const [isPicking, setPicking] = useState(false);
   const now = layout.value;
-  const { value, error } = useCameras(now);
+  const { value, error, again } = useCameras(now);
   const cameras = value?.cameras;
   const total = value?.total ?? 0;
   const size = capacity(now.grid);
@@ -79,28 +60,13 @@ export function Wall() {
     }
   }, [isPastEnd, pages]);
 
-  // Esc returns from a single camera to the wall, wherever the focus is.
-  useEffect(() => {
-    const onKey = (event: KeyboardEvent) => {
-      if (
-        event.key === "Escape" &&
-        layout.peek().open &&
-        !document.querySelector("dialog[open]") &&
-        !document.fullscreenElement
-      ) {
-        closeCamera();
-      }
-    };
-    addEventListener("keydown", onKey);
-    return () => removeEventListener("keydown", onKey);
-  }, []);
+  useKeys(wall, onEscape);
 
   const show = (id: string) => change({ open: id });
-  const remove = (id: string) =>
-    change({
-      cameras: (now.cameras ?? tiles.map(({ id: shown }) => shown)).filter((other) => other !== id),
-      open: null,
-    });
+  const remove = (id: string) => {
+    const left = now.cameras?.filter((other) => other !== id) ?? [];
+    change({ cameras: left.length > 0 ? left : null, open: null });
+  };
 
   if (cameras && total === 0) {
     return <Welcome />;
@@ -128,16 +94,12 @@ export function Wall() {
       {(error !== null || !isReachable.value) && (
         <Alert>{error === null ? t("problem.away") : <ErrorText error={error} />}</Alert>
       )}
-      {/* biome-ignore lint/a11y/noStaticElementInteractions: the tiles' buttons receive the keys */}
       <div
         ref={wall}
         class={`wall ${open ? "one" : ""}`}
         data-grid={now.grid}
         aria-busy={!cameras}
         style={{ "--columns": open ? 1 : columns, "--rows": open ? 1 : rows }}
-        onKeyDown={(event) =>
-          wall.current && moveFocus(event, wall.current, columnsOf(wall.current))
-        }
       >
         {tiles.map((camera) => (
           <Tile
@@ -149,6 +111,7 @@ export function Wall() {
             onOpen={() => show(camera.id)}
             onClose={closeCamera}
             onRemove={now.cameras ? () => remove(camera.id) : null}
+            onMissing={again}
           />
         ))}
       </div>
@@ -236,7 +199,9 @@ function OpenBar({ name, ids, open, onClose, onShow }: OpenBarProps) {
         <Icon name="back" />
         {t("wall.back")}
       </button>
-      <strong class="bar-title">{name}</strong>
+      <strong class="bar-title" dir="auto" title={name}>
+        {name}
+      </strong>
       <span class="gap" />
       {ids.length > 1 && (
         <IconButton icon="previous" label={t("wall.previous")} onClick={() => step(-1)} />
@@ -250,6 +215,7 @@ function OpenBar({ name, ids, open, onClose, onShow }: OpenBarProps) {
 function Welcome() {
   return (
     <Empty icon="camera" title={t("welcome.title")}>
+      <h1 class="unseen">{t("nav.wall")}</h1>
       {hasRole("user") ? (
         <>
           <p>{t("welcome.text")}</p>

@@ -1,0 +1,339 @@
+// Tests the looks of all views: contrast, layout, names that need much space, few and many cameras, the keyboard, and
+// pictures that are kept in the repository. Some of the tests make sure that these guards find faults.
+import assert from "node:assert/strict";
+import { before, describe, test } from "node:test";
+
+import { layoutFaults } from "./support/layout.mjs";
+import {
+  addCss,
+  checkLooks,
+  checkPicture,
+  hasChanged,
+  keyboardFaults,
+  removeCss,
+  show,
+  steady,
+  VARIANTS,
+  violations,
+} from "./support/looks.mjs";
+import { NAMES, pretend } from "./support/pretend.mjs";
+import { stage } from "./support/stage.mjs";
+import { SECONDS } from "./support/viewer.mjs";
+
+const MANY = 10_000;
+const PHONE_WIDTH = 360;
+const [LIGHT, DARK, LIGHT_PHONE, DARK_PHONE] = VARIANTS;
+const IDS = Object.keys(NAMES);
+/** A link to a computer that does not exist. The tests start no stream. */
+const LINK = "rtsp://user:secret@192.0.2.7:554/stream1";
+const wait = { timeout: SECONDS * 1000 };
+const dialog = (page) => page.getByRole("dialog").last();
+
+/** The views and dialogs: what to open, and what must be visible before the check. */
+const SCENES = {
+  wall: [
+    `#/?cameras=${IDS}`,
+    async (page) => {
+      await page.locator('[data-condition="failed"]').waitFor(wait);
+      // On a phone, the other tiles are not visible at first.
+      if (page.viewportSize().width > PHONE_WIDTH) {
+        await page.locator('[data-condition="retrying"]').waitFor(wait);
+        await page.locator('[data-condition="missing"]').waitFor(wait);
+      }
+    },
+  ],
+  camera: [
+    "#/?open=b-long",
+    (page) => page.locator('.tile.open[data-condition="failed"]').waitFor(wait),
+  ],
+  details: [
+    "#/?cameras=b-long,a-gate",
+    async (page) => {
+      await page.locator('[data-camera="b-long"][data-condition="failed"]').waitFor(wait);
+      await page.locator('[data-camera="b-long"] .tile-open').focus();
+      await page.locator('[data-camera="b-long"] .essential').click();
+      await dialog(page).waitFor();
+    },
+  ],
+  picker: [
+    "#/?cameras=a-gate,b-long,d-arabic",
+    async (page) => {
+      await page.getByRole("button", { name: "Choose cameras" }).click();
+      await page.getByRole("checkbox").nth(3).check();
+    },
+  ],
+  cameras: ["#/cameras", (page) => page.getByRole("link", { name: "Watch Yard" }).waitFor(wait)],
+  add: ["#/cameras?add", (page) => dialog(page).waitFor()],
+  edit: [
+    "#/cameras?edit=b-long",
+    async (page) => {
+      await dialog(page).waitFor();
+      await page.getByText("Advanced settings").click();
+    },
+  ],
+  discard: [
+    "#/cameras?edit=b-long",
+    async (page) => {
+      await page.getByLabel("Name", { exact: true }).fill("Changed");
+      await page.keyboard.press("Escape");
+      await page.getByText("Discard your changes?").waitFor();
+    },
+  ],
+  delete: [
+    "#/cameras",
+    async (page) => {
+      await page.getByRole("button", { name: "Delete Warehouse" }).click();
+      await dialog(page).waitFor();
+    },
+  ],
+  discovery: [
+    "#/discovery",
+    async (page) => {
+      await page.getByRole("button", { name: "Search" }).click();
+      await page.locator(".device").first().waitFor();
+    },
+  ],
+  status: [
+    "#/status",
+    async (page) => {
+      for (const text of ["Warehouse", "hall monitor", "1.2.3", "4.1 Mbit/s"]) {
+        await page.getByText(text).first().waitFor(wait);
+      }
+    },
+  ],
+  log: [
+    "#/status",
+    async (page) => {
+      await page.getByRole("button", { name: "FFmpeg log of Gate" }).click();
+      await page.getByText("rtsp @").waitFor();
+    },
+  ],
+};
+
+/** The keys of `SCENES` of which pictures are kept, with the variant and the name of the picture. */
+const PICTURES = [
+  ["wall", DARK, "wall"],
+  ["wall", LIGHT_PHONE, "wall-phone"],
+  ["details", LIGHT, "details"],
+  ["picker", LIGHT, "picker"],
+  ["cameras", LIGHT, "cameras"],
+  ["cameras", DARK_PHONE, "cameras-phone"],
+  ["edit", DARK, "edit"],
+  ["discovery", LIGHT, "discovery"],
+  ["status", LIGHT, "status"],
+  ["status", DARK_PHONE, "status-phone"],
+];
+
+describe("the looks of the page", () => {
+  const on = stage({}, ["--no-demo"]);
+  /** The page that all tests use, one after another. */
+  let page;
+
+  before(async () => {
+    const context = await on.browser.newContext({ locale: "en-GB" });
+    page = await context.newPage();
+    await pretend(page);
+    await page.goto(on.service.origin);
+    await steady(page);
+  });
+
+  /** Opens an address without loading the page again, and closes open dialogs. */
+  async function open(address, ready = () => {}) {
+    await page.evaluate(async (hash) => {
+      // Another view in between closes dialogs and discards the state of the view.
+      location.hash = hash.startsWith("#/status") ? "#/cameras" : "#/status";
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      location.hash = hash;
+    }, address);
+    await page
+      .locator("h1")
+      .first()
+      .waitFor({ state: "attached", ...wait });
+    await ready(page);
+  }
+
+  const scene = async (name) => open(...SCENES[name]);
+
+  test("are right without cameras", async () => {
+    await open("#/", () => page.getByText("No cameras yet").waitFor(wait));
+    await checkLooks(page, "wall");
+    for (const [view, text] of [
+      ["#/cameras", "No cameras yet"],
+      ["#/cameras?add", "Add camera"],
+      ["#/discovery", "Find cameras"],
+    ]) {
+      await open(view, () => page.getByText(text).first().waitFor(wait));
+      await checkLooks(page, view, [LIGHT, DARK_PHONE]);
+    }
+    const empty = (route) => route.fulfill({ json: { streams: [], sessions: [] } });
+    const lists = /\/api\/(streams|playback\/sessions)$/;
+    await page.route(lists, empty);
+    await open("#/status", () => page.getByText("No active streams").waitFor(wait));
+    await checkLooks(page, "status", [LIGHT, DARK_PHONE]);
+    await page.unroute(lists, empty);
+  });
+
+  test("are right with one camera", async () => {
+    await on.service.put(IDS[0], { name: NAMES[IDS[0]], rtsp_link: LINK });
+    for (const view of ["#/", "#/cameras", "#/status"]) {
+      await open(view, () => page.getByText("Gate", { exact: true }).first().waitFor(wait));
+      await checkLooks(page, view, [LIGHT, DARK_PHONE]);
+    }
+  });
+
+  test("are right with names of 200 characters and names from right to left", async (t) => {
+    for (const [id, name] of Object.entries(NAMES)) {
+      await on.service.put(id, { name, rtsp_link: LINK, rtsp_link_sub: LINK });
+    }
+    for (const name of Object.keys(SCENES)) {
+      await t.test(name, async () => {
+        await show(page, LIGHT);
+        await scene(name);
+        await checkLooks(page, name);
+      });
+    }
+  });
+
+  test("match the kept pictures", async (t) => {
+    for (const [name, variant, picture] of PICTURES) {
+      await t.test(picture, async () => {
+        await show(page, variant);
+        await scene(name);
+        await page.mouse.move(0, 0);
+        await checkPicture(page, picture);
+      });
+    }
+  });
+
+  test("let the keyboard reach and show every control", async (t) => {
+    for (const name of Object.keys(SCENES)) {
+      await t.test(name, async () => {
+        await show(page, name === "wall" || name === "edit" ? LIGHT : LIGHT_PHONE);
+        await scene(name);
+        assert.deepEqual(await keyboardFaults(page), []);
+      });
+    }
+  });
+
+  /** Returns a grey that has this contrast to the background of the first element that matches the selector. */
+  function greyOf(selector, contrast) {
+    return page.locator(selector).first().evaluate(findGrey, contrast);
+  }
+
+  for (const [name, selector, variant] of [
+    ["cameras", ".row .quiet", LIGHT],
+    ["cameras", ".row .quiet", DARK_PHONE],
+    ["details", ".facts dd", LIGHT],
+    ["status", "thead th", DARK],
+  ]) {
+    test(`are guarded: a contrast of 4.4:1 at "${selector}" is found, ${variant.name}`, async () => {
+      await show(page, variant);
+      await scene(name);
+      assert.deepEqual(await violations(page), []);
+      const { color, ratio } = await greyOf(selector, 4.4);
+      assert.ok(ratio > 4.3 && ratio < 4.5, `the planted contrast is ${ratio}`);
+      await addCss(page, `${selector} { color: ${color} !important }`);
+      const found = await violations(page);
+      await removeCss(page);
+      assert.match(found.join("\n"), /color-contrast/);
+    });
+  }
+
+  for (const [name, variant, css] of [
+    ["cameras", LIGHT, ".list { width: calc(100% + 8px) }"],
+    ["cameras", DARK_PHONE, ".bar { margin-right: -8px }"],
+    ["status", LIGHT_PHONE, ".figures { min-width: calc(100% + 8px) }"],
+    ["details", DARK, ".menu { margin-right: -1.6rem }"],
+    ["edit", LIGHT_PHONE, ".columns .field { width: calc(100% + 8px) }"],
+    ["wall", LIGHT, ".tile-label { margin-left: -16px }"],
+    ["cameras", LIGHT, ".row .name { display: block; white-space: nowrap }"],
+    ["cameras", LIGHT, ".row-actions { left: -150px; position: relative }"],
+  ]) {
+    test(`are guarded: the fault of "${css}" is found, ${variant.name}`, async () => {
+      await show(page, variant);
+      await scene(name);
+      assert.deepEqual(await layoutFaults(page), []);
+      await addCss(page, css);
+      const found = await layoutFaults(page);
+      await removeCss(page);
+      assert.notDeepEqual(found, []);
+    });
+  }
+
+  test("are guarded: a change of a picture is found, and controls out of the keyboard's reach", async () => {
+    await show(page, LIGHT);
+    await scene("cameras");
+    await page.mouse.move(0, 0);
+    assert.ok(!(await hasChanged(page, "cameras")));
+    await addCss(page, ".row-main { padding-left: 24px }");
+    const isFound = await hasChanged(page, "cameras");
+    await removeCss(page);
+    assert.ok(isFound);
+    await addCss(page, ".row-actions :focus-visible { outline: none }");
+    assert.match((await keyboardFaults(page)).join(), /does not show the focus/);
+    await removeCss(page);
+    await page.evaluate(() => {
+      for (const button of document.querySelectorAll(".row-actions button")) {
+        button.tabIndex = -1;
+      }
+    });
+    assert.match((await keyboardFaults(page)).join(), /not reached/);
+  });
+
+  test("are right with 10,000 cameras, and the user can jump to any page of them", async () => {
+    const cameras = Array.from({ length: MANY - IDS.length }, (_, index) => ({
+      id: `many-${String(index).padStart(5, "0")}`,
+      name: `Camera ${index}`,
+      rtsp_link: LINK,
+    }));
+    await on.service.import(cameras);
+    await show(page, LIGHT);
+
+    await open("#/cameras", () => page.getByText("10,000 cameras").waitFor(wait));
+    await checkLooks(page, "cameras", [LIGHT, DARK_PHONE]);
+    await page.getByLabel("Page", { exact: true }).fill("400");
+    await page.keyboard.press("Enter");
+    await page.getByText("Camera 9993", { exact: true }).waitFor(wait);
+    await page.getByRole("button", { name: "First page" }).click();
+    await page.getByText("Gate", { exact: true }).waitFor(wait);
+    await page.getByRole("button", { name: "Last page" }).click();
+    await page.getByText("Camera 9993", { exact: true }).waitFor(wait);
+
+    await open("#/?grid=4", () => page.locator(".tile").nth(15).waitFor(wait));
+    await checkLooks(page, "wall", [DARK, LIGHT_PHONE]);
+    await page.getByLabel("Page", { exact: true }).fill("99999");
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/page=625$/);
+    await page.locator('[data-camera="many-09993"]').waitFor(wait);
+
+    await page.getByRole("button", { name: "Choose cameras" }).click();
+    await page.getByText(/9,950 more/).waitFor(wait);
+    await checkLooks(page, "picker", [LIGHT, DARK_PHONE]);
+    await open("#/status", () => page.getByText("Warehouse").first().waitFor(wait));
+    await checkLooks(page, "status", [LIGHT]);
+  });
+});
+
+/** Runs in the page: returns the grey with this contrast to the background of an element, and the exact contrast. */
+function findGrey(element, contrast) {
+  const linear = (value) => (value <= 0.040_45 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+  let ground = element;
+  while (/, 0\)$|transparent/.test(getComputedStyle(ground).backgroundColor)) {
+    ground = ground.parentElement;
+  }
+  const channels = getComputedStyle(ground)
+    .backgroundColor.match(/[\d.]+/g)
+    .slice(0, 3);
+  const weights = [0.2126, 0.7152, 0.0722];
+  const luminance = channels.reduce(
+    (sum, channel, index) => sum + weights[index] * linear(channel / 255),
+    0,
+  );
+  const ratioOf = (value) => {
+    const [low, high] = [luminance, linear(value / 255)].sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const differenceOf = (value) => Math.abs(ratioOf(value) - contrast);
+  const [grey] = [...Array(256).keys()].sort((a, b) => differenceOf(a) - differenceOf(b));
+  return { color: `rgb(${grey}, ${grey}, ${grey})`, ratio: ratioOf(grey) };
+}
