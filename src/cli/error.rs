@@ -45,6 +45,9 @@ pub(super) enum CommandError {
     /// A search of `discover` that failed.
     #[error(transparent)]
     Discovery(Error),
+    /// A thread that writes the log and could not be started.
+    #[error("cannot start the thread that writes the log")]
+    Log(#[source] io::Error),
     /// An async runtime that could not be started.
     #[error("cannot start the async runtime")]
     Runtime(#[source] io::Error),
@@ -67,7 +70,7 @@ impl CommandError {
             | Self::NoNewKey
             | Self::Rotation(_) => EXIT_USAGE,
             Self::Start(error) if error.is_setting() => EXIT_USAGE,
-            Self::Start(_) | Self::Discovery(_) | Self::Runtime(_) => 1,
+            Self::Start(_) | Self::Discovery(_) | Self::Log(_) | Self::Runtime(_) => 1,
             Self::Child(_) => EXIT_CANNOT_RUN,
         }
     }
