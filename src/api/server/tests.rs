@@ -29,6 +29,7 @@ use crate::api::reply::Reply;
 use crate::api::route::{Audience, Call, Row, Table};
 use crate::api::routes;
 use crate::base::proc;
+use crate::base::tasks::EndedTasks;
 use crate::camera::networks::CameraNetworks;
 use crate::child::spawner::{Bounds, Spawner};
 use crate::ingest::ffmpeg::check::FfmpegCheck;
@@ -138,7 +139,8 @@ impl Served {
         let spawner = Spawner::start(bounds, &[]).expect("a thread");
         let program = PathBuf::from("ffmpeg");
         let ffmpeg = FfmpegCheck::new(program.clone(), spawner.clone());
-        let readiness = Readiness::new(ffmpeg, Layout::new(root.clone()), database);
+        let layout = Layout::new(root.clone());
+        let readiness = Readiness::new(ffmpeg, layout, database, EndedTasks::default());
         let settings = FfmpegSettings {
             program,
             nets: CameraNetworks::default(),
