@@ -28,7 +28,7 @@ const ABOUT_NGINX: &str = "\
 ";
 
 /// The settings that the manager does not read: name, default, allowed values and help.
-const OTHERS: [[&str; 4]; 3] = [
+const OTHERS: [[&str; 4]; 5] = [
     ["NGINX_PORT", "8080", "a port", "Port on which nginx listens."],
     [
         "CORS_ORIGINS",
@@ -38,6 +38,19 @@ const OTHERS: [[&str; 4]; 3] = [
          streams, but only pages of nginx's own origin can use the API.",
     ],
     [
+    [
+        "NGINX_ACCESS_LOG",
+        "",
+        "a file, or syslog: with nginx's parameters",
+        "Target of nginx's access log. If unset, `deploy/run` writes no access log, and Docker Compose uses \
+         `/dev/stdout`.",
+    ],
+    [
+        "NGINX_ERROR_LOG",
+        "stderr",
+        "a file, stderr, or syslog: with nginx's parameters",
+        "Target of nginx's error log.",
+    ],
         "STREAMS_SIZE",
         "1g",
         "bytes; the suffixes k, m and g are allowed",

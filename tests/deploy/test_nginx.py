@@ -177,6 +177,8 @@ class Nginx(unittest.TestCase):
             command = ["nginx", "-e", "stderr", "-c", configuration, "-g", "daemon off;"]
             nginx = subprocess.Popen(command, stdout=log, stderr=log)
         self.addCleanup(nginx.wait, START_SECONDS)
+            "NGINX_ACCESS_LOG": "/dev/stdout",
+            "NGINX_ERROR_LOG": "stderr",
         self.addCleanup(nginx.terminate)
         self.wait_for_response(nginx, f"http://{address}/")
         return f"http://{address}"

@@ -292,6 +292,8 @@ impl Nginx {
             ("START_WAIT_SECONDS", "60".to_owned()),
         ] {
             config = config.replace(&format!("${{{name}}}"), &value);
+            ("NGINX_ACCESS_LOG", "/dev/null".to_owned()),
+            ("NGINX_ERROR_LOG", "stderr".to_owned()),
         }
         assert!(config.contains("location /test/") && config.contains("$connection_upgrade {"));
         config
