@@ -117,6 +117,21 @@ mod tests {
     }
 
     #[test]
+    #[test]
+    fn values_in_quotes_are_refused_without_showing_secrets() {
+        for (name, value) in [
+            ("STREAM_DIR", "\"/streams\""),
+            ("FFMPEG_BIN", "'ffmpeg'"),
+            ("PLAYBACK_SECRET", "\"hidden-hidden-hidden-hidden-hidden\""),
+            ("PORT", "\"8088\""),
+        ] {
+            let error = refused(&[(name, value)]);
+            assert!(error.contains(name) && error.contains("quotes"), "{error}");
+            assert!(!error.contains("hidden"), "{error}");
+        }
+        config(&[("STREAM_DIR", "\"")]).expect("a single quotation mark");
+    }
+
     fn all_invalid_values_are_reported() {
         let error = refused(&[("PORT", "x"), ("HEVC", "y"), ("MAX_STREAMS", "1")]);
         let lines: Vec<_> = error.lines().collect();

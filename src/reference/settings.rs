@@ -14,8 +14,9 @@ const ABOUT: &str = "
 # Settings
 
 The manager reads its settings from the environment and from `.env` in the working directory or in the
-nearest directory above it. The environment takes precedence. An empty value counts as unset. If values are
-not allowed, the manager prints one line for each of them, with the allowed values, and ends with exit code
+nearest directory above it. The environment takes precedence. An empty value counts as unset. Values in `.env` can
+have quotes around them. Values in the environment cannot; shells and systemd remove quotes, but Docker's
+`--env-file` and Kubernetes do not. If values are not allowed, the manager prints one line for each of them, with the allowed values, and ends with exit code
 64. Values in seconds may have decimals.
 ";
 

@@ -115,6 +115,16 @@ fn the_environment_takes_precedence_over_the_dotenv_file() {
     assert!(stderr.contains("MAX_STREAMS") && stderr.contains("none"), "{stderr}");
 }
 
+#[test]
+fn a_line_of_the_dotenv_file_that_cannot_be_used_is_named() {
+    let dir = TempDir::new().expect("a directory");
+    std::fs::write(dir.path().join(".env"), "\u{feff}MAX_STREAMS=\"5\"\nsecret-text\n")
+        .expect(".env");
+    let (code, stderr) = Manager::run_to_exit(&dir, &[]);
+    assert_eq!(code, Some(64), "{stderr}");
+    assert!(stderr.contains(".env, line 2") && !stderr.contains("secret-text"), "{stderr}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_managers_cannot_share_a_stream_directory() {
     let manager = Manager::start(&[]).await;
