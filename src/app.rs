@@ -241,7 +241,8 @@ async fn open_playback(config: &Config, cameras: &Cameras) -> Result<Playback, S
         }
         None => None,
     };
-    let opened = Playback::open(database.clone(), &secret, public_keys.as_deref()).await;
+    let (database, clock_skew) = (database.clone(), config.playback_clock_skew);
+    let opened = Playback::open(database, &secret, public_keys.as_deref(), clock_skew).await;
     opened.map_err(StartError::part)
 }
 
@@ -290,6 +291,7 @@ fn router(
         Finder::new(config.camera_nets()),
         StillTaker::new(settings::ffmpeg(config), spawner.clone()),
         Arc::clone(readiness),
+        config.playback_cookie_attributes.clone(),
         Exporter::new(registry, disk_budget.clone(), core.reachability.clone(), table.labels()),
     );
     Arc::new(Router::new(api, table))

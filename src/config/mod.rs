@@ -20,6 +20,7 @@ mod value;
 pub(crate) use load::ConfigError;
 pub use settings::Config;
 pub(crate) use settings::LogFormat;
+pub(crate) use value::CookieAttributes;
 
 pub(crate) use load::{camera_password, variable_names};
 pub(crate) use settings::descriptions;
@@ -117,7 +118,6 @@ mod tests {
     }
 
     #[test]
-    #[test]
     fn values_in_quotes_are_refused_without_showing_secrets() {
         for (name, value) in [
             ("STREAM_DIR", "\"/streams\""),
@@ -132,6 +132,7 @@ mod tests {
         config(&[("STREAM_DIR", "\"")]).expect("a single quotation mark");
     }
 
+    #[test]
     fn all_invalid_values_are_reported() {
         let error = refused(&[("PORT", "x"), ("HEVC", "y"), ("MAX_STREAMS", "1")]);
         let lines: Vec<_> = error.lines().collect();

@@ -39,7 +39,6 @@ const OTHERS: [[&str; 4]; 5] = [
          streams, but only pages of nginx's own origin can use the API.",
     ],
     [
-    [
         "NGINX_ACCESS_LOG",
         "",
         "a file, or syslog: with nginx's parameters",
@@ -52,6 +51,7 @@ const OTHERS: [[&str; 4]; 5] = [
         "a file, stderr, or syslog: with nginx's parameters",
         "Target of nginx's error log.",
     ],
+    [
         "STREAMS_SIZE",
         "1g",
         "bytes; the suffixes k, m and g are allowed",
@@ -127,6 +127,14 @@ fn the_env_example_is_a_valid_env_file_with_all_defaults() {
         assert!(vars.contains(&(name.to_owned(), default.to_owned())), "{name}");
     }
     config::Config::from_vars(vars).expect("the defaults");
+}
+
+#[test]
+fn the_range_of_the_clock_skew_is_the_one_that_sessions_are_kept_for() {
+    let max = playback::token::MAX_CLOCK_SKEW;
+    let settings = config::descriptions();
+    let setting = settings.iter().find(|it| it.name == "PLAYBACK_CLOCK_SKEW_SECONDS");
+    assert_eq!(setting.expect("a setting").allowed, format!("whole seconds, 0 to {max}"));
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl Setup {
         let url = format!("sqlite:{}", dir.path().join("cameras.db").display());
         let cameras = Cameras::open(&url, None).await.expect("a camera store");
         let database = cameras.database().clone();
-        let playback = Playback::open(database, &[7; 32], None).await.expect("sessions");
+        let playback = Playback::open(database, &[7; 32], None, 30).await.expect("sessions");
         let (counters, opened) = (Counters::default(), Arc::default());
         let budget = DiskBudget::new(root.clone(), None);
         let hls = Hls::new(Layout::new(root), budget, SEGMENTS, counters.clone());

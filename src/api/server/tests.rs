@@ -32,6 +32,7 @@ use crate::base::proc;
 use crate::base::tasks::EndedTasks;
 use crate::camera::networks::CameraNetworks;
 use crate::child::spawner::{Bounds, Spawner};
+use crate::config::CookieAttributes;
 use crate::ingest::ffmpeg::check::FfmpegCheck;
 use crate::ingest::ffmpeg::probe::StillTaker;
 use crate::ingest::ffmpeg::settings::FfmpegSettings;
@@ -154,6 +155,7 @@ impl Served {
             Finder::new(CameraNetworks::default()),
             StillTaker::new(settings, spawner),
             Arc::new(readiness),
+            CookieAttributes { text: "Path=/".to_owned(), is_cross_site: false },
             metrics,
         );
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -290,10 +292,10 @@ impl Nginx {
             ("WEB_DIR", dir.to_string()),
             ("CORS_ORIGINS", "*".to_owned()),
             ("START_WAIT_SECONDS", "60".to_owned()),
-        ] {
-            config = config.replace(&format!("${{{name}}}"), &value);
             ("NGINX_ACCESS_LOG", "/dev/null".to_owned()),
             ("NGINX_ERROR_LOG", "stderr".to_owned()),
+        ] {
+            config = config.replace(&format!("${{{name}}}"), &value);
         }
         assert!(config.contains("location /test/") && config.contains("$connection_upgrade {"));
         config
