@@ -12,8 +12,8 @@ use crate::onvif::finder::Finder;
 use crate::service::core::Core;
 use crate::service::readiness::Readiness;
 
-/// The time that a request can take in addition to a start.
-const IN_ADDITION_TO_A_START: Duration = Duration::from_secs(13);
+/// The time that a request can take in addition to a start: for the trial of a changed link, among others.
+const IN_ADDITION_TO_A_START: Duration = Duration::from_secs(30);
 
 /// The parts of the manager that handlers use.
 pub(crate) struct Api {

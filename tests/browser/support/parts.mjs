@@ -68,9 +68,7 @@ export class Parts {
     const values = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
     const render = '. deploy/lib.sh; web_build; render_nginx "$@"';
     execFileSync("bash", ["-euc", render, "bash", configuration, ...values], { cwd: ROOT });
-    // The access log goes to /dev/stdout, which cannot be opened if it is a socket of Node.js.
-    const run = 'exec nginx -e stderr -c "$1" -g "daemon off;" >/dev/null';
-    this.nginx = new Child("bash", ["-euc", run, "bash", configuration]);
+    this.nginx = new Child("nginx", ["-e", "stderr", "-c", configuration, "-g", "daemon off;"]);
     this.origin = `http://localhost:${port}`;
     await waitForOk(this.origin);
   }
