@@ -110,18 +110,20 @@ RUN chmod -R a+rX /etc/nginx/templates /srv/web \
 
 # The base image's entry point renders the template into NGINX_RUN_DIR, the only directory that must
 # be writable; the rest of the file system can be read-only. START_WAIT_SECONDS exceeds the longest start
-# with any valid settings: at most 120 s of START_TIMEOUT_SECONDS, 60 s of STOP_GRACE_SECONDS, and 20 s in
-# the start queue.
+# with any valid settings: at most 120 s of START_TIMEOUT_SECONDS, 60 s of STOP_GRACE_SECONDS, 20 s in the start
+# queue, and 16 s for the trial of a changed link.
 ENV NGINX_USER=nginx \
     NGINX_LISTEN=8080 \
     NGINX_RUN_DIR=/run/nginx \
     MANAGER_ADDR=unix:/streams/.socket \
     STREAM_DIR=/streams \
     WEB_DIR=/srv/web \
-    START_WAIT_SECONDS=230 \
+    NGINX_ACCESS_LOG=/dev/stdout \
+    NGINX_ERROR_LOG=stderr \
+    START_WAIT_SECONDS=240 \
     CORS_ORIGINS=* \
     NGINX_ENVSUBST_OUTPUT_DIR=/run/nginx \
-    NGINX_ENVSUBST_FILTER='^(NGINX_USER|NGINX_LISTEN|NGINX_RUN_DIR|MANAGER_ADDR|STREAM_DIR|WEB_DIR|START_WAIT_SECONDS|CORS_ORIGINS)$'
+    NGINX_ENVSUBST_FILTER='^(NGINX_USER|NGINX_LISTEN|NGINX_RUN_DIR|MANAGER_ADDR|STREAM_DIR|WEB_DIR|NGINX_ACCESS_LOG|NGINX_ERROR_LOG|START_WAIT_SECONDS|CORS_ORIGINS)$'
 EXPOSE 8080
 # The user `nginx` of the base image.
 USER 101:101

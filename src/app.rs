@@ -17,6 +17,7 @@ use crate::api::routes;
 use crate::api::server::Server;
 use crate::base::counters::Counters;
 use crate::base::secret::Secret;
+use crate::base::tasks::EndedTasks;
 use crate::camera::id::StreamId;
 use crate::camera::numbers::NumberSet;
 use crate::child::spawner::Spawner;
@@ -96,6 +97,7 @@ struct Service {
     core: Arc<Core>,
     disk_budget: DiskBudget,
     webhooks: Webhooks,
+    ended_tasks: EndedTasks,
     /// When the spawner's thread ends, the kernel kills all FFmpeg processes.
     spawner: Spawner,
     stream_dir: DirLock,
@@ -119,20 +121,31 @@ impl Service {
             .map_err(StartError::system("start a thread"))?;
         let ingest = make_ingest(config, spawner.clone());
         let events = Bus::default();
-        let webhooks =
-            Webhooks::start(&settings::webhooks(config), &events).map_err(StartError::part)?;
+        let ended_tasks = EndedTasks::default();
+        let webhooks = Webhooks::start(&settings::webhooks(config), &events, &ended_tasks)
+            .map_err(StartError::part)?;
         let disk_budget = DiskBudget::new(config.stream_dir.clone(), config.stream_dir_max_bytes);
         let monitor = || Arc::new(ReachabilityMonitor::new(events.clone()));
         let reachability = config.check_interval.map(|_| monitor());
         let (hls, registry) = streams(config, &layout, &disk_budget, ingest, &spawner, events)?;
         let ffmpeg = FfmpegCheck::new(config.ffmpeg_bin.clone(), spawner.clone());
-        let readiness = Arc::new(Readiness::new(ffmpeg, layout, cameras.database().clone()));
+        let database = cameras.database().clone();
+        let readiness = Arc::new(Readiness::new(ffmpeg, layout, database, ended_tasks.clone()));
         let decoder = Decoder::new(config.ffmpeg_bin.clone(), spawner.clone());
         let snapshots = Snapshots::new(decoder, registry.resources().counters.clone());
         let core =
             Arc::new(Core { access, cameras, registry, hls, snapshots, playback, reachability });
         let router = router(config, &core, &readiness, &disk_budget, &spawner);
-        Ok(Self { router, readiness, core, disk_budget, webhooks, spawner, stream_dir })
+        Ok(Self {
+            router,
+            readiness,
+            core,
+            disk_budget,
+            webhooks,
+            ended_tasks,
+            spawner,
+            stream_dir,
+        })
     }
 
     async fn log_problems(&self) {
@@ -144,13 +157,10 @@ impl Service {
     /// Serves requests until the first signal, and then shuts down all parts. Only this function defines
     /// the order of the shutdown.
     async fn serve(self, server: Server, mut signals: Signals, config: &Config) {
-        let Self { readiness, core, disk_budget, webhooks, spawner, stream_dir, .. } = self;
-        let keeper = tokio::spawn(keeping::run(Arc::clone(&core)));
-        let reaper = tokio::spawn(reaper::run(core.registry.clone(), config.cleanup_interval));
-        let checker = start_checks(&core, config);
-        let disk_watch = tokio::spawn(disk_budget.watch());
-        let numbers = core.cameras.numbers().clone();
-        let reservation = tokio::spawn(async move { numbers.run().await });
+        let Self {
+            readiness, core, disk_budget, webhooks, ended_tasks, spawner, stream_dir, ..
+        } = self;
+        let tasks = start_tasks(&core, disk_budget, &ended_tasks, config);
         let drain = server.run(signals.next()).await;
         tokio::spawn(signals.exit_on_next());
 
@@ -158,11 +168,7 @@ impl Service {
         // from now on.
         readiness.close();
         info!("shutting down");
-        keeper.abort();
-        reaper.abort();
-        drop(checker);
-        disk_watch.abort();
-        reservation.abort();
+        drop(tasks);
         // Ends all streams: waiting callers get 503, FFmpeg processes are reaped, and directories are
         // deleted.
         core.registry.shutdown().await;
@@ -176,15 +182,29 @@ impl Service {
     }
 }
 
-/// If `CHECK_INTERVAL_SECONDS` is set, starts the checks of whether cameras can be reached. Dropping the returned
-/// set ends the checks.
-fn start_checks(core: &Arc<Core>, config: &Config) -> JoinSet<()> {
-    let mut checks = JoinSet::new();
+/// Starts the tasks that run until the shutdown, which drops the returned set. A task that ends earlier is noted
+/// in `ended`. The checks of whether cameras can be reached are started only if
+/// `CHECK_INTERVAL_SECONDS` is set.
+fn start_tasks(
+    core: &Arc<Core>,
+    disk_budget: DiskBudget,
+    ended: &EndedTasks,
+    config: &Config,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(ended.watch("starts of kept streams", keeping::run(Arc::clone(core))));
+    let reaper = reaper::run(core.registry.clone(), config.cleanup_interval);
+    tasks.spawn(ended.watch("ends of idle streams", reaper));
+    tasks.spawn(ended.watch("monitoring of the disk of STREAM_DIR", disk_budget.watch()));
+    let numbers = core.cameras.numbers().clone();
+    let reservation = async move { numbers.run().await };
+    tasks.spawn(ended.watch("reservation of segment numbers", reservation));
     if let (Some(interval), Some(monitor)) = (config.check_interval, &core.reachability) {
         let (core, monitor) = (Arc::clone(core), Arc::clone(monitor));
-        checks.spawn(checking::run(core, config.camera_nets(), monitor, interval));
+        let checker = checking::run(core, config.camera_nets(), monitor, interval);
+        tasks.spawn(ended.watch("checks whether cameras can be reached", checker));
     }
-    checks
+    tasks
 }
 
 fn api_keys(config: &Config) -> Result<ApiKeys, StartError> {
@@ -228,7 +248,8 @@ async fn open_playback(config: &Config, cameras: &Cameras) -> Result<Playback, S
         }
         None => None,
     };
-    let opened = Playback::open(database.clone(), &secret, public_keys.as_deref()).await;
+    let (database, clock_skew) = (database.clone(), config.playback_clock_skew);
+    let opened = Playback::open(database, &secret, public_keys.as_deref(), clock_skew).await;
     opened.map_err(|error| {
         let is_unusable = matches!(error, PlaybackError::Database(_));
         StartError::database(error, is_unusable)
@@ -280,6 +301,7 @@ fn router(
         Finder::new(config.camera_nets()),
         StillTaker::new(settings::ffmpeg(config), spawner.clone()),
         Arc::clone(readiness),
+        config.playback_cookie_attributes.clone(),
         Exporter::new(registry, disk_budget.clone(), core.reachability.clone(), table.labels()),
     );
     Arc::new(Router::new(api, table))

@@ -71,7 +71,10 @@ fn run(name: &str, target: fn(&[u8])) {
         runner.run(&mutated(&seeds, &mut random));
         count += 1;
     }
-    println!("{name}: {count} inputs, FUZZ_SEED={seed}");
+    #[expect(clippy::print_stdout, reason = "the test program captures this line")]
+    {
+        println!("{name}: {count} inputs, FUZZ_SEED={seed}");
+    }
     fs::remove_file(runner.path).expect("the file of the input");
 }
 

@@ -7,7 +7,7 @@
 //! api reaper COUNT   measures one pass of the reaper over COUNT streams, in microseconds
 //! ```
 
-use std::io::{Error, ErrorKind, Result};
+use std::io::{Error, ErrorKind, Result, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -46,8 +46,7 @@ fn main() -> Result<()> {
         }
         // A plain `cargo bench` runs all benchmarks without arguments.
         _ => {
-            println!("to run this benchmark: ./deploy/bench api");
-            Ok(())
+            writeln!(std::io::stdout(), "to run this benchmark: ./deploy/bench api")
         }
     }
 }
@@ -148,8 +147,8 @@ fn measure_reaper(count: usize) -> Result<()> {
         .collect();
     times.sort_unstable();
     let percentile = |percent: usize| times[times.len() * percent / 100].as_micros();
-    println!("{{\"streams\":{count},\"median\":{},\"p99\":{}}}", percentile(50), percentile(99));
-    Ok(())
+    let (median, p99) = (percentile(50), percentile(99));
+    writeln!(std::io::stdout(), "{{\"streams\":{count},\"median\":{median},\"p99\":{p99}}}")
 }
 
 fn io_error(error: StreamError) -> Error {

@@ -1,12 +1,20 @@
 //! A connection that counts towards the limit of open connections until it is closed, even after an
-//! upgrade.
+//! upgrade. The connection limits the time in which a request's head must arrive, because hyper has only one limit
+//! for idle connections and for heads.
 
-use std::io::{IoSlice, Result};
+use std::io::{ErrorKind, IoSlice, Result};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{Sleep, sleep};
+
+/// The time within which a request's head must arrive after the first byte of the head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The signal that the manager is shutting down. When `changed` of this receiver resolves, upgraded
 /// connections must end. Handlers find the signal in the extensions of a request that has an
@@ -22,11 +30,57 @@ pub(super) struct Connection<S> {
     /// Makes the server wait at shutdown until this connection is closed, because the server waits
     /// until all receivers of the signal are dropped.
     _open: Closing,
+    requests: Arc<Requests>,
+    /// The number of changes of `requests` when a part of a head arrived; `None` if no part has arrived since
+    /// the last request.
+    head_since: Option<u64>,
+    /// The end of the time in which the rest of that head must arrive; set while the connection waits for it.
+    head_deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Connection<S> {
-    pub(super) fn new(stream: S, place: OwnedSemaphorePermit, open: Closing) -> Self {
-        Self { stream, _place: place, _open: open }
+    pub(super) fn new(
+        stream: S,
+        place: OwnedSemaphorePermit,
+        open: Closing,
+        requests: Arc<Requests>,
+    ) -> Self {
+        let (head_since, head_deadline) = (None, None);
+        Self { stream, _place: place, _open: open, requests, head_since, head_deadline }
+    }
+
+    /// Returns an error once a head that has begun to arrive takes too long.
+    fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.head_since != Some(self.requests.changes()) {
+            (self.head_since, self.head_deadline) = (None, None);
+            return Poll::Pending;
+        }
+        let deadline = self.head_deadline.get_or_insert_with(|| Box::pin(sleep(HEAD_TIMEOUT)));
+        ready!(deadline.as_mut().poll(context));
+        Poll::Ready(Err(ErrorKind::TimedOut.into()))
+    }
+}
+
+/// Counts the requests of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    /// The number of begins and ends, which is odd while a request is in progress.
+    changes: AtomicU64,
+}
+
+impl Requests {
+    /// Notes that the head of a request has arrived.
+    pub(super) fn begin(&self) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that the response to the request is known.
+    pub(super) fn end(&self) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
     }
 }
 
@@ -36,7 +90,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let Poll::Ready(result) = Pin::new(&mut self.stream).poll_read(context, buffer) else {
+            return self.poll_deadline(context);
+        };
+        let changes = self.requests.changes();
+        // Bytes that arrive while a request is in progress belong to its body.
+        let is_in_progress = changes % 2 == 1;
+        let is_head = buffer.filled().len() > before && !is_in_progress;
+        if is_head && self.head_since != Some(changes) {
+            (self.head_since, self.head_deadline) = (Some(changes), None);
+        }
+        Poll::Ready(result)
     }
 }
 

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::metrics::exporter::Exporter;
+use crate::config::CookieAttributes;
 use crate::ingest::ffmpeg::probe::StillTaker;
 use crate::onvif::finder::Finder;
 use crate::service::core::Core;
 use crate::service::readiness::Readiness;
 
-/// The time that a request can take in addition to a start.
-const IN_ADDITION_TO_A_START: Duration = Duration::from_secs(13);
+/// The time that a request can take in addition to a start: for the trial of a changed link, among others.
+const IN_ADDITION_TO_A_START: Duration = Duration::from_secs(30);
 
 /// The parts of the manager that handlers use.
 pub(crate) struct Api {
@@ -24,6 +25,8 @@ pub(crate) struct Api {
     pub(crate) stills: StillTaker,
     /// Checks whether the service is ready.
     pub(crate) readiness: Arc<Readiness>,
+    /// The attributes of cookies with playback tokens.
+    pub(crate) cookie_attributes: CookieAttributes,
     /// All metrics.
     pub(crate) metrics: Arc<Exporter>,
     /// When the manager started.
@@ -39,10 +42,19 @@ impl Api {
         finder: Finder,
         stills: StillTaker,
         readiness: Arc<Readiness>,
+        cookie_attributes: CookieAttributes,
         metrics: Exporter,
     ) -> Self {
-        let (started_at, document) = (Instant::now(), OnceLock::new());
-        Self { core, finder, stills, readiness, metrics: Arc::new(metrics), started_at, document }
+        Self {
+            core,
+            finder,
+            stills,
+            readiness,
+            cookie_attributes,
+            metrics: Arc::new(metrics),
+            started_at: Instant::now(),
+            document: OnceLock::new(),
+        }
     }
 
     /// Returns the time limit of every request. It is long enough for a start that first waits for

@@ -22,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
-use super::connection::Connection;
+use super::connection::{Connection, Requests};
 use super::router::Router;
 
 #[cfg(test)]
@@ -31,10 +31,10 @@ mod tests;
 /// The largest number of open connections. Every low-latency player keeps one open nearly all the
 /// time. Further connections wait in the kernel's queue until one is closed.
 const MAX_CONNECTIONS: usize = 16_384;
-/// The time within which a request's head must arrive, also on a connection that is kept alive.
-/// nginx closes idle connections earlier, so that the manager does not close a connection while
-/// nginx sends a request.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// The time after which a connection without requests is closed. Clients and load balancers usually close idle
+/// connections after at most 60 s. The manager closes them later, because a request that is sent at the moment at
+/// which the manager closes its connection fails.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// The pause after a failed accept. The usual cause is a lack of file descriptors. Some of them soon
 /// become free.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -151,18 +151,28 @@ impl Server {
         place: OwnedSemaphorePermit,
     ) {
         let (router, closing) = (Arc::clone(&self.router), self.closing.subscribe());
-        let stream = Connection::new(stream, place, closing.clone());
+        let requests = Arc::<Requests>::default();
+        let stream = Connection::new(stream, place, closing.clone(), Arc::clone(&requests));
         let mut end = closing.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
-            if request.headers().contains_key(UPGRADE) {
+            let is_upgrade = request.headers().contains_key(UPGRADE);
+            if is_upgrade {
                 request.extensions_mut().insert(closing.clone());
             }
-            let router = Arc::clone(&router);
-            async move { Ok::<_, Infallible>(router.answer(request).await) }
+            let (router, requests) = (Arc::clone(&router), Arc::clone(&requests));
+            async move {
+                requests.begin();
+                let reply = router.answer(request).await;
+                // An upgraded connection has no further requests.
+                if !is_upgrade {
+                    requests.end();
+                }
+                Ok::<_, Infallible>(reply)
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
+            .header_read_timeout(IDLE_TIMEOUT)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         tokio::spawn(async move {

@@ -72,13 +72,17 @@ pub(super) fn routes() -> Vec<Row> {
                 operation("getReady", "Reports whether the service is ready")
                     .describe(
                         "The service is ready if FFmpeg can be run, `STREAM_DIR` and the database are \
-                         writable and have free space, and the manager is not shutting down. \
-                         Otherwise `problems` lists the checks that failed, and `code` is the code \
+                         writable and have free space, the manager's long-lived tasks run, and the \
+                         manager is not shutting down. Otherwise `problems` lists the checks that failed, and `code` is the code \
                          of the first failed check.",
                     )
                     .returns::<ProbeOutput>("The service is ready.")
                     .fails(failures::DATABASE)
-                    .fails(&[ErrorKind::FfmpegUnavailable, ErrorKind::ShuttingDown])
+                    .fails(&[
+                        ErrorKind::FfmpegUnavailable,
+                        ErrorKind::Internal,
+                        ErrorKind::ShuttingDown,
+                    ])
             },
         ),
     ]

@@ -1,20 +1,44 @@
-//! SIGTERM and SIGINT, which shut down the manager.
+//! The signals that the manager handles. SIGTERM and SIGINT shut it down. SIGHUP, SIGUSR1 and SIGUSR2, with which
+//! operators let other programs reload their settings or open their logs again, have no effect: by default, they
+//! would end the manager at once, without a clean shutdown.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::warn;
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+
+use crate::base::log_writer;
+
+/// The signals that have no effect, with their names.
+const IGNORED: [(SignalKind, &str); 3] = [
+    (SignalKind::hangup(), "SIGHUP"),
+    (SignalKind::user_defined1(), "SIGUSR1"),
+    (SignalKind::user_defined2(), "SIGUSR2"),
+];
 
 /// A receiver of SIGTERM and SIGINT.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// The tasks that receive the ignored signals.
+    _ignored: JoinSet<()>,
 }
 
 impl Signals {
-    /// Installs handlers for both signals. From then on, the signals no longer end the process.
+    /// Installs handlers for all handled signals. From then on, the signals no longer end the process.
     pub(super) fn install() -> std::io::Result<Self> {
+        let mut ignored = JoinSet::new();
+        for (kind, name) in IGNORED {
+            let mut received = signal(kind)?;
+            ignored.spawn(async move {
+                while received.recv().await.is_some() {
+                    info!("ignoring {name}; to apply new settings, restart the manager");
+                }
+            });
+        }
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            _ignored: ignored,
         })
     }
 
@@ -30,6 +54,7 @@ impl Signals {
     pub(super) async fn exit_on_next(mut self) {
         self.next().await;
         warn!("received a second signal: ending before the shutdown is complete");
+        log_writer::flush();
         std::process::exit(1);
     }
 }

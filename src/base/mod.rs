@@ -9,9 +9,10 @@
 //! | [`fingerprint`] | fingerprints of certificates |
 //! | [`host`] | names and addresses of hosts |
 //! | [`lock`] | locking a mutex, even after a panic |
+//! | [`log_writer`] | writing the log to stderr in a separate thread |
 //! | [`proc`] | CPU time, memory and open files of processes |
 //! | [`secret`] | strings that must not be shown |
-//! | [`tasks`] | waiting for several tasks |
+//! | [`tasks`] | waiting for several tasks, and noticing that long-lived tasks have ended |
 //! | [`time`] | Unix seconds and RFC 3339 |
 //! | [`tls`] | TLS connections to cameras |
 //! | [`url`] | parts of URLs |
@@ -23,6 +24,7 @@ pub(crate) mod error;
 pub(crate) mod fingerprint;
 pub(crate) mod host;
 pub(crate) mod lock;
+pub(crate) mod log_writer;
 pub(crate) mod proc;
 pub(crate) mod secret;
 pub(crate) mod tasks;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use lexopt::prelude::{Long, ValueExt};
 
 use super::error::CommandError;
+use super::logging::print_error;
 use super::runtime::block_on;
 use crate::base::fingerprint::Fingerprint;
 use crate::config::{self, Config};
@@ -93,9 +94,7 @@ pub(super) fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Strin
     if options.json {
         return Ok(serde_json::to_string_pretty(&discovery).unwrap_or_default());
     }
-    for warning in &discovery.warnings {
-        eprintln!("stream-manager: {warning}");
-    }
+    discovery.warnings.iter().for_each(|warning| print_error(warning));
     Ok(table(&discovery))
 }
 

@@ -47,6 +47,9 @@ pub(super) enum CommandError {
     /// A search of `discover` that failed.
     #[error(transparent)]
     Discovery(Error),
+    /// A thread that writes the log and could not be started.
+    #[error("cannot start the thread that writes the log")]
+    Log(#[source] io::Error),
     /// An async runtime that could not be started.
     #[error("cannot start the async runtime")]
     Runtime(#[source] io::Error),
@@ -71,7 +74,10 @@ impl CommandError {
             | Self::NoNewKey
             | Self::Rotation(_)
             | Self::Start(StartError::Setting { .. } | StartError::Part(_)) => EXIT_USAGE,
-            Self::Start(StartError::System { .. }) | Self::Discovery(_) | Self::Runtime(_) => 1,
+            Self::Start(StartError::System { .. })
+            | Self::Discovery(_)
+            | Self::Log(_)
+            | Self::Runtime(_) => 1,
             Self::Child(_) => EXIT_CANNOT_RUN,
         }
     }

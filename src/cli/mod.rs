@@ -6,6 +6,7 @@
 //! | `rotate_key` | `rotate-key`: re-encrypts the cameras' links and passwords with another key |
 //! | `discover` | `discover`: searches for cameras |
 //! | `help` | `--help` |
+//! | `logging` | the log of the service, and errors of commands |
 //! | `runtime` | the asynchronous runtime of a command |
 //! | `error` | errors of commands, and their exit codes |
 //!
@@ -19,23 +20,26 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::base::error::chain;
+use crate::base::log_writer;
 use crate::child::spawner;
 use error::CommandError;
 
 mod discover;
 mod error;
 mod help;
+mod logging;
 mod rotate_key;
 mod runtime;
 mod service;
 
 /// Runs the program. `arguments` exclude the program's name. Prints errors, and returns the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let Err(error) = run_command(arguments.into_iter()) else { return ExitCode::SUCCESS };
-    for line in chain(&error).lines() {
-        eprintln!("stream-manager: {line}");
+    let result = run_command(arguments.into_iter());
+    if let Err(error) = &result {
+        chain(error).lines().for_each(logging::print_error);
     }
-    ExitCode::from(error.exit_code())
+    log_writer::flush();
+    result.map_or_else(|error| ExitCode::from(error.exit_code()), |()| ExitCode::SUCCESS)
 }
 
 fn run_command(mut arguments: impl Iterator<Item = OsString>) -> Result<(), CommandError> {

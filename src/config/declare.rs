@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
+use std::io;
+use std::path::PathBuf;
 
 use thiserror::Error;
 
@@ -68,13 +70,19 @@ pub(super) enum Problem {
          API_KEYS=me:admin:$(openssl rand -hex 16)"
     )]
     Exposed { name: &'static str, address: String },
-    /// A `.env` file that cannot be opened.
-    #[error("cannot read .env: {0}")]
-    Dotenv(dotenvy::Error),
-    /// A `.env` file with a line that is not an assignment. The message does not show the line, because it
-    /// may contain a secret.
-    #[error(".env contains a line that is not of the form NAME=value")]
-    DotenvLine,
+    /// A value in quotes. The message does not show the value, because it may be a secret.
+    #[error(
+        "{name} has quotes around its value; remove them, because they would be part of the value (Docker's \
+         --env-file and Kubernetes, unlike shells, keep quotes)"
+    )]
+    Quotes { name: &'static str },
+    /// A `.env` file that cannot be read.
+    #[error("cannot read {}: {source}", .path.display())]
+    Dotenv { path: PathBuf, source: io::Error },
+    /// A `.env` file with a line that cannot be used. The message does not show the line, because it may contain a
+    /// secret.
+    #[error("{}, line {line}: {reason}", .path.display())]
+    DotenvLine { path: PathBuf, line: usize, reason: &'static str },
     /// An environment that cannot be read.
     #[error("cannot read the environment: {0}")]
     Environment(envy::Error),
@@ -100,6 +108,10 @@ impl<T: 'static, C> Setting<T, C> {
     pub(super) fn read(self, variables: &Variables, problems: &mut Vec<Problem>) -> Option<T> {
         let Self { name, default, kind, .. } = self;
         let given = variables.get(name);
+        if is_quoted(given) {
+            problems.push(Problem::Quotes { name });
+            return None;
+        }
         let value = if given.is_empty() { default } else { given };
         let allowed = kind.allowed.clone();
         problems.push(match kind.parse(value) {
@@ -126,6 +138,13 @@ impl<T: 'static, C> Setting<T, C> {
         let help = help.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
         Description { group, name, default, allowed: kind.allowed, help }
     }
+}
+
+/// Returns whether the value is surrounded by quotes of the same kind.
+fn is_quoted(value: &str) -> bool {
+    ['"', '\'']
+        .into_iter()
+        .any(|quote| value.strip_prefix(quote).is_some_and(|rest| rest.ends_with(quote)))
 }
 
 /// Generates `Config`, its reader and the descriptions of all settings from declarations:

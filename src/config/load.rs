@@ -1,6 +1,8 @@
 //! Reads the settings from the environment and from `.env`.
 
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::io::Read;
 
 use super::declare::{Problem, Variables};
 use super::settings::{Config, descriptions};
@@ -8,6 +10,8 @@ use crate::base::host::is_this_machine;
 use crate::base::secret::Secret;
 use crate::camera::networks::CameraNetworks;
 
+/// The name of the file with settings.
+const DOTENV: &str = ".env";
 /// The environment variable from which the command `discover` reads the cameras' password.
 const CAMERA_PASSWORD: &str = "CAMERA_PASSWORD";
 
@@ -69,10 +73,58 @@ impl Config {
 /// Returns the variables in `.env`; none if neither the working directory nor a directory above it has such
 /// a file.
 fn dotenv_file() -> Result<HashMap<String, String>, Problem> {
-    match dotenvy::from_filename_iter(".env") {
-        Ok(lines) => lines.collect::<Result<_, _>>().map_err(|_| Problem::DotenvLine),
-        Err(error) if error.not_found() => Ok(HashMap::new()),
-        Err(error) => Err(Problem::Dotenv(error)),
+    let directory = std::env::current_dir().unwrap_or_default();
+    let mut paths = directory.ancestors().map(|directory| directory.join(DOTENV));
+    let Some(path) = paths.find(|path| path.is_file()) else { return Ok(HashMap::new()) };
+    match std::fs::read(&path) {
+        Ok(bytes) => parse_dotenv(&bytes).map_err(|(line, reason)| Problem::DotenvLine {
+            path,
+            line,
+            reason,
+        }),
+        Err(source) => Err(Problem::Dotenv { path, source }),
+    }
+}
+
+/// Returns the variables in the text of `.env`. Error: the number of the first line that cannot be used, and the
+/// reason.
+fn parse_dotenv(bytes: &[u8]) -> Result<HashMap<String, String>, (usize, &'static str)> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let before = &bytes[..error.valid_up_to()];
+        let line = before.split(|byte| *byte == b'\n').count();
+        (line, "the line is not valid UTF-8")
+    })?;
+    // Editors on Windows put a byte order mark at the beginning.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let count = Cell::new(0);
+    let lines = Lines { rest: text.as_bytes(), count: &count };
+    let variables: Result<HashMap<_, _>, _> = dotenvy::from_read_iter(lines).collect();
+    variables.map_err(|error| {
+        // With a quote that is missing, the text extends to the end of the file.
+        let following_lines = match &error {
+            dotenvy::Error::LineParse(text, _) => text.trim_end().matches('\n').count(),
+            _ => 0,
+        };
+        let line = count.get().saturating_sub(following_lines).max(1);
+        (line, "the line is not of the form NAME=value, or a quote is missing")
+    })
+}
+
+/// A reader that returns one line at a time, and counts the lines.
+struct Lines<'a> {
+    rest: &'a [u8],
+    count: &'a Cell<usize>,
+}
+
+impl Read for Lines<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let line = self.rest.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+        let length = line.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&line[..length]);
+        self.rest = &self.rest[length..];
+        // A long line is returned in parts.
+        self.count.update(|count| count + usize::from(length > 0 && length == line.len()));
+        Ok(length)
     }
 }
 
@@ -86,4 +138,33 @@ pub(crate) fn camera_password() -> Option<Secret> {
 pub(crate) fn variable_names() -> Vec<&'static str> {
     let settings = descriptions().into_iter().map(|setting| setting.name);
     settings.chain([CAMERA_PASSWORD]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_cannot_be_used_is_named_by_its_number() {
+        let table: [(&[u8], usize); 7] = [
+            (b"PORT", 1),
+            (b"\xef\xbb\xbfPORT", 1),
+            (b"# PORT\nMAX_STREAMS=PORT\nPORT\n", 3),
+            (b"A=1\r\nPORT 8088\r\nB=2", 2),
+            (b"A=1\nB='x\nC=2\n", 2),
+            (b"A=1\n\nB C # a comment\n", 3),
+            (b"A=1\nB=\xff\n", 2),
+        ];
+        for (text, line) in table {
+            let error = parse_dotenv(text).expect_err("an invalid line");
+            assert_eq!(error.0, line, "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn quotes_comments_and_a_byte_order_mark_are_not_part_of_a_value() {
+        let text = "\u{feff}A=\"x y\"\r\n# comment\nexport B='z' # comment\n";
+        let variables = parse_dotenv(text.as_bytes()).expect("variables");
+        assert_eq!((variables["A"].as_str(), variables["B"].as_str()), ("x y", "z"));
+    }
 }

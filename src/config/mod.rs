@@ -20,6 +20,7 @@ mod value;
 pub(crate) use load::ConfigError;
 pub use settings::Config;
 pub(crate) use settings::LogFormat;
+pub(crate) use value::CookieAttributes;
 
 pub(crate) use load::{camera_password, variable_names};
 pub(crate) use settings::descriptions;
@@ -114,6 +115,21 @@ mod tests {
             assert!(error.contains(&setting.allowed), "{error}");
             assert_eq!(error.lines().count(), 1, "{error}");
         }
+    }
+
+    #[test]
+    fn values_in_quotes_are_refused_without_showing_secrets() {
+        for (name, value) in [
+            ("STREAM_DIR", "\"/streams\""),
+            ("FFMPEG_BIN", "'ffmpeg'"),
+            ("PLAYBACK_SECRET", "\"hidden-hidden-hidden-hidden-hidden\""),
+            ("PORT", "\"8088\""),
+        ] {
+            let error = refused(&[(name, value)]);
+            assert!(error.contains(name) && error.contains("quotes"), "{error}");
+            assert!(!error.contains("hidden"), "{error}");
+        }
+        config(&[("STREAM_DIR", "\"")]).expect("a single quotation mark");
     }
 
     #[test]

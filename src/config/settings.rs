@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::declare::{Description, Problem, Setting, Variables, setting, settings};
-use super::value;
+use super::value::{self, CookieAttributes};
 use crate::base::secret::Secret;
 use crate::camera::networks::Networks;
 use crate::camera::plan::Hevc;
@@ -17,6 +17,8 @@ use crate::camera::plan::Hevc;
 /// Allowed values of `API_KEYS`.
 const API_KEYS: &str = "name:role:secret or name:role:sha256:HASH, separated by commas or spaces, or \
                         @FILE; role: admin, user or viewer";
+/// The default of `PLAYBACK_COOKIE_ATTRIBUTES`.
+const COOKIE_ATTRIBUTES: &str = "Path=/streams;SameSite=Lax";
 /// Presets of libx264 that are fast enough for live video.
 const PRESETS: [&str; 6] = ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"];
 
@@ -90,6 +92,16 @@ settings! {
         /// File with the public keys of back ends that sign playback tokens themselves (EdDSA or RS256).
         playback_public_keys: Option<PathBuf> =
             setting("PLAYBACK_PUBLIC_KEYS", "", value::path("a PEM or JWKS file").optional());
+
+        /// Largest tolerated difference between the clocks of the manager and of back ends that sign playback
+        /// tokens. A token is accepted for this time before it becomes valid, and after it has expired.
+        playback_clock_skew: u64 =
+            setting("PLAYBACK_CLOCK_SKEW_SECONDS", "30", value::number("whole seconds", 0..=300));
+
+        /// Attributes of the cookie with a playback token. With `Domain=example.com`, browsers send the cookie to all
+        /// subdomains of `example.com`. `SameSite=None` is for pages of other sites, and adds `Secure`.
+        playback_cookie_attributes: CookieAttributes =
+            setting("PLAYBACK_COOKIE_ATTRIBUTES", COOKIE_ATTRIBUTES, value::cookie_attributes());
 
         /// Networks in which cameras are permitted. If unset, cameras are permitted in all networks except
         /// those in `CAMERA_DENY_NETS`.

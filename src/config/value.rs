@@ -171,6 +171,45 @@ pub(super) fn database_url() -> Kind<String> {
     Kind { is_secret: true, ..Kind::new("sqlite: and the path of a file", url) }
 }
 
+/// The attributes of a cookie, except those that depend on the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CookieAttributes {
+    /// The attributes, separated by `; `.
+    pub(crate) text: String,
+    /// True if the attributes contain `SameSite=None`, which browsers accept only together with `Secure`.
+    pub(crate) is_cross_site: bool,
+}
+
+/// Allows the attributes `Path`, `Domain` and `SameSite`, each at most once.
+pub(super) fn cookie_attributes() -> Kind<CookieAttributes> {
+    let allowed =
+        "Path=PATH, Domain=DOMAIN and SameSite=Lax, Strict or None, separated by semicolons";
+    Kind::new(allowed, |text| {
+        let (mut names, mut attributes) = (Vec::new(), Vec::new());
+        let mut is_cross_site = false;
+        for attribute in text.split(';').map(str::trim) {
+            let (name, value) = attribute.split_once('=')?;
+            let name = name.to_ascii_lowercase();
+            let is_printable = value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
+            let is_allowed = match name.as_str() {
+                "path" => value.starts_with('/'),
+                "domain" => !value.is_empty(),
+                "samesite" => {
+                    ["lax", "strict", "none"].contains(&value.to_ascii_lowercase().as_str())
+                }
+                _ => false,
+            };
+            if !is_printable || !is_allowed || names.contains(&name) {
+                return None;
+            }
+            is_cross_site |= name == "samesite" && value.eq_ignore_ascii_case("none");
+            names.push(name);
+            attributes.push(attribute);
+        }
+        Some(CookieAttributes { text: attributes.join("; "), is_cross_site })
+    })
+}
+
 /// Allows filters of log lines.
 pub(super) fn log_filter() -> Kind<String> {
     Kind::new("a log filter (EnvFilter syntax), e.g. info,stream_manager=debug", |text| {
@@ -205,6 +244,21 @@ mod tests {
         for text in ["60.1", "NaN", "inf", "-1", "", "1s"] {
             assert!(kind.parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn attributes_of_cookies_are_checked() {
+        let parse = |text: &str| cookie_attributes().parse(text).ok();
+        let attributes = parse("path=/x;Domain=example.com ; SameSite=none").expect("attributes");
+        assert_eq!(attributes.text, "path=/x; Domain=example.com; SameSite=none");
+        assert!(attributes.is_cross_site);
+        assert!(!parse("Path=/streams; SameSite=Lax").expect("attributes").is_cross_site);
+        for text in
+            ["", "Path", "Path=x", "Path=/a; path=/b", "SameSite=Some", "Secure", "Max-Age=1"]
+        {
+            assert_eq!(parse(text), None, "{text}");
+        }
+        assert_eq!(parse("Path=/a b"), None);
     }
 
     #[test]

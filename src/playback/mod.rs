@@ -22,8 +22,9 @@ use crate::base::error::{Error, ErrorKind};
 use crate::base::time;
 use crate::camera::id::CameraId;
 use crate::store::db::{Database, SessionRow};
+use token::error::TokenError;
 use token::key::PublicKeyError;
-use token::{AUDIENCE, Claims, LEEWAY, MAX_LIFETIME, ShortSecret, Signer, Verifier};
+use token::{AUDIENCE, Claims, MAX_CLOCK_SKEW, MAX_LIFETIME, ShortSecret, Signer, Verifier};
 
 pub(crate) mod secret;
 pub(crate) mod token;
@@ -83,13 +84,14 @@ pub(crate) struct Playback {
 impl Playback {
     /// Loads the sessions from the database. `secret` signs the manager's tokens, and verifies all tokens that the
     /// manager or a back end has signed with it. `public_keys`, in PEM or as JWKS, verify the other tokens of back
-    /// ends.
+    /// ends. The clocks of back ends and the manager may differ by `clock_skew` seconds.
     pub(crate) async fn open(
         database: Database,
         secret: &[u8],
         public_keys: Option<&str>,
+        clock_skew: u64,
     ) -> Result<Self, PlaybackError> {
-        let mut verifier = Verifier::new(secret)?;
+        let mut verifier = Verifier::new(secret, clock_skew)?;
         if let Some(keys) = public_keys {
             verifier = verifier.with_public_keys(keys)?;
         }
@@ -137,7 +139,8 @@ impl Playback {
             let detail = format!("the token is not for camera {camera}");
             return Err(Error::new(ErrorKind::Forbidden, detail));
         }
-        let (user, until) = (claims.sub.clone(), valid_until(&claims));
+        let user = claims.sub.clone();
+        let mut until = self.verifier.valid_until(&claims);
         // The map is counted before the entry is locked: counting it with a locked entry would
         // deadlock.
         let is_full = self.sessions.len() >= MAX_SESSIONS;
@@ -147,11 +150,17 @@ impl Playback {
             }
             Entry::Occupied(mut session) => {
                 let session = session.get_mut();
-                if session.claims != claims {
-                    if session.made_by.is_some() {
+                if session.made_by.is_some() {
+                    if session.claims != claims {
                         let detail = "the token has the id of another session";
                         return Err(Error::new(ErrorKind::Unauthorized, detail));
                     }
+                    // The manager's clock cannot differ from itself, so such a session ends in time.
+                    until = session.claims.exp;
+                    if time::unix_now() >= until {
+                        return Err(TokenError::Expired.into());
+                    }
+                } else if session.claims != claims {
                     // Back ends renew tokens under the same id.
                     session.kept_until = session.kept_until.max(kept_until(&claims));
                     session.claims = claims;
@@ -191,7 +200,7 @@ impl Playback {
         let mut session = self.get(id).unwrap_or_else(|| Session::not_used(id));
         if session.made_by.is_none() {
             // The back end may have issued several tokens with this id. All expire by this time.
-            let latest = time::unix_now() + MAX_LIFETIME + LEEWAY + 1;
+            let latest = time::unix_now() + MAX_LIFETIME + MAX_CLOCK_SKEW + 1;
             session.kept_until = session.kept_until.max(latest);
         }
         // The end is stored first, because it must survive a restart.
@@ -226,14 +235,10 @@ impl Playback {
     }
 }
 
-/// Returns the time at which a token expires, including the tolerated difference between clocks; in
-/// Unix seconds.
-fn valid_until(claims: &Claims) -> u64 {
-    claims.exp + LEEWAY
-}
-
+/// Returns the time until which a session must be known, in Unix seconds: until its token is refused even with
+/// the largest difference between clocks that `PLAYBACK_CLOCK_SKEW_SECONDS` allows.
 fn kept_until(claims: &Claims) -> u64 {
-    valid_until(claims) + 1
+    claims.exp.saturating_add(MAX_CLOCK_SKEW + 1)
 }
 
 impl Session {

@@ -21,17 +21,18 @@ pub(super) mod key;
 
 /// The audience of every token.
 pub(crate) const AUDIENCE: &str = "stream-manager";
-/// The longest accepted token, in bytes: enough for 100 camera ids of 20 characters, or 70 of 36.
-pub(crate) const MAX_TOKEN_LENGTH: usize = 4096;
+/// The longest accepted token, in bytes: enough for 100 camera ids of 36 characters.
+pub(crate) const MAX_TOKEN_LENGTH: usize = 8192;
 /// The shortest accepted secret, in bytes: the length of the signature.
 pub(crate) const MIN_SECRET_LENGTH: usize = 32;
 /// The longest time from `iat` to `exp`, in seconds.
 pub(crate) const MAX_LIFETIME: u64 = 24 * 3600;
+/// The largest accepted time with a fraction of a second, in Unix seconds. Larger numbers have no fraction.
+const MAX_TIME: f64 = 9e15;
 /// The largest number of cameras in one token.
 pub(crate) const MAX_CAMERAS: usize = 100;
-
-/// The tolerated difference between the clocks of two machines, in seconds.
-pub(crate) const LEEWAY: u64 = 5;
+/// The largest value of `PLAYBACK_CLOCK_SKEW_SECONDS`.
+pub(crate) const MAX_CLOCK_SKEW: u64 = 300;
 /// The longest `sub`, in characters.
 pub(crate) const MAX_USER_LENGTH: usize = 200;
 
@@ -81,13 +82,13 @@ impl Claims {
     }
 
     /// Checks that the token is valid at `now`. Refuses tokens that were issued after `now`, so
-    /// that no token stays valid for longer than [`MAX_LIFETIME`]. Allows for a clock difference of
-    /// [`LEEWAY`].
-    fn check_time(&self, now: u64) -> Result<(), TokenError> {
-        if now >= self.exp.saturating_add(LEEWAY) {
+    /// that no token stays valid for longer than [`MAX_LIFETIME`]. The clocks of issuer and manager may differ
+    /// by `clock_skew` seconds.
+    fn check_time(&self, now: u64, clock_skew: u64) -> Result<(), TokenError> {
+        if now >= self.exp.saturating_add(clock_skew) {
             return Err(TokenError::Expired);
         }
-        if self.nbf.unwrap_or(0).max(self.iat) > now.saturating_add(LEEWAY) {
+        if self.nbf.unwrap_or(0).max(self.iat) > now.saturating_add(clock_skew) {
             return Err(TokenError::NotYetValid);
         }
         Ok(())
@@ -140,14 +141,22 @@ fn check_secret(secret: &[u8]) -> Result<(), ShortSecret> {
 #[derive(Debug, Clone)]
 pub(crate) struct Verifier {
     keys: Vec<Key>,
+    /// The tolerated difference between the clocks of issuer and manager, in seconds.
+    clock_skew: u64,
 }
 
 impl Verifier {
-    /// Creates a verifier of tokens that a [`Signer`] with the same secret issued.
-    pub(crate) fn new(secret: &[u8]) -> Result<Self, ShortSecret> {
+    /// Creates a verifier of tokens that a [`Signer`] with the same secret issued. The clocks of issuer and manager
+    /// may differ by `clock_skew` seconds.
+    pub(crate) fn new(secret: &[u8], clock_skew: u64) -> Result<Self, ShortSecret> {
         check_secret(secret)?;
         let key = Key::new(None, Algorithm::HS256, DecodingKey::from_secret(secret));
-        Ok(Self { keys: vec![key] })
+        Ok(Self { keys: vec![key], clock_skew })
+    }
+
+    /// Returns the time from which on a token with these claims is refused, in Unix seconds.
+    pub(super) fn valid_until(&self, claims: &Claims) -> u64 {
+        claims.exp.saturating_add(self.clock_skew)
     }
 
     /// Returns the verifier, which now accepts the tokens of a back end too. `text` is either the
@@ -160,8 +169,7 @@ impl Verifier {
     }
 
     /// Returns the claims of a token that is well-formed, signed with one of the keys, issued for
-    /// this service, and valid now. The clocks of issuer and manager may differ by [`LEEWAY`]
-    /// seconds.
+    /// this service, and valid now.
     pub(crate) fn verify(&self, token: &str) -> Result<Claims, TokenError> {
         // A clock before 1970 counts as 1970, so that every token is refused as not valid yet.
         let now = unix_now();
@@ -171,7 +179,7 @@ impl Verifier {
     /// Does the same as [`Verifier::verify`] for the time `now`, in seconds since 1970.
     pub(crate) fn verify_at(&self, token: &str, now: u64) -> Result<Claims, TokenError> {
         if token.len() > MAX_TOKEN_LENGTH {
-            return Err(TokenError::Malformed);
+            return Err(TokenError::TooLong);
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Malformed)?;
         // A token with extensions in `crit` must be refused unless they are supported, and none
@@ -185,7 +193,7 @@ impl Verifier {
                 Ok(claims) => {
                     let claims = Claims::try_from(claims)?;
                     claims.check_form()?;
-                    claims.check_time(now)?;
+                    claims.check_time(now, self.clock_skew)?;
                     return Ok(claims);
                 }
                 Err(error) => refusal = error,
@@ -223,16 +231,48 @@ impl TryFrom<RawClaims> for Claims {
             Audience::One(aud) => Some(aud),
             Audience::Many(auds) => auds.into_iter().find(|aud| aud == AUDIENCE),
         };
+        let cameras: Vec<Id> = required("cameras", raw.cameras)?;
         Ok(Self {
             jti: required("jti", raw.jti)?,
-            sub: required("sub", raw.sub)?,
-            cameras: required("cameras", raw.cameras)?,
-            iat: required("iat", raw.iat)?,
-            nbf: raw.nbf.map(|nbf| required("nbf", Some(nbf))).transpose()?,
-            exp: required("exp", raw.exp)?,
+            sub: required::<Id>("sub", raw.sub)?.into(),
+            cameras: cameras.into_iter().map(String::from).collect(),
+            iat: time("iat", raw.iat)?,
+            nbf: raw.nbf.map(|nbf| time("nbf", Some(nbf))).transpose()?,
+            exp: time("exp", raw.exp)?,
             aud: aud.ok_or(TokenError::WrongAudience)?,
         })
     }
+}
+
+/// The id of a user or a camera, which back ends may write as a number.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Id {
+    Text(String),
+    Number(u64),
+}
+
+impl From<Id> for String {
+    fn from(id: Id) -> Self {
+        match id {
+            Id::Text(text) => text,
+            Id::Number(number) => number.to_string(),
+        }
+    }
+}
+
+/// Returns the value of the claim `name`, which is a Unix time. JWTs can contain fractions of seconds, which are cut
+/// off.
+fn time(name: &'static str, value: Option<Value>) -> Result<u64, TokenError> {
+    let value = value.ok_or(TokenError::MissingClaim(name))?;
+    let is_time = |seconds: &f64| (0.0..=MAX_TIME).contains(seconds);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the number is in the range, and its fraction is cut off on purpose"
+    )]
+    let from_float = || value.as_f64().filter(is_time).map(|seconds| seconds as u64);
+    value.as_u64().or_else(from_float).ok_or(TokenError::InvalidClaim(name))
 }
 
 /// Returns the value of the claim `name`, or an error if the claim is missing or has the wrong

@@ -14,8 +14,9 @@ const ABOUT: &str = "
 # Settings
 
 The manager reads its settings from the environment and from `.env` in the working directory or in the
-nearest directory above it. The environment takes precedence. An empty value counts as unset. If values are
-not allowed, the manager prints one line for each of them, with the allowed values, and ends with exit code
+nearest directory above it. The environment takes precedence. An empty value counts as unset. Values in `.env` can
+have quotes around them. Values in the environment cannot; shells and systemd remove quotes, but Docker's
+`--env-file` and Kubernetes do not. If values are not allowed, the manager prints one line for each of them, with the allowed values, and ends with exit code
 64. Values in seconds may have decimals.
 ";
 
@@ -28,7 +29,7 @@ const ABOUT_NGINX: &str = "\
 ";
 
 /// The settings that the manager does not read: name, default, allowed values and help.
-const OTHERS: [[&str; 4]; 3] = [
+const OTHERS: [[&str; 4]; 5] = [
     ["NGINX_PORT", "8080", "a port", "Port on which nginx listens."],
     [
         "CORS_ORIGINS",
@@ -36,6 +37,19 @@ const OTHERS: [[&str; 4]; 3] = [
         "origins, separated by spaces, or *",
         "Origins whose web pages can play streams and use the API. With `*`, pages of all origins can play \
          streams, but only pages of nginx's own origin can use the API.",
+    ],
+    [
+        "NGINX_ACCESS_LOG",
+        "",
+        "a file, or syslog: with nginx's parameters",
+        "Target of nginx's access log. If unset, `deploy/run` writes no access log, and Docker Compose uses \
+         `/dev/stdout`.",
+    ],
+    [
+        "NGINX_ERROR_LOG",
+        "stderr",
+        "a file, stderr, or syslog: with nginx's parameters",
+        "Target of nginx's error log.",
     ],
     [
         "STREAMS_SIZE",
@@ -113,6 +127,14 @@ fn the_env_example_is_a_valid_env_file_with_all_defaults() {
         assert!(vars.contains(&(name.to_owned(), default.to_owned())), "{name}");
     }
     config::Config::from_vars(vars).expect("the defaults");
+}
+
+#[test]
+fn the_range_of_the_clock_skew_is_the_one_that_sessions_are_kept_for() {
+    let max = playback::token::MAX_CLOCK_SKEW;
+    let settings = config::descriptions();
+    let setting = settings.iter().find(|it| it.name == "PLAYBACK_CLOCK_SKEW_SECONDS");
+    assert_eq!(setting.expect("a setting").allowed, format!("whole seconds, 0 to {max}"));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Changes of cameras: turns a request into the record of a new camera, or of a known one after the
 //! change.
 
+use std::net::IpAddr;
+
 use tracing::warn;
 
 use crate::base::error::{Error, ErrorKind};
@@ -213,6 +215,38 @@ fn preset(vendor: &str) -> Result<&'static Preset, Error> {
 /// stay the same. Otherwise returns `None`, because the password must not be sent to another device.
 fn known_password(known: Option<&SourceSpec>, new: &Parts) -> Option<String> {
     let known = known?.parts()?;
-    let is_same = (&known.ip, known.port, &known.username) == (&new.ip, new.port, &new.username);
+    let address = |parts: &Parts| parts.ip.parse::<IpAddr>().ok();
+    let is_same_host = known.ip.eq_ignore_ascii_case(&new.ip)
+        || address(known).is_some_and(|known| address(new) == Some(known));
+    let is_same = is_same_host && (known.port, &known.username) == (new.port, &new.username);
     is_same.then(|| known.password.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_kept_if_only_the_spelling_of_the_address_changes() {
+        let parts = |ip: &str| Parts {
+            vendor: None,
+            ip: ip.into(),
+            port: 554,
+            path: "/x".into(),
+            sub_path: None,
+            username: "admin".into(),
+            password: "secret".into(),
+        };
+        let table = [
+            ("cam.example", "CAM.example", true),
+            ("fe80::1", "FE80:0::1", true),
+            ("cam.example", "cam2.example", false),
+            ("192.0.2.7", "192.0.2.8", false),
+        ];
+        for (known, new, is_kept) in table {
+            let known = SourceSpec::from_parts(parts(known)).unwrap_or_else(|it| panic!("{it}"));
+            let password = known_password(Some(&known), &parts(new));
+            assert_eq!(password.is_some(), is_kept, "{new}");
+        }
+    }
 }

@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 
 use crate::base::error::{Error, ErrorKind};
 use crate::base::lock::lock;
+use crate::base::tasks::EndedTasks;
 use crate::ingest::ffmpeg::check::FfmpegCheck;
 use crate::output::disk_budget::{self, Disk};
 use crate::output::hls::layout::Layout;
@@ -52,14 +53,20 @@ pub(crate) enum Check {
     Ffmpeg,
     /// The database can be read and written, and its disk has free space.
     Database,
+    /// The long-lived tasks of the manager run.
+    Tasks,
     /// The manager is not shutting down.
     Shutdown,
 }
 
 /// The checks that have a metric, with their labels. [`Check::Shutdown`] has no metric, because
 /// metrics are not scraped during a shutdown.
-pub(crate) const CHECKS: [(Check, &str); 3] =
-    [(Check::StreamDir, "stream_dir"), (Check::Ffmpeg, "ffmpeg"), (Check::Database, "database")];
+pub(crate) const CHECKS: [(Check, &str); 4] = [
+    (Check::StreamDir, "stream_dir"),
+    (Check::Ffmpeg, "ffmpeg"),
+    (Check::Database, "database"),
+    (Check::Tasks, "tasks"),
+];
 
 /// A readiness check that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +82,7 @@ pub(crate) struct Readiness {
     ffmpeg: FfmpegCheck,
     layout: Layout,
     database: Database,
+    ended_tasks: EndedTasks,
     is_closing: AtomicBool,
     was_nearly_full: AtomicBool,
     /// The last result and its time.
@@ -101,12 +109,18 @@ struct Probe(Option<(Instant, JoinHandle<ProbeResult>)>);
 
 impl Readiness {
     /// Creates the readiness of a manager that writes to `layout` and keeps its cameras in
-    /// `database`.
-    pub(crate) fn new(ffmpeg: FfmpegCheck, layout: Layout, database: Database) -> Self {
+    /// `database`. The manager is not ready once one of its long-lived tasks is in `ended_tasks`.
+    pub(crate) fn new(
+        ffmpeg: FfmpegCheck,
+        layout: Layout,
+        database: Database,
+        ended_tasks: EndedTasks,
+    ) -> Self {
         Self {
             ffmpeg,
             layout,
             database,
+            ended_tasks,
             is_closing: AtomicBool::new(false),
             was_nearly_full: AtomicBool::new(false),
             last: Mutex::default(),
@@ -159,8 +173,12 @@ impl Readiness {
             probes.ffmpeg.result(this().probe_ffmpeg()),
             probes.database.result(this().probe_database()),
         );
-        let results =
-            [(Check::StreamDir, stream_dir), (Check::Ffmpeg, ffmpeg), (Check::Database, database)];
+        let results = [
+            (Check::StreamDir, stream_dir),
+            (Check::Ffmpeg, ffmpeg),
+            (Check::Database, database),
+            (Check::Tasks, self.check_tasks()),
+        ];
         let failed = results
             .into_iter()
             .filter_map(|(check, result)| Some(self.failed_check(check, &result.err()?)));
@@ -181,6 +199,12 @@ impl Readiness {
                 let path = self.database.path().display();
                 unusable(format!("the database {path} cannot be used: {reason}"))
             }
+            Check::Tasks => Error::new(
+                ErrorKind::Internal,
+                format!(
+                    "a part of the manager has ended unexpectedly: {reason}; restart the manager"
+                ),
+            ),
             Check::Shutdown => Error::shutting_down(),
         };
         FailedCheck { check, error }
@@ -212,6 +236,12 @@ impl Readiness {
         self.database.check().await?;
         disk_with(DATABASE_FREE, path.parent().unwrap_or(path)).await?;
         Ok(())
+    }
+
+    /// Returns the names of the long-lived tasks that have ended, as an error if there are any.
+    fn check_tasks(&self) -> Result<(), String> {
+        let names = self.ended_tasks.names();
+        if names.is_empty() { Ok(()) } else { Err(names.join(", ")) }
     }
 
     async fn probe_ffmpeg(self: Arc<Self>) -> ProbeResult {

@@ -10,6 +10,7 @@ use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::id::{CameraId, Profile, StreamId};
 use crate::camera::options::OptionChanges;
+use crate::camera::plan::Plan;
 use crate::camera::record::Record;
 use crate::camera::source::Source;
 use crate::child::log::Line;
@@ -54,7 +55,8 @@ pub(crate) enum StreamOrCamera {
 }
 
 /// Starts a stream, or joins it if it is running. If the request has a source or options, adds or
-/// changes the camera first, which requires the role `user`.
+/// changes the camera first, which requires the role `user`. If the stream is live with another source, the request's
+/// source must work: otherwise, nothing is changed, and the stream continues.
 pub(crate) async fn start(
     core: &Core,
     caller: &Caller,
@@ -67,10 +69,37 @@ pub(crate) async fn start(
     ensure_can_see(core, caller, id.camera()).await?;
     caller.ensure_role(Role::User)?;
     let check = |record: &Record| caller.ensure_owns(record.owner.as_deref(), &record.id);
-    match core.cameras.put(&id, caller.owner(), source, changes, check).await? {
-        Some(camera) => begin(core, caller, camera, output, wait).await,
-        None => Err(no_stream(core, &id).await),
+    let plan = match (&source, core.cameras.get(id.camera()).await?) {
+        (Some(source), Some(record)) => {
+            check(&record)?;
+            try_link(core, &id, source, &record, changes).await?
+        }
+        _ => None,
+    };
+    let Some(camera) = core.cameras.put(&id, caller.owner(), source, changes, check).await? else {
+        return Err(no_stream(core, &id).await);
+    };
+    if let Some(plan) = plan {
+        camera.learned.prove(plan);
     }
+    begin(core, caller, camera, output, wait).await
+}
+
+/// Tries a new source if the stream is live with another one. Returns the plan that works; `None` if no trial was
+/// necessary.
+async fn try_link(
+    core: &Core,
+    id: &StreamId,
+    source: &Source,
+    record: &Record,
+    changes: OptionChanges,
+) -> Result<Option<Plan>, Error> {
+    if record.spec.source(id.profile()) == Some(source) {
+        return Ok(None);
+    }
+    source.ensure_usable()?;
+    let camera = Camera::new(id.clone(), source.clone(), record.options.with(changes));
+    core.registry.try_source(&camera).await
 }
 
 /// Starts the stream of a known camera, or joins it if it is running.

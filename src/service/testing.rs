@@ -66,7 +66,7 @@ impl Setup {
         let url = format!("sqlite:{}", dir.path().join("cameras.db").display());
         let cameras = Cameras::open(&url, None).await.expect("a camera store");
         let database = cameras.database().clone();
-        let playback = Playback::open(database, &[7; 32], None).await.expect("sessions");
+        let playback = Playback::open(database, &[7; 32], None, 30).await.expect("sessions");
         let (counters, opened) = (Counters::default(), Arc::default());
         let budget = DiskBudget::new(root.clone(), None);
         let hls = Hls::new(Layout::new(root), budget, SEGMENTS, counters.clone());
@@ -111,7 +111,8 @@ pub(crate) fn finder() -> Finder {
     Finder::new(CameraNetworks::default())
 }
 
-/// An ingest that publishes one second of video, and then waits until it is stopped.
+/// An ingest that publishes one second of video, and then waits until it is stopped. A link that contains `wrong`
+/// leads to no stream.
 struct FakeIngest {
     opened: Arc<Mutex<Vec<Source>>>,
 }
@@ -120,6 +121,12 @@ impl Ingest for FakeIngest {
     fn start(&self, request: IngestRequest) -> RunningIngest {
         lock(&self.opened).push(request.source.clone());
         RunningIngest::spawn(|mut stops| async move {
+            if request.source.expose().contains("wrong") {
+                return RunOutcome::Refused(Error::new(
+                    ErrorKind::SourceNotFound,
+                    "no such stream",
+                ));
+            }
             let format = testing::format(request.epoch);
             request.hub.publish((0..5).map(|n| testing::video(&format, n == 0, n * 200, 200)));
             stops.next().await;

@@ -22,6 +22,7 @@
 //! | `rendition` | H.264 that is made of the stream's video while a consumer needs it |
 //! | [`output`] | the interface between a stream and its output |
 //! | `output_slot` | the output of one stream, which runs only while clients use it |
+//! | `trial` | trying the new link of a camera before its live stream switches to it |
 //! | [`interest`], [`viewers`] | the interest that keeps a stream running, and its viewers |
 //! | `background_starts` | the starts for whose result no caller waits |
 //! | `kept` | the streams that run without viewers |
@@ -56,5 +57,6 @@ pub(crate) mod status;
 mod supervisor;
 pub(crate) mod threads;
 mod transition_metrics;
+mod trial;
 pub(crate) mod viewers;
 mod waiters;

@@ -23,10 +23,12 @@ use super::resources::StreamResources;
 use super::start_queue::{self, Priority};
 use super::state::State;
 use super::supervisor::spawn;
+use super::trial;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::id::StreamId;
 use crate::camera::options::KeepOption;
+use crate::camera::plan::Plan;
 
 /// The time after which a client should retry a start that was refused because of `MAX_STREAMS`.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
@@ -140,6 +142,29 @@ impl Registry {
             }
         });
         started.await.unwrap_or_else(|_| Err(self.start_took_too_long(&camera.id)))
+    }
+
+    /// If the camera's stream is live with another source, tries the source of `camera`, and returns the plan that
+    /// works. Otherwise returns `None`. If the new source does not work, returns the error of a start; the stream
+    /// continues with its source.
+    pub(crate) async fn try_source(&self, camera: &Camera) -> Result<Option<Plan>, Error> {
+        let Some(handle) = self.get(&camera.id).filter(|it| it.is_live(WantedOutput::None)) else {
+            return Ok(None);
+        };
+        let current = handle.status().camera;
+        if current.source == camera.source {
+            return Ok(None);
+        }
+        let camera = Camera { numbers: current.numbers.clone(), ..camera.clone() };
+        let resources = self.resources();
+        match trial::run(&camera, &current, resources, &handle.shared().process_log).await {
+            Ok(plan) => Ok(Some(plan)),
+            Err(mut error) => {
+                warn!(stream = %camera.id, cause = error.detail, "the new link does not work; the stream continues with the previous link");
+                error.detail += "; the stream continues with the previous link";
+                Err(resources.counters.refused(error))
+            }
+        }
     }
 
     /// Starts the camera's stream with the output that is `wanted`, or joins the existing one, in the background.

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 use crate::base::secret::Secret;
+use crate::base::tasks::EndedTasks;
 use crate::events::bus::Bus;
 use queue::Queue;
 use receiver::{Receiver, UrlError};
@@ -60,9 +61,13 @@ struct Delivery {
 }
 
 impl Webhooks {
-    /// Starts the delivery of events that are published on `bus`. Does nothing if `WEBHOOK_URL` is
-    /// not set.
-    pub(crate) fn start(settings: &WebhookSettings, bus: &Bus) -> Result<Self, WebhookError> {
+    /// Starts the delivery of events that are published on `bus`. A delivery that ends early is noted in
+    /// `ended_tasks`. Does nothing if `WEBHOOK_URL` is not set.
+    pub(crate) fn start(
+        settings: &WebhookSettings,
+        bus: &Bus,
+        ended_tasks: &EndedTasks,
+    ) -> Result<Self, WebhookError> {
         let Some(url) = &settings.url else { return Ok(Self(None)) };
         let secret = settings.secret.as_ref().map(|secret| secret.expose().as_bytes());
         let signer = secret.map(Signer::new).transpose().map_err(WebhookError::Secret)?;
@@ -72,7 +77,8 @@ impl Webhooks {
             warn!("WEBHOOK_SECRET is not set: webhooks are not signed");
         }
         let (end, ended) = oneshot::channel();
-        let task = tokio::spawn(Queue::new(receiver, bus.subscribe()).run(ended));
+        let delivery = Queue::new(receiver, bus.subscribe()).run(ended);
+        let task = tokio::spawn(ended_tasks.watch("delivery of webhooks", delivery));
         Ok(Self(Some(Delivery { task, end })))
     }
 

@@ -1,13 +1,16 @@
-//! Log lines about undelivered events. The first problem is logged at once. Further problems are
-//! counted and logged at intervals, so that a receiver that is unreachable for an hour does not flood the log.
+//! Log lines about undelivered events. The first problem with each cause is logged at once. Further problems are
+//! counted and logged at intervals, with all their causes, so that a receiver that is unreachable for an hour does
+//! not flood the log.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-/// The shortest time between two log lines, except at shutdown.
+/// The shortest time between two log lines, except at shutdown and for a new cause.
 pub(super) const INTERVAL: Duration = Duration::from_secs(30);
+/// The largest number of causes that are remembered. Further causes are counted, but not named.
+const MAX_CAUSES: usize = 8;
 
 /// A problem with the delivery of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,14 +32,16 @@ pub(super) struct Report {
     refused: u64,
     given_up: u64,
     queue_full: u64,
-    /// The cause of the last problem.
-    cause: String,
+    /// The causes of the problems since the last line.
+    causes: Vec<String>,
+    /// The causes that have been logged at once.
+    known: Vec<String>,
     last_logged: Option<Instant>,
 }
 
 impl Report {
-    /// Counts `count` problems of the same kind. Logs them at once unless the last line was logged
-    /// less than [`INTERVAL`] ago.
+    /// Counts `count` problems of the same kind. Logs them at once if the cause is new, or if the last line was
+    /// logged at least [`INTERVAL`] ago.
     pub(super) fn note(&mut self, problem: Problem, count: u64, cause: &str) {
         if count == 0 {
             return;
@@ -49,8 +54,9 @@ impl Report {
             Problem::QueueFull => &mut self.queue_full,
         };
         *counter += count;
-        cause.clone_into(&mut self.cause);
-        if self.last_logged.is_none_or(|logged| logged.elapsed() >= INTERVAL) {
+        add(&mut self.causes, cause);
+        let is_new = add(&mut self.known, cause);
+        if is_new || self.last_logged.is_none_or(|logged| logged.elapsed() >= INTERVAL) {
             self.log();
         }
     }
@@ -71,7 +77,7 @@ impl Report {
 
     fn log(&mut self) {
         let Self { failed_attempts, refused, given_up, queue_full, .. } = *self;
-        let (cause, dropped) = (&self.cause, refused + given_up + queue_full);
+        let (cause, dropped) = (self.causes.join("; "), refused + given_up + queue_full);
         warn!(
             cause,
             failed_attempts,
@@ -81,8 +87,18 @@ impl Report {
             queue_full,
             "problems with the delivery of events to WEBHOOK_URL"
         );
-        *self = Self { last_logged: Some(Instant::now()), ..Self::default() };
+        let known = std::mem::take(&mut self.known);
+        *self = Self { known, last_logged: Some(Instant::now()), ..Self::default() };
     }
+}
+
+/// Adds a cause unless `causes` contains it or is full. Returns whether the cause was added.
+fn add(causes: &mut Vec<String>, cause: &str) -> bool {
+    let is_added = causes.len() < MAX_CAUSES && !causes.iter().any(|known| known == cause);
+    if is_added {
+        causes.push(cause.to_owned());
+    }
+    is_added
 }
 
 #[cfg(test)]
@@ -102,9 +118,27 @@ mod tests {
         tokio::time::advance(INTERVAL).await;
         report.log_if_due();
         assert_eq!(report.failed_attempts, 0);
-        report.note(Problem::QueueFull, 2, "full");
+        report.note(Problem::QueueFull, 2, "refused");
         assert_eq!(report.queue_full, 2);
         report.log_remainder();
         assert_eq!(report.queue_full, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_cause_is_logged_at_once_and_all_causes_are_named() {
+        let mut report = Report::default();
+        for cause in ["301", "403", "419"] {
+            report.note(Problem::Refused, 1, cause);
+            assert_eq!(report.refused, 0, "{cause} was not logged at once");
+        }
+        for cause in ["403", "301", "403"] {
+            report.note(Problem::Refused, 1, cause);
+        }
+        assert_eq!((report.refused, report.causes.join("; ")), (3, "403; 301".to_owned()));
+        for number in 0..1000 {
+            report.note(Problem::Refused, 1, &number.to_string());
+        }
+        assert_eq!((report.known.len(), report.causes.len()), (MAX_CAUSES, MAX_CAUSES));
+        assert!(report.refused > 900, "the number of lines is not limited");
     }
 }

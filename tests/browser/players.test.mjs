@@ -1,7 +1,9 @@
 // Tests plain hls.js players, without the page's own recovery: that they continue after interruptions, and
 // that they begin with a picture.
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { after, before, describe, test } from "node:test";
 
 import { Camera } from "./support/camera.mjs";
@@ -14,6 +16,8 @@ const HLS = new URL("../../nginx/web/node_modules/hls.js/dist/hls.min.js", impor
 const IS_LONG = Boolean(process.env.LONG_TESTS);
 const FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
+/** An API key of the role admin. */
+const KEY = "admin-secret-000001";
 /** The settings with which the players are tested. */
 const PLAYERS = {
   default: {},
@@ -147,6 +151,55 @@ describe("plain hls.js", () => {
     await continues(page);
   });
 
+  test("plays with the cookie of a session, on a page of another origin", async (t) => {
+    const server = createServer((_, response) =>
+      response.setHeader("Content-Type", "text/html").end("<!doctype html><body>"),
+    );
+    t.after(() => server.close());
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    // Chromium resolves all names below localhost to this machine. The two hosts belong to one site.
+    const shop = `http://shop.site.localhost:${server.address().port}`;
+    const camera = await Camera.startFor(t, 0, ["--running", "h264"]);
+    const parts = await Parts.start({
+      corsOrigins: `https://other.example ${shop}`,
+      variables: { API_KEYS: `shop:admin:${KEY}` },
+    });
+    t.after(() => parts.end());
+    const headers = { Authorization: `Bearer ${KEY}`, "Content-Type": "application/json" };
+    const body = JSON.stringify({ rtsp_link: camera.link });
+    await fetch(`${parts.origin}/api/cameras/cam`, { method: "PUT", headers, body });
+
+    const video = parts.origin.replace("localhost", "video.site.localhost");
+    const { page } = await Viewer.openFor(t, browser, shop);
+    await page.evaluate(readFileSync(HLS, "utf8"));
+    await page.evaluate(defineShow);
+    const status = await page.evaluate(
+      async ([url, headers]) => {
+        // The header X-Requested-With, which some HTTP clients add, makes the browser send a preflight.
+        const init = {
+          method: "POST",
+          credentials: "include",
+          headers: { ...headers, "X-Requested-With": "XMLHttpRequest" },
+          body: JSON.stringify({ user: "anna", camera: "cam", cookie: true }),
+        };
+        return (await fetch(`${url}/api/playback/sessions`, init)).status;
+      },
+      [video, headers],
+    );
+    assert.equal(status, 201);
+    await page.evaluate((url) => {
+      const xhrSetup = (request) => {
+        request.withCredentials = true;
+      };
+      globalThis.players = [
+        globalThis.show("cookie", { xhrSetup }, `${url}/streams/cam/index.m3u8`),
+      ];
+    }, video);
+    await until("three seconds played", SECONDS, () =>
+      page.evaluate(() => globalThis.players[0].frames >= 75),
+    );
+  });
+
   test("shows a picture soon after it joins a stream with a keyframe every 10 s", async (t) => {
     const { parts, page, put, camera } = await setUp(t, ["--gop-seconds", "10"]);
     await put(camera.link, { keep: "always" });
@@ -170,7 +223,7 @@ describe("plain hls.js", () => {
 
 /** Runs in the page: defines a function that starts a player, and counts its pictures and fatal errors. */
 function defineShow() {
-  globalThis.show = (name, settings) => {
+  globalThis.show = (name, settings, url = "/streams/cam/index.m3u8") => {
     const video = document.body.appendChild(document.createElement("video"));
     video.muted = true;
     const hls = new globalThis.Hls({ enableWorker: false, ...settings });
@@ -186,7 +239,7 @@ function defineShow() {
       video.requestVideoFrameCallback(count);
     };
     video.requestVideoFrameCallback(count);
-    hls.loadSource("/streams/cam/index.m3u8");
+    hls.loadSource(url);
     hls.attachMedia(video);
     video.play();
     return player;

@@ -23,6 +23,7 @@ ORIGIN = "https://shop.example"
 COMPARED = [
     "Cache-Control",
     "Access-Control-Allow-Origin",
+    "Access-Control-Allow-Credentials",
     "Access-Control-Allow-Methods",
     "Access-Control-Allow-Headers",
     "Access-Control-Expose-Headers",
@@ -34,7 +35,11 @@ COMPARED = [
     "WWW-Authenticate",
 ]
 NOTHING = {}
-CORS = {"Access-Control-Allow-Origin": ORIGIN, "Vary": "Origin"}
+CORS = {
+    "Access-Control-Allow-Origin": ORIGIN,
+    "Access-Control-Allow-Credentials": "true",
+    "Vary": "Origin",
+}
 PAGE = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -48,16 +53,17 @@ ASSET = {"Cache-Control": "public, max-age=31536000, immutable"} | MISSING_ASSET
 MEDIA = CORS | {
     "Cache-Control": "no-store",
     "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
-    "Access-Control-Allow-Headers": "Range, Authorization, X-API-Key",
+    "Access-Control-Allow-Headers": "Range, Authorization, X-API-Key, X-Requested-With",
     "Access-Control-Expose-Headers": "Content-Length, Content-Range, Date, Age, Retry-After",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
 API = CORS | {
     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": "Content-Type, Authorization, X-API-Key",
+    "Access-Control-Allow-Headers": "Content-Type, Authorization, X-API-Key, X-Requested-With",
 }
 PROBLEM = CORS | {"Cache-Control": "no-store"}
+TOO_LONG = {"Cache-Control": "no-store"}
 
 # Method, path, status, code of the problem document (if nginx writes one), headers.
 RESPONSES = [
@@ -69,6 +75,8 @@ RESPONSES = [
     ("GET", "/play/token/cam~sub/index.m3u8", 200, None, MEDIA),
     ("OPTIONS", "/streams/cam/stream.m3u8", 204, None, MEDIA),
     ("GET", "/streams/error/stream.m3u8", 500, None, MEDIA),
+    ("GET", f"/play/{'x' * 8192}/cam/stream.m3u8", 200, None, MEDIA),
+    ("GET", f"/play/{'x' * 20000}/cam/stream.m3u8", 414, "invalid_request", TOO_LONG),
     ("GET", "/streams/cam/segment-1.m4s", 200, None, MEDIA),
     ("GET", "/play/token/cam/segment-1.m4s", 200, None, MEDIA),
     ("OPTIONS", "/streams/cam/segment-1.m4s", 204, None, MEDIA),
@@ -169,6 +177,8 @@ class Nginx(unittest.TestCase):
             "WEB_DIR": self.directory / "web",
             "CORS_ORIGINS": f"https://other.example {ORIGIN}",
             "START_WAIT_SECONDS": "10",
+            "NGINX_ACCESS_LOG": "/dev/stdout",
+            "NGINX_ERROR_LOG": "stderr",
         }
         values = [f"{name}={value}" for name, value in variables.items()]
         render = ["bash", "-euc", '. deploy/lib.sh; render_nginx "$@"', "bash", configuration]

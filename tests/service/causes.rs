@@ -3,8 +3,11 @@
 
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+
 use crate::support::{
-    Camera, Manager, Nginx, SilentCamera, free_port, processes_that_show, start_service,
+    Camera, Manager, Nginx, SilentCamera, eventually, free_port, play, processes_that_show,
+    send_signal, start_live, start_service,
 };
 
 /// Time limit of a failing start. With the default settings, FFmpeg gives up on a silent camera after
@@ -125,4 +128,51 @@ async fn viewers_do_not_cause_retries_of_a_camera_that_rejects_the_login() {
         assert_eq!(response.headers()["access-control-allow-origin"], "*");
     }
     assert_eq!(manager.status("cam").await["generation"], generation, "a viewer caused a retry");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_link_does_not_end_a_live_stream_and_is_not_stored() {
+    let (camera, manager, nginx) = start_live("h264", &[]).await;
+    let before = manager.status("cam").await;
+    for (link, code) in [
+        (camera.link("nothing-here"), "source_not_found"),
+        (format!("rtsp://127.0.0.1:{}/x", free_port()), "source_unreachable"),
+        (format!("rtsp://{}/x", manager.address()), "source_unsupported"),
+    ] {
+        for wait in ["true", "false"] {
+            let query = [("indicator_id", "cam"), ("rtsp_link", &link), ("wait", wait)];
+            let request = manager.client().get(manager.url("/api/stream/start")).query(&query);
+            let response = manager.send(request).await;
+            assert_eq!(response.body["code"], code, "{link}: {response:?}");
+            let detail = response.body["detail"].as_str().expect("a detail");
+            assert!(detail.contains("previous link"), "{detail}");
+        }
+    }
+    let after = manager.status("cam").await;
+    for field in ["state", "generation", "source", "restarts"] {
+        assert_eq!(after[field], before[field], "{field}");
+    }
+    play(&nginx.playlist("cam"), 2).await;
+    // A later start without a link uses the link that works.
+    manager.stop_stream("cam").await;
+    let started = manager.get("/api/stream/start?indicator_id=cam").await;
+    assert_eq!(started.status, 200, "{started:?}");
+    // A link that works replaces the previous one.
+    let link = camera.link("h264-pcma");
+    manager.play("cam", &link).await;
+    assert_eq!(manager.status("cam").await["source"], link);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_error_of_a_killed_ffmpeg_names_the_signal() {
+    let (_camera, manager, _nginx) = start_live("h264", &[]).await;
+    for ffmpeg in manager.ffmpegs() {
+        send_signal(ffmpeg, Signal::SIGKILL);
+    }
+    let detail = eventually("the stream is interrupted", || async {
+        let detail = manager.status("cam").await["last_error"]["detail"].as_str()?.to_owned();
+        Some(detail)
+    })
+    .await;
+    assert!(detail.contains("killed") && detail.contains("SIGKILL"), "{detail}");
 }

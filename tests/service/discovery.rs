@@ -310,7 +310,10 @@ fn run_in_new_network(script: &str, dir: &TempDir) -> Option<Output> {
         output.is_ok_and(|output| output.status.success())
     });
     let Some(options) = allowed else {
-        eprintln!("SKIPPED: cannot create a network namespace; run this test as root");
+        #[expect(clippy::print_stderr, reason = "the test program captures this line")]
+        {
+            eprintln!("SKIPPED: cannot create a network namespace; run this test as root");
+        }
         return None;
     };
     let mut command = Command::new("timeout");

@@ -150,3 +150,18 @@ async fn requests_with_slow_headers_or_bodies_are_aborted() {
     assert!(start.elapsed() > Duration::from_secs(5), "aborted after {:?}", start.elapsed());
     assert_eq!(manager.get("/livez").await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes 70 s"]
+async fn a_connection_can_be_used_again_after_seventy_seconds() {
+    let manager = Manager::start(&[]).await;
+    let mut stream = TcpStream::connect(manager.address()).await.expect("a connection");
+    for pause in [70, 0] {
+        let request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        stream.write_all(request).await.expect("a write");
+        let mut response = vec![0; 1000];
+        let count = stream.read(&mut response).await.expect("a response");
+        assert!(response[..count].starts_with(b"HTTP/1.1 200"), "the connection was closed");
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+    }
+}

@@ -19,6 +19,7 @@ mod keyframes;
 mod lifetime;
 mod limits;
 mod links;
+mod logging;
 mod low_latency;
 mod media;
 mod metrics;

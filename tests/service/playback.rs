@@ -104,7 +104,7 @@ async fn invalid_tokens_and_session_requests_are_rejected() {
         assert_eq!(status(&nginx, &format!("/play/{token}/cam/1.m4s")).await, 401, "{token}");
     }
     let long = format!("/play/{}/cam/stream.m3u8", "x".repeat(5000));
-    assert_eq!(status(&nginx, &long).await, 404);
+    assert_eq!(status(&nginx, &long).await, 401);
     let huge = format!("/play/{}/cam/stream.m3u8", "x".repeat(1_000_000));
     let response = nginx.client().get(nginx.url(&huge)).send().await.map(|a| a.status().as_u16());
     assert!(matches!(response, Ok(414) | Err(_)), "{response:?}");
@@ -246,11 +246,9 @@ async fn the_log_shows_who_watched_which_camera() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_session_is_rejected_and_no_longer_listed() {
     let (_camera, manager, nginx) = start_with_keys(&[]).await;
-    let session = json!({ "user": "anna", "camera": "cam", "ttl_seconds": 1 });
+    let session = json!({ "user": "anna", "camera": "cam", "ttl_seconds": 3 });
     let url = text(&create_session(&manager, &session).await, "hls_url");
     assert_eq!(status(&nginx, &url).await, 200);
-    // The token is valid for one second, and the manager tolerates clocks that differ by five
-    // seconds.
     until("the token has expired", || async { status(&nginx, &url).await == 401 }).await;
     let list = manager.call(ADMIN, Method::GET, "/api/playback/sessions", &json!({})).await.body;
     assert_eq!(list["sessions"], json!([]));
@@ -350,4 +348,50 @@ async fn without_api_keys_sessions_can_still_be_ended() {
     let path = format!("/api/playback/sessions/{}", text(&session.body, "session_id"));
     manager.call("", Method::DELETE, &path, &json!({})).await;
     assert_eq!(status(&nginx, &url).await, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_for_a_hundred_uuids_plays_and_a_longer_one_gets_an_explanation() {
+    let (_camera, manager, nginx) = start_with_keys(&[]).await;
+    let mut cameras = vec!["cam".to_owned()];
+    for number in 1..100 {
+        let id = format!("0b5f0d0e-8a7c-4f6f-9a52-{number:012}");
+        let camera = json!({ "rtsp_link": "rtsp://camera.test/" });
+        let path = format!("/api/cameras/{id}");
+        assert_eq!(manager.call(ADMIN, Method::PUT, &path, &camera).await.status, 201);
+        cameras.push(id);
+    }
+    let session = create_session(&manager, &json!({ "user": "anna", "cameras": cameras })).await;
+    let url = format!("/play/{}/cam/stream.m3u8", text(&session, "token"));
+    assert!(url.len() > 5000, "the token is short: {}", url.len());
+    assert_eq!(status(&nginx, &url).await, 200);
+    assert_eq!(status(&nginx, &segment(&nginx, &url).await).await, 200);
+
+    for (length, expected, code) in [(9000, 401, "unauthorized"), (40_000, 414, "invalid_request")]
+    {
+        let response = nginx.get(&format!("/play/{}/cam/stream.m3u8", "x".repeat(length))).await;
+        assert_eq!(response.status(), expected);
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        let problem: Value = response.json().await.expect("JSON");
+        assert_eq!(problem["code"], code, "{problem}");
+        let detail = problem["detail"].as_str().expect("a detail");
+        assert!(detail.contains("8192 characters"), "{detail}");
+    }
+    let request = nginx.client().get(nginx.playlist("cam"));
+    let response = request.bearer_auth("x".repeat(40_000)).send().await.expect("a response");
+    assert_eq!(response.status(), 400);
+    let problem: Value = response.json().await.expect("JSON");
+    assert_eq!(problem["code"], "invalid_request", "{problem}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_attributes_of_the_cookie_can_be_set() {
+    let attributes = "Domain=example.com; Path=/; SameSite=None";
+    let (_camera, manager, _nginx) =
+        start_with_keys(&[("PLAYBACK_COOKIE_ATTRIBUTES", attributes)]).await;
+    let session = json!({ "user": "anna", "camera": "cam", "cookie": true });
+    let request = manager.client().post(manager.url("/api/playback/sessions"));
+    let response = request.bearer_auth(ADMIN).json(&session).send().await.expect("a response");
+    let cookie = response.headers()["set-cookie"].to_str().expect("a cookie");
+    assert!(cookie.contains(attributes) && cookie.ends_with("; HttpOnly; Secure"), "{cookie}");
 }

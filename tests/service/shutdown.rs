@@ -33,6 +33,21 @@ async fn sigterm_ends_streams_and_pending_starts_and_deletes_their_directories()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn signals_that_make_other_programs_reload_have_no_effect() {
+    let camera = Camera::start().await;
+    let mut manager = Manager::start(&[]).await;
+    manager.play("cam", &camera.link("h264")).await;
+    for signal in [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2] {
+        manager.signal(signal);
+        let line = format!("ignoring {signal}");
+        until("the signal is logged", || async { manager.log().contains(&line) }).await;
+    }
+    assert_eq!(manager.status("cam").await["state"], "live");
+    manager.signal(Signal::SIGTERM);
+    assert_eq!(manager.exit_code().await, 0, "{}", manager.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_the_manager_immediately() {
     let mut manager = Manager::start(&[("STOP_GRACE_SECONDS", "60")]).await;
     let silent = SilentCamera::start().await;
@@ -98,6 +113,16 @@ fn the_environment_takes_precedence_over_the_dotenv_file() {
     assert_eq!(code, Some(64));
     // Only MAX_STREAMS is invalid: the environment sets PORT=0.
     assert!(stderr.contains("MAX_STREAMS") && stderr.contains("none"), "{stderr}");
+}
+
+#[test]
+fn a_line_of_the_dotenv_file_that_cannot_be_used_is_named() {
+    let dir = TempDir::new().expect("a directory");
+    std::fs::write(dir.path().join(".env"), "\u{feff}MAX_STREAMS=\"5\"\nsecret-text\n")
+        .expect(".env");
+    let (code, stderr) = Manager::run_to_exit(&dir, &[]);
+    assert_eq!(code, Some(64), "{stderr}");
+    assert!(stderr.contains(".env, line 2") && !stderr.contains("secret-text"), "{stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

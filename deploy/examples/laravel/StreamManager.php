@@ -16,8 +16,11 @@ use SensitiveParameter;
  */
 final class StreamManager
 {
-    /** Time limit of a start in seconds. A start takes up to 42 s when many cameras start at once. */
-    private const START_TIMEOUT = 45;
+    /**
+     * Time limit of a start in seconds. A start takes up to 58 s when many cameras start at once and the link has
+     * changed.
+     */
+    private const START_TIMEOUT = 60;
     private const CONNECT_TIMEOUT = 3;
     private const DEFAULT_TTL = 1800;
     private const MAX_TTL = 86400;

@@ -12,6 +12,7 @@ use super::process::ProcessCollector;
 use super::reachability::ReachabilityCollector;
 use super::requests::{RequestMetrics, RouteLabels};
 use super::streams::StreamsCollector;
+use crate::base::log_writer;
 use crate::output::disk_budget::DiskBudget;
 use crate::reachability::monitor::ReachabilityMonitor;
 use crate::stream::registry::Registry;
@@ -51,6 +52,8 @@ impl Exporter {
         let ready = Family::<CheckLabels, Gauge>::default();
         let help = "1 if the readiness check succeeded, otherwise 0; see /readyz";
         own.register("ready", help, ready.clone());
+        let help = "Lines of the log that were lost because stderr was not read, or failed";
+        own.register("log_lines_lost", help, log_writer::lost_lines());
         streams.resources().counters.register(own);
         let requests = RequestMetrics::register(own, routes);
         own.register_collector(Box::new(StreamsCollector::new(streams, budget)));

@@ -29,8 +29,10 @@ use crate::api::reply::Reply;
 use crate::api::route::{Audience, Call, Row, Table};
 use crate::api::routes;
 use crate::base::proc;
+use crate::base::tasks::EndedTasks;
 use crate::camera::networks::CameraNetworks;
 use crate::child::spawner::{Bounds, Spawner};
+use crate::config::CookieAttributes;
 use crate::ingest::ffmpeg::check::FfmpegCheck;
 use crate::ingest::ffmpeg::probe::StillTaker;
 use crate::ingest::ffmpeg::settings::FfmpegSettings;
@@ -138,7 +140,8 @@ impl Served {
         let spawner = Spawner::start(bounds, &[]).expect("a thread");
         let program = PathBuf::from("ffmpeg");
         let ffmpeg = FfmpegCheck::new(program.clone(), spawner.clone());
-        let readiness = Readiness::new(ffmpeg, Layout::new(root.clone()), database);
+        let layout = Layout::new(root.clone());
+        let readiness = Readiness::new(ffmpeg, layout, database, EndedTasks::default());
         let settings = FfmpegSettings {
             program,
             nets: CameraNetworks::default(),
@@ -152,6 +155,7 @@ impl Served {
             Finder::new(CameraNetworks::default()),
             StillTaker::new(settings, spawner),
             Arc::new(readiness),
+            CookieAttributes { text: "Path=/".to_owned(), is_cross_site: false },
             metrics,
         );
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -288,6 +292,8 @@ impl Nginx {
             ("WEB_DIR", dir.to_string()),
             ("CORS_ORIGINS", "*".to_owned()),
             ("START_WAIT_SECONDS", "60".to_owned()),
+            ("NGINX_ACCESS_LOG", "/dev/null".to_owned()),
+            ("NGINX_ERROR_LOG", "stderr".to_owned()),
         ] {
             config = config.replace(&format!("${{{name}}}"), &value);
         }

@@ -13,6 +13,7 @@ use super::reply::{self, Reply};
 use super::route::{Audience, Call, Row};
 use crate::access::keys::Role;
 use crate::base::error::{Error, ErrorKind};
+use crate::config::CookieAttributes;
 use crate::service::sessions;
 use wire::{NewSessionOutput, SessionInput, SessionsOutput};
 
@@ -88,8 +89,9 @@ async fn begin(mut call: Call<'_>) -> Result<Reply, Error> {
     let new = input.session();
     let created = sessions::begin(&call.api.core, &call.caller, new).await?;
     let is_secure = is_secure(&call.head.headers);
-    let cookie = match wants_cookie.then(|| cookie(&created.token, lifetime, is_secure)).transpose()
-    {
+    let attributes = &call.api.cookie_attributes;
+    let cookie = || cookie(&created.token, lifetime, attributes, is_secure);
+    let cookie = match wants_cookie.then(cookie).transpose() {
         Ok(cookie) => cookie,
         Err(error) => {
             // A request that fails must leave no session.
@@ -115,15 +117,18 @@ fn is_secure(headers: &HeaderMap) -> bool {
     text(headers, "x-forwarded-proto") == Some("https")
 }
 
-/// Returns the value of the header that sets the cookie with a token. Browsers send the cookie only for
-/// media, and scripts of the page cannot read the cookie. If `is_secure`, browsers send the cookie only
-/// over encrypted connections.
-fn cookie(token: &str, lifetime: Duration, is_secure: bool) -> Result<HeaderValue, Error> {
-    let secure = if is_secure { "; Secure" } else { "" };
-    let text = format!(
-        "{TOKEN_COOKIE}={token}; Path=/streams; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
-        lifetime.as_secs()
-    );
+/// Returns the value of the header that sets the cookie with a token. Scripts of the page cannot read the cookie. If
+/// `is_secure`, or if the cookie is for pages of other sites, browsers send the cookie only over encrypted
+/// connections.
+fn cookie(
+    token: &str,
+    lifetime: Duration,
+    attributes: &CookieAttributes,
+    is_secure: bool,
+) -> Result<HeaderValue, Error> {
+    let secure = if is_secure || attributes.is_cross_site { "; Secure" } else { "" };
+    let (seconds, attributes) = (lifetime.as_secs(), &attributes.text);
+    let text = format!("{TOKEN_COOKIE}={token}; {attributes}; Max-Age={seconds}; HttpOnly{secure}");
     let too_long = || {
         let detail = "the token is too long for a cookie; name fewer cameras";
         Error::new(ErrorKind::InvalidRequest, detail)

@@ -8,7 +8,7 @@ use crate::camera::options::StreamOptions;
 use crate::camera::plan::{Lesson, Plan};
 use crate::ingest::RunOutcome;
 use crate::ingest::ffmpeg::redirect;
-use crate::ingest::ffmpeg::stderr::Tail;
+use crate::ingest::ffmpeg::stderr::{self, Tail};
 use crate::ingest::ffmpeg::verdict::Verdict;
 use crate::media::error::MediaError;
 
@@ -62,7 +62,11 @@ impl FfmpegExit {
                 Err(error) => RunOutcome::Refused(error),
             };
         }
-        let counts = |verdict: &Verdict| *verdict != Verdict::NoRtspResponse || !self.has_played;
+        // If the run has played, its first messages do not explain why it was killed.
+        let is_killed = stderr::is_killed(self.status);
+        let counts = |verdict: &Verdict| {
+            !self.has_played || (*verdict != Verdict::NoRtspResponse && !is_killed)
+        };
         let verdict = self.tail.verdict().filter(counts);
         if let Some(error) = verdict.and_then(|found| found.error(self.ran_for, socket_timeout)) {
             return match error.kind {

@@ -4,8 +4,10 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 
+use nix::sys::signal::Signal;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
 use tracing::debug;
@@ -64,6 +66,9 @@ pub(crate) const MAX_FINDINGS: usize = 3;
 const UNUSABLE_PACKET: &str = "Error parsing AU headers";
 /// After this number of such messages, all packets of the audio count as unusable.
 const UNUSABLE_PACKETS: u64 = 5;
+
+/// A part of the message with which FFmpeg ends after SIGTERM or SIGINT.
+const SIGNAL: &str = "received signal";
 
 /// A line, and the meaning that it had before secrets were removed. A secret may be equal to a word in
 /// FFmpeg's messages, so the meaning must not be looked for afterwards.
@@ -231,11 +236,22 @@ impl Tail {
     }
 
     /// Returns a description of FFmpeg's end for a run without a verdict: the exit `status` and FFmpeg's last
-    /// message.
+    /// message. If FFmpeg was killed, the last message does not explain the end, and is left out.
     pub(crate) fn end(&self, status: Option<ExitStatus>) -> String {
-        let status = status.map_or("no exit status".into(), |status| status.to_string());
-        let message = self.last_complaint().unwrap_or("no message on stderr");
-        format!("FFmpeg ended ({status}): {message}")
+        let shown = status.map_or("no exit status".into(), |status| status.to_string());
+        if is_killed(status) {
+            return format!(
+                "FFmpeg was killed ({shown}); if the machine ran out of memory, the log of its kernel shows this"
+            );
+        }
+        let message = self.received_signal().or_else(|| self.last_complaint());
+        format!("FFmpeg ended ({shown}): {}", message.unwrap_or("no message on stderr"))
+    }
+
+    /// Returns the line in which FFmpeg reports that a signal ended it.
+    fn received_signal(&self) -> Option<&str> {
+        let mut lines = self.lines.iter().map(|line| line.shown.as_str());
+        lines.rfind(|line| line.contains(SIGNAL))
     }
 
     /// Returns the last line that is not merely informative.
@@ -243,6 +259,13 @@ impl Tail {
         let mut lines = self.lines.iter().map(|line| line.shown.as_str());
         lines.rfind(|line| !line.contains("[info]"))
     }
+}
+
+/// Returns whether a signal ended FFmpeg without FFmpeg's doing. SIGABRT is FFmpeg's own reaction to an error, which its
+/// last message explains.
+pub(super) fn is_killed(status: Option<ExitStatus>) -> bool {
+    let signal = status.and_then(|status| status.signal());
+    signal.is_some_and(|signal| signal != Signal::SIGABRT as i32)
 }
 
 /// Returns a line in the form in which it is shown, without secrets. Control characters are removed
@@ -385,6 +408,23 @@ mod tests {
         assert_eq!(findings.recv().await, Some(Finding::UnusableAudio));
         assert_eq!(findings.recv().await, None);
         assert!(log.lines().len() < 10, "{:?}", log.lines());
+    }
+
+    #[tokio::test]
+    async fn a_warning_does_not_explain_that_ffmpeg_was_killed() {
+        let stderr = "[h264 @ 0x1] [warning] a broken frame\n";
+        let ended = tail(stderr.as_bytes()).await;
+        let status = |raw| Some(ExitStatus::from_raw(raw));
+        for signal in [Signal::SIGKILL, Signal::SIGSEGV] {
+            let detail = ended.end(status(signal as i32));
+            assert!(detail.contains(signal.as_str()) && !detail.contains("broken"), "{detail}");
+        }
+        for raw in [Signal::SIGABRT as i32, 1 << 8] {
+            assert!(ended.end(status(raw)).ends_with("a broken frame"), "{raw}");
+        }
+        let stderr = stderr.to_owned() + "[info] Exiting normally, received signal 15.\n" + stderr;
+        let detail = tail(stderr.as_bytes()).await.end(status(255 << 8));
+        assert!(detail.ends_with("received signal 15."), "{detail}");
     }
 
     #[tokio::test]

@@ -1,14 +1,18 @@
 //! The reasons for which a token is refused.
 
+use super::MAX_TOKEN_LENGTH;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::ID_RULE;
 
 /// The reason why a token is refused. The texts are for people and contain nothing of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// The token is not a valid JWT, or is too long.
+    /// The token is not a valid JWT.
     #[error("the token is malformed")]
     Malformed,
+    /// The token is too long.
+    #[error("the token is longer than {MAX_TOKEN_LENGTH} characters; name fewer cameras")]
+    TooLong,
     /// No known key has the algorithm and the key id of the token.
     #[error("no known key has the algorithm and the key id of the token")]
     UnknownKey,
@@ -35,11 +39,11 @@ pub enum TokenError {
 fn rule(claim: &str) -> &'static str {
     match claim {
         "jti" => ID_RULE,
-        "sub" => "1 to 200 characters without control characters",
+        "sub" => "1 to 200 characters without control characters, or a whole number",
         "cameras" => r#"a list of at most 100 camera ids, or ["*"]"#,
-        "exp" => "a Unix time in whole seconds, later than iat by at most 24 hours",
-        "nbf" => "a Unix time in whole seconds, before exp",
-        "iat" => "a Unix time in whole seconds",
+        "exp" => "a Unix time in seconds, later than iat by at most 24 hours",
+        "nbf" => "a Unix time in seconds, before exp",
+        "iat" => "a Unix time in seconds",
         _ => "a string or a list of strings",
     }
 }

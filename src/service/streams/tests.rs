@@ -101,12 +101,33 @@ async fn a_changed_link_or_option_takes_effect_with_the_next_start() {
     assert_eq!(setup.start_with(BOSS, "rtsp://cam/b", silent).await, Ok(StartOutcome::Started));
     // Options that a start leaves out do not change.
     assert_eq!(setup.start(BOSS, "rtsp://cam/b").await, Ok(StartOutcome::Active));
-    assert_eq!(setup.opened(), ["rtsp://cam/a", "rtsp://cam/b", "rtsp://cam/b"]);
+    // The changed link was tried before the stream switched to it.
+    assert_eq!(setup.opened(), ["rtsp://cam/a", "rtsp://cam/b", "rtsp://cam/b", "rtsp://cam/b"]);
     setup.put("rtsp://cam/c", "anna").await;
     // The running stream switches to the new source in the background. The start waits until the stream
     // has switched, or joins it afterwards.
     setup.start_known(BOSS).await.expect("a stream");
     assert_eq!(setup.opened().last().map(String::as_str), Some("rtsp://cam/c"));
+}
+
+#[tokio::test]
+async fn a_link_that_does_not_work_replaces_neither_a_live_stream_nor_its_link() {
+    let setup = Setup::new(KEYS).await;
+    let good = "rtsp://cam/a";
+    assert_eq!(setup.start(ANNA, good).await, Ok(StartOutcome::Started));
+    let handle = setup.core.registry.get(&id()).expect("a stream");
+    let before = handle.status();
+    let error = setup.start(ANNA, "rtsp://cam/wrong").await.expect_err("a wrong link");
+    assert_eq!(error.kind, ErrorKind::SourceNotFound);
+    assert!(error.detail.contains("previous link"), "{error}");
+    let after = handle.status();
+    assert_eq!((after.state, after.epoch), (before.state, before.epoch));
+    let record = setup.core.cameras.get(id().camera()).await.expect("a store").expect("a camera");
+    assert_eq!(record.spec.first().expose(), good);
+    assert_eq!(setup.start(ANNA, good).await, Ok(StartOutcome::Active));
+    // Users without permission cause no trial.
+    assert_eq!(kind(setup.start(BEN, "rtsp://cam/b").await), ErrorKind::Forbidden);
+    assert_eq!(setup.opened(), [good, "rtsp://cam/wrong"]);
 }
 
 #[tokio::test]

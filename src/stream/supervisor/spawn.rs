@@ -33,13 +33,13 @@ use crate::stream::waiters::Waiters;
 
 /// Starts a new stream, and returns its handle. `priority` is the priority of the stream's first run. Starts the
 /// output as well if that is `wanted`. Calls `on_gone` with this handle once the stream's child, output and files
-/// are gone.
+/// are gone, or if the supervisor panics.
 pub(in crate::stream) fn spawn(
     camera: Camera,
     resources: &StreamResources,
     (active, kept): (ActiveShare, KeptStreams),
     (priority, wanted): (Priority, WantedOutput),
-    on_gone: impl FnOnce(&StreamHandle) + Send + 'static,
+    on_gone: impl Fn(&StreamHandle) + Send + Sync + 'static,
 ) -> StreamHandle {
     let span = info_span!("stream", camera = %camera.id);
     let thread = resources.threads.pick();
@@ -99,6 +99,22 @@ pub(in crate::stream) fn spawn(
         last_live_for: None,
     };
     let gone = handle.clone();
-    thread.spawn(supervisor.run(priority, move || on_gone(&gone)).instrument(span));
+    let on_gone = Arc::new(move || on_gone(&gone));
+    let after_panic = CallOnDrop(Arc::clone(&on_gone));
+    let supervise = async move {
+        // Dropped after the supervisor. Has no effect unless the supervisor has panicked.
+        let _after_panic = after_panic;
+        supervisor.run(priority, || (*on_gone)()).await;
+    };
+    thread.spawn(supervise.instrument(span));
     handle
+}
+
+/// Calls a function when dropped.
+struct CallOnDrop<F: Fn()>(Arc<F>);
+
+impl<F: Fn()> Drop for CallOnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
 }

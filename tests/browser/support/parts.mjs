@@ -15,11 +15,12 @@ const START_SECONDS = 60;
 
 /** A manager without cameras, and nginx in front of the manager. */
 export class Parts {
-  static async start() {
+  /** Starts both with this value of CORS_ORIGINS, and the manager with these variables. */
+  static async start({ corsOrigins = "*", variables = {} } = {}) {
     const parts = new this();
     try {
-      await parts.startManager();
-      await parts.#startNginx();
+      await parts.startManager(variables);
+      await parts.#startNginx(corsOrigins);
       return parts;
     } catch (error) {
       await parts.end();
@@ -49,7 +50,7 @@ export class Parts {
     await waitForOk(`http://127.0.0.1:${this.port}/readyz`);
   }
 
-  async #startNginx() {
+  async #startNginx(corsOrigins) {
     const port = await freePort();
     const configuration = join(this.directory, "nginx.conf");
     const variables = {
@@ -59,15 +60,15 @@ export class Parts {
       MANAGER_ADDR: `127.0.0.1:${this.port}`,
       STREAM_DIR: join(this.directory, "streams"),
       WEB_DIR: join(ROOT, "nginx/web/dist"),
-      CORS_ORIGINS: "*",
-      START_WAIT_SECONDS: "230",
+      CORS_ORIGINS: corsOrigins,
+      START_WAIT_SECONDS: "240",
+      NGINX_ACCESS_LOG: "/dev/null",
+      NGINX_ERROR_LOG: "stderr",
     };
     const values = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
     const render = '. deploy/lib.sh; web_build; render_nginx "$@"';
     execFileSync("bash", ["-euc", render, "bash", configuration, ...values], { cwd: ROOT });
-    // The access log goes to /dev/stdout, which cannot be opened if it is a socket of Node.js.
-    const run = 'exec nginx -e stderr -c "$1" -g "daemon off;" >/dev/null';
-    this.nginx = new Child("bash", ["-euc", run, "bash", configuration]);
+    this.nginx = new Child("nginx", ["-e", "stderr", "-c", configuration, "-g", "daemon off;"]);
     this.origin = `http://localhost:${port}`;
     await waitForOk(this.origin);
   }

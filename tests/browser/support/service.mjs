@@ -50,7 +50,6 @@ export class Service {
       entries.find((name) => name.endsWith("nginx.conf")),
     );
     return readFileSync(file, "utf8")
-      .replace("access_log /dev/stdout", "access_log /dev/null")
       .replace(/^\s*listen .*$/m, `listen ${listen};`)
       .replace(/^(\s*(?:pid|\w+_temp_path)\s+)".*\/(\w[\w.]*)";$/gm, `$1"${directory}/$2";`);
   }

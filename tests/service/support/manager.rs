@@ -111,14 +111,46 @@ impl Manager {
     }
 
     async fn start_in_with_socket(dir: Arc<TempDir>, socket: &TcpListener) -> Self {
-        let socket = socket.try_clone().expect("a descriptor");
         let process = Process::start("sh", |command| {
-            let script = "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" 3<&0 </dev/null";
-            command.args(["-c", script, env!("CARGO_BIN_EXE_stream-manager")]);
-            Self::configure(command, dir.path(), &[]);
-            command.stdin(Stdio::from(OwnedFd::from(socket)));
+            Self::configure_with_socket(command, dir.path(), socket, "", &[]);
         });
         Self::wait_until_listening(process, dir).await
+    }
+
+    /// Sets the arguments, the directory and the environment of a shell that executes the manager with this
+    /// inherited socket. `redirection` is an additional redirection in the syntax of the shell.
+    fn configure_with_socket(
+        shell: &mut Command,
+        dir: &Path,
+        socket: &TcpListener,
+        redirection: &str,
+        settings: &[(&str, &str)],
+    ) {
+        let manager = env!("CARGO_BIN_EXE_stream-manager");
+        let script =
+            format!("LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" 3<&0 </dev/null {redirection}");
+        shell.args(["-c", &script, manager]);
+        Self::configure(shell, dir, settings);
+        let socket = socket.try_clone().expect("a descriptor");
+        shell.stdin(Stdio::from(OwnedFd::from(socket)));
+    }
+
+    /// Starts a manager that writes its log to `stderr`, where this value cannot read the log. `redirection` can
+    /// redirect the log to another target, in the syntax of the shell.
+    pub(crate) fn start_with_stderr(
+        stderr: Stdio,
+        redirection: &str,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        let dir = Arc::new(TempDir::new().expect("a directory"));
+        let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let process = Process::start("sh", |command| {
+            Self::configure_with_socket(command, dir.path(), &socket, redirection, settings);
+            command.stderr(stderr);
+        });
+        let client = reqwest::Client::builder().timeout(TIMEOUT).build().expect("a client");
+        let address = socket.local_addr().expect("an address").to_string();
+        Self { process, dir, log: Arc::default(), address, client }
     }
 
     /// Starts a manager as the user nobody, because some resource limits do not apply to root.

@@ -1,6 +1,9 @@
 //! nginx with the shipped configuration, rendered by the same script that deployments use.
 
+use std::fs::File;
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -38,12 +41,15 @@ impl Nginx {
     async fn start_on(port: u16, manager: &Manager, cors_origins: &str) -> Option<Self> {
         let dir = TempDir::new().expect("a directory");
         render(&dir, port, manager, cors_origins);
-        let log = std::fs::File::create(dir.path().join("log")).expect("a log");
+        let log = dir.path().join("log");
+        let log = File::options().create(true).append(true).open(log).expect("a log");
+        // A socket, as with systemd, which nginx cannot open as /dev/stdout.
+        let (_reader, stdout) = UnixStream::pair().expect("sockets");
         let process = Process::start("nginx", |command| {
             command
                 .args(["-e", "stderr", "-g", "daemon off;", "-c"])
                 .arg(dir.path().join("nginx.conf"))
-                .stdout(log.try_clone().expect("a log"))
+                .stdout(Stdio::from(OwnedFd::from(stdout)))
                 .stderr(log);
         });
         let client = reqwest::Client::builder().timeout(TIMEOUT).build().expect("a client");
@@ -110,6 +116,8 @@ fn render(dir: &TempDir, port: u16, manager: &Manager, cors_origins: &str) {
         format!("WEB_DIR={}", path(&project_dir().join("nginx/web/dist"))),
         format!("CORS_ORIGINS={cors_origins}"),
         "START_WAIT_SECONDS=60".to_owned(),
+        format!("NGINX_ACCESS_LOG={}", path(&dir.path().join("log"))),
+        "NGINX_ERROR_LOG=stderr".to_owned(),
     ];
     let rendered = Command::new("bash")
         .args(["-euc", r#". deploy/lib.sh; render_nginx "$@""#, "bash"])

@@ -50,7 +50,7 @@ export type CamerasOutput = {
   total: number;
 };
 
-export type Check = "stream_dir" | "ffmpeg" | "database" | "shutdown";
+export type Check = "stream_dir" | "ffmpeg" | "database" | "tasks" | "shutdown";
 
 export type CheckErrorOutput = {
   at: string;

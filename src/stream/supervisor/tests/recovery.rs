@@ -58,3 +58,16 @@ async fn a_stream_that_was_live_is_restored_within_seconds() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_whose_supervisor_panics_is_not_left_behind() {
+    let mut setup = setup();
+    let child = setup.live().await;
+    let handle = setup.registry.get(&setup.camera.id).expect("a stream");
+    // Makes the next start of the ingest panic, in the task of the supervisor.
+    setup.children.close();
+    child.end(ErrorKind::SourceUnreachable);
+    timeout(FOREVER, handle.gone()).await.expect("a panic in time");
+    assert!(setup.registry.get(&setup.camera.id).is_none(), "the stream is still listed");
+    assert_eq!(setup.registry.active(), 0);
+}

@@ -1,0 +1,118 @@
+//! Tries the new link of a camera whose stream is live, before the stream is switched to it: a wrong link must not
+//! end a stream that plays.
+//!
+//! A trial runs the ingest with a hub of its own until the camera has sent a keyframe. In the meantime, the stream
+//! continues with the previous link.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tracing::info;
+
+use super::plan_choice::PlanChoice;
+use super::resources::StreamResources;
+use super::start_queue::{MAX_HELD, Priority, StartQueue};
+use crate::base::counters::Counters;
+use crate::base::error::{Error, ErrorKind};
+use crate::camera::Camera;
+use crate::camera::plan::{self, Plan};
+use crate::child::log::ProcessLog;
+use crate::ingest::{IngestRequest, RunOutcome};
+use crate::media::hub::FrameHub;
+
+/// The longest duration of a trial. If `START_TIMEOUT_SECONDS` is shorter, that is the limit.
+const MAX_DURATION: Duration = Duration::from_secs(15);
+/// The time that FFmpeg has to end its session with the camera after a trial.
+const END_WITHIN: Duration = Duration::from_secs(1);
+/// The largest number of runs of the ingest, for a camera that needs several changes of plan.
+const MAX_RUNS: u32 = 6;
+
+/// The result of a run.
+enum Step {
+    /// The camera sends video.
+    Answers,
+    /// Another plan may work better.
+    Replan,
+}
+
+/// Tries to receive video from `camera`. Returns the plan that works. FFmpeg's messages go to `log`. If the
+/// `current` camera is on the same host, a camera that refuses a second connection counts as working.
+///
+/// Fails with the same errors as a start.
+pub(super) async fn run(
+    camera: &Camera,
+    current: &Camera,
+    resources: &StreamResources,
+    log: &Arc<ProcessLog>,
+) -> Result<Plan, Error> {
+    info!(source = %camera.source, "trying the new link of a live stream");
+    let deadline = Instant::now() + resources.limits.start_timeout.min(MAX_DURATION);
+    let slot = timeout_at(deadline, resources.starts.enqueue(Priority::Requested)).await;
+    let slot = slot.map_err(|_| StartQueue::took_too_long())?;
+    // Like a start, a trial releases its slot soon, so that a camera that does not respond delays no starts.
+    tokio::spawn(async move {
+        sleep(MAX_HELD).await;
+        drop(slot);
+    });
+    let is_same_host = camera.source.host().eq_ignore_ascii_case(current.source.host());
+    let mut plans = PlanChoice::default();
+    for _ in 0..MAX_RUNS {
+        let plan = plans.choose(camera, false);
+        match run_once(camera, plan, &mut plans, resources, log, deadline).await {
+            Ok(Step::Answers) => return Ok(plan),
+            Ok(Step::Replan) => {}
+            // The current stream uses the only connection that the camera accepts.
+            Err(error) if error.kind == ErrorKind::SourceBusy && is_same_host => return Ok(plan),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(plan::exhausted())
+}
+
+async fn run_once(
+    camera: &Camera,
+    plan: Plan,
+    plans: &mut PlanChoice,
+    resources: &StreamResources,
+    log: &Arc<ProcessLog>,
+    deadline: Instant,
+) -> Result<Step, Error> {
+    let hub = FrameHub::new(&resources.frames);
+    let epoch = camera.numbers.next().epoch;
+    let mut video = hub.epoch();
+    let mut running = resources.ingest.start(IngestRequest {
+        source: camera.source.clone(),
+        plan,
+        options: camera.options,
+        onvif: None,
+        epoch,
+        hub: hub.clone(),
+        process_log: Arc::clone(log),
+        // The frames of a trial are not counted, because no client gets them.
+        counters: Counters::default(),
+    });
+    let result = tokio::select! {
+        outcome = running.outcome() => {
+            plans.note_outcome(&outcome, camera);
+            return match outcome {
+                RunOutcome::Replan(_) => Ok(Step::Replan),
+                RunOutcome::Refused(error) | RunOutcome::Dropped(error) => Err(error),
+            };
+        }
+        Ok(()) = video.changed() => Ok(Step::Answers),
+        // The camera's keyframes may be rare.
+        () = sleep_until(deadline) => if hub.last_leading_frame(epoch).is_some() {
+            Ok(Step::Answers)
+        } else {
+            let detail = "the camera did not send video in time";
+            Err(Error::new(ErrorKind::SourceTimeout, detail))
+        },
+    };
+    running.stop_gently();
+    if timeout(END_WITHIN, running.outcome()).await.is_err() {
+        running.stop_now();
+        running.outcome().await;
+    }
+    result
+}
