@@ -33,6 +33,10 @@ targets! {
     audio_config
     ffmpeg_stderr
     id
+    import_csv
+    import_frigate
+    import_go2rtc
+    import_mediamtx
     nut
     onvif_address
     onvif_xml

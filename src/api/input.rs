@@ -7,6 +7,7 @@ use hyper::Method;
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
@@ -14,7 +15,7 @@ use tokio::time::timeout;
 use crate::base::error::{Error, ErrorKind};
 
 /// The largest body, in bytes, unless an endpoint has its own limit.
-pub(super) const MAX_BODY: usize = 64 * 1024;
+const MAX_BODY: usize = 64 * 1024;
 /// The time within which a body must arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -24,29 +25,43 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) async fn read<T: DeserializeOwned>(
     head: &Parts,
     body: &mut Incoming,
-    max_body: usize,
 ) -> Result<T, Error> {
-    let query = head.uri.query().unwrap_or_default().as_bytes();
     if matches!(head.method, Method::GET | Method::HEAD) {
-        return from_form(query);
+        return query(head);
     }
     let is_form = head
         .headers
         .get(CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
-    let body = read_body(body, max_body).await?;
+    let body = read_body(body, MAX_BODY).await?;
     if body.is_empty() && head.method == Method::PUT {
         Err(Error::new(ErrorKind::InvalidRequest, "the body is missing"))
     } else if body.is_empty() {
-        from_form(query)
+        query(head)
     } else if is_form {
         from_form(&body)
     } else {
-        serde_json::from_slice(&body).map_err(|error| invalid(&error))
+        from_json(&body)
     }
 }
 
-async fn read_body(body: &mut Incoming, max: usize) -> Result<Vec<u8>, Error> {
+/// Reads the query of a request.
+pub(super) fn query<T: DeserializeOwned>(head: &Parts) -> Result<T, Error> {
+    from_form(head.uri.query().unwrap_or_default().as_bytes())
+}
+
+/// Reads JSON.
+pub(super) fn from_json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Error> {
+    serde_json::from_slice(text).map_err(|error| invalid(&error))
+}
+
+/// Reads a JSON value.
+pub(super) fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Error> {
+    T::deserialize(value).map_err(|error| invalid(&error))
+}
+
+/// Reads a body, which is limited to `max` bytes.
+pub(super) async fn read_body(body: &mut Incoming, max: usize) -> Result<Vec<u8>, Error> {
     let read = timeout(BODY_TIMEOUT, Limited::new(body, max).collect()).await;
     let Ok(read) = read else {
         return Err(Error::new(ErrorKind::RequestTimeout, "the body did not arrive within 10 s"));
@@ -70,7 +85,7 @@ fn from_form<T: DeserializeOwned>(form: &[u8]) -> Result<T, Error> {
             return Err(Error::new(ErrorKind::InvalidRequest, detail));
         }
     }
-    T::deserialize(Value::Object(fields)).map_err(|error| invalid(&error))
+    from_value(Value::Object(fields))
 }
 
 /// Returns an error that names the mistake, but repeats nothing of the input: the input may contain

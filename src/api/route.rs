@@ -76,17 +76,19 @@ impl Call<'_> {
         CameraId::parse(&self.id)
     }
 
-    /// Reads the input. The body is limited to [`input::MAX_BODY`] bytes.
+    /// Reads the input. The body is limited to 64 KiB.
     pub(super) async fn input<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
-        self.input_up_to(input::MAX_BODY).await
+        input::read(&self.head, &mut self.body).await
     }
 
-    /// Reads the input. The body is limited to `max_body` bytes.
-    pub(super) async fn input_up_to<T: DeserializeOwned>(
-        &mut self,
-        max_body: usize,
-    ) -> Result<T, Error> {
-        input::read(&self.head, &mut self.body, max_body).await
+    /// Reads the query, whatever the method is.
+    pub(super) fn query<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        input::query(&self.head)
+    }
+
+    /// Reads the body, which is limited to `max_body` bytes.
+    pub(super) async fn body_up_to(&mut self, max_body: usize) -> Result<Vec<u8>, Error> {
+        input::read_body(&mut self.body, max_body).await
     }
 }
 

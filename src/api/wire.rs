@@ -109,7 +109,7 @@ pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, 
 /// Reads a boolean, which is a string in a query: `true` or `1`, `false` or `0`.
 pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "wait must be true or false")]
+    #[serde(untagged, expecting = "wait and dry_run must be true or false")]
     enum Flag {
         Bool(bool),
         String(String),
@@ -119,7 +119,7 @@ pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D
         Flag::String(text) => match text.as_str() {
             "true" | "1" => Ok(true),
             "false" | "0" => Ok(false),
-            _ => Err(serde::de::Error::custom("wait must be true or false")),
+            _ => Err(serde::de::Error::custom("wait and dry_run must be true or false")),
         },
     }
 }

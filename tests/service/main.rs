@@ -14,6 +14,7 @@ mod examples;
 mod faults;
 mod habits;
 mod http_edge;
+mod importing;
 mod keep;
 mod keyframes;
 mod lifetime;

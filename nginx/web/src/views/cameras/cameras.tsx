@@ -4,11 +4,11 @@ import { useCallback, useEffect, useState } from "preact/hooks";
 import { hasRole } from "../../api/caller";
 import { listCameras, readCamera } from "../../api/cameras";
 import { cameraChanges } from "../../api/changes";
-import { getFile, LONG_MS, putFile, remove } from "../../api/client";
+import { getFile, LONG_MS, remove } from "../../api/client";
 import { explain, Problem } from "../../api/problem";
 import { type Reading, useReading } from "../../api/reading";
 import { streams, useStreams } from "../../api/streams";
-import type { Camera, CamerasPage, Imported, Stream } from "../../api/types";
+import type { Camera, CamerasPage, Stream } from "../../api/types";
 import { saveFile } from "../../ui/browser";
 import { FailureText } from "../../ui/failure";
 import { dateTime, t } from "../../ui/i18n";
@@ -19,6 +19,7 @@ import { editAddress, go, isId, lastWall, place, watchAddress } from "../../ui/p
 import { ErrorAlert, report } from "../error";
 import { StateBadge } from "../state-badge";
 import { CameraForm } from "./form";
+import { Import } from "./import";
 
 const PAGE = 25;
 /** Pause between readings of the list if the service checks whether cameras can be reached. */
@@ -247,31 +248,9 @@ function Transfer() {
       report(cause);
     }
   };
-  const imported = async (event: Event & { currentTarget: HTMLInputElement }) => {
-    const input = event.currentTarget;
-    const file = input.files?.[0];
-    if (!file) {
-      return;
-    }
-    try {
-      const { created, updated, unchanged } = await putFile<Imported>(
-        "cameras.json",
-        await file.text(),
-      );
-      cameraChanges.value += 1;
-      notify(t("cameras.imported", { created, updated, unchanged }));
-    } catch (cause) {
-      report(cause);
-    }
-    input.value = "";
-  };
   return (
     <>
-      <label class="button" title={t("cameras.import_hint")}>
-        <Icon name="upload" />
-        {t("cameras.import")}
-        <input type="file" class="unseen" accept=".json,application/json" onChange={imported} />
-      </label>
+      <Import />
       <button type="button" title={t("cameras.export_hint")} onClick={exported}>
         <Icon name="download" />
         {t("cameras.export")}
