@@ -29,6 +29,7 @@ pub(crate) mod context;
 mod credentials;
 pub(crate) mod discovery;
 mod failures;
+mod form;
 mod input;
 pub(crate) mod media;
 pub(crate) mod metrics;

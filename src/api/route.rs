@@ -16,6 +16,7 @@ use super::reply::Reply;
 use crate::access::Caller;
 use crate::access::keys::Role;
 use crate::base::error::Error;
+use crate::base::url::percent_decoded;
 use crate::camera::id::CameraId;
 
 /// One endpoint: its path and method, its audience, its handler and its documentation.
@@ -71,9 +72,10 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Parses the id of the camera in the path.
+    /// Parses the id of the camera in the path. Blanks around the id, which are percent-encoded in a path, are
+    /// removed.
     pub(super) fn camera_id(&self) -> Result<CameraId, Error> {
-        CameraId::parse(&self.id)
+        CameraId::parse(percent_decoded(&self.id).trim())
     }
 
     /// Reads the input. The body is limited to 64 KiB.
@@ -86,9 +88,10 @@ impl Call<'_> {
         input::query(&self.head)
     }
 
-    /// Reads the body, which is limited to `max_body` bytes.
-    pub(super) async fn body_up_to(&mut self, max_body: usize) -> Result<Vec<u8>, Error> {
-        input::read_body(&mut self.body, max_body).await
+    /// Reads a file: the body, or the first file of a multipart form. The body is limited to `max_body` bytes.
+    pub(super) async fn file_up_to(&mut self, max_body: usize) -> Result<Vec<u8>, Error> {
+        let body = input::read_body(&mut self.body, max_body).await?;
+        input::file(&self.head.headers, body).await
     }
 }
 
@@ -218,11 +221,12 @@ impl Table {
         })
     }
 
-    /// Returns the row for a request. Tries a path without `{id}` first, and then a path with
+    /// Returns the row for a request. Ignores slashes at the end of a path of the API. Tries a path without `{id}` first, and then a path with
     /// `{id}`, so that a camera can have the id `test` although there is a path
     /// `/api/cameras/test`. If paths match but none of them has the method, returns the methods of
     /// the first of these paths, as in the OpenAPI document.
     pub(super) fn find(&self, method: &Method, path: &str) -> RouteMatch<'_> {
+        let path = if path.starts_with("/api/") { path.trim_end_matches('/') } else { path };
         let fixed = self.fixed.get(path).map(|index| (*index, String::new()));
         let pattern = || {
             let found = self.patterns.at(path).ok()?;
@@ -287,7 +291,11 @@ mod tests {
             (Method::GET, "/streams/7/1.m4s", Err("nothing")),
             (Method::GET, "/", Err("nothing")),
             (Method::GET, "", Err("nothing")),
-            (Method::GET, "/api/streams/", Err("nothing")),
+            (Method::GET, "/api/streams/", Ok(("/api/streams", ""))),
+            (Method::PUT, "/api/cameras/test//", Ok(("/api/cameras/{id}", "test"))),
+            (Method::GET, "/api/", Err("nothing")),
+            (Method::GET, "/livez/", Err("nothing")),
+            (Method::GET, "/streams/7/stream.m3u8/", Err("nothing")),
         ];
         for (method, path, expected) in table {
             let expected = expected

@@ -7,7 +7,7 @@ use utoipa::IntoParams;
 
 use super::input::CameraInput;
 use super::output::ImportOutput;
-use crate::api::input::{from_json, from_value};
+use crate::api::input::{from_json, from_value, raw_json};
 use crate::api::reply::{self, Reply};
 use crate::api::route::Call;
 use crate::api::wire::flag;
@@ -42,10 +42,10 @@ struct CameraList<'a> {
     cameras: Vec<&'a RawValue>,
 }
 
-/// Imports the cameras in the body, or shows what an import would store.
+/// Imports the cameras in the body or in a file of a multipart form, or shows what an import would store.
 pub(super) async fn import(mut call: Call<'_>) -> Result<Reply, Error> {
     let ImportInput { dry_run, format } = call.query()?;
-    let body = call.body_up_to(MAX_IMPORT).await?;
+    let body = call.file_up_to(MAX_IMPORT).await?;
     if body.is_empty() {
         return Err(Error::new(ErrorKind::InvalidRequest, "the body is missing"));
     }
@@ -94,9 +94,9 @@ fn ensure_complete(
 fn json_entries(text: &str) -> Result<Vec<(CameraId, CameraChange)>, Error> {
     let text = text.as_bytes();
     let list: Vec<&RawValue> = if text.trim_ascii_start().starts_with(b"{") {
-        from_json::<CameraList<'_>>(text)?.cameras
+        raw_json::<CameraList<'_>>(text)?.cameras
     } else {
-        from_json(text)?
+        raw_json(text)?
     };
     let entries = list.into_iter().enumerate().map(|(index, raw)| {
         let text = raw.get().as_bytes();

@@ -8,7 +8,9 @@ use serde_json::{Map, Value};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use crate::api::wire::{Link, Password, ensure_nothing_is_hidden, fingerprint, number, or_default};
+use crate::api::wire::{
+    Link, Password, ensure_nothing_is_hidden, fingerprint, number, optional_number, or_default,
+};
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{CameraId, Profile};
 use crate::camera::onvif_address::OnvifAddress;
@@ -53,6 +55,7 @@ pub(crate) struct CameraInput {
     /// Host name or IP address, as an alternative to URLs.
     ip: Option<String>,
     /// RTSP port; by default that of the preset, or 554 without a preset.
+    #[serde(default, deserialize_with = "optional_number")]
     #[schema(maximum = 65535)]
     port: Option<u16>,
     /// Path and query of the main stream; by default those of the preset.
@@ -94,7 +97,7 @@ impl CameraInput {
     /// Returns the id, if there is one, and the change. The use case checks the fields that this
     /// function does not parse.
     pub(super) fn split(self) -> Result<(Option<CameraId>, CameraChange), Error> {
-        let id = self.id.as_deref().map(CameraId::parse).transpose()?;
+        let id = self.id.as_deref().map(|id| CameraId::parse(id.trim())).transpose()?;
         let (video, audio, transport) = (self.video, self.audio, self.transport);
         let change = CameraChange {
             onvif: onvif_address(self.onvif.as_deref(), self.onvif_certificate.as_deref())?,
