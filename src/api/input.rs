@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
@@ -21,12 +22,20 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The mark at the beginning of a text with which some editors and frameworks show that the text is UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
+/// The body of a request.
+pub(crate) enum RequestBody {
+    /// The body that the client sends.
+    Incoming(Incoming),
+    /// The body of a request that a handler has made.
+    Made(Bytes),
+}
+
 /// Reads the input of a request. For GET and HEAD, the input is the query. For other methods, the
 /// input is the body, as JSON or as a form, or the query if there is no body. PUT requires a body,
 /// because it replaces a whole resource.
 pub(super) async fn read<T: DeserializeOwned>(
     head: &Parts,
-    body: &mut Incoming,
+    body: &mut RequestBody,
 ) -> Result<T, Error> {
     if matches!(head.method, Method::GET | Method::HEAD) {
         return query(head);
@@ -96,7 +105,11 @@ fn from_json_body<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
 }
 
 /// Reads a body, which is limited to `max` bytes.
-pub(super) async fn read_body(body: &mut Incoming, max: usize) -> Result<Vec<u8>, Error> {
+pub(super) async fn read_body(body: &mut RequestBody, max: usize) -> Result<Vec<u8>, Error> {
+    let body = match body {
+        RequestBody::Incoming(body) => body,
+        RequestBody::Made(body) => return Ok(std::mem::take(body).into()),
+    };
     let read = timeout(BODY_TIMEOUT, Limited::new(body, max).collect()).await;
     let Ok(read) = read else {
         return Err(Error::new(ErrorKind::RequestTimeout, "the body did not arrive within 10 s"));

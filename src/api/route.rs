@@ -3,19 +3,21 @@
 use std::collections::HashMap;
 use std::pin::Pin;
 
-use hyper::Method;
-use hyper::body::Incoming;
+use bytes::Bytes;
+use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
+use hyper::{Method, Uri};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::context::Api;
-use super::input;
+use super::input::{self, RequestBody};
 use super::metrics::requests::RouteLabels;
 use super::operation::Operation;
 use super::reply::Reply;
 use crate::access::Caller;
 use crate::access::keys::Role;
-use crate::base::error::Error;
+use crate::base::error::{Error, ErrorKind};
 use crate::base::url::percent_decoded;
 use crate::camera::id::CameraId;
 
@@ -29,7 +31,7 @@ pub(crate) struct Row {
     pub(crate) audience: Audience,
     /// The function that handles the requests.
     handler: Handler,
-    /// The documentation; `None` for endpoints that only nginx uses.
+    /// The documentation; `None` for endpoints that only nginx uses, and for aliases.
     pub(super) operation: Option<fn() -> Operation>,
     /// True if HEAD is handled like GET.
     answers_head: bool,
@@ -68,7 +70,7 @@ pub(crate) struct Call<'a> {
     /// The request without its body.
     pub(super) head: Parts,
     /// The body.
-    pub(super) body: Incoming,
+    pub(super) body: RequestBody,
 }
 
 impl Call<'_> {
@@ -95,6 +97,32 @@ impl Call<'_> {
     }
 }
 
+impl Call<'_> {
+    /// Handles another request of the same caller, whose body is JSON, and returns the response. The caller must
+    /// have the role that the other request requires.
+    pub(super) async fn forward(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Reply, Error> {
+        let unknown = || Error::new(ErrorKind::NotFound, format!("unknown path {path}"));
+        let uri: Uri = path.parse().map_err(|_| unknown())?;
+        let RouteMatch::Row { row, id, .. } = self.table.find(&method, uri.path()) else {
+            return Err(unknown());
+        };
+        if let Audience::Callers(role) = row.audience {
+            self.caller.ensure_role(role)?;
+        }
+        let mut head = self.head.clone();
+        (head.method, head.uri) = (method, uri);
+        head.headers.remove(CONTENT_TYPE);
+        let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        let (api, table, caller) = (self.api, self.table, self.caller.clone());
+        row.handle(Call { api, table, caller, id, head, body: RequestBody::Made(body) }).await
+    }
+}
+
 impl Row {
     /// Creates a documented endpoint.
     pub(super) fn new(
@@ -107,7 +135,7 @@ impl Row {
         Self { operation: Some(operation), ..Self::internal(method, path, audience, handler) }
     }
 
-    /// Creates an endpoint that only nginx uses.
+    /// Creates an endpoint that is not in the OpenAPI document.
     pub(super) fn internal(
         method: Method,
         path: &'static str,

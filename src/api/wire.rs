@@ -142,6 +142,16 @@ pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D
     flag.ok_or_else(|| D::Error::custom("must be true or false"))
 }
 
+/// Reads a boolean like [`flag`]. Null means that there is none.
+pub(super) fn optional_flag<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<bool>, D::Error> {
+    #[derive(Deserialize)]
+    struct Value(#[serde(deserialize_with = "flag")] bool);
+
+    Ok(Option::<Value>::deserialize(deserializer)?.map(|Value(flag)| flag))
+}
+
 /// Returns the boolean that a text means. The case of the letters does not matter, because the languages of
 /// back ends write booleans differently.
 pub(super) fn parse_flag(text: &str) -> Option<bool> {

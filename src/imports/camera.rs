@@ -156,7 +156,7 @@ pub(super) mod tests {
             ("門", "camera"),
             ("gate", "gate-2"),
             ("gate", "gate-3"),
-            (&long, &long[..64]),
+            (long.as_str(), &long[..64]),
         ];
         for (name, expected) in table {
             assert_eq!(ids.unique(name), expected, "{name}");

@@ -3,6 +3,7 @@
 //! the processes.
 
 mod access;
+mod aliases;
 mod bad_children;
 mod camera_store;
 mod cameras;

@@ -6,6 +6,7 @@ use std::future;
 use hyper::header::{HeaderValue, LOCATION};
 use hyper::{Method, StatusCode};
 
+use super::aliases::fields;
 use super::failures;
 use super::operation::Operation;
 use super::reply::{self, Reply};
@@ -17,7 +18,7 @@ use crate::camera::presets;
 use crate::service::cameras;
 use crate::store::Change;
 use import::ImportInput;
-use input::{CameraInput, ListInput, TestInput};
+use input::{CameraInput, ListFormat, ListInput, TestInput};
 use output::{CameraOutput, CamerasOutput, ExportOutput, ImportOutput, TestOutput, VendorsOutput};
 
 pub(crate) mod import;
@@ -234,10 +235,15 @@ fn operation(id: &'static str, summary: &'static str) -> Operation {
 }
 
 async fn list(mut call: Call<'_>) -> Result<Reply, Error> {
-    let filter = call.input::<ListInput>().await?.filter();
+    let input: ListInput = call.input().await?;
+    let format = input.format;
     let core = &call.api.core;
-    let (records, total) = cameras::list(core, &call.caller, filter).await?;
-    Ok(reply::json(&CamerasOutput::new(&records, total, core)))
+    let (records, total) = cameras::list(core, &call.caller, input.filter()).await?;
+    let reply = reply::json(&CamerasOutput::new(&records, total, core));
+    match format {
+        ListFormat::Object => Ok(reply),
+        ListFormat::Array => fields::camera_array(reply).await,
+    }
 }
 
 async fn get(call: Call<'_>) -> Result<Reply, Error> {

@@ -59,6 +59,8 @@ pub(crate) struct CameraOutput {
     options: StreamOptions,
     /// When the main stream runs.
     keep: KeepOption,
+    /// Whether the camera's video is to be analysed. The manager keeps this value for back ends.
+    analytics: bool,
     /// Whether the camera can be reached; null if `CHECK_INTERVAL_SECONDS` is not set, or if the camera has not
     /// been checked yet at its present address.
     reachability: Option<ReachabilityOutput>,
@@ -143,6 +145,7 @@ impl CameraOutput {
             parts: record.spec.parts().map(PartsOutput::new),
             options: record.options,
             keep: record.keep,
+            analytics: record.analytics,
             reachability: monitor
                 .and_then(|monitor| monitor.get(&record.id, record.spec.first()))
                 .map(ReachabilityOutput::new),
@@ -228,6 +231,8 @@ pub(crate) struct ExportOutput {
     options: StreamOptions,
     /// When the main stream runs.
     keep: KeepOption,
+    /// Whether the camera's video is to be analysed. The manager keeps this value for back ends.
+    analytics: bool,
     /// The camera's encrypted source, which only a manager with the same key (`SOURCE_KEY` or the key file)
     /// can open.
     sealed: String,
@@ -243,6 +248,7 @@ impl ExportOutput {
             onvif_certificate: certificate(record),
             options: record.options,
             keep: record.keep,
+            analytics: record.analytics,
             sealed: BASE64.encode(cameras.sealed(record)?),
         })
     }
