@@ -27,6 +27,7 @@
 //! | ingests, which receive video from cameras | [`ingest`] |
 //! | settings, events, checks and discovery of cameras, camera store, access | [`config`], [`events`], [`reachability`], [`onvif`], [`store`], [`access`], [`playback`] |
 //! | media formats, without I/O | [`media`] |
+//! | cameras from files of other systems | [`imports`] |
 //! | descriptions of cameras | [`camera`] |
 //! | child processes | [`child`] |
 //! | basics | [`base`] |
@@ -45,6 +46,7 @@ mod config;
 mod events;
 #[doc(hidden)]
 pub mod fuzzing;
+mod imports;
 mod ingest;
 mod media;
 mod onvif;

@@ -34,6 +34,10 @@ targets! {
     ffmpeg_stderr
     http_auth
     id
+    import_csv
+    import_frigate
+    import_go2rtc
+    import_mediamtx
     nut
     onvif_address
     onvif_xml

@@ -2,51 +2,114 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::Method;
 use hyper::body::Incoming;
-use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
+use super::form::{self, ContentType, FormField};
 use crate::base::error::{Error, ErrorKind};
 
 /// The largest body, in bytes, unless an endpoint has its own limit.
-pub(super) const MAX_BODY: usize = 64 * 1024;
+const MAX_BODY: usize = 64 * 1024;
 /// The time within which a body must arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The mark at the beginning of a text with which some editors and frameworks show that the text is UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The body of a request.
+pub(crate) enum RequestBody {
+    /// The body that the client sends.
+    Incoming(Incoming),
+    /// The body of a request that a handler has made.
+    Made(Bytes),
+}
 
 /// Reads the input of a request. For GET and HEAD, the input is the query. For other methods, the
 /// input is the body, as JSON or as a form, or the query if there is no body. PUT requires a body,
 /// because it replaces a whole resource.
 pub(super) async fn read<T: DeserializeOwned>(
     head: &Parts,
-    body: &mut Incoming,
-    max_body: usize,
+    body: &mut RequestBody,
 ) -> Result<T, Error> {
-    let query = head.uri.query().unwrap_or_default().as_bytes();
     if matches!(head.method, Method::GET | Method::HEAD) {
-        return from_form(query);
+        return query(head);
     }
-    let is_form = head
-        .headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
-    let body = read_body(body, max_body).await?;
+    let body = read_body(body, MAX_BODY).await?;
     if body.is_empty() && head.method == Method::PUT {
-        Err(Error::new(ErrorKind::InvalidRequest, "the body is missing"))
+        return Err(Error::new(ErrorKind::InvalidRequest, "the body is missing"));
     } else if body.is_empty() {
-        from_form(query)
-    } else if is_form {
-        from_form(&body)
-    } else {
-        serde_json::from_slice(&body).map_err(|error| invalid(&error))
+        return query(head);
+    }
+    match form::content_type(&head.headers)? {
+        ContentType::Form => from_form(&body),
+        ContentType::Multipart(boundary) => {
+            from_fields(form::multipart(boundary, body).await?.into_iter().map(FormField::text))
+        }
+        ContentType::Other => from_json_body(without_mark(&body)),
     }
 }
 
-async fn read_body(body: &mut Incoming, max: usize) -> Result<Vec<u8>, Error> {
+/// Returns a file: the body of the request, or the first file of a multipart form.
+pub(super) async fn file(headers: &HeaderMap, body: Vec<u8>) -> Result<Vec<u8>, Error> {
+    let ContentType::Multipart(boundary) = form::content_type(headers)? else { return Ok(body) };
+    let fields = form::multipart(boundary, body).await?;
+    let file = fields.into_iter().find(|field| field.is_file);
+    file.map(|file| file.value.into()).ok_or_else(|| {
+        let detail =
+            "the form contains no file; send the file as a field of the form or as the body";
+        Error::new(ErrorKind::InvalidRequest, detail)
+    })
+}
+
+/// Reads the query of a request.
+pub(super) fn query<T: DeserializeOwned>(head: &Parts) -> Result<T, Error> {
+    from_form(head.uri.query().unwrap_or_default().as_bytes())
+}
+
+/// Reads JSON.
+pub(super) fn from_json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let value = deserialize(&mut deserializer)?;
+    deserializer.end().map_err(|error| invalid("", &error))?;
+    Ok(value)
+}
+
+/// Reads a list of JSON texts, which the caller then reads one by one.
+pub(super) fn raw_json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Error> {
+    serde_json::from_slice(text).map_err(|error| invalid("", &error))
+}
+
+/// Reads a JSON value.
+pub(super) fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Error> {
+    deserialize(value)
+}
+
+/// Reads a JSON body, without the fields that frameworks add to an object.
+fn from_json_body<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
+    let read = from_json(text);
+    // Usually there are no such fields, so the object is not searched for them first.
+    if read.is_err()
+        && let Ok(mut fields) = serde_json::from_slice::<Map<String, Value>>(text)
+        && fields.keys().any(|name| form::is_of_framework(name))
+    {
+        fields.retain(|name, _| !form::is_of_framework(name));
+        return from_value(Value::Object(fields));
+    }
+    read
+}
+
+/// Reads a body, which is limited to `max` bytes.
+pub(super) async fn read_body(body: &mut RequestBody, max: usize) -> Result<Vec<u8>, Error> {
+    let body = match body {
+        RequestBody::Incoming(body) => body,
+        RequestBody::Made(body) => return Ok(std::mem::take(body).into()),
+    };
     let read = timeout(BODY_TIMEOUT, Limited::new(body, max).collect()).await;
     let Ok(read) = read else {
         return Err(Error::new(ErrorKind::RequestTimeout, "the body did not arrive within 10 s"));
@@ -62,33 +125,63 @@ async fn read_body(body: &mut Incoming, max: usize) -> Result<Vec<u8>, Error> {
     }
 }
 
+fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
+}
+
 fn from_form<T: DeserializeOwned>(form: &[u8]) -> Result<T, Error> {
+    let fields = url::form_urlencoded::parse(without_mark(form));
+    from_fields(fields.map(|(name, value)| Ok((name.into_owned(), value.into_owned()))))
+}
+
+/// Reads the fields of a form or a query, without those that frameworks add.
+fn from_fields<T: DeserializeOwned>(
+    form: impl Iterator<Item = Result<(String, String), Error>>,
+) -> Result<T, Error> {
     let mut fields = Map::new();
-    for (name, value) in url::form_urlencoded::parse(form) {
-        if fields.insert(name.into_owned(), Value::String(value.into_owned())).is_some() {
+    for field in form {
+        let (name, value) = field?;
+        if !form::is_of_framework(&name) && fields.insert(name, Value::String(value)).is_some() {
             let detail = "a field is given twice";
             return Err(Error::new(ErrorKind::InvalidRequest, detail));
         }
     }
-    T::deserialize(Value::Object(fields)).map_err(|error| invalid(&error))
+    from_value(Value::Object(fields))
 }
 
-/// Returns an error that names the mistake, but repeats nothing of the input: the input may contain
-/// a password in the wrong place.
-fn invalid(error: &serde_json::Error) -> Error {
+fn deserialize<'de, T, D>(deserializer: D) -> Result<T, Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de, Error = serde_json::Error>,
+{
+    serde_path_to_error::deserialize(deserializer)
+        .map_err(|error| invalid(&error.path().to_string(), error.inner()))
+}
+
+/// Returns an error that names the mistake and, if known, the field, but repeats nothing else of the input: the
+/// input may contain a password in the wrong place, even in place of the name of an unknown field.
+fn invalid(field: &str, error: &serde_json::Error) -> Error {
     let text = error.to_string();
+    // The position of a mistake other than in the syntax is of little use, and is unknown in forms.
+    let text = text.split(" at line ").next().unwrap_or_default();
+    let field = match field {
+        "" | "." | "?" => "a value".to_owned(),
+        field => format!("`{field}`"),
+    };
     let reason = if error.is_syntax() || error.is_eof() {
         format!("invalid JSON (line {}, column {})", error.line(), error.column())
     } else if text.starts_with("unknown field") {
         "a field is not known; a link in a query must be percent-encoded".to_owned()
-    } else if text.starts_with("missing field") || text.contains(" must be ") {
-        text
-    } else if let Some((_, allowed)) = text.split_once("expected one of ")
+    } else if text.starts_with("missing field") || text.starts_with("duplicate field") {
+        text.to_owned()
+    } else if text.starts_with("must be ") {
+        format!("{field} {text}")
+    } else if let Some((_, allowed)) = text.split_once("expected ")
         && text.starts_with("unknown variant")
     {
-        format!("the value of an option must be one of {allowed}")
+        format!("{field} must be {allowed}")
     } else {
-        "a value has the wrong type or is out of range".to_owned()
+        format!("{field} has the wrong type or is out of range")
     };
     let detail = format!("invalid request: {reason}");
     Error::new(ErrorKind::InvalidRequest, detail)
@@ -119,13 +212,16 @@ mod tests {
 
     #[test]
     fn errors_name_the_mistake_but_not_the_input() {
-        let table: [(&[u8], &str); 6] = [
+        let table: [(&[u8], &str); 9] = [
             (b"", "missing field `indicator_id`"),
             (b"indicator_id=1&indicator_id=2", "given twice"),
             (b"indicator_id=1&rtsp_link=rtsp://h/cam?channel=1&subtype=0", "percent-encoded"),
-            (b"indicator_id=1&wait=maybe", "true or false"),
+            (b"indicator_id=1&wait=maybe", "`wait` must be true or false"),
+            (b"_=1700000000&_token=x", "missing field `indicator_id`"),
+            (b"indicator_id=1&profile=third", "`profile` must be `main` or `sub`"),
+            (b"indicator_id=1&wait=1&token=x", "not known"),
             (b"indicator_id=1&rtsp=x", "not known"),
-            (b"indicator_id=1&audio=loud", "one of `auto`, `aac`, `off`"),
+            (b"indicator_id=1&audio=loud", "`audio` must be one of `auto`, `aac`, `off`"),
         ];
         for (query, reason) in table {
             let error = from_form::<StartInput>(query).expect_err(reason);
@@ -135,7 +231,7 @@ mod tests {
         for json in [r#""rtsp://u:secret@h""#, r#"{"secret":1}"#, r#"{"indicator_id":["secret"]}"#]
         {
             let error = serde_json::from_str::<StartInput>(json).expect_err(json);
-            let error = invalid(&error).detail;
+            let error = invalid("", &error).detail;
             assert!(!error.contains("secret"), "{error}");
         }
     }

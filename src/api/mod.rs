@@ -23,12 +23,14 @@
 //! Every request has a time limit, and every body has a size limit. This layer starts no processes,
 //! reads no files of streams and writes no playlists; lower layers do that.
 
+mod aliases;
 pub(crate) mod cameras;
 mod connection;
 pub(crate) mod context;
 mod credentials;
 pub(crate) mod discovery;
 mod failures;
+mod form;
 mod input;
 pub(crate) mod media;
 pub(crate) mod metrics;

@@ -91,9 +91,9 @@ impl Operation {
         self.takes_json(schema::reference::<T>(), Required::True).with_schema::<T>()
     }
 
-    /// Adds a required JSON body that is a list.
-    pub(super) fn takes_list<T: ToSchema>(self) -> Self {
-        self.takes_json(schema::list_of::<T>(), Required::True).with_schema::<T>()
+    /// Adds a required JSON body that is a list, or an object whose field `field` is the list.
+    pub(super) fn takes_list<T: ToSchema>(self, field: &str) -> Self {
+        self.takes_json(schema::list_or_object::<T>(field), Required::True).with_schema::<T>()
     }
 
     /// Adds an optional JSON body.

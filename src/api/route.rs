@@ -3,19 +3,22 @@
 use std::collections::HashMap;
 use std::pin::Pin;
 
-use hyper::Method;
-use hyper::body::Incoming;
+use bytes::Bytes;
+use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
+use hyper::{Method, Uri};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::context::Api;
-use super::input;
+use super::input::{self, RequestBody};
 use super::metrics::requests::RouteLabels;
 use super::operation::Operation;
 use super::reply::Reply;
 use crate::access::Caller;
 use crate::access::keys::Role;
-use crate::base::error::Error;
+use crate::base::error::{Error, ErrorKind};
+use crate::base::url::percent_decoded;
 use crate::camera::id::CameraId;
 
 /// One endpoint: its path and method, its audience, its handler and its documentation.
@@ -28,7 +31,7 @@ pub(crate) struct Row {
     pub(crate) audience: Audience,
     /// The function that handles the requests.
     handler: Handler,
-    /// The documentation; `None` for endpoints that only nginx uses.
+    /// The documentation; `None` for endpoints that only nginx uses, and for aliases.
     pub(super) operation: Option<fn() -> Operation>,
     /// True if HEAD is handled like GET.
     answers_head: bool,
@@ -67,26 +70,56 @@ pub(crate) struct Call<'a> {
     /// The request without its body.
     pub(super) head: Parts,
     /// The body.
-    pub(super) body: Incoming,
+    pub(super) body: RequestBody,
 }
 
 impl Call<'_> {
-    /// Parses the id of the camera in the path.
+    /// Parses the id of the camera in the path. Blanks around the id, which are percent-encoded in a path, are
+    /// removed.
     pub(super) fn camera_id(&self) -> Result<CameraId, Error> {
-        CameraId::parse(&self.id)
+        CameraId::parse(percent_decoded(&self.id).trim())
     }
 
-    /// Reads the input. The body is limited to [`input::MAX_BODY`] bytes.
+    /// Reads the input. The body is limited to 64 KiB.
     pub(super) async fn input<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
-        self.input_up_to(input::MAX_BODY).await
+        input::read(&self.head, &mut self.body).await
     }
 
-    /// Reads the input. The body is limited to `max_body` bytes.
-    pub(super) async fn input_up_to<T: DeserializeOwned>(
-        &mut self,
-        max_body: usize,
-    ) -> Result<T, Error> {
-        input::read(&self.head, &mut self.body, max_body).await
+    /// Reads the query, whatever the method is.
+    pub(super) fn query<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        input::query(&self.head)
+    }
+
+    /// Reads a file: the body, or the first file of a multipart form. The body is limited to `max_body` bytes.
+    pub(super) async fn file_up_to(&mut self, max_body: usize) -> Result<Vec<u8>, Error> {
+        let body = input::read_body(&mut self.body, max_body).await?;
+        input::file(&self.head.headers, body).await
+    }
+}
+
+impl Call<'_> {
+    /// Handles another request of the same caller, whose body is JSON, and returns the response. The caller must
+    /// have the role that the other request requires.
+    pub(super) async fn forward(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Reply, Error> {
+        let unknown = || Error::new(ErrorKind::NotFound, format!("unknown path {path}"));
+        let uri: Uri = path.parse().map_err(|_| unknown())?;
+        let RouteMatch::Row { row, id, .. } = self.table.find(&method, uri.path()) else {
+            return Err(unknown());
+        };
+        if let Audience::Callers(role) = row.audience {
+            self.caller.ensure_role(role)?;
+        }
+        let mut head = self.head.clone();
+        (head.method, head.uri) = (method, uri);
+        head.headers.remove(CONTENT_TYPE);
+        let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        let (api, table, caller) = (self.api, self.table, self.caller.clone());
+        row.handle(Call { api, table, caller, id, head, body: RequestBody::Made(body) }).await
     }
 }
 
@@ -102,7 +135,7 @@ impl Row {
         Self { operation: Some(operation), ..Self::internal(method, path, audience, handler) }
     }
 
-    /// Creates an endpoint that only nginx uses.
+    /// Creates an endpoint that is not in the OpenAPI document.
     pub(super) fn internal(
         method: Method,
         path: &'static str,
@@ -216,11 +249,12 @@ impl Table {
         })
     }
 
-    /// Returns the row for a request. Tries a path without `{id}` first, and then a path with
+    /// Returns the row for a request. Ignores slashes at the end of a path of the API. Tries a path without `{id}` first, and then a path with
     /// `{id}`, so that a camera can have the id `test` although there is a path
     /// `/api/cameras/test`. If paths match but none of them has the method, returns the methods of
     /// the first of these paths, as in the OpenAPI document.
     pub(super) fn find(&self, method: &Method, path: &str) -> RouteMatch<'_> {
+        let path = if path.starts_with("/api/") { path.trim_end_matches('/') } else { path };
         let fixed = self.fixed.get(path).map(|index| (*index, String::new()));
         let pattern = || {
             let found = self.patterns.at(path).ok()?;
@@ -285,7 +319,11 @@ mod tests {
             (Method::GET, "/streams/7/1.m4s", Err("nothing")),
             (Method::GET, "/", Err("nothing")),
             (Method::GET, "", Err("nothing")),
-            (Method::GET, "/api/streams/", Err("nothing")),
+            (Method::GET, "/api/streams/", Ok(("/api/streams", ""))),
+            (Method::PUT, "/api/cameras/test//", Ok(("/api/cameras/{id}", "test"))),
+            (Method::GET, "/api/", Err("nothing")),
+            (Method::GET, "/livez/", Err("nothing")),
+            (Method::GET, "/streams/7/stream.m3u8/", Err("nothing")),
         ];
         for (method, path, expected) in table {
             let expected = expected

@@ -11,6 +11,7 @@ use tracing::{debug, warn};
 
 use super::context::Api;
 use super::credentials;
+use super::input::RequestBody;
 use super::reply::{self, Reply};
 use super::route::{Audience, Call, RouteMatch, Row, Table};
 use crate::access::Caller;
@@ -75,6 +76,7 @@ impl Router {
             }
             Audience::Everyone | Audience::Viewers => Caller::anonymous(),
         };
+        let body = RequestBody::Incoming(body);
         row.handle(Call { api: &self.api, table: &self.table, caller, id, head, body }).await
     }
 }

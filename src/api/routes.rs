@@ -1,7 +1,7 @@
 //! The route table: the rows of all resources.
 
 use super::route::Row;
-use super::{cameras, discovery, media, metrics, sessions, streams, system};
+use super::{aliases, cameras, discovery, media, metrics, sessions, streams, system};
 
 /// Returns all rows, in the order of the documentation.
 pub(crate) fn all() -> Vec<Row> {
@@ -13,6 +13,7 @@ pub(crate) fn all() -> Vec<Row> {
         media::routes(),
         system::routes(),
         metrics::routes(),
+        aliases::routes(),
     ]
     .into_iter()
     .flatten()

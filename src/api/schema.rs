@@ -25,6 +25,12 @@ pub(super) fn list_of<T: ToSchema>() -> Schema {
     ArrayBuilder::new().items(reference::<T>()).into()
 }
 
+/// Returns the schema of a list of a type, or of an object whose field `field` is the list.
+pub(super) fn list_or_object<T: ToSchema>(field: &str) -> Schema {
+    let object = ObjectBuilder::new().property(field, list_of::<T>()).required(field);
+    OneOfBuilder::new().item(list_of::<T>()).item(object).into()
+}
+
 /// Returns the schema of a primitive type.
 pub(super) fn of_type(kind: Type) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(kind)

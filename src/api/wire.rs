@@ -1,8 +1,10 @@
 //! JSON types that several resources use.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
@@ -73,18 +75,19 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Reads an id that is a string or a number: back ends send the primary keys of their databases.
+/// Reads an id that is a string or a number: back ends send the primary keys of their databases. Blanks around
+/// an id are removed.
 pub(super) fn string_or_number<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<String, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "indicator_id must be a string or a non-negative integer")]
+    #[serde(untagged, expecting = "must be a string or a non-negative integer")]
     enum StringOrNumber {
         String(String),
         Number(u64),
     }
     Ok(match StringOrNumber::deserialize(deserializer)? {
-        StringOrNumber::String(text) => text,
+        StringOrNumber::String(text) => text.trim().to_owned(),
         StringOrNumber::Number(number) => number.to_string(),
     })
 }
@@ -99,28 +102,63 @@ pub(super) fn fingerprint(text: Option<&str>) -> Result<Option<Fingerprint>, Err
     })
 }
 
-/// Reads a whole number, which is a string in a query.
-pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    string_or_number(deserializer)?
-        .parse()
-        .map_err(|_| serde::de::Error::custom("limit and offset must be non-negative integers"))
+/// Reads a whole number, which is a string in a query and in a form.
+pub(super) fn number<'de, T: FromStr, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let text = string_or_number(deserializer)?;
+    text.parse().map_err(|_| D::Error::custom(NOT_A_NUMBER))
 }
 
-/// Reads a boolean, which is a string in a query: `true` or `1`, `false` or `0`.
+/// Reads a whole number, which is a string in a form. Null and an empty string mean that there is none.
+pub(super) fn optional_number<'de, T: FromStr, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    #[derive(Deserialize)]
+    struct Text(#[serde(deserialize_with = "string_or_number")] String);
+
+    let text = Option::<Text>::deserialize(deserializer)?.map(|Text(text)| text);
+    let text = text.filter(|text| !text.is_empty());
+    text.map(|text| text.parse().map_err(|_| D::Error::custom(NOT_A_NUMBER))).transpose()
+}
+
+/// The message for a number that cannot be read.
+const NOT_A_NUMBER: &str = "must be a non-negative integer that is not too large";
+
+/// Reads a boolean, which is a string in a query and in a form.
 pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "wait must be true or false")]
+    #[serde(untagged, expecting = "must be true or false")]
     enum Flag {
         Bool(bool),
+        Number(u64),
         String(String),
     }
-    match Flag::deserialize(deserializer)? {
-        Flag::Bool(flag) => Ok(flag),
-        Flag::String(text) => match text.as_str() {
-            "true" | "1" => Ok(true),
-            "false" | "0" => Ok(false),
-            _ => Err(serde::de::Error::custom("wait must be true or false")),
-        },
+    let flag = match Flag::deserialize(deserializer)? {
+        Flag::Bool(flag) => Some(flag),
+        Flag::Number(number) => parse_flag(&number.to_string()),
+        Flag::String(text) => parse_flag(&text),
+    };
+    flag.ok_or_else(|| D::Error::custom("must be true or false"))
+}
+
+/// Reads a boolean like [`flag`]. Null means that there is none.
+pub(super) fn optional_flag<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<bool>, D::Error> {
+    #[derive(Deserialize)]
+    struct Value(#[serde(deserialize_with = "flag")] bool);
+
+    Ok(Option::<Value>::deserialize(deserializer)?.map(|Value(flag)| flag))
+}
+
+/// Returns the boolean that a text means. The case of the letters does not matter, because the languages of
+/// back ends write booleans differently.
+pub(super) fn parse_flag(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Some(true),
+        "false" | "0" | "no" | "off" => Some(false),
+        _ => None,
     }
 }
 

@@ -6,6 +6,7 @@
 //! | [`id`] | the ids of cameras and streams |
 //! | [`source`] | RTSP URLs, whose credentials are never shown |
 //! | `link` | correcting and comparing links as people paste them, and removing credentials from links |
+//! | [`source_change`] | changes of single parts of a source |
 //! | [`options`] | the options of a camera's streams |
 //! | [`onvif_address`] | the addresses of cameras' ONVIF services |
 //! | [`numbers`] | the numbers of a stream's segments, epochs and discontinuities |
@@ -35,6 +36,7 @@ pub(crate) mod plan;
 pub(crate) mod presets;
 pub(crate) mod record;
 pub(crate) mod source;
+pub(crate) mod source_change;
 pub(crate) mod source_spec;
 
 /// Everything that is needed to start one stream of a camera. Cheap to clone.

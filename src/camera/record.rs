@@ -22,6 +22,8 @@ pub(crate) struct Record {
     pub options: StreamOptions,
     /// When the main stream runs.
     pub keep: KeepOption,
+    /// True if the camera's video is to be analysed. The manager only keeps this value for back ends.
+    pub analytics: bool,
     /// The time when the camera was added, in Unix seconds.
     pub created_at: i64,
     /// The time of the last change, in Unix seconds.
@@ -39,6 +41,7 @@ impl Record {
             spec,
             options: StreamOptions::default(),
             keep: KeepOption::default(),
+            analytics: false,
             created_at: 0,
             updated_at: 0,
         }

@@ -10,6 +10,7 @@ use lexopt::prelude::{Long, ValueExt};
 use super::error::CommandError;
 use super::logging::print_error;
 use super::runtime::block_on;
+use super::table;
 use crate::base::fingerprint::Fingerprint;
 use crate::config::{self, Config};
 use crate::onvif::device::Device;
@@ -134,7 +135,7 @@ fn table(discovery: &Discovery) -> String {
     if rows.len() == 1 {
         return "no cameras found".to_owned();
     }
-    aligned(&rows)
+    table::aligned(&rows)
 }
 
 fn reason(device: &Device) -> &str {
@@ -160,16 +161,6 @@ fn video(profile: &DeviceProfile) -> String {
     let rate = profile.frame_rate.map(|rate| format!("{rate}/s"));
     let parts = [profile.video_codec.clone(), size, rate];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
-}
-
-fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or_default());
-    let line = |row: &[String; N]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

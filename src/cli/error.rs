@@ -2,16 +2,23 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::path::PathBuf;
 
+use super::client::ClientError;
 use crate::app::StartError;
 use crate::base::error::Error;
 use crate::child::spawner::EXIT_CANNOT_RUN;
 use crate::config::ConfigError;
+use crate::imports::ImportError;
 use crate::store::StoreError;
 
 /// The usage message of `discover`.
 pub(super) const DISCOVER_USAGE: &str = "usage: stream-manager discover [--interface NAME] [--timeout SECONDS] [--address ADDRESS] \
      [--certificate FINGERPRINT] [--username NAME] [--json]";
+
+/// The usage message of `import`.
+pub(super) const IMPORT_USAGE: &str =
+    "usage: stream-manager import FILE [--apply] [--format FORMAT] [--url URL]";
 
 /// The exit code `EX_USAGE` of sysexits.h.
 const EXIT_USAGE: u8 = 64;
@@ -27,6 +34,28 @@ pub(super) enum CommandError {
     /// Invalid arguments of `discover`.
     #[error("{0}\n{DISCOVER_USAGE}")]
     DiscoverArguments(lexopt::Error),
+    /// Invalid arguments of `import`.
+    #[error("{0}\n{IMPORT_USAGE}")]
+    ImportArguments(lexopt::Error),
+    /// A file for `import` that cannot be opened or read.
+    #[error("cannot read {}", path.display())]
+    ImportFile {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A file for `import` that contains no cameras.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// Variables in a file for `import` that are not set.
+    #[error(
+        "the file contains variables without a value; set {0} in the environment of this command"
+    )]
+    MissingVariables(String),
+    /// A request of `import` that failed.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// A password for `discover` that could not be read.
     #[error(
         "cannot read the cameras' password; set CAMERA_PASSWORD, or run the command in a terminal"
@@ -69,6 +98,11 @@ impl CommandError {
             Self::Start(StartError::Database(_)) => EXIT_DATABASE,
             Self::UnknownArgument(_)
             | Self::DiscoverArguments(_)
+            | Self::ImportArguments(_)
+            | Self::ImportFile { .. }
+            | Self::Import(_)
+            | Self::MissingVariables(_)
+            | Self::Client(ClientError::Url | ClientError::NoPort | ClientError::ApiKey)
             | Self::NoPassword(_)
             | Self::Config(_)
             | Self::NoNewKey
@@ -76,6 +110,7 @@ impl CommandError {
             | Self::Start(StartError::Setting { .. } | StartError::Part(_)) => EXIT_USAGE,
             Self::Start(StartError::System { .. })
             | Self::Discovery(_)
+            | Self::Client(_)
             | Self::Log(_)
             | Self::Runtime(_) => 1,
             Self::Child(_) => EXIT_CANNOT_RUN,

@@ -14,6 +14,11 @@ stream-manager streams IP cameras (RTSP) to browsers on demand.
                              [--certificate FINGERPRINT] [--username NAME] [--json]; with
                              --username, reads the password from CAMERA_PASSWORD, or from the
                              terminal
+  stream-manager import FILE shows which cameras the running service would import from FILE, and
+                             what would be left out; with --apply, imports them. FILE is a JSON
+                             export, CSV, mediamtx.yml, go2rtc.yaml or Frigate's config.yml, or -
+                             for standard input; options: [--apply] [--format FORMAT] [--url URL];
+                             reads an API key with the role admin from API_KEY
   stream-manager --version   prints the version
 
 Settings, from the environment or from .env in the working directory or the nearest directory

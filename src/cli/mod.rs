@@ -5,14 +5,17 @@
 //! | `service` | the service, which runs if no command is given |
 //! | `rotate_key` | `rotate-key`: re-encrypts the cameras' links and passwords with another key |
 //! | `discover` | `discover`: searches for cameras |
+//! | `import` | `import`: imports cameras from a file |
+//! | `client` | requests to the API of the running service |
+//! | `table` | tables for the terminal |
 //! | `help` | `--help` |
 //! | `logging` | the log of the service, and errors of commands |
 //! | `runtime` | the asynchronous runtime of a command |
 //! | `error` | errors of commands, and their exit codes |
 //!
 //! Exit codes: 0 after success; 64 if a setting or an argument is invalid, if a part of the service cannot
-//! be opened, if no password can be read, or if `rotate-key` fails; 74 instead of 64 if the database or a file next to
-//! it cannot be used; 1 for other errors.
+//! be opened, if no password or file can be read, or if `rotate-key` fails; 74 instead of 64 if the database or a file
+//! next to it cannot be used; 1 for other errors.
 //! [`CommandError::exit_code`] has the complete list.
 
 use std::ffi::OsString;
@@ -24,13 +27,16 @@ use crate::base::log_writer;
 use crate::child::spawner;
 use error::CommandError;
 
+mod client;
 mod discover;
 mod error;
 mod help;
+mod import;
 mod logging;
 mod rotate_key;
 mod runtime;
 mod service;
+mod table;
 
 /// Runs the program. `arguments` exclude the program's name. Prints errors, and returns the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -46,6 +52,7 @@ fn run_command(mut arguments: impl Iterator<Item = OsString>) -> Result<(), Comm
     let Some(command) = arguments.next() else { return service::run() };
     match command.to_str() {
         Some("discover") => print(&discover::run(arguments)?),
+        Some("import") => print(&import::run(arguments)?),
         // For internal use: the service starts its children with this command.
         Some(spawner::CHILD) => {
             return Err(CommandError::Child(spawner::become_child(arguments)));

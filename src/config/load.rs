@@ -14,6 +14,8 @@ use crate::camera::networks::CameraNetworks;
 const DOTENV: &str = ".env";
 /// The environment variable from which the command `discover` reads the cameras' password.
 const CAMERA_PASSWORD: &str = "CAMERA_PASSWORD";
+/// The environment variable from which the command `import` reads its API key.
+const API_KEY: &str = "API_KEY";
 
 /// The error of settings that cannot be used. The message has one line for each problem, and contains no
 /// secrets.
@@ -133,11 +135,21 @@ pub(crate) fn camera_password() -> Option<Secret> {
     std::env::var(CAMERA_PASSWORD).ok().map(Secret::new)
 }
 
+/// Returns the API key for the command `import`; `None` if `API_KEY` is unset.
+pub(crate) fn api_key() -> Option<Secret> {
+    std::env::var(API_KEY).ok().filter(|key| !key.is_empty()).map(Secret::new)
+}
+
+/// Returns the value of a variable in a file that the command `import` reads; `None` if it is unset.
+pub(crate) fn file_variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// Returns the names of all environment variables that the manager reads. Some contain secrets, so child
 /// processes must not inherit them.
 pub(crate) fn variable_names() -> Vec<&'static str> {
     let settings = descriptions().into_iter().map(|setting| setting.name);
-    settings.chain([CAMERA_PASSWORD]).collect()
+    settings.chain([CAMERA_PASSWORD, API_KEY]).collect()
 }
 
 #[cfg(test)]

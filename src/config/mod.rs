@@ -22,7 +22,7 @@ pub use settings::Config;
 pub(crate) use settings::LogFormat;
 pub(crate) use value::CookieAttributes;
 
-pub(crate) use load::{camera_password, variable_names};
+pub(crate) use load::{api_key, camera_password, file_variable, variable_names};
 pub(crate) use settings::descriptions;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! separate crates.
 
 mod access;
+mod imports;
 mod media;
 mod mp4;
 mod onvif;
@@ -13,6 +14,7 @@ mod source;
 mod support;
 
 pub use access::{api_keys, id, playback_token, public_keys};
+pub use imports::{import_csv, import_frigate, import_go2rtc, import_mediamtx};
 pub use media::nut;
 pub use mp4::{annex_b, audio_config, sps};
 pub use onvif::{http_auth, onvif_address, onvif_xml, soap_answer, ws_discovery_answer};

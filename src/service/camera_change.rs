@@ -34,6 +34,8 @@ pub(crate) struct CameraChange {
     pub(crate) options: StreamOptions,
     /// When the camera's main stream runs.
     pub(crate) keep: KeepOption,
+    /// Whether the camera's video is to be analysed; `None` keeps the known value.
+    pub(crate) analytics: Option<bool>,
     /// The source of the camera's streams.
     pub(crate) source: SourceChange,
 }
@@ -131,6 +133,7 @@ impl CameraChange {
             spec,
             options: self.options,
             keep: self.keep,
+            analytics: self.analytics.unwrap_or(known.is_some_and(|known| known.analytics)),
             id: id.clone(),
             created_at,
             updated_at,

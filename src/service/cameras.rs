@@ -1,5 +1,6 @@
 //! Use cases of cameras: listing, adding, changing, deleting, importing and testing them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tracing::info;
@@ -144,17 +145,7 @@ pub(crate) async fn import(
     cameras: Vec<(CameraId, CameraChange)>,
 ) -> Result<Vec<Change>, Error> {
     let ids: Vec<_> = cameras.iter().map(|(id, new)| (id.clone(), new.keep)).collect();
-    let changes = cameras.into_iter().enumerate().map(|(index, (id, new))| {
-        let apply = {
-            let id = id.clone();
-            move |known: Option<Record>| {
-                let applied = new.apply_import(&id, known.as_ref(), &core.cameras);
-                applied.map_err(|error| in_entry(index, error))
-            }
-        };
-        (id, apply)
-    });
-    let done = core.cameras.change_all(changes.collect()).await?;
+    let done = core.cameras.change_all(changes(core, cameras)?).await?;
     info!(by = caller.name(), cameras = done.len(), "cameras imported");
     let mut failed = None;
     for (index, ((id, keep), change)) in ids.iter().zip(&done).enumerate() {
@@ -162,16 +153,50 @@ pub(crate) async fn import(
         if *change == Change::Updated
             && let Err(error) = apply_change(core, id).await
         {
-            failed.get_or_insert(in_entry(index, error));
+            failed.get_or_insert(in_entry(index, Some(id), error));
         }
     }
     failed.map_or(Ok(done), Err)
 }
 
-/// Returns the error with the number of the import's entry in the detail. `index` is counted from
-/// 0, and the number from 1.
-pub(crate) fn in_entry(index: usize, error: Error) -> Error {
-    Error { detail: format!("entry {}: {}", index + 1, error.detail), ..error }
+/// Returns the cameras that [`import`] would store, and whether each would be created, updated or unchanged.
+/// Changes nothing. Fails if the import would be refused.
+pub(crate) async fn preview_import(
+    core: &Core,
+    cameras: Vec<(CameraId, CameraChange)>,
+) -> Result<Vec<(Record, Change)>, Error> {
+    core.cameras.preview_all(changes(core, cameras)?).await
+}
+
+/// The change of one camera of an import, for the camera store.
+type ImportChange<'a> = Box<dyn FnOnce(Option<Record>) -> Result<Record, Error> + Send + 'a>;
+
+/// Returns the changes of an import for the camera store. Fails if two entries have the same id.
+fn changes(
+    core: &Core,
+    cameras: Vec<(CameraId, CameraChange)>,
+) -> Result<Vec<(CameraId, ImportChange<'_>)>, Error> {
+    let mut numbers = HashMap::new();
+    let changes = cameras.into_iter().enumerate().map(|(index, (id, new))| {
+        if let Some(first) = numbers.insert(id.clone(), index + 1) {
+            let detail = format!("entry {first} has the same id");
+            return Err(in_entry(index, Some(&id), Error::new(ErrorKind::InvalidId, detail)));
+        }
+        let known_id = id.clone();
+        let apply = move |known: Option<Record>| {
+            let applied = new.apply_import(&known_id, known.as_ref(), &core.cameras);
+            applied.map_err(|error| in_entry(index, Some(&known_id), error))
+        };
+        Ok((id, Box::new(apply) as ImportChange<'_>))
+    });
+    changes.collect()
+}
+
+/// Returns the error with the number of the import's entry and, if known, its id in the detail. `index` is
+/// counted from 0, and the number from 1.
+pub(crate) fn in_entry(index: usize, id: Option<&CameraId>, error: Error) -> Error {
+    let id = id.map(|id| format!(" ({id})")).unwrap_or_default();
+    Error { detail: format!("entry {}{id}: {}", index + 1, error.detail), ..error }
 }
 
 /// Takes a picture of a camera, which need not be known. Uses the camera's stream if the stream is live with

@@ -13,6 +13,7 @@ use crate::camera::options::OptionChanges;
 use crate::camera::plan::Plan;
 use crate::camera::record::Record;
 use crate::camera::source::Source;
+use crate::camera::source_change::SourceParts;
 use crate::child::log::Line;
 use crate::stream::handle::{Joined, StreamHandle};
 use crate::stream::output::WantedOutput;
@@ -113,6 +114,21 @@ pub(crate) async fn start_known(
     ensure_can_see(core, caller, id.camera()).await?;
     let camera = known_camera(core, id).await?;
     begin(core, caller, camera, output, wait).await
+}
+
+/// Changes parts of a known camera's source, and starts the stream or joins it. Requires the role `user`.
+pub(crate) async fn start_changed(
+    core: &Core,
+    caller: &Caller,
+    id: &StreamId,
+    parts: &SourceParts,
+    output: WantedOutput,
+    wait: bool,
+) -> Result<StartOutcome, Error> {
+    ensure_can_see(core, caller, id.camera()).await?;
+    let source = parts.apply(&known_camera(core, id).await?.source)?;
+    let (id, changes) = (id.clone(), OptionChanges::default());
+    start(core, caller, StartRequest { id, source: Some(source), changes, output, wait }).await
 }
 
 async fn begin(

@@ -129,16 +129,39 @@ impl Cameras {
         F: FnOnce(Option<Record>) -> Result<Record, Error>,
     {
         let mut write = self.database.write().await.map_err(query_failed)?;
+        let done = self.change_all_in(&mut write, changes).await?;
+        let differing = done.iter().filter(|(_, change)| *change != Change::Unchanged);
+        let ids = differing.map(|(record, _)| record.id.clone()).collect();
+        self.commit(write, ids, Vec::new()).await?;
+        Ok(done.into_iter().map(|(_, change)| change).collect())
+    }
+
+    /// Returns the cameras and the effects that [`Cameras::change_all`] would have. Changes nothing.
+    pub(crate) async fn preview_all<F>(
+        &self,
+        changes: Vec<(CameraId, F)>,
+    ) -> Result<Vec<(Record, Change)>, Error>
+    where
+        F: FnOnce(Option<Record>) -> Result<Record, Error>,
+    {
+        // A transaction without a commit is undone.
+        let mut write = self.database.write().await.map_err(query_failed)?;
+        self.change_all_in(&mut write, changes).await
+    }
+
+    async fn change_all_in<F>(
+        &self,
+        write: &mut WriteTransaction,
+        changes: Vec<(CameraId, F)>,
+    ) -> Result<Vec<(Record, Change)>, Error>
+    where
+        F: FnOnce(Option<Record>) -> Result<Record, Error>,
+    {
         let mut count = write.count().await.map_err(query_failed)?;
-        let (mut changed_ids, mut done) = (Vec::new(), Vec::with_capacity(changes.len()));
+        let mut done = Vec::with_capacity(changes.len());
         for (id, change) in changes {
-            let (_, change) = self.change_in(&mut write, &mut count, &id, change).await?;
-            done.push(change);
-            if change != Change::Unchanged {
-                changed_ids.push(id);
-            }
+            done.push(self.change_in(write, &mut count, &id, change).await?);
         }
-        self.commit(write, changed_ids, Vec::new()).await?;
         Ok(done)
     }
 

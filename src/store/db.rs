@@ -71,6 +71,8 @@ pub(crate) struct CameraRow {
     pub transport: String,
     /// The option `keep`, as in the API.
     pub keep: String,
+    /// True if the camera's video is to be analysed.
+    pub analytics: bool,
     /// The sealed source.
     pub source: Vec<u8>,
     /// When the camera was added, in Unix seconds.
@@ -376,19 +378,20 @@ impl WriteTransaction {
         let query = sqlx::query(
             "INSERT INTO cameras
                 (id, name, owner, host, video, audio, transport, source, created_at, updated_at,
-                 onvif, keep, onvif_certificate)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                 onvif, keep, onvif_certificate, analytics)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
              ON CONFLICT (id) DO UPDATE SET
                 name = excluded.name, owner = excluded.owner, host = excluded.host,
                 video = excluded.video, audio = excluded.audio, transport = excluded.transport,
                 source = excluded.source, updated_at = excluded.updated_at,
                 onvif = excluded.onvif, keep = excluded.keep,
-                onvif_certificate = excluded.onvif_certificate",
+                onvif_certificate = excluded.onvif_certificate, analytics = excluded.analytics",
         );
         let query = query.bind(&row.id).bind(&row.name).bind(&row.owner).bind(&row.host);
         let query = query.bind(&row.video).bind(&row.audio).bind(&row.transport);
         let query = query.bind(&row.source).bind(row.created_at).bind(row.updated_at);
         let query = query.bind(&row.onvif).bind(&row.keep).bind(&row.onvif_certificate);
+        let query = query.bind(row.analytics);
         query.execute(&mut *self.connection).await.map(drop)
     }
 
@@ -455,6 +458,7 @@ fn row(row: &SqliteRow) -> Result<CameraRow, sqlx::Error> {
         owner: row.try_get("owner")?,
         onvif: row.try_get("onvif")?,
         onvif_certificate: row.try_get("onvif_certificate")?,
+        analytics: row.try_get("analytics")?,
         host: row.try_get("host")?,
         video: row.try_get("video")?,
         audio: row.try_get("audio")?,

@@ -228,6 +228,29 @@ describe("the views", () => {
     await page.getByRole("link", { name: "Watch Attic" }).waitFor();
   });
 
+  test("the configuration of another system is shown before its cameras are imported", async (t) => {
+    const viewer = await on.visit(t, "#/cameras");
+    const { page } = viewer;
+    const choose = (content) =>
+      page
+        .locator('input[type="file"]')
+        .setInputFiles({ name: "go2rtc.yaml", mimeType: "application/yaml", buffer: Buffer.from(content) });
+    const stream = (password) => `streams:\n  loft: rtsp://u:${password}@192.0.2.1/x\n  script: exec:true\n`;
+    await choose(stream("${UNKNOWN}"));
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText(/variables .* UNKNOWN/).waitFor();
+    assert.ok(await dialog.getByRole("button", { name: "Import" }).isDisabled());
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+    await choose(stream("secret"));
+    await dialog.getByText("New cameras: 1.").waitFor();
+    await dialog.getByText("rtsp://***@192.0.2.1/x").waitFor();
+    await dialog.getByText("Not imported: script: source 1: exec is not supported").waitFor();
+    assert.ok(!(await dialog.textContent()).includes("secret"));
+    await dialog.getByRole("button", { name: "Import" }).click();
+    await page.getByText(/Imported: 1 added/).waitFor();
+    await page.getByRole("link", { name: "Watch loft" }).waitFor();
+  });
+
   test("the status view shows streams and can stop them", async (t) => {
     const watching = await on.visit(t, "?id=demo");
     await watching.sees("live");

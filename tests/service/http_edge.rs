@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Manager, TIMEOUT, until};
+use crate::support::{Manager, Nginx, TIMEOUT, until};
 
 /// Sends a request, and checks the other headers of the response. Returns the response's status code, JSON body and
 /// `Allow` header.
@@ -41,7 +41,8 @@ async fn every_error_is_a_problem_document_with_a_code() {
     let post = Method::POST;
     let table = [
         (get.clone(), "/nothing", "", 404, "not_found"),
-        (get.clone(), "/api/stream/start/", "", 404, "not_found"),
+        (get.clone(), "/api/stream/other/", "", 404, "not_found"),
+        (get.clone(), "/livez/", "", 404, "not_found"),
         (get.clone(), "/api/stream/stop", "", 405, "method_not_allowed"),
         (Method::from_bytes(b"BREW").expect("a method"), "/livez", "", 405, "method_not_allowed"),
         (Method::DELETE, "/api/stream/start", "", 405, "method_not_allowed"),
@@ -88,6 +89,92 @@ async fn form_encoded_bodies_are_accepted() {
         .body(encoded);
     let response = manager.send(request).await;
     assert_eq!(response.body["code"], "invalid_source", "{response:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_of_usual_frameworks_are_accepted() {
+    let manager = Manager::start(&[]).await;
+    let nginx = Nginx::start(&manager).await;
+    let camera = r#"{"rtsp_link":"rtsp://192.0.2.1/x"}"#;
+    let start = r#"{"indicator_id":" 7 ","rtsp_link":"rtsp://127.0.0.1:1/x","wait":"False"}"#;
+    let with_mark = format!("\u{feff}{camera}");
+    let form = "application/x-www-form-urlencoded";
+    let multipart = "Multipart/Form-Data; boundary=----WebKit";
+    let part = |name: &str, value: &str| {
+        format!(
+            "------WebKit\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+        )
+    };
+    let end = "------WebKit--\r\n";
+    let parts =
+        [part("_token", "x"), part("ip", "192.0.2.2"), part("port", "8554"), part("path", "/x")];
+    let in_parts = parts.concat() + end;
+    let upload = "------WebKit\r\nContent-Disposition: form-data; name=\"file\"; filename=\"go2rtc.yaml\"\r\n\
+                  Content-Type: application/yaml\r\n\r\nstreams:\n  up: rtsp://192.0.2.3/x\n\r\n";
+    let upload = upload.to_owned() + end;
+    let (put, post, get) = (Method::PUT, Method::POST, Method::GET);
+    let table = [
+        (&put, "/api/cameras/mark", "application/json", &*with_mark, 201),
+        (&put, "/api/cameras/slash/", "APPLICATION/JSON; charset=UTF-8", camera, 201),
+        (&put, "/api/cameras/%20blank%20", "application/json", camera, 201),
+        (&post, "/api/stream/start/", "application/json", start, 200),
+        (
+            &post,
+            "/api/stream/start",
+            "Application/X-WWW-Form-Urlencoded; Charset=UTF-8",
+            "indicator_id=7&wait=off&_token=a&csrfmiddlewaretoken=b",
+            200,
+        ),
+        (&post, "/api/stream/stop", "application/json", r#"{"indicator_id":7,"_token":"x"}"#, 200),
+        (&get, "/api/stream/status?indicator_id=+7+&_=1700000000000", "", "", 200),
+        (&get, "/api/cameras/?limit=5&_=1", "", "", 200),
+        (&get, "/streams/slash/snapshot.jpg?start=False&_=1", "", "", 404),
+        (&put, "/api/cameras/form", form, "ip=192.0.2.2&port=8554&path=%2Fx&_method=PUT", 201),
+        (&put, "/api/cameras/parts", multipart, &in_parts, 201),
+        (&put, "/api/cameras.json/", multipart, &upload, 200),
+        (
+            &put,
+            "/api/cameras.json",
+            "application/json",
+            r#"{"cameras":[{"id":" wrapped ","rtsp_link":"rtsp://192.0.2.4/x"}]}"#,
+            200,
+        ),
+        (
+            &post,
+            "/api/playback/sessions",
+            form,
+            "user=anna&camera=+form+&ttl_seconds=60&cookie=True",
+            201,
+        ),
+    ];
+    for (method, path, content_type, body, status) in table {
+        let request = nginx.client().request(method.clone(), nginx.url(path));
+        let request = request.header("content-type", content_type).body(body.to_owned());
+        let response = request.send().await.expect("a response");
+        assert_eq!(response.status(), status, "{path} {body}: {:?}", response.text().await);
+    }
+    for id in ["mark", "slash", "blank", "form", "parts", "up", "wrapped", "7"] {
+        assert_eq!(manager.get(&format!("/api/cameras/{id}")).await.status, 200, "{id}");
+    }
+    for (path, body, reason) in [
+        ("/api/cameras/x", r#"{"ip":"192.0.2.1","port":"8o"}"#, "`port` must be"),
+        ("/api/cameras/x", r#"{"ip":"192.0.2.1","port":true}"#, "`port` must be"),
+        ("/api/cameras/x", r#"{"ip":["192.0.2.1"]}"#, "`ip` has the wrong type"),
+        ("/api/cameras.json", r#"[{"id":"a","name":7}]"#, "entry 1 (a): invalid request: `name`"),
+        ("/api/cameras.json", r#"{"camera":[]}"#, "missing field `cameras`"),
+        (
+            "/api/cameras.json",
+            r#"[{"rtsp_link":"rtsp://h/x"}]"#,
+            "entry 1: the id of the camera is missing",
+        ),
+    ] {
+        let (status, problem, _) = send(&manager, Method::PUT, path, body).await;
+        assert_eq!(status, 400, "{body}");
+        assert!(
+            problem["detail"].as_str().is_some_and(|it| it.contains(reason)),
+            "{body}: {problem}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

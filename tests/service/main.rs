@@ -3,6 +3,7 @@
 //! the processes.
 
 mod access;
+mod aliases;
 mod bad_children;
 mod camera_store;
 mod cameras;
@@ -14,6 +15,7 @@ mod examples;
 mod faults;
 mod habits;
 mod http_edge;
+mod importing;
 mod keep;
 mod keyframes;
 mod lifetime;

@@ -8,7 +8,10 @@ use serde_json::{Map, Value};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use crate::api::wire::{Link, Password, ensure_nothing_is_hidden, fingerprint, number, or_default};
+use crate::api::wire::{
+    Link, Password, ensure_nothing_is_hidden, fingerprint, number, optional_flag, optional_number,
+    or_default,
+};
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{CameraId, Profile};
 use crate::camera::onvif_address::OnvifAddress;
@@ -21,10 +24,10 @@ use crate::store::db::Filter;
 /// The largest length of an ONVIF service's address or URL, in bytes.
 const MAX_ONVIF: usize = 1000;
 
-/// A camera to add or replace. Fields that are left out get their defaults, with three exceptions. If the
+/// A camera to add or replace. Fields that are left out get their defaults, with four exceptions. If the
 /// whole source is left out, a known camera keeps its source. If the source was given with an `ip`, and `ip`,
 /// `port` and `username` stay the same, a password that is left out is kept, too. If `onvif` stays the same, an
-/// `onvif_certificate` that is left out is kept.
+/// `onvif_certificate` that is left out is kept. An `analytics` that is left out is kept.
 // Paths may contain secrets too, so the type has no `Debug`.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -53,6 +56,7 @@ pub(crate) struct CameraInput {
     /// Host name or IP address, as an alternative to URLs.
     ip: Option<String>,
     /// RTSP port; by default that of the preset, or 554 without a preset.
+    #[serde(default, deserialize_with = "optional_number")]
     #[schema(maximum = 65535)]
     port: Option<u16>,
     /// Path and query of the main stream; by default those of the preset.
@@ -87,6 +91,10 @@ pub(crate) struct CameraInput {
     /// When the main stream runs.
     #[serde(default, deserialize_with = "or_default")]
     keep: KeepOption,
+    /// Whether the camera's video is to be analysed; by default, the known value or false. The manager keeps this
+    /// value for back ends, but does not analyse video.
+    #[serde(default, alias = "enable_analytics", deserialize_with = "optional_flag")]
+    analytics: Option<bool>,
     /// The sealed source from an export, as an alternative to URLs.
     sealed: Option<String>,
 }
@@ -95,12 +103,13 @@ impl CameraInput {
     /// Returns the id, if there is one, and the change. The use case checks the fields that this
     /// function does not parse.
     pub(super) fn split(self) -> Result<(Option<CameraId>, CameraChange), Error> {
-        let id = self.id.as_deref().map(CameraId::parse).transpose()?;
+        let id = self.id.as_deref().map(|id| CameraId::parse(id.trim())).transpose()?;
         let (video, audio, transport) = (self.video, self.audio, self.transport);
         let change = CameraChange {
             onvif: onvif_address(self.onvif.as_deref(), self.onvif_certificate.as_deref())?,
             options: StreamOptions { video, audio, transport },
             keep: self.keep,
+            analytics: self.analytics,
             name: self.name.clone(),
             owner: self.owner.clone(),
             source: self.source()?,
@@ -240,15 +249,30 @@ pub(crate) struct ListInput {
     #[serde(default = "usual_limit", deserialize_with = "number")]
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: u32,
+    /// For existing clients: with `array`, the response is only the list of cameras, with additional fields.
+    #[serde(default)]
+    #[param(inline)]
+    pub(super) format: ListFormat,
     /// The number of cameras to skip.
     #[serde(default, deserialize_with = "number")]
     #[param(default = 0)]
     offset: u32,
 }
 
+/// The format of a list of cameras.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ListFormat {
+    /// An object with the page and the number of all cameras.
+    #[default]
+    Object,
+    /// The list of cameras.
+    Array,
+}
+
 impl ListInput {
     pub(super) fn filter(self) -> Filter {
-        let Self { search, owner, limit, offset } = self;
+        let Self { search, owner, limit, offset, format: _ } = self;
         Filter { search, owner, limit, offset }
     }
 }

@@ -6,6 +6,7 @@ use std::future;
 use hyper::header::{HeaderValue, LOCATION};
 use hyper::{Method, StatusCode};
 
+use super::aliases::fields;
 use super::failures;
 use super::operation::Operation;
 use super::reply::{self, Reply};
@@ -16,14 +17,13 @@ use crate::camera::id::CameraId;
 use crate::camera::presets;
 use crate::service::cameras;
 use crate::store::Change;
-use input::{CameraInput, ListInput, TestInput};
+use import::ImportInput;
+use input::{CameraInput, ListFormat, ListInput, TestInput};
 use output::{CameraOutput, CamerasOutput, ExportOutput, ImportOutput, TestOutput, VendorsOutput};
 
+pub(crate) mod import;
 pub(crate) mod input;
 pub(crate) mod output;
-
-/// The largest import, in bytes: enough for 100,000 cameras with short entries.
-const MAX_IMPORT: usize = 32 * 1024 * 1024;
 
 const VIEWERS: Audience = Audience::Callers(Role::Viewer);
 const USERS: Audience = Audience::Callers(Role::User);
@@ -139,20 +139,24 @@ fn of_all() -> Vec<Row> {
             Method::PUT,
             "/api/cameras.json",
             ADMINS,
-            |call| Box::pin(import(call)),
+            |call| Box::pin(import::import(call)),
             || {
                 operation(
                     "importCameras",
                     "Adds or replaces all cameras in the body, or none of them",
                 )
                 .describe(
-                    "Every camera must have an `id`. The body is limited to 32 MiB. Running streams \
+                    "The body is a list of cameras as JSON, or an object with the list `cameras`. Every \
+                     camera must have an `id`. The body can also be CSV, or the configuration of mediamtx, \
+                     go2rtc or Frigate; `left_out` then lists what cannot be imported. The body is limited \
+                     to 32 MiB, and to 8 MiB for YAML. Running streams \
                      switch to the new sources after all cameras have been stored. If a stream cannot \
                      switch, the response is an error. All cameras stay stored, and all other \
                      streams switch.",
                 )
-                .takes_list::<CameraInput>()
-                .returns::<ImportOutput>("All cameras are imported.")
+                .query::<ImportInput>()
+                .takes_list::<CameraInput>("cameras")
+                .returns::<ImportOutput>("All cameras are imported. With `dry_run`, nothing has changed.")
                 .fails(CHANGE_ERRORS)
                 .fails(SWITCH_ERRORS)
             },
@@ -231,10 +235,15 @@ fn operation(id: &'static str, summary: &'static str) -> Operation {
 }
 
 async fn list(mut call: Call<'_>) -> Result<Reply, Error> {
-    let filter = call.input::<ListInput>().await?.filter();
+    let input: ListInput = call.input().await?;
+    let format = input.format;
     let core = &call.api.core;
-    let (records, total) = cameras::list(core, &call.caller, filter).await?;
-    Ok(reply::json(&CamerasOutput::new(&records, total, core)))
+    let (records, total) = cameras::list(core, &call.caller, input.filter()).await?;
+    let reply = reply::json(&CamerasOutput::new(&records, total, core));
+    match format {
+        ListFormat::Object => Ok(reply),
+        ListFormat::Array => fields::camera_array(reply).await,
+    }
 }
 
 async fn get(call: Call<'_>) -> Result<Reply, Error> {
@@ -290,19 +299,6 @@ async fn export(call: Call<'_>) -> Result<Reply, Error> {
     let records = cameras::all(core).await?;
     let exported = records.iter().map(|record| ExportOutput::new(record, &core.cameras));
     Ok(reply::json(&exported.collect::<Result<Vec<_>, _>>()?))
-}
-
-async fn import(mut call: Call<'_>) -> Result<Reply, Error> {
-    let inputs: Vec<CameraInput> = call.input_up_to(MAX_IMPORT).await?;
-    let entries = inputs.into_iter().enumerate().map(|(index, input)| {
-        let in_entry = |error| cameras::in_entry(index, error);
-        let (id, new) = input.split().map_err(in_entry)?;
-        let missing = || Error::new(ErrorKind::InvalidId, "the id of the camera is missing");
-        Ok((id.ok_or_else(|| in_entry(missing()))?, new))
-    });
-    let entries = entries.collect::<Result<Vec<_>, Error>>()?;
-    let changes = cameras::import(&call.api.core, &call.caller, entries).await?;
-    Ok(reply::json(&ImportOutput::new(&changes)))
 }
 
 fn vendors() -> Reply {

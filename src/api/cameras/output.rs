@@ -17,6 +17,7 @@ use crate::camera::presets::Preset;
 use crate::camera::record::Record;
 use crate::camera::source::Source;
 use crate::camera::source_spec::Parts;
+use crate::imports::{Format, Import, LeftOut};
 use crate::ingest::ffmpeg::probe::Still;
 use crate::reachability::state::Reachability;
 use crate::service::core::Core;
@@ -58,6 +59,8 @@ pub(crate) struct CameraOutput {
     options: StreamOptions,
     /// When the main stream runs.
     keep: KeepOption,
+    /// Whether the camera's video is to be analysed. The manager keeps this value for back ends.
+    analytics: bool,
     /// Whether the camera can be reached; null if `CHECK_INTERVAL_SECONDS` is not set, or if the camera has not
     /// been checked yet at its present address.
     reachability: Option<ReachabilityOutput>,
@@ -142,6 +145,7 @@ impl CameraOutput {
             parts: record.spec.parts().map(PartsOutput::new),
             options: record.options,
             keep: record.keep,
+            analytics: record.analytics,
             reachability: monitor
                 .and_then(|monitor| monitor.get(&record.id, record.spec.first()))
                 .map(ReachabilityOutput::new),
@@ -227,6 +231,8 @@ pub(crate) struct ExportOutput {
     options: StreamOptions,
     /// When the main stream runs.
     keep: KeepOption,
+    /// Whether the camera's video is to be analysed. The manager keeps this value for back ends.
+    analytics: bool,
     /// The camera's encrypted source, which only a manager with the same key (`SOURCE_KEY` or the key file)
     /// can open.
     sealed: String,
@@ -242,6 +248,7 @@ impl ExportOutput {
             onvif_certificate: certificate(record),
             options: record.options,
             keep: record.keep,
+            analytics: record.analytics,
             sealed: BASE64.encode(cameras.sealed(record)?),
         })
     }
@@ -250,21 +257,94 @@ impl ExportOutput {
 /// Response to an import.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ImportOutput {
-    /// Number of cameras that were added.
+    /// Number of cameras that were added. With `dry_run`, these and the other numbers are those of the cameras
+    /// that an import would add, change and leave unchanged.
     created: usize,
     /// Number of known cameras that have changed.
     updated: usize,
     /// Number of known cameras that have not changed.
     unchanged: usize,
+    /// The format of the body; only with `dry_run`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    format: Option<Format>,
+    /// The cameras that an import would store; only with `dry_run`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    cameras: Option<Vec<PreviewOutput>>,
+    /// The parts of the body that cannot be imported; missing if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<LeftOut>,
+    /// The names of variables in the body, whose values the manager does not know; missing if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing_variables: Vec<String>,
+}
+
+/// A camera that an import would store.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PreviewOutput {
+    /// The camera's id.
+    id: String,
+    /// The name for people.
+    name: String,
+    /// The main stream's URL without secrets; null if there is no such stream.
+    source: Option<String>,
+    /// The sub stream's URL without secrets; null if there is no such stream.
+    source_sub: Option<String>,
+    /// The effect on the known cameras.
+    effect: Effect,
+}
+
+/// The effect of one entry of an import.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Effect {
+    /// The camera is added.
+    Created,
+    /// A known camera is changed.
+    Updated,
+    /// The camera already is as in the body.
+    Unchanged,
 }
 
 impl ImportOutput {
-    pub(super) fn new(changes: &[Change]) -> Self {
+    pub(super) fn new(changes: &[Change], import: Import) -> Self {
         let count = |wanted| changes.iter().filter(|change| **change == wanted).count();
         Self {
             created: count(Change::Created),
             updated: count(Change::Updated),
             unchanged: count(Change::Unchanged),
+            format: None,
+            cameras: None,
+            left_out: import.left_out,
+            missing_variables: import.missing_variables.into_iter().collect(),
+        }
+    }
+
+    pub(super) fn previewed(
+        previewed: &[(Record, Change)],
+        format: Format,
+        import: Import,
+    ) -> Self {
+        let changes: Vec<_> = previewed.iter().map(|(_, change)| *change).collect();
+        let cameras = previewed.iter().map(|(record, change)| PreviewOutput::new(record, *change));
+        let cameras = Some(cameras.collect());
+        Self { format: Some(format), cameras, ..Self::new(&changes, import) }
+    }
+}
+
+impl PreviewOutput {
+    fn new(record: &Record, change: Change) -> Self {
+        Self {
+            id: record.id.to_string(),
+            name: record.name.clone(),
+            source: record.spec.source(Profile::Main).map(Source::to_string),
+            source_sub: record.spec.source(Profile::Sub).map(Source::to_string),
+            effect: match change {
+                Change::Created => Effect::Created,
+                Change::Updated => Effect::Updated,
+                Change::Unchanged => Effect::Unchanged,
+            },
         }
     }
 }

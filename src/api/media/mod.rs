@@ -17,7 +17,7 @@ pub(crate) mod playlists;
 pub(crate) mod snapshot;
 
 /// The path of a stream's playlist, in the manager and in nginx.
-const PLAYLIST_PATH: &str = "/streams/{id}/stream.m3u8";
+pub(super) const PLAYLIST_PATH: &str = "/streams/{id}/stream.m3u8";
 
 /// The endpoints.
 pub(super) fn routes() -> Vec<Row> {

@@ -11,6 +11,7 @@ use utoipa::IntoParams;
 use crate::api::credentials;
 use crate::api::reply::{self, JPEG, Reply};
 use crate::api::route::Call;
+use crate::api::wire::parse_flag;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::StreamId;
 use crate::pictures::picture::Picture;
@@ -75,11 +76,8 @@ fn number(name: &str, value: &str, range: RangeInclusive<u32>) -> Result<u32, Er
 }
 
 fn flag(value: &str) -> Result<bool, Error> {
-    match value {
-        "true" | "1" => Ok(true),
-        "false" | "0" => Ok(false),
-        _ => Err(Error::new(ErrorKind::InvalidRequest, "start must be true or false")),
-    }
+    let invalid = || Error::new(ErrorKind::InvalidRequest, "start must be true or false");
+    parse_flag(value).ok_or_else(invalid)
 }
 
 /// Returns a picture of a camera. Starts the camera's stream if necessary, unless `start` is false.

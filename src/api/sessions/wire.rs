@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::api::wire::{flag, number};
 use crate::base::time::rfc3339;
 use crate::playback::Session;
 use crate::service::sessions::{CreatedSession, NewSession};
@@ -25,12 +26,13 @@ pub(crate) struct SessionInput {
     #[schema(max_items = 100)]
     cameras: Vec<String>,
     /// The lifetime in seconds.
-    #[serde(default = "usual_lifetime")]
+    #[serde(default = "usual_lifetime", deserialize_with = "number")]
     #[schema(minimum = 1, maximum = 86_400, default = 1800)]
     pub(super) ttl_seconds: u64,
     /// If true, the response also sets the token as a cookie. This is useful if a browser sends
     /// this request.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
+    #[schema(default = false)]
     pub(super) cookie: bool,
 }
 
@@ -40,9 +42,10 @@ fn usual_lifetime() -> u64 {
 
 impl SessionInput {
     pub(super) fn session(self) -> NewSession {
+        let cameras = self.cameras.into_iter().chain(self.camera);
         NewSession {
             user: self.user,
-            cameras: self.cameras.into_iter().chain(self.camera).collect(),
+            cameras: cameras.map(|id| id.trim().to_owned()).collect(),
             lifetime: self.ttl_seconds,
         }
     }

@@ -4,10 +4,13 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::schema;
-use crate::api::wire::{Link, flag, string_or_number, yes};
+use crate::api::wire::{
+    Link, Password, ensure_nothing_is_hidden, flag, optional_number, string_or_number, yes,
+};
 use crate::base::error::Error;
 use crate::camera::id::{CameraId, Profile, StreamId};
 use crate::camera::options::{AudioOption, OptionChanges, TransportOption, VideoOption};
+use crate::camera::source_change::SourceParts;
 use crate::service::streams::StartRequest;
 use crate::stream::output::WantedOutput;
 
@@ -87,7 +90,7 @@ pub(crate) struct IdInput {
     pub(super) profile: Profile,
 }
 
-/// The parameters of start, stop and status for the camera in the path.
+/// The parameters of stop and status for the camera in the path.
 #[derive(Debug, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -95,17 +98,67 @@ pub(crate) struct StreamInput {
     /// The camera's stream.
     #[serde(default)]
     pub(super) profile: Profile,
+    /// Ignored; a start has this field.
+    #[serde(default, rename = "output")]
+    _output: WantedOutput,
+    /// Ignored; a start has this field.
+    #[serde(default = "yes", rename = "wait", deserialize_with = "flag")]
+    #[schema(default = true)]
+    #[param(default = true)]
+    _wait: bool,
+}
+
+/// The parameters of a start of the camera in the path.
+#[derive(Debug, Deserialize, ToSchema, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct StartCameraInput {
+    /// The camera's stream.
+    #[serde(default)]
+    pub(super) profile: Profile,
     /// The output that is started, unless it is already running. With `none`, the stream is playable as
-    /// soon as the camera has sent a keyframe, and writes no files unless another client uses HLS. Stop and
-    /// status ignore `output`.
+    /// soon as the camera has sent a keyframe, and writes no files unless another client uses HLS.
     #[serde(default)]
     pub(super) output: WantedOutput,
-    /// If true, the response to a start waits until the stream is playable with this output, or until the
-    /// camera's keyframe is late. Stop and status ignore `wait`.
+    /// If true, the response waits until the stream is playable with this output, or until the camera's
+    /// keyframe is late.
     #[serde(default = "yes", deserialize_with = "flag")]
     #[schema(default = true)]
     #[param(default = true)]
     pub(super) wait: bool,
+    /// For existing clients: the new RTSP port. It and the following fields change the known source.
+    #[serde(default, deserialize_with = "optional_number")]
+    #[schema(minimum = 1, maximum = 65535)]
+    #[param(nullable = false, minimum = 1, maximum = 65535)]
+    rtsp_port: Option<u16>,
+    /// For existing clients: the new path and query.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    #[param(nullable = false, value_type = Option<String>)]
+    rtsp_path: Option<Link>,
+    /// For existing clients: the new user name at the camera.
+    #[serde(default)]
+    #[param(nullable = false)]
+    rtsp_username: Option<String>,
+    /// For existing clients: the new password at the camera.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    #[param(nullable = false, value_type = Option<String>)]
+    rtsp_password: Option<Password>,
+}
+
+impl StartCameraInput {
+    /// Takes the changes of the source.
+    pub(super) fn take_parts(&mut self) -> Result<SourceParts, Error> {
+        let path = self.rtsp_path.take().filter(|path| !path.is_empty()).map(Link::into_secret);
+        path.as_ref().map_or(Ok(()), |path| ensure_nothing_is_hidden(path.expose()))?;
+        Ok(SourceParts {
+            port: self.rtsp_port,
+            path,
+            username: self.rtsp_username.take(),
+            password: self.rtsp_password.take().map(Password::into_secret),
+        })
+    }
 }
 
 /// The parameters of a request for a stream's log.

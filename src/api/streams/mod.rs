@@ -6,6 +6,7 @@
 
 use hyper::Method;
 
+use super::aliases::fields::{self, extended};
 use super::failures;
 use super::operation::Operation;
 use super::reply::{self, Reply};
@@ -14,7 +15,7 @@ use crate::access::keys::Role;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{CameraId, StreamId};
 use crate::service::streams::{self, StreamOrCamera};
-use input::{IdInput, ProfileInput, StartInput, StreamInput};
+use input::{IdInput, ProfileInput, StartCameraInput, StartInput, StreamInput};
 use output::{LogOutput, StartOutput, StopOutput, StreamOutput, StreamsOutput};
 
 pub(crate) mod input;
@@ -119,7 +120,7 @@ fn by_path() -> Vec<Row> {
             "/api/cameras/{id}/stream/start",
             VIEWERS,
             |call| Box::pin(start_camera(call)),
-            || start_operation("startCamera").of_camera().input::<StreamInput>(),
+            || start_operation("startCamera").of_camera().input::<StartCameraInput>(),
         )
         .waits(),
         Row::new(
@@ -181,10 +182,17 @@ async fn start(mut call: Call<'_>) -> Result<Reply, Error> {
 }
 
 async fn start_camera(mut call: Call<'_>) -> Result<Reply, Error> {
-    let StreamInput { profile, output, wait } = call.input().await?;
+    let mut input: StartCameraInput = call.input().await?;
+    let parts = input.take_parts()?;
+    let StartCameraInput { profile, output, wait, .. } = input;
     let id = StreamId::new(call.camera_id()?, profile);
-    let outcome = streams::start_known(&call.api.core, &call.caller, &id, output, wait).await?;
-    Ok(reply::json(&StartOutput::new(&id, outcome)))
+    let core = &call.api.core;
+    let outcome = if parts.is_empty() {
+        streams::start_known(core, &call.caller, &id, output, wait).await?
+    } else {
+        streams::start_changed(core, &call.caller, &id, &parts, output, wait).await?
+    };
+    extended(reply::json(&StartOutput::new(&id, outcome)), fields::of_stream).await
 }
 
 async fn stop(mut call: Call<'_>) -> Result<Reply, Error> {
@@ -194,7 +202,8 @@ async fn stop(mut call: Call<'_>) -> Result<Reply, Error> {
 
 async fn stop_camera(mut call: Call<'_>) -> Result<Reply, Error> {
     let StreamInput { profile, .. } = call.input().await?;
-    stop_stream(&call, StreamId::new(call.camera_id()?, profile)).await
+    let reply = stop_stream(&call, StreamId::new(call.camera_id()?, profile)).await?;
+    extended(reply, fields::of_stream).await
 }
 
 async fn stop_stream(call: &Call<'_>, id: StreamId) -> Result<Reply, Error> {
@@ -209,7 +218,8 @@ async fn status(mut call: Call<'_>) -> Result<Reply, Error> {
 
 async fn camera_status(mut call: Call<'_>) -> Result<Reply, Error> {
     let StreamInput { profile, .. } = call.input().await?;
-    stream_status(&call, StreamId::new(call.camera_id()?, profile)).await
+    let reply = stream_status(&call, StreamId::new(call.camera_id()?, profile)).await?;
+    extended(reply, fields::of_stream).await
 }
 
 async fn stream_status(call: &Call<'_>, id: StreamId) -> Result<Reply, Error> {

@@ -8,6 +8,7 @@ export type CallerOutput = {
 };
 
 export type CameraInput = {
+  analytics?: boolean | null;
   audio?: AudioOption;
   id?: string | null;
   ip?: string | null;
@@ -30,6 +31,7 @@ export type CameraInput = {
 };
 
 export type CameraOutput = Partial<PartsOutput> & StreamOptions & {
+  analytics: boolean;
   created_at: string;
   id: string;
   keep: KeepOption;
@@ -102,6 +104,8 @@ export type DiscoveryInput = {
   username?: string | null;
 };
 
+export type Effect = "created" | "updated" | "unchanged";
+
 export type ErrorKind = "invalid_request" | "invalid_id" | "invalid_source" | "not_found" | "method_not_allowed" | "request_timeout" | "body_too_large" | "unauthorized" | "forbidden" | "too_many_attempts" | "unknown_camera" | "camera_exists" | "too_many_cameras" | "unknown_session" | "too_many_sessions" | "stopped" | "stream_ended" | "source_not_found" | "source_unauthorized" | "source_login_unsupported" | "source_unreachable" | "source_unsupported" | "source_busy" | "source_timeout" | "awaiting_keyframe" | "audio_unsupported" | "source_changed" | "source_forbidden" | "onvif_certificate_unknown" | "onvif_certificate_changed" | "storage_unavailable" | "storage_full" | "ffmpeg_unavailable" | "busy" | "too_many_streams" | "too_many_starts" | "too_many_viewers" | "shutting_down" | "internal";
 
 export type EventErrorOutput = {
@@ -123,6 +127,7 @@ export type EventOutput = {
 };
 
 export type ExportOutput = StreamOptions & {
+  analytics: boolean;
   id: string;
   keep: KeepOption;
   name: string;
@@ -138,6 +143,8 @@ export type FailedCheck = {
   detail: string;
 };
 
+export type Format = "json" | "csv" | "mediamtx" | "go2rtc" | "frigate";
+
 export type HealthOutput = {
   active_streams: number;
   status: string;
@@ -151,7 +158,11 @@ export type IdInput = {
 };
 
 export type ImportOutput = {
+  cameras?: PreviewOutput[];
   created: number;
+  format?: Format;
+  left_out?: LeftOut[];
+  missing_variables?: string[];
   unchanged: number;
   updated: number;
 };
@@ -162,6 +173,11 @@ export type LastErrorOutput = {
   code: ErrorKind;
   detail: string;
   seconds_ago: number;
+};
+
+export type LeftOut = {
+  name: string;
+  reason: string;
 };
 
 export type LogLineOutput = {
@@ -222,6 +238,14 @@ export type Preset = {
   source?: string | null;
   sub?: string | null;
   vendor: string;
+};
+
+export type PreviewOutput = {
+  effect: Effect;
+  id: string;
+  name: string;
+  source?: string | null;
+  source_sub?: string | null;
 };
 
 export type ProbeOutput = {
@@ -294,6 +318,16 @@ export type SessionsOutput = {
   sessions: SessionOutput[];
 };
 
+export type StartCameraInput = {
+  output?: WantedOutput;
+  profile?: Profile;
+  rtsp_password?: string | null;
+  rtsp_path?: string | null;
+  rtsp_port?: number | null;
+  rtsp_username?: string | null;
+  wait?: boolean;
+};
+
 export type StartInput = {
   audio?: AudioOption | null;
   indicator_id: string | number;
@@ -349,6 +383,7 @@ export type StreamsOutput = {
 };
 
 export type TestInput = {
+  analytics?: boolean | null;
   audio?: AudioOption;
   id?: string | null;
   ip?: string | null;

@@ -4,11 +4,11 @@ import { useCallback, useEffect, useState } from "preact/hooks";
 import { hasRole } from "../../api/caller";
 import { listCameras, readCamera } from "../../api/cameras";
 import { cameraChanges } from "../../api/changes";
-import { getFile, LONG_MS, putFile, remove } from "../../api/client";
+import { getFile, LONG_MS, remove } from "../../api/client";
 import { type Coded, explain, Problem } from "../../api/problem";
 import { type Reading, useReading } from "../../api/reading";
 import { lastFailureOf, streamKey, streams, useStreams, wasLive } from "../../api/streams";
-import type { Camera, CamerasPage, Imported } from "../../api/types";
+import type { Camera, CamerasPage } from "../../api/types";
 import { saveFile } from "../../ui/browser";
 import { FailureText } from "../../ui/failure";
 import { dateTime, plural, t } from "../../ui/i18n";
@@ -20,6 +20,7 @@ import { Badge } from "../badge";
 import { type Condition, conditionOf, factsOfStream } from "../condition";
 import { ErrorAlert, report } from "../error";
 import { CameraForm } from "./form";
+import { Import } from "./import";
 
 const PAGE = 25;
 /** Pause between readings of the list if the service checks whether cameras can be reached. */
@@ -265,31 +266,9 @@ function Transfer() {
       report(cause);
     }
   };
-  const imported = async (event: Event & { currentTarget: HTMLInputElement }) => {
-    const input = event.currentTarget;
-    const file = input.files?.[0];
-    if (!file) {
-      return;
-    }
-    try {
-      const { created, updated, unchanged } = await putFile<Imported>(
-        "cameras.json",
-        await file.text(),
-      );
-      cameraChanges.value += 1;
-      notify(t("cameras.imported", { created, updated, unchanged }));
-    } catch (cause) {
-      report(cause);
-    }
-    input.value = "";
-  };
   return (
     <>
-      <label class="button" title={t("cameras.import_hint")}>
-        <Icon name="upload" />
-        {t("cameras.import")}
-        <input type="file" class="unseen" accept=".json,application/json" onChange={imported} />
-      </label>
+      <Import />
       <button type="button" title={t("cameras.export_hint")} onClick={exported}>
         <Icon name="download" />
         {t("cameras.export")}

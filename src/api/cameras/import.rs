@@ -1,0 +1,137 @@
+//! Imports of cameras: lists as JSON, and files of other systems.
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use utoipa::IntoParams;
+
+use super::input::CameraInput;
+use super::output::ImportOutput;
+use crate::api::input::{from_json, from_value, raw_json};
+use crate::api::reply::{self, Reply};
+use crate::api::route::Call;
+use crate::api::wire::flag;
+use crate::base::error::{Error, ErrorKind};
+use crate::camera::id::CameraId;
+use crate::imports::{self, Format, Import};
+use crate::service::camera_change::CameraChange;
+use crate::service::cameras;
+
+/// The largest import, in bytes: enough for 100,000 cameras with short entries.
+const MAX_IMPORT: usize = 32 * 1024 * 1024;
+
+/// The parameters of an import.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ImportInput {
+    /// If true, the import changes nothing. The response lists the cameras that it would store.
+    #[serde(default, deserialize_with = "flag")]
+    #[param(default = false)]
+    dry_run: bool,
+    /// The format of the body. By default, the contents of the body show the format.
+    #[serde(default)]
+    #[param(nullable = false)]
+    format: Option<Format>,
+}
+
+/// A list of cameras in an object, as in the response to a request for the list.
+#[derive(Deserialize)]
+struct CameraList<'a> {
+    #[serde(borrow)]
+    cameras: Vec<&'a RawValue>,
+}
+
+/// Imports the cameras in the body or in a file of a multipart form, or shows what an import would store.
+pub(super) async fn import(mut call: Call<'_>) -> Result<Reply, Error> {
+    let ImportInput { dry_run, format } = call.query()?;
+    let body = call.file_up_to(MAX_IMPORT).await?;
+    if body.is_empty() {
+        return Err(Error::new(ErrorKind::InvalidRequest, "the body is missing"));
+    }
+    let text = imports::text(&body)?;
+    let format = format.map_or_else(|| imports::detect(text), Ok)?;
+    // Variables have no values here: the manager's environment contains its own secrets.
+    let mut import = imports::read(text, format, &|_| None)?;
+    let entries = match format {
+        Format::Json => json_entries(text)?,
+        _ => other_entries(&mut import)?,
+    };
+    let core = &call.api.core;
+    if dry_run {
+        let previewed = cameras::preview_import(core, entries).await?;
+        return Ok(reply::json(&ImportOutput::previewed(&previewed, format, import)));
+    }
+    ensure_complete(format, &entries, &import)?;
+    let changes = cameras::import(core, &call.caller, entries).await?;
+    Ok(reply::json(&ImportOutput::new(&changes, import)))
+}
+
+/// Returns an error if an import would lose cameras for a reason that the caller can remove, or would do nothing.
+fn ensure_complete(
+    format: Format,
+    entries: &[(CameraId, CameraChange)],
+    import: &Import,
+) -> Result<(), Error> {
+    let missing: Vec<_> = import.missing_variables.iter().map(String::as_str).collect();
+    let detail = if !missing.is_empty() {
+        format!(
+            "the file contains the variables {}, whose values the manager does not know; replace them, or \
+             import the file with the command stream-manager import",
+            missing.join(", ")
+        )
+    } else if entries.is_empty() && format != Format::Json {
+        let detail =
+            "the file contains no camera that can be imported; dry_run=true shows the reasons";
+        detail.to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(ErrorKind::InvalidRequest, detail))
+}
+
+/// Returns the entries of a JSON list, or of the list `cameras` of a JSON object.
+fn json_entries(text: &str) -> Result<Vec<(CameraId, CameraChange)>, Error> {
+    let text = text.as_bytes();
+    let list: Vec<&RawValue> = if text.trim_ascii_start().starts_with(b"{") {
+        raw_json::<CameraList<'_>>(text)?.cameras
+    } else {
+        raw_json(text)?
+    };
+    let entries = list.into_iter().enumerate().map(|(index, raw)| {
+        let text = raw.get().as_bytes();
+        let id = || from_json::<EntryId>(text).ok().and_then(EntryId::id);
+        entry(from_json(text)).map_err(|error| cameras::in_entry(index, id().as_ref(), error))
+    });
+    entries.collect()
+}
+
+/// Returns the entries of a file of another system, which are taken out of `import`.
+fn other_entries(import: &mut Import) -> Result<Vec<(CameraId, CameraChange)>, Error> {
+    let cameras = std::mem::take(&mut import.cameras).into_iter().enumerate();
+    let entries = cameras.map(|(index, camera)| {
+        let id = EntryId { id: camera.0.get("id").cloned() }.id();
+        entry(from_value(Value::Object(camera.0)))
+            .map_err(|error| cameras::in_entry(index, id.as_ref(), error))
+    });
+    entries.collect()
+}
+
+fn entry(input: Result<CameraInput, Error>) -> Result<(CameraId, CameraChange), Error> {
+    let (id, new) = input?.split()?;
+    let missing = || Error::new(ErrorKind::InvalidId, "the id of the camera is missing");
+    Ok((id.ok_or_else(missing)?, new))
+}
+
+/// The id of an entry that is perhaps invalid.
+#[derive(Deserialize)]
+struct EntryId {
+    id: Option<Value>,
+}
+
+impl EntryId {
+    /// Returns the id if it is valid.
+    fn id(self) -> Option<CameraId> {
+        CameraId::parse(self.id?.as_str()?).ok()
+    }
+}

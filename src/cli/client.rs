@@ -1,0 +1,181 @@
+//! Requests of commands to the API of the running service.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Method, Request, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::base::error::connect_failure;
+use crate::base::secret::Secret;
+use crate::config::Config;
+
+/// The time within which a connection must be established.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time within which the service must respond. An import of 100,000 cameras takes several seconds.
+const RESPONSE_TIMEOUT: Duration = Duration::from_mins(2);
+/// The largest response, in bytes: enough for the preview of 100,000 cameras.
+const MAX_RESPONSE: usize = 128 * 1024 * 1024;
+
+/// Sends requests to the API of one service.
+pub(super) struct Client {
+    /// The host and the port, as in the URL.
+    authority: String,
+    /// The path at which the API is, without a slash at the end.
+    base: String,
+}
+
+/// The reason why a request failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ClientError {
+    /// The URL cannot be used.
+    #[error("--url must be a URL such as http://127.0.0.1:8088")]
+    Url,
+    /// The settings name no fixed port.
+    #[error("PORT is 0, so the port of the service is unknown; name the service with --url")]
+    NoPort,
+    /// The API key cannot be sent in a header.
+    #[error("API_KEY contains characters that an API key cannot have")]
+    ApiKey,
+    /// The service cannot be reached.
+    #[error("cannot connect to the service at {0}: {1}; start the service, or name it with --url")]
+    Unreachable(String, String),
+    /// The connection ended, or the time is over.
+    #[error("the service at {0} did not respond")]
+    NoResponse(String),
+    /// The response does not have the format of the API.
+    #[error("the response is not that of a stream-manager; check --url")]
+    NotManager,
+    /// The service requires another API key.
+    #[error("the service requires an API key with the role admin; set API_KEY to one")]
+    Unauthorized,
+    /// The service refused the request.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// The response to a request that failed.
+#[derive(Deserialize)]
+struct Problem {
+    detail: String,
+}
+
+impl Client {
+    /// Creates a client for the service at `url`.
+    pub(super) fn new(url: &str) -> Result<Self, ClientError> {
+        let uri: Uri = url.parse().map_err(|_| ClientError::Url)?;
+        let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http"));
+        let authority = authority.filter(|authority| !authority.as_str().contains('@'));
+        let authority = authority.ok_or(ClientError::Url)?;
+        let port = authority.port_u16().unwrap_or(80);
+        let base = uri.path().trim_end_matches('/').to_owned();
+        Ok(Self { authority: format!("{}:{port}", authority.host()), base })
+    }
+
+    /// Creates a client for the service on this machine, at the address in its settings.
+    pub(super) fn of_service(config: &Config) -> Result<Self, ClientError> {
+        if config.port == 0 {
+            return Err(ClientError::NoPort);
+        }
+        let address = match config.bind_addr {
+            IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            address => address,
+        };
+        Ok(Self {
+            authority: SocketAddr::new(address, config.port).to_string(),
+            base: String::new(),
+        })
+    }
+
+    /// Sends a PUT request with a JSON body. Returns the body of the response.
+    pub(super) async fn put_json(
+        &self,
+        path: &str,
+        key: Option<Secret>,
+        body: String,
+    ) -> Result<Bytes, ClientError> {
+        let mut request = Request::new(Full::new(Bytes::from(body)));
+        *request.method_mut() = Method::PUT;
+        *request.uri_mut() =
+            format!("{}{path}", self.base).parse().map_err(|_| ClientError::Url)?;
+        let headers = request.headers_mut();
+        let host = HeaderValue::from_str(&self.authority).map_err(|_| ClientError::Url)?;
+        headers.insert(HOST, host);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(key) = key {
+            let value = HeaderValue::from_str(&format!("Bearer {}", key.expose()));
+            let mut value = value.map_err(|_| ClientError::ApiKey)?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        let stream = self.connect().await?;
+        let no_response = || ClientError::NoResponse(self.authority.clone());
+        let answer = timeout(RESPONSE_TIMEOUT, exchange(stream, request)).await;
+        let (status, body) = answer.ok().flatten().ok_or_else(no_response)?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            return Err(ClientError::Unauthorized);
+        }
+        let problem: Result<Problem, _> = serde_json::from_slice(&body);
+        Err(problem.map_or(ClientError::NotManager, |problem| ClientError::Refused(problem.detail)))
+    }
+
+    async fn connect(&self) -> Result<TcpStream, ClientError> {
+        let failed =
+            |reason: &str| ClientError::Unreachable(self.authority.clone(), reason.to_owned());
+        match timeout(CONNECT_TIMEOUT, TcpStream::connect(&self.authority)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => {
+                let reason =
+                    connect_failure(&error).map_or_else(|| error.to_string(), str::to_owned);
+                Err(failed(&reason))
+            }
+            Err(_) => Err(failed("it did not accept the connection in time")),
+        }
+    }
+}
+
+/// Sends a request. Returns the status and the body of the response; `None` if there is no complete response.
+async fn exchange(stream: TcpStream, request: Request<Full<Bytes>>) -> Option<(StatusCode, Bytes)> {
+    let (mut sender, driver) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
+    // Dropping the set at the end of this function aborts the task.
+    let mut drivers = JoinSet::new();
+    drivers.spawn(driver);
+    let (head, body) = sender.send_request(request).await.ok()?.into_parts();
+    let body = Limited::new(body, MAX_RESPONSE).collect().await.ok()?;
+    Some((head.status, body.to_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_host_port_and_path() {
+        let table = [
+            ("http://127.0.0.1:8088", Some(("127.0.0.1:8088", ""))),
+            ("http://[::1]:8088/", Some(("[::1]:8088", ""))),
+            ("http://cams.example/manager/", Some(("cams.example:80", "/manager"))),
+            ("https://cams.example", None),
+            ("http://user:secret@cams.example", None),
+            ("cams.example", None),
+            ("", None),
+        ];
+        for (url, expected) in table {
+            let client = Client::new(url).ok();
+            let found = client.as_ref().map(|client| (&*client.authority, &*client.base));
+            assert_eq!(found, expected, "{url}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Tables with one camera per line. The header line names the fields of the API.
+
+use std::collections::HashSet;
+
+use csv::{ByteRecord, ReaderBuilder};
+use serde_json::{Map, Value};
+
+use super::camera::{Ids, ImportedCamera};
+use super::model::{Import, ImportError};
+
+/// The names of the columns: the fields of a camera in the API.
+const COLUMNS: [&str; 17] = [
+    "id",
+    "name",
+    "owner",
+    "rtsp_link",
+    "rtsp_link_sub",
+    "vendor",
+    "ip",
+    "port",
+    "path",
+    "sub_path",
+    "username",
+    "password",
+    "onvif",
+    "video",
+    "audio",
+    "transport",
+    "keep",
+];
+/// Other names of columns.
+const ALIASES: [(&str, &str); 9] = [
+    ("camera_id", "id"),
+    ("url", "rtsp_link"),
+    ("link", "rtsp_link"),
+    ("rtsp_url", "rtsp_link"),
+    ("rtsp_url_sub", "rtsp_link_sub"),
+    ("host", "ip"),
+    ("address", "ip"),
+    ("user", "username"),
+    ("manufacturer", "vendor"),
+];
+/// The characters between the fields of a line. Spreadsheets use a semicolon where the comma is the decimal
+/// separator.
+const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
+
+/// Returns whether the first line of the text names a column with links or addresses.
+pub(super) fn has_header(text: &str) -> bool {
+    let line = first_line(text);
+    let mut names = line.split(char::from(delimiter(line))).filter_map(column);
+    names.any(|name| matches!(name, "rtsp_link" | "rtsp_link_sub" | "ip"))
+}
+
+/// Reads the cameras in a table.
+pub(super) fn read(text: &str) -> Result<Import, ImportError> {
+    let mut reader = ReaderBuilder::new()
+        .delimiter(delimiter(first_line(text)))
+        .flexible(true)
+        .from_reader(text.as_bytes());
+    let failed = |error: &csv::Error| {
+        let line = error.position().map_or(1, csv::Position::line);
+        ImportError::Csv { line, problem: "is not valid CSV" }
+    };
+    let header = reader.byte_headers().map_err(|error| failed(&error))?.clone();
+    let columns = columns(&header)?;
+    let mut rows = Vec::new();
+    for record in reader.into_byte_records() {
+        let record = record.map_err(|error| failed(&error))?;
+        let line = record.position().map_or(1, csv::Position::line);
+        if record.len() > columns.len() {
+            let problem = "has more fields than the header; put quotation marks around a field that contains \
+                           the delimiter";
+            return Err(ImportError::Csv { line, problem });
+        }
+        rows.extend(row(&columns, &record, line)?);
+    }
+    let mut ids = Ids::default();
+    for id in rows.iter().filter_map(|row| row.get("id")?.as_str()) {
+        ids.reserve(id);
+    }
+    let cameras = rows.into_iter().map(|row| with_id(row, &mut ids)).collect();
+    Ok(Import { cameras, ..Import::default() })
+}
+
+/// Returns the fields of a line; `None` if all of them are empty.
+fn row(
+    columns: &[&'static str],
+    record: &ByteRecord,
+    line: u64,
+) -> Result<Option<Map<String, Value>>, ImportError> {
+    let mut fields = Map::new();
+    for (column, value) in columns.iter().zip(record) {
+        let not_text = |_| ImportError::Csv { line, problem: "is not a text in UTF-8" };
+        let value = std::str::from_utf8(value).map_err(not_text)?;
+        // Blanks may be part of a password.
+        let value = if *column == "password" { value } else { value.trim() };
+        if value.is_empty() {
+            continue;
+        }
+        let value = match *column {
+            "port" => {
+                let problem = "has a port that is not a number from 1 to 65535";
+                let port = value.parse::<u16>().ok().filter(|port| *port > 0);
+                port.ok_or(ImportError::Csv { line, problem })?.into()
+            }
+            _ => value.into(),
+        };
+        fields.insert((*column).to_owned(), value);
+    }
+    Ok((!fields.is_empty()).then_some(fields))
+}
+
+/// Returns a camera that has an id: that of the file, or one like its name or its address.
+fn with_id(mut fields: Map<String, Value>, ids: &mut Ids) -> ImportedCamera {
+    if !fields.contains_key("id") {
+        let text = |field| fields.get(field).and_then(Value::as_str);
+        let id = ids.unique(text("name").or_else(|| text("ip")).unwrap_or("camera"));
+        fields.insert("id".to_owned(), id.into());
+    }
+    ImportedCamera(fields)
+}
+
+/// Returns the names of the columns.
+fn columns(header: &ByteRecord) -> Result<Vec<&'static str>, ImportError> {
+    let mut known = HashSet::new();
+    let names = header.iter().enumerate().map(|(index, name)| {
+        let name = std::str::from_utf8(name).ok().and_then(column);
+        name.filter(|name| known.insert(*name))
+            .ok_or(ImportError::Column { column: index + 1, allowed: &COLUMNS })
+    });
+    names.collect()
+}
+
+/// Returns the column with this name.
+fn column(name: &str) -> Option<&'static str> {
+    let name = name.trim().trim_matches('"').trim().to_ascii_lowercase().replace([' ', '-'], "_");
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == name).map(|(_, name)| *name);
+    alias.or_else(|| COLUMNS.into_iter().find(|known| *known == name))
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default()
+}
+
+/// Returns the delimiter that occurs most often in the header line.
+fn delimiter(header: &str) -> u8 {
+    let count = |delimiter: u8| header.bytes().filter(|byte| *byte == delimiter).count();
+    // Of several delimiters with the same count, max_by_key returns the last one.
+    DELIMITERS.into_iter().rev().max_by_key(|delimiter| count(*delimiter)).unwrap_or(b',')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imports::camera::tests::summary;
+
+    #[test]
+    fn lines_become_cameras() {
+        let text = "\
+ID;Name;RTSP URL;rtsp_link_sub;Transport\r\n\
+gate;\"Gate; left\";rtsp://u:p@192.0.2.7/1;rtsp://u:p@192.0.2.7/2;tcp\r\n\
+;Yard;rtsp://192.0.2.8/1\r\n\
+;;;;\r\n\
+;gate;rtsp://192.0.2.9/1;;\r\n";
+        assert!(has_header(text));
+        let import = read(text).expect("cameras");
+        let cameras: Vec<_> = import.cameras.iter().map(summary).collect();
+        let expected = [
+            "gate Gate; left rtsp://u:p@192.0.2.7/1 rtsp://u:p@192.0.2.7/2",
+            "Yard Yard rtsp://192.0.2.8/1 -",
+            "gate-2 gate rtsp://192.0.2.9/1 -",
+        ];
+        assert_eq!(cameras, expected);
+        assert_eq!(import.cameras[0].0["transport"], "tcp");
+    }
+
+    #[test]
+    fn addresses_keep_the_blanks_of_passwords() {
+        let text = "vendor,host,port,user,password\nhikvision, 192.0.2.7 ,8554,admin, a b \n";
+        let fields = &read(text).expect("cameras").cameras[0].0;
+        let expected = serde_json::json!({
+            "vendor": "hikvision", "ip": "192.0.2.7", "port": 8554, "username": "admin",
+            "password": " a b ", "id": "192-0-2-7",
+        });
+        assert_eq!(Value::Object(fields.clone()), expected);
+    }
+
+    #[test]
+    fn errors_name_the_line_or_the_column() {
+        let table = [
+            ("ip,colour\nx,red\n", "column 2"),
+            ("ip,host\nx,y\n", "column 2"),
+            ("ip,port\n192.0.2.7,80\n192.0.2.8,x\n", "line 3 of the file has a port"),
+            ("ip,path\n192.0.2.7,/a,b\n", "line 2 of the file has more fields"),
+        ];
+        for (text, expected) in table {
+            let error = read(text).err().expect(text).to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

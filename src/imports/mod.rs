@@ -1,0 +1,98 @@
+//! Cameras from the files of other systems: the configurations of mediamtx, go2rtc and Frigate, and CSV. The
+//! parsers only read a text; they open no files and no connections.
+//!
+//! | Module | Owns |
+//! |---|---|
+//! | `mediamtx` | `mediamtx.yml`: paths and their sources |
+//! | `go2rtc` | `go2rtc.yaml`: streams with one or several sources |
+//! | `frigate` | Frigate's `config.yml`: cameras, the roles of their inputs, and the section `go2rtc` |
+//! | `csv` | tables with one camera per line |
+//! | `model` | the formats, the result of an import, and the errors |
+//! | `yaml` | YAML within limits |
+//! | `link` | RTSP links with the prefixes and options of other systems |
+//! | `placeholders` | variables in links |
+//! | `camera` | the cameras of an import, their ids, and the pairing of main and sub streams |
+
+pub(crate) use model::{Format, Import, ImportError, LeftOut};
+
+mod camera;
+mod csv;
+mod frigate;
+mod go2rtc;
+mod link;
+mod mediamtx;
+mod model;
+mod placeholders;
+mod yaml;
+
+/// Returns the text of a file, without a byte order mark.
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, ImportError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| ImportError::NotText)?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+/// Returns the format that the contents of a file show.
+pub(crate) fn detect(text: &str) -> Result<Format, ImportError> {
+    if text.trim_start().starts_with(['[', '{']) {
+        return Ok(Format::Json);
+    }
+    if csv::has_header(text) {
+        return Ok(Format::Csv);
+    }
+    match yaml::read::<yaml::Sections>(text) {
+        Ok(sections) => sections.format().ok_or(ImportError::UnknownFormat),
+        // Every short text is valid YAML.
+        Err(ImportError::Yaml { problem: yaml::STRUCTURE, .. }) => Err(ImportError::UnknownFormat),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads the cameras in `text`. `variable` returns the value of a variable in a link. Returns no cameras for
+/// [`Format::Json`], which the API reads itself.
+pub(crate) fn read(
+    text: &str,
+    format: Format,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Import, ImportError> {
+    match format {
+        Format::Json => Ok(Import::default()),
+        Format::Csv => csv::read(text),
+        Format::Mediamtx => mediamtx::read(text),
+        Format::Go2rtc => go2rtc::read(text, variable),
+        Format::Frigate => frigate::read(text, variable),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contents_show_the_format() {
+        let table = [
+            ("[]", Ok(Format::Json)),
+            (" \n{\"cameras\":[]}", Ok(Format::Json)),
+            ("id,rtsp_link\n", Ok(Format::Csv)),
+            ("Name;URL\n", Ok(Format::Csv)),
+            ("# comment\nlogLevel: info\npaths:\n  a:\n", Ok(Format::Mediamtx)),
+            ("streams:\n  a: rtsp://h/x\n", Ok(Format::Go2rtc)),
+            ("mqtt:\n  host: x\ngo2rtc:\n  streams: {}\ncameras: {}\n", Ok(Format::Frigate)),
+            ("", Err(ImportError::UnknownFormat)),
+            ("just text", Err(ImportError::UnknownFormat)),
+            ("other: 1\n", Err(ImportError::UnknownFormat)),
+        ];
+        for (text, expected) in table {
+            assert_eq!(detect(text), expected, "{text:?}");
+        }
+        for (name, format) in Format::ALL {
+            assert_eq!(Format::parse(name), Some(format));
+            assert_eq!(serde_json::to_value(format).expect("JSON"), name);
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_ignored_and_other_encodings_are_refused() {
+        assert_eq!(text(b"\xef\xbb\xbf[]"), Ok("[]"));
+        assert_eq!(text(b"\xff\xfe[\0]\0"), Err(ImportError::NotText));
+    }
+}

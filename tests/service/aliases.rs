@@ -1,0 +1,191 @@
+//! Aliases: requests of clients of the systems that the manager replaces, through nginx.
+
+use nix::sys::signal::Signal;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::{Camera, Manager, Nginx, play, start_service, until};
+
+const ADMIN: &str = "admin-secret-000001";
+const VIEWER: &str = "viewer-secret-00001";
+const KEYS: &str = "boss:admin:admin-secret-000001,wall:viewer:viewer-secret-00001";
+
+/// Sends a request through nginx with a bearer token, and follows redirects. Returns status and body.
+async fn call(
+    nginx: &Nginx,
+    token: &str,
+    method: Method,
+    path: &str,
+    body: &Value,
+) -> (StatusCode, String) {
+    let mut request = nginx.client().request(method, nginx.url(path)).bearer_auth(token);
+    if !body.is_null() {
+        request = request.json(body);
+    }
+    let response = request.send().await.expect("a response");
+    (response.status(), response.text().await.expect("text"))
+}
+
+/// Ends a manager, and starts another one in its directory.
+async fn restarted(mut manager: Manager) -> Manager {
+    manager.signal(Signal::SIGTERM);
+    manager.exit_code().await;
+    manager.start_again(&[("API_KEYS", KEYS)]).await
+}
+
+/// Sends a request with the key of an administrator, and returns the JSON of the response.
+async fn old(nginx: &Nginx, method: Method, path: &str, body: Value) -> Value {
+    let (status, text) = call(nginx, ADMIN, method, path, &body).await;
+    assert!(status.is_success(), "{path}: {status} {text}");
+    serde_json::from_str(&text).expect(path)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_existing_client_adds_a_camera_and_plays_it_in_a_session() {
+    let (camera, manager, nginx) = start_service(&[("API_KEYS", KEYS)]).await;
+    let link = camera.link_with_credentials("private");
+    let add = json!({ "camera_id": 7, "rtsp_url": link, "name": "Gate", "enable_analytics": true });
+    let added = old(&nginx, Method::POST, "/api/stream/cameras/add", add).await;
+    let shown = format!("rtsp://***@127.0.0.1:{}/private", camera.port());
+    for (field, expected) in [
+        ("success", json!(true)),
+        ("camera_id", json!("7")),
+        ("name", json!("Gate")),
+        ("rtsp_url", json!(shown)),
+        ("enable_analytics", json!(true)),
+    ] {
+        assert_eq!(added[field], expected, "{field}: {added}");
+    }
+    let path = "/api/stream/playback/create-session";
+    let session = old(&nginx, Method::POST, path, json!({ "camera_id": "7", "user_id": 42 })).await;
+    assert_eq!((&session["success"], &session["user_id"]), (&json!(true), &json!("42")));
+    let id = session["session_id"].as_str().expect("an id");
+    let token = session["token"].as_str().expect("a token");
+
+    let path = format!("/api/stream/playback/{id}/start");
+    let started = old(&nginx, Method::POST, &path, Value::Null).await;
+    assert_eq!((&started["success"], &started["streaming"]), (&json!(true), &json!(true)));
+    let stream_url = format!("/api/stream/hls/{id}/playlist.m3u8");
+    assert_eq!(started["stream_url"], stream_url.as_str());
+
+    // The playlist, with the token of the session as in the old system, and then a file with the path in it.
+    let (status, playlist) = call(&nginx, token, Method::GET, &stream_url, &Value::Null).await;
+    assert!(status == 200 && playlist.starts_with("#EXTM3U"), "{status} {playlist}");
+    let without = nginx.get(&stream_url).await;
+    assert_eq!(without.status(), 401);
+    play(&nginx.url(session["stream_url"].as_str().expect("a path")), 1).await;
+    // The redirect contains the token, so a player that sends headers only once can go on.
+    let direct = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build();
+    let request = direct.expect("a client").get(nginx.url(&stream_url)).bearer_auth(token);
+    let redirect = request.send().await.expect("a response");
+    assert_eq!(redirect.status(), 307);
+    let target = redirect.headers()["location"].to_str().expect("text");
+    assert_eq!(target, format!("../../../../play/{token}/7/stream.m3u8"));
+
+    let sessions = old(&nginx, Method::GET, "/api/stream/playback/sessions", Value::Null).await;
+    let listed = &sessions["sessions"][0];
+    assert_eq!((&listed["session_id"], &listed["camera_id"]), (&json!(id), &json!("7")));
+    let status = old(&nginx, Method::GET, "/api/stream/cameras/status", Value::Null).await;
+    assert_eq!(status["cameras"][0]["camera_id"], "7", "{status}");
+    assert_eq!(status["cameras"][0]["streaming"], true, "{status}");
+    let health = old(&nginx, Method::GET, "/api/stream/health", Value::Null).await;
+    assert_eq!(health["success"], true);
+
+    // Another start of the manager keeps enable_analytics.
+    let again = restarted(manager).await;
+    let read = again.call(ADMIN, Method::GET, "/api/cameras/7", &Value::Null).await.body;
+    assert_eq!(read["analytics"], true, "{read}");
+    for text in [added.to_string(), status.to_string(), read.to_string(), nginx.log(), again.log()]
+    {
+        assert!(!text.contains(camera.password()), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_existing_client_starts_a_camera_with_parts_of_its_link() {
+    let (camera, manager, nginx) = start_service(&[]).await;
+    let known = json!({ "rtsp_link": "rtsp://127.0.0.1:9/other" });
+    assert_eq!(manager.put("/api/cameras/gate", &known).await.status, 201);
+    let parts = json!({
+        "rtsp_port": camera.port(), "rtsp_path": "private", "rtsp_username": "viewer",
+        "rtsp_password": camera.password(),
+    });
+    let started = manager.post("/api/cameras/gate/stream/start", &parts).await;
+    assert_eq!(started.status, 200, "{started:?}");
+    for (field, expected) in [
+        ("success", json!(true)),
+        ("streaming", json!(true)),
+        ("stream_url", json!("/streams/gate/stream.m3u8")),
+    ] {
+        assert_eq!(started.body[field], expected, "{started:?}");
+    }
+    let status = manager.get("/api/cameras/gate/stream/status").await.body;
+    assert_eq!((&status["streaming"], &status["state"]), (&json!(true), &json!("live")));
+    for path in ["/api/cameras/gate/stream/playlist.m3u8", "/hls/stream_gate/playlist.m3u8"] {
+        play(&nginx.url(path), 1).await;
+    }
+    let playlist = nginx.get("/streams/gate/stream.m3u8").await.text().await.expect("a playlist");
+    let name = playlist.lines().find(|line| !line.starts_with('#')).expect("a segment");
+    let segment = nginx.get(&format!("/api/cameras/gate/stream/segment/{name}")).await;
+    assert_eq!(segment.status(), 200);
+    assert_eq!(segment.headers()["content-type"], "video/mp4");
+
+    let all = manager.get("/api/cameras?format=array").await.body;
+    let entry = &all.as_array().expect("a list")[0];
+    let shown = format!("rtsp://***@127.0.0.1:{}/private", camera.port());
+    assert_eq!((&entry["rtsp_url"], &entry["id"]), (&json!(shown), &json!("gate")));
+    assert_eq!(entry["hls_url"], "/streams/gate/stream.m3u8");
+    assert_eq!(entry["profile_name"], "main");
+    let stopped = manager.post("/api/cameras/gate/stream/stop", &json!({})).await;
+    assert_eq!(
+        (&stopped.body["success"], &stopped.body["streaming"]),
+        (&json!(true), &json!(false))
+    );
+    until("the stream has ended", || async { manager.ffmpegs().is_empty() }).await;
+    assert!(!manager.log().contains(camera.password()), "{}", manager.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aliases_have_the_roles_and_the_errors_of_the_present_requests() {
+    let camera = Camera::start().await;
+    let manager = Manager::start(&[("API_KEYS", KEYS)]).await;
+    let nginx = Nginx::start(&manager).await;
+    let link = json!({ "rtsp_link": camera.link("h264") });
+    let added = manager.call(ADMIN, Method::PUT, "/api/cameras/gate", &link).await;
+    assert_eq!(added.status, 201);
+    let null = Value::Null;
+    let camera_of = |id: &str| json!({ "camera_id": id, "rtsp_url": "rtsp://192.0.2.1/x" });
+    let (get, post) = (Method::GET, Method::POST);
+    let table = [
+        (&post, "/api/stream/cameras/add", camera_of("x"), [201, 403, 401]),
+        (&post, "/api/stream/cameras/add", camera_of("a b"), [400, 403, 401]),
+        (&post, "/api/stream/cameras/add", json!({ "name": "x" }), [400, 403, 401]),
+        (&get, "/api/stream/cameras/status", null.clone(), [200, 200, 401]),
+        (&get, "/api/stream/playback/sessions", null.clone(), [200, 200, 401]),
+        (
+            &post,
+            "/api/stream/playback/create-session",
+            json!({ "camera_id": "none", "user_id": "u" }),
+            [404, 404, 401],
+        ),
+        (&post, "/api/stream/playback/none/start", null.clone(), [404, 404, 401]),
+        (&get, "/api/stream/health", null.clone(), [200, 200, 200]),
+        (&get, "/api/stream/hls/none/playlist.m3u8", null.clone(), [404, 404, 404]),
+        (&get, "/api/cameras/gate/stream/playlist.m3u8", null.clone(), [200, 200, 401]),
+        (&get, "/api/cameras/gate/stream/segment/none.m4s", null.clone(), [404, 404, 401]),
+        (&get, "/hls/stream_gate/playlist.m3u8", null.clone(), [200, 200, 401]),
+        (
+            &post,
+            "/api/cameras/gate/stream/start",
+            json!({ "rtsp_path": "/h264-aac" }),
+            [200, 403, 401],
+        ),
+        (&post, "/api/cameras/gate/stream/start", json!({ "rtsp_port": 0 }), [400, 400, 401]),
+    ];
+    for (method, path, body, expected) in table {
+        for (key, status) in [ADMIN, VIEWER, "wrong-secret-000001"].into_iter().zip(expected) {
+            let (actual, text) = call(&nginx, key, method.clone(), path, &body).await;
+            assert_eq!(actual, status, "{method} {path} {body} with {key}: {text}");
+        }
+    }
+}
