@@ -9,11 +9,13 @@ use hyper::http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::context::Api;
+use super::credentials::{self, Peer};
 use super::input;
 use super::metrics::requests::RouteLabels;
 use super::operation::Operation;
 use super::reply::Reply;
 use crate::access::Caller;
+use crate::access::credentials::Credentials;
 use crate::access::keys::Role;
 use crate::base::error::Error;
 use crate::camera::id::CameraId;
@@ -68,12 +70,19 @@ pub(crate) struct Call<'a> {
     pub(super) head: Parts,
     /// The body.
     pub(super) body: Incoming,
+    /// The other end of the connection.
+    pub(super) peer: &'a Peer,
 }
 
 impl Call<'_> {
     /// Parses the id of the camera in the path.
     pub(super) fn camera_id(&self) -> Result<CameraId, Error> {
         CameraId::parse(&self.id)
+    }
+
+    /// Returns the credentials of the request, and what it shows about its sender.
+    pub(super) fn shown(&self) -> Credentials<'_> {
+        credentials::shown(&self.head, self.peer)
     }
 
     /// Reads the input. The body is limited to [`input::MAX_BODY`] bytes.

@@ -1,5 +1,7 @@
 //! Creates the settings of each part of the manager from the [`Config`].
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
 use crate::child::spawner::Bounds;
 use crate::config::Config;
 use crate::ingest::ffmpeg::args::{self, Shape, Transcode};
@@ -56,5 +58,19 @@ pub(super) fn segment_policy(config: &Config) -> SegmentPolicy {
         segment_time: config.segment_time,
         part_time: config.part_time,
         list_size: config.list_size,
+    }
+}
+
+/// Returns the address of the page for a browser on this machine.
+pub(super) fn page_url(config: &Config) -> String {
+    let port = config.nginx_port;
+    let bind_addr = config.nginx_bind_addr.trim_matches(['[', ']']).parse::<IpAddr>().ok();
+    let is_local = |address: &IpAddr| {
+        [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].contains(address)
+            || address.is_unspecified()
+    };
+    match bind_addr.filter(|address| !is_local(address)) {
+        Some(address) => format!("http://{}/", SocketAddr::new(address, port)),
+        None => format!("http://localhost:{port}/"),
     }
 }

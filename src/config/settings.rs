@@ -22,6 +22,8 @@ const PRESETS: [&str; 6] = ["ultrafast", "superfast", "veryfast", "faster", "fas
 
 /// Formats of log lines, by name.
 const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+/// Values of settings that are on or off.
+const SWITCH: [(&str, bool); 2] = [("false", false), ("true", true)];
 /// Treatments of H.265, by name.
 const HEVC: [(&str, Hevc); 2] = [("h264", Hevc::ToH264), ("copy", Hevc::Copy)];
 
@@ -78,9 +80,22 @@ settings! {
     }
 
     "Access" {
-        /// Keys for the API and for playback. If unset, no key is needed, and the manager and nginx can
-        /// listen on loopback addresses only.
+        /// Keys for the API and for playback. If unset, there is one key, which has the role admin and the name
+        /// `admin`. The manager creates this key at its first start, in a file next to the database
+        /// (`.admin-key` after the database's name) that only the file's owner can read. At each start, the log
+        /// shows a link to the page that contains the key.
         api_keys: Option<Secret> = setting("API_KEYS", "", value::secret(API_KEYS).optional());
+
+        /// If `true`, every program on this machine can do everything without a key. The manager and nginx can
+        /// then listen on loopback addresses only, and refuse requests that have passed another proxy or that
+        /// name another host than `localhost` or a loopback address. Has no effect if `API_KEYS` is set.
+        allow_anonymous: bool = setting("ALLOW_ANONYMOUS", "false", value::one_of(SWITCH));
+
+        /// Addresses of the proxies in front of nginx or of the manager. If a request comes from one of them,
+        /// the client's address is the last one in `X-Forwarded-For` that is not in these networks. The
+        /// address counts for the limits for one address, for viewers, and in the log.
+        trusted_proxies: Networks =
+            setting("TRUSTED_PROXIES", "", value::networks("127.0.0.1, 10.0.0.0/8"));
 
         /// Secret that signs playback tokens. If unset, the secret is in a file next to the database
         /// (`.playback-key` after the database's name). The manager creates this file if it is missing.
@@ -239,9 +254,12 @@ settings! {
     }
 
     "nginx" {
-        /// Address on which nginx listens. The manager uses it for one check: any other address than a
-        /// loopback address requires `API_KEYS`.
+        /// Address on which nginx listens. The manager uses it for the link to the page in its log, and for one
+        /// check: `ALLOW_ANONYMOUS=true` requires a loopback address.
         nginx_bind_addr: String =
             setting("NGINX_BIND_ADDR", "127.0.0.1", value::text("an IP address"));
+
+        /// Port on which nginx listens. The manager uses it only for the link to the page in its log.
+        nginx_port: u16 = setting("NGINX_PORT", "8080", value::port());
     }
 }
