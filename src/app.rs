@@ -299,6 +299,7 @@ fn router(
         StillTaker::new(settings::ffmpeg(config), spawner.clone()),
         Arc::clone(readiness),
         Exporter::new(registry, disk_budget.clone(), core.reachability.clone(), table.labels()),
+        config.public_url.clone(),
     );
     Arc::new(Router::new(api, table, config.trusted_proxies.clone()))
 }

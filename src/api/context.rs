@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::metrics::exporter::Exporter;
+use crate::base::public_url::PublicUrl;
 use crate::ingest::ffmpeg::probe::StillTaker;
 use crate::onvif::finder::Finder;
 use crate::service::core::Core;
@@ -26,6 +27,8 @@ pub(crate) struct Api {
     pub(crate) readiness: Arc<Readiness>,
     /// All metrics.
     pub(crate) metrics: Arc<Exporter>,
+    /// The address at which browsers reach the service.
+    pub(crate) public_url: PublicUrl,
     /// When the manager started.
     pub(crate) started_at: Instant,
     /// The OpenAPI document; empty until the first request for it.
@@ -40,9 +43,11 @@ impl Api {
         stills: StillTaker,
         readiness: Arc<Readiness>,
         metrics: Exporter,
+        public_url: PublicUrl,
     ) -> Self {
+        let metrics = Arc::new(metrics);
         let (started_at, document) = (Instant::now(), OnceLock::new());
-        Self { core, finder, stills, readiness, metrics: Arc::new(metrics), started_at, document }
+        Self { core, finder, stills, readiness, metrics, public_url, started_at, document }
     }
 
     /// Returns the time limit of every request. It is long enough for a start that first waits for

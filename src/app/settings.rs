@@ -61,8 +61,11 @@ pub(super) fn segment_policy(config: &Config) -> SegmentPolicy {
     }
 }
 
-/// Returns the address of the page for a browser on this machine.
+/// Returns the address of the page: `PUBLIC_URL` or, if that is unset, an address for a browser on this machine.
 pub(super) fn page_url(config: &Config) -> String {
+    if config.public_url.is_known() {
+        return config.public_url.url("/");
+    }
     let port = config.nginx_port;
     let bind_addr = config.nginx_bind_addr.trim_matches(['[', ']']).parse::<IpAddr>().ok();
     let is_local = |address: &IpAddr| {

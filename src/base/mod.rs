@@ -10,6 +10,7 @@
 //! | [`host`] | names and addresses of hosts |
 //! | [`lock`] | locking a mutex, even after a panic |
 //! | [`proc`] | CPU time, memory and open files of processes |
+//! | [`public_url`] | the address at which browsers reach the service |
 //! | [`secret`] | strings that must not be shown |
 //! | [`tasks`] | waiting for several tasks |
 //! | [`time`] | Unix seconds and RFC 3339 |
@@ -24,6 +25,7 @@ pub(crate) mod fingerprint;
 pub(crate) mod host;
 pub(crate) mod lock;
 pub(crate) mod proc;
+pub(crate) mod public_url;
 pub(crate) mod secret;
 pub(crate) mod tasks;
 pub(crate) mod time;

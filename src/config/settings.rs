@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::declare::{Description, Problem, Setting, Variables, setting, settings};
 use super::value;
+use crate::base::public_url::PublicUrl;
 use crate::base::secret::Secret;
 use crate::camera::networks::Networks;
 use crate::camera::plan::Hevc;
@@ -48,6 +49,14 @@ settings! {
         /// socket, nginx needs less processor time than with TCP. Every user with access to the directory of
         /// the socket can connect.
         bind_socket: Option<PathBuf> = setting("BIND_SOCKET", "", value::path("a path").optional());
+    }
+
+    "Public address" {
+        /// Address at which browsers reach nginx, such as `https://example.com/cameras`. If set, `hls_url`,
+        /// `Location` and the link to the page in the log are URLs that begin with this address, and cookies and
+        /// `stream_path` contain its path. nginx needs the same value. If unset, URLs in responses are paths
+        /// without a host, and the service must be at the root of a host.
+        public_url: PublicUrl = setting("PUBLIC_URL", "", value::public_url());
     }
 
     "Storage" {

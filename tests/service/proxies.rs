@@ -5,10 +5,11 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use nix::sys::signal::Signal;
 use reqwest::header::{AUTHORIZATION, HOST};
+use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, Version};
 use serde_json::{Value, json};
 
-use crate::support::{Manager, Nginx, OuterProxy, start_live, until};
+use crate::support::{Camera, Manager, Nginx, OuterProxy, start_live, until};
 
 const KEY: &str = "boss-secret-000001";
 const KEYS: &[(&str, &str)] = &[("API_KEYS", "boss:admin:boss-secret-000001")];
@@ -24,6 +25,11 @@ async fn problem(request: RequestBuilder) -> (u16, String) {
     let status = response.status().as_u16();
     let body: Value = response.json().await.expect("a problem");
     (status, body["detail"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Returns the name of the first segment in a playlist.
+fn segment_of(playlist: &str) -> &str {
+    playlist.lines().find(|line| !line.is_empty() && !line.starts_with('#')).expect("a segment")
 }
 
 /// Returns proxies as they are often configured, in front of this address: nginx with `proxy_pass` alone,
@@ -74,7 +80,7 @@ async fn without_keys_requests_that_have_passed_a_proxy_are_refused() {
     let (_camera, manager, nginx) = start_live("h264", &[]).await;
     let client = nginx.client();
     let playlist = nginx.get("/streams/cam/stream.m3u8").await.text().await.expect("a playlist");
-    let segment = playlist.lines().find(|line| line.ends_with(".m4s")).expect("a segment");
+    let segment = segment_of(&playlist);
     let segment = format!("/streams/cam/{segment}");
     let paths = ["/api/caller", "/streams/cam/stream.m3u8", "/streams/cam/snapshot.jpg", &segment];
     let forwarding = [
@@ -181,4 +187,57 @@ async fn trusted_proxies_report_the_clients_address() {
     let in_log = |address: &str| nginx.log().lines().any(|line| line.starts_with(address));
     assert!(in_log("127.0.1.0 ") && in_log("127.0.1.1 "), "{}", nginx.log());
     assert!(!in_log("198.51.100.1 "), "{}", nginx.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn below_a_path_urls_cookies_and_media_work_whether_a_proxy_removes_the_path_or_not() {
+    let public = [("PUBLIC_URL", "https://example.com/cameras/")];
+    let settings = [KEYS, &public].concat();
+    let camera = Camera::start().await;
+    let manager = Manager::start(&settings).await;
+    let nginx = Nginx::start_with_settings(&manager, &public).await;
+    let address = nginx.address();
+    let proxies = [
+        OuterProxy::nginx(&format!("location /cameras/ {{ proxy_pass http://{address}/; }}")).await,
+        OuterProxy::nginx(&format!("location /cameras {{ proxy_pass http://{address}; }}")).await,
+        OuterProxy::caddy(&format!("handle_path /cameras/* {{\nreverse_proxy {address}\n}}")).await,
+    ];
+    let client = Client::builder().redirect(Policy::none()).build().expect("a client");
+    for (number, proxy) in proxies.iter().enumerate() {
+        let page = client.get(proxy.url("/cameras/")).send().await.expect("the page");
+        assert_eq!(page.status(), 200);
+        let id = format!("cam-{number}");
+        let request = client.post(proxy.url("/cameras/api/cameras")).header("X-API-Key", KEY);
+        let added = request.json(&json!({ "id": id, "rtsp_link": camera.link("h264") }));
+        let added = added.send().await.expect("a response");
+        let location = format!("https://example.com/cameras/api/cameras/{id}");
+        assert_eq!(added.headers()["location"], location.as_str());
+        let request = client.post(proxy.url("/cameras/api/stream/start")).bearer_auth(KEY);
+        let started = request.json(&json!({ "indicator_id": id })).send().await.expect("a start");
+        let started: Value = started.json().await.expect("JSON");
+        let path = format!("/cameras/streams/{id}/stream.m3u8");
+        assert_eq!(started["stream_path"], path.as_str());
+
+        let request = client.post(proxy.url("/cameras/api/playback/sessions")).bearer_auth(KEY);
+        let input = json!({ "user": "anna", "camera": id, "cookie": true });
+        let session = request.json(&input).send().await.expect("a session");
+        let cookie = session.headers()["set-cookie"].to_str().expect("text").to_owned();
+        assert!(cookie.contains("; Path=/cameras/streams;"), "{cookie}");
+        assert!(cookie.ends_with("; Secure"), "PUBLIC_URL begins with https: {cookie}");
+        let session: Value = session.json().await.expect("JSON");
+        let url = session["hls_url"].as_str().expect("a URL");
+        let path = url.strip_prefix("https://example.com").expect(url);
+        let playlist = client.get(proxy.url(path)).send().await.expect("a playlist");
+        assert_eq!(playlist.status(), 200, "{path}");
+        let playlist = playlist.text().await.expect("a playlist");
+        let segment = segment_of(&playlist);
+        let folder = path.strip_suffix("stream.m3u8").expect(path);
+        assert_eq!(status(client.get(proxy.url(&format!("{folder}{segment}")))).await, 200);
+    }
+    // Without the slash, relative URLs of the page would lead to other paths.
+    let redirect = client.get(proxies[1].url("/cameras")).send().await.expect("a redirect");
+    assert_eq!(redirect.status(), 301);
+    assert_eq!(redirect.headers()["location"], "/cameras/");
+    let log = nginx.log();
+    assert!(log.contains("GET /play/***/cam-0/stream.m3u8 "), "without path and token: {log}");
 }

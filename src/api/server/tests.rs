@@ -29,6 +29,7 @@ use crate::api::reply::Reply;
 use crate::api::route::{Audience, Call, Row, Table};
 use crate::api::routes;
 use crate::base::proc;
+use crate::base::public_url::PublicUrl;
 use crate::camera::networks::{CameraNetworks, Networks};
 use crate::child::spawner::{Bounds, Spawner};
 use crate::ingest::ffmpeg::check::FfmpegCheck;
@@ -153,6 +154,7 @@ impl Served {
             StillTaker::new(settings, spawner),
             Arc::new(readiness),
             metrics,
+            PublicUrl::default(),
         );
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let router = Arc::new(Router::new(api, table, Networks::default()));

@@ -87,9 +87,11 @@ async fn begin(mut call: Call<'_>) -> Result<Reply, Error> {
     let (wants_cookie, lifetime) = (input.cookie, Duration::from_secs(input.ttl_seconds));
     let new = input.session();
     let created = sessions::begin(&call.api.core, &call.caller, new).await?;
-    let is_secure = is_secure(&call.head.headers);
-    let cookie = match wants_cookie.then(|| cookie(&created.token, lifetime, is_secure)).transpose()
-    {
+    let public_url = &call.api.public_url;
+    let is_secure = public_url.is_https() || is_secure(&call.head.headers);
+    let path = public_url.path("/streams");
+    let cookie = || cookie(&created.token, &path, lifetime, is_secure);
+    let cookie = match wants_cookie.then(cookie).transpose() {
         Ok(cookie) => cookie,
         Err(error) => {
             // A request that fails must leave no session.
@@ -97,7 +99,7 @@ async fn begin(mut call: Call<'_>) -> Result<Reply, Error> {
             return Err(error);
         }
     };
-    let mut reply = reply::json(&NewSessionOutput::new(created));
+    let mut reply = reply::json(&NewSessionOutput::new(created, public_url));
     *reply.status_mut() = StatusCode::CREATED;
     if let Some(cookie) = cookie {
         reply.headers_mut().insert(SET_COOKIE, cookie);
@@ -116,12 +118,17 @@ fn is_secure(headers: &HeaderMap) -> bool {
 }
 
 /// Returns the value of the header that sets the cookie with a token. Browsers send the cookie only for
-/// media, and scripts of the page cannot read the cookie. If `is_secure`, browsers send the cookie only
+/// media, whose URLs begin with `path`, and scripts of the page cannot read the cookie. If `is_secure`, browsers send the cookie only
 /// over encrypted connections.
-fn cookie(token: &str, lifetime: Duration, is_secure: bool) -> Result<HeaderValue, Error> {
+fn cookie(
+    token: &str,
+    path: &str,
+    lifetime: Duration,
+    is_secure: bool,
+) -> Result<HeaderValue, Error> {
     let secure = if is_secure { "; Secure" } else { "" };
     let text = format!(
-        "{TOKEN_COOKIE}={token}; Path=/streams; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
+        "{TOKEN_COOKIE}={token}; Path={path}; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
         lifetime.as_secs()
     );
     let too_long = || {

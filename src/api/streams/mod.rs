@@ -177,14 +177,14 @@ async fn start(mut call: Call<'_>) -> Result<Reply, Error> {
     let request = call.input::<StartInput>().await?.request()?;
     let id = request.id.clone();
     let outcome = streams::start(&call.api.core, &call.caller, request).await?;
-    Ok(reply::json(&StartOutput::new(&id, outcome)))
+    Ok(reply::json(&StartOutput::new(&id, outcome, &call.api.public_url)))
 }
 
 async fn start_camera(mut call: Call<'_>) -> Result<Reply, Error> {
     let StreamInput { profile, output, wait } = call.input().await?;
     let id = StreamId::new(call.camera_id()?, profile);
     let outcome = streams::start_known(&call.api.core, &call.caller, &id, output, wait).await?;
-    Ok(reply::json(&StartOutput::new(&id, outcome)))
+    Ok(reply::json(&StartOutput::new(&id, outcome, &call.api.public_url)))
 }
 
 async fn stop(mut call: Call<'_>) -> Result<Reply, Error> {
@@ -214,15 +214,16 @@ async fn camera_status(mut call: Call<'_>) -> Result<Reply, Error> {
 
 async fn stream_status(call: &Call<'_>, id: StreamId) -> Result<Reply, Error> {
     let found = streams::find(&call.api.core, &call.caller, &id).await?;
+    let public_url = &call.api.public_url;
     Ok(reply::json(&match found {
-        StreamOrCamera::Stream(handle) => StreamOutput::running(&handle),
-        StreamOrCamera::Camera(camera) => StreamOutput::stopped(&camera),
+        StreamOrCamera::Stream(handle) => StreamOutput::running(&handle, public_url),
+        StreamOrCamera::Camera(camera) => StreamOutput::stopped(&camera, public_url),
     }))
 }
 
 async fn list(call: Call<'_>) -> Result<Reply, Error> {
     let streams = streams::list(&call.api.core, &call.caller).await?;
-    Ok(reply::json(&StreamsOutput::new(&streams)))
+    Ok(reply::json(&StreamsOutput::new(&streams, &call.api.public_url)))
 }
 
 async fn log(mut call: Call<'_>) -> Result<Reply, Error> {

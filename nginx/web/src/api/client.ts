@@ -1,6 +1,7 @@
 // Requests to the API. Only this module knows the API key.
 import { signal } from "@preact/signals";
 
+import { addressOf } from "./address";
 import { Problem, problemOf } from "./problem";
 
 const STORED = "key";
@@ -96,7 +97,7 @@ async function send(
   }
   let response: Response;
   try {
-    response = await fetch(`api/${path}`, init);
+    response = await fetch(addressOf(`api/${path}`), init);
   } catch {
     throw new Problem(0, "unreachable");
   }
