@@ -104,6 +104,8 @@ LABEL org.opencontainers.image.title="stream-manager-nginx" \
       org.opencontainers.image.description="nginx in front of stream-manager" \
       org.opencontainers.image.licenses="MIT AND BSD-2-Clause AND Apache-2.0"
 COPY nginx/nginx.conf.template /etc/nginx/templates/
+# The base image's entry point sources this file before it renders the template.
+COPY --chmod=0755 nginx/variables.sh /docker-entrypoint.d/16-variables.envsh
 COPY --from=web /web/dist /srv/web
 RUN chmod -R a+rX /etc/nginx/templates /srv/web \
     && install -d -o 101 -g 101 -m 0755 /run/nginx
@@ -123,7 +125,7 @@ ENV NGINX_USER=nginx \
     START_WAIT_SECONDS=240 \
     CORS_ORIGINS=* \
     NGINX_ENVSUBST_OUTPUT_DIR=/run/nginx \
-    NGINX_ENVSUBST_FILTER='^(NGINX_USER|NGINX_LISTEN|NGINX_RUN_DIR|MANAGER_ADDR|STREAM_DIR|WEB_DIR|NGINX_ACCESS_LOG|NGINX_ERROR_LOG|START_WAIT_SECONDS|CORS_ORIGINS)$'
+    NGINX_ENVSUBST_FILTER='^(NGINX_USER|NGINX_LISTEN|NGINX_RUN_DIR|MANAGER_ADDR|STREAM_DIR|WEB_DIR|NGINX_ACCESS_LOG|NGINX_ERROR_LOG|START_WAIT_SECONDS|CORS_ORIGINS|NGINX_BASE_PATH|NGINX_FRAME_ANCESTORS|NGINX_TRUSTED_PROXIES)$'
 EXPOSE 8080
 # The user `nginx` of the base image.
 USER 101:101

@@ -12,7 +12,7 @@ camera_packages=(python3 python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plug
 # Debian packages that the manager, nginx and these scripts need.
 service_packages=(ffmpeg nginx-light gettext-base curl ca-certificates procps)
 # Debian packages that only the tests and the benchmarks need.
-test_packages=(chromium fonts-dejavu-core iproute2 libfaketime openssl php-cli php-curl prometheus
+test_packages=(caddy chromium fonts-dejavu-core iproute2 libfaketime openssl php-cli php-curl prometheus
     python3-cryptography python3-venv python3-yaml systemd)
 # Debian packages that only `deploy/test --long` needs.
 long_test_packages=(libwebkit2gtk-4.1-0 webkit2gtk-driver xauth xvfb)
@@ -132,12 +132,15 @@ load_dotenv() {
 }
 
 # Writes the nginx configuration. Arguments: the file to write, then the template's variables as NAME=value.
+# nginx/variables.sh sets the others, from settings in the environment.
 render_nginx() {
     local file=$1 names
     shift
     # shellcheck disable=SC2016 # envsubst fills this in
-    names=$(printf '${%s} ' "${@%%=*}")
-    env "$@" envsubst "$names" <"$root/nginx/nginx.conf.template" >"$file"
+    names=$(printf '${%s} ' "${@%%=*}" NGINX_BASE_PATH NGINX_FRAME_ANCESTORS NGINX_TRUSTED_PROXIES)
+    # shellcheck disable=SC2016 # the other shell expands this
+    env "$@" sh -euc '. "$1/variables.sh" && envsubst "$2" <"$1/nginx.conf.template"' \
+        sh "$root/nginx" "$names" >"$file"
 }
 
 # ---- steps: a script runs all of its steps, even if one fails, and reports the results at the end

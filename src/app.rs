@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tracing::{error, info};
 
 use crate::access::Access;
+use crate::access::admin_key::AdminKey;
 use crate::access::keys::ApiKeys;
 use crate::api::context::Api;
 use crate::api::metrics::exporter::Exporter;
@@ -86,6 +87,7 @@ pub async fn run_with(
     let address =
         server.address().map_err(StartError::system("read the address of the listening socket"))?;
     info!(%address, "listening");
+    service.announce_admin_key(&config);
     service.serve(server, signals, &config).await;
     Ok(())
 }
@@ -98,6 +100,8 @@ struct Service {
     disk_budget: DiskBudget,
     webhooks: Webhooks,
     ended_tasks: EndedTasks,
+    /// The key that the manager has created, if it is needed.
+    admin_key: Option<AdminKey>,
     /// When the spawner's thread ends, the kernel kills all FFmpeg processes.
     spawner: Spawner,
     stream_dir: DirLock,
@@ -108,7 +112,7 @@ impl Service {
         config: &Config,
         make_ingest: impl FnOnce(&Config, Spawner) -> Arc<dyn Ingest>,
     ) -> Result<Self, StartError> {
-        let access = Access::new(api_keys(config)?);
+        let keys = api_keys(config)?;
         open_files::raise_limit(config.max_streams);
         let layout = Layout::new(config.stream_dir.clone());
         let (stream_dir, removed) = claim_stream_dir(&layout)?;
@@ -116,6 +120,11 @@ impl Service {
         for (id, numbers) in removed {
             cameras.numbers().of(&id).correct(numbers);
         }
+        let admin_key = admin_key(config, &cameras)?;
+        let access = match &admin_key {
+            Some(key) => Access::with_admin_key(&key.secret).map_err(StartError::part)?,
+            None => Access::new(keys),
+        };
         let playback = open_playback(config, &cameras).await?;
         let spawner = Spawner::start(settings::bounds(config), &config::variable_names())
             .map_err(StartError::system("start a thread"))?;
@@ -143,9 +152,20 @@ impl Service {
             disk_budget,
             webhooks,
             ended_tasks,
+            admin_key,
             spawner,
             stream_dir,
         })
+    }
+
+    /// Logs the file with the key that the manager has created, and a link to the page with this key. The key is
+    /// in the part of the link that browsers send to no server.
+    fn announce_admin_key(&self, config: &Config) {
+        if let Some(AdminKey { secret, file }) = &self.admin_key {
+            let link = format!("{}#key={secret}", settings::page_url(config));
+            let file = file.display();
+            info!(%link, %file, "API_KEYS is not set: the link opens the page with the admin key in the file");
+        }
     }
 
     async fn log_problems(&self) {
@@ -210,6 +230,19 @@ fn start_tasks(
 fn api_keys(config: &Config) -> Result<ApiKeys, StartError> {
     let Some(keys) = &config.api_keys else { return Ok(ApiKeys::default()) };
     ApiKeys::load(keys.expose()).map_err(StartError::setting("API_KEYS"))
+}
+
+/// Returns the admin key for a manager without `API_KEYS`, which is created at the first start; `None` if
+/// `API_KEYS` is set, or if no key is needed.
+fn admin_key(config: &Config, cameras: &Cameras) -> Result<Option<AdminKey>, StartError> {
+    if config.api_keys.is_some() || config.is_anonymous() {
+        return Ok(None);
+    }
+    let key = AdminKey::read_or_create(cameras.database().path());
+    key.map(Some).map_err(|error| {
+        let is_unusable = error.is_unusable();
+        StartError::database(error, is_unusable)
+    })
 }
 
 /// Locks `STREAM_DIR`, and deletes the files that a killed manager left there. Returns the lock and, for
@@ -301,10 +334,11 @@ fn router(
         Finder::new(config.camera_nets()),
         StillTaker::new(settings::ffmpeg(config), spawner.clone()),
         Arc::clone(readiness),
-        config.playback_cookie_attributes.clone(),
+        settings::cookie_attributes(config),
         Exporter::new(registry, disk_budget.clone(), core.reachability.clone(), table.labels()),
+        config.public_url.clone(),
     );
-    Arc::new(Router::new(api, table))
+    Arc::new(Router::new(api, table, config.trusted_proxies.clone()))
 }
 
 /// Listens on the sockets that systemd has passed. If there is no TCP socket among them, listens on `BIND_ADDR`

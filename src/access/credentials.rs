@@ -1,6 +1,6 @@
 //! The credentials of a request.
 
-/// The credentials of a request and the address of its sender. They are secret, so the type has no
+/// The credentials of a request, and what it shows about its sender. The credentials are secret, so the type has no
 /// `Debug`.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Credentials<'a> {
@@ -12,15 +12,20 @@ pub(crate) struct Credentials<'a> {
     pub api_key: Option<&'a str>,
     /// A playback token in a cookie.
     pub cookie_token: Option<&'a str>,
-    /// The sender's address, if a proxy reports it.
+    /// The sender's address: the one that a proxy reports, or the other end of the connection; `None` if
+    /// neither is known.
     pub address: Option<&'a str>,
+    /// The host in the request, with or without a port.
+    pub host: Option<&'a str>,
+    /// Whether a proxy other than nginx has passed the request on, as far as the request shows it.
+    pub is_forwarded: bool,
 }
 
 impl<'a> Credentials<'a> {
-    /// Returns the string that must be an API key where one is required: the bearer token, or the
-    /// key in `X-API-Key` if there is no bearer token.
+    /// Returns the string that must be an API key where one is required: the key in `X-API-Key`, or the
+    /// bearer token if there is no such key. A proxy may use the bearer token for its own users.
     pub(crate) fn key(&self) -> Option<&'a str> {
-        self.bearer.or(self.api_key)
+        self.api_key.or(self.bearer)
     }
 
     /// Returns the bearer token, if it has the form of a playback token: three parts separated by

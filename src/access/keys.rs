@@ -69,7 +69,7 @@ pub(crate) enum ApiKeysError {
     #[error("the file whose path follows the @ cannot be read")]
     File(#[source] io::Error),
     /// The setting is not empty, but contains no entry.
-    #[error("it names no keys; to disable authentication, leave API_KEYS empty")]
+    #[error("it names no keys; leave API_KEYS unset to use the key that the manager creates")]
     Empty,
     /// An entry is invalid. The error identifies the entry by number, because the secret may be
     /// anywhere in an invalid entry, even in place of the name.
@@ -122,7 +122,7 @@ impl ApiKeys {
             Some(path) => Self::parse(&std::fs::read_to_string(path).map_err(ApiKeysError::File)?)?,
             None => Self::parse(setting)?,
         };
-        // Without keys there is no authentication. An operator who set API_KEYS did not intend
+        // Without keys there would be no authentication. An operator who set API_KEYS did not intend
         // that, even if all lines of the file are comments.
         if keys.is_empty() && !setting.is_empty() {
             return Err(ApiKeysError::Empty);

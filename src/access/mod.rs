@@ -6,8 +6,9 @@
 //! | `user` | search for cameras and add them; do everything with the cameras whose owner is the key's name |
 //! | `admin` | everything |
 //!
-//! Without API keys, the manager listens on loopback only, and every caller on this machine has all
-//! permissions. The same keys are valid for the API and for media.
+//! The same keys are valid for the API and for media. Without `API_KEYS`, there is one admin key, which the
+//! manager has created. With `ALLOW_ANONYMOUS`, there are no keys; the manager then listens on loopback only,
+//! and every caller on this machine has all permissions.
 
 use std::time::Duration;
 
@@ -19,8 +20,9 @@ use crate::base::error::{Error, ErrorKind};
 use crate::base::host::is_this_machine;
 use crate::camera::id::CameraId;
 use credentials::Credentials;
-use keys::{ApiKeys, Role};
+use keys::{ApiKeys, ApiKeysError, Role};
 
+pub(crate) mod admin_key;
 pub(crate) mod credentials;
 pub(crate) mod keys;
 pub(crate) mod permit;
@@ -30,6 +32,8 @@ pub(crate) mod permit;
 const MAX_FAILURES: u32 = 20;
 /// The time over which wrong keys are counted.
 const WINDOW: Duration = Duration::from_mins(1);
+/// The name of the admin key that the manager creates.
+const ADMIN: &str = "admin";
 /// The largest number of addresses for which wrong keys are counted. When this number has been reached, no wrong
 /// keys are counted, not even those from known addresses, until the [`WINDOW`] of an address has passed.
 const MAX_ADDRESSES: usize = 10_000;
@@ -46,6 +50,8 @@ pub(crate) struct Caller {
 #[derive(Debug, Default)]
 pub(crate) struct Access {
     keys: ApiKeys,
+    /// Whether the manager has created the only key, because `API_KEYS` is unset.
+    is_key_created: bool,
     /// For each address, the number of wrong keys, and the time at which the first of them arrived.
     failures: DashMap<String, (u32, Instant)>,
 }
@@ -54,49 +60,47 @@ impl Access {
     /// Creates authentication by these keys. If there are none, every caller on this machine is an
     /// admin.
     pub(crate) fn new(keys: ApiKeys) -> Self {
-        Self { keys, failures: DashMap::new() }
+        Self { keys, is_key_created: false, failures: DashMap::new() }
+    }
+
+    /// Creates authentication by the admin key with this secret, which the manager has created.
+    pub(crate) fn with_admin_key(secret: &str) -> Result<Self, ApiKeysError> {
+        let keys = ApiKeys::parse(&format!("{ADMIN}:admin:{secret}"))?;
+        Ok(Self { is_key_created: true, ..Self::new(keys) })
     }
 
     /// Returns the caller that the API key in these credentials identifies. If the manager has no
     /// keys, returns an admin for requests from this machine and refuses all others.
     pub(crate) fn caller(&self, shown: &Credentials<'_>) -> Result<Caller, Error> {
         if self.keys.is_empty() {
-            // The manager listens on loopback, but other machines may reach the nginx in front of
-            // it.
-            if !shown.address.is_none_or(is_this_machine) {
-                let detail = "API_KEYS is not set, so only requests from the machine on which the \
-                              manager runs are permitted";
-                return Err(Error::new(ErrorKind::Forbidden, detail));
-            }
+            ensure_local(shown)?;
             return Ok(Caller { key: None, role: Role::Admin });
         }
-        let Some(key) = shown.key() else {
-            let detail = "an API key is required: Authorization: Bearer KEY, or X-API-Key: KEY";
-            return Err(Error::new(ErrorKind::Unauthorized, detail));
-        };
+        let Some(key) = shown.key() else { return Err(self.no_key()) };
         self.find(key).ok_or_else(|| self.failed(shown.address.unwrap_or_default()))
     }
 
     /// Refuses requests of other sites' pages to a manager without keys. Such a page can reach
     /// loopback through the browser of a user of this machine.
-    ///
-    /// A browser reports a cross-site request if it considers the URL trustworthy, as it does for
-    /// `localhost`. A host name that the other site has pointed to loopback (DNS rebinding) is not
-    /// trustworthy, so the host must also mean this machine. Requests without a host do not come
-    /// from browsers, and are accepted.
-    pub(crate) fn refuse_other_sites(
-        &self,
-        host: Option<&str>,
-        is_cross_site: bool,
-    ) -> Result<(), Error> {
-        let host = host.map_or("localhost", without_port);
-        if self.keys.is_empty() && (is_cross_site || !is_this_machine(host)) {
-            let detail = "API_KEYS is not set, so only the machine on which the manager runs can use \
-                          the API: the host must be localhost or a loopback address, and pages of \
-                          other sites are refused";
+    pub(crate) fn refuse_other_sites(&self, is_other_site: bool) -> Result<(), Error> {
+        if self.keys.is_empty() && is_other_site {
+            let detail = "ALLOW_ANONYMOUS is true, so requests of pages at other addresses than localhost and \
+                          loopback addresses are refused";
             return Err(Error::new(ErrorKind::Forbidden, detail));
         }
         Ok(())
+    }
+
+    /// Returns the error for a request without an API key.
+    fn no_key(&self) -> Error {
+        let detail = "an API key is required: Authorization: Bearer KEY, or X-API-Key: KEY";
+        if !self.is_key_created {
+            return Error::new(ErrorKind::Unauthorized, detail);
+        }
+        let ways = "the manager has created a key, which is in the file that the log names at the start, and in \
+                    the link that the log shows; or set ALLOW_ANONYMOUS=true to use the service on this machine \
+                    without a key";
+        Error::new(ErrorKind::Unauthorized, format!("{detail}; {ways}"))
     }
 
     /// Returns the caller if the credentials contain a valid API key. A string that is not a valid
@@ -187,6 +191,28 @@ impl Caller {
     }
 }
 
+/// Refuses requests to a manager without keys that do not come from this machine. Other machines cannot reach
+/// the manager directly, but may reach a proxy in front of it.
+///
+/// A host name that another site has pointed to loopback (DNS rebinding) is refused, because it does not mean
+/// this machine. Requests without a host do not come from browsers, and are accepted.
+fn ensure_local(shown: &Credentials<'_>) -> Result<(), Error> {
+    let reason = if shown.is_forwarded {
+        "a proxy has forwarded this request"
+    } else if !shown.address.is_none_or(is_this_machine) {
+        "this request comes from another machine"
+    } else if !shown.host.is_none_or(|host| is_this_machine(without_port(host))) {
+        "the host in this request is neither localhost nor a loopback address"
+    } else {
+        return Ok(());
+    };
+    let detail = format!(
+        "ALLOW_ANONYMOUS is true, so only direct requests from the machine on which the manager runs are \
+         permitted, but {reason}; for other requests, set ALLOW_ANONYMOUS=false and use an API key"
+    );
+    Err(Error::new(ErrorKind::Forbidden, detail))
+}
+
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
@@ -221,6 +247,43 @@ mod tests {
     fn without_keys_every_caller_is_an_admin() {
         let caller = Access::default().caller(&Credentials::default()).expect("a caller");
         caller.ensure_role(Role::Admin).expect("everything");
+    }
+
+    #[test]
+    fn a_created_key_makes_an_admin_and_the_refusal_names_both_ways() {
+        let secret = "c2VjcmV0LXRoYXQtaXMtbG9uZy1lbm91Z2g=";
+        let access = Access::with_admin_key(secret).expect("a key");
+        let caller = access.caller(&with_key(secret)).expect("a caller");
+        assert_eq!((caller.name(), caller.role()), (ADMIN, Role::Admin));
+        let refused = access.caller(&Credentials::default()).expect_err("a refusal");
+        assert_eq!(refused.kind, ErrorKind::Unauthorized);
+        assert!(refused.detail.contains("link") && refused.detail.contains("ALLOW_ANONYMOUS=true"));
+    }
+
+    #[test]
+    fn without_keys_only_direct_requests_from_this_machine_are_accepted() {
+        let is_allowed = |shown: Credentials<'_>| Access::default().caller(&shown).is_ok();
+        let from = |address| Credentials { address: Some(address), ..Credentials::default() };
+        let to = |host| Credentials { host: Some(host), ..Credentials::default() };
+        for (address, expected) in
+            [("127.0.0.1", true), ("::1", true), ("192.0.2.1", false), ("x", false)]
+        {
+            assert_eq!(is_allowed(from(address)), expected, "{address}");
+        }
+        let hosts = [
+            ("localhost:8080", true),
+            ("127.0.0.1", true),
+            ("[::1]:8088", true),
+            ("rebound.example", false),
+            ("rebound.example:8080", false),
+            ("192.0.2.1", false),
+        ];
+        for (host, expected) in hosts {
+            assert_eq!(is_allowed(to(host)), expected, "{host}");
+        }
+        assert!(!is_allowed(Credentials { is_forwarded: true, ..from("127.0.0.1") }));
+        let forwarded = Credentials { is_forwarded: true, ..with_key("user-secret-0001") };
+        access().caller(&forwarded).expect("with a key, forwarded requests are accepted");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::metrics::exporter::Exporter;
+use crate::base::public_url::PublicUrl;
 use crate::config::CookieAttributes;
 use crate::ingest::ffmpeg::probe::StillTaker;
 use crate::onvif::finder::Finder;
@@ -29,6 +30,8 @@ pub(crate) struct Api {
     pub(crate) cookie_attributes: CookieAttributes,
     /// All metrics.
     pub(crate) metrics: Arc<Exporter>,
+    /// The address at which browsers reach the service.
+    pub(crate) public_url: PublicUrl,
     /// When the manager started.
     pub(crate) started_at: Instant,
     /// The OpenAPI document; empty until the first request for it.
@@ -44,6 +47,7 @@ impl Api {
         readiness: Arc<Readiness>,
         cookie_attributes: CookieAttributes,
         metrics: Exporter,
+        public_url: PublicUrl,
     ) -> Self {
         Self {
             core,
@@ -52,6 +56,7 @@ impl Api {
             readiness,
             cookie_attributes,
             metrics: Arc::new(metrics),
+            public_url,
             started_at: Instant::now(),
             document: OnceLock::new(),
         }

@@ -1,10 +1,16 @@
-//! The headers that show the sender of a request: API keys and playback tokens, the address that
-//! nginx reports, and the browser's report whether a page of another site caused the request.
+//! What a request shows about its sender: API keys and playback tokens, the address that a proxy reports,
+//! other proxies on its way, and the browser's report which page caused the request.
 
-use hyper::HeaderMap;
-use hyper::header::{AUTHORIZATION, COOKIE, HOST};
+use std::net::IpAddr;
+
+use hyper::header::{AUTHORIZATION, COOKIE, FORWARDED, HOST, ORIGIN, REFERER, VIA};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Version};
+use url::Url;
 
 use crate::access::credentials::Credentials;
+use crate::base::host::is_this_machine;
+use crate::camera::networks::Networks;
 
 /// The header for an API key, as an alternative to `Authorization`.
 const API_KEY: &str = "x-api-key";
@@ -14,28 +20,93 @@ const TOKEN: &str = "x-playback-token";
 pub(super) const TOKEN_COOKIE: &str = "playback";
 /// The header in which nginx reports the address of the caller or viewer.
 pub(super) const ADDRESS: &str = "x-real-ip";
+/// The header in which each proxy appends the address from which it has received the request.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+/// The beginning of the names of headers that only proxies add.
+const FORWARDED_PREFIX: &str = "x-forwarded-";
 /// The header in which browsers report whether a page of another site caused the request.
 const FETCH_SITE: &str = "sec-fetch-site";
 
-/// Returns the credentials in the headers of a request.
-pub(super) fn shown(headers: &HeaderMap) -> Credentials<'_> {
+/// The other end of a connection.
+#[derive(Clone)]
+pub(super) struct Peer {
+    /// The address; `None` for a Unix socket.
+    address: Option<IpAddr>,
+    /// The address as text.
+    text: Option<String>,
+    /// `TRUSTED_PROXIES`.
+    proxies: Networks,
+}
+
+impl Peer {
+    /// Creates the peer with this address; `None` for a Unix socket.
+    pub(super) fn new(address: Option<IpAddr>, proxies: Networks) -> Self {
+        let address = address.map(|address| address.to_canonical());
+        Self { address, text: address.map(|address| address.to_string()), proxies }
+    }
+
+    /// Returns the address of the sender of a request: the one that a trusted peer reports, or that of the
+    /// peer itself; `None` if the peer is a Unix socket and reports no address.
+    fn sender<'a>(&'a self, headers: &'a HeaderMap) -> Option<&'a str> {
+        let is_proxy = self.address.is_some_and(|address| self.proxies.contain(address));
+        let is_local = self.address.is_none_or(|address| address.is_loopback());
+        // Without TRUSTED_PROXIES, every peer may be nginx.
+        let is_nginx = is_local || is_proxy || self.proxies.is_empty();
+        let reported = text(headers, ADDRESS).filter(|_| is_nginx);
+        let forwarded = || self.forwarded_for(headers).filter(|_| is_proxy);
+        reported.or_else(forwarded).or(self.text.as_deref())
+    }
+
+    /// Returns the last address in `X-Forwarded-For` that is not one of the trusted proxies; `None` if there is
+    /// no such address.
+    fn forwarded_for<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        let lines = headers.get_all(FORWARDED_FOR).iter().rev();
+        let mut entries = lines.filter_map(|line| line.to_str().ok()).flat_map(|l| l.rsplit(','));
+        entries.find_map(|entry| {
+            let entry = entry.trim();
+            let is_proxy =
+                entry.parse::<IpAddr>().is_ok_and(|it| self.proxies.contain(it.to_canonical()));
+            (!is_proxy && !entry.is_empty()).then_some(entry)
+        })
+    }
+}
+
+/// Returns the credentials of a request, and what it shows about its sender.
+pub(super) fn shown<'a>(head: &'a Parts, peer: &'a Peer) -> Credentials<'a> {
+    let headers = &head.headers;
     Credentials {
         path_token: text(headers, TOKEN).filter(|token| !token.is_empty()),
         bearer: text(headers, AUTHORIZATION.as_str()).and_then(bearer),
         api_key: text(headers, API_KEY),
         cookie_token: cookie_token(headers),
-        address: text(headers, ADDRESS),
+        address: peer.sender(headers),
+        host: text(headers, HOST.as_str()),
+        is_forwarded: is_forwarded(head),
     }
 }
 
-/// Returns the `Host` header of a request: the host and, unless it is the default, the port.
-pub(super) fn host(headers: &HeaderMap) -> Option<&str> {
-    text(headers, HOST.as_str())
+/// Returns whether a proxy other than nginx has passed the request on, as far as the request shows it. Without
+/// further configuration, many versions of nginx add no header when they pass a request on, but use HTTP/1.0,
+/// which browsers and other clients do not. The template of nginx reports a request with HTTP/1.0 in `Via`.
+fn is_forwarded(head: &Parts) -> bool {
+    head.version == Version::HTTP_10
+        || head.headers.keys().any(|name| {
+            name == FORWARDED || name == VIA || name.as_str().starts_with(FORWARDED_PREFIX)
+        })
 }
 
-/// Returns whether the browser reports that a page of another site caused the request.
-pub(super) fn is_cross_site(headers: &HeaderMap) -> bool {
+/// Returns whether a page caused the request whose address is neither `localhost` nor a loopback address.
+///
+/// A browser reports a cross-site request if it considers the URL trustworthy, as it does for `localhost`. A
+/// page's address in `Origin` or `Referer` is that in the browser, even if a proxy has replaced `Host`.
+pub(super) fn is_other_site(headers: &HeaderMap) -> bool {
+    let is_elsewhere = |name: &str| {
+        let page = text(headers, name).and_then(|page| Url::parse(page).ok());
+        page.is_some_and(|page| page.host_str().is_some_and(|host| !is_this_machine(host)))
+    };
     text(headers, FETCH_SITE) == Some("cross-site")
+        || is_elsewhere(ORIGIN.as_str())
+        || is_elsewhere(REFERER.as_str())
 }
 
 fn bearer(value: &str) -> Option<&str> {
@@ -69,12 +140,15 @@ mod tests {
     }
 
     fn caller(access: &Access, name: &'static str, value: &'static str) -> Result<Caller, Error> {
-        access.caller(&shown(&headers(name, value)))
+        access.caller(&shown(&head(name, value), &unix()))
     }
 
-    fn headers(name: &'static str, value: &'static str) -> HeaderMap {
-        let name: hyper::header::HeaderName = name.parse().expect("a name");
-        [(name, value.parse().expect("a value"))].into_iter().collect()
+    fn unix() -> Peer {
+        Peer::new(None, Networks::default())
+    }
+
+    fn head(name: &'static str, value: &'static str) -> Parts {
+        hyper::Request::builder().header(name, value).body(()).expect("a request").into_parts().0
     }
 
     #[test]
@@ -101,43 +175,71 @@ mod tests {
     }
 
     #[test]
-    fn without_keys_only_addresses_of_this_machine_are_accepted() {
-        let access = Access::default();
-        for (address, is_allowed) in
-            [("127.0.0.1", true), ("::1", true), ("192.0.2.1", false), ("x", false)]
-        {
-            assert_eq!(caller(&access, "x-real-ip", address).is_ok(), is_allowed, "{address}");
+    fn pages_at_other_addresses_are_refused_if_there_are_no_keys() {
+        let table = [
+            ("sec-fetch-site", "cross-site", false),
+            ("sec-fetch-site", "same-site", true),
+            ("sec-fetch-site", "same-origin", true),
+            ("sec-fetch-site", "none", true),
+            ("origin", "http://localhost:5173", true),
+            ("origin", "null", true),
+            ("origin", "https://cameras.example", false),
+            ("referer", "http://[::1]:8080/?id=demo", true),
+            ("referer", "https://cameras.example/", false),
+        ];
+        for (name, value, expected) in table {
+            let is_other_site = is_other_site(&head(name, value).headers);
+            let is_allowed = |access: Access| access.refuse_other_sites(is_other_site).is_ok();
+            assert_eq!(is_allowed(Access::default()), expected, "{name}: {value}");
+            assert!(is_allowed(access()), "with keys, {name}: {value} is accepted");
         }
     }
 
     #[test]
-    fn pages_of_other_sites_are_refused_if_there_are_no_keys() {
-        let is_allowed = |access: Access, headers: &HeaderMap| {
-            access.refuse_other_sites(host(headers), is_cross_site(headers)).is_ok()
+    fn headers_of_proxies_and_http_1_0_show_that_a_request_was_forwarded() {
+        for name in ["forwarded", "via", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-new"]
+        {
+            assert!(shown(&head(name, "x"), &unix()).is_forwarded, "{name}");
+        }
+        for name in ["x-real-ip", "user-agent", "x-forwarder"] {
+            assert!(!shown(&head(name, "x"), &unix()).is_forwarded, "{name}");
+        }
+        let mut old = head("accept", "*/*");
+        old.version = Version::HTTP_10;
+        assert!(shown(&old, &unix()).is_forwarded);
+    }
+
+    #[test]
+    fn the_senders_address_is_the_one_that_a_trusted_peer_reports() {
+        let sent = |peer: Option<&str>, proxies: &str, name: &'static str, value: &'static str| {
+            let address = peer.map(|peer| peer.parse().expect("an address"));
+            let peer = Peer::new(address, proxies.parse().expect("networks"));
+            shown(&head(name, value), &peer).address.map(str::to_owned)
         };
-        let table =
-            [("cross-site", false), ("same-site", true), ("same-origin", true), ("none", true)];
-        for (site, expected) in table {
-            let headers = headers("sec-fetch-site", site);
-            assert_eq!(is_allowed(Access::default(), &headers), expected, "{site}");
-            assert!(is_allowed(access(), &headers), "with keys, {site} is accepted");
-        }
-        let hosts = [
-            ("localhost:8080", true),
-            ("127.0.0.1", true),
-            ("[::1]:8088", true),
-            ("rebound.example", false),
-            ("rebound.example:8080", false),
-            ("192.0.2.1", false),
+        let (real, chain) = ("x-real-ip", "x-forwarded-for");
+        let table = [
+            (None, "", real, "192.0.2.1", Some("192.0.2.1")),
+            (None, "", chain, "192.0.2.1", None),
+            (Some("127.0.0.1"), "", real, "192.0.2.1", Some("192.0.2.1")),
+            (Some("127.0.0.1"), "", chain, "192.0.2.1", Some("127.0.0.1")),
+            (Some("::ffff:10.0.0.1"), "", real, "192.0.2.1", Some("192.0.2.1")),
+            (Some("10.0.0.1"), "10.0.0.9", real, "192.0.2.1", Some("10.0.0.1")),
+            (Some("10.0.0.1"), "10.0.0.9", chain, "192.0.2.1", Some("10.0.0.1")),
+            (Some("10.0.0.9"), "10.0.0.9", real, "192.0.2.1", Some("192.0.2.1")),
+            (
+                Some("10.0.0.9"),
+                "10.0.0.0/8",
+                chain,
+                "1.1.1.1, 192.0.2.1,10.0.0.7",
+                Some("192.0.2.1"),
+            ),
+            (Some("10.0.0.9"), "10.0.0.0/8", chain, "10.0.0.7", Some("10.0.0.9")),
+            (Some("10.0.0.9"), "10.0.0.0/8", "accept", "*/*", Some("10.0.0.9")),
         ];
-        for (name, expected) in hosts {
-            let headers = headers("host", name);
-            assert_eq!(is_allowed(Access::default(), &headers), expected, "{name}");
+        for (peer, proxies, name, value, expected) in table {
+            let found = sent(peer, proxies, name, value);
+            assert_eq!(found.as_deref(), expected, "{peer:?}, {proxies}, {name}: {value}");
         }
-        assert!(
-            is_allowed(Access::default(), &HeaderMap::new()),
-            "a client without Host is not a browser"
-        );
     }
 
     #[test]
@@ -151,8 +253,8 @@ mod tests {
             ("cookie", "playback2=x.y.z", (None, None, None)),
         ];
         for (name, value, expected) in table {
-            let headers = headers(name, value);
-            let shown = shown(&headers);
+            let (head, peer) = (head(name, value), unix());
+            let shown = shown(&head, &peer);
             let found = (shown.path_token, shown.bearer_token(), shown.cookie_token);
             assert_eq!(found, expected, "{name}: {value}");
         }

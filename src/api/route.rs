@@ -11,11 +11,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::context::Api;
+use super::credentials::{self, Peer};
 use super::input::{self, RequestBody};
 use super::metrics::requests::RouteLabels;
 use super::operation::Operation;
 use super::reply::Reply;
 use crate::access::Caller;
+use crate::access::credentials::Credentials;
 use crate::access::keys::Role;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::url::percent_decoded;
@@ -71,6 +73,8 @@ pub(crate) struct Call<'a> {
     pub(super) head: Parts,
     /// The body.
     pub(super) body: RequestBody,
+    /// The other end of the connection.
+    pub(super) peer: &'a Peer,
 }
 
 impl Call<'_> {
@@ -78,6 +82,11 @@ impl Call<'_> {
     /// removed.
     pub(super) fn camera_id(&self) -> Result<CameraId, Error> {
         CameraId::parse(percent_decoded(&self.id).trim())
+    }
+
+    /// Returns the credentials of the request, and what it shows about its sender.
+    pub(super) fn shown(&self) -> Credentials<'_> {
+        credentials::shown(&self.head, self.peer)
     }
 
     /// Reads the input. The body is limited to 64 KiB.
@@ -118,8 +127,9 @@ impl Call<'_> {
         (head.method, head.uri) = (method, uri);
         head.headers.remove(CONTENT_TYPE);
         let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
-        let (api, table, caller) = (self.api, self.table, self.caller.clone());
-        row.handle(Call { api, table, caller, id, head, body: RequestBody::Made(body) }).await
+        let body = RequestBody::Made(body);
+        let (api, table, caller, peer) = (self.api, self.table, self.caller.clone(), self.peer);
+        row.handle(Call { api, table, caller, id, head, body, peer }).await
     }
 }
 

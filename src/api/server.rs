@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fs::Permissions;
 use std::future::Future;
 use std::io::{Error, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -121,16 +121,16 @@ impl Server {
             };
             tokio::select! {
                 accepted = self.tcp.accept() => match accepted {
-                    Ok((stream, _)) => {
+                    Ok((stream, address)) => {
                         // Responses are small and complete, so waiting for more data to fill a
                         // packet would only delay them.
                         let _ = stream.set_nodelay(true);
-                        self.serve(stream, place);
+                        self.serve(stream, Some(address.ip()), place);
                     }
                     Err(error) => pause_after(&error).await,
                 },
                 accepted = accept_unix(self.unix.as_ref()) => match accepted {
-                    Ok(stream) => self.serve(stream, place),
+                    Ok(stream) => self.serve(stream, None, place),
                     Err(error) => pause_after(&error).await,
                 },
                 () = &mut end => break,
@@ -148,8 +148,10 @@ impl Server {
     fn serve(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        address: Option<IpAddr>,
         place: OwnedSemaphorePermit,
     ) {
+        let peer = self.router.peer(address);
         let (router, closing) = (Arc::clone(&self.router), self.closing.subscribe());
         let requests = Arc::<Requests>::default();
         let stream = Connection::new(stream, place, closing.clone(), Arc::clone(&requests));
@@ -159,10 +161,11 @@ impl Server {
             if is_upgrade {
                 request.extensions_mut().insert(closing.clone());
             }
-            let (router, requests) = (Arc::clone(&router), Arc::clone(&requests));
+            let (router, peer) = (Arc::clone(&router), Arc::clone(&peer));
+            let requests = Arc::clone(&requests);
             async move {
                 requests.begin();
-                let reply = router.answer(request).await;
+                let reply = router.answer(request, &peer).await;
                 // An upgraded connection has no further requests.
                 if !is_upgrade {
                     requests.end();

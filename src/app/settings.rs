@@ -1,7 +1,9 @@
 //! Creates the settings of each part of the manager from the [`Config`].
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
 use crate::child::spawner::Bounds;
-use crate::config::Config;
+use crate::config::{Config, CookieAttributes};
 use crate::ingest::ffmpeg::args::{self, Shape, Transcode};
 use crate::ingest::ffmpeg::settings::FfmpegSettings;
 use crate::output::hls::cutter::SegmentPolicy;
@@ -56,5 +58,31 @@ pub(super) fn segment_policy(config: &Config) -> SegmentPolicy {
         segment_time: config.segment_time,
         part_time: config.part_time,
         list_size: config.list_size,
+    }
+}
+
+/// Returns the attributes of cookies with playback tokens: `PLAYBACK_COOKIE_ATTRIBUTES` or, if that is unset,
+/// attributes with which browsers send the cookies only for media.
+pub(super) fn cookie_attributes(config: &Config) -> CookieAttributes {
+    config.playback_cookie_attributes.clone().unwrap_or_else(|| CookieAttributes {
+        text: format!("Path={}; SameSite=Lax", config.public_url.path("/streams")),
+        is_cross_site: false,
+    })
+}
+
+/// Returns the address of the page: `PUBLIC_URL` or, if that is unset, an address for a browser on this machine.
+pub(super) fn page_url(config: &Config) -> String {
+    if config.public_url.is_known() {
+        return config.public_url.url("/");
+    }
+    let port = config.nginx_port;
+    let bind_addr = config.nginx_bind_addr.trim_matches(['[', ']']).parse::<IpAddr>().ok();
+    let is_local = |address: &IpAddr| {
+        [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].contains(address)
+            || address.is_unspecified()
+    };
+    match bind_addr.filter(|address| !is_local(address)) {
+        Some(address) => format!("http://{}/", SocketAddr::new(address, port)),
+        None => format!("http://localhost:{port}/"),
     }
 }

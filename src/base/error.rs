@@ -70,7 +70,7 @@ error_kinds! {
     Unauthorized "unauthorized"
         "The API key or playback token is missing, invalid or expired, or the playback session was ended."
     Forbidden "forbidden"
-        "The API key or playback token does not permit this; or `API_KEYS` is not set, and the request comes from another machine or site."
+        "The API key or playback token does not permit this; or `ALLOW_ANONYMOUS` is true, and the request comes from another machine or site, or has passed a proxy."
     TooManyAttempts "too_many_attempts"
         "Too many requests with invalid API keys came from this address."
     UnknownCamera "unknown_camera"

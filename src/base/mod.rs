@@ -11,6 +11,7 @@
 //! | [`lock`] | locking a mutex, even after a panic |
 //! | [`log_writer`] | writing the log to stderr in a separate thread |
 //! | [`proc`] | CPU time, memory and open files of processes |
+//! | [`public_url`] | the address at which browsers reach the service |
 //! | [`secret`] | strings that must not be shown |
 //! | [`tasks`] | waiting for several tasks, and noticing that long-lived tasks have ended |
 //! | [`time`] | Unix seconds and RFC 3339 |
@@ -26,6 +27,7 @@ pub(crate) mod host;
 pub(crate) mod lock;
 pub(crate) mod log_writer;
 pub(crate) mod proc;
+pub(crate) mod public_url;
 pub(crate) mod secret;
 pub(crate) mod tasks;
 pub(crate) mod time;

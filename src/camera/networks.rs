@@ -20,7 +20,13 @@ const MAX_NAME_LENGTH: usize = 253;
 pub struct Networks(Vec<IpNet>);
 
 impl Networks {
-    fn contain(&self, address: IpAddr) -> bool {
+    /// Returns whether the list contains no networks.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns whether one of the networks contains the address.
+    pub(crate) fn contain(&self, address: IpAddr) -> bool {
         self.0.iter().any(|net| net.contains(&address))
     }
 }

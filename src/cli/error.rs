@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::client::ClientError;
+use crate::access::admin_key::AdminKeyError;
 use crate::app::StartError;
 use crate::base::error::Error;
 use crate::child::spawner::EXIT_CANNOT_RUN;
@@ -53,6 +54,9 @@ pub(super) enum CommandError {
         "the file contains variables without a value; set {0} in the environment of this command"
     )]
     MissingVariables(String),
+    /// A file with the admin key for `import` that cannot be used.
+    #[error(transparent)]
+    AdminKey(#[from] AdminKeyError),
     /// A request of `import` that failed.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -95,6 +99,7 @@ impl CommandError {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Rotation(error) if error.is_unusable() => EXIT_DATABASE,
+            Self::AdminKey(error) if error.is_unusable() => EXIT_DATABASE,
             Self::Start(StartError::Database(_)) => EXIT_DATABASE,
             Self::UnknownArgument(_)
             | Self::DiscoverArguments(_)
@@ -102,6 +107,7 @@ impl CommandError {
             | Self::ImportFile { .. }
             | Self::Import(_)
             | Self::MissingVariables(_)
+            | Self::AdminKey(_)
             | Self::Client(ClientError::Url | ClientError::NoPort | ClientError::ApiKey)
             | Self::NoPassword(_)
             | Self::Config(_)

@@ -18,7 +18,8 @@ stream-manager streams IP cameras (RTSP) to browsers on demand.
                              what would be left out; with --apply, imports them. FILE is a JSON
                              export, CSV, mediamtx.yml, go2rtc.yaml or Frigate's config.yml, or -
                              for standard input; options: [--apply] [--format FORMAT] [--url URL];
-                             reads an API key with the role admin from API_KEY
+                             reads an API key with the role admin from API_KEY; without API_KEY
+                             and --url, uses the key that the service has created
   stream-manager --version   prints the version
 
 Settings, from the environment or from .env in the working directory or the nearest directory

@@ -17,8 +17,11 @@ use super::client::{self, Client};
 use super::error::CommandError;
 use super::runtime::block_on;
 use super::table;
+use crate::access::admin_key::AdminKey;
+use crate::base::secret::Secret;
 use crate::config::{self, Config};
 use crate::imports::{self, Format, Import, LeftOut};
+use crate::store::db;
 
 /// The largest file, in bytes; the API's limit for imports.
 const MAX_FILE: u64 = 32 * 1024 * 1024;
@@ -86,9 +89,9 @@ struct Camera {
 pub(super) fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<String, CommandError> {
     let options = Options::parse(arguments).map_err(CommandError::ImportArguments)?;
     let config = Config::load()?;
-    let client = match &options.url {
-        Some(url) => Client::new(url)?,
-        None => Client::of_service(&config)?,
+    let (client, key) = match &options.url {
+        Some(url) => (Client::new(url)?, config::api_key()),
+        None => (Client::of_service(&config)?, key_of_service(&config)?),
     };
     let bytes = read(&options.file)
         .map_err(|source| CommandError::ImportFile { path: options.file.clone(), source })?;
@@ -103,10 +106,21 @@ pub(super) fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Strin
         return Err(CommandError::MissingVariables(names(&import)));
     }
     let path = if options.apply { PATH.to_owned() } else { format!("{PATH}?dry_run=true") };
-    let response = block_on(client.put_json(&path, config::api_key(), body))??;
+    let response = block_on(client.put_json(&path, key, body))??;
     let response =
         serde_json::from_slice(&response).map_err(|_| client::ClientError::NotManager)?;
     Ok(if options.apply { stored(&response, &import) } else { preview(&response, &import) })
+}
+
+/// Returns the API key for the service in the settings: `API_KEY` or, if neither `API_KEY` nor `API_KEYS` is set,
+/// the admin key that the service has created. `None` if there is no such key.
+fn key_of_service(config: &Config) -> Result<Option<Secret>, CommandError> {
+    let key = config::api_key();
+    if key.is_some() || config.api_keys.is_some() || config.is_anonymous() {
+        return Ok(key);
+    }
+    let Some(database) = db::file_at(&config.database_url) else { return Ok(None) };
+    Ok(AdminKey::read(&database)?.map(|key| Secret::new(key.secret)))
 }
 
 fn read(path: &PathBuf) -> io::Result<Vec<u8>> {

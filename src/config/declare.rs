@@ -64,10 +64,10 @@ pub(super) enum Problem {
     /// A value that conflicts with the value of another setting.
     #[error("{name} must be {requirement}")]
     Rule { name: &'static str, requirement: &'static str },
-    /// A service that other machines can reach although it has no API keys.
+    /// A service that other machines can reach although it needs no key.
     #[error(
-        "{name}={address} can be reached from other machines, but API_KEYS is empty; set API_KEYS, e.g. \
-         API_KEYS=me:admin:$(openssl rand -hex 16)"
+        "{name}={address} can be reached from other machines, but ALLOW_ANONYMOUS=true lets every caller do \
+         everything; set ALLOW_ANONYMOUS=false, or API_KEYS, e.g. API_KEYS=me:admin:$(openssl rand -hex 16)"
     )]
     Exposed { name: &'static str, address: String },
     /// A value in quotes. The message does not show the value, because it may be a secret.

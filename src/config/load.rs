@@ -60,7 +60,12 @@ impl Config {
         CameraNetworks::new(self.camera_allow_nets.clone(), self.camera_deny_nets.clone())
     }
 
-    /// Returns a problem if other machines can reach the manager or nginx although `API_KEYS` is empty.
+    /// Returns whether no key is needed: `ALLOW_ANONYMOUS` is true, and `API_KEYS` is unset.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        self.allow_anonymous && self.api_keys.is_none()
+    }
+
+    /// Returns a problem if other machines can reach the manager or nginx although no key is needed.
     fn exposure(&self) -> Option<Problem> {
         let addresses = [
             ("BIND_ADDR", self.bind_addr.to_string()),
@@ -68,7 +73,7 @@ impl Config {
         ];
         let (name, address) =
             addresses.into_iter().find(|(_, address)| !is_this_machine(address))?;
-        self.api_keys.is_none().then_some(Problem::Exposed { name, address })
+        self.is_anonymous().then_some(Problem::Exposed { name, address })
     }
 }
 

@@ -141,16 +141,19 @@ mod tests {
     }
 
     #[test]
-    fn without_keys_only_loopback_addresses_are_allowed() {
+    fn without_a_needed_key_only_loopback_addresses_are_allowed() {
         let key = ("API_KEYS", "me:admin:0123456789abcdef");
+        let anonymous = ("ALLOW_ANONYMOUS", "true");
         for exposed in
             [("BIND_ADDR", "0.0.0.0"), ("NGINX_BIND_ADDR", "192.0.2.1"), ("BIND_ADDR", "::")]
         {
-            let error = refused(&[exposed]);
-            assert!(error.contains(exposed.0) && error.contains("API_KEYS"), "{error}");
-            config(&[exposed, key]).expect("with a key");
+            let error = refused(&[exposed, anonymous]);
+            assert!(error.contains(exposed.0) && error.contains("ALLOW_ANONYMOUS"), "{error}");
+            config(&[exposed, anonymous, key]).expect("with a key");
+            config(&[exposed]).expect("with the key that the manager creates");
         }
-        config(&[("BIND_ADDR", "::1"), ("NGINX_BIND_ADDR", "127.0.0.1")]).expect("loopback");
+        config(&[("BIND_ADDR", "::1"), ("NGINX_BIND_ADDR", "127.0.0.1"), anonymous])
+            .expect("loopback");
         let error = refused(&[("CAMERA_DENY_NETS", "10.0.0.0/99")]);
         assert!(error.contains("\"10.0.0.0/99\" is neither a network"), "{error}");
     }

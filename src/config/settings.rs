@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::declare::{Description, Problem, Setting, Variables, setting, settings};
 use super::value::{self, CookieAttributes};
+use crate::base::public_url::PublicUrl;
 use crate::base::secret::Secret;
 use crate::camera::networks::Networks;
 use crate::camera::plan::Hevc;
@@ -17,13 +18,13 @@ use crate::camera::plan::Hevc;
 /// Allowed values of `API_KEYS`.
 const API_KEYS: &str = "name:role:secret or name:role:sha256:HASH, separated by commas or spaces, or \
                         @FILE; role: admin, user or viewer";
-/// The default of `PLAYBACK_COOKIE_ATTRIBUTES`.
-const COOKIE_ATTRIBUTES: &str = "Path=/streams;SameSite=Lax";
 /// Presets of libx264 that are fast enough for live video.
 const PRESETS: [&str; 6] = ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"];
 
 /// Formats of log lines, by name.
 const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+/// Values of settings that are on or off.
+const SWITCH: [(&str, bool); 2] = [("false", false), ("true", true)];
 /// Treatments of H.265, by name.
 const HEVC: [(&str, Hevc); 2] = [("h264", Hevc::ToH264), ("copy", Hevc::Copy)];
 
@@ -48,6 +49,14 @@ settings! {
         /// socket, nginx needs less processor time than with TCP. Every user with access to the directory of
         /// the socket can connect.
         bind_socket: Option<PathBuf> = setting("BIND_SOCKET", "", value::path("a path").optional());
+    }
+
+    "Public address" {
+        /// Address at which browsers reach nginx, such as `https://example.com/cameras`. If set, `hls_url`,
+        /// `Location` and the link to the page in the log are URLs that begin with this address, and cookies and
+        /// `stream_path` contain its path. nginx needs the same value. If unset, URLs in responses are paths
+        /// without a host, and the service must be at the root of a host.
+        public_url: PublicUrl = setting("PUBLIC_URL", "", value::public_url());
     }
 
     "Storage" {
@@ -80,9 +89,22 @@ settings! {
     }
 
     "Access" {
-        /// Keys for the API and for playback. If unset, no key is needed, and the manager and nginx can
-        /// listen on loopback addresses only.
+        /// Keys for the API and for playback. If unset, there is one key, which has the role admin and the name
+        /// `admin`. The manager creates this key at its first start, in a file next to the database
+        /// (`.admin-key` after the database's name) that only the file's owner can read. At each start, the log
+        /// shows a link to the page that contains the key.
         api_keys: Option<Secret> = setting("API_KEYS", "", value::secret(API_KEYS).optional());
+
+        /// If `true`, every program on this machine can do everything without a key. The manager and nginx can
+        /// then listen on loopback addresses only, and refuse requests that have passed another proxy or that
+        /// name another host than `localhost` or a loopback address. Has no effect if `API_KEYS` is set.
+        allow_anonymous: bool = setting("ALLOW_ANONYMOUS", "false", value::one_of(SWITCH));
+
+        /// Addresses of the proxies in front of nginx or of the manager. If a request comes from one of them,
+        /// the client's address is the last one in `X-Forwarded-For` that is not in these networks. The
+        /// address counts for the limits for one address, for viewers, and in the log.
+        trusted_proxies: Networks =
+            setting("TRUSTED_PROXIES", "", value::networks("127.0.0.1, 10.0.0.0/8"));
 
         /// Secret that signs playback tokens. If unset, the secret is in a file next to the database
         /// (`.playback-key` after the database's name). The manager creates this file if it is missing.
@@ -98,10 +120,11 @@ settings! {
         playback_clock_skew: u64 =
             setting("PLAYBACK_CLOCK_SKEW_SECONDS", "30", value::number("whole seconds", 0..=300));
 
-        /// Attributes of the cookie with a playback token. With `Domain=example.com`, browsers send the cookie to all
+        /// Attributes of the cookie with a playback token. If unset, they are `Path=/streams; SameSite=Lax`, with the
+        /// path of `PUBLIC_URL` before `/streams`. With `Domain=example.com`, browsers send the cookie to all
         /// subdomains of `example.com`. `SameSite=None` is for pages of other sites, and adds `Secure`.
-        playback_cookie_attributes: CookieAttributes =
-            setting("PLAYBACK_COOKIE_ATTRIBUTES", COOKIE_ATTRIBUTES, value::cookie_attributes());
+        playback_cookie_attributes: Option<CookieAttributes> =
+            setting("PLAYBACK_COOKIE_ATTRIBUTES", "", value::cookie_attributes().optional());
 
         /// Networks in which cameras are permitted. If unset, cameras are permitted in all networks except
         /// those in `CAMERA_DENY_NETS`.
@@ -252,9 +275,12 @@ settings! {
     }
 
     "nginx" {
-        /// Address on which nginx listens. The manager uses it for one check: any other address than a
-        /// loopback address requires `API_KEYS`.
+        /// Address on which nginx listens. The manager uses it for the link to the page in its log, and for one
+        /// check: `ALLOW_ANONYMOUS=true` requires a loopback address.
         nginx_bind_addr: String =
             setting("NGINX_BIND_ADDR", "127.0.0.1", value::text("an IP address"));
+
+        /// Port on which nginx listens. The manager uses it only for the link to the page in its log.
+        nginx_port: u16 = setting("NGINX_PORT", "8080", value::port());
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::base::public_url::PublicUrl;
 use crate::base::secret::Secret;
 use crate::camera::networks::Networks;
 
@@ -157,11 +158,24 @@ pub(super) fn secret(what: &str) -> Kind<Secret> {
 
 /// Allows lists of networks.
 pub(super) fn networks(examples: &str) -> Kind<Networks> {
+    parsed(format!("networks and addresses, e.g. {examples}"))
+}
+
+/// Allows the strings that `T` can be parsed from. Messages contain the error of `T`.
+fn parsed<T>(allowed: String) -> Kind<T>
+where
+    T: FromStr<Err: Error + Send + Sync + 'static> + 'static,
+{
     Kind {
-        allowed: format!("networks and addresses, e.g. {examples}"),
+        allowed,
         is_secret: false,
         parse: Box::new(|text| text.parse().map_err(|error| Invalid::Because(Box::new(error)))),
     }
+}
+
+/// Allows addresses of the service.
+pub(super) fn public_url() -> Kind<PublicUrl> {
+    parsed("a URL such as https://example.com/cameras".to_owned())
 }
 
 /// Allows URLs of SQLite databases. Messages do not contain the value, because the URL of another

@@ -23,20 +23,25 @@ have quotes around them. Values in the environment cannot; shells and systemd re
 /// The group of settings for nginx and its deployment.
 const NGINX: &str = "nginx";
 const ABOUT_NGINX: &str = "\
-`deploy/run` and Docker Compose read these settings; the manager reads only `NGINX_BIND_ADDR`. See
+`deploy/run` and Docker Compose read these settings; the manager reads only `NGINX_BIND_ADDR` and `NGINX_PORT`. See
 [Deployment](../guide/deployment.md#docker-compose) and [nginx](../guide/nginx.md#allow-other-origins).
 
 ";
 
 /// The settings that the manager does not read: name, default, allowed values and help.
 const OTHERS: [[&str; 4]; 5] = [
-    ["NGINX_PORT", "8080", "a port", "Port on which nginx listens."],
     [
         "CORS_ORIGINS",
         "*",
         "origins, separated by spaces, or *",
         "Origins whose web pages can play streams and use the API. With `*`, pages of all origins can play \
          streams, but only pages of nginx's own origin can use the API.",
+    ],
+    [
+        "FRAME_ANCESTORS",
+        "",
+        "origins, separated by spaces",
+        "Origins whose pages can show the page in a frame, in addition to nginx's own origin.",
     ],
     [
         "NGINX_ACCESS_LOG",

@@ -26,7 +26,7 @@ pub(crate) async fn ensure_can_see(
 
 /// Returns the permission that these credentials give to watch a camera. Uses the first of: a
 /// playback token in the path, a valid API key, and a playback token as a bearer token or in a
-/// cookie. Without API keys, requests from this machine need no credentials.
+/// cookie. If the manager has no keys, requests from this machine need no credentials.
 pub(crate) async fn permit_to_watch(
     core: &Core,
     credentials: &Credentials<'_>,

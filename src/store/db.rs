@@ -140,15 +140,25 @@ pub(crate) struct Database {
     path: PathBuf,
 }
 
+/// Returns the path of the file of the database at `url`; `None` if `url` is invalid. The file may be missing.
+pub(crate) fn file_at(url: &str) -> Option<PathBuf> {
+    connect_options(url).ok().map(|options| options.get_filename().to_owned())
+}
+
+fn connect_options(url: &str) -> Result<SqliteConnectOptions, OpenError> {
+    let options = SqliteConnectOptions::from_str(url).map_err(|_| OpenError::Url)?;
+    if !url.starts_with("sqlite:") || options.get_filename().as_os_str().is_empty() {
+        return Err(OpenError::Url);
+    }
+    Ok(options)
+}
+
 impl Database {
     /// Opens the database at `url`, or creates it, and migrates its tables to this version of the
     /// program.
     pub(crate) async fn open(url: &str) -> Result<Self, OpenError> {
-        let options = SqliteConnectOptions::from_str(url).map_err(|_| OpenError::Url)?;
+        let options = connect_options(url)?;
         let path = options.get_filename().to_owned();
-        if !url.starts_with("sqlite:") || path.as_os_str().is_empty() {
-            return Err(OpenError::Url);
-        }
         let options = options
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)

@@ -101,13 +101,18 @@ impl SealKey {
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(true).mode(0o600);
             let mut file = options.open(&unfinished)?;
-            writeln!(file, "{}", BASE64.encode(self.0))?;
+            writeln!(file, "{}", self.to_base64())?;
             file.sync_all()?;
             std::fs::rename(unfinished, path)?;
             let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
             File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
         };
         write().map_err(|source| SealKeyError::Io { path: path.to_owned(), source })
+    }
+
+    /// Returns the key as text, in the form that [`SealKey::write_new`] writes.
+    pub(crate) fn to_base64(&self) -> String {
+        BASE64.encode(self.0)
     }
 
     /// Returns the bytes of the key.

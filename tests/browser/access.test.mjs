@@ -179,3 +179,31 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     await watching.watches(2);
   });
 });
+
+describe("the page of a service without settings for access", () => {
+  const on = stage({ ALLOW_ANONYMOUS: "" });
+
+  test("opens with the link that deploy/run prints, whose key leaves the address and gets into no URL", async (t) => {
+    const { page: link } = on.service;
+    const [address, key] = link.split("#key=");
+    assert.ok(key?.length > 30, link);
+    const viewer = await on.visit(t, link);
+    const { page } = viewer;
+    await viewer.sees("live");
+    assert.equal(page.url().split("#")[0], address.split("?")[0]);
+    assert.ok(!page.url().includes(key), page.url());
+    assert.ok(!viewer.requests.some((url) => url.includes(key)), "the key is in a URL");
+    await page.reload();
+    await viewer.sees("live");
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByLabel("API key").waitFor();
+    // The link also works in the address bar of the open page.
+    await page.evaluate((key) => (location.hash = `#key=${key}`), key);
+    await viewer.sees("live");
+    assert.ok(!page.url().includes(key), page.url());
+    assert.deepEqual(
+      viewer.problems.filter((problem) => !problem.includes("401")),
+      [],
+    );
+  });
+});

@@ -31,6 +31,7 @@ COMPARED = [
     "X-Content-Type-Options",
     "Referrer-Policy",
     "Content-Security-Policy",
+    "X-Frame-Options",
     "Retry-After",
     "WWW-Authenticate",
 ]
@@ -46,7 +47,8 @@ PAGE = {
     "img-src 'self' data:; media-src 'self' blob:; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'self'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "SAMEORIGIN",
+    "Referrer-Policy": "same-origin",
 }
 MISSING_ASSET = {"X-Content-Type-Options": "nosniff", "Vary": "Accept-Encoding"}
 ASSET = {"Cache-Control": "public, max-age=31536000, immutable"} | MISSING_ASSET
@@ -164,8 +166,8 @@ class Nginx(unittest.TestCase):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         return f"127.0.0.1:{server.server_port}"
 
-    def start_nginx(self, manager):
-        """Start nginx in front of a manager; return its URL."""
+    def start_nginx(self, manager, **settings):
+        """Start nginx in front of a manager, with further settings; return its URL."""
         address = f"127.0.0.1:{free_port()}"
         configuration = self.directory / "nginx.conf"
         variables = {
@@ -179,7 +181,7 @@ class Nginx(unittest.TestCase):
             "START_WAIT_SECONDS": "10",
             "NGINX_ACCESS_LOG": "/dev/stdout",
             "NGINX_ERROR_LOG": "stderr",
-        }
+        } | settings
         values = [f"{name}={value}" for name, value in variables.items()]
         render = ["bash", "-euc", '. deploy/lib.sh; render_nginx "$@"', "bash", configuration]
         subprocess.run([*render, *values], cwd=ROOT, check=True)
@@ -216,6 +218,14 @@ class Nginx(unittest.TestCase):
 
     def test_each_kind_of_response_has_exactly_the_expected_headers(self):
         self.check(self.start_nginx(self.start_manager()), RESPONSES)
+
+    def test_pages_of_listed_origins_can_show_the_page_in_a_frame(self):
+        others = "https://shop.example https://admin.example"
+        url = self.start_nginx("127.0.0.1:1", FRAME_ANCESTORS=others)
+        headers = send("GET", url + "/").headers
+        policy = headers["Content-Security-Policy"]
+        self.assertTrue(policy.endswith(f"frame-ancestors 'self' {others}"), policy)
+        self.assertNotIn("X-Frame-Options", headers)
 
     def test_requests_fail_with_503_while_the_manager_is_unreachable(self):
         self.check(self.start_nginx("127.0.0.1:1"), WITHOUT_MANAGER)

@@ -2,11 +2,11 @@
 //
 // Each block runs as one script, in a directory with links to the project's files and folders. deploy/run
 // starts the services. The wrappers in bin/ run curl and stream-manager with the addresses in the pages
-// replaced by those of the test services. A curl command that contains $API_KEY uses the service with API
-// keys, all others the service without.
+// replaced by those of the test services. A curl command that contains the key uses the service with API
+// keys, all others the service without, which has ALLOW_ANONYMOUS=true.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -44,10 +44,12 @@ describe("commands", () => {
 
   before(async () => {
     directory = mkdtempSync(join(tmpdir(), "docs-test-"));
-    // Skips dotfiles: .env contains the developer's own settings.
-    for (const entry of readdirSync(ROOT).filter((name) => !name.startsWith("."))) {
+    // Skips dotfiles and the files of the developer's own service: .env contains settings.
+    for (const entry of readdirSync(ROOT).filter((name) => !/^(\.|streams)/.test(name))) {
       symlinkSync(join(ROOT, entry), join(directory, entry));
     }
+    // The key that the manager creates at its first start.
+    writeFileSync(join(directory, "streams.db.admin-key"), `${API_KEY}\n`);
     // The parts start one after the other, because the first start may install packages and build.
     const start = async (part) => {
       parts.push(await part);

@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Camera, Manager, Nginx, play, start_service, until};
+use crate::support::{Camera, Manager, Nginx, play, start_live, start_service, until};
 
 const ADMIN: &str = "admin-secret-000001";
 const VIEWER: &str = "viewer-secret-00001";
@@ -143,6 +143,68 @@ async fn an_existing_client_starts_a_camera_with_parts_of_its_link() {
     );
     until("the stream has ended", || async { manager.ffmpegs().is_empty() }).await;
     assert!(!manager.log().contains(camera.password()), "{}", manager.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn urls_in_the_responses_to_aliases_begin_with_the_public_address() {
+    let camera = Camera::start().await;
+    let public = [("PUBLIC_URL", "https://example.com/cameras")];
+    let manager = Manager::start(&public).await;
+    let nginx = Nginx::start_with_settings(&manager, &public).await;
+    let playlist = json!("https://example.com/cameras/streams/gate/stream.m3u8");
+    let add = json!({ "camera_id": "gate", "rtsp_url": camera.link("h264") });
+    let added = old(&nginx, Method::POST, "/cameras/api/stream/cameras/add", add).await;
+    assert_eq!(added["hls_url"], playlist, "{added}");
+    let path = "/cameras/api/cameras?format=array";
+    assert_eq!(old(&nginx, Method::GET, path, Value::Null).await[0]["hls_url"], playlist);
+    let path = "/cameras/api/cameras/gate/stream/start";
+    let started = old(&nginx, Method::POST, path, json!({})).await;
+    assert_eq!(started["stream_url"], playlist, "{started}");
+    assert_eq!(started["stream_path"], "/cameras/streams/gate/stream.m3u8", "{started}");
+    let status = old(&nginx, Method::GET, "/api/stream/cameras/status", Value::Null).await;
+    assert_eq!(status["cameras"][0]["stream_url"], playlist, "{status}");
+
+    let path = "/api/stream/playback/create-session";
+    let session =
+        old(&nginx, Method::POST, path, json!({ "camera_id": "gate", "user_id": 1 })).await;
+    let url = session["stream_url"].as_str().expect("a URL");
+    assert!(url.starts_with("https://example.com/cameras/play/"), "{url}");
+    let id = session["session_id"].as_str().expect("an id");
+    let path = format!("/api/stream/playback/{id}/start");
+    let started = old(&nginx, Method::POST, &path, Value::Null).await;
+    let expected = format!("https://example.com/cameras/api/stream/hls/{id}/playlist.m3u8");
+    assert_eq!(started["stream_url"], expected.as_str());
+
+    // The redirects are relative, so they lead to paths below the same path.
+    for path in [
+        "/cameras/api/cameras/gate/stream/playlist.m3u8",
+        "/cameras/hls/stream_gate/playlist.m3u8",
+        "/hls/stream_gate/playlist.m3u8",
+    ] {
+        play(&nginx.url(path), 1).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aliases_refuse_requests_that_have_passed_a_proxy_if_no_key_is_needed() {
+    let (_camera, _manager, nginx) = start_live("h264", &[]).await;
+    let paths = [
+        "/api/stream/cameras/status",
+        "/api/stream/playback/sessions",
+        "/api/cameras/cam/stream/playlist.m3u8",
+        "/api/cameras?format=array",
+    ];
+    for path in paths {
+        assert_eq!(nginx.get(path).await.status(), 200, "{path}");
+        for (name, value) in [("X-Forwarded-For", "192.0.2.1"), ("Host", "cameras.example")] {
+            let request = nginx.client().get(nginx.url(path)).header(name, value);
+            let response = request.send().await.expect("a response");
+            assert_eq!(response.status(), 403, "{path}, {name}");
+        }
+    }
+    // Pages at other addresses cannot use the API either.
+    let request = nginx.client().get(nginx.url(paths[0])).header("Origin", "https://a.example");
+    assert_eq!(request.send().await.expect("a response").status(), 403);
 }
 
 #[tokio::test(flavor = "multi_thread")]

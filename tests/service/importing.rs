@@ -18,12 +18,17 @@ struct Outcome {
 
 /// Runs `stream-manager import` with a file for a manager.
 fn import(manager: &Manager, file: &str, options: &[&str], variables: &[(&str, &str)]) -> Outcome {
+    let url = manager.url("");
+    run(manager, file, &[&["--url", url.as_str()], options].concat(), variables)
+}
+
+/// Runs `stream-manager import` with a file in the directory of a manager.
+fn run(manager: &Manager, file: &str, options: &[&str], variables: &[(&str, &str)]) -> Outcome {
     let path = manager.dir().path().join("file-to-import");
     std::fs::write(&path, file).expect("a file");
     let output = Command::new(env!("CARGO_BIN_EXE_stream-manager"))
         .arg("import")
         .arg(&path)
-        .args(["--url", &manager.url("")])
         .args(options)
         .current_dir(manager.dir().path())
         .env_clear()
@@ -149,6 +154,27 @@ async fn the_command_needs_the_service_and_a_key_for_administrators() {
     let unreachable = import(&manager, file, &[], &key);
     assert_eq!(unreachable.code, Some(1), "{unreachable:?}");
     assert!(unreachable.stderr.contains("connection refused"), "{unreachable:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_uses_the_key_that_the_service_has_created() {
+    let manager = Manager::start(&[("ALLOW_ANONYMOUS", "")]).await;
+    let file = r#"[{ "id": "gate", "rtsp_link": "rtsp://192.0.2.7/1" }]"#;
+    let (_, port) = manager.address().rsplit_once(':').expect("a port");
+    // The command has the same settings as the service, and finds the key next to the database.
+    let port = [("PORT", port)];
+    let imported = run(&manager, file, &["--apply"], &port);
+    assert_eq!(imported.code, Some(0), "{imported:?}");
+    assert!(imported.stdout.contains("1 added"), "{imported:?}");
+    // With another URL, the command does not send this key.
+    let refused = import(&manager, file, &["--apply"], &port);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("set API_KEY"), "{refused:?}");
+
+    std::fs::write(manager.dir().path().join("streams.db.admin-key"), "garbage").expect("a file");
+    let refused = run(&manager, file, &["--apply"], &port);
+    assert_eq!(refused.code, Some(64), "{refused:?}");
+    assert!(refused.stderr.contains("streams.db.admin-key contains no key"), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

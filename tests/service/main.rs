@@ -31,6 +31,7 @@ mod outputs;
 mod parts;
 mod playback;
 mod playing;
+mod proxies;
 mod reachability;
 mod renditions;
 mod restart;

@@ -387,8 +387,12 @@ async fn a_token_for_a_hundred_uuids_plays_and_a_longer_one_gets_an_explanation(
 #[tokio::test(flavor = "multi_thread")]
 async fn the_attributes_of_the_cookie_can_be_set() {
     let attributes = "Domain=example.com; Path=/; SameSite=None";
-    let (_camera, manager, _nginx) =
-        start_with_keys(&[("PLAYBACK_COOKIE_ATTRIBUTES", attributes)]).await;
+    let (_camera, manager, _nginx) = start_with_keys(&[
+        ("PLAYBACK_COOKIE_ATTRIBUTES", attributes),
+        // The path of the public address does not change attributes that are set.
+        ("PUBLIC_URL", "http://example.com/cameras"),
+    ])
+    .await;
     let session = json!({ "user": "anna", "camera": "cam", "cookie": true });
     let request = manager.client().post(manager.url("/api/playback/sessions"));
     let response = request.bearer_auth(ADMIN).json(&session).send().await.expect("a response");

@@ -145,7 +145,7 @@ class StreamManager:
         body = {"user": user, "camera": camera_id, "ttl_seconds": ttl}
         session = self._call("POST", "/api/playback/sessions", body)
         return Playback(
-            hls_url=self._public_url + session["hls_url"],
+            hls_url=self._public(session["hls_url"]),
             session_id=session["session_id"],
             expires_at=datetime.fromisoformat(session["expires_at"]),
         )
@@ -189,6 +189,10 @@ class StreamManager:
         """Returns the address at which a player can play one of the token's cameras."""
         stream = f"{camera_id}~sub" if profile == "sub" else camera_id
         return f"{self._public_url}/play/{token}/{stream}/stream.m3u8"
+
+    def _public(self, url: str) -> str:
+        # With the manager's setting PUBLIC_URL, the URL is complete.
+        return url if "://" in url else self._public_url + url
 
     def _signer(self) -> tuple[str, Callable[[bytes], bytes]]:
         # Imported here, so that all other methods work without the package.

@@ -140,7 +140,8 @@ final class StreamManager
             'ttl_seconds' => $ttl,
         ]);
         return [
-            'hlsUrl' => $this->publicUrl . $session['hls_url'],
+            // With the manager's setting PUBLIC_URL, the URL is complete.
+            'hlsUrl' => str_contains($session['hls_url'], '://') ? $session['hls_url'] : $this->publicUrl . $session['hls_url'],
             'sessionId' => $session['session_id'],
             'expiresAt' => $session['expires_at'],
         ];

@@ -6,9 +6,11 @@ use http_body_util::{BodyExt, Collected};
 use hyper::header::CONTENT_LENGTH;
 use serde_json::{Map, Value};
 
+use crate::api::media::PLAYLIST_PATH;
 use crate::api::reply::{self, Reply};
 use crate::api::route::Call;
 use crate::base::error::{Error, ErrorKind};
+use crate::base::public_url::PublicUrl;
 
 /// The fields of an old request. Contains secrets, so there is no `Debug`.
 pub(super) struct Fields(Map<String, Value>);
@@ -76,25 +78,26 @@ pub(in crate::api) async fn extended(
 }
 
 /// Returns the old fields of a camera.
-pub(in crate::api) fn of_camera(camera: &mut Value) -> Map<String, Value> {
+pub(in crate::api) fn of_camera(camera: &mut Value, public_url: &PublicUrl) -> Map<String, Value> {
     let id = camera["id"].as_str().unwrap_or_default();
     let fields = [
         ("camera_id", id.into()),
         ("rtsp_url", camera["source"].clone()),
         ("enable_analytics", camera["analytics"].clone()),
         ("profile_name", "main".into()),
-        ("hls_url", playlist(id).into()),
+        ("hls_url", playlist(id, public_url).into()),
     ];
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// Returns the old fields of a start, a stop or the status of a stream.
-pub(in crate::api) fn of_stream(stream: &mut Value) -> Map<String, Value> {
+pub(in crate::api) fn of_stream(stream: &mut Value, public_url: &PublicUrl) -> Map<String, Value> {
     let state = [&stream["status"], &stream["state"]].into_iter().find_map(Value::as_str);
     let is_streaming = matches!(state, Some("started" | "active" | "live"));
+    let stream_url = stream["stream_path"].as_str().map(|path| public_url.absolute(path));
     let fields = [
         ("camera_id", stream["indicator_id"].clone()),
-        ("stream_url", stream["stream_path"].clone()),
+        ("stream_url", stream_url.into()),
         ("streaming", is_streaming.into()),
     ];
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
@@ -123,14 +126,21 @@ pub(super) fn with_list(
 }
 
 /// Returns the cameras in the response to a request for the list, with their old fields.
-pub(in crate::api) async fn camera_array(reply: Reply) -> Result<Reply, Error> {
+pub(in crate::api) async fn camera_array(
+    reply: Reply,
+    public_url: &PublicUrl,
+) -> Result<Reply, Error> {
     let mut list = body(reply).await?;
-    with_list(&mut list, "cameras", of_camera);
+    with_list(&mut list, "cameras", |camera| of_camera(camera, public_url));
     Ok(reply::json(&list["cameras"]))
 }
 
 /// Returns the status of all cameras, from the list of cameras and the list of streams.
-pub(super) fn of_status(streams: &mut Value, cameras: &[Value]) -> Map<String, Value> {
+pub(super) fn of_status(
+    streams: &mut Value,
+    cameras: &[Value],
+    public_url: &PublicUrl,
+) -> Map<String, Value> {
     let streams = streams["streams"].take();
     let main =
         streams.as_array().into_iter().flatten().filter(|stream| stream["profile"] == "main");
@@ -146,13 +156,13 @@ pub(super) fn of_status(streams: &mut Value, cameras: &[Value]) -> Map<String, V
             "name": camera["name"],
             "status": state,
             "streaming": *state == "live",
-            "stream_url": playlist(id),
+            "stream_url": playlist(id, public_url),
         })
     });
     [("cameras".to_owned(), entries.collect())].into_iter().collect()
 }
 
-/// Returns the path of the playlist of a camera's main stream.
-fn playlist(id: &str) -> String {
-    crate::api::media::PLAYLIST_PATH.replace("{id}", id)
+/// Returns the URL of the playlist of a camera's main stream.
+fn playlist(id: &str, public_url: &PublicUrl) -> String {
+    public_url.url(&PLAYLIST_PATH.replace("{id}", id))
 }

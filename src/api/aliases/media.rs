@@ -4,7 +4,6 @@
 use hyper::header::{HeaderValue, LOCATION};
 use hyper::{Method, StatusCode};
 
-use crate::api::credentials;
 use crate::api::reply::{self, Reply};
 use crate::api::route::{Audience, Call, Row};
 use crate::base::error::{Error, ErrorKind};
@@ -73,7 +72,7 @@ async fn redirect(
     root: &str,
     file: &str,
 ) -> Result<Reply, Error> {
-    let shown = credentials::shown(&call.head.headers);
+    let shown = call.shown();
     permit_to_watch(&call.api.core, &shown, camera).await?;
     let folder = match shown.bearer_token() {
         Some(token) => format!("play/{token}"),

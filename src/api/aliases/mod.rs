@@ -63,7 +63,8 @@ async fn add_camera(mut call: Call<'_>) -> Result<Reply, Error> {
     input.rename("rtsp_url_sub", "rtsp_link_sub");
     let reply =
         call.forward(Method::PUT, &format!("/api/cameras/{id}"), Some(input.into())).await?;
-    extended(reply, fields::of_camera).await
+    let public_url = &call.api.public_url;
+    extended(reply, |camera| fields::of_camera(camera, public_url)).await
 }
 
 /// Creates a playback session: `POST /api/playback/sessions`.
@@ -103,11 +104,12 @@ async fn start_session(call: Call<'_>) -> Result<Reply, Error> {
     })?;
     let path = format!("/api/cameras/{camera}/stream/start");
     let reply = call.forward(Method::POST, &path, Some(json!({}))).await?;
+    let stream_url = call.api.public_url.url(&media::session_playlist(&id));
     extended(reply, move |_| {
         let mut fields = Map::new();
         fields.insert("session_id".to_owned(), id.as_str().into());
         fields.insert("camera_id".to_owned(), camera.as_str().into());
-        fields.insert("stream_url".to_owned(), media::session_playlist(&id).into());
+        fields.insert("stream_url".to_owned(), stream_url.into());
         fields
     })
     .await
@@ -127,7 +129,8 @@ async fn cameras_status(call: Call<'_>) -> Result<Reply, Error> {
         }
     }
     let reply = call.forward(Method::GET, "/api/streams", None).await?;
-    extended(reply, move |list| fields::of_status(list, &cameras)).await
+    let public_url = &call.api.public_url;
+    extended(reply, move |list| fields::of_status(list, &cameras, public_url)).await
 }
 
 /// Returns the health of the service: `GET /api/health`.

@@ -242,7 +242,7 @@ async fn list(mut call: Call<'_>) -> Result<Reply, Error> {
     let reply = reply::json(&CamerasOutput::new(&records, total, core));
     match format {
         ListFormat::Object => Ok(reply),
-        ListFormat::Array => fields::camera_array(reply).await,
+        ListFormat::Array => fields::camera_array(reply, &call.api.public_url).await,
     }
 }
 
@@ -256,7 +256,7 @@ async fn create(mut call: Call<'_>) -> Result<Reply, Error> {
     let (id, new) = call.input::<CameraInput>().await?.split()?;
     let core = &call.api.core;
     let record = cameras::create(core, &call.api.finder, &call.caller, id, new).await?;
-    Ok(created(&record.id, &CameraOutput::new(&record, core)))
+    Ok(created(&call, &record.id, &CameraOutput::new(&record, core)))
 }
 
 async fn put(mut call: Call<'_>) -> Result<Reply, Error> {
@@ -269,13 +269,14 @@ async fn put(mut call: Call<'_>) -> Result<Reply, Error> {
     let core = &call.api.core;
     let (record, change) = cameras::put(core, &call.api.finder, &call.caller, &id, new).await?;
     let output = CameraOutput::new(&record, core);
-    Ok(if change == Change::Created { created(&id, &output) } else { reply::json(&output) })
+    Ok(if change == Change::Created { created(&call, &id, &output) } else { reply::json(&output) })
 }
 
-fn created(id: &CameraId, output: &CameraOutput) -> Reply {
+fn created(call: &Call<'_>, id: &CameraId, output: &CameraOutput) -> Reply {
     let mut reply = reply::json(output);
     *reply.status_mut() = StatusCode::CREATED;
-    if let Ok(location) = HeaderValue::from_str(&format!("/api/cameras/{id}")) {
+    let location = call.api.public_url.url(&format!("/api/cameras/{id}"));
+    if let Ok(location) = HeaderValue::from_str(&location) {
         reply.headers_mut().insert(LOCATION, location);
     }
     reply

@@ -8,6 +8,7 @@ use super::operation::Operation;
 use super::reply::{JPEG, PLAYLIST};
 use super::route::{Audience, Row};
 use crate::base::error::ErrorKind;
+use crate::base::public_url::PublicUrl;
 use crate::camera::id::{STREAM_ID_PATTERN, StreamId};
 use playlists::ReloadInput;
 use snapshot::SnapshotInput;
@@ -102,7 +103,7 @@ fn operation(id: &'static str, summary: &'static str) -> Operation {
         .fails(&[ErrorKind::StreamEnded, ErrorKind::AwaitingKeyframe])
 }
 
-/// Returns the path of a stream's playlist.
-pub(super) fn playlist_path(id: &StreamId) -> String {
-    PLAYLIST_PATH.replace("{id}", id.as_str())
+/// Returns the path of a stream's playlist, as browsers see it.
+pub(super) fn playlist_path(id: &StreamId, public_url: &PublicUrl) -> String {
+    public_url.path(&PLAYLIST_PATH.replace("{id}", id.as_str()))
 }

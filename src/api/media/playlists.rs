@@ -9,7 +9,7 @@ use hyper::StatusCode;
 use hyper::header::USER_AGENT;
 use utoipa::IntoParams;
 
-use crate::api::credentials::{self, text};
+use crate::api::credentials::text;
 use crate::api::reply::{self, PLAYLIST, Reply};
 use crate::api::route::Call;
 use crate::base::error::{Error, ErrorKind};
@@ -91,9 +91,8 @@ fn response(text: Bytes) -> Reply {
 
 /// Returns the sender of a viewer's request.
 pub(super) fn visitor<'a>(call: &'a Call<'_>) -> Visitor<'a> {
-    let headers = &call.head.headers;
-    let player = text(headers, USER_AGENT.as_str()).unwrap_or_default();
-    Visitor { shown: credentials::shown(headers), player }
+    let player = text(&call.head.headers, USER_AGENT.as_str()).unwrap_or_default();
+    Visitor { shown: call.shown(), player }
 }
 
 #[cfg(test)]

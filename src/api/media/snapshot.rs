@@ -8,7 +8,6 @@ use hyper::StatusCode;
 use hyper::header::{AGE, HeaderValue, LAST_MODIFIED};
 use utoipa::IntoParams;
 
-use crate::api::credentials;
 use crate::api::reply::{self, JPEG, Reply};
 use crate::api::route::Call;
 use crate::api::wire::parse_flag;
@@ -84,8 +83,7 @@ fn flag(value: &str) -> Result<bool, Error> {
 pub(super) async fn get(call: Call<'_>) -> Result<Reply, Error> {
     let id = StreamId::parse(&call.id)?;
     let request = SnapshotInput::from_query(call.head.uri.query().unwrap_or_default())?.request();
-    let shown = credentials::shown(&call.head.headers);
-    let picture = snapshots::take(&call.api.core, &id, &shown, request).await?;
+    let picture = snapshots::take(&call.api.core, &id, &call.shown(), request).await?;
     Ok(response(&picture))
 }
 

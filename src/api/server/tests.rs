@@ -29,8 +29,9 @@ use crate::api::reply::Reply;
 use crate::api::route::{Audience, Call, Row, Table};
 use crate::api::routes;
 use crate::base::proc;
+use crate::base::public_url::PublicUrl;
 use crate::base::tasks::EndedTasks;
-use crate::camera::networks::CameraNetworks;
+use crate::camera::networks::{CameraNetworks, Networks};
 use crate::child::spawner::{Bounds, Spawner};
 use crate::config::CookieAttributes;
 use crate::ingest::ffmpeg::check::FfmpegCheck;
@@ -157,10 +158,11 @@ impl Served {
             Arc::new(readiness),
             CookieAttributes { text: "Path=/".to_owned(), is_cross_site: false },
             metrics,
+            PublicUrl::default(),
         );
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let server =
-            Server::bind(address, Arc::new(Router::new(api, table))).await.expect("a free port");
+        let router = Arc::new(Router::new(api, table, Networks::default()));
+        let server = Server::bind(address, router).await.expect("a free port");
         let address = server.address().expect("an address");
         let (end, is_over) = oneshot::channel();
         let ended = tokio::spawn(server.run(async {
@@ -291,6 +293,9 @@ impl Nginx {
             ("STREAM_DIR", dir.to_string()),
             ("WEB_DIR", dir.to_string()),
             ("CORS_ORIGINS", "*".to_owned()),
+            ("NGINX_BASE_PATH", String::new()),
+            ("NGINX_FRAME_ANCESTORS", "'self'".to_owned()),
+            ("NGINX_TRUSTED_PROXIES", String::new()),
             ("START_WAIT_SECONDS", "60".to_owned()),
             ("NGINX_ACCESS_LOG", "/dev/null".to_owned()),
             ("NGINX_ERROR_LOG", "stderr".to_owned()),

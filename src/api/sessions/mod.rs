@@ -88,7 +88,7 @@ async fn begin(mut call: Call<'_>) -> Result<Reply, Error> {
     let (wants_cookie, lifetime) = (input.cookie, Duration::from_secs(input.ttl_seconds));
     let new = input.session();
     let created = sessions::begin(&call.api.core, &call.caller, new).await?;
-    let is_secure = is_secure(&call.head.headers);
+    let is_secure = call.api.public_url.is_https() || is_secure(&call.head.headers);
     let attributes = &call.api.cookie_attributes;
     let cookie = || cookie(&created.token, lifetime, attributes, is_secure);
     let cookie = match wants_cookie.then(cookie).transpose() {
@@ -99,7 +99,7 @@ async fn begin(mut call: Call<'_>) -> Result<Reply, Error> {
             return Err(error);
         }
     };
-    let mut reply = reply::json(&NewSessionOutput::new(created));
+    let mut reply = reply::json(&NewSessionOutput::new(created, public_url));
     *reply.status_mut() = StatusCode::CREATED;
     if let Some(cookie) = cookie {
         reply.headers_mut().insert(SET_COOKIE, cookie);

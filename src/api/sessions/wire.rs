@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::wire::{flag, number};
+use crate::base::public_url::PublicUrl;
 use crate::base::time::rfc3339;
 use crate::playback::Session;
 use crate::service::sessions::{CreatedSession, NewSession};
@@ -57,18 +58,18 @@ impl SessionInput {
 pub(crate) struct NewSessionOutput {
     /// The token, which the session's holder sends with every request for media.
     token: String,
-    /// Path of the playlist of the first camera, including the token; null if the session is for all
-    /// cameras.
+    /// URL of the playlist of the first camera, including the token; null if the session is for all cameras.
+    /// Without `PUBLIC_URL`, the URL is a path without a host.
     hls_url: Option<String>,
     #[serde(flatten)]
     session: SessionOutput,
 }
 
 impl NewSessionOutput {
-    pub(super) fn new(created: CreatedSession) -> Self {
+    pub(super) fn new(created: CreatedSession, public_url: &PublicUrl) -> Self {
         let CreatedSession { session, token, camera } = created;
         Self {
-            hls_url: camera.map(|id| format!("/play/{token}/{id}/stream.m3u8")),
+            hls_url: camera.map(|id| public_url.url(&format!("/play/{token}/{id}/stream.m3u8"))),
             token,
             session: SessionOutput::new(&session),
         }

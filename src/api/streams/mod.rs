@@ -178,7 +178,7 @@ async fn start(mut call: Call<'_>) -> Result<Reply, Error> {
     let request = call.input::<StartInput>().await?.request()?;
     let id = request.id.clone();
     let outcome = streams::start(&call.api.core, &call.caller, request).await?;
-    Ok(reply::json(&StartOutput::new(&id, outcome)))
+    Ok(reply::json(&StartOutput::new(&id, outcome, &call.api.public_url)))
 }
 
 async fn start_camera(mut call: Call<'_>) -> Result<Reply, Error> {
@@ -186,13 +186,15 @@ async fn start_camera(mut call: Call<'_>) -> Result<Reply, Error> {
     let parts = input.take_parts()?;
     let StartCameraInput { profile, output, wait, .. } = input;
     let id = StreamId::new(call.camera_id()?, profile);
-    let core = &call.api.core;
+    let api = call.api;
+    let (core, public_url) = (&api.core, &api.public_url);
     let outcome = if parts.is_empty() {
         streams::start_known(core, &call.caller, &id, output, wait).await?
     } else {
         streams::start_changed(core, &call.caller, &id, &parts, output, wait).await?
     };
-    extended(reply::json(&StartOutput::new(&id, outcome)), fields::of_stream).await
+    let reply = reply::json(&StartOutput::new(&id, outcome, public_url));
+    extended(reply, |stream| fields::of_stream(stream, public_url)).await
 }
 
 async fn stop(mut call: Call<'_>) -> Result<Reply, Error> {
@@ -203,7 +205,8 @@ async fn stop(mut call: Call<'_>) -> Result<Reply, Error> {
 async fn stop_camera(mut call: Call<'_>) -> Result<Reply, Error> {
     let StreamInput { profile, .. } = call.input().await?;
     let reply = stop_stream(&call, StreamId::new(call.camera_id()?, profile)).await?;
-    extended(reply, fields::of_stream).await
+    let public_url = &call.api.public_url;
+    extended(reply, |stream| fields::of_stream(stream, public_url)).await
 }
 
 async fn stop_stream(call: &Call<'_>, id: StreamId) -> Result<Reply, Error> {
@@ -219,20 +222,22 @@ async fn status(mut call: Call<'_>) -> Result<Reply, Error> {
 async fn camera_status(mut call: Call<'_>) -> Result<Reply, Error> {
     let StreamInput { profile, .. } = call.input().await?;
     let reply = stream_status(&call, StreamId::new(call.camera_id()?, profile)).await?;
-    extended(reply, fields::of_stream).await
+    let public_url = &call.api.public_url;
+    extended(reply, |stream| fields::of_stream(stream, public_url)).await
 }
 
 async fn stream_status(call: &Call<'_>, id: StreamId) -> Result<Reply, Error> {
     let found = streams::find(&call.api.core, &call.caller, &id).await?;
+    let public_url = &call.api.public_url;
     Ok(reply::json(&match found {
-        StreamOrCamera::Stream(handle) => StreamOutput::running(&handle),
-        StreamOrCamera::Camera(camera) => StreamOutput::stopped(&camera),
+        StreamOrCamera::Stream(handle) => StreamOutput::running(&handle, public_url),
+        StreamOrCamera::Camera(camera) => StreamOutput::stopped(&camera, public_url),
     }))
 }
 
 async fn list(call: Call<'_>) -> Result<Reply, Error> {
     let streams = streams::list(&call.api.core, &call.caller).await?;
-    Ok(reply::json(&StreamsOutput::new(&streams)))
+    Ok(reply::json(&StreamsOutput::new(&streams, &call.api.public_url)))
 }
 
 async fn log(mut call: Call<'_>) -> Result<Reply, Error> {

@@ -9,6 +9,7 @@ use crate::api::media::playlist_path;
 use crate::api::schema;
 use crate::api::wire::seconds;
 use crate::base::error::{Error, ErrorKind};
+use crate::base::public_url::PublicUrl;
 use crate::camera::Camera;
 use crate::camera::id::{Profile, StreamId};
 use crate::camera::options::StreamOptions;
@@ -24,7 +25,7 @@ use crate::stream::status::Status;
 pub(crate) struct StartOutput<'a> {
     /// The camera's id.
     indicator_id: &'a str,
-    /// Path of the playlist on the nginx that serves the streams.
+    /// Path of the playlist on the host at which browsers reach nginx.
     stream_path: String,
     /// The state of the stream.
     status: StartStatus,
@@ -57,14 +58,15 @@ pub(crate) enum StartStatus {
 }
 
 impl<'a> StartOutput<'a> {
-    pub(super) fn new(id: &'a StreamId, outcome: StartOutcome) -> Self {
+    pub(super) fn new(id: &'a StreamId, outcome: StartOutcome, public_url: &PublicUrl) -> Self {
         let (status, reason) = match outcome {
             StartOutcome::Started => (StartStatus::Started, None),
             StartOutcome::Active => (StartStatus::Active, None),
             StartOutcome::Starting(reason) => (StartStatus::Starting, reason),
         };
         let reason = reason.map(|Error { kind, detail, .. }| ReasonOutput { code: kind, detail });
-        Self { indicator_id: id.camera().as_str(), stream_path: playlist_path(id), status, reason }
+        let stream_path = playlist_path(id, public_url);
+        Self { indicator_id: id.camera().as_str(), stream_path, status, reason }
     }
 }
 
@@ -92,7 +94,7 @@ pub(crate) struct StreamOutput {
     profile: Profile,
     /// The state of the stream.
     state: StreamState,
-    /// Path of the playlist on the nginx that serves the streams.
+    /// Path of the playlist on the host at which browsers reach nginx.
     stream_path: String,
     /// The URL of the stream at the camera, without secrets.
     source: String,
@@ -228,8 +230,9 @@ pub(crate) struct StreamsOutput {
 }
 
 impl StreamsOutput {
-    pub(super) fn new(streams: &[StreamHandle]) -> Self {
-        let mut streams: Vec<_> = streams.iter().map(StreamOutput::running).collect();
+    pub(super) fn new(streams: &[StreamHandle], public_url: &PublicUrl) -> Self {
+        let output = |handle| StreamOutput::running(handle, public_url);
+        let mut streams: Vec<_> = streams.iter().map(output).collect();
         streams.sort_by(|a, b| (&a.indicator_id, a.profile).cmp(&(&b.indicator_id, b.profile)));
         Self { streams }
     }
@@ -269,23 +272,28 @@ impl<'a> LogOutput<'a> {
 
 impl StreamOutput {
     /// Returns the state of a stream that is running or has failed, with its details.
-    pub(super) fn running(handle: &StreamHandle) -> Self {
+    pub(super) fn running(handle: &StreamHandle, public_url: &PublicUrl) -> Self {
         let status = handle.status();
         let running = RunningOutput::new(handle, &status);
-        Self::new(&status.camera, StreamState::from(status.state), Some(running))
+        Self::new(&status.camera, StreamState::from(status.state), Some(running), public_url)
     }
 
     /// Returns the state `stopped` for a camera's stream, without details.
-    pub(super) fn stopped(camera: &Camera) -> Self {
-        Self::new(camera, StreamState::Stopped, None)
+    pub(super) fn stopped(camera: &Camera, public_url: &PublicUrl) -> Self {
+        Self::new(camera, StreamState::Stopped, None, public_url)
     }
 
-    fn new(camera: &Camera, state: StreamState, running: Option<RunningOutput>) -> Self {
+    fn new(
+        camera: &Camera,
+        state: StreamState,
+        running: Option<RunningOutput>,
+        public_url: &PublicUrl,
+    ) -> Self {
         Self {
             indicator_id: camera.id.camera().to_string(),
             profile: camera.id.profile(),
             state,
-            stream_path: playlist_path(&camera.id),
+            stream_path: playlist_path(&camera.id, public_url),
             source: camera.source.to_string(),
             options: camera.options,
             running,

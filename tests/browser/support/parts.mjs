@@ -41,6 +41,7 @@ export class Parts {
     const streams = join(this.directory, "streams");
     const env = {
       PORT: String(this.port),
+      ALLOW_ANONYMOUS: "true",
       STREAM_DIR: streams,
       DATABASE_URL: `sqlite:${streams}.db`,
       ...variables,

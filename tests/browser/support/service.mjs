@@ -23,6 +23,8 @@ export class Service {
     const defaults = {
       PORT: "0",
       NGINX_PORT: "0",
+      // No key is needed, unless the settings contain API_KEYS.
+      ALLOW_ANONYMOUS: "true",
       DEMO_CAMERA_PORT: cameraPort,
       STREAM_DIR: join(directory, "streams"),
     };

@@ -52,8 +52,8 @@ fn as_nobody() -> &'static [&'static str] {
 }
 
 impl Manager {
-    /// Sets the manager's working directory and environment: a free port, files in `dir`, and the
-    /// FFmpeg that `TEST_FFMPEG_BIN` names, if any. `settings` override these. Viewers always use the
+    /// Sets the manager's working directory and environment: a free port, files in `dir`, no API keys, and
+    /// the FFmpeg that `TEST_FFMPEG_BIN` names, if any. `settings` override these. Viewers always use the
     /// system's FFmpeg.
     pub(crate) fn configure(command: &mut Command, dir: &Path, settings: &[(&str, &str)]) {
         command
@@ -63,6 +63,7 @@ impl Manager {
             .env("PORT", "0")
             .env("BIND_SOCKET", dir.join(SOCKET))
             .env("STREAM_DIR", dir.join("streams"))
+            .env("ALLOW_ANONYMOUS", "true")
             .env("LOG_FORMAT", "json")
             .env("RUST_LOG", "debug")
             .envs(ffmpeg().map(|program| ("FFMPEG_BIN", program)))

@@ -9,6 +9,7 @@ mod network;
 mod nginx;
 mod onvif;
 mod openssl;
+mod outer_proxy;
 mod picture;
 mod process;
 mod raw_camera;
@@ -29,6 +30,7 @@ pub(crate) use network::in_own_network;
 pub(crate) use nginx::{Nginx, free_port};
 pub(crate) use onvif::OnvifDevice;
 pub(crate) use openssl::{certificate, key_pair, openssl, self_signed, tls_acceptor};
+pub(crate) use outer_proxy::OuterProxy;
 pub(crate) use picture::Jpeg;
 pub(crate) use process::{
     Process, children_of, is_running, lines_of, processes_that_show, send_signal,

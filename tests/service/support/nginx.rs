@@ -27,20 +27,25 @@ impl Nginx {
 
     /// Starts nginx in front of `manager` with this value of `CORS_ORIGINS`.
     pub(crate) async fn start_with(manager: &Manager, cors_origins: &str) -> Self {
+        Self::start_with_settings(manager, &[("CORS_ORIGINS", cors_origins)]).await
+    }
+
+    /// Starts nginx in front of `manager` with these settings.
+    pub(crate) async fn start_with_settings(manager: &Manager, settings: &[(&str, &str)]) -> Self {
         // nginx does not report which port it got for port 0, so this looks for a free port first.
         // If another process takes the port before nginx does, the next attempt uses another one.
         loop {
             let port = free_port();
-            if let Some(nginx) = Self::start_on(port, manager, cors_origins).await {
+            if let Some(nginx) = Self::start_on(port, manager, settings).await {
                 return nginx;
             }
         }
     }
 
     /// Starts nginx on `port`. Returns `None` if another process uses the port.
-    async fn start_on(port: u16, manager: &Manager, cors_origins: &str) -> Option<Self> {
+    async fn start_on(port: u16, manager: &Manager, settings: &[(&str, &str)]) -> Option<Self> {
         let dir = TempDir::new().expect("a directory");
-        render(&dir, port, manager, cors_origins);
+        render(&dir, port, manager, settings);
         let log = dir.path().join("log");
         let log = File::options().create(true).append(true).open(log).expect("a log");
         // A socket, as with systemd, which nginx cannot open as /dev/stdout.
@@ -103,8 +108,8 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().expect("an address").port()
 }
 
-/// Writes `nginx.conf` to `dir`.
-fn render(dir: &TempDir, port: u16, manager: &Manager, cors_origins: &str) {
+/// Writes `nginx.conf` to `dir`. `settings` override the defaults.
+fn render(dir: &TempDir, port: u16, manager: &Manager, settings: &[(&str, &str)]) {
     let path = |path: &std::path::Path| path.to_str().expect("a path").to_owned();
     let user = nix::unistd::User::from_uid(nix::unistd::Uid::current()).expect("users");
     let variables = [
@@ -114,7 +119,7 @@ fn render(dir: &TempDir, port: u16, manager: &Manager, cors_origins: &str) {
         format!("MANAGER_ADDR=unix:{}", path(&manager.socket())),
         format!("STREAM_DIR={}", path(&manager.stream_dir())),
         format!("WEB_DIR={}", path(&project_dir().join("nginx/web/dist"))),
-        format!("CORS_ORIGINS={cors_origins}"),
+        "CORS_ORIGINS=*".to_owned(),
         "START_WAIT_SECONDS=60".to_owned(),
         format!("NGINX_ACCESS_LOG={}", path(&dir.path().join("log"))),
         "NGINX_ERROR_LOG=stderr".to_owned(),
@@ -123,6 +128,7 @@ fn render(dir: &TempDir, port: u16, manager: &Manager, cors_origins: &str) {
         .args(["-euc", r#". deploy/lib.sh; render_nginx "$@""#, "bash"])
         .arg(dir.path().join("nginx.conf"))
         .args(variables)
+        .args(settings.iter().map(|(name, value)| format!("{name}={value}")))
         .current_dir(project_dir())
         .stdin(Stdio::null())
         .status();

@@ -1,7 +1,7 @@
 // The caller: the name and the role of the API key that the page uses.
 import { computed, effect, signal } from "@preact/signals";
 
-import { get, hasKey, refusals, setKey } from "./client";
+import { get, hasKey, refusals, setKey, takeKeyFromAddress } from "./client";
 import { Problem } from "./problem";
 import type { Caller, Role } from "./types";
 
@@ -74,5 +74,11 @@ export function signOut(): void {
 effect(() => {
   if (refusals.value > 0 && access.peek().is === "known") {
     access.value = { is: "signed-out", error: new Problem(401, "key_refused") };
+  }
+});
+// The user has pasted a link with a key into the address bar of the open page.
+addEventListener("hashchange", () => {
+  if (takeKeyFromAddress()) {
+    void identify();
   }
 });

@@ -1,6 +1,7 @@
 // Requests to the API. Only this module knows the API key.
 import { signal } from "@preact/signals";
 
+import { addressOf } from "./address";
 import { Problem, problemOf } from "./problem";
 
 const STORED = "key";
@@ -12,9 +13,12 @@ const USUAL_MS = 10_000;
  */
 export const LONG_MS = 200_000;
 
+/** The part after # of a link with a key, such as the link that the manager logs at its start. */
+const KEY_IN_ADDRESS = /^#key=(.+)$/;
+
 /**
- * The API key. The tab's session storage contains a copy, which survives a reload. The key is never part of a
- * URL.
+ * The API key. The tab's session storage contains a copy, which survives a reload. The key is never part of the
+ * URL of a request.
  */
 let key = sessionStorage.getItem(STORED);
 
@@ -32,6 +36,24 @@ export function setKey(value: string | null): void {
     sessionStorage.removeItem(STORED);
   }
 }
+
+/**
+ * Takes the key from the page's address, if the address contains one, and removes it there. Returns whether the
+ * address contained a key.
+ */
+export function takeKeyFromAddress(): boolean {
+  const [, found] = KEY_IN_ADDRESS.exec(location.hash) ?? [];
+  if (!found) {
+    return false;
+  }
+  history.replaceState(null, "", location.pathname + location.search);
+  // The manager's keys contain no character that a URL would need to encode.
+  setKey(found);
+  return true;
+}
+
+// Before other modules read the address.
+takeKeyFromAddress();
 
 export function hasKey(): boolean {
   return key !== null;
@@ -63,7 +85,8 @@ async function send(
 ): Promise<Response> {
   const headers: Record<string, string> = {};
   if (key) {
-    headers.Authorization = `Bearer ${key}`;
+    // A proxy in front of nginx may need Authorization for its own users.
+    headers["X-API-Key"] = key;
   }
   if (body !== undefined) {
     headers["Content-Type"] = "application/json";
@@ -74,7 +97,7 @@ async function send(
   }
   let response: Response;
   try {
-    response = await fetch(`api/${path}`, init);
+    response = await fetch(addressOf(`api/${path}`), init);
   } catch {
     throw new Problem(0, "unreachable");
   }

@@ -3,6 +3,7 @@
 import { signal } from "@preact/signals";
 import Hls, { type ErrorData, type LevelDetails } from "hls.js/dist/hls.light.min.mjs";
 
+import { addressOf } from "../api/address";
 import { type Coded, Problem } from "../api/problem";
 import { streamKey } from "../api/streams";
 import type { Profile } from "../api/types";
@@ -235,8 +236,7 @@ export class LivePlayer {
 
   private load(request: PlayRequest, hls: Hls | null): void {
     this.stall.begin();
-    const path = `/streams/${this.key(request)}/stream.m3u8`;
-    const url = new URL(path, location.href).href;
+    const url = addressOf(`streams/${this.key(request)}/stream.m3u8`);
     if (hls) {
       hls.loadSource(url);
     } else {

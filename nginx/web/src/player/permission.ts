@@ -1,6 +1,7 @@
 // The permission to watch. If the service has API keys, the page creates a playback session for the
 // cameras on the page, and replaces the session long before it expires. Without API keys, watching needs no
 // permission.
+import { addressOf } from "../api/address";
 import { caller } from "../api/caller";
 import { readCamera } from "../api/cameras";
 import { post, remove } from "../api/client";
@@ -214,13 +215,13 @@ async function keep(): Promise<void> {
   await replaceSession().catch(() => (timer = setTimeout(keep, RETRY_MS)));
 }
 
-/** Returns the media URL with the token of the current session; without a session, the URL itself. */
+/** Returns the absolute media URL with the token of the current session; without a session, the URL itself. */
 export function withToken(url: string): string {
   if (!isNeeded() || !current) {
     return url;
   }
   const { token } = current;
-  const { origin, pathname, search } = new URL(url, location.href);
+  const { origin, pathname, search } = new URL(url);
   return (
     origin + pathname.replace(MEDIA, (_, key, file) => `/play/${token}/${key}/${file}`) + search
   );
@@ -228,11 +229,11 @@ export function withToken(url: string): string {
 
 /** Returns the absolute URL of a camera's playlist for another player. Creates a session if one is needed. */
 export async function addressFor(id: string, key: string): Promise<string> {
-  let path = `/streams/${key}/stream.m3u8`;
+  let path = `streams/${key}/stream.m3u8`;
   if (isNeeded()) {
     const input = { user: viewerName(), camera: id, ttl_seconds: HANDED_OVER_SECONDS };
     const { token } = await post<NewSession>("playback/sessions", input);
-    path = `/play/${token}/${key}/stream.m3u8`;
+    path = `play/${token}/${key}/stream.m3u8`;
   }
-  return new URL(path, location.href).href;
+  return addressOf(path);
 }

@@ -1,4 +1,5 @@
 // Shows single pictures of a camera, for connections that are too slow for video.
+import { addressOf } from "../api/address";
 import { type Coded, Problem, problemOf } from "../api/problem";
 import { obtainPermission, renew, withToken } from "./permission";
 import { copyPicture } from "./still";
@@ -57,7 +58,8 @@ async function load(
   const timer = setTimeout(abort, WITHIN_MS);
   signal.addEventListener("abort", abort);
   try {
-    const url = withToken(`/streams/${key}/snapshot.jpg?width=${WIDTH}&max_age=${MAX_AGE}`);
+    const query = `width=${WIDTH}&max_age=${MAX_AGE}`;
+    const url = withToken(addressOf(`streams/${key}/snapshot.jpg?${query}`));
     const response = await fetch(url, { signal: controller.signal, cache: "no-store" });
     if (response.status === 401) {
       await renew(); // The session has been ended. The next picture uses the new session.

@@ -1,6 +1,7 @@
 // A hook with the poster of a tile: the last picture of its camera, which is visible until the video plays.
 import { useEffect, useState } from "preact/hooks";
 
+import { addressOf } from "../../api/address";
 import { streamKey } from "../../api/streams";
 import type { Profile } from "../../api/types";
 import type { State } from "../../player/live";
@@ -34,7 +35,7 @@ export function usePoster(camera: WallCamera, profile: Profile, state: State): s
     const show = () => {
       if (isCurrent) {
         const query = `start=false&width=${WIDTH}&max_age=${MAX_AGE}&live=${isLive}`;
-        setPoster(withToken(`/streams/${key}/snapshot.jpg?${query}`));
+        setPoster(withToken(addressOf(`streams/${key}/snapshot.jpg?${query}`)));
       }
     };
     if (isNeeded) {
