@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 /// The signal that the manager is shutting down. When `changed` of this receiver resolves, upgraded
 /// connections must end. Handlers find the signal in the extensions of a request that has an
@@ -22,11 +22,19 @@ pub(super) struct Connection<S> {
     /// Makes the server wait at shutdown until this connection is closed, because the server waits
     /// until all receivers of the signal are dropped.
     _open: Closing,
+    /// Reports that the first bytes have been read; `None` afterwards.
+    first_read: Option<oneshot::Sender<()>>,
 }
 
 impl<S> Connection<S> {
-    pub(super) fn new(stream: S, place: OwnedSemaphorePermit, open: Closing) -> Self {
-        Self { stream, _place: place, _open: open }
+    /// `first_read` reports that the first bytes have been read.
+    pub(super) fn new(
+        stream: S,
+        place: OwnedSemaphorePermit,
+        open: Closing,
+        first_read: oneshot::Sender<()>,
+    ) -> Self {
+        Self { stream, _place: place, _open: open, first_read: Some(first_read) }
     }
 }
 
@@ -36,7 +44,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before
+            && let Some(first_read) = self.first_read.take()
+        {
+            // The server wants to know only while it shuts down.
+            let _ = first_read.send(());
+        }
+        result
     }
 }
 
