@@ -43,7 +43,8 @@ use crate::service::checking;
 use crate::service::core::Core;
 use crate::service::keeping;
 use crate::service::readiness::Readiness;
-use crate::store::Cameras;
+use crate::store::seal::SealKeyError;
+use crate::store::{Cameras, StoreError};
 use crate::stream::reaper;
 use crate::stream::registry::Registry;
 use crate::stream::resources::StreamResources;
@@ -257,10 +258,7 @@ fn claim_stream_dir(layout: &Layout) -> Result<(DirLock, Vec<(StreamId, NumberSe
 async fn open_cameras(config: &Config) -> Result<Cameras, StartError> {
     let key = config.source_key.as_ref().map(Secret::expose);
     let opened = Cameras::open(&config.database_url, key).await;
-    opened.map_err(|error| {
-        let is_unusable = error.is_unusable();
-        StartError::database(error, is_unusable)
-    })
+    opened.map_err(StartError::database(StoreError::is_unusable))
 }
 
 /// Opens the playback sessions. If `PLAYBACK_SECRET` is unset, the secret comes from a file next to the
@@ -269,10 +267,8 @@ async fn open_playback(config: &Config, cameras: &Cameras) -> Result<Playback, S
     let database = cameras.database();
     let secret = match &config.playback_secret {
         Some(secret) => secret.expose().as_bytes().to_vec(),
-        None => secret::read_or_create(database.path()).map_err(|error| {
-            let is_unusable = error.is_unusable();
-            StartError::database(error, is_unusable)
-        })?,
+        None => secret::read_or_create(database.path())
+            .map_err(StartError::database(SealKeyError::is_unusable))?,
     };
     let public_keys = match &config.playback_public_keys {
         Some(path) => {
@@ -283,10 +279,8 @@ async fn open_playback(config: &Config, cameras: &Cameras) -> Result<Playback, S
     };
     let (database, clock_skew) = (database.clone(), config.playback_clock_skew);
     let opened = Playback::open(database, &secret, public_keys.as_deref(), clock_skew).await;
-    opened.map_err(|error| {
-        let is_unusable = matches!(error, PlaybackError::Database(_));
-        StartError::database(error, is_unusable)
-    })
+    let is_unusable = |error: &PlaybackError| matches!(error, PlaybackError::Database(_));
+    opened.map_err(StartError::database(is_unusable))
 }
 
 /// Creates the HLS output and the registry of streams.

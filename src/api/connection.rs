@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::time::{Sleep, sleep};
 
 /// The time within which a request's head must arrive after the first byte of the head.
@@ -36,17 +36,22 @@ pub(super) struct Connection<S> {
     head_since: Option<u64>,
     /// The end of the time in which the rest of that head must arrive; set while the connection waits for it.
     head_deadline: Option<Pin<Box<Sleep>>>,
+    /// Reports that the first bytes have been read; `None` afterwards.
+    first_read: Option<oneshot::Sender<()>>,
 }
 
 impl<S> Connection<S> {
+    /// `first_read` reports that the first bytes have been read.
     pub(super) fn new(
         stream: S,
         place: OwnedSemaphorePermit,
         open: Closing,
         requests: Arc<Requests>,
+        first_read: oneshot::Sender<()>,
     ) -> Self {
+        let first_read = Some(first_read);
         let (head_since, head_deadline) = (None, None);
-        Self { stream, _place: place, _open: open, requests, head_since, head_deadline }
+        Self { stream, _place: place, _open: open, requests, head_since, head_deadline, first_read }
     }
 
     /// Returns an error once a head that has begun to arrive takes too long.
@@ -94,10 +99,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         let Poll::Ready(result) = Pin::new(&mut self.stream).poll_read(context, buffer) else {
             return self.poll_deadline(context);
         };
+        let has_read = buffer.filled().len() > before;
+        if has_read && let Some(first_read) = self.first_read.take() {
+            // The server wants to know only while it shuts down.
+            let _ = first_read.send(());
+        }
         let changes = self.requests.changes();
         // Bytes that arrive while a request is in progress belong to its body.
         let is_in_progress = changes % 2 == 1;
-        let is_head = buffer.filled().len() > before && !is_in_progress;
+        let is_head = has_read && !is_in_progress;
         if is_head && self.head_since != Some(changes) {
             (self.head_since, self.head_deadline) = (Some(changes), None);
         }

@@ -18,7 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
@@ -35,6 +35,8 @@ const MAX_CONNECTIONS: usize = 16_384;
 /// connections after at most 60 s. The manager closes them later, because a request that is sent at the moment at
 /// which the manager closes its connection fails.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+/// The time for which a new connection can wait for its first request when the manager shuts down.
+const FIRST_REQUEST: Duration = Duration::from_millis(500);
 /// The pause after a failed accept. The usual cause is a lack of file descriptors. Some of them soon
 /// become free.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -154,7 +156,9 @@ impl Server {
         let peer = self.router.peer(address);
         let (router, closing) = (Arc::clone(&self.router), self.closing.subscribe());
         let requests = Arc::<Requests>::default();
-        let stream = Connection::new(stream, place, closing.clone(), Arc::clone(&requests));
+        let (first_read, has_read) = oneshot::channel();
+        let stream =
+            Connection::new(stream, place, closing.clone(), Arc::clone(&requests), first_read);
         let mut end = closing.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             let is_upgrade = request.headers().contains_key(UPGRADE);
@@ -180,9 +184,15 @@ impl Server {
             .with_upgrades();
         tokio::spawn(async move {
             tokio::pin!(connection);
+            // hyper closes a connection at shutdown if it has read nothing from it, even if a request is about to
+            // arrive or has arrived.
+            let is_closing = async {
+                let _ = end.changed().await;
+                let _ = timeout(FIRST_REQUEST, has_read).await;
+            };
             let ended = tokio::select! {
                 ended = connection.as_mut() => ended,
-                _ = end.changed() => {
+                () = is_closing => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }

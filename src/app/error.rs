@@ -44,10 +44,19 @@ impl StartError {
         Self::Part(cause.into())
     }
 
-    /// Creates an error from an error of the database or of a part of the manager that uses it.
-    /// `is_unusable` is true if the database or a file next to it cannot be used, so that no setting is the cause.
-    pub(super) fn database(cause: impl Into<BoxError>, is_unusable: bool) -> Self {
-        if is_unusable { Self::Database(cause.into()) } else { Self::part(cause) }
+    /// Returns a function that turns an error of the database, or of a part of the manager that uses it, into an
+    /// error of the start. `is_unusable` returns true for an error that shows that the database or a file next to it
+    /// cannot be used, so that no setting is the cause.
+    pub(super) fn database<E: Into<BoxError>>(
+        is_unusable: impl FnOnce(&E) -> bool,
+    ) -> impl FnOnce(E) -> Self {
+        |cause| {
+            if is_unusable(&cause) {
+                Self::Database(cause.into())
+            } else {
+                Self::Part(cause.into())
+            }
+        }
     }
 
     /// Returns a function that turns a cause into an error about the operation `action`.

@@ -23,8 +23,12 @@ Requests for playlists and pictures can return the errors of a start, with `stre
 
 /// The errors that nginx sends: status, code and meaning.
 const NGINX: [(u16, &str, &str); 2] = [
-    (429, "too_many_requests", "Too many API requests came from this address. Sent by nginx."),
-    (503, "manager_unavailable", "nginx cannot reach the manager. Sent by nginx."),
+    (
+        429,
+        "too_many_requests",
+        "Too many API requests came from this address. nginx sends this error.",
+    ),
+    (503, "manager_unavailable", "nginx cannot reach the manager, and sends this error."),
 ];
 
 /// Renders the page.

@@ -37,7 +37,7 @@ pub(crate) async fn discover(
     Ok(discovery)
 }
 
-/// Returns the id of a known camera at the device's address; `None` if there is none. If there are several
+/// Returns the id of a known camera at the device's address; `None` if no camera is known there. If there are several
 /// cameras, looks for the port of the device's main stream among the first [`MAX_COMPARED`] of them, and
 /// returns the first camera with this port. If none has it, or the port is unknown, returns the first camera.
 async fn known(

@@ -42,9 +42,9 @@ pub(crate) async fn run(core: Arc<Core>) {
             Err(error) => {
                 let delay = RETRIES.delay(failures);
                 if failures == 0 {
-                    warn!(%error, "some cameras with keep: always cannot be started; retrying");
+                    warn!(%error, "some streams that are kept running cannot be started; retrying");
                 }
-                debug!(%error, retry_in = ?delay, "some cameras with keep: always are not started");
+                debug!(%error, retry_in = ?delay, "some streams that are kept running are not started");
                 failures = failures.saturating_add(1);
                 delay
             }

@@ -201,7 +201,7 @@ impl Deadlines {
         let timeout = |detail| Some(Error::new(ErrorKind::SourceTimeout, detail));
         match (event, now.queued_as) {
             (Event::Stalled, _) => {
-                let seconds = self.stale_timeout(now).as_secs_f64();
+                let seconds = (self.stale_timeout(now).as_secs_f64() * 10.0).round() / 10.0;
                 timeout(format!("the camera's picture did not advance for {seconds} s"))
             }
             (Event::KeyframeLate, _) => {

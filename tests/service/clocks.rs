@@ -57,8 +57,11 @@ impl Seen {
     }
 }
 
+/// The number of periods in one of which the media must advance as fast as time.
+const PERIODS: usize = 3;
+
 /// Checks that the stream of a camera with these habits has been live without interruption, and that its times
-/// advance evenly for the `seconds` that follow the first `settling` seconds.
+/// advance evenly in a period of this many `seconds` after the first `settling` seconds.
 async fn advances(
     manager: &Manager,
     nginx: &Nginx,
@@ -71,8 +74,13 @@ async fn advances(
     assert_eq!(response.status, 200, "{id}: {response:?}");
     let mut seen = Seen::default();
     seen.rate(manager, id, settling).await;
-    let rate = seen.rate(manager, id, seconds).await;
-    assert!((0.95..1.05).contains(&rate), "{id}: the media advances {rate} s per second");
+    // Conversion falls behind for a moment if the machine is busy, and then catches up. A wrong clock is wrong in every
+    // period.
+    let mut rates = Vec::new();
+    while !rates.last().is_some_and(|rate| (0.95..1.05).contains(rate)) {
+        assert!(rates.len() < PERIODS, "{id}: the media advances {rates:?} s per second");
+        rates.push(seen.rate(manager, id, seconds).await);
+    }
     assert!(seen.discontinuities <= 1, "{id}");
     assert!(
         (-100..6000).contains(&seen.age_ms),

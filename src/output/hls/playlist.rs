@@ -186,7 +186,7 @@ impl Playlist {
     }
 
     /// Returns all segments, oldest first: the finished ones and the growing one.
-    fn all(&self) -> impl Iterator<Item = &Segment> {
+    fn all(&self) -> impl DoubleEndedIterator<Item = &Segment> {
         self.segments().chain(&self.open)
     }
 

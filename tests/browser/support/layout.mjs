@@ -29,7 +29,7 @@ function findFaults() {
   const isShown = (element) =>
     element.checkVisibility({ visibilityProperty: true, opacityProperty: true }) &&
     !element.closest(".unseen, .skip, svg, option") &&
-    // Such an element is only for screen readers.
+    // An element with a clip path is only for screen readers.
     getComputedStyle(element).clipPath === "none";
   const number = Number.parseFloat;
   const isClipping = ({ overflowX, overflowY }) =>
@@ -68,7 +68,7 @@ function findFaults() {
     }
     return part.right - part.left > 1 && part.bottom - part.top > 1 ? part : null;
   };
-  /** Returns the ancestor that stays in place while the page scrolls; null if there is none. */
+  /** Returns the element, or its nearest ancestor, that stays in place while the page scrolls; null if neither does. */
   const layerOf = (element) => {
     for (let parent = element; parent; parent = parent.parentElement) {
       if (/^(fixed|sticky)$/.test(getComputedStyle(parent).position)) {

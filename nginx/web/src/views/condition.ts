@@ -66,7 +66,7 @@ export interface Facts {
   wasLive?: boolean;
   /** Whether an attempt has failed and another one follows, or is in progress, without the user's help. */
   isRetried?: boolean;
-  /** The code of the last error; null if there is none. */
+  /** The code of the last error; null without an error. */
   code?: string | null;
 }
 

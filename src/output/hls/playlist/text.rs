@@ -127,9 +127,8 @@ impl Playlist {
     fn first_with_parts(&self) -> usize {
         let near = self.older_than(PARTS_WITHIN);
         let mut longest = Duration::ZERO;
-        for (index, segment) in
-            self.all().enumerate().skip(near).collect::<Vec<_>>().into_iter().rev()
-        {
+        let indices = near..self.all().count();
+        for (index, segment) in indices.rev().zip(self.all().rev()) {
             let durations = || segment.parts.iter().map(|part| part.duration);
             let inner = durations().take(segment.parts.len().saturating_sub(1));
             if inner.min().is_some_and(|shortest| shortest * MUCH_LONGER < longest) {

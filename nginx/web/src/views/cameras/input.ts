@@ -180,7 +180,7 @@ function linksWithLogin(camera: Camera, username: string, password: string): Cam
   };
 }
 
-/** Returns the host of an ONVIF service; empty if there is none. */
+/** Returns the host of an ONVIF service; empty if the address has no host. */
 export function hostOfService(url: string): string {
   const [, host = ""] = /^(?:https?:\/\/)?(\[[^\]]+\]|[^/:]+)/i.exec(url) ?? [];
   return bare(host);

@@ -25,7 +25,7 @@ export interface Credentials {
 
 interface DeviceRowProps {
   device: Device;
-  /** The credentials in the form of the search, used if the user enters no user name for this device. */
+  /** The credentials from the search form, used if the user enters no user name for this device. */
   query: Credentials;
   onAdded: (device: Device, camera: Camera) => void;
   onSearchAgain: (device: Device, login: Credentials, certificate: string) => Promise<void>;

@@ -25,7 +25,7 @@ interface DetailsProps {
   stream: Stream | undefined;
   /** The condition of the tile. */
   condition: Condition;
-  /** The reason why the tile shows no video; null if there is none to report. */
+  /** The reason why the tile shows no video; null without such a reason. */
   error: Coded | null;
   onRemove: (() => void) | null;
   onClose: () => void;

@@ -11,7 +11,7 @@ import { ACTION_ICONS, APPEARANCES, type Condition } from "../condition";
 interface MessageProps {
   id: string;
   condition: Condition;
-  /** The reason why the tile shows no video; null if there is none to report. */
+  /** The reason why the tile shows no video; null without such a reason. */
   error: Coded | null;
   /** Does what the condition's action says; null if the tile cannot do that. */
   onAction: (() => void) | null;

@@ -167,7 +167,7 @@ export function Tile({
   );
 }
 
-/** Returns the condition of a tile, and the reason why it shows no video; null if there is none to report. */
+/** Returns the condition of a tile, and the reason why it shows no video; null without such a reason. */
 function summaryOf(
   player: LivePlayer | null,
   isWanted: boolean,
@@ -188,7 +188,7 @@ function summaryOf(
 
 interface ControlsProps {
   name: string;
-  /** The action of the camera's condition; null if there is none. */
+  /** The action of the camera's condition; null if the condition has no action. */
   action: Action | null;
   isMuted: boolean;
   isLive: boolean;
