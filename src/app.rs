@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tracing::{error, info};
 
 use crate::access::Access;
-use crate::access::admin_key::AdminKey;
+use crate::access::admin_key::{AdminKey, AdminKeyError};
 use crate::access::keys::ApiKeys;
 use crate::api::context::Api;
 use crate::api::metrics::exporter::Exporter;
@@ -240,10 +240,7 @@ fn admin_key(config: &Config, cameras: &Cameras) -> Result<Option<AdminKey>, Sta
         return Ok(None);
     }
     let key = AdminKey::read_or_create(cameras.database().path());
-    key.map(Some).map_err(|error| {
-        let is_unusable = error.is_unusable();
-        StartError::database(error, is_unusable)
-    })
+    key.map(Some).map_err(StartError::database(AdminKeyError::is_unusable))
 }
 
 /// Locks `STREAM_DIR`, and deletes the files that a killed manager left there. Returns the lock and, for

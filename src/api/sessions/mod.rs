@@ -88,7 +88,8 @@ async fn begin(mut call: Call<'_>) -> Result<Reply, Error> {
     let (wants_cookie, lifetime) = (input.cookie, Duration::from_secs(input.ttl_seconds));
     let new = input.session();
     let created = sessions::begin(&call.api.core, &call.caller, new).await?;
-    let is_secure = call.api.public_url.is_https() || is_secure(&call.head.headers);
+    let public_url = &call.api.public_url;
+    let is_secure = public_url.is_https() || is_secure(&call.head.headers);
     let attributes = &call.api.cookie_attributes;
     let cookie = || cookie(&created.token, lifetime, attributes, is_secure);
     let cookie = match wants_cookie.then(cookie).transpose() {
